@@ -1,0 +1,152 @@
+// Grouped-query attention over a cache of float16 keys and values, with an online softmax over blocks of 32 positions.
+//
+// The cache of one kv head, per block of 32 positions: keys headDim x 32 f16 (a column is a position, so that a lane is a position and scores need no horizontal sum),
+// values 32 x headDim f16. Blocks start at multiples of 32, whatever the batch: a token's result does not depend on the tokens beside it.
+import { exp1, exp4 } from './exp'
+import { fromHalf, toHalf } from './half'
+
+/** Rounds one position's key and value (headDim float32 each) into the cache of their kv head. `keys` and `values` point to the head's first block. */
+export function store_kv(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
+  const block = <usize>(position >> 5) * <usize>headDim * 64
+  const slot = <usize>(position & 31)
+  keys += block + slot * 2
+  values += block + slot * <usize>headDim * 2
+  for (let d: usize = 0; d < <usize>headDim; d += 4) {
+    const k = toHalf(v128.load(key + d * 4))
+    store<u16>(keys + d * 64, i32x4.extract_lane(k, 0))
+    store<u16>(keys + d * 64, i32x4.extract_lane(k, 1), 64)
+    store<u16>(keys + d * 64, i32x4.extract_lane(k, 2), 128)
+    store<u16>(keys + d * 64, i32x4.extract_lane(k, 3), 192)
+    const v = toHalf(v128.load(value + d * 4))
+    v128.store64_lane(values + d * 2, i16x8.narrow_i32x4_u(v, v), 0)
+  }
+}
+
+// Scores of 32 positions, unscaled: (keys as float32, headDim x 32) times q.
+function scores(q: usize, keys: usize, headDim: i32, out: usize): void {
+  let s0 = f32x4.splat(0)
+  let s1 = s0
+  let s2 = s0
+  let s3 = s0
+  let s4 = s0
+  let s5 = s0
+  let s6 = s0
+  let s7 = s0
+  for (let d: usize = 0; d < <usize>headDim; d++) {
+    const x = v128.load32_splat(q + d * 4)
+    const k = keys + d * 128
+    s0 = f32x4.add(s0, f32x4.mul(x, v128.load(k)))
+    s1 = f32x4.add(s1, f32x4.mul(x, v128.load(k, 16)))
+    s2 = f32x4.add(s2, f32x4.mul(x, v128.load(k, 32)))
+    s3 = f32x4.add(s3, f32x4.mul(x, v128.load(k, 48)))
+    s4 = f32x4.add(s4, f32x4.mul(x, v128.load(k, 64)))
+    s5 = f32x4.add(s5, f32x4.mul(x, v128.load(k, 80)))
+    s6 = f32x4.add(s6, f32x4.mul(x, v128.load(k, 96)))
+    s7 = f32x4.add(s7, f32x4.mul(x, v128.load(k, 112)))
+  }
+  v128.store(out, s0)
+  v128.store(out, s1, 16)
+  v128.store(out, s2, 32)
+  v128.store(out, s3, 48)
+  v128.store(out, s4, 64)
+  v128.store(out, s5, 80)
+  v128.store(out, s6, 96)
+  v128.store(out, s7, 112)
+}
+
+// out (headDim) = out * scale + sum over positions from .. to of p * value.
+function mix(out: usize, scale: f32, p: usize, values: usize, headDim: i32, from: i32, to: i32): void {
+  const old = f32x4.splat(scale)
+  const rowBytes = <usize>headDim * 4
+  let d: usize = 0
+  for (; d + 16 <= <usize>headDim; d += 16) {
+    const o = out + d * 4
+    let a = f32x4.mul(v128.load(o), old)
+    let b = f32x4.mul(v128.load(o, 16), old)
+    let c = f32x4.mul(v128.load(o, 32), old)
+    let e = f32x4.mul(v128.load(o, 48), old)
+    for (let i = <usize>from; i < <usize>to; i++) {
+      const w = v128.load32_splat(p + i * 4)
+      const v = values + i * rowBytes + d * 4
+      a = f32x4.add(a, f32x4.mul(w, v128.load(v)))
+      b = f32x4.add(b, f32x4.mul(w, v128.load(v, 16)))
+      c = f32x4.add(c, f32x4.mul(w, v128.load(v, 32)))
+      e = f32x4.add(e, f32x4.mul(w, v128.load(v, 48)))
+    }
+    v128.store(o, a)
+    v128.store(o, b, 16)
+    v128.store(o, c, 32)
+    v128.store(o, e, 48)
+  }
+  for (; d < <usize>headDim; d += 4) {
+    let a = f32x4.mul(v128.load(out + d * 4), old)
+    for (let i = <usize>from; i < <usize>to; i++) a = f32x4.add(a, f32x4.mul(v128.load32_splat(p + i * 4), v128.load(values + i * rowBytes + d * 4)))
+    v128.store(out + d * 4, a)
+  }
+}
+
+/**
+ * Attention of one kv head's query heads for `tokens` consecutive positions, the first at `position`; the cache holds all positions up to the last.
+ * q and out: (tokens, rowFloats) float32, `heads` heads of headDim from the pointer on. window: positions a token sees, itself included; 0 is all.
+ * room: 32 * headDim * 8 bytes for the block as float32, 128 for scores, tokens * heads * 8 for the running maximum and sum.
+ */
+export function attention(q: usize, out: usize, rowFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
+  const blockFloats = <usize>headDim * 32
+  const wideKeys = room
+  const wideValues = room + blockFloats * 4
+  const p = room + blockFloats * 8
+  const state = p + 128
+  const scale = <f32>1 / sqrt(<f32>headDim)
+  const rowBytes = <usize>rowFloats * 4
+  const headBytes = <usize>headDim * 4
+  for (let t: usize = 0; t < <usize>tokens; t++) {
+    memory.fill(out + t * rowBytes, 0, <usize>heads * headBytes)
+    for (let h: usize = 0; h < <usize>heads; h++) {
+      store<f32>(state + (t * heads + h) * 8, -Infinity)
+      store<f32>(state + (t * heads + h) * 8, 0, 4)
+    }
+  }
+  const start = window ? max(0, position + 1 - window) : 0
+  for (let first = start & ~31; first < position + tokens; first += 32) {
+    const block = <usize>first * <usize>headDim * 2
+    for (let i: usize = 0; i < blockFloats; i += 4) {
+      v128.store(wideKeys + i * 4, fromHalf(keys + block + i * 2))
+      v128.store(wideValues + i * 4, fromHalf(values + block + i * 2))
+    }
+    for (let t = max(0, first - position); t < tokens; t++) {
+      const here = position + t
+      const from = window ? max(0, here + 1 - window - first) : 0
+      const to = min(32, here + 1 - first)
+      if (from >= 32) continue
+      for (let h: usize = 0; h < <usize>heads; h++) {
+        const at = <usize>t * rowBytes + h * headBytes
+        const mine = state + (<usize>t * heads + h) * 8
+        scores(q + at, wideKeys, headDim, p)
+        const old = load<f32>(mine)
+        let top = old
+        for (let i = <usize>from; i < <usize>to; i++) {
+          const s = load<f32>(p + i * 4) * scale
+          store<f32>(p + i * 4, s)
+          top = max(top, s)
+        }
+        const tops = f32x4.splat(top)
+        for (let i: usize = 0; i < 128; i += 16) v128.store(p + i, exp4(f32x4.sub(v128.load(p + i), tops)))
+        const kept = old == -Infinity ? <f32>0 : exp1(old - top)
+        let sum = load<f32>(mine, 4) * kept
+        for (let i = <usize>from; i < <usize>to; i++) sum += load<f32>(p + i * 4)
+        store<f32>(mine, top)
+        store<f32>(mine, sum, 4)
+        mix(out + at, kept, p, wideValues, headDim, from, to)
+      }
+    }
+  }
+  for (let t: usize = 0; t < <usize>tokens; t++) {
+    for (let h: usize = 0; h < <usize>heads; h++) {
+      const inverse = f32x4.splat(<f32>1 / load<f32>(state + (t * heads + h) * 8, 4))
+      for (let d: usize = 0; d < headBytes; d += 16) {
+        const o = out + t * rowBytes + h * headBytes + d
+        v128.store(o, f32x4.mul(v128.load(o), inverse))
+      }
+    }
+  }
+}

@@ -1,0 +1,13 @@
+// The ABI of the kernels, nothing else. Pointers end in nothing but their meaning; counts are in the unit their parameter names.
+export { matmul_f32_x1, matmul_f32_x4, repack_f32 } from './f32'
+export { matmul_f16_x1, matmul_f16_x4, repack_f16 } from './f16'
+export { matmul_q8_0_x1, matmul_q8_0_x4, quantize_q8_0, repack_q8_0 } from './q8_0'
+export { matmul_q4_k_x1, matmul_q4_k_x4, repack_q4_k } from './q4_k'
+export { matmul_q5_k_x1, matmul_q5_k_x4, repack_q5_k } from './q5_k'
+export { matmul_q6_k_x1, matmul_q6_k_x4, repack_q6_k } from './q6_k'
+export { quantize_q8_k } from './q8_k'
+export { add, add_scaled, rms_norm } from './norm'
+export { rope } from './rope'
+export { attention, store_kv } from './attention'
+export { route } from './route'
+export { swiglu } from './swiglu'

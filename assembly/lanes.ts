@@ -1,0 +1,73 @@
+// The lane tricks that the matrix kernels share, and the only place where the two builds differ in their inner products.
+//
+// Weights stand four rows side by side: a v128 is 4 rows x 4 columns of bytes, and one i32 lane is one row, so that no horizontal sum is ever needed:
+//     byte   0 1 2 3 | 4 5 6 7 | 8 9 10 11 | 12 13 14 15
+//     row      0     |    1    |     2     |      3          columns 4q .. 4q+3 of each
+// Activations come as quads of four columns. relaxed-simd: a quad is 4 x i8, splat to all rows. simd: a quad is 4 x i16 in the order 0 2 1 3, so that the even
+// and the odd bytes of the weights, widened in place, each meet a splat pair. Both are exact integer sums: the two builds agree in every bit.
+
+/** Bytes of one activation quad (4 columns) of a K-quant's activations. */
+// @ts-ignore: decorator
+@inline export function quadBytes(): usize {
+  return ASC_FEATURE_RELAXED_SIMD ? 4 : 8
+}
+
+/** A splat constant that V8 keeps in a register. It re-creates literal constants (3 instructions) at every use; `positive >> 31` is 0, but the engine cannot know. */
+// @ts-ignore: decorator
+@inline export function held(bits: i32, positive: i32): v128 {
+  return i32x4.splat(bits | (positive >> 31))
+}
+
+/** Adds 4 rows x 4 columns of unsigned 7-bit `bytes` times the quad at `x + offset`. relaxed-simd: 8 x i16, two lanes a row. simd: 4 x i32, a lane a row. */
+// @ts-ignore: decorator
+@inline export function addDot(sum: v128, bytes: v128, x: usize, quad: usize): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x + quad * 4), bytes))
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(bytes, i32x4.splat(0x00ff00ff)), v128.load32_splat(x + quad * 8)))
+  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x + quad * 8 + 4)))
+}
+
+/** isum + (s + t) * scale for the even (low) sub-block of `scales`: 8 x i16, rows 0..3 of an even sub-block, then rows 0..3 of the odd one. */
+// @ts-ignore: decorator
+@inline export function addScaledLow(isum: v128, s: v128, t: v128, scales: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    const scale = v128.shuffle<i16>(scales, scales, 0, 0, 1, 1, 2, 2, 3, 3)
+    return i32x4.add(i32x4.add(isum, i32x4.dot_i16x8_s(s, scale)), i32x4.dot_i16x8_s(t, scale))
+  }
+  return i32x4.add(isum, i32x4.mul(i32x4.add(s, t), i32x4.extend_low_i16x8_s(scales)))
+}
+
+/** The same for the odd (high) sub-block. */
+// @ts-ignore: decorator
+@inline export function addScaledHigh(isum: v128, s: v128, t: v128, scales: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) {
+    const scale = v128.shuffle<i16>(scales, scales, 4, 4, 5, 5, 6, 6, 7, 7)
+    return i32x4.add(i32x4.add(isum, i32x4.dot_i16x8_s(s, scale)), i32x4.dot_i16x8_s(t, scale))
+  }
+  return i32x4.add(isum, i32x4.mul(i32x4.add(s, t), i32x4.extend_high_i16x8_s(scales)))
+}
+
+/** The same without a second half, for formats whose sub-block sum fits 16 bits. */
+// @ts-ignore: decorator
+@inline export function addScaled1Low(isum: v128, s: v128, scales: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.add(isum, i32x4.dot_i16x8_s(s, v128.shuffle<i16>(scales, scales, 0, 0, 1, 1, 2, 2, 3, 3)))
+  return i32x4.add(isum, i32x4.mul(s, i32x4.extend_low_i16x8_s(scales)))
+}
+
+// @ts-ignore: decorator
+@inline export function addScaled1High(isum: v128, s: v128, scales: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.add(isum, i32x4.dot_i16x8_s(s, v128.shuffle<i16>(scales, scales, 4, 4, 5, 5, 6, 6, 7, 7)))
+  return i32x4.add(isum, i32x4.mul(s, i32x4.extend_high_i16x8_s(scales)))
+}
+
+/** Four rows' 16 bytes each (quads 0..3 of a row) to four vectors of one quad of each row, stored at dst, dst + 16, dst + 32, dst + 48. */
+// @ts-ignore: decorator
+@inline export function storeTransposed(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
+  const a = v128.shuffle<i32>(r0, r1, 0, 4, 1, 5)
+  const b = v128.shuffle<i32>(r2, r3, 0, 4, 1, 5)
+  const c = v128.shuffle<i32>(r0, r1, 2, 6, 3, 7)
+  const d = v128.shuffle<i32>(r2, r3, 2, 6, 3, 7)
+  v128.store(dst, v128.shuffle<i64>(a, b, 0, 2))
+  v128.store(dst, v128.shuffle<i64>(a, b, 1, 3), 16)
+  v128.store(dst, v128.shuffle<i64>(c, d, 0, 2), 32)
+  v128.store(dst, v128.shuffle<i64>(c, d, 1, 3), 48)
+}

@@ -1,0 +1,256 @@
+// Q6_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 32); the oracle is src/quants/q6_k.ts.
+//
+// A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 848 bytes (840 in the file):
+//     0   d     4 rows x f16, raised; 8 bytes unused
+//    16   scale 16 sub-blocks x 4 rows x i8
+//    80   q     8 pairs of sub-blocks x 4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
+//   592   h     8 pairs x (16 bytes for the first sub-block, 16 for the second); byte 4r + c: bits 2j, 2j+1 are bits 4, 5 of row r, column 4j + c
+// The 32 is taken off once per unit, as scale * 32 * (sum of x).
+import { addDot, addScaledHigh, addScaledLow, held, quadBytes, storeTransposed } from './lanes'
+import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+import { activationScales, activationSums } from './q8_k'
+import { stripOf, stripStart } from './strips'
+
+const UNIT: usize = 848
+const TOP: i32 = 0x30303030
+
+// @ts-ignore: decorator
+@inline function top(h: v128, j: i32, mask: v128): v128 {
+  return v128.and(j < 2 ? i16x8.shl(h, 4 - 2 * j) : i16x8.shr_u(h, 2 * j - 4), mask)
+}
+
+// @ts-ignore: decorator
+@inline function low(w: v128, h: v128, j: i32, nibble: v128, mask: v128): v128 {
+  return v128.or(v128.and(w, nibble), top(h, j, mask))
+}
+
+// @ts-ignore: decorator
+@inline function high(w: v128, h: v128, j: i32, nibble: v128, mask: v128): v128 {
+  return v128.or(v128.and(i16x8.shr_u(w, 4), nibble), top(h, j, mask))
+}
+
+/** Two vectors of one sub-block: at most 2 * 2 * 63 * 127 = 32004 in an i16 lane. */
+// @ts-ignore: decorator
+@inline function two(a: v128, b: v128, x: usize, quad: usize): v128 {
+  return addDot(addDot(i32x4.splat(0), a, x, quad), b, x, quad + 1)
+}
+
+/** Sum of scale * 32 * (sum of x) of two sub-blocks: the scales, interleaved to pairs a row, meet the two sums. */
+// @ts-ignore: decorator
+@inline function bias(isum: v128, scales: v128, sums: usize): v128 {
+  const odd = v128.shuffle<i64>(scales, scales, 1, 1)
+  return i32x4.add(isum, i32x4.dot_i16x8_s(v128.shuffle<i16>(scales, odd, 0, 8, 1, 9, 2, 10, 3, 11), v128.load32_splat(sums)))
+}
+
+/** acc + d * dx * (isum - 32 * offset). */
+// @ts-ignore: decorator
+@inline function finish(acc: v128, w: usize, dx: v128, isum: v128, offset: v128, mask: v128, factor: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(i32x4.sub(isum, i32x4.shl(offset, 5)))))
+}
+
+// @ts-ignore: decorator
+@inline function unit(acc: v128, w: usize, x: usize, dx: v128, sums: usize, nibble: v128, topMask: v128, mask: v128, factor: v128): v128 {
+  const quad = quadBytes()
+  let isum = i32x4.splat(0)
+  let offset = i32x4.splat(0)
+  for (let k: usize = 0; k < 8; k++) {
+    const q = w + k * 64
+    const y = x + k * 8 * quad
+    const h = v128.load(w + k * 32, 592)
+    const i = v128.load(w + k * 32, 608)
+    const scales = v128.load8x8_s(w + k * 8, 16)
+    let a = v128.load(q, 80)
+    let b = v128.load(q, 96)
+    const s = two(low(a, h, 0, nibble, topMask), low(b, h, 1, nibble, topMask), y, 0)
+    const t = two(high(a, i, 0, nibble, topMask), high(b, i, 1, nibble, topMask), y, 4)
+    a = v128.load(q, 112)
+    b = v128.load(q, 128)
+    isum = addScaledLow(isum, s, two(low(a, h, 2, nibble, topMask), low(b, h, 3, nibble, topMask), y, 2), scales)
+    isum = addScaledHigh(isum, t, two(high(a, i, 2, nibble, topMask), high(b, i, 3, nibble, topMask), y, 6), scales)
+    offset = bias(offset, scales, sums + k * 4)
+  }
+  return finish(acc, w, dx, isum, offset, mask, factor)
+}
+
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
+export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
+  const nibble = held(0x0f0f0f0f, blocks)
+  const topMask = held(TOP, blocks)
+  const mask = held(HALF_MASK, blocks)
+  const xUnit = quadBytes() * 64
+  const scales = activationScales(x, blocks)
+  const sums = activationSums(x, blocks) + 16
+  const groupBytes = <usize>blocks * UNIT + 16
+  const strip = stripOf(groups)
+  const to1 = stripStart(1, strip, groups)
+  const to2 = stripStart(2, strip, groups)
+  const to3 = stripStart(3, strip, groups)
+  for (let g: usize = 0; g < strip; g++) {
+    let w0 = weights + g * groupBytes
+    let w1 = w0 + to1 * groupBytes
+    let w2 = w0 + to2 * groupBytes
+    let w3 = w0 + to3 * groupBytes
+    const f0 = v128.load(w0)
+    const f1 = v128.load(w1)
+    const f2 = v128.load(w2)
+    const f3 = v128.load(w3)
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let a2 = a0
+    let a3 = a0
+    w0 += 16
+    w1 += 16
+    w2 += 16
+    w3 += 16
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const xb = x + b * xUnit
+      const dx = v128.load32_splat(scales + b * 4)
+      const sum = sums + b * 48
+      a0 = unit(a0, w0, xb, dx, sum, nibble, topMask, mask, f0)
+      a1 = unit(a1, w1, xb, dx, sum, nibble, topMask, mask, f1)
+      a2 = unit(a2, w2, xb, dx, sum, nibble, topMask, mask, f2)
+      a3 = unit(a3, w3, xb, dx, sum, nibble, topMask, mask, f3)
+      w0 += UNIT
+      w1 += UNIT
+      w2 += UNIT
+      w3 += UNIT
+    }
+    v128.store(out + g * 16, a0)
+    v128.store(out + (g + to1) * 16, a1)
+    v128.store(out + (g + to2) * 16, a2)
+    v128.store(out + (g + to3) * 16, a3)
+  }
+}
+
+/** The same for four tokens. Every output is the bits that `matmul_q6_k_x1` gives. */
+export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
+  const nibble = held(0x0f0f0f0f, blocks)
+  const topMask = held(TOP, blocks)
+  const mask = held(HALF_MASK, blocks)
+  const quad = quadBytes()
+  const toScales = activationScales(0, blocks)
+  const toSums = activationSums(0, blocks) + 16
+  for (let g: usize = 0; g < <usize>groups; g++) {
+    const factor = v128.load(weights)
+    weights += 16
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let a2 = a0
+    let a3 = a0
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      let i0 = i32x4.splat(0)
+      let i1 = i0
+      let i2 = i0
+      let i3 = i0
+      let o0 = i0
+      let o1 = i0
+      let o2 = i0
+      let o3 = i0
+      const m = toSums + b * 48
+      for (let k: usize = 0; k < 8; k++) {
+        const q = weights + k * 64
+        const at = (b * 64 + k * 8) * quad
+        const y0 = x0 + at
+        const y1 = x1 + at
+        const y2 = x2 + at
+        const y3 = x3 + at
+        const scales = v128.load8x8_s(weights + k * 8, 16)
+        let h = v128.load(weights + k * 32, 592)
+        const p = v128.load(q, 80)
+        const r = v128.load(q, 96)
+        const s = v128.load(q, 112)
+        const t = v128.load(q, 128)
+        let a = low(p, h, 0, nibble, topMask)
+        let c = low(r, h, 1, nibble, topMask)
+        let d = low(s, h, 2, nibble, topMask)
+        let e = low(t, h, 3, nibble, topMask)
+        i0 = addScaledLow(i0, two(a, c, y0, 0), two(d, e, y0, 2), scales)
+        i1 = addScaledLow(i1, two(a, c, y1, 0), two(d, e, y1, 2), scales)
+        i2 = addScaledLow(i2, two(a, c, y2, 0), two(d, e, y2, 2), scales)
+        i3 = addScaledLow(i3, two(a, c, y3, 0), two(d, e, y3, 2), scales)
+        h = v128.load(weights + k * 32, 608)
+        a = high(p, h, 0, nibble, topMask)
+        c = high(r, h, 1, nibble, topMask)
+        d = high(s, h, 2, nibble, topMask)
+        e = high(t, h, 3, nibble, topMask)
+        i0 = addScaledHigh(i0, two(a, c, y0, 4), two(d, e, y0, 6), scales)
+        i1 = addScaledHigh(i1, two(a, c, y1, 4), two(d, e, y1, 6), scales)
+        i2 = addScaledHigh(i2, two(a, c, y2, 4), two(d, e, y2, 6), scales)
+        i3 = addScaledHigh(i3, two(a, c, y3, 4), two(d, e, y3, 6), scales)
+        o0 = bias(o0, scales, x0 + m + k * 4)
+        o1 = bias(o1, scales, x1 + m + k * 4)
+        o2 = bias(o2, scales, x2 + m + k * 4)
+        o3 = bias(o3, scales, x3 + m + k * 4)
+      }
+      const d = toScales + b * 4
+      a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, o0, mask, factor)
+      a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, o1, mask, factor)
+      a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, o2, mask, factor)
+      a3 = finish(a3, weights, v128.load32_splat(x3 + d), i3, o3, mask, factor)
+      weights += UNIT
+    }
+    v128.store(out0 + g * 16, a0)
+    v128.store(out1 + g * 16, a1)
+    v128.store(out2 + g * 16, a2)
+    v128.store(out3 + g * 16, a3)
+  }
+}
+
+// In the file: ql 128 bytes, qh 64, scales 16 x i8, d. Columns 32k .. 32k+31 are nibbles (low for k % 4 < 2) of ql from (k >> 2) * 64 + (k & 1) * 32, and bits 2 * (k & 3) of qh
+// from (k >> 2) * 32.
+// @ts-ignore: decorator
+@inline function nibbles(block: usize, k: i32, real: bool): v128 {
+  if (!real) return i32x4.splat(0)
+  const p = block + <usize>((k >> 2) * 64 + (k & 1) * 32)
+  const mask = i8x16.splat(15)
+  const shift = (k & 2) << 1
+  const a = v128.and(i16x8.shr_u(v128.load(p), shift), mask)
+  const b = v128.and(i16x8.shr_u(v128.load(p, 16), shift), mask)
+  return v128.or(a, i16x8.shl(b, 4))
+}
+
+function topBits(qh: usize, k: i32): u32 {
+  const v = v128.and(i16x8.shr_u(v128.load(qh), (k & 3) * 2), i8x16.splat(3))
+  return i32x4.extract_lane(v, 0) | (i32x4.extract_lane(v, 1) << 2) | (i32x4.extract_lane(v, 2) << 4) | (i32x4.extract_lane(v, 3) << 6)
+}
+
+/** File blocks of `rows` consecutive rows (210 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
+export function repack_q6_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
+  const rowBytes = <usize>blocks * 210
+  let bad = 0
+  for (let row = 0; row < rows; row += 4) {
+    const valid = <usize>min(4, rows - row)
+    let raised = true
+    for (let r: usize = 0; r < valid; r++) {
+      for (let b: usize = 0; b < <usize>blocks; b++) {
+        const d = <u32>load<u16>(src + r * rowBytes + b * 210, 208)
+        if (!isFiniteHalf(d)) bad++
+        if (!canRaise(d)) raised = false
+      }
+    }
+    storeFactor(dst, raised)
+    dst += 16
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const block = src + b * 210
+      for (let r: usize = 0; r < 4; r++) {
+        const real = r < valid
+        const mine = block + r * rowBytes
+        const d = real ? <u32>load<u16>(mine, 208) : 0
+        store<u16>(dst + r * 2, raised ? raise(d) : d)
+        for (let s: usize = 0; s < 16; s++) store<u8>(dst + s * 4 + r, real ? load<u8>(mine + s, 192) : 0, 16)
+        for (let k = 0; k < 8; k++) {
+          const qh = mine + 128 + <usize>(k >> 2) * 32
+          store<u32>(dst + <usize>k * 32 + r * 4, real ? topBits(qh, k) : 0, 592)
+          store<u32>(dst + <usize>k * 32 + r * 4, real ? topBits(qh + 16, k) : 0, 608)
+        }
+      }
+      for (let k = 0; k < 8; k++) {
+        storeTransposed(dst + 80 + <usize>k * 64, nibbles(block, k, true), nibbles(block + rowBytes, k, valid > 1), nibbles(block + 2 * rowBytes, k, valid > 2), nibbles(block + 3 * rowBytes, k, valid > 3))
+      }
+      store<u64>(dst, 0, 8)
+      dst += UNIT
+    }
+    src += rowBytes * 4
+  }
+  return bad
+}

@@ -1,0 +1,188 @@
+// Q8_0: blocks of 32, weight = d * q, and the activations that meet it, quantised to 8 bits in blocks of 32; the oracles are src/quants/q8_0.ts and activations.ts.
+//
+// A group is 4 rows: a 16-byte header (half.ts), blocks x (4 rows x f16 d, raised), padded to 16 bytes, then per block 128 bytes: 8 quads x 4 rows x 4 columns of i8.
+// Both operands are signed, which the i8 dot cannot take, so both builds widen in place: even and odd bytes of the weights against 16-bit activations.
+// An activation row is blocks * 32 x i16 (quads in the order 0 2 1 3), then d, f32 per block, padded to 16 bytes.
+import { held } from './lanes'
+import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+import { stripOf, stripStart } from './strips'
+
+// @ts-ignore: decorator
+@inline function scaleBytes(blocks: i32): usize {
+  return (<usize>blocks * 8 + 15) & ~15
+}
+
+// @ts-ignore: decorator
+@inline function even(w: v128): v128 {
+  return i16x8.shr_s(i16x8.shl(w, 8), 8)
+}
+
+// @ts-ignore: decorator
+@inline function addQuad(sum: v128, w: v128, x: usize): v128 {
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(even(w), v128.load32_splat(x)))
+  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), v128.load32_splat(x, 4)))
+}
+
+/** Sum over one block of q * x, 4 rows. */
+// @ts-ignore: decorator
+@inline function blockSum(q: usize, x: usize): v128 {
+  let s = addQuad(i32x4.splat(0), v128.load(q), x)
+  s = addQuad(s, v128.load(q, 16), x + 8)
+  s = addQuad(s, v128.load(q, 32), x + 16)
+  s = addQuad(s, v128.load(q, 48), x + 24)
+  s = addQuad(s, v128.load(q, 64), x + 32)
+  s = addQuad(s, v128.load(q, 80), x + 40)
+  s = addQuad(s, v128.load(q, 96), x + 48)
+  return addQuad(s, v128.load(q, 112), x + 56)
+}
+
+// @ts-ignore: decorator
+@inline function finish(acc: v128, d: v128, dx: v128, isum: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))
+}
+
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
+export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
+  const mask = held(HALF_MASK, blocks)
+  const toQuants = scaleBytes(blocks) + 16
+  const groupBytes = toQuants + <usize>blocks * 128
+  const scales = x + <usize>blocks * 64
+  const strip = stripOf(groups)
+  const to1 = stripStart(1, strip, groups)
+  const to2 = stripStart(2, strip, groups)
+  const to3 = stripStart(3, strip, groups)
+  for (let g: usize = 0; g < strip; g++) {
+    const w0 = weights + g * groupBytes
+    const w1 = w0 + to1 * groupBytes
+    const w2 = w0 + to2 * groupBytes
+    const w3 = w0 + to3 * groupBytes
+    const f0 = v128.load(w0)
+    const f1 = v128.load(w1)
+    const f2 = v128.load(w2)
+    const f3 = v128.load(w3)
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let a2 = a0
+    let a3 = a0
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const xb = x + b * 64
+      const d = b * 8 + 16
+      const q = toQuants + b * 128
+      const dx = v128.load32_splat(scales + b * 4)
+      a0 = finish(a0, expand(w0 + d, mask, f0), dx, blockSum(w0 + q, xb))
+      a1 = finish(a1, expand(w1 + d, mask, f1), dx, blockSum(w1 + q, xb))
+      a2 = finish(a2, expand(w2 + d, mask, f2), dx, blockSum(w2 + q, xb))
+      a3 = finish(a3, expand(w3 + d, mask, f3), dx, blockSum(w3 + q, xb))
+    }
+    v128.store(out + g * 16, a0)
+    v128.store(out + (g + to1) * 16, a1)
+    v128.store(out + (g + to2) * 16, a2)
+    v128.store(out + (g + to3) * 16, a3)
+  }
+}
+
+// @ts-ignore: decorator
+@inline function addSplit(sum: v128, e: v128, o: v128, x: usize): v128 {
+  return i32x4.add(i32x4.add(sum, i32x4.dot_i16x8_s(e, v128.load32_splat(x))), i32x4.dot_i16x8_s(o, v128.load32_splat(x, 4)))
+}
+
+/** The same for four tokens. Every output is the bits that `matmul_q8_0_x1` gives. */
+export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
+  const mask = held(HALF_MASK, blocks)
+  const toQuants = scaleBytes(blocks) + 16
+  const groupBytes = toQuants + <usize>blocks * 128
+  const toScales = <usize>blocks * 64
+  for (let g: usize = 0; g < <usize>groups; g++) {
+    const factor = v128.load(weights)
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let a2 = a0
+    let a3 = a0
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const q = weights + toQuants + b * 128
+      let s0 = i32x4.splat(0)
+      let s1 = s0
+      let s2 = s0
+      let s3 = s0
+      for (let j: usize = 0; j < 64; j += 16) {
+        const at = b * 64 + j
+        let w = v128.load(q + j * 2)
+        let e = even(w)
+        let o = i16x8.shr_s(w, 8)
+        s0 = addSplit(s0, e, o, x0 + at)
+        s1 = addSplit(s1, e, o, x1 + at)
+        s2 = addSplit(s2, e, o, x2 + at)
+        s3 = addSplit(s3, e, o, x3 + at)
+        w = v128.load(q + j * 2, 16)
+        e = even(w)
+        o = i16x8.shr_s(w, 8)
+        s0 = addSplit(s0, e, o, x0 + at + 8)
+        s1 = addSplit(s1, e, o, x1 + at + 8)
+        s2 = addSplit(s2, e, o, x2 + at + 8)
+        s3 = addSplit(s3, e, o, x3 + at + 8)
+      }
+      const d = expand(weights + 16 + b * 8, mask, factor)
+      const scale = toScales + b * 4
+      a0 = finish(a0, d, v128.load32_splat(x0 + scale), s0)
+      a1 = finish(a1, d, v128.load32_splat(x1 + scale), s1)
+      a2 = finish(a2, d, v128.load32_splat(x2 + scale), s2)
+      a3 = finish(a3, d, v128.load32_splat(x3 + scale), s3)
+    }
+    weights += groupBytes
+    v128.store(out0 + g * 16, a0)
+    v128.store(out1 + g * 16, a1)
+    v128.store(out2 + g * 16, a2)
+    v128.store(out3 + g * 16, a3)
+  }
+}
+
+/** Quantises `count` blocks of 32 float32 at src into blocks first .. first + count of the activation row of `blocks` blocks at dst. */
+export function quantize_q8_0(src: usize, count: i32, dst: usize, blocks: i32, first: i32): void {
+  const scales = dst + <usize>blocks * 64
+  for (let i = 0; i < count; i++) {
+    const b = <usize>(first + i)
+    let top = f32x4.splat(0)
+    for (let c: usize = 0; c < 128; c += 16) top = f32x4.max(top, f32x4.abs(v128.load(src + c)))
+    const amax = max(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)), max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)))
+    const d = amax / <f32>127
+    store<f32>(scales + b * 4, d)
+    const inverse = f32x4.splat(d == 0 ? 0 : <f32>1 / d)
+    for (let c: usize = 0; c < 128; c += 32) {
+      const q0 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(src + c), inverse)))
+      const q1 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(src + c, 16), inverse)))
+      const q = i16x8.max_s(i16x8.min_s(i16x8.narrow_i32x4_s(q0, q1), i16x8.splat(127)), i16x8.splat(-128))
+      v128.store(dst + b * 64 + c / 2, v128.shuffle<i16>(q, q, 0, 2, 1, 3, 4, 6, 5, 7))
+    }
+    src += 128
+  }
+}
+
+/** File blocks of `rows` consecutive rows (34 bytes per 32 weights) to groups of four. Returns how many scales are not finite. */
+export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
+  const rowBytes = <usize>blocks * 34
+  const toQuants = scaleBytes(blocks) + 16
+  let bad = 0
+  for (let row = 0; row < rows; row += 4) {
+    const valid = <usize>min(4, rows - row)
+    let raised = true
+    for (let r: usize = 0; r < valid; r++) {
+      for (let b: usize = 0; b < <usize>blocks; b++) {
+        const d = <u32>load<u16>(src + r * rowBytes + b * 34)
+        if (!isFiniteHalf(d)) bad++
+        if (!canRaise(d)) raised = false
+      }
+    }
+    storeFactor(dst, raised)
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      for (let r: usize = 0; r < 4; r++) {
+        const block = src + r * rowBytes + b * 34
+        const d = r < valid ? <u32>load<u16>(block) : 0
+        store<u16>(dst + b * 8 + r * 2, raised ? raise(d) : d, 16)
+        for (let j: usize = 0; j < 8; j++) store<u32>(dst + toQuants + b * 128 + j * 16 + r * 4, r < valid ? load<u32>(block + j * 4, 2) : 0)
+      }
+    }
+    src += rowBytes * 4
+    dst += toQuants + <usize>blocks * 128
+  }
+  return bad
+}

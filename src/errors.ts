@@ -1,0 +1,41 @@
+// The one error of the project. Owns the list of codes; knows nothing of where an error is shown.
+
+/**
+ * What went wrong, stable across releases:
+ * - `GGUF`: the file is not a well-formed GGUF, or a shard set is wrong
+ * - `MODEL`: a well-formed GGUF that is not a model we run (architecture, missing or wrongly shaped tensor, hyper-parameter)
+ * - `UNSUPPORTED`: a known thing without support, such as a block format without a kernel
+ * - `TOKENIZER`: the vocabulary in the file, or an id outside it
+ * - `TEMPLATE`: the chat template in the file, or messages it refuses
+ * - `OPTION`: an unknown or impossible option
+ * - `CONTEXT`: the prompt does not fit the context
+ * - `MEMORY`: the memory asked for cannot be had
+ * - `THREAD`: a worker thread threw or ended in mid-step
+ * - `ABORTED`: the caller's AbortSignal fired
+ * - `CLOSED`: the model was closed
+ * - `IO`: a file could not be opened, read or written
+ */
+export type MixtralErrorCode =
+  | 'GGUF'
+  | 'MODEL'
+  | 'UNSUPPORTED'
+  | 'TOKENIZER'
+  | 'TEMPLATE'
+  | 'OPTION'
+  | 'CONTEXT'
+  | 'MEMORY'
+  | 'THREAD'
+  | 'ABORTED'
+  | 'CLOSED'
+  | 'IO'
+
+/** Every error this library throws on purpose. The message says what was found, what was expected, and where. */
+export class MixtralError extends Error {
+  readonly code: MixtralErrorCode
+
+  constructor(code: MixtralErrorCode, message: string, options?: ErrorOptions) {
+    super(message, options)
+    this.name = 'MixtralError'
+    this.code = code
+  }
+}

@@ -1,0 +1,134 @@
+// The bytes of a GGUF header, from metadata and a list of tensors, and where each tensor's data goes. The counterpart of
+// readHeader; writes nothing to disk.
+
+import type { GgmlType } from './ggmlType.js'
+import type { GgufTensor, GgufValue } from './gguf.js'
+import { ggufError, quoted } from './ggufError.js'
+import { alignUp } from './placeTensors.js'
+import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeId } from './valueType.js'
+
+/** A metadata key, how its value is stored, and the value: `['llama.block_count', 'uint32', 32]`. */
+export type GgufEntry = readonly [key: string, type: GgufValueType, value: GgufValue]
+
+/** What a file is to hold. `general.alignment` among the metadata sets the alignment, 32 if absent. */
+export interface GgufPlan {
+  /** 3 unless given. */
+  readonly version?: 2 | 3
+  readonly metadata: readonly GgufEntry[]
+  /** In the order in which their data will lie; shapes innermost first. */
+  readonly tensors: readonly { readonly name: string; readonly type: GgmlType; readonly shape: readonly number[] }[]
+}
+
+export interface EncodedHeader {
+  /** The header, padded up to the first tensor's data. */
+  readonly bytes: Uint8Array
+  /** The plan's tensors with their places. */
+  readonly tensors: readonly GgufTensor[]
+  /** Of the whole file, the last tensor padded too. */
+  readonly fileBytes: number
+}
+
+/** Encodes a header; throws `GGUF` if a value is not of its type or a row is not a whole number of blocks. */
+export function encodeHeader(plan: GgufPlan): EncodedHeader {
+  const alignment = Number(plan.metadata.find(([key]) => key === 'general.alignment')?.[2] ?? 32)
+  const out = new HeaderBytes()
+  out.raw(new TextEncoder().encode('GGUF'))
+  out.scalar('uint32', plan.version ?? 3)
+  out.scalar('uint64', plan.tensors.length)
+  out.scalar('uint64', plan.metadata.length)
+  for (const [key, type, value] of plan.metadata) {
+    out.where = `key ${quoted(key)}`
+    out.string(key)
+    out.scalar('uint32', valueTypeId(type))
+    out.value(type, value)
+  }
+
+  const placed: { name: string; type: GgmlType; shape: readonly number[]; relativeOffset: number; bytes: number }[] = []
+  let dataBytes = 0
+  for (const { name, type, shape } of plan.tensors) {
+    out.where = `tensor ${quoted(name)}`
+    if (shape.length < 1 || shape[0]! % type.blockWeights !== 0) {
+      out.fail(`shape [${shape}], expected rows of whole blocks of ${type.blockWeights}`)
+    }
+    out.string(name)
+    out.scalar('uint32', shape.length)
+    for (const size of shape) out.scalar('uint64', size)
+    out.scalar('uint32', type.id)
+    out.scalar('uint64', dataBytes)
+    const bytes = (shape.reduce((product, size) => product * size, 1) / type.blockWeights) * type.blockBytes
+    placed.push({ name, type, shape, relativeOffset: dataBytes, bytes })
+    dataBytes = alignUp(dataBytes + bytes, alignment)
+  }
+  const dataStart = alignUp(out.length, alignment)
+  out.raw(new Uint8Array(dataStart - out.length))
+  const tensors = placed.map(({ relativeOffset, ...tensor }) => ({ ...tensor, file: 0, offset: dataStart + relativeOffset }))
+  return { bytes: out.bytes(), tensors, fileBytes: dataStart + dataBytes }
+}
+
+/** A growing buffer of little-endian values. */
+class HeaderBytes {
+  /** The item being written, for messages. */
+  where = 'header'
+  length = 0
+  #buffer = new Uint8Array(64 * 1024)
+  #view = new DataView(this.#buffer.buffer)
+
+  fail(problem: string): never {
+    throw ggufError('GGUF to be written', problem, this.where)
+  }
+
+  bytes(): Uint8Array {
+    return this.#buffer.slice(0, this.length)
+  }
+
+  raw(bytes: Uint8Array): void {
+    const at = this.#grow(bytes.length)
+    this.#buffer.set(bytes, at)
+  }
+
+  scalar(type: GgufScalarType, value: number | bigint): void {
+    const { bytes, write, read } = scalarOf(type)!
+    const at = this.#grow(bytes)
+    const misfit = () => this.fail(`${value}, expected an integer that fits ${type}`)
+    const isInteger = type !== 'float32' && type !== 'float64'
+    if (isInteger && typeof value === 'number' && !Number.isSafeInteger(value)) misfit()
+    write(this.#view, at, value)
+    if (isInteger && BigInt(read(this.#view, at)) !== BigInt(value)) misfit()
+  }
+
+  string(text: string): void {
+    const bytes = new TextEncoder().encode(text)
+    this.scalar('uint64', bytes.length)
+    this.raw(bytes)
+  }
+
+  value(type: GgufValueType, value: GgufValue): void {
+    const element = /^array<(.*)>$/.exec(type)?.[1] as GgufValueType | undefined
+    if (element && Array.isArray(value)) {
+      this.scalar('uint32', valueTypeId(element))
+      this.scalar('uint64', value.length)
+      for (const item of value) this.value(element, item)
+    } else if (type === 'string' && typeof value === 'string') {
+      this.string(value)
+    } else if (type === 'bool' && typeof value === 'boolean') {
+      this.scalar(type, Number(value))
+    } else if (type !== 'bool' && scalarOf(type) && (typeof value === 'number' || typeof value === 'bigint')) {
+      this.scalar(type as GgufScalarType, value)
+    } else {
+      this.fail(`a ${typeof value}, expected ${type}`)
+    }
+  }
+
+  /** Makes room for `bytes` more and returns where they go. */
+  #grow(bytes: number): number {
+    const at = this.length
+    this.length += bytes
+    if (this.length > this.#buffer.length) {
+      const larger = new Uint8Array(2 * this.length)
+      larger.set(this.#buffer)
+      this.#buffer = larger
+      this.#view = new DataView(larger.buffer)
+    }
+    return at
+  }
+}

@@ -1,0 +1,30 @@
+// What a GGUF file, or a set of shards, says about itself: metadata and where each tensor's bytes are. Holds no tensor data and
+// no open file, and does not know what the keys or tensors mean.
+
+import type { GgmlType } from './ggmlType.js'
+import type { GgufValueType } from './valueType.js'
+
+/** A metadata value. 64-bit integers are numbers where they are safe integers, else bigints. */
+export type GgufValue = number | bigint | boolean | string | GgufValue[]
+
+export interface GgufTensor {
+  readonly name: string
+  readonly type: GgmlType
+  /** One to four dimensions, innermost (columns) first. */
+  readonly shape: readonly number[]
+  /** Which of `Gguf.files` holds the data. */
+  readonly file: number
+  /** Of the first byte, from the start of that file. */
+  readonly offset: number
+  readonly bytes: number
+}
+
+export interface Gguf {
+  readonly version: 2 | 3
+  readonly metadata: ReadonlyMap<string, GgufValue>
+  /** How each value of `metadata` is stored, so that a copy of the file can be written without loss. */
+  readonly metadataTypes: ReadonlyMap<string, GgufValueType>
+  /** In the order of the file, or of the shards. */
+  readonly tensors: ReadonlyMap<string, GgufTensor>
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+}

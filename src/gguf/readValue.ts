@@ -1,0 +1,102 @@
+// Reads strings and metadata values. Owns their limits: lengths, nesting, memory; knows no key.
+
+import type { GgufValue } from './gguf.js'
+import type { HeaderCursor } from './headerCursor.js'
+import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeById } from './valueType.js'
+
+// Keys are at most this long by the format; tensor names are shorter in practice.
+const LONGEST_NAME = 65535
+const DEEPEST_NESTING = 4
+// Numbers are taken from the window in pieces of at most this many bytes.
+const PIECE = 64 * 1024
+
+// What values cost in memory, at most: an array's slot with the room it grows by, a bigint, a string without and per byte
+// (two bytes a character, and its bytes in the window), an array without its elements.
+const SLOT = 24
+const BIGINT = 32
+const STRING = 32
+const STRING_BYTE = 3
+const ARRAY = 96
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+const lenient = new TextDecoder('utf-8', { ignoreBOM: true })
+
+/** Reads a key or a tensor's name: valid UTF-8 of at most 65535 bytes. */
+export async function readName(cursor: HeaderCursor): Promise<string> {
+  const start = cursor.position
+  const length = await cursor.count('bytes of name', 1)
+  if (length > LONGEST_NAME) cursor.fail(`a name of ${length} bytes, expected at most ${LONGEST_NAME}`, start)
+  cursor.charge(STRING + STRING_BYTE * length)
+  await cursor.need(length)
+  try {
+    return strict.decode(cursor.takeBytes(length))
+  } catch {
+    return cursor.fail('a name that is not valid UTF-8', start)
+  }
+}
+
+/** Reads the type of a value and, for arrays, leaves the element type to `readValue`. */
+export async function readValueType(cursor: HeaderCursor): Promise<GgufScalarType | 'string' | 'array'> {
+  const id = await cursor.uint32()
+  return valueTypeById(id) ?? cursor.fail(`value type ${id}, expected 0 to 12`, cursor.position - 4)
+}
+
+/** Reads one value of a type that `readValueType` gave, and says which type it turned out to be. */
+export async function readValue(
+  cursor: HeaderCursor,
+  type: GgufScalarType | 'string' | 'array',
+  depth = 0,
+): Promise<{ type: GgufValueType; value: GgufValue }> {
+  if (type === 'string') return { type, value: await readString(cursor) }
+  if (type === 'array') return readArray(cursor, depth + 1)
+  await cursor.need(scalarOf(type)!.bytes)
+  return { type, value: takeScalar(cursor, type) }
+}
+
+/** Reads a text. Bytes that are not UTF-8 become U+FFFD: a broken byte in a licence text is no reason to refuse a model. */
+async function readString(cursor: HeaderCursor): Promise<string> {
+  const length = await cursor.count('bytes of text', 1)
+  cursor.charge(STRING + STRING_BYTE * length)
+  await cursor.need(length)
+  return lenient.decode(cursor.takeBytes(length))
+}
+
+async function readArray(cursor: HeaderCursor, depth: number): Promise<{ type: GgufValueType; value: GgufValue[] }> {
+  if (depth > DEEPEST_NESTING) cursor.fail(`arrays nested deeper than ${DEEPEST_NESTING}`)
+  const element = await readValueType(cursor)
+  const scalar = scalarOf(element)
+  // Stored in at least: a text its length; an array its element type and count.
+  const count = await cursor.count(`elements of ${element}`, scalar?.bytes ?? (element === 'string' ? 8 : 12))
+  cursor.charge(ARRAY + count * (SLOT + (scalar?.bytes === 8 ? BIGINT : 0)))
+
+  const value: GgufValue[] = []
+  if (scalar) {
+    const inPiece = PIECE / scalar.bytes
+    while (value.length < count) {
+      const end = Math.min(count, value.length + inPiece)
+      await cursor.need((end - value.length) * scalar.bytes)
+      while (value.length < end) value.push(takeScalar(cursor, element as GgufScalarType))
+    }
+    return { type: `array<${element}>`, value }
+  }
+  if (element === 'string') {
+    while (value.length < count) value.push(await readString(cursor))
+    return { type: 'array<string>', value }
+  }
+  let inner: GgufValueType = 'array'
+  while (value.length < count) {
+    const array = await readArray(cursor, depth + 1)
+    if (value.length > 0 && array.type !== inner) cursor.fail(`an array of both ${inner} and ${array.type}, expected one type`)
+    inner = array.type
+    value.push(array.value)
+  }
+  return { type: `array<${inner}>`, value }
+}
+
+/** Takes a value of fixed size whose bytes are in the window. */
+function takeScalar(cursor: HeaderCursor, type: GgufScalarType): number | bigint | boolean {
+  const value = cursor.take(type)
+  if (type !== 'bool') return value
+  if (value !== 0 && value !== 1) cursor.fail(`a bool of ${value}, expected 0 or 1`, cursor.position - 1)
+  return value === 1
+}

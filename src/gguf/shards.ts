@@ -1,0 +1,68 @@
+// Sets of files that together are one model, `NAME-00001-of-00003.gguf` and so on as llama.cpp's gguf-split writes them. Owns
+// their names and what must hold between them; opens no file.
+
+import path from 'node:path'
+import type { Gguf, GgufTensor } from './gguf.js'
+import { ggufError, quoted, shown } from './ggufError.js'
+import type { GgufHeader } from './readHeader.js'
+
+/**
+ * All files of the set that a path belongs to, in order, whichever of them it names; the path alone if its name is not a shard's.
+ * Throws `GGUF` if the name has a number outside its set.
+ */
+export function shardPaths(file: string): string[] {
+  const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s.exec(path.basename(file))
+  if (!match) return [file]
+  const [, name, number, count] = match
+  if (Number(number) < 1 || Number(number) > Number(count)) {
+    throw ggufError(file, `shard number ${Number(number)}, expected 1 to ${Number(count)}`, 'file name')
+  }
+  return Array.from({ length: Number(count) }, (_, n) =>
+    path.join(path.dirname(file), `${name}-${String(n + 1).padStart(5, '0')}-of-${count}.gguf`),
+  )
+}
+
+/** Makes one model of the headers of its files, in order; throws `GGUF` if they do not belong together. The first has the metadata. */
+export function joinShards(headers: readonly GgufHeader[]): Gguf {
+  const first = headers[0]!
+  if (headers.length > 1 || first.metadata.has('split.count')) checkSplitKeys(headers)
+  const tensors = new Map<string, GgufTensor>()
+  for (const [file, header] of headers.entries()) {
+    for (const [name, tensor] of header.tensors) {
+      const twin = tensors.get(name)
+      if (twin)
+        throw ggufError(header.path, `also in ${headers[twin.file]!.path}, expected in one file of the set`, `tensor ${quoted(name)}`)
+      tensors.set(name, { ...tensor, file })
+    }
+  }
+  const total = first.metadata.get('split.tensors.count')
+  if (total !== undefined && tensors.size !== total) {
+    throw ggufError(
+      first.path,
+      `says ${shown(total)}, but the set of ${headers.length} has ${tensors.size} tensors`,
+      'key "split.tensors.count"',
+    )
+  }
+  const { version, metadata, metadataTypes } = first
+  return { version, metadata, metadataTypes, tensors, files: headers.map(({ path, bytes }) => ({ path, bytes })) }
+}
+
+function checkSplitKeys(headers: readonly GgufHeader[]): void {
+  for (const [n, header] of headers.entries()) {
+    const expected = {
+      'split.count': headers.length,
+      'split.no': n,
+      'split.tensors.count': headers[0]!.metadata.get('split.tensors.count'),
+    }
+    for (const [key, value] of Object.entries(expected)) {
+      const found = header.metadata.get(key)
+      if (found !== undefined && found === value) continue
+      const hint = headers.length === 1 ? '; shards are found by their names, NAME-00001-of-00003.gguf and so on' : ''
+      throw ggufError(
+        header.path,
+        `${shown(found)}, expected ${value === undefined ? 'a number' : shown(value)} in this file of the set${hint}`,
+        `key "${key}"`,
+      )
+    }
+  }
+}

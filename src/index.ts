@@ -1,0 +1,1 @@
+export { MixtralError, type MixtralErrorCode } from "./errors.js"

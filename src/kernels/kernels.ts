@@ -1,0 +1,105 @@
+// The compiled kernels: which build this engine runs, compiled once, and instances on a memory. Mirrors the ABI of assembly/index.ts; knows nothing of models.
+
+import { readFileSync } from 'node:fs'
+import v8 from 'node:v8'
+import { relaxedSimd } from 'wasm-feature-detect'
+import { MixtralError } from '../errors.js'
+
+/** `relaxed-simd` uses the 8-bit dot product, `simd` does without. Both give the same bits. */
+export type KernelBuild = 'simd' | 'relaxed-simd'
+
+/** weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (activation.ts); out: (groups * 4) float32. */
+type MatmulX1 = (weights: number, groups: number, blocks: number, x: number, out: number) => void
+/** The same for four activation rows. */
+type MatmulX4 = (
+  weights: number,
+  groups: number,
+  blocks: number,
+  x0: number,
+  x1: number,
+  x2: number,
+  x3: number,
+  out0: number,
+  out1: number,
+  out2: number,
+  out3: number,
+) => void
+/** File rows at src to packed groups at dst; returns how many scales (or weights) are not finite. */
+type Repack = (src: number, rows: number, blocks: number, dst: number) => number
+/** `count` blocks of float32 at src into blocks `first` .. of the activation row of `blocks` blocks at dst. */
+type Quantize = (src: number, count: number, dst: number, blocks: number, first: number) => void
+
+type FormatName = 'f32' | 'f16' | 'q8_0' | 'q4_k' | 'q5_k' | 'q6_k'
+
+/** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
+export type Kernels = { readonly [K in FormatName as `matmul_${K}_x1`]: MatmulX1 } & {
+  readonly [K in FormatName as `matmul_${K}_x4`]: MatmulX4
+} & { readonly [K in FormatName as `repack_${K}`]: Repack } & {
+  readonly quantize_q8_k: Quantize
+  readonly quantize_q8_0: Quantize
+  readonly rms_norm: (x: number, weight: number, out: number, count: number, eps: number) => void
+  readonly add: (x: number, y: number, count: number) => void
+  readonly add_scaled: (x: number, y: number, count: number, scale: number) => void
+  readonly rope: (x: number, heads: number, headDim: number, pairs: number, turns: number) => void
+  readonly store_kv: (key: number, value: number, headDim: number, keys: number, values: number, position: number) => void
+  readonly attention: (
+    q: number,
+    out: number,
+    rowFloats: number,
+    tokens: number,
+    heads: number,
+    headDim: number,
+    keys: number,
+    values: number,
+    position: number,
+    window: number,
+    room: number,
+  ) => void
+  readonly route: (logits: number, experts: number, used: number, ids: number, weights: number) => void
+  readonly swiglu: (gate: number, up: number, count: number) => void
+}
+
+export interface CompiledKernels {
+  readonly build: KernelBuild
+  readonly module: WebAssembly.Module
+}
+
+let compiled: Promise<CompiledKernels> | undefined
+
+/**
+ * Compiles the build this engine runs, once per process. `MIXTRAL_KERNELS=simd` (or `relaxed-simd`) in the environment forces one.
+ * Throws `OPTION` for another value of the variable.
+ */
+export function compileKernels(): Promise<CompiledKernels> {
+  compiled ??= chooseBuild().then((build) => ({ build, module: compileBuild(build) }))
+  return compiled
+}
+
+/** Compiles one build. Synchronous: it takes a few milliseconds. */
+export function compileBuild(build: KernelBuild): WebAssembly.Module {
+  return new WebAssembly.Module(readFileSync(new URL(`./${build}.wasm`, import.meta.url)))
+}
+
+/** An instance whose pointers are offsets into `memory`. */
+export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels
+}
+
+/** Whether relaxed SIMD is there, switched on first where the engine has it behind a flag (Node 20). */
+export async function hasRelaxedSimd(): Promise<boolean> {
+  if (await relaxedSimd()) return true
+  if (!process.versions.node?.startsWith('20.')) return false
+  v8.setFlagsFromString('--experimental-wasm-relaxed-simd')
+  return relaxedSimd()
+}
+
+async function chooseBuild(): Promise<KernelBuild> {
+  const forced = process.env.MIXTRAL_KERNELS
+  if (forced !== undefined && forced !== '' && forced !== 'simd' && forced !== 'relaxed-simd') {
+    throw new MixtralError('OPTION', `MIXTRAL_KERNELS is ${JSON.stringify(forced)}, expected simd or relaxed-simd`)
+  }
+  if (forced === 'simd') return forced
+  if (await hasRelaxedSimd()) return 'relaxed-simd'
+  if (forced) throw new MixtralError('OPTION', 'MIXTRAL_KERNELS is relaxed-simd, but this engine has no relaxed SIMD')
+  return 'simd'
+}

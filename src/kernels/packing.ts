@@ -1,0 +1,76 @@
+// The table of packed formats: which kernels multiply a format, what activations it meets and how many bytes a group of four rows takes in a bank.
+// A new format is one row here, beside its files in assembly/ and src/quants/.
+
+import type { ActivationKind } from './activation.js'
+import type { Kernels } from './kernels.js'
+
+export interface Packing {
+  readonly activation: ActivationKind
+  /** Weights of a row per block: a row's length is given to the kernels in blocks. */
+  readonly blockWeights: number
+  /** Bytes of four rows of so many blocks. */
+  readonly groupBytes: (blocks: number) => number
+  readonly x1: (kernels: Kernels) => Kernels['matmul_f32_x1']
+  readonly x4: (kernels: Kernels) => Kernels['matmul_f32_x4']
+  readonly repack: (kernels: Kernels) => Kernels['repack_f32']
+}
+
+const upTo16 = (bytes: number) => Math.ceil(bytes / 16) * 16
+
+/** By ggml type name. */
+export const packings: Readonly<Record<string, Packing>> = {
+  F32: {
+    activation: 'f32',
+    blockWeights: 1,
+    groupBytes: (blocks) => blocks * 16,
+    x1: (k) => k.matmul_f32_x1,
+    x4: (k) => k.matmul_f32_x4,
+    repack: (k) => k.repack_f32,
+  },
+  F16: {
+    activation: 'f32',
+    blockWeights: 1,
+    groupBytes: (blocks) => 16 + upTo16(blocks * 8),
+    x1: (k) => k.matmul_f16_x1,
+    x4: (k) => k.matmul_f16_x4,
+    repack: (k) => k.repack_f16,
+  },
+  Q8_0: {
+    activation: 'q8_0',
+    blockWeights: 32,
+    groupBytes: (blocks) => 16 + upTo16(blocks * 8) + blocks * 128,
+    x1: (k) => k.matmul_q8_0_x1,
+    x4: (k) => k.matmul_q8_0_x4,
+    repack: (k) => k.repack_q8_0,
+  },
+  Q4_K: {
+    activation: 'q8_k',
+    blockWeights: 256,
+    groupBytes: (blocks) => 16 + blocks * 592,
+    x1: (k) => k.matmul_q4_k_x1,
+    x4: (k) => k.matmul_q4_k_x4,
+    repack: (k) => k.repack_q4_k,
+  },
+  Q5_K: {
+    activation: 'q8_k',
+    blockWeights: 256,
+    groupBytes: (blocks) => 16 + blocks * 720,
+    x1: (k) => k.matmul_q5_k_x1,
+    x4: (k) => k.matmul_q5_k_x4,
+    repack: (k) => k.repack_q5_k,
+  },
+  Q6_K: {
+    activation: 'q8_k',
+    blockWeights: 256,
+    groupBytes: (blocks) => 16 + blocks * 848,
+    x1: (k) => k.matmul_q6_k_x1,
+    x4: (k) => k.matmul_q6_k_x4,
+    repack: (k) => k.repack_q6_k,
+  },
+}
+
+/** Bytes a matrix of the type takes in a bank: whole groups of four rows. */
+export function packedBytes(type: string, rows: number, columns: number): number {
+  const packing = packings[type]!
+  return Math.ceil(rows / 4) * packing.groupBytes(columns / packing.blockWeights)
+}

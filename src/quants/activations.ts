@@ -1,0 +1,79 @@
+// Activations quantised to 8 bits as ggml does it before an integer dot product: oracle for the kernels, operation for operation.
+// Every operation is rounded to float32. Owns the layout of quantised activations; knows nothing of weights.
+//
+// Edges, the same for both formats:
+// - A block of zeros has d = 0 and q = 0.
+// - A block with a NaN or an infinity in it has d = NaN or infinity and q = 0, so that every dot product with it is NaN and nothing hides.
+// - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the SIMD narrowing does;
+//   d is then zero or subnormal.
+
+/** A row of activations in blocks of 256, for K-quants. x[c] is about d[c / 256] * q[c]. */
+export interface ActivationQ8K {
+  readonly d: Float32Array // (columns / 256)
+  readonly q: Int8Array // (columns)
+  readonly sums: Int16Array // (columns / 16), of each 16 q: Q4_K and Q5_K subtract their mins through them
+}
+
+/** A row of activations in blocks of 32, for Q8_0. x[c] is about d[c / 32] * q[c]. */
+export interface ActivationQ80 {
+  readonly d: Float32Array // (columns / 32); ggml rounds it to half, we keep float32
+  readonly q: Int8Array // (columns)
+}
+
+const { fround, abs, max, min } = Math
+
+/**
+ * Quantises a row to Q8_K. The element of largest magnitude (the first, if several) becomes exactly -127, whatever its sign.
+ * @param x (columns), a multiple of 256
+ */
+export function quantizeQ8K(x: Float32Array): ActivationQ8K {
+  const d = new Float32Array(x.length / 256)
+  const q = new Int8Array(x.length)
+  const sums = new Int16Array(x.length / 16)
+  for (let block = 0; block < d.length; block++) {
+    const values = x.subarray(block * 256, block * 256 + 256)
+    const magnitude = largestMagnitude(values)
+    if (magnitude === 0) continue
+    const largest = values.find((value) => abs(value) === magnitude) ?? Number.NaN
+    const inverse = fround(-127 / largest)
+    d[block] = fround(1 / inverse)
+    for (let i = 0; i < 256; i++) {
+      const quant = saturate(nearest(fround(inverse * values[i]!)))
+      q[block * 256 + i] = quant
+      sums[block * 16 + (i >> 4)]! += quant
+    }
+  }
+  return { d, q, sums }
+}
+
+/**
+ * Quantises a row to Q8_0, rounding ties to even (ggml's plain C rounds them away from zero, its SIMD code to even).
+ * @param x (columns), a multiple of 32
+ */
+export function quantizeQ80(x: Float32Array): ActivationQ80 {
+  const d = new Float32Array(x.length / 32)
+  const q = new Int8Array(x.length)
+  for (let block = 0; block < d.length; block++) {
+    const values = x.subarray(block * 32, block * 32 + 32)
+    const scale = fround(largestMagnitude(values) / 127)
+    const inverse = scale === 0 ? 0 : fround(1 / scale)
+    d[block] = scale
+    for (let i = 0; i < 32; i++) q[block * 32 + i] = saturate(nearest(fround(inverse * values[i]!)))
+  }
+  return { d, q }
+}
+
+/** The largest |x|, or NaN if there is a NaN. */
+function largestMagnitude(x: Float32Array): number {
+  return x.reduce((largest, value) => max(largest, abs(value)), 0)
+}
+
+/** To the nearest integer, ties to even, for |x| up to 2^22: beyond 1.5 * 2^23 float32 has no fraction bits left. NaN and infinity pass. */
+function nearest(x: number): number {
+  return fround(x + 12582912) - 12582912
+}
+
+/** Into a signed byte, like i32x4.trunc_sat_f32x4_s followed by the saturating narrowings: NaN is 0. */
+function saturate(x: number): number {
+  return Number.isNaN(x) ? 0 : max(-128, min(127, x))
+}

@@ -1,0 +1,65 @@
+// What Q4_K and Q5_K share once their quants are unpacked: 256 weights in 8 sub-blocks of 32, each with a 6-bit scale and a 6-bit min.
+//
+//   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block
+//
+//   the 12 bytes b of the scales and mins, two bits of the later four sub-blocks in the top bits of the earlier four
+//   byte        bits 0-3          bits 4-5     bits 6-7
+//   0 to 3      scale[0..3], 6 bits            scale[4..7], bits 4-5
+//   4 to 7      min[0..3], 6 bits              min[4..7], bits 4-5
+//   8 to 11     scale[4..7] 0-3   min[4..7], bits 0-3 (in bits 4-7)
+
+import type { ActivationQ8K } from './activations.js'
+import { readHalf } from './half.js'
+
+const { fround } = Math
+
+export interface ScaleMinSuperblock {
+  readonly d: number
+  readonly dmin: number
+  readonly scales: Uint8Array // (8), 0 to 63
+  readonly mins: Uint8Array // (8), 0 to 63
+  readonly quants: Uint8Array // (256), 0 to 15 in Q4_K, 0 to 31 in Q5_K
+}
+
+/** Reads the 16 bytes with which both formats begin: halves d and dmin, then the scales and mins. `quants` are the caller's. */
+export function readScaleMinSuperblock(blocks: Uint8Array, offset: number, quants: Uint8Array): ScaleMinSuperblock {
+  const b = blocks.subarray(offset + 4, offset + 16)
+  const scales = new Uint8Array(8)
+  const mins = new Uint8Array(8)
+  for (let j = 0; j < 4; j++) {
+    scales[j] = b[j]! & 63
+    mins[j] = b[j + 4]! & 63
+    scales[j + 4] = (b[j + 8]! & 15) | ((b[j]! >> 6) << 4)
+    mins[j + 4] = (b[j + 8]! >> 4) | ((b[j + 4]! >> 6) << 4)
+  }
+  return { d: readHalf(blocks, offset), dmin: readHalf(blocks, offset + 2), scales, mins, quants }
+}
+
+/** The weights of one superblock into out[start .. start + 255]. */
+export function dequantizeScaleMin(superblock: ScaleMinSuperblock, out: Float32Array, start: number): void {
+  const { d, dmin, scales, mins, quants } = superblock
+  for (let j = 0; j < 8; j++) {
+    const scale = fround(d * scales[j]!)
+    const min = fround(dmin * mins[j]!)
+    for (let i = j * 32; i < j * 32 + 32; i++) out[start + i] = fround(scale * quants[i]!) - min
+  }
+}
+
+/**
+ * Adds one superblock's share of a dot product to `sum`: exact integers within the superblock, then float32. The mins need no quants of
+ * their own, only the sums of the activations they multiply.
+ */
+export function addDotScaleMin(sum: number, superblock: ScaleMinSuperblock, x: ActivationQ8K, block: number): number {
+  const { d, dmin, scales, mins, quants } = superblock
+  let products = 0
+  let minProducts = 0
+  for (let j = 0; j < 8; j++) {
+    let subBlock = 0
+    for (let i = j * 32; i < j * 32 + 32; i++) subBlock += quants[i]! * x.q[block * 256 + i]!
+    products += scales[j]! * subBlock
+    minProducts += mins[j]! * (x.sums[block * 16 + j * 2]! + x.sums[block * 16 + j * 2 + 1]!)
+  }
+  const xScale = x.d[block]!
+  const withProducts = fround(sum + fround(fround(d * xScale) * fround(products)))
+  return fround(withProducts - fround(fround(dmin * xScale) * fround(minProducts)))
+}

@@ -1,0 +1,51 @@
+// A map from a pair of non-negative integers to an integer: open addressing in one typed array, because a Map with combined keys is
+// several times slower and the tokenizer asks twice per character. Owns nothing but the numbers; entries are never removed.
+
+const EMPTY = -1
+
+export class PairMap {
+  /** (capacity, 3) left, right, value */
+  #slots = new Int32Array(3 * 64).fill(EMPTY)
+  #mask = 63
+  #size = 0
+
+  /** The value of the pair, -1 where there is none. */
+  get(left: number, right: number): number {
+    const slots = this.#slots
+    const mask = this.#mask
+    for (let slot = hash(left, right) & mask; ; slot = (slot + 1) & mask) {
+      const at = slot * 3
+      if (slots[at] === left && slots[at + 1] === right) return slots[at + 2] as number
+      if (slots[at] === EMPTY) return -1
+    }
+  }
+
+  /** Keeps the value of a pair; an earlier one is replaced. */
+  set(left: number, right: number, value: number): void {
+    if (this.#size * 2 > this.#mask) this.#grow()
+    const slots = this.#slots
+    let at = (hash(left, right) & this.#mask) * 3
+    while (slots[at] !== EMPTY && (slots[at] !== left || slots[at + 1] !== right)) at = at + 3 === slots.length ? 0 : at + 3
+    if (slots[at] === EMPTY) this.#size++
+    slots[at] = left
+    slots[at + 1] = right
+    slots[at + 2] = value
+  }
+
+  #grow(): void {
+    const old = this.#slots
+    this.#slots = new Int32Array(old.length * 2).fill(EMPTY)
+    this.#mask = this.#mask * 2 + 1
+    this.#size = 0
+    for (let at = 0; at < old.length; at += 3) {
+      if (old[at] !== EMPTY) this.set(old[at] as number, old[at + 1] as number, old[at + 2] as number)
+    }
+  }
+}
+
+/** Mixes with the constants of MurmurHash3's finaliser (Austin Appleby, public domain). */
+function hash(left: number, right: number): number {
+  let mixed = Math.imul(left, 0x85ebca6b) ^ right
+  mixed = Math.imul(mixed ^ (mixed >>> 16), 0xc2b2ae35)
+  return mixed ^ (mixed >>> 15)
+}

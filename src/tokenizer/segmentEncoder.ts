@@ -1,0 +1,123 @@
+// Plain text to tokens by SentencePiece's byte-pair algorithm: again and again, merge the neighbours whose piece has the highest score,
+// left-most first. Owns the cutting of a text into segments that no merge can cross, and a cache of segments (words come again).
+// Knows nothing of special tokens or of spaces: it gets the text in the vocabulary's own spelling.
+
+import { MergeQueue } from './mergeQueue.js'
+import { MergeTable } from './mergeTable.js'
+import type { Vocabulary } from './vocabulary.js'
+
+const CACHED_SEGMENTS = 32768
+const LONGEST_CACHED = 48
+const NONE = -1
+
+/** The characters of one segment while they merge, each array by position. */
+class MergeList {
+  readonly points: Int32Array
+  readonly symbols: Int32Array
+  readonly next: Int32Array
+  readonly previous: Int32Array
+  /** What a position and the next one merge into. */
+  readonly candidates: Int32Array
+  readonly queue: MergeQueue
+
+  constructor(length: number) {
+    this.points = new Int32Array(length)
+    this.symbols = new Int32Array(length)
+    this.next = new Int32Array(length)
+    this.previous = new Int32Array(length)
+    this.candidates = new Int32Array(length)
+    this.queue = new MergeQueue(3 * length) // one entry per position, and each merge takes one out and puts at most two in
+  }
+}
+
+export class SegmentEncoder {
+  readonly #vocabulary: Vocabulary
+  readonly #table: MergeTable
+  readonly #cache = new Map<string, readonly number[]>()
+  readonly #short = new MergeList(LONGEST_CACHED)
+  readonly #utf8 = new TextEncoder()
+
+  constructor(vocabulary: Vocabulary) {
+    this.#vocabulary = vocabulary
+    this.#table = new MergeTable(vocabulary)
+  }
+
+  /** Appends the tokens of a well-formed text to `ids`. Time is O(n log n) at worst, in the longest segment. */
+  encode(text: string, ids: number[]): void {
+    const table = this.#table
+    let start = 0
+    let previous = NONE
+    for (let at = 0; at < text.length; ) {
+      const point = text.codePointAt(at) as number
+      const symbol = table.symbolOf(point)
+      if (at > start && !table.areNeighbours(previous, symbol)) {
+        this.#append(text.slice(start, at), ids)
+        start = at
+      }
+      previous = symbol
+      at += point < 65536 ? 1 : 2
+    }
+    if (start < text.length) this.#append(text.slice(start), ids)
+  }
+
+  #append(segment: string, ids: number[]): void {
+    let tokens = this.#cache.get(segment)
+    if (tokens === undefined) {
+      tokens = this.#merge(segment)
+      if (segment.length <= LONGEST_CACHED) {
+        if (this.#cache.size === CACHED_SEGMENTS) this.#cache.clear()
+        this.#cache.set(segment, tokens)
+      }
+    }
+    for (let i = 0; i < tokens.length; i++) ids.push(tokens[i] as number)
+  }
+
+  /** The tokens of one segment: a linked list over its characters that shrinks as neighbours merge. */
+  #merge(segment: string): readonly number[] {
+    const table = this.#table
+    const list = segment.length <= LONGEST_CACHED ? this.#short : new MergeList(segment.length)
+    const { points, symbols, next, previous, candidates, queue } = list
+    let count = 0
+    for (let at = 0; at < segment.length; at += (points[count++] as number) < 65536 ? 1 : 2) {
+      points[count] = segment.codePointAt(at) as number
+      symbols[count] = table.symbolOf(points[count] as number)
+      next[count] = count + 1
+      previous[count] = count - 1
+    }
+    next[count - 1] = NONE
+    const consider = (left: number) => {
+      const right = next[left] as number
+      const token = right === NONE ? NONE : table.merged(symbols[left] as number, symbols[right] as number)
+      candidates[left] = token
+      if (token !== NONE) queue.push(table.rank[token] as number, left)
+    }
+    for (let at = 0; at < count; at++) consider(at)
+    while (!queue.isEmpty) {
+      const { rank, position: left } = queue.pop()
+      const token = candidates[left] as number
+      if (token === NONE || table.rank[token] !== rank) continue // a neighbour merged since
+      const right = next[left] as number
+      const after = next[right] as number
+      symbols[left] = token
+      candidates[right] = NONE
+      next[left] = after
+      if (after !== NONE) previous[after] = left
+      consider(left)
+      if (previous[left] !== NONE) consider(previous[left] as number)
+    }
+    const tokens: number[] = []
+    for (let at = 0; at !== NONE; at = next[at] as number) {
+      const symbol = symbols[at] as number
+      if (symbol >= 0 && symbol < this.#vocabulary.pieces.length) tokens.push(symbol)
+      else tokens.push(...this.#spell(points[at] as number))
+    }
+    return tokens
+  }
+
+  /** A character without a token: the tokens of its UTF-8 bytes, or the unknown token when the vocabulary lacks one of them. */
+  #spell(point: number): number[] {
+    const { idOfByte, unknownId } = this.#vocabulary
+    const tokens = Array.from(this.#utf8.encode(String.fromCodePoint(point)), (byte) => idOfByte[byte] as number)
+    return tokens.includes(-1) ? [unknownId as number] : tokens
+  }
+}

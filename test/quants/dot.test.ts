@@ -1,0 +1,80 @@
+// The dot products that define the kernels' results, against float64 over the same dequantised values.
+
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { quantizeQ8K, quantizeQ80 } from '../../dist/quants/activations.js'
+import { dotF16 } from '../../dist/quants/f16.js'
+import { dotF32 } from '../../dist/quants/f32.js'
+import { formats } from '../../dist/quants/formats.js'
+import { dotQ4K } from '../../dist/quants/q4_k.js'
+import { dotQ5K } from '../../dist/quants/q5_k.js'
+import { dotQ6K } from '../../dist/quants/q6_k.js'
+import { dotQ80 } from '../../dist/quants/q8_0.js'
+
+const golden = (name: string) => new Uint8Array(readFileSync(new URL(`../golden/blocks/${name}.bin`, import.meta.url)))
+
+interface Activation {
+  readonly d: Float32Array
+  readonly q: Int8Array
+}
+
+/** What a quantised row stands for, in float64. */
+const valuesOf = ({ d, q }: Activation) => Float64Array.from(q, (quant, i) => quant * d[Math.floor((i * d.length) / q.length)]!)
+
+function viaQ8K(dot: (row: Uint8Array, x: ReturnType<typeof quantizeQ8K>) => number) {
+  return (row: Uint8Array, x: Float32Array) => {
+    const quantized = quantizeQ8K(x)
+    return { result: dot(row, quantized), values: valuesOf(quantized) }
+  }
+}
+
+function viaQ80(row: Uint8Array, x: Float32Array) {
+  const quantized = quantizeQ80(x)
+  return { result: dotQ80(row, quantized), values: valuesOf(quantized) }
+}
+
+const plain = (dot: (row: Uint8Array, x: Float32Array) => number) => (row: Uint8Array, x: Float32Array) => ({
+  result: dot(row, x),
+  values: x,
+})
+
+/** `scale` is how many times the parts of a weight may exceed the weight: a K-quant's two products can nearly cancel. */
+const dots = [
+  { name: 'F32', row: new Uint8Array(row(408).buffer), dot: plain(dotF32), scale: 1 },
+  { name: 'F16', row: golden('F16'), dot: plain(dotF16), scale: 1 },
+  { name: 'Q8_0', row: golden('Q8_0'), dot: viaQ80, scale: 1 },
+  { name: 'Q4_K', row: golden('Q4_K'), dot: viaQ8K(dotQ4K), scale: 4 },
+  { name: 'Q5_K', row: golden('Q5_K'), dot: viaQ8K(dotQ5K), scale: 4 },
+  { name: 'Q6_K', row: golden('Q6_K'), dot: viaQ8K(dotQ6K), scale: 1 },
+]
+
+/** Repeatable values in [-1, 1). */
+function row(columns: number): Float32Array {
+  return Float32Array.from({ length: columns }, (_, i) => (Math.imul(i + 1, 0x9e3779b9) >>> 8) / 2 ** 23 - 1)
+}
+
+for (const { name, row: bytes, dot, scale } of dots) {
+  const { type, dequantize } = formats.get(name)!
+  const weights = new Float32Array((bytes.length / type.blockBytes) * type.blockWeights)
+  dequantize(bytes, weights)
+
+  test(`${name}: the dot product is float64's but for float32 rounding`, () => {
+    const { result, values } = dot(bytes, row(weights.length))
+    const exact = weights.reduce((sum, weight, i) => sum + weight * values[i]!, 0)
+    const magnitude = weights.reduce((sum, weight, i) => sum + Math.abs(weight * values[i]!), 0)
+    // Each sum of the chain rounds once, and so does each of its terms: 2^-24 of the magnitudes per step.
+    const steps = weights.length / Math.max(type.blockWeights, 4) + 4
+    expect(Math.abs(result - exact)).toBeLessThanOrEqual(steps * scale * 2 ** -24 * magnitude)
+  })
+
+  test(`${name}: a NaN among the activations makes the dot product NaN`, () => {
+    const x = row(weights.length)
+    x[5] = Number.NaN
+    expect(dot(bytes, x).result).toBeNaN()
+  })
+}
+
+test('Q8_K and Q8_0 dot products start from +0', () => {
+  expect(dotQ4K(new Uint8Array(144), quantizeQ8K(new Float32Array(256)))).toBe(0)
+  expect(dotQ80(new Uint8Array(34), quantizeQ80(new Float32Array(32)))).toBe(0)
+})
