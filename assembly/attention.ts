@@ -87,20 +87,20 @@ function mix(out: usize, scale: f32, p: usize, values: usize, headDim: i32, from
 
 /**
  * Attention of one kv head's query heads for `tokens` consecutive positions, the first at `position`; the cache holds all positions up to the last.
- * q and out: (tokens, rowFloats) float32, `heads` heads of headDim from the pointer on. window: positions a token sees, itself included; 0 is all.
+ * q: (tokens, qFloats), out: (tokens, outFloats) float32, `heads` heads of headDim from the pointers on. window: positions a token sees, itself included; 0 is all.
  * room: 32 * headDim * 8 bytes for the block as float32, 128 for scores, tokens * heads * 8 for the running maximum and sum.
  */
-export function attention(q: usize, out: usize, rowFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
+export function attention(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
   const blockFloats = <usize>headDim * 32
   const wideKeys = room
   const wideValues = room + blockFloats * 4
   const p = room + blockFloats * 8
   const state = p + 128
   const scale = <f32>1 / sqrt(<f32>headDim)
-  const rowBytes = <usize>rowFloats * 4
+  const outBytes = <usize>outFloats * 4
   const headBytes = <usize>headDim * 4
   for (let t: usize = 0; t < <usize>tokens; t++) {
-    memory.fill(out + t * rowBytes, 0, <usize>heads * headBytes)
+    memory.fill(out + t * outBytes, 0, <usize>heads * headBytes)
     for (let h: usize = 0; h < <usize>heads; h++) {
       store<f32>(state + (t * heads + h) * 8, -Infinity)
       store<f32>(state + (t * heads + h) * 8, 0, 4)
@@ -119,9 +119,9 @@ export function attention(q: usize, out: usize, rowFloats: i32, tokens: i32, hea
       const to = min(32, here + 1 - first)
       if (from >= 32) continue
       for (let h: usize = 0; h < <usize>heads; h++) {
-        const at = <usize>t * rowBytes + h * headBytes
+        const at = <usize>t * outBytes + h * headBytes
         const mine = state + (<usize>t * heads + h) * 8
-        scores(q + at, wideKeys, headDim, p)
+        scores(q + (<usize>t * qFloats + h * headDim) * 4, wideKeys, headDim, p)
         const old = load<f32>(mine)
         let top = old
         for (let i = <usize>from; i < <usize>to; i++) {
@@ -144,7 +144,7 @@ export function attention(q: usize, out: usize, rowFloats: i32, tokens: i32, hea
     for (let h: usize = 0; h < <usize>heads; h++) {
       const inverse = f32x4.splat(<f32>1 / load<f32>(state + (t * heads + h) * 8, 4))
       for (let d: usize = 0; d < headBytes; d += 16) {
-        const o = out + t * rowBytes + h * headBytes + d
+        const o = out + t * outBytes + h * headBytes + d
         v128.store(o, f32x4.mul(v128.load(o), inverse))
       }
     }

@@ -22,7 +22,8 @@ export function repackScalesAndMins(src: usize, valid: i32, blocks: i32, blockBy
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const d = <u32>load<u16>(src + r * rowBytes + b * blockBytes)
       const m = <u32>load<u16>(src + r * rowBytes + b * blockBytes, 2)
-      if (!isFiniteHalf(d) || !isFiniteHalf(m)) bad++
+      if (!isFiniteHalf(d)) bad++
+      if (!isFiniteHalf(m)) bad++
       if (!canRaise(d) || !canRaise(m)) raised = false
     }
   }

@@ -1,1 +1,15 @@
-export { MixtralError, type MixtralErrorCode } from "./errors.js"
+// What the package exports, and the only barrel.
+
+export { MixtralError, type MixtralErrorCode } from './errors.js'
+export type { ChatMessage } from './generate/chatMessages.js'
+export type { GenerationResult, Piece } from './generate/generation.js'
+export type { GenerationConfig, GenerationOptions } from './generate/generationOptions.js'
+export { type ChatResult, type LoadOptions, MixtralModel } from './generate/mixtralModel.js'
+export type { Gguf, GgufTensor, GgufValue } from './gguf/gguf.js'
+export type { KernelBuild } from './kernels/kernels.js'
+export type { CallOptions, Progress } from './model/engine.js'
+export { Reference } from './reference/reference.js'
+export type { SamplerOptions } from './sampler/samplerOptions.js'
+export { Tokenizer } from './tokenizer/tokenizer.js'
+export { MixtralConfig } from './weights/mixtralConfig.js'
+export { WeightLoader, type Weights } from './weights/weightLoader.js'

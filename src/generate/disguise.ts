@@ -10,6 +10,8 @@ const LAST_STAND_IN = 0xf8ff
 export class Disguise {
   readonly #standIns = new Map<string, string>()
   readonly #originals = new Map<string, string>()
+  readonly #anyOriginal: RegExp
+  readonly #anyStandIn: RegExp
 
   /** `specialTexts`: of the special tokens. `taken`: texts whose own private characters must not serve as stand-ins. */
   constructor(specialTexts: Iterable<string>, taken: Iterable<string>) {
@@ -18,28 +20,32 @@ export class Disguise {
     let code = FIRST_STAND_IN
     for (const original of new Set([...specialTexts].join('').replace(/\s/g, '').split(''))) {
       while (avoided.has(String.fromCharCode(code))) code++
-      if (code > LAST_STAND_IN) throw new MixtralError('TEMPLATE', 'the messages use too many private characters to tell them from the template')
+      if (code > LAST_STAND_IN)
+        throw new MixtralError('TEMPLATE', 'too many private characters in the messages to tell them from the template')
       const standIn = String.fromCharCode(code++)
       this.#standIns.set(original, standIn)
       this.#originals.set(standIn, original)
     }
+    this.#anyOriginal = anyOf(this.#standIns.keys())
+    this.#anyStandIn = anyOf(this.#originals.keys())
   }
 
   cover(text: string): string {
-    return replaceEach(text, this.#standIns)
+    return text.replace(this.#anyOriginal, (unit) => this.#standIns.get(unit) as string)
   }
 
   reveal(text: string): string {
-    return replaceEach(text, this.#originals)
+    return text.replace(this.#anyStandIn, (unit) => this.#originals.get(unit) as string)
   }
 
-  /** Whether any of the text came from a message. */
+  /** Whether some of the text came from a message. */
   isCovered(text: string): boolean {
-    return this.reveal(text) !== text
+    return text.search(this.#anyStandIn) >= 0
   }
 }
 
-function replaceEach(text: string, replacements: ReadonlyMap<string, string>): string {
-  const units = text.split('')
-  return units.map((unit) => replacements.get(unit) ?? unit).join('')
+/** Matches each of the UTF-16 units, everywhere in a text; with none, nothing. */
+function anyOf(units: Iterable<string>): RegExp {
+  const escaped = Array.from(units, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return new RegExp(`[${escaped.join('')}]`, 'g')
 }

@@ -45,7 +45,8 @@ export type Kernels = { readonly [K in FormatName as `matmul_${K}_x1`]: MatmulX1
   readonly attention: (
     q: number,
     out: number,
-    rowFloats: number,
+    qFloats: number,
+    outFloats: number,
     tokens: number,
     heads: number,
     headDim: number,

@@ -18,7 +18,7 @@ export interface SamplerOptions {
 }
 
 /** The defaults of llama.cpp. */
-export const samplerDefaults = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05, repetitionPenalty: 1 } as const
+const samplerDefaults = { temperature: 0.8, topK: 40, topP: 0.95, minP: 0.05, repetitionPenalty: 1 } as const
 
 const limits: Record<keyof SamplerOptions, { expected: string; allows: (value: number) => boolean }> = {
   temperature: { expected: 'a number from 0', allows: (value) => value >= 0 && value < Infinity },

@@ -1,0 +1,82 @@
+// One answer of a model: streams its text to stdout while it comes, stops it in good order on Ctrl-C, and says afterwards how fast it was.
+// Owns the summary line; does not know where the prompt comes from.
+
+import type { GenerationOptions, GenerationResult, Piece } from '../generate/mixtralModel.js'
+import { MixtralError } from '../errors.js'
+import type { SamplingFlags } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { coloursOf, speed } from './layout.js'
+import { ProgressBar } from './progressBar.js'
+
+export interface Answer {
+  readonly text: string
+  readonly ids: readonly number[]
+  /** Undefined if Ctrl-C ended the answer. */
+  readonly result: GenerationResult | undefined
+  /** From the first token to the last. */
+  readonly seconds: number
+}
+
+/** Makes the library's options of the flags. */
+export function generationOptions(flags: SamplingFlags): GenerationOptions {
+  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags
+  const options = { maxNewTokens: maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop }
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
+}
+
+/**
+ * Runs a generation to its end, or until Ctrl-C, and hands each piece of text to `write`.
+ * @param start begins the generation with these options
+ */
+export async function receive(
+  start: (options: GenerationOptions) => AsyncGenerator<Piece, GenerationResult>,
+  options: GenerationOptions,
+  write: (text: string) => void,
+): Promise<Answer> {
+  const bar = new ProgressBar('prompt', (tokens) => `${tokens} tokens`)
+  const interrupt = onInterrupt()
+  const ids: number[] = []
+  let text = ''
+  let first = 0
+  const answer = (result?: GenerationResult) => ({ text, ids, result, seconds: first > 0 ? (performance.now() - first) / 1000 : 0 })
+  const onProgress = ({ done, total }: { done: number; total: number }) => bar.update(done, total)
+  try {
+    const pieces = start({ ...options, onProgress, signal: interrupt.signal })
+    for (;;) {
+      const next = await pieces.next()
+      bar.clear()
+      if (next.done) return answer(next.value)
+      first ||= performance.now()
+      text += next.value.text
+      ids.push(...next.value.ids)
+      write(next.value.text)
+    }
+  } catch (error) {
+    bar.clear()
+    if (interrupt.signal.aborted && error instanceof MixtralError && error.code === 'ABORTED') return answer()
+    throw error
+  } finally {
+    interrupt.release()
+  }
+}
+
+/** Tokens per second of prompt and answer. */
+export function speeds({ promptTokens, reusedTokens, ids, prefillSeconds, decodeSeconds }: GenerationResult) {
+  // The first token comes with the prompt: decoding makes the others.
+  return { prefill: (promptTokens - reusedTokens) / prefillSeconds, decode: (ids.length - 1) / decodeSeconds }
+}
+
+/** Writes the summary line to stderr, such as `12 tokens prompt at 350 t/s, 64 tokens at 120 t/s, load 0.1 s`. */
+export function summarize({ result, ids, seconds }: Answer, loadSeconds?: number): void {
+  const parts: string[] = []
+  if (result) {
+    const { prefill, decode } = speeds(result)
+    const reused = result.reusedTokens > 0 ? ` (${result.reusedTokens} known)` : ''
+    parts.push(`${result.promptTokens} tokens prompt${reused} at ${speed(prefill)}`, `${result.ids.length} tokens at ${speed(decode)}`)
+    if (result.finishReason === 'context') parts.push('context is full')
+  } else {
+    parts.push('interrupted', `${ids.length} tokens at ${speed((ids.length - 1) / seconds)}`)
+  }
+  if (loadSeconds !== undefined) parts.push(`load ${loadSeconds.toFixed(1)} s`)
+  process.stderr.write(`${coloursOf(process.stderr).dim(parts.join(', '))}\n`)
+}

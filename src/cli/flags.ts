@@ -1,0 +1,76 @@
+// The flags that several commands share, and the reading of numbers in flags. Owns their names, ranges and help texts; a value out of range
+// is a usage error that names the flag.
+
+import { type Command, InvalidArgumentError } from 'commander'
+
+export interface OutputFlags {
+  readonly json?: true
+  readonly debug?: true
+}
+
+export interface ModelFlags extends OutputFlags {
+  readonly threads?: number
+  readonly context?: number
+}
+
+export interface SamplingFlags {
+  readonly maxTokens?: number
+  readonly temperature?: number
+  readonly topK?: number
+  readonly topP?: number
+  readonly minP?: number
+  readonly repetitionPenalty?: number
+  readonly seed?: number
+  readonly stop?: string[]
+}
+
+/** Reads a whole number from `least` to `most`. */
+export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
+    if (value >= least && value <= most) return value
+    throw new InvalidArgumentError(`Expected a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}.`)
+  }
+}
+
+/** Reads a number from `least` to `most`. */
+export function realNumber(least: number, most = Number.MAX_VALUE): (text: string) => number {
+  return (text) => {
+    const value = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
+    if (value >= least && value <= most) return value
+    throw new InvalidArgumentError(`Expected a number from ${least}${most === Number.MAX_VALUE ? '' : ` to ${most}`}.`)
+  }
+}
+
+/** Reads token ids with commas between them. */
+export function tokenIds(text: string): number[] {
+  const ids = text.split(',').map((part) => part.trim())
+  if (ids.every((id) => /^\d{1,9}$/.test(id))) return ids.map(Number)
+  throw new InvalidArgumentError('Expected token ids with commas between them, such as 1,22557.')
+}
+
+export function addDebugFlag(command: Command): Command {
+  return command.option('--debug', 'show the stack trace of an error')
+}
+
+export function addOutputFlags(command: Command): Command {
+  return addDebugFlag(command.option('--json', 'print one JSON object on stdout and nothing else'))
+}
+
+export function addModelFlags(command: Command): Command {
+  return command
+    .option('-t, --threads <n>', 'CPU threads (default: one per core)', wholeNumber(1, 1024))
+    .option('-c, --context <n>', 'context length in tokens, prompt and answer together', wholeNumber(1))
+}
+
+export function addSamplingFlags(command: Command): Command {
+  return command
+    .option('-n, --max-tokens <n>', 'most tokens to generate', wholeNumber(1))
+    .option('--temperature <x>', '0 takes the most likely token every time, higher is more varied', realNumber(0))
+    .option('--top-k <n>', 'choose among this many of the most likely tokens, 0 for all', wholeNumber(0))
+    .option('--top-p <x>', 'choose among the most likely tokens that together have this probability', realNumber(0, 1))
+    .option('--min-p <x>', 'choose among tokens at least this times as likely as the most likely one', realNumber(0, 1))
+    .option('--repetition-penalty <x>', 'above 1, tokens of the last 64 places become less likely', realNumber(0.01, 100))
+    .option('--seed <n>', 'same seed, same text', wholeNumber(0))
+    .option('--stop <text>', 'end before this text; may be given several times', (text, earlier: string[] = []) => [...earlier, text])
+}

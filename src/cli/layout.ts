@@ -1,0 +1,46 @@
+// How commands lay out what they print: aligned columns, byte counts, speeds, names from untrusted files, JSON. Pure, but for colours, which
+// depend on the stream.
+
+import pc from 'picocolors'
+
+/** Colours for a stream: none where it is no terminal or NO_COLOR is set. */
+export function coloursOf(stream: { readonly isTTY?: boolean }) {
+  return pc.createColors(stream.isTTY === true && pc.isColorSupported)
+}
+
+/** Rows as lines of aligned columns, two spaces between; `right` lists the columns that align to the right. */
+export function columns(rows: readonly (readonly string[])[], right: readonly number[] = []): string {
+  const widths: number[] = []
+  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length)
+  const pad = (cell: string, i: number) => (right.includes(i) ? cell.padStart(widths[i]!) : cell.padEnd(widths[i]!))
+  return rows.map((row) => `${row.map(pad).join('  ').trimEnd()}\n`).join('')
+}
+
+/** Such as `7.3 MB`; a MB is a million bytes. */
+export function byteCount(bytes: number): string {
+  if (bytes < 1000) return `${bytes} bytes`
+  const power = bytes < 999_950 ? 1 : bytes < 999_950_000 ? 2 : 3
+  const value = bytes / 1000 ** power
+  return `${value.toFixed(power === 3 && value < 100 ? 2 : 1)} ${['kB', 'MB', 'GB'][power - 1]}`
+}
+
+/** Such as `350 t/s`, three digits; nothing measurable is `- t/s`. */
+export function speed(tokensPerSecond: number): string {
+  if (!(tokensPerSecond > 0) || tokensPerSecond === Number.POSITIVE_INFINITY) return '- t/s'
+  const digits = tokensPerSecond >= 99.95 ? 0 : tokensPerSecond >= 9.995 ? 1 : 2
+  return `${tokensPerSecond.toFixed(digits)} t/s`
+}
+
+/** A text from an untrusted file for the terminal: escaped, in quotes, cut to about `most` characters. */
+export function quotedText(text: string, most = 72): string {
+  const cut = text.length > most ? `${text.slice(0, most - 3)}...` : text
+  // What JSON leaves alone and a terminal may obey or be confused by: C1 controls, directions of writing, half surrogate pairs.
+  return JSON.stringify(cut.toWellFormed()).replaceAll(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (c) => {
+    return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`
+  })
+}
+
+/** One line of JSON; bigints become strings. */
+export function jsonLine(value: unknown): string {
+  return `${JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? String(item) : item))}\n`
+}

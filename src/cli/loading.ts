@@ -1,0 +1,28 @@
+// Loads a model for a command, with a progress bar, and closes it whatever happens. Does not know what the command does with it.
+
+import { type LoadOptions, MixtralModel } from '../generate/mixtralModel.js'
+import type { ModelFlags } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { byteCount } from './layout.js'
+import { ProgressBar } from './progressBar.js'
+
+/** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
+export async function withModel<T>(nameOrPath: string, { threads, context }: ModelFlags, use: (model: MixtralModel) => Promise<T>): Promise<T> {
+  const bar = new ProgressBar('loading', byteCount)
+  const interrupt = onInterrupt()
+  const options: LoadOptions = {
+    ...(threads !== undefined && { threads }),
+    ...(context !== undefined && { contextLength: context }),
+    onProgress: ({ loaded, total }) => bar.update(loaded, total),
+    signal: interrupt.signal,
+  }
+  const model = await MixtralModel.load(nameOrPath, options).finally(() => {
+    bar.clear()
+    interrupt.release()
+  })
+  try {
+    return await use(model)
+  } finally {
+    await model.close()
+  }
+}

@@ -1,0 +1,33 @@
+#!/usr/bin/env node
+// The `mixtral` command's process: the only file that sets exit codes or exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+// Knows nothing of what the commands do.
+
+import { CommanderError } from 'commander'
+import { MixtralError } from '../errors.js'
+import { createProgram, errorLine } from './program.js'
+
+for (const stream of [process.stdout, process.stderr]) {
+  // The reader has seen enough, as `mixtral run | head -1` has: that is no failure.
+  stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+}
+
+const program = createProgram()
+let debug = false
+program.hook('preAction', (_, command) => {
+  debug = command.opts().debug === true
+})
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = report(error)
+}
+
+/** Tells what failed in one line, or with `--debug` with the stack trace; returns the exit code. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed help or its line
+  if (error instanceof MixtralError && error.code === 'ABORTED') return 130 // the user knows
+  if (debug) console.error(error)
+  else process.stderr.write(errorLine(error instanceof Error ? error.message : String(error)))
+  return error instanceof MixtralError && error.code === 'OPTION' ? 2 : 1
+}

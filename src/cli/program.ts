@@ -1,0 +1,60 @@
+// The `mixtral` program: its list of commands, each in a file of its own that is imported when the command is called, so that start-up and
+// `--help` stay fast. Owns the form of usage errors; knows no command's options.
+
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+
+type Configure = (command: Command) => void
+
+const commands: readonly (readonly [name: string, summary: string, load: () => Promise<Configure>])[] = [
+  ['run', 'generate text from a prompt', async () => (await import('./run.js')).configureRun],
+  ['chat', 'talk to a model', async () => (await import('./chat.js')).configureChat],
+  ['inspect', 'what is in a GGUF file and what it needs to run', async () => (await import('./inspect.js')).configureInspect],
+  ['tokenize', 'token ids and pieces of a text', async () => (await import('./tokenize.js')).configureTokenize],
+  ['logits', 'write the logits of a token sequence to a file', async () => (await import('./logits.js')).configureLogits],
+  ['verify', 'compare the kernels with the plain reference, layer by layer', async () => (await import('./verify.js')).configureVerify],
+  ['bench', 'measure prefill and decode speed', async () => (await import('./bench.js')).configureBench],
+]
+
+/** The program, ready for `parseAsync`. It throws CommanderError instead of exiting. */
+export function createProgram(): Command {
+  const program = new Command('mixtral')
+    .description('Runs Mixtral mixture-of-experts models on CPUs.')
+    .version(version(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand('help [command]', 'show help of a command')
+    .enablePositionalOptions()
+    .exitOverride()
+    .showHelpAfterError(false)
+    .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: false })
+    .configureOutput({ outputError: (message, write) => write(errorLine(message.replace(/^error: /, ''))) })
+    .addHelpText(
+      'after',
+      `
+MODEL is "demo", the small model that ships with this package, or the path of a GGUF file; of a sharded model, any shard.
+
+Examples:
+  mixtral run                                       the demo model tells a story
+  mixtral run mixtral-8x7b.Q4_K_M.gguf "The moon"   another model, another prompt
+  mixtral chat                                      talk to the demo model
+  mixtral run --help                                all options of a command`,
+    )
+  const loaders = new Map<string, () => Promise<Configure>>()
+  for (const [name, summary, load] of commands) {
+    program.command(name).description(`${summary[0]!.toUpperCase()}${summary.slice(1)}.`).summary(summary)
+    loaders.set(name, load)
+  }
+  return program.hook('preSubcommand', async (_, command) => {
+    const configure = await loaders.get(command.name())?.()
+    configure?.(command)
+  })
+}
+
+/** The one line in which a command reports that it failed. */
+export function errorLine(message: string): string {
+  return `mixtral: ${message.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+}

@@ -1,0 +1,39 @@
+// A progress bar on stderr for work that takes long: drawn on a terminal only, and only once the work has taken a second. Does not know
+// what the work is.
+
+import { coloursOf } from './layout.js'
+
+const PATIENCE_MS = 1000
+const REDRAW_MS = 100
+const CELLS = 30
+
+export class ProgressBar {
+  readonly #label: string
+  readonly #show: (count: number) => string
+  readonly #start = performance.now()
+  #drawn = 0 // when, 0 for never
+
+  /** @param show how a count of what is done reads, such as `7.3 MB` */
+  constructor(label: string, show: (count: number) => string) {
+    this.#label = label
+    this.#show = show
+  }
+
+  update(done: number, total: number): void {
+    const now = performance.now()
+    if (!process.stderr.isTTY || now - this.#start < PATIENCE_MS || now - this.#drawn < REDRAW_MS) return
+    this.#drawn = now
+    const share = total > 0 ? Math.min(1, done / total) : 0
+    const full = Math.round(share * CELLS)
+    const left = share > 0 ? `, ${Math.ceil(((now - this.#start) / 1000) * (1 / share - 1))} s left` : ''
+    const { cyan, dim } = coloursOf(process.stderr)
+    const bar = cyan('━'.repeat(full)) + dim('━'.repeat(CELLS - full))
+    process.stderr.write(`\r\x1b[K${this.#label} ${bar} ${this.#show(done)} of ${this.#show(total)}${left}`)
+  }
+
+  /** Takes the bar off the screen. */
+  clear(): void {
+    if (this.#drawn > 0) process.stderr.write('\r\x1b[K')
+    this.#drawn = 0
+  }
+}

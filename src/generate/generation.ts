@@ -1,0 +1,83 @@
+// One generation: prompt, then token after token until something ends it. Owns the order of events; the engine runs, the sampler chooses, the decoder spells.
+
+import { MixtralError } from '../errors.js'
+import type { Engine } from '../model/engine.js'
+import { Sampler } from '../sampler/sampler.js'
+import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
+import { StopStrings } from './stopStrings.js'
+
+/** New text, and the tokens since the last piece. The text may be empty where a character or a stop string is not complete yet. */
+export interface Piece {
+  readonly text: string
+  readonly ids: readonly number[]
+}
+
+export interface GenerationResult {
+  /** The whole answer: `tokenizer.decode(ids)`, cut before a stop string. */
+  readonly text: string
+  /** All tokens written, an end token left out. */
+  readonly ids: readonly number[]
+  readonly promptTokens: number
+  /** Tokens of the prompt that were in the cache already. */
+  readonly reusedTokens: number
+  /** `stop`: an end token or a stop string. `length`: maxNewTokens. `context`: the context is full. */
+  readonly finishReason: 'stop' | 'length' | 'context'
+  /** Repeats this generation. */
+  readonly seed: number
+  readonly prefillSeconds: number
+  readonly decodeSeconds: number
+}
+
+/** Writes on from `prompt`. Throws `OPTION`, `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Call within `engine.exclusive`. */
+export async function* generate(engine: Engine, tokenizer: Tokenizer, prompt: readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
+  const { maxNewTokens, stop, signal, onProgress, sampling } = checkGenerationOptions(options)
+  const sampler = new Sampler(sampling)
+  const stops = new StopStrings(stop)
+  const decoder = tokenizer.decoder()
+  const { contextLength } = engine.plan
+  if (prompt.length >= contextLength) {
+    throw new MixtralError('CONTEXT', `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`)
+  }
+  const reusedTokens = Math.min(sharedLength(engine.cached, prompt), prompt.length - 1)
+  const started = performance.now()
+  const call = signal ? { signal } : {}
+  let logits = await engine.evaluate(prompt, { ...call, ...(onProgress && { onProgress }) })
+  const prefilled = performance.now()
+  const tokens = [...prompt]
+  let text = ''
+  let finishReason: GenerationResult['finishReason'] | undefined
+  while (!finishReason) {
+    const id = sampler.sample(logits, tokens)
+    if (tokenizer.endIds.has(id)) {
+      finishReason = 'stop'
+      break
+    }
+    tokens.push(id)
+    const piece = stops.push(decoder.push(id))
+    text += piece
+    yield { text: piece, ids: [id] }
+    if (stops.stopped) finishReason = 'stop'
+    else if (tokens.length - prompt.length >= maxNewTokens) finishReason = 'length'
+    else if (tokens.length >= contextLength) finishReason = 'context'
+    else logits = await engine.evaluate(tokens, call)
+  }
+  const rest = stops.push(decoder.end()) + stops.end()
+  if (rest) yield { text: rest, ids: [] }
+  return {
+    text: text + rest,
+    ids: tokens.slice(prompt.length),
+    promptTokens: prompt.length,
+    reusedTokens,
+    finishReason,
+    seed: sampler.seed,
+    prefillSeconds: (prefilled - started) / 1000,
+    decodeSeconds: (performance.now() - prefilled) / 1000,
+  }
+}
+
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let n = 0
+  while (n < a.length && n < b.length && a[n] === b[n]) n++
+  return n
+}

@@ -1,0 +1,39 @@
+// The options of one generation: their names and limits. Sampling's own are the sampler's business.
+
+import { MixtralError } from '../errors.js'
+import type { Progress } from '../model/engine.js'
+import type { SamplerOptions } from '../sampler/samplerOptions.js'
+
+export interface GenerationOptions extends SamplerOptions {
+  /** Most tokens to write. Default: until the context is full. */
+  readonly maxNewTokens?: number
+  /** The text ends before the first of these. */
+  readonly stop?: string | readonly string[]
+  /** Ends the call with an `ABORTED` error. */
+  readonly signal?: AbortSignal
+  /** Called after each chunk of the prompt, in tokens. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/** The original name of these options, for those who know it. */
+export type GenerationConfig = GenerationOptions
+
+export interface CheckedOptions {
+  readonly maxNewTokens: number
+  readonly stop: readonly string[]
+  readonly signal: AbortSignal | undefined
+  readonly onProgress: ((progress: Progress) => void) | undefined
+  /** The rest: the sampler checks them, unknown names included. */
+  readonly sampling: SamplerOptions
+}
+
+/** Splits and checks. Throws `OPTION` naming an impossible one. */
+export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
+  const { maxNewTokens = Number.POSITIVE_INFINITY, stop = [], signal, onProgress, ...sampling } = options
+  if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {
+    throw new MixtralError('OPTION', `maxNewTokens is ${String(maxNewTokens)}, expected a whole number from 1`)
+  }
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new MixtralError('OPTION', 'signal is not an AbortSignal')
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw new MixtralError('OPTION', 'onProgress is not a function')
+  return { maxNewTokens, stop: typeof stop === 'string' ? [stop] : stop, signal, onProgress, sampling }
+}

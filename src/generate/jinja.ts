@@ -1,0 +1,44 @@
+// The parts of @huggingface/jinja that the interpreter of chat templates builds on, with types: under `nodenext` the package's own
+// declarations do not resolve (their imports lack extensions).
+
+import * as jinja from '@huggingface/jinja'
+
+/** A node of the syntax tree. Its other fields depend on `type`. */
+export interface Node {
+  readonly type: string
+  // biome-ignore lint/suspicious/noExplicitAny: the fields of a node differ by type, and the package keeps their types to itself
+  readonly [field: string]: any
+}
+
+/** A value of the template language: `StringValue` holds a string, `ArrayValue` an array of values, `ObjectValue` a map of values. */
+export interface Value {
+  readonly type: string
+  readonly value: unknown
+}
+
+export interface Scope {
+  /** Declares a variable; plain values and functions of plain values are converted. */
+  set(name: string, value: unknown): Value
+}
+
+interface Jinja {
+  tokenize(source: string, options: { lstrip_blocks: boolean; trim_blocks: boolean }): unknown
+  parse(tokens: unknown): Node
+  Environment: new () => Scope
+  Interpreter: new (scope: Scope) => { evaluate(node: Node | undefined, scope: Scope): Value }
+}
+
+export const { tokenize, parse, Environment, Interpreter } = jinja as unknown as Jinja
+
+const StringValue = new Environment().set('text', '').constructor as new (text: string) => Value
+const ArrayValue = new Environment().set('list', []).constructor as new (values: readonly Value[]) => Value
+
+/** A text as a value of the template language. */
+export function stringValue(text: string): Value {
+  return new StringValue(text)
+}
+
+/** A list as a value of the template language. */
+export function arrayValue(values: readonly Value[]): Value {
+  return new ArrayValue(values)
+}

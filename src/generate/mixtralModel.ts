@@ -1,0 +1,179 @@
+// The library's front door: a loaded Mixtral that writes text. Puts tokenizer, chat template, engine and generation together; computes nothing itself.
+
+import { MixtralError } from '../errors.js'
+import type { Gguf, GgufValue } from '../gguf/gguf.js'
+import type { KernelBuild } from '../kernels/kernels.js'
+import { type CallOptions, Engine, type EngineOptions } from '../model/engine.js'
+import { Tokenizer } from '../tokenizer/tokenizer.js'
+import { MixtralConfig } from '../weights/mixtralConfig.js'
+import { WeightLoader, type Weights } from '../weights/weightLoader.js'
+import type { ChatMessage } from './chatMessages.js'
+import { ChatTemplate } from './chatTemplate.js'
+import { type GenerationResult, generate, type Piece } from './generation.js'
+import type { GenerationOptions } from './generationOptions.js'
+import { resolveModelPath } from './modelPath.js'
+
+/** Options of loading. Unknown ones are refused. */
+export type LoadOptions = EngineOptions
+
+export interface ChatResult extends GenerationResult {
+  /** Whether the template has no system role and the system text was put before the first user message. */
+  readonly folded: boolean
+}
+
+const LOAD_OPTIONS = ['threads', 'contextLength', 'chunk', 'bankBytes', 'onProgress', 'signal', 'worker']
+
+/**
+ * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
+ *
+ * @example
+ * const model = await MixtralModel.load('demo')
+ * console.log(await model.chat([{ role: 'user', content: 'What is 7 + 5?' }], { temperature: 0 }))
+ * await model.close()
+ */
+export class MixtralModel {
+  readonly config: MixtralConfig
+  readonly tokenizer: Tokenizer
+  readonly gguf: Gguf
+  /** Seconds from the call to a model ready to run. */
+  readonly loadSeconds: number
+  readonly #engine: Engine
+  readonly #template: ChatTemplate
+
+  private constructor(weights: Weights, engine: Engine, tokenizer: Tokenizer, loadSeconds: number) {
+    this.config = engine.config
+    this.tokenizer = tokenizer
+    this.gguf = weights.gguf
+    this.loadSeconds = loadSeconds
+    this.#engine = engine
+    this.#template = ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer)
+  }
+
+  /** Loads a model by path, or `demo`. Throws `IO`, `GGUF`, `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `OPTION`, `MEMORY`, `ABORTED`. */
+  static async load(nameOrPath: string, options: LoadOptions = {}): Promise<MixtralModel> {
+    const weights = await WeightLoader.fromGguf(resolveModelPath(nameOrPath))
+    return MixtralModel.fromWeights(MixtralConfig.fromGgufMetadata(weights.metadata), weights, options)
+  }
+
+  /** Loads a model whose header is already open. */
+  static async fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
+    const unknown = Object.keys(options).find((name) => !LOAD_OPTIONS.includes(name))
+    if (unknown) throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${LOAD_OPTIONS.join(', ')}`)
+    const started = performance.now()
+    const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
+    const engine = await Engine.open(config, weights, options)
+    return new MixtralModel(weights, engine, tokenizer, (performance.now() - started) / 1000)
+  }
+
+  /** The file's keys and values. */
+  get metadata(): ReadonlyMap<string, GgufValue> {
+    return this.gguf.metadata
+  }
+
+  /** Positions the KV cache has room for. */
+  get contextLength(): number {
+    return this.#engine.plan.contextLength
+  }
+
+  get threads(): number {
+    return this.#engine.plan.threads
+  }
+
+  get kernels(): KernelBuild {
+    return this.#engine.kernels
+  }
+
+  /** Bytes of weights in memory. */
+  get weightBytes(): number {
+    return this.#engine.plan.weightBytes
+  }
+
+  /** Bytes of the KV cache. */
+  get kvBytes(): number {
+    return this.#engine.plan.kvBytes
+  }
+
+  /** Writes on from a raw prompt: control tokens spelled in it count, and BOS is put first unless it is there. Returns the new text. */
+  async generate(prompt: string, options: GenerationOptions = {}): Promise<string> {
+    return (await finish(this.stream(prompt, options))).text
+  }
+
+  /** The same, piece by piece; the generator's return value is the result with its figures. Leaving the loop early ends the generation. */
+  stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
+    return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
+  }
+
+  /** The answer to a conversation, through the file's chat template. The text of messages never becomes a control token. */
+  async chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
+    return finish(this.streamChat(messages, options))
+  }
+
+  /** The same, piece by piece. */
+  async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
+    const { ids, folded } = this.#template.render(messages)
+    const result = yield* this.#generate(() => ids, options)
+    return { ...result, folded }
+  }
+
+  /** The logits after each token: (tokens, vocabulary). The tokens are taken as they are, without BOS. */
+  logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    return this.#engine.exclusive(() => this.#engine.evaluateAll(ids, options))
+  }
+
+  /** The logits after the last token: (vocabulary). Only what differs from the call before is run. */
+  evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    return this.#engine.exclusive(() => this.#engine.evaluate(ids, options))
+  }
+
+  /** One layer's kernels alone, for checks: x (tokens, hidden) at positions from 0 on, before and after the layer. */
+  layer(index: number, x: Float32Array): Promise<Float32Array> {
+    return this.#engine.exclusive(() => this.#engine.layer(index, x))
+  }
+
+  /** The final norm and output matrix alone: (tokens, hidden) to (tokens, vocabulary). */
+  output(x: Float32Array): Promise<Float32Array> {
+    return this.#engine.exclusive(() => this.#engine.output(x))
+  }
+
+  /** Forgets the tokens that calls could share: the next one starts from nothing. */
+  reset(): Promise<void> {
+    return this.#engine.exclusive(async () => this.#engine.reset())
+  }
+
+  /** Ends the threads and frees the memory. A running call fails with `CLOSED`. */
+  close(): Promise<void> {
+    return this.#engine.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  /** A generation that holds the engine from its first piece to its end, however it ends. */
+  async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
+    const ids = prompt()
+    let release = () => {}
+    await new Promise<void>((resolve, reject) => {
+      this.#engine
+        .exclusive(() => {
+          resolve()
+          return new Promise<void>((done) => {
+            release = done
+          })
+        })
+        .catch(reject)
+    })
+    try {
+      return yield* generate(this.#engine, this.tokenizer, ids, options)
+    } finally {
+      release()
+    }
+  }
+}
+
+async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = await pieces.next()
+    if (done) return value
+  }
+}

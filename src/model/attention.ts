@@ -1,0 +1,131 @@
+// A layer's attention, shared by all threads: q, k, v products; rotation and cache; attention per kv head; output product. Reads and leaves `inputs` and `projected`
+// in the layer's bank; does not touch the residual stream.
+
+import { ATTENTION_TOKENS } from '../weights/scratch.js'
+import type { PlacedLayer } from '../weights/plan.js'
+import type { ActivationKind } from '../kernels/activation.js'
+import { Linear } from './linear.js'
+import type { Step } from './mailbox.js'
+import type { Thread } from './thread.js'
+
+export class Attention {
+  readonly #thread: Thread
+  readonly #layer: PlacedLayer
+  readonly #qkv: readonly Linear[]
+  readonly #output: Linear
+  /** What the norm before must leave in `inputs`. */
+  readonly kinds: ReadonlySet<ActivationKind>
+  readonly #inputs: Int32Array
+  readonly #outputs: Int32Array
+
+  constructor(thread: Thread, layer: PlacedLayer) {
+    this.#thread = thread
+    this.#layer = layer
+    this.#qkv = [layer.attnQ, layer.attnK, layer.attnV].map((matrix) => new Linear(thread.banks, matrix))
+    this.#output = new Linear(thread.banks, layer.attnOutput)
+    this.kinds = new Set(this.#qkv.map(({ kind }) => kind))
+    this.#inputs = new Int32Array(thread.plan.batch)
+    this.#outputs = new Int32Array(thread.plan.batch)
+  }
+
+  run(step: Step): void {
+    this.#project(step)
+    this.#turnAndStore(step)
+    this.#attend(step)
+    this.#projectOutput(step)
+  }
+
+  #project({ count }: Step): void {
+    const { scratch, config } = this.#thread
+    const starts = [0, config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim]
+    this.#thread.eachRows(this.#qkv, (which, first, groups) => {
+      const linear = this.#qkv[which]!
+      const area = scratch.inputs[linear.kind]!
+      for (let t = 0; t < count; t++) {
+        this.#inputs[t] = area.at + t * area.bytes
+        this.#outputs[t] = scratch.qkv.at + t * scratch.qkv.bytes + (starts[which]! + first * 4) * 4
+      }
+      linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+    })
+  }
+
+  /** A unit is one kv head of one token: rotates its query heads and its key, and puts key and value in the cache. */
+  #turnAndStore({ count, position }: Step): void {
+    const { scratch, config, banks } = this.#thread
+    const { heads, kvHeads, headDim, ropeDim } = config
+    const { kernels } = banks[this.#layer.bank]!
+    const group = heads / kvHeads
+    this.#thread.each(count * kvHeads, (unit) => {
+      const t = Math.floor(unit / kvHeads)
+      const head = unit % kvHeads
+      const row = scratch.qkv.at + t * scratch.qkv.bytes
+      const key = row + (heads + head) * headDim * 4
+      const value = row + (heads + kvHeads + head) * headDim * 4
+      const turns = scratch.turns.at + t * scratch.turns.bytes
+      kernels.rope(row + head * group * headDim * 4, group, headDim, ropeDim / 2, turns)
+      kernels.rope(key, 1, headDim, ropeDim / 2, turns)
+      kernels.store_kv(key, value, headDim, this.#keys(head), this.#values(head), position + t)
+    })
+  }
+
+  /** A unit is one kv head and up to ATTENTION_TOKENS tokens. */
+  #attend({ count, position }: Step): void {
+    const { scratch, config, banks, room } = this.#thread
+    const { heads, kvHeads, headDim, slidingWindow } = config
+    const { kernels } = banks[this.#layer.bank]!
+    const group = heads / kvHeads
+    const out = scratch.inputs.f32!
+    const tiles = Math.ceil(count / ATTENTION_TOKENS)
+    this.#thread.each(tiles * kvHeads, (unit) => {
+      // the last tokens have the longest context: they go first
+      const t = (tiles - 1 - Math.floor(unit / kvHeads)) * ATTENTION_TOKENS
+      const head = unit % kvHeads
+      const columns = head * group * headDim * 4
+      kernels.attention(
+        scratch.qkv.at + t * scratch.qkv.bytes + columns,
+        out.at + t * out.bytes + columns,
+        scratch.qkv.bytes / 4,
+        out.bytes / 4,
+        Math.min(ATTENTION_TOKENS, count - t),
+        group,
+        headDim,
+        this.#keys(head),
+        this.#values(head),
+        position + t,
+        slidingWindow ?? 0,
+        room,
+      )
+    })
+  }
+
+  #projectOutput({ count }: Step): void {
+    const thread = this.#thread
+    const { scratch, config } = thread
+    const bank = thread.banks[this.#layer.bank]!
+    const linear = this.#output
+    const area = scratch.inputs[linear.kind]!
+    if (linear.kind !== 'f32') {
+      const kinds = new Set([linear.kind])
+      thread.each(count, (t) => thread.quantize(bank, scratch.inputs, kinds, t, config.heads * config.headDim))
+    }
+    thread.eachRows([linear], (_, first, groups) => {
+      for (let t = 0; t < count; t++) {
+        this.#inputs[t] = area.at + t * area.bytes
+        this.#outputs[t] = scratch.projected.at + t * scratch.projected.bytes + first * 16
+      }
+      linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+    })
+  }
+
+  #keys(head: number): number {
+    return this.#layer.keysAt + head * this.#headBytes
+  }
+
+  #values(head: number): number {
+    return this.#layer.valuesAt + head * this.#headBytes
+  }
+
+  get #headBytes(): number {
+    return Math.ceil(this.#thread.plan.contextLength / 32) * 64 * this.#thread.config.headDim
+  }
+}

@@ -1,0 +1,244 @@
+// The main thread's side of a loaded model: banks, team, and the tokens that the KV cache holds. Runs steps one call at a time; knows nothing of text.
+
+import { availableParallelism } from 'node:os'
+import { MixtralError } from '../errors.js'
+import { compileKernels, type KernelBuild } from '../kernels/kernels.js'
+import { Team } from '../team/team.js'
+import { createMemories } from '../weights/bank.js'
+import type { MixtralConfig } from '../weights/mixtralConfig.js'
+import { mixtralTensors } from '../weights/mixtralTensors.js'
+import { type Plan, planModel } from '../weights/plan.js'
+import type { Weights } from '../weights/weightLoader.js'
+import { command, createMailbox, type Step, writeStep } from './mailbox.js'
+import type { WorkerData } from './worker.js'
+
+export interface EngineOptions {
+  /** Worker threads. Default: as many as the machine has cores for us. */
+  readonly threads?: number
+  /** Positions the KV cache has room for. Default: the model's, at most 4096. */
+  readonly contextLength?: number
+  /** Most tokens of one step. Default 128. */
+  readonly chunk?: number
+  /** Bytes a bank is filled to. Default 2 GiB. */
+  readonly bankBytes?: number
+  /** Called a few times a second while weights are read, in bytes. */
+  readonly onProgress?: (progress: Progress) => void
+  readonly signal?: AbortSignal
+  /** The worker's file. Default: this package's. */
+  readonly worker?: string
+}
+
+export interface Progress {
+  readonly loaded: number
+  readonly total: number
+}
+
+/** Of a call that runs many tokens: how many are done. */
+export interface CallOptions {
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+const DEFAULT_CONTEXT = 4096
+const DEFAULT_CHUNK = 128
+
+export class Engine {
+  readonly config: MixtralConfig
+  readonly plan: Plan
+  readonly kernels: KernelBuild
+  readonly #team: Team
+  readonly #memories: readonly WebAssembly.Memory[]
+  readonly #mailbox: Int32Array
+  /** The tokens whose keys and values are in the cache. */
+  #cached: number[] = []
+  /** Calls wait for the one before. */
+  #queue: Promise<unknown> = Promise.resolve()
+  readonly #closing = new AbortController()
+
+  private constructor(config: MixtralConfig, plan: Plan, team: Team, memories: readonly WebAssembly.Memory[], mailbox: Int32Array) {
+    this.config = config
+    this.plan = plan
+    this.kernels = plan.build
+    this.#team = team
+    this.#memories = memories
+    this.#mailbox = mailbox
+  }
+
+  /**
+   * Plans the banks and reads the weights into them. Throws `MODEL` or `UNSUPPORTED` for tensors that do not fit the config, `OPTION`, `MEMORY`, `IO`, and `ABORTED` when
+   * the signal fires.
+   */
+  static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
+    const tensors = mixtralTensors(config, weights.gguf)
+    const { build, module } = await compileKernels()
+    const threads = positive('threads', options.threads ?? availableParallelism(), 1024)
+    const contextLength = positive('contextLength', options.contextLength ?? Math.min(config.maxPositions, DEFAULT_CONTEXT), 2 ** 24)
+    const batch = Math.min(positive('chunk', options.chunk ?? DEFAULT_CHUNK, 4096), contextLength)
+    const plan = planModel(config, tensors, { build, threads, batch, contextLength, ...(options.bankBytes !== undefined && { bankBytes: options.bankBytes }) })
+    const memories = createMemories(plan.banks)
+    const mailbox = createMailbox(batch)
+    const paths = weights.gguf.files.map(({ path }) => path)
+    const shared: WorkerData = { module, memories, config, plan, paths, mailbox }
+    const team = new Team({ threads, worker: options.worker ?? new URL('./worker.js', import.meta.url).href, shared })
+    const engine = new Engine(config, plan, team, memories, mailbox)
+    try {
+      await engine.#load(options)
+    } catch (error) {
+      await team.close()
+      throw error
+    }
+    return engine
+  }
+
+  async #load({ onProgress, signal }: EngineOptions): Promise<void> {
+    const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    const report = () => onProgress?.({ loaded: Math.min(total, this.#team.progress), total })
+    const timer = onProgress && setInterval(report, 100)
+    try {
+      await this.#team.run(command.load, signal)
+      onProgress?.({ loaded: total, total })
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  /** The tokens in the cache: a call whose tokens begin with these runs only the rest. */
+  get cached(): readonly number[] {
+    return this.#cached
+  }
+
+  /** Runs `call` after all calls before it have ended. */
+  exclusive<T>(call: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(() => {
+      if (this.#closing.signal.aborted) throw new MixtralError('CLOSED', 'the model was closed')
+      return call()
+    })
+    this.#queue = result.catch(() => {})
+    return result
+  }
+
+  /**
+   * The logits after the last of `ids`: (vocabulary). What the cache shares with `ids` is kept, the rest of it forgotten. Call within `exclusive`. Throws `CONTEXT` when
+   * the tokens do not fit, `TOKENIZER` for an id outside the vocabulary, `ABORTED`.
+   */
+  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    this.#check(ids)
+    const position = Math.min(commonPrefix(this.#cached, ids), ids.length - 1)
+    await this.#run(ids, position, options, (count, done) => (done + count === ids.length ? 1 : 0), () => {})
+    return this.#logits(0)
+  }
+
+  /** The logits after every one of `ids`: (tokens, vocabulary). Call within `exclusive`. */
+  async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    this.#check(ids)
+    const { vocabSize } = this.config
+    const all = new Float32Array(ids.length * vocabSize)
+    const keep = (count: number, done: number) => {
+      for (let i = 0; i < count; i++) all.set(this.#logits(i), (done + i) * vocabSize)
+    }
+    await this.#run(ids, 0, options, (count) => count, keep)
+    return all
+  }
+
+  /**
+   * One layer alone, for checks against the reference: x (tokens, hidden) at positions from 0 on, before and after. At most `plan.batch` tokens. Forgets the cache.
+   */
+  async layer(index: number, x: Float32Array): Promise<Float32Array> {
+    const { bank } = this.plan.layers[index]!
+    await this.#pass(x, bank, { firstLayer: index, endLayer: index + 1, logits: 0 })
+    const { at, bytes } = this.plan.scratch.x
+    const { hiddenSize } = this.config
+    const floats = new Float32Array(this.#memories[bank]!.buffer)
+    const out = new Float32Array(x.length)
+    for (let t = 0; t < x.length / hiddenSize; t++) out.set(floats.subarray((at + t * bytes) / 4, (at + t * bytes) / 4 + hiddenSize), t * hiddenSize)
+    return out
+  }
+
+  /** The final norm and output matrix alone: x (tokens, hidden) to logits (tokens, vocabulary). At most `plan.batch` tokens. Forgets the cache. */
+  async output(x: Float32Array): Promise<Float32Array> {
+    const { layers } = this.config
+    const count = x.length / this.config.hiddenSize
+    await this.#pass(x, this.plan.output.bank, { firstLayer: layers, endLayer: layers, logits: count })
+    const out = new Float32Array(count * this.config.vocabSize)
+    for (let t = 0; t < count; t++) out.set(this.#logits(t), t * this.config.vocabSize)
+    return out
+  }
+
+  /** Forgets the tokens in the cache. */
+  reset(): void {
+    this.#cached = []
+  }
+
+  /** Ends the threads; a running call fails with `CLOSED`. */
+  async close(): Promise<void> {
+    this.#closing.abort()
+    await this.#team.close()
+  }
+
+  /** Runs ids from `position` on, in chunks. logits: how many of a chunk's last positions get logits; after: what to do with them. */
+  async #run(
+    ids: readonly number[],
+    position: number,
+    { signal, onProgress }: CallOptions,
+    logits: (count: number, done: number) => number,
+    after: (count: number, done: number) => void,
+  ): Promise<void> {
+    const total = ids.length - position
+    for (let done = position; done < ids.length; ) {
+      const count = Math.min(this.plan.batch, ids.length - done)
+      const tokens = ids.slice(done, done + count)
+      this.#cached.length = Math.min(this.#cached.length, done) // a step that fails leaves nothing behind it valid
+      const step = { count, position: done, firstLayer: 0, endLayer: this.config.layers, embed: true, logits: logits(count, done), tokens }
+      await this.#step(step, signal)
+      this.#cached.push(...tokens)
+      after(count, done)
+      done += count
+      onProgress?.({ loaded: done - position, total })
+    }
+  }
+
+  async #pass(x: Float32Array, bank: number, range: Pick<Step, 'firstLayer' | 'endLayer' | 'logits'>): Promise<void> {
+    const { hiddenSize } = this.config
+    const { at, bytes } = this.plan.scratch.x
+    const count = x.length / hiddenSize
+    if (!Number.isInteger(count) || count < 1 || count > this.plan.batch) {
+      throw new MixtralError('OPTION', `x has ${x.length} values, expected 1 to ${this.plan.batch} rows of ${hiddenSize}`)
+    }
+    this.reset()
+    const floats = new Float32Array(this.#memories[bank]!.buffer)
+    for (let t = 0; t < count; t++) floats.set(x.subarray(t * hiddenSize, (t + 1) * hiddenSize), (at + t * bytes) / 4)
+    await this.#step({ count, position: 0, embed: false, tokens: [], ...range })
+  }
+
+  async #step(step: Step, signal?: AbortSignal): Promise<void> {
+    writeStep(this.#mailbox, step)
+    await this.#team.run(command.step, signal)
+  }
+
+  /** A copy of one row of the logits area. */
+  #logits(row: number): Float32Array {
+    const { output, logitsAt } = this.plan
+    const start = logitsAt + row * Math.ceil(output.rows / 4) * 16
+    return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows).slice()
+  }
+
+  #check(ids: readonly number[]): void {
+    const { vocabSize } = this.config
+    const { contextLength } = this.plan
+    if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
+    if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
+    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
+    if (wrong !== undefined) throw new MixtralError('TOKENIZER', `token id ${wrong}, expected an id below ${vocabSize}`)
+  }
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let n = 0
+  while (n < a.length && n < b.length && a[n] === b[n]) n++
+  return n
+}
+
+function positive(name: string, value: number, limit: number): number {
+  if (!Number.isInteger(value) || value < 1 || value > limit) throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1 to ${limit}`)
+  return value
+}

@@ -1,0 +1,70 @@
+// What one thread knows for the whole life of a model: the plan, its view of every bank, the crew it works with. Owns the two ways to share out a stage.
+
+import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { Crew } from '../team/crew.js'
+import type { Bank } from '../weights/bank.js'
+import type { MixtralConfig } from '../weights/mixtralConfig.js'
+import type { Plan } from '../weights/plan.js'
+import type { InputRows, Scratch } from '../weights/scratch.js'
+import type { Linear } from './linear.js'
+
+export class Thread {
+  readonly config: MixtralConfig
+  readonly plan: Plan
+  readonly scratch: Scratch
+  readonly banks: readonly Bank[]
+  /** Replaced at every command: a worker may take another seat next time. */
+  crew!: Crew
+
+  constructor(config: MixtralConfig, plan: Plan, banks: readonly Bank[]) {
+    this.config = config
+    this.plan = plan
+    this.scratch = plan.scratch
+    this.banks = banks
+  }
+
+  /** This thread's private bytes in every bank. */
+  get room(): number {
+    const { at, bytes } = this.scratch.rooms
+    return at + this.crew.seat * bytes
+  }
+
+  /** One stage: `work(unit)` for units 0 .. count - 1, shared among the threads; returns when all are done. */
+  each(count: number, work: (unit: number) => void): void {
+    for (let unit = this.crew.claim(); unit < count; unit = this.crew.claim()) work(unit)
+    this.crew.barrier()
+  }
+
+  /** One stage over the rows of several matrices: `work(which, first group, groups)`. */
+  eachRows(linears: readonly Linear[], work: (which: number, first: number, groups: number) => void): void {
+    const total = linears.reduce((sum, { groups }) => sum + groups, 0)
+    // enough units to even out the threads, few enough to cost little; a unit's four strips want whole groups
+    const size = Math.min(16, Math.max(4, Math.ceil(total / (this.crew.seats * 8) / 4) * 4))
+    const units = linears.map(({ groups }) => Math.ceil(groups / size))
+    this.each(
+      units.reduce((sum, n) => sum + n, 0),
+      (unit) => {
+        let which = 0
+        while (unit >= units[which]!) unit -= units[which++]!
+        const first = unit * size
+        work(which, first, Math.min(size, linears[which]!.groups - first))
+      },
+    )
+  }
+
+  /** Makes a row's other kinds from its float32: `columns` of row `row`, in the bank. */
+  quantize(bank: Bank, areas: InputRows, kinds: ReadonlySet<ActivationKind>, row: number, columns: number): void {
+    const source = areas.f32!.at + row * areas.f32!.bytes
+    for (const kind of kinds) {
+      if (kind === 'f32') continue
+      const area = areas[kind]!
+      const blocks = columns / activationBlock[kind]
+      bank.kernels[`quantize_${kind}`](source, blocks, area.at + row * area.bytes, blocks, 0)
+    }
+  }
+
+  /** Copies bytes to the same place in another bank. */
+  copy(from: number, to: number, at: number, bytes: number): void {
+    if (from !== to) this.banks[to]!.bytes.set(this.banks[from]!.bytes.subarray(at, at + bytes), at)
+  }
+}

@@ -1,0 +1,34 @@
+// The file that Piscina starts in every thread. Opens the banks once, then takes a seat in the team whenever asked.
+
+import { workerData } from 'piscina'
+import { takeSeat, type SeatError, type SeatTask } from '../team/seat.js'
+import { openBank } from '../weights/bank.js'
+import { fillBanks } from '../weights/fillBanks.js'
+import type { MixtralConfig } from '../weights/mixtralConfig.js'
+import type { Plan } from '../weights/plan.js'
+import { Forward } from './forward.js'
+import { command, readStep } from './mailbox.js'
+import { Thread } from './thread.js'
+
+/** What every worker of a model gets. */
+export interface WorkerData {
+  readonly module: WebAssembly.Module
+  readonly memories: readonly WebAssembly.Memory[]
+  readonly config: MixtralConfig
+  readonly plan: Plan
+  readonly paths: readonly string[]
+  readonly mailbox: Int32Array
+}
+
+const { module, memories, config, plan, paths, mailbox } = workerData as WorkerData
+const banks = memories.map((memory) => openBank(module, memory))
+const thread = new Thread(config, plan, banks)
+const forward = new Forward(thread)
+
+export default function seat(task: SeatTask): SeatError | undefined {
+  return takeSeat(task, (code, crew) => {
+    thread.crew = crew
+    if (code === command.load) fillBanks(plan, paths, banks, crew)
+    else forward.run(readStep(mailbox))
+  })
+}

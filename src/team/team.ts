@@ -1,0 +1,154 @@
+// The main thread's side of the team. Piscina owns the threads; a seated team holds one task per thread that runs command after command, synchronised through shared
+// memory, and leaves when there has been nothing to do for a moment, so that a process can end. The main thread never blocks. Knows nothing of what commands do.
+
+import { availableParallelism } from 'node:os'
+import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { Piscina } from 'piscina'
+import { MixtralError } from '../errors.js'
+import { CONTROL_WORDS, LEAVE, word } from './control.js'
+import type { Report, SeatError, SeatTask } from './seat.js'
+
+export interface TeamOptions {
+  readonly threads: number
+  /** The worker's file, as a URL: a .js file whose default export takes a SeatTask. */
+  readonly worker: string
+  /** What every worker gets as workerData. */
+  readonly shared: unknown
+}
+
+/** Milliseconds without a command after which the threads' tasks end. */
+const IDLE = 50
+
+interface Seating {
+  readonly control: Int32Array
+  readonly port: MessagePort
+  /** Settles when all tasks have ended; never rejects. */
+  readonly ended: Promise<unknown>
+}
+
+export class Team {
+  readonly #options: TeamOptions
+  #pool: Piscina | undefined
+  #seating: Seating | undefined
+  #leaving: Promise<unknown> | undefined
+  #idle: NodeJS.Timeout | undefined
+  /** Ends the running command with an error. */
+  #fail: ((error: MixtralError) => void) | undefined
+  #closed = false
+
+  constructor(options: TeamOptions) {
+    this.#options = options
+  }
+
+  /** Loaded bytes so far, as counted by the threads. */
+  get progress(): number {
+    return this.#seating ? Atomics.load(this.#seating.control, word.progress) * 4096 : 0
+  }
+
+  /**
+   * Runs one command on all threads; one at a time. Throws `ABORTED` when the signal fires (every thread leaves at the same point, and the team stays), `THREAD` when a
+   * thread throws or ends (the next command gets a fresh team), `CLOSED` after close, and whatever MixtralError a thread throws.
+   */
+  async run(code: number, signal?: AbortSignal): Promise<void> {
+    if (this.#closed) throw closedError()
+    if (signal?.aborted) throw abortedError(signal)
+    clearTimeout(this.#idle)
+    await this.#leaving
+    this.#seating ??= this.#sit()
+    const { control, port } = this.#seating
+    Atomics.store(control, word.cancel, 0)
+    Atomics.store(control, word.code, code)
+    const cancel = () => Atomics.store(control, word.cancel, 1)
+    signal?.addEventListener('abort', cancel)
+    try {
+      const { cancelled } = await new Promise<Report>((resolve, reject) => {
+        this.#fail = reject
+        port.ref()
+        port.once('message', resolve)
+        Atomics.add(control, word.command, 1)
+        Atomics.notify(control, word.command)
+        if (signal?.aborted) cancel()
+      })
+      if (cancelled) throw this.#closed ? closedError() : abortedError(signal)
+      this.#idle = setTimeout(() => this.#leave(), IDLE)
+    } catch (error) {
+      if (error instanceof MixtralError && error.code === 'ABORTED') this.#idle = setTimeout(() => this.#leave(), IDLE)
+      throw error
+    } finally {
+      this.#fail = undefined
+      port.removeAllListeners('message')
+      port.unref()
+      signal?.removeEventListener('abort', cancel)
+    }
+  }
+
+  /** Ends the threads. A running command fails with `CLOSED`. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    clearTimeout(this.#idle)
+    this.#fail?.(closedError())
+    await this.#dismiss()
+  }
+
+  #sit(): Seating {
+    const { threads, worker, shared } = this.#options
+    this.#pool ??= this.#openPool(worker, shared, threads)
+    const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
+    const { port1, port2 } = new MessageChannel()
+    const spin = threads <= availableParallelism()
+    const tasks = Array.from({ length: threads }, (_, seat) => {
+      const task: SeatTask = { control, seat, seats: threads, spin, since: 0, ...(seat === 0 && { port: port2 }) }
+      const done: Promise<SeatError | undefined> = this.#pool!.run(task, seat === 0 ? { transferList: [port2] } : {})
+      return done.then(
+        (error) => error && this.#lose(seating, new MixtralError(error.code, error.message)),
+        (cause: Error) => this.#lose(seating, new MixtralError('THREAD', `a worker thread ended in mid-step: ${cause.message}`, { cause })),
+      )
+    })
+    const seating: Seating = { control, port: port1, ended: Promise.all(tasks).finally(() => port1.close()) }
+    return seating
+  }
+
+  #openPool(filename: string, workerData: unknown, threads: number): Piscina {
+    const pool = new Piscina({ filename, workerData, minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY, recordTiming: false })
+    // without a listener, a worker that fails to start would end the process; its task's promise rejects all the same
+    pool.on('error', () => {})
+    return pool
+  }
+
+  /** The tasks end by themselves; the threads stay in the pool. */
+  #leave(): void {
+    const seating = this.#seating
+    if (!seating) return
+    this.#seating = undefined
+    Atomics.store(seating.control, word.code, LEAVE)
+    Atomics.add(seating.control, word.command, 1)
+    Atomics.notify(seating.control, word.command)
+    this.#leaving = seating.ended
+  }
+
+  /** A thread is lost: fail the command and give up this pool, so that nothing of the broken step survives. */
+  #lose(seating: Seating, error: MixtralError): void {
+    if (this.#seating !== seating) return
+    const fail = this.#fail
+    void this.#dismiss()
+    fail?.(error)
+  }
+
+  async #dismiss(): Promise<void> {
+    const seating = this.#seating
+    const pool = this.#pool
+    this.#seating = undefined
+    this.#pool = undefined
+    if (seating) {
+      Atomics.store(seating.control, word.stopped, 1)
+      Atomics.store(seating.control, word.cancel, 1)
+      Atomics.notify(seating.control, word.generation)
+      Atomics.notify(seating.control, word.command)
+    }
+    await pool?.destroy()
+  }
+}
+
+const closedError = () => new MixtralError('CLOSED', 'the model was closed')
+const abortedError = (signal?: AbortSignal) => new MixtralError('ABORTED', 'the call was aborted', { cause: signal?.reason })

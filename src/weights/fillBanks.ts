@@ -1,0 +1,65 @@
+// Loading, as each thread runs it: pieces of the file are claimed, read into the thread's room of the bank they belong to, and packed from there into their place.
+// No second copy of the model exists. Owns the cutting into pieces; knows nothing of a model's structure.
+
+import { MixtralError } from '../errors.js'
+import { packings } from '../kernels/packing.js'
+import type { Bank } from './bank.js'
+import { FileReader } from './fileReader.js'
+import type { Load, Plan } from './plan.js'
+
+/** What claims pieces: the team's crew. */
+interface Claims {
+  readonly seat: number
+  claim(): number
+  progress(bytes: number): void
+}
+
+/** Reads this thread's share of the weights. Throws `IO` for a file that fails or shrinks and `MODEL` for scales that are not finite. */
+export function fillBanks(plan: Plan, paths: readonly string[], banks: readonly Bank[], crew: Claims): void {
+  const { bytes: roomBytes, at } = plan.scratch.rooms
+  const room = at + crew.seat * roomBytes
+  const files = new FileReader(paths)
+  try {
+    let first = 0 // number of the current load's first piece
+    let index = 0
+    for (let piece = crew.claim(); ; piece = crew.claim()) {
+      let load = plan.loads[index]
+      while (load && piece >= first + pieces(load, roomBytes)) {
+        first += pieces(load, roomBytes)
+        load = plan.loads[++index]
+      }
+      if (!load) return
+      const rows = rowsPerPiece(load, roomBytes)
+      crew.progress(fillPiece(load, (piece - first) * rows, rows, files, banks[load.bank]!, room))
+    }
+  } finally {
+    files.close()
+  }
+}
+
+/** Whole groups of four rows that fit a room. */
+function rowsPerPiece({ slice, packed }: Load, roomBytes: number): number {
+  if (!packed) return Math.max(1, Math.floor((roomBytes * slice.rows) / slice.bytes))
+  return Math.floor((roomBytes * slice.rows) / slice.bytes / 4) * 4
+}
+
+function pieces(load: Load, roomBytes: number): number {
+  return Math.ceil(load.slice.rows / rowsPerPiece(load, roomBytes))
+}
+
+function fillPiece({ slice, at, packed }: Load, row: number, most: number, files: FileReader, bank: Bank, room: number): number {
+  const rowBytes = slice.bytes / slice.rows
+  const rows = Math.min(most, slice.rows - row)
+  const bytes = rows * rowBytes
+  const offset = slice.offset + row * rowBytes
+  if (!packed) {
+    files.read(slice.file, bank.bytes, at + row * rowBytes, bytes, offset)
+    return bytes
+  }
+  const packing = packings[slice.type.name]!
+  const blocks = slice.columns / packing.blockWeights
+  files.read(slice.file, bank.bytes, room, bytes, offset)
+  const bad = packing.repack(bank.kernels)(room, rows, blocks, at + (row / 4) * packing.groupBytes(blocks))
+  if (bad) throw new MixtralError('MODEL', `tensor ${slice.name}, rows ${row} to ${row + rows - 1}: ${bad} scales are not finite, expected none: the file is damaged`)
+  return bytes
+}

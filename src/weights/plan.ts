@@ -1,0 +1,213 @@
+// Which tensor lives where, decided before a byte is read. Weights fill banks (memories of at most 4 GiB) in the order a token needs them; attention weights and KV
+// cache of a layer share a bank, an expert (gate, up, down) is one contiguous slot. Pure: allocates nothing, reads nothing.
+
+import { MixtralError } from '../errors.js'
+import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { KernelBuild } from '../kernels/kernels.js'
+import { packedBytes, packings } from '../kernels/packing.js'
+import type { MixtralConfig } from './mixtralConfig.js'
+import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
+import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
+
+/** A matrix packed in groups of four rows (packing.ts). */
+export interface PlacedMatrix {
+  readonly type: string
+  readonly rows: number
+  readonly columns: number
+  readonly bank: number
+  readonly at: number
+}
+
+export interface PlacedExpert {
+  readonly bank: number
+  readonly ffnGate: PlacedMatrix
+  readonly ffnUp: PlacedMatrix
+  readonly ffnDown: PlacedMatrix
+}
+
+export interface PlacedLayer {
+  /** Where this layer's attention and router run. */
+  readonly bank: number
+  readonly attnNormAt: number
+  readonly attnQ: PlacedMatrix
+  readonly attnK: PlacedMatrix
+  readonly attnV: PlacedMatrix
+  readonly attnOutput: PlacedMatrix
+  readonly ffnNormAt: number
+  readonly ffnGateInp: PlacedMatrix
+  /** (kvHeads, blocks of 32 positions, headDim, 32) f16. */
+  readonly keysAt: number
+  /** (kvHeads, blocks of 32 positions, 32, headDim) f16. */
+  readonly valuesAt: number
+  readonly experts: readonly PlacedExpert[]
+}
+
+/** A piece of the file and where it goes: `packed` in groups of four rows, or as it is. */
+export interface Load {
+  readonly slice: TensorSlice
+  readonly bank: number
+  readonly at: number
+  readonly packed: boolean
+}
+
+export interface Plan {
+  readonly build: KernelBuild
+  readonly threads: number
+  /** Most tokens of one step. */
+  readonly batch: number
+  readonly contextLength: number
+  readonly scratch: Scratch
+  /** Bytes of each bank. */
+  readonly banks: readonly number[]
+  /** Embeddings stay in the file's blocks: rows are looked up, not multiplied. */
+  readonly tokenEmbd: { readonly bank: number; readonly at: number; readonly type: string; readonly rowBytes: number }
+  readonly layers: readonly PlacedLayer[]
+  readonly outputNormAt: number
+  /** Its bank also holds outputNorm and the logits. */
+  readonly output: PlacedMatrix
+  /** (batch, vocabulary rounded up to 4) f32. */
+  readonly logitsAt: number
+  readonly loads: readonly Load[]
+  readonly weightBytes: number
+  readonly kvBytes: number
+}
+
+export interface PlanOptions {
+  readonly build: KernelBuild
+  readonly threads: number
+  readonly batch: number
+  readonly contextLength: number
+  /** Bytes a bank is filled to; a single larger piece still gets a bank of its own. */
+  readonly bankBytes?: number
+}
+
+/** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
+const BANK_BYTES = 2 ** 31
+const LARGEST_BANK = 2 ** 32 - 65536
+
+/** Plans the banks of a model. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over 4 GiB. */
+export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
+  const { headDim, kvHeads, vocabSize } = config
+  const { build, threads, batch, contextLength } = options
+  if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
+  const scratch = planScratch(config, { batch, threads, build, ...kindsOf(tensors), widestRowBytes: widestRowBytes(tensors) })
+  const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
+  const kvHalf = kvHeads * Math.ceil(contextLength / 32) * 32 * headDim * 2 // keys, or values, of a layer
+
+  const tokenEmbd = banks.begin([rawBytes(tensors.tokenEmbd)]).raw(tensors.tokenEmbd)
+  const layers = tensors.layers.map((layer): PlacedLayer => {
+    const { attnQ, attnK, attnV, attnOutput, ffnGateInp } = layer
+    const matrices = [attnQ, attnK, attnV, attnOutput, ffnGateInp]
+    const home = banks.begin([rawBytes(layer.attnNorm), rawBytes(layer.ffnNorm), ...matrices.map(bytesOf), kvHalf, kvHalf])
+    const placed = {
+      bank: home.bank,
+      attnNormAt: home.raw(layer.attnNorm),
+      attnQ: home.matrix(attnQ),
+      attnK: home.matrix(attnK),
+      attnV: home.matrix(attnV),
+      attnOutput: home.matrix(attnOutput),
+      ffnNormAt: home.raw(layer.ffnNorm),
+      ffnGateInp: home.matrix(ffnGateInp),
+      keysAt: home.take(kvHalf),
+      valuesAt: home.take(kvHalf),
+    }
+    return { ...placed, experts: layer.experts.map((expert) => placeExpert(banks, expert)) }
+  })
+  const logitsBytes = batch * Math.ceil(vocabSize / 4) * 16
+  const last = banks.begin([rawBytes(tensors.outputNorm), bytesOf(tensors.output), logitsBytes])
+  const outputNormAt = last.raw(tensors.outputNorm)
+  const output = last.matrix(tensors.output)
+  const logitsAt = last.take(logitsBytes)
+
+  const kvBytes = 2 * kvHalf * config.layers
+  const weightBytes = banks.loads.reduce((sum, { slice, packed }) => sum + (packed ? bytesOf(slice) : slice.bytes), 0)
+  const embeddingType = packings[tensors.tokenEmbd.type.name]!
+  const rowBytes = (tensors.tokenEmbd.columns / embeddingType.blockWeights) * tensors.tokenEmbd.type.blockBytes
+  return {
+    build,
+    threads,
+    batch,
+    contextLength,
+    scratch,
+    banks: banks.sizes,
+    tokenEmbd: { bank: 0, at: tokenEmbd, type: tensors.tokenEmbd.type.name, rowBytes },
+    layers,
+    outputNormAt,
+    output,
+    logitsAt,
+    loads: banks.loads,
+    weightBytes,
+    kvBytes,
+  }
+}
+
+function placeExpert(banks: BankFiller, expert: ExpertTensors): PlacedExpert {
+  const slot = banks.begin([bytesOf(expert.ffnGate), bytesOf(expert.ffnUp), bytesOf(expert.ffnDown)])
+  const placed = { bank: slot.bank, ffnGate: slot.matrix(expert.ffnGate), ffnUp: slot.matrix(expert.ffnUp), ffnDown: slot.matrix(expert.ffnDown) }
+  return placed
+}
+
+const upTo64 = (bytes: number) => Math.ceil(bytes / 64) * 64
+const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
+const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
+
+/** Places what belongs together in one bank, and starts the next bank where the current one has no room for all of it. */
+class BankFiller {
+  readonly sizes: number[] = []
+  readonly loads: Load[] = []
+  readonly #start: number
+  readonly #limit: number
+
+  constructor(start: number, limit: number) {
+    this.#start = start
+    this.#limit = limit
+  }
+
+  /** Makes room for pieces that must share a bank. */
+  begin(pieces: readonly number[]): { bank: number; take: (bytes: number) => number; raw: (slice: TensorSlice) => number; matrix: (slice: TensorSlice) => PlacedMatrix } {
+    const bytes = pieces.reduce((sum, piece) => sum + upTo64(piece), 0)
+    if (this.#start + bytes > LARGEST_BANK) {
+      throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
+    }
+    if (!this.sizes.length || this.sizes.at(-1)! + bytes > this.#limit) this.sizes.push(this.#start)
+    const bank = this.sizes.length - 1
+    const take = (size: number) => {
+      const at = this.sizes[bank]!
+      this.sizes[bank] = at + upTo64(size)
+      return at
+    }
+    const load = (slice: TensorSlice, size: number, packed: boolean) => {
+      const at = take(size)
+      this.loads.push({ slice, bank, at, packed })
+      return at
+    }
+    return {
+      bank,
+      take,
+      raw: (slice) => load(slice, rawBytes(slice), false),
+      matrix: (slice) => ({ type: slice.type.name, rows: slice.rows, columns: slice.columns, bank, at: load(slice, bytesOf(slice), true) }),
+    }
+  }
+}
+
+/** The kinds of activations that the model's matrices want. */
+function kindsOf(tensors: MixtralTensors): { inputKinds: Set<ActivationKind>; expertInputKinds: Set<ActivationKind> } {
+  const kind = ({ type }: TensorSlice) => packings[type.name]!.activation
+  const inputKinds = new Set<ActivationKind>(['f32', kind(tensors.output)]) // the norm writes f32
+  const expertInputKinds = new Set<ActivationKind>()
+  for (const { attnQ, attnK, attnV, attnOutput, ffnGateInp, experts } of tensors.layers) {
+    for (const slice of [attnQ, attnK, attnV, attnOutput, ffnGateInp]) inputKinds.add(kind(slice))
+    for (const { ffnGate, ffnUp, ffnDown } of experts) {
+      inputKinds.add(kind(ffnGate)).add(kind(ffnUp))
+      expertInputKinds.add(kind(ffnDown))
+    }
+  }
+  for (const k of expertInputKinds) if (EXPERT_ROWS % activationBlock[k]) throw new Error(`blocks of ${k} do not fit ${EXPERT_ROWS} rows`)
+  return { inputKinds, expertInputKinds }
+}
+
+function widestRowBytes(tensors: MixtralTensors): number {
+  const { tokenEmbd, output, layers } = tensors
+  const slices = [tokenEmbd, output, ...layers.flatMap((l) => [l.attnQ, l.attnK, l.attnV, l.attnOutput, l.ffnGateInp, ...l.experts.flatMap((e) => [e.ffnGate, e.ffnUp, e.ffnDown])])]
+  return slices.reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
+}

@@ -1,0 +1,84 @@
+// The scratch area at the start of every bank: where the small vectors of a step lie. The layout is the same in all banks, so that a row moves to another bank
+// without changing its address. Owns offsets; knows no tensors.
+
+import { type ActivationKind, activationBytes } from '../kernels/activation.js'
+import type { KernelBuild } from '../kernels/kernels.js'
+import type { MixtralConfig } from './mixtralConfig.js'
+
+/** Rows of equal length, `bytes` apart. */
+export interface Rows {
+  readonly at: number
+  readonly bytes: number
+}
+
+/** Inputs of matrices, in every kind that some matrix wants. */
+export type InputRows = Readonly<Partial<Record<ActivationKind, Rows>>>
+
+export interface Scratch {
+  /** The residual stream: (batch, hidden) f32. */
+  readonly x: Rows
+  /** Inputs of attention, router and expert gates, after the norm: (batch, hidden or heads * headDim). */
+  readonly inputs: InputRows
+  /** Queries, keys, values side by side: (batch, (heads + 2 kvHeads) * headDim) f32. */
+  readonly qkv: Rows
+  /** Attention's output: (batch, hidden) f32. */
+  readonly projected: Rows
+  /** (batch, experts) f32. */
+  readonly routerLogits: Rows
+  /** (batch, used) i32, best first. */
+  readonly expertIds: Rows
+  /** (batch, used) f32. */
+  readonly expertWeights: Rows
+  /** Inputs of ffn_down: (batch * used, intermediate). */
+  readonly expertInputs: InputRows
+  /** Outputs of ffn_down, before weighting: (batch * used, hidden) f32. */
+  readonly expertOutputs: Rows
+  /** cos and sin of each token's position: (batch, ropeDim / 2, 2) f32. */
+  readonly turns: Rows
+  /** One per thread: attention's blocks, an expert's rows, and the staging area of the loader. */
+  readonly rooms: Rows
+  readonly bytes: number
+}
+
+/** Rows of an expert's gate and up products that one thread makes at a time, for up to 4 tokens: a block of ffn_down's input. */
+export const EXPERT_ROWS = 256
+/** Tokens of one attention unit. */
+export const ATTENTION_TOKENS = 16
+/** Least bytes of a thread's room: pieces of the file pass through it. */
+const ROOM_BYTES = 512 * 1024
+
+/** Lays out the scratch area for steps of at most `batch` tokens on `threads` threads. `widestRowBytes`: the longest row of any matrix in the file. */
+export function planScratch(
+  config: MixtralConfig,
+  options: { batch: number; threads: number; build: KernelBuild; inputKinds: ReadonlySet<ActivationKind>; expertInputKinds: ReadonlySet<ActivationKind>; widestRowBytes: number },
+): Scratch {
+  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
+  const { batch, threads, build } = options
+  let next = 1024 // a null pointer stays invalid
+  const rows = (count: number, bytes: number): Rows => {
+    const row = { at: next, bytes: Math.ceil(bytes / 16) * 16 }
+    next = Math.ceil((next + count * row.bytes) / 64) * 64
+    return row
+  }
+  const inputRows = (count: number, columns: number, kinds: ReadonlySet<ActivationKind>): InputRows => {
+    const room = (kind: ActivationKind) => (kinds.has(kind) ? { [kind]: rows(count, activationBytes(kind, columns, build)) } : {})
+    return { ...room('f32'), ...room('q8_k'), ...room('q8_0') }
+  }
+  const pairs = batch * expertsPerToken
+  const attentionRoom = 32 * headDim * 8 + 128 + ATTENTION_TOKENS * (heads / kvHeads) * 8
+  const expertRoom = 8 * EXPERT_ROWS * 4
+  const areas = {
+    x: rows(batch, hiddenSize * 4),
+    inputs: inputRows(batch, Math.max(hiddenSize, heads * headDim), options.inputKinds),
+    qkv: rows(batch, (heads + 2 * kvHeads) * headDim * 4),
+    projected: rows(batch, hiddenSize * 4),
+    routerLogits: rows(batch, experts * 4),
+    expertIds: rows(batch, expertsPerToken * 4),
+    expertWeights: rows(batch, expertsPerToken * 4),
+    expertInputs: inputRows(pairs, intermediateSize, options.expertInputKinds),
+    expertOutputs: rows(pairs, hiddenSize * 4),
+    turns: rows(batch, ropeDim * 4),
+    rooms: rows(threads, Math.max(ROOM_BYTES, attentionRoom, expertRoom, 4 * options.widestRowBytes)),
+  }
+  return { ...areas, bytes: next }
+}

@@ -1,0 +1,46 @@
+// Activation rows in a test bank: making them with the bank's own kernels, and reading back what is in them (the layouts are documented in
+// assembly/q8_k.ts and q8_0.ts).
+
+import { activationBlock, activationBytes, type ActivationKind } from '../../dist/kernels/activation.js'
+import type { ActivationQ8K, ActivationQ80 } from '../../dist/quants/activations.js'
+import type { Region, TestBank } from './testBank.js'
+
+/** Quantises `x` in pieces that start at the blocks `starts` (0 is one of them), each with a call of its own. */
+export function placeActivation(bank: TestBank, kind: ActivationKind, x: Float32Array, starts: readonly number[] = [0]): Region {
+  const source = bank.place(x)
+  if (kind === 'f32') return source
+  const row = bank.reserve(activationBytes(kind, x.length, bank.build))
+  const blocks = x.length / activationBlock[kind]
+  for (const [i, first] of starts.entries()) {
+    const count = (starts[i + 1] ?? blocks) - first
+    const from = source.ptr + first * activationBlock[kind] * 4
+    bank.call([row], (kernels) => kernels[`quantize_${kind}`](from, count, row.ptr, blocks, first))
+  }
+  return row
+}
+
+/** The row in the form of the oracle, and the sums of 32 beside it. */
+export function readQ8K(bank: TestBank, row: Region, columns: number): ActivationQ8K & { readonly sums32: Int16Array } {
+  const blocks = columns / 256
+  const bytes = bank.bytes(row)
+  const toScales = columns * (bank.build === 'relaxed-simd' ? 1 : 2)
+  const toSums = toScales + Math.ceil(blocks / 4) * 16
+  const sums = new Int16Array(bytes.buffer, toSums, blocks * 24) // per block 8 of 32 columns, then 16 of 16
+  return {
+    q: bank.build === 'relaxed-simd' ? new Int8Array(bytes.buffer, 0, columns) : unshuffle(bytes, columns),
+    d: new Float32Array(bytes.buffer, toScales, blocks),
+    sums: sums.filter((_, i) => i % 24 >= 8),
+    sums32: sums.filter((_, i) => i % 24 < 8),
+  }
+}
+
+export function readQ80(bank: TestBank, row: Region, columns: number): ActivationQ80 {
+  const bytes = bank.bytes(row)
+  return { q: unshuffle(bytes, columns), d: new Float32Array(bytes.buffer, columns * 2, columns / 32) }
+}
+
+/** Quads of i16 in the order 0 2 1 3, back to columns. */
+function unshuffle(bytes: Uint8Array<ArrayBuffer>, columns: number): Int8Array {
+  const stored = new Int16Array(bytes.buffer, 0, columns)
+  return Int8Array.from(stored, (_, column) => stored[(column & ~3) | [0, 2, 1, 3][column & 3]!]!)
+}

@@ -1,0 +1,115 @@
+// Quantising activations: the kernels against the oracles of src/quants/activations.ts, bit for bit.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { type ActivationKind, activationBlock } from '../../dist/kernels/activation.js'
+import { quantizeQ8K, quantizeQ80 } from '../../dist/quants/activations.js'
+import { placeActivation, readQ8K, readQ80 } from './activationRow.js'
+import { expectSameBits } from './bits.js'
+import { RandomValues } from './randomValues.js'
+import { describeBuilds, TestBank } from './testBank.js'
+
+/** A scale that is not finite makes every product NaN, whichever of NaN and the infinities it is. */
+const poisoned = (d: Float32Array) => d.map((scale) => (Number.isFinite(scale) ? scale : Number.NaN))
+
+/** Compares the kernel's row of `x` with the oracle's. */
+type Check = (bank: TestBank, x: Float32Array) => void
+
+const checkQ8K: Check = (bank, x) => {
+  const found = readQ8K(bank, placeActivation(bank.clear(), 'q8_k', x), x.length)
+  const expected = quantizeQ8K(x)
+  expectSameBits(poisoned(found.d), poisoned(expected.d), 'd')
+  expect(found.q).toEqual(expected.q)
+  expect(found.sums).toEqual(expected.sums)
+  expect(found.sums32).toEqual(Int16Array.from(found.sums32, (_, i) => expected.sums[i * 2]! + expected.sums[i * 2 + 1]!))
+}
+
+const checkQ80: Check = (bank, x) => {
+  const found = readQ80(bank, placeActivation(bank.clear(), 'q8_0', x), x.length)
+  const expected = quantizeQ80(x)
+  expectSameBits(poisoned(found.d), poisoned(expected.d), 'd')
+  expect(found.q).toEqual(expected.q)
+}
+
+const kinds: readonly (readonly [Exclude<ActivationKind, 'f32'>, Check])[] = [
+  ['q8_k', checkQ8K],
+  ['q8_0', checkQ80],
+]
+
+/** Powers of ten around which float32 has something to trip over: subnormals, reciprocals that overflow, squares that would. */
+const magnitudes = [1e-44, 1e-40, 1e-38, 3e-37, 4e-37, 1e-36, 1e-20, 1e-3, 1, 1e3, 1e20, 3e38]
+
+describeBuilds((build) => {
+  const bank = new TestBank(build)
+
+  describe.each(kinds)('quantize_%s', (kind, check) => {
+    const block = activationBlock[kind]
+
+    test.each([1, 2, 3, 4, 5, 16])('is the oracle for rows of %i blocks', (blocks) => {
+      const random = new RandomValues(blocks)
+      for (let i = 0; i < 20; i++) check(bank, random.floats(blocks * block, 10 ** (random.below(9) - 4)))
+    })
+
+    test('is the oracle at every magnitude', () => {
+      const random = new RandomValues(1)
+      for (const magnitude of magnitudes) for (let i = 0; i < 10; i++) check(bank, random.floats(2 * block, magnitude))
+      for (let i = 0; i < 50; i++) check(bank, random.anyFloats(2 * block))
+    })
+
+    test('is the oracle for zeros of either sign, alone and beside others', () => {
+      const random = new RandomValues(2)
+      check(bank, new Float32Array(2 * block))
+      check(bank, new Float32Array(2 * block).fill(-0))
+      const x = random.floats(3 * block)
+      check(bank, x.fill(0, block, 2 * block))
+    })
+
+    test('is the oracle where values lie half way between two quants', () => {
+      const x = Float32Array.from({ length: 4 * block }, (_, i) => ((i * 37) % 255) / 2 - 63.5)
+      for (const largest of [127, -127, 63.5, -254]) {
+        for (let start = 0; start < x.length; start += block) x[start + 7] = largest
+        check(bank, x)
+      }
+    })
+
+    test('is the oracle whichever column is the largest, and of two equal ones of opposite sign', () => {
+      const random = new RandomValues(3)
+      for (let column = 0; column < block; column++) {
+        const x = random.floats(block)
+        x[column] = column % 2 ? 2 : -2
+        x[random.below(block)] = -x[column]!
+        check(bank, x)
+      }
+    })
+
+    test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('%d poisons its block in every column, and no other', (poison) => {
+      const random = new RandomValues(4)
+      for (let column = 0; column < block; column++) {
+        const x = random.floats(3 * block)
+        x[block + column] = poison
+        check(bank, x)
+      }
+    })
+
+    test('is the oracle for any float32 there is', () => {
+      const values = fc.float32Array({ minLength: block, maxLength: block })
+      fc.assert(
+        fc.property(values, (x) => check(bank, x)),
+        { numRuns: 100, seed: 5 },
+      )
+    })
+
+    test('in pieces gives the bytes of the whole', () => {
+      const blocks = 11
+      const x = new RandomValues(6).floats(blocks * block)
+      const whole = bank.bytes(placeActivation(bank.clear(), kind, x))
+      fc.assert(
+        fc.property(fc.uniqueArray(fc.integer({ min: 1, max: blocks - 1 })), (cuts) => {
+          const starts = [0, ...cuts.sort((a, b) => a - b)]
+          expect(Buffer.compare(bank.bytes(placeActivation(bank.clear(), kind, x, starts)), whole)).toBe(0)
+        }),
+        { numRuns: 40, seed: 7 },
+      )
+    })
+  })
+})

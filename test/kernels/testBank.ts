@@ -1,0 +1,99 @@
+// A memory with kernels on it that knows what a call may write: what is placed lies between guard bytes, and a write to anything but a
+// call's declared outputs fails the test. Free memory is 0xff everywhere (NaN as floats, -1 as integers), so that a stray read shows in the
+// result and an output that was never written shows too.
+
+import { describe } from 'vitest'
+import { compileBuild, hasRelaxedSimd, instantiate, type KernelBuild, type Kernels } from '../../dist/kernels/kernels.js'
+
+const GUARD = 64 // bytes on either side of whatever is placed
+const UNTOUCHED = 0xff
+const PAGE = 65536
+
+export const bothBuilds = ['simd', 'relaxed-simd'] as const
+const relaxedSimd = await hasRelaxedSimd()
+
+/** The suite once per kernel build; shown as skipped where the engine cannot run a build. */
+export function describeBuilds(suite: (build: KernelBuild) => void): void {
+  for (const build of bothBuilds) describe.skipIf(build === 'relaxed-simd' && !relaxedSimd)(build, () => suite(build))
+}
+
+/** Bytes from `ptr` on that a kernel may write. */
+export interface Region {
+  readonly ptr: number
+  readonly bytes: number
+}
+
+export class TestBank {
+  readonly build: KernelBuild
+  readonly #kernels: Kernels
+  readonly #bytes: Buffer
+  #top = GUARD
+
+  /** `pages` of 64 KiB each. */
+  constructor(build: KernelBuild, pages = 160) {
+    this.build = build
+    const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
+    this.#kernels = instantiate(moduleOf(build), memory)
+    this.#bytes = Buffer.from(memory.buffer, 0, pages * PAGE).fill(UNTOUCHED)
+  }
+
+  /** Forgets everything placed. */
+  clear(): this {
+    this.#bytes.fill(UNTOUCHED, 0, this.#top)
+    this.#top = GUARD
+    return this
+  }
+
+  /** Room for `bytes`, at a multiple of 16. */
+  reserve(bytes: number): Region {
+    const ptr = this.#top
+    this.#top = Math.ceil((ptr + bytes) / 16) * 16 + GUARD
+    if (this.#top > this.#bytes.length) throw new Error(`the test bank has ${this.#bytes.length} bytes, ${this.#top} are asked for`)
+    return { ptr, bytes }
+  }
+
+  /** A copy of `data` in the bank. */
+  place(data: ArrayBufferView): Region {
+    const region = this.reserve(data.byteLength)
+    this.#bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), region.ptr)
+    return region
+  }
+
+  /** Runs a kernel, and throws if it wrote outside `outputs`. */
+  call<Result>(outputs: readonly Region[], run: (kernels: Kernels) => Result): Result {
+    const end = this.#top + GUARD
+    const before = Buffer.from(this.#bytes.subarray(0, end))
+    const result = run(this.#kernels)
+    let at = 0
+    for (const { ptr, bytes } of [...outputs, { ptr: end, bytes: 0 }].sort((a, b) => a.ptr - b.ptr)) {
+      if (before.compare(this.#bytes, at, ptr, at, ptr) !== 0) throw new Error(`a kernel wrote outside its output: ${this.#firstChange(before, at)}`)
+      at = ptr + bytes
+    }
+    return result
+  }
+
+  #firstChange(before: Buffer, from: number): string {
+    for (let at = from; at < before.length; at++) {
+      if (before[at] !== this.#bytes[at]) return `byte ${at} was ${before[at]}, is ${this.#bytes[at]}`
+    }
+    return 'nowhere'
+  }
+
+  /** A copy of a region's bytes. */
+  bytes({ ptr, bytes }: Region): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.#bytes.subarray(ptr, ptr + bytes))
+  }
+
+  /** A copy of a region as float32. */
+  floats(region: Region): Float32Array {
+    return new Float32Array(this.bytes(region).buffer)
+  }
+}
+
+const modules = new Map<KernelBuild, WebAssembly.Module>()
+
+function moduleOf(build: KernelBuild): WebAssembly.Module {
+  const module = modules.get(build) ?? compileBuild(build)
+  modules.set(build, module)
+  return module
+}
