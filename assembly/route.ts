@@ -10,7 +10,7 @@ export function route(logits: usize, experts: i32, used: i32, ids: usize, weight
       let taken = false
       for (let j: usize = 0; j < k; j++) if (load<i32>(ids + j * 4) == e) taken = true
       const logit = load<f32>(logits + <usize>e * 4)
-      if (!taken && (best < 0 || logit > top)) {
+      if (!taken && (best < 0 || logit > top || (isNaN(top) && !isNaN(logit)))) {
         best = e
         top = logit
       }

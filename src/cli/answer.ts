@@ -1,8 +1,10 @@
 // One answer of a model: streams its text to stdout while it comes, stops it in good order on Ctrl-C, and says afterwards how fast it was.
 // Owns the summary line; does not know where the prompt comes from.
 
-import type { GenerationOptions, GenerationResult, Piece } from '../generate/mixtralModel.js'
 import { MixtralError } from '../errors.js'
+import type { GenerationResult, Piece } from '../generate/generation.js'
+import type { GenerationOptions } from '../generate/generationOptions.js'
+import type { Progress } from '../model/engine.js'
 import type { SamplingFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { coloursOf, speed } from './layout.js'
@@ -39,7 +41,7 @@ export async function receive(
   let text = ''
   let first = 0
   const answer = (result?: GenerationResult) => ({ text, ids, result, seconds: first > 0 ? (performance.now() - first) / 1000 : 0 })
-  const onProgress = ({ done, total }: { done: number; total: number }) => bar.update(done, total)
+  const onProgress = ({ loaded, total }: Progress) => bar.update(loaded, total)
   try {
     const pieces = start({ ...options, onProgress, signal: interrupt.signal })
     for (;;) {
@@ -61,9 +63,10 @@ export async function receive(
 }
 
 /** Tokens per second of prompt and answer. */
-export function speeds({ promptTokens, reusedTokens, ids, prefillSeconds, decodeSeconds }: GenerationResult) {
-  // The first token comes with the prompt: decoding makes the others.
-  return { prefill: (promptTokens - reusedTokens) / prefillSeconds, decode: (ids.length - 1) / decodeSeconds }
+export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillSeconds, decodeSeconds }: GenerationResult) {
+  // The first token comes with the prompt; decoding makes the others, and as a rule the unseen one that stops.
+  const decoded = finishReason === 'stop' ? ids.length : ids.length - 1
+  return { prefill: (promptTokens - reusedTokens) / prefillSeconds, decode: decoded / decodeSeconds }
 }
 
 /** Writes the summary line to stderr, such as `12 tokens prompt at 350 t/s, 64 tokens at 120 t/s, load 0.1 s`. */

@@ -40,7 +40,7 @@ async function logits(command: Command, model: string, flags: LogitsFlags): Prom
     const bar = new ProgressBar('logits', (count) => `${count} tokens`)
     const interrupt = onInterrupt()
     const values = await loaded
-      .logits(tokens, { signal: interrupt.signal, onProgress: ({ done, total }) => bar.update(done, total) })
+      .logits(tokens, { signal: interrupt.signal, onProgress: ({ loaded, total }) => bar.update(loaded, total) })
       .finally(() => {
         bar.clear()
         interrupt.release()

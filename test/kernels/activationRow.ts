@@ -1,7 +1,7 @@
 // Activation rows in a test bank: making them with the bank's own kernels, and reading back what is in them (the layouts are documented in
 // assembly/q8_k.ts and q8_0.ts).
 
-import { activationBlock, activationBytes, type ActivationKind } from '../../dist/kernels/activation.js'
+import { type ActivationKind, activationBlock, activationBytes } from '../../dist/kernels/activation.js'
 import type { ActivationQ8K, ActivationQ80 } from '../../dist/quants/activations.js'
 import type { Region, TestBank } from './testBank.js'
 

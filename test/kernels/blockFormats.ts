@@ -1,7 +1,9 @@
 // The table over which the matrix kernels are tested: where a format's scales lie in a block, and the dot product that defines its result.
 
-import type { ActivationQ80, ActivationQ8K } from '../../dist/quants/activations.js'
-import { quantizeQ80, quantizeQ8K } from '../../dist/quants/activations.js'
+import { ggmlTypeByName } from '../../dist/gguf/ggmlType.js'
+import { type Packing, packings } from '../../dist/kernels/packing.js'
+import type { ActivationQ8K, ActivationQ80 } from '../../dist/quants/activations.js'
+import { quantizeQ8K, quantizeQ80 } from '../../dist/quants/activations.js'
 import { dotF16 } from '../../dist/quants/f16.js'
 import { dotF32 } from '../../dist/quants/f32.js'
 import { halfToFloat } from '../../dist/quants/half.js'
@@ -9,8 +11,6 @@ import { dotQ4K } from '../../dist/quants/q4_k.js'
 import { dotQ5K } from '../../dist/quants/q5_k.js'
 import { dotQ6K } from '../../dist/quants/q6_k.js'
 import { dotQ80 } from '../../dist/quants/q8_0.js'
-import { ggmlTypeByName } from '../../dist/gguf/ggmlType.js'
-import { type Packing, packings } from '../../dist/kernels/packing.js'
 import type { RandomValues, ScaleKind } from './randomValues.js'
 
 /** The dot product of a row of blocks with the token that `x` was made of. */
@@ -28,15 +28,23 @@ export interface BlockFormat {
   readonly halfOffsets: readonly number[]
 }
 
-const viaQ8K = (dot: (row: Uint8Array, x: ActivationQ8K) => number) => (x: Float32Array): Dot => {
-  const quantized = quantizeQ8K(x)
-  return (row) => dot(row, quantized)
-}
-const viaQ80 = (dot: (row: Uint8Array, x: ActivationQ80) => number) => (x: Float32Array): Dot => {
-  const quantized = quantizeQ80(x)
-  return (row) => dot(row, quantized)
-}
-const plain = (dot: (row: Uint8Array, x: Float32Array) => number) => (x: Float32Array): Dot => (row) => dot(row, x)
+const viaQ8K =
+  (dot: (row: Uint8Array, x: ActivationQ8K) => number) =>
+  (x: Float32Array): Dot => {
+    const quantized = quantizeQ8K(x)
+    return (row) => dot(row, quantized)
+  }
+const viaQ80 =
+  (dot: (row: Uint8Array, x: ActivationQ80) => number) =>
+  (x: Float32Array): Dot => {
+    const quantized = quantizeQ80(x)
+    return (row) => dot(row, quantized)
+  }
+const plain =
+  (dot: (row: Uint8Array, x: Float32Array) => number) =>
+  (x: Float32Array): Dot =>
+  (row) =>
+    dot(row, x)
 
 function format(name: string, halfOffsets: readonly number[], dotWith: BlockFormat['dotWith'], blockCounts = [1, 2, 3, 16]): BlockFormat {
   return { name, packing: packings[name]!, blockBytes: ggmlTypeByName(name)!.blockBytes, blockCounts, dotWith, halfOffsets }

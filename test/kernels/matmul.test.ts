@@ -1,7 +1,7 @@
 // Matrix kernels against the oracles of src/quants, bit for bit, over every format and both builds. Each build multiplies what its own kernels
 // have packed and quantised; as each has the oracle's bits, they have each other's.
 
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { placeActivation } from './activationRow.js'
@@ -67,14 +67,17 @@ describeBuilds((build) => {
       }
     })
 
-    test.runIf(name !== 'F32')('x1 is the oracle on the golden blocks, as one row, some and many', () => {
-      const bytes = new Uint8Array(readFileSync(new URL(`../golden/blocks/${name}.bin`, import.meta.url)))
-      const blocks = bytes.length / format.blockBytes
-      for (const rows of [1, 2, 4, 8]) {
-        const x = new RandomValues(4).floats(columnsOf(format, blocks / rows))
-        expectOracle(bank, format, bytes, rows, x, 'goldens')
-      }
-    })
+    const goldens = new URL(`../golden/blocks/${name}.bin`, import.meta.url)
+    if (existsSync(goldens)) {
+      test('x1 is the oracle on the golden blocks, as one row, some and many', () => {
+        const bytes = new Uint8Array(readFileSync(goldens))
+        const blocks = bytes.length / format.blockBytes
+        for (const rows of [1, 2, 4, 8]) {
+          const x = new RandomValues(4).floats(columnsOf(format, blocks / rows))
+          expectOracle(bank, format, bytes, rows, x, 'goldens')
+        }
+      })
+    }
 
     test('x1 gives the same bits for any range of groups as for all of them', () => {
       const random = new RandomValues(5)
@@ -85,7 +88,11 @@ describeBuilds((build) => {
       fc.assert(
         fc.property(fc.nat(21), fc.integer({ min: 1, max: 22 }), (first, wanted) => {
           const count = Math.min(wanted, matrix.groups - first)
-          expectSameBits(matrix.timesOne(x, first, count), whole.subarray(first * 4, (first + count) * 4), `groups ${first} and ${count - 1} more`)
+          expectSameBits(
+            matrix.timesOne(x, first, count),
+            whole.subarray(first * 4, (first + count) * 4),
+            `groups ${first} and ${count - 1} more`,
+          )
         }),
         { numRuns: 60, seed: 5 },
       )

@@ -65,4 +65,3 @@ export function expectedProduct(format: BlockFormat, bytes: Uint8Array, rows: nu
 
 /** Columns of a row of so many blocks. */
 export const columnsOf = (format: BlockFormat, blocks: number) => blocks * format.packing.blockWeights
-

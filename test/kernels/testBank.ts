@@ -2,19 +2,27 @@
 // call's declared outputs fails the test. Free memory is 0xff everywhere (NaN as floats, -1 as integers), so that a stray read shows in the
 // result and an output that was never written shows too.
 
-import { describe } from 'vitest'
+import { describe, test } from 'vitest'
 import { compileBuild, hasRelaxedSimd, instantiate, type KernelBuild, type Kernels } from '../../dist/kernels/kernels.js'
+import { expectSameBits } from './bits.js'
 
 const GUARD = 64 // bytes on either side of whatever is placed
 const UNTOUCHED = 0xff
 const PAGE = 65536
 
-export const bothBuilds = ['simd', 'relaxed-simd'] as const
 const relaxedSimd = await hasRelaxedSimd()
 
 /** The suite once per kernel build; shown as skipped where the engine cannot run a build. */
 export function describeBuilds(suite: (build: KernelBuild) => void): void {
-  for (const build of bothBuilds) describe.skipIf(build === 'relaxed-simd' && !relaxedSimd)(build, () => suite(build))
+  describe('simd', () => suite('simd'))
+  describe.skipIf(!relaxedSimd)('relaxed-simd', () => suite('relaxed-simd'))
+}
+
+/** A test that `run` gives the same bits on both builds; skipped where the engine cannot run both. */
+export function testBothBuilds(name: string, run: (bank: TestBank) => ArrayLike<number>): void {
+  test.skipIf(!relaxedSimd)(`both builds give the same bits: ${name}`, () => {
+    expectSameBits(run(new TestBank('relaxed-simd')), run(new TestBank('simd')), name)
+  })
 }
 
 /** Bytes from `ptr` on that a kernel may write. */
@@ -66,7 +74,8 @@ export class TestBank {
     const result = run(this.#kernels)
     let at = 0
     for (const { ptr, bytes } of [...outputs, { ptr: end, bytes: 0 }].sort((a, b) => a.ptr - b.ptr)) {
-      if (before.compare(this.#bytes, at, ptr, at, ptr) !== 0) throw new Error(`a kernel wrote outside its output: ${this.#firstChange(before, at)}`)
+      if (before.compare(this.#bytes, at, ptr, at, ptr) !== 0)
+        throw new Error(`a kernel wrote outside its output: ${this.#firstChange(before, at)}`)
       at = ptr + bytes
     }
     return result

@@ -1,0 +1,114 @@
+// `mixtral bench`: prefill and decode speed, without the cost of sampling. Every repetition starts from an empty cache.
+
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import type { MixtralModel } from '../generate/mixtralModel.js'
+import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { byteCount, columns, jsonLine, speed } from './layout.js'
+import { withModel } from './loading.js'
+
+interface BenchFlags extends ModelFlags {
+  readonly promptTokens: number
+  readonly newTokens: number
+  readonly repetitions: number
+}
+
+export function configureBench(command: Command): void {
+  command
+    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .option('-p, --prompt-tokens <n>', 'tokens to prefill', wholeNumber(1), 64)
+    .option('-n, --new-tokens <n>', 'tokens to decode, one at a time', wholeNumber(1), 16)
+    .option('-r, --repetitions <n>', 'measurements, of which the median counts', wholeNumber(1, 1000), 3)
+  addOutputFlags(addModelFlags(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  mixtral bench
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf -p 64 -n 16 --threads 8 --json`,
+    )
+    .action(bench)
+}
+
+async function bench(name: string, flags: BenchFlags): Promise<void> {
+  const { promptTokens, newTokens, repetitions } = flags
+  // A context just large enough keeps the cache out of the memory that is reported.
+  const context = flags.context ?? promptTokens + newTokens
+  await withModel(name, { ...flags, context }, async (model) => {
+    const interrupt = onInterrupt()
+    const prefill: number[] = []
+    const decode: number[] = []
+    try {
+      for (let i = 0; i < repetitions; i++) {
+        const times = await measure(model, promptTokens, newTokens, interrupt.signal)
+        prefill.push(promptTokens / times.prefillSeconds)
+        decode.push(newTokens / times.decodeSeconds)
+      }
+    } finally {
+      interrupt.release()
+    }
+    const result = {
+      model: name,
+      prompt_tokens: promptTokens,
+      new_tokens: newTokens,
+      repetitions,
+      prefill_tokens_per_second: median(prefill),
+      decode_tokens_per_second: median(decode),
+      load_seconds: model.loadSeconds,
+      weight_bytes: model.weightBytes,
+      kv_bytes: model.kvBytes,
+      peak_rss_bytes: peakRssBytes(),
+      threads: model.threads,
+      runtime: runtimeName(),
+      kernels: model.kernels,
+    }
+    process.stdout.write(flags.json ? jsonLine(result) : describe(result))
+  })
+}
+
+/** One run over token ids that never repeat a context: what the tokens are does not matter, but which experts they wake does. */
+async function measure(model: MixtralModel, promptTokens: number, newTokens: number, signal: AbortSignal) {
+  const { vocabSize } = model.config
+  const ids = Array.from({ length: promptTokens + newTokens }, (_, i) => (i * 7919 + 13) % vocabSize)
+  await model.reset()
+  const start = performance.now()
+  await model.evaluate(ids.slice(0, promptTokens), { signal })
+  const middle = performance.now()
+  for (let count = promptTokens + 1; count <= ids.length; count++) await model.evaluate(ids.slice(0, count), { signal })
+  return { prefillSeconds: (middle - start) / 1000, decodeSeconds: (performance.now() - middle) / 1000 }
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+function describe(result: Readonly<Record<string, string | number>> & { readonly prefill_tokens_per_second: number; readonly decode_tokens_per_second: number; readonly load_seconds: number; readonly peak_rss_bytes: number }): string {
+  return columns([
+    ['prefill', speed(result.prefill_tokens_per_second), `${result.prompt_tokens} tokens, median of ${result.repetitions}`],
+    ['decode', speed(result.decode_tokens_per_second), `${result.new_tokens} tokens, median of ${result.repetitions}`],
+    ['load', `${result.load_seconds.toFixed(2)} s`],
+    ['peak memory', byteCount(result.peak_rss_bytes)],
+    ['threads', String(result.threads)],
+    ['runtime', String(result.runtime)],
+    ['kernels', String(result.kernels)],
+  ])
+}
+
+/** The most physical memory this process ever had. */
+function peakRssBytes(): number {
+  try {
+    // On Linux, resourceUsage counts the process before exec too, which is its parent's copy.
+    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))
+    if (peak) return Number(peak[1]) * 1024
+  } catch {} // not Linux
+  return process.resourceUsage().maxRSS * 1024
+}
+
+function runtimeName(): string {
+  const { bun, deno, node } = process.versions
+  if (bun) return `bun ${bun}`
+  return deno ? `deno ${deno}` : `node ${node}`
+}

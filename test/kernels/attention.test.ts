@@ -1,0 +1,118 @@
+// Attention against float64, and that a token's result depends on nothing but what it may see.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { expectClose, expectSameBits } from './bits.js'
+import { attend, expectedAttention, placeCache, positionsOf, qFloats, randomInputs, type Shape } from './kvCache.js'
+import { RandomValues } from './randomValues.js'
+import { describeBuilds, TestBank, testBothBuilds } from './testBank.js'
+
+const headDims = [4, 32, 36, 64, 80, 96, 128, 256]
+
+/** [position, tokens, window]: in the first block, at its edges, over several, with windows shorter and longer than blocks. */
+const spans = [
+  [0, 1, 0],
+  [31, 1, 0],
+  [32, 1, 0],
+  [0, 5, 0],
+  [30, 5, 0],
+  [63, 34, 0],
+  [130, 3, 0],
+  [100, 1, 16],
+  [60, 40, 17],
+  [10, 3, 64],
+  [90, 10, 1],
+  [127, 2, 32],
+  [31, 40, 33],
+] as const
+
+const shapes: readonly Shape[] = headDims.flatMap((headDim, i) =>
+  spans.map(([position, tokens, window], j) => ({ headDim, heads: 1 + ((i + j) % 8), position, tokens, window })),
+)
+
+const anyShape = fc.record({
+  heads: fc.integer({ min: 1, max: 8 }),
+  headDim: fc.constantFrom(...headDims.slice(0, 6)),
+  position: fc.nat(100),
+  tokens: fc.integer({ min: 1, max: 40 }),
+  window: fc.oneof(fc.constant(0), fc.integer({ min: 1, max: 80 })),
+})
+
+/** All positions from 0 up to below `end`. */
+const upTo = (end: number) => Array.from({ length: end }, (_, position) => position)
+
+/** Attention of a shape with inputs of its own, in a fresh bank. */
+function run(bank: TestBank, shape: Shape, seed: number): Float32Array {
+  const inputs = randomInputs(shape, new RandomValues(seed))
+  return attend(bank, shape, inputs.q, placeCache(bank.clear(), inputs, shape.headDim, upTo(positionsOf(shape))))
+}
+
+describeBuilds((build) => {
+  const bank = new TestBank(build)
+
+  test.each(shapes)(
+    'is float64 but for roundings: head size $headDim, $heads heads, $tokens tokens at $position, window $window',
+    (shape) => {
+      const expected = expectedAttention(shape, randomInputs(shape, new RandomValues(1)))
+      expectClose(run(bank, shape, 1), expected.values, (i) => expected.tolerances[i]!, 'attention')
+    },
+  )
+
+  test('one call for many tokens gives the bits of one call for each', () => {
+    fc.assert(
+      fc.property(anyShape, fc.nat(), (shape, seed) => {
+        const inputs = randomInputs(shape, new RandomValues(seed))
+        const together = run(bank, shape, seed)
+        const cache = placeCache(bank.clear(), inputs, shape.headDim, upTo(positionsOf(shape)))
+        const alone = upTo(shape.tokens).flatMap((t) => {
+          const q = inputs.q.subarray(t * qFloats(shape), (t + 1) * qFloats(shape))
+          return Array.from(attend(bank, { ...shape, position: shape.position + t, tokens: 1 }, q, cache))
+        })
+        expectSameBits(together, alone, 'together')
+      }),
+      { numRuns: 40, seed: 2 },
+    )
+  })
+
+  test.each([0x00, 0x7e, 0x7c, 0xff])('what the cache holds outside of what a token sees does not matter: bytes %i', (garbage) => {
+    fc.assert(
+      fc.property(anyShape, fc.nat(), (shape, seed) => {
+        const inputs = randomInputs(shape, new RandomValues(seed))
+        const first = shape.window === 0 ? 0 : Math.max(0, shape.position + 1 - shape.window)
+        const seen = upTo(positionsOf(shape)).slice(first)
+        const found = attend(bank, shape, inputs.q, placeCache(bank.clear(), inputs, shape.headDim, seen, garbage))
+        expectSameBits(found, run(bank, shape, seed), 'with garbage')
+      }),
+      { numRuns: 20, seed: 3 },
+    )
+  })
+
+  test('scores far apart: the largest takes all, whichever block it is in', () => {
+    for (const winner of [0, 31, 32, 50, 99]) {
+      const shape = { heads: 1, headDim: 4, position: 99, tokens: 1, window: 0 }
+      const inputs = randomInputs(shape, new RandomValues(4))
+      inputs.q.fill(50)
+      inputs.keys.fill(-50)
+      inputs.keys.fill(50, winner * 4, winner * 4 + 4)
+      inputs.values.fill(2)
+      inputs.values.fill(-1, winner * 4, winner * 4 + 4)
+      const found = attend(bank, shape, inputs.q, placeCache(bank.clear(), inputs, 4, upTo(100)))
+      expect(found, `position ${winner}`).toEqual(new Float32Array(4).fill(-1))
+    }
+  })
+
+  test('a NaN in one head of q makes that head NaN and leaves the others', () => {
+    const shape = { heads: 3, headDim: 32, position: 40, tokens: 1, window: 0 }
+    const inputs = randomInputs(shape, new RandomValues(5))
+    const whole = run(bank, shape, 5)
+    inputs.q[40] = Number.NaN
+    const found = attend(bank, shape, inputs.q, placeCache(bank.clear(), inputs, 32, upTo(41)))
+    expectSameBits(
+      found,
+      whole.map((value, i) => (i >> 5 === 1 ? Number.NaN : value)),
+      'heads',
+    )
+  })
+})
+
+testBothBuilds('attention', (bank) => shapes.flatMap((shape, seed) => Array.from(run(bank, shape, seed))))

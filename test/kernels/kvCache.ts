@@ -1,0 +1,119 @@
+// One kv head's cache in a test bank, filled by the bank's store_kv, and attention over it: the kernel's and float64's.
+
+import { floatToHalf, halfToFloat } from '../../dist/quants/half.js'
+import type { RandomValues } from './randomValues.js'
+import type { Region, TestBank } from './testBank.js'
+
+export interface Shape {
+  /** Query heads of the one kv head. */
+  readonly heads: number
+  readonly headDim: number
+  /** Of the first token. */
+  readonly position: number
+  readonly tokens: number
+  /** Positions a token sees, itself included; 0 is all. */
+  readonly window: number
+}
+
+/** Positions in the cache up to the last token. */
+export const positionsOf = ({ position, tokens }: Shape) => position + tokens
+
+/** Rows of q and out are longer than the heads of one kv head, each by another amount. */
+export const qFloats = ({ heads, headDim }: Shape) => heads * headDim + 4
+const outFloats = ({ heads, headDim }: Shape) => heads * headDim + 12
+
+export interface Inputs {
+  readonly q: Float32Array // (tokens, qFloats)
+  readonly keys: Float32Array // (positions, headDim)
+  readonly values: Float32Array // (positions, headDim)
+}
+
+export function randomInputs(shape: Shape, random: RandomValues): Inputs {
+  const cached = positionsOf(shape) * shape.headDim
+  return { q: random.floats(shape.tokens * qFloats(shape), 2), keys: random.floats(cached, 2), values: random.floats(cached, 2) }
+}
+
+export interface Cache {
+  readonly keys: Region
+  readonly values: Region
+}
+
+/** A cache of whole blocks that holds `garbage` in every byte that `positions` of `inputs` do not overwrite. */
+export function placeCache(bank: TestBank, { keys, values }: Inputs, headDim: number, positions: Iterable<number>, garbage = 0xff): Cache {
+  const bytes = Math.ceil(keys.length / headDim / 32) * headDim * 64
+  const cache = { keys: bank.place(new Uint8Array(bytes).fill(garbage)), values: bank.place(new Uint8Array(bytes).fill(garbage)) }
+  const [key, value] = [bank.place(keys), bank.place(values)]
+  bank.call([cache.keys, cache.values], ({ store_kv }) => {
+    for (const position of positions) {
+      const row = position * headDim * 4
+      store_kv(key.ptr + row, value.ptr + row, headDim, cache.keys.ptr, cache.values.ptr, position)
+    }
+  })
+  return cache
+}
+
+/** (tokens, heads, headDim). */
+export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cache): Float32Array {
+  const { heads, headDim, position, tokens, window } = shape
+  const query = bank.place(q)
+  const out = bank.reserve(tokens * outFloats(shape) * 4)
+  const room = bank.reserve(32 * headDim * 8 + 128 + tokens * heads * 8)
+  const rows = Array.from({ length: tokens }, (_, t) => ({ ptr: out.ptr + t * outFloats(shape) * 4, bytes: heads * headDim * 4 }))
+  bank.call([room, ...rows], (kernels) =>
+    kernels.attention(
+      query.ptr,
+      out.ptr,
+      qFloats(shape),
+      outFloats(shape),
+      tokens,
+      heads,
+      headDim,
+      cache.keys.ptr,
+      cache.values.ptr,
+      position,
+      window,
+      room.ptr,
+    ),
+  )
+  return Float32Array.from(rows.flatMap((row) => Array.from(bank.floats(row))))
+}
+
+/** The same in float64 on keys and values rounded to halves, and how far float32 may be from it: both (tokens, heads, headDim). */
+export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float64Array; tolerances: Float64Array } {
+  const { heads, headDim, position, tokens, window } = shape
+  const toHalves = (x: Float32Array) => Float64Array.from(x, (value) => halfToFloat(floatToHalf(value)))
+  const [keys, cached] = [toHalves(inputs.keys), toHalves(inputs.values)]
+  const largest = cached.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const values = new Float64Array(tokens * heads * headDim)
+  const tolerances = new Float64Array(values.length)
+  for (let t = 0; t < tokens; t++) {
+    const last = position + t
+    const first = window === 0 ? 0 : Math.max(0, last + 1 - window)
+    for (let h = 0; h < heads; h++) {
+      const q = t * qFloats(shape) + h * headDim
+      const scores = new Float64Array(last - first + 1)
+      let magnitude = 0
+      for (let i = 0; i < scores.length; i++) {
+        let sum = 0
+        for (let d = 0; d < headDim; d++) {
+          const product = (inputs.q[q + d]! * keys[(first + i) * headDim + d]!) / Math.sqrt(headDim)
+          scores[i]! += product
+          sum += Math.abs(product)
+        }
+        magnitude = Math.max(magnitude, sum)
+      }
+      const top = Math.max(...scores)
+      const powers = scores.map((score) => Math.exp(score - top))
+      const total = powers.reduce((sum, power) => sum + power, 0)
+      const at = (t * heads + h) * headDim
+      for (const [i, power] of powers.entries()) {
+        for (let d = 0; d < headDim; d++) values[at + d]! += (power / total) * cached[(first + i) * headDim + d]!
+      }
+      // A score is off by a rounding for each of its products, sums and scalings; a power by that, the rounding of its argument and 2 ulp
+      // of exp; sums by a rounding per position and per block. Powers stand above and below the line.
+      const roundings = (headDim + 6) * magnitude + scores.length + scores.length / 32 + 12
+      tolerances.fill(2 * roundings * 2 ** -24 * largest, at, at + headDim)
+    }
+  }
+  return { values, tolerances }
+}
