@@ -18,11 +18,17 @@
   return i32x4.splat(bits | (positive >> 31))
 }
 
-/** Adds 4 rows x 4 columns of unsigned 7-bit `bytes` times the quad at `x + offset`. relaxed-simd: 8 x i16, two lanes a row. simd: 4 x i32, a lane a row. */
+/** What the simd build needs to take the even bytes, held; `relaxed-simd` has no use for it. */
 // @ts-ignore: decorator
-@inline export function addDot(sum: v128, bytes: v128, x: usize, quad: usize): v128 {
+@inline export function evenMask(positive: i32): v128 {
+  return held(0x00ff00ff, positive)
+}
+
+/** Adds 4 rows x 4 columns of unsigned 7-bit `bytes` times quad `quad` at x. relaxed-simd: 8 x i16, two lanes a row. simd: 4 x i32, a lane a row. */
+// @ts-ignore: decorator
+@inline export function addDot(sum: v128, bytes: v128, x: usize, quad: usize, even: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x + quad * 4), bytes))
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(bytes, i32x4.splat(0x00ff00ff)), v128.load32_splat(x + quad * 8)))
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(bytes, even), v128.load32_splat(x + quad * 8)))
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x + quad * 8 + 4)))
 }
 

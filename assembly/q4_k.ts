@@ -6,7 +6,7 @@
 //    16   scale 8 sub-blocks x 4 rows x u8
 //    48   min   4 pairs of sub-blocks x 4 rows x (even u8, odd u8)
 //    80   q     8 sub-blocks x 4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { addDot, addScaled1High, addScaled1Low, held, quadBytes } from './lanes'
+import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { activationScales, activationSums } from './q8_k'
 import { stripOf, stripStart } from './strips'
@@ -26,30 +26,30 @@ const UNIT: usize = 592
 
 /** Sum over one sub-block of q * x: at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
 // @ts-ignore: decorator
-@inline function subBlock(q: usize, x: usize, nibble: v128): v128 {
+@inline function subBlock(q: usize, x: usize, nibble: v128, even: v128): v128 {
   let w = v128.load(q)
-  let s = addDot(i32x4.splat(0), low(w, nibble), x, 0)
-  s = addDot(s, high(w, nibble), x, 4)
+  let s = addDot(i32x4.splat(0), low(w, nibble), x, 0, even)
+  s = addDot(s, high(w, nibble), x, 4, even)
   w = v128.load(q, 16)
-  s = addDot(s, low(w, nibble), x, 1)
-  s = addDot(s, high(w, nibble), x, 5)
+  s = addDot(s, low(w, nibble), x, 1, even)
+  s = addDot(s, high(w, nibble), x, 5, even)
   w = v128.load(q, 32)
-  s = addDot(s, low(w, nibble), x, 2)
-  s = addDot(s, high(w, nibble), x, 6)
+  s = addDot(s, low(w, nibble), x, 2, even)
+  s = addDot(s, high(w, nibble), x, 6, even)
   w = v128.load(q, 48)
-  s = addDot(s, low(w, nibble), x, 3)
-  return addDot(s, high(w, nibble), x, 7)
+  s = addDot(s, low(w, nibble), x, 3, even)
+  return addDot(s, high(w, nibble), x, 7, even)
 }
 
 /** Sum over one unit of scale * q * x, 4 rows. */
 // @ts-ignore: decorator
-@inline function unitSum(w: usize, x: usize, nibble: v128): v128 {
+@inline function unitSum(w: usize, x: usize, nibble: v128, even: v128): v128 {
   const quad = quadBytes()
   let isum = i32x4.splat(0)
   for (let s: usize = 0; s < 8; s += 2) {
     const scales = v128.load8x8_u(w + s * 4, 16)
-    isum = addScaled1Low(isum, subBlock(w + 80 + s * 64, x + s * 8 * quad, nibble), scales)
-    isum = addScaled1High(isum, subBlock(w + 144 + s * 64, x + 8 * quad + s * 8 * quad, nibble), scales)
+    isum = addScaled1Low(isum, subBlock(w + 80 + s * 64, x + s * 8 * quad, nibble, even), scales)
+    isum = addScaled1High(isum, subBlock(w + 144 + s * 64, x + 8 * quad + s * 8 * quad, nibble, even), scales)
   }
   return isum
 }
@@ -73,6 +73,7 @@ const UNIT: usize = 592
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
 export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
+  const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
   const xUnit = quadBytes() * 64
   const scales = activationScales(x, blocks)
@@ -103,10 +104,10 @@ export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
       const sum = sums + b * 48
-      a0 = finish(a0, w0, dx, unitSum(w0, xb, nibble), minSum(w0, sum), mask, f0)
-      a1 = finish(a1, w1, dx, unitSum(w1, xb, nibble), minSum(w1, sum), mask, f1)
-      a2 = finish(a2, w2, dx, unitSum(w2, xb, nibble), minSum(w2, sum), mask, f2)
-      a3 = finish(a3, w3, dx, unitSum(w3, xb, nibble), minSum(w3, sum), mask, f3)
+      a0 = finish(a0, w0, dx, unitSum(w0, xb, nibble, even), minSum(w0, sum), mask, f0)
+      a1 = finish(a1, w1, dx, unitSum(w1, xb, nibble, even), minSum(w1, sum), mask, f1)
+      a2 = finish(a2, w2, dx, unitSum(w2, xb, nibble, even), minSum(w2, sum), mask, f2)
+      a3 = finish(a3, w3, dx, unitSum(w3, xb, nibble, even), minSum(w3, sum), mask, f3)
       w0 += UNIT
       w1 += UNIT
       w2 += UNIT
@@ -122,6 +123,7 @@ export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 /** The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_q4_k_x1` gives. */
 export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
+  const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
@@ -148,31 +150,31 @@ export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         let w = v128.load(q, 80)
         let l = low(w, nibble)
         let h = high(w, nibble)
-        let s0 = addDot(addDot(i32x4.splat(0), l, y0, 0), h, y0, 4)
-        let s1 = addDot(addDot(i32x4.splat(0), l, y1, 0), h, y1, 4)
-        let s2 = addDot(addDot(i32x4.splat(0), l, y2, 0), h, y2, 4)
-        let s3 = addDot(addDot(i32x4.splat(0), l, y3, 0), h, y3, 4)
+        let s0 = addDot(addDot(i32x4.splat(0), l, y0, 0, even), h, y0, 4, even)
+        let s1 = addDot(addDot(i32x4.splat(0), l, y1, 0, even), h, y1, 4, even)
+        let s2 = addDot(addDot(i32x4.splat(0), l, y2, 0, even), h, y2, 4, even)
+        let s3 = addDot(addDot(i32x4.splat(0), l, y3, 0, even), h, y3, 4, even)
         w = v128.load(q, 96)
         l = low(w, nibble)
         h = high(w, nibble)
-        s0 = addDot(addDot(s0, l, y0, 1), h, y0, 5)
-        s1 = addDot(addDot(s1, l, y1, 1), h, y1, 5)
-        s2 = addDot(addDot(s2, l, y2, 1), h, y2, 5)
-        s3 = addDot(addDot(s3, l, y3, 1), h, y3, 5)
+        s0 = addDot(addDot(s0, l, y0, 1, even), h, y0, 5, even)
+        s1 = addDot(addDot(s1, l, y1, 1, even), h, y1, 5, even)
+        s2 = addDot(addDot(s2, l, y2, 1, even), h, y2, 5, even)
+        s3 = addDot(addDot(s3, l, y3, 1, even), h, y3, 5, even)
         w = v128.load(q, 112)
         l = low(w, nibble)
         h = high(w, nibble)
-        s0 = addDot(addDot(s0, l, y0, 2), h, y0, 6)
-        s1 = addDot(addDot(s1, l, y1, 2), h, y1, 6)
-        s2 = addDot(addDot(s2, l, y2, 2), h, y2, 6)
-        s3 = addDot(addDot(s3, l, y3, 2), h, y3, 6)
+        s0 = addDot(addDot(s0, l, y0, 2, even), h, y0, 6, even)
+        s1 = addDot(addDot(s1, l, y1, 2, even), h, y1, 6, even)
+        s2 = addDot(addDot(s2, l, y2, 2, even), h, y2, 6, even)
+        s3 = addDot(addDot(s3, l, y3, 2, even), h, y3, 6, even)
         w = v128.load(q, 128)
         l = low(w, nibble)
         h = high(w, nibble)
-        s0 = addDot(addDot(s0, l, y0, 3), h, y0, 7)
-        s1 = addDot(addDot(s1, l, y1, 3), h, y1, 7)
-        s2 = addDot(addDot(s2, l, y2, 3), h, y2, 7)
-        s3 = addDot(addDot(s3, l, y3, 3), h, y3, 7)
+        s0 = addDot(addDot(s0, l, y0, 3, even), h, y0, 7, even)
+        s1 = addDot(addDot(s1, l, y1, 3, even), h, y1, 7, even)
+        s2 = addDot(addDot(s2, l, y2, 3, even), h, y2, 7, even)
+        s3 = addDot(addDot(s3, l, y3, 3, even), h, y3, 7, even)
         const scales = i16x8.extend_low_i8x16_u(v128.load32_zero(weights + s * 4, 16))
         i0 = addScaled1Low(i0, s0, scales)
         i1 = addScaled1Low(i1, s1, scales)

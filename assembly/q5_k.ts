@@ -2,7 +2,7 @@
 //
 // A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 720 bytes (704 in the file): 0..591 as in q4_k.ts, then
 //   592   h     8 sub-blocks x 16 bytes; byte 4r + c of a sub-block: bit j is the fifth bit of row r, column 4j + c, bit 4 + j that of column 16 + 4j + c
-import { addDot, addScaledHigh, addScaledLow, held, quadBytes } from './lanes'
+import { addDot, addScaledHigh, addScaledLow, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK } from './half'
 import { activationScales, activationSums } from './q8_k'
 import { finish, minSum } from './q4_k'
@@ -23,19 +23,19 @@ const FIFTH: i32 = 0x10101010
   return v128.or(v128.and(i16x8.shr_u(w, 4), nibble), v128.and(i16x8.shr_u(h, j), fifth))
 }
 
-/** Half a sub-block (16 columns): at most 4 * 2 * 31 * 127 = 31496 in an i16 lane. `even` is vector 0 or 2. */
+/** Half a sub-block (16 columns): at most 4 * 2 * 31 * 127 = 31496 in an i16 lane. `first` is vector 0 or 2. */
 // @ts-ignore: decorator
-@inline function halfSubBlock(q: usize, h: v128, x: usize, even: i32, nibble: v128, fifth: v128): v128 {
-  let w = v128.load(q + <usize>even * 16)
-  let s = addDot(i32x4.splat(0), low(w, h, even, nibble, fifth), x, even)
-  s = addDot(s, high(w, h, even, nibble, fifth), x, even + 4)
-  w = v128.load(q + <usize>even * 16, 16)
-  s = addDot(s, low(w, h, even + 1, nibble, fifth), x, even + 1)
-  return addDot(s, high(w, h, even + 1, nibble, fifth), x, even + 5)
+@inline function halfSubBlock(q: usize, h: v128, x: usize, first: i32, nibble: v128, fifth: v128, even: v128): v128 {
+  let w = v128.load(q + <usize>first * 16)
+  let s = addDot(i32x4.splat(0), low(w, h, first, nibble, fifth), x, first, even)
+  s = addDot(s, high(w, h, first, nibble, fifth), x, first + 4, even)
+  w = v128.load(q + <usize>first * 16, 16)
+  s = addDot(s, low(w, h, first + 1, nibble, fifth), x, first + 1, even)
+  return addDot(s, high(w, h, first + 1, nibble, fifth), x, first + 5, even)
 }
 
 // @ts-ignore: decorator
-@inline function unitSum(w: usize, x: usize, nibble: v128, fifth: v128): v128 {
+@inline function unitSum(w: usize, x: usize, nibble: v128, fifth: v128, even: v128): v128 {
   const quad = quadBytes()
   let isum = i32x4.splat(0)
   for (let s: usize = 0; s < 8; s += 2) {
@@ -43,11 +43,11 @@ const FIFTH: i32 = 0x10101010
     let q = w + 80 + s * 64
     let y = x + s * 8 * quad
     let h = v128.load(w + s * 16, 592)
-    isum = addScaledLow(isum, halfSubBlock(q, h, y, 0, nibble, fifth), halfSubBlock(q, h, y, 2, nibble, fifth), scales)
+    isum = addScaledLow(isum, halfSubBlock(q, h, y, 0, nibble, fifth, even), halfSubBlock(q, h, y, 2, nibble, fifth, even), scales)
     q += 64
     y += 8 * quad
     h = v128.load(w + s * 16, 608)
-    isum = addScaledHigh(isum, halfSubBlock(q, h, y, 0, nibble, fifth), halfSubBlock(q, h, y, 2, nibble, fifth), scales)
+    isum = addScaledHigh(isum, halfSubBlock(q, h, y, 0, nibble, fifth, even), halfSubBlock(q, h, y, 2, nibble, fifth, even), scales)
   }
   return isum
 }
@@ -55,6 +55,7 @@ const FIFTH: i32 = 0x10101010
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
 export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
+  const even = evenMask(blocks)
   const fifth = held(FIFTH, blocks)
   const mask = held(HALF_MASK, blocks)
   const xUnit = quadBytes() * 64
@@ -86,10 +87,10 @@ export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
       const sum = sums + b * 48
-      a0 = finish(a0, w0, dx, unitSum(w0, xb, nibble, fifth), minSum(w0, sum), mask, f0)
-      a1 = finish(a1, w1, dx, unitSum(w1, xb, nibble, fifth), minSum(w1, sum), mask, f1)
-      a2 = finish(a2, w2, dx, unitSum(w2, xb, nibble, fifth), minSum(w2, sum), mask, f2)
-      a3 = finish(a3, w3, dx, unitSum(w3, xb, nibble, fifth), minSum(w3, sum), mask, f3)
+      a0 = finish(a0, w0, dx, unitSum(w0, xb, nibble, fifth, even), minSum(w0, sum), mask, f0)
+      a1 = finish(a1, w1, dx, unitSum(w1, xb, nibble, fifth, even), minSum(w1, sum), mask, f1)
+      a2 = finish(a2, w2, dx, unitSum(w2, xb, nibble, fifth, even), minSum(w2, sum), mask, f2)
+      a3 = finish(a3, w3, dx, unitSum(w3, xb, nibble, fifth, even), minSum(w3, sum), mask, f3)
       w0 += UNIT
       w1 += UNIT
       w2 += UNIT
@@ -104,13 +105,14 @@ export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 
 // Half a sub-block for one token, from its four unpacked vectors.
 // @ts-ignore: decorator
-@inline function dots(x: usize, even: usize, a: v128, b: v128, c: v128, d: v128): v128 {
-  return addDot(addDot(addDot(addDot(i32x4.splat(0), a, x, even), b, x, even + 4), c, x, even + 1), d, x, even + 5)
+@inline function dots(x: usize, first: usize, a: v128, b: v128, c: v128, d: v128, even: v128): v128 {
+  return addDot(addDot(addDot(addDot(i32x4.splat(0), a, x, first, even), b, x, first + 4, even), c, x, first + 1, even), d, x, first + 5, even)
 }
 
 /** The same for four tokens. Every output is the bits that `matmul_q5_k_x1` gives. */
 export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
+  const even = evenMask(blocks)
   const fifth = held(FIFTH, blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
@@ -142,10 +144,10 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         let h = high(w, fifths, 0, nibble, fifth)
         let m = low(v, fifths, 1, nibble, fifth)
         let i = high(v, fifths, 1, nibble, fifth)
-        const s0 = dots(y0, 0, l, h, m, i)
-        const s1 = dots(y1, 0, l, h, m, i)
-        const s2 = dots(y2, 0, l, h, m, i)
-        const s3 = dots(y3, 0, l, h, m, i)
+        const s0 = dots(y0, 0, l, h, m, i, even)
+        const s1 = dots(y1, 0, l, h, m, i, even)
+        const s2 = dots(y2, 0, l, h, m, i, even)
+        const s3 = dots(y3, 0, l, h, m, i, even)
         w = v128.load(q, 112)
         v = v128.load(q, 128)
         l = low(w, fifths, 2, nibble, fifth)
@@ -153,10 +155,10 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         m = low(v, fifths, 3, nibble, fifth)
         i = high(v, fifths, 3, nibble, fifth)
         const scales = i16x8.extend_low_i8x16_u(v128.load32_zero(weights + s * 4, 16))
-        i0 = addScaledLow(i0, s0, dots(y0, 2, l, h, m, i), scales)
-        i1 = addScaledLow(i1, s1, dots(y1, 2, l, h, m, i), scales)
-        i2 = addScaledLow(i2, s2, dots(y2, 2, l, h, m, i), scales)
-        i3 = addScaledLow(i3, s3, dots(y3, 2, l, h, m, i), scales)
+        i0 = addScaledLow(i0, s0, dots(y0, 2, l, h, m, i, even), scales)
+        i1 = addScaledLow(i1, s1, dots(y1, 2, l, h, m, i, even), scales)
+        i2 = addScaledLow(i2, s2, dots(y2, 2, l, h, m, i, even), scales)
+        i3 = addScaledLow(i3, s3, dots(y3, 2, l, h, m, i, even), scales)
       }
       const d = toScales + b * 4
       const m = toSums + b * 48

@@ -6,7 +6,7 @@
 //    80   q     8 pairs of sub-blocks x 4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
 //   592   h     8 pairs x (16 bytes for the first sub-block, 16 for the second); byte 4r + c: bits 2j, 2j+1 are bits 4, 5 of row r, column 4j + c
 // The 32 is taken off once per unit, as scale * 32 * (sum of x).
-import { addDot, addScaledHigh, addScaledLow, held, quadBytes, storeTransposed } from './lanes'
+import { addDot, addScaledHigh, addScaledLow, evenMask, held, quadBytes, storeTransposed } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { activationScales, activationSums } from './q8_k'
 import { stripOf, stripStart } from './strips'
@@ -31,8 +31,8 @@ const TOP: i32 = 0x30303030
 
 /** Two vectors of one sub-block: at most 2 * 2 * 63 * 127 = 32004 in an i16 lane. */
 // @ts-ignore: decorator
-@inline function two(a: v128, b: v128, x: usize, quad: usize): v128 {
-  return addDot(addDot(i32x4.splat(0), a, x, quad), b, x, quad + 1)
+@inline function two(a: v128, b: v128, x: usize, quad: usize, even: v128): v128 {
+  return addDot(addDot(i32x4.splat(0), a, x, quad, even), b, x, quad + 1, even)
 }
 
 /** Sum of scale * 32 * (sum of x) of two sub-blocks: the scales, interleaved to pairs a row, meet the two sums. */
@@ -49,7 +49,7 @@ const TOP: i32 = 0x30303030
 }
 
 // @ts-ignore: decorator
-@inline function unit(acc: v128, w: usize, x: usize, dx: v128, sums: usize, nibble: v128, topMask: v128, mask: v128, factor: v128): v128 {
+@inline function unit(acc: v128, w: usize, x: usize, dx: v128, sums: usize, nibble: v128, topMask: v128, even: v128, mask: v128, factor: v128): v128 {
   const quad = quadBytes()
   let isum = i32x4.splat(0)
   let offset = i32x4.splat(0)
@@ -61,12 +61,12 @@ const TOP: i32 = 0x30303030
     const scales = v128.load8x8_s(w + k * 8, 16)
     let a = v128.load(q, 80)
     let b = v128.load(q, 96)
-    const s = two(low(a, h, 0, nibble, topMask), low(b, h, 1, nibble, topMask), y, 0)
-    const t = two(high(a, i, 0, nibble, topMask), high(b, i, 1, nibble, topMask), y, 4)
+    const s = two(low(a, h, 0, nibble, topMask), low(b, h, 1, nibble, topMask), y, 0, even)
+    const t = two(high(a, i, 0, nibble, topMask), high(b, i, 1, nibble, topMask), y, 4, even)
     a = v128.load(q, 112)
     b = v128.load(q, 128)
-    isum = addScaledLow(isum, s, two(low(a, h, 2, nibble, topMask), low(b, h, 3, nibble, topMask), y, 2), scales)
-    isum = addScaledHigh(isum, t, two(high(a, i, 2, nibble, topMask), high(b, i, 3, nibble, topMask), y, 6), scales)
+    isum = addScaledLow(isum, s, two(low(a, h, 2, nibble, topMask), low(b, h, 3, nibble, topMask), y, 2, even), scales)
+    isum = addScaledHigh(isum, t, two(high(a, i, 2, nibble, topMask), high(b, i, 3, nibble, topMask), y, 6, even), scales)
     offset = bias(offset, scales, sums + k * 4)
   }
   return finish(acc, w, dx, isum, offset, mask, factor)
@@ -75,6 +75,7 @@ const TOP: i32 = 0x30303030
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
 export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
+  const even = evenMask(blocks)
   const topMask = held(TOP, blocks)
   const mask = held(HALF_MASK, blocks)
   const xUnit = quadBytes() * 64
@@ -106,10 +107,10 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
       const sum = sums + b * 48
-      a0 = unit(a0, w0, xb, dx, sum, nibble, topMask, mask, f0)
-      a1 = unit(a1, w1, xb, dx, sum, nibble, topMask, mask, f1)
-      a2 = unit(a2, w2, xb, dx, sum, nibble, topMask, mask, f2)
-      a3 = unit(a3, w3, xb, dx, sum, nibble, topMask, mask, f3)
+      a0 = unit(a0, w0, xb, dx, sum, nibble, topMask, even, mask, f0)
+      a1 = unit(a1, w1, xb, dx, sum, nibble, topMask, even, mask, f1)
+      a2 = unit(a2, w2, xb, dx, sum, nibble, topMask, even, mask, f2)
+      a3 = unit(a3, w3, xb, dx, sum, nibble, topMask, even, mask, f3)
       w0 += UNIT
       w1 += UNIT
       w2 += UNIT
@@ -125,6 +126,7 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 /** The same for four tokens. Every output is the bits that `matmul_q6_k_x1` gives. */
 export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
+  const even = evenMask(blocks)
   const topMask = held(TOP, blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
@@ -164,19 +166,19 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         let c = low(r, h, 1, nibble, topMask)
         let d = low(s, h, 2, nibble, topMask)
         let e = low(t, h, 3, nibble, topMask)
-        i0 = addScaledLow(i0, two(a, c, y0, 0), two(d, e, y0, 2), scales)
-        i1 = addScaledLow(i1, two(a, c, y1, 0), two(d, e, y1, 2), scales)
-        i2 = addScaledLow(i2, two(a, c, y2, 0), two(d, e, y2, 2), scales)
-        i3 = addScaledLow(i3, two(a, c, y3, 0), two(d, e, y3, 2), scales)
+        i0 = addScaledLow(i0, two(a, c, y0, 0, even), two(d, e, y0, 2, even), scales)
+        i1 = addScaledLow(i1, two(a, c, y1, 0, even), two(d, e, y1, 2, even), scales)
+        i2 = addScaledLow(i2, two(a, c, y2, 0, even), two(d, e, y2, 2, even), scales)
+        i3 = addScaledLow(i3, two(a, c, y3, 0, even), two(d, e, y3, 2, even), scales)
         h = v128.load(weights + k * 32, 608)
         a = high(p, h, 0, nibble, topMask)
         c = high(r, h, 1, nibble, topMask)
         d = high(s, h, 2, nibble, topMask)
         e = high(t, h, 3, nibble, topMask)
-        i0 = addScaledHigh(i0, two(a, c, y0, 4), two(d, e, y0, 6), scales)
-        i1 = addScaledHigh(i1, two(a, c, y1, 4), two(d, e, y1, 6), scales)
-        i2 = addScaledHigh(i2, two(a, c, y2, 4), two(d, e, y2, 6), scales)
-        i3 = addScaledHigh(i3, two(a, c, y3, 4), two(d, e, y3, 6), scales)
+        i0 = addScaledHigh(i0, two(a, c, y0, 4, even), two(d, e, y0, 6, even), scales)
+        i1 = addScaledHigh(i1, two(a, c, y1, 4, even), two(d, e, y1, 6, even), scales)
+        i2 = addScaledHigh(i2, two(a, c, y2, 4, even), two(d, e, y2, 6, even), scales)
+        i3 = addScaledHigh(i3, two(a, c, y3, 4, even), two(d, e, y3, 6, even), scales)
         o0 = bias(o0, scales, x0 + m + k * 4)
         o1 = bias(o1, scales, x1 + m + k * 4)
         o2 = bias(o2, scales, x2 + m + k * 4)

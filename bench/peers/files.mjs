@@ -1,7 +1,7 @@
 // The model files to measure with: synthetic ones, written by ../synth.mjs into ../files and kept, the demo model, and any path.
 
 import { spawnSync } from 'node:child_process'
-import { closeSync, existsSync, mkdirSync, openSync, readSync, statfsSync, statSync } from 'node:fs'
+import { existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openGguf } from '../../dist/gguf/openGguf.js'
@@ -52,19 +52,8 @@ function write(path, { layers, type, gigabytes }, log) {
     throw new Error(`${path} takes ${gigabytes} GB and 1 GB should stay free, but the disk has ${free.toFixed(1)} GB`)
   }
   log(`writing ${basename(path)}, ${gigabytes} GB`)
-  const { status } = spawnSync(process.execPath, [here('../synth.mjs'), '--layers', layers, '--type', type, path], {
+  const { status } = spawnSync(process.execPath, [here('../synth.mjs'), '--layers', String(layers), '--type', type, path], {
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   if (status !== 0) throw new Error(`${path} could not be written`)
-}
-
-/** Seconds that fs.readSync takes for the whole file in pieces of 16 MB; leaves it in the page cache, so that loads are warm. */
-export function readSeconds({ path }) {
-  const piece = new Uint8Array(2 ** 24)
-  const file = openSync(path)
-  const { size } = statSync(path)
-  const start = performance.now()
-  for (let at = 0; at < size; ) at += readSync(file, piece, 0, piece.length, at)
-  closeSync(file)
-  return (performance.now() - start) / 1e3
 }

@@ -75,11 +75,16 @@ export function summarize({ result, ids, seconds }: Answer, loadSeconds?: number
   if (result) {
     const { prefill, decode } = speeds(result)
     const reused = result.reusedTokens > 0 ? ` (${result.reusedTokens} known)` : ''
-    parts.push(`${result.promptTokens} tokens prompt${reused} at ${speed(prefill)}`, `${result.ids.length} tokens at ${speed(decode)}`)
+    parts.push(`${tokenCount(result.promptTokens)} prompt${reused}${atSpeed(prefill)}`, tokenCount(result.ids.length) + atSpeed(decode))
     if (result.finishReason === 'context') parts.push('context is full')
   } else {
-    parts.push('interrupted', `${ids.length} tokens at ${speed((ids.length - 1) / seconds)}`)
+    parts.push('interrupted', tokenCount(ids.length) + atSpeed((ids.length - 1) / seconds))
   }
   if (loadSeconds !== undefined) parts.push(`load ${loadSeconds.toFixed(1)} s`)
   process.stderr.write(`${coloursOf(process.stderr).dim(parts.join(', '))}\n`)
 }
+
+const tokenCount = (count: number) => `${count} ${count === 1 ? 'token' : 'tokens'}`
+
+/** Nothing for what took no time, such as the decoding of one token, which comes with the prompt. */
+const atSpeed = (rate: number) => (rate > 0 && rate < Number.POSITIVE_INFINITY ? ` at ${speed(rate)}` : '')

@@ -63,7 +63,17 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       runtime: runtimeName(),
       kernels: model.kernels,
     }
-    process.stdout.write(flags.json ? jsonLine(result) : describe(result))
+    const lines = () =>
+      columns([
+        ['prefill', speed(result.prefill_tokens_per_second), `${promptTokens} tokens, median of ${repetitions}`],
+        ['decode', speed(result.decode_tokens_per_second), `${newTokens} tokens, median of ${repetitions}`],
+        ['load', `${result.load_seconds.toFixed(2)} s`],
+        ['peak memory', byteCount(result.peak_rss_bytes)],
+        ['threads', String(result.threads)],
+        ['runtime', result.runtime],
+        ['kernels', result.kernels],
+      ])
+    process.stdout.write(flags.json ? jsonLine(result) : lines())
   })
 }
 
@@ -83,18 +93,6 @@ function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b)
   const middle = sorted.length >> 1
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
-}
-
-function describe(result: Readonly<Record<string, string | number>> & { readonly prefill_tokens_per_second: number; readonly decode_tokens_per_second: number; readonly load_seconds: number; readonly peak_rss_bytes: number }): string {
-  return columns([
-    ['prefill', speed(result.prefill_tokens_per_second), `${result.prompt_tokens} tokens, median of ${result.repetitions}`],
-    ['decode', speed(result.decode_tokens_per_second), `${result.new_tokens} tokens, median of ${result.repetitions}`],
-    ['load', `${result.load_seconds.toFixed(2)} s`],
-    ['peak memory', byteCount(result.peak_rss_bytes)],
-    ['threads', String(result.threads)],
-    ['runtime', String(result.runtime)],
-    ['kernels', String(result.kernels)],
-  ])
 }
 
 /** The most physical memory this process ever had. */

@@ -54,12 +54,12 @@ async function converse(model: MixtralModel, lines: LineSource, flags: ChatFlags
   let system = flags.system ?? ''
   let turns: ChatMessage[] = []
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
-    const [word, ...rest] = line.trim().split(/\s+/)
+    const [word] = line.trim().split(/\s/)
     if (!word) continue
     if (word === '/bye') return
     if (word === '/clear') turns = []
     else if (word === '/system') {
-      system = rest.join(' ')
+      system = line.trim().slice(word.length).trim()
       turns = []
     } else if (word === '/help') process.stderr.write(help)
     else if (word.startsWith('/') && lines.interactive) process.stderr.write(`no command ${word}\n${help}`)
@@ -84,8 +84,9 @@ async function reply(model: MixtralModel, messages: ChatMessage[], flags: ChatFl
     const answer = await receive(start, generationOptions(flags), (text) => void process.stdout.write(text))
     process.stdout.write('\n')
     if (interactive) summarize(answer)
-    if (folded && messages.length === 2) process.stderr.write('note: this model has no system role, the system message went before your first one\n')
-    return answer.text
+    if (folded && messages.length === 2)
+      process.stderr.write('note: this model has no system role, the system message went before your first one\n')
+    return answer.text || undefined
   } catch (error) {
     // What this message did not fit, the next one may: a shorter one, or one after /clear.
     if (!interactive || !(error instanceof MixtralError) || (error.code !== 'CONTEXT' && error.code !== 'TEMPLATE')) throw error

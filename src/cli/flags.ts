@@ -2,6 +2,7 @@
 // is a usage error that names the flag.
 
 import { type Command, InvalidArgumentError } from 'commander'
+import { checkSamplerOptions } from '../sampler/samplerOptions.js'
 
 export interface OutputFlags {
   readonly json?: true
@@ -34,7 +35,7 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
 }
 
 /** Reads a number from `least` to `most`. */
-export function realNumber(least: number, most = Number.MAX_VALUE): (text: string) => number {
+function realNumber(least: number, most = Number.MAX_VALUE): (text: string) => number {
   return (text) => {
     const value = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
     if (value >= least && value <= most) return value
@@ -59,18 +60,27 @@ export function addOutputFlags(command: Command): Command {
 
 export function addModelFlags(command: Command): Command {
   return command
-    .option('-t, --threads <n>', 'CPU threads (default: one per core)', wholeNumber(1, 1024))
-    .option('-c, --context <n>', 'context length in tokens, prompt and answer together', wholeNumber(1))
+    .option('--threads <n>', 'CPU threads (default: as many as cores)', wholeNumber(1, 1024))
+    .option(
+      '--context <n>',
+      "context length in tokens, prompt and answer together (default: the model's, at most 4096)",
+      wholeNumber(1, 2 ** 24),
+    )
 }
 
 export function addSamplingFlags(command: Command): Command {
+  const { temperature, topK, topP, minP, repetitionPenalty } = checkSamplerOptions({}) // the defaults
   return command
-    .option('-n, --max-tokens <n>', 'most tokens to generate', wholeNumber(1))
-    .option('--temperature <x>', '0 takes the most likely token every time, higher is more varied', realNumber(0))
-    .option('--top-k <n>', 'choose among this many of the most likely tokens, 0 for all', wholeNumber(0))
-    .option('--top-p <x>', 'choose among the most likely tokens that together have this probability', realNumber(0, 1))
-    .option('--min-p <x>', 'choose among tokens at least this times as likely as the most likely one', realNumber(0, 1))
-    .option('--repetition-penalty <x>', 'above 1, tokens of the last 64 places become less likely', realNumber(0.01, 100))
-    .option('--seed <n>', 'same seed, same text', wholeNumber(0))
+    .option('-n, --max-tokens <n>', 'most tokens to generate (default: until the context is full)', wholeNumber(1))
+    .option('--temperature <x>', `0 takes the most likely token every time, higher is more varied (default: ${temperature})`, realNumber(0))
+    .option('--top-k <n>', `choose among this many of the most likely tokens, 0 for all (default: ${topK})`, wholeNumber(0))
+    .option('--top-p <x>', `choose among the most likely tokens that together have this probability (default: ${topP})`, realNumber(0, 1))
+    .option('--min-p <x>', `choose among tokens at least this times as likely as the most likely one (default: ${minP})`, realNumber(0, 1))
+    .option(
+      '--repetition-penalty <x>',
+      `makes the last 64 tokens less likely to come again (default: ${repetitionPenalty}, none)`,
+      realNumber(0.01, 100),
+    )
+    .option('--seed <n>', 'same seed, same text (default: a random one)', wholeNumber(0))
     .option('--stop <text>', 'end before this text; may be given several times', (text, earlier: string[] = []) => [...earlier, text])
 }

@@ -18,15 +18,22 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
 
 /** Such as `7.3 MB`; a MB is a million bytes. */
 export function byteCount(bytes: number): string {
-  if (bytes < 1000) return `${bytes} bytes`
-  const power = bytes < 999_950 ? 1 : bytes < 999_950_000 ? 2 : 3
-  const value = bytes / 1000 ** power
-  return `${value.toFixed(power === 3 && value < 100 ? 2 : 1)} ${['kB', 'MB', 'GB'][power - 1]}`
+  return bytes < 1000 ? `${bytes} bytes` : `${scaled(bytes, ['kB', 'MB', 'GB'])}`
 }
 
-/** Such as `350 t/s`, three digits; nothing measurable is `- t/s`. */
+/** Such as `46.70 billion`. */
+export function weightCount(weights: number): string {
+  return weights < 1000 ? String(weights) : scaled(weights, ['thousand', 'million', 'billion'])
+}
+
+/** In units of 1000, 1000^2 and 1000^3. */
+function scaled(value: number, units: readonly [string, string, string]): string {
+  const power = value < 999_950 ? 1 : value < 999_950_000 ? 2 : 3
+  return `${(value / 1000 ** power).toFixed(power === 3 ? 2 : 1)} ${units[power - 1]}`
+}
+
+/** Such as `350 t/s`, of three digits. */
 export function speed(tokensPerSecond: number): string {
-  if (!(tokensPerSecond > 0) || tokensPerSecond === Number.POSITIVE_INFINITY) return '- t/s'
   const digits = tokensPerSecond >= 99.95 ? 0 : tokensPerSecond >= 9.995 ? 1 : 2
   return `${tokensPerSecond.toFixed(digits)} t/s`
 }
@@ -43,4 +50,9 @@ export function quotedText(text: string, most = 72): string {
 /** One line of JSON; bigints become strings. */
 export function jsonLine(value: unknown): string {
   return `${JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? String(item) : item))}\n`
+}
+
+/** The line in which a command says what went wrong. */
+export function errorLine(message: string): string {
+  return `mixtral: ${message.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`
 }

@@ -7,7 +7,11 @@ import { byteCount } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 /** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
-export async function withModel<T>(nameOrPath: string, { threads, context }: ModelFlags, use: (model: MixtralModel) => Promise<T>): Promise<T> {
+export async function withModel<T>(
+  nameOrPath: string,
+  { threads, context }: ModelFlags,
+  use: (model: MixtralModel) => Promise<T>,
+): Promise<T> {
   const bar = new ProgressBar('loading', byteCount)
   const interrupt = onInterrupt()
   const options: LoadOptions = {

@@ -20,7 +20,7 @@ export function configureLogits(command: Command): void {
     .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
     .option('--tokens <ids>', 'token ids with commas between them', tokenIds)
     .option('--prompt <text>', 'a text to tokenize as `mixtral run` does')
-    .requiredOption('-o, --out <file>', 'the file to write: raw little-endian float32, (tokens, vocabulary)')
+    .requiredOption('--out <file>', 'the file to write: raw little-endian float32, (tokens, vocabulary)')
   addOutputFlags(addModelFlags(command))
     .addHelpText(
       'after',

@@ -1,10 +1,11 @@
 #!/usr/bin/env node
-// The `mixtral` command's process: the only file that sets exit codes or exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+// The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 // Knows nothing of what the commands do.
 
 import { CommanderError } from 'commander'
 import { MixtralError } from '../errors.js'
-import { createProgram, errorLine } from './program.js'
+import { errorLine } from './layout.js'
+import { createProgram } from './program.js'
 
 for (const stream of [process.stdout, process.stderr]) {
   // The reader has seen enough, as `mixtral run | head -1` has: that is no failure.

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { errorLine } from './layout.js'
 
 type Configure = (command: Command) => void
 
@@ -41,18 +42,16 @@ Examples:
     )
   const loaders = new Map<string, () => Promise<Configure>>()
   for (const [name, summary, load] of commands) {
-    program.command(name).description(`${summary[0]!.toUpperCase()}${summary.slice(1)}.`).summary(summary)
+    program
+      .command(name)
+      .description(`${summary[0]!.toUpperCase()}${summary.slice(1)}.`)
+      .summary(summary)
     loaders.set(name, load)
   }
   return program.hook('preSubcommand', async (_, command) => {
     const configure = await loaders.get(command.name())?.()
     configure?.(command)
   })
-}
-
-/** The one line in which a command reports that it failed. */
-export function errorLine(message: string): string {
-  return `mixtral: ${message.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`
 }
 
 function version(): string {

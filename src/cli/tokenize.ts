@@ -1,8 +1,8 @@
 // `mixtral tokenize`: token ids and pieces of a text.
 
 import type { Command } from 'commander'
-import { openGguf } from '../gguf/openGguf.js'
 import { resolveModelPath } from '../generate/modelPath.js'
+import { openGguf } from '../gguf/openGguf.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { columns, jsonLine, quotedText } from './layout.js'

@@ -30,14 +30,22 @@ export interface GenerationResult {
 }
 
 /** Writes on from `prompt`. Throws `OPTION`, `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Call within `engine.exclusive`. */
-export async function* generate(engine: Engine, tokenizer: Tokenizer, prompt: readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
+export async function* generate(
+  engine: Engine,
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  options: GenerationOptions,
+): AsyncGenerator<Piece, GenerationResult> {
   const { maxNewTokens, stop, signal, onProgress, sampling } = checkGenerationOptions(options)
   const sampler = new Sampler(sampling)
   const stops = new StopStrings(stop)
   const decoder = tokenizer.decoder()
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {
-    throw new MixtralError('CONTEXT', `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`)
+    throw new MixtralError(
+      'CONTEXT',
+      `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`,
+    )
   }
   const reusedTokens = Math.min(sharedLength(engine.cached, prompt), prompt.length - 1)
   const started = performance.now()

@@ -8,5 +8,8 @@ import { MixtralError } from '../errors.js'
 export function resolveModelPath(name: string): string {
   if (name === 'demo') return fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
   if (existsSync(name)) return name
-  throw new MixtralError('IO', `no model ${JSON.stringify(name)}: expected the path of a GGUF file, or demo for the model that comes with the package`)
+  throw new MixtralError(
+    'IO',
+    `no model ${JSON.stringify(name)}: expected the path of a GGUF file, or demo for the model that comes with the package`,
+  )
 }

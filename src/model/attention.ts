@@ -1,9 +1,9 @@
 // A layer's attention, shared by all threads: q, k, v products; rotation and cache; attention per kv head; output product. Reads and leaves `inputs` and `projected`
 // in the layer's bank; does not touch the residual stream.
 
-import { ATTENTION_TOKENS } from '../weights/scratch.js'
-import type { PlacedLayer } from '../weights/plan.js'
 import type { ActivationKind } from '../kernels/activation.js'
+import type { PlacedLayer } from '../weights/plan.js'
+import { ATTENTION_TOKENS } from '../weights/scratch.js'
 import { Linear } from './linear.js'
 import type { Step } from './mailbox.js'
 import type { Thread } from './thread.js'

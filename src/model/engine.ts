@@ -74,7 +74,13 @@ export class Engine {
     const threads = positive('threads', options.threads ?? availableParallelism(), 1024)
     const contextLength = positive('contextLength', options.contextLength ?? Math.min(config.maxPositions, DEFAULT_CONTEXT), 2 ** 24)
     const batch = Math.min(positive('chunk', options.chunk ?? DEFAULT_CHUNK, 4096), contextLength)
-    const plan = planModel(config, tensors, { build, threads, batch, contextLength, ...(options.bankBytes !== undefined && { bankBytes: options.bankBytes }) })
+    const plan = planModel(config, tensors, {
+      build,
+      threads,
+      batch,
+      contextLength,
+      ...(options.bankBytes !== undefined && { bankBytes: options.bankBytes }),
+    })
     const memories = createMemories(plan.banks)
     const mailbox = createMailbox(batch)
     const paths = weights.gguf.files.map(({ path }) => path)
@@ -124,7 +130,13 @@ export class Engine {
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     this.#check(ids)
     const position = Math.min(commonPrefix(this.#cached, ids), ids.length - 1)
-    await this.#run(ids, position, options, (count, done) => (done + count === ids.length ? 1 : 0), () => {})
+    await this.#run(
+      ids,
+      position,
+      options,
+      (count, done) => (done + count === ids.length ? 1 : 0),
+      () => {},
+    )
     return this.#logits(0)
   }
 
@@ -150,7 +162,8 @@ export class Engine {
     const { hiddenSize } = this.config
     const floats = new Float32Array(this.#memories[bank]!.buffer)
     const out = new Float32Array(x.length)
-    for (let t = 0; t < x.length / hiddenSize; t++) out.set(floats.subarray((at + t * bytes) / 4, (at + t * bytes) / 4 + hiddenSize), t * hiddenSize)
+    for (let t = 0; t < x.length / hiddenSize; t++)
+      out.set(floats.subarray((at + t * bytes) / 4, (at + t * bytes) / 4 + hiddenSize), t * hiddenSize)
     return out
   }
 
@@ -239,6 +252,7 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
 }
 
 function positive(name: string, value: number, limit: number): number {
-  if (!Number.isInteger(value) || value < 1 || value > limit) throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1 to ${limit}`)
+  if (!Number.isInteger(value) || value < 1 || value > limit)
+    throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1 to ${limit}`)
   return value
 }

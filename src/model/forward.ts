@@ -55,7 +55,11 @@ export class Forward {
       this.#thread.each(count, (t) => this.#route(this.#layers[index]!, t))
       experts.run(step)
     }
-    this.#end(step, endLayer > firstLayer ? this.#layers[endLayer - 1] : undefined, step.logits ? this.#output.bankIndex : home(endLayer - 1))
+    this.#end(
+      step,
+      endLayer > firstLayer ? this.#layers[endLayer - 1] : undefined,
+      step.logits ? this.#output.bankIndex : home(endLayer - 1),
+    )
   }
 
   /** A token's embedding, and the turns of its position for every bank that rotates. */
@@ -65,7 +69,9 @@ export class Forward {
       const { bank: from, at, type, rowBytes } = plan.tokenEmbd
       const start = at + tokens[t]! * rowBytes
       const x = (scratch.x.at + t * scratch.x.bytes) / 4
-      formats.get(type)!.dequantize(banks[from]!.bytes.subarray(start, start + rowBytes), banks[bank]!.floats.subarray(x, x + config.hiddenSize))
+      formats
+        .get(type)!
+        .dequantize(banks[from]!.bytes.subarray(start, start + rowBytes), banks[bank]!.floats.subarray(x, x + config.hiddenSize))
     }
     const turns = scratch.turns.at + t * scratch.turns.bytes
     const [first, ...others] = this.#homes

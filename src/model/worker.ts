@@ -1,7 +1,7 @@
 // The file that Piscina starts in every thread. Opens the banks once, then takes a seat in the team whenever asked.
 
 import { workerData } from 'piscina'
-import { takeSeat, type SeatError, type SeatTask } from '../team/seat.js'
+import { type SeatError, type SeatTask, takeSeat } from '../team/seat.js'
 import { openBank } from '../weights/bank.js'
 import { fillBanks } from '../weights/fillBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'

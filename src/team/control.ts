@@ -14,7 +14,7 @@ export const word = {
   claim: 4,
   /** Main sets it to 1 when a thread has died; every thread that waits sees it and gives up. */
   stopped: 5,
-  /** Main sets it to ask for an early end of the command; the last thread at a barrier reads it. */
+  /** Main sets it to ask for an early end of the command; the last thread at a barrier reads it, and so may any thread in a long stage. */
   cancel: 6,
   /** The last thread at a barrier copies `cancel` here, so that all leave at the same barrier. */
   cancelled: 7,

@@ -55,6 +55,11 @@ export class Crew {
     if (Atomics.load(words, word.cancelled)) throw new Cancelled()
   }
 
+  /** Whether main has asked for an early end: long stages look, and leave for the next barrier. */
+  get cancelRequested(): boolean {
+    return Atomics.load(this.#words, word.cancel) === 1
+  }
+
   /** Adds to the progress that main shows. */
   progress(bytes: number): void {
     Atomics.add(this.#words, word.progress, Math.round(bytes / 4096))

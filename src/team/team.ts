@@ -30,11 +30,12 @@ export class Team {
   readonly #options: TeamOptions
   #pool: Piscina | undefined
   #seating: Seating | undefined
+  /** Settles when threads that were told to go have gone: the next command must not meet them. */
   #leaving: Promise<unknown> | undefined
   #idle: NodeJS.Timeout | undefined
   /** Ends the running command with an error. */
   #fail: ((error: MixtralError) => void) | undefined
-  #closed = false
+  #closed: Promise<unknown> | undefined
 
   constructor(options: TeamOptions) {
     this.#options = options
@@ -54,6 +55,7 @@ export class Team {
     if (signal?.aborted) throw abortedError(signal)
     clearTimeout(this.#idle)
     await this.#leaving
+    if (this.#closed) throw closedError()
     this.#seating ??= this.#sit()
     const { control, port } = this.#seating
     Atomics.store(control, word.cancel, 0)
@@ -84,11 +86,10 @@ export class Team {
 
   /** Ends the threads. A running command fails with `CLOSED`. */
   async close(): Promise<void> {
-    if (this.#closed) return
-    this.#closed = true
     clearTimeout(this.#idle)
     this.#fail?.(closedError())
-    await this.#dismiss()
+    this.#closed ??= Promise.all([this.#dismiss(), this.#leaving])
+    await this.#closed
   }
 
   #sit(): Seating {
@@ -110,7 +111,14 @@ export class Team {
   }
 
   #openPool(filename: string, workerData: unknown, threads: number): Piscina {
-    const pool = new Piscina({ filename, workerData, minThreads: threads, maxThreads: threads, idleTimeout: Number.POSITIVE_INFINITY, recordTiming: false })
+    const pool = new Piscina({
+      filename,
+      workerData,
+      minThreads: threads,
+      maxThreads: threads,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      recordTiming: false,
+    })
     // without a listener, a worker that fails to start would end the process; its task's promise rejects all the same
     pool.on('error', () => {})
     return pool
@@ -130,9 +138,8 @@ export class Team {
   /** A thread is lost: fail the command and give up this pool, so that nothing of the broken step survives. */
   #lose(seating: Seating, error: MixtralError): void {
     if (this.#seating !== seating) return
-    const fail = this.#fail
-    void this.#dismiss()
-    fail?.(error)
+    this.#leaving = this.#dismiss()
+    this.#fail?.(error)
   }
 
   async #dismiss(): Promise<void> {

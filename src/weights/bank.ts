@@ -24,5 +24,10 @@ export function createMemories(sizes: readonly number[]): WebAssembly.Memory[] {
 
 export function openBank(module: WebAssembly.Module, memory: WebAssembly.Memory): Bank {
   const { buffer } = memory
-  return { kernels: instantiate(module, memory), bytes: new Uint8Array(buffer), floats: new Float32Array(buffer), ints: new Int32Array(buffer) }
+  return {
+    kernels: instantiate(module, memory),
+    bytes: new Uint8Array(buffer),
+    floats: new Float32Array(buffer),
+    ints: new Int32Array(buffer),
+  }
 }

@@ -18,7 +18,11 @@ export class FileReader {
       const descriptor = (this.#descriptors[file] ??= fs.openSync(path, 'r'))
       for (let done = 0; done < bytes; ) {
         const got = fs.readSync(descriptor, target, at + done, bytes - done, offset + done)
-        if (!got) throw new MixtralError('IO', `${path}: ends at byte ${offset + done}, expected ${bytes - done} more: the file has become shorter since it was opened`)
+        if (!got)
+          throw new MixtralError(
+            'IO',
+            `${path}: ends at byte ${offset + done}, expected ${bytes - done} more: the file has become shorter since it was opened`,
+          )
         done += got
       }
     } catch (error) {

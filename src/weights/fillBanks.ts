@@ -10,6 +10,7 @@ import type { Load, Plan } from './plan.js'
 /** What claims pieces: the team's crew. */
 interface Claims {
   readonly seat: number
+  readonly cancelRequested: boolean
   claim(): number
   progress(bytes: number): void
 }
@@ -22,7 +23,7 @@ export function fillBanks(plan: Plan, paths: readonly string[], banks: readonly 
   try {
     let first = 0 // number of the current load's first piece
     let index = 0
-    for (let piece = crew.claim(); ; piece = crew.claim()) {
+    for (let piece = crew.claim(); !crew.cancelRequested; piece = crew.claim()) {
       let load = plan.loads[index]
       while (load && piece >= first + pieces(load, roomBytes)) {
         first += pieces(load, roomBytes)
@@ -60,6 +61,10 @@ function fillPiece({ slice, at, packed }: Load, row: number, most: number, files
   const blocks = slice.columns / packing.blockWeights
   files.read(slice.file, bank.bytes, room, bytes, offset)
   const bad = packing.repack(bank.kernels)(room, rows, blocks, at + (row / 4) * packing.groupBytes(blocks))
-  if (bad) throw new MixtralError('MODEL', `tensor ${slice.name}, rows ${row} to ${row + rows - 1}: ${bad} scales are not finite, expected none: the file is damaged`)
+  if (bad)
+    throw new MixtralError(
+      'MODEL',
+      `tensor ${slice.name}, rows ${row} to ${row + rows - 1}: ${bad} scales are not finite, expected none: the file is damaged`,
+    )
   return bytes
 }

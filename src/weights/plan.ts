@@ -143,7 +143,12 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
 
 function placeExpert(banks: BankFiller, expert: ExpertTensors): PlacedExpert {
   const slot = banks.begin([bytesOf(expert.ffnGate), bytesOf(expert.ffnUp), bytesOf(expert.ffnDown)])
-  const placed = { bank: slot.bank, ffnGate: slot.matrix(expert.ffnGate), ffnUp: slot.matrix(expert.ffnUp), ffnDown: slot.matrix(expert.ffnDown) }
+  const placed = {
+    bank: slot.bank,
+    ffnGate: slot.matrix(expert.ffnGate),
+    ffnUp: slot.matrix(expert.ffnUp),
+    ffnDown: slot.matrix(expert.ffnDown),
+  }
   return placed
 }
 
@@ -164,7 +169,12 @@ class BankFiller {
   }
 
   /** Makes room for pieces that must share a bank. */
-  begin(pieces: readonly number[]): { bank: number; take: (bytes: number) => number; raw: (slice: TensorSlice) => number; matrix: (slice: TensorSlice) => PlacedMatrix } {
+  begin(pieces: readonly number[]): {
+    bank: number
+    take: (bytes: number) => number
+    raw: (slice: TensorSlice) => number
+    matrix: (slice: TensorSlice) => PlacedMatrix
+  } {
     const bytes = pieces.reduce((sum, piece) => sum + upTo64(piece), 0)
     if (this.#start + bytes > LARGEST_BANK) {
       throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
@@ -208,6 +218,17 @@ function kindsOf(tensors: MixtralTensors): { inputKinds: Set<ActivationKind>; ex
 
 function widestRowBytes(tensors: MixtralTensors): number {
   const { tokenEmbd, output, layers } = tensors
-  const slices = [tokenEmbd, output, ...layers.flatMap((l) => [l.attnQ, l.attnK, l.attnV, l.attnOutput, l.ffnGateInp, ...l.experts.flatMap((e) => [e.ffnGate, e.ffnUp, e.ffnDown])])]
+  const slices = [
+    tokenEmbd,
+    output,
+    ...layers.flatMap((l) => [
+      l.attnQ,
+      l.attnK,
+      l.attnV,
+      l.attnOutput,
+      l.ffnGateInp,
+      ...l.experts.flatMap((e) => [e.ffnGate, e.ffnUp, e.ffnDown]),
+    ]),
+  ]
   return slices.reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
 }

@@ -50,7 +50,14 @@ const ROOM_BYTES = 512 * 1024
 /** Lays out the scratch area for steps of at most `batch` tokens on `threads` threads. `widestRowBytes`: the longest row of any matrix in the file. */
 export function planScratch(
   config: MixtralConfig,
-  options: { batch: number; threads: number; build: KernelBuild; inputKinds: ReadonlySet<ActivationKind>; expertInputKinds: ReadonlySet<ActivationKind>; widestRowBytes: number },
+  options: {
+    batch: number
+    threads: number
+    build: KernelBuild
+    inputKinds: ReadonlySet<ActivationKind>
+    expertInputKinds: ReadonlySet<ActivationKind>
+    widestRowBytes: number
+  },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
   const { batch, threads, build } = options

@@ -5,14 +5,19 @@ import { type ActivationKind, activationBlock, activationBytes } from '../../dis
 import type { ActivationQ8K, ActivationQ80 } from '../../dist/quants/activations.js'
 import type { Region, TestBank } from './testBank.js'
 
-/** Quantises `x` in pieces that start at the blocks `starts` (0 is one of them), each with a call of its own. */
-export function placeActivation(bank: TestBank, kind: ActivationKind, x: Float32Array, starts: readonly number[] = [0]): Region {
+/** Blocks that are quantised by one call. */
+export interface Piece {
+  readonly first: number
+  readonly count: number
+}
+
+/** Quantises `x` for the kind, whole or in pieces. */
+export function placeActivation(bank: TestBank, kind: ActivationKind, x: Float32Array, pieces?: readonly Piece[]): Region {
   const source = bank.place(x)
   if (kind === 'f32') return source
   const row = bank.reserve(activationBytes(kind, x.length, bank.build))
   const blocks = x.length / activationBlock[kind]
-  for (const [i, first] of starts.entries()) {
-    const count = (starts[i + 1] ?? blocks) - first
+  for (const { first, count } of pieces ?? [{ first: 0, count: blocks }]) {
     const from = source.ptr + first * activationBlock[kind] * 4
     bank.call([row], (kernels) => kernels[`quantize_${kind}`](from, count, row.ptr, blocks, first))
   }

@@ -7,7 +7,7 @@ import { attend, expectedAttention, placeCache, positionsOf, qFloats, randomInpu
 import { RandomValues } from './randomValues.js'
 import { describeBuilds, TestBank, testBothBuilds } from './testBank.js'
 
-const headDims = [4, 32, 36, 64, 80, 96, 128, 256]
+const headDims = [4, 24, 32, 44, 64, 80, 96, 128, 256]
 
 /** [position, tokens, window]: in the first block, at its edges, over several, with windows shorter and longer than blocks. */
 const spans = [
@@ -57,6 +57,14 @@ describeBuilds((build) => {
       expectClose(run(bank, shape, 1), expected.values, (i) => expected.tolerances[i]!, 'attention')
     },
   )
+
+  test.each([-19, -14, 15])('is float64 but for roundings: cached halves up to 2^%i, next to the smallest and the largest', (power) => {
+    const shape = { heads: 2, headDim: 64, position: 70, tokens: 3, window: 0 }
+    const inputs = randomInputs(shape, new RandomValues(6), power)
+    const expected = expectedAttention(shape, inputs)
+    const found = attend(bank, shape, inputs.q, placeCache(bank.clear(), inputs, shape.headDim, upTo(positionsOf(shape))))
+    expectClose(found, expected.values, (i) => expected.tolerances[i]!, 'attention')
+  })
 
   test('one call for many tokens gives the bits of one call for each', () => {
     fc.assert(

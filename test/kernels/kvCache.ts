@@ -28,9 +28,15 @@ export interface Inputs {
   readonly values: Float32Array // (positions, headDim)
 }
 
-export function randomInputs(shape: Shape, random: RandomValues): Inputs {
+/** Cached numbers of up to 2^power, and queries so small or large that scores are the same for every power. */
+export function randomInputs(shape: Shape, random: RandomValues, power = 1): Inputs {
   const cached = positionsOf(shape) * shape.headDim
-  return { q: random.floats(shape.tokens * qFloats(shape), 2), keys: random.floats(cached, 2), values: random.floats(cached, 2) }
+  const size = 2 ** power
+  return {
+    q: random.floats(shape.tokens * qFloats(shape), 4 / size),
+    keys: random.floats(cached, size),
+    values: random.floats(cached, size),
+  }
 }
 
 export interface Cache {

@@ -39,7 +39,7 @@ describeBuilds((build) => {
 
   test.each(lengths)('rms_norm of %i is float64 with three roundings to float32', (length) => {
     const random = new RandomValues(length)
-    for (const size of [1e-12, 1e-3, 1, 1e4, 1e18]) {
+    for (const size of [1e-30, 1e-3, 1, 1e4, 1e30]) {
       const [x, weight] = [random.floats(length, size), random.floats(length, 2)]
       const meanSquare = x.reduce((sum, value) => sum + value * value, 0) / length
       const expected = Float64Array.from(x, (value, i) => (value / Math.sqrt(meanSquare + fround(EPS))) * weight[i]!)

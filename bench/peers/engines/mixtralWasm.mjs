@@ -2,7 +2,7 @@
 
 import { readFileSync } from 'node:fs'
 import { MixtralModel } from '../../../dist/index.js'
-import { runtime, serveEngine } from '../engineServer.mjs'
+import { runtime, serveEngine, stepwise } from '../engineServer.mjs'
 
 const { version } = JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'))
 let model
@@ -12,17 +12,7 @@ await serveEngine({
     model = await MixtralModel.load(path, { threads, contextLength })
   },
 
-  async clear() {
-    await model.reset()
-  },
-
-  async continueFrom(prompt) {
-    const ids = [...prompt]
-    return async (id) => {
-      if (id !== undefined) ids.push(id)
-      return largest(await model.evaluate(ids))
-    }
-  },
+  ...stepwise(clear, continueFrom),
 
   about() {
     const { kernels, threads, weightBytes, kvBytes } = model
@@ -33,6 +23,18 @@ await serveEngine({
     await model.close()
   },
 })
+
+function clear() {
+  return model.reset()
+}
+
+async function continueFrom(prompt) {
+  const ids = [...prompt]
+  return async (id) => {
+    if (id !== undefined) ids.push(id)
+    return largest(await model.evaluate(ids))
+  }
+}
 
 function largest(logits) {
   let best = 0

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp'
-import { runtime, serveEngine } from '../engineServer.mjs'
+import { runtime, serveEngine, stepwise } from '../engineServer.mjs'
 
 const { version } = JSON.parse(readFileSync(new URL('../node_modules/node-llama-cpp/package.json', import.meta.url), 'utf8'))
 const logged = []
@@ -29,17 +29,7 @@ await serveEngine({
     sequence = context.getSequence()
   },
 
-  async clear() {
-    await generator?.return()
-    await sequence.clearHistory()
-  },
-
-  async continueFrom(prompt) {
-    await generator?.return()
-    await sequence.adaptStateToTokens(prompt.slice(0, -1), false)
-    generator = sequence.evaluate(prompt.slice(sequence.nextTokenIndex), { temperature: 0, yieldEogToken: true })
-    return async (id) => (await generator.next(id)).value
-  },
+  ...stepwise(clear, continueFrom),
 
   about() {
     const backend = backendFile()
@@ -61,6 +51,18 @@ await serveEngine({
     await llama.dispose()
   },
 })
+
+async function clear() {
+  await generator?.return()
+  await sequence.clearHistory()
+}
+
+async function continueFrom(prompt) {
+  await generator?.return()
+  await sequence.adaptStateToTokens(prompt.slice(0, -1), false)
+  generator = sequence.evaluate(prompt.slice(sequence.nextTokenIndex), { temperature: 0, yieldEogToken: true })
+  return async (id) => (await generator.next(id)).value
+}
 
 /** Which of the prebuilt CPU variants llama.cpp chose: it logs the path of the library it loads. */
 function backendFile() {

@@ -1,0 +1,244 @@
+// What bench/kernels.mjs measures: for each kernel its data in a memory, a check of its result against the oracle, and a function to time.
+// A case is checked before it is handed out; a wrong result throws. Knows nothing of clocks and tables.
+
+import { ggmlTypeByName } from '../dist/gguf/ggmlType.js'
+import { activationBlock, activationBytes } from '../dist/kernels/activation.js'
+import { packings } from '../dist/kernels/packing.js'
+import { quantizeQ8K, quantizeQ80 } from '../dist/quants/activations.js'
+import { dotF16 } from '../dist/quants/f16.js'
+import { dotF32 } from '../dist/quants/f32.js'
+import { floatToHalf, halfToFloat } from '../dist/quants/half.js'
+import { dotQ4K } from '../dist/quants/q4_k.js'
+import { dotQ5K } from '../dist/quants/q5_k.js'
+import { dotQ6K } from '../dist/quants/q6_k.js'
+import { dotQ80 } from '../dist/quants/q8_0.js'
+import { fillWeights, Random } from './randomBlocks.mjs'
+
+/**
+ * @typedef {object} KernelCase
+ * @property {string} name
+ * @property {string} build
+ * @property {string} data where it is: `L2`, `memory`, or how much of it
+ * @property {number} bytes read by a call: of weights as in the file, of floats, of the cache
+ * @property {number} multiplyAdds of a call, 0 where they are not the point
+ * @property {() => void} run
+ */
+
+const COLUMNS = 4096
+const SOURCE_ROWS = 1024
+/** A Mixtral's largest matrix, and one that a core's own cache holds. */
+const LARGE_ROWS = 14 * SOURCE_ROWS
+const SMALL_ROWS = 64
+/** The large matrices of a format take at least this much together: more than any cache. */
+const STREAM_BYTES = 640e6
+
+/** A memory, and kernels of several builds on it; room is taken from the start on. */
+export class BenchMemory {
+  #top = 1024
+
+  /** @param {ReadonlyMap<string, (memory: WebAssembly.Memory) => import('../dist/kernels/kernels.js').Kernels>} builds */
+  constructor(builds) {
+    const memory = new WebAssembly.Memory({ initial: 13000, maximum: 13000, shared: true }) // 850 MB; what is not used costs nothing
+    this.bytes = new Uint8Array(memory.buffer)
+    this.kernels = [...builds].map(([build, instantiate]) => ({ build, kernels: instantiate(memory) }))
+  }
+
+  /** Forgets what was taken. */
+  clear() {
+    this.#top = 1024
+  }
+
+  take(bytes) {
+    const ptr = this.#top
+    this.#top = ptr + Math.ceil(bytes / 64) * 64
+    return ptr
+  }
+
+  place(values) {
+    const ptr = this.take(values.byteLength)
+    this.bytes.set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), ptr)
+    return ptr
+  }
+
+  floats(ptr, count) {
+    return new Float32Array(this.bytes.buffer, ptr, count)
+  }
+}
+
+const viaQ8K = (dot) => (x) => {
+  const quantized = quantizeQ8K(x)
+  return (row) => dot(row, quantized)
+}
+const plain = (dot) => (x) => (row) => dot(row, x)
+const dotWith = {
+  F32: plain(dotF32),
+  F16: plain(dotF16),
+  Q8_0: (x) => {
+    const quantized = quantizeQ80(x)
+    return (row) => dotQ80(row, quantized)
+  },
+  Q4_K: viaQ8K(dotQ4K),
+  Q5_K: viaQ8K(dotQ5K),
+  Q6_K: viaQ8K(dotQ6K),
+}
+
+/** The formats that can be measured. */
+export const formatNames = Object.keys(dotWith)
+
+/**
+ * One token and four, in the L2 cache and out of memory, with every build in turn.
+ * @returns {Generator<KernelCase>}
+ */
+export function* matmulCases(memory, format) {
+  const packing = packings[format]
+  const type = ggmlTypeByName(format)
+  const blocks = COLUMNS / packing.blockWeights
+  const groupBytes = packing.groupBytes(blocks)
+  memory.clear()
+
+  const file = randomRows(format, type, SOURCE_ROWS)
+  const tokens = [1, 2, 3, 4].map((seed) => randomFloats(COLUMNS, seed))
+  const expected = tokens.map((x) => products(file, SOURCE_ROWS, dotWith[format](x)))
+  const source = memory.place(file)
+  const largeBytes = (LARGE_ROWS / 4) * groupBytes
+  const matrices = Math.max(2, Math.ceil(STREAM_BYTES / largeBytes))
+  const weights = memory.take(matrices * largeBytes)
+  const sourceBytes = (SOURCE_ROWS / 4) * groupBytes
+  if (packing.repack(memory.kernels[0].kernels)(source, SOURCE_ROWS, blocks, weights) !== 0)
+    throw new Error(`${format}: scales are not finite`)
+  for (let at = sourceBytes; at < matrices * largeBytes; at += sourceBytes)
+    memory.bytes.copyWithin(weights + at, weights, weights + sourceBytes)
+
+  const outs = tokens.map(() => memory.take(LARGE_ROWS * 4))
+  for (const { build, kernels } of memory.kernels) {
+    const x = tokens.map((token) => placeActivation(memory, kernels, build, packing.activation, token))
+    const [x1, x4] = [packing.x1(kernels), packing.x4(kernels)]
+    const batches = [
+      { count: 1, multiply: (at, groups) => x1(at, groups, blocks, x[0], outs[0]) },
+      { count: 4, multiply: (at, groups) => x4(at, groups, blocks, ...x, ...outs) },
+    ]
+    for (const [data, rows, turns] of [
+      ['L2', SMALL_ROWS, 1],
+      ['memory', LARGE_ROWS, matrices],
+    ]) {
+      for (const { count, multiply } of batches) {
+        let turn = 0
+        const run = () => {
+          multiply(weights + turn * largeBytes, rows / 4)
+          turn = (turn + 1) % turns
+        }
+        const name = `matmul_${format.toLowerCase()}_x${count}`
+        run()
+        for (let token = 0; token < count; token++)
+          check(memory.floats(outs[token], rows), expected[token], `${name}, ${build}, token ${token}`)
+        const weightsRead = rows * COLUMNS
+        yield { name, build, data, bytes: (weightsRead / type.blockWeights) * type.blockBytes, multiplyAdds: weightsRead * count, run }
+      }
+    }
+  }
+}
+
+/**
+ * A row of 4096 activations. That its result is right is checked by every product with it.
+ * @returns {Generator<KernelCase>}
+ */
+export function* quantizeCases(memory, kind) {
+  memory.clear()
+  const x = randomFloats(COLUMNS, 1)
+  const source = memory.place(x)
+  const blocks = COLUMNS / activationBlock[kind]
+  for (const { build, kernels } of memory.kernels) {
+    const row = memory.take(activationBytes(kind, COLUMNS, build))
+    yield {
+      name: `quantize_${kind}`,
+      build,
+      data: `${COLUMNS} floats`,
+      bytes: x.byteLength,
+      multiplyAdds: 0,
+      run: () => kernels[`quantize_${kind}`](source, blocks, row, blocks, 0),
+    }
+  }
+}
+
+/**
+ * One token of one kv head in the shape of Mixtral: four query heads of 128.
+ * @returns {Generator<KernelCase>}
+ */
+export function* attentionCases(memory, positions) {
+  const [heads, headDim] = [4, 128]
+  memory.clear()
+  const q = randomFloats(heads * headDim, 1)
+  const [keys, values] = [2, 3].map((seed) => randomFloats(positions * headDim, seed))
+  const expected = attention(q, keys, values, heads, headDim)
+  const [query, key, value] = [q, keys, values].map((floats) => memory.place(floats))
+  const cacheBytes = positions * headDim * 2
+  const [keyCache, valueCache] = [memory.take(cacheBytes), memory.take(cacheBytes)]
+  const out = memory.take(q.byteLength)
+  const room = memory.take(32 * headDim * 8 + 128 + heads * 8)
+  for (const { build, kernels } of memory.kernels) {
+    for (let p = 0; p < positions; p++) kernels.store_kv(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
+    const width = heads * headDim
+    const run = () => kernels.attention(query, out, width, width, 1, heads, headDim, keyCache, valueCache, positions - 1, 0, room)
+    run()
+    const found = memory.floats(out, width)
+    const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i])), 0)
+    if (!(worst < 1e-5)) throw new Error(`attention, ${build}: off by ${worst}`)
+    yield { name: 'attention', build, data: `${positions} positions`, bytes: 2 * cacheBytes, multiplyAdds: 2 * positions * width, run }
+  }
+}
+
+function randomFloats(count, seed) {
+  const bytes = new Uint8Array(count * 4)
+  new Random(seed).fill(bytes)
+  const bits = new Int32Array(bytes.buffer)
+  return Float32Array.from(bits, (word) => word / 2 ** 31)
+}
+
+function randomRows(format, type, rows) {
+  const weights = rows * COLUMNS
+  if (format === 'F16') return new Uint8Array(Uint16Array.from(randomFloats(weights, 5), (w) => floatToHalf(w / 32)).buffer)
+  const bytes = new Uint8Array((weights / type.blockWeights) * type.blockBytes)
+  new Random(5).fill(bytes)
+  fillWeights[format](bytes)
+  return bytes
+}
+
+function products(file, rows, dot) {
+  const rowBytes = file.length / rows
+  return Float32Array.from({ length: rows }, (_, row) => dot(file.subarray(row * rowBytes, (row + 1) * rowBytes)))
+}
+
+function placeActivation(memory, kernels, build, kind, x) {
+  const source = memory.place(x)
+  if (kind === 'f32') return source
+  const row = memory.take(activationBytes(kind, x.length, build))
+  const blocks = x.length / activationBlock[kind]
+  kernels[`quantize_${kind}`](source, blocks, row, blocks, 0)
+  return row
+}
+
+/** Rows repeat after SOURCE_ROWS. */
+function check(found, expected, where) {
+  for (let row = 0; row < found.length; row++) {
+    const wanted = expected[row % SOURCE_ROWS]
+    if (!Object.is(found[row], wanted)) throw new Error(`${where}: row ${row} is ${found[row]}, expected ${wanted}`)
+  }
+}
+
+/** (heads, headDim) in float64, for a query that sees every position. */
+function attention(q, keys, values, heads, headDim) {
+  const half = (x) => halfToFloat(floatToHalf(x))
+  const out = new Float64Array(heads * headDim)
+  for (let h = 0; h < heads; h++) {
+    let total = 0
+    for (let at = 0; at < keys.length; at += headDim) {
+      let score = 0
+      for (let d = 0; d < headDim; d++) score += q[h * headDim + d] * half(keys[at + d])
+      const power = Math.exp(score / Math.sqrt(headDim))
+      total += power
+      for (let d = 0; d < headDim; d++) out[h * headDim + d] += power * half(values[at + d])
+    }
+    for (let d = 0; d < headDim; d++) out[h * headDim + d] /= total
+  }
+  return out
+}

@@ -1,0 +1,29 @@
+// Ctrl-C and closed pipes.
+
+import { expect, test } from 'vitest'
+import { endless, mixtral } from './mixtral.js'
+
+const babble = ['--temperature', '9', '--top-k', '0', '--top-p', '1', '--min-p', '0', '--threads', '1']
+
+test('Ctrl-C during run keeps the text so far, prints the summary and exits with 130', async () => {
+  const { code, stdout, stderr } = await mixtral(['run', endless, '--temperature', '0', '--threads', '1'], {
+    atFirstOutput: (child) => child.kill('SIGINT'),
+  })
+  expect(code).toBe(130)
+  expect(stdout).toMatch(/^W.*\n$/s)
+  expect(stderr).toMatch(/^interrupted, \d+ tokens?( at [\d.]+ t\/s)?, load [\d.]+ s\n$/)
+})
+
+test('Ctrl-C during an answer of chat ends the answer and not the chat', async () => {
+  const { code, stdout } = await mixtral(['chat', ...babble], {
+    input: 'Babble.\n/clear\nAgain.\n',
+    atFirstOutput: (child) => child.kill('SIGINT'),
+  })
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^.+\n.+\n$/s)
+})
+
+test('a reader that has seen enough ends the command quietly', async () => {
+  const { code, stderr } = await mixtral(['run', endless, '--threads', '1'], { atFirstOutput: (child) => child.stdout.destroy() })
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+})

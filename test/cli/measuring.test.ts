@@ -1,0 +1,61 @@
+// The commands that measure: logits, bench, verify.
+
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { mixtral } from './mixtral.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-measuring-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+test('logits writes float32 of (tokens, vocabulary), the same for a prompt and its tokens', async () => {
+  const [a, b] = [join(folder, 'a.f32'), join(folder, 'b.f32')]
+  const [byPrompt, byTokens] = await Promise.all([
+    mixtral(['logits', '--prompt', 'Once upon a time', '--out', a, '--json']),
+    mixtral(['logits', 'demo', '--tokens', '1,672, 600,261,462', '--out', b]),
+  ])
+  expect(JSON.parse(byPrompt.stdout)).toEqual({
+    model: 'demo',
+    tokens: [1, 672, 600, 261, 462],
+    vocabulary: 2048,
+    out: a,
+    bytes: 5 * 2048 * 4,
+  })
+  expect(byTokens).toMatchObject({ code: 0, stdout: '', stderr: `${b}: 5 x 2048 float32, 41.0 kB\n` })
+  const logits = new Float32Array(new Uint8Array(readFileSync(a)).buffer)
+  expect(logits.subarray(4 * 2048).indexOf(Math.max(...logits.subarray(4 * 2048)))).toBe(1998) // the golden greedy token after it
+  expect(readFileSync(b).equals(readFileSync(a))).toBe(true)
+})
+
+test('bench --json has the figures of the contract', async () => {
+  const { code, stdout, stderr } = await mixtral(['bench', '-p', '8', '-n', '3', '-r', '2', '--threads', '2', '--json'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const result = JSON.parse(stdout)
+  expect(result).toMatchObject({ prompt_tokens: 8, new_tokens: 3, repetitions: 2, threads: 2 })
+  for (const rate of ['prefill_tokens_per_second', 'decode_tokens_per_second', 'load_seconds']) expect(result[rate]).toBeGreaterThan(0)
+  expect(result.peak_rss_bytes).toBeGreaterThan(result.weight_bytes)
+  expect(result.runtime).toMatch(/^(node|deno|bun) \d/)
+  expect(result.kernels).toMatch(/^(relaxed-)?simd$/)
+})
+
+test('bench prints a table', async () => {
+  const { code, stdout } = await mixtral(['bench', '-p', '8', '-n', '3', '-r', '1'])
+  expect(code).toBe(0)
+  expect(stdout).toMatch(/^prefill +[\d.]+ t\/s +8 tokens, median of 1\ndecode +[\d.]+ t\/s +3 tokens/)
+})
+
+test('verify prints a table and finds the kernels right in every layer', async () => {
+  const { code, stdout, stderr } = await mixtral(['verify'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/^layer .*\n(\d +Q4_K .* ok\n){6}output +Q6_K .* ok\n$/)
+})
+
+test('verify --json has the same figures, and the plain simd kernels are right too', async () => {
+  const { code, stdout, stderr } = await mixtral(['verify', 'demo', '--json'], { env: { MIXTRAL_KERNELS: 'simd' } })
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const { layers, ...rest } = JSON.parse(stdout)
+  expect(rest).toMatchObject({ model: 'demo', kernels: 'simd', ok: true })
+  expect(layers).toHaveLength(7)
+  expect(layers[0]).toMatchObject({ layer: 0, types: ['Q4_K', 'Q8_0', 'Q5_K'], rerouted_tokens: 0, ok: true })
+})

@@ -1,0 +1,65 @@
+// What the command says to wrong arguments and files: one line on stderr, nothing on stdout, 2 for wrong usage and 1 for what failed.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { mixtral } from './mixtral.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-usage-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const textFile = join(folder, 'notes.gguf')
+writeFileSync(textFile, 'no model at all')
+
+const wrongUsage: [what: string, args: string[], says: string][] = [
+  ['an unknown command', ['rum'], "unknown command 'rum' (Did you mean run?)"],
+  ['an unknown flag', ['run', '--warp', '9'], "'--warp'"],
+  ['an unknown flag before the command', ['--warp', 'run'], "'--warp'"],
+  ['too many arguments', ['run', 'demo', 'a', 'b'], 'too many arguments'],
+  ['a missing argument', ['tokenize', 'demo'], "missing required argument 'text'"],
+  ['a missing flag', ['logits', 'demo', '--tokens', '1'], '--out'],
+  ['a flag without its value', ['run', '--seed'], '--seed'],
+  ['no threads', ['run', '--threads', '0'], '--threads <n>'],
+  ['half a token', ['run', '-n', '1.5'], '--max-tokens <n>'],
+  ['a number that is none', ['run', '--context', 'long'], '--context <n>'],
+  ['a negative temperature', ['run', '--temperature', '-1'], '--temperature <x>'],
+  ['a probability above 1', ['run', '--top-p', '1.01'], '--top-p <x>'],
+  ['a seed beyond exact integers', ['run', '--seed', '9007199254740993'], '--seed <n>'],
+  ['token ids that are none', ['logits', '--tokens', '1,x', '--out', 'never'], '--tokens <ids>'],
+  ['neither tokens nor prompt', ['logits', '--out', 'never'], 'either --tokens or --prompt'],
+  ['both tokens and prompt', ['logits', '--tokens', '1', '--prompt', 'a', '--out', 'never'], 'either --tokens or --prompt'],
+  ['a model without a prompt', ['run', textFile], 'prompt'],
+]
+
+test.each(wrongUsage)('wrong usage: %s', async (_, args, says) => {
+  const { code, stdout, stderr } = await mixtral(args)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toMatch(/^mixtral: .+\n$/)
+  expect(stderr).toContain(says)
+})
+
+const failures: [what: string, args: string[], says: string][] = [
+  ['a missing file', ['inspect', join(folder, 'absent.gguf')], 'absent.gguf'],
+  ['a file that is no GGUF', ['inspect', textFile], 'notes.gguf'],
+  ['a token id outside the vocabulary', ['logits', '--tokens', '2048', '--out', join(folder, 'out')], '2048'],
+  ['a file that cannot be written', ['logits', '--tokens', '1', '--out', join(folder, 'no', 'out')], join('no', 'out')],
+  ['a prompt longer than the context', ['run', 'demo', 'a b c d e f g h', '--context', '4'], 'context'],
+]
+
+test.each(failures)('failure: %s', async (_, args, says) => {
+  const { code, stdout, stderr } = await mixtral(args)
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toMatch(/^mixtral: .+\n$/)
+  expect(stderr).toContain(says)
+})
+
+test('a kernel build that does not exist is wrong usage', async () => {
+  const { code, stderr } = await mixtral(['run', 'hello'], { env: { MIXTRAL_KERNELS: 'avx' } })
+  expect({ code, stderr }).toEqual({ code: 2, stderr: 'mixtral: MIXTRAL_KERNELS is "avx", expected simd or relaxed-simd\n' })
+})
+
+test('--debug shows the stack trace', async () => {
+  const { code, stderr } = await mixtral(['inspect', textFile, '--debug'])
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/MixtralError: .*\n\s+at /)
+})

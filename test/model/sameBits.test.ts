@@ -1,0 +1,146 @@
+// The same logits, bit for bit, however a model is run: kernel builds, threads, batches, banks, context, and what was in the cache before.
+
+import { execFile } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { type LoadOptions, MixtralModel } from '../../dist/generate/mixtralModel.js'
+import { Reference } from '../../dist/reference/reference.js'
+import { divergence } from '../golden/divergence.js'
+import { shapes, writeShapeModel } from '../golden/shapeModel.js'
+import { demo, demoPath, demoTypes } from './demoFiles.js'
+import { hashOf } from './hash.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-bits-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+const base = shapes.find(({ name }) => name === 'base')!
+const slidingWindow = 5
+const windowPath = join(folder, 'window.gguf')
+beforeAll(() => writeShapeModel(base, windowPath, { slidingWindow }))
+
+const tokens = demo.tokens.slice(0, 50)
+const demoModels = demoTypes.map((type) => ({ name: `the demo model as ${type}`, path: demoPath(type), tokens }))
+const models = [...demoModels, { name: 'an F32 model with a sliding window', path: windowPath, tokens: base.tokens }]
+
+async function hashWith(model: (typeof models)[number], options: LoadOptions): Promise<string> {
+  await using loaded = await MixtralModel.load(model.path, { threads: 1, ...options })
+  return hashOf(await loaded.logits(model.tokens))
+}
+
+describe('logits', () => {
+  const expected = new Map<string, string>()
+  beforeAll(async () => {
+    for (const model of models) expected.set(model.name, await hashWith(model, { chunk: 128 }))
+  }, 30_000)
+
+  // Each way to run is tried on a model of its own; the shipped one goes through all of them below.
+  test.each([
+    [models[1]!, { threads: 3, chunk: 7, bankBytes: 1 }],
+    [models[2]!, { threads: 2, chunk: 1 }],
+    [models[3]!, { threads: 3, chunk: 13, bankBytes: 500_000 }],
+    [models[4]!, { threads: 2, chunk: 3, bankBytes: 1 }],
+    [models[5]!, { threads: 5, chunk: 31 }],
+    [models[6]!, { threads: 1, chunk: 1 }],
+    [models[6]!, { threads: 3, chunk: 4, bankBytes: 1 }],
+  ])('of $name are the same with %o', async (model, options) => {
+    expect(await hashWith(model, options)).toBe(expected.get(model.name))
+  })
+
+  test.each([
+    { threads: 2 },
+    { threads: 3 },
+    { threads: 5 },
+    { chunk: 1 },
+    { chunk: 2 },
+    { chunk: 7 },
+    { chunk: 49 },
+    { threads: 2, chunk: 17 },
+    { bankBytes: 1 },
+    { threads: 2, bankBytes: 250_000 },
+    { contextLength: 50 },
+    { contextLength: 64, threads: 2 },
+    { contextLength: 65, chunk: 33 },
+  ])('of the shipped demo model are the same with %o', async (options) => {
+    expect(await hashWith(models[0]!, options)).toBe(expected.get(models[0]!.name))
+  })
+
+  test('and texts are the same from both kernel builds', async () => {
+    const wanted = models.map(({ path, tokens }) => ({ path, tokens, options: { threads: 2, chunk: 16 }, prompt: '[INST] Who are you? [/INST]' }))
+    const script = fileURLToPath(new URL('printHashes.mjs', import.meta.url))
+    const run = async (build: string): Promise<{ kernels: string; hash: string; text: string }[]> => {
+      const env = { ...process.env, MIXTRAL_KERNELS: build }
+      return JSON.parse((await promisify(execFile)(process.execPath, [script, JSON.stringify(wanted)], { env })).stdout)
+    }
+    const plain = await run('simd')
+    const relaxed = await run('relaxed-simd')
+    expect(new Set(plain.map(({ kernels }) => kernels))).toEqual(new Set(['simd']))
+    expect(new Set(relaxed.map(({ kernels }) => kernels))).toEqual(new Set(['relaxed-simd']))
+    expect(plain.map(({ hash }) => hash)).toEqual([...expected.values()])
+    expect(relaxed.map(({ hash }) => hash)).toEqual([...expected.values()])
+    expect(plain.map(({ text }) => text)).toEqual(relaxed.map(({ text }) => text))
+  }, 60_000)
+})
+
+describe('what was in the cache before', () => {
+  let model: MixtralModel
+  let rows: readonly string[] // of the logits after each token
+  beforeAll(async () => {
+    model = await MixtralModel.load(demoPath(), { threads: 2, chunk: 20 })
+    rows = rowsOf(await model.logits(tokens), demo.vocab)
+  })
+  afterAll(() => model.close())
+
+  const rowAfter = async (ids: readonly number[]) => hashOf(await model.evaluate(ids))
+
+  test('does not matter when tokens come one at a time', async () => {
+    await model.reset()
+    for (let n = 1; n <= tokens.length; n++) expect(await rowAfter(tokens.slice(0, n))).toBe(rows[n - 1])
+  })
+
+  test('does not matter when tokens come in uneven batches', async () => {
+    await model.reset()
+    for (const n of [3, 4, 9, 31, 32, 33, 50]) expect(await rowAfter(tokens.slice(0, n))).toBe(rows[n - 1])
+  })
+
+  test('does not matter when a call goes back', async () => {
+    for (const n of [50, 12, 49, 1, 33, 32, 32]) expect(await rowAfter(tokens.slice(0, n))).toBe(rows[n - 1])
+  })
+
+  test('does not matter when a call leaves the path of the one before', async () => {
+    const other = [...tokens.slice(0, 21), ...tokens.slice(30, 45).toReversed()]
+    await model.evaluate(other)
+    expect(await rowAfter(tokens)).toBe(rows[49])
+    await model.reset()
+    const fresh = await rowAfter(other)
+    await model.evaluate(tokens)
+    expect(await rowAfter(other)).toBe(fresh)
+  })
+
+  test('does not matter after layers were run alone', async () => {
+    await model.evaluate(tokens.slice(0, 40))
+    await model.layer(2, new Float32Array(3 * model.config.hiddenSize).fill(0.5))
+    await model.output(new Float32Array(model.config.hiddenSize).fill(0.5))
+    expect(await rowAfter(tokens)).toBe(rows[49])
+  })
+
+  test('does not matter after generating', async () => {
+    await model.generate('[INST] Count to 12. [/INST]', { maxNewTokens: 5 })
+    expect(await rowAfter(tokens)).toBe(rows[49])
+  })
+})
+
+test('a sliding window gives the logits of the reference', async () => {
+  await using model = await MixtralModel.load(windowPath, { threads: 2, chunk: 9 })
+  const truth = (await Reference.open(windowPath)).logits(base.tokens)
+  const { meanKL, top1 } = divergence(truth, await model.logits(base.tokens), base.vocab)
+  expect(meanKL).toBeLessThanOrEqual(1e-9)
+  expect(top1).toBe(1)
+})
+
+function rowsOf(logits: Float32Array, vocab: number): string[] {
+  return Array.from({ length: logits.length / vocab }, (_, row) => hashOf(logits.subarray(row * vocab, (row + 1) * vocab)))
+}

@@ -1,0 +1,3 @@
+export const commands: Readonly<
+  Record<'stages' | 'forever' | 'hang' | 'throwError' | 'throwMixtralError' | 'exit' | 'throwBesideWork' | 'listen', number>
+>
