@@ -43,18 +43,18 @@ export function storeFactor(dst: usize, raised: bool): void {
   v128.store(dst, f32x4.splat(raised ? LOWERED : PLAIN))
 }
 
-/** 4 halves at `ptr` to float32, any half, at a steady speed: subnormals go through an integer conversion. */
+/** 4 halves at `ptr` to float32, any half (infinities as NaN), at a steady speed: subnormals go through an integer conversion. */
 // @ts-ignore: decorator
 @inline export function fromHalf(ptr: usize): v128 {
   const bits = v128.load16x4_u(ptr)
   const magnitude = v128.and(bits, i32x4.splat(0x7fff))
   const normal = i32x4.add(i32x4.shl(magnitude, 13), i32x4.splat(112 << 23))
   const subnormal = f32x4.mul(f32x4.convert_i32x4_s(magnitude), f32x4.splat(5.960464477539063e-8)) // 2^-24
-  const value = v128.bitselect(subnormal, normal, i32x4.lt_s(magnitude, i32x4.splat(0x400)))
+  const value = v128.or(v128.bitselect(subnormal, normal, i32x4.lt_s(magnitude, i32x4.splat(0x400))), i32x4.gt_s(magnitude, i32x4.splat(0x7bff)))
   return v128.or(value, i32x4.shl(v128.and(bits, i32x4.splat(0x8000)), 16))
 }
 
-/** 4 float32 to halves in the low 16 bits of each lane, to nearest, ties to even; magnitudes above 65504 become 65504. */
+/** 4 float32 to halves in the low 16 bits of each lane, to nearest, ties to even; magnitudes above 65504 become 65504, NaN stays NaN. */
 // @ts-ignore: decorator
 @inline export function toHalf(value: v128): v128 {
   const sign = v128.and(i32x4.shr_u(value, 16), i32x4.splat(0x8000))
@@ -63,5 +63,6 @@ export function storeFactor(dst: usize, raised: bool): void {
   const normal = i32x4.shr_u(i32x4.add(i32x4.add(magnitude, odd), i32x4.splat(0xfff - (112 << 23))), 13)
   // adding 0.5 rounds at 2^-24, the step of the subnormals
   const subnormal = i32x4.sub(f32x4.add(magnitude, f32x4.splat(0.5)), i32x4.splat(0x3f000000))
-  return v128.or(sign, v128.bitselect(subnormal, normal, f32x4.lt(magnitude, f32x4.splat(6.103515625e-5))))
+  const half = v128.bitselect(subnormal, normal, f32x4.lt(magnitude, f32x4.splat(6.103515625e-5)))
+  return v128.or(sign, v128.bitselect(i32x4.splat(0x7fff), half, f32x4.ne(value, value)))
 }

@@ -7,7 +7,7 @@ import { Team } from '../team/team.js'
 import { createMemories } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
-import { type Plan, planModel } from '../weights/plan.js'
+import { LARGEST_BANK, type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
 import { command, createMailbox, type Step, writeStep } from './mailbox.js'
 import type { WorkerData } from './worker.js'
@@ -79,7 +79,7 @@ export class Engine {
       threads,
       batch,
       contextLength,
-      ...(options.bankBytes !== undefined && { bankBytes: options.bankBytes }),
+      ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
     })
     const memories = createMemories(plan.banks)
     const mailbox = createMailbox(batch)

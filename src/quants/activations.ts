@@ -3,7 +3,7 @@
 //
 // Edges, the same for both formats:
 // - A block of zeros has d = 0 and q = 0.
-// - A block with a NaN or an infinity in it has d = NaN or infinity and q = 0, so that every dot product with it is NaN and nothing hides.
+// - A block with a NaN or an infinity in it has d = NaN (in Q8_0: or infinity) and q = 0, so that every dot product with it is NaN and nothing hides.
 // - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the SIMD narrowing does;
 //   d is then zero or subnormal.
 
@@ -36,7 +36,7 @@ export function quantizeQ8K(x: Float32Array): ActivationQ8K {
     if (magnitude === 0) continue
     const largest = values.find((value) => abs(value) === magnitude) ?? Number.NaN
     const inverse = fround(-127 / largest)
-    d[block] = fround(1 / inverse)
+    d[block] = Number.isFinite(magnitude) ? fround(1 / inverse) : Number.NaN
     for (let i = 0; i < 256; i++) {
       const quant = saturate(nearest(fround(inverse * values[i]!)))
       q[block * 256 + i] = quant

@@ -18,7 +18,7 @@ export interface PlacedMatrix {
   readonly at: number
 }
 
-export interface PlacedExpert {
+interface PlacedExpert {
   readonly bank: number
   readonly ffnGate: PlacedMatrix
   readonly ffnUp: PlacedMatrix
@@ -77,13 +77,14 @@ export interface PlanOptions {
   readonly threads: number
   readonly batch: number
   readonly contextLength: number
-  /** Bytes a bank is filled to; a single larger piece still gets a bank of its own. */
+  /** Bytes a bank is filled to, at most LARGEST_BANK; a single larger piece still gets a bank of its own. */
   readonly bankBytes?: number
 }
 
 /** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
 const BANK_BYTES = 2 ** 31
-const LARGEST_BANK = 2 ** 32 - 65536
+/** What a 32-bit memory can hold, but for its last page: the end of the last byte is still a 32-bit number. */
+export const LARGEST_BANK = 2 ** 32 - 65536
 
 /** Plans the banks of a model. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over 4 GiB. */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {

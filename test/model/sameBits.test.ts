@@ -69,7 +69,12 @@ describe('logits', () => {
   })
 
   test('and texts are the same from both kernel builds', async () => {
-    const wanted = models.map(({ path, tokens }) => ({ path, tokens, options: { threads: 2, chunk: 16 }, prompt: '[INST] Who are you? [/INST]' }))
+    const wanted = models.map(({ path, tokens }) => ({
+      path,
+      tokens,
+      options: { threads: 2, chunk: 16 },
+      prompt: '[INST] Who are you? [/INST]',
+    }))
     const script = fileURLToPath(new URL('printHashes.mjs', import.meta.url))
     const run = async (build: string): Promise<{ kernels: string; hash: string; text: string }[]> => {
       const env = { ...process.env, MIXTRAL_KERNELS: build }

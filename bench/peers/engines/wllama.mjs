@@ -1,4 +1,4 @@
-// wllama: llama.cpp compiled to WebAssembly, in a headless Chromium (CHROMIUM says which; default: the one on the PATH). It has no way to give
+// wllama: llama.cpp compiled to WebAssembly, in a headless Chromium (CHROMIUM says which; default: /usr/bin/chromium). It has no way to give
 // it tokens one by one, so a decode is a greedy completion, timed by llama.cpp itself. Drives the browser; the page only calls wllama.
 
 import { readFileSync } from 'node:fs'
@@ -26,7 +26,7 @@ let loaded
 await serveEngine({
   async load({ path, threads, contextLength }) {
     await new Promise((resolve) => server.listen(0, 'localhost', resolve))
-    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? 'chromium', args: ['--no-sandbox'] })
+    browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
     page = await browser.newPage()
     await page.goto(`http://localhost:${server.address().port}/`)
     await page.locator('input').setInputFiles(path)
