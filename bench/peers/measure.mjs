@@ -28,44 +28,59 @@ function checkMemory(columns, file) {
 }
 
 /**
- * Measures all columns on one file and thread count.
- * @returns `engines`, one entry per column, and `tests` with one list of samples (tokens per second) per column
+ * Measures all columns on one file and thread count. A peer that cannot load the file is left out; the first column has to.
+ * @returns `engines`, one entry per column; `tests` with one list of samples (tokens per second) per column; `failures` in words
  */
 export async function measure(file, threads, options, log) {
-  const { columns, loads, repetitions } = options
+  checkMemory(options.columns, file)
   const tests = plan(file, options)
   const room = Math.max(...tests.map((test) => test.depth + test.tokens), 512)
   const contextLength = Math.min(Math.ceil(room / 256) * 256, file.contextLength)
-  checkMemory(columns, file)
   const running = new Set()
   try {
-    const engines = columns.map(() => ({ loadSeconds: [] }))
-    const processes = []
-    for (let round = 1; round <= loads; round++) {
-      log(`load ${round} of ${loads}`)
-      for (const [i, { script, command }] of columns.entries()) {
-        const child = new EngineProcess(script, command)
-        running.add(child)
-        const { seconds, about } = await child.request('load', { path: file.path, threads, contextLength })
-        engines[i].loadSeconds.push(seconds)
-        engines[i].about = about
-        processes[i] = child
-        if (round === loads) continue
-        await child.close()
-        running.delete(child)
-      }
-    }
+    const { engines, failures } = await loadAll({ path: file.path, threads, contextLength }, options, running, log)
+    const processes = engines.map((engine) => engine.process)
     const results = []
-    for (const test of tests) results.push(await takeTurns(test, processes, repetitions, file.vocabulary, log))
-    for (const [i, child] of processes.entries()) {
-      if (engines[i].about.ownProcess !== false) engines[i].peakRssBytes = child.peakRssBytes()
-      await child.close()
-      running.delete(child)
+    for (const test of tests) results.push(await takeTurns(test, processes, options.repetitions, file.vocabulary, log))
+    for (const engine of engines) {
+      if (engine.about.ownProcess !== false) engine.peakRssBytes = engine.process.peakRssBytes()
+      await close(engine.process, running)
     }
-    return { engines, tests: results }
+    return { engines, tests: results, failures }
   } finally {
     for (const child of running) child.kill()
   }
+}
+
+/** Loads every column `loads` times in a fresh process and leaves the last one up. `running` always holds the processes that are. */
+async function loadAll(request, { columns, loads }, running, log) {
+  const failures = []
+  let engines = columns.map(({ engine, script, command }) => ({ name: engine, script, command, loadSeconds: [] }))
+  for (let round = 1; round <= loads; round++) {
+    log(`load ${round} of ${loads}`)
+    for (const engine of engines) {
+      engine.process = new EngineProcess(engine.script, engine.command)
+      running.add(engine.process)
+      try {
+        const { seconds, about } = await engine.process.request('load', request)
+        engine.loadSeconds.push(seconds)
+        engine.about = about
+        if (round < loads) await close(engine.process, running)
+      } catch (error) {
+        if (engine === engines[0]) throw error
+        failures.push(`${engine.name} does not load ${request.path}: ${error.message.split('\n')[0]}`)
+        engines = engines.filter((other) => other !== engine)
+        engine.process.kill()
+        running.delete(engine.process)
+      }
+    }
+  }
+  return { engines, failures }
+}
+
+async function close(child, running) {
+  await child.close()
+  running.delete(child)
 }
 
 /** Small models are through in milliseconds; a sample repeats them until it has taken this long. */

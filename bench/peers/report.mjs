@@ -7,10 +7,11 @@ export function median(numbers) {
 }
 
 /** Adds to a measurement what follows from its samples. A ratio says how many times better the first column is; 1 is equal. */
-export function conclude(file, bandwidth, { engines, tests }) {
+export function conclude(file, bandwidth, { engines, tests, failures }) {
   const [first] = engines
   return {
     readBytesPerSecond: bandwidth,
+    failures,
     engines: engines.map(({ about, loadSeconds, peakRssBytes }) => {
       const load = loadSeconds.length > 0 ? median(loadSeconds) : undefined
       const { weightBytes, kvBytes } = about
@@ -69,7 +70,7 @@ function versionText({ engine, version, runtime, kernels, llamaCpp, buffersMiB }
 }
 
 /** The table of one file and thread count. */
-export function tableText({ file, threads, reading, readBytesPerSecond, engines, tests }) {
+export function tableText({ file, threads, reading, readBytesPerSecond, engines, tests, failures }) {
   const names = columnNames(engines)
   const rows = [
     ['', ...withRatios(names, () => 'ratio')],
@@ -104,6 +105,7 @@ export function tableText({ file, threads, reading, readBytesPerSecond, engines,
     `roofline ${gigabytes(readBytesPerSecond)} GB/s, ${speed(readBytesPerSecond / file.activeBytes)} tokens/s; ` +
       `reading the file takes ${times(reading.again)} s, into fresh memory ${times(reading.fresh)} s`,
     align(rows),
+    ...failures,
     ...(agreement.length > 0 ? [`the peers' greedy picks are those of the first column in ${percents(agreement)}`] : []),
     ...(extra === undefined ? [] : [`mixtral-wasm takes ${(extra / 1e6).toFixed(0)} MB besides weights and KV cache`]),
   ].join('\n')
@@ -132,13 +134,14 @@ function align(rows) {
 /** Across thread counts: how decode of one file gains from the second thread and on, per column. */
 export function scalingText(results) {
   const [one, ...more] = results.toSorted((a, b) => a.threads - b.threads)
-  const names = columnNames(one.engines)
-  const lines = more.map(({ threads, tests }) => {
-    const gains = tests.flatMap(({ kind, engines }, t) => {
-      if (kind !== 'decode') return []
-      return engines.map(({ tokensPerSecond }, i) => `${names[i]} ${times(tokensPerSecond / one.tests[t].engines[i].tokensPerSecond)}`)
-    })
-    return `${one.file.name}, decode with ${threads} threads against ${one.threads}: ${gains.join(', ')}`
+  const speeds = ({ engines, tests }) => {
+    const decode = tests.find(({ kind }) => kind === 'decode')
+    return new Map(columnNames(engines).map((name, i) => [name, decode?.engines[i].tokensPerSecond]))
+  }
+  const base = speeds(one)
+  const lines = more.map((result) => {
+    const gains = Array.from(speeds(result), ([name, value]) => `${name} ${times(value / base.get(name))}`)
+    return `${one.file.name}, decode with ${result.threads} threads against ${one.threads}: ${gains.join(', ')}`
   })
   return lines.join('\n')
 }

@@ -15,7 +15,8 @@ export class FileReader {
   read(file: number, target: Uint8Array, at: number, bytes: number, offset: number): void {
     const path = this.#paths[file]!
     try {
-      const descriptor = (this.#descriptors[file] ??= fs.openSync(path, 'r'))
+      this.#descriptors[file] ??= fs.openSync(path, 'r')
+      const descriptor = this.#descriptors[file]
       for (let done = 0; done < bytes; ) {
         const got = fs.readSync(descriptor, target, at + done, bytes - done, offset + done)
         if (!got)

@@ -1,9 +1,11 @@
-// wllama: llama.cpp compiled to WebAssembly, in a headless Chromium (CHROMIUM says which; default: /usr/bin/chromium). It has no way to give
-// it tokens one by one, so a decode is a greedy completion, timed by llama.cpp itself. Drives the browser; the page only calls wllama.
+// wllama: llama.cpp compiled to WebAssembly, in a headless Chromium (CHROMIUM says which; default: /usr/bin/chromium). It takes no tokens but
+// text: a prompt is text of as many tokens, a decode a greedy completion, and llama.cpp's own clock times both. The page only calls wllama.
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { chromium } from 'playwright-core'
+import { openGguf } from '../../../dist/gguf/openGguf.js'
+import { Tokenizer } from '../../../dist/tokenizer/tokenizer.js'
 import { serveEngine } from '../engineServer.mjs'
 
 const packageUrl = new URL('../node_modules/@wllama/wllama/', import.meta.url)
@@ -22,9 +24,11 @@ const server = createServer(({ url }, response) => {
 let browser
 let page
 let loaded
+let tokenizer
 
 await serveEngine({
   async load({ path, threads, contextLength }) {
+    tokenizer = Tokenizer.fromGgufMetadata((await openGguf(path)).metadata)
     await new Promise((resolve) => server.listen(0, 'localhost', resolve))
     browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: ['--no-sandbox'] })
     page = await browser.newPage()
@@ -67,10 +71,24 @@ await serveEngine({
   },
 })
 
-async function complete(prompt, tokens) {
-  const timings = await page.evaluate(([ids, count]) => globalThis.complete(ids, count), [prompt, tokens])
-  if (timings.prompt_n !== prompt.length || timings.predicted_n !== tokens) {
-    throw new Error(`wllama ran ${timings.prompt_n} + ${timings.predicted_n} tokens, expected ${prompt.length} + ${tokens}`)
+async function complete(ids, tokens) {
+  const timings = await page.evaluate(([prompt, count]) => globalThis.complete(prompt, count), [textLike(ids), tokens])
+  if (timings.prompt_n !== ids.length || timings.predicted_n !== tokens) {
+    throw new Error(`wllama ran ${timings.prompt_n} + ${timings.predicted_n} tokens, expected ${ids.length} + ${tokens}`)
   }
   return timings
+}
+
+/** Text that encodes to as many tokens as `ids`, in words that add one token each: their pieces, or those next in the vocabulary. */
+function textLike(ids) {
+  let text = ''
+  for (let count = 1; count < ids.length; count++) {
+    for (let id = ids[count]; ; id = (id + 1) % tokenizer.vocabSize) {
+      const longer = `${text} ${tokenizer.decode([id]).trim()}`.trimStart()
+      if (tokenizer.encode(longer, { addBos: true }).length !== count + 1) continue
+      text = longer
+      break
+    }
+  }
+  return text
 }
