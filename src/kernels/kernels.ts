@@ -37,6 +37,8 @@ export type Kernels = { readonly [K in FormatName as `matmul_${K}_x1`]: MatmulX1
 } & { readonly [K in FormatName as `repack_${K}`]: Repack } & {
   readonly quantize_q8_k: Quantize
   readonly quantize_q8_0: Quantize
+  /** Brings bytes into the core's cache. */
+  readonly fetch: (from: number, bytes: number) => number
   readonly rms_norm: (x: number, weight: number, out: number, count: number, eps: number) => void
   readonly add: (x: number, y: number, count: number) => void
   readonly add_scaled: (x: number, y: number, count: number, scale: number) => void

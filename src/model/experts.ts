@@ -9,6 +9,9 @@ import { Linear } from './linear.js'
 import type { Step } from './mailbox.js'
 import type { Thread } from './thread.js'
 
+/** Rows of gate or up at a time: they stay in the core's cache while all tokens pass. */
+const CACHED_ROWS = 64
+
 interface Expert {
   readonly bankIndex: number
   readonly gate: Linear
@@ -75,45 +78,47 @@ export class Experts {
   /** A unit is EXPERT_ROWS rows of an expert, all its tokens: gate, up, their product, and its blocks of ffn_down's input. */
   #gateAndUp(active: readonly Expert[]): void {
     const thread = this.#thread
-    const { scratch, room } = thread
-    const used = thread.config.expertsPerToken
-    const groups = thread.config.intermediateSize / 4
-    const blocks = Math.ceil(groups / (EXPERT_ROWS / 4))
-    const upRoom = room + 4 * EXPERT_ROWS * 4
+    const { intermediateSize } = thread.config
+    const blocks = Math.ceil(intermediateSize / EXPERT_ROWS)
     thread.each(active.length * blocks, (unit) => {
       const expert = active[Math.floor(unit / blocks)]!
-      const { gate, up, down, pairs } = expert
-      const { kernels } = gate.bank
-      const first = (unit % blocks) * (EXPERT_ROWS / 4)
-      const size = Math.min(EXPERT_ROWS / 4, Math.ceil(groups - first))
-      const rows = Math.min(EXPERT_ROWS, thread.config.intermediateSize - first * 4)
-      const area = scratch.expertInputs[down.kind]!
-      for (let i = 0; i < expert.count; i += 4) {
-        const n = Math.min(4, expert.count - i)
-        this.#products(gate, first, size, pairs, i, n, room, used)
-        this.#products(up, first, size, pairs, i, n, upRoom, used)
-        for (let j = 0; j < n; j++) {
-          const hidden = room + j * EXPERT_ROWS * 4
-          const row = area.at + pairs[i + j]! * area.bytes
-          kernels.swiglu(hidden, upRoom + j * EXPERT_ROWS * 4, rows)
-          if (down.kind === 'f32') {
-            gate.bank.bytes.copyWithin(row + first * 16, hidden, hidden + rows * 4)
-          } else {
-            const block = activationBlock[down.kind]
-            kernels[`quantize_${down.kind}`](hidden, rows / block, row, down.columns / block, (first * 4) / block)
-          }
-        }
+      const row = (unit % blocks) * EXPERT_ROWS
+      const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
+      // in the thread's room: (tokens, EXPERT_ROWS) of gate, then of up
+      const gated = thread.room
+      const raised = thread.room + expert.count * EXPERT_ROWS * 4
+      for (let r = 0; r < rows; r += CACHED_ROWS) {
+        const groups = Math.ceil(Math.min(CACHED_ROWS, rows - r) / 4)
+        this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4)
+        this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4)
+      }
+      for (let i = 0; i < expert.count; i++) {
+        expert.gate.bank.kernels.swiglu(gated + i * EXPERT_ROWS * 4, raised + i * EXPERT_ROWS * 4, rows)
+        this.#storeInput(expert, i, gated + i * EXPERT_ROWS * 4, row, rows)
       }
     })
   }
 
-  #products(linear: Linear, first: number, size: number, pairs: Int32Array, from: number, n: number, out: number, used: number): void {
+  #products({ pairs, count }: Expert, linear: Linear, first: number, groups: number, out: number): void {
     const area = this.#thread.scratch.inputs[linear.kind]!
-    for (let j = 0; j < n; j++) {
-      this.#inputs[j] = area.at + Math.floor(pairs[from + j]! / used) * area.bytes
-      this.#outputs[j] = out + j * EXPERT_ROWS * 4
+    const used = this.#thread.config.expertsPerToken
+    for (let i = 0; i < count; i++) {
+      this.#inputs[i] = area.at + Math.floor(pairs[i]! / used) * area.bytes
+      this.#outputs[i] = out + i * EXPERT_ROWS * 4
     }
-    linear.multiply(first, size, this.#inputs, this.#outputs, n)
+    linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+  }
+
+  /** Rows row .. row + rows of what the expert makes of its i-th token, at `hidden`, to their place in the input of ffn_down. */
+  #storeInput({ gate, down, pairs }: Expert, i: number, hidden: number, row: number, rows: number): void {
+    const area = this.#thread.scratch.expertInputs[down.kind]!
+    const at = area.at + pairs[i]! * area.bytes
+    if (down.kind === 'f32') {
+      gate.bank.bytes.copyWithin(at + row * 4, hidden, hidden + rows * 4)
+    } else {
+      const block = activationBlock[down.kind]
+      gate.bank.kernels[`quantize_${down.kind}`](hidden, rows / block, at, down.columns / block, row / block)
+    }
   }
 
   #down(active: readonly Expert[]): void {

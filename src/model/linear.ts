@@ -41,6 +41,8 @@ export class Linear {
     const weights = this.#at + first * this.#groupBytes
     const blocks = this.#blocks
     let i = 0
+    // several tokens: the products keep the core too busy to fetch ahead, so the rows are fetched first
+    if (count >= 4) this.bank.kernels.fetch(weights, groups * this.#groupBytes)
     for (; i + 4 <= count; i += 4) {
       this.#x4(
         weights,

@@ -40,7 +40,7 @@ export interface Scratch {
   readonly bytes: number
 }
 
-/** Rows of an expert's gate and up products that one thread makes at a time, for up to 4 tokens: a block of ffn_down's input. */
+/** Rows of an expert's gate and up products that one thread makes at a time: whole blocks of ffn_down's input. */
 export const EXPERT_ROWS = 256
 /** Tokens of one attention unit. */
 export const ATTENTION_TOKENS = 16
@@ -73,7 +73,7 @@ export function planScratch(
   }
   const pairs = batch * expertsPerToken
   const attentionRoom = 32 * headDim * 8 + 128 + ATTENTION_TOKENS * (heads / kvHeads) * 8
-  const expertRoom = 8 * EXPERT_ROWS * 4
+  const expertRoom = 2 * batch * EXPERT_ROWS * 4
   const areas = {
     x: rows(batch, hiddenSize * 4),
     inputs: inputRows(batch, Math.max(hiddenSize, heads * headDim), options.inputKinds),

@@ -1,0 +1,53 @@
+// Names close to one that does not exist, for `did you mean`. Owns the distance and the list of names that everybody's registry has.
+
+/** Models and tags of Mixtrals at registry.ollama.ai, which has no way to ask for its list. */
+export const wellKnownNames: readonly string[] = [
+  'demo',
+  ...['latest', '8x7b', '8x22b', 'instruct', 'text', 'v0.1', 'v0.1-instruct'].map((tag) => `mixtral:${tag}`),
+  ...['8x7b-instruct-v0.1', '8x7b-text-v0.1', '8x22b-instruct-v0.1', '8x22b-text-v0.1'].flatMap((base) =>
+    ['q2_K', 'q3_K_S', 'q3_K_M', 'q3_K_L', 'q4_0', 'q4_1', 'q4_K_S', 'q4_K_M', 'q5_0', 'q5_1', 'q5_K_S', 'q5_K_M', 'q6_K', 'q8_0', 'fp16'].map(
+      (quantization) => `mixtral:${base}-${quantization}`,
+    ),
+  ),
+  'dolphin-mixtral:latest',
+  'dolphin-mixtral:8x7b',
+  'dolphin-mixtral:8x22b',
+  'nous-hermes2-mixtral:latest',
+  'nous-hermes2-mixtral:8x7b',
+]
+
+const MOST_SUGGESTIONS = 3
+
+/** At most three of the candidates, nearest first; none that differs from the name in more than a third of its letters. */
+export function nearNames(name: string, candidates: Iterable<string>): string[] {
+  const wanted = name.toLowerCase()
+  return [...new Set(candidates)]
+    .map((candidate) => ({ candidate, away: distance(wanted, candidate.toLowerCase()) }))
+    .filter(({ candidate, away }) => candidate !== name && away <= Math.max(name.length, candidate.length) / 3)
+    .sort((a, b) => a.away - b.away || a.candidate.length - b.candidate.length)
+    .slice(0, MOST_SUGGESTIONS)
+    .map(({ candidate }) => candidate)
+}
+
+/** `; did you mean A, B?`, or nothing. */
+export function didYouMean(name: string, candidates: Iterable<string>): string {
+  const near = nearNames(name, candidates)
+  return near.length > 0 ? `; did you mean ${near.join(', ')}?` : ''
+}
+
+/** Letters to insert, delete, replace, or swap with their neighbour. */
+function distance(a: string, b: string): number {
+  let before: number[] = []
+  let above = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Infinity
+      row.push(Math.min(above[j]! + 1, row[j - 1]! + 1, replaced, swapped))
+    }
+    before = above
+    above = row
+  }
+  return above[b.length]!
+}
