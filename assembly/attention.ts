@@ -3,7 +3,8 @@
 // The cache of one kv head, per block of 32 positions: keys headDim x 32 f16 (a column is a position, so that a lane is a position and scores need no horizontal sum),
 // values 32 x headDim f16. Blocks start at multiples of 32, whatever the batch: a token's result does not depend on the tokens beside it.
 import { exp1, exp4 } from './exp'
-import { fromHalf, toHalf } from './half'
+import { HALF_MASK, expand, fromHalf, toHalf } from './half'
+import { held } from './lanes'
 
 /** Rounds one position's key and value (headDim float32 each) into the cache of their kv head. `keys` and `values` point to the head's first block. */
 export function store_kv(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
@@ -59,30 +60,51 @@ function mix(out: usize, scale: f32, p: usize, values: usize, headDim: i32, from
   const old = f32x4.splat(scale)
   const rowBytes = <usize>headDim * 4
   let d: usize = 0
-  for (; d + 16 <= <usize>headDim; d += 16) {
-    const o = out + d * 4
-    let a = f32x4.mul(v128.load(o), old)
-    let b = f32x4.mul(v128.load(o, 16), old)
-    let c = f32x4.mul(v128.load(o, 32), old)
-    let e = f32x4.mul(v128.load(o, 48), old)
+  for (; d + 128 <= rowBytes; d += 128) {
+    const o = out + d
+    let a0 = f32x4.mul(v128.load(o), old)
+    let a1 = f32x4.mul(v128.load(o, 16), old)
+    let a2 = f32x4.mul(v128.load(o, 32), old)
+    let a3 = f32x4.mul(v128.load(o, 48), old)
+    let a4 = f32x4.mul(v128.load(o, 64), old)
+    let a5 = f32x4.mul(v128.load(o, 80), old)
+    let a6 = f32x4.mul(v128.load(o, 96), old)
+    let a7 = f32x4.mul(v128.load(o, 112), old)
     for (let i = <usize>from; i < <usize>to; i++) {
       const w = v128.load32_splat(p + i * 4)
-      const v = values + i * rowBytes + d * 4
-      a = f32x4.add(a, f32x4.mul(w, v128.load(v)))
-      b = f32x4.add(b, f32x4.mul(w, v128.load(v, 16)))
-      c = f32x4.add(c, f32x4.mul(w, v128.load(v, 32)))
-      e = f32x4.add(e, f32x4.mul(w, v128.load(v, 48)))
+      const v = values + i * rowBytes + d
+      a0 = f32x4.add(a0, f32x4.mul(w, v128.load(v)))
+      a1 = f32x4.add(a1, f32x4.mul(w, v128.load(v, 16)))
+      a2 = f32x4.add(a2, f32x4.mul(w, v128.load(v, 32)))
+      a3 = f32x4.add(a3, f32x4.mul(w, v128.load(v, 48)))
+      a4 = f32x4.add(a4, f32x4.mul(w, v128.load(v, 64)))
+      a5 = f32x4.add(a5, f32x4.mul(w, v128.load(v, 80)))
+      a6 = f32x4.add(a6, f32x4.mul(w, v128.load(v, 96)))
+      a7 = f32x4.add(a7, f32x4.mul(w, v128.load(v, 112)))
     }
-    v128.store(o, a)
-    v128.store(o, b, 16)
-    v128.store(o, c, 32)
-    v128.store(o, e, 48)
+    v128.store(o, a0)
+    v128.store(o, a1, 16)
+    v128.store(o, a2, 32)
+    v128.store(o, a3, 48)
+    v128.store(o, a4, 64)
+    v128.store(o, a5, 80)
+    v128.store(o, a6, 96)
+    v128.store(o, a7, 112)
   }
-  for (; d < <usize>headDim; d += 4) {
-    let a = f32x4.mul(v128.load(out + d * 4), old)
-    for (let i = <usize>from; i < <usize>to; i++) a = f32x4.add(a, f32x4.mul(v128.load32_splat(p + i * 4), v128.load(values + i * rowBytes + d * 4)))
-    v128.store(out + d * 4, a)
+  for (; d < rowBytes; d += 16) {
+    let a = f32x4.mul(v128.load(out + d), old)
+    for (let i = <usize>from; i < <usize>to; i++) a = f32x4.add(a, f32x4.mul(v128.load32_splat(p + i * 4), v128.load(values + i * rowBytes + d)))
+    v128.store(out + d, a)
   }
+}
+
+// `count` halves to float32. The first 32 with their NaNs: a token that is not a number has them in all its keys, and one is enough to spread it.
+function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
+  const mask = held(HALF_MASK, <i32>count)
+  const factor = f32x4.splat(reinterpret<f32>(0x77800000 | (<i32>count >> 31))) // 2^112
+  let i: usize = 0
+  if (withNaN) for (; i < 32; i += 4) v128.store(to + i * 4, fromHalf(from + i * 2))
+  for (; i < count; i += 4) v128.store(to + i * 4, expand(from + i * 2, mask, factor))
 }
 
 /**
@@ -109,10 +131,8 @@ export function attention(q: usize, out: usize, qFloats: i32, outFloats: i32, to
   const start = window ? max(0, position + 1 - window) : 0
   for (let first = start & ~31; first < position + tokens; first += 32) {
     const block = <usize>first * <usize>headDim * 2
-    for (let i: usize = 0; i < blockFloats; i += 4) {
-      v128.store(wideKeys + i * 4, fromHalf(keys + block + i * 2))
-      v128.store(wideValues + i * 4, fromHalf(values + block + i * 2))
-    }
+    widen(keys + block, wideKeys, blockFloats, true)
+    widen(values + block, wideValues, blockFloats, false)
     for (let t = max(0, first - position); t < tokens; t++) {
       const here = position + t
       const from = window ? max(0, here + 1 - window - first) : 0

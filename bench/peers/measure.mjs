@@ -68,7 +68,7 @@ async function loadAll(request, { columns, loads }, running, log) {
         if (round < loads) await close(engine.process, running)
       } catch (error) {
         if (engine === engines[0]) throw error
-        failures.push(`${engine.name} under ${engine.command.join(' ')} does not load ${request.path}: ${lastLine(error.message)}`)
+        failures.push(`${engine.name} under ${engine.command.join(' ')} does not load ${request.path}:\n${error.message}`)
         engines = engines.filter((other) => other !== engine)
         engine.process.kill()
         running.delete(engine.process)

@@ -30,7 +30,9 @@ async function run(options) {
     for (const threads of options.threads) {
       const result = { file, threads, reading, ...(await runCase(file, threads, options)) }
       if (report.versions.length === 0) {
-        report.versions = result.engines.map(({ about }) => about)
+        report.versions = result.engines.map(({ about: { engine, version, runtime, kernels, llamaCpp } }) => {
+          return { engine, version, runtime, kernels, llamaCpp }
+        })
         if (!options.json) print(headerText(report))
       }
       if (!options.json) print(tableText(result))

@@ -63,10 +63,9 @@ export function headerText({ machine, versions }) {
   ].join('\n')
 }
 
-function versionText({ engine, version, runtime, kernels, llamaCpp, buffersMiB }) {
+function versionText({ engine, version, runtime, kernels, llamaCpp }) {
   const parts = [runtime, kernels && `kernels ${kernels}`, llamaCpp && `llama.cpp ${llamaCpp}`].filter(Boolean)
-  const buffers = Object.entries(buffersMiB ?? {}).map(([name, size]) => `${name} ${size} MiB`)
-  return `${engine} ${version}: ${[...parts, ...(buffers.length > 0 ? [`weights in ${buffers.join(', ')}`] : [])].join('; ')}`
+  return [`${engine} ${version}`, ...parts].join(', ')
 }
 
 /** The table of one file and thread count. */
@@ -106,9 +105,16 @@ export function tableText({ file, threads, reading, readBytesPerSecond, engines,
       `reading the file takes ${times(reading.again)} s, into fresh memory ${times(reading.fresh)} s`,
     align(rows),
     ...failures,
+    ...engines.flatMap(({ about }) => (about.buffersMiB ? [`${about.engine}'s weights: ${bufferText(about.buffersMiB)}`] : [])),
     ...(agreement.length > 0 ? [`the peers' greedy picks are those of the first column in ${percents(agreement)}`] : []),
     ...(extra === undefined ? [] : [`mixtral-wasm takes ${(extra / 1e6).toFixed(0)} MB besides weights and KV cache`]),
   ].join('\n')
+}
+
+function bufferText(buffersMiB) {
+  return Object.entries(buffersMiB)
+    .map(([name, size]) => `${name} ${size.toFixed(0)} MiB`)
+    .join(', ')
 }
 
 /** The cells of a row, each but the first followed by a ratio. */

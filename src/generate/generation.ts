@@ -4,7 +4,7 @@ import { MixtralError } from '../errors.js'
 import type { Engine } from '../model/engine.js'
 import { Sampler } from '../sampler/sampler.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
+import type { CheckedOptions } from './generationOptions.js'
 import { StopStrings } from './stopStrings.js'
 
 /** New text, and the tokens since the last piece. The text may be empty where a character or a stop string is not complete yet. */
@@ -29,14 +29,14 @@ export interface GenerationResult {
   readonly decodeSeconds: number
 }
 
-/** Writes on from `prompt`. Throws `OPTION`, `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Call within `engine.exclusive`. */
+/** Writes on from `prompt`. Throws `OPTION`, `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Enter the engine before. */
 export async function* generate(
   engine: Engine,
   tokenizer: Tokenizer,
   prompt: readonly number[],
-  options: GenerationOptions,
+  options: CheckedOptions,
 ): AsyncGenerator<Piece, GenerationResult> {
-  const { maxNewTokens, stop, signal, onProgress, sampling } = checkGenerationOptions(options)
+  const { maxNewTokens, stop, signal, onProgress, sampling } = options
   const sampler = new Sampler(sampling)
   const stops = new StopStrings(stop)
   const decoder = tokenizer.decoder()

@@ -3,6 +3,7 @@
 import { MixtralError } from '../errors.js'
 import type { Progress } from '../model/engine.js'
 import type { SamplerOptions } from '../sampler/samplerOptions.js'
+import { checkCallOptions } from './callOptions.js'
 
 export interface GenerationOptions extends SamplerOptions {
   /** Most tokens to write. Default: until the context is full. */
@@ -33,7 +34,6 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {
     throw new MixtralError('OPTION', `maxNewTokens is ${String(maxNewTokens)}, expected a whole number from 1`)
   }
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new MixtralError('OPTION', 'signal is not an AbortSignal')
-  if (onProgress !== undefined && typeof onProgress !== 'function') throw new MixtralError('OPTION', 'onProgress is not a function')
+  checkCallOptions({ ...(signal !== undefined && { signal }), ...(onProgress !== undefined && { onProgress }) })
   return { maxNewTokens, stop: typeof stop === 'string' ? [stop] : stop, signal, onProgress, sampling }
 }

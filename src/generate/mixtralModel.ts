@@ -7,10 +7,11 @@ import { type CallOptions, Engine, type EngineOptions } from '../model/engine.js
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { MixtralConfig } from '../weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../weights/weightLoader.js'
+import { checkCallOptions } from './callOptions.js'
 import type { ChatMessage } from './chatMessages.js'
 import { ChatTemplate } from './chatTemplate.js'
 import { type GenerationResult, generate, type Piece } from './generation.js'
-import type { GenerationOptions } from './generationOptions.js'
+import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
 import { resolveModelPath } from './modelPath.js'
 
 /** Options of loading. Unknown ones are refused. */
@@ -21,7 +22,7 @@ export interface ChatResult extends GenerationResult {
   readonly folded: boolean
 }
 
-const LOAD_OPTIONS = ['threads', 'contextLength', 'chunk', 'bankBytes', 'onProgress', 'signal', 'worker']
+const LOAD_OPTIONS = ['threads', 'contextLength', 'chunk', 'bankBytes', 'worker'] // beside those of every long call
 
 /**
  * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
@@ -57,8 +58,7 @@ export class MixtralModel {
 
   /** Loads a model whose header is already open. */
   static async fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
-    const unknown = Object.keys(options).find((name) => !LOAD_OPTIONS.includes(name))
-    if (unknown) throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${LOAD_OPTIONS.join(', ')}`)
+    checkCallOptions(options, LOAD_OPTIONS)
     const started = performance.now()
     const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
     const engine = await Engine.open(config, weights, options)
@@ -100,7 +100,7 @@ export class MixtralModel {
 
   /** The same, piece by piece; the generator's return value is the result with its figures. Leaving the loop early ends the generation. */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
-    return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
+    return this.#generate(() => this.#encode(prompt), options)
   }
 
   /** The answer to a conversation, through the file's chat template. The text of messages never becomes a control token. */
@@ -116,13 +116,15 @@ export class MixtralModel {
   }
 
   /** The logits after each token: (tokens, vocabulary). The tokens are taken as they are, without BOS. */
-  logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    return this.#engine.exclusive(() => this.#engine.evaluateAll(ids, options))
+  async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    checkCallOptions(options)
+    return this.#engine.exclusive(() => this.#engine.evaluateAll(ids, options), options.signal)
   }
 
   /** The logits after the last token: (vocabulary). Only what differs from the call before is run. */
-  evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    return this.#engine.exclusive(() => this.#engine.evaluate(ids, options))
+  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    checkCallOptions(options)
+    return this.#engine.exclusive(() => this.#engine.evaluate(ids, options), options.signal)
   }
 
   /** One layer's kernels alone, for checks: x (tokens, hidden) at positions from 0 on, before and after the layer. */
@@ -140,7 +142,7 @@ export class MixtralModel {
     return this.#engine.exclusive(async () => this.#engine.reset())
   }
 
-  /** Ends the threads and frees the memory. A running call fails with `CLOSED`. */
+  /** Ends the threads. Running and waiting calls fail with `CLOSED`. */
   close(): Promise<void> {
     return this.#engine.close()
   }
@@ -149,24 +151,20 @@ export class MixtralModel {
     await this.close()
   }
 
+  #encode(prompt: string): number[] {
+    if (typeof prompt !== 'string') throw new MixtralError('OPTION', `the prompt is of type ${typeof prompt}, expected a string`)
+    return this.tokenizer.encodePrompt(prompt)
+  }
+
   /** A generation that holds the engine from its first piece to its end, however it ends. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
+    const checked = checkGenerationOptions(options)
     const ids = prompt()
-    let release = () => {}
-    await new Promise<void>((resolve, reject) => {
-      this.#engine
-        .exclusive(() => {
-          resolve()
-          return new Promise<void>((done) => {
-            release = done
-          })
-        })
-        .catch(reject)
-    })
+    const leave = await this.#engine.enter(checked.signal)
     try {
-      return yield* generate(this.#engine, this.tokenizer, ids, options)
+      return yield* generate(this.#engine, this.tokenizer, ids, checked)
     } finally {
-      release()
+      leave()
     }
   }
 }

@@ -9,6 +9,7 @@ import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { LARGEST_BANK, type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
+import { CallQueue } from './callQueue.js'
 import { command, createMailbox, type Step, writeStep } from './mailbox.js'
 import type { WorkerData } from './worker.js'
 
@@ -51,9 +52,7 @@ export class Engine {
   readonly #mailbox: Int32Array
   /** The tokens whose keys and values are in the cache. */
   #cached: number[] = []
-  /** Calls wait for the one before. */
-  #queue: Promise<unknown> = Promise.resolve()
-  readonly #closing = new AbortController()
+  readonly #queue = new CallQueue()
 
   private constructor(config: MixtralConfig, plan: Plan, team: Team, memories: readonly WebAssembly.Memory[], mailbox: Int32Array) {
     this.config = config
@@ -113,14 +112,19 @@ export class Engine {
     return this.#cached
   }
 
-  /** Runs `call` after all calls before it have ended. */
-  exclusive<T>(call: () => Promise<T>): Promise<T> {
-    const result = this.#queue.then(() => {
-      if (this.#closing.signal.aborted) throw new MixtralError('CLOSED', 'the model was closed')
-      return call()
-    })
-    this.#queue = result.catch(() => {})
-    return result
+  /** Takes the engine for a call, after all calls before it have ended; calling the result gives it back. Throws `ABORTED` when the signal fires first, and `CLOSED`. */
+  enter(signal?: AbortSignal): Promise<() => void> {
+    return this.#queue.enter(signal)
+  }
+
+  /** Takes the engine for the time that `call` runs. */
+  async exclusive<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const leave = await this.enter(signal)
+    try {
+      return await call()
+    } finally {
+      leave()
+    }
   }
 
   /**
@@ -182,9 +186,9 @@ export class Engine {
     this.#cached = []
   }
 
-  /** Ends the threads; a running call fails with `CLOSED`. */
+  /** Ends the threads; running and waiting calls fail with `CLOSED`. */
   async close(): Promise<void> {
-    this.#closing.abort()
+    this.#queue.close()
     await this.#team.close()
   }
 

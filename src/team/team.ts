@@ -157,5 +157,5 @@ export class Team {
   }
 }
 
-const closedError = () => new MixtralError('CLOSED', 'the model was closed')
-const abortedError = (signal?: AbortSignal) => new MixtralError('ABORTED', 'the call was aborted', { cause: signal?.reason })
+export const closedError = () => new MixtralError('CLOSED', 'the model was closed')
+export const abortedError = (signal?: AbortSignal) => new MixtralError('ABORTED', 'the call was aborted', { cause: signal?.reason })
