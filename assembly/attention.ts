@@ -1,13 +1,13 @@
-// Grouped-query attention over a cache of float16 keys and values, with an online softmax over blocks of 32 positions.
+// Grouped-query attention over a cache of keys and values, with an online softmax over blocks of 32 positions.
 //
-// The cache of one kv head, per block of 32 positions: keys headDim x 32 f16 (a column is a position, so that a lane is a position and scores need no horizontal sum),
-// values 32 x headDim f16. Blocks start at multiples of 32, whatever the batch: a token's result does not depend on the tokens beside it.
+// The cache of one kv head, per block of 32 positions: keys headDim x 32 (a column is a position, so that a lane is a position and scores need no horizontal sum),
+// values 32 x headDim; float16, or float32 for models whose own weights are. Blocks start at multiples of 32, whatever the batch: a token's result does not depend on the tokens beside it.
 import { exp1, exp4 } from './exp'
 import { HALF_MASK, expand, fromHalf, toHalf } from './half'
 import { held } from './lanes'
 
 /** Rounds one position's key and value (headDim float32 each) into the cache of their kv head. `keys` and `values` point to the head's first block. */
-export function store_kv(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
+export function store_kv_f16(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
   const block = <usize>(position >> 5) * <usize>headDim * 64
   const slot = <usize>(position & 31)
   keys += block + slot * 2
@@ -21,6 +21,16 @@ export function store_kv(key: usize, value: usize, headDim: i32, keys: usize, va
     const v = toHalf(v128.load(value + d * 4))
     v128.store64_lane(values + d * 2, i16x8.narrow_i32x4_u(v, v), 0)
   }
+}
+
+/** The same for a cache of float32. */
+export function store_kv_f32(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
+  const block = <usize>(position >> 5) * <usize>headDim * 128
+  const slot = <usize>(position & 31)
+  keys += block + slot * 4
+  values += block + slot * <usize>headDim * 4
+  for (let d: usize = 0; d < <usize>headDim; d++) store<f32>(keys + d * 128, load<f32>(key + d * 4))
+  memory.copy(values, value, <usize>headDim * 4)
 }
 
 // Scores of 32 positions, unscaled: (keys as float32, headDim x 32) times q.
@@ -112,10 +122,19 @@ function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
  * q: (tokens, qFloats), out: (tokens, outFloats) float32, `heads` heads of headDim from the pointers on. window: positions a token sees, itself included; 0 is all.
  * room: 32 * headDim * 8 bytes for the block as float32, 128 for scores, tokens * heads * 8 for the running maximum and sum.
  */
-export function attention(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
+export function attention_f16(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
+  attend(q, out, qFloats, outFloats, tokens, heads, headDim, keys, values, position, window, room, true)
+}
+
+/** The same for a cache of float32. */
+export function attention_f32(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
+  attend(q, out, qFloats, outFloats, tokens, heads, headDim, keys, values, position, window, room, false)
+}
+
+function attend(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize, halves: bool): void {
   const blockFloats = <usize>headDim * 32
-  const wideKeys = room
-  const wideValues = room + blockFloats * 4
+  let wideKeys = room
+  let wideValues = room + blockFloats * 4
   const p = room + blockFloats * 8
   const state = p + 128
   const scale = <f32>1 / sqrt(<f32>headDim)
@@ -130,9 +149,14 @@ export function attention(q: usize, out: usize, qFloats: i32, outFloats: i32, to
   }
   const start = window ? max(0, position + 1 - window) : 0
   for (let first = start & ~31; first < position + tokens; first += 32) {
-    const block = <usize>first * <usize>headDim * 2
-    widen(keys + block, wideKeys, blockFloats, true)
-    widen(values + block, wideValues, blockFloats, false)
+    const block = <usize>first * <usize>headDim
+    if (halves) {
+      widen(keys + block * 2, wideKeys, blockFloats, true)
+      widen(values + block * 2, wideValues, blockFloats, false)
+    } else {
+      wideKeys = keys + block * 4
+      wideValues = values + block * 4
+    }
     for (let t = max(0, first - position); t < tokens; t++) {
       const here = position + t
       const from = window ? max(0, here + 1 - window - first) : 0

@@ -176,9 +176,9 @@ export function* attentionCases(memory, positions) {
   const out = memory.take(q.byteLength)
   const room = memory.take(32 * headDim * 8 + 128 + heads * 8)
   for (const { build, kernels } of memory.kernels) {
-    for (let p = 0; p < positions; p++) kernels.store_kv(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
+    for (let p = 0; p < positions; p++) kernels.store_kv_f16(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
     const width = heads * headDim
-    const run = () => kernels.attention(query, out, width, width, 1, heads, headDim, keyCache, valueCache, positions - 1, 0, room)
+    const run = () => kernels.attention_f16(query, out, width, width, 1, heads, headDim, keyCache, valueCache, positions - 1, 0, room)
     run()
     const found = memory.floats(out, width)
     const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i])), 0)

@@ -34,6 +34,8 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {
     throw new MixtralError('OPTION', `maxNewTokens is ${String(maxNewTokens)}, expected a whole number from 1`)
   }
-  checkCallOptions({ ...(signal !== undefined && { signal }), ...(onProgress !== undefined && { onProgress }) })
+  if (typeof stop !== 'string' && !Array.isArray(stop))
+    throw new MixtralError('OPTION', `stop is ${String(stop)}, expected a string or a list of strings`)
+  checkCallOptions({ signal, onProgress })
   return { maxNewTokens, stop: typeof stop === 'string' ? [stop] : stop, signal, onProgress, sampling }
 }

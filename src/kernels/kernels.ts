@@ -29,6 +29,27 @@ type Repack = (src: number, rows: number, blocks: number, dst: number) => number
 /** `count` blocks of float32 at src into blocks `first` .. of the activation row of `blocks` blocks at dst. */
 type Quantize = (src: number, count: number, dst: number, blocks: number, first: number) => void
 
+/** One position's key and value, (headDim) float32 each, into the cache of their kv head. */
+type StoreKv = (key: number, value: number, headDim: number, keys: number, values: number, position: number) => void
+/** Consecutive positions of one kv head's query heads, the first at `position` (assembly/attention.ts). */
+type Attention = (
+  q: number,
+  out: number,
+  qFloats: number,
+  outFloats: number,
+  tokens: number,
+  heads: number,
+  headDim: number,
+  keys: number,
+  values: number,
+  position: number,
+  window: number,
+  room: number,
+) => void
+
+/** How keys and values are kept. */
+export type KvFormat = 'f16' | 'f32'
+
 type FormatName = 'f32' | 'f16' | 'q8_0' | 'q4_k' | 'q5_k' | 'q6_k'
 
 /** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
@@ -43,21 +64,11 @@ export type Kernels = { readonly [K in FormatName as `matmul_${K}_x1`]: MatmulX1
   readonly add: (x: number, y: number, count: number) => void
   readonly add_scaled: (x: number, y: number, count: number, scale: number) => void
   readonly rope: (x: number, heads: number, headDim: number, pairs: number, turns: number) => void
-  readonly store_kv: (key: number, value: number, headDim: number, keys: number, values: number, position: number) => void
-  readonly attention: (
-    q: number,
-    out: number,
-    qFloats: number,
-    outFloats: number,
-    tokens: number,
-    heads: number,
-    headDim: number,
-    keys: number,
-    values: number,
-    position: number,
-    window: number,
-    room: number,
-  ) => void
+} & {
+  readonly [K in KvFormat as `store_kv_${K}`]: StoreKv
+} & {
+  readonly [K in KvFormat as `attention_${K}`]: Attention
+} & {
   readonly route: (logits: number, experts: number, used: number, ids: number, weights: number) => void
   readonly swiglu: (gate: number, up: number, count: number) => void
 }

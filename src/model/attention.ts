@@ -2,7 +2,7 @@
 // in the layer's bank; does not touch the residual stream.
 
 import type { ActivationKind } from '../kernels/activation.js'
-import type { PlacedLayer } from '../weights/plan.js'
+import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
 import { ATTENTION_TOKENS } from '../weights/scratch.js'
 import { Linear } from './linear.js'
 import type { Step } from './mailbox.js'
@@ -64,7 +64,7 @@ export class Attention {
       const turns = scratch.turns.at + t * scratch.turns.bytes
       kernels.rope(row + head * group * headDim * 4, group, headDim, ropeDim / 2, turns)
       kernels.rope(key, 1, headDim, ropeDim / 2, turns)
-      kernels.store_kv(key, value, headDim, this.#keys(head), this.#values(head), position + t)
+      kernels[`store_kv_${this.#thread.plan.kvFormat}`](key, value, headDim, this.#keys(head), this.#values(head), position + t)
     })
   }
 
@@ -81,7 +81,7 @@ export class Attention {
       const t = (tiles - 1 - Math.floor(unit / kvHeads)) * ATTENTION_TOKENS
       const head = unit % kvHeads
       const columns = head * group * headDim * 4
-      kernels.attention(
+      kernels[`attention_${this.#thread.plan.kvFormat}`](
         scratch.qkv.at + t * scratch.qkv.bytes + columns,
         out.at + t * out.bytes + columns,
         scratch.qkv.bytes / 4,
@@ -126,6 +126,7 @@ export class Attention {
   }
 
   get #headBytes(): number {
-    return Math.ceil(this.#thread.plan.contextLength / 32) * 64 * this.#thread.config.headDim
+    const { plan, config } = this.#thread
+    return kvHeadBytes(plan.contextLength, config.headDim, plan.kvFormat)
   }
 }

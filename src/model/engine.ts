@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../errors.js'
-import { compileKernels, type KernelBuild } from '../kernels/kernels.js'
+import { compileKernels, type KernelBuild, type KvFormat } from '../kernels/kernels.js'
 import { Team } from '../team/team.js'
 import { createMemories } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
@@ -18,6 +18,8 @@ export interface EngineOptions {
   readonly threads?: number
   /** Positions the KV cache has room for. Default: the model's, at most 4096. */
   readonly contextLength?: number
+  /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
+  readonly kvFormat?: KvFormat
   /** Most tokens of one step. Default 128. */
   readonly chunk?: number
   /** Bytes a bank is filled to. Default 2 GiB. */
@@ -78,6 +80,7 @@ export class Engine {
       threads,
       batch,
       contextLength,
+      ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
       ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
     })
     const memories = createMemories(plan.banks)
@@ -253,6 +256,11 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
   let n = 0
   while (n < a.length && n < b.length && a[n] === b[n]) n++
   return n
+}
+
+function checkKvFormat(format: KvFormat): KvFormat {
+  if (format !== 'f16' && format !== 'f32') throw new MixtralError('OPTION', `kvFormat is ${String(format)}, expected f16 or f32`)
+  return format
 }
 
 function positive(name: string, value: number, limit: number): number {

@@ -60,13 +60,16 @@ export class Team {
     const { control, port } = this.#seating
     Atomics.store(control, word.cancel, 0)
     Atomics.store(control, word.code, code)
+    let finish: (report: Report) => void = () => {}
+    const hear = (report: Report) => finish(report)
     const cancel = () => Atomics.store(control, word.cancel, 1)
     signal?.addEventListener('abort', cancel)
     try {
       const { cancelled } = await new Promise<Report>((resolve, reject) => {
         this.#fail = reject
+        finish = resolve
         port.ref()
-        port.once('message', resolve)
+        port.on('message', hear)
         Atomics.add(control, word.command, 1)
         Atomics.notify(control, word.command)
         if (signal?.aborted) cancel()
@@ -78,7 +81,7 @@ export class Team {
       throw error
     } finally {
       this.#fail = undefined
-      port.removeAllListeners('message')
+      port.off('message', hear)
       port.unref()
       signal?.removeEventListener('abort', cancel)
     }

@@ -3,7 +3,7 @@
 
 import { MixtralError } from '../errors.js'
 import { type ActivationKind, activationBlock } from '../kernels/activation.js'
-import type { KernelBuild } from '../kernels/kernels.js'
+import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
 import { packedBytes, packings } from '../kernels/packing.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
@@ -35,9 +35,9 @@ export interface PlacedLayer {
   readonly attnOutput: PlacedMatrix
   readonly ffnNormAt: number
   readonly ffnGateInp: PlacedMatrix
-  /** (kvHeads, blocks of 32 positions, headDim, 32) f16. */
+  /** (kvHeads, blocks of 32 positions, headDim, 32). */
   readonly keysAt: number
-  /** (kvHeads, blocks of 32 positions, 32, headDim) f16. */
+  /** (kvHeads, blocks of 32 positions, 32, headDim). */
   readonly valuesAt: number
   readonly experts: readonly PlacedExpert[]
 }
@@ -56,6 +56,7 @@ export interface Plan {
   /** Most tokens of one step. */
   readonly batch: number
   readonly contextLength: number
+  readonly kvFormat: KvFormat
   readonly scratch: Scratch
   /** Bytes of each bank. */
   readonly banks: readonly number[]
@@ -77,6 +78,8 @@ export interface PlanOptions {
   readonly threads: number
   readonly batch: number
   readonly contextLength: number
+  /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
+  readonly kvFormat?: KvFormat
   /** Bytes a bank is filled to, at most LARGEST_BANK; a single larger piece still gets a bank of its own. */
   readonly bankBytes?: number
 }
@@ -93,7 +96,8 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
   const scratch = planScratch(config, { batch, threads, build, ...kindsOf(tensors), widestRowBytes: widestRowBytes(tensors) })
   const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
-  const kvHalf = kvHeads * Math.ceil(contextLength / 32) * 32 * headDim * 2 // keys, or values, of a layer
+  const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
+  const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
 
   const tokenEmbd = banks.begin([rawBytes(tensors.tokenEmbd)]).raw(tensors.tokenEmbd)
   const layers = tensors.layers.map((layer): PlacedLayer => {
@@ -129,6 +133,7 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
     threads,
     batch,
     contextLength,
+    kvFormat,
     scratch,
     banks: banks.sizes,
     tokenEmbd: { bank: 0, at: tokenEmbd, type: tensors.tokenEmbd.type.name, rowBytes },
@@ -151,6 +156,11 @@ function placeExpert(banks: BankFiller, expert: ExpertTensors): PlacedExpert {
     ffnDown: slot.matrix(expert.ffnDown),
   }
   return placed
+}
+
+/** Bytes of one kv head's keys, or values, for whole blocks of 32 positions. */
+export function kvHeadBytes(contextLength: number, headDim: number, format: KvFormat): number {
+  return Math.ceil(contextLength / 32) * 32 * headDim * (format === 'f32' ? 4 : 2)
 }
 
 const upTo64 = (bytes: number) => Math.ceil(bytes / 64) * 64

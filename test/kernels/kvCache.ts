@@ -1,4 +1,4 @@
-// One kv head's cache in a test bank, filled by the bank's store_kv, and attention over it: the kernel's and float64's.
+// One kv head's cache in a test bank, filled by the bank's store_kv_f16, and attention over it: the kernel's and float64's.
 
 import { floatToHalf, halfToFloat } from '../../dist/quants/half.js'
 import type { RandomValues } from './randomValues.js'
@@ -49,10 +49,10 @@ export function placeCache(bank: TestBank, { keys, values }: Inputs, headDim: nu
   const bytes = Math.ceil(keys.length / headDim / 32) * headDim * 64
   const cache = { keys: bank.place(new Uint8Array(bytes).fill(garbage)), values: bank.place(new Uint8Array(bytes).fill(garbage)) }
   const [key, value] = [bank.place(keys), bank.place(values)]
-  bank.call([cache.keys, cache.values], ({ store_kv }) => {
+  bank.call([cache.keys, cache.values], ({ store_kv_f16 }) => {
     for (const position of positions) {
       const row = position * headDim * 4
-      store_kv(key.ptr + row, value.ptr + row, headDim, cache.keys.ptr, cache.values.ptr, position)
+      store_kv_f16(key.ptr + row, value.ptr + row, headDim, cache.keys.ptr, cache.values.ptr, position)
     }
   })
   return cache
@@ -66,7 +66,7 @@ export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cac
   const room = bank.reserve(32 * headDim * 8 + 128 + tokens * heads * 8)
   const rows = Array.from({ length: tokens }, (_, t) => ({ ptr: out.ptr + t * outFloats(shape) * 4, bytes: heads * headDim * 4 }))
   bank.call([room, ...rows], (kernels) =>
-    kernels.attention(
+    kernels.attention_f16(
       query.ptr,
       out.ptr,
       qFloats(shape),

@@ -1,4 +1,4 @@
-// store_kv: where a position lands in the cache, and how its floats become halves.
+// store_kv_f16: where a position lands in the cache, and how its floats become halves.
 
 import { describe, expect, test } from 'vitest'
 import { floatToHalf, halfToFloat } from '../../dist/quants/half.js'
@@ -82,7 +82,7 @@ describeBuilds((build) => {
     const [first, second] = [1, 2].map((fill) => new Float32Array(4).fill(fill))
     const [a, b] = [bank.clear().place(first!), bank.place(second!)]
     const [keys, values] = [bank.reserve(256), bank.reserve(256)]
-    for (const { ptr } of [a, b]) bank.call([keys, values], (kernels) => kernels.store_kv(ptr, ptr, 4, keys.ptr, values.ptr, 3))
+    for (const { ptr } of [a, b]) bank.call([keys, values], (kernels) => kernels.store_kv_f16(ptr, ptr, 4, keys.ptr, values.ptr, 3))
     expect(new Uint16Array(bank.bytes(values).buffer).slice(12, 16)).toEqual(new Uint16Array(4).fill(0x4000))
   })
 })

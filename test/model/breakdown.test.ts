@@ -44,12 +44,16 @@ describe.each([
     [1, [2, 500]],
     [2, [100, 2000]],
     [3, [20]],
-  ])('fails the call of a team of %i, and the next one writes the right text', async (threads, after) => {
-    for (const { ended, next } of await breakDown(worker, threads, after)) {
-      expect(ended).toEqual(failure)
-      expect(next).toBe(answer)
-    }
-  }, 45_000)
+  ])(
+    'fails the call of a team of %i, and the next one writes the right text',
+    async (threads, after) => {
+      for (const { ended, next } of await breakDown(worker, threads, after)) {
+        expect(ended).toEqual(failure)
+        expect(next).toBe(answer)
+      }
+    },
+    45_000,
+  )
 
   // A heap as large as this process's would take too long to fill.
   test.skipIf(worker === 'hoards.js')('in mid-load fails the load', async () => {

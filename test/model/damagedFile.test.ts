@@ -1,0 +1,79 @@
+// Files that change or turn out to be damaged after their header was read: a clear error, and no NaN passed off as text.
+
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { MixtralModel } from '../../dist/generate/mixtralModel.js'
+import { openGguf } from '../../dist/gguf/openGguf.js'
+import { MixtralConfig } from '../../dist/weights/mixtralConfig.js'
+import { WeightLoader } from '../../dist/weights/weightLoader.js'
+import { shapes, writeShapeModel } from '../golden/shapeModel.js'
+import { demoPath } from './demoFiles.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-damaged-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** Loads a copy of the demo model that something happens to after its header was read. */
+async function loadAfter(name: string, change: (path: string) => void): Promise<MixtralModel> {
+  const path = join(folder, name)
+  copyFileSync(demoPath(), path)
+  const weights = await WeightLoader.fromGguf(path)
+  change(path)
+  return MixtralModel.fromWeights(MixtralConfig.fromGgufMetadata(weights.metadata), weights, { threads: 2 })
+}
+
+test('a file that has shrunk is refused, with the place where it ends', async () => {
+  await expect(loadAfter('shrunk.gguf', (path) => truncateSync(path, 5_000_000))).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/shrunk\.gguf: ends at byte 5000000, expected \d+ more: the file has become shorter/),
+  })
+})
+
+test('a file that is gone is refused', async () => {
+  await expect(loadAfter('gone.gguf', (path) => rmSync(path))).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/gone\.gguf: ENOENT/),
+  })
+})
+
+const halfInfinity = [0x00, 0x7c]
+const halfNaN = [0x01, 0xfe]
+const floatNaN = [0x00, 0x00, 0xc0, 0x7f]
+
+/** Overwrites bytes of a tensor, counted from its beginning. */
+async function damage(path: string, name: string, at: number, bytes: readonly number[]): Promise<string> {
+  const { offset } = (await openGguf(path)).tensors.get(name)!
+  const file = readFileSync(path)
+  file.set(bytes, offset + at)
+  const damaged = join(folder, `${name}-${at}.gguf`)
+  writeFileSync(damaged, file)
+  return damaged
+}
+
+test.each<[string, string, string, number, readonly number[]]>([
+  ['Q4_K scale', 'Q4_K_M', 'blk.3.ffn_up_exps.weight', 144 * 300, halfInfinity],
+  ['Q4_K scale of the mins', 'Q4_K_M', 'blk.0.attn_q.weight', 2, halfNaN],
+  ['Q5_K scale', 'Q4_K_M', 'blk.5.attn_output.weight', 176 * 7, halfNaN],
+  ['Q6_K scale', 'Q4_K_M', 'output.weight', 210 * 2047 + 208, halfInfinity],
+  ['Q8_0 scale', 'Q4_K_M', 'blk.2.attn_v.weight', 34 * 11, halfNaN],
+  ['F16 weight', 'F16', 'blk.1.ffn_down_exps.weight', 2 * 12345, halfInfinity],
+  ['F32 weight', 'Q4_K_M', 'blk.4.ffn_gate_inp.weight', 4 * 99, floatNaN],
+])('a %s that is not finite is refused, with the name of its tensor', async (_, type, tensor, at, bytes) => {
+  const path = await damage(demoPath(type), tensor, at, bytes)
+  await expect(MixtralModel.load(path, { threads: 2 })).rejects.toMatchObject({
+    code: 'MODEL',
+    message: expect.stringMatching(`^tensor ${tensor}, rows \\d+ to \\d+: 1 .*not finite, expected none: the file is damaged`),
+  })
+})
+
+test.each([
+  ['a norm', 'blk.1.attn_norm.weight', 0],
+  ['the embedding of BOS', 'token_embd.weight', 1],
+])('%s that is not a number ends a generation with an error, not with text', async (_, tensor, row) => {
+  const shape = shapes.find(({ name }) => name === 'base')!
+  const clean = join(folder, 'clean.gguf')
+  await writeShapeModel(shape, clean)
+  await using model = await MixtralModel.load(await damage(clean, tensor, row * shape.dim * 4, floatNaN), { threads: 2 })
+  await expect(model.generate('A')).rejects.toMatchObject({ code: 'MODEL', message: expect.stringContaining('expected a finite number') })
+})
