@@ -14,7 +14,7 @@ export interface Piece {
 }
 
 export interface GenerationResult {
-  /** The whole answer: `tokenizer.decode(ids)`, cut before a stop string. */
+  /** The new text, cut before a stop string. It begins with a space where it continues the prompt's last word or sentence, but not where it answers `[/INST]`. */
   readonly text: string
   /** All tokens written, an end token left out. */
   readonly ids: readonly number[]
@@ -39,7 +39,7 @@ export async function* generate(
   const { maxNewTokens, stop, signal, onProgress, sampling } = options
   const sampler = new Sampler(sampling)
   const stops = new StopStrings(stop)
-  const decoder = tokenizer.decoder()
+  const decoder = tokenizer.decoder({ continues: !asksForAnswer(tokenizer, prompt) })
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {
     throw new MixtralError(
@@ -82,6 +82,13 @@ export async function* generate(
     prefillSeconds: (prefilled - started) / 1000,
     decodeSeconds: (performance.now() - prefilled) / 1000,
   }
+}
+
+/** Whether the prompt ends where an answer begins, and not in the middle of a text: then the space before the first word is the tokenizer's own, not the answer's. */
+function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean {
+  const last = prompt.at(-1)
+  if (last === undefined || tokenizer.token(last).type === 'control') return true
+  return tokenizer.decode(prompt.slice(-16)).trimEnd().endsWith('[/INST]')
 }
 
 function sharedLength(a: readonly number[], b: readonly number[]): number {
