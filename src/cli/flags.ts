@@ -12,6 +12,7 @@ export interface OutputFlags {
 export interface ModelFlags extends OutputFlags {
   readonly threads?: number
   readonly context?: number
+  readonly ram?: number
 }
 
 export interface SamplingFlags {
@@ -43,6 +44,14 @@ function realNumber(least: number, most = Number.MAX_VALUE): (text: string) => n
   }
 }
 
+/** Reads a number of bytes: 12G, 800M, 1.5GiB; units are powers of 1024. */
+function byteSize(text: string): number {
+  const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text) ?? []
+  const bytes = Math.floor(Number(number) * 1024 ** ' kmgt'.indexOf(unit?.toLowerCase() || ' '))
+  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes
+  throw new InvalidArgumentError('Expected a size such as 12G or 800M.')
+}
+
 /** Reads token ids with commas between them. */
 export function tokenIds(text: string): number[] {
   const ids = text.split(',').map((part) => part.trim())
@@ -65,6 +74,11 @@ export function addModelFlags(command: Command): Command {
       '--context <n>',
       "context length in tokens, prompt and answer together (default: the model's, at most 4096)",
       wholeNumber(1, 2 ** 24),
+    )
+    .option(
+      '--ram <size>',
+      'memory for weights, such as 12G: experts that do not fit are read when needed (default: all in memory)',
+      byteSize,
     )
 }
 

@@ -9,7 +9,7 @@ import { ProgressBar } from './progressBar.js'
 /** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
 export async function withModel<T>(
   nameOrPath: string,
-  { threads, context }: ModelFlags,
+  { threads, context, ram }: ModelFlags,
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
   const bar = new ProgressBar('loading', byteCount)
@@ -17,6 +17,7 @@ export async function withModel<T>(
   const options: LoadOptions = {
     ...(threads !== undefined && { threads }),
     ...(context !== undefined && { contextLength: context }),
+    ...(ram !== undefined && { ram }),
     onProgress: ({ loaded, total }) => bar.update(loaded, total),
     signal: interrupt.signal,
   }

@@ -2,10 +2,8 @@
 
 import { MixtralError } from '../errors.js'
 import type { Engine } from '../model/engine.js'
-import { Sampler } from '../sampler/sampler.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CheckedOptions } from './generationOptions.js'
-import { StopStrings } from './stopStrings.js'
 
 /** New text, and the tokens since the last piece. The text may be empty where a character or a stop string is not complete yet. */
 export interface Piece {
@@ -29,16 +27,14 @@ export interface GenerationResult {
   readonly decodeSeconds: number
 }
 
-/** Writes on from `prompt`. Throws `OPTION`, `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Enter the engine before. */
+/** Writes on from `prompt`. Throws `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Enter the engine before. */
 export async function* generate(
   engine: Engine,
   tokenizer: Tokenizer,
   prompt: readonly number[],
   options: CheckedOptions,
 ): AsyncGenerator<Piece, GenerationResult> {
-  const { maxNewTokens, stop, signal, onProgress, sampling } = options
-  const sampler = new Sampler(sampling)
-  const stops = new StopStrings(stop)
+  const { maxNewTokens, stops, signal, onProgress, sampler } = options
   const decoder = tokenizer.decoder({ continues: !asksForAnswer(tokenizer, prompt) })
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {

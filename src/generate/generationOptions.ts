@@ -2,8 +2,10 @@
 
 import { MixtralError } from '../errors.js'
 import type { Progress } from '../model/engine.js'
+import { Sampler } from '../sampler/sampler.js'
 import type { SamplerOptions } from '../sampler/samplerOptions.js'
 import { checkCallOptions } from './callOptions.js'
+import { StopStrings } from './stopStrings.js'
 
 export interface GenerationOptions extends SamplerOptions {
   /** Most tokens to write. Default: until the context is full. */
@@ -21,14 +23,13 @@ export type GenerationConfig = GenerationOptions
 
 export interface CheckedOptions {
   readonly maxNewTokens: number
-  readonly stop: readonly string[]
+  readonly stops: StopStrings
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: Progress) => void) | undefined
-  /** The rest: the sampler checks them, unknown names included. */
-  readonly sampling: SamplerOptions
+  readonly sampler: Sampler
 }
 
-/** Splits and checks. Throws `OPTION` naming an impossible one. */
+/** Checks, and makes of the options what will do as they say. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
   const { maxNewTokens = Number.POSITIVE_INFINITY, stop = [], signal, onProgress, ...sampling } = options
   if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {
@@ -37,5 +38,6 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   if (typeof stop !== 'string' && !Array.isArray(stop))
     throw new MixtralError('OPTION', `stop is ${String(stop)}, expected a string or a list of strings`)
   checkCallOptions({ signal, onProgress })
-  return { maxNewTokens, stop: typeof stop === 'string' ? [stop] : stop, signal, onProgress, sampling }
+  const stops = new StopStrings(typeof stop === 'string' ? [stop] : stop)
+  return { maxNewTokens, stops, signal, onProgress, sampler: new Sampler(sampling) } // which knows the names of the rest
 }

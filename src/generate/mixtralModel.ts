@@ -22,7 +22,7 @@ export interface ChatResult extends GenerationResult {
   readonly folded: boolean
 }
 
-const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'chunk', 'bankBytes', 'worker'] // beside those of every long call
+const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'chunk', 'bankBytes', 'worker'] // beside those of every long call
 
 /**
  * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.

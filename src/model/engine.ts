@@ -24,6 +24,8 @@ export interface EngineOptions {
   readonly chunk?: number
   /** Bytes a bank is filled to. Default 2 GiB. */
   readonly bankBytes?: number
+  /** Most bytes of weights in memory: experts that do not fit are read from the file when a token needs them. Default: all. */
+  readonly ram?: number
   /** Called a few times a second while weights are read, in bytes. */
   readonly onProgress?: (progress: Progress) => void
   readonly signal?: AbortSignal
@@ -81,6 +83,7 @@ export class Engine {
       batch,
       contextLength,
       ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
+      ...(options.ram !== undefined && { ram: positive('ram', options.ram, Number.MAX_SAFE_INTEGER) }),
       ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
     })
     const memories = createMemories(plan.banks)
@@ -163,7 +166,9 @@ export class Engine {
    * One layer alone, for checks against the reference: x (tokens, hidden) at positions from 0 on, before and after. At most `plan.batch` tokens. Forgets the cache.
    */
   async layer(index: number, x: Float32Array): Promise<Float32Array> {
-    const { bank } = this.plan.layers[index]!
+    const placed = this.plan.layers[index]
+    if (!placed) throw new MixtralError('OPTION', `layer ${index}, expected a whole number below ${this.config.layers}`)
+    const { bank } = placed
     await this.#pass(x, bank, { firstLayer: index, endLayer: index + 1, logits: 0 })
     const { at, bytes } = this.plan.scratch.x
     const { hiddenSize } = this.config
@@ -247,8 +252,8 @@ export class Engine {
     const { contextLength } = this.plan
     if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
     if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
-    const wrong = ids.find((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
-    if (wrong !== undefined) throw new MixtralError('TOKENIZER', `token id ${wrong}, expected an id below ${vocabSize}`)
+    const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
+    if (wrong >= 0) throw new MixtralError('TOKENIZER', `token ${wrong} has id ${ids[wrong]}, expected a whole number below ${vocabSize}`)
   }
 }
 

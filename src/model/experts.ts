@@ -1,82 +1,116 @@
 // A layer's experts, shared by all threads: tokens are grouped by expert, and each expert's rows are multiplied with all its tokens at once. A pair is one token in
-// one of its experts. Reads `inputs`, leaves each pair's output in `expertOutputs` of the expert's bank; the weighting is the next norm's business (residual.ts).
+// one of its experts. Reads `inputs`, leaves each pair's output in `expertOutputs` of the expert's bank; the weighting is the next norm's business (forward.ts).
 
-import type { ActivationKind } from '../kernels/activation.js'
-import { activationBlock } from '../kernels/activation.js'
+import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import { packings } from '../kernels/packing.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { EXPERT_ROWS } from '../weights/scratch.js'
-import { Linear } from './linear.js'
+import type { ExpertStore, ResidentExpert } from './expertStore.js'
+import type { Linear } from './linear.js'
 import type { Step } from './mailbox.js'
 import type { Thread } from './thread.js'
 
 /** Rows of gate or up at a time: they stay in the core's cache while all tokens pass. */
 const CACHED_ROWS = 64
 
-interface Expert {
-  readonly bankIndex: number
-  readonly gate: Linear
-  readonly up: Linear
-  readonly down: Linear
-  /** Pairs of this step: token * used + rank. */
+/** The tokens of one expert in one step. */
+interface Group {
+  readonly index: number
+  /** token * used + rank. */
   readonly pairs: Int32Array
   count: number
 }
 
+/** A group whose expert is in memory. */
+interface Active extends ResidentExpert {
+  readonly pairs: Int32Array
+  readonly count: number
+}
+
 export class Experts {
   readonly #thread: Thread
+  readonly #store: ExpertStore
+  readonly #layer: number
   readonly #home: number
-  readonly #experts: readonly Expert[]
+  readonly #groups: readonly Group[]
   /** What the norm before must leave in `inputs`. */
   readonly kinds: ReadonlySet<ActivationKind>
   readonly #inputs: Int32Array
   readonly #outputs: Int32Array
+  /** Per pair of the last step: the bank its output is in. */
+  readonly #banks: Int32Array
 
-  constructor(thread: Thread, layer: PlacedLayer) {
-    const pairs = thread.plan.batch * thread.config.expertsPerToken
+  constructor(thread: Thread, store: ExpertStore, index: number, layer: PlacedLayer) {
+    const { batch } = thread.plan
+    const pairs = batch * thread.config.expertsPerToken
     this.#thread = thread
+    this.#store = store
+    this.#layer = index
     this.#home = layer.bank
-    this.#experts = layer.experts.map((expert) => ({
-      bankIndex: expert.bank,
-      gate: new Linear(thread.banks, expert.ffnGate),
-      up: new Linear(thread.banks, expert.ffnUp),
-      down: new Linear(thread.banks, expert.ffnDown),
-      pairs: new Int32Array(thread.plan.batch),
-      count: 0,
-    }))
-    this.kinds = new Set(this.#experts.flatMap(({ gate, up }) => [gate.kind, up.kind]))
+    this.#groups = layer.experts.map((_, expert) => ({ index: expert, pairs: new Int32Array(batch), count: 0 }))
+    this.kinds = new Set(layer.experts.flatMap(({ ffnGate, ffnUp }) => [ffnGate, ffnUp].map(({ type }) => packings[type.name]!.activation)))
     this.#inputs = new Int32Array(pairs)
     this.#outputs = new Int32Array(pairs)
+    this.#banks = new Int32Array(pairs)
   }
 
-  /** The bank of an expert. */
-  bankOf(expert: number): number {
-    return this.#experts[expert]!.bankIndex
+  /** The bank that holds a pair's output after `run`. */
+  bankOf(pair: number): number {
+    return this.#banks[pair]!
   }
 
+  /** As many experts at a time as the store holds: with all in memory, one round. */
   run(step: Step): void {
-    const active = this.#group(step)
-    this.#gateAndUp(active)
-    this.#down(active)
+    const groups = this.#group(step)
+    for (let i = 0; i < groups.length; i += this.#store.capacity) {
+      const round = groups.slice(i, i + this.#store.capacity)
+      const residents = this.#store.require(
+        this.#layer,
+        round.map(({ index }) => index),
+      )
+      const active = round.map(({ pairs, count }, n) => ({ ...residents[n]!, pairs, count }))
+      this.#distribute(active)
+      this.#gateAndUp(active)
+      this.#down(active)
+    }
   }
 
   /** Every thread reads the routing for itself: the same lists everywhere, without a barrier. */
-  #group({ count }: Step): Expert[] {
+  #group({ count }: Step): Group[] {
     const { scratch, banks, config } = this.#thread
     const { ints } = banks[this.#home]!
     const used = config.expertsPerToken
-    for (const expert of this.#experts) expert.count = 0
+    for (const group of this.#groups) group.count = 0
     for (let t = 0; t < count; t++) {
       const row = (scratch.expertIds.at + t * scratch.expertIds.bytes) / 4
       for (let k = 0; k < used; k++) {
-        const expert = this.#experts[ints[row + k]!]!
-        expert.pairs[expert.count++] = t * used + k
+        const group = this.#groups[ints[row + k]!]!
+        group.pairs[group.count++] = t * used + k
       }
     }
-    return this.#experts.filter((expert) => expert.count)
+    return this.#groups.filter((group) => group.count)
+  }
+
+  /** Takes the inputs to experts that live in another bank than the layer's. */
+  #distribute(active: readonly Active[]): void {
+    const { scratch, config } = this.#thread
+    for (const { bankIndex, pairs, count } of active) for (let i = 0; i < count; i++) this.#banks[pairs[i]!] = bankIndex
+    const away = active.filter(({ bankIndex }) => bankIndex !== this.#home)
+    if (!away.length) return
+    this.#thread.each(away.length, (unit) => {
+      const { bankIndex, pairs, count } = away[unit]!
+      for (let i = 0; i < count; i++) {
+        const t = Math.floor(pairs[i]! / config.expertsPerToken)
+        for (const kind of this.kinds) {
+          const area = scratch.inputs[kind]!
+          this.#thread.copy(this.#home, bankIndex, area.at + t * area.bytes, area.bytes)
+        }
+      }
+    })
   }
 
   /** A unit is EXPERT_ROWS rows of an expert, all its tokens: gate, up, their product, and its blocks of ffn_down's input. */
-  #gateAndUp(active: readonly Expert[]): void {
+  #gateAndUp(active: readonly Active[]): void {
     const thread = this.#thread
     const { intermediateSize } = thread.config
     const blocks = Math.ceil(intermediateSize / EXPERT_ROWS)
@@ -99,7 +133,7 @@ export class Experts {
     })
   }
 
-  #products({ pairs, count }: Expert, linear: Linear, first: number, groups: number, out: number): void {
+  #products({ pairs, count }: Active, linear: Linear, first: number, groups: number, out: number): void {
     const area = this.#thread.scratch.inputs[linear.kind]!
     const used = this.#thread.config.expertsPerToken
     for (let i = 0; i < count; i++) {
@@ -110,7 +144,7 @@ export class Experts {
   }
 
   /** Rows row .. row + rows of what the expert makes of its i-th token, at `hidden`, to their place in the input of ffn_down. */
-  #storeInput({ gate, down, pairs }: Expert, i: number, hidden: number, row: number, rows: number): void {
+  #storeInput({ gate, down, pairs }: Active, i: number, hidden: number, row: number, rows: number): void {
     const area = this.#thread.scratch.expertInputs[down.kind]!
     const at = area.at + pairs[i]! * area.bytes
     if (down.kind === 'f32') {
@@ -121,7 +155,7 @@ export class Experts {
     }
   }
 
-  #down(active: readonly Expert[]): void {
+  #down(active: readonly Active[]): void {
     const { scratch } = this.#thread
     const { expertOutputs } = scratch
     this.#thread.eachRows(

@@ -6,6 +6,7 @@ import type { ActivationKind } from '../kernels/activation.js'
 import { formats } from '../quants/formats.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { Attention } from './attention.js'
+import type { ExpertStore } from './expertStore.js'
 import { Experts } from './experts.js'
 import { Linear } from './linear.js'
 import type { Step } from './mailbox.js'
@@ -26,14 +27,14 @@ export class Forward {
   readonly #homes: readonly number[]
   readonly #frequency: Float64Array
 
-  constructor(thread: Thread) {
+  constructor(thread: Thread, store: ExpertStore) {
     const { plan, banks, config } = thread
     this.#thread = thread
-    this.#layers = plan.layers.map((placed) => ({
+    this.#layers = plan.layers.map((placed, index) => ({
       placed,
       attention: new Attention(thread, placed),
       router: new Linear(banks, placed.ffnGateInp),
-      experts: new Experts(thread, placed),
+      experts: new Experts(thread, store, index, placed),
     }))
     this.#output = new Linear(banks, plan.output)
     this.#homes = [...new Set(plan.layers.map(({ bank }) => bank))]
@@ -83,15 +84,15 @@ export class Forward {
   #settle({ placed, experts }: Layer, t: number, to: number): void {
     const thread = this.#thread
     const { scratch, config } = thread
-    const { ints, floats } = thread.banks[placed.bank]!
+    const { floats } = thread.banks[placed.bank]!
     const x = scratch.x.at + t * scratch.x.bytes
-    const { expertIds, expertWeights, expertOutputs } = scratch
+    const { expertWeights, expertOutputs } = scratch
     thread.copy(placed.bank, to, x, scratch.x.bytes)
     for (let k = 0; k < config.expertsPerToken; k++) {
-      const expert = ints[(expertIds.at + t * expertIds.bytes) / 4 + k]!
       const weight = floats[(expertWeights.at + t * expertWeights.bytes) / 4 + k]!
-      const y = expertOutputs.at + (t * config.expertsPerToken + k) * expertOutputs.bytes
-      thread.copy(experts.bankOf(expert), to, y, expertOutputs.bytes)
+      const pair = t * config.expertsPerToken + k
+      const y = expertOutputs.at + pair * expertOutputs.bytes
+      thread.copy(experts.bankOf(pair), to, y, expertOutputs.bytes)
       thread.banks[to]!.kernels.add_scaled(x, y, config.hiddenSize, weight)
     }
   }
@@ -105,11 +106,11 @@ export class Forward {
     this.#thread.quantize(bank, scratch.inputs, kinds, t, config.hiddenSize)
   }
 
-  /** Adds attention's output, norms, chooses the token's experts, and takes their input to their banks. */
+  /** Adds attention's output, norms, and chooses the token's experts. */
   #route({ placed, router, experts }: Layer, t: number): void {
     const thread = this.#thread
     const { scratch, config } = thread
-    const { kernels, ints } = thread.banks[placed.bank]!
+    const { kernels } = thread.banks[placed.bank]!
     const { projected, routerLogits, expertIds, expertWeights } = scratch
     kernels.add(scratch.x.at + t * scratch.x.bytes, projected.at + t * projected.bytes, config.hiddenSize)
     this.#norm(placed.bank, placed.ffnNormAt, t, experts.kinds)
@@ -118,13 +119,6 @@ export class Forward {
     const ids = expertIds.at + t * expertIds.bytes
     router.multiply(0, router.groups, [input], [logits], 1)
     kernels.route(logits, config.experts, config.expertsPerToken, ids, expertWeights.at + t * expertWeights.bytes)
-    for (let k = 0; k < config.expertsPerToken; k++) {
-      const bank = experts.bankOf(ints[ids / 4 + k]!)
-      for (const kind of experts.kinds) {
-        const area = scratch.inputs[kind]!
-        thread.copy(placed.bank, bank, area.at + t * area.bytes, area.bytes)
-      }
-    }
   }
 
   /** The last layer's experts, and the logits of the last positions. */

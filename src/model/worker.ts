@@ -3,9 +3,11 @@
 import { workerData } from 'piscina'
 import { type SeatError, type SeatTask, takeSeat } from '../team/seat.js'
 import { openBank } from '../weights/bank.js'
+import { FileReader } from '../weights/fileReader.js'
 import { fillBanks } from '../weights/fillBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
+import { ExpertStore } from './expertStore.js'
 import { Forward } from './forward.js'
 import { command, readStep } from './mailbox.js'
 import { Thread } from './thread.js'
@@ -23,12 +25,13 @@ export interface WorkerData {
 const { module, memories, config, plan, paths, mailbox } = workerData as WorkerData
 const banks = memories.map((memory) => openBank(module, memory))
 const thread = new Thread(config, plan, banks)
-const forward = new Forward(thread)
+const files = new FileReader(paths)
+const forward = new Forward(thread, new ExpertStore(thread, files))
 
 export default function seat(task: SeatTask): SeatError | undefined {
   return takeSeat(task, (code, crew) => {
     thread.crew = crew
-    if (code === command.load) fillBanks(plan, paths, banks, crew)
+    if (code === command.load) fillBanks(plan.loads, plan.scratch.rooms, files, banks, crew)
     else forward.run(readStep(mailbox))
   })
 }

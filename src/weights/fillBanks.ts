@@ -4,8 +4,9 @@
 import { MixtralError } from '../errors.js'
 import { packings } from '../kernels/packing.js'
 import type { Bank } from './bank.js'
-import { FileReader } from './fileReader.js'
-import type { Load, Plan } from './plan.js'
+import type { FileReader } from './fileReader.js'
+import type { Load } from './plan.js'
+import type { Rows } from './scratch.js'
 
 /** What claims pieces: the team's crew. */
 interface Claims {
@@ -15,26 +16,20 @@ interface Claims {
   progress(bytes: number): void
 }
 
-/** Reads this thread's share of the weights. Throws `IO` for a file that fails or shrinks and `MODEL` for scales that are not finite. */
-export function fillBanks(plan: Plan, paths: readonly string[], banks: readonly Bank[], crew: Claims): void {
-  const { bytes: roomBytes, at } = plan.scratch.rooms
-  const room = at + crew.seat * roomBytes
-  const files = new FileReader(paths)
-  try {
-    let first = 0 // number of the current load's first piece
-    let index = 0
-    for (let piece = crew.claim(); !crew.cancelRequested; piece = crew.claim()) {
-      let load = plan.loads[index]
-      while (load && piece >= first + pieces(load, roomBytes)) {
-        first += pieces(load, roomBytes)
-        load = plan.loads[++index]
-      }
-      if (!load) return
-      const rows = rowsPerPiece(load, roomBytes)
-      crew.progress(fillPiece(load, (piece - first) * rows, rows, files, banks[load.bank]!, room))
+/** Reads this thread's share of `loads`. Throws `IO` for a file that fails or shrinks and `MODEL` for scales that are not finite. */
+export function fillBanks(loads: readonly Load[], rooms: Rows, files: FileReader, banks: readonly Bank[], crew: Claims): void {
+  const room = rooms.at + crew.seat * rooms.bytes
+  let first = 0 // number of the current load's first piece
+  let index = 0
+  for (let piece = crew.claim(); ; piece = crew.claim()) {
+    let load = loads[index]
+    while (load && piece >= first + pieces(load, rooms.bytes)) {
+      first += pieces(load, rooms.bytes)
+      load = loads[++index]
     }
-  } finally {
-    files.close()
+    if (!load) return
+    const rows = rowsPerPiece(load, rooms.bytes)
+    crew.progress(fillPiece(load, (piece - first) * rows, rows, files, banks[load.bank]!, room))
   }
 }
 

@@ -18,8 +18,13 @@ export interface PlacedMatrix {
   readonly at: number
 }
 
-interface PlacedExpert {
+/** Room for one expert: gate, up and down, one after the other. */
+export interface Slot {
   readonly bank: number
+  readonly at: number
+}
+
+export interface PlacedExpert {
   readonly ffnGate: PlacedMatrix
   readonly ffnUp: PlacedMatrix
   readonly ffnDown: PlacedMatrix
@@ -39,7 +44,8 @@ export interface PlacedLayer {
   readonly keysAt: number
   /** (kvHeads, blocks of 32 positions, 32, headDim). */
   readonly valuesAt: number
-  readonly experts: readonly PlacedExpert[]
+  /** Where they are in the file; where they are in memory is the slots' matter. */
+  readonly experts: readonly ExpertTensors[]
 }
 
 /** A piece of the file and where it goes: `packed` in groups of four rows, or as it is. */
@@ -63,12 +69,16 @@ export interface Plan {
   /** Embeddings stay in the file's blocks: rows are looked up, not multiplied. */
   readonly tokenEmbd: { readonly bank: number; readonly at: number; readonly type: string; readonly rowBytes: number }
   readonly layers: readonly PlacedLayer[]
+  /** As many as there are experts, in their order, or fewer: then each takes any expert, and experts come and go (model/expertStore.ts). */
+  readonly slots: readonly Slot[]
   readonly outputNormAt: number
   /** Its bank also holds outputNorm and the logits. */
   readonly output: PlacedMatrix
   /** (batch, vocabulary rounded up to 4) f32. */
   readonly logitsAt: number
+  /** What is read before the first step. */
   readonly loads: readonly Load[]
+  /** Bytes of weights in memory, empty slots included. */
   readonly weightBytes: number
   readonly kvBytes: number
 }
@@ -82,6 +92,8 @@ export interface PlanOptions {
   readonly kvFormat?: KvFormat
   /** Bytes a bank is filled to, at most LARGEST_BANK; a single larger piece still gets a bank of its own. */
   readonly bankBytes?: number
+  /** Most bytes of weights in memory. Default: all of them. */
+  readonly ram?: number
 }
 
 /** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
@@ -89,7 +101,10 @@ const BANK_BYTES = 2 ** 31
 /** What a 32-bit memory can hold, but for its last page: the end of the last byte is still a 32-bit number. */
 export const LARGEST_BANK = 2 ** 32 - 65536
 
-/** Plans the banks of a model. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over 4 GiB. */
+/**
+ * Plans the banks of a model. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over 4 GiB, or a `ram` that holds less than one token
+ * needs at once.
+ */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { headDim, kvHeads, vocabSize } = config
   const { build, threads, batch, contextLength } = options
@@ -99,6 +114,8 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
 
+  const slotBytes = planSlots(config, tensors, options.ram)
+  const slots: Slot[] = []
   const tokenEmbd = banks.begin([rawBytes(tensors.tokenEmbd)]).raw(tensors.tokenEmbd)
   const layers = tensors.layers.map((layer): PlacedLayer => {
     const { attnQ, attnK, attnV, attnOutput, ffnGateInp } = layer
@@ -116,8 +133,11 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
       keysAt: home.take(kvHalf),
       valuesAt: home.take(kvHalf),
     }
-    return { ...placed, experts: layer.experts.map((expert) => placeExpert(banks, expert)) }
+    // all experts fit: their slots follow their layer
+    if (slotBytes.resident) for (const expert of layer.experts) slots.push(banks.slot(expert))
+    return { ...placed, experts: layer.experts }
   })
+  if (!slotBytes.resident) for (let i = 0; i < slotBytes.count; i++) slots.push(banks.emptySlot(slotBytes.bytes))
   const logitsBytes = batch * Math.ceil(vocabSize / 4) * 16
   const last = banks.begin([rawBytes(tensors.outputNorm), bytesOf(tensors.output), logitsBytes])
   const outputNormAt = last.raw(tensors.outputNorm)
@@ -125,7 +145,8 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   const logitsAt = last.take(logitsBytes)
 
   const kvBytes = 2 * kvHalf * config.layers
-  const weightBytes = banks.loads.reduce((sum, { slice, packed }) => sum + (packed ? bytesOf(slice) : slice.bytes), 0)
+  const loadedBytes = banks.loads.reduce((sum, { slice, packed }) => sum + (packed ? bytesOf(slice) : slice.bytes), 0)
+  const weightBytes = loadedBytes + (slotBytes.resident ? 0 : slotBytes.count * slotBytes.bytes)
   const embeddingType = packings[tensors.tokenEmbd.type.name]!
   const rowBytes = (tensors.tokenEmbd.columns / embeddingType.blockWeights) * tensors.tokenEmbd.type.blockBytes
   return {
@@ -138,6 +159,7 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
     banks: banks.sizes,
     tokenEmbd: { bank: 0, at: tokenEmbd, type: tensors.tokenEmbd.type.name, rowBytes },
     layers,
+    slots,
     outputNormAt,
     output,
     logitsAt,
@@ -147,15 +169,52 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   }
 }
 
-function placeExpert(banks: BankFiller, expert: ExpertTensors): PlacedExpert {
-  const slot = banks.begin([bytesOf(expert.ffnGate), bytesOf(expert.ffnUp), bytesOf(expert.ffnDown)])
-  const placed = {
+/** An expert's matrices in a slot. */
+export function placeExpert({ ffnGate, ffnUp, ffnDown }: ExpertTensors, { bank, at }: Slot): PlacedExpert {
+  const place = ({ type, rows, columns }: TensorSlice, start: number) => ({ type: type.name, rows, columns, bank, at: start })
+  const upAt = at + bytesOf(ffnGate)
+  return { ffnGate: place(ffnGate, at), ffnUp: place(ffnUp, upAt), ffnDown: place(ffnDown, upAt + bytesOf(ffnUp)) }
+}
+
+/** What must be read to fill a slot. */
+export function expertLoads(expert: ExpertTensors, slot: Slot): Load[] {
+  const placed = placeExpert(expert, slot)
+  return (['ffnGate', 'ffnUp', 'ffnDown'] as const).map((part) => ({
+    slice: expert[part],
     bank: slot.bank,
-    ffnGate: slot.matrix(expert.ffnGate),
-    ffnUp: slot.matrix(expert.ffnUp),
-    ffnDown: slot.matrix(expert.ffnDown),
+    at: placed[part].at,
+    packed: true,
+  }))
+}
+
+const expertBytes = ({ ffnGate, ffnUp, ffnDown }: ExpertTensors) => bytesOf(ffnGate) + bytesOf(ffnUp) + bytesOf(ffnDown)
+
+/** How many slots of how many bytes the experts get, given the bytes for all weights. */
+function planSlots(
+  config: MixtralConfig,
+  tensors: MixtralTensors,
+  ram = Number.POSITIVE_INFINITY,
+): { resident: boolean; count: number; bytes: number } {
+  const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
+  const { tokenEmbd, outputNorm, output } = tensors
+  const others = tensors.layers.reduce(
+    (sum, l) =>
+      [l.attnQ, l.attnK, l.attnV, l.attnOutput, l.ffnGateInp].reduce((bytes, slice) => bytes + bytesOf(slice), sum) +
+      rawBytes(l.attnNorm) +
+      rawBytes(l.ffnNorm),
+    rawBytes(tokenEmbd) + rawBytes(outputNorm) + bytesOf(output),
+  )
+  const bytes = Math.max(...experts)
+  if (others + experts.reduce((sum, size) => sum + size, 0) <= ram) return { resident: true, count: experts.length, bytes }
+  const count = Math.floor((ram - others) / bytes)
+  if (count < config.expertsPerToken) {
+    const least = others + config.expertsPerToken * bytes
+    throw new MixtralError(
+      'MEMORY',
+      `${ram} bytes for weights, expected at least ${least}: ${others} for all but the experts, and ${config.expertsPerToken} experts of ${bytes}`,
+    )
   }
-  return placed
+  return { resident: false, count: Math.min(count, experts.length), bytes }
 }
 
 /** Bytes of one kv head's keys, or values, for whole blocks of 32 positions. */
@@ -177,6 +236,18 @@ class BankFiller {
   constructor(start: number, limit: number) {
     this.#start = start
     this.#limit = limit
+  }
+
+  /** A slot with an expert to load. */
+  slot(expert: ExpertTensors): Slot {
+    const slot = this.emptySlot(expertBytes(expert))
+    this.loads.push(...expertLoads(expert, slot))
+    return slot
+  }
+
+  emptySlot(bytes: number): Slot {
+    const { bank, take } = this.begin([bytes])
+    return { bank, at: take(bytes) }
   }
 
   /** Makes room for pieces that must share a bank. */

@@ -6,7 +6,7 @@ import type { KernelBuild } from '../kernels/kernels.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 
 /** Rows of equal length, `bytes` apart. */
-interface Rows {
+export interface Rows {
   readonly at: number
   readonly bytes: number
 }

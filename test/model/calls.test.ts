@@ -117,6 +117,16 @@ describe('calls at the same time', () => {
     expect(logits).toEqual(await model.logits(tokens.slice(0, 20)))
   })
 
+  test('are refused at once for an impossible option, whoever is before them', async () => {
+    await using model = await MixtralModel.load('demo', { threads: 2 })
+    const first = model.stream(prompt, greedy)
+    await first.next()
+    for (const options of [{ temperature: -1 }, { stop: '' }, { maxNewTokens: 0 }, { unknown: 1 }]) {
+      await expect(model.generate(prompt, options)).rejects.toMatchObject({ code: 'OPTION' })
+    }
+    await first.return({} as never)
+  })
+
   test('a stream that is left early frees the model', async () => {
     await using model = await MixtralModel.load('demo', { threads: 2 })
     for await (const piece of model.stream(prompt, greedy)) if (piece.text) break
@@ -240,6 +250,7 @@ describe('loading', () => {
     [{ contextLength: 0 }, 'contextLength is 0, expected'],
     [{ contextLength: Number.NaN }, 'contextLength is NaN, expected'],
     [{ chunk: -1 }, 'chunk is -1, expected'],
+    [{ kvFormat: 'q8' }, 'kvFormat is q8, expected f16 or f32'],
     [{ bankBytes: 0 }, 'bankBytes is 0, expected'],
     [{ bankBytes: 2 ** 33 }, 'bankBytes is 8589934592, expected'],
     [{ onProgress: 'often' }, 'onProgress is not a function'],

@@ -27,12 +27,17 @@ export const demo: {
   readonly models: Readonly<Record<string, { readonly llamaCpp: { readonly trimmedMeanKL: number } }>>
 } = JSON.parse(golden('logits.json').toString())
 
+/** llama.cpp's own distance from the truth. */
+export function llamaCpp(type: string) {
+  return demo.models[`tiny-mixtral.${type}.gguf`]!.llamaCpp
+}
+
 /** The true logits for those tokens: (tokens, vocab). */
 export function demoLogits(type: string): Float32Array {
   return new Float32Array(new Uint8Array(golden(`tiny-mixtral.${type}.gguf.logits.f32`)).buffer)
 }
 
-export interface GreedyText {
+interface GreedyText {
   readonly model: string
   readonly prompt: string
   readonly promptTokens: readonly number[]
@@ -41,12 +46,20 @@ export interface GreedyText {
   readonly endsWithEos: boolean
 }
 
-/** Prompts and their greedy continuations. */
-export const greedyTexts: readonly GreedyText[] = JSON.parse(golden('greedy.json').toString())
+const allGreedyTexts: readonly GreedyText[] = JSON.parse(golden('greedy.json').toString())
+
+/** Prompts and their greedy continuations by a model. */
+export function greedyTexts(type: string): GreedyText[] {
+  return allGreedyTexts.filter(({ model }) => model === `tiny-mixtral.${type}.gguf`)
+}
+
+/** The types with golden texts. */
+export const greedyTypes = demoTypes.filter((type) => greedyTexts(type).length > 0)
 
 /** Writes a model's file again as so many shards; returns the path of the first. */
 export async function writeShards(path: string, folder: string, count: number): Promise<string> {
   const gguf = await openGguf(path)
+  const bytesOf = dataOf(gguf)
   const tensors = [...gguf.tensors.values()]
   const paths: string[] = []
   for (let shard = 0; shard < count; shard++) {
@@ -62,7 +75,7 @@ export async function writeShards(path: string, folder: string, count: number): 
     await write(
       paths[shard]!,
       metadata,
-      part.map((tensor) => ({ ...tensor, data: () => bytesOf(gguf, tensor) })),
+      part.map((tensor) => ({ ...tensor, data: bytesOf(tensor) })),
     )
   }
   return paths[0]!
@@ -71,6 +84,7 @@ export async function writeShards(path: string, folder: string, count: number): 
 /** Writes a model's file again as files were until April 2024: a tensor per expert, and a router in F16 if asked. */
 export async function writeOldLayout(path: string, target: string, options: { routerF16: boolean }): Promise<void> {
   const gguf = await openGguf(path)
+  const bytesOf = dataOf(gguf)
   const tensors = [...gguf.tensors.values()].flatMap((tensor): NewTensor[] => {
     const merged = /^(blk\.\d+\.ffn_(?:gate|up|down))_exps\.weight$/.exec(tensor.name)
     if (merged) {
@@ -79,23 +93,23 @@ export async function writeOldLayout(path: string, target: string, options: { ro
         name: `${merged[1]}.${expert}.weight`,
         type: tensor.type,
         shape: [columns, rows],
-        data: () => split(bytesOf(gguf, tensor), experts, expert),
+        data: split(bytesOf(tensor), experts, expert),
       }))
     }
-    const data = () => bytesOf(gguf, tensor)
+    const data = bytesOf(tensor)
     if (!options.routerF16 || !tensor.name.endsWith('ffn_gate_inp.weight')) return [{ ...tensor, data }]
-    return [{ ...tensor, type: ggmlTypeByName('F16')!, data: () => toHalves(data()) }]
+    return [{ ...tensor, type: ggmlTypeByName('F16')!, data: toHalves(data) }]
   })
   await write(target, entriesOf(gguf), tensors)
 }
 
 interface NewTensor extends Pick<GgufTensor, 'name' | 'type' | 'shape'> {
-  readonly data: () => Uint8Array
+  readonly data: Uint8Array
 }
 
 async function write(path: string, metadata: readonly GgufEntry[], tensors: readonly NewTensor[]): Promise<void> {
   const writer = await GgufWriter.create(path, { metadata, tensors })
-  for (const { data } of tensors) await writer.write(data())
+  for (const { data } of tensors) await writer.write(data)
   await writer.close()
 }
 
@@ -103,8 +117,10 @@ function entriesOf({ metadata, metadataTypes }: Gguf): GgufEntry[] {
   return [...metadata].map(([key, value]) => [key, metadataTypes.get(key)!, value])
 }
 
-function bytesOf({ files }: Gguf, { file, offset, bytes }: GgufTensor): Uint8Array {
-  return new Uint8Array(readFileSync(files[file]!.path)).subarray(offset, offset + bytes)
+/** The data of a model's tensors; its files are read once. */
+function dataOf(gguf: Gguf): (tensor: GgufTensor) => Uint8Array {
+  const files = gguf.files.map(({ path }) => new Uint8Array(readFileSync(path)))
+  return ({ file, offset, bytes }) => files[file]!.subarray(offset, offset + bytes)
 }
 
 function split(bytes: Uint8Array, parts: number, part: number): Uint8Array {
@@ -113,5 +129,5 @@ function split(bytes: Uint8Array, parts: number, part: number): Uint8Array {
 }
 
 function toHalves(bytes: Uint8Array): Uint8Array {
-  return new Uint8Array(Uint16Array.from(new Float32Array(bytes.slice().buffer), floatToHalf).buffer)
+  return new Uint8Array(Uint16Array.from(new Float32Array(bytes.slice().buffer), floatToHalf).buffer) // a copy is aligned
 }

@@ -5,7 +5,11 @@ import { MixtralModel } from '../../dist/index.js'
 const prompt = '[INST] Who are you? [/INST]'
 const tokens = Array.from({ length: 400 }, (_, i) => 3 + i)
 const load = (options) => MixtralModel.load('demo', { threads: 2, chunk: 64, ...options })
-const codeOf = (call) => call.then(() => 'none', ({ code }) => code)
+const codeOf = (call) =>
+  call.then(
+    () => 'none',
+    ({ code }) => code,
+  )
 
 const ways = {
   async loaded() {

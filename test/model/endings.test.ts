@@ -15,8 +15,12 @@ test.each([
   ['was left in the middle of a stream', 'leftStream', ''],
   ['has a stream that nobody reads on', 'forgottenStream', ''],
   ['was closed in mid-call', 'closedInMidCall', 'CLOSED\n'],
-])('a process whose model %s ends by itself', async (_, way, output) => {
-  const script = fileURLToPath(new URL('endings.mjs', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [script, way], { timeout: 15_000, killSignal: 'SIGKILL' })
-  expect(stdout).toBe(`${output}end\n`)
-}, 20_000)
+])(
+  'a process whose model %s ends by itself',
+  async (_, way, output) => {
+    const script = fileURLToPath(new URL('endings.mjs', import.meta.url))
+    const { stdout } = await promisify(execFile)(process.execPath, [script, way], { timeout: 15_000, killSignal: 'SIGKILL' })
+    expect(stdout).toBe(`${output}end\n`)
+  },
+  20_000,
+)

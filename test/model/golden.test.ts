@@ -3,13 +3,13 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MixtralModel } from '../../dist/generate/mixtralModel.js'
+import { resultOf } from '../generate/readAll.js'
 import { divergence } from '../golden/divergence.js'
 import { goldenLogits, shapes, writeShapeModel } from '../golden/shapeModel.js'
-import { demo, demoLogits, demoPath, demoTypes, greedyTexts, writeOldLayout, writeShards } from './demoFiles.js'
+import { demo, demoLogits, demoPath, demoTypes, greedyTexts, greedyTypes, llamaCpp, writeOldLayout, writeShards } from './demoFiles.js'
 import { hashOf } from './hash.js'
-import { resultOf } from './stream.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-golden-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -34,17 +34,20 @@ describe.each(shapes)('$name', (shape) => {
   })
 })
 
-describe.each(demoTypes)('the demo model as %s', (type) => {
-  const file = `tiny-mixtral.${type}.gguf`
+test.each(demoTypes)('the demo model as %s is as close to the golden logits as llama.cpp', async (type) => {
+  const { trimmedMeanKL } = divergence(demoLogits(type), await logitsOf(demoPath(type), demo.tokens), demo.vocab)
+  expect(trimmedMeanKL).toBeLessThanOrEqual(1.25 * llamaCpp(type).trimmedMeanKL)
+})
 
-  test('is as close to the golden logits as llama.cpp', async () => {
-    const { trimmedMeanKL } = divergence(demoLogits(type), await logitsOf(demoPath(type), demo.tokens), demo.vocab)
-    expect(trimmedMeanKL).toBeLessThanOrEqual(1.25 * demo.models[file]!.llamaCpp.trimmedMeanKL)
+describe.each(greedyTypes)('the demo model as %s', (type) => {
+  const texts = greedyTexts(type)
+  let model: MixtralModel
+  beforeAll(async () => {
+    model = await MixtralModel.load(demoPath(type), { threads: 2 })
   })
+  afterAll(() => model.close())
 
-  const texts = greedyTexts.filter(({ model }) => model === file)
-  test.runIf(texts.length > 0)('writes the golden texts', async () => {
-    await using model = await MixtralModel.load(demoPath(type), { threads: 2 })
+  test('writes the golden texts', async () => {
     for (const { prompt, text, endsWithEos, tokens } of texts) {
       const answer = await resultOf(model.stream(prompt, { temperature: 0, maxNewTokens: tokens.length }))
       expect({ text: answer.text, ids: answer.ids }).toEqual({ text, ids: endsWithEos ? tokens.slice(0, -1) : tokens })
@@ -52,12 +55,18 @@ describe.each(demoTypes)('the demo model as %s', (type) => {
     }
   })
 
-  test.runIf(texts.length > 0)('chooses the golden tokens, the end token included', async () => {
-    await using model = await MixtralModel.load(demoPath(type), { threads: 2 })
+  test('chooses the golden tokens, the end token included', async () => {
     for (const { promptTokens, tokens } of texts) {
       const logits = await model.logits([...promptTokens, ...tokens])
       const chosen = tokens.map((_, i) => argmax(logits.subarray((promptTokens.length - 1 + i) * demo.vocab).subarray(0, demo.vocab)))
       expect(chosen).toEqual(tokens)
+    }
+  })
+
+  test('has the golden ids for the prompts', () => {
+    // With a control token in the middle, ours are llama.cpp's: what follows it gets a space of its own. The golden ids were made turn by turn.
+    for (const { prompt, promptTokens } of texts.filter(({ prompt }) => !prompt.includes('</s>'))) {
+      expect(model.tokenizer.encodePrompt(prompt)).toEqual(promptTokens)
     }
   })
 })
@@ -80,6 +89,6 @@ describe('the demo model in other files', () => {
     const path = join(folder, 'old-layout-f16.gguf')
     await writeOldLayout(demoPath(), path, { routerF16: true })
     const { trimmedMeanKL } = divergence(demoLogits('Q4_K_M'), await logitsOf(path, demo.tokens), demo.vocab)
-    expect(trimmedMeanKL).toBeLessThanOrEqual(1.25 * demo.models['tiny-mixtral.Q4_K_M.gguf']!.llamaCpp.trimmedMeanKL)
+    expect(trimmedMeanKL).toBeLessThanOrEqual(1.25 * llamaCpp('Q4_K_M').trimmedMeanKL)
   })
 })

@@ -23,58 +23,56 @@ const windowPath = join(folder, 'window.gguf')
 beforeAll(() => writeShapeModel(base, windowPath, { slidingWindow }))
 
 const tokens = demo.tokens.slice(0, 50)
-const demoModels = demoTypes.map((type) => ({ name: `the demo model as ${type}`, path: demoPath(type), tokens }))
-const models = [...demoModels, { name: 'an F32 model with a sliding window', path: windowPath, tokens: base.tokens }]
+const models = new Map<string, { readonly path: string; readonly tokens: readonly number[] }>([
+  ...demoTypes.map((type) => [type, { path: demoPath(type), tokens }] as const),
+  ['F32 with a sliding window', { path: windowPath, tokens: base.tokens }],
+])
 
-async function hashWith(model: (typeof models)[number], options: LoadOptions): Promise<string> {
-  await using loaded = await MixtralModel.load(model.path, { threads: 1, ...options })
-  return hashOf(await loaded.logits(model.tokens))
+async function hashWith(name: string, options: LoadOptions): Promise<string> {
+  const { path, tokens } = models.get(name)!
+  await using model = await MixtralModel.load(path, { threads: 1, ...options })
+  return hashOf(await model.logits(tokens))
 }
 
 describe('logits', () => {
   const expected = new Map<string, string>()
   beforeAll(async () => {
-    for (const model of models) expected.set(model.name, await hashWith(model, { chunk: 128 }))
+    for (const name of models.keys()) expected.set(name, await hashWith(name, {}))
   }, 30_000)
 
-  // Each way to run is tried on a model of its own; the shipped one goes through all of them below.
-  test.each([
-    [models[1]!, { threads: 3, chunk: 7, bankBytes: 1 }],
-    [models[2]!, { threads: 2, chunk: 1 }],
-    [models[3]!, { threads: 3, chunk: 13, bankBytes: 500_000 }],
-    [models[4]!, { threads: 2, chunk: 3, bankBytes: 1 }],
-    [models[5]!, { threads: 5, chunk: 31 }],
-    [models[6]!, { threads: 1, chunk: 1 }],
-    [models[6]!, { threads: 3, chunk: 4, bankBytes: 1 }],
-  ])('of $name are the same with %o', async (model, options) => {
-    expect(await hashWith(model, options)).toBe(expected.get(model.name))
+  test.each<[string, LoadOptions]>([
+    ['Q4_K_M', { threads: 2 }],
+    ['Q4_K_M', { threads: 3 }],
+    ['Q4_K_M', { threads: 5 }],
+    ['Q4_K_M', { chunk: 1 }],
+    ['Q4_K_M', { chunk: 7 }],
+    ['Q4_K_M', { chunk: 49, threads: 2 }],
+    ['Q4_K_M', { bankBytes: 1 }],
+    ['Q4_K_M', { bankBytes: 250_000, threads: 2 }],
+    ['Q4_K_M', { contextLength: 50 }],
+    ['Q4_K_M', { contextLength: 65, chunk: 33 }],
+    ['F16', { threads: 3, chunk: 7, bankBytes: 1 }],
+    ['Q8_0', { threads: 2, chunk: 1 }],
+    ['Q6_K', { threads: 3, chunk: 13, bankBytes: 500_000 }],
+    ['Q5_K_M', { threads: 2, chunk: 3, bankBytes: 1 }],
+    ['Q4_K_S', { threads: 5, chunk: 31 }],
+    ['F32 with a sliding window', { chunk: 1 }],
+    ['F32 with a sliding window', { threads: 3, chunk: 4, bankBytes: 1 }],
+  ])('of %s are the same with %o', async (name, options) => {
+    expect(await hashWith(name, options)).toBe(expected.get(name))
   })
 
-  test.each([
-    { threads: 2 },
-    { threads: 3 },
-    { threads: 5 },
-    { chunk: 1 },
-    { chunk: 2 },
-    { chunk: 7 },
-    { chunk: 49 },
-    { threads: 2, chunk: 17 },
-    { bankBytes: 1 },
-    { threads: 2, bankBytes: 250_000 },
-    { contextLength: 50 },
-    { contextLength: 64, threads: 2 },
-    { contextLength: 65, chunk: 33 },
-  ])('of the shipped demo model are the same with %o', async (options) => {
-    expect(await hashWith(models[0]!, options)).toBe(expected.get(models[0]!.name))
+  test('with the other KV cache are others, and the same with any threads and batches', async () => {
+    const f32 = await hashWith('Q4_K_M', { kvFormat: 'f32' })
+    const f16 = await hashWith('F32 with a sliding window', { kvFormat: 'f16' })
+    expect([...expected.values()]).not.toContain(f32)
+    expect([...expected.values()]).not.toContain(f16)
+    expect(await hashWith('Q4_K_M', { kvFormat: 'f32', threads: 2, chunk: 11 })).toBe(f32)
+    expect(await hashWith('F32 with a sliding window', { kvFormat: 'f16', threads: 3, chunk: 6 })).toBe(f16)
   })
 
   test('and texts are the same from both kernel builds', async () => {
-    const wanted = models.map(({ path, tokens }) => ({
-      path,
-      tokens,
-      options: { threads: 2, chunk: 16 },
-      prompt: '[INST] Who are you? [/INST]',
-    }))
+    const wanted = [...models.values()].map((model) => ({ ...model, options: { threads: 2, chunk: 16 }, prompt: 'Once upon a time' }))
     const script = fileURLToPath(new URL('printHashes.mjs', import.meta.url))
     const run = async (build: string): Promise<{ kernels: string; hash: string; text: string }[]> => {
       const env = { ...process.env, MIXTRAL_KERNELS: build }

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { packedBytes } from '../../dist/kernels/packing.js'
 import type { MixtralTensors } from '../../dist/weights/mixtralTensors.js'
-import { type Plan, type PlanOptions, planModel } from '../../dist/weights/plan.js'
+import { expertLoads, type Plan, type PlanOptions, placeExpert, planModel } from '../../dist/weights/plan.js'
 import { configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, q4KM, slicesOf, type TypeRule, tensorsOf } from './syntheticTensors.js'
 
 const GiB = 2 ** 30
@@ -71,10 +71,15 @@ function expectScratch({ scratch, batch, threads }: Plan, { used }: Hyperparamet
 /** What belongs together is together, and everything is loaded. */
 function expectComplete(plan: Plan, tensors: MixtralTensors): void {
   expect(plan.loads.map(({ slice }) => slice)).toEqual(slicesOf(tensors))
-  for (const { bank, attnQ, attnK, attnV, attnOutput, ffnGateInp, experts } of plan.layers) {
+  for (const [layer, { bank, attnQ, attnK, attnV, attnOutput, ffnGateInp, experts }] of plan.layers.entries()) {
     for (const matrix of [attnQ, attnK, attnV, attnOutput, ffnGateInp]) expect(matrix.bank).toBe(bank)
-    for (const { bank: slot, ffnGate, ffnUp, ffnDown } of experts) {
-      for (const matrix of [ffnGate, ffnUp, ffnDown]) expect(matrix.bank).toBe(slot)
+    for (const [index, expert] of experts.entries()) {
+      const slot = plan.slots[layer * experts.length + index]!
+      const { ffnGate, ffnUp, ffnDown } = placeExpert(expert, slot)
+      for (const matrix of [ffnGate, ffnUp, ffnDown]) expect(matrix.bank).toBe(slot.bank)
+      expect(
+        expertLoads(expert, slot).every((load) => plan.loads.some((other) => other.slice === load.slice && other.at === load.at)),
+      ).toBe(true)
       const end = ({ type, rows, columns, at }: typeof ffnGate) => Math.ceil((at + packedBytes(type, rows, columns)) / 64) * 64
       expect([ffnUp.at, ffnDown.at]).toEqual([end(ffnGate), end(ffnUp)])
     }
@@ -123,6 +128,15 @@ describe.each<[string, Hyperparameters, TypeRule, number]>([
     for (const bytes of plan.banks.slice(0, -1))
       expect(bytes).toBeGreaterThan(2 * GiB - 1.1 * slot - plan.kvBytes / shape.layers - 0.5 * GiB)
   })
+})
+
+test('the KV cache is float32 where the key matrices are, or as asked', () => {
+  const shape = { ...mixtral8x7b, layers: 1 }
+  const kvBytes = (type: string, options: object) => planOf(shape, () => type, { ...usual, ...options }).plan.kvBytes
+  const f16 = 2 * 8 * 128 * 2 * usual.contextLength
+  expect(kvBytes('F32', {})).toBe(2 * f16)
+  expect(kvBytes('F32', { kvFormat: 'f16' })).toBe(f16)
+  expect(kvBytes('F16', { kvFormat: 'f32' })).toBe(2 * f16)
 })
 
 test('a larger context moves more into banks, and changes no weight', () => {
@@ -199,10 +213,30 @@ test('random small models in random banks', () => {
       for (const [bank, bytes] of plan.banks.entries()) {
         if (bytes <= options.bankBytes) continue
         const homes = plan.layers.filter((layer) => layer.bank === bank).length
-        const slots = plan.layers.flatMap(({ experts }) => experts).filter((expert) => expert.bank === bank).length
+        const slots = plan.slots.filter((slot) => slot.bank === bank).length
         expect(homes + slots + Number(plan.output.bank === bank) + Number(plan.tokenEmbd.bank === bank)).toBe(1)
       }
     }),
     { numRuns: 150 },
+  )
+})
+
+test('with a budget the experts share slots of one size, and only the rest is loaded', () => {
+  const tensors = tensorsOf(mixtral8x7b, q4KM(32))
+  const whole = planModel(configOf(mixtral8x7b), tensors, usual)
+  const ram = 12 * GiB
+  const plan = planModel(configOf(mixtral8x7b), tensors, { ...usual, ram })
+  expect(plan.weightBytes).toBeLessThanOrEqual(ram)
+  expect(plan.weightBytes).toBeGreaterThan(ram - 200e6) // one more expert would not fit
+  expect(plan.slots.length).toBeGreaterThan(80)
+  expect(plan.slots.length).toBeLessThan(whole.slots.length)
+  expect(plan.loads.some(({ slice }) => slice.name.includes('_exps'))).toBe(false)
+  expect(sum(plan.banks)).toBeLessThan(ram + plan.kvBytes + plan.banks.length * plan.scratch.bytes + 100e6)
+})
+
+test("a budget below one token's experts is refused with the numbers", () => {
+  const tensors = tensorsOf(mixtral8x7b, q4KM(32))
+  expect(() => planModel(configOf(mixtral8x7b), tensors, { ...usual, ram: 1e9 })).toThrow(
+    /1000000000 bytes for weights, expected at least \d+: \d+ for all but the experts, and 2 experts of \d+/,
   )
 })
