@@ -98,7 +98,10 @@ export class MixtralModel {
     return (await finish(this.stream(prompt, options))).text
   }
 
-  /** The same, piece by piece; the generator's return value is the result with its figures. Leaving the loop early ends the generation. */
+  /**
+   * The same, piece by piece; the generator's return value is the result with its figures. Leaving the loop early ends the generation. The loop holds the model: another
+   * call on it waits for the loop to end, and must not be awaited inside.
+   */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
     return this.#generate(() => this.#encode(prompt), options)
   }

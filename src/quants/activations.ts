@@ -4,7 +4,7 @@
 // Edges, the same for both formats:
 // - A block of zeros has d = 0 and q = 0.
 // - A block with a NaN or an infinity in it has d = NaN (in Q8_0: or infinity) and q = 0, so that every dot product with it is NaN and nothing hides.
-// - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to 127 or -128 (Q8_0: -127);
+// - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the SIMD narrowing does;
 //   d is then zero or subnormal.
 
 /** A row of activations in blocks of 256, for K-quants. x[c] is about d[c / 256] * q[c]. */
@@ -58,7 +58,7 @@ export function quantizeQ80(x: Float32Array): ActivationQ80 {
     const scale = fround(largestMagnitude(values) / 127)
     const inverse = scale === 0 ? 0 : fround(1 / scale)
     d[block] = scale
-    for (let i = 0; i < 32; i++) q[block * 32 + i] = max(-127, saturate(nearest(fround(inverse * values[i]!))))
+    for (let i = 0; i < 32; i++) q[block * 32 + i] = saturate(nearest(fround(inverse * values[i]!)))
   }
   return { d, q }
 }

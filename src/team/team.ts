@@ -124,6 +124,12 @@ export class Team {
     })
     // without a listener, a worker that fails to start would end the process; its task's promise rejects all the same
     pool.on('error', () => {})
+    // a worker that ends while nobody sits in it is replaced by one without the others' memory of what is where: better a whole new pool
+    pool.on('workerDestroy', () => {
+      if (this.#pool !== pool || this.#seating) return
+      this.#pool = undefined
+      void pool.destroy()
+    })
     return pool
   }
 

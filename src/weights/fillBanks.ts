@@ -21,7 +21,7 @@ export function fillBanks(loads: readonly Load[], rooms: Rows, files: FileReader
   const room = rooms.at + crew.seat * rooms.bytes
   let first = 0 // number of the current load's first piece
   let index = 0
-  for (let piece = crew.claim(); ; piece = crew.claim()) {
+  for (let piece = crew.claim(); !crew.cancelRequested; piece = crew.claim()) {
     let load = loads[index]
     while (load && piece >= first + pieces(load, rooms.bytes)) {
       first += pieces(load, rooms.bytes)
