@@ -10,6 +10,7 @@ import { expect, test } from 'vitest'
 const ladder = [
   ['errors', 'elementary'],
   ['gguf'],
+  ['registry'],
   ['quants'],
   ['tokenizer'],
   ['kernels'],
@@ -18,7 +19,7 @@ const ladder = [
   ['model'],
   ['sampler'],
   ['generate'],
-  ['registry'],
+  ['perplexity'],
   ['reference'],
   ['server'],
   ['cli'],

@@ -38,13 +38,21 @@ export function speed(tokensPerSecond: number): string {
   return `${tokensPerSecond.toFixed(digits)} t/s`
 }
 
+/** What JSON leaves alone and a terminal may obey or be confused by: C1 controls, directions of writing. */
+const OBEYED = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
+
 /** A text from an untrusted file for the terminal: escaped, in quotes, cut to about `most` characters. */
 export function quotedText(text: string, most = 72): string {
   const cut = text.length > most ? `${text.slice(0, most - 3)}...` : text
-  // What JSON leaves alone and a terminal may obey or be confused by: C1 controls, directions of writing, half surrogate pairs.
-  return JSON.stringify(cut.toWellFormed()).replaceAll(/[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g, (c) => {
-    return `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`
-  })
+  return JSON.stringify(cut.toWellFormed()).replaceAll(OBEYED, escaped)
+}
+
+const escaped = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`
+
+/** A text of several lines from an untrusted file for the terminal: line breaks and tabs stay, what a terminal may obey is escaped. */
+export function plainLines(text: string): string {
+  const lines = text.toWellFormed().split(/\r?\n/)
+  return lines.map((line) => line.replaceAll(/[^\P{Cc}\t]/gu, escaped).replaceAll(OBEYED, escaped)).join('\n')
 }
 
 /** One line of JSON; bigints become strings. */

@@ -1,6 +1,7 @@
-// Loads a model for a command, with a progress bar, and closes it whatever happens. Does not know what the command does with it.
+// Loads a model for a command, downloaded first if it is not here, with a progress bar, and closes it whatever happens. Does not know what the command does with it.
 
 import { type LoadOptions, MixtralModel } from '../generate/mixtralModel.js'
+import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { byteCount } from './layout.js'
@@ -9,9 +10,10 @@ import { ProgressBar } from './progressBar.js'
 /** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
 export async function withModel<T>(
   nameOrPath: string,
-  { threads, context, ram }: ModelFlags,
+  { threads, context, ram, json }: ModelFlags,
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
+  await bringModel(nameOrPath, { context, mustRun: true, mustFit: ram === undefined, update: false, quiet: json === true })
   const bar = new ProgressBar('loading', byteCount)
   const interrupt = onInterrupt()
   const options: LoadOptions = {

@@ -10,9 +10,18 @@ type Configure = (command: Command) => void
 const commands: readonly (readonly [name: string, summary: string, load: () => Promise<Configure>])[] = [
   ['run', 'generate text from a prompt', async () => (await import('./run.js')).configureRun],
   ['chat', 'talk to a model', async () => (await import('./chat.js')).configureChat],
+  ['pull', 'download a model', async () => (await import('./pull.js')).configurePull],
+  ['list', 'models on this machine', async () => (await import('./list.js')).configureList],
+  ['rm', 'delete a downloaded model', async () => (await import('./rm.js')).configureRm],
+  ['show', 'template, parameters, system message and licence of a model', async () => (await import('./show.js')).configureShow],
   ['inspect', 'what is in a GGUF file and what it needs to run', async () => (await import('./inspect.js')).configureInspect],
   ['tokenize', 'token ids and pieces of a text', async () => (await import('./tokenize.js')).configureTokenize],
   ['logits', 'write the logits of a token sequence to a file', async () => (await import('./logits.js')).configureLogits],
+  [
+    'perplexity',
+    'how well a model predicts a text, alone or beside another',
+    async () => (await import('./perplexity.js')).configurePerplexity,
+  ],
   ['verify', 'compare the kernels with the plain reference, layer by layer', async () => (await import('./verify.js')).configureVerify],
   ['bench', 'measure prefill and decode speed', async () => (await import('./bench.js')).configureBench],
 ]
@@ -32,7 +41,8 @@ export function createProgram(): Command {
     .addHelpText(
       'after',
       `
-MODEL is "demo", the small model that ships with this package, or the path of a GGUF file; of a sharded model, any shard.
+MODEL is "demo", the small model that ships with this package; the path of a GGUF file, any shard of a sharded one; an Ollama name such as
+mixtral:8x7b; hf:owner/repo/file.gguf or hf:owner/repo:Q4_K_M; or an https address. run, chat and bench download what is not here.
 
 Examples:
   mixtral run                                       the demo model tells a story

@@ -11,6 +11,8 @@ export class ProgressBar {
   readonly #label: string
   readonly #show: (count: number) => string
   readonly #start = performance.now()
+  /** What was done when the first update came: a download that goes on has most of its bytes already. */
+  #begun: { readonly done: number; readonly at: number } | undefined
   #drawn = 0 // when, 0 for never
 
   /** @param show how a count of what is done reads, such as `7.3 MB` */
@@ -21,11 +23,13 @@ export class ProgressBar {
 
   update(done: number, total: number): void {
     const now = performance.now()
+    this.#begun ??= { done, at: now }
     if (!process.stderr.isTTY || now - this.#start < PATIENCE_MS || now - this.#drawn < REDRAW_MS) return
     this.#drawn = now
     const share = total > 0 ? Math.min(1, done / total) : 0
     const full = Math.round(share * CELLS)
-    const left = share > 0 ? `, ${Math.ceil(((now - this.#start) / 1000) * (1 / share - 1))} s left` : ''
+    const rate = (done - this.#begun.done) / ((now - this.#begun.at) / 1000)
+    const left = rate > 0 ? `, ${this.#show(Math.round(rate))}/s, ${timeText((total - done) / rate)} left` : ''
     const { cyan, dim } = coloursOf(process.stderr)
     const bar = cyan('━'.repeat(full)) + dim('━'.repeat(CELLS - full))
     process.stderr.write(`\r\x1b[K${this.#label} ${bar} ${this.#show(done)} of ${this.#show(total)}${left}`)
@@ -36,4 +40,11 @@ export class ProgressBar {
     if (this.#drawn > 0) process.stderr.write('\r\x1b[K')
     this.#drawn = 0
   }
+}
+
+/** `42 s`, `3 min`, `2 h 5 min`. */
+function timeText(seconds: number): string {
+  const minutes = Math.ceil(seconds / 60)
+  if (seconds < 100) return `${Math.ceil(seconds)} s`
+  return minutes < 100 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`
 }

@@ -21,7 +21,7 @@ export function configureRun(command: Command): void {
     .addHelpText(
       'after',
       `
-With one argument, it is the model if it is "demo", ends in .gguf or is an existing file; else it is a prompt for the demo model. Without
+With one argument, it is the model if it is "demo", ends in .gguf, is an existing file or a name such as mixtral:8x7b; else it is a prompt for the demo model. Without
 any, the demo model tells a story. The prompt is raw: control tokens written in it, such as </s>, count as such.
 
 Ctrl-C ends the text and prints what there is; the exit code is then 130.
@@ -78,5 +78,7 @@ async function run(command: Command, first: string | undefined, second: string |
 }
 
 function isModelArgument(argument: string): boolean {
-  return argument === 'demo' || argument.endsWith('.gguf') || existsSync(argument)
+  // A name with a tag has no blanks, which most prompts have.
+  const name = /^(hf:|https:\/\/)\S+$|^[\w.-]+(\/[\w.-]+)*:[\w.-]+$/.test(argument)
+  return argument === 'demo' || name || argument.endsWith('.gguf') || existsSync(argument)
 }

@@ -33,7 +33,7 @@ Examples:
 }
 
 async function tokenize(model: string, text: string, { special, bos, json }: TokenizeFlags): Promise<void> {
-  const { metadata } = await openGguf(resolveModelPath(model))
+  const { metadata } = await openGguf(await resolveModelPath(model))
   const tokenizer = Tokenizer.fromGgufMetadata(metadata)
   const ids = tokenizer.encode(await textOrStdin(text), { addBos: bos ?? false, parseSpecial: special ?? false })
   const tokens = ids.map((id) => tokenizer.token(id))

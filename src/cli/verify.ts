@@ -39,7 +39,7 @@ async function verify(name: string, flags: VerifyFlags): Promise<void> {
   const checks: StageCheck[] = []
   await withModel(name, flags, async (model) => {
     const tokens = model.tokenizer.encodePrompt(flags.prompt).slice(0, Math.min(MOST_TOKENS, model.contextLength))
-    const reference = await Reference.open(resolveModelPath(name))
+    const reference = await Reference.open(await resolveModelPath(name))
     const print = flags.json ? () => {} : (line: string) => void process.stdout.write(`${line}\n`)
     print(tableRow('layer', 'weights', 'error', 'worst', 'allowed', 'routing', ''))
     for await (const check of compareStages(reference, model, model.gguf, tokens)) {

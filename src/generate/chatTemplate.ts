@@ -1,4 +1,4 @@
-// A chat as a prompt: the messages through the Jinja template in the model's file, then to tokens. Owns two promises: the text of a message
+// A chat as a prompt: the messages through the Jinja template in the model's file, or the Go template beside it, then to tokens. Owns two promises: the text of a message
 // never becomes a control token, and there is one BOS where the file asks for one. How a template is run is templateInterpreter's business.
 
 import { MixtralError } from '../errors.js'
@@ -7,6 +7,8 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type ChatMessage, checkMessages, foldSystem } from './chatMessages.js'
 import { Disguise } from './disguise.js'
 import type { Node } from './jinja.js'
+import { OllamaTemplate } from './ollamaTemplate.js'
+import { longestText } from './templateBudget.js'
 import { parseTemplate, renderTemplate, TemplateRefusal } from './templateInterpreter.js'
 
 /** Mixtral's first format, for files without a template (llama.cpp knows it as mistral-v1). */
@@ -26,21 +28,32 @@ export interface RenderedChat {
   readonly folded: boolean
 }
 
+/** What a template may look at. */
+type Variables = Readonly<Record<string, unknown>> & { readonly messages: readonly ChatMessage[] }
+
 export class ChatTemplate {
   readonly #source: string
+  readonly #language: 'jinja' | 'go'
   readonly #tokenizer: Tokenizer
   #program: Node | undefined
+  #ollama: OllamaTemplate | undefined
 
-  private constructor(source: string, tokenizer: Tokenizer) {
+  private constructor(source: string, language: 'jinja' | 'go', tokenizer: Tokenizer) {
     this.#source = source
+    this.#language = language
     this.#tokenizer = tokenizer
+  }
+
+  /** The Go template of an Ollama model. */
+  static fromOllama(source: string, tokenizer: Tokenizer): ChatTemplate {
+    return new ChatTemplate(source, 'go', tokenizer)
   }
 
   /** The template under `tokenizer.chat_template`, or Mixtral's own format where the file has none. Nothing is parsed before the first `render`. */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): ChatTemplate {
     const source = metadata.get('tokenizer.chat_template') ?? MISTRAL_V1
     if (typeof source !== 'string') throw new MixtralError('TEMPLATE', `tokenizer.chat_template is a ${typeof source}, expected a string`)
-    return new ChatTemplate(source, tokenizer)
+    return new ChatTemplate(source, 'jinja', tokenizer)
   }
 
   /**
@@ -81,8 +94,12 @@ export class ChatTemplate {
     return { ids: tokenizer.encodeParts(parts), text: disguise.reveal(covered) }
   }
 
-  #run(variables: Readonly<Record<string, unknown>>, disguise: Disguise, characters: number): string {
+  #run(variables: Variables, disguise: Disguise, characters: number): string {
     try {
+      if (this.#language === 'go') {
+        this.#ollama ??= new OllamaTemplate(this.#source)
+        return this.#ollama.render(variables.messages, longestText(characters), (text) => disguise.reveal(text))
+      }
       this.#program ??= parseTemplate(this.#source)
       return renderTemplate(this.#program, variables, disguise, characters)
     } catch (error) {

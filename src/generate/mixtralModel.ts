@@ -4,6 +4,8 @@ import { MixtralError } from '../errors.js'
 import type { Gguf, GgufValue } from '../gguf/gguf.js'
 import type { KernelBuild } from '../kernels/kernels.js'
 import { type CallOptions, Engine, type EngineOptions } from '../model/engine.js'
+import { localModel } from '../registry/localModels.js'
+import type { OllamaLayers } from '../registry/ollamaLayers.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { MixtralConfig } from '../weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../weights/weightLoader.js'
@@ -12,7 +14,7 @@ import type { ChatMessage } from './chatMessages.js'
 import { ChatTemplate } from './chatTemplate.js'
 import { type GenerationResult, generate, type Piece } from './generation.js'
 import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
-import { resolveModelPath } from './modelPath.js'
+import { type ModelDefaults, modelDefaults, withModelMessages } from './modelDefaults.js'
 
 /** Options of loading. Unknown ones are refused. */
 export type LoadOptions = EngineOptions
@@ -20,6 +22,12 @@ export type LoadOptions = EngineOptions
 export interface ChatResult extends GenerationResult {
   /** Whether the template has no system role and the system text was put before the first user message. */
   readonly folded: boolean
+}
+
+/** What came with an Ollama model beside its weights. */
+interface Brought {
+  readonly layers: OllamaLayers
+  readonly defaults: ModelDefaults
 }
 
 const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'chunk', 'bankBytes', 'worker'] // beside those of every long call
@@ -40,29 +48,48 @@ export class MixtralModel {
   readonly loadSeconds: number
   readonly #engine: Engine
   readonly #template: ChatTemplate
+  readonly #layers: OllamaLayers | undefined
+  readonly #defaults: ModelDefaults | undefined
 
-  private constructor(weights: Weights, engine: Engine, tokenizer: Tokenizer, loadSeconds: number) {
+  private constructor(weights: Weights, engine: Engine, tokenizer: Tokenizer, loadSeconds: number, brought?: Brought) {
     this.config = engine.config
     this.tokenizer = tokenizer
     this.gguf = weights.gguf
     this.loadSeconds = loadSeconds
     this.#engine = engine
-    this.#template = ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer)
+    this.#layers = brought?.layers
+    this.#defaults = brought?.defaults
+    const template = this.#layers?.template
+    this.#template =
+      template === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(template, tokenizer)
   }
 
-  /** Loads a model by path, or `demo`. Throws `IO`, `GGUF`, `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `OPTION`, `MEMORY`, `ABORTED`. */
+  /**
+   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours. An Ollama model brings its
+   * template, system message and parameters, which count where the caller says nothing else.
+   * Throws `IO`, `GGUF`, `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `OPTION`, `MEMORY`, `ABORTED`.
+   */
   static async load(nameOrPath: string, options: LoadOptions = {}): Promise<MixtralModel> {
-    const weights = await WeightLoader.fromGguf(resolveModelPath(nameOrPath))
-    return MixtralModel.fromWeights(MixtralConfig.fromGgufMetadata(weights.metadata), weights, options)
+    const { path, layers } = await localModel(nameOrPath)
+    const weights = await WeightLoader.fromGguf(path)
+    const config = MixtralConfig.fromGgufMetadata(weights.metadata)
+    if (!layers) return MixtralModel.#open(config, weights, options)
+    const defaults = modelDefaults(layers)
+    const asked = defaults.contextLength === undefined ? {} : { contextLength: Math.min(defaults.contextLength, config.maxPositions) }
+    return MixtralModel.#open(config, weights, { ...asked, ...options }, { layers, defaults })
   }
 
   /** Loads a model whose header is already open. */
-  static async fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
+  static fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
+    return MixtralModel.#open(config, weights, options)
+  }
+
+  static async #open(config: MixtralConfig, weights: Weights, options: LoadOptions, brought?: Brought): Promise<MixtralModel> {
     checkCallOptions(options, LOAD_OPTIONS)
     const started = performance.now()
     const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
     const engine = await Engine.open(config, weights, options)
-    return new MixtralModel(weights, engine, tokenizer, (performance.now() - started) / 1000)
+    return new MixtralModel(weights, engine, tokenizer, (performance.now() - started) / 1000, brought)
   }
 
   /** The file's keys and values. */
@@ -113,7 +140,7 @@ export class MixtralModel {
 
   /** The same, piece by piece. */
   async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
-    const { ids, folded } = this.#template.render(messages)
+    const { ids, folded } = this.#template.render(withModelMessages(messages, this.#layers))
     const result = yield* this.#generate(() => ids, options)
     return { ...result, folded }
   }
@@ -161,7 +188,7 @@ export class MixtralModel {
 
   /** A generation that holds the engine from its first piece to its end, however it ends. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
-    const checked = checkGenerationOptions(options)
+    const checked = checkGenerationOptions({ ...this.#defaults?.options, ...options })
     const ids = prompt()
     const leave = await this.#engine.enter(checked.signal)
     try {

@@ -25,6 +25,11 @@ interface Size {
 
 const SMALL: Size = { characters: 8, nodes: 1, depth: 0 }
 
+/** How long a text may become in a template that messages of so many characters go through. */
+export function longestText(characters: number): number {
+  return LONGEST_TEXT + 8 * characters
+}
+
 export class TemplateBudget {
   readonly #longest: number
   readonly #mostMade: number
@@ -37,7 +42,7 @@ export class TemplateBudget {
 
   /** `characters`: length of the messages, which the template may repeat a few times. */
   constructor(characters: number) {
-    this.#longest = LONGEST_TEXT + 8 * characters
+    this.#longest = longestText(characters)
     this.#mostMade = MOST_MADE + 64 * characters
   }
 

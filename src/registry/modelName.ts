@@ -4,7 +4,7 @@
 import { MixtralError } from '../errors.js'
 import { quoted } from '../gguf/ggufError.js'
 
-export interface PathName {
+interface PathName {
   readonly kind: 'path'
   readonly path: string
 }
@@ -40,7 +40,7 @@ export interface UrlName {
 export type RemoteName = OllamaName | HuggingFaceName | UrlName
 export type ModelName = { readonly kind: 'demo' } | PathName | RemoteName
 
-export const OLLAMA_HOST = 'registry.ollama.ai'
+const OLLAMA_HOST = 'registry.ollama.ai'
 const OLLAMA_NAMESPACE = 'library'
 const OLLAMA_TAG = 'latest'
 const REVISION = 'main'

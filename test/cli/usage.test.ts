@@ -12,7 +12,7 @@ const textFile = join(folder, 'notes.gguf')
 writeFileSync(textFile, 'no model at all')
 
 const wrongUsage: [what: string, args: string[], says: string][] = [
-  ['an unknown command', ['rum'], "unknown command 'rum' (Did you mean run?)"],
+  ['an unknown command', ['chatt'], "unknown command 'chatt' (Did you mean chat?)"],
   ['an unknown flag', ['run', '--warp', '9'], "'--warp'"],
   ['an unknown flag before the command', ['--warp', 'run'], "'--warp'"],
   ['too many arguments', ['run', 'demo', 'a', 'b'], 'too many arguments'],

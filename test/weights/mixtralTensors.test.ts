@@ -138,9 +138,9 @@ test.each<[string, GgufPlan, 'MODEL' | 'UNSUPPORTED', string]>([
   ],
   [
     'a type without a kernel',
-    replaced('blk.0.attn_q.weight', { type: 'IQ4_NL' }),
+    replaced('blk.0.attn_q.weight', { type: 'MXFP4' }),
     'UNSUPPORTED',
-    'tensor blk.0.attn_q.weight is of type IQ4_NL, supported here: F32, F16, ',
+    'tensor blk.0.attn_q.weight is of type MXFP4, supported here: F32, F16, ',
   ],
   [
     'a quantised router',

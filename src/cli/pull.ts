@@ -1,0 +1,27 @@
+// `mixtral pull`: downloads a model into our store, or what is missing of it.
+
+import type { Command } from 'commander'
+import { bringModel } from './bringing.js'
+import { addOutputFlags, type OutputFlags } from './flags.js'
+import { jsonLine } from './layout.js'
+
+export function configurePull(command: Command): void {
+  addOutputFlags(command.argument('<name>', 'an Ollama name, hf:owner/repo/file.gguf, hf:owner/repo:Q4_K_M, or an https address'))
+    .addHelpText(
+      'after',
+      `
+A download goes on where an earlier one ended, whatever ended it, and its SHA-256 is checked. A model that Ollama or huggingface_hub has on this
+machine is used where it is. Downloads go to MIXTRAL_HOME, or to the platform's cache folder. HF_TOKEN opens what needs a token.
+
+Examples:
+  mixtral pull mixtral:8x7b-instruct-v0.1-q4_K_M
+  mixtral pull hf:TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M
+  mixtral pull https://example.com/mixtral-8x22b-00001-of-00003.gguf --json`,
+    )
+    .action(pull)
+}
+
+async function pull(name: string, { json }: OutputFlags): Promise<void> {
+  const model = await bringModel(name, { mustRun: false, mustFit: false, update: true, quiet: json === true })
+  process.stdout.write(json ? jsonLine({ name: model.name, path: model.path, bytes: model.bytes, store: model.store }) : `${model.path}\n`)
+}

@@ -1,0 +1,37 @@
+// `mixtral rm`: deletes a model from our store. Models of other programs it leaves alone.
+
+import type { Command } from 'commander'
+import { MixtralError } from '../errors.js'
+import { localModel, readModelName } from '../registry/localModels.js'
+import type { RemoteName } from '../registry/modelName.js'
+import { OwnStore } from '../registry/ownStore.js'
+import { storeFolders } from '../registry/storeFolders.js'
+import { livePull } from '../registry/storeLock.js'
+import { addOutputFlags, type OutputFlags } from './flags.js'
+import { byteCount, jsonLine } from './layout.js'
+
+export function configureRm(command: Command): void {
+  addOutputFlags(command.argument('<name>', 'as mixtral list shows it'))
+    .addHelpText(
+      'after',
+      `
+Deletes what mixtral pull has downloaded, but for what another model shares. Models in the stores of Ollama and huggingface_hub, and files given
+by their path, are not touched.
+
+Examples:
+  mixtral rm mixtral:8x7b
+  mixtral rm hf:owner/repo/mixtral.Q4_K_M.gguf`,
+    )
+    .action(rm)
+}
+
+async function rm(text: string, { json }: OutputFlags): Promise<void> {
+  const { name, store, path } = await localModel(text)
+  if (store === 'ollama') throw new MixtralError('IO', `${name} belongs to Ollama (${path}): ollama rm ${name} deletes it`)
+  if (store !== 'mixtral') throw new MixtralError('IO', `${name} is not in the store of this program, but at ${path}: delete it there`)
+  const own = new OwnStore(storeFolders().own)
+  const pulling = await livePull(own.root)
+  if (pulling !== undefined) throw new MixtralError('IO', `process ${pulling} is pulling a model: wait for its end, then delete`)
+  const bytes = await own.remove(readModelName(name) as RemoteName)
+  process.stdout.write(json ? jsonLine({ name, freed_bytes: bytes }) : `${name}: ${byteCount(bytes)} freed\n`)
+}

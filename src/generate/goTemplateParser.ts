@@ -1,0 +1,207 @@
+// Reads Go templates, the language of Ollama's template layers, into a tree. Owns the grammar: actions, pipelines, variables, the trimming of
+// white space. Knows no values. Named templates are refused: no model's template has any.
+// Language: https://pkg.go.dev/text/template
+
+export type GoNode =
+  | { readonly type: 'text'; readonly text: string }
+  | { readonly type: 'action'; readonly pipe: GoPipe }
+  | { readonly type: 'set'; readonly name: string; readonly declares: boolean; readonly pipe: GoPipe }
+  | { readonly type: 'if' | 'with'; readonly pipe: GoPipe; readonly body: readonly GoNode[]; readonly otherwise: readonly GoNode[] }
+  | {
+      readonly type: 'range'
+      readonly names: readonly string[]
+      readonly pipe: GoPipe
+      readonly body: readonly GoNode[]
+      readonly otherwise: readonly GoNode[]
+    }
+  | { readonly type: 'break' | 'continue' }
+
+/** Commands, each but the first with the result of the one before as its last argument. */
+export type GoPipe = readonly GoCommand[]
+
+/** A value, or a function and its arguments. */
+export type GoCommand = readonly GoOperand[]
+
+export type GoOperand =
+  | { readonly type: 'literal'; readonly value: string | number | boolean | null }
+  | { readonly type: 'function'; readonly name: string }
+  /** `.A.B` of the dot, `$x.A` of a variable (`$` is the whole of the data), `(...).A` of a pipeline. */
+  | {
+      readonly type: 'fields'
+      readonly of: 'dot' | { readonly variable: string } | { readonly pipe: GoPipe }
+      readonly path: readonly string[]
+    }
+
+const LONGEST_TEMPLATE = 100_000
+const DEEPEST = 50
+
+const TOKEN = /\s+|"(?:[^"\\\n]|\\.)*"|`[^`]*`|-?\d+(?:\.\d+)?|:=|=|\||\(|\)|,|\.?\$?\w*(?:\.\w+)*/y
+
+/** Parses a template. Throws an Error for what is no template, and for what is larger than any real one. */
+export function parseGoTemplate(source: string): readonly GoNode[] {
+  if (source.length > LONGEST_TEMPLATE) throw new Error(`it is ${source.length} characters long, expected at most ${LONGEST_TEMPLATE}`)
+  const parser = new Parser(pieces(source))
+  const { nodes, end } = parser.list(0)
+  if (end !== undefined) throw new Error(`an {{ ${end} }} without a beginning`)
+  return nodes
+}
+
+type Piece = { readonly text: string } | { readonly tokens: string[] }
+
+/** Texts and actions in turn, white space trimmed where `{{-` and `-}}` ask for it. */
+function pieces(source: string): Piece[] {
+  const found: Piece[] = []
+  let at = 0
+  let trim = false
+  while (at <= source.length) {
+    const open = source.indexOf('{{', at)
+    let text = source.slice(at, open < 0 ? source.length : open)
+    const trimsBefore = open >= 0 && /^\{\{-\s/.test(source.slice(open, open + 4))
+    if (trim) text = text.trimStart()
+    if (trimsBefore) text = text.trimEnd()
+    if (text !== '') found.push({ text })
+    if (open < 0) break
+    const start = open + (trimsBefore ? 3 : 2)
+    const comment = /^\s*\/\*[\s\S]*?\*\//.exec(source.slice(start))
+    const { tokens, end } = tokenize(source, start + (comment?.[0].length ?? 0))
+    if (!comment) found.push({ tokens })
+    trim = source[end] === '-'
+    at = end + (trim ? 3 : 2)
+  }
+  return found
+}
+
+/** The tokens of one action, and where its `}}` or `-}}` is. */
+function tokenize(source: string, start: number): { tokens: string[]; end: number } {
+  const tokens: string[] = []
+  for (let at = start; ; ) {
+    if (source.startsWith('}}', at) || (source.startsWith('-}}', at) && /\s/.test(source[at - 1]!))) return { tokens, end: at }
+    TOKEN.lastIndex = at
+    const token = TOKEN.exec(source)?.[0]
+    if (!token) throw new Error(`${JSON.stringify(source.slice(at, at + 10))} in an action, expected }}`)
+    if (token.trim() !== '') tokens.push(token)
+    at += token.length
+  }
+}
+
+class Parser {
+  readonly #pieces: readonly Piece[]
+  #next = 0
+
+  constructor(found: readonly Piece[]) {
+    this.#pieces = found
+  }
+
+  /** Nodes up to an `end` or `else`, which is returned with what follows it. */
+  list(depth: number): { nodes: GoNode[]; end: string | undefined; rest: string[] } {
+    if (depth > DEEPEST) throw new Error(`actions nested deeper than ${DEEPEST}`)
+    const nodes: GoNode[] = []
+    for (;;) {
+      const piece = this.#pieces[this.#next++]
+      if (!piece) return { nodes, end: undefined, rest: [] }
+      if ('text' in piece) {
+        nodes.push({ type: 'text', text: piece.text })
+        continue
+      }
+      const [first, ...rest] = piece.tokens
+      if (first === undefined) throw new Error('an action with nothing in it')
+      if (first === 'end' || first === 'else') return { nodes, end: first, rest }
+      nodes.push(this.#action(first, rest, depth))
+    }
+  }
+
+  #action(first: string, rest: string[], depth: number): GoNode {
+    if (first === 'if' || first === 'with' || first === 'range') return this.#branch(first, rest, depth)
+    if (first === 'break' || first === 'continue') return { type: first }
+    if (first === 'define' || first === 'template' || first === 'block') throw new Error(`{{ ${first} }} is not supported`)
+    if (isVariable(first) && (rest[0] === ':=' || rest[0] === '=')) {
+      return { type: 'set', name: first, declares: rest[0] === ':=', pipe: pipeline(rest.slice(1)) }
+    }
+    return { type: 'action', pipe: pipeline([first, ...rest]) }
+  }
+
+  #branch(type: 'if' | 'with' | 'range', tokens: string[], depth: number): GoNode {
+    const names: string[] = []
+    const declared = tokens.indexOf(':=')
+    if (declared >= 0) {
+      for (const token of tokens.splice(0, declared + 1)) {
+        if (isVariable(token)) names.push(token)
+        else if (token !== ',' && token !== ':=') throw new Error(`${JSON.stringify(token)} before :=, expected a variable`)
+      }
+      if (type !== 'range' || names.length > 2) throw new Error(`{{ ${type} }} with variables is not supported`)
+    }
+    const pipe = pipeline(tokens)
+    const { nodes: body, end, rest } = this.list(depth + 1)
+    let otherwise: readonly GoNode[] = []
+    if (end === 'else') {
+      if (rest[0] === 'if' || rest[0] === 'with') otherwise = [this.#branch(rest[0], rest.slice(1), depth + 1)]
+      else {
+        const last = this.list(depth + 1)
+        if (last.end !== 'end' || rest.length > 0) throw new Error(`an {{ else }} without its {{ end }}`)
+        otherwise = last.nodes
+      }
+    } else if (end === undefined) throw new Error(`an {{ ${type} }} without its {{ end }}`)
+    return type === 'range' ? { type, names, pipe, body, otherwise } : { type, pipe, body, otherwise }
+  }
+}
+
+function pipeline(tokens: string[]): GoPipe {
+  const { pipe, end } = pipelineFrom(tokens, 0, 0)
+  if (end < tokens.length) throw new Error(`${JSON.stringify(tokens[end])} at the wrong place`)
+  return pipe
+}
+
+/** A pipeline that ends at a closing bracket or with the tokens. */
+function pipelineFrom(tokens: readonly string[], start: number, depth: number): { pipe: GoCommand[]; end: number } {
+  if (depth > DEEPEST) throw new Error(`brackets nested deeper than ${DEEPEST}`)
+  const pipe: GoCommand[] = []
+  let command: GoOperand[] = []
+  let at = start
+  const close = () => {
+    if (command.length === 0) throw new Error('a value is missing')
+    pipe.push(command)
+    command = []
+  }
+  for (; at < tokens.length && tokens[at] !== ')'; at++) {
+    const token = tokens[at]!
+    if (token === '|') close()
+    else if (token === '(') {
+      const inner = pipelineFrom(tokens, at + 1, depth + 1)
+      if (tokens[inner.end] !== ')') throw new Error('a bracket that is not closed')
+      at = inner.end
+      const path = /^\.\w/.test(tokens[at + 1] ?? '') ? tokens[++at]!.slice(1).split('.') : []
+      command.push({ type: 'fields', of: { pipe: inner.pipe }, path })
+    } else command.push(operand(token))
+  }
+  close()
+  return { pipe, end: at }
+}
+
+function operand(token: string): GoOperand {
+  if (token.startsWith('"')) return { type: 'literal', value: unquoted(token) }
+  if (token.startsWith('`')) return { type: 'literal', value: token.slice(1, -1) }
+  if (/^-?\d/.test(token)) return { type: 'literal', value: Number(token) }
+  if (token === 'true' || token === 'false') return { type: 'literal', value: token === 'true' }
+  if (token === 'nil') return { type: 'literal', value: null }
+  if (token === '.') return { type: 'fields', of: 'dot', path: [] }
+  if (/^(\.\w+)+$/.test(token)) return { type: 'fields', of: 'dot', path: token.slice(1).split('.') }
+  if (/^\$\w*(\.\w+)*$/.test(token)) {
+    const [variable, ...path] = token.split('.')
+    return { type: 'fields', of: { variable: variable! }, path }
+  }
+  if (/^[a-z_]\w*$/i.test(token)) return { type: 'function', name: token }
+  throw new Error(`${JSON.stringify(token)} at the wrong place`)
+}
+
+/** Go's escapes, of which templates use those that JSON has too. */
+function unquoted(token: string): string {
+  try {
+    return JSON.parse(token)
+  } catch {
+    throw new Error(`the text ${token} has an unknown escape`)
+  }
+}
+
+function isVariable(token: string): boolean {
+  return /^\$\w+$/.test(token)
+}

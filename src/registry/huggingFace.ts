@@ -1,0 +1,109 @@
+// Hugging Face: a repository and a file or quantisation to files with sizes and hashes. Owns its addresses, its token and what its refusals mean;
+// the download is pull.ts.
+
+import path from 'node:path'
+import { MixtralError } from '../errors.js'
+import { quoted } from '../gguf/ggufError.js'
+import { type Credentials, ExchangeError, exchange, readBody } from './exchange.js'
+import { chooseGgufFiles } from './ggufFiles.js'
+import { type HuggingFaceName, isLoopback, parseModelName, repositoryText } from './modelName.js'
+import type { OwnStore } from './ownStore.js'
+import { withPatience } from './patience.js'
+import { type PullOptions, pull } from './pull.js'
+import type { RemoteModel, StoreFile } from './remoteModel.js'
+
+const LARGEST_ANSWER = 2 ** 24
+
+interface RepositoryFile {
+  readonly file: string
+  readonly bytes: number
+  readonly sha256: string | undefined
+}
+
+/** Asks the hub for the files of a model. Throws `IO` for a repository or file that does not exist, with near names, or needs a token. */
+export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
+  const endpoint = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
+  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
+    throw new MixtralError('IO', `HF_ENDPOINT is ${quoted(endpoint)}, expected an https address`)
+  }
+  const credentials = tokenFor(new URL(endpoint))
+  const repository = `${endpoint}/api/models/${name.owner}/${name.repo}/revision/${name.revision}?blobs=true`
+  const where = `hf:${repositoryText(name)}`
+  const answer = await withPatience(where, signal, () =>
+    exchange({ address: repository, credentials, signal }, (_, chunks) =>
+      readBody(chunks, LARGEST_ANSWER, `the list of files of ${where}`),
+    ),
+  ).catch((error: unknown) => {
+    throw explained(error, where)
+  })
+  const { commit, files } = parseRepository(answer, where)
+  const chosen = chooseGgufFiles([...files.keys()], name)
+  const folder = store.folderOf(name)
+  const weights = chosen.map((file): StoreFile => {
+    const { bytes, sha256 } = files.get(file)!
+    const address = `${endpoint}/${name.owner}/${name.repo}/resolve/${commit}/${file.split('/').map(encodeURIComponent).join('/')}`
+    return { address, name: `${where}/${file}`, bytes, sha256, version: `commit ${commit}`, credentials, target: path.join(folder, file) }
+  })
+  return { name, weights, extras: [] }
+}
+
+/** `HF_TOKEN`, over https or to this machine only. */
+function tokenFor({ origin, protocol, host }: URL): Credentials {
+  const token = process.env.HF_TOKEN?.trim()
+  const header = token && (protocol === 'https:' || isLoopback(host)) ? `Bearer ${token}` : undefined
+  return { origin, header: () => header, renew: async () => false }
+}
+
+function parseRepository(answer: string, where: string): { commit: string; files: Map<string, RepositoryFile> } {
+  const refuse = (problem: string): never => {
+    throw new MixtralError('IO', `what Hugging Face says of ${where} is wrong: ${problem}`)
+  }
+  let repository: { sha?: unknown; siblings?: unknown } | null
+  try {
+    repository = JSON.parse(answer)
+  } catch {
+    return refuse('it is not JSON')
+  }
+  const { sha, siblings } = repository ?? {}
+  if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha)) return refuse('it has no commit')
+  if (!Array.isArray(siblings)) return refuse('it has no list of files')
+  const files = new Map<string, RepositoryFile>()
+  for (const sibling of siblings as { rfilename?: unknown; size?: unknown; lfs?: { sha256?: unknown; size?: unknown } }[]) {
+    const file = sibling?.rfilename
+    if (typeof file !== 'string' || !/\.gguf$/i.test(file)) continue
+    const bytes = sibling.lfs?.size ?? sibling.size
+    const sha256 = sibling.lfs?.sha256
+    if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)
+      return refuse(`the size of ${quoted(file)} is ${String(bytes)}`)
+    if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(String(sha256)))
+      return refuse(`the SHA-256 of ${quoted(file)} is ${quoted(String(sha256))}`)
+    files.set(file, { file, bytes, sha256: sha256 as string | undefined })
+  }
+  return { commit: sha, files }
+}
+
+function explained(error: unknown, where: string): unknown {
+  if (!(error instanceof ExchangeError)) return error
+  const token = process.env.HF_TOKEN ? 'HF_TOKEN does not open it' : 'it may need a token in HF_TOKEN'
+  const reasons: Record<number, string> = {
+    401: `does not exist, or ${token}`,
+    403: `is not open to you: accept its terms at huggingface.co; ${token}`,
+    404: 'does not exist, or not in this revision',
+  }
+  const reason = reasons[error.status]
+  return reason ? new MixtralError('IO', `${where} ${reason}`, { cause: error }) : error
+}
+
+export const HuggingFace = {
+  /**
+   * Downloads a model, or what is missing of it, into our store; one in the cache of huggingface_hub is used where it is.
+   * Returns the path of the GGUF, or of its first shard. Throws `IO` and `ABORTED`.
+   * @param name `hf:owner/repo/file.gguf` or `hf:owner/repo:Q4_K_M`; `hf:` may be left out
+   * @example const path = await HuggingFace.pull('TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M')
+   */
+  async pull(name: string, options: PullOptions = {}): Promise<string> {
+    const parsed = parseModelName(/^(hf:|https:)/.test(name) ? name : `hf:${name}`)
+    if (parsed.kind !== 'huggingface') throw new MixtralError('IO', `${JSON.stringify(name)} is no name of a Hugging Face model`)
+    return (await pull(parsed, findHuggingFaceModel, options)).path
+  },
+}

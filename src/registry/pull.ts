@@ -1,0 +1,79 @@
+// From a model somewhere else to a model in our store: what is missing is downloaded under a lock, the name comes last. Owns the order; knows
+// neither Ollama nor Hugging Face.
+
+import { type DownloadOptions, download } from './download.js'
+import { checkSpace } from './freeSpace.js'
+import { findLocalModel, type LocalModel, localModel } from './localModels.js'
+import { modelNameText, type RemoteName } from './modelName.js'
+import { OwnStore } from './ownStore.js'
+import type { RemoteModel, StoreFile } from './remoteModel.js'
+import { fileBytes } from './storeFiles.js'
+import { storeFolders } from './storeFolders.js'
+import { withLock } from './storeLock.js'
+
+export interface PullProgress {
+  /** Bytes that are on disk, those of earlier attempts among them. */
+  readonly loaded: number
+  readonly total: number
+}
+
+export interface PullOptions {
+  readonly onProgress?: (progress: PullProgress) => void
+  /** Ends the pull with an `ABORTED` error; what came is kept for the next one. */
+  readonly signal?: AbortSignal
+  /** Called if another process is pulling the same file, with its number: this pull waits for it. */
+  readonly onWait?: (pid: number) => void
+}
+
+/** Pulls a model, unless Ollama or huggingface_hub has it on this machine; returns where it is. `find` asks its source about it. */
+export async function pull<N extends RemoteName>(
+  name: N,
+  find: (name: N, store: OwnStore, signal?: AbortSignal) => Promise<RemoteModel>,
+  options: PullOptions = {},
+): Promise<LocalModel> {
+  const text = modelNameText(name)
+  const folders = storeFolders()
+  const local = await findLocalModel(text, folders)
+  if (local && local.store !== 'mixtral') return local
+  const store = new OwnStore(folders.own)
+  await pullRemote(await find(name, store, options.signal), store, options)
+  return localModel(text, folders)
+}
+
+/** Pulls a model that its source has told about. */
+async function pullRemote(remote: RemoteModel, store: OwnStore, { onProgress, signal, onWait }: PullOptions = {}): Promise<void> {
+  const files = [...remote.extras, ...remote.weights]
+  const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
+  const absent = []
+  for (const file of files) if (!(await isThere(file, remote, store))) absent.push(file)
+  await checkSpace(modelNameText(remote.name), store.root, absent)
+
+  let before = 0
+  for (const file of files) {
+    const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total })
+    if (absent.includes(file)) await withLock(file.target, { signal, onWait }, () => bring(file, remote, store, { signal, onLoaded }))
+    else onLoaded(file.bytes)
+    before += file.bytes
+  }
+  await remote.finish?.()
+}
+
+/** Downloads one file, unless another process has brought it while this one waited for the lock. */
+async function bring(file: StoreFile, remote: RemoteModel, store: OwnStore, options: DownloadOptions): Promise<void> {
+  if (await isThere(file, remote, store)) return options.onLoaded?.(file.bytes)
+  const { address, bytes, version } = file
+  await download(file, file.target, {
+    ...options,
+    beforeNaming: async (sha256) => {
+      if (remote.name.kind !== 'ollama') await store.replace(file.target, { address, bytes, sha256, version })
+    },
+  })
+}
+
+/** Whether a file is in place. In Ollama's layout its name is its hash; elsewhere the record beside it says what it is. */
+async function isThere({ target, bytes, sha256, version }: StoreFile, { name }: RemoteModel, store: OwnStore): Promise<boolean> {
+  if ((await fileBytes(target)) !== bytes) return false
+  if (name.kind === 'ollama') return true
+  const record = await store.record(target)
+  return sha256 === undefined ? record?.version === version : record?.sha256 === sha256
+}

@@ -1,0 +1,22 @@
+// What every source of models says about one before it is downloaded: files, and where they will be. Owns the interface only.
+
+import type { RemoteFile } from './download.js'
+import type { RemoteName } from './modelName.js'
+import type { OllamaLayers } from './ollamaLayers.js'
+
+/** A file and its path in our store. */
+export interface StoreFile extends RemoteFile {
+  readonly target: string
+}
+
+export interface RemoteModel {
+  readonly name: RemoteName
+  /** The GGUF, or its shards in order. */
+  readonly weights: readonly StoreFile[]
+  /** Small files that belong to it. */
+  readonly extras: readonly StoreFile[]
+  /** Fetches the texts of an Ollama model. */
+  readonly readLayers?: () => Promise<OllamaLayers>
+  /** Called when all files are in place: makes the model known to the store. */
+  readonly finish?: () => Promise<void>
+}

@@ -1,0 +1,45 @@
+// Which bytes of a file are there: disjoint spans in order. Pure.
+
+export interface Span {
+  readonly start: number
+  /** The byte after the last one. */
+  readonly end: number
+}
+
+export class Spans {
+  #spans: Span[] = []
+  #bytes = 0
+
+  /** How many bytes are there. */
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  /** How many bytes are there from the first on without a gap. */
+  get prefix(): number {
+    const first = this.#spans[0]
+    return first?.start === 0 ? first.end : 0
+  }
+
+  /** Adds bytes, known ones among them or not. */
+  add(start: number, end: number): void {
+    if (end <= start) return
+    const before = this.#spans.filter((span) => span.end < start)
+    const after = this.#spans.filter((span) => span.start > end)
+    const touching = this.#spans.slice(before.length, this.#spans.length - after.length)
+    const joined = { start: Math.min(start, touching[0]?.start ?? start), end: Math.max(end, touching.at(-1)?.end ?? end) }
+    this.#spans = [...before, joined, ...after]
+    this.#bytes += joined.end - joined.start - touching.reduce((sum, span) => sum + span.end - span.start, 0)
+  }
+
+  /** What is missing between two places, in order, in pieces of at most `most` bytes. */
+  gaps(from: number, to: number, most = Number.POSITIVE_INFINITY): Span[] {
+    const gaps: Span[] = []
+    let at = from
+    for (const { start, end } of [...this.#spans, { start: to, end: to }]) {
+      for (; at < Math.min(start, to); at = Math.min(start, to, at + most)) gaps.push({ start: at, end: Math.min(start, to, at + most) })
+      at = Math.max(at, end)
+    }
+    return gaps
+  }
+}

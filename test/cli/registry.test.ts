@@ -1,0 +1,141 @@
+// The commands that work with names: pull, list, rm, show, and inspect and run of models that are not here, against a registry on loopback.
+
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { digestOf, ollamaModel } from '../registry/ollamaModel.js'
+import { RegistryServer } from '../registry/registryServer.js'
+import { largeModelHeader } from './largeModel.js'
+import { mixtral } from './mixtral.js'
+
+const root = mkdtempSync(join(tmpdir(), 'mixtral-cli-registry-'))
+const demo = readFileSync(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
+const layers = {
+  template: '[INST] {{ .Prompt }} [/INST]',
+  params: { temperature: 0, num_predict: 3, mirostat: 1 },
+  license: 'Be kind.\u001b[2J',
+}
+const model = ollamaModel(layers, demo)
+
+let server: RegistryServer
+let env: Record<string, string>
+let name: string
+let count = 0
+beforeAll(async () => {
+  server = await RegistryServer.start()
+})
+afterAll(async () => {
+  await server.stop()
+  rmSync(root, { recursive: true })
+})
+beforeEach(() => {
+  server.reset()
+  env = {
+    MIXTRAL_HOME: join(root, String(count++)),
+    OLLAMA_MODELS: join(root, 'no-ollama'),
+    HF_HUB_CACHE: join(root, 'no-hub'),
+    HF_ENDPOINT: `http://${server.host}`,
+  }
+  name = server.addOllama(model)
+})
+
+/** Runs a command, which must succeed. */
+async function done(...args: string[]): Promise<{ stdout: string; stderr: string }> {
+  const { code, stdout, stderr } = await mixtral(args, { env })
+  expect({ code, stderr: code === 0 ? '' : stderr }).toEqual({ code: 0, stderr: '' })
+  return { stdout, stderr }
+}
+
+test('pull, list, show and rm', async () => {
+  const pulled = await done('pull', name)
+  const path = pulled.stdout.trim()
+  expect(readFileSync(path).equals(demo)).toBe(true)
+  expect(pulled.stderr).toMatch(
+    /^127\.0\.0\.1:\d+\/user\/mixtral:latest: 7\.3 MB to download; it needs 2\d\d\.\d MB of memory, fits the .+ GB here\n$/,
+  )
+  expect((await done('list')).stdout).toBe(`${name}  7.3 MB  mixtral\n`)
+
+  const { stdout } = await done('show', name)
+  expect(stdout).toContain(`${name}: 7.3 MB, ${path}\n`)
+  expect(stdout).toContain('template\n  [INST] {{ .Prompt }} [/INST]\n')
+  expect(stdout).toMatch(/ {2}mirostat +1 +not used here\n/)
+  expect(stdout).toContain('license\n  Be kind.\\u001b[2J\n')
+
+  expect((await done('rm', name)).stdout).toBe(`${name}: 7.3 MB freed\n`)
+  expect(existsSync(path)).toBe(false)
+  expect(await done('list')).toEqual({ stdout: '', stderr: 'no models yet: mixtral pull NAME fetches one\n' })
+})
+
+test('--json prints one object and nothing else', async () => {
+  const shown = await done('show', name, '--json')
+  expect(JSON.parse(shown.stdout)).toMatchObject({ name, template: layers.template, parameters: layers.params, licenses: [layers.license] })
+  const pulled = await done('pull', name, '--json')
+  expect(pulled.stderr).toBe('')
+  const { path, ...others } = JSON.parse(pulled.stdout)
+  expect(others).toEqual({ name, bytes: demo.length, store: 'mixtral' })
+  expect(JSON.parse((await done('list', '--json')).stdout)).toEqual({ models: [{ name, bytes: demo.length, store: 'mixtral', path }] })
+  const removed = JSON.parse((await done('rm', name, '--json')).stdout)
+  expect(removed).toEqual({ name, freed_bytes: [...model.blobs.values()].reduce((sum, { length }) => sum + length, 0) })
+})
+
+test('run downloads a model that is not here, and its parameters count where no flag says otherwise', async () => {
+  const first = await done('run', name, 'Once upon a time')
+  expect(first.stdout).toBe(', there was\n')
+  expect(first.stderr).toContain('7.3 MB to download')
+  server.seen.length = 0
+  const again = await done('run', name, 'Once upon a time', '-n', '1')
+  expect(again.stdout).toBe(',\n')
+  expect(server.seen).toEqual([])
+})
+
+/** A model of 28 GB of which the server has the header only. */
+function addLarge(): { large: string; fileBytes: number } {
+  const { header, fileBytes } = largeModelHeader()
+  const weights = new Uint8Array(header.length + 4 * 2 ** 20)
+  weights.set(header)
+  const huge = ollamaModel({}, weights)
+  const manifest = huge.manifest.replace(`"size":${weights.length}`, `"size":${fileBytes}`)
+  server.settings.fault = (_, { path }) => (path.endsWith(digestOf(weights)) ? { total: fileBytes } : undefined)
+  return { large: server.addOllama({ ...huge, manifest }, 'user/large'), fileBytes }
+}
+
+test('inspect of a model of 28 GB transfers less than 10 MB, and estimates its speed', async () => {
+  const { large, fileBytes } = addLarge()
+  const { stdout } = await done('inspect', large, '--context', '4096', '--json')
+  expect(server.sent).toBeLessThan(10e6)
+  const facts = JSON.parse(stdout)
+  expect(facts).toMatchObject({ file_bytes: fileBytes, runs: true, memory_bytes: expect.any(Number) })
+  expect(facts.needs.active_bytes_per_token / 1e9).toBeCloseTo(7.9, 1)
+  expect(facts.estimated_tokens_per_second).toBeGreaterThan(0)
+  expect(facts.fits).toBe(facts.memory_bytes > facts.needs.weight_bytes + facts.needs.kv_bytes + 200e6)
+})
+
+test('a model that does not fit is refused before it is downloaded, with what would', async (context) => {
+  const { large } = addLarge()
+  if (JSON.parse((await done('inspect', large, '--json', '--context', '4096')).stdout).fits) return context.skip()
+  const { code, stdout, stderr } = await mixtral(['run', large, 'Hello'], { env })
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toMatch(
+    /^mixtral: .*large:latest needs 2\d\.\d\d GB of memory, does not fit the .* GB here; in (.* it would fit|no quantisation would it fit); with --ram SIZE it runs in less\n$/,
+  )
+  expect(server.sent).toBeLessThan(10e6)
+})
+
+const failures: [what: string, args: () => string[], says: RegExp][] = [
+  ['a bad tag', () => ['pull', 'mixtral:..'], /the tag is "\.\."/],
+  ['a path trick', () => ['pull', 'hf:owner/repo/../../x.gguf'], /the file is/],
+  ['a path that leads nowhere', () => ['pull', './none.gguf'], /no file ".\/none\.gguf"/],
+  ['a model that the registry has not', () => ['pull', `${server.host}/user/none`], /has no model/],
+  ['a model that is not here', () => ['tokenize', 'mixtral:8x7', 'a'], /did you mean mixtral:8x7b/],
+  ['the deletion of a model that is not here', () => ['rm', 'mixtral:8x7b'], /no model "mixtral:8x7b" on this machine/],
+  ['the deletion of the demo', () => ['rm', 'demo'], /not in the store of this program/],
+  ['a repository that does not exist', () => ['inspect', 'hf:owner/none:Q4_K_M'], /hf:owner\/none does not exist/],
+]
+
+test.each(failures)('failure in one line: %s', async (_, args, says) => {
+  const { code, stdout, stderr } = await mixtral(args(), { env })
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toMatch(/^mixtral: .+\n$/)
+  expect(stderr).toMatch(says)
+})

@@ -1,0 +1,348 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { basename, dirname, join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { HuggingFace } from '../../dist/registry/huggingFace.js'
+import { findLocalModel, listLocalModels } from '../../dist/registry/localModels.js'
+import { parseModelName, type UrlName } from '../../dist/registry/modelName.js'
+import { OllamaRegistry } from '../../dist/registry/ollamaRegistry.js'
+import { findUrlModel } from '../../dist/registry/plainUrl.js'
+import { pull } from '../../dist/registry/pull.js'
+import { digestOf, ollamaModel } from './ollamaModel.js'
+import { randomBytes, randomNumbers } from './randomBytes.js'
+import { RegistryServer } from './registryServer.js'
+
+const root = mkdtempSync(join(tmpdir(), 'mixtral-pull-'))
+const weights = randomBytes(3_000_000)
+const model = ollamaModel({ template: '{{ .Prompt }}', params: { stop: ['[INST]'] }, license: 'Apache' }, weights)
+const child = fileURLToPath(new URL('pullChild.mjs', import.meta.url))
+
+let server: RegistryServer
+let home: string
+let count = 0
+beforeAll(async () => {
+  server = await RegistryServer.start()
+  process.env.HF_HUB_CACHE = join(root, 'no-hub')
+  process.env.HF_ENDPOINT = `http://${server.host}`
+})
+afterAll(async () => {
+  await server.stop()
+  rmSync(root, { recursive: true })
+})
+beforeEach(() => {
+  server.reset()
+  delete process.env.HF_TOKEN
+  process.env.OLLAMA_MODELS = join(root, 'no-ollama')
+  home = join(root, String(count++))
+  process.env.MIXTRAL_HOME = home
+})
+
+/** All files of the store, but those whose names end with one of these. */
+function filesIn(folder: string, without: readonly string[] = []): string[] {
+  if (!existsSync(folder)) return []
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
+  return entries.filter((entry) => entry.isFile() && !without.some((end) => entry.name.endsWith(end))).map(({ name }) => name)
+}
+
+test('an Ollama model is pulled whole: weights, layers, manifest', async () => {
+  const name = server.addOllama(model)
+  const progress: { loaded: number; total: number }[] = []
+  const path = await OllamaRegistry.pull(name, { onProgress: (at) => progress.push(at) })
+  expect(readFileSync(path).equals(weights)).toBe(true)
+  expect(basename(path)).toBe(digestOf(weights).replace(':', '-'))
+  expect(await findLocalModel(name)).toMatchObject({
+    store: 'mixtral',
+    path,
+    layers: { template: '{{ .Prompt }}', params: { stop: ['[INST]'] }, licenses: ['Apache'] },
+  })
+  const total = [...model.blobs.values()].reduce((sum, blob) => sum + blob.length, 0)
+  expect(progress.at(-1)).toEqual({ loaded: total, total })
+  expect(filesIn(home).sort()).toEqual(
+    [...model.blobs.keys()]
+      .map((digest) => digest.replace(':', '-'))
+      .concat('latest')
+      .sort(),
+  )
+})
+
+test('a second pull asks for the manifest only, and a new manifest brings what is new', async () => {
+  const name = server.addOllama(model)
+  await OllamaRegistry.pull(name)
+  server.seen.length = 0
+  await OllamaRegistry.pull(name)
+  expect(server.seen.map(({ path }) => path)).toEqual(['/v2/user/mixtral/manifests/latest'])
+
+  server.addOllama(ollamaModel({ system: 'New.' }, weights))
+  server.sent = 0
+  await OllamaRegistry.pull(name)
+  expect((await findLocalModel(name))?.layers?.system).toBe('New.')
+  expect(server.sent).toBe(4)
+})
+
+test('a token is fetched when the registry wants one, and never leaves for the blob server', async () => {
+  server.settings.token = 'open-sesame'
+  await OllamaRegistry.pull(server.addOllama(model))
+  const tokens = server.seen.filter(({ path }) => path.startsWith('/token'))
+  expect(tokens.map(({ path }) => path)).toEqual(['/token?service=test&scope=repository%3Ax%3Apull'])
+  expect(server.seen.some(({ authorization }) => authorization === 'Bearer open-sesame')).toBe(true)
+  for (const { server: which, authorization } of server.seen) if (which === 'blobs') expect(authorization).toBeUndefined()
+})
+
+test('a token that expires in mid-download is fetched again', async () => {
+  server.settings.token = 'first'
+  server.settings.fault = (n) => {
+    if (n === 2) server.settings.token = 'second'
+    return n === 5 ? { cutAfter: 1_000_000 } : undefined
+  }
+  const path = await OllamaRegistry.pull(server.addOllama(model))
+  expect(readFileSync(path).equals(weights)).toBe(true)
+  expect(server.seen.filter(({ path: asked }) => asked.startsWith('/token'))).toHaveLength(2)
+})
+
+test('a registry that refuses its own token is told in one line', async () => {
+  const name = server.addOllama(model)
+  Object.defineProperty(server.settings, 'token', { get: () => `${Math.random()}`, configurable: true, enumerable: true })
+  await expect(OllamaRegistry.pull(name)).rejects.toMatchObject({ code: 'IO', message: expect.stringContaining('does not give out model') })
+})
+
+test('a blob whose hash is wrong is not kept, and the model is not there', async () => {
+  const name = server.addOllama(model)
+  server.settings.fault = (_, { path }) => ({ corrupt: path.endsWith(digestOf(weights)) })
+  await expect(OllamaRegistry.pull(name)).rejects.toThrow(/SHA-256 .* it was thrown away$/)
+  expect(await findLocalModel(name)).toBeUndefined()
+  expect(filesIn(home)).not.toContain(digestOf(weights).replace(':', '-'))
+})
+
+interface Manifest {
+  layers: { size: number; digest: string; mediaType: string }[]
+}
+
+test.each<[what: string, change: (manifest: Manifest) => void, says: string]>([
+  ['a larger size than the blob has', (manifest) => manifest.layers[0]!.size++, 'has changed'],
+  ['a smaller size than the blob has', (manifest) => manifest.layers[0]!.size--, 'has changed'],
+  ['another digest', (manifest) => (manifest.layers[0]!.digest = `sha256:${'0'.repeat(64)}`), '404'],
+  ['a digest with a path', (manifest) => (manifest.layers[0]!.digest = 'sha256:../../../../tmp/x'), 'digest'],
+  ['an adapter', (manifest) => (manifest.layers[1]!.mediaType = 'application/vnd.ollama.image.adapter'), '"adapter"'],
+  ['a size that no disk has', (manifest) => (manifest.layers[0]!.size = 2 ** 44), 'needs 17592.19 GB more'],
+])('a manifest with %s is refused, and nothing of the model remains', async (_, change, says) => {
+  const manifest = JSON.parse(model.manifest)
+  change(manifest)
+  const name = server.addOllama({ ...model, manifest: JSON.stringify(manifest) })
+  await expect(OllamaRegistry.pull(name)).rejects.toThrow(says)
+  expect(await findLocalModel(name)).toBeUndefined()
+  expect(readdirSync(root).sort()).toEqual(
+    readdirSync(root)
+      .filter((entry) => /^\d+$/.test(entry))
+      .sort(),
+  )
+})
+
+test('a model that does not exist is told with near names', async () => {
+  await expect(OllamaRegistry.pull(`${server.host}/library/mixtral:nothing`)).rejects.toThrow(
+    `${server.host} has no model ${server.host}/library/mixtral:nothing`,
+  )
+})
+
+test('a registry that nobody answers for is told after a few attempts', async () => {
+  await expect(OllamaRegistry.pull('localhost:1/a/b')).rejects.toThrow(
+    /^localhost:1\/a\/b:latest: the connection to localhost:1 failed: .+, 3 times in a row$/,
+  )
+})
+
+test('a model in the local Ollama store is not pulled', async () => {
+  const theirs = join(home, 'theirs')
+  process.env.OLLAMA_MODELS = theirs
+  const name = server.addOllama(model)
+  const manifest = join(theirs, 'manifests', server.host, 'user/mixtral/latest')
+  mkdirSync(dirname(manifest), { recursive: true })
+  mkdirSync(join(theirs, 'blobs'))
+  writeFileSync(manifest, model.manifest)
+  for (const [digest, blob] of model.blobs) writeFileSync(join(theirs, 'blobs', digest), blob)
+  expect(await OllamaRegistry.pull(name)).toBe(join(theirs, 'blobs', digestOf(weights)))
+  expect(server.seen).toEqual([])
+})
+
+const commit = 'c'.repeat(40)
+const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+
+/** Adds a Hugging Face repository with these files. */
+function addRepository(files: Record<string, Uint8Array>, { owner = 'owner', revision = 'main', lfs = true } = {}): void {
+  const siblings = Object.entries(files).map(([rfilename, bytes]) => ({
+    rfilename,
+    size: bytes.length,
+    ...(lfs && { lfs: { sha256: sha256(bytes), size: bytes.length } }),
+  }))
+  server.answers.set(`/api/models/${owner}/repo/revision/${revision}?blobs=true`, JSON.stringify({ sha: commit, siblings }))
+  for (const [file, bytes] of Object.entries(files)) server.files.set(`/${owner}/repo/resolve/${commit}/${file}`, bytes)
+}
+
+test('a Hugging Face model is pulled by file or by quantisation', async () => {
+  const [q4, q8] = [randomBytes(1000, 4), randomBytes(2000, 8)]
+  addRepository({ 'README.md': randomBytes(10), 'mix.Q4_K_M.gguf': q4, 'mix.Q8_0.gguf': q8 })
+  expect(readFileSync(await HuggingFace.pull('hf:owner/repo/mix.Q8_0.gguf')).equals(q8)).toBe(true)
+  expect(readFileSync(await HuggingFace.pull('owner/repo:Q4_K_M')).equals(q4)).toBe(true)
+  expect((await listLocalModels()).map(({ name }) => name).sort()).toEqual(['hf:owner/repo/mix.Q4_K_M.gguf', 'hf:owner/repo/mix.Q8_0.gguf'])
+  server.seen.length = 0
+  await HuggingFace.pull('owner/repo:q4_k_m')
+  expect(server.seen).toHaveLength(1)
+})
+
+test('shards are pulled together, into one folder', async () => {
+  const shards = { 'Q4/mix-00001-of-00002.gguf': randomBytes(500, 1), 'Q4/mix-00002-of-00002.gguf': randomBytes(700, 2) }
+  addRepository(shards, { revision: 'v2' })
+  const path = await HuggingFace.pull('owner/repo@v2/Q4/mix-00002-of-00002.gguf')
+  expect(path).toBe(join(home, 'huggingface/owner/repo/v2/Q4/mix-00001-of-00002.gguf'))
+  expect(readFileSync(path.replace('00001', '00002')).equals(shards['Q4/mix-00002-of-00002.gguf'])).toBe(true)
+  expect(await listLocalModels()).toMatchObject([{ name: 'hf:owner/repo@v2/Q4/mix-00001-of-00002.gguf', bytes: 1200 }])
+})
+
+test('a file that is new in the repository is pulled again, of the same size or not', async () => {
+  addRepository({ 'mix.gguf': randomBytes(1000, 1) })
+  await HuggingFace.pull('owner/repo')
+  addRepository({ 'mix.gguf': randomBytes(1000, 2) })
+  expect(readFileSync(await HuggingFace.pull('owner/repo')).equals(randomBytes(1000, 2))).toBe(true)
+})
+
+test('HF_TOKEN opens the hub and is not sent on to the file server', async () => {
+  process.env.HF_TOKEN = 'hf_secret'
+  server.settings.token = 'hf_secret'
+  addRepository({ 'mix.gguf': randomBytes(1000) })
+  await HuggingFace.pull('owner/repo')
+  for (const { server: which, authorization } of server.seen)
+    expect(authorization).toBe(which === 'registry' ? 'Bearer hf_secret' : undefined)
+})
+
+test.each<[what: string, name: string, says: string]>([
+  ['a file that is not there', 'owner/repo/mix.Q4_K_S.gguf', 'it has no file mix.Q4_K_S.gguf; did you mean mix.Q4_K_M.gguf'],
+  ['a quantisation that is not there', 'owner/repo:Q5_K_M', 'it has no Q5_K_M, only Q4_K_M, Q8_0'],
+  [
+    'neither file nor quantisation where there are two',
+    'owner/repo',
+    'it has 2 models, expected hf:owner/repo:Q4_K_M or hf:owner/repo/FILE',
+  ],
+  ['a repository that does not exist', 'owner/none', 'hf:owner/none does not exist'],
+])('a Hugging Face name with %s is told so', async (_, name, says) => {
+  const api = { 'mix.Q4_K_M.gguf': randomBytes(10), 'mix.Q8_0.gguf': randomBytes(10) }
+  addRepository(api)
+  server.answers.set(
+    '/api/models/owner/repo/revision/main?blobs=true',
+    server.answers.get('/api/models/owner/repo/revision/main?blobs=true')!,
+  )
+  await expect(HuggingFace.pull(name)).rejects.toMatchObject({ code: 'IO', message: expect.stringContaining(says) })
+})
+
+test('a repository that needs a token says so', async () => {
+  server.settings.token = 'secret'
+  addRepository({ 'mix.gguf': randomBytes(10) })
+  await expect(HuggingFace.pull('owner/repo')).rejects.toThrow('hf:owner/repo does not exist, or it may need a token in HF_TOKEN')
+})
+
+const pullUrl = (url: string) => pull(parseModelName(url) as UrlName, findUrlModel)
+
+test('a plain address is pulled, listed and found again', async () => {
+  const bytes = randomBytes(100_000)
+  server.files.set('/models/mix.gguf?v=1', bytes)
+  const url = `http://${server.blobHost}/models/mix.gguf?v=1`
+  const { path } = await pullUrl(url)
+  expect(readFileSync(path).equals(bytes)).toBe(true)
+  expect(await listLocalModels()).toMatchObject([{ name: url, path }])
+  expect(await findLocalModel(url)).toMatchObject({ path, store: 'mixtral' })
+  await expect(pullUrl(`http://${server.blobHost}/none.gguf`)).rejects.toThrow('there is no http://')
+})
+
+/** Runs a pull in another process; `kill` ends it without warning. */
+function pullInChild(name: string) {
+  const running = spawn(process.execPath, [child, name], { env: process.env })
+  let output = ''
+  running.stdout.on('data', (text) => {
+    output += text
+  })
+  const ended = new Promise<{ output: string; code: number | null }>((resolve) =>
+    running.on('close', (code) => resolve({ output: output.trim(), code })),
+  )
+  return { ended, kill: () => running.kill('SIGKILL') }
+}
+
+test('killed at 20 random moments, the file is right or absent, and the next pull goes on', async () => {
+  const large = ollamaModel({}, randomBytes(12_000_000, 3))
+  const name = server.addOllama(large)
+  server.settings.trickle = 16_384
+  const random = randomNumbers(20)
+  const path = join(home, 'ollama/blobs', digestOf(large.weights).replace(':', '-'))
+  for (let n = 0; n < 20; n++) {
+    const running = pullInChild(name)
+    await sleep(60 + random() * 300)
+    running.kill()
+    await running.ended
+    if (existsSync(path)) expect(readFileSync(path).equals(large.weights)).toBe(true)
+  }
+  const { output, code } = await pullInChild(name).ended
+  expect({ output, code }).toEqual({ output: path, code: 0 })
+  expect(readFileSync(path).equals(large.weights)).toBe(true)
+  expect(filesIn(home, ['latest']).filter((file) => !file.startsWith('sha256-') || file.includes('.'))).toEqual([])
+  expect(server.sent).toBeLessThan(12_000_000 + 21 * 1_200_000)
+})
+
+test('of two pulls at once one waits for the other, and the bytes come once', async () => {
+  const name = server.addOllama(model)
+  server.settings.trickle = 16_384
+  const waited: number[] = []
+  const running = pullInChild(name)
+  while (!server.seen.some(({ path }) => path.endsWith(digestOf(weights)))) await sleep(5)
+  const [path, { output }] = await Promise.all([OllamaRegistry.pull(name, { onWait: (pid) => waited.push(pid) }), running.ended])
+  expect(output).toBe(path)
+  expect(waited).toHaveLength(1)
+  expect(server.sent).toBe([...model.blobs.values()].reduce((sum, blob) => sum + blob.length, 0))
+})
+
+test('an aborted pull is ABORTED, and so is one that waits for a lock', async () => {
+  const name = server.addOllama(model)
+  server.settings.trickle = 16_384
+  const [first, second] = [new AbortController(), new AbortController()]
+  const pulling = OllamaRegistry.pull(name, { signal: first.signal })
+  const waiting = OllamaRegistry.pull(name, { signal: second.signal, onWait: () => second.abort() })
+  await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' })
+  first.abort()
+  await expect(pulling).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(filesIn(home).some((file) => file.includes('.lock'))).toBe(false)
+})
+
+const run = (command: string, ...args: string[]) => spawnSync(command, args).status === 0
+
+/** A disk of a megabyte, where that can be had. */
+function smallDisk(): boolean {
+  mkdirSync(home)
+  return run('mount', '-t', 'tmpfs', '-o', 'size=1m', 'tmpfs', home)
+}
+
+test('a disk that is too small is told before a byte of the weights is asked for', async (context) => {
+  if (!smallDisk()) return context.skip()
+  try {
+    await expect(OllamaRegistry.pull(server.addOllama(model))).rejects.toThrow(/needs 3\.00 MB more at .*, where 1\.0\d MB are free$/)
+    expect(server.sent).toBe(0)
+  } finally {
+    run('umount', home)
+  }
+})
+
+test('a disk that fills up while the file comes is told, and the pull goes on when there is room', async (context) => {
+  if (!smallDisk()) return context.skip()
+  try {
+    const name = server.addOllama(ollamaModel({}, weights.subarray(0, 900_000)))
+    server.settings.fault = () => {
+      writeFileSync(join(home, 'other'), new Uint8Array(300_000)) // another program is faster
+      return undefined
+    }
+    await expect(OllamaRegistry.pull(name)).rejects.toMatchObject({ code: 'IO', message: expect.stringContaining('ENOSPC') })
+    expect(await findLocalModel(name)).toBeUndefined()
+    delete server.settings.fault
+    rmSync(join(home, 'other'))
+    expect(readFileSync(await OllamaRegistry.pull(name))).toHaveLength(900_000)
+  } finally {
+    run('umount', home)
+  }
+})

@@ -1,0 +1,209 @@
+import { createHash } from 'node:crypto'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeEach, expect, test } from 'vitest'
+import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/localModels.js'
+import { OwnStore } from '../../dist/registry/ownStore.js'
+import { type StoreFolders, storeFolders } from '../../dist/registry/storeFolders.js'
+import { digestOf, ollamaModel } from './ollamaModel.js'
+
+const root = mkdtempSync(join(tmpdir(), 'mixtral-stores-'))
+afterAll(() => rmSync(root, { recursive: true }))
+
+let folders: StoreFolders
+let count = 0
+beforeEach(() => {
+  const base = join(root, String(count++))
+  folders = { own: join(base, 'own'), ollama: [join(base, 'ollama'), join(base, 'service')], huggingFace: join(base, 'hub') }
+})
+
+function write(file: string, content: string | Uint8Array): string {
+  mkdirSync(dirname(file), { recursive: true })
+  writeFileSync(file, content)
+  return file
+}
+
+/** Fills a store in Ollama's layout. */
+function writeOllama(store: string, name: string, model = ollamaModel(), separator = '-'): void {
+  write(join(store, 'manifests', ...name.split('/')), model.manifest)
+  for (const [digest, blob] of model.blobs) write(join(store, 'blobs', digest.replace(':', separator)), blob)
+}
+
+function snapshot(folder: string): string[] {
+  return readdirSync(folder, { recursive: true, encoding: 'utf8' })
+    .sort()
+    .map((name) => `${name} ${statSync(join(folder, name)).mtimeMs} ${statSync(join(folder, name)).size}`)
+}
+
+test.each(['-', ':'])('a model in an Ollama store with sha256%s names is used in place, and nothing is written', async (separator) => {
+  writeOllama(
+    folders.ollama[0]!,
+    'registry.ollama.ai/library/mixtral/8x7b',
+    ollamaModel({ template: '[INST] {{ .Prompt }} [/INST]' }),
+    separator,
+  )
+  const before = snapshot(folders.ollama[0]!)
+  const model = await findLocalModel('mixtral:8x7b', folders)
+  expect(model).toMatchObject({ name: 'mixtral:8x7b', store: 'ollama', bytes: 8, layers: { template: '[INST] {{ .Prompt }} [/INST]' } })
+  expect(readFileSync(model!.path, 'utf8')).toBe('GGUF....')
+  expect(await listLocalModels(folders)).toMatchObject([{ name: 'mixtral:8x7b', store: 'ollama' }])
+  expect(snapshot(folders.ollama[0]!)).toEqual(before)
+})
+
+test('the second Ollama store, that of the service, is looked at too, and other hosts and namespaces', async () => {
+  writeOllama(folders.ollama[1]!, 'registry.ollama.ai/someone/mix/latest')
+  writeOllama(folders.ollama[1]!, 'localhost:5000/a/b/c')
+  expect((await findLocalModel('someone/mix', folders))?.name).toBe('someone/mix:latest')
+  expect((await findLocalModel('localhost:5000/a/b:c', folders))?.store).toBe('ollama')
+  expect(await findLocalModel('mix', folders)).toBeUndefined()
+})
+
+test('our own store goes before Ollama, and Ollama layers are read from it', async () => {
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/library/mixtral/latest')
+  writeOllama(join(folders.own, 'ollama'), 'registry.ollama.ai/library/mixtral/latest', ollamaModel({ system: 'Be brief.' }))
+  expect(await findLocalModel('mixtral', folders)).toMatchObject({ store: 'mixtral', layers: { system: 'Be brief.' } })
+})
+
+test('a model whose weights are still coming is not there', async () => {
+  const model = ollamaModel()
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/library/mixtral/latest', model)
+  write(join(folders.ollama[0]!, 'blobs', digestOf(model.weights).replace(':', '-')), 'GG')
+  expect(await findLocalModel('mixtral', folders)).toBeUndefined()
+})
+
+test('layers are read as Ollama means them', async () => {
+  const params = { stop: ['[INST]'], temperature: 0.5, num_ctx: 2048 }
+  const messages = [{ role: 'user', content: 'hi' }]
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/library/m/latest', ollamaModel({ params, messages, license: ['MIT', 'and more'] }))
+  expect((await findLocalModel('m', folders))?.layers).toEqual({ params, messages, licenses: ['MIT', 'and more'] })
+})
+
+test.each([
+  ['adapter', 'UNSUPPORTED', 'mix:latest has a layer of type "adapter"'],
+  ['projector', 'UNSUPPORTED', 'mix:latest has a layer of type "projector"'],
+  ['tensor', 'UNSUPPORTED', '"tensor"'],
+])('a model with a layer of type %s is refused by its name', async (kind, code, says) => {
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/library/mix/latest', ollamaModel({ [kind]: 'x' }))
+  await expect(findLocalModel('mix', folders)).rejects.toMatchObject({ code, message: expect.stringContaining(says) })
+})
+
+const digest = `sha256:${'a'.repeat(64)}`
+const layer = { mediaType: 'application/vnd.ollama.image.model', digest, size: 1 }
+const config = { mediaType: 'application/vnd.docker.container.image.v1+json', digest, size: 1 }
+test.each<[what: string, manifest: unknown, says: string]>([
+  ['no JSON', '{', 'not JSON'],
+  ['a list', [], 'not an object'],
+  ['another schema', { schemaVersion: 1 }, 'schemaVersion is "1", expected 2'],
+  ['no layers', { schemaVersion: 2, config, layers: [] }, 'no layers'],
+  ['too many layers', { schemaVersion: 2, config, layers: Array(65).fill(layer) }, '65 layers'],
+  ['no model', { schemaVersion: 2, config, layers: [{ ...layer, mediaType: 'application/vnd.ollama.image.license' }] }, '0 model layers'],
+  ['two models', { schemaVersion: 2, config, layers: [layer, layer] }, '2 model layers'],
+  ['a digest that is a path', { schemaVersion: 2, config, layers: [{ ...layer, digest: 'sha256:../../../etc/passwd' }] }, 'etc/passwd'],
+  ['another hash', { schemaVersion: 2, config, layers: [{ ...layer, digest: 'md5:00' }] }, 'digest'],
+  ['a negative size', { schemaVersion: 2, config, layers: [{ ...layer, size: -1 }] }, 'size'],
+  ['a size beyond any disk', { schemaVersion: 2, config, layers: [{ ...layer, size: 1e300 }] }, 'size'],
+  ['a size that is a text', { schemaVersion: 2, config, layers: [{ ...layer, size: '1' }] }, 'size'],
+  ['no config', { schemaVersion: 2, layers: [layer] }, 'config'],
+  [
+    'a huge template',
+    { schemaVersion: 2, config, layers: [layer, { mediaType: 'application/vnd.ollama.image.template', digest, size: 2 ** 30 }] },
+    'template',
+  ],
+])('a manifest with %s is refused in one line', async (_, manifest, says) => {
+  write(
+    join(folders.ollama[0]!, 'manifests/registry.ollama.ai/library/m/latest'),
+    typeof manifest === 'string' ? manifest : JSON.stringify(manifest),
+  )
+  await expect(findLocalModel('m', folders)).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/^the manifest of m:latest is wrong: .+$/),
+  })
+  await expect(findLocalModel('m', folders)).rejects.toThrow(says)
+  expect(await listLocalModels(folders)).toEqual([])
+})
+
+test.each([
+  ['params', '[1]', 'expected an object'],
+  ['params', '{"stop":[1]}', '"stop"'],
+  ['params', '{', 'not JSON'],
+  ['messages', '[{"role":"tool","content":""}]', 'expected a list'],
+])('a %s layer with %s is refused', async (kind, text, says) => {
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/library/m/latest', ollamaModel({ [kind]: text }))
+  await expect(findLocalModel('m', folders)).rejects.toMatchObject({ code: 'IO', message: expect.stringContaining(says) })
+})
+
+/** Fills the Hugging Face cache as huggingface_hub does, with links. */
+function writeHub(revision: string, commit: string, files: Record<string, string>): void {
+  const repository = join(folders.huggingFace, 'models--owner--repo')
+  write(join(repository, 'refs', revision), commit)
+  for (const [file, content] of Object.entries(files)) {
+    const blob = write(join(repository, 'blobs', createHash('sha256').update(content).digest('hex')), content)
+    const link = join(repository, 'snapshots', commit, file)
+    mkdirSync(dirname(link), { recursive: true })
+    symlinkSync(blob, link)
+  }
+}
+
+test('a model in the Hugging Face cache is used in place, by file, by quantisation and by commit', async () => {
+  writeHub('main', 'c0ffee', { 'mix.Q4_K_M.gguf': '1234', 'mix.Q8_0.gguf': '12345678', 'README.md': '' })
+  const before = snapshot(folders.huggingFace)
+  for (const name of ['hf:owner/repo/mix.Q4_K_M.gguf', 'hf:owner/repo:q4_k_m', 'hf:owner/repo@c0ffee:Q4_K_M']) {
+    expect(await findLocalModel(name, folders)).toMatchObject({
+      store: 'huggingface',
+      bytes: 4,
+      path: expect.stringContaining('mix.Q4_K_M.gguf'),
+    })
+  }
+  expect(await findLocalModel('hf:owner/repo:Q6_K', folders)).toBeUndefined()
+  expect(await findLocalModel('hf:owner/repo@other:Q4_K_M', folders)).toBeUndefined()
+  expect((await listLocalModels(folders)).map(({ name }) => name)).toEqual(['hf:owner/repo/mix.Q4_K_M.gguf', 'hf:owner/repo/mix.Q8_0.gguf'])
+  expect(snapshot(folders.huggingFace)).toEqual(before)
+})
+
+test('a set of shards is found by any shard, and only when complete', async () => {
+  const shard = (n: number) => `Q4_K_M/mix-0000${n}-of-00002.gguf`
+  writeHub('main', 'c0ffee', { [shard(1)]: 'aa', [shard(2)]: 'bbb' })
+  for (const name of [`hf:owner/repo/${shard(2)}`, 'hf:owner/repo:Q4_K_M', 'hf:owner/repo']) {
+    expect(await findLocalModel(name, folders)).toMatchObject({ bytes: 5, path: expect.stringContaining(shard(1)) })
+  }
+  rmSync(join(folders.huggingFace, 'models--owner--repo/snapshots/c0ffee', shard(2)))
+  expect(await findLocalModel('hf:owner/repo:Q4_K_M', folders)).toBeUndefined()
+})
+
+test('removing a model keeps the blobs that another one shares, and leaves no empty folders', async () => {
+  const own = new OwnStore(folders.own)
+  const license = ['MIT']
+  writeOllama(own.ollama.root, 'registry.ollama.ai/library/m/a', ollamaModel({ license }))
+  writeOllama(own.ollama.root, 'registry.ollama.ai/library/m/b', ollamaModel({ license, system: 'S' }))
+  await own.remove({ kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'm', tag: 'b' })
+  expect((await findLocalModel('m:a', folders))?.layers?.licenses).toEqual(license)
+  expect(await findLocalModel('m:b', folders)).toBeUndefined()
+  await own.remove({ kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'm', tag: 'a' })
+  expect(readdirSync(folders.own)).toEqual([])
+})
+
+test('the path of an existing file goes before a name, and a missing one is named', async () => {
+  const file = write(join(root, 'mixtral'), 'x')
+  expect(await findLocalModel(file, folders)).toMatchObject({ store: 'file', path: file, bytes: 1 })
+  await expect(findLocalModel(join(root, 'none.gguf'), folders)).rejects.toThrow('none.gguf')
+  expect((await findLocalModel('demo', folders))?.bytes).toBeGreaterThan(7e6)
+})
+
+test('what is not here is told with near names, of this machine too', async () => {
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/someone/my-mixtral/v1')
+  await expect(localModel('mixtral:8x7', folders)).rejects.toThrow('did you mean mixtral:8x7b')
+  await expect(localModel('someone/my-mixtrall:v1', folders)).rejects.toThrow('did you mean someone/my-mixtral:v1?')
+  await expect(localModel('mixtral:8x7b', folders)).rejects.toThrow('`mixtral pull mixtral:8x7b`')
+})
+
+test('environment variables move the stores', () => {
+  const env = { MIXTRAL_HOME: '/m', OLLAMA_MODELS: '/o', HF_HOME: '/h' }
+  expect(storeFolders(env, 'linux', '/home/a')).toEqual({ own: '/m', ollama: ['/o'], huggingFace: '/h/hub' })
+  expect(storeFolders({ HF_HUB_CACHE: '/c' }, 'linux', '/home/a')).toEqual({
+    own: '/home/a/.cache/mixtral-wasm',
+    ollama: ['/home/a/.ollama/models', '/usr/share/ollama/.ollama/models'],
+    huggingFace: '/c',
+  })
+  expect(storeFolders({}, 'darwin', '/Users/a').own).toBe('/Users/a/Library/Caches/mixtral-wasm')
+})
