@@ -65,6 +65,19 @@
   return i32x4.add(isum, i32x4.mul(s, i32x4.extend_high_i16x8_s(scales)))
 }
 
+/** What a sum of products starts from so that each weight counts `offset` (held, in both halves of each lane) more: offset times the sums of x at `sums` (q8_1.ts). */
+// @ts-ignore: decorator
+@inline export function startAt(sums: usize, offset: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.mul(v128.load32_splat(sums), offset)
+  return i32x4.dot_i16x8_s(v128.load32_splat(sums), offset)
+}
+
+/** What addDot has summed, a lane a row. */
+// @ts-ignore: decorator
+@inline export function rowSums(sum: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.extadd_pairwise_i16x8_s(sum) : sum
+}
+
 /** Four rows' 16 bytes each (quads 0..3 of a row) to four vectors of one quad of each row, stored at dst, dst + 16, dst + 32, dst + 48. */
 // @ts-ignore: decorator
 @inline export function storeTransposed(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {

@@ -37,7 +37,7 @@ const TOP: i32 = 0x30303030
 
 /** Sum of scale * 32 * (sum of x) of two sub-blocks: the scales, interleaved to pairs a row, meet the two sums. */
 // @ts-ignore: decorator
-@inline function bias(isum: v128, scales: v128, sums: usize): v128 {
+@inline export function bias(isum: v128, scales: v128, sums: usize): v128 {
   const odd = v128.shuffle<i64>(scales, scales, 1, 1)
   return i32x4.add(isum, i32x4.dot_i16x8_s(v128.shuffle<i16>(scales, odd, 0, 8, 1, 9, 2, 10, 3, 11), v128.load32_splat(sums)))
 }

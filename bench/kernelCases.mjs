@@ -4,11 +4,20 @@
 import { ggmlTypeByName } from '../dist/gguf/ggmlType.js'
 import { activationBlock, activationBytes } from '../dist/kernels/activation.js'
 import { packings } from '../dist/kernels/packing.js'
-import { quantizeQ8K, quantizeQ80 } from '../dist/quants/activations.js'
+import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../dist/quants/activations.js'
+import { dotBF16 } from '../dist/quants/bf16.js'
 import { dotF16 } from '../dist/quants/f16.js'
 import { dotF32 } from '../dist/quants/f32.js'
 import { floatToHalf, halfToFloat } from '../dist/quants/half.js'
+import { dotIQ4NL } from '../dist/quants/iq4_nl.js'
+import { dotIQ4XS } from '../dist/quants/iq4_xs.js'
+import { dotQ2K } from '../dist/quants/q2_k.js'
+import { dotQ3K } from '../dist/quants/q3_k.js'
+import { dotQ40 } from '../dist/quants/q4_0.js'
+import { dotQ41 } from '../dist/quants/q4_1.js'
 import { dotQ4K } from '../dist/quants/q4_k.js'
+import { dotQ50 } from '../dist/quants/q5_0.js'
+import { dotQ51 } from '../dist/quants/q5_1.js'
 import { dotQ5K } from '../dist/quants/q5_k.js'
 import { dotQ6K } from '../dist/quants/q6_k.js'
 import { dotQ80 } from '../dist/quants/q8_0.js'
@@ -69,17 +78,30 @@ const viaQ8K = (dot) => (x) => {
   const quantized = quantizeQ8K(x)
   return (row) => dot(row, quantized)
 }
+const viaQ81 = (dot) => (x) => {
+  const quantized = quantizeQ81(x)
+  return (row) => dot(row, quantized)
+}
 const plain = (dot) => (x) => (row) => dot(row, x)
 const dotWith = {
   F32: plain(dotF32),
   F16: plain(dotF16),
+  BF16: plain(dotBF16),
+  Q4_0: viaQ81(dotQ40),
+  Q4_1: viaQ81(dotQ41),
+  Q5_0: viaQ81(dotQ50),
+  Q5_1: viaQ81(dotQ51),
   Q8_0: (x) => {
     const quantized = quantizeQ80(x)
     return (row) => dotQ80(row, quantized)
   },
+  Q2_K: viaQ8K(dotQ2K),
+  Q3_K: viaQ8K(dotQ3K),
   Q4_K: viaQ8K(dotQ4K),
   Q5_K: viaQ8K(dotQ5K),
   Q6_K: viaQ8K(dotQ6K),
+  IQ4_NL: viaQ81(dotIQ4NL),
+  IQ4_XS: viaQ8K(dotIQ4XS),
 }
 
 /** The formats that can be measured. */
@@ -196,6 +218,7 @@ function randomFloats(count, seed) {
 
 function randomRows(format, type, rows) {
   const weights = rows * COLUMNS
+  if (format === 'BF16') return new Uint8Array(Uint16Array.from(new Uint32Array(randomFloats(weights, 5).buffer), (bits) => bits >>> 16).buffer)
   if (format === 'F16') return new Uint8Array(Uint16Array.from(randomFloats(weights, 5), (w) => floatToHalf(w / 32)).buffer)
   const bytes = new Uint8Array((weights / type.blockWeights) * type.blockBytes)
   new Random(5).fill(bytes)

@@ -1,7 +1,8 @@
-// Random weights of mean 0 and standard deviation 0.02, like a trained model's, in every block format that Q4_K_M and Q8_0 files use. All
+// Random weights of mean 0 and standard deviation 0.02, like a trained model's, in every block format. All
 // bits of the quants are random; a block's scales are then set so that its values come out at that size. Byte tables: src/quants/.
 
 import { floatToHalf } from '../dist/quants/half.js'
+import { iq4Values } from '../dist/quants/iq4Values.js'
 
 const deviation = 0.02
 
@@ -38,32 +39,60 @@ export function fillNorm(bytes) {
 /** For each format what turns random bits into blocks; `bytes` are whole blocks. */
 export const fillWeights = {
   F32: (bytes) => fillFloats(bytes, 0, deviation * Math.sqrt(3)),
-  Q8_0: fillQ80,
+  Q4_0: (bytes) => fillHalves(bytes, 18, 0, scalesOfQ40),
+  Q4_1: (bytes) => fillHalfPairs(bytes, 20, 0, scalesOfQ41),
+  Q5_0: (bytes) => fillHalves(bytes, 22, 0, scalesOfQ50),
+  Q5_1: (bytes) => fillHalfPairs(bytes, 24, 0, scalesOfQ51),
+  Q8_0: (bytes) => fillHalves(bytes, 34, 0, scalesOfQ80),
+  Q2_K: fillQ2K,
+  Q3_K: fillQ3K,
   Q4_K: (bytes) => fillScaleMin(bytes, 144, scalesOfQ4K),
   Q5_K: (bytes) => fillScaleMin(bytes, 176, scalesOfQ5K),
   Q6_K: fillQ6K,
+  IQ4_NL: (bytes) => fillHalves(bytes, 18, 0, scalesOfIQ4NL),
+  IQ4_XS: fillIQ4XS,
 }
 
 /** The standard deviation of a whole number drawn evenly from `levels` neighbouring ones. */
 const uniformDeviation = (levels) => Math.sqrt((levels ** 2 - 1) / 12)
 
-// Sub-block scales are 6 bits with the highest one set, 32 to 63.
-const subScaleSquares = Array.from({ length: 32 }, (_, i) => (32 + i) ** 2)
-const subScaleSize = Math.sqrt(subScaleSquares.reduce((sum, square) => sum + square) / 32)
+/** The same for a number drawn evenly from these. */
+const deviationOf = (values) => Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0) / values.length)
+
+// Sub-block scales have their highest bit set: 32 to 63 of 6 bits, 8 to 15 of 4 bits, or so much of either sign.
+const upperHalf = (count) => Array.from({ length: count }, (_, i) => count + i)
+const subScaleSize = deviationOf(upperHalf(32))
 
 /** Sixteen scales around `center`, so that blocks differ in size. */
 const around = (center) => Array.from({ length: 16 }, (_, i) => center * (0.75 + i / 30))
 
-/** Halves for d, and for dmin so that with equal scales and mins the weights' mean is 0: d * scale * (q - (levels - 1) / 2). */
-function scaleMinHalves(levels) {
-  const scales = around(deviation / subScaleSize / uniformDeviation(levels))
+/** Halves for d where quants deviate by so much. */
+const halvesOf = (quantDeviation) => around(deviation / quantDeviation).map(floatToHalf)
+
+/** Halves for d, and for the min so that with equal scales and mins the weights' mean is 0: d * scale * (q - (levels - 1) / 2). */
+function scaleMinHalves(levels, scaleSize) {
+  const scales = around(deviation / scaleSize / uniformDeviation(levels))
   return { d: scales.map(floatToHalf), dmin: scales.map((scale) => floatToHalf((scale * (levels - 1)) / 2)) }
 }
 
-const scalesOfQ4K = scaleMinHalves(16)
-const scalesOfQ5K = scaleMinHalves(32)
-const scalesOfQ6K = around(deviation / subScaleSize / uniformDeviation(64)).map(floatToHalf)
-const scalesOfQ80 = around(deviation / uniformDeviation(256)).map(floatToHalf)
+/** The same for a min that is added. */
+function scaleAndMinHalves(levels) {
+  const { d, dmin } = scaleMinHalves(levels, 1)
+  return { d, dmin: dmin.map((half) => half | 0x8000) }
+}
+
+const scalesOfQ2K = scaleMinHalves(4, deviationOf(upperHalf(8)))
+const scalesOfQ3K = halvesOf(uniformDeviation(8) * deviationOf(upperHalf(16)))
+const scalesOfQ4K = scaleMinHalves(16, subScaleSize)
+const scalesOfQ5K = scaleMinHalves(32, subScaleSize)
+const scalesOfQ6K = halvesOf(uniformDeviation(64) * subScaleSize)
+const scalesOfQ40 = halvesOf(uniformDeviation(16))
+const scalesOfQ41 = scaleAndMinHalves(16)
+const scalesOfQ50 = halvesOf(uniformDeviation(32))
+const scalesOfQ51 = scaleAndMinHalves(32)
+const scalesOfQ80 = halvesOf(uniformDeviation(256))
+const scalesOfIQ4NL = halvesOf(deviationOf(iq4Values))
+const scalesOfIQ4XS = halvesOf(deviationOf(iq4Values) * deviationOf(upperHalf(16)))
 
 function fillFloats(bytes, mean, spread) {
   const bits = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
@@ -71,15 +100,47 @@ function fillFloats(bytes, mean, spread) {
   for (let i = 0; i < bits.length; i++) floats[i] = mean + (bits[i] / 2 ** 31) * spread
 }
 
-function fillQ80(bytes) {
-  for (let at = 0; at < bytes.length; at += 34) writeHalf(bytes, at, scalesOfQ80[bytes[at] & 15])
+/** A half at `offset` of each block. */
+function fillHalves(bytes, blockBytes, offset, halves) {
+  for (let at = offset; at < bytes.length; at += blockBytes) writeHalf(bytes, at, halves[bytes[at] & 15])
 }
 
-function fillScaleMin(bytes, blockBytes, { d, dmin }) {
-  for (let at = 0; at < bytes.length; at += blockBytes) {
+/** The same for two halves in a row, d and its min. */
+function fillHalfPairs(bytes, blockBytes, offset, { d, dmin }) {
+  for (let at = offset; at < bytes.length; at += blockBytes) {
     const choice = bytes[at] & 15
     writeHalf(bytes, at, d[choice])
     writeHalf(bytes, at + 2, dmin[choice])
+  }
+}
+
+function fillQ2K(bytes) {
+  fillHalfPairs(bytes, 84, 80, scalesOfQ2K)
+  for (let at = 0; at < bytes.length; at += 84) {
+    for (let b = at; b < at + 16; b++) bytes[b] = (8 | (bytes[b] & 7)) * 0x11 // mins equal to scales
+  }
+}
+
+/** Of the scales' two high bits, makes one the other's opposite: 16 to 31 of either sign. */
+const awayFromZero = (bits) => (bits & 0x55) | ((~bits & 0x55) << 1)
+
+function fillQ3K(bytes) {
+  fillHalves(bytes, 110, 108, scalesOfQ3K)
+  for (let at = 0; at < bytes.length; at += 110) {
+    for (let b = at + 104; b < at + 108; b++) bytes[b] = awayFromZero(bytes[b])
+  }
+}
+
+function fillIQ4XS(bytes) {
+  fillHalves(bytes, 136, 0, scalesOfIQ4XS)
+  for (let at = 0; at < bytes.length; at += 136) {
+    for (let b = at + 2; b < at + 4; b++) bytes[b] = awayFromZero(bytes[b])
+  }
+}
+
+function fillScaleMin(bytes, blockBytes, halves) {
+  fillHalfPairs(bytes, blockBytes, 0, halves)
+  for (let at = 0; at < bytes.length; at += blockBytes) {
     for (let b = at + 4; b < at + 8; b++) {
       bytes[b] |= 0xa0 // the highest bit of scale[j] and of scale[j + 4]
       bytes[b + 4] = bytes[b] // mins equal to scales
@@ -89,9 +150,9 @@ function fillScaleMin(bytes, blockBytes, { d, dmin }) {
 }
 
 function fillQ6K(bytes) {
+  fillHalves(bytes, 210, 208, scalesOfQ6K)
   for (let at = 0; at < bytes.length; at += 210) {
     for (let b = at + 192; b < at + 208; b++) bytes[b] = (bytes[b] & 0x80 ? -1 : 1) * (32 | (bytes[b] & 31))
-    writeHalf(bytes, at + 208, scalesOfQ6K[bytes[at + 208] & 15])
   }
 }
 

@@ -50,7 +50,22 @@ type Attention = (
 /** How keys and values are kept. */
 export type KvFormat = 'f16' | 'f32'
 
-type FormatName = 'f32' | 'f16' | 'q8_0' | 'q4_k' | 'q5_k' | 'q6_k'
+type FormatName =
+  | 'f32'
+  | 'f16'
+  | 'bf16'
+  | 'q4_0'
+  | 'q4_1'
+  | 'q5_0'
+  | 'q5_1'
+  | 'q8_0'
+  | 'q2_k'
+  | 'q3_k'
+  | 'q4_k'
+  | 'q5_k'
+  | 'q6_k'
+  | 'iq4_nl'
+  | 'iq4_xs'
 
 /** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
 export type Kernels = { readonly [K in FormatName as `matmul_${K}_x1`]: MatmulX1 } & {
@@ -58,6 +73,7 @@ export type Kernels = { readonly [K in FormatName as `matmul_${K}_x1`]: MatmulX1
 } & { readonly [K in FormatName as `repack_${K}`]: Repack } & {
   readonly quantize_q8_k: Quantize
   readonly quantize_q8_0: Quantize
+  readonly quantize_q8_1: Quantize
   /** Brings bytes into the core's cache. */
   readonly fetch: (from: number, bytes: number) => number
   readonly rms_norm: (x: number, weight: number, out: number, count: number, eps: number) => void
@@ -89,9 +105,17 @@ export function compileKernels(): Promise<CompiledKernels> {
   return compiled
 }
 
-/** Compiles one build. Synchronous: it takes a few milliseconds. */
+/** Compiles one build. Synchronous: it takes a few milliseconds. Throws `IO` where the package's files are not beside its code. */
 export function compileBuild(build: KernelBuild): WebAssembly.Module {
-  return new WebAssembly.Module(readFileSync(new URL(`./${build}.wasm`, import.meta.url)))
+  const file = new URL(`./${build}.wasm`, import.meta.url)
+  let bytes: Uint8Array<ArrayBuffer>
+  try {
+    bytes = readFileSync(file)
+  } catch (cause) {
+    const hint = 'if this program was bundled, leave mixtral-wasm out of the bundle, as an external package'
+    throw new MixtralError('IO', `no kernels at ${file.pathname}, expected the package's file; ${hint}`, { cause })
+  }
+  return new WebAssembly.Module(bytes)
 }
 
 /** An instance whose pointers are offsets into `memory`. */

@@ -1,11 +1,11 @@
 // Activations quantised to 8 bits as ggml does it before an integer dot product: oracle for the kernels, operation for operation.
 // Every operation is rounded to float32. Owns the layout of quantised activations; knows nothing of weights.
 //
-// Edges, the same for both formats:
+// Edges, the same for all formats:
 // - A block of zeros has d = 0 and q = 0.
-// - A block with a NaN or an infinity in it has d = NaN (in Q8_0: or infinity) and q = 0, so that every dot product with it is NaN and nothing hides.
-// - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the SIMD narrowing does;
-//   d is then zero or subnormal.
+// - A block with a NaN or an infinity in it has d = NaN (in Q8_0 and Q8_1: or infinity) and q = 0, so that every dot product with it is NaN and nothing hides.
+// - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the SIMD narrowing does
+//   (in Q8_1: to -127, since with -128 sums would not fit 16 bits); d is then zero or subnormal.
 
 /** A row of activations in blocks of 256, for K-quants. x[c] is about d[c / 256] * q[c]. */
 export interface ActivationQ8K {
@@ -18,6 +18,11 @@ export interface ActivationQ8K {
 export interface ActivationQ80 {
   readonly d: Float32Array // (columns / 32); ggml rounds it to half, we keep float32
   readonly q: Int8Array // (columns)
+}
+
+/** Q8_0 with the sums through which weights lose their offset or min. */
+export interface ActivationQ81 extends ActivationQ80 {
+  readonly sums: Int16Array // (columns / 32), of each 32 q; ggml keeps d times them, rounded to half
 }
 
 const { fround, abs, max, min } = Math
@@ -61,6 +66,18 @@ export function quantizeQ80(x: Float32Array): ActivationQ80 {
     for (let i = 0; i < 32; i++) q[block * 32 + i] = saturate(nearest(fround(inverse * values[i]!)))
   }
   return { d, q }
+}
+
+/**
+ * Quantises a row to Q8_1: as Q8_0, with the sum of each block.
+ * @param x (columns), a multiple of 32
+ */
+export function quantizeQ81(x: Float32Array): ActivationQ81 {
+  const { d, q: quants } = quantizeQ80(x)
+  const q = quants.map((quant) => max(-127, quant))
+  const sums = new Int16Array(d.length)
+  for (const [i, quant] of q.entries()) sums[i >> 5]! += quant
+  return { d, q, sums }
 }
 
 /** The largest |x|, or NaN if there is a NaN. */

@@ -1,9 +1,18 @@
 // The table of block formats that have a kernel. A new format is one file beside this one and one row here.
 
 import { type GgmlType, ggmlTypeByName } from '../gguf/ggmlType.js'
+import { dequantizeBF16 } from './bf16.js'
 import { dequantizeF16 } from './f16.js'
 import { dequantizeF32 } from './f32.js'
+import { dequantizeIQ4NL } from './iq4_nl.js'
+import { dequantizeIQ4XS } from './iq4_xs.js'
+import { dequantizeQ2K } from './q2_k.js'
+import { dequantizeQ3K } from './q3_k.js'
+import { dequantizeQ40 } from './q4_0.js'
+import { dequantizeQ41 } from './q4_1.js'
 import { dequantizeQ4K } from './q4_k.js'
+import { dequantizeQ50 } from './q5_0.js'
+import { dequantizeQ51 } from './q5_1.js'
 import { dequantizeQ5K } from './q5_k.js'
 import { dequantizeQ6K } from './q6_k.js'
 import { dequantizeQ80 } from './q8_0.js'
@@ -23,10 +32,19 @@ export const formats: ReadonlyMap<string, Format> = new Map(
   Object.entries({
     F32: dequantizeF32,
     F16: dequantizeF16,
+    BF16: dequantizeBF16,
+    Q4_0: dequantizeQ40,
+    Q4_1: dequantizeQ41,
+    Q5_0: dequantizeQ50,
+    Q5_1: dequantizeQ51,
     Q8_0: dequantizeQ80,
+    Q2_K: dequantizeQ2K,
+    Q3_K: dequantizeQ3K,
     Q4_K: dequantizeQ4K,
     Q5_K: dequantizeQ5K,
     Q6_K: dequantizeQ6K,
+    IQ4_NL: dequantizeIQ4NL,
+    IQ4_XS: dequantizeIQ4XS,
   }).map(([name, dequantize]) => [name, { type: ggmlTypeByName(name)!, dequantize }]),
 )
 

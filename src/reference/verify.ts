@@ -2,6 +2,7 @@
 // is off is the one to look at. Owns the measure and what it allows; prints nothing.
 
 import type { Gguf } from '../gguf/gguf.js'
+import type { ActivationKind } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import { quantizeQ8K, quantizeQ80 } from '../quants/activations.js'
 import { mixtralTensors, type TensorSlice } from '../weights/mixtralTensors.js'
@@ -177,7 +178,7 @@ function roundingError(x: Float64Array, width: number, slices: readonly TensorSl
   return Math.max(...[...kinds].map((kind) => (kind === 'f32' ? 0 : rms(roundingDifference(x, width, kind)) / rms(x))))
 }
 
-function roundingDifference(x: Float64Array, width: number, kind: 'q8_k' | 'q8_0'): Float64Array {
+function roundingDifference(x: Float64Array, width: number, kind: Exclude<ActivationKind, 'f32'>): Float64Array {
   const difference = new Float64Array(x.length)
   for (let start = 0; start < x.length; start += width) {
     const row = Float32Array.from(x.subarray(start, start + width))

@@ -121,6 +121,7 @@ export class Team {
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
+      env: {}, // threads read none; a copy of it all would need Deno's permission for every variable
     })
     // without a listener, a worker that fails to start would end the process; its task's promise rejects all the same
     pool.on('error', () => {})

@@ -69,7 +69,7 @@ export function planScratch(
   }
   const inputRows = (count: number, columns: number, kinds: ReadonlySet<ActivationKind>): InputRows => {
     const room = (kind: ActivationKind) => (kinds.has(kind) ? { [kind]: rows(count, activationBytes(kind, columns, build)) } : {})
-    return { ...room('f32'), ...room('q8_k'), ...room('q8_0') }
+    return { ...room('f32'), ...room('q8_k'), ...room('q8_0'), ...room('q8_1') }
   }
   const pairs = batch * expertsPerToken
   const attentionRoom = 32 * headDim * 8 + 128 + ATTENTION_TOKENS * (heads / kvHeads) * 8

@@ -1,8 +1,8 @@
 // Activation rows in a test bank: making them with the bank's own kernels, and reading back what is in them (the layouts are documented in
-// assembly/q8_k.ts and q8_0.ts).
+// assembly/q8_k.ts, q8_0.ts and q8_1.ts).
 
 import { type ActivationKind, activationBlock, activationBytes } from '../../dist/kernels/activation.js'
-import type { ActivationQ8K, ActivationQ80 } from '../../dist/quants/activations.js'
+import type { ActivationQ8K, ActivationQ80, ActivationQ81 } from '../../dist/quants/activations.js'
 import type { Region, TestBank } from './testBank.js'
 
 /** Blocks that are quantised by one call. */
@@ -42,6 +42,18 @@ export function readQ8K(bank: TestBank, row: Region, columns: number): Activatio
 export function readQ80(bank: TestBank, row: Region, columns: number): ActivationQ80 {
   const bytes = bank.bytes(row)
   return { q: unshuffle(bytes, columns), d: new Float32Array(bytes.buffer, columns * 2, columns / 32) }
+}
+
+export function readQ81(bank: TestBank, row: Region, columns: number): ActivationQ81 {
+  const blocks = columns / 32
+  const bytes = bank.bytes(row)
+  const toScales = columns * (bank.build === 'relaxed-simd' ? 1 : 2)
+  const pairs = new Int16Array(bytes.buffer, toScales + Math.ceil(blocks / 4) * 16, blocks * 2)
+  return {
+    q: bank.build === 'relaxed-simd' ? new Int8Array(bytes.buffer, 0, columns) : unshuffle(bytes, columns),
+    d: new Float32Array(bytes.buffer, toScales, blocks),
+    sums: Int16Array.from({ length: blocks }, (_, block) => pairs[block * 2]! + pairs[block * 2 + 1]!),
+  }
 }
 
 /** Quads of i16 in the order 0 2 1 3, back to columns. */

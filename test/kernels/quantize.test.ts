@@ -3,8 +3,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { type ActivationKind, activationBlock } from '../../dist/kernels/activation.js'
-import { quantizeQ8K, quantizeQ80 } from '../../dist/quants/activations.js'
-import { type Piece, placeActivation, readQ8K, readQ80 } from './activationRow.js'
+import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../../dist/quants/activations.js'
+import { type Piece, placeActivation, readQ8K, readQ80, readQ81 } from './activationRow.js'
 import { expectSameBits } from './bits.js'
 import { RandomValues } from './randomValues.js'
 import { describeBuilds, TestBank } from './testBank.js'
@@ -35,9 +35,18 @@ const checkQ80: Check = (bank, x) => {
   expectSameBits(found.q, expected.q, 'q')
 }
 
+const checkQ81: Check = (bank, x) => {
+  const found = readQ81(bank, placeActivation(bank.clear(), 'q8_1', x), x.length)
+  const expected = quantizeQ81(x)
+  expectSameBits(poisoned(found.d), poisoned(expected.d), 'd')
+  expectSameBits(found.q, expected.q, 'q')
+  expectSameBits(found.sums, expected.sums, 'sums')
+}
+
 const kinds: readonly (readonly [Exclude<ActivationKind, 'f32'>, Check])[] = [
   ['q8_k', checkQ8K],
   ['q8_0', checkQ80],
+  ['q8_1', checkQ81],
 ]
 
 /** Powers of ten around which float32 has something to trip over: subnormals, reciprocals that overflow, squares that would. */

@@ -8,6 +8,7 @@ import { RandomValues, scaleKinds } from './randomValues.js'
 import { describeBuilds, TestBank, testBothBuilds } from './testBank.js'
 
 const notFiniteHalves = [0x7c00, 0xfc00, 0x7c01, 0x7e00, 0xffff]
+const notFiniteBF16s = [0x7f80, 0xff80, 0x7f81, 0x7fc0, 0xffff]
 
 /** Every place in the blocks whose value must be finite, and a way to spoil it. */
 function spoilers(format: BlockFormat, bytes: Uint8Array): ((random: RandomValues) => void)[] {
@@ -16,6 +17,9 @@ function spoilers(format: BlockFormat, bytes: Uint8Array): ((random: RandomValue
   for (let block = 0; block < bytes.length; block += format.blockBytes) {
     for (const offset of format.halfOffsets) {
       spoil.push((random) => view.setUint16(block + offset, notFiniteHalves[random.below(notFiniteHalves.length)]!, true))
+    }
+    if (format.name === 'BF16') {
+      spoil.push((random) => view.setUint16(block, notFiniteBF16s[random.below(notFiniteBF16s.length)]!, true))
     }
     if (format.name === 'F32') {
       spoil.push((random) =>

@@ -11,7 +11,7 @@ import { GgufWriter } from '../../dist/gguf/writer.js'
 import { floatToHalf } from '../../dist/quants/half.js'
 
 /** Every type of demo model in the repository; the first is the one that ships. */
-export const demoTypes = ['Q4_K_M', 'F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_S'] as const
+export const demoTypes = ['Q4_K_M', 'F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_S', 'Q4_0', 'Q3_K_M', 'Q2_K'] as const
 
 export function demoPath(type: string = demoTypes[0]): string {
   const folder = type === demoTypes[0] ? '../../models' : '../golden/models'

@@ -56,6 +56,9 @@ describe('logits', () => {
     ['Q6_K', { threads: 3, chunk: 13, bankBytes: 500_000 }],
     ['Q5_K_M', { threads: 2, chunk: 3, bankBytes: 1 }],
     ['Q4_K_S', { threads: 5, chunk: 31 }],
+    ['Q4_0', { threads: 3, chunk: 17 }],
+    ['Q3_K_M', { threads: 2, chunk: 1 }],
+    ['Q2_K', { threads: 3, chunk: 6, bankBytes: 1 }],
     ['F32 with a sliding window', { chunk: 1 }],
     ['F32 with a sliding window', { threads: 3, chunk: 4, bankBytes: 1 }],
   ])('of %s are the same with %o', async (name, options) => {

@@ -2,11 +2,12 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { quantizeQ8K, quantizeQ80 } from '../../dist/quants/activations.js'
+import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../../dist/quants/activations.js'
 
 const layouts = [
   { name: 'Q8_K', block: 256, quantize: quantizeQ8K },
   { name: 'Q8_0', block: 32, quantize: quantizeQ80 },
+  { name: 'Q8_1', block: 32, quantize: quantizeQ81 },
 ]
 
 /** Rows of two blocks, of magnitudes from 1e-30 to 1e30. */
@@ -93,4 +94,11 @@ test('Q8_K keeps the sum of each 16 quants', () => {
   const { q, sums } = quantizeQ8K(x)
   const expected = Array.from({ length: 32 }, (_, i) => q.subarray(i * 16, i * 16 + 16).reduce((sum, quant) => sum + quant, 0))
   expect(Array.from(sums)).toEqual(expected)
+})
+
+test('Q8_1 is Q8_0 with the sum of each 32 quants', () => {
+  const x = Float32Array.from({ length: 128 }, (_, i) => Math.sqrt(i) * (i % 3 === 0 ? -1 : 1))
+  const { d, q, sums } = quantizeQ81(x)
+  expect({ d, q }).toEqual(quantizeQ80(x))
+  expect(Array.from(sums)).toEqual([0, 32, 64, 96].map((start) => q.subarray(start, start + 32).reduce((sum, quant) => sum + quant, 0)))
 })

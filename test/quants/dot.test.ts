@@ -2,11 +2,20 @@
 
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
-import { quantizeQ8K, quantizeQ80 } from '../../dist/quants/activations.js'
+import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../../dist/quants/activations.js'
+import { dotBF16 } from '../../dist/quants/bf16.js'
 import { dotF16 } from '../../dist/quants/f16.js'
 import { dotF32 } from '../../dist/quants/f32.js'
 import { formats } from '../../dist/quants/formats.js'
+import { dotIQ4NL } from '../../dist/quants/iq4_nl.js'
+import { dotIQ4XS } from '../../dist/quants/iq4_xs.js'
+import { dotQ2K } from '../../dist/quants/q2_k.js'
+import { dotQ3K } from '../../dist/quants/q3_k.js'
+import { dotQ40 } from '../../dist/quants/q4_0.js'
+import { dotQ41 } from '../../dist/quants/q4_1.js'
 import { dotQ4K } from '../../dist/quants/q4_k.js'
+import { dotQ50 } from '../../dist/quants/q5_0.js'
+import { dotQ51 } from '../../dist/quants/q5_1.js'
 import { dotQ5K } from '../../dist/quants/q5_k.js'
 import { dotQ6K } from '../../dist/quants/q6_k.js'
 import { dotQ80 } from '../../dist/quants/q8_0.js'
@@ -33,19 +42,35 @@ function viaQ80(row: Uint8Array, x: Float32Array) {
   return { result: dotQ80(row, quantized), values: valuesOf(quantized) }
 }
 
+function viaQ81(dot: (row: Uint8Array, x: ReturnType<typeof quantizeQ81>) => number) {
+  return (row: Uint8Array, x: Float32Array) => {
+    const quantized = quantizeQ81(x)
+    return { result: dot(row, quantized), values: valuesOf(quantized) }
+  }
+}
+
 const plain = (dot: (row: Uint8Array, x: Float32Array) => number) => (row: Uint8Array, x: Float32Array) => ({
   result: dot(row, x),
   values: x,
 })
 
-/** `scale` is how many times the parts of a weight may exceed the weight: a K-quant's two products can nearly cancel. */
+/** `scale` is how many times the parts of a weight may exceed the weight: where there are mins, two products can nearly cancel. */
 const dots = [
   { name: 'F32', row: new Uint8Array(row(408).buffer), dot: plain(dotF32), scale: 1 },
   { name: 'F16', row: golden('F16'), dot: plain(dotF16), scale: 1 },
+  { name: 'BF16', row: golden('BF16'), dot: plain(dotBF16), scale: 1 },
+  { name: 'Q4_0', row: golden('Q4_0'), dot: viaQ81(dotQ40), scale: 1 },
+  { name: 'Q4_1', row: golden('Q4_1'), dot: viaQ81(dotQ41), scale: 4 },
+  { name: 'Q5_0', row: golden('Q5_0'), dot: viaQ81(dotQ50), scale: 1 },
+  { name: 'Q5_1', row: golden('Q5_1'), dot: viaQ81(dotQ51), scale: 4 },
   { name: 'Q8_0', row: golden('Q8_0'), dot: viaQ80, scale: 1 },
+  { name: 'Q2_K', row: golden('Q2_K'), dot: viaQ8K(dotQ2K), scale: 4 },
+  { name: 'Q3_K', row: golden('Q3_K'), dot: viaQ8K(dotQ3K), scale: 1 },
   { name: 'Q4_K', row: golden('Q4_K'), dot: viaQ8K(dotQ4K), scale: 4 },
   { name: 'Q5_K', row: golden('Q5_K'), dot: viaQ8K(dotQ5K), scale: 4 },
   { name: 'Q6_K', row: golden('Q6_K'), dot: viaQ8K(dotQ6K), scale: 1 },
+  { name: 'IQ4_NL', row: golden('IQ4_NL'), dot: viaQ81(dotIQ4NL), scale: 1 },
+  { name: 'IQ4_XS', row: golden('IQ4_XS'), dot: viaQ8K(dotIQ4XS), scale: 1 },
 ]
 
 /** Repeatable values in [-1, 1). */

@@ -6,8 +6,9 @@ import { formats, supportedTypeNames } from '../../dist/quants/formats.js'
 
 const golden = (file: string) => new Uint8Array(readFileSync(new URL(`../golden/blocks/${file}`, import.meta.url)))
 
-test('the table lists what Q4_K_M and Q8_0 Mixtral files are made of', () => {
-  expect(supportedTypeNames).toEqual(['F32', 'F16', 'Q8_0', 'Q4_K', 'Q5_K', 'Q6_K'])
+test('the table lists what Mixtral files in the wild are made of', () => {
+  const names = 'F32 F16 BF16 Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL IQ4_XS'
+  expect(supportedTypeNames).toEqual(names.split(' '))
 })
 
 for (const [name, { type, dequantize }] of formats) {

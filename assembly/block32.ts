@@ -1,0 +1,91 @@
+// What the formats in blocks of 32 share (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): the front of a row group, the nibbles, and the last step of a product.
+//
+// A group is 4 rows: a 16-byte header (half.ts), per block one or two rows of halves (d, m: 4 rows x f16, raised), all of them padded to 16 bytes, then per block
+// the quants: fifth bits where there are any (16 bytes), and
+//     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
+import { addDot, storeTransposed } from './lanes'
+import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+
+/** Bytes from the start of a group to its first block's quants. `halves`: of a block. */
+// @ts-ignore: decorator
+@inline export function toQuants(blocks: i32, halves: usize): usize {
+  return 16 + ((<usize>blocks * 8 * halves + 15) & ~15)
+}
+
+// @ts-ignore: decorator
+@inline export function low(w: v128, nibble: v128): v128 {
+  return v128.and(w, nibble)
+}
+
+// @ts-ignore: decorator
+@inline export function high(w: v128, nibble: v128): v128 {
+  return v128.and(i16x8.shr_u(w, 4), nibble)
+}
+
+/** Adds vector j's two quads of four rows, unpacked to l and h. */
+// @ts-ignore: decorator
+@inline export function addPair(sum: v128, l: v128, h: v128, x: usize, j: usize, even: v128): v128 {
+  return addDot(addDot(sum, l, x, j, even), h, x, j + 4, even)
+}
+
+/** sum + nibbles * x over one block: at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
+// @ts-ignore: decorator
+@inline export function addNibbles(sum: v128, q: usize, x: usize, nibble: v128, even: v128): v128 {
+  let w = v128.load(q)
+  sum = addPair(sum, low(w, nibble), high(w, nibble), x, 0, even)
+  w = v128.load(q, 16)
+  sum = addPair(sum, low(w, nibble), high(w, nibble), x, 1, even)
+  w = v128.load(q, 32)
+  sum = addPair(sum, low(w, nibble), high(w, nibble), x, 2, even)
+  w = v128.load(q, 48)
+  return addPair(sum, low(w, nibble), high(w, nibble), x, 3, even)
+}
+
+/** acc + d * dx * isum. */
+// @ts-ignore: decorator
+@inline export function addScaled(acc: v128, d: v128, dx: v128, isum: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))
+}
+
+/** acc + d * dx * isum + m * dx * xsum, in this order; d and m of four rows are at w. */
+// @ts-ignore: decorator
+@inline export function addScaledMin(acc: v128, w: usize, dx: v128, isum: v128, xsum: v128, mask: v128, factor: v128): v128 {
+  acc = addScaled(acc, expand(w, mask, factor), dx, isum)
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w + 8, mask, factor), dx), f32x4.convert_i32x4_s(xsum)))
+}
+
+/** Header and halves of one group, from the first `halves` halves of each block. Returns how many are not finite. */
+export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: usize, halves: usize, dst: usize): i32 {
+  const rowBytes = <usize>blocks * blockBytes
+  let raised = true
+  let bad = 0
+  for (let block = src; block < src + valid * rowBytes; block += blockBytes) {
+    for (let i: usize = 0; i < halves; i++) {
+      const half = <u32>load<u16>(block + i * 2)
+      if (!isFiniteHalf(half)) bad++
+      if (!canRaise(half)) raised = false
+    }
+  }
+  storeFactor(dst, raised)
+  dst += 16
+  for (let b: usize = 0; b < <usize>blocks; b++) {
+    for (let i: usize = 0; i < halves; i++) {
+      for (let r: usize = 0; r < 4; r++) {
+        const half = r < valid ? <u32>load<u16>(src + r * rowBytes + b * blockBytes + i * 2) : 0
+        store<u16>(dst + r * 2, raised ? raise(half) : half)
+      }
+      dst += 8
+    }
+  }
+  return bad
+}
+
+// @ts-ignore: decorator
+@inline function bytesOrZero(p: usize, real: bool): v128 {
+  return real ? v128.load(p) : i32x4.splat(0)
+}
+
+/** The 16 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 4 vectors at dst. */
+export function repackNibbles(src: usize, rowBytes: usize, valid: usize, dst: usize): void {
+  storeTransposed(dst, v128.load(src), bytesOrZero(src + rowBytes, valid > 1), bytesOrZero(src + 2 * rowBytes, valid > 2), bytesOrZero(src + 3 * rowBytes, valid > 3))
+}

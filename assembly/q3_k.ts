@@ -1,0 +1,245 @@
+// Q3_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 4); the oracle is src/quants/q3_k.ts.
+//
+// A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 464 bytes (440 in the file):
+//     0   d     4 rows x f16, raised; 8 bytes unused
+//    16   scale 16 sub-blocks x 4 rows x i8
+//    80   q     8 pairs of sub-blocks x 3 vectors of 16 bytes; byte 4r + c is for row r. Of the pair's eight quads of columns, quad k (columns 4k + c) is in
+//                   bits    0-2      3-5      6-7
+//           vector 0        quad 0   quad 1   low bits of quad 6
+//           vector 1        quad 2   quad 3   low bits of quad 7
+//           vector 2        quad 4   quad 5   bit 6: high bit of quad 6, bit 7: high bit of quad 7
+//           so that six quads of eight are a shift and a mask.
+// The 4 is taken off once per unit, as scale * 4 * (sum of x).
+import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
+import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+import { activationScales, activationSums } from './q8_k'
+import { bias } from './q6_k'
+import { stripOf, stripStart } from './strips'
+
+const UNIT: usize = 464
+const THREE_BITS: i32 = 0x07070707
+const LOW_BITS: i32 = 0x03030303
+const HIGH_BIT: i32 = 0x04040404
+
+// @ts-ignore: decorator
+@inline function first(w: v128, three: v128): v128 {
+  return v128.and(w, three)
+}
+
+// @ts-ignore: decorator
+@inline function second(w: v128, three: v128): v128 {
+  return v128.and(i16x8.shr_u(w, 3), three)
+}
+
+/** Quad 6 (v is vector 0, shift 4) or quad 7 (vector 1, shift 5); w is vector 2. */
+// @ts-ignore: decorator
+@inline function split(v: v128, w: v128, shift: i32, lows: v128, highs: v128): v128 {
+  return v128.or(v128.and(i16x8.shr_u(v, 6), lows), v128.and(i16x8.shr_u(w, shift), highs))
+}
+
+/** One sub-block: at most 4 * 2 * 7 * 127 = 7112 in an i16 lane. */
+// @ts-ignore: decorator
+@inline function dots(x: usize, a: v128, b: v128, c: v128, d: v128, even: v128): v128 {
+  return addDot(addDot(addDot(addDot(i32x4.splat(0), a, x, 0, even), b, x, 1, even), c, x, 2, even), d, x, 3, even)
+}
+
+/** acc + d * dx * (isum - 4 * offset). */
+// @ts-ignore: decorator
+@inline function finish(acc: v128, w: usize, dx: v128, isum: v128, offset: v128, mask: v128, factor: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(i32x4.sub(isum, i32x4.shl(offset, 2)))))
+}
+
+// @ts-ignore: decorator
+@inline function unit(acc: v128, w: usize, x: usize, dx: v128, sums: usize, three: v128, lows: v128, highs: v128, even: v128, mask: v128, factor: v128): v128 {
+  const quad = quadBytes()
+  let isum = i32x4.splat(0)
+  let offset = i32x4.splat(0)
+  for (let k: usize = 0; k < 8; k++) {
+    const y = x + k * 8 * quad
+    const u = v128.load(w + k * 48, 80)
+    const v = v128.load(w + k * 48, 96)
+    const t = v128.load(w + k * 48, 112)
+    const scales = v128.load8x8_s(w + k * 8, 16)
+    isum = addScaled1Low(isum, dots(y, first(u, three), second(u, three), first(v, three), second(v, three), even), scales)
+    isum = addScaled1High(isum, dots(y + 4 * quad, first(t, three), second(t, three), split(u, t, 4, lows, highs), split(v, t, 5, lows, highs), even), scales)
+    offset = bias(offset, scales, sums + k * 4)
+  }
+  return finish(acc, w, dx, isum, offset, mask, factor)
+}
+
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
+export function matmul_q3_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
+  const three = held(THREE_BITS, blocks)
+  const lows = held(LOW_BITS, blocks)
+  const highs = held(HIGH_BIT, blocks)
+  const even = evenMask(blocks)
+  const mask = held(HALF_MASK, blocks)
+  const xUnit = quadBytes() * 64
+  const scales = activationScales(x, blocks)
+  const sums = activationSums(x, blocks) + 16
+  const groupBytes = <usize>blocks * UNIT + 16
+  const strip = stripOf(groups)
+  const to1 = stripStart(1, strip, groups)
+  const to2 = stripStart(2, strip, groups)
+  const to3 = stripStart(3, strip, groups)
+  for (let g: usize = 0; g < strip; g++) {
+    let w0 = weights + g * groupBytes
+    let w1 = w0 + to1 * groupBytes
+    let w2 = w0 + to2 * groupBytes
+    let w3 = w0 + to3 * groupBytes
+    const f0 = v128.load(w0)
+    const f1 = v128.load(w1)
+    const f2 = v128.load(w2)
+    const f3 = v128.load(w3)
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let a2 = a0
+    let a3 = a0
+    w0 += 16
+    w1 += 16
+    w2 += 16
+    w3 += 16
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const xb = x + b * xUnit
+      const dx = v128.load32_splat(scales + b * 4)
+      const sum = sums + b * 48
+      a0 = unit(a0, w0, xb, dx, sum, three, lows, highs, even, mask, f0)
+      a1 = unit(a1, w1, xb, dx, sum, three, lows, highs, even, mask, f1)
+      a2 = unit(a2, w2, xb, dx, sum, three, lows, highs, even, mask, f2)
+      a3 = unit(a3, w3, xb, dx, sum, three, lows, highs, even, mask, f3)
+      w0 += UNIT
+      w1 += UNIT
+      w2 += UNIT
+      w3 += UNIT
+    }
+    v128.store(out + g * 16, a0)
+    v128.store(out + (g + to1) * 16, a1)
+    v128.store(out + (g + to2) * 16, a2)
+    v128.store(out + (g + to3) * 16, a3)
+  }
+}
+
+/** The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_q3_k_x1` gives. */
+export function matmul_q3_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
+  const three = held(THREE_BITS, blocks)
+  const lows = held(LOW_BITS, blocks)
+  const highs = held(HIGH_BIT, blocks)
+  const even = evenMask(blocks)
+  const mask = held(HALF_MASK, blocks)
+  const quad = quadBytes()
+  const toScales = activationScales(0, blocks)
+  const toSums = activationSums(0, blocks) + 16
+  for (let g: usize = 0; g < <usize>groups; g++) {
+    const factor = v128.load(weights)
+    weights += 16
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let a2 = a0
+    let a3 = a0
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      let i0 = i32x4.splat(0)
+      let i1 = i0
+      let i2 = i0
+      let i3 = i0
+      let o0 = i0
+      let o1 = i0
+      let o2 = i0
+      let o3 = i0
+      const toSum = toSums + b * 48
+      for (let k: usize = 0; k < 8; k++) {
+        let at = (b * 64 + k * 8) * quad
+        const scales = v128.load8x8_s(weights + k * 8, 16)
+        const u = v128.load(weights + k * 48, 80)
+        const v = v128.load(weights + k * 48, 96)
+        const t = v128.load(weights + k * 48, 112)
+        let c = first(u, three)
+        let d = second(u, three)
+        let e = first(v, three)
+        let f = second(v, three)
+        i0 = addScaled1Low(i0, dots(x0 + at, c, d, e, f, even), scales)
+        i1 = addScaled1Low(i1, dots(x1 + at, c, d, e, f, even), scales)
+        i2 = addScaled1Low(i2, dots(x2 + at, c, d, e, f, even), scales)
+        i3 = addScaled1Low(i3, dots(x3 + at, c, d, e, f, even), scales)
+        at += 4 * quad
+        c = first(t, three)
+        d = second(t, three)
+        e = split(u, t, 4, lows, highs)
+        f = split(v, t, 5, lows, highs)
+        i0 = addScaled1High(i0, dots(x0 + at, c, d, e, f, even), scales)
+        i1 = addScaled1High(i1, dots(x1 + at, c, d, e, f, even), scales)
+        i2 = addScaled1High(i2, dots(x2 + at, c, d, e, f, even), scales)
+        i3 = addScaled1High(i3, dots(x3 + at, c, d, e, f, even), scales)
+        o0 = bias(o0, scales, x0 + toSum + k * 4)
+        o1 = bias(o1, scales, x1 + toSum + k * 4)
+        o2 = bias(o2, scales, x2 + toSum + k * 4)
+        o3 = bias(o3, scales, x3 + toSum + k * 4)
+      }
+      const d = toScales + b * 4
+      a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, o0, mask, factor)
+      a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, o1, mask, factor)
+      a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, o2, mask, factor)
+      a3 = finish(a3, weights, v128.load32_splat(x3 + d), i3, o3, mask, factor)
+      weights += UNIT
+    }
+    v128.store(out0 + g * 16, a0)
+    v128.store(out1 + g * 16, a1)
+    v128.store(out2 + g * 16, a2)
+    v128.store(out3 + g * 16, a3)
+  }
+}
+
+// In the file: third bits 32 bytes, low bits 64, scales 12, d.
+
+// @ts-ignore: decorator
+@inline function scaleOf(p: usize, j: usize): i32 {
+  const low = j < 8 ? load<u8>(p + j) & 15 : load<u8>(p + j - 8) >> 4
+  return <i32>(low | (((load<u8>(p + (j & 3), 8) >> <u8>(2 * (j >> 2))) & 3) << 4)) - 32
+}
+
+/** 16 quants of 3 bits in bytes: columns 32k .. 32k+15 (with `half` 16, those after them) are bits 2 (k & 3) of the low bytes and bit k of the third bits. */
+// @ts-ignore: decorator
+@inline function quants(block: usize, k: i32, half: usize): v128 {
+  const low = v128.and(i16x8.shr_u(v128.load(block + <usize>(k >> 2) * 32 + half, 32), (k & 3) * 2), i8x16.splat(3))
+  const third = v128.and(i16x8.shr_u(v128.load(block + half), k), i8x16.splat(1))
+  return v128.or(low, i16x8.shl(third, 2))
+}
+
+/** One row's 4 bytes of each of a pair's three vectors. */
+// @ts-ignore: decorator
+@inline function storeRow(dst: usize, a: v128, b: v128): void {
+  const six = i32x4.extract_lane(b, 2)
+  const seven = i32x4.extract_lane(b, 3)
+  store<u32>(dst, i32x4.extract_lane(a, 0) | (i32x4.extract_lane(a, 1) << 3) | ((six & LOW_BITS) << 6))
+  store<u32>(dst, i32x4.extract_lane(a, 2) | (i32x4.extract_lane(a, 3) << 3) | ((seven & LOW_BITS) << 6), 16)
+  store<u32>(dst, i32x4.extract_lane(b, 0) | (i32x4.extract_lane(b, 1) << 3) | ((six & HIGH_BIT) << 4) | ((seven & HIGH_BIT) << 5), 32)
+}
+
+/** File blocks of `rows` consecutive rows (110 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
+export function repack_q3_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
+  const rowBytes = <usize>blocks * 110
+  let bad = 0
+  for (let row = 0; row < rows; row += 4) {
+    const valid = <usize>min(4, rows - row)
+    let raised = true
+    for (let block = src; block < src + valid * rowBytes; block += 110) {
+      const d = <u32>load<u16>(block, 108)
+      if (!isFiniteHalf(d)) bad++
+      if (!canRaise(d)) raised = false
+    }
+    storeFactor(dst, raised)
+    dst += 16
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      memory.fill(dst, 0, UNIT)
+      for (let r: usize = 0; r < valid; r++) {
+        const block = src + r * rowBytes + b * 110
+        const d = <u32>load<u16>(block, 108)
+        store<u16>(dst + r * 2, raised ? raise(d) : d)
+        for (let s: usize = 0; s < 16; s++) store<u8>(dst + s * 4 + r, scaleOf(block + 96, s), 16)
+        for (let k = 0; k < 8; k++) storeRow(dst + <usize>k * 48 + r * 4 + 80, quants(block, k, 0), quants(block, k, 16))
+      }
+      dst += UNIT
+    }
+    src += rowBytes * 4
+  }
+  return bad
+}

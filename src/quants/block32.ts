@@ -1,0 +1,36 @@
+// What the formats in blocks of 32 share (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): how nibbles and fifth bits are packed, and the dot product once they are unpacked.
+//
+//   16 bytes of nibbles: byte l holds weight l in its low four bits and weight 16 + l in its high four
+//   4 bytes of fifth bits: bit i % 8 of byte i / 8 belongs to weight i
+
+import type { ActivationQ80, ActivationQ81 } from './activations.js'
+
+const { fround } = Math
+
+/** The 32 nibbles in the 16 bytes at `offset`, in the order of the weights. */
+export function readNibbles(blocks: Uint8Array, offset: number): Uint8Array {
+  const nibbles = new Uint8Array(32)
+  for (let l = 0; l < 16; l++) {
+    nibbles[l] = blocks[offset + l]! & 15
+    nibbles[16 + l] = blocks[offset + l]! >> 4
+  }
+  return nibbles
+}
+
+/** 32 quants of 5 bits: fifth bits in the 4 bytes at `offset`, nibbles in the 16 bytes after them. */
+export function readFiveBits(blocks: Uint8Array, offset: number): Uint8Array {
+  return readNibbles(blocks, offset + 4).map((nibble, i) => nibble | (((blocks[offset + (i >> 3)]! >> (i & 7)) & 1) << 4))
+}
+
+/** Adds one block's share of a dot product to `sum`: exact integers within the block, then float32. d: the block's scale; quants: (32), signed. */
+export function addDotScaled(sum: number, d: number, quants: ArrayLike<number>, x: ActivationQ80, block: number): number {
+  let products = 0
+  for (let i = 0; i < 32; i++) products += quants[i]! * x.q[block * 32 + i]!
+  return fround(sum + fround(fround(d * x.d[block]!) * fround(products)))
+}
+
+/** The same for weights d * q + m. The min needs no quants of its own, only the sum of the activations it multiplies. */
+export function addDotScaledMin(sum: number, d: number, m: number, quants: ArrayLike<number>, x: ActivationQ81, block: number): number {
+  const withProducts = addDotScaled(sum, d, quants, x, block)
+  return fround(withProducts + fround(fround(m * x.d[block]!) * x.sums[block]!))
+}

@@ -1,0 +1,76 @@
+// Q2_K: 2-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of operations.
+//
+//   block of 256 weights, 84 bytes
+//   offset  bytes  field
+//   0       16     one byte for each 16 weights: scale in its low four bits, min in its high four
+//   16      64     quants: byte h * 32 + l holds, from bit 0 up, weights h * 128 + l, + 32, + 64 and + 96
+//   80      2      d: half, scale of the scales
+//   82      2      dmin: half, scale of the mins
+//
+//   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 16
+
+import type { ActivationQ8K } from './activations.js'
+import { readHalf } from './half.js'
+
+const blockBytes = 84
+const { fround } = Math
+
+interface Superblock {
+  readonly d: number
+  readonly dmin: number
+  readonly scales: Uint8Array // (16), 0 to 15
+  readonly mins: Uint8Array // (16), 0 to 15
+  readonly quants: Uint8Array // (256), 0 to 3
+}
+
+/**
+ * Q2_K blocks to float32.
+ * @param blocks (out.length / 256 * 84 bytes)
+ */
+export function dequantizeQ2K(blocks: Uint8Array, out: Float32Array): void {
+  for (let block = 0; block * 256 < out.length; block++) {
+    const { d, dmin, scales, mins, quants } = unpack(blocks, block)
+    for (let j = 0; j < 16; j++) {
+      const scale = fround(d * scales[j]!)
+      const min = fround(dmin * mins[j]!)
+      for (let i = j * 16; i < j * 16 + 16; i++) out[block * 256 + i] = fround(scale * quants[i]!) - min
+    }
+  }
+}
+
+/** A row of Q2_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
+export function dotQ2K(row: Uint8Array, x: ActivationQ8K): number {
+  let sum = 0
+  for (let block = 0; block < x.d.length; block++) {
+    const { d, dmin, scales, mins, quants } = unpack(row, block)
+    let products = 0
+    let minProducts = 0
+    for (let j = 0; j < 16; j++) {
+      let subBlock = 0
+      for (let i = j * 16; i < j * 16 + 16; i++) subBlock += quants[i]! * x.q[block * 256 + i]!
+      products += scales[j]! * subBlock
+      minProducts += mins[j]! * x.sums[block * 16 + j]!
+    }
+    const xScale = x.d[block]!
+    sum = fround(sum + fround(fround(d * xScale) * fround(products)))
+    sum = fround(sum - fround(fround(dmin * xScale) * fround(minProducts)))
+  }
+  return sum
+}
+
+function unpack(blocks: Uint8Array, block: number): Superblock {
+  const offset = block * blockBytes
+  const pairs = blocks.subarray(offset, offset + 16)
+  const quants = new Uint8Array(256)
+  for (let i = 0; i < 256; i++) {
+    const [half, place] = [i >> 7, (i >> 5) & 3]
+    quants[i] = (blocks[offset + 16 + half * 32 + (i & 31)]! >> (2 * place)) & 3
+  }
+  return {
+    d: readHalf(blocks, offset + 80),
+    dmin: readHalf(blocks, offset + 82),
+    scales: pairs.map((pair) => pair & 15),
+    mins: pairs.map((pair) => pair >> 4),
+    quants,
+  }
+}

@@ -1,0 +1,38 @@
+// Q5_0: 5-bit weights with one scale per 32. The oracle for the kernel: values and the dot product's order of operations.
+//
+//   block of 32 weights, 22 bytes
+//   offset  bytes  field
+//   0       2      d: half, the scale
+//   2       4      q: fifth bits, packed as in block32.ts
+//   6       16     q: low four bits, packed as in block32.ts
+//
+//   weight i = d * (q[i] - 16)
+
+import type { ActivationQ81 } from './activations.js'
+import { addDotScaled, readFiveBits } from './block32.js'
+import { readHalf } from './half.js'
+
+const blockBytes = 22
+
+/**
+ * Q5_0 blocks to float32.
+ * @param blocks (out.length / 32 * 22 bytes)
+ */
+export function dequantizeQ50(blocks: Uint8Array, out: Float32Array): void {
+  for (let block = 0; block * 32 < out.length; block++) {
+    const d = readHalf(blocks, block * blockBytes)
+    const q = quants(blocks, block)
+    for (let i = 0; i < 32; i++) out[block * 32 + i] = d * q[i]!
+  }
+}
+
+/** A row of Q5_0 blocks times quantised activations: integers within a block, float32 across blocks. */
+export function dotQ50(row: Uint8Array, x: ActivationQ81): number {
+  let sum = 0
+  for (let block = 0; block < x.d.length; block++) sum = addDotScaled(sum, readHalf(row, block * blockBytes), quants(row, block), x, block)
+  return sum
+}
+
+function quants(blocks: Uint8Array, block: number): Int8Array {
+  return Int8Array.from(readFiveBits(blocks, block * blockBytes + 2), (q) => q - 16)
+}

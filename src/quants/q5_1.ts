@@ -1,0 +1,42 @@
+// Q5_1: 5-bit weights with one scale and one min per 32. The oracle for the kernel: values and the dot product's order of operations.
+//
+//   block of 32 weights, 24 bytes
+//   offset  bytes  field
+//   0       2      d: half, the scale
+//   2       2      m: half, the min
+//   4       4      q: fifth bits, packed as in block32.ts
+//   8       16     q: low four bits, packed as in block32.ts
+//
+//   weight i = d * q[i] + m
+
+import type { ActivationQ81 } from './activations.js'
+import { addDotScaledMin, readFiveBits } from './block32.js'
+import { readHalf } from './half.js'
+
+const blockBytes = 24
+
+/**
+ * Q5_1 blocks to float32.
+ * @param blocks (out.length / 32 * 24 bytes)
+ */
+export function dequantizeQ51(blocks: Uint8Array, out: Float32Array): void {
+  for (let block = 0; block * 32 < out.length; block++) {
+    const { d, m, q } = unpack(blocks, block)
+    for (let i = 0; i < 32; i++) out[block * 32 + i] = Math.fround(d * q[i]!) + m
+  }
+}
+
+/** A row of Q5_1 blocks times quantised activations: integers within a block, float32 across blocks. */
+export function dotQ51(row: Uint8Array, x: ActivationQ81): number {
+  let sum = 0
+  for (let block = 0; block < x.d.length; block++) {
+    const { d, m, q } = unpack(row, block)
+    sum = addDotScaledMin(sum, d, m, q, x, block)
+  }
+  return sum
+}
+
+function unpack(blocks: Uint8Array, block: number): { d: number; m: number; q: Uint8Array } {
+  const offset = block * blockBytes
+  return { d: readHalf(blocks, offset), m: readHalf(blocks, offset + 2), q: readFiveBits(blocks, offset + 4) }
+}
