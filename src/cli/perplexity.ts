@@ -33,6 +33,7 @@ export function configurePerplexity(command: Command): void {
   // The one of the model flags that means something else here.
   const context = command.options.find(({ long }) => long === '--context')!
   context.short = '-c'
+  context.flags = '-c, --context <n>'
   context.description = `tokens of a window (default: ${USUAL_WINDOW}, or the model's context if that is shorter)`
   context.argParser(wholeNumber(SHORTEST_WINDOW, 2 ** 24))
   command
