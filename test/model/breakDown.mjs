@@ -2,14 +2,17 @@
 // wrote. Never closes the model: the process must be able to end all the same.
 
 import { writeFileSync } from 'node:fs'
+import { setEnvironmentData } from 'node:worker_threads'
 import { MixtralModel } from '../../dist/index.js'
 
 const { worker, threads, after, prompt } = JSON.parse(process.argv[2])
+const order = process.env.MIXTRAL_TEST_BREAKDOWN
+setEnvironmentData('breakdown', order) // threads have no environment
 const model = await MixtralModel.load('demo', { threads, worker: new URL(`workers/${worker}`, import.meta.url).href })
 const options = { temperature: 0, maxNewTokens: 30 }
 const results = []
 for (const calls of after) {
-  writeFileSync(process.env.MIXTRAL_TEST_BREAKDOWN, String(calls))
+  writeFileSync(order, String(calls))
   const ended = await model.generate(prompt, options).catch(({ code, message }) => ({ code, message }))
   results.push({ ended, next: await model.generate(prompt, options) })
 }

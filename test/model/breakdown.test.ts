@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { setEnvironmentData } from 'node:worker_threads'
 import { afterAll, describe, expect, test } from 'vitest'
 import { MixtralModel } from '../../dist/generate/mixtralModel.js'
 
@@ -63,7 +64,7 @@ describe.each(workers)('a thread that %s', (_, worker, message) => {
 // Not for the one that runs out of memory: a heap as large as this process's takes too long to fill.
 test.each(workers.slice(0, 2))('a thread that %s in mid-load fails the load', async (_, worker, message) => {
   const order = join(folder, `load-${worker}`)
-  process.env.MIXTRAL_TEST_BREAKDOWN = order
+  setEnvironmentData('breakdown', order)
   const href = new URL(`workers/${worker}`, import.meta.url).href
   writeFileSync(order, '40')
   await expect(MixtralModel.load('demo', { threads: 2, worker: href })).rejects.toMatchObject(failure(message))
@@ -73,7 +74,7 @@ test.each(workers.slice(0, 2))('a thread that %s in mid-load fails the load', as
 
 test('a break in the middle of a chunk leaves nothing of it in the cache', async () => {
   const order = join(folder, 'cache')
-  process.env.MIXTRAL_TEST_BREAKDOWN = order
+  setEnvironmentData('breakdown', order)
   await using model = await MixtralModel.load('demo', { threads: 2, chunk: 4, worker: new URL('workers/throws.js', import.meta.url).href })
   const ids = model.tokenizer.encodePrompt('[INST] What is the capital of France? [/INST]')
   const right = await model.evaluate(ids)

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { setEnvironmentData } from 'node:worker_threads'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { MixtralModel } from '../../dist/generate/mixtralModel.js'
 import { demo } from './demoFiles.js'
@@ -220,7 +221,7 @@ describe('loading', () => {
 
   test('is ended by an abort in its middle, with most of the file unread', async () => {
     const reads = join(folder, 'reads')
-    process.env.MIXTRAL_TEST_READS = reads
+    setEnvironmentData('reads', reads)
     const abort = new AbortController()
     const worker = new URL('workers/readsSlowly.js', import.meta.url).href
     const onProgress = ({ loaded }: { loaded: number }) => loaded > 0 && abort.abort()

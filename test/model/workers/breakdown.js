@@ -1,9 +1,10 @@
-// Makes a thread break down in mid-work. The file named by MIXTRAL_TEST_BREAKDOWN is the order: it holds how many more operations on shared memory a thread does before it
+// Makes a thread break down in mid-work. The file that the environment data `breakdown` names is the order: it holds how many more operations on shared memory a thread does before it
 // breaks. The thread that gets there first deletes the order, so that one thread breaks, once.
 
 import fs from 'node:fs'
+import { getEnvironmentData } from 'node:worker_threads'
 
-const order = process.env.MIXTRAL_TEST_BREAKDOWN
+const order = getEnvironmentData('breakdown')
 /** Looking for the order takes longer than waiting for another thread should. */
 const LOOK_EVERY = 10
 let operations = 0

@@ -1,0 +1,37 @@
+// The determinism matrix inside one runtime and kernel build: reads { cells, tokens, sampling } as JSON from stdin and prints a line of JSON for each cell.
+// Runs in an empty project beside the packed package; MIXTRAL_KERNELS chooses the build.
+
+import { createHash } from 'node:crypto'
+import { text as textOf } from 'node:stream/consumers'
+import { MixtralModel } from 'mixtral-wasm'
+
+const { cells, tokens, sampling } = JSON.parse(await textOf(process.stdin))
+
+const { bun, deno, node } = process.versions
+const runtime = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`
+
+for (const cell of cells) {
+  const model = await MixtralModel.load('demo', { contextLength: 256, ...cell })
+  const fresh = sha256(await model.logits(tokens))
+  const reused = sha256(await withReuse(model))
+  const text = await model.generate(sampling.prompt, sampling.options)
+  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text }))
+  await model.close()
+}
+
+/**
+ * The logits after every token, the last first: each call shares its prefix with the one before, so all but the first run one token, on keys and values
+ * that were computed in chunks. (tokens, vocabulary)
+ */
+async function withReuse(model) {
+  const { vocabSize } = model.config
+  const all = new Float32Array(tokens.length * vocabSize)
+  await model.reset()
+  for (let n = tokens.length; n > 0; n--) all.set(await model.evaluate(tokens.slice(0, n)), (n - 1) * vocabSize)
+  return all
+}
+
+/** Of (tokens, vocabulary) little-endian float32. */
+function sha256(logits) {
+  return createHash('sha256').update(new Uint8Array(logits.buffer)).digest('hex')
+}

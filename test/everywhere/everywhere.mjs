@@ -1,0 +1,132 @@
+// The packed package in every runtime: the example projects of test/runtimes, the command, and the determinism matrix, in which all logits of the
+// demo model have one SHA-256 and a seed gives one text. Then bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as CI runs it, in fewer
+// runtimes and cells.
+
+import { execFile, execFileSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { bundles } from './bundles.mjs'
+import { environment, installRuntimes, runtimes } from './runtimes.mjs'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const json = (file) => JSON.parse(readFileSync(join(root, file), 'utf8'))
+const quick = process.argv.includes('--quick')
+
+const chosen = runtimes.filter(({ ci }) => ci || !quick)
+const builds = ['simd', 'relaxed-simd']
+const RAM = 2_010_000 // bytes: less than the demo's experts, so they come and go
+const cells = quick
+  ? [
+      { threads: 1, chunk: 128 },
+      { threads: 3, chunk: 7, ram: RAM },
+    ]
+  : [1, 2, 3, 5].flatMap((threads) =>
+      [1, 7, 128].flatMap((chunk) => [
+        { threads, chunk },
+        { threads, chunk, ram: RAM },
+      ]),
+    )
+const { tokens } = json('test/golden/demo/logits.json')
+/** Of the numbers of this version: a change that is meant to change them changes this file too. */
+const expected = json('test/everywhere/expected.json')
+/** A draw that other bits in a logit or in the random numbers would soon turn elsewhere. */
+const sampling = { prompt: 'Long ago, in a far away land,', options: { seed: 4, temperature: 0.9, topP: 0.95, maxNewTokens: 40 } }
+const tour = `loaded 6 layers
+streamed , there was a child named
+chatted The capital of France is Paris.
+ABORTED after 3 pieces
+again , there was a child named
+CLOSED at the end`
+
+const answer = 'The capital of France is Paris.'
+
+const faults = []
+const scratch = mkdtempSync(join(tmpdir(), 'mixtral-everywhere-'))
+try {
+  const programs = installRuntimes(chosen, join(scratch, 'runtimes'), { own: quick })
+  const empty = installPackage(join(scratch, 'empty'))
+  row('runtime', 'kernels', 'tour', 'command', 'cells', 'SHA-256', 'text')
+  for (const runtime of chosen) {
+    const project = prepareProject(runtime, empty)
+    for (const build of builds) {
+      await visit(runtime.name, build, project, environment(programs.get(runtime.name), { MIXTRAL_KERNELS: build }))
+    }
+  }
+  for (const { name, found, wanted } of bundles(empty, join(scratch, 'runtimes'), root)) {
+    console.log(`${name.padEnd(28)}${compare(name, wanted, found)}`)
+  }
+} finally {
+  rmSync(scratch, { recursive: true })
+}
+for (const fault of faults) console.error(fault)
+process.exitCode = faults.length ? 1 : 0
+
+/** A project with the packed package, as npm installs it. Returns its folder. */
+function installPackage(folder) {
+  mkdirSync(folder)
+  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }')
+  const quiet = { cwd: root, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'] }
+  const tarball = execFileSync('npm', ['pack', '--silent', '--ignore-scripts', '--pack-destination', folder], quiet).trim()
+  execFileSync('npm', ['install', '--no-audit', '--no-fund', '--loglevel=error', `./${tarball}`], { ...quiet, cwd: folder })
+  return folder
+}
+
+/** The example project for a runtime, with the package installed and the matrix beside it. Returns its folder and its scripts. */
+function prepareProject({ name, project }, empty) {
+  const folder = join(scratch, name.replace(' ', '-'))
+  const from = join(root, 'test')
+  cpSync(empty, folder, { recursive: true })
+  cpSync(join(from, 'runtimes', project), folder, { recursive: true })
+  cpSync(join(from, 'runtimes/tour.mjs'), join(folder, 'tour.mjs'))
+  cpSync(join(from, 'everywhere/cells.mjs'), join(folder, 'cells.mjs'))
+  writeFileSync(join(folder, 'matrix.json'), JSON.stringify({ cells, tokens, sampling }))
+  const { scripts } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
+  return { folder, scripts }
+}
+
+/** Everything in one runtime with one kernel build: a row of the table. */
+async function visit(name, build, { folder, scripts }, env) {
+  const label = `${name}, ${build}`
+  const toured = compare(`${label}: the example project`, tour, await run(scripts.start, folder, env))
+  const asked = await run(`${scripts.mixtral} run '[INST] What is the capital of France? [/INST]' --temperature 0`, folder, env)
+  const commanded = compare(`${label}: the command`, answer, asked)
+  const output = await run(`${scripts.cells} <matrix.json`, folder, env)
+  const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
+  if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
+  for (const { runtime, kernels, cell, fresh, reused, text } of ran) {
+    const where = `${label}, ${JSON.stringify(cell)}`
+    compare(`${where}: the runtime`, name, runtime.split('.')[0])
+    compare(`${where}: the kernels`, build, kernels)
+    compare(`${where}: logits`, expected.logits, fresh)
+    compare(`${where}: logits with reuse of prefixes`, expected.logits, reused)
+    compare(`${where}: sampled text`, expected.text, text)
+  }
+  const hashes = ran.flatMap(({ fresh, reused }) => [fresh, reused])
+  const right = hashes.filter((hash) => hash === expected.logits).length
+  const texts = ran.filter(({ text }) => text === expected.text).length
+  const shown = [...new Set(hashes)].map((hash) => hash.slice(0, 16)).join(' ')
+  row(ran[0]?.runtime ?? name, build, toured, commanded, `${right}/${2 * cells.length}`, shown, texts === cells.length ? 'same' : 'OTHER')
+}
+
+/** Runs a line of shell, which ends in minutes or not at all; what it printed, or why it did not. */
+async function run(line, cwd, env) {
+  try {
+    return (await promisify(execFile)('sh', ['-c', `exec ${line}`], { cwd, env, timeout: 300_000 })).stdout.trim()
+  } catch (error) {
+    return `${error.killed ? 'did not end' : error.message}\n${error.stdout}`.trim()
+  }
+}
+
+/** Notes a difference; what the table says of it. */
+function compare(what, wanted, found) {
+  if (found === wanted) return 'ok'
+  faults.push(`${what}\n  expected ${JSON.stringify(wanted)}\n  found    ${JSON.stringify(found)}`)
+  return 'FAILS'
+}
+
+function row(...columns) {
+  console.log([14, 14, 7, 9, 7, 18, 5].map((width, i) => columns[i].padEnd(width)).join(''))
+}

