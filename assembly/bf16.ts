@@ -1,6 +1,7 @@
 // BF16 weights, widened exactly, against float32 activations; the oracle is src/quants/bf16.ts.
 //
 // A group is 4 rows: columns x 4 rows of bf16, padded to 16 bytes. Order of sums as in f32.ts.
+import { stripOf, stripStart } from './strips'
 
 // @ts-ignore: decorator
 @inline function groupBytes(columns: i32): usize {
@@ -14,34 +15,80 @@
 }
 
 // @ts-ignore: decorator
-@inline function addTo(acc: v128, w: v128, x: usize): v128 {
-  return f32x4.add(acc, f32x4.mul(w, v128.load32_splat(x)))
+@inline function addTo(acc: v128, w: v128, x: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(w, x))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns). */
-export function matmul_bf16_x1(weights: usize, groups: i32, columns: i32, x: usize, out: usize): void {
+// The columns beyond a multiple of four, and the sum of all.
+// @ts-ignore: decorator
+@inline function last(weights: usize, columns: i32, x: usize, a0: v128, a1: v128, a2: v128, a3: v128): v128 {
   const whole = <usize>(columns & ~3)
-  for (let g: usize = 0; g < <usize>groups; g++) {
+  const rest = <usize>columns - whole
+  const w = weights + whole * 8
+  const y = x + whole * 4
+  if (rest > 0) a0 = addTo(a0, widen(w), v128.load32_splat(y))
+  if (rest > 1) a1 = addTo(a1, widen(w + 8), v128.load32_splat(y, 4))
+  if (rest > 2) a2 = addTo(a2, widen(w + 16), v128.load32_splat(y, 8))
+  return f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3))
+}
+
+/** out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns), four strips at a time (strips.ts). */
+export function matmul_bf16_x1(weights: usize, groups: i32, columns: i32, x: usize, out: usize): void {
+  const bytes = groupBytes(columns)
+  const strip = stripOf(groups)
+  const to1 = stripStart(1, strip, groups)
+  const to2 = stripStart(2, strip, groups)
+  const to3 = stripStart(3, strip, groups)
+  for (let g: usize = 0; g < strip; g++) {
+    const w0 = weights + g * bytes
+    const w1 = w0 + to1 * bytes
+    const w2 = w0 + to2 * bytes
+    const w3 = w0 + to3 * bytes
+    // strip k, column c % 4
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
+    let c0 = a0
+    let c1 = a0
+    let c2 = a0
+    let c3 = a0
+    let d0 = a0
+    let d1 = a0
+    let d2 = a0
+    let d3 = a0
+    const whole = <usize>(columns & ~3)
     for (let c: usize = 0; c < whole; c += 4) {
-      const w = weights + c * 8
-      const y = x + c * 4
-      a0 = addTo(a0, widen(w), y)
-      a1 = addTo(a1, widen(w + 8), y + 4)
-      a2 = addTo(a2, widen(w + 16), y + 8)
-      a3 = addTo(a3, widen(w + 24), y + 12)
+      const at = c * 8
+      let y = v128.load32_splat(x + c * 4)
+      a0 = addTo(a0, widen(w0 + at), y)
+      b0 = addTo(b0, widen(w1 + at), y)
+      c0 = addTo(c0, widen(w2 + at), y)
+      d0 = addTo(d0, widen(w3 + at), y)
+      y = v128.load32_splat(x + c * 4, 4)
+      a1 = addTo(a1, widen(w0 + at + 8), y)
+      b1 = addTo(b1, widen(w1 + at + 8), y)
+      c1 = addTo(c1, widen(w2 + at + 8), y)
+      d1 = addTo(d1, widen(w3 + at + 8), y)
+      y = v128.load32_splat(x + c * 4, 8)
+      a2 = addTo(a2, widen(w0 + at + 16), y)
+      b2 = addTo(b2, widen(w1 + at + 16), y)
+      c2 = addTo(c2, widen(w2 + at + 16), y)
+      d2 = addTo(d2, widen(w3 + at + 16), y)
+      y = v128.load32_splat(x + c * 4, 12)
+      a3 = addTo(a3, widen(w0 + at + 24), y)
+      b3 = addTo(b3, widen(w1 + at + 24), y)
+      c3 = addTo(c3, widen(w2 + at + 24), y)
+      d3 = addTo(d3, widen(w3 + at + 24), y)
     }
-    const rest = <usize>columns - whole
-    const w = weights + whole * 8
-    const y = x + whole * 4
-    if (rest > 0) a0 = addTo(a0, widen(w), y)
-    if (rest > 1) a1 = addTo(a1, widen(w + 8), y + 4)
-    if (rest > 2) a2 = addTo(a2, widen(w + 16), y + 8)
-    v128.store(out + g * 16, f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)))
-    weights += groupBytes(columns)
+    v128.store(out + g * 16, last(w0, columns, x, a0, a1, a2, a3))
+    v128.store(out + (g + to1) * 16, last(w1, columns, x, b0, b1, b2, b3))
+    v128.store(out + (g + to2) * 16, last(w2, columns, x, c0, c1, c2, c3))
+    v128.store(out + (g + to3) * 16, last(w3, columns, x, d0, d1, d2, d3))
   }
 }
 
@@ -57,39 +104,22 @@ export function matmul_bf16_x1(weights: usize, groups: i32, columns: i32, x: usi
   let b1 = a0
   let b2 = a0
   let b3 = a0
-  let at: usize = 0
-  for (; at < whole * 4; at += 16) {
+  for (let at: usize = 0; at < whole * 4; at += 16) {
     let w = widen(weights + at * 2)
-    a0 = addTo(a0, w, x + at)
-    b0 = addTo(b0, w, y + at)
+    a0 = addTo(a0, w, v128.load32_splat(x + at))
+    b0 = addTo(b0, w, v128.load32_splat(y + at))
     w = widen(weights + at * 2 + 8)
-    a1 = addTo(a1, w, x + at + 4)
-    b1 = addTo(b1, w, y + at + 4)
+    a1 = addTo(a1, w, v128.load32_splat(x + at, 4))
+    b1 = addTo(b1, w, v128.load32_splat(y + at, 4))
     w = widen(weights + at * 2 + 16)
-    a2 = addTo(a2, w, x + at + 8)
-    b2 = addTo(b2, w, y + at + 8)
+    a2 = addTo(a2, w, v128.load32_splat(x + at, 8))
+    b2 = addTo(b2, w, v128.load32_splat(y + at, 8))
     w = widen(weights + at * 2 + 24)
-    a3 = addTo(a3, w, x + at + 12)
-    b3 = addTo(b3, w, y + at + 12)
+    a3 = addTo(a3, w, v128.load32_splat(x + at, 12))
+    b3 = addTo(b3, w, v128.load32_splat(y + at, 12))
   }
-  const rest = <usize>columns - whole
-  if (rest > 0) {
-    const w = widen(weights + at * 2)
-    a0 = addTo(a0, w, x + at)
-    b0 = addTo(b0, w, y + at)
-  }
-  if (rest > 1) {
-    const w = widen(weights + at * 2 + 8)
-    a1 = addTo(a1, w, x + at + 4)
-    b1 = addTo(b1, w, y + at + 4)
-  }
-  if (rest > 2) {
-    const w = widen(weights + at * 2 + 16)
-    a2 = addTo(a2, w, x + at + 8)
-    b2 = addTo(b2, w, y + at + 8)
-  }
-  v128.store(outX, f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)))
-  v128.store(outY, f32x4.add(f32x4.add(b0, b1), f32x4.add(b2, b3)))
+  v128.store(outX, last(weights, columns, x, a0, a1, a2, a3))
+  v128.store(outY, last(weights, columns, y, b0, b1, b2, b3))
 }
 
 /** The same for four tokens. Every output is the bits that `matmul_bf16_x1` gives. */

@@ -1,7 +1,7 @@
-// What the formats in blocks of 32 share (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): the front of a row group, the nibbles, and the last step of a product.
+// What the formats in blocks of 32 share (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): the front of a row group, nibbles, and the last step of a product.
 //
 // A group is 4 rows: a 16-byte header (half.ts), per block one or two rows of halves (d, m: 4 rows x f16, raised), all of them padded to 16 bytes, then per block
-// the quants: fifth bits where there are any (16 bytes), and
+// the quants. Of 4 bits (of 5: fiveBits.ts), 64 bytes:
 //     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
 import { addDot, storeTransposed } from './lanes'
 import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'

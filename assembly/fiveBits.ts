@@ -1,44 +1,62 @@
-// What Q5_0 and Q5_1 share: a block's quants are 80 bytes of a group,
-//     0   h     16 bytes; byte 4r + c: bit j is the fifth bit of row r, column 4j + c, bit 4 + j that of column 16 + 4j + c
-//    16   q     the nibbles as in block32.ts
-import { addPair } from './block32'
+// What Q5_0 and Q5_1 share: a block's quants are 80 bytes of a group, 5 vectors of 16 bytes; byte 4r + c is for row r. Quad k (columns 4k + c) of the eight is in
+//               bits     0-4      5-7
+//     vector 0         quad 0   low three bits of quad 5
+//     vector 1         quad 1   bit 5: bit 3 of quad 7; bits 6-7: high two bits of quad 5
+//     vector 2         quad 2   low three bits of quad 6
+//     vector 3         quad 3   bit 5: bit 4 of quad 7; bits 6-7: high two bits of quad 6
+//     vector 4         quad 4   low three bits of quad 7
+// so that five quads of eight are a mask. Half a block (16 columns) sums to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
+import { addDot } from './lanes'
 
-/** The bit that a fifth bit becomes, in every byte. */
-export const FIFTH: i32 = 0x10101010
+/** The masks, to be held. */
+export const FIVE: i32 = 0x1f1f1f1f
+export const THREE: i32 = 0x07070707
+export const UPPER: i32 = 0x18181818
+export const SIXTH: i32 = 0x20202020
 
-// Columns 4j.. (low5) and 16+4j.. (high5) of vector j, with their fifth bits.
+/** Quad 5 (of vectors 0 and 1) or 6 (of vectors 2 and 3). */
 // @ts-ignore: decorator
-@inline export function low5(w: v128, h: v128, j: i32, nibble: v128, fifth: v128): v128 {
-  return v128.or(v128.and(w, nibble), v128.and(i16x8.shl(h, 4 - j), fifth))
+@inline export function split(v: v128, w: v128, three: v128, upper: v128): v128 {
+  return v128.or(v128.and(i16x8.shr_u(v, 5), three), v128.and(i16x8.shr_u(w, 3), upper))
 }
 
+/** Quad 7, of vectors 4, 1 and 3. */
 // @ts-ignore: decorator
-@inline export function high5(w: v128, h: v128, j: i32, nibble: v128, fifth: v128): v128 {
-  return v128.or(v128.and(i16x8.shr_u(w, 4), nibble), v128.and(i16x8.shr_u(h, j), fifth))
+@inline export function scattered(v: v128, w: v128, u: v128, three: v128, sixth: v128): v128 {
+  const high = v128.or(v128.and(w, sixth), i16x8.shl(v128.and(u, sixth), 1))
+  return v128.or(v128.and(i16x8.shr_u(v, 5), three), i16x8.shr_u(high, 2))
 }
 
-/** sum + quants * x over half a block (16 columns): at most 4 * 2 * 31 * 127 = 31496 in an i16 lane. `first` is vector 0 or 2. */
+/** sum + quads first .. first + 3 * x. */
 // @ts-ignore: decorator
-@inline export function addHalfBlock(sum: v128, q: usize, h: v128, x: usize, first: i32, nibble: v128, fifth: v128, even: v128): v128 {
-  let w = v128.load(q + <usize>first * 16, 16)
-  sum = addPair(sum, low5(w, h, first, nibble, fifth), high5(w, h, first, nibble, fifth), x, first, even)
-  w = v128.load(q + <usize>first * 16, 32)
-  return addPair(sum, low5(w, h, first + 1, nibble, fifth), high5(w, h, first + 1, nibble, fifth), x, first + 1, even)
+@inline export function fourDots(sum: v128, x: usize, first: usize, a: v128, b: v128, c: v128, d: v128, even: v128): v128 {
+  return addDot(addDot(addDot(addDot(sum, a, x, first, even), b, x, first + 1, even), c, x, first + 2, even), d, x, first + 3, even)
 }
 
-// Eight bits, one in each nibble of `bits`, to a byte.
+// Four columns' fifth bits, the low four of `bits`, each to bit 4 of its byte.
 // @ts-ignore: decorator
-@inline function gather(bits: u32): u32 {
-  bits &= 0x11111111
-  bits = (bits | (bits >> 3)) & 0x03030303
-  bits = (bits | (bits >> 6)) & 0x000f000f
-  return (bits | (bits >> 12)) & 0xff
+@inline function spread(bits: u32): u32 {
+  return ((bits & 1) << 4) | ((bits & 2) << 11) | ((bits & 4) << 18) | ((bits & 8) << 25)
 }
 
-/** The fifth bits of one block of each of 4 rows (rowBytes apart), 32 bits a row, to 16 bytes at dst. */
-export function repackFifthBits(src: usize, rowBytes: usize, valid: usize, dst: usize): void {
+/** One block of each of 4 rows (rowBytes apart) to 80 bytes at dst; src: 4 bytes of fifth bits, then 16 of nibbles. */
+export function repackFiveBits(src: usize, rowBytes: usize, valid: usize, dst: usize): void {
   for (let r: usize = 0; r < 4; r++) {
-    const bits = r < valid ? load<u32>(src + r * rowBytes) : 0
-    store<u32>(dst + r * 4, gather(bits) | (gather(bits >> 1) << 8) | (gather(bits >> 2) << 16) | (gather(bits >> 3) << 24))
+    const real = r < valid
+    const p = src + r * rowBytes
+    const bits = real ? load<u32>(p) : 0
+    const n0 = real ? load<u32>(p, 4) : 0
+    const n1 = real ? load<u32>(p, 8) : 0
+    const n2 = real ? load<u32>(p, 12) : 0
+    const n3 = real ? load<u32>(p, 16) : 0
+    const q5 = ((n1 >> 4) & 0x0f0f0f0f) | spread(bits >> 20)
+    const q6 = ((n2 >> 4) & 0x0f0f0f0f) | spread(bits >> 24)
+    const q7 = ((n3 >> 4) & 0x0f0f0f0f) | spread(bits >> 28)
+    const to = dst + r * 4
+    store<u32>(to, (n0 & 0x0f0f0f0f) | spread(bits) | ((q5 & THREE) << 5))
+    store<u32>(to, (n1 & 0x0f0f0f0f) | spread(bits >> 4) | ((q5 & UPPER) << 3) | ((q7 & 0x08080808) << 2), 16)
+    store<u32>(to, (n2 & 0x0f0f0f0f) | spread(bits >> 8) | ((q6 & THREE) << 5), 32)
+    store<u32>(to, (n3 & 0x0f0f0f0f) | spread(bits >> 12) | ((q6 & UPPER) << 3) | ((q7 & 0x10101010) << 1), 48)
+    store<u32>(to, ((n0 >> 4) & 0x0f0f0f0f) | spread(bits >> 16) | ((q7 & THREE) << 5), 64)
   }
 }

@@ -4,28 +4,28 @@
 // 8 * 2 * 13 * 127 = 26416 in an i16 lane. On the way a lane may wrap around, and it wraps back.
 import { evenMask, held, quadBytes, rowSums, startAt } from './lanes'
 import { HALF_MASK, expand } from './half'
-import { activationScales, activationSums, blockSum } from './q8_1'
+import { activationScales, activationSums } from './q8_1'
 import { addPair, addScaled, high, low, repackHalves, repackNibbles, toQuants } from './block32'
-import { BASE, rest, restTable } from './iq4'
+import { rest, restTable } from './iq4'
 import { stripOf, stripStart } from './strips'
 
-const CENTER: i32 = 13
-const CENTERED: i32 = 0xfff3fff3 // -13 in either half
+const CENTERED: i32 = 0xfff3fff3 // -13 in either half: the rests are -13 to 13
+const OFFSET: i32 = 0xff82ff82 // 13 - 139 in either half
 
-/** Sum over one block of value * x: 16 * nibbles + rests + offset. */
+/** Sum over one block of value * x: 16 * nibbles + rests + what is left. */
 // @ts-ignore: decorator
-@inline function total(nibbles: v128, rests: v128, offset: v128): v128 {
-  return i32x4.add(i32x4.add(i32x4.shl(rowSums(nibbles), 4), rowSums(rests)), offset)
+@inline function total(nibbles: v128, rests: v128, left: v128): v128 {
+  return i32x4.add(i32x4.add(i32x4.shl(rowSums(nibbles), 4), rowSums(rests)), left)
 }
 
-/** What the base and the center of the rests add to every row's sum. */
+/** What centering the rests, and the 139, leave to be added: offset (held) times the sum of x. */
 // @ts-ignore: decorator
-@inline function offsetOf(sums: usize): v128 {
-  return i32x4.mul(blockSum(sums), i32x4.splat(BASE + CENTER))
+@inline function offsetOf(sums: usize, offset: v128): v128 {
+  return i32x4.dot_i16x8_s(v128.load32_splat(sums), offset)
 }
 
 // @ts-ignore: decorator
-@inline function block(start: v128, offset: v128, q: usize, x: usize, nibble: v128, table: v128, even: v128): v128 {
+@inline function block(start: v128, left: v128, q: usize, x: usize, nibble: v128, table: v128, even: v128): v128 {
   let w = v128.load(q)
   let l = low(w, nibble)
   let h = high(w, nibble)
@@ -46,7 +46,7 @@ const CENTERED: i32 = 0xfff3fff3 // -13 in either half
   h = high(w, nibble)
   n = addPair(n, l, h, x, 3, even)
   r = addPair(r, rest(table, l), rest(table, h), x, 3, even)
-  return total(n, r, offset)
+  return total(n, r, left)
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
@@ -54,6 +54,7 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
   const centered = held(CENTERED, blocks)
+  const offset = held(OFFSET, blocks)
   const table = restTable(blocks)
   const mask = held(HALF_MASK, blocks)
   const xBlock = quadBytes() * 8
@@ -84,11 +85,11 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
       const q = quants + b * 64
       const dx = v128.load32_splat(scales + b * 4)
       const start = startAt(sums + b * 4, centered)
-      const offset = offsetOf(sums + b * 4)
-      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, block(start, offset, w0 + q, xb, nibble, table, even))
-      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, block(start, offset, w1 + q, xb, nibble, table, even))
-      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, block(start, offset, w2 + q, xb, nibble, table, even))
-      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, block(start, offset, w3 + q, xb, nibble, table, even))
+      const left = offsetOf(sums + b * 4, offset)
+      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, block(start, left, w0 + q, xb, nibble, table, even))
+      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, block(start, left, w1 + q, xb, nibble, table, even))
+      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, block(start, left, w2 + q, xb, nibble, table, even))
+      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, block(start, left, w3 + q, xb, nibble, table, even))
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
@@ -102,6 +103,7 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
   const centered = held(CENTERED, blocks)
+  const offset = held(OFFSET, blocks)
   const table = restTable(blocks)
   const mask = held(HALF_MASK, blocks)
   const xBlock = quadBytes() * 8
@@ -176,10 +178,10 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
       r3 = addPair(r3, l, h, y3, 3, even)
       const d = expand(weights + 16 + b * 8, mask, factor)
       const scale = toScales + b * 4
-      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), total(n0, r0, offsetOf(x0 + m)))
-      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), total(n1, r1, offsetOf(x1 + m)))
-      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), total(n2, r2, offsetOf(x2 + m)))
-      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), total(n3, r3, offsetOf(x3 + m)))
+      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), total(n0, r0, offsetOf(x0 + m, offset)))
+      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), total(n1, r1, offsetOf(x1 + m, offset)))
+      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), total(n2, r2, offsetOf(x2 + m, offset)))
+      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), total(n3, r3, offsetOf(x3 + m, offset)))
     }
     weights += quants + <usize>blocks * 64
     v128.store(out0 + g * 16, a0)

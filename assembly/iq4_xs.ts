@@ -7,7 +7,7 @@
 import { addDot, addScaled1High, addScaled1Low, addScaledHigh, addScaledLow, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { activationScales, activationSums } from './q8_k'
-import { high, low, repackNibbles } from './block32'
+import { addPair, high, low, repackNibbles } from './block32'
 import { BASE, rest, restTable } from './iq4'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
@@ -26,22 +26,27 @@ const UNIT: usize = 560
 /** isum + scale * (16 * nibbles + rests). `odd`: whether the sub-block is the second of the pair in `scales`. */
 // @ts-ignore: decorator
 @inline function addSubBlock(isum: v128, q: usize, x: usize, scales: v128, odd: bool, nibble: v128, table: v128, even: v128): v128 {
-  const w = v128.load(q)
-  const v = v128.load(q, 16)
-  const u = v128.load(q, 32)
-  const t = v128.load(q, 48)
-  const a = low(w, nibble)
-  const b = high(w, nibble)
-  const c = low(v, nibble)
-  const d = high(v, nibble)
-  const e = low(u, nibble)
-  const f = high(u, nibble)
-  const g = low(t, nibble)
-  const h = high(t, nibble)
   const zero = i32x4.splat(0)
-  const n = fourDots(fourDots(zero, x, 0, a, b, c, d, even), x, 2, e, f, g, h, even)
-  const r = fourDots(zero, x, 0, rest(table, a), rest(table, b), rest(table, c), rest(table, d), even)
-  const s = fourDots(zero, x, 2, rest(table, e), rest(table, f), rest(table, g), rest(table, h), even)
+  let w = v128.load(q)
+  let l = low(w, nibble)
+  let h = high(w, nibble)
+  let n = addPair(zero, l, h, x, 0, even)
+  let r = addPair(zero, rest(table, l), rest(table, h), x, 0, even)
+  w = v128.load(q, 16)
+  l = low(w, nibble)
+  h = high(w, nibble)
+  n = addPair(n, l, h, x, 1, even)
+  r = addPair(r, rest(table, l), rest(table, h), x, 1, even)
+  w = v128.load(q, 32)
+  l = low(w, nibble)
+  h = high(w, nibble)
+  n = addPair(n, l, h, x, 2, even)
+  let s = addPair(zero, rest(table, l), rest(table, h), x, 2, even)
+  w = v128.load(q, 48)
+  l = low(w, nibble)
+  h = high(w, nibble)
+  n = addPair(n, l, h, x, 3, even)
+  s = addPair(s, rest(table, l), rest(table, h), x, 3, even)
   if (odd) return addScaledHigh(addScaled1High(isum, n, i16x8.shl(scales, 4)), r, s, scales)
   return addScaledLow(addScaled1Low(isum, n, i16x8.shl(scales, 4)), r, s, scales)
 }

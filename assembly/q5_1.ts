@@ -1,26 +1,33 @@
 // Q5_1: blocks of 32, weight = d * q + m; the oracle is src/quants/q5_1.ts.
 //
-// A group is laid out as block32.ts says, with d and m, the quants of a block as in fiveBits.ts.
+// A group is laid out as block32.ts says, with d and m, but the quants as in fiveBits.ts.
 import { evenMask, held, quadBytes, rowSums } from './lanes'
 import { HALF_MASK } from './half'
 import { activationScales, activationSums, blockSum } from './q8_1'
-import { addPair, addScaledMin, repackHalves, repackNibbles, toQuants } from './block32'
-import { FIFTH, addHalfBlock, high5, low5, repackFifthBits } from './fiveBits'
+import { addScaledMin, repackHalves, toQuants } from './block32'
+import { FIVE, SIXTH, THREE, UPPER, fourDots, repackFiveBits, scattered, split } from './fiveBits'
 import { stripOf, stripStart } from './strips'
 
 // Half a block at a time: a whole one would not fit 16 bits.
 // @ts-ignore: decorator
-@inline function block(q: usize, x: usize, nibble: v128, fifth: v128, even: v128): v128 {
-  const h = v128.load(q)
-  const zero = i32x4.splat(0)
-  return i32x4.add(rowSums(addHalfBlock(zero, q, h, x, 0, nibble, fifth, even)), rowSums(addHalfBlock(zero, q, h, x, 2, nibble, fifth, even)))
+@inline function block(q: usize, x: usize, five: v128, three: v128, upper: v128, sixth: v128, even: v128): v128 {
+  const a = v128.load(q)
+  const b = v128.load(q, 16)
+  const c = v128.load(q, 32)
+  const d = v128.load(q, 48)
+  const e = v128.load(q, 64)
+  const s = fourDots(i32x4.splat(0), x, 0, v128.and(a, five), v128.and(b, five), v128.and(c, five), v128.and(d, five), even)
+  const t = fourDots(i32x4.splat(0), x, 4, v128.and(e, five), split(a, b, three, upper), split(c, d, three, upper), scattered(e, b, d, three, sixth), even)
+  return i32x4.add(rowSums(s), rowSums(t))
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
 export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
-  const nibble = held(0x0f0f0f0f, blocks)
+  const five = held(FIVE, blocks)
+  const three = held(THREE, blocks)
+  const upper = held(UPPER, blocks)
+  const sixth = held(SIXTH, blocks)
   const even = evenMask(blocks)
-  const fifth = held(FIFTH, blocks)
   const mask = held(HALF_MASK, blocks)
   const xBlock = quadBytes() * 8
   const scales = activationScales(x, blocks)
@@ -50,10 +57,10 @@ export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       const q = quants + b * 80
       const dx = v128.load32_splat(scales + b * 4)
       const xsum = blockSum(sums + b * 4)
-      a0 = addScaledMin(a0, w0 + d, dx, block(w0 + q, xb, nibble, fifth, even), xsum, mask, f0)
-      a1 = addScaledMin(a1, w1 + d, dx, block(w1 + q, xb, nibble, fifth, even), xsum, mask, f1)
-      a2 = addScaledMin(a2, w2 + d, dx, block(w2 + q, xb, nibble, fifth, even), xsum, mask, f2)
-      a3 = addScaledMin(a3, w3 + d, dx, block(w3 + q, xb, nibble, fifth, even), xsum, mask, f3)
+      a0 = addScaledMin(a0, w0 + d, dx, block(w0 + q, xb, five, three, upper, sixth, even), xsum, mask, f0)
+      a1 = addScaledMin(a1, w1 + d, dx, block(w1 + q, xb, five, three, upper, sixth, even), xsum, mask, f1)
+      a2 = addScaledMin(a2, w2 + d, dx, block(w2 + q, xb, five, three, upper, sixth, even), xsum, mask, f2)
+      a3 = addScaledMin(a3, w3 + d, dx, block(w3 + q, xb, five, three, upper, sixth, even), xsum, mask, f3)
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
@@ -64,9 +71,11 @@ export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 
 /** The same for four tokens: a block is unpacked once for all. Every output is the bits that `matmul_q5_1_x1` gives. */
 export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
-  const nibble = held(0x0f0f0f0f, blocks)
+  const five = held(FIVE, blocks)
+  const three = held(THREE, blocks)
+  const upper = held(UPPER, blocks)
+  const sixth = held(SIXTH, blocks)
   const even = evenMask(blocks)
-  const fifth = held(FIFTH, blocks)
   const mask = held(HALF_MASK, blocks)
   const xBlock = quadBytes() * 8
   const toScales = activationScales(0, blocks)
@@ -85,35 +94,27 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       const y1 = x1 + at
       const y2 = x2 + at
       const y3 = x3 + at
-      const fifths = v128.load(q)
-      let w = v128.load(q, 16)
-      let l = low5(w, fifths, 0, nibble, fifth)
-      let h = high5(w, fifths, 0, nibble, fifth)
-      let s0 = addPair(i32x4.splat(0), l, h, y0, 0, even)
-      let s1 = addPair(i32x4.splat(0), l, h, y1, 0, even)
-      let s2 = addPair(i32x4.splat(0), l, h, y2, 0, even)
-      let s3 = addPair(i32x4.splat(0), l, h, y3, 0, even)
-      w = v128.load(q, 32)
-      l = low5(w, fifths, 1, nibble, fifth)
-      h = high5(w, fifths, 1, nibble, fifth)
-      s0 = addPair(s0, l, h, y0, 1, even)
-      s1 = addPair(s1, l, h, y1, 1, even)
-      s2 = addPair(s2, l, h, y2, 1, even)
-      s3 = addPair(s3, l, h, y3, 1, even)
-      w = v128.load(q, 48)
-      l = low5(w, fifths, 2, nibble, fifth)
-      h = high5(w, fifths, 2, nibble, fifth)
-      let t0 = addPair(i32x4.splat(0), l, h, y0, 2, even)
-      let t1 = addPair(i32x4.splat(0), l, h, y1, 2, even)
-      let t2 = addPair(i32x4.splat(0), l, h, y2, 2, even)
-      let t3 = addPair(i32x4.splat(0), l, h, y3, 2, even)
-      w = v128.load(q, 64)
-      l = low5(w, fifths, 3, nibble, fifth)
-      h = high5(w, fifths, 3, nibble, fifth)
-      t0 = addPair(t0, l, h, y0, 3, even)
-      t1 = addPair(t1, l, h, y1, 3, even)
-      t2 = addPair(t2, l, h, y2, 3, even)
-      t3 = addPair(t3, l, h, y3, 3, even)
+      const v0 = v128.load(q)
+      const v1 = v128.load(q, 16)
+      const v2 = v128.load(q, 32)
+      const v3 = v128.load(q, 48)
+      const v4 = v128.load(q, 64)
+      let c = v128.and(v0, five)
+      let e = v128.and(v1, five)
+      let f = v128.and(v2, five)
+      let h = v128.and(v3, five)
+      const s0 = fourDots(i32x4.splat(0), y0, 0, c, e, f, h, even)
+      const s1 = fourDots(i32x4.splat(0), y1, 0, c, e, f, h, even)
+      const s2 = fourDots(i32x4.splat(0), y2, 0, c, e, f, h, even)
+      const s3 = fourDots(i32x4.splat(0), y3, 0, c, e, f, h, even)
+      c = v128.and(v4, five)
+      e = split(v0, v1, three, upper)
+      f = split(v2, v3, three, upper)
+      h = scattered(v4, v1, v3, three, sixth)
+      const t0 = fourDots(i32x4.splat(0), y0, 4, c, e, f, h, even)
+      const t1 = fourDots(i32x4.splat(0), y1, 4, c, e, f, h, even)
+      const t2 = fourDots(i32x4.splat(0), y2, 4, c, e, f, h, even)
+      const t3 = fourDots(i32x4.splat(0), y3, 4, c, e, f, h, even)
       const d = weights + 16 + b * 16
       const scale = toScales + b * 4
       const m = toSums + b * 4
@@ -139,8 +140,7 @@ export function repack_q5_1(src: usize, rows: i32, blocks: i32, dst: usize): i32
     bad += repackHalves(src, valid, blocks, 24, 2, dst)
     dst += toQuants(blocks, 2)
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackFifthBits(src + b * 24 + 4, rowBytes, valid, dst)
-      repackNibbles(src + b * 24 + 8, rowBytes, valid, dst + 16)
+      repackFiveBits(src + b * 24 + 4, rowBytes, valid, dst)
       dst += 80
     }
     src += rowBytes * 4

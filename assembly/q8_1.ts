@@ -37,16 +37,16 @@ export function quantize_q8_1(src: usize, count: i32, dst: usize, blocks: i32, f
     let top = f32x4.splat(0)
     for (let c: usize = 0; c < 128; c += 16) top = f32x4.max(top, f32x4.abs(v128.load(src + c)))
     const amax = max(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)), max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)))
-    const d = amax / <f32>127
-    store<f32>(scales + b * 4, d)
-    const inverse = f32x4.splat(d == 0 ? 0 : <f32>1 / d)
+    const inverse: f32 = amax > 0 ? <f32>127 / amax : 0
+    store<f32>(scales + b * 4, amax > 0 ? <f32>1 / inverse : amax) // otherwise zero or not a number
+    const scale = f32x4.splat(inverse)
     let sum = i32x4.splat(0)
     for (let s: usize = 0; s < 2; s++) {
       const p = src + s * 64
-      const q0 = round4(p, inverse)
-      const q1 = round4(p + 16, inverse)
-      const q2 = round4(p + 32, inverse)
-      const q3 = round4(p + 48, inverse)
+      const q0 = round4(p, scale)
+      const q1 = round4(p + 16, scale)
+      const q2 = round4(p + 32, scale)
+      const q3 = round4(p + 48, scale)
       const a = i16x8.narrow_i32x4_s(q0, q1)
       const c = i16x8.narrow_i32x4_s(q2, q3)
       if (ASC_FEATURE_RELAXED_SIMD) {

@@ -198,7 +198,8 @@ export function* attentionCases(memory, positions) {
   const out = memory.take(q.byteLength)
   const room = memory.take(32 * headDim * 8 + 128 + heads * 8)
   for (const { build, kernels } of memory.kernels) {
-    for (let p = 0; p < positions; p++) kernels.store_kv_f16(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
+    for (let p = 0; p < positions; p++)
+      kernels.store_kv_f16(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
     const width = heads * headDim
     const run = () => kernels.attention_f16(query, out, width, width, 1, heads, headDim, keyCache, valueCache, positions - 1, 0, room)
     run()
@@ -218,7 +219,8 @@ function randomFloats(count, seed) {
 
 function randomRows(format, type, rows) {
   const weights = rows * COLUMNS
-  if (format === 'BF16') return new Uint8Array(Uint16Array.from(new Uint32Array(randomFloats(weights, 5).buffer), (bits) => bits >>> 16).buffer)
+  if (format === 'BF16')
+    return new Uint8Array(Uint16Array.from(new Uint32Array(randomFloats(weights, 5).buffer), (bits) => bits >>> 16).buffer)
   if (format === 'F16') return new Uint8Array(Uint16Array.from(randomFloats(weights, 5), (w) => floatToHalf(w / 32)).buffer)
   const bytes = new Uint8Array((weights / type.blockWeights) * type.blockBytes)
   new Random(5).fill(bytes)

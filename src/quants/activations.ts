@@ -20,9 +20,9 @@ export interface ActivationQ80 {
   readonly q: Int8Array // (columns)
 }
 
-/** Q8_0 with the sums through which weights lose their offset or min. */
+/** A row of activations in blocks of 32, for the other formats in blocks of 32. x[c] is about d[c / 32] * q[c]. */
 export interface ActivationQ81 extends ActivationQ80 {
-  readonly sums: Int16Array // (columns / 32), of each 32 q; ggml keeps d times them, rounded to half
+  readonly sums: Int16Array // (columns / 32), of each 32 q: weights lose their offset or min through them
 }
 
 const { fround, abs, max, min } = Math
@@ -69,14 +69,24 @@ export function quantizeQ80(x: Float32Array): ActivationQ80 {
 }
 
 /**
- * Quantises a row to Q8_1: as Q8_0, with the sum of each block.
+ * Quantises a row to Q8_1. The scale is the reciprocal of what the values were multiplied by, as in Q8_K.
  * @param x (columns), a multiple of 32
  */
 export function quantizeQ81(x: Float32Array): ActivationQ81 {
-  const { d, q: quants } = quantizeQ80(x)
-  const q = quants.map((quant) => max(-127, quant))
+  const d = new Float32Array(x.length / 32)
+  const q = new Int8Array(x.length)
   const sums = new Int16Array(d.length)
-  for (const [i, quant] of q.entries()) sums[i >> 5]! += quant
+  for (let block = 0; block < d.length; block++) {
+    const values = x.subarray(block * 32, block * 32 + 32)
+    const magnitude = largestMagnitude(values)
+    const inverse = magnitude > 0 ? fround(127 / magnitude) : 0
+    d[block] = magnitude > 0 ? fround(1 / inverse) : magnitude
+    for (let i = 0; i < 32; i++) {
+      const quant = max(-127, saturate(nearest(fround(inverse * values[i]!))))
+      q[block * 32 + i] = quant
+      sums[block]! += quant
+    }
+  }
   return { d, q, sums }
 }
 

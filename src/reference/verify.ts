@@ -4,7 +4,7 @@
 import type { Gguf } from '../gguf/gguf.js'
 import type { ActivationKind } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
-import { quantizeQ8K, quantizeQ80 } from '../quants/activations.js'
+import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../quants/activations.js'
 import { mixtralTensors, type TensorSlice } from '../weights/mixtralTensors.js'
 import { mixtureOfExperts } from './experts.js'
 import { type Layer, showTo } from './layer.js'
@@ -178,11 +178,13 @@ function roundingError(x: Float64Array, width: number, slices: readonly TensorSl
   return Math.max(...[...kinds].map((kind) => (kind === 'f32' ? 0 : rms(roundingDifference(x, width, kind)) / rms(x))))
 }
 
+const quantize = { q8_k: quantizeQ8K, q8_0: quantizeQ80, q8_1: quantizeQ81 }
+
 function roundingDifference(x: Float64Array, width: number, kind: Exclude<ActivationKind, 'f32'>): Float64Array {
   const difference = new Float64Array(x.length)
   for (let start = 0; start < x.length; start += width) {
     const row = Float32Array.from(x.subarray(start, start + width))
-    const { d, q } = kind === 'q8_k' ? quantizeQ8K(row) : quantizeQ80(row)
+    const { d, q } = quantize[kind](row)
     const block = width / d.length
     for (let i = 0; i < width; i++) difference[start + i] = d[Math.floor(i / block)]! * q[i]! - row[i]!
   }

@@ -96,9 +96,8 @@ test('Q8_K keeps the sum of each 16 quants', () => {
   expect(Array.from(sums)).toEqual(expected)
 })
 
-test('Q8_1 is Q8_0 with the sum of each 32 quants', () => {
+test('Q8_1 keeps the sum of each 32 quants', () => {
   const x = Float32Array.from({ length: 128 }, (_, i) => Math.sqrt(i) * (i % 3 === 0 ? -1 : 1))
-  const { d, q, sums } = quantizeQ81(x)
-  expect({ d, q }).toEqual(quantizeQ80(x))
+  const { q, sums } = quantizeQ81(x)
   expect(Array.from(sums)).toEqual([0, 32, 64, 96].map((start) => q.subarray(start, start + 32).reduce((sum, quant) => sum + quant, 0)))
 })
