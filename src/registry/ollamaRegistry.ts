@@ -11,7 +11,6 @@ import type { OwnStore } from './ownStore.js'
 import { withPatience } from './patience.js'
 import { type PullOptions, pull } from './pull.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
-import { writeWhole } from './storeFiles.js'
 
 /** Asks the registry what a model is made of. Throws `IO`, with near names if it has no such model. */
 export async function findOllamaModel(name: OllamaName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
@@ -42,7 +41,7 @@ export async function findOllamaModel(name: OllamaName, store: OwnStore, signal?
     weights: [file(manifest.model)],
     extras: [manifest.config, ...manifest.texts].map(file),
     readLayers: () => readLayers(manifest.texts, where, (blob) => fetchText(address(blob), '*/*', LARGEST_TEXT, `its ${blob.kind}`)),
-    finish: () => writeWhole(store.ollama.manifestPath(name), text),
+    manifest: { target: store.ollama.manifestPath(name), text },
   }
 }
 

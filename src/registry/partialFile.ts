@@ -117,14 +117,24 @@ export class PartialFile {
   /** Throws away what is there. */
   async discard(): Promise<void> {
     await this.close()
-    await fs.rm(logOf(this.path), { force: true })
-    await fs.rm(partialOf(this.path), { force: true })
+    await discardPartial(this.path)
   }
 
   async close(): Promise<void> {
     await this.#data.close().catch(() => {})
     await this.#log.close().catch(() => {})
   }
+}
+
+/** Throws away what has come of a file. */
+export async function discardPartial(file: string): Promise<void> {
+  await fs.rm(partialOf(file), { force: true })
+  await fs.rm(logOf(file), { force: true })
+}
+
+/** Whether there is something of a file under the names that it has while it comes. */
+export async function hasPartial(file: string): Promise<boolean> {
+  return ((await fileBytes(partialOf(file))) ?? (await fileBytes(logOf(file)))) !== undefined
 }
 
 /** The file that holds what has come of another. */

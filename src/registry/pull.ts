@@ -6,10 +6,11 @@ import { checkSpace } from './freeSpace.js'
 import { findLocalModel, type LocalModel, localModel } from './localModels.js'
 import { modelNameText, type RemoteName } from './modelName.js'
 import { OwnStore } from './ownStore.js'
+import { discardPartial, hasPartial } from './partialFile.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
-import { fileBytes } from './storeFiles.js'
+import { fileBytes, writeWhole } from './storeFiles.js'
 import { storeFolders } from './storeFolders.js'
-import { withLock } from './storeLock.js'
+import { hasLock, withLock } from './storeLock.js'
 
 export interface PullProgress {
   /** Bytes that are on disk, those of earlier attempts among them. */
@@ -51,16 +52,23 @@ async function pullRemote(remote: RemoteModel, store: OwnStore, { onProgress, si
   let before = 0
   for (const file of files) {
     const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total })
-    if (absent.includes(file)) await withLock(file.target, { signal, onWait }, () => bring(file, remote, store, { signal, onLoaded }))
+    const untidy = (await hasLock(file.target)) || (await hasPartial(file.target))
+    if (absent.includes(file) || untidy)
+      await withLock(file.target, { signal, onWait }, () => bring(file, remote, store, { signal, onLoaded }))
     else onLoaded(file.bytes)
     before += file.bytes
   }
-  await remote.finish?.()
+  // The name comes last: with it, the model is known to the store.
+  const { manifest } = remote
+  if (manifest) await withLock(manifest.target, { signal, onWait }, () => writeWhole(manifest.target, manifest.text))
 }
 
-/** Downloads one file, unless another process has brought it while this one waited for the lock. */
+/** Downloads one file, unless it is there: another process may have brought it while this one waited, or have been killed before it had tidied up. */
 async function bring(file: StoreFile, remote: RemoteModel, store: OwnStore, options: DownloadOptions): Promise<void> {
-  if (await isThere(file, remote, store)) return options.onLoaded?.(file.bytes)
+  if (await isThere(file, remote, store)) {
+    await discardPartial(file.target)
+    return options.onLoaded?.(file.bytes)
+  }
   const { address, bytes, version } = file
   await download(file, file.target, {
     ...options,

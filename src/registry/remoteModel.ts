@@ -17,6 +17,6 @@ export interface RemoteModel {
   readonly extras: readonly StoreFile[]
   /** Fetches the texts of an Ollama model. */
   readonly readLayers?: () => Promise<OllamaLayers>
-  /** Called when all files are in place: makes the model known to the store. */
-  readonly finish?: () => Promise<void>
+  /** What makes an Ollama model known to the store, once all files are in place. */
+  readonly manifest?: { readonly target: string; readonly text: string }
 }

@@ -30,9 +30,9 @@ export async function filesUnder(folder: string, depth: number): Promise<string[
   return files
 }
 
-/** Writes a file so that it is whole or absent. */
+/** Writes a file so that it is whole or absent. Hold a lock: the draft has one name, so that the next attempt takes the place of one that was killed. */
 export async function writeWhole(file: string, text: string): Promise<void> {
-  const draft = `${file}.${process.pid}.${Math.random().toString(36).slice(2)}.draft`
+  const draft = draftOf(file)
   try {
     await fs.mkdir(path.dirname(file), { recursive: true })
     await fs.writeFile(draft, text, { flush: true })
@@ -42,6 +42,9 @@ export async function writeWhole(file: string, text: string): Promise<void> {
     throw ioError('write', file, cause)
   }
 }
+
+/** With a character that is in no tag and in no file's ending, so that nothing takes a draft for a manifest. */
+const draftOf = (file: string) => `${file}~draft`
 
 async function orAbsent<T>(doing: string, file: string, result: Promise<T>): Promise<T | undefined> {
   try {

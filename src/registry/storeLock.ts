@@ -1,6 +1,6 @@
-// A lock that one process holds and others wait for, so that two pulls of one file do not write into it both. A lock is a file FILE.lock.N with
-// the holder in it; of several, the highest N counts. Who finds a lock of a dead process takes the next number, which only one can create, so a
-// live lock is never removed by anybody but its holder.
+// A lock that one process holds and others wait for, so that two pulls of one file do not write into it both. Who wants it puts down an empty file
+// FILE~lock.PID.BEGAN.HOST.NONCE and has the lock if no other live process has one there; else it takes its own away and tries later. The name says
+// all, so that there is no moment in which a lock has no holder, nothing half-written that a kill could leave, and nobody removes a live one but its owner.
 
 import fs from 'node:fs/promises'
 import os from 'node:os'
@@ -8,13 +8,13 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MixtralError } from '../errors.js'
 import { ioError } from '../gguf/byteSource.js'
-import { readText } from './storeFiles.js'
 
 interface Holder {
   readonly pid: number
-  readonly host: string
-  /** When the process began, as its system tells it: another process may have its number later. */
+  /** When the process began, as its system tells it: another process may have its number later. Empty where the system does not say. */
   readonly began: string
+  /** Eight digits for the machine, and for the container if process numbers are its own. */
+  readonly host: string
   /** Tells two locks of one process apart. */
   readonly nonce: string
 }
@@ -48,34 +48,33 @@ export async function withLock<T>(
 export async function livePull(folder: string): Promise<number | undefined> {
   const entries = await fs.readdir(folder, { recursive: true }).catch(() => [] as string[])
   for (const entry of entries) {
-    const held = /^(.*)\.lock\.\d+$/s.exec(entry)
-    const holder = held && (await liveHolder(path.join(folder, entry)))
-    if (holder) return holder.pid
+    const holder = holderOf(path.basename(entry))
+    if (holder && (await isLive(holder, path.join(folder, entry)))) return holder.pid
   }
   return undefined
 }
 
+/** Whether there is a lock of a file, of a live process or of one that was killed. */
+export async function hasLock(file: string): Promise<boolean> {
+  return (await locksOf(file)).length > 0
+}
+
 async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((pid: number) => void) | undefined): Promise<string> {
-  const self: Holder = { pid: process.pid, host: os.hostname(), began: (await beganOf(process.pid)) ?? '', nonce: crypto.randomUUID() }
+  const self: Holder = { ...(await thisProcess()), nonce: crypto.randomUUID().slice(0, 8) }
+  const mine = `${file}~lock.${self.pid}.${self.began}.${self.host}.${self.nonce}`
   let waiting = false
   for (;;) {
-    const before = await numbers(file)
-    const top = before.at(-1)
-    const holder = top === undefined ? undefined : await liveHolder(lockOf(file, top))
-    if (!holder) {
-      const mine = (top ?? 0) + 1
-      if (await create(lockOf(file, mine), self)) {
-        // Between the look and the creation another process may have taken a number, and even have given it back.
-        const lower = top === undefined ? undefined : await liveHolder(lockOf(file, top))
-        if (!lower && (await numbers(file)).at(-1) === mine) {
-          for (const number of before) await fs.rm(lockOf(file, number), { force: true })
-          return lockOf(file, mine)
-        }
-        await fs.rm(lockOf(file, mine), { force: true })
-      }
+    let other = await otherHolder(file, self)
+    if (!other) {
+      await fs.mkdir(path.dirname(file), { recursive: true }).catch(failure('write', path.dirname(file)))
+      await fs.writeFile(mine, '', { flag: 'wx' }).catch(failure('write', mine))
+      // Of two who did so at once, the later one sees the earlier one's, at least.
+      other = await otherHolder(file, self)
+      if (!other) return mine
+      await fs.rm(mine, { force: true })
     } else if (!waiting) {
       waiting = true
-      onWait?.(holder.pid)
+      onWait?.(other.pid)
     }
     // Unequal waits, so that two who gave way to each other do not meet again.
     await sleep(POLL_MS * (0.5 + Math.random()), undefined, signal ? { signal } : {}).catch((cause: unknown) => {
@@ -84,77 +83,62 @@ async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((
   }
 }
 
-const lockOf = (file: string, number: number) => `${file}.lock.${number}`
-
-/** The numbers of a file's locks, ascending. */
-async function numbers(file: string): Promise<number[]> {
-  try {
-    await fs.mkdir(path.dirname(file), { recursive: true })
-    const prefix = `${path.basename(file)}.lock.`
-    const names = (await fs.readdir(path.dirname(file))).filter((name) => name.startsWith(prefix))
-    return names
-      .map((name) => Number(name.slice(prefix.length)))
-      .filter(Number.isSafeInteger)
-      .sort((a, b) => a - b)
-  } catch (cause) {
-    throw ioError('read', path.dirname(file), cause)
+/** A live process that has, or wants, the lock of a file. Locks of dead ones are cleared away. */
+async function otherHolder(file: string, self: Holder): Promise<Holder | undefined> {
+  for (const { lock, holder } of await locksOf(file)) {
+    if (holder.nonce === self.nonce && holder.pid === self.pid) continue
+    if (await isLive(holder, lock)) return holder
+    await fs.rm(lock, { force: true })
   }
+  return undefined
 }
 
-/** Creates a lock file with its holder in it, in one step; false if there is one. */
-async function create(lock: string, self: Holder): Promise<boolean> {
-  const draft = `${lock}.${self.nonce}`
-  try {
-    await fs.writeFile(draft, JSON.stringify(self))
-    await fs.link(draft, lock)
-    return true
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false
-    return await createWithoutLink(lock, self)
-  } finally {
-    await fs.rm(draft, { force: true })
-  }
+async function locksOf(file: string): Promise<{ readonly lock: string; readonly holder: Holder }[]> {
+  const folder = path.dirname(file)
+  const names = await fs.readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+    if (cause.code === 'ENOENT') return []
+    throw ioError('read', folder, cause)
+  })
+  return names.flatMap((name) => {
+    const holder = name.startsWith(`${path.basename(file)}~lock.`) && holderOf(name)
+    return holder ? [{ lock: path.join(folder, name), holder }] : []
+  })
 }
 
-/** The same on a file system without links. For a moment the lock has no holder in it and passes for a dead one's: the checks after it see to that. */
-async function createWithoutLink(lock: string, self: Holder): Promise<boolean> {
-  try {
-    await fs.writeFile(lock, JSON.stringify(self), { flag: 'wx' })
-    return true
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EEXIST') return false
-    throw ioError('write', lock, cause)
-  }
+function holderOf(name: string): Holder | undefined {
+  const [, pid, began, host, nonce] = /~lock\.([1-9]\d{0,9})\.(\d{0,20})\.([0-9a-f]{8})\.([0-9a-f]{8})$/.exec(name) ?? []
+  return pid === undefined ? undefined : { pid: Number(pid), began: began!, host: host!, nonce: nonce! }
 }
 
-async function liveHolder(lock: string): Promise<Holder | undefined> {
-  const holder = parseHolder(await readText(lock, 4096))
-  if (!holder) return undefined
-  if (holder.host !== os.hostname()) {
+async function isLive({ pid, began, host }: Holder, lock: string): Promise<boolean> {
+  if (host !== (await thisProcess()).host) {
     const stats = await fs.stat(lock).catch(() => undefined)
-    return stats && Date.now() - stats.mtimeMs < UNTOUCHED_MS ? holder : undefined
+    return stats !== undefined && Date.now() - stats.mtimeMs < UNTOUCHED_MS
   }
   try {
-    process.kill(holder.pid, 0)
+    process.kill(pid, 0)
   } catch (error) {
     // Not allowed to signal it, so it lives.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return undefined
+    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
   }
-  const began = await beganOf(holder.pid)
-  return began === undefined || began === holder.began ? holder : undefined
+  const found = await beganOf(pid)
+  return began === '' || found === '' || began === found
 }
 
-function parseHolder(text: string | undefined): Holder | undefined {
-  try {
-    const holder = JSON.parse(text ?? '')
-    return Number.isSafeInteger(holder.pid) && holder.pid > 0 ? holder : undefined
-  } catch {
-    return undefined
-  }
+async function thisProcess(): Promise<Omit<Holder, 'nonce'>> {
+  const space = await fs.readlink('/proc/self/ns/pid').catch(() => '')
+  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(`${os.hostname()} ${space}`))
+  return { pid: process.pid, began: await beganOf(process.pid), host: Buffer.from(digest).toString('hex', 0, 4) }
 }
 
-/** When a process began, in clock ticks since the machine started; undefined where the system does not say. */
-async function beganOf(pid: number): Promise<string | undefined> {
-  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => undefined)
-  return stat?.slice(stat.lastIndexOf(')') + 2).split(' ')[19]
+/** When a process began, in clock ticks since the machine started; empty where the system does not say. */
+async function beganOf(pid: number): Promise<string> {
+  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
+}
+
+function failure(doing: string, file: string): (cause: unknown) => never {
+  return (cause) => {
+    throw ioError(doing, file, cause)
+  }
 }

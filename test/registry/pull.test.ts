@@ -12,6 +12,7 @@ import { parseModelName, type UrlName } from '../../dist/registry/modelName.js'
 import { OllamaRegistry } from '../../dist/registry/ollamaRegistry.js'
 import { findUrlModel } from '../../dist/registry/plainUrl.js'
 import { pull } from '../../dist/registry/pull.js'
+import { withLock } from '../../dist/registry/storeLock.js'
 import { digestOf, ollamaModel } from './ollamaModel.js'
 import { randomBytes, randomNumbers } from './randomBytes.js'
 import { RegistryServer } from './registryServer.js'
@@ -41,12 +42,18 @@ beforeEach(() => {
   process.env.MIXTRAL_HOME = home
 })
 
-/** All files of the store, but those whose names end with one of these. */
-function filesIn(folder: string, without: readonly string[] = []): string[] {
+/** All files of the store. */
+function filesIn(folder: string): string[] {
   if (!existsSync(folder)) return []
-  const entries = readdirSync(folder, { recursive: true, withFileTypes: true })
-  return entries.filter((entry) => entry.isFile() && !without.some((end) => entry.name.endsWith(end))).map(({ name }) => name)
+  return readdirSync(folder, { recursive: true, withFileTypes: true }).flatMap((entry) => (entry.isFile() ? [entry.name] : []))
 }
+
+/** What the store holds of a model, and nothing else. */
+const wholeStore = (of: typeof model) =>
+  [...of.blobs.keys()]
+    .map((digest) => digest.replace(':', '-'))
+    .concat('latest')
+    .sort()
 
 test('an Ollama model is pulled whole: weights, layers, manifest', async () => {
   const name = server.addOllama(model)
@@ -61,12 +68,7 @@ test('an Ollama model is pulled whole: weights, layers, manifest', async () => {
   })
   const total = [...model.blobs.values()].reduce((sum, blob) => sum + blob.length, 0)
   expect(progress.at(-1)).toEqual({ loaded: total, total })
-  expect(filesIn(home).sort()).toEqual(
-    [...model.blobs.keys()]
-      .map((digest) => digest.replace(':', '-'))
-      .concat('latest')
-      .sort(),
-  )
+  expect(filesIn(home).sort()).toEqual(wholeStore(model))
 })
 
 test('a second pull asks for the manifest only, and a new manifest brings what is new', async () => {
@@ -283,8 +285,52 @@ test('killed at 20 random moments, the file is right or absent, and the next pul
   const { output, code } = await pullInChild(name).ended
   expect({ output, code }).toEqual({ output: path, code: 0 })
   expect(readFileSync(path).equals(large.weights)).toBe(true)
-  expect(filesIn(home, ['latest']).filter((file) => !file.startsWith('sha256-') || file.includes('.'))).toEqual([])
+  expect(filesIn(home).sort()).toEqual(wholeStore(large))
   expect(server.sent).toBeLessThan(12_000_000 + 21 * 1_200_000)
+})
+
+test('whatever a kill left beside the files of a model, the next pull clears away', async () => {
+  const name = server.addOllama(model)
+  const path = await OllamaRegistry.pull(name)
+  const manifest = join(home, 'ollama/manifests', server.host, 'user/mixtral/latest')
+  const pid = spawnSync(process.execPath, ['-e', '']).pid
+  let host = ''
+  await withLock(path, {}, async () => {
+    host = readdirSync(dirname(path))
+      .find((file) => file.includes('~lock'))!
+      .split('.')[3]!
+  })
+  const dead = `~lock.${pid}.1.${host}.0123abcd`
+  const leftovers: [what: string, leave: () => void][] = [
+    ['before the draft of the manifest was renamed', () => writeFileSync(`${manifest}~draft`, model.manifest.slice(0, 100))],
+    ['after the manifest was written', () => writeFileSync(manifest + dead, '')],
+    ['after the file had its name', () => writeFileSync(path + dead, '')],
+    ['before the log was deleted', () => writeFileSync(`${path}.partial.log`, '{}\n')],
+    ['while what was wrong was thrown away', () => writeFileSync(`${path}.partial`, 'x')],
+    [
+      'while it came, twice',
+      () => {
+        rmSync(path)
+        for (const end of [dead, dead.replace('0123', '4567'), '.partial', '.partial.log']) writeFileSync(path + end, '')
+      },
+    ],
+  ]
+  for (const [what, leave] of leftovers) {
+    leave()
+    await listLocalModels()
+    await OllamaRegistry.pull(name)
+    expect(filesIn(home).sort(), what).toEqual(wholeStore(model))
+    expect(readFileSync(path).equals(weights)).toBe(true)
+  }
+})
+
+test('a draft of a record that a kill left is replaced', async () => {
+  addRepository({ 'mix.gguf': randomBytes(1000) })
+  const folder = join(home, 'huggingface/owner/repo/main')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'mix.gguf.source.json~draft'), '{"addr')
+  await HuggingFace.pull('owner/repo')
+  expect(readdirSync(folder).sort()).toEqual(['mix.gguf', 'mix.gguf.source.json'])
 })
 
 test('of two pulls at once one waits for the other, and the bytes come once', async () => {
@@ -308,7 +354,7 @@ test('an aborted pull is ABORTED, and so is one that waits for a lock', async ()
   await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' })
   first.abort()
   await expect(pulling).rejects.toMatchObject({ code: 'ABORTED' })
-  expect(filesIn(home).some((file) => file.includes('.lock'))).toBe(false)
+  expect(filesIn(home).some((file) => file.includes('~lock'))).toBe(false)
 })
 
 const run = (command: string, ...args: string[]) => spawnSync(command, args).status === 0

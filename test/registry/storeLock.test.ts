@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeEach, expect, test } from 'vitest'
@@ -22,11 +22,35 @@ async function deadProcess(): Promise<number> {
   return child.pid!
 }
 
-function writeLock(holder: Record<string, unknown>, number = 1): string {
-  const file = join(folder, `a.lock.${number}`)
-  writeFileSync(file, JSON.stringify({ pid: process.pid, host: hostname(), began: '', nonce: 'x', ...holder }))
+/** Puts down the lock of another process; of this machine, whose name for itself comes from a lock of its own. */
+async function writeLock(holder: { pid?: number; began?: string; host?: string }): Promise<string> {
+  let name = ''
+  await lock(async () => {
+    name = readdirSync(folder).find((entry) => entry.includes('~lock.'))!
+  })
+  const [, pid, began, host] = name.split('~lock')[1]!.split('.')
+  const all = { pid, began, host, ...holder }
+  const file = join(folder, `a~lock.${all.pid}.${all.began}.${all.host}.00000000`)
+  writeFileSync(file, '')
   return file
 }
+
+test('of locks put down at once at most one is had, also between processes', async () => {
+  // Each takes the lock thirty times, and fails if it finds somebody's mark.
+  const script = `import { withLock } from ${JSON.stringify(new URL('../../dist/registry/storeLock.js', import.meta.url).href)}
+    import { rmSync, writeFileSync } from 'node:fs'
+    for (let n = 0; n < 30; n++) await withLock(process.argv[1], {}, async () => {
+      writeFileSync(process.argv[1] + '.mark', '', { flag: 'wx' })
+      await new Promise((resolve) => setTimeout(resolve, Math.random() * 2))
+      rmSync(process.argv[1] + '.mark')
+    })`
+  const ends = Array.from({ length: 4 }, async () => {
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script, join(folder, 'a')], { stdio: 'ignore' })
+    return new Promise((resolve) => child.on('close', resolve))
+  })
+  expect(await Promise.all(ends)).toEqual([0, 0, 0, 0])
+  expect(readdirSync(folder)).toEqual([])
+})
 
 test('twenty at once go one after the other', async () => {
   let inside = 0
@@ -44,8 +68,7 @@ test('twenty at once go one after the other', async () => {
 })
 
 test('the lock of a dead process is taken over, by one of many', async () => {
-  await lock(async () => {})
-  writeLock({ pid: await deadProcess() }, 3)
+  await writeLock({ pid: await deadProcess() })
   let inside = 0
   const one = () =>
     lock(async () => {
@@ -58,21 +81,21 @@ test('the lock of a dead process is taken over, by one of many', async () => {
 })
 
 test.skipIf(!existsSync('/proc/self/stat'))('a process that has the number of a dead one does not hold its lock', async () => {
-  await lock(async () => {})
-  writeLock({ pid: process.ppid, began: '1' })
+  await writeLock({ pid: process.ppid, began: '1' })
   await lock(async () => {})
   expect(readdirSync(folder)).toEqual([])
 })
 
-test('a lock that is no lock is taken over', async () => {
-  await lock(async () => {})
-  writeFileSync(join(folder, 'a.lock.1'), '{"pid')
-  await lock(async () => {})
+test('a process of which nobody knows when it began holds its lock', async () => {
+  const file = await writeLock({ pid: process.ppid, began: '' })
+  const taken = lock(async () => 'taken')
+  expect(await Promise.race([taken, sleep(300)])).toBeUndefined()
+  rmSync(file)
+  expect(await taken).toBe('taken')
 })
 
 test('the lock of another machine holds while it is touched', async () => {
-  await lock(async () => {})
-  const file = writeLock({ host: 'elsewhere', pid: 42 })
+  const file = await writeLock({ host: '12345678', pid: 42 })
   const waited: number[] = []
   const taken = lock(
     async () => 'taken',
