@@ -16,7 +16,18 @@ export interface GgufPlan {
   readonly version?: 2 | 3
   readonly metadata: readonly GgufEntry[]
   /** In the order in which their data will lie; shapes innermost first. */
-  readonly tensors: readonly { readonly name: string; readonly type: GgmlType; readonly shape: readonly number[] }[]
+  readonly tensors: readonly PlannedTensor[]
+}
+
+export interface PlannedTensor {
+  readonly name: string
+  readonly type: GgmlType
+  readonly shape: readonly number[]
+}
+
+/** How many bytes the tensor's data takes. */
+export function tensorBytes({ type, shape }: PlannedTensor): number {
+  return (shape.reduce((product, size) => product * size, 1) / type.blockWeights) * type.blockBytes
 }
 
 export interface EncodedHeader {
@@ -43,9 +54,10 @@ export function encodeHeader(plan: GgufPlan): EncodedHeader {
     out.value(type, value)
   }
 
-  const placed: { name: string; type: GgmlType; shape: readonly number[]; relativeOffset: number; bytes: number }[] = []
+  const placed: (PlannedTensor & { relativeOffset: number; bytes: number })[] = []
   let dataBytes = 0
-  for (const { name, type, shape } of plan.tensors) {
+  for (const tensor of plan.tensors) {
+    const { name, type, shape } = tensor
     out.where = `tensor ${quoted(name)}`
     if (shape.length < 1 || shape[0]! % type.blockWeights !== 0) {
       out.fail(`shape [${shape}], expected rows of whole blocks of ${type.blockWeights}`)
@@ -55,7 +67,7 @@ export function encodeHeader(plan: GgufPlan): EncodedHeader {
     for (const size of shape) out.scalar('uint64', size)
     out.scalar('uint32', type.id)
     out.scalar('uint64', dataBytes)
-    const bytes = (shape.reduce((product, size) => product * size, 1) / type.blockWeights) * type.blockBytes
+    const bytes = tensorBytes(tensor)
     placed.push({ name, type, shape, relativeOffset: dataBytes, bytes })
     dataBytes = alignUp(dataBytes + bytes, alignment)
   }

@@ -17,9 +17,14 @@ export function shardPaths(file: string): string[] {
   if (Number(number) < 1 || Number(number) > Number(count)) {
     throw ggufError(file, `shard number ${Number(number)}, expected 1 to ${Number(count)}`, 'file name')
   }
-  return Array.from({ length: Number(count) }, (_, n) =>
-    path.join(path.dirname(file), `${name}-${String(n + 1).padStart(5, '0')}-of-${count}.gguf`),
-  )
+  const whole = path.join(path.dirname(file), `${name}.gguf`)
+  return Array.from({ length: Number(count) }, (_, n) => shardPath(whole, n, Number(count)))
+}
+
+/** The name of shard `n`, counted from 0, of a model that would be `file` if it were one. */
+export function shardPath(file: string, n: number, count: number): string {
+  const digits = (number: number) => String(number).padStart(5, '0')
+  return `${file.replace(/\.gguf$/, '')}-${digits(n + 1)}-of-${digits(count)}.gguf`
 }
 
 /** Makes one model of the headers of its files, in order; throws `GGUF` if they do not belong together. The first has the metadata. */

@@ -1,0 +1,107 @@
+// A file in the making: its bytes lie in FILE.draft, beside where it will be, until all are there; then one rename gives it its name, at once and
+// whole. A draft is removed when the work fails or the process exits. Does not know what the bytes are.
+
+import { rmSync, statSync } from 'node:fs'
+import fs from 'node:fs/promises'
+import { ioError } from './byteSource.js'
+
+/** The drafts of this process. */
+const drafts = new Set<DraftFile>()
+const removeDrafts = () => {
+  for (const draft of drafts) draft.remove()
+}
+
+export class DraftFile {
+  /** What the file will be called. */
+  readonly target: string
+  /** Where its bytes are until then. */
+  readonly path: string
+  readonly #handle: fs.FileHandle
+  /** Which file is ours: another process may have begun a draft of the same name since. */
+  readonly #inode: number
+
+  private constructor(target: string, path: string, handle: fs.FileHandle, inode: number) {
+    this.target = target
+    this.path = path
+    this.#handle = handle
+    this.#inode = inode
+    if (drafts.size === 0) process.on('exit', removeDrafts)
+    drafts.add(this)
+  }
+
+  /**
+   * Begins a file of `bytes` zeros; a draft that a killed process left goes. Throws `IO` if it cannot, or something that is no file has the name.
+   * @example
+   * const draft = await DraftFile.create('model.gguf', bytes.length)
+   * try { await draft.write(bytes, 0); await draft.seal(); await draft.publish() } finally { await draft.discard() }
+   */
+  static async create(target: string, bytes: number): Promise<DraftFile> {
+    const path = `${target}.draft`
+    let handle: fs.FileHandle | undefined
+    try {
+      const there = await fs.stat(target).catch(() => undefined)
+      if (there && !there.isFile()) throw new Error('there is something of that name that is no file')
+      await fs.rm(path, { force: true })
+      handle = await fs.open(path, 'wx')
+      await handle.truncate(bytes)
+      return new DraftFile(target, path, handle, (await handle.stat()).ino)
+    } catch (cause) {
+      await handle?.close()
+      if (handle) await fs.rm(path, { force: true })
+      throw ioError('write', target, cause)
+    }
+  }
+
+  /** Writes all of `bytes` at `offset`. Throws `IO`. */
+  async write(bytes: Uint8Array, offset: number): Promise<void> {
+    try {
+      for (let done = 0; done < bytes.length; ) {
+        done += (await this.#handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten
+      }
+    } catch (cause) {
+      throw ioError('write', this.target, cause)
+    }
+  }
+
+  /** Has the system put every byte on the disk, and closes the draft: what may fail, before anything gets its name. Throws `IO`. */
+  async seal(): Promise<void> {
+    try {
+      await this.#handle.sync()
+      await this.#handle.close()
+    } catch (cause) {
+      throw ioError('write', this.target, cause)
+    }
+  }
+
+  /** Gives the sealed file its name, in place of one that has it. Throws `IO`. */
+  async publish(): Promise<void> {
+    try {
+      if (!this.#isOurs()) throw new Error(`another process has replaced ${this.path} meanwhile`)
+      await fs.rename(this.path, this.target)
+      this.#forget()
+    } catch (cause) {
+      throw ioError('write', this.target, cause)
+    }
+  }
+
+  /** Removes the draft, unless it was published. */
+  async discard(): Promise<void> {
+    await this.#handle.close().catch(() => {}) // closed already when sealed
+    this.remove()
+    this.#forget()
+  }
+
+  /** Removes the draft's bytes at once, as a process that exits must. */
+  remove(): void {
+    if (this.#isOurs()) rmSync(this.path, { force: true })
+  }
+
+  #forget(): void {
+    drafts.delete(this)
+    if (drafts.size === 0) process.off('exit', removeDrafts)
+  }
+
+  #isOurs(): boolean {
+    return statSync(this.path, { throwIfNoEntry: false })?.ino === this.#inode
+  }
+}
