@@ -17,6 +17,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['inspect', 'what is in a GGUF file and what it needs to run', async () => (await import('./inspect.js')).configureInspect],
   ['tokenize', 'token ids and pieces of a text', async () => (await import('./tokenize.js')).configureTokenize],
   ['logits', 'write the logits of a token sequence to a file', async () => (await import('./logits.js')).configureLogits],
+  ['trace', 'write intermediate tensors of a forward pass to files', async () => (await import('./trace.js')).configureTrace],
   [
     'perplexity',
     'how well a model predicts a text, alone or beside another',

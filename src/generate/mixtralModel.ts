@@ -4,6 +4,8 @@ import { MixtralError } from '../errors.js'
 import type { Gguf, GgufValue } from '../gguf/gguf.js'
 import type { KernelBuild } from '../kernels/kernels.js'
 import { type CallOptions, Engine, type EngineOptions } from '../model/engine.js'
+import { TapChoice, type TracedTensor, type TraceOptions } from '../model/taps.js'
+import { gatherTrace } from '../model/trace.js'
 import { localModel } from '../registry/localModels.js'
 import type { OllamaLayers } from '../registry/ollamaLayers.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -155,6 +157,18 @@ export class MixtralModel {
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
     return this.#engine.exclusive(() => this.#engine.evaluate(ids, options), options.signal)
+  }
+
+  /**
+   * Intermediate tensors of a forward pass over all of `ids`, under the names of llama.cpp's eval callback, in the order in which they come about: `attn_norm-0`,
+   * `ffn_moe_topk-3`, `l_out-5`, `result_output`. They are those of the ordinary pass, bit for bit. All of them take memory for a few hundred hidden states per token
+   * in a large model. Throws `OPTION` for a name that no tensor has, and what `logits` throws.
+   * @example const [routing] = await model.trace(ids, { tensors: ['ffn_moe_topk-3'] }) // values: (tokens, used) experts, best first
+   */
+  async trace(ids: readonly number[], options: TraceOptions & CallOptions = {}): Promise<TracedTensor[]> {
+    checkCallOptions(options, ['tensors'])
+    const choice = new TapChoice(this.config.layers, options)
+    return this.#engine.exclusive(() => gatherTrace(this.#engine.trace(ids, choice, options), ids.length), options.signal)
   }
 
   /** One layer's kernels alone, for checks: x (tokens, hidden) at positions from 0 on, before and after the layer. */

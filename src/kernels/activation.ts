@@ -22,3 +22,18 @@ export function activationBytes(kind: ActivationKind, columns: number, build: Ke
 
 /** Columns per block of the kind: what a piece of a row must be a multiple of to be quantised on its own. */
 export const activationBlock: Readonly<Record<ActivationKind, number>> = { q8_k: 256, q8_0: 32, q8_1: 32, f32: 1 }
+
+/** The values in an activation row, (columns), as the kernels see them. `row` starts at a multiple of 4 in its memory. */
+export function readActivation(kind: ActivationKind, row: Uint8Array, columns: number, build: KernelBuild): Float32Array {
+  if (kind === 'f32') return new Float32Array(row.buffer, row.byteOffset, columns).slice()
+  const wide = kind === 'q8_0' || build === 'simd'
+  const at = row.byteOffset
+  const quants = wide ? new Int16Array(row.buffer, at, columns) : new Int8Array(row.buffer, at, columns)
+  const block = activationBlock[kind]
+  const scales = new Float32Array(row.buffer, at + columns * (wide ? 2 : 1), columns / block)
+  // wide quants stand in fours in the order 0 2 1 3
+  return Float32Array.from({ length: columns }, (_, c) => {
+    const place = wide && (c & 3) % 3 !== 0 ? c ^ 3 : c
+    return scales[Math.floor(c / block)]! * quants[place]!
+  })
+}

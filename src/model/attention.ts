@@ -1,4 +1,4 @@
-// A layer's attention, shared by all threads: q, k, v products; rotation and cache; attention per kv head; output product. Reads and leaves `inputs` and `projected`
+// A layer's attention in four stages, shared by all threads: q, k, v products; rotation and cache; attention per kv head; output product. Reads and leaves `inputs` and `projected`
 // in the layer's bank; does not touch the residual stream.
 
 import type { ActivationKind } from '../kernels/activation.js'
@@ -28,14 +28,8 @@ export class Attention {
     this.#outputs = new Int32Array(thread.plan.batch)
   }
 
-  run(step: Step): void {
-    this.#project(step)
-    this.#turnAndStore(step)
-    this.#attend(step)
-    this.#projectOutput(step)
-  }
-
-  #project({ count }: Step): void {
+  /** Queries, keys and values of the normed input. */
+  project({ count }: Step): void {
     const { scratch, config } = this.#thread
     const starts = [0, config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim]
     this.#thread.eachRows(this.#qkv, (which, first, groups) => {
@@ -50,7 +44,7 @@ export class Attention {
   }
 
   /** A unit is one kv head of one token: rotates its query heads and its key, and puts key and value in the cache. */
-  #turnAndStore({ count, position }: Step): void {
+  rotateAndStore({ count, position }: Step): void {
     const { scratch, config, banks } = this.#thread
     const { heads, kvHeads, headDim, ropeDim } = config
     const { kernels } = banks[this.#layer.bank]!
@@ -69,7 +63,7 @@ export class Attention {
   }
 
   /** A unit is one kv head and up to ATTENTION_TOKENS tokens. */
-  #attend({ count, position }: Step): void {
+  attend({ count, position }: Step): void {
     const { scratch, config, banks, room } = this.#thread
     const { heads, kvHeads, headDim, slidingWindow } = config
     const { kernels } = banks[this.#layer.bank]!
@@ -98,7 +92,8 @@ export class Attention {
     })
   }
 
-  #projectOutput({ count }: Step): void {
+  /** The output product of what attention has left in `inputs`. */
+  projectOutput({ count }: Step): void {
     const thread = this.#thread
     const { scratch, config } = thread
     const bank = thread.banks[this.#layer.bank]!

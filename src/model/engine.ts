@@ -10,7 +10,9 @@ import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { LARGEST_BANK, type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
 import { CallQueue } from './callQueue.js'
-import { command, createMailbox, type Step, writeStep } from './mailbox.js'
+import { command, createMailbox, STAGES, type Step, writeStep } from './mailbox.js'
+import type { TapChoice, TracedTensor } from './taps.js'
+import { traceStep } from './trace.js'
 import type { WorkerData } from './worker.js'
 
 export interface EngineOptions {
@@ -163,6 +165,26 @@ export class Engine {
   }
 
   /**
+   * Runs `ids` from nothing, and gives the chosen intermediate tensors of one chunk after the other, in the order in which they come about; `position` is that of a
+   * chunk's first token. Call within `exclusive`. Forgets the cache.
+   */
+  async *trace(
+    ids: readonly number[],
+    choice: TapChoice,
+    { signal, onProgress }: CallOptions = {},
+  ): AsyncGenerator<TracedTensor & { readonly position: number }> {
+    this.#check(ids)
+    this.reset()
+    const runStep = (step: Step) => this.#step(step, signal)
+    for (let position = 0; position < ids.length; position += this.plan.batch) {
+      const tokens = ids.slice(position, position + this.plan.batch)
+      const banks = { config: this.config, plan: this.plan, memories: this.#memories }
+      for await (const tensor of traceStep(banks, runStep, { tokens, position, choice })) yield { ...tensor, position }
+      onProgress?.({ loaded: position + tokens.length, total: ids.length })
+    }
+  }
+
+  /**
    * One layer alone, for checks against the reference: x (tokens, hidden) at positions from 0 on, before and after. At most `plan.batch` tokens. Forgets the cache.
    */
   async layer(index: number, x: Float32Array): Promise<Float32Array> {
@@ -213,8 +235,8 @@ export class Engine {
       const count = Math.min(this.plan.batch, ids.length - done)
       const tokens = ids.slice(done, done + count)
       this.#cached.length = Math.min(this.#cached.length, done) // a step that fails leaves nothing behind it valid
-      const step = { count, position: done, firstLayer: 0, endLayer: this.config.layers, embed: true, logits: logits(count, done), tokens }
-      await this.#step(step, signal)
+      const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
+      await this.#step({ ...layers, count, position: done, embed: true, logits: logits(count, done), traced: false, tokens }, signal)
       this.#cached.push(...tokens)
       after(count, done)
       done += count
@@ -232,7 +254,7 @@ export class Engine {
     this.reset()
     const floats = new Float32Array(this.#memories[bank]!.buffer)
     for (let t = 0; t < count; t++) floats.set(x.subarray(t * hiddenSize, (t + 1) * hiddenSize), (at + t * bytes) / 4)
-    await this.#step({ count, position: 0, embed: false, tokens: [], ...range })
+    await this.#step({ count, position: 0, embed: false, tokens: [], firstStage: 0, endStage: STAGES, traced: false, ...range })
   }
 
   async #step(step: Step, signal?: AbortSignal): Promise<void> {

@@ -9,7 +9,7 @@ import { Attention } from './attention.js'
 import type { ExpertStore } from './expertStore.js'
 import { Experts } from './experts.js'
 import { Linear } from './linear.js'
-import type { Step } from './mailbox.js'
+import { STAGES, type Step } from './mailbox.js'
 import type { Thread } from './thread.js'
 import { frequencies, writeTurns } from './turns.js'
 
@@ -42,25 +42,35 @@ export class Forward {
   }
 
   run(step: Step): void {
-    const { firstLayer, endLayer, count } = step
+    const { firstLayer, endLayer, firstStage, endStage, count } = step
     const home = (index: number) => this.#layers[index]?.placed.bank ?? this.#output.bankIndex
     this.#thread.each(count, (t) => this.#begin(step, t, home(firstLayer)))
     for (let index = firstLayer; index < endLayer; index++) {
-      const { placed, attention, experts } = this.#layers[index]!
-      const before = index > firstLayer ? this.#layers[index - 1]! : undefined
-      this.#thread.each(count, (t) => {
-        if (before) this.#settle(before, t, placed.bank)
-        this.#norm(placed.bank, placed.attnNormAt, t, attention.kinds)
-      })
-      attention.run(step)
-      this.#thread.each(count, (t) => this.#route(this.#layers[index]!, t))
-      experts.run(step)
+      const layer = this.#layers[index]!
+      const stages = this.#stages(layer, index > firstLayer ? this.#layers[index - 1] : undefined)
+      const end = index === endLayer - 1 ? endStage : STAGES
+      for (let at = index === firstLayer ? firstStage : 0; at < end; at++) stages[at]!(step)
     }
-    this.#end(
-      step,
-      endLayer > firstLayer ? this.#layers[endLayer - 1] : undefined,
-      step.logits ? this.#output.bankIndex : home(endLayer - 1),
-    )
+    const last = endLayer > firstLayer && endStage === STAGES ? this.#layers[endLayer - 1] : undefined
+    this.#end(step, last, step.logits ? this.#output.bankIndex : home(endLayer - 1))
+  }
+
+  /** A layer's stages, in the order of `stage` (mailbox.ts); the layer before ends in the first of them. */
+  #stages(layer: Layer, before: Layer | undefined): readonly ((step: Step) => void)[] {
+    const { placed, attention, experts } = layer
+    return [
+      ({ count, traced }) =>
+        this.#thread.each(count, (t) => {
+          if (before) this.#settle(before, t, placed.bank, traced)
+          this.#norm(placed.bank, placed.attnNormAt, t, attention.kinds)
+        }),
+      (step) => attention.project(step),
+      (step) => attention.rotateAndStore(step),
+      (step) => attention.attend(step),
+      (step) => attention.projectOutput(step),
+      ({ count }) => this.#thread.each(count, (t) => this.#route(layer, t)),
+      (step) => experts.run(step),
+    ]
   }
 
   /** A token's embedding, and the turns of its position for every bank that rotates. */
@@ -81,7 +91,7 @@ export class Forward {
   }
 
   /** Adds the weighted outputs of a layer's experts to a token's residual, which moves to the bank `to`. */
-  #settle({ placed, experts }: Layer, t: number, to: number): void {
+  #settle({ placed, experts }: Layer, t: number, to: number, traced: boolean): void {
     const thread = this.#thread
     const { scratch, config } = thread
     const { floats } = thread.banks[placed.bank]!
@@ -93,6 +103,8 @@ export class Forward {
       const pair = t * config.expertsPerToken + k
       const y = expertOutputs.at + pair * expertOutputs.bytes
       thread.copy(experts.bankOf(pair), to, y, expertOutputs.bytes)
+      if (traced)
+        for (const { at, bytes } of Object.values(scratch.expertInputs)) thread.copy(experts.bankOf(pair), to, at + pair * bytes, bytes)
       thread.banks[to]!.kernels.add_scaled(x, y, config.hiddenSize, weight)
     }
   }
@@ -122,13 +134,13 @@ export class Forward {
   }
 
   /** The last layer's experts, and the logits of the last positions. */
-  #end({ count, logits }: Step, last: Layer | undefined, bank: number): void {
+  #end({ count, logits, traced }: Step, last: Layer | undefined, bank: number): void {
     const thread = this.#thread
     const { plan, scratch } = thread
     const output = this.#output
     const from = count - logits
     thread.each(count, (t) => {
-      if (last) this.#settle(last, t, bank)
+      if (last) this.#settle(last, t, bank, traced)
       if (t >= from) this.#norm(bank, plan.outputNormAt, t, new Set([output.kind]))
     })
     if (!logits) return

@@ -33,7 +33,7 @@ export function attention({ config, tensors, load, show }: Layer, x: Float64Arra
       }
     }
   }
-  return linear(mixed, load(tensors.attnOutput))
+  return linear(show('kqv_merged_cont', mixed, heads * headDim), load(tensors.attnOutput))
 }
 
 /**

@@ -11,14 +11,21 @@ export function mixtureOfExperts({ config, tensors, load, show }: Layer, x: Floa
   const tokens = x.length / hidden
   const logits = show('ffn_moe_logits', linear(x, load(tensors.ffnGateInp)), experts)
   const chosen = new Float64Array(tokens * used) // (tokens, used), expert indices, best first
-  const weights = new Float64Array(tokens * used) // (tokens, used)
+  const shares = new Float64Array(tokens * used) // (tokens, used), of the chosen among all experts
+  const weights = new Float64Array(tokens * used) // (tokens, used), of the chosen among themselves
   for (let token = 0; token < tokens; token++) {
     const scores = row(logits, token, experts)
     const best = topK(scores, used)
     chosen.set(best, token * used)
+    const probabilities = softmax(scores)
+    shares.set(
+      best.map((expert) => probabilities[expert]!),
+      token * used,
+    )
     weights.set(softmax(Float64Array.from(best, (expert) => scores[expert]!)), token * used)
   }
   show('ffn_moe_topk', chosen, used)
+  show('ffn_moe_weights', shares, used)
   show('ffn_moe_weights_norm', weights, used)
 
   // Expert by expert with all the tokens that chose it, so that its matrices are loaded once. A choice is an index into (tokens, used).

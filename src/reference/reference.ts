@@ -4,6 +4,8 @@
 import { MixtralError } from '../errors.js'
 import type { Gguf } from '../gguf/gguf.js'
 import { openGguf } from '../gguf/openGguf.js'
+import type { CallOptions } from '../model/engine.js'
+import { TapChoice, type TracedTensor, type TraceOptions } from '../model/taps.js'
 import { MixtralConfig } from '../weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors } from '../weights/mixtralTensors.js'
 import { attention } from './attention.js'
@@ -33,6 +35,27 @@ export class Reference {
     let x = this.embed(tokens, tap)
     for (let index = 0; index < this.config.layers; index++) x = this.layer(index, x, tap)
     return this.output(x, tap)
+  }
+
+  /**
+   * The same intermediate tensors as `MixtralModel.trace`, in float64. What comes after the last of them is not computed.
+   * `onProgress` hears of every layer. Throws OPTION for a name that no tensor has, TOKENIZER, IO.
+   */
+  trace(tokens: readonly number[], options: TraceOptions & Pick<CallOptions, 'onProgress'> = {}): TracedTensor[] {
+    const { layers } = this.config
+    const choice = new TapChoice(layers, options)
+    const tensors: TracedTensor[] = []
+    const tap: Tap = (name, values, shape) => {
+      if (choice.has(name)) tensors.push({ name, shape, values: name.startsWith('ffn_moe_topk') ? Int32Array.from(values) : values })
+    }
+    let x = this.embed(tokens, tap)
+    const end = choice.output ? layers : choice.endLayer
+    for (let index = 0; index < end; index++) {
+      x = this.layer(index, x, tap)
+      options.onProgress?.({ loaded: index + 1, total: end })
+    }
+    if (choice.output) this.output(x, tap)
+    return tensors
   }
 
   /** The learned vector of each token: (tokens) -> (tokens, hidden). Throws TOKENIZER for an id outside the vocabulary. */
