@@ -33,7 +33,7 @@ const hidden = ({ hiddenSize }: MixtralConfig) => [hiddenSize]
 const used = ({ expertsPerToken }: MixtralConfig) => [expertsPerToken]
 
 /** Of a layer, in order. `ffn_moe_gate_par` is the input of ffn_down as that matrix gets it: from the kernels it is rounded to 8 bits where the matrix is quantised. */
-export const layerTaps: readonly Tap[] = [
+const layerTaps: readonly Tap[] = [
   { name: 'attn_norm', after: stage.norm, dims: hidden },
   { name: 'Qcur', after: stage.project, dims: ({ heads, headDim }) => [heads * headDim] },
   { name: 'Kcur', after: stage.project, dims: ({ kvHeads, headDim }) => [kvHeads * headDim] },
