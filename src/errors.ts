@@ -4,6 +4,7 @@
  * What went wrong, stable across releases:
  * - `GGUF`: the file is not a well-formed GGUF, or a shard set is wrong
  * - `MODEL`: a well-formed GGUF that is not a model we run (architecture, missing or wrongly shaped tensor, hyper-parameter)
+ * - `CHECKPOINT`: a checkpoint to convert is malformed or incomplete (safetensors, configuration, tokenizer files)
  * - `UNSUPPORTED`: a known thing without support, such as a block format without a kernel
  * - `TOKENIZER`: the vocabulary in the file, or an id outside it
  * - `TEMPLATE`: the chat template in the file, or messages it refuses
@@ -18,6 +19,7 @@
 export type MixtralErrorCode =
   | 'GGUF'
   | 'MODEL'
+  | 'CHECKPOINT'
   | 'UNSUPPORTED'
   | 'TOKENIZER'
   | 'TEMPLATE'

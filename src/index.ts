@@ -1,5 +1,6 @@
 // What the package exports, and the only barrel.
 
+export { type ConvertOptions, type ConvertResult, convertCheckpoint } from './convert/convert.js'
 export { MixtralError, type MixtralErrorCode } from './errors.js'
 export type { ChatMessage } from './generate/chatMessages.js'
 export type { GenerationResult, Piece } from './generate/generation.js'

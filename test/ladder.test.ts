@@ -21,6 +21,7 @@ const ladder = [
   ['generate'],
   ['perplexity'],
   ['reference'],
+  ['convert'],
   ['server'],
   ['cli'],
   ['index'],

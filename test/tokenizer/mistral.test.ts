@@ -2,54 +2,10 @@ import fc from 'fast-check'
 import mistral from 'mistral-tokenizer-js'
 import { expect, test } from 'vitest'
 import { Tokenizer } from '../../dist/tokenizer/tokenizer.js'
+import { texts } from './randomTexts.js'
 import { mistralMetadata } from './vocabularies.js'
 
 const tokenizer = Tokenizer.fromGgufMetadata(mistralMetadata())
-
-const fragments = fc.oneof(
-  fc.constantFrom(
-    'the',
-    'ing',
-    'Hello',
-    ' world',
-    'function',
-    'return',
-    ' = ',
-    '===',
-    '{',
-    '}',
-    '();',
-    '//',
-    '0',
-    '12',
-    '3.14',
-    '_',
-    '-',
-    'naïve',
-  ),
-  fc.constantFrom(' ', '  ', '   ', '        ', '\n', '\n\n', '\r\n', '\t', '\t\t', '\u00a0', '\u200b', '▁', '\0', '\ufeff'),
-  fc.constantFrom(
-    '漢字',
-    '日本語のテキスト',
-    'Ελληνικά',
-    'русский',
-    'العربية',
-    'עברית',
-    'हिन्दी',
-    '한국어',
-    '🙂',
-    '👩‍👩‍👧‍👦',
-    '🇫🇷',
-    '𝔘𝔫𝔦',
-    '½',
-    'ﬁ',
-  ),
-  fc.constantFrom('[INST]', '[/INST]', '<s>', '</s>', '<unk>', '<0x41>', '<|im_start|>'),
-  fc.string({ unit: 'binary', maxLength: 4 }),
-  fc.string({ maxLength: 12 }),
-  fc.string({ unit: fc.constantFrom('a', 'b', 'e', 's', ' ', '▁'), maxLength: 20 }),
-)
-const texts = fc.array(fragments, { minLength: 1, maxLength: 24 }).map((parts) => parts.join(''))
 
 test('the Mistral vocabulary encodes 3,000 random texts as mistral-tokenizer-js does', () => {
   fc.assert(

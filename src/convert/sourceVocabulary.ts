@@ -1,0 +1,35 @@
+// A vocabulary on its way from a checkpoint to a GGUF file: what tokenizer.model and tokenizer.json both become. Owns its shape and limits.
+
+/** The most tokens that a vocabulary may have. */
+export const LARGEST_VOCABULARY = 2 ** 20
+
+/** In UTF-16 units, as in our tokenizer's vocabulary. */
+export const LONGEST_PIECE = 256
+
+/** Whether a text can be a token's: not empty, not too long, and the same after it was written as UTF-8 and read again. */
+export function isPiece(text: string): boolean {
+  return text.length > 0 && text.length <= LONGEST_PIECE && text.isWellFormed()
+}
+
+export interface SourceToken {
+  /** A space is U+2581, a byte `<0x0A>`. */
+  readonly piece: string
+  /** Higher merges first. */
+  readonly score: number
+  /** One of tokenizer/'s `tokenType`. */
+  readonly type: number
+}
+
+export interface SourceVocabulary {
+  /** The file, for messages. */
+  readonly file: string
+  /** By id; undefined where the file has no token. */
+  readonly tokens: readonly (SourceToken | undefined)[]
+  /** Whether a text gets a space in front. */
+  readonly addSpacePrefix: boolean
+  /** Whether BOS and EOS go around a text; undefined where the file does not say. */
+  readonly addBos?: boolean
+  readonly addEos?: boolean
+  /** Ids that the file gives a meaning. */
+  readonly special: { readonly bos?: number; readonly eos?: number; readonly unknown?: number; readonly padding?: number }
+}
