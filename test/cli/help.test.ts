@@ -2,7 +2,22 @@ import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { mixtral } from './mixtral.js'
 
-const commands = ['run', 'chat', 'pull', 'list', 'rm', 'show', 'inspect', 'tokenize', 'logits', 'trace', 'perplexity', 'convert', 'verify', 'bench']
+const commands = [
+  'run',
+  'chat',
+  'pull',
+  'list',
+  'rm',
+  'show',
+  'inspect',
+  'tokenize',
+  'logits',
+  'trace',
+  'perplexity',
+  'convert',
+  'verify',
+  'bench',
+]
 
 test('--help lists every command on stdout', async () => {
   const { code, stdout, stderr } = await mixtral(['--help'])
