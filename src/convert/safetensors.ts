@@ -20,7 +20,7 @@ export interface SourceTensor {
 }
 
 /** Bytes of an element. A type that is not here can be in a file, but not be converted. */
-export const elementBytes: Readonly<Record<string, number>> = {
+const elementBytes: Readonly<Record<string, number>> = {
   ...{ F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1 },
   ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
 }

@@ -9,7 +9,7 @@ import type { HyperParameters } from './hyperParameters.js'
 import type { SourceTensor } from './safetensors.js'
 
 /** Consecutive elements of a tensor of the checkpoint. */
-export interface Part {
+interface Part {
   readonly tensor: SourceTensor
   /** The first element. */
   readonly start: number
