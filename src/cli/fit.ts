@@ -18,6 +18,8 @@ export interface Fit {
 const PROGRAM_BYTES = 200e6
 /** Weights take so much more in memory, packed for the kernels, than in the file. */
 const PACKING = 1.03
+const MOST_LISTED = 4
+
 /** Undefined where the model cannot run anyway. */
 export function fitOf({ config, needs }: ModelFacts, memoryBytes: number): Fit | undefined {
   if (!config || !needs) return undefined
@@ -31,6 +33,7 @@ export function fitOf({ config, needs }: ModelFacts, memoryBytes: number): Fit |
 /** `needs 28.43 GB of memory, fits the 33.60 GB here`. */
 export function fitText({ bytes, memoryBytes, fits, would }: Fit): string {
   if (fits) return `needs ${byteCount(bytes)} of memory, fits the ${byteCount(memoryBytes)} here`
-  const others = would.length > 0 ? `in ${would.join(', ')} it would fit` : 'in no quantisation would it fit'
+  const listed = would.length > MOST_LISTED ? `${would.slice(0, MOST_LISTED).join(', ')} and smaller` : would.join(', ')
+  const others = would.length > 0 ? `in ${listed} it would fit` : 'in no quantisation would it fit'
   return `needs ${byteCount(bytes)} of memory, does not fit the ${byteCount(memoryBytes)} here; ${others}`
 }

@@ -30,7 +30,7 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
 }
 
 function byQuantization(firsts: readonly string[], quantization: string | undefined, where: string): string {
-  const matching = quantization === undefined ? firsts : firsts.filter((file) => parts(file).includes(quantization.toLowerCase()))
+  const matching = quantization === undefined ? firsts : firsts.filter((file) => speaksOf(file, quantization))
   if (matching.length === 1) return matching[0]!
   const known = [...new Set(firsts.flatMap((file) => quantizationOf(file) ?? []))]
   if (matching.length > 1) {
@@ -52,9 +52,10 @@ function quantizationOf(file: string): string | undefined {
   return /(?:^|[._/-])((?:I?Q\d\w*|T?Q\d_\d|B?F(?:16|32)|FP16|MXFP4))(?=[._/-]|$)/i.exec(file)?.[1]
 }
 
-/** The words of a path, in lower case; a folder's name counts too. */
-function parts(file: string): string[] {
-  return file.toLowerCase().split(/[./-]|(?<=\w)_(?=i?q\d|f16|bf16)/)
+/** Whether a quantisation is a word of a path, in a folder's name or in the file's: `Q4_K` is none of `a.Q4_K_M.gguf`, `Q4_0` none of `IQ4_0`. */
+function speaksOf(file: string, quantization: string): boolean {
+  const literal = quantization.replaceAll(/[^\w]/g, '\\$&')
+  return new RegExp(`(^|[^a-z0-9])${literal}(?![a-z0-9_])`, 'i').test(file)
 }
 
 /** With `/` on every platform. */

@@ -6,13 +6,17 @@ import { MixtralError } from '../errors.js'
 import { quoted } from '../gguf/ggufError.js'
 import { type Credentials, ExchangeError, exchange, readBody } from './exchange.js'
 import { chooseGgufFiles } from './ggufFiles.js'
-import { type HuggingFaceName, isLoopback, parseModelName, repositoryText } from './modelName.js'
+import { type HuggingFaceName, isLoopback, isSafeFile, parseModelName, repositoryText } from './modelName.js'
+import { didYouMean } from './nearNames.js'
 import type { OwnStore } from './ownStore.js'
 import { withPatience } from './patience.js'
 import { type PullOptions, pull } from './pull.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 const LARGEST_ANSWER = 2 ** 24
+/** Suggestions are not worth a longer wait. */
+const NEAR_STALL_MS = 5000
+const REPOSITORY = /^[\w.-]{1,96}\/[\w.-]{1,96}$/
 
 interface RepositoryFile {
   readonly file: string
@@ -33,8 +37,8 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
     exchange({ address: repository, credentials, signal }, (_, chunks) =>
       readBody(chunks, LARGEST_ANSWER, `the list of files of ${where}`),
     ),
-  ).catch((error: unknown) => {
-    throw explained(error, where)
+  ).catch(async (error: unknown) => {
+    throw explained(error, where, isAbsent(error) ? await nearRepositories(name, endpoint, credentials, signal) : [])
   })
   const { commit, files } = parseRepository(answer, where)
   const chosen = chooseGgufFiles([...files.keys()], name)
@@ -70,7 +74,8 @@ function parseRepository(answer: string, where: string): { commit: string; files
   const files = new Map<string, RepositoryFile>()
   for (const sibling of siblings as { rfilename?: unknown; size?: unknown; lfs?: { sha256?: unknown; size?: unknown } }[]) {
     const file = sibling?.rfilename
-    if (typeof file !== 'string' || !/\.gguf$/i.test(file)) continue
+    // What cannot become a path inside our folder does not exist for us, as in the cache.
+    if (typeof file !== 'string' || !isSafeFile(file)) continue
     const bytes = sibling.lfs?.size ?? sibling.size
     const sha256 = sibling.lfs?.sha256
     if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)
@@ -82,7 +87,31 @@ function parseRepository(answer: string, where: string): { commit: string; files
   return { commit: sha, files }
 }
 
-function explained(error: unknown, where: string): unknown {
+/** Whether there is no such repository, which the hub does not tell from a private one. */
+function isAbsent(error: unknown): boolean {
+  return error instanceof ExchangeError && (error.status === 401 || error.status === 404)
+}
+
+/** The owner's repositories and those of the same name, as far as the hub says quickly. */
+async function nearRepositories(
+  { owner, repo }: HuggingFaceName,
+  endpoint: string,
+  credentials: Credentials,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const ask = async (query: string): Promise<string[]> => {
+    const address = `${endpoint}/api/models?filter=gguf&${query}`
+    const answer = await exchange({ address, credentials, signal, stallMs: NEAR_STALL_MS }, (_, chunks) =>
+      readBody(chunks, LARGEST_ANSWER, 'the list of repositories'),
+    )
+    const ids = (JSON.parse(answer) as { id?: unknown }[]).map(({ id }) => id)
+    return ids.filter((id) => typeof id === 'string' && REPOSITORY.test(id)) as string[]
+  }
+  const answers = await Promise.allSettled([ask(`author=${owner}&limit=1000`), ask(`search=${repo}&limit=100`)])
+  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+}
+
+function explained(error: unknown, where: string, repositories: readonly string[]): unknown {
   if (!(error instanceof ExchangeError)) return error
   const token = process.env.HF_TOKEN ? 'HF_TOKEN does not open it' : 'it may need a token in HF_TOKEN'
   const reasons: Record<number, string> = {
@@ -91,7 +120,11 @@ function explained(error: unknown, where: string): unknown {
     404: 'does not exist, or not in this revision',
   }
   const reason = reasons[error.status]
-  return reason ? new MixtralError('IO', `${where} ${reason}`, { cause: error }) : error
+  const near = didYouMean(
+    where.replace(/@.*$/, ''),
+    repositories.map((id) => `hf:${id}`),
+  )
+  return reason ? new MixtralError('IO', `${where} ${reason}${near}`, { cause: error }) : error
 }
 
 export const HuggingFace = {

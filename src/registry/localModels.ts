@@ -2,6 +2,7 @@
 // the order in which they are looked at. Never writes and never asks the network.
 
 import { statSync } from 'node:fs'
+import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MixtralError } from '../errors.js'
 import { quoted } from '../gguf/ggufError.js'
@@ -12,7 +13,7 @@ import { didYouMean, wellKnownNames } from './nearNames.js'
 import type { OllamaLayers } from './ollamaLayers.js'
 import { OllamaStore } from './ollamaStore.js'
 import { OwnStore } from './ownStore.js'
-import { fileBytes } from './storeFiles.js'
+import { fileBytes, filesUnder } from './storeFiles.js'
 import { type StoreFolders, storeFolders } from './storeFolders.js'
 
 export interface LocalModel {
@@ -48,7 +49,7 @@ export async function findLocalModel(text: string, folders: StoreFolders = store
     case 'demo':
       return inStore('file', name, [fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))])
     case 'path':
-      if ((await fileBytes(name.path)) === undefined) throw new MixtralError('IO', `no file ${quoted(name.path)}`)
+      if ((await fileBytes(name.path)) === undefined) throw await noFile(name.path)
       return { ...(await inStore('file', name, shardPaths(name.path))), path: name.path }
     case 'ollama': {
       const own = new OwnStore(folders.own)
@@ -72,6 +73,12 @@ export async function findLocalModel(text: string, folders: StoreFolders = store
       return own && inStore('mixtral', name, own.paths)
     }
   }
+}
+
+async function noFile(file: string): Promise<MixtralError> {
+  const folder = path.dirname(file)
+  const others = (await filesUnder(folder, 0)).filter((other) => /\.gguf$/i.test(other))
+  return new MixtralError('IO', `no file ${quoted(file)}${didYouMean(path.basename(file), others)}`)
 }
 
 /** The model of this name. Throws `IO` if it is not on this machine, with near names and how to get it. */

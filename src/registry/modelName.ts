@@ -58,6 +58,7 @@ const HUGGING_FACE_PART = /^[a-z0-9_]([\w.-]{0,94}[a-z0-9_])?$/i
  * @example parseModelName('mixtral:8x7b') // { kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'mixtral', tag: '8x7b' }
  */
 export function parseModelName(text: string): ModelName {
+  if (typeof text !== 'string') throw new MixtralError('IO', `a model's name is a ${typeof text}, expected a string`)
   if (text === 'demo') return { kind: 'demo' }
   const refuse = (problem: string): never => {
     throw new MixtralError('IO', `${quoted(text)} is no model name: ${problem}`)

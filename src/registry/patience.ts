@@ -12,7 +12,7 @@ export interface RetryPace {
 }
 
 /** For answers that somebody waits for. */
-const SHORT_PACE: RetryPace = { attempts: 3, delayMs: 300 }
+const SHORT_PACE: RetryPace = { attempts: 5, delayMs: 200 }
 const LONGEST_DELAY_MS = 30_000
 /** A server that asks for more patience than this is not waited for. */
 const LONGEST_WAIT_MS = 300_000

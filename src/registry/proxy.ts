@@ -1,5 +1,5 @@
-// Requests through a proxy, as HTTPS_PROXY, HTTP_PROXY and NO_PROXY ask for it. Deno and Bun do this in their own fetch; Node's looks at these
-// variables in its newest versions only, and only when told to. Owns the reading of the variables and the tunnel; does not follow redirects.
+// Requests through a proxy, as HTTPS_PROXY, ALL_PROXY and NO_PROXY ask for it, in the same way in every runtime: the fetch of Deno and Bun reads these
+// variables differently, and Node's, as a rule, not at all. Owns the reading of the variables and the tunnel; does not follow redirects.
 
 import http from 'node:http'
 import https from 'node:https'
@@ -7,6 +7,7 @@ import type { Socket } from 'node:net'
 import { Readable } from 'node:stream'
 import tls from 'node:tls'
 import { MixtralError } from '../errors.js'
+import { isLoopback } from './modelName.js'
 
 type Environment = Readonly<Record<string, string | undefined>>
 
@@ -15,39 +16,42 @@ export interface Outgoing {
   readonly signal: AbortSignal
 }
 
-const fetchKnowsProxies = process.versions.bun !== undefined || process.versions.deno !== undefined
-
 /** A GET whose answer may be a redirect, through a proxy if the environment asks for one. Rejects as fetch does. */
-export function send(url: URL, outgoing: Outgoing): Promise<Response> {
-  const proxy = fetchKnowsProxies ? undefined : proxyFor(url)
-  return proxy ? sendThrough(proxy, url, outgoing) : fetch(url, { ...outgoing, redirect: 'manual' })
+export async function send(url: URL, outgoing: Outgoing): Promise<Response> {
+  const proxy = proxyFor(url)
+  if (proxy) return sendThrough(proxy, url, outgoing)
+  // Where fetch may know of a proxy, it might take it for what is not to go there.
+  const tempted = ['https_proxy', 'http_proxy', 'all_proxy'].some((name) => variable(name, process.env))
+  return tempted
+    ? answer(requestTo(url, { path: url.pathname + url.search, ...outgoing }))
+    : fetch(url, { ...outgoing, redirect: 'manual' })
 }
 
-/** The proxy for an address; undefined for none. Throws `IO` for a variable that is no address. */
-export function proxyFor({ protocol, hostname, port }: URL, env: Environment = process.env): URL | undefined {
-  const of = (name: string) => env[name] || env[name.toUpperCase()]
-  const proxy = of(protocol === 'https:' ? 'https_proxy' : 'http_proxy') || of('all_proxy')
-  if (!proxy) return undefined
+/** The proxy for an address; undefined for none, and for this machine, the only one without TLS. Throws `IO` for a variable that is no address. */
+export function proxyFor({ protocol, host: hostAndPort, hostname, port }: URL, env: Environment = process.env): URL | undefined {
+  const proxy = variable('https_proxy', env) || variable('all_proxy', env)
+  if (!proxy || protocol !== 'https:' || isLoopback(hostAndPort)) return undefined
   const host = hostname.toLowerCase()
-  for (const entry of (of('no_proxy') ?? '').toLowerCase().split(/[\s,]+/)) {
+  for (const entry of (variable('no_proxy', env) ?? '').toLowerCase().split(/[\s,]+/)) {
     const [, name, only] = /^\*?\.?(.*?)(?::(\d+))?$/.exec(entry)!
     if (entry === '*') return undefined
-    if (!name || (only !== undefined && only !== (port || (protocol === 'https:' ? '443' : '80')))) continue
+    if (!name || (only !== undefined && only !== (port || '443'))) continue
     if (host === name || host.endsWith(`.${name}`)) return undefined
   }
   const text = proxy.includes('://') ? proxy : `http://${proxy}`
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return new URL(text)
-  throw new MixtralError('IO', `the proxy in the environment is ${JSON.stringify(proxy)}, expected an address such as http://proxy:3128`)
+  const shown = JSON.stringify(proxy.replace(/[^/]*@/, '')) // without the password
+  throw new MixtralError('IO', `the proxy in the environment is ${shown}, expected an address such as http://proxy:3128`)
+}
+
+function variable(name: string, env: Environment): string | undefined {
+  return env[name] || env[name.toUpperCase()]
 }
 
 async function sendThrough(proxy: URL, url: URL, { headers, signal }: Outgoing): Promise<Response> {
   const { username, password } = proxy
   const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
   const authorization: Record<string, string> = username ? { 'proxy-authorization': `Basic ${login}` } : {}
-  if (url.protocol === 'http:') {
-    const request = requestTo(proxy, { path: url.href, headers: { ...headers, ...authorization, host: url.host }, signal })
-    return answer(request)
-  }
   const target = `${url.hostname}:${url.port || 443}`
   const tunnel = await connect(requestTo(proxy, { method: 'CONNECT', path: target, headers: { ...authorization, host: target }, signal }))
   const socket = tls.connect({ socket: tunnel, servername: url.hostname, ALPNProtocols: ['http/1.1'] })
@@ -55,10 +59,9 @@ async function sendThrough(proxy: URL, url: URL, { headers, signal }: Outgoing):
   return answer(https.request(url, { headers: { ...headers, host: url.host }, signal, createConnection: () => socket }))
 }
 
-function requestTo(proxy: URL, options: http.RequestOptions): http.ClientRequest {
-  const { hostname, port } = proxy
-  const all = { ...options, hostname, port, agent: false as const }
-  return proxy.protocol === 'https:' ? https.request(all) : http.request(all)
+function requestTo({ protocol, hostname, port }: URL, options: http.RequestOptions): http.ClientRequest {
+  const all = { ...options, hostname: hostname.replaceAll(/[[\]]/g, ''), port, agent: false as const }
+  return protocol === 'https:' ? https.request(all) : http.request(all)
 }
 
 function connect(request: http.ClientRequest): Promise<Socket> {

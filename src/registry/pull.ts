@@ -1,6 +1,7 @@
 // From a model somewhere else to a model in our store: what is missing is downloaded under a lock, the name comes last. Owns the order; knows
 // neither Ollama nor Hugging Face.
 
+import { MixtralError } from '../errors.js'
 import { type DownloadOptions, download } from './download.js'
 import { checkSpace } from './freeSpace.js'
 import { findLocalModel, type LocalModel, localModel } from './localModels.js'
@@ -32,6 +33,7 @@ export async function pull<N extends RemoteName>(
   find: (name: N, store: OwnStore, signal?: AbortSignal) => Promise<RemoteModel>,
   options: PullOptions = {},
 ): Promise<LocalModel> {
+  checkOptions(options)
   const text = modelNameText(name)
   const folders = storeFolders()
   const local = await findLocalModel(text, folders)
@@ -39,6 +41,17 @@ export async function pull<N extends RemoteName>(
   const store = new OwnStore(folders.own)
   await pullRemote(await find(name, store, options.signal), store, options)
   return localModel(text, folders)
+}
+
+/** Throws `OPTION` for an option that is not there, or of the wrong kind. */
+function checkOptions(options: { readonly [Name in keyof PullOptions]: unknown }): void {
+  const kinds = { onProgress: 'function', signal: 'object', onWait: 'function' } as const
+  for (const [name, value] of Object.entries(options)) {
+    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof typeof kinds] : undefined
+    if (!kind) throw new MixtralError('OPTION', `unknown option ${name}, expected ${Object.keys(kinds).join(', ')}`)
+    const wrong = value !== undefined && (kind === 'object' ? !(value instanceof AbortSignal) : typeof value !== kind)
+    if (wrong) throw new MixtralError('OPTION', `${name} is not ${kind === 'object' ? 'an AbortSignal' : 'a function'}`)
+  }
 }
 
 /** Pulls a model that its source has told about. */

@@ -20,7 +20,7 @@ interface Holder {
 }
 
 const POLL_MS = 100
-/** A lock from another machine, over a shared disk, holds while its file is touched. */
+/** A lock from another machine, over a shared disk, holds while its file is touched, and so does one whose process cannot be looked for. */
 const TOUCH_MS = 10_000
 const UNTOUCHED_MS = 120_000
 
@@ -111,18 +111,22 @@ function holderOf(name: string): Holder | undefined {
 }
 
 async function isLive({ pid, began, host }: Holder, lock: string): Promise<boolean> {
-  if (host !== (await thisProcess()).host) {
-    const stats = await fs.stat(lock).catch(() => undefined)
-    return stats !== undefined && Date.now() - stats.mtimeMs < UNTOUCHED_MS
-  }
+  if (host !== (await thisProcess()).host) return isTouched(lock)
+  const found = await beganOf(pid)
+  if (found !== '') return began === '' || began === found
   try {
     process.kill(pid, 0)
+    return true
   } catch (error) {
-    // Not allowed to signal it, so it lives.
-    if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false
+    const { code } = error as NodeJS.ErrnoException
+    // Another user's process lives. Deno may ask for a permission to look, and not have it.
+    return code === 'EPERM' || (code !== 'ESRCH' && (await isTouched(lock)))
   }
-  const found = await beganOf(pid)
-  return began === '' || found === '' || began === found
+}
+
+async function isTouched(lock: string): Promise<boolean> {
+  const stats = await fs.stat(lock).catch(() => undefined)
+  return stats !== undefined && Date.now() - stats.mtimeMs < UNTOUCHED_MS
 }
 
 async function thisProcess(): Promise<Omit<Holder, 'nonce'>> {

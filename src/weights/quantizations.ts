@@ -6,7 +6,21 @@ import { ggmlTypeByName } from '../gguf/ggmlType.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 
 /** Largest first. */
-export const quantizationNames = ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q4_0', 'Q3_K_M'] as const
+export const quantizationNames = [
+  'F16',
+  'Q8_0',
+  'Q6_K',
+  'Q5_K_M',
+  'Q5_K_S',
+  'Q4_K_M',
+  'Q4_K_S',
+  'Q4_0',
+  'IQ4_XS',
+  'Q3_K_L',
+  'Q3_K_M',
+  'Q3_K_S',
+  'Q2_K',
+] as const
 export type QuantizationName = (typeof quantizationNames)[number]
 
 interface Rule {
@@ -21,14 +35,28 @@ interface Rule {
 /** The first and last eighth of the layers, and every third between. */
 const isImportant = (i: number, n: number) => i < Math.floor(n / 8) || i >= Math.floor((7 * n) / 8) || (i - Math.floor(n / 8)) % 3 === 2
 
+const isFirstEighth = (i: number, n: number) => i < Math.floor(n / 8)
+
 const rules: Readonly<Record<QuantizationName, Rule>> = {
   F16: { base: 'F16', keys: 'F16', output: 'F16' },
   Q8_0: { base: 'Q8_0', keys: 'Q8_0', output: 'Q8_0' },
   Q6_K: { base: 'Q6_K', keys: 'Q8_0', output: 'Q6_K' },
   Q5_K_M: { base: 'Q5_K', keys: 'Q8_0', output: 'Q6_K', ffnDown: (i, n) => (isImportant(i, n) ? 'Q6_K' : 'Q5_K') },
+  Q5_K_S: { base: 'Q5_K', keys: 'Q8_0', output: 'Q6_K' },
   Q4_K_M: { base: 'Q4_K', keys: 'Q8_0', attnOutput: 'Q5_K', output: 'Q6_K', ffnDown: (i, n) => (isImportant(i, n) ? 'Q6_K' : 'Q4_K') },
+  Q4_K_S: { base: 'Q4_K', keys: 'Q8_0', attnOutput: 'Q5_K', output: 'Q6_K', ffnDown: (i, n) => (isFirstEighth(i, n) ? 'Q5_K' : 'Q4_K') },
   Q4_0: { base: 'Q4_0', keys: 'Q8_0', output: 'Q6_K' },
+  IQ4_XS: {
+    base: 'IQ4_XS',
+    keys: 'Q8_0',
+    attnOutput: 'Q5_K',
+    output: 'Q6_K',
+    ffnDown: (i, n) => (isFirstEighth(i, n) ? 'Q5_K' : 'IQ4_XS'),
+  },
+  Q3_K_L: { base: 'Q3_K', keys: 'Q8_0', output: 'Q6_K', ffnDown: () => 'Q5_K' },
   Q3_K_M: { base: 'Q3_K', keys: 'Q8_0', attnOutput: 'Q5_K', output: 'Q6_K', ffnDown: (i, n) => (i < Math.floor(n / 16) ? 'Q5_K' : 'Q4_K') },
+  Q3_K_S: { base: 'Q3_K', keys: 'Q8_0', attnOutput: 'Q5_K', output: 'Q6_K' },
+  Q2_K: { base: 'Q2_K', keys: 'Q8_0', attnOutput: 'Q5_K', output: 'Q6_K', ffnDown: () => 'Q3_K' },
 }
 
 export interface QuantizedSize {

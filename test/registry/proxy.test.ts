@@ -10,6 +10,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { proxyFor } from '../../dist/registry/proxy.js'
 import { ollamaModel } from './ollamaModel.js'
 import { randomBytes } from './randomBytes.js'
+import { RegistryServer } from './registryServer.js'
 import { certificate, key } from './tlsCertificate.js'
 
 test.each<[address: string, env: Record<string, string>, proxy: string | undefined]>([
@@ -17,7 +18,9 @@ test.each<[address: string, env: Record<string, string>, proxy: string | undefin
   ['https://a.com/', { HTTPS_PROXY: 'http://p:1' }, 'http://p:1/'],
   ['https://a.com/', { https_proxy: 'p:1' }, 'http://p:1/'],
   ['https://a.com/', { HTTP_PROXY: 'http://p:1' }, undefined],
-  ['http://a.com/', { HTTP_PROXY: 'http://p:1', HTTPS_PROXY: 'http://q:2' }, 'http://p:1/'],
+  ['https://127.0.0.1:5000/', { HTTPS_PROXY: 'http://p:1' }, undefined],
+  ['http://localhost:5000/', { HTTP_PROXY: 'http://p:1', ALL_PROXY: 'http://p:1' }, undefined],
+  ['https://localhost.a.com/', { HTTPS_PROXY: 'http://p:1' }, 'http://p:1/'],
   ['https://a.com/', { ALL_PROXY: 'http://p:1' }, 'http://p:1/'],
   ['https://a.com/', { HTTPS_PROXY: 'http://p:1', NO_PROXY: 'b.com, a.com' }, undefined],
   ['https://x.a.com/', { HTTPS_PROXY: 'http://p:1', NO_PROXY: '.a.com' }, undefined],
@@ -31,7 +34,9 @@ test.each<[address: string, env: Record<string, string>, proxy: string | undefin
 })
 
 test('a proxy that is no address is told', () => {
-  expect(() => proxyFor(new URL('https://a.com'), { HTTPS_PROXY: 'ftp://x' })).toThrow('"ftp://x", expected an address')
+  expect(() => proxyFor(new URL('https://a.com'), { HTTPS_PROXY: 'ftp://me:secret@x' })).toThrow(
+    'the proxy in the environment is "ftp://x", expected an address',
+  )
 })
 
 const root = mkdtempSync(join(tmpdir(), 'mixtral-proxy-'))
@@ -76,10 +81,10 @@ beforeEach(() => {
   connects.length = 0
 })
 
-function pull(env: Record<string, string>): Promise<string> {
+function pull(env: Record<string, string>, name = 'registry.test/user/mixtral'): Promise<string> {
   const script = fileURLToPath(new URL('pullChild.mjs', import.meta.url))
   const own = { MIXTRAL_HOME: join(root, 'home'), OLLAMA_MODELS: join(root, 'none'), NODE_EXTRA_CA_CERTS: join(root, 'cert.pem') }
-  const child = spawn(process.execPath, [script, 'registry.test/user/mixtral'], { env: { ...process.env, ...own, ...env } })
+  const child = spawn(process.execPath, [script, name], { env: { ...process.env, ...own, ...env } })
   let output = ''
   child.stdout.on('data', (text) => {
     output += text
@@ -92,6 +97,16 @@ test('a pull goes through the proxy, redirects too, and logs in to it', async ()
   expect(readFileSync(path).equals(weights)).toBe(true)
   expect(new Set(connects)).toEqual(new Set(['registry.test:443', 'blobs.test:443']))
   expect(logins[0]).toBe(`Basic ${Buffer.from('me:s cret').toString('base64')}`)
+})
+
+test('a registry on this machine is reached without the proxy, which would hear its tokens', async () => {
+  const server = await RegistryServer.start()
+  server.settings.token = 'secret'
+  const all = { HTTPS_PROXY: `http://127.0.0.1:${portOf(proxy)}`, HTTP_PROXY: `http://127.0.0.1:${portOf(proxy)}` }
+  const path = await pull(all, server.addOllama(ollamaModel({}, randomBytes(1000))))
+  expect(readFileSync(path)).toHaveLength(1000)
+  expect(connects).toEqual([])
+  await server.stop()
 })
 
 test('a proxy that refuses is told, and NO_PROXY goes around it', async () => {

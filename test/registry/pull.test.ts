@@ -151,7 +151,7 @@ test('a model that does not exist is told with near names', async () => {
 
 test('a registry that nobody answers for is told after a few attempts', async () => {
   await expect(OllamaRegistry.pull('localhost:1/a/b')).rejects.toThrow(
-    /^localhost:1\/a\/b:latest: the connection to localhost:1 failed: .+, 3 times in a row$/,
+    /^localhost:1\/a\/b:latest: the connection to localhost:1 failed: .+, 5 times in a row$/,
   )
 })
 
@@ -241,6 +241,61 @@ test('a repository that needs a token says so', async () => {
   server.settings.token = 'secret'
   addRepository({ 'mix.gguf': randomBytes(10) })
   await expect(HuggingFace.pull('owner/repo')).rejects.toThrow('hf:owner/repo does not exist, or it may need a token in HF_TOKEN')
+})
+
+test('a repository that does not exist is told with near ones of its owner, and of its name', async () => {
+  const ids = (...names: string[]) => JSON.stringify(names.map((id) => ({ id })))
+  server.answers.set('/api/models?filter=gguf&author=TheBloke&limit=1000', ids('TheBloke/Mixtral-8x7B-v0.1-GGUF', 'TheBloke/other', '../x'))
+  server.answers.set('/api/models?filter=gguf&search=Mixtral-8x7B-v01-GGUF&limit=100', ids('TheBlok/Mixtral-8x7B-v01-GGUF'))
+  await expect(HuggingFace.pull('hf:TheBloke/Mixtral-8x7B-v01-GGUF:Q4_K_M')).rejects.toThrow(
+    'hf:TheBloke/Mixtral-8x7B-v01-GGUF does not exist, or not in this revision; ' +
+      'did you mean hf:TheBlok/Mixtral-8x7B-v01-GGUF, hf:TheBloke/Mixtral-8x7B-v0.1-GGUF?',
+  )
+  server.answers.set('/api/models?filter=gguf&author=TheBloke&limit=1000', '{"no": "list"}')
+  server.answers.delete('/api/models?filter=gguf&search=Mixtral-8x7B-v01-GGUF&limit=100')
+  await expect(HuggingFace.pull('hf:TheBloke/Mixtral-8x7B-v01-GGUF:Q4_K_M')).rejects.toThrow(/not in this revision$/)
+})
+
+test.each([
+  '../../../../escaped.Q4_K_M.gguf',
+  '/etc/escaped.Q4_K_M.gguf',
+  'a/../../../../../escaped.Q4_K_M.gguf',
+  'a\\..\\escaped.Q4_K_M.gguf',
+  './escaped.Q4_K_M.gguf',
+])('a hub that lists the file %j has no such file, and nothing is written', async (file) => {
+  addRepository({ [file]: randomBytes(10) })
+  await expect(HuggingFace.pull('owner/repo:Q4_K_M')).rejects.toThrow('it has no GGUF files')
+  expect(filesIn(home)).toEqual([])
+  addRepository({ [file]: randomBytes(10), 'mix.Q4_K_M.gguf': randomBytes(1000) })
+  expect(await HuggingFace.pull('owner/repo:Q4_K_M')).toBe(join(home, 'huggingface/owner/repo/main/mix.Q4_K_M.gguf'))
+})
+
+test.each<[what: string, answer: unknown, says: string]>([
+  ['no JSON', '<html>', 'it is not JSON'],
+  ['nothing', 'null', 'it has no commit'],
+  ['a commit that is a path', { sha: '../../etc', siblings: [] }, 'it has no commit'],
+  ['no files', { sha: commit }, 'it has no list of files'],
+  ['a file without a size', { sha: commit, siblings: [{ rfilename: 'a.gguf' }] }, 'the size of "a.gguf" is undefined'],
+  ['a negative size', { sha: commit, siblings: [{ rfilename: 'a.gguf', size: -1 }] }, 'the size of "a.gguf" is -1'],
+  [
+    'a hash that is none',
+    { sha: commit, siblings: [{ rfilename: 'a.gguf', size: 1, lfs: { sha256: 'x', size: 1 } }] },
+    'the SHA-256 of "a.gguf"',
+  ],
+  ['files that are none', { sha: commit, siblings: [null, 7, {}] }, 'it has no GGUF files'],
+])('a hub that answers with %s is told so in one line', async (_, answer, says) => {
+  server.answers.set('/api/models/owner/repo/revision/main?blobs=true', typeof answer === 'string' ? answer : JSON.stringify(answer))
+  await expect(HuggingFace.pull('owner/repo')).rejects.toMatchObject({ code: 'IO', message: expect.stringMatching(/^[^\n]+$/) })
+  await expect(HuggingFace.pull('owner/repo')).rejects.toThrow(says)
+  expect(filesIn(home)).toEqual([])
+})
+
+test('an option that is unknown or of the wrong kind is refused', async () => {
+  const options = (all: object) => OllamaRegistry.pull('mixtral', all)
+  await expect(options({ onprogress() {} })).rejects.toMatchObject({ code: 'OPTION', message: expect.stringContaining('onprogress') })
+  await expect(options({ signal: {} })).rejects.toThrow('signal is not an AbortSignal')
+  await expect(options({ onProgress: 1 })).rejects.toThrow('onProgress is not a function')
+  await expect(OllamaRegistry.pull(undefined as unknown as string)).rejects.toThrow("a model's name is a undefined")
 })
 
 const pullUrl = (url: string) => pull(parseModelName(url) as UrlName, findUrlModel)

@@ -190,6 +190,11 @@ test('the path of an existing file goes before a name, and a missing one is name
   expect((await findLocalModel('demo', folders))?.bytes).toBeGreaterThan(7e6)
 })
 
+test('a path that leads nowhere is told with near files', async () => {
+  const file = write(join(root, 'near', 'mixtral-8x7b.Q4_K_M.gguf'), '')
+  await expect(localModel(file.replace('Q4_K_M', 'Q4KM'), folders)).rejects.toThrow('did you mean mixtral-8x7b.Q4_K_M.gguf?')
+})
+
 test('what is not here is told with near names, of this machine too', async () => {
   writeOllama(folders.ollama[0]!, 'registry.ollama.ai/someone/my-mixtral/v1')
   await expect(localModel('mixtral:8x7', folders)).rejects.toThrow('did you mean mixtral:8x7b')

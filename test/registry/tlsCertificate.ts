@@ -1,24 +1,23 @@
 // A certificate for registry.test and blobs.test, signed by itself and good for nothing but tests, until 2126. Not a test.
 // openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 -subj /CN=registry.test
-//   -addext subjectAltName=DNS:registry.test,DNS:blobs.test
+//   -addext subjectAltName=DNS:registry.test,DNS:blobs.test -addext basicConstraints=critical,CA:FALSE
 
 export const key = `-----BEGIN PRIVATE KEY-----
-MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgmrEvXej0e3izwEQc
-Zf3+5yJbBdpnmyznig3FfYjsd7ChRANCAATtKLyyffE7O6CpPHG8XNjnqXp5vWMr
-V4ll8GVia/e5tEat1hx5kYziyobEHDsqoAovRsmeWI7wXi516RASxr9R
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgtKgpoNvlEVWUDkS0
+rd53pfPIeFRNym/tB5/P4kdHFyuhRANCAAQwtMm0gWWpufI8w46UxKhWIyl5Hwke
+l5AJzSw/jEXl4pExmONkll9VkjnVkY6kBdjBoz+gHwS1aekW0C9xHQvO
 -----END PRIVATE KEY-----
 `
 
 export const certificate = `-----BEGIN CERTIFICATE-----
-MIIBrTCCAVOgAwIBAgIUbuH3PlE/i2sZ5dekpynUgy3i8ZcwCgYIKoZIzj0EAwIw
-GDEWMBQGA1UEAwwNcmVnaXN0cnkudGVzdDAgFw0yNjExMjQwMDA2MjlaGA8yMTI2
-MTAzMTAwMDYyOVowGDEWMBQGA1UEAwwNcmVnaXN0cnkudGVzdDBZMBMGByqGSM49
-AgEGCCqGSM49AwEHA0IABO0ovLJ98Ts7oKk8cbxc2Oepenm9YytXiWXwZWJr97m0
-Rq3WHHmRjOLKhsQcOyqgCi9GyZ5YjvBeLnXpEBLGv1GjeTB3MB0GA1UdDgQWBBTA
-JBvrKiy0/77lVu08ic1fGnxP1zAfBgNVHSMEGDAWgBTAJBvrKiy0/77lVu08ic1f
-GnxP1zAPBgNVHRMBAf8EBTADAQH/MCQGA1UdEQQdMBuCDXJlZ2lzdHJ5LnRlc3SC
-CmJsb2JzLnRlc3QwCgYIKoZIzj0EAwIDSAAwRQIhAI/elV8J5jKV/au2nT7jY7ji
-qnbzOmspetKbC0cHUjiwAiAUcizGa60WJ4bnsooFYb5YnHkI5XOuL+vuX7iw5i8v
-Mw==
+MIIBqjCCAVCgAwIBAgIUZqWy4r2TJJ5Fda2c9z6J/hMXE1cwCgYIKoZIzj0EAwIw
+GDEWMBQGA1UEAwwNcmVnaXN0cnkudGVzdDAgFw0yNjExMjQxMTA4MzFaGA8yMTI2
+MTAzMTExMDgzMVowGDEWMBQGA1UEAwwNcmVnaXN0cnkudGVzdDBZMBMGByqGSM49
+AgEGCCqGSM49AwEHA0IABDC0ybSBZam58jzDjpTEqFYjKXkfCR6XkAnNLD+MReXi
+kTGY42SWX1WSOdWRjqQF2MGjP6AfBLVp6RbQL3EdC86jdjB0MB0GA1UdDgQWBBQF
+vU+wvzP1yJXr10VClH7VkTGweDAfBgNVHSMEGDAWgBQFvU+wvzP1yJXr10VClH7V
+kTGweDAkBgNVHREEHTAbgg1yZWdpc3RyeS50ZXN0ggpibG9icy50ZXN0MAwGA1Ud
+EwEB/wQCMAAwCgYIKoZIzj0EAwIDSAAwRQIhALP7ER+N9Se+B3cDG4jpc/nDEg0z
+jJNLCDaa2MNz9Eg9AiAWiFr1wat3/iTTxTG/Tji8aYPP4Mjz7bXXPSFnzVcv7Q==
 -----END CERTIFICATE-----
 `

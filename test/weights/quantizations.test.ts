@@ -1,6 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { MixtralConfig } from '../../dist/weights/mixtralConfig.js'
-import { type QuantizationName, quantizedSize } from '../../dist/weights/quantizations.js'
+import { type QuantizationName, quantizationNames, quantizedSize } from '../../dist/weights/quantizations.js'
 
 function mixtral(layers: number, hidden: number, heads: number, inner: number): MixtralConfig {
   const numbers = {
@@ -36,18 +37,52 @@ test.each<[name: QuantizationName, gib: number, activeGb: number]>([
   expect(activeBytesPerToken / 1e9).toBeCloseTo(activeGb, 1)
 })
 
-test('8x22B in Q4_K_M has the size of the published files', () => {
-  const { bytes, activeBytesPerToken } = quantizedSize(large, 'Q4_K_M')
-  expect(bytes / 1e9).toBeCloseTo(85.6, 0)
-  expect(activeBytesPerToken / 1e9).toBeCloseTo(24.05, 0)
+// The sizes that bartowski/Mixtral-8x22B-v0.1-GGUF names, made by llama.cpp b2636.
+test.each<[name: QuantizationName, gb: number]>([
+  ['Q5_K_M', 99.96],
+  ['Q5_K_S', 96.97],
+  ['Q4_K_M', 85.58],
+  ['Q4_K_S', 80.47],
+  ['IQ4_XS', 76.35],
+  ['Q3_K_L', 72.57],
+  ['Q3_K_M', 67.78],
+  ['Q3_K_S', 61.49],
+  ['Q2_K', 52.1],
+])('8x22B in %s has the size of the published file', (name, gb) => {
+  expect(Math.abs(quantizedSize(large, name).bytes / 1e9 - gb)).toBeLessThan(0.02)
 })
 
-test.each<[name: QuantizationName, gb: number]>([
+test('8x22B in Q4_K_M reads 24 GB per token', () => {
+  expect(quantizedSize(large, 'Q4_K_M').activeBytesPerToken / 1e9).toBeCloseTo(24.05, 1)
+})
+
+test('quantisations are listed from the largest to the smallest', () => {
+  const sizes = quantizationNames.map((name) => quantizedSize(small, name).bytes)
+  expect(sizes).toEqual([...sizes].sort((a, b) => b - a))
+})
+
+/** What the first plan said of 8x7B, in GB. */
+const planned: readonly (readonly [name: QuantizationName, gb: number])[] = [
   ['F16', 90],
   ['Q8_0', 50],
   ['Q6_K', 40],
   ['Q4_K_M', 28],
   ['Q3_K_M', 22],
-])("8x7B in %s has the size of the first plan's table, within a twentieth", (name, gb) => {
+]
+
+test.each(planned)("8x7B in %s has the size of the first plan's table, within a twentieth", (name, gb) => {
   expect(Math.abs(quantizedSize(small, name).bytes / 1e9 / gb - 1)).toBeLessThan(0.05)
+})
+
+test("the README's table of sizes is what the shapes give", () => {
+  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8')
+  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1)
+  const cells = (config: MixtralConfig, name: QuantizationName) => {
+    const { bytes, activeBytesPerToken } = quantizedSize(config, name)
+    return `${gigabytes(bytes)} | ${gigabytes(activeBytesPerToken)}`
+  }
+  for (const name of ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q3_K_M', 'Q2_K'] as const) {
+    const plan = planned.find(([each]) => each === name)?.[1] ?? ''
+    expect(readme).toContain(`| ${name} | ${cells(small, name)} | ${plan} | ${cells(large, name)} |`.replaceAll('  ', ' '))
+  }
 })
