@@ -119,8 +119,9 @@ async function isLive({ pid, began, host }: Holder, lock: string): Promise<boole
     return true
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
-    // Another user's process lives. Deno may ask for a permission to look, and not have it.
-    return code === 'EPERM' || (code !== 'ESRCH' && (await isTouched(lock)))
+    if (code === 'EPERM' || code === 'ESRCH') return code === 'EPERM' // another user's process lives
+    // Deno wants a permission for this: without it, /proc has told, or the file does.
+    return (await beganOf(process.pid)) === '' && isTouched(lock)
   }
 }
 
