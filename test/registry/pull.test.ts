@@ -405,6 +405,7 @@ test('an aborted pull is ABORTED, and so is one that waits for a lock', async ()
   server.settings.trickle = 16_384
   const [first, second] = [new AbortController(), new AbortController()]
   const pulling = OllamaRegistry.pull(name, { signal: first.signal })
+  while (!server.seen.some(({ path }) => path.endsWith(digestOf(weights)))) await sleep(5)
   const waiting = OllamaRegistry.pull(name, { signal: second.signal, onWait: () => second.abort() })
   await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' })
   first.abort()
