@@ -1,7 +1,9 @@
 // Q5_K: Q4_K with a fifth bit per weight; the oracle is src/quants/q5_k.ts.
 //
-// A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 720 bytes (704 in the file): 0..591 as in q4_k.ts, then
-//   592   h     8 sub-blocks x 16 bytes; byte 4r + c of a sub-block: bit j is the fifth bit of row r, column 4j + c, bit 4 + j that of column 16 + 4j + c
+// A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 720 bytes (704 in the file): 0..79 as in q4_k.ts, then
+//    80   8 sub-blocks x 80 bytes:
+//          0  h   16 bytes; byte 4r + c: bit j is the fifth bit of row r, column 4j + c, bit 4 + j that of column 16 + 4j + c
+//         16  q   4 vectors of 16 bytes as in q4_k.ts
 import { addDot, addScaledHigh, addScaledLow, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK } from './half'
 import { activationScales, activationSums } from './q8_k'
@@ -40,13 +42,13 @@ const FIFTH: i32 = 0x10101010
   let isum = i32x4.splat(0)
   for (let s: usize = 0; s < 8; s += 2) {
     const scales = v128.load8x8_u(w + s * 4, 16)
-    let q = w + 80 + s * 64
+    let q = w + 96 + s * 80
     let y = x + s * 8 * quad
-    let h = v128.load(w + s * 16, 592)
+    let h = v128.load(q - 16)
     isum = addScaledLow(isum, halfSubBlock(q, h, y, 0, nibble, fifth, even), halfSubBlock(q, h, y, 2, nibble, fifth, even), scales)
-    q += 64
+    q += 80
     y += 8 * quad
-    h = v128.load(w + s * 16, 608)
+    h = v128.load(q - 16)
     isum = addScaledHigh(isum, halfSubBlock(q, h, y, 0, nibble, fifth, even), halfSubBlock(q, h, y, 2, nibble, fifth, even), scales)
   }
   return isum
@@ -131,15 +133,15 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let i2 = i0
       let i3 = i0
       for (let s: usize = 0; s < 8; s++) {
-        const q = weights + s * 64
+        const q = weights + s * 80
         const at = (b * 64 + s * 8) * quad
         const y0 = x0 + at
         const y1 = x1 + at
         const y2 = x2 + at
         const y3 = x3 + at
-        const fifths = v128.load(weights + s * 16, 592)
-        let w = v128.load(q, 80)
-        let v = v128.load(q, 96)
+        const fifths = v128.load(q, 80)
+        let w = v128.load(q, 96)
+        let v = v128.load(q, 112)
         let l = low(w, fifths, 0, nibble, fifth)
         let h = high(w, fifths, 0, nibble, fifth)
         let m = low(v, fifths, 1, nibble, fifth)
@@ -148,8 +150,8 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         const s1 = dots(y1, 0, l, h, m, i, even)
         const s2 = dots(y2, 0, l, h, m, i, even)
         const s3 = dots(y3, 0, l, h, m, i, even)
-        w = v128.load(q, 112)
-        v = v128.load(q, 128)
+        w = v128.load(q, 128)
+        v = v128.load(q, 144)
         l = low(w, fifths, 2, nibble, fifth)
         h = high(w, fifths, 2, nibble, fifth)
         m = low(v, fifths, 3, nibble, fifth)
@@ -195,9 +197,9 @@ export function repack_q5_k(src: usize, rows: i32, blocks: i32, dst: usize): i32
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const block = src + b * 176
       const unit = dst + 16 + b * UNIT
-      repackNibbles(block + 48, rowBytes, valid, unit + 80)
+      repackNibbles(block + 48, rowBytes, valid, unit + 96, 80)
       for (let s = 0; s < 8; s++) {
-        for (let r: usize = 0; r < 4; r++) store<u32>(unit + <usize>s * 16 + r * 4, r < <usize>valid ? fifthBits(block + r * rowBytes + 16, s) : 0, 592)
+        for (let r: usize = 0; r < 4; r++) store<u32>(unit + <usize>s * 80 + r * 4, r < <usize>valid ? fifthBits(block + r * rowBytes + 16, s) : 0, 80)
       }
     }
     src += rowBytes * 4

@@ -3,8 +3,9 @@
 // A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 848 bytes (840 in the file):
 //     0   d     4 rows x f16, raised; 8 bytes unused
 //    16   scale 16 sub-blocks x 4 rows x i8
-//    80   q     8 pairs of sub-blocks x 4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-//   592   h     8 pairs x (16 bytes for the first sub-block, 16 for the second); byte 4r + c: bits 2j, 2j+1 are bits 4, 5 of row r, column 4j + c
+//    80   8 pairs of sub-blocks x 96 bytes:
+//          0  h   16 bytes for the first sub-block, 16 for the second; byte 4r + c: bits 2j, 2j+1 are bits 4, 5 of row r, column 4j + c
+//         32  q   4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
 // The 32 is taken off once per unit, as scale * 32 * (sum of x).
 import { addDot, addScaledHigh, addScaledLow, evenMask, held, quadBytes, storeTransposed } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
@@ -54,17 +55,17 @@ const TOP: i32 = 0x30303030
   let isum = i32x4.splat(0)
   let offset = i32x4.splat(0)
   for (let k: usize = 0; k < 8; k++) {
-    const q = w + k * 64
+    const q = w + k * 96
     const y = x + k * 8 * quad
-    const h = v128.load(w + k * 32, 592)
-    const i = v128.load(w + k * 32, 608)
+    const h = v128.load(q, 80)
+    const i = v128.load(q, 96)
     const scales = v128.load8x8_s(w + k * 8, 16)
-    let a = v128.load(q, 80)
-    let b = v128.load(q, 96)
+    let a = v128.load(q, 112)
+    let b = v128.load(q, 128)
     const s = two(low(a, h, 0, nibble, topMask), low(b, h, 1, nibble, topMask), y, 0, even)
     const t = two(high(a, i, 0, nibble, topMask), high(b, i, 1, nibble, topMask), y, 4, even)
-    a = v128.load(q, 112)
-    b = v128.load(q, 128)
+    a = v128.load(q, 144)
+    b = v128.load(q, 160)
     isum = addScaledLow(isum, s, two(low(a, h, 2, nibble, topMask), low(b, h, 3, nibble, topMask), y, 2, even), scales)
     isum = addScaledHigh(isum, t, two(high(a, i, 2, nibble, topMask), high(b, i, 3, nibble, topMask), y, 6, even), scales)
     offset = bias(offset, scales, sums + k * 4)
@@ -150,18 +151,18 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let o3 = i0
       const m = toSums + b * 48
       for (let k: usize = 0; k < 8; k++) {
-        const q = weights + k * 64
+        const q = weights + k * 96
         const at = (b * 64 + k * 8) * quad
         const y0 = x0 + at
         const y1 = x1 + at
         const y2 = x2 + at
         const y3 = x3 + at
         const scales = v128.load8x8_s(weights + k * 8, 16)
-        let h = v128.load(weights + k * 32, 592)
-        const p = v128.load(q, 80)
-        const r = v128.load(q, 96)
-        const s = v128.load(q, 112)
-        const t = v128.load(q, 128)
+        let h = v128.load(q, 80)
+        const p = v128.load(q, 112)
+        const r = v128.load(q, 128)
+        const s = v128.load(q, 144)
+        const t = v128.load(q, 160)
         let a = low(p, h, 0, nibble, topMask)
         let c = low(r, h, 1, nibble, topMask)
         let d = low(s, h, 2, nibble, topMask)
@@ -170,7 +171,7 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         i1 = addScaledLow(i1, two(a, c, y1, 0, even), two(d, e, y1, 2, even), scales)
         i2 = addScaledLow(i2, two(a, c, y2, 0, even), two(d, e, y2, 2, even), scales)
         i3 = addScaledLow(i3, two(a, c, y3, 0, even), two(d, e, y3, 2, even), scales)
-        h = v128.load(weights + k * 32, 608)
+        h = v128.load(q, 96)
         a = high(p, h, 0, nibble, topMask)
         c = high(r, h, 1, nibble, topMask)
         d = high(s, h, 2, nibble, topMask)
@@ -242,12 +243,12 @@ export function repack_q6_k(src: usize, rows: i32, blocks: i32, dst: usize): i32
         for (let s: usize = 0; s < 16; s++) store<u8>(dst + s * 4 + r, real ? load<u8>(mine + s, 192) : 0, 16)
         for (let k = 0; k < 8; k++) {
           const qh = mine + 128 + <usize>(k >> 2) * 32
-          store<u32>(dst + <usize>k * 32 + r * 4, real ? topBits(qh, k) : 0, 592)
-          store<u32>(dst + <usize>k * 32 + r * 4, real ? topBits(qh + 16, k) : 0, 608)
+          store<u32>(dst + <usize>k * 96 + r * 4, real ? topBits(qh, k) : 0, 80)
+          store<u32>(dst + <usize>k * 96 + r * 4, real ? topBits(qh + 16, k) : 0, 96)
         }
       }
       for (let k = 0; k < 8; k++) {
-        storeTransposed(dst + 80 + <usize>k * 64, nibbles(block, k, true), nibbles(block + rowBytes, k, valid > 1), nibbles(block + 2 * rowBytes, k, valid > 2), nibbles(block + 3 * rowBytes, k, valid > 3))
+        storeTransposed(dst + 112 + <usize>k * 96, nibbles(block, k, true), nibbles(block + rowBytes, k, valid > 1), nibbles(block + 2 * rowBytes, k, valid > 2), nibbles(block + 3 * rowBytes, k, valid > 3))
       }
       store<u64>(dst, 0, 8)
       dst += UNIT

@@ -1,15 +1,17 @@
 // Q8_0: blocks of 32, weight = d * q, and the activations that meet it, quantised to 8 bits in blocks of 32; the oracles are src/quants/q8_0.ts and activations.ts.
 //
-// A group is 4 rows: a 16-byte header (half.ts), blocks x (4 rows x f16 d, raised), padded to 16 bytes, then per block 128 bytes: 8 quads x 4 rows x 4 columns of i8.
+// A group is 4 rows: a 16-byte header (half.ts), then per block 136 bytes, 4 rows x f16 d, raised, and 8 quads x 4 rows x 4 columns of i8; padded to 16 bytes.
 // Both operands are signed, which the i8 dot cannot take, so both builds widen in place: even and odd bytes of the weights against 16-bit activations.
 // An activation row is blocks * 32 x i16 (quads in the order 0 2 1 3), then d, f32 per block, padded to 16 bytes.
 import { held } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { stripOf, stripStart } from './strips'
 
+const BLOCK: usize = 136
+
 // @ts-ignore: decorator
-@inline function scaleBytes(blocks: i32): usize {
-  return (<usize>blocks * 8 + 15) & ~15
+@inline function bytesOfGroup(blocks: i32): usize {
+  return 16 + ((<usize>blocks * BLOCK + 15) & <usize>~15)
 }
 
 // @ts-ignore: decorator
@@ -44,8 +46,7 @@ import { stripOf, stripStart } from './strips'
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
 export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const mask = held(HALF_MASK, blocks)
-  const toQuants = scaleBytes(blocks) + 16
-  const groupBytes = toQuants + <usize>blocks * 128
+  const groupBytes = bytesOfGroup(blocks)
   const scales = x + <usize>blocks * 64
   const strip = stripOf(groups)
   const to1 = stripStart(1, strip, groups)
@@ -66,8 +67,8 @@ export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * 64
-      const d = b * 8 + 16
-      const q = toQuants + b * 128
+      const d = b * BLOCK + 16
+      const q = d + 8
       const dx = v128.load32_splat(scales + b * 4)
       a0 = finish(a0, expand(w0 + d, mask, f0), dx, blockSum(w0 + q, xb))
       a1 = finish(a1, expand(w1 + d, mask, f1), dx, blockSum(w1 + q, xb))
@@ -89,8 +90,7 @@ export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 /** The same for four tokens. Every output is the bits that `matmul_q8_0_x1` gives. */
 export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const mask = held(HALF_MASK, blocks)
-  const toQuants = scaleBytes(blocks) + 16
-  const groupBytes = toQuants + <usize>blocks * 128
+  const groupBytes = bytesOfGroup(blocks)
   const toScales = <usize>blocks * 64
   for (let g: usize = 0; g < <usize>groups; g++) {
     const factor = v128.load(weights)
@@ -99,7 +99,7 @@ export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + toQuants + b * 128
+      const q = weights + 24 + b * BLOCK
       let s0 = i32x4.splat(0)
       let s1 = s0
       let s2 = s0
@@ -121,7 +121,7 @@ export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         s2 = addSplit(s2, e, o, x2 + at + 8)
         s3 = addSplit(s3, e, o, x3 + at + 8)
       }
-      const d = expand(weights + 16 + b * 8, mask, factor)
+      const d = expand(weights + 16 + b * BLOCK, mask, factor)
       const scale = toScales + b * 4
       a0 = finish(a0, d, v128.load32_splat(x0 + scale), s0)
       a1 = finish(a1, d, v128.load32_splat(x1 + scale), s1)
@@ -160,7 +160,6 @@ export function quantize_q8_0(src: usize, count: i32, dst: usize, blocks: i32, f
 /** File blocks of `rows` consecutive rows (34 bytes per 32 weights) to groups of four. Returns how many scales are not finite. */
 export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 34
-  const toQuants = scaleBytes(blocks) + 16
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = <usize>min(4, rows - row)
@@ -177,12 +176,12 @@ export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32
       for (let r: usize = 0; r < 4; r++) {
         const block = src + r * rowBytes + b * 34
         const d = r < valid ? <u32>load<u16>(block) : 0
-        store<u16>(dst + b * 8 + r * 2, raised ? raise(d) : d, 16)
-        for (let j: usize = 0; j < 8; j++) store<u32>(dst + toQuants + b * 128 + j * 16 + r * 4, r < valid ? load<u32>(block + j * 4, 2) : 0)
+        store<u16>(dst + b * BLOCK + r * 2, raised ? raise(d) : d, 16)
+        for (let j: usize = 0; j < 8; j++) store<u32>(dst + 24 + b * BLOCK + j * 16 + r * 4, r < valid ? load<u32>(block + j * 4, 2) : 0)
       }
     }
     src += rowBytes * 4
-    dst += toQuants + <usize>blocks * 128
+    dst += bytesOfGroup(blocks)
   }
   return bad
 }
