@@ -1,196 +1,150 @@
-// Grouped-query attention over a cache of keys and values, with an online softmax over blocks of 32 positions.
+// Grouped-query attention over the cache of one kv head (kvCache.ts): an online softmax over blocks of 32 positions, of one range of positions at a time. Ranges are
+// merged in their order. Blocks start at multiples of 32 and ranges where the caller always lets them start, so a token's result depends neither on the tokens beside
+// it nor on who computed which range.
 //
-// The cache of one kv head, per block of 32 positions: keys headDim x 32 (a column is a position, so that a lane is a position and scores need no horizontal sum),
-// values 32 x headDim; float16, or float32 for models whose own weights are. Blocks start at multiples of 32, whatever the batch: a token's result does not depend on the tokens beside it.
-import { exp1, exp4 } from './exp'
-import { HALF_MASK, expand, fromHalf, toHalf } from './half'
+// A row is one query head of one token. A part is what a range gives a row: headDim sums of p * value, the largest score, the sum of p, two floats unused.
+import { exp1, expAll } from './exp'
+import { mix, plainFactor, scores } from './attentionRows'
+import { HALF_MASK, expand, fromHalf } from './half'
 import { held } from './lanes'
 
-/** Rounds one position's key and value (headDim float32 each) into the cache of their kv head. `keys` and `values` point to the head's first block. */
-export function store_kv_f16(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
-  const block = <usize>(position >> 5) * <usize>headDim * 64
-  const slot = <usize>(position & 31)
-  keys += block + slot * 2
-  values += block + slot * <usize>headDim * 2
-  for (let d: usize = 0; d < <usize>headDim; d += 4) {
-    const k = toHalf(v128.load(key + d * 4))
-    store<u16>(keys + d * 64, i32x4.extract_lane(k, 0))
-    store<u16>(keys + d * 64, i32x4.extract_lane(k, 1), 64)
-    store<u16>(keys + d * 64, i32x4.extract_lane(k, 2), 128)
-    store<u16>(keys + d * 64, i32x4.extract_lane(k, 3), 192)
-    const v = toHalf(v128.load(value + d * 4))
-    v128.store64_lane(values + d * 2, i16x8.narrow_i32x4_u(v, v), 0)
+/**
+ * Scores at p (rows, 32) to p = exp(score * scale - largest so far), 0 outside of from .. to; updates the parts' largest and sum, and leaves at `kept` (rows) what their
+ * other sums are to be scaled by.
+ */
+function weigh(p: usize, rows: i32, scale: f32, from: i32, to: i32, part: usize, partBytes: usize, kept: usize): void {
+  const scales = f32x4.splat(scale)
+  const state = part + partBytes - 16
+  for (let r: usize = 0; r < <usize>rows; r++) {
+    const at = p + r * 128
+    for (let i: usize = 0; i < <usize>from; i++) store<f32>(at + i * 4, -Infinity)
+    for (let i = <usize>to; i < 32; i++) store<f32>(at + i * 4, -Infinity)
+    let top = f32x4.mul(v128.load(at), scales)
+    for (let i: usize = 16; i < 128; i += 16) top = f32x4.pmax(top, f32x4.mul(v128.load(at + i), scales))
+    top = f32x4.pmax(top, v128.shuffle<i64>(top, top, 1, 0))
+    top = f32x4.pmax(top, v128.shuffle<i32>(top, top, 1, 0, 3, 2))
+    const mine = state + r * partBytes
+    const old = load<f32>(mine)
+    top = f32x4.pmax(top, f32x4.splat(old))
+    for (let i: usize = 0; i < 128; i += 16) v128.store(at + i, f32x4.sub(f32x4.mul(v128.load(at + i), scales), top))
+    store<f32>(mine, f32x4.extract_lane(top, 0))
+    store<f32>(kept + r * 4, old == -Infinity ? 0 : exp1(old - f32x4.extract_lane(top, 0)))
+  }
+  expAll(p, rows * 32)
+  for (let r: usize = 0; r < <usize>rows; r++) {
+    const at = p + r * 128
+    for (let i: usize = 0; i < <usize>from; i++) store<f32>(at + i * 4, 0)
+    for (let i = <usize>to; i < 32; i++) store<f32>(at + i * 4, 0)
+    let sum = v128.load(at)
+    for (let i: usize = 16; i < 128; i += 16) sum = f32x4.add(sum, v128.load(at + i))
+    sum = f32x4.add(sum, v128.shuffle<i64>(sum, sum, 1, 0))
+    sum = f32x4.add(sum, v128.shuffle<i32>(sum, sum, 1, 0, 3, 2))
+    const mine = state + r * partBytes
+    store<f32>(mine, load<f32>(mine, 4) * load<f32>(kept + r * 4) + f32x4.extract_lane(sum, 0), 4)
   }
 }
 
-/** The same for a cache of float32. */
-export function store_kv_f32(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
-  const block = <usize>(position >> 5) * <usize>headDim * 128
-  const slot = <usize>(position & 31)
-  keys += block + slot * 4
-  values += block + slot * <usize>headDim * 4
-  for (let d: usize = 0; d < <usize>headDim; d++) store<f32>(keys + d * 128, load<f32>(key + d * 4))
-  memory.copy(values, value, <usize>headDim * 4)
-}
-
-// Scores of 32 positions, unscaled: (keys as float32, headDim x 32) times q.
-function scores(q: usize, keys: usize, headDim: i32, out: usize): void {
-  let s0 = f32x4.splat(0)
-  let s1 = s0
-  let s2 = s0
-  let s3 = s0
-  let s4 = s0
-  let s5 = s0
-  let s6 = s0
-  let s7 = s0
-  for (let d: usize = 0; d < <usize>headDim; d++) {
-    const x = v128.load32_splat(q + d * 4)
-    const k = keys + d * 128
-    s0 = f32x4.add(s0, f32x4.mul(x, v128.load(k)))
-    s1 = f32x4.add(s1, f32x4.mul(x, v128.load(k, 16)))
-    s2 = f32x4.add(s2, f32x4.mul(x, v128.load(k, 32)))
-    s3 = f32x4.add(s3, f32x4.mul(x, v128.load(k, 48)))
-    s4 = f32x4.add(s4, f32x4.mul(x, v128.load(k, 64)))
-    s5 = f32x4.add(s5, f32x4.mul(x, v128.load(k, 80)))
-    s6 = f32x4.add(s6, f32x4.mul(x, v128.load(k, 96)))
-    s7 = f32x4.add(s7, f32x4.mul(x, v128.load(k, 112)))
-  }
-  v128.store(out, s0)
-  v128.store(out, s1, 16)
-  v128.store(out, s2, 32)
-  v128.store(out, s3, 48)
-  v128.store(out, s4, 64)
-  v128.store(out, s5, 80)
-  v128.store(out, s6, 96)
-  v128.store(out, s7, 112)
-}
-
-// out (headDim) = out * scale + sum over positions from .. to of p * value.
-function mix(out: usize, scale: f32, p: usize, values: usize, headDim: i32, from: i32, to: i32): void {
-  const old = f32x4.splat(scale)
-  const rowBytes = <usize>headDim * 4
-  let d: usize = 0
-  for (; d + 128 <= rowBytes; d += 128) {
-    const o = out + d
-    let a0 = f32x4.mul(v128.load(o), old)
-    let a1 = f32x4.mul(v128.load(o, 16), old)
-    let a2 = f32x4.mul(v128.load(o, 32), old)
-    let a3 = f32x4.mul(v128.load(o, 48), old)
-    let a4 = f32x4.mul(v128.load(o, 64), old)
-    let a5 = f32x4.mul(v128.load(o, 80), old)
-    let a6 = f32x4.mul(v128.load(o, 96), old)
-    let a7 = f32x4.mul(v128.load(o, 112), old)
-    for (let i = <usize>from; i < <usize>to; i++) {
-      const w = v128.load32_splat(p + i * 4)
-      const v = values + i * rowBytes + d
-      a0 = f32x4.add(a0, f32x4.mul(w, v128.load(v)))
-      a1 = f32x4.add(a1, f32x4.mul(w, v128.load(v, 16)))
-      a2 = f32x4.add(a2, f32x4.mul(w, v128.load(v, 32)))
-      a3 = f32x4.add(a3, f32x4.mul(w, v128.load(v, 48)))
-      a4 = f32x4.add(a4, f32x4.mul(w, v128.load(v, 64)))
-      a5 = f32x4.add(a5, f32x4.mul(w, v128.load(v, 80)))
-      a6 = f32x4.add(a6, f32x4.mul(w, v128.load(v, 96)))
-      a7 = f32x4.add(a7, f32x4.mul(w, v128.load(v, 112)))
-    }
-    v128.store(o, a0)
-    v128.store(o, a1, 16)
-    v128.store(o, a2, 32)
-    v128.store(o, a3, 48)
-    v128.store(o, a4, 64)
-    v128.store(o, a5, 80)
-    v128.store(o, a6, 96)
-    v128.store(o, a7, 112)
-  }
-  for (; d < rowBytes; d += 16) {
-    let a = f32x4.mul(v128.load(out + d), old)
-    for (let i = <usize>from; i < <usize>to; i++) a = f32x4.add(a, f32x4.mul(v128.load32_splat(p + i * 4), v128.load(values + i * rowBytes + d)))
-    v128.store(out + d, a)
-  }
-}
-
-// `count` halves to float32. The first 32 with their NaNs: a token that is not a number has them in all its keys, and one is enough to spread it.
+// `count` halves to float32. The first 32, which are one dimension of keys, with their NaNs.
 function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
   const mask = held(HALF_MASK, <i32>count)
-  const factor = f32x4.splat(reinterpret<f32>(0x77800000 | (<i32>count >> 31))) // 2^112
+  const factor = plainFactor(<i32>count)
   let i: usize = 0
   if (withNaN) for (; i < 32; i += 4) v128.store(to + i * 4, fromHalf(from + i * 2))
   for (; i < count; i += 4) v128.store(to + i * 4, expand(from + i * 2, mask, factor))
 }
 
 /**
- * Attention of one kv head's query heads for `tokens` consecutive positions, the first at `position`; the cache holds all positions up to the last.
- * q: (tokens, qFloats), out: (tokens, outFloats) float32, `heads` heads of headDim from the pointers on. window: positions a token sees, itself included; 0 is all.
- * room: 32 * headDim * 8 bytes for the block as float32, 128 for scores, tokens * heads * 8 for the running maximum and sum.
+ * One range, positions first .. end (first a multiple of 32), of the attention of `heads` query heads of one kv head for `tokens` consecutive positions, the first at
+ * `position`; the cache holds all positions up to the last. q: (tokens, qFloats), from the pointer on (heads, headDim) float32. part: (tokens, heads) parts. window:
+ * positions a token sees, itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
  */
-export function attention_f16(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
-  attend(q, out, qFloats, outFloats, tokens, heads, headDim, keys, values, position, window, room, true)
+export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, true)
 }
 
 /** The same for a cache of float32. */
-export function attention_f32(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize): void {
-  attend(q, out, qFloats, outFloats, tokens, heads, headDim, keys, values, position, window, room, false)
+export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, false)
 }
 
-function attend(q: usize, out: usize, qFloats: i32, outFloats: i32, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, room: usize, halves: bool): void {
+// One token reads halves as they are; for several a block is widened first, keys and then values in the same room, so that it stays in the first-level cache.
+function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize, halves: bool): void {
   const blockFloats = <usize>headDim * 32
-  let wideKeys = room
-  let wideValues = room + blockFloats * 4
-  const p = room + blockFloats * 8
-  const state = p + 128
+  const rows = <usize>heads
+  const spare = room + blockFloats * 4
+  const p = spare + <usize>headDim * 4
+  const kept = p + (<usize>tokens * rows + 1) * 128
+  const partBytes = <usize>headDim * 4 + 16
+  const qBytes = <usize>qFloats * 4
   const scale = <f32>1 / sqrt(<f32>headDim)
-  const outBytes = <usize>outFloats * 4
-  const headBytes = <usize>headDim * 4
-  for (let t: usize = 0; t < <usize>tokens; t++) {
-    memory.fill(out + t * outBytes, 0, <usize>heads * headBytes)
-    for (let h: usize = 0; h < <usize>heads; h++) {
-      store<f32>(state + (t * heads + h) * 8, -Infinity)
-      store<f32>(state + (t * heads + h) * 8, 0, 4)
-    }
+  const direct = halves && tokens == 1
+  for (let row: usize = 0; row < <usize>tokens * rows; row++) {
+    memory.fill(part + row * partBytes, 0, partBytes)
+    store<f32>(part + (row + 1) * partBytes - 16, -Infinity)
   }
-  const start = window ? max(0, position + 1 - window) : 0
-  for (let first = start & ~31; first < position + tokens; first += 32) {
+  end = min(end, position + tokens)
+  if (window) first = max(first, (position + 1 - window) & ~31)
+  for (; first < end; first += 32) {
     const block = <usize>first * <usize>headDim
-    if (halves) {
-      widen(keys + block * 2, wideKeys, blockFloats, true)
-      widen(values + block * 2, wideValues, blockFloats, false)
-    } else {
-      wideKeys = keys + block * 4
-      wideValues = values + block * 4
+    const from0 = max(0, first - position) // the first token that sees the block
+    let k = keys + block * (halves ? 2 : 4)
+    let v = values + block * (halves ? 2 : 4)
+    if (halves && !direct) {
+      widen(k, room, blockFloats, true)
+      k = room
     }
-    for (let t = max(0, first - position); t < tokens; t++) {
+    for (let t = from0; t < tokens; t++) {
+      const row = <usize>t * rows
       const here = position + t
       const from = window ? max(0, here + 1 - window - first) : 0
-      const to = min(32, here + 1 - first)
       if (from >= 32) continue
-      for (let h: usize = 0; h < <usize>heads; h++) {
-        const at = <usize>t * outBytes + h * headBytes
-        const mine = state + (<usize>t * heads + h) * 8
-        scores(q + (<usize>t * qFloats + h * headDim) * 4, wideKeys, headDim, p)
-        const old = load<f32>(mine)
-        let top = old
-        for (let i = <usize>from; i < <usize>to; i++) {
-          const s = load<f32>(p + i * 4) * scale
-          store<f32>(p + i * 4, s)
-          top = max(top, s)
-        }
-        const tops = f32x4.splat(top)
-        for (let i: usize = 0; i < 128; i += 16) v128.store(p + i, exp4(f32x4.sub(v128.load(p + i), tops)))
-        const kept = old == -Infinity ? <f32>0 : exp1(old - top)
-        let sum = load<f32>(mine, 4) * kept
-        for (let i = <usize>from; i < <usize>to; i++) sum += load<f32>(p + i * 4)
-        store<f32>(mine, top)
-        store<f32>(mine, sum, 4)
-        mix(out + at, kept, p, wideValues, headDim, from, to)
-      }
+      const at = q + <usize>t * qBytes
+      if (direct) scores(at, heads, k, headDim, p, true)
+      else scores(at, heads, k, headDim, p + row * 128, false)
+      weigh(p + row * 128, heads, scale, from, min(32, here + 1 - first), part + row * partBytes, partBytes, kept + row * 4)
+    }
+    if (halves && !direct) {
+      widen(v, room, blockFloats, false)
+      v = room
+    }
+    for (let t = from0; t < tokens; t++) {
+      const row = <usize>t * rows
+      const here = position + t
+      const from = window ? max(0, here + 1 - window - first) : 0
+      if (from >= 32) continue
+      const to = min(32, here + 1 - first)
+      if (direct) mix(part, heads, kept, p, v, headDim, from, to, spare, true)
+      else mix(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare, false)
     }
   }
-  for (let t: usize = 0; t < <usize>tokens; t++) {
-    for (let h: usize = 0; h < <usize>heads; h++) {
-      const inverse = f32x4.splat(<f32>1 / load<f32>(state + (t * heads + h) * 8, 4))
-      for (let d: usize = 0; d < headBytes; d += 16) {
-        const o = out + t * outBytes + h * headBytes + d
-        v128.store(o, f32x4.mul(v128.load(o), inverse))
-      }
-    }
+}
+
+/** Adds the parts of the range that follows: (rows) parts at `next` into those at `part`. */
+export function merge_attention(part: usize, next: usize, rows: i32, headDim: i32): void {
+  const headBytes = <usize>headDim * 4
+  for (let r = 0; r < rows; r++) {
+    const a = load<f32>(part + headBytes)
+    const b = load<f32>(next + headBytes)
+    const top = b > a ? b : a
+    const keptA: f32 = a == -Infinity ? 0 : exp1(a - top)
+    const keptB: f32 = b == -Infinity ? 0 : exp1(b - top)
+    const wa = f32x4.splat(keptA)
+    const wb = f32x4.splat(keptB)
+    for (let d: usize = 0; d < headBytes; d += 16) v128.store(part + d, f32x4.add(f32x4.mul(v128.load(part + d), wa), f32x4.mul(v128.load(next + d), wb)))
+    store<f32>(part + headBytes, top)
+    store<f32>(part + headBytes, load<f32>(part + headBytes, 4) * keptA + load<f32>(next + headBytes, 4) * keptB, 4)
+    part += headBytes + 16
+    next += headBytes + 16
+  }
+}
+
+/** out (rows, headDim) = the weighted means that the parts of `rows` rows hold, all ranges merged. */
+export function finish_attention(part: usize, rows: i32, headDim: i32, out: usize): void {
+  const headBytes = <usize>headDim * 4
+  for (let r = 0; r < rows; r++) {
+    const inverse = f32x4.splat(<f32>1 / load<f32>(part + headBytes, 4))
+    for (let d: usize = 0; d < headBytes; d += 16) v128.store(out + d, f32x4.mul(v128.load(part + d), inverse))
+    part += headBytes + 16
+    out += headBytes
   }
 }

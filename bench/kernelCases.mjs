@@ -196,12 +196,16 @@ export function* attentionCases(memory, positions) {
   const cacheBytes = positions * headDim * 2
   const [keyCache, valueCache] = [memory.take(cacheBytes), memory.take(cacheBytes)]
   const out = memory.take(q.byteLength)
-  const room = memory.take(32 * headDim * 8 + 128 + heads * 8)
+  const part = memory.take(heads * (headDim + 4) * 4)
+  const room = memory.take(headDim * 132 + (heads + 1) * 132 + 16)
   for (const { build, kernels } of memory.kernels) {
     for (let p = 0; p < positions; p++)
       kernels.store_kv_f16(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
     const width = heads * headDim
-    const run = () => kernels.attention_f16(query, out, width, width, 1, heads, headDim, keyCache, valueCache, positions - 1, 0, room)
+    const run = () => {
+      kernels.attention_f16(query, width, part, 1, heads, headDim, keyCache, valueCache, positions - 1, 0, 0, positions, room)
+      kernels.finish_attention(part, heads, headDim, out)
+    }
     run()
     const found = memory.floats(out, width)
     const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i])), 0)

@@ -9,6 +9,7 @@ export { type ChatResult, type LoadOptions, MixtralModel } from './generate/mixt
 export type { Gguf, GgufTensor, GgufValue } from './gguf/gguf.js'
 export type { KernelBuild } from './kernels/kernels.js'
 export type { CallOptions, Progress } from './model/engine.js'
+export type { Stage, StageTime } from './model/profile.js'
 export type { TracedTensor, TraceOptions } from './model/taps.js'
 export { type DivergenceResult, measureDivergence } from './perplexity/divergence.js'
 export { LogitsFile } from './perplexity/logitsFile.js'

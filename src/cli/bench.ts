@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { MixtralModel } from '../generate/mixtralModel.js'
+import type { StageTime } from '../model/profile.js'
 import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { byteCount, columns, jsonLine, speed } from './layout.js'
@@ -12,6 +13,7 @@ interface BenchFlags extends ModelFlags {
   readonly promptTokens: number
   readonly newTokens: number
   readonly repetitions: number
+  readonly profile?: true
 }
 
 export function configureBench(command: Command): void {
@@ -20,13 +22,15 @@ export function configureBench(command: Command): void {
     .option('-p, --prompt-tokens <n>', 'tokens to prefill', wholeNumber(1), 64)
     .option('-n, --new-tokens <n>', 'tokens to decode, one at a time', wholeNumber(1), 16)
     .option('-r, --repetitions <n>', 'measurements, of which the median counts', wholeNumber(1, 1000), 3)
+    .option('--profile', 'show where the time goes, stage by stage, and how long threads wait for each other')
   addOutputFlags(addModelFlags(command))
     .addHelpText(
       'after',
       `
 Examples:
   mixtral bench
-  mixtral bench mixtral-8x7b.Q4_K_M.gguf -p 64 -n 16 --threads 8 --json`,
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf -p 64 -n 16 --threads 8 --json
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf --profile`,
     )
     .action(bench)
 }
@@ -35,15 +39,12 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
   const { promptTokens, newTokens, repetitions } = flags
   // A context just large enough keeps the cache out of the memory that is reported.
   const context = flags.context ?? promptTokens + newTokens
-  await withModel(name, { ...flags, context }, async (model) => {
+  await withModel(name, { ...flags, context, ...(flags.profile && { profile: true }) }, async (model) => {
     const interrupt = onInterrupt()
-    const prefill: number[] = []
-    const decode: number[] = []
+    const runs: Times[] = []
     try {
       for (let i = 0; i < repetitions; i++) {
-        const times = await measure(model, promptTokens, newTokens, interrupt.signal)
-        prefill.push(promptTokens / times.prefillSeconds)
-        decode.push(newTokens / times.decodeSeconds)
+        runs.push(await measure(model, promptTokens, newTokens, interrupt.signal))
       }
     } finally {
       interrupt.release()
@@ -53,8 +54,8 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       prompt_tokens: promptTokens,
       new_tokens: newTokens,
       repetitions,
-      prefill_tokens_per_second: median(prefill),
-      decode_tokens_per_second: median(decode),
+      prefill_tokens_per_second: median(runs.map(({ prefillSeconds }) => promptTokens / prefillSeconds)),
+      decode_tokens_per_second: median(runs.map(({ decodeSeconds }) => newTokens / decodeSeconds)),
       load_seconds: model.loadSeconds,
       weight_bytes: model.weightBytes,
       kv_bytes: model.kvBytes,
@@ -62,6 +63,16 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       threads: model.threads,
       runtime: runtimeName(),
       kernels: model.kernels,
+      ...(flags.profile && {
+        prefill_stages: stageTimes(
+          runs.map((run) => run.prefillStages),
+          model.threads,
+        ),
+        decode_stages: stageTimes(
+          runs.map((run) => run.decodeStages),
+          model.threads,
+        ),
+      }),
     }
     const lines = () =>
       columns([
@@ -72,21 +83,50 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
         ['threads', String(result.threads)],
         ['runtime', result.runtime],
         ['kernels', result.kernels],
-      ])
+      ]) +
+      [result.prefill_stages, result.decode_stages]
+        .map((stages, i) => (stages ? `\n${profileText(stages, i ? 'decode' : 'prefill')}` : ''))
+        .join('')
     process.stdout.write(flags.json ? jsonLine(result) : lines())
   })
 }
 
+interface Times {
+  readonly prefillSeconds: number
+  readonly decodeSeconds: number
+  readonly prefillStages: readonly StageTime[]
+  readonly decodeStages: readonly StageTime[]
+}
+
 /** One run over token ids that never repeat a context: what the tokens are does not matter, but which experts they wake does. */
-async function measure(model: MixtralModel, promptTokens: number, newTokens: number, signal: AbortSignal) {
+async function measure(model: MixtralModel, promptTokens: number, newTokens: number, signal: AbortSignal): Promise<Times> {
   const { vocabSize } = model.config
   const ids = Array.from({ length: promptTokens + newTokens }, (_, i) => (i * 7919 + 13) % vocabSize)
   await model.reset()
+  await model.takeProfile()
   const start = performance.now()
   await model.evaluate(ids.slice(0, promptTokens), { signal })
   const middle = performance.now()
+  const prefillStages = await model.takeProfile()
+  const resumed = performance.now()
   for (let count = promptTokens + 1; count <= ids.length; count++) await model.evaluate(ids.slice(0, count), { signal })
-  return { prefillSeconds: (middle - start) / 1000, decodeSeconds: (performance.now() - middle) / 1000 }
+  const decodeSeconds = (performance.now() - resumed) / 1000
+  return { prefillSeconds: (middle - start) / 1000, decodeSeconds, prefillStages, decodeStages: await model.takeProfile() }
+}
+
+/** Per stage, the mean of all runs: milliseconds in which a thread worked, and in which it waited for the others. */
+function stageTimes(runs: readonly (readonly StageTime[])[], threads: number) {
+  const mean = (stage: number, what: 'working' | 'waiting') =>
+    (1000 * runs.reduce((sum, stages) => sum + stages[stage]![what], 0)) / runs.length / threads
+  return runs[0]!.map(({ stage }, i) => ({ stage, working_ms: mean(i, 'working'), waiting_ms: mean(i, 'waiting') }))
+}
+
+function profileText(stages: ReturnType<typeof stageTimes>, name: string): string {
+  const total = stages.reduce((sum, { working_ms, waiting_ms }) => sum + working_ms + waiting_ms, 0)
+  const waiting = stages.reduce((sum, { waiting_ms }) => sum + waiting_ms, 0)
+  const share = (milliseconds: number) => `${((100 * milliseconds) / total || 0).toFixed(1)} %`
+  const rows = stages.map(({ stage, working_ms, waiting_ms }) => [`  ${stage}`, share(working_ms), share(waiting_ms)])
+  return columns([[name, 'working', 'waiting'], ...rows, ['  all', share(total - waiting), share(waiting)]], [1, 2])
 }
 
 function median(values: readonly number[]): number {

@@ -10,7 +10,7 @@ import { ProgressBar } from './progressBar.js'
 /** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
 export async function withModel<T>(
   nameOrPath: string,
-  { threads, context, ram, json }: ModelFlags,
+  { threads, context, ram, json, profile }: ModelFlags & { readonly profile?: true },
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
   await bringModel(nameOrPath, { context, mustRun: true, mustFit: ram === undefined, update: false, quiet: json === true })
@@ -20,6 +20,7 @@ export async function withModel<T>(
     ...(threads !== undefined && { threads }),
     ...(context !== undefined && { contextLength: context }),
     ...(ram !== undefined && { ram }),
+    ...(profile && { profile }),
     onProgress: ({ loaded, total }) => bar.update(loaded, total),
     signal: interrupt.signal,
   }

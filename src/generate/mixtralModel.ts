@@ -4,6 +4,7 @@ import { MixtralError } from '../errors.js'
 import type { Gguf, GgufValue } from '../gguf/gguf.js'
 import type { KernelBuild } from '../kernels/kernels.js'
 import { type CallOptions, Engine, type EngineOptions } from '../model/engine.js'
+import type { StageTime } from '../model/profile.js'
 import { TapChoice, type TracedTensor, type TraceOptions } from '../model/taps.js'
 import { gatherTrace } from '../model/trace.js'
 import { localModel } from '../registry/localModels.js'
@@ -32,7 +33,7 @@ interface Brought {
   readonly defaults: ModelDefaults
 }
 
-const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'chunk', 'bankBytes', 'worker'] // beside those of every long call
+const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'chunk', 'bankBytes', 'worker', 'profile'] // beside those of every long call
 
 /**
  * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
@@ -179,6 +180,11 @@ export class MixtralModel {
   /** The final norm and output matrix alone: (tokens, hidden) to (tokens, vocabulary). */
   output(x: Float32Array): Promise<Float32Array> {
     return this.#engine.exclusive(() => this.#engine.output(x))
+  }
+
+  /** With the option `profile`: where the time of all calls since the last `takeProfile` went, stage by stage. */
+  takeProfile(): Promise<StageTime[]> {
+    return this.#engine.exclusive(async () => this.#engine.takeProfile())
   }
 
   /** Forgets the tokens that calls could share: the next one starts from nothing. */

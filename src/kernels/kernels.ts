@@ -31,12 +31,11 @@ type Quantize = (src: number, count: number, dst: number, blocks: number, first:
 
 /** One position's key and value, (headDim) float32 each, into the cache of their kv head. */
 type StoreKv = (key: number, value: number, headDim: number, keys: number, values: number, position: number) => void
-/** Consecutive positions of one kv head's query heads, the first at `position` (assembly/attention.ts). */
+/** One range of the context for consecutive positions of one kv head's query heads, the first at `position` (assembly/attention.ts). */
 type Attention = (
   q: number,
-  out: number,
   qFloats: number,
-  outFloats: number,
+  part: number,
   tokens: number,
   heads: number,
   headDim: number,
@@ -44,6 +43,8 @@ type Attention = (
   values: number,
   position: number,
   window: number,
+  first: number,
+  end: number,
   room: number,
 ) => void
 
@@ -85,6 +86,10 @@ export type Kernels = { readonly [K in FormatName as `matmul_${K}_x1`]: MatmulX1
 } & {
   readonly [K in KvFormat as `attention_${K}`]: Attention
 } & {
+  /** Adds the parts that `rows` rows have of the next range, at `next`, to those at `part`. */
+  readonly merge_attention: (part: number, next: number, rows: number, headDim: number) => void
+  /** out (rows, headDim) from whole parts. */
+  readonly finish_attention: (part: number, rows: number, headDim: number, out: number) => void
   readonly route: (logits: number, experts: number, used: number, ids: number, weights: number) => void
   readonly swiglu: (gate: number, up: number, count: number) => void
 }

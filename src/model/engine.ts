@@ -11,6 +11,7 @@ import { LARGEST_BANK, type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
 import { CallQueue } from './callQueue.js'
 import { command, createMailbox, STAGES, type Step, writeStep } from './mailbox.js'
+import { Profile, type StageTime } from './profile.js'
 import type { TapChoice, TracedTensor } from './taps.js'
 import { traceStep } from './trace.js'
 import type { WorkerData } from './worker.js'
@@ -33,6 +34,8 @@ export interface EngineOptions {
   readonly signal?: AbortSignal
   /** The worker's file. Default: this package's. */
   readonly worker?: string
+  /** Whether to time the stages of steps, at a small cost. Default false. */
+  readonly profile?: boolean
 }
 
 export interface Progress {
@@ -56,17 +59,26 @@ export class Engine {
   readonly #team: Team
   readonly #memories: readonly WebAssembly.Memory[]
   readonly #mailbox: Int32Array
+  readonly #profile: Profile | undefined
   /** The tokens whose keys and values are in the cache. */
   #cached: number[] = []
   readonly #queue = new CallQueue()
 
-  private constructor(config: MixtralConfig, plan: Plan, team: Team, memories: readonly WebAssembly.Memory[], mailbox: Int32Array) {
+  private constructor(
+    config: MixtralConfig,
+    plan: Plan,
+    team: Team,
+    memories: readonly WebAssembly.Memory[],
+    mailbox: Int32Array,
+    profile: Profile | undefined,
+  ) {
     this.config = config
     this.plan = plan
     this.kernels = plan.build
     this.#team = team
     this.#memories = memories
     this.#mailbox = mailbox
+    this.#profile = profile
   }
 
   /**
@@ -91,9 +103,10 @@ export class Engine {
     const memories = createMemories(plan.banks)
     const mailbox = createMailbox(batch)
     const paths = weights.gguf.files.map(({ path }) => path)
-    const shared: WorkerData = { module, memories, config, plan, paths, mailbox }
+    const times = options.profile ? Profile.create(threads) : undefined
+    const shared: WorkerData = { module, memories, config, plan, paths, mailbox, times }
     const team = new Team({ threads, worker: options.worker ?? new URL('./worker.js', import.meta.url).href, shared })
-    const engine = new Engine(config, plan, team, memories, mailbox)
+    const engine = new Engine(config, plan, team, memories, mailbox, times && new Profile(times))
     try {
       await engine.#load(options)
     } catch (error) {
@@ -209,6 +222,11 @@ export class Engine {
     const out = new Float32Array(count * this.config.vocabSize)
     for (let t = 0; t < count; t++) out.set(this.#logits(t), t * this.config.vocabSize)
     return out
+  }
+
+  /** Where the time of the steps since the last call went; nothing without the option `profile`. Call within `exclusive`. */
+  takeProfile(): StageTime[] {
+    return this.#profile?.take() ?? []
   }
 
   /** Forgets the tokens in the cache. */

@@ -97,7 +97,7 @@ export class Experts {
     for (const { bankIndex, pairs, count } of active) for (let i = 0; i < count; i++) this.#banks[pairs[i]!] = bankIndex
     const away = active.filter(({ bankIndex }) => bankIndex !== this.#home)
     if (!away.length) return
-    this.#thread.each(away.length, (unit) => {
+    this.#thread.each('route', away.length, (unit) => {
       const { bankIndex, pairs, count } = away[unit]!
       for (let i = 0; i < count; i++) {
         const t = Math.floor(pairs[i]! / config.expertsPerToken)
@@ -114,7 +114,7 @@ export class Experts {
     const thread = this.#thread
     const { intermediateSize } = thread.config
     const blocks = Math.ceil(intermediateSize / EXPERT_ROWS)
-    thread.each(active.length * blocks, (unit) => {
+    thread.each('gate and up', active.length * blocks, (unit) => {
       const expert = active[Math.floor(unit / blocks)]!
       const row = (unit % blocks) * EXPERT_ROWS
       const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
@@ -159,6 +159,7 @@ export class Experts {
     const { scratch } = this.#thread
     const { expertOutputs } = scratch
     this.#thread.eachRows(
+      'down',
       active.map(({ down }) => down),
       (which, first, groups) => {
         const { down, pairs, count } = active[which]!

@@ -44,7 +44,7 @@ export class Forward {
   run(step: Step): void {
     const { firstLayer, endLayer, firstStage, endStage, count } = step
     const home = (index: number) => this.#layers[index]?.placed.bank ?? this.#output.bankIndex
-    this.#thread.each(count, (t) => this.#begin(step, t, home(firstLayer)))
+    this.#thread.each('embed', count, (t) => this.#begin(step, t, home(firstLayer)))
     for (let index = firstLayer; index < endLayer; index++) {
       const layer = this.#layers[index]!
       const stages = this.#stages(layer, index > firstLayer ? this.#layers[index - 1] : undefined)
@@ -60,7 +60,7 @@ export class Forward {
     const { placed, attention, experts } = layer
     return [
       ({ count, traced }) =>
-        this.#thread.each(count, (t) => {
+        this.#thread.each('norm', count, (t) => {
           if (before) this.#settle(before, t, placed.bank, traced)
           this.#norm(placed.bank, placed.attnNormAt, t, attention.kinds)
         }),
@@ -68,7 +68,7 @@ export class Forward {
       (step) => attention.rotateAndStore(step),
       (step) => attention.attend(step),
       (step) => attention.projectOutput(step),
-      ({ count }) => this.#thread.each(count, (t) => this.#route(layer, t)),
+      ({ count }) => this.#thread.each('route', count, (t) => this.#route(layer, t)),
       (step) => experts.run(step),
     ]
   }
@@ -139,7 +139,7 @@ export class Forward {
     const { plan, scratch } = thread
     const output = this.#output
     const from = count - logits
-    thread.each(count, (t) => {
+    thread.each('norm', count, (t) => {
       if (last) this.#settle(last, t, bank, traced)
       if (t >= from) this.#norm(bank, plan.outputNormAt, t, new Set([output.kind]))
     })
@@ -147,7 +147,7 @@ export class Forward {
     const area = scratch.inputs[output.kind]!
     const rowBytes = output.groups * 16
     const inputs = Array.from({ length: logits }, (_, i) => area.at + (from + i) * area.bytes)
-    thread.eachRows([output], (_, first, groups) => {
+    thread.eachRows('logits', [output], (_, first, groups) => {
       const outputs = inputs.map((_, i) => plan.logitsAt + i * rowBytes + first * 16)
       output.multiply(first, groups, inputs, outputs, logits)
     })

@@ -7,6 +7,7 @@ import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import type { InputRows, Scratch } from '../weights/scratch.js'
 import type { Linear } from './linear.js'
+import type { Profile, Stage } from './profile.js'
 
 export class Thread {
   readonly config: MixtralConfig
@@ -15,8 +16,10 @@ export class Thread {
   readonly banks: readonly Bank[]
   /** Replaced at every command: a worker may take another seat next time. */
   crew!: Crew
+  readonly profile: Profile | undefined
 
-  constructor(config: MixtralConfig, plan: Plan, banks: readonly Bank[]) {
+  constructor(config: MixtralConfig, plan: Plan, banks: readonly Bank[], profile?: Profile) {
+    this.profile = profile
     this.config = config
     this.plan = plan
     this.scratch = plan.scratch
@@ -30,18 +33,23 @@ export class Thread {
   }
 
   /** One stage: `work(unit)` for units 0 .. count - 1, shared among the threads; returns when all are done. */
-  each(count: number, work: (unit: number) => void): void {
-    for (let unit = this.crew.claim(); unit < count; unit = this.crew.claim()) work(unit)
-    this.crew.barrier()
+  each(stage: Stage, count: number, work: (unit: number) => void): void {
+    const { crew, profile } = this
+    const began = profile ? performance.now() : 0
+    for (let unit = crew.claim(); unit < count; unit = crew.claim()) work(unit)
+    const worked = profile ? performance.now() : 0
+    crew.barrier()
+    profile?.add(crew.seat, stage, began, worked, performance.now())
   }
 
   /** One stage over the rows of several matrices: `work(which, first group, groups)`. */
-  eachRows(linears: readonly Linear[], work: (which: number, first: number, groups: number) => void): void {
+  eachRows(stage: Stage, linears: readonly Linear[], work: (which: number, first: number, groups: number) => void): void {
     const total = linears.reduce((sum, { groups }) => sum + groups, 0)
     // enough units to even out the threads, few enough to cost little; a unit's four strips want whole groups
     const size = Math.min(16, Math.max(4, Math.ceil(total / (this.crew.seats * 8) / 4) * 4))
     const units = linears.map(({ groups }) => Math.ceil(groups / size))
     this.each(
+      stage,
       units.reduce((sum, n) => sum + n, 0),
       (unit) => {
         let which = 0

@@ -10,6 +10,7 @@ import type { Plan } from '../weights/plan.js'
 import { ExpertStore } from './expertStore.js'
 import { Forward } from './forward.js'
 import { command, readStep } from './mailbox.js'
+import { Profile } from './profile.js'
 import { Thread } from './thread.js'
 
 /** What every worker of a model gets. */
@@ -20,11 +21,13 @@ export interface WorkerData {
   readonly plan: Plan
   readonly paths: readonly string[]
   readonly mailbox: Int32Array
+  /** Where stages are timed (profile.ts), if they are. */
+  readonly times: Float64Array | undefined
 }
 
-const { module, memories, config, plan, paths, mailbox } = workerData as WorkerData
+const { module, memories, config, plan, paths, mailbox, times } = workerData as WorkerData
 const banks = memories.map((memory) => openBank(module, memory))
-const thread = new Thread(config, plan, banks)
+const thread = new Thread(config, plan, banks, times && new Profile(times))
 const files = new FileReader(paths)
 const forward = new Forward(thread, new ExpertStore(thread, files))
 

@@ -109,7 +109,14 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   const { headDim, kvHeads, vocabSize } = config
   const { build, threads, batch, contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
-  const scratch = planScratch(config, { batch, threads, build, ...kindsOf(tensors), widestRowBytes: widestRowBytes(tensors) })
+  const scratch = planScratch(config, {
+    batch,
+    contextLength,
+    threads,
+    build,
+    ...kindsOf(tensors),
+    widestRowBytes: widestRowBytes(tensors),
+  })
   const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer

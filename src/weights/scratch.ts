@@ -21,6 +21,8 @@ export interface Scratch {
   readonly inputs: InputRows
   /** Queries, keys, values side by side: (batch, (heads + 2 kvHeads) * headDim) f32. */
   readonly qkv: Rows
+  /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/attention.ts). */
+  readonly parts: Rows
   /** Attention's output: (batch, hidden) f32. */
   readonly projected: Rows
   /** (batch, experts) f32. */
@@ -44,14 +46,22 @@ export interface Scratch {
 export const EXPERT_ROWS = 256
 /** Tokens of one attention unit. */
 export const ATTENTION_TOKENS = 16
+/** Positions of one attention range. Part of what a model's bits depend on, since sums are made range by range: the same everywhere. */
+export const ATTENTION_RANGE = 1024
 /** Least bytes of a thread's room: pieces of the file pass through it. */
 const ROOM_BYTES = 512 * 1024
+
+/** Bytes of what one range gives one query head of one token. */
+export const partBytes = (headDim: number) => headDim * 4 + 16
+/** Bytes of room that the attention kernel wants for so many query heads of all its tokens together. */
+const attentionRoomBytes = (headDim: number, rows: number) => headDim * 132 + (rows + 1) * 132 + 16
 
 /** Lays out the scratch area for steps of at most `batch` tokens on `threads` threads. `widestRowBytes`: the longest row of any matrix in the file. */
 export function planScratch(
   config: MixtralConfig,
   options: {
     batch: number
+    contextLength: number
     threads: number
     build: KernelBuild
     inputKinds: ReadonlySet<ActivationKind>
@@ -60,7 +70,7 @@ export function planScratch(
   },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
-  const { batch, threads, build } = options
+  const { batch, contextLength, threads, build } = options
   let next = 1024 // a null pointer stays invalid
   const rows = (count: number, bytes: number): Rows => {
     const row = { at: next, bytes: Math.ceil(bytes / 16) * 16 }
@@ -72,12 +82,14 @@ export function planScratch(
     return { ...room('f32'), ...room('q8_k'), ...room('q8_0'), ...room('q8_1') }
   }
   const pairs = batch * expertsPerToken
-  const attentionRoom = 32 * headDim * 8 + 128 + ATTENTION_TOKENS * (heads / kvHeads) * 8
+  const attentionRoom =
+    2 * ATTENTION_TOKENS * (heads / kvHeads) * partBytes(headDim) + attentionRoomBytes(headDim, ATTENTION_TOKENS * (heads / kvHeads))
   const expertRoom = 2 * batch * EXPERT_ROWS * 4
   const areas = {
     x: rows(batch, hiddenSize * 4),
     inputs: inputRows(batch, Math.max(hiddenSize, heads * headDim), options.inputKinds),
     qkv: rows(batch, (heads + 2 * kvHeads) * headDim * 4),
+    parts: rows(Math.ceil(contextLength / ATTENTION_RANGE), heads * partBytes(headDim)),
     projected: rows(batch, hiddenSize * 4),
     routerLogits: rows(batch, experts * 4),
     expertIds: rows(batch, expertsPerToken * 4),

@@ -95,6 +95,15 @@ describeBuilds((build) => {
     )
   })
 
+  test('a context of one range is float64 but for roundings too', () => {
+    for (const shape of shapes) {
+      const inputs = randomInputs(shape, new RandomValues(8))
+      const expected = expectedAttention(shape, inputs)
+      const found = attend(bank, shape, inputs.q, placeCache(bank.clear(), inputs, shape.headDim, upTo(positionsOf(shape))), 1024)
+      expectClose(found, expected.values, (i) => expected.tolerances[i]!, JSON.stringify(shape))
+    }
+  })
+
   test('scores far apart: the largest takes all, whichever block it is in', () => {
     for (const winner of [0, 31, 32, 50, 99]) {
       const shape = { heads: 1, headDim: 4, position: 99, tokens: 1, window: 0 }

@@ -18,9 +18,8 @@ export interface Shape {
 /** Positions in the cache up to the last token. */
 export const positionsOf = ({ position, tokens }: Shape) => position + tokens
 
-/** Rows of q and out are longer than the heads of one kv head, each by another amount. */
+/** Rows of q are longer than the heads of one kv head. */
 export const qFloats = ({ heads, headDim }: Shape) => heads * headDim + 4
-const outFloats = ({ heads, headDim }: Shape) => heads * headDim + 12
 
 export interface Inputs {
   readonly q: Float32Array // (tokens, qFloats)
@@ -58,30 +57,37 @@ export function placeCache(bank: TestBank, { keys, values }: Inputs, headDim: nu
   return cache
 }
 
-/** (tokens, heads, headDim). */
-export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cache): Float32Array {
+/** (tokens, heads, headDim), from ranges of `range` positions, each into a part of its own and then merged. */
+export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cache, range = 64): Float32Array {
   const { heads, headDim, position, tokens, window } = shape
   const query = bank.place(q)
-  const out = bank.reserve(tokens * outFloats(shape) * 4)
-  const room = bank.reserve(32 * headDim * 8 + 128 + tokens * heads * 8)
-  const rows = Array.from({ length: tokens }, (_, t) => ({ ptr: out.ptr + t * outFloats(shape) * 4, bytes: heads * headDim * 4 }))
-  bank.call([room, ...rows], (kernels) =>
-    kernels.attention_f16(
-      query.ptr,
-      out.ptr,
-      qFloats(shape),
-      outFloats(shape),
-      tokens,
-      heads,
-      headDim,
-      cache.keys.ptr,
-      cache.values.ptr,
-      position,
-      window,
-      room.ptr,
-    ),
-  )
-  return Float32Array.from(rows.flatMap((row) => Array.from(bank.floats(row))))
+  const rows = tokens * heads
+  const [part, next] = [0, 0].map(() => bank.reserve(rows * (headDim + 4) * 4)) as [Region, Region]
+  const room = bank.reserve(headDim * 132 + (rows + 1) * 132 + 16)
+  const out = bank.reserve(rows * headDim * 4)
+  for (let first = 0; first < positionsOf(shape); first += range) {
+    const target = first ? next : part
+    bank.call([room, target], ({ attention_f16 }) =>
+      attention_f16(
+        query.ptr,
+        qFloats(shape),
+        target.ptr,
+        tokens,
+        heads,
+        headDim,
+        cache.keys.ptr,
+        cache.values.ptr,
+        position,
+        window,
+        first,
+        first + range,
+        room.ptr,
+      ),
+    )
+    if (first) bank.call([part], ({ merge_attention }) => merge_attention(part.ptr, next.ptr, rows, headDim))
+  }
+  bank.call([out], ({ finish_attention }) => finish_attention(part.ptr, rows, headDim, out.ptr))
+  return bank.floats(out)
 }
 
 /** The same in float64 on keys and values rounded to halves, and how far float32 may be from it: both (tokens, heads, headDim). */

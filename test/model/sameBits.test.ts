@@ -9,6 +9,7 @@ import { promisify } from 'node:util'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type LoadOptions, MixtralModel } from '../../dist/generate/mixtralModel.js'
 import { Reference } from '../../dist/reference/reference.js'
+import { ATTENTION_RANGE } from '../../dist/weights/scratch.js'
 import { divergence } from '../golden/divergence.js'
 import { shapes, writeShapeModel } from '../golden/shapeModel.js'
 import { demo, demoPath, demoTypes } from './demoFiles.js'
@@ -145,6 +146,26 @@ test('a sliding window gives the logits of the reference', async () => {
   const { meanKL, top1 } = divergence(truth, await model.logits(base.tokens), base.vocab)
   expect(meanKL).toBeLessThanOrEqual(1e-9)
   expect(top1).toBe(1)
+})
+
+describe('a context of several attention ranges', () => {
+  const sizes = { layers: 1, dim: 16, heads: 2, kvHeads: 1, headDim: 8, ffn: 16, experts: 2, used: 1, vocab: 261 }
+  const long = Array.from({ length: 2 * ATTENTION_RANGE + 40 }, (_, i) => (i * 61 + 7) % sizes.vocab)
+  const path = join(folder, 'long.gguf')
+  beforeAll(() => writeShapeModel({ ...base, ...sizes }, path))
+
+  test('gives the logits of the reference, in the same bits however it is run', async () => {
+    await using together = await MixtralModel.load(path, { threads: 1, contextLength: long.length })
+    const logits = await together.logits(long)
+    const { meanKL } = divergence((await Reference.open(path)).logits(long), logits, sizes.vocab)
+    expect(meanKL).toBeLessThanOrEqual(1e-9)
+    const rows = rowsOf(logits, sizes.vocab)
+    await using model = await MixtralModel.load(path, { threads: 3, chunk: 50, contextLength: long.length, bankBytes: 1 })
+    for (const edge of [ATTENTION_RANGE, 2 * ATTENTION_RANGE]) {
+      for (let n = edge - 1; n <= edge + 2; n++) expect(hashOf(await model.evaluate(long.slice(0, n)))).toBe(rows[n - 1])
+    }
+    expect(hashOf(await model.evaluate(long))).toBe(rows.at(-1))
+  }, 60_000)
 })
 
 function rowsOf(logits: Float32Array, vocab: number): string[] {
