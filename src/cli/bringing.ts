@@ -58,6 +58,12 @@ export async function bringModel(text: string, { context, mustRun, mustFit, upda
         },
         remote,
       )
+    } catch (error) {
+      const stopped = error instanceof MixtralError && error.code === 'ABORTED'
+      if (stopped) bar.clear()
+      if (stopped)
+        say(`stopped; mixtral pull ${remoteText(remote)} goes on from here, mixtral rm ${remoteText(remote)} throws away what came`)
+      throw error
     } finally {
       bar.clear()
     }

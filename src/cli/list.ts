@@ -2,6 +2,8 @@
 
 import type { Command } from 'commander'
 import { type LocalModel, listLocalModels } from '../registry/localModels.js'
+import { OwnStore } from '../registry/ownStore.js'
+import { storeFolders } from '../registry/storeFolders.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { byteCount, columns, jsonLine } from './layout.js'
 
@@ -18,7 +20,8 @@ export function configureList(command: Command): void {
       'after',
       `
 Lists what can be named: models that were pulled, and those in the stores of Ollama and huggingface_hub, which are used where they are. Not all
-that Ollama has can run here; mixtral inspect NAME tells.
+that Ollama has can run here; mixtral inspect NAME tells. A download that did not end is unfinished: mixtral pull goes on with it, mixtral rm throws
+it away.
 
 Examples:
   mixtral list
@@ -29,12 +32,16 @@ Examples:
 
 async function list({ json }: OutputFlags): Promise<void> {
   const models = (await listLocalModels()).map(({ name, bytes, store, path }) => ({ name, bytes, store, path }))
-  if (json) process.stdout.write(jsonLine({ models }))
-  else if (models.length === 0) process.stderr.write('no models yet: mixtral pull NAME fetches one\n')
+  const unfinished = await new OwnStore(storeFolders().own).unfinished()
+  if (json) process.stdout.write(jsonLine({ models, unfinished }))
+  else if (models.length + unfinished.length === 0) process.stderr.write('no models yet: mixtral pull NAME fetches one\n')
   else
     process.stdout.write(
       columns(
-        models.map(({ name, bytes, store }) => [name, byteCount(bytes), stores[store]]),
+        [
+          ...models.map(({ name, bytes, store }) => [name, byteCount(bytes), stores[store]]),
+          ...unfinished.map(({ name, bytes, total }) => [name, byteCount(bytes), `of ${byteCount(total)}, unfinished`]),
+        ],
         [1],
       ),
     )

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { MixtralError } from '../errors.js'
 import { localModel, readModelName } from '../registry/localModels.js'
-import type { RemoteName } from '../registry/modelName.js'
+import { modelNameText, type RemoteName } from '../registry/modelName.js'
 import { OwnStore } from '../registry/ownStore.js'
 import { storeFolders } from '../registry/storeFolders.js'
 import { livePull } from '../registry/storeLock.js'
@@ -15,7 +15,7 @@ export function configureRm(command: Command): void {
     .addHelpText(
       'after',
       `
-Deletes what mixtral pull has downloaded, but for what another model shares. Models in the stores of Ollama and huggingface_hub, and files given
+Deletes what mixtral pull has downloaded, whole or unfinished, but for what another model shares. Models in the stores of Ollama and huggingface_hub, and files given
 by their path, are not touched.
 
 Examples:
@@ -26,12 +26,15 @@ Examples:
 }
 
 async function rm(text: string, { json }: OutputFlags): Promise<void> {
-  const { name, store, path } = await localModel(text)
-  if (store === 'ollama') throw new MixtralError('IO', `${name} belongs to Ollama (${path}): ollama rm ${name} deletes it`)
-  if (store !== 'mixtral') throw new MixtralError('IO', `${name} is not in the store of this program, but at ${path}: delete it there`)
   const own = new OwnStore(storeFolders().own)
+  const name = modelNameText(readModelName(text))
+  const isUnfinished = (await own.unfinished()).some((model) => model.name === name)
+  const model = isUnfinished ? undefined : await localModel(text)
+  if (model?.store === 'ollama') throw new MixtralError('IO', `${name} belongs to Ollama (${model.path}): ollama rm ${name} deletes it`)
+  if (model && model.store !== 'mixtral')
+    throw new MixtralError('IO', `${name} is not in the store of this program, but at ${model.path}: delete it there`)
   const pulling = await livePull(own.root)
   if (pulling !== undefined) throw new MixtralError('IO', `process ${pulling} is pulling a model: wait for its end, then delete`)
-  const bytes = await own.remove(readModelName(name) as RemoteName)
+  const bytes = await own.remove(readModelName(text) as RemoteName)
   process.stdout.write(json ? jsonLine({ name, freed_bytes: bytes }) : `${name}: ${byteCount(bytes)} freed\n`)
 }

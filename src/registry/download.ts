@@ -27,6 +27,8 @@ export interface DownloadOptions {
   /** Called when the bytes are all there and right, before they get their name. */
   readonly beforeNaming?: (sha256: string) => Promise<void>
   readonly pace?: Pace
+  /** The name of the model that the file is a part of, by which it is found if it never becomes whole. */
+  readonly model?: string
 }
 
 /** How a download goes about it. */
@@ -55,7 +57,8 @@ const usualPace: Pace = {
  */
 export async function download(file: RemoteFile, target: string, options: DownloadOptions = {}): Promise<string> {
   for (;;) {
-    const partial = await PartialFile.open(target, file.bytes, file.sha256 ?? file.version ?? file.address)
+    const identity = file.sha256 ?? file.version ?? file.address
+    const partial = await PartialFile.open(target, { bytes: file.bytes, identity, model: options.model ?? file.name })
     try {
       const sha256 = await new Download(file, partial, options).run()
       if (file.sha256 === undefined || sha256 === file.sha256) {

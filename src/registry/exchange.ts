@@ -12,6 +12,8 @@ export interface Credentials {
   readonly origin: string
   /** The `Authorization` header, if there is one yet. */
   header(): string | undefined
+  /** What may open the door where it stays shut. */
+  readonly hint?: string
   /** After a 401: gets what the answer asks for, and says whether there is something new to try. */
   renew(response: Response, signal: AbortSignal): Promise<boolean>
 }
@@ -63,7 +65,7 @@ export async function exchange<T>(
   const watch = new StallWatch(stallMs, signal)
   try {
     const response = await follow(request, watch)
-    if (!response.ok) throw refusal(host, response)
+    if (!response.ok) throw refusal(host, response, request.credentials?.hint)
     if (!/^(identity)?$/.test(response.headers.get('content-encoding') ?? '')) {
       throw new ExchangeError(`${host} sent its answer compressed, expected it as it is`, {})
     }
@@ -131,13 +133,18 @@ function redirected(from: URL, location: string | null): URL {
   return to
 }
 
-function refusal(host: string, response: Response): ExchangeError {
+function refusal(host: string, response: Response, hint: string | undefined): ExchangeError {
   const { status, statusText } = response
+  const advice = hint !== undefined && (status === 401 || status === 403) ? `; ${hint}` : ''
   const after = response.headers.get('retry-after')
   // Seconds, or a date.
   const ms = after === null ? Number.NaN : /^\d+$/.test(after.trim()) ? Number(after) * 1000 : Date.parse(after) - Date.now()
   const retryAfterMs = Number.isNaN(ms) ? undefined : Math.max(0, ms)
-  return new ExchangeError(`${host} answered ${status} ${statusText}`.trim(), { status, transient: TRANSIENT.has(status), retryAfterMs })
+  return new ExchangeError(`${host} answered ${status} ${statusText}`.trim() + advice, {
+    status,
+    transient: TRANSIENT.has(status),
+    retryAfterMs,
+  })
 }
 
 /** Aborts its signal when nobody touches it for a while, and when the caller's signal fires. */

@@ -38,7 +38,7 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
       readBody(chunks, LARGEST_ANSWER, `the list of files of ${where}`),
     ),
   ).catch(async (error: unknown) => {
-    throw explained(error, where, isAbsent(error) ? await nearRepositories(name, endpoint, credentials, signal) : [])
+    throw explained(error, where, credentials.hint, isAbsent(error) ? await nearRepositories(name, endpoint, credentials, signal) : [])
   })
   const { commit, files } = parseRepository(answer, where)
   const chosen = chooseGgufFiles([...files.keys()], name)
@@ -55,7 +55,8 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
 function tokenFor({ origin, protocol, host }: URL): Credentials {
   const token = process.env.HF_TOKEN?.trim()
   const header = token && (protocol === 'https:' || isLoopback(host)) ? `Bearer ${token}` : undefined
-  return { origin, header: () => header, renew: async () => false }
+  const hint = token ? 'HF_TOKEN does not open it: accept its terms at huggingface.co' : 'it may need a token in HF_TOKEN'
+  return { origin, header: () => header, renew: async () => false, hint }
 }
 
 function parseRepository(answer: string, where: string): { commit: string; files: Map<string, RepositoryFile> } {
@@ -111,12 +112,11 @@ async function nearRepositories(
   return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
 }
 
-function explained(error: unknown, where: string, repositories: readonly string[]): unknown {
+function explained(error: unknown, where: string, hint: string | undefined, repositories: readonly string[]): unknown {
   if (!(error instanceof ExchangeError)) return error
-  const token = process.env.HF_TOKEN ? 'HF_TOKEN does not open it' : 'it may need a token in HF_TOKEN'
   const reasons: Record<number, string> = {
-    401: `does not exist, or ${token}`,
-    403: `is not open to you: accept its terms at huggingface.co; ${token}`,
+    401: `does not exist, or ${hint}`,
+    403: `is not open to you: ${hint}`,
     404: 'does not exist, or not in this revision',
   }
   const reason = reasons[error.status]

@@ -53,12 +53,11 @@ export async function findLocalModel(text: string, folders: StoreFolders = store
       return { ...(await inStore('file', name, shardPaths(name.path))), path: name.path }
     case 'ollama': {
       const own = new OwnStore(folders.own)
-      for (const [store, ollama] of [
-        ['mixtral', own.ollama] as const,
-        ...folders.ollama.map((root) => ['ollama', new OllamaStore(root)] as const),
-      ]) {
+      const mine = await own.findOllama(name)
+      if (mine) return { ...(await inStore('mixtral', name, [mine.path])), layers: await own.ollama.layers(mine) }
+      for (const ollama of folders.ollama.map((root) => new OllamaStore(root))) {
         const model = await ollama.find(name)
-        if (model) return { ...(await inStore(store, name, [model.path])), layers: await ollama.layers(model) }
+        if (model) return { ...(await inStore('ollama', name, [model.path])), layers: await ollama.layers(model) }
       }
       return undefined
     }

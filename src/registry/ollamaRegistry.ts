@@ -41,7 +41,7 @@ export async function findOllamaModel(name: OllamaName, store: OwnStore, signal?
     weights: [file(manifest.model)],
     extras: [manifest.config, ...manifest.texts].map(file),
     readLayers: () => readLayers(manifest.texts, where, (blob) => fetchText(address(blob), '*/*', LARGEST_TEXT, `its ${blob.kind}`)),
-    manifest: { target: store.ollama.manifestPath(name), text },
+    manifest: { name, target: store.ollama.manifestPath(name), text },
   }
 }
 

@@ -19,8 +19,10 @@ import {
   urlFile,
 } from './modelName.js'
 import { LARGEST_MANIFEST, parseManifest } from './ollamaManifest.js'
-import { OllamaStore } from './ollamaStore.js'
+import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
+import { discardPartial, listPartials } from './partialFile.js'
 import { fileBytes, filesUnder, readText, writeWhole } from './storeFiles.js'
+import { livePull } from './storeLock.js'
 
 /** Where a file came from, and what it is. */
 export interface FileRecord {
@@ -34,6 +36,13 @@ export interface OwnModel {
   readonly name: RemoteName
   /** First shard first. */
   readonly paths: readonly string[]
+}
+
+/** What has come of a model whose download did not end. */
+export interface UnfinishedModel {
+  readonly name: string
+  readonly bytes: number
+  readonly total: number
 }
 
 const RECORD = '.source.json'
@@ -51,13 +60,22 @@ export class OwnStore {
   /** A model all of whose files are there. */
   async find(name: RemoteName): Promise<OwnModel | undefined> {
     if (name.kind === 'ollama') {
-      const model = await this.ollama.find(name)
+      const model = await this.findOllama(name)
       return model && { name, paths: [model.path] }
     }
     const folder = this.folderOf(name)
     const files = name.kind === 'url' ? shardPaths(urlFile(new URL(name.url))) : await this.#choose(folder, name)
     const paths = files?.map((file) => path.join(folder, file))
     return paths && (await all(paths, fileBytes)) ? { name, paths } : undefined
+  }
+
+  /** An Ollama model all of whose files are there. A manifest that was damaged from outside is none: the next pull writes it anew. */
+  async findOllama(name: OllamaName): Promise<StoredOllamaModel | undefined> {
+    const model = await this.ollama.find(name).catch((error: unknown) => {
+      if (error instanceof MixtralError && error.code === 'IO') return undefined
+      throw error
+    })
+    return model && (await all(model.manifest.texts, (blob) => this.ollama.findBlob(blob))) ? model : undefined
   }
 
   async list(): Promise<OwnModel[]> {
@@ -72,6 +90,31 @@ export class OwnStore {
       if (record) names.push(...validName(record.address))
     }
     return (await Promise.all(names.map((name) => this.find(name)))).filter((model) => model !== undefined)
+  }
+
+  /** Downloads that did not end, by the model that was asked for. */
+  async unfinished(): Promise<UnfinishedModel[]> {
+    const models = new Map<string, UnfinishedModel>()
+    for (const { kind, loaded } of await listPartials(this.root)) {
+      const { bytes, total } = models.get(kind.model) ?? { bytes: 0, total: 0 }
+      models.set(kind.model, { name: kind.model, bytes: bytes + loaded, total: total + kind.bytes })
+    }
+    return [...models.values()]
+  }
+
+  /** Makes an Ollama model known to this store. Hold the manifest's lock. Returns the blobs that it had before. */
+  async putManifest(name: OllamaName, text: string): Promise<string[]> {
+    const before = await this.#blobsOf(name)
+    await writeWhole(this.ollama.manifestPath(name), text)
+    return before
+  }
+
+  /** Deletes those of these blobs that no model has, unless a pull is going on, which may count on them. Returns the bytes freed. */
+  async prune(blobs: readonly string[]): Promise<number> {
+    if (blobs.length === 0 || (await livePull(this.root)) !== undefined) return 0
+    const used = new Set<string>()
+    for (const name of await this.ollama.names()) for (const blob of await this.#blobsOf(name)) used.add(blob)
+    return this.#removeFiles(blobs.filter((blob) => !used.has(blob)))
   }
 
   /** Where the files of a Hugging Face revision, or of an address and its shards, lie. */
@@ -99,36 +142,46 @@ export class OwnStore {
     await writeWhole(file + RECORD, `${JSON.stringify(record)}\n`)
   }
 
-  /** Deletes a model and the blobs that no other model has. Returns the bytes freed. Throws `IO` if it is not in this store. */
+  /** Deletes a model, the blobs that no other model has, and what has come of it. Returns the bytes freed. Throws `IO` if there is nothing of it. */
   async remove(name: RemoteName): Promise<number> {
+    const text = modelNameText(name)
+    const partials = (await listPartials(this.root)).filter(({ kind }) => kind.model === text)
     const model = await this.find(name)
-    if (!model) throw new MixtralError('IO', `no model ${modelNameText(name)} in ${this.root}`)
-    const files = name.kind === 'ollama' ? await this.#removable(name) : model.paths
-    if (name.kind === 'ollama') await removeFile(this.ollama.manifestPath(name))
+    if (!model && partials.length === 0) throw new MixtralError('IO', `no model ${text} in ${this.root}`)
+    let freed = 0
+    for (const { file, loaded } of partials) {
+      await discardPartial(file)
+      await this.#removeEmptyFolders(file)
+      freed += loaded
+    }
+    if (!model) return freed
+    if (name.kind !== 'ollama') return freed + (await this.#removeFiles(model.paths))
+    const blobs = await this.#blobsOf(name)
+    await this.#removeFiles([this.ollama.manifestPath(name)])
+    return freed + (await this.prune(blobs))
+  }
+
+  async #removeFiles(files: readonly string[]): Promise<number> {
     let freed = 0
     for (const file of files) {
       freed += (await fileBytes(file)) ?? 0
       await removeFile(file)
       await removeFile(file + RECORD)
+      await this.#removeEmptyFolders(file)
     }
-    for (const file of name.kind === 'ollama' ? [this.ollama.manifestPath(name), ...files] : files) await this.#removeEmptyFolders(file)
     return freed
   }
 
-  /** The blobs of a model that no other one shares. */
-  async #removable(name: OllamaName): Promise<string[]> {
-    const shared = new Set<string>()
-    const own: string[] = []
-    for (const other of await this.ollama.names()) {
-      const file = this.ollama.manifestPath(other)
-      const { config, model, texts } = parseManifest((await readText(file, LARGEST_MANIFEST))!, modelNameText(other))
-      for (const blob of [config, model, ...texts]) {
-        const blobPath = this.ollama.blobPath(blob)
-        if (modelNameText(other) === modelNameText(name)) own.push(blobPath)
-        else shared.add(blobPath)
-      }
+  /** The blobs that a model's manifest speaks of; none where there is no manifest, or a damaged one, which is no model either. */
+  async #blobsOf(name: OllamaName): Promise<string[]> {
+    try {
+      const text = await readText(this.ollama.manifestPath(name), LARGEST_MANIFEST)
+      if (text === undefined) return []
+      const { config, model, texts } = parseManifest(text, modelNameText(name))
+      return [config, model, ...texts].map((blob) => this.ollama.blobPath(blob))
+    } catch {
+      return []
     }
-    return own.filter((file) => !shared.has(file))
   }
 
   /** What `find` should look for: nothing where the folder has no such file. */

@@ -1,14 +1,24 @@
-// A file that is still coming: its bytes in FILE.partial, in any order, and in FILE.partial.log which of them are there. Owns the order that
-// makes a kill at any moment harmless: bytes first, then the line that counts them, and the file's own name last. Knows nothing of networks.
+// A file that is still coming: its bytes in FILE.partial, in any order, and in FILE.partial.log what it is and which of them are there. Owns the order
+// that makes a kill at any moment harmless: bytes first, then the line that counts them, and the file's own name last. Knows nothing of networks.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { MixtralError } from '../errors.js'
 import { ioError } from '../gguf/byteSource.js'
 import { type Span, Spans } from './spans.js'
-import { fileBytes, readText } from './storeFiles.js'
+import { fileBytes, filesUnder, readText } from './storeFiles.js'
 
 const LARGEST_LOG = 2 ** 26
+
+/** What a file is that is still coming. */
+export interface PartialKind {
+  /** When it is whole. */
+  readonly bytes: number
+  /** Says which bytes these are. */
+  readonly identity: string
+  /** The name of the model that it is a part of. */
+  readonly model: string
+}
 
 export class PartialFile {
   /** Where the file will be. */
@@ -30,10 +40,11 @@ export class PartialFile {
   }
 
   /**
-   * Opens what is there of a file, or begins it. `identity` says which bytes these are: under another one, what is there is thrown away.
+   * Opens what is there of a file, or begins it. What is there under another identity or of another size is thrown away.
    * Close it. Throws `IO` if the folder cannot be written to.
    */
-  static async open(file: string, bytes: number, identity: string): Promise<PartialFile> {
+  static async open(file: string, kind: PartialKind): Promise<PartialFile> {
+    const { bytes } = kind
     const opened: fs.FileHandle[] = []
     const open = async (name: string, flags: string) => {
       const handle = await fs.open(name, flags)
@@ -42,13 +53,14 @@ export class PartialFile {
     }
     try {
       await fs.mkdir(path.dirname(file), { recursive: true })
-      const first = JSON.stringify({ bytes, identity })
       const text = (await readText(logOf(file), LARGEST_LOG)) ?? ''
       const [head, ...lines] = text.split('\n')
-      const known = head === first && lines.length > 0 && (await fileBytes(partialOf(file))) !== undefined
+      const before = lines.length > 0 ? parseKind(head) : undefined
+      const same = before?.bytes === bytes && before.identity === kind.identity
+      const known = same && (await fileBytes(partialOf(file))) !== undefined
       const data = await open(partialOf(file), known ? 'r+' : 'w+')
       const log = await open(logOf(file), known ? 'a' : 'w')
-      if (!known) await log.write(`${first}\n`)
+      if (!known) await log.write(`${JSON.stringify(kind)}\n`)
       else if (!text.endsWith('\n')) await log.write('\n')
       const { size } = await data.stat()
       const spans = new Spans()
@@ -126,6 +138,31 @@ export class PartialFile {
   }
 }
 
+/** All that has come under a folder of files that are not whole. */
+export async function listPartials(
+  folder: string,
+): Promise<{ readonly file: string; readonly kind: PartialKind; readonly loaded: number }[]> {
+  const found = []
+  for (const name of await filesUnder(folder, 8)) {
+    if (!name.endsWith(LOG)) continue
+    const file = path.join(folder, name.slice(0, -LOG.length))
+    const kind = parseKind((await readText(logOf(file), LARGEST_LOG))?.split('\n', 1)[0])
+    const stats = await fs.stat(partialOf(file)).catch(() => undefined)
+    if (kind && stats) found.push({ file, kind, loaded: Math.min(stats.blocks * 512, kind.bytes) }) // bytes that have not come take no room
+  }
+  return found
+}
+
+function parseKind(line: string | undefined): PartialKind | undefined {
+  try {
+    const kind = JSON.parse(line ?? '')
+    const { bytes, identity, model } = kind ?? {}
+    return Number.isSafeInteger(bytes) && typeof identity === 'string' && typeof model === 'string' ? { bytes, identity, model } : undefined
+  } catch {
+    return undefined // cut short by a kill
+  }
+}
+
 /** Throws away what has come of a file. */
 export async function discardPartial(file: string): Promise<void> {
   await fs.rm(partialOf(file), { force: true })
@@ -139,4 +176,5 @@ export async function hasPartial(file: string): Promise<boolean> {
 
 /** The file that holds what has come of another. */
 export const partialOf = (file: string) => `${file}.partial`
-const logOf = (file: string) => `${file}.partial.log`
+const LOG = '.partial.log'
+const logOf = (file: string) => file + LOG

@@ -9,7 +9,7 @@ import { modelNameText, type RemoteName } from './modelName.js'
 import { OwnStore } from './ownStore.js'
 import { discardPartial, hasPartial } from './partialFile.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
-import { fileBytes, writeWhole } from './storeFiles.js'
+import { fileBytes } from './storeFiles.js'
 import { storeFolders } from './storeFolders.js'
 import { hasLock, withLock } from './storeLock.js'
 
@@ -23,7 +23,7 @@ export interface PullOptions {
   readonly onProgress?: (progress: PullProgress) => void
   /** Ends the pull with an `ABORTED` error; what came is kept for the next one. */
   readonly signal?: AbortSignal
-  /** Called if another process is pulling the same file, with its number: this pull waits for it. */
+  /** Called once if another process is pulling the same model, with its number: this pull waits for it. */
   readonly onWait?: (pid: number) => void
 }
 
@@ -62,18 +62,25 @@ async function pullRemote(remote: RemoteModel, store: OwnStore, { onProgress, si
   for (const file of files) if (!(await isThere(file, remote, store))) absent.push(file)
   await checkSpace(modelNameText(remote.name), store.root, absent)
 
+  let told = false
+  const tell = (pid: number) => {
+    if (!told) onWait?.(pid)
+    told = true
+  }
   let before = 0
   for (const file of files) {
     const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total })
     const untidy = (await hasLock(file.target)) || (await hasPartial(file.target))
     if (absent.includes(file) || untidy)
-      await withLock(file.target, { signal, onWait }, () => bring(file, remote, store, { signal, onLoaded }))
+      await withLock(file.target, { signal, onWait: tell }, () => bring(file, remote, store, { signal, onLoaded }))
     else onLoaded(file.bytes)
     before += file.bytes
   }
   // The name comes last: with it, the model is known to the store.
   const { manifest } = remote
-  if (manifest) await withLock(manifest.target, { signal, onWait }, () => writeWhole(manifest.target, manifest.text))
+  if (!manifest) return
+  const replaced = await withLock(manifest.target, { signal }, () => store.putManifest(manifest.name, manifest.text))
+  await store.prune(replaced)
 }
 
 /** Downloads one file, unless it is there: another process may have brought it while this one waited, or have been killed before it had tidied up. */
@@ -85,6 +92,7 @@ async function bring(file: StoreFile, remote: RemoteModel, store: OwnStore, opti
   const { address, bytes, version } = file
   await download(file, file.target, {
     ...options,
+    model: modelNameText(remote.name),
     beforeNaming: async (sha256) => {
       if (remote.name.kind !== 'ollama') await store.replace(file.target, { address, bytes, sha256, version })
     },

@@ -1,7 +1,7 @@
 // What every source of models says about one before it is downloaded: files, and where they will be. Owns the interface only.
 
 import type { RemoteFile } from './download.js'
-import type { RemoteName } from './modelName.js'
+import type { OllamaName, RemoteName } from './modelName.js'
 import type { OllamaLayers } from './ollamaLayers.js'
 
 /** A file and its path in our store. */
@@ -18,5 +18,5 @@ export interface RemoteModel {
   /** Fetches the texts of an Ollama model. */
   readonly readLayers?: () => Promise<OllamaLayers>
   /** What makes an Ollama model known to the store, once all files are in place. */
-  readonly manifest?: { readonly target: string; readonly text: string }
+  readonly manifest?: { readonly name: OllamaName; readonly target: string; readonly text: string }
 }

@@ -16,10 +16,13 @@ interface Settings {
   readonly env?: Record<string, string>
   /** Called with the running process, once it has written to stdout. */
   readonly atFirstOutput?: (child: ChildProcessWithoutNullStreams) => void
+  /** Called with the running process at once. */
+  readonly atStart?: (child: ChildProcessWithoutNullStreams) => void
 }
 
-export async function mixtral(args: readonly string[], { input = '', env = {}, atFirstOutput }: Settings = {}): Promise<Ended> {
+export async function mixtral(args: readonly string[], { input = '', env = {}, atFirstOutput, atStart }: Settings = {}): Promise<Ended> {
   const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } })
+  atStart?.(child)
   if (atFirstOutput) child.stdout.once('data', () => atFirstOutput(child))
   let stdout = ''
   let stderr = ''

@@ -1,6 +1,6 @@
 // The commands that work with names: pull, list, rm, show, and inspect and run of models that are not here, against a registry on loopback.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -74,7 +74,8 @@ test('--json prints one object and nothing else', async () => {
   expect(pulled.stderr).toBe('')
   const { path, ...others } = JSON.parse(pulled.stdout)
   expect(others).toEqual({ name, bytes: demo.length, store: 'mixtral' })
-  expect(JSON.parse((await done('list', '--json')).stdout)).toEqual({ models: [{ name, bytes: demo.length, store: 'mixtral', path }] })
+  const models = [{ name, bytes: demo.length, store: 'mixtral', path }]
+  expect(JSON.parse((await done('list', '--json')).stdout)).toEqual({ models, unfinished: [] })
   const removed = JSON.parse((await done('rm', name, '--json')).stdout)
   expect(removed).toEqual({ name, freed_bytes: [...model.blobs.values()].reduce((sum, { length }) => sum + length, 0) })
 })
@@ -87,6 +88,39 @@ test('run downloads a model that is not here, and its parameters count where no 
   const again = await done('run', name, 'Once upon a time', '-n', '1')
   expect(again.stdout).toBe(',\n')
   expect(server.seen).toEqual([])
+})
+
+test('Ctrl-C ends a pull with 130, list shows what came, the next pull goes on, and rm throws it away', async () => {
+  const stop = () => {
+    server.settings.trickle = 8192
+    const interrupt = (child: { kill: (signal: 'SIGINT') => unknown }) => {
+      if (server.sent < 3e6) setTimeout(interrupt, 5, child)
+      else child.kill('SIGINT')
+    }
+    return mixtral(['pull', name], { env, atStart: interrupt })
+  }
+  const { code, stderr } = await stop()
+  expect(code).toBe(130)
+  expect(stderr).toContain(`stopped; mixtral pull ${name} goes on from here, mixtral rm ${name} throws away what came\n`)
+  const shown = (await done('list')).stdout
+  expect(shown).toMatch(/user\/mixtral:latest {2}[\d.]+ MB {2}of 7\.3 MB, unfinished\n$/)
+  const [unfinished] = JSON.parse((await done('list', '--json')).stdout).unfinished
+  expect(unfinished).toMatchObject({ name, total: demo.length })
+  expect(unfinished.bytes).toBeGreaterThan(1e6)
+
+  server.settings.trickle = 2 ** 20
+  server.sent = 0
+  const path = (await done('pull', name)).stdout.trim()
+  expect(readFileSync(path).equals(demo)).toBe(true)
+  expect(server.sent).toBeLessThan(demo.length - 1e6)
+  expect(JSON.parse((await done('list', '--json')).stdout)).toMatchObject({ models: [{ name }], unfinished: [] })
+
+  await done('rm', name)
+  server.sent = 0
+  await stop()
+  expect((await done('rm', name)).stdout).toMatch(/latest: [\d.]+ MB freed\n$/)
+  expect(readdirSync(env.MIXTRAL_HOME!, { recursive: true }).filter((file) => String(file).includes('partial'))).toEqual([])
+  expect((await mixtral(['rm', name], { env })).stderr).toContain('on this machine')
 })
 
 /** A model of 28 GB of which the server has the header only. */

@@ -83,6 +83,31 @@ test('a second pull asks for the manifest only, and a new manifest brings what i
   await OllamaRegistry.pull(name)
   expect((await findLocalModel(name))?.layers?.system).toBe('New.')
   expect(server.sent).toBe(4)
+  expect(filesIn(home).sort()).toEqual(wholeStore(ollamaModel({ system: 'New.' }, weights)))
+})
+
+test('what a new version of a model no longer needs goes, but for what another model has', async () => {
+  const [a, b] = [server.addOllama(model, 'user/a'), server.addOllama(ollamaModel({ system: 'B' }, weights), 'user/b')]
+  await OllamaRegistry.pull(a)
+  await OllamaRegistry.pull(b)
+  server.addOllama(ollamaModel({}, randomBytes(1000, 9)), 'user/a')
+  await OllamaRegistry.pull(a)
+  expect(readFileSync((await findLocalModel(b))!.path).equals(weights)).toBe(true)
+  server.addOllama(ollamaModel({}, randomBytes(1000, 9)), 'user/b')
+  await OllamaRegistry.pull(b)
+  expect(filesIn(home).sort()).toEqual([...wholeStore(ollamaModel({}, randomBytes(1000, 9))), 'latest'].sort())
+})
+
+test('a damaged manifest hides no other model, a model without its template is none, the next pull mends both', async () => {
+  const [a, b] = [server.addOllama(model, 'user/a'), server.addOllama(model, 'user/b')]
+  await OllamaRegistry.pull(a)
+  await OllamaRegistry.pull(b)
+  writeFileSync(join(home, 'ollama/manifests', server.host, 'user/a/latest'), '{"schema')
+  expect((await listLocalModels()).map(({ name }) => name)).toEqual([b])
+  rmSync(join(home, 'ollama/blobs', digestOf(Buffer.from('{{ .Prompt }}')).replace(':', '-')))
+  expect(await listLocalModels()).toEqual([])
+  await OllamaRegistry.pull(a)
+  expect((await listLocalModels()).map(({ name }) => name).sort()).toEqual([a, b])
 })
 
 test('a token is fetched when the registry wants one, and never leaves for the blob server', async () => {
@@ -296,6 +321,14 @@ test('an option that is unknown or of the wrong kind is refused', async () => {
   await expect(options({ signal: {} })).rejects.toThrow('signal is not an AbortSignal')
   await expect(options({ onProgress: 1 })).rejects.toThrow('onProgress is not a function')
   await expect(OllamaRegistry.pull(undefined as unknown as string)).rejects.toThrow("a model's name is a undefined")
+})
+
+test('a repository whose list is open and whose files are not says what may open them', async () => {
+  addRepository({ 'mix.gguf': randomBytes(10) })
+  server.settings.fault = () => ({ status: 403 })
+  await expect(HuggingFace.pull('owner/repo')).rejects.toThrow('answered 403 Forbidden; it may need a token in HF_TOKEN')
+  process.env.HF_TOKEN = 'hf_other'
+  await expect(HuggingFace.pull('owner/repo')).rejects.toThrow('HF_TOKEN does not open it: accept its terms at huggingface.co')
 })
 
 const pullUrl = (url: string) => pull(parseModelName(url) as UrlName, findUrlModel)
