@@ -14,14 +14,18 @@ export interface Ended {
 interface Settings {
   readonly input?: string
   readonly env?: Record<string, string>
+  readonly cwd?: string
   /** Called with the running process, once it has written to stdout. */
   readonly atFirstOutput?: (child: ChildProcessWithoutNullStreams) => void
   /** Called with the running process at once. */
   readonly atStart?: (child: ChildProcessWithoutNullStreams) => void
 }
 
-export async function mixtral(args: readonly string[], { input = '', env = {}, atFirstOutput, atStart }: Settings = {}): Promise<Ended> {
-  const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env } })
+export async function mixtral(
+  args: readonly string[],
+  { input = '', env = {}, cwd, atFirstOutput, atStart }: Settings = {},
+): Promise<Ended> {
+  const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env }, cwd })
   atStart?.(child)
   if (atFirstOutput) child.stdout.once('data', () => atFirstOutput(child))
   let stdout = ''

@@ -1,6 +1,6 @@
 // The commands that work with names: pull, list, rm, show, and inspect and run of models that are not here, against a registry on loopback.
 
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
@@ -154,6 +154,72 @@ test('a model that does not fit is refused before it is downloaded, with what wo
     /^mixtral: .*large:latest needs 2\d\.\d\d GB of memory, does not fit the .* GB here; in (.* it would fit|no quantisation would it fit); with --ram SIZE it runs in less\n$/,
   )
   expect(server.sent).toBeLessThan(10e6)
+})
+
+test('a look at a file of 28 GB at an address, or of a hub, reads its header only', async () => {
+  const { header, fileBytes } = largeModelHeader()
+  const file = new Uint8Array(header.length + 4 * 2 ** 20)
+  file.set(header)
+  const commit = 'c'.repeat(40)
+  const siblings = [{ rfilename: 'mix.Q4_K_M.gguf', size: fileBytes, lfs: { sha256: 'a'.repeat(64), size: fileBytes } }]
+  server.answers.set('/api/models/owner/repo/revision/v2?blobs=true', JSON.stringify({ sha: commit, siblings }))
+  server.files.set(`/owner/repo/resolve/${commit}/mix.Q4_K_M.gguf`, file)
+  server.files.set('/mix.gguf', file)
+  server.settings.fault = () => ({ total: fileBytes })
+  for (const remote of ['hf:owner/repo@v2:Q4_K_M', `http://${server.blobHost}/mix.gguf`]) {
+    server.sent = 0
+    expect(JSON.parse((await done('show', remote, '--json')).stdout)).toMatchObject({ name: remote, bytes: fileBytes })
+    expect(server.sent).toBeLessThan(10e6)
+  }
+  expect(existsSync(env.MIXTRAL_HOME!)).toBe(false)
+})
+
+test('whatever a name or a manifest says: one line, exit code 1, and nothing outside the store is touched', async () => {
+  const sandbox = mkdtempSync(join(root, 'sandbox-'))
+  const home = join(sandbox, 'home')
+  mkdirSync(home)
+  const around = { ...env, HOME: home, USERPROFILE: home, TMPDIR: home, XDG_CACHE_HOME: home, MIXTRAL_HOME: join(sandbox, 'store') }
+  const outside = '../../../../../../escaped'
+  const lie = (user: string, change: (manifest: string) => string) =>
+    server.addOllama({ ...model, manifest: change(model.manifest) }, `${user}/mixtral`)
+  const digest = digestOf(demo)
+  const names = [
+    lie('digest', (manifest) => manifest.replace(digest, `sha256:${outside}`)),
+    lie('other', (manifest) => manifest.replace(digest, `sha256:${'0'.repeat(64)}`)),
+    lie('size', (manifest) => manifest.replace(`"size":${demo.length}`, `"size":${demo.length - 1}`)),
+    lie('type', (manifest) => manifest.replace('image.license', 'image.adapter')),
+    lie('path', (manifest) => manifest.replace('image.license', `image.${outside}`)),
+    lie('text', () => '<html>\n'),
+    `${server.host}/${outside}`,
+    `${server.host}/a/b:${outside}`,
+    `hf:owner/repo/${outside}.gguf`,
+    `hf:..%2f..%2f/repo:Q4_K_M`,
+    `http://${server.blobHost}/${encodeURIComponent(outside)}.gguf`,
+    'https://',
+    'mixtral:8x7b\n--help',
+    `${outside}.gguf`,
+  ]
+  const run = async (name: string) => ({ name, ...(await mixtral(['pull', name], { env: around, cwd: home })) })
+  // four at a time
+  for (let n = 0; n < names.length; n += 4) {
+    for (const { name, code, stdout, stderr } of await Promise.all(names.slice(n, n + 4).map(run))) {
+      expect({ name, code, stdout, stderr }).toEqual({
+        name,
+        code: 1,
+        stdout: '',
+        stderr: expect.stringMatching(/^(.* to download.*\n)?mixtral: .+\n$/),
+      })
+    }
+  }
+  expect(readdirSync(home)).toEqual([])
+  expect(readdirSync(sandbox)).toEqual(['home']) // not even the store had to be made
+  expect(readdirSync(root).filter((entry) => entry.includes('escaped'))).toEqual([])
+  expect((await done('list', '--json')).stdout).toBe('{"models":[],"unfinished":[]}\n')
+})
+
+test('OLLAMA_HOST is no registry', async () => {
+  env.OLLAMA_HOST = '127.0.0.1:1'
+  expect((await done('pull', name)).stdout).toContain(env.MIXTRAL_HOME)
 })
 
 const failures: [what: string, args: () => string[], says: RegExp][] = [
