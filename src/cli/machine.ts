@@ -3,9 +3,13 @@
 import { availableParallelism, totalmem } from 'node:os'
 import { Piscina } from 'piscina'
 import { compileKernels } from '../kernels/kernels.js'
-import type { ProbeTask } from './probeWorker.js'
+import { type ProbeTask, ROW_BYTES } from './probeWorker.js'
 
 const PROBE_MS = 1000
+// Of a thread's matrix: beyond its share of the caches, and on a machine of many cores not much of the memory in all.
+const MOST_BYTES = 75e6
+const LEAST_BYTES = 16e6
+const ALL_BYTES = 1e9
 
 /** Bytes of memory that this process may use: the machine's, or less in a container. */
 export function memoryBytes(): number {
@@ -19,7 +23,8 @@ export async function weightsPerSecond(threads = availableParallelism()): Promis
   const pool = new Piscina({ filename: new URL('./probeWorker.js', import.meta.url).href, minThreads: threads, maxThreads: threads })
   pool.on('error', () => {}) // the task says it too
   try {
-    const task: ProbeTask = { module, milliseconds: PROBE_MS }
+    const rows = 4 * Math.floor(Math.min(MOST_BYTES, Math.max(LEAST_BYTES, ALL_BYTES / threads)) / ROW_BYTES / 4)
+    const task: ProbeTask = { module, milliseconds: PROBE_MS, rows }
     const rates: number[] = await Promise.all(Array.from({ length: threads }, () => pool.run(task)))
     return rates.reduce((sum, rate) => sum + rate, 0)
   } finally {

@@ -7,23 +7,25 @@ import { packedBytes, packings } from '../kernels/packing.js'
 export interface ProbeTask {
   readonly module: WebAssembly.Module
   readonly milliseconds: number
+  /** Of the matrix; a multiple of 4. */
+  readonly rows: number
 }
 
 const PAGE = 65536
 const COLUMNS = 4096
-const ROWS = 32768 // 75 MB
-const FILE_BYTES = (ROWS * COLUMNS * 144) / 256
+/** Of Q4_K weights in a row, as the file counts them. */
+export const ROW_BYTES = (COLUMNS * 144) / 256
 const VECTOR_BYTES = 64 * 1024 // more than an activation row takes
 
 /** Bytes of Q4_K weights, as the file counts them, per second. */
-export default function probe({ module, milliseconds }: ProbeTask): number {
+export default function probe({ module, milliseconds, rows }: ProbeTask): number {
   const { blockWeights, x1 } = packings.Q4_K!
-  const weights = packedBytes('Q4_K', ROWS, COLUMNS)
-  const pages = Math.ceil((weights + VECTOR_BYTES + ROWS * 4) / PAGE) + 1
+  const weights = packedBytes('Q4_K', rows, COLUMNS)
+  const pages = Math.ceil((weights + VECTOR_BYTES + rows * 4) / PAGE) + 1
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
   new Uint8Array(memory.buffer).fill(0) // pages that nobody has touched are all the same one
   const matmul = x1(instantiate(module, memory))
-  const run = () => matmul(0, ROWS / 4, COLUMNS / blockWeights, weights, weights + VECTOR_BYTES)
+  const run = () => matmul(0, rows / 4, COLUMNS / blockWeights, weights, weights + VECTOR_BYTES)
   run() // so that it is compiled
   const start = performance.now()
   let runs = 0
@@ -31,5 +33,5 @@ export default function probe({ module, milliseconds }: ProbeTask): number {
     run()
     runs++
   }
-  return (runs * FILE_BYTES * 1000) / (performance.now() - start)
+  return (runs * rows * ROW_BYTES * 1000) / (performance.now() - start)
 }

@@ -25,8 +25,8 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
   const shards = shardsOf(found)
   const missing = shards.find((file) => !files.includes(file))
   if (missing === undefined) return shards
-  if (shards.length > 1 && files.includes(name.file ?? shards[0]!)) fail(`shard ${missing} is missing`)
-  return fail(`it has no file ${name.file}${didYouMean(name.file!, firsts) || `, only ${listed(firsts)}`}`)
+  if (name.file === undefined || (shards.length > 1 && files.includes(name.file))) return fail(`shard ${missing} is missing`)
+  return fail(`it has no file ${name.file}${didYouMean(name.file, firsts) || `, only ${listed(firsts)}`}`)
 }
 
 function byQuantization(firsts: readonly string[], quantization: string | undefined, where: string): string {
@@ -58,9 +58,13 @@ function speaksOf(file: string, quantization: string): boolean {
   return new RegExp(`(^|[^a-z0-9])${literal}(?![a-z0-9_])`, 'i').test(file)
 }
 
-/** With `/` on every platform. */
+/** With `/` on every platform. What has a number outside its set is a file alone. */
 function shardsOf(file: string): string[] {
-  return shardPaths(file).map((shard) => shard.replaceAll('\\', '/'))
+  try {
+    return shardPaths(file).map((shard) => shard.replaceAll('\\', '/'))
+  } catch {
+    return [file]
+  }
 }
 
 function listed(items: readonly string[]): string {

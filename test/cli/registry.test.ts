@@ -1,8 +1,8 @@
 // The commands that work with names: pull, list, rm, show, and inspect and run of models that are not here, against a registry on loopback.
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { digestOf, ollamaModel } from '../registry/ollamaModel.js'
 import { RegistryServer } from '../registry/registryServer.js'
@@ -121,6 +121,25 @@ test('Ctrl-C ends a pull with 130, list shows what came, the next pull goes on, 
   expect((await done('rm', name)).stdout).toMatch(/latest: [\d.]+ MB freed\n$/)
   expect(readdirSync(env.MIXTRAL_HOME!, { recursive: true }).filter((file) => String(file).includes('partial'))).toEqual([])
   expect((await mixtral(['rm', name], { env })).stderr).toContain('on this machine')
+})
+
+test("a model in Ollama's store runs where it is, and nothing is written there", async () => {
+  const theirs = join(root, 'ollama')
+  env.OLLAMA_MODELS = theirs
+  const files = [...model.blobs].map(([digest, blob]): [string, string | Uint8Array] => [`blobs/${digest}`, blob])
+  for (const [file, content] of [...files, ['manifests/registry.ollama.ai/library/mixtral/8x7b', model.manifest] as const]) {
+    mkdirSync(dirname(join(theirs, file)), { recursive: true })
+    writeFileSync(join(theirs, file), content)
+  }
+  const snapshot = () =>
+    readdirSync(theirs, { recursive: true, encoding: 'utf8' }).map((file) => [file, statSync(join(theirs, file)).mtimeMs])
+  const before = snapshot()
+  expect((await done('run', 'mixtral:8x7b', 'Once upon a time')).stdout).toBe(', there was\n')
+  expect((await done('pull', 'mixtral:8x7b')).stdout).toBe(`${join(theirs, 'blobs', digestOf(demo))}\n`)
+  expect((await done('inspect', 'mixtral:8x7b')).stdout).toContain('11.7 million weights')
+  expect((await mixtral(['rm', 'mixtral:8x7b'], { env })).stderr).toContain('belongs to Ollama')
+  expect(snapshot()).toEqual(before)
+  expect(existsSync(env.MIXTRAL_HOME!)).toBe(false)
 })
 
 /** A model of 28 GB of which the server has the header only. */

@@ -1,14 +1,16 @@
-// The packed package in every runtime: the example projects of test/runtimes, the command, and the determinism matrix, in which all logits of the
+// The packed package in every runtime: the example projects of test/runtimes, the command, a pull, and the determinism matrix, in which all logits of the
 // demo model have one SHA-256 and a seed gives one text. Then bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as CI runs it, in fewer
 // runtimes and cells.
 
 import { execFile, execFileSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { bundles } from './bundles.mjs'
+import { startDemoRegistry } from './demoRegistry.mjs'
 import { environment, installRuntimes, runtimes } from './runtimes.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
@@ -45,10 +47,11 @@ const answer = 'The capital of France is Paris.'
 
 const faults = []
 const scratch = mkdtempSync(join(tmpdir(), 'mixtral-everywhere-'))
+const registry = await startDemoRegistry(join(root, 'models/tiny-mixtral.Q4_K_M.gguf'))
 try {
   const programs = installRuntimes(chosen, join(scratch, 'runtimes'), { own: quick })
   const empty = installPackage(join(scratch, 'empty'))
-  row('runtime', 'kernels', 'tour', 'command', 'cells', 'SHA-256', 'text')
+  row('runtime', 'kernels', 'tour', 'command', 'pull', 'cells', 'SHA-256', 'text')
   for (const runtime of chosen) {
     const project = prepareProject(runtime, empty)
     for (const build of builds) {
@@ -59,6 +62,7 @@ try {
     console.log(`${name.padEnd(28)}${compare(name, wanted, found)}`)
   }
 } finally {
+  registry.close()
   rmSync(scratch, { recursive: true })
 }
 for (const fault of faults) console.error(fault)
@@ -93,6 +97,11 @@ async function visit(name, build, { folder, scripts }, env) {
   const toured = compare(`${label}: the example project`, tour, await run(scripts.start, folder, env))
   const asked = await run(`${scripts.mixtral} run '[INST] What is the capital of France? [/INST]' --temperature 0`, folder, env)
   const commanded = compare(`${label}: the command`, answer, asked)
+  const pulled = compare(
+    `${label}: a pull`,
+    registry.sha256,
+    await pull(scripts, folder, { ...env, MIXTRAL_HOME: join(folder, 'store', build) }),
+  )
   const output = await run(`${scripts.cells} <matrix.json`, folder, env)
   const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
@@ -108,7 +117,22 @@ async function visit(name, build, { folder, scripts }, env) {
   const right = hashes.filter((hash) => hash === expected.logits).length
   const texts = ran.filter(({ text }) => text === expected.text).length
   const shown = [...new Set(hashes)].map((hash) => hash.slice(0, 16)).join(' ')
-  row(ran[0]?.runtime ?? name, build, toured, commanded, `${right}/${2 * cells.length}`, shown, texts === cells.length ? 'same' : 'OTHER')
+  row(
+    ran[0]?.runtime ?? name,
+    build,
+    toured,
+    commanded,
+    pulled,
+    `${right}/${2 * cells.length}`,
+    shown,
+    texts === cells.length ? 'same' : 'OTHER',
+  )
+}
+
+/** The SHA-256 of the demo model as it comes from a registry, through a token and a redirect; or why it does not come. */
+async function pull(scripts, folder, env) {
+  const printed = await run(`${scripts.pull ?? `${scripts.mixtral} pull`} ${registry.host}/demo/demo`, folder, env)
+  return existsSync(printed) ? createHash('sha256').update(readFileSync(printed)).digest('hex') : printed
 }
 
 /** Runs a line of shell, which ends in minutes or not at all; what it printed, or why it did not. */
@@ -128,5 +152,5 @@ function compare(what, wanted, found) {
 }
 
 function row(...columns) {
-  console.log([14, 14, 7, 9, 7, 18, 5].map((width, i) => columns[i].padEnd(width)).join(''))
+  console.log([14, 14, 7, 9, 7, 7, 18, 5].map((width, i) => columns[i].padEnd(width)).join(''))
 }

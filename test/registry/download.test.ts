@@ -88,6 +88,9 @@ test('an aborted download goes on where it ended', async () => {
 const harmless: [what: string, fault: (n: number) => Fault | undefined][] = [
   ['ranges that are shorter than asked', () => ({ shortTo: 7001 })],
   ['a range from the wrong byte', (n) => (n % 3 === 1 ? { shift: 5 } : undefined)],
+  ['a range without its place', (n) => (n % 3 === 0 && n < 9 ? { headers: { 'content-range': '' } } : undefined)],
+  ['a range of an unknown total', () => ({ total: '*' })],
+  ['more than was asked for', (n) => ({ longBy: 1000 * n })],
   ['ranges ignored, 200 with the whole file', () => ({ ignoreRange: true })],
   ['ranges ignored now and then', (n) => (n % 4 === 2 ? { ignoreRange: true } : undefined)],
   ['ranges ignored and the connection cut', (n) => ({ ignoreRange: true, ...(n < 12 && { cutAfter: 25_000 * n }) })],
@@ -106,6 +109,18 @@ test('a stalled connection is given up and tried again', async () => {
   server.settings.fault = (n) => (n === 1 || n === 3 ? { stallAfter: 20_000 } : undefined)
   await get({ pace: { ...pace, stallMs: 200 } })
   expectWhole()
+})
+
+test('Retry-After may be a date', async () => {
+  let first = 0
+  server.settings.fault = (n) => {
+    if (n > 0) return undefined
+    first = Date.now()
+    return { status: 429, headers: { 'retry-after': new Date(first + 2000).toUTCString() } }
+  }
+  await get({ pace: { ...pace, connections: 1 } })
+  expectWhole()
+  expect(Date.now() - first).toBeGreaterThan(950) // a date has whole seconds
 })
 
 test('Retry-After is honoured by all connections', async () => {

@@ -30,3 +30,15 @@ test('UD-Q4_K_XL and a word with signs of its own are words too', () => {
 test('vision towers and importance matrices are no models', () => {
   expect(choose(['mmproj-model-f16.gguf', 'mix.imatrix.gguf', 'mix-f16.gguf'], 'F16')).toEqual(['mix-f16.gguf'])
 })
+
+test.each(['mix-Q4_K_M-00001-of-00003.gguf', 'mix-Q4_K_M-00002-of-00003.gguf', 'mix-Q4_K_M-00003-of-00003.gguf'])(
+  'a set without %s is no model',
+  (missing) => {
+    const files = ['00001', '00002', '00003'].map((n) => `mix-Q4_K_M-${n}-of-00003.gguf`).filter((file) => file !== missing)
+    expect(() => choose(files, 'Q4_K_M')).toThrow(`shard ${missing} is missing`)
+  },
+)
+
+test("a file with a number outside its set stands in nobody's way", () => {
+  expect(choose(['a-00003-of-00002.gguf', 'mix-Q4_K_M.gguf'], 'Q4_K_M')).toEqual(['mix-Q4_K_M.gguf'])
+})

@@ -23,8 +23,10 @@ export interface Fault {
   readonly shift?: number
   /** The bytes are not those of the file. */
   readonly corrupt?: boolean
-  /** A total size that is not the file's. */
-  readonly total?: number
+  /** So many bytes more than the range, honestly labelled. */
+  readonly longBy?: number
+  /** A total size that is not the file's, or `*`. */
+  readonly total?: number | '*'
 }
 
 export interface Seen {
@@ -126,7 +128,7 @@ export class RegistryServer {
     const start = whole ? 0 : Number(range[1]) + (fault.shift ?? 0)
     const end = whole
       ? file.length
-      : Math.min(file.length, Number(range[2]) + 1, fault.shortTo === undefined ? Infinity : start + fault.shortTo)
+      : Math.min(file.length, Number(range[2]) + 1 + (fault.longBy ?? 0), fault.shortTo === undefined ? Infinity : start + fault.shortTo)
     if (start >= file.length && !whole) return void response.writeHead(416).end()
     const total = fault.total ?? file.length
     response.writeHead(whole ? 200 : 206, {
