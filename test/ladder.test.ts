@@ -22,6 +22,7 @@ const ladder = [
   ['perplexity'],
   ['reference'],
   ['convert'],
+  ['quantize'],
   ['server'],
   ['cli'],
   ['index'],

@@ -1,7 +1,6 @@
 // Whether a model fits the memory of this machine, and in which quantisation it would. Owns what counts as fitting; measures nothing.
 
-import { packings } from '../kernels/packing.js'
-import { type QuantizationName, quantizationNames, quantizedSize, typesIn } from '../weights/quantizations.js'
+import { type QuantizationName, quantizationNames, quantizedSize } from '../weights/quantizations.js'
 import { byteCount } from './layout.js'
 import type { ModelFacts } from './modelFacts.js'
 
@@ -25,8 +24,7 @@ export function fitOf({ config, needs }: ModelFacts, memoryBytes: number): Fit |
   if (!config || !needs) return undefined
   const bytes = needs.weightBytes + needs.kvBytes + PROGRAM_BYTES
   const room = (memoryBytes - needs.kvBytes - PROGRAM_BYTES) / PACKING
-  const runs = (name: QuantizationName) => [...typesIn(name, config.layers)].every((type) => type in packings)
-  const would = quantizationNames.filter((name) => runs(name) && quantizedSize(config, name).bytes <= room)
+  const would = quantizationNames.filter((name) => quantizedSize(config, name).bytes <= room)
   return { bytes, memoryBytes, fits: bytes <= memoryBytes, would }
 }
 

@@ -45,7 +45,7 @@ function realNumber(least: number, most = Number.MAX_VALUE): (text: string) => n
 }
 
 /** Reads a number of bytes: 12G, 800M, 1.5GiB; units are powers of 1024. */
-function byteSize(text: string): number {
+export function byteSize(text: string): number {
   const [, number, unit] = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text) ?? []
   const bytes = Math.floor(Number(number) * 1024 ** ' kmgt'.indexOf(unit?.toLowerCase() || ' '))
   if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes

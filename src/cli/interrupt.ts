@@ -1,12 +1,22 @@
-// Ctrl-C. The first one fires an AbortSignal, so that work ends in good order; after it the process is as killable as any other.
+// Ctrl-C, and the other ways to ask a process to end. The first such signal fires an AbortSignal, so that work ends in good order; after it the process is as killable
+// as any other.
+
+/** Ctrl-C, a polite kill, and the terminal that is closed. */
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * A signal for one piece of work, aborted by the first SIGINT until `release` is called.
+ * A signal for one piece of work, aborted by the first of the process's signals until `release` is called.
  * @example const interrupt = onInterrupt(); try { await work(interrupt.signal) } finally { interrupt.release() }
  */
 export function onInterrupt(): { readonly signal: AbortSignal; readonly release: () => void } {
   const controller = new AbortController()
-  const abort = () => controller.abort()
-  process.once('SIGINT', abort)
-  return { signal: controller.signal, release: () => process.off('SIGINT', abort) }
+  const release = () => {
+    for (const name of signals) process.off(name, abort)
+  }
+  const abort = () => {
+    release()
+    controller.abort()
+  }
+  for (const name of signals) process.on(name, abort)
+  return { signal: controller.signal, release }
 }

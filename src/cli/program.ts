@@ -23,6 +23,11 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
     'how well a model predicts a text, alone or beside another',
     async () => (await import('./perplexity.js')).configurePerplexity,
   ],
+  [
+    'quantize',
+    'write a model with smaller weights, another layout or other shards',
+    async () => (await import('./quantize.js')).configureQuantize,
+  ],
   ['convert', 'make a GGUF file of a Hugging Face checkpoint', async () => (await import('./convert.js')).configureConvert],
   ['verify', 'compare the kernels with the plain reference, layer by layer', async () => (await import('./verify.js')).configureVerify],
   ['bench', 'measure prefill and decode speed', async () => (await import('./bench.js')).configureBench],

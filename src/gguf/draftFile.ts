@@ -16,13 +16,15 @@ export class DraftFile {
   readonly target: string
   /** Where its bytes are until then. */
   readonly path: string
+  readonly bytes: number
   readonly #handle: fs.FileHandle
   /** Which file is ours: another process may have begun a draft of the same name since. */
   readonly #inode: number
 
-  private constructor(target: string, path: string, handle: fs.FileHandle, inode: number) {
+  private constructor(target: string, path: string, bytes: number, handle: fs.FileHandle, inode: number) {
     this.target = target
     this.path = path
+    this.bytes = bytes
     this.#handle = handle
     this.#inode = inode
     if (drafts.size === 0) process.on('exit', removeDrafts)
@@ -44,7 +46,7 @@ export class DraftFile {
       await fs.rm(path, { force: true })
       handle = await fs.open(path, 'wx')
       await handle.truncate(bytes)
-      return new DraftFile(target, path, handle, (await handle.stat()).ino)
+      return new DraftFile(target, path, bytes, handle, (await handle.stat()).ino)
     } catch (cause) {
       await handle?.close()
       if (handle) await fs.rm(path, { force: true })

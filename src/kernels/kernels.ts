@@ -110,8 +110,8 @@ export function compileKernels(): Promise<CompiledKernels> {
   return compiled
 }
 
-/** Compiles one build. Synchronous: it takes a few milliseconds. Throws `IO` where the package's files are not beside its code. */
-export function compileBuild(build: KernelBuild): WebAssembly.Module {
+/** Compiles one build, or the encoders (encoders.ts). Synchronous: it takes a few milliseconds. Throws `IO` where the package's files are not beside its code. */
+export function compileBuild(build: KernelBuild | 'encode'): WebAssembly.Module {
   const file = new URL(`./${build}.wasm`, import.meta.url)
   let bytes: Uint8Array<ArrayBuffer>
   try {

@@ -7,6 +7,8 @@
 // - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the SIMD narrowing does
 //   (in Q8_1: to -127, since with -128 sums would not fit 16 bits); d is then zero or subnormal.
 
+import { nearest } from './nearest.js'
+
 /** A row of activations in blocks of 256, for K-quants. x[c] is about d[c / 256] * q[c]. */
 export interface ActivationQ8K {
   readonly d: Float32Array // (columns / 256)
@@ -93,11 +95,6 @@ export function quantizeQ81(x: Float32Array): ActivationQ81 {
 /** The largest |x|, or NaN if there is a NaN. */
 function largestMagnitude(x: Float32Array): number {
   return x.reduce((largest, value) => max(largest, abs(value)), 0)
-}
-
-/** To the nearest integer, ties to even, for |x| up to 2^22: beyond 1.5 * 2^23 float32 has no fraction bits left. NaN and infinity pass. */
-function nearest(x: number): number {
-  return fround(x + 12582912) - 12582912
 }
 
 /** Into a signed byte, like i32x4.trunc_sat_f32x4_s followed by the saturating narrowings: NaN is 0. */

@@ -22,6 +22,19 @@ export function readFiveBits(blocks: Uint8Array, offset: number): Uint8Array {
   return readNibbles(blocks, offset + 4).map((nibble, i) => nibble | (((blocks[offset + (i >> 3)]! >> (i & 7)) & 1) << 4))
 }
 
+/** The inverse of readNibbles: 32 quants from 0 to 15 into 16 bytes. */
+export function writeNibbles(blocks: Uint8Array, offset: number, quants: ArrayLike<number>): void {
+  for (let l = 0; l < 16; l++) blocks[offset + l] = (quants[l]! & 15) | ((quants[16 + l]! & 15) << 4)
+}
+
+/** The inverse of readFiveBits: 32 quants from 0 to 31 into 20 bytes. */
+export function writeFiveBits(blocks: Uint8Array, offset: number, quants: ArrayLike<number>): void {
+  for (let byte = 0; byte < 4; byte++) {
+    blocks[offset + byte] = Array.from({ length: 8 }, (_, bit) => (quants[byte * 8 + bit]! >> 4) << bit).reduce((a, b) => a | b)
+  }
+  writeNibbles(blocks, offset + 4, quants)
+}
+
 /** Adds one block's share of a dot product to `sum`: exact integers within the block, then float32. d: the block's scale; quants: (32), signed. */
 export function addDotScaled(sum: number, d: number, quants: ArrayLike<number>, x: ActivationQ80, block: number): number {
   let products = 0

@@ -7,7 +7,7 @@
 //   weight = w
 
 import { dotFloats } from './f32.js'
-import { readHalf } from './half.js'
+import { readHalf, writeHalf } from './half.js'
 
 /**
  * F16 blocks to float32. Exact.
@@ -15,6 +15,11 @@ import { readHalf } from './half.js'
  */
 export function dequantizeF16(blocks: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) out[i] = readHalf(blocks, i * 2)
+}
+
+/** Float32 to F16 blocks, to nearest, ties to even. */
+export function encodeF16(values: Float32Array, blocks: Uint8Array): void {
+  for (const [i, value] of values.entries()) writeHalf(blocks, i * 2, value)
 }
 
 /** A row of F16 blocks times float32 activations x, (columns): the weights become float32, and the rest is as in F32. */

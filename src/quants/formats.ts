@@ -2,20 +2,20 @@
 
 import { type GgmlType, ggmlTypeByName } from '../gguf/ggmlType.js'
 import { dequantizeBF16 } from './bf16.js'
-import { dequantizeF16 } from './f16.js'
+import { dequantizeF16, encodeF16 } from './f16.js'
 import { dequantizeF32 } from './f32.js'
-import { dequantizeIQ4NL } from './iq4_nl.js'
+import { dequantizeIQ4NL, encodeIQ4NL } from './iq4_nl.js'
 import { dequantizeIQ4XS } from './iq4_xs.js'
-import { dequantizeQ2K } from './q2_k.js'
-import { dequantizeQ3K } from './q3_k.js'
-import { dequantizeQ40 } from './q4_0.js'
+import { dequantizeQ2K, encodeQ2K } from './q2_k.js'
+import { dequantizeQ3K, encodeQ3K } from './q3_k.js'
+import { dequantizeQ40, encodeQ40 } from './q4_0.js'
 import { dequantizeQ41 } from './q4_1.js'
-import { dequantizeQ4K } from './q4_k.js'
-import { dequantizeQ50 } from './q5_0.js'
-import { dequantizeQ51 } from './q5_1.js'
-import { dequantizeQ5K } from './q5_k.js'
-import { dequantizeQ6K } from './q6_k.js'
-import { dequantizeQ80 } from './q8_0.js'
+import { dequantizeQ4K, encodeQ4K } from './q4_k.js'
+import { dequantizeQ50, encodeQ50 } from './q5_0.js'
+import { dequantizeQ51, encodeQ51 } from './q5_1.js'
+import { dequantizeQ5K, encodeQ5K } from './q5_k.js'
+import { dequantizeQ6K, encodeQ6K } from './q6_k.js'
+import { dequantizeQ80, encodeQ80 } from './q8_0.js'
 
 export interface Format {
   readonly type: GgmlType
@@ -25,27 +25,38 @@ export interface Format {
    * @param out (weights), a multiple of the block's weights
    */
   readonly dequantize: (blocks: Uint8Array, out: Float32Array) => void
+  /**
+   * The inverse, to the blocks that come near the values, for the formats that are written here. Every operation is rounded to float32 as the kernel's is.
+   * @param values (weights), a multiple of the block's weights, of magnitudes up to `largestWeight`
+   * @param blocks as many as the values fill
+   */
+  readonly encode?: (values: Float32Array, blocks: Uint8Array) => void
 }
+
+/** A weight beyond what a half holds has no place in a block. Real ones are thousands of times smaller. */
+export const largestWeight = 65504
+
+type Row = readonly [Format['dequantize'], Format['encode']?]
 
 /** Every supported format under its ggml type name, such as `Q4_K`. */
 export const formats: ReadonlyMap<string, Format> = new Map(
-  Object.entries({
-    F32: dequantizeF32,
-    F16: dequantizeF16,
-    BF16: dequantizeBF16,
-    Q4_0: dequantizeQ40,
-    Q4_1: dequantizeQ41,
-    Q5_0: dequantizeQ50,
-    Q5_1: dequantizeQ51,
-    Q8_0: dequantizeQ80,
-    Q2_K: dequantizeQ2K,
-    Q3_K: dequantizeQ3K,
-    Q4_K: dequantizeQ4K,
-    Q5_K: dequantizeQ5K,
-    Q6_K: dequantizeQ6K,
-    IQ4_NL: dequantizeIQ4NL,
-    IQ4_XS: dequantizeIQ4XS,
-  }).map(([name, dequantize]) => [name, { type: ggmlTypeByName(name)!, dequantize }]),
+  Object.entries<Row>({
+    F32: [dequantizeF32],
+    F16: [dequantizeF16, encodeF16],
+    BF16: [dequantizeBF16],
+    Q4_0: [dequantizeQ40, encodeQ40],
+    Q4_1: [dequantizeQ41],
+    Q5_0: [dequantizeQ50, encodeQ50],
+    Q5_1: [dequantizeQ51, encodeQ51],
+    Q8_0: [dequantizeQ80, encodeQ80],
+    Q2_K: [dequantizeQ2K, encodeQ2K],
+    Q3_K: [dequantizeQ3K, encodeQ3K],
+    Q4_K: [dequantizeQ4K, encodeQ4K],
+    Q5_K: [dequantizeQ5K, encodeQ5K],
+    Q6_K: [dequantizeQ6K, encodeQ6K],
+    IQ4_NL: [dequantizeIQ4NL, encodeIQ4NL],
+    IQ4_XS: [dequantizeIQ4XS],
+  }).map(([name, [dequantize, encode]]) => [name, { type: ggmlTypeByName(name)!, dequantize, ...(encode && { encode }) }]),
 )
 
 /** The names of the supported formats, for messages: `F32, F16, ...`. */

@@ -50,3 +50,11 @@ export function floatToHalf(value: number): number {
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1)
   return sign | ((rounded - (112 << 23)) >>> 13)
 }
+
+/** Writes `value` as a half at `offset` in `bytes`, little-endian, and returns what was written. */
+export function writeHalf(bytes: Uint8Array, offset: number, value: number): number {
+  const half = floatToHalf(value)
+  bytes[offset] = half
+  bytes[offset + 1] = half >> 8
+  return halfToFloat(half)
+}

@@ -10,10 +10,12 @@
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 16
 
 import type { ActivationQ8K } from './activations.js'
-import { readHalf } from './half.js'
+import { readHalf, writeHalf } from './half.js'
+import { quantizeScaleMins, type ScaleMinSearch } from './scaleMinSearch.js'
 
 const blockBytes = 84
 const { fround } = Math
+const search: ScaleMinSearch = { most: 3, first: 2.5, candidates: 16, byDeviation: true }
 
 interface Superblock {
   readonly d: number
@@ -35,6 +37,17 @@ export function dequantizeQ2K(blocks: Uint8Array, out: Float32Array): void {
       const min = fround(dmin * mins[j]!)
       for (let i = j * 16; i < j * 16 + 16; i++) out[block * 256 + i] = fround(scale * quants[i]!) - min
     }
+  }
+}
+
+/**
+ * Float32 to Q2_K blocks. An error counts with the magnitude of its weight.
+ * @param blocks (values.length / 256 * 84 bytes)
+ */
+export function encodeQ2K(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 256 < values.length; block++) {
+    const x = values.subarray(block * 256, block * 256 + 256)
+    pack(quantizeScaleMins(x, x.map(Math.abs), search, 16, 15), blocks, block)
   }
 }
 
@@ -73,4 +86,13 @@ function unpack(blocks: Uint8Array, block: number): Superblock {
     mins: pairs.map((pair) => pair >> 4),
     quants,
   }
+}
+
+function pack({ d, dmin, scales, mins, quants }: Superblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  blocks.fill(0, offset, offset + blockBytes)
+  for (let j = 0; j < 16; j++) blocks[offset + j] = scales[j]! | (mins[j]! << 4)
+  for (let i = 0; i < 256; i++) blocks[offset + 16 + (i >> 7) * 32 + (i & 31)]! |= quants[i]! << (2 * ((i >> 5) & 3))
+  writeHalf(blocks, offset + 80, d)
+  writeHalf(blocks, offset + 82, dmin)
 }

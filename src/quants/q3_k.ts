@@ -12,8 +12,8 @@
 //   weight = (d * scale[j]) * (q - 4)        j = the weight's sub-block of 16
 
 import type { ActivationQ8K } from './activations.js'
-import { readHalf } from './half.js'
-import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
+import { readHalf, writeHalf } from './half.js'
+import { addDotSuperblock, dequantizeScaled, quantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
 
 const blockBytes = 110
 
@@ -23,6 +23,15 @@ const blockBytes = 110
  */
 export function dequantizeQ3K(blocks: Uint8Array, out: Float32Array): void {
   for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
+}
+
+/**
+ * Float32 to Q3_K blocks.
+ * @param blocks (values.length / 256 * 110 bytes)
+ */
+export function encodeQ3K(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 256 < values.length; block++)
+    pack(quantizeScaled(values.subarray(block * 256, block * 256 + 256), 4, 32), blocks, block)
 }
 
 /** A row of Q3_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
@@ -48,4 +57,21 @@ function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
     quants[i] = (low | (third << 2)) - 4
   }
   return { d: readHalf(blocks, offset + 108), scales, quants }
+}
+
+function pack({ d, scales, quants }: ScaledSuperblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  blocks.fill(0, offset, offset + blockBytes)
+  for (let j = 0; j < 16; j++) {
+    const scale = scales[j]! + 32
+    blocks[offset + 96 + (j & 7)]! |= (scale & 15) << (j < 8 ? 0 : 4)
+    blocks[offset + 104 + (j & 3)]! |= (scale >> 4) << (2 * (j >> 2))
+  }
+  for (let i = 0; i < 256; i++) {
+    const [half, place] = [i >> 7, (i >> 5) & 3]
+    const quant = quants[i]! + 4
+    blocks[offset + 32 + half * 32 + (i & 31)]! |= (quant & 3) << (2 * place)
+    blocks[offset + (i & 31)]! |= (quant >> 2) << (i >> 5)
+  }
+  writeHalf(blocks, offset + 108, d)
 }

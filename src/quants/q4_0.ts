@@ -8,10 +8,13 @@
 //   weight i = d * (q[i] - 8)
 
 import type { ActivationQ81 } from './activations.js'
-import { addDotScaled, readNibbles } from './block32.js'
-import { readHalf } from './half.js'
+import { addDotScaled, readNibbles, writeNibbles } from './block32.js'
+import { readHalf, writeHalf } from './half.js'
+import { inverseOf, nearestQuant } from './nearest.js'
+import { largestOf } from './scaleSearch.js'
 
 const blockBytes = 18
+const { fround } = Math
 
 /**
  * Q4_0 blocks to float32.
@@ -22,6 +25,20 @@ export function dequantizeQ40(blocks: Uint8Array, out: Float32Array): void {
     const d = readHalf(blocks, block * blockBytes)
     const q = quants(blocks, block)
     for (let i = 0; i < 32; i++) out[block * 32 + i] = d * q[i]!
+  }
+}
+
+/**
+ * Float32 to Q4_0 blocks: the largest weight of a block becomes -8.
+ * @param blocks (values.length / 32 * 18 bytes)
+ */
+export function encodeQ40(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 32 < values.length; block++) {
+    const offset = block * blockBytes
+    const x = values.subarray(block * 32, block * 32 + 32)
+    const inverse = inverseOf(writeHalf(blocks, offset, largestOf(x) / -8))
+    const q = x.map((value) => nearestQuant(fround(value * inverse), -8, 7) + 8)
+    writeNibbles(blocks, offset + 2, q)
   }
 }
 

@@ -10,9 +10,18 @@
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 32
 
 import type { ActivationQ8K } from './activations.js'
-import { addDotScaleMin, dequantizeScaleMin, readScaleMinSuperblock, type ScaleMinSuperblock } from './scaleMinSuperblock.js'
+import type { ScaleMinSearch } from './scaleMinSearch.js'
+import {
+  addDotScaleMin,
+  dequantizeScaleMin,
+  quantizeScaleMin,
+  readScaleMinSuperblock,
+  type ScaleMinSuperblock,
+  writeScaleMinSuperblock,
+} from './scaleMinSuperblock.js'
 
 const blockBytes = 144
+const search: ScaleMinSearch = { most: 15, first: 14, candidates: 21, byDeviation: false }
 
 /**
  * Q4_K blocks to float32.
@@ -20,6 +29,15 @@ const blockBytes = 144
  */
 export function dequantizeQ4K(blocks: Uint8Array, out: Float32Array): void {
   for (let block = 0; block * 256 < out.length; block++) dequantizeScaleMin(unpack(blocks, block), out, block * 256)
+}
+
+/**
+ * Float32 to Q4_K blocks.
+ * @param blocks (values.length / 256 * 144 bytes)
+ */
+export function encodeQ4K(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 256 < values.length; block++)
+    pack(quantizeScaleMin(values.subarray(block * 256, block * 256 + 256), search), blocks, block)
 }
 
 /** A row of Q4_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
@@ -40,4 +58,13 @@ function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {
     }
   }
   return readScaleMinSuperblock(blocks, offset, quants)
+}
+
+function pack(superblock: ScaleMinSuperblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  writeScaleMinSuperblock(superblock, blocks, offset)
+  for (let c = 0; c < 4; c++) {
+    for (let l = 0; l < 32; l++)
+      blocks[offset + 16 + c * 32 + l] = superblock.quants[c * 64 + l]! | (superblock.quants[c * 64 + 32 + l]! << 4)
+  }
 }

@@ -9,8 +9,10 @@
 //   weight i = d * (q[i] - 16)
 
 import type { ActivationQ81 } from './activations.js'
-import { addDotScaled, readFiveBits } from './block32.js'
-import { readHalf } from './half.js'
+import { addDotScaled, readFiveBits, writeFiveBits } from './block32.js'
+import { readHalf, writeHalf } from './half.js'
+import { inverseOf, nearestQuant } from './nearest.js'
+import { largestOf } from './scaleSearch.js'
 
 const blockBytes = 22
 
@@ -23,6 +25,20 @@ export function dequantizeQ50(blocks: Uint8Array, out: Float32Array): void {
     const d = readHalf(blocks, block * blockBytes)
     const q = quants(blocks, block)
     for (let i = 0; i < 32; i++) out[block * 32 + i] = d * q[i]!
+  }
+}
+
+/**
+ * Float32 to Q5_0 blocks: the largest weight of a block becomes -16.
+ * @param blocks (values.length / 32 * 22 bytes)
+ */
+export function encodeQ50(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 32 < values.length; block++) {
+    const offset = block * blockBytes
+    const x = values.subarray(block * 32, block * 32 + 32)
+    const inverse = inverseOf(writeHalf(blocks, offset, largestOf(x) / -16))
+    const q = x.map((value) => nearestQuant(Math.fround(value * inverse), -16, 15) + 16)
+    writeFiveBits(blocks, offset + 2, q)
   }
 }
 

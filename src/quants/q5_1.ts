@@ -10,8 +10,9 @@
 //   weight i = d * q[i] + m
 
 import type { ActivationQ81 } from './activations.js'
-import { addDotScaledMin, readFiveBits } from './block32.js'
-import { readHalf } from './half.js'
+import { addDotScaledMin, readFiveBits, writeFiveBits } from './block32.js'
+import { readHalf, writeHalf } from './half.js'
+import { inverseOf, nearestQuant } from './nearest.js'
 
 const blockBytes = 24
 
@@ -23,6 +24,21 @@ export function dequantizeQ51(blocks: Uint8Array, out: Float32Array): void {
   for (let block = 0; block * 32 < out.length; block++) {
     const { d, m, q } = unpack(blocks, block)
     for (let i = 0; i < 32; i++) out[block * 32 + i] = Math.fround(d * q[i]!) + m
+  }
+}
+
+/**
+ * Float32 to Q5_1 blocks: the least weight of a block becomes 0, the largest 31.
+ * @param blocks (values.length / 32 * 24 bytes)
+ */
+export function encodeQ51(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 32 < values.length; block++) {
+    const offset = block * blockBytes
+    const x = values.subarray(block * 32, block * 32 + 32)
+    const m = writeHalf(blocks, offset + 2, Math.min(...x))
+    const inverse = inverseOf(writeHalf(blocks, offset, Math.fround(Math.max(...x) - m) / 31))
+    const q = x.map((value) => nearestQuant(Math.fround(Math.fround(value - m) * inverse), 0, 31))
+    writeFiveBits(blocks, offset + 4, q)
   }
 }
 

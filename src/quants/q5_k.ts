@@ -11,9 +11,18 @@
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 32
 
 import type { ActivationQ8K } from './activations.js'
-import { addDotScaleMin, dequantizeScaleMin, readScaleMinSuperblock, type ScaleMinSuperblock } from './scaleMinSuperblock.js'
+import type { ScaleMinSearch } from './scaleMinSearch.js'
+import {
+  addDotScaleMin,
+  dequantizeScaleMin,
+  quantizeScaleMin,
+  readScaleMinSuperblock,
+  type ScaleMinSuperblock,
+  writeScaleMinSuperblock,
+} from './scaleMinSuperblock.js'
 
 const blockBytes = 176
+const search: ScaleMinSearch = { most: 31, first: 30.5, candidates: 16, byDeviation: false }
 
 /**
  * Q5_K blocks to float32.
@@ -21,6 +30,15 @@ const blockBytes = 176
  */
 export function dequantizeQ5K(blocks: Uint8Array, out: Float32Array): void {
   for (let block = 0; block * 256 < out.length; block++) dequantizeScaleMin(unpack(blocks, block), out, block * 256)
+}
+
+/**
+ * Float32 to Q5_K blocks.
+ * @param blocks (values.length / 256 * 176 bytes)
+ */
+export function encodeQ5K(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 256 < values.length; block++)
+    pack(quantizeScaleMin(values.subarray(block * 256, block * 256 + 256), search), blocks, block)
 }
 
 /** A row of Q5_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
@@ -42,4 +60,17 @@ function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {
     }
   }
   return readScaleMinSuperblock(blocks, offset, quants)
+}
+
+function pack(superblock: ScaleMinSuperblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  writeScaleMinSuperblock(superblock, blocks, offset)
+  blocks.fill(0, offset + 16, offset + 48)
+  for (let c = 0; c < 4; c++) {
+    for (let l = 0; l < 32; l++) {
+      const [low, high] = [superblock.quants[c * 64 + l]!, superblock.quants[c * 64 + 32 + l]!]
+      blocks[offset + 48 + c * 32 + l] = (low & 15) | ((high & 15) << 4)
+      blocks[offset + 16 + l]! |= ((low >> 4) | ((high >> 4) << 1)) << (c * 2)
+    }
+  }
 }

@@ -11,7 +11,8 @@
 //   weight = (d * scale[j]) * (q - 32)        j = the weight's sub-block of 16
 
 import type { ActivationQ8K } from './activations.js'
-import { readHalf } from './half.js'
+import { readHalf, writeHalf } from './half.js'
+import { quantizeScaled } from './scaledSuperblock.js'
 
 const blockBytes = 210
 const { fround } = Math
@@ -34,6 +35,15 @@ export function dequantizeQ6K(blocks: Uint8Array, out: Float32Array): void {
       for (let i = j * 16; i < j * 16 + 16; i++) out[block * 256 + i] = scale * quants[i]!
     }
   }
+}
+
+/**
+ * Float32 to Q6_K blocks.
+ * @param blocks (values.length / 256 * 210 bytes)
+ */
+export function encodeQ6K(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 256 < values.length; block++)
+    pack(quantizeScaled(values.subarray(block * 256, block * 256 + 256), 32, 128), blocks, block)
 }
 
 /** A row of Q6_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
@@ -68,4 +78,23 @@ function unpack(blocks: Uint8Array, block: number): Superblock {
   }
   const scales = new Int8Array(blocks.buffer, blocks.byteOffset + offset + 192, 16)
   return { d: readHalf(blocks, offset + 208), scales, quants }
+}
+
+function pack({ d, scales, quants }: Superblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  for (let h = 0; h < 2; h++) {
+    for (let l = 0; l < 32; l++) {
+      const [first, second, third, fourth] = [0, 32, 64, 96].map((more) => quants[h * 128 + more + l]! + 32) as [
+        number,
+        number,
+        number,
+        number,
+      ]
+      blocks[offset + h * 64 + l] = (first & 15) | ((third & 15) << 4)
+      blocks[offset + h * 64 + 32 + l] = (second & 15) | ((fourth & 15) << 4)
+      blocks[offset + 128 + h * 32 + l] = (first >> 4) | ((second >> 4) << 2) | ((third >> 4) << 4) | ((fourth >> 4) << 6)
+    }
+  }
+  blocks.set(scales, offset + 192)
+  writeHalf(blocks, offset + 208, d)
 }

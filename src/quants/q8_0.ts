@@ -8,7 +8,9 @@
 //   weight i = d * q[i]
 
 import type { ActivationQ80 } from './activations.js'
-import { readHalf } from './half.js'
+import { readHalf, writeHalf } from './half.js'
+import { inverseOf, nearestQuant } from './nearest.js'
+import { largestOf } from './scaleSearch.js'
 
 const blockBytes = 34
 const { fround } = Math
@@ -22,6 +24,18 @@ export function dequantizeQ80(blocks: Uint8Array, out: Float32Array): void {
     const d = readHalf(blocks, block * blockBytes)
     const q = quants(blocks, block)
     for (let i = 0; i < 32; i++) out[block * 32 + i] = d * q[i]!
+  }
+}
+
+/**
+ * Float32 to Q8_0 blocks: the largest weight of a block becomes 127 or -127.
+ * @param blocks (values.length / 32 * 34 bytes)
+ */
+export function encodeQ80(values: Float32Array, blocks: Uint8Array): void {
+  for (let block = 0; block * 32 < values.length; block++) {
+    const x = values.subarray(block * 32, block * 32 + 32)
+    const inverse = inverseOf(writeHalf(blocks, block * blockBytes, Math.abs(largestOf(x)) / 127))
+    quants(blocks, block).set(x.map((value) => nearestQuant(fround(value * inverse), -127, 127)))
   }
 }
 

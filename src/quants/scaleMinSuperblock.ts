@@ -9,7 +9,8 @@
 //   8 to 11     scale[4..7] 0-3   min[4..7], bits 0-3 (in bits 4-7)
 
 import type { ActivationQ8K } from './activations.js'
-import { readHalf } from './half.js'
+import { readHalf, writeHalf } from './half.js'
+import { quantizeScaleMins, type ScaleMinSearch } from './scaleMinSearch.js'
 
 const { fround } = Math
 
@@ -33,6 +34,29 @@ export function readScaleMinSuperblock(blocks: Uint8Array, offset: number, quant
     mins[j + 4] = (b[j + 8]! >> 4) | ((b[j + 4]! >> 6) << 4)
   }
   return { d: readHalf(blocks, offset), dmin: readHalf(blocks, offset + 2), scales, mins, quants }
+}
+
+/** Finds the scales, mins and quants of 256 values. An error counts more at large weights: with the weight's magnitude and the sub-block's root mean square. */
+export function quantizeScaleMin(values: Float32Array, search: ScaleMinSearch): ScaleMinSuperblock {
+  const weights = new Float32Array(256)
+  for (let j = 0; j < 256; j += 32) {
+    const squares = values.subarray(j, j + 32).reduce((sum, value) => fround(sum + fround(value * value)), 0)
+    const rootMeanSquare = fround(Math.sqrt(squares / 32))
+    for (let i = j; i < j + 32; i++) weights[i] = rootMeanSquare + Math.abs(values[i]!)
+  }
+  return quantizeScaleMins(values, weights, search, 32, 63)
+}
+
+/** The inverse of readScaleMinSuperblock: the first 16 bytes of a block, in which only `quants` are not. */
+export function writeScaleMinSuperblock({ d, dmin, scales, mins }: ScaleMinSuperblock, blocks: Uint8Array, offset: number): void {
+  writeHalf(blocks, offset, d)
+  writeHalf(blocks, offset + 2, dmin)
+  const b = blocks.subarray(offset + 4, offset + 16)
+  for (let j = 0; j < 4; j++) {
+    b[j] = scales[j]! | ((scales[j + 4]! >> 4) << 6)
+    b[j + 4] = mins[j]! | ((mins[j + 4]! >> 4) << 6)
+    b[j + 8] = (scales[j + 4]! & 15) | ((mins[j + 4]! & 15) << 4)
+  }
 }
 
 /** The weights of one superblock into out[start .. start + 255]. */

@@ -3,12 +3,15 @@
 //   weight = (d * scale[j]) * q        j = the weight's sub-block
 
 import type { ActivationQ8K } from './activations.js'
+import { floatToHalf, halfToFloat } from './half.js'
+import { inverseOf, nearestQuant } from './nearest.js'
+import { findCoarseScale, findScale, largestOf } from './scaleSearch.js'
 
 const { fround } = Math
 
 export interface ScaledSuperblock {
   readonly d: number
-  readonly scales: Int8Array // (sub-blocks), -32 to 31
+  readonly scales: Int8Array // (sub-blocks)
   readonly quants: Int8Array // (256)
 }
 
@@ -16,6 +19,23 @@ export interface ScaledSuperblock {
 export function dequantizeScaled({ d, scales, quants }: ScaledSuperblock, out: Float32Array, start: number): void {
   const size = 256 / scales.length
   for (const [i, quant] of quants.entries()) out[start + i] = fround(d * scales[Math.floor(i / size)]!) * quant
+}
+
+/**
+ * Finds scales for 256 values in sub-blocks of 16, and the quants from -most to most - 1. The largest scale becomes -mostScale as an integer, which
+ * uses the negative end, the longer one.
+ */
+export function quantizeScaled(values: Float32Array, most: number, mostScale: number): ScaledSuperblock {
+  const fits = Float32Array.from({ length: 16 }, (_, j) =>
+    (most === 4 ? findCoarseScale : findScale)(values.subarray(j * 16, j * 16 + 16), most),
+  )
+  const largest = largestOf(fits)
+  const d = halfToFloat(floatToHalf(largest / -mostScale))
+  const inverse = largest === 0 ? 0 : fround(-mostScale / largest)
+  const scales = Int8Array.from(fits, (fit) => nearestQuant(fround(fit * inverse), -mostScale, mostScale - 1))
+  const inverses = Float32Array.from(scales, (scale) => inverseOf(fround(d * scale)))
+  const quants = Int8Array.from(values, (value, i) => nearestQuant(fround(value * inverses[i >> 4]!), -most, most - 1))
+  return { d, scales, quants }
 }
 
 /** Adds one superblock's share of a dot product to `sum`: exact integers within the superblock, then float32. */

@@ -10,6 +10,7 @@ const commands = [
   'rm',
   'show',
   'inspect',
+  'quantize',
   'tokenize',
   'logits',
   'trace',

@@ -3,6 +3,7 @@
 // from 1 to 2, so that a stray read shows in the result, and sums over the end of a vector in the guard behind it.
 
 import { describe, test } from 'vitest'
+import type { Encoders } from '../../dist/kernels/encoders.js'
 import { compileBuild, hasRelaxedSimd, instantiate, type KernelBuild, type Kernels } from '../../dist/kernels/kernels.js'
 import { expectSameBits } from './bits.js'
 
@@ -34,17 +35,21 @@ export interface Region {
   readonly bytes: number
 }
 
-export class TestBank {
-  readonly build: KernelBuild
-  readonly #kernels: Kernels
+/** What is tested: a build of the kernels, or the encoders. */
+type Tested = KernelBuild | 'encode'
+type Exports<Build extends Tested> = Build extends 'encode' ? Encoders : Kernels
+
+export class TestBank<Build extends Tested = KernelBuild> {
+  readonly build: Build
+  readonly #kernels: Exports<Build>
   readonly #bytes: Buffer
   #top = GUARD
 
   /** `pages` of 64 KiB each. */
-  constructor(build: KernelBuild, pages = 64) {
+  constructor(build: Build, pages = 64) {
     this.build = build
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
-    this.#kernels = instantiate(moduleOf(build), memory)
+    this.#kernels = instantiate(moduleOf(build), memory) as unknown as Exports<Build>
     this.#bytes = Buffer.from(memory.buffer, 0, pages * PAGE)
     this.#top = this.#bytes.length
     this.clear()
@@ -74,7 +79,7 @@ export class TestBank {
   }
 
   /** Runs a kernel, and throws if it wrote outside `outputs`. */
-  call<Result>(outputs: readonly Region[], run: (kernels: Kernels) => Result): Result {
+  call<Result>(outputs: readonly Region[], run: (kernels: Exports<Build>) => Result): Result {
     const end = this.#top + GUARD
     const before = Buffer.from(this.#bytes.subarray(0, end))
     const result = run(this.#kernels)
@@ -100,9 +105,9 @@ export class TestBank {
   }
 }
 
-const modules = new Map<KernelBuild, WebAssembly.Module>()
+const modules = new Map<Tested, WebAssembly.Module>()
 
-function moduleOf(build: KernelBuild): WebAssembly.Module {
+function moduleOf(build: Tested): WebAssembly.Module {
   const module = modules.get(build) ?? compileBuild(build)
   modules.set(build, module)
   return module

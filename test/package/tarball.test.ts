@@ -37,10 +37,12 @@ test('the build has one file for each source, and none of a source that is gone'
   expect(stale, 'npm run build does not delete: remove dist/ and build again').toEqual([])
 })
 
-test('both kernel builds are there, in at most 200 KB together', () => {
-  const kernels = packed!.files.filter(({ path }) => path.endsWith('.wasm'))
-  expect(kernels.map(({ path }) => path).sort()).toEqual(['dist/kernels/relaxed-simd.wasm', 'dist/kernels/simd.wasm'])
+test('both kernel builds are there, in at most 200 KB together, and the encoders', () => {
+  const [encoders, ...kernels] = packed!.files.filter(({ path }) => path.endsWith('.wasm')).sort((a, b) => (a.path < b.path ? -1 : 1))
+  expect(kernels.map(({ path }) => path)).toEqual(['dist/kernels/relaxed-simd.wasm', 'dist/kernels/simd.wasm'])
   expect(kernels.reduce((sum, { size }) => sum + size, 0)).toBeLessThanOrEqual(200_000)
+  expect(encoders!.path).toBe('dist/kernels/encode.wasm')
+  expect(encoders!.size).toBeLessThanOrEqual(25_000)
 })
 
 test('nothing runs at installation, neither of ours nor of a dependency', () => {

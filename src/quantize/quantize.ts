@@ -1,0 +1,121 @@
+// Writes a model anew: with other block types, in the other layout of experts, in more or fewer shards. Streams through the team's threads, so that memory does not
+// grow with the file. Owns the options and what is refused before a byte is read.
+
+import fs from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
+import { MixtralError } from '../errors.js'
+import { GgufDraft } from '../gguf/ggufDraft.js'
+import { openGguf } from '../gguf/openGguf.js'
+import { Team } from '../team/team.js'
+import { MixtralConfig } from '../weights/mixtralConfig.js'
+import { mixtralTensors } from '../weights/mixtralTensors.js'
+import { type ExpertLayout, expertLayouts } from './expertLayout.js'
+import type { Part } from './pieces.js'
+import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
+import type { WorkerData } from './worker.js'
+
+export interface QuantizeOptions {
+  /** How the experts lie in the output. Default: `merged`, which every program reads; `per-expert` is the layout of before April 2024. */
+  readonly layout?: ExpertLayout
+  /** Write shards with at most so many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file. */
+  readonly shardBytes?: number
+  /** Quantise again what is quantised already. */
+  readonly requantize?: boolean
+  /** Worker threads. Default: as many as the machine has cores for us. */
+  readonly threads?: number
+  readonly signal?: AbortSignal
+  /** Called a few times a second, in bytes of the input. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
+}
+
+export interface QuantizeResult {
+  /** The files that were written, in order. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+  /** Of all tensors. */
+  readonly weights: number
+  /** How many tensors there are of each type. */
+  readonly types: Readonly<Record<string, number>>
+}
+
+/**
+ * Writes the model at `input`, any shard of a sharded one, to `output` in `type`: `Q4_K_M` and its kin choose a block type per tensor as llama.cpp does, `copy` keeps the weights
+ * and changes only layout and shards. `output` has its name when all of it is written; on any failure nothing is there but what was before.
+ * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that cannot be, `OPTION` for one that is quantised already or an output in its place, `IO` (first of all if the
+ * disk has no room), `ABORTED`.
+ * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
+ */
+export async function quantizeModel(
+  input: string,
+  output: string,
+  type: QuantizeType,
+  options: QuantizeOptions = {},
+): Promise<QuantizeResult> {
+  const { layout, shardBytes, requantize, threads, signal, onProgress } = checkOptions(type, options)
+  const gguf = await openGguf(input)
+  const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  mixtralTensors(config, gguf)
+  const plan = planQuantization(gguf, config, { type, layout, requantize })
+  const inputs = gguf.files.map(({ path }) => path)
+  const draft = await GgufDraft.create(output, plan, shardBytes)
+  try {
+    for (const { target } of draft.files) await refuseInput(target, inputs)
+    const parts = partsOf(plan, draft)
+    const shared: WorkerData = { parts, inputs, outputs: draft.files.map((file) => file.path) }
+    const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared })
+    const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
+    const timer = onProgress && setInterval(() => onProgress({ done: Math.min(team.progress, total), total }), 100)
+    try {
+      await team.run(1, signal)
+    } finally {
+      clearInterval(timer)
+      await team.close()
+    }
+    await draft.publish()
+    onProgress?.({ done: total, total })
+    const types: Record<string, number> = {}
+    for (const tensor of plan.tensors) types[tensor.type.name] = (types[tensor.type.name] ?? 0) + 1
+    return {
+      files: draft.files.map(({ target, bytes }) => ({ path: target, bytes })),
+      weights: parts.reduce((sum, part) => sum + part.weights, 0),
+      types,
+    }
+  } finally {
+    await draft.discard()
+  }
+}
+
+/** Where every run of weights comes from and goes. */
+function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
+  return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
+    const each = bytes / sources[n]!.length
+    return sources[n]!.map((source, i) => ({
+      name: source.name,
+      from: source,
+      to: { type, file, offset: offset + i * each },
+      weights: (source.bytes / source.type.blockBytes) * source.type.blockWeights,
+    }))
+  })
+}
+
+async function refuseInput(target: string, inputs: readonly string[]): Promise<void> {
+  const there = await fs.realpath(target).catch(() => undefined)
+  for (const input of inputs) {
+    if (there !== undefined && there === (await fs.realpath(input))) {
+      throw new MixtralError('OPTION', `${target} is an input, expected another name for the output: the original would be lost`)
+    }
+  }
+}
+
+function checkOptions(type: QuantizeType, options: QuantizeOptions) {
+  const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
+  if (!quantizeTypes.includes(type)) {
+    throw new MixtralError('OPTION', `type is ${JSON.stringify(type)}, expected one of ${quantizeTypes.join(', ')}`)
+  }
+  if (!expertLayouts.includes(layout)) {
+    throw new MixtralError('OPTION', `layout is ${JSON.stringify(layout)}, expected one of ${expertLayouts.join(', ')}`)
+  }
+  for (const [name, value] of Object.entries({ shardBytes: shardBytes ?? 1, threads })) {
+    if (!Number.isSafeInteger(value) || value < 1) throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1`)
+  }
+  return { ...options, layout, requantize, threads }
+}
