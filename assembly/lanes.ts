@@ -32,6 +32,14 @@
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x + quad * 8 + 4)))
 }
 
+/** addDot of the quad 16 columns after the one at x. */
+// @ts-ignore: decorator
+@inline export function addDot16(sum: v128, bytes: v128, x: usize, even: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x, 16), bytes))
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(bytes, even), v128.load32_splat(x, 32)))
+  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x, 36)))
+}
+
 /** isum + (s + t) * scale for the even (low) sub-block of `scales`: 8 x i16, rows 0..3 of an even sub-block, then rows 0..3 of the odd one. */
 // @ts-ignore: decorator
 @inline export function addScaledLow(isum: v128, s: v128, t: v128, scales: v128): v128 {

@@ -6,7 +6,7 @@
 //    16   scale 8 sub-blocks x 4 rows x u8
 //    48   min   4 pairs of sub-blocks x 4 rows x (even u8, odd u8)
 //    80   q     8 sub-blocks x 4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
+import { addDot, addDot16, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { activationScales, activationSums } from './q8_k'
 import { stripOf, stripStart } from './strips'
@@ -120,7 +120,10 @@ export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_q4_k_x1` gives. */
+/**
+ * The same for four tokens, two groups at a time: weights are unpacked once for four tokens, a quad of a token is loaded once for eight rows. The innermost loop is
+ * short on purpose: engines that reorder loads find too few of them to run out of registers. Every output is the bits that `matmul_q4_k_x1` gives.
+ */
 export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -128,71 +131,106 @@ export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const factor = v128.load(weights)
-    weights += 16
+  const groupBytes = <usize>blocks * UNIT + 16
+  for (let g: usize = 0; g < <usize>groups; g += 2) {
+    // of an odd number, the last group is its own partner
+    const partner: usize = g + 1 < <usize>groups ? 1 : 0
+    const toPartner = partner * groupBytes
+    let w = weights + g * groupBytes
+    const f = v128.load(w)
+    const e = v128.load(w + toPartner)
+    w += 16
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       let i0 = i32x4.splat(0)
       let i1 = i0
       let i2 = i0
       let i3 = i0
+      let j0 = i0
+      let j1 = i0
+      let j2 = i0
+      let j3 = i0
       for (let s: usize = 0; s < 8; s++) {
-        const q = weights + s * 64
-        const at = (b * 64 + s * 8) * quad
-        const y0 = x0 + at
-        const y1 = x1 + at
-        const y2 = x2 + at
-        const y3 = x3 + at
-        let w = v128.load(q, 80)
-        let l = low(w, nibble)
-        let h = high(w, nibble)
-        let s0 = addDot(addDot(i32x4.splat(0), l, y0, 0, even), h, y0, 4, even)
-        let s1 = addDot(addDot(i32x4.splat(0), l, y1, 0, even), h, y1, 4, even)
-        let s2 = addDot(addDot(i32x4.splat(0), l, y2, 0, even), h, y2, 4, even)
-        let s3 = addDot(addDot(i32x4.splat(0), l, y3, 0, even), h, y3, 4, even)
-        w = v128.load(q, 96)
-        l = low(w, nibble)
-        h = high(w, nibble)
-        s0 = addDot(addDot(s0, l, y0, 1, even), h, y0, 5, even)
-        s1 = addDot(addDot(s1, l, y1, 1, even), h, y1, 5, even)
-        s2 = addDot(addDot(s2, l, y2, 1, even), h, y2, 5, even)
-        s3 = addDot(addDot(s3, l, y3, 1, even), h, y3, 5, even)
-        w = v128.load(q, 112)
-        l = low(w, nibble)
-        h = high(w, nibble)
-        s0 = addDot(addDot(s0, l, y0, 2, even), h, y0, 6, even)
-        s1 = addDot(addDot(s1, l, y1, 2, even), h, y1, 6, even)
-        s2 = addDot(addDot(s2, l, y2, 2, even), h, y2, 6, even)
-        s3 = addDot(addDot(s3, l, y3, 2, even), h, y3, 6, even)
-        w = v128.load(q, 128)
-        l = low(w, nibble)
-        h = high(w, nibble)
-        s0 = addDot(addDot(s0, l, y0, 3, even), h, y0, 7, even)
-        s1 = addDot(addDot(s1, l, y1, 3, even), h, y1, 7, even)
-        s2 = addDot(addDot(s2, l, y2, 3, even), h, y2, 7, even)
-        s3 = addDot(addDot(s3, l, y3, 3, even), h, y3, 7, even)
-        const scales = i16x8.extend_low_i8x16_u(v128.load32_zero(weights + s * 4, 16))
+        let s0 = i32x4.splat(0)
+        let s1 = s0
+        let s2 = s0
+        let s3 = s0
+        let t0 = s0
+        let t1 = s0
+        let t2 = s0
+        let t3 = s0
+        let q = w + s * 64
+        const stop = q + 64
+        let y = (b * 64 + s * 8) * quad
+        for (; q < stop; q += 16) {
+          const u = v128.load(q, 80)
+          const v = v128.load(q + toPartner, 80)
+          const ul = low(u, nibble)
+          const vl = low(v, nibble)
+          s0 = addDot(s0, ul, x0 + y, 0, even)
+          t0 = addDot(t0, vl, x0 + y, 0, even)
+          s1 = addDot(s1, ul, x1 + y, 0, even)
+          t1 = addDot(t1, vl, x1 + y, 0, even)
+          s2 = addDot(s2, ul, x2 + y, 0, even)
+          t2 = addDot(t2, vl, x2 + y, 0, even)
+          s3 = addDot(s3, ul, x3 + y, 0, even)
+          t3 = addDot(t3, vl, x3 + y, 0, even)
+          const uh = high(u, nibble)
+          const vh = high(v, nibble)
+          s0 = addDot16(s0, uh, x0 + y, even)
+          t0 = addDot16(t0, vh, x0 + y, even)
+          s1 = addDot16(s1, uh, x1 + y, even)
+          t1 = addDot16(t1, vh, x1 + y, even)
+          s2 = addDot16(s2, uh, x2 + y, even)
+          t2 = addDot16(t2, vh, x2 + y, even)
+          s3 = addDot16(s3, uh, x3 + y, even)
+          t3 = addDot16(t3, vh, x3 + y, even)
+          y += quad
+        }
+        let scales = i16x8.extend_low_i8x16_u(v128.load32_zero(w + s * 4, 16))
         i0 = addScaled1Low(i0, s0, scales)
         i1 = addScaled1Low(i1, s1, scales)
         i2 = addScaled1Low(i2, s2, scales)
         i3 = addScaled1Low(i3, s3, scales)
+        scales = i16x8.extend_low_i8x16_u(v128.load32_zero(w + toPartner + s * 4, 16))
+        j0 = addScaled1Low(j0, t0, scales)
+        j1 = addScaled1Low(j1, t1, scales)
+        j2 = addScaled1Low(j2, t2, scales)
+        j3 = addScaled1Low(j3, t3, scales)
       }
       const d = toScales + b * 4
       const m = toSums + b * 48
-      a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, minSum(weights, x0 + m), mask, factor)
-      a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, minSum(weights, x1 + m), mask, factor)
-      a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, minSum(weights, x2 + m), mask, factor)
-      a3 = finish(a3, weights, v128.load32_splat(x3 + d), i3, minSum(weights, x3 + m), mask, factor)
-      weights += UNIT
+      const dx0 = v128.load32_splat(x0 + d)
+      const dx1 = v128.load32_splat(x1 + d)
+      const dx2 = v128.load32_splat(x2 + d)
+      const dx3 = v128.load32_splat(x3 + d)
+      a0 = finish(a0, w, dx0, i0, minSum(w, x0 + m), mask, f)
+      a1 = finish(a1, w, dx1, i1, minSum(w, x1 + m), mask, f)
+      a2 = finish(a2, w, dx2, i2, minSum(w, x2 + m), mask, f)
+      a3 = finish(a3, w, dx3, i3, minSum(w, x3 + m), mask, f)
+      const v = w + toPartner
+      b0 = finish(b0, v, dx0, j0, minSum(v, x0 + m), mask, e)
+      b1 = finish(b1, v, dx1, j1, minSum(v, x1 + m), mask, e)
+      b2 = finish(b2, v, dx2, j2, minSum(v, x2 + m), mask, e)
+      b3 = finish(b3, v, dx3, j3, minSum(v, x3 + m), mask, e)
+      w += UNIT
     }
+    const to = (g + partner) * 16
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
     v128.store(out3 + g * 16, a3)
+    v128.store(out0 + to, b0)
+    v128.store(out1 + to, b1)
+    v128.store(out2 + to, b2)
+    v128.store(out3 + to, b3)
   }
 }
 
