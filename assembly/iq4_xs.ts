@@ -6,7 +6,7 @@
 //    48   q     8 sub-blocks x 4 vectors of 16 bytes, as in q4_k.ts
 import { addDot, addScaled1High, addScaled1Low, addScaledHigh, addScaledLow, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
-import { activationScales, activationSums } from './q8_k'
+import { SUMS, activationScales, activationSums } from './q8_k'
 import { addPair, high, low, repackNibbles } from './block32'
 import { BASE, rest, restTable } from './iq4'
 import { bias } from './q6_k'
@@ -114,7 +114,7 @@ export function matmul_iq4_xs_x1(weights: usize, groups: i32, blocks: i32, x: us
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
-      const sum = sums + b * 48
+      const sum = sums + b * SUMS
       a0 = unit(a0, w0, xb, dx, sum, nibble, table, even, mask, f0)
       a1 = unit(a1, w1, xb, dx, sum, nibble, table, even, mask, f1)
       a2 = unit(a2, w2, xb, dx, sum, nibble, table, even, mask, f2)
@@ -199,7 +199,7 @@ export function matmul_iq4_xs_x4(weights: usize, groups: i32, blocks: i32, x0: u
         i3 = addScaledLow(i3, r3, fourDots(i32x4.splat(0), y3, 2, a, c, d, e, even), scales)
       }
       const d = toScales + b * 4
-      const m = toSums + b * 48
+      const m = toSums + b * SUMS
       a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, offsets(weights, x0 + m), mask, factor)
       a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, offsets(weights, x1 + m), mask, factor)
       a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, offsets(weights, x2 + m), mask, factor)

@@ -80,6 +80,13 @@
   return i32x4.dot_i16x8_s(v128.load32_splat(sums), offset)
 }
 
+/** What a sum of products starts from where the activations hold it ready: the pair at `sums` (q8_k.ts). */
+// @ts-ignore: decorator
+@inline export function startFrom(sums: usize): v128 {
+  const pair = v128.load32_splat(sums)
+  return ASC_FEATURE_RELAXED_SIMD ? pair : i32x4.extadd_pairwise_i16x8_s(pair)
+}
+
 /** What addDot has summed, a lane a row. */
 // @ts-ignore: decorator
 @inline export function rowSums(sum: v128): v128 {

@@ -7,7 +7,7 @@
 //    80   q     16 sub-blocks x 16 bytes; byte 4r + c: bits 2j, 2j+1 are row r, column 4j + c
 import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, canRaise, isFiniteHalf, raise, storeFactor } from './half'
-import { activationScales, activationSums } from './q8_k'
+import { SUMS, activationScales, activationSums } from './q8_k'
 import { finish } from './q4_k'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
@@ -82,7 +82,7 @@ export function matmul_q2_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
-      const sum = sums + b * 48
+      const sum = sums + b * SUMS
       a0 = unit(a0, w0, xb, dx, sum, twoBits, nibble, even, mask, f0)
       a1 = unit(a1, w1, xb, dx, sum, twoBits, nibble, even, mask, f1)
       a2 = unit(a2, w2, xb, dx, sum, twoBits, nibble, even, mask, f2)
@@ -124,7 +124,7 @@ export function matmul_q2_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let m1 = i0
       let m2 = i0
       let m3 = i0
-      const toSum = toSums + b * 48
+      const toSum = toSums + b * SUMS
       for (let k: usize = 0; k < 8; k++) {
         let at = (b * 64 + k * 8) * quad
         const both = v128.load8x8_u(weights + k * 8, 16)

@@ -12,7 +12,7 @@
 // The 4 is taken off once per unit, as scale * 4 * (sum of x).
 import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
-import { activationScales, activationSums } from './q8_k'
+import { SUMS, activationScales, activationSums } from './q8_k'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
 
@@ -102,7 +102,7 @@ export function matmul_q3_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
-      const sum = sums + b * 48
+      const sum = sums + b * SUMS
       a0 = unit(a0, w0, xb, dx, sum, three, lows, highs, even, mask, f0)
       a1 = unit(a1, w1, xb, dx, sum, three, lows, highs, even, mask, f1)
       a2 = unit(a2, w2, xb, dx, sum, three, lows, highs, even, mask, f2)
@@ -145,7 +145,7 @@ export function matmul_q3_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let o1 = i0
       let o2 = i0
       let o3 = i0
-      const toSum = toSums + b * 48
+      const toSum = toSums + b * SUMS
       for (let k: usize = 0; k < 8; k++) {
         let at = (b * 64 + k * 8) * quad
         const scales = v128.load8x8_s(weights + k * 8, 16)

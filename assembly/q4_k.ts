@@ -8,7 +8,7 @@
 //    80   q     8 sub-blocks x 4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
 import { addDot, addDot16, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, expand } from './half'
-import { activationScales, activationSums } from './q8_k'
+import { SUMS, activationScales, activationSums } from './q8_k'
 import { stripOf, stripStart } from './strips'
 import { repackScalesAndMins, repackNibbles } from './kPacking'
 
@@ -103,7 +103,7 @@ export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
-      const sum = sums + b * 48
+      const sum = sums + b * SUMS
       a0 = finish(a0, w0, dx, unitSum(w0, xb, nibble, even), minSum(w0, sum), mask, f0)
       a1 = finish(a1, w1, dx, unitSum(w1, xb, nibble, even), minSum(w1, sum), mask, f1)
       a2 = finish(a2, w2, dx, unitSum(w2, xb, nibble, even), minSum(w2, sum), mask, f2)
@@ -206,7 +206,7 @@ export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         j3 = addScaled1Low(j3, t3, scales)
       }
       const d = toScales + b * 4
-      const m = toSums + b * 48
+      const m = toSums + b * SUMS
       const dx0 = v128.load32_splat(x0 + d)
       const dx1 = v128.load32_splat(x1 + d)
       const dx2 = v128.load32_splat(x2 + d)

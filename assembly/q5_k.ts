@@ -6,7 +6,7 @@
 //         16  q   4 vectors of 16 bytes as in q4_k.ts
 import { addDot, addScaledHigh, addScaledLow, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK } from './half'
-import { activationScales, activationSums } from './q8_k'
+import { SUMS, activationScales, activationSums } from './q8_k'
 import { finish, minSum } from './q4_k'
 import { repackNibbles, repackScalesAndMins } from './kPacking'
 import { stripOf, stripStart } from './strips'
@@ -88,7 +88,7 @@ export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
-      const sum = sums + b * 48
+      const sum = sums + b * SUMS
       a0 = finish(a0, w0, dx, unitSum(w0, xb, nibble, fifth, even), minSum(w0, sum), mask, f0)
       a1 = finish(a1, w1, dx, unitSum(w1, xb, nibble, fifth, even), minSum(w1, sum), mask, f1)
       a2 = finish(a2, w2, dx, unitSum(w2, xb, nibble, fifth, even), minSum(w2, sum), mask, f2)
@@ -163,7 +163,7 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         i3 = addScaledLow(i3, s3, dots(y3, 2, l, h, m, i, even), scales)
       }
       const d = toScales + b * 4
-      const m = toSums + b * 48
+      const m = toSums + b * SUMS
       a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, minSum(weights, x0 + m), mask, factor)
       a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, minSum(weights, x1 + m), mask, factor)
       a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, minSum(weights, x2 + m), mask, factor)

@@ -6,10 +6,10 @@
 //    80   8 pairs of sub-blocks x 96 bytes:
 //          0  h   16 bytes for the first sub-block, 16 for the second; byte 4r + c: bits 2j, 2j+1 are bits 4, 5 of row r, column 4j + c
 //         32  q   4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-// The 32 is taken off once per unit, as scale * 32 * (sum of x).
-import { addDot, addScaledHigh, addScaledLow, evenMask, held, quadBytes, storeTransposed } from './lanes'
+// The 32 is taken off where the sum of a sub-block starts, at -32 times the sum of x.
+import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes, startFrom, storeTransposed } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
-import { activationScales, activationSums } from './q8_k'
+import { SUMS, activationScales, activationSums } from './q8_k'
 import { stripOf, stripStart } from './strips'
 
 const UNIT: usize = 848
@@ -30,10 +30,13 @@ const TOP: i32 = 0x30303030
   return v128.or(v128.and(i16x8.shr_u(w, 4), nibble), top(h, j, mask))
 }
 
-/** Two vectors of one sub-block: at most 2 * 2 * 63 * 127 = 32004 in an i16 lane. */
+/**
+ * One sub-block of q - 32, of four unpacked vectors; `start` is -32 times the sums of x. At most 4 * 2 * 32 * 127 = 32512 in an i16 lane. On the way a lane may wrap
+ * around, and it wraps back.
+ */
 // @ts-ignore: decorator
-@inline function two(a: v128, b: v128, x: usize, quad: usize, even: v128): v128 {
-  return addDot(addDot(i32x4.splat(0), a, x, quad, even), b, x, quad + 1, even)
+@inline function subBlock(start: usize, x: usize, a: v128, b: v128, c: v128, d: v128, even: v128): v128 {
+  return addDot(addDot(addDot(addDot(startFrom(start), a, x, 0, even), b, x, 1, even), c, x, 2, even), d, x, 3, even)
 }
 
 /** Sum of scale * 32 * (sum of x) of two sub-blocks: the scales, interleaved to pairs a row, meet the two sums. */
@@ -43,34 +46,33 @@ const TOP: i32 = 0x30303030
   return i32x4.add(isum, i32x4.dot_i16x8_s(v128.shuffle<i16>(scales, odd, 0, 8, 1, 9, 2, 10, 3, 11), v128.load32_splat(sums)))
 }
 
-/** acc + d * dx * (isum - 32 * offset). */
+/** acc + d * dx * isum. */
 // @ts-ignore: decorator
-@inline function finish(acc: v128, w: usize, dx: v128, isum: v128, offset: v128, mask: v128, factor: v128): v128 {
-  return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(i32x4.sub(isum, i32x4.shl(offset, 5)))))
+@inline function finish(acc: v128, w: usize, dx: v128, isum: v128, mask: v128, factor: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(isum)))
 }
 
 // @ts-ignore: decorator
-@inline function unit(acc: v128, w: usize, x: usize, dx: v128, sums: usize, nibble: v128, topMask: v128, even: v128, mask: v128, factor: v128): v128 {
+@inline function unit(acc: v128, w: usize, x: usize, dx: v128, starts: usize, nibble: v128, topMask: v128, even: v128, mask: v128, factor: v128): v128 {
   const quad = quadBytes()
   let isum = i32x4.splat(0)
-  let offset = i32x4.splat(0)
   for (let k: usize = 0; k < 8; k++) {
     const q = w + k * 96
     const y = x + k * 8 * quad
+    const start = starts + k * 8
     const h = v128.load(q, 80)
     const i = v128.load(q, 96)
+    const a = v128.load(q, 112)
+    const b = v128.load(q, 128)
+    const c = v128.load(q, 144)
+    const d = v128.load(q, 160)
     const scales = v128.load8x8_s(w + k * 8, 16)
-    let a = v128.load(q, 112)
-    let b = v128.load(q, 128)
-    const s = two(low(a, h, 0, nibble, topMask), low(b, h, 1, nibble, topMask), y, 0, even)
-    const t = two(high(a, i, 0, nibble, topMask), high(b, i, 1, nibble, topMask), y, 4, even)
-    a = v128.load(q, 144)
-    b = v128.load(q, 160)
-    isum = addScaledLow(isum, s, two(low(a, h, 2, nibble, topMask), low(b, h, 3, nibble, topMask), y, 2, even), scales)
-    isum = addScaledHigh(isum, t, two(high(a, i, 2, nibble, topMask), high(b, i, 3, nibble, topMask), y, 6, even), scales)
-    offset = bias(offset, scales, sums + k * 4)
+    const s = subBlock(start, y, low(a, h, 0, nibble, topMask), low(b, h, 1, nibble, topMask), low(c, h, 2, nibble, topMask), low(d, h, 3, nibble, topMask), even)
+    isum = addScaled1Low(isum, s, scales)
+    const t = subBlock(start + 4, y + 4 * quad, high(a, i, 0, nibble, topMask), high(b, i, 1, nibble, topMask), high(c, i, 2, nibble, topMask), high(d, i, 3, nibble, topMask), even)
+    isum = addScaled1High(isum, t, scales)
   }
-  return finish(acc, w, dx, isum, offset, mask, factor)
+  return finish(acc, w, dx, isum, mask, factor)
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
@@ -81,7 +83,7 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const mask = held(HALF_MASK, blocks)
   const xUnit = quadBytes() * 64
   const scales = activationScales(x, blocks)
-  const sums = activationSums(x, blocks) + 16
+  const starts = activationSums(x, blocks) + 48
   const groupBytes = <usize>blocks * UNIT + 16
   const strip = stripOf(groups)
   const to1 = stripStart(1, strip, groups)
@@ -107,11 +109,11 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xUnit
       const dx = v128.load32_splat(scales + b * 4)
-      const sum = sums + b * 48
-      a0 = unit(a0, w0, xb, dx, sum, nibble, topMask, even, mask, f0)
-      a1 = unit(a1, w1, xb, dx, sum, nibble, topMask, even, mask, f1)
-      a2 = unit(a2, w2, xb, dx, sum, nibble, topMask, even, mask, f2)
-      a3 = unit(a3, w3, xb, dx, sum, nibble, topMask, even, mask, f3)
+      const start = starts + b * SUMS
+      a0 = unit(a0, w0, xb, dx, start, nibble, topMask, even, mask, f0)
+      a1 = unit(a1, w1, xb, dx, start, nibble, topMask, even, mask, f1)
+      a2 = unit(a2, w2, xb, dx, start, nibble, topMask, even, mask, f2)
+      a3 = unit(a3, w3, xb, dx, start, nibble, topMask, even, mask, f3)
       w0 += UNIT
       w1 += UNIT
       w2 += UNIT
@@ -132,7 +134,7 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
-  const toSums = activationSums(0, blocks) + 16
+  const toStarts = activationSums(0, blocks) + 48
   for (let g: usize = 0; g < <usize>groups; g++) {
     const factor = v128.load(weights)
     weights += 16
@@ -145,18 +147,10 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let i1 = i0
       let i2 = i0
       let i3 = i0
-      let o0 = i0
-      let o1 = i0
-      let o2 = i0
-      let o3 = i0
-      const m = toSums + b * 48
       for (let k: usize = 0; k < 8; k++) {
         const q = weights + k * 96
-        const at = (b * 64 + k * 8) * quad
-        const y0 = x0 + at
-        const y1 = x1 + at
-        const y2 = x2 + at
-        const y3 = x3 + at
+        let at = (b * 64 + k * 8) * quad
+        let start = toStarts + b * SUMS + k * 8
         const scales = v128.load8x8_s(weights + k * 8, 16)
         let h = v128.load(q, 80)
         const p = v128.load(q, 112)
@@ -167,29 +161,27 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         let c = low(r, h, 1, nibble, topMask)
         let d = low(s, h, 2, nibble, topMask)
         let e = low(t, h, 3, nibble, topMask)
-        i0 = addScaledLow(i0, two(a, c, y0, 0, even), two(d, e, y0, 2, even), scales)
-        i1 = addScaledLow(i1, two(a, c, y1, 0, even), two(d, e, y1, 2, even), scales)
-        i2 = addScaledLow(i2, two(a, c, y2, 0, even), two(d, e, y2, 2, even), scales)
-        i3 = addScaledLow(i3, two(a, c, y3, 0, even), two(d, e, y3, 2, even), scales)
+        i0 = addScaled1Low(i0, subBlock(x0 + start, x0 + at, a, c, d, e, even), scales)
+        i1 = addScaled1Low(i1, subBlock(x1 + start, x1 + at, a, c, d, e, even), scales)
+        i2 = addScaled1Low(i2, subBlock(x2 + start, x2 + at, a, c, d, e, even), scales)
+        i3 = addScaled1Low(i3, subBlock(x3 + start, x3 + at, a, c, d, e, even), scales)
         h = v128.load(q, 96)
         a = high(p, h, 0, nibble, topMask)
         c = high(r, h, 1, nibble, topMask)
         d = high(s, h, 2, nibble, topMask)
         e = high(t, h, 3, nibble, topMask)
-        i0 = addScaledHigh(i0, two(a, c, y0, 4, even), two(d, e, y0, 6, even), scales)
-        i1 = addScaledHigh(i1, two(a, c, y1, 4, even), two(d, e, y1, 6, even), scales)
-        i2 = addScaledHigh(i2, two(a, c, y2, 4, even), two(d, e, y2, 6, even), scales)
-        i3 = addScaledHigh(i3, two(a, c, y3, 4, even), two(d, e, y3, 6, even), scales)
-        o0 = bias(o0, scales, x0 + m + k * 4)
-        o1 = bias(o1, scales, x1 + m + k * 4)
-        o2 = bias(o2, scales, x2 + m + k * 4)
-        o3 = bias(o3, scales, x3 + m + k * 4)
+        at += 4 * quad
+        start += 4
+        i0 = addScaled1High(i0, subBlock(x0 + start, x0 + at, a, c, d, e, even), scales)
+        i1 = addScaled1High(i1, subBlock(x1 + start, x1 + at, a, c, d, e, even), scales)
+        i2 = addScaled1High(i2, subBlock(x2 + start, x2 + at, a, c, d, e, even), scales)
+        i3 = addScaled1High(i3, subBlock(x3 + start, x3 + at, a, c, d, e, even), scales)
       }
       const d = toScales + b * 4
-      a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, o0, mask, factor)
-      a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, o1, mask, factor)
-      a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, o2, mask, factor)
-      a3 = finish(a3, weights, v128.load32_splat(x3 + d), i3, o3, mask, factor)
+      a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, mask, factor)
+      a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, mask, factor)
+      a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, mask, factor)
+      a3 = finish(a3, weights, v128.load32_splat(x3 + d), i3, mask, factor)
       weights += UNIT
     }
     v128.store(out0 + g * 16, a0)

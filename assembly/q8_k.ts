@@ -1,7 +1,8 @@
 // Activations for the K-quants: 8-bit blocks of 256 as ggml's q8_K (the oracle is src/quants/activations.ts). Owns the layout of an activation row:
 //     0                  quads of quants, blocks * 64 of them (lanes.ts: 4 x i8, or 4 x i16 in the order 0 2 1 3)
 //     blocks * 64 quads  d, f32 per block, padded to 16 bytes
-//     then per block     8 x i16 sums of 32, 16 x i16 sums of 16 (48 bytes)
+//     then per block     8 x i16 sums of 32, 16 x i16 sums of 16, and for each 16 columns 2 x i16: -32 times the sum over the first two columns of its quads, and that
+//                        over the last two, as addDot pairs them (112 bytes)
 import { quadBytes } from './lanes'
 
 // @ts-ignore: decorator
@@ -9,15 +10,13 @@ import { quadBytes } from './lanes'
   return x + <usize>blocks * 64 * quadBytes()
 }
 
-/** Per block: 8 sums of 32 columns at 0, 16 sums of 16 columns at 16. */
+/** Bytes of a block's sums. */
+export const SUMS: usize = 112
+
+/** Per block: 8 sums of 32 columns at 0, 16 sums of 16 columns at 16, 16 pairs at 48. */
 // @ts-ignore: decorator
 @inline export function activationSums(x: usize, blocks: i32): usize {
   return x + <usize>blocks * 64 * quadBytes() + ((<usize>blocks * 4 + 15) & ~15)
-}
-
-// @ts-ignore: decorator
-@inline function horizontal(v: v128): i32 {
-  return i32x4.extract_lane(v, 0) + i32x4.extract_lane(v, 1) + i32x4.extract_lane(v, 2) + i32x4.extract_lane(v, 3)
 }
 
 /** Four columns to integers: nearest even, -128 to 127. */
@@ -31,7 +30,7 @@ export function quantize_q8_k(src: usize, count: i32, dst: usize, blocks: i32, f
   for (let i = 0; i < count; i++) {
     const b = <usize>(first + i)
     const out = dst + b * 64 * quadBytes()
-    const sums = activationSums(dst, blocks) + b * 48
+    const sums = activationSums(dst, blocks) + b * SUMS
     let top = f32x4.splat(0)
     for (let c: usize = 0; c < 1024; c += 16) top = f32x4.max(top, f32x4.abs(v128.load(src + c)))
     const amax = max(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)), max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)))
@@ -39,7 +38,7 @@ export function quantize_q8_k(src: usize, count: i32, dst: usize, blocks: i32, f
     if (!(amax > 0 && amax < Infinity)) {
       store<f32>(activationScales(dst, blocks) + b * 4, amax * 0)
       memory.fill(out, 0, 64 * quadBytes())
-      memory.fill(sums, 0, 48)
+      memory.fill(sums, 0, SUMS)
       src += 1024
       continue
     }
@@ -65,7 +64,12 @@ export function quantize_q8_k(src: usize, count: i32, dst: usize, blocks: i32, f
         v128.store(out + s * 32, v128.shuffle<i16>(a, a, 0, 2, 1, 3, 4, 6, 5, 7))
         v128.store(out + s * 32, v128.shuffle<i16>(c, c, 0, 2, 1, 3, 4, 6, 5, 7), 16)
       }
-      store<i16>(sums + s * 2, <i16>horizontal(i32x4.add(i32x4.add(q0, q1), i32x4.add(q2, q3))), 16)
+      const sum = i32x4.add(i32x4.add(q0, q1), i32x4.add(q2, q3))
+      const first = i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1)
+      const last = i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)
+      store<i16>(sums + s * 2, <i16>(first + last), 16)
+      store<i16>(sums + s * 4, <i16>(first * -32), 48)
+      store<i16>(sums + s * 4, <i16>(last * -32), 50)
     }
     for (let s: usize = 0; s < 8; s++) store<i16>(sums + s * 2, load<i16>(sums + s * 4, 16) + load<i16>(sums + s * 4, 18))
     src += 1024

@@ -17,7 +17,7 @@ export function activationBytes(kind: ActivationKind, columns: number, build: Ke
   const quants = columns * (build === 'relaxed-simd' ? 1 : 2)
   if (kind === 'q8_1') return quants + 2 * upTo16((columns / 32) * 4)
   const blocks = columns / 256
-  return quants + upTo16(blocks * 4) + blocks * 48
+  return quants + upTo16(blocks * 4) + blocks * 112
 }
 
 /** Columns per block of the kind: what a piece of a row must be a multiple of to be quantised on its own. */

@@ -24,18 +24,19 @@ export function placeActivation(bank: TestBank, kind: ActivationKind, x: Float32
   return row
 }
 
-/** The row in the form of the oracle, and the sums of 32 beside it. */
-export function readQ8K(bank: TestBank, row: Region, columns: number): ActivationQ8K & { readonly sums32: Int16Array } {
+/** The row in the form of the oracle; beside it the sums of 32, and for each 16 columns -32 times the sums of the halves of its quads. */
+export function readQ8K(bank: TestBank, row: Region, columns: number): ActivationQ8K & { readonly sums32: Int16Array; readonly pairs: Int16Array } {
   const blocks = columns / 256
   const bytes = bank.bytes(row)
   const toScales = columns * (bank.build === 'relaxed-simd' ? 1 : 2)
   const toSums = toScales + Math.ceil(blocks / 4) * 16
-  const sums = new Int16Array(bytes.buffer, toSums, blocks * 24) // per block 8 of 32 columns, then 16 of 16
+  const sums = new Int16Array(bytes.buffer, toSums, blocks * 56) // per block 8 of 32 columns, 16 of 16, and 16 pairs
   return {
     q: bank.build === 'relaxed-simd' ? new Int8Array(bytes.buffer, 0, columns) : unshuffle(bytes, columns),
     d: new Float32Array(bytes.buffer, toScales, blocks),
-    sums: sums.filter((_, i) => i % 24 >= 8),
-    sums32: sums.filter((_, i) => i % 24 < 8),
+    sums: sums.filter((_, i) => i % 56 >= 8 && i % 56 < 24),
+    sums32: sums.filter((_, i) => i % 56 < 8),
+    pairs: sums.filter((_, i) => i % 56 >= 24),
   }
 }
 

@@ -26,6 +26,12 @@ const checkQ8K: Check = (bank, x) => {
     found.sums32.map((_, i) => expected.sums[i * 2]! + expected.sums[i * 2 + 1]!),
     'sums of 32',
   )
+  const halves = Int16Array.from(found.pairs, (_, i) => {
+    const from = (i >> 1) * 16 + (i & 1) * 2
+    const columns = [0, 1, 4, 5, 8, 9, 12, 13].map((column) => expected.q[from + column]!)
+    return -32 * columns.reduce((sum, q) => sum + q, 0)
+  })
+  expectSameBits(found.pairs, halves, 'sums of the halves of quads')
 }
 
 const checkQ80: Check = (bank, x) => {
