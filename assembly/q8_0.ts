@@ -87,52 +87,80 @@ export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   return i32x4.add(i32x4.add(sum, i32x4.dot_i16x8_s(e, v128.load32_splat(x))), i32x4.dot_i16x8_s(o, v128.load32_splat(x, 4)))
 }
 
-/** The same for four tokens. Every output is the bits that `matmul_q8_0_x1` gives. */
+/** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q8_0_x1` gives. */
 export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const mask = held(HALF_MASK, blocks)
   const groupBytes = bytesOfGroup(blocks)
   const toScales = <usize>blocks * 64
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const factor = v128.load(weights)
+  for (let g: usize = 0; g < <usize>groups; g += 2) {
+    // of an odd number, the last group is its own partner
+    const partner: usize = g + 1 < <usize>groups ? 1 : 0
+    const toPartner = partner * groupBytes
+    const w = weights + g * groupBytes
+    const e = v128.load(w)
+    const f = v128.load(w + toPartner)
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + 24 + b * BLOCK
+      let q = w + 24 + b * BLOCK
+      const stop = q + 128
+      let at = b * 64
       let s0 = i32x4.splat(0)
       let s1 = s0
       let s2 = s0
       let s3 = s0
-      for (let j: usize = 0; j < 64; j += 16) {
-        const at = b * 64 + j
-        let w = v128.load(q + j * 2)
-        let e = even(w)
-        let o = i16x8.shr_s(w, 8)
-        s0 = addSplit(s0, e, o, x0 + at)
-        s1 = addSplit(s1, e, o, x1 + at)
-        s2 = addSplit(s2, e, o, x2 + at)
-        s3 = addSplit(s3, e, o, x3 + at)
-        w = v128.load(q + j * 2, 16)
-        e = even(w)
-        o = i16x8.shr_s(w, 8)
-        s0 = addSplit(s0, e, o, x0 + at + 8)
-        s1 = addSplit(s1, e, o, x1 + at + 8)
-        s2 = addSplit(s2, e, o, x2 + at + 8)
-        s3 = addSplit(s3, e, o, x3 + at + 8)
+      let t0 = s0
+      let t1 = s0
+      let t2 = s0
+      let t3 = s0
+      for (; q < stop; q += 16) {
+        const u = v128.load(q)
+        const v = v128.load(q + toPartner)
+        const ue = even(u)
+        const uo = i16x8.shr_s(u, 8)
+        const ve = even(v)
+        const vo = i16x8.shr_s(v, 8)
+        s0 = addSplit(s0, ue, uo, x0 + at)
+        t0 = addSplit(t0, ve, vo, x0 + at)
+        s1 = addSplit(s1, ue, uo, x1 + at)
+        t1 = addSplit(t1, ve, vo, x1 + at)
+        s2 = addSplit(s2, ue, uo, x2 + at)
+        t2 = addSplit(t2, ve, vo, x2 + at)
+        s3 = addSplit(s3, ue, uo, x3 + at)
+        t3 = addSplit(t3, ve, vo, x3 + at)
+        at += 8
       }
-      const d = expand(weights + 16 + b * BLOCK, mask, factor)
       const scale = toScales + b * 4
-      a0 = finish(a0, d, v128.load32_splat(x0 + scale), s0)
-      a1 = finish(a1, d, v128.load32_splat(x1 + scale), s1)
-      a2 = finish(a2, d, v128.load32_splat(x2 + scale), s2)
-      a3 = finish(a3, d, v128.load32_splat(x3 + scale), s3)
+      const dx0 = v128.load32_splat(x0 + scale)
+      const dx1 = v128.load32_splat(x1 + scale)
+      const dx2 = v128.load32_splat(x2 + scale)
+      const dx3 = v128.load32_splat(x3 + scale)
+      let d = expand(w + 16 + b * BLOCK, mask, e)
+      a0 = finish(a0, d, dx0, s0)
+      a1 = finish(a1, d, dx1, s1)
+      a2 = finish(a2, d, dx2, s2)
+      a3 = finish(a3, d, dx3, s3)
+      d = expand(w + toPartner + 16 + b * BLOCK, mask, f)
+      b0 = finish(b0, d, dx0, t0)
+      b1 = finish(b1, d, dx1, t1)
+      b2 = finish(b2, d, dx2, t2)
+      b3 = finish(b3, d, dx3, t3)
     }
-    weights += groupBytes
+    const to = (g + partner) * 16
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
     v128.store(out3 + g * 16, a3)
+    v128.store(out0 + to, b0)
+    v128.store(out1 + to, b1)
+    v128.store(out2 + to, b2)
+    v128.store(out3 + to, b3)
   }
 }
 
