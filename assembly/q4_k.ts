@@ -6,7 +6,7 @@
 //    16   scale 8 sub-blocks x 4 rows x u8
 //    48   min   4 pairs of sub-blocks x 4 rows x (even u8, odd u8)
 //    80   q     8 sub-blocks x 4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { addDot, addDot16, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
+import { addDot, addDot16, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { stripOf, stripStart } from './strips'
@@ -24,34 +24,16 @@ const UNIT: usize = 592
   return v128.and(i16x8.shr_u(w, 4), nibble)
 }
 
-/** Sum over one sub-block of q * x: at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
+/** Adds a vector's two quads. A sub-block sums to at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
 // @ts-ignore: decorator
-@inline function subBlock(q: usize, x: usize, nibble: v128, even: v128): v128 {
-  let w = v128.load(q)
-  let s = addDot(i32x4.splat(0), low(w, nibble), x, 0, even)
-  s = addDot(s, high(w, nibble), x, 4, even)
-  w = v128.load(q, 16)
-  s = addDot(s, low(w, nibble), x, 1, even)
-  s = addDot(s, high(w, nibble), x, 5, even)
-  w = v128.load(q, 32)
-  s = addDot(s, low(w, nibble), x, 2, even)
-  s = addDot(s, high(w, nibble), x, 6, even)
-  w = v128.load(q, 48)
-  s = addDot(s, low(w, nibble), x, 3, even)
-  return addDot(s, high(w, nibble), x, 7, even)
+@inline function addPair(sum: v128, w: v128, x: usize, nibble: v128, even: v128): v128 {
+  return addDot16(addDot(sum, low(w, nibble), x, 0, even), high(w, nibble), x, even)
 }
 
-/** Sum over one unit of scale * q * x, 4 rows. */
+/** The scales of sub-block s. */
 // @ts-ignore: decorator
-@inline function unitSum(w: usize, x: usize, nibble: v128, even: v128): v128 {
-  const quad = quadBytes()
-  let isum = i32x4.splat(0)
-  for (let s: usize = 0; s < 8; s += 2) {
-    const scales = v128.load8x8_u(w + s * 4, 16)
-    isum = addScaled1Low(isum, subBlock(w + 80 + s * 64, x + s * 8 * quad, nibble, even), scales)
-    isum = addScaled1High(isum, subBlock(w + 144 + s * 64, x + 8 * quad + s * 8 * quad, nibble, even), scales)
-  }
-  return isum
+@inline function scalesOf(w: usize, s: usize): v128 {
+  return i16x8.extend_low_i8x16_u(v128.load32_zero(w + s * 4, 16))
 }
 
 /** Sum over one unit of min * (sum of x over the sub-block). */
@@ -75,7 +57,8 @@ export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
-  const xUnit = quadBytes() * 64
+  const quad = quadBytes()
+  const xUnit = quad * 64
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
   const groupBytes = <usize>blocks * UNIT + 16
@@ -101,13 +84,36 @@ export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     w2 += 16
     w3 += 16
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * xUnit
+      let i0 = i32x4.splat(0)
+      let i1 = i0
+      let i2 = i0
+      let i3 = i0
+      let y = x + b * xUnit
+      for (let s: usize = 0; s < 8; s++) {
+        let s0 = i32x4.splat(0)
+        let s1 = s0
+        let s2 = s0
+        let s3 = s0
+        let q = s * 64
+        for (const stop = q + 64; q < stop; q += 16) {
+          s0 = addPair(s0, v128.load(w0 + q, 80), y, nibble, even)
+          s1 = addPair(s1, v128.load(w1 + q, 80), y, nibble, even)
+          s2 = addPair(s2, v128.load(w2 + q, 80), y, nibble, even)
+          s3 = addPair(s3, v128.load(w3 + q, 80), y, nibble, even)
+          y += quad
+        }
+        i0 = addScaled1Low(i0, s0, scalesOf(w0, s))
+        i1 = addScaled1Low(i1, s1, scalesOf(w1, s))
+        i2 = addScaled1Low(i2, s2, scalesOf(w2, s))
+        i3 = addScaled1Low(i3, s3, scalesOf(w3, s))
+        y += 4 * quad
+      }
       const dx = v128.load32_splat(scales + b * 4)
       const sum = sums + b * SUMS
-      a0 = finish(a0, w0, dx, unitSum(w0, xb, nibble, even), minSum(w0, sum), mask, f0)
-      a1 = finish(a1, w1, dx, unitSum(w1, xb, nibble, even), minSum(w1, sum), mask, f1)
-      a2 = finish(a2, w2, dx, unitSum(w2, xb, nibble, even), minSum(w2, sum), mask, f2)
-      a3 = finish(a3, w3, dx, unitSum(w3, xb, nibble, even), minSum(w3, sum), mask, f3)
+      a0 = finish(a0, w0, dx, i0, minSum(w0, sum), mask, f0)
+      a1 = finish(a1, w1, dx, i1, minSum(w1, sum), mask, f1)
+      a2 = finish(a2, w2, dx, i2, minSum(w2, sum), mask, f2)
+      a3 = finish(a3, w3, dx, i3, minSum(w3, sum), mask, f3)
       w0 += UNIT
       w1 += UNIT
       w2 += UNIT
@@ -194,12 +200,12 @@ export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
           t3 = addDot16(t3, vh, x3 + y, even)
           y += quad
         }
-        let scales = i16x8.extend_low_i8x16_u(v128.load32_zero(w + s * 4, 16))
+        let scales = scalesOf(w, s)
         i0 = addScaled1Low(i0, s0, scales)
         i1 = addScaled1Low(i1, s1, scales)
         i2 = addScaled1Low(i2, s2, scales)
         i3 = addScaled1Low(i3, s3, scales)
-        scales = i16x8.extend_low_i8x16_u(v128.load32_zero(w + toPartner + s * 4, 16))
+        scales = scalesOf(w + toPartner, s)
         j0 = addScaled1Low(j0, t0, scales)
         j1 = addScaled1Low(j1, t1, scales)
         j2 = addScaled1Low(j2, t2, scales)

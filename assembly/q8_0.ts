@@ -25,19 +25,6 @@ const BLOCK: usize = 136
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), v128.load32_splat(x, 4)))
 }
 
-/** Sum over one block of q * x, 4 rows. */
-// @ts-ignore: decorator
-@inline function blockSum(q: usize, x: usize): v128 {
-  let s = addQuad(i32x4.splat(0), v128.load(q), x)
-  s = addQuad(s, v128.load(q, 16), x + 8)
-  s = addQuad(s, v128.load(q, 32), x + 16)
-  s = addQuad(s, v128.load(q, 48), x + 24)
-  s = addQuad(s, v128.load(q, 64), x + 32)
-  s = addQuad(s, v128.load(q, 80), x + 40)
-  s = addQuad(s, v128.load(q, 96), x + 48)
-  return addQuad(s, v128.load(q, 112), x + 56)
-}
-
 // @ts-ignore: decorator
 @inline function finish(acc: v128, d: v128, dx: v128, isum: v128): v128 {
   return f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))
@@ -66,14 +53,25 @@ export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * 64
+      let s0 = i32x4.splat(0)
+      let s1 = s0
+      let s2 = s0
+      let s3 = s0
+      let y = x + b * 64
+      let q = b * BLOCK + 24
+      for (const stop = q + 128; q < stop; q += 16) {
+        s0 = addQuad(s0, v128.load(w0 + q), y)
+        s1 = addQuad(s1, v128.load(w1 + q), y)
+        s2 = addQuad(s2, v128.load(w2 + q), y)
+        s3 = addQuad(s3, v128.load(w3 + q), y)
+        y += 8
+      }
       const d = b * BLOCK + 16
-      const q = d + 8
       const dx = v128.load32_splat(scales + b * 4)
-      a0 = finish(a0, expand(w0 + d, mask, f0), dx, blockSum(w0 + q, xb))
-      a1 = finish(a1, expand(w1 + d, mask, f1), dx, blockSum(w1 + q, xb))
-      a2 = finish(a2, expand(w2 + d, mask, f2), dx, blockSum(w2 + q, xb))
-      a3 = finish(a3, expand(w3 + d, mask, f3), dx, blockSum(w3 + q, xb))
+      a0 = finish(a0, expand(w0 + d, mask, f0), dx, s0)
+      a1 = finish(a1, expand(w1 + d, mask, f1), dx, s1)
+      a2 = finish(a2, expand(w2 + d, mask, f2), dx, s2)
+      a3 = finish(a3, expand(w3 + d, mask, f3), dx, s3)
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
