@@ -3,31 +3,29 @@
 // A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 848 bytes (840 in the file):
 //     0   d     4 rows x f16, raised; 8 bytes unused
 //    16   scale 16 sub-blocks x 4 rows x i8
-//    80   8 pairs of sub-blocks x 96 bytes:
-//          0  h   16 bytes for the first sub-block, 16 for the second; byte 4r + c: bits 2j, 2j+1 are bits 4, 5 of row r, column 4j + c
-//         32  q   4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
+//    80   q     8 pairs of sub-blocks x 6 vectors of 16 bytes; byte 4r + c is for row r. Of the pair's eight quads of columns, quad k (columns 4k + c) is in
+//                   bits    0-5      6-7
+//           vector 0        quad 0   bits 4, 5 of quad 6
+//           vector 1        quad 1   bits 2, 3 of quad 6
+//           vector 2        quad 2   bits 0, 1 of quad 6
+//           vectors 3 to 5  quad 3 to 5, and the same bits of quad 7
+//           so that six quads of eight are a mask.
 // The 32 is taken off where the sum of a sub-block starts, at -32 times the sum of x.
-import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes, startFrom, storeTransposed } from './lanes'
+import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes, startFrom } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { stripOf, stripStart } from './strips'
 
 const UNIT: usize = 848
-const TOP: i32 = 0x30303030
+const SIX: i32 = 0x3f3f3f3f
+const UPPER: i32 = 0x30303030
+const MIDDLE: i32 = 0x0c0c0c0c
+const LOWER: i32 = 0x03030303
 
+/** Quad 6 of vectors 0 to 2, or quad 7 of 3 to 5. */
 // @ts-ignore: decorator
-@inline function top(h: v128, j: i32, mask: v128): v128 {
-  return v128.and(j < 2 ? i16x8.shl(h, 4 - 2 * j) : i16x8.shr_u(h, 2 * j - 4), mask)
-}
-
-// @ts-ignore: decorator
-@inline function low(w: v128, h: v128, j: i32, nibble: v128, mask: v128): v128 {
-  return v128.or(v128.and(w, nibble), top(h, j, mask))
-}
-
-// @ts-ignore: decorator
-@inline function high(w: v128, h: v128, j: i32, nibble: v128, mask: v128): v128 {
-  return v128.or(v128.and(i16x8.shr_u(w, 4), nibble), top(h, j, mask))
+@inline function joined(a: v128, b: v128, c: v128, upper: v128, middle: v128, lower: v128): v128 {
+  return v128.or(v128.or(v128.and(i16x8.shr_u(a, 2), upper), v128.and(i16x8.shr_u(b, 4), middle)), v128.and(i16x8.shr_u(c, 6), lower))
 }
 
 /**
@@ -52,36 +50,33 @@ const TOP: i32 = 0x30303030
   return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(isum)))
 }
 
+/** isum + the pair of sub-blocks k. */
 // @ts-ignore: decorator
-@inline function unit(acc: v128, w: usize, x: usize, dx: v128, starts: usize, nibble: v128, topMask: v128, even: v128, mask: v128, factor: v128): v128 {
+@inline function addSubBlocks(isum: v128, w: usize, k: usize, x: usize, start: usize, six: v128, upper: v128, middle: v128, lower: v128, even: v128): v128 {
+  const q = w + k * 96
   const quad = quadBytes()
-  let isum = i32x4.splat(0)
-  for (let k: usize = 0; k < 8; k++) {
-    const q = w + k * 96
-    const y = x + k * 8 * quad
-    const start = starts + k * 8
-    const h = v128.load(q, 80)
-    const i = v128.load(q, 96)
-    const a = v128.load(q, 112)
-    const b = v128.load(q, 128)
-    const c = v128.load(q, 144)
-    const d = v128.load(q, 160)
-    const scales = v128.load8x8_s(w + k * 8, 16)
-    const s = subBlock(start, y, low(a, h, 0, nibble, topMask), low(b, h, 1, nibble, topMask), low(c, h, 2, nibble, topMask), low(d, h, 3, nibble, topMask), even)
-    isum = addScaled1Low(isum, s, scales)
-    const t = subBlock(start + 4, y + 4 * quad, high(a, i, 0, nibble, topMask), high(b, i, 1, nibble, topMask), high(c, i, 2, nibble, topMask), high(d, i, 3, nibble, topMask), even)
-    isum = addScaled1High(isum, t, scales)
-  }
-  return finish(acc, w, dx, isum, mask, factor)
+  const a = v128.load(q, 80)
+  const b = v128.load(q, 96)
+  const c = v128.load(q, 112)
+  const d = v128.load(q, 128)
+  const e = v128.load(q, 144)
+  const f = v128.load(q, 160)
+  const scales = v128.load8x8_s(w + k * 8, 16)
+  isum = addScaled1Low(isum, subBlock(start, x, v128.and(a, six), v128.and(b, six), v128.and(c, six), v128.and(d, six), even), scales)
+  const s = subBlock(start + 4, x + 4 * quad, v128.and(e, six), v128.and(f, six), joined(a, b, c, upper, middle, lower), joined(d, e, f, upper, middle, lower), even)
+  return addScaled1High(isum, s, scales)
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
 export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
-  const nibble = held(0x0f0f0f0f, blocks)
+  const six = held(SIX, blocks)
+  const upper = held(UPPER, blocks)
+  const middle = held(MIDDLE, blocks)
+  const lower = held(LOWER, blocks)
   const even = evenMask(blocks)
-  const topMask = held(TOP, blocks)
   const mask = held(HALF_MASK, blocks)
-  const xUnit = quadBytes() * 64
+  const quad = quadBytes()
+  const xUnit = quad * 64
   const scales = activationScales(x, blocks)
   const starts = activationSums(x, blocks) + 48
   const groupBytes = <usize>blocks * UNIT + 16
@@ -107,13 +102,25 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     w2 += 16
     w3 += 16
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * xUnit
+      let i0 = i32x4.splat(0)
+      let i1 = i0
+      let i2 = i0
+      let i3 = i0
+      let y = x + b * xUnit
+      let start = starts + b * SUMS
+      for (let k: usize = 0; k < 8; k++) {
+        i0 = addSubBlocks(i0, w0, k, y, start, six, upper, middle, lower, even)
+        i1 = addSubBlocks(i1, w1, k, y, start, six, upper, middle, lower, even)
+        i2 = addSubBlocks(i2, w2, k, y, start, six, upper, middle, lower, even)
+        i3 = addSubBlocks(i3, w3, k, y, start, six, upper, middle, lower, even)
+        y += 8 * quad
+        start += 8
+      }
       const dx = v128.load32_splat(scales + b * 4)
-      const start = starts + b * SUMS
-      a0 = unit(a0, w0, xb, dx, start, nibble, topMask, even, mask, f0)
-      a1 = unit(a1, w1, xb, dx, start, nibble, topMask, even, mask, f1)
-      a2 = unit(a2, w2, xb, dx, start, nibble, topMask, even, mask, f2)
-      a3 = unit(a3, w3, xb, dx, start, nibble, topMask, even, mask, f3)
+      a0 = finish(a0, w0, dx, i0, mask, f0)
+      a1 = finish(a1, w1, dx, i1, mask, f1)
+      a2 = finish(a2, w2, dx, i2, mask, f2)
+      a3 = finish(a3, w3, dx, i3, mask, f3)
       w0 += UNIT
       w1 += UNIT
       w2 += UNIT
@@ -128,9 +135,11 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 
 /** The same for four tokens. Every output is the bits that `matmul_q6_k_x1` gives. */
 export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
-  const nibble = held(0x0f0f0f0f, blocks)
+  const six = held(SIX, blocks)
+  const upper = held(UPPER, blocks)
+  const middle = held(MIDDLE, blocks)
+  const lower = held(LOWER, blocks)
   const even = evenMask(blocks)
-  const topMask = held(TOP, blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
@@ -152,30 +161,30 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         let at = (b * 64 + k * 8) * quad
         let start = toStarts + b * SUMS + k * 8
         const scales = v128.load8x8_s(weights + k * 8, 16)
-        let h = v128.load(q, 80)
-        const p = v128.load(q, 112)
-        const r = v128.load(q, 128)
-        const s = v128.load(q, 144)
-        const t = v128.load(q, 160)
-        let a = low(p, h, 0, nibble, topMask)
-        let c = low(r, h, 1, nibble, topMask)
-        let d = low(s, h, 2, nibble, topMask)
-        let e = low(t, h, 3, nibble, topMask)
-        i0 = addScaled1Low(i0, subBlock(x0 + start, x0 + at, a, c, d, e, even), scales)
-        i1 = addScaled1Low(i1, subBlock(x1 + start, x1 + at, a, c, d, e, even), scales)
-        i2 = addScaled1Low(i2, subBlock(x2 + start, x2 + at, a, c, d, e, even), scales)
-        i3 = addScaled1Low(i3, subBlock(x3 + start, x3 + at, a, c, d, e, even), scales)
-        h = v128.load(q, 96)
-        a = high(p, h, 0, nibble, topMask)
-        c = high(r, h, 1, nibble, topMask)
-        d = high(s, h, 2, nibble, topMask)
-        e = high(t, h, 3, nibble, topMask)
+        const l = v128.load(q, 80)
+        const m = v128.load(q, 96)
+        const n = v128.load(q, 112)
+        const o = v128.load(q, 128)
+        let c = v128.and(l, six)
+        let d = v128.and(m, six)
+        let e = v128.and(n, six)
+        let f = v128.and(o, six)
+        i0 = addScaled1Low(i0, subBlock(x0 + start, x0 + at, c, d, e, f, even), scales)
+        i1 = addScaled1Low(i1, subBlock(x1 + start, x1 + at, c, d, e, f, even), scales)
+        i2 = addScaled1Low(i2, subBlock(x2 + start, x2 + at, c, d, e, f, even), scales)
+        i3 = addScaled1Low(i3, subBlock(x3 + start, x3 + at, c, d, e, f, even), scales)
+        c = v128.load(q, 144)
+        d = v128.load(q, 160)
+        e = joined(l, m, n, upper, middle, lower)
+        f = joined(o, c, d, upper, middle, lower)
+        c = v128.and(c, six)
+        d = v128.and(d, six)
         at += 4 * quad
         start += 4
-        i0 = addScaled1High(i0, subBlock(x0 + start, x0 + at, a, c, d, e, even), scales)
-        i1 = addScaled1High(i1, subBlock(x1 + start, x1 + at, a, c, d, e, even), scales)
-        i2 = addScaled1High(i2, subBlock(x2 + start, x2 + at, a, c, d, e, even), scales)
-        i3 = addScaled1High(i3, subBlock(x3 + start, x3 + at, a, c, d, e, even), scales)
+        i0 = addScaled1High(i0, subBlock(x0 + start, x0 + at, c, d, e, f, even), scales)
+        i1 = addScaled1High(i1, subBlock(x1 + start, x1 + at, c, d, e, f, even), scales)
+        i2 = addScaled1High(i2, subBlock(x2 + start, x2 + at, c, d, e, f, even), scales)
+        i3 = addScaled1High(i3, subBlock(x3 + start, x3 + at, c, d, e, f, even), scales)
       }
       const d = toScales + b * 4
       a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, mask, factor)
@@ -191,22 +200,28 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-// In the file: ql 128 bytes, qh 64, scales 16 x i8, d. Columns 32k .. 32k+31 are nibbles (low for k % 4 < 2) of ql from (k >> 2) * 64 + (k & 1) * 32, and bits 2 * (k & 3) of qh
-// from (k >> 2) * 32.
+// In the file: ql 128 bytes, qh 64, scales 16 x i8, d. Columns 32k .. 32k+31 are nibbles (low for k % 4 < 2) of ql from (k >> 2) * 64 + (k & 1) * 32, and bits
+// 2 * (k & 3) of qh from (k >> 2) * 32.
+// Columns 4j + c, j = 0 .. 3, of 16 from column 32k + 16h of a block, whole.
 // @ts-ignore: decorator
-@inline function nibbles(block: usize, k: i32, real: bool): v128 {
-  if (!real) return i32x4.splat(0)
-  const p = block + <usize>((k >> 2) * 64 + (k & 1) * 32)
-  const mask = i8x16.splat(15)
-  const shift = (k & 2) << 1
-  const a = v128.and(i16x8.shr_u(v128.load(p), shift), mask)
-  const b = v128.and(i16x8.shr_u(v128.load(p, 16), shift), mask)
-  return v128.or(a, i16x8.shl(b, 4))
+@inline function quants(block: usize, k: i32, h: usize): v128 {
+  const ql = v128.load(block + <usize>((k >> 2) * 64 + (k & 1) * 32) + 16 * h)
+  const qh = v128.load(block + <usize>(k >> 2) * 32 + 16 * h, 128)
+  const nibbles = v128.and(i16x8.shr_u(ql, (k & 2) << 1), i8x16.splat(15))
+  return v128.or(nibbles, i16x8.shl(v128.and(i16x8.shr_u(qh, (k & 3) * 2), i8x16.splat(3)), 4))
 }
 
-function topBits(qh: usize, k: i32): u32 {
-  const v = v128.and(i16x8.shr_u(v128.load(qh), (k & 3) * 2), i8x16.splat(3))
-  return i32x4.extract_lane(v, 0) | (i32x4.extract_lane(v, 1) << 2) | (i32x4.extract_lane(v, 2) << 4) | (i32x4.extract_lane(v, 3) << 6)
+// One row's eight quads (a, b: four each) to its four bytes of six vectors at dst.
+// @ts-ignore: decorator
+@inline function storeRow(dst: usize, a: v128, b: v128): void {
+  const six = i32x4.extract_lane(b, 2)
+  const seven = i32x4.extract_lane(b, 3)
+  store<u32>(dst, i32x4.extract_lane(a, 0) | ((six & UPPER) << 2))
+  store<u32>(dst, i32x4.extract_lane(a, 1) | ((six & MIDDLE) << 4), 16)
+  store<u32>(dst, i32x4.extract_lane(a, 2) | ((six & LOWER) << 6), 32)
+  store<u32>(dst, i32x4.extract_lane(a, 3) | ((seven & UPPER) << 2), 48)
+  store<u32>(dst, i32x4.extract_lane(b, 0) | ((seven & MIDDLE) << 4), 64)
+  store<u32>(dst, i32x4.extract_lane(b, 1) | ((seven & LOWER) << 6), 80)
 }
 
 /** File blocks of `rows` consecutive rows (210 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
@@ -226,23 +241,14 @@ export function repack_q6_k(src: usize, rows: i32, blocks: i32, dst: usize): i32
     storeFactor(dst, raised)
     dst += 16
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const block = src + b * 210
-      for (let r: usize = 0; r < 4; r++) {
-        const real = r < valid
-        const mine = block + r * rowBytes
-        const d = real ? <u32>load<u16>(mine, 208) : 0
+      memory.fill(dst, 0, UNIT)
+      for (let r: usize = 0; r < valid; r++) {
+        const block = src + r * rowBytes + b * 210
+        const d = <u32>load<u16>(block, 208)
         store<u16>(dst + r * 2, raised ? raise(d) : d)
-        for (let s: usize = 0; s < 16; s++) store<u8>(dst + s * 4 + r, real ? load<u8>(mine + s, 192) : 0, 16)
-        for (let k = 0; k < 8; k++) {
-          const qh = mine + 128 + <usize>(k >> 2) * 32
-          store<u32>(dst + <usize>k * 96 + r * 4, real ? topBits(qh, k) : 0, 80)
-          store<u32>(dst + <usize>k * 96 + r * 4, real ? topBits(qh + 16, k) : 0, 96)
-        }
+        for (let s: usize = 0; s < 16; s++) store<u8>(dst + s * 4 + r, load<u8>(block + s, 192), 16)
+        for (let k = 0; k < 8; k++) storeRow(dst + <usize>k * 96 + r * 4 + 80, quants(block, k, 0), quants(block, k, 1))
       }
-      for (let k = 0; k < 8; k++) {
-        storeTransposed(dst + 112 + <usize>k * 96, nibbles(block, k, true), nibbles(block + rowBytes, k, valid > 1), nibbles(block + 2 * rowBytes, k, valid > 2), nibbles(block + 3 * rowBytes, k, valid > 3))
-      }
-      store<u64>(dst, 0, 8)
       dst += UNIT
     }
     src += rowBytes * 4
