@@ -10,7 +10,8 @@
 //           vector 2        quad 2   bits 0, 1 of quad 6
 //           vectors 3 to 5  quad 3 to 5, and the same bits of quad 7
 //           so that six quads of eight are a mask.
-// The 32 is taken off where the sum of a sub-block starts, at -32 times the sum of x.
+// The 32 is taken off where the sum of a sub-block starts, at -32 times the sum of x. With that, 16 columns fit 16 bits: at most 4 * 2 * 32 * 127 = 32512 in an i16
+// lane. On the way a lane may wrap around, and it wraps back.
 import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes, startFrom } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
@@ -22,19 +23,11 @@ const UPPER: i32 = 0x30303030
 const MIDDLE: i32 = 0x0c0c0c0c
 const LOWER: i32 = 0x03030303
 
-/** Quad 6 of vectors 0 to 2, or quad 7 of 3 to 5. */
+/** Quad 6 of the pair whose vectors are at q + 80, or quad 7 of those at q + 80 - 48. */
 // @ts-ignore: decorator
-@inline function joined(a: v128, b: v128, c: v128, upper: v128, middle: v128, lower: v128): v128 {
-  return v128.or(v128.or(v128.and(i16x8.shr_u(a, 2), upper), v128.and(i16x8.shr_u(b, 4), middle)), v128.and(i16x8.shr_u(c, 6), lower))
-}
-
-/**
- * One sub-block of q - 32, of four unpacked vectors; `start` is -32 times the sums of x. At most 4 * 2 * 32 * 127 = 32512 in an i16 lane. On the way a lane may wrap
- * around, and it wraps back.
- */
-// @ts-ignore: decorator
-@inline function subBlock(start: usize, x: usize, a: v128, b: v128, c: v128, d: v128, even: v128): v128 {
-  return addDot(addDot(addDot(addDot(startFrom(start), a, x, 0, even), b, x, 1, even), c, x, 2, even), d, x, 3, even)
+@inline function joined(q: usize, upper: v128, middle: v128, lower: v128): v128 {
+  const high = v128.or(v128.and(i16x8.shr_u(v128.load(q, 80), 2), upper), v128.and(i16x8.shr_u(v128.load(q, 96), 4), middle))
+  return v128.or(high, v128.and(i16x8.shr_u(v128.load(q, 112), 6), lower))
 }
 
 /** Sum of scale * 32 * (sum of x) of two sub-blocks: the scales, interleaved to pairs a row, meet the two sums. */
@@ -48,23 +41,6 @@ const LOWER: i32 = 0x03030303
 // @ts-ignore: decorator
 @inline function finish(acc: v128, w: usize, dx: v128, isum: v128, mask: v128, factor: v128): v128 {
   return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(isum)))
-}
-
-/** isum + the pair of sub-blocks k. */
-// @ts-ignore: decorator
-@inline function addSubBlocks(isum: v128, w: usize, k: usize, x: usize, start: usize, six: v128, upper: v128, middle: v128, lower: v128, even: v128): v128 {
-  const q = w + k * 96
-  const quad = quadBytes()
-  const a = v128.load(q, 80)
-  const b = v128.load(q, 96)
-  const c = v128.load(q, 112)
-  const d = v128.load(q, 128)
-  const e = v128.load(q, 144)
-  const f = v128.load(q, 160)
-  const scales = v128.load8x8_s(w + k * 8, 16)
-  isum = addScaled1Low(isum, subBlock(start, x, v128.and(a, six), v128.and(b, six), v128.and(c, six), v128.and(d, six), even), scales)
-  const s = subBlock(start + 4, x + 4 * quad, v128.and(e, six), v128.and(f, six), joined(a, b, c, upper, middle, lower), joined(d, e, f, upper, middle, lower), even)
-  return addScaled1High(isum, s, scales)
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
@@ -109,11 +85,45 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       let y = x + b * xUnit
       let start = starts + b * SUMS
       for (let k: usize = 0; k < 8; k++) {
-        i0 = addSubBlocks(i0, w0, k, y, start, six, upper, middle, lower, even)
-        i1 = addSubBlocks(i1, w1, k, y, start, six, upper, middle, lower, even)
-        i2 = addSubBlocks(i2, w2, k, y, start, six, upper, middle, lower, even)
-        i3 = addSubBlocks(i3, w3, k, y, start, six, upper, middle, lower, even)
-        y += 8 * quad
+        let s0 = startFrom(start)
+        let s1 = s0
+        let s2 = s0
+        let s3 = s0
+        let q = k * 96
+        for (const stop = q + 64; q < stop; q += 16) {
+          s0 = addDot(s0, v128.and(v128.load(w0 + q, 80), six), y, 0, even)
+          s1 = addDot(s1, v128.and(v128.load(w1 + q, 80), six), y, 0, even)
+          s2 = addDot(s2, v128.and(v128.load(w2 + q, 80), six), y, 0, even)
+          s3 = addDot(s3, v128.and(v128.load(w3 + q, 80), six), y, 0, even)
+          y += quad
+        }
+        i0 = addScaled1Low(i0, s0, v128.load8x8_s(w0 + k * 8, 16))
+        i1 = addScaled1Low(i1, s1, v128.load8x8_s(w1 + k * 8, 16))
+        i2 = addScaled1Low(i2, s2, v128.load8x8_s(w2 + k * 8, 16))
+        i3 = addScaled1Low(i3, s3, v128.load8x8_s(w3 + k * 8, 16))
+        s0 = startFrom(start + 4)
+        s1 = s0
+        s2 = s0
+        s3 = s0
+        for (const stop = q + 32; q < stop; q += 16) {
+          s0 = addDot(s0, v128.and(v128.load(w0 + q, 80), six), y, 0, even)
+          s1 = addDot(s1, v128.and(v128.load(w1 + q, 80), six), y, 0, even)
+          s2 = addDot(s2, v128.and(v128.load(w2 + q, 80), six), y, 0, even)
+          s3 = addDot(s3, v128.and(v128.load(w3 + q, 80), six), y, 0, even)
+          y += quad
+        }
+        q -= 96
+        for (const stop = q + 96; q < stop; q += 48) {
+          s0 = addDot(s0, joined(w0 + q, upper, middle, lower), y, 0, even)
+          s1 = addDot(s1, joined(w1 + q, upper, middle, lower), y, 0, even)
+          s2 = addDot(s2, joined(w2 + q, upper, middle, lower), y, 0, even)
+          s3 = addDot(s3, joined(w3 + q, upper, middle, lower), y, 0, even)
+          y += quad
+        }
+        i0 = addScaled1High(i0, s0, v128.load8x8_s(w0 + k * 8, 16))
+        i1 = addScaled1High(i1, s1, v128.load8x8_s(w1 + k * 8, 16))
+        i2 = addScaled1High(i2, s2, v128.load8x8_s(w2 + k * 8, 16))
+        i3 = addScaled1High(i3, s3, v128.load8x8_s(w3 + k * 8, 16))
         start += 8
       }
       const dx = v128.load32_splat(scales + b * 4)
@@ -228,9 +238,8 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         }
         q -= 96
         for (const stop = q + 96; q < stop; q += 48) {
-          const p = q + toPartner
-          const u = joined(v128.load(q, 80), v128.load(q, 96), v128.load(q, 112), upper, middle, lower)
-          const v = joined(v128.load(p, 80), v128.load(p, 96), v128.load(p, 112), upper, middle, lower)
+          const u = joined(q, upper, middle, lower)
+          const v = joined(q + toPartner, upper, middle, lower)
           s0 = addDot(s0, u, x0 + y, 0, even)
           t0 = addDot(t0, v, x0 + y, 0, even)
           s1 = addDot(s1, u, x1 + y, 0, even)
