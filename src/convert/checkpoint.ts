@@ -9,7 +9,7 @@ import { checkpointError, unsupported } from './checkpointError.js'
 import { JsonObject } from './jsonObject.js'
 import { readSafetensors, type SourceTensor } from './safetensors.js'
 
-const LONGEST_INDEX = 64 * 2 ** 20
+const LONGEST_INDEX = 16 * 2 ** 20
 /** Each is open while the conversion runs; an 8x22B has 59. */
 const MOST_SHARDS = 512
 
@@ -42,11 +42,13 @@ export class Checkpoint {
       throw ioError('open', folder, cause)
     })
     const files = new Set(entries)
-    const layout = files.has('config.json') || !files.has('params.json') ? 'huggingface' : 'consolidated'
+    const has = (stem: string) => files.has(`${stem}.safetensors`) || files.has(`${stem}.safetensors.index.json`)
+    // Some folders have both, of which transformers' are enough.
+    const layout = !has('model') && has('consolidated') && files.has('params.json') ? 'consolidated' : 'huggingface'
     const stem = layout === 'huggingface' ? 'model' : 'consolidated'
+    if (!has(stem)) throw noWeights(folder, [...files], stem)
     const index = `${stem}.safetensors.index.json`
     const single = `${stem}.safetensors`
-    if (!files.has(index) && !files.has(single)) throw noWeights(folder, [...files], stem)
     const places = files.has(index) ? await readIndex(path.join(folder, index)) : undefined
 
     const sources: FileSource[] = []

@@ -1,7 +1,6 @@
 // A SentencePiece model file: pieces with scores and types, and how text is prepared. Field numbers after sentencepiece_model.proto (Kudo and Richardson).
 // Owns the refusal of models that work in another way than our tokenizer and llama.cpp's do.
 
-import { quoted } from '../gguf/ggufError.js'
 import { tokenType } from '../tokenizer/vocabulary.js'
 import { checkpointError, unsupported } from './checkpointError.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'
@@ -81,6 +80,6 @@ function readPiece(bytes: Uint8Array, file: string, id: number): SourceToken {
   try {
     return { piece: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text), score, type: type as number }
   } catch (cause) {
-    throw checkpointError(file, `${quoted(String(text.length))} bytes that are not valid UTF-8`, where, { cause })
+    throw checkpointError(file, 'a text that is not valid UTF-8', where, { cause })
   }
 }

@@ -7,8 +7,8 @@ import { convertElements, type ElementType, sizeOf } from './elementType.js'
 import type { SourceTensor } from './safetensors.js'
 import type { TargetTensor } from './tensorPlan.js'
 
-/** Elements of a piece, at most; with both of its types and the piece read ahead, some fifty megabytes. */
-const PIECE = 4 * 2 ** 20
+/** Elements of a piece, at most: larger ones cost more, in fresh memory, than they save in calls. */
+const PIECE = 2 ** 20
 
 /** Throws `IO` if the checkpoint cannot be read, `OPTION` if a number does not fit `type`. */
 export async function* tensorPieces(target: TargetTensor, type: ElementType): AsyncGenerator<Uint8Array, void, undefined> {

@@ -18,8 +18,8 @@ export interface TokenizerFiles {
   readonly generationConfig: JsonObject | undefined
 }
 
-/** A tokenizer.json with 2^20 tokens and their merges has less. */
-const LARGEST_TOKENIZER = 128 * 2 ** 20
+/** Three times what the largest vocabularies in use take. */
+const LARGEST_TOKENIZER = 64 * 2 ** 20
 const LARGEST_CONFIG = 16 * 2 ** 20
 
 /** The SentencePiece model as transformers names it, and with its version, as Mistral AI does. */
