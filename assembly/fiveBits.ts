@@ -39,6 +39,21 @@ export const SIXTH: i32 = 0x20202020
   return ((bits & 1) << 4) | ((bits & 2) << 11) | ((bits & 4) << 18) | ((bits & 8) << 25)
 }
 
+/** One row's eight quads to its four bytes of five vectors at dst. */
+// @ts-ignore: decorator
+@inline export function storeQuads(dst: usize, q0: u32, q1: u32, q2: u32, q3: u32, q4: u32, q5: u32, q6: u32, q7: u32): void {
+  store<u32>(dst, q0 | ((q5 & THREE) << 5))
+  store<u32>(dst, q1 | ((q5 & UPPER) << 3) | ((q7 & 0x08080808) << 2), 16)
+  store<u32>(dst, q2 | ((q6 & THREE) << 5), 32)
+  store<u32>(dst, q3 | ((q6 & UPPER) << 3) | ((q7 & 0x10101010) << 1), 48)
+  store<u32>(dst, q4 | ((q7 & THREE) << 5), 64)
+}
+
+// @ts-ignore: decorator
+@inline function low(nibbles: u32, bits: u32): u32 {
+  return (nibbles & 0x0f0f0f0f) | spread(bits)
+}
+
 /** One block of each of 4 rows (rowBytes apart) to 80 bytes at dst; src: 4 bytes of fifth bits, then 16 of nibbles. */
 export function repackFiveBits(src: usize, rowBytes: usize, valid: usize, dst: usize): void {
   for (let r: usize = 0; r < 4; r++) {
@@ -49,14 +64,6 @@ export function repackFiveBits(src: usize, rowBytes: usize, valid: usize, dst: u
     const n1 = real ? load<u32>(p, 8) : 0
     const n2 = real ? load<u32>(p, 12) : 0
     const n3 = real ? load<u32>(p, 16) : 0
-    const q5 = ((n1 >> 4) & 0x0f0f0f0f) | spread(bits >> 20)
-    const q6 = ((n2 >> 4) & 0x0f0f0f0f) | spread(bits >> 24)
-    const q7 = ((n3 >> 4) & 0x0f0f0f0f) | spread(bits >> 28)
-    const to = dst + r * 4
-    store<u32>(to, (n0 & 0x0f0f0f0f) | spread(bits) | ((q5 & THREE) << 5))
-    store<u32>(to, (n1 & 0x0f0f0f0f) | spread(bits >> 4) | ((q5 & UPPER) << 3) | ((q7 & 0x08080808) << 2), 16)
-    store<u32>(to, (n2 & 0x0f0f0f0f) | spread(bits >> 8) | ((q6 & THREE) << 5), 32)
-    store<u32>(to, (n3 & 0x0f0f0f0f) | spread(bits >> 12) | ((q6 & UPPER) << 3) | ((q7 & 0x10101010) << 1), 48)
-    store<u32>(to, ((n0 >> 4) & 0x0f0f0f0f) | spread(bits >> 16) | ((q7 & THREE) << 5), 64)
+    storeQuads(dst + r * 4, low(n0, bits), low(n1, bits >> 4), low(n2, bits >> 8), low(n3, bits >> 12), low(n0 >> 4, bits >> 16), low(n1 >> 4, bits >> 20), low(n2 >> 4, bits >> 24), low(n3 >> 4, bits >> 28))
   }
 }

@@ -58,11 +58,11 @@ export function repackScalesAndMins(src: usize, valid: i32, blocks: i32, blockBy
   return v128.or(v128.and(a, mask), i16x8.shl(v128.and(b, mask), 4))
 }
 
-/** The 128 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 8 x 4 vectors at dst, dst + stride and so on. */
-export function repackNibbles(src: usize, rowBytes: usize, valid: i32, dst: usize, stride: usize): void {
+/** The 128 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 8 x 4 vectors at dst. */
+export function repackNibbles(src: usize, rowBytes: usize, valid: i32, dst: usize): void {
   for (let s: usize = 0; s < 8; s++) {
     const p = src + (s >> 1) * 32
     const odd = (s & 1) == 1
-    storeTransposed(dst + s * stride, pairNibbles(p, odd, true), pairNibbles(p + rowBytes, odd, valid > 1), pairNibbles(p + 2 * rowBytes, odd, valid > 2), pairNibbles(p + 3 * rowBytes, odd, valid > 3))
+    storeTransposed(dst + s * 64, pairNibbles(p, odd, true), pairNibbles(p + rowBytes, odd, valid > 1), pairNibbles(p + 2 * rowBytes, odd, valid > 2), pairNibbles(p + 3 * rowBytes, odd, valid > 3))
   }
 }

@@ -32,7 +32,7 @@ const UNIT: usize = 592
 
 /** The scales of sub-block s. */
 // @ts-ignore: decorator
-@inline function scalesOf(w: usize, s: usize): v128 {
+@inline export function scalesOf(w: usize, s: usize): v128 {
   return i16x8.extend_low_i8x16_u(v128.load32_zero(w + s * 4, 16))
 }
 
@@ -247,7 +247,7 @@ export function repack_q4_k(src: usize, rows: i32, blocks: i32, dst: usize): i32
   for (let row = 0; row < rows; row += 4) {
     const valid = min(4, rows - row)
     bad += repackScalesAndMins(src, valid, blocks, 144, dst, UNIT)
-    for (let b: usize = 0; b < <usize>blocks; b++) repackNibbles(src + b * 144 + 16, rowBytes, valid, dst + 16 + b * UNIT + 80, 64)
+    for (let b: usize = 0; b < <usize>blocks; b++) repackNibbles(src + b * 144 + 16, rowBytes, valid, dst + 16 + b * UNIT + 80)
     src += rowBytes * 4
     dst += 16 + <usize>blocks * UNIT
   }
