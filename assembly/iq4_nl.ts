@@ -2,10 +2,10 @@
 //
 // A group is laid out as block32.ts says, with d alone. The sum of the rests starts at -13 times the sum of x, so that 32 columns fit 16 bits: at most
 // 8 * 2 * 13 * 127 = 26416 in an i16 lane. On the way a lane may wrap around, and it wraps back.
-import { evenMask, held, quadBytes, rowSums, startAt } from './lanes'
+import { addDot, addDot16, evenMask, held, quadBytes, rowSums, startAt } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addPair, addScaled, high, low, repackHalves, repackNibbles, toQuants } from './block32'
+import { addScaled, high, low, repackHalves, repackNibbles, toQuants } from './block32'
 import { rest, restTable } from './iq4'
 import { stripOf, stripStart } from './strips'
 
@@ -24,31 +24,6 @@ const OFFSET: i32 = 0xff82ff82 // 13 - 139 in either half
   return i32x4.dot_i16x8_s(v128.load32_splat(sums), offset)
 }
 
-// @ts-ignore: decorator
-@inline function block(start: v128, left: v128, q: usize, x: usize, nibble: v128, table: v128, even: v128): v128 {
-  let w = v128.load(q)
-  let l = low(w, nibble)
-  let h = high(w, nibble)
-  let n = addPair(i32x4.splat(0), l, h, x, 0, even)
-  let r = addPair(start, rest(table, l), rest(table, h), x, 0, even)
-  w = v128.load(q, 16)
-  l = low(w, nibble)
-  h = high(w, nibble)
-  n = addPair(n, l, h, x, 1, even)
-  r = addPair(r, rest(table, l), rest(table, h), x, 1, even)
-  w = v128.load(q, 32)
-  l = low(w, nibble)
-  h = high(w, nibble)
-  n = addPair(n, l, h, x, 2, even)
-  r = addPair(r, rest(table, l), rest(table, h), x, 2, even)
-  w = v128.load(q, 48)
-  l = low(w, nibble)
-  h = high(w, nibble)
-  n = addPair(n, l, h, x, 3, even)
-  r = addPair(r, rest(table, l), rest(table, h), x, 3, even)
-  return total(n, r, left)
-}
-
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
 export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
@@ -57,7 +32,8 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
   const offset = held(OFFSET, blocks)
   const table = restTable(blocks)
   const mask = held(HALF_MASK, blocks)
-  const xBlock = quadBytes() * 8
+  const quad = quadBytes()
+  const xBlock = quad * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
   const quants = toQuants(blocks, 1)
@@ -80,16 +56,46 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * xBlock
+      let n0 = i32x4.splat(0)
+      let n1 = n0
+      let n2 = n0
+      let n3 = n0
+      let r0 = startAt(sums + b * 4, centered)
+      let r1 = r0
+      let r2 = r0
+      let r3 = r0
+      let y = x + b * xBlock
+      let q = quants + b * 64
+      for (const stop = q + 64; q < stop; q += 16) {
+        let w = v128.load(w0 + q)
+        let l = low(w, nibble)
+        let h = high(w, nibble)
+        n0 = addDot16(addDot(n0, l, y, 0, even), h, y, even)
+        r0 = addDot16(addDot(r0, rest(table, l), y, 0, even), rest(table, h), y, even)
+        w = v128.load(w1 + q)
+        l = low(w, nibble)
+        h = high(w, nibble)
+        n1 = addDot16(addDot(n1, l, y, 0, even), h, y, even)
+        r1 = addDot16(addDot(r1, rest(table, l), y, 0, even), rest(table, h), y, even)
+        w = v128.load(w2 + q)
+        l = low(w, nibble)
+        h = high(w, nibble)
+        n2 = addDot16(addDot(n2, l, y, 0, even), h, y, even)
+        r2 = addDot16(addDot(r2, rest(table, l), y, 0, even), rest(table, h), y, even)
+        w = v128.load(w3 + q)
+        l = low(w, nibble)
+        h = high(w, nibble)
+        n3 = addDot16(addDot(n3, l, y, 0, even), h, y, even)
+        r3 = addDot16(addDot(r3, rest(table, l), y, 0, even), rest(table, h), y, even)
+        y += quad
+      }
       const d = b * 8 + 16
-      const q = quants + b * 64
       const dx = v128.load32_splat(scales + b * 4)
-      const start = startAt(sums + b * 4, centered)
       const left = offsetOf(sums + b * 4, offset)
-      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, block(start, left, w0 + q, xb, nibble, table, even))
-      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, block(start, left, w1 + q, xb, nibble, table, even))
-      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, block(start, left, w2 + q, xb, nibble, table, even))
-      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, block(start, left, w3 + q, xb, nibble, table, even))
+      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, total(n0, r0, left))
+      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, total(n1, r1, left))
+      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, total(n2, r2, left))
+      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, total(n3, r3, left))
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
@@ -106,7 +112,8 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
   const offset = held(OFFSET, blocks)
   const table = restTable(blocks)
   const mask = held(HALF_MASK, blocks)
-  const xBlock = quadBytes() * 8
+  const quad = quadBytes()
+  const xBlock = quad * 8
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
   const quants = toQuants(blocks, 1)
@@ -118,70 +125,38 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const q = weights + quants + b * 64
-      const at = b * xBlock
-      const y0 = x0 + at
-      const y1 = x1 + at
-      const y2 = x2 + at
-      const y3 = x3 + at
-      const m = toSums + b * 4
-      let w = v128.load(q)
-      let l = low(w, nibble)
-      let h = high(w, nibble)
-      let n0 = addPair(i32x4.splat(0), l, h, y0, 0, even)
-      let n1 = addPair(i32x4.splat(0), l, h, y1, 0, even)
-      let n2 = addPair(i32x4.splat(0), l, h, y2, 0, even)
-      let n3 = addPair(i32x4.splat(0), l, h, y3, 0, even)
-      l = rest(table, l)
-      h = rest(table, h)
-      let r0 = addPair(startAt(x0 + m, centered), l, h, y0, 0, even)
-      let r1 = addPair(startAt(x1 + m, centered), l, h, y1, 0, even)
-      let r2 = addPair(startAt(x2 + m, centered), l, h, y2, 0, even)
-      let r3 = addPair(startAt(x3 + m, centered), l, h, y3, 0, even)
-      w = v128.load(q, 16)
-      l = low(w, nibble)
-      h = high(w, nibble)
-      n0 = addPair(n0, l, h, y0, 1, even)
-      n1 = addPair(n1, l, h, y1, 1, even)
-      n2 = addPair(n2, l, h, y2, 1, even)
-      n3 = addPair(n3, l, h, y3, 1, even)
-      l = rest(table, l)
-      h = rest(table, h)
-      r0 = addPair(r0, l, h, y0, 1, even)
-      r1 = addPair(r1, l, h, y1, 1, even)
-      r2 = addPair(r2, l, h, y2, 1, even)
-      r3 = addPair(r3, l, h, y3, 1, even)
-      w = v128.load(q, 32)
-      l = low(w, nibble)
-      h = high(w, nibble)
-      n0 = addPair(n0, l, h, y0, 2, even)
-      n1 = addPair(n1, l, h, y1, 2, even)
-      n2 = addPair(n2, l, h, y2, 2, even)
-      n3 = addPair(n3, l, h, y3, 2, even)
-      l = rest(table, l)
-      h = rest(table, h)
-      r0 = addPair(r0, l, h, y0, 2, even)
-      r1 = addPair(r1, l, h, y1, 2, even)
-      r2 = addPair(r2, l, h, y2, 2, even)
-      r3 = addPair(r3, l, h, y3, 2, even)
-      w = v128.load(q, 48)
-      l = low(w, nibble)
-      h = high(w, nibble)
-      n0 = addPair(n0, l, h, y0, 3, even)
-      n1 = addPair(n1, l, h, y1, 3, even)
-      n2 = addPair(n2, l, h, y2, 3, even)
-      n3 = addPair(n3, l, h, y3, 3, even)
-      l = rest(table, l)
-      h = rest(table, h)
-      r0 = addPair(r0, l, h, y0, 3, even)
-      r1 = addPair(r1, l, h, y1, 3, even)
-      r2 = addPair(r2, l, h, y2, 3, even)
-      r3 = addPair(r3, l, h, y3, 3, even)
+      let at = b * xBlock
+      const sum = toSums + b * 4
+      let n0 = i32x4.splat(0)
+      let n1 = n0
+      let n2 = n0
+      let n3 = n0
+      let r0 = startAt(x0 + sum, centered)
+      let r1 = startAt(x1 + sum, centered)
+      let r2 = startAt(x2 + sum, centered)
+      let r3 = startAt(x3 + sum, centered)
+      for (let p = q; p < q + 64; p += 16) {
+        const w = v128.load(p)
+        const l = low(w, nibble)
+        const h = high(w, nibble)
+        const k = rest(table, l)
+        const m = rest(table, h)
+        n0 = addDot16(addDot(n0, l, x0 + at, 0, even), h, x0 + at, even)
+        r0 = addDot16(addDot(r0, k, x0 + at, 0, even), m, x0 + at, even)
+        n1 = addDot16(addDot(n1, l, x1 + at, 0, even), h, x1 + at, even)
+        r1 = addDot16(addDot(r1, k, x1 + at, 0, even), m, x1 + at, even)
+        n2 = addDot16(addDot(n2, l, x2 + at, 0, even), h, x2 + at, even)
+        r2 = addDot16(addDot(r2, k, x2 + at, 0, even), m, x2 + at, even)
+        n3 = addDot16(addDot(n3, l, x3 + at, 0, even), h, x3 + at, even)
+        r3 = addDot16(addDot(r3, k, x3 + at, 0, even), m, x3 + at, even)
+        at += quad
+      }
       const d = expand(weights + 16 + b * 8, mask, factor)
       const scale = toScales + b * 4
-      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), total(n0, r0, offsetOf(x0 + m, offset)))
-      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), total(n1, r1, offsetOf(x1 + m, offset)))
-      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), total(n2, r2, offsetOf(x2 + m, offset)))
-      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), total(n3, r3, offsetOf(x3 + m, offset)))
+      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), total(n0, r0, offsetOf(x0 + sum, offset)))
+      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), total(n1, r1, offsetOf(x1 + sum, offset)))
+      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), total(n2, r2, offsetOf(x2 + sum, offset)))
+      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), total(n3, r3, offsetOf(x3 + sum, offset)))
     }
     weights += quants + <usize>blocks * 64
     v128.store(out0 + g * 16, a0)

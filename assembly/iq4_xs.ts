@@ -4,50 +4,21 @@
 //     0   d     4 rows x f16, raised; 8 bytes unused
 //    16   scale 8 sub-blocks x 4 rows x i8
 //    48   q     8 sub-blocks x 4 vectors of 16 bytes, as in q4_k.ts
-import { addDot, addScaled1High, addScaled1Low, addScaledHigh, addScaledLow, evenMask, held, quadBytes } from './lanes'
+// Lanes of 16 bits hold the nibbles of a sub-block, at most 8 * 2 * 15 * 127 = 30480, and the rests of half of one, at most 4 * 2 * 26 * 127 = 26416.
+import { addDot, addDot16, addScaled1Low, addScaledLow, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
-import { addPair, high, low, repackNibbles } from './block32'
+import { high, low, repackNibbles } from './block32'
 import { BASE, rest, restTable } from './iq4'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
 
 const UNIT: usize = 560
 
-/**
- * Two vectors, unpacked to four, of nibbles or rests. Lanes of 16 bits hold the nibbles of a sub-block, at most 8 * 2 * 15 * 127 = 30480, and the rests of half
- * of one, at most 4 * 2 * 26 * 127 = 26416. `first` is vector 0 or 2.
- */
+/** isum + scale * (16 * n + r + s) for sub-block k. */
 // @ts-ignore: decorator
-@inline function fourDots(sum: v128, x: usize, first: usize, a: v128, b: v128, c: v128, d: v128, even: v128): v128 {
-  return addDot(addDot(addDot(addDot(sum, a, x, first, even), b, x, first + 4, even), c, x, first + 1, even), d, x, first + 5, even)
-}
-
-/** isum + scale * (16 * nibbles + rests). `odd`: whether the sub-block is the second of the pair in `scales`. */
-// @ts-ignore: decorator
-@inline function addSubBlock(isum: v128, q: usize, x: usize, scales: v128, odd: bool, nibble: v128, table: v128, even: v128): v128 {
-  const zero = i32x4.splat(0)
-  let w = v128.load(q)
-  let l = low(w, nibble)
-  let h = high(w, nibble)
-  let n = addPair(zero, l, h, x, 0, even)
-  let r = addPair(zero, rest(table, l), rest(table, h), x, 0, even)
-  w = v128.load(q, 16)
-  l = low(w, nibble)
-  h = high(w, nibble)
-  n = addPair(n, l, h, x, 1, even)
-  r = addPair(r, rest(table, l), rest(table, h), x, 1, even)
-  w = v128.load(q, 32)
-  l = low(w, nibble)
-  h = high(w, nibble)
-  n = addPair(n, l, h, x, 2, even)
-  let s = addPair(zero, rest(table, l), rest(table, h), x, 2, even)
-  w = v128.load(q, 48)
-  l = low(w, nibble)
-  h = high(w, nibble)
-  n = addPair(n, l, h, x, 3, even)
-  s = addPair(s, rest(table, l), rest(table, h), x, 3, even)
-  if (odd) return addScaledHigh(addScaled1High(isum, n, i16x8.shl(scales, 4)), r, s, scales)
+@inline function addSubBlock(isum: v128, n: v128, r: v128, s: v128, w: usize, k: usize): v128 {
+  const scales = i16x8.extend_low_i8x16_s(v128.load32_zero(w + k * 4, 16))
   return addScaledLow(addScaled1Low(isum, n, i16x8.shl(scales, 4)), r, s, scales)
 }
 
@@ -66,27 +37,14 @@ const UNIT: usize = 560
   return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(isum)))
 }
 
-// @ts-ignore: decorator
-@inline function unit(acc: v128, w: usize, x: usize, dx: v128, sums: usize, nibble: v128, table: v128, even: v128, mask: v128, factor: v128): v128 {
-  const quad = quadBytes()
-  let isum = i32x4.splat(0)
-  for (let k: usize = 0; k < 4; k++) {
-    const q = w + 48 + k * 128
-    const y = x + k * 16 * quad
-    const scales = v128.load8x8_s(w + k * 8, 16)
-    isum = addSubBlock(isum, q, y, scales, false, nibble, table, even)
-    isum = addSubBlock(isum, q + 64, y + 8 * quad, scales, true, nibble, table, even)
-  }
-  return finish(acc, w, dx, isum, offsets(w, sums), mask, factor)
-}
-
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
 export function matmul_iq4_xs_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const table = restTable(blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
-  const xUnit = quadBytes() * 64
+  const quad = quadBytes()
+  const xUnit = quad * 64
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
   const groupBytes = <usize>blocks * UNIT + 16
@@ -112,13 +70,83 @@ export function matmul_iq4_xs_x1(weights: usize, groups: i32, blocks: i32, x: us
     w2 += 16
     w3 += 16
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * xUnit
+      let i0 = i32x4.splat(0)
+      let i1 = i0
+      let i2 = i0
+      let i3 = i0
+      let y = x + b * xUnit
+      for (let k: usize = 0; k < 8; k++) {
+        let n0 = i32x4.splat(0)
+        let n1 = n0
+        let n2 = n0
+        let n3 = n0
+        let r0 = i32x4.splat(0)
+        let r1 = r0
+        let r2 = r0
+        let r3 = r0
+        let q = k * 64
+        for (const stop = q + 32; q < stop; q += 16) {
+          let w = v128.load(w0 + q, 48)
+          let l = low(w, nibble)
+          let h = high(w, nibble)
+          n0 = addDot16(addDot(n0, l, y, 0, even), h, y, even)
+          r0 = addDot16(addDot(r0, rest(table, l), y, 0, even), rest(table, h), y, even)
+          w = v128.load(w1 + q, 48)
+          l = low(w, nibble)
+          h = high(w, nibble)
+          n1 = addDot16(addDot(n1, l, y, 0, even), h, y, even)
+          r1 = addDot16(addDot(r1, rest(table, l), y, 0, even), rest(table, h), y, even)
+          w = v128.load(w2 + q, 48)
+          l = low(w, nibble)
+          h = high(w, nibble)
+          n2 = addDot16(addDot(n2, l, y, 0, even), h, y, even)
+          r2 = addDot16(addDot(r2, rest(table, l), y, 0, even), rest(table, h), y, even)
+          w = v128.load(w3 + q, 48)
+          l = low(w, nibble)
+          h = high(w, nibble)
+          n3 = addDot16(addDot(n3, l, y, 0, even), h, y, even)
+          r3 = addDot16(addDot(r3, rest(table, l), y, 0, even), rest(table, h), y, even)
+          y += quad
+        }
+        let s0 = i32x4.splat(0)
+        let s1 = s0
+        let s2 = s0
+        let s3 = s0
+        for (const stop = q + 32; q < stop; q += 16) {
+          let w = v128.load(w0 + q, 48)
+          let l = low(w, nibble)
+          let h = high(w, nibble)
+          n0 = addDot16(addDot(n0, l, y, 0, even), h, y, even)
+          s0 = addDot16(addDot(s0, rest(table, l), y, 0, even), rest(table, h), y, even)
+          w = v128.load(w1 + q, 48)
+          l = low(w, nibble)
+          h = high(w, nibble)
+          n1 = addDot16(addDot(n1, l, y, 0, even), h, y, even)
+          s1 = addDot16(addDot(s1, rest(table, l), y, 0, even), rest(table, h), y, even)
+          w = v128.load(w2 + q, 48)
+          l = low(w, nibble)
+          h = high(w, nibble)
+          n2 = addDot16(addDot(n2, l, y, 0, even), h, y, even)
+          s2 = addDot16(addDot(s2, rest(table, l), y, 0, even), rest(table, h), y, even)
+          w = v128.load(w3 + q, 48)
+          l = low(w, nibble)
+          h = high(w, nibble)
+          n3 = addDot16(addDot(n3, l, y, 0, even), h, y, even)
+          s3 = addDot16(addDot(s3, rest(table, l), y, 0, even), rest(table, h), y, even)
+          y += quad
+        }
+        i0 = addSubBlock(i0, n0, r0, s0, w0, k)
+        i1 = addSubBlock(i1, n1, r1, s1, w1, k)
+        i2 = addSubBlock(i2, n2, r2, s2, w2, k)
+        i3 = addSubBlock(i3, n3, r3, s3, w3, k)
+        y += 4 * quad
+      }
       const dx = v128.load32_splat(scales + b * 4)
       const sum = sums + b * SUMS
-      a0 = unit(a0, w0, xb, dx, sum, nibble, table, even, mask, f0)
-      a1 = unit(a1, w1, xb, dx, sum, nibble, table, even, mask, f1)
-      a2 = unit(a2, w2, xb, dx, sum, nibble, table, even, mask, f2)
-      a3 = unit(a3, w3, xb, dx, sum, nibble, table, even, mask, f3)
+      a0 = finish(a0, w0, dx, i0, offsets(w0, sum), mask, f0)
+      a1 = finish(a1, w1, dx, i1, offsets(w1, sum), mask, f1)
+      a2 = finish(a2, w2, dx, i2, offsets(w2, sum), mask, f2)
+      a3 = finish(a3, w3, dx, i3, offsets(w3, sum), mask, f3)
       w0 += UNIT
       w1 += UNIT
       w2 += UNIT
@@ -152,51 +180,57 @@ export function matmul_iq4_xs_x4(weights: usize, groups: i32, blocks: i32, x0: u
       let i1 = i0
       let i2 = i0
       let i3 = i0
-      for (let s: usize = 0; s < 8; s++) {
-        const q = weights + 48 + s * 64
-        const at = (b * 64 + s * 8) * quad
-        const y0 = x0 + at
-        const y1 = x1 + at
-        const y2 = x2 + at
-        const y3 = x3 + at
-        const scales = i16x8.extend_low_i8x16_s(v128.load32_zero(weights + s * 4, 16))
-        const scales16 = i16x8.shl(scales, 4)
-        let w = v128.load(q)
-        let v = v128.load(q, 16)
-        let a = low(w, nibble)
-        let c = high(w, nibble)
-        let d = low(v, nibble)
-        let e = high(v, nibble)
-        const n0 = fourDots(i32x4.splat(0), y0, 0, a, c, d, e, even)
-        const n1 = fourDots(i32x4.splat(0), y1, 0, a, c, d, e, even)
-        const n2 = fourDots(i32x4.splat(0), y2, 0, a, c, d, e, even)
-        const n3 = fourDots(i32x4.splat(0), y3, 0, a, c, d, e, even)
-        a = rest(table, a)
-        c = rest(table, c)
-        d = rest(table, d)
-        e = rest(table, e)
-        const r0 = fourDots(i32x4.splat(0), y0, 0, a, c, d, e, even)
-        const r1 = fourDots(i32x4.splat(0), y1, 0, a, c, d, e, even)
-        const r2 = fourDots(i32x4.splat(0), y2, 0, a, c, d, e, even)
-        const r3 = fourDots(i32x4.splat(0), y3, 0, a, c, d, e, even)
-        w = v128.load(q, 32)
-        v = v128.load(q, 48)
-        a = low(w, nibble)
-        c = high(w, nibble)
-        d = low(v, nibble)
-        e = high(v, nibble)
-        i0 = addScaled1Low(i0, fourDots(n0, y0, 2, a, c, d, e, even), scales16)
-        i1 = addScaled1Low(i1, fourDots(n1, y1, 2, a, c, d, e, even), scales16)
-        i2 = addScaled1Low(i2, fourDots(n2, y2, 2, a, c, d, e, even), scales16)
-        i3 = addScaled1Low(i3, fourDots(n3, y3, 2, a, c, d, e, even), scales16)
-        a = rest(table, a)
-        c = rest(table, c)
-        d = rest(table, d)
-        e = rest(table, e)
-        i0 = addScaledLow(i0, r0, fourDots(i32x4.splat(0), y0, 2, a, c, d, e, even), scales)
-        i1 = addScaledLow(i1, r1, fourDots(i32x4.splat(0), y1, 2, a, c, d, e, even), scales)
-        i2 = addScaledLow(i2, r2, fourDots(i32x4.splat(0), y2, 2, a, c, d, e, even), scales)
-        i3 = addScaledLow(i3, r3, fourDots(i32x4.splat(0), y3, 2, a, c, d, e, even), scales)
+      for (let k: usize = 0; k < 8; k++) {
+        let q = weights + k * 64
+        let y = (b * 64 + k * 8) * quad
+        let n0 = i32x4.splat(0)
+        let n1 = n0
+        let n2 = n0
+        let n3 = n0
+        let r0 = i32x4.splat(0)
+        let r1 = r0
+        let r2 = r0
+        let r3 = r0
+        for (const stop = q + 32; q < stop; q += 16) {
+          const w = v128.load(q, 48)
+          const l = low(w, nibble)
+          const h = high(w, nibble)
+          const c = rest(table, l)
+          const d = rest(table, h)
+          n0 = addDot16(addDot(n0, l, x0 + y, 0, even), h, x0 + y, even)
+          r0 = addDot16(addDot(r0, c, x0 + y, 0, even), d, x0 + y, even)
+          n1 = addDot16(addDot(n1, l, x1 + y, 0, even), h, x1 + y, even)
+          r1 = addDot16(addDot(r1, c, x1 + y, 0, even), d, x1 + y, even)
+          n2 = addDot16(addDot(n2, l, x2 + y, 0, even), h, x2 + y, even)
+          r2 = addDot16(addDot(r2, c, x2 + y, 0, even), d, x2 + y, even)
+          n3 = addDot16(addDot(n3, l, x3 + y, 0, even), h, x3 + y, even)
+          r3 = addDot16(addDot(r3, c, x3 + y, 0, even), d, x3 + y, even)
+          y += quad
+        }
+        let s0 = i32x4.splat(0)
+        let s1 = s0
+        let s2 = s0
+        let s3 = s0
+        for (const stop = q + 32; q < stop; q += 16) {
+          const w = v128.load(q, 48)
+          const l = low(w, nibble)
+          const h = high(w, nibble)
+          const c = rest(table, l)
+          const d = rest(table, h)
+          n0 = addDot16(addDot(n0, l, x0 + y, 0, even), h, x0 + y, even)
+          s0 = addDot16(addDot(s0, c, x0 + y, 0, even), d, x0 + y, even)
+          n1 = addDot16(addDot(n1, l, x1 + y, 0, even), h, x1 + y, even)
+          s1 = addDot16(addDot(s1, c, x1 + y, 0, even), d, x1 + y, even)
+          n2 = addDot16(addDot(n2, l, x2 + y, 0, even), h, x2 + y, even)
+          s2 = addDot16(addDot(s2, c, x2 + y, 0, even), d, x2 + y, even)
+          n3 = addDot16(addDot(n3, l, x3 + y, 0, even), h, x3 + y, even)
+          s3 = addDot16(addDot(s3, c, x3 + y, 0, even), d, x3 + y, even)
+          y += quad
+        }
+        i0 = addSubBlock(i0, n0, r0, s0, weights, k)
+        i1 = addSubBlock(i1, n1, r1, s1, weights, k)
+        i2 = addSubBlock(i2, n2, r2, s2, weights, k)
+        i3 = addSubBlock(i3, n3, r3, s3, weights, k)
       }
       const d = toScales + b * 4
       const m = toSums + b * SUMS
