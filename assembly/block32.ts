@@ -1,15 +1,15 @@
 // What the formats in blocks of 32 share (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): the front of a row group, nibbles, and the last step of a product.
 //
-// A group is 4 rows: a 16-byte header (half.ts), per block one or two rows of halves (d, m: 4 rows x f16, raised), all of them padded to 16 bytes, then per block
-// the quants. Of 4 bits (of 5: fiveBits.ts), 64 bytes:
+// A group is 4 rows: a 16-byte header (half.ts), then per block one or two rows of halves (d, m: 4 rows x f16, raised) and the quants; padded to 16 bytes. Quants of
+// 4 bits (of 5: fiveBits.ts) are 64 bytes:
 //     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { addDot, storeTransposed } from './lanes'
+import { addDot, addDot16, storeTransposed } from './lanes'
 import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 
-/** Bytes from the start of a group to its first block's quants. `halves`: of a block. */
+/** Bytes of a group. */
 // @ts-ignore: decorator
-@inline export function toQuants(blocks: i32, halves: usize): usize {
-  return 16 + ((<usize>blocks * 8 * halves + 15) & ~15)
+@inline export function bytesOfGroup(blocks: i32, blockBytes: usize): usize {
+  return 16 + ((<usize>blocks * blockBytes + 15) & <usize>~15)
 }
 
 // @ts-ignore: decorator
@@ -28,17 +28,10 @@ import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
   return addDot(addDot(sum, l, x, j, even), h, x, j + 4, even)
 }
 
-/** sum + nibbles * x over one block: at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
+/** Adds a vector of nibbles, whose low ones meet the quad at x. A block sums to at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
 // @ts-ignore: decorator
-@inline export function addNibbles(sum: v128, q: usize, x: usize, nibble: v128, even: v128): v128 {
-  let w = v128.load(q)
-  sum = addPair(sum, low(w, nibble), high(w, nibble), x, 0, even)
-  w = v128.load(q, 16)
-  sum = addPair(sum, low(w, nibble), high(w, nibble), x, 1, even)
-  w = v128.load(q, 32)
-  sum = addPair(sum, low(w, nibble), high(w, nibble), x, 2, even)
-  w = v128.load(q, 48)
-  return addPair(sum, low(w, nibble), high(w, nibble), x, 3, even)
+@inline export function addNibbles(sum: v128, w: v128, x: usize, nibble: v128, even: v128): v128 {
+  return addDot16(addDot(sum, low(w, nibble), x, 0, even), high(w, nibble), x, even)
 }
 
 /** acc + d * dx * isum. */
@@ -54,8 +47,8 @@ import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
   return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w + 8, mask, factor), dx), f32x4.convert_i32x4_s(xsum)))
 }
 
-/** Header and halves of one group, from the first `halves` halves of each block. Returns how many are not finite. */
-export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: usize, halves: usize, dst: usize): i32 {
+/** Header and halves of one group, whose blocks are `stride` bytes, from the first `halves` halves of each block. Returns how many are not finite. */
+export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: usize, halves: usize, dst: usize, stride: usize): i32 {
   const rowBytes = <usize>blocks * blockBytes
   let raised = true
   let bad = 0
@@ -72,10 +65,10 @@ export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: 
     for (let i: usize = 0; i < halves; i++) {
       for (let r: usize = 0; r < 4; r++) {
         const half = r < valid ? <u32>load<u16>(src + r * rowBytes + b * blockBytes + i * 2) : 0
-        store<u16>(dst + r * 2, raised ? raise(half) : half)
+        store<u16>(dst + i * 8 + r * 2, raised ? raise(half) : half)
       }
-      dst += 8
     }
+    dst += stride
   }
   return bad
 }

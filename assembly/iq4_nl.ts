@@ -5,10 +5,11 @@
 import { addDot, addDot16, evenMask, held, quadBytes, rowSums, startAt } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addScaled, high, low, repackHalves, repackNibbles, toQuants } from './block32'
+import { addScaled, high, low, repackHalves, repackNibbles, bytesOfGroup } from './block32'
 import { rest, restTable } from './iq4'
 import { stripOf, stripStart } from './strips'
 
+const BLOCK: usize = 72
 const CENTERED: i32 = 0xfff3fff3 // -13 in either half: the rests are -13 to 13
 const OFFSET: i32 = 0xff82ff82 // 13 - 139 in either half
 
@@ -36,8 +37,7 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
   const xBlock = quad * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const quants = toQuants(blocks, 1)
-  const groupBytes = quants + <usize>blocks * 64
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   const strip = stripOf(groups)
   const to1 = stripStart(1, strip, groups)
   const to2 = stripStart(2, strip, groups)
@@ -65,7 +65,7 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
       let r2 = r0
       let r3 = r0
       let y = x + b * xBlock
-      let q = quants + b * 64
+      let q = b * BLOCK + 24
       for (const stop = q + 64; q < stop; q += 16) {
         let w = v128.load(w0 + q)
         let l = low(w, nibble)
@@ -89,7 +89,7 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
         r3 = addDot16(addDot(r3, rest(table, l), y, 0, even), rest(table, h), y, even)
         y += quad
       }
-      const d = b * 8 + 16
+      const d = b * BLOCK + 16
       const dx = v128.load32_splat(scales + b * 4)
       const left = offsetOf(sums + b * 4, offset)
       a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, total(n0, r0, left))
@@ -116,7 +116,7 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
   const xBlock = quad * 8
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const quants = toQuants(blocks, 1)
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   for (let g: usize = 0; g < <usize>groups; g++) {
     const factor = v128.load(weights)
     let a0 = f32x4.splat(0)
@@ -124,7 +124,7 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + quants + b * 64
+      const q = weights + 24 + b * BLOCK
       let at = b * xBlock
       const sum = toSums + b * 4
       let n0 = i32x4.splat(0)
@@ -151,14 +151,14 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
         r3 = addDot16(addDot(r3, k, x3 + at, 0, even), m, x3 + at, even)
         at += quad
       }
-      const d = expand(weights + 16 + b * 8, mask, factor)
+      const d = expand(weights + 16 + b * BLOCK, mask, factor)
       const scale = toScales + b * 4
       a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), total(n0, r0, offsetOf(x0 + sum, offset)))
       a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), total(n1, r1, offsetOf(x1 + sum, offset)))
       a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), total(n2, r2, offsetOf(x2 + sum, offset)))
       a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), total(n3, r3, offsetOf(x3 + sum, offset)))
     }
-    weights += quants + <usize>blocks * 64
+    weights += groupBytes
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
@@ -172,12 +172,11 @@ export function repack_iq4_nl(src: usize, rows: i32, blocks: i32, dst: usize): i
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 18, 1, dst)
-    dst += toQuants(blocks, 1)
+    bad += repackHalves(src, valid, blocks, 18, 1, dst, BLOCK)
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst)
-      dst += 64
+      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst + 24 + b * BLOCK)
     }
+    dst += bytesOfGroup(blocks, BLOCK)
     src += rowBytes * 4
   }
   return bad

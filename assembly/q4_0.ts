@@ -4,9 +4,10 @@
 import { evenMask, held, quadBytes, rowSums, startAt } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addNibbles, addPair, addScaled, high, low, repackHalves, repackNibbles, toQuants } from './block32'
+import { addNibbles, addPair, addScaled, high, low, repackHalves, repackNibbles, bytesOfGroup } from './block32'
 import { stripOf, stripStart } from './strips'
 
+const BLOCK: usize = 72
 const OFFSET: i32 = 0xfff8fff8 // -8 in either half
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
@@ -15,11 +16,11 @@ export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const even = evenMask(blocks)
   const offset = held(OFFSET, blocks)
   const mask = held(HALF_MASK, blocks)
-  const xBlock = quadBytes() * 8
+  const quad = quadBytes()
+  const xBlock = quad * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const quants = toQuants(blocks, 1)
-  const groupBytes = quants + <usize>blocks * 64
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   const strip = stripOf(groups)
   const to1 = stripStart(1, strip, groups)
   const to2 = stripStart(2, strip, groups)
@@ -38,15 +39,25 @@ export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * xBlock
-      const d = b * 8 + 16
-      const q = quants + b * 64
+      let s0 = startAt(sums + b * 4, offset)
+      let s1 = s0
+      let s2 = s0
+      let s3 = s0
+      let y = x + b * xBlock
+      let q = b * BLOCK + 24
+      for (const stop = q + 64; q < stop; q += 16) {
+        s0 = addNibbles(s0, v128.load(w0 + q), y, nibble, even)
+        s1 = addNibbles(s1, v128.load(w1 + q), y, nibble, even)
+        s2 = addNibbles(s2, v128.load(w2 + q), y, nibble, even)
+        s3 = addNibbles(s3, v128.load(w3 + q), y, nibble, even)
+        y += quad
+      }
+      const d = b * BLOCK + 16
       const dx = v128.load32_splat(scales + b * 4)
-      const start = startAt(sums + b * 4, offset)
-      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, rowSums(addNibbles(start, w0 + q, xb, nibble, even)))
-      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, rowSums(addNibbles(start, w1 + q, xb, nibble, even)))
-      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, rowSums(addNibbles(start, w2 + q, xb, nibble, even)))
-      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, rowSums(addNibbles(start, w3 + q, xb, nibble, even)))
+      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, rowSums(s0))
+      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, rowSums(s1))
+      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, rowSums(s2))
+      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, rowSums(s3))
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
@@ -64,7 +75,7 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const xBlock = quadBytes() * 8
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const quants = toQuants(blocks, 1)
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   for (let g: usize = 0; g < <usize>groups; g++) {
     const factor = v128.load(weights)
     let a0 = f32x4.splat(0)
@@ -72,7 +83,7 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + quants + b * 64
+      const q = weights + 24 + b * BLOCK
       const at = b * xBlock
       const y0 = x0 + at
       const y1 = x1 + at
@@ -107,14 +118,14 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       s1 = addPair(s1, l, h, y1, 3, even)
       s2 = addPair(s2, l, h, y2, 3, even)
       s3 = addPair(s3, l, h, y3, 3, even)
-      const d = expand(weights + 16 + b * 8, mask, factor)
+      const d = expand(weights + 16 + b * BLOCK, mask, factor)
       const scale = toScales + b * 4
       a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSums(s0))
       a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSums(s1))
       a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSums(s2))
       a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSums(s3))
     }
-    weights += quants + <usize>blocks * 64
+    weights += groupBytes
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
@@ -128,12 +139,11 @@ export function repack_q4_0(src: usize, rows: i32, blocks: i32, dst: usize): i32
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 18, 1, dst)
-    dst += toQuants(blocks, 1)
+    bad += repackHalves(src, valid, blocks, 18, 1, dst, BLOCK)
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst)
-      dst += 64
+      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst + 24 + b * BLOCK)
     }
+    dst += bytesOfGroup(blocks, BLOCK)
     src += rowBytes * 4
   }
   return bad

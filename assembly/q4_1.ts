@@ -4,19 +4,20 @@
 import { evenMask, held, quadBytes, rowSums } from './lanes'
 import { HALF_MASK } from './half'
 import { activationScales, activationSums, blockSum } from './q8_1'
-import { addNibbles, addPair, addScaledMin, high, low, repackHalves, repackNibbles, toQuants } from './block32'
+import { addNibbles, addPair, addScaledMin, high, low, repackHalves, repackNibbles, bytesOfGroup } from './block32'
 import { stripOf, stripStart } from './strips'
 
+const BLOCK: usize = 80
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
 export function matmul_q4_1_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
-  const xBlock = quadBytes() * 8
+  const quad = quadBytes()
+  const xBlock = quad * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const quants = toQuants(blocks, 2)
-  const groupBytes = quants + <usize>blocks * 64
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   const strip = stripOf(groups)
   const to1 = stripStart(1, strip, groups)
   const to2 = stripStart(2, strip, groups)
@@ -35,15 +36,26 @@ export function matmul_q4_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * xBlock
-      const d = b * 16 + 16
-      const q = quants + b * 64
+      let s0 = i32x4.splat(0)
+      let s1 = s0
+      let s2 = s0
+      let s3 = s0
+      let y = x + b * xBlock
+      let q = b * BLOCK + 32
+      for (const stop = q + 64; q < stop; q += 16) {
+        s0 = addNibbles(s0, v128.load(w0 + q), y, nibble, even)
+        s1 = addNibbles(s1, v128.load(w1 + q), y, nibble, even)
+        s2 = addNibbles(s2, v128.load(w2 + q), y, nibble, even)
+        s3 = addNibbles(s3, v128.load(w3 + q), y, nibble, even)
+        y += quad
+      }
+      const d = b * BLOCK + 16
       const dx = v128.load32_splat(scales + b * 4)
       const xsum = blockSum(sums + b * 4)
-      a0 = addScaledMin(a0, w0 + d, dx, rowSums(addNibbles(i32x4.splat(0), w0 + q, xb, nibble, even)), xsum, mask, f0)
-      a1 = addScaledMin(a1, w1 + d, dx, rowSums(addNibbles(i32x4.splat(0), w1 + q, xb, nibble, even)), xsum, mask, f1)
-      a2 = addScaledMin(a2, w2 + d, dx, rowSums(addNibbles(i32x4.splat(0), w2 + q, xb, nibble, even)), xsum, mask, f2)
-      a3 = addScaledMin(a3, w3 + d, dx, rowSums(addNibbles(i32x4.splat(0), w3 + q, xb, nibble, even)), xsum, mask, f3)
+      a0 = addScaledMin(a0, w0 + d, dx, rowSums(s0), xsum, mask, f0)
+      a1 = addScaledMin(a1, w1 + d, dx, rowSums(s1), xsum, mask, f1)
+      a2 = addScaledMin(a2, w2 + d, dx, rowSums(s2), xsum, mask, f2)
+      a3 = addScaledMin(a3, w3 + d, dx, rowSums(s3), xsum, mask, f3)
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
@@ -60,7 +72,7 @@ export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const xBlock = quadBytes() * 8
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const quants = toQuants(blocks, 2)
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   for (let g: usize = 0; g < <usize>groups; g++) {
     const factor = v128.load(weights)
     let a0 = f32x4.splat(0)
@@ -68,7 +80,7 @@ export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + quants + b * 64
+      const q = weights + 32 + b * BLOCK
       const at = b * xBlock
       const y0 = x0 + at
       const y1 = x1 + at
@@ -102,7 +114,7 @@ export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       s1 = addPair(s1, l, h, y1, 3, even)
       s2 = addPair(s2, l, h, y2, 3, even)
       s3 = addPair(s3, l, h, y3, 3, even)
-      const d = weights + 16 + b * 16
+      const d = weights + 16 + b * BLOCK
       const scale = toScales + b * 4
       const m = toSums + b * 4
       a0 = addScaledMin(a0, d, v128.load32_splat(x0 + scale), rowSums(s0), blockSum(x0 + m), mask, factor)
@@ -110,7 +122,7 @@ export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       a2 = addScaledMin(a2, d, v128.load32_splat(x2 + scale), rowSums(s2), blockSum(x2 + m), mask, factor)
       a3 = addScaledMin(a3, d, v128.load32_splat(x3 + scale), rowSums(s3), blockSum(x3 + m), mask, factor)
     }
-    weights += quants + <usize>blocks * 64
+    weights += groupBytes
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
@@ -124,12 +136,11 @@ export function repack_q4_1(src: usize, rows: i32, blocks: i32, dst: usize): i32
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 20, 2, dst)
-    dst += toQuants(blocks, 2)
+    bad += repackHalves(src, valid, blocks, 20, 2, dst, BLOCK)
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackNibbles(src + b * 20 + 4, rowBytes, valid, dst)
-      dst += 64
+      repackNibbles(src + b * 20 + 4, rowBytes, valid, dst + 32 + b * BLOCK)
     }
+    dst += bytesOfGroup(blocks, BLOCK)
     src += rowBytes * 4
   }
   return bad

@@ -5,10 +5,11 @@
 import { evenMask, held, quadBytes, rowSums, startAt } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addScaled, repackHalves, toQuants } from './block32'
+import { addScaled, repackHalves, bytesOfGroup } from './block32'
 import { FIVE, SIXTH, THREE, UPPER, fourDots, repackFiveBits, scattered, split } from './fiveBits'
 import { stripOf, stripStart } from './strips'
 
+const BLOCK: usize = 88
 const OFFSET: i32 = 0xfff0fff0 // -16 in either half
 
 // @ts-ignore: decorator
@@ -34,8 +35,7 @@ export function matmul_q5_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const xBlock = quadBytes() * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const quants = toQuants(blocks, 1)
-  const groupBytes = quants + <usize>blocks * 80
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   const strip = stripOf(groups)
   const to1 = stripStart(1, strip, groups)
   const to2 = stripStart(2, strip, groups)
@@ -55,8 +55,8 @@ export function matmul_q5_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xBlock
-      const d = b * 8 + 16
-      const q = quants + b * 80
+      const d = b * BLOCK + 16
+      const q = d + 8
       const dx = v128.load32_splat(scales + b * 4)
       const start = startAt(sums + b * 4, offset)
       a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, block(start, w0 + q, xb, five, three, upper, sixth, even))
@@ -83,7 +83,7 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const xBlock = quadBytes() * 8
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const quants = toQuants(blocks, 1)
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   for (let g: usize = 0; g < <usize>groups; g++) {
     const factor = v128.load(weights)
     let a0 = f32x4.splat(0)
@@ -91,7 +91,7 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + quants + b * 80
+      const q = weights + 24 + b * BLOCK
       const at = b * xBlock
       const y0 = x0 + at
       const y1 = x1 + at
@@ -119,14 +119,14 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       const t1 = fourDots(s1, y1, 4, c, e, f, h, even)
       const t2 = fourDots(s2, y2, 4, c, e, f, h, even)
       const t3 = fourDots(s3, y3, 4, c, e, f, h, even)
-      const d = expand(weights + 16 + b * 8, mask, factor)
+      const d = expand(weights + 16 + b * BLOCK, mask, factor)
       const scale = toScales + b * 4
       a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSums(t0))
       a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSums(t1))
       a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSums(t2))
       a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSums(t3))
     }
-    weights += quants + <usize>blocks * 80
+    weights += groupBytes
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
@@ -140,12 +140,11 @@ export function repack_q5_0(src: usize, rows: i32, blocks: i32, dst: usize): i32
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 22, 1, dst)
-    dst += toQuants(blocks, 1)
+    bad += repackHalves(src, valid, blocks, 22, 1, dst, BLOCK)
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackFiveBits(src + b * 22 + 2, rowBytes, valid, dst)
-      dst += 80
+      repackFiveBits(src + b * 22 + 2, rowBytes, valid, dst + 24 + b * BLOCK)
     }
+    dst += bytesOfGroup(blocks, BLOCK)
     src += rowBytes * 4
   }
   return bad

@@ -4,10 +4,11 @@
 import { evenMask, held, quadBytes, rowSums } from './lanes'
 import { HALF_MASK } from './half'
 import { activationScales, activationSums, blockSum } from './q8_1'
-import { addScaledMin, repackHalves, toQuants } from './block32'
+import { addScaledMin, repackHalves, bytesOfGroup } from './block32'
 import { FIVE, SIXTH, THREE, UPPER, fourDots, repackFiveBits, scattered, split } from './fiveBits'
 import { stripOf, stripStart } from './strips'
 
+const BLOCK: usize = 96
 // Half a block at a time: a whole one would not fit 16 bits.
 // @ts-ignore: decorator
 @inline function block(q: usize, x: usize, five: v128, three: v128, upper: v128, sixth: v128, even: v128): v128 {
@@ -32,8 +33,7 @@ export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const xBlock = quadBytes() * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const quants = toQuants(blocks, 2)
-  const groupBytes = quants + <usize>blocks * 80
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   const strip = stripOf(groups)
   const to1 = stripStart(1, strip, groups)
   const to2 = stripStart(2, strip, groups)
@@ -53,8 +53,8 @@ export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const xb = x + b * xBlock
-      const d = b * 16 + 16
-      const q = quants + b * 80
+      const d = b * BLOCK + 16
+      const q = d + 16
       const dx = v128.load32_splat(scales + b * 4)
       const xsum = blockSum(sums + b * 4)
       a0 = addScaledMin(a0, w0 + d, dx, block(w0 + q, xb, five, three, upper, sixth, even), xsum, mask, f0)
@@ -80,7 +80,7 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const xBlock = quadBytes() * 8
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const quants = toQuants(blocks, 2)
+  const groupBytes = bytesOfGroup(blocks, BLOCK)
   for (let g: usize = 0; g < <usize>groups; g++) {
     const factor = v128.load(weights)
     let a0 = f32x4.splat(0)
@@ -88,7 +88,7 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let a2 = a0
     let a3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + quants + b * 80
+      const q = weights + 32 + b * BLOCK
       const at = b * xBlock
       const y0 = x0 + at
       const y1 = x1 + at
@@ -115,7 +115,7 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       const t1 = fourDots(i32x4.splat(0), y1, 4, c, e, f, h, even)
       const t2 = fourDots(i32x4.splat(0), y2, 4, c, e, f, h, even)
       const t3 = fourDots(i32x4.splat(0), y3, 4, c, e, f, h, even)
-      const d = weights + 16 + b * 16
+      const d = weights + 16 + b * BLOCK
       const scale = toScales + b * 4
       const m = toSums + b * 4
       a0 = addScaledMin(a0, d, v128.load32_splat(x0 + scale), i32x4.add(rowSums(s0), rowSums(t0)), blockSum(x0 + m), mask, factor)
@@ -123,7 +123,7 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       a2 = addScaledMin(a2, d, v128.load32_splat(x2 + scale), i32x4.add(rowSums(s2), rowSums(t2)), blockSum(x2 + m), mask, factor)
       a3 = addScaledMin(a3, d, v128.load32_splat(x3 + scale), i32x4.add(rowSums(s3), rowSums(t3)), blockSum(x3 + m), mask, factor)
     }
-    weights += quants + <usize>blocks * 80
+    weights += groupBytes
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
@@ -137,12 +137,11 @@ export function repack_q5_1(src: usize, rows: i32, blocks: i32, dst: usize): i32
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 24, 2, dst)
-    dst += toQuants(blocks, 2)
+    bad += repackHalves(src, valid, blocks, 24, 2, dst, BLOCK)
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackFiveBits(src + b * 24 + 4, rowBytes, valid, dst)
-      dst += 80
+      repackFiveBits(src + b * 24 + 4, rowBytes, valid, dst + 32 + b * BLOCK)
     }
+    dst += bytesOfGroup(blocks, BLOCK)
     src += rowBytes * 4
   }
   return bad

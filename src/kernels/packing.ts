@@ -46,7 +46,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q4_0: {
     activation: 'q8_1',
     blockWeights: 32,
-    groupBytes: (blocks) => 16 + upTo16(blocks * 8) + blocks * 64,
+    groupBytes: (blocks) => 16 + upTo16(blocks * 72),
     x1: (k) => k.matmul_q4_0_x1,
     x4: (k) => k.matmul_q4_0_x4,
     repack: (k) => k.repack_q4_0,
@@ -62,7 +62,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q5_0: {
     activation: 'q8_1',
     blockWeights: 32,
-    groupBytes: (blocks) => 16 + upTo16(blocks * 8) + blocks * 80,
+    groupBytes: (blocks) => 16 + upTo16(blocks * 88),
     x1: (k) => k.matmul_q5_0_x1,
     x4: (k) => k.matmul_q5_0_x4,
     repack: (k) => k.repack_q5_0,
@@ -126,7 +126,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   IQ4_NL: {
     activation: 'q8_1',
     blockWeights: 32,
-    groupBytes: (blocks) => 16 + upTo16(blocks * 8) + blocks * 64,
+    groupBytes: (blocks) => 16 + upTo16(blocks * 72),
     x1: (k) => k.matmul_iq4_nl_x1,
     x4: (k) => k.matmul_iq4_nl_x4,
     repack: (k) => k.repack_iq4_nl,
