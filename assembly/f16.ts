@@ -14,33 +14,54 @@ import { held } from './lanes'
   return f32x4.add(acc, f32x4.mul(w, v128.load32_splat(x)))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns). */
+// The columns beyond a multiple of four, and the sum of all.
+// @ts-ignore: decorator
+@inline function last(rows: usize, columns: i32, x: usize, mask: v128, factor: v128, a0: v128, a1: v128, a2: v128, a3: v128): v128 {
+  const whole = <usize>(columns & ~3)
+  const rest = <usize>columns - whole
+  const w = rows + whole * 8
+  const y = x + whole * 4
+  if (rest > 0) a0 = addTo(a0, expand(w, mask, factor), y)
+  if (rest > 1) a1 = addTo(a1, expand(w + 8, mask, factor), y + 4)
+  if (rest > 2) a2 = addTo(a2, expand(w + 16, mask, factor), y + 8)
+  return f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3))
+}
+
+/** out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns), in two strips, as strips.ts has four: more accumulators than registers else. */
 export function matmul_f16_x1(weights: usize, groups: i32, columns: i32, x: usize, out: usize): void {
   const mask = held(HALF_MASK, columns)
   const whole = <usize>(columns & ~3)
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const factor = v128.load(weights)
-    const rows = weights + 16
+  const strip = (<usize>groups + 1) >> 1
+  const toOther = <usize>groups - strip
+  const bytes = groupBytes(columns)
+  for (let g: usize = 0; g < strip; g++) {
+    const v = weights + g * bytes + 16
+    const w = v + toOther * bytes
+    const e = v128.load(v - 16)
+    const f = v128.load(w - 16)
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
-    for (let c: usize = 0; c < whole; c += 4) {
-      const w = rows + c * 8
-      const y = x + c * 4
-      a0 = addTo(a0, expand(w, mask, factor), y)
-      a1 = addTo(a1, expand(w + 8, mask, factor), y + 4)
-      a2 = addTo(a2, expand(w + 16, mask, factor), y + 8)
-      a3 = addTo(a3, expand(w + 24, mask, factor), y + 12)
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
+    for (let at: usize = 0; at < whole * 4; at += 16) {
+      const p = v + at * 2
+      const q = w + at * 2
+      const y = x + at
+      a0 = addTo(a0, expand(p, mask, e), y)
+      b0 = addTo(b0, expand(q, mask, f), y)
+      a1 = addTo(a1, expand(p + 8, mask, e), y + 4)
+      b1 = addTo(b1, expand(q + 8, mask, f), y + 4)
+      a2 = addTo(a2, expand(p + 16, mask, e), y + 8)
+      b2 = addTo(b2, expand(q + 16, mask, f), y + 8)
+      a3 = addTo(a3, expand(p + 24, mask, e), y + 12)
+      b3 = addTo(b3, expand(q + 24, mask, f), y + 12)
     }
-    const rest = <usize>columns - whole
-    const w = rows + whole * 8
-    const y = x + whole * 4
-    if (rest > 0) a0 = addTo(a0, expand(w, mask, factor), y)
-    if (rest > 1) a1 = addTo(a1, expand(w + 8, mask, factor), y + 4)
-    if (rest > 2) a2 = addTo(a2, expand(w + 16, mask, factor), y + 8)
-    v128.store(out + g * 16, f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3)))
-    weights += groupBytes(columns)
+    v128.store(out + g * 16, last(v, columns, x, mask, e, a0, a1, a2, a3))
+    v128.store(out + (g + toOther) * 16, last(w, columns, x, mask, f, b0, b1, b2, b3))
   }
 }
 
