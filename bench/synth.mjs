@@ -1,11 +1,10 @@
-// npm run synth -- --layers N --type Q4_K_M|Q8_0 [--vocab N] [--experts N] [--seed N] OUT
-// Writes a Mixtral-8x7B-shaped GGUF with random weights. Owns the command line and the file's name; the model is syntheticModel.mjs's.
+// npm run synth -- --layers N --type Q4_K_M|Q8_0|F16 [--shape 8x7b|8x22b] [--vocab N] [--experts N] [--seed N] OUT
+// Writes a GGUF in the shape of Mixtral 8x7B or 8x22B with random weights. Owns the command line and the file's name; the model is syntheticModel.mjs's.
 
-import { renameSync, rmSync } from 'node:fs'
 import { parseArgs } from 'node:util'
-import { fileTypes, writeSyntheticModel } from './syntheticModel.mjs'
+import { fileTypes, shapes, writeSyntheticModel } from './syntheticModel.mjs'
 
-const usage = `usage: npm run synth -- --layers N --type ${Object.keys(fileTypes).join('|')} [--vocab N] [--experts N] [--seed N] OUT`
+const usage = `usage: npm run synth -- --layers N --type ${Object.keys(fileTypes).join('|')} [--shape ${Object.keys(shapes).join('|')}] [--vocab N] [--experts N] [--seed N] OUT`
 
 function fail(message, exitCode) {
   process.stderr.write(`${message}\n`)
@@ -14,11 +13,12 @@ function fail(message, exitCode) {
 
 function parse() {
   const text = { type: 'string' }
-  const options = { layers: text, type: text, vocab: text, experts: text, seed: text }
+  const options = { layers: text, type: text, shape: text, vocab: text, experts: text, seed: text }
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
-  const { type = 'Q4_K_M', ...numbers } = values
+  const { type = 'Q4_K_M', shape = '8x7b', ...numbers } = values
   if (positionals.length !== 1) throw new Error(`found ${positionals.length} file names, expected 1`)
   if (!Object.hasOwn(fileTypes, type)) throw new Error(`--type: found ${type}, expected ${Object.keys(fileTypes).join(' or ')}`)
+  if (!Object.hasOwn(shapes, shape)) throw new Error(`--shape: found ${shape}, expected ${Object.keys(shapes).join(' or ')}`)
   if (numbers.layers === undefined) throw new Error('--layers is missing')
   const least = { layers: 1, vocab: 259, experts: 2, seed: 0 }
   const counts = Object.entries(numbers).map(([name, value]) => {
@@ -27,7 +27,7 @@ function parse() {
       throw new Error(`--${name}: found ${value}, expected a whole number from ${least[name]}`)
     return [name, number]
   })
-  return { path: positionals[0], options: { type, ...Object.fromEntries(counts) } }
+  return { path: positionals[0], options: { type, ...shapes[shape], ...Object.fromEntries(counts) } }
 }
 
 function showProgress(started) {
@@ -48,22 +48,12 @@ try {
 } catch (error) {
   fail(`${error.message}\n${usage}`, 2)
 }
-// The final name only ever stands for a whole file.
-const part = `${args.path}.part`
-for (const [signal, code] of [
-  ['SIGINT', 130],
-  ['SIGTERM', 143],
-]) {
-  process.once(signal, () => {
-    rmSync(part, { force: true })
-    process.exit(code)
-  })
-}
+// the writer takes its draft along when the process exits
+process.once('SIGINT', () => process.exit(130))
+process.once('SIGTERM', () => process.exit(143))
 try {
   const onProgress = process.stderr.isTTY ? showProgress(performance.now()) : undefined
-  await writeSyntheticModel(part, { ...args.options, onProgress })
-  renameSync(part, args.path)
+  await writeSyntheticModel(args.path, { ...args.options, onProgress })
 } catch (error) {
-  rmSync(part, { force: true })
   fail(error.message, 1)
 }

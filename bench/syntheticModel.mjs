@@ -1,4 +1,4 @@
-// GGUF files in the shape of Mixtral 8x7B with random weights, for measuring without downloading: the same tensors and block types as
+// GGUF files in the shapes of Mixtral 8x7B and 8x22B with random weights, for measuring without downloading: the same tensors and block types as
 // llama.cpp gives a real file, any number of layers. The text is nonsense, but activations and routing are as lively as a real model's.
 
 import { ggmlTypeByName } from '../dist/gguf/ggmlType.js'
@@ -17,6 +17,12 @@ export const mixtral8x7b = {
   context: 32768,
 }
 
+/** The shapes by their names: 8x22B but for its 56 layers, with the vocabulary of its Instruct version. */
+export const shapes = {
+  '8x7b': mixtral8x7b,
+  '8x22b': { ...mixtral8x7b, hidden: 6144, ffn: 16384, heads: 48, vocab: 32768, context: 65536 },
+}
+
 /** The file types that can be written, with their `general.file_type` and llama.cpp's block type for each tensor. */
 export const fileTypes = {
   Q4_K_M: {
@@ -29,6 +35,7 @@ export const fileTypes = {
     },
   },
   Q8_0: { id: 7, typeOf: () => 'Q8_0' },
+  F16: { id: 1, typeOf: () => 'F16' },
 }
 
 function wantsMoreBits(layer, layers) {

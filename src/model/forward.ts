@@ -18,6 +18,8 @@ interface Layer {
   readonly attention: Attention
   readonly router: Linear
   readonly experts: Experts
+  /** What router and experts want their input in. */
+  readonly inputKinds: ReadonlySet<ActivationKind>
 }
 
 export class Forward {
@@ -30,12 +32,11 @@ export class Forward {
   constructor(thread: Thread, store: ExpertStore) {
     const { plan, banks, config } = thread
     this.#thread = thread
-    this.#layers = plan.layers.map((placed, index) => ({
-      placed,
-      attention: new Attention(thread, placed),
-      router: new Linear(banks, placed.ffnGateInp),
-      experts: new Experts(thread, store, index, placed),
-    }))
+    this.#layers = plan.layers.map((placed, index) => {
+      const router = new Linear(banks, placed.ffnGateInp)
+      const experts = new Experts(thread, store, index, placed)
+      return { placed, attention: new Attention(thread, placed), router, experts, inputKinds: new Set([...experts.kinds, router.kind]) }
+    })
     this.#output = new Linear(banks, plan.output)
     this.#homes = [...new Set(plan.layers.map(({ bank }) => bank))]
     this.#frequency = frequencies(config.ropeDim, config.ropeTheta)
@@ -119,14 +120,15 @@ export class Forward {
   }
 
   /** Adds attention's output, norms, and chooses the token's experts. */
-  #route({ placed, router, experts }: Layer, t: number): void {
+  #route({ placed, router, inputKinds }: Layer, t: number): void {
     const thread = this.#thread
     const { scratch, config } = thread
     const { kernels } = thread.banks[placed.bank]!
     const { projected, routerLogits, expertIds, expertWeights } = scratch
     kernels.add(scratch.x.at + t * scratch.x.bytes, projected.at + t * projected.bytes, config.hiddenSize)
-    this.#norm(placed.bank, placed.ffnNormAt, t, experts.kinds)
-    const input = scratch.inputs.f32!.at + t * scratch.inputs.f32!.bytes
+    this.#norm(placed.bank, placed.ffnNormAt, t, inputKinds)
+    const area = scratch.inputs[router.kind]!
+    const input = area.at + t * area.bytes
     const logits = routerLogits.at + t * routerLogits.bytes
     const ids = expertIds.at + t * expertIds.bytes
     router.multiply(0, router.groups, [input], [logits], 1)

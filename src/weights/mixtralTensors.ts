@@ -37,7 +37,7 @@ export interface LayerTensors {
   readonly attnV: TensorSlice // (kvHeads * headDim, hiddenSize)
   readonly attnOutput: TensorSlice // (hiddenSize, heads * headDim)
   readonly ffnNorm: TensorSlice // (1, hiddenSize), F32
-  readonly ffnGateInp: TensorSlice // (experts, hiddenSize), F32 or F16: the router
+  readonly ffnGateInp: TensorSlice // (experts, hiddenSize): the router
   readonly experts: readonly ExpertTensors[]
 }
 
@@ -81,7 +81,7 @@ function findLayer(finder: TensorFinder, config: MixtralConfig, layer: number): 
     attnV: finder.matrix(name('attn_v'), kvHeads * headDim, hiddenSize),
     attnOutput: finder.matrix(name('attn_output'), hiddenSize, heads * headDim),
     ffnNorm: finder.matrix(name('ffn_norm'), 1, hiddenSize, ['F32']),
-    ffnGateInp: finder.matrix(name('ffn_gate_inp'), experts, hiddenSize, ['F32', 'F16']),
+    ffnGateInp: finder.matrix(name('ffn_gate_inp'), experts, hiddenSize),
     experts: findExperts(finder, config, layer),
   }
 }

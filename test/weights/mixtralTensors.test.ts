@@ -143,12 +143,6 @@ test.each<[string, GgufPlan, 'MODEL' | 'UNSUPPORTED', string]>([
     'tensor blk.0.attn_q.weight is of type MXFP4, supported here: F32, F16, ',
   ],
   [
-    'a quantised router',
-    replaced('blk.0.ffn_gate_inp.weight', { type: 'Q8_0' }),
-    'UNSUPPORTED',
-    'is of type Q8_0, supported here: F32, F16',
-  ],
-  [
     'a norm of half precision',
     replaced('output_norm.weight', { type: 'F16' }),
     'UNSUPPORTED',
