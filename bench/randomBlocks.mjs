@@ -39,6 +39,7 @@ export function fillNorm(bytes) {
 /** For each format what turns random bits into blocks; `bytes` are whole blocks. */
 export const fillWeights = {
   F32: (bytes) => fillFloats(bytes, 0, deviation * Math.sqrt(3)),
+  F16: fillF16,
   Q4_0: (bytes) => fillHalves(bytes, 18, 0, scalesOfQ40),
   Q4_1: (bytes) => fillHalfPairs(bytes, 20, 0, scalesOfQ41),
   Q5_0: (bytes) => fillHalves(bytes, 22, 0, scalesOfQ50),
@@ -98,6 +99,14 @@ function fillFloats(bytes, mean, spread) {
   const bits = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
   const floats = new Float32Array(bits.buffer, bits.byteOffset, bits.length)
   for (let i = 0; i < bits.length; i++) floats[i] = mean + (bits[i] / 2 ** 31) * spread
+}
+
+/** Evenly spread, 4096 of them. */
+const weightHalves = Uint16Array.from({ length: 4096 }, (_, i) => floatToHalf(deviation * Math.sqrt(3) * ((i + 0.5) / 2048 - 1)))
+
+function fillF16(bytes) {
+  const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, bytes.length / 2)
+  for (let i = 0; i < halves.length; i++) halves[i] = weightHalves[halves[i] & 4095]
 }
 
 /** A half at `offset` of each block. */
