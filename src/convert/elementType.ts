@@ -62,45 +62,71 @@ export function convertElements(bytes: Uint8Array, from: ElementType, to: Elemen
   // One loop for each kind of array: a loop over several kinds is many times slower.
   if (from === 'F32') {
     const source = new Uint32Array(buffer, byteOffset, length / 4)
-    const out = to === 'BF16' ? bitsAsBf16(source) : floatsAsHalves(new Float32Array(buffer, byteOffset, length / 4))
-    const finite = (i: number) => (source[i]! & 0x7f800000) !== 0x7f800000
-    return infinities(out, to).some(finite) ? undefined : new Uint8Array(out.buffer)
+    const floats = new Float32Array(buffer, byteOffset, length / 4)
+    return finiteBytes(to === 'BF16' ? bitsAsBf16(source) : floatsAsHalves(floats), (i) => Number.isFinite(floats[i]))
   }
   const source = new Uint16Array(buffer, byteOffset, length / 2)
   const { wide, other } = tablesOf(from)
   if (to === 'F32') return new Uint8Array(widened(source, wide).buffer)
-  const out = lookedUp(source, other)
-  return infinities(out, to).some((i) => Number.isFinite(wide[source[i]!])) ? undefined : new Uint8Array(out.buffer)
+  return finiteBytes(lookedUp(source, other, to), (i) => Number.isFinite(wide[source[i]!]))
 }
 
-function bitsAsBf16(source: Uint32Array): Uint16Array {
-  const out = new Uint16Array(source.length)
-  for (let i = 0; i < out.length; i++) out[i] = bitsToBf16(source[i]!)
-  return out
+/** 16-bit values, and whether an infinity or NaN may be among them. */
+interface Narrowed {
+  readonly values: Uint16Array
+  readonly unusual: boolean
+  readonly infinity: number
 }
 
-function floatsAsHalves(source: Float32Array): Uint16Array {
-  const out = new Uint16Array(source.length)
-  for (let i = 0; i < out.length; i++) out[i] = floatToHalf(source[i]!)
-  return out
+// What added to the largest finite magnitude of a type does not reach bit 15, and added to infinity does.
+const margins = { F16: 0x400, BF16: 0x80 }
+
+/** The bytes, or undefined if an infinity stands where the source was finite. */
+function finiteBytes({ values, unusual, infinity }: Narrowed, wasFinite: (i: number) => boolean): Uint8Array | undefined {
+  if (unusual) for (let i = 0; i < values.length; i++) if ((values[i]! & 0x7fff) === infinity && wasFinite(i)) return undefined
+  return new Uint8Array(values.buffer)
 }
 
-function lookedUp(source: Uint16Array, table: Uint16Array): Uint16Array {
+function narrowed(values: Uint16Array, seen: number, type: 'F16' | 'BF16'): Narrowed {
+  return { values, unusual: (seen & 0x8000) !== 0, infinity: 0x8000 - margins[type] }
+}
+
+function bitsAsBf16(source: Uint32Array): Narrowed {
   const out = new Uint16Array(source.length)
-  for (let i = 0; i < out.length; i++) out[i] = table[source[i]!]!
-  return out
+  let seen = 0
+  for (let i = 0; i < out.length; i++) {
+    const bits = bitsToBf16(source[i]!)
+    out[i] = bits
+    seen |= (bits & 0x7fff) + margins.BF16
+  }
+  return narrowed(out, seen, 'BF16')
+}
+
+function floatsAsHalves(source: Float32Array): Narrowed {
+  const out = new Uint16Array(source.length)
+  let seen = 0
+  for (let i = 0; i < out.length; i++) {
+    const bits = floatToHalf(source[i]!)
+    out[i] = bits
+    seen |= (bits & 0x7fff) + margins.F16
+  }
+  return narrowed(out, seen, 'F16')
+}
+
+function lookedUp(source: Uint16Array, table: Uint16Array, type: 'F16' | 'BF16'): Narrowed {
+  const margin = margins[type]
+  const out = new Uint16Array(source.length)
+  let seen = 0
+  for (let i = 0; i < out.length; i++) {
+    const bits = table[source[i]!]!
+    out[i] = bits
+    seen |= (bits & 0x7fff) + margin
+  }
+  return narrowed(out, seen, type)
 }
 
 function widened(source: Uint16Array, table: Float32Array): Float32Array {
   const out = new Float32Array(source.length)
   for (let i = 0; i < out.length; i++) out[i] = table[source[i]!]!
   return out
-}
-
-/** Where a 16-bit type has an infinity. */
-function infinities(values: Uint16Array, type: ElementType): number[] {
-  const infinity = type === 'F16' ? 0x7c00 : 0x7f80
-  const places: number[] = []
-  for (let i = 0; i < values.length; i++) if ((values[i]! & 0x7fff) === infinity) places.push(i)
-  return places
 }
