@@ -2,11 +2,13 @@
 
 import { MixtralError } from '../errors.js'
 import type { Gguf, GgufValue } from '../gguf/gguf.js'
-import type { KernelBuild } from '../kernels/kernels.js'
+import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
 import { type CallOptions, Engine, type EngineOptions } from '../model/engine.js'
 import type { StageTime } from '../model/profile.js'
-import { TapChoice, type TracedTensor, type TraceOptions } from '../model/taps.js'
+import { TapChoice, type TracedChunk, type TracedTensor, type TraceOptions } from '../model/taps.js'
 import { gatherTrace } from '../model/trace.js'
+import type { WeightFindings } from '../model/weightFindings.js'
+import type { WeightPart } from '../model/weightParts.js'
 import { localModel } from '../registry/localModels.js'
 import type { OllamaLayers } from '../registry/ollamaLayers.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -109,6 +111,16 @@ export class MixtralModel {
     return this.#engine.plan.threads
   }
 
+  /** Most tokens of one step. */
+  get chunk(): number {
+    return this.#engine.plan.batch
+  }
+
+  /** How keys and values are kept. */
+  get kvFormat(): KvFormat {
+    return this.#engine.plan.kvFormat
+  }
+
   get kernels(): KernelBuild {
     return this.#engine.kernels
   }
@@ -172,14 +184,23 @@ export class MixtralModel {
     return this.#engine.exclusive(() => gatherTrace(this.#engine.trace(ids, choice, options), ids.length), options.signal)
   }
 
-  /** One layer's kernels alone, for checks: x (tokens, hidden) at positions from 0 on, before and after the layer. */
-  layer(index: number, x: Float32Array): Promise<Float32Array> {
-    return this.#engine.exclusive(() => this.#engine.layer(index, x))
+  /**
+   * The same tensors one after the other, so that they need not all be in memory: each of one chunk of the tokens, the first of which is at `position`. The loop holds the
+   * model, as that of `stream` does.
+   */
+  traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedChunk> {
+    checkCallOptions(options, ['tensors'])
+    const choice = new TapChoice(this.config.layers, options)
+    return this.#holding(() => this.#engine.trace(ids, choice, options), options.signal)
   }
 
-  /** The final norm and output matrix alone: (tokens, hidden) to (tokens, vocabulary). */
-  output(x: Float32Array): Promise<Float32Array> {
-    return this.#engine.exclusive(() => this.#engine.output(x))
+  /**
+   * Checks the weights in memory, one matrix after the other: their bytes against the file, the kernels' products with them against the oracle of their format, bit for bit,
+   * and against exact arithmetic. The loop holds the model. `verifyModel` makes a verdict of it.
+   */
+  checkWeights(options: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
+    checkCallOptions(options)
+    return this.#holding(() => this.#engine.checkWeights(options), options.signal)
   }
 
   /** With the option `profile`: where the time of all calls since the last `takeProfile` went, stage by stage. */
@@ -199,6 +220,16 @@ export class MixtralModel {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  /** What `generate` gives, while it holds the engine. */
+  async *#holding<T>(generate: () => AsyncGenerator<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
+    const leave = await this.#engine.enter(signal)
+    try {
+      yield* generate()
+    } finally {
+      leave()
+    }
   }
 
   #encode(prompt: string): number[] {

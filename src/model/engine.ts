@@ -10,10 +10,12 @@ import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { LARGEST_BANK, type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
 import { CallQueue } from './callQueue.js'
-import { command, createMailbox, STAGES, type Step, writeStep } from './mailbox.js'
+import { command, createMailbox, STAGES, type Step, writePart, writeStep } from './mailbox.js'
 import { Profile, type StageTime } from './profile.js'
-import type { TapChoice, TracedTensor } from './taps.js'
+import type { TapChoice, TracedChunk } from './taps.js'
 import { traceStep } from './trace.js'
+import { FINDINGS, gatherFindings, type WeightFindings } from './weightFindings.js'
+import { type WeightPart, weightParts } from './weightParts.js'
 import type { WorkerData } from './worker.js'
 
 export interface EngineOptions {
@@ -60,6 +62,7 @@ export class Engine {
   readonly #memories: readonly WebAssembly.Memory[]
   readonly #mailbox: Int32Array
   readonly #profile: Profile | undefined
+  readonly #findings: Float64Array
   /** The tokens whose keys and values are in the cache. */
   #cached: number[] = []
   readonly #queue = new CallQueue()
@@ -71,6 +74,7 @@ export class Engine {
     memories: readonly WebAssembly.Memory[],
     mailbox: Int32Array,
     profile: Profile | undefined,
+    findings: Float64Array,
   ) {
     this.config = config
     this.plan = plan
@@ -79,6 +83,7 @@ export class Engine {
     this.#memories = memories
     this.#mailbox = mailbox
     this.#profile = profile
+    this.#findings = findings
   }
 
   /**
@@ -104,9 +109,10 @@ export class Engine {
     const mailbox = createMailbox(batch)
     const paths = weights.gguf.files.map(({ path }) => path)
     const times = options.profile ? Profile.create(threads) : undefined
-    const shared: WorkerData = { module, memories, config, plan, paths, mailbox, times }
+    const findings = new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8))
+    const shared: WorkerData = { module, memories, config, plan, paths, mailbox, times, findings }
     const team = new Team({ threads, worker: options.worker ?? new URL('./worker.js', import.meta.url).href, shared })
-    const engine = new Engine(config, plan, team, memories, mailbox, times && new Profile(times))
+    const engine = new Engine(config, plan, team, memories, mailbox, times && new Profile(times), findings)
     try {
       await engine.#load(options)
     } catch (error) {
@@ -181,11 +187,7 @@ export class Engine {
    * Runs `ids` from nothing, and gives the chosen intermediate tensors of one chunk after the other, in the order in which they come about; `position` is that of a
    * chunk's first token. Call within `exclusive`. Forgets the cache.
    */
-  async *trace(
-    ids: readonly number[],
-    choice: TapChoice,
-    { signal, onProgress }: CallOptions = {},
-  ): AsyncGenerator<TracedTensor & { readonly position: number }> {
+  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedChunk> {
     this.#check(ids)
     this.reset()
     const runStep = (step: Step) => this.#step(step, signal)
@@ -197,31 +199,18 @@ export class Engine {
     }
   }
 
-  /**
-   * One layer alone, for checks against the reference: x (tokens, hidden) at positions from 0 on, before and after. At most `plan.batch` tokens. Forgets the cache.
-   */
-  async layer(index: number, x: Float32Array): Promise<Float32Array> {
-    const placed = this.plan.layers[index]
-    if (!placed) throw new MixtralError('OPTION', `layer ${index}, expected a whole number below ${this.config.layers}`)
-    const { bank } = placed
-    await this.#pass(x, bank, { firstLayer: index, endLayer: index + 1, logits: 0 })
-    const { at, bytes } = this.plan.scratch.x
-    const { hiddenSize } = this.config
-    const floats = new Float32Array(this.#memories[bank]!.buffer)
-    const out = new Float32Array(x.length)
-    for (let t = 0; t < x.length / hiddenSize; t++)
-      out.set(floats.subarray((at + t * bytes) / 4, (at + t * bytes) / 4 + hiddenSize), t * hiddenSize)
-    return out
-  }
-
-  /** The final norm and output matrix alone: x (tokens, hidden) to logits (tokens, vocabulary). At most `plan.batch` tokens. Forgets the cache. */
-  async output(x: Float32Array): Promise<Float32Array> {
-    const { layers } = this.config
-    const count = x.length / this.config.hiddenSize
-    await this.#pass(x, this.plan.output.bank, { firstLayer: layers, endLayer: layers, logits: count })
-    const out = new Float32Array(count * this.config.vocabSize)
-    for (let t = 0; t < count; t++) out.set(this.#logits(t), t * this.config.vocabSize)
-    return out
+  /** Checks the weights part by part, in the order of the layers: what is in the banks against the file, products against the oracle. Call within `exclusive`. */
+  async *checkWeights({ signal, onProgress }: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
+    const parts = weightParts(this.plan, this.config)
+    const total = parts.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    let loaded = 0
+    for (const [index, part] of parts.entries()) {
+      writePart(this.#mailbox, index)
+      await this.#team.run(command.check, signal)
+      loaded += part.slice.bytes
+      onProgress?.({ loaded, total })
+      yield { ...part, ...gatherFindings(this.#findings) }
+    }
   }
 
   /** Where the time of the steps since the last call went; nothing without the option `profile`. Call within `exclusive`. */
@@ -260,19 +249,6 @@ export class Engine {
       done += count
       onProgress?.({ loaded: done - position, total })
     }
-  }
-
-  async #pass(x: Float32Array, bank: number, range: Pick<Step, 'firstLayer' | 'endLayer' | 'logits'>): Promise<void> {
-    const { hiddenSize } = this.config
-    const { at, bytes } = this.plan.scratch.x
-    const count = x.length / hiddenSize
-    if (!Number.isInteger(count) || count < 1 || count > this.plan.batch) {
-      throw new MixtralError('OPTION', `x has ${x.length} values, expected 1 to ${this.plan.batch} rows of ${hiddenSize}`)
-    }
-    this.reset()
-    const floats = new Float32Array(this.#memories[bank]!.buffer)
-    for (let t = 0; t < count; t++) floats.set(x.subarray(t * hiddenSize, (t + 1) * hiddenSize), (at + t * bytes) / 4)
-    await this.#step({ count, position: 0, embed: false, tokens: [], firstStage: 0, endStage: STAGES, traced: false, ...range })
   }
 
   async #step(step: Step, signal?: AbortSignal): Promise<void> {

@@ -13,7 +13,8 @@ export class Linear {
   /** Groups of four rows. */
   readonly groups: number
   readonly columns: number
-  readonly #at: number
+  /** Of the first group in the bank. */
+  readonly at: number
   readonly #blocks: number
   readonly #groupBytes: number
   readonly #x1
@@ -26,7 +27,7 @@ export class Linear {
     this.kind = packing.activation
     this.groups = Math.ceil(matrix.rows / 4)
     this.columns = matrix.columns
-    this.#at = matrix.at
+    this.at = matrix.at
     this.#blocks = matrix.columns / packing.blockWeights
     this.#groupBytes = packing.groupBytes(this.#blocks)
     this.#x1 = packing.x1(this.bank.kernels)
@@ -38,7 +39,7 @@ export class Linear {
    * does not depend on how many others there are.
    */
   multiply(first: number, groups: number, inputs: ArrayLike<number>, outputs: ArrayLike<number>, count: number): void {
-    const weights = this.#at + first * this.#groupBytes
+    const weights = this.at + first * this.#groupBytes
     const blocks = this.#blocks
     let i = 0
     // several tokens: the products keep the core too busy to fetch ahead, so the rows are fetched first

@@ -1,7 +1,7 @@
 // What main tells the threads about a step, in shared words. Main writes it while the threads wait; they read it while main waits.
 
 /** Commands of the model's team (team/control.ts: 0 is LEAVE). */
-export const command = { load: 1, step: 2 } as const
+export const command = { load: 1, step: 2, check: 3 } as const
 
 /** Offsets into the mailbox. */
 const field = {
@@ -14,6 +14,7 @@ const field = {
   firstStage: 6,
   endStage: 7,
   traced: 8,
+  part: 9,
   tokens: 16,
 } as const
 
@@ -71,4 +72,13 @@ export function readStep(mailbox: Int32Array): Step {
     traced: mailbox[field.traced] === 1,
     tokens: mailbox.subarray(field.tokens, field.tokens + count),
   }
+}
+
+/** Which part of the weights the next check is of (weightParts.ts). */
+export function writePart(mailbox: Int32Array, part: number): void {
+  mailbox[field.part] = part
+}
+
+export function readPart(mailbox: Int32Array): number {
+  return mailbox[field.part]!
 }

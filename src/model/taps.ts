@@ -15,6 +15,11 @@ export interface TracedTensor {
   readonly values: Float32Array | Float64Array | Int32Array
 }
 
+/** A tensor for some of a call's tokens, the first of which is at `position`. */
+export interface TracedChunk extends TracedTensor {
+  readonly position: number
+}
+
 /** Beside those of every long call. */
 export interface TraceOptions {
   /** Names, in which `*` stands for anything. Default: all tensors. */

@@ -3,7 +3,7 @@
 
 import { STAGES, type Step } from './mailbox.js'
 import { TapReader, type TracedBanks } from './tapReader.js'
-import { embeddingTap, outputTaps, type TapChoice, type TracedTensor } from './taps.js'
+import { embeddingTap, outputTaps, type TapChoice, type TracedChunk, type TracedTensor } from './taps.js'
 
 /** Up to where a step goes, and what can be read then. */
 interface Stop {
@@ -70,10 +70,7 @@ function stopsOf({ config }: TracedBanks, choice: TapChoice): Stop[] {
 }
 
 /** The tensors of all chunks, put together: `tokens` rows each. */
-export async function gatherTrace(
-  chunks: AsyncIterable<TracedTensor & { readonly position: number }>,
-  tokens: number,
-): Promise<TracedTensor[]> {
+export async function gatherTrace(chunks: AsyncIterable<TracedChunk>, tokens: number): Promise<TracedTensor[]> {
   const tensors = new Map<string, TracedTensor>()
   for await (const { name, shape, values, position } of chunks) {
     const [rows, ...dims] = shape as [number, ...number[]]

@@ -40,7 +40,7 @@ export function attention({ config, tensors, load, show }: Layer, x: Float64Arra
  * Rotary position embedding (RoPE): (tokens, heads, headDim) -> the same. Turns the pair of elements (2i, 2i + 1) of each head by
  * position * ropeTheta^(-2i / ropeDim), so that a query times a key depends on how far apart they are. Elements from ropeDim on stay.
  */
-function rotate(x: Float64Array, heads: number, { headDim, ropeDim, ropeTheta }: MixtralConfig): Float64Array {
+export function rotate(x: Float64Array, heads: number, { headDim, ropeDim, ropeTheta }: MixtralConfig): Float64Array {
   const y = x.slice()
   for (let start = 0; start < x.length; start += headDim) {
     const position = Math.floor(start / (heads * headDim))

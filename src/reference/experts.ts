@@ -58,6 +58,7 @@ export function mixtureOfExperts({ config, tensors, load, show }: Layer, x: Floa
 }
 
 /** The indices of the k largest scores, best first; of equal scores the lower index first. */
-const topK = (scores: Float64Array, k: number) => [...scores.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, k)
+export const topK = (scores: Float32Array | Float64Array, k: number) =>
+  [...scores.keys()].sort((a, b) => scores[b]! - scores[a]! || a - b).slice(0, k)
 const row = (x: Float64Array, index: number, width: number) => x.subarray(index * width, (index + 1) * width)
 const silu = (x: number) => x / (1 + exp(-x))

@@ -15,6 +15,8 @@ interface Settings {
   readonly input?: string
   readonly env?: Record<string, string>
   readonly cwd?: string
+  /** Of Node, for all threads. */
+  readonly nodeFlags?: readonly string[]
   /** Called with the running process, once it has written to stdout. */
   readonly atFirstOutput?: (child: ChildProcessWithoutNullStreams) => void
   /** Called with the running process at once. */
@@ -23,9 +25,9 @@ interface Settings {
 
 export async function mixtral(
   args: readonly string[],
-  { input = '', env = {}, cwd, atFirstOutput, atStart }: Settings = {},
+  { input = '', env = {}, cwd, nodeFlags = [], atFirstOutput, atStart }: Settings = {},
 ): Promise<Ended> {
-  const child = spawn(process.execPath, [main, ...args], { env: { ...process.env, ...env }, cwd })
+  const child = spawn(process.execPath, [...nodeFlags, main, ...args], { env: { ...process.env, ...env }, cwd })
   atStart?.(child)
   if (atFirstOutput) child.stdout.once('data', () => atFirstOutput(child))
   let stdout = ''

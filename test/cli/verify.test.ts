@@ -1,80 +1,57 @@
-// That `mixtral verify` would notice: kernels that are wrong on purpose. The right ones here are the reference itself.
+// `mixtral verify`: what it prints of a model that is right and of one that is not, and its exit codes. What it finds is in test/reference/verify.test.ts.
 
-import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
-import { openGguf } from '../../dist/gguf/openGguf.js'
-import { Reference } from '../../dist/reference/reference.js'
-import { compareStages, type LayerByLayer, type StageCheck } from '../../dist/reference/verify.js'
-import { Tokenizer } from '../../dist/tokenizer/tokenizer.js'
+import { mixtral } from './mixtral.js'
 
-const path = fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
-const reference = await Reference.open(path)
-const gguf = await openGguf(path)
-const tokens = [1, 672, 600, 261, 462, 1998, 454]
-const { hiddenSize } = reference.config
-
-const right: LayerByLayer = {
-  layer: async (index, x) => Float32Array.from(reference.layer(index, Float64Array.from(x))),
-  output: async (x) => Float32Array.from(reference.output(Float64Array.from(x))),
-}
-
-async function check(kernels: Partial<LayerByLayer>, ids = tokens): Promise<StageCheck[]> {
-  const checks: StageCheck[] = []
-  for await (const one of compareStages(reference, { ...right, ...kernels }, gguf, ids)) checks.push(one)
-  return checks
-}
-
-/** Layer 3 changed by `spoil`, which gets its output and its input. */
-function spoiled(spoil: (y: Float32Array, x: Float32Array) => void): Partial<LayerByLayer> {
-  const layer: LayerByLayer['layer'] = async (index, x) => {
-    const y = await right.layer(index, x)
-    if (index === 3) spoil(y, x)
-    return y
-  }
-  return { layer }
-}
-
-const stagesOff = (checks: readonly StageCheck[]) => checks.filter(({ ok }) => !ok).map(({ stage }) => stage)
-
-test('exact kernels are off by the rounding to float32', async () => {
-  const checks = await check({})
-  expect(stagesOff(checks)).toEqual([])
-  for (const { error } of checks) expect(error).toBeLessThan(1e-6)
+test('a model that is right has a line for every layer and format, and exit code 0', async () => {
+  const { code, stdout, stderr } = await mixtral(['verify'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const [layers, formats] = stdout.split('\n\n').map((table) => table.trimEnd().split('\n'))
+  expect(layers!.slice(1).map((line) => line.split(' ')[0])).toEqual(['embedding', '0', '1', '2', '3', '4', '5', 'output'])
+  expect(formats!.slice(1).map((line) => line.split(' ')[0])).toEqual(['Q4_K', 'F32', 'Q8_0', 'Q5_K', 'Q6_K'])
+  for (const line of [...layers!.slice(1), ...formats!.slice(1)]) expect(line).toMatch(/ \d+ +\d\S* +\d\S* % {2}ok$/)
 })
 
-test.each<[what: string, spoil: (y: Float32Array, x: Float32Array) => void]>([
-  [
-    'a tenth too much of what the layer adds',
-    (y, x) => {
-      for (const [i, value] of x.entries()) y[i] = value + (y[i]! - value) * 1.1
-    },
-  ],
-  ['one token that the layer passes by', (y, x) => y.set(x.subarray(6 * hiddenSize), 6 * hiddenSize)],
-  ['a token with the result of its neighbour', (y) => y.copyWithin(hiddenSize, 2 * hiddenSize, 3 * hiddenSize)],
-  [
-    'a channel that is wrong',
-    (y, x) => {
-      for (let i = 7; i < y.length; i += hiddenSize) y[i] = x[i]! + 5
-    },
-  ],
-  ['a value that is no number', (y) => y.fill(Number.NaN, 100, 101)],
-])('%s is noticed, in its layer alone', async (_, spoil) => {
-  expect(stagesOff(await check(spoiled(spoil)))).toEqual([3])
+test('--json has the same, and nothing else is printed', async () => {
+  const { code, stdout, stderr } = await mixtral(['verify', 'demo', '--prompt', 'The sea', '--threads', '1', '--ram', '2M', '--json'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const result = JSON.parse(stdout)
+  expect(result).toMatchObject({ model: 'demo', tokens: expect.any(Array), faults: [], ok: true })
+  expect(result.layers).toHaveLength(8)
+  expect(result.layers[1]).toEqual({
+    layer: '0',
+    types: expect.arrayContaining(['Q4_K', 'Q5_K', 'Q8_0', 'F32']),
+    matrices: 31,
+    error: expect.any(Number),
+    share_of_allowed: expect.any(Number),
+    faults: 0,
+    ok: true,
+  })
+  expect(result.formats.map(({ types }: { types: string[] }) => types[0])).toContain('Q6_K')
 })
 
-test('wrong logits are noticed', async () => {
-  const output: LayerByLayer['output'] = async (x) => (await right.output(x)).map((logit, i) => (i % 2048 === 0 ? 0 : logit * 1.03))
-  expect(stagesOff(await check({ output }))).toEqual(['output'])
+test('a model that is not right has its faults named, and exit code 1', async () => {
+  const nodeFlags = ['--import', new URL('wrongNorm.js', import.meta.url).href]
+  const { code, stdout, stderr } = await mixtral(['verify', '--prompt', 'The sea'], { nodeFlags })
+  expect(code).toBe(1)
+  expect(stdout).toMatch(/^embedding .* ok\n0 .* OFF\n/m)
+  const lines = stderr.trimEnd().split('\n')
+  expect(lines).toHaveLength(13)
+  const fault =
+    /^mixtral: (blk\.\d\.(attn|ffn)_norm|output_norm)\.weight: \w+: \d+ of \d+ values are off, the worst at token \d, column 3: found \S+, expected \S+ within \S+$/
+  for (const line of lines) expect(line).toMatch(fault)
+  const json = await mixtral(['verify', '--prompt', 'The sea', '--json'], { nodeFlags })
+  expect(json).toMatchObject({ code: 1 })
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    ok: false,
+    faults: expect.arrayContaining([expect.objectContaining({ layer: '0', tensor: 'blk.0.attn_norm.weight' })]),
+  })
 })
 
-test('a token that rounding sends to the runner-up of two nearly tied experts is no error', async () => {
-  const layer: LayerByLayer['layer'] = async (index, x) => {
-    const shaken = x.map((value, i) => value * (1 + (((i * 7919) % 201) - 100) * 4e-4)) // by 4 % at most
-    const y = await right.layer(index, shaken)
-    return y.map((value, i) => value - shaken[i]! + x[i]!)
-  }
-  const sentence = Tokenizer.fromGgufMetadata(gguf.metadata).encode('Once upon a time, there was a child named Wendy. She had a blue kite.')
-  const checks = await check({ layer }, sentence)
-  expect(stagesOff(checks)).toEqual([])
-  expect(checks.filter(({ rerouted }) => rerouted > 0).map(({ stage }) => stage)).toEqual([2, 3])
+test('what no model is fails with one line', async () => {
+  expect(await mixtral(['verify', '/no/such.gguf'])).toMatchObject({
+    code: 1,
+    stdout: '',
+    stderr: expect.stringMatching(/^mixtral: [^\n]*\n$/),
+  })
 })

@@ -1,0 +1,43 @@
+// The comparison of a tensor with what it should be, element by element: counts those that are off and says where the worst is.
+
+import type { Expected } from './expected.js'
+
+/**
+ * What is wrong with `found`, in words, or nothing.
+ * @param dims the sizes of all dimensions but the first, the tokens, under what they are called
+ */
+export function worstOf(
+  found: ArrayLike<number>,
+  { values, allowed: allowances }: Expected,
+  dims: Readonly<Record<string, number>>,
+): string | undefined {
+  let off = 0
+  let checked = 0
+  let worst = { share: 0, at: 0, value: 0, allowed: 0 }
+  for (let at = 0; at < found.length; at++) {
+    const allowed = allowances[at]!
+    if (Number.isNaN(allowed)) continue
+    const value = values[at]!
+    checked++
+    const error = Math.abs(found[at]! - value)
+    if (error <= allowed || Object.is(found[at], value)) continue
+    off++
+    const share = Number.isNaN(error) || allowed === 0 ? Number.POSITIVE_INFINITY : error / allowed
+    if (share > worst.share || off === 1) worst = { share, at, value, allowed }
+  }
+  if (!off) return undefined
+  const { at, value, allowed } = worst
+  const within = allowed > 0 ? ` within ${allowed.toPrecision(2)}` : ''
+  const place = placeOf(at, dims)
+  return `${off} of ${checked} values are off, the worst at ${place}: found ${found[at]!.toPrecision(7)}, expected ${value.toPrecision(7)}${within}`
+}
+
+function placeOf(at: number, dims: Readonly<Record<string, number>>): string {
+  const places: string[] = []
+  let rest = at
+  for (const [name, size] of Object.entries(dims).toReversed()) {
+    places.unshift(`${name} ${rest % size}`)
+    rest = Math.floor(rest / size)
+  }
+  return [`token ${rest}`, ...places].join(', ')
+}
