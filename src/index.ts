@@ -19,6 +19,7 @@ export type { WindowOptions, WindowProgress } from './perplexity/windowOptions.j
 export type { ExpertLayout } from './quantize/expertLayout.js'
 export { type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize/quantize.js'
 export { type QuantizeType, quantizeTypes } from './quantize/quantizePlan.js'
+export type { Matrix } from './reference/matrix.js'
 export { Reference } from './reference/reference.js'
 export type { Fault } from './reference/stageCheck.js'
 export { type LayerVerdict, type Verdict, type Verification, type VerifyOptions, verifyModel } from './reference/verify.js'

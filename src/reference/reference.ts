@@ -11,7 +11,7 @@ import { type MixtralTensors, mixtralTensors } from '../weights/mixtralTensors.j
 import { attention } from './attention.js'
 import { mixtureOfExperts } from './experts.js'
 import { showTo, type Tap } from './layer.js'
-import { linear, rmsNorm } from './matrix.js'
+import { linear, type Matrix, rmsNorm } from './matrix.js'
 import { matrixSource } from './matrixSource.js'
 
 export class Reference {
@@ -56,6 +56,21 @@ export class Reference {
     }
     if (choice.output) this.output(x, tap)
     return tensors
+  }
+
+  /**
+   * A tensor of the file as a matrix of float32: (rows, columns), rows being outputs. Of experts that are one tensor, that of one `expert`.
+   * Throws MODEL for a tensor that the model does not have, IO.
+   */
+  matrix(name: string, expert = 0): Matrix {
+    const { tokenEmbd, outputNorm, output, layers } = this.#tensors
+    const ofLayers = layers.flatMap(({ experts, ...others }) => [
+      ...Object.values(others),
+      ...experts.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate, ffnUp, ffnDown]),
+    ])
+    const slice = [...new Set([tokenEmbd, outputNorm, output, ...ofLayers])].filter((one) => one.name === name)[expert]
+    if (!slice) throw new MixtralError('MODEL', `no tensor ${name} with an expert ${expert}, expected a name such as blk.0.attn_q.weight`)
+    return this.#weights.load(slice)
   }
 
   /** The learned vector of each token: (tokens) -> (tokens, hidden). Throws TOKENIZER for an id outside the vocabulary. */

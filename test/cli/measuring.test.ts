@@ -44,18 +44,3 @@ test('bench prints a table', async () => {
   expect(code).toBe(0)
   expect(stdout).toMatch(/^prefill +[\d.]+ t\/s +8 tokens, median of 1\ndecode +[\d.]+ t\/s +3 tokens/)
 })
-
-test('verify prints a table and finds the kernels right in every layer', async () => {
-  const { code, stdout, stderr } = await mixtral(['verify'])
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toMatch(/^layer .*\n(\d +Q4_K .* ok\n){6}output +Q6_K .* ok\n$/)
-})
-
-test('verify --json has the same figures, and the plain simd kernels are right too', async () => {
-  const { code, stdout, stderr } = await mixtral(['verify', 'demo', '--json'], { env: { MIXTRAL_KERNELS: 'simd' } })
-  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  const { layers, ...rest } = JSON.parse(stdout)
-  expect(rest).toMatchObject({ model: 'demo', kernels: 'simd', ok: true })
-  expect(layers).toHaveLength(7)
-  expect(layers[0]).toMatchObject({ layer: 0, types: ['Q4_K', 'Q8_0', 'Q5_K'], rerouted_tokens: 0, ok: true })
-})

@@ -12,11 +12,11 @@ test('a model that is right has a line for every layer and format, and exit code
   for (const line of [...layers!.slice(1), ...formats!.slice(1)]) expect(line).toMatch(/ \d+ +\d\S* +\d\S* % {2}ok$/)
 })
 
-test('--json has the same, and nothing else is printed', async () => {
-  const { code, stdout, stderr } = await mixtral(['verify', 'demo', '--prompt', 'The sea', '--threads', '1', '--ram', '2M', '--json'])
+test('--json has the same, and nothing else is printed; the plain simd kernels are right too', async () => {
+  const { code, stdout, stderr } = await mixtral(['verify', 'demo', '--prompt', 'The sea', '--ram', '2M', '--json'], { env: { MIXTRAL_KERNELS: 'simd' } })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   const result = JSON.parse(stdout)
-  expect(result).toMatchObject({ model: 'demo', tokens: expect.any(Array), faults: [], ok: true })
+  expect(result).toMatchObject({ model: 'demo', kernels: 'simd', tokens: expect.any(Array), faults: [], ok: true })
   expect(result.layers).toHaveLength(8)
   expect(result.layers[1]).toEqual({
     layer: '0',

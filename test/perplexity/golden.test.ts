@@ -16,7 +16,7 @@ const everyFormat = process.env.MIXTRAL_TEST_PERPLEXITY === 'all'
 test.for([
   ['F16', 0.001],
   ['Q4_K_M', 0.005],
-  ...(everyFormat ? (['Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_S'] as const).map((type) => [type, 0.005] as const) : []),
+  ...(everyFormat ? (['Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_S', 'Q4_0', 'Q3_K_M', 'Q2_K'] as const).map((type) => [type, 0.005] as const) : []),
 ] as const)('the perplexity of %s is that of llama.cpp', { timeout: 120_000 }, async ([type, within]) => {
   const model = await MixtralModel.load(demoModel(type), { contextLength: printed.context })
   const text = readFileSync(golden('demo/eval.txt'), 'utf8').trimEnd()
@@ -46,18 +46,18 @@ function printedAs(type: string, name: string): [value: number, error: number] {
   return [Number(value), Number(error)]
 }
 
-test('Q4_K_M is as far from the stored F16 logits as in llama.cpp', async () => {
-  const result = await againstF16('Q4_K_M')
+test.each(['Q4_K_M', 'Q2_K'])('%s is as far from the stored F16 logits as in llama.cpp', async (type) => {
+  const result = await againstF16(type)
   const { basePerplexity, divergence, sameTop, correlation } = result
   expect([basePerplexity.value.toFixed(6), basePerplexity.error.toFixed(6)]).toEqual(
-    printedAs('Q4_K_M', 'Mean PPL(base)').map((value) => value.toFixed(6)),
+    printedAs(type, 'Mean PPL(base)').map((value) => value.toFixed(6)),
   )
-  const [median] = printedAs('Q4_K_M', 'Median KLD')
+  const [median] = printedAs(type, 'Median KLD')
   expect(Math.abs(divergence.percentiles['50'] / median - 1)).toBeLessThan(0.25)
-  const [samePercent, sameError] = printedAs('Q4_K_M', 'Same top p')
+  const [samePercent, sameError] = printedAs(type, 'Same top p')
   expect(Math.abs(100 * sameTop.value - samePercent)).toBeLessThan(1)
   expect(100 * sameTop.error).toBeCloseTo(sameError, 1)
-  expect(100 * correlation).toBeCloseTo(printedAs('Q4_K_M', 'Cor(')[0], 0)
+  expect(100 * correlation).toBeCloseTo(printedAs(type, 'Cor(')[0], 0)
   // Routing flips make the others wander; their size must be right.
   for (const [name, found] of [
     ['Mean PPL(Q)-PPL(base)', result.difference.error],
@@ -67,7 +67,7 @@ test('Q4_K_M is as far from the stored F16 logits as in llama.cpp', async () => 
     ['RMS Δp', 100 * result.rmsChange.error],
     ['Mean Δp', 100 * result.change.mean.error],
   ] as const) {
-    expect(Math.abs(found / printedAs('Q4_K_M', name)[1] - 1), name).toBeLessThan(0.1)
+    expect(Math.abs(found / printedAs(type, name)[1] - 1), name).toBeLessThan(0.1)
   }
 })
 
