@@ -3,7 +3,8 @@
 
 import { activationBlock, activationBytes } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
-import { formats, type RoundedActivations } from '../quants/formats.js'
+import { formats } from '../quants/formats.js'
+import type { RoundedActivations } from '../quants/roundedActivations.js'
 import type { Bank } from '../weights/bank.js'
 import type { FileReader } from '../weights/fileReader.js'
 import type { TensorSlice } from '../weights/mixtralTensors.js'

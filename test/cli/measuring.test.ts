@@ -1,4 +1,4 @@
-// The commands that measure: logits, bench, verify.
+// The commands that measure: logits, bench.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

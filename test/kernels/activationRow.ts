@@ -25,7 +25,11 @@ export function placeActivation(bank: TestBank, kind: ActivationKind, x: Float32
 }
 
 /** The row in the form of the oracle; beside it the sums of 32, and for each 16 columns -32 times the sums of the halves of its quads. */
-export function readQ8K(bank: TestBank, row: Region, columns: number): ActivationQ8K & { readonly sums32: Int16Array; readonly pairs: Int16Array } {
+export function readQ8K(
+  bank: TestBank,
+  row: Region,
+  columns: number,
+): ActivationQ8K & { readonly sums32: Int16Array; readonly pairs: Int16Array } {
   const blocks = columns / 256
   const bytes = bank.bytes(row)
   const toScales = columns * (bank.build === 'relaxed-simd' ? 1 : 2)

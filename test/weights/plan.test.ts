@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { packedBytes } from '../../dist/kernels/packing.js'
 import type { MixtralTensors } from '../../dist/weights/mixtralTensors.js'
 import { expertLoads, type Plan, type PlanOptions, placeExpert, planModel } from '../../dist/weights/plan.js'
+import { ATTENTION_RANGE } from '../../dist/weights/scratch.js'
 import { configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, q4KM, slicesOf, type TypeRule, tensorsOf } from './syntheticTensors.js'
 
 const GiB = 2 ** 30
@@ -51,11 +52,12 @@ function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
 }
 
 /** The rows of the scratch area lie one after the other, aligned, and end with it. */
-function expectScratch({ scratch, batch, threads }: Plan, { used }: Hyperparameters): void {
-  const { bytes, inputs, expertInputs, expertOutputs, rooms, ...perToken } = scratch
+function expectScratch({ scratch, batch, threads, contextLength }: Plan, { used }: Hyperparameters): void {
+  const { bytes, inputs, expertInputs, expertOutputs, parts, rooms, ...perToken } = scratch
   const areas = [
     ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batch })),
     ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batch * used })),
+    { ...parts, count: Math.ceil(contextLength / ATTENTION_RANGE) },
     { ...rooms, count: threads },
   ]
   let end = 1
@@ -145,9 +147,12 @@ test('a larger context moves more into banks, and changes no weight', () => {
   expect(long!.weightBytes).toBe(short!.weightBytes)
 })
 
-test('the scratch area does not grow with the context', () => {
-  const [short, long] = [64, 32768].map((contextLength) => planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength }).plan)
-  expect(long!.scratch).toEqual(short!.scratch)
+test('the scratch area grows with the context by the parts of attention alone', () => {
+  const [short, long] = [ATTENTION_RANGE, 32 * ATTENTION_RANGE].map(
+    (contextLength) => planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength }).plan.scratch,
+  )
+  expect(long!.parts).toEqual(short!.parts)
+  expect(long!.bytes - short!.bytes).toBe(31 * short!.parts.bytes)
 })
 
 test('a tied output is loaded twice: as rows to look up and as a matrix', () => {
