@@ -14,6 +14,7 @@ export const usage = `usage: node peers.mjs [options]
   --repetitions N      of every prefill and decode, the engines taking turns (default: 5)
   --loads N            loads in fresh processes, the engines taking turns (default: 3)
   --llama-bench PATH   llama.cpp's own benchmark as one more column (it runs by itself, not in turns)
+  --start-up           measure importing the library and the demo model's first token too, in fresh processes
   --quick              --prefill 64 --loads 1
   --json               one object on stdout instead of tables; progress is on stderr either way`
 
@@ -27,7 +28,7 @@ export function parseOptions(args) {
     args,
     options: {
       ...{ files: text, engines: text, threads: text, prefill: text, depths: text, tokens: text, repetitions: text, loads: text },
-      ...{ runtime: { type: 'string', multiple: true }, 'llama-bench': text, quick: flag, json: flag, help: flag },
+      ...{ runtime: { type: 'string', multiple: true }, 'llama-bench': text, 'start-up': flag, quick: flag, json: flag, help: flag },
     },
   })
   const numbers = (name, fallback, least) => {
@@ -51,6 +52,7 @@ export function parseOptions(args) {
     repetitions: number('repetitions', 5),
     loads: number('loads', values.quick ? 1 : 3),
     llamaBench: values['llama-bench'],
+    startUp: values['start-up'],
     json: values.json,
     help: values.help,
   }

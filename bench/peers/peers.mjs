@@ -8,7 +8,8 @@ import { describeMachine } from './machine.mjs'
 import { measure } from './measure.mjs'
 import { parseOptions, usage } from './options.mjs'
 import { readingSeconds } from './reading.mjs'
-import { conclude, headerText, scalingText, tableText } from './report.mjs'
+import { conclude, headerText, scalingText, startUpText, tableText } from './report.mjs'
+import { measureStartUp, wasmBytes } from './startUp.mjs'
 
 function log(message) {
   if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${message}`)
@@ -22,7 +23,7 @@ function endLog() {
 async function run(options) {
   const files = []
   for (const name of options.files) files.push(await openFile(name, log))
-  const report = { machine: describeMachine(), versions: [], results: [] }
+  const report = { machine: describeMachine(), versions: [], startUp: [], results: [] }
   for (const file of files) {
     log(`${file.name}: reading`)
     const reading = readingSeconds(file.path)
@@ -40,6 +41,14 @@ async function run(options) {
     }
     if (!options.json && results.length > 1) print(scalingText(results))
     report.results.push(...results)
+  }
+  if (options.startUp) {
+    for (const { command } of options.columns.filter(({ engine }) => engine === 'mixtral-wasm')) {
+      log(`start-up under ${command.join(' ')}`)
+      report.startUp.push({ command, ...measureStartUp(command) })
+    }
+    report.wasmBytes = wasmBytes()
+    if (!options.json) print(startUpText(report))
   }
   endLog()
   if (options.json) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)

@@ -71,6 +71,7 @@ function versionText({ engine, version, runtime, kernels, llamaCpp }) {
 /** The table of one file and thread count. */
 export function tableText({ file, threads, reading, readBytesPerSecond, engines, tests, failures }) {
   const names = columnNames(engines)
+  const { load } = engines[0]
   const rows = [
     ['', ...withRatios(names, () => 'ratio')],
     ...tests.flatMap(({ kind, tokens, depth, engines: results }) => {
@@ -104,9 +105,13 @@ export function tableText({ file, threads, reading, readBytesPerSecond, engines,
     `roofline ${gigabytes(readBytesPerSecond)} GB/s, ${speed(readBytesPerSecond / file.activeBytes)} tokens/s; ` +
       `reading the file takes ${times(reading.again)} s, into fresh memory ${times(reading.fresh)} s`,
     align(rows),
+    ...depthText({ engines, tests }),
     ...failures,
     ...engines.flatMap(({ about }) => (about.buffersMiB ? [`${about.engine}'s weights: ${bufferText(about.buffersMiB)}`] : [])),
     ...(agreement.length > 0 ? [`the peers' greedy picks are those of the first column in ${percents(agreement)}`] : []),
+    ...(load === undefined
+      ? []
+      : [`mixtral-wasm loads in ${times(load / reading.again)} x the time of reading, ${times(load / reading.fresh)} x into fresh memory`]),
     ...(extra === undefined ? [] : [`mixtral-wasm takes ${(extra / 1e6).toFixed(0)} MB besides weights and KV cache`]),
   ].join('\n')
 }
@@ -135,6 +140,27 @@ function align(rows) {
   const widths = rows[0].map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)))
   const line = (row) => row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ')
   return rows.map((row) => line(row).trimEnd()).join('\n')
+}
+
+/** How much longer a token takes after the longest context than after the shortest, per column; empty where only one was measured. */
+function depthText({ engines, tests }) {
+  const decodes = tests.filter(({ kind }) => kind === 'decode').toSorted((a, b) => a.depth - b.depth)
+  if (decodes.length < 2) return []
+  const [short, long] = [decodes[0], decodes.at(-1)]
+  const slower = columnNames(engines).map(
+    (name, i) => `${name} ${times(short.engines[i].tokensPerSecond / long.engines[i].tokensPerSecond)}`,
+  )
+  return [`a token after ${long.depth} tokens takes this many times that after ${short.depth}: ${slower.join(', ')}`]
+}
+
+export function startUpText({ startUp, wasmBytes }) {
+  const milliseconds = (value) => `${value.toFixed(0)} ms`
+  const rows = startUp.map(({ command, empty, importing, firstToken }) => [
+    command.join(' '),
+    ...[empty, importing, firstToken].map(milliseconds),
+  ])
+  const head = ['start-up', 'empty module', 'the library adds', 'demo model to its first token']
+  return `${align([head, ...rows])}\nWebAssembly shipped: ${(wasmBytes / 1e3).toFixed(0)} KB`
 }
 
 /** Across thread counts: how decode of one file gains from the second thread and on, per column. */

@@ -1,0 +1,2 @@
+// What importing the library costs beside empty.mjs.
+import '../../../dist/index.js'
