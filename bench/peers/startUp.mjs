@@ -2,7 +2,7 @@
 // that is measured. And the size of the WebAssembly that is shipped.
 
 import { spawnSync } from 'node:child_process'
-import { statSync } from 'node:fs'
+import { readdirSync, statSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { median } from './report.mjs'
 
@@ -28,5 +28,7 @@ export function measureStartUp(command) {
 
 /** Bytes of all kernels. */
 export function wasmBytes() {
-  return ['simd', 'relaxed-simd'].reduce((sum, build) => sum + statSync(here(`../../dist/kernels/${build}.wasm`)).size, 0)
+  const folder = here('../../dist/kernels/')
+  const files = readdirSync(folder).filter((name) => name.endsWith('.wasm'))
+  return files.reduce((sum, name) => sum + statSync(folder + name).size, 0)
 }

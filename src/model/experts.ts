@@ -121,8 +121,9 @@ export class Experts {
       // in the thread's room: (tokens, EXPERT_ROWS) of gate, then of up
       const gated = thread.room
       const raised = thread.room + expert.count * EXPERT_ROWS * 4
-      for (let r = 0; r < rows; r += CACHED_ROWS) {
-        const groups = Math.ceil(Math.min(CACHED_ROWS, rows - r) / 4)
+      const step = expert.count === 1 ? rows : CACHED_ROWS // one token reads a row once, and best in long strips
+      for (let r = 0; r < rows; r += step) {
+        const groups = Math.ceil(Math.min(step, rows - r) / 4)
         this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4)
         this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4)
       }
