@@ -8,8 +8,11 @@ export class Cancelled extends Error {}
 /** Another thread has died: this one gives up. */
 export class Stopped extends Error {}
 
-/** How long a waiting thread looks before it sleeps: about 20 microseconds, more than most waits inside a step. */
-const SPINS = 2000
+/**
+ * How long a waiting thread looks before it sleeps: about 2 milliseconds, more than all waits inside a step but those for a disk. A unit of a large model takes 0.1 ms,
+ * and a thread that sleeps at the end of a stage can take 2 ms to wake, with the others waiting for it at the end of the next.
+ */
+const SPINS = 200_000
 /** A sleeping thread wakes this often, in milliseconds, to see whether the team was stopped. */
 const NAP = 100
 
