@@ -10,6 +10,8 @@ export interface SeatTask {
   readonly seat: number
   readonly seats: number
   readonly spin: boolean
+  /** Whether the thread may look for the next command for a moment before it sleeps: where a core is left for main, which prepares it. */
+  readonly linger: boolean
   /** The value of `word.command` before the first command of this task. */
   readonly since: number
   /** Seat 0 reports the end of each command here. */
@@ -28,6 +30,8 @@ export interface SeatError {
   readonly message: string
 }
 
+/** How often a lingering seat looks: for about 0.2 milliseconds, in which main samples a token. */
+const LOOKS = 20_000
 /** A sleeping seat wakes this often, in milliseconds, to see whether the team was stopped. */
 const NAP = 100
 
@@ -36,10 +40,11 @@ const NAP = 100
  * the team's hands.
  */
 export function takeSeat(task: SeatTask, run: (code: number, crew: Crew) => void): SeatError | undefined {
-  const { control, seat, seats, spin, port } = task
+  const { control, seat, seats, spin, linger, port } = task
   const crew = new Crew(control, seat, seats, spin)
   let command = task.since
   for (;;) {
+    for (let i = linger ? LOOKS : 0; i > 0 && Atomics.load(control, word.command) === command; i--);
     while (Atomics.load(control, word.command) === command) {
       if (Atomics.load(control, word.stopped)) return undefined
       Atomics.wait(control, word.command, command, NAP)

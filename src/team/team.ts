@@ -100,9 +100,17 @@ export class Team {
     this.#pool ??= this.#openPool(worker, shared, threads)
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
     const { port1, port2 } = new MessageChannel()
-    const spin = threads <= availableParallelism()
+    const cores = availableParallelism()
     const tasks = Array.from({ length: threads }, (_, seat) => {
-      const task: SeatTask = { control, seat, seats: threads, spin, since: 0, ...(seat === 0 && { port: port2 }) }
+      const task: SeatTask = {
+        control,
+        seat,
+        seats: threads,
+        spin: threads <= cores,
+        linger: threads < cores,
+        since: 0,
+        ...(seat === 0 && { port: port2 }),
+      }
       const done: Promise<SeatError | undefined> = this.#pool!.run(task, seat === 0 ? { transferList: [port2] } : {})
       return done.then(
         (error) => error && this.#lose(seating, new MixtralError(error.code, error.message)),
