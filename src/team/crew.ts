@@ -9,10 +9,10 @@ export class Cancelled extends Error {}
 export class Stopped extends Error {}
 
 /**
- * How long a waiting thread looks before it sleeps: about 2 milliseconds, more than all waits inside a step but those for a disk. A unit of a large model takes 0.1 ms,
- * and a thread that sleeps at the end of a stage can take 2 ms to wake, with the others waiting for it at the end of the next.
+ * How long a waiting thread looks before it sleeps: about 0.1 milliseconds, what a unit of a large model takes. Not longer: where other processes want the cores too, a
+ * thread that looks keeps them from the one it waits for.
  */
-const SPINS = 200_000
+const SPINS = 10_000
 /** A sleeping thread wakes this often, in milliseconds, to see whether the team was stopped. */
 const NAP = 100
 
