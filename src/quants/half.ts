@@ -1,29 +1,37 @@
 // IEEE 754 half precision (binary16), the number format of block scales, of F16 tensors and of the KV cache.
 // Halves are held as their 16 bits in an integer. Knows nothing of blocks.
 
-// Every half as float32: 65536 x 4 bytes, filled as bit patterns so that infinities, NaNs and signed zeros need no arithmetic.
-const floats = new Float32Array(65536)
-const floatBits = new Uint32Array(floats.buffer)
-for (let half = 0; half < 65536; half++) {
-  const sign = (half & 0x8000) << 16
-  const exponent = (half >>> 10) & 0x1f
-  const fraction = half & 0x3ff
-  if (exponent === 0) {
-    floats[half] = fraction * 2 ** -24 // zero or subnormal; every one is a normal float32
-    floatBits[half]! |= sign
-  } else {
-    const floatExponent = exponent === 31 ? 255 : exponent + 112 // bias 15 to bias 127
-    floatBits[half] = sign | (floatExponent << 23) | (fraction << 13)
+let floats: Float32Array | undefined
+
+// Every half as float32: 65536 x 4 bytes, filled as bit patterns so that infinities, NaNs and signed zeros need no arithmetic. Made when first needed: importing the
+// library should cost little, on every thread.
+function makeFloats(): Float32Array {
+  const values = new Float32Array(65536)
+  const bits = new Uint32Array(values.buffer)
+  for (let half = 0; half < 65536; half++) {
+    const sign = (half & 0x8000) << 16
+    const exponent = (half >>> 10) & 0x1f
+    const fraction = half & 0x3ff
+    if (exponent === 0) {
+      values[half] = fraction * 2 ** -24 // zero or subnormal; every one is a normal float32
+      bits[half]! |= sign
+    } else {
+      const floatExponent = exponent === 31 ? 255 : exponent + 112 // bias 15 to bias 127
+      bits[half] = sign | (floatExponent << 23) | (fraction << 13)
+    }
   }
+  return values
 }
 
 /** The value of a half given as its 16 bits (0 to 65535). Exact. */
 export function halfToFloat(half: number): number {
+  floats ??= makeFloats()
   return floats[half]!
 }
 
 /** The value of the little-endian half at `offset` in `bytes`. Exact. */
 export function readHalf(bytes: Uint8Array, offset: number): number {
+  floats ??= makeFloats()
   return floats[bytes[offset]! | (bytes[offset + 1]! << 8)]!
 }
 
