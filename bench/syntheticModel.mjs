@@ -1,9 +1,10 @@
 // GGUF files in the shapes of Mixtral 8x7B and 8x22B with random weights, for measuring without downloading: the same tensors and block types as
-// llama.cpp gives a real file, any number of layers. The text is nonsense, but activations and routing are as lively as a real model's.
+// llama.cpp gives a real file, any number of layers. The text is nonsense, but routing is as skewed and as steady as a real model's (syntheticRouting.mjs).
 
 import { ggmlTypeByName } from '../dist/gguf/ggmlType.js'
 import { GgufWriter } from '../dist/gguf/writer.js'
 import { fillNorm, fillWeights, Random } from './randomBlocks.mjs'
+import { giveRouting } from './syntheticRouting.mjs'
 
 /** Mixtral 8x7B but for its 32 layers. */
 export const mixtral8x7b = {
@@ -60,7 +61,8 @@ export async function writeSyntheticModel(path, { type, layers, seed = 1, onProg
   // Two buffers: one is filled while the other is on its way to the disk.
   const buffers = [new Uint8Array(pieceBytes), new Uint8Array(pieceBytes)]
   let writing = Promise.resolve()
-  for (const { name, type: blockType, bytes } of tensors) {
+  for (const tensor of tensors) {
+    const { name, type: blockType, bytes } = tensor
     const fill = name.includes('_norm.') ? fillNorm : fillWeights[blockType.name]
     const wholeBlocks = pieceBytes - (pieceBytes % blockType.blockBytes)
     for (let done = 0; done < bytes; done += wholeBlocks) {
@@ -68,6 +70,7 @@ export async function writeSyntheticModel(path, { type, layers, seed = 1, onProg
       const piece = buffers[0].subarray(0, Math.min(wholeBlocks, bytes - done))
       random.fill(piece)
       fill(piece)
+      giveRouting(tensorPart(tensor), piece, done)
       await writing
       writing = writer.write(piece)
       writtenBytes += piece.length
@@ -79,6 +82,12 @@ export async function writeSyntheticModel(path, { type, layers, seed = 1, onProg
 }
 
 const pieceBytes = 2 ** 22
+
+/** `blk.3.attn_q.weight` is the `attn_q` of layer 3. */
+function tensorPart({ name, type, shape }) {
+  const [, layer, part] = /^(?:blk\.(\d+)\.)?(\w+)\.weight$/.exec(name)
+  return { name: part, layer: Number(layer ?? 0), type, shape }
+}
 
 function tensorsOf({ layers, hidden, ffn, heads, kvHeads, experts, vocab }, { typeOf }) {
   const tensors = []

@@ -5,6 +5,7 @@ import { MixtralError } from '../errors.js'
 import type { GenerationResult, Piece } from '../generate/generation.js'
 import type { GenerationOptions } from '../generate/generationOptions.js'
 import type { Progress } from '../model/engine.js'
+import { expertText } from './expertText.js'
 import type { SamplingFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { coloursOf, speed } from './layout.js'
@@ -76,6 +77,7 @@ export function summarize({ result, ids, seconds }: Answer, loadSeconds?: number
     const { prefill, decode } = speeds(result)
     const reused = result.reusedTokens > 0 ? ` (${result.reusedTokens} known)` : ''
     parts.push(`${tokenCount(result.promptTokens)} prompt${reused}${atSpeed(prefill)}`, tokenCount(result.ids.length) + atSpeed(decode))
+    if (result.experts) parts.push(expertText(result.experts, result.promptTokens - result.reusedTokens + result.ids.length))
     if (result.finishReason === 'context') parts.push('context is full')
   } else {
     parts.push('interrupted', tokenCount(ids.length) + atSpeed((ids.length - 1) / seconds))

@@ -3,7 +3,9 @@
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import type { MixtralModel } from '../generate/mixtralModel.js'
+import type { ExpertFigures } from '../model/expertFigures.js'
 import type { StageTime } from '../model/profile.js'
+import { expertFields, expertText } from './expertText.js'
 import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { byteCount, columns, jsonLine, speed } from './layout.js'
@@ -49,6 +51,7 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
     } finally {
       interrupt.release()
     }
+    const experts = runs.at(-1)!.experts
     const result = {
       model: name,
       prompt_tokens: promptTokens,
@@ -59,6 +62,9 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       load_seconds: model.loadSeconds,
       weight_bytes: model.weightBytes,
       kv_bytes: model.kvBytes,
+      memory_bytes: model.memoryBytes,
+      experts_in_memory: model.expertSlots.slots,
+      ...expertFields(experts, newTokens),
       peak_rss_bytes: peakRssBytes(),
       threads: model.threads,
       runtime: runtimeName(),
@@ -78,6 +84,7 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       columns([
         ['prefill', speed(result.prefill_tokens_per_second), `${promptTokens} tokens, median of ${repetitions}`],
         ['decode', speed(result.decode_tokens_per_second), `${newTokens} tokens, median of ${repetitions}`],
+        ...(experts ? [['', expertText(experts, newTokens)]] : []),
         ['load', `${result.load_seconds.toFixed(2)} s`],
         ['peak memory', byteCount(result.peak_rss_bytes)],
         ['threads', String(result.threads)],
@@ -96,6 +103,8 @@ interface Times {
   readonly decodeSeconds: number
   readonly prefillStages: readonly StageTime[]
   readonly decodeStages: readonly StageTime[]
+  /** Of decoding; undefined where all experts are in memory. */
+  readonly experts: ExpertFigures | undefined
 }
 
 /** One run over token ids that never repeat a context: what the tokens are does not matter, but which experts they wake does. */
@@ -108,10 +117,17 @@ async function measure(model: MixtralModel, promptTokens: number, newTokens: num
   await model.evaluate(ids.slice(0, promptTokens), { signal })
   const middle = performance.now()
   const prefillStages = await model.takeProfile()
+  const before = model.expertFigures()
   const resumed = performance.now()
   for (let count = promptTokens + 1; count <= ids.length; count++) await model.evaluate(ids.slice(0, count), { signal })
   const decodeSeconds = (performance.now() - resumed) / 1000
-  return { prefillSeconds: (middle - start) / 1000, decodeSeconds, prefillStages, decodeStages: await model.takeProfile() }
+  return {
+    prefillSeconds: (middle - start) / 1000,
+    decodeSeconds,
+    prefillStages,
+    decodeStages: await model.takeProfile(),
+    experts: model.expertFigures(before),
+  }
 }
 
 /** Per stage, the mean of all runs: milliseconds in which a thread worked, and in which it waited for the others. */

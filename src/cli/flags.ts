@@ -77,7 +77,7 @@ export function addModelFlags(command: Command): Command {
     )
     .option(
       '--ram <size>',
-      'memory for weights, such as 12G: experts that do not fit are read when needed (default: all in memory)',
+      'memory for the model, such as 12G: experts that do not fit are read when needed (default: what the machine can spare)',
       byteSize,
     )
 }

@@ -4,7 +4,7 @@ import { type LoadOptions, MixtralModel } from '../generate/mixtralModel.js'
 import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { byteCount } from './layout.js'
+import { byteCount, coloursOf } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 /** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
@@ -28,9 +28,18 @@ export async function withModel<T>(
     bar.clear()
     interrupt.release()
   })
+  if (!json) sayIfStreaming(model, ram)
   try {
     return await use(model)
   } finally {
     await model.close()
   }
+}
+
+/** What was chosen, where not all experts fit. */
+function sayIfStreaming({ expertSlots: { experts, slots }, memoryBytes }: MixtralModel, ram: number | undefined): void {
+  if (slots === experts) return
+  const why = ram === undefined ? ', what this machine can spare' : ''
+  const line = `${slots} of ${experts} experts in memory at a time, ${byteCount(memoryBytes)} with all else${why}; the others are read when needed`
+  process.stderr.write(`${coloursOf(process.stderr).dim(line)}\n`)
 }

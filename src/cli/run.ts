@@ -4,6 +4,7 @@ import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { MixtralError } from '../errors.js'
 import { generationOptions, receive, speeds, summarize } from './answer.js'
+import { expertFields } from './expertText.js'
 import { addModelFlags, addOutputFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
 import { coloursOf, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
@@ -65,6 +66,10 @@ async function run(command: Command, first: string | undefined, second: string |
           prefill_tokens_per_second: rates?.prefill,
           decode_tokens_per_second: rates?.decode,
           load_seconds: loaded.loadSeconds,
+          memory_bytes: loaded.memoryBytes,
+          experts_in_memory: loaded.expertSlots.slots,
+          experts: loaded.expertSlots.experts,
+          ...expertFields(result?.experts, result ? result.promptTokens - result.reusedTokens + result.ids.length : 0),
           threads: loaded.threads,
           kernels: loaded.kernels,
         }),

@@ -2,6 +2,7 @@
 
 import { MixtralError } from '../errors.js'
 import type { Engine } from '../model/engine.js'
+import type { ExpertFigures } from '../model/expertFigures.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CheckedOptions } from './generationOptions.js'
 
@@ -25,6 +26,8 @@ export interface GenerationResult {
   readonly seed: number
   readonly prefillSeconds: number
   readonly decodeSeconds: number
+  /** How it went with experts that come and go; undefined where all are in memory. */
+  readonly experts: ExpertFigures | undefined
 }
 
 /** Writes on from `prompt`. Throws `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Enter the engine before. */
@@ -44,6 +47,7 @@ export async function* generate(
     )
   }
   const reusedTokens = Math.min(sharedLength(engine.cached, prompt), prompt.length - 1)
+  const before = engine.expertFigures()
   const started = performance.now()
   const call = signal ? { signal } : {}
   let logits = await engine.evaluate(prompt, { ...call, ...(onProgress && { onProgress }) })
@@ -77,6 +81,7 @@ export async function* generate(
     seed: sampler.seed,
     prefillSeconds: (prefilled - started) / 1000,
     decodeSeconds: (performance.now() - prefilled) / 1000,
+    experts: engine.expertFigures(before),
   }
 }
 

@@ -4,6 +4,7 @@ import { MixtralError } from '../errors.js'
 import type { Gguf, GgufValue } from '../gguf/gguf.js'
 import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
 import { type CallOptions, Engine, type EngineOptions } from '../model/engine.js'
+import type { ExpertFigures } from '../model/expertFigures.js'
 import type { StageTime } from '../model/profile.js'
 import { TapChoice, type TracedChunk, type TracedTensor, type TraceOptions } from '../model/taps.js'
 import { gatherTrace } from '../model/trace.js'
@@ -130,9 +131,24 @@ export class MixtralModel {
     return this.#engine.plan.weightBytes
   }
 
+  /** Bytes of weights, KV cache and scratch memory together: what `ram` bounds. */
+  get memoryBytes(): number {
+    return this.#engine.plan.bytes
+  }
+
   /** Bytes of the KV cache. */
   get kvBytes(): number {
     return this.#engine.plan.kvBytes
+  }
+
+  /** Experts of the model, of all layers, and how many of them are in memory at once. */
+  get expertSlots(): { readonly experts: number; readonly slots: number } {
+    return { experts: this.config.layers * this.config.experts, slots: this.#engine.plan.slots.length }
+  }
+
+  /** What has been counted of experts that come and go, since `earlier` or from the start; undefined where all are in memory. */
+  expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
+    return this.#engine.expertFigures(earlier)
   }
 
   /** Writes on from a raw prompt: control tokens spelled in it count, and BOS is put first unless it is there. Returns the new text. */

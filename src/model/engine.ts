@@ -5,13 +5,18 @@ import { MixtralError } from '../errors.js'
 import { compileKernels, type KernelBuild, type KvFormat } from '../kernels/kernels.js'
 import { Team } from '../team/team.js'
 import { createMemories } from '../weights/bank.js'
+import { LARGEST_BANK } from '../weights/bankFiller.js'
+import { knownFiles } from '../weights/fileReader.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
-import { LARGEST_BANK, type Plan, planModel } from '../weights/plan.js'
+import { type Plan, planModel } from '../weights/plan.js'
+import { spareMemory } from '../weights/spareMemory.js'
 import type { Weights } from '../weights/weightLoader.js'
 import { CallQueue } from './callQueue.js'
+import { type ExpertFigures, readFigures } from './expertFigures.js'
 import { command, createMailbox, STAGES, type Step, writePart, writeStep } from './mailbox.js'
 import { Profile, type StageTime } from './profile.js'
+import { createFigures, createStreaming } from './streaming.js'
 import type { TapChoice, TracedChunk } from './taps.js'
 import { traceStep } from './trace.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './weightFindings.js'
@@ -29,7 +34,10 @@ export interface EngineOptions {
   readonly chunk?: number
   /** Bytes a bank is filled to. Default 2 GiB. */
   readonly bankBytes?: number
-  /** Most bytes of weights in memory: experts that do not fit are read from the file when a token needs them. Default: all. */
+  /**
+   * Most bytes of memory for weights, KV cache and scratch together: experts that do not fit are read from the file when a token needs them. Default: what the system can
+   * spare, page cache included, less 5 % and 250 MB for the program.
+   */
   readonly ram?: number
   /** Called a few times a second while weights are read, in bytes. */
   readonly onProgress?: (progress: Progress) => void
@@ -62,6 +70,7 @@ export class Engine {
   readonly #memories: readonly WebAssembly.Memory[]
   readonly #mailbox: Int32Array
   readonly #profile: Profile | undefined
+  readonly #figures: Float64Array
   readonly #findings: Float64Array
   /** The tokens whose keys and values are in the cache. */
   #cached: number[] = []
@@ -73,6 +82,7 @@ export class Engine {
     team: Team,
     memories: readonly WebAssembly.Memory[],
     mailbox: Int32Array,
+    figures: Float64Array,
     profile: Profile | undefined,
     findings: Float64Array,
   ) {
@@ -82,6 +92,7 @@ export class Engine {
     this.#team = team
     this.#memories = memories
     this.#mailbox = mailbox
+    this.#figures = figures
     this.#profile = profile
     this.#findings = findings
   }
@@ -96,23 +107,36 @@ export class Engine {
     const threads = positive('threads', options.threads ?? availableParallelism(), 1024)
     const contextLength = positive('contextLength', options.contextLength ?? Math.min(config.maxPositions, DEFAULT_CONTEXT), 2 ** 24)
     const batch = Math.min(positive('chunk', options.chunk ?? DEFAULT_CHUNK, 4096), contextLength)
+    const ram = options.ram === undefined ? spareMemory() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER)
     const plan = planModel(config, tensors, {
       build,
       threads,
       batch,
       contextLength,
       ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
-      ...(options.ram !== undefined && { ram: positive('ram', options.ram, Number.MAX_SAFE_INTEGER) }),
+      ram,
       ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
     })
     const memories = createMemories(plan.banks)
     const mailbox = createMailbox(batch)
-    const paths = weights.gguf.files.map(({ path }) => path)
+    const files = knownFiles(weights.gguf.files)
+    const figures = createFigures()
     const times = options.profile ? Profile.create(threads) : undefined
     const findings = new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8))
-    const shared: WorkerData = { module, memories, config, plan, paths, mailbox, times, findings }
-    const team = new Team({ threads, worker: options.worker ?? new URL('./worker.js', import.meta.url).href, shared })
-    const engine = new Engine(config, plan, team, memories, mailbox, times && new Profile(times), findings)
+    const shared = (): WorkerData => ({
+      module,
+      memories,
+      config,
+      plan,
+      files,
+      mailbox,
+      times,
+      findings,
+      ...(plan.readers && { streaming: createStreaming(config, plan, figures) }),
+    })
+    const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
+    const team = new Team({ threads, attendants: plan.readers, worker, shared })
+    const engine = new Engine(config, plan, team, memories, mailbox, figures, times && new Profile(times), findings)
     try {
       await engine.#load(options)
     } catch (error) {
@@ -137,6 +161,11 @@ export class Engine {
   /** The tokens in the cache: a call whose tokens begin with these runs only the rest. */
   get cached(): readonly number[] {
     return this.#cached
+  }
+
+  /** What has been counted of experts that come and go, since `earlier` or from the start; undefined where all are in memory. */
+  expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
+    return this.plan.readers ? readFigures(this.#figures, earlier) : undefined
   }
 
   /** Takes the engine for a call, after all calls before it have ended; calling the result gives it back. Throws `ABORTED` when the signal fires first, and `CLOSED`. */

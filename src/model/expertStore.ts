@@ -1,101 +1,112 @@
-// Which experts are in memory, and where. With a slot for every expert nothing ever changes; with fewer, the experts a step needs are read into the slots that were used
-// longest ago. Every thread keeps the same books from the same routing, so that nobody has to ask; reading is shared. Knows nothing of what experts compute.
+// Which experts are in memory, as a compute thread sees it: asks for those of a layer and gets them in rounds, as they come. With a slot for every expert there is one round and nothing
+// to ask. The books are the ledger's, reading is the readers' business (expertReader.ts); knows nothing of what experts compute.
 
-import type { FileReader } from '../weights/fileReader.js'
-import { fillBanks } from '../weights/fillBanks.js'
-import { expertLoads, placeExpert } from '../weights/plan.js'
+import { exp } from '../elementary.js'
+import { placeExpert } from '../weights/bankFiller.js'
+import type { Ledger } from './ledger.js'
 import { Linear } from './linear.js'
+import type { Lookahead } from './lookahead.js'
 import type { Thread } from './thread.js'
 
 /** An expert in memory. */
 export interface ResidentExpert {
+  /** Of its layer. */
+  readonly index: number
   readonly bankIndex: number
   readonly gate: Linear
   readonly up: Linear
   readonly down: Linear
 }
 
-const NONE = -1
+/** What experts that come and go are kept with; without it, the slots are the experts in their order. */
+export interface Streaming {
+  readonly ledger: Ledger
+  readonly lookahead: Lookahead
+}
 
 export class ExpertStore {
   readonly #thread: Thread
-  readonly #files: FileReader
-  /** Per slot: the expert in it, as layer * experts + expert. */
-  readonly #owners: number[]
-  /** Per slot: when it was last used. */
-  readonly #used: number[]
-  readonly #residents = new Map<number, { readonly slot: number; readonly expert: ResidentExpert }>()
-  #clock = 0
+  readonly #streaming: Streaming | undefined
+  /** Per slot: the expert that this thread saw in it last, as layer * experts + expert. */
+  readonly #residents: ({ readonly key: number; readonly expert: ResidentExpert } | undefined)[]
 
-  constructor(thread: Thread, files: FileReader) {
-    const { plan, config } = thread
+  constructor(thread: Thread, streaming?: Streaming) {
     this.#thread = thread
-    this.#files = files
-    const everything = plan.slots.length === config.layers * config.experts
-    this.#owners = plan.slots.map((_, slot) => (everything ? slot : NONE))
-    this.#used = plan.slots.map(() => 0)
-    if (everything) for (const [slot] of plan.slots.entries()) this.#settle(slot, slot)
+    this.#streaming = streaming
+    this.#residents = thread.plan.slots.map(() => undefined)
   }
 
-  /** How many experts can be in memory at once. */
-  get capacity(): number {
-    return this.#owners.length
+  /** Looks for one token at what later layers will want, where experts come and go. The token's residual is in the layer's bank. */
+  look(layer: number, token: number, tokens: number): void {
+    this.#streaming?.lookahead.look(layer, token, tokens)
   }
 
   /**
-   * Has the experts of a layer in memory, at most `capacity` of them: a stage in which all threads read, if any is missing. Throws `IO`, `MODEL`, and what ends a stage; then
-   * the slots that were to be filled are empty.
+   * A layer's experts, each in one of the rounds; they may be used until the next is asked for, which all threads must do after the same barrier. Throws what ends a stage.
    */
-  require(layer: number, experts: readonly number[]): ResidentExpert[] {
-    const { config, plan, scratch, banks, crew } = this.#thread
-    const keys = experts.map((expert) => layer * config.experts + expert)
-    for (const key of keys) this.#touch(key)
-    const missing = keys.filter((key) => !this.#residents.has(key)).map((key) => ({ key, slot: this.#vacate(keys) }))
-    if (missing.length) {
-      const loads = missing.flatMap(({ key, slot }) => expertLoads(this.#tensors(key), plan.slots[slot]!))
-      fillBanks(loads, scratch.rooms, this.#files, banks, crew)
-      crew.barrier()
-      for (const { key, slot } of missing) {
-        this.#owners[slot] = key
-        this.#settle(key, slot)
-        this.#touch(key)
-      }
+  *rounds(layer: number, tokens: number, experts: readonly number[]): Generator<ResidentExpert[]> {
+    const first = layer * this.#thread.config.experts
+    const keys = experts.map((expert) => first + expert)
+    if (!this.#streaming) {
+      yield keys.map((key) => this.#resident(key, key))
+      return
     }
-    return keys.map((key) => this.#residents.get(key)!.expert)
-  }
-
-  #touch(key: number): void {
-    const resident = this.#residents.get(key)
-    if (resident) this.#used[resident.slot] = ++this.#clock
-  }
-
-  /** Empties the slot that was used longest ago, but none with an expert of `kept`, and marks it as just used. */
-  #vacate(kept: readonly number[]): number {
-    let oldest = NONE
-    for (const [slot, owner] of this.#owners.entries()) {
-      if (!kept.includes(owner) && (oldest === NONE || this.#used[slot]! < this.#used[oldest]!)) oldest = slot
+    const { ledger, lookahead } = this.#streaming
+    for (let rest = keys.length; rest > 0; ) {
+      this.#thread.each('route', 1, () => {
+        if (rest === keys.length) ledger.ask(layer, tokens, keys, lookahead.likely(layer, tokens), this.#shares(layer, tokens))
+        this.#collect(ledger)
+      })
+      const round = ledger.collected()
+      rest -= round.length
+      yield round.map(({ key, slot }) => this.#resident(key, slot))
     }
-    this.#residents.delete(this.#owners[oldest]!)
-    this.#owners[oldest] = NONE
-    this.#used[oldest] = ++this.#clock
-    return oldest
   }
 
-  #settle(key: number, slot: number): void {
-    const { banks, plan } = this.#thread
-    const place = plan.slots[slot]!
-    const { ffnGate, ffnUp, ffnDown } = placeExpert(this.#tensors(key), place)
+  /** One thread waits for all, until something is there. */
+  #collect(ledger: Ledger): void {
+    const { crew } = this.#thread
+    for (;;) {
+      const known = crew.deliveries
+      const count = ledger.collect()
+      crew.call() // for what is wanted, or for slots that are free now
+      if (count || crew.cancelRequested) return
+      const start = performance.now()
+      crew.awaitDelivery(known)
+      ledger.waited(performance.now() - start)
+    }
+  }
+
+  /** (experts): the layer's mean router probabilities. */
+  #shares(layer: number, tokens: number): Float64Array {
+    const { plan, banks, config, scratch } = this.#thread
+    const { floats } = banks[plan.layers[layer]!.bank]!
+    const shares = new Float64Array(config.experts)
+    for (let t = 0; t < tokens; t++) {
+      const at = (scratch.routerLogits.at + t * scratch.routerLogits.bytes) / 4
+      const logits = floats.subarray(at, at + config.experts)
+      const largest = logits.reduce((a, b) => Math.max(a, b))
+      const odds = Float64Array.from(logits, (logit) => exp(logit - largest))
+      const sum = odds.reduce((a, b) => a + b)
+      for (const [expert, value] of odds.entries()) shares[expert]! += value / sum / tokens
+    }
+    return shares
+  }
+
+  #resident(key: number, slot: number): ResidentExpert {
+    const known = this.#residents[slot]
+    if (known?.key === key) return known.expert
+    const { banks, plan, config } = this.#thread
+    const index = key % config.experts
+    const { ffnGate, ffnUp, ffnDown } = placeExpert(plan.layers[Math.floor(key / config.experts)]!.experts[index]!, plan.slots[slot]!)
     const expert = {
-      bankIndex: place.bank,
+      index,
+      bankIndex: ffnGate.bank,
       gate: new Linear(banks, ffnGate),
       up: new Linear(banks, ffnUp),
       down: new Linear(banks, ffnDown),
     }
-    this.#residents.set(key, { slot, expert })
-  }
-
-  #tensors(key: number) {
-    const { experts } = this.#thread.config
-    return this.#thread.plan.layers[Math.floor(key / experts)]!.experts[key % experts]!
+    this.#residents[slot] = { key, expert }
+    return expert
   }
 }

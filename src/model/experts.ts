@@ -59,16 +59,15 @@ export class Experts {
     return this.#banks[pair]!
   }
 
-  /** As many experts at a time as the store holds: with all in memory, one round. */
+  /** In rounds, as the experts come; with all in memory, one. A pair's output does not depend on the round. */
   run(step: Step): void {
     const groups = this.#group(step)
-    for (let i = 0; i < groups.length; i += this.#store.capacity) {
-      const round = groups.slice(i, i + this.#store.capacity)
-      const residents = this.#store.require(
-        this.#layer,
-        round.map(({ index }) => index),
-      )
-      const active = round.map(({ pairs, count }, n) => ({ ...residents[n]!, pairs, count }))
+    const used = groups.map(({ index }) => index)
+    for (const round of this.#store.rounds(this.#layer, step.count, used)) {
+      const active = round.map((expert) => {
+        const { pairs, count } = this.#groups[expert.index]!
+        return { ...expert, pairs, count }
+      })
       this.#distribute(active)
       this.#gateAndUp(active)
       this.#down(active)

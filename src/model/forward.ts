@@ -14,6 +14,7 @@ import type { Thread } from './thread.js'
 import { frequencies, writeTurns } from './turns.js'
 
 interface Layer {
+  readonly index: number
   readonly placed: PlacedLayer
   readonly attention: Attention
   readonly router: Linear
@@ -24,6 +25,7 @@ interface Layer {
 
 export class Forward {
   readonly #thread: Thread
+  readonly #store: ExpertStore
   readonly #layers: readonly Layer[]
   readonly #output: Linear
   readonly #homes: readonly number[]
@@ -32,10 +34,18 @@ export class Forward {
   constructor(thread: Thread, store: ExpertStore) {
     const { plan, banks, config } = thread
     this.#thread = thread
+    this.#store = store
     this.#layers = plan.layers.map((placed, index) => {
       const router = new Linear(banks, placed.ffnGateInp)
       const experts = new Experts(thread, store, index, placed)
-      return { placed, attention: new Attention(thread, placed), router, experts, inputKinds: new Set([...experts.kinds, router.kind]) }
+      return {
+        index,
+        placed,
+        attention: new Attention(thread, placed),
+        router,
+        experts,
+        inputKinds: new Set([...experts.kinds, router.kind]),
+      }
     })
     this.#output = new Linear(banks, plan.output)
     this.#homes = [...new Set(plan.layers.map(({ bank }) => bank))]
@@ -69,7 +79,11 @@ export class Forward {
       (step) => attention.rotateAndStore(step),
       (step) => attention.attend(step),
       (step) => attention.projectOutput(step),
-      ({ count }) => this.#thread.each('route', count, (t) => this.#route(layer, t)),
+      ({ count }) =>
+        this.#thread.each('route', count, (t) => {
+          this.#route(layer, t)
+          this.#store.look(layer.index, t, count)
+        }),
       (step) => experts.run(step),
     ]
   }

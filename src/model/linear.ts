@@ -3,7 +3,7 @@
 import type { ActivationKind } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import type { Bank } from '../weights/bank.js'
-import type { PlacedMatrix } from '../weights/plan.js'
+import type { PlacedMatrix } from '../weights/bankFiller.js'
 
 export class Linear {
   readonly bankIndex: number

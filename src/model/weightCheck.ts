@@ -85,8 +85,8 @@ export class WeightCheck {
   #place({ load, layer, expert, part }: WeightPart): { bank: Bank; at: number; packed: boolean } {
     const { banks } = this.#thread
     if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed }
-    const [resident] = this.#store.require(layer, [expert!])
-    const { gate, up, down } = resident!
+    const [round] = this.#store.rounds(layer, 1, [expert!])
+    const { gate, up, down } = round![0]!
     const linear = { ffnGate: gate, ffnUp: up, ffnDown: down }[part!]
     return { bank: linear.bank, at: linear.at, packed: true }
   }

@@ -1,9 +1,10 @@
 // Everything of a model that is checked as one: a vector or a matrix in a bank, or a matrix of an expert that comes into a bank when asked for. Main and threads have the same
 // list, so that a number says which is meant.
 
+import type { Load, PlacedExpert } from '../weights/bankFiller.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { TensorSlice } from '../weights/mixtralTensors.js'
-import type { Load, PlacedExpert, Plan } from '../weights/plan.js'
+import type { Plan } from '../weights/plan.js'
 
 export interface WeightPart {
   readonly slice: TensorSlice

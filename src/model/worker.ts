@@ -1,16 +1,19 @@
 // The file that Piscina starts in every thread. Opens the banks once, then takes a seat in the team whenever asked.
 
 import { workerData } from 'piscina'
+import { attend } from '../team/attendant.js'
 import { type SeatError, type SeatTask, takeSeat } from '../team/seat.js'
 import { createMemories, openBank } from '../weights/bank.js'
-import { FileReader } from '../weights/fileReader.js'
+import { FileReader, type KnownFile } from '../weights/fileReader.js'
 import { fillBanks } from '../weights/fillBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
+import { ExpertReader } from './expertReader.js'
 import { ExpertStore } from './expertStore.js'
 import { Forward } from './forward.js'
 import { command, readPart, readStep } from './mailbox.js'
 import { Profile } from './profile.js'
+import { openStreaming, type StreamingMemory } from './streaming.js'
 import { Thread } from './thread.js'
 import { WeightCheck } from './weightCheck.js'
 
@@ -20,27 +23,35 @@ export interface WorkerData {
   readonly memories: readonly WebAssembly.Memory[]
   readonly config: MixtralConfig
   readonly plan: Plan
-  readonly paths: readonly string[]
+  readonly files: readonly KnownFile[]
   readonly mailbox: Int32Array
   /** Where stages are timed (profile.ts), if they are. */
   readonly times: Float64Array | undefined
   /** (threads, FINDINGS): weightFindings.ts. */
   readonly findings: Float64Array
+  /** If experts come and go. */
+  readonly streaming?: StreamingMemory
 }
 
-const { module, memories, config, plan, paths, mailbox, times, findings } = workerData as WorkerData
+const { module, memories, config, plan, files, mailbox, streaming, times, findings } = workerData as WorkerData
 const banks = memories.map((memory) => openBank(module, memory))
 const thread = new Thread(config, plan, banks, times && new Profile(times))
-const files = new FileReader(paths)
-const store = new ExpertStore(thread, files)
+const reader = new FileReader(files, false)
+const experts = streaming && openStreaming(thread, streaming)
+const store = new ExpertStore(thread, experts)
 const forward = new Forward(thread, store)
 const openOwnBank = (bytes: number) => openBank(module, createMemories([bytes])[0]!)
-const check = new WeightCheck(thread, store, files, openOwnBank, findings)
+const check = new WeightCheck(thread, store, reader, openOwnBank, findings)
 
 export default function seat(task: SeatTask): SeatError | undefined {
+  if (experts && task.seat >= task.seats) {
+    // past the page cache: the slots are the cache, and a second one would take their memory
+    const direct = new ExpertReader(plan, banks, new FileReader(files, true), experts.ledger, task.seat - task.seats)
+    return attend(task, (attendant) => direct.work(attendant))
+  }
   return takeSeat(task, (code, crew) => {
     thread.crew = crew
-    if (code === command.load) fillBanks(plan.loads, plan.scratch.rooms, files, banks, crew)
+    if (code === command.load) fillBanks(plan.loads, plan.scratch.rooms, reader, banks, crew)
     else if (code === command.check) check.run(readPart(mailbox))
     else forward.run(readStep(mailbox))
   })

@@ -7,6 +7,7 @@ import { MixtralError } from '../errors.js'
 import { GgufDraft } from '../gguf/ggufDraft.js'
 import { openGguf } from '../gguf/openGguf.js'
 import { Team } from '../team/team.js'
+import { knownFiles } from '../weights/fileReader.js'
 import { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { type ExpertLayout, expertLayouts } from './expertLayout.js'
@@ -60,8 +61,8 @@ export async function quantizeModel(
   try {
     for (const { target } of draft.files) await refuseInput(target, inputs)
     const parts = partsOf(plan, draft)
-    const shared: WorkerData = { parts, inputs, outputs: draft.files.map((file) => file.path) }
-    const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared })
+    const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
+    const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
     const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
     const timer = onProgress && setInterval(() => onProgress({ done: Math.min(team.progress, total), total }), 100)
     try {

@@ -2,14 +2,14 @@
 
 import { workerData } from 'piscina'
 import { type SeatError, type SeatTask, takeSeat } from '../team/seat.js'
-import { FileReader } from '../weights/fileReader.js'
+import { FileReader, type KnownFile } from '../weights/fileReader.js'
 import { FileWriter } from './fileWriter.js'
 import { openBench, type Part, piecesOf, writePiece } from './pieces.js'
 
 /** What every worker gets. */
 export interface WorkerData {
   readonly parts: readonly Part[]
-  readonly inputs: readonly string[]
+  readonly inputs: readonly KnownFile[]
   readonly outputs: readonly string[]
 }
 
@@ -18,7 +18,7 @@ const bench = openBench()
 
 export default function seat(task: SeatTask): SeatError | undefined {
   return takeSeat(task, (_, crew) => {
-    const reader = new FileReader(inputs)
+    const reader = new FileReader(inputs, false)
     const writer = new FileWriter(outputs)
     try {
       let first = 0 // number of the current part's first piece

@@ -22,6 +22,10 @@ export const word = {
   sleepers: 8,
   /** Threads add what they have loaded, in units of 4096 bytes; main reads it for a progress bar. */
   progress: 9,
+  /** Threads count up when there is something for the attendants to do; idle attendants wait on it. Main too, when they are to go. */
+  errand: 10,
+  /** Attendants count up when they have something done; a thread that needs it waits on it. */
+  delivery: 11,
 } as const
 
 export const CONTROL_WORDS = 16

@@ -63,6 +63,23 @@ export class Crew {
     return Atomics.load(this.#words, word.cancel) === 1
   }
 
+  /** Tells the attendants that there is something to do. */
+  call(): void {
+    Atomics.add(this.#words, word.errand, 1)
+    Atomics.notify(this.#words, word.errand)
+  }
+
+  /** How many deliveries there have been. */
+  get deliveries(): number {
+    return Atomics.load(this.#words, word.delivery)
+  }
+
+  /** Returns when there have been others than the `known` deliveries, or after a nap. Throws `Stopped`. */
+  awaitDelivery(known: number): void {
+    if (Atomics.load(this.#words, word.stopped)) throw new Stopped()
+    Atomics.wait(this.#words, word.delivery, known, NAP)
+  }
+
   /** Adds to the progress that main shows. */
   progress(bytes: number): void {
     Atomics.add(this.#words, word.progress, Math.round(bytes / 4096))

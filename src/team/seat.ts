@@ -8,6 +8,7 @@ import { Cancelled, Crew, Stopped } from './crew.js'
 export interface SeatTask {
   readonly control: Int32Array
   readonly seat: number
+  /** Attendants are numbered on from here. */
   readonly seats: number
   readonly spin: boolean
   /** Whether the thread may look for the next command for a moment before it sleeps: where a core is left for main, which prepares it. */
@@ -58,10 +59,15 @@ export function takeSeat(task: SeatTask, run: (code: number, crew: Crew) => void
       crew.barrier()
     } catch (error) {
       if (error instanceof Stopped) return undefined
-      if (error instanceof MixtralError) return { code: error.code, message: error.message }
-      if (!(error instanceof Cancelled)) throw error
+      if (!(error instanceof Cancelled)) return asSeatError(error)
       cancelled = true
     }
     port?.postMessage({ command, cancelled } satisfies Report)
   }
+}
+
+/** What a task that ends with this error returns; what is not ours is thrown on. */
+export function asSeatError(error: unknown): SeatError {
+  if (error instanceof MixtralError) return { code: error.code, message: error.message }
+  throw error
 }

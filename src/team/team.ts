@@ -10,10 +10,12 @@ import type { Report, SeatError, SeatTask } from './seat.js'
 
 export interface TeamOptions {
   readonly threads: number
+  /** Threads beside them that take no part in stages (attendant.ts). Default: none. */
+  readonly attendants?: number
   /** The worker's file, as a URL: a .js file whose default export takes a SeatTask. */
   readonly worker: string
-  /** What every worker gets as workerData. */
-  readonly shared: unknown
+  /** Makes what every worker gets as workerData: once for each set of threads, so that nothing of a broken step survives. */
+  readonly shared: () => unknown
 }
 
 /** Milliseconds without a command after which the threads' tasks end. */
@@ -96,12 +98,12 @@ export class Team {
   }
 
   #sit(): Seating {
-    const { threads, worker, shared } = this.#options
-    this.#pool ??= this.#openPool(worker, shared, threads)
+    const { threads, attendants = 0, worker, shared } = this.#options
+    this.#pool ??= this.#openPool(worker, shared(), threads + attendants)
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
     const { port1, port2 } = new MessageChannel()
     const cores = availableParallelism()
-    const tasks = Array.from({ length: threads }, (_, seat) => {
+    const tasks = Array.from({ length: threads + attendants }, (_, seat) => {
       const task: SeatTask = {
         control,
         seat,
@@ -150,6 +152,7 @@ export class Team {
     Atomics.store(seating.control, word.code, LEAVE)
     Atomics.add(seating.control, word.command, 1)
     Atomics.notify(seating.control, word.command)
+    dismissAttendants(seating.control)
     this.#leaving = seating.ended
   }
 
@@ -170,9 +173,15 @@ export class Team {
       Atomics.store(seating.control, word.cancel, 1)
       Atomics.notify(seating.control, word.generation)
       Atomics.notify(seating.control, word.command)
+      dismissAttendants(seating.control)
     }
     await pool?.destroy()
   }
+}
+
+function dismissAttendants(control: Int32Array): void {
+  Atomics.add(control, word.errand, 1)
+  Atomics.notify(control, word.errand)
 }
 
 export const closedError = () => new MixtralError('CLOSED', 'the model was closed')

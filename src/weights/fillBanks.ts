@@ -4,8 +4,8 @@
 import { MixtralError } from '../errors.js'
 import { packings } from '../kernels/packing.js'
 import type { Bank } from './bank.js'
+import type { Load } from './bankFiller.js'
 import type { FileReader } from './fileReader.js'
-import type { Load } from './plan.js'
 import type { Rows } from './scratch.js'
 
 /** What claims pieces: the team's crew. */
@@ -33,6 +33,24 @@ export function fillBanks(loads: readonly Load[], rooms: Rows, files: FileReader
   }
 }
 
+/** In how many pieces `loads` are read through rooms of so many bytes. */
+export function pieceCount(loads: readonly Load[], roomBytes: number): number {
+  return loads.reduce((sum, load) => sum + pieces(load, roomBytes), 0)
+}
+
+/** Reads one of the pieces into its place, through `room`, and returns its bytes in the file. Throws as `fillBanks`. */
+export function fillOne(loads: readonly Load[], piece: number, room: Rows, files: FileReader, banks: readonly Bank[]): number {
+  let index = 0
+  let within = piece
+  for (let count = pieces(loads[0]!, room.bytes); within >= count; count = pieces(loads[index]!, room.bytes)) {
+    within -= count
+    index++
+  }
+  const load = loads[index]!
+  const rows = rowsPerPiece(load, room.bytes)
+  return fillPiece(load, within * rows, rows, files, banks[load.bank]!, room.at)
+}
+
 /** Whole groups of four rows that fit a room. */
 function rowsPerPiece({ slice, packed }: Load, roomBytes: number): number {
   if (!packed) return Math.max(1, Math.floor((roomBytes * slice.rows) / slice.bytes))
@@ -54,8 +72,8 @@ function fillPiece({ slice, at, packed }: Load, row: number, most: number, files
   }
   const packing = packings[slice.type.name]!
   const blocks = slice.columns / packing.blockWeights
-  files.read(slice.file, bank.bytes, room, bytes, offset)
-  const bad = packing.repack(bank.kernels)(room, rows, blocks, at + (row / 4) * packing.groupBytes(blocks))
+  const source = files.stage(slice.file, bank.bytes, room, bytes, offset)
+  const bad = packing.repack(bank.kernels)(source, rows, blocks, at + (row / 4) * packing.groupBytes(blocks))
   if (bad)
     throw new MixtralError(
       'MODEL',

@@ -4,31 +4,11 @@
 import { MixtralError } from '../errors.js'
 import { type ActivationKind, activationBlock } from '../kernels/activation.js'
 import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
-import { packedBytes, packings } from '../kernels/packing.js'
+import { packings } from '../kernels/packing.js'
+import { BankFiller, bytesOf, expertBytes, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankFiller.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
-
-/** A matrix packed in groups of four rows (packing.ts). */
-export interface PlacedMatrix {
-  readonly type: string
-  readonly rows: number
-  readonly columns: number
-  readonly bank: number
-  readonly at: number
-}
-
-/** Room for one expert: gate, up and down, one after the other. */
-export interface Slot {
-  readonly bank: number
-  readonly at: number
-}
-
-export interface PlacedExpert {
-  readonly ffnGate: PlacedMatrix
-  readonly ffnUp: PlacedMatrix
-  readonly ffnDown: PlacedMatrix
-}
 
 export interface PlacedLayer {
   /** Where this layer's attention and router run. */
@@ -48,17 +28,11 @@ export interface PlacedLayer {
   readonly experts: readonly ExpertTensors[]
 }
 
-/** A piece of the file and where it goes: `packed` in groups of four rows, or as it is. */
-export interface Load {
-  readonly slice: TensorSlice
-  readonly bank: number
-  readonly at: number
-  readonly packed: boolean
-}
-
 export interface Plan {
   readonly build: KernelBuild
   readonly threads: number
+  /** Threads that read experts while the others compute; none if all experts are in memory. */
+  readonly readers: number
   /** Most tokens of one step. */
   readonly batch: number
   readonly contextLength: number
@@ -81,6 +55,8 @@ export interface Plan {
   /** Bytes of weights in memory, empty slots included. */
   readonly weightBytes: number
   readonly kvBytes: number
+  /** Bytes of all banks: weights, KV cache and scratch. */
+  readonly bytes: number
 }
 
 export interface PlanOptions {
@@ -92,36 +68,73 @@ export interface PlanOptions {
   readonly kvFormat?: KvFormat
   /** Bytes a bank is filled to, at most LARGEST_BANK; a single larger piece still gets a bank of its own. */
   readonly bankBytes?: number
-  /** Most bytes of weights in memory. Default: all of them. */
+  /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
 }
 
 /** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
 const BANK_BYTES = 2 ** 31
-/** What a 32-bit memory can hold, but for its last page: the end of the last byte is still a 32-bit number. */
-export const LARGEST_BANK = 2 ** 32 - 65536
+
+/** Readers of experts: one alone leaves the disk idle while it repacks. */
+const READERS = 3
 
 /**
- * Plans the banks of a model. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over 4 GiB, or a `ram` that holds less than one token
- * needs at once.
+ * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over
+ * 4 GiB, or a `ram` that holds less than one token needs at once.
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
+  const { ram = Number.POSITIVE_INFINITY } = options
+  const resident = layOut(config, tensors, options)
+  if (resident.bytes <= ram) return resident
+  const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
+  const withSlots = (count: number) => layOut(config, tensors, options, slotSizes(experts, count, config.expertsPerToken))
+  let plan = withSlots(0)
+  if (plan.bytes > ram) {
+    const slots = plan.slots.length
+    throw new MixtralError(
+      'MEMORY',
+      `${ram} bytes of memory, expected at least ${plan.bytes}: ${slots} of ${experts.length} experts take ${plan.weightBytes} bytes with all other weights, the KV cache ${plan.kvBytes}`,
+    )
+  }
+  for (let fits = 0, tooMany = experts.length + 1; tooMany - fits > 1; ) {
+    const middle = (fits + tooMany) >> 1
+    const larger = withSlots(middle)
+    if (larger.bytes <= ram) [plan, fits] = [larger, middle]
+    else tooMany = middle
+  }
+  return plan
+}
+
+/** Sizes of about `count` slots: of each size of expert its share, and no fewer than a token needs. */
+function slotSizes(experts: readonly number[], count: number, least: number): number[] {
+  const sizes = [...new Set(experts)]
+  return sizes.flatMap((size) => {
+    const same = experts.filter((bytes) => bytes === size).length
+    const share = Math.min(same, Math.max(least, Math.floor((count * same) / experts.length)))
+    return Array.from({ length: share }, () => size)
+  })
+}
+
+/** slotBytes: the sizes of slots that experts share; without it, every expert has its own. */
+function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions, slotBytes?: readonly number[]): Plan {
   const { headDim, kvHeads, vocabSize } = config
   const { build, threads, batch, contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
+  const readers = slotBytes ? READERS : 0
   const scratch = planScratch(config, {
     batch,
     contextLength,
     threads,
+    readers,
     build,
     ...kindsOf(tensors),
     widestRowBytes: widestRowBytes(tensors),
+    largestExpertMatrix: largestExpertMatrix(tensors),
   })
   const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
 
-  const slotBytes = planSlots(config, tensors, options.ram)
   const slots: Slot[] = []
   const tokenEmbd = banks.begin([rawBytes(tensors.tokenEmbd)]).raw(tensors.tokenEmbd)
   const layers = tensors.layers.map((layer): PlacedLayer => {
@@ -141,10 +154,10 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
       valuesAt: home.take(kvHalf),
     }
     // all experts fit: their slots follow their layer
-    if (slotBytes.resident) for (const expert of layer.experts) slots.push(banks.slot(expert))
+    if (!slotBytes) for (const expert of layer.experts) slots.push(banks.slot(expert))
     return { ...placed, experts: layer.experts }
   })
-  if (!slotBytes.resident) for (let i = 0; i < slotBytes.count; i++) slots.push(banks.emptySlot(slotBytes.bytes))
+  for (const bytes of slotBytes ?? []) slots.push(banks.emptySlot(bytes))
   const logitsBytes = batch * Math.ceil(vocabSize / 4) * 16
   const last = banks.begin([rawBytes(tensors.outputNorm), bytesOf(tensors.output), logitsBytes])
   const outputNormAt = last.raw(tensors.outputNorm)
@@ -153,12 +166,13 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
 
   const kvBytes = 2 * kvHalf * config.layers
   const loadedBytes = banks.loads.reduce((sum, { slice, packed }) => sum + (packed ? bytesOf(slice) : slice.bytes), 0)
-  const weightBytes = loadedBytes + (slotBytes.resident ? 0 : slotBytes.count * slotBytes.bytes)
+  const weightBytes = loadedBytes + (slotBytes ?? []).reduce((sum, bytes) => sum + bytes, 0)
   const embeddingType = packings[tensors.tokenEmbd.type.name]!
   const rowBytes = (tensors.tokenEmbd.columns / embeddingType.blockWeights) * tensors.tokenEmbd.type.blockBytes
   return {
     build,
     threads,
+    readers,
     batch,
     contextLength,
     kvFormat,
@@ -173,120 +187,13 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
     loads: banks.loads,
     weightBytes,
     kvBytes,
+    bytes: banks.sizes.reduce((sum, bytes) => sum + bytes, 0),
   }
-}
-
-/** An expert's matrices in a slot. */
-export function placeExpert({ ffnGate, ffnUp, ffnDown }: ExpertTensors, { bank, at }: Slot): PlacedExpert {
-  const place = ({ type, rows, columns }: TensorSlice, start: number) => ({ type: type.name, rows, columns, bank, at: start })
-  const upAt = at + bytesOf(ffnGate)
-  return { ffnGate: place(ffnGate, at), ffnUp: place(ffnUp, upAt), ffnDown: place(ffnDown, upAt + bytesOf(ffnUp)) }
-}
-
-/** What must be read to fill a slot. */
-export function expertLoads(expert: ExpertTensors, slot: Slot): Load[] {
-  const placed = placeExpert(expert, slot)
-  return (['ffnGate', 'ffnUp', 'ffnDown'] as const).map((part) => ({
-    slice: expert[part],
-    bank: slot.bank,
-    at: placed[part].at,
-    packed: true,
-  }))
-}
-
-const expertBytes = ({ ffnGate, ffnUp, ffnDown }: ExpertTensors) => bytesOf(ffnGate) + bytesOf(ffnUp) + bytesOf(ffnDown)
-
-/** How many slots of how many bytes the experts get, given the bytes for all weights. */
-function planSlots(
-  config: MixtralConfig,
-  tensors: MixtralTensors,
-  ram = Number.POSITIVE_INFINITY,
-): { resident: boolean; count: number; bytes: number } {
-  const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
-  const { tokenEmbd, outputNorm, output } = tensors
-  const others = tensors.layers.reduce(
-    (sum, l) =>
-      [l.attnQ, l.attnK, l.attnV, l.attnOutput, l.ffnGateInp].reduce((bytes, slice) => bytes + bytesOf(slice), sum) +
-      rawBytes(l.attnNorm) +
-      rawBytes(l.ffnNorm),
-    rawBytes(tokenEmbd) + rawBytes(outputNorm) + bytesOf(output),
-  )
-  const bytes = Math.max(...experts)
-  if (others + experts.reduce((sum, size) => sum + size, 0) <= ram) return { resident: true, count: experts.length, bytes }
-  const count = Math.floor((ram - others) / bytes)
-  if (count < config.expertsPerToken) {
-    const least = others + config.expertsPerToken * bytes
-    throw new MixtralError(
-      'MEMORY',
-      `${ram} bytes for weights, expected at least ${least}: ${others} for all but the experts, and ${config.expertsPerToken} experts of ${bytes}`,
-    )
-  }
-  return { resident: false, count: Math.min(count, experts.length), bytes }
 }
 
 /** Bytes of one kv head's keys, or values, for whole blocks of 32 positions. */
 export function kvHeadBytes(contextLength: number, headDim: number, format: KvFormat): number {
   return Math.ceil(contextLength / 32) * 32 * headDim * (format === 'f32' ? 4 : 2)
-}
-
-const upTo64 = (bytes: number) => Math.ceil(bytes / 64) * 64
-const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
-const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
-
-/** Places what belongs together in one bank, and starts the next bank where the current one has no room for all of it. */
-class BankFiller {
-  readonly sizes: number[] = []
-  readonly loads: Load[] = []
-  readonly #start: number
-  readonly #limit: number
-
-  constructor(start: number, limit: number) {
-    this.#start = start
-    this.#limit = limit
-  }
-
-  /** A slot with an expert to load. */
-  slot(expert: ExpertTensors): Slot {
-    const slot = this.emptySlot(expertBytes(expert))
-    this.loads.push(...expertLoads(expert, slot))
-    return slot
-  }
-
-  emptySlot(bytes: number): Slot {
-    const { bank, take } = this.begin([bytes])
-    return { bank, at: take(bytes) }
-  }
-
-  /** Makes room for pieces that must share a bank. */
-  begin(pieces: readonly number[]): {
-    bank: number
-    take: (bytes: number) => number
-    raw: (slice: TensorSlice) => number
-    matrix: (slice: TensorSlice) => PlacedMatrix
-  } {
-    const bytes = pieces.reduce((sum, piece) => sum + upTo64(piece), 0)
-    if (this.#start + bytes > LARGEST_BANK) {
-      throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
-    }
-    if (!this.sizes.length || this.sizes.at(-1)! + bytes > this.#limit) this.sizes.push(this.#start)
-    const bank = this.sizes.length - 1
-    const take = (size: number) => {
-      const at = this.sizes[bank]!
-      this.sizes[bank] = at + upTo64(size)
-      return at
-    }
-    const load = (slice: TensorSlice, size: number, packed: boolean) => {
-      const at = take(size)
-      this.loads.push({ slice, bank, at, packed })
-      return at
-    }
-    return {
-      bank,
-      take,
-      raw: (slice) => load(slice, rawBytes(slice), false),
-      matrix: (slice) => ({ type: slice.type.name, rows: slice.rows, columns: slice.columns, bank, at: load(slice, bytesOf(slice), true) }),
-    }
-  }
 }
 
 /** The kinds of activations that the model's matrices want. */
@@ -320,4 +227,9 @@ function widestRowBytes(tensors: MixtralTensors): number {
     ]),
   ]
   return slices.reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
+}
+
+function largestExpertMatrix({ layers }: MixtralTensors): number {
+  const experts = layers.flatMap((layer) => layer.experts)
+  return Math.max(...experts.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate.bytes, ffnUp.bytes, ffnDown.bytes]))
 }

@@ -3,6 +3,7 @@
 
 import { type ActivationKind, activationBytes } from '../kernels/activation.js'
 import type { KernelBuild } from '../kernels/kernels.js'
+import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 
 /** Rows of equal length, `bytes` apart. */
@@ -39,6 +40,8 @@ export interface Scratch {
   readonly turns: Rows
   /** One per thread: attention's blocks, an expert's rows, and the staging area of the loader. */
   readonly rooms: Rows
+  /** One per reader of experts: STAGING_SPARE bytes more than the largest piece. */
+  readonly staging: Rows
   readonly bytes: number
 }
 
@@ -56,25 +59,35 @@ export const partBytes = (headDim: number) => headDim * 4 + 16
 /** Bytes of room that the attention kernel wants for so many query heads of all its tokens together. */
 const attentionRoomBytes = (headDim: number, rows: number) => headDim * 132 + (rows + 1) * 132 + 16
 
-/** Lays out the scratch area for steps of at most `batch` tokens on `threads` threads. `widestRowBytes`: the longest row of any matrix in the file. */
+/** Bytes of the file that a reader of experts reads at a time: enough for the disk's full speed, little enough to stay in the core's cache until repacked. */
+const STAGING_BYTES = 2 ** 20
+/** A direct read takes in whole blocks of the file. */
+export const STAGING_SPARE = 2 * DIRECT_BLOCK
+
+/**
+ * Lays out the scratch area for steps of at most `batch` tokens on `threads` threads. `widestRowBytes`: the longest row of any matrix in the
+ * file; `largestExpertMatrix`: bytes of one in the file.
+ */
 export function planScratch(
   config: MixtralConfig,
   options: {
     batch: number
     contextLength: number
     threads: number
+    readers: number
     build: KernelBuild
     inputKinds: ReadonlySet<ActivationKind>
     expertInputKinds: ReadonlySet<ActivationKind>
     widestRowBytes: number
+    largestExpertMatrix: number
   },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
-  const { batch, contextLength, threads, build } = options
+  const { batch, contextLength, threads, readers, build } = options
   let next = 1024 // a null pointer stays invalid
-  const rows = (count: number, bytes: number): Rows => {
-    const row = { at: next, bytes: Math.ceil(bytes / 16) * 16 }
-    next = Math.ceil((next + count * row.bytes) / 64) * 64
+  const rows = (count: number, bytes: number, align = 16): Rows => {
+    const row = { at: Math.ceil(next / align) * align, bytes: Math.ceil(bytes / align) * align }
+    next = Math.ceil((row.at + count * row.bytes) / 64) * 64
     return row
   }
   const inputRows = (count: number, columns: number, kinds: ReadonlySet<ActivationKind>): InputRows => {
@@ -98,6 +111,11 @@ export function planScratch(
     expertOutputs: rows(pairs, hiddenSize * 4),
     turns: rows(batch, ropeDim * 4),
     rooms: rows(threads, Math.max(ROOM_BYTES, attentionRoom, expertRoom, 4 * options.widestRowBytes)),
+    staging: rows(
+      readers,
+      Math.min(options.largestExpertMatrix, Math.max(STAGING_BYTES, 4 * options.widestRowBytes)) + STAGING_SPARE,
+      DIRECT_BLOCK,
+    ),
   }
   return { ...areas, bytes: next }
 }

@@ -1,6 +1,6 @@
 // Files that change or turn out to be damaged after their header was read: a clear error, and no NaN passed off as text.
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -23,10 +23,10 @@ async function loadAfter(name: string, change: (path: string) => void): Promise<
   return MixtralModel.fromWeights(MixtralConfig.fromGgufMetadata(weights.metadata), weights, { threads: 2 })
 }
 
-test('a file that has shrunk is refused, with the place where it ends', async () => {
+test('a file that has shrunk is refused, with both lengths', async () => {
   await expect(loadAfter('shrunk.gguf', (path) => truncateSync(path, 5_000_000))).rejects.toMatchObject({
     code: 'IO',
-    message: expect.stringMatching(/shrunk\.gguf: ends at byte 5000000, expected \d+ more: the file has become shorter/),
+    message: expect.stringMatching(/shrunk\.gguf: 5000000 bytes, expected \d+: the file has changed since it was opened/),
   })
 })
 
@@ -76,4 +76,47 @@ test.each([
   await writeShapeModel(shape, clean)
   await using model = await MixtralModel.load(await damage(clean, tensor, row * shape.dim * 4, floatNaN), { threads: 2 })
   await expect(model.generate('A')).rejects.toMatchObject({ code: 'MODEL', message: expect.stringContaining('expected a finite number') })
+})
+
+/** A copy of the demo model with few experts in memory, that something happens to after the first text. */
+async function withFewExperts(name: string, change: (path: string) => void) {
+  const path = join(folder, name)
+  copyFileSync(demoPath(), path)
+  const model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 4_200_000 })
+  await model.generate('Once upon a time', { maxNewTokens: 2 })
+  change(path)
+  return model
+}
+
+test.each<[string, (path: string) => void, string, RegExp]>([
+  [
+    'shrinks',
+    (path) => truncateSync(path, 3_000_000),
+    'IO',
+    /shrinks\.gguf: (ends at byte 3000000|3000000 bytes, expected \d+: the file has changed)/,
+  ],
+  ['grows', (path) => appendFileSync(path, 'x'), 'IO', /grows\.gguf: \d+ bytes, expected \d+: the file has changed since it was opened/],
+  [
+    'is written to',
+    (path) => utimesSync(path, 1, 1),
+    'IO',
+    /is written to\.gguf: last written 1970-01-01T00:00:01.000Z, expected 20.*: the file has changed/,
+  ],
+])('a file that %s while experts are read from it ends the call with an error, and the next one too', async (name, change, code, says) => {
+  await using model = await withFewExperts(`${name}.gguf`, change)
+  for (let call = 0; call < 2; call++) {
+    await expect(model.generate('Long ago', { maxNewTokens: 8 })).rejects.toMatchObject({ code, message: expect.stringMatching(says) })
+  }
+})
+
+test('an expert with a scale that is not finite ends the call that needs it, with the name of its tensor', async () => {
+  const path = await damage(demoPath(), 'blk.3.ffn_up_exps.weight', 144 * 300, halfInfinity)
+  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 4_200_000 })
+  const everyExpert = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
+  await expect(model.logits(everyExpert)).rejects.toMatchObject({
+    code: 'MODEL',
+    message: expect.stringMatching(
+      '^tensor blk.3.ffn_up_exps.weight, rows \\d+ to \\d+: 1 .*not finite, expected none: the file is damaged',
+    ),
+  })
 })

@@ -3,6 +3,7 @@
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { type LoadOptions, MixtralModel } from '../../dist/generate/mixtralModel.js'
 import type { GgufEntry } from '../../dist/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../dist/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../dist/gguf/gguf.js'
@@ -55,6 +56,12 @@ export function greedyTexts(type: string): GreedyText[] {
 
 /** The types with golden texts. */
 export const greedyTypes = demoTypes.filter((type) => greedyTexts(type).length > 0)
+
+/** The least `ram` with which a model loads: room for one token's experts. */
+export async function leastRam(path: string, options: LoadOptions = {}): Promise<number> {
+  const refusal = await MixtralModel.load(path, { ...options, ram: 1 }).then(String, (error: Error) => error.message)
+  return Number(/expected at least (\d+)/.exec(refusal)![1])
+}
 
 /** Writes a model's file again as so many shards; returns the path of the first. */
 export async function writeShards(path: string, folder: string, count: number): Promise<string> {

@@ -1,4 +1,4 @@
-// Fewer slots than experts: whatever comes and goes, the bits stay.
+// Fewer slots than experts: whatever comes and goes, and whenever, the bits stay.
 
 import { expect, test } from 'vitest'
 import { MixtralError } from '../../dist/errors.js'
@@ -6,6 +6,9 @@ import { type LoadOptions, MixtralModel } from '../../dist/index.js'
 import { hashOf } from './hash.js'
 
 const tokens = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
+const small: LoadOptions = { contextLength: 128, chunk: 16 }
+/** Room for four of 48 experts, two of each size: one token evicts in every layer. */
+const leastRam = 4_200_000
 
 async function hashes(options: LoadOptions): Promise<string[]> {
   const model = await MixtralModel.load('demo', options)
@@ -19,30 +22,78 @@ async function hashes(options: LoadOptions): Promise<string[]> {
   }
 }
 
-const resident = hashes({ threads: 1 })
+const resident = hashes({ threads: 1, ...small })
 
 test.each<[string, LoadOptions]>([
-  ['all but a few experts', { ram: 7_000_000 }],
-  ['half of them', { ram: 4_500_000, threads: 2 }],
-  ['two: one token evicts in every layer', { ram: 2_010_000, threads: 2 }],
-  ['two, one token at a time', { ram: 2_010_000, chunk: 1 }],
-  ['three, in banks of their own, on three threads', { ram: 2_200_000, bankBytes: 1_000_000, threads: 3 }],
+  ['all but a few experts', { ...small, ram: 9_000_000 }],
+  ['half of them', { ...small, ram: 6_500_000, threads: 2 }],
+  ['four', { ...small, ram: leastRam, threads: 2 }],
+  ['four, one token at a time', { ...small, ram: leastRam, chunk: 1, threads: 1 }],
+  ['four, the whole prompt at once', { contextLength: 128, ram: 6_600_000, threads: 2 }],
+  ['some, in banks of their own, on three threads', { ...small, ram: 30_000_000, bankBytes: 1_000_000, threads: 3 }],
 ])('logits are the resident ones with room for %s', async (_, options) => {
   expect(await hashes(options)).toEqual(await resident)
 })
 
+test('a step of many tokens reads no expert twice, however few fit', async () => {
+  for (const ram of [6_600_000, 8_000_000]) {
+    await using model = await MixtralModel.load('demo', { contextLength: 128, ram, threads: 2 })
+    expect(model.expertSlots.slots).toBeLessThan(model.expertSlots.experts)
+    await model.logits(tokens)
+    const figures = model.expertFigures()!
+    expect(figures.uses).toBe(48)
+    expect(figures.hits).toBe(0)
+    const experts = [...model.gguf.tensors.values()].filter(({ name }) => name.includes('_exps'))
+    expect(figures.bytesRead).toBe(experts.reduce((sum, { bytes }) => sum + bytes, 0))
+  }
+})
+
+test('figures tell of hits, of bytes read and of waiting; with all experts in memory there are none', async () => {
+  await using model = await MixtralModel.load('demo', { ...small, ram: 6_500_000, threads: 2 })
+  const generation = model.stream('Once upon a time', { temperature: 0, maxNewTokens: 8 })
+  let next = await generation.next()
+  while (!next.done) next = await generation.next()
+  const { uses, hits, ahead, bytesRead, waitSeconds } = next.value.experts!
+  expect(uses).toBeGreaterThan(8 * 6 * 2 - 1)
+  expect(hits).toBeGreaterThan(0)
+  expect(hits + ahead).toBeLessThan(uses)
+  expect(bytesRead).toBeGreaterThan(1e5)
+  expect(waitSeconds).toBeGreaterThan(0)
+  await using whole = await MixtralModel.load('demo', { ...small, threads: 2 })
+  expect(whole.expertFigures()).toBeUndefined()
+  expect(whole.expertSlots).toEqual({ experts: 48, slots: 48 })
+})
+
+test('memory is bounded by the budget, all included', async () => {
+  for (const ram of [leastRam, 5_000_000, 7_777_777, 9_000_000]) {
+    await using model = await MixtralModel.load('demo', { ...small, ram, threads: 2 })
+    expect(model.memoryBytes).toBeLessThanOrEqual(ram)
+    expect(model.memoryBytes).toBeGreaterThan(ram - 400_000)
+  }
+})
+
 test("a budget without room for one token's experts is refused with the numbers", async () => {
-  const refused = MixtralModel.load('demo', { ram: 1_000_000 })
+  const refused = MixtralModel.load('demo', { ...small, ram: 1_000_000 })
   await expect(refused).rejects.toThrow(MixtralError)
-  await expect(refused).rejects.toThrow(/1000000 bytes for weights, expected at least 2006016/)
+  await expect(refused).rejects.toThrow(
+    /^1000000 bytes of memory, expected at least 4\d{6}: 4 of 48 experts take \d+ bytes with all other weights, the KV cache 393216$/,
+  )
 })
 
 test('an aborted step leaves the experts usable', async () => {
-  const model = await MixtralModel.load('demo', { ram: 2_010_000, threads: 2 })
+  const model = await MixtralModel.load('demo', { ...small, ram: leastRam, threads: 2 })
   const abort = new AbortController()
   const call = model.logits(tokens, { signal: abort.signal, onProgress: () => abort.abort() })
   setTimeout(() => abort.abort(), 2)
   await expect(call).rejects.toMatchObject({ code: 'ABORTED' })
   expect(hashOf(await model.logits(tokens))).toBe((await resident)[0])
   await model.close()
+})
+
+test('a pause in which the threads leave costs nothing but time', async () => {
+  await using model = await MixtralModel.load('demo', { ...small, ram: leastRam, threads: 2 })
+  for (let i = 0; i < 3; i++) {
+    expect(hashOf(await model.logits(tokens))).toBe((await resident)[0])
+    await new Promise((resolve) => setTimeout(resolve, 120))
+  }
 })

@@ -8,7 +8,18 @@ import { MixtralModel } from '../../dist/generate/mixtralModel.js'
 import { resultOf } from '../generate/readAll.js'
 import { divergence } from '../golden/divergence.js'
 import { goldenLogits, shapes, writeShapeModel } from '../golden/shapeModel.js'
-import { demo, demoLogits, demoPath, demoTypes, greedyTexts, greedyTypes, llamaCpp, writeOldLayout, writeShards } from './demoFiles.js'
+import {
+  demo,
+  demoLogits,
+  demoPath,
+  demoTypes,
+  greedyTexts,
+  greedyTypes,
+  leastRam,
+  llamaCpp,
+  writeOldLayout,
+  writeShards,
+} from './demoFiles.js'
 import { hashOf } from './hash.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-golden-'))
@@ -34,16 +45,26 @@ describe.each(shapes)('$name', (shape) => {
   })
 })
 
-test.each(demoTypes)('the demo model as %s is as close to the golden logits as llama.cpp', async (type) => {
-  const { trimmedMeanKL } = divergence(demoLogits(type), await logitsOf(demoPath(type), demo.tokens), demo.vocab)
+test.each(demoTypes)('the demo model as %s is as close to the golden logits as llama.cpp, with any memory the same', async (type) => {
+  const logits = await logitsOf(demoPath(type), demo.tokens)
+  const { trimmedMeanKL } = divergence(demoLogits(type), logits, demo.vocab)
   expect(trimmedMeanKL).toBeLessThanOrEqual(1.25 * llamaCpp(type).trimmedMeanKL)
+  const ram = await leastRam(demoPath(type), { threads: 2 })
+  await using model = await MixtralModel.load(demoPath(type), { threads: 2, ram })
+  expect(hashOf(await model.logits(demo.tokens))).toBe(hashOf(logits))
 })
 
-describe.each(greedyTypes)('the demo model as %s', (type) => {
+const inMemory = greedyTypes.flatMap((type) => [
+  { type, memory: 'in memory' },
+  { type, memory: 'with as few experts in memory as a token needs' },
+])
+
+describe.each(inMemory)('the demo model as $type, $memory,', ({ type, memory }) => {
   const texts = greedyTexts(type)
   let model: MixtralModel
   beforeAll(async () => {
-    model = await MixtralModel.load(demoPath(type), { threads: 2 })
+    const few = memory === 'in memory' ? {} : { ram: await leastRam(demoPath(type), { threads: 2 }) }
+    model = await MixtralModel.load(demoPath(type), { threads: 2, ...few })
   })
   afterAll(() => model.close())
 

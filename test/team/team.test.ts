@@ -13,7 +13,7 @@ afterEach(() => Promise.all(teams.splice(0).map((team) => team.close())))
 function open(threads: number, file = 'worker.js') {
   const words = new Int32Array(new SharedArrayBuffer((layout.counts + layout.stages * layout.units) * 4))
   const worker = new URL(`workers/${file}`, import.meta.url).href
-  const team = new Team({ threads, worker, shared: { words, layout } })
+  const team = new Team({ threads, worker, shared: () => ({ words, layout }) })
   teams.push(team)
   return { team, words, threadIds: () => [...words.subarray(layout.threadIds, layout.threadIds + threads)] }
 }

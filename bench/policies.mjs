@@ -1,0 +1,175 @@
+// node bench/policies.mjs TRACE.json [TRACE.json ...]
+// Which expert to give up? Runs policies over recorded routing (routing.mjs): a prompt of half the tokens in one step, the rest one by one. Prints experts read per token of each, for several
+// capacities, beside the optimum that knows the future (Belady), and what reading ahead by the next layers' routers adds. `next use` is src/model/nextUse.ts, which the runtime has.
+
+import { readFileSync } from 'node:fs'
+import { blendShare, layersToNextUse } from '../dist/model/nextUse.js'
+import { chosen } from './routingStatistics.mjs'
+
+/** That of src/model/lookahead.ts. */
+const MARGIN = 0.25
+
+/** The steps of a trace: per step and layer the experts used, the mean probabilities, and guesses at the next layers'. */
+function stepsOf({ tokens, layers, experts, used, logits, guesses }) {
+  const prompt = tokens >> 1
+  const groups = [Array.from({ length: prompt }, (_, t) => t), ...Array.from({ length: tokens - prompt }, (_, t) => [prompt + t])]
+  return groups.map((group) => ({
+    tokens: group.length,
+    layers: Array.from({ length: layers }, (_, layer) => {
+      const keys = (rows, at) => [...new Set(group.flatMap((t) => chosen(rows, t, experts, used)))].map((expert) => at * experts + expert)
+      const shares = new Array(experts).fill(0)
+      for (const t of group) {
+        const odds = logits[layer].slice(t * experts, (t + 1) * experts).map(Math.exp)
+        const sum = odds.reduce((a, b) => a + b)
+        for (let e = 0; e < experts; e++) shares[e] += odds[e] / sum / group.length
+      }
+      const sure = (rows, k) =>
+        keys(rows, layer + 1 + k).filter((key) => group.some((t) => margin(rows, t, key % experts, experts, used) >= (2 + k) * MARGIN))
+      return { keys: keys(logits[layer], layer), shares, guesses: guesses[layer].map(sure) }
+    }),
+  }))
+}
+
+/** By how much an expert's logit exceeds that of the best expert left out. */
+function margin(rows, token, expert, experts, used) {
+  const row = rows.slice(token * experts, (token + 1) * experts)
+  return row[expert] - row.toSorted((a, b) => b - a)[used]
+}
+
+/** A policy is told of every layer, and names the cost of keeping an expert: the highest goes. */
+const policies = {
+  random: () => ({ see() {}, cost: () => Math.random() }),
+  LRU: () => {
+    const last = new Map()
+    let clock = 0
+    return {
+      see(_, __, keys) {
+        for (const key of keys) last.set(key, ++clock)
+      },
+      cost: (key) => -(last.get(key) ?? 0),
+    }
+  },
+  ...Object.fromEntries([0.8, 0.9, 0.95, 0.98].map((decay) => [`LFU, decay ${decay}`, () => lfu(decay)])),
+  ...Object.fromEntries([0.05, 0.1, 0.2].map((weight) => [`router mean, weight ${weight}`, () => routerMean(weight, (share) => -share)])),
+  'next use': () => {
+    let place = { layer: 0, tokens: 1 }
+    const share = new Map()
+    return {
+      see(trace, step, _, layer) {
+        place = { layer, tokens: step.tokens }
+        const { shares } = step.layers[layer]
+        for (const [e, value] of shares.entries()) {
+          const key = layer * trace.experts + e
+          share.set(key, blendShare(share.get(key) ?? 1 / 4, Math.min(1, trace.used * value), step.tokens))
+        }
+      },
+      cost: (key, trace) =>
+        layersToNextUse(Math.floor(key / trace.experts), share.get(key) ?? 1 / 4, place.layer, trace.layers, place.tokens),
+    }
+  },
+}
+
+function lfu(decay) {
+  const counts = new Map()
+  return {
+    see(trace, _, keys, layer) {
+      for (let e = 0; e < trace.experts; e++) {
+        const key = layer * trace.experts + e
+        counts.set(key, (counts.get(key) ?? 0) * decay + (keys.includes(key) ? 1 : 0))
+      }
+    },
+    cost: (key) => -(counts.get(key) ?? 0),
+  }
+}
+
+function routerMean(weight, cost) {
+  const share = new Map()
+  return {
+    see(trace, step, _, layer) {
+      for (const [e, value] of step.layers[layer].shares.entries()) {
+        const key = layer * trace.experts + e
+        share.set(key, value + ((share.get(key) ?? 1 / 8) - value) * (1 - weight) ** step.tokens)
+      }
+    },
+    cost: (key) => cost(share.get(key) ?? 1 / 8),
+  }
+}
+
+/** Experts read in the prompt, and per token after it. depth: how many layers are read ahead. */
+function simulate(trace, steps, capacity, policy, depth) {
+  const memory = new Set()
+  let reads = 0
+  let prompt = 0
+  const fetch = (key, kept) => {
+    if (memory.has(key)) return
+    reads++
+    if (memory.size >= capacity) {
+      let worst
+      let highest = Number.NEGATIVE_INFINITY
+      for (const other of memory) {
+        if (kept.has(other)) continue
+        const cost = policy.cost(other, trace)
+        if (cost > highest) [worst, highest] = [other, cost]
+      }
+      if (worst === undefined) return
+      memory.delete(worst)
+    }
+    memory.add(key)
+  }
+  for (const [number, step] of steps.entries()) {
+    for (const [layer, { keys, guesses }] of step.layers.entries()) {
+      policy.see(trace, step, keys, layer)
+      policy.now = number * trace.layers + layer
+      const kept = new Set(keys)
+      for (const key of keys) fetch(key, kept)
+      for (const guess of guesses.slice(0, depth)) {
+        for (const key of guess) kept.add(key)
+        for (const key of guess) fetch(key, kept)
+      }
+    }
+    if (number === 0) prompt = reads
+  }
+  return { prompt, perToken: (reads - prompt) / (steps.length - 1) }
+}
+
+/** Knows when each expert is used next. */
+function belady(trace, steps) {
+  const uses = new Map()
+  for (const [number, step] of steps.entries()) {
+    for (const [layer, { keys }] of step.layers.entries()) {
+      for (const key of keys) uses.set(key, [...(uses.get(key) ?? []), number * trace.layers + layer])
+    }
+  }
+  return {
+    see() {},
+    cost(key) {
+      const list = uses.get(key) ?? []
+      while (list.length && list[0] <= this.now) list.shift()
+      return list[0] ?? Number.MAX_SAFE_INTEGER
+    },
+  }
+}
+
+for (const path of process.argv.slice(2)) {
+  const trace = JSON.parse(readFileSync(path, 'utf8'))
+  const steps = stepsOf(trace)
+  const all = trace.layers * trace.experts
+  const capacities = [0.75, 0.5, 0.25].map((part) => Math.max(trace.used, Math.round(all * part)))
+  const print = (name, run) =>
+    console.log(
+      name.padEnd(28) +
+        capacities
+          .map((capacity) => {
+            const { prompt, perToken } = run(capacity)
+            return `${prompt.toFixed(0).padStart(8)} ${perToken.toFixed(2).padStart(8)} ${(100 * (1 - perToken / (trace.layers * trace.used))).toFixed(1).padStart(6)} %`
+          })
+          .join(''),
+    )
+  console.log(`${path}: ${trace.layers} x ${trace.experts} experts, ${trace.tokens} tokens`)
+  console.log(`${'slots'.padEnd(28)}${capacities.map((c) => String(c).padStart(26)).join('')}`)
+  console.log(`${''.padEnd(28)}${capacities.map(() => '  prompt  a token  hit rate').join('')}`)
+  for (const [name, policy] of Object.entries(policies)) print(name, (capacity) => simulate(trace, steps, capacity, policy(), 0))
+  print('optimum (Belady)', (capacity) => simulate(trace, steps, capacity, belady(trace, steps), 0))
+  for (const depth of [1, 2, 3, 4])
+    print(`next use, ${depth} ahead`, (capacity) => simulate(trace, steps, capacity, policies['next use'](), depth))
+}
