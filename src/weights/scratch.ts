@@ -86,7 +86,10 @@ export function planScratch(
   const { batch, contextLength, threads, readers, build } = options
   let next = 1024 // a null pointer stays invalid
   const rows = (count: number, bytes: number, align = 16): Rows => {
-    const row = { at: Math.ceil(next / align) * align, bytes: Math.ceil(bytes / align) * align }
+    const row = {
+      at: count ? Math.ceil(next / align) * align : next, // an empty area takes no room
+      bytes: Math.ceil(bytes / align) * align,
+    }
     next = Math.ceil((row.at + count * row.bytes) / 64) * 64
     return row
   }
