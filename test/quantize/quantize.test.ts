@@ -254,8 +254,9 @@ describe('what cannot be', () => {
     await fs.copyFile(small, cut)
     const { size } = await fs.stat(cut)
     const work = quantizeModel(cut, folder.file('never.gguf'), 'Q4_K_M', { threads: 1 })
+    const refused = expect(work).rejects.toMatchObject({ name: 'MixtralError' }) // before the truncation has ended, perhaps
     await fs.truncate(cut, size - 100_000)
-    await expect(work).rejects.toMatchObject({ name: 'MixtralError' })
+    await refused
     expect(folder.names().filter((name) => name.startsWith('never'))).toEqual([])
   })
 
