@@ -7,7 +7,7 @@ import type { Thread } from './thread.js'
 
 /** How many layers ahead. */
 const DEPTH = 6
-/** By how much a guess's logit must exceed that of the best expert left out, for the next layer and for each further one: then four guesses of five are right (bench/README.md). */
+/** By how much a guess's logit must exceed that of the best expert left out, for the next layer and for each further one: then four guesses of five are right (bench/policies.mjs). */
 const MARGIN = 0.25
 /** A step of more tokens than this wants every expert anyway. */
 const FEW_TOKENS = 4
