@@ -11,12 +11,20 @@ const { bun, deno, node } = process.versions
 const runtime = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`
 
 for (const cell of cells) {
-  const model = await MixtralModel.load('demo', { contextLength: 256, ...cell })
+  const { threads, chunk, streamed } = cell
+  const options = { threads, chunk, contextLength: 256 }
+  const model = await MixtralModel.load('demo', streamed ? { ...options, ram: await leastRam(options) } : options)
   const fresh = sha256(await model.logits(tokens))
   const reused = sha256(await withReuse(model))
   const text = await model.generate(sampling.prompt, sampling.options)
   console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text }))
   await model.close()
+}
+
+/** Room for one token's experts: they come and go. */
+async function leastRam(options) {
+  const refusal = await MixtralModel.load('demo', { ...options, ram: 1 }).then(String, (error) => error.message)
+  return Number(/expected at least (\d+)/.exec(refusal)[1])
 }
 
 /**
