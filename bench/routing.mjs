@@ -5,7 +5,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { MixtralModel } from '../dist/index.js'
-import { matrixSource } from '../dist/reference/matrixSource.js'
+import { matrixSource } from '../dist/weights/matrixSource.js'
 import { mixtralTensors } from '../dist/weights/mixtralTensors.js'
 import { repetitions } from './routingStatistics.mjs'
 

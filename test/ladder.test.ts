@@ -21,6 +21,7 @@ const ladder = [
   ['generate'],
   ['perplexity'],
   ['reference'],
+  ['verify'],
   ['convert'],
   ['quantize'],
   ['server'],

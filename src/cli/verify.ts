@@ -1,7 +1,7 @@
-// `mixtral verify`: whether the kernels compute a model right on this machine. Prints; the verdict is reference/verify.ts's.
+// `mixtral verify`: whether the kernels compute a model right on this machine. Prints; the verdict is verify/verify.ts's.
 
 import type { Command } from 'commander'
-import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../reference/verify.js'
+import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../verify/verify.js'
 import { addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { byteCount, coloursOf, errorLine, jsonLine } from './layout.js'

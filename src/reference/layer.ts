@@ -1,8 +1,8 @@
 // What the parts of a layer are given, and how they show their intermediate results. They know nothing of other layers.
 
+import type { Matrix } from '../weights/matrixSource.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { LayerTensors, TensorSlice } from '../weights/mixtralTensors.js'
-import type { Matrix } from './matrix.js'
 
 /**
  * Is shown intermediate results under llama.cpp's names, such as `ffn_moe_logits-3` in layer 3. The shape has the tokens first and the

@@ -2,13 +2,7 @@
 // dequantises to; all arithmetic is JavaScript's own float64. Row vectors of several tokens stand one after another: (tokens, width).
 
 import { exp } from '../elementary.js'
-
-/** values is (rows, columns); columns are the input, rows the output. A vector, such as a norm's weights, is one row. */
-export interface Matrix {
-  readonly rows: number
-  readonly columns: number
-  readonly values: Float32Array
-}
+import type { Matrix } from '../weights/matrixSource.js'
 
 /** y = W x for each row vector of x: (n, columns) -> (n, rows). */
 export function linear(x: Float64Array, { rows, columns, values }: Matrix): Float64Array {

@@ -6,13 +6,13 @@ import type { Gguf } from '../gguf/gguf.js'
 import { openGguf } from '../gguf/openGguf.js'
 import type { CallOptions } from '../model/engine.js'
 import { TapChoice, type TracedTensor, type TraceOptions } from '../model/taps.js'
+import { type Matrix, matrixSource } from '../weights/matrixSource.js'
 import { MixtralConfig } from '../weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors } from '../weights/mixtralTensors.js'
 import { attention } from './attention.js'
 import { mixtureOfExperts } from './experts.js'
 import { showTo, type Tap } from './layer.js'
-import { linear, type Matrix, rmsNorm } from './matrix.js'
-import { matrixSource } from './matrixSource.js'
+import { linear, rmsNorm } from './matrix.js'
 
 export class Reference {
   readonly config: MixtralConfig

@@ -4,8 +4,14 @@ import { closeSync, openSync, readSync } from 'node:fs'
 import { MixtralError } from '../errors.js'
 import type { Gguf } from '../gguf/gguf.js'
 import { formats } from '../quants/formats.js'
-import type { TensorSlice } from '../weights/mixtralTensors.js'
-import type { Matrix } from './matrix.js'
+import type { TensorSlice } from './mixtralTensors.js'
+
+/** values is (rows, columns); columns are the input, rows the output. A vector, such as a norm's weights, is one row. */
+export interface Matrix {
+  readonly rows: number
+  readonly columns: number
+  readonly values: Float32Array
+}
 
 const keepBelowBytes = 2 ** 26 // of file; dequantised they may be eight times as many
 

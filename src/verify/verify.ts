@@ -6,8 +6,8 @@ import type { MixtralModel } from '../generate/mixtralModel.js'
 import type { Progress } from '../model/engine.js'
 import type { WeightFindings } from '../model/weightFindings.js'
 import type { WeightPart } from '../model/weightParts.js'
+import { matrixSource } from '../weights/matrixSource.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
-import { matrixSource } from './matrixSource.js'
 import { type Fault, StageCheck } from './stageCheck.js'
 
 /** Of the weights of a layer (-1: the embedding; the number of layers: the output), or of one block format. */

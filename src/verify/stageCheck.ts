@@ -3,14 +3,14 @@
 
 import type { KvFormat } from '../kernels/kernels.js'
 import { formats } from '../quants/formats.js'
+import { rotate } from '../reference/attention.js'
+import { topK } from '../reference/experts.js'
+import { rmsNorm, softmax } from '../reference/matrix.js'
+import type { matrixSource } from '../weights/matrixSource.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { MixtralTensors, TensorSlice } from '../weights/mixtralTensors.js'
 import { attended } from './attended.js'
-import { rotate } from './attention.js'
 import { type Expected, expectNothing, HALF_ULP, halfStepsOf, note, product, sumOf, swiglu, type Taps } from './expected.js'
-import { topK } from './experts.js'
-import { rmsNorm, softmax } from './matrix.js'
-import type { matrixSource } from './matrixSource.js'
 import { worstOf } from './worstOf.js'
 
 /** Something that is not as it should be. */

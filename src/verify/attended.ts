@@ -2,9 +2,9 @@
 
 import type { KvFormat } from '../kernels/kernels.js'
 import { floatToHalf, halfToFloat } from '../quants/half.js'
+import { softmax } from '../reference/matrix.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { type Expected, HALF_ULP, type Taps } from './expected.js'
-import { softmax } from './matrix.js'
 
 /** From the rotated queries and keys, and the values, as the cache keeps them. */
 export function attended(taps: Taps, config: MixtralConfig, kvFormat: KvFormat): Expected {
