@@ -20,3 +20,9 @@ for (const config of configs) {
   }
 }
 run('node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json'])
+
+// what sources that are gone have left behind would be shipped
+for (const name of fs.readdirSync('dist', { recursive: true })) {
+  const source = name.match(/^(.*?)(\.js|\.js\.map|\.d\.ts)$/)?.[1]
+  if (source !== undefined && !fs.existsSync(path.join('src', `${source}.ts`))) fs.rmSync(path.join('dist', name))
+}
