@@ -57,7 +57,7 @@ async function compare() {
   const server = fork(fileURLToPath(import.meta.url), ['serve', ...process.argv.slice(2)])
   try {
     const { port, digest } = await new Promise((resolve) => server.once('message', resolve))
-    const registry = new URL('../dist/registry/ollamaRegistry.js', import.meta.url).href
+    const registry = new URL('../dist/registry/registries.js', import.meta.url).href
     const script = `import { OllamaRegistry } from '${registry}'; console.log(await OllamaRegistry.pull('127.0.0.1:${port}/bench/file'))`
     const env = { ...process.env, MIXTRAL_HOME: join(folder, 'store'), OLLAMA_MODELS: join(folder, 'none') }
     const file = join(folder, 'file')

@@ -1,6 +1,12 @@
-// What the package exports, and the only barrel.
+// What the package exports, and the only barrel. What few programs call is loaded when it is called, so that importing the library is cheap for the others.
 
-export { type ConvertOptions, type ConvertResult, convertCheckpoint } from './convert/convert.js'
+import type { convertCheckpoint as convert } from './convert/convert.js'
+import type { measureDivergence as divergence } from './perplexity/divergence.js'
+import type { measurePerplexity as perplexity } from './perplexity/perplexity.js'
+import type { quantizeModel as quantize } from './quantize/quantize.js'
+import type { verifyModel as verify } from './verify/verify.js'
+
+export type { ConvertOptions, ConvertResult } from './convert/convert.js'
 export { MixtralError, type MixtralErrorCode } from './errors.js'
 export type { ChatMessage } from './generate/chatMessages.js'
 export type { GenerationResult, Piece } from './generate/generation.js'
@@ -11,22 +17,71 @@ export type { KernelBuild } from './kernels/kernels.js'
 export type { CallOptions, Progress } from './model/engine.js'
 export type { Stage, StageTime } from './model/profile.js'
 export type { TracedTensor, TraceOptions } from './model/taps.js'
-export { type DivergenceResult, measureDivergence } from './perplexity/divergence.js'
+export type { DivergenceResult } from './perplexity/divergence.js'
 export { LogitsFile } from './perplexity/logitsFile.js'
-export { measurePerplexity, type PerplexityOptions, type PerplexityResult } from './perplexity/perplexity.js'
+export type { PerplexityOptions, PerplexityResult } from './perplexity/perplexity.js'
 export type { Distribution, Estimate } from './perplexity/statistics.js'
 export type { WindowOptions, WindowProgress } from './perplexity/windowOptions.js'
 export type { ExpertLayout } from './quantize/expertLayout.js'
-export { type QuantizeOptions, type QuantizeResult, quantizeModel } from './quantize/quantize.js'
+export type { QuantizeOptions, QuantizeResult } from './quantize/quantize.js'
 export { type QuantizeType, quantizeTypes } from './quantize/quantizePlan.js'
 export { Reference } from './reference/reference.js'
-export { HuggingFace } from './registry/huggingFace.js'
-export { OllamaRegistry } from './registry/ollamaRegistry.js'
 export type { PullOptions, PullProgress } from './registry/pull.js'
+export { HuggingFace, OllamaRegistry } from './registry/registries.js'
 export type { SamplerOptions } from './sampler/samplerOptions.js'
 export { Tokenizer } from './tokenizer/tokenizer.js'
 export type { Fault } from './verify/stageCheck.js'
-export { type LayerVerdict, type Verdict, type Verification, type VerifyOptions, verifyModel } from './verify/verify.js'
+export type { LayerVerdict, Verdict, Verification, VerifyOptions } from './verify/verify.js'
 export type { Matrix } from './weights/matrixSource.js'
 export { MixtralConfig } from './weights/mixtralConfig.js'
 export { WeightLoader, type Weights } from './weights/weightLoader.js'
+
+/**
+ * Converts a Mixtral checkpoint, as transformers or Mistral AI's own tools write it (safetensors, one file or shards), to a GGUF file.
+ * @param folder with the weights, config.json (or params.json) and tokenizer.model or tokenizer.json
+ * @param target the file to write; it gets its name when all of it is there
+ * Throws `CHECKPOINT` for a malformed or incomplete checkpoint and `UNSUPPORTED` for one of another kind, both before anything is written; `IO`; `OPTION` if a
+ * number does not fit the type; `ABORTED`.
+ * @example await convertCheckpoint('Mixtral-8x7B-Instruct-v0.1', 'mixtral.gguf', { type: 'BF16' })
+ */
+export const convertCheckpoint: typeof convert = async (...args) => (await import('./convert/convert.js')).convertCheckpoint(...args)
+
+/**
+ * Writes the model at `input`, any shard of a sharded one, to `output` in `type`: `Q4_K_M` and its kin choose a block type per tensor as llama.cpp does, `copy` keeps the weights
+ * and changes only layout and shards. `output` has its name when all of it is written; on any failure nothing is there but what was before.
+ * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that cannot be, `OPTION` for one that is quantised already or an output in its place, `IO` (first of all if the
+ * disk has no room), `ABORTED`.
+ * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
+ */
+export const quantizeModel: typeof quantize = async (...args) => (await import('./quantize/quantize.js')).quantizeModel(...args)
+
+/**
+ * Checks a loaded model. First a forward pass of `tokens`, in which each stage is compared with float64 arithmetic on its own inputs; then every matrix: its bytes in memory
+ * with the file's, its products with the format's oracle bit for bit, and with exact arithmetic. A product of a quantised matrix may be off by what rounding its input to 8
+ * bits may do: for every block of the input half a step, times the sum of the magnitudes of the weights it meets.
+ * Throws `OPTION` for no or too many tokens, `IO`, `ABORTED` and what a call on the model throws.
+ */
+export const verifyModel: typeof verify = async (...args) => (await import('./verify/verify.js')).verifyModel(...args)
+
+/**
+ * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the text do not count as such.
+ * Throws `OPTION` for a text of less than two windows, `IO` for logits that cannot be stored, and what `model.logits` throws.
+ *
+ * @example
+ * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
+ * console.log(`${perplexity.value} ± ${perplexity.error}`)
+ */
+export const measurePerplexity: typeof perplexity = async (...args) =>
+  (await import('./perplexity/perplexity.js')).measurePerplexity(...args)
+
+/**
+ * Runs the model over the tokens in a file of stored logits, and compares. Throws `OPTION` if the file's vocabulary is of another size, `IO` if
+ * it cannot be read, and what `model.logits` throws.
+ *
+ * @example
+ * const base = await LogitsFile.open('F16.kld')
+ * const { divergence, sameTop } = await measureDivergence(model, base)
+ * await base.close()
+ */
+export const measureDivergence: typeof divergence = async (...args) =>
+  (await import('./perplexity/divergence.js')).measureDivergence(...args)

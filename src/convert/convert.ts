@@ -33,14 +33,7 @@ export interface ConvertResult {
 
 const LARGEST_CONFIG = 2 ** 20
 
-/**
- * Converts a Mixtral checkpoint, as transformers or Mistral AI's own tools write it (safetensors, one file or shards), to a GGUF file.
- * @param folder with the weights, config.json (or params.json) and tokenizer.model or tokenizer.json
- * @param target the file to write; it gets its name when all of it is there
- * Throws `CHECKPOINT` for a malformed or incomplete checkpoint and `UNSUPPORTED` for one of another kind, both before anything is written; `IO`; `OPTION` if a
- * number does not fit the type; `ABORTED`.
- * @example await convertCheckpoint('Mixtral-8x7B-Instruct-v0.1', 'mixtral.gguf', { type: 'BF16' })
- */
+/** What the package exports under this name: described in index.ts. */
 export async function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
   const checkpoint = await Checkpoint.open(folder)
   try {

@@ -17,7 +17,7 @@ import { MixtralConfig } from '../weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../weights/weightLoader.js'
 import { checkCallOptions } from './callOptions.js'
 import type { ChatMessage } from './chatMessages.js'
-import { ChatTemplate } from './chatTemplate.js'
+import type { ChatTemplate } from './chatTemplate.js'
 import { type GenerationResult, generate, type Piece } from './generation.js'
 import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
 import { type ModelDefaults, modelDefaults, withModelMessages } from './modelDefaults.js'
@@ -57,17 +57,15 @@ export class MixtralModel {
   readonly #layers: OllamaLayers | undefined
   readonly #defaults: ModelDefaults | undefined
 
-  private constructor(weights: Weights, engine: Engine, tokenizer: Tokenizer, loadSeconds: number, brought?: Brought) {
+  private constructor(gguf: Gguf, engine: Engine, tokenizer: Tokenizer, template: ChatTemplate, loadSeconds: number, brought?: Brought) {
     this.config = engine.config
     this.tokenizer = tokenizer
-    this.gguf = weights.gguf
+    this.gguf = gguf
     this.loadSeconds = loadSeconds
     this.#engine = engine
     this.#layers = brought?.layers
     this.#defaults = brought?.defaults
-    const template = this.#layers?.template
-    this.#template =
-      template === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(template, tokenizer)
+    this.#template = template
   }
 
   /**
@@ -94,8 +92,9 @@ export class MixtralModel {
     checkCallOptions(options, LOAD_OPTIONS)
     const started = performance.now()
     const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
+    const template = await templateOf(weights, tokenizer, brought?.layers.template)
     const engine = await Engine.open(config, weights, options)
-    return new MixtralModel(weights, engine, tokenizer, (performance.now() - started) / 1000, brought)
+    return new MixtralModel(weights.gguf, engine, tokenizer, template, (performance.now() - started) / 1000, brought)
   }
 
   /** The file's keys and values. */
@@ -271,4 +270,10 @@ async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
     const { done, value } = await pieces.next()
     if (done) return value
   }
+}
+
+/** An Ollama model's own template counts before the file's. Their interpreters are loaded with a model, not with the library. */
+async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
+  const { ChatTemplate } = await import('./chatTemplate.js')
+  return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
 }

@@ -45,15 +45,7 @@ interface Samples {
   readonly sameTop: number[]
 }
 
-/**
- * Runs the model over the tokens in a file of stored logits, and compares. Throws `OPTION` if the file's vocabulary is of another size, `IO` if
- * it cannot be read, and what `model.logits` throws.
- *
- * @example
- * const base = await LogitsFile.open('F16.kld')
- * const { divergence, sameTop } = await measureDivergence(model, base)
- * await base.close()
- */
+/** What the package exports under this name: described in index.ts. */
 export async function measureDivergence(model: Evaluated, base: LogitsFile, options: WindowOptions = {}): Promise<DivergenceResult> {
   checkWindowOptions(options)
   const { vocabSize } = model.config

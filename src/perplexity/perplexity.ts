@@ -27,14 +27,7 @@ export interface PerplexityResult {
 /** Tokens of a chunk where nobody says how many. */
 export const USUAL_WINDOW = 512
 
-/**
- * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the text do not count as such.
- * Throws `OPTION` for a text of less than two windows, `IO` for logits that cannot be stored, and what `model.logits` throws.
- *
- * @example
- * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
- * console.log(`${perplexity.value} ± ${perplexity.error}`)
- */
+/** What the package exports under this name: described in index.ts. */
 export async function measurePerplexity(model: Evaluated, text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
   checkWindowOptions(options, ['contextLength', 'saveLogits'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)

@@ -38,13 +38,7 @@ export interface QuantizeResult {
   readonly types: Readonly<Record<string, number>>
 }
 
-/**
- * Writes the model at `input`, any shard of a sharded one, to `output` in `type`: `Q4_K_M` and its kin choose a block type per tensor as llama.cpp does, `copy` keeps the weights
- * and changes only layout and shards. `output` has its name when all of it is written; on any failure nothing is there but what was before.
- * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that cannot be, `OPTION` for one that is quantised already or an output in its place, `IO` (first of all if the
- * disk has no room), `ABORTED`.
- * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
- */
+/** What the package exports under this name: described in index.ts. */
 export async function quantizeModel(
   input: string,
   output: string,

@@ -6,11 +6,10 @@ import { MixtralError } from '../errors.js'
 import { quoted } from '../gguf/ggufError.js'
 import { type Credentials, ExchangeError, exchange, readBody } from './exchange.js'
 import { chooseGgufFiles } from './ggufFiles.js'
-import { type HuggingFaceName, isLoopback, isSafeFile, parseModelName, repositoryText } from './modelName.js'
+import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from './modelName.js'
 import { didYouMean } from './nearNames.js'
 import type { OwnStore } from './ownStore.js'
 import { withPatience } from './patience.js'
-import { type PullOptions, pull } from './pull.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 const LARGEST_ANSWER = 2 ** 24
@@ -125,18 +124,4 @@ function explained(error: unknown, where: string, hint: string | undefined, repo
     repositories.map((id) => `hf:${id}`),
   )
   return reason ? new MixtralError('IO', `${where} ${reason}${near}`, { cause: error }) : error
-}
-
-export const HuggingFace = {
-  /**
-   * Downloads a model, or what is missing of it, into our store; one in the cache of huggingface_hub is used where it is.
-   * Returns the path of the GGUF, or of its first shard. Throws `IO` and `ABORTED`.
-   * @param name `hf:owner/repo/file.gguf` or `hf:owner/repo:Q4_K_M`; `hf:` may be left out
-   * @example const path = await HuggingFace.pull('TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M')
-   */
-  async pull(name: string, options: PullOptions = {}): Promise<string> {
-    const parsed = parseModelName(/^(hf:|https:)/.test(name) ? name : `hf:${name}`)
-    if (parsed.kind !== 'huggingface') throw new MixtralError('IO', `${JSON.stringify(name)} is no name of a Hugging Face model`)
-    return (await pull(parsed, findHuggingFaceModel, options)).path
-  },
 }

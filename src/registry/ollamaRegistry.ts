@@ -3,13 +3,12 @@
 import { MixtralError } from '../errors.js'
 import { BearerToken } from './bearerToken.js'
 import { ExchangeError, exchange, readBody } from './exchange.js'
-import { isLoopback, modelNameText, type OllamaName, parseModelName } from './modelName.js'
+import { isLoopback, modelNameText, type OllamaName } from './modelName.js'
 import { didYouMean, wellKnownNames } from './nearNames.js'
 import { readLayers } from './ollamaLayers.js'
 import { LARGEST_MANIFEST, LARGEST_TEXT, MANIFEST_TYPE, type OllamaBlob, parseManifest } from './ollamaManifest.js'
 import type { OwnStore } from './ownStore.js'
 import { withPatience } from './patience.js'
-import { type PullOptions, pull } from './pull.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 /** Asks the registry what a model is made of. Throws `IO`, with near names if it has no such model. */
@@ -54,19 +53,4 @@ function explained(error: unknown, name: OllamaName): unknown {
     return new MixtralError('IO', `${name.host} ${why} model ${where}${didYouMean(where, wellKnownNames)}`, { cause: error })
   }
   return error
-}
-
-export const OllamaRegistry = {
-  /**
-   * Downloads a model, or what is missing of it, into our store; one in Ollama's own store on this machine is used where it is.
-   * Returns the path of the GGUF. Throws `IO` for a bad name, a model that does not exist, a network or disk that fails; `UNSUPPORTED` for
-   * layers that cannot be used; `ABORTED`.
-   * @example const path = await OllamaRegistry.pull('mixtral:8x7b', { onProgress: ({ loaded, total }) => console.log(loaded / total) })
-   */
-  async pull(name: string, options: PullOptions = {}): Promise<string> {
-    const parsed = parseModelName(name)
-    if (parsed.kind !== 'ollama')
-      throw new MixtralError('IO', `${JSON.stringify(name)} is no name of an Ollama model, expected [host/][namespace/]model[:tag]`)
-    return (await pull(parsed, findOllamaModel, options)).path
-  },
 }

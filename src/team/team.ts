@@ -3,7 +3,7 @@
 
 import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
-import { Piscina } from 'piscina'
+import type { Piscina } from 'piscina'
 import { MixtralError } from '../errors.js'
 import { CONTROL_WORDS, LEAVE, word } from './control.js'
 import type { Report, SeatError, SeatTask } from './seat.js'
@@ -57,8 +57,9 @@ export class Team {
     if (signal?.aborted) throw abortedError(signal)
     clearTimeout(this.#idle)
     await this.#leaving
+    const pools = this.#seating ? undefined : await import('piscina') // on demand: who only imports the library should not wait for it
     if (this.#closed) throw closedError()
-    this.#seating ??= this.#sit()
+    this.#seating ??= this.#sit(pools!.Piscina)
     const { control, port } = this.#seating
     Atomics.store(control, word.cancel, 0)
     Atomics.store(control, word.code, code)
@@ -97,9 +98,9 @@ export class Team {
     await this.#closed
   }
 
-  #sit(): Seating {
+  #sit(Pool: typeof Piscina): Seating {
     const { threads, attendants = 0, worker, shared } = this.#options
-    this.#pool ??= this.#openPool(worker, shared(), threads + attendants)
+    this.#pool ??= this.#openPool(Pool, worker, shared(), threads + attendants)
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
     const { port1, port2 } = new MessageChannel()
     const cores = availableParallelism()
@@ -123,8 +124,8 @@ export class Team {
     return seating
   }
 
-  #openPool(filename: string, workerData: unknown, threads: number): Piscina {
-    const pool = new Piscina({
+  #openPool(Pool: typeof Piscina, filename: string, workerData: unknown, threads: number): Piscina {
+    const pool = new Pool({
       filename,
       workerData,
       minThreads: threads,

@@ -44,12 +44,7 @@ export interface VerifyOptions {
 /** Most tokens of the forward pass; also not more than the model takes in a step. */
 export const MOST_TOKENS = 64
 
-/**
- * Checks a loaded model. First a forward pass of `tokens`, in which each stage is compared with float64 arithmetic on its own inputs; then every matrix: its bytes in memory
- * with the file's, its products with the format's oracle bit for bit, and with exact arithmetic. A product of a quantised matrix may be off by what rounding its input to 8
- * bits may do: for every block of the input half a step, times the sum of the magnitudes of the weights it meets.
- * Throws `OPTION` for no or too many tokens, `IO`, `ABORTED` and what a call on the model throws.
- */
+/** What the package exports under this name: described in index.ts. */
 export async function verifyModel(model: MixtralModel, tokens: readonly number[], options: VerifyOptions = {}): Promise<Verification> {
   const { signal, onProgress, onLayer } = options
   const most = Math.min(MOST_TOKENS, model.chunk)
