@@ -1,8 +1,7 @@
 // AssemblyScript: reads memory as fast as one thread can, for the roofline: from front to back, 256 bytes an iteration. (Several streams far apart read slower: a multiple
 // of 512 MB apart they meet in the same sets of the caches and banks of the memory.)
 
-// @ts-ignore: decorator
-@inline function four(ptr: usize): v128 {
+function four(ptr: usize): v128 {
   return v128.xor(v128.xor(v128.load(ptr), v128.load(ptr, 16)), v128.xor(v128.load(ptr, 32), v128.load(ptr, 48)))
 }
 
