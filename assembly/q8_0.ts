@@ -1,8 +1,8 @@
 // Q8_0: blocks of 32, weight = d * q, and the activations that meet it, quantised to 8 bits in blocks of 32; the oracles are src/quants/q8_0.ts and activations.ts.
 //
-// A group is 4 rows: a 16-byte header (half.ts), then per block 136 bytes, 4 rows x f16 d, raised, and 8 quads x 4 rows x 4 columns of i8; padded to 16 bytes.
-// Both operands are signed, which the i8 dot cannot take, so both builds widen in place: even and odd bytes of the weights against 16-bit activations.
-// An activation row is blocks * 32 x i16 (quads in the order 0 2 1 3), then d, f32 per block, padded to 16 bytes.
+// A group is 4 rows: a 16-byte header (half.ts), then per block 136 bytes, 4 rows x f16 d, raised, and 16 pairs of columns x 4 rows x 2 columns of i8; padded to 16 bytes.
+// Both operands are signed, which the i8 dot cannot take, so both builds widen to 16 bits: a pair of columns with the load, one instruction.
+// An activation row is blocks * 32 x i16, then d, f32 per block, padded to 16 bytes.
 import { held } from './lanes'
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { stripOf, stripStart } from './strips'
@@ -15,14 +15,9 @@ const BLOCK: usize = 136
 }
 
 // @ts-ignore: decorator
-@inline function even(w: v128): v128 {
-  return i16x8.shr_s(i16x8.shl(w, 8), 8)
-}
-
-// @ts-ignore: decorator
-@inline function addQuad(sum: v128, w: v128, x: usize): v128 {
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(even(w), v128.load32_splat(x)))
-  return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_s(w, 8), v128.load32_splat(x, 4)))
+@inline function addQuad(sum: v128, w: usize, x: usize): v128 {
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.load8x8_s(w), v128.load32_splat(x)))
+  return i32x4.add(sum, i32x4.dot_i16x8_s(v128.load8x8_s(w, 8), v128.load32_splat(x, 4)))
 }
 
 // @ts-ignore: decorator
@@ -60,10 +55,10 @@ export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       let y = x + b * 64
       let q = b * BLOCK + 24
       for (const stop = q + 128; q < stop; q += 16) {
-        s0 = addQuad(s0, v128.load(w0 + q), y)
-        s1 = addQuad(s1, v128.load(w1 + q), y)
-        s2 = addQuad(s2, v128.load(w2 + q), y)
-        s3 = addQuad(s3, v128.load(w3 + q), y)
+        s0 = addQuad(s0, w0 + q, y)
+        s1 = addQuad(s1, w1 + q, y)
+        s2 = addQuad(s2, w2 + q, y)
+        s3 = addQuad(s3, w3 + q, y)
         y += 8
       }
       const d = b * BLOCK + 16
@@ -120,10 +115,10 @@ export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       for (; q < stop; q += 16) {
         const u = v128.load(q)
         const v = v128.load(q + toPartner)
-        const ue = even(u)
-        const uo = i16x8.shr_s(u, 8)
-        const ve = even(v)
-        const vo = i16x8.shr_s(v, 8)
+        const ue = i16x8.extend_low_i8x16_s(u)
+        const uo = i16x8.extend_high_i8x16_s(u)
+        const ve = i16x8.extend_low_i8x16_s(v)
+        const vo = i16x8.extend_high_i8x16_s(v)
         s0 = addSplit(s0, ue, uo, x0 + at)
         t0 = addSplit(t0, ve, vo, x0 + at)
         s1 = addSplit(s1, ue, uo, x1 + at)
@@ -177,7 +172,7 @@ export function quantize_q8_0(src: usize, count: i32, dst: usize, blocks: i32, f
       const q0 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(src + c), inverse)))
       const q1 = i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(src + c, 16), inverse)))
       const q = i16x8.max_s(i16x8.min_s(i16x8.narrow_i32x4_s(q0, q1), i16x8.splat(127)), i16x8.splat(-128))
-      v128.store(dst + b * 64 + c / 2, v128.shuffle<i16>(q, q, 0, 2, 1, 3, 4, 6, 5, 7))
+      v128.store(dst + b * 64 + c / 2, q)
     }
     src += 128
   }
@@ -203,7 +198,7 @@ export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32
         const block = src + r * rowBytes + b * 34
         const d = r < valid ? <u32>load<u16>(block) : 0
         store<u16>(dst + b * BLOCK + r * 2, raised ? raise(d) : d, 16)
-        for (let j: usize = 0; j < 8; j++) store<u32>(dst + 24 + b * BLOCK + j * 16 + r * 4, r < valid ? load<u32>(block + j * 4, 2) : 0)
+        for (let j: usize = 0; j < 16; j++) store<u16>(dst + 24 + b * BLOCK + j * 8 + r * 2, r < valid ? load<u16>(block + j * 2, 2) : 0)
       }
     }
     src += rowBytes * 4

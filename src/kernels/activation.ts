@@ -31,9 +31,10 @@ export function readActivation(kind: ActivationKind, row: Uint8Array, columns: n
   const quants = wide ? new Int16Array(row.buffer, at, columns) : new Int8Array(row.buffer, at, columns)
   const block = activationBlock[kind]
   const scales = new Float32Array(row.buffer, at + columns * (wide ? 2 : 1), columns / block)
-  // wide quants stand in fours in the order 0 2 1 3
+  // those that other builds have narrow stand in fours in the order 0 2 1 3
+  const shuffled = wide && kind !== 'q8_0'
   return Float32Array.from({ length: columns }, (_, c) => {
-    const place = wide && (c & 3) % 3 !== 0 ? c ^ 3 : c
+    const place = shuffled && (c & 3) % 3 !== 0 ? c ^ 3 : c
     return scales[Math.floor(c / block)]! * quants[place]!
   })
 }

@@ -46,7 +46,7 @@ export function readQ8K(
 
 export function readQ80(bank: TestBank, row: Region, columns: number): ActivationQ80 {
   const bytes = bank.bytes(row)
-  return { q: unshuffle(bytes, columns), d: new Float32Array(bytes.buffer, columns * 2, columns / 32) }
+  return { q: Int8Array.from(new Int16Array(bytes.buffer, 0, columns)), d: new Float32Array(bytes.buffer, columns * 2, columns / 32) }
 }
 
 export function readQ81(bank: TestBank, row: Region, columns: number): ActivationQ81 {
