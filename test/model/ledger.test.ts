@@ -252,9 +252,10 @@ test('whatever the order of events, every expert asked for is collected once, wh
 })
 
 test('the books are never seen half written: four threads take every piece once', async () => {
-  const shape = shapeOf(16, { pieces: 50 })
+  const shape = shapeOf(16, { pieces: 900 })
   const memory = new SharedArrayBuffer(Ledger.bytes(shape))
   const figures = new Float64Array(new SharedArrayBuffer(8 * FIGURES))
+  const ready = new Int32Array(new SharedArrayBuffer(4))
   const ledger = new Ledger(shape, memory, figures)
   ledger.clear()
   ledger.ask(
@@ -271,6 +272,8 @@ test('the books are never seen half written: four threads take every piece once'
     import(${url}).then(({ Ledger }) => {
       const ledger = new Ledger(workerData.shape, workerData.memory, workerData.figures)
       const taken = []
+      Atomics.add(workerData.ready, 0, 1)
+      while (Atomics.load(workerData.ready, 0) < 4); // all at once
       for (let errand = ledger.take(); errand; errand = ledger.take()) {
         taken.push(errand.key * 1000 + errand.piece)
         ledger.handIn(errand, 1)
@@ -282,14 +285,14 @@ test('the books are never seen half written: four threads take every piece once'
       { length: 4 },
       () =>
         new Promise<number[]>((resolve, reject) => {
-          const worker = new Worker(code, { eval: true, workerData: { shape, memory, figures } })
+          const worker = new Worker(code, { eval: true, workerData: { shape, memory, figures, ready } })
           worker.once('message', resolve)
           worker.once('error', reject)
         }),
     ),
   )
   const all = lists.flat().toSorted((a, b) => a - b)
-  expect(all).toEqual(Array.from({ length: 16 * 50 }, (_, i) => Math.floor(i / 50) * 1000 + (i % 50)))
-  expect(figures[figure.bytes]).toBe(16 * 50)
+  expect(all).toEqual(Array.from({ length: 16 * 900 }, (_, i) => Math.floor(i / 900) * 1000 + (i % 900)))
+  expect(figures[figure.bytes]).toBe(16 * 900)
   expect(ledger.collect()).toBe(4)
 })
