@@ -1,0 +1,159 @@
+// node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--json]
+// What it costs to have memory for only a part of the experts: decode with each part in a fresh process, in turns, the same tokens. Checks that the logits are those of the resident model, bit for
+// bit, and sets the time per token beside what bounds it: the resident model's, or the bytes read at the rate at which the disk gives them, measured between the tokens (diskRate.mjs).
+
+import { spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { MixtralModel } from '../dist/index.js'
+import { expertRates } from '../dist/model/expertFigures.js'
+import { DiskRate } from './diskRate.mjs'
+
+const PROMPT = 16
+/** Tokens before what is timed, so that the experts in memory are those that the policy keeps. */
+const WARM_UP = 16
+/** Tokens between two looks at the disk, and how long a look takes. */
+const STRETCH = 8
+const LOOK_SECONDS = 0.4
+
+const text = { type: 'string' }
+const options = { parts: text, tokens: text, rounds: text, threads: text, part: text, json: { type: 'boolean' }, help: { type: 'boolean' } }
+const { values, positionals } = parseArgs({ options, allowPositionals: true })
+const [path] = positionals
+const tokens = Number(values.tokens ?? 32)
+const threads = Number(values.threads ?? 2)
+
+/** One process: decodes with slots for a part of the experts. */
+async function decode(part) {
+  const small = { threads, contextLength: 256, chunk: PROMPT }
+  const ram = part < 1 ? { ram: await budget(small, part) } : {}
+  const model = await MixtralModel.load(path, { ...small, ...ram })
+  const disk = new DiskRate(path)
+  const hash = createHash('sha256')
+  const ids = Array.from({ length: PROMPT + WARM_UP + tokens }, (_, i) => (i * 7919 + 13) % model.config.vocabSize)
+  const step = async (count) => {
+    const logits = await model.evaluate(ids.slice(0, count))
+    hash.update(new Uint8Array(logits.buffer))
+  }
+  for (let count = PROMPT; count <= PROMPT + WARM_UP; count++) await step(count)
+  const before = model.expertFigures()
+  const rates = []
+  let seconds = 0
+  for (let done = 0; done < tokens; done += STRETCH) {
+    rates.push(await disk.measure(LOOK_SECONDS))
+    const start = performance.now()
+    for (let i = done; i < Math.min(tokens, done + STRETCH); i++) await step(PROMPT + WARM_UP + i + 1)
+    seconds += (performance.now() - start) / 1e3
+  }
+  const figures = model.expertFigures(before)
+  const result = {
+    part,
+    ...model.expertSlots,
+    memoryBytes: model.memoryBytes,
+    seconds: seconds / tokens,
+    diskRate: mean(rates),
+    hash: hash.digest('hex'),
+    figures,
+  }
+  await disk.close()
+  await model.close()
+  return result
+}
+
+/** Bytes of memory for that part of the experts. */
+async function budget(small, part) {
+  const { planModel } = await import('../dist/weights/plan.js')
+  const { MixtralConfig, WeightLoader } = await import('../dist/index.js')
+  const { mixtralTensors } = await import('../dist/weights/mixtralTensors.js')
+  const { expertBytes } = await import('../dist/weights/bankFiller.js')
+  const { gguf, metadata } = await WeightLoader.fromGguf(path)
+  const config = MixtralConfig.fromGgufMetadata(metadata)
+  const tensors = mixtralTensors(config, gguf)
+  const plan = { build: 'relaxed-simd', threads, batch: small.chunk, contextLength: small.contextLength }
+  const least = planModel(config, tensors, { ...plan })
+  const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
+  return Math.ceil(least.bytes - (1 - part) * experts.reduce((a, b) => a + b, 0)) + 32e6 // the readers' room
+}
+
+function compare() {
+  const parts = (values.parts ?? '1,0.75,0.5,0.25').split(',').map(Number)
+  const results = parts.map(() => [])
+  for (let round = 0; round < Number(values.rounds ?? 3); round++) {
+    for (const [i, part] of parts.entries()) {
+      const { status, stdout, stderr } = spawnSync(
+        process.execPath,
+        [fileURLToPath(import.meta.url), path, '--part', part, '--tokens', tokens, '--threads', threads],
+        { encoding: 'utf8' },
+      )
+      if (status !== 0) throw new Error(`${part} of the experts: ${stderr}`)
+      results[i].push(JSON.parse(stdout))
+      process.stderr.write(`round ${round + 1}, ${part}: ${(1 / results[i].at(-1).seconds).toFixed(2)} tokens/s\n`)
+    }
+  }
+  const different = results.flat().find(({ hash }) => hash !== results[0][0].hash)
+  if (different)
+    throw new Error(`logits with ${different.slots} of ${different.experts} experts are ${different.hash}, expected ${results[0][0].hash}`)
+  const compute = median(results[0].map(({ seconds }) => seconds))
+  const rows = results.map((runs) => summary(runs, compute))
+  if (values.json) console.log(JSON.stringify({ tokens, threads, logits: results[0][0].hash, rows, samples: results }, null, 2))
+  else console.log(`logits bit-identical in all ${results.flat().length} runs\n${table(rows)}`)
+}
+
+function summary(runs, compute) {
+  const of = (value) => median(runs.map(value))
+  const bytes = of(({ figures }) => (figures ? figures.bytesRead / tokens : 0))
+  const rate = of(({ diskRate }) => diskRate)
+  const seconds = of((run) => run.seconds)
+  return {
+    slots: runs[0].slots,
+    experts: runs[0].experts,
+    tokensPerSecond: 1 / seconds,
+    hitRate: of(({ figures }) => (figures ? expertRates(figures).hitRate : 1)),
+    hiddenMisses: of(({ figures }) => (figures ? expertRates(figures).hiddenMisses : 1)),
+    bytesPerToken: bytes,
+    diskRate: rate,
+    secondsPerToken: seconds,
+    computeSeconds: compute,
+    readSeconds: bytes / rate,
+    overBound: of((run) => run.seconds / Math.max(compute, run.figures ? run.figures.bytesRead / tokens / run.diskRate : 0)),
+  }
+}
+
+function table(rows) {
+  const lines = rows.map((row) =>
+    [
+      `${row.slots} of ${row.experts}`,
+      row.tokensPerSecond.toFixed(2),
+      `${(100 * row.hitRate).toFixed(0)} %`,
+      `${(100 * row.hiddenMisses).toFixed(0)} %`,
+      `${(row.bytesPerToken / 1e6).toFixed(0)} MB`,
+      `${(row.diskRate / 1e9).toFixed(2)} GB/s`,
+      `${(1e3 * row.secondsPerToken).toFixed(0)} ms`,
+      `${(1e3 * row.computeSeconds).toFixed(0)} ms`,
+      `${(1e3 * row.readSeconds).toFixed(0)} ms`,
+      row.overBound.toFixed(2),
+    ].join(' | '),
+  )
+  const head = [
+    'experts in memory',
+    'tokens/s',
+    'hits',
+    'misses read ahead',
+    'read a token',
+    'disk',
+    'a token',
+    'compute',
+    'reading',
+    'of the larger',
+  ]
+  return [head.join(' | '), head.map(() => '---').join('|'), ...lines].map((line) => `| ${line} |`).join('\n')
+}
+
+const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length
+const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
+
+if (values.help || !path)
+  console.log('usage: node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--json]')
+else if (values.part !== undefined) console.log(JSON.stringify(await decode(Number(values.part))))
+else compare()

@@ -1,0 +1,62 @@
+// How fast the disk gives what the readers of experts ask for: threads that read pieces of a file past the page cache, as src/model/expertReader.ts does, and do nothing with them.
+
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
+import { Worker, workerData } from 'node:worker_threads'
+
+/** Those of src/weights/plan.ts and scratch.ts. */
+const READERS = 3
+const PIECE_BYTES = 2 ** 20
+/** Pieces one after the other before the next place in the file: about an expert. */
+const RUN = 100
+
+/** Words in shared memory: which pass (0: rest), pieces claimed, pieces read. */
+const word = { pass: 0, claimed: 1, read: 2 }
+
+export class DiskRate {
+  #words = new Int32Array(new SharedArrayBuffer(12))
+  #workers
+
+  /** Starts threads that wait. */
+  constructor(path) {
+    const data = { diskRate: { path, words: this.#words } }
+    this.#workers = Array.from({ length: READERS }, () => new Worker(new URL(import.meta.url), { workerData: data }))
+  }
+
+  /** Reads for so long. Returns bytes per second. */
+  async measure(seconds) {
+    const words = this.#words
+    const before = Atomics.load(words, word.read)
+    const start = performance.now()
+    Atomics.store(words, word.pass, 1)
+    Atomics.notify(words, word.pass)
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1e3))
+    const pieces = Atomics.load(words, word.read) - before
+    const took = (performance.now() - start) / 1e3
+    Atomics.store(words, word.pass, 0)
+    return (pieces * PIECE_BYTES) / took
+  }
+
+  async close() {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
+  }
+}
+
+function read({ path, words }) {
+  const memory = new WebAssembly.Memory({ initial: PIECE_BYTES / 65536, maximum: PIECE_BYTES / 65536, shared: true })
+  const target = new Uint8Array(memory.buffer)
+  const file = openSync(path, constants.O_RDONLY | (constants.O_DIRECT ?? 0))
+  const runs = Math.floor(fstatSync(file).size / PIECE_BYTES / RUN)
+  try {
+    for (;;) {
+      Atomics.wait(words, word.pass, 0)
+      const piece = Atomics.add(words, word.claimed, 1)
+      const run = (Math.floor(piece / RUN) * 7919) % runs
+      readSync(file, target, 0, PIECE_BYTES, (run * RUN + (piece % RUN)) * PIECE_BYTES)
+      Atomics.add(words, word.read, 1)
+    }
+  } finally {
+    closeSync(file)
+  }
+}
+
+if (workerData?.diskRate) read(workerData.diskRate)
