@@ -13,7 +13,13 @@ export const HALF_MASK: i32 = 0x8fffe000
 /** 4 raised halves at `ptr` to float32. `mask` is HALF_MASK held, `factor` the group's header. */
 // @ts-ignore: decorator
 @inline export function expand(ptr: usize, mask: v128, factor: v128): v128 {
-  return f32x4.mul(v128.and(i32x4.shl(v128.load16x4_s(ptr), 13), mask), factor)
+  return expandOf(v128.load16x4_s(ptr), mask, factor)
+}
+
+/** The same for halves that are loaded, one in each lane. */
+// @ts-ignore: decorator
+@inline export function expandOf(halves: v128, mask: v128, factor: v128): v128 {
+  return f32x4.mul(v128.and(i32x4.shl(halves, 13), mask), factor)
 }
 
 /** Largest magnitude that can be raised: a half's bits below 0x5400 are below 64. */

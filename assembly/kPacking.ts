@@ -13,8 +13,8 @@ import { storeTransposed } from './lanes'
   return j < 4 ? load<u8>(p + j + 4) & 63 : (load<u8>(p + j + 4) >> 4) | ((load<u8>(p + j) >> 6) << 4)
 }
 
-/** Header, d, dmin, scales and mins of one group. Returns how many of d and dmin are not finite. */
-export function repackScalesAndMins(src: usize, valid: i32, blocks: i32, blockBytes: usize, dst: usize, unit: usize): i32 {
+/** Header, d, dmin, scales and mins of one group, the `which`-th of `width` that stand side by side. Returns how many of d and dmin are not finite. */
+export function repackScalesAndMins(src: usize, valid: i32, blocks: i32, blockBytes: usize, dst: usize, unit: usize, width: usize, which: usize): i32 {
   const rowBytes = <usize>blocks * blockBytes
   let raised = true
   let bad = 0
@@ -27,19 +27,20 @@ export function repackScalesAndMins(src: usize, valid: i32, blocks: i32, blockBy
       if (!canRaise(d) || !canRaise(m)) raised = false
     }
   }
-  storeFactor(dst, raised)
-  dst += 16
+  storeFactor(dst + which * 16, raised)
+  dst += width * 16
   for (let b: usize = 0; b < <usize>blocks; b++) {
     for (let r: usize = 0; r < 4; r++) {
       const block = src + r * rowBytes + b * blockBytes
       const real = r < <usize>valid
       const d = real ? <u32>load<u16>(block) : 0
       const m = real ? <u32>load<u16>(block, 2) : 0
-      store<u16>(dst + r * 2, raised ? raise(d) : d)
-      store<u16>(dst + r * 2, raised ? raise(m) : m, 8)
+      const lane = which * 4 + r
+      store<u16>(dst + lane * 2, raised ? raise(d) : d)
+      store<u16>(dst + (width * 4 + lane) * 2, raised ? raise(m) : m)
       for (let j: usize = 0; j < 8; j++) {
-        store<u8>(dst + j * 4 + r, real ? scaleOf(block + 4, j) : 0, 16)
-        store<u8>(dst + (j >> 1) * 8 + r * 2 + (j & 1), real ? minOf(block + 4, j) : 0, 48)
+        store<u8>(dst + (4 + j) * width * 4 + lane, real ? scaleOf(block + 4, j) : 0)
+        store<u8>(dst + (6 + (j >> 1)) * width * 8 + lane * 2 + (j & 1), real ? minOf(block + 4, j) : 0)
       }
     }
     dst += unit
@@ -58,11 +59,14 @@ export function repackScalesAndMins(src: usize, valid: i32, blocks: i32, blockBy
   return v128.or(v128.and(a, mask), i16x8.shl(v128.and(b, mask), 4))
 }
 
-/** The 128 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 8 x 4 vectors at dst. */
-export function repackNibbles(src: usize, rowBytes: usize, valid: i32, dst: usize): void {
+/** The 128 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 8 x 4 vectors at dst, `step` bytes apart. */
+export function repackNibbles(src: usize, rowBytes: usize, valid: i32, dst: usize, step: usize): void {
   for (let s: usize = 0; s < 8; s++) {
     const p = src + (s >> 1) * 32
     const odd = (s & 1) == 1
-    storeTransposed(dst + s * 64, pairNibbles(p, odd, true), pairNibbles(p + rowBytes, odd, valid > 1), pairNibbles(p + 2 * rowBytes, odd, valid > 2), pairNibbles(p + 3 * rowBytes, odd, valid > 3))
+    const r0 = pairNibbles(p, odd, valid > 0)
+    const r1 = pairNibbles(p + rowBytes, odd, valid > 1)
+    const r2 = pairNibbles(p + 2 * rowBytes, odd, valid > 2)
+    storeTransposed(dst + s * 4 * step, r0, r1, r2, pairNibbles(p + 3 * rowBytes, odd, valid > 3), step)
   }
 }

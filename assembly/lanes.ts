@@ -73,6 +73,20 @@
   return i32x4.add(isum, i32x4.mul(s, i32x4.extend_high_i16x8_s(scales)))
 }
 
+/** Of 8 rows' scales of a sub-block, i16, those of the first or the second group as `scaled` wants them. */
+// @ts-ignore: decorator
+@inline export function spread(scales: v128, second: bool): v128 {
+  if (!ASC_FEATURE_RELAXED_SIMD) return second ? i32x4.extend_high_i16x8_s(scales) : i32x4.extend_low_i16x8_s(scales)
+  const wide = second ? i32x4.extend_high_i16x8_u(scales) : i32x4.extend_low_i16x8_u(scales)
+  return v128.or(wide, i32x4.shl(wide, 16))
+}
+
+/** A sub-block's sum times its scale (`spread`), a lane a row. */
+// @ts-ignore: decorator
+@inline export function scaled(sum: v128, scale: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.dot_i16x8_s(sum, scale) : i32x4.mul(sum, scale)
+}
+
 /** What a sum of products starts from so that each weight counts `offset` (held, in both halves of each lane) more: offset times the sums of x at `sums` (q8_1.ts). */
 // @ts-ignore: decorator
 @inline export function startAt(sums: usize, offset: v128): v128 {
@@ -93,15 +107,15 @@
   return ASC_FEATURE_RELAXED_SIMD ? i32x4.extadd_pairwise_i16x8_s(sum) : sum
 }
 
-/** Four rows' 16 bytes each (quads 0..3 of a row) to four vectors of one quad of each row, stored at dst, dst + 16, dst + 32, dst + 48. */
+/** Four rows' 16 bytes each (quads 0..3 of a row) to four vectors of one quad of each row, stored at dst and every `step` bytes. */
 // @ts-ignore: decorator
-@inline export function storeTransposed(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128): void {
+@inline export function storeTransposed(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128, step: usize = 16): void {
   const a = v128.shuffle<i32>(r0, r1, 0, 4, 1, 5)
   const b = v128.shuffle<i32>(r2, r3, 0, 4, 1, 5)
   const c = v128.shuffle<i32>(r0, r1, 2, 6, 3, 7)
   const d = v128.shuffle<i32>(r2, r3, 2, 6, 3, 7)
   v128.store(dst, v128.shuffle<i64>(a, b, 0, 2))
-  v128.store(dst, v128.shuffle<i64>(a, b, 1, 3), 16)
-  v128.store(dst, v128.shuffle<i64>(c, d, 0, 2), 32)
-  v128.store(dst, v128.shuffle<i64>(c, d, 1, 3), 48)
+  v128.store(dst + step, v128.shuffle<i64>(a, b, 1, 3))
+  v128.store(dst + 2 * step, v128.shuffle<i64>(c, d, 0, 2))
+  v128.store(dst + 3 * step, v128.shuffle<i64>(c, d, 1, 3))
 }

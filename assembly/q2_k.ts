@@ -8,7 +8,7 @@
 import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK, canRaise, isFiniteHalf, raise, storeFactor } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
-import { finish } from './q4_k'
+import { finish } from './scaleMin'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
 

@@ -6,7 +6,7 @@
 import { addDot, addScaled1Low, evenMask, held, quadBytes } from './lanes'
 import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
-import { finish, minSum, scalesOf } from './q4_k'
+import { finish, minSum, scalesOf } from './scaleMin'
 import { FIVE, SIXTH, THREE, UPPER, scattered, split, storeQuads } from './fiveBits'
 import { repackScalesAndMins } from './kPacking'
 import { stripOf, stripStart } from './strips'
@@ -298,7 +298,7 @@ export function repack_q5_k(src: usize, rows: i32, blocks: i32, dst: usize): i32
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = min(4, rows - row)
-    bad += repackScalesAndMins(src, valid, blocks, 176, dst, UNIT)
+    bad += repackScalesAndMins(src, valid, blocks, 176, dst, UNIT, 1, 0)
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const block = src + b * 176
       const unit = dst + 16 + b * UNIT

@@ -8,7 +8,9 @@ export interface Packing {
   readonly activation: ActivationKind
   /** Weights of a row per block: a row's length is given to the kernels in blocks. */
   readonly blockWeights: number
-  /** Bytes of four rows of so many blocks. */
+  /** A group of four, or two side by side. */
+  readonly rowsTogether: 4 | 8
+  /** Bytes of four rows of so many blocks; where two groups stand side by side (assembly/pairs.ts), half of what they take. */
   readonly groupBytes: (blocks: number) => number
   readonly x1: (kernels: Kernels) => Kernels['matmul_f32_x1']
   readonly x4: (kernels: Kernels) => Kernels['matmul_f32_x4']
@@ -22,6 +24,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   F32: {
     activation: 'f32',
     blockWeights: 1,
+    rowsTogether: 4,
     groupBytes: (blocks) => blocks * 16,
     x1: (k) => k.matmul_f32_x1,
     x4: (k) => k.matmul_f32_x4,
@@ -30,6 +33,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   F16: {
     activation: 'f32',
     blockWeights: 1,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + upTo16(blocks * 8),
     x1: (k) => k.matmul_f16_x1,
     x4: (k) => k.matmul_f16_x4,
@@ -38,6 +42,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   BF16: {
     activation: 'f32',
     blockWeights: 1,
+    rowsTogether: 4,
     groupBytes: (blocks) => upTo16(blocks * 8),
     x1: (k) => k.matmul_bf16_x1,
     x4: (k) => k.matmul_bf16_x4,
@@ -46,6 +51,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q4_0: {
     activation: 'q8_1',
     blockWeights: 32,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + upTo16(blocks * 72),
     x1: (k) => k.matmul_q4_0_x1,
     x4: (k) => k.matmul_q4_0_x4,
@@ -54,6 +60,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q4_1: {
     activation: 'q8_1',
     blockWeights: 32,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + blocks * 80,
     x1: (k) => k.matmul_q4_1_x1,
     x4: (k) => k.matmul_q4_1_x4,
@@ -62,6 +69,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q5_0: {
     activation: 'q8_1',
     blockWeights: 32,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + upTo16(blocks * 88),
     x1: (k) => k.matmul_q5_0_x1,
     x4: (k) => k.matmul_q5_0_x4,
@@ -70,6 +78,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q5_1: {
     activation: 'q8_1',
     blockWeights: 32,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + blocks * 96,
     x1: (k) => k.matmul_q5_1_x1,
     x4: (k) => k.matmul_q5_1_x4,
@@ -78,6 +87,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q8_0: {
     activation: 'q8_0',
     blockWeights: 32,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + upTo16(blocks * 136),
     x1: (k) => k.matmul_q8_0_x1,
     x4: (k) => k.matmul_q8_0_x4,
@@ -86,6 +96,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q2_K: {
     activation: 'q8_k',
     blockWeights: 256,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + blocks * 336,
     x1: (k) => k.matmul_q2_k_x1,
     x4: (k) => k.matmul_q2_k_x4,
@@ -94,6 +105,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q3_K: {
     activation: 'q8_k',
     blockWeights: 256,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + blocks * 464,
     x1: (k) => k.matmul_q3_k_x1,
     x4: (k) => k.matmul_q3_k_x4,
@@ -102,6 +114,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q4_K: {
     activation: 'q8_k',
     blockWeights: 256,
+    rowsTogether: 8,
     groupBytes: (blocks) => 16 + blocks * 592,
     x1: (k) => k.matmul_q4_k_x1,
     x4: (k) => k.matmul_q4_k_x4,
@@ -110,6 +123,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q5_K: {
     activation: 'q8_k',
     blockWeights: 256,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + blocks * 720,
     x1: (k) => k.matmul_q5_k_x1,
     x4: (k) => k.matmul_q5_k_x4,
@@ -118,6 +132,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q6_K: {
     activation: 'q8_k',
     blockWeights: 256,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + blocks * 848,
     x1: (k) => k.matmul_q6_k_x1,
     x4: (k) => k.matmul_q6_k_x4,
@@ -126,6 +141,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   IQ4_NL: {
     activation: 'q8_1',
     blockWeights: 32,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + upTo16(blocks * 72),
     x1: (k) => k.matmul_iq4_nl_x1,
     x4: (k) => k.matmul_iq4_nl_x4,
@@ -134,6 +150,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   IQ4_XS: {
     activation: 'q8_k',
     blockWeights: 256,
+    rowsTogether: 4,
     groupBytes: (blocks) => 16 + blocks * 560,
     x1: (k) => k.matmul_iq4_xs_x1,
     x4: (k) => k.matmul_iq4_xs_x4,
@@ -141,8 +158,11 @@ export const packings: Readonly<Record<string, Packing>> = {
   },
 }
 
-/** Bytes a matrix of the type takes in a bank: whole groups of four rows. */
+/** What is packed or multiplied starts at a multiple of as many rows, whatever the format. */
+export const ROWS_TOGETHER = 8
+
+/** Bytes a matrix of the type takes in a bank: whole groups, or whole pairs of them. */
 export function packedBytes(type: string, rows: number, columns: number): number {
-  const packing = packings[type]!
-  return Math.ceil(rows / 4) * packing.groupBytes(columns / packing.blockWeights)
+  const { rowsTogether, groupBytes, blockWeights } = packings[type]!
+  return ((Math.ceil(rows / rowsTogether) * rowsTogether) / 4) * groupBytes(columns / blockWeights)
 }

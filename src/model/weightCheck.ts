@@ -2,7 +2,7 @@
 // more, products against the oracle of the format bit for bit, and against exact arithmetic on the dequantised weights. Works in a memory of its own; changes no bank.
 
 import { activationBlock, activationBytes } from '../kernels/activation.js'
-import { packings } from '../kernels/packing.js'
+import { packedBytes, packings, ROWS_TOGETHER } from '../kernels/packing.js'
 import { formats } from '../quants/formats.js'
 import type { RoundedActivations } from '../quants/roundedActivations.js'
 import type { Bank } from '../weights/bank.js'
@@ -62,7 +62,7 @@ export class WeightCheck {
     found[finding.firstOff] = Number.POSITIVE_INFINITY
     const { bank, at, packed } = this.#place(part)
     const rowBytes = slice.bytes / slice.rows
-    const rows = Math.max(4, Math.floor(PIECE_BYTES / rowBytes / 4) * 4)
+    const rows = Math.max(ROWS_TOGETHER, Math.floor(PIECE_BYTES / rowBytes / ROWS_TOGETHER) * ROWS_TOGETHER)
     const bench = packed ? this.#lay(slice, rows) : undefined
     const units = Math.ceil(slice.rows / rows)
     for (let unit = crew.claim(); unit < units && !crew.cancelRequested; unit = crew.claim()) {
@@ -71,9 +71,9 @@ export class WeightCheck {
       const file = new Uint8Array(count * rowBytes)
       this.#files.read(slice.file, file, 0, file.length, slice.offset + first * rowBytes)
       if (bench) {
-        const groupBytes = packings[slice.type.name]!.groupBytes(slice.columns / packings[slice.type.name]!.blockWeights)
-        const start = at + (first / 4) * groupBytes
-        this.#checkMatrix(slice, bench, file, bank.bytes.subarray(start, start + Math.ceil(count / 4) * groupBytes), first, found)
+        const start = at + packedBytes(slice.type.name, first, slice.columns)
+        const packed = bank.bytes.subarray(start, start + packedBytes(slice.type.name, count, slice.columns))
+        this.#checkMatrix(slice, bench, file, packed, first, found)
       } else {
         const start = at + first * rowBytes
         noteUnlike(found, file, bank.bytes.subarray(start, start + file.length), first, rowBytes, 1)
@@ -102,7 +102,7 @@ export class WeightCheck {
       return at
     }
     const fileAt = take((bytes / allRows) * rows)
-    const packedAt = take((rows / 4) * packing.groupBytes(columns / packing.blockWeights))
+    const packedAt = take(packedBytes(type.name, rows, columns))
     const floatsAt = take(columns * 4)
     const inputsAt = Array.from({ length: TOKENS }, () => take(activationBytes(packing.activation, columns, build)))
     const outAt = take((TOKENS + 1) * rows * 4)
@@ -120,7 +120,7 @@ export class WeightCheck {
     return { bank, fileAt, packedAt, inputsAt, outAt, x, rounded: formats.get(type.name)!.round(x) }
   }
 
-  /** file: (rows, row bytes) from row `first` on; packed: the same rows in their bank, in groups of four. */
+  /** file: (rows, row bytes) from row `first` on; packed: the same rows in their bank. */
   #checkMatrix(slice: TensorSlice, bench: Bench, file: Uint8Array, packed: Uint8Array, first: number, found: Float64Array): void {
     const { bank, fileAt, packedAt, inputsAt, outAt, x, rounded } = bench
     const { kernels, bytes } = bank
@@ -132,7 +132,8 @@ export class WeightCheck {
     const groups = Math.ceil(rows / 4)
     bytes.set(file, fileAt)
     packing.repack(kernels)(fileAt, rows, blocks, packedAt)
-    noteUnlike(found, bytes.subarray(packedAt, packedAt + packed.length), packed, first, packed.length / groups, 4)
+    const unitBytes = packedBytes(slice.type.name, 1, slice.columns)
+    noteUnlike(found, bytes.subarray(packedAt, packedAt + packed.length), packed, first, unitBytes, packing.rowsTogether)
 
     bytes.set(packed, packedAt) // what is multiplied is what is there
     const [x0, x1, x2, x3] = inputsAt as [number, number, number, number]

@@ -2,7 +2,7 @@
 // No second copy of the model exists. Owns the cutting into pieces; knows nothing of a model's structure.
 
 import { MixtralError } from '../errors.js'
-import { packings } from '../kernels/packing.js'
+import { packings, ROWS_TOGETHER } from '../kernels/packing.js'
 import type { Bank } from './bank.js'
 import type { Load } from './bankFiller.js'
 import type { FileReader } from './fileReader.js'
@@ -51,10 +51,10 @@ export function fillOne(loads: readonly Load[], piece: number, room: Rows, files
   return fillPiece(load, within * rows, rows, files, banks[load.bank]!, room.at)
 }
 
-/** Whole groups of four rows that fit a room. */
+/** Whole pairs of groups of four rows that fit a room. */
 function rowsPerPiece({ slice, packed }: Load, roomBytes: number): number {
   if (!packed) return Math.max(1, Math.floor((roomBytes * slice.rows) / slice.bytes))
-  return Math.floor((roomBytes * slice.rows) / slice.bytes / 4) * 4
+  return Math.floor((roomBytes * slice.rows) / slice.bytes / ROWS_TOGETHER) * ROWS_TOGETHER
 }
 
 function pieces(load: Load, roomBytes: number): number {

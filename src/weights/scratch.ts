@@ -3,6 +3,7 @@
 
 import { type ActivationKind, activationBytes } from '../kernels/activation.js'
 import type { KernelBuild } from '../kernels/kernels.js'
+import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 
@@ -113,10 +114,10 @@ export function planScratch(
     expertInputs: inputRows(pairs, intermediateSize, options.expertInputKinds),
     expertOutputs: rows(pairs, hiddenSize * 4),
     turns: rows(batch, ropeDim * 4),
-    rooms: rows(threads, Math.max(ROOM_BYTES, attentionRoom, expertRoom, 4 * options.widestRowBytes)),
+    rooms: rows(threads, Math.max(ROOM_BYTES, attentionRoom, expertRoom, ROWS_TOGETHER * options.widestRowBytes)),
     staging: rows(
       readers,
-      Math.min(options.largestExpertMatrix, Math.max(STAGING_BYTES, 4 * options.widestRowBytes)) + STAGING_SPARE,
+      Math.min(options.largestExpertMatrix, Math.max(STAGING_BYTES, ROWS_TOGETHER * options.widestRowBytes)) + STAGING_SPARE,
       DIRECT_BLOCK,
     ),
   }

@@ -1,5 +1,6 @@
 // A matrix in a test bank, packed by the bank's own kernels, and its products.
 
+import { packedBytes } from '../../dist/kernels/packing.js'
 import type { BlockFormat } from './blockFormats.js'
 import type { Region, TestBank } from './testBank.js'
 
@@ -19,11 +20,11 @@ export class PackedMatrix {
     this.groups = Math.ceil(rows / 4)
     this.blocks = bytes.length / format.blockBytes / rows
     const source = bank.place(bytes)
-    this.region = bank.reserve(this.groups * format.packing.groupBytes(this.blocks))
+    this.region = bank.reserve(packedBytes(format.name, rows, columnsOf(format, this.blocks)))
     this.notFinite = bank.call([this.region], (kernels) => format.packing.repack(kernels)(source.ptr, rows, this.blocks, this.region.ptr))
   }
 
-  /** Groups first .. first + count times one token: (count * 4) float32. */
+  /** Groups first (even) .. first + count times one token: (count * 4) float32. */
   timesOne(x: Region, first = 0, count = this.groups): Float32Array {
     const weights = this.region.ptr + first * this.format.packing.groupBytes(this.blocks)
     const out = this.#bank.reserve(count * 16)
