@@ -18,7 +18,7 @@ export const finding = {
 export const FINDINGS = 8
 
 export interface WeightFindings {
-  /** Rows in memory that are not those of the file (in groups of four where they are packed), and the first of them. */
+  /** Rows in memory that are not those of the file (in groups of four or eight where they are packed), and the first of them. */
   readonly unlikeFile: number
   readonly firstUnlike: number | undefined
   /** Rows whose product has other bits than the oracle's, and the first of them. */

@@ -80,7 +80,7 @@ describe('a damaged byte in memory', () => {
     const { tensor, expert } = fault
     const name = expert === undefined ? tensor : `${tensor}, expert ${expert}`
     const { problem } = found.faults.find((one) => one.tensor === name)!
-    expect(problem).toMatch(/^in memory [14] of \d+ rows are not (what the file packs to|those of the file), from row \d+ on$/)
+    expect(problem).toMatch(/^in memory [148] of \d+ rows are not (what the file packs to|those of the file), from row \d+ on$/)
     expect(problem).toContain(`from row ${row} on`)
     // If the expert ran in the pass, its gate and up are named together.
     const others = named(found).filter((one) => one !== name)
