@@ -59,17 +59,17 @@ test.each(shapes)('nor with the shape $name', async (shape) => {
   expect((await verify(path)).faults).toEqual([])
 })
 
-// Where things are in a packed group of four rows: assembly/q4_k.ts, q8_0.ts, q6_k.ts. Rows of the demo model have one block of 256.
-const QUANTS_OF_Q4_K = 16 + 80
-const SCALES_OF_Q4_K = 16 + 16
-const GROUP_OF_Q4_K = 16 + 592
+// Where things are in packed rows, eight or four together: assembly/q4_k.ts, q8_0.ts, q6_k.ts. Rows of the demo model have one block of 256.
+const QUANTS_OF_Q4_K = 32 + 160
+const SCALES_OF_Q4_K = 32 + 32
+const PAIR_OF_Q4_K = 32 + 1184
 
 describe('a damaged byte in memory', () => {
   test.each<[string, { tensor: string; expert?: number; byte: number; bits: number }, row: number]>([
-    ['one weight', { tensor: 'blk.3.ffn_up_exps.weight', expert: 5, byte: 7 * GROUP_OF_Q4_K + QUANTS_OF_Q4_K + 33, bits: 1 }, 28],
+    ['one weight', { tensor: 'blk.3.ffn_up_exps.weight', expert: 5, byte: 3 * PAIR_OF_Q4_K + QUANTS_OF_Q4_K + 33, bits: 1 }, 24],
     ['one weight of an expert for down', { tensor: 'blk.1.ffn_down_exps.weight', expert: 0, byte: QUANTS_OF_Q4_K, bits: 0x80 }, 0],
-    ['one scale', { tensor: 'blk.3.attn_q.weight', byte: 63 * GROUP_OF_Q4_K + SCALES_OF_Q4_K + 3, bits: 1 }, 252],
-    ['one super-scale', { tensor: 'blk.0.ffn_gate_exps.weight', expert: 7, byte: 2 * GROUP_OF_Q4_K + 16, bits: 1 }, 8],
+    ['one scale', { tensor: 'blk.3.attn_q.weight', byte: 31 * PAIR_OF_Q4_K + SCALES_OF_Q4_K + 3, bits: 1 }, 248],
+    ['one super-scale', { tensor: 'blk.0.ffn_gate_exps.weight', expert: 7, byte: PAIR_OF_Q4_K + 32, bits: 1 }, 8],
     ['one scale of eight bits', { tensor: 'blk.2.attn_k.weight', byte: 16 + 2, bits: 1 }, 0],
     ['a weight of the output', { tensor: 'output.weight', byte: 5 * (16 + 848) + 200, bits: 2 }, 20],
     ['the last bit of a router weight', { tensor: 'blk.4.ffn_gate_inp.weight', byte: 16 * 100, bits: 1 }, 0],
