@@ -3,8 +3,8 @@
 // A group is 4 rows: a 16-byte header (half.ts), then per block one or two rows of halves (d, m: 4 rows x f16, raised) and the quants; padded to 16 bytes. Quants of
 // 4 bits (of 5: fiveBits.ts) are 64 bytes:
 //     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { addDot, addDot16, storeTransposed } from './lanes'
-import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+import { addDot, addDot16, dot, storeTransposed } from './lanes'
+import { canRaise, isFiniteHalf, raise, storeFactor } from './half'
 
 /** Bytes of a group. */
 // @ts-ignore: decorator
@@ -22,16 +22,16 @@ import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
   return v128.and(i16x8.shr_u(w, 4), nibble)
 }
 
-/** Adds vector j's two quads of four rows, unpacked to l and h. */
-// @ts-ignore: decorator
-@inline export function addPair(sum: v128, l: v128, h: v128, x: usize, j: usize, even: v128): v128 {
-  return addDot(addDot(sum, l, x, j, even), h, x, j + 4, even)
-}
-
 /** Adds a vector of nibbles, whose low ones meet the quad at x. A block sums to at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
 // @ts-ignore: decorator
 @inline export function addNibbles(sum: v128, w: v128, x: usize, nibble: v128, even: v128): v128 {
   return addDot16(addDot(sum, low(w, nibble), x, 0, even), high(w, nibble), x, even)
+}
+
+/** addNibbles to nothing. */
+// @ts-ignore: decorator
+@inline export function nibbleDots(w: v128, x: usize, nibble: v128, even: v128): v128 {
+  return addDot16(dot(low(w, nibble), x, 0, even), high(w, nibble), x, even)
 }
 
 /** acc + d * dx * isum. */
@@ -40,11 +40,19 @@ import { canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
   return f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))
 }
 
-/** acc + d * dx * isum + m * dx * xsum, in this order; d and m of four rows are at w. */
+/** The mask for `addScaledMin`, to be held. */
+export const PAIR_MASK: i32 = 0x8fff8fff
+
+/** acc + d * dx * isum + m * dx * xsum, in this order; d and m of four rows are at w. Their eight halves are widened together: upper and lower 16 bits of all, then interleaved. */
 // @ts-ignore: decorator
 @inline export function addScaledMin(acc: v128, w: usize, dx: v128, isum: v128, xsum: v128, mask: v128, factor: v128): v128 {
-  acc = addScaled(acc, expand(w, mask, factor), dx, isum)
-  return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w + 8, mask, factor), dx), f32x4.convert_i32x4_s(xsum)))
+  const halves = v128.load(w)
+  const upper = v128.and(i16x8.shr_s(halves, 3), mask)
+  const lower = i16x8.shl(halves, 13)
+  const d = f32x4.mul(v128.shuffle<i16>(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11), factor)
+  const m = f32x4.mul(v128.shuffle<i16>(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15), factor)
+  acc = addScaled(acc, d, dx, isum)
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(m, dx), xsum))
 }
 
 /** Header and halves of one group, whose blocks are `stride` bytes, from the first `halves` halves of each block. Returns how many are not finite. */

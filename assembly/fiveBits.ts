@@ -1,36 +1,48 @@
-// What Q5_0 and Q5_1 share: a block's quants are 80 bytes of a group, 5 vectors of 16 bytes; byte 4r + c is for row r. Quad k (columns 4k + c) of the eight is in
-//               bits     0-4      5-7
-//     vector 0         quad 0   low three bits of quad 5
-//     vector 1         quad 1   bit 5: bit 3 of quad 7; bits 6-7: high two bits of quad 5
-//     vector 2         quad 2   low three bits of quad 6
-//     vector 3         quad 3   bit 5: bit 4 of quad 7; bits 6-7: high two bits of quad 6
-//     vector 4         quad 4   low three bits of quad 7
-// so that five quads of eight are a mask. Half a block (16 columns) sums to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
-import { addDot } from './lanes'
+// What Q5_0, Q5_1 and Q5_K share: 32 columns of four rows are 80 bytes of a group, 5 vectors of 16 bytes; byte 4r + c is for row r. Quad k (columns 4k + c) of the eight:
+//     0 to 4   bits 0-4 of vectors 0 to 4
+//     5        bits 0-4 of (vector 0 >> 5) ^ (vector 1 >> 3)
+//     6        bits 0-4 of (vector 2 >> 5) ^ (vector 3 >> 3)
+//     7        bits 0-4 of (vector 4 >> 5) ^ (vector 1 >> 2) ^ (vector 3 >> 1)
+// shifted in lanes of 16 bits. What of other quads gets into these is known when the weights are packed, and bits 5-7 are chosen so that it comes out right: so a quad
+// needs one mask, whatever it is joined from. Any four quads sum to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
+import { addDot, dot } from './lanes'
 
-/** The masks, to be held. */
+/** The mask, to be held. */
 export const FIVE: i32 = 0x1f1f1f1f
-export const THREE: i32 = 0x07070707
-export const UPPER: i32 = 0x18181818
-export const SIXTH: i32 = 0x20202020
 
-/** Quad 5 (of vectors 0 and 1) or 6 (of vectors 2 and 3). */
+/** The quad of vector n, n from 0 to 4, at q + 16 n. */
 // @ts-ignore: decorator
-@inline export function split(v: v128, w: v128, three: v128, upper: v128): v128 {
-  return v128.or(v128.and(i16x8.shr_u(v, 5), three), v128.and(i16x8.shr_u(w, 3), upper))
+@inline export function inPlace(q: usize, five: v128): v128 {
+  return v128.and(v128.load(q), five)
 }
 
-/** Quad 7, of vectors 4, 1 and 3. */
+/** Quad 5 of the vectors at q, or 6 of those at q - 32. */
 // @ts-ignore: decorator
-@inline export function scattered(v: v128, w: v128, u: v128, three: v128, sixth: v128): v128 {
-  const high = v128.or(v128.and(w, sixth), i16x8.shl(v128.and(u, sixth), 1))
-  return v128.or(v128.and(i16x8.shr_u(v, 5), three), i16x8.shr_u(high, 2))
+@inline export function joined(q: usize, five: v128): v128 {
+  return v128.and(v128.xor(i16x8.shr_u(v128.load(q), 5), i16x8.shr_u(v128.load(q, 16), 3)), five)
 }
 
-/** sum + quads first .. first + 3 * x. */
+/** Quad 7 of the vectors at q. */
 // @ts-ignore: decorator
-@inline export function fourDots(sum: v128, x: usize, first: usize, a: v128, b: v128, c: v128, d: v128, even: v128): v128 {
-  return addDot(addDot(addDot(addDot(sum, a, x, first, even), b, x, first + 1, even), c, x, first + 2, even), d, x, first + 3, even)
+@inline export function lastQuad(q: usize, five: v128): v128 {
+  return v128.and(v128.xor(i16x8.shr_u(v128.load(q, 64), 5), v128.xor(i16x8.shr_u(v128.load(q, 16), 2), i16x8.shr_u(v128.load(q, 48), 1))), five)
+}
+
+/** The sum over quads 0, 1, 4 and 5 of the vectors at q, which take three loads. */
+// @ts-ignore: decorator
+@inline export function firstHalf(q: usize, x: usize, five: v128, even: v128): v128 {
+  const s = addDot(dot(inPlace(q, five), x, 0, even), v128.and(v128.load(q, 16), five), x, 1, even)
+  return addDot(addDot(s, joined(q, five), x, 5, even), v128.and(v128.load(q, 64), five), x, 4, even)
+}
+
+/** The sum over quads 2, 3, 6 and 7. */
+// @ts-ignore: decorator
+@inline export function secondHalf(q: usize, x: usize, five: v128, even: v128): v128 {
+  const v = v128.load(q, 32)
+  const w = v128.load(q, 48)
+  const s = addDot(dot(v128.and(v, five), x, 2, even), v128.and(w, five), x, 3, even)
+  const quad6 = v128.and(v128.xor(i16x8.shr_u(v, 5), i16x8.shr_u(w, 3)), five)
+  return addDot(addDot(s, quad6, x, 6, even), lastQuad(q, five), x, 7, even)
 }
 
 // Four columns' fifth bits, the low four of `bits`, each to bit 4 of its byte.
@@ -39,14 +51,25 @@ export const SIXTH: i32 = 0x20202020
   return ((bits & 1) << 4) | ((bits & 2) << 11) | ((bits & 4) << 18) | ((bits & 8) << 25)
 }
 
+// Both 16-bit lanes of v, shifted right.
+// @ts-ignore: decorator
+@inline function shifted(v: u32, by: u32): u32 {
+  return (v >> by) & ((0xffff >> by) * 0x10001)
+}
+
 /** One row's eight quads to its four bytes of five vectors at dst. */
 // @ts-ignore: decorator
 @inline export function storeQuads(dst: usize, q0: u32, q1: u32, q2: u32, q3: u32, q4: u32, q5: u32, q6: u32, q7: u32): void {
-  store<u32>(dst, q0 | ((q5 & THREE) << 5))
-  store<u32>(dst, q1 | ((q5 & UPPER) << 3) | ((q7 & 0x08080808) << 2), 16)
-  store<u32>(dst, q2 | ((q6 & THREE) << 5), 32)
-  store<u32>(dst, q3 | ((q6 & UPPER) << 3) | ((q7 & 0x10101010) << 1), 48)
-  store<u32>(dst, q4 | ((q7 & THREE) << 5), 64)
+  // bits 3 and 4 of the joined quads first: what else gets there is of quads in their places, and of what is settled the line before
+  let v1 = q1 | (((q5 ^ shifted(q0, 5)) & 0x18181818) << 3)
+  let v3 = q3 | (((q6 ^ shifted(q2, 5)) & 0x18181818) << 3)
+  v1 |= ((q7 ^ shifted(q4, 5) ^ shifted(v3, 1)) & 0x08080808) << 2
+  v3 |= ((q7 ^ shifted(q4, 5) ^ shifted(v1, 2)) & 0x10101010) << 1
+  store<u32>(dst, q0 | (((q5 ^ shifted(v1, 3)) & 0x07070707) << 5))
+  store<u32>(dst, v1, 16)
+  store<u32>(dst, q2 | (((q6 ^ shifted(v3, 3)) & 0x07070707) << 5), 32)
+  store<u32>(dst, v3, 48)
+  store<u32>(dst, q4 | (((q7 ^ shifted(v1, 2) ^ shifted(v3, 1)) & 0x07070707) << 5), 64)
 }
 
 // @ts-ignore: decorator

@@ -18,6 +18,15 @@
   return i32x4.splat(bits | (positive >> 31))
 }
 
+/**
+ * Keeps what stands before it before what stands after it. Left alone, the optimiser computes each value where it is needed, strip after strip, and a core finds
+ * too little to do at the same time. The engine drops the branch, which is never taken.
+ */
+// @ts-ignore: decorator
+@inline export function inOrder(positive: i32): void {
+  if (positive < 0) unreachable()
+}
+
 /** What the simd build needs to take the even bytes, held; `relaxed-simd` has no use for it. */
 // @ts-ignore: decorator
 @inline export function evenMask(positive: i32): v128 {
@@ -30,6 +39,14 @@
   if (ASC_FEATURE_RELAXED_SIMD) return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x + quad * 4), bytes))
   sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(bytes, even), v128.load32_splat(x + quad * 8)))
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x + quad * 8 + 4)))
+}
+
+/** addDot to nothing. */
+// @ts-ignore: decorator
+@inline export function dot(bytes: v128, x: usize, quad: usize, even: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x + quad * 4), bytes)
+  const low = i32x4.dot_i16x8_s(v128.and(bytes, even), v128.load32_splat(x + quad * 8))
+  return i32x4.add(low, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x + quad * 8 + 4)))
 }
 
 /** addDot of the quad 16 columns after the one at x. */
@@ -101,10 +118,22 @@
   return ASC_FEATURE_RELAXED_SIMD ? pair : i32x4.extadd_pairwise_i16x8_s(pair)
 }
 
+/** Two of addDot's sums. */
+// @ts-ignore: decorator
+@inline export function plus(s: v128, t: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i16x8.add(s, t) : i32x4.add(s, t)
+}
+
 /** What addDot has summed, a lane a row. */
 // @ts-ignore: decorator
 @inline export function rowSums(sum: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? i32x4.extadd_pairwise_i16x8_s(sum) : sum
+}
+
+/** rowSums with 1 in either half of each lane held: the engine's own constant takes two instructions. */
+// @ts-ignore: decorator
+@inline export function rowSumsBy(sum: v128, ones: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.dot_i16x8_s(sum, ones) : sum
 }
 
 /** Four rows' 16 bytes each (quads 0..3 of a row) to four vectors of one quad of each row, stored at dst and every `step` bytes. */

@@ -1,10 +1,10 @@
 // Q4_0: blocks of 32, weight = d * (q - 8); the oracle is src/quants/q4_0.ts.
 //
 // A group is laid out as block32.ts says, with d alone. The 8 is taken off where the sum of a block starts: at -8 times the sum of x.
-import { evenMask, held, quadBytes, rowSums, startAt } from './lanes'
+import { addDot, addDot16, evenMask, held, inOrder, quadBytes, rowSumsBy, startAt } from './lanes'
 import { HALF_MASK, expand } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addNibbles, addPair, addScaled, high, low, repackHalves, repackNibbles, bytesOfGroup } from './block32'
+import { addNibbles, addScaled, high, low, repackHalves, repackNibbles, bytesOfGroup } from './block32'
 import { stripOf, stripStart } from './strips'
 
 const BLOCK: usize = 72
@@ -16,6 +16,7 @@ export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const even = evenMask(blocks)
   const offset = held(OFFSET, blocks)
   const mask = held(HALF_MASK, blocks)
+  const ones = held(0x00010001, blocks)
   const quad = quadBytes()
   const xBlock = quad * 8
   const scales = activationScales(x, blocks)
@@ -54,10 +55,10 @@ export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       }
       const d = b * BLOCK + 16
       const dx = v128.load32_splat(scales + b * 4)
-      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, rowSums(s0))
-      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, rowSums(s1))
-      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, rowSums(s2))
-      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, rowSums(s3))
+      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, rowSumsBy(s0, ones))
+      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, rowSumsBy(s1, ones))
+      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, rowSumsBy(s2, ones))
+      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, rowSumsBy(s3, ones))
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
@@ -66,70 +67,94 @@ export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens: a block is unpacked once for all. Every output is the bits that `matmul_q4_0_x1` gives. */
+/** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q4_0_x1` gives. */
 export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
   const offset = held(OFFSET, blocks)
   const mask = held(HALF_MASK, blocks)
-  const xBlock = quadBytes() * 8
+  const ones = held(0x00010001, blocks)
+  const quad = quadBytes()
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
   const groupBytes = bytesOfGroup(blocks, BLOCK)
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const factor = v128.load(weights)
+  for (let g: usize = 0; g < <usize>groups; g += 2) {
+    // of an odd number, the last group is its own partner
+    const partner: usize = g + 1 < <usize>groups ? 1 : 0
+    const toPartner = partner * groupBytes
+    let w = weights + g * groupBytes
+    const e = v128.load(w)
+    const f = v128.load(w + toPartner)
+    w += 16
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
+    let y: usize = 0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + 24 + b * BLOCK
-      const at = b * xBlock
-      const y0 = x0 + at
-      const y1 = x1 + at
-      const y2 = x2 + at
-      const y3 = x3 + at
-      const m = toSums + b * 4
-      let w = v128.load(q)
-      let l = low(w, nibble)
-      let h = high(w, nibble)
-      let s0 = addPair(startAt(x0 + m, offset), l, h, y0, 0, even)
-      let s1 = addPair(startAt(x1 + m, offset), l, h, y1, 0, even)
-      let s2 = addPair(startAt(x2 + m, offset), l, h, y2, 0, even)
-      let s3 = addPair(startAt(x3 + m, offset), l, h, y3, 0, even)
-      w = v128.load(q, 16)
-      l = low(w, nibble)
-      h = high(w, nibble)
-      s0 = addPair(s0, l, h, y0, 1, even)
-      s1 = addPair(s1, l, h, y1, 1, even)
-      s2 = addPair(s2, l, h, y2, 1, even)
-      s3 = addPair(s3, l, h, y3, 1, even)
-      w = v128.load(q, 32)
-      l = low(w, nibble)
-      h = high(w, nibble)
-      s0 = addPair(s0, l, h, y0, 2, even)
-      s1 = addPair(s1, l, h, y1, 2, even)
-      s2 = addPair(s2, l, h, y2, 2, even)
-      s3 = addPair(s3, l, h, y3, 2, even)
-      w = v128.load(q, 48)
-      l = low(w, nibble)
-      h = high(w, nibble)
-      s0 = addPair(s0, l, h, y0, 3, even)
-      s1 = addPair(s1, l, h, y1, 3, even)
-      s2 = addPair(s2, l, h, y2, 3, even)
-      s3 = addPair(s3, l, h, y3, 3, even)
-      const d = expand(weights + 16 + b * BLOCK, mask, factor)
+      const start = toSums + b * 4
+      let s0 = startAt(x0 + start, offset)
+      let s1 = startAt(x1 + start, offset)
+      let s2 = startAt(x2 + start, offset)
+      let s3 = startAt(x3 + start, offset)
+      let t0 = s0
+      let t1 = s1
+      let t2 = s2
+      let t3 = s3
+      let q = w + 8
+      for (const stop = q + 64; q < stop; q += 16) {
+        const u = v128.load(q)
+        const v = v128.load(q + toPartner)
+        const ul = low(u, nibble)
+        const vl = low(v, nibble)
+        s0 = addDot(s0, ul, x0 + y, 0, even)
+        t0 = addDot(t0, vl, x0 + y, 0, even)
+        s1 = addDot(s1, ul, x1 + y, 0, even)
+        t1 = addDot(t1, vl, x1 + y, 0, even)
+        s2 = addDot(s2, ul, x2 + y, 0, even)
+        t2 = addDot(t2, vl, x2 + y, 0, even)
+        s3 = addDot(s3, ul, x3 + y, 0, even)
+        t3 = addDot(t3, vl, x3 + y, 0, even)
+        const uh = high(u, nibble)
+        const vh = high(v, nibble)
+        s0 = addDot16(s0, uh, x0 + y, even)
+        t0 = addDot16(t0, vh, x0 + y, even)
+        s1 = addDot16(s1, uh, x1 + y, even)
+        t1 = addDot16(t1, vh, x1 + y, even)
+        s2 = addDot16(s2, uh, x2 + y, even)
+        t2 = addDot16(t2, vh, x2 + y, even)
+        s3 = addDot16(s3, uh, x3 + y, even)
+        t3 = addDot16(t3, vh, x3 + y, even)
+        y += quad
+      }
+      y += 4 * quad
+      inOrder(blocks)
       const scale = toScales + b * 4
-      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSums(s0))
-      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSums(s1))
-      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSums(s2))
-      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSums(s3))
+      const d = expand(w, mask, e)
+      const c = expand(w + toPartner, mask, f)
+      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSumsBy(s0, ones))
+      b0 = addScaled(b0, c, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
+      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSumsBy(s1, ones))
+      b1 = addScaled(b1, c, v128.load32_splat(x1 + scale), rowSumsBy(t1, ones))
+      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSumsBy(s2, ones))
+      b2 = addScaled(b2, c, v128.load32_splat(x2 + scale), rowSumsBy(t2, ones))
+      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSumsBy(s3, ones))
+      b3 = addScaled(b3, c, v128.load32_splat(x3 + scale), rowSumsBy(t3, ones))
+      w += BLOCK
     }
-    weights += groupBytes
+    const to = (g + partner) * 16
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
     v128.store(out3 + g * 16, a3)
+    v128.store(out0 + to, b0)
+    v128.store(out1 + to, b1)
+    v128.store(out2 + to, b2)
+    v128.store(out3 + to, b3)
   }
 }
 

@@ -1,35 +1,20 @@
 // Q5_1: blocks of 32, weight = d * q + m; the oracle is src/quants/q5_1.ts.
 //
 // A group is laid out as block32.ts says, with d and m, but the quants as in fiveBits.ts.
-import { evenMask, held, quadBytes, rowSums } from './lanes'
-import { HALF_MASK } from './half'
+import { addDot, evenMask, held, inOrder, quadBytes, rowSumsBy } from './lanes'
 import { activationScales, activationSums, blockSum } from './q8_1'
-import { addScaledMin, repackHalves, bytesOfGroup } from './block32'
-import { FIVE, SIXTH, THREE, UPPER, fourDots, repackFiveBits, scattered, split } from './fiveBits'
+import { PAIR_MASK, addScaledMin, repackHalves, bytesOfGroup } from './block32'
+import { FIVE, firstHalf, inPlace, joined, lastQuad, repackFiveBits, secondHalf } from './fiveBits'
 import { stripOf, stripStart } from './strips'
 
 const BLOCK: usize = 96
-// Half a block at a time: a whole one would not fit 16 bits.
-// @ts-ignore: decorator
-@inline function block(q: usize, x: usize, five: v128, three: v128, upper: v128, sixth: v128, even: v128): v128 {
-  const a = v128.load(q)
-  const b = v128.load(q, 16)
-  const c = v128.load(q, 32)
-  const d = v128.load(q, 48)
-  const e = v128.load(q, 64)
-  const s = fourDots(i32x4.splat(0), x, 0, v128.and(a, five), v128.and(b, five), v128.and(c, five), v128.and(d, five), even)
-  const t = fourDots(i32x4.splat(0), x, 4, v128.and(e, five), split(a, b, three, upper), split(c, d, three, upper), scattered(e, b, d, three, sixth), even)
-  return i32x4.add(rowSums(s), rowSums(t))
-}
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
 export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const five = held(FIVE, blocks)
-  const three = held(THREE, blocks)
-  const upper = held(UPPER, blocks)
-  const sixth = held(SIXTH, blocks)
   const even = evenMask(blocks)
-  const mask = held(HALF_MASK, blocks)
+  const mask = held(PAIR_MASK, blocks)
+  const ones = held(0x00010001, blocks)
   const xBlock = quadBytes() * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
@@ -51,16 +36,33 @@ export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let p0 = w0 + 16
+    let p1 = w1 + 16
+    let p2 = w2 + 16
+    let p3 = w3 + 16
+    let y = x
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const xb = x + b * xBlock
-      const d = b * BLOCK + 16
-      const q = d + 16
+      let s0 = rowSumsBy(firstHalf(p0 + 16, y, five, even), ones)
+      let s1 = rowSumsBy(firstHalf(p1 + 16, y, five, even), ones)
+      let s2 = rowSumsBy(firstHalf(p2 + 16, y, five, even), ones)
+      let s3 = rowSumsBy(firstHalf(p3 + 16, y, five, even), ones)
+      inOrder(blocks)
+      s0 = i32x4.add(s0, rowSumsBy(secondHalf(p0 + 16, y, five, even), ones))
+      s1 = i32x4.add(s1, rowSumsBy(secondHalf(p1 + 16, y, five, even), ones))
+      s2 = i32x4.add(s2, rowSumsBy(secondHalf(p2 + 16, y, five, even), ones))
+      s3 = i32x4.add(s3, rowSumsBy(secondHalf(p3 + 16, y, five, even), ones))
+      inOrder(blocks)
       const dx = v128.load32_splat(scales + b * 4)
-      const xsum = blockSum(sums + b * 4)
-      a0 = addScaledMin(a0, w0 + d, dx, block(w0 + q, xb, five, three, upper, sixth, even), xsum, mask, f0)
-      a1 = addScaledMin(a1, w1 + d, dx, block(w1 + q, xb, five, three, upper, sixth, even), xsum, mask, f1)
-      a2 = addScaledMin(a2, w2 + d, dx, block(w2 + q, xb, five, three, upper, sixth, even), xsum, mask, f2)
-      a3 = addScaledMin(a3, w3 + d, dx, block(w3 + q, xb, five, three, upper, sixth, even), xsum, mask, f3)
+      const xsum = f32x4.convert_i32x4_s(blockSum(sums + b * 4))
+      a0 = addScaledMin(a0, p0, dx, s0, xsum, mask, f0)
+      a1 = addScaledMin(a1, p1, dx, s1, xsum, mask, f1)
+      a2 = addScaledMin(a2, p2, dx, s2, xsum, mask, f2)
+      a3 = addScaledMin(a3, p3, dx, s3, xsum, mask, f3)
+      p0 += BLOCK
+      p1 += BLOCK
+      p2 += BLOCK
+      p3 += BLOCK
+      y += xBlock
     }
     v128.store(out + g * 16, a0)
     v128.store(out + (g + to1) * 16, a1)
@@ -69,65 +71,130 @@ export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens: a block is unpacked once for all. Every output is the bits that `matmul_q5_1_x1` gives. */
+/** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q5_1_x1` gives. */
 export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const five = held(FIVE, blocks)
-  const three = held(THREE, blocks)
-  const upper = held(UPPER, blocks)
-  const sixth = held(SIXTH, blocks)
   const even = evenMask(blocks)
-  const mask = held(HALF_MASK, blocks)
-  const xBlock = quadBytes() * 8
+  const mask = held(PAIR_MASK, blocks)
+  const ones = held(0x00010001, blocks)
+  const quad = quadBytes()
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
   const groupBytes = bytesOfGroup(blocks, BLOCK)
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const factor = v128.load(weights)
+  for (let g: usize = 0; g < <usize>groups; g += 2) {
+    // of an odd number, the last group is its own partner
+    const partner: usize = g + 1 < <usize>groups ? 1 : 0
+    const toPartner = partner * groupBytes
+    let w = weights + g * groupBytes
+    const e = v128.load(w)
+    const f = v128.load(w + toPartner)
+    w += 16
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
+    let y: usize = 0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + 32 + b * BLOCK
-      const at = b * xBlock
-      const y0 = x0 + at
-      const y1 = x1 + at
-      const y2 = x2 + at
-      const y3 = x3 + at
-      const v0 = v128.load(q)
-      const v1 = v128.load(q, 16)
-      const v2 = v128.load(q, 32)
-      const v3 = v128.load(q, 48)
-      const v4 = v128.load(q, 64)
-      let c = v128.and(v0, five)
-      let e = v128.and(v1, five)
-      let f = v128.and(v2, five)
-      let h = v128.and(v3, five)
-      const s0 = fourDots(i32x4.splat(0), y0, 0, c, e, f, h, even)
-      const s1 = fourDots(i32x4.splat(0), y1, 0, c, e, f, h, even)
-      const s2 = fourDots(i32x4.splat(0), y2, 0, c, e, f, h, even)
-      const s3 = fourDots(i32x4.splat(0), y3, 0, c, e, f, h, even)
-      c = v128.and(v4, five)
-      e = split(v0, v1, three, upper)
-      f = split(v2, v3, three, upper)
-      h = scattered(v4, v1, v3, three, sixth)
-      const t0 = fourDots(i32x4.splat(0), y0, 4, c, e, f, h, even)
-      const t1 = fourDots(i32x4.splat(0), y1, 4, c, e, f, h, even)
-      const t2 = fourDots(i32x4.splat(0), y2, 4, c, e, f, h, even)
-      const t3 = fourDots(i32x4.splat(0), y3, 4, c, e, f, h, even)
-      const d = weights + 16 + b * BLOCK
+      let q = w + 16
+      let s0 = i32x4.splat(0)
+      let s1 = s0
+      let s2 = s0
+      let s3 = s0
+      let t0 = s0
+      let t1 = s0
+      let t2 = s0
+      let t3 = s0
+      for (const stop = q + 64; q < stop; q += 16) {
+        const u = inPlace(q, five)
+        const v = inPlace(q + toPartner, five)
+        s0 = addDot(s0, u, x0 + y, 0, even)
+        t0 = addDot(t0, v, x0 + y, 0, even)
+        s1 = addDot(s1, u, x1 + y, 0, even)
+        t1 = addDot(t1, v, x1 + y, 0, even)
+        s2 = addDot(s2, u, x2 + y, 0, even)
+        t2 = addDot(t2, v, x2 + y, 0, even)
+        s3 = addDot(s3, u, x3 + y, 0, even)
+        t3 = addDot(t3, v, x3 + y, 0, even)
+        y += quad
+      }
+      const i0 = rowSumsBy(s0, ones)
+      const j0 = rowSumsBy(t0, ones)
+      const i1 = rowSumsBy(s1, ones)
+      const j1 = rowSumsBy(t1, ones)
+      const i2 = rowSumsBy(s2, ones)
+      const j2 = rowSumsBy(t2, ones)
+      const i3 = rowSumsBy(s3, ones)
+      const j3 = rowSumsBy(t3, ones)
+      s0 = i32x4.splat(0)
+      s1 = s0
+      s2 = s0
+      s3 = s0
+      t0 = s0
+      t1 = s0
+      t2 = s0
+      t3 = s0
+      let u = inPlace(q, five)
+      let v = inPlace(q + toPartner, five)
+      s0 = addDot(s0, u, x0 + y, 0, even)
+      t0 = addDot(t0, v, x0 + y, 0, even)
+      s1 = addDot(s1, u, x1 + y, 0, even)
+      t1 = addDot(t1, v, x1 + y, 0, even)
+      s2 = addDot(s2, u, x2 + y, 0, even)
+      t2 = addDot(t2, v, x2 + y, 0, even)
+      s3 = addDot(s3, u, x3 + y, 0, even)
+      t3 = addDot(t3, v, x3 + y, 0, even)
+      y += quad
+      q -= 64
+      for (const stop = q + 64; q < stop; q += 32) {
+        const u = joined(q, five)
+        const v = joined(q + toPartner, five)
+        s0 = addDot(s0, u, x0 + y, 0, even)
+        t0 = addDot(t0, v, x0 + y, 0, even)
+        s1 = addDot(s1, u, x1 + y, 0, even)
+        t1 = addDot(t1, v, x1 + y, 0, even)
+        s2 = addDot(s2, u, x2 + y, 0, even)
+        t2 = addDot(t2, v, x2 + y, 0, even)
+        s3 = addDot(s3, u, x3 + y, 0, even)
+        t3 = addDot(t3, v, x3 + y, 0, even)
+        y += quad
+      }
+      u = lastQuad(q - 64, five)
+      v = lastQuad(q - 64 + toPartner, five)
+      s0 = addDot(s0, u, x0 + y, 0, even)
+      t0 = addDot(t0, v, x0 + y, 0, even)
+      s1 = addDot(s1, u, x1 + y, 0, even)
+      t1 = addDot(t1, v, x1 + y, 0, even)
+      s2 = addDot(s2, u, x2 + y, 0, even)
+      t2 = addDot(t2, v, x2 + y, 0, even)
+      s3 = addDot(s3, u, x3 + y, 0, even)
+      t3 = addDot(t3, v, x3 + y, 0, even)
+      y += quad
+      inOrder(blocks)
       const scale = toScales + b * 4
-      const m = toSums + b * 4
-      a0 = addScaledMin(a0, d, v128.load32_splat(x0 + scale), i32x4.add(rowSums(s0), rowSums(t0)), blockSum(x0 + m), mask, factor)
-      a1 = addScaledMin(a1, d, v128.load32_splat(x1 + scale), i32x4.add(rowSums(s1), rowSums(t1)), blockSum(x1 + m), mask, factor)
-      a2 = addScaledMin(a2, d, v128.load32_splat(x2 + scale), i32x4.add(rowSums(s2), rowSums(t2)), blockSum(x2 + m), mask, factor)
-      a3 = addScaledMin(a3, d, v128.load32_splat(x3 + scale), i32x4.add(rowSums(s3), rowSums(t3)), blockSum(x3 + m), mask, factor)
+      const start = toSums + b * 4
+      a0 = addScaledMin(a0, w, v128.load32_splat(x0 + scale), i32x4.add(i0, rowSumsBy(s0, ones)), f32x4.convert_i32x4_s(blockSum(x0 + start)), mask, e)
+      b0 = addScaledMin(b0, w + toPartner, v128.load32_splat(x0 + scale), i32x4.add(j0, rowSumsBy(t0, ones)), f32x4.convert_i32x4_s(blockSum(x0 + start)), mask, f)
+      a1 = addScaledMin(a1, w, v128.load32_splat(x1 + scale), i32x4.add(i1, rowSumsBy(s1, ones)), f32x4.convert_i32x4_s(blockSum(x1 + start)), mask, e)
+      b1 = addScaledMin(b1, w + toPartner, v128.load32_splat(x1 + scale), i32x4.add(j1, rowSumsBy(t1, ones)), f32x4.convert_i32x4_s(blockSum(x1 + start)), mask, f)
+      a2 = addScaledMin(a2, w, v128.load32_splat(x2 + scale), i32x4.add(i2, rowSumsBy(s2, ones)), f32x4.convert_i32x4_s(blockSum(x2 + start)), mask, e)
+      b2 = addScaledMin(b2, w + toPartner, v128.load32_splat(x2 + scale), i32x4.add(j2, rowSumsBy(t2, ones)), f32x4.convert_i32x4_s(blockSum(x2 + start)), mask, f)
+      a3 = addScaledMin(a3, w, v128.load32_splat(x3 + scale), i32x4.add(i3, rowSumsBy(s3, ones)), f32x4.convert_i32x4_s(blockSum(x3 + start)), mask, e)
+      b3 = addScaledMin(b3, w + toPartner, v128.load32_splat(x3 + scale), i32x4.add(j3, rowSumsBy(t3, ones)), f32x4.convert_i32x4_s(blockSum(x3 + start)), mask, f)
+      w += BLOCK
     }
-    weights += groupBytes
+    const to = (g + partner) * 16
     v128.store(out0 + g * 16, a0)
     v128.store(out1 + g * 16, a1)
     v128.store(out2 + g * 16, a2)
     v128.store(out3 + g * 16, a3)
+    v128.store(out0 + to, b0)
+    v128.store(out1 + to, b1)
+    v128.store(out2 + to, b2)
+    v128.store(out3 + to, b3)
   }
 }
 

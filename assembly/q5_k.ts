@@ -3,42 +3,45 @@
 // A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 720 bytes (704 in the file): 0..79 as in q4_k.ts, then
 //    80   8 sub-blocks x 80 bytes as in fiveBits.ts
 // Half a sub-block (16 columns) sums to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
-import { addDot, addScaled1Low, evenMask, held, quadBytes } from './lanes'
+import { addDot, evenMask, held, inOrder, quadBytes } from './lanes'
 import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { finish, minSum, scalesOf } from './scaleMin'
-import { FIVE, SIXTH, THREE, UPPER, scattered, split, storeQuads } from './fiveBits'
+import { FIVE, firstHalf, inPlace, joined, lastQuad, secondHalf, storeQuads } from './fiveBits'
 import { repackScalesAndMins } from './kPacking'
 import { stripOf, stripStart } from './strips'
 
 const UNIT: usize = 720
+
+/** Where the two bytes of the i16 lanes of a row come from among the scales of a sub-block: to be held. */
 // @ts-ignore: decorator
-@inline function addScaled(isum: v128, s: v128, w: usize, k: usize): v128 {
-  return addScaled1Low(isum, s, scalesOf(w, k))
+@inline function rowScales(positive: i32): v128 {
+  return v128.or(i8x16(0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1), held(0, positive))
 }
 
-/** Quad 4, 5 (at q), 6 (5 at q + 32) and 7 of the sub-block whose vectors are at q + 80. */
+/** The scales of sub-block k, twice in the lane of a row; simd: once. */
 // @ts-ignore: decorator
-@inline function quad4(q: usize, five: v128): v128 {
-  return v128.and(v128.load(q, 144), five)
+@inline function scalesTwice(w: usize, k: usize, rows: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(v128.load32_splat(w + k * 4, 16), rows)
+  return i32x4.extend_low_i16x8_s(scalesOf(w, k))
 }
 
+/** isum + s * scale. */
 // @ts-ignore: decorator
-@inline function quad5(q: usize, three: v128, upper: v128): v128 {
-  return split(v128.load(q, 80), v128.load(q, 96), three, upper)
+@inline function addHalf(isum: v128, s: v128, scales: v128): v128 {
+  return i32x4.add(isum, ASC_FEATURE_RELAXED_SIMD ? i32x4.dot_i16x8_s(s, scales) : i32x4.mul(s, scales))
 }
 
+/** isum + (s + t) * scale. */
 // @ts-ignore: decorator
-@inline function quad7(q: usize, three: v128, sixth: v128): v128 {
-  return scattered(v128.load(q, 144), v128.load(q, 96), v128.load(q, 128), three, sixth)
+@inline function addHalves(isum: v128, s: v128, t: v128, scales: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? addHalf(addHalf(isum, s, scales), t, scales) : addHalf(isum, i32x4.add(s, t), scales)
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
 export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const five = held(FIVE, blocks)
-  const three = held(THREE, blocks)
-  const upper = held(UPPER, blocks)
-  const sixth = held(SIXTH, blocks)
+  const rows = rowScales(blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
@@ -74,49 +77,17 @@ export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
       let i3 = i0
       let y = x + b * xUnit
       for (let k: usize = 0; k < 8; k++) {
-        let s0 = i32x4.splat(0)
-        let s1 = s0
-        let s2 = s0
-        let s3 = s0
-        let q = k * 80
-        for (const stop = q + 64; q < stop; q += 16) {
-          s0 = addDot(s0, v128.and(v128.load(w0 + q, 80), five), y, 0, even)
-          s1 = addDot(s1, v128.and(v128.load(w1 + q, 80), five), y, 0, even)
-          s2 = addDot(s2, v128.and(v128.load(w2 + q, 80), five), y, 0, even)
-          s3 = addDot(s3, v128.and(v128.load(w3 + q, 80), five), y, 0, even)
-          y += quad
-        }
-        i0 = addScaled(i0, s0, w0, k)
-        i1 = addScaled(i1, s1, w1, k)
-        i2 = addScaled(i2, s2, w2, k)
-        i3 = addScaled(i3, s3, w3, k)
-        s0 = i32x4.splat(0)
-        s1 = s0
-        s2 = s0
-        s3 = s0
-        q -= 64
-        s0 = addDot(s0, quad4(w0 + q, five), y, 0, even)
-        s1 = addDot(s1, quad4(w1 + q, five), y, 0, even)
-        s2 = addDot(s2, quad4(w2 + q, five), y, 0, even)
-        s3 = addDot(s3, quad4(w3 + q, five), y, 0, even)
-        y += quad
-        for (const stop = q + 64; q < stop; q += 32) {
-          s0 = addDot(s0, quad5(w0 + q, three, upper), y, 0, even)
-          s1 = addDot(s1, quad5(w1 + q, three, upper), y, 0, even)
-          s2 = addDot(s2, quad5(w2 + q, three, upper), y, 0, even)
-          s3 = addDot(s3, quad5(w3 + q, three, upper), y, 0, even)
-          y += quad
-        }
-        q -= 64
-        s0 = addDot(s0, quad7(w0 + q, three, sixth), y, 0, even)
-        s1 = addDot(s1, quad7(w1 + q, three, sixth), y, 0, even)
-        s2 = addDot(s2, quad7(w2 + q, three, sixth), y, 0, even)
-        s3 = addDot(s3, quad7(w3 + q, three, sixth), y, 0, even)
-        y += quad
-        i0 = addScaled(i0, s0, w0, k)
-        i1 = addScaled(i1, s1, w1, k)
-        i2 = addScaled(i2, s2, w2, k)
-        i3 = addScaled(i3, s3, w3, k)
+        const q = k * 80 + 80
+        const s0 = firstHalf(w0 + q, y, five, even)
+        const s1 = firstHalf(w1 + q, y, five, even)
+        const s2 = firstHalf(w2 + q, y, five, even)
+        const s3 = firstHalf(w3 + q, y, five, even)
+        inOrder(blocks)
+        i0 = addHalves(i0, s0, secondHalf(w0 + q, y, five, even), scalesTwice(w0, k, rows))
+        i1 = addHalves(i1, s1, secondHalf(w1 + q, y, five, even), scalesTwice(w1, k, rows))
+        i2 = addHalves(i2, s2, secondHalf(w2 + q, y, five, even), scalesTwice(w2, k, rows))
+        i3 = addHalves(i3, s3, secondHalf(w3 + q, y, five, even), scalesTwice(w3, k, rows))
+        y += 8 * quad
       }
       const dx = v128.load32_splat(scales + b * 4)
       const sum = sums + b * SUMS
@@ -139,9 +110,7 @@ export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 /** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q5_k_x1` gives. */
 export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const five = held(FIVE, blocks)
-  const three = held(THREE, blocks)
-  const upper = held(UPPER, blocks)
-  const sixth = held(SIXTH, blocks)
+  const rows = rowScales(blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
@@ -164,6 +133,7 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let b1 = a0
     let b2 = a0
     let b3 = a0
+    let y: usize = 0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       let i0 = i32x4.splat(0)
       let i1 = i0
@@ -173,8 +143,8 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let j1 = i0
       let j2 = i0
       let j3 = i0
-      let y = b * 64 * quad
       for (let k: usize = 0; k < 8; k++) {
+        let q = w + k * 80 + 80
         let s0 = i32x4.splat(0)
         let s1 = s0
         let s2 = s0
@@ -183,10 +153,9 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         let t1 = s0
         let t2 = s0
         let t3 = s0
-        let q = w + k * 80
         for (const stop = q + 64; q < stop; q += 16) {
-          const u = v128.and(v128.load(q, 80), five)
-          const v = v128.and(v128.load(q + toPartner, 80), five)
+          const u = inPlace(q, five)
+          const v = inPlace(q + toPartner, five)
           s0 = addDot(s0, u, x0 + y, 0, even)
           t0 = addDot(t0, v, x0 + y, 0, even)
           s1 = addDot(s1, u, x1 + y, 0, even)
@@ -197,16 +166,16 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
           t3 = addDot(t3, v, x3 + y, 0, even)
           y += quad
         }
-        const m = scalesOf(w, k)
-        const n = scalesOf(w + toPartner, k)
-        i0 = addScaled1Low(i0, s0, m)
-        j0 = addScaled1Low(j0, t0, n)
-        i1 = addScaled1Low(i1, s1, m)
-        j1 = addScaled1Low(j1, t1, n)
-        i2 = addScaled1Low(i2, s2, m)
-        j2 = addScaled1Low(j2, t2, n)
-        i3 = addScaled1Low(i3, s3, m)
-        j3 = addScaled1Low(j3, t3, n)
+        let c = scalesTwice(w, k, rows)
+        let d = scalesTwice(w + toPartner, k, rows)
+        i0 = addHalf(i0, s0, c)
+        j0 = addHalf(j0, t0, d)
+        i1 = addHalf(i1, s1, c)
+        j1 = addHalf(j1, t1, d)
+        i2 = addHalf(i2, s2, c)
+        j2 = addHalf(j2, t2, d)
+        i3 = addHalf(i3, s3, c)
+        j3 = addHalf(j3, t3, d)
         s0 = i32x4.splat(0)
         s1 = s0
         s2 = s0
@@ -215,9 +184,8 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         t1 = s0
         t2 = s0
         t3 = s0
-        q -= 64
-        let u = quad4(q, five)
-        let v = quad4(q + toPartner, five)
+        let u = inPlace(q, five)
+        let v = inPlace(q + toPartner, five)
         s0 = addDot(s0, u, x0 + y, 0, even)
         t0 = addDot(t0, v, x0 + y, 0, even)
         s1 = addDot(s1, u, x1 + y, 0, even)
@@ -227,9 +195,10 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         s3 = addDot(s3, u, x3 + y, 0, even)
         t3 = addDot(t3, v, x3 + y, 0, even)
         y += quad
+        q -= 64
         for (const stop = q + 64; q < stop; q += 32) {
-          const u = quad5(q, three, upper)
-          const v = quad5(q + toPartner, three, upper)
+          const u = joined(q, five)
+          const v = joined(q + toPartner, five)
           s0 = addDot(s0, u, x0 + y, 0, even)
           t0 = addDot(t0, v, x0 + y, 0, even)
           s1 = addDot(s1, u, x1 + y, 0, even)
@@ -240,9 +209,8 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
           t3 = addDot(t3, v, x3 + y, 0, even)
           y += quad
         }
-        q -= 64
-        u = quad7(q, three, sixth)
-        v = quad7(q + toPartner, three, sixth)
+        u = lastQuad(q - 64, five)
+        v = lastQuad(q - 64 + toPartner, five)
         s0 = addDot(s0, u, x0 + y, 0, even)
         t0 = addDot(t0, v, x0 + y, 0, even)
         s1 = addDot(s1, u, x1 + y, 0, even)
@@ -252,14 +220,16 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         s3 = addDot(s3, u, x3 + y, 0, even)
         t3 = addDot(t3, v, x3 + y, 0, even)
         y += quad
-        i0 = addScaled1Low(i0, s0, m)
-        j0 = addScaled1Low(j0, t0, n)
-        i1 = addScaled1Low(i1, s1, m)
-        j1 = addScaled1Low(j1, t1, n)
-        i2 = addScaled1Low(i2, s2, m)
-        j2 = addScaled1Low(j2, t2, n)
-        i3 = addScaled1Low(i3, s3, m)
-        j3 = addScaled1Low(j3, t3, n)
+        c = scalesTwice(w, k, rows)
+        d = scalesTwice(w + toPartner, k, rows)
+        i0 = addHalf(i0, s0, c)
+        j0 = addHalf(j0, t0, d)
+        i1 = addHalf(i1, s1, c)
+        j1 = addHalf(j1, t1, d)
+        i2 = addHalf(i2, s2, c)
+        j2 = addHalf(j2, t2, d)
+        i3 = addHalf(i3, s3, c)
+        j3 = addHalf(j3, t3, d)
       }
       const d = toScales + b * 4
       const m = toSums + b * SUMS
