@@ -1,23 +1,19 @@
 // Q8_0: blocks of 32, weight = d * q, and the activations that meet it, quantised to 8 bits in blocks of 32; the oracles are src/quants/q8_0.ts and activations.ts.
 //
-// A group is 4 rows: a 16-byte header (half.ts), then per block 136 bytes, 4 rows x f16 d, raised, and 16 pairs of columns x 4 rows x 2 columns of i8; padded to 16 bytes.
-// Both operands are signed, which the i8 dot cannot take, so both builds widen to 16 bits: a pair of columns with the load, one instruction.
+// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per block 272 bytes, 8 rows x f16 d, raised, and 16 pairs of columns x 8 rows x
+// 2 columns of i8. Both operands are signed, which the i8 dot cannot take, so both builds widen to 16 bits: a pair of columns with the load, one instruction.
 // An activation row is blocks * 32 x i16, then d, f32 per block, padded to 16 bytes.
 import { held } from './lanes'
-import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
-import { stripOf, stripStart } from './strips'
+import { HALF_MASK, canRaise, expandOf, isFiniteHalf, raise, storeFactor } from './half'
+import { storePair } from './pairs'
 
-const BLOCK: usize = 136
+const BLOCK: usize = 272
 
+/** Adds two pairs of columns. */
 // @ts-ignore: decorator
-@inline function bytesOfGroup(blocks: i32): usize {
-  return 16 + ((<usize>blocks * BLOCK + 15) & <usize>~15)
-}
-
-// @ts-ignore: decorator
-@inline function addQuad(sum: v128, w: usize, x: usize): v128 {
-  sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.load8x8_s(w), v128.load32_splat(x)))
-  return i32x4.add(sum, i32x4.dot_i16x8_s(v128.load8x8_s(w, 8), v128.load32_splat(x, 4)))
+@inline function addQuad(sum: v128, w0: v128, w1: v128, x: usize): v128 {
+  sum = i32x4.add(sum, i32x4.dot_i16x8_s(w0, v128.load32_splat(x)))
+  return i32x4.add(sum, i32x4.dot_i16x8_s(w1, v128.load32_splat(x, 4)))
 }
 
 // @ts-ignore: decorator
@@ -25,73 +21,63 @@ const BLOCK: usize = 136
   return f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
 export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const mask = held(HALF_MASK, blocks)
-  const groupBytes = bytesOfGroup(blocks)
+  const pairBytes = <usize>blocks * BLOCK + 32
   const scales = x + <usize>blocks * 64
-  const strip = stripOf(groups)
-  const to1 = stripStart(1, strip, groups)
-  const to2 = stripStart(2, strip, groups)
-  const to3 = stripStart(3, strip, groups)
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
   for (let g: usize = 0; g < strip; g++) {
-    const w0 = weights + g * groupBytes
-    const w1 = w0 + to1 * groupBytes
-    const w2 = w0 + to2 * groupBytes
-    const w3 = w0 + to3 * groupBytes
-    const f0 = v128.load(w0)
-    const f1 = v128.load(w1)
-    const f2 = v128.load(w2)
-    const f3 = v128.load(w3)
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
-    let a2 = a0
-    let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let y = x
     for (let b: usize = 0; b < <usize>blocks; b++) {
       let s0 = i32x4.splat(0)
       let s1 = s0
-      let s2 = s0
-      let s3 = s0
-      let y = x + b * 64
-      let q = b * BLOCK + 24
-      for (const stop = q + 128; q < stop; q += 16) {
-        s0 = addQuad(s0, w0 + q, y)
-        s1 = addQuad(s1, w1 + q, y)
-        s2 = addQuad(s2, w2 + q, y)
-        s3 = addQuad(s3, w3 + q, y)
+      let t0 = s0
+      let t1 = s0
+      let q: usize = 0
+      for (; q < 256; q += 32) {
+        s0 = addQuad(s0, v128.load8x8_s(u + q, 16), v128.load8x8_s(u + q, 32), y)
+        s1 = addQuad(s1, v128.load8x8_s(u + q, 24), v128.load8x8_s(u + q, 40), y)
+        t0 = addQuad(t0, v128.load8x8_s(v + q, 16), v128.load8x8_s(v + q, 32), y)
+        t1 = addQuad(t1, v128.load8x8_s(v + q, 24), v128.load8x8_s(v + q, 40), y)
         y += 8
       }
-      const d = b * BLOCK + 16
       const dx = v128.load32_splat(scales + b * 4)
-      a0 = finish(a0, expand(w0 + d, mask, f0), dx, s0)
-      a1 = finish(a1, expand(w1 + d, mask, f1), dx, s1)
-      a2 = finish(a2, expand(w2 + d, mask, f2), dx, s2)
-      a3 = finish(a3, expand(w3 + d, mask, f3), dx, s3)
+      a0 = finish(a0, expandOf(v128.load16x4_s(u), mask, e0), dx, s0)
+      a1 = finish(a1, expandOf(v128.load16x4_s(u, 8), mask, e1), dx, s1)
+      b0 = finish(b0, expandOf(v128.load16x4_s(v), mask, f0), dx, t0)
+      b1 = finish(b1, expandOf(v128.load16x4_s(v, 8), mask, f1), dx, t1)
+      u += BLOCK
+      v += BLOCK
     }
-    v128.store(out + g * 16, a0)
-    v128.store(out + (g + to1) * 16, a1)
-    v128.store(out + (g + to2) * 16, a2)
-    v128.store(out + (g + to3) * 16, a3)
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
   }
 }
 
-// @ts-ignore: decorator
-@inline function addSplit(sum: v128, e: v128, o: v128, x: usize): v128 {
-  return i32x4.add(i32x4.add(sum, i32x4.dot_i16x8_s(e, v128.load32_splat(x))), i32x4.dot_i16x8_s(o, v128.load32_splat(x, 4)))
-}
-
-/** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q8_0_x1` gives. */
+/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q8_0_x1` gives. */
 export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const mask = held(HALF_MASK, blocks)
-  const groupBytes = bytesOfGroup(blocks)
   const toScales = <usize>blocks * 64
+  let w = weights
   for (let g: usize = 0; g < <usize>groups; g += 2) {
-    // of an odd number, the last group is its own partner
-    const partner: usize = g + 1 < <usize>groups ? 1 : 0
-    const toPartner = partner * groupBytes
-    const w = weights + g * groupBytes
     const e = v128.load(w)
-    const f = v128.load(w + toPartner)
+    const f = v128.load(w, 16)
+    w += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
@@ -101,9 +87,8 @@ export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let b2 = a0
     let b3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      let q = w + 24 + b * BLOCK
-      const stop = q + 128
-      let at = b * 64
+      let q = w
+      let y = b * 64
       let s0 = i32x4.splat(0)
       let s1 = s0
       let s2 = s0
@@ -112,48 +97,43 @@ export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let t1 = s0
       let t2 = s0
       let t3 = s0
-      for (; q < stop; q += 16) {
-        const u = v128.load(q)
-        const v = v128.load(q + toPartner)
-        const ue = i16x8.extend_low_i8x16_s(u)
-        const uo = i16x8.extend_high_i8x16_s(u)
-        const ve = i16x8.extend_low_i8x16_s(v)
-        const vo = i16x8.extend_high_i8x16_s(v)
-        s0 = addSplit(s0, ue, uo, x0 + at)
-        t0 = addSplit(t0, ve, vo, x0 + at)
-        s1 = addSplit(s1, ue, uo, x1 + at)
-        t1 = addSplit(t1, ve, vo, x1 + at)
-        s2 = addSplit(s2, ue, uo, x2 + at)
-        t2 = addSplit(t2, ve, vo, x2 + at)
-        s3 = addSplit(s3, ue, uo, x3 + at)
-        t3 = addSplit(t3, ve, vo, x3 + at)
-        at += 8
+      for (const stop = q + 256; q < stop; q += 32) {
+        const u = v128.load8x8_s(q, 16)
+        const v = v128.load8x8_s(q, 24)
+        const uu = v128.load8x8_s(q, 32)
+        const vv = v128.load8x8_s(q, 40)
+        s0 = addQuad(s0, u, uu, x0 + y)
+        t0 = addQuad(t0, v, vv, x0 + y)
+        s1 = addQuad(s1, u, uu, x1 + y)
+        t1 = addQuad(t1, v, vv, x1 + y)
+        s2 = addQuad(s2, u, uu, x2 + y)
+        t2 = addQuad(t2, v, vv, x2 + y)
+        s3 = addQuad(s3, u, uu, x3 + y)
+        t3 = addQuad(t3, v, vv, x3 + y)
+        y += 8
       }
       const scale = toScales + b * 4
       const dx0 = v128.load32_splat(x0 + scale)
       const dx1 = v128.load32_splat(x1 + scale)
       const dx2 = v128.load32_splat(x2 + scale)
       const dx3 = v128.load32_splat(x3 + scale)
-      let d = expand(w + 16 + b * BLOCK, mask, e)
+      const d = expandOf(v128.load16x4_s(w), mask, e)
+      const h = expandOf(v128.load16x4_s(w, 8), mask, f)
       a0 = finish(a0, d, dx0, s0)
+      b0 = finish(b0, h, dx0, t0)
       a1 = finish(a1, d, dx1, s1)
+      b1 = finish(b1, h, dx1, t1)
       a2 = finish(a2, d, dx2, s2)
+      b2 = finish(b2, h, dx2, t2)
       a3 = finish(a3, d, dx3, s3)
-      d = expand(w + toPartner + 16 + b * BLOCK, mask, f)
-      b0 = finish(b0, d, dx0, t0)
-      b1 = finish(b1, d, dx1, t1)
-      b2 = finish(b2, d, dx2, t2)
-      b3 = finish(b3, d, dx3, t3)
+      b3 = finish(b3, h, dx3, t3)
+      w += BLOCK
     }
-    const to = (g + partner) * 16
-    v128.store(out0 + g * 16, a0)
-    v128.store(out1 + g * 16, a1)
-    v128.store(out2 + g * 16, a2)
-    v128.store(out3 + g * 16, a3)
-    v128.store(out0 + to, b0)
-    v128.store(out1 + to, b1)
-    v128.store(out2 + to, b2)
-    v128.store(out3 + to, b3)
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
   }
 }
 
@@ -178,31 +158,34 @@ export function quantize_q8_0(src: usize, count: i32, dst: usize, blocks: i32, f
   }
 }
 
-/** File blocks of `rows` consecutive rows (34 bytes per 32 weights) to groups of four. Returns how many scales are not finite. */
+/** File blocks of `rows` consecutive rows (34 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
 export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 34
   let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = <usize>min(4, rows - row)
-    let raised = true
-    for (let r: usize = 0; r < valid; r++) {
+  for (let row = 0; row < rows; row += 8) {
+    const valid = <usize>(rows - row)
+    for (let half: usize = 0; half < 8; half += 4) {
+      let raised = true
+      for (let r = half; r < min(half + 4, valid); r++) {
+        for (let b: usize = 0; b < <usize>blocks; b++) {
+          const d = <u32>load<u16>(src + r * rowBytes + b * 34)
+          if (!isFiniteHalf(d)) bad++
+          if (!canRaise(d)) raised = false
+        }
+      }
+      storeFactor(dst + half * 4, raised)
       for (let b: usize = 0; b < <usize>blocks; b++) {
-        const d = <u32>load<u16>(src + r * rowBytes + b * 34)
-        if (!isFiniteHalf(d)) bad++
-        if (!canRaise(d)) raised = false
+        const to = dst + 32 + b * BLOCK
+        for (let r = half; r < half + 4; r++) {
+          const block = src + r * rowBytes + b * 34
+          const d = r < valid ? <u32>load<u16>(block) : 0
+          store<u16>(to + r * 2, raised ? raise(d) : d)
+          for (let j: usize = 0; j < 16; j++) store<u16>(to + j * 16 + r * 2, r < valid ? load<u16>(block + j * 2, 2) : 0, 16)
+        }
       }
     }
-    storeFactor(dst, raised)
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      for (let r: usize = 0; r < 4; r++) {
-        const block = src + r * rowBytes + b * 34
-        const d = r < valid ? <u32>load<u16>(block) : 0
-        store<u16>(dst + b * BLOCK + r * 2, raised ? raise(d) : d, 16)
-        for (let j: usize = 0; j < 16; j++) store<u16>(dst + 24 + b * BLOCK + j * 8 + r * 2, r < valid ? load<u16>(block + j * 2, 2) : 0)
-      }
-    }
-    src += rowBytes * 4
-    dst += bytesOfGroup(blocks)
+    src += rowBytes * 8
+    dst += <usize>blocks * BLOCK + 32
   }
   return bad
 }

@@ -87,8 +87,8 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q8_0: {
     activation: 'q8_0',
     blockWeights: 32,
-    rowsTogether: 4,
-    groupBytes: (blocks) => 16 + upTo16(blocks * 136),
+    rowsTogether: 8,
+    groupBytes: (blocks) => 16 + blocks * 136,
     x1: (k) => k.matmul_q8_0_x1,
     x4: (k) => k.matmul_q8_0_x4,
     repack: (k) => k.repack_q8_0,

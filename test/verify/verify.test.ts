@@ -70,7 +70,7 @@ describe('a damaged byte in memory', () => {
     ['one weight of an expert for down', { tensor: 'blk.1.ffn_down_exps.weight', expert: 0, byte: QUANTS_OF_Q4_K, bits: 0x80 }, 0],
     ['one scale', { tensor: 'blk.3.attn_q.weight', byte: 31 * PAIR_OF_Q4_K + SCALES_OF_Q4_K + 3, bits: 1 }, 248],
     ['one super-scale', { tensor: 'blk.0.ffn_gate_exps.weight', expert: 7, byte: PAIR_OF_Q4_K + 32, bits: 1 }, 8],
-    ['one scale of eight bits', { tensor: 'blk.2.attn_k.weight', byte: 16 + 2, bits: 1 }, 0],
+    ['one scale of eight bits', { tensor: 'blk.2.attn_k.weight', byte: 32 + 2, bits: 1 }, 0],
     ['a weight of the output', { tensor: 'output.weight', byte: 5 * (16 + 848) + 200, bits: 2 }, 20],
     ['the last bit of a router weight', { tensor: 'blk.4.ffn_gate_inp.weight', byte: 16 * 100, bits: 1 }, 0],
     ['a norm', { tensor: 'blk.5.attn_norm.weight', byte: 4 * 17, bits: 1 }, 0],
