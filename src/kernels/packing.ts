@@ -132,8 +132,8 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q6_K: {
     activation: 'q8_k',
     blockWeights: 256,
-    rowsTogether: 4,
-    groupBytes: (blocks) => 16 + blocks * 848,
+    rowsTogether: 8,
+    groupBytes: (blocks) => 16 + blocks * 840,
     x1: (k) => k.matmul_q6_k_x1,
     x4: (k) => k.matmul_q6_k_x4,
     repack: (k) => k.repack_q6_k,

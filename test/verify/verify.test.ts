@@ -71,7 +71,7 @@ describe('a damaged byte in memory', () => {
     ['one scale', { tensor: 'blk.3.attn_q.weight', byte: 31 * PAIR_OF_Q4_K + SCALES_OF_Q4_K + 3, bits: 1 }, 248],
     ['one super-scale', { tensor: 'blk.0.ffn_gate_exps.weight', expert: 7, byte: PAIR_OF_Q4_K + 32, bits: 1 }, 8],
     ['one scale of eight bits', { tensor: 'blk.2.attn_k.weight', byte: 32 + 2, bits: 1 }, 0],
-    ['a weight of the output', { tensor: 'output.weight', byte: 5 * (16 + 848) + 200, bits: 2 }, 20],
+    ['a weight of the output', { tensor: 'output.weight', byte: 2 * (32 + 1680) + 200, bits: 2 }, 16],
     ['the last bit of a router weight', { tensor: 'blk.4.ffn_gate_inp.weight', byte: 16 * 100, bits: 1 }, 0],
     ['a norm', { tensor: 'blk.5.attn_norm.weight', byte: 4 * 17, bits: 1 }, 0],
     ['an embedding', { tensor: 'token_embd.weight', byte: 144 * 600 + 20, bits: 16 }, 600],
