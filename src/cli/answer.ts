@@ -4,7 +4,7 @@
 import { MixtralError } from '../errors.js'
 import type { GenerationResult, Piece } from '../generate/generation.js'
 import type { GenerationOptions } from '../generate/generationOptions.js'
-import type { Progress } from '../model/engine.js'
+import type { Progress } from '../model/engineOptions.js'
 import { expertText } from './expertText.js'
 import type { SamplingFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'

@@ -1,7 +1,7 @@
 // The options of one generation: their names and limits. Sampling's own are the sampler's business.
 
 import { MixtralError } from '../errors.js'
-import type { Progress } from '../model/engine.js'
+import type { Progress } from '../model/engineOptions.js'
 import { Sampler } from '../sampler/sampler.js'
 import type { SamplerOptions } from '../sampler/samplerOptions.js'
 import { checkCallOptions } from './callOptions.js'

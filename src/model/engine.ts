@@ -1,18 +1,16 @@
 // The main thread's side of a loaded model: banks, team, and the tokens that the KV cache holds. Runs steps one call at a time; knows nothing of text.
 
-import { availableParallelism } from 'node:os'
 import { MixtralError } from '../errors.js'
-import { compileKernels, type KernelBuild, type KvFormat } from '../kernels/kernels.js'
+import { compileKernels, type KernelBuild } from '../kernels/kernels.js'
 import { Team } from '../team/team.js'
 import { createMemories } from '../weights/bank.js'
-import { LARGEST_BANK } from '../weights/bankFiller.js'
 import { knownFiles } from '../weights/fileReader.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { type Plan, planModel } from '../weights/plan.js'
-import { spareMemory } from '../weights/spareMemory.js'
 import type { Weights } from '../weights/weightLoader.js'
 import { CallQueue } from './callQueue.js'
+import { checkEngineOptions, type EngineOptions, type Progress } from './engineOptions.js'
 import { type ExpertFigures, readFigures } from './expertFigures.js'
 import { command, createMailbox, STAGES, type Step, writePart, writeStep } from './mailbox.js'
 import { Profile, type StageTime } from './profile.js'
@@ -23,44 +21,11 @@ import { FINDINGS, gatherFindings, type WeightFindings } from './weightFindings.
 import { type WeightPart, weightParts } from './weightParts.js'
 import type { WorkerData } from './worker.js'
 
-export interface EngineOptions {
-  /** Worker threads. Default: as many as the machine has cores for us. */
-  readonly threads?: number
-  /** Positions the KV cache has room for. Default: the model's, at most 4096. */
-  readonly contextLength?: number
-  /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
-  readonly kvFormat?: KvFormat
-  /** Most tokens of one step. Default 128. */
-  readonly chunk?: number
-  /** Bytes a bank is filled to. Default 2 GiB. */
-  readonly bankBytes?: number
-  /**
-   * Most bytes of memory for weights, KV cache and scratch together: experts that do not fit are read from the file when a token needs them. Default: what the system can
-   * spare, page cache included, less 5 % and 250 MB for the program.
-   */
-  readonly ram?: number
-  /** Called a few times a second while weights are read, in bytes. */
-  readonly onProgress?: (progress: Progress) => void
-  readonly signal?: AbortSignal
-  /** The worker's file. Default: this package's. */
-  readonly worker?: string
-  /** Whether to time the stages of steps, at a small cost. Default false. */
-  readonly profile?: boolean
-}
-
-export interface Progress {
-  readonly loaded: number
-  readonly total: number
-}
-
 /** Of a call that runs many tokens: how many are done. */
 export interface CallOptions {
   readonly signal?: AbortSignal
   readonly onProgress?: (progress: Progress) => void
 }
-
-const DEFAULT_CONTEXT = 4096
-const DEFAULT_CHUNK = 128
 
 export class Engine {
   readonly config: MixtralConfig
@@ -104,19 +69,9 @@ export class Engine {
   static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
     const tensors = mixtralTensors(config, weights.gguf)
     const { build, module } = await compileKernels()
-    const threads = positive('threads', options.threads ?? availableParallelism(), 1024)
-    const contextLength = positive('contextLength', options.contextLength ?? Math.min(config.maxPositions, DEFAULT_CONTEXT), 2 ** 24)
-    const batch = Math.min(positive('chunk', options.chunk ?? DEFAULT_CHUNK, 4096), contextLength)
-    const ram = options.ram === undefined ? spareMemory() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER)
-    const plan = planModel(config, tensors, {
-      build,
-      threads,
-      batch,
-      contextLength,
-      ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
-      ram,
-      ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
-    })
+    const checked = checkEngineOptions(options, config.maxPositions)
+    const { threads, batch } = checked
+    const plan = planModel(config, tensors, { ...checked, build })
     const memories = createMemories(plan.banks)
     const mailbox = createMailbox(batch)
     const files = knownFiles(weights.gguf.files)
@@ -306,15 +261,4 @@ function commonPrefix(a: readonly number[], b: readonly number[]): number {
   let n = 0
   while (n < a.length && n < b.length && a[n] === b[n]) n++
   return n
-}
-
-function checkKvFormat(format: KvFormat): KvFormat {
-  if (format !== 'f16' && format !== 'f32') throw new MixtralError('OPTION', `kvFormat is ${String(format)}, expected f16 or f32`)
-  return format
-}
-
-function positive(name: string, value: number, limit: number): number {
-  if (!Number.isInteger(value) || value < 1 || value > limit)
-    throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1 to ${limit}`)
-  return value
 }

@@ -3,7 +3,7 @@
 
 import { MixtralError } from '../errors.js'
 import type { MixtralModel } from '../generate/mixtralModel.js'
-import type { Progress } from '../model/engine.js'
+import type { Progress } from '../model/engineOptions.js'
 import type { WeightFindings } from '../model/weightFindings.js'
 import type { WeightPart } from '../model/weightParts.js'
 import { matrixSource } from '../weights/matrixSource.js'
