@@ -40,23 +40,14 @@ import { canRaise, isFiniteHalf, raise, storeFactor } from './half'
   return f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))
 }
 
-/** The mask for `addScaledMin`, to be held. */
-export const PAIR_MASK: i32 = 0x8fff8fff
-
-/** acc + d * dx * isum + m * dx * xsum, in this order; d and m of four rows are at w. Their eight halves are widened together: upper and lower 16 bits of all, then interleaved. */
+/** acc + d * dx * isum + m * dx * xsum, in this order. */
 // @ts-ignore: decorator
-@inline export function addScaledMin(acc: v128, w: usize, dx: v128, isum: v128, xsum: v128, mask: v128, factor: v128): v128 {
-  const halves = v128.load(w)
-  const upper = v128.and(i16x8.shr_s(halves, 3), mask)
-  const lower = i16x8.shl(halves, 13)
-  const d = f32x4.mul(v128.shuffle<i16>(lower, upper, 0, 8, 1, 9, 2, 10, 3, 11), factor)
-  const m = f32x4.mul(v128.shuffle<i16>(lower, upper, 4, 12, 5, 13, 6, 14, 7, 15), factor)
-  acc = addScaled(acc, d, dx, isum)
-  return f32x4.add(acc, f32x4.mul(f32x4.mul(m, dx), xsum))
+@inline export function addScaledMin(acc: v128, d: v128, m: v128, dx: v128, isum: v128, xsum: v128): v128 {
+  return f32x4.add(addScaled(acc, d, dx, isum), f32x4.mul(f32x4.mul(m, dx), xsum))
 }
 
-/** Header and halves of one group, whose blocks are `stride` bytes, from the first `halves` halves of each block. Returns how many are not finite. */
-export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: usize, halves: usize, dst: usize, stride: usize): i32 {
+/** Header and halves of one group, the `which`-th of `width` that stand side by side, whose blocks are `stride` bytes, from the first `halves` halves of each block. Returns how many are not finite. */
+export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: usize, halves: usize, dst: usize, stride: usize, width: usize, which: usize): i32 {
   const rowBytes = <usize>blocks * blockBytes
   let raised = true
   let bad = 0
@@ -67,13 +58,13 @@ export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: 
       if (!canRaise(half)) raised = false
     }
   }
-  storeFactor(dst, raised)
-  dst += 16
+  storeFactor(dst + which * 16, raised)
+  dst += width * 16
   for (let b: usize = 0; b < <usize>blocks; b++) {
     for (let i: usize = 0; i < halves; i++) {
       for (let r: usize = 0; r < 4; r++) {
         const half = r < valid ? <u32>load<u16>(src + r * rowBytes + b * blockBytes + i * 2) : 0
-        store<u16>(dst + i * 8 + r * 2, raised ? raise(half) : half)
+        store<u16>(dst + ((i * width + which) * 4 + r) * 2, raised ? raise(half) : half)
       }
     }
     dst += stride
@@ -86,7 +77,7 @@ export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: 
   return real ? v128.load(p) : i32x4.splat(0)
 }
 
-/** The 16 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 4 vectors at dst. */
-export function repackNibbles(src: usize, rowBytes: usize, valid: usize, dst: usize): void {
-  storeTransposed(dst, v128.load(src), bytesOrZero(src + rowBytes, valid > 1), bytesOrZero(src + 2 * rowBytes, valid > 2), bytesOrZero(src + 3 * rowBytes, valid > 3))
+/** The 16 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 4 vectors at dst, `step` bytes apart. */
+export function repackNibbles(src: usize, rowBytes: usize, valid: usize, dst: usize, step: usize): void {
+  storeTransposed(dst, bytesOrZero(src, valid > 0), bytesOrZero(src + rowBytes, valid > 1), bytesOrZero(src + 2 * rowBytes, valid > 2), bytesOrZero(src + 3 * rowBytes, valid > 3), step)
 }

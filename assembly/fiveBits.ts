@@ -1,4 +1,5 @@
-// What Q5_0, Q5_1 and Q5_K share: 32 columns of four rows are 80 bytes of a group, 5 vectors of 16 bytes; byte 4r + c is for row r. Quad k (columns 4k + c) of the eight:
+// What Q5_0, Q5_1 and Q5_K share: 32 columns of four rows are 5 vectors of 16 bytes, 32 bytes apart because two groups stand
+// side by side (pairs.ts); byte 4r + c is for row r. Quad k (columns 4k + c) of the eight:
 //     0 to 4   bits 0-4 of vectors 0 to 4
 //     5        bits 0-4 of (vector 0 >> 5) ^ (vector 1 >> 3)
 //     6        bits 0-4 of (vector 2 >> 5) ^ (vector 3 >> 3)
@@ -10,39 +11,48 @@ import { addDot, dot } from './lanes'
 /** The mask, to be held. */
 export const FIVE: i32 = 0x1f1f1f1f
 
-/** The quad of vector n, n from 0 to 4, at q + 16 n. */
+/** The quad of vector n of the first or second group, n from 0 to 4, at q + 32 n. */
 // @ts-ignore: decorator
-@inline export function inPlace(q: usize, five: v128): v128 {
-  return v128.and(v128.load(q), five)
+@inline export function inPlace(q: usize, second: bool, five: v128): v128 {
+  return v128.and(second ? v128.load(q, 16) : v128.load(q), five)
 }
 
-/** Quad 5 of the vectors at q, or 6 of those at q - 32. */
 // @ts-ignore: decorator
-@inline export function joined(q: usize, five: v128): v128 {
-  return v128.and(v128.xor(i16x8.shr_u(v128.load(q), 5), i16x8.shr_u(v128.load(q, 16), 3)), five)
+@inline function join(v: v128, w: v128, five: v128): v128 {
+  return v128.and(v128.xor(i16x8.shr_u(v, 5), i16x8.shr_u(w, 3)), five)
+}
+
+/** Quad 5 of the vectors at q, or 6 of those at q - 64. */
+// @ts-ignore: decorator
+@inline export function joined(q: usize, second: bool, five: v128): v128 {
+  return second ? join(v128.load(q, 16), v128.load(q, 48), five) : join(v128.load(q), v128.load(q, 32), five)
 }
 
 /** Quad 7 of the vectors at q. */
 // @ts-ignore: decorator
-@inline export function lastQuad(q: usize, five: v128): v128 {
-  return v128.and(v128.xor(i16x8.shr_u(v128.load(q, 64), 5), v128.xor(i16x8.shr_u(v128.load(q, 16), 2), i16x8.shr_u(v128.load(q, 48), 1))), five)
+@inline export function lastQuad(q: usize, second: bool, five: v128): v128 {
+  const v = second ? v128.load(q, 144) : v128.load(q, 128)
+  const w = second ? v128.load(q, 48) : v128.load(q, 32)
+  const u = second ? v128.load(q, 112) : v128.load(q, 96)
+  return v128.and(v128.xor(i16x8.shr_u(v, 5), v128.xor(i16x8.shr_u(w, 2), i16x8.shr_u(u, 1))), five)
 }
 
 /** The sum over quads 0, 1, 4 and 5 of the vectors at q, which take three loads. */
 // @ts-ignore: decorator
-@inline export function firstHalf(q: usize, x: usize, five: v128, even: v128): v128 {
-  const s = addDot(dot(inPlace(q, five), x, 0, even), v128.and(v128.load(q, 16), five), x, 1, even)
-  return addDot(addDot(s, joined(q, five), x, 5, even), v128.and(v128.load(q, 64), five), x, 4, even)
+@inline export function firstHalf(q: usize, second: bool, x: usize, five: v128, even: v128): v128 {
+  const v = second ? v128.load(q, 16) : v128.load(q)
+  const w = second ? v128.load(q, 48) : v128.load(q, 32)
+  const s = addDot(dot(v128.and(v, five), x, 0, even), v128.and(w, five), x, 1, even)
+  return addDot(addDot(s, join(v, w, five), x, 5, even), v128.and(second ? v128.load(q, 144) : v128.load(q, 128), five), x, 4, even)
 }
 
 /** The sum over quads 2, 3, 6 and 7. */
 // @ts-ignore: decorator
-@inline export function secondHalf(q: usize, x: usize, five: v128, even: v128): v128 {
-  const v = v128.load(q, 32)
-  const w = v128.load(q, 48)
+@inline export function secondHalf(q: usize, second: bool, x: usize, five: v128, even: v128): v128 {
+  const v = second ? v128.load(q, 80) : v128.load(q, 64)
+  const w = second ? v128.load(q, 112) : v128.load(q, 96)
   const s = addDot(dot(v128.and(v, five), x, 2, even), v128.and(w, five), x, 3, even)
-  const quad6 = v128.and(v128.xor(i16x8.shr_u(v, 5), i16x8.shr_u(w, 3)), five)
-  return addDot(addDot(s, quad6, x, 6, even), lastQuad(q, five), x, 7, even)
+  return addDot(addDot(s, join(v, w, five), x, 6, even), lastQuad(q, second, five), x, 7, even)
 }
 
 // Four columns' fifth bits, the low four of `bits`, each to bit 4 of its byte.
@@ -66,10 +76,10 @@ export const FIVE: i32 = 0x1f1f1f1f
   v1 |= ((q7 ^ shifted(q4, 5) ^ shifted(v3, 1)) & 0x08080808) << 2
   v3 |= ((q7 ^ shifted(q4, 5) ^ shifted(v1, 2)) & 0x10101010) << 1
   store<u32>(dst, q0 | (((q5 ^ shifted(v1, 3)) & 0x07070707) << 5))
-  store<u32>(dst, v1, 16)
-  store<u32>(dst, q2 | (((q6 ^ shifted(v3, 3)) & 0x07070707) << 5), 32)
-  store<u32>(dst, v3, 48)
-  store<u32>(dst, q4 | (((q7 ^ shifted(v1, 2) ^ shifted(v3, 1)) & 0x07070707) << 5), 64)
+  store<u32>(dst, v1, 32)
+  store<u32>(dst, q2 | (((q6 ^ shifted(v3, 3)) & 0x07070707) << 5), 64)
+  store<u32>(dst, v3, 96)
+  store<u32>(dst, q4 | (((q7 ^ shifted(v1, 2) ^ shifted(v3, 1)) & 0x07070707) << 5), 128)
 }
 
 // @ts-ignore: decorator
@@ -77,7 +87,7 @@ export const FIVE: i32 = 0x1f1f1f1f
   return (nibbles & 0x0f0f0f0f) | spread(bits)
 }
 
-/** One block of each of 4 rows (rowBytes apart) to 80 bytes at dst; src: 4 bytes of fifth bits, then 16 of nibbles. */
+/** One block of each of 4 rows (rowBytes apart) to 5 vectors at dst; src: 4 bytes of fifth bits, then 16 of nibbles. */
 export function repackFiveBits(src: usize, rowBytes: usize, valid: usize, dst: usize): void {
   for (let r: usize = 0; r < 4; r++) {
     const real = r < valid

@@ -172,9 +172,9 @@ export function repack_iq4_nl(src: usize, rows: i32, blocks: i32, dst: usize): i
   let bad = 0
   for (let row = 0; row < rows; row += 4) {
     const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 18, 1, dst, BLOCK)
+    bad += repackHalves(src, valid, blocks, 18, 1, dst, BLOCK, 1, 0)
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst + 24 + b * BLOCK)
+      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst + 24 + b * BLOCK, 16)
     }
     dst += bytesOfGroup(blocks, BLOCK)
     src += rowBytes * 4

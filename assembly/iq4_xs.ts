@@ -277,7 +277,7 @@ export function repack_iq4_xs(src: usize, rows: i32, blocks: i32, dst: usize): i
         store<u16>(dst + r * 2, raised ? raise(d) : d)
         for (let j: usize = 0; j < 8; j++) store<u8>(dst + j * 4 + r, scaleOf(mine, j), 16)
       }
-      for (let j: usize = 0; j < 8; j++) repackNibbles(block + 8 + j * 16, rowBytes, valid, dst + 48 + j * 64)
+      for (let j: usize = 0; j < 8; j++) repackNibbles(block + 8 + j * 16, rowBytes, valid, dst + 48 + j * 64, 16)
       dst += UNIT
     }
     src += rowBytes * 4

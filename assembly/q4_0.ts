@@ -1,16 +1,16 @@
 // Q4_0: blocks of 32, weight = d * (q - 8); the oracle is src/quants/q4_0.ts.
 //
-// A group is laid out as block32.ts says, with d alone. The 8 is taken off where the sum of a block starts: at -8 times the sum of x.
+// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone. The 8 is taken off where the sum of a block starts: at -8 times the sum of x.
 import { addDot, addDot16, evenMask, held, inOrder, quadBytes, rowSumsBy, startAt } from './lanes'
-import { HALF_MASK, expand } from './half'
+import { HALF_MASK, expandOf } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addNibbles, addScaled, high, low, repackHalves, repackNibbles, bytesOfGroup } from './block32'
-import { stripOf, stripStart } from './strips'
+import { addNibbles, addScaled, high, low, repackHalves, repackNibbles } from './block32'
+import { storePair } from './pairs'
 
-const BLOCK: usize = 72
+const BLOCK: usize = 144
 const OFFSET: i32 = 0xfff8fff8 // -8 in either half
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
 export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -18,56 +18,63 @@ export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const mask = held(HALF_MASK, blocks)
   const ones = held(0x00010001, blocks)
   const quad = quadBytes()
-  const xBlock = quad * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const groupBytes = bytesOfGroup(blocks, BLOCK)
-  const strip = stripOf(groups)
-  const to1 = stripStart(1, strip, groups)
-  const to2 = stripStart(2, strip, groups)
-  const to3 = stripStart(3, strip, groups)
+  const pairBytes = <usize>blocks * BLOCK + 32
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
   for (let g: usize = 0; g < strip; g++) {
-    const w0 = weights + g * groupBytes
-    const w1 = w0 + to1 * groupBytes
-    const w2 = w0 + to2 * groupBytes
-    const w3 = w0 + to3 * groupBytes
-    const f0 = v128.load(w0)
-    const f1 = v128.load(w1)
-    const f2 = v128.load(w2)
-    const f3 = v128.load(w3)
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
-    let a2 = a0
-    let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let y = x
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      let s0 = startAt(sums + b * 4, offset)
-      let s1 = s0
-      let s2 = s0
-      let s3 = s0
-      let y = x + b * xBlock
-      let q = b * BLOCK + 24
-      for (const stop = q + 64; q < stop; q += 16) {
-        s0 = addNibbles(s0, v128.load(w0 + q), y, nibble, even)
-        s1 = addNibbles(s1, v128.load(w1 + q), y, nibble, even)
-        s2 = addNibbles(s2, v128.load(w2 + q), y, nibble, even)
-        s3 = addNibbles(s3, v128.load(w3 + q), y, nibble, even)
-        y += quad
-      }
-      const d = b * BLOCK + 16
+      const start = startAt(sums + b * 4, offset)
+      let s0 = addNibbles(start, v128.load(u, 16), y, nibble, even)
+      let s1 = addNibbles(start, v128.load(u, 32), y, nibble, even)
+      let t0 = addNibbles(start, v128.load(v, 16), y, nibble, even)
+      let t1 = addNibbles(start, v128.load(v, 32), y, nibble, even)
+      inOrder(blocks)
+      s0 = addNibbles(s0, v128.load(u, 48), y + quad, nibble, even)
+      s1 = addNibbles(s1, v128.load(u, 64), y + quad, nibble, even)
+      t0 = addNibbles(t0, v128.load(v, 48), y + quad, nibble, even)
+      t1 = addNibbles(t1, v128.load(v, 64), y + quad, nibble, even)
+      inOrder(blocks)
+      s0 = addNibbles(s0, v128.load(u, 80), y + 2 * quad, nibble, even)
+      s1 = addNibbles(s1, v128.load(u, 96), y + 2 * quad, nibble, even)
+      t0 = addNibbles(t0, v128.load(v, 80), y + 2 * quad, nibble, even)
+      t1 = addNibbles(t1, v128.load(v, 96), y + 2 * quad, nibble, even)
+      inOrder(blocks)
+      s0 = addNibbles(s0, v128.load(u, 112), y + 3 * quad, nibble, even)
+      s1 = addNibbles(s1, v128.load(u, 128), y + 3 * quad, nibble, even)
+      t0 = addNibbles(t0, v128.load(v, 112), y + 3 * quad, nibble, even)
+      t1 = addNibbles(t1, v128.load(v, 128), y + 3 * quad, nibble, even)
+      inOrder(blocks)
       const dx = v128.load32_splat(scales + b * 4)
-      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, rowSumsBy(s0, ones))
-      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, rowSumsBy(s1, ones))
-      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, rowSumsBy(s2, ones))
-      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, rowSumsBy(s3, ones))
+      a0 = addScaled(a0, expandOf(v128.load16x4_s(u), mask, e0), dx, rowSumsBy(s0, ones))
+      a1 = addScaled(a1, expandOf(v128.load16x4_s(u, 8), mask, e1), dx, rowSumsBy(s1, ones))
+      b0 = addScaled(b0, expandOf(v128.load16x4_s(v), mask, f0), dx, rowSumsBy(t0, ones))
+      b1 = addScaled(b1, expandOf(v128.load16x4_s(v, 8), mask, f1), dx, rowSumsBy(t1, ones))
+      u += BLOCK
+      v += BLOCK
+      y += 8 * quad
     }
-    v128.store(out + g * 16, a0)
-    v128.store(out + (g + to1) * 16, a1)
-    v128.store(out + (g + to2) * 16, a2)
-    v128.store(out + (g + to3) * 16, a3)
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
   }
 }
 
-/** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q4_0_x1` gives. */
+/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q4_0_x1` gives. */
 export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -77,15 +84,11 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const groupBytes = bytesOfGroup(blocks, BLOCK)
+  let w = weights
   for (let g: usize = 0; g < <usize>groups; g += 2) {
-    // of an odd number, the last group is its own partner
-    const partner: usize = g + 1 < <usize>groups ? 1 : 0
-    const toPartner = partner * groupBytes
-    let w = weights + g * groupBytes
     const e = v128.load(w)
-    const f = v128.load(w + toPartner)
-    w += 16
+    const f = v128.load(w, 16)
+    w += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
@@ -96,6 +99,7 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let b3 = a0
     let y: usize = 0
     for (let b: usize = 0; b < <usize>blocks; b++) {
+      let q = w + 16
       const start = toSums + b * 4
       let s0 = startAt(x0 + start, offset)
       let s1 = startAt(x1 + start, offset)
@@ -105,10 +109,9 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let t1 = s1
       let t2 = s2
       let t3 = s3
-      let q = w + 8
-      for (const stop = q + 64; q < stop; q += 16) {
+      for (const stop = q + 128; q < stop; q += 32) {
         const u = v128.load(q)
-        const v = v128.load(q + toPartner)
+        const v = v128.load(q, 16)
         const ul = low(u, nibble)
         const vl = low(v, nibble)
         s0 = addDot(s0, ul, x0 + y, 0, even)
@@ -134,42 +137,39 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       y += 4 * quad
       inOrder(blocks)
       const scale = toScales + b * 4
-      const d = expand(w, mask, e)
-      const c = expand(w + toPartner, mask, f)
+      const d = expandOf(v128.load16x4_s(w), mask, e)
+      const h = expandOf(v128.load16x4_s(w, 8), mask, f)
       a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSumsBy(s0, ones))
-      b0 = addScaled(b0, c, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
+      b0 = addScaled(b0, h, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
       a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSumsBy(s1, ones))
-      b1 = addScaled(b1, c, v128.load32_splat(x1 + scale), rowSumsBy(t1, ones))
+      b1 = addScaled(b1, h, v128.load32_splat(x1 + scale), rowSumsBy(t1, ones))
       a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSumsBy(s2, ones))
-      b2 = addScaled(b2, c, v128.load32_splat(x2 + scale), rowSumsBy(t2, ones))
+      b2 = addScaled(b2, h, v128.load32_splat(x2 + scale), rowSumsBy(t2, ones))
       a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSumsBy(s3, ones))
-      b3 = addScaled(b3, c, v128.load32_splat(x3 + scale), rowSumsBy(t3, ones))
+      b3 = addScaled(b3, h, v128.load32_splat(x3 + scale), rowSumsBy(t3, ones))
       w += BLOCK
     }
-    const to = (g + partner) * 16
-    v128.store(out0 + g * 16, a0)
-    v128.store(out1 + g * 16, a1)
-    v128.store(out2 + g * 16, a2)
-    v128.store(out3 + g * 16, a3)
-    v128.store(out0 + to, b0)
-    v128.store(out1 + to, b1)
-    v128.store(out2 + to, b2)
-    v128.store(out3 + to, b3)
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
   }
 }
 
-/** File blocks of `rows` consecutive rows (18 bytes per 32 weights) to groups of four. Returns how many scales are not finite. */
+/** File blocks of `rows` consecutive rows (18 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
 export function repack_q4_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 18
   let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 18, 1, dst, BLOCK)
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst + 24 + b * BLOCK)
+  for (let row = 0; row < rows; row += 8) {
+    for (let half: usize = 0; half < 2; half++) {
+      const valid = <usize>max(0, min(4, rows - row - <i32>half * 4))
+      const from = src + half * 4 * rowBytes
+      bad += repackHalves(from, valid, blocks, 18, 1, dst, BLOCK, 2, half)
+      for (let b: usize = 0; b < <usize>blocks; b++) repackNibbles(from + b * 18 + 2, rowBytes, valid, dst + 48 + half * 16 + b * BLOCK, 32)
     }
-    dst += bytesOfGroup(blocks, BLOCK)
-    src += rowBytes * 4
+    dst += <usize>blocks * BLOCK + 32
+    src += rowBytes * 8
   }
   return bad
 }

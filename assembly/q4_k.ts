@@ -52,7 +52,7 @@ const NIBBLE: i32 = ASC_FEATURE_RELAXED_SIMD ? 0x0f0f0f0f : 0x000f000f
 
 /** acc + d * dx * isum - dmin * dx * msum, in this order. */
 // @ts-ignore: decorator
-@inline function finish(acc: v128, w: usize, second: bool, dx: v128, isum: v128, sums: usize, mask: v128, factor: v128): v128 {
+@inline export function finish(acc: v128, w: usize, second: bool, dx: v128, isum: v128, sums: usize, mask: v128, factor: v128): v128 {
   const d = expandOf(second ? v128.load16x4_s(w, 8) : v128.load16x4_s(w), mask, factor)
   const dmin = expandOf(second ? v128.load16x4_s(w, 24) : v128.load16x4_s(w, 16), mask, factor)
   acc = f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))

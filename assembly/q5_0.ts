@@ -1,18 +1,18 @@
 // Q5_0: blocks of 32, weight = d * (q - 16); the oracle is src/quants/q5_0.ts.
 //
-// A group is laid out as block32.ts says, with d alone, but the quants as in fiveBits.ts. The 16 is taken off where the sum of a block starts: at -16 times the
-// sum of x. With that, 32 columns fit 16 bits: at most 8 * 2 * 16 * 127 = 32512 in an i16 lane. On the way a lane may wrap around, and it wraps back.
+// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone, but the quants as in fiveBits.ts. The 16 is taken off where the sum of a block
+// starts: at -16 times the sum of x. With that, 32 columns fit 16 bits: at most 8 * 2 * 16 * 127 = 32512 in an i16 lane. On the way a lane may wrap around, and it wraps back.
 import { addDot, evenMask, held, inOrder, plus, quadBytes, rowSumsBy, startAt } from './lanes'
-import { HALF_MASK, expand } from './half'
+import { HALF_MASK, expandOf } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addScaled, repackHalves, bytesOfGroup } from './block32'
+import { addScaled, repackHalves } from './block32'
 import { FIVE, firstHalf, inPlace, joined, lastQuad, repackFiveBits, secondHalf } from './fiveBits'
-import { stripOf, stripStart } from './strips'
+import { storePair } from './pairs'
 
-const BLOCK: usize = 88
+const BLOCK: usize = 176
 const OFFSET: i32 = 0xfff0fff0 // -16 in either half
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
 export function matmul_q5_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)
@@ -22,60 +22,51 @@ export function matmul_q5_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   const xBlock = quadBytes() * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const groupBytes = bytesOfGroup(blocks, BLOCK)
-  const strip = stripOf(groups)
-  const to1 = stripStart(1, strip, groups)
-  const to2 = stripStart(2, strip, groups)
-  const to3 = stripStart(3, strip, groups)
+  const pairBytes = <usize>blocks * BLOCK + 32
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
   for (let g: usize = 0; g < strip; g++) {
-    const w0 = weights + g * groupBytes
-    const w1 = w0 + to1 * groupBytes
-    const w2 = w0 + to2 * groupBytes
-    const w3 = w0 + to3 * groupBytes
-    const f0 = v128.load(w0)
-    const f1 = v128.load(w1)
-    const f2 = v128.load(w2)
-    const f3 = v128.load(w3)
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
-    let a2 = a0
-    let a3 = a0
-    let p0 = w0 + 16
-    let p1 = w1 + 16
-    let p2 = w2 + 16
-    let p3 = w3 + 16
+    let b0 = a0
+    let b1 = a0
     let y = x
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const start = startAt(sums + b * 4, offset)
-      let s0 = plus(start, firstHalf(p0 + 8, y, five, even))
-      let s1 = plus(start, firstHalf(p1 + 8, y, five, even))
-      let s2 = plus(start, firstHalf(p2 + 8, y, five, even))
-      let s3 = plus(start, firstHalf(p3 + 8, y, five, even))
+      let s0 = plus(start, firstHalf(u + 16, false, y, five, even))
+      let s1 = plus(start, firstHalf(u + 16, true, y, five, even))
+      let t0 = plus(start, firstHalf(v + 16, false, y, five, even))
+      let t1 = plus(start, firstHalf(v + 16, true, y, five, even))
       inOrder(blocks)
-      s0 = plus(s0, secondHalf(p0 + 8, y, five, even))
-      s1 = plus(s1, secondHalf(p1 + 8, y, five, even))
-      s2 = plus(s2, secondHalf(p2 + 8, y, five, even))
-      s3 = plus(s3, secondHalf(p3 + 8, y, five, even))
+      s0 = plus(s0, secondHalf(u + 16, false, y, five, even))
+      s1 = plus(s1, secondHalf(u + 16, true, y, five, even))
+      t0 = plus(t0, secondHalf(v + 16, false, y, five, even))
+      t1 = plus(t1, secondHalf(v + 16, true, y, five, even))
       inOrder(blocks)
       const dx = v128.load32_splat(scales + b * 4)
-      a0 = addScaled(a0, expand(p0, mask, f0), dx, rowSumsBy(s0, ones))
-      a1 = addScaled(a1, expand(p1, mask, f1), dx, rowSumsBy(s1, ones))
-      a2 = addScaled(a2, expand(p2, mask, f2), dx, rowSumsBy(s2, ones))
-      a3 = addScaled(a3, expand(p3, mask, f3), dx, rowSumsBy(s3, ones))
-      p0 += BLOCK
-      p1 += BLOCK
-      p2 += BLOCK
-      p3 += BLOCK
+      a0 = addScaled(a0, expandOf(v128.load16x4_s(u), mask, e0), dx, rowSumsBy(s0, ones))
+      a1 = addScaled(a1, expandOf(v128.load16x4_s(u, 8), mask, e1), dx, rowSumsBy(s1, ones))
+      b0 = addScaled(b0, expandOf(v128.load16x4_s(v), mask, f0), dx, rowSumsBy(t0, ones))
+      b1 = addScaled(b1, expandOf(v128.load16x4_s(v, 8), mask, f1), dx, rowSumsBy(t1, ones))
+      u += BLOCK
+      v += BLOCK
       y += xBlock
     }
-    v128.store(out + g * 16, a0)
-    v128.store(out + (g + to1) * 16, a1)
-    v128.store(out + (g + to2) * 16, a2)
-    v128.store(out + (g + to3) * 16, a3)
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
   }
 }
 
-/** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q5_0_x1` gives. */
+/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q5_0_x1` gives. */
 export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)
@@ -85,15 +76,11 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const groupBytes = bytesOfGroup(blocks, BLOCK)
+  let w = weights
   for (let g: usize = 0; g < <usize>groups; g += 2) {
-    // of an odd number, the last group is its own partner
-    const partner: usize = g + 1 < <usize>groups ? 1 : 0
-    const toPartner = partner * groupBytes
-    let w = weights + g * groupBytes
     const e = v128.load(w)
-    const f = v128.load(w + toPartner)
-    w += 16
+    const f = v128.load(w, 16)
+    w += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
@@ -104,6 +91,7 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     let b3 = a0
     let y: usize = 0
     for (let b: usize = 0; b < <usize>blocks; b++) {
+      let q = w + 16
       const start = toSums + b * 4
       let s0 = startAt(x0 + start, offset)
       let s1 = startAt(x1 + start, offset)
@@ -113,10 +101,9 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let t1 = s1
       let t2 = s2
       let t3 = s3
-      let q = w + 8
-      for (const stop = q + 64; q < stop; q += 16) {
-        const u = inPlace(q, five)
-        const v = inPlace(q + toPartner, five)
+      for (const stop = q + 128; q < stop; q += 32) {
+        const u = inPlace(q, false, five)
+        const v = inPlace(q, true, five)
         s0 = addDot(s0, u, x0 + y, 0, even)
         t0 = addDot(t0, v, x0 + y, 0, even)
         s1 = addDot(s1, u, x1 + y, 0, even)
@@ -127,8 +114,8 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         t3 = addDot(t3, v, x3 + y, 0, even)
         y += quad
       }
-      let u = inPlace(q, five)
-      let v = inPlace(q + toPartner, five)
+      let u = inPlace(q, false, five)
+      let v = inPlace(q, true, five)
       s0 = addDot(s0, u, x0 + y, 0, even)
       t0 = addDot(t0, v, x0 + y, 0, even)
       s1 = addDot(s1, u, x1 + y, 0, even)
@@ -138,10 +125,10 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       s3 = addDot(s3, u, x3 + y, 0, even)
       t3 = addDot(t3, v, x3 + y, 0, even)
       y += quad
-      q -= 64
-      for (const stop = q + 64; q < stop; q += 32) {
-        const u = joined(q, five)
-        const v = joined(q + toPartner, five)
+      q -= 128
+      for (const stop = q + 128; q < stop; q += 64) {
+        const u = joined(q, false, five)
+        const v = joined(q, true, five)
         s0 = addDot(s0, u, x0 + y, 0, even)
         t0 = addDot(t0, v, x0 + y, 0, even)
         s1 = addDot(s1, u, x1 + y, 0, even)
@@ -152,8 +139,8 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         t3 = addDot(t3, v, x3 + y, 0, even)
         y += quad
       }
-      u = lastQuad(q - 64, five)
-      v = lastQuad(q - 64 + toPartner, five)
+      u = lastQuad(q - 128, false, five)
+      v = lastQuad(q - 128, true, five)
       s0 = addDot(s0, u, x0 + y, 0, even)
       t0 = addDot(t0, v, x0 + y, 0, even)
       s1 = addDot(s1, u, x1 + y, 0, even)
@@ -165,42 +152,39 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       y += quad
       inOrder(blocks)
       const scale = toScales + b * 4
-      const d = expand(w, mask, e)
-      const c = expand(w + toPartner, mask, f)
+      const d = expandOf(v128.load16x4_s(w), mask, e)
+      const h = expandOf(v128.load16x4_s(w, 8), mask, f)
       a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSumsBy(s0, ones))
-      b0 = addScaled(b0, c, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
+      b0 = addScaled(b0, h, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
       a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSumsBy(s1, ones))
-      b1 = addScaled(b1, c, v128.load32_splat(x1 + scale), rowSumsBy(t1, ones))
+      b1 = addScaled(b1, h, v128.load32_splat(x1 + scale), rowSumsBy(t1, ones))
       a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSumsBy(s2, ones))
-      b2 = addScaled(b2, c, v128.load32_splat(x2 + scale), rowSumsBy(t2, ones))
+      b2 = addScaled(b2, h, v128.load32_splat(x2 + scale), rowSumsBy(t2, ones))
       a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSumsBy(s3, ones))
-      b3 = addScaled(b3, c, v128.load32_splat(x3 + scale), rowSumsBy(t3, ones))
+      b3 = addScaled(b3, h, v128.load32_splat(x3 + scale), rowSumsBy(t3, ones))
       w += BLOCK
     }
-    const to = (g + partner) * 16
-    v128.store(out0 + g * 16, a0)
-    v128.store(out1 + g * 16, a1)
-    v128.store(out2 + g * 16, a2)
-    v128.store(out3 + g * 16, a3)
-    v128.store(out0 + to, b0)
-    v128.store(out1 + to, b1)
-    v128.store(out2 + to, b2)
-    v128.store(out3 + to, b3)
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
   }
 }
 
-/** File blocks of `rows` consecutive rows (22 bytes per 32 weights) to groups of four. Returns how many scales are not finite. */
+/** File blocks of `rows` consecutive rows (22 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
 export function repack_q5_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 22
   let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 22, 1, dst, BLOCK)
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackFiveBits(src + b * 22 + 2, rowBytes, valid, dst + 24 + b * BLOCK)
+  for (let row = 0; row < rows; row += 8) {
+    for (let half: usize = 0; half < 2; half++) {
+      const valid = <usize>max(0, min(4, rows - row - <i32>half * 4))
+      const from = src + half * 4 * rowBytes
+      bad += repackHalves(from, valid, blocks, 22, 1, dst, BLOCK, 2, half)
+      for (let b: usize = 0; b < <usize>blocks; b++) repackFiveBits(from + b * 22 + 2, rowBytes, valid, dst + 48 + half * 16 + b * BLOCK)
     }
-    dst += bytesOfGroup(blocks, BLOCK)
-    src += rowBytes * 4
+    dst += <usize>blocks * BLOCK + 32
+    src += rowBytes * 8
   }
   return bad
 }

@@ -1,130 +1,96 @@
 // Q5_K: Q4_K with a fifth bit per weight; the oracle is src/quants/q5_k.ts.
 //
-// A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 720 bytes (704 in the file): 0..79 as in q4_k.ts, then
-//    80   8 sub-blocks x 80 bytes as in fiveBits.ts
-// Half a sub-block (16 columns) sums to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
-import { addDot, evenMask, held, inOrder, quadBytes } from './lanes'
+// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1440 bytes (2 x 704 in the file): 0..159 as in q4_k.ts, then
+//   160   8 sub-blocks x 160 bytes as in fiveBits.ts
+import { addDot, evenMask, held, inOrder, quadBytes, scaled, spread } from './lanes'
 import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
-import { finish, minSum, scalesOf } from './scaleMin'
+import { finish } from './q4_k'
 import { FIVE, firstHalf, inPlace, joined, lastQuad, secondHalf, storeQuads } from './fiveBits'
 import { repackScalesAndMins } from './kPacking'
-import { stripOf, stripStart } from './strips'
+import { storePair } from './pairs'
 
-const UNIT: usize = 720
-
-/** Where the two bytes of the i16 lanes of a row come from among the scales of a sub-block: to be held. */
-// @ts-ignore: decorator
-@inline function rowScales(positive: i32): v128 {
-  return v128.or(i8x16(0, -1, 0, -1, 1, -1, 1, -1, 2, -1, 2, -1, 3, -1, 3, -1), held(0, positive))
-}
-
-/** The scales of sub-block k, twice in the lane of a row; simd: once. */
-// @ts-ignore: decorator
-@inline function scalesTwice(w: usize, k: usize, rows: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return i8x16.relaxed_swizzle(v128.load32_splat(w + k * 4, 16), rows)
-  return i32x4.extend_low_i16x8_s(scalesOf(w, k))
-}
-
-/** isum + s * scale. */
-// @ts-ignore: decorator
-@inline function addHalf(isum: v128, s: v128, scales: v128): v128 {
-  return i32x4.add(isum, ASC_FEATURE_RELAXED_SIMD ? i32x4.dot_i16x8_s(s, scales) : i32x4.mul(s, scales))
-}
+const UNIT: usize = 1440
 
 /** isum + (s + t) * scale. */
 // @ts-ignore: decorator
-@inline function addHalves(isum: v128, s: v128, t: v128, scales: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? addHalf(addHalf(isum, s, scales), t, scales) : addHalf(isum, i32x4.add(s, t), scales)
+@inline function addHalves(isum: v128, s: v128, t: v128, scale: v128): v128 {
+  return i32x4.add(i32x4.add(isum, scaled(s, scale)), scaled(t, scale))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, two strips at a time as in q4_k.ts. */
 export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const five = held(FIVE, blocks)
-  const rows = rowScales(blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
-  const xUnit = quad * 64
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const groupBytes = <usize>blocks * UNIT + 16
-  const strip = stripOf(groups)
-  const to1 = stripStart(1, strip, groups)
-  const to2 = stripStart(2, strip, groups)
-  const to3 = stripStart(3, strip, groups)
+  const pairBytes = <usize>blocks * UNIT + 32
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
   for (let g: usize = 0; g < strip; g++) {
-    let w0 = weights + g * groupBytes
-    let w1 = w0 + to1 * groupBytes
-    let w2 = w0 + to2 * groupBytes
-    let w3 = w0 + to3 * groupBytes
-    const f0 = v128.load(w0)
-    const f1 = v128.load(w1)
-    const f2 = v128.load(w2)
-    const f3 = v128.load(w3)
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
-    let a2 = a0
-    let a3 = a0
-    w0 += 16
-    w1 += 16
-    w2 += 16
-    w3 += 16
+    let b0 = a0
+    let b1 = a0
+    let y = x
     for (let b: usize = 0; b < <usize>blocks; b++) {
       let i0 = i32x4.splat(0)
       let i1 = i0
-      let i2 = i0
-      let i3 = i0
-      let y = x + b * xUnit
+      let j0 = i0
+      let j1 = i0
       for (let k: usize = 0; k < 8; k++) {
-        const q = k * 80 + 80
-        const s0 = firstHalf(w0 + q, y, five, even)
-        const s1 = firstHalf(w1 + q, y, five, even)
-        const s2 = firstHalf(w2 + q, y, five, even)
-        const s3 = firstHalf(w3 + q, y, five, even)
+        const q = k * 160 + 160
+        const s0 = firstHalf(u + q, false, y, five, even)
+        const s1 = firstHalf(u + q, true, y, five, even)
+        const t0 = firstHalf(v + q, false, y, five, even)
+        const t1 = firstHalf(v + q, true, y, five, even)
         inOrder(blocks)
-        i0 = addHalves(i0, s0, secondHalf(w0 + q, y, five, even), scalesTwice(w0, k, rows))
-        i1 = addHalves(i1, s1, secondHalf(w1 + q, y, five, even), scalesTwice(w1, k, rows))
-        i2 = addHalves(i2, s2, secondHalf(w2 + q, y, five, even), scalesTwice(w2, k, rows))
-        i3 = addHalves(i3, s3, secondHalf(w3 + q, y, five, even), scalesTwice(w3, k, rows))
+        let m = v128.load8x8_u(u + k * 8, 32)
+        i0 = addHalves(i0, s0, secondHalf(u + q, false, y, five, even), spread(m, false))
+        i1 = addHalves(i1, s1, secondHalf(u + q, true, y, five, even), spread(m, true))
+        m = v128.load8x8_u(v + k * 8, 32)
+        j0 = addHalves(j0, t0, secondHalf(v + q, false, y, five, even), spread(m, false))
+        j1 = addHalves(j1, t1, secondHalf(v + q, true, y, five, even), spread(m, true))
         y += 8 * quad
       }
       const dx = v128.load32_splat(scales + b * 4)
       const sum = sums + b * SUMS
-      a0 = finish(a0, w0, dx, i0, minSum(w0, sum), mask, f0)
-      a1 = finish(a1, w1, dx, i1, minSum(w1, sum), mask, f1)
-      a2 = finish(a2, w2, dx, i2, minSum(w2, sum), mask, f2)
-      a3 = finish(a3, w3, dx, i3, minSum(w3, sum), mask, f3)
-      w0 += UNIT
-      w1 += UNIT
-      w2 += UNIT
-      w3 += UNIT
+      a0 = finish(a0, u, false, dx, i0, sum, mask, e0)
+      a1 = finish(a1, u, true, dx, i1, sum, mask, e1)
+      b0 = finish(b0, v, false, dx, j0, sum, mask, f0)
+      b1 = finish(b1, v, true, dx, j1, sum, mask, f1)
+      u += UNIT
+      v += UNIT
     }
-    v128.store(out + g * 16, a0)
-    v128.store(out + (g + to1) * 16, a1)
-    v128.store(out + (g + to2) * 16, a2)
-    v128.store(out + (g + to3) * 16, a3)
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
   }
 }
 
-/** The same for four tokens, two groups at a time as in q4_k.ts. Every output is the bits that `matmul_q5_k_x1` gives. */
+/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q5_k_x1` gives. */
 export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const five = held(FIVE, blocks)
-  const rows = rowScales(blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const groupBytes = <usize>blocks * UNIT + 16
+  let w = weights
   for (let g: usize = 0; g < <usize>groups; g += 2) {
-    // of an odd number, the last group is its own partner
-    const partner: usize = g + 1 < <usize>groups ? 1 : 0
-    const toPartner = partner * groupBytes
-    let w = weights + g * groupBytes
     const e = v128.load(w)
-    const f = v128.load(w + toPartner)
-    w += 16
+    const f = v128.load(w, 16)
+    w += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
@@ -144,7 +110,7 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       let j2 = i0
       let j3 = i0
       for (let k: usize = 0; k < 8; k++) {
-        let q = w + k * 80 + 80
+        let q = w + k * 160 + 160
         let s0 = i32x4.splat(0)
         let s1 = s0
         let s2 = s0
@@ -153,9 +119,9 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         let t1 = s0
         let t2 = s0
         let t3 = s0
-        for (const stop = q + 64; q < stop; q += 16) {
-          const u = inPlace(q, five)
-          const v = inPlace(q + toPartner, five)
+        for (const stop = q + 128; q < stop; q += 32) {
+          const u = inPlace(q, false, five)
+          const v = inPlace(q, true, five)
           s0 = addDot(s0, u, x0 + y, 0, even)
           t0 = addDot(t0, v, x0 + y, 0, even)
           s1 = addDot(s1, u, x1 + y, 0, even)
@@ -166,16 +132,17 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
           t3 = addDot(t3, v, x3 + y, 0, even)
           y += quad
         }
-        let c = scalesTwice(w, k, rows)
-        let d = scalesTwice(w + toPartner, k, rows)
-        i0 = addHalf(i0, s0, c)
-        j0 = addHalf(j0, t0, d)
-        i1 = addHalf(i1, s1, c)
-        j1 = addHalf(j1, t1, d)
-        i2 = addHalf(i2, s2, c)
-        j2 = addHalf(j2, t2, d)
-        i3 = addHalf(i3, s3, c)
-        j3 = addHalf(j3, t3, d)
+        let scales = v128.load8x8_u(w + k * 8, 32)
+        let m = spread(scales, false)
+        let n = spread(scales, true)
+        i0 = i32x4.add(i0, scaled(s0, m))
+        j0 = i32x4.add(j0, scaled(t0, n))
+        i1 = i32x4.add(i1, scaled(s1, m))
+        j1 = i32x4.add(j1, scaled(t1, n))
+        i2 = i32x4.add(i2, scaled(s2, m))
+        j2 = i32x4.add(j2, scaled(t2, n))
+        i3 = i32x4.add(i3, scaled(s3, m))
+        j3 = i32x4.add(j3, scaled(t3, n))
         s0 = i32x4.splat(0)
         s1 = s0
         s2 = s0
@@ -184,8 +151,8 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         t1 = s0
         t2 = s0
         t3 = s0
-        let u = inPlace(q, five)
-        let v = inPlace(q + toPartner, five)
+        let u = inPlace(q, false, five)
+        let v = inPlace(q, true, five)
         s0 = addDot(s0, u, x0 + y, 0, even)
         t0 = addDot(t0, v, x0 + y, 0, even)
         s1 = addDot(s1, u, x1 + y, 0, even)
@@ -195,10 +162,10 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         s3 = addDot(s3, u, x3 + y, 0, even)
         t3 = addDot(t3, v, x3 + y, 0, even)
         y += quad
-        q -= 64
-        for (const stop = q + 64; q < stop; q += 32) {
-          const u = joined(q, five)
-          const v = joined(q + toPartner, five)
+        q -= 128
+        for (const stop = q + 128; q < stop; q += 64) {
+          const u = joined(q, false, five)
+          const v = joined(q, true, five)
           s0 = addDot(s0, u, x0 + y, 0, even)
           t0 = addDot(t0, v, x0 + y, 0, even)
           s1 = addDot(s1, u, x1 + y, 0, even)
@@ -209,8 +176,8 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
           t3 = addDot(t3, v, x3 + y, 0, even)
           y += quad
         }
-        u = lastQuad(q - 64, five)
-        v = lastQuad(q - 64 + toPartner, five)
+        u = lastQuad(q - 128, false, five)
+        v = lastQuad(q - 128, true, five)
         s0 = addDot(s0, u, x0 + y, 0, even)
         t0 = addDot(t0, v, x0 + y, 0, even)
         s1 = addDot(s1, u, x1 + y, 0, even)
@@ -220,38 +187,35 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
         s3 = addDot(s3, u, x3 + y, 0, even)
         t3 = addDot(t3, v, x3 + y, 0, even)
         y += quad
-        c = scalesTwice(w, k, rows)
-        d = scalesTwice(w + toPartner, k, rows)
-        i0 = addHalf(i0, s0, c)
-        j0 = addHalf(j0, t0, d)
-        i1 = addHalf(i1, s1, c)
-        j1 = addHalf(j1, t1, d)
-        i2 = addHalf(i2, s2, c)
-        j2 = addHalf(j2, t2, d)
-        i3 = addHalf(i3, s3, c)
-        j3 = addHalf(j3, t3, d)
+        scales = v128.load8x8_u(w + k * 8, 32)
+        m = spread(scales, false)
+        n = spread(scales, true)
+        i0 = i32x4.add(i0, scaled(s0, m))
+        j0 = i32x4.add(j0, scaled(t0, n))
+        i1 = i32x4.add(i1, scaled(s1, m))
+        j1 = i32x4.add(j1, scaled(t1, n))
+        i2 = i32x4.add(i2, scaled(s2, m))
+        j2 = i32x4.add(j2, scaled(t2, n))
+        i3 = i32x4.add(i3, scaled(s3, m))
+        j3 = i32x4.add(j3, scaled(t3, n))
       }
       const d = toScales + b * 4
-      const m = toSums + b * SUMS
-      a0 = finish(a0, w, v128.load32_splat(x0 + d), i0, minSum(w, x0 + m), mask, e)
-      b0 = finish(b0, w + toPartner, v128.load32_splat(x0 + d), j0, minSum(w + toPartner, x0 + m), mask, f)
-      a1 = finish(a1, w, v128.load32_splat(x1 + d), i1, minSum(w, x1 + m), mask, e)
-      b1 = finish(b1, w + toPartner, v128.load32_splat(x1 + d), j1, minSum(w + toPartner, x1 + m), mask, f)
-      a2 = finish(a2, w, v128.load32_splat(x2 + d), i2, minSum(w, x2 + m), mask, e)
-      b2 = finish(b2, w + toPartner, v128.load32_splat(x2 + d), j2, minSum(w + toPartner, x2 + m), mask, f)
-      a3 = finish(a3, w, v128.load32_splat(x3 + d), i3, minSum(w, x3 + m), mask, e)
-      b3 = finish(b3, w + toPartner, v128.load32_splat(x3 + d), j3, minSum(w + toPartner, x3 + m), mask, f)
+      const c = toSums + b * SUMS
+      a0 = finish(a0, w, false, v128.load32_splat(x0 + d), i0, x0 + c, mask, e)
+      b0 = finish(b0, w, true, v128.load32_splat(x0 + d), j0, x0 + c, mask, f)
+      a1 = finish(a1, w, false, v128.load32_splat(x1 + d), i1, x1 + c, mask, e)
+      b1 = finish(b1, w, true, v128.load32_splat(x1 + d), j1, x1 + c, mask, f)
+      a2 = finish(a2, w, false, v128.load32_splat(x2 + d), i2, x2 + c, mask, e)
+      b2 = finish(b2, w, true, v128.load32_splat(x2 + d), j2, x2 + c, mask, f)
+      a3 = finish(a3, w, false, v128.load32_splat(x3 + d), i3, x3 + c, mask, e)
+      b3 = finish(b3, w, true, v128.load32_splat(x3 + d), j3, x3 + c, mask, f)
       w += UNIT
     }
-    const to = (g + partner) * 16
-    v128.store(out0 + g * 16, a0)
-    v128.store(out1 + g * 16, a1)
-    v128.store(out2 + g * 16, a2)
-    v128.store(out3 + g * 16, a3)
-    v128.store(out0 + to, b0)
-    v128.store(out1 + to, b1)
-    v128.store(out2 + to, b2)
-    v128.store(out3 + to, b3)
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
   }
 }
 
@@ -262,28 +226,30 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   return v128.or(nibbles, i16x8.shl(v128.and(i16x8.shr_u(v128.load(block + 16 * h, 16), s), i8x16.splat(1)), 4))
 }
 
-/** File blocks of `rows` consecutive rows (176 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
+/** File blocks of `rows` consecutive rows (176 bytes per 256 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
 export function repack_q5_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 176
   let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = min(4, rows - row)
-    bad += repackScalesAndMins(src, valid, blocks, 176, dst, UNIT, 1, 0)
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      const block = src + b * 176
-      const unit = dst + 16 + b * UNIT
-      for (let s = 0; s < 8; s++) {
-        for (let r: usize = 0; r < 4; r++) {
-          const real = r < <usize>valid
-          const a = real ? quants(block + r * rowBytes, s, 0) : i32x4.splat(0)
-          const c = real ? quants(block + r * rowBytes, s, 1) : i32x4.splat(0)
-          const to = unit + <usize>s * 80 + r * 4 + 80
-          storeQuads(to, i32x4.extract_lane(a, 0), i32x4.extract_lane(a, 1), i32x4.extract_lane(a, 2), i32x4.extract_lane(a, 3), i32x4.extract_lane(c, 0), i32x4.extract_lane(c, 1), i32x4.extract_lane(c, 2), i32x4.extract_lane(c, 3))
+  for (let row = 0; row < rows; row += 8) {
+    for (let half: usize = 0; half < 2; half++) {
+      const valid = max(0, min(4, rows - row - <i32>half * 4))
+      const from = src + half * 4 * rowBytes
+      bad += repackScalesAndMins(from, valid, blocks, 176, dst, UNIT, 2, half)
+      for (let b: usize = 0; b < <usize>blocks; b++) {
+        for (let s = 0; s < 8; s++) {
+          for (let r: usize = 0; r < 4; r++) {
+            const block = from + r * rowBytes + b * 176
+            const real = r < <usize>valid
+            const a = real ? quants(block, s, 0) : i32x4.splat(0)
+            const c = real ? quants(block, s, 1) : i32x4.splat(0)
+            const to = dst + 32 + b * UNIT + 160 + <usize>s * 160 + half * 16 + r * 4
+            storeQuads(to, i32x4.extract_lane(a, 0), i32x4.extract_lane(a, 1), i32x4.extract_lane(a, 2), i32x4.extract_lane(a, 3), i32x4.extract_lane(c, 0), i32x4.extract_lane(c, 1), i32x4.extract_lane(c, 2), i32x4.extract_lane(c, 3))
+          }
         }
       }
     }
-    src += rowBytes * 4
-    dst += 16 + <usize>blocks * UNIT
+    src += rowBytes * 8
+    dst += <usize>blocks * UNIT + 32
   }
   return bad
 }

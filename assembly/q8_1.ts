@@ -15,10 +15,10 @@ import { quadBytes } from './lanes'
   return x + <usize>blocks * 8 * quadBytes() + ((<usize>blocks * 4 + 15) & ~15)
 }
 
-/** The sum of a block's quants in every lane, i32; `sums`: the block's pair. */
+/** The sum of a block's quants in every lane; `sums`: the block's pair. A splat, so that two groups can share it in one wide vector. */
 // @ts-ignore: decorator
 @inline export function blockSum(sums: usize): v128 {
-  return i32x4.extadd_pairwise_i16x8_s(v128.load32_splat(sums))
+  return f32x4.splat(<f32>(<i32>load<i16>(sums) + <i32>load<i16>(sums, 2)))
 }
 
 /** Four columns to integers: nearest even, NaN to 0. What a reciprocal beyond float32 makes of them saturates to -127 or 127. */

@@ -51,8 +51,8 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q4_0: {
     activation: 'q8_1',
     blockWeights: 32,
-    rowsTogether: 4,
-    groupBytes: (blocks) => 16 + upTo16(blocks * 72),
+    rowsTogether: 8,
+    groupBytes: (blocks) => 16 + blocks * 72,
     x1: (k) => k.matmul_q4_0_x1,
     x4: (k) => k.matmul_q4_0_x4,
     repack: (k) => k.repack_q4_0,
@@ -60,7 +60,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q4_1: {
     activation: 'q8_1',
     blockWeights: 32,
-    rowsTogether: 4,
+    rowsTogether: 8,
     groupBytes: (blocks) => 16 + blocks * 80,
     x1: (k) => k.matmul_q4_1_x1,
     x4: (k) => k.matmul_q4_1_x4,
@@ -69,8 +69,8 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q5_0: {
     activation: 'q8_1',
     blockWeights: 32,
-    rowsTogether: 4,
-    groupBytes: (blocks) => 16 + upTo16(blocks * 88),
+    rowsTogether: 8,
+    groupBytes: (blocks) => 16 + blocks * 88,
     x1: (k) => k.matmul_q5_0_x1,
     x4: (k) => k.matmul_q5_0_x4,
     repack: (k) => k.repack_q5_0,
@@ -78,7 +78,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q5_1: {
     activation: 'q8_1',
     blockWeights: 32,
-    rowsTogether: 4,
+    rowsTogether: 8,
     groupBytes: (blocks) => 16 + blocks * 96,
     x1: (k) => k.matmul_q5_1_x1,
     x4: (k) => k.matmul_q5_1_x4,
@@ -123,7 +123,7 @@ export const packings: Readonly<Record<string, Packing>> = {
   Q5_K: {
     activation: 'q8_k',
     blockWeights: 256,
-    rowsTogether: 4,
+    rowsTogether: 8,
     groupBytes: (blocks) => 16 + blocks * 720,
     x1: (k) => k.matmul_q5_k_x1,
     x4: (k) => k.matmul_q5_k_x4,
