@@ -2,7 +2,7 @@
 // engines can take turns. Knows the protocol of engineServer.mjs and nothing of what is measured.
 
 import { spawn } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { readFileSync, writeFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { replyMark } from './engineServer.mjs'
@@ -42,6 +42,11 @@ export class EngineProcess {
     } catch {
       return undefined
     }
+  }
+
+  /** Makes it the one that the system kills when memory runs out, and nothing else. Linux only. */
+  offerToKill() {
+    writeFileSync(`/proc/${this.#child.pid}/oom_score_adj`, '1000')
   }
 
   /** Closes the model and waits until the process has gone and its memory is free. */

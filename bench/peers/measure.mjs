@@ -13,7 +13,7 @@ function plan({ contextLength }, { prefills, depths, tokens }) {
 }
 
 /** Token ids without meaning, the same for every engine and different for every `seed`; BOS first. */
-function syntheticIds(count, seed, vocabulary) {
+export function syntheticIds(count, seed, vocabulary) {
   return Array.from({ length: count }, (_, i) => (i === 0 ? 1 : 3 + ((i * 7919 + seed * 104729) % (vocabulary - 3))))
 }
 

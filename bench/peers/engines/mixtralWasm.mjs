@@ -8,15 +8,15 @@ const { version } = JSON.parse(readFileSync(new URL('../../../package.json', imp
 let model
 
 await serveEngine({
-  async load({ path, threads, contextLength }) {
-    model = await MixtralModel.load(path, { threads, contextLength })
+  async load({ path, threads, contextLength, ...options }) {
+    model = await MixtralModel.load(path, { threads, contextLength, ...options })
   },
 
   ...stepwise(clear, continueFrom),
 
   about() {
-    const { kernels, threads, weightBytes, kvBytes } = model
-    return { engine: 'mixtral-wasm', version, runtime: runtime(), kernels, threads, weightBytes, kvBytes }
+    const { kernels, threads, weightBytes, kvBytes, expertSlots } = model
+    return { engine: 'mixtral-wasm', version, runtime: runtime(), kernels, threads, weightBytes, kvBytes, expertSlots }
   },
 
   async close() {

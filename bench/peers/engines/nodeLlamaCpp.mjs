@@ -14,7 +14,7 @@ let sequence
 let generator
 
 await serveEngine({
-  async load({ path, threads, contextLength }) {
+  async load({ path, threads, contextLength, ...options }) {
     llama = await getLlama({
       gpu: false,
       build: 'never',
@@ -24,7 +24,7 @@ await serveEngine({
       logLevel: LlamaLogLevel.debug,
       logger: (_, message) => logged.push(message),
     })
-    model = await llama.loadModel({ modelPath: path })
+    model = await llama.loadModel({ modelPath: path, ...options })
     context = await model.createContext({ contextSize: contextLength, threads })
     sequence = context.getSequence()
   },
