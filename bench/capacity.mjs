@@ -1,6 +1,7 @@
-// node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--json]
+// node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--both] [--json]
 // What it costs to have memory for only a part of the experts: decode with each part in a fresh process, in turns, the same tokens. Checks that the logits are those of the resident model, bit for
-// bit, and sets the time per token beside what bounds it: the resident model's, or the bytes read at the rate at which the disk gives them, measured between the tokens (diskRate.mjs).
+// bit, and sets the time per token beside what bounds it: the resident model's, or the bytes read at the rate at which the disk gives them, measured between the tokens (diskRate.mjs). --both: each
+// part without the lookahead too (workers/withoutLookahead.js).
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -18,7 +19,18 @@ const STRETCH = 8
 const LOOK_SECONDS = 0.4
 
 const text = { type: 'string' }
-const options = { parts: text, tokens: text, rounds: text, threads: text, part: text, json: { type: 'boolean' }, help: { type: 'boolean' } }
+const flag = { type: 'boolean', default: false }
+const options = {
+  parts: text,
+  both: flag,
+  blind: flag,
+  tokens: text,
+  rounds: text,
+  threads: text,
+  part: text,
+  json: { type: 'boolean' },
+  help: { type: 'boolean' },
+}
 const { values, positionals } = parseArgs({ options, allowPositionals: true })
 const [path] = positionals
 const tokens = Number(values.tokens ?? 32)
@@ -28,7 +40,8 @@ const threads = Number(values.threads ?? 2)
 async function decode(part) {
   const small = { threads, contextLength: 256, chunk: PROMPT }
   const ram = part < 1 ? { ram: await budget(small, part) } : {}
-  const model = await MixtralModel.load(path, { ...small, ...ram })
+  const worker = values.blind ? { worker: new URL('./workers/withoutLookahead.js', import.meta.url).href } : {}
+  const model = await MixtralModel.load(path, { ...small, ...ram, ...worker })
   const disk = new DiskRate(path)
   const hash = createHash('sha256')
   const ids = Array.from({ length: PROMPT + WARM_UP + tokens }, (_, i) => (i * 7919 + 13) % model.config.vocabSize)
@@ -49,6 +62,7 @@ async function decode(part) {
   const figures = model.expertFigures(before)
   const result = {
     part,
+    blind: values.blind,
     ...model.expertSlots,
     memoryBytes: model.memoryBytes,
     seconds: seconds / tokens,
@@ -78,23 +92,24 @@ async function budget(small, part) {
 
 function compare() {
   const parts = (values.parts ?? '1,0.75,0.5,0.25').split(',').map(Number)
-  const results = parts.map(() => [])
+  const cases = parts.flatMap((part) => (values.both && part < 1 ? [[part, '--blind'], [part]] : [[part]]))
+  const results = cases.map(() => [])
   for (let round = 0; round < Number(values.rounds ?? 3); round++) {
-    for (const [i, part] of parts.entries()) {
+    for (const [i, [part, ...blind]] of cases.entries()) {
       const { status, stdout, stderr } = spawnSync(
         process.execPath,
-        [fileURLToPath(import.meta.url), path, '--part', part, '--tokens', tokens, '--threads', threads],
+        [fileURLToPath(import.meta.url), path, '--part', part, '--tokens', tokens, '--threads', threads, ...blind],
         { encoding: 'utf8' },
       )
       if (status !== 0) throw new Error(`${part} of the experts: ${stderr}`)
       results[i].push(JSON.parse(stdout))
-      process.stderr.write(`round ${round + 1}, ${part}: ${(1 / results[i].at(-1).seconds).toFixed(2)} tokens/s\n`)
+      process.stderr.write(`round ${round + 1}, ${[part, ...blind].join(' ')}: ${(1 / results[i].at(-1).seconds).toFixed(2)} tokens/s\n`)
     }
   }
   const different = results.flat().find(({ hash }) => hash !== results[0][0].hash)
   if (different)
     throw new Error(`logits with ${different.slots} of ${different.experts} experts are ${different.hash}, expected ${results[0][0].hash}`)
-  const compute = median(results[0].map(({ seconds }) => seconds))
+  const compute = parts[0] === 1 ? median(results[0].map(({ seconds }) => seconds)) : 0 // not known
   const rows = results.map((runs) => summary(runs, compute))
   if (values.json) console.log(JSON.stringify({ tokens, threads, logits: results[0][0].hash, rows, samples: results }, null, 2))
   else console.log(`logits bit-identical in all ${results.flat().length} runs\n${table(rows)}`)
@@ -107,6 +122,7 @@ function summary(runs, compute) {
   const seconds = of((run) => run.seconds)
   return {
     slots: runs[0].slots,
+    blind: runs[0].blind,
     experts: runs[0].experts,
     tokensPerSecond: 1 / seconds,
     hitRate: of(({ figures }) => (figures ? expertRates(figures).hitRate : 1)),
@@ -123,7 +139,7 @@ function summary(runs, compute) {
 function table(rows) {
   const lines = rows.map((row) =>
     [
-      `${row.slots} of ${row.experts}`,
+      `${row.slots} of ${row.experts}${row.blind ? ', no lookahead' : ''}`,
       row.tokensPerSecond.toFixed(2),
       `${(100 * row.hitRate).toFixed(0)} %`,
       `${(100 * row.hiddenMisses).toFixed(0)} %`,
@@ -139,7 +155,7 @@ function table(rows) {
     'experts in memory',
     'tokens/s',
     'hits',
-    'misses read ahead',
+    'of misses read ahead',
     'read a token',
     'disk',
     'a token',
@@ -154,6 +170,6 @@ const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 
 if (values.help || !path)
-  console.log('usage: node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--json]')
+  console.log('usage: node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--both] [--json]')
 else if (values.part !== undefined) console.log(JSON.stringify(await decode(Number(values.part))))
 else compare()

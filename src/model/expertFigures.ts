@@ -7,7 +7,7 @@ export interface ExpertFigures {
   readonly uses: number
   /** Of them in memory since an earlier use. */
   readonly hits: number
-  /** Of them not in memory after their last use, but read ahead in time. */
+  /** Of them not in memory after their last use, but read ahead in time: parts of experts count as parts. */
   readonly ahead: number
   /** Bytes read from the file for experts, of wrong guesses too. */
   readonly bytesRead: number

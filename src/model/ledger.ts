@@ -101,11 +101,12 @@ export class Ledger {
       this.#pinned.fill(0)
       this.#figures[figure.uses]! += required.length
       for (const key of required) {
-        if (!this.#there(key)) continue
-        this.#pinned[key] = 1
         const slot = this.#slotOf[key]!
-        this.#figures[this.#ahead[slot] ? figure.ahead : figure.hits]! += 1
+        if (slot === NONE) continue
+        if (this.#ahead[slot]) this.#figures[figure.ahead]! += this.#done[slot]! / this.#shape.pieces[key]!
+        else if (this.#there(key)) this.#figures[figure.hits]! += 1
         this.#ahead[slot] = 0
+        if (this.#there(key)) this.#pinned[key] = 1
       }
       words[head.collected] = 0
       words[head.required] = required.length
