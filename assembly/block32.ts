@@ -6,12 +6,6 @@
 import { addDot, addDot16, dot, storeTransposed } from './lanes'
 import { canRaise, isFiniteHalf, raise, storeFactor } from './half'
 
-/** Bytes of a group. */
-// @ts-ignore: decorator
-@inline export function bytesOfGroup(blocks: i32, blockBytes: usize): usize {
-  return 16 + ((<usize>blocks * blockBytes + 15) & <usize>~15)
-}
-
 // @ts-ignore: decorator
 @inline export function low(w: v128, nibble: v128): v128 {
   return v128.and(w, nibble)

@@ -1,183 +1,204 @@
 // IQ4_NL: blocks of 32, weight = d * value(q), values from a table (iq4.ts); the oracle is src/quants/iq4_nl.ts.
 //
-// A group is laid out as block32.ts says, with d alone. The sum of the rests starts at -13 times the sum of x, so that 32 columns fit 16 bits: at most
-// 8 * 2 * 13 * 127 = 26416 in an i16 lane. On the way a lane may wrap around, and it wraps back.
-import { addDot, addDot16, evenMask, held, quadBytes, rowSums, startAt } from './lanes'
-import { HALF_MASK, expand } from './half'
+// A group is laid out as one of Q4_0: the file's blocks differ in nothing but what a nibble stands for.
+import { addDot, addDot16, evenMask, held, inOrder, quadBytes, startAt } from './lanes'
+import { HALF_MASK, expandOf } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addScaled, high, low, repackHalves, repackNibbles, bytesOfGroup } from './block32'
-import { rest, restTable } from './iq4'
-import { stripOf, stripStart } from './strips'
+import { addScaled, high, low } from './block32'
+import { addRests, addTen, addTen16, addTens, rest, restStart, restSum, restTable } from './iq4'
+import { storePair } from './pairs'
+import { repack_q4_0 } from './q4_0'
 
-const BLOCK: usize = 72
-const CENTERED: i32 = 0xfff3fff3 // -13 in either half: the rests are -13 to 13
-const OFFSET: i32 = 0xff82ff82 // 13 - 139 in either half
+const BLOCK: usize = 144
+const EIGHT: i32 = 0xfff8fff8 // -8 in either half
 
-/** Sum over one block of value * x: 16 * nibbles + rests + what is left. */
+/** 16 times what the nibbles sum to and what the rests do, a lane a row. */
 // @ts-ignore: decorator
-@inline function total(nibbles: v128, rests: v128, left: v128): v128 {
-  return i32x4.add(i32x4.add(i32x4.shl(rowSums(nibbles), 4), rowSums(rests)), left)
+@inline function total(nibbles: v128, rests: v128, sixteens: v128, ones: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.add(i32x4.dot_i16x8_s(nibbles, sixteens), i32x4.dot_i16x8_s(rests, ones)) : rests
 }
 
-/** What centering the rests, and the 139, leave to be added: offset (held) times the sum of x. */
-// @ts-ignore: decorator
-@inline function offsetOf(sums: usize, offset: v128): v128 {
-  return i32x4.dot_i16x8_s(v128.load32_splat(sums), offset)
-}
-
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
 export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
-  const centered = held(CENTERED, blocks)
-  const offset = held(OFFSET, blocks)
+  const eight = held(EIGHT, blocks)
   const table = restTable(blocks)
   const mask = held(HALF_MASK, blocks)
+  const ones = held(0x00010001, blocks)
+  const sixteens = held(0x00100010, blocks)
   const quad = quadBytes()
-  const xBlock = quad * 8
   const scales = activationScales(x, blocks)
   const sums = activationSums(x, blocks)
-  const groupBytes = bytesOfGroup(blocks, BLOCK)
-  const strip = stripOf(groups)
-  const to1 = stripStart(1, strip, groups)
-  const to2 = stripStart(2, strip, groups)
-  const to3 = stripStart(3, strip, groups)
+  const pairBytes = <usize>blocks * BLOCK + 32
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
   for (let g: usize = 0; g < strip; g++) {
-    const w0 = weights + g * groupBytes
-    const w1 = w0 + to1 * groupBytes
-    const w2 = w0 + to2 * groupBytes
-    const w3 = w0 + to3 * groupBytes
-    const f0 = v128.load(w0)
-    const f1 = v128.load(w1)
-    const f2 = v128.load(w2)
-    const f3 = v128.load(w3)
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
-    let a2 = a0
-    let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let y = x
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      let n0 = i32x4.splat(0)
-      let n1 = n0
-      let n2 = n0
-      let n3 = n0
-      let r0 = startAt(sums + b * 4, centered)
-      let r1 = r0
-      let r2 = r0
-      let r3 = r0
-      let y = x + b * xBlock
-      let q = b * BLOCK + 24
-      for (const stop = q + 64; q < stop; q += 16) {
-        let w = v128.load(w0 + q)
-        let l = low(w, nibble)
-        let h = high(w, nibble)
-        n0 = addDot16(addDot(n0, l, y, 0, even), h, y, even)
-        r0 = addDot16(addDot(r0, rest(table, l), y, 0, even), rest(table, h), y, even)
-        w = v128.load(w1 + q)
-        l = low(w, nibble)
-        h = high(w, nibble)
-        n1 = addDot16(addDot(n1, l, y, 0, even), h, y, even)
-        r1 = addDot16(addDot(r1, rest(table, l), y, 0, even), rest(table, h), y, even)
-        w = v128.load(w2 + q)
-        l = low(w, nibble)
-        h = high(w, nibble)
-        n2 = addDot16(addDot(n2, l, y, 0, even), h, y, even)
-        r2 = addDot16(addDot(r2, rest(table, l), y, 0, even), rest(table, h), y, even)
-        w = v128.load(w3 + q)
-        l = low(w, nibble)
-        h = high(w, nibble)
-        n3 = addDot16(addDot(n3, l, y, 0, even), h, y, even)
-        r3 = addDot16(addDot(r3, rest(table, l), y, 0, even), rest(table, h), y, even)
+      const start = startAt(sums + b * 4, eight)
+      const begin = restStart(start)
+      let s0 = start
+      let s1 = start
+      let t0 = start
+      let t1 = start
+      let p0 = begin
+      let p1 = begin
+      let q0 = begin
+      let q1 = begin
+      for (let k: usize = 0; k < 128; k += 32) {
+        s0 = addTens(s0, v128.load(u + k, 16), y, nibble, even)
+        p0 = addRests(p0, v128.load(u + k, 16), y, table, nibble, even)
+        s1 = addTens(s1, v128.load(u + k, 32), y, nibble, even)
+        p1 = addRests(p1, v128.load(u + k, 32), y, table, nibble, even)
+        t0 = addTens(t0, v128.load(v + k, 16), y, nibble, even)
+        q0 = addRests(q0, v128.load(v + k, 16), y, table, nibble, even)
+        t1 = addTens(t1, v128.load(v + k, 32), y, nibble, even)
+        q1 = addRests(q1, v128.load(v + k, 32), y, table, nibble, even)
         y += quad
       }
-      const d = b * BLOCK + 16
+      y += 4 * quad
+      inOrder(blocks)
       const dx = v128.load32_splat(scales + b * 4)
-      const left = offsetOf(sums + b * 4, offset)
-      a0 = addScaled(a0, expand(w0 + d, mask, f0), dx, total(n0, r0, left))
-      a1 = addScaled(a1, expand(w1 + d, mask, f1), dx, total(n1, r1, left))
-      a2 = addScaled(a2, expand(w2 + d, mask, f2), dx, total(n2, r2, left))
-      a3 = addScaled(a3, expand(w3 + d, mask, f3), dx, total(n3, r3, left))
+      a0 = addScaled(a0, expandOf(v128.load16x4_s(u), mask, e0), dx, total(s0, restSum(p0), sixteens, ones))
+      a1 = addScaled(a1, expandOf(v128.load16x4_s(u, 8), mask, e1), dx, total(s1, restSum(p1), sixteens, ones))
+      b0 = addScaled(b0, expandOf(v128.load16x4_s(v), mask, f0), dx, total(t0, restSum(q0), sixteens, ones))
+      b1 = addScaled(b1, expandOf(v128.load16x4_s(v, 8), mask, f1), dx, total(t1, restSum(q1), sixteens, ones))
+      u += BLOCK
+      v += BLOCK
     }
-    v128.store(out + g * 16, a0)
-    v128.store(out + (g + to1) * 16, a1)
-    v128.store(out + (g + to2) * 16, a2)
-    v128.store(out + (g + to3) * 16, a3)
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
   }
 }
 
-/** The same for four tokens: a block is unpacked once for all. Every output is the bits that `matmul_iq4_nl_x1` gives. */
+/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_iq4_nl_x1` gives. */
 export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
-  const centered = held(CENTERED, blocks)
-  const offset = held(OFFSET, blocks)
+  const eight = held(EIGHT, blocks)
   const table = restTable(blocks)
   const mask = held(HALF_MASK, blocks)
+  const ones = held(0x00010001, blocks)
+  const sixteens = held(0x00100010, blocks)
   const quad = quadBytes()
-  const xBlock = quad * 8
   const toScales = activationScales(0, blocks)
   const toSums = activationSums(0, blocks)
-  const groupBytes = bytesOfGroup(blocks, BLOCK)
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const factor = v128.load(weights)
+  let w = weights
+  for (let g: usize = 0; g < <usize>groups; g += 2) {
+    const e = v128.load(w)
+    const f = v128.load(w, 16)
+    w += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
+    let y: usize = 0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const q = weights + 24 + b * BLOCK
-      let at = b * xBlock
-      const sum = toSums + b * 4
-      let n0 = i32x4.splat(0)
-      let n1 = n0
-      let n2 = n0
-      let n3 = n0
-      let r0 = startAt(x0 + sum, centered)
-      let r1 = startAt(x1 + sum, centered)
-      let r2 = startAt(x2 + sum, centered)
-      let r3 = startAt(x3 + sum, centered)
-      for (let p = q; p < q + 64; p += 16) {
-        const w = v128.load(p)
-        const l = low(w, nibble)
-        const h = high(w, nibble)
-        const k = rest(table, l)
-        const m = rest(table, h)
-        n0 = addDot16(addDot(n0, l, x0 + at, 0, even), h, x0 + at, even)
-        r0 = addDot16(addDot(r0, k, x0 + at, 0, even), m, x0 + at, even)
-        n1 = addDot16(addDot(n1, l, x1 + at, 0, even), h, x1 + at, even)
-        r1 = addDot16(addDot(r1, k, x1 + at, 0, even), m, x1 + at, even)
-        n2 = addDot16(addDot(n2, l, x2 + at, 0, even), h, x2 + at, even)
-        r2 = addDot16(addDot(r2, k, x2 + at, 0, even), m, x2 + at, even)
-        n3 = addDot16(addDot(n3, l, x3 + at, 0, even), h, x3 + at, even)
-        r3 = addDot16(addDot(r3, k, x3 + at, 0, even), m, x3 + at, even)
-        at += quad
+      let at = w + 16
+      const start = toSums + b * 4
+      let s0 = startAt(x0 + start, eight)
+      let s1 = startAt(x1 + start, eight)
+      let s2 = startAt(x2 + start, eight)
+      let s3 = startAt(x3 + start, eight)
+      let t0 = s0
+      let t1 = s1
+      let t2 = s2
+      let t3 = s3
+      let p0 = restStart(s0)
+      let p1 = restStart(s1)
+      let p2 = restStart(s2)
+      let p3 = restStart(s3)
+      let q0 = p0
+      let q1 = p1
+      let q2 = p2
+      let q3 = p3
+      for (const stop = at + 128; at < stop; at += 32) {
+        const u = v128.load(at)
+        const v = v128.load(at, 16)
+        const ul = low(u, nibble)
+        const vl = low(v, nibble)
+        s0 = addTen(s0, ul, x0 + y, even)
+        t0 = addTen(t0, vl, x0 + y, even)
+        s1 = addTen(s1, ul, x1 + y, even)
+        t1 = addTen(t1, vl, x1 + y, even)
+        s2 = addTen(s2, ul, x2 + y, even)
+        t2 = addTen(t2, vl, x2 + y, even)
+        s3 = addTen(s3, ul, x3 + y, even)
+        t3 = addTen(t3, vl, x3 + y, even)
+        const url = rest(table, ul)
+        const vrl = rest(table, vl)
+        p0 = addDot(p0, url, x0 + y, 0, even)
+        q0 = addDot(q0, vrl, x0 + y, 0, even)
+        p1 = addDot(p1, url, x1 + y, 0, even)
+        q1 = addDot(q1, vrl, x1 + y, 0, even)
+        p2 = addDot(p2, url, x2 + y, 0, even)
+        q2 = addDot(q2, vrl, x2 + y, 0, even)
+        p3 = addDot(p3, url, x3 + y, 0, even)
+        q3 = addDot(q3, vrl, x3 + y, 0, even)
+        const uh = high(u, nibble)
+        const vh = high(v, nibble)
+        s0 = addTen16(s0, uh, x0 + y, even)
+        t0 = addTen16(t0, vh, x0 + y, even)
+        s1 = addTen16(s1, uh, x1 + y, even)
+        t1 = addTen16(t1, vh, x1 + y, even)
+        s2 = addTen16(s2, uh, x2 + y, even)
+        t2 = addTen16(t2, vh, x2 + y, even)
+        s3 = addTen16(s3, uh, x3 + y, even)
+        t3 = addTen16(t3, vh, x3 + y, even)
+        const urh = rest(table, uh)
+        const vrh = rest(table, vh)
+        p0 = addDot16(p0, urh, x0 + y, even)
+        q0 = addDot16(q0, vrh, x0 + y, even)
+        p1 = addDot16(p1, urh, x1 + y, even)
+        q1 = addDot16(q1, vrh, x1 + y, even)
+        p2 = addDot16(p2, urh, x2 + y, even)
+        q2 = addDot16(q2, vrh, x2 + y, even)
+        p3 = addDot16(p3, urh, x3 + y, even)
+        q3 = addDot16(q3, vrh, x3 + y, even)
+        y += quad
       }
-      const d = expand(weights + 16 + b * BLOCK, mask, factor)
+      y += 4 * quad
+      inOrder(blocks)
       const scale = toScales + b * 4
-      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), total(n0, r0, offsetOf(x0 + sum, offset)))
-      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), total(n1, r1, offsetOf(x1 + sum, offset)))
-      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), total(n2, r2, offsetOf(x2 + sum, offset)))
-      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), total(n3, r3, offsetOf(x3 + sum, offset)))
+      const d = expandOf(v128.load16x4_s(w), mask, e)
+      const h = expandOf(v128.load16x4_s(w, 8), mask, f)
+      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), total(s0, p0, sixteens, ones))
+      b0 = addScaled(b0, h, v128.load32_splat(x0 + scale), total(t0, q0, sixteens, ones))
+      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), total(s1, p1, sixteens, ones))
+      b1 = addScaled(b1, h, v128.load32_splat(x1 + scale), total(t1, q1, sixteens, ones))
+      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), total(s2, p2, sixteens, ones))
+      b2 = addScaled(b2, h, v128.load32_splat(x2 + scale), total(t2, q2, sixteens, ones))
+      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), total(s3, p3, sixteens, ones))
+      b3 = addScaled(b3, h, v128.load32_splat(x3 + scale), total(t3, q3, sixteens, ones))
+      w += BLOCK
     }
-    weights += groupBytes
-    v128.store(out0 + g * 16, a0)
-    v128.store(out1 + g * 16, a1)
-    v128.store(out2 + g * 16, a2)
-    v128.store(out3 + g * 16, a3)
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
   }
 }
 
-/** File blocks of `rows` consecutive rows (18 bytes per 32 weights) to groups of four. Returns how many scales are not finite. */
+/** File rows as those of Q4_0. */
 export function repack_iq4_nl(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 18
-  let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = <usize>min(4, rows - row)
-    bad += repackHalves(src, valid, blocks, 18, 1, dst, BLOCK, 1, 0)
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      repackNibbles(src + b * 18 + 2, rowBytes, valid, dst + 24 + b * BLOCK, 16)
-    }
-    dst += bytesOfGroup(blocks, BLOCK)
-    src += rowBytes * 4
-  }
-  return bad
+  return repack_q4_0(src, rows, blocks, dst)
 }

@@ -1,165 +1,116 @@
 // IQ4_XS: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * value(q), values from a table (iq4.ts); the oracle is src/quants/iq4_xs.ts.
 //
-// A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 560 bytes (544 in the file):
-//     0   d     4 rows x f16, raised; 8 bytes unused
-//    16   scale 8 sub-blocks x 4 rows x i8
-//    48   q     8 sub-blocks x 4 vectors of 16 bytes, as in q4_k.ts
-// Lanes of 16 bits hold the nibbles of a sub-block, at most 8 * 2 * 15 * 127 = 30480, and the rests of half of one, at most 4 * 2 * 26 * 127 = 26416.
-import { addDot, addDot16, addScaled1Low, addScaledLow, evenMask, held, quadBytes } from './lanes'
-import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1104 bytes (2 x 544 in the file):
+//     0   d     8 rows x f16, raised
+//    16   scale 8 sub-blocks x 8 rows x i8
+//    80   q     8 sub-blocks x 4 x 2 vectors of 16 bytes, as in q4_k.ts
+import { addDot, addDot16, evenMask, held, quadBytes, scaled, spread } from './lanes'
+import { HALF_MASK, canRaise, expandOf, isFiniteHalf, raise, storeFactor } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { high, low, repackNibbles } from './block32'
-import { BASE, rest, restTable } from './iq4'
-import { bias } from './q6_k'
-import { stripOf, stripStart } from './strips'
+import { addRests, addTen, addTen16, addTens, rest, restStart, restSum, restTable } from './iq4'
+import { storePair } from './pairs'
 
-const UNIT: usize = 560
+const UNIT: usize = 1104
 
-/** isum + scale * (16 * n + r + s) for sub-block k. */
+/** What the nibbles' sum of a sub-block starts from: -8 times the sum of x, of which the pairs of its two halves at `starts` hold -32 times theirs. */
 // @ts-ignore: decorator
-@inline function addSubBlock(isum: v128, n: v128, r: v128, s: v128, w: usize, k: usize): v128 {
-  const scales = i16x8.extend_low_i8x16_s(v128.load32_zero(w + k * 4, 16))
-  return addScaledLow(addScaled1Low(isum, n, i16x8.shl(scales, 4)), r, s, scales)
+@inline function tensStart(starts: usize): v128 {
+  const a = v128.load32_splat(starts)
+  const b = v128.load32_splat(starts, 4)
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.add(i16x8.shr_s(a, 2), i16x8.shr_s(b, 2))
+  return i32x4.shr_s(i32x4.add(i32x4.extadd_pairwise_i16x8_s(a), i32x4.extadd_pairwise_i16x8_s(b)), 2)
 }
 
-/** Sum over one unit of scale * (sum of x over the sub-block). */
+/** A sub-block's sum times its scale (`spread`), a lane a row: 16 times the nibbles' and the rests'. */
 // @ts-ignore: decorator
-@inline function offsets(w: usize, sums: usize): v128 {
-  let sum = i32x4.splat(0)
-  for (let k: usize = 0; k < 4; k++) sum = bias(sum, v128.load8x8_s(w + k * 8, 16), sums + k * 4)
-  return sum
+@inline function scaledValues(nibbles: v128, rests: v128, scale: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.add(i32x4.shl(scaled(nibbles, scale), 4), scaled(rests, scale)) : scaled(rests, scale)
 }
 
-/** acc + d * dx * (isum - 139 * offset). */
+/** acc + d * dx * isum. */
 // @ts-ignore: decorator
-@inline function finish(acc: v128, w: usize, dx: v128, isum: v128, offset: v128, mask: v128, factor: v128): v128 {
-  isum = i32x4.add(isum, i32x4.mul(offset, i32x4.splat(BASE)))
-  return f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(isum)))
+@inline function finish(acc: v128, halves: v128, dx: v128, isum: v128, mask: v128, factor: v128): v128 {
+  return f32x4.add(acc, f32x4.mul(f32x4.mul(expandOf(halves, mask, factor), dx), f32x4.convert_i32x4_s(isum)))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, two strips at a time as in q4_k.ts. */
 export function matmul_iq4_xs_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const table = restTable(blocks)
   const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
-  const xUnit = quad * 64
   const scales = activationScales(x, blocks)
-  const sums = activationSums(x, blocks)
-  const groupBytes = <usize>blocks * UNIT + 16
-  const strip = stripOf(groups)
-  const to1 = stripStart(1, strip, groups)
-  const to2 = stripStart(2, strip, groups)
-  const to3 = stripStart(3, strip, groups)
+  const starts = activationSums(x, blocks) + 48
+  const pairBytes = <usize>blocks * UNIT + 32
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
   for (let g: usize = 0; g < strip; g++) {
-    let w0 = weights + g * groupBytes
-    let w1 = w0 + to1 * groupBytes
-    let w2 = w0 + to2 * groupBytes
-    let w3 = w0 + to3 * groupBytes
-    const f0 = v128.load(w0)
-    const f1 = v128.load(w1)
-    const f2 = v128.load(w2)
-    const f3 = v128.load(w3)
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
-    let a2 = a0
-    let a3 = a0
-    w0 += 16
-    w1 += 16
-    w2 += 16
-    w3 += 16
+    let b0 = a0
+    let b1 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       let i0 = i32x4.splat(0)
       let i1 = i0
-      let i2 = i0
-      let i3 = i0
-      let y = x + b * xUnit
-      for (let k: usize = 0; k < 8; k++) {
-        let n0 = i32x4.splat(0)
-        let n1 = n0
-        let n2 = n0
-        let n3 = n0
-        let r0 = i32x4.splat(0)
-        let r1 = r0
-        let r2 = r0
-        let r3 = r0
-        let q = k * 64
-        for (const stop = q + 32; q < stop; q += 16) {
-          let w = v128.load(w0 + q, 48)
-          let l = low(w, nibble)
-          let h = high(w, nibble)
-          n0 = addDot16(addDot(n0, l, y, 0, even), h, y, even)
-          r0 = addDot16(addDot(r0, rest(table, l), y, 0, even), rest(table, h), y, even)
-          w = v128.load(w1 + q, 48)
-          l = low(w, nibble)
-          h = high(w, nibble)
-          n1 = addDot16(addDot(n1, l, y, 0, even), h, y, even)
-          r1 = addDot16(addDot(r1, rest(table, l), y, 0, even), rest(table, h), y, even)
-          w = v128.load(w2 + q, 48)
-          l = low(w, nibble)
-          h = high(w, nibble)
-          n2 = addDot16(addDot(n2, l, y, 0, even), h, y, even)
-          r2 = addDot16(addDot(r2, rest(table, l), y, 0, even), rest(table, h), y, even)
-          w = v128.load(w3 + q, 48)
-          l = low(w, nibble)
-          h = high(w, nibble)
-          n3 = addDot16(addDot(n3, l, y, 0, even), h, y, even)
-          r3 = addDot16(addDot(r3, rest(table, l), y, 0, even), rest(table, h), y, even)
+      let j0 = i0
+      let j1 = i0
+      let y = x + b * 64 * quad
+      for (let s: usize = 0; s < 8; s++) {
+        let q = s * 128
+        const start = tensStart(starts + (b * SUMS + s * 8))
+        const restsStart = restStart(start)
+        let s0 = start
+        let s1 = start
+        let t0 = start
+        let t1 = start
+        let p0 = restsStart
+        let p1 = restsStart
+        let q0 = restsStart
+        let q1 = restsStart
+        for (const stop = q + 128; q < stop; q += 32) {
+          s0 = addTens(s0, v128.load(u + q, 80), y, nibble, even)
+          p0 = addRests(p0, v128.load(u + q, 80), y, table, nibble, even)
+          s1 = addTens(s1, v128.load(u + q, 96), y, nibble, even)
+          p1 = addRests(p1, v128.load(u + q, 96), y, table, nibble, even)
+          t0 = addTens(t0, v128.load(v + q, 80), y, nibble, even)
+          q0 = addRests(q0, v128.load(v + q, 80), y, table, nibble, even)
+          t1 = addTens(t1, v128.load(v + q, 96), y, nibble, even)
+          q1 = addRests(q1, v128.load(v + q, 96), y, table, nibble, even)
           y += quad
         }
-        let s0 = i32x4.splat(0)
-        let s1 = s0
-        let s2 = s0
-        let s3 = s0
-        for (const stop = q + 32; q < stop; q += 16) {
-          let w = v128.load(w0 + q, 48)
-          let l = low(w, nibble)
-          let h = high(w, nibble)
-          n0 = addDot16(addDot(n0, l, y, 0, even), h, y, even)
-          s0 = addDot16(addDot(s0, rest(table, l), y, 0, even), rest(table, h), y, even)
-          w = v128.load(w1 + q, 48)
-          l = low(w, nibble)
-          h = high(w, nibble)
-          n1 = addDot16(addDot(n1, l, y, 0, even), h, y, even)
-          s1 = addDot16(addDot(s1, rest(table, l), y, 0, even), rest(table, h), y, even)
-          w = v128.load(w2 + q, 48)
-          l = low(w, nibble)
-          h = high(w, nibble)
-          n2 = addDot16(addDot(n2, l, y, 0, even), h, y, even)
-          s2 = addDot16(addDot(s2, rest(table, l), y, 0, even), rest(table, h), y, even)
-          w = v128.load(w3 + q, 48)
-          l = low(w, nibble)
-          h = high(w, nibble)
-          n3 = addDot16(addDot(n3, l, y, 0, even), h, y, even)
-          s3 = addDot16(addDot(s3, rest(table, l), y, 0, even), rest(table, h), y, even)
-          y += quad
-        }
-        i0 = addSubBlock(i0, n0, r0, s0, w0, k)
-        i1 = addSubBlock(i1, n1, r1, s1, w1, k)
-        i2 = addSubBlock(i2, n2, r2, s2, w2, k)
-        i3 = addSubBlock(i3, n3, r3, s3, w3, k)
+        let m = v128.load8x8_s(u + s * 8, 16)
+        i0 = i32x4.add(i0, scaledValues(s0, restSum(p0), spread(m, false)))
+        i1 = i32x4.add(i1, scaledValues(s1, restSum(p1), spread(m, true)))
+        m = v128.load8x8_s(v + s * 8, 16)
+        j0 = i32x4.add(j0, scaledValues(t0, restSum(q0), spread(m, false)))
+        j1 = i32x4.add(j1, scaledValues(t1, restSum(q1), spread(m, true)))
         y += 4 * quad
       }
       const dx = v128.load32_splat(scales + b * 4)
-      const sum = sums + b * SUMS
-      a0 = finish(a0, w0, dx, i0, offsets(w0, sum), mask, f0)
-      a1 = finish(a1, w1, dx, i1, offsets(w1, sum), mask, f1)
-      a2 = finish(a2, w2, dx, i2, offsets(w2, sum), mask, f2)
-      a3 = finish(a3, w3, dx, i3, offsets(w3, sum), mask, f3)
-      w0 += UNIT
-      w1 += UNIT
-      w2 += UNIT
-      w3 += UNIT
+      a0 = finish(a0, v128.load16x4_s(u), dx, i0, mask, e0)
+      a1 = finish(a1, v128.load16x4_s(u, 8), dx, i1, mask, e1)
+      b0 = finish(b0, v128.load16x4_s(v), dx, j0, mask, f0)
+      b1 = finish(b1, v128.load16x4_s(v, 8), dx, j1, mask, f1)
+      u += UNIT
+      v += UNIT
     }
-    v128.store(out + g * 16, a0)
-    v128.store(out + (g + to1) * 16, a1)
-    v128.store(out + (g + to2) * 16, a2)
-    v128.store(out + (g + to3) * 16, a3)
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
   }
 }
 
-/** The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_iq4_xs_x1` gives. */
+/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_iq4_xs_x1` gives. */
 export function matmul_iq4_xs_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const table = restTable(blocks)
@@ -167,83 +118,128 @@ export function matmul_iq4_xs_x4(weights: usize, groups: i32, blocks: i32, x0: u
   const mask = held(HALF_MASK, blocks)
   const quad = quadBytes()
   const toScales = activationScales(0, blocks)
-  const toSums = activationSums(0, blocks)
-  for (let g: usize = 0; g < <usize>groups; g++) {
-    const factor = v128.load(weights)
-    weights += 16
+  const toStarts = activationSums(0, blocks) + 48
+  let w = weights
+  for (let g: usize = 0; g < <usize>groups; g += 2) {
+    const e = v128.load(w)
+    const f = v128.load(w, 16)
+    w += 32
     let a0 = f32x4.splat(0)
     let a1 = a0
     let a2 = a0
     let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
     for (let b: usize = 0; b < <usize>blocks; b++) {
       let i0 = i32x4.splat(0)
       let i1 = i0
       let i2 = i0
       let i3 = i0
-      for (let k: usize = 0; k < 8; k++) {
-        let q = weights + k * 64
-        let y = (b * 64 + k * 8) * quad
-        let n0 = i32x4.splat(0)
-        let n1 = n0
-        let n2 = n0
-        let n3 = n0
-        let r0 = i32x4.splat(0)
-        let r1 = r0
-        let r2 = r0
-        let r3 = r0
-        for (const stop = q + 32; q < stop; q += 16) {
-          const w = v128.load(q, 48)
-          const l = low(w, nibble)
-          const h = high(w, nibble)
-          const c = rest(table, l)
-          const d = rest(table, h)
-          n0 = addDot16(addDot(n0, l, x0 + y, 0, even), h, x0 + y, even)
-          r0 = addDot16(addDot(r0, c, x0 + y, 0, even), d, x0 + y, even)
-          n1 = addDot16(addDot(n1, l, x1 + y, 0, even), h, x1 + y, even)
-          r1 = addDot16(addDot(r1, c, x1 + y, 0, even), d, x1 + y, even)
-          n2 = addDot16(addDot(n2, l, x2 + y, 0, even), h, x2 + y, even)
-          r2 = addDot16(addDot(r2, c, x2 + y, 0, even), d, x2 + y, even)
-          n3 = addDot16(addDot(n3, l, x3 + y, 0, even), h, x3 + y, even)
-          r3 = addDot16(addDot(r3, c, x3 + y, 0, even), d, x3 + y, even)
+      let j0 = i0
+      let j1 = i0
+      let j2 = i0
+      let j3 = i0
+      for (let s: usize = 0; s < 8; s++) {
+        let at = w + s * 128
+        let y = (b * 64 + s * 8) * quad
+        const start = toStarts + (b * SUMS + s * 8)
+        let s0 = tensStart(x0 + start)
+        let s1 = tensStart(x1 + start)
+        let s2 = tensStart(x2 + start)
+        let s3 = tensStart(x3 + start)
+        let t0 = s0
+        let t1 = s1
+        let t2 = s2
+        let t3 = s3
+        let p0 = restStart(s0)
+        let p1 = restStart(s1)
+        let p2 = restStart(s2)
+        let p3 = restStart(s3)
+        let q0 = p0
+        let q1 = p1
+        let q2 = p2
+        let q3 = p3
+        for (const stop = at + 128; at < stop; at += 32) {
+          const u = v128.load(at, 80)
+          const v = v128.load(at, 96)
+          const ul = low(u, nibble)
+          const vl = low(v, nibble)
+          s0 = addTen(s0, ul, x0 + y, even)
+          t0 = addTen(t0, vl, x0 + y, even)
+          s1 = addTen(s1, ul, x1 + y, even)
+          t1 = addTen(t1, vl, x1 + y, even)
+          s2 = addTen(s2, ul, x2 + y, even)
+          t2 = addTen(t2, vl, x2 + y, even)
+          s3 = addTen(s3, ul, x3 + y, even)
+          t3 = addTen(t3, vl, x3 + y, even)
+          const url = rest(table, ul)
+          const vrl = rest(table, vl)
+          p0 = addDot(p0, url, x0 + y, 0, even)
+          q0 = addDot(q0, vrl, x0 + y, 0, even)
+          p1 = addDot(p1, url, x1 + y, 0, even)
+          q1 = addDot(q1, vrl, x1 + y, 0, even)
+          p2 = addDot(p2, url, x2 + y, 0, even)
+          q2 = addDot(q2, vrl, x2 + y, 0, even)
+          p3 = addDot(p3, url, x3 + y, 0, even)
+          q3 = addDot(q3, vrl, x3 + y, 0, even)
+          const uh = high(u, nibble)
+          const vh = high(v, nibble)
+          s0 = addTen16(s0, uh, x0 + y, even)
+          t0 = addTen16(t0, vh, x0 + y, even)
+          s1 = addTen16(s1, uh, x1 + y, even)
+          t1 = addTen16(t1, vh, x1 + y, even)
+          s2 = addTen16(s2, uh, x2 + y, even)
+          t2 = addTen16(t2, vh, x2 + y, even)
+          s3 = addTen16(s3, uh, x3 + y, even)
+          t3 = addTen16(t3, vh, x3 + y, even)
+          const urh = rest(table, uh)
+          const vrh = rest(table, vh)
+          p0 = addDot16(p0, urh, x0 + y, even)
+          q0 = addDot16(q0, vrh, x0 + y, even)
+          p1 = addDot16(p1, urh, x1 + y, even)
+          q1 = addDot16(q1, vrh, x1 + y, even)
+          p2 = addDot16(p2, urh, x2 + y, even)
+          q2 = addDot16(q2, vrh, x2 + y, even)
+          p3 = addDot16(p3, urh, x3 + y, even)
+          q3 = addDot16(q3, vrh, x3 + y, even)
           y += quad
         }
-        let s0 = i32x4.splat(0)
-        let s1 = s0
-        let s2 = s0
-        let s3 = s0
-        for (const stop = q + 32; q < stop; q += 16) {
-          const w = v128.load(q, 48)
-          const l = low(w, nibble)
-          const h = high(w, nibble)
-          const c = rest(table, l)
-          const d = rest(table, h)
-          n0 = addDot16(addDot(n0, l, x0 + y, 0, even), h, x0 + y, even)
-          s0 = addDot16(addDot(s0, c, x0 + y, 0, even), d, x0 + y, even)
-          n1 = addDot16(addDot(n1, l, x1 + y, 0, even), h, x1 + y, even)
-          s1 = addDot16(addDot(s1, c, x1 + y, 0, even), d, x1 + y, even)
-          n2 = addDot16(addDot(n2, l, x2 + y, 0, even), h, x2 + y, even)
-          s2 = addDot16(addDot(s2, c, x2 + y, 0, even), d, x2 + y, even)
-          n3 = addDot16(addDot(n3, l, x3 + y, 0, even), h, x3 + y, even)
-          s3 = addDot16(addDot(s3, c, x3 + y, 0, even), d, x3 + y, even)
-          y += quad
-        }
-        i0 = addSubBlock(i0, n0, r0, s0, weights, k)
-        i1 = addSubBlock(i1, n1, r1, s1, weights, k)
-        i2 = addSubBlock(i2, n2, r2, s2, weights, k)
-        i3 = addSubBlock(i3, n3, r3, s3, weights, k)
+        const scales = v128.load8x8_s(w + s * 8, 16)
+        const m = spread(scales, false)
+        const n = spread(scales, true)
+        i0 = i32x4.add(i0, scaledValues(s0, p0, m))
+        j0 = i32x4.add(j0, scaledValues(t0, q0, n))
+        i1 = i32x4.add(i1, scaledValues(s1, p1, m))
+        j1 = i32x4.add(j1, scaledValues(t1, q1, n))
+        i2 = i32x4.add(i2, scaledValues(s2, p2, m))
+        j2 = i32x4.add(j2, scaledValues(t2, q2, n))
+        i3 = i32x4.add(i3, scaledValues(s3, p3, m))
+        j3 = i32x4.add(j3, scaledValues(t3, q3, n))
       }
-      const d = toScales + b * 4
-      const m = toSums + b * SUMS
-      a0 = finish(a0, weights, v128.load32_splat(x0 + d), i0, offsets(weights, x0 + m), mask, factor)
-      a1 = finish(a1, weights, v128.load32_splat(x1 + d), i1, offsets(weights, x1 + m), mask, factor)
-      a2 = finish(a2, weights, v128.load32_splat(x2 + d), i2, offsets(weights, x2 + m), mask, factor)
-      a3 = finish(a3, weights, v128.load32_splat(x3 + d), i3, offsets(weights, x3 + m), mask, factor)
-      weights += UNIT
+      const d = v128.load16x4_s(w)
+      const h = v128.load16x4_s(w, 8)
+      const scale = toScales + b * 4
+      const dx0 = v128.load32_splat(x0 + scale)
+      const dx1 = v128.load32_splat(x1 + scale)
+      const dx2 = v128.load32_splat(x2 + scale)
+      const dx3 = v128.load32_splat(x3 + scale)
+      a0 = finish(a0, d, dx0, i0, mask, e)
+      b0 = finish(b0, h, dx0, j0, mask, f)
+      a1 = finish(a1, d, dx1, i1, mask, e)
+      b1 = finish(b1, h, dx1, j1, mask, f)
+      a2 = finish(a2, d, dx2, i2, mask, e)
+      b2 = finish(b2, h, dx2, j2, mask, f)
+      a3 = finish(a3, d, dx3, i3, mask, e)
+      b3 = finish(b3, h, dx3, j3, mask, f)
+      w += UNIT
     }
-    v128.store(out0 + g * 16, a0)
-    v128.store(out1 + g * 16, a1)
-    v128.store(out2 + g * 16, a2)
-    v128.store(out3 + g * 16, a3)
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
   }
 }
 
@@ -254,33 +250,37 @@ export function matmul_iq4_xs_x4(weights: usize, groups: i32, blocks: i32, x0: u
   return <i32>(low | (((load<u16>(p, 2) >> <u16>(2 * j)) & 3) << 4)) - 32
 }
 
-/** File blocks of `rows` consecutive rows (136 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
+/** File blocks of `rows` consecutive rows (136 bytes for 256) to pairs of groups of four, missing rows zeros. Returns how many scales are not finite. */
 export function repack_iq4_xs(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 136
   let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = <usize>min(4, rows - row)
-    let raised = true
-    for (let block = src; block < src + valid * rowBytes; block += 136) {
-      const d = <u32>load<u16>(block)
-      if (!isFiniteHalf(d)) bad++
-      if (!canRaise(d)) raised = false
-    }
-    storeFactor(dst, raised)
-    dst += 16
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      const block = src + b * 136
-      memory.fill(dst, 0, 48)
-      for (let r: usize = 0; r < valid; r++) {
-        const mine = block + r * rowBytes
-        const d = <u32>load<u16>(mine)
-        store<u16>(dst + r * 2, raised ? raise(d) : d)
-        for (let j: usize = 0; j < 8; j++) store<u8>(dst + j * 4 + r, scaleOf(mine, j), 16)
+  for (let row = 0; row < rows; row += 8) {
+    memory.fill(dst, 0, 32 + <usize>blocks * UNIT)
+    for (let half: usize = 0; half < 2; half++) {
+      const valid = <usize>max(0, min(4, rows - row - <i32>half * 4))
+      const from = src + half * 4 * rowBytes
+      let raised = true
+      for (let block = from; block < from + valid * rowBytes; block += 136) {
+        const d = <u32>load<u16>(block)
+        if (!isFiniteHalf(d)) bad++
+        if (!canRaise(d)) raised = false
       }
-      for (let j: usize = 0; j < 8; j++) repackNibbles(block + 8 + j * 16, rowBytes, valid, dst + 48 + j * 64, 16)
-      dst += UNIT
+      storeFactor(dst + half * 16, raised)
+      for (let b: usize = 0; b < <usize>blocks; b++) {
+        const to = dst + 32 + b * UNIT
+        const block = from + b * 136
+        for (let r: usize = 0; r < valid; r++) {
+          const mine = block + r * rowBytes
+          const lane = half * 4 + r
+          const d = <u32>load<u16>(mine)
+          store<u16>(to + lane * 2, raised ? raise(d) : d)
+          for (let j: usize = 0; j < 8; j++) store<u8>(to + j * 8 + lane, scaleOf(mine, j), 16)
+        }
+        for (let j: usize = 0; j < 8; j++) repackNibbles(block + 8 + j * 16, rowBytes, valid, to + 80 + j * 128 + half * 16, 32)
+      }
     }
-    src += rowBytes * 4
+    src += rowBytes * 8
+    dst += 32 + <usize>blocks * UNIT
   }
   return bad
 }

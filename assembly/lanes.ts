@@ -57,33 +57,14 @@
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x, 36)))
 }
 
-/** isum + (s + t) * scale for the even (low) sub-block of `scales`: 8 x i16, rows 0..3 of an even sub-block, then rows 0..3 of the odd one. */
-// @ts-ignore: decorator
-@inline export function addScaledLow(isum: v128, s: v128, t: v128, scales: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    const scale = v128.shuffle<i16>(scales, scales, 0, 0, 1, 1, 2, 2, 3, 3)
-    return i32x4.add(i32x4.add(isum, i32x4.dot_i16x8_s(s, scale)), i32x4.dot_i16x8_s(t, scale))
-  }
-  return i32x4.add(isum, i32x4.mul(i32x4.add(s, t), i32x4.extend_low_i16x8_s(scales)))
-}
-
-/** The same for the odd (high) sub-block. */
-// @ts-ignore: decorator
-@inline export function addScaledHigh(isum: v128, s: v128, t: v128, scales: v128): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) {
-    const scale = v128.shuffle<i16>(scales, scales, 4, 4, 5, 5, 6, 6, 7, 7)
-    return i32x4.add(i32x4.add(isum, i32x4.dot_i16x8_s(s, scale)), i32x4.dot_i16x8_s(t, scale))
-  }
-  return i32x4.add(isum, i32x4.mul(i32x4.add(s, t), i32x4.extend_high_i16x8_s(scales)))
-}
-
-/** The same without a second half, for formats whose sub-block sum fits 16 bits. */
+/** isum + s * scale for the even (low) sub-block of `scales`: 8 x i16, rows 0..3 of an even sub-block, then rows 0..3 of the odd one. */
 // @ts-ignore: decorator
 @inline export function addScaled1Low(isum: v128, s: v128, scales: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.add(isum, i32x4.dot_i16x8_s(s, v128.shuffle<i16>(scales, scales, 0, 0, 1, 1, 2, 2, 3, 3)))
   return i32x4.add(isum, i32x4.mul(s, i32x4.extend_low_i16x8_s(scales)))
 }
 
+/** The same for the odd (high) sub-block. */
 // @ts-ignore: decorator
 @inline export function addScaled1High(isum: v128, s: v128, scales: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.add(isum, i32x4.dot_i16x8_s(s, v128.shuffle<i16>(scales, scales, 4, 4, 5, 5, 6, 6, 7, 7)))
@@ -124,13 +105,7 @@
   return ASC_FEATURE_RELAXED_SIMD ? i16x8.add(s, t) : i32x4.add(s, t)
 }
 
-/** What addDot has summed, a lane a row. */
-// @ts-ignore: decorator
-@inline export function rowSums(sum: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? i32x4.extadd_pairwise_i16x8_s(sum) : sum
-}
-
-/** rowSums with 1 in either half of each lane held: the engine's own constant takes two instructions. */
+/** What addDot has summed, a lane a row, with 1 in either half of each lane held: the engine's own constant takes two instructions. */
 // @ts-ignore: decorator
 @inline export function rowSumsBy(sum: v128, ones: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? i32x4.dot_i16x8_s(sum, ones) : sum

@@ -141,8 +141,8 @@ export const packings: Readonly<Record<string, Packing>> = {
   IQ4_NL: {
     activation: 'q8_1',
     blockWeights: 32,
-    rowsTogether: 4,
-    groupBytes: (blocks) => 16 + upTo16(blocks * 72),
+    rowsTogether: 8,
+    groupBytes: (blocks) => 16 + blocks * 72,
     x1: (k) => k.matmul_iq4_nl_x1,
     x4: (k) => k.matmul_iq4_nl_x4,
     repack: (k) => k.repack_iq4_nl,
@@ -150,8 +150,8 @@ export const packings: Readonly<Record<string, Packing>> = {
   IQ4_XS: {
     activation: 'q8_k',
     blockWeights: 256,
-    rowsTogether: 4,
-    groupBytes: (blocks) => 16 + blocks * 560,
+    rowsTogether: 8,
+    groupBytes: (blocks) => 16 + blocks * 552,
     x1: (k) => k.matmul_iq4_xs_x1,
     x4: (k) => k.matmul_iq4_xs_x4,
     repack: (k) => k.repack_iq4_xs,
