@@ -6,9 +6,8 @@
 //    16   scale 8 pairs of sub-blocks x (4 rows of the even one, 4 rows of the odd one) x (scale in the low, min in the high nibble)
 //    80   q     16 sub-blocks x 16 bytes; byte 4r + c: bits 2j, 2j+1 are row r, column 4j + c
 import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
-import { HALF_MASK, canRaise, isFiniteHalf, raise, storeFactor } from './half'
+import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
-import { finish } from './scaleMin'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
 
@@ -29,6 +28,13 @@ const UNIT: usize = 336
 @inline function subBlock(q: usize, x: usize, twoBits: v128, even: v128): v128 {
   const w = v128.load(q)
   return dots(x, two(w, 0, twoBits), two(w, 1, twoBits), two(w, 2, twoBits), two(w, 3, twoBits), even)
+}
+
+/** acc + d * dx * isum - dmin * dx * msum, in this order. */
+// @ts-ignore: decorator
+@inline function finish(acc: v128, w: usize, dx: v128, isum: v128, msum: v128, mask: v128, factor: v128): v128 {
+  acc = f32x4.add(acc, f32x4.mul(f32x4.mul(expand(w, mask, factor), dx), f32x4.convert_i32x4_s(isum)))
+  return f32x4.sub(acc, f32x4.mul(f32x4.mul(expand(w + 8, mask, factor), dx), f32x4.convert_i32x4_s(msum)))
 }
 
 // @ts-ignore: decorator

@@ -7,9 +7,10 @@
 //    96   min   4 pairs of sub-blocks x 8 rows x (even u8, odd u8)
 //   160   q     8 sub-blocks x 4 x 2 vectors of 16 bytes; vectors j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
 import { held, quadBytes, scaled, spread } from './lanes'
-import { HALF_MASK, expandOf } from './half'
+import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { storePair } from './pairs'
+import { finish } from './scaleMin'
 import { repackScalesAndMins, repackNibbles } from './kPacking'
 
 const UNIT: usize = 1184
@@ -39,24 +40,6 @@ const NIBBLE: i32 = ASC_FEATURE_RELAXED_SIMD ? 0x0f0f0f0f : 0x000f000f
   sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(i16x8.shr_u(w, 8), nibble), v128.load32_splat(x, 4)))
   sum = i32x4.add(sum, i32x4.dot_i16x8_s(v128.and(i16x8.shr_u(w, 4), nibble), v128.load32_splat(x, 32)))
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(w, 12), v128.load32_splat(x, 36)))
-}
-
-/** Sum over one unit of min * (sum of x over the sub-block), of its first or second group. */
-// @ts-ignore: decorator
-@inline function minSum(w: usize, second: bool, sums: usize): v128 {
-  let m = i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 104) : v128.load8x8_u(w, 96), v128.load32_splat(sums))
-  m = i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 120) : v128.load8x8_u(w, 112), v128.load32_splat(sums, 4)))
-  m = i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 136) : v128.load8x8_u(w, 128), v128.load32_splat(sums, 8)))
-  return i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 152) : v128.load8x8_u(w, 144), v128.load32_splat(sums, 12)))
-}
-
-/** acc + d * dx * isum - dmin * dx * msum, in this order. */
-// @ts-ignore: decorator
-@inline export function finish(acc: v128, w: usize, second: bool, dx: v128, isum: v128, sums: usize, mask: v128, factor: v128): v128 {
-  const d = expandOf(second ? v128.load16x4_s(w, 8) : v128.load16x4_s(w), mask, factor)
-  const dmin = expandOf(second ? v128.load16x4_s(w, 24) : v128.load16x4_s(w, 16), mask, factor)
-  acc = f32x4.add(acc, f32x4.mul(f32x4.mul(d, dx), f32x4.convert_i32x4_s(isum)))
-  return f32x4.sub(acc, f32x4.mul(f32x4.mul(dmin, dx), f32x4.convert_i32x4_s(minSum(w, second, sums))))
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, two strips at a time (pairs.ts). */

@@ -5,7 +5,7 @@
 import { addDot, evenMask, held, inOrder, quadBytes, scaled, spread } from './lanes'
 import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
-import { finish } from './q4_k'
+import { finish } from './scaleMin'
 import { FIVE, firstHalf, inPlace, joined, lastQuad, secondHalf, storeQuads } from './fiveBits'
 import { repackScalesAndMins } from './kPacking'
 import { storePair } from './pairs'

@@ -1,13 +1,11 @@
 // node bench/policies.mjs TRACE.json [TRACE.json ...]
 // Which expert to give up? Runs policies over recorded routing (routing.mjs): a prompt of half the tokens in one step, the rest one by one. Prints experts read per token of each, for several
-// capacities, beside the optimum that knows the future (Belady), and what reading ahead by the next layers' routers adds. `next use` is src/model/nextUse.ts, which the runtime has.
+// capacities, beside the optimum that knows the future (Belady), and what reading every guess
+// of the next layers' routers would add (the runtime reads guesses only while nothing is missing). `next use` is src/model/nextUse.ts, which the runtime has.
 
 import { readFileSync } from 'node:fs'
 import { blendShare, layersToNextUse } from '../dist/model/nextUse.js'
 import { chosen } from './routingStatistics.mjs'
-
-/** That of src/model/lookahead.ts. */
-const MARGIN = 0.25
 
 /** The steps of a trace: per step and layer the experts used, the mean probabilities, and guesses at the next layers'. */
 function stepsOf({ tokens, layers, experts, used, logits, guesses }) {
@@ -23,17 +21,9 @@ function stepsOf({ tokens, layers, experts, used, logits, guesses }) {
         const sum = odds.reduce((a, b) => a + b)
         for (let e = 0; e < experts; e++) shares[e] += odds[e] / sum / group.length
       }
-      const sure = (rows, k) =>
-        keys(rows, layer + 1 + k).filter((key) => group.some((t) => margin(rows, t, key % experts, experts, used) >= (2 + k) * MARGIN))
-      return { keys: keys(logits[layer], layer), shares, guesses: guesses[layer].map(sure) }
+      return { keys: keys(logits[layer], layer), shares, guesses: guesses[layer].map((rows, k) => keys(rows, layer + 1 + k)) }
     }),
   }))
-}
-
-/** By how much an expert's logit exceeds that of the best expert left out. */
-function margin(rows, token, expert, experts, used) {
-  const row = rows.slice(token * experts, (token + 1) * experts)
-  return row[expert] - row.toSorted((a, b) => b - a)[used]
 }
 
 /** A policy is told of every layer, and names the cost of keeping an expert: the highest goes. */
