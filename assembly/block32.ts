@@ -4,7 +4,7 @@
 // 4 bits (of 5: fiveBits.ts) are 64 bytes:
 //     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
 import { addDot, addDot16, dot, storeTransposed } from './lanes'
-import { canRaise, isFiniteHalf, raise, storeFactor } from './half'
+import { rowAt, rowMask } from './packRows'
 
 // @ts-ignore: decorator
 @inline export function low(w: v128, nibble: v128): v128 {
@@ -40,30 +40,21 @@ import { canRaise, isFiniteHalf, raise, storeFactor } from './half'
   return f32x4.add(addScaled(acc, d, dx, isum), f32x4.mul(f32x4.mul(m, dx), xsum))
 }
 
-/** Header and halves of one group, the `which`-th of `width` that stand side by side, whose blocks are `stride` bytes, from the first `halves` halves of each block. Returns how many are not finite. */
-export function repackHalves(src: usize, valid: usize, blocks: i32, blockBytes: usize, halves: usize, dst: usize, stride: usize, width: usize, which: usize): i32 {
-  const rowBytes = <usize>blocks * blockBytes
-  let raised = true
-  let bad = 0
-  for (let block = src; block < src + valid * rowBytes; block += blockBytes) {
-    for (let i: usize = 0; i < halves; i++) {
-      const half = <u32>load<u16>(block + i * 2)
-      if (!isFiniteHalf(half)) bad++
-      if (!canRaise(half)) raised = false
-    }
-  }
-  storeFactor(dst + which * 16, raised)
-  dst += width * 16
-  for (let b: usize = 0; b < <usize>blocks; b++) {
-    for (let i: usize = 0; i < halves; i++) {
-      for (let r: usize = 0; r < 4; r++) {
-        const half = r < valid ? <u32>load<u16>(src + r * rowBytes + b * blockBytes + i * 2) : 0
-        store<u16>(dst + ((i * width + which) * 4 + r) * 2, raised ? raise(half) : half)
-      }
-    }
+/** The nibbles of `blocks` blocks of each of four rows, from row `first` on, to 4 vectors at dst and every `stride` bytes, 32 bytes apart; src: 16 bytes of nibbles, and so on every `blockBytes`. */
+export function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, blocks: i32, blockBytes: usize, dst: usize, stride: usize): void {
+  const p0 = rowAt(src, rowBytes, first, rows)
+  const p1 = rowAt(src, rowBytes, first + 1, rows)
+  const p2 = rowAt(src, rowBytes, first + 2, rows)
+  const p3 = rowAt(src, rowBytes, first + 3, rows)
+  const m0 = rowMask(first, rows)
+  const m1 = rowMask(first + 1, rows)
+  const m2 = rowMask(first + 2, rows)
+  const m3 = rowMask(first + 3, rows)
+  const end = <usize>blocks * blockBytes
+  for (let b: usize = 0; b < end; b += blockBytes) {
+    storeTransposed(dst, v128.and(v128.load(p0 + b), m0), v128.and(v128.load(p1 + b), m1), v128.and(v128.load(p2 + b), m2), v128.and(v128.load(p3 + b), m3), 32)
     dst += stride
   }
-  return bad
 }
 
 // @ts-ignore: decorator

@@ -6,7 +6,8 @@
 //     7        bits 0-4 of (vector 4 >> 5) ^ (vector 1 >> 2) ^ (vector 3 >> 1)
 // shifted in lanes of 16 bits. What of other quads gets into these is known when the weights are packed, and bits 5-7 are chosen so that it comes out right: so a quad
 // needs one mask, whatever it is joined from. Any four quads sum to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
-import { addDot, dot } from './lanes'
+import { addDot, dot, held } from './lanes'
+import { quadOf, rowAt, rowMask } from './packRows'
 
 /** The mask, to be held. */
 export const FIVE: i32 = 0x1f1f1f1f
@@ -55,48 +56,81 @@ export const FIVE: i32 = 0x1f1f1f1f
   return addDot(addDot(s, join(v, w, five), x, 6, even), lastQuad(q, second, five), x, 7, even)
 }
 
-// Four columns' fifth bits, the low four of `bits`, each to bit 4 of its byte.
-// @ts-ignore: decorator
-@inline function spread(bits: u32): u32 {
-  return ((bits & 1) << 4) | ((bits & 2) << 11) | ((bits & 4) << 18) | ((bits & 8) << 25)
-}
+// What packing masks with, to be held.
+const TOP_THREE: i32 = <i32>0xe0e0e0e0
+const TOP_TWO: i32 = <i32>0xc0c0c0c0
+const SIXTH: i32 = 0x20202020
 
-// Both 16-bit lanes of v, shifted right.
+/** Four rows' eight quads to five vectors at dst, 32 bytes apart. */
 // @ts-ignore: decorator
-@inline function shifted(v: u32, by: u32): u32 {
-  return (v >> by) & ((0xffff >> by) * 0x10001)
-}
-
-/** One row's eight quads to its four bytes of five vectors at dst. */
-// @ts-ignore: decorator
-@inline export function storeQuads(dst: usize, q0: u32, q1: u32, q2: u32, q3: u32, q4: u32, q5: u32, q6: u32, q7: u32): void {
+@inline export function storeQuads(dst: usize, q0: v128, q1: v128, q2: v128, q3: v128, q4: v128, q5: v128, q6: v128, q7: v128, positive: i32): void {
+  const three = held(TOP_THREE, positive)
+  const two = held(TOP_TWO, positive)
+  const one = held(SIXTH, positive)
   // bits 3 and 4 of the joined quads first: what else gets there is of quads in their places, and of what is settled the line before
-  let v1 = q1 | (((q5 ^ shifted(q0, 5)) & 0x18181818) << 3)
-  let v3 = q3 | (((q6 ^ shifted(q2, 5)) & 0x18181818) << 3)
-  v1 |= ((q7 ^ shifted(q4, 5) ^ shifted(v3, 1)) & 0x08080808) << 2
-  v3 |= ((q7 ^ shifted(q4, 5) ^ shifted(v1, 2)) & 0x10101010) << 1
-  store<u32>(dst, q0 | (((q5 ^ shifted(v1, 3)) & 0x07070707) << 5))
-  store<u32>(dst, v1, 32)
-  store<u32>(dst, q2 | (((q6 ^ shifted(v3, 3)) & 0x07070707) << 5), 64)
-  store<u32>(dst, v3, 96)
-  store<u32>(dst, q4 | (((q7 ^ shifted(v1, 2) ^ shifted(v3, 1)) & 0x07070707) << 5), 128)
+  let v1 = v128.or(q1, v128.and(i16x8.shl(v128.xor(q5, i16x8.shr_u(q0, 5)), 3), two))
+  let v3 = v128.or(q3, v128.and(i16x8.shl(v128.xor(q6, i16x8.shr_u(q2, 5)), 3), two))
+  const last = v128.xor(q7, i16x8.shr_u(q4, 5))
+  v1 = v128.or(v1, v128.and(i16x8.shl(v128.xor(last, i16x8.shr_u(v3, 1)), 2), one))
+  v3 = v128.or(v3, v128.and(i16x8.shl(v128.xor(last, i16x8.shr_u(v1, 2)), 1), one))
+  v128.store(dst, v128.or(q0, v128.and(i16x8.shl(v128.xor(q5, i16x8.shr_u(v1, 3)), 5), three)))
+  v128.store(dst, v1, 32)
+  v128.store(dst, v128.or(q2, v128.and(i16x8.shl(v128.xor(q6, i16x8.shr_u(v3, 3)), 5), three)), 64)
+  v128.store(dst, v3, 96)
+  v128.store(dst, v128.or(q4, v128.and(i16x8.shl(v128.xor(q7, v128.xor(i16x8.shr_u(v1, 2), i16x8.shr_u(v3, 1))), 5), three)), 128)
 }
 
+// A quad of `nibbles`, with its fifth bits at bit 4 of its bytes: `bytes` holds the byte of each row's 32 with them four times, `where` each column's bit of it.
 // @ts-ignore: decorator
-@inline function low(nibbles: u32, bits: u32): u32 {
-  return (nibbles & 0x0f0f0f0f) | spread(bits)
+@inline function whole(nibbles: v128, bytes: v128, where: v128, nibble: v128, fifth: v128): v128 {
+  return v128.or(v128.and(nibbles, nibble), v128.and(i8x16.eq(v128.and(bytes, where), where), fifth))
 }
 
-/** One block of each of 4 rows (rowBytes apart) to 5 vectors at dst; src: 4 bytes of fifth bits, then 16 of nibbles. */
-export function repackFiveBits(src: usize, rowBytes: usize, valid: usize, dst: usize): void {
-  for (let r: usize = 0; r < 4; r++) {
-    const real = r < valid
-    const p = src + r * rowBytes
-    const bits = real ? load<u32>(p) : 0
-    const n0 = real ? load<u32>(p, 4) : 0
-    const n1 = real ? load<u32>(p, 8) : 0
-    const n2 = real ? load<u32>(p, 12) : 0
-    const n3 = real ? load<u32>(p, 16) : 0
-    storeQuads(dst + r * 4, low(n0, bits), low(n1, bits >> 4), low(n2, bits >> 8), low(n3, bits >> 12), low(n0 >> 4, bits >> 16), low(n1 >> 4, bits >> 20), low(n2 >> 4, bits >> 24), low(n3 >> 4, bits >> 28))
+/** The quants of `blocks` blocks of each of four rows, from row `first` on, to 5 vectors at dst and every `stride` bytes; src: 4 bytes of fifth bits, then 16 of nibbles, and so on every `blockBytes`. */
+export function packFiveBits(src: usize, rowBytes: usize, first: i32, rows: i32, blocks: i32, blockBytes: usize, dst: usize, stride: usize): void {
+  const p0 = rowAt(src, rowBytes, first, rows)
+  const p1 = rowAt(src, rowBytes, first + 1, rows)
+  const p2 = rowAt(src, rowBytes, first + 2, rows)
+  const p3 = rowAt(src, rowBytes, first + 3, rows)
+  const m0 = rowMask(first, rows)
+  const m1 = rowMask(first + 1, rows)
+  const m2 = rowMask(first + 2, rows)
+  const m3 = rowMask(first + 3, rows)
+  const mask = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(rows - first))
+  const even = held(0x08040201, blocks)
+  const odd = held(<i32>0x80402010, blocks)
+  const nibble = held(0x0f0f0f0f, blocks)
+  const fifth = held(0x10101010, blocks)
+  const end = <usize>blocks * blockBytes
+  for (let b: usize = 0; b < end; b += blockBytes) {
+    const r0 = v128.and(v128.load(p0 + b, 4), m0)
+    const r1 = v128.and(v128.load(p1 + b, 4), m1)
+    const r2 = v128.and(v128.load(p2 + b, 4), m2)
+    const r3 = v128.and(v128.load(p3 + b, 4), m3)
+    let bits = v128.load32_zero(p0 + b)
+    bits = v128.load32_lane(p1 + b, bits, 1)
+    bits = v128.load32_lane(p2 + b, bits, 2)
+    bits = v128.and(v128.load32_lane(p3 + b, bits, 3), mask)
+    const f0 = v128.shuffle<i8>(bits, bits, 0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)
+    const f1 = v128.shuffle<i8>(bits, bits, 1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9, 13, 13, 13, 13)
+    const f2 = v128.shuffle<i8>(bits, bits, 2, 2, 2, 2, 6, 6, 6, 6, 10, 10, 10, 10, 14, 14, 14, 14)
+    const f3 = v128.shuffle<i8>(bits, bits, 3, 3, 3, 3, 7, 7, 7, 7, 11, 11, 11, 11, 15, 15, 15, 15)
+    const n0 = quadOf(0, r0, r1, r2, r3)
+    const n1 = quadOf(1, r0, r1, r2, r3)
+    const n2 = quadOf(2, r0, r1, r2, r3)
+    const n3 = quadOf(3, r0, r1, r2, r3)
+    storeQuads(
+      dst,
+      whole(n0, f0, even, nibble, fifth),
+      whole(n1, f0, odd, nibble, fifth),
+      whole(n2, f1, even, nibble, fifth),
+      whole(n3, f1, odd, nibble, fifth),
+      whole(i16x8.shr_u(n0, 4), f2, even, nibble, fifth),
+      whole(i16x8.shr_u(n1, 4), f2, odd, nibble, fifth),
+      whole(i16x8.shr_u(n2, 4), f3, even, nibble, fifth),
+      whole(i16x8.shr_u(n3, 4), f3, odd, nibble, fifth),
+      blocks,
+    )
+    dst += stride
   }
 }

@@ -1,72 +1,59 @@
-// What Q4_K and Q5_K share at load time: both blocks open with d, dmin (f16) and twelve bytes of packed 6-bit scales and mins, and hold nibbles in chunks of 64.
-import { canRaise, isFiniteHalf, raise, storeFactor } from './half'
-import { storeTransposed } from './lanes'
+// What Q4_K and Q5_K share at load time: both blocks open with d, dmin (f16) and twelve bytes of packed 6-bit scales and mins, and both units (scaleMin.ts) with the same unpacked.
+//
+// The twelve bytes a, b, c, four each: scales 0..3 are the low 6 bits of a, mins 0..3 of b; scales 4..7 are the low, mins 4..7 the high nibbles of c, with the high
+// two bits of a and of b above them.
+import { quadOf, rowAt, rowMask } from './packRows'
 
-// The 6-bit scale (or min) j of the twelve bytes at p, as ggml packs them: 0..3 in the low 6 bits, 4..7 split in a nibble and two bits.
+// Row r's first 16 bytes.
 // @ts-ignore: decorator
-@inline function scaleOf(p: usize, j: usize): u32 {
-  return j < 4 ? load<u8>(p + j) & 63 : (load<u8>(p + j + 4) & 15) | ((load<u8>(p + j - 4) >> 6) << 4)
+@inline function front(src: usize, rowBytes: usize, r: i32, rows: i32): v128 {
+  return v128.and(v128.load(rowAt(src, rowBytes, r, rows)), rowMask(r, rows))
+}
+
+// Two groups' 4 rows x 4 scales to 4 x 8 rows at dst.
+// @ts-ignore: decorator
+@inline function storeScales(dst: usize, g: v128, h: v128): void {
+  v128.store(dst, v128.shuffle<i8>(g, h, 0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29))
+  v128.store(dst, v128.shuffle<i8>(g, h, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31), 16)
+}
+
+// Two groups' 4 rows of pairs to 8 rows of first, then 8 rows of second pairs.
+// @ts-ignore: decorator
+@inline function storePairs(dst: usize, g: v128, h: v128): void {
+  v128.store(dst, v128.shuffle<i16>(g, h, 0, 2, 4, 6, 8, 10, 12, 14))
+  v128.store(dst, v128.shuffle<i16>(g, h, 1, 3, 5, 7, 9, 11, 13, 15), 16)
 }
 
 // @ts-ignore: decorator
-@inline function minOf(p: usize, j: usize): u32 {
-  return j < 4 ? load<u8>(p + j + 4) & 63 : (load<u8>(p + j + 4) >> 4) | ((load<u8>(p + j) >> 6) << 4)
+@inline function six(v: v128): v128 {
+  return v128.and(v, i8x16.splat(0x3f))
 }
 
-/** Header, d, dmin, scales and mins of one group, the `which`-th of `width` that stand side by side. Returns how many of d and dmin are not finite. */
-export function repackScalesAndMins(src: usize, valid: i32, blocks: i32, blockBytes: usize, dst: usize, unit: usize, width: usize, which: usize): i32 {
-  const rowBytes = <usize>blocks * blockBytes
-  let raised = true
-  let bad = 0
-  for (let r: usize = 0; r < <usize>valid; r++) {
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      const d = <u32>load<u16>(src + r * rowBytes + b * blockBytes)
-      const m = <u32>load<u16>(src + r * rowBytes + b * blockBytes, 2)
-      if (!isFiniteHalf(d)) bad++
-      if (!isFiniteHalf(m)) bad++
-      if (!canRaise(d) || !canRaise(m)) raised = false
-    }
-  }
-  storeFactor(dst + which * 16, raised)
-  dst += width * 16
-  for (let b: usize = 0; b < <usize>blocks; b++) {
-    for (let r: usize = 0; r < 4; r++) {
-      const block = src + r * rowBytes + b * blockBytes
-      const real = r < <usize>valid
-      const d = real ? <u32>load<u16>(block) : 0
-      const m = real ? <u32>load<u16>(block, 2) : 0
-      const lane = which * 4 + r
-      store<u16>(dst + lane * 2, raised ? raise(d) : d)
-      store<u16>(dst + (width * 4 + lane) * 2, raised ? raise(m) : m)
-      for (let j: usize = 0; j < 8; j++) {
-        store<u8>(dst + (4 + j) * width * 4 + lane, real ? scaleOf(block + 4, j) : 0)
-        store<u8>(dst + (6 + (j >> 1)) * width * 8 + lane * 2 + (j & 1), real ? minOf(block + 4, j) : 0)
-      }
-    }
-    dst += unit
-  }
-  return bad
-}
-
-// Low (even sub-block) or high (odd) nibbles of 32 bytes at p: columns 0..15 to the low, 16..31 to the high nibbles of 16 bytes.
+// Four bits of c and above them the high two of each byte of v.
 // @ts-ignore: decorator
-@inline function pairNibbles(p: usize, odd: bool, real: bool): v128 {
-  if (!real) return i32x4.splat(0)
-  const a = v128.load(p)
-  const b = v128.load(p, 16)
-  const mask = i8x16.splat(15)
-  if (odd) return v128.or(v128.and(i16x8.shr_u(a, 4), mask), v128.andnot(b, mask))
-  return v128.or(v128.and(a, mask), i16x8.shl(v128.and(b, mask), 4))
+@inline function split(c: v128, v: v128): v128 {
+  return v128.or(v128.and(c, i8x16.splat(0x0f)), v128.and(i16x8.shr_u(v, 2), i8x16.splat(0x30)))
 }
 
-/** The 128 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 8 x 4 vectors at dst, `step` bytes apart. */
-export function repackNibbles(src: usize, rowBytes: usize, valid: i32, dst: usize, step: usize): void {
-  for (let s: usize = 0; s < 8; s++) {
-    const p = src + (s >> 1) * 32
-    const odd = (s & 1) == 1
-    const r0 = pairNibbles(p, odd, valid > 0)
-    const r1 = pairNibbles(p + rowBytes, odd, valid > 1)
-    const r2 = pairNibbles(p + 2 * rowBytes, odd, valid > 2)
-    storeTransposed(dst + s * 4 * step, r0, r1, r2, pairNibbles(p + 3 * rowBytes, odd, valid > 3), step)
-  }
+/** The blocks at src of up to eight rows to the first 160 bytes of a unit: d and dmin as in the file, scales, mins. */
+export function packScalesAndMins(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
+  const r0 = front(src, rowBytes, 0, rows)
+  const r1 = front(src, rowBytes, 1, rows)
+  const r2 = front(src, rowBytes, 2, rows)
+  const r3 = front(src, rowBytes, 3, rows)
+  const r4 = front(src, rowBytes, 4, rows)
+  const r5 = front(src, rowBytes, 5, rows)
+  const r6 = front(src, rowBytes, 6, rows)
+  const r7 = front(src, rowBytes, 7, rows)
+  storePairs(dst, quadOf(0, r0, r1, r2, r3), quadOf(0, r4, r5, r6, r7))
+  const a = quadOf(1, r0, r1, r2, r3)
+  const b = quadOf(2, r0, r1, r2, r3)
+  const c = quadOf(3, r0, r1, r2, r3)
+  const d = quadOf(1, r4, r5, r6, r7)
+  const e = quadOf(2, r4, r5, r6, r7)
+  const f = quadOf(3, r4, r5, r6, r7)
+  storeScales(dst + 32, six(a), six(d))
+  storeScales(dst + 64, split(c, a), split(f, d))
+  storePairs(dst + 96, six(b), six(e))
+  storePairs(dst + 128, split(i16x8.shr_u(c, 4), b), split(i16x8.shr_u(f, 4), e))
 }

@@ -4,7 +4,8 @@
 import { addDot, addDot16, evenMask, held, inOrder, quadBytes, rowSumsBy, startAt } from './lanes'
 import { HALF_MASK, expandOf } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addNibbles, addScaled, high, low, repackHalves, repackNibbles } from './block32'
+import { addNibbles, addScaled, high, low, packNibbles } from './block32'
+import { packHalves } from './packHalves'
 import { storePair } from './pairs'
 
 const BLOCK: usize = 144
@@ -161,13 +162,10 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
 export function repack_q4_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 18
   let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    for (let half: usize = 0; half < 2; half++) {
-      const valid = <usize>max(0, min(4, rows - row - <i32>half * 4))
-      const from = src + half * 4 * rowBytes
-      bad += repackHalves(from, valid, blocks, 18, 1, dst, BLOCK, 2, half)
-      for (let b: usize = 0; b < <usize>blocks; b++) repackNibbles(from + b * 18 + 2, rowBytes, valid, dst + 48 + half * 16 + b * BLOCK, 32)
-    }
+  for (; rows > 0; rows -= 8) {
+    bad += packHalves(src, rowBytes, rows, blocks, 18, 1, dst, BLOCK)
+    packNibbles(src + 2, rowBytes, 0, rows, blocks, 18, dst + 48, BLOCK)
+    packNibbles(src + 2, rowBytes, 4, rows, blocks, 18, dst + 64, BLOCK)
     dst += <usize>blocks * BLOCK + 32
     src += rowBytes * 8
   }

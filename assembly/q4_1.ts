@@ -4,7 +4,8 @@
 import { addDot, addDot16, evenMask, held, inOrder, quadBytes, rowSumsBy } from './lanes'
 import { HALF_MASK, expandOf } from './half'
 import { activationScales, activationSums, blockSum } from './q8_1'
-import { addNibbles, addScaledMin, high, low, nibbleDots, repackHalves, repackNibbles } from './block32'
+import { addNibbles, addScaledMin, high, low, nibbleDots, packNibbles } from './block32'
+import { packHalves } from './packHalves'
 import { storePair } from './pairs'
 
 const BLOCK: usize = 160
@@ -160,13 +161,10 @@ export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
 export function repack_q4_1(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 20
   let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    for (let half: usize = 0; half < 2; half++) {
-      const valid = <usize>max(0, min(4, rows - row - <i32>half * 4))
-      const from = src + half * 4 * rowBytes
-      bad += repackHalves(from, valid, blocks, 20, 2, dst, BLOCK, 2, half)
-      for (let b: usize = 0; b < <usize>blocks; b++) repackNibbles(from + b * 20 + 4, rowBytes, valid, dst + 64 + half * 16 + b * BLOCK, 32)
-    }
+  for (; rows > 0; rows -= 8) {
+    bad += packHalves(src, rowBytes, rows, blocks, 20, 2, dst, BLOCK)
+    packNibbles(src + 4, rowBytes, 0, rows, blocks, 20, dst + 64, BLOCK)
+    packNibbles(src + 4, rowBytes, 4, rows, blocks, 20, dst + 80, BLOCK)
     dst += <usize>blocks * BLOCK + 32
     src += rowBytes * 8
   }

@@ -6,12 +6,14 @@
 //    32   scale 8 sub-blocks x 8 rows x u8
 //    96   min   4 pairs of sub-blocks x 8 rows x (even u8, odd u8)
 //   160   q     8 sub-blocks x 4 x 2 vectors of 16 bytes; vectors j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { held, quadBytes, scaled, spread } from './lanes'
+import { held, quadBytes, scaled, spread, storeTransposed } from './lanes'
 import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { storePair } from './pairs'
 import { finish } from './scaleMin'
-import { repackScalesAndMins, repackNibbles } from './kPacking'
+import { packScalesAndMins } from './kPacking'
+import { rowAt, rowMask } from './packRows'
+import { raiseScales } from './packHalves'
 
 const UNIT: usize = 1184
 // relaxed-simd takes nibbles as bytes, simd as 16-bit lanes, the even columns of a quad and then the odd
@@ -203,23 +205,62 @@ export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
+// Low nibbles (an even sub-block's) of 32 bytes a, b: columns 0..15 to the low, 16..31 to the high nibbles of 16 bytes.
+// @ts-ignore: decorator
+@inline function lowNibbles(a: v128, b: v128, nibble: v128): v128 {
+  return v128.or(v128.and(a, nibble), i16x8.shl(v128.and(b, nibble), 4))
+}
+
+// The same of the high nibbles (the odd sub-block's).
+// @ts-ignore: decorator
+@inline function highNibbles(a: v128, b: v128, nibble: v128): v128 {
+  return v128.or(v128.and(i16x8.shr_u(a, 4), nibble), v128.andnot(b, nibble))
+}
+
+/** The 128 bytes of nibbles of one block of each of four rows, from row `first` on, to 8 x 4 vectors at dst, 32 bytes apart. */
+function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usize): void {
+  const nibble = held(0x0f0f0f0f, rows)
+  const p0 = rowAt(src, rowBytes, first, rows)
+  const p1 = rowAt(src, rowBytes, first + 1, rows)
+  const p2 = rowAt(src, rowBytes, first + 2, rows)
+  const p3 = rowAt(src, rowBytes, first + 3, rows)
+  const m0 = rowMask(first, rows)
+  const m1 = rowMask(first + 1, rows)
+  const m2 = rowMask(first + 2, rows)
+  const m3 = rowMask(first + 3, rows)
+  for (let c: usize = 0; c < 128; c += 32) {
+    const a0 = v128.and(v128.load(p0 + c), m0)
+    const b0 = v128.and(v128.load(p0 + c, 16), m0)
+    const a1 = v128.and(v128.load(p1 + c), m1)
+    const b1 = v128.and(v128.load(p1 + c, 16), m1)
+    const a2 = v128.and(v128.load(p2 + c), m2)
+    const b2 = v128.and(v128.load(p2 + c, 16), m2)
+    const a3 = v128.and(v128.load(p3 + c), m3)
+    const b3 = v128.and(v128.load(p3 + c, 16), m3)
+    storeTransposed(dst, lowNibbles(a0, b0, nibble), lowNibbles(a1, b1, nibble), lowNibbles(a2, b2, nibble), lowNibbles(a3, b3, nibble), 32)
+    storeTransposed(dst + 128, highNibbles(a0, b0, nibble), highNibbles(a1, b1, nibble), highNibbles(a2, b2, nibble), highNibbles(a3, b3, nibble), 32)
+    dst += 256
+  }
+}
+
 /**
  * File blocks of `rows` consecutive rows (144 bytes per 256 weights) to pairs of groups of four; missing rows of the last pair become zeros. Returns how many scales are
  * not finite.
  */
 export function repack_q4_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 144
-  const pairBytes = <usize>blocks * UNIT + 32
   let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    for (let half: usize = 0; half < 2; half++) {
-      const valid = max(0, min(4, rows - row - <i32>half * 4))
-      const from = src + half * 4 * rowBytes
-      bad += repackScalesAndMins(from, valid, blocks, 144, dst, UNIT, 2, half)
-      for (let b: usize = 0; b < <usize>blocks; b++) repackNibbles(from + b * 144 + 16, rowBytes, valid, dst + 32 + b * UNIT + 160 + half * 16, 32)
+  for (; rows > 0; rows -= 8) {
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const from = src + b * 144
+      const unit = dst + 32 + b * UNIT
+      packScalesAndMins(from, rowBytes, rows, unit)
+      packNibbles(from + 16, rowBytes, 0, rows, unit + 160)
+      packNibbles(from + 16, rowBytes, 4, rows, unit + 176)
     }
+    bad += raiseScales(dst, 32, blocks, UNIT, 2)
     src += rowBytes * 8
-    dst += pairBytes
+    dst += <usize>blocks * UNIT + 32
   }
   return bad
 }

@@ -5,8 +5,9 @@
 import { addDot, evenMask, held, inOrder, plus, quadBytes, rowSumsBy, startAt } from './lanes'
 import { HALF_MASK, expandOf } from './half'
 import { activationScales, activationSums } from './q8_1'
-import { addScaled, repackHalves } from './block32'
-import { FIVE, firstHalf, inPlace, joined, lastQuad, repackFiveBits, secondHalf } from './fiveBits'
+import { addScaled } from './block32'
+import { packHalves } from './packHalves'
+import { FIVE, firstHalf, inPlace, joined, lastQuad, packFiveBits, secondHalf } from './fiveBits'
 import { storePair } from './pairs'
 
 const BLOCK: usize = 176
@@ -176,13 +177,10 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
 export function repack_q5_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 22
   let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    for (let half: usize = 0; half < 2; half++) {
-      const valid = <usize>max(0, min(4, rows - row - <i32>half * 4))
-      const from = src + half * 4 * rowBytes
-      bad += repackHalves(from, valid, blocks, 22, 1, dst, BLOCK, 2, half)
-      for (let b: usize = 0; b < <usize>blocks; b++) repackFiveBits(from + b * 22 + 2, rowBytes, valid, dst + 48 + half * 16 + b * BLOCK)
-    }
+  for (; rows > 0; rows -= 8) {
+    bad += packHalves(src, rowBytes, rows, blocks, 22, 1, dst, BLOCK)
+    packFiveBits(src + 2, rowBytes, 0, rows, blocks, 22, dst + 48, BLOCK)
+    packFiveBits(src + 2, rowBytes, 4, rows, blocks, 22, dst + 64, BLOCK)
     dst += <usize>blocks * BLOCK + 32
     src += rowBytes * 8
   }

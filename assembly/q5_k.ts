@@ -7,7 +7,9 @@ import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { finish } from './scaleMin'
 import { FIVE, firstHalf, inPlace, joined, lastQuad, secondHalf, storeQuads } from './fiveBits'
-import { repackScalesAndMins } from './kPacking'
+import { packScalesAndMins } from './kPacking'
+import { quadOf, rowAt, rowMask } from './packRows'
+import { raiseScales } from './packHalves'
 import { storePair } from './pairs'
 
 const UNIT: usize = 1440
@@ -219,35 +221,67 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-// 16 columns of sub-block s of a block, from column 16h on, whole: the fifth bits are bits s of its bytes 16 .. 47, the nibbles follow.
+// 16 columns of a sub-block, whole: low nibbles, and bit `s` of as many bytes of fifth bits.
 // @ts-ignore: decorator
-@inline function quants(block: usize, s: i32, h: usize): v128 {
-  const nibbles = v128.and(i16x8.shr_u(v128.load(block + <usize>(s >> 1) * 32 + 16 * h, 48), (s & 1) * 4), i8x16.splat(15))
-  return v128.or(nibbles, i16x8.shl(v128.and(i16x8.shr_u(v128.load(block + 16 * h, 16), s), i8x16.splat(1)), 4))
+@inline function quants(nibbles: v128, fifths: v128, s: i32, nibble: v128, fifth: v128): v128 {
+  return v128.or(v128.and(nibbles, nibble), v128.and(i16x8.shl(i16x8.shr_u(fifths, s), 4), fifth))
+}
+
+/** One block of each of four rows, from row `first` on, to 8 x 5 vectors at dst: 32 bytes of fifth bits, the sub-blocks' from bit 0 on, are followed by the nibbles. */
+function packQuants(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usize): void {
+  const p0 = rowAt(src, rowBytes, first, rows)
+  const p1 = rowAt(src, rowBytes, first + 1, rows)
+  const p2 = rowAt(src, rowBytes, first + 2, rows)
+  const p3 = rowAt(src, rowBytes, first + 3, rows)
+  const m0 = rowMask(first, rows)
+  const m1 = rowMask(first + 1, rows)
+  const m2 = rowMask(first + 2, rows)
+  const m3 = rowMask(first + 3, rows)
+  const nibble = held(0x0f0f0f0f, rows)
+  const fifth = held(0x10101010, rows)
+  for (let s = 0; s < 8; s++) {
+    const c = <usize>(s >> 1) * 32 + 32
+    const shift = (s & 1) * 4
+    const a0 = i16x8.shr_u(v128.and(v128.load(p0 + c), m0), shift)
+    const a1 = i16x8.shr_u(v128.and(v128.load(p1 + c), m1), shift)
+    const a2 = i16x8.shr_u(v128.and(v128.load(p2 + c), m2), shift)
+    const a3 = i16x8.shr_u(v128.and(v128.load(p3 + c), m3), shift)
+    const b0 = i16x8.shr_u(v128.and(v128.load(p0 + c, 16), m0), shift)
+    const b1 = i16x8.shr_u(v128.and(v128.load(p1 + c, 16), m1), shift)
+    const b2 = i16x8.shr_u(v128.and(v128.load(p2 + c, 16), m2), shift)
+    const b3 = i16x8.shr_u(v128.and(v128.load(p3 + c, 16), m3), shift)
+    const f0 = v128.and(v128.load(p0), m0)
+    const f1 = v128.and(v128.load(p1), m1)
+    const f2 = v128.and(v128.load(p2), m2)
+    const f3 = v128.and(v128.load(p3), m3)
+    const g0 = v128.and(v128.load(p0, 16), m0)
+    const g1 = v128.and(v128.load(p1, 16), m1)
+    const g2 = v128.and(v128.load(p2, 16), m2)
+    const g3 = v128.and(v128.load(p3, 16), m3)
+    storeColumns(dst, quants(a0, f0, s, nibble, fifth), quants(a1, f1, s, nibble, fifth), quants(a2, f2, s, nibble, fifth), quants(a3, f3, s, nibble, fifth), quants(b0, g0, s, nibble, fifth), quants(b1, g1, s, nibble, fifth), quants(b2, g2, s, nibble, fifth), quants(b3, g3, s, nibble, fifth), rows)
+    dst += 160
+  }
+}
+
+// Four rows' columns 0..15 (r) and 16..31 (s) of a sub-block.
+// @ts-ignore: decorator
+@inline function storeColumns(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128, s0: v128, s1: v128, s2: v128, s3: v128, positive: i32): void {
+  storeQuads(dst, quadOf(0, r0, r1, r2, r3), quadOf(1, r0, r1, r2, r3), quadOf(2, r0, r1, r2, r3), quadOf(3, r0, r1, r2, r3), quadOf(0, s0, s1, s2, s3), quadOf(1, s0, s1, s2, s3), quadOf(2, s0, s1, s2, s3), quadOf(3, s0, s1, s2, s3), positive)
 }
 
 /** File blocks of `rows` consecutive rows (176 bytes per 256 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
 export function repack_q5_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 176
   let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    for (let half: usize = 0; half < 2; half++) {
-      const valid = max(0, min(4, rows - row - <i32>half * 4))
-      const from = src + half * 4 * rowBytes
-      bad += repackScalesAndMins(from, valid, blocks, 176, dst, UNIT, 2, half)
-      for (let b: usize = 0; b < <usize>blocks; b++) {
-        for (let s = 0; s < 8; s++) {
-          for (let r: usize = 0; r < 4; r++) {
-            const block = from + r * rowBytes + b * 176
-            const real = r < <usize>valid
-            const a = real ? quants(block, s, 0) : i32x4.splat(0)
-            const c = real ? quants(block, s, 1) : i32x4.splat(0)
-            const to = dst + 32 + b * UNIT + 160 + <usize>s * 160 + half * 16 + r * 4
-            storeQuads(to, i32x4.extract_lane(a, 0), i32x4.extract_lane(a, 1), i32x4.extract_lane(a, 2), i32x4.extract_lane(a, 3), i32x4.extract_lane(c, 0), i32x4.extract_lane(c, 1), i32x4.extract_lane(c, 2), i32x4.extract_lane(c, 3))
-          }
-        }
-      }
+  for (; rows > 0; rows -= 8) {
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const from = src + b * 176
+      const unit = dst + 32 + b * UNIT
+      packScalesAndMins(from, rowBytes, rows, unit)
+      packQuants(from + 16, rowBytes, 0, rows, unit + 160)
+      packQuants(from + 16, rowBytes, 4, rows, unit + 176)
     }
+    bad += raiseScales(dst, 32, blocks, UNIT, 2)
     src += rowBytes * 8
     dst += <usize>blocks * UNIT + 32
   }

@@ -1,4 +1,4 @@
-// Q6_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 32); the oracle is src/quants/q6_k.ts.
+// Q6_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 32); the oracle is src/quants/q6_k.ts. Packing: q6Packing.ts.
 //
 // Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1680 bytes (2 x 840):
 //     0   d     8 rows x f16, raised
@@ -13,11 +13,11 @@
 // The 32 is taken off where the sum of a sub-block starts, at -32 times the sum of x. With that, 16 columns fit 16 bits: at most 4 * 2 * 32 * 127 = 32512 in an i16
 // lane. On the way a lane may wrap around, and it wraps back.
 import { addDot, evenMask, held, quadBytes, scaled, spread, startFrom } from './lanes'
-import { HALF_MASK, canRaise, expandOf, isFiniteHalf, raise, storeFactor } from './half'
+import { HALF_MASK, expandOf } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { storePair } from './pairs'
 
-const UNIT: usize = 1680
+export const UNIT: usize = 1680
 const SIX: i32 = 0x3f3f3f3f
 const UPPER: i32 = 0x30303030
 const MIDDLE: i32 = 0x0c0c0c0c
@@ -275,63 +275,4 @@ export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     storePair(out2 + g * 16, a2, b2, both)
     storePair(out3 + g * 16, a3, b3, both)
   }
-}
-
-// In the file: ql 128 bytes, qh 64, scales 16 x i8, d. Columns 32k .. 32k+31 are nibbles (low for k % 4 < 2) of ql from (k >> 2) * 64 + (k & 1) * 32, and bits
-// 2 * (k & 3) of qh from (k >> 2) * 32.
-// Columns 4j + c, j = 0 .. 3, of 16 from column 32k + 16h of a block, whole.
-// @ts-ignore: decorator
-@inline function quants(block: usize, k: i32, h: usize): v128 {
-  const ql = v128.load(block + <usize>((k >> 2) * 64 + (k & 1) * 32) + 16 * h)
-  const qh = v128.load(block + <usize>(k >> 2) * 32 + 16 * h, 128)
-  const nibbles = v128.and(i16x8.shr_u(ql, (k & 2) << 1), i8x16.splat(15))
-  return v128.or(nibbles, i16x8.shl(v128.and(i16x8.shr_u(qh, (k & 3) * 2), i8x16.splat(3)), 4))
-}
-
-// One row's eight quads (a, b: four each) to its four bytes of six vectors at dst.
-// @ts-ignore: decorator
-@inline function storeRow(dst: usize, a: v128, b: v128): void {
-  const six = i32x4.extract_lane(b, 2)
-  const seven = i32x4.extract_lane(b, 3)
-  store<u32>(dst, i32x4.extract_lane(a, 0) | ((six & UPPER) << 2))
-  store<u32>(dst, i32x4.extract_lane(a, 1) | ((six & MIDDLE) << 4), 32)
-  store<u32>(dst, i32x4.extract_lane(a, 2) | ((six & LOWER) << 6), 64)
-  store<u32>(dst, i32x4.extract_lane(a, 3) | ((seven & UPPER) << 2), 96)
-  store<u32>(dst, i32x4.extract_lane(b, 0) | ((seven & MIDDLE) << 4), 128)
-  store<u32>(dst, i32x4.extract_lane(b, 1) | ((seven & LOWER) << 6), 160)
-}
-
-/** File blocks of `rows` consecutive rows (210 bytes per 256 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
-export function repack_q6_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 210
-  let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    const valid = <usize>(rows - row)
-    memory.fill(dst, 0, 32 + <usize>blocks * UNIT)
-    for (let half: usize = 0; half < 8; half += 4) {
-      const end = min(half + 4, valid)
-      let raised = true
-      for (let r = half; r < end; r++) {
-        for (let b: usize = 0; b < <usize>blocks; b++) {
-          const d = <u32>load<u16>(src + r * rowBytes + b * 210, 208)
-          if (!isFiniteHalf(d)) bad++
-          if (!canRaise(d)) raised = false
-        }
-      }
-      storeFactor(dst + half * 4, raised)
-      for (let r = half; r < end; r++) {
-        for (let b: usize = 0; b < <usize>blocks; b++) {
-          const to = dst + 32 + b * UNIT
-          const block = src + r * rowBytes + b * 210
-          const d = <u32>load<u16>(block, 208)
-          store<u16>(to + r * 2, raised ? raise(d) : d)
-          for (let s: usize = 0; s < 16; s++) store<u8>(to + s * 8 + r, load<u8>(block + s, 192), 16)
-          for (let k = 0; k < 8; k++) storeRow(to + <usize>k * 192 + half * 4 + (r & 3) * 4 + 144, quants(block, k, 0), quants(block, k, 1))
-        }
-      }
-    }
-    src += rowBytes * 8
-    dst += 32 + <usize>blocks * UNIT
-  }
-  return bad
 }

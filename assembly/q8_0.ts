@@ -4,7 +4,9 @@
 // 2 columns of i8. Both operands are signed, which the i8 dot cannot take, so both builds widen to 16 bits: a pair of columns with the load, one instruction.
 // An activation row is blocks * 32 x i16, then d, f32 per block, padded to 16 bytes.
 import { held } from './lanes'
-import { HALF_MASK, canRaise, expandOf, isFiniteHalf, raise, storeFactor } from './half'
+import { HALF_MASK, expandOf } from './half'
+import { packHalves } from './packHalves'
+import { pairOf, rowAt, rowMask } from './packRows'
 import { storePair } from './pairs'
 
 const BLOCK: usize = 272
@@ -158,32 +160,56 @@ export function quantize_q8_0(src: usize, count: i32, dst: usize, blocks: i32, f
   }
 }
 
+/** The quants of `blocks` blocks of up to eight rows, 32 bytes at src and every 34, to 16 vectors at dst and every BLOCK. */
+function packPairs(src: usize, rowBytes: usize, rows: i32, blocks: i32, dst: usize): void {
+  const p0 = rowAt(src, rowBytes, 0, rows)
+  const p1 = rowAt(src, rowBytes, 1, rows)
+  const p2 = rowAt(src, rowBytes, 2, rows)
+  const p3 = rowAt(src, rowBytes, 3, rows)
+  const p4 = rowAt(src, rowBytes, 4, rows)
+  const p5 = rowAt(src, rowBytes, 5, rows)
+  const p6 = rowAt(src, rowBytes, 6, rows)
+  const p7 = rowAt(src, rowBytes, 7, rows)
+  const m1 = rowMask(1, rows)
+  const m2 = rowMask(2, rows)
+  const m3 = rowMask(3, rows)
+  const m4 = rowMask(4, rows)
+  const m5 = rowMask(5, rows)
+  const m6 = rowMask(6, rows)
+  const m7 = rowMask(7, rows)
+  const end = <usize>blocks * 34
+  for (let b: usize = 0; b < end; b += 34) {
+    for (let h: usize = 0; h < 32; h += 16) {
+      const at = b + h
+      const r0 = v128.load(p0 + at)
+      const r1 = v128.and(v128.load(p1 + at), m1)
+      const r2 = v128.and(v128.load(p2 + at), m2)
+      const r3 = v128.and(v128.load(p3 + at), m3)
+      const r4 = v128.and(v128.load(p4 + at), m4)
+      const r5 = v128.and(v128.load(p5 + at), m5)
+      const r6 = v128.and(v128.load(p6 + at), m6)
+      const r7 = v128.and(v128.load(p7 + at), m7)
+      const to = dst + h * 8
+      v128.store(to, pairOf(0, r0, r1, r2, r3, r4, r5, r6, r7))
+      v128.store(to, pairOf(1, r0, r1, r2, r3, r4, r5, r6, r7), 16)
+      v128.store(to, pairOf(2, r0, r1, r2, r3, r4, r5, r6, r7), 32)
+      v128.store(to, pairOf(3, r0, r1, r2, r3, r4, r5, r6, r7), 48)
+      v128.store(to, pairOf(4, r0, r1, r2, r3, r4, r5, r6, r7), 64)
+      v128.store(to, pairOf(5, r0, r1, r2, r3, r4, r5, r6, r7), 80)
+      v128.store(to, pairOf(6, r0, r1, r2, r3, r4, r5, r6, r7), 96)
+      v128.store(to, pairOf(7, r0, r1, r2, r3, r4, r5, r6, r7), 112)
+    }
+    dst += BLOCK
+  }
+}
+
 /** File blocks of `rows` consecutive rows (34 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
 export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 34
   let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    const valid = <usize>(rows - row)
-    for (let half: usize = 0; half < 8; half += 4) {
-      let raised = true
-      for (let r = half; r < min(half + 4, valid); r++) {
-        for (let b: usize = 0; b < <usize>blocks; b++) {
-          const d = <u32>load<u16>(src + r * rowBytes + b * 34)
-          if (!isFiniteHalf(d)) bad++
-          if (!canRaise(d)) raised = false
-        }
-      }
-      storeFactor(dst + half * 4, raised)
-      for (let b: usize = 0; b < <usize>blocks; b++) {
-        const to = dst + 32 + b * BLOCK
-        for (let r = half; r < half + 4; r++) {
-          const block = src + r * rowBytes + b * 34
-          const d = r < valid ? <u32>load<u16>(block) : 0
-          store<u16>(to + r * 2, raised ? raise(d) : d)
-          for (let j: usize = 0; j < 16; j++) store<u16>(to + j * 16 + r * 2, r < valid ? load<u16>(block + j * 2, 2) : 0, 16)
-        }
-      }
-    }
+  for (; rows > 0; rows -= 8) {
+    bad += packHalves(src, rowBytes, rows, blocks, 34, 1, dst, BLOCK)
+    packPairs(src + 2, rowBytes, rows, blocks, dst + 48)
     src += rowBytes * 8
     dst += <usize>blocks * BLOCK + 32
   }

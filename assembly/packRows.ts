@@ -1,0 +1,40 @@
+// How packing reads: four rows at a time, and a row that is missing at the end of a matrix as zeros. Such a row is read as the last one there is and masked, so
+// that whole groups need no conditions.
+
+/** Row r of the `rows` rows from src on. */
+// @ts-ignore: decorator
+@inline export function rowAt(src: usize, rowBytes: usize, r: i32, rows: i32): usize {
+  return src + <usize>min(r, rows - 1) * rowBytes
+}
+
+/** What keeps a row that is there and makes zeros of a missing one. */
+// @ts-ignore: decorator
+@inline export function rowMask(r: i32, rows: i32): v128 {
+  return i32x4.splat(-i32(r < rows))
+}
+
+/** Of four rows' 16 bytes each (quads 0..3 of a row), quad k of each row. */
+// @ts-ignore: decorator
+@inline export function quadOf(k: i32, r0: v128, r1: v128, r2: v128, r3: v128): v128 {
+  const a = k < 2 ? v128.shuffle<i32>(r0, r1, 0, 4, 1, 5) : v128.shuffle<i32>(r0, r1, 2, 6, 3, 7)
+  const b = k < 2 ? v128.shuffle<i32>(r2, r3, 0, 4, 1, 5) : v128.shuffle<i32>(r2, r3, 2, 6, 3, 7)
+  return k & 1 ? v128.shuffle<i64>(a, b, 1, 3) : v128.shuffle<i64>(a, b, 0, 2)
+}
+
+/** Of eight rows' 16 bytes each, pair k of each row: bytes 2k and 2k + 1. */
+// @ts-ignore: decorator
+@inline export function pairOf(k: i32, r0: v128, r1: v128, r2: v128, r3: v128, r4: v128, r5: v128, r6: v128, r7: v128): v128 {
+  const a = fourPairs(k < 4, r0, r1)
+  const b = fourPairs(k < 4, r2, r3)
+  const c = fourPairs(k < 4, r4, r5)
+  const d = fourPairs(k < 4, r6, r7)
+  const e = k & 2 ? v128.shuffle<i32>(a, b, 2, 6, 3, 7) : v128.shuffle<i32>(a, b, 0, 4, 1, 5)
+  const f = k & 2 ? v128.shuffle<i32>(c, d, 2, 6, 3, 7) : v128.shuffle<i32>(c, d, 0, 4, 1, 5)
+  return k & 1 ? v128.shuffle<i64>(e, f, 1, 3) : v128.shuffle<i64>(e, f, 0, 2)
+}
+
+// The first or last four pairs of two rows, in turns.
+// @ts-ignore: decorator
+@inline function fourPairs(first: bool, r: v128, s: v128): v128 {
+  return first ? v128.shuffle<i16>(r, s, 0, 8, 1, 9, 2, 10, 3, 11) : v128.shuffle<i16>(r, s, 4, 12, 5, 13, 6, 14, 7, 15)
+}
