@@ -1,4 +1,5 @@
 // Halves when packing: gathered of eight rows, and, as the last step, raised where all of a group can be, which its header says (half.ts). Until then they stand as in the file.
+import { storeFactor } from './half'
 import { rowAt } from './packRows'
 
 /** 4 magnitudes below 2^-14, as they are in a half, to those of the halves 2^10 times as large: the exponent and the first bits of the float32 of the integer. */
