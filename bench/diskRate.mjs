@@ -4,7 +4,7 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
 
 /** Those of src/weights/plan.ts and scratch.ts. */
-const READERS = 4
+const READERS = 8
 const PIECE_BYTES = 2 ** 20
 /** Pieces one after the other before the next place in the file: about an expert. */
 const RUN = 100

@@ -3,19 +3,20 @@
 
 import type { Attendant } from '../team/attendant.js'
 import type { Bank } from '../weights/bank.js'
-import { expertLoads } from '../weights/bankFiller.js'
+import { expertLoad } from '../weights/bankFiller.js'
+import { type ExpertPieces, expertPieces } from '../weights/expertPieces.js'
 import type { FileReader } from '../weights/fileReader.js'
-import { fillOne } from '../weights/fillBanks.js'
+import { fillRows } from '../weights/fillBanks.js'
 import type { Plan } from '../weights/plan.js'
-import { type Rows, STAGING_SPARE } from '../weights/scratch.js'
-import type { Ledger } from './ledger.js'
+import type { Errand, Ledger } from './ledger.js'
 
 export class ExpertReader {
   readonly #plan: Plan
   readonly #banks: readonly Bank[]
   readonly #files: FileReader
   readonly #ledger: Ledger
-  readonly #room: Rows
+  readonly #pieces: readonly ExpertPieces[]
+  readonly #room: number
 
   /** index: which of the readers. */
   constructor(plan: Plan, banks: readonly Bank[], files: FileReader, ledger: Ledger, index: number) {
@@ -24,7 +25,8 @@ export class ExpertReader {
     this.#banks = banks
     this.#files = files
     this.#ledger = ledger
-    this.#room = { at: at + index * bytes, bytes: bytes - STAGING_SPARE }
+    this.#pieces = expertPieces(plan)
+    this.#room = at + index * bytes
   }
 
   /** Reads until nothing is wanted. Throws `IO` and `MODEL`, as loading does. */
@@ -32,17 +34,17 @@ export class ExpertReader {
     while (!attendant.dismissed) {
       const errand = this.#ledger.take()
       if (!errand) return
-      const { key, slot, piece } = errand
-      const loads = expertLoads(expertOf(this.#plan, key), this.#plan.slots[slot]!)
-      const bytes = fillOne(loads, piece, this.#room, this.#files, this.#banks)
-      if (!this.#ledger.handIn(errand, bytes)) continue
+      const free = this.#ledger.handIn(errand, this.#read(errand))
       attendant.deliver()
-      attendant.call()
+      if (free) attendant.call()
     }
   }
-}
 
-function expertOf({ layers }: Plan, key: number) {
-  const { length } = layers[0]!.experts
-  return layers[Math.floor(key / length)]!.experts[key % length]!
+  #read({ key, slot, piece }: Errand): number {
+    const { layers, slots } = this.#plan
+    const { length } = layers[0]!.experts
+    const { part, row, rows } = this.#pieces[key]!.list[piece]!
+    const load = expertLoad(layers[Math.floor(key / length)]!.experts[key % length]!, slots[slot]!, part)
+    return fillRows(load, row, rows, this.#files, this.#banks[load.bank]!, this.#room)
+  }
 }

@@ -1,17 +1,20 @@
-// Which experts are in memory, as a compute thread sees it: asks for those of a layer and gets them in rounds, as they come. With a slot for every expert there is one round and nothing
-// to ask. The books are the ledger's, reading is the readers' business (expertReader.ts); knows nothing of what experts compute.
+// Which experts are in memory, as a compute thread sees it: asks for those of a layer and gets them in rounds, those that are there before those that are on their way, of which it waits
+// for the rows that it is about to use. With a slot for every expert there is one round and nothing to wait for. The books are the ledger's, reading is the readers' business
+// (expertReader.ts); knows nothing of what experts compute.
 
 import { exp } from '../elementary.js'
 import { placeExpert } from '../weights/bankFiller.js'
+import type { ExpertPart, ExpertPieces } from '../weights/expertPieces.js'
 import type { Ledger } from './ledger.js'
 import { Linear } from './linear.js'
 import type { Lookahead } from './lookahead.js'
 import type { Thread } from './thread.js'
 
-/** An expert in memory. */
+/** An expert that has a place in memory. */
 export interface ResidentExpert {
   /** Of its layer. */
   readonly index: number
+  readonly slot: number
   readonly bankIndex: number
   readonly gate: Linear
   readonly up: Linear
@@ -22,6 +25,8 @@ export interface ResidentExpert {
 export interface Streaming {
   readonly ledger: Ledger
   readonly lookahead: Lookahead
+  /** Of every expert, as layer * experts + expert. */
+  readonly pieces: readonly ExpertPieces[]
 }
 
 export class ExpertStore {
@@ -42,7 +47,8 @@ export class ExpertStore {
   }
 
   /**
-   * A layer's experts, each in one of the rounds; they may be used until the next is asked for, which all threads must do after the same barrier. Throws what ends a stage.
+   * A layer's experts, each in one of the rounds; they may be used until the next is asked for, which all threads must do after the same barrier. Their rows must be awaited. Throws what
+   * ends a stage.
    */
   *rounds(layer: number, tokens: number, experts: readonly number[]): Generator<ResidentExpert[]> {
     const first = layer * this.#thread.config.experts
@@ -63,7 +69,23 @@ export class ExpertStore {
     }
   }
 
-  /** One thread waits for all, until something is there. */
+  /** Returns when these rows of an expert of this round are in memory, or main has asked for an early end. Throws `Stopped`. */
+  await(expert: ResidentExpert, layer: number, part: ExpertPart, row: number, rows: number): void {
+    if (!this.#streaming) return
+    const { ledger, pieces } = this.#streaming
+    const { crew, config } = this.#thread
+    for (const piece of pieces[layer * config.experts + expert.index]!.with(part, row, rows)) {
+      if (ledger.arrived(expert.slot, piece)) continue
+      const start = performance.now()
+      while (!ledger.arrived(expert.slot, piece) && !crew.cancelRequested) {
+        crew.checkStopped()
+        ledger.await(expert.slot, piece)
+      }
+      ledger.waited((performance.now() - start) / crew.seats)
+    }
+  }
+
+  /** One thread waits for all, until there is something to do. */
   #collect(ledger: Ledger): void {
     const { crew } = this.#thread
     for (;;) {
@@ -72,6 +94,7 @@ export class ExpertStore {
       crew.call() // for what is wanted, or for slots that are free now
       if (count || crew.cancelRequested) return
       const start = performance.now()
+      crew.checkStopped()
       crew.awaitDelivery(known)
       ledger.waited(performance.now() - start)
     }
@@ -101,6 +124,7 @@ export class ExpertStore {
     const { ffnGate, ffnUp, ffnDown } = placeExpert(plan.layers[Math.floor(key / config.experts)]!.experts[index]!, plan.slots[slot]!)
     const expert = {
       index,
+      slot,
       bankIndex: ffnGate.bank,
       gate: new Linear(banks, ffnGate),
       up: new Linear(banks, ffnUp),

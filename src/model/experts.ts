@@ -21,7 +21,7 @@ interface Group {
   count: number
 }
 
-/** A group whose expert is in memory. */
+/** A group whose expert has a place in memory. */
 interface Active extends ResidentExpert {
   readonly pairs: Int32Array
   readonly count: number
@@ -117,6 +117,7 @@ export class Experts {
       const expert = active[Math.floor(unit / blocks)]!
       const row = (unit % blocks) * EXPERT_ROWS
       const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
+      for (const part of ['ffnGate', 'ffnUp'] as const) this.#store.await(expert, this.#layer, part, row, rows)
       // in the thread's room: (tokens, EXPERT_ROWS) of gate, then of up
       const gated = thread.room
       const raised = thread.room + expert.count * EXPERT_ROWS * 4
@@ -163,6 +164,7 @@ export class Experts {
       active.map(({ down }) => down),
       (which, first, groups) => {
         const { down, pairs, count } = active[which]!
+        this.#store.await(active[which]!, this.#layer, 'ffnDown', first * 4, groups * 4)
         const area = scratch.expertInputs[down.kind]!
         for (let i = 0; i < count; i++) {
           this.#inputs[i] = area.at + pairs[i]! * area.bytes

@@ -1,6 +1,6 @@
 // The books of the expert store, in memory that all threads share: which expert is in which slot, what is wanted next, how much of it has arrived. A lock guards them, held for microseconds.
-// On one side of it are the compute threads, of which one at a time speaks for all (expertStore.ts): it asks for a layer's experts, and collects those that are there. On the other are the
-// readers (expertReader.ts): they take pieces of wanted experts and hand them in. What is read ahead depends on timing; which bytes an expert consists of does not.
+// On one side of it are the compute threads, of which one at a time speaks for all (expertStore.ts): it asks for a layer's experts, and collects those that are there, or else the next that is
+// being read, of which they wait for one piece after the other. On the other are the readers (expertReader.ts): they take pieces of wanted experts and hand them in. What is read ahead depends on timing; which bytes an expert consists of does not.
 
 import { blendShare, layersToNextUse } from './nextUse.js'
 
@@ -28,6 +28,10 @@ export const figure = { uses: 0, hits: 1, ahead: 2, reads: 3, bytes: 4, waitMs: 
 export const FIGURES = 6
 
 const NONE = -1
+/** Most pieces of guesses that are read at a time: what is computed meanwhile needs the cores, and what is asked for next the disk. */
+const GUESSES = 4
+/** A thread that waits for a piece wakes this often, in milliseconds, to see whether it is still to wait. */
+const NAP = 100
 /** Words at the start: the lock (0 free, 1 held, 2 held and perhaps awaited), how long the lists are, and the layer whose turn it is. */
 const head = { lock: 0, wanted: 1, required: 2, collected: 3, layer: 4, tokens: 5 } as const
 const HEAD = 8
@@ -40,19 +44,20 @@ export class Ledger {
   readonly #begun: Int32Array // pieces taken by readers
   readonly #done: Int32Array // pieces handed in
   readonly #ahead: Int32Array // 1: read before it was asked for, and not used since
+  readonly #arrived: Int32Array // (slots, most pieces): 1 for a piece handed in. Waited on without the lock
   // per expert
   readonly #slotOf: Int32Array
   readonly #pinned: Int32Array // 1: in use by the layer
   readonly #rank: Int32Array // place in `wanted`, or the list's length
   readonly #share: Float64Array
   // lists of experts
-  readonly #wanted: Int32Array // soonest first; the first `required` of them are the layer's own
+  readonly #wanted: Int32Array // soonest first; the first `required` of them are the layer's own, but for those that have been used
   readonly #collected: Int32Array
   readonly #figures: Float64Array
 
   /** Bytes of the shared memory; all zero is not a valid ledger: `clear` it once. */
-  static bytes({ slots, layers, experts }: LedgerShape): number {
-    return 8 * layers * experts + 4 * (HEAD + 4 * slots.length + 5 * layers * experts)
+  static bytes({ slots, layers, experts, pieces }: LedgerShape): number {
+    return 8 * layers * experts + 4 * (HEAD + (4 + Math.max(...pieces)) * slots.length + 5 * layers * experts)
   }
 
   constructor(shape: LedgerShape, memory: SharedArrayBuffer, figures: Float64Array) {
@@ -71,6 +76,7 @@ export class Ledger {
     this.#begun = ints(shape.slots.length)
     this.#done = ints(shape.slots.length)
     this.#ahead = ints(shape.slots.length)
+    this.#arrived = ints(shape.slots.length * Math.max(...shape.pieces))
     this.#slotOf = ints(keys)
     this.#pinned = ints(keys)
     this.#rank = ints(keys)
@@ -114,24 +120,28 @@ export class Ledger {
     })
   }
 
-  /** Sets free what was collected before, and collects what is there of the required experts: how many. Nothing if all have been collected, or none has come. */
+  /**
+   * Sets free what was collected before, and collects those of the required experts that are there, or else the next of them that has a slot, though not all of it is there: how many.
+   * Nothing if all have been collected, or no slot is free.
+   */
   collect(): number {
     return this.#locked(() => {
       const words = this.#words
-      for (let i = 0; i < words[head.collected]!; i++) this.#pinned[this.#collected[i]!] = 0
-      const open = this.#wanted.subarray(0, words[head.required]!)
-      const there = [...open].filter((key) => this.#there(key))
-      this.#collected.set(there)
-      words[head.collected] = there.length
-      for (const key of there) {
+      const used = this.#collected.slice(0, words[head.collected]!)
+      for (const key of used) this.#pinned[key] = 0
+      if (used.length) this.#want([...this.#wanted.subarray(0, words[head.wanted]!)].filter((key) => !used.includes(key)))
+      words[head.required]! -= used.length
+      const open = [...this.#wanted.subarray(0, words[head.required]!)]
+      const there = open.filter((key) => this.#there(key))
+      const next = there.length ? undefined : open.find((key, rank) => this.#slotFor(key, rank) !== NONE)
+      const collected = next === undefined ? there : [next]
+      this.#collected.set(collected)
+      words[head.collected] = collected.length
+      for (const key of collected) {
         this.#pinned[key] = 1
         this.#ahead[this.#slotOf[key]!] = 0
       }
-      if (there.length) {
-        words[head.required]! -= there.length
-        this.#want([...this.#wanted.subarray(0, words[head.wanted]!)].filter((key) => !there.includes(key)))
-      }
-      return there.length
+      return collected.length
     })
   }
 
@@ -145,8 +155,9 @@ export class Ledger {
     return this.#locked(() => {
       const wanted = this.#words[head.wanted]!
       for (let i = 0; i < wanted; i++) {
+        if (i === this.#words[head.required] && this.#guessing() >= GUESSES) return undefined
         const key = this.#wanted[i]!
-        const slot = this.#slotOf[key] === NONE ? this.#settle(key, i) : this.#slotOf[key]!
+        const slot = this.#slotFor(key, i)
         if (slot === NONE || this.#begun[slot] === this.#shape.pieces[key]) continue
         return { key, slot, piece: this.#begun[slot]!++ }
       }
@@ -155,12 +166,25 @@ export class Ledger {
   }
 
   /** A piece has been read: `bytes` of the file. Whether its expert is whole now, or its slot may be given to another. */
-  handIn({ key, slot }: Errand, bytes: number): boolean {
+  handIn({ key, slot, piece }: Errand, bytes: number): boolean {
     return this.#locked(() => {
       this.#done[slot]!++
+      const at = this.#placeOf(slot, piece)
+      Atomics.store(this.#arrived, at, 1)
+      Atomics.notify(this.#arrived, at)
       this.#figures[figure.bytes]! += bytes
       return this.#there(key) || (this.#done[slot] === this.#begun[slot] && this.#rank[key]! >= this.#words[head.wanted]!)
     })
+  }
+
+  /** Whether a piece of an expert that has been collected is there. */
+  arrived(slot: number, piece: number): boolean {
+    return Atomics.load(this.#arrived, this.#placeOf(slot, piece)) === 1
+  }
+
+  /** Returns when it is there, or after a nap. */
+  await(slot: number, piece: number): void {
+    Atomics.wait(this.#arrived, this.#placeOf(slot, piece), 0, NAP)
   }
 
   /** Adds to the time in which nothing could be computed. */
@@ -168,6 +192,20 @@ export class Ledger {
     this.#locked(() => {
       this.#figures[figure.waitMs]! += milliseconds
     })
+  }
+
+  /** Pieces of guesses that are being read. */
+  #guessing(): number {
+    const { required, wanted } = head
+    const guesses = this.#wanted.subarray(this.#words[required]!, this.#words[wanted]!)
+    return guesses.reduce((sum, key) => {
+      const slot = this.#slotOf[key]!
+      return slot === NONE ? sum : sum + this.#begun[slot]! - this.#done[slot]!
+    }, 0)
+  }
+
+  #placeOf(slot: number, piece: number): number {
+    return (slot * this.#arrived.length) / this.#owner.length + piece
   }
 
   #there(key: number): boolean {
@@ -180,6 +218,11 @@ export class Ledger {
     this.#wanted.set(keys)
     this.#rank.fill(keys.length)
     for (const [rank, key] of keys.entries()) this.#rank[key] = rank
+  }
+
+  /** The slot of the wanted expert of this rank, if there is one for it. */
+  #slotFor(key: number, rank: number): number {
+    return this.#slotOf[key] === NONE ? this.#settle(key, rank) : this.#slotOf[key]!
   }
 
   /** Gives the wanted expert of this rank a slot: an empty one, or that of an expert that is needed later than it. */
@@ -199,6 +242,7 @@ export class Ledger {
     this.#slotOf[key] = best
     this.#begun[best] = 0
     this.#done[best] = 0
+    this.#arrived.fill(0, this.#placeOf(best, 0), this.#placeOf(best + 1, 0))
     this.#ahead[best] = rank < this.#words[head.required]! ? 0 : 1
     this.#figures[figure.reads]! += 1
     return best

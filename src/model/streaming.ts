@@ -1,10 +1,9 @@
 // The memory in which compute threads and readers meet over experts that come and go: made by main for each set of threads, opened by every thread. Knows what is in it by name only.
 
-import { expertBytes, expertLoads } from '../weights/bankFiller.js'
-import { pieceCount } from '../weights/fillBanks.js'
+import { expertBytes } from '../weights/bankFiller.js'
+import { expertPieces } from '../weights/expertPieces.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
-import { STAGING_SPARE } from '../weights/scratch.js'
 import type { Streaming } from './expertStore.js'
 import { FIGURES, Ledger, type LedgerShape } from './ledger.js'
 import { Lookahead } from './lookahead.js'
@@ -31,19 +30,18 @@ export function createStreaming(config: MixtralConfig, plan: Plan, figures: Floa
 
 export function openStreaming(thread: Thread, memory: StreamingMemory): Streaming {
   const ledger = new Ledger(ledgerShape(thread.config, thread.plan), memory.ledger, memory.figures)
-  return { ledger, lookahead: new Lookahead(thread, memory.lookahead) }
+  return { ledger, lookahead: new Lookahead(thread, memory.lookahead), pieces: expertPieces(thread.plan) }
 }
 
 /** What the ledger must know of a plan whose experts come and go. */
 function ledgerShape({ layers, experts, expertsPerToken }: MixtralConfig, plan: Plan): LedgerShape {
   const tensors = plan.layers.flatMap((layer) => layer.experts)
-  const roomBytes = plan.scratch.staging.bytes - STAGING_SPARE
   return {
     slots: plan.slots.map(({ bytes }) => bytes),
     layers,
     experts,
     used: expertsPerToken,
     sizes: tensors.map(expertBytes),
-    pieces: tensors.map((expert) => pieceCount(expertLoads(expert, plan.slots[0]!), roomBytes)),
+    pieces: expertPieces(plan).map(({ list }) => list.length),
   }
 }

@@ -60,7 +60,7 @@ export class WeightCheck {
     const found = this.#findings.subarray(crew.seat * FINDINGS, (crew.seat + 1) * FINDINGS).fill(0)
     found[finding.firstUnlike] = Number.POSITIVE_INFINITY
     found[finding.firstOff] = Number.POSITIVE_INFINITY
-    const { bank, at, packed } = this.#place(part)
+    const { bank, at, packed, whole } = this.#place(part)
     const rowBytes = slice.bytes / slice.rows
     const rows = Math.max(ROWS_TOGETHER, Math.floor(PIECE_BYTES / rowBytes / ROWS_TOGETHER) * ROWS_TOGETHER)
     const bench = packed ? this.#lay(slice, rows) : undefined
@@ -69,6 +69,7 @@ export class WeightCheck {
       const first = unit * rows
       const count = Math.min(rows, slice.rows - first)
       const file = new Uint8Array(count * rowBytes)
+      whole(first, count)
       this.#files.read(slice.file, file, 0, file.length, slice.offset + first * rowBytes)
       if (bench) {
         const start = at + packedBytes(slice.type.name, first, slice.columns)
@@ -82,13 +83,21 @@ export class WeightCheck {
     }
   }
 
-  #place({ load, layer, expert, part }: WeightPart): { bank: Bank; at: number; packed: boolean } {
+  /** whole: returns when rows are in memory. */
+  #place({ load, layer, expert, part }: WeightPart): {
+    bank: Bank
+    at: number
+    packed: boolean
+    whole: (first: number, rows: number) => void
+  } {
     const { banks } = this.#thread
-    if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed }
+    if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed, whole: () => {} }
     const [round] = this.#store.rounds(layer, 1, [expert!])
-    const { gate, up, down } = round![0]!
+    const resident = round![0]!
+    const { gate, up, down } = resident
     const linear = { ffnGate: gate, ffnUp: up, ffnDown: down }[part!]
-    return { bank: linear.bank, at: linear.at, packed: true }
+    const whole = (first: number, rows: number) => this.#store.await(resident, layer, part!, first, rows)
+    return { bank: linear.bank, at: linear.at, packed: true, whole }
   }
 
   /** Room for pieces of a matrix, and the probes in their places. */

@@ -2,12 +2,14 @@
 
 import { workerData } from 'piscina'
 import { attend } from '../team/attendant.js'
+import type { Crew } from '../team/crew.js'
 import { type SeatError, type SeatTask, takeSeat } from '../team/seat.js'
 import { createMemories, openBank } from '../weights/bank.js'
 import { FileReader, type KnownFile } from '../weights/fileReader.js'
 import { fillBanks } from '../weights/fillBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
+import { takeStagingPages } from '../weights/stagingPages.js'
 import { ExpertReader } from './expertReader.js'
 import { ExpertStore } from './expertStore.js'
 import { Forward } from './forward.js'
@@ -51,8 +53,13 @@ export default function seat(task: SeatTask): SeatError | undefined {
   }
   return takeSeat(task, (code, crew) => {
     thread.crew = crew
-    if (code === command.load) fillBanks(plan.loads, plan.scratch.rooms, reader, banks, crew)
+    if (code === command.load) load(crew)
     else if (code === command.check) check.run(readPart(mailbox))
     else forward.run(readStep(mailbox))
   })
+}
+
+function load(crew: Crew): void {
+  fillBanks(plan.loads, plan.scratch.rooms, reader, banks, crew)
+  if (streaming && crew.seat === 0) takeStagingPages(plan, banks)
 }

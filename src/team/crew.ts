@@ -74,10 +74,14 @@ export class Crew {
     return Atomics.load(this.#words, word.delivery)
   }
 
-  /** Returns when there have been others than the `known` deliveries, or after a nap. Throws `Stopped`. */
+  /** Returns when there have been others than the `known` deliveries, or after a nap. */
   awaitDelivery(known: number): void {
-    if (Atomics.load(this.#words, word.stopped)) throw new Stopped()
     Atomics.wait(this.#words, word.delivery, known, NAP)
+  }
+
+  /** For who waits outside of barriers: throws `Stopped` where a barrier would. */
+  checkStopped(): void {
+    if (Atomics.load(this.#words, word.stopped)) throw new Stopped()
   }
 
   /** Adds to the progress that main shows. */

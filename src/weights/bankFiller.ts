@@ -54,15 +54,9 @@ export function placeExpert({ ffnGate, ffnUp, ffnDown }: ExpertTensors, { bank, 
   return { ffnGate: place(ffnGate, at), ffnUp: place(ffnUp, upAt), ffnDown: place(ffnDown, upAt + bytesOf(ffnUp)) }
 }
 
-/** What must be read to fill a slot. */
-export function expertLoads(expert: ExpertTensors, slot: Slot): Load[] {
-  const placed = placeExpert(expert, slot)
-  return (['ffnGate', 'ffnUp', 'ffnDown'] as const).map((part) => ({
-    slice: expert[part],
-    bank: slot.bank,
-    at: placed[part].at,
-    packed: true,
-  }))
+/** What must be read to fill a slot's part. */
+export function expertLoad(expert: ExpertTensors, slot: Slot, part: keyof ExpertTensors): Load {
+  return { slice: expert[part], bank: slot.bank, at: placeExpert(expert, slot)[part].at, packed: true }
 }
 
 /** Places what belongs together in one bank, and starts the next bank where the current one has no room for all of it. */
@@ -80,7 +74,7 @@ export class BankFiller {
   /** A slot with an expert to load. */
   slot(expert: ExpertTensors): Slot {
     const slot = this.emptySlot(expertBytes(expert))
-    this.loads.push(...expertLoads(expert, slot))
+    for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) this.loads.push(expertLoad(expert, slot, part))
     return slot
   }
 

@@ -6,6 +6,7 @@ import { packings, ROWS_TOGETHER } from '../kernels/packing.js'
 import type { Bank } from './bank.js'
 import type { Load } from './bankFiller.js'
 import type { FileReader } from './fileReader.js'
+import type { TensorSlice } from './mixtralTensors.js'
 import type { Rows } from './scratch.js'
 
 /** What claims pieces: the team's crew. */
@@ -28,42 +29,25 @@ export function fillBanks(loads: readonly Load[], rooms: Rows, files: FileReader
       load = loads[++index]
     }
     if (!load) return
-    const rows = rowsPerPiece(load, rooms.bytes)
-    crew.progress(fillPiece(load, (piece - first) * rows, rows, files, banks[load.bank]!, room))
+    const most = rowsPerPiece(load.slice, load.packed, rooms.bytes)
+    const row = (piece - first) * most
+    crew.progress(fillRows(load, row, Math.min(most, load.slice.rows - row), files, banks[load.bank]!, room))
   }
 }
 
-/** In how many pieces `loads` are read through rooms of so many bytes. */
-export function pieceCount(loads: readonly Load[], roomBytes: number): number {
-  return loads.reduce((sum, load) => sum + pieces(load, roomBytes), 0)
+/** Rows of a matrix that fit a room: whole pairs of groups of four, if they are packed. */
+export function rowsPerPiece(slice: TensorSlice, packed: boolean, roomBytes: number): number {
+  const rows = Math.floor((roomBytes * slice.rows) / slice.bytes)
+  return packed ? Math.floor(rows / ROWS_TOGETHER) * ROWS_TOGETHER : Math.max(1, rows)
 }
 
-/** Reads one of the pieces into its place, through `room`, and returns its bytes in the file. Throws as `fillBanks`. */
-export function fillOne(loads: readonly Load[], piece: number, room: Rows, files: FileReader, banks: readonly Bank[]): number {
-  let index = 0
-  let within = piece
-  for (let count = pieces(loads[0]!, room.bytes); within >= count; count = pieces(loads[index]!, room.bytes)) {
-    within -= count
-    index++
-  }
-  const load = loads[index]!
-  const rows = rowsPerPiece(load, room.bytes)
-  return fillPiece(load, within * rows, rows, files, banks[load.bank]!, room.at)
+function pieces({ slice, packed }: Load, roomBytes: number): number {
+  return Math.ceil(slice.rows / rowsPerPiece(slice, packed, roomBytes))
 }
 
-/** Whole pairs of groups of four rows that fit a room. */
-function rowsPerPiece({ slice, packed }: Load, roomBytes: number): number {
-  if (!packed) return Math.max(1, Math.floor((roomBytes * slice.rows) / slice.bytes))
-  return Math.floor((roomBytes * slice.rows) / slice.bytes / ROWS_TOGETHER) * ROWS_TOGETHER
-}
-
-function pieces(load: Load, roomBytes: number): number {
-  return Math.ceil(load.slice.rows / rowsPerPiece(load, roomBytes))
-}
-
-function fillPiece({ slice, at, packed }: Load, row: number, most: number, files: FileReader, bank: Bank, room: number): number {
+/** Reads rows of a load into their place, through `room` where they are packed, and returns their bytes in the file. Throws as `fillBanks`. */
+export function fillRows({ slice, at, packed }: Load, row: number, rows: number, files: FileReader, bank: Bank, room: number): number {
   const rowBytes = slice.bytes / slice.rows
-  const rows = Math.min(most, slice.rows - row)
   const bytes = rows * rowBytes
   const offset = slice.offset + row * rowBytes
   if (!packed) {

@@ -75,8 +75,8 @@ export interface PlanOptions {
 /** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
 const BANK_BYTES = 2 ** 31
 
-/** Readers of experts: while some repack, the disk is to have two reads or three in hand. */
-const READERS = 4
+/** Readers of experts: while some repack, the disk is to have half a dozen reads in hand. */
+const READERS = 8
 
 /**
  * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over

@@ -1,0 +1,57 @@
+// The pieces that an expert is read in, and their order: rows of gate and up in turn, then those of down, as they are multiplied, so that computing can begin with the first of them.
+
+import { rowsPerPiece } from './fillBanks.js'
+import type { ExpertTensors } from './mixtralTensors.js'
+import type { Plan } from './plan.js'
+import { STAGING_SPARE } from './scratch.js'
+
+export type ExpertPart = keyof ExpertTensors
+
+/** Rows of one of the matrices. */
+export interface Piece {
+  readonly part: ExpertPart
+  readonly row: number
+  readonly rows: number
+}
+
+export class ExpertPieces {
+  readonly list: readonly Piece[]
+  /** Rows of all pieces of a matrix but its last. */
+  readonly #step: Readonly<Record<ExpertPart, number>>
+  /** Places in `list`, in the order of rows. */
+  readonly #places: Readonly<Record<ExpertPart, readonly number[]>>
+
+  /** roomBytes: most bytes of the file that a piece may have. */
+  constructor(expert: ExpertTensors, roomBytes: number) {
+    const step = (part: ExpertPart) => rowsPerPiece(expert[part], true, roomBytes)
+    this.#step = { ffnGate: step('ffnGate'), ffnUp: step('ffnUp'), ffnDown: step('ffnDown') }
+    const cut = (part: ExpertPart): Piece[] => {
+      const { rows } = expert[part]
+      const most = this.#step[part]
+      return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({ part, row: i * most, rows: Math.min(most, rows - i * most) }))
+    }
+    this.list = [...[...cut('ffnGate'), ...cut('ffnUp')].sort((a, b) => a.row - b.row), ...cut('ffnDown')]
+    const places = (part: ExpertPart) => [...this.list.keys()].filter((place) => this.list[place]!.part === part)
+    this.#places = { ffnGate: places('ffnGate'), ffnUp: places('ffnUp'), ffnDown: places('ffnDown') }
+  }
+
+  /** Places in `list` of the pieces with these rows. */
+  with(part: ExpertPart, row: number, rows: number): readonly number[] {
+    const step = this.#step[part]
+    return this.#places[part].slice(Math.floor(row / step), Math.ceil((row + rows) / step))
+  }
+}
+
+/** Of every expert, as layer * experts + expert. */
+export function expertPieces({ layers, scratch }: Plan): ExpertPieces[] {
+  const roomBytes = scratch.staging.bytes - STAGING_SPARE
+  const known = new Map<string, ExpertPieces>()
+  return layers.flatMap(({ experts }) =>
+    experts.map((expert) => {
+      const types = [expert.ffnGate, expert.ffnUp, expert.ffnDown].map(({ type }) => type.name).join()
+      const pieces = known.get(types) ?? new ExpertPieces(expert, roomBytes)
+      known.set(types, pieces)
+      return pieces
+    }),
+  )
+}
