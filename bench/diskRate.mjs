@@ -9,6 +9,9 @@ const PIECE_BYTES = 2 ** 20
 /** Pieces one after the other before the next place in the file: about an expert. */
 const RUN = 100
 
+/** Bytes of memory taken before the rooms that are read into: then the rooms' pages are neighbours (src/weights/stagingPages.ts). */
+const SCATTERED = 512 * 2 ** 20
+
 /** Words in shared memory: which pass (0: rest), pieces claimed, pieces read. */
 const word = { pass: 0, claimed: 1, read: 2 }
 
@@ -18,8 +21,12 @@ export class DiskRate {
 
   /** Starts threads that wait. */
   constructor(path) {
-    const data = { diskRate: { path, words: this.#words } }
-    this.#workers = Array.from({ length: READERS }, () => new Worker(new URL(import.meta.url), { workerData: data }))
+    const scattered = new Uint8Array(memoryOf(SCATTERED).buffer)
+    for (let page = 0; page < SCATTERED; page += 4096) scattered[page] = 1
+    const memory = memoryOf(READERS * PIECE_BYTES)
+    new Uint8Array(memory.buffer).fill(1)
+    const data = (reader) => ({ diskRate: { path, words: this.#words, memory, at: reader * PIECE_BYTES } })
+    this.#workers = Array.from({ length: READERS }, (_, reader) => new Worker(new URL(import.meta.url), { workerData: data(reader) }))
   }
 
   /** Reads for so long. Returns bytes per second. */
@@ -41,8 +48,11 @@ export class DiskRate {
   }
 }
 
-function read({ path, words }) {
-  const memory = new WebAssembly.Memory({ initial: PIECE_BYTES / 65536, maximum: PIECE_BYTES / 65536, shared: true })
+function memoryOf(bytes) {
+  return new WebAssembly.Memory({ initial: bytes / 65536, maximum: bytes / 65536, shared: true })
+}
+
+function read({ path, words, memory, at }) {
   const target = new Uint8Array(memory.buffer)
   const file = openSync(path, constants.O_RDONLY | (constants.O_DIRECT ?? 0))
   const runs = Math.floor(fstatSync(file).size / PIECE_BYTES / RUN)
@@ -51,7 +61,7 @@ function read({ path, words }) {
       Atomics.wait(words, word.pass, 0)
       const piece = Atomics.add(words, word.claimed, 1)
       const run = (Math.floor(piece / RUN) * 7919) % runs
-      readSync(file, target, 0, PIECE_BYTES, (run * RUN + (piece % RUN)) * PIECE_BYTES)
+      readSync(file, target, at, PIECE_BYTES, (run * RUN + (piece % RUN)) * PIECE_BYTES)
       Atomics.add(words, word.read, 1)
     }
   } finally {
