@@ -4,7 +4,7 @@
 // 4 bits (of 5: fiveBits.ts) are 64 bytes:
 //     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
 import { addDot, addDot16, dot, storeTransposed } from './lanes'
-import { rowAt, rowMask } from './packRows'
+import { fourRows, quadOf, rowAt } from './packRows'
 
 // @ts-ignore: decorator
 @inline export function low(w: v128, nibble: v128): v128 {
@@ -46,13 +46,17 @@ export function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, 
   const p1 = rowAt(src, rowBytes, first + 1, rows)
   const p2 = rowAt(src, rowBytes, first + 2, rows)
   const p3 = rowAt(src, rowBytes, first + 3, rows)
-  const m0 = rowMask(first, rows)
-  const m1 = rowMask(first + 1, rows)
-  const m2 = rowMask(first + 2, rows)
-  const m3 = rowMask(first + 3, rows)
+  const mask = fourRows(rows - first)
   const end = <usize>blocks * blockBytes
   for (let b: usize = 0; b < end; b += blockBytes) {
-    storeTransposed(dst, v128.and(v128.load(p0 + b), m0), v128.and(v128.load(p1 + b), m1), v128.and(v128.load(p2 + b), m2), v128.and(v128.load(p3 + b), m3), 32)
+    const r0 = v128.load(p0 + b)
+    const r1 = v128.load(p1 + b)
+    const r2 = v128.load(p2 + b)
+    const r3 = v128.load(p3 + b)
+    v128.store(dst, v128.and(quadOf(0, r0, r1, r2, r3), mask))
+    v128.store(dst, v128.and(quadOf(1, r0, r1, r2, r3), mask), 32)
+    v128.store(dst, v128.and(quadOf(2, r0, r1, r2, r3), mask), 64)
+    v128.store(dst, v128.and(quadOf(3, r0, r1, r2, r3), mask), 96)
     dst += stride
   }
 }

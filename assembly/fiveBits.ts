@@ -7,7 +7,7 @@
 // shifted in lanes of 16 bits. What of other quads gets into these is known when the weights are packed, and bits 5-7 are chosen so that it comes out right: so a quad
 // needs one mask, whatever it is joined from. Any four quads sum to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
 import { addDot, dot, held } from './lanes'
-import { quadOf, rowAt, rowMask } from './packRows'
+import { fourRows, quadOf, rowAt } from './packRows'
 
 /** The mask, to be held. */
 export const FIVE: i32 = 0x1f1f1f1f
@@ -92,25 +92,21 @@ export function packFiveBits(src: usize, rowBytes: usize, first: i32, rows: i32,
   const p1 = rowAt(src, rowBytes, first + 1, rows)
   const p2 = rowAt(src, rowBytes, first + 2, rows)
   const p3 = rowAt(src, rowBytes, first + 3, rows)
-  const m0 = rowMask(first, rows)
-  const m1 = rowMask(first + 1, rows)
-  const m2 = rowMask(first + 2, rows)
-  const m3 = rowMask(first + 3, rows)
-  const mask = i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(rows - first))
+  const mask = fourRows(rows - first)
   const even = held(0x08040201, blocks)
   const odd = held(<i32>0x80402010, blocks)
-  const nibble = held(0x0f0f0f0f, blocks)
-  const fifth = held(0x10101010, blocks)
+  const nibble = v128.and(held(0x0f0f0f0f, blocks), mask)
+  const fifth = v128.and(held(0x10101010, blocks), mask)
   const end = <usize>blocks * blockBytes
   for (let b: usize = 0; b < end; b += blockBytes) {
-    const r0 = v128.and(v128.load(p0 + b, 4), m0)
-    const r1 = v128.and(v128.load(p1 + b, 4), m1)
-    const r2 = v128.and(v128.load(p2 + b, 4), m2)
-    const r3 = v128.and(v128.load(p3 + b, 4), m3)
+    const r0 = v128.load(p0 + b, 4)
+    const r1 = v128.load(p1 + b, 4)
+    const r2 = v128.load(p2 + b, 4)
+    const r3 = v128.load(p3 + b, 4)
     let bits = v128.load32_zero(p0 + b)
     bits = v128.load32_lane(p1 + b, bits, 1)
     bits = v128.load32_lane(p2 + b, bits, 2)
-    bits = v128.and(v128.load32_lane(p3 + b, bits, 3), mask)
+    bits = v128.load32_lane(p3 + b, bits, 3)
     const f0 = v128.shuffle<i8>(bits, bits, 0, 0, 0, 0, 4, 4, 4, 4, 8, 8, 8, 8, 12, 12, 12, 12)
     const f1 = v128.shuffle<i8>(bits, bits, 1, 1, 1, 1, 5, 5, 5, 5, 9, 9, 9, 9, 13, 13, 13, 13)
     const f2 = v128.shuffle<i8>(bits, bits, 2, 2, 2, 2, 6, 6, 6, 6, 10, 10, 10, 10, 14, 14, 14, 14)

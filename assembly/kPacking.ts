@@ -2,31 +2,13 @@
 //
 // The twelve bytes a, b, c, four each: scales 0..3 are the low 6 bits of a, mins 0..3 of b; scales 4..7 are the low, mins 4..7 the high nibbles of c, with the high
 // two bits of a and of b above them.
-import { quadOf, rowAt, rowMask } from './packRows'
-
-// Row r's first 16 bytes.
-// @ts-ignore: decorator
-@inline function front(src: usize, rowBytes: usize, r: i32, rows: i32): v128 {
-  return v128.and(v128.load(rowAt(src, rowBytes, r, rows)), rowMask(r, rows))
-}
-
-// Two groups' 4 rows x 4 scales to 4 x 8 rows at dst.
-// @ts-ignore: decorator
-@inline function storeScales(dst: usize, g: v128, h: v128): void {
-  v128.store(dst, v128.shuffle<i8>(g, h, 0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29))
-  v128.store(dst, v128.shuffle<i8>(g, h, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31), 16)
-}
+import { fourRows, quadOf, rowAt, storeScales } from './packRows'
 
 // Two groups' 4 rows of pairs to 8 rows of first, then 8 rows of second pairs.
 // @ts-ignore: decorator
 @inline function storePairs(dst: usize, g: v128, h: v128): void {
   v128.store(dst, v128.shuffle<i16>(g, h, 0, 2, 4, 6, 8, 10, 12, 14))
   v128.store(dst, v128.shuffle<i16>(g, h, 1, 3, 5, 7, 9, 11, 13, 15), 16)
-}
-
-// @ts-ignore: decorator
-@inline function six(v: v128): v128 {
-  return v128.and(v, i8x16.splat(0x3f))
 }
 
 // Four bits of c and above them the high two of each byte of v.
@@ -37,23 +19,26 @@ import { quadOf, rowAt, rowMask } from './packRows'
 
 /** The blocks at src of up to eight rows to the first 160 bytes of a unit: d and dmin as in the file, scales, mins. */
 export function packScalesAndMins(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
-  const r0 = front(src, rowBytes, 0, rows)
-  const r1 = front(src, rowBytes, 1, rows)
-  const r2 = front(src, rowBytes, 2, rows)
-  const r3 = front(src, rowBytes, 3, rows)
-  const r4 = front(src, rowBytes, 4, rows)
-  const r5 = front(src, rowBytes, 5, rows)
-  const r6 = front(src, rowBytes, 6, rows)
-  const r7 = front(src, rowBytes, 7, rows)
-  storePairs(dst, quadOf(0, r0, r1, r2, r3), quadOf(0, r4, r5, r6, r7))
-  const a = quadOf(1, r0, r1, r2, r3)
-  const b = quadOf(2, r0, r1, r2, r3)
-  const c = quadOf(3, r0, r1, r2, r3)
-  const d = quadOf(1, r4, r5, r6, r7)
-  const e = quadOf(2, r4, r5, r6, r7)
-  const f = quadOf(3, r4, r5, r6, r7)
-  storeScales(dst + 32, six(a), six(d))
+  const r0 = v128.load(rowAt(src, rowBytes, 0, rows))
+  const r1 = v128.load(rowAt(src, rowBytes, 1, rows))
+  const r2 = v128.load(rowAt(src, rowBytes, 2, rows))
+  const r3 = v128.load(rowAt(src, rowBytes, 3, rows))
+  const r4 = v128.load(rowAt(src, rowBytes, 4, rows))
+  const r5 = v128.load(rowAt(src, rowBytes, 5, rows))
+  const r6 = v128.load(rowAt(src, rowBytes, 6, rows))
+  const r7 = v128.load(rowAt(src, rowBytes, 7, rows))
+  const first = fourRows(rows)
+  const second = fourRows(rows - 4)
+  storePairs(dst, v128.and(quadOf(0, r0, r1, r2, r3), first), v128.and(quadOf(0, r4, r5, r6, r7), second))
+  const a = v128.and(quadOf(1, r0, r1, r2, r3), first)
+  const b = v128.and(quadOf(2, r0, r1, r2, r3), first)
+  const c = v128.and(quadOf(3, r0, r1, r2, r3), first)
+  const d = v128.and(quadOf(1, r4, r5, r6, r7), second)
+  const e = v128.and(quadOf(2, r4, r5, r6, r7), second)
+  const f = v128.and(quadOf(3, r4, r5, r6, r7), second)
+  const six = i8x16.splat(0x3f)
+  storeScales(dst + 32, v128.and(a, six), v128.and(d, six))
   storeScales(dst + 64, split(c, a), split(f, d))
-  storePairs(dst + 96, six(b), six(e))
+  storePairs(dst + 96, v128.and(b, six), v128.and(e, six))
   storePairs(dst + 128, split(i16x8.shr_u(c, 4), b), split(i16x8.shr_u(f, 4), e))
 }

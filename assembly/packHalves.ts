@@ -1,20 +1,12 @@
 // Halves when packing: gathered of eight rows, and, as the last step, raised where all of a group can be, which its header says (half.ts). Until then they stand as in the file.
 import { storeFactor } from './half'
-import { rowAt } from './packRows'
+import { held } from './lanes'
+import { eightRows, rowAt } from './packRows'
 
 /** 4 magnitudes below 2^-14, as they are in a half, to those of the halves 2^10 times as large: the exponent and the first bits of the float32 of the integer. */
 // @ts-ignore: decorator
-@inline function raisedSubnormal(magnitude: v128): v128 {
-  return i32x4.max_s(i32x4.sub(i32x4.shr_u(f32x4.convert_i32x4_s(magnitude), 13), i32x4.splat(126 << 10)), i32x4.splat(0))
-}
-
-/** 8 halves * 2^10, exact for every half below 64. */
-// @ts-ignore: decorator
-@inline function raised(halves: v128): v128 {
-  const magnitude = v128.and(halves, i16x8.splat(0x7fff))
-  const subnormal = i16x8.narrow_i32x4_s(raisedSubnormal(i32x4.extend_low_i16x8_u(magnitude)), raisedSubnormal(i32x4.extend_high_i16x8_u(magnitude)))
-  const value = v128.bitselect(subnormal, i16x8.add(magnitude, i16x8.splat(10 << 10)), i16x8.lt_s(magnitude, i16x8.splat(0x400)))
-  return v128.or(value, v128.and(halves, i16x8.splat(-0x8000)))
+@inline function raisedSubnormal(magnitude: v128, bias: v128): v128 {
+  return i32x4.sub(i32x4.shr_u(f32x4.convert_i32x4_s(magnitude), 13), bias)
 }
 
 /** Whether all lanes can be raised: a half's bits below 0x5400 are below 64. */
@@ -32,11 +24,13 @@ export function raiseScales(dst: usize, header: usize, blocks: i32, stride: usiz
   const end = first + <usize>blocks * stride
   let top = i16x8.splat(0)
   let bad = i32x4.splat(0)
+  const magnitudes = held(0x7fff7fff, blocks)
+  const finite = held(0x7bff7bff, blocks)
   for (let block = first; block < end; block += stride) {
     for (let v: usize = 0; v < vectors * 16; v += 16) {
-      const magnitude = v128.and(v128.load(block + v), i16x8.splat(0x7fff))
+      const magnitude = v128.and(v128.load(block + v), magnitudes)
       top = i16x8.max_u(top, magnitude)
-      bad = i32x4.sub(bad, i32x4.extadd_pairwise_i16x8_s(i16x8.gt_s(magnitude, i16x8.splat(0x7bff))))
+      bad = i32x4.sub(bad, i32x4.extadd_pairwise_i16x8_s(i16x8.gt_s(magnitude, finite)))
     }
   }
   let low = allBelow64(v128.shuffle<i64>(top, top, 0, 0))
@@ -48,11 +42,19 @@ export function raiseScales(dst: usize, header: usize, blocks: i32, stride: usiz
     storeFactor(dst + 16, high)
   }
   storeFactor(dst, low)
-  const which = i64x2.replace_lane(i64x2.splat(-i64(low)), 1, -i64(high))
+  // all of a group's halves but their signs
+  const which = v128.and(i64x2.replace_lane(i64x2.splat(-i64(low)), 1, -i64(high)), magnitudes)
+  const none = i32x4.splat(0)
+  const bias = held(126 << 10, blocks)
+  const ten = held(0x28002800, blocks) // 10 to the exponent
+  const least = held(0x04000400, blocks) // normal half
   for (let block = first; block < end; block += stride) {
     for (let v: usize = 0; v < vectors * 16; v += 16) {
       const halves = v128.load(block + v)
-      v128.store(block + v, v128.bitselect(raised(halves), halves, which))
+      const magnitude = v128.and(halves, magnitudes)
+      const subnormal = i16x8.max_s(none, i16x8.narrow_i32x4_s(raisedSubnormal(i32x4.extend_low_i16x8_u(magnitude), bias), raisedSubnormal(i32x4.extend_high_i16x8_u(magnitude), bias)))
+      const value = v128.bitselect(subnormal, i16x8.add(magnitude, ten), i16x8.lt_s(magnitude, least))
+      v128.store(block + v, v128.bitselect(value, halves, which))
     }
   }
   return i32x4.extract_lane(bad, 0) + i32x4.extract_lane(bad, 1) + i32x4.extract_lane(bad, 2) + i32x4.extract_lane(bad, 3)
@@ -71,7 +73,7 @@ export function packHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, 
   const p5 = rowAt(src, rowBytes, 5, rows)
   const p6 = rowAt(src, rowBytes, 6, rows)
   const p7 = rowAt(src, rowBytes, 7, rows)
-  const mask = i16x8.lt_s(i16x8(0, 1, 2, 3, 4, 5, 6, 7), i16x8.splat(<i16>min(rows, 8)))
+  const mask = eightRows(rows)
   let to = dst + 32
   for (let b: usize = 0; b < <usize>blocks; b++) {
     for (let i: usize = 0; i < halves; i++) {

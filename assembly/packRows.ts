@@ -1,5 +1,5 @@
-// How packing reads: four rows at a time, and a row that is missing at the end of a matrix as zeros. Such a row is read as the last one there is and masked, so
-// that whole groups need no conditions.
+// How packing reads rows: whole vectors of four or eight of them, turned so that a vector holds a little of each row. A row that is missing at the end of a matrix is
+// read as the last one there is, and masked: so whole groups need no conditions.
 
 /** Row r of the `rows` rows from src on. */
 // @ts-ignore: decorator
@@ -7,10 +7,16 @@
   return src + <usize>min(r, rows - 1) * rowBytes
 }
 
-/** What keeps a row that is there and makes zeros of a missing one. */
+/** What keeps the first `rows` lanes of 32 bits, a lane a row. */
 // @ts-ignore: decorator
-@inline export function rowMask(r: i32, rows: i32): v128 {
-  return i32x4.splat(-i32(r < rows))
+@inline export function fourRows(rows: i32): v128 {
+  return i32x4.lt_s(i32x4(0, 1, 2, 3), i32x4.splat(rows))
+}
+
+/** The same of 16 bits. */
+// @ts-ignore: decorator
+@inline export function eightRows(rows: i32): v128 {
+  return i16x8.lt_s(i16x8(0, 1, 2, 3, 4, 5, 6, 7), i16x8.splat(<i16>min(rows, 8)))
 }
 
 /** Of four rows' 16 bytes each (quads 0..3 of a row), quad k of each row. */
@@ -19,6 +25,19 @@
   const a = k < 2 ? v128.shuffle<i32>(r0, r1, 0, 4, 1, 5) : v128.shuffle<i32>(r0, r1, 2, 6, 3, 7)
   const b = k < 2 ? v128.shuffle<i32>(r2, r3, 0, 4, 1, 5) : v128.shuffle<i32>(r2, r3, 2, 6, 3, 7)
   return k & 1 ? v128.shuffle<i64>(a, b, 1, 3) : v128.shuffle<i64>(a, b, 0, 2)
+}
+
+/** One quad of each of four rows, row after row, to column after column. */
+// @ts-ignore: decorator
+@inline export function across(quad: v128): v128 {
+  return v128.shuffle<i8>(quad, quad, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15)
+}
+
+/** Two groups' 4 rows x 4 bytes to 4 x 8 rows at dst. */
+// @ts-ignore: decorator
+@inline export function storeScales(dst: usize, g: v128, h: v128): void {
+  v128.store(dst, v128.shuffle<i8>(g, h, 0, 4, 8, 12, 16, 20, 24, 28, 1, 5, 9, 13, 17, 21, 25, 29))
+  v128.store(dst, v128.shuffle<i8>(g, h, 2, 6, 10, 14, 18, 22, 26, 30, 3, 7, 11, 15, 19, 23, 27, 31), 16)
 }
 
 /** Of eight rows' 16 bytes each, pair k of each row: bytes 2k and 2k + 1. */

@@ -6,7 +6,9 @@
 //    16   scale 8 pairs of sub-blocks x (4 rows of the even one, 4 rows of the odd one) x (scale in the low, min in the high nibble)
 //    80   q     16 sub-blocks x 16 bytes; byte 4r + c: bits 2j, 2j+1 are row r, column 4j + c
 import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
-import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+import { HALF_MASK, expand } from './half'
+import { raiseScales } from './packHalves'
+import { across, fourRows, quadOf, rowAt } from './packRows'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
@@ -175,44 +177,71 @@ export function matmul_q2_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
 }
 
 // In the file: scales 16 bytes, qs 64, d, dmin. Columns 16s .. 16s+15 are bits 2k, 2k+1 of the 16 bytes of qs from (s >> 3) * 32 + (s & 1) * 16, k = (s >> 1) & 3.
+// Packing turns four rows' 16 bytes into four vectors with a quad of each row, and in these exchanges quads (which become the bits) for bits (which become vectors).
+
+// Fields of bits 0, 2, .. of a and of b in turns; the masks are of the even fields (`low`) and of the odd ones, `width` bits each.
 // @ts-ignore: decorator
-@inline function quants(qs: usize, s: i32): u32 {
-  const v = v128.and(i16x8.shr_u(v128.load(qs + <usize>((s >> 3) * 32 + (s & 1) * 16)), s & 6), i8x16.splat(3))
-  return i32x4.extract_lane(v, 0) | (i32x4.extract_lane(v, 1) << 2) | (i32x4.extract_lane(v, 2) << 4) | (i32x4.extract_lane(v, 3) << 6)
+@inline function evenFields(a: v128, b: v128, low: v128, high: v128, width: i32): v128 {
+  return v128.or(v128.and(a, low), v128.and(i16x8.shl(b, width), high))
+}
+
+// The same of fields 1, 3, ..
+// @ts-ignore: decorator
+@inline function oddFields(a: v128, b: v128, low: v128, high: v128, width: i32): v128 {
+  return v128.or(v128.and(i16x8.shr_u(a, width), low), v128.and(b, high))
+}
+
+/** The blocks at src of up to four rows to a unit, d and dmin as in the file. */
+function packUnit(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
+  const p0 = src
+  const p1 = rowAt(src, rowBytes, 1, rows)
+  const p2 = rowAt(src, rowBytes, 2, rows)
+  const p3 = rowAt(src, rowBytes, 3, rows)
+  const mask = fourRows(rows)
+  const low2 = v128.and(held(0x33333333, rows), mask)
+  const high2 = v128.and(held(<i32>0xcccccccc, rows), mask)
+  const low4 = held(0x0f0f0f0f, rows)
+  const high4 = held(<i32>0xf0f0f0f0, rows)
+  const halves = v128.and(quadOf(0, v128.load32_zero(p0, 80), v128.load32_zero(p1, 80), v128.load32_zero(p2, 80), v128.load32_zero(p3, 80)), mask)
+  v128.store(dst, v128.shuffle<i16>(halves, halves, 0, 2, 4, 6, 1, 3, 5, 7))
+  let r0 = v128.load(p0)
+  let r1 = v128.load(p1)
+  let r2 = v128.load(p2)
+  let r3 = v128.load(p3)
+  v128.store(dst, across(v128.and(quadOf(0, r0, r1, r2, r3), mask)), 16)
+  v128.store(dst, across(v128.and(quadOf(1, r0, r1, r2, r3), mask)), 32)
+  v128.store(dst, across(v128.and(quadOf(2, r0, r1, r2, r3), mask)), 48)
+  v128.store(dst, across(v128.and(quadOf(3, r0, r1, r2, r3), mask)), 64)
+  for (let c: usize = 0; c < 64; c += 16) {
+    r0 = v128.load(p0 + c, 16)
+    r1 = v128.load(p1 + c, 16)
+    r2 = v128.load(p2 + c, 16)
+    r3 = v128.load(p3 + c, 16)
+    const q0 = quadOf(0, r0, r1, r2, r3)
+    const q1 = quadOf(1, r0, r1, r2, r3)
+    const q2 = quadOf(2, r0, r1, r2, r3)
+    const q3 = quadOf(3, r0, r1, r2, r3)
+    const e = evenFields(q0, q1, low2, high2, 2)
+    const f = evenFields(q2, q3, low2, high2, 2)
+    const g = oddFields(q0, q1, low2, high2, 2)
+    const h = oddFields(q2, q3, low2, high2, 2)
+    const to = dst + (c & 16) + (c >> 5) * 128
+    v128.store(to, evenFields(e, f, low4, high4, 4), 80)
+    v128.store(to, evenFields(g, h, low4, high4, 4), 112)
+    v128.store(to, oddFields(e, f, low4, high4, 4), 144)
+    v128.store(to, oddFields(g, h, low4, high4, 4), 176)
+  }
 }
 
 /** File blocks of `rows` consecutive rows (84 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
 export function repack_q2_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 84
   let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = <usize>min(4, rows - row)
-    let raised = true
-    for (let block = src; block < src + valid * rowBytes; block += 84) {
-      const d = <u32>load<u16>(block, 80)
-      const m = <u32>load<u16>(block, 82)
-      if (!isFiniteHalf(d)) bad++
-      if (!isFiniteHalf(m)) bad++
-      if (!canRaise(d) || !canRaise(m)) raised = false
-    }
-    storeFactor(dst, raised)
-    dst += 16
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      for (let r: usize = 0; r < 4; r++) {
-        const real = r < valid
-        const block = src + r * rowBytes + b * 84
-        const d = real ? <u32>load<u16>(block, 80) : 0
-        const m = real ? <u32>load<u16>(block, 82) : 0
-        store<u16>(dst + r * 2, raised ? raise(d) : d)
-        store<u16>(dst + r * 2, raised ? raise(m) : m, 8)
-        for (let s = 0; s < 16; s++) {
-          store<u8>(dst + <usize>s * 4 + r, real ? load<u8>(block + <usize>s) : 0, 16)
-          store<u32>(dst + <usize>s * 16 + r * 4, real ? quants(block + 16, s) : 0, 80)
-        }
-      }
-      dst += UNIT
-    }
+  for (; rows > 0; rows -= 4) {
+    for (let b: usize = 0; b < <usize>blocks; b++) packUnit(src + b * 84, rowBytes, rows, dst + 16 + b * UNIT)
+    bad += raiseScales(dst, 16, blocks, UNIT, 1)
     src += rowBytes * 4
+    dst += <usize>blocks * UNIT + 16
   }
   return bad
 }

@@ -1,4 +1,4 @@
-// Q3_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 4); the oracle is src/quants/q3_k.ts.
+// Q3_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 4); the oracle is src/quants/q3_k.ts. Packing: q3Packing.ts.
 //
 // A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 464 bytes (440 in the file):
 //     0   d     4 rows x f16, raised; 8 bytes unused
@@ -11,15 +11,15 @@
 //           so that six quads of eight are a shift and a mask.
 // The 4 is taken off once per unit, as scale * 4 * (sum of x).
 import { addDot, addScaled1High, addScaled1Low, evenMask, held, quadBytes } from './lanes'
-import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'
+import { HALF_MASK, expand } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { bias } from './q6_k'
 import { stripOf, stripStart } from './strips'
 
-const UNIT: usize = 464
+export const UNIT: usize = 464
 const THREE_BITS: i32 = 0x07070707
-const LOW_BITS: i32 = 0x03030303
-const HIGH_BIT: i32 = 0x04040404
+export const LOW_BITS: i32 = 0x03030303
+export const HIGH_BIT: i32 = 0x04040404
 
 // @ts-ignore: decorator
 @inline function first(w: v128, three: v128): v128 {
@@ -186,60 +186,4 @@ export function matmul_q3_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     v128.store(out2 + g * 16, a2)
     v128.store(out3 + g * 16, a3)
   }
-}
-
-// In the file: third bits 32 bytes, low bits 64, scales 12, d.
-
-// @ts-ignore: decorator
-@inline function scaleOf(p: usize, j: usize): i32 {
-  const low = j < 8 ? load<u8>(p + j) & 15 : load<u8>(p + j - 8) >> 4
-  return <i32>(low | (((load<u8>(p + (j & 3), 8) >> <u8>(2 * (j >> 2))) & 3) << 4)) - 32
-}
-
-/** 16 quants of 3 bits in bytes: columns 32k .. 32k+15 (with `half` 16, those after them) are bits 2 (k & 3) of the low bytes and bit k of the third bits. */
-// @ts-ignore: decorator
-@inline function quants(block: usize, k: i32, half: usize): v128 {
-  const low = v128.and(i16x8.shr_u(v128.load(block + <usize>(k >> 2) * 32 + half, 32), (k & 3) * 2), i8x16.splat(3))
-  const third = v128.and(i16x8.shr_u(v128.load(block + half), k), i8x16.splat(1))
-  return v128.or(low, i16x8.shl(third, 2))
-}
-
-/** One row's 4 bytes of each of a pair's three vectors. */
-// @ts-ignore: decorator
-@inline function storeRow(dst: usize, a: v128, b: v128): void {
-  const six = i32x4.extract_lane(b, 2)
-  const seven = i32x4.extract_lane(b, 3)
-  store<u32>(dst, i32x4.extract_lane(a, 0) | (i32x4.extract_lane(a, 1) << 3) | ((six & LOW_BITS) << 6))
-  store<u32>(dst, i32x4.extract_lane(a, 2) | (i32x4.extract_lane(a, 3) << 3) | ((seven & LOW_BITS) << 6), 16)
-  store<u32>(dst, i32x4.extract_lane(b, 0) | (i32x4.extract_lane(b, 1) << 3) | ((six & HIGH_BIT) << 4) | ((seven & HIGH_BIT) << 5), 32)
-}
-
-/** File blocks of `rows` consecutive rows (110 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
-export function repack_q3_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 110
-  let bad = 0
-  for (let row = 0; row < rows; row += 4) {
-    const valid = <usize>min(4, rows - row)
-    let raised = true
-    for (let block = src; block < src + valid * rowBytes; block += 110) {
-      const d = <u32>load<u16>(block, 108)
-      if (!isFiniteHalf(d)) bad++
-      if (!canRaise(d)) raised = false
-    }
-    storeFactor(dst, raised)
-    dst += 16
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      memory.fill(dst, 0, UNIT)
-      for (let r: usize = 0; r < valid; r++) {
-        const block = src + r * rowBytes + b * 110
-        const d = <u32>load<u16>(block, 108)
-        store<u16>(dst + r * 2, raised ? raise(d) : d)
-        for (let s: usize = 0; s < 16; s++) store<u8>(dst + s * 4 + r, scaleOf(block + 96, s), 16)
-        for (let k = 0; k < 8; k++) storeRow(dst + <usize>k * 48 + r * 4 + 80, quants(block, k, 0), quants(block, k, 16))
-      }
-      dst += UNIT
-    }
-    src += rowBytes * 4
-  }
-  return bad
 }

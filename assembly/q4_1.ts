@@ -162,9 +162,9 @@ export function repack_q4_1(src: usize, rows: i32, blocks: i32, dst: usize): i32
   const rowBytes = <usize>blocks * 20
   let bad = 0
   for (; rows > 0; rows -= 8) {
-    bad += packHalves(src, rowBytes, rows, blocks, 20, 2, dst, BLOCK)
     packNibbles(src + 4, rowBytes, 0, rows, blocks, 20, dst + 64, BLOCK)
     packNibbles(src + 4, rowBytes, 4, rows, blocks, 20, dst + 80, BLOCK)
+    bad += packHalves(src, rowBytes, rows, blocks, 20, 2, dst, BLOCK)
     dst += <usize>blocks * BLOCK + 32
     src += rowBytes * 8
   }

@@ -6,13 +6,13 @@
 //    32   scale 8 sub-blocks x 8 rows x u8
 //    96   min   4 pairs of sub-blocks x 8 rows x (even u8, odd u8)
 //   160   q     8 sub-blocks x 4 x 2 vectors of 16 bytes; vectors j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { held, quadBytes, scaled, spread, storeTransposed } from './lanes'
+import { held, quadBytes, scaled, spread } from './lanes'
 import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { storePair } from './pairs'
 import { finish } from './scaleMin'
 import { packScalesAndMins } from './kPacking'
-import { rowAt, rowMask } from './packRows'
+import { fourRows, quadOf, rowAt } from './packRows'
 import { raiseScales } from './packHalves'
 
 const UNIT: usize = 1184
@@ -205,42 +205,37 @@ export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-// Low nibbles (an even sub-block's) of 32 bytes a, b: columns 0..15 to the low, 16..31 to the high nibbles of 16 bytes.
-// @ts-ignore: decorator
-@inline function lowNibbles(a: v128, b: v128, nibble: v128): v128 {
-  return v128.or(v128.and(a, nibble), i16x8.shl(v128.and(b, nibble), 4))
-}
-
-// The same of the high nibbles (the odd sub-block's).
-// @ts-ignore: decorator
-@inline function highNibbles(a: v128, b: v128, nibble: v128): v128 {
-  return v128.or(v128.and(i16x8.shr_u(a, 4), nibble), v128.andnot(b, nibble))
-}
-
 /** The 128 bytes of nibbles of one block of each of four rows, from row `first` on, to 8 x 4 vectors at dst, 32 bytes apart. */
 function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usize): void {
-  const nibble = held(0x0f0f0f0f, rows)
   const p0 = rowAt(src, rowBytes, first, rows)
   const p1 = rowAt(src, rowBytes, first + 1, rows)
   const p2 = rowAt(src, rowBytes, first + 2, rows)
   const p3 = rowAt(src, rowBytes, first + 3, rows)
-  const m0 = rowMask(first, rows)
-  const m1 = rowMask(first + 1, rows)
-  const m2 = rowMask(first + 2, rows)
-  const m3 = rowMask(first + 3, rows)
+  const mask = fourRows(rows - first)
+  const low = v128.and(held(0x0f0f0f0f, rows), mask)
+  const high = v128.and(held(<i32>0xf0f0f0f0, rows), mask)
   for (let c: usize = 0; c < 128; c += 32) {
-    const a0 = v128.and(v128.load(p0 + c), m0)
-    const b0 = v128.and(v128.load(p0 + c, 16), m0)
-    const a1 = v128.and(v128.load(p1 + c), m1)
-    const b1 = v128.and(v128.load(p1 + c, 16), m1)
-    const a2 = v128.and(v128.load(p2 + c), m2)
-    const b2 = v128.and(v128.load(p2 + c, 16), m2)
-    const a3 = v128.and(v128.load(p3 + c), m3)
-    const b3 = v128.and(v128.load(p3 + c, 16), m3)
-    storeTransposed(dst, lowNibbles(a0, b0, nibble), lowNibbles(a1, b1, nibble), lowNibbles(a2, b2, nibble), lowNibbles(a3, b3, nibble), 32)
-    storeTransposed(dst + 128, highNibbles(a0, b0, nibble), highNibbles(a1, b1, nibble), highNibbles(a2, b2, nibble), highNibbles(a3, b3, nibble), 32)
+    const a0 = v128.load(p0 + c)
+    const a1 = v128.load(p1 + c)
+    const a2 = v128.load(p2 + c)
+    const a3 = v128.load(p3 + c)
+    const b0 = v128.load(p0 + c, 16)
+    const b1 = v128.load(p1 + c, 16)
+    const b2 = v128.load(p2 + c, 16)
+    const b3 = v128.load(p3 + c, 16)
+    storeNibbles(dst, quadOf(0, a0, a1, a2, a3), quadOf(0, b0, b1, b2, b3), low, high)
+    storeNibbles(dst + 32, quadOf(1, a0, a1, a2, a3), quadOf(1, b0, b1, b2, b3), low, high)
+    storeNibbles(dst + 64, quadOf(2, a0, a1, a2, a3), quadOf(2, b0, b1, b2, b3), low, high)
+    storeNibbles(dst + 96, quadOf(3, a0, a1, a2, a3), quadOf(3, b0, b1, b2, b3), low, high)
     dst += 256
   }
+}
+
+// Of a quad of columns 4j.. (a) and one of columns 16 + 4j.. (b) of two sub-blocks, those of the even one and of the odd one.
+// @ts-ignore: decorator
+@inline function storeNibbles(dst: usize, a: v128, b: v128, low: v128, high: v128): void {
+  v128.store(dst, v128.or(v128.and(a, low), v128.and(i16x8.shl(b, 4), high)))
+  v128.store(dst, v128.or(v128.and(i16x8.shr_u(a, 4), low), v128.and(b, high)), 128)
 }
 
 /**

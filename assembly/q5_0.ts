@@ -178,9 +178,9 @@ export function repack_q5_0(src: usize, rows: i32, blocks: i32, dst: usize): i32
   const rowBytes = <usize>blocks * 22
   let bad = 0
   for (; rows > 0; rows -= 8) {
-    bad += packHalves(src, rowBytes, rows, blocks, 22, 1, dst, BLOCK)
     packFiveBits(src + 2, rowBytes, 0, rows, blocks, 22, dst + 48, BLOCK)
     packFiveBits(src + 2, rowBytes, 4, rows, blocks, 22, dst + 64, BLOCK)
+    bad += packHalves(src, rowBytes, rows, blocks, 22, 1, dst, BLOCK)
     dst += <usize>blocks * BLOCK + 32
     src += rowBytes * 8
   }

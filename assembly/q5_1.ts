@@ -192,9 +192,9 @@ export function repack_q5_1(src: usize, rows: i32, blocks: i32, dst: usize): i32
   const rowBytes = <usize>blocks * 24
   let bad = 0
   for (; rows > 0; rows -= 8) {
-    bad += packHalves(src, rowBytes, rows, blocks, 24, 2, dst, BLOCK)
     packFiveBits(src + 4, rowBytes, 0, rows, blocks, 24, dst + 64, BLOCK)
     packFiveBits(src + 4, rowBytes, 4, rows, blocks, 24, dst + 80, BLOCK)
+    bad += packHalves(src, rowBytes, rows, blocks, 24, 2, dst, BLOCK)
     dst += <usize>blocks * BLOCK + 32
     src += rowBytes * 8
   }

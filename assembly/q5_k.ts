@@ -1,4 +1,4 @@
-// Q5_K: Q4_K with a fifth bit per weight; the oracle is src/quants/q5_k.ts.
+// Q5_K: Q4_K with a fifth bit per weight; the oracle is src/quants/q5_k.ts. Packing: q5Packing.ts.
 //
 // Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1440 bytes (2 x 704 in the file): 0..159 as in q4_k.ts, then
 //   160   8 sub-blocks x 160 bytes as in fiveBits.ts
@@ -6,13 +6,10 @@ import { addDot, evenMask, held, inOrder, quadBytes, scaled, spread } from './la
 import { HALF_MASK } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
 import { finish } from './scaleMin'
-import { FIVE, firstHalf, inPlace, joined, lastQuad, secondHalf, storeQuads } from './fiveBits'
-import { packScalesAndMins } from './kPacking'
-import { quadOf, rowAt, rowMask } from './packRows'
-import { raiseScales } from './packHalves'
+import { FIVE, firstHalf, inPlace, joined, lastQuad, secondHalf } from './fiveBits'
 import { storePair } from './pairs'
 
-const UNIT: usize = 1440
+export const UNIT: usize = 1440
 
 /** isum + (s + t) * scale. */
 // @ts-ignore: decorator
@@ -219,71 +216,4 @@ export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
     storePair(out2 + g * 16, a2, b2, both)
     storePair(out3 + g * 16, a3, b3, both)
   }
-}
-
-// 16 columns of a sub-block, whole: low nibbles, and bit `s` of as many bytes of fifth bits.
-// @ts-ignore: decorator
-@inline function quants(nibbles: v128, fifths: v128, s: i32, nibble: v128, fifth: v128): v128 {
-  return v128.or(v128.and(nibbles, nibble), v128.and(i16x8.shl(i16x8.shr_u(fifths, s), 4), fifth))
-}
-
-/** One block of each of four rows, from row `first` on, to 8 x 5 vectors at dst: 32 bytes of fifth bits, the sub-blocks' from bit 0 on, are followed by the nibbles. */
-function packQuants(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usize): void {
-  const p0 = rowAt(src, rowBytes, first, rows)
-  const p1 = rowAt(src, rowBytes, first + 1, rows)
-  const p2 = rowAt(src, rowBytes, first + 2, rows)
-  const p3 = rowAt(src, rowBytes, first + 3, rows)
-  const m0 = rowMask(first, rows)
-  const m1 = rowMask(first + 1, rows)
-  const m2 = rowMask(first + 2, rows)
-  const m3 = rowMask(first + 3, rows)
-  const nibble = held(0x0f0f0f0f, rows)
-  const fifth = held(0x10101010, rows)
-  for (let s = 0; s < 8; s++) {
-    const c = <usize>(s >> 1) * 32 + 32
-    const shift = (s & 1) * 4
-    const a0 = i16x8.shr_u(v128.and(v128.load(p0 + c), m0), shift)
-    const a1 = i16x8.shr_u(v128.and(v128.load(p1 + c), m1), shift)
-    const a2 = i16x8.shr_u(v128.and(v128.load(p2 + c), m2), shift)
-    const a3 = i16x8.shr_u(v128.and(v128.load(p3 + c), m3), shift)
-    const b0 = i16x8.shr_u(v128.and(v128.load(p0 + c, 16), m0), shift)
-    const b1 = i16x8.shr_u(v128.and(v128.load(p1 + c, 16), m1), shift)
-    const b2 = i16x8.shr_u(v128.and(v128.load(p2 + c, 16), m2), shift)
-    const b3 = i16x8.shr_u(v128.and(v128.load(p3 + c, 16), m3), shift)
-    const f0 = v128.and(v128.load(p0), m0)
-    const f1 = v128.and(v128.load(p1), m1)
-    const f2 = v128.and(v128.load(p2), m2)
-    const f3 = v128.and(v128.load(p3), m3)
-    const g0 = v128.and(v128.load(p0, 16), m0)
-    const g1 = v128.and(v128.load(p1, 16), m1)
-    const g2 = v128.and(v128.load(p2, 16), m2)
-    const g3 = v128.and(v128.load(p3, 16), m3)
-    storeColumns(dst, quants(a0, f0, s, nibble, fifth), quants(a1, f1, s, nibble, fifth), quants(a2, f2, s, nibble, fifth), quants(a3, f3, s, nibble, fifth), quants(b0, g0, s, nibble, fifth), quants(b1, g1, s, nibble, fifth), quants(b2, g2, s, nibble, fifth), quants(b3, g3, s, nibble, fifth), rows)
-    dst += 160
-  }
-}
-
-// Four rows' columns 0..15 (r) and 16..31 (s) of a sub-block.
-// @ts-ignore: decorator
-@inline function storeColumns(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128, s0: v128, s1: v128, s2: v128, s3: v128, positive: i32): void {
-  storeQuads(dst, quadOf(0, r0, r1, r2, r3), quadOf(1, r0, r1, r2, r3), quadOf(2, r0, r1, r2, r3), quadOf(3, r0, r1, r2, r3), quadOf(0, s0, s1, s2, s3), quadOf(1, s0, s1, s2, s3), quadOf(2, s0, s1, s2, s3), quadOf(3, s0, s1, s2, s3), positive)
-}
-
-/** File blocks of `rows` consecutive rows (176 bytes per 256 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
-export function repack_q5_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 176
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      const from = src + b * 176
-      const unit = dst + 32 + b * UNIT
-      packScalesAndMins(from, rowBytes, rows, unit)
-      packQuants(from + 16, rowBytes, 0, rows, unit + 160)
-      packQuants(from + 16, rowBytes, 4, rows, unit + 176)
-    }
-    bad += raiseScales(dst, 32, blocks, UNIT, 2)
-    src += rowBytes * 8
-    dst += <usize>blocks * UNIT + 32
-  }
-  return bad
 }

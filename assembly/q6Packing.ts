@@ -2,28 +2,26 @@
 // nibbles (low for k % 4 < 2) of ql from (k >> 2) * 64 + (k & 1) * 32, and bits 2 * (k & 3) of qh from (k >> 2) * 32.
 import { held } from './lanes'
 import { packHalves } from './packHalves'
-import { pairOf, quadOf, rowAt, rowMask } from './packRows'
+import { fourRows, quadOf, rowAt, storeScales } from './packRows'
 import { UNIT } from './q6_k'
 
 const BLOCK: usize = 210
 
-// 16 columns: low nibbles of `low`, bits 4 and 5 of `high`.
+// A quad, whole: low nibbles, and bits 4 and 5.
 // @ts-ignore: decorator
-@inline function quants(low: v128, high: v128, nibble: v128, fifths: v128): v128 {
-  return v128.or(v128.and(low, nibble), v128.and(high, fifths))
+@inline function whole(nibbles: v128, highs: v128, nibble: v128, high: v128): v128 {
+  return v128.or(v128.and(nibbles, nibble), v128.and(highs, high))
 }
 
-// Four rows' columns 0..15 (r) and 16..31 (s) of a pair of sub-blocks to six vectors.
+// A pair of sub-blocks' quads to six vectors.
 // @ts-ignore: decorator
-@inline function storeColumns(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128, s0: v128, s1: v128, s2: v128, s3: v128, top: v128): void {
-  const six = quadOf(2, s0, s1, s2, s3)
-  const seven = quadOf(3, s0, s1, s2, s3)
-  v128.store(dst, v128.or(quadOf(0, r0, r1, r2, r3), v128.and(i16x8.shl(six, 2), top)))
-  v128.store(dst, v128.or(quadOf(1, r0, r1, r2, r3), v128.and(i16x8.shl(six, 4), top)), 32)
-  v128.store(dst, v128.or(quadOf(2, r0, r1, r2, r3), v128.and(i16x8.shl(six, 6), top)), 64)
-  v128.store(dst, v128.or(quadOf(3, r0, r1, r2, r3), v128.and(i16x8.shl(seven, 2), top)), 96)
-  v128.store(dst, v128.or(quadOf(0, s0, s1, s2, s3), v128.and(i16x8.shl(seven, 4), top)), 128)
-  v128.store(dst, v128.or(quadOf(1, s0, s1, s2, s3), v128.and(i16x8.shl(seven, 6), top)), 160)
+@inline function storeQuads(dst: usize, q0: v128, q1: v128, q2: v128, q3: v128, q4: v128, q5: v128, q6: v128, q7: v128, top: v128): void {
+  v128.store(dst, v128.or(q0, v128.and(i16x8.shl(q6, 2), top)))
+  v128.store(dst, v128.or(q1, v128.and(i16x8.shl(q6, 4), top)), 32)
+  v128.store(dst, v128.or(q2, v128.and(i16x8.shl(q6, 6), top)), 64)
+  v128.store(dst, v128.or(q3, v128.and(i16x8.shl(q7, 2), top)), 96)
+  v128.store(dst, v128.or(q4, v128.and(i16x8.shl(q7, 4), top)), 128)
+  v128.store(dst, v128.or(q5, v128.and(i16x8.shl(q7, 6), top)), 160)
 }
 
 /** The quants of one block of each of four rows, from row `first` on, to 8 x 6 vectors at dst. */
@@ -32,67 +30,98 @@ function packQuants(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usi
   const p1 = rowAt(src, rowBytes, first + 1, rows)
   const p2 = rowAt(src, rowBytes, first + 2, rows)
   const p3 = rowAt(src, rowBytes, first + 3, rows)
-  const m0 = rowMask(first, rows)
-  const m1 = rowMask(first + 1, rows)
-  const m2 = rowMask(first + 2, rows)
-  const m3 = rowMask(first + 3, rows)
-  const nibble = held(0x0f0f0f0f, rows)
-  const fifths = held(0x30303030, rows)
+  const mask = fourRows(rows - first)
+  const nibble = v128.and(held(0x0f0f0f0f, rows), mask)
+  const high = v128.and(held(0x30303030, rows), mask)
   const top = held(<i32>0xc0c0c0c0, rows)
-  for (let k: usize = 0; k < 8; k++) {
-    const l = (k >> 2) * 64 + (k & 1) * 32
-    const h = (k >> 2) * 32 + 128
-    const down = <i32>(k & 2) * 2
-    const a0 = i16x8.shr_u(v128.and(v128.load(p0 + l), m0), down)
-    const a1 = i16x8.shr_u(v128.and(v128.load(p1 + l), m1), down)
-    const a2 = i16x8.shr_u(v128.and(v128.load(p2 + l), m2), down)
-    const a3 = i16x8.shr_u(v128.and(v128.load(p3 + l), m3), down)
-    const b0 = i16x8.shr_u(v128.and(v128.load(p0 + l, 16), m0), down)
-    const b1 = i16x8.shr_u(v128.and(v128.load(p1 + l, 16), m1), down)
-    const b2 = i16x8.shr_u(v128.and(v128.load(p2 + l, 16), m2), down)
-    const b3 = i16x8.shr_u(v128.and(v128.load(p3 + l, 16), m3), down)
-    const c0 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p0 + h), m0), <i32>(k & 3) * 2), 4)
-    const c1 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p1 + h), m1), <i32>(k & 3) * 2), 4)
-    const c2 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p2 + h), m2), <i32>(k & 3) * 2), 4)
-    const c3 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p3 + h), m3), <i32>(k & 3) * 2), 4)
-    const d0 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p0 + h, 16), m0), <i32>(k & 3) * 2), 4)
-    const d1 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p1 + h, 16), m1), <i32>(k & 3) * 2), 4)
-    const d2 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p2 + h, 16), m2), <i32>(k & 3) * 2), 4)
-    const d3 = i16x8.shl(i16x8.shr_u(v128.and(v128.load(p3 + h, 16), m3), <i32>(k & 3) * 2), 4)
-    storeColumns(dst + k * 192, quants(a0, c0, nibble, fifths), quants(a1, c1, nibble, fifths), quants(a2, c2, nibble, fifths), quants(a3, c3, nibble, fifths), quants(b0, d0, nibble, fifths), quants(b1, d1, nibble, fifths), quants(b2, d2, nibble, fifths), quants(b3, d3, nibble, fifths), top)
+  for (let c: usize = 0; c < 128; c += 64) {
+    let r0 = v128.load(p0 + (c >> 1), 128)
+    let r1 = v128.load(p1 + (c >> 1), 128)
+    let r2 = v128.load(p2 + (c >> 1), 128)
+    let r3 = v128.load(p3 + (c >> 1), 128)
+    let s0 = v128.load(p0 + (c >> 1), 144)
+    let s1 = v128.load(p1 + (c >> 1), 144)
+    let s2 = v128.load(p2 + (c >> 1), 144)
+    let s3 = v128.load(p3 + (c >> 1), 144)
+    let h0 = quadOf(0, r0, r1, r2, r3)
+    let h1 = quadOf(1, r0, r1, r2, r3)
+    let h2 = quadOf(2, r0, r1, r2, r3)
+    let h3 = quadOf(3, r0, r1, r2, r3)
+    let h4 = quadOf(0, s0, s1, s2, s3)
+    let h5 = quadOf(1, s0, s1, s2, s3)
+    let h6 = quadOf(2, s0, s1, s2, s3)
+    let h7 = quadOf(3, s0, s1, s2, s3)
+    for (let l = c; l < c + 64; l += 32) {
+      r0 = v128.load(p0 + l)
+      r1 = v128.load(p1 + l)
+      r2 = v128.load(p2 + l)
+      r3 = v128.load(p3 + l)
+      s0 = v128.load(p0 + l, 16)
+      s1 = v128.load(p1 + l, 16)
+      s2 = v128.load(p2 + l, 16)
+      s3 = v128.load(p3 + l, 16)
+      const q0 = quadOf(0, r0, r1, r2, r3)
+      const q1 = quadOf(1, r0, r1, r2, r3)
+      const q2 = quadOf(2, r0, r1, r2, r3)
+      const q3 = quadOf(3, r0, r1, r2, r3)
+      const q4 = quadOf(0, s0, s1, s2, s3)
+      const q5 = quadOf(1, s0, s1, s2, s3)
+      const q6 = quadOf(2, s0, s1, s2, s3)
+      const q7 = quadOf(3, s0, s1, s2, s3)
+      storeQuads(
+        dst,
+        whole(q0, i16x8.shl(h0, 4), nibble, high),
+        whole(q1, i16x8.shl(h1, 4), nibble, high),
+        whole(q2, i16x8.shl(h2, 4), nibble, high),
+        whole(q3, i16x8.shl(h3, 4), nibble, high),
+        whole(q4, i16x8.shl(h4, 4), nibble, high),
+        whole(q5, i16x8.shl(h5, 4), nibble, high),
+        whole(q6, i16x8.shl(h6, 4), nibble, high),
+        whole(q7, i16x8.shl(h7, 4), nibble, high),
+        top,
+      )
+      storeQuads(
+        dst + 384,
+        whole(i16x8.shr_u(q0, 4), h0, nibble, high),
+        whole(i16x8.shr_u(q1, 4), h1, nibble, high),
+        whole(i16x8.shr_u(q2, 4), h2, nibble, high),
+        whole(i16x8.shr_u(q3, 4), h3, nibble, high),
+        whole(i16x8.shr_u(q4, 4), h4, nibble, high),
+        whole(i16x8.shr_u(q5, 4), h5, nibble, high),
+        whole(i16x8.shr_u(q6, 4), h6, nibble, high),
+        whole(i16x8.shr_u(q7, 4), h7, nibble, high),
+        top,
+      )
+      h0 = i16x8.shr_u(h0, 2)
+      h1 = i16x8.shr_u(h1, 2)
+      h2 = i16x8.shr_u(h2, 2)
+      h3 = i16x8.shr_u(h3, 2)
+      h4 = i16x8.shr_u(h4, 2)
+      h5 = i16x8.shr_u(h5, 2)
+      h6 = i16x8.shr_u(h6, 2)
+      h7 = i16x8.shr_u(h7, 2)
+      dst += 192
+    }
+    dst += 384
   }
-}
-
-// Row r's 16 scales.
-// @ts-ignore: decorator
-@inline function scales(src: usize, rowBytes: usize, r: i32, rows: i32): v128 {
-  return v128.and(v128.load(rowAt(src, rowBytes, r, rows)), rowMask(r, rows))
-}
-
-// 8 rows' scales of an even sub-block, then of the next.
-// @ts-ignore: decorator
-@inline function apart(pairs: v128): v128 {
-  return v128.shuffle<i8>(pairs, pairs, 0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15)
 }
 
 /** The scales at src of up to eight rows to 16 sub-blocks x 8 rows at dst. */
 function packScales(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
-  const r0 = scales(src, rowBytes, 0, rows)
-  const r1 = scales(src, rowBytes, 1, rows)
-  const r2 = scales(src, rowBytes, 2, rows)
-  const r3 = scales(src, rowBytes, 3, rows)
-  const r4 = scales(src, rowBytes, 4, rows)
-  const r5 = scales(src, rowBytes, 5, rows)
-  const r6 = scales(src, rowBytes, 6, rows)
-  const r7 = scales(src, rowBytes, 7, rows)
-  v128.store(dst, apart(pairOf(0, r0, r1, r2, r3, r4, r5, r6, r7)))
-  v128.store(dst, apart(pairOf(1, r0, r1, r2, r3, r4, r5, r6, r7)), 16)
-  v128.store(dst, apart(pairOf(2, r0, r1, r2, r3, r4, r5, r6, r7)), 32)
-  v128.store(dst, apart(pairOf(3, r0, r1, r2, r3, r4, r5, r6, r7)), 48)
-  v128.store(dst, apart(pairOf(4, r0, r1, r2, r3, r4, r5, r6, r7)), 64)
-  v128.store(dst, apart(pairOf(5, r0, r1, r2, r3, r4, r5, r6, r7)), 80)
-  v128.store(dst, apart(pairOf(6, r0, r1, r2, r3, r4, r5, r6, r7)), 96)
-  v128.store(dst, apart(pairOf(7, r0, r1, r2, r3, r4, r5, r6, r7)), 112)
+  const r0 = v128.load(rowAt(src, rowBytes, 0, rows))
+  const r1 = v128.load(rowAt(src, rowBytes, 1, rows))
+  const r2 = v128.load(rowAt(src, rowBytes, 2, rows))
+  const r3 = v128.load(rowAt(src, rowBytes, 3, rows))
+  const r4 = v128.load(rowAt(src, rowBytes, 4, rows))
+  const r5 = v128.load(rowAt(src, rowBytes, 5, rows))
+  const r6 = v128.load(rowAt(src, rowBytes, 6, rows))
+  const r7 = v128.load(rowAt(src, rowBytes, 7, rows))
+  const first = fourRows(rows)
+  const second = fourRows(rows - 4)
+  storeScales(dst, v128.and(quadOf(0, r0, r1, r2, r3), first), v128.and(quadOf(0, r4, r5, r6, r7), second))
+  storeScales(dst + 32, v128.and(quadOf(1, r0, r1, r2, r3), first), v128.and(quadOf(1, r4, r5, r6, r7), second))
+  storeScales(dst + 64, v128.and(quadOf(2, r0, r1, r2, r3), first), v128.and(quadOf(2, r4, r5, r6, r7), second))
+  storeScales(dst + 96, v128.and(quadOf(3, r0, r1, r2, r3), first), v128.and(quadOf(3, r4, r5, r6, r7), second))
 }
 
 /** File blocks of `rows` consecutive rows (210 bytes per 256 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
@@ -100,7 +129,6 @@ export function repack_q6_k(src: usize, rows: i32, blocks: i32, dst: usize): i32
   const rowBytes = <usize>blocks * BLOCK
   let bad = 0
   for (; rows > 0; rows -= 8) {
-    bad += packHalves(src + 208, rowBytes, rows, blocks, BLOCK, 1, dst, UNIT)
     for (let b: usize = 0; b < <usize>blocks; b++) {
       const from = src + b * BLOCK
       const unit = dst + 32 + b * UNIT
@@ -108,6 +136,7 @@ export function repack_q6_k(src: usize, rows: i32, blocks: i32, dst: usize): i32
       packQuants(from, rowBytes, 0, rows, unit + 144)
       packQuants(from, rowBytes, 4, rows, unit + 160)
     }
+    bad += packHalves(src + 208, rowBytes, rows, blocks, BLOCK, 1, dst, UNIT)
     src += rowBytes * 8
     dst += <usize>blocks * UNIT + 32
   }

@@ -6,7 +6,7 @@
 import { held } from './lanes'
 import { HALF_MASK, expandOf } from './half'
 import { packHalves } from './packHalves'
-import { pairOf, rowAt, rowMask } from './packRows'
+import { eightRows, pairOf, rowAt } from './packRows'
 import { storePair } from './pairs'
 
 const BLOCK: usize = 272
@@ -170,34 +170,28 @@ function packPairs(src: usize, rowBytes: usize, rows: i32, blocks: i32, dst: usi
   const p5 = rowAt(src, rowBytes, 5, rows)
   const p6 = rowAt(src, rowBytes, 6, rows)
   const p7 = rowAt(src, rowBytes, 7, rows)
-  const m1 = rowMask(1, rows)
-  const m2 = rowMask(2, rows)
-  const m3 = rowMask(3, rows)
-  const m4 = rowMask(4, rows)
-  const m5 = rowMask(5, rows)
-  const m6 = rowMask(6, rows)
-  const m7 = rowMask(7, rows)
+  const mask = eightRows(rows)
   const end = <usize>blocks * 34
   for (let b: usize = 0; b < end; b += 34) {
     for (let h: usize = 0; h < 32; h += 16) {
       const at = b + h
       const r0 = v128.load(p0 + at)
-      const r1 = v128.and(v128.load(p1 + at), m1)
-      const r2 = v128.and(v128.load(p2 + at), m2)
-      const r3 = v128.and(v128.load(p3 + at), m3)
-      const r4 = v128.and(v128.load(p4 + at), m4)
-      const r5 = v128.and(v128.load(p5 + at), m5)
-      const r6 = v128.and(v128.load(p6 + at), m6)
-      const r7 = v128.and(v128.load(p7 + at), m7)
+      const r1 = v128.load(p1 + at)
+      const r2 = v128.load(p2 + at)
+      const r3 = v128.load(p3 + at)
+      const r4 = v128.load(p4 + at)
+      const r5 = v128.load(p5 + at)
+      const r6 = v128.load(p6 + at)
+      const r7 = v128.load(p7 + at)
       const to = dst + h * 8
-      v128.store(to, pairOf(0, r0, r1, r2, r3, r4, r5, r6, r7))
-      v128.store(to, pairOf(1, r0, r1, r2, r3, r4, r5, r6, r7), 16)
-      v128.store(to, pairOf(2, r0, r1, r2, r3, r4, r5, r6, r7), 32)
-      v128.store(to, pairOf(3, r0, r1, r2, r3, r4, r5, r6, r7), 48)
-      v128.store(to, pairOf(4, r0, r1, r2, r3, r4, r5, r6, r7), 64)
-      v128.store(to, pairOf(5, r0, r1, r2, r3, r4, r5, r6, r7), 80)
-      v128.store(to, pairOf(6, r0, r1, r2, r3, r4, r5, r6, r7), 96)
-      v128.store(to, pairOf(7, r0, r1, r2, r3, r4, r5, r6, r7), 112)
+      v128.store(to, v128.and(pairOf(0, r0, r1, r2, r3, r4, r5, r6, r7), mask))
+      v128.store(to, v128.and(pairOf(1, r0, r1, r2, r3, r4, r5, r6, r7), mask), 16)
+      v128.store(to, v128.and(pairOf(2, r0, r1, r2, r3, r4, r5, r6, r7), mask), 32)
+      v128.store(to, v128.and(pairOf(3, r0, r1, r2, r3, r4, r5, r6, r7), mask), 48)
+      v128.store(to, v128.and(pairOf(4, r0, r1, r2, r3, r4, r5, r6, r7), mask), 64)
+      v128.store(to, v128.and(pairOf(5, r0, r1, r2, r3, r4, r5, r6, r7), mask), 80)
+      v128.store(to, v128.and(pairOf(6, r0, r1, r2, r3, r4, r5, r6, r7), mask), 96)
+      v128.store(to, v128.and(pairOf(7, r0, r1, r2, r3, r4, r5, r6, r7), mask), 112)
     }
     dst += BLOCK
   }
@@ -208,8 +202,9 @@ export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32
   const rowBytes = <usize>blocks * 34
   let bad = 0
   for (; rows > 0; rows -= 8) {
-    bad += packHalves(src, rowBytes, rows, blocks, 34, 1, dst, BLOCK)
+    memory.fill(dst, 0, 32 + <usize>blocks * BLOCK) // into the cache, without reading it first
     packPairs(src + 2, rowBytes, rows, blocks, dst + 48)
+    bad += packHalves(src, rowBytes, rows, blocks, 34, 1, dst, BLOCK)
     src += rowBytes * 8
     dst += <usize>blocks * BLOCK + 32
   }
