@@ -163,7 +163,6 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
       s3 = addDot(s3, u, x3 + y, 0, even)
       t3 = addDot(t3, v, x3 + y, 0, even)
       y += quad
-      inOrder(blocks)
       const scale = toScales + b * 4
       const d = expandOf(v128.load16x4_s(w), mask, e)
       const h = expandOf(v128.load16x4_s(w, 8), mask, f)
