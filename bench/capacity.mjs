@@ -87,7 +87,9 @@ async function budget(small, part) {
   const plan = { build: 'relaxed-simd', threads, batch: small.chunk, contextLength: small.contextLength }
   const least = planModel(config, tensors, { ...plan })
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
-  return Math.ceil(least.bytes - (1 - part) * experts.reduce((a, b) => a + b, 0)) + 32e6 // the readers' room
+  const fewer = planModel(config, tensors, { ...plan, ram: least.bytes - 1 })
+  const rooms = (fewer.scratch.bytes - least.scratch.bytes) * fewer.banks.length // that experts are read into
+  return Math.ceil(least.bytes - (1 - part) * experts.reduce((a, b) => a + b, 0) + rooms)
 }
 
 function compare() {

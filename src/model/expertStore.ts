@@ -1,10 +1,11 @@
 // Which experts are in memory, as a compute thread sees it: asks for those of a layer and gets them in rounds, those that are there before those that are on their way, of which it waits
-// for the rows that it is about to use. With a slot for every expert there is one round and nothing to wait for. The books are the ledger's, reading is the readers' business
-// (expertReader.ts); knows nothing of what experts compute.
+// for the rows that it is about to use. With a slot for every expert there is one round and nothing to wait for. The books are the ledger's; bringing experts is expertFiller.ts's business.
+// Knows nothing of what experts compute.
 
 import { exp } from '../elementary.js'
 import { placeExpert } from '../weights/bankFiller.js'
-import type { ExpertPart, ExpertPieces } from '../weights/expertPieces.js'
+import type { ExpertPart } from '../weights/expertPieces.js'
+import type { ExpertFiller } from './expertFiller.js'
 import type { Ledger } from './ledger.js'
 import { Linear } from './linear.js'
 import type { Lookahead } from './lookahead.js'
@@ -25,8 +26,7 @@ export interface ResidentExpert {
 export interface Streaming {
   readonly ledger: Ledger
   readonly lookahead: Lookahead
-  /** Of every expert, as layer * experts + expert. */
-  readonly pieces: readonly ExpertPieces[]
+  readonly filler: ExpertFiller
 }
 
 export class ExpertStore {
@@ -72,17 +72,26 @@ export class ExpertStore {
   /** Returns when these rows of an expert of this round are in memory, or main has asked for an early end. Throws `Stopped`. */
   await(expert: ResidentExpert, layer: number, part: ExpertPart, row: number, rows: number): void {
     if (!this.#streaming) return
-    const { ledger, pieces } = this.#streaming
+    const { ledger, filler } = this.#streaming
     const { crew, config } = this.#thread
-    for (const piece of pieces[layer * config.experts + expert.index]!.with(part, row, rows)) {
-      if (ledger.arrived(expert.slot, piece)) continue
-      const start = performance.now()
-      while (!ledger.arrived(expert.slot, piece) && !crew.cancelRequested) {
-        crew.checkStopped()
-        ledger.await(expert.slot, piece)
+    for (const piece of filler.pieces[layer * config.experts + expert.index]!.with(part, row, rows)) {
+      for (;;) {
+        const known = crew.deliveries
+        if (ledger.arrived(expert.slot, piece) || crew.cancelRequested) break
+        this.#rest(known, crew.seats)
       }
-      ledger.waited((performance.now() - start) / crew.seats)
     }
+  }
+
+  /** Repacks what has been read, or waits if there is nothing of the kind. threads: how many are held up together. */
+  #rest(known: number, threads: number): void {
+    const { ledger, filler } = this.#streaming!
+    const { crew } = this.#thread
+    crew.checkStopped()
+    if (filler.pack(crew)) return
+    const start = performance.now()
+    crew.awaitDelivery(known)
+    ledger.waited((performance.now() - start) / threads)
   }
 
   /** One thread waits for all, until there is something to do. */
@@ -93,10 +102,7 @@ export class ExpertStore {
       const count = ledger.collect()
       crew.call() // for what is wanted, or for slots that are free now
       if (count || crew.cancelRequested) return
-      const start = performance.now()
-      crew.checkStopped()
-      crew.awaitDelivery(known)
-      ledger.waited(performance.now() - start)
+      this.#rest(known, 1)
     }
   }
 

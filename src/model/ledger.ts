@@ -1,6 +1,6 @@
 // The books of the expert store, in memory that all threads share: which expert is in which slot, what is wanted next, how much of it has arrived. A lock guards them, held for microseconds.
 // On one side of it are the compute threads, of which one at a time speaks for all (expertStore.ts): it asks for a layer's experts, and collects those that are there, or else the next that is
-// being read, of which they wait for one piece after the other. On the other are the readers (expertReader.ts): they take pieces of wanted experts and hand them in. What is read ahead depends on timing; which bytes an expert consists of does not.
+// being read, of which they wait for one piece after the other. On the other is who brings experts (expertFiller.ts): pieces of wanted ones are taken, and handed in when they are in their slot. What is read ahead depends on timing; which bytes an expert consists of does not.
 
 import { blendShare, layersToNextUse } from './nextUse.js'
 
@@ -30,8 +30,6 @@ export const FIGURES = 6
 const NONE = -1
 /** Most pieces of guesses that are read at a time: what is computed meanwhile needs the cores, and what is asked for next the disk. */
 const GUESSES = 4
-/** A thread that waits for a piece wakes this often, in milliseconds, to see whether it is still to wait. */
-const NAP = 100
 /** Words at the start: the lock (0 free, 1 held, 2 held and perhaps awaited), how long the lists are, and the layer whose turn it is. */
 const head = { lock: 0, wanted: 1, required: 2, collected: 3, layer: 4, tokens: 5 } as const
 const HEAD = 8
@@ -44,7 +42,7 @@ export class Ledger {
   readonly #begun: Int32Array // pieces taken by readers
   readonly #done: Int32Array // pieces handed in
   readonly #ahead: Int32Array // 1: read before it was asked for, and not used since
-  readonly #arrived: Int32Array // (slots, most pieces): 1 for a piece handed in. Waited on without the lock
+  readonly #arrived: Int32Array // (slots, most pieces): 1 for a piece handed in. Looked at without the lock
   // per expert
   readonly #slotOf: Int32Array
   readonly #pinned: Int32Array // 1: in use by the layer
@@ -165,13 +163,11 @@ export class Ledger {
     })
   }
 
-  /** A piece has been read: `bytes` of the file. Whether its expert is whole now, or its slot may be given to another. */
+  /** A piece is in its slot: `bytes` of the file. Whether its expert is whole now, or its slot may be given to another. */
   handIn({ key, slot, piece }: Errand, bytes: number): boolean {
     return this.#locked(() => {
       this.#done[slot]!++
-      const at = this.#placeOf(slot, piece)
-      Atomics.store(this.#arrived, at, 1)
-      Atomics.notify(this.#arrived, at)
+      Atomics.store(this.#arrived, this.#placeOf(slot, piece), 1)
       this.#figures[figure.bytes]! += bytes
       return this.#there(key) || (this.#done[slot] === this.#begun[slot] && this.#rank[key]! >= this.#words[head.wanted]!)
     })
@@ -180,11 +176,6 @@ export class Ledger {
   /** Whether a piece of an expert that has been collected is there. */
   arrived(slot: number, piece: number): boolean {
     return Atomics.load(this.#arrived, this.#placeOf(slot, piece)) === 1
-  }
-
-  /** Returns when it is there, or after a nap. */
-  await(slot: number, piece: number): void {
-    Atomics.wait(this.#arrived, this.#placeOf(slot, piece), 0, NAP)
   }
 
   /** Adds to the time in which nothing could be computed. */

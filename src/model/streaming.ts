@@ -4,14 +4,17 @@ import { expertBytes } from '../weights/bankFiller.js'
 import { expertPieces } from '../weights/expertPieces.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
+import { ExpertFiller } from './expertFiller.js'
 import type { Streaming } from './expertStore.js'
 import { FIGURES, Ledger, type LedgerShape } from './ledger.js'
 import { Lookahead } from './lookahead.js'
+import { Rooms } from './rooms.js'
 import type { Thread } from './thread.js'
 
 export interface StreamingMemory {
   readonly ledger: SharedArrayBuffer
   readonly lookahead: SharedArrayBuffer
+  readonly rooms: SharedArrayBuffer
   /** These outlive a set of threads. */
   readonly figures: Float64Array
 }
@@ -25,12 +28,14 @@ export function createStreaming(config: MixtralConfig, plan: Plan, figures: Floa
   const shape = ledgerShape(config, plan)
   const ledger = new SharedArrayBuffer(Ledger.bytes(shape))
   new Ledger(shape, ledger, figures).clear()
-  return { ledger, lookahead: new SharedArrayBuffer(Lookahead.bytes(config.experts)), figures }
+  const rooms = new SharedArrayBuffer(Rooms.bytes(plan.rooms))
+  return { ledger, lookahead: new SharedArrayBuffer(Lookahead.bytes(config.experts)), rooms, figures }
 }
 
 export function openStreaming(thread: Thread, memory: StreamingMemory): Streaming {
   const ledger = new Ledger(ledgerShape(thread.config, thread.plan), memory.ledger, memory.figures)
-  return { ledger, lookahead: new Lookahead(thread, memory.lookahead), pieces: expertPieces(thread.plan) }
+  const filler = new ExpertFiller(thread.plan, thread.banks, ledger, new Rooms(memory.rooms))
+  return { ledger, lookahead: new Lookahead(thread, memory.lookahead), filler }
 }
 
 /** What the ledger must know of a plan whose experts come and go. */

@@ -10,7 +10,6 @@ import { fillBanks } from '../weights/fillBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { takeStagingPages } from '../weights/stagingPages.js'
-import { ExpertReader } from './expertReader.js'
 import { ExpertStore } from './expertStore.js'
 import { Forward } from './forward.js'
 import { command, readPart, readStep } from './mailbox.js'
@@ -48,8 +47,10 @@ const check = new WeightCheck(thread, store, reader, openOwnBank, findings)
 export default function seat(task: SeatTask): SeatError | undefined {
   if (experts && task.seat >= task.seats) {
     // past the page cache: the slots are the cache, and a second one would take their memory
-    const direct = new ExpertReader(plan, banks, new FileReader(files, true), experts.ledger, task.seat - task.seats)
-    return attend(task, (attendant) => direct.work(attendant))
+    const direct = new FileReader(files, true)
+    return attend(task, (attendant) => {
+      while (!attendant.dismissed && (experts.filler.read(direct, attendant) || experts.filler.pack(attendant)));
+    })
   }
   return takeSeat(task, (code, crew) => {
     thread.crew = crew

@@ -69,6 +69,12 @@ export class Crew {
     Atomics.notify(this.#words, word.errand)
   }
 
+  /** Tells the threads that wait for deliveries that something is there. */
+  deliver(): void {
+    Atomics.add(this.#words, word.delivery, 1)
+    Atomics.notify(this.#words, word.delivery)
+  }
+
   /** How many deliveries there have been. */
   get deliveries(): number {
     return Atomics.load(this.#words, word.delivery)

@@ -45,23 +45,29 @@ function pieces({ slice, packed }: Load, roomBytes: number): number {
   return Math.ceil(slice.rows / rowsPerPiece(slice, packed, roomBytes))
 }
 
-/** Reads rows of a load into their place, through `room` where they are packed, and returns their bytes in the file. Throws as `fillBanks`. */
-export function fillRows({ slice, at, packed }: Load, row: number, rows: number, files: FileReader, bank: Bank, room: number): number {
+/** Reads rows into their place, through `room` where they are packed, and returns their bytes in the file. */
+function fillRows(load: Load, row: number, rows: number, files: FileReader, bank: Bank, room: number): number {
+  const { slice, at, packed } = load
   const rowBytes = slice.bytes / slice.rows
-  const bytes = rows * rowBytes
-  const offset = slice.offset + row * rowBytes
-  if (!packed) {
-    files.read(slice.file, bank.bytes, at + row * rowBytes, bytes, offset)
-    return bytes
-  }
+  if (packed) packRows(load, row, rows, bank, stageRows(load, row, rows, files, bank, room))
+  else files.read(slice.file, bank.bytes, at + row * rowBytes, rows * rowBytes, slice.offset + row * rowBytes)
+  return rows * rowBytes
+}
+
+/** Reads rows of a load that is packed into `room` of its bank, and returns where they begin. Throws `IO`. */
+export function stageRows({ slice }: Load, row: number, rows: number, files: FileReader, bank: Bank, room: number): number {
+  const rowBytes = slice.bytes / slice.rows
+  return files.stage(slice.file, bank.bytes, room, rows * rowBytes, slice.offset + row * rowBytes)
+}
+
+/** Packs such rows from `source` into their place. Throws `MODEL` for scales that are not finite. */
+export function packRows({ slice, at }: Load, row: number, rows: number, bank: Bank, source: number): void {
   const packing = packings[slice.type.name]!
   const blocks = slice.columns / packing.blockWeights
-  const source = files.stage(slice.file, bank.bytes, room, bytes, offset)
   const bad = packing.repack(bank.kernels)(source, rows, blocks, at + (row / 4) * packing.groupBytes(blocks))
   if (bad)
     throw new MixtralError(
       'MODEL',
       `tensor ${slice.name}, rows ${row} to ${row + rows - 1}: ${bad} scales are not finite, expected none: the file is damaged`,
     )
-  return bytes
 }

@@ -33,6 +33,8 @@ export interface Plan {
   readonly threads: number
   /** Threads that read experts while the others compute; none if all experts are in memory. */
   readonly readers: number
+  /** Rooms that they read into. */
+  readonly rooms: number
   /** Most tokens of one step. */
   readonly batch: number
   readonly contextLength: number
@@ -75,8 +77,10 @@ export interface PlanOptions {
 /** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
 const BANK_BYTES = 2 ** 31
 
-/** Readers of experts: while some repack, the disk is to have half a dozen reads in hand. */
+/** Readers of experts: so many reads the disk has in hand. */
 const READERS = 8
+/** Rooms that they read into: what has been read may wait for a few milliseconds. */
+const ROOMS = 16
 
 /**
  * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over
@@ -120,12 +124,12 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   const { headDim, kvHeads, vocabSize } = config
   const { build, threads, batch, contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
-  const readers = slotBytes ? READERS : 0
+  const [readers, rooms] = slotBytes ? [READERS, ROOMS] : [0, 0]
   const scratch = planScratch(config, {
     batch,
     contextLength,
     threads,
-    readers,
+    stagingRooms: rooms,
     build,
     ...kindsOf(tensors),
     widestRowBytes: widestRowBytes(tensors),
@@ -173,6 +177,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     build,
     threads,
     readers,
+    rooms,
     batch,
     contextLength,
     kvFormat,

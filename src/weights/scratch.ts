@@ -41,7 +41,7 @@ export interface Scratch {
   readonly turns: Rows
   /** One per thread: attention's blocks, an expert's rows, and the staging area of the loader. */
   readonly rooms: Rows
-  /** One per reader of experts: STAGING_SPARE bytes more than the largest piece. */
+  /** Rooms that experts are read into: STAGING_SPARE bytes more than the largest piece. */
   readonly staging: Rows
   readonly bytes: number
 }
@@ -75,7 +75,7 @@ export function planScratch(
     batch: number
     contextLength: number
     threads: number
-    readers: number
+    stagingRooms: number
     build: KernelBuild
     inputKinds: ReadonlySet<ActivationKind>
     expertInputKinds: ReadonlySet<ActivationKind>
@@ -84,7 +84,7 @@ export function planScratch(
   },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
-  const { batch, contextLength, threads, readers, build } = options
+  const { batch, contextLength, threads, stagingRooms, build } = options
   let next = 1024 // a null pointer stays invalid
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
@@ -116,7 +116,7 @@ export function planScratch(
     turns: rows(batch, ropeDim * 4),
     rooms: rows(threads, Math.max(ROOM_BYTES, attentionRoom, expertRoom, ROWS_TOGETHER * options.widestRowBytes)),
     staging: rows(
-      readers,
+      stagingRooms,
       Math.min(options.largestExpertMatrix, Math.max(STAGING_BYTES, ROWS_TOGETHER * options.widestRowBytes)) + STAGING_SPARE,
       DIRECT_BLOCK,
     ),

@@ -1,4 +1,4 @@
-// Gives the rooms of the readers of experts their pages of memory. A direct read is cut wherever two neighbouring pages are no neighbours in the machine, and some virtual disks take twice as
+// Gives the rooms that experts are read into their pages of memory. A direct read is cut wherever two neighbouring pages are no neighbours in the machine, and some virtual disks take twice as
 // long for it. A system with a past hands out scattered pages first, so pages of slots are taken before, which experts will fill anyway, and then those of all rooms in one go.
 
 import type { Bank } from './bank.js'
@@ -9,7 +9,7 @@ const PAGE = 4096
 const SCATTERED = 512 * 2 ** 20
 
 /** Writes zeros to empty slots and rooms. */
-export function takeStagingPages({ slots, scratch, readers }: Plan, banks: readonly Bank[]): void {
+export function takeStagingPages({ slots, scratch, rooms }: Plan, banks: readonly Bank[]): void {
   let left = SCATTERED
   for (const { bank, at, bytes } of slots) {
     const end = at + Math.min(bytes, left)
@@ -17,5 +17,5 @@ export function takeStagingPages({ slots, scratch, readers }: Plan, banks: reado
     left -= end - at
   }
   const { at, bytes } = scratch.staging
-  for (const bank of banks) bank.bytes.fill(0, at, at + readers * bytes)
+  for (const bank of banks) bank.bytes.fill(0, at, at + rooms * bytes)
 }

@@ -13,7 +13,7 @@ test('a model that is right has a line for every layer and format, and exit code
 })
 
 test('--json has the same, and nothing else is printed; the plain simd kernels are right too', async () => {
-  const { code, stdout, stderr } = await mixtral(['verify', 'demo', '--prompt', 'The sea', '--ram', '8.4M', '--threads', '2', '--json'], {
+  const { code, stdout, stderr } = await mixtral(['verify', 'demo', '--prompt', 'The sea', '--ram', '8.8M', '--threads', '2', '--json'], {
     env: { MIXTRAL_KERNELS: 'simd' },
   })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })

@@ -69,19 +69,6 @@ test('what is there is collected first, and then what is on its way, whose piece
   expect(ledger.collect()).toBe(0)
 })
 
-test('who waits for a piece that is there, or never comes, is not kept', () => {
-  const { ledger, readers } = open(shapeOf(4))
-  ledger.ask(0, 1, [0], [], even(4))
-  ledger.collect()
-  const { slot } = ledger.collected()[0]!
-  const start = performance.now()
-  ledger.await(slot, 0)
-  expect(performance.now() - start).toBeGreaterThan(50)
-  readAll(readers, 2)
-  ledger.await(slot, 0)
-  expect(ledger.arrived(slot, 0)).toBe(true)
-})
-
 test('at most four pieces of guesses are read at a time', () => {
   const { ledger, readers } = open(shapeOf(8, { pieces: 3 }))
   ledger.ask(0, 1, [0], [4, 5, 8], even(4))

@@ -107,8 +107,8 @@ describe('a trace', () => {
   test.each<LoadOptions>([
     { threads: 2, chunk: 1 },
     { threads: 3, chunk: 7, bankBytes: 1 },
-    { threads: 2, chunk: 13, ram: 5_900_000 },
-    { threads: 5, ram: 60_000_000, bankBytes: 250_000 },
+    { threads: 2, chunk: 13, ram: 6_400_000 },
+    { threads: 5, ram: 70_000_000, bankBytes: 250_000 },
   ])('has the same bits with %o', async (options) => {
     expect(await hashes(options)).toEqual(expected)
   })

@@ -45,7 +45,7 @@ test.each(demoTypes)('nothing is wrong with the demo model as %s', async (type) 
 })
 
 test.each<[string, LoadOptions]>([
-  ['with experts that come and go', { threads: 2, ram: 8_000_000 }],
+  ['with experts that come and go', { threads: 2, ram: 8_500_000 }],
   ['in many banks', { bankBytes: 1, threads: 3 }],
   ['with a float32 cache', { kvFormat: 'f32' }],
   ['in short steps', { chunk: 6 }],
