@@ -1,4 +1,4 @@
-// How fast the disk gives what the readers of experts ask for: threads that read pieces of a file past the page cache, as src/model/expertReader.ts does, and do nothing with them.
+// How fast the disk gives what the readers of experts ask for: threads that read pieces of a file past the page cache, as src/model/expertFiller.ts does, and do nothing with them.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
