@@ -38,6 +38,8 @@ const { module, memories, config, plan, files, mailbox, streaming, times, findin
 const banks = memories.map((memory) => openBank(module, memory))
 const thread = new Thread(config, plan, banks, times && new Profile(times))
 const reader = new FileReader(files, false)
+// past the page cache: the slots are the cache, and a second one would take their memory
+const direct = new FileReader(files, true)
 const experts = streaming && openStreaming(thread, streaming)
 const store = new ExpertStore(thread, experts)
 const forward = new Forward(thread, store)
@@ -46,8 +48,6 @@ const check = new WeightCheck(thread, store, reader, openOwnBank, findings)
 
 export default function seat(task: SeatTask): SeatError | undefined {
   if (experts && task.seat >= task.seats) {
-    // past the page cache: the slots are the cache, and a second one would take their memory
-    const direct = new FileReader(files, true)
     return attend(task, (attendant) => {
       while (!attendant.dismissed && (experts.filler.read(direct, attendant) || experts.filler.pack(attendant)));
     })
