@@ -20,6 +20,8 @@ export interface TeamOptions {
 
 /** Milliseconds without a command after which the threads' tasks end. */
 const IDLE = 50
+/** Milliseconds that a thread which is told to end may take. */
+const PATIENCE = 2000
 
 interface Seating {
   readonly control: Int32Array
@@ -176,6 +178,11 @@ export class Team {
       Atomics.notify(seating.control, word.command)
       dismissAttendants(seating.control)
     }
+    // a thread that is ended while it still starts can take the process with it (Node 20): let them all come and go first
+    const gone = Promise.all([seating?.ended, this.#leaving])
+    let timer: NodeJS.Timeout | undefined
+    await Promise.race([gone, new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)))])
+    clearTimeout(timer)
     await pool?.destroy()
   }
 }
