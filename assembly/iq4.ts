@@ -67,15 +67,3 @@ const PLUS_128: i32 = 0x80808080 // as an exclusive or, to bytes
 @inline export function restSum(sum: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? joined(sum) : sum
 }
-
-/** For four tokens, addDot of nibbles. */
-// @ts-ignore: decorator
-@inline export function addTen(sum: v128, nibbles: v128, x: usize, even: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? addDot(sum, nibbles, x, 0, even) : sum
-}
-
-/** The same for addDot16. */
-// @ts-ignore: decorator
-@inline export function addTen16(sum: v128, nibbles: v128, x: usize, even: v128): v128 {
-  return ASC_FEATURE_RELAXED_SIMD ? addDot16(sum, nibbles, x, even) : sum
-}

@@ -5,7 +5,7 @@ import { addDot, addDot16, evenMask, held, inOrder, quadBytes, startAt } from '.
 import { HALF_MASK, expandOf } from './half'
 import { activationScales, activationSums } from './q8_1'
 import { addScaled, high, low } from './block32'
-import { addRests, addTen, addTen16, addTens, rest, restStart, restSum, restTable } from './iq4'
+import { addRests, addTens, rest, restStart, restSum, restTable } from './iq4'
 import { storePair } from './pairs'
 import { repack_q4_0 } from './q4_0'
 
@@ -85,7 +85,10 @@ export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: us
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_iq4_nl_x1` gives. */
+/**
+ * The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_iq4_nl_x1` gives. Nibbles and rests have a loop each: together
+ * their eight sums of 256 bits and what is multiplied are more than there are registers, and the speed of what lies on the stack differs from process to process.
+ */
 export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -130,49 +133,39 @@ export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: u
       let q1 = p1
       let q2 = p2
       let q3 = p3
+      if (ASC_FEATURE_RELAXED_SIMD) {
+        for (let k: usize = 0, z = y; k < 128; k += 32, z += quad) {
+          const u = v128.load(at + k)
+          const v = v128.load(at + k, 16)
+          const ul = low(u, nibble)
+          const vl = low(v, nibble)
+          const uh = high(u, nibble)
+          const vh = high(v, nibble)
+          s0 = addDot16(addDot(s0, ul, x0 + z, 0, even), uh, x0 + z, even)
+          t0 = addDot16(addDot(t0, vl, x0 + z, 0, even), vh, x0 + z, even)
+          s1 = addDot16(addDot(s1, ul, x1 + z, 0, even), uh, x1 + z, even)
+          t1 = addDot16(addDot(t1, vl, x1 + z, 0, even), vh, x1 + z, even)
+          s2 = addDot16(addDot(s2, ul, x2 + z, 0, even), uh, x2 + z, even)
+          t2 = addDot16(addDot(t2, vl, x2 + z, 0, even), vh, x2 + z, even)
+          s3 = addDot16(addDot(s3, ul, x3 + z, 0, even), uh, x3 + z, even)
+          t3 = addDot16(addDot(t3, vl, x3 + z, 0, even), vh, x3 + z, even)
+        }
+      }
       for (const stop = at + 128; at < stop; at += 32) {
         const u = v128.load(at)
         const v = v128.load(at, 16)
-        const ul = low(u, nibble)
-        const vl = low(v, nibble)
-        s0 = addTen(s0, ul, x0 + y, even)
-        t0 = addTen(t0, vl, x0 + y, even)
-        s1 = addTen(s1, ul, x1 + y, even)
-        t1 = addTen(t1, vl, x1 + y, even)
-        s2 = addTen(s2, ul, x2 + y, even)
-        t2 = addTen(t2, vl, x2 + y, even)
-        s3 = addTen(s3, ul, x3 + y, even)
-        t3 = addTen(t3, vl, x3 + y, even)
-        const url = rest(table, ul)
-        const vrl = rest(table, vl)
-        p0 = addDot(p0, url, x0 + y, 0, even)
-        q0 = addDot(q0, vrl, x0 + y, 0, even)
-        p1 = addDot(p1, url, x1 + y, 0, even)
-        q1 = addDot(q1, vrl, x1 + y, 0, even)
-        p2 = addDot(p2, url, x2 + y, 0, even)
-        q2 = addDot(q2, vrl, x2 + y, 0, even)
-        p3 = addDot(p3, url, x3 + y, 0, even)
-        q3 = addDot(q3, vrl, x3 + y, 0, even)
-        const uh = high(u, nibble)
-        const vh = high(v, nibble)
-        s0 = addTen16(s0, uh, x0 + y, even)
-        t0 = addTen16(t0, vh, x0 + y, even)
-        s1 = addTen16(s1, uh, x1 + y, even)
-        t1 = addTen16(t1, vh, x1 + y, even)
-        s2 = addTen16(s2, uh, x2 + y, even)
-        t2 = addTen16(t2, vh, x2 + y, even)
-        s3 = addTen16(s3, uh, x3 + y, even)
-        t3 = addTen16(t3, vh, x3 + y, even)
-        const urh = rest(table, uh)
-        const vrh = rest(table, vh)
-        p0 = addDot16(p0, urh, x0 + y, even)
-        q0 = addDot16(q0, vrh, x0 + y, even)
-        p1 = addDot16(p1, urh, x1 + y, even)
-        q1 = addDot16(q1, vrh, x1 + y, even)
-        p2 = addDot16(p2, urh, x2 + y, even)
-        q2 = addDot16(q2, vrh, x2 + y, even)
-        p3 = addDot16(p3, urh, x3 + y, even)
-        q3 = addDot16(q3, vrh, x3 + y, even)
+        const url = rest(table, low(u, nibble))
+        const vrl = rest(table, low(v, nibble))
+        const urh = rest(table, high(u, nibble))
+        const vrh = rest(table, high(v, nibble))
+        p0 = addDot16(addDot(p0, url, x0 + y, 0, even), urh, x0 + y, even)
+        q0 = addDot16(addDot(q0, vrl, x0 + y, 0, even), vrh, x0 + y, even)
+        p1 = addDot16(addDot(p1, url, x1 + y, 0, even), urh, x1 + y, even)
+        q1 = addDot16(addDot(q1, vrl, x1 + y, 0, even), vrh, x1 + y, even)
+        p2 = addDot16(addDot(p2, url, x2 + y, 0, even), urh, x2 + y, even)
+        q2 = addDot16(addDot(q2, vrl, x2 + y, 0, even), vrh, x2 + y, even)
+        p3 = addDot16(addDot(p3, url, x3 + y, 0, even), urh, x3 + y, even)
+        q3 = addDot16(addDot(q3, vrl, x3 + y, 0, even), vrh, x3 + y, even)
         y += quad
       }
       y += 4 * quad
