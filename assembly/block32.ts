@@ -3,7 +3,7 @@
 // A group is 4 rows: a 16-byte header (half.ts), then per block one or two rows of halves (d, m: 4 rows x f16, raised) and the quants; padded to 16 bytes. Quants of
 // 4 bits (of 5: fiveBits.ts) are 64 bytes:
 //     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
-import { addDot, addDot16, dot, storeTransposed } from './lanes'
+import { addDot, addDot16, dot } from './lanes'
 import { fourRows, quadOf, rowAt } from './packRows'
 
 // @ts-ignore: decorator
@@ -59,14 +59,4 @@ export function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, 
     v128.store(dst, v128.and(quadOf(3, r0, r1, r2, r3), mask), 96)
     dst += stride
   }
-}
-
-// @ts-ignore: decorator
-@inline function bytesOrZero(p: usize, real: bool): v128 {
-  return real ? v128.load(p) : i32x4.splat(0)
-}
-
-/** The 16 bytes of nibbles of one block of each of 4 rows (rowBytes apart) to 4 vectors at dst, `step` bytes apart. */
-export function repackNibbles(src: usize, rowBytes: usize, valid: usize, dst: usize, step: usize): void {
-  storeTransposed(dst, bytesOrZero(src, valid > 0), bytesOrZero(src + rowBytes, valid > 1), bytesOrZero(src + 2 * rowBytes, valid > 2), bytesOrZero(src + 3 * rowBytes, valid > 3), step)
 }

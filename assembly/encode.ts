@@ -1,7 +1,7 @@
 // What the encoders, float32 weights to blocks, share: looking at values, rounding them, and standing four sub-blocks side by side, so that a lane is a sub-block and
 // sums run in the order of its weights. The oracles are in src/quants/.
 import { fromHalf, toHalf } from './half'
-import { storeTransposed } from './lanes'
+import { quadOf } from './packRows'
 
 /** How many of `count` float32, a multiple of 4, are not numbers of at most `most` in magnitude. */
 export function count_beyond(src: usize, count: i32, most: f32): i32 {
@@ -26,7 +26,14 @@ export function decode_bf16(src: usize, count: i32, dst: usize): void {
 @inline export function interleave(src: usize, size: usize, dst: usize): void {
   for (let i: usize = 0; i < size; i += 4) {
     const x = src + i * 4
-    storeTransposed(dst + i * 16, v128.load(x), v128.load(x + size * 4), v128.load(x + size * 8), v128.load(x + size * 12))
+    const a = v128.load(x)
+    const b = v128.load(x + size * 4)
+    const c = v128.load(x + size * 8)
+    const d = v128.load(x + size * 12)
+    v128.store(dst + i * 16, quadOf(0, a, b, c, d))
+    v128.store(dst + i * 16, quadOf(1, a, b, c, d), 16)
+    v128.store(dst + i * 16, quadOf(2, a, b, c, d), 32)
+    v128.store(dst + i * 16, quadOf(3, a, b, c, d), 48)
   }
 }
 

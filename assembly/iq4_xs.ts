@@ -5,10 +5,12 @@
 //    16   scale 8 sub-blocks x 8 rows x i8
 //    80   q     8 sub-blocks x 4 x 2 vectors of 16 bytes, as in q4_k.ts
 import { addDot, addDot16, evenMask, held, quadBytes, scaled, spread } from './lanes'
-import { HALF_MASK, canRaise, expandOf, isFiniteHalf, raise, storeFactor } from './half'
+import { HALF_MASK, expandOf } from './half'
 import { SUMS, activationScales, activationSums } from './q8_k'
-import { high, low, repackNibbles } from './block32'
+import { high, low, packNibbles } from './block32'
 import { addRests, addTens, rest, restStart, restSum, restTable } from './iq4'
+import { packHalves } from './packHalves'
+import { rowAt } from './packRows'
 import { storePair } from './pairs'
 
 const UNIT: usize = 1104
@@ -247,33 +249,20 @@ export function matmul_iq4_xs_x4(weights: usize, groups: i32, blocks: i32, x0: u
 export function repack_iq4_xs(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 136
   let bad = 0
-  for (let row = 0; row < rows; row += 8) {
-    memory.fill(dst, 0, 32 + <usize>blocks * UNIT)
-    for (let half: usize = 0; half < 2; half++) {
-      const valid = <usize>max(0, min(4, rows - row - <i32>half * 4))
-      const from = src + half * 4 * rowBytes
-      let raised = true
-      for (let block = from; block < from + valid * rowBytes; block += 136) {
-        const d = <u32>load<u16>(block)
-        if (!isFiniteHalf(d)) bad++
-        if (!canRaise(d)) raised = false
+  for (; rows > 0; rows -= 8) {
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const from = src + b * 136
+      const unit = dst + 32 + b * UNIT
+      for (let r = 0; r < 8; r++) {
+        const block = rowAt(from, rowBytes, r, rows)
+        for (let j: usize = 0; j < 8; j++) store<u8>(unit + j * 8 + r, r < rows ? scaleOf(block, j) : 0, 16)
       }
-      storeFactor(dst + half * 16, raised)
-      for (let b: usize = 0; b < <usize>blocks; b++) {
-        const to = dst + 32 + b * UNIT
-        const block = from + b * 136
-        for (let r: usize = 0; r < valid; r++) {
-          const mine = block + r * rowBytes
-          const lane = half * 4 + r
-          const d = <u32>load<u16>(mine)
-          store<u16>(to + lane * 2, raised ? raise(d) : d)
-          for (let j: usize = 0; j < 8; j++) store<u8>(to + j * 8 + lane, scaleOf(mine, j), 16)
-        }
-        for (let j: usize = 0; j < 8; j++) repackNibbles(block + 8 + j * 16, rowBytes, valid, to + 80 + j * 128 + half * 16, 32)
-      }
+      packNibbles(from + 8, rowBytes, 0, rows, 8, 16, unit + 80, 128)
+      packNibbles(from + 8, rowBytes, 4, rows, 8, 16, unit + 96, 128)
     }
+    bad += packHalves(src, rowBytes, rows, blocks, 136, 1, dst, UNIT)
     src += rowBytes * 8
-    dst += 32 + <usize>blocks * UNIT
+    dst += <usize>blocks * UNIT + 32
   }
   return bad
 }

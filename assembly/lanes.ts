@@ -113,16 +113,3 @@
 @inline export function rowSumsBy(sum: v128, ones: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? i32x4.dot_i16x8_s(sum, ones) : sum
 }
-
-/** Four rows' 16 bytes each (quads 0..3 of a row) to four vectors of one quad of each row, stored at dst and every `step` bytes. */
-// @ts-ignore: decorator
-@inline export function storeTransposed(dst: usize, r0: v128, r1: v128, r2: v128, r3: v128, step: usize = 16): void {
-  const a = v128.shuffle<i32>(r0, r1, 0, 4, 1, 5)
-  const b = v128.shuffle<i32>(r2, r3, 0, 4, 1, 5)
-  const c = v128.shuffle<i32>(r0, r1, 2, 6, 3, 7)
-  const d = v128.shuffle<i32>(r2, r3, 2, 6, 3, 7)
-  v128.store(dst, v128.shuffle<i64>(a, b, 0, 2))
-  v128.store(dst + step, v128.shuffle<i64>(a, b, 1, 3))
-  v128.store(dst + 2 * step, v128.shuffle<i64>(c, d, 0, 2))
-  v128.store(dst + 3 * step, v128.shuffle<i64>(c, d, 1, 3))
-}
