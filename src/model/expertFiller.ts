@@ -3,7 +3,7 @@
 
 import type { Bank } from '../weights/bank.js'
 import { expertLoad, type Load } from '../weights/bankFiller.js'
-import { type ExpertPieces, expertPieces, type Piece } from '../weights/expertPieces.js'
+import type { ExpertPieces, Piece } from '../weights/expertPieces.js'
 import type { FileReader } from '../weights/fileReader.js'
 import { packRows, stageRows } from '../weights/fillBanks.js'
 import type { Plan } from '../weights/plan.js'
@@ -26,12 +26,12 @@ export class ExpertFiller {
   /** Of every expert, as layer * experts + expert. */
   readonly pieces: readonly ExpertPieces[]
 
-  constructor(plan: Plan, banks: readonly Bank[], ledger: Ledger, rooms: Rooms) {
+  constructor(plan: Plan, banks: readonly Bank[], pieces: readonly ExpertPieces[], ledger: Ledger, rooms: Rooms) {
     this.#plan = plan
     this.#banks = banks
     this.#ledger = ledger
     this.#rooms = rooms
-    this.pieces = expertPieces(plan)
+    this.pieces = pieces
   }
 
   /** Reads a piece that is wanted, if there is one and a room for it: whether it did. Throws `IO`. */

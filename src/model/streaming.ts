@@ -1,7 +1,7 @@
 // The memory in which compute threads and readers meet over experts that come and go: made by main for each set of threads, opened by every thread. Knows what is in it by name only.
 
 import { expertBytes } from '../weights/bankFiller.js'
-import { expertPieces } from '../weights/expertPieces.js'
+import { type ExpertPieces, expertPieces } from '../weights/expertPieces.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { ExpertFiller } from './expertFiller.js'
@@ -25,7 +25,7 @@ export function createFigures(): Float64Array {
 
 /** With empty slots. */
 export function createStreaming(config: MixtralConfig, plan: Plan, figures: Float64Array): StreamingMemory {
-  const shape = ledgerShape(config, plan)
+  const shape = ledgerShape(config, plan, expertPieces(plan))
   const ledger = new SharedArrayBuffer(Ledger.bytes(shape))
   new Ledger(shape, ledger, figures).clear()
   const rooms = new SharedArrayBuffer(Rooms.bytes(plan.rooms))
@@ -33,13 +33,15 @@ export function createStreaming(config: MixtralConfig, plan: Plan, figures: Floa
 }
 
 export function openStreaming(thread: Thread, memory: StreamingMemory): Streaming {
-  const ledger = new Ledger(ledgerShape(thread.config, thread.plan), memory.ledger, memory.figures)
-  const filler = new ExpertFiller(thread.plan, thread.banks, ledger, new Rooms(memory.rooms))
+  const { config, plan, banks } = thread
+  const pieces = expertPieces(plan)
+  const ledger = new Ledger(ledgerShape(config, plan, pieces), memory.ledger, memory.figures)
+  const filler = new ExpertFiller(plan, banks, pieces, ledger, new Rooms(memory.rooms))
   return { ledger, lookahead: new Lookahead(thread, memory.lookahead), filler }
 }
 
 /** What the ledger must know of a plan whose experts come and go. */
-function ledgerShape({ layers, experts, expertsPerToken }: MixtralConfig, plan: Plan): LedgerShape {
+function ledgerShape({ layers, experts, expertsPerToken }: MixtralConfig, plan: Plan, pieces: readonly ExpertPieces[]): LedgerShape {
   const tensors = plan.layers.flatMap((layer) => layer.experts)
   return {
     slots: plan.slots.map(({ bytes }) => bytes),
@@ -47,6 +49,6 @@ function ledgerShape({ layers, experts, expertsPerToken }: MixtralConfig, plan: 
     experts,
     used: expertsPerToken,
     sizes: tensors.map(expertBytes),
-    pieces: expertPieces(plan).map(({ list }) => list.length),
+    pieces: pieces.map(({ list }) => list.length),
   }
 }

@@ -1,7 +1,7 @@
 // A thread that stands beside the team: it takes no part in stages and barriers, may block for as long as it likes, and is called when there is something to do. Knows
 // nothing of what that is.
 
-import { LEAVE, word } from './control.js'
+import { announce, LEAVE, word } from './control.js'
 import { asSeatError, type SeatError, type SeatTask } from './seat.js'
 
 /** A sleeping attendant wakes this often, in milliseconds, to see whether the team was stopped. */
@@ -32,14 +32,12 @@ export class Attendant {
 
   /** Calls the other attendants. */
   call(): void {
-    Atomics.add(this.#words, word.errand, 1)
-    Atomics.notify(this.#words, word.errand)
+    announce(this.#words, word.errand)
   }
 
   /** Tells the threads that something is done. */
   deliver(): void {
-    Atomics.add(this.#words, word.delivery, 1)
-    Atomics.notify(this.#words, word.delivery)
+    announce(this.#words, word.delivery)
   }
 }
 

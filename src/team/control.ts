@@ -24,11 +24,17 @@ export const word = {
   progress: 9,
   /** Threads count up when there is something for the attendants to do; idle attendants wait on it. Main too, when they are to go. */
   errand: 10,
-  /** Attendants count up when they have something done; a thread that needs it waits on it. */
+  /** Attendants, and threads that did their work, count up when something is done; a thread that needs it waits on it. */
   delivery: 11,
 } as const
 
 export const CONTROL_WORDS = 16
+
+/** Counts one of the words up and wakes who waits on it. */
+export function announce(words: Int32Array, which: number): void {
+  Atomics.add(words, which, 1)
+  Atomics.notify(words, which)
+}
 
 /** The command that ends a thread's task. Other codes are the team user's. */
 export const LEAVE = 0

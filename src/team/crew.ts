@@ -1,7 +1,7 @@
 // A thread's side of the team: claims units of work and meets the other threads at barriers. All threads run the same program and so make the same calls in the
 // same order; only claimed units differ. Knows nothing of what the work is.
 
-import { word } from './control.js'
+import { announce, word } from './control.js'
 
 /** All threads leave the command at the same barrier: main asked for it. */
 export class Cancelled extends Error {}
@@ -65,14 +65,12 @@ export class Crew {
 
   /** Tells the attendants that there is something to do. */
   call(): void {
-    Atomics.add(this.#words, word.errand, 1)
-    Atomics.notify(this.#words, word.errand)
+    announce(this.#words, word.errand)
   }
 
   /** Tells the threads that wait for deliveries that something is there. */
   deliver(): void {
-    Atomics.add(this.#words, word.delivery, 1)
-    Atomics.notify(this.#words, word.delivery)
+    announce(this.#words, word.delivery)
   }
 
   /** How many deliveries there have been. */

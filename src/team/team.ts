@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
 import { MixtralError } from '../errors.js'
-import { CONTROL_WORDS, LEAVE, word } from './control.js'
+import { announce, CONTROL_WORDS, LEAVE, word } from './control.js'
 import type { Report, SeatError, SeatTask } from './seat.js'
 
 export interface TeamOptions {
@@ -75,8 +75,7 @@ export class Team {
         finish = resolve
         port.ref()
         port.on('message', hear)
-        Atomics.add(control, word.command, 1)
-        Atomics.notify(control, word.command)
+        announce(control, word.command)
         if (signal?.aborted) cancel()
       })
       if (cancelled) throw this.#closed ? closedError() : abortedError(signal)
@@ -153,9 +152,8 @@ export class Team {
     if (!seating) return
     this.#seating = undefined
     Atomics.store(seating.control, word.code, LEAVE)
-    Atomics.add(seating.control, word.command, 1)
-    Atomics.notify(seating.control, word.command)
-    dismissAttendants(seating.control)
+    announce(seating.control, word.command)
+    announce(seating.control, word.errand)
     this.#leaving = seating.ended
   }
 
@@ -176,7 +174,7 @@ export class Team {
       Atomics.store(seating.control, word.cancel, 1)
       Atomics.notify(seating.control, word.generation)
       Atomics.notify(seating.control, word.command)
-      dismissAttendants(seating.control)
+      announce(seating.control, word.errand)
     }
     // a thread that is ended while it still starts can take the process with it (Node 20): let them all come and go first
     const gone = Promise.all([seating?.ended, this.#leaving])
@@ -185,11 +183,6 @@ export class Team {
     clearTimeout(timer)
     await pool?.destroy()
   }
-}
-
-function dismissAttendants(control: Int32Array): void {
-  Atomics.add(control, word.errand, 1)
-  Atomics.notify(control, word.errand)
 }
 
 export const closedError = () => new MixtralError('CLOSED', 'the model was closed')
