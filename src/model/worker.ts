@@ -62,5 +62,7 @@ export default function seat(task: SeatTask): SeatError | undefined {
 
 function load(crew: Crew): void {
   fillBanks(plan.loads, plan.scratch.rooms, reader, banks, crew)
-  if (streaming && crew.seat === 0) takeStagingPages(plan, banks)
+  if (!streaming) return
+  crew.barrier()
+  takeStagingPages(plan, banks, crew)
 }
