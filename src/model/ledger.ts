@@ -28,10 +28,12 @@ export const figure = { uses: 0, hits: 1, ahead: 2, reads: 3, bytes: 4, waitMs: 
 export const FIGURES = 6
 
 const NONE = -1
+/** No expert that is in memory is needed later than this. */
+const LATEST = Number.MAX_VALUE
 /** Most pieces of guesses that are read at a time: what is computed meanwhile needs the cores, and what is asked for next the disk. */
 const GUESSES = 4
-/** Words at the start: the lock (0 free, 1 held, 2 held and perhaps awaited), how long the lists are, and the layer whose turn it is. */
-const head = { lock: 0, wanted: 1, required: 2, collected: 3, layer: 4, tokens: 5 } as const
+/** Words at the start: the lock (0 free, 1 held, 2 held and perhaps awaited), how long the lists are, the layer whose turn it is, and whether guesses may drive out experts in it. */
+const head = { lock: 0, wanted: 1, required: 2, collected: 3, layer: 4, tokens: 5, leisure: 6 } as const
 const HEAD = 8
 
 export class Ledger {
@@ -114,6 +116,8 @@ export class Ledger {
       }
       words[head.collected] = 0
       words[head.required] = required.length
+      // where a token's experts are still to be read, too little time is left after them for a guess to be worth the expert that it drives out
+      words[head.leisure] = Number(tokens > 1 || required.every((key) => this.#there(key)))
       this.#want([...required, ...likely].slice(0, Math.max(slots.length, required.length)))
     })
   }
@@ -226,7 +230,8 @@ export class Ledger {
       const delay = this.#delay(this.#owner[slot]!, slot)
       if (delay > longest) [best, longest] = [slot, delay]
     }
-    if (best === NONE || longest <= this.#wantedDelay(rank)) return NONE
+    const drivesOut = rank < this.#words[head.required]! || this.#words[head.leisure]
+    if (best === NONE || longest <= (drivesOut ? this.#wantedDelay(rank) : LATEST)) return NONE
     const owner = this.#owner[best]!
     if (owner !== NONE) this.#slotOf[owner] = NONE
     this.#owner[best] = key
@@ -246,7 +251,7 @@ export class Ledger {
     const words = this.#words
     const rank = this.#rank[owner]!
     if (rank < words[head.wanted]!) return this.#wantedDelay(rank)
-    if (this.#done[slot] !== this.#shape.pieces[owner]) return Number.MAX_VALUE // begun, and no longer wanted
+    if (this.#done[slot] !== this.#shape.pieces[owner]) return Number.POSITIVE_INFINITY // begun, and no longer wanted
     const { layers, experts } = this.#shape
     return layersToNextUse(Math.floor(owner / experts), this.#share[owner]!, words[head.layer]!, layers, words[head.tokens]!)
   }

@@ -6,7 +6,7 @@ import { Linear } from './linear.js'
 import type { Thread } from './thread.js'
 
 /** How many layers ahead. A guess is read only while nothing is missing, so a wrong one costs a slot and time in which the disk had nothing to do. */
-const DEPTH = 3
+const DEPTH = 2
 /** A step of more tokens than this wants every expert anyway. */
 const FEW_TOKENS = 4
 

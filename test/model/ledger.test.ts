@@ -109,6 +109,27 @@ test("guesses are read after the layer's own, and count as read ahead only if th
   expect(figures[figure.ahead]).toBe(1)
 })
 
+test("a guess drives out no expert while the turn's own are read", () => {
+  const { ledger, readers } = open(shapeOf(4))
+  ledger.ask(0, 1, [0, 1], [], even(4))
+  readAll(readers, 2)
+  ledger.collect()
+  ledger.ask(1, 1, [4, 5], [], even(4))
+  expect(readAll(readers, 2)).toEqual([4, 5])
+  ledger.collect()
+  ledger.ask(2, 1, [8, 5], [12], even(4))
+  expect(readAll(readers, 2)).toEqual([8])
+  ledger.collect()
+  ledger.ask(2, 1, [8, 5], [12], even(4))
+  readers.handIn(readers.take()!, 10) // half of 12
+  ledger.collect()
+  ledger.ask(3, 1, [8, 13], [9], even(4))
+  expect(readAll(readers, 2)).toEqual([13]) // in place of 12
+  ledger.collect()
+  ledger.ask(3, 5, [8, 13, 14], [9], even(4))
+  expect(readAll(readers, 2)).toEqual([14, 9]) // many tokens take long
+})
+
 test('a guess that was begun goes on where it was when it turns out right', () => {
   const { ledger, readers, figures } = open(shapeOf(6))
   ledger.ask(0, 1, [0], [5], even(4))
