@@ -3,8 +3,9 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
 
-/** Those of src/weights/plan.ts and scratch.ts. */
+/** Those of src/weights/plan.ts and scratch.ts. The rooms are used in turn, as they are there: eight alone would stay in the processor's cache. */
 const READERS = 8
+const ROOMS = 16
 const PIECE_BYTES = 2 ** 20
 /** Pieces one after the other before the next place in the file: about an expert. */
 const RUN = 100
@@ -23,10 +24,10 @@ export class DiskRate {
   constructor(path) {
     const scattered = new Uint8Array(memoryOf(SCATTERED).buffer)
     for (let page = 0; page < SCATTERED; page += 4096) scattered[page] = 1
-    const memory = memoryOf(READERS * PIECE_BYTES)
+    const memory = memoryOf(ROOMS * PIECE_BYTES)
     new Uint8Array(memory.buffer).fill(1)
-    const data = (reader) => ({ diskRate: { path, words: this.#words, memory, at: reader * PIECE_BYTES } })
-    this.#workers = Array.from({ length: READERS }, (_, reader) => new Worker(new URL(import.meta.url), { workerData: data(reader) }))
+    const diskRate = { path, words: this.#words, memory }
+    this.#workers = Array.from({ length: READERS }, () => new Worker(new URL(import.meta.url), { workerData: { diskRate } }))
   }
 
   /** Reads for so long. Returns bytes per second. */
@@ -52,7 +53,7 @@ function memoryOf(bytes) {
   return new WebAssembly.Memory({ initial: bytes / 65536, maximum: bytes / 65536, shared: true })
 }
 
-function read({ path, words, memory, at }) {
+function read({ path, words, memory }) {
   const target = new Uint8Array(memory.buffer)
   const file = openSync(path, constants.O_RDONLY | (constants.O_DIRECT ?? 0))
   const runs = Math.floor(fstatSync(file).size / PIECE_BYTES / RUN)
@@ -61,7 +62,7 @@ function read({ path, words, memory, at }) {
       Atomics.wait(words, word.pass, 0)
       const piece = Atomics.add(words, word.claimed, 1)
       const run = (Math.floor(piece / RUN) * 7919) % runs
-      readSync(file, target, at, PIECE_BYTES, (run * RUN + (piece % RUN)) * PIECE_BYTES)
+      readSync(file, target, (piece % ROOMS) * PIECE_BYTES, PIECE_BYTES, (run * RUN + (piece % RUN)) * PIECE_BYTES)
       Atomics.add(words, word.read, 1)
     }
   } finally {
