@@ -9,7 +9,9 @@
 import { floatToHalf, readHalf } from '../dist/quants/half.js'
 
 const constantChannels = 32
-/** How many times the usual 0.02 a tensor's weights are. */
+/** Standard deviation of a tensor's weights, as randomBlocks.mjs makes them. */
+const usual = 0.02
+/** How many times the usual they are. */
 const gains = {
   token_embd: () => 80,
   attn_output: (layer) => (layer < 2 ? 0.3 : layer < 16 ? 0.9 : 0.225),
@@ -23,7 +25,7 @@ const preference = 0.18
 const constantSize = 1.63
 
 /** Byte offsets of the halves that scale a block. */
-const scaleOffsets = { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q8_0: [0] }
+const scaleOffsets = { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q8_0: [0], F16: [0] }
 
 /**
  * Adapts a piece of a tensor, whole blocks filled as usual.
@@ -36,7 +38,7 @@ export function giveRouting({ name, layer, type, shape }, piece, start) {
   const rowBytes = (shape[0] / type.blockWeights) * type.blockBytes
   const firstRow = Math.ceil(start / rowBytes)
   if (name === 'token_embd' || name === 'attn_q' || name === 'attn_k') {
-    for (let at = firstRow * rowBytes - start; at < piece.length; at += rowBytes) setConstant(type, piece, at)
+    for (let at = firstRow * rowBytes - start; at < piece.length; at += rowBytes) setConstant(type, piece, at, usual * (gain ?? 1))
   }
   const floats = () => new Float32Array(piece.buffer, piece.byteOffset, piece.length / 4)
   if (name === 'attn_norm') for (let i = 0; i < constantChannels; i++) floats()[i] *= constantNorm
@@ -44,7 +46,7 @@ export function giveRouting({ name, layer, type, shape }, piece, start) {
     const weights = floats() // (experts, hidden), in one piece
     for (let row = 0; row < weights.length; row += shape[0]) {
       // the sum of two weights of the row is random enough, and the seed's
-      const liking = ((weights[row + 32] + weights[row + 33]) / (0.02 * Math.SQRT2)) * preference
+      const liking = ((weights[row + 32] + weights[row + 33]) / (usual * Math.SQRT2)) * preference
       weights.fill(-liking / (constantChannels * constantSize), row, row + constantChannels)
     }
   }
@@ -60,8 +62,9 @@ function scaleBlocks({ name, blockBytes }, bytes, gain) {
   }
 }
 
-/** Makes the first 32 weights of the block at `at` equal and negative. */
-function setConstant({ name }, bytes, at) {
+/** Makes the first 32 weights of the row at `at` equal and negative. */
+function setConstant({ name }, bytes, at, deviation) {
   if (name === 'Q8_0') bytes.fill(0x81, at + 2, at + 34)
+  else if (name === 'F16') new Uint16Array(bytes.buffer, bytes.byteOffset + at, constantChannels).fill(floatToHalf(-constantSize * deviation))
   else bytes[at + 4] &= 0xc0 // Q4_K: scale 0 leaves the min
 }

@@ -50,7 +50,7 @@ const gains: Record<string, number> = { token_embd: 80, attn_output: 0.3, ffn_do
 /** Tensors whose first columns are alike. */
 const constants = ['token_embd', 'attn_q', 'attn_k', 'ffn_gate_inp']
 
-test.each(['Q4_K_M', 'Q8_0'])('%s: every matrix has mean 0, its standard deviation, and no row twice', async (type) => {
+test.each(['Q4_K_M', 'Q8_0', 'F16'])('%s: every matrix has mean 0, its standard deviation, and no row twice', async (type) => {
   const path = await write(`${type}.gguf`, { type })
   const file = readFileSync(path)
   for (const { name, type, shape, offset, bytes } of (await openGguf(path)).tensors.values()) {
