@@ -65,6 +65,7 @@ function scaleBlocks({ name, blockBytes }, bytes, gain) {
 /** Makes the first 32 weights of the row at `at` equal and negative. */
 function setConstant({ name }, bytes, at, deviation) {
   if (name === 'Q8_0') bytes.fill(0x81, at + 2, at + 34)
-  else if (name === 'F16') new Uint16Array(bytes.buffer, bytes.byteOffset + at, constantChannels).fill(floatToHalf(-constantSize * deviation))
+  else if (name === 'F16')
+    new Uint16Array(bytes.buffer, bytes.byteOffset + at, constantChannels).fill(floatToHalf(-constantSize * deviation))
   else bytes[at + 4] &= 0xc0 // Q4_K: scale 0 leaves the min
 }
