@@ -44,6 +44,22 @@
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(bytes, 8), v128.load32_splat(x + quad * 8 + 4)))
 }
 
+/**
+ * Whether the relaxed 8-bit dot product takes its second operand as unsigned bytes and sums four products in 32 bits without saturation, as AVX-VNNI does it in one instruction. Only there may
+ * the bytes of `addWhole` have 8 bits. positive: so that it is asked when it runs, and not by the optimiser.
+ */
+// @ts-ignore: decorator
+@inline export function wholeBytes(positive: i32): bool {
+  if (!ASC_FEATURE_RELAXED_SIMD) return true
+  return i32x4.extract_lane(i32x4.relaxed_dot_i8x16_i7x16_add_s(held(0x81818181, positive), held(-1, positive), i32x4.splat(0)), 0) == 4 * -127 * 255
+}
+
+/** Adds 4 rows x 4 columns of unsigned 8-bit `bytes` times quad `quad` at x, to 4 x i32, a lane a row. Where `wholeBytes`. */
+// @ts-ignore: decorator
+@inline export function addWhole(sum: v128, bytes: v128, x: usize, quad: usize, even: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x + quad * 4), bytes, sum) : addDot(sum, bytes, x, quad, even)
+}
+
 /** addDot to nothing. */
 // @ts-ignore: decorator
 @inline export function dot(bytes: v128, x: usize, quad: usize, even: v128): v128 {

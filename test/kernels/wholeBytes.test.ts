@@ -1,0 +1,26 @@
+// IQ4_NL and IQ4_XS have their products twice, and the processor decides which are used (assembly/iq4.ts): here both, whatever this one would choose, as far as V8 can be told.
+
+import { spawnSync } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const FLAG = '--no-enable-avx-vnni'
+
+function run(...flags: string[]): string {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, fileURLToPath(new URL('iq4Bits.mjs', import.meta.url))], {
+    encoding: 'utf8',
+  })
+  if (status !== 0) throw new Error(stderr)
+  return stdout
+}
+
+/** V8 knows the flag from Node 24 on. */
+const known = spawnSync(process.execPath, [FLAG, '-e', '0']).status === 0
+
+test('both builds give the same bits', () => {
+  expect(new Set(run().trim().split('\n')).size).toBe(1)
+})
+
+test.skipIf(!known)('products of whole bytes and split ones give the same bits', () => {
+  expect(run(FLAG)).toBe(run())
+})
