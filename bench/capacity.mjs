@@ -1,7 +1,7 @@
 // node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--both] [--json]
 // What it costs to have memory for only a part of the experts: decode with each part in a fresh process, in turns, the same tokens. Checks that the logits are those of the resident model, bit for
-// bit, and sets the time per token beside what bounds it: the resident model's, or the bytes read at the rate at which the disk gives them, measured between the tokens (diskRate.mjs). --both: each
-// part without the lookahead too (workers/withoutLookahead.js).
+// bit, and sets the time per token beside what bounds it: the resident model's, or the bytes read at the rate at which the disk gives them, measured between the tokens, to threads that only read
+// (diskRate.mjs) and beside others that repack and multiply as much as a token does (pipelineRate.mjs). --both: each part without the lookahead too (workers/withoutLookahead.js).
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -9,7 +9,9 @@ import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { MixtralModel } from '../dist/index.js'
 import { expertRates } from '../dist/model/expertFigures.js'
+import { mixtralTensors } from '../dist/weights/mixtralTensors.js'
 import { DiskRate } from './diskRate.mjs'
+import { PipelineRate } from './pipelineRate.mjs'
 
 const PROMPT = 16
 /** Tokens before what is timed, so that the experts in memory are those that the policy keeps. */
@@ -43,6 +45,8 @@ async function decode(part) {
   const worker = values.blind ? { worker: new URL('./workers/withoutLookahead.js', import.meta.url).href } : {}
   const model = await MixtralModel.load(path, { ...small, ...ram, ...worker })
   const disk = new DiskRate(path)
+  const gates = mixtralTensors(model.config, model.gguf).layers.flatMap(({ experts }) => experts.map(({ ffnGate }) => ffnGate))
+  const pipeline = part < 1 ? new PipelineRate(path, gates, threads) : undefined
   const hash = createHash('sha256')
   const ids = Array.from({ length: PROMPT + WARM_UP + tokens }, (_, i) => (i * 7919 + 13) % model.config.vocabSize)
   const step = async (count) => {
@@ -52,9 +56,12 @@ async function decode(part) {
   for (let count = PROMPT; count <= PROMPT + WARM_UP; count++) await step(count)
   const before = model.expertFigures()
   const rates = []
+  const besideRates = []
+  const { uses, hits } = before ?? { uses: 1, hits: 0 }
   let seconds = 0
   for (let done = 0; done < tokens; done += STRETCH) {
     rates.push(await disk.measure(LOOK_SECONDS))
+    if (pipeline) besideRates.push(await pipeline.measure(LOOK_SECONDS, hits / (uses - hits)))
     const start = performance.now()
     for (let i = done; i < Math.min(tokens, done + STRETCH); i++) await step(PROMPT + WARM_UP + i + 1)
     seconds += (performance.now() - start) / 1e3
@@ -67,10 +74,12 @@ async function decode(part) {
     memoryBytes: model.memoryBytes,
     seconds: seconds / tokens,
     diskRate: mean(rates),
+    rateBeside: pipeline ? mean(besideRates) : mean(rates),
     hash: hash.digest('hex'),
     figures,
   }
   await disk.close()
+  await pipeline?.close()
   await model.close()
   return result
 }
@@ -79,7 +88,6 @@ async function decode(part) {
 async function budget(small, part) {
   const { planModel } = await import('../dist/weights/plan.js')
   const { MixtralConfig, WeightLoader } = await import('../dist/index.js')
-  const { mixtralTensors } = await import('../dist/weights/mixtralTensors.js')
   const { expertBytes } = await import('../dist/weights/bankFiller.js')
   const { gguf, metadata } = await WeightLoader.fromGguf(path)
   const config = MixtralConfig.fromGgufMetadata(metadata)
@@ -122,6 +130,7 @@ function summary(runs, compute) {
   const bytes = of(({ figures }) => (figures ? figures.bytesRead / tokens : 0))
   const rate = of(({ diskRate }) => diskRate)
   const seconds = of((run) => run.seconds)
+  const over = (run, diskRate) => run.seconds / Math.max(compute, run.figures ? run.figures.bytesRead / tokens / diskRate : 0)
   return {
     slots: runs[0].slots,
     blind: runs[0].blind,
@@ -134,7 +143,9 @@ function summary(runs, compute) {
     secondsPerToken: seconds,
     computeSeconds: compute,
     readSeconds: bytes / rate,
-    overBound: of((run) => run.seconds / Math.max(compute, run.figures ? run.figures.bytesRead / tokens / run.diskRate : 0)),
+    rateBeside: of((run) => run.rateBeside),
+    overBound: of((run) => over(run, run.diskRate)),
+    overBoundBeside: of((run) => over(run, run.rateBeside)),
   }
 }
 
@@ -147,10 +158,12 @@ function table(rows) {
       `${(100 * row.hiddenMisses).toFixed(0)} %`,
       `${(row.bytesPerToken / 1e6).toFixed(0)} MB`,
       `${(row.diskRate / 1e9).toFixed(2)} GB/s`,
+      `${(row.rateBeside / 1e9).toFixed(2)} GB/s`,
       `${(1e3 * row.secondsPerToken).toFixed(0)} ms`,
       `${(1e3 * row.computeSeconds).toFixed(0)} ms`,
       `${(1e3 * row.readSeconds).toFixed(0)} ms`,
       row.overBound.toFixed(2),
+      row.overBoundBeside.toFixed(2),
     ].join(' | '),
   )
   const head = [
@@ -160,10 +173,12 @@ function table(rows) {
     'of misses read ahead',
     'read a token',
     'disk',
+    'beside computing',
     'a token',
     'compute',
     'reading',
     'of the larger',
+    'by the rate beside computing',
   ]
   return [head.join(' | '), head.map(() => '---').join('|'), ...lines].map((line) => `| ${line} |`).join('\n')
 }

@@ -4,27 +4,7 @@
 // of the next layers' routers would add (the runtime reads guesses only while nothing is missing). `next use` is src/model/nextUse.ts, which the runtime has.
 
 import { readFileSync } from 'node:fs'
-import { blendShare, layersToNextUse } from '../dist/model/nextUse.js'
-import { chosen } from './routingStatistics.mjs'
-
-/** The steps of a trace: per step and layer the experts used, the mean probabilities, and guesses at the next layers'. */
-function stepsOf({ tokens, layers, experts, used, logits, guesses }) {
-  const prompt = tokens >> 1
-  const groups = [Array.from({ length: prompt }, (_, t) => t), ...Array.from({ length: tokens - prompt }, (_, t) => [prompt + t])]
-  return groups.map((group) => ({
-    tokens: group.length,
-    layers: Array.from({ length: layers }, (_, layer) => {
-      const keys = (rows, at) => [...new Set(group.flatMap((t) => chosen(rows, t, experts, used)))].map((expert) => at * experts + expert)
-      const shares = new Array(experts).fill(0)
-      for (const t of group) {
-        const odds = logits[layer].slice(t * experts, (t + 1) * experts).map(Math.exp)
-        const sum = odds.reduce((a, b) => a + b)
-        for (let e = 0; e < experts; e++) shares[e] += odds[e] / sum / group.length
-      }
-      return { keys: keys(logits[layer], layer), shares, guesses: guesses[layer].map((rows, k) => keys(rows, layer + 1 + k)) }
-    }),
-  }))
-}
+import { nextUse, stepsOf } from './traceSteps.mjs'
 
 /** A policy is told of every layer, and names the cost of keeping an expert: the highest goes. */
 const policies = {
@@ -41,22 +21,7 @@ const policies = {
   },
   ...Object.fromEntries([0.8, 0.9, 0.95, 0.98].map((decay) => [`LFU, decay ${decay}`, () => lfu(decay)])),
   ...Object.fromEntries([0.05, 0.1, 0.2].map((weight) => [`router mean, weight ${weight}`, () => routerMean(weight, (share) => -share)])),
-  'next use': () => {
-    let place = { layer: 0, tokens: 1 }
-    const share = new Map()
-    return {
-      see(trace, step, _, layer) {
-        place = { layer, tokens: step.tokens }
-        const { shares } = step.layers[layer]
-        for (const [e, value] of shares.entries()) {
-          const key = layer * trace.experts + e
-          share.set(key, blendShare(share.get(key) ?? 1 / 4, Math.min(1, trace.used * value), step.tokens))
-        }
-      },
-      cost: (key, trace) =>
-        layersToNextUse(Math.floor(key / trace.experts), share.get(key) ?? 1 / 4, place.layer, trace.layers, place.tokens),
-    }
-  },
+  'next use': nextUse,
 }
 
 function lfu(decay) {

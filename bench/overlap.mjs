@@ -1,0 +1,105 @@
+// node bench/overlap.mjs TRACE.json [--read MS] [--expert MS] [--layer MS] [--token MS]
+// How much of the reading of experts can be hidden behind computing at all? An ideal machine decodes a trace (routing.mjs) with memory for a part of the experts: its disk always has its full rate,
+// reads in no time what it is asked for, and is not held up by what is computed, nor that by it. All that is left is what can be known when: a layer's experts when its router has spoken,
+// and the next layers' as well as they are guessed. Prints the time per token, and that time over the larger of computing and reading, which is what capacity.mjs prints of the real one.
+//   --read    to read an expert (default 28.5)        --layer  a layer without its experts, its attention for the most part (1.0)
+//   --expert  to compute an expert (2.75)             --token  what a token takes beside its layers, the output matrix for the most part (3.2)
+
+import { readFileSync } from 'node:fs'
+import { parseArgs } from 'node:util'
+import { nextUse, stepsOf } from './traceSteps.mjs'
+
+const number = (value) => ({ type: 'string', default: String(value) })
+const { values, positionals } = parseArgs({
+  options: { read: number(28.5), expert: number(2.75), layer: number(1), token: number(3.2) },
+  allowPositionals: true,
+})
+const ms = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)]))
+
+/** What is guessed at a layer's turn: the experts of later layers, soonest first. leisure: a guess drives out an expert only in a turn whose own are all there, as in the runtime. */
+const machines = {
+  'nothing read ahead': { guess: () => [], leisure: true },
+  "as the runtime: two layers' routers, in turns with nothing missing": {
+    guess: ({ guesses }) => guesses.slice(0, 2).flat(),
+    leisure: true,
+  },
+  'the same, and every guess right': { guess: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), leisure: true },
+  'the same, in every turn': { guess: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), leisure: false },
+  "all of the token's layers known from its first router on": { guess: (_, later) => later.flatMap(({ keys }) => keys), leisure: false },
+}
+
+/** Milliseconds and experts read per token after the prompt. */
+function simulate(trace, steps, capacity, { guess, leisure }) {
+  const policy = nextUse()
+  /** Experts with a slot, and what is still to be read of them. */
+  const memory = new Map()
+  let wanted = [] // soonest first
+  let required = 0 // so many of them are the layer's own
+  let mayDriveOut = true
+  let milliseconds = 0
+  let read = 0
+
+  const settle = (key, rank) => {
+    if (memory.size >= capacity) {
+      let worst
+      let highest = Number.NEGATIVE_INFINITY
+      for (const other of memory.keys()) {
+        const place = wanted.indexOf(other)
+        if (place >= 0 && place < rank) continue
+        const cost = place >= 0 ? -1e6 + place : memory.get(other) ? Number.MAX_VALUE : policy.cost(other, trace)
+        if (cost > highest) [worst, highest] = [other, cost]
+      }
+      if (worst === undefined || (rank >= required && !mayDriveOut && highest < Number.MAX_VALUE)) return false
+      memory.delete(worst)
+    }
+    memory.set(key, ms.read)
+    return true
+  }
+  /** So much time passes: what the disk does in it. */
+  const pass = (time) => {
+    milliseconds += time
+    for (const [rank, key] of wanted.entries()) {
+      if (time <= 0) return
+      if (!memory.has(key) && !settle(key, rank)) continue
+      const part = Math.min(time, memory.get(key))
+      memory.set(key, memory.get(key) - part)
+      time -= part
+      read += part / ms.read
+    }
+  }
+  for (const [n, step] of steps.entries()) {
+    if (n === 1) [milliseconds, read] = [0, 0]
+    for (const [layer, turn] of step.layers.entries()) {
+      pass(ms.layer)
+      policy.see(trace, step, turn.keys, layer)
+      wanted = [...turn.keys, ...guess(turn, step.layers.slice(layer + 1)).filter((key) => !turn.keys.includes(key))].slice(
+        0,
+        Math.max(capacity, turn.keys.length),
+      )
+      required = turn.keys.length
+      const missing = turn.keys.reduce((sum, key) => sum + (memory.get(key) ?? ms.read), 0)
+      mayDriveOut = !leisure || missing === 0 || step.tokens > 1
+      pass(Math.max(missing, turn.keys.length * ms.expert))
+    }
+    // what follows has no layer to guess from: the guesses that are left were this token's
+    pass(ms.token)
+  }
+  return { time: milliseconds / (steps.length - 1), reads: read / (steps.length - 1) }
+}
+
+for (const path of positionals) {
+  const trace = JSON.parse(readFileSync(path, 'utf8'))
+  const steps = stepsOf(trace)
+  const compute = ms.token + trace.layers * (ms.layer + trace.used * ms.expert)
+  const all = trace.layers * trace.experts
+  const capacities = [0.75, 0.5, 0.25].map((part) => Math.round(all * part))
+  console.log(`${path}: computing takes ${compute.toFixed(1)} ms a token`)
+  console.log(`experts in memory, of ${all}`.padEnd(66) + capacities.map((count) => String(count).padStart(20)).join(''))
+  for (const [name, machine] of Object.entries(machines)) {
+    const columns = capacities.map((capacity) => {
+      const { time, reads } = simulate(trace, steps, capacity, machine)
+      return `${time.toFixed(0)} ms (${(time / Math.max(compute, reads * ms.read)).toFixed(2)})`.padStart(20)
+    })
+    console.log(name.padEnd(66) + columns.join(''))
+  }
+}
