@@ -307,8 +307,8 @@ function wholeX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize,
 }
 
 /**
- * Nibbles and rests have a loop each: together
- * their eight sums of 256 bits and what is multiplied are more than there are registers, and the speed of what lies on the stack differs from process to process.
+ * Nibbles and rests have a loop each: together their eight sums of 256 bits and what is multiplied are more than there are registers, and the speed of what lies on the stack differs from
+ * process to process.
  */
 function splitX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
