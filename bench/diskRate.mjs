@@ -4,9 +4,9 @@ import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
 
 /** Those of src/weights/plan.ts and scratch.ts. The rooms are used in turn, as they are there: eight alone would stay in the processor's cache. */
-const READERS = 8
-const ROOMS = 16
-const PIECE_BYTES = 2 ** 20
+export const READERS = 8
+export const ROOMS = 16
+export const PIECE_BYTES = 2 ** 20
 /** Pieces one after the other before the next place in the file: about an expert. */
 const RUN = 100
 

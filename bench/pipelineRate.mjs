@@ -5,10 +5,8 @@ import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
 import { compileKernels, instantiate } from '../dist/kernels/kernels.js'
 import { packings } from '../dist/kernels/packing.js'
+import { PIECE_BYTES, READERS, ROOMS } from './diskRate.mjs'
 
-const READERS = 8
-const ROOMS = 16
-const PIECE_BYTES = 2 ** 20
 const BLOCK = 4096
 const ROOM_BYTES = PIECE_BYTES + 2 * BLOCK
 /** Slots, one after the other, more than any cache holds. */
