@@ -8,7 +8,12 @@ import type { FileReader } from '../weights/fileReader.js'
 import { packRows, stageRows } from '../weights/fillBanks.js'
 import type { Plan } from '../weights/plan.js'
 import type { Errand, Ledger } from './ledger.js'
-import type { Rooms } from './rooms.js'
+import type { ReadPiece, Rooms } from './rooms.js'
+
+/**
+ * Pieces that may wait in their rooms for the threads that will multiply them, and repack each band of them just before. More of them are repacked by whoever has time, so that readers find rooms.
+ */
+export const PILE = 4
 
 /** A thread's way to wake others: its crew, or its attendant. */
 export interface Signals {
@@ -43,25 +48,68 @@ export class ExpertFiller {
       if (this.#rooms.release(room)) signals.call()
       return false
     }
-    const { load, row, rows } = this.#find(errand)
+    const { load, row, rows, band } = this.#find(errand)
     const { at, bytes } = this.#plan.scratch.staging
     const source = stageRows(load, row, rows, files, this.#banks[load.bank]!, at + room * bytes)
-    this.#rooms.fill(room, errand, source)
+    this.#rooms.fill(room, errand, source, Math.ceil(rows / band))
     signals.deliver()
     return true
   }
 
-  /** Repacks a piece that has been read, if there is one: whether it did. Throws `MODEL`. */
-  pack(signals: Signals): boolean {
-    const piece = this.#rooms.next()
-    if (!piece) return false
-    const { load, row, rows } = this.#find(piece)
-    packRows(load, row, rows, this.#banks[load.bank]!, piece.at)
-    const wanted = this.#rooms.release(piece.room)
+  /** Repacks the piece that has waited for it longest, if at least `least` pieces do: whether it did. Throws `MODEL`. */
+  pack(least: number, signals: Signals): boolean {
+    const room = this.#rooms.next(least)
+    if (room === undefined) return false
+    const piece = this.#rooms.enter(room)
+    if (!piece) return true
+    this.#packBands(piece, 0, piece.bands, signals)
+    this.#leave(piece, signals)
+    return true
+  }
+
+  /**
+   * Whether the part of a piece with these rows of its matrix is in the slot of its expert, which has been collected. What of it has been read, and is not being repacked by another thread, the caller
+   * repacks. Throws `MODEL`.
+   */
+  bring({ key, slot, piece }: Errand, row: number, rows: number, signals: Signals): boolean {
+    while (!this.#ledger.arrived(slot, piece)) {
+      const room = this.#rooms.holding(slot, piece)
+      const found = room === undefined ? undefined : this.#rooms.enter(room)
+      if (!found) return this.#ledger.arrived(slot, piece) // it may have been set free meanwhile
+      const own = found.slot === slot && found.piece === piece
+      let there = false
+      if (own) {
+        const { row: start, band } = this.pieces[key]!.list[piece]!
+        const first = Math.max(0, Math.floor((row - start) / band))
+        const end = Math.min(found.bands, Math.ceil((row + rows - start) / band))
+        this.#packBands(found, first, end, signals)
+        there = this.#rooms.arePacked(found.room, first, end)
+      }
+      this.#leave(found, signals)
+      if (own) return there
+    }
+    return true
+  }
+
+  /** Those that nobody has claimed before. */
+  #packBands(piece: ReadPiece, first: number, end: number, signals: Signals): void {
+    const { load, row, rows, band } = this.#find(piece)
+    const rowBytes = load.slice.bytes / load.slice.rows
+    for (let i = first; i < end; i++) {
+      if (!this.#rooms.claimBand(piece.room, i)) continue
+      const above = i * band
+      packRows(load, row + above, Math.min(band, rows - above), this.#banks[load.bank]!, piece.at + above * rowBytes)
+      if (this.#rooms.packed(piece.room, i)) signals.deliver()
+    }
+  }
+
+  #leave(piece: ReadPiece, signals: Signals): void {
+    if (!this.#rooms.leave(piece.room)) return
+    const { load, rows } = this.#find(piece)
     const free = this.#ledger.handIn(piece, (load.slice.bytes / load.slice.rows) * rows)
+    const wanted = this.#rooms.release(piece.room)
     signals.deliver()
     if (wanted || free) signals.call()
-    return true
   }
 
   #find({ key, slot, piece }: Errand): Piece & { load: Load } {

@@ -5,7 +5,7 @@
 import { exp } from '../elementary.js'
 import { placeExpert } from '../weights/bankFiller.js'
 import type { ExpertPart } from '../weights/expertPieces.js'
-import type { ExpertFiller } from './expertFiller.js'
+import { type ExpertFiller, PILE } from './expertFiller.js'
 import type { Ledger } from './ledger.js'
 import { Linear } from './linear.js'
 import type { Lookahead } from './lookahead.js'
@@ -20,6 +20,8 @@ export interface ResidentExpert {
   readonly gate: Linear
   readonly up: Linear
   readonly down: Linear
+  /** Whether all its rows are there: then there is no need to await them, nor to use each band as it comes. */
+  readonly whole: boolean
 }
 
 /** What experts that come and go are kept with; without it, the slots are the experts in their order. */
@@ -33,7 +35,7 @@ export class ExpertStore {
   readonly #thread: Thread
   readonly #streaming: Streaming | undefined
   /** Per slot: the expert that this thread saw in it last, as layer * experts + expert. */
-  readonly #residents: ({ readonly key: number; readonly expert: ResidentExpert } | undefined)[]
+  readonly #residents: ({ readonly key: number; readonly expert: Omit<ResidentExpert, 'whole'> } | undefined)[]
 
   constructor(thread: Thread, streaming?: Streaming) {
     this.#thread = thread
@@ -54,7 +56,7 @@ export class ExpertStore {
     const first = layer * this.#thread.config.experts
     const keys = experts.map((expert) => first + expert)
     if (!this.#streaming) {
-      yield keys.map((key) => this.#resident(key, key))
+      yield keys.map((key) => ({ ...this.#resident(key, key), whole: true }))
       return
     }
     const { ledger, lookahead } = this.#streaming
@@ -65,30 +67,31 @@ export class ExpertStore {
       })
       const round = ledger.collected()
       rest -= round.length
-      yield round.map(({ key, slot }) => this.#resident(key, slot))
+      yield round.map(({ key, slot, whole }) => ({ ...this.#resident(key, slot), whole }))
     }
   }
 
   /** Returns when these rows of an expert of this round are in memory, or main has asked for an early end. Throws `Stopped`. */
   await(expert: ResidentExpert, layer: number, part: ExpertPart, row: number, rows: number): void {
-    if (!this.#streaming) return
-    const { ledger, filler } = this.#streaming
+    if (expert.whole) return
+    const { filler } = this.#streaming!
     const { crew, config } = this.#thread
-    for (const piece of filler.pieces[layer * config.experts + expert.index]!.with(part, row, rows)) {
+    const key = layer * config.experts + expert.index
+    for (const piece of filler.pieces[key]!.with(part, row, rows)) {
       for (;;) {
         const known = crew.deliveries
-        if (ledger.arrived(expert.slot, piece) || crew.cancelRequested) break
-        this.#rest(known, crew.seats)
+        if (filler.bring({ key, slot: expert.slot, piece }, row, rows, crew) || crew.cancelRequested) break
+        this.#rest(known, crew.seats, PILE)
       }
     }
   }
 
-  /** Repacks what has been read, or waits if there is nothing of the kind. threads: how many are held up together. */
-  #rest(known: number, threads: number): void {
+  /** Repacks what has been read, if at least `least` pieces wait for it, or waits. threads: how many are held up together. */
+  #rest(known: number, threads: number, least: number): void {
     const { ledger, filler } = this.#streaming!
     const { crew } = this.#thread
     crew.checkStopped()
-    if (filler.pack(crew)) return
+    if (filler.pack(least, crew)) return
     const start = performance.now()
     crew.awaitDelivery(known)
     ledger.waited((performance.now() - start) / threads)
@@ -102,7 +105,7 @@ export class ExpertStore {
       const count = ledger.collect()
       crew.call() // for what is wanted, or for slots that are free now
       if (count || crew.cancelRequested) return
-      this.#rest(known, 1)
+      this.#rest(known, 1, 1)
     }
   }
 
@@ -122,7 +125,7 @@ export class ExpertStore {
     return shares
   }
 
-  #resident(key: number, slot: number): ResidentExpert {
+  #resident(key: number, slot: number): Omit<ResidentExpert, 'whole'> {
     const known = this.#residents[slot]
     if (known?.key === key) return known.expert
     const { banks, plan, config } = this.#thread

@@ -12,6 +12,8 @@ import type { Thread } from './thread.js'
 
 /** Rows of gate or up at a time: they stay in the core's cache while all tokens pass. */
 const CACHED_ROWS = 64
+/** Groups of four rows of down, whose rows are longer, that are multiplied as they come. */
+const CACHED_GROUPS = 8
 
 /** The tokens of one expert in one step. */
 interface Group {
@@ -117,14 +119,16 @@ export class Experts {
       const expert = active[Math.floor(unit / blocks)]!
       const row = (unit % blocks) * EXPERT_ROWS
       const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
-      for (const part of ['ffnGate', 'ffnUp'] as const) this.#store.await(expert, this.#layer, part, row, rows)
       // in the thread's room: (tokens, EXPERT_ROWS) of gate, then of up
       const gated = thread.room
       const raised = thread.room + expert.count * EXPERT_ROWS * 4
-      const step = expert.count === 1 ? rows : CACHED_ROWS // one token reads a row once, and best in long strips
+      const step = expert.count === 1 && expert.whole ? rows : CACHED_ROWS // one token reads a row that is there once, and best in long strips
       for (let r = 0; r < rows; r += step) {
-        const groups = Math.ceil(Math.min(step, rows - r) / 4)
+        const some = Math.min(step, rows - r)
+        const groups = Math.ceil(some / 4)
+        this.#store.await(expert, this.#layer, 'ffnGate', row + r, some)
         this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4)
+        this.#store.await(expert, this.#layer, 'ffnUp', row + r, some)
         this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4)
       }
       for (let i = 0; i < expert.count; i++) {
@@ -163,14 +167,19 @@ export class Experts {
       'down',
       active.map(({ down }) => down),
       (which, first, groups) => {
-        const { down, pairs, count } = active[which]!
-        this.#store.await(active[which]!, this.#layer, 'ffnDown', first * 4, groups * 4)
+        const expert = active[which]!
+        const { down, pairs, count } = expert
         const area = scratch.expertInputs[down.kind]!
-        for (let i = 0; i < count; i++) {
-          this.#inputs[i] = area.at + pairs[i]! * area.bytes
-          this.#outputs[i] = expertOutputs.at + pairs[i]! * expertOutputs.bytes + first * 16
+        const step = expert.whole ? groups : CACHED_GROUPS
+        for (let g = first; g < first + groups; g += step) {
+          const some = Math.min(step, first + groups - g)
+          this.#store.await(expert, this.#layer, 'ffnDown', g * 4, some * 4)
+          for (let i = 0; i < count; i++) {
+            this.#inputs[i] = area.at + pairs[i]! * area.bytes
+            this.#outputs[i] = expertOutputs.at + pairs[i]! * expertOutputs.bytes + g * 16
+          }
+          down.multiply(g, some, this.#inputs, this.#outputs, count)
         }
-        down.multiply(first, groups, this.#inputs, this.#outputs, count)
       },
     )
   }

@@ -147,9 +147,10 @@ export class Ledger {
     })
   }
 
-  /** What was collected last: expert and slot. For all threads, after a barrier. */
-  collected(): { key: number; slot: number }[] {
-    return Array.from(this.#collected.subarray(0, this.#words[head.collected]!), (key) => ({ key, slot: this.#slotOf[key]! }))
+  /** What was collected last: expert, slot, and whether all of it is there. For all threads, after a barrier. */
+  collected(): { key: number; slot: number; whole: boolean }[] {
+    const keys = this.#collected.subarray(0, this.#words[head.collected]!)
+    return Array.from(keys, (key) => ({ key, slot: this.#slotOf[key]!, whole: this.#there(key) }))
   }
 
   /** The next piece to read, or nothing for now. */

@@ -10,6 +10,7 @@ import { fillBanks } from '../weights/fillBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { takeStagingPages } from '../weights/stagingPages.js'
+import { PILE } from './expertFiller.js'
 import { ExpertStore } from './expertStore.js'
 import { Forward } from './forward.js'
 import { command, readPart, readStep } from './mailbox.js'
@@ -49,7 +50,7 @@ const check = new WeightCheck(thread, store, reader, openOwnBank, findings)
 export default function seat(task: SeatTask): SeatError | undefined {
   if (experts && task.seat >= task.seats) {
     return attend(task, (attendant) => {
-      while (!attendant.dismissed && (experts.filler.read(direct, attendant) || experts.filler.pack(attendant)));
+      while (!attendant.dismissed && (experts.filler.read(direct, attendant) || experts.filler.pack(PILE, attendant)));
     })
   }
   return takeSeat(task, (code, crew) => {

@@ -1,9 +1,14 @@
-// The pieces that an expert is read in, and their order: rows of gate and up in turn, then those of down, as they are multiplied, so that computing can begin with the first of them.
+// The pieces that an expert is read in, and their order: rows of gate and up in turn, then those of down, as they are multiplied, so that computing can begin with the first of them. And the bands
+// of a piece: what is repacked at a time, and then multiplied while it is in the core's cache.
 
+import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { rowsPerPiece } from './fillBanks.js'
 import type { ExpertTensors } from './mixtralTensors.js'
 import type { Plan } from './plan.js'
 import { STAGING_SPARE } from './scratch.js'
+
+/** Bytes of the file in a band, at most: with what they are repacked to and a band of another matrix, less than a core's second cache. */
+const BAND_BYTES = 160 * 1024
 
 export type ExpertPart = keyof ExpertTensors
 
@@ -12,6 +17,8 @@ export interface Piece {
   readonly part: ExpertPart
   readonly row: number
   readonly rows: number
+  /** Rows of each of its bands but the last. */
+  readonly band: number
 }
 
 export class ExpertPieces {
@@ -23,12 +30,18 @@ export class ExpertPieces {
 
   /** roomBytes: most bytes of the file that a piece may have. */
   constructor(expert: ExpertTensors, roomBytes: number) {
-    const step = (part: ExpertPart) => rowsPerPiece(expert[part], true, roomBytes)
+    const band = (part: ExpertPart) => rowsPerPiece(expert[part], true, Math.min(roomBytes, BAND_BYTES)) || ROWS_TOGETHER
+    const step = (part: ExpertPart) => Math.floor(rowsPerPiece(expert[part], true, roomBytes) / band(part)) * band(part)
     this.#step = { ffnGate: step('ffnGate'), ffnUp: step('ffnUp'), ffnDown: step('ffnDown') }
     const cut = (part: ExpertPart): Piece[] => {
       const { rows } = expert[part]
       const most = this.#step[part]
-      return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({ part, row: i * most, rows: Math.min(most, rows - i * most) }))
+      return Array.from({ length: Math.ceil(rows / most) }, (_, i) => ({
+        part,
+        row: i * most,
+        rows: Math.min(most, rows - i * most),
+        band: band(part),
+      }))
     }
     this.list = [...[...cut('ffnGate'), ...cut('ffnUp')].sort((a, b) => a.row - b.row), ...cut('ffnDown')]
     const places = (part: ExpertPart) => [...this.list.keys()].filter((place) => this.list[place]!.part === part)

@@ -58,11 +58,12 @@ test('what is there is collected first, and then what is on its way, whose piece
   const second = readers.take()!
   expect(second).toMatchObject({ key: 1, piece: 1 })
   expect(ledger.collect()).toBe(1)
-  expect(ledger.collected()).toEqual([{ key: 1, slot: first.slot }])
+  expect(ledger.collected()).toEqual([{ key: 1, slot: first.slot, whole: false }])
   expect(readers.handIn(second, 10)).toBe(false)
   expect([0, 1].map((piece) => ledger.arrived(first.slot, piece))).toEqual([false, true])
   expect(readers.handIn(first, 10)).toBe(true)
   expect([0, 1].map((piece) => ledger.arrived(first.slot, piece))).toEqual([true, true])
+  expect(ledger.collected()).toEqual([{ key: 1, slot: first.slot, whole: true }])
   expect(ledger.collect()).toBe(1)
   expect(ledger.collected().map(({ key }) => key)).toEqual([2]) // before any reader has come to it
   expect(readAll(readers, 2)).toEqual([2])
