@@ -1,10 +1,15 @@
 // Fewer slots than experts: whatever comes and goes, and whenever, the bits stay.
 
-import { existsSync, readdirSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { expect, onTestFinished, test } from 'vitest'
 import { MixtralError } from '../../dist/errors.js'
 import { type LoadOptions, MixtralModel } from '../../dist/index.js'
 import { hashOf } from './hash.js'
+
+// Plain JavaScript without types, hence not a static import.
+const { writeSyntheticModel } = await import(new URL('../../bench/syntheticModel.mjs', import.meta.url).href)
 
 const tokens = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
 const small: LoadOptions = { contextLength: 128, chunk: 16 }
@@ -34,6 +39,27 @@ test.each<[string, LoadOptions]>([
   ['some, in banks of their own, on three threads', { ...small, ram: 38_000_000, bankBytes: 1_000_000, threads: 3 }],
 ])('logits are the resident ones with room for %s', async (_, options) => {
   expect(await hashes(options)).toEqual(await resident)
+})
+
+test('experts of several pieces, each of several bands, come whole whichever thread repacks them', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-bands-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const path = join(folder, 'bands.gguf')
+  await writeSyntheticModel(path, { type: 'Q4_K_M', layers: 2, hidden: 1024, ffn: 3584, heads: 8, kvHeads: 2, experts: 4, vocab: 400 })
+  const run = async (options: LoadOptions) => {
+    await using model = await MixtralModel.load(path, { contextLength: 64, chunk: 8, ...options })
+    const ids = Array.from({ length: 24 }, (_, i) => (i * 37 + 1) % 400)
+    const list = [hashOf(await model.logits(ids))]
+    for (let count = 1; count <= ids.length; count++) list.push(hashOf(await model.evaluate(ids.slice(0, count))))
+    return { list, slots: model.expertSlots.slots, bytes: model.memoryBytes }
+  }
+  const whole = await run({ threads: 2 })
+  expect(whole.slots).toBe(8)
+  for (const threads of [1, 2, 3]) {
+    const part = await run({ threads, ram: 52_000_000 })
+    expect(part.slots).toBe(4)
+    expect(part.list).toEqual(whole.list)
+  }
 })
 
 test('a step of many tokens reads no expert twice, however few fit', async () => {
