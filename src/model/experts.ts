@@ -170,7 +170,7 @@ export class Experts {
         const expert = active[which]!
         const { down, pairs, count } = expert
         const area = scratch.expertInputs[down.kind]!
-        const step = expert.whole ? groups : CACHED_GROUPS
+        const step = expert.whole || count > 1 ? groups : CACHED_GROUPS
         for (let g = first; g < first + groups; g += step) {
           const some = Math.min(step, first + groups - g)
           this.#store.await(expert, this.#layer, 'ffnDown', g * 4, some * 4)
