@@ -12,6 +12,8 @@ const ROOM_BYTES = PIECE_BYTES + 2 * BLOCK
 /** Slots, one after the other, more than any cache holds. */
 const SLOT_BYTES = 1.25 * PIECE_BYTES
 const SLOTS = 512
+/** Rows that are repacked at a time, and then multiplied: about src/weights/expertPieces.ts's. */
+const BAND_ROWS = 64
 /** Taken before: then the rooms' pages are neighbours (src/weights/stagingPages.ts). */
 const ROOMS_AT = SLOTS * SLOT_BYTES
 const TOKEN_AT = ROOMS_AT + ROOMS * ROOM_BYTES
@@ -95,7 +97,7 @@ function read({ path, offsets, bytes, words, memory }) {
   }
 }
 
-async function use({ offsets, type, rows, columns, words, memory }) {
+async function use({ offsets, type, rows, columns, bytes, words, memory }) {
   const packing = packings[type]
   const { module } = await compileKernels()
   const kernels = instantiate(module, memory)
@@ -109,9 +111,14 @@ async function use({ offsets, type, rows, columns, words, memory }) {
     const room = piece % ROOMS
     const slot = (piece % SLOTS) * SLOT_BYTES
     advance(words, room, state.full, state.packing)
-    packing.repack(kernels)(ROOMS_AT + room * ROOM_BYTES + (offsets[piece % offsets.length] % BLOCK), rows, blocks, slot)
+    const source = ROOMS_AT + room * ROOM_BYTES + (offsets[piece % offsets.length] % BLOCK)
+    for (let row = 0; row < rows; row += BAND_ROWS) {
+      const band = Math.min(BAND_ROWS, rows - row)
+      const at = slot + (row / 4) * packing.groupBytes(blocks)
+      packing.repack(kernels)(source + row * (bytes / rows), band, blocks, at)
+      packing.x1(kernels)(at, band / 4, blocks, TOKEN_AT, out)
+    }
     advance(words, room, state.packing, state.free)
-    packing.x1(kernels)(slot, groups, blocks, TOKEN_AT, out)
     for (resident += Atomics.load(words, word.resident); resident >= 1000; resident -= 1000) {
       packing.x1(kernels)(((piece * 7919 + resident) % SLOTS) * SLOT_BYTES, groups, blocks, TOKEN_AT, out)
     }

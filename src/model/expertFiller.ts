@@ -11,9 +11,10 @@ import type { Errand, Ledger } from './ledger.js'
 import type { ReadPiece, Rooms } from './rooms.js'
 
 /**
- * Pieces that may wait in their rooms for the threads that will multiply them, and repack each band of them just before. More of them are repacked by whoever has time, so that readers find rooms.
+ * Pieces that are repacked by whoever has time; one alone may wait for the threads that will multiply it, and repack each band of it just before. Fewer than the guesses that are read at a time,
+ * which end when they are repacked.
  */
-export const PILE = 4
+export const PILE = 2
 
 /** A thread's way to wake others: its crew, or its attendant. */
 export interface Signals {
