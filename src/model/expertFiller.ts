@@ -1,4 +1,4 @@
-// What it takes to bring a piece of an expert to its slot: read it into a room, and repack it from there. Readers do the one, and whoever has time does the other. Does not know why an
+// What it takes to bring a piece of an expert to its slot: read it into a room, and repack it from there. Readers do the one, and who multiplies it next or has time does the other. Does not know why an
 // expert is wanted; the ledger says which piece is next.
 
 import type { Bank } from '../weights/bank.js'
