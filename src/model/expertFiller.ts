@@ -11,8 +11,8 @@ import type { Errand, Ledger } from './ledger.js'
 import type { ReadPiece, Rooms } from './rooms.js'
 
 /**
- * Pieces that are repacked by whoever has time; one alone may wait for the threads that will multiply it, and repack each band of it just before. Fewer than the guesses that are read at a time,
- * which end when they are repacked.
+ * So many pieces must wait in their rooms before whoever has time repacks one. A single one may wait for the threads that will multiply it, which repack each band of it just before. Not more: only a few
+ * guesses are read at a time, and a guess counts until it is repacked (ledger.ts).
  */
 export const PILE = 2
 
