@@ -1,6 +1,8 @@
 // npm run synth -- --layers N --type Q4_K_M|Q8_0|F16 [--shape 8x7b|8x22b] [--vocab N] [--experts N] [--seed N] OUT
 // Writes a GGUF in the shape of Mixtral 8x7B or 8x22B with random weights. Owns the command line and the file's name; the model is syntheticModel.mjs's.
 
+import { mkdirSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileTypes, shapes, writeSyntheticModel } from './syntheticModel.mjs'
 
@@ -53,6 +55,7 @@ process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 try {
   const onProgress = process.stderr.isTTY ? showProgress(performance.now()) : undefined
+  mkdirSync(dirname(args.path), { recursive: true })
   await writeSyntheticModel(args.path, { ...args.options, onProgress })
 } catch (error) {
   fail(error.message, 1)

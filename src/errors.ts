@@ -41,3 +41,8 @@ export class MixtralError extends Error {
     this.code = code
   }
 }
+
+/** A value as an error shows it: what is text in quotes. */
+export function shown(value: unknown): string {
+  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+}

@@ -25,8 +25,6 @@ export interface BringOptions {
   readonly quiet: boolean
 }
 
-const USUAL_CONTEXT = 4096
-
 /** Downloads a model unless it is on this machine. Throws what the registry throws, `MEMORY`, and `ABORTED` if Ctrl-C was pressed. */
 export async function bringModel(text: string, { context, mustRun, mustFit, update, quiet }: BringOptions): Promise<LocalModel> {
   const name = readModelName(text)
@@ -38,8 +36,7 @@ export async function bringModel(text: string, { context, mustRun, mustFit, upda
     const remote = await findRemoteModel(name as RemoteName, interrupt.signal)
     if (!local) {
       const gguf = await openRemoteGguf(remote, interrupt.signal)
-      const longest = Number(gguf.metadata.get('llama.context_length') ?? USUAL_CONTEXT)
-      const facts = factsOf(gguf, context ?? Math.min(USUAL_CONTEXT, longest))
+      const facts = factsOf(gguf, context)
       const fit = fitOf(facts, memoryBytes())
       if (facts.refusal !== undefined && mustRun) throw new MixtralError('MODEL', facts.refusal)
       if (fit && !fit.fits && mustFit)

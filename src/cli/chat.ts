@@ -28,7 +28,7 @@ export function configureChat(command: Command): void {
       'after',
       `
 In the chat, Ctrl-C stops the answer; at the empty prompt it leaves, as Ctrl-D and /bye do. /help lists the other commands. Where the input
-is not a terminal, each line is a message.
+is not a terminal, each line that is no such command is a message.
 
 Examples:
   mixtral chat

@@ -20,7 +20,7 @@ export function configureInspect(command: Command): void {
   addOutputFlags(
     command
       .argument('[model]', '"demo", the path of a GGUF file, or any name of a model', 'demo')
-      .option('--context <n>', 'the context length to plan memory for', wholeNumber(1, 2 ** 24))
+      .option('--context <n>', "the context length to plan memory for (default: the model's, at most 4096)", wholeNumber(1, 2 ** 24))
       .option('--tensors', 'list all tensors'),
   )
     .addHelpText(

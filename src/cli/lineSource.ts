@@ -2,6 +2,7 @@
 // that Ctrl-C during an answer is an ordinary SIGINT.
 
 import { createInterface } from 'node:readline'
+import { checkStdin } from './stdin.js'
 
 export interface LineSource {
   /** Whether a person sits there. */
@@ -44,6 +45,7 @@ function typedLines(prompt: string): LineSource {
 }
 
 function pipedLines(): LineSource {
+  checkStdin()
   const lines = createInterface({ input: process.stdin, crlfDelay: Number.POSITIVE_INFINITY })
   const each = lines[Symbol.asyncIterator]()
   const next = async () => {

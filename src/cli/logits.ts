@@ -1,12 +1,12 @@
 // `mixtral logits`: writes the logits of a token sequence to a file.
 
-import { writeFile } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { MixtralError } from '../errors.js'
+import { refuseInput } from '../gguf/refuseInput.js'
 import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { byteCount, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
+import { writeOutput } from './outputFile.js'
 import { ProgressBar } from './progressBar.js'
 
 interface LogitsFlags extends ModelFlags {
@@ -36,6 +36,10 @@ async function logits(command: Command, model: string, flags: LogitsFlags): Prom
   const { prompt, out } = flags
   if ((flags.tokens === undefined) === (prompt === undefined)) command.error('expected either --tokens or --prompt')
   await withModel(model, flags, async (loaded) => {
+    await refuseInput(
+      out,
+      loaded.gguf.files.map(({ path }) => path),
+    )
     const tokens = flags.tokens ?? loaded.tokenizer.encodePrompt(prompt!)
     const bar = new ProgressBar('logits', (count) => `${count} tokens`)
     const interrupt = onInterrupt()
@@ -46,9 +50,7 @@ async function logits(command: Command, model: string, flags: LogitsFlags): Prom
         interrupt.release()
       })
     const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
-    await writeFile(out, bytes).catch((cause: Error) => {
-      throw new MixtralError('IO', `${out}: cannot be written: ${cause.message}`, { cause })
-    })
+    await writeOutput(out, [bytes])
     const { vocabSize } = loaded.config
     if (flags.json) process.stdout.write(jsonLine({ model, tokens, vocabulary: vocabSize, out, bytes: bytes.length }))
     else process.stderr.write(`${out}: ${tokens.length} x ${vocabSize} float32, ${byteCount(bytes.length)}\n`)

@@ -2,6 +2,7 @@
 // The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 // Knows nothing of what the commands do.
 
+import { writeSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../errors.js'
 import { errorLine } from './layout.js'
@@ -9,7 +10,11 @@ import { createProgram } from './program.js'
 
 for (const stream of [process.stdout, process.stderr]) {
   // The reader has seen enough, as `mixtral run | head -1` has: that is no failure.
-  stream.on('error', (error: NodeJS.ErrnoException) => process.exit(error.code === 'EPIPE' ? 0 : 1))
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code === 'EPIPE') process.exit(0)
+    if (stream === process.stdout) writeSync(2, errorLine(`standard output cannot be written: ${error.message}`))
+    process.exit(1)
+  })
 }
 
 const program = createProgram()

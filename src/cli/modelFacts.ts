@@ -3,6 +3,7 @@
 
 import { MixtralError } from '../errors.js'
 import type { Gguf } from '../gguf/gguf.js'
+import { usualContext } from '../model/engineOptions.js'
 import { MixtralConfig } from '../weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, type TensorSlice } from '../weights/mixtralTensors.js'
 import { planModel } from '../weights/plan.js'
@@ -28,7 +29,7 @@ interface ModelNeeds {
   readonly activeBytesPerToken: number
 }
 
-/** @param contextLength in tokens; by default the longest that the model was trained for */
+/** @param contextLength in tokens; by default that with which the model is loaded */
 export function factsOf(gguf: Gguf, contextLength?: number): ModelFacts {
   const base = { fileBytes: gguf.files.reduce((sum, { bytes }) => sum + bytes, 0), tensorTypes: tensorTypes(gguf) }
   let config: MixtralConfig | undefined
@@ -37,7 +38,7 @@ export function factsOf(gguf: Gguf, contextLength?: number): ModelFacts {
     return {
       ...base,
       config,
-      needs: needsOf(config, mixtralTensors(config, gguf), contextLength ?? config.maxPositions),
+      needs: needsOf(config, mixtralTensors(config, gguf), contextLength ?? usualContext(config.maxPositions)),
       refusal: undefined,
     }
   } catch (error) {

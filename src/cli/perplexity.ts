@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { MixtralError } from '../errors.js'
 import type { MixtralModel } from '../generate/mixtralModel.js'
+import { refuseInput } from '../gguf/refuseInput.js'
 import { type DivergenceResult, measureDivergence } from '../perplexity/divergence.js'
 import { LogitsFile } from '../perplexity/logitsFile.js'
 import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../perplexity/perplexity.js'
@@ -59,18 +60,20 @@ async function perplexity(command: Command, model: string, file: string | undefi
   }
   if (file === undefined) command.error("missing required argument 'file'")
   const text = await textOf(file)
-  const result = await withModel(model, { ...flags, context: flags.context ?? USUAL_WINDOW }, (loaded) =>
-    watched(flags, (options) =>
+  const { saveLogits, context } = flags
+  const result = await withModel(model, { ...flags, context: context ?? USUAL_WINDOW }, async (loaded) => {
+    if (saveLogits !== undefined) await refuseInput(saveLogits, [file, ...loaded.gguf.files.map(({ path }) => path)])
+    return watched(flags, (options) =>
       measurePerplexity(loaded, text, {
         ...options,
-        ...(flags.context !== undefined && { contextLength: flags.context }),
-        ...(flags.saveLogits !== undefined && { saveLogits: flags.saveLogits }),
+        ...(context !== undefined && { contextLength: context }),
+        ...(saveLogits !== undefined && { saveLogits }),
       }),
-    ),
-  )
+    )
+  })
   const { value, error } = result.perplexity
   if (flags.json) {
-    const saved = flags.saveLogits !== undefined && { saved: flags.saveLogits }
+    const saved = saveLogits !== undefined && { saved: saveLogits }
     process.stdout.write(jsonLine({ model, file, ...windowsJson(result), perplexity: value, error, ...saved }))
     return
   }

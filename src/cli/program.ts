@@ -39,7 +39,7 @@ export function createProgram(): Command {
     .description('Runs Mixtral mixture-of-experts models on CPUs.')
     .version(version(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')
-    .helpCommand('help [command]', 'show help of a command')
+    .helpCommand(false)
     .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError(false)
@@ -49,7 +49,7 @@ export function createProgram(): Command {
       'after',
       `
 MODEL is "demo", the small model that ships with this package; the path of a GGUF file, any shard of a sharded one; an Ollama name such as
-mixtral:8x7b; hf:owner/repo/file.gguf or hf:owner/repo:Q4_K_M; or an https address. run, chat and bench download what is not here.
+mixtral:8x7b; hf:owner/repo/file.gguf or hf:owner/repo:Q4_K_M; or an https address. A command that runs a model downloads it if it is not here.
 
 Examples:
   mixtral run                                       the demo model tells a story
@@ -65,10 +65,23 @@ Examples:
       .summary(summary)
     loaders.set(name, load)
   }
-  return program.hook('preSubcommand', async (_, command) => {
+  const configured = async (command: Command) => {
     const configure = await loaders.get(command.name())?.()
     configure?.(command)
-  })
+    return command
+  }
+  program
+    .command('help')
+    .argument('[command]')
+    .summary('show help of a command')
+    .description('Shows help of a command.')
+    .action(async (name?: string) => {
+      if (name === undefined) return program.outputHelp()
+      const command = program.commands.find((one) => one.name() === name)
+      if (!command) program.error(`unknown command '${name}'`, { code: 'commander.unknownCommand' })
+      else (await configured(command)).outputHelp()
+    })
+  return program.hook('preSubcommand', async (_, command) => void (await configured(command)))
 }
 
 function version(): string {

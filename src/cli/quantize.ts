@@ -26,7 +26,7 @@ export function configureQuantize(command: Command): void {
       .addOption(
         new Option('--layout <layout>', 'how experts are stored (default: merged, which every program reads)').choices(expertLayouts),
       )
-      .option('--shard-size <size>', 'write shards of at most this size, such as 4G (default: one file)', byteSize)
+      .option('--shard-size <size>', 'write shards of at most so much of weights each, such as 4G (default: one file)', byteSize)
       .option('--requantize', 'quantise again what is quantised already, which costs quality')
       .option('--threads <n>', 'CPU threads (default: as many as cores)', wholeNumber(1, 1024)),
   )

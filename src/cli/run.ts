@@ -3,6 +3,7 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { MixtralError } from '../errors.js'
+import { checkSamplerOptions } from '../sampler/samplerOptions.js'
 import { generationOptions, receive, speeds, summarize } from './answer.js'
 import { expertFields } from './expertText.js'
 import { addModelFlags, addOutputFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
@@ -44,7 +45,8 @@ async function run(command: Command, first: string | undefined, second: string |
     command.error(`what should it continue? Expected a prompt, or - for standard input: mixtral run ${model} "Once upon a time"`)
   }
   const prompt = given === undefined ? demoPrompt : await textOrStdin(given)
-  const options = generationOptions(given === undefined ? { ...demoFlags, ...flags } : flags)
+  const { seed } = checkSamplerOptions({}) // a random one, to be told even of a text that was interrupted
+  const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
   const write = flags.json ? () => {} : (text: string) => void process.stdout.write(text)
 
   await withModel(model, flags, async (loaded) => {
@@ -61,8 +63,8 @@ async function run(command: Command, first: string | undefined, second: string |
           text,
           tokens: answer.ids,
           finish_reason: result?.finishReason ?? 'interrupted',
-          seed: result?.seed,
-          prompt_tokens: result?.promptTokens,
+          seed: options.seed,
+          prompt_tokens: result?.promptTokens ?? loaded.tokenizer.encodePrompt(prompt).length,
           prefill_tokens_per_second: rates?.prefill,
           decode_tokens_per_second: rates?.decode,
           load_seconds: loaded.loadSeconds,

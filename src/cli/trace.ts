@@ -1,11 +1,12 @@
 // `mixtral trace`: writes intermediate tensors of a forward pass to files that NumPy and PyTorch read.
 
-import { mkdir, open, rename, rm, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { MixtralError } from '../errors.js'
 import { resolveModelPath } from '../generate/modelPath.js'
 import { openGguf } from '../gguf/openGguf.js'
+import { refuseInput } from '../gguf/refuseInput.js'
 import type { TracedTensor } from '../model/taps.js'
 import { Reference } from '../reference/reference.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -15,6 +16,7 @@ import { onInterrupt } from './interrupt.js'
 import { byteCount, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
 import { encodeNpy } from './npy.js'
+import { writeOutput } from './outputFile.js'
 import { ProgressBar } from './progressBar.js'
 import { encodeSafetensors } from './safetensors.js'
 
@@ -67,9 +69,7 @@ async function trace(command: Command, model: string, flags: TraceFlags): Promis
   const { tokens, tensors } = await (flags.reference ? fromReference(model, flags) : fromKernels(model, flags))
   const named = withUniqueNames(tensors)
   const bytes = named.reduce((sum, { values }) => sum + values.byteLength, 0)
-  await write(out, named, { model, tokens: tokens.join(','), source: flags.reference ? 'reference' : 'kernels' }).catch((cause: Error) => {
-    throw new MixtralError('IO', `${out}: cannot be written: ${cause.message}`, { cause })
-  })
+  await write(out, named, { model, tokens: tokens.join(','), source: flags.reference ? 'reference' : 'kernels' })
   const list = named.map(({ name, shape }) => ({ name, shape }))
   if (json) process.stdout.write(jsonLine({ model, source: flags.reference ? 'reference' : 'kernels', tokens, out, bytes, tensors: list }))
   else process.stderr.write(`${out}: ${named.length} tensors of ${tokens.length} tokens, ${byteCount(bytes)}\n`)
@@ -77,6 +77,10 @@ async function trace(command: Command, model: string, flags: TraceFlags): Promis
 
 async function fromKernels(model: string, flags: TraceFlags): Promise<Traced> {
   return withModel(model, flags, async (loaded) => {
+    await refuseInput(
+      flags.out,
+      loaded.gguf.files.map(({ path }) => path),
+    )
     const tokens = flags.tokens ?? loaded.tokenizer.encodePrompt(flags.prompt!)
     const bar = new ProgressBar('trace', (count) => `${count} tokens`)
     const interrupt = onInterrupt()
@@ -94,7 +98,11 @@ async function fromReference(model: string, flags: TraceFlags): Promise<Traced> 
   const { context, json } = flags
   await bringModel(model, { context, mustRun: true, mustFit: false, update: false, quiet: json === true })
   const path = await resolveModelPath(model)
-  const { metadata } = await openGguf(path)
+  const { metadata, files } = await openGguf(path)
+  await refuseInput(
+    flags.out,
+    files.map((file) => file.path),
+  )
   const reference = await Reference.open(path)
   const tokens = flags.tokens ?? Tokenizer.fromGgufMetadata(metadata).encodePrompt(flags.prompt!)
   const bar = new ProgressBar('trace', (count) => `${count} layers`)
@@ -115,22 +123,10 @@ function withUniqueNames(tensors: readonly TracedTensor[]): TracedTensor[] {
   })
 }
 
-/** A file takes its name only when it is whole. */
 async function write(out: string, tensors: readonly TracedTensor[], metadata: Readonly<Record<string, string>>): Promise<void> {
-  if (!out.endsWith('.safetensors')) {
-    await mkdir(out, { recursive: true })
-    for (const tensor of tensors) await writeFile(join(out, `${tensor.name}.npy`), encodeNpy(tensor))
-    return
-  }
-  const partial = `${out}.partial`
-  const file = await open(partial, 'w')
-  try {
-    for (const piece of encodeSafetensors(tensors, metadata)) await file.writeFile(piece)
-    await file.close()
-    await rename(partial, out)
-  } catch (error) {
-    await file.close().catch(() => {})
-    await rm(partial, { force: true })
-    throw error
-  }
+  if (out.endsWith('.safetensors')) return writeOutput(out, encodeSafetensors(tensors, metadata))
+  await mkdir(out, { recursive: true }).catch((cause: Error) => {
+    throw new MixtralError('IO', `${out}: cannot be written: ${cause.message}`, { cause })
+  })
+  for (const tensor of tensors) await writeOutput(join(out, `${tensor.name}.npy`), [encodeNpy(tensor)])
 }

@@ -1,9 +1,9 @@
 // The options of one generation: their names and limits. Sampling's own are the sampler's business.
 
-import { MixtralError } from '../errors.js'
+import { MixtralError, shown } from '../errors.js'
 import type { Progress } from '../model/engineOptions.js'
 import { Sampler } from '../sampler/sampler.js'
-import type { SamplerOptions } from '../sampler/samplerOptions.js'
+import { type SamplerOptions, samplerOptionNames } from '../sampler/samplerOptions.js'
 import { checkCallOptions } from './callOptions.js'
 import { StopStrings } from './stopStrings.js'
 
@@ -33,11 +33,16 @@ export interface CheckedOptions {
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
   const { maxNewTokens = Number.POSITIVE_INFINITY, stop = [], signal, onProgress, ...sampling } = options
   if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {
-    throw new MixtralError('OPTION', `maxNewTokens is ${String(maxNewTokens)}, expected a whole number from 1`)
+    throw new MixtralError('OPTION', `maxNewTokens is ${shown(maxNewTokens)}, expected a whole number from 1`)
   }
   if (typeof stop !== 'string' && !Array.isArray(stop))
     throw new MixtralError('OPTION', `stop is ${String(stop)}, expected a string or a list of strings`)
+  const unknown = Object.keys(sampling).find((name) => !samplerOptionNames.includes(name))
+  if (unknown !== undefined) {
+    const known = ['maxNewTokens', 'stop', ...samplerOptionNames, 'signal', 'onProgress']
+    throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${known.join(', ')}`)
+  }
   checkCallOptions({ signal, onProgress })
   const stops = new StopStrings(typeof stop === 'string' ? [stop] : stop)
-  return { maxNewTokens, stops, signal, onProgress, sampler: new Sampler(sampling) } // which knows the names of the rest
+  return { maxNewTokens, stops, signal, onProgress, sampler: new Sampler(sampling) }
 }

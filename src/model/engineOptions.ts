@@ -1,7 +1,7 @@
 // How a model is to be loaded: what a caller may ask, checked, with defaults. Knows nothing of weights.
 
 import { availableParallelism } from 'node:os'
-import { MixtralError } from '../errors.js'
+import { MixtralError, shown } from '../errors.js'
 import type { KvFormat } from '../kernels/kernels.js'
 import { LARGEST_BANK } from '../weights/bankFiller.js'
 import type { PlanOptions } from '../weights/plan.js'
@@ -37,12 +37,14 @@ export interface Progress {
   readonly total: number
 }
 
-const DEFAULT_CONTEXT = 4096
 const DEFAULT_CHUNK = 128
+
+/** Positions where nobody says how many. */
+export const usualContext = (maxPositions: number) => Math.min(maxPositions, 4096)
 
 /** Throws `OPTION`. */
 export function checkEngineOptions(options: EngineOptions, maxPositions: number): Omit<PlanOptions, 'build'> {
-  const contextLength = positive('contextLength', options.contextLength ?? Math.min(maxPositions, DEFAULT_CONTEXT), 2 ** 24)
+  const contextLength = positive('contextLength', options.contextLength ?? usualContext(maxPositions), 2 ** 24)
   return {
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
     contextLength,
@@ -54,12 +56,12 @@ export function checkEngineOptions(options: EngineOptions, maxPositions: number)
 }
 
 function checkKvFormat(format: KvFormat): KvFormat {
-  if (format !== 'f16' && format !== 'f32') throw new MixtralError('OPTION', `kvFormat is ${String(format)}, expected f16 or f32`)
+  if (format !== 'f16' && format !== 'f32') throw new MixtralError('OPTION', `kvFormat is ${shown(format)}, expected f16 or f32`)
   return format
 }
 
 function positive(name: string, value: number, limit: number): number {
   if (!Number.isInteger(value) || value < 1 || value > limit)
-    throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1 to ${limit}`)
+    throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number from 1 to ${limit}`)
   return value
 }

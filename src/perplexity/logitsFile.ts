@@ -8,8 +8,9 @@
 //     byte 20   int32   tokens of the text (chunks, context length)
 //     then      packed rows (chunks, predictions that count, see windows.ts), see logProbabilities.ts
 
-import { type FileHandle, open, rm } from 'node:fs/promises'
+import { type FileHandle, open } from 'node:fs/promises'
 import { MixtralError } from '../errors.js'
+import { DraftFile } from '../gguf/draftFile.js'
 import type { Prediction } from './evaluate.js'
 import { packedRowBytes, packRow, unpackRow } from './logProbabilities.js'
 import { SHORTEST_WINDOW, scoredPerChunk, type Windows } from './windows.js'
@@ -73,26 +74,26 @@ export class LogitsFile {
   }
 }
 
-/** Writes a file of stored logits, chunk by chunk. */
+/** Writes a file of stored logits, chunk by chunk. It has its name when it is closed. */
 export class LogitsFileWriter {
-  readonly #path: string
-  readonly #file: FileHandle
-  readonly #rows: DataView
+  readonly #draft: DraftFile
+  readonly #rows: DataView<ArrayBuffer>
   readonly #rowBytes: number
+  #written = 0
 
-  private constructor(path: string, file: FileHandle, vocabulary: number, contextLength: number) {
-    this.#path = path
-    this.#file = file
+  private constructor(draft: DraftFile, vocabulary: number, contextLength: number) {
+    this.#draft = draft
     this.#rowBytes = packedRowBytes(vocabulary)
     this.#rows = new DataView(new ArrayBuffer(scoredPerChunk(contextLength) * this.#rowBytes))
   }
 
-  /** Creates or overwrites a file, and writes all but its rows. Throws `IO`. */
+  /** Begins a file, and writes all but its rows. Throws `IO`. */
   static async create(path: string, vocabulary: number, { contextLength, chunks, tokens }: Windows): Promise<LogitsFileWriter> {
     const head = new DataView(new ArrayBuffer(HEAD_BYTES + 4 * tokens.length))
     Buffer.from(head.buffer).write(MAGIC, 'latin1')
     for (const [i, value] of [contextLength, vocabulary, chunks, ...tokens].entries()) head.setUint32(8 + 4 * i, value, true)
-    const writer = new LogitsFileWriter(path, await open(path, 'w').catch(cannotWrite(path)), vocabulary, contextLength)
+    const draft = await DraftFile.create(path, fileBytes(contextLength, vocabulary, chunks))
+    const writer = new LogitsFileWriter(draft, vocabulary, contextLength)
     await writer.#write(head).catch(async (error) => {
       await writer.discard()
       throw error
@@ -110,21 +111,20 @@ export class LogitsFileWriter {
     await this.#write(this.#rows)
   }
 
-  close(): Promise<void> {
-    return this.#file.close()
+  /** All chunks are written. Throws `IO`. */
+  async close(): Promise<void> {
+    await this.#draft.seal()
+    await this.#draft.publish()
   }
 
-  /** Closes the file and takes it away: it lacks chunks. */
-  async discard(): Promise<void> {
-    await this.#file.close()
-    await rm(this.#path, { force: true })
+  /** Throws away what has been written: it lacks chunks. */
+  discard(): Promise<void> {
+    return this.#draft.discard()
   }
 
-  async #write({ buffer }: DataView): Promise<void> {
-    const bytes = new Uint8Array(buffer)
-    for (let done = 0; done < bytes.length; ) {
-      done += (await this.#file.write(bytes, done, bytes.length - done).catch(cannotWrite(this.#path))).bytesWritten
-    }
+  async #write({ buffer, byteLength }: DataView<ArrayBuffer>): Promise<void> {
+    await this.#draft.write(new Uint8Array(buffer), this.#written)
+    this.#written += byteLength
   }
 }
 
@@ -142,10 +142,4 @@ async function readBytes(path: string, file: FileHandle, position: number, count
     done += bytesRead
   }
   return new DataView(bytes.buffer)
-}
-
-function cannotWrite(path: string): (cause: Error) => never {
-  return (cause) => {
-    throw new MixtralError('IO', `${path}: cannot be written: ${cause.message}`, { cause })
-  }
 }

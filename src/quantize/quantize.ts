@@ -1,11 +1,11 @@
 // Writes a model anew: with other block types, in the other layout of experts, in more or fewer shards. Streams through the team's threads, so that memory does not
 // grow with the file. Owns the options and what is refused before a byte is read.
 
-import fs from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../errors.js'
 import { GgufDraft } from '../gguf/ggufDraft.js'
 import { openGguf } from '../gguf/openGguf.js'
+import { refuseInput } from '../gguf/refuseInput.js'
 import { Team } from '../team/team.js'
 import { knownFiles } from '../weights/fileReader.js'
 import { MixtralConfig } from '../weights/mixtralConfig.js'
@@ -90,15 +90,6 @@ function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
       weights: (source.bytes / source.type.blockBytes) * source.type.blockWeights,
     }))
   })
-}
-
-async function refuseInput(target: string, inputs: readonly string[]): Promise<void> {
-  const there = await fs.realpath(target).catch(() => undefined)
-  for (const input of inputs) {
-    if (there !== undefined && there === (await fs.realpath(input))) {
-      throw new MixtralError('OPTION', `${target} is an input, expected another name for the output: the original would be lost`)
-    }
-  }
 }
 
 function checkOptions(type: QuantizeType, options: QuantizeOptions) {

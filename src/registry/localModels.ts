@@ -2,6 +2,7 @@
 // the order in which they are looked at. Never writes and never asks the network.
 
 import { statSync } from 'node:fs'
+import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MixtralError } from '../errors.js'
@@ -75,6 +76,9 @@ export async function findLocalModel(text: string, folders: StoreFolders = store
 }
 
 async function noFile(file: string): Promise<MixtralError> {
+  const there = await stat(file).catch(() => undefined)
+  if (there)
+    return new MixtralError('IO', `${quoted(file)} is ${there.isDirectory() ? 'a folder' : 'no regular file'}, expected a GGUF file`)
   const folder = path.dirname(file)
   const others = (await filesUnder(folder, 0)).filter((other) => /\.gguf$/i.test(other))
   return new MixtralError('IO', `no file ${quoted(file)}${didYouMean(path.basename(file), others)}`)

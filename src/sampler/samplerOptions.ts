@@ -1,6 +1,6 @@
 // The options of sampling: their names, defaults and limits. Does not sample.
 
-import { MixtralError } from '../errors.js'
+import { MixtralError, shown } from '../errors.js'
 
 export interface SamplerOptions {
   /** 0 takes the most likely token every time; higher is more varied. Default 0.8. */
@@ -29,13 +29,15 @@ const limits: Record<keyof SamplerOptions, { expected: string; allows: (value: n
   seed: { expected: 'an integer from 0 to 2^53 - 1', allows: (value) => Number.isSafeInteger(value) && value >= 0 },
 }
 
+export const samplerOptionNames: readonly string[] = Object.keys(limits)
+
 /** The options with defaults filled in. Throws a MixtralError `OPTION` that names an unknown or impossible one. */
 export function checkSamplerOptions(options: SamplerOptions): Required<SamplerOptions> {
   for (const [name, value] of Object.entries(options)) {
     const limit = Object.hasOwn(limits, name) ? limits[name as keyof SamplerOptions] : undefined
-    if (limit === undefined) throw new MixtralError('OPTION', `unknown option ${name}, expected ${Object.keys(limits).join(', ')}`)
+    if (limit === undefined) throw new MixtralError('OPTION', `unknown option ${name}, expected ${samplerOptionNames.join(', ')}`)
     if (value !== undefined && !(typeof value === 'number' && limit.allows(value))) {
-      throw new MixtralError('OPTION', `${name} is ${String(value)}, expected ${limit.expected}`)
+      throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected ${limit.expected}`)
     }
   }
   return {

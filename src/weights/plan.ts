@@ -97,7 +97,7 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
     const slots = plan.slots.length
     throw new MixtralError(
       'MEMORY',
-      `${ram} bytes of memory, expected at least ${plan.bytes}: ${slots} of ${experts.length} experts take ${plan.weightBytes} bytes with all other weights, the KV cache ${plan.kvBytes}`,
+      `${ram} bytes of memory, expected at least ${plan.bytes}: ${slots} of ${experts.length} experts take ${plan.weightBytes} bytes with all other weights, the KV cache ${plan.kvBytes}, scratch memory ${plan.bytes - plan.weightBytes - plan.kvBytes}`,
     )
   }
   for (let fits = 0, tooMany = experts.length + 1; tooMany - fits > 1; ) {

@@ -218,11 +218,11 @@ describe('chat', () => {
 
 describe('an option', () => {
   test.each<[object, string]>([
-    [{ maxTokens: 5 }, 'unknown option maxTokens, expected'],
+    [{ maxTokens: 5 }, 'unknown option maxTokens, expected maxNewTokens, stop, temperature'],
     [{ top_p: 0.5 }, 'unknown option top_p, expected'],
     [{ maxNewTokens: 0 }, 'maxNewTokens is 0, expected a whole number from 1'],
     [{ maxNewTokens: 2.5 }, 'maxNewTokens is 2.5, expected'],
-    [{ maxNewTokens: '5' }, 'maxNewTokens is 5, expected'],
+    [{ maxNewTokens: '5' }, 'maxNewTokens is "5", expected'],
     [{ temperature: -0.1 }, 'temperature is -0.1, expected a number from 0'],
     [{ temperature: Number.NaN }, 'temperature is NaN, expected'],
     [{ topK: 1.5 }, 'topK is 1.5, expected an integer from 0'],
@@ -230,7 +230,7 @@ describe('an option', () => {
     [{ minP: -1 }, 'minP is -1, expected'],
     [{ repetitionPenalty: 0 }, 'repetitionPenalty is 0, expected'],
     [{ seed: -1 }, 'seed is -1, expected an integer from 0'],
-    [{ seed: 'x' }, 'seed is x, expected'],
+    [{ seed: 'x' }, 'seed is "x", expected'],
     [{ stop: '' }, 'stop has "", expected'],
     [{ stop: ['a', 5] }, 'stop has 5, expected'],
     [{ stop: 5 }, 'stop is 5, expected a string or a list of strings'],

@@ -229,7 +229,7 @@ describe.each([
   [{ repetitionPenalty: 0 }, /repetitionPenalty is 0, expected a number from 0.01 to 100/],
   [{ seed: 2 ** 53 }, /seed is 9007199254740992, expected an integer from 0 to 2\^53 - 1/],
   [{ seed: -1 }, /seed is -1/],
-  [{ topP: '0.9' }, /topP is 0.9, expected/],
+  [{ topP: '0.9' }, /topP is "0.9", expected/],
   [{ top_p: 0.9 }, /unknown option top_p, expected temperature, topK/],
   [{ constructor: 1 }, /unknown option constructor/],
 ])('%j', (options, message) => {
