@@ -103,10 +103,20 @@ export class Engine {
 
   async #load({ onProgress, signal }: EngineOptions): Promise<void> {
     const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
-    const report = () => onProgress?.({ loaded: Math.min(total, this.#team.progress), total })
+    const stop = new AbortController()
+    // a timer has nobody to throw to
+    const report = () => {
+      try {
+        onProgress?.({ loaded: Math.min(total, this.#team.progress), total })
+      } catch (error) {
+        stop.abort(error)
+      }
+    }
     const timer = onProgress && setInterval(report, 100)
     try {
-      await this.#team.run(command.load, signal)
+      await this.#team.run(command.load, signal ? AbortSignal.any([signal, stop.signal]) : stop.signal).catch((error: Error) => {
+        throw stop.signal.aborted ? stop.signal.reason : error
+      })
       onProgress?.({ loaded: total, total })
     } finally {
       clearInterval(timer)

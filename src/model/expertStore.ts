@@ -120,7 +120,10 @@ export class ExpertStore {
       const largest = logits.reduce((a, b) => Math.max(a, b))
       const odds = Float64Array.from(logits, (logit) => exp(logit - largest))
       const sum = odds.reduce((a, b) => a + b)
-      for (const [expert, value] of odds.entries()) shares[expert]! += value / sum / tokens
+      for (const [expert, value] of odds.entries()) {
+        const share = value / sum
+        shares[expert]! += (share >= 0 ? share : 1 / config.experts) / tokens // not a number, of a damaged file: the policy must not remember that
+      }
     }
     return shares
   }

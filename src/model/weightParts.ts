@@ -30,8 +30,7 @@ export function weightParts(plan: Plan, config: MixtralConfig): WeightPart[] {
     const { layer, expert } = experts.get(slice) ?? {}
     return expert === undefined ? { slice, load, layer: layerOf(load, config.layers) } : { slice, load, layer: layer!, expert }
   })
-  const resident = plan.slots.length === config.layers * config.experts
-  if (!resident) for (const [slice, place] of experts) parts.push({ slice, ...place })
+  if (plan.readers) for (const [slice, place] of experts) parts.push({ slice, ...place })
   return parts.sort((a, b) => a.layer - b.layer)
 }
 

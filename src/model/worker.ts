@@ -47,7 +47,18 @@ const forward = new Forward(thread, store)
 const openOwnBank = (bytes: number) => openBank(module, createMemories([bytes])[0]!)
 const check = new WeightCheck(thread, store, reader, openOwnBank, findings)
 
+/** Node closes the files of a worker that ends; others are closed here whenever there is nothing to do. */
+const closesFiles = 'Bun' in globalThis || 'Deno' in globalThis
+
 export default function seat(task: SeatTask): SeatError | undefined {
+  try {
+    return sit(task)
+  } finally {
+    if (closesFiles) for (const files of [reader, direct]) files.close()
+  }
+}
+
+function sit(task: SeatTask): SeatError | undefined {
   if (experts && task.seat >= task.seats) {
     return attend(task, (attendant) => {
       while (!attendant.dismissed && (experts.filler.read(direct, attendant) || experts.filler.pack(PILE, attendant)));

@@ -24,6 +24,7 @@ const IDLE = 50
 const PATIENCE = 2000
 
 interface Seating {
+  readonly pool: Piscina
   readonly control: Int32Array
   readonly port: MessagePort
   /** Settles when all tasks have ended; never rejects. */
@@ -101,7 +102,8 @@ export class Team {
 
   #sit(Pool: typeof Piscina): Seating {
     const { threads, attendants = 0, worker, shared } = this.#options
-    this.#pool ??= this.#openPool(Pool, worker, shared(), threads + attendants)
+    const pool = this.#pool ?? this.#openPool(Pool, worker, shared(), threads + attendants)
+    this.#pool = pool
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
     const { port1, port2 } = new MessageChannel()
     const cores = availableParallelism()
@@ -115,13 +117,13 @@ export class Team {
         since: 0,
         ...(seat === 0 && { port: port2 }),
       }
-      const done: Promise<SeatError | undefined> = this.#pool!.run(task, seat === 0 ? { transferList: [port2] } : {})
+      const done: Promise<SeatError | undefined> = pool.run(task, seat === 0 ? { transferList: [port2] } : {})
       return done.then(
         (error) => error && this.#lose(seating, new MixtralError(error.code, error.message)),
         (cause: Error) => this.#lose(seating, new MixtralError('THREAD', `a worker thread ended in mid-step: ${cause.message}`, { cause })),
       )
     })
-    const seating: Seating = { control, port: port1, ended: Promise.all(tasks).finally(() => port1.close()) }
+    const seating: Seating = { pool, control, port: port1, ended: Promise.all(tasks).finally(() => port1.close()) }
     return seating
   }
 
@@ -132,6 +134,7 @@ export class Team {
       minThreads: threads,
       maxThreads: threads,
       idleTimeout: Number.POSITIVE_INFINITY,
+      atomics: 'disabled', // Deno cannot end a worker that waits in Atomics.wait
       recordTiming: false,
       env: {}, // threads read none; a copy of it all would need Deno's permission for every variable
     })
@@ -157,9 +160,9 @@ export class Team {
     this.#leaving = seating.ended
   }
 
-  /** A thread is lost: fail the command and give up this pool, so that nothing of the broken step survives. */
-  #lose(seating: Seating, error: MixtralError): void {
-    if (this.#seating !== seating) return
+  /** A thread is lost, perhaps only after it was told to leave: fail the command and give up this pool, so that nothing of the broken step survives. */
+  #lose({ pool }: Seating, error: MixtralError): void {
+    if (this.#pool !== pool) return
     this.#leaving = this.#dismiss()
     this.#fail?.(error)
   }

@@ -10,6 +10,9 @@ import { STAGING_SPARE } from './scratch.js'
 /** Bytes of the file in a band, at most: with what they are repacked to and a band of another matrix, less than a core's second cache. */
 const BAND_BYTES = 160 * 1024
 
+/** Of a piece (model/rooms.ts). */
+const MOST_BANDS = 30
+
 export type ExpertPart = keyof ExpertTensors
 
 /** Rows of one of the matrices. */
@@ -31,7 +34,8 @@ export class ExpertPieces {
   /** roomBytes: most bytes of the file that a piece may have. */
   constructor(expert: ExpertTensors, roomBytes: number) {
     const band = (part: ExpertPart) => rowsPerPiece(expert[part], true, Math.min(roomBytes, BAND_BYTES)) || ROWS_TOGETHER
-    const step = (part: ExpertPart) => Math.floor(rowsPerPiece(expert[part], true, roomBytes) / band(part)) * band(part)
+    const step = (part: ExpertPart) =>
+      Math.min(MOST_BANDS, Math.max(1, Math.floor(rowsPerPiece(expert[part], true, roomBytes) / band(part)))) * band(part)
     this.#step = { ffnGate: step('ffnGate'), ffnUp: step('ffnUp'), ffnDown: step('ffnDown') }
     const cut = (part: ExpertPart): Piece[] => {
       const { rows } = expert[part]

@@ -45,7 +45,7 @@ function controlGroups(text: string): ControlGroup[] {
   })
 }
 
-/** The limit, less what is in use and is no page cache. */
+/** The limit, less what is in use and is no page cache that could be given up. */
 function roomIn({ folder, version }: ControlGroup, read: (path: string) => string | undefined): number {
   const number = (file: string) => {
     const text = read(`${folder}/${file}`)?.trim()
@@ -54,8 +54,11 @@ function roomIn({ folder, version }: ControlGroup, read: (path: string) => strin
   const limit = number(version === 2 ? 'memory.max' : 'memory.limit_in_bytes')
   const used = number(version === 2 ? 'memory.current' : 'memory.usage_in_bytes')
   if (limit === undefined || used === undefined) return Number.POSITIVE_INFINITY
-  const [, cache] = (version === 2 ? /^file (\d+)$/m : /^total_cache (\d+)$/m).exec(read(`${folder}/memory.stat`) ?? '') ?? []
-  return Math.max(0, limit - Math.max(0, used - Number(cache ?? 0)))
+  const stat = read(`${folder}/memory.stat`) ?? ''
+  const counted = (name: string) => Number(new RegExp(`^${version === 2 ? name : `total_${name}`} (\\d+)$`, 'm').exec(stat)?.[1] ?? 0)
+  // files in memory, as of a tmpfs, are in the cache and cannot be given up
+  const cache = Math.max(0, counted(version === 2 ? 'file' : 'cache') - counted('shmem'))
+  return Math.max(0, limit - Math.max(0, used - cache))
 }
 
 function readText(path: string): string | undefined {

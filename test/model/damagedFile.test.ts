@@ -120,3 +120,16 @@ test('an expert with a scale that is not finite ends the call that needs it, wit
     ),
   })
 })
+
+test('an embedding that is not a number spoils its own call and no other, also where experts come and go', async () => {
+  const { type, shape, bytes } = (await openGguf(demoPath())).tensors.get('token_embd.weight')!
+  expect(type.name).toBe('Q4_K') // which begins with its scale
+  const path = await damage(demoPath(), 'token_embd.weight', (700 * bytes) / shape[1]!, [0x00, 0x7e])
+  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 64, ram: 6_000_000 })
+  expect(model.expertSlots.slots).toBeLessThan(model.expertSlots.experts)
+  const evaluate = (ids: number[]) => model.evaluate(ids, { signal: AbortSignal.timeout(20_000) })
+  const good = await evaluate([1, 400, 500])
+  expect((await evaluate([1, 400, 700])).some(Number.isNaN)).toBe(true)
+  for (let last = 501; last < 520; last++) expect((await evaluate([1, 400, last])).some(Number.isNaN)).toBe(false)
+  expect(await evaluate([1, 400, 500])).toEqual(good)
+})

@@ -1,8 +1,9 @@
 // Fewer slots than experts: whatever comes and goes, and whenever, the bits stay.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setEnvironmentData } from 'node:worker_threads'
 import { expect, onTestFinished, test } from 'vitest'
 import { MixtralError } from '../../dist/errors.js'
 import { type LoadOptions, MixtralModel } from '../../dist/index.js'
@@ -128,4 +129,22 @@ test('a pause in which the threads leave costs nothing but time', async () => {
   }
   // every reader opens the file once, and some perhaps not before a later call
   expect(counts.at(-1)! - counts[0]!).toBeLessThan(8)
+})
+
+test('a read that fails when its call is long over does not hold up the next', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-late-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const order = join(folder, 'late')
+  setEnvironmentData('late', order)
+  const worker = new URL('workers/failsLate.js', import.meta.url).href
+  await using model = await MixtralModel.load('demo', { ...small, ram: 7_400_000, threads: 1, worker })
+  const evaluate = (ms: number) => model.evaluate(tokens.slice(0, 31), { signal: AbortSignal.timeout(ms) })
+  writeFileSync(order, '')
+  const aborted = evaluate(300)
+  setTimeout(() => writeFileSync(`${order}.fail`, ''), 250)
+  await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' })
+  rmSync(order)
+  await new Promise((resolve) => setTimeout(resolve, 2000))
+  expect(existsSync(`${order}.fail`)).toBe(false)
+  expect(hashOf(await evaluate(20_000))).toBe((await resident)[1])
 })

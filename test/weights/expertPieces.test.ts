@@ -28,6 +28,13 @@ test('an expert of Mixtral 8x7B in Q4_K_M: pieces of a megabyte, bands of an eig
   expect(list).toHaveLength(64 + Math.ceil(4096 / 88))
 })
 
+test('rows so long that a room holds more than thirty bands of another matrix, and matrices of fewer rows than are packed together', () => {
+  const wide = new ExpertPieces(expertOf('F32', 256, 163840), 8 * 163840 * 4)
+  for (const { rows, band } of wide.list) expect(Math.ceil(rows / band)).toBeLessThanOrEqual(30)
+  const flat = expertOf('F32', 7, 64)
+  expect(new ExpertPieces(flat, flat.ffnGate.bytes).list.filter(({ part }) => part === 'ffnDown')).toMatchObject([{ row: 0, rows: 7 }])
+})
+
 test('every row is in one piece, and every piece in whole groups of rows and at most thirty bands', () => {
   const sizes = fc.record({
     type: fc.constantFrom('F32', 'F16', 'Q8_0', 'Q6_K', 'Q4_K', 'Q2_K'),

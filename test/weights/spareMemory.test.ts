@@ -38,6 +38,23 @@ test('a limit of version 1 counts, and the huge number that means none does not'
   expect(onLinux(v1('9223372036854771712\n'))).toBe(available)
 })
 
+test('files in memory are in the cache, and count as used', () => {
+  const group = (stat: string) => ({
+    '/proc/self/cgroup': '0::/a\n',
+    '/sys/fs/cgroup/a/memory.max': '4000000000\n',
+    '/sys/fs/cgroup/a/memory.current': '3000000000\n',
+    '/sys/fs/cgroup/a/memory.stat': stat,
+  })
+  expect(onLinux(group('anon 500000000\nfile 2400000000\nshmem 2000000000\n'))).toBe(1.4e9)
+  const v1 = {
+    '/proc/self/cgroup': '5:memory:/\n',
+    '/sys/fs/cgroup/memory/memory.limit_in_bytes': '2000000000\n',
+    '/sys/fs/cgroup/memory/memory.usage_in_bytes': '700000000\n',
+    '/sys/fs/cgroup/memory/memory.stat': 'shmem 1\ntotal_cache 200000000\ntotal_shmem 150000000\n',
+  }
+  expect(onLinux(v1)).toBe(1.35e9)
+})
+
 test('where the system says nothing there is no limit', () => {
   expect(onLinux({})).toBe(Number.POSITIVE_INFINITY)
 })
