@@ -14,8 +14,10 @@ import { ProgressBar } from './progressBar.js'
 export interface Answer {
   readonly text: string
   readonly ids: readonly number[]
-  /** Undefined if Ctrl-C ended the answer. */
+  /** Undefined if a signal ended the answer. */
   readonly result: GenerationResult | undefined
+  /** The name of that signal. */
+  readonly endedBy: string | undefined
   /** From the first token to the last. */
   readonly seconds: number
 }
@@ -41,7 +43,9 @@ export async function receive(
   const ids: number[] = []
   let text = ''
   let first = 0
-  const answer = (result?: GenerationResult) => ({ text, ids, result, seconds: first > 0 ? (performance.now() - first) / 1000 : 0 })
+  const answer = (result?: GenerationResult, endedBy?: string) => {
+    return { text, ids, result, endedBy, seconds: first > 0 ? (performance.now() - first) / 1000 : 0 }
+  }
   const onProgress = ({ loaded, total }: Progress) => bar.update(loaded, total)
   try {
     const pieces = start({ ...options, onProgress, signal: interrupt.signal })
@@ -56,7 +60,8 @@ export async function receive(
     }
   } catch (error) {
     bar.clear()
-    if (interrupt.signal.aborted && error instanceof MixtralError && error.code === 'ABORTED') return answer()
+    if (interrupt.signal.aborted && error instanceof MixtralError && error.code === 'ABORTED')
+      return answer(undefined, interrupt.signal.reason)
     throw error
   } finally {
     interrupt.release()

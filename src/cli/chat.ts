@@ -84,6 +84,8 @@ async function reply(model: MixtralModel, messages: ChatMessage[], flags: ChatFl
     const answer = await receive(start, generationOptions(flags), (text) => void process.stdout.write(text))
     process.stdout.write('\n')
     if (interactive) summarize(answer)
+    // Ctrl-C stops the answer; who ends the process, or closes the terminal, wants the chat to end
+    if (answer.endedBy && answer.endedBy !== 'SIGINT') throw new MixtralError('ABORTED', 'interrupted')
     if (folded && messages.length === 2)
       process.stderr.write('note: this model has no system role, the system message went before your first one\n')
     return answer.text || undefined

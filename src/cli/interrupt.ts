@@ -5,7 +5,7 @@
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * A signal for one piece of work, aborted by the first of the process's signals until `release` is called.
+ * A signal for one piece of work, aborted by the first of the process's signals, whose name is then its reason, until `release` is called.
  * @example const interrupt = onInterrupt(); try { await work(interrupt.signal) } finally { interrupt.release() }
  */
 export function onInterrupt(): { readonly signal: AbortSignal; readonly release: () => void } {
@@ -13,9 +13,9 @@ export function onInterrupt(): { readonly signal: AbortSignal; readonly release:
   const release = () => {
     for (const name of signals) process.off(name, abort)
   }
-  const abort = () => {
+  const abort = (name: string) => {
     release()
-    controller.abort()
+    controller.abort(name)
   }
   for (const name of signals) process.on(name, abort)
   return { signal: controller.signal, release }

@@ -2,20 +2,17 @@
 // The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 // Knows nothing of what the commands do.
 
-import { writeSync } from 'node:fs'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../errors.js'
 import { errorLine } from './layout.js'
 import { createProgram } from './program.js'
 
-for (const stream of [process.stdout, process.stderr]) {
-  // The reader has seen enough, as `mixtral run | head -1` has: that is no failure.
-  stream.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0)
-    if (stream === process.stdout) writeSync(2, errorLine(`standard output cannot be written: ${error.message}`))
-    process.exit(1)
-  })
-}
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0) // the reader has seen enough, as `mixtral run | head -1` has: that is no failure
+  process.stderr.write(errorLine(`standard output cannot be written: ${error.message}`))
+  process.exit(1)
+})
+process.stderr.on('error', () => {}) // nobody wants to know how it goes: the work goes on
 
 const program = createProgram()
 let debug = false

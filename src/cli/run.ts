@@ -66,7 +66,7 @@ async function run(command: Command, first: string | undefined, second: string |
           seed: options.seed,
           prompt_tokens: result?.promptTokens ?? loaded.tokenizer.encodePrompt(prompt).length,
           prefill_tokens_per_second: rates?.prefill,
-          decode_tokens_per_second: rates?.decode,
+          decode_tokens_per_second: rates ? rates.decode : (answer.ids.length - 1) / answer.seconds,
           load_seconds: loaded.loadSeconds,
           memory_bytes: loaded.memoryBytes,
           experts_in_memory: loaded.expertSlots.slots,

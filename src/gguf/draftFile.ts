@@ -1,8 +1,11 @@
-// A file in the making: its bytes lie in FILE.draft, beside where it will be, until all are there; then one rename gives it its name, at once and
-// whole. A draft is removed when the work fails or the process exits. Does not know what the bytes are.
+// A file in the making: its bytes lie in FILE.draft.PID.NONCE, beside where it will be, until all are there; then one rename gives it its name, at once and
+// whole. A draft is removed when the work fails or the process exits; that of a killed process, by the next. Of several that make the same file, each has its
+// own, and the last to end wins. Does not know what the bytes are.
 
+import { randomBytes } from 'node:crypto'
 import { rmSync, statSync } from 'node:fs'
 import fs from 'node:fs/promises'
+import path from 'node:path'
 import { ioError } from './byteSource.js'
 
 /** The drafts of this process. */
@@ -18,12 +21,12 @@ export class DraftFile {
   readonly path: string
   readonly bytes: number
   readonly #handle: fs.FileHandle
-  /** Which file is ours: another process may have begun a draft of the same name since. */
+  /** Which file is ours: another machine that shares the folder may have taken the draft for one of a killed process. */
   readonly #inode: number
 
-  private constructor(target: string, path: string, bytes: number, handle: fs.FileHandle, inode: number) {
+  private constructor(target: string, draft: string, bytes: number, handle: fs.FileHandle, inode: number) {
     this.target = target
-    this.path = path
+    this.path = draft
     this.bytes = bytes
     this.#handle = handle
     this.#inode = inode
@@ -32,24 +35,24 @@ export class DraftFile {
   }
 
   /**
-   * Begins a file of `bytes` zeros; a draft that a killed process left goes. Throws `IO` if it cannot, or something that is no file has the name.
+   * Begins a file of `bytes` zeros; drafts that killed processes left go. Throws `IO` if it cannot, or something that is no file has the name.
    * @example
    * const draft = await DraftFile.create('model.gguf', bytes.length)
    * try { await draft.write(bytes, 0); await draft.seal(); await draft.publish() } finally { await draft.discard() }
    */
   static async create(target: string, bytes: number): Promise<DraftFile> {
-    const path = `${target}.draft`
+    const draft = `${target}.draft.${process.pid}.${randomBytes(4).toString('hex')}`
     let handle: fs.FileHandle | undefined
     try {
       const there = await fs.stat(target).catch(() => undefined)
       if (there && !there.isFile()) throw new Error('there is something of that name that is no file')
-      await fs.rm(path, { force: true })
-      handle = await fs.open(path, 'wx')
+      await removeAbandoned(target)
+      handle = await fs.open(draft, 'wx')
       await handle.truncate(bytes)
-      return new DraftFile(target, path, bytes, handle, (await handle.stat()).ino)
+      return new DraftFile(target, draft, bytes, handle, (await handle.stat()).ino)
     } catch (cause) {
       await handle?.close()
-      if (handle) await fs.rm(path, { force: true })
+      if (handle) await fs.rm(draft, { force: true })
       throw ioError('write', target, cause)
     }
   }
@@ -78,7 +81,7 @@ export class DraftFile {
   /** Gives the sealed file its name, in place of one that has it. Throws `IO`. */
   async publish(): Promise<void> {
     try {
-      if (!this.#isOurs()) throw new Error(`another process has replaced ${this.path} meanwhile`)
+      if (!this.#isOurs()) throw new Error(`another process has removed ${this.path} meanwhile`)
       await fs.rename(this.path, this.target)
       this.#forget()
     } catch (cause) {
@@ -105,5 +108,24 @@ export class DraftFile {
 
   #isOurs(): boolean {
     return statSync(this.path, { throwIfNoEntry: false })?.ino === this.#inode
+  }
+}
+
+/** Drafts of a file whose processes are no more. */
+async function removeAbandoned(target: string): Promise<void> {
+  const folder = path.dirname(target)
+  const start = `${path.basename(target)}.draft.`
+  for (const name of await fs.readdir(folder).catch(() => [])) {
+    const [, pid] = (name.startsWith(start) && /^(\d{1,10})\.[0-9a-f]{8}$/.exec(name.slice(start.length))) || []
+    if (pid !== undefined && isGone(Number(pid))) await fs.rm(path.join(folder, name), { force: true })
+  }
+}
+
+function isGone(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return false
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH'
   }
 }

@@ -27,3 +27,31 @@ test('a reader that has seen enough ends the command quietly', async () => {
   const { code, stderr } = await mixtral(['run', endless, '--threads', '1'], { atFirstOutput: (child) => child.stdout.destroy() })
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
 })
+
+test('who ends the process during an answer of chat ends the chat', async () => {
+  const { code, stdout } = await mixtral(['chat', ...babble], {
+    input: 'Babble.\n/clear\nAgain.\n',
+    atFirstOutput: (child) => child.kill('SIGTERM'),
+  })
+  expect(code).toBe(130)
+  expect(stdout).toMatch(/^.+\n$/s)
+})
+
+test('run --json tells of an interrupted text what it takes to make it again', async () => {
+  const { code, stdout } = await mixtral(['run', endless, ...babble, '--context', '30000', '--json'], {
+    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 1500),
+  })
+  expect(code).toBe(130)
+  const { finish_reason, seed, prompt_tokens, tokens } = JSON.parse(stdout)
+  expect({ finish_reason, seed, prompt_tokens }).toEqual({
+    finish_reason: 'interrupted',
+    seed: expect.any(Number),
+    prompt_tokens: expect.any(Number),
+  })
+  expect(tokens.length).toBeGreaterThan(0)
+})
+
+test('a closed stderr hides no failure', async () => {
+  const { code } = await mixtral(['inspect', '/no/such/file.gguf'], { atStart: (child) => child.stderr.destroy() })
+  expect(code).toBe(1)
+})

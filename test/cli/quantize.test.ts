@@ -60,7 +60,7 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it with 130 and leaves no fil
   const child = spawn(process.execPath, [main, 'quantize', model, path.join(work, 'out.gguf'), 'Q2_K', '--threads', '1'])
   const ended = new Promise((resolve) => child.on('close', resolve))
   while ((await fs.readdir(work)).length === 0 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5))
-  expect(await fs.readdir(work)).toEqual(['out.gguf.draft'])
+  expect(await fs.readdir(work)).toEqual([expect.stringMatching(/^out\.gguf\.draft\.\d+\.[0-9a-f]{8}$/)])
   child.kill(signal)
   expect(await ended).toBe(130)
   expect(await fs.readdir(work)).toEqual([])

@@ -1,9 +1,10 @@
 // What the command says to wrong arguments and files: one line on stderr, nothing on stdout, 2 for wrong usage and 1 for what failed.
 
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { demoPath } from '../model/demoFiles.js'
 import { mixtral } from './mixtral.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-usage-'))
@@ -13,6 +14,7 @@ writeFileSync(textFile, 'no model at all')
 
 const wrongUsage: [what: string, args: string[], says: string][] = [
   ['an unknown command', ['chatt'], "unknown command 'chatt' (Did you mean chat?)"],
+  ['help of an unknown command', ['help', 'rnu'], "unknown command 'rnu'"],
   ['an unknown flag', ['run', '--warp', '9'], "'--warp'"],
   ['an unknown flag before the command', ['--warp', 'run'], "'--warp'"],
   ['too many arguments', ['run', 'demo', 'a', 'b'], 'too many arguments'],
@@ -40,6 +42,7 @@ test.each(wrongUsage)('wrong usage: %s', async (_, args, says) => {
 
 const failures: [what: string, args: string[], says: string][] = [
   ['a missing file', ['inspect', join(folder, 'absent.gguf')], 'absent.gguf'],
+  ['a folder as a model', ['inspect', `${folder}/`], 'is a folder, expected a GGUF file'],
   ['a file that is no GGUF', ['inspect', textFile], 'notes.gguf'],
   ['a token id outside the vocabulary', ['logits', '--tokens', '2048', '--out', join(folder, 'out')], '2048'],
   ['a file that cannot be written', ['logits', '--tokens', '1', '--out', join(folder, 'no', 'out')], join('no', 'out')],
@@ -62,4 +65,38 @@ test('--debug shows the stack trace', async () => {
   const { code, stderr } = await mixtral(['inspect', textFile, '--debug'])
   expect(code).toBe(1)
   expect(stderr).toMatch(/MixtralError: .*\n\s+at /)
+})
+
+test('help of a command is its --help', async () => {
+  const { code, stdout } = await mixtral(['help', 'run'])
+  expect({ code, stdout }).toEqual({ code: 0, stdout: (await mixtral(['run', '--help'])).stdout })
+  expect(stdout).toContain('--temperature')
+})
+
+test('what is read is never written over', async () => {
+  const model = join(folder, 'model.gguf')
+  const text = join(folder, 'text.txt')
+  copyFileSync(demoPath(), model)
+  writeFileSync(text, 'Once upon a time. '.repeat(100))
+  for (const args of [
+    ['logits', model, '--tokens', '1', '--out', model],
+    ['perplexity', model, text, '-c', '64', '--save-logits', model],
+    ['perplexity', model, text, '-c', '64', '--save-logits', text],
+  ]) {
+    const { code, stderr } = await mixtral(args)
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('is an input, expected another name for the output') })
+  }
+  expect(readFileSync(model).equals(readFileSync(demoPath()))).toBe(true)
+  expect(readFileSync(text, 'utf8')).toBe('Once upon a time. '.repeat(100))
+})
+
+test('stored logits take the place of older ones only when they are whole', async () => {
+  const [text, stored] = [join(folder, 'long.txt'), join(folder, 'old.kld')]
+  writeFileSync(text, 'Once upon a time. '.repeat(20_000))
+  writeFileSync(stored, 'older')
+  const { code } = await mixtral(['perplexity', 'demo', text, '-c', '256', '--save-logits', stored], {
+    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 1500),
+  })
+  expect(code).toBe(130)
+  expect(readFileSync(stored, 'utf8')).toBe('older')
 })
