@@ -39,7 +39,7 @@ test('who ends the process during an answer of chat ends the chat', async () => 
 
 test('run --json tells of an interrupted text what it takes to make it again', async () => {
   const { code, stdout } = await mixtral(['run', endless, ...babble, '--context', '30000', '--json'], {
-    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 1500),
+    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 4000),
   })
   expect(code).toBe(130)
   const { finish_reason, seed, prompt_tokens, tokens } = JSON.parse(stdout)

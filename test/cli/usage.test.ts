@@ -95,7 +95,7 @@ test('stored logits take the place of older ones only when they are whole', asyn
   writeFileSync(text, 'Once upon a time. '.repeat(20_000))
   writeFileSync(stored, 'older')
   const { code } = await mixtral(['perplexity', 'demo', text, '-c', '256', '--save-logits', stored], {
-    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 1500),
+    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 3000),
   })
   expect(code).toBe(130)
   expect(readFileSync(stored, 'utf8')).toBe('older')
