@@ -38,17 +38,15 @@ test('who ends the process during an answer of chat ends the chat', async () => 
 })
 
 test('run --json tells of an interrupted text what it takes to make it again', async () => {
-  const { code, stdout } = await mixtral(['run', endless, ...babble, '--context', '30000', '--json'], {
+  const { code, stdout } = await mixtral(['run', 'demo', '-', '--context', '60000', '--threads', '1', '--json'], {
+    input: 'Once upon a time. '.repeat(10_000),
     atStart: (child) => setTimeout(() => child.kill('SIGINT'), 4000),
   })
   expect(code).toBe(130)
-  const { finish_reason, seed, prompt_tokens, tokens } = JSON.parse(stdout)
-  expect({ finish_reason, seed, prompt_tokens }).toEqual({
-    finish_reason: 'interrupted',
-    seed: expect.any(Number),
-    prompt_tokens: expect.any(Number),
-  })
-  expect(tokens.length).toBeGreaterThan(0)
+  const { finish_reason, seed, prompt_tokens } = JSON.parse(stdout)
+  expect(finish_reason).toBe('interrupted')
+  expect(seed).toEqual(expect.any(Number))
+  expect(prompt_tokens).toBeGreaterThan(10_000)
 })
 
 test('a closed stderr hides no failure', async () => {
