@@ -15,8 +15,10 @@ export interface RemoteFile {
   readonly bytes: number
   /** In hex; undefined where nobody says it. */
   readonly sha256?: string | undefined
-  /** Where there is no SHA-256, what changes when the bytes do, such as an ETag. */
+  /** Where there is no SHA-256, what changes when the bytes do, such as a commit. */
   readonly version?: string | undefined
+  /** What `versionOf` must find in every answer that has a version. Undefined where no answer is to be compared. */
+  readonly answerVersion?: string | undefined
   readonly credentials?: Credentials | undefined
 }
 
@@ -190,11 +192,12 @@ class Download {
 
   /** Which byte of the file the body begins with. */
   #checkAnswer(response: Response, start: number, whole: boolean): number {
-    const { address, bytes, version } = this.#file
+    const { address, bytes, answerVersion } = this.#file
     const host = new URL(address).host
     const changed = (what: string) => new MixtralError('IO', `${this.#file.name} has changed at ${host}: ${what}`)
     const found = versionOf(response)
-    if (version !== undefined && found !== undefined && found !== version) throw changed(`it is of ${found}, expected ${version}`)
+    if (answerVersion !== undefined && found !== undefined && found !== answerVersion)
+      throw changed(`it is of ${found}, expected ${answerVersion}`)
     if (response.status === 206) {
       const header = response.headers.get('content-range') ?? ''
       const [, from, , total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(header) ?? []

@@ -18,7 +18,9 @@ export async function findUrlModel(name: UrlName, store: OwnStore, signal?: Abor
   for (const file of shardPaths(urlFile(url))) {
     const address = new URL(url)
     address.pathname = address.pathname.replace(/[^/]*$/, encodeURIComponent(file))
-    weights.push({ address: address.href, name: address.href, target: path.join(folder, file), ...(await sizeOf(address.href, signal)) })
+    const { bytes, version } = await sizeOf(address.href, signal)
+    const target = path.join(folder, file)
+    weights.push({ address: address.href, name: address.href, bytes, version, answerVersion: version, target })
   }
   return { name, weights, extras: [] }
 }

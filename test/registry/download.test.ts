@@ -209,10 +209,10 @@ test('a log cut short by a kill counts no byte that is not there', async () => {
 
 test('a file that changes on the server while it comes is not mixed', async () => {
   server.settings.fault = (n) => ({ headers: { etag: n < 3 ? '"one"' : '"two"' } })
-  const unknown = { sha256: undefined, version: 'ETag "one"' }
-  await expect(get({}, unknown)).rejects.toThrow('a.gguf has changed')
-  await expect(get({}, unknown)).rejects.toThrow('a.gguf has changed')
-  await get({}, { ...unknown, version: 'ETag "two"' })
+  const of = (version: string) => ({ sha256: undefined, version, answerVersion: version })
+  await expect(get({}, of('ETag "one"'))).rejects.toThrow('a.gguf has changed')
+  await expect(get({}, of('ETag "one"'))).rejects.toThrow('a.gguf has changed')
+  await get({}, of('ETag "two"'))
   expectWhole()
 })
 

@@ -196,14 +196,14 @@ const commit = 'c'.repeat(40)
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
 
 /** Adds a Hugging Face repository with these files. */
-function addRepository(files: Record<string, Uint8Array>, { owner = 'owner', revision = 'main', lfs = true } = {}): void {
+function addRepository(files: Record<string, Uint8Array>, { owner = 'owner', revision = 'main', lfs = true, sha = commit } = {}): void {
   const siblings = Object.entries(files).map(([rfilename, bytes]) => ({
     rfilename,
     size: bytes.length,
     ...(lfs && { lfs: { sha256: sha256(bytes), size: bytes.length } }),
   }))
-  server.answers.set(`/api/models/${owner}/repo/revision/${revision}?blobs=true`, JSON.stringify({ sha: commit, siblings }))
-  for (const [file, bytes] of Object.entries(files)) server.files.set(`/${owner}/repo/resolve/${commit}/${file}`, bytes)
+  server.answers.set(`/api/models/${owner}/repo/revision/${revision}?blobs=true`, JSON.stringify({ sha, siblings }))
+  for (const [file, bytes] of Object.entries(files)) server.files.set(`/${owner}/repo/resolve/${sha}/${file}`, bytes)
 }
 
 test('a Hugging Face model is pulled by file or by quantisation', async () => {
@@ -215,6 +215,29 @@ test('a Hugging Face model is pulled by file or by quantisation', async () => {
   server.seen.length = 0
   await HuggingFace.pull('owner/repo:q4_k_m')
   expect(server.seen).toHaveLength(1)
+})
+
+test('a file of which the hub knows no hash goes on in its commit, and begins anew in another', async () => {
+  const stopped = async () => {
+    const controller = new AbortController()
+    const onProgress = ({ loaded }: { loaded: number }) => loaded > 1_000_000 && controller.abort()
+    server.settings.trickle = 16_384
+    await expect(HuggingFace.pull('owner/repo', { signal: controller.signal, onProgress })).rejects.toMatchObject({ code: 'ABORTED' })
+    delete server.settings.trickle
+    server.sent = 0
+  }
+  addRepository({ 'mix.gguf': weights }, { lfs: false })
+  await stopped()
+  const path = await HuggingFace.pull('owner/repo')
+  expect(readFileSync(path).equals(weights)).toBe(true)
+  expect(server.sent).toBeLessThan(2_000_000)
+  expect(JSON.parse(readFileSync(`${path}.source.json`, 'utf8')).version).toBe(`commit ${commit}`)
+
+  addRepository({ 'mix.gguf': randomBytes(3_000_000, 5) }, { lfs: false, sha: 'd'.repeat(40) })
+  await stopped()
+  addRepository({ 'mix.gguf': randomBytes(3_000_000, 6) }, { lfs: false, sha: 'e'.repeat(40) })
+  expect(readFileSync(await HuggingFace.pull('owner/repo')).equals(randomBytes(3_000_000, 6))).toBe(true)
+  expect(server.sent).toBe(3_000_000)
 })
 
 test('shards are pulled together, into one folder', async () => {

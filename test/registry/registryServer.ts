@@ -133,6 +133,8 @@ export class RegistryServer {
     const total = fault.total ?? file.length
     response.writeHead(whole ? 200 : 206, {
       'content-length': whole ? total : end - start,
+      etag: `"${file.length}-${Buffer.from(file.subarray(0, 8)).toString('hex')}"`,
+      'last-modified': 'Mon, 11 Dec 2023 12:00:00 GMT',
       ...(!whole && { 'content-range': `bytes ${start}-${end - 1}/${total}` }),
       ...fault.headers,
     })
