@@ -114,7 +114,7 @@ export class OwnStore {
     if (blobs.length === 0 || (await livePull(this.root)) !== undefined) return 0
     const used = new Set<string>()
     for (const name of await this.ollama.names()) for (const blob of await this.#blobsOf(name)) used.add(blob)
-    return this.#removeFiles(blobs.filter((blob) => !used.has(blob)))
+    return this.removeFiles(blobs.filter((blob) => !used.has(blob)))
   }
 
   /** Where the files of a Hugging Face revision, or of an address and its shards, lie. */
@@ -155,13 +155,14 @@ export class OwnStore {
       freed += loaded
     }
     if (!model) return freed
-    if (name.kind !== 'ollama') return freed + (await this.#removeFiles(model.paths))
+    if (name.kind !== 'ollama') return freed + (await this.removeFiles(model.paths))
     const blobs = await this.#blobsOf(name)
-    await this.#removeFiles([this.ollama.manifestPath(name)])
+    await this.removeFiles([this.ollama.manifestPath(name)])
     return freed + (await this.prune(blobs))
   }
 
-  async #removeFiles(files: readonly string[]): Promise<number> {
+  /** Deletes files and what is known of them. Returns the bytes freed. */
+  async removeFiles(files: readonly string[]): Promise<number> {
     let freed = 0
     for (const file of files) {
       freed += (await fileBytes(file)) ?? 0

@@ -94,7 +94,10 @@ async function bring(file: StoreFile, remote: RemoteModel, store: OwnStore, opti
     ...options,
     model: modelNameText(remote.name),
     beforeNaming: async (sha256) => {
-      if (remote.name.kind !== 'ollama') await store.replace(file.target, { address, bytes, sha256, version })
+      if (remote.name.kind === 'ollama') return
+      // Beside a new shard, an old one would pass for its sibling: with the first new one the old model ends.
+      for (const other of remote.weights) if (!(await isThere(other, remote, store))) await store.removeFiles([other.target])
+      await store.replace(file.target, { address, bytes, sha256, version })
     },
   })
 }
