@@ -3,7 +3,7 @@
 // Protocol: https://distribution.github.io/distribution/spec/auth/token/
 
 import { quoted } from '../gguf/ggufError.js'
-import { type Credentials, ExchangeError, exchange, readBody } from './exchange.js'
+import { type Credentials, ExchangeError, exchange, type Limits, readBody } from './exchange.js'
 import { isLoopback } from './modelName.js'
 
 const LARGEST_ANSWER = 2 ** 16
@@ -22,19 +22,19 @@ export class BearerToken implements Credentials {
     return this.#token && `Bearer ${this.#token}`
   }
 
-  renew(response: Response, signal: AbortSignal): Promise<boolean> {
-    this.#renewing ??= this.#fetch(response.headers.get('www-authenticate') ?? '', signal).finally(() => {
+  renew(response: Response, limits: Limits): Promise<boolean> {
+    this.#renewing ??= this.#fetch(response.headers.get('www-authenticate') ?? '', limits).finally(() => {
       this.#renewing = undefined
     })
     return this.#renewing
   }
 
-  async #fetch(challenge: string, signal: AbortSignal): Promise<boolean> {
+  async #fetch(challenge: string, limits: Limits): Promise<boolean> {
     if (!/^bearer /i.test(challenge)) return false
     const parameters = new Map([...challenge.matchAll(/(\w+)="([^"]*)"/g)].map(([, key, value]) => [key!.toLowerCase(), value!]))
     const address = this.#realm(parameters.get('realm'))
     for (const key of ['service', 'scope']) if (parameters.has(key)) address.searchParams.set(key, parameters.get(key)!)
-    const answer = await exchange({ address: address.href, signal }, (_, chunks) =>
+    const answer = await exchange({ address: address.href, ...limits }, (_, chunks) =>
       readBody(chunks, LARGEST_ANSWER, `the token of ${address.host}`),
     )
     const { token, access_token: accessToken } = tokenOf(answer)

@@ -15,16 +15,20 @@ export interface Credentials {
   /** What may open the door where it stays shut. */
   readonly hint?: string
   /** After a 401: gets what the answer asks for, and says whether there is something new to try. */
-  renew(response: Response, signal: AbortSignal): Promise<boolean>
+  renew(response: Response, limits: Limits): Promise<boolean>
 }
 
-export interface Request {
+/** What ends an exchange before its time. */
+export interface Limits {
+  readonly signal?: AbortSignal | undefined
+  /** Silence for so long ends it. */
+  readonly stallMs?: number
+}
+
+export interface Request extends Limits {
   readonly address: string
   readonly headers?: Readonly<Record<string, string>>
   readonly credentials?: Credentials | undefined
-  readonly signal?: AbortSignal | undefined
-  /** Silence for so long ends the exchange. */
-  readonly stallMs?: number
 }
 
 /** An answer, or its absence, that is not what was asked for. */
@@ -98,7 +102,7 @@ export async function readBody(chunks: AsyncIterable<Uint8Array>, mostBytes: num
   return Buffer.concat(parts).toString('utf8')
 }
 
-async function follow({ address, headers, credentials }: Request, watch: StallWatch): Promise<Response> {
+async function follow({ address, headers, credentials, stallMs = STALL_MS }: Request, watch: StallWatch): Promise<Response> {
   let url = new URL(address)
   let renewed = false
   for (let hops = 0; hops <= MOST_REDIRECTS; ) {
@@ -111,7 +115,8 @@ async function follow({ address, headers, credentials }: Request, watch: StallWa
     watch.touch()
     if (response.status === 401 && credentials?.origin === url.origin && !renewed) {
       renewed = true
-      if (!(await credentials.renew(response, watch.signal))) return response
+      const renewing = credentials.renew(response, { signal: watch.signal, stallMs })
+      if (!(await watch.leave(renewing))) return response
       await response.body?.cancel()
       continue
     }
@@ -177,6 +182,17 @@ class StallWatch {
 
   touch(): void {
     this.#touched = performance.now()
+  }
+
+  /** Waits for another exchange, whose own watch tells what falls silent there. */
+  async leave<T>(other: Promise<T>): Promise<T> {
+    clearTimeout(this.#timer)
+    try {
+      return await other
+    } finally {
+      this.touch()
+      this.#timer = setTimeout(() => this.#check(), this.#stallMs)
+    }
   }
 
   async *chunks(response: Response): AsyncGenerator<Uint8Array> {

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { BearerToken } from '../../dist/registry/bearerToken.js'
 import { type DownloadOptions, download, type Pace, type RemoteFile } from '../../dist/registry/download.js'
 import { randomBytes, randomNumbers } from './randomBytes.js'
 import { type Fault, RegistryServer } from './registryServer.js'
@@ -163,6 +164,29 @@ test.each(fatal)('fatal: %s', async (_, fault, says) => {
 test('a stall that does not end is told', async () => {
   server.settings.fault = () => ({ stallAfter: 0 })
   await expect(get({ pace: { ...pace, stallMs: 50, attempts: 2 } })).rejects.toThrow('sent nothing for 0.05 seconds, 2 times in a row')
+})
+
+test('a token server that falls silent is told as a stall, and asked again', async () => {
+  const origin = `http://${server.host}`
+  const locked = () => ({ address: `${origin}/a.gguf`, credentials: new BearerToken(origin) })
+  const impatient = { pace: { ...pace, stallMs: 100, attempts: 3 } }
+  server.settings.token = 'open-sesame'
+  server.settings.silentTokens = Infinity
+  await expect(get(impatient, locked())).rejects.toMatchObject({
+    code: 'IO',
+    message: `a.gguf: ${server.host} sent nothing for 0.1 seconds, 3 times in a row`,
+  })
+  server.settings.silentTokens = 1
+  await get(impatient, locked())
+  expectWhole()
+})
+
+test('a caller who does not wait for a silent token server is ABORTED', async () => {
+  const origin = `http://${server.host}`
+  server.settings.token = 'open-sesame'
+  server.settings.silentTokens = Infinity
+  const locked = { address: `${origin}/a.gguf`, credentials: new BearerToken(origin) }
+  await expect(get({ signal: AbortSignal.timeout(100) }, locked)).rejects.toMatchObject({ code: 'ABORTED' })
 })
 
 test('wrong bytes are thrown away, and the next attempt begins anew', async () => {

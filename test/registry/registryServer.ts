@@ -41,6 +41,8 @@ export interface Settings {
   fault?: (n: number, request: Seen) => Fault | undefined
   /** The token that the registry wants; its address gives it out. */
   token?: string
+  /** So many requests for the token get no answer. */
+  silentTokens?: number
   /** Bytes sent at once, with a millisecond between. */
   trickle?: number
 }
@@ -106,6 +108,7 @@ export class RegistryServer {
   #answerRegistry(request: IncomingMessage, response: ServerResponse): void {
     const { path, authorization } = this.#note(request, 'registry')
     const { token } = this.settings
+    if (path.startsWith('/token') && this.settings.silentTokens) return void this.settings.silentTokens--
     if (path.startsWith('/token')) return void response.end(JSON.stringify({ token }))
     if (token !== undefined && authorization !== `Bearer ${token}`) {
       const challenge = `Bearer realm="http://${this.host}/token",service="test",scope="repository:x:pull"`
