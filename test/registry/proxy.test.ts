@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer as createHttp } from 'node:http'
 import { createServer as createHttps } from 'node:https'
-import { type AddressInfo, connect, type Server } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcp, type Server } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -107,6 +107,23 @@ test('a registry on this machine is reached without the proxy, which would hear 
   expect(readFileSync(path)).toHaveLength(1000)
   expect(connects).toEqual([])
   await server.stop()
+})
+
+test.each([
+  ['205 Reset Content', 'is wrong: it is not JSON'],
+  ['999 Odd', 'answered 999 Odd, expected a status from 200 to 599'],
+  ['404 Not\u0001 Found', 'has no model'],
+  ['418 Tea\u001b[2Jpot', 'answered 418 Tea[2Jpot'],
+])('past a proxy, the answer %j is an error in one line', async (line, says) => {
+  const odd = createTcp((socket) => {
+    socket.on('error', () => {})
+    socket.once('data', () => socket.end(`HTTP/1.1 ${line}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n`, 'latin1'))
+  })
+  await listening(odd)
+  const output = await pull({ HTTP_PROXY: 'http://127.0.0.1:9' }, `127.0.0.1:${portOf(odd)}/user/mixtral`)
+  odd.close()
+  expect(output).toContain(says)
+  expect(output).not.toContain('\n')
 })
 
 test('a proxy that refuses is told, and NO_PROXY goes around it', async () => {
