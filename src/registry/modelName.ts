@@ -179,6 +179,8 @@ function urlName(text: string, refuse: Refuse): ModelName {
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.host))) {
     refuse(`${url.protocol}// is not supported, expected https:// (http:// on this machine only), hf: or an Ollama name`)
   }
+  // The host becomes a folder, and `..` would be the one above. A dot at the end only says that the name is a full one.
+  if (/^\.|\.\./.test(url.host)) refuse(`the host ${quoted(url.host)} is none`)
   if (url.username || url.password) refuse('credentials do not belong in an address')
   url.hash = ''
   const hub = /^\/([^/]+)\/([^/]+)\/(?:resolve|blob|raw)\/([^/]+)\/(.+)$/.exec(url.pathname)
