@@ -59,7 +59,7 @@ function speaksOf(file: string, quantization: string): boolean {
 }
 
 /** With `/` on every platform. What has a number outside its set is a file alone. */
-function shardsOf(file: string): string[] {
+export function shardsOf(file: string): string[] {
   try {
     return shardPaths(file).map((shard) => shard.replaceAll('\\', '/'))
   } catch {

@@ -7,7 +7,7 @@ import path from 'node:path'
 import { MixtralError } from '../errors.js'
 import { ioError } from '../gguf/byteSource.js'
 import { shardPaths } from '../gguf/shards.js'
-import { chooseGgufFiles } from './ggufFiles.js'
+import { chooseGgufFiles, shardsOf } from './ggufFiles.js'
 import {
   type HuggingFaceName,
   isSafeFile,
@@ -153,6 +153,9 @@ export class OwnStore {
       await discardPartial(file)
       await this.#removeEmptyFolders(file)
       freed += loaded
+      // Shards that were whole before this one are no model without it, and nothing would find them again.
+      const shards = shardsOf(file).map(path.normalize)
+      if (!(await all(shards, fileBytes))) freed += await this.removeFiles(shards)
     }
     if (!model) return freed
     if (name.kind !== 'ollama') return freed + (await this.removeFiles(model.paths))

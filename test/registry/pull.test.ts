@@ -7,7 +7,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/localModels.js'
-import { parseModelName, type UrlName } from '../../dist/registry/modelName.js'
+import { type HuggingFaceName, parseModelName, type UrlName } from '../../dist/registry/modelName.js'
+import { OwnStore } from '../../dist/registry/ownStore.js'
 import { findUrlModel } from '../../dist/registry/plainUrl.js'
 import { pull } from '../../dist/registry/pull.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
@@ -249,7 +250,7 @@ test('shards are pulled together, into one folder', async () => {
   expect(await listLocalModels()).toMatchObject([{ name: 'hf:owner/repo@v2/Q4/mix-00001-of-00002.gguf', bytes: 1200 }])
 })
 
-test('an update of shards that is cut off leaves the old model or none, never shards of two versions, and the next pull ends it', async () => {
+test('an update of shards that is cut off leaves the old model or none, never shards of two versions; rm clears it away, the next pull ends it', async () => {
   const files = (first: number, second: number) => ({
     'mix-00001-of-00002.gguf': randomBytes(500, first),
     'mix-00002-of-00002.gguf': randomBytes(700, second),
@@ -277,6 +278,9 @@ test('an update of shards that is cut off leaves the old model or none, never sh
   expect(await listLocalModels()).toEqual([])
   await expect(localModel('hf:owner/repo')).rejects.toThrow('`mixtral pull hf:owner/repo` fetches it')
 
+  await new OwnStore(home).remove(parseModelName('hf:owner/repo') as HuggingFaceName)
+  expect(filesIn(home)).toEqual([])
+  await cutOff()
   expect(await HuggingFace.pull('owner/repo')).toBe(path)
   expect(readFileSync(path).equals(randomBytes(500, 4))).toBe(true)
   expect(readFileSync(path.replace('00001', '00002')).equals(randomBytes(700, 5))).toBe(true)
