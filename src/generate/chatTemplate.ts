@@ -8,7 +8,6 @@ import { type ChatMessage, checkMessages, foldSystem } from './chatMessages.js'
 import { Disguise } from './disguise.js'
 import type { Node } from './jinja.js'
 import { OllamaTemplate } from './ollamaTemplate.js'
-import { longestText } from './templateBudget.js'
 import { parseTemplate, renderTemplate, TemplateRefusal } from './templateInterpreter.js'
 
 /** Mixtral's first format, for files without a template (llama.cpp knows it as mistral-v1). */
@@ -98,7 +97,7 @@ export class ChatTemplate {
     try {
       if (this.#language === 'go') {
         this.#ollama ??= new OllamaTemplate(this.#source)
-        return this.#ollama.render(variables.messages, longestText(characters), (text) => disguise.reveal(text))
+        return this.#ollama.render(variables.messages, characters, (text) => disguise.reveal(text))
       }
       this.#program ??= parseTemplate(this.#source)
       return renderTemplate(this.#program, variables, disguise, characters)

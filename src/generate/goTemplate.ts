@@ -2,10 +2,13 @@
 // goTemplateParser.ts. Knows nothing of chats or tokens.
 
 import type { GoCommand, GoNode, GoOperand, GoPipe } from './goTemplateParser.js'
+import type { WorkBudget } from './templateBudget.js'
 
 export type GoValue = string | number | boolean | null | undefined | readonly GoValue[] | { readonly [key: string]: GoValue }
 
-const MOST_STEPS = 200_000
+/** What an item of a list that is made counts as, in characters: its reference, and in a `range` its key beside it. */
+const ITEM = 4
+const ENTRY = 16
 
 /** The function that a template may call. */
 type GoFunction = (...args: GoValue[]) => GoValue
@@ -18,16 +21,11 @@ class Leave {
 }
 
 /**
- * Renders a template. Throws an Error for an unknown function or variable, for what does not go together, and for more than `mostCharacters`.
+ * Renders a template. Throws an Error for an unknown function or variable, for what does not go together, and for more than `budget` has.
  * @param reveal what a text is compared as
  */
-export function renderGoTemplate(
-  nodes: readonly GoNode[],
-  data: GoValue,
-  mostCharacters: number,
-  reveal: (text: string) => string,
-): string {
-  const run = new Run(mostCharacters, reveal)
+export function renderGoTemplate(nodes: readonly GoNode[], data: GoValue, budget: WorkBudget, reveal: (text: string) => string): string {
+  const run = new Run(budget, reveal)
   const scope = new Scope()
   scope.declare('$', data)
   run.list(nodes, data, scope)
@@ -63,13 +61,12 @@ class Scope {
 
 class Run {
   text = ''
-  readonly #mostCharacters: number
+  readonly #budget: WorkBudget
   readonly #functions: ReadonlyMap<string, GoFunction>
-  #steps = 0
 
-  constructor(mostCharacters: number, reveal: (text: string) => string) {
-    this.#mostCharacters = mostCharacters
-    this.#functions = functionsWith(reveal)
+  constructor(budget: WorkBudget, reveal: (text: string) => string) {
+    this.#budget = budget
+    this.#functions = functionsWith(budget, reveal)
   }
 
   /** Runs nodes; a variable that they declare ends with them. */
@@ -79,7 +76,7 @@ class Run {
   }
 
   #node(node: GoNode, dot: GoValue, scope: Scope): void {
-    this.#step()
+    this.#budget.countStep()
     switch (node.type) {
       case 'text':
         this.#write(node.text)
@@ -109,9 +106,12 @@ class Run {
   }
 
   #range({ names, pipe, body, otherwise }: GoNode & { type: 'range' }, dot: GoValue, scope: Scope): void {
-    const entries = entriesOf(this.#pipe(pipe, dot, scope))
+    const of = this.#pipe(pipe, dot, scope)
+    this.#budget.spend(ENTRY * sizeOf(of))
+    const entries = entriesOf(of)
     if (entries.length === 0) this.list(otherwise, dot, scope)
     for (const [key, value] of entries) {
+      this.#budget.countStep() // the body may be empty
       const inner = new Scope(scope)
       if (names.length === 2) inner.declare(names[0]!, key)
       if (names.length > 0) inner.declare(names.at(-1)!, value)
@@ -129,7 +129,7 @@ class Run {
   }
 
   #command(command: GoCommand, piped: readonly GoValue[], dot: GoValue, scope: Scope): GoValue {
-    this.#step()
+    this.#budget.countStep()
     const [first, ...rest] = command
     if (first!.type !== 'function') {
       if (rest.length > 0 || piped.length > 0) throw new Error('arguments for what is no function')
@@ -151,6 +151,7 @@ class Run {
   }
 
   #operand(operand: GoOperand, dot: GoValue, scope: Scope): GoValue {
+    this.#budget.countStep() // one command may have thousands
     if (operand.type === 'literal') return operand.value
     if (operand.type === 'function') return this.#command([operand], [], dot, scope)
     const { of, path } = operand
@@ -163,17 +164,23 @@ class Run {
   }
 
   #write(text: string): void {
+    this.#budget.checkLength(this.text.length + text.length)
     this.text += text
-    if (this.text.length > this.#mostCharacters) throw new Error(`it makes more than ${this.#mostCharacters} characters`)
-  }
-
-  #step(): void {
-    if (++this.#steps > MOST_STEPS) throw new Error(`more than ${MOST_STEPS} steps`)
   }
 }
 
-function functionsWith(reveal: (text: string) => string): ReadonlyMap<string, GoFunction> {
-  const plain = (value: GoValue) => (typeof value === 'string' ? reveal(value) : (value ?? null))
+/** The functions. What they make is counted even if it is never written, and so is what they compare: texts in variables take memory and time. */
+function functionsWith(budget: WorkBudget, reveal: (text: string) => string): ReadonlyMap<string, GoFunction> {
+  const plain = (value: GoValue) => {
+    if (typeof value !== 'string') return value ?? null
+    budget.spend(value.length)
+    return reveal(value)
+  }
+  const joined = (text: string, more: string) => {
+    budget.checkLength(text.length + more.length)
+    budget.spend(more.length)
+    return text + more
+  }
   const order = (a: GoValue, b: GoValue) => {
     const [left, right] = [plain(a), plain(b)]
     if (typeof left !== typeof right || (typeof left !== 'string' && typeof left !== 'number'))
@@ -182,21 +189,25 @@ function functionsWith(reveal: (text: string) => string): ReadonlyMap<string, Go
   }
   return new Map<string, GoFunction>([
     ['not', (value) => !truth(value)],
-    ['eq', (first, ...others) => others.some((other) => plain(first) === plain(other))],
+    ['eq', (first, ...others) => others.map(plain).includes(plain(first))],
     ['ne', (a, b) => plain(a) !== plain(b)],
     ['lt', (a, b) => order(a, b) < 0],
     ['le', (a, b) => order(a, b) <= 0],
     ['gt', (a, b) => order(a, b) > 0],
     ['ge', (a, b) => order(a, b) >= 0],
-    ['len', (value) => (typeof value === 'string' ? value.length : entriesOf(value).length)],
+    ['len', (value) => (typeof value === 'string' ? value.length : sizeOf(value))],
     ['index', (value, ...keys) => keys.reduce<GoValue>((of, key) => entriesOf(of).find(([each]) => each === key)?.[1], value)],
     [
       'slice',
-      (value, from = 0, to) =>
-        Array.isArray(value) || typeof value === 'string' ? value.slice(Number(from), to === undefined ? undefined : Number(to)) : [],
+      (value, from = 0, to) => {
+        if (!Array.isArray(value) && typeof value !== 'string') return []
+        const part = value.slice(Number(from), to === undefined ? undefined : Number(to))
+        budget.spend(typeof part === 'string' ? part.length : ITEM * part.length)
+        return part
+      },
     ],
-    ['print', (...values) => values.map(printed).join('')],
-    ['json', (value) => JSON.stringify(value ?? null)],
+    ['print', (...values) => values.reduce<string>((text, value) => joined(text, printed(value)), '')],
+    ['json', (value) => joined('', JSON.stringify(value ?? null))],
   ])
 }
 
@@ -209,8 +220,14 @@ function entriesOf(value: GoValue): readonly (readonly [string | number, GoValue
   return isObject(value) ? Object.entries(value) : []
 }
 
+/** How many entries there are, without making them. */
+function sizeOf(value: GoValue): number {
+  if (Array.isArray(value)) return value.length
+  return isObject(value) ? Object.keys(value).length : 0
+}
+
 function truth(value: GoValue): boolean {
-  return typeof value === 'object' && value !== null ? entriesOf(value).length > 0 : Boolean(value)
+  return typeof value === 'object' && value !== null ? sizeOf(value) > 0 : Boolean(value)
 }
 
 /** As a template prints it; what is absent is nothing. */

@@ -4,6 +4,7 @@
 import type { ChatMessage } from './chatMessages.js'
 import { type GoValue, renderGoTemplate } from './goTemplate.js'
 import { type GoNode, type GoOperand, type GoPipe, parseGoTemplate } from './goTemplateParser.js'
+import { WorkBudget } from './templateBudget.js'
 
 export class OllamaTemplate {
   readonly #nodes: readonly GoNode[]
@@ -18,18 +19,24 @@ export class OllamaTemplate {
     this.#nodes = this.#takesMessages || fields.has('Response') ? nodes : [...nodes, response]
   }
 
-  /** The prompt for the next message. `reveal` gives the text that is compared with. Throws an Error where the template fails or makes too much. */
-  render(messages: readonly ChatMessage[], mostCharacters: number, reveal: (text: string) => string): string {
+  /**
+   * The prompt for the next message. Throws an Error where the template fails or takes too much.
+   * @param characters length of the messages
+   * @param reveal gives the text that is compared with
+   */
+  render(messages: readonly ChatMessage[], characters: number, reveal: (text: string) => string): string {
+    const budget = new WorkBudget(characters) // one for all turns
     const collated = collate(messages)
     if (this.#takesMessages) {
       const system = texts(messages, 'system')
       const all = collated.map(({ role, content }) => ({ Role: role, Content: content }))
-      return renderGoTemplate(this.#nodes, { System: system, Messages: all, Response: '' }, mostCharacters, reveal)
+      return renderGoTemplate(this.#nodes, { System: system, Messages: all, Response: '' }, budget, reveal)
     }
     let text = ''
     let turn: Record<'System' | 'Prompt' | 'Response', string> = { System: '', Prompt: '', Response: '' }
     const run = (nodes: readonly GoNode[]) => {
-      text += renderGoTemplate(nodes, turn satisfies GoValue, mostCharacters - text.length, reveal)
+      text += renderGoTemplate(nodes, turn satisfies GoValue, budget, reveal)
+      budget.checkLength(text.length)
       turn = { System: '', Prompt: '', Response: '' }
     }
     for (const { role, content } of collated) {

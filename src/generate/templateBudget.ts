@@ -1,5 +1,5 @@
 // How much a chat template may take: steps, time, nesting, and the size of what it makes. Templates come out of untrusted files, and the
-// interpreter has no limits of its own. Does not know what the steps do.
+// interpreter of Jinja has no limits of its own. Does not know what the steps do.
 
 import type { Value } from './jinja.js'
 
@@ -25,31 +25,46 @@ interface Size {
 
 const SMALL: Size = { characters: 8, nodes: 1, depth: 0 }
 
-/** How long a text may become in a template that messages of so many characters go through. */
-export function longestText(characters: number): number {
-  return LONGEST_TEXT + 8 * characters
-}
-
-export class TemplateBudget {
+/** What a rendering in either language is counted by. */
+export class WorkBudget {
   readonly #longest: number
   readonly #mostMade: number
   readonly #deadline = performance.now() + MOST_MILLISECONDS
-  /** Lists and objects do not change once made. */
-  readonly #sizes = new WeakMap<Value, Size>()
   #steps = 0
-  #depth = 0
   #made = 0
 
   /** `characters`: length of the messages, which the template may repeat a few times. */
   constructor(characters: number) {
-    this.#longest = longestText(characters)
+    this.#longest = LONGEST_TEXT + 8 * characters
     this.#mostMade = MOST_MADE + 64 * characters
   }
 
-  /** Runs one step of the interpreter, other steps inside it, and checks the size of its result. */
-  step(run: () => Value): Value {
+  /** Counts a step, and looks at the time. */
+  countStep(): void {
     if (++this.#steps > MOST_STEPS) throw new Error(`more than ${MOST_STEPS} steps`)
     if (performance.now() > this.#deadline) throw new Error(`more than ${MOST_MILLISECONDS} ms`)
+  }
+
+  /** Counts characters that are made or looked through. */
+  spend(characters: number): void {
+    this.#made += characters
+    if (this.#made > this.#mostMade) throw new Error('too much text in all')
+  }
+
+  /** Checks the length of a text before it is made. */
+  checkLength(characters: number): void {
+    if (characters > this.#longest) throw new Error(`a text of ${characters} characters, expected at most ${this.#longest}`)
+  }
+}
+
+export class TemplateBudget extends WorkBudget {
+  /** Lists and objects do not change once made. */
+  readonly #sizes = new WeakMap<Value, Size>()
+  #depth = 0
+
+  /** Runs one step of the interpreter, other steps inside it, and checks the size of its result. */
+  step(run: () => Value): Value {
+    this.countStep()
     if (++this.#depth > DEEPEST_CALL) throw new Error(`nested deeper than ${DEEPEST_CALL}`)
     try {
       const value = run()
@@ -62,18 +77,13 @@ export class TemplateBudget {
 
   /** Counts a value that was made, not just looked up. */
   charge(value: Value): void {
-    if (typeof value.value === 'string') this.#spend(value.value.length)
+    if (typeof value.value === 'string') this.spend(value.value.length)
     else this.chargeItems(itemsOf(value))
   }
 
   /** Counts what is made for each of so many items. */
   chargeItems(count: number): void {
-    this.#spend(count * CHARACTERS_PER_ITEM)
-  }
-
-  /** Checks the length of a text before it is made. */
-  checkLength(characters: number): void {
-    if (characters > this.#longest) throw new Error(`a text of ${characters} characters`)
+    this.spend(count * CHARACTERS_PER_ITEM)
   }
 
   /** Checks the time of a search before it begins. */
@@ -108,11 +118,6 @@ export class TemplateBudget {
     }
     if (depth > DEEPEST_LIST) throw new Error(`lists nested deeper than ${DEEPEST_LIST}`)
     return { characters, nodes, depth }
-  }
-
-  #spend(characters: number): void {
-    this.#made += characters
-    if (this.#made > this.#mostMade) throw new Error('too much text in all')
   }
 }
 

@@ -9,7 +9,8 @@ import { mistralMetadata } from '../tokenizer/vocabularies.js'
 const user = (content: string): ChatMessage => ({ role: 'user', content })
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content })
 const system = (content: string): ChatMessage => ({ role: 'system', content })
-const render = (source: string, messages: ChatMessage[]) => new OllamaTemplate(source).render(messages, 100_000, (text) => text)
+const render = (source: string, messages: ChatMessage[]) =>
+  new OllamaTemplate(source).render(messages, messages.map(({ content }) => content).join('').length, (text) => text)
 
 /** As it comes with mixtral:8x7b. */
 const MIXTRAL = '[INST] {{ if .System }}{{ .System }} {{ end }}{{ .Prompt }} [/INST]'
@@ -111,7 +112,41 @@ test.each<[template: string, says: string]>([
 test('a template that makes too much is stopped', () => {
   const messages = Array.from({ length: 200 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
   const nested = `${'{{ range $.Messages }}'.repeat(4)}x${'{{ end }}'.repeat(4)}`
-  expect(() => render(nested, messages)).toThrow(/more than \d+ (steps|characters)/)
+  expect(() => render(nested, messages)).toThrow(/more than \d+ (steps|ms)/)
+})
+
+/** A variable that holds a text of `2 ** times` characters. */
+const doubled = (times: number) => `{{ $x := "a" }}${'{{ $x = print $x $x }}'.repeat(times)}`
+
+test.each<[what: string, template: string, says: RegExp]>([
+  ['a doubling text that is never written', doubled(24), /a text of \d+ characters/],
+  ['many long texts in variables', `${doubled(20)}${'{{ $y := print $x }}'.repeat(100)}`, /too much text in all/],
+  ['many long texts as JSON', `${doubled(19)}${'{{ $y := json $x }}'.repeat(200)}`, /too much text in all/],
+  ['a text of many', `${doubled(19)}{{ $y := print ${'$x '.repeat(20_000)}}}`, /a text of \d+ characters/],
+  ['many long comparisons', `${doubled(20)}${'{{ if eq $x "b" }}{{ end }}'.repeat(3000)}`, /too much text in all/],
+  ['a comparison with many', `${doubled(20)}{{ if eq "b" ${'$x '.repeat(20_000)}}}{{ end }}`, /too much text in all/],
+  ['many long parts', `${doubled(20)}${'{{ $y := slice $x 1 }}'.repeat(100)}`, /too much text in all/],
+  ['empty loops within loops', `${'{{ range $.Messages }}'.repeat(9)}${'{{ end }}'.repeat(9)}`, /more than \d+ (steps|ms)/],
+])('a template with %s is refused in time', (_, source, says) => {
+  const messages = Array.from({ length: 20 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
+  const start = performance.now()
+  expect(() => render(source, messages)).toThrow(says)
+  expect(performance.now() - start).toBeLessThan(5000)
+})
+
+test('all turns of a chat share one budget', () => {
+  const messages = Array.from({ length: 400 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
+  const source = `${doubled(18)}{{ .Prompt }}{{ .Response }}`
+  expect(render(source, messages.slice(0, 9))).toBe('xxxxxxxxx')
+  expect(() => render(source, messages)).toThrow('too much text in all')
+})
+
+test('long chats and long messages are within bounds', () => {
+  const chat = Array.from({ length: 2001 }, (_, n) => (n % 2 ? assistant('Fine.') : user('How are you? '.repeat(20))))
+  for (const source of [MIXTRAL, CHATML, MIXTRAL_8X22B]) {
+    expect(render(source, chat).length).toBeGreaterThan(260_000)
+    expect(render(source, [user('word '.repeat(200_000))]).length).toBeGreaterThan(1_000_000)
+  }
 })
 
 test('whatever a template holds, it renders or fails in good order', () => {
