@@ -87,6 +87,8 @@ function tokenize(source: string, start: number): { tokens: string[]; end: numbe
 class Parser {
   readonly #pieces: readonly Piece[]
   #next = 0
+  /** How many bodies of `range` are around what is read next. */
+  #ranges = 0
 
   constructor(found: readonly Piece[]) {
     this.#pieces = found
@@ -112,7 +114,10 @@ class Parser {
 
   #action(first: string, rest: string[], depth: number): GoNode {
     if (first === 'if' || first === 'with' || first === 'range') return this.#branch(first, rest, depth)
-    if (first === 'break' || first === 'continue') return { type: first }
+    if (first === 'break' || first === 'continue') {
+      if (this.#ranges === 0) throw new Error(`{{ ${first} }} outside of a {{ range }}`)
+      return { type: first }
+    }
     if (first === 'define' || first === 'template' || first === 'block') throw new Error(`{{ ${first} }} is not supported`)
     if (isVariable(first) && (rest[0] === ':=' || rest[0] === '=')) {
       return { type: 'set', name: first, declares: rest[0] === ':=', pipe: pipeline(rest.slice(1)) }
@@ -131,7 +136,9 @@ class Parser {
       if (type !== 'range' || names.length > 2) throw new Error(`{{ ${type} }} with variables is not supported`)
     }
     const pipe = pipeline(tokens)
+    if (type === 'range') this.#ranges++
     const { nodes: body, end, rest } = this.list(depth + 1)
+    if (type === 'range') this.#ranges--
     let otherwise: readonly GoNode[] = []
     if (end === 'else') {
       if (rest[0] === 'if' || rest[0] === 'with') otherwise = [this.#branch(rest[0], rest.slice(1), depth + 1)]
