@@ -9,8 +9,10 @@ import { type GgufScalarType, scalarOf } from './valueType.js'
 const FIRST_READ = 64 * 1024
 const LARGEST_READ = 4 * 1024 * 1024
 
-// What a header may cost in memory: twice the file, and this much for small files that hold nothing but a vocabulary.
+// What a header may cost in memory: twice the file, and this much for small files that hold nothing but a vocabulary. A file can claim any
+// size and have holes for most of it, so there is an end to that: half a million tokens with their scores, types and merges cost a fifth of it.
 const FREE_MEMORY = 32 * 1024 * 1024
+const MOST_MEMORY = 512 * 1024 * 1024
 
 export class HeaderCursor {
   readonly source: ByteSource
@@ -21,11 +23,13 @@ export class HeaderCursor {
   #view: DataView = new DataView(new ArrayBuffer(0))
   #windowStart = 0
   #nextRead = FIRST_READ
+  readonly #memory: number
   #memoryLeft: number
 
   constructor(source: ByteSource) {
     this.source = source
-    this.#memoryLeft = 2 * source.bytes + FREE_MEMORY
+    this.#memory = Math.min(2 * source.bytes, MOST_MEMORY) + FREE_MEMORY
+    this.#memoryLeft = this.#memory
   }
 
   get position(): number {
@@ -41,10 +45,10 @@ export class HeaderCursor {
     throw ggufError(this.source.name, problem, `${this.where}, byte ${at}`)
   }
 
-  /** Refuses the file if what was read so far, and `bytes` more, is out of proportion to its size. */
+  /** Refuses the file if what was read so far, and `bytes` more, is out of proportion to its size, or to any header. */
   charge(bytes: number): void {
     this.#memoryLeft -= bytes
-    if (this.#memoryLeft < 0) this.fail(`needs more memory than twice the file's ${this.source.bytes} bytes and ${FREE_MEMORY} more`)
+    if (this.#memoryLeft < 0) this.fail(`needs more memory than the ${this.#memory} bytes that the header of this file may take`)
   }
 
   /** Makes the next `bytes` bytes available to the take methods. Resolve it before each of them. */

@@ -115,6 +115,58 @@ test.each(Object.entries(faults))('%s', async (_, [bytes, message]) => {
   expect(refused).toMatch(/^hostile\.gguf: /)
 })
 
+/** A file of a header and zeros after it. */
+function withHoles(head: Uint8Array, bytes: number) {
+  return {
+    name: 'hostile.gguf',
+    bytes,
+    bytesRead: 0,
+    async read(offset: number, length: number) {
+      this.bytesRead += length
+      const read = zeros(length)
+      read.set(head.subarray(offset, offset + length))
+      return read
+    },
+  }
+}
+
+test.each<[what: string, value: Uint8Array, fileBytes: number]>([
+  ['a text', join(string, u64(600e6)), 1e9],
+  ['an array of bytes', join(array, uint8, u64(160e6)), 4e9],
+  ['an array of texts', join(array, string, u64(120e6)), 7.5e9],
+  ['an array of arrays', join(array, array, u64(120e6)), 7.5e9],
+])('%s that only a file of holes would have room for is refused before it is read', async (_, value, fileBytes) => {
+  const source = withHoles(join(key('a'), value), fileBytes)
+  await expect(readHeader(source)).rejects.toMatchObject({
+    code: 'GGUF',
+    message: expect.stringContaining('needs more memory than the 570425344 bytes that the header of this file may take (key "a", byte'),
+  })
+  expect(source.bytesRead).toBeLessThan(2 ** 20)
+})
+
+test('the header of a vocabulary larger than any is read', async () => {
+  const texts = (count: number, each: number) => {
+    const one = join(text('x'.repeat(each)))
+    const bytes = zeros(count * one.length)
+    for (let n = 0; n < count; n++) bytes.set(one, n * one.length)
+    return [array, string, u64(count), bytes]
+  }
+  const tokens = 400_000
+  const floats = [array, u32(6), u64(tokens), zeros(4 * tokens)]
+  const keys = [
+    text('tokens'),
+    ...texts(tokens, 10),
+    text('scores'),
+    ...floats,
+    text('types'),
+    ...floats,
+    text('merges'),
+    ...texts(tokens, 12),
+  ]
+  const { metadata } = await readHeader(withHoles(join(start(0, 4), ...keys), 4e9))
+  expect([...metadata.values()].map((value) => (value as unknown[]).length)).toEqual([tokens, tokens, tokens, tokens])
+})
+
 test('names from the file are escaped and cut in messages', async () => {
   const name = `\u001b[2J\n"${'x'.repeat(200)}`
   expect(await refusal(join(key(name), u32(13), zeros(9)))).toContain(`(key "\\u001b[2J\\n\\"${'x'.repeat(71)}...", byte`)
