@@ -57,7 +57,7 @@ export function huggingFaceParameters(config: JsonObject): HyperParameters {
     contextLength: whole(config, 'max_position_embeddings', LARGEST_CONTEXT),
     vocabSize: whole(config, 'vocab_size', LARGEST_WIDTH),
     ropeTheta: ropeTheta(config),
-    rmsEps: config.number('rms_norm_eps') ?? 1e-5,
+    rmsEps: config.float32('rms_norm_eps') ?? 1e-5,
     slidingWindow: config.integer('sliding_window', 1, LARGEST_CONTEXT),
     tied: config.boolean('tie_word_embeddings') ?? false,
   }
@@ -78,8 +78,8 @@ export function consolidatedParameters(params: JsonObject): HyperParameters {
     expertsPerToken: whole(moe, 'num_experts_per_tok', LARGEST_COUNT),
     contextLength: params.integer('max_seq_len', 1, LARGEST_CONTEXT) ?? 32768,
     vocabSize: whole(params, 'vocab_size', LARGEST_WIDTH),
-    ropeTheta: params.number('rope_theta') ?? 1e6,
-    rmsEps: params.number('norm_eps') ?? params.refuse('norm_eps', 'a number'),
+    ropeTheta: params.float32('rope_theta') ?? 1e6,
+    rmsEps: params.float32('norm_eps') ?? params.refuse('norm_eps', 'a number'),
     slidingWindow: params.integer('sliding_window', 1, LARGEST_CONTEXT),
     tied: params.boolean('tied_embeddings') ?? false,
   }
@@ -92,7 +92,7 @@ function ropeTheta(config: JsonObject): number {
   if (type !== 'default') throw unsupported(config.file, `rotary embedding of type ${quoted(type)}, expected "default"`, 'key "rope_type"')
   const partial = parameters?.number('partial_rotary_factor') ?? config.number('partial_rotary_factor') ?? 1
   if (partial !== 1) throw unsupported(config.file, `${partial}, expected 1`, 'key "partial_rotary_factor"')
-  return parameters?.number('rope_theta') ?? config.number('rope_theta') ?? 1e6
+  return parameters?.float32('rope_theta') ?? config.float32('rope_theta') ?? 1e6
 }
 
 function whole(object: JsonObject, key: string, most: number, fallback?: number): number {

@@ -67,6 +67,14 @@ export class JsonObject {
     return value === undefined || (typeof value === 'number' && Number.isFinite(value)) ? value : this.refuse(key, 'a number')
   }
 
+  /** A number that is to be stored as float32: one that would become infinite there, or 0 without being 0, is refused. */
+  float32(key: string): number | undefined {
+    const value = this.number(key)
+    if (value === undefined) return undefined
+    const stored = Math.fround(value)
+    return Number.isFinite(stored) && (stored !== 0 || value === 0) ? value : this.refuse(key, 'a number that float32 can hold')
+  }
+
   /** A whole number from `least` to `most`. */
   integer(key: string, least: number, most: number): number | undefined {
     const value = this.value(key)

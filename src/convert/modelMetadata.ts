@@ -34,7 +34,7 @@ export function modelMetadata({ name, type, parameters, tensors, generationConfi
     ['general.size_label', 'string', sizeLabel(tensors, parameters.experts)],
   ]
   for (const [key, kind, to] of sampling) {
-    const value = kind === 'int32' ? generationConfig?.integer(key, -1, 2 ** 31 - 1) : generationConfig?.number(key)
+    const value = kind === 'int32' ? generationConfig?.integer(key, -1, 2 ** 31 - 1) : generationConfig?.float32(key)
     if (value !== undefined) entries.push([`general.sampling.${to}`, kind, value])
   }
   entries.push(

@@ -106,6 +106,10 @@ class HeaderBytes {
     if (isInteger && typeof value === 'number' && !Number.isSafeInteger(value)) misfit()
     write(this.#view, at, value)
     if (isInteger && BigInt(read(this.#view, at)) !== BigInt(value)) misfit()
+    // An infinity that was one before is the caller's business.
+    if (type === 'float32' && Number.isFinite(Number(value)) && !Number.isFinite(read(this.#view, at))) {
+      this.fail(`${value}, expected a number that fits float32`)
+    }
   }
 
   string(text: string): void {

@@ -94,6 +94,26 @@ const faults: Record<string, [change: () => Promise<unknown>, code: string, mess
     'CHECKPOINT',
     /1000000000, expected a whole number from 1 to 4096/,
   ],
+  'a rotary base beyond float32': [
+    () => config({ rope_theta: 1e39 }),
+    'CHECKPOINT',
+    /config\.json: 1e\+39, expected a number that float32 can hold \(key "rope_theta"\)/,
+  ],
+  'a rotary base that is 0 as float32': [
+    () => config({ rope_theta: undefined, rope_parameters: { rope_theta: 1e-60 } }),
+    'CHECKPOINT',
+    /1e-60, expected a number that float32 can hold \(key "rope_parameters\.rope_theta"\)/,
+  ],
+  'an epsilon beyond float32': [
+    () => config({ rms_norm_eps: 1e39 }),
+    'CHECKPOINT',
+    /1e\+39, expected a number that float32 can hold \(key "rms_norm_eps"\)/,
+  ],
+  'a temperature beyond float32': [
+    () => writeJson(folder, 'generation_config.json', { temperature: 1e300 }),
+    'CHECKPOINT',
+    /generation_config\.json: 1e\+300, expected a number that float32 can hold \(key "temperature"\)/,
+  ],
   'a missing width': [() => config({ hidden_size: undefined }), 'CHECKPOINT', /no value, expected a whole number .*"hidden_size"/],
   'heads that do not divide the width': [
     () => config({ num_attention_heads: 3 }),

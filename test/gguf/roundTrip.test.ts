@@ -111,6 +111,8 @@ test.each<[GgufEntry, string]>([
   [['k', 'int32', 1.5], '1.5, expected an integer that fits int32 (key "k")'],
   [['k', 'uint64', -1], '-1, expected an integer that fits uint64 (key "k")'],
   [['k', 'bool', 1], 'a number, expected bool (key "k")'],
+  [['k', 'float32', -1e39], '-1e+39, expected a number that fits float32 (key "k")'],
+  [['k', 'array<float32>', [1, 1e300]], '1e+300, expected a number that fits float32 (key "k")'],
   [['k', 'string', true], 'a boolean, expected string (key "k")'],
   [['k', 'array<string>', 'text'], 'a string, expected array<string> (key "k")'],
 ])('the writer refuses a value that is not of its type: %j', (entry, message) => {
