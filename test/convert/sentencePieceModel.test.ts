@@ -35,6 +35,16 @@ test('a model of one piece is read, with the defaults of the format', () => {
 
 const faults: Record<string, [parts: number[][], code: string, message: string]> = {
   'a unigram model': [[PIECE, PLAIN], 'UNSUPPORTED', 'm: a SentencePiece model of type 1, expected 2, BPE'],
+  'a model whose type is a text': [
+    [PIECE, field(2, field(3, text('x'.repeat(99)))), PLAIN],
+    'UNSUPPORTED',
+    'm: a SentencePiece model of type 99 bytes, expected 2, BPE',
+  ],
+  'a piece whose type is a text': [
+    [field(1, [...field(1, text('a')), ...field(3, text('x'.repeat(99)))]), BPE, PLAIN],
+    'CHECKPOINT',
+    'm: type 99 bytes, expected 1 to 6 (piece 0)',
+  ],
   'spaces behind words': [
     [PIECE, field(2, [...field(3, 2), ...field(24, 1)]), PLAIN],
     'UNSUPPORTED',
