@@ -7,7 +7,7 @@ import type { ChatMessage } from '../generate/chatMessages.js'
 import type { ChatResult, MixtralModel } from '../generate/mixtralModel.js'
 import { generationOptions, receive, summarize } from './answer.js'
 import { addDebugFlag, addModelFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
-import { coloursOf } from './layout.js'
+import { coloursOf, plainLines } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
 
@@ -92,7 +92,7 @@ async function reply(model: MixtralModel, messages: ChatMessage[], flags: ChatFl
   } catch (error) {
     // What this message did not fit, the next one may: a shorter one, or one after /clear.
     if (!interactive || !(error instanceof MixtralError) || (error.code !== 'CONTEXT' && error.code !== 'TEMPLATE')) throw error
-    process.stderr.write(`${error.message}; /clear forgets the conversation\n`)
+    process.stderr.write(`${plainLines(error.message)}; /clear forgets the conversation\n`)
     return undefined
   }
 }

@@ -60,7 +60,10 @@ export function jsonLine(value: unknown): string {
   return `${JSON.stringify(value, (_, item) => (typeof item === 'bigint' ? String(item) : item))}\n`
 }
 
-/** The line in which a command says what went wrong. */
+const LONGEST_ERROR = 4000
+
+/** The line in which a command says what went wrong. Servers and templates have a say in messages, so they are escaped and cut. */
 export function errorLine(message: string): string {
-  return `mixtral: ${message.trim().replaceAll(/\s*\n\s*/g, ' ')}\n`
+  const cut = message.length > LONGEST_ERROR ? `${message.slice(0, LONGEST_ERROR)}...` : message
+  return `mixtral: ${plainLines(cut.trim().replaceAll(/\s*\n\s*/g, ' '))}\n`
 }

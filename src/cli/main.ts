@@ -2,9 +2,10 @@
 // The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 // Knows nothing of what the commands do.
 
+import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../errors.js'
-import { errorLine } from './layout.js'
+import { errorLine, plainLines } from './layout.js'
 import { createProgram } from './program.js'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -30,7 +31,7 @@ try {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed help or its line
   if (error instanceof MixtralError && error.code === 'ABORTED') return 130 // the user knows
-  if (debug) console.error(error)
+  if (debug) process.stderr.write(`${plainLines(inspect(error))}\n`)
   else process.stderr.write(errorLine(error instanceof Error ? error.message : String(error)))
   return error instanceof MixtralError && error.code === 'OPTION' ? 2 : 1
 }

@@ -61,6 +61,20 @@ test('a kernel build that does not exist is wrong usage', async () => {
   expect({ code, stderr }).toEqual({ code: 2, stderr: 'mixtral: MIXTRAL_KERNELS is "avx", expected simd or relaxed-simd\n' })
 })
 
+test.each([{ flags: [] }, { flags: ['--debug'] }])('what a terminal may obey in a message is escaped ($flags)', async ({ flags }) => {
+  const { code, stderr } = await mixtral(['inspect', join(folder, '\u001b]0;title\u0007\u009b2J\u202e.gguf'), ...flags])
+  expect(code).toBe(1)
+  expect(stderr).toContain('\\u001b]0;title\\u0007\\u009b2J\\u202e.gguf')
+  expect(stderr).not.toMatch(/[^\P{Cc}\n]|\u202e/u)
+})
+
+test('a message without end is cut', async () => {
+  const { code, stderr } = await mixtral(['run', `--${'x'.repeat(100_000)}`])
+  expect(code).toBe(2)
+  expect(stderr).toMatch(/^mixtral: .+\.\.\.\n$/)
+  expect(stderr.length).toBeLessThan(4100)
+})
+
 test('--debug shows the stack trace', async () => {
   const { code, stderr } = await mixtral(['inspect', textFile, '--debug'])
   expect(code).toBe(1)
