@@ -13,15 +13,15 @@ export class Disguise {
   readonly #anyOriginal: RegExp
   readonly #anyStandIn: RegExp
 
-  /** `specialTexts`: of the special tokens. `taken`: texts whose own private characters must not serve as stand-ins. */
-  constructor(specialTexts: Iterable<string>, taken: Iterable<string>) {
+  /** `specialTexts`: of the special tokens. `taken`: texts whose own private characters must not serve as stand-ins, as those of the tokens must not. */
+  constructor(specialTexts: readonly string[], taken: readonly string[]) {
     const avoided = new Set<string>()
-    for (const text of taken) for (const character of text.match(/[\ue000-\uf8ff]/g) ?? []) avoided.add(character)
+    for (const text of [...taken, ...specialTexts]) for (const character of text.match(/[\ue000-\uf8ff]/g) ?? []) avoided.add(character)
     let code = FIRST_STAND_IN
-    for (const original of new Set([...specialTexts].join('').replace(/\s/g, '').split(''))) {
+    for (const original of new Set(specialTexts.join('').replace(/\s/g, '').split(''))) {
       while (avoided.has(String.fromCharCode(code))) code++
       if (code > LAST_STAND_IN)
-        throw new MixtralError('TEMPLATE', 'too many private characters in the messages to tell them from the template')
+        throw new MixtralError('TEMPLATE', 'too many private characters in the messages and special tokens to tell them from the template')
       const standIn = String.fromCharCode(code++)
       this.#standIns.set(original, standIn)
       this.#originals.set(standIn, original)
