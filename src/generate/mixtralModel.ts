@@ -21,7 +21,7 @@ import type { ChatMessage } from './chatMessages.js'
 import type { ChatTemplate } from './chatTemplate.js'
 import { type GenerationResult, generate, type Piece } from './generation.js'
 import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
-import { type ModelDefaults, modelDefaults, withModelMessages } from './modelDefaults.js'
+import { type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 
 /** Options of loading. Unknown ones are refused. */
 export type LoadOptions = EngineOptions
@@ -81,7 +81,7 @@ export class MixtralModel {
     if (!layers) return MixtralModel.#open(config, weights, options)
     const defaults = modelDefaults(layers)
     const asked = defaults.contextLength === undefined ? {} : { contextLength: Math.min(defaults.contextLength, config.maxPositions) }
-    return MixtralModel.#open(config, weights, { ...asked, ...options }, { layers, defaults })
+    return MixtralModel.#open(config, weights, withDefaults(asked, options), { layers, defaults })
   }
 
   /** Loads a model whose header is already open. */
@@ -255,7 +255,7 @@ export class MixtralModel {
 
   /** A generation that holds the engine from its first piece to its end, however it ends. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
-    const checked = checkGenerationOptions({ ...this.#defaults?.options, ...options })
+    const checked = checkGenerationOptions(withDefaults(this.#defaults?.options ?? {}, options))
     const ids = prompt()
     const leave = await this.#engine.enter(checked.signal)
     try {

@@ -51,6 +51,13 @@ export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
   return { options, contextLength, unused }
 }
 
+/** A caller's options, and the model's where the caller says nothing. An option that is undefined says nothing. */
+export function withDefaults<T extends object>(defaults: Partial<T>, options: T): T {
+  const all: T = { ...options }
+  for (const name of Object.keys(defaults) as (keyof T)[]) if (all[name] === undefined) all[name] = defaults[name] as T[keyof T]
+  return all
+}
+
 /** The messages of a chat with what the model puts before them: its own conversation, and its system message where there is none. */
 export function withModelMessages(messages: readonly ChatMessage[], layers: OllamaLayers | undefined): readonly ChatMessage[] {
   if (!layers || !Array.isArray(messages)) return messages

@@ -1,6 +1,16 @@
-import { expect, test } from 'vitest'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { afterAll, expect, test, vi } from 'vitest'
+import { MixtralModel } from '../../dist/generate/mixtralModel.js'
 import { modelDefaults, withModelMessages } from '../../dist/generate/modelDefaults.js'
 import type { OllamaLayers } from '../../dist/registry/ollamaLayers.js'
+import { demoPath } from '../model/demoFiles.js'
+import { ollamaModel } from '../registry/ollamaModel.js'
+import { resultOf } from './readAll.js'
+
+const store = mkdtempSync(join(tmpdir(), 'model-defaults-'))
+afterAll(() => rmSync(store, { recursive: true }))
 
 const layers = (more: Partial<OllamaLayers>): OllamaLayers => ({ params: {}, messages: [], licenses: [], ...more })
 
@@ -49,4 +59,22 @@ test("the model's system message counts where the caller has none, and its conve
   expect(withModelMessages([user], with_)).toEqual([{ role: 'system', content: 'S' }, ...with_.messages, user])
   expect(withModelMessages([own, user], with_)).toEqual([...with_.messages, own, user])
   expect(withModelMessages([user], undefined)).toEqual([user])
+})
+
+test('an option that is undefined leaves the say to the model, any other has it', async () => {
+  const { manifest, blobs } = ollamaModel({ params: { temperature: 0, num_predict: 3, num_ctx: 64 } }, readFileSync(demoPath()))
+  const files = [...blobs].map(([digest, blob]) => [join('blobs', digest.replace(':', '-')), blob] as const)
+  for (const [name, content] of [...files, ['manifests/registry.ollama.ai/library/m/latest', manifest] as const]) {
+    mkdirSync(dirname(join(store, name)), { recursive: true })
+    writeFileSync(join(store, name), content)
+  }
+  vi.stubEnv('OLLAMA_MODELS', store)
+  vi.stubEnv('MIXTRAL_HOME', join(store, 'own'))
+  await using model = await MixtralModel.load('m', { threads: 1, contextLength: undefined } as object)
+  vi.unstubAllEnvs()
+  expect(model.contextLength).toBe(64)
+  const count = async (options: object) => (await resultOf(model.stream('[INST] Who are you? [/INST]', options))).ids.length
+  expect(await count({})).toBe(3)
+  expect(await count({ maxNewTokens: undefined, temperature: undefined })).toBe(3)
+  expect(await count({ maxNewTokens: 5 })).toBe(5)
 })
