@@ -44,7 +44,8 @@ test.each(commands)('$command prints what the README shows', async ({ command, o
 
 test('every command has its line', () => {
   const shown = [...chapter('Command line').matchAll(/^\| `mixtral (\w+)/gm)].map(([, name]) => name)
-  expect(shown).toEqual(createProgram().commands.map((command) => command.name()))
+  const commands = createProgram().commands.map((command) => command.name())
+  expect([...shown, 'help']).toEqual(commands)
 })
 
 test('the map shows every folder and file on its way, and no other', () => {

@@ -251,7 +251,7 @@ describe('loading', () => {
     [{ contextLength: 0 }, 'contextLength is 0, expected'],
     [{ contextLength: Number.NaN }, 'contextLength is NaN, expected'],
     [{ chunk: -1 }, 'chunk is -1, expected'],
-    [{ kvFormat: 'q8' }, 'kvFormat is q8, expected f16 or f32'],
+    [{ kvFormat: 'q8' }, 'kvFormat is "q8", expected f16 or f32'],
     [{ bankBytes: 0 }, 'bankBytes is 0, expected'],
     [{ bankBytes: 2 ** 33 }, 'bankBytes is 8589934592, expected'],
     [{ onProgress: 'often' }, 'onProgress is not a function'],
