@@ -56,6 +56,8 @@ try {
     for (const build of builds) {
       await visit(runtime.name, build, project, environment(programs.get(runtime.name), { MIXTRAL_KERNELS: build }))
     }
+    const left = await run(project.scripts.leftovers, project.folder, environment(programs.get(runtime.name)))
+    console.log(`${`${runtime.name}, closed models`.padEnd(28)}${compare(`${runtime.name}: left of closed models`, 'nothing', left)}`)
   }
   for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testKernels(name, programs.get(name))
   for (const { name, found, wanted } of bundles(empty, join(scratch, 'runtimes'), root)) {
@@ -92,7 +94,7 @@ function prepareProject({ name, project }, empty) {
   cpSync(empty, folder, { recursive: true })
   cpSync(join(from, 'runtimes', project), folder, { recursive: true })
   cpSync(join(from, 'runtimes/tour.mjs'), join(folder, 'tour.mjs'))
-  cpSync(join(from, 'everywhere/cells.mjs'), join(folder, 'cells.mjs'))
+  for (const file of ['cells.mjs', 'leftovers.mjs']) cpSync(join(from, 'everywhere', file), join(folder, file))
   writeFileSync(join(folder, 'matrix.json'), JSON.stringify({ cells, tokens, sampling }))
   const { scripts } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
   return { folder, scripts }
