@@ -8,7 +8,10 @@ import { MixtralError } from '../errors.js'
 export async function textOrStdin(argument: string): Promise<string> {
   if (argument !== '-') return argument
   checkStdin()
-  return (await text(process.stdin)).replace(/\r?\n$/, '')
+  const all = await text(process.stdin).catch((cause: Error) => {
+    throw new MixtralError('IO', `standard input cannot be read: ${cause.message}`, { cause })
+  })
+  return all.replace(/\r?\n$/, '')
 }
 
 /** Throws `IO` where there is nothing to read: Node takes a folder for an empty input. */

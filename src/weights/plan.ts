@@ -5,7 +5,7 @@ import { MixtralError } from '../errors.js'
 import { type ActivationKind, activationBlock } from '../kernels/activation.js'
 import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
 import { packings } from '../kernels/packing.js'
-import { BankFiller, bytesOf, expertBytes, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankFiller.js'
+import { BankFiller, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankFiller.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
@@ -138,6 +138,10 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
+  if (scratch.bytes + 2 * kvHalf > LARGEST_BANK) {
+    const most = `${LARGEST_BANK - scratch.bytes} bytes of one memory: expected a shorter context`
+    throw new MixtralError('MEMORY', `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${most}`)
+  }
 
   const slots: Slot[] = []
   const tokenEmbd = banks.begin([rawBytes(tensors.tokenEmbd)]).raw(tensors.tokenEmbd)

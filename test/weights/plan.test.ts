@@ -161,8 +161,28 @@ test('a tied output is loaded twice: as rows to look up and as a matrix', () => 
 })
 
 test('what must share a memory and cannot is refused', () => {
-  const plan = () => planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength: 2 ** 21 })
-  expect(plan).toThrow(expect.objectContaining({ code: 'MEMORY', message: expect.stringMatching(/^\d+ bytes must lie in one memory/) }))
+  const refusal = (contextLength: number) => {
+    try {
+      planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength })
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
+  let [fits, tooMany] = [4096, 2 ** 21]
+  while (tooMany - fits > 1) {
+    const middle = (fits + tooMany) >> 1
+    if (refusal(middle)) tooMany = middle
+    else fits = middle
+  }
+  const [beside, alone] = [refusal(tooMany), refusal(2 ** 21)]
+  expect(beside).toMatchObject({ code: 'MEMORY', message: expect.stringMatching(/^\d+ bytes must lie in one memory/) })
+  expect(alone).toMatchObject({
+    code: 'MEMORY',
+    message: expect.stringMatching(
+      /^a context of 2097152 tokens takes 8589934592 bytes in each layer, of \d+ bytes of one memory: expected a shorter context$/,
+    ),
+  })
 })
 
 test('heads that the kernels cannot take are refused', () => {
