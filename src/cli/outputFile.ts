@@ -1,7 +1,7 @@
 // A file that a command writes: whole, or not at all. Knows nothing of what is in it.
 
 import { stat, writeFile } from 'node:fs/promises'
-import { MixtralError } from '../errors.js'
+import { ioError } from '../gguf/byteSource.js'
 import { DraftFile } from '../gguf/draftFile.js'
 
 /** Writes the pieces one after the other. A file gets its name when all are written; a pipe or a device gets them as they are. Throws `IO`. */
@@ -9,10 +9,9 @@ export async function writeOutput(path: string, pieces: Iterable<Uint8Array>): P
   const list = [...pieces]
   const there = await stat(path).catch(() => undefined)
   if (there && !there.isFile()) {
-    await writeFile(path, list).catch((cause: Error) => {
-      throw new MixtralError('IO', `${path}: cannot be written: ${cause.message}`, { cause })
+    return writeFile(path, list).catch((cause) => {
+      throw ioError('write', path, cause)
     })
-    return
   }
   const draft = await DraftFile.create(
     path,

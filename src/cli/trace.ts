@@ -3,8 +3,8 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
-import { MixtralError } from '../errors.js'
 import { resolveModelPath } from '../generate/modelPath.js'
+import { ioError } from '../gguf/byteSource.js'
 import { openGguf } from '../gguf/openGguf.js'
 import { refuseInput } from '../gguf/refuseInput.js'
 import type { TracedTensor } from '../model/taps.js'
@@ -125,8 +125,8 @@ function withUniqueNames(tensors: readonly TracedTensor[]): TracedTensor[] {
 
 async function write(out: string, tensors: readonly TracedTensor[], metadata: Readonly<Record<string, string>>): Promise<void> {
   if (out.endsWith('.safetensors')) return writeOutput(out, encodeSafetensors(tensors, metadata))
-  await mkdir(out, { recursive: true }).catch((cause: Error) => {
-    throw new MixtralError('IO', `${out}: cannot be written: ${cause.message}`, { cause })
+  await mkdir(out, { recursive: true }).catch((cause) => {
+    throw ioError('write', out, cause)
   })
   for (const tensor of tensors) await writeOutput(join(out, `${tensor.name}.npy`), [encodeNpy(tensor)])
 }

@@ -41,7 +41,7 @@ function read(bytes: Uint8Array, file: string): SourceVocabulary {
 
   // The defaults are the format's.
   const modelType = training.get(trainer.modelType) ?? 1
-  if (modelType !== BPE) throw unsupported(file, `a SentencePiece model of type ${shown(modelType)}, expected ${BPE}, BPE`)
+  if (modelType !== BPE) throw unsupported(file, `a SentencePiece model of type ${valueText(modelType)}, expected ${BPE}, BPE`)
   const refuse = (what: string) => {
     throw unsupported(file, `a SentencePiece model that ${what}, which tokenizers of GGUF files do not`)
   }
@@ -68,7 +68,7 @@ function read(bytes: Uint8Array, file: string): SourceVocabulary {
 }
 
 /** The bytes of a field may be most of the file. */
-function shown(value: Field['value']): string {
+function valueText(value: Field['value']): string {
   return typeof value === 'number' ? String(value) : `${value.length} bytes`
 }
 
@@ -81,7 +81,8 @@ function readPiece(bytes: Uint8Array, file: string, id: number): SourceToken {
   const where = `piece ${id}`
   if (typeof text !== 'object') throw checkpointError(file, 'no text', where)
   if (typeof score !== 'number' || Number.isNaN(score)) throw checkpointError(file, 'a score that is no number', where)
-  if (!(Object.values(tokenType) as unknown[]).includes(type)) throw checkpointError(file, `type ${shown(type)}, expected 1 to 6`, where)
+  if (!(Object.values(tokenType) as unknown[]).includes(type))
+    throw checkpointError(file, `type ${valueText(type)}, expected 1 to 6`, where)
   try {
     return { piece: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(text), score, type: type as number }
   } catch (cause) {

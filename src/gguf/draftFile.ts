@@ -7,6 +7,7 @@ import { rmSync, statSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { ioError } from './byteSource.js'
+import { processState } from './processState.js'
 
 /** The drafts of this process. */
 const drafts = new Set<DraftFile>()
@@ -117,15 +118,6 @@ async function removeAbandoned(target: string): Promise<void> {
   const start = `${path.basename(target)}.draft.`
   for (const name of await fs.readdir(folder).catch(() => [])) {
     const [, pid] = (name.startsWith(start) && /^(\d{1,10})\.[0-9a-f]{8}$/.exec(name.slice(start.length))) || []
-    if (pid !== undefined && isGone(Number(pid))) await fs.rm(path.join(folder, name), { force: true })
-  }
-}
-
-function isGone(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return false
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH'
+    if (pid !== undefined && processState(Number(pid)) === 'gone') await fs.rm(path.join(folder, name), { force: true })
   }
 }

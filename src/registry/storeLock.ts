@@ -8,6 +8,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { MixtralError } from '../errors.js'
 import { ioError } from '../gguf/byteSource.js'
+import { processState } from '../gguf/processState.js'
 
 interface Holder {
   readonly pid: number
@@ -114,15 +115,9 @@ async function isLive({ pid, began, host }: Holder, lock: string): Promise<boole
   if (host !== (await thisProcess()).host) return isTouched(lock)
   const found = await beganOf(pid)
   if (found !== '') return began === '' || began === found
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EPERM' || code === 'ESRCH') return code === 'EPERM' // another user's process lives
-    // Deno wants a permission for this: without it, /proc has told, or the file does.
-    return (await beganOf(process.pid)) === '' && isTouched(lock)
-  }
+  const state = processState(pid)
+  if (state !== 'unknown') return state === 'lives'
+  return (await beganOf(process.pid)) === '' && isTouched(lock) // /proc has told, or the file does
 }
 
 async function isTouched(lock: string): Promise<boolean> {

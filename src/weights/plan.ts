@@ -138,9 +138,12 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
-  if (scratch.bytes + 2 * kvHalf > LARGEST_BANK) {
-    const most = `${LARGEST_BANK - scratch.bytes} bytes of one memory: expected a shorter context`
-    throw new MixtralError('MEMORY', `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${most}`)
+  const room = LARGEST_BANK - scratch.bytes
+  if (2 * kvHalf > room) {
+    throw new MixtralError(
+      'MEMORY',
+      `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${room} bytes of one memory: expected a shorter context`,
+    )
   }
 
   const slots: Slot[] = []

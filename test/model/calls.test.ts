@@ -231,6 +231,15 @@ describe('loading', () => {
     await model.close()
   })
 
+  test('ends with what its listener throws, and not the process', async () => {
+    setEnvironmentData('reads', join(folder, 'reads'))
+    const worker = new URL('workers/readsSlowly.js', import.meta.url).href
+    const onProgress = ({ loaded, total }: { loaded: number; total: number }) => {
+      if (loaded < total) throw new RangeError('of the listener')
+    }
+    await expect(MixtralModel.load('demo', { threads: 2, worker, onProgress })).rejects.toThrow(new RangeError('of the listener'))
+  })
+
   test('tells how much is loaded, in growing steps up to everything', async () => {
     const steps: { loaded: number; total: number }[] = []
     await using model = await MixtralModel.load('demo', { threads: 2, onProgress: (step) => steps.push(step) })

@@ -6,6 +6,15 @@ import { Rooms } from '../../dist/model/rooms.js'
 
 const open = (count: number) => new Rooms(new SharedArrayBuffer(Rooms.bytes(count)))
 
+/** A room with a piece in it, which the caller has entered. */
+function filled(bands: number) {
+  const rooms = open(1)
+  const room = rooms.claim()!
+  rooms.fill(room, { key: 0, slot: 0, piece: 0 }, 0, bands)
+  rooms.enter(room)
+  return { rooms, room }
+}
+
 /** Claims all bands that are left and repacks them: which. */
 function packAll(rooms: Rooms, room: number, bands: number): number[] {
   const own = Array.from({ length: bands }, (_, band) => band).filter((band) => rooms.claimBand(room, band))
@@ -46,10 +55,7 @@ test('a piece is found by its slot and its number while it is in a room', () => 
 })
 
 test('bands are claimed once each, and the last to leave a piece that is all repacked hands it in', () => {
-  const rooms = open(1)
-  const room = rooms.claim()!
-  rooms.fill(room, { key: 0, slot: 0, piece: 0 }, 0, 3)
-  rooms.enter(room)
+  const { rooms, room } = filled(3)
   expect(rooms.claimBand(room, 1)).toBe(true)
   rooms.enter(room)
   expect(packAll(rooms, room, 3)).toEqual([0, 2])
@@ -65,10 +71,7 @@ test('bands are claimed once each, and the last to leave a piece that is all rep
 })
 
 test('a room that has been left before all is repacked can be entered again', () => {
-  const rooms = open(1)
-  const room = rooms.claim()!
-  rooms.fill(room, { key: 0, slot: 0, piece: 0 }, 0, 2)
-  rooms.enter(room)
+  const { rooms, room } = filled(2)
   expect(rooms.claimBand(room, 0)).toBe(true)
   rooms.packed(room, 0)
   expect(rooms.leave(room)).toBe(false)
@@ -79,10 +82,7 @@ test('a room that has been left before all is repacked can be entered again', ()
 })
 
 test('who repacks a band is told if somebody has looked for it in vain', () => {
-  const rooms = open(1)
-  const room = rooms.claim()!
-  rooms.fill(room, { key: 0, slot: 0, piece: 0 }, 0, 3)
-  rooms.enter(room)
+  const { rooms, room } = filled(3)
   expect(rooms.packed(room, 0)).toBe(false)
   expect(rooms.arePacked(room, 0, 1)).toBe(true)
   expect(rooms.packed(room, 1)).toBe(false)
