@@ -1,4 +1,4 @@
-// BF16 weights, widened exactly, against float32 activations; the oracle is src/quants/bf16.ts.
+// BF16 weights, widened exactly, against float32 activations; the oracle is src/format/quants/bf16.ts.
 //
 // A group is 4 rows: columns x 4 rows of bf16, padded to 16 bytes. Order of sums as in f32.ts.
 import { stripOf, stripStart } from './strips'

@@ -1,4 +1,4 @@
-// Float32 weights to Q2_K blocks; the oracle is encodeQ2K in src/quants/q2_k.ts.
+// Float32 weights to Q2_K blocks; the oracle is encodeQ2K in src/format/quants/q2_k.ts.
 import { storeLowBits } from './encode_q3_k'
 import { MIN_INTEGERS, quantizeScaleMins, SCALE_INTEGERS } from './scaleMinSearch'
 

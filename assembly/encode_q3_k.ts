@@ -1,4 +1,4 @@
-// Float32 weights to Q3_K blocks; the oracle is encodeQ3K in src/quants/q3_k.ts.
+// Float32 weights to Q3_K blocks; the oracle is encodeQ3K in src/format/quants/q3_k.ts.
 import { quantizeScaled } from './scaleSearch'
 
 /** `blocks` blocks of 256 float32 at src to 110 bytes each at dst. */

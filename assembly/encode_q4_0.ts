@@ -1,4 +1,4 @@
-// Float32 weights to Q4_0 blocks; the oracle is encodeQ40 in src/quants/q4_0.ts.
+// Float32 weights to Q4_0 blocks; the oracle is encodeQ40 in src/format/quants/q4_0.ts.
 import { largestOf, roundSigned, storeHalf } from './encode'
 
 /** `blocks` blocks of 32 float32 at src to 18 bytes each at dst. */

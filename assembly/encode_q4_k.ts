@@ -1,4 +1,4 @@
-// Float32 weights to Q4_K blocks; the oracle is encodeQ4K in src/quants/q4_k.ts.
+// Float32 weights to Q4_K blocks; the oracle is encodeQ4K in src/format/quants/q4_k.ts.
 import { MIN_INTEGERS, quantizeScaleMins, SCALE_INTEGERS } from './scaleMinSearch'
 
 /** `blocks` blocks of 256 float32 at src to 144 bytes each at dst. */

@@ -1,4 +1,4 @@
-// Float32 weights to Q5_K blocks; the oracle is encodeQ5K in src/quants/q5_k.ts.
+// Float32 weights to Q5_K blocks; the oracle is encodeQ5K in src/format/quants/q5_k.ts.
 import { storeNibbles, storeScaleMins } from './encode_q4_k'
 import { quantizeScaleMins } from './scaleMinSearch'
 

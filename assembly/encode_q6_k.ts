@@ -1,4 +1,4 @@
-// Float32 weights to Q6_K blocks; the oracle is encodeQ6K in src/quants/q6_k.ts.
+// Float32 weights to Q6_K blocks; the oracle is encodeQ6K in src/format/quants/q6_k.ts.
 import { quantizeScaled } from './scaleSearch'
 
 /** 16 quants at `room`, made unsigned. */

@@ -1,4 +1,4 @@
-// Float32 weights to Q8_0 blocks; the oracle is encodeQ80 in src/quants/q8_0.ts.
+// Float32 weights to Q8_0 blocks; the oracle is encodeQ80 in src/format/quants/q8_0.ts.
 import { largestOf, roundSigned, storeHalf } from './encode'
 
 /** `blocks` blocks of 32 float32 at src to 34 bytes each at dst. The byte after the last block may be read, as may the seven after it. */

@@ -1,4 +1,4 @@
-// F16 weights, widened exactly, against float32 activations; the oracle is src/quants/f16.ts.
+// F16 weights, widened exactly, against float32 activations; the oracle is src/format/quants/f16.ts.
 //
 // A group is 4 rows: a 16-byte header (half.ts), then columns x 4 rows of f16, raised. Order of sums as in f32.ts.
 import { HALF_MASK, canRaise, expand, isFiniteHalf, raise, storeFactor } from './half'

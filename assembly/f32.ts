@@ -1,4 +1,4 @@
-// F32 weights against float32 activations; the oracle is src/quants/f32.ts.
+// F32 weights against float32 activations; the oracle is src/format/quants/f32.ts.
 //
 // A group is 4 rows: columns x 4 rows of f32, so that a lane is a row. Column c goes to accumulator c % 4; the result is (a0 + a1) + (a2 + a3). Products and sums are
 // separate instructions: a fused one would not be the same on every CPU.

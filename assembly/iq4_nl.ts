@@ -1,4 +1,4 @@
-// IQ4_NL: blocks of 32, weight = d * value(q), values from a table (iq4.ts); the oracle is src/quants/iq4_nl.ts.
+// IQ4_NL: blocks of 32, weight = d * value(q), values from a table (iq4.ts); the oracle is src/format/quants/iq4_nl.ts.
 //
 // A group is laid out as one of Q4_0: the file's blocks differ in nothing but what a nibble stands for.
 import { addWhole, evenMask, held, inOrder, quadBytes, wholeBytes } from './lanes'

@@ -1,4 +1,4 @@
-// IQ4_XS: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * value(q), values from a table (iq4.ts); the oracle is src/quants/iq4_xs.ts.
+// IQ4_XS: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * value(q), values from a table (iq4.ts); the oracle is src/format/quants/iq4_xs.ts.
 //
 // Groups of 4 rows stand side by side as iq4_xsUnit.ts says.
 import { addWhole, evenMask, held, inOrder, quadBytes, wholeBytes } from './lanes'

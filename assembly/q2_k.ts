@@ -1,4 +1,4 @@
-// Q2_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * q - dmin * min; the oracle is src/quants/q2_k.ts.
+// Q2_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * q - dmin * min; the oracle is src/format/quants/q2_k.ts.
 //
 // In a bank a group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 336 bytes (as in the file):
 //     0   d     4 rows x f16, raised

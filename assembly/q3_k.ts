@@ -1,4 +1,4 @@
-// Q3_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 4); the oracle is src/quants/q3_k.ts. Packing: q3Packing.ts.
+// Q3_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 4); the oracle is src/format/quants/q3_k.ts. Packing: q3Packing.ts.
 //
 // A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 464 bytes (440 in the file):
 //     0   d     4 rows x f16, raised; 8 bytes unused

@@ -1,4 +1,4 @@
-// Q4_0: blocks of 32, weight = d * (q - 8); the oracle is src/quants/q4_0.ts.
+// Q4_0: blocks of 32, weight = d * (q - 8); the oracle is src/format/quants/q4_0.ts.
 //
 // Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone. The 8 is taken off where the sum of a block starts: at -8 times the sum of x.
 import { addDot, addDot16, evenMask, held, inOrder, quadBytes, rowSumsBy, startAt } from './lanes'

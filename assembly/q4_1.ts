@@ -1,4 +1,4 @@
-// Q4_1: blocks of 32, weight = d * q + m; the oracle is src/quants/q4_1.ts.
+// Q4_1: blocks of 32, weight = d * q + m; the oracle is src/format/quants/q4_1.ts.
 //
 // Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d and m.
 import { addDot, addDot16, evenMask, held, inOrder, quadBytes, rowSumsBy } from './lanes'

@@ -1,4 +1,4 @@
-// Q4_K: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * q - dmin * min; the oracle is src/quants/q4_k.ts.
+// Q4_K: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * q - dmin * min; the oracle is src/format/quants/q4_k.ts.
 //
 // In a bank two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1184 bytes (2 x 576 in the file):
 //     0   d     8 rows x f16, raised

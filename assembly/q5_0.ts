@@ -1,4 +1,4 @@
-// Q5_0: blocks of 32, weight = d * (q - 16); the oracle is src/quants/q5_0.ts.
+// Q5_0: blocks of 32, weight = d * (q - 16); the oracle is src/format/quants/q5_0.ts.
 //
 // Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone, but the quants as in fiveBits.ts. The 16 is taken off where the sum of a block
 // starts: at -16 times the sum of x. With that, 32 columns fit 16 bits: at most 8 * 2 * 16 * 127 = 32512 in an i16 lane. On the way a lane may wrap around, and it wraps back.

@@ -1,4 +1,4 @@
-// Q5_1: blocks of 32, weight = d * q + m; the oracle is src/quants/q5_1.ts.
+// Q5_1: blocks of 32, weight = d * q + m; the oracle is src/format/quants/q5_1.ts.
 //
 // Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d and m, but the quants as in fiveBits.ts.
 import { addDot, evenMask, held, inOrder, quadBytes, rowSumsBy } from './lanes'

@@ -1,4 +1,4 @@
-// Q5_K: Q4_K with a fifth bit per weight; the oracle is src/quants/q5_k.ts. Packing: q5Packing.ts.
+// Q5_K: Q4_K with a fifth bit per weight; the oracle is src/format/quants/q5_k.ts. Packing: q5Packing.ts.
 //
 // Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1440 bytes (2 x 704 in the file): 0..159 as in q4_k.ts, then
 //   160   8 sub-blocks x 160 bytes as in fiveBits.ts

@@ -1,4 +1,4 @@
-// Q6_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 32); the oracle is src/quants/q6_k.ts. Packing: q6Packing.ts.
+// Q6_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 32); the oracle is src/format/quants/q6_k.ts. Packing: q6Packing.ts.
 //
 // Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1680 bytes (2 x 840):
 //     0   d     8 rows x f16, raised

@@ -1,4 +1,4 @@
-// Q8_0: blocks of 32, weight = d * q, and the activations that meet it, quantised to 8 bits in blocks of 32; the oracles are src/quants/q8_0.ts and activations.ts.
+// Q8_0: blocks of 32, weight = d * q, and the activations that meet it, quantised to 8 bits in blocks of 32; the oracles are src/format/quants/q8_0.ts and activations.ts.
 //
 // Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per block 272 bytes, 8 rows x f16 d, raised, and 16 pairs of columns x 8 rows x
 // 2 columns of i8. Both operands are signed, which the i8 dot cannot take, so both builds widen to 16 bits: a pair of columns with the load, one instruction.

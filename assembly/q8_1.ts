@@ -1,4 +1,4 @@
-// Activations for the formats in blocks of 32 with an offset or a min: 8-bit blocks of 32 with their sums (the oracle is src/quants/activations.ts).
+// Activations for the formats in blocks of 32 with an offset or a min: 8-bit blocks of 32 with their sums (the oracle is src/format/quants/activations.ts).
 // Owns the layout of an activation row:
 //     0                 quads of quants, blocks * 8 of them (lanes.ts: 4 x i8, or 4 x i16 in the order 0 2 1 3)
 //     blocks * 8 quads  d, f32 per block, padded to 16 bytes

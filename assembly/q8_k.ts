@@ -1,4 +1,4 @@
-// Activations for the K-quants: 8-bit blocks of 256 as ggml's q8_K (the oracle is src/quants/activations.ts). Owns the layout of an activation row:
+// Activations for the K-quants: 8-bit blocks of 256 as ggml's q8_K (the oracle is src/format/quants/activations.ts). Owns the layout of an activation row:
 //     0                  quads of quants, blocks * 64 of them (lanes.ts: 4 x i8, or 4 x i16 in the order 0 2 1 3)
 //     blocks * 64 quads  d, f32 per block, padded to 16 bytes
 //     then per block     8 x i16 sums of 32, 16 x i16 sums of 16, and for each 16 columns 2 x i16: -32 times the sum over the first two columns of its quads, and that

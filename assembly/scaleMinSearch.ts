@@ -1,4 +1,4 @@
-// The search for the scales and mins of sub-blocks (Q2_K, Q4_K, Q5_K), four sub-blocks at a time, a lane each; the oracle is src/quants/scaleMinSearch.ts.
+// The search for the scales and mins of sub-blocks (Q2_K, Q4_K, Q5_K), four sub-blocks at a time, a lane each; the oracle is src/format/quants/scaleMinSearch.ts.
 import { interleave, inverseOf, nearestQuant, roundUnsigned, storeHalf } from './encode'
 
 const LEAST: f32 = 1e-30

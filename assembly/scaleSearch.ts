@@ -1,4 +1,4 @@
-// The search for the scales of sub-blocks without a min (Q3_K, Q6_K), four sub-blocks at a time, a lane each; the oracle is src/quants/scaleSearch.ts. Candidates
+// The search for the scales of sub-blocks without a min (Q3_K, Q6_K), four sub-blocks at a time, a lane each; the oracle is src/format/quants/scaleSearch.ts. Candidates
 // are tried two at a time, which loads the weights once for both and hides the latency of the sums; the last is tried twice, which changes nothing.
 import { inverseOf, interleave, nearestQuant, roundSigned, storeHalf } from './encode'
 

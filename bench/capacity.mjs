@@ -8,8 +8,8 @@ import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { MixtralModel } from '../dist/index.js'
-import { expertRates } from '../dist/model/expertFigures.js'
-import { mixtralTensors } from '../dist/weights/mixtralTensors.js'
+import { expertRates } from '../dist/runtime/residency/expertFigures.js'
+import { mixtralTensors } from '../dist/runtime/weights/mixtralTensors.js'
 import { DiskRate } from './diskRate.mjs'
 import { PipelineRate } from './pipelineRate.mjs'
 
@@ -86,9 +86,9 @@ async function decode(part) {
 
 /** Bytes of memory for that part of the experts. */
 async function budget(small, part) {
-  const { planModel } = await import('../dist/weights/plan.js')
+  const { planModel } = await import('../dist/runtime/weights/plan.js')
   const { MixtralConfig, WeightLoader } = await import('../dist/index.js')
-  const { expertBytes } = await import('../dist/weights/bankFiller.js')
+  const { expertBytes } = await import('../dist/runtime/weights/bankFiller.js')
   const { gguf, metadata } = await WeightLoader.fromGguf(path)
   const config = MixtralConfig.fromGgufMetadata(metadata)
   const tensors = mixtralTensors(config, gguf)

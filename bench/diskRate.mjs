@@ -1,16 +1,16 @@
-// How fast the disk gives what the readers of experts ask for: threads that read pieces of a file past the page cache, as src/model/expertFiller.ts does, and do nothing with them.
+// How fast the disk gives what the readers of experts ask for: threads that read pieces of a file past the page cache, as src/runtime/residency/expertFiller.ts does, and do nothing with them.
 
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
 
-/** Those of src/weights/plan.ts and scratch.ts. The rooms are used in turn, as they are there: eight alone would stay in the processor's cache. */
+/** Those of src/runtime/weights/plan.ts and scratch.ts. The rooms are used in turn, as they are there: eight alone would stay in the processor's cache. */
 export const READERS = 8
 export const ROOMS = 16
 export const PIECE_BYTES = 2 ** 20
 /** Pieces one after the other before the next place in the file: about an expert. */
 const RUN = 100
 
-/** Bytes of memory taken before the rooms that are read into: then the rooms' pages are neighbours (src/weights/stagingPages.ts). */
+/** Bytes of memory taken before the rooms that are read into: then the rooms' pages are neighbours (src/runtime/residency/stagingPages.ts). */
 const SCATTERED = 512 * 2 ** 20
 
 /** Words in shared memory: which pass (0: rest), pieces claimed, pieces read. */

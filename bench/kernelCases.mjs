@@ -1,26 +1,26 @@
 // What bench/kernels.mjs measures: for each kernel its data in a memory, a check of its result against the oracle, and a function to time.
 // A case is checked before it is handed out; a wrong result throws. Knows nothing of clocks and tables.
 
-import { ggmlTypeByName } from '../dist/gguf/ggmlType.js'
-import { activationBlock, activationBytes } from '../dist/kernels/activation.js'
-import { packings } from '../dist/kernels/packing.js'
-import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../dist/quants/activations.js'
-import { dotBF16 } from '../dist/quants/bf16.js'
-import { dotF16 } from '../dist/quants/f16.js'
-import { dotF32 } from '../dist/quants/f32.js'
-import { floatToHalf, halfToFloat } from '../dist/quants/half.js'
-import { dotIQ4NL } from '../dist/quants/iq4_nl.js'
-import { dotIQ4XS } from '../dist/quants/iq4_xs.js'
-import { dotQ2K } from '../dist/quants/q2_k.js'
-import { dotQ3K } from '../dist/quants/q3_k.js'
-import { dotQ40 } from '../dist/quants/q4_0.js'
-import { dotQ41 } from '../dist/quants/q4_1.js'
-import { dotQ4K } from '../dist/quants/q4_k.js'
-import { dotQ50 } from '../dist/quants/q5_0.js'
-import { dotQ51 } from '../dist/quants/q5_1.js'
-import { dotQ5K } from '../dist/quants/q5_k.js'
-import { dotQ6K } from '../dist/quants/q6_k.js'
-import { dotQ80 } from '../dist/quants/q8_0.js'
+import { ggmlTypeByName } from '../dist/format/gguf/ggmlType.js'
+import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../dist/format/quants/activations.js'
+import { dotBF16 } from '../dist/format/quants/bf16.js'
+import { dotF16 } from '../dist/format/quants/f16.js'
+import { dotF32 } from '../dist/format/quants/f32.js'
+import { floatToHalf, halfToFloat } from '../dist/format/quants/half.js'
+import { dotIQ4NL } from '../dist/format/quants/iq4_nl.js'
+import { dotIQ4XS } from '../dist/format/quants/iq4_xs.js'
+import { dotQ2K } from '../dist/format/quants/q2_k.js'
+import { dotQ3K } from '../dist/format/quants/q3_k.js'
+import { dotQ40 } from '../dist/format/quants/q4_0.js'
+import { dotQ41 } from '../dist/format/quants/q4_1.js'
+import { dotQ4K } from '../dist/format/quants/q4_k.js'
+import { dotQ50 } from '../dist/format/quants/q5_0.js'
+import { dotQ51 } from '../dist/format/quants/q5_1.js'
+import { dotQ5K } from '../dist/format/quants/q5_k.js'
+import { dotQ6K } from '../dist/format/quants/q6_k.js'
+import { dotQ80 } from '../dist/format/quants/q8_0.js'
+import { activationBlock, activationBytes } from '../dist/runtime/kernels/activation.js'
+import { packings } from '../dist/runtime/kernels/packing.js'
 import { fillWeights, Random } from './randomBlocks.mjs'
 
 /**
@@ -45,7 +45,7 @@ const STREAM_BYTES = 640e6
 export class BenchMemory {
   #top = 1024
 
-  /** @param {ReadonlyMap<string, (memory: WebAssembly.Memory) => import('../dist/kernels/kernels.js').Kernels>} builds */
+  /** @param {ReadonlyMap<string, (memory: WebAssembly.Memory) => import('../dist/runtime/kernels/kernels.js').Kernels>} builds */
   constructor(builds) {
     const memory = new WebAssembly.Memory({ initial: 13000, maximum: 13000, shared: true }) // 850 MB; what is not used costs nothing
     this.bytes = new Uint8Array(memory.buffer)

@@ -6,8 +6,8 @@ import os from 'node:os'
 import { parseArgs } from 'node:util'
 import { Piscina } from 'piscina'
 import { Bench } from 'tinybench'
-import { compileBuild, hasRelaxedSimd, instantiate } from '../dist/kernels/kernels.js'
-import { packings } from '../dist/kernels/packing.js'
+import { compileBuild, hasRelaxedSimd, instantiate } from '../dist/runtime/kernels/kernels.js'
+import { packings } from '../dist/runtime/kernels/packing.js'
 import { attentionCases, BenchMemory, formatNames, matmulCases, quantizeCases } from './kernelCases.mjs'
 
 const buildNames = ['simd', 'relaxed-simd']

@@ -3,8 +3,8 @@
 
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
-import { compileKernels, instantiate } from '../dist/kernels/kernels.js'
-import { packings } from '../dist/kernels/packing.js'
+import { compileKernels, instantiate } from '../dist/runtime/kernels/kernels.js'
+import { packings } from '../dist/runtime/kernels/packing.js'
 import { PIECE_BYTES, READERS, ROOMS } from './diskRate.mjs'
 
 const BLOCK = 4096
@@ -12,9 +12,9 @@ const ROOM_BYTES = PIECE_BYTES + 2 * BLOCK
 /** Slots, one after the other, more than any cache holds. */
 const SLOT_BYTES = 1.25 * PIECE_BYTES
 const SLOTS = 512
-/** Rows that are repacked at a time, and then multiplied: about src/weights/expertPieces.ts's. */
+/** Rows that are repacked at a time, and then multiplied: about src/runtime/residency/expertPieces.ts's. */
 const BAND_ROWS = 64
-/** Taken before: then the rooms' pages are neighbours (src/weights/stagingPages.ts). */
+/** Taken before: then the rooms' pages are neighbours (src/runtime/residency/stagingPages.ts). */
 const ROOMS_AT = SLOTS * SLOT_BYTES
 const TOKEN_AT = ROOMS_AT + ROOMS * ROOM_BYTES
 const MEMORY_BYTES = TOKEN_AT + 2 ** 20
@@ -28,7 +28,7 @@ export class PipelineRate {
   #workers
   #bytes
 
-  /** tensors: of experts, all of one type and width (src/weights/mixtralTensors.ts). */
+  /** tensors: of experts, all of one type and width (src/runtime/weights/mixtralTensors.ts). */
   constructor(path, tensors, threads) {
     const { type, rows, columns, bytes } = tensors[0]
     const rowBytes = bytes / rows

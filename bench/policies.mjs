@@ -1,7 +1,7 @@
 // node bench/policies.mjs TRACE.json [TRACE.json ...]
 // Which expert to give up? Runs policies over recorded routing (routing.mjs): a prompt of half the tokens in one step, the rest one by one. Prints experts read per token of each, for several
 // capacities, beside the optimum that knows the future (Belady), and what reading every guess
-// of the next layers' routers would add (the runtime reads guesses only while nothing is missing). `next use` is src/model/nextUse.ts, which the runtime has.
+// of the next layers' routers would add (the runtime reads guesses only while nothing is missing). `next use` is src/runtime/residency/nextUse.ts, which the runtime has.
 
 import { readFileSync } from 'node:fs'
 import { nextUse, stepsOf } from './traceSteps.mjs'

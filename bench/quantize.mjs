@@ -6,8 +6,8 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { openEncoders } from '../dist/kernels/encoders.js'
-import { formats } from '../dist/quants/formats.js'
+import { formats } from '../dist/format/quants/formats.js'
+import { openEncoders } from '../dist/runtime/kernels/encoders.js'
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
 const say = (text) => values.json || process.stdout.write(`${text}\n`)

@@ -1,8 +1,8 @@
 // Random weights of mean 0 and standard deviation 0.02, like a trained model's, in every block format. All
-// bits of the quants are random; a block's scales are then set so that its values come out at that size. Byte tables: src/quants/.
+// bits of the quants are random; a block's scales are then set so that its values come out at that size. Byte tables: src/format/quants/.
 
-import { floatToHalf } from '../dist/quants/half.js'
-import { iq4Values } from '../dist/quants/iq4Values.js'
+import { floatToHalf } from '../dist/format/quants/half.js'
+import { iq4Values } from '../dist/format/quants/iq4Values.js'
 
 const deviation = 0.02
 

@@ -5,8 +5,8 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { MixtralModel } from '../dist/index.js'
-import { matrixSource } from '../dist/weights/matrixSource.js'
-import { mixtralTensors } from '../dist/weights/mixtralTensors.js'
+import { matrixSource } from '../dist/runtime/weights/matrixSource.js'
+import { mixtralTensors } from '../dist/runtime/weights/mixtralTensors.js'
 import { repetitions } from './routingStatistics.mjs'
 
 const text = { type: 'string' }

@@ -30,7 +30,7 @@ async function logitsHash(path) {
   const out = join(folder, 'logits.f32')
   const tokens = Array.from({ length: 24 }, (_, i) => (i * 7919 + 1) % 32768).join()
   execFileSync(process.execPath, [
-    fileURLToPath(new URL('../dist/cli/main.js', import.meta.url)),
+    fileURLToPath(new URL('../dist/interfaces/cli/main.js', import.meta.url)),
     'logits',
     path,
     '--tokens',

@@ -1,8 +1,8 @@
 // GGUF files in the shapes of Mixtral 8x7B and 8x22B with random weights, for measuring without downloading: the same tensors and block types as
 // llama.cpp gives a real file, any number of layers. The text is nonsense, but routing is as skewed and as steady as a real model's (syntheticRouting.mjs).
 
-import { ggmlTypeByName } from '../dist/gguf/ggmlType.js'
-import { GgufWriter } from '../dist/gguf/writer.js'
+import { ggmlTypeByName } from '../dist/format/gguf/ggmlType.js'
+import { GgufWriter } from '../dist/format/gguf/writer.js'
 import { fillNorm, fillWeights, Random } from './randomBlocks.mjs'
 import { giveRouting } from './syntheticRouting.mjs'
 

@@ -6,7 +6,7 @@
 // 3. the router's weights for the constant channels prefer some experts a little, whatever the token.
 // The sizes were set for the width of 8x7B. test/bench/syntheticModel.test.ts holds the percentages; bench/README.md lists them beside the paper's.
 
-import { floatToHalf, readHalf } from '../dist/quants/half.js'
+import { floatToHalf, readHalf } from '../dist/format/quants/half.js'
 
 const constantChannels = 32
 /** Standard deviation of a tensor's weights, as randomBlocks.mjs makes them. */
@@ -29,7 +29,7 @@ const scaleOffsets = { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q8_0: [0], F16: 
 
 /**
  * Adapts a piece of a tensor, whole blocks filled as usual.
- * @param {{ name: string, type: import('../dist/gguf/ggmlType.js').GgmlType, shape: number[] }} tensor `name` without prefix and suffix
+ * @param {{ name: string, type: import('../dist/format/gguf/ggmlType.js').GgmlType, shape: number[] }} tensor `name` without prefix and suffix
  * @param {Uint8Array} piece its bytes from `start` on
  */
 export function giveRouting({ name, layer, type, shape }, piece, start) {

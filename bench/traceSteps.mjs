@@ -1,6 +1,6 @@
-// A trace of routing (routing.mjs) as steps: a prompt of half the tokens, the rest one by one; and which expert the runtime gives up (src/model/nextUse.ts).
+// A trace of routing (routing.mjs) as steps: a prompt of half the tokens, the rest one by one; and which expert the runtime gives up (src/runtime/residency/nextUse.ts).
 
-import { blendShare, layersToNextUse } from '../dist/model/nextUse.js'
+import { blendShare, layersToNextUse } from '../dist/runtime/residency/nextUse.js'
 import { chosen } from './routingStatistics.mjs'
 
 /** The steps of a trace: per step and layer the experts used, the mean probabilities, and guesses at the next layers'. */

@@ -1,41 +1,41 @@
 // What the package exports, and the only barrel. What few programs call is loaded when it is called, so that importing the library is cheap for the others.
 
-import type { convertCheckpoint as convert } from './convert/convert.js'
-import type { measureDivergence as divergence } from './perplexity/divergence.js'
-import type { measurePerplexity as perplexity } from './perplexity/perplexity.js'
-import type { quantizeModel as quantize } from './quantize/quantize.js'
-import type { verifyModel as verify } from './verify/verify.js'
+import type { convertCheckpoint as convert } from './authoring/convert/convert.js'
+import type { quantizeModel as quantize } from './authoring/quantize/quantize.js'
+import type { measureDivergence as divergence } from './evaluation/perplexity/divergence.js'
+import type { measurePerplexity as perplexity } from './evaluation/perplexity/perplexity.js'
+import type { verifyModel as verify } from './evaluation/verify/verify.js'
 
-export type { ConvertOptions, ConvertResult } from './convert/convert.js'
-export { MixtralError, type MixtralErrorCode } from './errors.js'
-export type { ChatMessage } from './generate/chatMessages.js'
-export type { GenerationResult, Piece } from './generate/generation.js'
-export type { GenerationConfig, GenerationOptions } from './generate/generationOptions.js'
-export { type ChatResult, type LoadOptions, MixtralModel } from './generate/mixtralModel.js'
-export type { Gguf, GgufTensor, GgufValue } from './gguf/gguf.js'
-export type { KernelBuild } from './kernels/kernels.js'
-export type { CallOptions } from './model/engine.js'
-export type { Progress } from './model/engineOptions.js'
-export type { Stage, StageTime } from './model/profile.js'
-export type { TracedTensor, TraceOptions } from './model/taps.js'
-export type { DivergenceResult } from './perplexity/divergence.js'
-export { LogitsFile } from './perplexity/logitsFile.js'
-export type { PerplexityOptions, PerplexityResult } from './perplexity/perplexity.js'
-export type { Distribution, Estimate } from './perplexity/statistics.js'
-export type { WindowOptions, WindowProgress } from './perplexity/windowOptions.js'
-export type { ExpertLayout } from './quantize/expertLayout.js'
-export type { QuantizeOptions, QuantizeResult } from './quantize/quantize.js'
-export { type QuantizeType, quantizeTypes } from './quantize/quantizePlan.js'
-export { Reference } from './reference/reference.js'
+export type { ConvertOptions, ConvertResult } from './authoring/convert/convert.js'
+export type { ExpertLayout } from './authoring/quantize/expertLayout.js'
+export type { QuantizeOptions, QuantizeResult } from './authoring/quantize/quantize.js'
+export { type QuantizeType, quantizeTypes } from './authoring/quantize/quantizePlan.js'
+export { MixtralError, type MixtralErrorCode } from './base/errors.js'
+export type { DivergenceResult } from './evaluation/perplexity/divergence.js'
+export { LogitsFile } from './evaluation/perplexity/logitsFile.js'
+export type { PerplexityOptions, PerplexityResult } from './evaluation/perplexity/perplexity.js'
+export type { Distribution, Estimate } from './evaluation/perplexity/statistics.js'
+export type { WindowOptions, WindowProgress } from './evaluation/perplexity/windowOptions.js'
+export { Reference } from './evaluation/reference/reference.js'
+export type { Fault } from './evaluation/verify/stageCheck.js'
+export type { LayerVerdict, Verdict, Verification, VerifyOptions } from './evaluation/verify/verify.js'
+export type { Gguf, GgufTensor, GgufValue } from './format/gguf/gguf.js'
 export type { PullOptions, PullProgress } from './registry/pull.js'
 export { HuggingFace, OllamaRegistry } from './registry/registries.js'
-export type { SamplerOptions } from './sampler/samplerOptions.js'
-export { Tokenizer } from './tokenizer/tokenizer.js'
-export type { Fault } from './verify/stageCheck.js'
-export type { LayerVerdict, Verdict, Verification, VerifyOptions } from './verify/verify.js'
-export type { Matrix } from './weights/matrixSource.js'
-export { MixtralConfig } from './weights/mixtralConfig.js'
-export { WeightLoader, type Weights } from './weights/weightLoader.js'
+export type { CallOptions } from './runtime/engine/engine.js'
+export type { Progress } from './runtime/engine/engineOptions.js'
+export type { KernelBuild } from './runtime/kernels/kernels.js'
+export type { Stage, StageTime } from './runtime/model/profile.js'
+export type { SamplerOptions } from './runtime/sampler/samplerOptions.js'
+export type { TracedTensor, TraceOptions } from './runtime/trace/taps.js'
+export type { Matrix } from './runtime/weights/matrixSource.js'
+export { MixtralConfig } from './runtime/weights/mixtralConfig.js'
+export { WeightLoader, type Weights } from './runtime/weights/weightLoader.js'
+export type { ChatMessage } from './text/chat/chatMessages.js'
+export type { GenerationResult, Piece } from './text/generate/generation.js'
+export type { GenerationConfig, GenerationOptions } from './text/generate/generationOptions.js'
+export { type ChatResult, type LoadOptions, MixtralModel } from './text/generate/mixtralModel.js'
+export { Tokenizer } from './text/tokenizer/tokenizer.js'
 
 /**
  * Converts a Mixtral checkpoint, as transformers or Mistral AI's own tools write it (safetensors, one file or shards), to a GGUF file.
@@ -45,7 +45,8 @@ export { WeightLoader, type Weights } from './weights/weightLoader.js'
  * number does not fit the type; `ABORTED`.
  * @example await convertCheckpoint('Mixtral-8x7B-Instruct-v0.1', 'mixtral.gguf', { type: 'BF16' })
  */
-export const convertCheckpoint: typeof convert = async (...args) => (await import('./convert/convert.js')).convertCheckpoint(...args)
+export const convertCheckpoint: typeof convert = async (...args) =>
+  (await import('./authoring/convert/convert.js')).convertCheckpoint(...args)
 
 /**
  * Writes the model at `input`, any shard of a sharded one, to `output` in `type`: `Q4_K_M` and its kin choose a block type per tensor as llama.cpp does, `copy` keeps the weights
@@ -54,7 +55,7 @@ export const convertCheckpoint: typeof convert = async (...args) => (await impor
  * disk has no room), `ABORTED`.
  * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
  */
-export const quantizeModel: typeof quantize = async (...args) => (await import('./quantize/quantize.js')).quantizeModel(...args)
+export const quantizeModel: typeof quantize = async (...args) => (await import('./authoring/quantize/quantize.js')).quantizeModel(...args)
 
 /**
  * Checks a loaded model. First a forward pass of `tokens`, in which each stage is compared with float64 arithmetic on its own inputs; then every matrix: its bytes in memory
@@ -62,7 +63,7 @@ export const quantizeModel: typeof quantize = async (...args) => (await import('
  * bits may do: for every block of the input half a step, times the sum of the magnitudes of the weights it meets.
  * Throws `OPTION` for no or too many tokens, `IO`, `ABORTED` and what a call on the model throws.
  */
-export const verifyModel: typeof verify = async (...args) => (await import('./verify/verify.js')).verifyModel(...args)
+export const verifyModel: typeof verify = async (...args) => (await import('./evaluation/verify/verify.js')).verifyModel(...args)
 
 /**
  * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the text do not count as such.
@@ -73,7 +74,7 @@ export const verifyModel: typeof verify = async (...args) => (await import('./ve
  * console.log(`${perplexity.value} ± ${perplexity.error}`)
  */
 export const measurePerplexity: typeof perplexity = async (...args) =>
-  (await import('./perplexity/perplexity.js')).measurePerplexity(...args)
+  (await import('./evaluation/perplexity/perplexity.js')).measurePerplexity(...args)
 
 /**
  * Runs the model over the tokens in a file of stored logits, and compares. Throws `OPTION` if the file's vocabulary is of another size, `IO` if
@@ -85,4 +86,4 @@ export const measurePerplexity: typeof perplexity = async (...args) =>
  * await base.close()
  */
 export const measureDivergence: typeof divergence = async (...args) =>
-  (await import('./perplexity/divergence.js')).measureDivergence(...args)
+  (await import('./evaluation/perplexity/divergence.js')).measureDivergence(...args)

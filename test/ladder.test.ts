@@ -1,33 +1,26 @@
-// The rules that keep the sources readable in one direction: which folder may import which, no cycles, no barrels, a comment on top.
-// A new folder in src/ gets its place in the ladder here, and in the README's map.
+// The rules that keep the sources readable in one direction: which wing may import which, and inside a wing which room; no cycles, no barrels,
+// a comment on top. A new folder in src/ gets its place in a ladder here, and in the README's map.
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
-/** A file imports from its own step and from steps to its left. */
-const ladder = [
-  ['errors', 'elementary'],
-  ['gguf'],
-  ['registry'],
-  ['quants'],
-  ['tokenizer'],
-  ['kernels'],
-  ['weights'],
-  ['team'],
-  ['model'],
-  ['sampler'],
-  ['generate'],
-  ['perplexity'],
-  ['reference'],
-  ['verify'],
-  ['convert'],
-  ['quantize'],
-  ['server'],
-  ['cli'],
-  ['index'],
-]
+/** The wings, a floor a row, from the ground up. A wing imports from the floors below it, not from its neighbors. */
+const wings = [['base'], ['format'], ['runtime', 'registry'], ['text'], ['evaluation', 'authoring'], ['interfaces'], ['index']]
+
+/** The rooms of each wing, from the ground up in the same way. '.' is what lies in the wing itself. */
+const rooms: Record<string, string[][]> = {
+  base: [['.'], ['files']],
+  format: [['gguf'], ['quants']],
+  runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency'], ['model'], ['trace'], ['engine']],
+  registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
+  text: [['tokenizer'], ['chat'], ['generate']],
+  evaluation: [['reference', 'perplexity'], ['verify']],
+  authoring: [['convert', 'quantize']],
+  interfaces: [['inspect'], ['cli']],
+  index: [['.']],
+}
 const barrels = ['assembly/index.ts', 'src/index.ts']
 
 const root = fileURLToPath(new URL('..', import.meta.url))
@@ -35,7 +28,7 @@ const read = (file: string) => readFileSync(root + file, 'utf8')
 const list = (folder: string) =>
   readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
     .map((name) => posix.join(folder, name.replaceAll('\\', '/')))
-    .filter((name) => /\.(ts|mjs)$/.test(name) && !/\/(node_modules|files)\//.test(name))
+    .filter((name) => /\.(ts|mjs)$/.test(name) && !/\/node_modules\/|^bench\/files\//.test(name))
 const sources = [...list('src'), ...list('assembly')].sort()
 
 /** The files that a source imports, by any form of import, of types too; and the worker that it names by URL. */
@@ -59,23 +52,40 @@ test('every import leads to a file of ours', () => {
   expect(broken).toEqual([])
 })
 
-test('imports point down the ladder', () => {
-  const stepOf = (file: string) => {
-    const name = file.split('/')[1]!.replace(/\.ts$/, '')
-    const step = ladder.findIndex((names) => names.includes(name))
-    expect(step, `${file}: src/${name} has no place in the ladder`).toBeGreaterThanOrEqual(0)
-    return { name, step }
-  }
+/** Where a file lives: its wing, and its room in it. */
+function placeOf(file: string): { wing: string; room: string } {
+  const [wing, ...rest] = file
+    .replace(/^src\//, '')
+    .replace(/\.ts$/, '')
+    .split('/') as [string, ...string[]]
+  return { wing, room: rest.length > 1 ? rest[0]! : '.' }
+}
+
+/** What is wrong with an import from one place to another on a ladder; nothing if it points down. */
+function climb(ladder: readonly string[][], from: string, to: string): string | undefined {
+  if (from === to) return undefined
+  const [lower, upper] = [to, from].map((name) => ladder.findIndex((names) => names.includes(name)))
+  if (lower! < 0 || upper! < 0) return `${lower! < 0 ? to : from} has no place in the ladder`
+  return lower! < upper! ? undefined : `${to} does not stand below ${from}`
+}
+
+test('imports point down the ladder of wings, and down the rooms inside a wing', () => {
   const broken: string[] = []
   for (const file of sources.filter((name) => name.startsWith('src/'))) {
-    const from = stepOf(file)
+    const from = placeOf(file)
     for (const path of imports.get(file)!) {
-      const to = stepOf(path)
-      if (to.step > from.step) broken.push(`${file} imports ${path}: ${to.name} stands above ${from.name}`)
-      if (to.step === from.step && to.name !== from.name) broken.push(`${file} imports ${path}: they share a step`)
+      const to = placeOf(path)
+      const wrong = from.wing === to.wing ? climb(rooms[from.wing] ?? [], from.room, to.room) : climb(wings, from.wing, to.wing)
+      if (wrong) broken.push(`${file} imports ${path}: ${wrong}`)
     }
   }
   expect(broken).toEqual([])
+})
+
+test('the ladder has no place for what is not there', () => {
+  const places = new Set(sources.filter((name) => name.startsWith('src/')).map((file) => Object.values(placeOf(file)).join('/')))
+  const planned = Object.entries(rooms).flatMap(([wing, floors]) => floors.flat().map((room) => `${wing}/${room}`))
+  expect(planned.toSorted()).toEqual([...places].toSorted())
 })
 
 test('no import leads back to where it came from', () => {

@@ -8,8 +8,8 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { createProgram } from '../dist/cli/program.js'
-import { supportedTypeNames } from '../dist/quants/formats.js'
+import { supportedTypeNames } from '../dist/format/quants/formats.js'
+import { createProgram } from '../dist/interfaces/cli/program.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const readme = readFileSync(`${root}README.md`, 'utf8')
@@ -36,7 +36,7 @@ test.each(programs)('library sample %# prints what the README shows', async ({ c
 })
 
 test.each(commands)('$command prints what the README shows', async ({ command, output }) => {
-  const mixtral = 'mixtral() { "$NODE" dist/cli/main.js "$@"; }'
+  const mixtral = 'mixtral() { "$NODE" dist/interfaces/cli/main.js "$@"; }'
   const line = command.replace(/^npm ci && npm start$/, 'npm --silent start')
   const { stdout } = await run('sh', ['-c', `${mixtral}\n${line}`], { cwd: root, env: { ...process.env, NODE: process.execPath } })
   expect(stdout).toBe(output)

@@ -4,7 +4,7 @@ import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, statfsSync } from 'node:fs'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { openGguf } from '../../dist/gguf/openGguf.js'
+import { openGguf } from '../../dist/format/gguf/openGguf.js'
 import { activeBytes } from './activeBytes.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))

@@ -28,7 +28,7 @@ export function measureStartUp(command) {
 
 /** Bytes of all kernels. */
 export function wasmBytes() {
-  const folder = here('../../dist/kernels/')
+  const folder = here('../../dist/runtime/kernels/')
   const files = readdirSync(folder).filter((name) => name.endsWith('.wasm'))
   return files.reduce((sum, name) => sum + statSync(folder + name).size, 0)
 }

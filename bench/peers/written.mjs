@@ -52,7 +52,7 @@ const files = {
 }
 
 async function convert(path, type) {
-  const { module } = await runnerImport(here('../../test/convert/sourceModel.ts'))
+  const { module } = await runnerImport(here('../../test/authoring/convert/sourceModel.ts'))
   const checkpoint = mkdtempSync(join(folder, 'checkpoint-'))
   await module.writeCheckpoint(checkpoint, module.smallModel, { dtype: 'F32' })
   await convertCheckpoint(checkpoint, path, { type })

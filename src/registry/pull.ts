@@ -1,17 +1,18 @@
 // From a model somewhere else to a model in our store: what is missing is downloaded under a lock, the name comes last. Owns the order; knows
 // neither Ollama nor Hugging Face.
 
-import { MixtralError } from '../errors.js'
-import { type DownloadOptions, download } from './download.js'
-import { checkSpace } from './freeSpace.js'
-import { findLocalModel, type LocalModel, localModel } from './localModels.js'
-import { modelNameText, type RemoteName } from './modelName.js'
-import { OwnStore } from './ownStore.js'
-import { discardPartial, hasPartial } from './partialFile.js'
-import type { RemoteModel, StoreFile } from './remoteModel.js'
-import { fileBytes } from './storeFiles.js'
-import { storeFolders } from './storeFolders.js'
-import { hasLock, withLock } from './storeLock.js'
+import { MixtralError } from '../base/errors.js'
+import { modelNameText, type RemoteName } from './names/modelName.js'
+import type { RemoteModel, StoreFile } from './sources/remoteModel.js'
+import { find } from './sources/remoteModels.js'
+import { findLocalModel, type LocalModel, localModel } from './stores/localModels.js'
+import { OwnStore } from './stores/ownStore.js'
+import { storeFolders } from './stores/storeFolders.js'
+import { hasLock, withLock } from './stores/storeLock.js'
+import { type DownloadOptions, download } from './transfer/download.js'
+import { checkSpace } from './transfer/freeSpace.js'
+import { discardPartial, hasPartial } from './transfer/partialFile.js'
+import { fileBytes } from './transfer/storeFiles.js'
 
 export interface PullProgress {
   /** Bytes that are on disk, those of earlier attempts among them. */
@@ -25,6 +26,11 @@ export interface PullOptions {
   readonly signal?: AbortSignal
   /** Called once if another process is pulling the same model, with its number: this pull waits for it. */
   readonly onWait?: (pid: number) => void
+}
+
+/** Pulls a model of any source; `remote` is what is known of it already. Throws as the sources' own `pull` does. */
+export function pullModel(name: RemoteName, options: PullOptions = {}, remote?: RemoteModel) {
+  return pull(name, remote ? async () => remote : find, options)
 }
 
 /** Pulls a model, unless Ollama or huggingface_hub has it on this machine; returns where it is. `find` asks its source about it. */

@@ -1,7 +1,7 @@
-// The registries as the library offers them: names that belong to one, pulled. How is remoteModels.ts and what it uses, loaded when a pull begins.
+// The registries as the library offers them: names that belong to one, pulled. How is pull.ts and what it uses, loaded when a pull begins.
 
-import { MixtralError } from '../errors.js'
-import { parseModelName, type RemoteName } from './modelName.js'
+import { MixtralError } from '../base/errors.js'
+import { parseModelName, type RemoteName } from './names/modelName.js'
 import type { PullOptions } from './pull.js'
 
 export const HuggingFace = {
@@ -34,6 +34,6 @@ export const OllamaRegistry = {
 }
 
 async function download(name: RemoteName, options: PullOptions): Promise<string> {
-  const { pullModel } = await import('./remoteModels.js')
+  const { pullModel } = await import('./pull.js')
   return (await pullModel(name, options)).path
 }

@@ -4,11 +4,11 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { MixtralModel } from '../../dist/generate/mixtralModel.js'
-import { openGguf } from '../../dist/gguf/openGguf.js'
-import { formats } from '../../dist/quants/formats.js'
-import { Reference } from '../../dist/reference/reference.js'
-import { Tokenizer } from '../../dist/tokenizer/tokenizer.js'
+import { Reference } from '../../dist/evaluation/reference/reference.js'
+import { openGguf } from '../../dist/format/gguf/openGguf.js'
+import { formats } from '../../dist/format/quants/formats.js'
+import { MixtralModel } from '../../dist/text/generate/mixtralModel.js'
+import { Tokenizer } from '../../dist/text/tokenizer/tokenizer.js'
 
 // Plain JavaScript without types, hence not a static import.
 const { writeSyntheticModel } = await import(new URL('../../bench/syntheticModel.mjs', import.meta.url).href)

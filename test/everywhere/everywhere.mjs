@@ -72,7 +72,10 @@ process.exitCode = faults.length ? 1 : 0
 
 /** The kernel tests of this checkout, where V8 compiles kernels in another way than on the Node that runs `npm test`. */
 function testKernels(name, program) {
-  const { status, stdout } = spawnSync(program, ['node_modules/vitest/vitest.mjs', 'run', 'test/kernels'], { cwd: root, encoding: 'utf8' })
+  const { status, stdout } = spawnSync(program, ['node_modules/vitest/vitest.mjs', 'run', 'test/runtime/kernels'], {
+    cwd: root,
+    encoding: 'utf8',
+  })
   console.log(`${`${name}, kernel tests`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
   if (status !== 0) faults.push(`${name}: the kernel tests fail\n${stdout.slice(-4000)}`)
 }

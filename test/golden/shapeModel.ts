@@ -2,10 +2,10 @@
 // a test can have any shape in either layout of experts.
 
 import { readFileSync } from 'node:fs'
-import type { GgufEntry } from '../../dist/gguf/encodeHeader.js'
-import { ggmlTypeByName } from '../../dist/gguf/ggmlType.js'
-import { GgufWriter } from '../../dist/gguf/writer.js'
-import { floatToHalf } from '../../dist/quants/half.js'
+import type { GgufEntry } from '../../dist/format/gguf/encodeHeader.js'
+import { ggmlTypeByName } from '../../dist/format/gguf/ggmlType.js'
+import { GgufWriter } from '../../dist/format/gguf/writer.js'
+import { floatToHalf } from '../../dist/format/quants/half.js'
 
 export interface Shape {
   readonly name: string

@@ -3,8 +3,8 @@ import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSy
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { BearerToken } from '../../dist/registry/bearerToken.js'
-import { type DownloadOptions, download, type Pace, type RemoteFile } from '../../dist/registry/download.js'
+import { BearerToken } from '../../dist/registry/transfer/bearerToken.js'
+import { type DownloadOptions, download, type Pace, type RemoteFile } from '../../dist/registry/transfer/download.js'
 import { randomBytes, randomNumbers } from './randomBytes.js'
 import { type Fault, RegistryServer } from './registryServer.js'
 

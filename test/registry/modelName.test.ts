@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { MixtralError } from '../../dist/errors.js'
-import { type ModelName, modelNameText, parseModelName } from '../../dist/registry/modelName.js'
+import { MixtralError } from '../../dist/base/errors.js'
+import { type ModelName, modelNameText, parseModelName } from '../../dist/registry/names/modelName.js'
 
 const ollama = (host: string, namespace: string, model: string, tag: string): ModelName => ({ kind: 'ollama', host, namespace, model, tag })
 const hub = (revision: string, rest: { file?: string; quantization?: string }): ModelName => ({

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearNames, wellKnownNames } from '../../dist/registry/nearNames.js'
+import { nearNames, wellKnownNames } from '../../dist/registry/names/nearNames.js'
 
 test.each([
   ['mixtrall:8x7b', 'mixtral:8x7b'],

@@ -6,13 +6,13 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/localModels.js'
-import { type HuggingFaceName, parseModelName, type UrlName } from '../../dist/registry/modelName.js'
-import { OwnStore } from '../../dist/registry/ownStore.js'
-import { findUrlModel } from '../../dist/registry/plainUrl.js'
+import { type HuggingFaceName, parseModelName, type UrlName } from '../../dist/registry/names/modelName.js'
 import { pull } from '../../dist/registry/pull.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
-import { withLock } from '../../dist/registry/storeLock.js'
+import { findUrlModel } from '../../dist/registry/sources/plainUrl.js'
+import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
+import { OwnStore } from '../../dist/registry/stores/ownStore.js'
+import { withLock } from '../../dist/registry/stores/storeLock.js'
 import { digestOf, ollamaModel } from './ollamaModel.js'
 import { randomBytes, randomNumbers } from './randomBytes.js'
 import { RegistryServer } from './registryServer.js'
@@ -516,7 +516,7 @@ function smallDisk(): boolean {
 test('a disk that is too small is told before a byte of the weights is asked for', async (context) => {
   if (!smallDisk()) return context.skip()
   try {
-    await expect(OllamaRegistry.pull(server.addOllama(model))).rejects.toThrow(/needs 3\.00 MB more at .*, where 1\.0\d MB are free$/)
+    await expect(OllamaRegistry.pull(server.addOllama(model))).rejects.toThrow(/needs 3\.0 MB more at .*, where 1\.\d MB are free$/)
     expect(server.sent).toBe(0)
   } finally {
     run('umount', home)

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { Spans } from '../../dist/registry/spans.js'
+import { Spans } from '../../dist/registry/transfer/spans.js'
 
 const place = fc.integer({ min: 0, max: 40 })
 

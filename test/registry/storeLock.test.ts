@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import { livePull, withLock } from '../../dist/registry/storeLock.js'
+import { livePull, withLock } from '../../dist/registry/stores/storeLock.js'
 
 const root = mkdtempSync(join(tmpdir(), 'mixtral-lock-'))
 afterAll(() => rmSync(root, { recursive: true }))
@@ -37,7 +37,7 @@ async function writeLock(holder: { pid?: number; began?: string; host?: string }
 
 test('of locks put down at once at most one is had, also between processes', async () => {
   // Each takes the lock thirty times, and fails if it finds somebody's mark.
-  const script = `import { withLock } from ${JSON.stringify(new URL('../../dist/registry/storeLock.js', import.meta.url).href)}
+  const script = `import { withLock } from ${JSON.stringify(new URL('../../dist/registry/stores/storeLock.js', import.meta.url).href)}
     import { rmSync, writeFileSync } from 'node:fs'
     for (let n = 0; n < 30; n++) await withLock(process.argv[1], {}, async () => {
       writeFileSync(process.argv[1] + '.mark', '', { flag: 'wx' })

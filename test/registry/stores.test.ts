@@ -3,9 +3,9 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, sy
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeEach, expect, test } from 'vitest'
-import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/localModels.js'
-import { OwnStore } from '../../dist/registry/ownStore.js'
-import { type StoreFolders, storeFolders } from '../../dist/registry/storeFolders.js'
+import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
+import { OwnStore } from '../../dist/registry/stores/ownStore.js'
+import { type StoreFolders, storeFolders } from '../../dist/registry/stores/storeFolders.js'
 import { digestOf, ollamaModel } from './ollamaModel.js'
 
 const root = mkdtempSync(join(tmpdir(), 'mixtral-stores-'))

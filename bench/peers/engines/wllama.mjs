@@ -4,8 +4,8 @@
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import { chromium } from 'playwright-core'
-import { openGguf } from '../../../dist/gguf/openGguf.js'
-import { Tokenizer } from '../../../dist/tokenizer/tokenizer.js'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
+import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
 import { serveEngine } from '../engineServer.mjs'
 
 const packageUrl = new URL('../node_modules/@wllama/wllama/', import.meta.url)

@@ -1,0 +1,27 @@
+// The chat templates of a checkpoint: a file of its own, which goes first as in transformers, or a key of tokenizer_config.json, where they may be several
+// under names. Owns the keys that they get in a GGUF file; does not read them.
+
+import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
+import type { Checkpoint } from './checkpoint.js'
+import { type JsonObject, readText } from './jsonObject.js'
+
+const LARGEST_TEMPLATE = 2 ** 20
+
+/** Throws `CHECKPOINT` for a template that is no text. */
+export async function chatTemplates(checkpoint: Checkpoint, tokenizerConfig: JsonObject | undefined): Promise<GgufEntry[]> {
+  const path = checkpoint.path('chat_template.jinja')
+  if (path) return [['tokenizer.chat_template', 'string', await readText(path, LARGEST_TEMPLATE)]]
+  if (!Array.isArray(tokenizerConfig?.value('chat_template'))) {
+    const template = tokenizerConfig?.string('chat_template')
+    return template === undefined ? [] : [['tokenizer.chat_template', 'string', template]]
+  }
+  const named = tokenizerConfig.objects('chat_template')!.map((entry) => ({
+    name: (entry.string('name') ?? entry.refuse('name', 'a name')).replaceAll(/[^A-Za-z0-9]/g, '_'),
+    template: entry.string('template') ?? entry.refuse('template', 'a template'),
+  }))
+  const others = [...new Map(named.map(({ name, template }) => [name, template]))].filter(([name]) => name !== 'default' && name !== '')
+  const entries: GgufEntry[] = others.map(([name, template]) => [`tokenizer.chat_template.${name}`, 'string', template])
+  if (others.length > 0) entries.push(['tokenizer.chat_templates', 'array<string>', others.map(([name]) => name)])
+  const usual = named.find(({ name }) => name === 'default')
+  return usual ? [...entries, ['tokenizer.chat_template', 'string', usual.template]] : entries
+}

@@ -1,0 +1,107 @@
+// A folder with the weights of a checkpoint: one safetensors file, or shards with an index. Owns which files those are and that the index tells the
+// truth about them. Holds the files open; does not know what the tensors mean.
+
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { FileSource, ioError } from '../../base/files/byteSource.js'
+import { quoted } from '../../format/gguf/ggufError.js'
+import { checkpointError, unsupported } from './checkpointError.js'
+import { JsonObject } from './jsonObject.js'
+import { readSafetensors, type SourceTensor } from './safetensors.js'
+
+const LONGEST_INDEX = 16 * 2 ** 20
+/** Each is open while the conversion runs; an 8x22B has 59. */
+const MOST_SHARDS = 512
+
+export class Checkpoint {
+  readonly folder: string
+  /** The names of the files in the folder. */
+  readonly files: ReadonlySet<string>
+  /** `huggingface` as transformers writes them, `consolidated` as Mistral AI first publishes them. */
+  readonly layout: 'huggingface' | 'consolidated'
+  readonly tensors: ReadonlyMap<string, SourceTensor>
+  readonly #sources: readonly FileSource[]
+
+  private constructor(
+    folder: string,
+    files: ReadonlySet<string>,
+    layout: Checkpoint['layout'],
+    tensors: ReadonlyMap<string, SourceTensor>,
+    sources: readonly FileSource[],
+  ) {
+    this.folder = folder
+    this.files = files
+    this.layout = layout
+    this.tensors = tensors
+    this.#sources = sources
+  }
+
+  /** Opens the weights in a folder. Throws `IO`, `CHECKPOINT` if they are malformed or incomplete, `UNSUPPORTED` for pickled ones. Close it. */
+  static async open(folder: string): Promise<Checkpoint> {
+    const entries = await fs.readdir(folder).catch((cause: unknown) => {
+      throw ioError('open', folder, cause)
+    })
+    const files = new Set(entries)
+    const has = (stem: string) => files.has(`${stem}.safetensors`) || files.has(`${stem}.safetensors.index.json`)
+    // Some folders have both, of which transformers' are enough.
+    const layout = !has('model') && has('consolidated') && files.has('params.json') ? 'consolidated' : 'huggingface'
+    const stem = layout === 'huggingface' ? 'model' : 'consolidated'
+    if (!has(stem)) throw noWeights(folder, [...files], stem)
+    const index = `${stem}.safetensors.index.json`
+    const single = `${stem}.safetensors`
+    const places = files.has(index) ? await readIndex(path.join(folder, index)) : undefined
+
+    const sources: FileSource[] = []
+    try {
+      const tensors = new Map<string, SourceTensor>()
+      for (const file of places ? new Set(places.values()) : [single]) {
+        const source = await FileSource.open(path.join(folder, file))
+        sources.push(source)
+        for (const tensor of await readSafetensors(source)) {
+          if (!places || places.get(tensor.name) === file) tensors.set(tensor.name, tensor)
+        }
+      }
+      for (const [name, file] of places ?? []) {
+        if (!tensors.has(name))
+          throw checkpointError(path.join(folder, file), `has no tensor ${quoted(name)}, which ${index} says is in it`)
+      }
+      return new Checkpoint(folder, files, layout, tensors, sources)
+    } catch (error) {
+      for (const source of sources) await source.close()
+      throw error
+    }
+  }
+
+  /** The path of a file that may be in the folder, undefined if it is not. */
+  path(name: string): string | undefined {
+    return this.files.has(name) ? path.join(this.folder, name) : undefined
+  }
+
+  async close(): Promise<void> {
+    for (const source of this.#sources) await source.close()
+  }
+}
+
+/** Which tensor is in which file. A file is a plain name: the index has no say about other folders. */
+async function readIndex(file: string): Promise<Map<string, string>> {
+  const index = await JsonObject.read(file, LONGEST_INDEX)
+  const weightMap = index.object('weight_map') ?? index.refuse('weight_map', 'an object of tensors and their files')
+  const places = new Map<string, string>()
+  for (const name of weightMap.keys) {
+    const shard = weightMap.string(name) ?? weightMap.refuse(name, 'the name of a file')
+    if (!/^[\w.-]+\.safetensors$/.test(shard)) weightMap.refuse(name, 'the name of a safetensors file beside the index')
+    places.set(name, shard)
+  }
+  const shards = new Set(places.values()).size
+  if (shards < 1 || shards > MOST_SHARDS) throw checkpointError(file, `names ${shards} files, expected 1 to ${MOST_SHARDS}`)
+  return places
+}
+
+function noWeights(folder: string, files: readonly string[], stem: string): Error {
+  const expected = `expected ${stem}.safetensors, or its shards and ${stem}.safetensors.index.json`
+  const pickled = files.find((file) => /\.(bin|pt|pth|ckpt)$/.test(file))
+  if (pickled) return unsupported(folder, `${quoted(pickled)} is a pickle, which is a program and not data, ${expected}`)
+  const adapter = files.find((file) => file.startsWith('adapter_'))
+  if (adapter) return unsupported(folder, `${quoted(adapter)} belongs to an adapter, ${expected} of a whole model`)
+  return checkpointError(folder, `no weights, ${expected}`)
+}

@@ -1,0 +1,104 @@
+// The hyper-parameters of a checkpoint, from config.json (transformers) or params.json (Mistral AI's own files). Owns their names and defaults
+// there, and the refusal of what a Mixtral in a GGUF does not have. Whether the values fit each other is for MixtralConfig to say.
+
+import { quoted } from '../../format/gguf/ggufError.js'
+import { checkpointError, unsupported } from './checkpointError.js'
+import type { JsonObject } from './jsonObject.js'
+
+export interface HyperParameters {
+  readonly layers: number
+  readonly hiddenSize: number
+  readonly intermediateSize: number
+  readonly heads: number
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly experts: number
+  readonly expertsPerToken: number
+  /** Tokens the model was trained with. */
+  readonly contextLength: number
+  readonly vocabSize: number
+  readonly ropeTheta: number
+  readonly rmsEps: number
+  readonly slidingWindow: number | undefined
+  /** Whether the output matrix is the embedding. */
+  readonly tied: boolean
+}
+
+// As in MixtralConfig: beyond any real model, and products of two are exact.
+const LARGEST_WIDTH = 2 ** 20
+const LARGEST_COUNT = 2 ** 12
+const LARGEST_CONTEXT = 2 ** 31 - 1
+
+/** Of transformers' MixtralForCausalLM. Throws `CHECKPOINT`, naming the key, or `UNSUPPORTED` for another kind of model. */
+export function huggingFaceParameters(config: JsonObject): HyperParameters {
+  const type = config.string('model_type')
+  if (type !== 'mixtral' && !config.array('architectures')?.includes('MixtralForCausalLM')) {
+    throw unsupported(config.file, `a model of type ${quoted(type ?? 'unknown')}, expected "mixtral"`, 'key "model_type"')
+  }
+  const quantization = config.object('quantization_config')
+  if (quantization) {
+    const method = quoted(quantization.string('quant_method') ?? 'unknown')
+    throw unsupported(config.file, `weights quantised by ${method}, expected plain F32, F16 or BF16`, 'key "quantization_config"')
+  }
+  const activation = config.string('hidden_act') ?? 'silu'
+  if (activation !== 'silu') throw unsupported(config.file, `activation ${quoted(activation)}, expected "silu"`, 'key "hidden_act"')
+
+  const heads = whole(config, 'num_attention_heads', LARGEST_WIDTH)
+  const hiddenSize = whole(config, 'hidden_size', LARGEST_WIDTH)
+  return {
+    layers: whole(config, 'num_hidden_layers', LARGEST_COUNT),
+    hiddenSize,
+    intermediateSize: whole(config, 'intermediate_size', LARGEST_WIDTH),
+    heads,
+    kvHeads: whole(config, 'num_key_value_heads', LARGEST_WIDTH),
+    headDim: whole(config, 'head_dim', LARGEST_WIDTH, hiddenSize / heads),
+    experts: whole(config, config.has('num_local_experts') ? 'num_local_experts' : 'num_experts', LARGEST_COUNT),
+    expertsPerToken: whole(config, 'num_experts_per_tok', LARGEST_COUNT, 2),
+    contextLength: whole(config, 'max_position_embeddings', LARGEST_CONTEXT),
+    vocabSize: whole(config, 'vocab_size', LARGEST_WIDTH),
+    ropeTheta: ropeTheta(config),
+    rmsEps: config.float32('rms_norm_eps') ?? 1e-5,
+    slidingWindow: config.integer('sliding_window', 1, LARGEST_CONTEXT),
+    tied: config.boolean('tie_word_embeddings') ?? false,
+  }
+}
+
+/** Of the files that Mistral AI publishes first. They do not say how long a context may be: 32768, as all their mixtures can. */
+export function consolidatedParameters(params: JsonObject): HyperParameters {
+  const moe = params.object('moe')
+  if (!moe) throw unsupported(params.file, 'no experts: this is a dense model, not a mixture of experts', 'key "moe"')
+  return {
+    layers: whole(params, 'n_layers', LARGEST_COUNT),
+    hiddenSize: whole(params, 'dim', LARGEST_WIDTH),
+    intermediateSize: whole(params, 'hidden_dim', LARGEST_WIDTH),
+    heads: whole(params, 'n_heads', LARGEST_WIDTH),
+    kvHeads: whole(params, 'n_kv_heads', LARGEST_WIDTH),
+    headDim: whole(params, 'head_dim', LARGEST_WIDTH),
+    experts: whole(moe, 'num_experts', LARGEST_COUNT),
+    expertsPerToken: whole(moe, 'num_experts_per_tok', LARGEST_COUNT),
+    contextLength: params.integer('max_seq_len', 1, LARGEST_CONTEXT) ?? 32768,
+    vocabSize: whole(params, 'vocab_size', LARGEST_WIDTH),
+    ropeTheta: params.float32('rope_theta') ?? 1e6,
+    rmsEps: params.float32('norm_eps') ?? params.refuse('norm_eps', 'a number'),
+    slidingWindow: params.integer('sliding_window', 1, LARGEST_CONTEXT),
+    tied: params.boolean('tied_embeddings') ?? false,
+  }
+}
+
+/** Until transformers 5 a key of its own beside `rope_scaling`; since then both are in `rope_parameters`. */
+function ropeTheta(config: JsonObject): number {
+  const parameters = config.object('rope_parameters') ?? config.object('rope_scaling')
+  const type = parameters?.string('rope_type') ?? parameters?.string('type') ?? 'default'
+  if (type !== 'default') throw unsupported(config.file, `rotary embedding of type ${quoted(type)}, expected "default"`, 'key "rope_type"')
+  const partial = parameters?.number('partial_rotary_factor') ?? config.number('partial_rotary_factor') ?? 1
+  if (partial !== 1) throw unsupported(config.file, `${partial}, expected 1`, 'key "partial_rotary_factor"')
+  return parameters?.float32('rope_theta') ?? config.float32('rope_theta') ?? 1e6
+}
+
+function whole(object: JsonObject, key: string, most: number, fallback?: number): number {
+  const value = object.integer(key, 1, most) ?? fallback
+  if (value === undefined) return object.refuse(key, `a whole number from 1 to ${most}`)
+  if (!Number.isInteger(value))
+    throw checkpointError(object.file, `no value, and ${value} by default, expected a whole number`, `key "${key}"`)
+  return value
+}

@@ -1,0 +1,50 @@
+// The vocabulary of the file to be written: as many tokens as the model has embeddings. Owns what fills it where a checkpoint's own vocabulary is shorter.
+
+import { quoted } from '../../format/gguf/ggufError.js'
+import { tokenType } from '../../text/tokenizer/vocabulary.js'
+import type { AddedToken } from './addedTokens.js'
+import { checkpointError } from './checkpointError.js'
+import type { SourceVocabulary } from './sourceVocabulary.js'
+
+/** By id. */
+export interface TokenList {
+  readonly pieces: readonly string[]
+  readonly scores: readonly number[]
+  readonly types: readonly number[]
+}
+
+// Never looked at, since none of these comes out of a merge; llama.cpp's converter writes the same.
+const ADDED_SCORE = -1000
+const PADDING_SCORE = -10000
+
+/**
+ * Ids without a token become unused ones, `[PAD32001]`; added tokens take the place of what the vocabulary has under their ids, and those past the
+ * embeddings are left out, since the model cannot tell them apart. Throws `CHECKPOINT` if the vocabulary itself goes past them.
+ */
+export function listTokens({ file, tokens }: SourceVocabulary, added: ReadonlyMap<number, AddedToken>, vocabSize: number): TokenList {
+  if (tokens.length > vocabSize)
+    throw checkpointError(file, `${tokens.length} tokens, expected at most the ${vocabSize} that the model has`)
+  const pieces: string[] = []
+  const scores: number[] = []
+  const types: number[] = []
+  for (let id = 0; id < vocabSize; id++) {
+    const token = tokens[id]
+    const extra = added.get(id)
+    pieces.push(extra?.content ?? token?.piece ?? `[PAD${id}]`)
+    scores.push(extra ? ADDED_SCORE : (token?.score ?? PADDING_SCORE))
+    types.push(extra ? typeOf(extra, token?.type) : (token?.type ?? tokenType.unused))
+  }
+  return { pieces, scores, types }
+}
+
+function typeOf({ special }: AddedToken, type: number | undefined): number {
+  if (type === tokenType.unknown || type === tokenType.byte) return type
+  return special ? tokenType.control : tokenType.userDefined
+}
+
+/** The id of a token by its text. Throws `CHECKPOINT` if there is none. */
+export function idOf({ pieces }: TokenList, text: string, file: string, key: string): number {
+  const id = pieces.indexOf(text)
+  if (id < 0) throw checkpointError(file, `${quoted(text)}, expected a token of the vocabulary`, `key "${key}"`)
+  return id
+}

@@ -1,0 +1,69 @@
+// The `tokenizer.ggml.*` keys of a GGUF file, from the tokenizer of a checkpoint. Owns which of several files has the say about ids with a meaning
+// and about what goes around a text: tokenizer_config.json, then config.json, then the vocabulary itself.
+
+import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
+import type { JsonObject } from './jsonObject.js'
+import type { TokenizerFiles } from './tokenizerFiles.js'
+import { idOf, listTokens, type TokenList } from './tokenList.js'
+
+/** Throws `CHECKPOINT` for a special token that is not in the vocabulary. */
+export function tokenizerMetadata(files: TokenizerFiles, vocabSize: number): GgufEntry[] {
+  const { vocabulary, tokenizerConfig } = files
+  const list = listTokens(vocabulary, files.added, vocabSize)
+  const bos = specialId('bos', files, list)
+  const eos = specialId('eos', files, list)
+  const flags = {
+    add_bos_token: tokenizerConfig?.boolean('add_bos_token') ?? vocabulary.addBos,
+    add_eos_token: tokenizerConfig?.boolean('add_eos_token') ?? vocabulary.addEos,
+    add_space_prefix: tokenizerConfig?.boolean('add_prefix_space') ?? (vocabulary.addSpacePrefix ? undefined : false),
+  }
+  const [eot, eom] = otherEnds(files, eos, vocabSize)
+  const ids = {
+    ...{ bos_token_id: bos, eos_token_id: eos, eot_token_id: eot, eom_token_id: eom },
+    ...{ unknown_token_id: specialId('unk', files, list), padding_token_id: specialId('pad', files, list) },
+  }
+  const entries: [string, GgufEntry[1], GgufEntry[2] | undefined][] = [
+    ['model', 'string', 'llama'],
+    ['pre', 'string', 'default'],
+    ['tokens', 'array<string>', [...list.pieces]],
+    ['scores', 'array<float32>', [...list.scores]],
+    ['token_type', 'array<int32>', [...list.types]],
+    ...Object.entries(ids).map(([key, id]) => [key, 'uint32', id] as [string, 'uint32', number | undefined]),
+    ...Object.entries(flags).map(([key, flag]) => [key, 'bool', flag] as [string, 'bool', boolean | undefined]),
+  ]
+  return entries.flatMap(([key, type, value]) => (value === undefined ? [] : [[`tokenizer.ggml.${key}`, type, value] as const]))
+}
+
+const ownName = { bos: 'bos', eos: 'eos', unk: 'unknown', pad: 'padding' } as const
+
+/** The id of a token with a meaning, undefined if no file names one. */
+function specialId(
+  name: keyof typeof ownName,
+  { tokenizerConfig, config, vocabulary }: TokenizerFiles,
+  list: TokenList,
+): number | undefined {
+  const key = `${name}_token`
+  if (tokenizerConfig?.has(key)) {
+    // A text, or an object with one.
+    const text =
+      typeof tokenizerConfig.value(key) === 'string' ? tokenizerConfig.string(key) : tokenizerConfig.object(key)?.string('content')
+    return idOf(list, text ?? tokenizerConfig.refuse(key, 'the text of a token'), tokenizerConfig.file, key)
+  }
+  return idsIn(config, `${key}_id`, list.pieces.length)[0] ?? vocabulary.special[ownName[name]]
+}
+
+/** The ids that end an answer beside EOS: a GGUF file has room for two. */
+function otherEnds({ config, generationConfig }: TokenizerFiles, eos: number | undefined, vocabSize: number): number[] {
+  const ends = [generationConfig, config].flatMap((json) => idsIn(json, 'eos_token_id', vocabSize))
+  return [...new Set(ends)].filter((id) => id !== eos).slice(0, 2)
+}
+
+/** One id, or a list of them. Negative ones stand for none. */
+function idsIn(json: JsonObject | undefined, key: string, vocabSize: number): number[] {
+  const value = json?.value(key)
+  const ids = value === undefined ? [] : Array.isArray(value) ? (value as unknown[]) : [value]
+  return ids.flatMap((id) => {
+    if (typeof id !== 'number' || !Number.isInteger(id) || id >= vocabSize) return json!.refuse(key, `an id below ${vocabSize}`)
+    return id < 0 ? [] : [id]
+  })
+}

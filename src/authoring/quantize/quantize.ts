@@ -1,0 +1,107 @@
+// Writes a model anew: with other block types, in the other layout of experts, in more or fewer shards. Streams through the team's threads, so that memory does not
+// grow with the file. Owns the options and what is refused before a byte is read.
+
+import { availableParallelism } from 'node:os'
+import { MixtralError } from '../../base/errors.js'
+import { refuseInput } from '../../base/files/refuseInput.js'
+import { GgufDraft } from '../../format/gguf/ggufDraft.js'
+import { openGguf } from '../../format/gguf/openGguf.js'
+import { Team } from '../../runtime/team/team.js'
+import { knownFiles } from '../../runtime/weights/fileReader.js'
+import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
+import { type ExpertLayout, expertLayouts } from './expertLayout.js'
+import type { Part } from './pieces.js'
+import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
+import type { WorkerData } from './worker.js'
+
+export interface QuantizeOptions {
+  /** How the experts lie in the output. Default: `merged`, which every program reads; `per-expert` is the layout of before April 2024. */
+  readonly layout?: ExpertLayout
+  /** Write shards with at most so many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file. */
+  readonly shardBytes?: number
+  /** Quantise again what is quantised already. */
+  readonly requantize?: boolean
+  /** Worker threads. Default: as many as the machine has cores for us. */
+  readonly threads?: number
+  readonly signal?: AbortSignal
+  /** Called a few times a second, in bytes of the input. */
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
+}
+
+export interface QuantizeResult {
+  /** The files that were written, in order. */
+  readonly files: readonly { readonly path: string; readonly bytes: number }[]
+  /** Of all tensors. */
+  readonly weights: number
+  /** How many tensors there are of each type. */
+  readonly types: Readonly<Record<string, number>>
+}
+
+/** What the package exports under this name: described in index.ts. */
+export async function quantizeModel(
+  input: string,
+  output: string,
+  type: QuantizeType,
+  options: QuantizeOptions = {},
+): Promise<QuantizeResult> {
+  const { layout, shardBytes, requantize, threads, signal, onProgress } = checkOptions(type, options)
+  const gguf = await openGguf(input)
+  const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  mixtralTensors(config, gguf)
+  const plan = planQuantization(gguf, config, { type, layout, requantize })
+  const inputs = gguf.files.map(({ path }) => path)
+  const draft = await GgufDraft.create(output, plan, shardBytes)
+  try {
+    for (const { target } of draft.files) await refuseInput(target, inputs)
+    const parts = partsOf(plan, draft)
+    const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
+    const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
+    const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
+    const timer = onProgress && setInterval(() => onProgress({ done: Math.min(team.progress, total), total }), 100)
+    try {
+      await team.run(1, signal)
+    } finally {
+      clearInterval(timer)
+      await team.close()
+    }
+    await draft.publish()
+    onProgress?.({ done: total, total })
+    const types: Record<string, number> = {}
+    for (const tensor of plan.tensors) types[tensor.type.name] = (types[tensor.type.name] ?? 0) + 1
+    return {
+      files: draft.files.map(({ target, bytes }) => ({ path: target, bytes })),
+      weights: parts.reduce((sum, part) => sum + part.weights, 0),
+      types,
+    }
+  } finally {
+    await draft.discard()
+  }
+}
+
+/** Where every run of weights comes from and goes. */
+function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
+  return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
+    const each = bytes / sources[n]!.length
+    return sources[n]!.map((source, i) => ({
+      name: source.name,
+      from: source,
+      to: { type, file, offset: offset + i * each },
+      weights: (source.bytes / source.type.blockBytes) * source.type.blockWeights,
+    }))
+  })
+}
+
+function checkOptions(type: QuantizeType, options: QuantizeOptions) {
+  const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
+  if (!quantizeTypes.includes(type)) {
+    throw new MixtralError('OPTION', `type is ${JSON.stringify(type)}, expected one of ${quantizeTypes.join(', ')}`)
+  }
+  if (!expertLayouts.includes(layout)) {
+    throw new MixtralError('OPTION', `layout is ${JSON.stringify(layout)}, expected one of ${expertLayouts.join(', ')}`)
+  }
+  for (const [name, value] of Object.entries({ shardBytes: shardBytes ?? 1, threads })) {
+    if (!Number.isSafeInteger(value) || value < 1) throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1`)
+  }
+  return { ...options, layout, requantize, threads }
+}

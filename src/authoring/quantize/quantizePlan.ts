@@ -1,0 +1,100 @@
+// What becomes of every tensor of a file that is quantised, or copied: its type, and the parts it is made of. Pure: reads no data. Owns what is never
+// quantised and what is too small already.
+
+import { MixtralError } from '../../base/errors.js'
+import type { GgufEntry, GgufPlan } from '../../format/gguf/encodeHeader.js'
+import type { GgmlType } from '../../format/gguf/ggmlType.js'
+import type { Gguf } from '../../format/gguf/gguf.js'
+import { quoted } from '../../format/gguf/ggufError.js'
+import { formats } from '../../format/quants/formats.js'
+import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { fileTypeOf, type Matrix, type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'
+import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
+
+/** `copy` keeps every weight as it is. */
+export type QuantizeType = Exclude<QuantizationName, 'IQ4_XS'> | 'copy'
+export const quantizeTypes: readonly QuantizeType[] = [...quantizationNames.filter((name) => name !== 'IQ4_XS'), 'copy']
+
+export interface QuantizePlan extends GgufPlan {
+  /** Beside each of `tensors`: what it is made of. */
+  readonly sources: readonly (readonly TensorSource[])[]
+}
+
+const floats: readonly string[] = ['F32', 'F16', 'BF16']
+const bits = ({ blockBytes, blockWeights }: GgmlType) => (blockBytes * 8) / blockWeights
+
+/** Throws `OPTION` where the input is quantised already and `requantize` is not set, or nothing in it would become smaller; `MODEL` where experts do not fit together. */
+export function planQuantization(
+  gguf: Gguf,
+  config: MixtralConfig,
+  { type, layout, requantize }: { readonly type: QuantizeType; readonly layout: ExpertLayout; readonly requantize: boolean },
+): QuantizePlan {
+  const tied = !gguf.tensors.has('output.weight')
+  const laidOut = layOutExperts(gguf, layout)
+  const types = laidOut.map((tensor) => {
+    const { sources } = tensor
+    const own = sources[0]!.type
+    const wanted = type === 'copy' ? undefined : wantedType(tensor, type, tied, config)
+    if (!wanted) {
+      const other = sources.find((source) => source.type !== own)
+      if (!other) return own
+      throw new MixtralError(
+        'OPTION',
+        `tensors ${quoted(sources[0]!.name)} and ${quoted(other.name)} are ${own.name} and ${other.type.name}, expected one type to merge them: quantise them, or keep --layout per-expert`,
+      )
+    }
+    return chooseType(sources, wanted, requantize)
+  })
+  const changes = laidOut.some(({ sources }, i) => sources.some((source) => source.type !== types[i]))
+  if (type !== 'copy' && !changes) {
+    throw new MixtralError('OPTION', `no tensor of ${gguf.files[0]!.path} would become smaller in ${type}, expected a file of larger types`)
+  }
+  return {
+    metadata: metadataFor(gguf, type),
+    tensors: laidOut.map(({ name, shape }, i) => ({ name, shape, type: types[i]! })),
+    sources: laidOut.map(({ sources }) => sources),
+  }
+}
+
+/** The type of a quantisation for a tensor, or undefined for what stays as it is: norms, routers, and what is not of the model. */
+function wantedType({ name, shape }: LaidOutTensor, type: QuantizationName, tied: boolean, config: MixtralConfig): GgmlType | undefined {
+  const [, layer, matrix, top] =
+    /^(?:blk\.(\d+)\.(attn_q|attn_k|attn_v|attn_output|ffn_gate|ffn_up|ffn_down)(?:_exps|\.\d+)?|(token_embd|output))\.weight$/.exec(
+      name,
+    ) ?? []
+  const which = top === 'token_embd' && tied ? 'output' : (matrix ?? top)
+  if (which === undefined) return undefined
+  return quantizedType(type, which as Matrix, Number(layer ?? 0), shape[0]!, config)
+}
+
+/** `wanted`, or what the weights have if that is no larger: no bits come back. */
+function chooseType(sources: readonly TensorSource[], wanted: GgmlType, requantize: boolean): GgmlType {
+  const own = sources[0]!.type
+  const alike = sources.every((source) => source.type === own)
+  if (alike && (own === wanted || (!floats.includes(own.name) && bits(own) <= bits(wanted)))) return own
+  for (const { name, type } of sources) {
+    if (!floats.includes(type.name) && !requantize) {
+      throw new MixtralError(
+        'OPTION',
+        `tensor ${quoted(name)} is ${type.name}, expected ${floats.join(', ')}: quantising twice costs quality; --requantize does it all the same`,
+      )
+    }
+    if (!formats.has(type.name))
+      throw new MixtralError('UNSUPPORTED', `tensor ${quoted(name)} is ${type.name}, which is not supported here`)
+  }
+  return wanted
+}
+
+/** The input's metadata, without what tells shards apart, and with what the types now are. */
+function metadataFor({ metadata, metadataTypes }: Gguf, type: QuantizeType): GgufEntry[] {
+  const kept = [...metadata]
+    .filter(([key]) => !key.startsWith('split.'))
+    .map(([key, value]): GgufEntry => [key, metadataTypes.get(key)!, value])
+  if (type === 'copy') return kept
+  const changed: GgufEntry[] = [
+    ['general.quantization_version', 'uint32', 2],
+    ['general.file_type', 'uint32', fileTypeOf(type)],
+  ]
+  const old = new Set(changed.map(([key]) => key))
+  return [...kept.filter(([key]) => !old.has(key)), ...changed]
+}

@@ -1,0 +1,145 @@
+// Files of stored logits, in the format of llama.cpp's `--kl-divergence-base`, so that either tool reads what the other wrote. Owns the layout,
+// little-endian throughout:
+//
+//     byte 0    "_logits_"
+//     byte 8    uint32  context length
+//     byte 12   uint32  vocabulary
+//     byte 16   uint32  chunks
+//     byte 20   int32   tokens of the text (chunks, context length)
+//     then      packed rows (chunks, predictions that count, see windows.ts), see logProbabilities.ts
+
+import { type FileHandle, open } from 'node:fs/promises'
+import { MixtralError } from '../../base/errors.js'
+import { DraftFile } from '../../base/files/draftFile.js'
+import type { Prediction } from './evaluate.js'
+import { packedRowBytes, packRow, unpackRow } from './logProbabilities.js'
+import { SHORTEST_WINDOW, scoredPerChunk, type Windows } from './windows.js'
+
+const MAGIC = '_logits_'
+const HEAD_BYTES = 20
+
+/** Stored logits, opened for reading chunk by chunk. */
+export class LogitsFile {
+  readonly path: string
+  readonly vocabulary: number
+  readonly windows: Windows
+  readonly #file: FileHandle
+
+  private constructor(path: string, file: FileHandle, vocabulary: number, windows: Windows) {
+    this.path = path
+    this.vocabulary = vocabulary
+    this.windows = windows
+    this.#file = file
+  }
+
+  /** Opens a file. Throws `IO` if it cannot be read, is of another kind, cut off, or holds a token outside its vocabulary. */
+  static async open(path: string): Promise<LogitsFile> {
+    const file = await open(path).catch((cause: Error) => {
+      throw new MixtralError('IO', `${path}: cannot be opened: ${cause.message}`, { cause })
+    })
+    try {
+      const { size } = await file.stat()
+      const head = size < HEAD_BYTES ? undefined : await readBytes(path, file, 0, HEAD_BYTES)
+      if (!head || Buffer.from(head.buffer, 0, MAGIC.length).toString('latin1') !== MAGIC) {
+        throw new MixtralError('IO', `${path}: not a file of stored logits, which begins with ${MAGIC}`)
+      }
+      const [contextLength, vocabulary, chunks] = [8, 12, 16].map((at) => head.getUint32(at, true)) as [number, number, number]
+      const expected = fileBytes(contextLength, vocabulary, chunks)
+      if (size !== expected || contextLength < SHORTEST_WINDOW || chunks < 1 || vocabulary < 1) {
+        const found = `${chunks} chunks of ${contextLength} tokens of a vocabulary of ${vocabulary}`
+        throw new MixtralError('IO', `${path}: ${size} bytes, but its head says ${found}, ${expected} bytes`)
+      }
+      const stored = await readBytes(path, file, HEAD_BYTES, 4 * chunks * contextLength)
+      const tokens = Array.from({ length: chunks * contextLength }, (_, i) => stored.getUint32(4 * i, true))
+      const stray = tokens.findIndex((token) => token >= vocabulary)
+      if (stray >= 0) throw new MixtralError('IO', `${path}: token ${stray} is ${tokens[stray]}, expected less than ${vocabulary}`)
+      return new LogitsFile(path, file, vocabulary, { contextLength, chunks, tokens })
+    } catch (error) {
+      await file.close()
+      throw error
+    }
+  }
+
+  /** The rows of one chunk: calling the result with (row, out) writes the log-probabilities (vocabulary) of that prediction to `out`. */
+  async chunk(index: number): Promise<(row: number, out: Float64Array) => void> {
+    const { contextLength, chunks } = this.windows
+    const rowBytes = packedRowBytes(this.vocabulary)
+    const chunkBytes = scoredPerChunk(contextLength) * rowBytes
+    const packed = await readBytes(this.path, this.#file, HEAD_BYTES + 4 * chunks * contextLength + index * chunkBytes, chunkBytes)
+    return (row, out) => unpackRow(packed, row * rowBytes, out)
+  }
+
+  close(): Promise<void> {
+    return this.#file.close()
+  }
+}
+
+/** Writes a file of stored logits, chunk by chunk. It has its name when it is closed. */
+export class LogitsFileWriter {
+  readonly #draft: DraftFile
+  readonly #rows: DataView<ArrayBuffer>
+  readonly #rowBytes: number
+  #written = 0
+
+  private constructor(draft: DraftFile, vocabulary: number, contextLength: number) {
+    this.#draft = draft
+    this.#rowBytes = packedRowBytes(vocabulary)
+    this.#rows = new DataView(new ArrayBuffer(scoredPerChunk(contextLength) * this.#rowBytes))
+  }
+
+  /** Begins a file, and writes all but its rows. Throws `IO`. */
+  static async create(path: string, vocabulary: number, { contextLength, chunks, tokens }: Windows): Promise<LogitsFileWriter> {
+    const head = new DataView(new ArrayBuffer(HEAD_BYTES + 4 * tokens.length))
+    Buffer.from(head.buffer).write(MAGIC, 'latin1')
+    for (const [i, value] of [contextLength, vocabulary, chunks, ...tokens].entries()) head.setUint32(8 + 4 * i, value, true)
+    const draft = await DraftFile.create(path, fileBytes(contextLength, vocabulary, chunks))
+    const writer = new LogitsFileWriter(draft, vocabulary, contextLength)
+    await writer.#write(head).catch(async (error) => {
+      await writer.discard()
+      throw error
+    })
+    return writer
+  }
+
+  /** Puts a prediction in its place in the chunk to write next. */
+  set(prediction: Prediction): void {
+    packRow(prediction.logits, prediction, this.#rows, prediction.row * this.#rowBytes)
+  }
+
+  /** Writes the chunk whose predictions were all set. Throws `IO`. */
+  async writeChunk(): Promise<void> {
+    await this.#write(this.#rows)
+  }
+
+  /** All chunks are written. Throws `IO`. */
+  async close(): Promise<void> {
+    await this.#draft.seal()
+    await this.#draft.publish()
+  }
+
+  /** Throws away what has been written: it lacks chunks. */
+  discard(): Promise<void> {
+    return this.#draft.discard()
+  }
+
+  async #write({ buffer, byteLength }: DataView<ArrayBuffer>): Promise<void> {
+    await this.#draft.write(new Uint8Array(buffer), this.#written)
+    this.#written += byteLength
+  }
+}
+
+function fileBytes(contextLength: number, vocabulary: number, chunks: number): number {
+  return HEAD_BYTES + chunks * (4 * contextLength + scoredPerChunk(contextLength) * packedRowBytes(vocabulary))
+}
+
+async function readBytes(path: string, file: FileHandle, position: number, count: number): Promise<DataView> {
+  const bytes = new Uint8Array(count)
+  for (let done = 0; done < count; ) {
+    const { bytesRead } = await file.read(bytes, done, count - done, position + done).catch((cause: Error) => {
+      throw new MixtralError('IO', `${path}: cannot be read: ${cause.message}`, { cause })
+    })
+    if (bytesRead === 0) throw new MixtralError('IO', `${path}: ends at byte ${position + done}, expected ${count - done} more`)
+    done += bytesRead
+  }
+  return new DataView(bytes.buffer)
+}

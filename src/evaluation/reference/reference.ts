@@ -1,0 +1,116 @@
+// The whole network, token ids in, logits out: slow, short, obviously right, and the judge of the fast one. Start reading at `logits`,
+// then `layer`, attention.ts, experts.ts. No cache of keys and values: a call computes its whole sequence.
+
+import { MixtralError } from '../../base/errors.js'
+import type { Gguf } from '../../format/gguf/gguf.js'
+import { openGguf } from '../../format/gguf/openGguf.js'
+import type { CallOptions } from '../../runtime/engine/engine.js'
+import { TapChoice, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
+import { type Matrix, matrixSource } from '../../runtime/weights/matrixSource.js'
+import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { type MixtralTensors, mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
+import { attention } from './attention.js'
+import { mixtureOfExperts } from './experts.js'
+import { showTo, type Tap } from './layer.js'
+import { linear, rmsNorm } from './matrix.js'
+
+export class Reference {
+  readonly config: MixtralConfig
+  readonly #tensors: MixtralTensors
+  readonly #weights: ReturnType<typeof matrixSource>
+
+  private constructor(gguf: Gguf) {
+    this.config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+    this.#tensors = mixtralTensors(this.config, gguf)
+    this.#weights = matrixSource(gguf)
+  }
+
+  /** Reads the headers of a GGUF; weights are read when needed. Throws what the GGUF reader, the config and the tensor list throw. */
+  static async open(path: string): Promise<Reference> {
+    return new Reference(await openGguf(path))
+  }
+
+  /** A sequence of token ids, from position 0 on, to the logits of what follows each: (tokens) -> (tokens, vocabulary). */
+  logits(tokens: readonly number[], tap?: Tap): Float64Array {
+    let x = this.embed(tokens, tap)
+    for (let index = 0; index < this.config.layers; index++) x = this.layer(index, x, tap)
+    return this.output(x, tap)
+  }
+
+  /**
+   * The same intermediate tensors as `MixtralModel.trace`, in float64. What comes after the last of them is not computed.
+   * `onProgress` hears of every layer. Throws OPTION for a name that no tensor has, TOKENIZER, IO.
+   */
+  trace(tokens: readonly number[], options: TraceOptions & Pick<CallOptions, 'onProgress'> = {}): TracedTensor[] {
+    const { layers } = this.config
+    const choice = new TapChoice(layers, options)
+    const tensors: TracedTensor[] = []
+    const tap: Tap = (name, values, shape) => {
+      if (choice.has(name)) tensors.push({ name, shape, values: name.startsWith('ffn_moe_topk') ? Int32Array.from(values) : values })
+    }
+    let x = this.embed(tokens, tap)
+    const end = choice.output ? layers : choice.endLayer
+    for (let index = 0; index < end; index++) {
+      x = this.layer(index, x, tap)
+      options.onProgress?.({ loaded: index + 1, total: end })
+    }
+    if (choice.output) this.output(x, tap)
+    return tensors
+  }
+
+  /**
+   * A tensor of the file as a matrix of float32: (rows, columns), rows being outputs. Of experts that are one tensor, that of one `expert`.
+   * Throws MODEL for a tensor that the model does not have, IO.
+   */
+  matrix(name: string, expert = 0): Matrix {
+    const { tokenEmbd, outputNorm, output, layers } = this.#tensors
+    const ofLayers = layers.flatMap(({ experts, ...others }) => [
+      ...Object.values(others),
+      ...experts.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate, ffnUp, ffnDown]),
+    ])
+    const slice = [...new Set([tokenEmbd, outputNorm, output, ...ofLayers])].filter((one) => one.name === name)[expert]
+    if (!slice) throw new MixtralError('MODEL', `no tensor ${name} with an expert ${expert}, expected a name such as blk.0.attn_q.weight`)
+    return this.#weights.load(slice)
+  }
+
+  /** The learned vector of each token: (tokens) -> (tokens, hidden). Throws TOKENIZER for an id outside the vocabulary. */
+  embed(tokens: readonly number[], tap?: Tap): Float64Array {
+    const { hiddenSize, vocabSize } = this.config
+    const x = new Float64Array(tokens.length * hiddenSize)
+    for (const [i, id] of tokens.entries()) {
+      const known = Number.isInteger(id) && id >= 0 && id < vocabSize
+      if (!known) throw new MixtralError('TOKENIZER', `token ${i} has id ${id}, expected an integer from 0 to ${vocabSize - 1}`)
+      x.set(this.#weights.row(this.#tensors.tokenEmbd, id), i * hiddenSize)
+    }
+    return showTo(tap, '')('inp_embd', x, hiddenSize)
+  }
+
+  /**
+   * One layer on any input: (tokens, hidden) -> (tokens, hidden), positions from 0 on. First attention, in which tokens look at each
+   * other, then experts, in which each token is thought about alone. Both add to the stream x that runs through all layers.
+   */
+  layer(index: number, x: Float64Array, tap?: Tap): Float64Array {
+    const { hiddenSize, rmsEps } = this.config
+    const tensors = this.#tensors.layers[index]!
+    const show = showTo(tap, `-${index}`)
+    const { load } = this.#weights
+    const layer = { config: this.config, tensors, load, show }
+
+    const attnNorm = show('attn_norm', rmsNorm(x, load(tensors.attnNorm), rmsEps), hiddenSize)
+    const attended = show('kqv_out', attention(layer, attnNorm), hiddenSize)
+    const middle = show('ffn_inp', add(x, attended), hiddenSize)
+    const ffnNorm = show('ffn_norm', rmsNorm(middle, load(tensors.ffnNorm), rmsEps), hiddenSize)
+    const thought = show('ffn_moe_out', mixtureOfExperts(layer, ffnNorm), hiddenSize)
+    return show('l_out', add(middle, thought), hiddenSize)
+  }
+
+  /** The last layer's output to logits: (tokens, hidden) -> (tokens, vocabulary). */
+  output(x: Float64Array, tap?: Tap): Float64Array {
+    const { hiddenSize, vocabSize, rmsEps } = this.config
+    const show = showTo(tap, '')
+    const norm = show('result_norm', rmsNorm(x, this.#weights.load(this.#tensors.outputNorm), rmsEps), hiddenSize)
+    return show('result_output', linear(norm, this.#weights.load(this.#tensors.output)), vocabSize)
+  }
+}
+
+const add = (a: Float64Array, b: Float64Array) => a.map((value, i) => value + b[i]!)

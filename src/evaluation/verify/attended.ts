@@ -1,0 +1,51 @@
+// What attention should give from the kernels' own queries, keys and values, and how far from it float32 may be.
+
+import { floatToHalf, halfToFloat } from '../../format/quants/half.js'
+import type { KvFormat } from '../../runtime/kernels/kernels.js'
+import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { softmax } from '../reference/matrix.js'
+import { type Expected, HALF_ULP, type Taps } from './expected.js'
+
+/** From the rotated queries and keys, and the values, as the cache keeps them. */
+export function attended(taps: Taps, config: MixtralConfig, kvFormat: KvFormat): Expected {
+  const { heads, kvHeads, headDim, slidingWindow } = config
+  const kept = (value: number) => keptAs(kvFormat, value)
+  const q = taps.get('Qcur-rotated')!
+  const k = Float64Array.from(taps.get('Kcur-rotated')!, kept)
+  const v = Float64Array.from(taps.get('Vcur')!, kept)
+  const tokens = q.length / (heads * headDim)
+  const mixed = new Float64Array(q.length)
+  const allowed = new Float64Array(q.length)
+  for (let token = 0; token < tokens; token++) {
+    const first = Math.max(0, token + 1 - (slidingWindow ?? tokens))
+    for (let head = 0; head < heads; head++) {
+      const at = (token * heads + head) * headDim
+      const kvAt = (i: number) => ((first + i) * kvHeads + Math.floor((head * kvHeads) / heads)) * headDim
+      const scores = new Float64Array(token + 1 - first)
+      let largest = 0
+      for (let i = 0; i < scores.length; i++) {
+        let magnitude = 0
+        for (let c = 0; c < headDim; c++) {
+          const term = (q[at + c]! * k[kvAt(i) + c]!) / Math.sqrt(headDim)
+          scores[i]! += term
+          magnitude += Math.abs(term)
+        }
+        largest = Math.max(largest, magnitude)
+      }
+      // what a score is off by, its share is off by twice; then as many sums as positions
+      const off = HALF_ULP * (2 * (headDim + 8) * largest + 4 * scores.length + 16)
+      for (const [i, share] of softmax(scores).entries()) {
+        for (let c = 0; c < headDim; c++) {
+          mixed[at + c]! += share * v[kvAt(i) + c]!
+          allowed[at + c]! += off * share * Math.abs(v[kvAt(i) + c]!)
+        }
+      }
+    }
+  }
+  return { values: mixed, allowed }
+}
+
+/** A key or value after the cache has kept it. */
+function keptAs(format: KvFormat, value: number): number {
+  return format === 'f32' ? value : halfToFloat(floatToHalf(Math.max(-65504, Math.min(65504, value))))
+}

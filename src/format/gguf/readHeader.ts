@@ -1,0 +1,117 @@
+// Reads the header of one GGUF file, version 2 or 3: magic, counts, metadata, tensor infos. Owns their order and what is refused
+// while reading; whether the tensors lie well in the file is placeTensors' matter, and shards are shards' matter.
+// Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+
+import type { ByteSource } from '../../base/files/byteSource.js'
+import { ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
+import type { GgufTensor, GgufValue } from './gguf.js'
+import { quoted, shown } from './ggufError.js'
+import { HeaderCursor } from './headerCursor.js'
+import { placeTensors, type UnplacedTensor } from './placeTensors.js'
+import { readName, readValue, readValueType } from './readValue.js'
+import type { GgufValueType } from './valueType.js'
+
+/** What one file says; the `file` of its tensors is 0. */
+export interface GgufHeader {
+  readonly path: string
+  readonly bytes: number
+  readonly version: 2 | 3
+  readonly metadata: ReadonlyMap<string, GgufValue>
+  readonly metadataTypes: ReadonlyMap<string, GgufValueType>
+  readonly tensors: ReadonlyMap<string, GgufTensor>
+}
+
+// The least a key or a tensor info takes in the file: name length, type, value; name length, dimension count, one dimension, type, offset.
+const LEAST_KEY_BYTES = 8 + 4 + 1
+const LEAST_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8
+// The most they take in memory, beside the name and the value.
+const KEY_MEMORY = 256
+const TENSOR_MEMORY = 512
+
+const MOST_DIMENSIONS = 4
+const DEFAULT_ALIGNMENT = 32
+
+/** Reads and checks a header; throws `GGUF` if anything in it cannot be right. Reads no tensor data. */
+export async function readHeader(source: ByteSource): Promise<GgufHeader> {
+  const cursor = new HeaderCursor(source)
+  const version = await readVersion(cursor)
+  const tensorCount = await cursor.count('tensors', LEAST_TENSOR_BYTES)
+  const keyCount = await cursor.count('metadata keys', LEAST_KEY_BYTES)
+
+  const metadata = new Map<string, GgufValue>()
+  const metadataTypes = new Map<string, GgufValueType>()
+  for (let n = 1; n <= keyCount; n++) {
+    cursor.where = `key ${n} of ${keyCount}`
+    cursor.charge(KEY_MEMORY)
+    const key = await readName(cursor)
+    cursor.where = `key ${quoted(key)}`
+    if (metadata.has(key)) cursor.fail('a second value for this key')
+    const { type, value } = await readValue(cursor, await readValueType(cursor))
+    metadata.set(key, value)
+    metadataTypes.set(key, type)
+  }
+  const alignment = checkAlignment(cursor, metadata.get('general.alignment'))
+
+  const unplaced = new Map<string, UnplacedTensor>()
+  for (let n = 1; n <= tensorCount; n++) {
+    cursor.where = `tensor info ${n} of ${tensorCount}`
+    cursor.charge(TENSOR_MEMORY)
+    const name = await readName(cursor)
+    cursor.where = `tensor ${quoted(name)}`
+    if (unplaced.has(name)) cursor.fail('a second tensor of this name')
+    unplaced.set(name, await readTensorInfo(cursor))
+  }
+  const tensors = placeTensors(source, unplaced, cursor.position, alignment)
+  return { path: source.name, bytes: source.bytes, version, metadata, metadataTypes, tensors }
+}
+
+async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {
+  cursor.where = 'magic'
+  await cursor.need(4)
+  const magic = String.fromCharCode(...cursor.takeBytes(4))
+  if (magic !== 'GGUF') cursor.fail(`not a GGUF file: starts with ${quoted(magic)}, expected "GGUF"`, 0)
+  cursor.where = 'header'
+  const version = await cursor.uint32()
+  if (version === 2 || version === 3) return version
+  if (version !== 0 && version % 65536 === 0) cursor.fail('a big-endian GGUF file, expected little-endian', 4)
+  return cursor.fail(`GGUF version ${version}, expected 2 or 3`, 4)
+}
+
+function checkAlignment(cursor: HeaderCursor, alignment: GgufValue = DEFAULT_ALIGNMENT): number {
+  cursor.where = 'key "general.alignment"'
+  // The format asks for a multiple of 8 in 32 bits; what is no power of two is no alignment anywhere.
+  if (typeof alignment === 'number' && alignment >= 8 && alignment <= 2 ** 31 && 2 ** 31 % alignment === 0) return alignment
+  return cursor.fail(`an alignment of ${shown(alignment)}, expected a power of two of at least 8`)
+}
+
+async function readTensorInfo(cursor: HeaderCursor): Promise<UnplacedTensor> {
+  const dimensions = await cursor.uint32()
+  if (dimensions < 1 || dimensions > MOST_DIMENSIONS) {
+    cursor.fail(`${dimensions} dimensions, expected 1 to ${MOST_DIMENSIONS}`, cursor.position - 4)
+  }
+  const shape: number[] = []
+  let weights = 1
+  for (let d = 0; d < dimensions; d++) {
+    const size = await cursor.uint64()
+    weights *= Number(size)
+    if (weights === 0) cursor.fail(`dimension ${d} is 0, expected at least 1`, cursor.position - 8)
+    if (!Number.isSafeInteger(weights)) cursor.fail(`dimension ${d} is ${size}, which makes more than 2^53 weights`, cursor.position - 8)
+    shape.push(Number(size))
+  }
+
+  const typeId = await cursor.uint32()
+  const type = ggmlTypeById(typeId)
+  if (!type) {
+    const removed = removedGgmlTypeName(typeId)
+    return cursor.fail(
+      removed ? `type ${typeId}, ${removed}, which ggml has removed: convert the model again` : `unknown tensor type ${typeId}`,
+      cursor.position - 4,
+    )
+  }
+  const columns = shape[0]!
+  if (columns % type.blockWeights !== 0) {
+    cursor.fail(`rows of ${columns} weights, expected a multiple of the ${type.blockWeights} in a block of ${type.name}`)
+  }
+  const relativeOffset = await cursor.uint64()
+  return { type, shape, relativeOffset, bytes: (weights / type.blockWeights) * type.blockBytes }
+}

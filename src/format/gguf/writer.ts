@@ -1,0 +1,115 @@
+// Writes a GGUF file, or a set of shards, piece by piece: the header from a plan, then the tensors' data in the plan's order, aligned. Holds no more
+// than the header in memory; does not make the data.
+
+import { MixtralError } from '../../base/errors.js'
+import { type GgufPlan, type PlannedTensor, tensorBytes } from './encodeHeader.js'
+import type { GgufTensor } from './gguf.js'
+import { GgufDraft } from './ggufDraft.js'
+import { ggufError, quoted } from './ggufError.js'
+
+export class GgufWriter {
+  readonly #path: string
+  readonly #draft: GgufDraft
+  #current = 0
+  /** Bytes of the current tensor written so far. */
+  #written = 0
+
+  private constructor(path: string, draft: GgufDraft) {
+    this.#path = path
+    this.#draft = draft
+  }
+
+  /**
+   * Begins the file, or with `shardBytes` the shards, under a name of its own (GgufDraft). Throws `IO` if it cannot, as `write` does.
+   * @example
+   * const writer = await GgufWriter.create(path, { metadata: [['general.architecture', 'string', 'llama']], tensors })
+   * for (const tensor of tensors) await writer.write(dataOf(tensor))
+   * await writer.close()
+   */
+  static async create(path: string, plan: GgufPlan, shardBytes?: number): Promise<GgufWriter> {
+    return new GgufWriter(path, await GgufDraft.create(path, plan, shardBytes))
+  }
+
+  /** The tensor whose data is due, or undefined when all are written. */
+  get next(): GgufTensor | undefined {
+    return this.#draft.tensors[this.#current]
+  }
+
+  /** Writes the next bytes of the tensor that is due: all of it, or a piece. Throws `GGUF` if they are more than it has left. */
+  async write(bytes: Uint8Array): Promise<void> {
+    const tensor = this.next
+    if (!tensor || this.#written + bytes.length > tensor.bytes) {
+      const room = tensor ? tensor.bytes - this.#written : 0
+      throw ggufError(
+        this.#path,
+        `${bytes.length} bytes to write, expected at most ${room}`,
+        tensor ? `tensor ${quoted(tensor.name)}` : 'end',
+      )
+    }
+    const at = tensor.offset + this.#written
+    this.#written += bytes.length
+    if (this.#written === tensor.bytes) {
+      this.#current++
+      this.#written = 0
+    }
+    await this.#draft.files[tensor.file]!.write(bytes, at)
+  }
+
+  /** Gives the complete file its name; throws `GGUF`, and leaves no file, if tensors are missing in it. */
+  async close(): Promise<void> {
+    const { next } = this
+    try {
+      if (next) throw ggufError(this.#path, `closed after ${this.#written} bytes, expected ${next.bytes}`, `tensor ${quoted(next.name)}`)
+      await this.#draft.publish()
+    } finally {
+      await this.#draft.discard()
+    }
+  }
+
+  /** Gives up: no file, no draft. */
+  async discard(): Promise<void> {
+    await this.#draft.discard()
+  }
+}
+
+/** A tensor to be written, with what makes its data: pieces in order, each of which may be overwritten when the next is asked for. */
+export interface ProducedTensor extends PlannedTensor {
+  readonly pieces: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>
+}
+
+export interface WriteOptions {
+  /** Write a set of shards with at most so many bytes of tensors each. */
+  readonly shardBytes?: number
+  readonly signal?: AbortSignal
+  /** Bytes of tensors written, and of all. */
+  readonly onProgress?: (progress: { readonly written: number; readonly total: number }) => void
+}
+
+/**
+ * Writes a file, or a set of shards, from what makes its tensors. It has its name when all of it is on the disk; until then, and if anything fails, there is
+ * nothing under that name but what was there before. Throws `IO` (before a byte is made, if the disk has no room), `GGUF` if a tensor has too many or too
+ * few bytes, `ABORTED`, and whatever a producer throws.
+ */
+export async function writeGguf(
+  path: string,
+  plan: Omit<GgufPlan, 'tensors'> & { readonly tensors: readonly ProducedTensor[] },
+  { shardBytes, signal, onProgress }: WriteOptions = {},
+): Promise<void> {
+  const total = plan.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
+  let written = 0
+  const writer = await GgufWriter.create(path, plan, shardBytes)
+  try {
+    for (const { name, pieces } of plan.tensors) {
+      for await (const piece of pieces()) {
+        if (signal?.aborted) throw new MixtralError('ABORTED', 'the call was aborted', { cause: signal.reason })
+        await writer.write(piece)
+        written += piece.length
+        onProgress?.({ written, total })
+      }
+      if (writer.next?.name === name) throw ggufError(path, 'too few bytes were made', `tensor ${quoted(name)}`)
+    }
+    await writer.close()
+  } finally {
+    await writer.discard()
+  }
+}

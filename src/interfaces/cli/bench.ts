@@ -1,0 +1,169 @@
+// `mixtral bench`: prefill and decode speed, without the cost of sampling. Every repetition starts from an empty cache.
+
+import { readFileSync } from 'node:fs'
+import type { Command } from 'commander'
+import { byteCount } from '../../base/amounts.js'
+import type { StageTime } from '../../runtime/model/profile.js'
+import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
+import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { expertFields, expertText } from './expertText.js'
+import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { columns, jsonLine, speed } from './layout.js'
+import { withModel } from './loading.js'
+
+interface BenchFlags extends ModelFlags {
+  readonly promptTokens: number
+  readonly newTokens: number
+  readonly repetitions: number
+  readonly profile?: true
+}
+
+export function configureBench(command: Command): void {
+  command
+    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .option('-p, --prompt-tokens <n>', 'tokens to prefill', wholeNumber(1), 64)
+    .option('-n, --new-tokens <n>', 'tokens to decode, one at a time', wholeNumber(1), 16)
+    .option('-r, --repetitions <n>', 'measurements, of which the median counts', wholeNumber(1, 1000), 3)
+    .option('--profile', 'show where the time goes, stage by stage, and how long threads wait for each other')
+  addOutputFlags(addModelFlags(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  mixtral bench
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf -p 64 -n 16 --threads 8 --json
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf --profile`,
+    )
+    .action(bench)
+}
+
+async function bench(name: string, flags: BenchFlags): Promise<void> {
+  const { promptTokens, newTokens, repetitions } = flags
+  // A context just large enough keeps the cache out of the memory that is reported.
+  const context = flags.context ?? promptTokens + newTokens
+  await withModel(name, { ...flags, context, ...(flags.profile && { profile: true }) }, async (model) => {
+    const interrupt = onInterrupt()
+    const runs: Times[] = []
+    try {
+      for (let i = 0; i < repetitions; i++) {
+        runs.push(await measure(model, promptTokens, newTokens, interrupt.signal))
+      }
+    } finally {
+      interrupt.release()
+    }
+    const experts = runs.at(-1)!.experts
+    const result = {
+      model: name,
+      prompt_tokens: promptTokens,
+      new_tokens: newTokens,
+      repetitions,
+      prefill_tokens_per_second: median(runs.map(({ prefillSeconds }) => promptTokens / prefillSeconds)),
+      decode_tokens_per_second: median(runs.map(({ decodeSeconds }) => newTokens / decodeSeconds)),
+      load_seconds: model.loadSeconds,
+      weight_bytes: model.weightBytes,
+      kv_bytes: model.kvBytes,
+      memory_bytes: model.memoryBytes,
+      experts_in_memory: model.expertSlots.slots,
+      ...expertFields(experts, newTokens),
+      peak_rss_bytes: peakRssBytes(),
+      threads: model.threads,
+      runtime: runtimeName(),
+      kernels: model.kernels,
+      ...(flags.profile && {
+        prefill_stages: stageTimes(
+          runs.map((run) => run.prefillStages),
+          model.threads,
+        ),
+        decode_stages: stageTimes(
+          runs.map((run) => run.decodeStages),
+          model.threads,
+        ),
+      }),
+    }
+    const lines = () =>
+      columns([
+        ['prefill', speed(result.prefill_tokens_per_second), `${promptTokens} tokens, median of ${repetitions}`],
+        ['decode', speed(result.decode_tokens_per_second), `${newTokens} tokens, median of ${repetitions}`],
+        ...(experts ? [['', expertText(experts, newTokens)]] : []),
+        ['load', `${result.load_seconds.toFixed(2)} s`],
+        ['peak memory', byteCount(result.peak_rss_bytes)],
+        ['threads', String(result.threads)],
+        ['runtime', result.runtime],
+        ['kernels', result.kernels],
+      ]) +
+      [result.prefill_stages, result.decode_stages]
+        .map((stages, i) => (stages ? `\n${profileText(stages, i ? 'decode' : 'prefill')}` : ''))
+        .join('')
+    process.stdout.write(flags.json ? jsonLine(result) : lines())
+  })
+}
+
+interface Times {
+  readonly prefillSeconds: number
+  readonly decodeSeconds: number
+  readonly prefillStages: readonly StageTime[]
+  readonly decodeStages: readonly StageTime[]
+  /** Of decoding; undefined where all experts are in memory. */
+  readonly experts: ExpertFigures | undefined
+}
+
+/** One run over token ids that never repeat a context: what the tokens are does not matter, but which experts they wake does. */
+async function measure(model: MixtralModel, promptTokens: number, newTokens: number, signal: AbortSignal): Promise<Times> {
+  const { vocabSize } = model.config
+  const ids = Array.from({ length: promptTokens + newTokens }, (_, i) => (i * 7919 + 13) % vocabSize)
+  await model.reset()
+  await model.takeProfile()
+  const start = performance.now()
+  await model.evaluate(ids.slice(0, promptTokens), { signal })
+  const middle = performance.now()
+  const prefillStages = await model.takeProfile()
+  const before = model.expertFigures()
+  const resumed = performance.now()
+  for (let count = promptTokens + 1; count <= ids.length; count++) await model.evaluate(ids.slice(0, count), { signal })
+  const decodeSeconds = (performance.now() - resumed) / 1000
+  return {
+    prefillSeconds: (middle - start) / 1000,
+    decodeSeconds,
+    prefillStages,
+    decodeStages: await model.takeProfile(),
+    experts: model.expertFigures(before),
+  }
+}
+
+/** Per stage, the mean of all runs: milliseconds in which a thread worked, and in which it waited for the others. */
+function stageTimes(runs: readonly (readonly StageTime[])[], threads: number) {
+  const mean = (stage: number, what: 'working' | 'waiting') =>
+    (1000 * runs.reduce((sum, stages) => sum + stages[stage]![what], 0)) / runs.length / threads
+  return runs[0]!.map(({ stage }, i) => ({ stage, working_ms: mean(i, 'working'), waiting_ms: mean(i, 'waiting') }))
+}
+
+function profileText(stages: ReturnType<typeof stageTimes>, name: string): string {
+  const total = stages.reduce((sum, { working_ms, waiting_ms }) => sum + working_ms + waiting_ms, 0)
+  const waiting = stages.reduce((sum, { waiting_ms }) => sum + waiting_ms, 0)
+  const share = (milliseconds: number) => `${((100 * milliseconds) / total || 0).toFixed(1)} %`
+  const rows = stages.map(({ stage, working_ms, waiting_ms }) => [`  ${stage}`, share(working_ms), share(waiting_ms)])
+  return columns([[name, 'working', 'waiting'], ...rows, ['  all', share(total - waiting), share(waiting)]], [1, 2])
+}
+
+function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
+}
+
+/** The most physical memory this process ever had. */
+function peakRssBytes(): number {
+  try {
+    // On Linux, resourceUsage counts the process before exec too, which is its parent's copy.
+    const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))
+    if (peak) return Number(peak[1]) * 1024
+  } catch {} // not Linux
+  return process.resourceUsage().maxRSS * 1024
+}
+
+function runtimeName(): string {
+  const { bun, deno, node } = process.versions
+  if (bun) return `bun ${bun}`
+  return deno ? `deno ${deno}` : `node ${node}`
+}

@@ -1,0 +1,59 @@
+// `mixtral convert`: a Hugging Face checkpoint to a GGUF file. Owns the flags and what is shown meanwhile; the work is convert/'s.
+
+import fs from 'node:fs/promises'
+import { type Command, InvalidArgumentError } from 'commander'
+import { convertCheckpoint } from '../../authoring/convert/convert.js'
+import { type ElementType, elementTypes, isElementType } from '../../authoring/convert/elementType.js'
+import { byteCount, weightCount } from '../../base/amounts.js'
+import { addOutputFlags, type OutputFlags } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { jsonLine } from './layout.js'
+import { ProgressBar } from './progressBar.js'
+
+export function configureConvert(command: Command): void {
+  addOutputFlags(
+    command
+      .argument('<dir>', 'folder of a Mixtral checkpoint: safetensors, config.json, tokenizer.model or tokenizer.json')
+      .argument('<out>', 'the GGUF file to write')
+      .argument('[type]', 'f16, bf16 or f32 (default: as in the checkpoint)', elementType),
+  )
+    .addHelpText(
+      'after',
+      `
+The weights are copied, or rounded to the type; "mixtral quantize" makes a smaller file of the result. Mistral AI's own files (params.json and
+consolidated.safetensors) will do too. OUT gets its name when all of it is there, and needs about as much room as the checkpoint has.
+
+Examples:
+  mixtral convert Mixtral-8x7B-Instruct-v0.1 mixtral.bf16.gguf
+  mixtral convert Mixtral-8x7B-Instruct-v0.1 mixtral.f16.gguf f16 --json`,
+    )
+    .action(convert)
+}
+
+function elementType(text: string): ElementType {
+  const type = text.toUpperCase()
+  if (isElementType(type)) return type
+  throw new InvalidArgumentError(`Expected ${elementTypes.join(', ').toLowerCase()}.`)
+}
+
+async function convert(folder: string, out: string, type: ElementType | undefined, { json }: OutputFlags): Promise<void> {
+  const bar = new ProgressBar('Converting', byteCount)
+  const interrupt = onInterrupt()
+  const { signal } = interrupt
+  const result = await convertCheckpoint(folder, out, {
+    ...(type && { type }),
+    signal,
+    onProgress: ({ written, total }) => {
+      if (!json) bar.update(written, total)
+    },
+  }).finally(() => {
+    bar.clear()
+    interrupt.release()
+  })
+  const { size: bytes } = await fs.stat(out)
+  process.stdout.write(
+    json
+      ? jsonLine({ path: out, bytes, ...result })
+      : `${out}: ${result.type}, ${weightCount(result.weights)} weights in ${result.tensors} tensors, ${byteCount(bytes)}\n`,
+  )
+}

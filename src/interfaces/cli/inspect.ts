@@ -1,0 +1,161 @@
+// `mixtral inspect`: what a GGUF file says, what it needs and how fast it would be. Reads headers only, of any GGUF and of models that are not on
+// this machine; prints what modelFacts.ts, fit.ts and machine.ts find.
+
+import { basename } from 'node:path'
+import type { Command } from 'commander'
+import { byteCount, weightCount } from '../../base/amounts.js'
+import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
+import { memoryBytes, weightsPerSecond } from '../../runtime/machine/machine.js'
+import { type Fit, fitOf, fitText } from '../inspect/fit.js'
+import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
+import { addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
+import { coloursOf, columns, jsonLine, quotedText, speed } from './layout.js'
+import { lookAt } from './looking.js'
+
+interface InspectFlags extends OutputFlags {
+  readonly context?: number
+  readonly tensors?: boolean
+}
+
+export function configureInspect(command: Command): void {
+  addOutputFlags(
+    command
+      .argument('[model]', '"demo", the path of a GGUF file, or any name of a model', 'demo')
+      .option('--context <n>', "the context length to plan memory for (default: the model's, at most 4096)", wholeNumber(1, 2 ** 24))
+      .option('--tensors', 'list all tensors'),
+  )
+    .addHelpText(
+      'after',
+      `
+Reads only the header, through HTTP ranges if the model is not on this machine, so it is quick for any size and works for files that cannot
+run here. The speed is an estimate: how fast this machine's cores get through weights, measured for a second, by the bytes that a token reads.
+
+Examples:
+  mixtral inspect
+  mixtral inspect mixtral-8x7b.Q4_K_M.gguf --context 32768
+  mixtral inspect mixtral:8x7b-instruct-v0.1-q4_K_M
+  mixtral inspect hf:owner/repo:Q4_K_M --json
+  mixtral inspect mixtral-8x22b-00001-of-00003.gguf --tensors --json`,
+    )
+    .action(inspect)
+}
+
+/** Below this, weights stay in the caches and other things take the time. */
+const LEAST_ACTIVE_BYTES = 100e6
+
+async function inspect(name: string, { context, tensors = false, json }: InspectFlags): Promise<void> {
+  const { gguf } = await lookAt(name)
+  const facts = factsOf(gguf, context)
+  const active = facts.needs?.activeBytesPerToken ?? 0
+  const outlook: Outlook = {
+    fit: fitOf(facts, memoryBytes()),
+    tokensPerSecond: active < LEAST_ACTIVE_BYTES ? undefined : (await weightsPerSecond()) / active,
+  }
+  process.stdout.write(json ? jsonLine(jsonFacts(gguf, facts, outlook, tensors)) : describe(gguf, facts, outlook, tensors))
+}
+
+/** How the model would do on this machine. */
+interface Outlook {
+  readonly fit: Fit | undefined
+  /** Undefined for models too small to tell. */
+  readonly tokensPerSecond: number | undefined
+}
+
+function describe(gguf: Gguf, facts: ModelFacts, { fit, tokensPerSecond }: Outlook, listTensors: boolean): string {
+  const { bold } = coloursOf(process.stdout)
+  const section = (title: string, body: string) => `\n${bold(title)}\n${body.replaceAll(/^(?=.)/gm, '  ')}`
+  const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
+  const weights = weightCount(facts.tensorTypes.reduce((sum, type) => sum + type.weights, 0))
+  const parts = [
+    `${basename(gguf.files[0]!.path)}: GGUF version ${gguf.version}, ${weights} weights in ${byteCount(facts.fileBytes)}${files}\n`,
+  ]
+  parts.push(section('metadata', columns([...gguf.metadata].map(([key, value]) => [plainKey(key), shortValue(value)]))))
+  if (facts.config) {
+    const known = Object.entries(facts.config).filter(([, value]) => value !== undefined)
+    parts.push(section('hyper-parameters', columns(known.map(([key, value]) => [key, shortValue(value)]))))
+  }
+  const types = facts.tensorTypes.map(({ type, count, weights, bytes }) => [type, String(count), weightCount(weights), byteCount(bytes)])
+  parts.push(section('tensors by type', columns([['type', 'tensors', 'weights', 'bytes'], ...types], [1, 2, 3])))
+  if (listTensors) {
+    const rows = [...gguf.tensors.values()].map(({ name, type, shape, bytes }) => [
+      plainKey(name),
+      type.name,
+      shape.join(' x '),
+      byteCount(bytes),
+    ])
+    parts.push(section('tensors', columns(rows, [3])))
+  }
+  if (facts.needs) {
+    const { contextLength, weightBytes, kvBytes, activeBytesPerToken } = facts.needs
+    const rows = [
+      ['weights in memory', byteCount(weightBytes)],
+      [`KV cache for ${contextLength} tokens`, byteCount(kvBytes)],
+      ['both', byteCount(weightBytes + kvBytes)],
+      ['active per token', byteCount(activeBytesPerToken)],
+    ]
+    parts.push(section('needs', columns(rows, [1])))
+  }
+  if (fit) {
+    const estimate = tokensPerSecond !== undefined && fit.fits ? `about ${speed(tokensPerSecond)} at best, on all cores\n` : ''
+    parts.push(section('on this machine', `${fitText(fit)}\n${estimate}`))
+  }
+  if (facts.refusal) parts.push(section('cannot run here', `${facts.refusal}\n`))
+  return parts.join('')
+}
+
+function jsonFacts(
+  gguf: Gguf,
+  { fileBytes, config, tensorTypes, needs, refusal }: ModelFacts,
+  { fit, tokensPerSecond }: Outlook,
+  listTensors: boolean,
+) {
+  return {
+    files: gguf.files,
+    file_bytes: fileBytes,
+    version: gguf.version,
+    metadata: Object.fromEntries(gguf.metadata),
+    hyper_parameters: config && Object.fromEntries(Object.entries(config).map(([key, value]) => [snakeCase(key), value])),
+    tensor_types: tensorTypes,
+    ...(listTensors && {
+      tensors: [...gguf.tensors.values()].map(({ name, type, shape, file, offset, bytes }) => ({
+        name,
+        type: type.name,
+        shape,
+        file,
+        offset,
+        bytes,
+      })),
+    }),
+    needs: needs && Object.fromEntries(Object.entries(needs).map(([key, value]) => [snakeCase(key), value])),
+    runs: refusal === undefined,
+    fits: fit?.fits,
+    would_fit: fit?.would,
+    memory_bytes: fit?.memoryBytes,
+    estimated_tokens_per_second: tokensPerSecond,
+    refusal,
+  }
+}
+
+/** A value on one line; of a long list its first items. */
+function shortValue(value: GgufValue): string {
+  if (typeof value === 'string') return quotedText(value)
+  if (!Array.isArray(value)) return typeof value === 'number' ? shortNumber(value) : String(value)
+  const first = value
+    .slice(0, 4)
+    .map((item) => (typeof item === 'string' ? quotedText(item, 20) : Array.isArray(item) ? '[...]' : shortValue(item)))
+  return `[${first.join(', ')}${value.length > 4 ? `, ... ${value.length} in all` : ''}]`
+}
+
+/** A number out of a float32 without the digits that float64 adds to it. */
+function shortNumber(value: number): string {
+  return String(Math.fround(value) === value && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value)
+}
+
+/** A key or tensor name, which are plain words in honest files. */
+function plainKey(key: string): string {
+  return /^[\w.-]{1,80}$/.test(key) ? key : quotedText(key)
+}
+
+function snakeCase(name: string): string {
+  return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}

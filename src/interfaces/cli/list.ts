@@ -1,0 +1,49 @@
+// `mixtral list`: the models on this machine, in whichever store.
+
+import type { Command } from 'commander'
+import { byteCount } from '../../base/amounts.js'
+import { type LocalModel, listLocalModels } from '../../registry/stores/localModels.js'
+import { OwnStore } from '../../registry/stores/ownStore.js'
+import { storeFolders } from '../../registry/stores/storeFolders.js'
+import { addOutputFlags, type OutputFlags } from './flags.js'
+import { columns, jsonLine } from './layout.js'
+
+const stores: Readonly<Record<LocalModel['store'], string>> = {
+  mixtral: 'mixtral',
+  ollama: 'Ollama',
+  huggingface: 'Hugging Face cache',
+  file: 'file',
+}
+
+export function configureList(command: Command): void {
+  addOutputFlags(command)
+    .addHelpText(
+      'after',
+      `
+Lists what can be named: models that were pulled, and those in the stores of Ollama and huggingface_hub, which are used where they are. Not all
+that Ollama has can run here; mixtral inspect NAME tells. A download that did not end is unfinished: mixtral pull goes on with it, mixtral rm throws
+it away.
+
+Examples:
+  mixtral list
+  mixtral list --json`,
+    )
+    .action(list)
+}
+
+async function list({ json }: OutputFlags): Promise<void> {
+  const models = (await listLocalModels()).map(({ name, bytes, store, path }) => ({ name, bytes, store, path }))
+  const unfinished = await new OwnStore(storeFolders().own).unfinished()
+  if (json) process.stdout.write(jsonLine({ models, unfinished }))
+  else if (models.length + unfinished.length === 0) process.stderr.write('no models yet: mixtral pull NAME fetches one\n')
+  else
+    process.stdout.write(
+      columns(
+        [
+          ...models.map(({ name, bytes, store }) => [name, byteCount(bytes), stores[store]]),
+          ...unfinished.map(({ name, bytes, total }) => [name, byteCount(bytes), `of ${byteCount(total)}, unfinished`]),
+        ],
+        [1],
+      ),
+    )
+}

@@ -1,0 +1,46 @@
+// Loads a model for a command, downloaded first if it is not here, with a progress bar, and closes it whatever happens. Does not know what the command does with it.
+
+import { byteCount } from '../../base/amounts.js'
+import { type LoadOptions, MixtralModel } from '../../text/generate/mixtralModel.js'
+import { bringModel } from './bringing.js'
+import type { ModelFlags } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { coloursOf } from './layout.js'
+import { ProgressBar } from './progressBar.js'
+
+/** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
+export async function withModel<T>(
+  nameOrPath: string,
+  { threads, context, ram, json, profile }: ModelFlags & { readonly profile?: true },
+  use: (model: MixtralModel) => Promise<T>,
+): Promise<T> {
+  await bringModel(nameOrPath, { context, mustRun: true, mustFit: ram === undefined, update: false, quiet: json === true })
+  const bar = new ProgressBar('loading', byteCount)
+  const interrupt = onInterrupt()
+  const options: LoadOptions = {
+    ...(threads !== undefined && { threads }),
+    ...(context !== undefined && { contextLength: context }),
+    ...(ram !== undefined && { ram }),
+    ...(profile && { profile }),
+    onProgress: ({ loaded, total }) => bar.update(loaded, total),
+    signal: interrupt.signal,
+  }
+  const model = await MixtralModel.load(nameOrPath, options).finally(() => {
+    bar.clear()
+    interrupt.release()
+  })
+  if (!json) sayIfStreaming(model, ram)
+  try {
+    return await use(model)
+  } finally {
+    await model.close()
+  }
+}
+
+/** What was chosen, where not all experts fit. */
+function sayIfStreaming({ expertSlots: { experts, slots }, memoryBytes }: MixtralModel, ram: number | undefined): void {
+  if (slots === experts) return
+  const why = ram === undefined ? ', what this machine can spare' : ''
+  const line = `${slots} of ${experts} experts in memory at a time, ${byteCount(memoryBytes)} with all else${why}; the others are read when needed`
+  process.stderr.write(`${coloursOf(process.stderr).dim(line)}\n`)
+}

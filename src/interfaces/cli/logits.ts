@@ -1,0 +1,59 @@
+// `mixtral logits`: writes the logits of a token sequence to a file.
+
+import type { Command } from 'commander'
+import { byteCount } from '../../base/amounts.js'
+import { refuseInput } from '../../base/files/refuseInput.js'
+import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { jsonLine } from './layout.js'
+import { withModel } from './loading.js'
+import { writeOutput } from './outputFile.js'
+import { ProgressBar } from './progressBar.js'
+
+interface LogitsFlags extends ModelFlags {
+  readonly tokens?: number[]
+  readonly prompt?: string
+  readonly out: string
+}
+
+export function configureLogits(command: Command): void {
+  command
+    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .option('--tokens <ids>', 'token ids with commas between them', tokenIds)
+    .option('--prompt <text>', 'a text to tokenize as `mixtral run` does')
+    .requiredOption('--out <file>', 'the file to write: raw little-endian float32, (tokens, vocabulary)')
+  addOutputFlags(addModelFlags(command))
+    .addHelpText(
+      'after',
+      `
+Examples:
+  mixtral logits demo --tokens 1,672,600,261,462 --out logits.f32
+  mixtral logits mixtral-8x7b.Q4_K_M.gguf --prompt "Once upon a time" --out logits.f32 --json`,
+    )
+    .action((model: string, flags: LogitsFlags) => logits(command, model, flags))
+}
+
+async function logits(command: Command, model: string, flags: LogitsFlags): Promise<void> {
+  const { prompt, out } = flags
+  if ((flags.tokens === undefined) === (prompt === undefined)) command.error('expected either --tokens or --prompt')
+  await withModel(model, flags, async (loaded) => {
+    await refuseInput(
+      out,
+      loaded.gguf.files.map(({ path }) => path),
+    )
+    const tokens = flags.tokens ?? loaded.tokenizer.encodePrompt(prompt!)
+    const bar = new ProgressBar('logits', (count) => `${count} tokens`)
+    const interrupt = onInterrupt()
+    const values = await loaded
+      .logits(tokens, { signal: interrupt.signal, onProgress: ({ loaded, total }) => bar.update(loaded, total) })
+      .finally(() => {
+        bar.clear()
+        interrupt.release()
+      })
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
+    await writeOutput(out, [bytes])
+    const { vocabSize } = loaded.config
+    if (flags.json) process.stdout.write(jsonLine({ model, tokens, vocabulary: vocabSize, out, bytes: bytes.length }))
+    else process.stderr.write(`${out}: ${tokens.length} x ${vocabSize} float32, ${byteCount(bytes.length)}\n`)
+  })
+}

@@ -1,0 +1,37 @@
+#!/usr/bin/env node
+// The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted.
+// Knows nothing of what the commands do.
+
+import { inspect } from 'node:util'
+import { CommanderError } from 'commander'
+import { MixtralError } from '../../base/errors.js'
+import { errorLine, plainLines } from './layout.js'
+import { createProgram } from './program.js'
+
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0) // the reader has seen enough, as `mixtral run | head -1` has: that is no failure
+  process.stderr.write(errorLine(`standard output cannot be written: ${error.message}`))
+  process.exit(1)
+})
+process.stderr.on('error', () => {}) // nobody wants to know how it goes: the work goes on
+
+const program = createProgram()
+let debug = false
+program.hook('preAction', (_, command) => {
+  debug = command.opts().debug === true
+})
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  process.exitCode = report(error)
+}
+
+/** Tells what failed in one line, or with `--debug` with the stack trace; returns the exit code. */
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed help or its line
+  if (error instanceof MixtralError && error.code === 'ABORTED') return 130 // the user knows
+  if (debug) process.stderr.write(`${plainLines(inspect(error))}\n`)
+  else process.stderr.write(errorLine(error instanceof Error ? error.message : String(error)))
+  return error instanceof MixtralError && error.code === 'OPTION' ? 2 : 1
+}

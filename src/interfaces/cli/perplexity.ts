@@ -1,0 +1,139 @@
+// `mixtral perplexity`: how well a model predicts a text, and how far it is from stored logits. Prints; the figures are perplexity/'s.
+
+import { readFile } from 'node:fs/promises'
+import type { Command } from 'commander'
+import { MixtralError } from '../../base/errors.js'
+import { refuseInput } from '../../base/files/refuseInput.js'
+import { type DivergenceResult, measureDivergence } from '../../evaluation/perplexity/divergence.js'
+import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
+import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../../evaluation/perplexity/perplexity.js'
+import type { WindowOptions } from '../../evaluation/perplexity/windowOptions.js'
+import { SHORTEST_WINDOW } from '../../evaluation/perplexity/windows.js'
+import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { divergenceJson, divergenceText } from './divergenceText.js'
+import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { jsonLine } from './layout.js'
+import { withModel } from './loading.js'
+import { WindowLine } from './windowLine.js'
+
+interface PerplexityFlags extends ModelFlags {
+  readonly chunks?: number
+  readonly saveLogits?: string
+  readonly kl?: string
+}
+
+export function configurePerplexity(command: Command): void {
+  command
+    .argument('<model>', '"demo" or the path of a GGUF file')
+    .argument('[file]', 'the text, UTF-8; with --kl it may be left out')
+    .option('--chunks <n>', 'windows to run at most (default: all)', wholeNumber(1))
+    .option('--save-logits <file>', 'store the logits in a file, for --kl or llama-perplexity --kl-divergence')
+    .option('--kl <file>', 'compare with logits stored by --save-logits or llama-perplexity --kl-divergence-base')
+  addOutputFlags(addModelFlags(command))
+  // The one of the model flags that means something else here.
+  const context = command.options.find(({ long }) => long === '--context')!
+  context.short = '-c'
+  context.flags = '-c, --context <n>'
+  context.description = `tokens of a window (default: ${USUAL_WINDOW}, or the model's context if that is shorter)`
+  context.argParser(wholeNumber(SHORTEST_WINDOW, 2 ** 24))
+  command
+    .addHelpText(
+      'after',
+      `
+The text is cut into windows as by llama-perplexity: BOS in the first place of each, and only predictions of the second half count.
+With --kl the text, the window and the tokens are those of the stored logits; a text given beside it must have the same tokens.
+
+Examples:
+  mixtral perplexity mixtral-8x7b.Q4_K_M.gguf wiki.test.raw
+  mixtral perplexity mixtral-8x7b.Q8_0.gguf wiki.test.raw --chunks 20 --save-logits Q8_0.kld
+  mixtral perplexity mixtral-8x7b.Q4_K_M.gguf --kl Q8_0.kld`,
+    )
+    .action((model: string, file: string | undefined, flags: PerplexityFlags) => perplexity(command, model, file, flags))
+}
+
+async function perplexity(command: Command, model: string, file: string | undefined, flags: PerplexityFlags): Promise<void> {
+  if (flags.kl !== undefined) {
+    if (flags.saveLogits !== undefined) command.error('expected either --save-logits or --kl')
+    if (flags.context !== undefined) command.error('--kl has the window of the stored logits, expected no --context')
+    return compareWithStored(model, file, flags.kl, flags)
+  }
+  if (file === undefined) command.error("missing required argument 'file'")
+  const text = await textOf(file)
+  const { saveLogits, context } = flags
+  const result = await withModel(model, { ...flags, context: context ?? USUAL_WINDOW }, async (loaded) => {
+    if (saveLogits !== undefined) await refuseInput(saveLogits, [file, ...loaded.gguf.files.map(({ path }) => path)])
+    return watched(flags, (options) =>
+      measurePerplexity(loaded, text, {
+        ...options,
+        ...(context !== undefined && { contextLength: context }),
+        ...(saveLogits !== undefined && { saveLogits }),
+      }),
+    )
+  })
+  const { value, error } = result.perplexity
+  if (flags.json) {
+    const saved = saveLogits !== undefined && { saved: saveLogits }
+    process.stdout.write(jsonLine({ model, file, ...windowsJson(result), perplexity: value, error, ...saved }))
+    return
+  }
+  process.stdout.write(`PPL = ${value.toFixed(4)} ± ${error.toFixed(5)}\n`)
+  process.stderr.write(windowsText(result))
+}
+
+async function compareWithStored(model: string, file: string | undefined, kl: string, flags: PerplexityFlags): Promise<void> {
+  const text = file === undefined ? undefined : await textOf(file)
+  const base = await LogitsFile.open(kl)
+  let result: DivergenceResult
+  try {
+    result = await withModel(model, { ...flags, context: base.windows.contextLength }, (loaded) => {
+      if (text !== undefined) checkSameTokens(loaded, text, base)
+      return watched(flags, (options) => measureDivergence(loaded, base, options))
+    })
+  } finally {
+    await base.close()
+  }
+  if (flags.json) {
+    process.stdout.write(jsonLine({ model, base: kl, ...windowsJson(result), ...divergenceJson(result) }))
+    return
+  }
+  process.stdout.write(divergenceText(result))
+  process.stderr.write(windowsText(result))
+}
+
+/** Calls `measure` with what the flags ask for, a signal that Ctrl-C aborts, and a line of progress. */
+async function watched<T>({ chunks }: PerplexityFlags, measure: (options: WindowOptions) => Promise<T>): Promise<T> {
+  const line = new WindowLine()
+  const interrupt = onInterrupt()
+  const { signal } = interrupt
+  return measure({ ...(chunks !== undefined && { chunks }), signal, onProgress: (progress) => line.update(progress) }).finally(() => {
+    line.clear()
+    interrupt.release()
+  })
+}
+
+/** The text of a file. Its last line break does not count, as in llama-perplexity. */
+async function textOf(file: string): Promise<string> {
+  const text = await readFile(file, 'utf8').catch((cause: Error) => {
+    throw new MixtralError('IO', `${file}: cannot be read: ${cause.message}`, { cause })
+  })
+  return text.replace(/\n$/, '')
+}
+
+function checkSameTokens({ tokenizer }: MixtralModel, text: string, { path, windows }: LogitsFile): void {
+  const tokens = tokenizer.encode(text)
+  const at = windows.tokens.findIndex((token, i) => token !== tokens[i])
+  if (at < 0) return
+  const found = at < tokens.length ? `is ${tokens[at]}` : 'is missing'
+  throw new MixtralError('OPTION', `token ${at} of the text ${found}, expected ${windows.tokens[at]} as in ${path}`)
+}
+
+type Extent = Pick<PerplexityResult, 'contextLength' | 'chunks' | 'predictions'>
+
+function windowsJson({ contextLength, chunks, predictions }: Extent) {
+  return { context: contextLength, chunks, predictions }
+}
+
+function windowsText({ contextLength, chunks, predictions }: Extent): string {
+  return `${predictions} predictions, ${chunks} windows of ${contextLength} tokens\n`
+}

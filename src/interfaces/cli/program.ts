@@ -1,0 +1,89 @@
+// The `mixtral` program: its list of commands, each in a file of its own that is imported when the command is called, so that start-up and
+// `--help` stay fast. Owns the form of usage errors; knows no command's options.
+
+import { readFileSync } from 'node:fs'
+import { Command } from 'commander'
+import { errorLine } from './layout.js'
+
+type Configure = (command: Command) => void
+
+const commands: readonly (readonly [name: string, summary: string, load: () => Promise<Configure>])[] = [
+  ['run', 'generate text from a prompt', async () => (await import('./run.js')).configureRun],
+  ['chat', 'talk to a model', async () => (await import('./chat.js')).configureChat],
+  ['pull', 'download a model', async () => (await import('./pull.js')).configurePull],
+  ['list', 'models on this machine', async () => (await import('./list.js')).configureList],
+  ['rm', 'delete a downloaded model', async () => (await import('./rm.js')).configureRm],
+  ['show', 'template, parameters, system message and licence of a model', async () => (await import('./show.js')).configureShow],
+  ['inspect', 'what is in a GGUF file and what it needs to run', async () => (await import('./inspect.js')).configureInspect],
+  ['tokenize', 'token ids and pieces of a text', async () => (await import('./tokenize.js')).configureTokenize],
+  ['logits', 'write the logits of a token sequence to a file', async () => (await import('./logits.js')).configureLogits],
+  ['trace', 'write intermediate tensors of a forward pass to files', async () => (await import('./trace.js')).configureTrace],
+  [
+    'perplexity',
+    'how well a model predicts a text, alone or beside another',
+    async () => (await import('./perplexity.js')).configurePerplexity,
+  ],
+  [
+    'quantize',
+    'write a model with smaller weights, another layout or other shards',
+    async () => (await import('./quantize.js')).configureQuantize,
+  ],
+  ['convert', 'make a GGUF file of a Hugging Face checkpoint', async () => (await import('./convert.js')).configureConvert],
+  ['verify', 'compare the kernels with the plain reference, layer by layer', async () => (await import('./verify.js')).configureVerify],
+  ['bench', 'measure prefill and decode speed', async () => (await import('./bench.js')).configureBench],
+]
+
+/** The program, ready for `parseAsync`. It throws CommanderError instead of exiting. */
+export function createProgram(): Command {
+  const program = new Command('mixtral')
+    .description('Runs Mixtral mixture-of-experts models on CPUs.')
+    .version(version(), '-V, --version', 'show the version')
+    .helpOption('-h, --help', 'show help')
+    .helpCommand(false)
+    .enablePositionalOptions()
+    .exitOverride()
+    .showHelpAfterError(false)
+    .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: false })
+    .configureOutput({ outputError: (message, write) => write(errorLine(message.replace(/^error: /, ''))) })
+    .addHelpText(
+      'after',
+      `
+MODEL is "demo", the small model that ships with this package; the path of a GGUF file, any shard of a sharded one; an Ollama name such as
+mixtral:8x7b; hf:owner/repo/file.gguf or hf:owner/repo:Q4_K_M; or an https address. A command that runs a model downloads it if it is not here.
+
+Examples:
+  mixtral run                                       the demo model tells a story
+  mixtral run mixtral-8x7b.Q4_K_M.gguf "The moon"   another model, another prompt
+  mixtral chat                                      talk to the demo model
+  mixtral run --help                                all options of a command`,
+    )
+  const loaders = new Map<string, () => Promise<Configure>>()
+  for (const [name, summary, load] of commands) {
+    program
+      .command(name)
+      .description(`${summary[0]!.toUpperCase()}${summary.slice(1)}.`)
+      .summary(summary)
+    loaders.set(name, load)
+  }
+  const configured = async (command: Command) => {
+    const configure = await loaders.get(command.name())?.()
+    configure?.(command)
+    return command
+  }
+  program
+    .command('help')
+    .argument('[command]')
+    .summary('show help of a command')
+    .description('Shows help of a command.')
+    .action(async (name?: string) => {
+      if (name === undefined) return program.outputHelp()
+      const command = program.commands.find((one) => one.name() === name)
+      if (!command) program.error(`unknown command '${name}'`, { code: 'commander.unknownCommand' })
+      else (await configured(command)).outputHelp()
+    })
+  return program.hook('preSubcommand', async (_, command) => void (await configured(command)))
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version
+}

@@ -1,0 +1,73 @@
+// `mixtral quantize`: writes a model anew, with smaller weights, in the other layout of experts, or in other shards.
+
+import { Argument, type Command, Option } from 'commander'
+import { type ExpertLayout, expertLayouts } from '../../authoring/quantize/expertLayout.js'
+import { quantizeModel } from '../../authoring/quantize/quantize.js'
+import { type QuantizeType, quantizeTypes } from '../../authoring/quantize/quantizePlan.js'
+import { byteCount, weightCount } from '../../base/amounts.js'
+import { resolveModelPath } from '../../text/generate/modelPath.js'
+import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { jsonLine } from './layout.js'
+import { ProgressBar } from './progressBar.js'
+
+interface QuantizeFlags extends OutputFlags {
+  readonly layout?: ExpertLayout
+  readonly shardSize?: number
+  readonly requantize?: true
+  readonly threads?: number
+}
+
+export function configureQuantize(command: Command): void {
+  addOutputFlags(
+    command
+      .argument('<in>', 'the path of a GGUF file, any shard of a sharded one, or any name of a model on this machine')
+      .argument('<out>', 'the path of the file to write')
+      .addArgument(new Argument('<type>', 'what the weights become; copy keeps them').choices(quantizeTypes))
+      .addOption(
+        new Option('--layout <layout>', 'how experts are stored (default: merged, which every program reads)').choices(expertLayouts),
+      )
+      .option('--shard-size <size>', 'write shards of at most so much of weights each, such as 4G (default: one file)', byteSize)
+      .option('--requantize', 'quantise again what is quantised already, which costs quality')
+      .option('--threads <n>', 'CPU threads (default: as many as cores)', wholeNumber(1, 1024)),
+  )
+    .addHelpText(
+      'after',
+      `
+The block type of each tensor is the one that llama.cpp gives it; norms and routers stay as they are, and so does what is that small already.
+OUT gets its name when all of it is written, and whatever fails, or Ctrl-C, leaves nothing behind. Memory does not grow with the file.
+
+Examples:
+  mixtral quantize mixtral-F16.gguf mixtral-Q4_K_M.gguf Q4_K_M
+  mixtral quantize mixtral-Q8_0.gguf mixtral-Q3_K_M.gguf Q3_K_M --requantize
+  mixtral quantize old-layout.gguf new-layout.gguf copy               experts merged, as programs of today want them
+  mixtral quantize mixtral-00001-of-00005.gguf mixtral.gguf copy      shards into one file
+  mixtral quantize mixtral.gguf mixtral.gguf copy --shard-size 4G     and back: mixtral-00001-of-00007.gguf and so on`,
+    )
+    .action(quantize)
+}
+
+async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
+  const { layout, shardSize, requantize, threads, json } = flags
+  const bar = new ProgressBar(type === 'copy' ? 'copying' : 'quantising', byteCount)
+  const interrupt = onInterrupt()
+  const start = performance.now()
+  const { files, weights, types } = await quantizeModel(await resolveModelPath(input), output, type, {
+    ...(layout !== undefined && { layout }),
+    ...(shardSize !== undefined && { shardBytes: shardSize }),
+    ...(requantize !== undefined && { requantize }),
+    ...(threads !== undefined && { threads }),
+    onProgress: ({ done, total }) => bar.update(done, total),
+    signal: interrupt.signal,
+  }).finally(() => {
+    bar.clear()
+    interrupt.release()
+  })
+  const seconds = (performance.now() - start) / 1000
+  if (json) {
+    process.stdout.write(jsonLine({ files, weights, types, seconds, weights_per_second: weights / seconds }))
+    return
+  }
+  for (const { path, bytes } of files) process.stdout.write(`${path}: ${byteCount(bytes)}\n`)
+  process.stderr.write(`${weightCount(weights)} weights in ${seconds.toFixed(1)} s, ${weightCount(weights / seconds)} per second\n`)
+}

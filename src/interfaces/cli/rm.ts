@@ -1,0 +1,41 @@
+// `mixtral rm`: deletes a model from our store. Models of other programs it leaves alone.
+
+import type { Command } from 'commander'
+import { byteCount } from '../../base/amounts.js'
+import { MixtralError } from '../../base/errors.js'
+import { modelNameText, type RemoteName } from '../../registry/names/modelName.js'
+import { localModel, readModelName } from '../../registry/stores/localModels.js'
+import { OwnStore } from '../../registry/stores/ownStore.js'
+import { storeFolders } from '../../registry/stores/storeFolders.js'
+import { livePull } from '../../registry/stores/storeLock.js'
+import { addOutputFlags, type OutputFlags } from './flags.js'
+import { jsonLine } from './layout.js'
+
+export function configureRm(command: Command): void {
+  addOutputFlags(command.argument('<name>', 'as mixtral list shows it'))
+    .addHelpText(
+      'after',
+      `
+Deletes what mixtral pull has downloaded, whole or unfinished, but for what another model shares. Models in the stores of Ollama and huggingface_hub, and files given
+by their path, are not touched.
+
+Examples:
+  mixtral rm mixtral:8x7b
+  mixtral rm hf:owner/repo/mixtral.Q4_K_M.gguf`,
+    )
+    .action(rm)
+}
+
+async function rm(text: string, { json }: OutputFlags): Promise<void> {
+  const own = new OwnStore(storeFolders().own)
+  const name = modelNameText(readModelName(text))
+  const isUnfinished = (await own.unfinished()).some((model) => model.name === name)
+  const model = isUnfinished ? undefined : await localModel(text)
+  if (model?.store === 'ollama') throw new MixtralError('IO', `${name} belongs to Ollama (${model.path}): ollama rm ${name} deletes it`)
+  if (model && model.store !== 'mixtral')
+    throw new MixtralError('IO', `${name} is not in the store of this program, but at ${model.path}: delete it there`)
+  const pulling = await livePull(own.root)
+  if (pulling !== undefined) throw new MixtralError('IO', `process ${pulling} is pulling a model: wait for its end, then delete`)
+  const bytes = await own.remove(readModelName(text) as RemoteName)
+  process.stdout.write(json ? jsonLine({ name, freed_bytes: bytes }) : `${name}: ${byteCount(bytes)} freed\n`)
+}

@@ -1,0 +1,91 @@
+// `mixtral run`: generates text from a raw prompt. Owns how its two optional arguments are told apart, and what the demo model says unasked.
+
+import { existsSync } from 'node:fs'
+import type { Command } from 'commander'
+import { MixtralError } from '../../base/errors.js'
+import { checkSamplerOptions } from '../../runtime/sampler/samplerOptions.js'
+import { generationOptions, receive, speeds, summarize } from './answer.js'
+import { expertFields } from './expertText.js'
+import { addModelFlags, addOutputFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
+import { coloursOf, jsonLine } from './layout.js'
+import { withModel } from './loading.js'
+import { textOrStdin } from './stdin.js'
+
+type RunFlags = ModelFlags & SamplingFlags
+
+/** With this seed, the demo model makes a whole little story of it; the same on every machine. */
+const demoPrompt = 'Once upon a time'
+const demoFlags: SamplingFlags = { temperature: 0.5, seed: 38, maxTokens: 200 }
+
+export function configureRun(command: Command): void {
+  command.argument('[model]', '"demo" (the default) or the path of a GGUF file').argument('[prompt]', 'the prompt, or - for standard input')
+  addOutputFlags(addSamplingFlags(addModelFlags(command)))
+    .addHelpText(
+      'after',
+      `
+With one argument, it is the model if it is "demo", ends in .gguf, is an existing file or a name such as mixtral:8x7b; else it is a prompt for the demo model. Without
+any, the demo model tells a story. The prompt is raw: control tokens written in it, such as </s>, count as such.
+
+Ctrl-C ends the text and prints what there is; the exit code is then 130.
+
+Examples:
+  mixtral run
+  mixtral run "[INST] What is the capital of France? [/INST]"
+  mixtral run mixtral-8x7b.Q4_K_M.gguf "Explain how neural networks learn:" -n 256 --temperature 0.7 --top-p 0.9
+  mixtral run mixtral-8x7b.Q4_K_M.gguf - --json < prompt.txt`,
+    )
+    .action((first: string | undefined, second: string | undefined, flags: RunFlags) => run(command, first, second, flags))
+}
+
+async function run(command: Command, first: string | undefined, second: string | undefined, flags: RunFlags): Promise<void> {
+  const isModel = first !== undefined && (second !== undefined || isModelArgument(first))
+  const model = isModel ? first : 'demo'
+  const given = isModel ? second : first
+  if (given === undefined && model !== 'demo') {
+    command.error(`what should it continue? Expected a prompt, or - for standard input: mixtral run ${model} "Once upon a time"`)
+  }
+  const prompt = given === undefined ? demoPrompt : await textOrStdin(given)
+  const { seed } = checkSamplerOptions({}) // a random one, to be told even of a text that was interrupted
+  const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
+  const write = flags.json ? () => {} : (text: string) => void process.stdout.write(text)
+
+  await withModel(model, flags, async (loaded) => {
+    // Where nobody wrote a prompt, the answer alone would be half a text.
+    if (given === undefined) write(coloursOf(process.stdout).bold(prompt))
+    const answer = await receive((all) => loaded.stream(prompt, all), options, write)
+    const { result, text } = answer
+    if (flags.json) {
+      const rates = result && speeds(result)
+      process.stdout.write(
+        jsonLine({
+          model,
+          prompt,
+          text,
+          tokens: answer.ids,
+          finish_reason: result?.finishReason ?? 'interrupted',
+          seed: options.seed,
+          prompt_tokens: result?.promptTokens ?? loaded.tokenizer.encodePrompt(prompt).length,
+          prefill_tokens_per_second: rates?.prefill,
+          decode_tokens_per_second: rates ? rates.decode : (answer.ids.length - 1) / answer.seconds,
+          load_seconds: loaded.loadSeconds,
+          memory_bytes: loaded.memoryBytes,
+          experts_in_memory: loaded.expertSlots.slots,
+          experts: loaded.expertSlots.experts,
+          ...expertFields(result?.experts, result ? result.promptTokens - result.reusedTokens + result.ids.length : 0),
+          threads: loaded.threads,
+          kernels: loaded.kernels,
+        }),
+      )
+    } else {
+      if (!text.endsWith('\n')) write('\n')
+      summarize(answer, loaded.loadSeconds)
+    }
+    if (!result) throw new MixtralError('ABORTED', 'interrupted')
+  })
+}
+
+function isModelArgument(argument: string): boolean {
+  // A name with a tag has no blanks, which most prompts have.
+  const name = /^(hf:|https:\/\/)\S+$|^[\w.-]+(\/[\w.-]+)*:[\w.-]+$/.test(argument)
+  return argument === 'demo' || name || argument.endsWith('.gguf') || existsSync(argument)
+}

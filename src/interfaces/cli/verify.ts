@@ -1,0 +1,104 @@
+// `mixtral verify`: whether the kernels compute a model right on this machine. Prints; the verdict is verify/verify.ts's.
+
+import type { Command } from 'commander'
+import { byteCount } from '../../base/amounts.js'
+import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
+import { addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
+import { onInterrupt } from './interrupt.js'
+import { coloursOf, errorLine, jsonLine } from './layout.js'
+import { withModel } from './loading.js'
+import { ProgressBar } from './progressBar.js'
+
+interface VerifyFlags extends ModelFlags {
+  readonly prompt: string
+}
+
+/** More than the four tokens that a kernel takes at once, and no multiple of four, on any vocabulary. */
+const defaultPrompt = 'Once upon a time, there was a child who lived near the sea.'
+/** Faults to name; where there are more, they have one cause. */
+const MOST_FAULTS = 20
+
+export function configureVerify(command: Command): void {
+  command
+    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .option('--prompt <text>', `the text to run, of which the first ${MOST_TOKENS} tokens count`, defaultPrompt)
+  addOutputFlags(addModelFlags(command))
+    .addHelpText(
+      'after',
+      `
+Every matrix: what is in memory must be what the file packs to, and the kernels' product with a probe must have the bits of the plain TypeScript
+oracle of its format. A forward pass of the prompt: every stage is compared with float64 arithmetic on its own input, so that a fault is named
+where it is made. "error" is the distance from exact products of exact activations, relative, of the layer's worst matrix: mostly what rounding
+activations to 8 bits costs. "of allowed" is that of the worst row as a share of what the format allows: for each block of activations half a
+step of the rounding, times the magnitudes of the weights it meets; and the rounding of float32.
+The exit code is 1 if anything is off. An 8x7B takes about 15 minutes divided by the number of threads.
+
+Examples:
+  mixtral verify
+  mixtral verify mixtral-8x7b.Q4_K_M.gguf --json`,
+    )
+    .action(verify)
+}
+
+async function verify(name: string, flags: VerifyFlags): Promise<void> {
+  const { json } = flags
+  const result = await withModel(name, flags, async (model) => {
+    const tokens = model.tokenizer.encodePrompt(flags.prompt).slice(0, Math.min(MOST_TOKENS, model.chunk))
+    const bar = new ProgressBar('verifying', byteCount)
+    const interrupt = onInterrupt()
+    if (!json) process.stdout.write(tableRow('layer', 'weights', 'matrices', 'error', 'of allowed', ''))
+    const onLayer = (verdict: LayerVerdict) => {
+      bar.clear()
+      if (!json) process.stdout.write(describe(layerName(verdict.layer, model.config.layers), verdict))
+    }
+    const onProgress = (progress: { loaded: number; total: number }) => bar.update(progress.loaded, progress.total)
+    const found = await verifyModel(model, tokens, { signal: interrupt.signal, onProgress, onLayer }).finally(() => {
+      bar.clear()
+      interrupt.release()
+    })
+    return { ...found, tokens, kernels: model.kernels, count: model.config.layers }
+  })
+  const { layers, formats, faults, tokens, kernels, count } = result
+  if (json) {
+    const verdicts = {
+      layers: layers.map((one) => ({ layer: layerName(one.layer, count), ...verdictJson(one) })),
+      formats: formats.map(verdictJson),
+    }
+    process.stdout.write(
+      jsonLine({
+        model: name,
+        kernels,
+        tokens,
+        ...verdicts,
+        faults: faults.map((fault) => ({ ...fault, layer: layerName(fault.layer, count) })),
+        ok: faults.length === 0,
+      }),
+    )
+  } else {
+    process.stdout.write(`\n${tableRow('format', '', 'matrices', 'error', 'of allowed', '')}`)
+    for (const verdict of formats) process.stdout.write(describe(verdict.types[0] ?? 'F32', { ...verdict, types: [] }))
+  }
+  if (!faults.length) return
+  process.exitCode = 1
+  for (const { tensor, problem } of faults.slice(0, MOST_FAULTS)) process.stderr.write(errorLine(`${tensor}: ${problem}`))
+  const more = faults.length - MOST_FAULTS
+  if (more > 0) process.stderr.write(errorLine(`and ${more} more`))
+}
+
+const layerName = (layer: number, layers: number) => (layer < 0 ? 'embedding' : layer === layers ? 'output' : String(layer))
+
+function describe(name: string, { types, matrices, error, worstShare, faults }: Verdict): string {
+  const { green, red } = coloursOf(process.stdout)
+  const verdict = faults.length ? red('OFF') : green('ok')
+  return tableRow(name, types.join(' '), String(matrices), error.toPrecision(2), `${(100 * worstShare).toPrecision(2)} %`, verdict)
+}
+
+function verdictJson({ types, matrices, error, worstShare, faults }: Verdict) {
+  return { types, matrices, error, share_of_allowed: worstShare, faults: faults.length, ok: faults.length === 0 }
+}
+
+// Rows come one by one, so the widths are fixed.
+function tableRow(name: string, types: string, matrices: string, error: string, share: string, verdict: string): string {
+  const cells = [name.padEnd(9), types.padEnd(24), matrices.padStart(8), error.padStart(9), share.padStart(10), verdict]
+  return `${cells.join('  ').trimEnd()}\n`
+}

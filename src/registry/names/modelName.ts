@@ -1,0 +1,205 @@
+// What a user may call a model: `demo`, a path, an Ollama name, `hf:` of Hugging Face, an address. Owns their grammar, and the promise that no
+// part of a parsed name can lead out of a folder it becomes part of. Looks at no disk and no network.
+
+import { MixtralError } from '../../base/errors.js'
+import { quoted } from '../../format/gguf/ggufError.js'
+
+interface PathName {
+  readonly kind: 'path'
+  readonly path: string
+}
+
+/** `[host[:port]/][namespace/]model[:tag]`. */
+export interface OllamaName {
+  readonly kind: 'ollama'
+  /** With the port, if there is one. */
+  readonly host: string
+  readonly namespace: string
+  readonly model: string
+  readonly tag: string
+}
+
+/** `hf:owner/repo[@revision]/file.gguf`, `hf:owner/repo[@revision][:quantisation]`. */
+export interface HuggingFaceName {
+  readonly kind: 'huggingface'
+  readonly owner: string
+  readonly repo: string
+  /** A branch, tag or commit. */
+  readonly revision: string
+  /** The file in the repository, folders included. */
+  readonly file?: string
+  /** Such as `Q4_K_M`; with neither file nor quantisation, the repository must hold just one model. */
+  readonly quantization?: string
+}
+
+export interface UrlName {
+  readonly kind: 'url'
+  readonly url: string
+}
+
+export type RemoteName = OllamaName | HuggingFaceName | UrlName
+export type ModelName = { readonly kind: 'demo' } | PathName | RemoteName
+
+const OLLAMA_HOST = 'registry.ollama.ai'
+const OLLAMA_NAMESPACE = 'library'
+const OLLAMA_TAG = 'latest'
+const REVISION = 'main'
+const LONGEST_NAME = 1024
+
+// The first character keeps `.`, `..` and flags out.
+const OLLAMA_PART = /^[a-z0-9_][\w.-]{0,79}$/i
+const OLLAMA_NAMESPACE_PART = /^[a-z0-9_][\w-]{0,79}$/i
+const HOST = /^([a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?)(:\d{1,5})?$/i
+const HUGGING_FACE_PART = /^[a-z0-9_]([\w.-]{0,94}[a-z0-9_])?$/i
+
+/**
+ * Reads a name. What looks like a path is one, whether the file exists or not; anything else without a prefix is an Ollama name.
+ * Throws `IO`, saying which part is wrong and what would be right.
+ * @example parseModelName('mixtral:8x7b') // { kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'mixtral', tag: '8x7b' }
+ */
+export function parseModelName(text: string): ModelName {
+  if (typeof text !== 'string') throw new MixtralError('IO', `a model's name is a ${typeof text}, expected a string`)
+  if (text === 'demo') return { kind: 'demo' }
+  const refuse = (problem: string): never => {
+    throw new MixtralError('IO', `${quoted(text)} is no model name: ${problem}`)
+  }
+  if (text === '') refuse('it is empty')
+  if (text.length > LONGEST_NAME) refuse(`it has ${text.length} characters, expected at most ${LONGEST_NAME}`)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
+  if (/[\u0000-\u001f\u007f]/.test(text)) refuse('it has control characters')
+  const hub = /^hf:(\/\/)?(.*)$/s.exec(text)
+  if (hub) return huggingFaceName(hub[2]!, refuse)
+  if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return urlName(text, refuse)
+  if (/^([./~]|[a-z]:[\\/])/i.test(text) || text.includes('\\') || /\.gguf$/i.test(text)) return { kind: 'path', path: text }
+  return ollamaName(text, refuse)
+}
+
+/** The shortest name that means the same. */
+export function modelNameText(name: ModelName): string {
+  switch (name.kind) {
+    case 'demo':
+      return 'demo'
+    case 'path':
+      return name.path
+    case 'url':
+      return name.url
+    case 'ollama': {
+      const { host, namespace, model, tag } = name
+      if (host !== OLLAMA_HOST) return `${host}/${namespace}/${model}:${tag}`
+      return namespace === OLLAMA_NAMESPACE ? `${model}:${tag}` : `${namespace}/${model}:${tag}`
+    }
+    case 'huggingface': {
+      const repository = `hf:${repositoryText(name)}`
+      if (name.file !== undefined) return `${repository}/${name.file}`
+      return name.quantization === undefined ? repository : `${repository}:${name.quantization}`
+    }
+  }
+}
+
+/** `owner/repo`, and the revision if it is not `main`. */
+export function repositoryText({ owner, repo, revision }: HuggingFaceName): string {
+  return `${owner}/${repo}${revision === REVISION ? '' : `@${revision}`}`
+}
+
+/** Whether a host, with or without a port, is this machine. Only there may a connection go without TLS. */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)
+}
+
+type Refuse = (problem: string) => never
+
+function ollamaName(text: string, refuse: Refuse): OllamaName {
+  if (text.includes('@')) refuse('a digest (@) cannot be asked for, expected [host/][namespace/]model[:tag]')
+  const parts = text.split('/')
+  const [model, tag = OLLAMA_TAG, ...more] = parts.pop()!.split(':') as [string, ...string[]]
+  const namesHost = parts.length === 2 || (parts.length === 1 && (/[.:]/.test(parts[0]!) || parts[0] === 'localhost'))
+  const host = namesHost ? parts.shift()! : OLLAMA_HOST
+  const namespace = parts.shift() ?? OLLAMA_NAMESPACE
+  if (parts.length > 0 || more.length > 0) refuse('expected [host/][namespace/]model[:tag]')
+  if (!validHost(host)) refuse(`the host ${quoted(host)} is none`)
+  const checks: [what: string, part: string, valid: RegExp][] = [
+    ['namespace', namespace, OLLAMA_NAMESPACE_PART],
+    ['model', model, OLLAMA_PART],
+    ['tag', tag, OLLAMA_PART],
+  ]
+  for (const [what, part, valid] of checks) {
+    if (!valid.test(part)) refuse(`the ${what} is ${quoted(part)}, expected 1 to 80 letters, digits, - and _, inside a name also .`)
+  }
+  return { kind: 'ollama', host, namespace, model, tag }
+}
+
+function validHost(host: string): boolean {
+  const match = HOST.exec(host)
+  return match !== null && !match[1]!.includes('..') && Number(match[3]?.slice(1) ?? 1) >= 1 && Number(match[3]?.slice(1) ?? 1) <= 65535
+}
+
+function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
+  const expected = 'expected hf:owner/repo/file.gguf or hf:owner/repo:Q4_K_M, with @revision after repo if need be'
+  const match = /^([^/:@]*)\/([^/:@]*)(?:@([^/:@]*))?(?:\/([^:]*)|:([^/:@]*))?$/.exec(text)
+  if (!match) return refuse(expected)
+  const [, owner, repo, revision = REVISION, file, quantization] = match
+  const checks: [what: string, part: string | undefined][] = [
+    ['owner', owner],
+    ['repository', repo],
+    ['revision', revision],
+    ['quantisation', quantization],
+  ]
+  for (const [what, part] of checks) {
+    if (part === undefined) continue
+    if (!HUGGING_FACE_PART.test(part) || part.includes('..')) {
+      refuse(`the ${what} is ${quoted(part)}, expected letters, digits, -, _ and single dots; ${expected}`)
+    }
+  }
+  if (file !== undefined && !isSafeFile(file)) refuse(`the file is ${quoted(file)}, expected the path of a .gguf file in the repository`)
+  return {
+    kind: 'huggingface',
+    owner: owner!,
+    repo: repo!,
+    revision,
+    ...(file !== undefined && { file }),
+    ...(quantization !== undefined && { quantization }),
+  }
+}
+
+/** Whether a path of a repository can become one on any disk, and stays inside its folder. */
+export function isSafeFile(file: string): boolean {
+  const parts = file.split('/')
+  // Besides control characters, what Windows cannot have in names.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
+  return /\.gguf$/i.test(file) && parts.every((part) => /^[^\\:*?"<>|\u0000-\u001f]{1,200}$/.test(part) && !/^\.+$|[. ]$/.test(part))
+}
+
+function urlName(text: string, refuse: Refuse): ModelName {
+  let url: URL
+  try {
+    url = new URL(text)
+  } catch {
+    return refuse('the address cannot be read')
+  }
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.host))) {
+    refuse(`${url.protocol}// is not supported, expected https:// (http:// on this machine only), hf: or an Ollama name`)
+  }
+  // The host becomes a folder, and `..` would be the one above. A dot at the end only says that the name is a full one.
+  if (/^\.|\.\./.test(url.host)) refuse(`the host ${quoted(url.host)} is none`)
+  if (url.username || url.password) refuse('credentials do not belong in an address')
+  url.hash = ''
+  const hub = /^\/([^/]+)\/([^/]+)\/(?:resolve|blob|raw)\/([^/]+)\/(.+)$/.exec(url.pathname)
+  if (hub && /^(www\.)?(huggingface\.co|hf\.co)$/.test(url.host)) {
+    return huggingFaceName(`${hub[1]}/${hub[2]}@${hub[3]}/${decoded(hub[4]!)}`, refuse)
+  }
+  if (!isSafeFile(urlFile(url))) refuse('expected an address whose path ends with the name of a .gguf file')
+  return { kind: 'url', url: url.href }
+}
+
+/** The file name at the end of an address's path. */
+export function urlFile(url: URL): string {
+  return decoded(url.pathname.slice(url.pathname.lastIndexOf('/') + 1)).replaceAll('/', '\\')
+}
+
+function decoded(path: string): string {
+  try {
+    return decodeURIComponent(path)
+  } catch {
+    return path
+  }
+}

@@ -1,0 +1,71 @@
+// The bytes of a file somewhere else, read through HTTP ranges: enough for a header, without the weights. Owns what is believed of an answer.
+
+import { MixtralError } from '../../base/errors.js'
+import type { ByteSource } from '../../base/files/byteSource.js'
+import type { Gguf } from '../../format/gguf/gguf.js'
+import { type GgufHeader, readHeader } from '../../format/gguf/readHeader.js'
+import { joinShards } from '../../format/gguf/shards.js'
+import type { RemoteFile } from '../transfer/download.js'
+import { ExchangeError, exchange } from '../transfer/exchange.js'
+import { withPatience } from '../transfer/patience.js'
+import type { RemoteModel } from './remoteModel.js'
+
+/** A server that ignores ranges sends the file from its beginning: so much of it is skipped, no more. */
+const MOST_SKIPPED = 16 * 2 ** 20
+
+/** Reads the headers of a model's files. Throws `IO` where they cannot be had, `GGUF` where they are malformed. */
+export async function openRemoteGguf({ weights }: RemoteModel, signal?: AbortSignal): Promise<Gguf> {
+  const headers: GgufHeader[] = []
+  for (const file of weights) headers.push(await readHeader(new HttpSource(file, signal)))
+  return joinShards(headers)
+}
+
+class HttpSource implements ByteSource {
+  readonly name: string
+  readonly bytes: number
+  readonly #file: RemoteFile
+  readonly #signal: AbortSignal | undefined
+
+  constructor(file: RemoteFile, signal?: AbortSignal) {
+    this.name = file.name
+    this.bytes = file.bytes
+    this.#file = file
+    this.#signal = signal
+  }
+
+  read(offset: number, length: number): Promise<Uint8Array> {
+    return withPatience(this.name, this.#signal, () => this.#read(offset, length))
+  }
+
+  async #read(offset: number, length: number): Promise<Uint8Array> {
+    const bytes = new Uint8Array(length)
+    const { address, credentials } = this.#file
+    const headers = { range: `bytes=${offset}-${offset + length - 1}` }
+    let done = 0
+    await exchange({ address, headers, credentials, signal: this.#signal }, async (response, chunks) => {
+      let skip = offset - this.#start(response, offset)
+      for await (const chunk of chunks) {
+        const wanted = chunk.subarray(Math.min(skip, chunk.length)).subarray(0, length - done)
+        skip = Math.max(0, skip - chunk.length)
+        bytes.set(wanted, done)
+        done += wanted.length
+        if (done === length) return
+      }
+    })
+    if (done < length) throw new ExchangeError(`${new URL(address).host} sent ${done} of ${length} bytes`, { transient: true })
+    return bytes
+  }
+
+  /** The byte of the file that the body begins with. */
+  #start(response: Response, offset: number): number {
+    const { host } = new URL(this.#file.address)
+    const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '') ?? []
+    const size = response.status === 206 ? total : response.headers.get('content-length')
+    if (size && size !== '*' && Number(size) !== this.bytes) {
+      throw new MixtralError('IO', `${this.name} has changed at ${host}: it has ${size} bytes, expected ${this.bytes}`)
+    }
+    if (response.status === 206 && Number(from) === offset) return offset
+    if (response.status === 200 && offset <= MOST_SKIPPED) return 0
+    throw new ExchangeError(`${host} ignores ranges, and the header of ${this.name} goes beyond its first ${MOST_SKIPPED} bytes`, {})
+  }
+}

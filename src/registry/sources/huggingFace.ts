@@ -1,0 +1,127 @@
+// Hugging Face: a repository and a file or quantisation to files with sizes and hashes. Owns its addresses, its token and what its refusals mean;
+// the download is pull.ts.
+
+import path from 'node:path'
+import { MixtralError } from '../../base/errors.js'
+import { quoted } from '../../format/gguf/ggufError.js'
+import { chooseGgufFiles } from '../names/ggufFiles.js'
+import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
+import { didYouMean } from '../names/nearNames.js'
+import type { OwnStore } from '../stores/ownStore.js'
+import { type Credentials, ExchangeError, exchange, readBody } from '../transfer/exchange.js'
+import { withPatience } from '../transfer/patience.js'
+import type { RemoteModel, StoreFile } from './remoteModel.js'
+
+const LARGEST_ANSWER = 2 ** 24
+/** Suggestions are not worth a longer wait. */
+const NEAR_STALL_MS = 5000
+const REPOSITORY = /^[\w.-]{1,96}\/[\w.-]{1,96}$/
+
+interface RepositoryFile {
+  readonly file: string
+  readonly bytes: number
+  readonly sha256: string | undefined
+}
+
+/** Asks the hub for the files of a model. Throws `IO` for a repository or file that does not exist, with near names, or needs a token. */
+export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
+  const endpoint = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
+  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
+    throw new MixtralError('IO', `HF_ENDPOINT is ${quoted(endpoint)}, expected an https address`)
+  }
+  const credentials = tokenFor(new URL(endpoint))
+  const repository = `${endpoint}/api/models/${name.owner}/${name.repo}/revision/${name.revision}?blobs=true`
+  const where = `hf:${repositoryText(name)}`
+  const answer = await withPatience(where, signal, () =>
+    exchange({ address: repository, credentials, signal }, (_, chunks) =>
+      readBody(chunks, LARGEST_ANSWER, `the list of files of ${where}`),
+    ),
+  ).catch(async (error: unknown) => {
+    throw explained(error, where, credentials.hint, isAbsent(error) ? await nearRepositories(name, endpoint, credentials, signal) : [])
+  })
+  const { commit, files } = parseRepository(answer, where)
+  const chosen = chooseGgufFiles([...files.keys()], name)
+  const folder = store.folderOf(name)
+  const weights = chosen.map((file): StoreFile => {
+    const { bytes, sha256 } = files.get(file)!
+    const address = `${endpoint}/${name.owner}/${name.repo}/resolve/${commit}/${file.split('/').map(encodeURIComponent).join('/')}`
+    return { address, name: `${where}/${file}`, bytes, sha256, version: `commit ${commit}`, credentials, target: path.join(folder, file) }
+  })
+  return { name, weights, extras: [] }
+}
+
+/** `HF_TOKEN`, over https or to this machine only. */
+function tokenFor({ origin, protocol, host }: URL): Credentials {
+  const token = process.env.HF_TOKEN?.trim()
+  const header = token && (protocol === 'https:' || isLoopback(host)) ? `Bearer ${token}` : undefined
+  const hint = token ? 'HF_TOKEN does not open it: accept its terms at huggingface.co' : 'it may need a token in HF_TOKEN'
+  return { origin, header: () => header, renew: async () => false, hint }
+}
+
+function parseRepository(answer: string, where: string): { commit: string; files: Map<string, RepositoryFile> } {
+  const refuse = (problem: string): never => {
+    throw new MixtralError('IO', `what Hugging Face says of ${where} is wrong: ${problem}`)
+  }
+  let repository: { sha?: unknown; siblings?: unknown } | null
+  try {
+    repository = JSON.parse(answer)
+  } catch {
+    return refuse('it is not JSON')
+  }
+  const { sha, siblings } = repository ?? {}
+  if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha)) return refuse('it has no commit')
+  if (!Array.isArray(siblings)) return refuse('it has no list of files')
+  const files = new Map<string, RepositoryFile>()
+  for (const sibling of siblings as { rfilename?: unknown; size?: unknown; lfs?: { sha256?: unknown; size?: unknown } }[]) {
+    const file = sibling?.rfilename
+    // What cannot become a path inside our folder does not exist for us, as in the cache.
+    if (typeof file !== 'string' || !isSafeFile(file)) continue
+    const bytes = sibling.lfs?.size ?? sibling.size
+    const sha256 = sibling.lfs?.sha256
+    if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)
+      return refuse(`the size of ${quoted(file)} is ${String(bytes)}`)
+    if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(String(sha256)))
+      return refuse(`the SHA-256 of ${quoted(file)} is ${quoted(String(sha256))}`)
+    files.set(file, { file, bytes, sha256: sha256 as string | undefined })
+  }
+  return { commit: sha, files }
+}
+
+/** Whether there is no such repository, which the hub does not tell from a private one. */
+function isAbsent(error: unknown): boolean {
+  return error instanceof ExchangeError && (error.status === 401 || error.status === 404)
+}
+
+/** The owner's repositories and those of the same name, as far as the hub says quickly. */
+async function nearRepositories(
+  { owner, repo }: HuggingFaceName,
+  endpoint: string,
+  credentials: Credentials,
+  signal: AbortSignal | undefined,
+): Promise<string[]> {
+  const ask = async (query: string): Promise<string[]> => {
+    const address = `${endpoint}/api/models?filter=gguf&${query}`
+    const answer = await exchange({ address, credentials, signal, stallMs: NEAR_STALL_MS }, (_, chunks) =>
+      readBody(chunks, LARGEST_ANSWER, 'the list of repositories'),
+    )
+    const ids = (JSON.parse(answer) as { id?: unknown }[]).map(({ id }) => id)
+    return ids.filter((id) => typeof id === 'string' && REPOSITORY.test(id)) as string[]
+  }
+  const answers = await Promise.allSettled([ask(`author=${owner}&limit=1000`), ask(`search=${repo}&limit=100`)])
+  return answers.flatMap((answer) => (answer.status === 'fulfilled' ? answer.value : []))
+}
+
+function explained(error: unknown, where: string, hint: string | undefined, repositories: readonly string[]): unknown {
+  if (!(error instanceof ExchangeError)) return error
+  const reasons: Record<number, string> = {
+    401: `does not exist, or ${hint}`,
+    403: `is not open to you: ${hint}`,
+    404: 'does not exist, or not in this revision',
+  }
+  const reason = reasons[error.status]
+  const near = didYouMean(
+    where.replace(/@.*$/, ''),
+    repositories.map((id) => `hf:${id}`),
+  )
+  return reason ? new MixtralError('IO', `${where} ${reason}${near}`, { cause: error }) : error
+}

@@ -1,0 +1,56 @@
+// Ollama's registry: a name to a manifest to blobs. Owns its addresses and what its refusals mean; the download is pull.ts.
+
+import { MixtralError } from '../../base/errors.js'
+import { isLoopback, modelNameText, type OllamaName } from '../names/modelName.js'
+import { didYouMean, wellKnownNames } from '../names/nearNames.js'
+import { readLayers } from '../stores/ollamaLayers.js'
+import { LARGEST_MANIFEST, LARGEST_TEXT, MANIFEST_TYPE, type OllamaBlob, parseManifest } from '../stores/ollamaManifest.js'
+import type { OwnStore } from '../stores/ownStore.js'
+import { BearerToken } from '../transfer/bearerToken.js'
+import { ExchangeError, exchange, readBody } from '../transfer/exchange.js'
+import { withPatience } from '../transfer/patience.js'
+import type { RemoteModel, StoreFile } from './remoteModel.js'
+
+/** Asks the registry what a model is made of. Throws `IO`, with near names if it has no such model. */
+export async function findOllamaModel(name: OllamaName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
+  const where = modelNameText(name)
+  // Without TLS only where nobody can listen.
+  const origin = `${isLoopback(name.host) ? 'http' : 'https'}://${name.host}`
+  const base = `${origin}/v2/${name.namespace}/${name.model}`
+  const credentials = new BearerToken(origin)
+  const fetchText = (address: string, accept: string, mostBytes: number, what: string) =>
+    withPatience(where, signal, () =>
+      exchange({ address, headers: { accept }, credentials, signal }, (_, chunks) => readBody(chunks, mostBytes, what)),
+    )
+  const text = await fetchText(`${base}/manifests/${name.tag}`, MANIFEST_TYPE, LARGEST_MANIFEST, 'the manifest').catch((error: unknown) => {
+    throw explained(error, name)
+  })
+  const manifest = parseManifest(text, where)
+  const address = (blob: OllamaBlob) => `${base}/blobs/${blob.digest}`
+  const file = (blob: OllamaBlob): StoreFile => ({
+    address: address(blob),
+    name: blob.kind === 'model' ? where : `${where} (${blob.kind})`,
+    bytes: blob.bytes,
+    sha256: blob.digest.slice('sha256:'.length),
+    credentials,
+    target: store.ollama.blobPath(blob),
+  })
+  return {
+    name,
+    weights: [file(manifest.model)],
+    extras: [manifest.config, ...manifest.texts].map(file),
+    readLayers: () => readLayers(manifest.texts, where, (blob) => fetchText(address(blob), '*/*', LARGEST_TEXT, `its ${blob.kind}`)),
+    manifest: { name, target: store.ollama.manifestPath(name), text },
+  }
+}
+
+function explained(error: unknown, name: OllamaName): unknown {
+  if (!(error instanceof ExchangeError)) return error
+  const where = modelNameText(name)
+  // Registries do not tell what does not exist from what is private.
+  if (error.status === 404 || error.status === 401 || error.status === 403) {
+    const why = error.status === 404 ? 'has no' : 'does not give out'
+    return new MixtralError('IO', `${name.host} ${why} model ${where}${didYouMean(where, wellKnownNames)}`, { cause: error })
+  }
+  return error
+}

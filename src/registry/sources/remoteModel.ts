@@ -1,0 +1,22 @@
+// What every source of models says about one before it is downloaded: files, and where they will be. Owns the interface only.
+
+import type { OllamaName, RemoteName } from '../names/modelName.js'
+import type { OllamaLayers } from '../stores/ollamaLayers.js'
+import type { RemoteFile } from '../transfer/download.js'
+
+/** A file and its path in our store. */
+export interface StoreFile extends RemoteFile {
+  readonly target: string
+}
+
+export interface RemoteModel {
+  readonly name: RemoteName
+  /** The GGUF, or its shards in order. */
+  readonly weights: readonly StoreFile[]
+  /** Small files that belong to it. */
+  readonly extras: readonly StoreFile[]
+  /** Fetches the texts of an Ollama model. */
+  readonly readLayers?: () => Promise<OllamaLayers>
+  /** What makes an Ollama model known to the store, once all files are in place. */
+  readonly manifest?: { readonly name: OllamaName; readonly target: string; readonly text: string }
+}

@@ -1,0 +1,75 @@
+// The texts that an Ollama model brings beside its weights: how to prompt it, how to sample, under which licence. Owns their reading and checks;
+// what they do to a generation is decided where generation happens.
+
+import { MixtralError } from '../../base/errors.js'
+import { quoted } from '../../format/gguf/ggufError.js'
+import type { OllamaBlob } from './ollamaManifest.js'
+
+export interface OllamaLayers {
+  /** A Go template. */
+  readonly template?: string
+  /** The system message where the caller has none. */
+  readonly system?: string
+  /** As in a Modelfile: `temperature`, `num_ctx`, `stop` and so on. */
+  readonly params: Readonly<Record<string, ParamValue>>
+  /** The conversation that goes before every other. */
+  readonly messages: readonly { readonly role: string; readonly content: string }[]
+  readonly licenses: readonly string[]
+}
+
+export type ParamValue = number | boolean | string | readonly string[]
+
+/** Reads the text layers, of which `read` gives the contents. Throws `IO` for one that is not what its type says. */
+export async function readLayers(
+  texts: readonly OllamaBlob[],
+  where: string,
+  read: (blob: OllamaBlob) => Promise<string>,
+): Promise<OllamaLayers> {
+  let template: string | undefined
+  let system: string | undefined
+  let params: OllamaLayers['params'] = {}
+  let messages: OllamaLayers['messages'] = []
+  const licenses: string[] = []
+  for (const blob of texts) {
+    const text = await read(blob)
+    if (blob.kind === 'template') template = text
+    else if (blob.kind === 'system') system = text
+    else if (blob.kind === 'license') licenses.push(text)
+    else if (blob.kind === 'params') params = parseParams(text, where)
+    else messages = parseMessages(text, where)
+  }
+  return { ...(template !== undefined && { template }), ...(system !== undefined && { system }), params, messages, licenses }
+}
+
+function parseParams(text: string, where: string): OllamaLayers['params'] {
+  const params = parseJson(text, where, 'params')
+  if (typeof params !== 'object' || params === null || Array.isArray(params)) throw wrong(where, 'params', 'expected an object')
+  for (const [key, value] of Object.entries(params)) {
+    const list = Array.isArray(value) && value.every((item) => typeof item === 'string')
+    if (!list && !['number', 'boolean', 'string'].includes(typeof value)) {
+      throw wrong(where, 'params', `${quoted(key)} is ${JSON.stringify(value)?.slice(0, 40)}, expected a number, text or list of texts`)
+    }
+  }
+  return params as Record<string, ParamValue>
+}
+
+function parseMessages(text: string, where: string): OllamaLayers['messages'] {
+  const messages = parseJson(text, where, 'messages')
+  const valid =
+    Array.isArray(messages) &&
+    messages.every((message) => ['system', 'user', 'assistant'].includes(message?.role) && typeof message.content === 'string')
+  if (!valid) throw wrong(where, 'messages', 'expected a list of { role, content }')
+  return messages.map(({ role, content }) => ({ role, content }))
+}
+
+function parseJson(text: string, where: string, kind: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw wrong(where, kind, 'it is not JSON')
+  }
+}
+
+function wrong(where: string, kind: string, problem: string): MixtralError {
+  return new MixtralError('IO', `the ${kind} layer of ${where} is wrong: ${problem}`)
+}

@@ -1,0 +1,80 @@
+// Ollama's manifest: which blobs make up a model. Owns what is believed of one, wherever it comes from; reads no blob.
+// Format: https://github.com/opencontainers/image-spec, with Ollama's media types.
+
+import { MixtralError } from '../../base/errors.js'
+import { quoted } from '../../format/gguf/ggufError.js'
+
+export interface OllamaBlob {
+  /** What the blob is, such as `model` or `template`. */
+  readonly kind: string
+  /** `sha256:` and 64 hex digits. */
+  readonly digest: string
+  readonly bytes: number
+}
+
+export interface OllamaManifest {
+  readonly config: OllamaBlob
+  readonly model: OllamaBlob
+  /** Template, params, system, messages, licenses: texts. */
+  readonly texts: readonly OllamaBlob[]
+}
+
+export const MANIFEST_TYPE = 'application/vnd.docker.distribution.manifest.v2+json'
+export const LARGEST_MANIFEST = 2 ** 20
+/** Of a text layer and of the config. */
+export const LARGEST_TEXT = 2 ** 20
+
+const LAYER_TYPE = 'application/vnd.ollama.image.'
+const TEXTS = ['template', 'params', 'system', 'messages', 'license']
+const MOST_LAYERS = 64
+const LARGEST_MODEL = 2 ** 44
+
+/** Reads a manifest. Throws `IO` for one that is malformed or lies, `UNSUPPORTED` for layers that would change the model. `where` names it in messages. */
+export function parseManifest(text: string, where: string): OllamaManifest {
+  const refuse = (problem: string): never => {
+    throw new MixtralError('IO', `the manifest of ${where} is wrong: ${problem}`)
+  }
+  let manifest: unknown
+  try {
+    manifest = JSON.parse(text)
+  } catch {
+    refuse('it is not JSON')
+  }
+  if (!isRecord(manifest)) return refuse('it is not an object')
+  if (manifest.schemaVersion !== 2) refuse(`schemaVersion is ${shortly(manifest.schemaVersion)}, expected 2`)
+  const { layers } = manifest
+  if (!Array.isArray(layers) || layers.length === 0) return refuse('it has no layers')
+  if (layers.length > MOST_LAYERS) refuse(`it has ${layers.length} layers, expected at most ${MOST_LAYERS}`)
+  const blobs = layers.map((layer, n) => parseBlob(layer, `layer ${n + 1}`, refuse))
+  const foreign = blobs.find(({ kind }) => kind !== 'model' && !TEXTS.includes(kind))
+  if (foreign) throw new MixtralError('UNSUPPORTED', `${where} has a layer of type ${quoted(foreign.kind)}, which cannot be used here`)
+  const models = blobs.filter(({ kind }) => kind === 'model')
+  if (models.length !== 1) refuse(`it has ${models.length} model layers, expected 1`)
+  const texts = blobs.filter(({ kind }) => kind !== 'model')
+  const config = parseBlob(manifest.config, 'config', refuse)
+  const long = [config, ...texts].find(({ bytes }) => bytes > LARGEST_TEXT)
+  if (long) refuse(`its ${long.kind} has ${long.bytes} bytes, expected at most ${LARGEST_TEXT}`)
+  return { config, model: models[0]!, texts }
+}
+
+function parseBlob(value: unknown, which: string, refuse: (problem: string) => never): OllamaBlob {
+  if (!isRecord(value)) return refuse(`its ${which} is ${shortly(value)}, expected an object`)
+  const { mediaType, digest, size } = value
+  if (typeof digest !== 'string' || !/^sha256:[0-9a-f]{64}$/.test(digest)) {
+    refuse(`the digest of its ${which} is ${shortly(digest)}, expected sha256: and 64 hex digits`)
+  }
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0 || size > LARGEST_MODEL) {
+    refuse(`the size of its ${which} is ${shortly(size)}, expected a number of bytes`)
+  }
+  if (typeof mediaType !== 'string') return refuse(`the type of its ${which} is ${shortly(mediaType)}, expected a string`)
+  const kind = mediaType.startsWith(LAYER_TYPE) ? mediaType.slice(LAYER_TYPE.length) : mediaType
+  return { kind: which === 'config' ? 'config' : kind, digest: digest as string, bytes: size as number }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function shortly(value: unknown): string {
+  return value === undefined ? 'absent' : quoted(typeof value === 'string' ? value : JSON.stringify(value))
+}

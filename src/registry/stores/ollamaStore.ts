@@ -1,0 +1,78 @@
+// A folder in Ollama's layout, `manifests/HOST/NAMESPACE/MODEL/TAG` and `blobs/sha256-HEX`: Ollama's own, which is only read, and the Ollama part of
+// ours. Does not know who fills it.
+
+import path from 'node:path'
+import { MixtralError } from '../../base/errors.js'
+import { modelNameText, type OllamaName, parseModelName } from '../names/modelName.js'
+import { fileBytes, filesUnder, readText } from '../transfer/storeFiles.js'
+import { type OllamaLayers, readLayers } from './ollamaLayers.js'
+import { LARGEST_MANIFEST, LARGEST_TEXT, type OllamaBlob, type OllamaManifest, parseManifest } from './ollamaManifest.js'
+
+export interface StoredOllamaModel {
+  readonly name: OllamaName
+  readonly manifest: OllamaManifest
+  /** Of the GGUF. */
+  readonly path: string
+}
+
+export class OllamaStore {
+  readonly root: string
+
+  constructor(root: string) {
+    this.root = root
+  }
+
+  /** A model whose manifest and weights are there; undefined if either is not. Throws `IO` for a manifest that lies. */
+  async find(name: OllamaName): Promise<StoredOllamaModel | undefined> {
+    const text = await readText(this.manifestPath(name), LARGEST_MANIFEST)
+    if (text === undefined) return undefined
+    const manifest = parseManifest(text, modelNameText(name))
+    const file = await this.findBlob(manifest.model)
+    return file === undefined ? undefined : { name, manifest, path: file }
+  }
+
+  /** Names with a manifest, whether or not their blobs are there. */
+  async names(): Promise<OllamaName[]> {
+    const files = await filesUnder(path.join(this.root, 'manifests'), 3)
+    return files.flatMap((file) => {
+      const [host, namespace, model, tag, ...more] = file.split('/')
+      if (!tag || more.length > 0) return []
+      try {
+        const name = parseModelName(`${host!.replace('%3A', ':')}/${namespace}/${model}:${tag}`)
+        return name.kind === 'ollama' ? [name] : []
+      } catch {
+        return [] // a draft, or what a file manager left
+      }
+    })
+  }
+
+  /** Where the layers' texts are read from disk. Throws `IO` if one is missing. */
+  layers({ name, manifest }: StoredOllamaModel): Promise<OllamaLayers> {
+    const where = modelNameText(name)
+    return readLayers(manifest.texts, where, async (blob) => {
+      const file = await this.findBlob(blob)
+      const text = file && (await readText(file, LARGEST_TEXT))
+      if (text === undefined)
+        throw new MixtralError('IO', `${where}: its ${blob.kind} is missing in ${this.root}, expected blob ${blob.digest}`)
+      return text
+    })
+  }
+
+  /** A colon, as in `localhost:5000`, is no part of a file name on Windows. */
+  manifestPath({ host, namespace, model, tag }: OllamaName): string {
+    const folder = process.platform === 'win32' ? host.replace(':', '%3A') : host
+    return path.join(this.root, 'manifests', folder, namespace, model, tag)
+  }
+
+  blobPath({ digest }: OllamaBlob): string {
+    return path.join(this.root, 'blobs', digest.replace(':', '-'))
+  }
+
+  /** The file of a blob under its name of today, or with a colon as long ago; undefined if there is none of its size. */
+  async findBlob(blob: OllamaBlob): Promise<string | undefined> {
+    for (const file of [this.blobPath(blob), path.join(this.root, 'blobs', blob.digest)]) {
+      if ((await fileBytes(file)) === blob.bytes) return file
+    }
+    return undefined
+  }
+}

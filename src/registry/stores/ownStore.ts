@@ -1,0 +1,235 @@
+// Our own store: where pulled models lie, and what is in it. Ollama models are in Ollama's layout under `ollama/`; files of Hugging Face and of
+// addresses keep their names, each beside a record of where it came from. Does not download.
+
+import { createHash } from 'node:crypto'
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { MixtralError } from '../../base/errors.js'
+import { ioError } from '../../base/files/byteSource.js'
+import { shardPaths } from '../../format/gguf/shards.js'
+import { chooseGgufFiles, shardsOf } from '../names/ggufFiles.js'
+import {
+  type HuggingFaceName,
+  isSafeFile,
+  modelNameText,
+  type OllamaName,
+  parseModelName,
+  type RemoteName,
+  type UrlName,
+  urlFile,
+} from '../names/modelName.js'
+import { discardPartial, listPartials } from '../transfer/partialFile.js'
+import { fileBytes, filesUnder, readText, writeWhole } from '../transfer/storeFiles.js'
+import { LARGEST_MANIFEST, parseManifest } from './ollamaManifest.js'
+import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
+import { livePull } from './storeLock.js'
+
+/** Where a file came from, and what it is. */
+export interface FileRecord {
+  readonly address: string
+  readonly bytes: number
+  readonly sha256: string
+  readonly version: string | undefined
+}
+
+export interface OwnModel {
+  readonly name: RemoteName
+  /** First shard first. */
+  readonly paths: readonly string[]
+}
+
+/** What has come of a model whose download did not end. */
+export interface UnfinishedModel {
+  readonly name: string
+  readonly bytes: number
+  readonly total: number
+}
+
+const RECORD = '.source.json'
+const LARGEST_RECORD = 65_536
+
+export class OwnStore {
+  readonly root: string
+  readonly ollama: OllamaStore
+
+  constructor(root: string) {
+    this.root = root
+    this.ollama = new OllamaStore(path.join(root, 'ollama'))
+  }
+
+  /** A model all of whose files are there. */
+  async find(name: RemoteName): Promise<OwnModel | undefined> {
+    if (name.kind === 'ollama') {
+      const model = await this.findOllama(name)
+      return model && { name, paths: [model.path] }
+    }
+    const folder = this.folderOf(name)
+    const files = name.kind === 'url' ? shardPaths(urlFile(new URL(name.url))) : await this.#choose(folder, name)
+    const paths = files?.map((file) => path.join(folder, file))
+    return paths && (await all(paths, fileBytes)) ? { name, paths } : undefined
+  }
+
+  /** An Ollama model all of whose files are there. A manifest that was damaged from outside is none: the next pull writes it anew. */
+  async findOllama(name: OllamaName): Promise<StoredOllamaModel | undefined> {
+    const model = await this.ollama.find(name).catch((error: unknown) => {
+      if (error instanceof MixtralError && error.code === 'IO') return undefined
+      throw error
+    })
+    return model && (await all(model.manifest.texts, (blob) => this.ollama.findBlob(blob))) ? model : undefined
+  }
+
+  async list(): Promise<OwnModel[]> {
+    const names: RemoteName[] = await this.ollama.names()
+    for (const file of await filesUnder(path.join(this.root, 'huggingface'), 6)) {
+      const [owner, repo, revision, ...parts] = file.split('/')
+      if (isFirstShard(file)) names.push(...validName(`hf:${owner}/${repo}@${revision}/${parts.join('/')}`))
+    }
+    for (const file of await filesUnder(path.join(this.root, 'url'), 2)) {
+      if (!isFirstShard(file)) continue
+      const record = await this.record(path.join(this.root, 'url', file))
+      if (record) names.push(...validName(record.address))
+    }
+    return (await Promise.all(names.map((name) => this.find(name)))).filter((model) => model !== undefined)
+  }
+
+  /** Downloads that did not end, by the model that was asked for. */
+  async unfinished(): Promise<UnfinishedModel[]> {
+    const models = new Map<string, UnfinishedModel>()
+    for (const { kind, loaded } of await listPartials(this.root)) {
+      const { bytes, total } = models.get(kind.model) ?? { bytes: 0, total: 0 }
+      models.set(kind.model, { name: kind.model, bytes: bytes + loaded, total: total + kind.bytes })
+    }
+    return [...models.values()]
+  }
+
+  /** Makes an Ollama model known to this store. Hold the manifest's lock. Returns the blobs that it had before. */
+  async putManifest(name: OllamaName, text: string): Promise<string[]> {
+    const before = await this.#blobsOf(name)
+    await writeWhole(this.ollama.manifestPath(name), text)
+    return before
+  }
+
+  /** Deletes those of these blobs that no model has, unless a pull is going on, which may count on them. Returns the bytes freed. */
+  async prune(blobs: readonly string[]): Promise<number> {
+    if (blobs.length === 0 || (await livePull(this.root)) !== undefined) return 0
+    const used = new Set<string>()
+    for (const name of await this.ollama.names()) for (const blob of await this.#blobsOf(name)) used.add(blob)
+    return this.removeFiles(blobs.filter((blob) => !used.has(blob)))
+  }
+
+  /** Where the files of a Hugging Face revision, or of an address and its shards, lie. */
+  folderOf(name: HuggingFaceName | UrlName): string {
+    if (name.kind === 'huggingface') return path.join(this.root, 'huggingface', name.owner, name.repo, name.revision)
+    const url = new URL(name.url)
+    const base = url.href.slice(0, url.href.lastIndexOf('/', url.href.length - url.search.length)) + url.search
+    return path.join(this.root, 'url', url.host.replaceAll(/[^\w.-]/g, '_'), createHash('sha256').update(base).digest('hex').slice(0, 16))
+  }
+
+  /** What is known of a file of Hugging Face or of an address. */
+  async record(file: string): Promise<FileRecord | undefined> {
+    const text = await readText(file + RECORD, LARGEST_RECORD)
+    try {
+      const record = text && JSON.parse(text)
+      return typeof record?.address === 'string' ? record : undefined
+    } catch {
+      return undefined // what is not ours we do not read
+    }
+  }
+
+  /** Makes way for a new file, and says what it will be. */
+  async replace(file: string, record: FileRecord): Promise<void> {
+    await removeFile(file) // first: under the new record it would pass for the new one
+    await writeWhole(file + RECORD, `${JSON.stringify(record)}\n`)
+  }
+
+  /** Deletes a model, the blobs that no other model has, and what has come of it. Returns the bytes freed. Throws `IO` if there is nothing of it. */
+  async remove(name: RemoteName): Promise<number> {
+    const text = modelNameText(name)
+    const partials = (await listPartials(this.root)).filter(({ kind }) => kind.model === text)
+    const model = await this.find(name)
+    if (!model && partials.length === 0) throw new MixtralError('IO', `no model ${text} in ${this.root}`)
+    let freed = 0
+    for (const { file, loaded } of partials) {
+      await discardPartial(file)
+      await this.#removeEmptyFolders(file)
+      freed += loaded
+      // Shards that were whole before this one are no model without it, and nothing would find them again.
+      const shards = shardsOf(file).map(path.normalize)
+      if (!(await all(shards, fileBytes))) freed += await this.removeFiles(shards)
+    }
+    if (!model) return freed
+    if (name.kind !== 'ollama') return freed + (await this.removeFiles(model.paths))
+    const blobs = await this.#blobsOf(name)
+    await this.removeFiles([this.ollama.manifestPath(name)])
+    return freed + (await this.prune(blobs))
+  }
+
+  /** Deletes files and what is known of them. Returns the bytes freed. */
+  async removeFiles(files: readonly string[]): Promise<number> {
+    let freed = 0
+    for (const file of files) {
+      freed += (await fileBytes(file)) ?? 0
+      await removeFile(file)
+      await removeFile(file + RECORD)
+      await this.#removeEmptyFolders(file)
+    }
+    return freed
+  }
+
+  /** The blobs that a model's manifest speaks of; none where there is no manifest, or a damaged one, which is no model either. */
+  async #blobsOf(name: OllamaName): Promise<string[]> {
+    try {
+      const text = await readText(this.ollama.manifestPath(name), LARGEST_MANIFEST)
+      if (text === undefined) return []
+      const { config, model, texts } = parseManifest(text, modelNameText(name))
+      return [config, model, ...texts].map((blob) => this.ollama.blobPath(blob))
+    } catch {
+      return []
+    }
+  }
+
+  /** What `find` should look for: nothing where the folder has no such file. */
+  async #choose(folder: string, name: HuggingFaceName): Promise<string[] | undefined> {
+    const files = (await filesUnder(folder, 4)).filter(isSafeFile)
+    try {
+      return chooseGgufFiles(files, name)
+    } catch (error) {
+      if (error instanceof MixtralError && error.code === 'IO') return undefined
+      throw error
+    }
+  }
+
+  async #removeEmptyFolders(file: string): Promise<void> {
+    for (let folder = path.dirname(file); folder.startsWith(this.root + path.sep); folder = path.dirname(folder)) {
+      try {
+        await fs.rmdir(folder)
+      } catch {
+        return // not empty
+      }
+    }
+  }
+}
+
+/** Whether a file of the store is a model, or the first of its shards. */
+function isFirstShard(file: string): boolean {
+  return isSafeFile(file) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/.test(file)
+}
+
+async function all<T>(items: readonly T[], check: (item: T) => Promise<unknown>): Promise<boolean> {
+  return (await Promise.all(items.map(check))).every((result) => result !== undefined)
+}
+
+async function removeFile(file: string): Promise<void> {
+  await fs.rm(file, { force: true }).catch((cause: unknown) => {
+    throw ioError('delete', file, cause)
+  })
+}
+
+function validName(text: string): RemoteName[] {
+  try {
+    const name = parseModelName(text)
+    return name.kind === 'demo' || name.kind === 'path' ? [] : [name]
+  } catch {
+    return []
+  }
+}

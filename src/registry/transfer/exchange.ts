@@ -1,0 +1,225 @@
+// One HTTP exchange: request, redirects, answer. Owns the manners: credentials go to the host they are meant for and to no other, nothing
+// goes from https to http, and a server that falls silent is given up. Does not know what is asked for, and does not retry.
+
+import { MixtralError } from '../../base/errors.js'
+import { quoted } from '../../format/gguf/ggufError.js'
+import { isLoopback } from '../names/modelName.js'
+import { send } from './proxy.js'
+
+/** What opens a server's door. */
+export interface Credentials {
+  /** The only origin that the header goes to. */
+  readonly origin: string
+  /** The `Authorization` header, if there is one yet. */
+  header(): string | undefined
+  /** What may open the door where it stays shut. */
+  readonly hint?: string
+  /** After a 401: gets what the answer asks for, and says whether there is something new to try. */
+  renew(response: Response, limits: Limits): Promise<boolean>
+}
+
+/** What ends an exchange before its time. */
+export interface Limits {
+  readonly signal?: AbortSignal | undefined
+  /** Silence for so long ends it. */
+  readonly stallMs?: number
+}
+
+export interface Request extends Limits {
+  readonly address: string
+  readonly headers?: Readonly<Record<string, string>>
+  readonly credentials?: Credentials | undefined
+}
+
+/** An answer, or its absence, that is not what was asked for. */
+export class ExchangeError extends MixtralError {
+  /** Of the answer, 0 if there was none. */
+  readonly status: number
+  /** Whether the same request may succeed later. */
+  readonly transient: boolean
+  /** How long the server asks to wait. */
+  readonly retryAfterMs: number | undefined
+
+  constructor(
+    message: string,
+    { status = 0, transient = false, retryAfterMs }: { status?: number; transient?: boolean; retryAfterMs?: number | undefined },
+    cause?: unknown,
+  ) {
+    super('IO', message, { cause })
+    this.status = status
+    this.transient = transient
+    this.retryAfterMs = retryAfterMs
+  }
+}
+
+export const STALL_MS = 30_000
+const MOST_REDIRECTS = 10
+const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504])
+
+/**
+ * Sends a GET and hands the answer, if its status is 2xx, and its body's chunks to `use`; the body is cut off when `use` is done.
+ * Throws ExchangeError, and `ABORTED` if the signal fires.
+ */
+export async function exchange<T>(
+  request: Request,
+  use: (response: Response, chunks: AsyncIterable<Uint8Array>) => Promise<T>,
+): Promise<T> {
+  const { address, signal, stallMs = STALL_MS } = request
+  const host = new URL(address).host
+  const watch = new StallWatch(stallMs, signal)
+  try {
+    const response = await follow(request, watch)
+    if (!response.ok) throw refusal(host, response, request.credentials?.hint)
+    if (!/^(identity)?$/.test(response.headers.get('content-encoding') ?? '')) {
+      throw new ExchangeError(`${host} sent its answer compressed, expected it as it is`, {})
+    }
+    return await use(response, watch.chunks(response))
+  } catch (cause) {
+    if (signal?.aborted) throw new MixtralError('ABORTED', 'aborted', { cause: signal.reason })
+    if (cause instanceof MixtralError) throw cause
+    if (watch.stalled) throw new ExchangeError(`${host} sent nothing for ${stallMs / 1000} seconds`, { transient: true }, cause)
+    // What fetch throws says `fetch failed`, and why only in its cause.
+    const reason = (cause as Error).cause instanceof Error ? ((cause as Error).cause as Error).message : (cause as Error).message
+    throw new ExchangeError(
+      `the connection to ${host} failed: ${reason || String((cause as NodeJS.ErrnoException).code)}`,
+      { transient: true },
+      cause,
+    )
+  } finally {
+    watch.end()
+  }
+}
+
+/** The whole body as text. Throws ExchangeError if it is larger than `mostBytes`. */
+export async function readBody(chunks: AsyncIterable<Uint8Array>, mostBytes: number, where: string): Promise<string> {
+  const parts: Uint8Array[] = []
+  let bytes = 0
+  for await (const chunk of chunks) {
+    bytes += chunk.length
+    if (bytes > mostBytes) throw new ExchangeError(`${where} is larger than ${mostBytes} bytes`, {})
+    parts.push(chunk)
+  }
+  return Buffer.concat(parts).toString('utf8')
+}
+
+async function follow({ address, headers, credentials, stallMs = STALL_MS }: Request, watch: StallWatch): Promise<Response> {
+  let url = new URL(address)
+  let renewed = false
+  for (let hops = 0; hops <= MOST_REDIRECTS; ) {
+    const authorization = credentials?.origin === url.origin ? credentials.header() : undefined
+    const given = { ...headers, ...(authorization !== undefined && { authorization }) }
+    const response = await send(url, {
+      headers: { 'accept-encoding': 'identity', 'user-agent': 'mixtral-wasm', ...given },
+      signal: watch.signal,
+    })
+    watch.touch()
+    if (response.status === 401 && credentials?.origin === url.origin && !renewed) {
+      renewed = true
+      const renewing = credentials.renew(response, { signal: watch.signal, stallMs })
+      if (!(await watch.leave(renewing))) return response
+      await response.body?.cancel()
+      continue
+    }
+    if (![301, 302, 303, 307, 308].includes(response.status)) return response
+    await response.body?.cancel()
+    url = redirected(url, response.headers.get('location'))
+    hops++
+  }
+  throw new ExchangeError(`${new URL(address).host} redirects more than ${MOST_REDIRECTS} times`, {})
+}
+
+function redirected(from: URL, location: string | null): URL {
+  const to = location !== null && URL.canParse(location, from) ? new URL(location, from) : undefined
+  if (!to) throw new ExchangeError(`${from.host} redirects to ${quoted(location ?? '')}, expected an address`, {})
+  const safe =
+    to.protocol === 'https:' || (to.protocol === 'http:' && from.protocol === 'http:' && isLoopback(to.host) === isLoopback(from.host))
+  if (!safe)
+    throw new ExchangeError(`${from.host} redirects to ${quoted(`${to.protocol}//${to.host}`)}, which is not followed: expected https`, {})
+  return to
+}
+
+function refusal(host: string, response: Response, hint: string | undefined): ExchangeError {
+  const { status, statusText } = response
+  const advice = hint !== undefined && (status === 401 || status === 403) ? `; ${hint}` : ''
+  const after = response.headers.get('retry-after')
+  // Seconds, or a date.
+  const ms = after === null ? Number.NaN : /^\d+$/.test(after.trim()) ? Number(after) * 1000 : Date.parse(after) - Date.now()
+  const retryAfterMs = Number.isNaN(ms) ? undefined : Math.max(0, ms)
+  return new ExchangeError(`${host} answered ${status} ${statusText}`.trim() + advice, {
+    status,
+    transient: TRANSIENT.has(status),
+    retryAfterMs,
+  })
+}
+
+/** Aborts its signal when nobody touches it for a while, and when the caller's signal fires. */
+class StallWatch {
+  readonly #controller = new AbortController()
+  readonly #stallMs: number
+  readonly #caller: AbortSignal | undefined
+  readonly #abort = () => this.#controller.abort(this.#caller?.reason)
+  #timer: ReturnType<typeof setTimeout>
+  #touched = performance.now()
+  /** Rejects when the signal fires. */
+  readonly #aborted: Promise<never>
+  stalled = false
+
+  constructor(stallMs: number, caller: AbortSignal | undefined) {
+    this.#stallMs = stallMs
+    this.#caller = caller
+    this.#timer = setTimeout(() => this.#check(), stallMs)
+    this.#aborted = new Promise((_, reject) => {
+      this.signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
+    })
+    this.#aborted.catch(() => {})
+    if (caller?.aborted) this.#abort()
+    else caller?.addEventListener('abort', this.#abort)
+  }
+
+  get signal(): AbortSignal {
+    return this.#controller.signal
+  }
+
+  touch(): void {
+    this.#touched = performance.now()
+  }
+
+  /** Waits for another exchange, whose own watch tells what falls silent there. */
+  async leave<T>(other: Promise<T>): Promise<T> {
+    clearTimeout(this.#timer)
+    try {
+      return await other
+    } finally {
+      this.touch()
+      this.#timer = setTimeout(() => this.#check(), this.#stallMs)
+    }
+  }
+
+  async *chunks(response: Response): AsyncGenerator<Uint8Array> {
+    const reader = response.body?.getReader()
+    if (!reader) return
+    for (;;) {
+      this.touch() // what the reader of the chunks took its time for is no stall
+      // Node 20 forgets a read that waits for the end of a body when the signal fires just then.
+      const { done, value } = await Promise.race([reader.read(), this.#aborted])
+      if (done) return
+      yield value
+    }
+  }
+
+  end(): void {
+    clearTimeout(this.#timer)
+    this.#caller?.removeEventListener('abort', this.#abort)
+    this.#controller.abort()
+  }
+
+  #check(): void {
+    const left = this.#touched + this.#stallMs - performance.now()
+    if (left > 0) {
+      this.#timer = setTimeout(() => this.#check(), left)
+      return
+    }
+    this.stalled = true
+    this.#controller.abort()
+  }
+}

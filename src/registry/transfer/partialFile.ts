@@ -1,0 +1,180 @@
+// A file that is still coming: its bytes in FILE.partial, in any order, and in FILE.partial.log what it is and which of them are there. Owns the order
+// that makes a kill at any moment harmless: bytes first, then the line that counts them, and the file's own name last. Knows nothing of networks.
+
+import fs from 'node:fs/promises'
+import path from 'node:path'
+import { MixtralError } from '../../base/errors.js'
+import { ioError } from '../../base/files/byteSource.js'
+import { type Span, Spans } from './spans.js'
+import { fileBytes, filesUnder, readText } from './storeFiles.js'
+
+const LARGEST_LOG = 2 ** 26
+
+/** What a file is that is still coming. */
+export interface PartialKind {
+  /** When it is whole. */
+  readonly bytes: number
+  /** Says which bytes these are. */
+  readonly identity: string
+  /** The name of the model that it is a part of. */
+  readonly model: string
+}
+
+export class PartialFile {
+  /** Where the file will be. */
+  readonly path: string
+  readonly bytes: number
+  /** How many bytes were there from an earlier time. */
+  readonly resumed: number
+  readonly #data: fs.FileHandle
+  readonly #log: fs.FileHandle
+  readonly #spans: Spans
+
+  private constructor(file: string, bytes: number, spans: Spans, data: fs.FileHandle, log: fs.FileHandle) {
+    this.path = file
+    this.bytes = bytes
+    this.resumed = spans.bytes
+    this.#spans = spans
+    this.#data = data
+    this.#log = log
+  }
+
+  /**
+   * Opens what is there of a file, or begins it. What is there under another identity or of another size is thrown away.
+   * Close it. Throws `IO` if the folder cannot be written to.
+   */
+  static async open(file: string, kind: PartialKind): Promise<PartialFile> {
+    const { bytes } = kind
+    const opened: fs.FileHandle[] = []
+    const open = async (name: string, flags: string) => {
+      const handle = await fs.open(name, flags)
+      opened.push(handle)
+      return handle
+    }
+    try {
+      await fs.mkdir(path.dirname(file), { recursive: true })
+      const text = (await readText(logOf(file), LARGEST_LOG)) ?? ''
+      const [head, ...lines] = text.split('\n')
+      const before = lines.length > 0 ? parseKind(head) : undefined
+      const same = before?.bytes === bytes && before.identity === kind.identity
+      const known = same && (await fileBytes(partialOf(file))) !== undefined
+      const data = await open(partialOf(file), known ? 'r+' : 'w+')
+      const log = await open(logOf(file), known ? 'a' : 'w')
+      if (!known) await log.write(`${JSON.stringify(kind)}\n`)
+      else if (!text.endsWith('\n')) await log.write('\n')
+      const { size } = await data.stat()
+      const spans = new Spans()
+      for (const line of known ? lines : []) {
+        // A kill may have cut the last line short: half a length counts fewer bytes than are there, half an offset has no length.
+        const [, start, length] = /^(\d{1,15}) (\d{1,15})$/.exec(line) ?? []
+        const end = Number(start) + Number(length)
+        if (end <= size && end <= bytes) spans.add(Number(start), end)
+      }
+      return new PartialFile(file, bytes, spans, data, log)
+    } catch (cause) {
+      for (const handle of opened) await handle.close()
+      throw cause instanceof MixtralError ? cause : ioError('write', file, cause)
+    }
+  }
+
+  /** How many bytes are there. */
+  get loaded(): number {
+    return this.#spans.bytes
+  }
+
+  /** How many bytes are there from the first on without a gap. */
+  get prefix(): number {
+    return this.#spans.prefix
+  }
+
+  /** What is missing, in pieces of at most `most` bytes. */
+  gaps(most: number): Span[] {
+    return this.#spans.gaps(0, this.bytes, most)
+  }
+
+  /** Writes what is missing of these bytes. Those that are there may have been hashed already: they stay as they are. */
+  async write(bytes: Uint8Array, offset: number): Promise<void> {
+    for (const { start, end } of this.#spans.gaps(offset, offset + bytes.length)) {
+      try {
+        for (let at = start; at < end; ) at += (await this.#data.write(bytes, at - offset, end - at, at)).bytesWritten
+        await this.#log.write(`${start} ${end - start}\n`)
+      } catch (cause) {
+        throw ioError('write', partialOf(this.path), cause)
+      }
+      this.#spans.add(start, end)
+    }
+  }
+
+  /** Reads bytes that are there into `target`; returns how many. */
+  async read(target: Uint8Array, offset: number): Promise<number> {
+    try {
+      return (await this.#data.read(target, 0, Math.min(target.length, this.prefix - offset), offset)).bytesRead
+    } catch (cause) {
+      throw ioError('read', partialOf(this.path), cause)
+    }
+  }
+
+  /** Gives the complete file its name. */
+  async finish(): Promise<void> {
+    try {
+      await this.#data.sync()
+      await this.close()
+      await fs.rename(partialOf(this.path), this.path)
+      await fs.rm(logOf(this.path), { force: true })
+    } catch (cause) {
+      throw ioError('write', this.path, cause)
+    }
+  }
+
+  /** Throws away what is there. */
+  async discard(): Promise<void> {
+    await this.close()
+    await discardPartial(this.path)
+  }
+
+  async close(): Promise<void> {
+    await this.#data.close().catch(() => {})
+    await this.#log.close().catch(() => {})
+  }
+}
+
+/** All that has come under a folder of files that are not whole. */
+export async function listPartials(
+  folder: string,
+): Promise<{ readonly file: string; readonly kind: PartialKind; readonly loaded: number }[]> {
+  const found = []
+  for (const name of await filesUnder(folder, 8)) {
+    if (!name.endsWith(LOG)) continue
+    const file = path.join(folder, name.slice(0, -LOG.length))
+    const kind = parseKind((await readText(logOf(file), LARGEST_LOG))?.split('\n', 1)[0])
+    const stats = await fs.stat(partialOf(file)).catch(() => undefined)
+    if (kind && stats) found.push({ file, kind, loaded: Math.min(stats.blocks * 512, kind.bytes) }) // bytes that have not come take no room
+  }
+  return found
+}
+
+function parseKind(line: string | undefined): PartialKind | undefined {
+  try {
+    const kind = JSON.parse(line ?? '')
+    const { bytes, identity, model } = kind ?? {}
+    return Number.isSafeInteger(bytes) && typeof identity === 'string' && typeof model === 'string' ? { bytes, identity, model } : undefined
+  } catch {
+    return undefined // cut short by a kill
+  }
+}
+
+/** Throws away what has come of a file. */
+export async function discardPartial(file: string): Promise<void> {
+  await fs.rm(partialOf(file), { force: true })
+  await fs.rm(logOf(file), { force: true })
+}
+
+/** Whether there is something of a file under the names that it has while it comes. */
+export async function hasPartial(file: string): Promise<boolean> {
+  return ((await fileBytes(partialOf(file))) ?? (await fileBytes(logOf(file)))) !== undefined
+}
+
+/** The file that holds what has come of another. */
+export const partialOf = (file: string) => `${file}.partial`
+const LOG = '.partial.log'
+const logOf = (file: string) => file + LOG

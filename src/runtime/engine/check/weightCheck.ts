@@ -1,0 +1,220 @@
+// Whether a matrix in a bank is the file's, and the kernels' products with it are right, as every thread checks its share of the rows: bytes against the file packed once
+// more, products against the oracle of the format bit for bit, and against exact arithmetic on the dequantised weights. Works in a memory of its own; changes no bank.
+
+import { formats } from '../../../format/quants/formats.js'
+import type { RoundedActivations } from '../../../format/quants/roundedActivations.js'
+import { activationBlock, activationBytes } from '../../kernels/activation.js'
+import { packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
+import type { ExpertStore } from '../../model/expertStore.js'
+import type { Thread } from '../../model/thread.js'
+import type { Bank } from '../../weights/bank.js'
+import type { FileReader } from '../../weights/fileReader.js'
+import type { TensorSlice } from '../../weights/mixtralTensors.js'
+import { probe } from './probe.js'
+import { FINDINGS, finding, summationError } from './weightFindings.js'
+import { type WeightPart, weightParts } from './weightParts.js'
+
+/** Bytes of the file that are checked as one unit. */
+const PIECE_BYTES = 256 * 1024
+/** Tokens of a product: one alone, and four at once. */
+const TOKENS = 4
+
+/** One matrix with its probes, in the memory of the check. */
+interface Bench {
+  readonly bank: Bank
+  readonly fileAt: number
+  readonly packedAt: number
+  /** Where the tokens are, as the kernels want them. */
+  readonly inputsAt: readonly number[]
+  /** (TOKENS + 1, rows of a piece) f32. */
+  readonly outAt: number
+  /** The first token, exact and as the products see it. */
+  readonly x: Float32Array
+  readonly rounded: RoundedActivations
+}
+
+export class WeightCheck {
+  readonly #thread: Thread
+  readonly #store: ExpertStore
+  readonly #files: FileReader
+  readonly #openBank: (bytes: number) => Bank
+  readonly #findings: Float64Array
+  readonly #parts: readonly WeightPart[]
+  #bank: Bank | undefined
+
+  /** findings: (threads, FINDINGS), shared. */
+  constructor(thread: Thread, store: ExpertStore, files: FileReader, openBank: (bytes: number) => Bank, findings: Float64Array) {
+    this.#thread = thread
+    this.#store = store
+    this.#files = files
+    this.#openBank = openBank
+    this.#findings = findings
+    this.#parts = weightParts(thread.plan, thread.config)
+  }
+
+  /** Checks the part with this number; what this thread finds is in its row of the findings afterwards. */
+  run(index: number): void {
+    const { crew } = this.#thread
+    const part = this.#parts[index]!
+    const { slice } = part
+    const found = this.#findings.subarray(crew.seat * FINDINGS, (crew.seat + 1) * FINDINGS).fill(0)
+    found[finding.firstUnlike] = Number.POSITIVE_INFINITY
+    found[finding.firstOff] = Number.POSITIVE_INFINITY
+    const { bank, at, packed, whole } = this.#place(part)
+    const rowBytes = slice.bytes / slice.rows
+    const rows = Math.max(ROWS_TOGETHER, Math.floor(PIECE_BYTES / rowBytes / ROWS_TOGETHER) * ROWS_TOGETHER)
+    const bench = packed ? this.#lay(slice, rows) : undefined
+    const units = Math.ceil(slice.rows / rows)
+    for (let unit = crew.claim(); unit < units && !crew.cancelRequested; unit = crew.claim()) {
+      const first = unit * rows
+      const count = Math.min(rows, slice.rows - first)
+      const file = new Uint8Array(count * rowBytes)
+      whole(first, count)
+      this.#files.read(slice.file, file, 0, file.length, slice.offset + first * rowBytes)
+      if (bench) {
+        const start = at + packedBytes(slice.type.name, first, slice.columns)
+        const packed = bank.bytes.subarray(start, start + packedBytes(slice.type.name, count, slice.columns))
+        this.#checkMatrix(slice, bench, file, packed, first, found)
+      } else {
+        const start = at + first * rowBytes
+        noteUnlike(found, file, bank.bytes.subarray(start, start + file.length), first, rowBytes, 1)
+      }
+      crew.progress(file.length)
+    }
+  }
+
+  /** whole: returns when rows are in memory. */
+  #place({ load, layer, expert, part }: WeightPart): {
+    bank: Bank
+    at: number
+    packed: boolean
+    whole: (first: number, rows: number) => void
+  } {
+    const { banks } = this.#thread
+    if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed, whole: () => {} }
+    const [round] = this.#store.rounds(layer, 1, [expert!])
+    const resident = round![0]!
+    const { gate, up, down } = resident
+    const linear = { ffnGate: gate, ffnUp: up, ffnDown: down }[part!]
+    const whole = (first: number, rows: number) => this.#store.await(resident, layer, part!, first, rows)
+    return { bank: linear.bank, at: linear.at, packed: true, whole }
+  }
+
+  /** Room for pieces of a matrix, and the probes in their places. */
+  #lay({ type, columns, bytes, rows: allRows }: TensorSlice, rows: number): Bench {
+    const packing = packings[type.name]!
+    const { build } = this.#thread.plan
+    let next = 1024
+    const take = (size: number) => {
+      const at = next
+      next = Math.ceil((at + size) / 64) * 64
+      return at
+    }
+    const fileAt = take((bytes / allRows) * rows)
+    const packedAt = take(packedBytes(type.name, rows, columns))
+    const floatsAt = take(columns * 4)
+    const inputsAt = Array.from({ length: TOKENS }, () => take(activationBytes(packing.activation, columns, build)))
+    const outAt = take((TOKENS + 1) * rows * 4)
+    if (!this.#bank || this.#bank.bytes.length < next) this.#bank = this.#openBank(next)
+    const bank = this.#bank
+    for (const [token, at] of inputsAt.entries()) {
+      const x = probe(columns, token)
+      bank.floats.set(x, (packing.activation === 'f32' ? at : floatsAt) / 4)
+      if (packing.activation !== 'f32') {
+        const blocks = columns / activationBlock[packing.activation]
+        bank.kernels[`quantize_${packing.activation}`](floatsAt, blocks, at, blocks, 0)
+      }
+    }
+    const x = probe(columns, 0)
+    return { bank, fileAt, packedAt, inputsAt, outAt, x, rounded: formats.get(type.name)!.round(x) }
+  }
+
+  /** file: (rows, row bytes) from row `first` on; packed: the same rows in their bank. */
+  #checkMatrix(slice: TensorSlice, bench: Bench, file: Uint8Array, packed: Uint8Array, first: number, found: Float64Array): void {
+    const { bank, fileAt, packedAt, inputsAt, outAt, x, rounded } = bench
+    const { kernels, bytes } = bank
+    const { dequantize } = formats.get(slice.type.name)!
+    const packing = packings[slice.type.name]!
+    const blocks = slice.columns / packing.blockWeights
+    const rowBytes = slice.bytes / slice.rows
+    const rows = file.length / rowBytes
+    const groups = Math.ceil(rows / 4)
+    bytes.set(file, fileAt)
+    packing.repack(kernels)(fileAt, rows, blocks, packedAt)
+    const unitBytes = packedBytes(slice.type.name, 1, slice.columns)
+    noteUnlike(found, bytes.subarray(packedAt, packedAt + packed.length), packed, first, unitBytes, packing.rowsTogether)
+
+    bytes.set(packed, packedAt) // what is multiplied is what is there
+    const [x0, x1, x2, x3] = inputsAt as [number, number, number, number]
+    const [alone, out0, out1, out2, out3] = Array.from({ length: TOKENS + 1 }, (_, i) => outAt + i * groups * 16) as [
+      number,
+      number,
+      number,
+      number,
+      number,
+    ]
+    packing.x4(kernels)(packedAt, groups, blocks, x0, x1, x2, x3, out0, out1, out2, out3)
+    const unlikeAlone = new Set<number>()
+    for (const [input, out] of [
+      [x3, out3],
+      [x2, out2],
+      [x1, out1],
+      [x0, out0],
+    ] as const) {
+      packing.x1(kernels)(packedAt, groups, blocks, input, alone)
+      for (let row = 0; row < rows; row++) if (bank.ints[alone / 4 + row] !== bank.ints[out / 4 + row]) unlikeAlone.add(row)
+    }
+    const weights = new Float32Array(slice.columns)
+    const single = new Float32Array(1)
+    const bits = new Int32Array(single.buffer)
+    for (let row = 0; row < rows; row++) {
+      const blocksOfRow = file.subarray(row * rowBytes, (row + 1) * rowBytes)
+      single[0] = rounded.dot(blocksOfRow)
+      const product = bank.floats[alone / 4 + row]!
+      if (bits[0] !== bank.ints[alone / 4 + row] || unlikeAlone.has(row)) {
+        found[finding.off]!++
+        found[finding.firstOff] = Math.min(found[finding.firstOff]!, first + row)
+      }
+      dequantize(blocksOfRow, weights)
+      noteError(found, product, weights, x, rounded, slice.type.name)
+    }
+  }
+}
+
+/** Compares in units of `unitBytes`, which hold `rows` rows each. */
+function noteUnlike(found: Float64Array, expected: Uint8Array, actual: Uint8Array, first: number, unitBytes: number, rows: number): void {
+  if (Buffer.compare(expected, actual) === 0) return
+  for (let unit = 0; unit * unitBytes < actual.length; unit++) {
+    const [start, end] = [unit * unitBytes, (unit + 1) * unitBytes]
+    if (Buffer.compare(expected.subarray(start, end), actual.subarray(start, end)) === 0) continue
+    found[finding.unlike]! += rows
+    found[finding.firstUnlike] = Math.min(found[finding.firstUnlike]!, first + unit * rows)
+  }
+}
+
+/** How far a product is from that of the exact weights and the exact activations, and which share of what the format allows that is. */
+function noteError(
+  found: Float64Array,
+  product: number,
+  weights: Float32Array,
+  x: Float32Array,
+  { values, halfSteps }: RoundedActivations,
+  type: string,
+): void {
+  let exact = 0
+  let rounding = 0
+  let magnitude = 0
+  for (let column = 0; column < weights.length; column++) {
+    const weight = weights[column]!
+    exact += weight * x[column]!
+    rounding += Math.abs(weight) * halfSteps[column]!
+    magnitude += Math.abs(weight * values[column]!)
+  }
+  const allowed = rounding + summationError(type, weights.length) * magnitude
+  const error = Math.abs(product - exact)
+  found[finding.errorSquares]! += error ** 2
+  found[finding.exactSquares]! += exact ** 2
+  const share = error === 0 ? 0 : error / allowed
+  // not a number is worse than any
+  if (!(share <= found[finding.worstShare]!)) found[finding.worstShare] = Number.isNaN(share) ? Number.POSITIVE_INFINITY : share
+}

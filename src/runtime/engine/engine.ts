@@ -1,0 +1,275 @@
+// The main thread's side of a loaded model: banks, team, and the tokens that the KV cache holds. Runs steps one call at a time; knows nothing of text.
+
+import { MixtralError } from '../../base/errors.js'
+import { compileKernels, type KernelBuild } from '../kernels/kernels.js'
+import { Profile, type StageTime } from '../model/profile.js'
+import { STAGES, type Step } from '../model/step.js'
+import { createFigures, createStreaming } from '../model/streaming.js'
+import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
+import { Team } from '../team/team.js'
+import type { TapChoice, TracedChunk } from '../trace/taps.js'
+import { traceStep } from '../trace/trace.js'
+import { createMemories } from '../weights/bank.js'
+import { knownFiles } from '../weights/fileReader.js'
+import type { MixtralConfig } from '../weights/mixtralConfig.js'
+import { mixtralTensors } from '../weights/mixtralTensors.js'
+import { type Plan, planModel } from '../weights/plan.js'
+import type { Weights } from '../weights/weightLoader.js'
+import { CallQueue } from './callQueue.js'
+import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
+import { type WeightPart, weightParts } from './check/weightParts.js'
+import { checkEngineOptions, type EngineOptions, type Progress } from './engineOptions.js'
+import { command, createMailbox, writePart, writeStep } from './mailbox.js'
+import type { WorkerData } from './worker.js'
+
+/** Of a call that runs many tokens: how many are done. */
+export interface CallOptions {
+  readonly signal?: AbortSignal
+  readonly onProgress?: (progress: Progress) => void
+}
+
+export class Engine {
+  readonly config: MixtralConfig
+  readonly plan: Plan
+  readonly kernels: KernelBuild
+  readonly #team: Team
+  readonly #memories: readonly WebAssembly.Memory[]
+  readonly #mailbox: Int32Array
+  readonly #profile: Profile | undefined
+  readonly #figures: Float64Array
+  readonly #findings: Float64Array
+  /** The tokens whose keys and values are in the cache. */
+  #cached: number[] = []
+  readonly #queue = new CallQueue()
+
+  private constructor(
+    config: MixtralConfig,
+    plan: Plan,
+    team: Team,
+    memories: readonly WebAssembly.Memory[],
+    mailbox: Int32Array,
+    figures: Float64Array,
+    profile: Profile | undefined,
+    findings: Float64Array,
+  ) {
+    this.config = config
+    this.plan = plan
+    this.kernels = plan.build
+    this.#team = team
+    this.#memories = memories
+    this.#mailbox = mailbox
+    this.#figures = figures
+    this.#profile = profile
+    this.#findings = findings
+  }
+
+  /**
+   * Plans the banks and reads the weights into them. Throws `MODEL` or `UNSUPPORTED` for tensors that do not fit the config, `OPTION`, `MEMORY`, `IO`, and `ABORTED` when
+   * the signal fires.
+   */
+  static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
+    const tensors = mixtralTensors(config, weights.gguf)
+    const { build, module } = await compileKernels()
+    const checked = checkEngineOptions(options, config.maxPositions)
+    const { threads, batch } = checked
+    const plan = planModel(config, tensors, { ...checked, build })
+    const memories = createMemories(plan.banks)
+    const mailbox = createMailbox(batch)
+    const files = knownFiles(weights.gguf.files)
+    const figures = createFigures()
+    const times = options.profile ? Profile.create(threads) : undefined
+    const findings = new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8))
+    const shared = (): WorkerData => ({
+      module,
+      memories,
+      config,
+      plan,
+      files,
+      mailbox,
+      times,
+      findings,
+      ...(plan.readers && { streaming: createStreaming(config, plan, figures) }),
+    })
+    const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
+    const team = new Team({ threads, attendants: plan.readers, worker, shared })
+    const engine = new Engine(config, plan, team, memories, mailbox, figures, times && new Profile(times), findings)
+    try {
+      await engine.#load(options)
+    } catch (error) {
+      await team.close()
+      throw error
+    }
+    return engine
+  }
+
+  async #load({ onProgress, signal }: EngineOptions): Promise<void> {
+    const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    const stop = new AbortController()
+    // a timer has nobody to throw to
+    const report = () => {
+      try {
+        onProgress?.({ loaded: Math.min(total, this.#team.progress), total })
+      } catch (error) {
+        stop.abort(error)
+      }
+    }
+    const timer = onProgress && setInterval(report, 100)
+    try {
+      await this.#team.run(command.load, signal ? AbortSignal.any([signal, stop.signal]) : stop.signal).catch((error: Error) => {
+        throw stop.signal.aborted ? stop.signal.reason : error
+      })
+      onProgress?.({ loaded: total, total })
+    } finally {
+      clearInterval(timer)
+    }
+  }
+
+  /** The tokens in the cache: a call whose tokens begin with these runs only the rest. */
+  get cached(): readonly number[] {
+    return this.#cached
+  }
+
+  /** What has been counted of experts that come and go, since `earlier` or from the start; undefined where all are in memory. */
+  expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
+    return this.plan.readers ? readFigures(this.#figures, earlier) : undefined
+  }
+
+  /** Takes the engine for a call, after all calls before it have ended; calling the result gives it back. Throws `ABORTED` when the signal fires first, and `CLOSED`. */
+  enter(signal?: AbortSignal): Promise<() => void> {
+    return this.#queue.enter(signal)
+  }
+
+  /** Takes the engine for the time that `call` runs. */
+  async exclusive<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
+    const leave = await this.enter(signal)
+    try {
+      return await call()
+    } finally {
+      leave()
+    }
+  }
+
+  /**
+   * The logits after the last of `ids`: (vocabulary). What the cache shares with `ids` is kept, the rest of it forgotten. Call within `exclusive`. Throws `CONTEXT` when
+   * the tokens do not fit, `TOKENIZER` for an id outside the vocabulary, `ABORTED`.
+   */
+  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    this.#check(ids)
+    const position = Math.min(commonPrefix(this.#cached, ids), ids.length - 1)
+    await this.#run(
+      ids,
+      position,
+      options,
+      (count, done) => (done + count === ids.length ? 1 : 0),
+      () => {},
+    )
+    return this.#logits(0)
+  }
+
+  /** The logits after every one of `ids`: (tokens, vocabulary). Call within `exclusive`. */
+  async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    this.#check(ids)
+    const { vocabSize } = this.config
+    const all = new Float32Array(ids.length * vocabSize)
+    const keep = (count: number, done: number) => {
+      for (let i = 0; i < count; i++) all.set(this.#logits(i), (done + i) * vocabSize)
+    }
+    await this.#run(ids, 0, options, (count) => count, keep)
+    return all
+  }
+
+  /**
+   * Runs `ids` from nothing, and gives the chosen intermediate tensors of one chunk after the other, in the order in which they come about; `position` is that of a
+   * chunk's first token. Call within `exclusive`. Forgets the cache.
+   */
+  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedChunk> {
+    this.#check(ids)
+    this.reset()
+    const runStep = (step: Step) => this.#step(step, signal)
+    for (let position = 0; position < ids.length; position += this.plan.batch) {
+      const tokens = ids.slice(position, position + this.plan.batch)
+      const banks = { config: this.config, plan: this.plan, memories: this.#memories }
+      for await (const tensor of traceStep(banks, runStep, { tokens, position, choice })) yield { ...tensor, position }
+      onProgress?.({ loaded: position + tokens.length, total: ids.length })
+    }
+  }
+
+  /** Checks the weights part by part, in the order of the layers: what is in the banks against the file, products against the oracle. Call within `exclusive`. */
+  async *checkWeights({ signal, onProgress }: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
+    const parts = weightParts(this.plan, this.config)
+    const total = parts.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    let loaded = 0
+    for (const [index, part] of parts.entries()) {
+      writePart(this.#mailbox, index)
+      await this.#team.run(command.check, signal)
+      loaded += part.slice.bytes
+      onProgress?.({ loaded, total })
+      yield { ...part, ...gatherFindings(this.#findings) }
+    }
+  }
+
+  /** Where the time of the steps since the last call went; nothing without the option `profile`. Call within `exclusive`. */
+  takeProfile(): StageTime[] {
+    return this.#profile?.take() ?? []
+  }
+
+  /** Forgets the tokens in the cache. */
+  reset(): void {
+    this.#cached = []
+  }
+
+  /** Ends the threads; running and waiting calls fail with `CLOSED`. */
+  async close(): Promise<void> {
+    this.#queue.close()
+    await this.#team.close()
+  }
+
+  /** Runs ids from `position` on, in chunks. logits: how many of a chunk's last positions get logits; after: what to do with them. */
+  async #run(
+    ids: readonly number[],
+    position: number,
+    { signal, onProgress }: CallOptions,
+    logits: (count: number, done: number) => number,
+    after: (count: number, done: number) => void,
+  ): Promise<void> {
+    const total = ids.length - position
+    for (let done = position; done < ids.length; ) {
+      const count = Math.min(this.plan.batch, ids.length - done)
+      const tokens = ids.slice(done, done + count)
+      this.#cached.length = Math.min(this.#cached.length, done) // a step that fails leaves nothing behind it valid
+      const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
+      await this.#step({ ...layers, count, position: done, embed: true, logits: logits(count, done), traced: false, tokens }, signal)
+      this.#cached.push(...tokens)
+      after(count, done)
+      done += count
+      onProgress?.({ loaded: done - position, total })
+    }
+  }
+
+  async #step(step: Step, signal?: AbortSignal): Promise<void> {
+    writeStep(this.#mailbox, step)
+    await this.#team.run(command.step, signal)
+  }
+
+  /** A copy of one row of the logits area. */
+  #logits(row: number): Float32Array {
+    const { output, logitsAt } = this.plan
+    const start = logitsAt + row * Math.ceil(output.rows / 4) * 16
+    return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows).slice()
+  }
+
+  #check(ids: readonly number[]): void {
+    const { vocabSize } = this.config
+    const { contextLength } = this.plan
+    if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
+    if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
+    const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
+    if (wrong >= 0) throw new MixtralError('TOKENIZER', `token ${wrong} has id ${ids[wrong]}, expected a whole number below ${vocabSize}`)
+  }
+}
+
+function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let n = 0
+  while (n < a.length && n < b.length && a[n] === b[n]) n++
+  return n
+}

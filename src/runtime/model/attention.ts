@@ -1,0 +1,178 @@
+// A layer's attention in four stages, shared by all threads: q, k, v products; rotation and cache; attention per kv head; output product. Reads and leaves `inputs` and `projected`
+// in the layer's bank; does not touch the residual stream.
+
+import type { ActivationKind } from '../kernels/activation.js'
+import type { Kernels } from '../kernels/kernels.js'
+import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
+import { ATTENTION_RANGE, ATTENTION_TOKENS, partBytes } from '../weights/scratch.js'
+import { Linear } from './linear.js'
+import type { Step } from './step.js'
+import type { Thread } from './thread.js'
+
+export class Attention {
+  readonly #thread: Thread
+  readonly #layer: PlacedLayer
+  readonly #qkv: readonly Linear[]
+  readonly #output: Linear
+  /** What the norm before must leave in `inputs`. */
+  readonly kinds: ReadonlySet<ActivationKind>
+  readonly #inputs: Int32Array
+  readonly #outputs: Int32Array
+
+  constructor(thread: Thread, layer: PlacedLayer) {
+    this.#thread = thread
+    this.#layer = layer
+    this.#qkv = [layer.attnQ, layer.attnK, layer.attnV].map((matrix) => new Linear(thread.banks, matrix))
+    this.#output = new Linear(thread.banks, layer.attnOutput)
+    this.kinds = new Set(this.#qkv.map(({ kind }) => kind))
+    this.#inputs = new Int32Array(thread.plan.batch)
+    this.#outputs = new Int32Array(thread.plan.batch)
+  }
+
+  /** Queries, keys and values of the normed input. */
+  project({ count }: Step): void {
+    const { scratch, config } = this.#thread
+    const starts = [0, config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim]
+    this.#thread.eachRows('qkv', this.#qkv, (which, first, groups) => {
+      const linear = this.#qkv[which]!
+      const area = scratch.inputs[linear.kind]!
+      for (let t = 0; t < count; t++) {
+        this.#inputs[t] = area.at + t * area.bytes
+        this.#outputs[t] = scratch.qkv.at + t * scratch.qkv.bytes + (starts[which]! + first * 4) * 4
+      }
+      linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+    })
+  }
+
+  /** A unit is one kv head of one token: rotates its query heads and its key, and puts key and value in the cache. */
+  rotateAndStore({ count, position }: Step): void {
+    const { scratch, config, banks } = this.#thread
+    const { heads, kvHeads, headDim, ropeDim } = config
+    const { kernels } = banks[this.#layer.bank]!
+    const group = heads / kvHeads
+    this.#thread.each('rope', count * kvHeads, (unit) => {
+      const t = Math.floor(unit / kvHeads)
+      const head = unit % kvHeads
+      const row = scratch.qkv.at + t * scratch.qkv.bytes
+      const key = row + (heads + head) * headDim * 4
+      const value = row + (heads + kvHeads + head) * headDim * 4
+      const turns = scratch.turns.at + t * scratch.turns.bytes
+      kernels.rope(row + head * group * headDim * 4, group, headDim, ropeDim / 2, turns)
+      kernels.rope(key, 1, headDim, ropeDim / 2, turns)
+      kernels[`store_kv_${this.#thread.plan.kvFormat}`](key, value, headDim, this.#keys(head), this.#values(head), position + t)
+    })
+  }
+  /** One token: a unit is one kv head and one range of the context, and then one kv head. More: a unit is one kv head and up to ATTENTION_TOKENS tokens. */
+  attend({ count, position }: Step): void {
+    const { scratch, config } = this.#thread
+    const { kvHeads } = config
+    if (count > 1) {
+      const tiles = Math.ceil(count / ATTENTION_TOKENS)
+      this.#thread.each('attention', tiles * kvHeads, (unit) => {
+        // the last tokens have the longest context: they go first
+        const t = (tiles - 1 - Math.floor(unit / kvHeads)) * ATTENTION_TOKENS
+        this.#attendTile(position + t, t, Math.min(ATTENTION_TOKENS, count - t), unit % kvHeads)
+      })
+      return
+    }
+    const { at, bytes } = scratch.parts
+    const headBytes = bytes / kvHeads
+    const ranges = Math.floor(position / ATTENTION_RANGE) + 1
+    this.#thread.each('attention', kvHeads * ranges, (unit) => {
+      const head = Math.floor(unit / ranges)
+      const range = unit % ranges
+      const part = at + range * bytes + head * headBytes
+      this.#attendRange(range, position, 0, 1, head, part, this.#thread.room)
+      if (ranges === 1) this.#finish(part, 0, head)
+    })
+    if (ranges === 1) return
+    this.#thread.each('attention', kvHeads, (head) => {
+      const part = at + head * headBytes
+      for (let range = 1; range < ranges; range++) this.#merge(part, part + range * bytes, 1)
+      this.#finish(part, 0, head)
+    })
+  }
+
+  #attendTile(position: number, t: number, tokens: number, head: number): void {
+    const { config, room } = this.#thread
+    const tileBytes = tokens * (config.heads / config.kvHeads) * partBytes(config.headDim)
+    const next = room + tileBytes
+    const kernelRoom = next + tileBytes
+    this.#attendRange(0, position, t, tokens, head, room, kernelRoom)
+    for (let range = 1; range * ATTENTION_RANGE < position + tokens; range++) {
+      this.#attendRange(range, position, t, tokens, head, next, kernelRoom)
+      this.#merge(room, next, tokens)
+    }
+    for (let i = 0; i < tokens; i++) this.#finish(room + (i * tileBytes) / tokens, t + i, head)
+  }
+
+  #attendRange(range: number, position: number, t: number, tokens: number, head: number, part: number, room: number): void {
+    const { scratch, config, plan } = this.#thread
+    const { heads, kvHeads, headDim, slidingWindow } = config
+    const group = heads / kvHeads
+    this.#kernels[`attention_${plan.kvFormat}`](
+      scratch.qkv.at + t * scratch.qkv.bytes + head * group * headDim * 4,
+      scratch.qkv.bytes / 4,
+      part,
+      tokens,
+      group,
+      headDim,
+      this.#keys(head),
+      this.#values(head),
+      position,
+      slidingWindow ?? 0,
+      range * ATTENTION_RANGE,
+      (range + 1) * ATTENTION_RANGE,
+      room,
+    )
+  }
+
+  #merge(part: number, next: number, tokens: number): void {
+    const { heads, kvHeads, headDim } = this.#thread.config
+    this.#kernels.merge_attention(part, next, tokens * (heads / kvHeads), headDim)
+  }
+
+  #finish(part: number, t: number, head: number): void {
+    const { heads, kvHeads, headDim } = this.#thread.config
+    const out = this.#thread.scratch.inputs.f32!
+    const group = heads / kvHeads
+    this.#kernels.finish_attention(part, group, headDim, out.at + t * out.bytes + head * group * headDim * 4)
+  }
+
+  get #kernels(): Kernels {
+    return this.#thread.banks[this.#layer.bank]!.kernels
+  }
+
+  /** The output product of what attention has left in `inputs`. */
+  projectOutput({ count }: Step): void {
+    const thread = this.#thread
+    const { scratch, config } = thread
+    const bank = thread.banks[this.#layer.bank]!
+    const linear = this.#output
+    const area = scratch.inputs[linear.kind]!
+    if (linear.kind !== 'f32') {
+      const kinds = new Set([linear.kind])
+      thread.each('output', count, (t) => thread.quantize(bank, scratch.inputs, kinds, t, config.heads * config.headDim))
+    }
+    thread.eachRows('output', [linear], (_, first, groups) => {
+      for (let t = 0; t < count; t++) {
+        this.#inputs[t] = area.at + t * area.bytes
+        this.#outputs[t] = scratch.projected.at + t * scratch.projected.bytes + first * 16
+      }
+      linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+    })
+  }
+
+  #keys(head: number): number {
+    return this.#layer.keysAt + head * this.#headBytes
+  }
+
+  #values(head: number): number {
+    return this.#layer.valuesAt + head * this.#headBytes
+  }
+
+  get #headBytes(): number {
+    const { plan, config } = this.#thread
+    return kvHeadBytes(plan.contextLength, config.headDim, plan.kvFormat)
+  }
+}

@@ -1,0 +1,186 @@
+// A layer's experts, shared by all threads: tokens are grouped by expert, and each expert's rows are multiplied with all its tokens at once. A pair is one token in
+// one of its experts. Reads `inputs`, leaves each pair's output in `expertOutputs` of the expert's bank; the weighting is the next norm's business (forward.ts).
+
+import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import { packings } from '../kernels/packing.js'
+import type { PlacedLayer } from '../weights/plan.js'
+import { EXPERT_ROWS } from '../weights/scratch.js'
+import type { ExpertStore, ResidentExpert } from './expertStore.js'
+import type { Linear } from './linear.js'
+import type { Step } from './step.js'
+import type { Thread } from './thread.js'
+
+/** Rows of gate or up at a time: they stay in the core's cache while all tokens pass. */
+const CACHED_ROWS = 64
+/** Groups of four rows of down, whose rows are longer, that are multiplied as they come. */
+const CACHED_GROUPS = 8
+
+/** The tokens of one expert in one step. */
+interface Group {
+  readonly index: number
+  /** token * used + rank. */
+  readonly pairs: Int32Array
+  count: number
+}
+
+/** A group whose expert has a place in memory. */
+interface Active extends ResidentExpert {
+  readonly pairs: Int32Array
+  readonly count: number
+}
+
+export class Experts {
+  readonly #thread: Thread
+  readonly #store: ExpertStore
+  readonly #layer: number
+  readonly #home: number
+  readonly #groups: readonly Group[]
+  /** What the norm before must leave in `inputs`. */
+  readonly kinds: ReadonlySet<ActivationKind>
+  readonly #inputs: Int32Array
+  readonly #outputs: Int32Array
+  /** Per pair of the last step: the bank its output is in. */
+  readonly #banks: Int32Array
+
+  constructor(thread: Thread, store: ExpertStore, index: number, layer: PlacedLayer) {
+    const { batch } = thread.plan
+    const pairs = batch * thread.config.expertsPerToken
+    this.#thread = thread
+    this.#store = store
+    this.#layer = index
+    this.#home = layer.bank
+    this.#groups = layer.experts.map((_, expert) => ({ index: expert, pairs: new Int32Array(batch), count: 0 }))
+    this.kinds = new Set(layer.experts.flatMap(({ ffnGate, ffnUp }) => [ffnGate, ffnUp].map(({ type }) => packings[type.name]!.activation)))
+    this.#inputs = new Int32Array(pairs)
+    this.#outputs = new Int32Array(pairs)
+    this.#banks = new Int32Array(pairs)
+  }
+
+  /** The bank that holds a pair's output after `run`. */
+  bankOf(pair: number): number {
+    return this.#banks[pair]!
+  }
+
+  /** In rounds, as the experts come; with all in memory, one. A pair's output does not depend on the round. */
+  run(step: Step): void {
+    const groups = this.#group(step)
+    const used = groups.map(({ index }) => index)
+    for (const round of this.#store.rounds(this.#layer, step.count, used)) {
+      const active = round.map((expert) => {
+        const { pairs, count } = this.#groups[expert.index]!
+        return { ...expert, pairs, count }
+      })
+      this.#distribute(active)
+      this.#gateAndUp(active)
+      this.#down(active)
+    }
+  }
+
+  /** Every thread reads the routing for itself: the same lists everywhere, without a barrier. */
+  #group({ count }: Step): Group[] {
+    const { scratch, banks, config } = this.#thread
+    const { ints } = banks[this.#home]!
+    const used = config.expertsPerToken
+    for (const group of this.#groups) group.count = 0
+    for (let t = 0; t < count; t++) {
+      const row = (scratch.expertIds.at + t * scratch.expertIds.bytes) / 4
+      for (let k = 0; k < used; k++) {
+        const group = this.#groups[ints[row + k]!]!
+        group.pairs[group.count++] = t * used + k
+      }
+    }
+    return this.#groups.filter((group) => group.count)
+  }
+
+  /** Takes the inputs to experts that live in another bank than the layer's. */
+  #distribute(active: readonly Active[]): void {
+    const { scratch, config } = this.#thread
+    for (const { bankIndex, pairs, count } of active) for (let i = 0; i < count; i++) this.#banks[pairs[i]!] = bankIndex
+    const away = active.filter(({ bankIndex }) => bankIndex !== this.#home)
+    if (!away.length) return
+    this.#thread.each('route', away.length, (unit) => {
+      const { bankIndex, pairs, count } = away[unit]!
+      for (let i = 0; i < count; i++) {
+        const t = Math.floor(pairs[i]! / config.expertsPerToken)
+        for (const kind of this.kinds) {
+          const area = scratch.inputs[kind]!
+          this.#thread.copy(this.#home, bankIndex, area.at + t * area.bytes, area.bytes)
+        }
+      }
+    })
+  }
+
+  /** A unit is EXPERT_ROWS rows of an expert, all its tokens: gate, up, their product, and its blocks of ffn_down's input. */
+  #gateAndUp(active: readonly Active[]): void {
+    const thread = this.#thread
+    const { intermediateSize } = thread.config
+    const blocks = Math.ceil(intermediateSize / EXPERT_ROWS)
+    thread.each('gate and up', active.length * blocks, (unit) => {
+      const expert = active[Math.floor(unit / blocks)]!
+      const row = (unit % blocks) * EXPERT_ROWS
+      const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
+      // in the thread's room: (tokens, EXPERT_ROWS) of gate, then of up
+      const gated = thread.room
+      const raised = thread.room + expert.count * EXPERT_ROWS * 4
+      const step = expert.count === 1 && expert.whole ? rows : CACHED_ROWS // one token reads a row that is there once, and best in long strips
+      for (let r = 0; r < rows; r += step) {
+        const some = Math.min(step, rows - r)
+        const groups = Math.ceil(some / 4)
+        this.#store.await(expert, this.#layer, 'ffnGate', row + r, some)
+        this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4)
+        this.#store.await(expert, this.#layer, 'ffnUp', row + r, some)
+        this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4)
+      }
+      for (let i = 0; i < expert.count; i++) {
+        expert.gate.bank.kernels.swiglu(gated + i * EXPERT_ROWS * 4, raised + i * EXPERT_ROWS * 4, rows)
+        this.#storeInput(expert, i, gated + i * EXPERT_ROWS * 4, row, rows)
+      }
+    })
+  }
+
+  #products({ pairs, count }: Active, linear: Linear, first: number, groups: number, out: number): void {
+    const area = this.#thread.scratch.inputs[linear.kind]!
+    const used = this.#thread.config.expertsPerToken
+    for (let i = 0; i < count; i++) {
+      this.#inputs[i] = area.at + Math.floor(pairs[i]! / used) * area.bytes
+      this.#outputs[i] = out + i * EXPERT_ROWS * 4
+    }
+    linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+  }
+
+  /** Rows row .. row + rows of what the expert makes of its i-th token, at `hidden`, to their place in the input of ffn_down. */
+  #storeInput({ gate, down, pairs }: Active, i: number, hidden: number, row: number, rows: number): void {
+    const area = this.#thread.scratch.expertInputs[down.kind]!
+    const at = area.at + pairs[i]! * area.bytes
+    if (down.kind === 'f32') {
+      gate.bank.bytes.copyWithin(at + row * 4, hidden, hidden + rows * 4)
+    } else {
+      const block = activationBlock[down.kind]
+      gate.bank.kernels[`quantize_${down.kind}`](hidden, rows / block, at, down.columns / block, row / block)
+    }
+  }
+
+  #down(active: readonly Active[]): void {
+    const { scratch } = this.#thread
+    const { expertOutputs } = scratch
+    this.#thread.eachRows(
+      'down',
+      active.map(({ down }) => down),
+      (which, first, groups) => {
+        const expert = active[which]!
+        const { down, pairs, count } = expert
+        const area = scratch.expertInputs[down.kind]!
+        const step = expert.whole || count > 1 ? groups : CACHED_GROUPS
+        for (let g = first; g < first + groups; g += step) {
+          const some = Math.min(step, first + groups - g)
+          this.#store.await(expert, this.#layer, 'ffnDown', g * 4, some * 4)
+          for (let i = 0; i < count; i++) {
+            this.#inputs[i] = area.at + pairs[i]! * area.bytes
+            this.#outputs[i] = expertOutputs.at + pairs[i]! * expertOutputs.bytes + g * 16
+          }
+          down.multiply(g, some, this.#inputs, this.#outputs, count)
+        }
+      },
+    )
+  }
+}

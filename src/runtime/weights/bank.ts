@@ -1,0 +1,33 @@
+// A bank: one shared WebAssembly memory with weights, seen from one thread: its bytes and a kernel instance on it.
+
+import { MixtralError } from '../../base/errors.js'
+import { instantiate, type Kernels } from '../kernels/kernels.js'
+
+export interface Bank {
+  readonly kernels: Kernels
+  readonly bytes: Uint8Array
+  readonly floats: Float32Array
+  readonly ints: Int32Array
+}
+
+/** Reserves the memories. Pages become resident when they are first written. Throws `MEMORY` if the system refuses. */
+export function createMemories(sizes: readonly number[]): WebAssembly.Memory[] {
+  return sizes.map((bytes, index) => {
+    const pages = Math.ceil(bytes / 65536)
+    try {
+      return new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
+    } catch (cause) {
+      throw new MixtralError('MEMORY', `bank ${index} of ${sizes.length}: the system refused ${bytes} bytes`, { cause })
+    }
+  })
+}
+
+export function openBank(module: WebAssembly.Module, memory: WebAssembly.Memory): Bank {
+  const { buffer } = memory
+  return {
+    kernels: instantiate(module, memory),
+    bytes: new Uint8Array(buffer),
+    floats: new Float32Array(buffer),
+    ints: new Int32Array(buffer),
+  }
+}

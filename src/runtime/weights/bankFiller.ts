@@ -1,0 +1,116 @@
+// Where pieces lie in banks: places what belongs together in one bank, starts the next bank where the current one has no room for all of it, and lists what must be read to get there. Owns
+// sizes and alignment; knows a model's tensors only one by one.
+
+import { MixtralError } from '../../base/errors.js'
+import { packedBytes } from '../kernels/packing.js'
+import type { ExpertTensors, TensorSlice } from './mixtralTensors.js'
+
+/** A matrix packed in groups of four rows (packing.ts). */
+export interface PlacedMatrix {
+  readonly type: string
+  readonly rows: number
+  readonly columns: number
+  readonly bank: number
+  readonly at: number
+}
+
+/** Room for one expert: gate, up and down, one after the other. */
+export interface Slot {
+  readonly bank: number
+  readonly at: number
+  /** An expert goes only into a slot of its own size. */
+  readonly bytes: number
+}
+
+export interface PlacedExpert {
+  readonly ffnGate: PlacedMatrix
+  readonly ffnUp: PlacedMatrix
+  readonly ffnDown: PlacedMatrix
+}
+
+/** A piece of the file and where it goes: `packed` in groups of four rows, or as it is. */
+export interface Load {
+  readonly slice: TensorSlice
+  readonly bank: number
+  readonly at: number
+  readonly packed: boolean
+}
+
+/** What a 32-bit memory can hold, but for its last page: the end of the last byte is still a 32-bit number. */
+export const LARGEST_BANK = 2 ** 32 - 65536
+
+const upTo64 = (bytes: number) => Math.ceil(bytes / 64) * 64
+/** Bytes of a packed matrix. */
+export const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
+/** Bytes of a tensor kept as it is. */
+export const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
+/** Of its slot. */
+export const expertBytes = ({ ffnGate, ffnUp, ffnDown }: ExpertTensors) => bytesOf(ffnGate) + bytesOf(ffnUp) + bytesOf(ffnDown)
+
+/** An expert's matrices in a slot. */
+export function placeExpert({ ffnGate, ffnUp, ffnDown }: ExpertTensors, { bank, at }: Slot): PlacedExpert {
+  const place = ({ type, rows, columns }: TensorSlice, start: number) => ({ type: type.name, rows, columns, bank, at: start })
+  const upAt = at + bytesOf(ffnGate)
+  return { ffnGate: place(ffnGate, at), ffnUp: place(ffnUp, upAt), ffnDown: place(ffnDown, upAt + bytesOf(ffnUp)) }
+}
+
+/** What must be read to fill a slot's part. */
+export function expertLoad(expert: ExpertTensors, slot: Slot, part: keyof ExpertTensors): Load {
+  return { slice: expert[part], bank: slot.bank, at: placeExpert(expert, slot)[part].at, packed: true }
+}
+
+/** Places what belongs together in one bank, and starts the next bank where the current one has no room for all of it. */
+export class BankFiller {
+  readonly sizes: number[] = []
+  readonly loads: Load[] = []
+  readonly #start: number
+  readonly #limit: number
+
+  constructor(start: number, limit: number) {
+    this.#start = start
+    this.#limit = limit
+  }
+
+  /** A slot with an expert to load. */
+  slot(expert: ExpertTensors): Slot {
+    const slot = this.emptySlot(expertBytes(expert))
+    for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) this.loads.push(expertLoad(expert, slot, part))
+    return slot
+  }
+
+  emptySlot(bytes: number): Slot {
+    const { bank, take } = this.begin([bytes])
+    return { bank, at: take(bytes), bytes }
+  }
+
+  /** Makes room for pieces that must share a bank. */
+  begin(pieces: readonly number[]): {
+    bank: number
+    take: (bytes: number) => number
+    raw: (slice: TensorSlice) => number
+    matrix: (slice: TensorSlice) => PlacedMatrix
+  } {
+    const bytes = pieces.reduce((sum, piece) => sum + upTo64(piece), 0)
+    if (this.#start + bytes > LARGEST_BANK) {
+      throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
+    }
+    if (!this.sizes.length || this.sizes.at(-1)! + bytes > this.#limit) this.sizes.push(this.#start)
+    const bank = this.sizes.length - 1
+    const take = (size: number) => {
+      const at = this.sizes[bank]!
+      this.sizes[bank] = at + upTo64(size)
+      return at
+    }
+    const load = (slice: TensorSlice, size: number, packed: boolean) => {
+      const at = take(size)
+      this.loads.push({ slice, bank, at, packed })
+      return at
+    }
+    return {
+      bank,
+      take,
+      raw: (slice) => load(slice, rawBytes(slice), false),
+      matrix: (slice) => ({ type: slice.type.name, rows: slice.rows, columns: slice.columns, bank, at: load(slice, bytesOf(slice), true) }),
+    }
+  }
+}

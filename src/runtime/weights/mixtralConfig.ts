@@ -1,0 +1,140 @@
+// The hyper-parameters of a Mixtral, from GGUF metadata. Owns the names of the keys, their defaults (llama.cpp's) and what makes
+// them possible; does not look at tensors.
+
+import { MixtralError } from '../../base/errors.js'
+import type { GgufValue } from '../../format/gguf/gguf.js'
+import { shown } from '../../format/gguf/ggufError.js'
+
+type Metadata = ReadonlyMap<string, GgufValue>
+
+// Beyond any real model, and small enough that products of two of them are exact.
+const LARGEST_WIDTH = 2 ** 20
+const LARGEST_VOCABULARY = 2 ** 24
+const LARGEST_COUNT = 2 ** 12
+const LARGEST_CONTEXT = 2 ** 31 - 1
+
+export class MixtralConfig {
+  readonly vocabSize: number
+  /** Width of the residual stream. */
+  readonly hiddenSize: number
+  /** Width inside one expert. */
+  readonly intermediateSize: number
+  readonly layers: number
+  readonly heads: number
+  /** Key and value heads, each shared by `heads / kvHeads` query heads. */
+  readonly kvHeads: number
+  /** Width of one head, of queries, keys and values alike; even. */
+  readonly headDim: number
+  /** Experts in each layer. */
+  readonly experts: number
+  /** Experts that run for one token. */
+  readonly expertsPerToken: number
+  /** The context length the model was trained with, in tokens. */
+  readonly maxPositions: number
+  /** How many positions back a token sees, itself included; undefined for all. Real Mixtrals have none. */
+  readonly slidingWindow: number | undefined
+  readonly ropeTheta: number
+  /** How many of a head's dimensions are rotated; even. */
+  readonly ropeDim: number
+  /** Added to the mean square in RMS norms. */
+  readonly rmsEps: number
+  /** Of training; for information only. */
+  readonly routerAuxLossCoef: number | undefined
+
+  private constructor(metadata: Metadata) {
+    this.layers = integer(metadata, 'llama.block_count', LARGEST_COUNT)
+    this.hiddenSize = integer(metadata, 'llama.embedding_length', LARGEST_WIDTH)
+    this.intermediateSize = integer(metadata, 'llama.feed_forward_length', LARGEST_WIDTH)
+    this.maxPositions = integer(metadata, 'llama.context_length', LARGEST_CONTEXT)
+    this.vocabSize = vocabSize(metadata)
+
+    this.heads = integer(metadata, 'llama.attention.head_count', LARGEST_WIDTH)
+    this.kvHeads = integer(metadata, 'llama.attention.head_count_kv', LARGEST_WIDTH, this.heads)
+    if (this.heads % this.kvHeads !== 0) refuse('llama.attention.head_count_kv', this.kvHeads, `a divisor of the ${this.heads} heads`)
+    this.headDim = integer(metadata, 'llama.attention.key_length', LARGEST_WIDTH, this.hiddenSize / this.heads)
+    if (this.headDim % 2 !== 0) {
+      refuse('llama.attention.key_length', this.headDim, 'an even whole number (embedding_length / head_count if absent)')
+    }
+    const valueDim = integer(metadata, 'llama.attention.value_length', LARGEST_WIDTH, this.hiddenSize / this.heads)
+    if (valueDim !== this.headDim) refuse('llama.attention.value_length', valueDim, `the ${this.headDim} of keys`)
+    this.slidingWindow = integer(metadata, 'llama.attention.sliding_window', LARGEST_CONTEXT, 0) || undefined
+    this.rmsEps = real(metadata, 'llama.attention.layer_norm_rms_epsilon')
+    if (this.rmsEps < 0) refuse('llama.attention.layer_norm_rms_epsilon', this.rmsEps, 'at least 0')
+
+    this.experts = integer(metadata, 'llama.expert_count', LARGEST_COUNT)
+    this.expertsPerToken = integer(metadata, 'llama.expert_used_count', LARGEST_COUNT)
+    if (this.expertsPerToken > this.experts) refuse('llama.expert_used_count', this.expertsPerToken, `at most the ${this.experts} experts`)
+    this.routerAuxLossCoef = metadata.has('llama.router_aux_loss_coef') ? real(metadata, 'llama.router_aux_loss_coef') : undefined
+
+    this.ropeTheta = real(metadata, 'llama.rope.freq_base', 10000)
+    if (this.ropeTheta <= 0) refuse('llama.rope.freq_base', this.ropeTheta, 'more than 0')
+    this.ropeDim = integer(metadata, 'llama.rope.dimension_count', LARGEST_WIDTH, this.headDim)
+    if (this.ropeDim % 2 !== 0 || this.ropeDim > this.headDim) {
+      refuse('llama.rope.dimension_count', this.ropeDim, `even and at most the head's ${this.headDim} dimensions`)
+    }
+  }
+
+  /**
+   * Reads the hyper-parameters from a file's metadata.
+   * Throws `MODEL`, naming the key, if it is not a mixture of experts of the `llama` architecture or a value is impossible, and
+   * `UNSUPPORTED` if the model scales its rotary embedding or is not causal.
+   * @example const config = MixtralConfig.fromGgufMetadata(weights.metadata)
+   */
+  static fromGgufMetadata(metadata: Metadata): MixtralConfig {
+    const architecture = metadata.get('general.architecture')
+    if (architecture !== 'llama') refuse('general.architecture', architecture, '"llama", the architecture of Mixtral files')
+    const experts = metadata.get('llama.expert_count')
+    if (experts === undefined || experts === 0) {
+      refuse('llama.expert_count', experts, 'at least 1: this is a dense model, not a mixture of experts')
+    }
+    refuseUnsupported(metadata)
+    return new MixtralConfig(metadata)
+  }
+}
+
+/** As in llama.cpp, the vocabulary is as large as the list of tokens; the key counts only where there is no list. */
+function vocabSize(metadata: Metadata): number {
+  const tokens = metadata.get('tokenizer.ggml.tokens')
+  if (!Array.isArray(tokens)) return integer(metadata, 'llama.vocab_size', LARGEST_VOCABULARY)
+  if (tokens.length < 1 || tokens.length > LARGEST_VOCABULARY) refuse('tokenizer.ggml.tokens', tokens, `1 to ${LARGEST_VOCABULARY} tokens`)
+  return tokens.length
+}
+
+/** Refuses what would change the result and is not implemented. */
+function refuseUnsupported(metadata: Metadata): void {
+  const scaling = metadata.get('llama.rope.scaling.type') ?? 'linear' // llama.cpp's default, harmless with a factor of 1
+  if (scaling !== 'none' && scaling !== 'linear') refuse('llama.rope.scaling.type', scaling, '"none"', 'UNSUPPORTED')
+  if (scaling === 'linear') {
+    for (const key of ['llama.rope.scaling.factor', 'llama.rope.scale_linear']) {
+      const factor = metadata.get(key) ?? 1
+      if (factor !== 1 && factor !== 0) refuse(key, factor, '1', 'UNSUPPORTED') // 0 is none, as in llama.cpp
+    }
+  }
+  const attentionFactor = metadata.get('llama.rope.scaling.attn_factor') ?? 1
+  if (attentionFactor !== 1) refuse('llama.rope.scaling.attn_factor', attentionFactor, '1', 'UNSUPPORTED')
+  const causal = metadata.get('llama.attention.causal') ?? true
+  if (causal !== true) refuse('llama.attention.causal', causal, 'true', 'UNSUPPORTED')
+}
+
+/**
+ * A whole number from 1, or from 0 if that is the fallback, to `most`. Some files give one number per layer: taken if all are equal.
+ * A fallback is not checked here.
+ */
+function integer(metadata: Metadata, key: string, most: number, fallback?: number): number {
+  const stored = metadata.get(key)
+  if (stored === undefined && fallback !== undefined) return fallback
+  const value = Array.isArray(stored) && stored.length > 0 && stored.every((item) => item === stored[0]) ? stored[0] : stored
+  const least = fallback === 0 ? 0 : 1
+  if (typeof value === 'number' && Number.isInteger(value) && value >= least && value <= most) return value
+  return refuse(key, stored, Array.isArray(stored) ? 'one number, or the same for every layer' : `a whole number from ${least} to ${most}`)
+}
+
+/** A finite number. */
+function real(metadata: Metadata, key: string, fallback?: number): number {
+  const value = metadata.get(key) ?? fallback
+  return typeof value === 'number' && Number.isFinite(value) ? value : refuse(key, value, 'a finite number')
+}
+
+function refuse(key: string, found: GgufValue | undefined, expected: string, code: 'MODEL' | 'UNSUPPORTED' = 'MODEL'): never {
+  throw new MixtralError(code, `metadata key "${key}": ${shown(found)}, expected ${expected}`)
+}

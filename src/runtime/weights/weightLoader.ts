@@ -1,0 +1,30 @@
+// Where a model's weights are: the opened GGUF, headers only. The bytes themselves are read later, by the threads, straight into
+// the banks.
+
+import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
+import { openGguf } from '../../format/gguf/openGguf.js'
+
+/** The weights of one model on disk. Holds no open file. */
+export class Weights {
+  readonly gguf: Gguf
+
+  constructor(gguf: Gguf) {
+    this.gguf = gguf
+  }
+
+  /** The file's keys and values. */
+  get metadata(): ReadonlyMap<string, GgufValue> {
+    return this.gguf.metadata
+  }
+}
+
+export const WeightLoader = {
+  /**
+   * Opens a GGUF file, or the whole set if the path names one of its shards, and checks its header.
+   * Throws `IO` if it cannot be read and `GGUF` if it is malformed.
+   * @example const weights = await WeightLoader.fromGguf('mixtral-8x7b.gguf')
+   */
+  async fromGguf(path: string): Promise<Weights> {
+    return new Weights(await openGguf(path))
+  },
+}

@@ -1,0 +1,99 @@
+// One generation: prompt, then token after token until something ends it. Owns the order of events; the engine runs, the sampler chooses, the decoder spells.
+
+import { MixtralError } from '../../base/errors.js'
+import type { Engine } from '../../runtime/engine/engine.js'
+import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
+import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import type { CheckedOptions } from './generationOptions.js'
+
+/** New text, and the tokens since the last piece. The text may be empty where a character or a stop string is not complete yet. */
+export interface Piece {
+  readonly text: string
+  readonly ids: readonly number[]
+}
+
+export interface GenerationResult {
+  /** The new text, cut before a stop string. It begins with a space where it continues the prompt's last word or sentence, but not where it answers `[/INST]`. */
+  readonly text: string
+  /** All tokens written, an end token left out. */
+  readonly ids: readonly number[]
+  readonly promptTokens: number
+  /** Tokens of the prompt that were in the cache already. */
+  readonly reusedTokens: number
+  /** `stop`: an end token or a stop string. `length`: maxNewTokens. `context`: the context is full. */
+  readonly finishReason: 'stop' | 'length' | 'context'
+  /** Repeats this generation. */
+  readonly seed: number
+  readonly prefillSeconds: number
+  readonly decodeSeconds: number
+  /** How it went with experts that come and go; undefined where all are in memory. */
+  readonly experts: ExpertFigures | undefined
+}
+
+/** Writes on from `prompt`. Throws `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Enter the engine before. */
+export async function* generate(
+  engine: Engine,
+  tokenizer: Tokenizer,
+  prompt: readonly number[],
+  options: CheckedOptions,
+): AsyncGenerator<Piece, GenerationResult> {
+  const { maxNewTokens, stops, signal, onProgress, sampler } = options
+  const decoder = tokenizer.decoder({ continues: !asksForAnswer(tokenizer, prompt) })
+  const { contextLength } = engine.plan
+  if (prompt.length >= contextLength) {
+    throw new MixtralError(
+      'CONTEXT',
+      `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`,
+    )
+  }
+  const reusedTokens = Math.min(sharedLength(engine.cached, prompt), prompt.length - 1)
+  const before = engine.expertFigures()
+  const started = performance.now()
+  const call = signal ? { signal } : {}
+  let logits = await engine.evaluate(prompt, { ...call, ...(onProgress && { onProgress }) })
+  const prefilled = performance.now()
+  const tokens = [...prompt]
+  let text = ''
+  let finishReason: GenerationResult['finishReason'] | undefined
+  while (!finishReason) {
+    const id = sampler.sample(logits, tokens)
+    if (tokenizer.endIds.has(id)) {
+      finishReason = 'stop'
+      break
+    }
+    tokens.push(id)
+    const piece = stops.push(decoder.push(id))
+    text += piece
+    yield { text: piece, ids: [id] }
+    if (stops.stopped) finishReason = 'stop'
+    else if (tokens.length - prompt.length >= maxNewTokens) finishReason = 'length'
+    else if (tokens.length >= contextLength) finishReason = 'context'
+    else logits = await engine.evaluate(tokens, call)
+  }
+  const rest = stops.push(decoder.end()) + stops.end()
+  if (rest) yield { text: rest, ids: [] }
+  return {
+    text: text + rest,
+    ids: tokens.slice(prompt.length),
+    promptTokens: prompt.length,
+    reusedTokens,
+    finishReason,
+    seed: sampler.seed,
+    prefillSeconds: (prefilled - started) / 1000,
+    decodeSeconds: (performance.now() - prefilled) / 1000,
+    experts: engine.expertFigures(before),
+  }
+}
+
+/** Whether the prompt ends where an answer begins, and not in the middle of a text: then the space before the first word is the tokenizer's own, not the answer's. */
+function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean {
+  const last = prompt.at(-1)
+  if (last === undefined || tokenizer.token(last).type === 'control') return true
+  return tokenizer.decode(prompt.slice(-16)).trimEnd().endsWith('[/INST]')
+}
+
+function sharedLength(a: readonly number[], b: readonly number[]): number {
+  let n = 0
+  while (n < a.length && n < b.length && a[n] === b[n]) n++
+  return n
+}

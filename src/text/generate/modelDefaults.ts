@@ -1,0 +1,67 @@
+// What an Ollama model brings beside its weights, in our own terms: options where the caller gives none, messages that go before a chat. Owns
+// the names of the parameters; those that mean nothing here (threads of another engine, other samplers) are left out.
+
+import { MixtralError } from '../../base/errors.js'
+import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'
+import type { ChatMessage } from '../chat/chatMessages.js'
+import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
+
+export interface ModelDefaults {
+  readonly options: GenerationOptions
+  readonly contextLength?: number
+  /** Of parameters that are not used here. */
+  readonly unused: readonly string[]
+}
+
+const PARAMETERS: Readonly<Record<string, keyof GenerationOptions>> = {
+  temperature: 'temperature',
+  top_k: 'topK',
+  top_p: 'topP',
+  min_p: 'minP',
+  repeat_penalty: 'repetitionPenalty',
+  seed: 'seed',
+  num_predict: 'maxNewTokens',
+  stop: 'stop',
+}
+
+/** Reads the parameters. Throws `MODEL` for one that is impossible. */
+export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
+  const { num_ctx: contextLength, ...others } = params
+  const options: Record<string, ParamValue> = {}
+  const unused: string[] = []
+  for (const [name, value] of Object.entries(others)) {
+    const option = Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name] : undefined
+    // Below 0, Ollama means a random seed, or no limit, which is what we do unasked.
+    const unset = (name === 'seed' || name === 'num_predict') && typeof value === 'number' && value < 0
+    if (option === undefined) unused.push(name)
+    else if (!unset) options[option] = value
+  }
+  try {
+    checkGenerationOptions(options)
+  } catch (error) {
+    throw new MixtralError('MODEL', `a parameter that the model brings is wrong: ${(error as Error).message}`, { cause: error })
+  }
+  if (contextLength === undefined) return { options, unused }
+  if (typeof contextLength !== 'number' || !Number.isInteger(contextLength) || contextLength < 1) {
+    throw new MixtralError(
+      'MODEL',
+      `a parameter that the model brings is wrong: num_ctx is ${String(contextLength)}, expected a whole number from 1`,
+    )
+  }
+  return { options, contextLength, unused }
+}
+
+/** A caller's options, and the model's where the caller says nothing. An option that is undefined says nothing. */
+export function withDefaults<T extends object>(defaults: Partial<T>, options: T): T {
+  const all: T = { ...options }
+  for (const name of Object.keys(defaults) as (keyof T)[]) if (all[name] === undefined) all[name] = defaults[name] as T[keyof T]
+  return all
+}
+
+/** The messages of a chat with what the model puts before them: its own conversation, and its system message where there is none. */
+export function withModelMessages(messages: readonly ChatMessage[], layers: OllamaLayers | undefined): readonly ChatMessage[] {
+  if (!layers || !Array.isArray(messages)) return messages
+  const all = [...(layers.messages as readonly ChatMessage[]), ...messages]
+  if (!layers.system || all.some((message) => message?.role === 'system')) return all
+  return [{ role: 'system', content: layers.system }, ...all]
+}

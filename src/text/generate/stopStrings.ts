@@ -1,0 +1,69 @@
+// Watches a streamed text for stop strings. The text ends before the stop string that is complete first (of those complete at one place, the
+// longest), however the text is cut into pieces. Owns the text that may still turn out to be the beginning of one.
+
+import { MixtralError } from '../../base/errors.js'
+
+export class StopStrings {
+  readonly #stops: readonly string[]
+  readonly #longest: number
+  #held = ''
+  #stopped = false
+
+  /** Throws a MixtralError `OPTION` for a stop string that is empty or no string. */
+  constructor(stops: readonly string[]) {
+    for (const stop of stops) {
+      if (typeof stop !== 'string' || stop === '') {
+        throw new MixtralError('OPTION', `stop has ${JSON.stringify(stop)}, expected strings of at least one character`)
+      }
+    }
+    this.#stops = stops
+    this.#longest = Math.max(0, ...stops.map((stop) => stop.length))
+  }
+
+  /** Whether a stop string was found. From then on nothing is let through. */
+  get stopped(): boolean {
+    return this.#stopped
+  }
+
+  /** Takes the next piece of text and returns what is certain not to belong to a stop string. */
+  push(piece: string): string {
+    if (this.#stopped) return ''
+    const text = this.#held + piece
+    const start = this.#find(text)
+    this.#stopped = start >= 0
+    const certain = this.#stopped ? start : text.length - this.#beginning(text)
+    this.#held = this.#stopped ? '' : text.slice(certain)
+    return text.slice(0, certain)
+  }
+
+  /** The text still held back when nothing follows. */
+  end(): string {
+    const held = this.#held
+    this.#held = ''
+    return held
+  }
+
+  /** Where the stop string that is complete first begins, -1 if there is none. */
+  #find(text: string): number {
+    let start = -1
+    let end = Infinity
+    for (const stop of this.#stops) {
+      const at = text.indexOf(stop)
+      if (at < 0) continue
+      if (at + stop.length < end || (at + stop.length === end && at < start)) {
+        start = at
+        end = at + stop.length
+      }
+    }
+    return start
+  }
+
+  /** Length of the longest end of the text that begins a stop string. */
+  #beginning(text: string): number {
+    for (let length = Math.min(this.#longest - 1, text.length); length > 0; length--) {
+      const ending = text.slice(-length)
+      if (this.#stops.some((stop) => stop.startsWith(ending))) return length
+    }
+    return 0
+  }
+}

@@ -1,0 +1,57 @@
+// Tokens back to text, one at a time. Owns the bytes of a character that is not complete yet and whether the next piece opens a text.
+// Whole texts are decoded by the same code, so streaming can give no other result.
+
+import { MixtralError } from '../../base/errors.js'
+import { tokenType, type Vocabulary } from './vocabulary.js'
+
+export interface DecodeOptions {
+  /** Render control and unknown tokens as their text. Default false: they are left out. */
+  readonly special?: boolean
+  /** The tokens continue an earlier text, such as a prompt: the first piece keeps its leading space. Default false. */
+  readonly continues?: boolean
+}
+
+export class StreamingDecoder {
+  readonly #vocabulary: Vocabulary
+  readonly #special: boolean
+  readonly #utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+  #opens: boolean
+
+  constructor(vocabulary: Vocabulary, options: DecodeOptions = {}) {
+    this.#vocabulary = vocabulary
+    this.#special = options.special ?? false
+    this.#opens = !(options.continues ?? false)
+  }
+
+  /**
+   * The text that is certain with this token. A character in byte tokens appears with its last byte, so no character is ever split; bytes
+   * that cannot become one appear as U+FFFD. Throws a MixtralError `TOKENIZER` for an id outside the vocabulary.
+   */
+  push(id: number): string {
+    const { pieces, types, byteOfId, addSpacePrefix } = this.#vocabulary
+    const piece = pieces[id]
+    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${pieces.length}`)
+    const byte = byteOfId[id] as number
+    if (byte >= 0) {
+      this.#opens = false
+      return this.#utf8.decode(Uint8Array.of(byte), { stream: true })
+    }
+    const before = this.end()
+    const type = types[id]
+    if (type === tokenType.control || type === tokenType.unknown) {
+      if (!this.#special) return before
+      this.#opens = true
+      return before + piece
+    }
+    const text = piece.replaceAll('\u2581', ' ')
+    // Encoding gave the text, and each text after a special token, a space of its own.
+    const ownSpace = this.#opens && addSpacePrefix && type !== tokenType.userDefined && text.startsWith(' ')
+    this.#opens = type === tokenType.userDefined
+    return before + (ownSpace ? text.slice(1) : text)
+  }
+
+  /** What is left when no token follows: U+FFFD for an incomplete character, else nothing. */
+  end(): string {
+    return this.#utf8.decode()
+  }
+}

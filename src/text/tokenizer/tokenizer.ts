@@ -1,0 +1,135 @@
+// The tokenizer of a model: text to token ids and back, after SentencePiece's BPE (Kudo and Richardson, 2018) with llama.cpp's rules for
+// special tokens. Owns those rules and the space at the beginning; merging is segmentEncoder's.
+
+import { MixtralError } from '../../base/errors.js'
+import type { GgufValue } from '../../format/gguf/gguf.js'
+import { SegmentEncoder } from './segmentEncoder.js'
+import { SpecialTokens } from './specialTokens.js'
+import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
+import { readVocabulary, tokenType, type Vocabulary } from './vocabulary.js'
+
+export interface EncodeOptions {
+  /** Put BOS first. Default: what the file says. */
+  readonly addBos?: boolean
+  /** Take the text of control tokens (`</s>`) for the tokens. Default false; never set it for text that an end user typed. */
+  readonly parseSpecial?: boolean
+}
+
+/** One entry of the vocabulary, for people to look at. */
+export interface Token {
+  readonly id: number
+  /** As stored: a space is U+2581, a byte `<0x0A>`. */
+  readonly piece: string
+  readonly type: keyof typeof tokenType
+}
+
+export class Tokenizer {
+  /** Number of tokens. */
+  readonly vocabSize: number
+  readonly bosId: number
+  readonly eosId: number
+  /** Tokens that end an answer: EOS and, where the vocabulary has them, end-of-turn tokens. */
+  readonly endIds: ReadonlySet<number>
+  /** Whether the file asks for BOS before a prompt. */
+  readonly addBos: boolean
+  readonly #vocabulary: Vocabulary
+  readonly #segments: SegmentEncoder
+  readonly #special: SpecialTokens
+  readonly #userDefined: SpecialTokens
+
+  private constructor(vocabulary: Vocabulary) {
+    this.vocabSize = vocabulary.pieces.length
+    this.bosId = vocabulary.bosId
+    this.eosId = vocabulary.eosId
+    this.endIds = vocabulary.endIds
+    this.addBos = vocabulary.addBos
+    this.#vocabulary = vocabulary
+    this.#segments = new SegmentEncoder(vocabulary)
+    this.#special = specialTokens(vocabulary, [tokenType.control, tokenType.unknown, tokenType.userDefined])
+    this.#userDefined = specialTokens(vocabulary, [tokenType.userDefined])
+  }
+
+  /**
+   * Builds the tokenizer from the `tokenizer.ggml.*` keys of a GGUF file. Throws a MixtralError `TOKENIZER` for a vocabulary of another kind
+   * (anything but "llama", SentencePiece BPE) or a malformed one. A `merges` array is ignored, and `add_eos_token` too: the end of a prompt
+   * is not the end of a text.
+   */
+  static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): Tokenizer {
+    return new Tokenizer(readVocabulary(metadata))
+  }
+
+  /**
+   * The token ids of a text. Any string can be encoded; half of a surrogate pair counts as U+FFFD.
+   *
+   *     tokenizer.encode('Hello')                          // [1, 22557], BOS first
+   *     tokenizer.encode('</s>', { parseSpecial: true })   // [1, 2]
+   */
+  encode(text: string, options: EncodeOptions = {}): number[] {
+    const tokens = options.parseSpecial ? this.#special : this.#userDefined
+    const ids = (options.addBos ?? this.addBos) ? [this.bosId] : []
+    return this.#append(tokens.split(text.toWellFormed()), ids)
+  }
+
+  /** The token ids of a raw prompt: control tokens written in it count, and BOS is put first if the file asks for it and the prompt has none. */
+  encodePrompt(text: string): number[] {
+    return this.encodeParts(this.splitSpecial(text))
+  }
+
+  /** Cuts a text at the special tokens of every kind that it spells: plain texts and ids, in order. */
+  splitSpecial(text: string): (string | number)[] {
+    return this.#special.split(text.toWellFormed())
+  }
+
+  /** The texts that `splitSpecial` looks for. */
+  get specialTexts(): string[] {
+    return this.#special.texts
+  }
+
+  /** The token ids of parts as `splitSpecial` returns them: texts are plain, ids stand for themselves. BOS as in `encodePrompt`. */
+  encodeParts(parts: readonly (string | number)[]): number[] {
+    return this.#append(parts, this.addBos && parts[0] !== this.bosId ? [this.bosId] : [])
+  }
+
+  /** The text of token ids: control tokens left out unless `special`, one leading space taken off unless `continues`. */
+  decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    const decoder = this.decoder(options)
+    const texts: string[] = []
+    for (const id of ids) texts.push(decoder.push(id))
+    return texts.join('') + decoder.end()
+  }
+
+  /** A decoder that takes one id at a time. */
+  decoder(options: DecodeOptions = {}): StreamingDecoder {
+    return new StreamingDecoder(this.#vocabulary, options)
+  }
+
+  /** One entry of the vocabulary. Throws a MixtralError `TOKENIZER` for an id outside it. */
+  token(id: number): Token {
+    const piece = this.#vocabulary.pieces[id]
+    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${this.vocabSize}`)
+    return { id, piece, type: typeNames[this.#vocabulary.types[id] as number] as Token['type'] }
+  }
+
+  /** A text at the beginning, and one after a special token, gets a leading space of its own. */
+  #append(parts: readonly (string | number)[], ids: number[]): number[] {
+    let opens = true
+    for (const part of parts) {
+      if (typeof part === 'number') {
+        ids.push(this.token(part).id)
+        opens = true
+      } else if (part !== '') {
+        const text = opens && this.#vocabulary.addSpacePrefix ? ` ${part}` : part
+        this.#segments.encode(text.replaceAll(' ', '\u2581'), ids)
+        opens = false
+      }
+    }
+    return ids
+  }
+}
+
+const typeNames = Object.fromEntries(Object.entries(tokenType).map(([name, type]) => [type, name]))
+
+function specialTokens(vocabulary: Vocabulary, types: readonly number[]): SpecialTokens {
+  const tokens = vocabulary.pieces.map((piece, id) => [piece.replaceAll('\u2581', ' '), id] as const)
+  return new SpecialTokens(tokens.filter(([, id]) => types.includes(vocabulary.types[id] as number)))
+}

@@ -1,0 +1,132 @@
+// The vocabulary in a GGUF file's metadata, checked: pieces, scores, types and the ids with a meaning. Everything here comes from an
+// untrusted file, so nothing is believed before it was looked at. Does not know how text becomes tokens.
+
+import { MixtralError } from '../../base/errors.js'
+import type { GgufValue } from '../../format/gguf/gguf.js'
+
+/** `tokenizer.ggml.token_type`, as SentencePiece numbers them. */
+export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
+
+export interface Vocabulary {
+  /** (vocabulary) the piece as stored: a space is U+2581. */
+  readonly pieces: readonly string[]
+  /** (vocabulary) higher merges first. */
+  readonly scores: Float64Array
+  /** (vocabulary) one of `tokenType`. */
+  readonly types: Uint8Array
+  /** (vocabulary) the value of a byte token, -1 for any other. */
+  readonly byteOfId: Int16Array
+  /** (256) the token of a byte, -1 where there is none. */
+  readonly idOfByte: Int32Array
+  readonly bosId: number
+  readonly eosId: number
+  readonly unknownId: number | undefined
+  /** Tokens that end an answer: EOS, and the end-of-turn tokens of chat finetunes. */
+  readonly endIds: ReadonlySet<number>
+  readonly addBos: boolean
+  readonly addSpacePrefix: boolean
+}
+
+const LARGEST_VOCABULARY = 2 ** 20
+/** In UTF-16 units. SentencePiece stops at 16 by default; the limit bounds the work of building the merge table. */
+const LONGEST_PIECE = 256
+
+/** End-of-turn tokens by name, for finetunes whose file names only `</s>` (llama.cpp looks for the same). */
+const END_OF_TURN = new Set(['<|im_end|>', '<|eot_id|>', '<|end|>', '<|endoftext|>', '<end_of_turn>'])
+
+/** Reads and checks the vocabulary. Throws a MixtralError `TOKENIZER` that names the key when something is missing, mismatched or impossible. */
+export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabulary {
+  const model = metadata.get('tokenizer.ggml.model')
+  if (model !== 'llama') {
+    throw refusal('model', `${model === undefined ? 'missing' : JSON.stringify(model)}, expected "llama" (SentencePiece BPE)`)
+  }
+  const pieces = readPieces(metadata)
+  const scores = Float64Array.from(column(metadata, 'scores', pieces.length, (value) => typeof value === 'number' && !Number.isNaN(value)))
+  const types = Uint8Array.from(
+    column(
+      metadata,
+      'token_type',
+      pieces.length,
+      (value) => typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 6,
+    ),
+  )
+  const id = (key: string, fallback?: number) => readId(metadata, key, pieces.length, fallback)
+  const eosId = id('eos_token_id', 2) as number
+  const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
+  pieces.forEach((piece, end) => {
+    if ((types[end] === tokenType.control || types[end] === tokenType.userDefined) && END_OF_TURN.has(piece)) endIds.add(end)
+  })
+  const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
+  return {
+    pieces,
+    scores,
+    types,
+    ...readBytes(pieces, types, unknownId),
+    bosId: id('bos_token_id', 1) as number,
+    eosId,
+    unknownId,
+    endIds,
+    addBos: readFlag(metadata, 'add_bos_token', true),
+    addSpacePrefix: readFlag(metadata, 'add_space_prefix', true),
+  }
+}
+
+function readPieces(metadata: ReadonlyMap<string, GgufValue>): string[] {
+  const tokens = metadata.get('tokenizer.ggml.tokens')
+  if (!Array.isArray(tokens)) throw refusal('tokens', `${tokens === undefined ? 'missing' : typeof tokens}, expected an array of strings`)
+  if (tokens.length === 0 || tokens.length > LARGEST_VOCABULARY) {
+    throw refusal('tokens', `${tokens.length} entries, expected 1 to ${LARGEST_VOCABULARY}`)
+  }
+  return tokens.map((piece, id) => {
+    if (typeof piece !== 'string') throw refusal('tokens', `entry ${id} is a ${typeof piece}, expected a string`)
+    if (piece.length > LONGEST_PIECE) throw refusal('tokens', `entry ${id} is ${piece.length} long, expected at most ${LONGEST_PIECE}`)
+    return piece
+  })
+}
+
+/** A numeric array parallel to the tokens. */
+function column(metadata: ReadonlyMap<string, GgufValue>, key: string, length: number, valid: (value: GgufValue) => boolean): number[] {
+  const values = metadata.get(`tokenizer.ggml.${key}`)
+  if (!Array.isArray(values)) throw refusal(key, `${values === undefined ? 'missing' : typeof values}, expected an array of numbers`)
+  if (values.length !== length) throw refusal(key, `${values.length} entries, expected one for each of the ${length} tokens`)
+  const wrong = values.findIndex((value) => !valid(value))
+  if (wrong >= 0) throw refusal(key, `entry ${wrong} is ${String(values[wrong]).slice(0, 40)}`)
+  return values as number[]
+}
+
+function readId(metadata: ReadonlyMap<string, GgufValue>, key: string, size: number, fallback?: number): number | undefined {
+  const id = metadata.get(`tokenizer.ggml.${key}`) ?? fallback
+  if (id === undefined) return undefined
+  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= size) {
+    throw refusal(key, `${String(id).slice(0, 40)}, expected an id below ${size}`)
+  }
+  return id
+}
+
+function readFlag(metadata: ReadonlyMap<string, GgufValue>, key: string, fallback: boolean): boolean {
+  const flag = metadata.get(`tokenizer.ggml.${key}`) ?? fallback
+  if (typeof flag !== 'boolean') throw refusal(key, `${String(flag).slice(0, 40)}, expected a boolean`)
+  return flag
+}
+
+/** The tables between bytes and their tokens `<0x00>` to `<0xFF>`. */
+function readBytes(pieces: readonly string[], types: Uint8Array, unknownId: number | undefined) {
+  const byteOfId = new Int16Array(pieces.length).fill(-1)
+  const idOfByte = new Int32Array(256).fill(-1)
+  pieces.forEach((piece, id) => {
+    if (types[id] !== tokenType.byte) return
+    const hex = /^<0x([0-9A-F]{2})>$/i.exec(piece)?.[1]
+    if (hex === undefined) throw refusal('tokens', `byte token ${id} is ${JSON.stringify(piece)}, expected <0x00> to <0xFF>`)
+    const byte = Number.parseInt(hex, 16)
+    byteOfId[id] = byte
+    if (idOfByte[byte] === -1) idOfByte[byte] = id
+  })
+  if (unknownId === undefined && idOfByte.includes(-1)) {
+    throw refusal('tokens', `no token for byte ${idOfByte.indexOf(-1)} and no unknown token: some texts could not be encoded`)
+  }
+  return { byteOfId, idOfByte }
+}
+
+function refusal(key: string, problem: string): MixtralError {
+  return new MixtralError('TOKENIZER', `tokenizer.ggml.${key}: ${problem}`)
+}

@@ -1,0 +1,185 @@
+// What a converted file computes and holds, beside the checkpoint it was made of.
+
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { convertCheckpoint } from '../../../dist/authoring/convert/convert.js'
+import { Reference } from '../../../dist/evaluation/reference/reference.js'
+import type { Gguf } from '../../../dist/format/gguf/gguf.js'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
+import { formats } from '../../../dist/format/quants/formats.js'
+import { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
+import { divergence } from '../../golden/divergence.js'
+import { halfSplitLogits } from './halfSplitReference.js'
+import { configOf, type Dtype, type Layout, oddModel, smallModel, sourceTensors, writeCheckpoint, writeJson } from './sourceModel.js'
+
+let folder = ''
+let target = ''
+beforeEach(async () => {
+  folder = path.join(await fs.mkdtemp(path.join(os.tmpdir(), 'convert-')), 'Small-Mixtral')
+  await fs.mkdir(folder)
+  target = path.join(path.dirname(folder), 'model.gguf')
+})
+afterEach(() => fs.rm(path.dirname(folder), { recursive: true }))
+
+const tokens = [1, 672, 600, 261, 462, 17, 2047, 0, 300, 301, 302, 1999]
+
+const cases: { layout: Layout; dtype: Dtype; shards: number }[] = [
+  { layout: 'experts', dtype: 'F32', shards: 1 },
+  { layout: 'experts', dtype: 'BF16', shards: 3 },
+  { layout: 'merged', dtype: 'F16', shards: 2 },
+  { layout: 'consolidated', dtype: 'BF16', shards: 1 },
+  { layout: 'consolidated', dtype: 'F32', shards: 2 },
+]
+
+test.each(cases)('logits from $layout in $dtype, $shards file(s), are those of the source weights', async ({ layout, dtype, shards }) => {
+  await writeCheckpoint(folder, smallModel, { layout, dtype, shards })
+  const result = await convertCheckpoint(folder, target)
+  expect(result.type).toBe(dtype)
+  expectEqualLogits((await Reference.open(target)).logits(tokens), halfSplitLogits(smallModel, sourceTensors(smallModel, dtype), tokens))
+})
+
+test.each(['experts', 'merged'] as const)('tied embeddings and heads of their own width come through, from %s', async (layout) => {
+  await writeCheckpoint(folder, oddModel, { layout, dtype: 'F32' })
+  await convertCheckpoint(folder, target)
+  const { tensors, metadata } = await openGguf(target)
+  expect(tensors.has('output.weight')).toBe(false)
+  expect(metadata.get('llama.attention.key_length')).toBe(oddModel.headDim)
+  expectEqualLogits((await Reference.open(target)).logits(tokens), halfSplitLogits(oddModel, sourceTensors(oddModel, 'F32'), tokens))
+})
+
+test('the fast model computes the logits of the source weights too', async () => {
+  await writeCheckpoint(folder, smallModel)
+  await convertCheckpoint(folder, target)
+  const model = await MixtralModel.load(target, { threads: 1 })
+  try {
+    const found = await model.logits(tokens)
+    expect(divergence(halfSplitLogits(smallModel, sourceTensors(smallModel, 'F32'), tokens), found, 2048).meanKL).toBeLessThan(1e-9)
+  } finally {
+    await model.close()
+  }
+})
+
+test('a sliding window narrower than the context is kept, another is none', async () => {
+  await writeCheckpoint(folder, smallModel)
+  await writeJson(folder, 'config.json', { ...configOf(smallModel), sliding_window: 100 })
+  await convertCheckpoint(folder, target)
+  expect((await openGguf(target)).metadata.get('llama.attention.sliding_window')).toBe(100)
+  await writeJson(folder, 'config.json', { ...configOf(smallModel), sliding_window: 512 })
+  await convertCheckpoint(folder, target)
+  expect((await openGguf(target)).metadata.has('llama.attention.sliding_window')).toBe(false)
+})
+
+test('rope_parameters of transformers 5 are read', async () => {
+  await writeCheckpoint(folder, smallModel)
+  const { rope_theta: _, ...config } = configOf(smallModel)
+  await writeJson(folder, 'config.json', { ...config, rope_parameters: { rope_type: 'default', rope_theta: 54321 } })
+  await convertCheckpoint(folder, target)
+  expect((await openGguf(target)).metadata.get('llama.rope.freq_base')).toBe(54321)
+})
+
+test.each(['F32', 'F16', 'BF16'] as const)(
+  'an F32 checkpoint becomes %s, norms and routers apart, each weight the nearest there is',
+  async (type) => {
+    await writeCheckpoint(folder, smallModel)
+    await convertCheckpoint(folder, target, { type })
+    const gguf = await openGguf(target)
+    expect(gguf.metadata.get('general.file_type')).toBe({ F32: 0, F16: 1, BF16: 32 }[type])
+    for (const { name, type: own } of gguf.tensors.values()) expect(own.name, name).toBe(/norm|gate_inp/.test(name) ? 'F32' : type)
+
+    const source = sourceTensors(smallModel, 'F32').get('model.embed_tokens.weight')!.values
+    const found = await valuesOf(gguf, 'token_embd.weight')
+    // The halves of the distances to the neighbours: of 2^-24 for small numbers in F16, else relative.
+    const error = (value: number) =>
+      type === 'F32' ? 0 : type === 'F16' ? Math.max(2 ** -25, Math.abs(value) * 2 ** -11) : Math.abs(value) * 2 ** -8
+    expect(source.findIndex((value, i) => !(Math.abs(found[i]! - value) <= error(value)))).toBe(-1)
+  },
+)
+
+test('a number beyond F16 is refused by its tensor, and nothing is left', async () => {
+  await writeCheckpoint(folder, smallModel)
+  const file = path.join(folder, 'model.safetensors')
+  const bytes = await fs.readFile(file)
+  bytes.writeFloatLE(70000, 8 + Number(bytes.readBigUInt64LE())) // the first of the output matrix
+  await fs.writeFile(file, bytes)
+  await expect(convertCheckpoint(folder, target, { type: 'F16' })).rejects.toMatchObject({
+    code: 'OPTION',
+    message: 'tensor "lm_head.weight" has numbers that F16 cannot hold, expected a wider type for output.weight',
+  })
+  expect(await fs.readdir(path.dirname(target))).toEqual(['Small-Mixtral'])
+})
+
+test('an aborted conversion leaves nothing', async () => {
+  await writeCheckpoint(folder, smallModel)
+  const controller = new AbortController()
+  const call = convertCheckpoint(folder, target, {
+    signal: controller.signal,
+    onProgress: ({ written, total }) => {
+      if (written > total / 2) controller.abort()
+    },
+  })
+  await expect(call).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(await fs.readdir(path.dirname(target))).toEqual(['Small-Mixtral'])
+})
+
+test('a file of the checkpoint is not written over', async () => {
+  await writeCheckpoint(folder, smallModel)
+  await expect(convertCheckpoint(folder, path.join(folder, 'model.safetensors'))).rejects.toMatchObject({ code: 'OPTION' })
+  await convertCheckpoint(folder, path.join(folder, 'model.gguf'))
+})
+
+test('the metadata are those of llama.cpp for a Mixtral', async () => {
+  await writeCheckpoint(folder, smallModel)
+  await writeJson(folder, 'generation_config.json', { temperature: 0.75, top_k: 40, top_p: 0.5, eos_token_id: [2, 7] })
+  await convertCheckpoint(folder, target)
+  const { metadata, metadataTypes } = await openGguf(target)
+  const keys = [...metadata].filter(([, value]) => !Array.isArray(value)).map(([key, value]) => [key, metadataTypes.get(key), value])
+  expect(keys).toEqual([
+    ['general.architecture', 'string', 'llama'],
+    ['general.type', 'string', 'model'],
+    ['general.name', 'string', 'Small-Mixtral'],
+    ['general.size_label', 'string', '4x147K'],
+    ['general.sampling.top_k', 'int32', 40],
+    ['general.sampling.top_p', 'float32', 0.5],
+    ['general.sampling.temp', 'float32', 0.75],
+    ['llama.block_count', 'uint32', 2],
+    ['llama.context_length', 'uint32', 512],
+    ['llama.embedding_length', 'uint32', 32],
+    ['llama.feed_forward_length', 'uint32', 48],
+    ['llama.attention.head_count', 'uint32', 4],
+    ['llama.attention.head_count_kv', 'uint32', 2],
+    ['llama.rope.freq_base', 'float32', 10000],
+    ['llama.attention.layer_norm_rms_epsilon', 'float32', Math.fround(1e-5)],
+    ['llama.expert_count', 'uint32', 4],
+    ['llama.expert_used_count', 'uint32', 2],
+    ['general.file_type', 'uint32', 0],
+    ['llama.vocab_size', 'uint32', 2048],
+    ['llama.rope.dimension_count', 'uint32', 8],
+    ['general.quantization_version', 'uint32', 2],
+    ['tokenizer.ggml.model', 'string', 'llama'],
+    ['tokenizer.ggml.pre', 'string', 'default'],
+    ['tokenizer.ggml.bos_token_id', 'uint32', 1],
+    ['tokenizer.ggml.eos_token_id', 'uint32', 2],
+    ['tokenizer.ggml.eot_token_id', 'uint32', 7],
+    ['tokenizer.ggml.unknown_token_id', 'uint32', 0],
+  ])
+})
+
+function expectEqualLogits(found: ArrayLike<number>, expected: readonly number[]): void {
+  expect(found.length).toBe(expected.length)
+  const spread = Math.max(...expected) - Math.min(...expected)
+  for (let i = 0; i < expected.length; i++) {
+    if (!(Math.abs(found[i]! - expected[i]!) < 1e-9 * spread)) expect({ i, found: found[i] }).toEqual({ i, found: expected[i] })
+  }
+}
+
+/** The values of an F32, F16 or BF16 tensor. */
+async function valuesOf({ tensors, files }: Gguf, name: string): Promise<Float32Array> {
+  const { type, file, offset, bytes, shape } = tensors.get(name)!
+  const handle = await fs.open(files[file]!.path)
+  const { buffer } = await handle.read(new Uint8Array(bytes), 0, bytes, offset).finally(() => handle.close())
+  const out = new Float32Array(shape.reduce((product, size) => product * size, 1))
+  formats.get(type.name)!.dequantize(buffer, out)
+  return out
+}

@@ -1,0 +1,136 @@
+// What the files beside a vocabulary add to it: tokens, ids with a meaning, what goes around a text, chat templates.
+
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { convertCheckpoint } from '../../../dist/authoring/convert/convert.js'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
+import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
+import { demoPieces } from './demoPieces.js'
+import { configOf, type SourceModel, smallModel, tokenizerModel, writeCheckpoint, writeJson } from './sourceModel.js'
+import { addedToken, tokenizerJsonOf } from './tokenizerJsonOf.js'
+
+const model: SourceModel = { ...smallModel, layers: 1, hidden: 8, ffn: 8, heads: 2, kvHeads: 1, headDim: 4, experts: 2, vocab: 2052 }
+
+let folder = ''
+beforeEach(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), 'convert-'))
+  await writeCheckpoint(folder, model)
+})
+afterEach(() => fs.rm(folder, { recursive: true }))
+
+async function convertedMetadata() {
+  const target = path.join(folder, 'out.gguf')
+  await convertCheckpoint(folder, target)
+  return (await openGguf(target)).metadata
+}
+
+async function useTokenizerJson(change: (json: ReturnType<typeof tokenizerJsonOf>) => void = () => {}) {
+  const json = tokenizerJsonOf(demoPieces())
+  change(json)
+  await fs.rm(path.join(folder, 'tokenizer.model'), { force: true })
+  await writeJson(folder, 'tokenizer.json', json)
+}
+
+/** Pieces and types of the ids past the vocabulary, of which there are four. */
+async function added() {
+  const metadata = await convertedMetadata()
+  const [pieces, types] = ['tokens', 'token_type'].map((key) => (metadata.get(`tokenizer.ggml.${key}`) as unknown[]).slice(2048))
+  return pieces!.map((piece, i) => [piece, types![i]])
+}
+
+const [CONTROL, USER_DEFINED, UNUSED] = [3, 4, 5]
+
+test('embeddings without a token get unused ones', async () => {
+  expect(await added()).toEqual([2048, 2049, 2050, 2051].map((id) => [`[PAD${id}]`, UNUSED]))
+})
+
+test('added tokens come from three files, of which the last has the say', async () => {
+  await writeJson(folder, 'added_tokens.json', { first: 2048, second: 2049, third: 2050 })
+  await writeJson(folder, 'tokenizer.json', { added_tokens: [addedToken(2049, '<two>', true), addedToken(2050, '<three>', false)] })
+  await writeJson(folder, 'tokenizer_config.json', {
+    added_tokens_decoder: {
+      2050: { content: '<|im_end|>', special: false },
+      2051: { content: 'a word', special: false },
+      2052: { content: 'past' },
+    },
+  })
+  expect(await added()).toEqual([
+    ['first', USER_DEFINED],
+    ['<two>', CONTROL],
+    ['<|im_end|>', CONTROL],
+    ['a word', USER_DEFINED],
+  ])
+})
+
+test('added tokens are found in texts as in those of Hugging Face: special ones only where asked for', async () => {
+  await writeJson(folder, 'added_tokens.json', { 'a word': 2048, '<|im_start|>': 2049 })
+  const tokenizer = Tokenizer.fromGgufMetadata(await convertedMetadata())
+  expect(tokenizer.encode('a word', { addBos: false })).toEqual([2048])
+  expect(tokenizer.encode('<|im_start|>', { addBos: false })).not.toContain(2049)
+  expect(tokenizer.encode('<|im_start|>', { addBos: false, parseSpecial: true })).toEqual([2049])
+})
+
+test('tokenizer_config.json names special tokens by their texts, plain or with more', async () => {
+  await writeJson(folder, 'tokenizer_config.json', {
+    added_tokens_decoder: { 2048: { content: '<|im_end|>', special: true }, 2049: { content: '<pad>', special: true } },
+    ...{ bos_token: { content: '<s>', lstrip: false }, eos_token: '<|im_end|>', pad_token: '<pad>', unk_token: '<unk>' },
+    ...{ add_bos_token: false, add_eos_token: true, add_prefix_space: false },
+  })
+  const metadata = await convertedMetadata()
+  const value = (key: string) => metadata.get(`tokenizer.ggml.${key}`)
+  expect([value('bos_token_id'), value('eos_token_id'), value('padding_token_id'), value('unknown_token_id')]).toEqual([1, 2048, 2049, 0])
+  // config.json still says 2, which then ends an answer too.
+  expect(value('eot_token_id')).toBe(2)
+  expect([value('add_bos_token'), value('add_eos_token'), value('add_space_prefix')]).toEqual([false, true, false])
+  expect(Tokenizer.fromGgufMetadata(metadata).endIds).toEqual(new Set([2048, 2]))
+})
+
+test('without tokenizer_config.json, config.json and then the vocabulary say which ids are special', async () => {
+  await writeJson(folder, 'config.json', { ...configOf(model), bos_token_id: undefined, eos_token_id: [2051, 2], pad_token_id: -1 })
+  const metadata = await convertedMetadata()
+  const value = (key: string) => metadata.get(`tokenizer.ggml.${key}`)
+  expect([value('bos_token_id'), value('eos_token_id'), value('eot_token_id'), value('padding_token_id')]).toEqual([1, 2051, 2, undefined])
+})
+
+test('tokenizer.json alone says what goes around a text', async () => {
+  await useTokenizerJson()
+  const metadata = await convertedMetadata()
+  const value = (key: string) => metadata.get(`tokenizer.ggml.${key}`)
+  expect([value('add_bos_token'), value('add_eos_token'), value('add_space_prefix')]).toEqual([true, false, undefined])
+  await useTokenizerJson((json) => {
+    json.normalizer = { type: 'Replace', pattern: { String: ' ' }, content: '▁' }
+  })
+  const without = await convertedMetadata()
+  expect(without.get('tokenizer.ggml.add_space_prefix')).toBe(false)
+  expect(Tokenizer.fromGgufMetadata(without).encode('Once', { addBos: false })).not.toEqual([672])
+})
+
+test('tokenizer.model goes before tokenizer.json', async () => {
+  await useTokenizerJson(({ model: own }) => Object.assign(own, { type: 'Unigram' }))
+  await expect(convertedMetadata()).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+  await fs.copyFile(tokenizerModel, path.join(folder, 'tokenizer.model'))
+  await convertedMetadata()
+})
+
+test('a chat template comes from its own file, or else from tokenizer_config.json', async () => {
+  await writeJson(folder, 'tokenizer_config.json', { chat_template: 'one' })
+  expect((await convertedMetadata()).get('tokenizer.chat_template')).toBe('one')
+  await fs.writeFile(path.join(folder, 'chat_template.jinja'), 'two\n')
+  expect((await convertedMetadata()).get('tokenizer.chat_template')).toBe('two\n')
+})
+
+test('several chat templates keep their names', async () => {
+  const templates = { default: 'one', tool_use: 'two', 'a-b': 'three' }
+  await writeJson(folder, 'tokenizer_config.json', {
+    chat_template: Object.entries(templates).map(([name, template]) => ({ name, template })),
+  })
+  const metadata = await convertedMetadata()
+  expect([...metadata].filter(([key]) => key.startsWith('tokenizer.chat'))).toEqual([
+    ['tokenizer.chat_template.tool_use', 'two'],
+    ['tokenizer.chat_template.a_b', 'three'],
+    ['tokenizer.chat_templates', ['tool_use', 'a_b']],
+    ['tokenizer.chat_template', 'one'],
+  ])
+})

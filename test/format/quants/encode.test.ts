@@ -1,0 +1,72 @@
+// Encoding weights in plain TypeScript: how near the blocks come to the weights.
+
+import { expect, test } from 'vitest'
+import { type Format, formats } from '../../../dist/format/quants/formats.js'
+import { RandomValues } from '../../runtime/kernels/randomValues.js'
+
+const encoded = [...formats.values()].filter(({ encode }) => encode)
+const blocked = encoded.filter(({ type }) => type.blockWeights > 1)
+
+function roundTrip({ type, encode, dequantize }: Format, x: Float32Array): Float32Array {
+  const blocks = new Uint8Array((x.length / type.blockWeights) * type.blockBytes)
+  encode!(x, blocks)
+  const y = new Float32Array(x.length)
+  dequantize(blocks, y)
+  return y
+}
+
+/** Of the differences, in parts of the values' own. */
+function relativeError(x: Float32Array, y: Float32Array): number {
+  const squares = (values: Float32Array) => values.reduce((sum, value) => sum + value * value, 0)
+  return Math.sqrt(squares(x.map((value, i) => value - y[i]!)) / squares(x))
+}
+
+test('what is written is what the quantisations are made of, and what takes its place in odd widths', () => {
+  expect(encoded.map(({ type }) => type.name)).toEqual('F16 Q4_0 Q5_0 Q5_1 Q8_0 Q2_K Q3_K Q4_K Q5_K Q6_K IQ4_NL'.split(' '))
+})
+
+// Twice the step of evenly spread quants, or so: the search does better than this, a mistake in a bit of the packing does not.
+test.each([
+  ['F16', 0.0003],
+  ['Q8_0', 0.005],
+  ['Q6_K', 0.02],
+  ['Q5_K', 0.03],
+  ['Q5_1', 0.03],
+  ['Q5_0', 0.04],
+  ['Q4_K', 0.06],
+  ['IQ4_NL', 0.07],
+  ['Q4_0', 0.07],
+  ['Q3_K', 0.14],
+  ['Q2_K', 0.25],
+])('%s comes within %d of random weights', (name, most) => {
+  for (const bias of [0, 0.01]) {
+    const random = new RandomValues(3)
+    const x = random.floats(4096, 0.02).map((value) => value + bias)
+    const error = relativeError(x, roundTrip(formats.get(name)!, x))
+    expect(error).toBeLessThan(most)
+  }
+})
+
+test.each(blocked.map((format) => [format.type.name, format] as const))('%s gives zeros for zeros', (_, format) => {
+  expect(roundTrip(format, new Float32Array(256)).every((value) => value === 0)).toBe(true)
+})
+
+test.each(blocked.map((format) => [format.type.name, format] as const))('%s does not care about the size of the weights', (_, format) => {
+  const x = new RandomValues(4).floats(2048, 0.03)
+  const error = relativeError(x, roundTrip(format, x))
+  for (const scale of [2 ** 4, 2 ** 10]) {
+    const larger = x.map((value) => value * scale)
+    expect(relativeError(larger, roundTrip(format, larger))).toBeCloseTo(error, 3)
+  }
+})
+
+test.each(['Q8_0', 'Q4_0', 'Q5_0', 'Q6_K', 'Q3_K'])('%s keeps what its blocks can hold exactly', (name) => {
+  // all quants of one scale, which is a power of two, and the largest among them at the end that defines it
+  const format = formats.get(name)!
+  const most = { Q8_0: 127, Q4_0: 8, Q5_0: 16, Q6_K: 32, Q3_K: 4 }[name]!
+  const x = Float32Array.from(
+    { length: 256 },
+    (_, i) => (i % 16 === 0 ? -most : ((i * 7) % (2 * most)) - most + (name === 'Q8_0' ? 1 : 0)) / 64,
+  )
+  expect(roundTrip(format, x)).toEqual(x)
+})

@@ -1,0 +1,67 @@
+// `mixtral quantize`: what it prints, and what an interrupted one leaves.
+
+import { spawn } from 'node:child_process'
+import fs from 'node:fs/promises'
+import os from 'node:os'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { writeSmallModel } from '../../authoring/quantize/quantizedFile.js'
+import { mixtral } from './mixtral.js'
+
+let folder = ''
+let model = ''
+beforeAll(async () => {
+  folder = await fs.mkdtemp(path.join(os.tmpdir(), 'mixtral-cli-quantize-'))
+  model = path.join(folder, 'model.gguf')
+  await writeSmallModel(model, { layers: 4, ffn: 2048, experts: 8 })
+})
+afterAll(() => fs.rm(folder, { recursive: true }))
+
+test('says which files it wrote, and with --json how many tensors of each type', async () => {
+  const target = path.join(folder, 'model-Q4_K_M.gguf')
+  const plain = await mixtral(['quantize', model, target, 'Q4_K_M'])
+  expect(plain).toMatchObject({ code: 0, stdout: expect.stringMatching(/model-Q4_K_M\.gguf: [\d.]+ MB\n$/) })
+  expect(plain.stderr).toMatch(/^[\d.]+ million weights in [\d.]+ s, [\d.]+ (million|thousand) per second\n$/)
+
+  const { code, stdout, stderr } = await mixtral([
+    'quantize',
+    model,
+    path.join(folder, 'set.gguf'),
+    'copy',
+    '--shard-size',
+    '40M',
+    '--json',
+  ])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const { files, types, weights } = JSON.parse(stdout)
+  expect(files.map((file: { path: string }) => path.basename(file.path))).toEqual(
+    files.map((_: unknown, n: number) => `set-0000${n + 1}-of-0000${files.length}.gguf`),
+  )
+  expect(files.length).toBeGreaterThan(1)
+  expect(types).toEqual({ F32: 2 + 4 * 10 + 1 })
+  expect(weights).toBeGreaterThan(50e6)
+})
+
+test.each([
+  [['Q9_0'], 2, /type/],
+  [['Q4_K_M', '--layout', 'apart'], 2, /layout/],
+  [['Q4_K_M', '--shard-size', 'much'], 2, /shard-size/],
+] as const)('wrong usage: %j', async (args, code, message) => {
+  const ended = await mixtral(['quantize', model, path.join(folder, 'never.gguf'), ...args])
+  expect(ended.code).toBe(code)
+  expect(ended.stderr).toMatch(message)
+})
+
+test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it with 130 and leaves no file, not even a draft', async (signal) => {
+  const work = path.join(folder, signal)
+  await fs.mkdir(work)
+  const main = fileURLToPath(new URL('../../../dist/interfaces/cli/main.js', import.meta.url))
+  const child = spawn(process.execPath, [main, 'quantize', model, path.join(work, 'out.gguf'), 'Q2_K', '--threads', '1'])
+  const ended = new Promise((resolve) => child.on('close', resolve))
+  while ((await fs.readdir(work)).length === 0 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5))
+  expect(await fs.readdir(work)).toEqual([expect.stringMatching(/^out\.gguf\.draft\.\d+\.[0-9a-f]{8}$/)])
+  child.kill(signal)
+  expect(await ended).toBe(130)
+  expect(await fs.readdir(work)).toEqual([])
+})

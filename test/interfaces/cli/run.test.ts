@@ -1,0 +1,62 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { endless, mixtral } from './mixtral.js'
+
+interface Greedy {
+  readonly model: string
+  readonly prompt: string
+  readonly tokens: readonly number[]
+  readonly text: string
+}
+
+const all: readonly Greedy[] = JSON.parse(readFileSync(new URL('../../golden/demo/greedy.json', import.meta.url), 'utf8'))
+const golden = all.filter(({ model }) => model === 'tiny-mixtral.Q4_K_M.gguf')
+const story =
+  'Once upon a time, there was a child named Sam. He had a golden ring that he carried everywhere. But the golden ring fell into the water. ' +
+  'Sam was very afraid. Then a kind old woman came by and said, "Do not worry. I will help you." They looked everywhere, and at last they ' +
+  'found the golden ring. From that day on, Sam was calm. Sam learned to try again. And they lived happily ever after.\n'
+const summary = /^\d+ tokens? prompt at [\d.]+ t\/s, \d+ tokens at [\d.]+ t\/s, load [\d.]+ s\n$/
+
+test('without arguments, the demo model tells its story', async () => {
+  const { code, stdout, stderr } = await mixtral(['run'], { env: { CI: 'true', FORCE_COLOR: '1' } })
+  expect({ code, stdout }).toEqual({ code: 0, stdout: story })
+  expect(stderr).toMatch(summary)
+})
+
+test.each(golden)('greedy: $prompt', async ({ prompt, text, tokens }) => {
+  const { code, stdout, stderr } = await mixtral(['run', 'demo', prompt, '--temperature', '0', '-n', `${tokens.length}`])
+  expect({ code, stdout }).toEqual({ code: 0, stdout: text.endsWith('\n') ? text : `${text}\n` })
+  expect(stderr).toMatch(summary)
+})
+
+test('one argument that is no model is a prompt; - reads it from standard input', async () => {
+  const [asArgument, fromStdin] = await Promise.all([
+    mixtral(['run', 'Once upon a time', '--temperature', '0', '-n', '3']),
+    mixtral(['run', '-', '--temperature', '0', '-n', '3'], { input: 'Once upon a time\n' }),
+  ])
+  expect(asArgument.stdout).toBe(', there was\n')
+  expect(fromStdin.stdout).toBe(asArgument.stdout)
+})
+
+test('--json prints one object on stdout and nothing on stderr', async () => {
+  const { code, stdout, stderr } = await mixtral(['run', 'Once upon a time', '--json', '--seed', '5', '-n', '4', '--threads', '1'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const result = JSON.parse(stdout)
+  expect(result).toMatchObject({
+    model: 'demo',
+    prompt: 'Once upon a time',
+    finish_reason: 'length',
+    seed: 5,
+    prompt_tokens: 5,
+    threads: 1,
+  })
+  expect(result.tokens).toHaveLength(4)
+  for (const rate of ['prefill_tokens_per_second', 'decode_tokens_per_second', 'load_seconds']) expect(result[rate]).toBeGreaterThan(0)
+})
+
+test('the same seed gives the same text; --stop ends before its text', async () => {
+  const run = async (...flags: string[]) => (await mixtral(['run', endless, '--seed', '7', '-n', '30', ...flags])).stdout
+  const [once, again, stopped] = await Promise.all([run(), run('--threads', '1'), run('--stop', 'zzz', '--stop', 'e')])
+  expect(again).toBe(once)
+  expect(stopped).toBe(`${once.slice(0, once.indexOf('e'))}\n`)
+})

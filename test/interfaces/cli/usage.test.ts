@@ -1,0 +1,116 @@
+// What the command says to wrong arguments and files: one line on stderr, nothing on stdout, 2 for wrong usage and 1 for what failed.
+
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { demoPath } from '../../runtime/model/demoFiles.js'
+import { mixtral } from './mixtral.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-usage-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const textFile = join(folder, 'notes.gguf')
+writeFileSync(textFile, 'no model at all')
+
+const wrongUsage: [what: string, args: string[], says: string][] = [
+  ['an unknown command', ['chatt'], "unknown command 'chatt' (Did you mean chat?)"],
+  ['help of an unknown command', ['help', 'rnu'], "unknown command 'rnu'"],
+  ['an unknown flag', ['run', '--warp', '9'], "'--warp'"],
+  ['an unknown flag before the command', ['--warp', 'run'], "'--warp'"],
+  ['too many arguments', ['run', 'demo', 'a', 'b'], 'too many arguments'],
+  ['a missing argument', ['tokenize', 'demo'], "missing required argument 'text'"],
+  ['a missing flag', ['logits', 'demo', '--tokens', '1'], '--out'],
+  ['a flag without its value', ['run', '--seed'], '--seed'],
+  ['no threads', ['run', '--threads', '0'], '--threads <n>'],
+  ['half a token', ['run', '-n', '1.5'], '--max-tokens <n>'],
+  ['a number that is none', ['run', '--context', 'long'], '--context <n>'],
+  ['a negative temperature', ['run', '--temperature', '-1'], '--temperature <x>'],
+  ['a probability above 1', ['run', '--top-p', '1.01'], '--top-p <x>'],
+  ['a seed beyond exact integers', ['run', '--seed', '9007199254740993'], '--seed <n>'],
+  ['token ids that are none', ['logits', '--tokens', '1,x', '--out', 'never'], '--tokens <ids>'],
+  ['neither tokens nor prompt', ['logits', '--out', 'never'], 'either --tokens or --prompt'],
+  ['both tokens and prompt', ['logits', '--tokens', '1', '--prompt', 'a', '--out', 'never'], 'either --tokens or --prompt'],
+  ['a model without a prompt', ['run', textFile], 'prompt'],
+]
+
+test.each(wrongUsage)('wrong usage: %s', async (_, args, says) => {
+  const { code, stdout, stderr } = await mixtral(args)
+  expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+  expect(stderr).toMatch(/^mixtral: .+\n$/)
+  expect(stderr).toContain(says)
+})
+
+const failures: [what: string, args: string[], says: string][] = [
+  ['a missing file', ['inspect', join(folder, 'absent.gguf')], 'absent.gguf'],
+  ['a folder as a model', ['inspect', `${folder}/`], 'is a folder, expected a GGUF file'],
+  ['a file that is no GGUF', ['inspect', textFile], 'notes.gguf'],
+  ['a token id outside the vocabulary', ['logits', '--tokens', '2048', '--out', join(folder, 'out')], '2048'],
+  ['a file that cannot be written', ['logits', '--tokens', '1', '--out', join(folder, 'no', 'out')], join('no', 'out')],
+  ['a prompt longer than the context', ['run', 'demo', 'a b c d e f g h', '--context', '4'], 'context'],
+]
+
+test.each(failures)('failure: %s', async (_, args, says) => {
+  const { code, stdout, stderr } = await mixtral(args)
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+  expect(stderr).toMatch(/^mixtral: .+\n$/)
+  expect(stderr).toContain(says)
+})
+
+test('a kernel build that does not exist is wrong usage', async () => {
+  const { code, stderr } = await mixtral(['run', 'hello'], { env: { MIXTRAL_KERNELS: 'avx' } })
+  expect({ code, stderr }).toEqual({ code: 2, stderr: 'mixtral: MIXTRAL_KERNELS is "avx", expected simd or relaxed-simd\n' })
+})
+
+test.each([{ flags: [] }, { flags: ['--debug'] }])('what a terminal may obey in a message is escaped ($flags)', async ({ flags }) => {
+  const { code, stderr } = await mixtral(['inspect', join(folder, '\u001b]0;title\u0007\u009b2J\u202e.gguf'), ...flags])
+  expect(code).toBe(1)
+  expect(stderr).toContain('\\u001b]0;title\\u0007\\u009b2J\\u202e.gguf')
+  expect(stderr).not.toMatch(/[^\P{Cc}\n]|\u202e/u)
+})
+
+test('a message without end is cut', async () => {
+  const { code, stderr } = await mixtral(['run', `--${'x'.repeat(100_000)}`])
+  expect(code).toBe(2)
+  expect(stderr).toMatch(/^mixtral: .+\.\.\.\n$/)
+  expect(stderr.length).toBeLessThan(4100)
+})
+
+test('--debug shows the stack trace', async () => {
+  const { code, stderr } = await mixtral(['inspect', textFile, '--debug'])
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/MixtralError: .*\n\s+at /)
+})
+
+test('help of a command is its --help', async () => {
+  const { code, stdout } = await mixtral(['help', 'run'])
+  expect({ code, stdout }).toEqual({ code: 0, stdout: (await mixtral(['run', '--help'])).stdout })
+  expect(stdout).toContain('--temperature')
+})
+
+test('what is read is never written over', async () => {
+  const model = join(folder, 'model.gguf')
+  const text = join(folder, 'text.txt')
+  copyFileSync(demoPath(), model)
+  writeFileSync(text, 'Once upon a time. '.repeat(100))
+  for (const args of [
+    ['logits', model, '--tokens', '1', '--out', model],
+    ['perplexity', model, text, '-c', '64', '--save-logits', model],
+    ['perplexity', model, text, '-c', '64', '--save-logits', text],
+  ]) {
+    const { code, stderr } = await mixtral(args)
+    expect({ code, stderr }).toEqual({ code: 2, stderr: expect.stringContaining('is an input, expected another name for the output') })
+  }
+  expect(readFileSync(model).equals(readFileSync(demoPath()))).toBe(true)
+  expect(readFileSync(text, 'utf8')).toBe('Once upon a time. '.repeat(100))
+})
+
+test('stored logits take the place of older ones only when they are whole', async () => {
+  const [text, stored] = [join(folder, 'long.txt'), join(folder, 'old.kld')]
+  writeFileSync(text, 'Once upon a time. '.repeat(20_000))
+  writeFileSync(stored, 'older')
+  const { code } = await mixtral(['perplexity', 'demo', text, '-c', '256', '--save-logits', stored], {
+    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 3000),
+  })
+  expect(code).toBe(130)
+  expect(readFileSync(stored, 'utf8')).toBe('older')
+})

@@ -1,7 +1,0 @@
-// The real worker, but it ends when ordered to.
-
-import { obeyOrders } from './breakdown.js'
-
-export { default } from '../../../dist/model/worker.js'
-
-obeyOrders(() => process.exit(3))

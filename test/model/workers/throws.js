@@ -1,9 +1,0 @@
-// The real worker, but it throws when ordered to.
-
-import { obeyOrders } from './breakdown.js'
-
-export { default } from '../../../dist/model/worker.js'
-
-obeyOrders(() => {
-  throw new TypeError('a bug in a worker')
-})

@@ -1,0 +1,67 @@
+// The table over which the matrix kernels are tested: where a format's scales lie in a block, and the dot product that defines its result.
+
+import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
+import { formats } from '../../../dist/format/quants/formats.js'
+import { halfToFloat } from '../../../dist/format/quants/half.js'
+import { type Packing, packings } from '../../../dist/runtime/kernels/packing.js'
+import type { RandomValues, ScaleKind } from './randomValues.js'
+
+export interface BlockFormat {
+  readonly name: string
+  readonly packing: Packing
+  readonly blockBytes: number
+  /** Blocks per row to test. */
+  readonly blockCounts: readonly number[]
+  /** Quantises the token (columns), and gives its dot product with any row. */
+  readonly dotWith: (x: Float32Array) => (row: Uint8Array) => number
+  /** Offsets of the halves in a block whose values must be finite; F32 and BF16 have none, their weight is a float. */
+  readonly halfOffsets: readonly number[]
+}
+
+function format(name: string, halfOffsets: readonly number[], blockCounts = [1, 2, 3, 16]): BlockFormat {
+  const dotWith = (x: Float32Array) => formats.get(name)!.round(x).dot
+  return { name, packing: packings[name]!, blockBytes: ggmlTypeByName(name)!.blockBytes, blockCounts, dotWith, halfOffsets }
+}
+
+const floatColumns = [1, 2, 3, 5, 16, 263]
+
+export const blockFormats: readonly BlockFormat[] = [
+  format('F32', [], floatColumns),
+  format('F16', [0], floatColumns),
+  format('BF16', [], floatColumns),
+  format('Q4_0', [0]),
+  format('Q4_1', [0, 2]),
+  format('Q5_0', [0]),
+  format('Q5_1', [0, 2]),
+  format('Q8_0', [0]),
+  format('Q2_K', [80, 82]),
+  format('Q3_K', [108]),
+  format('Q4_K', [0, 2]),
+  format('Q5_K', [0, 2]),
+  format('Q6_K', [208]),
+  format('IQ4_NL', [0]),
+  format('IQ4_XS', [0]),
+]
+
+/** `count` blocks of random bits (or of all ones: the largest quants there are), with scales of the kind. */
+export function randomBlocks(format: BlockFormat, count: number, kind: ScaleKind, random: RandomValues, fill?: number): Uint8Array {
+  const bytes = fill === undefined ? random.bytes(count * format.blockBytes) : new Uint8Array(count * format.blockBytes).fill(fill)
+  const view = new DataView(bytes.buffer)
+  for (let block = 0; block < bytes.length; block += format.blockBytes) {
+    for (const offset of format.halfOffsets) view.setUint16(block + offset, random.half(kind), true)
+    if (format.name === 'F32') view.setFloat32(block, floatOfKind(kind, random), true)
+    if (format.name === 'BF16') view.setUint16(block, highHalf(floatOfKind(kind, random)), true)
+  }
+  return bytes
+}
+
+/** float32 has no raised packing, but the same kinds: subnormal ones are its own. */
+function floatOfKind(kind: ScaleKind, random: RandomValues): number {
+  const value = halfToFloat(random.half(kind))
+  return kind === 'subnormal' ? value * 2 ** -125 : value
+}
+
+/** The high 16 bits of a float32. */
+function highHalf(value: number): number {
+  return new Uint32Array(Float32Array.of(value).buffer)[0]! >>> 16
+}

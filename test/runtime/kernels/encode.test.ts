@@ -1,0 +1,116 @@
+// Encoding weights: the kernels against the oracles of src/format/quants/, bit for bit.
+
+import { describe, expect, test } from 'vitest'
+import { formats, largestWeight } from '../../../dist/format/quants/formats.js'
+import { floatToHalf } from '../../../dist/format/quants/half.js'
+import { ENCODE_ROOM, type Encoders } from '../../../dist/runtime/kernels/encoders.js'
+import { expectSameBits } from './bits.js'
+import { RandomValues } from './randomValues.js'
+import { TestBank } from './testBank.js'
+
+const names = ['Q4_0', 'Q8_0', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K'] as const
+
+/** Compares the kernel's blocks with the oracle's. */
+function check(bank: TestBank<'encode'>, name: (typeof names)[number], x: Float32Array): void {
+  const { type, encode } = formats.get(name)!
+  const blocks = x.length / type.blockWeights
+  const expected = new Uint8Array(blocks * type.blockBytes)
+  encode!(x, expected)
+  const source = bank.clear().place(x)
+  const target = bank.reserve(expected.length)
+  bank.reserve(16) // what may be read after it
+  const room = bank.reserve(ENCODE_ROOM)
+  const kernel = `encode_${name.toLowerCase()}` as `encode_${Lowercase<typeof name>}`
+  bank.call([target, room], (encoders) => encoders[kernel](source.ptr, blocks, target.ptr, room.ptr))
+  const found = bank.bytes(target)
+  if (Buffer.compare(found, expected) === 0) return
+  const at = found.findIndex((byte, i) => byte !== expected[i])
+  const block = Math.floor(at / type.blockBytes)
+  throw new Error(`block ${block} of ${blocks}, byte ${at % type.blockBytes}: ${found[at]}, the oracle has ${expected[at]}`)
+}
+
+const bank = new TestBank('encode')
+
+describe.each(names)('encode_%s', (name) => {
+  test.each([1, 2, 5])('is the oracle for %i superblocks of any spread', (blocks) => {
+    const random = new RandomValues(blocks)
+    for (const size of [1e-9, 1e-4, 0.02, 1, 60000]) for (let i = 0; i < 4; i++) check(bank, name, random.floats(blocks * 256, size))
+  })
+
+  test('is the oracle for weights as a model has them: many small ones, a few large ones, a bias', () => {
+    const random = new RandomValues(7)
+    for (let i = 0; i < 10; i++)
+      check(
+        bank,
+        name,
+        random.floats(512, 0.03).map((value, n) => value ** 3 * 1e4 * (n % 37 ? 1 : 8) + (i - 5) / 100),
+      )
+  })
+
+  test('is the oracle for zeros of either sign, and where a sub-block is constant', () => {
+    check(bank, name, new Float32Array(256))
+    check(bank, name, new Float32Array(256).fill(-0))
+    const x = new RandomValues(8).floats(256)
+    check(bank, name, x.fill(0, 0, 32))
+    check(bank, name, x.fill(0.25, 64, 96))
+    check(bank, name, x.fill(-0.25, 64, 96))
+    for (const constant of [3, -3, largestWeight, -largestWeight, 1e-30, 1e-42]) check(bank, name, new Float32Array(256).fill(constant))
+  })
+
+  test('is the oracle for one weight among zeros, wherever it is and however large', () => {
+    for (let at = 0; at < 256; at += 5) {
+      for (const value of [1, -1, largestWeight, -largestWeight, 1e-7, -1e-7]) {
+        const x = new Float32Array(256)
+        x[at] = value
+        check(bank, name, x)
+      }
+    }
+  })
+
+  test('is the oracle where weights lie half way between two quants, and two are largest', () => {
+    for (const scale of [1, 0.5, 1 / 3]) {
+      check(
+        bank,
+        name,
+        Float32Array.from({ length: 512 }, (_, i) => (((i * 37) % 31) - 15.5) * scale),
+      )
+      check(
+        bank,
+        name,
+        Float32Array.from({ length: 512 }, (_, i) => (i % 2 ? -1 : 1) * scale),
+      )
+    }
+  })
+
+  test('is the oracle for weights below what a half can scale', () => {
+    const random = new RandomValues(9)
+    for (const size of [1e-5, 1e-6, 1e-7, 1e-12, 1e-20, 1e-30, 1e-38, 1e-44]) check(bank, name, random.floats(256, size))
+  })
+})
+
+test('decode_f16 widens every finite half exactly, decode_bf16 every bfloat16', () => {
+  const halves = Uint16Array.from({ length: 65536 }, (_, i) => i).filter((half) => (half & 0x7c00) !== 0x7c00)
+  const all = Uint16Array.from({ length: 65536 }, (_, i) => i)
+  const decode = (kernel: 'decode_f16' | 'decode_bf16', bits: Uint16Array) => {
+    const source = bank.clear().place(bits)
+    bank.reserve(16)
+    const target = bank.reserve(bits.length * 4)
+    bank.call([target], (encoders: Encoders) => encoders[kernel](source.ptr, bits.length, target.ptr))
+    return bank.floats(target)
+  }
+  const expected = new Float32Array(halves.length)
+  formats.get('F16')!.dequantize(new Uint8Array(halves.buffer), expected)
+  expectSameBits(decode('decode_f16', halves), expected, 'halves')
+  const found = new Uint32Array(decode('decode_bf16', all).buffer)
+  expect(found.every((bits, i) => bits === (all[i]! << 16) >>> 0)).toBe(true)
+})
+
+test('count_beyond counts what is too large, infinite or no number', () => {
+  const count = (values: number[]) => {
+    const source = bank.clear().place(Float32Array.from(values))
+    return bank.call([], (encoders) => encoders.count_beyond(source.ptr, values.length, largestWeight))
+  }
+  expect(count([0, -0, 65504, -65504])).toBe(0)
+  expect(count([65505, -1e9, 1, 2, Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3])).toBe(5)
+  expect(floatToHalf(largestWeight)).toBe(0x7bff)
+})

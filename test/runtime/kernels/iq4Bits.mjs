@@ -1,0 +1,49 @@
+// node iq4Bits.mjs
+// Prints, for each build, a digest of what the IQ4 kernels make of the same random weights and tokens. For wholeBytes.test.ts, which gives V8 its flags.
+
+import { createHash } from 'node:crypto'
+import { compileBuild, hasRelaxedSimd, instantiate } from '../../../dist/runtime/kernels/kernels.js'
+import { packings } from '../../../dist/runtime/kernels/packing.js'
+
+const ROWS = 72
+const COLUMNS = 1024
+/** Bytes of a block and of what is behind its half, which stands first. */
+const blockBytes = { IQ4_NL: 18, IQ4_XS: 136 }
+const at = { file: 0, x: 2 ** 18, packed: 2 ** 20, tokens: 2 ** 21, out: 3 * 2 ** 20 }
+
+let state = 1
+const random = () => {
+  state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+  return state >>> 16
+}
+
+function digest(build) {
+  const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true })
+  const kernels = instantiate(compileBuild(build), memory)
+  const hash = createHash('sha256')
+  state = 1
+  for (const [name, bytes] of Object.entries(blockBytes)) {
+    const packing = packings[name]
+    const blocks = COLUMNS / packing.blockWeights
+    const file = Uint8Array.from({ length: ROWS * blocks * bytes }, random)
+    for (let block = 0; block < file.length; block += bytes) file.set([random(), 0x20 + (random() & 0x1f)], block) // d: a positive half below 8
+    new Uint8Array(memory.buffer).set(file, at.file)
+    packing.repack(kernels)(at.file, ROWS, blocks, at.packed)
+    const tokens = [0, 1, 2, 3].map((token) => {
+      const x = Float32Array.from({ length: COLUMNS }, () => (token ? random() - 32768 : random() & 1 ? 5 : -5))
+      new Float32Array(memory.buffer).set(x, at.x / 4)
+      const row = at.tokens + token * 8192
+      kernels[`quantize_${packing.activation}`](at.x, blocks, row, blocks, 0)
+      return row
+    })
+    const outs = tokens.map((_, i) => at.out + i * 4096)
+    const take = (out) => hash.update(new Uint8Array(memory.buffer, out, ROWS * 4).slice())
+    packing.x1(kernels)(at.packed, ROWS / 4, blocks, tokens[0], outs[0])
+    take(outs[0])
+    packing.x4(kernels)(at.packed, ROWS / 4, blocks, ...tokens, ...outs)
+    for (const out of outs) take(out)
+  }
+  return hash.digest('hex')
+}
+
+for (const build of (await hasRelaxedSimd()) ? ['simd', 'relaxed-simd'] : ['simd']) console.log(digest(build))

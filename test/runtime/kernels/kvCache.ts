@@ -1,0 +1,131 @@
+// One kv head's cache in a test bank, filled by the bank's store_kv_f16, and attention over it: the kernel's and float64's.
+
+import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
+import type { RandomValues } from './randomValues.js'
+import type { Region, TestBank } from './testBank.js'
+
+export interface Shape {
+  /** Query heads of the one kv head. */
+  readonly heads: number
+  readonly headDim: number
+  /** Of the first token. */
+  readonly position: number
+  readonly tokens: number
+  /** Positions a token sees, itself included; 0 is all. */
+  readonly window: number
+}
+
+/** Positions in the cache up to the last token. */
+export const positionsOf = ({ position, tokens }: Shape) => position + tokens
+
+/** Rows of q are longer than the heads of one kv head. */
+export const qFloats = ({ heads, headDim }: Shape) => heads * headDim + 4
+
+export interface Inputs {
+  readonly q: Float32Array // (tokens, qFloats)
+  readonly keys: Float32Array // (positions, headDim)
+  readonly values: Float32Array // (positions, headDim)
+}
+
+/** Cached numbers of up to 2^power, and queries so small or large that scores are the same for every power. */
+export function randomInputs(shape: Shape, random: RandomValues, power = 1): Inputs {
+  const cached = positionsOf(shape) * shape.headDim
+  const size = 2 ** power
+  return {
+    q: random.floats(shape.tokens * qFloats(shape), 4 / size),
+    keys: random.floats(cached, size),
+    values: random.floats(cached, size),
+  }
+}
+
+export interface Cache {
+  readonly keys: Region
+  readonly values: Region
+}
+
+/** A cache of whole blocks that holds `garbage` in every byte that `positions` of `inputs` do not overwrite. */
+export function placeCache(bank: TestBank, { keys, values }: Inputs, headDim: number, positions: Iterable<number>, garbage = 0xff): Cache {
+  const bytes = Math.ceil(keys.length / headDim / 32) * headDim * 64
+  const cache = { keys: bank.place(new Uint8Array(bytes).fill(garbage)), values: bank.place(new Uint8Array(bytes).fill(garbage)) }
+  const [key, value] = [bank.place(keys), bank.place(values)]
+  bank.call([cache.keys, cache.values], ({ store_kv_f16 }) => {
+    for (const position of positions) {
+      const row = position * headDim * 4
+      store_kv_f16(key.ptr + row, value.ptr + row, headDim, cache.keys.ptr, cache.values.ptr, position)
+    }
+  })
+  return cache
+}
+
+/** (tokens, heads, headDim), from ranges of `range` positions, each into a part of its own and then merged. */
+export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cache, range = 64): Float32Array {
+  const { heads, headDim, position, tokens, window } = shape
+  const query = bank.place(q)
+  const rows = tokens * heads
+  const [part, next] = [0, 0].map(() => bank.reserve(rows * (headDim + 4) * 4)) as [Region, Region]
+  const room = bank.reserve(headDim * 132 + (rows + 1) * 132 + 16)
+  const out = bank.reserve(rows * headDim * 4)
+  for (let first = 0; first < positionsOf(shape); first += range) {
+    const target = first ? next : part
+    bank.call([room, target], ({ attention_f16 }) =>
+      attention_f16(
+        query.ptr,
+        qFloats(shape),
+        target.ptr,
+        tokens,
+        heads,
+        headDim,
+        cache.keys.ptr,
+        cache.values.ptr,
+        position,
+        window,
+        first,
+        first + range,
+        room.ptr,
+      ),
+    )
+    if (first) bank.call([part], ({ merge_attention }) => merge_attention(part.ptr, next.ptr, rows, headDim))
+  }
+  bank.call([out], ({ finish_attention }) => finish_attention(part.ptr, rows, headDim, out.ptr))
+  return bank.floats(out)
+}
+
+/** The same in float64 on keys and values rounded to halves, and how far float32 may be from it: both (tokens, heads, headDim). */
+export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float64Array; tolerances: Float64Array } {
+  const { heads, headDim, position, tokens, window } = shape
+  const toHalves = (x: Float32Array) => Float64Array.from(x, (value) => halfToFloat(floatToHalf(value)))
+  const [keys, cached] = [toHalves(inputs.keys), toHalves(inputs.values)]
+  const largest = cached.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+  const values = new Float64Array(tokens * heads * headDim)
+  const tolerances = new Float64Array(values.length)
+  for (let t = 0; t < tokens; t++) {
+    const last = position + t
+    const first = window === 0 ? 0 : Math.max(0, last + 1 - window)
+    for (let h = 0; h < heads; h++) {
+      const q = t * qFloats(shape) + h * headDim
+      const scores = new Float64Array(last - first + 1)
+      let magnitude = 0
+      for (let i = 0; i < scores.length; i++) {
+        let sum = 0
+        for (let d = 0; d < headDim; d++) {
+          const product = (inputs.q[q + d]! * keys[(first + i) * headDim + d]!) / Math.sqrt(headDim)
+          scores[i]! += product
+          sum += Math.abs(product)
+        }
+        magnitude = Math.max(magnitude, sum)
+      }
+      const top = Math.max(...scores)
+      const powers = scores.map((score) => Math.exp(score - top))
+      const total = powers.reduce((sum, power) => sum + power, 0)
+      const at = (t * heads + h) * headDim
+      for (const [i, power] of powers.entries()) {
+        for (let d = 0; d < headDim; d++) values[at + d]! += (power / total) * cached[(first + i) * headDim + d]!
+      }
+      // A score is off by a rounding for each of its products, sums and scalings; a power by that, the rounding of its argument and 2 ulp
+      // of exp; sums by a rounding per position and per block. Powers stand above and below the line.
+      const roundings = (headDim + 6) * magnitude + scores.length + scores.length / 32 + 12
+      tolerances.fill(2 * roundings * 2 ** -24 * largest, at, at + headDim)
+    }
+  }
+  return { values, tolerances }
+}

@@ -1,0 +1,135 @@
+// Files that change or turn out to be damaged after their header was read: a clear error, and no NaN passed off as text.
+
+import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
+import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
+import { WeightLoader } from '../../../dist/runtime/weights/weightLoader.js'
+import { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
+import { shapes, writeShapeModel } from '../../golden/shapeModel.js'
+import { demoPath } from './demoFiles.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-damaged-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+
+/** Loads a copy of the demo model that something happens to after its header was read. */
+async function loadAfter(name: string, change: (path: string) => void): Promise<MixtralModel> {
+  const path = join(folder, name)
+  copyFileSync(demoPath(), path)
+  const weights = await WeightLoader.fromGguf(path)
+  change(path)
+  return MixtralModel.fromWeights(MixtralConfig.fromGgufMetadata(weights.metadata), weights, { threads: 2 })
+}
+
+test('a file that has shrunk is refused, with both lengths', async () => {
+  await expect(loadAfter('shrunk.gguf', (path) => truncateSync(path, 5_000_000))).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/shrunk\.gguf: 5000000 bytes, expected \d+: the file has changed since it was opened/),
+  })
+})
+
+test('a file that is gone is refused', async () => {
+  await expect(loadAfter('gone.gguf', (path) => rmSync(path))).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/gone\.gguf: ENOENT/),
+  })
+})
+
+const halfInfinity = [0x00, 0x7c]
+const halfNaN = [0x01, 0xfe]
+const floatNaN = [0x00, 0x00, 0xc0, 0x7f]
+
+/** Overwrites bytes of a tensor, counted from its beginning. */
+async function damage(path: string, name: string, at: number, bytes: readonly number[]): Promise<string> {
+  const { offset } = (await openGguf(path)).tensors.get(name)!
+  const file = readFileSync(path)
+  file.set(bytes, offset + at)
+  const damaged = join(folder, `${name}-${at}.gguf`)
+  writeFileSync(damaged, file)
+  return damaged
+}
+
+test.each<[string, string, string, number, readonly number[]]>([
+  ['Q4_K scale', 'Q4_K_M', 'blk.3.ffn_up_exps.weight', 144 * 300, halfInfinity],
+  ['Q4_K scale of the mins', 'Q4_K_M', 'blk.0.attn_q.weight', 2, halfNaN],
+  ['Q5_K scale', 'Q4_K_M', 'blk.5.attn_output.weight', 176 * 7, halfNaN],
+  ['Q6_K scale', 'Q4_K_M', 'output.weight', 210 * 2047 + 208, halfInfinity],
+  ['Q8_0 scale', 'Q4_K_M', 'blk.2.attn_v.weight', 34 * 11, halfNaN],
+  ['F16 weight', 'F16', 'blk.1.ffn_down_exps.weight', 2 * 12345, halfInfinity],
+  ['F32 weight', 'Q4_K_M', 'blk.4.ffn_gate_inp.weight', 4 * 99, floatNaN],
+])('a %s that is not finite is refused, with the name of its tensor', async (_, type, tensor, at, bytes) => {
+  const path = await damage(demoPath(type), tensor, at, bytes)
+  await expect(MixtralModel.load(path, { threads: 2 })).rejects.toMatchObject({
+    code: 'MODEL',
+    message: expect.stringMatching(`^tensor ${tensor}, rows \\d+ to \\d+: 1 .*not finite, expected none: the file is damaged`),
+  })
+})
+
+test.each([
+  ['a norm', 'blk.1.attn_norm.weight', 0],
+  ['the embedding of BOS', 'token_embd.weight', 1],
+])('%s that is not a number ends a generation with an error, not with text', async (_, tensor, row) => {
+  const shape = shapes.find(({ name }) => name === 'base')!
+  const clean = join(folder, 'clean.gguf')
+  await writeShapeModel(shape, clean)
+  await using model = await MixtralModel.load(await damage(clean, tensor, row * shape.dim * 4, floatNaN), { threads: 2 })
+  await expect(model.generate('A')).rejects.toMatchObject({ code: 'MODEL', message: expect.stringContaining('expected a finite number') })
+})
+
+/** A copy of the demo model with few experts in memory, that something happens to after the first text. */
+async function withFewExperts(name: string, change: (path: string) => void) {
+  const path = join(folder, name)
+  copyFileSync(demoPath(), path)
+  const model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 5_200_000 })
+  await model.generate('Once upon a time', { maxNewTokens: 2 })
+  change(path)
+  return model
+}
+
+test.each<[string, (path: string) => void, string, RegExp]>([
+  [
+    'shrinks',
+    (path) => truncateSync(path, 3_000_000),
+    'IO',
+    /shrinks\.gguf: (ends at byte 3000000|3000000 bytes, expected \d+: the file has changed)/,
+  ],
+  ['grows', (path) => appendFileSync(path, 'x'), 'IO', /grows\.gguf: \d+ bytes, expected \d+: the file has changed since it was opened/],
+  [
+    'is written to',
+    (path) => utimesSync(path, 1, 1),
+    'IO',
+    /is written to\.gguf: last written 1970-01-01T00:00:01.000Z, expected 20.*: the file has changed/,
+  ],
+])('a file that %s while experts are read from it ends the call with an error, and the next one too', async (name, change, code, says) => {
+  await using model = await withFewExperts(`${name}.gguf`, change)
+  for (let call = 0; call < 2; call++) {
+    await expect(model.generate('Long ago', { maxNewTokens: 8 })).rejects.toMatchObject({ code, message: expect.stringMatching(says) })
+  }
+})
+
+test('an expert with a scale that is not finite ends the call that needs it, with the name of its tensor', async () => {
+  const path = await damage(demoPath(), 'blk.3.ffn_up_exps.weight', 144 * 300, halfInfinity)
+  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 5_200_000 })
+  const everyExpert = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
+  await expect(model.logits(everyExpert)).rejects.toMatchObject({
+    code: 'MODEL',
+    message: expect.stringMatching(
+      '^tensor blk.3.ffn_up_exps.weight, rows \\d+ to \\d+: 1 .*not finite, expected none: the file is damaged',
+    ),
+  })
+})
+
+test('an embedding that is not a number spoils its own call and no other, also where experts come and go', async () => {
+  const { type, shape, bytes } = (await openGguf(demoPath())).tensors.get('token_embd.weight')!
+  expect(type.name).toBe('Q4_K') // which begins with its scale
+  const path = await damage(demoPath(), 'token_embd.weight', (700 * bytes) / shape[1]!, [0x00, 0x7e])
+  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 64, ram: 6_000_000 })
+  expect(model.expertSlots.slots).toBeLessThan(model.expertSlots.experts)
+  const evaluate = (ids: number[]) => model.evaluate(ids, { signal: AbortSignal.timeout(20_000) })
+  const good = await evaluate([1, 400, 500])
+  expect((await evaluate([1, 400, 700])).some(Number.isNaN)).toBe(true)
+  for (let last = 501; last < 520; last++) expect((await evaluate([1, 400, last])).some(Number.isNaN)).toBe(false)
+  expect(await evaluate([1, 400, 500])).toEqual(good)
+})

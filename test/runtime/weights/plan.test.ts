@@ -1,0 +1,269 @@
+// The planner as a pure function: real sizes without their files, and random small ones.
+
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { packedBytes } from '../../../dist/runtime/kernels/packing.js'
+import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankFiller.js'
+import type { MixtralTensors } from '../../../dist/runtime/weights/mixtralTensors.js'
+import { type Plan, type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.js'
+import { ATTENTION_RANGE } from '../../../dist/runtime/weights/scratch.js'
+import { configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, q4KM, slicesOf, type TypeRule, tensorsOf } from './syntheticTensors.js'
+
+const GiB = 2 ** 30
+const usual: PlanOptions = { build: 'relaxed-simd', threads: 8, batch: 128, contextLength: 4096 }
+
+interface Region {
+  readonly what: string
+  readonly bank: number
+  readonly at: number
+  readonly bytes: number
+}
+
+/** Everything that has a place in a bank, the scratch area included. */
+function regionsOf(plan: Plan, tensors: MixtralTensors, shape: Hyperparameters): Region[] {
+  const kvBytes = plan.kvBytes / (2 * shape.layers)
+  return [
+    ...plan.banks.map((_, bank) => ({ what: 'scratch', bank, at: 0, bytes: plan.scratch.bytes })),
+    ...plan.loads.map(({ slice, bank, at, packed }) => ({
+      what: slice.name,
+      bank,
+      at,
+      bytes: packed ? packedBytes(slice.type.name, slice.rows, slice.columns) : slice.bytes,
+    })),
+    ...plan.layers.flatMap(({ bank, keysAt, valuesAt }, layer) => [
+      { what: `${layer}.keys`, bank, at: keysAt, bytes: kvBytes },
+      { what: `${layer}.values`, bank, at: valuesAt, bytes: kvBytes },
+    ]),
+    { what: 'logits', bank: plan.output.bank, at: plan.logitsAt, bytes: plan.batch * Math.ceil(tensors.output.rows / 4) * 16 },
+  ]
+}
+
+/** The regions of a bank lie one after the other, aligned, and end with it. */
+function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
+  for (const [bank, bytes] of plan.banks.entries()) {
+    let end = 0
+    for (const region of regions.filter((region) => region.bank === bank).sort((a, b) => a.at - b.at)) {
+      expect(region.at, `${region.what} begins after ${end}`).toBeGreaterThanOrEqual(end)
+      expect(region.at % 64, `${region.what} is aligned`).toBe(0)
+      end = region.at + region.bytes
+    }
+    expect(end).toBeLessThanOrEqual(bytes)
+    expect(bytes).toBeLessThanOrEqual(4 * GiB - 65536)
+  }
+}
+
+/** The rows of the scratch area lie one after the other, aligned, and end with it. */
+function expectScratch({ scratch, batch, threads, readers, contextLength }: Plan, { used }: Hyperparameters): void {
+  const { bytes, inputs, expertInputs, expertOutputs, parts, rooms, staging, ...perToken } = scratch
+  const areas = [
+    ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batch })),
+    ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batch * used })),
+    { ...parts, count: Math.ceil(contextLength / ATTENTION_RANGE) },
+    { ...rooms, count: threads },
+    { ...staging, count: readers },
+  ]
+  let end = 1
+  for (const area of areas.sort((a, b) => a.at - b.at)) {
+    expect(area.at).toBeGreaterThanOrEqual(end)
+    expect(area.at % 16).toBe(0)
+    expect(area.bytes % 16).toBe(0)
+    end = area.at + area.count * area.bytes
+  }
+  expect(end).toBeLessThanOrEqual(bytes)
+}
+
+/** What belongs together is together, and everything is loaded. */
+function expectComplete(plan: Plan, tensors: MixtralTensors): void {
+  expect(plan.loads.map(({ slice }) => slice)).toEqual(slicesOf(tensors))
+  for (const [layer, { bank, attnQ, attnK, attnV, attnOutput, ffnGateInp, experts }] of plan.layers.entries()) {
+    for (const matrix of [attnQ, attnK, attnV, attnOutput, ffnGateInp]) expect(matrix.bank).toBe(bank)
+    for (const [index, expert] of experts.entries()) {
+      const slot = plan.slots[layer * experts.length + index]!
+      const { ffnGate, ffnUp, ffnDown } = placeExpert(expert, slot)
+      for (const matrix of [ffnGate, ffnUp, ffnDown]) expect(matrix.bank).toBe(slot.bank)
+      for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) expect(plan.loads).toContainEqual(expertLoad(expert, slot, part))
+      const end = ({ type, rows, columns, at }: typeof ffnGate) => Math.ceil((at + packedBytes(type, rows, columns)) / 64) * 64
+      expect([ffnUp.at, ffnDown.at]).toEqual([end(ffnGate), end(ffnUp)])
+    }
+  }
+}
+
+function planOf(shape: Hyperparameters, typeOf: TypeRule, options: PlanOptions): { plan: Plan; tensors: MixtralTensors } {
+  const tensors = tensorsOf(shape, typeOf)
+  const plan = planModel(configOf(shape), tensors, options)
+  expectNoOverlap(plan, regionsOf(plan, tensors, shape))
+  expectScratch(plan, shape)
+  expectComplete(plan, tensors)
+  return { plan, tensors }
+}
+
+const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
+
+describe.each<[string, Hyperparameters, TypeRule, number]>([
+  ['8x7B in Q4_K_M', mixtral8x7b, q4KM(32), 26.49],
+  ['8x7B in Q8_0', mixtral8x7b, (name) => (name === 'ffn_gate_inp' ? 'F32' : 'Q8_0'), 46.22],
+  ['8x22B in Q4_K_M', mixtral8x22b, q4KM(56), 85.6e9 / GiB],
+  ['8x22B in F16', mixtral8x22b, (name) => (name === 'ffn_gate_inp' ? 'F32' : 'F16'), 262],
+])('%s', (_, shape, typeOf, fileGiB) => {
+  const { plan, tensors } = planOf(shape, typeOf, usual)
+  const fileBytes = sum(slicesOf(tensors).map(({ bytes }) => bytes))
+
+  test('is as large as the published file', () => {
+    expect(fileBytes / GiB / fileGiB).toBeCloseTo(1, 2)
+  })
+
+  test('takes at most 4 % more memory for weights than the file', () => {
+    expect(plan.weightBytes / fileBytes).toBeLessThan(1.04)
+  })
+
+  test('takes at most 1 % more than weights, KV cache and scratch', () => {
+    const scratch = plan.banks.length * plan.scratch.bytes
+    expect(sum(plan.banks) / (plan.weightBytes + plan.kvBytes + scratch)).toBeLessThan(1.01)
+  })
+
+  test('has a KV cache of two bytes a value', () => {
+    expect(plan.kvBytes).toBe(shape.layers * 2 * shape.kvHeads * shape.headDim * 2 * usual.contextLength)
+  })
+
+  test('fills its banks, but for the room that an expert did not fit', () => {
+    const slot = Math.max(...tensors.layers.map(({ experts }) => sum(Object.values(experts[0]!).map(({ bytes }) => bytes))))
+    for (const bytes of plan.banks.slice(0, -1))
+      expect(bytes).toBeGreaterThan(2 * GiB - 1.1 * slot - plan.kvBytes / shape.layers - 0.5 * GiB)
+  })
+})
+
+test('the KV cache is float32 where the key matrices are, or as asked', () => {
+  const shape = { ...mixtral8x7b, layers: 1 }
+  const kvBytes = (type: string, options: object) => planOf(shape, () => type, { ...usual, ...options }).plan.kvBytes
+  const f16 = 2 * 8 * 128 * 2 * usual.contextLength
+  expect(kvBytes('F32', {})).toBe(2 * f16)
+  expect(kvBytes('F32', { kvFormat: 'f16' })).toBe(f16)
+  expect(kvBytes('F16', { kvFormat: 'f32' })).toBe(2 * f16)
+})
+
+test('a larger context moves more into banks, and changes no weight', () => {
+  const [short, long] = [4096, 32768].map((contextLength) => planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength }).plan)
+  expect(long!.kvBytes).toBe(8 * short!.kvBytes)
+  expect(long!.weightBytes).toBe(short!.weightBytes)
+})
+
+test('the scratch area grows with the context by the parts of attention alone', () => {
+  const [short, long] = [ATTENTION_RANGE, 32 * ATTENTION_RANGE].map(
+    (contextLength) => planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength }).plan.scratch,
+  )
+  expect(long!.parts).toEqual(short!.parts)
+  expect(long!.bytes - short!.bytes).toBe(31 * short!.parts.bytes)
+})
+
+test('a tied output is loaded twice: as rows to look up and as a matrix', () => {
+  const { plan, tensors } = planOf({ ...mixtral8x7b, layers: 1, tied: true }, () => 'Q8_0', usual)
+  expect(plan.loads.filter(({ slice }) => slice === tensors.tokenEmbd).map(({ packed }) => packed)).toEqual([false, true])
+})
+
+test('what must share a memory and cannot is refused', () => {
+  const refusal = (contextLength: number) => {
+    try {
+      planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength })
+      return undefined
+    } catch (error) {
+      return error
+    }
+  }
+  let [fits, tooMany] = [4096, 2 ** 21]
+  while (tooMany - fits > 1) {
+    const middle = (fits + tooMany) >> 1
+    if (refusal(middle)) tooMany = middle
+    else fits = middle
+  }
+  const [beside, alone] = [refusal(tooMany), refusal(2 ** 21)]
+  expect(beside).toMatchObject({ code: 'MEMORY', message: expect.stringMatching(/^\d+ bytes must lie in one memory/) })
+  expect(alone).toMatchObject({
+    code: 'MEMORY',
+    message: expect.stringMatching(
+      /^a context of 2097152 tokens takes 8589934592 bytes in each layer, of \d+ bytes of one memory: expected a shorter context$/,
+    ),
+  })
+})
+
+test('heads that the kernels cannot take are refused', () => {
+  const shape = { ...mixtral8x7b, layers: 1, headDim: 126 }
+  const plan = () =>
+    planModel(
+      configOf(shape),
+      tensorsOf(shape, () => 'F32'),
+      usual,
+    )
+  expect(plan).toThrow(expect.objectContaining({ code: 'UNSUPPORTED', message: expect.stringContaining('heads of 126 dimensions') }))
+})
+
+test('random small models in random banks', () => {
+  const width = fc.constantFrom(4, 20, 32, 96, 256, 512)
+  const types: [string, number][] = [
+    ['F32', 1],
+    ['F16', 1],
+    ['Q8_0', 32],
+    ['Q4_K', 256],
+    ['Q5_K', 256],
+    ['Q6_K', 256],
+  ]
+  const anyShape = fc
+    .record({
+      layers: fc.integer({ min: 1, max: 4 }),
+      hidden: width,
+      intermediate: width,
+      kvHeads: fc.integer({ min: 1, max: 3 }),
+      group: fc.integer({ min: 1, max: 4 }),
+      headDim: fc.constantFrom(4, 8, 32, 64),
+      experts: fc.integer({ min: 1, max: 9 }),
+      used: fc.integer({ min: 1, max: 9 }),
+      vocab: fc.integer({ min: 3, max: 700 }),
+      tied: fc.boolean(),
+    })
+    .map(({ group, ...shape }) => ({ ...shape, heads: shape.kvHeads * group, used: Math.min(shape.used, shape.experts) }))
+  const anyOptions = fc.record({
+    build: fc.constantFrom('simd' as const, 'relaxed-simd' as const),
+    threads: fc.integer({ min: 1, max: 20 }),
+    batch: fc.integer({ min: 1, max: 150 }),
+    contextLength: fc.integer({ min: 1, max: 300 }),
+    bankBytes: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 30_000_000 })),
+  })
+  fc.assert(
+    fc.property(anyShape, anyOptions, fc.infiniteStream(fc.nat()), (shape, options, choices) => {
+      const typeOf: TypeRule = (name, _, columns) => {
+        const fitting = types.filter(([type, block]) => columns % block === 0 && (name !== 'ffn_gate_inp' || /^F/.test(type)))
+        return fitting[choices.next().value! % fitting.length]![0]
+      }
+      const { plan } = planOf(shape, typeOf, options)
+      // a bank that is filled beyond its limit has one group only
+      for (const [bank, bytes] of plan.banks.entries()) {
+        if (bytes <= options.bankBytes) continue
+        const homes = plan.layers.filter((layer) => layer.bank === bank).length
+        const slots = plan.slots.filter((slot) => slot.bank === bank).length
+        expect(homes + slots + Number(plan.output.bank === bank) + Number(plan.tokenEmbd.bank === bank)).toBe(1)
+      }
+    }),
+    { numRuns: 150 },
+  )
+})
+
+test('with a budget experts of a size share slots, only the rest is loaded, and all banks together keep to it', () => {
+  const tensors = tensorsOf(mixtral8x7b, q4KM(32))
+  const whole = planModel(configOf(mixtral8x7b), tensors, usual)
+  const ram = 12 * GiB
+  const plan = planModel(configOf(mixtral8x7b), tensors, { ...usual, ram })
+  expect(plan.bytes).toBe(sum(plan.banks))
+  expect(plan.bytes).toBeLessThanOrEqual(ram)
+  expect(plan.bytes).toBeGreaterThan(ram - 250e6) // one more expert of each size would not fit
+  expect(plan.slots.length).toBeGreaterThan(80)
+  expect(plan.slots.length).toBeLessThan(whole.slots.length)
+  expect(plan.loads.some(({ slice }) => slice.name.includes('_exps'))).toBe(false)
+  expectNoOverlap(plan, regionsOf(plan, tensors, mixtral8x7b))
+  expectScratch(plan, mixtral8x7b)
+})
+
+test("a budget below one token's experts is refused with the numbers", () => {
+  const tensors = tensorsOf(mixtral8x7b, q4KM(32))
+  expect(() => planModel(configOf(mixtral8x7b), tensors, { ...usual, ram: 1e9 })).toThrow(
+    /^1000000000 bytes of memory, expected at least \d+: 4 of 256 experts take \d+ bytes with all other weights, the KV cache 536870912, scratch memory \d+$/,
+  )
+})

@@ -1,0 +1,88 @@
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
+import { type QuantizationName, quantizationNames, quantizedSize } from '../../../dist/runtime/weights/quantizations.js'
+
+function mixtral(layers: number, hidden: number, heads: number, inner: number): MixtralConfig {
+  const numbers = {
+    block_count: layers,
+    embedding_length: hidden,
+    feed_forward_length: inner,
+    context_length: 32768,
+    vocab_size: 32000,
+    'attention.head_count': heads,
+    'attention.head_count_kv': 8,
+    'attention.layer_norm_rms_epsilon': 1e-5,
+    expert_count: 8,
+    expert_used_count: 2,
+    'rope.freq_base': 1e6,
+  }
+  const entries = Object.entries(numbers).map(([key, value]) => [`llama.${key}`, value] as const)
+  return MixtralConfig.fromGgufMetadata(new Map<string, string | number>([['general.architecture', 'llama'], ...entries]))
+}
+
+const small = mixtral(32, 4096, 32, 14336)
+const large = mixtral(56, 6144, 48, 16384)
+
+test.each<[name: QuantizationName, gib: number, activeGb: number]>([
+  ['Q4_0', 24.63, 7.34],
+  ['Q3_K_M', 21.0, 6.37],
+  ['Q4_K_M', 26.49, 7.9],
+  ['Q5_K_M', 30.95, 9.14],
+  ['Q6_K', 35.74, 10.53],
+  ['Q8_0', 46.22, 13.55],
+])('8x7B in %s has the size of the published file', (name, gib, activeGb) => {
+  const { bytes, activeBytesPerToken } = quantizedSize(small, name)
+  expect(bytes / 2 ** 30).toBeCloseTo(gib, 1)
+  expect(activeBytesPerToken / 1e9).toBeCloseTo(activeGb, 1)
+})
+
+// The sizes that bartowski/Mixtral-8x22B-v0.1-GGUF names, made by llama.cpp b2636.
+test.each<[name: QuantizationName, gb: number]>([
+  ['Q5_K_M', 99.96],
+  ['Q5_K_S', 96.97],
+  ['Q4_K_M', 85.58],
+  ['Q4_K_S', 80.47],
+  ['IQ4_XS', 76.35],
+  ['Q3_K_L', 72.57],
+  ['Q3_K_M', 67.78],
+  ['Q3_K_S', 61.49],
+  ['Q2_K', 52.1],
+])('8x22B in %s has the size of the published file', (name, gb) => {
+  expect(Math.abs(quantizedSize(large, name).bytes / 1e9 - gb)).toBeLessThan(0.02)
+})
+
+test('8x22B in Q4_K_M reads 24 GB per token', () => {
+  expect(quantizedSize(large, 'Q4_K_M').activeBytesPerToken / 1e9).toBeCloseTo(24.05, 1)
+})
+
+test('quantisations are listed from the largest to the smallest', () => {
+  const sizes = quantizationNames.map((name) => quantizedSize(small, name).bytes)
+  expect(sizes).toEqual([...sizes].sort((a, b) => b - a))
+})
+
+/** What the first plan said of 8x7B, in GB. */
+const planned: readonly (readonly [name: QuantizationName, gb: number])[] = [
+  ['F16', 90],
+  ['Q8_0', 50],
+  ['Q6_K', 40],
+  ['Q4_K_M', 28],
+  ['Q3_K_M', 22],
+]
+
+test.each(planned)("8x7B in %s has the size of the first plan's table, within a twentieth", (name, gb) => {
+  expect(Math.abs(quantizedSize(small, name).bytes / 1e9 / gb - 1)).toBeLessThan(0.05)
+})
+
+test("the README's table of sizes is what the shapes give", () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+  const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1)
+  const cells = (config: MixtralConfig, name: QuantizationName) => {
+    const { bytes, activeBytesPerToken } = quantizedSize(config, name)
+    return `${gigabytes(bytes)} | ${gigabytes(activeBytesPerToken)}`
+  }
+  for (const name of ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q3_K_M', 'Q2_K'] as const) {
+    const plan = planned.find(([each]) => each === name)?.[1] ?? ''
+    expect(readme).toContain(`| ${name} | ${cells(small, name)} | ${plan} | ${cells(large, name)} |`.replaceAll('  ', ' '))
+  }
+})

@@ -1,0 +1,210 @@
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import type { ChatMessage } from '../../../dist/text/chat/chatMessages.js'
+import { ChatTemplate } from '../../../dist/text/chat/chatTemplate.js'
+import { OllamaTemplate } from '../../../dist/text/chat/ollamaTemplate.js'
+import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
+import { mistralMetadata } from '../tokenizer/vocabularies.js'
+
+const user = (content: string): ChatMessage => ({ role: 'user', content })
+const assistant = (content: string): ChatMessage => ({ role: 'assistant', content })
+const system = (content: string): ChatMessage => ({ role: 'system', content })
+const render = (source: string, messages: ChatMessage[]) =>
+  new OllamaTemplate(source).render(messages, messages.map(({ content }) => content).join('').length, (text) => text)
+
+/** As it comes with mixtral:8x7b. */
+const MIXTRAL = '[INST] {{ if .System }}{{ .System }} {{ end }}{{ .Prompt }} [/INST]'
+/** As it comes with ChatML finetunes such as dolphin-mixtral. */
+const CHATML = `{{ if .System }}<|im_start|>system
+{{ .System }}<|im_end|>
+{{ end }}{{ if .Prompt }}<|im_start|>user
+{{ .Prompt }}<|im_end|>
+{{ end }}<|im_start|>assistant
+{{ .Response }}<|im_end|>
+`
+/** As it comes with mixtral:8x22b, tools and all. */
+const MIXTRAL_8X22B = `{{- range $index, $_ := .Messages }}
+{{- if eq .Role "user" }}
+{{- if and (le (len (slice $.Messages $index)) 2) $.Tools }}[AVAILABLE_TOOLS] {{ $.Tools }}[/AVAILABLE_TOOLS]
+{{- end }}[INST] {{ if and (eq (len (slice $.Messages $index)) 1) $.System }}{{ $.System }}
+
+{{ end }}{{ .Content }}[/INST]
+{{- else if eq .Role "assistant" }}
+{{- if .Content }} {{ .Content }}</s>
+{{- else if .ToolCalls }}[TOOL_CALLS] [
+{{- range .ToolCalls }}{"name": "{{ .Function.Name }}", "arguments": {{ json .Function.Arguments }}}
+{{- end }}]</s>
+{{- end }}
+{{- else if eq .Role "tool" }}[TOOL_RESULTS] {"content": {{ .Content }}}[/TOOL_RESULTS]
+{{- end }}
+{{- end }}`
+
+const talk = [system('S'), user('a'), assistant('b'), user('c')]
+
+test("Mixtral's template runs once per turn", () => {
+  expect(render(MIXTRAL, [user('a')])).toBe('[INST] a [/INST]')
+  expect(render(MIXTRAL, talk)).toBe('[INST] S a [/INST]b[INST] c [/INST]')
+})
+
+test('a ChatML template ends where the answer goes', () => {
+  expect(render(CHATML, talk)).toBe(
+    '<|im_start|>system\nS<|im_end|>\n<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb<|im_end|>\n' +
+      '<|im_start|>user\nc<|im_end|>\n<|im_start|>assistant\n',
+  )
+})
+
+test('a template with .Messages gets all messages at once', () => {
+  expect(render(MIXTRAL_8X22B, talk)).toBe('[INST] a[/INST] b</s>[INST] S\n\nc[/INST]')
+})
+
+test('messages of one role in a row become one', () => {
+  expect(render(MIXTRAL, [user('a'), user('b')])).toBe('[INST] a\n\nb [/INST]')
+})
+
+test.each<[template: string, text: string]>([
+  ['a {{- " b" }} c', 'a b c'],
+  ['a {{ "b" -}} \n c', 'a bc'],
+  ['a {{- /* no comment */ -}} b', 'ab'],
+  ['{{/* c */}}x', 'x'],
+  ['{{ if false }}a{{ else if true }}b{{ else }}c{{ end }}', 'b'],
+  ['{{ if not .Prompt }}a{{ else }}c{{ end }}', 'c'],
+  ['{{ with .Prompt }}<{{ . }}>{{ end }}', '<hi>'],
+  ['{{ with .Nothing }}a{{ else }}b{{ end }}', 'b'],
+  ['{{ $x := 1 }}{{ if true }}{{ $x = 2 }}{{ end }}{{ $x }}', '2'],
+  ['{{ $x := 1 }}{{ if true }}{{ $x := 2 }}{{ end }}{{ $x }}', '1'],
+  ['{{ $n := 0 }}{{ range $i, $m := .Messages }}{{ $n = $i }}{{ end }}{{ $n }}', '1'],
+  ['{{ range .Messages }}{{ .Role }},{{ end }}', 'system,user,'],
+  ['{{ range .Messages }}{{ .Role }}{{ break }}{{ end }}', 'system'],
+  ['{{ range .Messages }}{{ if eq .Role "system" }}{{ continue }}{{ end }}{{ .Role }}{{ end }}', 'user'],
+  ['{{ range .Nothing }}a{{ else }}b{{ end }}', 'b'],
+  ['{{ (index .Messages 1).Role }}', 'user'],
+  ['{{ .Messages | len }}', '2'],
+  ['{{ if or (eq .Role "a") (and true (ne 1 2)) }}y{{ end }}{{ .Messages | len | eq 2 }}', 'ytrue'],
+  ['{{ if and .Nothing (index .Nothing 5).Role }}a{{ else }}b{{ end }}', 'b'],
+  ['{{ `a"b` }}{{ "\\u0041\\n" }}', 'a"bA\n'],
+  ['{{ "}}" }}', '}}'],
+  ['{{ json .Messages }}', '[{"Role":"system","Content":"S"},{"Role":"user","Content":"hi"}]'],
+])('%s', (source, text) => {
+  const whole = source.includes('.Messages') ? source : `${source}{{ .Response }}`
+  expect(render(whole, [system('S'), user('hi')])).toBe(text)
+})
+
+test.each<[template: string, says: string]>([
+  ['{{ if .Prompt }}a', '{{ if }} without its {{ end }}'],
+  ['a{{ end }}', '{{ end }} without a beginning'],
+  ['{{ if true }}{{ else }}{{ else }}{{ end }}', '{{ else }} without'],
+  ['{{ .Prompt', 'expected }}'],
+  ['{{ break }}', '{{ break }} outside of a {{ range }}'],
+  ['{{ range .Nothing }}{{ else }}{{ continue }}{{ end }}', '{{ continue }} outside of a {{ range }}'],
+  ['{{ range .Messages }}{{ end }}{{ break }}', '{{ break }} outside of a {{ range }}'],
+  ['{{ }}', 'nothing in it'],
+  ['{{ # }}', '"# }}"'],
+  ['{{ eq (1 }}', 'not closed'],
+  ['{{ 1 | }}', 'a value is missing'],
+  ['{{ template "x" }}', '{{ template }} is not supported'],
+  ['{{ shell "rm" }}', 'the function shell is not supported'],
+  ['{{ $x }}', '$x is not declared'],
+  ['{{ lt .Prompt 1 }}', 'no order'],
+  ['{{ .constructor.name }}{{ toString 1 }}', 'toString'],
+  ['{{ range .Messages }}'.repeat(60) + '{{ end }}'.repeat(60), 'nested deeper than 50'],
+  ['x'.repeat(100_001), '100001 characters long'],
+])('%s is refused', (source, says) => {
+  expect(() => render(source, [user('hi')])).toThrow(says)
+})
+
+test('a template that makes too much is stopped', () => {
+  const messages = Array.from({ length: 200 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
+  const nested = `${'{{ range $.Messages }}'.repeat(4)}x${'{{ end }}'.repeat(4)}`
+  expect(() => render(nested, messages)).toThrow(/more than \d+ (steps|ms)/)
+})
+
+/** A variable that holds a text of `2 ** times` characters. */
+const doubled = (times: number) => `{{ $x := "a" }}${'{{ $x = print $x $x }}'.repeat(times)}`
+
+test.each<[what: string, template: string, says: RegExp]>([
+  ['a doubling text that is never written', doubled(24), /a text of \d+ characters/],
+  ['many long texts in variables', `${doubled(20)}${'{{ $y := print $x }}'.repeat(100)}`, /too much text in all/],
+  ['many long texts as JSON', `${doubled(19)}${'{{ $y := json $x }}'.repeat(200)}`, /too much text in all/],
+  ['a text of many', `${doubled(19)}{{ $y := print ${'$x '.repeat(20_000)}}}`, /a text of \d+ characters/],
+  ['many long comparisons', `${doubled(20)}${'{{ if eq $x "b" }}{{ end }}'.repeat(3000)}`, /too much text in all/],
+  ['a comparison with many', `${doubled(20)}{{ if eq "b" ${'$x '.repeat(20_000)}}}{{ end }}`, /too much text in all/],
+  ['many long parts', `${doubled(20)}${'{{ $y := slice $x 1 }}'.repeat(100)}`, /too much text in all/],
+  ['empty loops within loops', `${'{{ range $.Messages }}'.repeat(9)}${'{{ end }}'.repeat(9)}`, /more than \d+ (steps|ms)/],
+])('a template with %s is refused in time', (_, source, says) => {
+  const messages = Array.from({ length: 20 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
+  const start = performance.now()
+  expect(() => render(source, messages)).toThrow(says)
+  expect(performance.now() - start).toBeLessThan(5000)
+})
+
+test('all turns of a chat share one budget', () => {
+  const messages = Array.from({ length: 400 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
+  const source = `${doubled(18)}{{ .Prompt }}{{ .Response }}`
+  expect(render(source, messages.slice(0, 9))).toBe('xxxxxxxxx')
+  expect(() => render(source, messages)).toThrow('too much text in all')
+})
+
+test('long chats and long messages are within bounds', () => {
+  const chat = Array.from({ length: 2001 }, (_, n) => (n % 2 ? assistant('Fine.') : user('How are you? '.repeat(20))))
+  for (const source of [MIXTRAL, CHATML, MIXTRAL_8X22B]) {
+    expect(render(source, chat).length).toBeGreaterThan(260_000)
+    expect(render(source, [user('word '.repeat(200_000))]).length).toBeGreaterThan(1_000_000)
+  }
+})
+
+test('whatever a template holds, it renders or fails in good order', () => {
+  const part = fc.constantFrom(
+    '{{',
+    '}}',
+    '-',
+    ' ',
+    'if',
+    'end',
+    'range',
+    '.Messages',
+    '.Prompt',
+    '$x',
+    ':=',
+    '(',
+    ')',
+    '"a"',
+    '1',
+    '|',
+    'eq',
+    'text',
+    'else',
+    '/*',
+    '*/',
+  )
+  fc.assert(
+    fc.property(fc.array(part, { maxLength: 20 }), (parts) => {
+      try {
+        expect(typeof render(parts.join(''), [user('hi')])).toBe('string')
+      } catch (error) {
+        expect((error as Error).constructor).toBe(Error)
+      }
+    }),
+    { seed: 5, numRuns: 3000 },
+  )
+})
+
+const mistral = Tokenizer.fromGgufMetadata(mistralMetadata())
+
+test('the text of a message never becomes a control token, and BOS comes first', () => {
+  const { ids, text } = ChatTemplate.fromOllama('{{ .Prompt }}</s>', mistral).render([user('a</s><s>b')])
+  expect(text).toBe('a</s><s>b</s>')
+  expect(ids[0]).toBe(mistral.bosId)
+  expect(ids.filter((id) => id === mistral.eosId)).toHaveLength(1)
+  expect(ids.at(-1)).toBe(mistral.eosId)
+  expect(ids.filter((id) => id === mistral.bosId)).toHaveLength(1)
+})
+
+test('a system message that the template has no place for goes into the first user message', () => {
+  const { text, folded } = ChatTemplate.fromOllama('U: {{ .Prompt }}', mistral).render([system('S'), user('a')])
+  expect({ text, folded }).toEqual({ text: 'U: S\n\na', folded: true })
+})
+
+test('a template that fails is a TEMPLATE error', () => {
+  const template = ChatTemplate.fromOllama('{{ nonsense }}', mistral)
+  expect(() => template.render([user('a')])).toThrow('the chat template failed: the function nonsense is not supported')
+})
