@@ -40,7 +40,7 @@ const threads = Number(values.threads ?? 2)
 
 /** One process: decodes with slots for a part of the experts. */
 async function decode(part) {
-  const small = { threads, contextLength: 256, chunk: PROMPT }
+  const small = { threads, contextLength: 256, batchSize: PROMPT }
   const ram = part < 1 ? { ram: await budget(small, part) } : {}
   const worker = values.blind ? { worker: new URL('./workers/withoutLookahead.js', import.meta.url).href } : {}
   const model = await MixtralModel.load(path, { ...small, ...ram, ...worker })
@@ -92,7 +92,7 @@ async function budget(small, part) {
   const { gguf, metadata } = await WeightLoader.fromGguf(path)
   const config = MixtralConfig.fromGgufMetadata(metadata)
   const tensors = mixtralTensors(config, gguf)
-  const plan = { build: 'relaxed-simd', threads, batch: small.chunk, contextLength: small.contextLength }
+  const plan = { build: 'relaxed-simd', threads, batchSize: small.batchSize, contextLength: small.contextLength }
   const least = planModel(config, tensors, { ...plan })
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
   const fewer = planModel(config, tensors, { ...plan, ram: least.bytes - 1 })

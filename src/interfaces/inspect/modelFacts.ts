@@ -49,7 +49,7 @@ export function factsOf(gguf: Gguf, contextLength?: number): ModelFacts {
 
 function needsOf(config: MixtralConfig, tensors: MixtralTensors, contextLength: number): ModelNeeds {
   // Threads, batch and kernel build change scratch memory only, which does not count here.
-  const { weightBytes, kvBytes } = planModel(config, tensors, { build: 'simd', threads: 1, batch: 1, contextLength })
+  const { weightBytes, kvBytes } = planModel(config, tensors, { build: 'simd', threads: 1, batchSize: 1, contextLength })
   return { contextLength, weightBytes, kvBytes, activeBytesPerToken: activeBytes(config, tensors) }
 }
 

@@ -7,7 +7,7 @@ import { STAGES, type Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
 import { Team } from '../team/team.js'
-import type { TapChoice, TracedChunk } from '../trace/taps.js'
+import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
 import { createMemories } from '../weights/bank.js'
 import { knownFiles } from '../weights/fileReader.js'
@@ -71,10 +71,10 @@ export class Engine {
     const tensors = mixtralTensors(config, weights.gguf)
     const { build, module } = await compileKernels()
     const checked = checkEngineOptions(options, config.maxPositions)
-    const { threads, batch } = checked
+    const { threads, batchSize } = checked
     const plan = planModel(config, tensors, { ...checked, build })
     const memories = createMemories(plan.banks)
-    const mailbox = createMailbox(batch)
+    const mailbox = createMailbox(batchSize)
     const files = knownFiles(weights.gguf.files)
     const figures = createFigures()
     const times = options.profile ? Profile.create(threads) : undefined
@@ -182,12 +182,12 @@ export class Engine {
    * Runs `ids` from nothing, and gives the chosen intermediate tensors of one chunk after the other, in the order in which they come about; `position` is that of a
    * chunk's first token. Call within `exclusive`. Forgets the cache.
    */
-  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedChunk> {
+  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
     this.#check(ids)
     this.reset()
     const runStep = (step: Step) => this.#step(step, signal)
-    for (let position = 0; position < ids.length; position += this.plan.batch) {
-      const tokens = ids.slice(position, position + this.plan.batch)
+    for (let position = 0; position < ids.length; position += this.plan.batchSize) {
+      const tokens = ids.slice(position, position + this.plan.batchSize)
       const banks = { config: this.config, plan: this.plan, memories: this.#memories }
       for await (const tensor of traceStep(banks, runStep, { tokens, position, choice })) yield { ...tensor, position }
       onProgress?.({ loaded: position + tokens.length, total: ids.length })
@@ -234,7 +234,7 @@ export class Engine {
   ): Promise<void> {
     const total = ids.length - position
     for (let done = position; done < ids.length; ) {
-      const count = Math.min(this.plan.batch, ids.length - done)
+      const count = Math.min(this.plan.batchSize, ids.length - done)
       const tokens = ids.slice(done, done + count)
       this.#cached.length = Math.min(this.#cached.length, done) // a step that fails leaves nothing behind it valid
       const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }

@@ -15,7 +15,7 @@ export interface EngineOptions {
   /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
   readonly kvFormat?: KvFormat
   /** Most tokens of one step. Default 128. */
-  readonly chunk?: number
+  readonly batchSize?: number
   /** Bytes a bank is filled to. Default 2 GiB. */
   readonly bankBytes?: number
   /**
@@ -37,7 +37,7 @@ export interface Progress {
   readonly total: number
 }
 
-const DEFAULT_CHUNK = 128
+const DEFAULT_BATCH_SIZE = 128
 
 /** Positions where nobody says how many. */
 export const usualContext = (maxPositions: number) => Math.min(maxPositions, 4096)
@@ -48,7 +48,7 @@ export function checkEngineOptions(options: EngineOptions, maxPositions: number)
   return {
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
     contextLength,
-    batch: Math.min(positive('chunk', options.chunk ?? DEFAULT_CHUNK, 4096), contextLength),
+    batchSize: Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), contextLength),
     ram: options.ram === undefined ? spareMemory() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
     ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),

@@ -20,8 +20,8 @@ const field = {
   tokens: 16,
 } as const
 
-export function createMailbox(batch: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer((field.tokens + batch) * 4))
+export function createMailbox(batchSize: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer((field.tokens + batchSize) * 4))
 }
 
 export function writeStep(mailbox: Int32Array, step: Step): void {

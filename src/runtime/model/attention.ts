@@ -25,8 +25,8 @@ export class Attention {
     this.#qkv = [layer.attnQ, layer.attnK, layer.attnV].map((matrix) => new Linear(thread.banks, matrix))
     this.#output = new Linear(thread.banks, layer.attnOutput)
     this.kinds = new Set(this.#qkv.map(({ kind }) => kind))
-    this.#inputs = new Int32Array(thread.plan.batch)
-    this.#outputs = new Int32Array(thread.plan.batch)
+    this.#inputs = new Int32Array(thread.plan.batchSize)
+    this.#outputs = new Int32Array(thread.plan.batchSize)
   }
 
   /** Queries, keys and values of the normed input. */

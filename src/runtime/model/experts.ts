@@ -43,13 +43,13 @@ export class Experts {
   readonly #banks: Int32Array
 
   constructor(thread: Thread, store: ExpertStore, index: number, layer: PlacedLayer) {
-    const { batch } = thread.plan
-    const pairs = batch * thread.config.expertsPerToken
+    const { batchSize } = thread.plan
+    const pairs = batchSize * thread.config.expertsPerToken
     this.#thread = thread
     this.#store = store
     this.#layer = index
     this.#home = layer.bank
-    this.#groups = layer.experts.map((_, expert) => ({ index: expert, pairs: new Int32Array(batch), count: 0 }))
+    this.#groups = layer.experts.map((_, expert) => ({ index: expert, pairs: new Int32Array(batchSize), count: 0 }))
     this.kinds = new Set(layer.experts.flatMap(({ ffnGate, ffnUp }) => [ffnGate, ffnUp].map(({ type }) => packings[type.name]!.activation)))
     this.#inputs = new Int32Array(pairs)
     this.#outputs = new Int32Array(pairs)

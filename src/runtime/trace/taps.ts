@@ -16,7 +16,7 @@ export interface TracedTensor {
 }
 
 /** A tensor for some of a call's tokens, the first of which is at `position`. */
-export interface TracedChunk extends TracedTensor {
+export interface TracedRows extends TracedTensor {
   readonly position: number
 }
 

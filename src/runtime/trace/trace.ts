@@ -3,7 +3,7 @@
 
 import { STAGES, type Step } from '../model/step.js'
 import { TapReader, type TracedBanks } from './tapReader.js'
-import { embeddingTap, outputTaps, type TapChoice, type TracedChunk, type TracedTensor } from './taps.js'
+import { embeddingTap, outputTaps, type TapChoice, type TracedRows, type TracedTensor } from './taps.js'
 
 /** Up to where a step goes, and what can be read then. */
 interface Stop {
@@ -13,7 +13,7 @@ interface Stop {
 }
 
 /**
- * Runs the tokens from `position` on, and gives the wanted tensors of these tokens as they come about. tokens: at most `plan.batch`. What comes after the last wanted
+ * Runs the tokens from `position` on, and gives the wanted tensors of these tokens as they come about. tokens: at most `plan.batchSize`. What comes after the last wanted
  * tensor is not run: what is in the KV cache afterwards is not for use.
  */
 export async function* traceStep(
@@ -70,7 +70,7 @@ function stopsOf({ config }: TracedBanks, choice: TapChoice): Stop[] {
 }
 
 /** The tensors of all chunks, put together: `tokens` rows each. */
-export async function gatherTrace(chunks: AsyncIterable<TracedChunk>, tokens: number): Promise<TracedTensor[]> {
+export async function gatherTrace(chunks: AsyncIterable<TracedRows>, tokens: number): Promise<TracedTensor[]> {
   const tensors = new Map<string, TracedTensor>()
   for await (const { name, shape, values, position } of chunks) {
     const [rows, ...dims] = shape as [number, ...number[]]

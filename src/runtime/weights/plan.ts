@@ -36,7 +36,7 @@ export interface Plan {
   /** Rooms that they read into. */
   readonly rooms: number
   /** Most tokens of one step. */
-  readonly batch: number
+  readonly batchSize: number
   readonly contextLength: number
   readonly kvFormat: KvFormat
   readonly scratch: Scratch
@@ -50,7 +50,7 @@ export interface Plan {
   readonly outputNormAt: number
   /** Its bank also holds outputNorm and the logits. */
   readonly output: PlacedMatrix
-  /** (batch, vocabulary rounded up to 4) f32. */
+  /** (batchSize, vocabulary rounded up to 4) f32. */
   readonly logitsAt: number
   /** What is read before the first step. */
   readonly loads: readonly Load[]
@@ -64,7 +64,7 @@ export interface Plan {
 export interface PlanOptions {
   readonly build: KernelBuild
   readonly threads: number
-  readonly batch: number
+  readonly batchSize: number
   readonly contextLength: number
   /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
   readonly kvFormat?: KvFormat
@@ -122,11 +122,11 @@ function slotSizes(experts: readonly number[], count: number, least: number): nu
 /** slotBytes: the sizes of slots that experts share; without it, every expert has its own. */
 function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions, slotBytes?: readonly number[]): Plan {
   const { headDim, kvHeads, vocabSize } = config
-  const { build, threads, batch, contextLength } = options
+  const { build, threads, batchSize, contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
   const [readers, rooms] = slotBytes ? [READERS, ROOMS] : [0, 0]
   const scratch = planScratch(config, {
-    batch,
+    batchSize,
     contextLength,
     threads,
     stagingRooms: rooms,
@@ -169,7 +169,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     return { ...placed, experts: layer.experts }
   })
   for (const bytes of slotBytes ?? []) slots.push(banks.emptySlot(bytes))
-  const logitsBytes = batch * Math.ceil(vocabSize / 4) * 16
+  const logitsBytes = batchSize * Math.ceil(vocabSize / 4) * 16
   const last = banks.begin([rawBytes(tensors.outputNorm), bytesOf(tensors.output), logitsBytes])
   const outputNormAt = last.raw(tensors.outputNorm)
   const output = last.matrix(tensors.output)
@@ -185,7 +185,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     threads,
     readers,
     rooms,
-    batch,
+    batchSize,
     contextLength,
     kvFormat,
     scratch,

@@ -17,27 +17,27 @@ export interface Rows {
 export type InputRows = Readonly<Partial<Record<ActivationKind, Rows>>>
 
 export interface Scratch {
-  /** The residual stream: (batch, hidden) f32. */
+  /** The residual stream: (batchSize, hidden) f32. */
   readonly x: Rows
-  /** Inputs of attention, router and expert gates, after the norm: (batch, hidden or heads * headDim). */
+  /** Inputs of attention, router and expert gates, after the norm: (batchSize, hidden or heads * headDim). */
   readonly inputs: InputRows
-  /** Queries, keys, values side by side: (batch, (heads + 2 kvHeads) * headDim) f32. */
+  /** Queries, keys, values side by side: (batchSize, (heads + 2 kvHeads) * headDim) f32. */
   readonly qkv: Rows
   /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/attention.ts). */
   readonly parts: Rows
-  /** Attention's output: (batch, hidden) f32. */
+  /** Attention's output: (batchSize, hidden) f32. */
   readonly projected: Rows
-  /** (batch, experts) f32. */
+  /** (batchSize, experts) f32. */
   readonly routerLogits: Rows
-  /** (batch, used) i32, best first. */
+  /** (batchSize, used) i32, best first. */
   readonly expertIds: Rows
-  /** (batch, used) f32. */
+  /** (batchSize, used) f32. */
   readonly expertWeights: Rows
-  /** Inputs of ffn_down: (batch * used, intermediate). */
+  /** Inputs of ffn_down: (batchSize * used, intermediate). */
   readonly expertInputs: InputRows
-  /** Outputs of ffn_down, before weighting: (batch * used, hidden) f32. */
+  /** Outputs of ffn_down, before weighting: (batchSize * used, hidden) f32. */
   readonly expertOutputs: Rows
-  /** cos and sin of each token's position: (batch, ropeDim / 2, 2) f32. */
+  /** cos and sin of each token's position: (batchSize, ropeDim / 2, 2) f32. */
   readonly turns: Rows
   /** One per thread: attention's blocks, an expert's rows, and the staging area of the loader. */
   readonly rooms: Rows
@@ -66,13 +66,13 @@ const STAGING_BYTES = 2 ** 20
 export const STAGING_SPARE = 2 * DIRECT_BLOCK
 
 /**
- * Lays out the scratch area for steps of at most `batch` tokens on `threads` threads. `widestRowBytes`: the longest row of any matrix in the
+ * Lays out the scratch area for steps of at most `batchSize` tokens on `threads` threads. `widestRowBytes`: the longest row of any matrix in the
  * file; `largestExpertMatrix`: bytes of one in the file.
  */
 export function planScratch(
   config: MixtralConfig,
   options: {
-    batch: number
+    batchSize: number
     contextLength: number
     threads: number
     stagingRooms: number
@@ -84,7 +84,7 @@ export function planScratch(
   },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
-  const { batch, contextLength, threads, stagingRooms, build } = options
+  const { batchSize, contextLength, threads, stagingRooms, build } = options
   let next = 1024 // a null pointer stays invalid
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
@@ -98,22 +98,22 @@ export function planScratch(
     const room = (kind: ActivationKind) => (kinds.has(kind) ? { [kind]: rows(count, activationBytes(kind, columns, build)) } : {})
     return { ...room('f32'), ...room('q8_k'), ...room('q8_0'), ...room('q8_1') }
   }
-  const pairs = batch * expertsPerToken
+  const pairs = batchSize * expertsPerToken
   const attentionRoom =
     2 * ATTENTION_TOKENS * (heads / kvHeads) * partBytes(headDim) + attentionRoomBytes(headDim, ATTENTION_TOKENS * (heads / kvHeads))
-  const expertRoom = 2 * batch * EXPERT_ROWS * 4
+  const expertRoom = 2 * batchSize * EXPERT_ROWS * 4
   const areas = {
-    x: rows(batch, hiddenSize * 4),
-    inputs: inputRows(batch, Math.max(hiddenSize, heads * headDim), options.inputKinds),
-    qkv: rows(batch, (heads + 2 * kvHeads) * headDim * 4),
+    x: rows(batchSize, hiddenSize * 4),
+    inputs: inputRows(batchSize, Math.max(hiddenSize, heads * headDim), options.inputKinds),
+    qkv: rows(batchSize, (heads + 2 * kvHeads) * headDim * 4),
     parts: rows(Math.ceil(contextLength / ATTENTION_RANGE), heads * partBytes(headDim)),
-    projected: rows(batch, hiddenSize * 4),
-    routerLogits: rows(batch, experts * 4),
-    expertIds: rows(batch, expertsPerToken * 4),
-    expertWeights: rows(batch, expertsPerToken * 4),
+    projected: rows(batchSize, hiddenSize * 4),
+    routerLogits: rows(batchSize, experts * 4),
+    expertIds: rows(batchSize, expertsPerToken * 4),
+    expertWeights: rows(batchSize, expertsPerToken * 4),
     expertInputs: inputRows(pairs, intermediateSize, options.expertInputKinds),
     expertOutputs: rows(pairs, hiddenSize * 4),
-    turns: rows(batch, ropeDim * 4),
+    turns: rows(batchSize, ropeDim * 4),
     rooms: rows(threads, Math.max(ROOM_BYTES, attentionRoom, expertRoom, ROWS_TOGETHER * options.widestRowBytes)),
     staging: rows(
       stagingRooms,

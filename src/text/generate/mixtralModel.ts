@@ -11,7 +11,7 @@ import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import type { KernelBuild, KvFormat } from '../../runtime/kernels/kernels.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
-import { TapChoice, type TracedChunk, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
+import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { gatherTrace } from '../../runtime/trace/trace.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
@@ -37,7 +37,7 @@ interface Brought {
   readonly defaults: ModelDefaults
 }
 
-const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'chunk', 'bankBytes', 'worker', 'profile'] // beside those of every long call
+const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'batchSize', 'bankBytes', 'worker', 'profile'] // beside those of every long call
 
 /**
  * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
@@ -113,8 +113,8 @@ export class MixtralModel {
   }
 
   /** Most tokens of one step. */
-  get chunk(): number {
-    return this.#engine.plan.batch
+  get batchSize(): number {
+    return this.#engine.plan.batchSize
   }
 
   /** How keys and values are kept. */
@@ -201,10 +201,10 @@ export class MixtralModel {
   }
 
   /**
-   * The same tensors one after the other, so that they need not all be in memory: each of one chunk of the tokens, the first of which is at `position`. The loop holds the
+   * The same tensors one after the other, so that they need not all be in memory: each for the tokens of one step, the first of which is at `position`. The loop holds the
    * model, as that of `stream` does.
    */
-  traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedChunk> {
+  traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
     const choice = new TapChoice(this.config.layers, options)
     return this.#holding(() => this.#engine.trace(ids, choice, options), options.signal)

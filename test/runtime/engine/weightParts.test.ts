@@ -8,7 +8,7 @@ import { configOf, mixtral8x7b, tensorsOf } from '../weights/syntheticTensors.js
 test('every expert, resident or not, and also where as many slots as experts happen to fit', () => {
   const config = configOf(mixtral8x7b)
   const tensors = tensorsOf(mixtral8x7b, (name) => (name === 'ffn_gate_inp' ? 'F32' : 'Q8_0'))
-  const options = { build: 'simd', threads: 8, batch: 2048, contextLength: 16384 } as const
+  const options = { build: 'simd', threads: 8, batchSize: 2048, contextLength: 16384 } as const
   const resident = planModel(config, tensors, options)
   const fitting = planModel(config, tensors, { ...options, ram: resident.bytes - 1 })
   expect(fitting.slots.length).toBe(resident.slots.length)

@@ -82,7 +82,7 @@ test.each([
 async function withFewExperts(name: string, change: (path: string) => void) {
   const path = join(folder, name)
   copyFileSync(demoPath(), path)
-  const model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 5_200_000 })
+  const model = await MixtralModel.load(path, { threads: 2, contextLength: 128, batchSize: 16, ram: 5_200_000 })
   await model.generate('Once upon a time', { maxNewTokens: 2 })
   change(path)
   return model
@@ -111,7 +111,7 @@ test.each<[string, (path: string) => void, string, RegExp]>([
 
 test('an expert with a scale that is not finite ends the call that needs it, with the name of its tensor', async () => {
   const path = await damage(demoPath(), 'blk.3.ffn_up_exps.weight', 144 * 300, halfInfinity)
-  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 5_200_000 })
+  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 128, batchSize: 16, ram: 5_200_000 })
   const everyExpert = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
   await expect(model.logits(everyExpert)).rejects.toMatchObject({
     code: 'MODEL',

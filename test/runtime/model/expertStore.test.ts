@@ -13,7 +13,7 @@ import { hashOf } from './hash.js'
 const { writeSyntheticModel } = await import(new URL('../../../bench/syntheticModel.mjs', import.meta.url).href)
 
 const tokens = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
-const small: LoadOptions = { contextLength: 128, chunk: 16 }
+const small: LoadOptions = { contextLength: 128, batchSize: 16 }
 /** Room for four of 48 experts, two of each size: one token evicts in every layer. */
 const leastRam = 5_200_000
 
@@ -35,7 +35,7 @@ test.each<[string, LoadOptions]>([
   ['all but a few experts', { ...small, ram: 9_200_000 }],
   ['half of them', { ...small, ram: 7_400_000, threads: 2 }],
   ['four', { ...small, ram: leastRam, threads: 2 }],
-  ['four, one token at a time', { ...small, ram: leastRam, chunk: 1, threads: 1 }],
+  ['four, one token at a time', { ...small, ram: leastRam, batchSize: 1, threads: 1 }],
   ['four, the whole prompt at once', { contextLength: 128, ram: 7_400_000, threads: 2 }],
   ['some, in banks of their own, on three threads', { ...small, ram: 38_000_000, bankBytes: 1_000_000, threads: 3 }],
 ])('logits are the resident ones with room for %s', async (_, options) => {
@@ -48,7 +48,7 @@ test('experts of several pieces, each of several bands, come whole whichever thr
   const path = join(folder, 'bands.gguf')
   await writeSyntheticModel(path, { type: 'Q4_K_M', layers: 2, hidden: 1024, ffn: 3584, heads: 8, kvHeads: 2, experts: 4, vocab: 400 })
   const run = async (options: LoadOptions) => {
-    await using model = await MixtralModel.load(path, { contextLength: 64, chunk: 8, ...options })
+    await using model = await MixtralModel.load(path, { contextLength: 64, batchSize: 8, ...options })
     const ids = Array.from({ length: 24 }, (_, i) => (i * 37 + 1) % 400)
     const list = [hashOf(await model.logits(ids))]
     for (let count = 1; count <= ids.length; count++) list.push(hashOf(await model.evaluate(ids.slice(0, count))))
