@@ -88,7 +88,7 @@ async function decode(part) {
 async function budget(small, part) {
   const { planModel } = await import('../dist/runtime/weights/plan.js')
   const { MixtralConfig, WeightLoader } = await import('../dist/index.js')
-  const { expertBytes } = await import('../dist/runtime/weights/bankFiller.js')
+  const { expertBytes } = await import('../dist/runtime/weights/bankLayout.js')
   const { gguf, metadata } = await WeightLoader.fromGguf(path)
   const config = MixtralConfig.fromGgufMetadata(metadata)
   const tensors = mixtralTensors(config, gguf)

@@ -3,7 +3,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
-import { usualContext } from '../../runtime/engine/engineOptions.js'
+import { defaultContextLength } from '../../runtime/engine/engineOptions.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, type TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 import { planModel } from '../../runtime/weights/plan.js'
@@ -38,7 +38,7 @@ export function factsOf(gguf: Gguf, contextLength?: number): ModelFacts {
     return {
       ...base,
       config,
-      needs: needsOf(config, mixtralTensors(config, gguf), contextLength ?? usualContext(config.maxPositions)),
+      needs: needsOf(config, mixtralTensors(config, gguf), contextLength ?? defaultContextLength(config.maxPositions)),
       refusal: undefined,
     }
   } catch (error) {

@@ -75,7 +75,11 @@ test.each(workers.slice(0, 2))('a thread that %s in mid-load fails the load', as
 test('a break in the middle of a step leaves nothing of it in the cache', async () => {
   const order = join(folder, 'cache')
   setEnvironmentData('breakdown', order)
-  await using model = await MixtralModel.load('demo', { threads: 2, batchSize: 4, worker: new URL('workers/throws.js', import.meta.url).href })
+  await using model = await MixtralModel.load('demo', {
+    threads: 2,
+    batchSize: 4,
+    worker: new URL('workers/throws.js', import.meta.url).href,
+  })
   const ids = model.tokenizer.encodePrompt('[INST] What is the capital of France? [/INST]')
   const right = await model.evaluate(ids)
   for (const after of [10, 100, 300]) {

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { packedBytes } from '../../../dist/runtime/kernels/packing.js'
-import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankFiller.js'
+import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankLayout.js'
 import type { MixtralTensors } from '../../../dist/runtime/weights/mixtralTensors.js'
 import { type Plan, type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.js'
 import { ATTENTION_RANGE } from '../../../dist/runtime/weights/scratch.js'
@@ -53,14 +53,14 @@ function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
 }
 
 /** The rows of the scratch area lie one after the other, aligned, and end with it. */
-function expectScratch({ scratch, batchSize, threads, readers, contextLength }: Plan, { used }: Hyperparameters): void {
-  const { bytes, inputs, expertInputs, expertOutputs, parts, rooms, staging, ...perToken } = scratch
+function expectScratch({ scratch, batchSize, threads, streaming, contextLength }: Plan, { used }: Hyperparameters): void {
+  const { bytes, inputs, expertInputs, expertOutputs, parts, threadScratch, stagingBuffers, ...perToken } = scratch
   const areas = [
     ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batchSize })),
     ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batchSize * used })),
     { ...parts, count: Math.ceil(contextLength / ATTENTION_RANGE) },
-    { ...rooms, count: threads },
-    { ...staging, count: readers },
+    { ...threadScratch, count: threads },
+    { ...stagingBuffers, count: streaming?.buffers ?? 0 },
   ]
   let end = 1
   for (const area of areas.sort((a, b) => a.at - b.at)) {
