@@ -10,7 +10,7 @@ import type { FileReader } from '../../runtime/weights/fileReader.js'
 import type { FileWriter } from './fileWriter.js'
 
 /** A run of weights, in an input and where it goes. */
-export interface Part {
+export interface WeightRun {
   /** Of the input's tensor, for messages. */
   readonly name: string
   readonly from: Place
@@ -45,11 +45,11 @@ export function openBench(): Bench {
   return { encoders, bytes: new Uint8Array(memory.buffer), floats: new Float32Array(memory.buffer) }
 }
 
-export const piecesOf = ({ weights }: Part) => Math.ceil(weights / PIECE)
+export const piecesOf = ({ weights }: WeightRun) => Math.ceil(weights / PIECE)
 const bytesIn = ({ blockWeights, blockBytes }: GgmlType, weights: number) => (weights / blockWeights) * blockBytes
 
 /** Reads, turns and writes one piece of a part; returns how many bytes of the input it was. Throws `IO`, and `MODEL` for weights that no type can hold. */
-export function writePiece(part: Part, piece: number, bench: Bench, reader: FileReader, writer: FileWriter): number {
+export function writePiece(part: WeightRun, piece: number, bench: Bench, reader: FileReader, writer: FileWriter): number {
   const { from, to } = part
   const first = piece * PIECE
   const weights = Math.min(PIECE, part.weights - first)

@@ -11,7 +11,7 @@ import { knownFiles } from '../../runtime/weights/fileReader.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { type ExpertLayout, expertLayouts } from './expertLayout.js'
-import type { Part } from './pieces.js'
+import type { WeightRun } from './pieces.js'
 import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
 import type { WorkerData } from './worker.js'
 
@@ -80,7 +80,7 @@ export async function quantizeModel(
 }
 
 /** Where every run of weights comes from and goes. */
-function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
+function partsOf({ sources }: QuantizePlan, draft: GgufDraft): WeightRun[] {
   return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
     const each = bytes / sources[n]!.length
     return sources[n]!.map((source, i) => ({

@@ -5,11 +5,11 @@ import { type SeatError, type SeatTask, takeSeat } from '../../runtime/team/seat
 import { unitFinder } from '../../runtime/team/unitFinder.js'
 import { FileReader, type KnownFile } from '../../runtime/weights/fileReader.js'
 import { FileWriter } from './fileWriter.js'
-import { openBench, type Part, piecesOf, writePiece } from './pieces.js'
+import { openBench, piecesOf, type WeightRun, writePiece } from './pieces.js'
 
 /** What every worker gets. */
 export interface WorkerData {
-  readonly parts: readonly Part[]
+  readonly parts: readonly WeightRun[]
   readonly inputs: readonly KnownFile[]
   readonly outputs: readonly string[]
 }

@@ -7,7 +7,7 @@
  */
 export interface Step {
   readonly count: number
-  /** Of the first token. */
+  /** The position of the first token. */
   readonly position: number
   readonly firstLayer: number
   readonly endLayer: number

@@ -24,7 +24,7 @@ interface Breakdown {
   readonly next: string
 }
 
-/** Has a thread break down after so many operations on shared memory, in a process of its own that must end by itself. */
+/** Makes a thread break down after a number of operations on shared memory, in a process of its own that must end by itself. */
 async function breakDown(worker: string, threads: number, after: readonly number[]): Promise<Breakdown[]> {
   const script = fileURLToPath(new URL('breakDown.mjs', import.meta.url))
   const env = { ...process.env, MIXTRAL_TEST_BREAKDOWN: join(folder, `order-${worker}-${threads}`) }

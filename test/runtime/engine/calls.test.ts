@@ -118,7 +118,7 @@ describe('calls at the same time', () => {
     expect(logits).toEqual(await model.logits(tokens.slice(0, 20)))
   })
 
-  test('are refused at once for an impossible option, whoever is before them', async () => {
+  test('are refused at once for an impossible option, whatever call is before them', async () => {
     await using model = await MixtralModel.load('demo', { threads: 2 })
     const first = model.stream(prompt, greedy)
     await first.next()
