@@ -53,14 +53,14 @@ function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
 }
 
 /** The rows of the scratch area lie one after the other, aligned, and end with it. */
-function expectScratch({ scratch, batch, threads, readers, contextLength }: Plan, { used }: Hyperparameters): void {
+function expectScratch({ scratch, batch, threads, rooms: stagingRooms, contextLength }: Plan, { used }: Hyperparameters): void {
   const { bytes, inputs, expertInputs, expertOutputs, parts, rooms, staging, ...perToken } = scratch
   const areas = [
     ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batch })),
     ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batch * used })),
     { ...parts, count: Math.ceil(contextLength / ATTENTION_RANGE) },
     { ...rooms, count: threads },
-    { ...staging, count: readers },
+    { ...staging, count: stagingRooms },
   ]
   let end = 1
   for (const area of areas.sort((a, b) => a.at - b.at)) {
