@@ -1,6 +1,6 @@
 // Quantization as the threads share it. A thread claims a piece of a tensor, reads it, converts it to another type and
-// writes it to its place. Owns how tensors are cut into pieces and the memory that a thread needs for one. Knows tensors
-// as runs of weights only.
+// writes it to its place. Owns how tensors are cut into pieces and the memory that a thread needs for one. Knows
+// tensors as runs of weights only.
 
 import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
