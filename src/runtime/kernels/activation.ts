@@ -1,4 +1,4 @@
-// How a row of activations lies in a bank, per kind of weights it meets. Owns the byte counts; the kernels (assembly/q8_k.ts, q8_0.ts, q8_1.ts) own the order inside.
+// How a row of activations lies in a bank, per kind of weights it meets. Owns the byte counts; the kernels (assembly/ops/quantize_*.ts) own the order inside.
 
 import type { KernelBuild } from './kernels.js'
 

@@ -31,7 +31,7 @@ type Quantize = (src: number, count: number, dst: number, blocks: number, first:
 
 /** One position's key and value, (headDim) float32 each, into the cache of their kv head. */
 type StoreKv = (key: number, value: number, headDim: number, keys: number, values: number, position: number) => void
-/** One range of the context for consecutive positions of one kv head's query heads, the first at `position` (assembly/attention.ts). */
+/** One range of the context for consecutive positions of one kv head's query heads, the first at `position` (assembly/ops/attention.ts). */
 type Attention = (
   q: number,
   qFloats: number,
@@ -124,7 +124,7 @@ export function compileBuild(build: KernelBuild | 'encode'): WebAssembly.Module 
 }
 
 /**
- * The V8 of Node 24 and 26 can make one 256-bit instruction of two 128-bit ones on neighbouring bytes, as kernels have them (assembly/pairs.ts): twice the speed, the same bits. It calls
+ * The V8 of Node 24 and 26 can make one 256-bit instruction of two 128-bit ones on neighbouring bytes, as kernels have them (assembly/lanes/pairs.ts): twice the speed, the same bits. It calls
  * this an experiment: hence only the versions that the kernel tests have passed on.
  */
 function hasWideVectors(): boolean {

@@ -10,7 +10,7 @@ export interface Packing {
   readonly blockWeights: number
   /** A group of four, or two side by side. */
   readonly rowsTogether: 4 | 8
-  /** Bytes of four rows of so many blocks; where two groups stand side by side (assembly/pairs.ts), half of what they take. */
+  /** Bytes of four rows of so many blocks; where two groups stand side by side (assembly/lanes/pairs.ts), half of what they take. */
   readonly groupBytes: (blocks: number) => number
   readonly x1: (kernels: Kernels) => Kernels['matmul_f32_x1']
   readonly x4: (kernels: Kernels) => Kernels['matmul_f32_x4']

@@ -23,7 +23,7 @@ export interface Scratch {
   readonly inputs: InputRows
   /** Queries, keys, values side by side: (batch, (heads + 2 kvHeads) * headDim) f32. */
   readonly qkv: Rows
-  /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/attention.ts). */
+  /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/ops/attention.ts). */
   readonly parts: Rows
   /** Attention's output: (batch, hidden) f32. */
   readonly projected: Rows
