@@ -1,10 +1,10 @@
 // The bytes of a GGUF header, from metadata and a list of tensors, and where each tensor's data goes. The counterpart of
 // readHeader; writes nothing to disk.
 
+import { alignUp } from '../../base/alignUp.js'
 import type { GgmlType } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'
 import { ggufError, quoted } from './ggufError.js'
-import { alignUp } from './placeTensors.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeId } from './valueType.js'
 
 /** A metadata key, how its value is stored, and the value: `['llama.block_count', 'uint32', 32]`. */

@@ -1,6 +1,7 @@
 // Where pieces lie in banks: places what belongs together in one bank, starts the next bank where the current one has no room for all of it, and lists what must be read to get there. Owns
 // sizes and alignment; knows a model's tensors only one by one.
 
+import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
 import { packedBytes } from '../kernels/packing.js'
 import type { ExpertTensors, TensorSlice } from './mixtralTensors.js'
@@ -39,7 +40,7 @@ export interface Load {
 /** What a 32-bit memory can hold, but for its last page: the end of the last byte is still a 32-bit number. */
 export const LARGEST_BANK = 2 ** 32 - 65536
 
-const upTo64 = (bytes: number) => Math.ceil(bytes / 64) * 64
+const upTo64 = (bytes: number) => alignUp(bytes, 64)
 /** Bytes of a packed matrix. */
 export const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
 /** Bytes of a tensor kept as it is. */

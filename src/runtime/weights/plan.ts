@@ -2,8 +2,9 @@
 // cache of a layer share a bank, an expert (gate, up, down) is one contiguous slot. Pure: allocates nothing, reads nothing.
 
 import { MixtralError } from '../../base/errors.js'
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
-import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild, KvFormat } from '../kernels/abi.js'
+import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import { BankFiller, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankFiller.js'
 import type { MixtralConfig } from './mixtralConfig.js'

@@ -1,8 +1,9 @@
 // The scratch area at the start of every bank: where the small vectors of a step lie. The layout is the same in all banks, so that a row moves to another bank
 // without changing its address. Owns offsets; knows no tensors.
 
-import { type ActivationKind, activationBytes } from '../kernels/activation.js'
-import type { KernelBuild } from '../kernels/kernels.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild } from '../kernels/abi.js'
+import { activationBytes } from '../kernels/activation.js'
 import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
