@@ -20,7 +20,7 @@ import { dequantizeQ80, dotQ80, encodeQ80 } from './q8_0.js'
 import { floats, type Product, q8_0, q8_1, q8_k } from './roundedActivations.js'
 
 /** How the kernels have a format's rows: groups of four alone, or two groups side by side. A header, then a unit per block, padded to 16 bytes. */
-export interface PackedLayout {
+interface PackedLayout {
   readonly rowsTogether: 4 | 8
   readonly headerBytes: number
   /** Bytes of one block of all the rows together: UNIT or BLOCK in the format's file in assembly/formats/. */
