@@ -7,7 +7,7 @@ import { MixtralError } from '../../base/errors.js'
 import { bytesIn, type GgmlType } from '../../format/gguf/ggmlType.js'
 import { quoted } from '../../format/gguf/ggufError.js'
 import { formats, largestWeight } from '../../format/quants/formats.js'
-import { ENCODE_ROOM, type Encoders, openEncoders } from '../../runtime/kernels/encoders.js'
+import { ENCODE_ROOM, type Encoders, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
 import type { FileReader } from '../../runtime/weights/fileReader.js'
 import type { FileWriter } from './fileWriter.js'
 
@@ -93,7 +93,7 @@ function decode(type: GgmlType, weights: number, { encoders, bytes, floats }: Be
 
 /** Encodes the float32 at VALUES to blocks at OUTPUT, with the format's kernel, or with the oracle if it has none. */
 function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench): void {
-  const kernel = encoders[`encode_${type.name.toLowerCase()}` as keyof Encoders] as Encoders['encode_q8_0'] | undefined
+  const kernel = encoderOf(encoders, type.name)
   if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM)
   else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT))
 }

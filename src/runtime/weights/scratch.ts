@@ -2,8 +2,9 @@
 // without changing its address. Owns offsets; knows no tensors.
 
 import { alignUp } from '../../base/alignUp.js'
-import { type ActivationKind, activationBytes } from '../kernels/activation.js'
-import type { KernelBuild } from '../kernels/kernels.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild } from '../kernels/abi.js'
+import { activationBytes } from '../kernels/activation.js'
 import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
@@ -24,7 +25,7 @@ export interface Scratch {
   readonly inputs: InputRows
   /** Queries, keys, values side by side: (batch, (heads + 2 kvHeads) * headDim) f32. */
   readonly qkv: Rows
-  /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/attention.ts). */
+  /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/ops/attention.ts). */
   readonly parts: Rows
   /** Attention's output: (batch, hidden) f32. */
   readonly projected: Rows
