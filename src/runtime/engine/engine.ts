@@ -2,7 +2,8 @@
 // a time, step by step. Does not know text.
 
 import { MixtralError } from '../../base/errors.js'
-import { compileKernels, type KernelBuild } from '../kernels/kernels.js'
+import type { KernelBuild } from '../kernels/abi.js'
+import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
 import { STAGES } from '../model/stages.js'
 import type { Step } from '../model/step.js'

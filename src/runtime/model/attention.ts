@@ -1,8 +1,8 @@
 // A layer's attention in four stages, shared by all threads: q, k, v products; rotation and cache; attention per kv
 // head; output product. Reads `inputs` and writes `projected` in the layer's bank. Does not touch the residual stream.
 
-import type { ActivationKind } from '../kernels/activation.js'
-import type { Kernels } from '../kernels/kernels.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { Kernels } from '../kernels/abi.js'
 import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
 import { ATTENTION_RANGE, ATTENTION_TOKENS, partBytes, rowAt } from '../weights/scratch.js'
 import { Linear } from './linear.js'

@@ -2,7 +2,8 @@
 // all its tokens at once. A pair is one token in one of its experts. Reads `inputs`, writes each pair's output to
 // `expertOutputs` in the expert's bank. Does not weight and sum the outputs: the next stage does (forward.ts).
 
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { EXPERT_ROWS, rowAt } from '../weights/scratch.js'

@@ -3,8 +3,8 @@
 // token alone (sums, norms, routing, quantization) is one unit. Owns the order of the work. Does not know how experts
 // get into memory.
 
+import type { ActivationKind } from '../../format/quants/activations.js'
 import { formats } from '../../format/quants/formats.js'
-import type { ActivationKind } from '../kernels/activation.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { rowAt } from '../weights/scratch.js'
 import { Attention } from './attention.js'

@@ -1,7 +1,7 @@
 // A packed matrix as one thread sees it: multiplies some of its rows with some tokens. Owns the choice of kernels. Does
 // not know what the matrix is for, nor which thread multiplies the other rows.
 
-import type { ActivationKind } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
 import { packings } from '../kernels/packing.js'
 import type { Bank } from '../weights/bank.js'
 import type { PlacedMatrix } from '../weights/bankLayout.js'

@@ -1,7 +1,8 @@
 // One thread's constants over the life of a model: the plan, its view of every bank, and the crew it works with. Owns
 // the two ways to share out a stage among threads. Does not know what a stage computes.
 
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import { activationBlock } from '../kernels/activation.js'
 import type { Crew } from '../team/crew.js'
 import { unitFinder } from '../team/unitFinder.js'
 import type { Bank } from '../weights/bank.js'

@@ -2,7 +2,8 @@
 // thread's kernel instance on it. Does not know what lies where.
 
 import { MixtralError } from '../../base/errors.js'
-import { instantiate, type Kernels } from '../kernels/kernels.js'
+import type { Kernels } from '../kernels/abi.js'
+import { instantiate } from '../kernels/compile.js'
 
 export interface Bank {
   readonly kernels: Kernels

@@ -1,9 +1,11 @@
 // The layout of banks: gives each tensor, slot and area an address, and lists the tensors that must be loaded. Owns
 // sizes and alignment. Sees tensors one at a time; does not know the order of a model's layers.
 
+import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
 import { packedBytes } from '../kernels/packing.js'
 import type { ExpertTensors, TensorSlice } from './mixtralTensors.js'
+import { type ExpertRole, expertMatricesOf, expertRoles, recordOf } from './roles.js'
 
 /** A matrix packed in groups of four rows (packing.ts). */
 export interface PlacedMatrix {
@@ -22,11 +24,7 @@ export interface Slot {
   readonly bytes: number
 }
 
-export interface PlacedExpert {
-  readonly ffnGate: PlacedMatrix
-  readonly ffnUp: PlacedMatrix
-  readonly ffnDown: PlacedMatrix
-}
+export type PlacedExpert = Readonly<Record<ExpertRole, PlacedMatrix>>
 
 /** A tensor of the file and the address it is loaded to: `packed` in groups of four rows, or unchanged. */
 export interface Load {
@@ -39,19 +37,23 @@ export interface Load {
 /** Most bytes of a bank: a 32-bit memory without its last page, so that the end of the last byte is a 32-bit number. */
 export const LARGEST_BANK = 2 ** 32 - 65536
 
-const upTo64 = (bytes: number) => Math.ceil(bytes / 64) * 64
+const upTo64 = (bytes: number) => alignUp(bytes, 64)
 /** Bytes of a packed matrix. */
 export const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
 /** Bytes of a tensor that is kept unchanged. */
 export const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
 /** Bytes of an expert, which are those of its slot. */
-export const expertBytes = ({ ffnGate, ffnUp, ffnDown }: ExpertTensors) => bytesOf(ffnGate) + bytesOf(ffnUp) + bytesOf(ffnDown)
+export const expertBytes = (expert: ExpertTensors) => expertMatricesOf(expert).reduce((sum, matrix) => sum + bytesOf(matrix), 0)
 
 /** The addresses of an expert's matrices in a slot. */
-export function placeExpert({ ffnGate, ffnUp, ffnDown }: ExpertTensors, { bank, at }: Slot): PlacedExpert {
-  const place = ({ type, rows, columns }: TensorSlice, start: number) => ({ type: type.name, rows, columns, bank, at: start })
-  const upAt = at + bytesOf(ffnGate)
-  return { ffnGate: place(ffnGate, at), ffnUp: place(ffnUp, upAt), ffnDown: place(ffnDown, upAt + bytesOf(ffnUp)) }
+export function placeExpert(expert: ExpertTensors, { bank, at }: Slot): PlacedExpert {
+  let next = at
+  return recordOf(expertRoles, (role) => {
+    const { type, rows, columns } = expert[role]
+    const start = next
+    next += bytesOf(expert[role])
+    return { type: type.name, rows, columns, bank, at: start }
+  })
 }
 
 /** The load that brings one matrix of an expert into a slot. */
@@ -77,7 +79,7 @@ export class BankLayout {
   /** A slot for an expert that is loaded at the start. */
   slot(expert: ExpertTensors): Slot {
     const slot = this.emptySlot(expertBytes(expert))
-    for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) this.loads.push(expertLoad(expert, slot, part))
+    for (const part of expertRoles) this.loads.push(expertLoad(expert, slot, part))
     return slot
   }
 

@@ -1,8 +1,10 @@
 // The scratch area at the start of every bank, where the vectors of a step lie. Its layout is the same in all banks, so
 // a row keeps its address when it moves to another bank. Owns these addresses; does not know a model's tensors.
 
-import { type ActivationKind, activationBytes } from '../kernels/activation.js'
-import type { KernelBuild } from '../kernels/kernels.js'
+import { alignUp } from '../../base/alignUp.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild } from '../kernels/abi.js'
+import { activationBytes } from '../kernels/activation.js'
 import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
@@ -96,10 +98,10 @@ export function planScratch(
   let next = 1024 // a null pointer stays invalid
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
-      at: count ? Math.ceil(next / align) * align : next, // an empty area takes no memory
-      bytes: Math.ceil(bytes / align) * align,
+      at: count ? alignUp(next, align) : next, // an empty area takes no memory
+      bytes: alignUp(bytes, align),
     }
-    next = Math.ceil((row.at + count * row.bytes) / 64) * 64
+    next = alignUp(row.at + count * row.bytes, 64)
     return row
   }
   const inputRows = (count: number, columns: number, kinds: ReadonlySet<ActivationKind>): InputRows => {

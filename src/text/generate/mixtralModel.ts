@@ -8,7 +8,7 @@ import type { WeightFindings } from '../../runtime/engine/check/weightFindings.j
 import type { WeightPart } from '../../runtime/engine/check/weightParts.js'
 import { type CallOptions, Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
-import type { KernelBuild, KvFormat } from '../../runtime/kernels/kernels.js'
+import type { KernelBuild, KvFormat } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
