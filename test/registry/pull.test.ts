@@ -6,10 +6,9 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type HuggingFaceName, parseModelName, type UrlName } from '../../dist/registry/names/modelName.js'
-import { pull } from '../../dist/registry/pull.js'
+import { type HuggingFaceName, parseModelName } from '../../dist/registry/names/modelName.js'
+import { obtainModel } from '../../dist/registry/obtain.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
-import { findUrlModel } from '../../dist/registry/sources/plainUrl.js'
 import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
 import { OwnStore } from '../../dist/registry/stores/ownStore.js'
 import { withLock } from '../../dist/registry/stores/storeLock.js'
@@ -390,7 +389,7 @@ test('a repository whose list is open and whose files are not says what may open
   await expect(HuggingFace.pull('owner/repo')).rejects.toThrow('HF_TOKEN does not open it: accept its terms at huggingface.co')
 })
 
-const pullUrl = (url: string) => pull(parseModelName(url) as UrlName, findUrlModel)
+const pullUrl = (url: string) => obtainModel(url, { update: true })
 
 test('a plain address is pulled, listed and found again', async () => {
   const bytes = randomBytes(100_000)

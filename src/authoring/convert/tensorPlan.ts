@@ -1,7 +1,7 @@
 // Which tensors of a checkpoint make which tensors of a GGUF file: names as llama.cpp's converter gives them, shapes, and the parts in order. Owns the
 // three layouts of experts: one tensor per matrix in either naming, and transformers 5's merged ones. Checks everything, reads no data.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import type { Checkpoint } from './checkpoint.js'
 import { checkpointError, unsupported } from './checkpointError.js'
 import { elementTypes, isElementType } from './elementType.js'

@@ -1,10 +1,9 @@
 // The two layouts of experts in a file: one 3-D tensor per layer and matrix, or one tensor per expert as until April 2024. Owns the names of both and how the
 // tensors of one become those of the other; the weights keep their order, so that nothing but names and places changes.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 
 export const expertLayouts = ['merged', 'per-expert'] as const
 export type ExpertLayout = (typeof expertLayouts)[number]

@@ -1,9 +1,8 @@
 // The work of quantising as the threads share it: pieces of a file to read, turn into another type, and write to their place. Owns the cutting into pieces and what
 // memory a thread needs for one; knows no tensors but as runs of bytes.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { formats, largestWeight } from '../../format/quants/formats.js'
 import { ENCODE_ROOM, type Encoders, openEncoders } from '../../runtime/kernels/encoders.js'
 import type { FileReader } from '../../runtime/weights/fileReader.js'

@@ -1,11 +1,10 @@
 // What becomes of every tensor of a file that is quantised, or copied: its type, and the parts it is made of. Pure: reads no data. Owns what is never
 // quantised and what is too small already.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgufEntry, GgufPlan } from '../../format/gguf/encodeHeader.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { formats } from '../../format/quants/formats.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { fileTypeOf, type Matrix, type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'

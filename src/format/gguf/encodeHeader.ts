@@ -1,9 +1,9 @@
 // The bytes of a GGUF header, from metadata and a list of tensors, and where each tensor's data goes. The counterpart of
 // readHeader; writes nothing to disk.
 
+import { quoted } from '../../base/errors.js'
 import type { GgmlType } from './ggmlType.js'
-import type { GgufTensor, GgufValue } from './gguf.js'
-import { ggufError, quoted } from './ggufError.js'
+import { type GgufTensor, type GgufValue, ggufError } from './gguf.js'
 import { alignUp } from './placeTensors.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeId } from './valueType.js'
 

@@ -1,6 +1,7 @@
-// What a GGUF file, or a set of shards, says about itself: metadata and where each tensor's bytes are. Holds no tensor data and
-// no open file, and does not know what the keys or tensors mean.
+// What a GGUF file, or a set of shards, says about itself: metadata and where each tensor's bytes are; and the form of
+// errors about one. Holds no tensor data and no open file, and does not know what the keys or tensors mean.
 
+import { MixtralError } from '../../base/errors.js'
 import type { GgmlType } from './ggmlType.js'
 import type { GgufValueType } from './valueType.js'
 
@@ -27,4 +28,9 @@ export interface Gguf {
   /** In the order of the file, or of the shards. */
   readonly tensors: ReadonlyMap<string, GgufTensor>
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
+}
+
+/** `FILE: PROBLEM (WHERE)`, with code `GGUF`. `problem` says what was found and what was expected. */
+export function ggufError(file: string, problem: string, where: string): MixtralError {
+  return new MixtralError('GGUF', `${file}: ${problem} (${where})`)
 }

@@ -2,12 +2,11 @@
 // Owns the drafts, and that a set gets its names only when all of it is there.
 
 import path from 'node:path'
-import { checkDiskSpace } from '../../base/files/diskSpace.js'
 import { DraftFile } from '../../base/files/draftFile.js'
+import { checkDiskSpace } from '../../base/files/outputChecks.js'
 import { encodeHeader, type GgufPlan } from './encodeHeader.js'
 import type { GgufTensor } from './gguf.js'
-import { shardPlans } from './shardPlans.js'
-import { shardPath } from './shards.js'
+import { shardPath, shardPlans } from './shards.js'
 
 export class GgufDraft {
   /** In the plan's order. `file` is the place in `files`. */

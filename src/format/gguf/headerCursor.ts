@@ -2,7 +2,7 @@
 // the header may cost; refuses counts that the rest of the file could not hold. Does not know the order of things in a header.
 
 import type { ByteSource } from '../../base/files/byteSource.js'
-import { ggufError } from './ggufError.js'
+import { ggufError } from './gguf.js'
 import { type GgufScalarType, scalarOf } from './valueType.js'
 
 // Reads start small, because a header may sit behind a slow connection, and double.

@@ -3,8 +3,7 @@
 
 import type { MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
-import type { Gguf } from './gguf.js'
-import { ggufError } from './ggufError.js'
+import { type Gguf, ggufError } from './gguf.js'
 import { type GgufHeader, readHeader } from './readHeader.js'
 import { joinShards, shardPaths } from './shards.js'
 

@@ -1,10 +1,10 @@
 // Turns the offsets in tensor infos into places in the file, and refuses tensors that are unaligned, overlap, or do not fit in
 // the file. Knows sizes only, not what the tensors hold.
 
+import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import type { GgmlType } from './ggmlType.js'
-import type { GgufTensor } from './gguf.js'
-import { ggufError, quoted } from './ggufError.js'
+import { type GgufTensor, ggufError } from './gguf.js'
 
 /** A tensor as its info in the header describes it. */
 export interface UnplacedTensor {

@@ -2,10 +2,10 @@
 // while reading; whether the tensors lie well in the file is placeTensors' matter, and shards are shards' matter.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
+import { quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import { ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'
-import { quoted, shown } from './ggufError.js'
 import { HeaderCursor } from './headerCursor.js'
 import { placeTensors, type UnplacedTensor } from './placeTensors.js'
 import { readName, readValue, readValueType } from './readValue.js'

@@ -1,9 +1,11 @@
-// Sets of files that together are one model, `NAME-00001-of-00003.gguf` and so on as llama.cpp's gguf-split writes them. Owns
-// their names and what must hold between them; opens no file.
+// Shards: sets of files that together are one model, `NAME-00001-of-00003.gguf` and so on, as llama.cpp's gguf-split writes
+// them. Owns their names, what must hold between their headers, and how the plan of one file is cut into theirs. Opens and
+// writes no file.
 
 import path from 'node:path'
-import type { Gguf, GgufTensor } from './gguf.js'
-import { ggufError, quoted, shown } from './ggufError.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { type GgufEntry, type GgufPlan, tensorBytes } from './encodeHeader.js'
+import { type Gguf, type GgufTensor, ggufError } from './gguf.js'
 import type { GgufHeader } from './readHeader.js'
 
 /**
@@ -70,4 +72,38 @@ function checkSplitKeys(headers: readonly GgufHeader[]): void {
       )
     }
   }
+}
+
+/** What tells shards apart; a file made of them must not have them. */
+const splitKeys = ['split.no', 'split.count', 'split.tensors.count'] as const
+
+/** The number of a shard has five digits in its name, and sixteen bits in its header. */
+const MOST_SHARDS = 65535
+
+/** Plans of files with at most `shardBytes` bytes of tensors each; a larger tensor has a file of its own. Throws `OPTION` if they are too many. */
+export function shardPlans({ version, metadata, tensors }: GgufPlan, shardBytes: number): GgufPlan[] {
+  const groups: GgufPlan['tensors'][number][][] = [[]]
+  let bytes = 0
+  for (const tensor of tensors) {
+    const size = tensorBytes(tensor)
+    if (bytes + size > shardBytes && groups.at(-1)!.length > 0) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)!.push(tensor)
+    bytes += size
+  }
+  if (groups.length > MOST_SHARDS) {
+    throw new MixtralError('OPTION', `${groups.length} shards of ${shardBytes} bytes, expected at most ${MOST_SHARDS}`)
+  }
+  const others = metadata.filter(([key]) => !(splitKeys as readonly string[]).includes(key))
+  const alignment = others.filter(([key]) => key === 'general.alignment') // every header is read by its own
+  return groups.map((group, n) => {
+    const split: GgufEntry[] = [
+      ['split.no', 'uint16', n],
+      ['split.count', 'uint16', groups.length],
+      ['split.tensors.count', 'int32', tensors.length],
+    ]
+    return { ...(version && { version }), metadata: [...(n === 0 ? others : alignment), ...split], tensors: group }
+  })
 }

@@ -1,11 +1,10 @@
 // Writes a GGUF file, or a set of shards, piece by piece: the header from a plan, then the tensors' data in the plan's order, aligned. Holds no more
 // than the header in memory; does not make the data.
 
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, quoted } from '../../base/errors.js'
 import { type GgufPlan, type PlannedTensor, tensorBytes } from './encodeHeader.js'
-import type { GgufTensor } from './gguf.js'
+import { type GgufTensor, ggufError } from './gguf.js'
 import { GgufDraft } from './ggufDraft.js'
-import { ggufError, quoted } from './ggufError.js'
 
 export class GgufWriter {
   readonly #path: string
@@ -101,7 +100,7 @@ export async function writeGguf(
   try {
     for (const { name, pieces } of plan.tensors) {
       for await (const piece of pieces()) {
-        if (signal?.aborted) throw new MixtralError('ABORTED', 'the call was aborted', { cause: signal.reason })
+        if (signal?.aborted) throw abortedError(signal)
         await writer.write(piece)
         written += piece.length
         onProgress?.({ written, total })

@@ -1,8 +1,7 @@
 // What a user may call a model: `demo`, a path, an Ollama name, `hf:` of Hugging Face, an address. Owns their grammar, and the promise that no
 // part of a parsed name can lead out of a folder it becomes part of. Looks at no disk and no network.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 
 interface PathName {
   readonly kind: 'path'

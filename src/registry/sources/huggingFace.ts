@@ -2,11 +2,10 @@
 // the download is pull.ts.
 
 import path from 'node:path'
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
-import { chooseGgufFiles } from '../names/ggufFiles.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
 import { didYouMean } from '../names/nearNames.js'
+import { chooseGgufFiles } from '../names/repositoryFiles.js'
 import type { OwnStore } from '../stores/ownStore.js'
 import { type Credentials, ExchangeError, exchange, readBody } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'

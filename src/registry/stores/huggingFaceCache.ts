@@ -2,9 +2,9 @@
 
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
-import { chooseGgufFiles } from '../names/ggufFiles.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { type HuggingFaceName, isSafeFile, parseModelName } from '../names/modelName.js'
-import { fileBytes, filesUnder, readText } from '../transfer/storeFiles.js'
+import { chooseGgufFiles } from '../names/repositoryFiles.js'
 
 export interface CachedModel {
   readonly name: HuggingFaceName

@@ -1,8 +1,7 @@
 // The texts that an Ollama model brings beside its weights: how to prompt it, how to sample, under which licence. Owns their reading and checks;
 // what they do to a generation is decided where generation happens.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { OllamaBlob } from './ollamaManifest.js'
 
 export interface OllamaLayers {

@@ -1,8 +1,7 @@
 // Ollama's manifest: which blobs make up a model. Owns what is believed of one, wherever it comes from; reads no blob.
 // Format: https://github.com/opencontainers/image-spec, with Ollama's media types.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 
 export interface OllamaBlob {
   /** What the blob is, such as `model` or `template`. */

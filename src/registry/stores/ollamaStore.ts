@@ -3,8 +3,8 @@
 
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { modelNameText, type OllamaName, parseModelName } from '../names/modelName.js'
-import { fileBytes, filesUnder, readText } from '../transfer/storeFiles.js'
 import { type OllamaLayers, readLayers } from './ollamaLayers.js'
 import { LARGEST_MANIFEST, LARGEST_TEXT, type OllamaBlob, type OllamaManifest, parseManifest } from './ollamaManifest.js'
 

@@ -6,8 +6,8 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { shardPaths } from '../../format/gguf/shards.js'
-import { chooseGgufFiles, shardsOf } from '../names/ggufFiles.js'
 import {
   type HuggingFaceName,
   isSafeFile,
@@ -18,8 +18,8 @@ import {
   type UrlName,
   urlFile,
 } from '../names/modelName.js'
+import { chooseGgufFiles, shardsOf } from '../names/repositoryFiles.js'
 import { discardPartial, listPartials } from '../transfer/partialFile.js'
-import { fileBytes, filesUnder, readText, writeWhole } from '../transfer/storeFiles.js'
 import { LARGEST_MANIFEST, parseManifest } from './ollamaManifest.js'
 import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
 import { livePull } from './storeLock.js'
@@ -217,6 +217,22 @@ function isFirstShard(file: string): boolean {
 
 async function all<T>(items: readonly T[], check: (item: T) => Promise<unknown>): Promise<boolean> {
   return (await Promise.all(items.map(check))).every((result) => result !== undefined)
+}
+
+/**
+ * Writes a file so that it is whole or absent. Hold a lock: every attempt has the same draft, and so replaces one that was
+ * killed. `~` is in no tag and in no file's ending, so that no draft passes for a manifest.
+ */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const draft = `${file}~draft`
+  try {
+    await fs.mkdir(path.dirname(file), { recursive: true })
+    await fs.writeFile(draft, text, { flush: true })
+    await fs.rename(draft, file)
+  } catch (cause) {
+    await fs.rm(draft, { force: true }).catch(() => {})
+    throw ioError('write', file, cause)
+  }
 }
 
 async function removeFile(file: string): Promise<void> {

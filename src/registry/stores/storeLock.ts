@@ -6,7 +6,7 @@ import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { processState } from '../../base/files/processState.js'
 
@@ -78,8 +78,8 @@ async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((
       onWait?.(other.pid)
     }
     // Unequal waits, so that two who gave way to each other do not meet again.
-    await sleep(POLL_MS * (0.5 + Math.random()), undefined, signal ? { signal } : {}).catch((cause: unknown) => {
-      throw new MixtralError('ABORTED', 'aborted', { cause })
+    await sleep(POLL_MS * (0.5 + Math.random()), undefined, signal ? { signal } : {}).catch(() => {
+      throw abortedError(signal)
     })
   }
 }

@@ -2,7 +2,7 @@
 // Owns one token for one registry; does not know what it opens.
 // Protocol: https://distribution.github.io/distribution/spec/auth/token/
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import { isLoopback } from '../names/modelName.js'
 import { type Credentials, ExchangeError, exchange, type Limits, readBody } from './exchange.js'
 

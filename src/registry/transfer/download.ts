@@ -1,7 +1,7 @@
 // One file from an address to the disk: parallel ranges, resumed where an earlier attempt ended, verified, and renamed when it is whole. Owns
 // retries and what is believed of an answer; how an exchange goes is exchange.ts, where bytes lie partialFile.ts.
 
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, MixtralError } from '../../base/errors.js'
 import { type Credentials, ExchangeError, exchange, STALL_MS } from './exchange.js'
 import { PartialFile } from './partialFile.js'
 import { Patience, Quiet, type RetryPace } from './patience.js'
@@ -117,7 +117,7 @@ class Download {
     } catch (error) {
       this.#stop.abort(error)
       await Promise.allSettled(both)
-      if (signal?.aborted) throw new MixtralError('ABORTED', 'aborted', { cause: signal.reason })
+      if (signal?.aborted) throw abortedError(signal)
       throw this.#stop.signal.reason // what failed first, and not the ends that followed from it
     } finally {
       signal?.removeEventListener('abort', abort)

@@ -1,8 +1,7 @@
 // One HTTP exchange: request, redirects, answer. Owns the manners: credentials go to the host they are meant for and to no other, nothing
 // goes from https to http, and a server that falls silent is given up. Does not know what is asked for, and does not retry.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { abortedError, MixtralError, quoted } from '../../base/errors.js'
 import { isLoopback } from '../names/modelName.js'
 import { send } from './proxy.js'
 
@@ -75,7 +74,7 @@ export async function exchange<T>(
     }
     return await use(response, watch.chunks(response))
   } catch (cause) {
-    if (signal?.aborted) throw new MixtralError('ABORTED', 'aborted', { cause: signal.reason })
+    if (signal?.aborted) throw abortedError(signal)
     if (cause instanceof MixtralError) throw cause
     if (watch.stalled) throw new ExchangeError(`${host} sent nothing for ${stallMs / 1000} seconds`, { transient: true }, cause)
     // What fetch throws says `fetch failed`, and why only in its cause.

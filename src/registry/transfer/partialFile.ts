@@ -5,8 +5,8 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { type Span, Spans } from './spans.js'
-import { fileBytes, filesUnder, readText } from './storeFiles.js'
 
 const LARGEST_LOG = 2 ** 26
 

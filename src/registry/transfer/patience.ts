@@ -1,7 +1,7 @@
 // How often and how long to wait for a server that fails: waits double, and what the server asks for goes first. Does not know what is asked for.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError } from '../../base/errors.js'
 import { ExchangeError } from './exchange.js'
 
 export interface RetryPace {
@@ -83,7 +83,7 @@ export async function withPatience<T>(name: string, signal: AbortSignal | undefi
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, signal ? { signal } : {}).catch((cause: unknown) => {
-    throw new MixtralError('ABORTED', 'aborted', { cause })
+  await sleep(ms, undefined, signal ? { signal } : {}).catch(() => {
+    throw abortedError(signal)
   })
 }

@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError } from '../../base/errors.js'
 import type { PartialFile } from './partialFile.js'
 
 const READ_BYTES = 2 ** 20
@@ -14,7 +14,7 @@ export async function hashAsItComes(partial: PartialFile, signal: AbortSignal): 
   const hash = createHash('sha256')
   const buffer = new Uint8Array(READ_BYTES)
   for (let done = 0; done < partial.bytes; ) {
-    if (signal.aborted) throw new MixtralError('ABORTED', 'aborted')
+    if (signal.aborted) throw abortedError(signal)
     if (partial.prefix > done) {
       const bytesRead = await partial.read(buffer, done)
       hash.update(buffer.subarray(0, bytesRead))

@@ -1,7 +1,7 @@
 // The line in which the calls on one model wait: one runs at a time, in the order in which they came. Whoever waits may give up, and is sent away when the model closes.
 // Knows nothing of what a call does.
 
-import { abortedError, closedError } from '../team/team.js'
+import { abortedError, closedError } from '../../base/errors.js'
 
 export class CallQueue {
   /** Settles when everybody in line has left. */

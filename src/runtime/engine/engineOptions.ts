@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { MixtralError, shown } from '../../base/errors.js'
 import type { KvFormat } from '../kernels/kernels.js'
-import { spareMemory } from '../machine/spareMemory.js'
+import { memoryBudget } from '../machine/memory.js'
 import { LARGEST_BANK } from '../weights/bankFiller.js'
 import type { PlanOptions } from '../weights/plan.js'
 
@@ -39,8 +39,8 @@ export interface Progress {
 
 const DEFAULT_CHUNK = 128
 
-/** Positions where nobody says how many. */
-export const usualContext = (maxPositions: number) => Math.min(maxPositions, 4096)
+/** Default context length: the positions of the model, at most 4096. */
+const usualContext = (maxPositions: number) => Math.min(maxPositions, 4096)
 
 /** Throws `OPTION`. */
 export function checkEngineOptions(options: EngineOptions, maxPositions: number): Omit<PlanOptions, 'build'> {
@@ -49,7 +49,7 @@ export function checkEngineOptions(options: EngineOptions, maxPositions: number)
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
     contextLength,
     batch: Math.min(positive('chunk', options.chunk ?? DEFAULT_CHUNK, 4096), contextLength),
-    ram: options.ram === undefined ? spareMemory() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
+    ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
     ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
   }

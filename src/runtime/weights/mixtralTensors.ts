@@ -1,10 +1,9 @@
 // Finds a Mixtral's matrices among the tensors of a GGUF, in both layouts of experts: one 3-D tensor per layer, or one tensor per
 // expert as until April 2024. Owns the tensors' names, shapes and permitted types; reads no data.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { supportedTypeNames } from '../../format/quants/formats.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 
