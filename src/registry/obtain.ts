@@ -1,6 +1,6 @@
-// A model by any name: looked up on this machine, once, else found at its source, and pulled if the caller agrees after a
-// look at its header. Owns the order and the list of sources. Reports through callbacks; prints nothing, and does not know
-// what the model is for.
+// A model by any name: looked up on this machine, once, else found at its source, and pulled if the caller agrees after
+// a look at its header. Owns the order and the list of sources. Reports through callbacks; prints nothing, and does not
+// know what the model is for.
 
 import { abortedError, MixtralError } from '../base/errors.js'
 import type { Gguf } from '../format/gguf/gguf.js'
@@ -38,9 +38,9 @@ export interface ObtainOptions extends PullOptions {
 }
 
 /**
- * The model of this name on this machine, pulled into our store if it is not there yet. Throws `IO` for a name without a
- * model, a network or disk that fails; `UNSUPPORTED` for Ollama layers that cannot be used; `GGUF` for a malformed header;
- * `ABORTED`; and what `beforePull` throws.
+ * The model of this name on this machine, pulled into our store if it is not there yet. Throws `IO` for a name without
+ * a model, a network or disk that fails; `UNSUPPORTED` for Ollama layers that cannot be used; `GGUF` for a malformed
+ * header; `ABORTED`; and what `beforePull` throws.
  * @example const model = await MixtralModel.load(await obtainModel('mixtral:8x7b', { onProgress }))
  */
 export async function obtainModel(model: string | RemoteName, options: ObtainOptions = {}): Promise<LocalModel> {
@@ -51,7 +51,8 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
   if (signal?.aborted) throw abortedError(signal)
   if (local && !(update && local.store === 'mixtral')) return local
   const store = new OwnStore(storeFolders().own)
-  const remote = await findRemoteModel(name as RemoteName, store, signal) // the demo and paths are local, or have thrown
+  // The demo and paths never get here: they are local, or have thrown.
+  const remote = await findRemoteModel(name as RemoteName, store, signal)
   if (!local) await beforePull?.(await remoteHeader(remote, signal))
   await pullModel(remote, store, pullOptions)
   const pulled = await findInOwnStore(remote.name, store)
@@ -60,8 +61,8 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
 }
 
 /**
- * The header of a model of any name: read from the disk, or from its source through HTTP ranges. Throws what `obtainModel`
- * throws.
+ * The header of a model of any name: read from the disk, or from its source through HTTP ranges. Throws what
+ * `obtainModel` throws.
  */
 export async function readModelHeader(text: string, signal?: AbortSignal): Promise<ModelHeader> {
   const name = readModelName(text)

@@ -1,5 +1,5 @@
-// Pulls a model that its source has described into our store: downloads the missing files, each under its lock, then gives
-// the model its name. Owns this order; knows neither Ollama nor Hugging Face.
+// Pulls a model that its source has described into our store: downloads the missing files, each under its lock, then
+// gives the model its name. Owns this order; knows neither Ollama nor Hugging Face.
 
 import fs from 'node:fs/promises'
 import { fileBytes } from '../base/files/optionalFiles.js'
@@ -26,8 +26,8 @@ export interface PullOptions {
 }
 
 /**
- * Downloads what is missing of a model. Throws `IO` for a network or disk that fails, or a disk that is too small, before a
- * byte is downloaded; `ABORTED`.
+ * Downloads what is missing of a model. Throws `IO` for a network or disk that fails, or a disk that is too small,
+ * before a byte is downloaded; `ABORTED`.
  */
 export async function pullModel(remote: RemoteModel, store: OwnStore, { onProgress, signal, onWait }: PullOptions = {}): Promise<void> {
   const files = [...remote.extras, ...remote.weights]
@@ -69,8 +69,8 @@ async function checkSpace({ name }: RemoteModel, { root }: OwnStore, files: read
 }
 
 /**
- * Downloads one file, unless it is complete: another process may have downloaded it while this one waited for the lock, or
- * been killed before it removed the lock and the partial file.
+ * Downloads one file, unless it is complete: another process may have downloaded it while this one waited for the lock,
+ * or been killed before it removed the lock and the partial file.
  */
 async function downloadMissing(file: StoreFile, remote: RemoteModel, store: OwnStore, options: DownloadOptions): Promise<void> {
   if (await isComplete(file, remote, store)) {
@@ -91,8 +91,8 @@ async function downloadMissing(file: StoreFile, remote: RemoteModel, store: OwnS
 }
 
 /**
- * Whether a file is in the store, in the version that the source describes. In Ollama's layout the name of a file is its
- * hash; elsewhere the record beside it holds hash and version.
+ * Whether a file is in the store, in the version that the source describes. In Ollama's layout the name of a file is
+ * its hash; elsewhere the record beside it holds hash and version.
  */
 async function isComplete({ target, bytes, sha256, version }: StoreFile, { name }: RemoteModel, store: OwnStore): Promise<boolean> {
   if ((await fileBytes(target)) !== bytes) return false

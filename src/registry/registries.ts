@@ -1,5 +1,5 @@
-// The registries as the library offers them: names that belong to one, pulled. The code that pulls is loaded by the first
-// pull, so that importing the library stays cheap.
+// The registries as the library offers them: names that belong to one, pulled. The code that pulls is loaded by the
+// first pull, so that importing the library stays cheap.
 
 import { MixtralError, quoted } from '../base/errors.js'
 import { parseModelName, type RemoteName } from './names/modelName.js'
@@ -7,9 +7,9 @@ import type { PullOptions } from './pull.js'
 
 export const HuggingFace = {
   /**
-   * Downloads a model, or what is missing of it, into our store; one in the cache of huggingface_hub is used where it is.
-   * Returns the path of the GGUF, or of its first shard. Throws `IO` for a bad name, a model that does not exist, a network
-   * or disk that fails; `OPTION`; `ABORTED`.
+   * Downloads a model, or what is missing of it, into our store; one in the cache of huggingface_hub is used where it
+   * is. Returns the path of the GGUF, or of its first shard. Throws `IO` for a bad name, a model that does not exist, a
+   * network or disk that fails; `OPTION`; `ABORTED`.
    * @param name `hf:owner/repo/file.gguf` or `hf:owner/repo:Q4_K_M`; `hf:` may be left out
    * @example const path = await HuggingFace.pull('TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M')
    */
@@ -22,10 +22,12 @@ export const HuggingFace = {
 
 export const OllamaRegistry = {
   /**
-   * Downloads a model, or what is missing of it, into our store; one in Ollama's own store on this machine is used where
-   * it is. Returns the path of the GGUF. Throws `IO` for a bad name, a model that does not exist, a network or disk that
-   * fails; `UNSUPPORTED` for layers that cannot be used; `OPTION`; `ABORTED`.
-   * @example const path = await OllamaRegistry.pull('mixtral:8x7b', { onProgress: ({ loaded, total }) => console.log(loaded / total) })
+   * Downloads a model, or what is missing of it, into our store; one in Ollama's own store on this machine is used
+   * where it is. Returns the path of the GGUF. Throws `IO` for a bad name, a model that does not exist, a network or
+   * disk that fails; `UNSUPPORTED` for layers that cannot be used; `OPTION`; `ABORTED`.
+   * @example
+   * const onProgress = ({ loaded, total }) => console.log(loaded / total)
+   * const path = await OllamaRegistry.pull('mixtral:8x7b', { onProgress })
    */
   async pull(name: string, options: PullOptions = {}): Promise<string> {
     const parsed = parseModelName(name)

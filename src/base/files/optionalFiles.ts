@@ -1,5 +1,5 @@
-// Files that may be absent: their size, their text, the files under a folder. Absence is undefined or an empty list, any
-// other failure an error. Writes nothing.
+// Files that may be absent: their size, their text, the files under a folder. Absence is undefined or an empty list,
+// any other failure an error. Writes nothing.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'

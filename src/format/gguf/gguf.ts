@@ -13,9 +13,9 @@ export interface GgufTensor {
   readonly type: GgmlType
   /** One to four dimensions, innermost (columns) first. */
   readonly shape: readonly number[]
-  /** Which of `Gguf.files` holds the data. */
+  /** Index in `Gguf.files` of the file with the data. */
   readonly file: number
-  /** Of the first byte, from the start of that file. */
+  /** Offset of the first byte from the start of that file. */
   readonly offset: number
   readonly bytes: number
 }
@@ -25,7 +25,7 @@ export interface Gguf {
   readonly metadata: ReadonlyMap<string, GgufValue>
   /** How each value of `metadata` is stored, so that a copy of the file can be written without loss. */
   readonly metadataTypes: ReadonlyMap<string, GgufValueType>
-  /** In the order of the file, or of the shards. */
+  /** Tensors by name, in the order of the file or of the shards. */
   readonly tensors: ReadonlyMap<string, GgufTensor>
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
 }

@@ -1,5 +1,5 @@
-// Turns the offsets in tensor infos into places in the file, and refuses tensors that are unaligned, overlap, or do not fit in
-// the file. Knows sizes only, not what the tensors hold.
+// Turns the offsets in tensor infos into places in the file, and refuses tensors that are unaligned, overlap, or do not
+// fit in the file. Knows sizes only, not what the tensors hold.
 
 import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
@@ -10,7 +10,7 @@ import { type GgufTensor, ggufError } from './gguf.js'
 export interface UnplacedTensor {
   readonly type: GgmlType
   readonly shape: readonly number[]
-  /** As stored, from the start of the data section: anything that fits 64 bits. */
+  /** Offset from the start of the data section, as stored: any 64-bit number. */
   readonly relativeOffset: number | bigint
   readonly bytes: number
 }

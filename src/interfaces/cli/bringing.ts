@@ -1,6 +1,6 @@
-// Finds a model for a command: its header, or the model itself, downloaded if it is not on this machine. Says how large it is
-// and how it would be loaded before a byte of weights is downloaded, and shows the progress. Does not know what the command
-// does with it.
+// Finds a model for a command: its header, or the model itself, downloaded if it is not on this machine. Says how large
+// it is and how it would be loaded before a byte of weights is downloaded, and shows the progress. Does not know what
+// the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
@@ -15,8 +15,8 @@ import { ProgressBar } from './progressBar.js'
 
 export interface BringOptions {
   /**
-   * What the model is for. `loading`: one that cannot be loaded here is refused before it is downloaded. `reading`: one that
-   * no machine can run is. `keeping`: none is; a model in our store is updated.
+   * What the model is for. `loading`: one that cannot be loaded here is refused before it is downloaded. `reading`: one
+   * that no machine can run is. `keeping`: none is; a model in our store is updated.
    */
   readonly purpose: 'loading' | 'reading' | 'keeping'
   /** How it is to be loaded. */
@@ -25,7 +25,10 @@ export interface BringOptions {
   readonly quiet: boolean
 }
 
-/** Downloads a model unless it is on this machine. Throws what the registry throws, `MODEL`, `MEMORY`, and `ABORTED` after Ctrl-C. */
+/**
+ * Downloads a model unless it is on this machine. Throws what the registry throws, `MODEL`, `MEMORY`, and `ABORTED`
+ * after Ctrl-C.
+ */
 export async function bringModel(text: string, { purpose, load = {}, quiet }: BringOptions): Promise<LocalModel> {
   const say = (line: string) => void (quiet || process.stderr.write(`${line}\n`))
   const bar = new ProgressBar('downloading', byteCount)
@@ -53,7 +56,9 @@ export async function bringModel(text: string, { purpose, load = {}, quiet }: Br
   }
 }
 
-/** What is known of a model before it is downloaded, in one line. Throws where the model is of no use for the purpose. */
+/**
+ * What is known of a model before it is downloaded, in one line. Throws where the model is of no use for the purpose.
+ */
 async function verdictOn(
   { name, gguf, bytes, layers }: ModelHeader,
   purpose: BringOptions['purpose'],
@@ -67,7 +72,10 @@ async function verdictOn(
   return `${name}: ${byteCount(bytes)} to download; it ${verdict}`
 }
 
-/** The header of a model of any name, without its weights. Throws what the registry and the GGUF reader throw, and `ABORTED` after Ctrl-C. */
+/**
+ * The header of a model of any name, without its weights. Throws what the registry and the GGUF reader throw, and
+ * `ABORTED` after Ctrl-C.
+ */
 export async function lookAt(text: string): Promise<ModelHeader> {
   const interrupt = onInterrupt()
   try {

@@ -1,5 +1,5 @@
-// Loads a model for a command, downloaded first if it is not on this machine, with a progress bar, and closes it whatever
-// happens. Does not know what the command does with it.
+// Loads a model for a command, downloaded first if it is not on this machine, with a progress bar, and closes it
+// whatever happens. Does not know what the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
 import { type LoadOptions, MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -10,8 +10,8 @@ import { coloursOf } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 /**
- * Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` after Ctrl-C while it loads, and
- * what `use` throws.
+ * Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` after Ctrl-C while it loads,
+ * and what `use` throws.
  */
 export async function withModel<T>(
   nameOrPath: string,

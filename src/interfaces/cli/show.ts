@@ -1,5 +1,5 @@
-// `mixtral show`: what comes with a model beside its weights: template, parameters, system message, license. Of a model that
-// is not on this machine, it is read from the source, without the weights.
+// `mixtral show`: what comes with a model beside its weights: template, parameters, system message, license. Of a model
+// that is not on this machine, it is read from the source, without the weights.
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'

@@ -1,5 +1,6 @@
-// How a model would be loaded here: with all experts in memory, with some of them, or not at all. The answer is the plan that
-// loading makes, with the same options and the same memory budget, so the two cannot disagree. Prints nothing.
+// How a model would be loaded here: with all experts in memory, with some of them, or not at all. The answer is the
+// plan that loading makes, with the same options and the same memory budget, so the two cannot disagree. Prints
+// nothing.
 
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'

@@ -1,6 +1,6 @@
-// What a model's header says about it: tensors by type, hyper-parameters, the memory that it needs and how it would be loaded
-// here, the bytes that a token reads, or why it cannot run. Pure, except that the memory budget is this machine's unless one
-// is given. Prints nothing.
+// What a model's header says about it: tensors by type, hyper-parameters, the memory that it needs and how it would be
+// loaded here, the bytes that a token reads, or why it cannot run. Pure, except that the memory budget is this
+// machine's unless one is given. Prints nothing.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
@@ -38,8 +38,8 @@ interface ModelNeeds {
   /** Bytes of all of these. */
   readonly memoryBytes: number
   /**
-   * Bytes of the file's weights that one token reads: all but the experts that the router leaves out and the embeddings of
-   * other tokens.
+   * Bytes of the file's weights that one token reads: all but the experts that the router leaves out and the embeddings
+   * of other tokens.
    */
   readonly activeBytesPerToken: number
 }

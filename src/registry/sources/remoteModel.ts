@@ -17,7 +17,7 @@ export interface RemoteModel {
   readonly extras: readonly StoreFile[]
   /** Fetches the texts of an Ollama model. */
   readonly readLayers?: () => Promise<OllamaLayers>
-  /** What makes an Ollama model known to the store, once all files are in place. */
+  /** An Ollama model's manifest, to be stored when all files are in place. */
   readonly manifest?: { readonly name: OllamaName; readonly target: string; readonly text: string }
 }
 

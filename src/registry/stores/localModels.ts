@@ -1,5 +1,5 @@
-// The models on this machine, by name: a path, the shipped demo, our store, Ollama's, the Hugging Face cache. Owns the order
-// in which they are searched. Never writes and never uses the network.
+// The models on this machine, by name: a path, the shipped demo, our store, Ollama's, the Hugging Face cache. Owns the
+// order in which they are searched. Never writes and never uses the network.
 
 import { statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
@@ -20,7 +20,9 @@ import { type StoreFolders, storeFolders } from './storeFolders.js'
 export interface ListedModel {
   /** The shortest name of the model. */
   readonly name: string
-  /** The store that it is in; `file` for the demo and for paths. Only models in the `mixtral` store can be removed here. */
+  /**
+   * The store that it is in; `file` for the demo and for paths. Only models in the `mixtral` store can be removed here.
+   */
   readonly store: 'file' | 'mixtral' | 'ollama' | 'huggingface'
   /** Path of the GGUF, or of its first shard. */
   readonly path: string
@@ -34,7 +36,9 @@ export interface LocalModel extends ListedModel {
   readonly layers: OllamaLayers | undefined
 }
 
-/** Reads a name. The path of an existing file is a path, whatever else it could mean. Throws `IO` for a malformed name. */
+/**
+ * Reads a name. The path of an existing file is a path, whatever else it could mean. Throws `IO` for a malformed name.
+ */
 export function readModelName(text: string): ModelName {
   return text !== 'demo' && isFile(text) ? { kind: 'path', path: text } : parseModelName(text)
 }
@@ -48,8 +52,8 @@ function isFile(text: string): boolean {
 }
 
 /**
- * The model of this name; undefined if it is not on this machine. Throws `IO` for a malformed name, and for a path without
- * a file.
+ * The model of this name; undefined if it is not on this machine. Throws `IO` for a malformed name, and for a path
+ * without a file.
  */
 export async function findLocalModel(model: string | ModelName, folders: StoreFolders = storeFolders()): Promise<LocalModel | undefined> {
   const name = typeof model === 'string' ? readModelName(model) : model

@@ -1,5 +1,6 @@
-// The memory that this machine has for a model: what the system calls available, or less where a control group (a container,
-// a service) has a limit. The page cache counts as free. Knows no model; what a model needs is its plan (weights/plan.ts).
+// The memory that this machine has for a model: what the system calls available, or less where a control group (a
+// container, a service) has a limit. The page cache counts as free. Knows no model; what a model needs is its plan
+// (weights/plan.ts).
 
 import { readFileSync } from 'node:fs'
 import { freemem, totalmem } from 'node:os'
@@ -18,7 +19,7 @@ export function memoryBudget(): number {
 /** Bytes available on this system. `read` gives the text of a file of /proc or /sys, or undefined. */
 export function availableMemory(platform: string, read: (path: string) => string | undefined): number {
   if (platform === 'win32') return freemem()
-  if (platform !== 'linux') return totalmem() * 0.75 // there, free memory does not count caches that the system would give up
+  if (platform !== 'linux') return totalmem() * 0.75 // there, caches do not count as free memory
   const [, kibibytes] = /^MemAvailable:\s+(\d+) kB$/m.exec(read('/proc/meminfo') ?? '') ?? []
   const system = kibibytes === undefined ? Number.POSITIVE_INFINITY : Number(kibibytes) * 1024
   return Math.min(system, ...controlGroups(read('/proc/self/cgroup') ?? '').map((group) => availableIn(group, read)))
@@ -30,8 +31,8 @@ interface ControlGroup {
 }
 
 /**
- * The groups that limit this process's memory: its own and those around it. Inside a container only its own group may be
- * visible.
+ * The groups that limit this process's memory: its own and those around it. Inside a container only its own group may
+ * be visible.
  */
 function controlGroups(text: string): ControlGroup[] {
   return text.split('\n').flatMap((line) => {

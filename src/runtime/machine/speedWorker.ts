@@ -1,5 +1,5 @@
-// One thread of the speed measurement: multiplies the same large matrix by a vector until the time is over. Its weights are
-// zeros, with which the kernels take as long as with any others.
+// One thread of the speed measurement: multiplies the same large matrix by a vector until the time is over. Its weights
+// are zeros, with which the kernels take as long as with any others.
 
 import { instantiate } from '../kernels/kernels.js'
 import { packedBytes, packings } from '../kernels/packing.js'
