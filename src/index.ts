@@ -22,6 +22,7 @@ export type { LayerVerdict, Verdict, Verification, VerifyOptions } from './evalu
 export type { Gguf, GgufTensor, GgufValue } from './format/gguf/gguf.js'
 export type { PullOptions, PullProgress } from './registry/pull.js'
 export { HuggingFace, OllamaRegistry } from './registry/registries.js'
+export type { LocalModel } from './registry/stores/localModels.js'
 export type { CallOptions } from './runtime/engine/engine.js'
 export type { Progress } from './runtime/engine/engineOptions.js'
 export type { KernelBuild } from './runtime/kernels/abi.js'

@@ -2,7 +2,7 @@
 // and its three layouts of experts: one tensor per matrix in either naming, and transformers 5's merged ones.
 // Checks everything, reads no data.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import {
   type ExpertRole,
   isQuantized,

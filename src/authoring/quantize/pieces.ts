@@ -3,9 +3,8 @@
 // tensors as runs of weights only.
 
 import { alignUp } from '../../base/alignUp.js'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { bytesIn, type GgmlType } from '../../format/gguf/ggmlType.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { formats, largestWeight } from '../../format/quants/formats.js'
 import { ENCODE_ROOM, type Encoders, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
 import type { FileReader } from '../../runtime/weights/fileReader.js'

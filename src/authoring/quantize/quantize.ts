@@ -4,7 +4,7 @@
 
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/refuseInput.js'
+import { refuseInput } from '../../base/files/outputChecks.js'
 import { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { Team } from '../../runtime/team/team.js'

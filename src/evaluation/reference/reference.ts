@@ -25,9 +25,12 @@ export class Reference {
     this.#weights = matrixSource(gguf)
   }
 
-  /** Reads the headers of a GGUF; weights are read when needed. Throws what the GGUF reader, the config and the tensor list throw. */
-  static async open(path: string): Promise<Reference> {
-    return new Reference(await openGguf(path))
+  /**
+   * Reads the headers of a GGUF, unless they are read already; weights are read when needed. Throws what the GGUF reader,
+   * the config and the tensor list throw.
+   */
+  static async open(model: string | Gguf): Promise<Reference> {
+    return new Reference(typeof model === 'string' ? await openGguf(model) : model)
   }
 
   /** A sequence of token ids, from position 0 on, to the logits of what follows each: (tokens) -> (tokens, vocabulary). */

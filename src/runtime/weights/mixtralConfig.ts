@@ -1,9 +1,8 @@
 // The hyper-parameters of a Mixtral, from GGUF metadata. Owns the names of the keys, their defaults (llama.cpp's) and
 // which values are possible; does not look at tensors.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
-import { shown } from '../../format/gguf/ggufError.js'
 
 type Metadata = ReadonlyMap<string, GgufValue>
 

@@ -2,7 +2,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
-import { localModel } from '../../registry/stores/localModels.js'
+import { type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import type { WeightFindings } from '../../runtime/engine/check/weightFindings.js'
 import type { WeightPart } from '../../runtime/engine/check/weightParts.js'
@@ -21,7 +21,7 @@ import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { checkCallOptions } from './callOptions.js'
 import { type GenerationResult, generate, type Piece } from './generation.js'
 import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
-import { type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
+import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 
 /** Options of loading. Unknown ones are refused. */
 export type LoadOptions = EngineOptions
@@ -70,18 +70,19 @@ export class MixtralModel {
   }
 
   /**
-   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours. An Ollama model brings its
-   * template, system message and parameters, which count where the caller says nothing else.
+   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours; or
+   * one that was found already, which is not looked up again. An Ollama model brings its template, system message and
+   * parameters, which count where the caller says nothing else.
    * Throws `IO`, `GGUF`, `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `OPTION`, `MEMORY`, `ABORTED`.
    */
-  static async load(nameOrPath: string, options: LoadOptions = {}): Promise<MixtralModel> {
-    const { path, layers } = await localModel(nameOrPath)
+  static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
+    const { path, layers } = typeof model === 'object' && model ? model : await localModel(model)
     const weights = await WeightLoader.fromGguf(path)
     const config = MixtralConfig.fromGgufMetadata(weights.metadata)
     if (!layers) return MixtralModel.#open(config, weights, options)
     const defaults = modelDefaults(layers)
-    const asked = defaults.contextLength === undefined ? {} : { contextLength: Math.min(defaults.contextLength, config.maxPositions) }
-    return MixtralModel.#open(config, weights, withDefaults(asked, options), { layers, defaults })
+    const loading = withDefaults(contextDefault(defaults, config.maxPositions), options)
+    return MixtralModel.#open(config, weights, loading, { layers, defaults })
   }
 
   /** Loads a model whose header is already open. */

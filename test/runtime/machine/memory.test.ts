@@ -1,7 +1,7 @@
-// What a process may still take, from files as the kernel writes them.
+// The memory that is available, from files as the kernel writes them.
 
 import { expect, test } from 'vitest'
-import { availableMemory, spareMemory } from '../../../dist/runtime/machine/spareMemory.js'
+import { availableMemory, memoryBudget } from '../../../dist/runtime/machine/memory.js'
 
 const meminfo = 'MemTotal:       24684092 kB\nMemFree:          983000 kB\nMemAvailable:   16000000 kB\n'
 const available = 16000000 * 1024
@@ -59,6 +59,6 @@ test('where the system says nothing there is no limit', () => {
   expect(onLinux({})).toBe(Number.POSITIVE_INFINITY)
 })
 
-test('this machine can spare something', () => {
-  expect(spareMemory()).toBeGreaterThan(1e8)
+test('this machine has a budget', () => {
+  expect(memoryBudget()).toBeGreaterThan(1e8)
 })

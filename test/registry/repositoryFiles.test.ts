@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { chooseGgufFiles } from '../../dist/registry/names/ggufFiles.js'
 import type { HuggingFaceName } from '../../dist/registry/names/modelName.js'
+import { chooseGgufFiles } from '../../dist/registry/names/repositoryFiles.js'
 
 const choose = (files: string[], quantization: string) =>
   chooseGgufFiles(files, { kind: 'huggingface', owner: 'o', repo: 'r', revision: 'main', quantization } satisfies HuggingFaceName)

@@ -1,9 +1,10 @@
-// Reading what may not be there: files of limited size, folders and their trees. An absence is undefined or empty, any other failure an error.
+// Files that may be absent: their size, their text, the files under a folder. Absence is undefined or an empty list,
+// any other failure an error. Writes nothing.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { MixtralError } from '../../base/errors.js'
-import { ioError } from '../../base/files/byteSource.js'
+import { MixtralError } from '../errors.js'
+import { ioError } from './byteSource.js'
 
 /** The size of a regular file, links followed; undefined if there is none. */
 export async function fileBytes(file: string): Promise<number | undefined> {
@@ -30,27 +31,11 @@ export async function filesUnder(folder: string, depth: number): Promise<string[
   return files
 }
 
-/** Writes a file so that it is whole or absent. Hold a lock: the draft has one name, so that the next attempt takes the place of one that was killed. */
-export async function writeWhole(file: string, text: string): Promise<void> {
-  const draft = draftOf(file)
-  try {
-    await fs.mkdir(path.dirname(file), { recursive: true })
-    await fs.writeFile(draft, text, { flush: true })
-    await fs.rename(draft, file)
-  } catch (cause) {
-    await fs.rm(draft, { force: true }).catch(() => {})
-    throw ioError('write', file, cause)
-  }
-}
-
-/** With a character that is in no tag and in no file's ending, so that nothing takes a draft for a manifest. */
-const draftOf = (file: string) => `${file}~draft`
-
 async function orAbsent<T>(doing: string, file: string, result: Promise<T>): Promise<T | undefined> {
   try {
     return await result
   } catch (cause) {
-    // Another user's store, such as the Ollama service's, is as good as absent.
+    // A store that this user may not read, such as that of the Ollama service, counts as absent.
     if (['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM'].includes((cause as NodeJS.ErrnoException).code ?? '')) return undefined
     throw ioError(doing, file, cause)
   }

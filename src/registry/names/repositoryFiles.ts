@@ -1,4 +1,5 @@
-// Which files of a Hugging Face repository make up the model that a name asks for: by the file's name or by quantisation, shards as one. Pure.
+// The files of a Hugging Face repository that a name asks for: by the name of a file or by quantization, all shards of
+// a set together. Pure.
 
 import { MixtralError } from '../../base/errors.js'
 import { shardPaths } from '../../format/gguf/shards.js'
@@ -8,15 +9,15 @@ import { didYouMean, nearNames } from './nearNames.js'
 const MOST_LISTED = 12
 
 /**
- * The files of the model, first shard first. `files` are all of the repository.
- * Throws `IO` if there is none, naming near ones; if there are several, naming them; and if a shard is missing.
+ * The files of the model, first shard first, among all `files` of a repository.
+ * Throws `IO` if there is none, with near names; if there are several, with their names; and if a shard is missing.
  */
 export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName): string[] {
   const where = `hf:${repositoryText(name)}`
   const fail = (problem: string): never => {
     throw new MixtralError('IO', `${where}: ${problem}`)
   }
-  // Beside language models, repositories hold vision towers and the statistics that quantisation went by.
+  // Repositories also have GGUF files that are no language models: vision encoders and importance matrices.
   const firsts = [
     ...new Set(files.filter((file) => /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)).map((file) => shardsOf(file)[0]!)),
   ]
@@ -30,7 +31,7 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
 }
 
 function byQuantization(firsts: readonly string[], quantization: string | undefined, where: string): string {
-  const matching = quantization === undefined ? firsts : firsts.filter((file) => speaksOf(file, quantization))
+  const matching = quantization === undefined ? firsts : firsts.filter((file) => mentions(file, quantization))
   if (matching.length === 1) return matching[0]!
   const known = [...new Set(firsts.flatMap((file) => quantizationOf(file) ?? []))]
   if (matching.length > 1) {
@@ -47,18 +48,23 @@ function byQuantization(firsts: readonly string[], quantization: string | undefi
   )
 }
 
-/** The quantisation that a file's name speaks of, such as `Q4_K_M`; undefined if it speaks of none. */
+/** The quantization in the name of a file, such as `Q4_K_M`; undefined if there is none. */
 function quantizationOf(file: string): string | undefined {
   return /(?:^|[._/-])((?:I?Q\d\w*|T?Q\d_\d|B?F(?:16|32)|FP16|MXFP4))(?=[._/-]|$)/i.exec(file)?.[1]
 }
 
-/** Whether a quantisation is a word of a path, in a folder's name or in the file's: `Q4_K` is none of `a.Q4_K_M.gguf`, `Q4_0` none of `IQ4_0`. */
-function speaksOf(file: string, quantization: string): boolean {
+/**
+ * Whether a quantization is a whole word of a path: `Q4_K` is not one of `a.Q4_K_M.gguf`, nor `Q4_0` of `IQ4_0.gguf`.
+ */
+function mentions(file: string, quantization: string): boolean {
   const literal = quantization.replaceAll(/[^\w]/g, '\\$&')
   return new RegExp(`(^|[^a-z0-9])${literal}(?![a-z0-9_])`, 'i').test(file)
 }
 
-/** With `/` on every platform. What has a number outside its set is a file alone. */
+/**
+ * The shards of the set that a file belongs to, with `/` on every platform; only the file if its number is outside the
+ * set.
+ */
 export function shardsOf(file: string): string[] {
   try {
     return shardPaths(file).map((shard) => shard.replaceAll('\\', '/'))
