@@ -83,7 +83,7 @@ const shapes: fc.Arbitrary<Shape> = fc.record({
 
 test('the verdict is that of the plan with which the engine loads', () => {
   const verdicts = new Set<string>()
-  const loading = { contextLength: fc.constantFrom(32, 1000), threads: fc.constantFrom(1, 8), chunk: fc.constantFrom(16, 128) }
+  const loading = { contextLength: fc.constantFrom(32, 1000), threads: fc.constantFrom(1, 8), batchSize: fc.constantFrom(16, 128) }
   // In thousandths of what the model takes with all experts in memory.
   const budget = fc.integer({ min: 300, max: 1100 })
   fc.assert(
@@ -102,9 +102,9 @@ test('the verdict is that of the plan with which the engine loads', () => {
         expect(plan).toThrow(expect.objectContaining({ code: 'MEMORY', message: refusal }))
         return
       }
-      const { bytes, readers, slots } = plan()
+      const { bytes, streaming, slots } = plan()
       expect(bytes).toBeLessThanOrEqual(ram)
-      expect({ verdict: fit!.verdict, slots: fit!.slots }).toEqual({ verdict: readers ? 'streamed' : 'resident', slots: slots.length })
+      expect({ verdict: fit!.verdict, slots: fit!.slots }).toEqual({ verdict: streaming ? 'streamed' : 'resident', slots: slots.length })
       if (fit!.verdict === 'resident') expect(bytes).toBe(needs!.memoryBytes)
     }),
   )
