@@ -111,7 +111,7 @@ test('nothing in src imports the barrel', () => {
 })
 
 test('every file opens with a comment, but tests, whose names say it', () => {
-  const others = [...list('test'), ...list('bench'), ...list('scripts')].filter((file) => !file.endsWith('.test.ts'))
+  const others = [...list('test'), ...list('bench'), ...list('scripts'), ...list('examples')].filter((file) => !file.endsWith('.test.ts'))
   const files = [...sources, ...others, 'vitest.config.ts']
   const bare = files.filter((file) => !/^(#!.*\n)?(\/\/ \S|\/\*\* \S)/.test(read(file)))
   expect(bare).toEqual([])
