@@ -42,19 +42,21 @@ const commands = withSamples.flatMap((page) =>
 )
 
 const run = promisify(execFile)
+/** A sample loads a model in a process of its own, on machines that do other things too. */
+const patient = { timeout: 90_000 }
 
 test('there are samples of both kinds', () => {
   expect(programs.length).toBeGreaterThan(5)
   expect(commands.length).toBeGreaterThan(3)
 })
 
-test.each(programs)('library sample %# prints what $page shows', async ({ code, output }) => {
+test.each(programs)('library sample %# prints what $page shows', patient, async ({ code, output }) => {
   const { stdout } = await run(process.execPath, ['--input-type=module', '--eval', code], { cwd: root })
   expect(output!.language).toBe('text')
   expect(stdout.trimEnd()).toBe(output!.body.trimEnd())
 })
 
-test.each(commands)('$command prints what $page shows', async ({ command, output }) => {
+test.each(commands)('$command prints what $page shows', patient, async ({ command, output }) => {
   const mixtral = 'mixtral() { "$NODE" dist/interfaces/cli/main.js "$@"; }'
   const line = command.replace(/^npm ci && npm start$/, 'npm --silent start')
   const { stdout } = await run('sh', ['-c', `${mixtral}\n${line}`], { cwd: root, env: { ...process.env, NODE: process.execPath } })
