@@ -1,4 +1,4 @@
-// Writes a story piece by piece, in Bun: `bun start`.
+// Writes a story piece by piece, in Bun: `bun run start`.
 
 import { MixtralModel } from 'mixtral-wasm'
 
