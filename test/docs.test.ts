@@ -1,7 +1,8 @@
-// The documents are run: their samples print what they show, their links lead somewhere, and their lists are those of the code.
+// The documents are run: their samples print what they show, their links lead somewhere, and their lists are those
+// of the code.
 //
-// A block in `js` is a program, and the `text` block after it its output. A `console` block holds commands behind `$` and the output of each;
-// `npm ci` counts as done. Blocks in `sh` are for the reader only.
+// A block in `js` is a program, and the `text` block after it its output. A `console` block holds commands behind
+// `$` and the output of each; `npm ci` counts as done. Blocks in `sh` are for the reader only.
 
 import { execFile } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'

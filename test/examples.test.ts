@@ -1,5 +1,5 @@
-// The examples are run as a reader runs them. Those for Deno and Bun, whose runtimes are not part of a checkout, are run by test/everywhere, which
-// fails where it cannot get a runtime.
+// The examples are run as a reader runs them. Those for Deno and Bun, whose runtimes are not part of a checkout, are
+// run by test/everywhere, which fails where it cannot get a runtime.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'

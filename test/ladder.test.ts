@@ -1,5 +1,6 @@
-// The rules that keep the sources readable in one direction: which wing may import which, and inside a wing which room; no cycles, no barrels,
-// a comment on top. A new folder in src/ gets its place in a ladder here; a new wing also in README, "How a token travels".
+// The rules that keep the sources readable in one direction: which wing may import which, and inside a wing which
+// room; no cycles, no barrels, a comment on top. A new folder in src/ gets its place in a ladder here; a new wing
+// also in README, "How a token travels".
 
 import { readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'

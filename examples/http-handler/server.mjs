@@ -1,12 +1,12 @@
 // Streams answers over HTTP as plain text, with Node alone. Send a list of messages:
 //   curl -N localhost:8080 -d '[{ "role": "user", "content": "Who are you?" }]'
-// The model writes one answer at a time, and lets other requests wait. A client that leaves ends its answer, or its waiting.
+// The model writes one answer at a time; other requests wait. A client that leaves ends its answer or its waiting.
 
 import { createServer } from 'node:http'
 import { MixtralError, MixtralModel } from 'mixtral-wasm'
 
 const MOST_BYTES = 1_000_000 // of a request: a context of any Mixtral is shorter
-const MOST_TOKENS = 400 // of an answer: so much is buffered for a client that reads slowly, and the model never waits for one
+const MOST_TOKENS = 400 // of an answer: it is buffered for a client that reads slowly, so the model waits for none
 
 const model = await MixtralModel.load(process.argv[2] ?? 'demo')
 

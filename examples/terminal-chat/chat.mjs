@@ -1,4 +1,5 @@
-// A chat in the terminal that keeps its turns. Ctrl-C stops an answer, and at the prompt ends the chat, as an empty line does.
+// A chat in the terminal that keeps its turns. Ctrl-C stops an answer, and at the prompt ends the chat, as an empty
+// line does.
 
 import { createInterface } from 'node:readline'
 import { MixtralError, MixtralModel } from 'mixtral-wasm'
@@ -19,7 +20,7 @@ for await (const line of terminal) {
 terminal.close()
 await model.close()
 
-/** Writes the answer to the messages so far, and returns what there is of it. Only tokens that are new since the last turn are run. */
+/** Writes the answer to the messages so far and returns it. Only tokens that are new since the last turn are run. */
 async function answer() {
   answering = new AbortController()
   let written = ''

@@ -1,6 +1,7 @@
-// The packed package in every runtime: the example, a tour of the library, the command, a pull, and the determinism matrix, in which all logits of the
-// demo model have one SHA-256 and a seed gives one text. Then the kernel tests where kernels become 256-bit vectors, and bundlers. Prints a table; exit code
-// 1 if anything differs. `--quick`: as CI runs it, in fewer runtimes and cells.
+// The packed package in every runtime: the example, a tour of the library, the command, a pull, and the determinism
+// matrix, in which all logits of the demo model have one SHA-256 and a seed gives one text. Then the kernel tests
+// where kernels become 256-bit vectors, and bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as
+// CI runs it, in fewer runtimes and cells.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -92,7 +93,7 @@ function installPackage(folder) {
   return folder
 }
 
-/** The example for a runtime, with the package installed and the tour and the matrix beside it. Returns its folder and how files are run in it. */
+/** A project for a runtime: package, example, tour and matrix. Returns its folder, and how files are run in it. */
 function prepareProject({ name, project }, empty) {
   const folder = join(scratch, name.replace(' ', '-'))
   cpSync(empty, folder, { recursive: true })

