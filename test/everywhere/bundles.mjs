@@ -1,5 +1,6 @@
-// Programs with this package through bundlers, as README says: the package stays outside of the bundle, so that its worker and its kernels lie where it
-// looks for them. Vite's server build leaves packages out by itself, esbuild is told.
+// Programs with this package through bundlers, as docs/runtimes.md says: the package stays outside of the bundle, so
+// that its worker and its kernels lie where it looks for them. Vite's server build leaves packages out by itself,
+// esbuild is told.
 
 import { execFileSync } from 'node:child_process'
 import { cpSync, writeFileSync } from 'node:fs'

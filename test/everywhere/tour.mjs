@@ -1,5 +1,5 @@
-// A round through the library as the example projects beside it use it, in whichever runtime runs it: load, stream, chat, abort in mid-generation,
-// close. Prints one line per stop, and ends by itself: a thread that stayed behind would keep the process up.
+// A round through the library, in the runtime that runs it: load, stream, chat, abort in mid-generation, close.
+// Prints one line per stop, and ends by itself: a thread that stayed behind would keep the process up.
 
 import { MixtralError, MixtralModel } from 'mixtral-wasm'
 
