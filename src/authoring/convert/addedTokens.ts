@@ -2,7 +2,7 @@
 // later one wins: added_tokens.json, tokenizer.json, tokenizer_config.json.
 
 import { quoted } from '../../format/gguf/ggufError.js'
-import type { JsonObject } from './jsonObject.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import { isPiece, LARGEST_VOCABULARY, LONGEST_PIECE } from './sourceVocabulary.js'
 
 export interface AddedToken {

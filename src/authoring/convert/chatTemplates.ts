@@ -2,8 +2,8 @@
 // under names. Owns the keys that they get in a GGUF file; does not read them.
 
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
+import { type JsonObject, readText } from '../../format/tensors/jsonObject.js'
 import type { Checkpoint } from './checkpoint.js'
-import { type JsonObject, readText } from './jsonObject.js'
 
 const LARGEST_TEMPLATE = 2 ** 20
 

@@ -5,9 +5,9 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { FileSource, ioError } from '../../base/files/byteSource.js'
 import { quoted } from '../../format/gguf/ggufError.js'
-import { checkpointError, unsupported } from './checkpointError.js'
-import { JsonObject } from './jsonObject.js'
-import { readSafetensors, type SourceTensor } from './safetensors.js'
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
+import { JsonObject } from '../../format/tensors/jsonObject.js'
+import { readSafetensors, type SourceTensor } from '../../format/tensors/safetensors.js'
 
 const LONGEST_INDEX = 16 * 2 ** 20
 /** Each is open while the conversion runs; an 8x22B has 59. */

@@ -2,8 +2,8 @@
 // there, and the refusal of what a Mixtral in a GGUF does not have. Whether the values fit each other is for MixtralConfig to say.
 
 import { quoted } from '../../format/gguf/ggufError.js'
-import { checkpointError, unsupported } from './checkpointError.js'
-import type { JsonObject } from './jsonObject.js'
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 
 export interface HyperParameters {
   readonly layers: number

@@ -3,8 +3,8 @@
 // the pieces. (llama.cpp's converter gives all pieces one score instead, and the file merges from left to right.)
 
 import { quoted } from '../../format/gguf/ggufError.js'
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
-import { checkpointError, unsupported } from './checkpointError.js'
 
 /**
  * A score and a type for each piece: `normal`, or `unused` for a piece of several characters that nothing merges into. Throws `CHECKPOINT` for

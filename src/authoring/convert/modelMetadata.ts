@@ -1,9 +1,9 @@
 // The `general.*` and `llama.*` keys of a GGUF file, as llama.cpp's converter writes them for a Mixtral. Owns their names and order.
 
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import type { ElementType } from './elementType.js'
 import type { HyperParameters } from './hyperParameters.js'
-import type { JsonObject } from './jsonObject.js'
 import type { TargetTensor } from './tensorPlan.js'
 
 /** `general.file_type`, llama.cpp's number for what most tensors are. */

@@ -1,8 +1,8 @@
 // A SentencePiece model file: pieces with scores and types, and how text is prepared. Field numbers after sentencepiece_model.proto (Kudo and Richardson).
 // Owns the refusal of models that work in another way than our tokenizer and llama.cpp's do.
 
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
-import { checkpointError, unsupported } from './checkpointError.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'
 import { LARGEST_VOCABULARY, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 

@@ -3,8 +3,8 @@
 
 import { MixtralError } from '../../base/errors.js'
 import { quoted } from '../../format/gguf/ggufError.js'
+import type { SourceTensor } from '../../format/tensors/safetensors.js'
 import { convertElements, type ElementType, sizeOf } from './elementType.js'
-import type { SourceTensor } from './safetensors.js'
 import type { TargetTensor } from './tensorPlan.js'
 
 /** Elements of a piece, at most: larger ones cost more, in fresh memory, than they save in calls. */

@@ -2,8 +2,8 @@
 // replaces or a pre-tokenizer of the kind Metaspace; owns both, and the refusal of everything else.
 
 import { quoted } from '../../format/gguf/ggufError.js'
-import { unsupported } from './checkpointError.js'
-import type { JsonObject } from './jsonObject.js'
+import { unsupported } from '../../format/tensors/checkpointError.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 
 const SPACE = '\u2581'
 

@@ -1,10 +1,10 @@
 // The tokenizer of a checkpoint as a whole: which of its files there are, and which one says what. tokenizer.model goes before tokenizer.json, of which
 // it is the source; what the others add goes on top.
 
+import { checkpointError } from '../../format/tensors/checkpointError.js'
+import { JsonObject, readBytes } from '../../format/tensors/jsonObject.js'
 import { type AddedToken, readAddedTokens } from './addedTokens.js'
 import type { Checkpoint } from './checkpoint.js'
-import { checkpointError } from './checkpointError.js'
-import { JsonObject, readBytes } from './jsonObject.js'
 import { readSentencePieceModel } from './sentencePieceModel.js'
 import type { SourceVocabulary } from './sourceVocabulary.js'
 import { readTokenizerJson } from './tokenizerJson.js'

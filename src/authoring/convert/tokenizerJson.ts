@@ -2,9 +2,9 @@
 // algorithm merges the same, and the refusal of files for which there is no such way.
 
 import { quoted } from '../../format/gguf/ggufError.js'
+import { unsupported } from '../../format/tensors/checkpointError.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
-import { unsupported } from './checkpointError.js'
-import type { JsonObject } from './jsonObject.js'
 import { mergeScores } from './mergeScores.js'
 import { isPiece, LARGEST_VOCABULARY, LONGEST_PIECE, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 import { readTextPreparation } from './textPreparation.js'

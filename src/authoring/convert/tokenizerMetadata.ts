@@ -2,7 +2,7 @@
 // and about what goes around a text: tokenizer_config.json, then config.json, then the vocabulary itself.
 
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
-import type { JsonObject } from './jsonObject.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import type { TokenizerFiles } from './tokenizerFiles.js'
 import { idOf, listTokens, type TokenList } from './tokenList.js'
 

@@ -1,11 +1,13 @@
-// Writes a model anew: with other block types, in the other layout of experts, in more or fewer shards. Streams through the team's threads, so that memory does not
-// grow with the file. Owns the options and what is refused before a byte is read.
+// Writes a model again: with other block types, in the other layout of experts, in more or fewer shards. Streams through the team's threads, so
+// that memory does not grow with the file. Owns the options, and what is refused before a byte is read.
 
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/refuseInput.js'
-import { GgufDraft } from '../../format/gguf/ggufDraft.js'
+import type { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { Team } from '../../runtime/team/team.js'
 import { knownFiles } from '../../runtime/weights/fileReader.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
@@ -16,29 +18,38 @@ import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes }
 import type { WorkerData } from './worker.js'
 
 export interface QuantizeOptions {
-  /** How the experts lie in the output. Default: `merged`, which every program reads; `per-expert` is the layout of before April 2024. */
+  /** Layout of the experts in the output. Default: `merged`, which every program reads. `per-expert` is the layout used until April 2024. */
   readonly layout?: ExpertLayout
-  /** Write shards with at most so many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file. */
+  /** Writes shards with at most this many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file. */
   readonly shardBytes?: number
-  /** Quantise again what is quantised already. */
+  /** Quantizes tensors that are quantized already, too. Default false: they are refused. */
   readonly requantize?: boolean
-  /** Worker threads. Default: as many as the machine has cores for us. */
+  /** Number of worker threads. Default: one for each core that this process may use. */
   readonly threads?: number
   readonly signal?: AbortSignal
-  /** Called a few times a second, in bytes of the input. */
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
+  /** Called a few times a second with the bytes of the input that are done. */
+  readonly onProgress?: (progress: Progress) => void
 }
 
 export interface QuantizeResult {
   /** The files that were written, in order. */
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
-  /** Of all tensors. */
+  /** Number of weights in all tensors. */
   readonly weights: number
-  /** How many tensors there are of each type. */
+  /** Number of tensors of each block type. */
   readonly types: Readonly<Record<string, number>>
 }
 
-/** What the package exports under this name: described in index.ts. */
+/**
+ * Writes the model at `input`, any shard of a sharded one, to `output` in `type`. `Q4_K_M` and the like choose a block type per tensor as
+ * llama.cpp does; `copy` keeps the weights and changes only layout and shards. `output` gets its name when all of it is written; if anything
+ * fails, a file of that name is left as it was.
+ *
+ * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that is damaged, not a Mixtral, or of types without support; `OPTION` for an impossible
+ * option, an input that is quantized already, or an output that would replace the input; `IO`, first of all if the disk has no room; `THREAD`;
+ * `ABORTED`.
+ * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
+ */
 export async function quantizeModel(
   input: string,
   output: string,
@@ -51,6 +62,7 @@ export async function quantizeModel(
   mixtralTensors(config, gguf)
   const plan = planQuantization(gguf, config, { type, layout, requantize })
   const inputs = gguf.files.map(({ path }) => path)
+  const { GgufDraft } = await import('../../format/gguf/ggufDraft.js')
   const draft = await GgufDraft.create(output, plan, shardBytes)
   try {
     for (const { target } of draft.files) await refuseInput(target, inputs)
@@ -58,7 +70,7 @@ export async function quantizeModel(
     const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
     const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
     const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
-    const timer = onProgress && setInterval(() => onProgress({ done: Math.min(team.progress, total), total }), 100)
+    const timer = onProgress && setInterval(() => onProgress({ loaded: Math.min(team.progress, total), total }), 100)
     try {
       await team.run(1, signal)
     } finally {
@@ -66,7 +78,7 @@ export async function quantizeModel(
       await team.close()
     }
     await draft.publish()
-    onProgress?.({ done: total, total })
+    onProgress?.({ loaded: total, total })
     const types: Record<string, number> = {}
     for (const tensor of plan.tensors) types[tensor.type.name] = (types[tensor.type.name] ?? 0) + 1
     return {
@@ -79,7 +91,7 @@ export async function quantizeModel(
   }
 }
 
-/** Where every run of weights comes from and goes. */
+/** The parts of all tensors: where their weights are in the input, and where they go. */
 function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
   return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
     const each = bytes / sources[n]!.length
@@ -92,7 +104,9 @@ function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
   })
 }
 
+/** The options with their defaults. Throws `OPTION` for an unknown or impossible one. */
 function checkOptions(type: QuantizeType, options: QuantizeOptions) {
+  checkCallOptions(options, ['layout', 'shardBytes', 'requantize', 'threads'])
   const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
   if (!quantizeTypes.includes(type)) {
     throw new MixtralError('OPTION', `type is ${JSON.stringify(type)}, expected one of ${quantizeTypes.join(', ')}`)

@@ -4,7 +4,7 @@
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
-import type { CallOptions } from '../../runtime/engine/engine.js'
+import type { CallOptions } from '../../runtime/engine/callOptions.js'
 import { TapChoice, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { type Matrix, matrixSource } from '../../runtime/weights/matrixSource.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'

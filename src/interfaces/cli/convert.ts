@@ -43,8 +43,8 @@ async function convert(folder: string, out: string, type: ElementType | undefine
   const result = await convertCheckpoint(folder, out, {
     ...(type && { type }),
     signal,
-    onProgress: ({ written, total }) => {
-      if (!json) bar.update(written, total)
+    onProgress: ({ loaded, total }) => {
+      if (!json) bar.update(loaded, total)
     },
   }).finally(() => {
     bar.clear()

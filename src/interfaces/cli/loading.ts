@@ -1,7 +1,9 @@
 // Loads a model for a command, downloaded first if it is not here, with a progress bar, and closes it whatever happens. Does not know what the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
-import { type LoadOptions, MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import { MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
@@ -29,7 +31,7 @@ export async function withModel<T>(
     bar.clear()
     interrupt.release()
   })
-  if (!json) sayIfStreaming(model, ram)
+  if (!json) sayIfStreaming(model.memory, ram)
   try {
     return await use(model)
   } finally {
@@ -38,9 +40,9 @@ export async function withModel<T>(
 }
 
 /** What was chosen, where not all experts fit. */
-function sayIfStreaming({ expertSlots: { experts, slots }, memoryBytes }: MixtralModel, ram: number | undefined): void {
-  if (slots === experts) return
+function sayIfStreaming({ experts, expertSlots, totalBytes }: ModelMemory, ram: number | undefined): void {
+  if (expertSlots === experts) return
   const why = ram === undefined ? ', what this machine can spare' : ''
-  const line = `${slots} of ${experts} experts in memory at a time, ${byteCount(memoryBytes)} with all else${why}; the others are read when needed`
+  const line = `${expertSlots} of ${experts} experts in memory at a time, ${byteCount(totalBytes)} with all else${why}; the others are read when needed`
   process.stderr.write(`${coloursOf(process.stderr).dim(line)}\n`)
 }

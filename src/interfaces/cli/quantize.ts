@@ -57,7 +57,7 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
     ...(shardSize !== undefined && { shardBytes: shardSize }),
     ...(requantize !== undefined && { requantize }),
     ...(threads !== undefined && { threads }),
-    onProgress: ({ done, total }) => bar.update(done, total),
+    onProgress: ({ loaded, total }) => bar.update(loaded, total),
     signal: interrupt.signal,
   }).finally(() => {
     bar.clear()

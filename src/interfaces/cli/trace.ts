@@ -8,6 +8,8 @@ import { ioError } from '../../base/files/byteSource.js'
 import { refuseInput } from '../../base/files/refuseInput.js'
 import { Reference } from '../../evaluation/reference/reference.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { encodeNpy } from '../../format/tensors/npy.js'
+import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { resolveModelPath } from '../../text/generate/modelPath.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
@@ -16,10 +18,8 @@ import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flag
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
-import { encodeNpy } from './npy.js'
 import { writeOutput } from './outputFile.js'
 import { ProgressBar } from './progressBar.js'
-import { encodeSafetensors } from './safetensors.js'
 
 interface TraceFlags extends ModelFlags {
   readonly tokens?: number[]

@@ -115,7 +115,7 @@ test('an aborted conversion leaves nothing', async () => {
   const controller = new AbortController()
   const call = convertCheckpoint(folder, target, {
     signal: controller.signal,
-    onProgress: ({ written, total }) => {
+    onProgress: ({ loaded: written, total }) => {
       if (written > total / 2) controller.abort()
     },
   })

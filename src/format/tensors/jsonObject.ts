@@ -1,8 +1,8 @@
-// An object out of a JSON file that nobody vouches for. Owns the reading of the file and the checks of single values; every error names the file
-// and the key. A key whose value is null counts as absent, as it does to those who write such files.
+// An object from an untrusted JSON file of a checkpoint. Owns the reading of the file and the checks of single values; every error names the file
+// and the key. A key whose value is null counts as absent, as it does in the programs that write such files.
 
 import { FileSource } from '../../base/files/byteSource.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../gguf/ggufError.js'
 import { checkpointError } from './checkpointError.js'
 
 export class JsonObject {
@@ -42,7 +42,7 @@ export class JsonObject {
     return this.value(key) !== undefined
   }
 
-  /** Whatever the key has; undefined if it is absent or null. */
+  /** The value of a key, of any type; undefined if it is absent or null. */
   value(key: string): unknown {
     return Object.hasOwn(this.#fields, key) ? (this.#fields[key] ?? undefined) : undefined
   }
