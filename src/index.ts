@@ -1,5 +1,5 @@
-// What the package exports: the only barrel of the library, and nothing but a list. What few programs call loads its own code when it is called,
-// so that importing the library stays cheap.
+// What the package exports: the only barrel of the library, and nothing but a list. What few programs call loads its
+// own code when it is called, so that importing the library stays cheap.
 
 export { type ConvertOptions, type ConvertResult, convertCheckpoint } from './authoring/convert/convert.js'
 export type { ElementType } from './authoring/convert/elementType.js'

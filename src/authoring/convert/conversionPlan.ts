@@ -1,5 +1,5 @@
-// What a checkpoint becomes: the metadata and the tensors of a GGUF file. Reads and checks everything but the weights, down to what our own
-// loader will demand of the file. Writes nothing.
+// What a checkpoint becomes: the metadata and the tensors of a GGUF file. Reads and checks everything but the weights,
+// down to what our own loader will demand of the file. Writes nothing.
 
 import path from 'node:path'
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
@@ -26,7 +26,10 @@ export interface ConversionPlan {
 
 const LARGEST_CONFIG = 2 ** 20
 
-/** Plans the conversion of a checkpoint. Throws `CHECKPOINT`, `UNSUPPORTED`, `IO`, and what our loader would throw of the file. */
+/**
+ * Plans the conversion of a checkpoint. Throws `CHECKPOINT`, `UNSUPPORTED`, `IO`, and what our loader would throw of
+ * the file.
+ */
 export async function planConversion(checkpoint: Checkpoint, wanted: ElementType | undefined): Promise<ConversionPlan> {
   const { folder, layout } = checkpoint
   const file = layout === 'huggingface' ? 'config.json' : 'params.json'

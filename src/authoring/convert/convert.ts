@@ -1,5 +1,5 @@
-// From the folder of a checkpoint to a GGUF file. Owns the options and the order: all is read and checked before a byte is written, then the
-// tensors stream through. What becomes of them is conversionPlan.ts.
+// From the folder of a checkpoint to a GGUF file. Owns the options and the order: all is read and checked before a byte
+// is written, then the tensors stream through. What becomes of them is conversionPlan.ts.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
@@ -28,13 +28,14 @@ export interface ConvertResult {
 }
 
 /**
- * Converts a Mixtral checkpoint, as transformers or Mistral AI's own tools write it (safetensors, one file or shards), to a GGUF file.
+ * Converts a Mixtral checkpoint, as transformers or Mistral AI's own tools write it (safetensors, one file or shards),
+ * to a GGUF file.
  * @param folder with the weights, config.json (or params.json) and tokenizer.model or tokenizer.json
  * @param target the file to write; it gets its name when all of it is on disk
  *
- * Throws `CHECKPOINT` for a malformed or incomplete checkpoint and `UNSUPPORTED` for one of another kind, both before anything is written;
- * `MODEL` or `TOKENIZER` if the result would not load; `OPTION` for a target that is a file of the checkpoint, and for a weight that does not
- * fit the type; `IO`; `ABORTED`.
+ * Throws `CHECKPOINT` for a malformed or incomplete checkpoint and `UNSUPPORTED` for one of another kind, both before
+ * anything is written; `MODEL` or `TOKENIZER` if the result would not load; `OPTION` for a target that is a file of the
+ * checkpoint, and for a weight that does not fit the type; `IO`; `ABORTED`.
  * @example await convertCheckpoint('Mixtral-8x7B-Instruct-v0.1', 'mixtral.gguf', { type: 'BF16' })
  */
 export async function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {

@@ -1,5 +1,6 @@
-// Writes a model again: with other block types, in the other layout of experts, in more or fewer shards. Streams through the team's threads, so
-// that memory does not grow with the file. Owns the options, and what is refused before a byte is read.
+// Writes a model again: with other block types, in the other layout of experts, in more or fewer shards. Streams
+// through the team's threads, so that memory does not grow with the file. Owns the options, and what is refused before
+// a byte is read.
 
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../../base/errors.js'
@@ -18,9 +19,14 @@ import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes }
 import type { WorkerData } from './worker.js'
 
 export interface QuantizeOptions {
-  /** Layout of the experts in the output. Default: `merged`, which every program reads. `per-expert` is the layout used until April 2024. */
+  /**
+   * Layout of the experts in the output. Default: `merged`, which every program reads. `per-expert` is the layout used
+   * until April 2024.
+   */
   readonly layout?: ExpertLayout
-  /** Writes shards with at most this many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file. */
+  /**
+   * Writes shards with at most this many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file.
+   */
   readonly shardBytes?: number
   /** Quantizes tensors that are quantized already, too. Default false: they are refused. */
   readonly requantize?: boolean
@@ -41,13 +47,13 @@ export interface QuantizeResult {
 }
 
 /**
- * Writes the model at `input`, any shard of a sharded one, to `output` in `type`. `Q4_K_M` and the like choose a block type per tensor as
- * llama.cpp does; `copy` keeps the weights and changes only layout and shards. `output` gets its name when all of it is written; if anything
- * fails, a file of that name is left as it was.
+ * Writes the model at `input`, any shard of a sharded one, to `output` in `type`. `Q4_K_M` and the like choose a block
+ * type per tensor as llama.cpp does; `copy` keeps the weights and changes only layout and shards. `output` gets its
+ * name when all of it is written; if anything fails, a file of that name is left as it was.
  *
- * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that is damaged, not a Mixtral, or of types without support; `OPTION` for an impossible
- * option, an input that is quantized already, or an output that would replace the input; `IO`, first of all if the disk has no room; `THREAD`;
- * `ABORTED`.
+ * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that is damaged, not a Mixtral, or of types without support;
+ * `OPTION` for an impossible option, an input that is quantized already, or an output that would replace the input;
+ * `IO`, first of all if the disk has no room; `THREAD`; `ABORTED`.
  * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
  */
 export async function quantizeModel(

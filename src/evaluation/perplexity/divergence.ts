@@ -1,5 +1,5 @@
-// The distance of a model's predictions from stored ones, of another model or other software, on the same tokens: what llama-perplexity calls
-// `--kl-divergence`. Owns the definitions, which are llama-perplexity's.
+// The distance of a model's predictions from stored ones, of another model or other software, on the same tokens: what
+// llama-perplexity calls `--kl-divergence`. Owns the definitions, which are llama-perplexity's.
 
 import { exp } from '../../base/elementary.js'
 import { MixtralError } from '../../base/errors.js'
@@ -19,7 +19,10 @@ export interface DivergenceResult {
   /** Number of predictions that counted. */
   readonly predictions: number
   readonly perplexity: Estimate
-  /** Stored log-probabilities end 16 nats below the likeliest token's, so a less likely token counts as 16 below. `perplexity` has no such bound. */
+  /**
+   * Stored log-probabilities end 16 nats below the likeliest token's, so a less likely token counts as 16 below.
+   * `perplexity` has no such bound.
+   */
   readonly basePerplexity: Estimate
   /** Correlation of the logarithms of both perplexities: 1 if they vary together, NaN if one does not vary. */
   readonly correlation: number
@@ -54,8 +57,8 @@ interface Samples {
 /**
  * Runs a model over the tokens in a file of stored logits, and compares its predictions with the stored ones.
  *
- * Throws `OPTION` if the file's vocabulary has another size; `CONTEXT` if its windows do not fit the model's context; `IO` if it cannot be read;
- * and what `MixtralModel.logits` throws.
+ * Throws `OPTION` if the file's vocabulary has another size; `CONTEXT` if its windows do not fit the model's context;
+ * `IO` if it cannot be read; and what `MixtralModel.logits` throws.
  * @example
  * const base = await LogitsFile.open('F16.kld')
  * const { divergence, sameTop } = await measureDivergence(model, base)

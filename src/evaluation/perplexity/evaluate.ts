@@ -1,5 +1,5 @@
-// Runs a model over windows, one at a time, and yields every prediction that counts. Knows nothing of what is measured, and keeps the logits of
-// one window only.
+// Runs a model over windows, one at a time, and yields every prediction that counts. Knows nothing of what is measured,
+// and keeps the logits of one window only.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
@@ -27,8 +27,8 @@ export interface Prediction extends Normal {
 }
 
 /**
- * The predictions that count, window by window, in order. Throws what `logits` throws, and `CONTEXT` if the model's context is shorter than a
- * window.
+ * The predictions that count, window by window, in order. Throws what `logits` throws, and `CONTEXT` if the model's
+ * context is shorter than a window.
  */
 export async function* evaluateWindows(
   model: EvaluatedModel,

@@ -1,4 +1,5 @@
-// Log-probabilities: of one row of logits, and packed in 16 bits each as llama.cpp's `--kl-divergence-base` stores them. Owns the packed row:
+// Log-probabilities: of one row of logits, and packed in 16 bits each as llama.cpp's `--kl-divergence-base` stores
+// them. Owns the packed row:
 //
 //     byte 0   float32  scale
 //     byte 4   float32  least log-probability

@@ -1,5 +1,5 @@
-// Files of stored logits, in the format of llama.cpp's `--kl-divergence-base`, so that each program reads the other's files. Owns the layout,
-// little-endian throughout:
+// Files of stored logits, in the format of llama.cpp's `--kl-divergence-base`, so that each program reads the other's
+// files. Owns the layout, little-endian throughout:
 //
 //     byte 0    "_logits_"
 //     byte 8    uint32  context length
@@ -33,7 +33,10 @@ export class LogitsFile {
     this.#file = file
   }
 
-  /** Opens a file. Throws `IO` if it cannot be read, is of another kind, is cut off, or holds a token outside its vocabulary. */
+  /**
+   * Opens a file. Throws `IO` if it cannot be read, is of another kind, is cut off, or holds a token outside its
+   * vocabulary.
+   */
   static async open(path: string): Promise<LogitsFile> {
     const file = await open(path).catch((cause: Error) => {
       throw new MixtralError('IO', `${path}: cannot be opened: ${cause.message}`, { cause })
@@ -62,8 +65,8 @@ export class LogitsFile {
   }
 
   /**
-   * Reads one window, by its index. The result is a function: called with a row and `out`, it writes the log-probabilities (vocabulary) of that
-   * prediction to `out`. Throws `IO`.
+   * Reads one window, by its index. The result is a function: called with a row and `out`, it writes the
+   * log-probabilities (vocabulary) of that prediction to `out`. Throws `IO`.
    */
   async window(index: number): Promise<(row: number, out: Float64Array) => void> {
     const { contextLength, count } = this.windows

@@ -1,5 +1,5 @@
-// The perplexity of a text: e to the mean negative log-likelihood of its tokens, over the windows of llama-perplexity. Stores the logits too, if
-// asked to.
+// The perplexity of a text: e to the mean negative log-likelihood of its tokens, over the windows of llama-perplexity.
+// Stores the logits too, if asked to.
 
 import { exp } from '../../base/elementary.js'
 import { MixtralError } from '../../base/errors.js'
@@ -30,10 +30,11 @@ export interface PerplexityResult {
 export const USUAL_WINDOW = 512
 
 /**
- * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the text do not count as such.
+ * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the
+ * text do not count as such.
  *
- * Throws `OPTION` for a text of less than two windows; `CONTEXT` for a window that does not fit the model's context; `IO` for logits that cannot
- * be stored; and what `MixtralModel.logits` throws.
+ * Throws `OPTION` for a text of less than two windows; `CONTEXT` for a window that does not fit the model's context;
+ * `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
  * @example
  * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
  * console.log(`${perplexity.value} ± ${perplexity.error}`)

@@ -1,6 +1,7 @@
-// The windows of a text: where it is cut and which predictions count, as in llama-perplexity. The text's tokens are cut into windows of one
-// context each, and the rest is dropped. BOS takes the first place of each window, if the model has one there. Only the predictions of the
-// second half of a window count: they have at least half a context before them. Does not run a model.
+// The windows of a text: where it is cut and which predictions count, as in llama-perplexity. The text's tokens are cut
+// into windows of one context each, and the rest is dropped. BOS takes the first place of each window, if the model has
+// one there. Only the predictions of the second half of a window count: they have at least half a context before them.
+// Does not run a model.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
@@ -19,8 +20,8 @@ export interface Windows {
 }
 
 /**
- * The first position in a window whose prediction counts. A position predicts the token after it, so the last one that counts is the last
- * but one.
+ * The first position in a window whose prediction counts. A position predicts the token after it, so the last one that
+ * counts is the last but one.
  */
 export function firstScored(contextLength: number): number {
   return Math.floor(contextLength / 2)

@@ -1,5 +1,6 @@
-// Checks that the kernels compute a model correctly on this machine: all weights, one tensor at a time, and a forward pass, stage by stage.
-// Owns the verdict. The weights are compared by the engine (engine/check/), the stages by stageCheck.ts. Prints nothing.
+// Checks that the kernels compute a model correctly on this machine: all weights, one tensor at a time, and a forward
+// pass, stage by stage. Owns the verdict. The weights are compared by the engine (engine/check/), the stages by
+// stageCheck.ts. Prints nothing.
 
 import { MixtralError } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
@@ -17,8 +18,8 @@ export interface Verdict {
   /** Number of tensors checked; each expert's matrices count. */
   readonly matrices: number
   /**
-   * Relative error of the worst matrix: the RMS of the difference from exact products, divided by their RMS. Most of it is the cost of
-   * rounding activations to 8 bits.
+   * Relative error of the worst matrix: the RMS of the difference from exact products, divided by their RMS. Most of it
+   * is the cost of rounding activations to 8 bits.
    */
   readonly error: number
   /** Error of the worst row, as a share of what its format allows. Above 1 is a fault. */
@@ -50,12 +51,14 @@ export interface VerifyOptions {
 export const MOST_TOKENS = 64
 
 /**
- * Checks a loaded model. First a forward pass of `tokens`, in which each stage is compared with float64 arithmetic on its own inputs. Then
- * every tensor: its bytes in memory with those of the file, its products with the oracle of its format, bit for bit, and with exact arithmetic.
- * A product with a quantized matrix may differ by what rounding its input to 8 bits can cost: for every block of the input half a step, times
- * the sum of the magnitudes of the weights that it meets.
+ * Checks a loaded model. First a forward pass of `tokens`, in which each stage is compared with float64 arithmetic on
+ * its own inputs. Then every tensor: its bytes in memory with those of the file, its products with the oracle of its
+ * format, bit for bit, and with exact arithmetic. A product with a quantized matrix may differ by what rounding its
+ * input to 8 bits can cost: for every block of the input half a step, times the sum of the magnitudes of the weights
+ * that it meets.
  *
- * Throws `OPTION` for no tokens or too many; `TOKENIZER` for an id outside the vocabulary; `IO`; `THREAD`; `ABORTED`; `CLOSED`.
+ * Throws `OPTION` for no tokens or too many; `TOKENIZER` for an id outside the vocabulary; `IO`; `THREAD`; `ABORTED`;
+ * `CLOSED`.
  * @example const { faults } = await verifyModel(model, model.tokenizer.encodePrompt('Once upon a time'))
  */
 export async function verifyModel(model: MixtralModel, tokens: readonly number[], options: VerifyOptions = {}): Promise<Verification> {

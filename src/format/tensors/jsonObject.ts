@@ -1,5 +1,6 @@
-// An object from an untrusted JSON file of a checkpoint. Owns the reading of the file and the checks of single values; every error names the file
-// and the key. A key whose value is null counts as absent, as it does in the programs that write such files.
+// An object from an untrusted JSON file of a checkpoint. Owns the reading of the file and the checks of single values;
+// every error names the file and the key. A key whose value is null counts as absent, as it does in the programs that
+// write such files.
 
 import { FileSource } from '../../base/files/byteSource.js'
 import { quoted } from '../gguf/ggufError.js'
@@ -17,7 +18,10 @@ export class JsonObject {
     this.#fields = fields as Readonly<Record<string, unknown>>
   }
 
-  /** Reads a file of at most `mostBytes`. Throws `IO` if it cannot be read, `CHECKPOINT` if it is longer or does not hold an object. */
+  /**
+   * Reads a file of at most `mostBytes`. Throws `IO` if it cannot be read, `CHECKPOINT` if it is longer or does not
+   * hold an object.
+   */
   static async read(path: string, mostBytes: number): Promise<JsonObject> {
     return JsonObject.parse(await readText(path, mostBytes), path)
   }
@@ -67,7 +71,9 @@ export class JsonObject {
     return value === undefined || (typeof value === 'number' && Number.isFinite(value)) ? value : this.refuse(key, 'a number')
   }
 
-  /** A number that is to be stored as float32: one that would become infinite there, or 0 without being 0, is refused. */
+  /**
+   * A number that is to be stored as float32: one that would become infinite there, or 0 without being 0, is refused.
+   */
   float32(key: string): number | undefined {
     const value = this.number(key)
     if (value === undefined) return undefined

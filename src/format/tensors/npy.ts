@@ -1,5 +1,5 @@
-// NumPy's array file, .npy, version 1.0, written: a header in the form of a Python literal, then the values row by row. Little-endian float32,
-// float64 and int32 only. Format: numpy.org/neps/nep-0001-npy-format.html
+// NumPy's array file, .npy, version 1.0, written: a header in the form of a Python literal, then the values row by row.
+// Little-endian float32, float64 and int32 only. Format: numpy.org/neps/nep-0001-npy-format.html
 
 import type { TensorValues } from './safetensors.js'
 

@@ -1,6 +1,6 @@
-// The safetensors file, its header read and the whole of it written: 8 bytes of length, that many bytes of JSON, then the tensors' data without
-// a gap, all little-endian. Owns the checks of a header, in which nothing is trusted. Reads no tensor data.
-// Format: github.com/huggingface/safetensors, README
+// The safetensors file, its header read and the whole of it written: 8 bytes of length, that many bytes of JSON, then
+// the tensors' data without a gap, all little-endian. Owns the checks of a header, in which nothing is trusted. Reads
+// no tensor data. Format: github.com/huggingface/safetensors, README
 
 import type { ByteSource } from '../../base/files/byteSource.js'
 import { quoted } from '../gguf/ggufError.js'
@@ -30,7 +30,10 @@ const LENGTH_BYTES = 8
 /** The limit of huggingface.js. The shards of an 8x22B have headers of a thousandth of it. */
 const LONGEST_HEADER = 25_000_000
 
-/** The tensors that a file's header lists. Throws `IO` if it cannot be read, and `CHECKPOINT`, naming the tensor, if the header cannot be true. */
+/**
+ * The tensors that a file's header lists. Throws `IO` if it cannot be read, and `CHECKPOINT`, naming the tensor, if the
+ * header cannot be true.
+ */
 export async function readSafetensors(source: ByteSource): Promise<SourceTensor[]> {
   const file = source.name
   if (source.bytes < LENGTH_BYTES) throw checkpointError(file, `${source.bytes} bytes, expected a safetensors header`)

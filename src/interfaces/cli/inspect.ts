@@ -9,7 +9,7 @@ import { memoryBytes, weightsPerSecond } from '../../runtime/machine/machine.js'
 import { type Fit, fitOf, fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
-import { coloursOf, columns, jsonLine, quotedText, speed } from './layout.js'
+import { colorsOf, columns, jsonLine, quotedText, speed } from './layout.js'
 import { lookAt } from './looking.js'
 
 interface InspectFlags extends OutputFlags {
@@ -62,7 +62,7 @@ interface Outlook {
 }
 
 function describe(gguf: Gguf, facts: ModelFacts, { fit, tokensPerSecond }: Outlook, listTensors: boolean): string {
-  const { bold } = coloursOf(process.stdout)
+  const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${body.replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
   const weights = weightCount(facts.tensorTypes.reduce((sum, type) => sum + type.weights, 0))

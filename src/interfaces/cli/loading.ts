@@ -7,7 +7,7 @@ import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { coloursOf } from './layout.js'
+import { colorsOf } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 /** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
@@ -44,5 +44,5 @@ function sayIfStreaming({ experts, expertSlots, totalBytes }: ModelMemory, ram: 
   if (expertSlots === experts) return
   const why = ram === undefined ? ', what this machine can spare' : ''
   const line = `${expertSlots} of ${experts} experts in memory at a time, ${byteCount(totalBytes)} with all else${why}; the others are read when needed`
-  process.stderr.write(`${coloursOf(process.stderr).dim(line)}\n`)
+  process.stderr.write(`${colorsOf(process.stderr).dim(line)}\n`)
 }

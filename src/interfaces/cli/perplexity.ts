@@ -1,5 +1,5 @@
-// `mixtral perplexity`: measures how well a model predicts a text, and its divergence from stored logits. Owns the flags and what is printed; the
-// measuring is evaluation/perplexity/.
+// `mixtral perplexity`: measures how well a model predicts a text, and its divergence from stored logits. Owns the
+// flags and what is printed; the measuring is evaluation/perplexity/.
 
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
@@ -154,7 +154,7 @@ class WindowLine {
     this.#drawn = true
   }
 
-  /** Takes the line off the screen. */
+  /** Removes the line from the screen. */
   clear(): void {
     if (this.#drawn) process.stderr.write('\r\x1b[K')
     this.#drawn = false

@@ -6,7 +6,7 @@ import { byteCount } from '../../base/amounts.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
-import { coloursOf, columns, jsonLine, plainLines } from './layout.js'
+import { colorsOf, columns, jsonLine, plainLines } from './layout.js'
 import { lookAt, type Sight } from './looking.js'
 
 export function configureShow(command: Command): void {
@@ -39,7 +39,7 @@ function layersOf({ gguf }: Sight): OllamaLayers {
 }
 
 function describe({ name, bytes, path }: Sight, { template, params, system, messages, licenses }: OllamaLayers): string {
-  const { bold } = coloursOf(process.stdout)
+  const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainLines(body).replaceAll(/^(?=.)/gm, '  ')}\n`
   const { unused } = modelDefaults({ params, messages, licenses })
   const rows = Object.entries(params).map(([key, value]) => [key, JSON.stringify(value), unused.includes(key) ? 'not used here' : ''])

@@ -114,7 +114,7 @@ async function fromReference(model: string, flags: TraceFlags): Promise<Traced> 
 
 const choice = ({ tensors }: TraceFlags) => (tensors === undefined ? {} : { tensors })
 
-/** What comes under its name for the second time is what was rotated. */
+/** Gives the second tensor of a name, which is the rotated one, a name of its own. */
 function withUniqueNames(tensors: readonly TracedTensor[]): TracedTensor[] {
   const seen = new Set<string>()
   return tensors.map((tensor) => {

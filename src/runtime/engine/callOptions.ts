@@ -11,8 +11,8 @@ export interface CallOptions {
 }
 
 /**
- * Throws `OPTION` for an option that is neither a call option nor in `others`, for a `signal` that is not an AbortSignal, and for an
- * `onProgress` that is not a function.
+ * Throws `OPTION` for an option that is neither a call option nor in `others`, for a `signal` that is not an
+ * AbortSignal, and for an `onProgress` that is not a function.
  */
 export function checkCallOptions(options: { readonly [Name in keyof CallOptions]?: unknown }, others: readonly string[] = []): void {
   const known = [...others, 'signal', 'onProgress']

@@ -1,4 +1,5 @@
-// One tensor of a loaded model with what its check has found, as the library reports it. Owns the names; the check itself is the engine's.
+// One tensor of a loaded model with what its check has found, as the library reports it. Owns the names; the check
+// itself is the engine's.
 
 import type { WeightFindings } from '../../runtime/engine/check/weightFindings.js'
 import type { WeightPart } from '../../runtime/engine/check/weightParts.js'

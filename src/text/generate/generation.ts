@@ -1,5 +1,5 @@
-// One generation: the prompt, then token after token until something ends it. Owns the order of events. The engine computes logits, the
-// sampler chooses a token, the decoder turns it into text.
+// One generation: the prompt, then token after token until something ends it. Owns the order of events. The engine
+// computes logits, the sampler chooses a token, the decoder turns it into text.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Engine } from '../../runtime/engine/engine.js'
@@ -7,7 +7,10 @@ import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CheckedOptions } from './generationOptions.js'
 
-/** New text, and the tokens since the last piece. The text is empty while a character or a possible stop string is incomplete. */
+/**
+ * New text, and the tokens since the last piece. The text is empty while a character or a possible stop string is
+ * incomplete.
+ */
 export interface Piece {
   readonly text: string
   readonly ids: readonly number[]
@@ -16,8 +19,8 @@ export interface Piece {
 /** What a generation wrote, and how it went. */
 export interface GenerationResult {
   /**
-   * The new text, cut before a stop string. It begins with a space where it continues the prompt's last word or sentence, but not where it
-   * answers `[/INST]`.
+   * The new text, cut before a stop string. It begins with a space where it continues the prompt's last word or
+   * sentence, but not where it answers `[/INST]`.
    */
   readonly text: string
   /** All tokens written, without an end token. */
@@ -42,8 +45,8 @@ export interface ChatResult extends GenerationResult {
 }
 
 /**
- * Continues `prompt`. The caller has entered the engine. Throws `CONTEXT` if the prompt leaves no room for a token, `MODEL` if a logit is not
- * finite, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
+ * Continues `prompt`. The caller has entered the engine. Throws `CONTEXT` if the prompt leaves no room for a token,
+ * `MODEL` if a logit is not finite, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
  */
 export async function* generate(
   engine: Engine,
@@ -100,8 +103,8 @@ export async function* generate(
 }
 
 /**
- * Whether the prompt ends where an answer begins, and not in the middle of a text. Then the space before the first word is the tokenizer's,
- * and not part of the answer.
+ * Whether the prompt ends where an answer begins, and not in the middle of a text. Then the space before the first word
+ * is the tokenizer's, and not part of the answer.
  */
 function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean {
   const last = prompt.at(-1)

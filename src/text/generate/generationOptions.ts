@@ -29,7 +29,10 @@ export interface CheckedOptions {
   readonly sampler: Sampler
 }
 
-/** Checks the options, fills in defaults, and makes the sampler. Throws `OPTION` for an unknown or impossible option, by name. */
+/**
+ * Checks the options, fills in defaults, and makes the sampler. Throws `OPTION` for an unknown or impossible option, by
+ * name.
+ */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
   const { maxNewTokens = Number.POSITIVE_INFINITY, stop = [], signal, onProgress, ...sampling } = options
   if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {

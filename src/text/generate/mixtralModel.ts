@@ -1,4 +1,5 @@
-// The library's front door: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and generation; computes nothing itself.
+// The library's front door: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
+// generation; computes nothing itself.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
@@ -82,11 +83,11 @@ export class MixtralModel {
   }
 
   /**
-   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours. An Ollama model
-   * brings a template, a system message and parameters; they apply where the caller gives none.
+   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours.
+   * An Ollama model brings a template, a system message and parameters; they apply where the caller gives none.
    *
-   * Throws `IO` if the model is not here or cannot be read; `GGUF`, `MODEL`, `TOKENIZER` or `TEMPLATE` if its file is damaged or not a
-   * Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
+   * Throws `IO` if the model is not here or cannot be read; `GGUF`, `MODEL`, `TOKENIZER` or `TEMPLATE` if its file is
+   * damaged or not a Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
    */
   static async load(nameOrPath: string, options: LoadOptions = {}): Promise<MixtralModel> {
     const { path, layers } = await localModel(nameOrPath)
@@ -117,16 +118,19 @@ export class MixtralModel {
     return this.gguf.metadata
   }
 
-  /** Counts of expert loading since `earlier`, or since the model was opened; undefined where all experts are in memory. */
+  /**
+   * Counts of expert loading since `earlier`, or since the model was opened; undefined where all experts are in memory.
+   */
   expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
     return this.#engine.expertFigures(earlier)
   }
 
   /**
-   * Continues a raw prompt. Control tokens spelled in the prompt count as such, and BOS is put first unless it is there already.
+   * Continues a raw prompt. Control tokens spelled in the prompt count as such, and BOS is put first unless it is there
+   * already.
    *
-   * Throws `OPTION`; `CONTEXT` if the prompt leaves no room for a token; `MODEL` if the model computes a logit that is not finite; `IO` if
-   * an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
+   * Throws `OPTION`; `CONTEXT` if the prompt leaves no room for a token; `MODEL` if the model computes a logit that is
+   * not finite; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
    * @example const { text, finishReason } = await model.generate('Once upon a time', { maxNewTokens: 40 })
    */
   generate(prompt: string, options: GenerationOptions = {}): Promise<GenerationResult> {
@@ -134,23 +138,27 @@ export class MixtralModel {
   }
 
   /**
-   * Continues a raw prompt as `generate` does, and yields the text as it comes. The generator's return value is the whole result. Leaving
-   * the loop early ends the generation. The loop holds the model: another call on it waits until the loop has ended, so do not await one
-   * inside. The first piece throws what `generate` throws.
+   * Continues a raw prompt as `generate` does, and yields the text as it comes. The generator's return value is the
+   * whole result. Leaving the loop early ends the generation. The loop holds the model: another call on it waits until
+   * the loop has ended, so do not await one inside. The first piece throws what `generate` throws.
    */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
     return this.#generate(() => this.#encode(prompt), options)
   }
 
   /**
-   * Answers a conversation, through the chat template of the model. The text of a message never becomes a control token.
-   * Throws `TEMPLATE` for messages that the template refuses and for a template that fails, and what `generate` throws.
+   * Answers a conversation, through the chat template of the model. The text of a message never becomes a control
+   * token. Throws `TEMPLATE` for messages that the template refuses and for a template that fails, and what `generate`
+   * throws.
    */
   chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
-  /** Answers a conversation as `chat` does, and yields the text as it comes. The loop holds the model, as that of `stream` does. */
+  /**
+   * Answers a conversation as `chat` does, and yields the text as it comes. The loop holds the model, as that of
+   * `stream` does.
+   */
   async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
     const { ids, folded } = this.#template.render(withModelMessages(messages, this.#extras?.layers))
     const result = yield* this.#generate(() => ids, options)
@@ -160,8 +168,8 @@ export class MixtralModel {
   /**
    * The logits after each token: (tokens, vocabulary). The tokens are taken as they are, without BOS.
    *
-   * Throws `OPTION` for an unknown option or no tokens; `CONTEXT` if the tokens do not fit the context; `TOKENIZER` for an id outside the
-   * vocabulary; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
+   * Throws `OPTION` for an unknown option or no tokens; `CONTEXT` if the tokens do not fit the context; `TOKENIZER` for
+   * an id outside the vocabulary; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
    */
   async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
@@ -169,8 +177,8 @@ export class MixtralModel {
   }
 
   /**
-   * The logits after the last token: (vocabulary). Only the tokens after the beginning shared with the last call are run.
-   * Throws what `logits` throws.
+   * The logits after the last token: (vocabulary). Only the tokens after the beginning shared with the last call are
+   * run. Throws what `logits` throws.
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
@@ -178,12 +186,15 @@ export class MixtralModel {
   }
 
   /**
-   * Intermediate tensors of a forward pass over all of `ids`, under the names of llama.cpp's eval callback, in the order in which they are
-   * computed: `attn_norm-0`, `ffn_moe_topk-3`, `l_out-5`, `result_output`. They have the bits of the ordinary pass. In a large model, all
-   * of them together take the memory of a few hundred hidden states per token.
+   * Intermediate tensors of a forward pass over all of `ids`, under the names of llama.cpp's eval callback, in the
+   * order in which they are computed: `attn_norm-0`, `ffn_moe_topk-3`, `l_out-5`, `result_output`. They have the bits
+   * of the ordinary pass. In a large model, all of them together take the memory of a few hundred hidden states per
+   * token.
    *
    * Throws `OPTION` for a name that no tensor has, and what `logits` throws.
-   * @example const [routing] = await model.trace(ids, { tensors: ['ffn_moe_topk-3'] }) // values: (tokens, used) experts, best first
+   * @example
+   * const [routing] = await model.trace(ids, { tensors: ['ffn_moe_topk-3'] })
+   * routing.values // (tokens, used) experts, best first
    */
   async trace(ids: readonly number[], options: TraceOptions & CallOptions = {}): Promise<TracedTensor[]> {
     checkCallOptions(options, ['tensors'])
@@ -192,8 +203,8 @@ export class MixtralModel {
   }
 
   /**
-   * The tensors of `trace` one at a time, so that they need not all fit in memory: each for the tokens of one step, the first of which is at
-   * `position`. The loop holds the model, as that of `stream` does. Throws what `trace` throws.
+   * The tensors of `trace` one at a time, so that they need not all fit in memory: each for the tokens of one step, the
+   * first of which is at `position`. The loop holds the model, as that of `stream` does. Throws what `trace` throws.
    */
   traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedChunk> {
     checkCallOptions(options, ['tensors'])
@@ -202,9 +213,9 @@ export class MixtralModel {
   }
 
   /**
-   * Checks the weights in memory, one tensor at a time: their bytes against the file, the kernels' products with them against the oracle of
-   * their format, bit for bit, and against exact arithmetic. `verifyModel` makes a verdict of it. The loop holds the model, as that of
-   * `stream` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
+   * Checks the weights in memory, one tensor at a time: their bytes against the file, the kernels' products with them
+   * against the oracle of their format, bit for bit, and against exact arithmetic. `verifyModel` makes a verdict of it.
+   * The loop holds the model, as that of `stream` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
    */
   checkWeights(options: CallOptions = {}): AsyncGenerator<CheckedTensor> {
     checkCallOptions(options)
@@ -216,8 +227,8 @@ export class MixtralModel {
   }
 
   /**
-   * The time of all calls since the last `takeProfile`, stage by stage; no stages unless the model was loaded with the option `profile`.
-   * Throws `CLOSED`.
+   * The time of all calls since the last `takeProfile`, stage by stage; no stages unless the model was loaded with the
+   * option `profile`. Throws `CLOSED`.
    */
   takeProfile(): Promise<StageTime[]> {
     return this.#engine.exclusive(async () => this.#engine.takeProfile())
@@ -272,7 +283,10 @@ async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
   }
 }
 
-/** The template of an Ollama model, else the file's. The interpreters are loaded with a model, so that importing the library stays cheap. */
+/**
+ * The template of an Ollama model, else the file's. The interpreters are loaded with a model, so that importing the
+ * library stays cheap.
+ */
 async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
   const { ChatTemplate } = await import('../chat/chatTemplate.js')
   return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)

@@ -1,5 +1,5 @@
-// What a loaded model takes of the machine's memory, as the library reports it. Owns the names; how much of what there is was decided by
-// the plan, before the model was loaded.
+// What a loaded model takes of the machine's memory, as the library reports it. Owns the names; how much of what there
+// is was decided by the plan, before the model was loaded.
 
 import type { KvFormat } from '../../runtime/kernels/kernels.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
@@ -7,7 +7,10 @@ import type { Plan } from '../../runtime/weights/plan.js'
 
 /** The memory of a loaded model. All sizes are in bytes, and none changes while the model is open. */
 export interface ModelMemory {
-  /** Weights in memory: all of the model's, or, where `expertSlots` is less than `experts`, those that are resident at one time. */
+  /**
+   * Weights in memory: all of the model's, or, where `expertSlots` is less than `experts`, those that are resident at
+   * one time.
+   */
   readonly weightBytes: number
   /** The KV cache, for the whole of `contextLength`. */
   readonly kvBytes: number
@@ -17,7 +20,10 @@ export interface ModelMemory {
   readonly totalBytes: number
   /** Number of experts in the model: layers times experts per layer. */
   readonly experts: number
-  /** Number of experts that memory has slots for. Where it is less than `experts`, experts are read from the file when they are needed. */
+  /**
+   * Number of experts that memory has slots for. Where it is less than `experts`, experts are read from the file when
+   * they are needed.
+   */
   readonly expertSlots: number
 }
 

@@ -61,7 +61,7 @@ test('means have the standard error of their sample, and samples vary with thems
   expect(covarianceOfMeans([1, 2, 3, 2], [1, 2, 1, 0])).toBe(0)
 })
 
-test('percentiles lie on the line between neighbours', () => {
+test('percentiles lie on the line between neighbors', () => {
   const { percentiles, minimum, maximum } = distributionOf([3, 0, 1, 2])
   expect([minimum, percentiles['25'], percentiles['50'], percentiles['90'], maximum]).toEqual([0, 0.75, 1.5, 0.9 * 3, 3])
   expect(distributionOf([7]).percentiles['99.9']).toBe(7)
