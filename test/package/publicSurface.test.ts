@@ -107,19 +107,35 @@ test('index.ts is a list of exports', () => {
   expect(exports.size).toBeGreaterThan(50)
 })
 
-test('every public function and method has a description', () => {
-  const bare = exported.flatMap(({ file, name }) => {
-    const source = readFileSync(dist + file, 'utf8')
-    const start = source.search(new RegExp(`^export declare (?:class|function|const) ${name}\\b`, 'm'))
-    if (start < 0) return []
-    const end = source.indexOf('\n}', start)
-    const lines = source.slice(0, end < 0 ? undefined : end).split('\n')
-    const first = source.slice(0, start).split('\n').length - 1
-    return lines.flatMap((line, i) => {
-      const callable = i === first ? /^export declare function/.test(line) : i > first && /^ {4}(?:static )?\w+(?:<.*?>)?\(/.test(line)
-      const isConstructor = /^ {4}constructor\(/.test(line)
-      return callable && !isConstructor && !/\*\/\s*$/.test(lines[i - 1]!) ? [`${name}: ${line.trim()}`] : []
-    })
+/** A function or method of the package, with the comment above it. */
+interface Callable {
+  readonly signature: string
+  readonly description: string
+}
+
+function callables({ file, name }: Place): Callable[] {
+  const lines = readFileSync(dist + file, 'utf8').split('\n')
+  const first = lines.findIndex((line) => new RegExp(`^export declare (?:class|function|const) ${name}\\b`).test(line))
+  if (first < 0) return []
+  const end = lines.findIndex((line, i) => i > first && line.startsWith('}'))
+  const rows = /^export declare function/.test(lines[first]!)
+    ? [first]
+    : [...lines.keys()].slice(first + 1, end).filter((i) => /^ {4}(?:static )?(?!constructor)\w+(?:<.*?>)?\(/.test(lines[i]!))
+  return rows.map((row) => {
+    const comment = lines.slice(0, row).findLastIndex((line) => !/^\s*(?:\/\*\*|\*)/.test(line)) + 1
+    return { signature: `${name}: ${lines[row]!.trim()}`, description: lines.slice(comment, row).join('\n') }
   })
-  expect(bare).toEqual([])
+}
+
+test('every public function and method has a description', () => {
+  const all = exported.flatMap(callables)
+  expect(all.length).toBeGreaterThan(35)
+  expect(all.filter(({ description }) => description === '').map(({ signature }) => signature)).toEqual([])
+})
+
+test('every public function and method that takes time names its errors', () => {
+  const slow = exported.flatMap(callables).filter(({ signature }) => /\): (?:Promise|AsyncGenerator)</.test(signature))
+  expect(slow.length).toBeGreaterThan(20)
+  const silent = slow.filter(({ signature, description }) => !/\bclose\(/.test(signature) && !/\bthrows\b/i.test(description))
+  expect(silent.map(({ signature }) => signature)).toEqual([])
 })

@@ -84,7 +84,7 @@ function readPiece(bytes: Uint8Array, file: string, id: number): SourceToken {
   const type = fields.get(piece.type) ?? tokenType.normal
   const where = `piece ${id}`
   if (typeof text !== 'object') throw checkpointError(file, 'no text', where)
-  if (typeof score !== 'number' || Number.isNaN(score)) throw checkpointError(file, 'a score that is no number', where)
+  if (typeof score !== 'number' || Number.isNaN(score)) throw checkpointError(file, 'a score that is not a number', where)
   if (!(Object.values(tokenType) as unknown[]).includes(type))
     throw checkpointError(file, `type ${valueText(type)}, expected 1 to 6`, where)
   try {

@@ -51,7 +51,7 @@ export class LogitsFile {
       const expected = fileBytes(contextLength, vocabulary, count)
       if (size !== expected || contextLength < SHORTEST_WINDOW || count < 1 || vocabulary < 1) {
         const found = `${count} windows of ${contextLength} tokens of a vocabulary of ${vocabulary}`
-        throw new MixtralError('IO', `${path}: ${size} bytes, but its head says ${found}, ${expected} bytes`)
+        throw new MixtralError('IO', `${path}: ${size} bytes, but its header says ${found}, ${expected} bytes`)
       }
       const stored = await readBytes(path, file, HEAD_BYTES, 4 * count * contextLength)
       const tokens = Array.from({ length: count * contextLength }, (_, i) => stored.getUint32(4 * i, true))

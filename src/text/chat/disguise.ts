@@ -36,11 +36,11 @@ export class Disguise {
   }
 
   cover(text: string): string {
-    return text.replace(this.#anyOriginal, (unit) => this.#standIns.get(unit) as string)
+    return text.replace(this.#anyOriginal, (unit) => this.#standIns.get(unit)!)
   }
 
   reveal(text: string): string {
-    return text.replace(this.#anyStandIn, (unit) => this.#originals.get(unit) as string)
+    return text.replace(this.#anyStandIn, (unit) => this.#originals.get(unit)!)
   }
 
   /** Whether a part of the text came from a message. */

@@ -133,7 +133,7 @@ class Run {
     this.#budget.countStep()
     const [first, ...rest] = command
     if (first!.type !== 'function') {
-      if (rest.length > 0 || piped.length > 0) throw new Error('arguments for what is no function')
+      if (rest.length > 0 || piped.length > 0) throw new Error('arguments for a value that is not a function')
       return this.#operand(first!, dot, scope)
     }
     const { name } = first!
@@ -188,7 +188,7 @@ function functionsWith(budget: WorkBudget, reveal: (text: string) => string): Re
   const order = (a: GoValue, b: GoValue) => {
     const [left, right] = [plain(a), plain(b)]
     if (typeof left !== typeof right || (typeof left !== 'string' && typeof left !== 'number'))
-      throw new Error('a comparison of what has no order')
+      throw new Error('a comparison of values without an order')
     return left < right! ? -1 : left === right ? 0 : 1
   }
   return new Map<string, GoFunction>([

@@ -106,7 +106,7 @@ class Parser {
         continue
       }
       const [first, ...rest] = piece.tokens
-      if (first === undefined) throw new Error('an action with nothing in it')
+      if (first === undefined) throw new Error('an empty action')
       if (first === 'end' || first === 'else') return { nodes, end: first, rest }
       nodes.push(this.#action(first, rest, depth))
     }

@@ -48,7 +48,7 @@ export class WorkBudget {
   /** Counts characters that are made or searched. */
   spend(characters: number): void {
     this.#made += characters
-    if (this.#made > this.#mostMade) throw new Error('too much text in all')
+    if (this.#made > this.#mostMade) throw new Error('too much text in total')
   }
 
   /** Checks the length of a text before it is made. */

@@ -142,7 +142,7 @@ class TemplateInterpreter extends Interpreter {
     const plainValues = hidden ? values.map((value) => this.#reveal(value)) : values
     if (WATCHED.has(name)) this.#checkGrowth(name, plain, plainValues)
     const checked = args.map((arg, index) => {
-      const value = constant(plainValues[index] as Value)
+      const value = constant(plainValues[index]!)
       return arg.type === 'KeywordArgumentExpression' ? { ...arg, value } : value
     })
     const result = run(constant(plain), checked)

@@ -99,7 +99,10 @@ export class MixtralModel {
     return MixtralModel.#open(config, weights, withDefaults(asked, options), { layers, defaults })
   }
 
-  /** Loads a model whose header has been read already. Throws what `load` throws, but never for a name. */
+  /**
+   * Loads a model whose header has been read already. Throws `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `TEMPLATE`, `OPTION`,
+   * `MEMORY`, `IO`, `THREAD` and `ABORTED`, as `load` does.
+   */
   static fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
     return MixtralModel.#open(config, weights, options)
   }
@@ -157,7 +160,7 @@ export class MixtralModel {
 
   /**
    * Answers a conversation as `chat` does, and yields the text as it comes. The loop holds the model, as that of
-   * `stream` does.
+   * `stream` does. The first piece throws what `chat` throws.
    */
   async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
     const { ids, folded } = this.#template.render(withModelMessages(messages, this.#extras?.layers))

@@ -100,14 +100,14 @@ test('a file that was not finished is taken away', async () => {
 test.each<[what: string, spoil: (file: Buffer) => Buffer, message: RegExp]>([
   ['an empty file', () => Buffer.alloc(0), /not a file of stored logits/],
   ['a file of another kind', (file) => Buffer.concat([Buffer.from('GGUF'), file.subarray(4)]), /not a file of stored logits/],
-  ['a file cut off', (file) => file.subarray(0, -2), /bytes, but its head says 8 windows/],
-  ['a file with something after its end', (file) => Buffer.concat([file, Buffer.alloc(4)]), /bytes, but its head says/],
+  ['a file cut off', (file) => file.subarray(0, -2), /bytes, but its header says 8 windows/],
+  ['a file with something after its end', (file) => Buffer.concat([file, Buffer.alloc(4)]), /bytes, but its header says/],
   [
     'counts beyond all memory',
     (file) => Buffer.concat([file.subarray(0, 8), Buffer.alloc(12, 255), file.subarray(20)]),
-    /its head says 4294967295 windows/,
+    /its header says 4294967295 windows/,
   ],
-  ['counts of zero', (file) => Buffer.concat([file.subarray(0, 8), Buffer.alloc(12)]), /its head says 0 windows/],
+  ['counts of zero', (file) => Buffer.concat([file.subarray(0, 8), Buffer.alloc(12)]), /its header says 0 windows/],
   [
     'a token outside the vocabulary',
     (file) => {
