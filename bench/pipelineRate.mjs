@@ -3,7 +3,7 @@
 
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
-import { compileKernels, instantiate } from '../dist/runtime/kernels/kernels.js'
+import { compileKernels, instantiate } from '../dist/runtime/kernels/compile.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
 import { PIECE_BYTES, READERS, ROOMS } from './diskRate.mjs'
 

@@ -1,6 +1,6 @@
-// Writes a model again: with other block types, in the other layout of experts, in more or fewer shards. Streams
-// through the team's threads, so that memory does not grow with the file. Owns the options, and what is refused before
-// a byte is read.
+// Rewrites a model: with other block types, in the other layout of experts, in more or fewer shards. Streams through
+// the team's threads, so that memory does not grow with the file. Owns the options and what is refused before a byte is
+// read.
 
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../../base/errors.js'
@@ -20,29 +20,27 @@ import type { WorkerData } from './worker.js'
 
 export interface QuantizeOptions {
   /**
-   * Layout of the experts in the output. Default: `merged`, which every program reads. `per-expert` is the layout used
-   * until April 2024.
+   * The layout of the experts in the output. Default: `merged`, which every program reads.
+   * `per-expert` is the layout from before April 2024.
    */
   readonly layout?: ExpertLayout
-  /**
-   * Writes shards with at most this many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file.
-   */
+  /** Write shards, NAME-00001-of-00003.gguf and so on, of at most this many bytes of tensors. Default: one file. */
   readonly shardBytes?: number
-  /** Quantizes tensors that are quantized already, too. Default false: they are refused. */
+  /** Also quantize tensors that are quantized already. Default: false, they are refused. */
   readonly requantize?: boolean
-  /** Number of worker threads. Default: one for each core that this process may use. */
+  /** Worker threads. Default: the cores that this process may use. */
   readonly threads?: number
   readonly signal?: AbortSignal
-  /** Called a few times a second with the bytes of the input that are done. */
+  /** Called several times a second, in bytes of the input. */
   readonly onProgress?: (progress: Progress) => void
 }
 
 export interface QuantizeResult {
   /** The files that were written, in order. */
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
-  /** Number of weights in all tensors. */
+  /** The weights of all tensors. */
   readonly weights: number
-  /** Number of tensors of each block type. */
+  /** The number of tensors of each type. */
   readonly types: Readonly<Record<string, number>>
 }
 
@@ -97,7 +95,7 @@ export async function quantizeModel(
   }
 }
 
-/** The parts of all tensors: where their weights are in the input, and where they go. */
+/** Every run of weights, with its place in the input and in the output. */
 function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
   return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
     const each = bytes / sources[n]!.length

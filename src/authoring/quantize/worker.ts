@@ -1,4 +1,4 @@
-// The file that Piscina starts in every thread that quantises: claims pieces until there are none.
+// The file that Piscina starts in every thread that quantizes. Claims pieces until none are left.
 
 import { workerData } from 'piscina'
 import { type SeatError, type SeatTask, takeSeat } from '../../runtime/team/seat.js'
@@ -6,7 +6,7 @@ import { FileReader, type KnownFile } from '../../runtime/weights/fileReader.js'
 import { FileWriter } from './fileWriter.js'
 import { openBench, type Part, piecesOf, writePiece } from './pieces.js'
 
-/** What every worker gets. */
+/** The data that every worker gets. */
 export interface WorkerData {
   readonly parts: readonly Part[]
   readonly inputs: readonly KnownFile[]

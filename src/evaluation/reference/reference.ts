@@ -9,7 +9,7 @@ import type { CallOptions } from '../../runtime/engine/callOptions.js'
 import { TapChoice, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { type Matrix, matrixSource } from '../../runtime/weights/matrixSource.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { type MixtralTensors, mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
+import { type MixtralTensors, mixtralTensors, slicesOf } from '../../runtime/weights/mixtralTensors.js'
 import { attention } from './attention.js'
 import { mixtureOfExperts } from './experts.js'
 import { showTo, type Tap } from './layer.js'
@@ -72,12 +72,7 @@ export class Reference {
    * the matrix is that of one `expert`. Throws `MODEL` for a tensor that the model does not have, `IO`.
    */
   matrix(name: string, expert = 0): Matrix {
-    const { tokenEmbd, outputNorm, output, layers } = this.#tensors
-    const ofLayers = layers.flatMap(({ experts, ...others }) => [
-      ...Object.values(others),
-      ...experts.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate, ffnUp, ffnDown]),
-    ])
-    const slice = [...new Set([tokenEmbd, outputNorm, output, ...ofLayers])].filter((one) => one.name === name)[expert]
+    const slice = [...new Set(slicesOf(this.#tensors))].filter((one) => one.name === name)[expert]
     if (!slice) throw new MixtralError('MODEL', `no tensor ${name} with an expert ${expert}, expected a name such as blk.0.attn_q.weight`)
     return this.#weights.load(slice)
   }

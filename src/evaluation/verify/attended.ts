@@ -1,7 +1,7 @@
 // The expected output of attention from the kernels' own queries, keys and values, and the error that float32 may make.
 
 import { floatToHalf, halfToFloat } from '../../format/quants/half.js'
-import type { KvFormat } from '../../runtime/kernels/kernels.js'
+import type { KvFormat } from '../../runtime/kernels/abi.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { softmax } from '../reference/matrix.js'
 import { type Expected, HALF_ULP, type Taps } from './expected.js'

@@ -1,10 +1,10 @@
 // The bytes of a GGUF header, from metadata and a list of tensors, and where each tensor's data goes. The counterpart of
 // readHeader; writes nothing to disk.
 
-import type { GgmlType } from './ggmlType.js'
+import { alignUp } from '../../base/alignUp.js'
+import { bytesIn, type GgmlType } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'
 import { ggufError, quoted } from './ggufError.js'
-import { alignUp } from './placeTensors.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeId } from './valueType.js'
 
 /** A metadata key, how its value is stored, and the value: `['llama.block_count', 'uint32', 32]`. */
@@ -27,7 +27,8 @@ export interface PlannedTensor {
 
 /** How many bytes the tensor's data takes. */
 export function tensorBytes({ type, shape }: PlannedTensor): number {
-  return (shape.reduce((product, size) => product * size, 1) / type.blockWeights) * type.blockBytes
+  const weights = shape.reduce((product, size) => product * size, 1)
+  return bytesIn(type, weights)
 }
 
 export interface EncodedHeader {

@@ -1,6 +1,7 @@
 // Turns the offsets in tensor infos into places in the file, and refuses tensors that are unaligned, overlap, or do not fit in
 // the file. Knows sizes only, not what the tensors hold.
 
+import { alignUp } from '../../base/alignUp.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import type { GgmlType } from './ggmlType.js'
 import type { GgufTensor } from './gguf.js'
@@ -13,11 +14,6 @@ export interface UnplacedTensor {
   /** As stored, from the start of the data section: anything that fits 64 bits. */
   readonly relativeOffset: number | bigint
   readonly bytes: number
-}
-
-/** `value` rounded up to a multiple of `alignment`. */
-export function alignUp(value: number, alignment: number): number {
-  return Math.ceil(value / alignment) * alignment
 }
 
 /**

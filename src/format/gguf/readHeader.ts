@@ -3,7 +3,7 @@
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import type { ByteSource } from '../../base/files/byteSource.js'
-import { ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
+import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'
 import { quoted, shown } from './ggufError.js'
 import { HeaderCursor } from './headerCursor.js'
@@ -113,5 +113,5 @@ async function readTensorInfo(cursor: HeaderCursor): Promise<UnplacedTensor> {
     cursor.fail(`rows of ${columns} weights, expected a multiple of the ${type.blockWeights} in a block of ${type.name}`)
   }
   const relativeOffset = await cursor.uint64()
-  return { type, shape, relativeOffset, bytes: (weights / type.blockWeights) * type.blockBytes }
+  return { type, shape, relativeOffset, bytes: bytesIn(type, weights) }
 }

@@ -7,6 +7,7 @@ import { usualContext } from '../../runtime/engine/engineOptions.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, type TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 import { planModel } from '../../runtime/weights/plan.js'
+import { expertMatricesOf, layerRoles } from '../../runtime/weights/roles.js'
 
 export interface ModelFacts {
   readonly fileBytes: number
@@ -54,9 +55,9 @@ function needsOf(config: MixtralConfig, tensors: MixtralTensors, contextLength: 
 }
 
 function activeBytes({ experts, expertsPerToken }: MixtralConfig, { tokenEmbd, outputNorm, output, layers }: MixtralTensors): number {
-  const perLayer = layers.map(({ experts: all, ...dense }) => {
-    const expertBytes = bytesOf(all.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate, ffnUp, ffnDown]))
-    return bytesOf(Object.values(dense)) + (expertBytes * expertsPerToken) / experts
+  const perLayer = layers.map((layer) => {
+    const expertBytes = bytesOf(layer.experts.flatMap(expertMatricesOf))
+    return bytesOf(layerRoles.map((role) => layer[role])) + (expertBytes * expertsPerToken) / experts
   })
   return tokenEmbd.bytes / tokenEmbd.rows + outputNorm.bytes + output.bytes + perLayer.reduce((a, b) => a + b, 0)
 }

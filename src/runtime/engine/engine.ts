@@ -1,7 +1,8 @@
 // The main thread's side of a loaded model: banks, team, and the tokens that the KV cache holds. Runs steps one call at a time; knows nothing of text.
 
 import { MixtralError } from '../../base/errors.js'
-import { compileKernels, type KernelBuild } from '../kernels/kernels.js'
+import type { KernelBuild } from '../kernels/abi.js'
+import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
 import { STAGES, type Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'

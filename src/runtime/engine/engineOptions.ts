@@ -2,7 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { MixtralError, shown } from '../../base/errors.js'
-import type { KvFormat } from '../kernels/kernels.js'
+import type { KvFormat } from '../kernels/abi.js'
 import { spareMemory } from '../machine/spareMemory.js'
 import { LARGEST_BANK } from '../weights/bankFiller.js'
 import type { PlanOptions } from '../weights/plan.js'

@@ -2,7 +2,7 @@
 
 import { availableParallelism, totalmem } from 'node:os'
 import { Piscina } from 'piscina'
-import { compileKernels } from '../kernels/kernels.js'
+import { compileKernels } from '../kernels/compile.js'
 import { type ProbeTask, ROW_BYTES } from './probeWorker.js'
 
 const PROBE_MS = 1000

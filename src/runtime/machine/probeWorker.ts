@@ -1,7 +1,7 @@
 // One thread of the speed probe: multiplies the same large matrix by a vector until the time is over. Its weights are zeros, which takes the
 // kernels as long as any others.
 
-import { instantiate } from '../kernels/kernels.js'
+import { instantiate } from '../kernels/compile.js'
 import { packedBytes, packings } from '../kernels/packing.js'
 
 export interface ProbeTask {

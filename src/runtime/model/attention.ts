@@ -1,8 +1,8 @@
 // A layer's attention in four stages, shared by all threads: q, k, v products; rotation and cache; attention per kv head; output product. Reads and leaves `inputs` and `projected`
 // in the layer's bank; does not touch the residual stream.
 
-import type { ActivationKind } from '../kernels/activation.js'
-import type { Kernels } from '../kernels/kernels.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { Kernels } from '../kernels/abi.js'
 import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
 import { ATTENTION_RANGE, ATTENTION_TOKENS, partBytes } from '../weights/scratch.js'
 import { Linear } from './linear.js'

@@ -1,7 +1,8 @@
 // A layer's experts, shared by all threads: tokens are grouped by expert, and each expert's rows are multiplied with all its tokens at once. A pair is one token in
 // one of its experts. Reads `inputs`, leaves each pair's output in `expertOutputs` of the expert's bank; the weighting is the next norm's business (forward.ts).
 
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { EXPERT_ROWS } from '../weights/scratch.js'

@@ -2,8 +2,8 @@
 // The residual stream lies in the bank of the layer that works on it. Between stages, everything that belongs to one token alone (sums, norms, routing, quantisation)
 // is one unit.
 
+import type { ActivationKind } from '../../format/quants/activations.js'
 import { formats } from '../../format/quants/formats.js'
-import type { ActivationKind } from '../kernels/activation.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { Attention } from './attention.js'
 import type { ExpertStore } from './expertStore.js'

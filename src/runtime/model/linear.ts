@@ -1,6 +1,6 @@
 // A packed matrix as one thread sees it: products of some of its rows with some tokens. Knows neither what the matrix is for nor who computes the other rows.
 
-import type { ActivationKind } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
 import { packings } from '../kernels/packing.js'
 import type { Bank } from '../weights/bank.js'
 import type { PlacedMatrix } from '../weights/bankFiller.js'

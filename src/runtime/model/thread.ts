@@ -1,6 +1,7 @@
 // What one thread knows for the whole life of a model: the plan, its view of every bank, the crew it works with. Owns the two ways to share out a stage.
 
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import { activationBlock } from '../kernels/activation.js'
 import type { Crew } from '../team/crew.js'
 import type { Bank } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'

@@ -1,7 +1,8 @@
 // A bank: one shared WebAssembly memory with weights, seen from one thread: its bytes and a kernel instance on it.
 
 import { MixtralError } from '../../base/errors.js'
-import { instantiate, type Kernels } from '../kernels/kernels.js'
+import type { Kernels } from '../kernels/abi.js'
+import { instantiate } from '../kernels/compile.js'
 
 export interface Bank {
   readonly kernels: Kernels

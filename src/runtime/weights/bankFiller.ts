@@ -1,9 +1,11 @@
 // Where pieces lie in banks: places what belongs together in one bank, starts the next bank where the current one has no room for all of it, and lists what must be read to get there. Owns
 // sizes and alignment; knows a model's tensors only one by one.
 
+import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
 import { packedBytes } from '../kernels/packing.js'
 import type { ExpertTensors, TensorSlice } from './mixtralTensors.js'
+import { type ExpertRole, expertMatricesOf, expertRoles, recordOf } from './roles.js'
 
 /** A matrix packed in groups of four rows (packing.ts). */
 export interface PlacedMatrix {
@@ -22,11 +24,7 @@ export interface Slot {
   readonly bytes: number
 }
 
-export interface PlacedExpert {
-  readonly ffnGate: PlacedMatrix
-  readonly ffnUp: PlacedMatrix
-  readonly ffnDown: PlacedMatrix
-}
+export type PlacedExpert = Readonly<Record<ExpertRole, PlacedMatrix>>
 
 /** A piece of the file and where it goes: `packed` in groups of four rows, or as it is. */
 export interface Load {
@@ -39,19 +37,23 @@ export interface Load {
 /** What a 32-bit memory can hold, but for its last page: the end of the last byte is still a 32-bit number. */
 export const LARGEST_BANK = 2 ** 32 - 65536
 
-const upTo64 = (bytes: number) => Math.ceil(bytes / 64) * 64
+const upTo64 = (bytes: number) => alignUp(bytes, 64)
 /** Bytes of a packed matrix. */
 export const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
 /** Bytes of a tensor kept as it is. */
 export const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
 /** Of its slot. */
-export const expertBytes = ({ ffnGate, ffnUp, ffnDown }: ExpertTensors) => bytesOf(ffnGate) + bytesOf(ffnUp) + bytesOf(ffnDown)
+export const expertBytes = (expert: ExpertTensors) => expertMatricesOf(expert).reduce((sum, matrix) => sum + bytesOf(matrix), 0)
 
 /** An expert's matrices in a slot. */
-export function placeExpert({ ffnGate, ffnUp, ffnDown }: ExpertTensors, { bank, at }: Slot): PlacedExpert {
-  const place = ({ type, rows, columns }: TensorSlice, start: number) => ({ type: type.name, rows, columns, bank, at: start })
-  const upAt = at + bytesOf(ffnGate)
-  return { ffnGate: place(ffnGate, at), ffnUp: place(ffnUp, upAt), ffnDown: place(ffnDown, upAt + bytesOf(ffnUp)) }
+export function placeExpert(expert: ExpertTensors, { bank, at }: Slot): PlacedExpert {
+  let next = at
+  return recordOf(expertRoles, (role) => {
+    const { type, rows, columns } = expert[role]
+    const start = next
+    next += bytesOf(expert[role])
+    return { type: type.name, rows, columns, bank, at: start }
+  })
 }
 
 /** What must be read to fill a slot's part. */
@@ -74,7 +76,7 @@ export class BankFiller {
   /** A slot with an expert to load. */
   slot(expert: ExpertTensors): Slot {
     const slot = this.emptySlot(expertBytes(expert))
-    for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) this.loads.push(expertLoad(expert, slot, part))
+    for (const part of expertRoles) this.loads.push(expertLoad(expert, slot, part))
     return slot
   }
 

@@ -1,25 +1,25 @@
 // Which tensor lives where, decided before a byte is read. Weights fill banks (memories of at most 4 GiB) in the order a token needs them; attention weights and KV
 // cache of a layer share a bank, an expert (gate, up, down) is one contiguous slot. Pure: allocates nothing, reads nothing.
 
+import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
-import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
+import { bytesIn } from '../../format/gguf/ggmlType.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild, KvFormat } from '../kernels/abi.js'
+import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import { BankFiller, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankFiller.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
+import { expertMatricesOf, expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
 
-export interface PlacedLayer {
+/** The vectors of a layer by their addresses, as `attnNormAt`, and its matrices, all in one bank. */
+type PlacedRoles = Readonly<Record<`${LayerVector}At`, number> & Record<LayerMatrix, PlacedMatrix>>
+
+export interface PlacedLayer extends PlacedRoles {
   /** Where this layer's attention and router run. */
   readonly bank: number
-  readonly attnNormAt: number
-  readonly attnQ: PlacedMatrix
-  readonly attnK: PlacedMatrix
-  readonly attnV: PlacedMatrix
-  readonly attnOutput: PlacedMatrix
-  readonly ffnNormAt: number
-  readonly ffnGateInp: PlacedMatrix
   /** (kvHeads, blocks of 32 positions, headDim, 32). */
   readonly keysAt: number
   /** (kvHeads, blocks of 32 positions, 32, headDim). */
@@ -149,21 +149,12 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   const slots: Slot[] = []
   const tokenEmbd = banks.begin([rawBytes(tensors.tokenEmbd)]).raw(tensors.tokenEmbd)
   const layers = tensors.layers.map((layer): PlacedLayer => {
-    const { attnQ, attnK, attnV, attnOutput, ffnGateInp } = layer
-    const matrices = [attnQ, attnK, attnV, attnOutput, ffnGateInp]
-    const home = banks.begin([rawBytes(layer.attnNorm), rawBytes(layer.ffnNorm), ...matrices.map(bytesOf), kvHalf, kvHalf])
-    const placed = {
-      bank: home.bank,
-      attnNormAt: home.raw(layer.attnNorm),
-      attnQ: home.matrix(attnQ),
-      attnK: home.matrix(attnK),
-      attnV: home.matrix(attnV),
-      attnOutput: home.matrix(attnOutput),
-      ffnNormAt: home.raw(layer.ffnNorm),
-      ffnGateInp: home.matrix(ffnGateInp),
-      keysAt: home.take(kvHalf),
-      valuesAt: home.take(kvHalf),
-    }
+    const sizes = layerRoles.map((role) => (isVector(role) ? rawBytes(layer[role]) : bytesOf(layer[role])))
+    const home = banks.begin([...sizes, kvHalf, kvHalf])
+    const placedRoles = Object.fromEntries(
+      layerRoles.map((role) => (isVector(role) ? [`${role}At`, home.raw(layer[role])] : [role, home.matrix(layer[role])])),
+    ) as PlacedRoles
+    const placed = { ...placedRoles, bank: home.bank, keysAt: home.take(kvHalf), valuesAt: home.take(kvHalf) }
     // all experts fit: their slots follow their layer
     if (!slotBytes) for (const expert of layer.experts) slots.push(banks.slot(expert))
     return { ...placed, experts: layer.experts }
@@ -178,8 +169,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   const kvBytes = 2 * kvHalf * config.layers
   const loadedBytes = banks.loads.reduce((sum, { slice, packed }) => sum + (packed ? bytesOf(slice) : slice.bytes), 0)
   const weightBytes = loadedBytes + (slotBytes ?? []).reduce((sum, bytes) => sum + bytes, 0)
-  const embeddingType = packings[tensors.tokenEmbd.type.name]!
-  const rowBytes = (tensors.tokenEmbd.columns / embeddingType.blockWeights) * tensors.tokenEmbd.type.blockBytes
+  const rowBytes = bytesIn(tensors.tokenEmbd.type, tensors.tokenEmbd.columns)
   return {
     build,
     threads,
@@ -205,7 +195,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
 
 /** Bytes of one kv head's keys, or values, for whole blocks of 32 positions. */
 export function kvHeadBytes(contextLength: number, headDim: number, format: KvFormat): number {
-  return Math.ceil(contextLength / 32) * 32 * headDim * (format === 'f32' ? 4 : 2)
+  return alignUp(contextLength, 32) * headDim * (format === 'f32' ? 4 : 2)
 }
 
 /** The kinds of activations that the model's matrices want. */
@@ -213,11 +203,10 @@ function kindsOf(tensors: MixtralTensors): { inputKinds: Set<ActivationKind>; ex
   const kind = ({ type }: TensorSlice) => packings[type.name]!.activation
   const inputKinds = new Set<ActivationKind>(['f32', kind(tensors.output)]) // the norm writes f32
   const expertInputKinds = new Set<ActivationKind>()
-  for (const { attnQ, attnK, attnV, attnOutput, ffnGateInp, experts } of tensors.layers) {
-    for (const slice of [attnQ, attnK, attnV, attnOutput, ffnGateInp]) inputKinds.add(kind(slice))
-    for (const { ffnGate, ffnUp, ffnDown } of experts) {
-      inputKinds.add(kind(ffnGate)).add(kind(ffnUp))
-      expertInputKinds.add(kind(ffnDown))
+  for (const layer of tensors.layers) {
+    for (const slice of matricesOf(layer)) inputKinds.add(kind(slice))
+    for (const expert of layer.experts) {
+      for (const role of expertRoles) (roles[role].columns === 'hidden' ? inputKinds : expertInputKinds).add(kind(expert[role]))
     }
   }
   for (const k of expertInputKinds) if (EXPERT_ROWS % activationBlock[k]) throw new Error(`blocks of ${k} do not fit ${EXPERT_ROWS} rows`)
@@ -226,22 +215,11 @@ function kindsOf(tensors: MixtralTensors): { inputKinds: Set<ActivationKind>; ex
 
 function widestRowBytes(tensors: MixtralTensors): number {
   const { tokenEmbd, output, layers } = tensors
-  const slices = [
-    tokenEmbd,
-    output,
-    ...layers.flatMap((l) => [
-      l.attnQ,
-      l.attnK,
-      l.attnV,
-      l.attnOutput,
-      l.ffnGateInp,
-      ...l.experts.flatMap((e) => [e.ffnGate, e.ffnUp, e.ffnDown]),
-    ]),
-  ]
-  return slices.reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
+  const ofLayers = layers.flatMap((layer) => [...matricesOf(layer), ...layer.experts.flatMap(expertMatricesOf)])
+  return [tokenEmbd, output, ...ofLayers].reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
 }
 
 function largestExpertMatrix({ layers }: MixtralTensors): number {
   const experts = layers.flatMap((layer) => layer.experts)
-  return Math.max(...experts.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate.bytes, ffnUp.bytes, ffnDown.bytes]))
+  return Math.max(...experts.flatMap(expertMatricesOf).map(({ bytes }) => bytes))
 }

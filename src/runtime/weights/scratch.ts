@@ -1,8 +1,10 @@
 // The scratch area at the start of every bank: where the small vectors of a step lie. The layout is the same in all banks, so that a row moves to another bank
 // without changing its address. Owns offsets; knows no tensors.
 
-import { type ActivationKind, activationBytes } from '../kernels/activation.js'
-import type { KernelBuild } from '../kernels/kernels.js'
+import { alignUp } from '../../base/alignUp.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild } from '../kernels/abi.js'
+import { activationBytes } from '../kernels/activation.js'
 import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
@@ -23,7 +25,7 @@ export interface Scratch {
   readonly inputs: InputRows
   /** Queries, keys, values side by side: (batch, (heads + 2 kvHeads) * headDim) f32. */
   readonly qkv: Rows
-  /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/attention.ts). */
+  /** One token's attention over the ranges of its context: (ranges, heads) parts (assembly/ops/attention.ts). */
   readonly parts: Rows
   /** Attention's output: (batch, hidden) f32. */
   readonly projected: Rows
@@ -88,10 +90,10 @@ export function planScratch(
   let next = 1024 // a null pointer stays invalid
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
-      at: count ? Math.ceil(next / align) * align : next, // an empty area takes no room
-      bytes: Math.ceil(bytes / align) * align,
+      at: count ? alignUp(next, align) : next, // an empty area takes no room
+      bytes: alignUp(bytes, align),
     }
-    next = Math.ceil((row.at + count * row.bytes) / 64) * 64
+    next = alignUp(row.at + count * row.bytes, 64)
     return row
   }
   const inputRows = (count: number, columns: number, kinds: ReadonlySet<ActivationKind>): InputRows => {

@@ -1,7 +1,7 @@
 // What a loaded model takes of the machine's memory, as the library reports it. Owns the names; how much of what there
 // is was decided by the plan, before the model was loaded.
 
-import type { KvFormat } from '../../runtime/kernels/kernels.js'
+import type { KvFormat } from '../../runtime/kernels/abi.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Plan } from '../../runtime/weights/plan.js'
 

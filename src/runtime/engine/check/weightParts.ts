@@ -5,6 +5,7 @@ import type { Load, PlacedExpert } from '../../weights/bankFiller.js'
 import type { MixtralConfig } from '../../weights/mixtralConfig.js'
 import type { TensorSlice } from '../../weights/mixtralTensors.js'
 import type { Plan } from '../../weights/plan.js'
+import { expertRoles, parseTensorName } from '../../weights/roles.js'
 
 export interface WeightPart {
   readonly slice: TensorSlice
@@ -22,7 +23,7 @@ export function weightParts(plan: Plan, config: MixtralConfig): WeightPart[] {
   const experts = new Map<TensorSlice, { readonly layer: number; readonly expert: number; readonly part: keyof PlacedExpert }>()
   for (const [layer, placed] of plan.layers.entries()) {
     for (const [expert, tensors] of placed.experts.entries()) {
-      for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) experts.set(tensors[part], { layer, expert, part })
+      for (const part of expertRoles) experts.set(tensors[part], { layer, expert, part })
     }
   }
   const parts = plan.loads.map((load): WeightPart => {
@@ -34,9 +35,8 @@ export function weightParts(plan: Plan, config: MixtralConfig): WeightPart[] {
   return parts.sort((a, b) => a.layer - b.layer)
 }
 
-/** The embedding is the one matrix that is not packed; where it is the output too, that one is. */
+/** Where a tied embedding is loaded twice, it is the output that is packed. */
 function layerOf({ slice, packed }: Load, layers: number): number {
-  const [, layer] = /^blk\.(\d+)\./.exec(slice.name) ?? []
-  if (layer !== undefined) return Number(layer)
-  return slice.rows > 1 && !packed ? -1 : layers
+  const { role, layer } = parseTensorName(slice.name)!
+  return layer ?? (role === 'tokenEmbd' && !packed ? -1 : layers)
 }
