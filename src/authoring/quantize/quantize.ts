@@ -14,8 +14,8 @@ import { knownFiles } from '../../runtime/weights/fileReader.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { type ExpertLayout, expertLayouts } from './expertLayout.js'
-import type { Part } from './pieces.js'
 import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
+import type { WeightRun } from './units.js'
 import type { WorkerData } from './worker.js'
 
 export interface QuantizeOptions {
@@ -96,7 +96,7 @@ export async function quantizeModel(
 }
 
 /** Every run of weights, with its place in the input and in the output. */
-function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
+function partsOf({ sources }: QuantizePlan, draft: GgufDraft): WeightRun[] {
   return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
     const each = bytes / sources[n]!.length
     return sources[n]!.map((source, i) => ({

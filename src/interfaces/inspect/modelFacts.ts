@@ -3,7 +3,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
-import { usualContext } from '../../runtime/engine/engineOptions.js'
+import { defaultContextLength } from '../../runtime/engine/engineOptions.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, type TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 import { planModel } from '../../runtime/weights/plan.js'
@@ -39,7 +39,7 @@ export function factsOf(gguf: Gguf, contextLength?: number): ModelFacts {
     return {
       ...base,
       config,
-      needs: needsOf(config, mixtralTensors(config, gguf), contextLength ?? usualContext(config.maxPositions)),
+      needs: needsOf(config, mixtralTensors(config, gguf), contextLength ?? defaultContextLength(config.maxPositions)),
       refusal: undefined,
     }
   } catch (error) {
@@ -50,7 +50,7 @@ export function factsOf(gguf: Gguf, contextLength?: number): ModelFacts {
 
 function needsOf(config: MixtralConfig, tensors: MixtralTensors, contextLength: number): ModelNeeds {
   // Threads, batch and kernel build change scratch memory only, which does not count here.
-  const { weightBytes, kvBytes } = planModel(config, tensors, { build: 'simd', threads: 1, batch: 1, contextLength })
+  const { weightBytes, kvBytes } = planModel(config, tensors, { build: 'simd', threads: 1, batchSize: 1, contextLength })
   return { contextLength, weightBytes, kvBytes, activeBytesPerToken: activeBytes(config, tensors) }
 }
 

@@ -1,5 +1,6 @@
-// Which tensor lives where, decided before a byte is read. Weights fill banks (memories of at most 4 GiB) in the order a token needs them; attention weights and KV
-// cache of a layer share a bank, an expert (gate, up, down) is one contiguous slot. Pure: allocates nothing, reads nothing.
+// Which tensor lies where, decided before a byte is read. Weights fill banks (memories of at most 4 GiB) in the order
+// in which a token needs them. A layer's attention weights and KV cache share a bank; an expert (gate, up, down) is one
+// contiguous slot. Pure: allocates nothing, reads nothing.
 
 import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
@@ -8,7 +9,7 @@ import type { ActivationKind } from '../../format/quants/activations.js'
 import type { KernelBuild, KvFormat } from '../kernels/abi.js'
 import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
-import { BankFiller, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankFiller.js'
+import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
 import { expertMatricesOf, expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
@@ -24,19 +25,28 @@ export interface PlacedLayer extends PlacedRoles {
   readonly keysAt: number
   /** (kvHeads, blocks of 32 positions, 32, headDim). */
   readonly valuesAt: number
-  /** Where they are in the file; where they are in memory is the slots' matter. */
+  /** The experts' tensors in the file. In memory they lie in slots. */
   readonly experts: readonly ExpertTensors[]
+}
+
+/** How experts are read while the others compute. */
+export interface StreamingPlan {
+  /** Threads that only read: the disk works on one read of each at a time. */
+  readonly readers: number
+  /** Staging buffers that they read into: rows may wait in them for a few milliseconds to be repacked. */
+  readonly buffers: number
 }
 
 export interface Plan {
   readonly build: KernelBuild
   readonly threads: number
-  /** Threads that read experts while the others compute; none if all experts are in memory. */
-  readonly readers: number
-  /** Rooms that they read into. */
-  readonly rooms: number
+  /**
+   * Set if there are fewer slots than experts, so that experts are streamed (residency/): read when needed, and
+   * evicted.
+   */
+  readonly streaming?: StreamingPlan
   /** Most tokens of one step. */
-  readonly batch: number
+  readonly batchSize: number
   readonly contextLength: number
   readonly kvFormat: KvFormat
   readonly scratch: Scratch
@@ -45,14 +55,17 @@ export interface Plan {
   /** Embeddings stay in the file's blocks: rows are looked up, not multiplied. */
   readonly tokenEmbd: { readonly bank: number; readonly at: number; readonly type: string; readonly rowBytes: number }
   readonly layers: readonly PlacedLayer[]
-  /** As many as there are experts, in their order, or fewer: then each takes any expert, and experts come and go (model/expertStore.ts). */
+  /**
+   * One for each expert, in the order of the layers; or, if experts are streamed, slots that take any expert of their
+   * size.
+   */
   readonly slots: readonly Slot[]
   readonly outputNormAt: number
   /** Its bank also holds outputNorm and the logits. */
   readonly output: PlacedMatrix
-  /** (batch, vocabulary rounded up to 4) f32. */
+  /** (batchSize, vocabulary rounded up to 4) f32. */
   readonly logitsAt: number
-  /** What is read before the first step. */
+  /** Tensors that are loaded before the first step. */
   readonly loads: readonly Load[]
   /** Bytes of weights in memory, empty slots included. */
   readonly weightBytes: number
@@ -64,27 +77,25 @@ export interface Plan {
 export interface PlanOptions {
   readonly build: KernelBuild
   readonly threads: number
-  readonly batch: number
+  readonly batchSize: number
   readonly contextLength: number
   /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
   readonly kvFormat?: KvFormat
-  /** Bytes a bank is filled to, at most LARGEST_BANK; a single larger piece still gets a bank of its own. */
+  /** Bytes a bank is filled to, at most LARGEST_BANK. What must share a bank and is larger gets a bank of its own. */
   readonly bankBytes?: number
   /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
 }
 
-/** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
+/** Half of what a 32-bit memory can hold: few banks, and space for what must share a bank and is large. */
 const BANK_BYTES = 2 ** 31
 
-/** Readers of experts: so many reads the disk has in hand. */
-const READERS = 8
-/** Rooms that they read into: what has been read may wait for a few milliseconds. */
-const ROOMS = 16
+const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
 
 /**
- * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over
- * 4 GiB, or a `ram` that holds less than one token needs at once.
+ * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for
+ * a head size the kernels cannot take and `MEMORY` for what must share a bank and does not fit 4 GiB, or for a `ram`
+ * that holds less than one token needs at once.
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { ram = Number.POSITIVE_INFINITY } = options
@@ -109,7 +120,7 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   return plan
 }
 
-/** Sizes of about `count` slots: of each size of expert its share, and no fewer than a token needs. */
+/** The sizes of about `count` slots: each size of expert gets its share of them, and no fewer than a token needs. */
 function slotSizes(experts: readonly number[], count: number, least: number): number[] {
   const sizes = [...new Set(experts)]
   return sizes.flatMap((size) => {
@@ -119,30 +130,30 @@ function slotSizes(experts: readonly number[], count: number, least: number): nu
   })
 }
 
-/** slotBytes: the sizes of slots that experts share; without it, every expert has its own. */
+/** slotBytes: the sizes of slots that experts share; without it, every expert has its own slot. */
 function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions, slotBytes?: readonly number[]): Plan {
   const { headDim, kvHeads, vocabSize } = config
-  const { build, threads, batch, contextLength } = options
+  const { build, threads, batchSize, contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
-  const [readers, rooms] = slotBytes ? [READERS, ROOMS] : [0, 0]
+  const streaming = slotBytes && STREAMING
   const scratch = planScratch(config, {
-    batch,
+    batchSize,
     contextLength,
     threads,
-    stagingRooms: rooms,
+    stagingBuffers: streaming?.buffers ?? 0,
     build,
     ...kindsOf(tensors),
     widestRowBytes: widestRowBytes(tensors),
     largestExpertMatrix: largestExpertMatrix(tensors),
   })
-  const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
+  const banks = new BankLayout(scratch.bytes, options.bankBytes ?? BANK_BYTES)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
-  const room = LARGEST_BANK - scratch.bytes
-  if (2 * kvHalf > room) {
+  const free = LARGEST_BANK - scratch.bytes
+  if (2 * kvHalf > free) {
     throw new MixtralError(
       'MEMORY',
-      `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${room} bytes of one memory: expected a shorter context`,
+      `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${free} bytes of one memory: expected a shorter context`,
     )
   }
 
@@ -160,7 +171,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     return { ...placed, experts: layer.experts }
   })
   for (const bytes of slotBytes ?? []) slots.push(banks.emptySlot(bytes))
-  const logitsBytes = batch * Math.ceil(vocabSize / 4) * 16
+  const logitsBytes = batchSize * Math.ceil(vocabSize / 4) * 16
   const last = banks.begin([rawBytes(tensors.outputNorm), bytesOf(tensors.output), logitsBytes])
   const outputNormAt = last.raw(tensors.outputNorm)
   const output = last.matrix(tensors.output)
@@ -173,9 +184,8 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   return {
     build,
     threads,
-    readers,
-    rooms,
-    batch,
+    ...(streaming && { streaming }),
+    batchSize,
     contextLength,
     kvFormat,
     scratch,

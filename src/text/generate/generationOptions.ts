@@ -14,7 +14,7 @@ export interface GenerationOptions extends SamplerOptions {
   readonly stop?: string | readonly string[]
   /** Ends the call with an `ABORTED` error. */
   readonly signal?: AbortSignal
-  /** Called after each step of the prompt, with numbers of tokens. */
+  /** Called after each step of the prompt, in tokens. */
   readonly onProgress?: (progress: Progress) => void
 }
 

@@ -11,7 +11,7 @@ import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOp
 import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
-import { TapChoice, type TracedChunk, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
+import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { gatherTrace } from '../../runtime/trace/trace.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
@@ -30,7 +30,7 @@ interface OllamaExtras {
   readonly defaults: ModelDefaults
 }
 
-const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'chunk', 'bankBytes', 'worker', 'profile'] // beside those of every long call
+const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'batchSize', 'bankBytes', 'worker', 'profile'] // beside those of every long call
 
 /**
  * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
@@ -50,7 +50,7 @@ export class MixtralModel {
   readonly memory: ModelMemory
   readonly threads: number
   /** Largest number of tokens in one step. */
-  readonly chunk: number
+  readonly batchSize: number
   /** The build of the kernels that runs on this machine. */
   readonly kernels: KernelBuild
   /** Seconds from the call to a model ready to run. */
@@ -74,7 +74,7 @@ export class MixtralModel {
     this.contextLength = plan.contextLength
     this.memory = modelMemory(plan, config)
     this.threads = plan.threads
-    this.chunk = plan.batch
+    this.batchSize = plan.batchSize
     this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
     this.#engine = engine
@@ -209,7 +209,7 @@ export class MixtralModel {
    * The tensors of `trace` one at a time, so that they need not all fit in memory: each for the tokens of one step, the
    * first of which is at `position`. The loop holds the model, as that of `stream` does. Throws what `trace` throws.
    */
-  traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedChunk> {
+  traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
     const choice = new TapChoice(this.config.layers, options)
     return this.#holding(() => this.#engine.trace(ids, choice, options), options.signal)

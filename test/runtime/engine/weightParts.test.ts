@@ -7,7 +7,7 @@ import { type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.
 import { expertRoles, layerRoles } from '../../../dist/runtime/weights/roles.js'
 import { allOf, configOf, mixtral8x7b, tensorsOf } from '../weights/syntheticTensors.js'
 
-const options: PlanOptions = { build: 'simd', threads: 8, batch: 2048, contextLength: 16384 }
+const options: PlanOptions = { build: 'simd', threads: 8, batchSize: 2048, contextLength: 16384 }
 
 /** Every part in order, each expert's with its role. */
 function everyPart({ tokenEmbd, layers, outputNorm, output }: MixtralTensors): WeightPart[] {

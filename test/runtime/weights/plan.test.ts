@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { packedBytes } from '../../../dist/runtime/kernels/packing.js'
-import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankFiller.js'
+import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankLayout.js'
 import { type MixtralTensors, slicesOf } from '../../../dist/runtime/weights/mixtralTensors.js'
 import { type Plan, type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.js'
 import { expertRoles, matricesOf } from '../../../dist/runtime/weights/roles.js'
@@ -11,7 +11,7 @@ import { ATTENTION_RANGE } from '../../../dist/runtime/weights/scratch.js'
 import { allOf, configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, type TypeRule, tensorsOf, typesOf } from './syntheticTensors.js'
 
 const GiB = 2 ** 30
-const usual: PlanOptions = { build: 'relaxed-simd', threads: 8, batch: 128, contextLength: 4096 }
+const usual: PlanOptions = { build: 'relaxed-simd', threads: 8, batchSize: 128, contextLength: 4096 }
 
 interface Region {
   readonly what: string
@@ -35,7 +35,7 @@ function regionsOf(plan: Plan, tensors: MixtralTensors, shape: Hyperparameters):
       { what: `${layer}.keys`, bank, at: keysAt, bytes: kvBytes },
       { what: `${layer}.values`, bank, at: valuesAt, bytes: kvBytes },
     ]),
-    { what: 'logits', bank: plan.output.bank, at: plan.logitsAt, bytes: plan.batch * Math.ceil(tensors.output.rows / 4) * 16 },
+    { what: 'logits', bank: plan.output.bank, at: plan.logitsAt, bytes: plan.batchSize * Math.ceil(tensors.output.rows / 4) * 16 },
   ]
 }
 
@@ -54,14 +54,14 @@ function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
 }
 
 /** The rows of the scratch area lie one after the other, aligned, and end with it. */
-function expectScratch({ scratch, batch, threads, rooms: stagingRooms, contextLength }: Plan, { used }: Hyperparameters): void {
-  const { bytes, inputs, expertInputs, expertOutputs, parts, rooms, staging, ...perToken } = scratch
+function expectScratch({ scratch, batchSize, threads, streaming, contextLength }: Plan, { used }: Hyperparameters): void {
+  const { bytes, inputs, expertInputs, expertOutputs, parts, threadScratch, stagingBuffers, ...perToken } = scratch
   const areas = [
-    ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batch })),
-    ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batch * used })),
+    ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batchSize })),
+    ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batchSize * used })),
     { ...parts, count: Math.ceil(contextLength / ATTENTION_RANGE) },
-    { ...rooms, count: threads },
-    { ...staging, count: stagingRooms },
+    { ...threadScratch, count: threads },
+    { ...stagingBuffers, count: streaming?.buffers ?? 0 },
   ]
   let end = 1
   for (const area of areas.sort((a, b) => a.at - b.at)) {
@@ -226,7 +226,7 @@ test('random small models in random banks', () => {
   const anyOptions = fc.record({
     build: fc.constantFrom('simd' as const, 'relaxed-simd' as const),
     threads: fc.integer({ min: 1, max: 20 }),
-    batch: fc.integer({ min: 1, max: 150 }),
+    batchSize: fc.integer({ min: 1, max: 150 }),
     contextLength: fc.integer({ min: 1, max: 300 }),
     bankBytes: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 30_000_000 })),
   })

@@ -95,7 +95,7 @@ test('every tensor of a file has a role, and its place among the tensors is that
 test('a plan has one place for each role, vectors as they are and matrices packed', () => {
   const shape = { ...mixtral8x7b, layers: 2 }
   const tensors = tensorsOf(shape, allOf('Q8_0'))
-  const { loads } = planModel(configOf(shape), tensors, { build: 'simd', threads: 1, batch: 1, contextLength: 32 })
+  const { loads } = planModel(configOf(shape), tensors, { build: 'simd', threads: 1, batchSize: 1, contextLength: 32 })
   const counts = { model: 1, layer: 2, expert: 2 * 8 }
   for (const role of allRoles) {
     const own = loads.filter(({ slice }) => parseTensorName(slice.name)!.role === role)

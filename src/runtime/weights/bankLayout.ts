@@ -1,5 +1,5 @@
-// Where pieces lie in banks: places what belongs together in one bank, starts the next bank where the current one has no room for all of it, and lists what must be read to get there. Owns
-// sizes and alignment; knows a model's tensors only one by one.
+// The layout of banks: gives each tensor, slot and area an address, and lists the tensors that must be loaded. Owns
+// sizes and alignment. Sees tensors one at a time; does not know the order of a model's layers.
 
 import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
@@ -16,7 +16,7 @@ export interface PlacedMatrix {
   readonly at: number
 }
 
-/** Room for one expert: gate, up and down, one after the other. */
+/** Memory for one expert: gate, up and down, one after the other. */
 export interface Slot {
   readonly bank: number
   readonly at: number
@@ -26,7 +26,7 @@ export interface Slot {
 
 export type PlacedExpert = Readonly<Record<ExpertRole, PlacedMatrix>>
 
-/** A piece of the file and where it goes: `packed` in groups of four rows, or as it is. */
+/** A tensor of the file and the address it is loaded to: `packed` in groups of four rows, or unchanged. */
 export interface Load {
   readonly slice: TensorSlice
   readonly bank: number
@@ -34,18 +34,18 @@ export interface Load {
   readonly packed: boolean
 }
 
-/** What a 32-bit memory can hold, but for its last page: the end of the last byte is still a 32-bit number. */
+/** Most bytes of a bank: a 32-bit memory without its last page, so that the end of the last byte is a 32-bit number. */
 export const LARGEST_BANK = 2 ** 32 - 65536
 
 const upTo64 = (bytes: number) => alignUp(bytes, 64)
 /** Bytes of a packed matrix. */
 export const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
-/** Bytes of a tensor kept as it is. */
+/** Bytes of a tensor that is kept unchanged. */
 export const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
-/** Of its slot. */
+/** Bytes of an expert, which are those of its slot. */
 export const expertBytes = (expert: ExpertTensors) => expertMatricesOf(expert).reduce((sum, matrix) => sum + bytesOf(matrix), 0)
 
-/** An expert's matrices in a slot. */
+/** The addresses of an expert's matrices in a slot. */
 export function placeExpert(expert: ExpertTensors, { bank, at }: Slot): PlacedExpert {
   let next = at
   return recordOf(expertRoles, (role) => {
@@ -56,24 +56,27 @@ export function placeExpert(expert: ExpertTensors, { bank, at }: Slot): PlacedEx
   })
 }
 
-/** What must be read to fill a slot's part. */
+/** The load that brings one matrix of an expert into a slot. */
 export function expertLoad(expert: ExpertTensors, slot: Slot, part: keyof ExpertTensors): Load {
   return { slice: expert[part], bank: slot.bank, at: placeExpert(expert, slot)[part].at, packed: true }
 }
 
-/** Places what belongs together in one bank, and starts the next bank where the current one has no room for all of it. */
-export class BankFiller {
+/**
+ * Hands out addresses bank after bank. What belongs together lies in one bank: where it does not fit, the next begins.
+ */
+export class BankLayout {
   readonly sizes: number[] = []
   readonly loads: Load[] = []
   readonly #start: number
   readonly #limit: number
 
+  /** start: bytes at the start of every bank that are taken already; limit: bytes that a bank is filled to. */
   constructor(start: number, limit: number) {
     this.#start = start
     this.#limit = limit
   }
 
-  /** A slot with an expert to load. */
+  /** A slot for an expert that is loaded at the start. */
   slot(expert: ExpertTensors): Slot {
     const slot = this.emptySlot(expertBytes(expert))
     for (const part of expertRoles) this.loads.push(expertLoad(expert, slot, part))
@@ -85,14 +88,14 @@ export class BankFiller {
     return { bank, at: take(bytes), bytes }
   }
 
-  /** Makes room for pieces that must share a bank. */
-  begin(pieces: readonly number[]): {
+  /** Finds a bank for areas of these sizes that must share one. */
+  begin(sizes: readonly number[]): {
     bank: number
     take: (bytes: number) => number
     raw: (slice: TensorSlice) => number
     matrix: (slice: TensorSlice) => PlacedMatrix
   } {
-    const bytes = pieces.reduce((sum, piece) => sum + upTo64(piece), 0)
+    const bytes = sizes.reduce((sum, size) => sum + upTo64(size), 0)
     if (this.#start + bytes > LARGEST_BANK) {
       throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
     }
