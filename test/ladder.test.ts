@@ -13,7 +13,7 @@ const wings = [['base'], ['format'], ['runtime', 'registry'], ['text'], ['evalua
 /** The rooms of each wing, from the ground up in the same way. '.' is what lies in the wing itself. */
 const rooms: Record<string, string[][]> = {
   base: [['.'], ['files']],
-  format: [['gguf'], ['quants']],
+  format: [['gguf'], ['tensors', 'quants']],
   runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency'], ['model'], ['trace'], ['engine']],
   registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
   text: [['tokenizer'], ['chat'], ['generate']],

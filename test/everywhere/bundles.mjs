@@ -12,7 +12,8 @@ const remedy = 'leave mixtral-wasm out of the bundle'
 const program = `import { MixtralModel } from 'mixtral-wasm'
 
 const model = await MixtralModel.load(process.argv[2] ?? 'demo', { threads: 2 })
-console.log(await model.generate('Once upon a time', { temperature: 0, maxNewTokens: 6 }))
+const { text } = await model.generate('Once upon a time', { temperature: 0, maxNewTokens: 6 })
+console.log(text)
 await model.close()
 `
 

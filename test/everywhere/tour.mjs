@@ -25,7 +25,8 @@ try {
 }
 
 // a call that was aborted leaves the model as it was
-console.log(`again ${(await model.generate('Once upon a time', { temperature: 0, maxNewTokens: 6 })).trim()}`)
+const again = await model.generate('Once upon a time', { temperature: 0, maxNewTokens: 6 })
+console.log(`again ${again.text.trim()}`)
 
 await model.close()
 await model.generate('Once upon a time').catch((error) => console.log(`${error.code} at the end`))

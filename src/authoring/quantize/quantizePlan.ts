@@ -11,8 +11,8 @@ import { fileTypeOf, type QuantizationName, quantizationNames, quantizedType } f
 import { isQuantized, parseTensorName } from '../../runtime/weights/roles.js'
 import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
 
-/** `copy` keeps every weight as it is. */
-export type QuantizeType = Exclude<QuantizationName, 'IQ4_XS'> | 'copy'
+/** What `quantizeModel` writes. `copy` keeps every weight as it is. */
+export type QuantizeType = Exclude<(typeof quantizationNames)[number], 'IQ4_XS'> | 'copy'
 export const quantizeTypes: readonly QuantizeType[] = [...quantizationNames.filter((name) => name !== 'IQ4_XS'), 'copy']
 
 export interface QuantizePlan extends GgufPlan {

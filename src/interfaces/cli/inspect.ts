@@ -12,7 +12,7 @@ import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { lookAt } from './bringing.js'
 import { addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
-import { coloursOf, columns, jsonLine, quotedText, speed } from './layout.js'
+import { colorsOf, columns, jsonLine, quotedText, speed } from './layout.js'
 
 interface InspectFlags extends OutputFlags {
   readonly context?: number
@@ -56,7 +56,7 @@ async function inspect(name: string, { context, tensors = false, json }: Inspect
 }
 
 function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undefined, listTensors: boolean): string {
-  const { bold } = coloursOf(process.stdout)
+  const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${body.replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
   const weights = weightCount(facts.tensorTypes.reduce((sum, type) => sum + type.weights, 0))

@@ -2,11 +2,13 @@
 // whatever happens. Does not know what the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
-import { type LoadOptions, MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import { MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { coloursOf } from './layout.js'
+import { colorsOf } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 /**
@@ -32,7 +34,7 @@ export async function withModel<T>(
     bar.clear()
     interrupt.release()
   })
-  if (!json) sayIfStreaming(model, ram)
+  if (!json) sayIfStreaming(model.memory, ram)
   try {
     return await use(model)
   } finally {
@@ -41,9 +43,9 @@ export async function withModel<T>(
 }
 
 /** Tells how many experts are in memory, unless all of them are. */
-function sayIfStreaming({ expertSlots: { experts, slots }, memoryBytes }: MixtralModel, ram: number | undefined): void {
-  if (slots === experts) return
+function sayIfStreaming({ experts, expertSlots, totalBytes }: ModelMemory, ram: number | undefined): void {
+  if (expertSlots === experts) return
   const why = ram === undefined ? ', what this machine can spare' : ''
-  const line = `${slots} of ${experts} experts in memory at a time, ${byteCount(memoryBytes)} with all else${why}; the others are read when needed`
-  process.stderr.write(`${coloursOf(process.stderr).dim(line)}\n`)
+  const line = `${expertSlots} of ${experts} experts in memory at a time, ${byteCount(totalBytes)} with all else${why}; the others are read when needed`
+  process.stderr.write(`${colorsOf(process.stderr).dim(line)}\n`)
 }

@@ -8,7 +8,7 @@ import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
 import { lookAt } from './bringing.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
-import { coloursOf, columns, jsonLine, plainLines } from './layout.js'
+import { colorsOf, columns, jsonLine, plainLines } from './layout.js'
 
 export function configureShow(command: Command): void {
   addOutputFlags(command.argument('<name>', 'any name of a model, or a path'))
@@ -40,7 +40,7 @@ function layersOf({ gguf }: ModelHeader): OllamaLayers {
 }
 
 function describe({ name, bytes, local }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers): string {
-  const { bold } = coloursOf(process.stdout)
+  const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainLines(body).replaceAll(/^(?=.)/gm, '  ')}\n`
   const { unused } = modelDefaults({ params, messages, licenses })
   const rows = Object.entries(params).map(([key, value]) => [key, JSON.stringify(value), unused.includes(key) ? 'not used here' : ''])

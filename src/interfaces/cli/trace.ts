@@ -8,6 +8,8 @@ import { ioError } from '../../base/files/byteSource.js'
 import { refuseInput } from '../../base/files/outputChecks.js'
 import { Reference } from '../../evaluation/reference/reference.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { encodeNpy } from '../../format/tensors/npy.js'
+import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { bringModel } from './bringing.js'
@@ -15,10 +17,8 @@ import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flag
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
-import { encodeNpy } from './npy.js'
 import { writeOutput } from './outputFile.js'
 import { ProgressBar } from './progressBar.js'
-import { encodeSafetensors } from './safetensors.js'
 
 interface TraceFlags extends ModelFlags {
   readonly tokens?: number[]
@@ -111,7 +111,7 @@ async function fromReference(model: string, flags: TraceFlags): Promise<Traced> 
 
 const choice = ({ tensors }: TraceFlags) => (tensors === undefined ? {} : { tensors })
 
-/** What comes under its name for the second time is what was rotated. */
+/** Gives the second tensor of a name, which is the rotated one, a name of its own. */
 function withUniqueNames(tensors: readonly TracedTensor[]): TracedTensor[] {
   const seen = new Set<string>()
   return tensors.map((tensor) => {

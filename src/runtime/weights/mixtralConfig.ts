@@ -79,7 +79,7 @@ export class MixtralConfig {
    * impossible, and `UNSUPPORTED` if the model scales its rotary embedding or is not causal.
    * @example const config = MixtralConfig.fromGgufMetadata(weights.metadata)
    */
-  static fromGgufMetadata(metadata: Metadata): MixtralConfig {
+  static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): MixtralConfig {
     const architecture = metadata.get('general.architecture')
     if (architecture !== 'llama') refuse('general.architecture', architecture, '"llama", the architecture of Mixtral files')
     const experts = metadata.get('llama.expert_count')

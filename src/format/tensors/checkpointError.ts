@@ -7,7 +7,7 @@ export function checkpointError(file: string, problem: string, where?: string, o
   return new MixtralError('CHECKPOINT', message(file, problem, where), options)
 }
 
-/** The checkpoint has a known thing that a GGUF file of a Mixtral, or this converter, does not. */
+/** The checkpoint has a known feature that a Mixtral's GGUF file, or this converter, does not have. */
 export function unsupported(file: string, problem: string, where?: string): MixtralError {
   return new MixtralError('UNSUPPORTED', message(file, problem, where))
 }

@@ -1,5 +1,5 @@
-// Quantization as the threads share it. A thread claims a piece of a tensor, reads it, converts it to another type and
-// writes it to its place. Owns how tensors are cut into pieces and the memory that a thread needs for one. Knows
+// Quantization as the threads share it. A thread claims a unit of a tensor, reads it, converts it to another type and
+// writes it to its place. Owns how tensors are cut into units and the memory that a thread needs for one. Knows
 // tensors as runs of weights only.
 
 import { alignUp } from '../../base/alignUp.js'
@@ -26,12 +26,12 @@ interface Place {
   readonly offset: number
 }
 
-/** Weights in a piece: whole blocks of every type. */
-const PIECE = 2 ** 18
-const VALUES = 4096 // a piece as float32, after the encoders' scratch memory
-const INPUT = VALUES + PIECE * 4
-const OUTPUT = INPUT + PIECE * 4
-const BYTES = OUTPUT + PIECE * 4 + 4096
+/** Weights in a unit: whole blocks of every type. */
+const UNIT = 2 ** 18
+const VALUES = 4096 // a unit as float32, after the encoders' scratch memory
+const INPUT = VALUES + UNIT * 4
+const OUTPUT = INPUT + UNIT * 4
+const BYTES = OUTPUT + UNIT * 4 + 4096
 
 /** A thread's memory, with the encoders on it. */
 interface Bench {
@@ -46,16 +46,16 @@ export function openBench(): Bench {
   return { encoders, bytes: new Uint8Array(memory.buffer), floats: new Float32Array(memory.buffer) }
 }
 
-export const piecesOf = ({ weights }: WeightRun) => Math.ceil(weights / PIECE)
+export const unitsOf = ({ weights }: WeightRun) => Math.ceil(weights / UNIT)
 
 /**
- * Reads, converts and writes one piece of a part. Returns its bytes in the input.
+ * Reads, converts and writes one unit of a part. Returns its bytes in the input.
  * Throws `IO`, and `MODEL` for weights that no type can hold.
  */
-export function writePiece(part: WeightRun, piece: number, bench: Bench, reader: FileReader, writer: FileWriter): number {
+export function writeUnit(part: WeightRun, unit: number, bench: Bench, reader: FileReader, writer: FileWriter): number {
   const { from, to } = part
-  const first = piece * PIECE
-  const weights = Math.min(PIECE, part.weights - first)
+  const first = unit * UNIT
+  const weights = Math.min(UNIT, part.weights - first)
   const inputBytes = bytesIn(from.type, weights)
   const outputBytes = bytesIn(to.type, weights)
   reader.read(from.file, bench.bytes, INPUT, inputBytes, from.offset + bytesIn(from.type, first))

@@ -1,5 +1,6 @@
-// An object out of a JSON file that nobody vouches for. Owns the reading of the file and the checks of single values; every error names the file
-// and the key. A key whose value is null counts as absent, as it does to those who write such files.
+// An object from an untrusted JSON file of a checkpoint. Owns the reading of the file and the checks of single values;
+// every error names the file and the key. A key whose value is null counts as absent, as it does in the programs that
+// write such files.
 
 import { quoted } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
@@ -17,7 +18,10 @@ export class JsonObject {
     this.#fields = fields as Readonly<Record<string, unknown>>
   }
 
-  /** Reads a file of at most `mostBytes`. Throws `IO` if it cannot be read, `CHECKPOINT` if it is longer or does not hold an object. */
+  /**
+   * Reads a file of at most `mostBytes`. Throws `IO` if it cannot be read, `CHECKPOINT` if it is longer or does not
+   * hold an object.
+   */
   static async read(path: string, mostBytes: number): Promise<JsonObject> {
     return JsonObject.parse(await readText(path, mostBytes), path)
   }
@@ -42,7 +46,7 @@ export class JsonObject {
     return this.value(key) !== undefined
   }
 
-  /** Whatever the key has; undefined if it is absent or null. */
+  /** The value of a key, of any type; undefined if it is absent or null. */
   value(key: string): unknown {
     return Object.hasOwn(this.#fields, key) ? (this.#fields[key] ?? undefined) : undefined
   }
@@ -67,7 +71,9 @@ export class JsonObject {
     return value === undefined || (typeof value === 'number' && Number.isFinite(value)) ? value : this.refuse(key, 'a number')
   }
 
-  /** A number that is to be stored as float32: one that would become infinite there, or 0 without being 0, is refused. */
+  /**
+   * A number that is to be stored as float32: one that would become infinite there, or 0 without being 0, is refused.
+   */
   float32(key: string): number | undefined {
     const value = this.number(key)
     if (value === undefined) return undefined

@@ -1,9 +1,19 @@
-// The check of the options that every long call takes.
+// The options that every call on a model takes, and their check. Knows nothing of what a call does.
 
 import { MixtralError } from '../../base/errors.js'
-import type { CallOptions } from '../../runtime/engine/engine.js'
+import type { Progress } from './engineOptions.js'
 
-/** Throws `OPTION` for an option that is neither of a long call nor one of `others`, a signal that is none, or a callback that cannot be called. */
+export interface CallOptions {
+  /** Ends the call with an `ABORTED` error. */
+  readonly signal?: AbortSignal
+  /** Called after each step, with numbers of tokens or bytes. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/**
+ * Throws `OPTION` for an option that is neither a call option nor in `others`, for a `signal` that is not an
+ * AbortSignal, and for an `onProgress` that is not a function.
+ */
 export function checkCallOptions(options: { readonly [Name in keyof CallOptions]?: unknown }, others: readonly string[] = []): void {
   const known = [...others, 'signal', 'onProgress']
   const unknown = Object.keys(options).find((name) => !known.includes(name))

@@ -1,5 +1,6 @@
-// The header of a safetensors file: 8 bytes of length, that many bytes of JSON, then the tensors' data without a gap. Owns its checks; nothing is
-// believed before it was looked at. Format after huggingface/safetensors. Reads no data.
+// The safetensors file, its header read and the whole of it written: 8 bytes of length, that many bytes of JSON, then
+// the tensors' data without a gap, all little-endian. Owns the checks of a header, in which nothing is trusted. Reads
+// no tensor data. Format: github.com/huggingface/safetensors, README
 
 import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
@@ -14,22 +15,25 @@ export interface SourceTensor {
   /** Outermost first, as in PyTorch: (rows, columns). */
   readonly shape: readonly number[]
   readonly source: ByteSource
-  /** Of the first byte, from the start of the file. */
+  /** Place of the first byte, from the start of the file. */
   readonly offset: number
   readonly bytes: number
 }
 
-/** Bytes of an element. A type that is not here can be in a file, but not be converted. */
+/** Bytes of an element by dtype. A file may have other dtypes, but they are not converted. */
 const elementBytes: Readonly<Record<string, number>> = {
   ...{ F64: 8, F32: 4, F16: 2, BF16: 2, F8_E4M3: 1, F8_E5M2: 1, F8_E8M0: 1 },
   ...{ I64: 8, I32: 4, I16: 2, I8: 1, U64: 8, U32: 4, U16: 2, U8: 1, BOOL: 1 },
 }
 
 const LENGTH_BYTES = 8
-/** As in huggingface.js; the shards of an 8x22B have a thousandth of it. */
+/** The limit of huggingface.js. The shards of an 8x22B have headers of a thousandth of it. */
 const LONGEST_HEADER = 25_000_000
 
-/** Reads what a file says about its tensors. Throws `CHECKPOINT`, naming the tensor, if that cannot be true. */
+/**
+ * The tensors that a file's header lists. Throws `IO` if it cannot be read, and `CHECKPOINT`, naming the tensor, if the
+ * header cannot be true.
+ */
 export async function readSafetensors(source: ByteSource): Promise<SourceTensor[]> {
   const file = source.name
   if (source.bytes < LENGTH_BYTES) throw checkpointError(file, `${source.bytes} bytes, expected a safetensors header`)
@@ -86,7 +90,7 @@ function counts(entry: JsonObject, key: string): number[] {
   return list as number[]
 }
 
-/** The format has it that tensors neither overlap nor leave a byte unused. */
+/** Checks that tensors neither overlap nor leave a byte unused, as the format demands. */
 function checkPlaces(tensors: readonly SourceTensor[], source: ByteSource, dataStart: number): void {
   let at = dataStart
   for (const { name, offset, bytes } of tensors.toSorted((a, b) => a.offset - b.offset || a.bytes - b.bytes)) {
@@ -97,4 +101,34 @@ function checkPlaces(tensors: readonly SourceTensor[], source: ByteSource, dataS
     at = offset + bytes
   }
   if (at !== source.bytes) throw checkpointError(source.name, `${source.bytes} bytes, expected ${at}, where the last tensor ends`)
+}
+
+/** A tensor to be written. */
+export interface TensorValues {
+  readonly name: string
+  /** Outermost dimension first. */
+  readonly shape: readonly number[]
+  readonly values: Float32Array | Float64Array | Int32Array
+}
+
+const dtypes = { Float32Array: 'F32', Float64Array: 'F64', Int32Array: 'I32' } as const
+
+/** The bytes of a file, in parts. Names must be unique. `metadata` holds texts for the header. */
+export function* encodeSafetensors(tensors: readonly TensorValues[], metadata: Readonly<Record<string, string>>): Generator<Uint8Array> {
+  let at = 0
+  const entries = tensors.map(({ name, shape, values }) => {
+    const dtype = dtypes[values.constructor.name as keyof typeof dtypes]
+    const start = at
+    at += values.byteLength
+    return [name, { dtype, shape, data_offsets: [start, at] }] as const
+  })
+  const text = JSON.stringify({ __metadata__: metadata, ...Object.fromEntries(entries) })
+  const header = Buffer.from(text)
+  const padded = Buffer.alloc(Math.ceil(header.length / 8) * 8, ' ') // so that the values lie at multiples of 8
+  header.copy(padded)
+  const length = Buffer.alloc(8)
+  length.writeBigUInt64LE(BigInt(padded.length))
+  yield length
+  yield padded
+  for (const { values } of tensors) yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength)
 }

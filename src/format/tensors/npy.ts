@@ -1,12 +1,12 @@
-// NumPy's array file, .npy, version 1.0: a header in the form of a Python literal, then the values row by row. Little-endian float32, float64 and int32 only.
-// Format: numpy.org/neps/nep-0001-npy-format.html
+// NumPy's array file, .npy, version 1.0, written: a header in the form of a Python literal, then the values row by row.
+// Little-endian float32, float64 and int32 only. Format: numpy.org/neps/nep-0001-npy-format.html
 
-import type { TracedTensor } from '../../runtime/trace/taps.js'
+import type { TensorValues } from './safetensors.js'
 
 const descriptions = { Float32Array: '<f4', Float64Array: '<f8', Int32Array: '<i4' } as const
 
-/** The whole file. Its data starts at a multiple of 64. */
-export function encodeNpy({ shape, values }: Pick<TracedTensor, 'shape' | 'values'>): Uint8Array {
+/** The bytes of the file. The values start at a multiple of 64. */
+export function encodeNpy({ shape, values }: Omit<TensorValues, 'name'>): Uint8Array {
   const tuple = shape.length === 1 ? `(${shape[0]},)` : `(${shape.join(', ')})`
   const description = descriptions[values.constructor.name as keyof typeof descriptions]
   const text = `{'descr': '${description}', 'fortran_order': False, 'shape': ${tuple}, }`

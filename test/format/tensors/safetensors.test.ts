@@ -3,9 +3,9 @@
 import { parseSafetensorsMetadata } from '@huggingface/hub'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { readSafetensors } from '../../../dist/authoring/convert/safetensors.js'
 import { MixtralError } from '../../../dist/base/errors.js'
 import type { ByteSource } from '../../../dist/base/files/byteSource.js'
+import { readSafetensors } from '../../../dist/format/tensors/safetensors.js'
 import { type FileTensor, fileOf, safetensorsFile } from './safetensorsFile.js'
 
 function memory(bytes: Uint8Array): ByteSource {
