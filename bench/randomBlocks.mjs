@@ -2,7 +2,7 @@
 // bits of the quants are random; a block's scales are then set so that its values come out at that size. Byte tables: src/format/quants/.
 
 import { floatToHalf } from '../dist/format/quants/half.js'
-import { iq4Values } from '../dist/format/quants/iq4Values.js'
+import { iq4Values } from '../dist/format/quants/iq4_nl.js'
 
 const deviation = 0.02
 

@@ -10,9 +10,11 @@
 import type { ActivationQ81 } from './activations.js'
 import { addDotScaled, readNibbles, writeNibbles } from './block32.js'
 import { readHalf, writeHalf } from './half.js'
-import { iq4Values } from './iq4Values.js'
 import { inverseOf } from './nearest.js'
 import { largestOf } from './scaleSearch.js'
+
+/** The values that the sixteen nibbles of IQ4_NL and IQ4_XS stand for: ggml's kvalues_iq4nl, denser near zero, as weights are. */
+export const iq4Values = Int8Array.of(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 
 const blockBytes = 18
 const { fround } = Math

@@ -14,7 +14,7 @@
 import type { ActivationQ8K } from './activations.js'
 import { readNibbles } from './block32.js'
 import { readHalf } from './half.js'
-import { iq4Values } from './iq4Values.js'
+import { iq4Values } from './iq4_nl.js'
 import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
 
 const blockBytes = 136
