@@ -1,8 +1,12 @@
-// Activations for Q8_0: 8-bit blocks of 32 (the oracle is src/format/quants/activations.ts). Owns the layout of an activation row:
+// Activations for Q8_0: 8-bit blocks of 32. The oracle is src/format/quants/activations.ts.
+// Owns the layout of an activation row:
 //     0            blocks * 32 x i16
 //     blocks * 64  d, f32 per block, padded to 16 bytes
 
-/** Quantises `count` blocks of 32 float32 at src into blocks first .. first + count of the activation row of `blocks` blocks at dst. */
+/**
+ * Quantizes `count` blocks of 32 float32 at src into blocks first .. first + count of the row of `blocks` blocks at
+ * dst.
+ */
 export function quantize_q8_0(src: usize, count: i32, dst: usize, blocks: i32, first: i32): void {
   const scales = dst + <usize>blocks * 64
   for (let i = 0; i < count; i++) {

@@ -1,8 +1,9 @@
-// Activations for the formats in blocks of 32 with an offset or a min: 8-bit blocks of 32 with their sums (the oracle is src/format/quants/activations.ts).
-// Owns the layout of an activation row:
+// Activations for the formats in blocks of 32 with an offset or a min: 8-bit blocks of 32 with their sums. The oracle
+// is src/format/quants/activations.ts. Owns the layout of an activation row:
 //     0                 quads of quants, blocks * 8 of them (lanes/quads.ts: 4 x i8, or 4 x i16 in the order 0 2 1 3)
 //     blocks * 8 quads  d, f32 per block, padded to 16 bytes
-//     then per block    2 x i16: the sum over the first two columns of every quad, and that over the last two, as addDot pairs them; padded to 16 bytes
+//     then per block    2 x i16: the sum over the first two columns of every quad, and that over the last two, as
+//                       addDot pairs them; padded to 16 bytes
 import { quadBytes } from '../lanes/quads'
 
 // @ts-ignore: decorator
@@ -15,19 +16,25 @@ import { quadBytes } from '../lanes/quads'
   return x + <usize>blocks * 8 * quadBytes() + ((<usize>blocks * 4 + 15) & ~15)
 }
 
-/** The sum of a block's quants in every lane; `sums`: the block's pair. A splat, so that two groups can share it in one wide vector. */
+/**
+ * The sum of a block's quants in every lane; `sums`: the block's pair. A splat, so that two groups can share it in one
+ * wide vector.
+ */
 // @ts-ignore: decorator
 @inline export function blockSum(sums: usize): v128 {
   return f32x4.splat(<f32>(<i32>load<i16>(sums) + <i32>load<i16>(sums, 2)))
 }
 
-/** Four columns to integers: nearest even, NaN to 0. What a reciprocal beyond float32 makes of them saturates to -127 or 127. */
+/** Four columns to integers: nearest even, NaN to 0. Results of a reciprocal beyond float32 saturate to -127 or 127. */
 // @ts-ignore: decorator
 @inline function round4(p: usize, scale: v128): v128 {
   return i32x4.max_s(i32x4.min_s(i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(p), scale))), i32x4.splat(127)), i32x4.splat(-127))
 }
 
-/** Quantises `count` blocks of 32 float32 at src into blocks first .. first + count of the activation row of `blocks` blocks at dst. */
+/**
+ * Quantizes `count` blocks of 32 float32 at src into blocks first .. first + count of the row of `blocks` blocks at
+ * dst.
+ */
 export function quantize_q8_1(src: usize, count: i32, dst: usize, blocks: i32, first: i32): void {
   const scales = activationScales(dst, blocks)
   const sums = activationSums(dst, blocks)

@@ -1,8 +1,10 @@
-// Activations for the K-quants: 8-bit blocks of 256 as ggml's q8_K (the oracle is src/format/quants/activations.ts). Owns the layout of an activation row:
+// Activations for the K-quants: 8-bit blocks of 256 as ggml's q8_K. The oracle is src/format/quants/activations.ts.
+// Owns the layout of an activation row:
 //     0                  quads of quants, blocks * 64 of them (lanes/quads.ts: 4 x i8, or 4 x i16 in the order 0 2 1 3)
 //     blocks * 64 quads  d, f32 per block, padded to 16 bytes
-//     then per block     8 x i16 sums of 32, 16 x i16 sums of 16, and for each 16 columns 2 x i16: -32 times the sum over the first two columns of its quads, and that
-//                        over the last two, as addDot pairs them (112 bytes)
+//     then per block     8 x i16 sums of 32, 16 x i16 sums of 16, and for each 16 columns 2 x i16: -32 times the sum
+//                        over the first two columns of its quads, and that over the last two, as addDot pairs them
+//                        (112 bytes)
 import { quadBytes } from '../lanes/quads'
 
 // @ts-ignore: decorator
@@ -25,7 +27,10 @@ export const SUMS: usize = 112
   return i32x4.max_s(i32x4.min_s(i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(p), scale))), i32x4.splat(127)), i32x4.splat(-128))
 }
 
-/** Quantises `count` blocks of 256 float32 at src into blocks first .. first + count of the activation row of `blocks` blocks at dst. */
+/**
+ * Quantizes `count` blocks of 256 float32 at src into blocks first .. first + count of the row of `blocks` blocks at
+ * dst.
+ */
 export function quantize_q8_k(src: usize, count: i32, dst: usize, blocks: i32, first: i32): void {
   for (let i = 0; i < count; i++) {
     const b = <usize>(first + i)
