@@ -1,4 +1,5 @@
-// That a fault is found and named, whatever it is: weights damaged in memory, kernels that are wrong in one place. And that nothing else is called a fault.
+// Every fault is found and named: weights damaged in memory, kernels that are wrong in one place. And nothing else is
+// called a fault.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -62,7 +63,10 @@ test.each(shapes)('nor with the shape $name', async (shape) => {
   expect((await verify(path)).faults).toEqual([])
 })
 
-/** Where a byte of a row's first block is once the matrix is packed: the first byte that differs when it does. Rows of the demo model have 256 columns. */
+/**
+ * The first byte of a packed matrix that changes with a byte of a row's first block. Rows of the demo model have 256
+ * columns.
+ */
 function packedByte(type: string, row: number, byte: number): number {
   const format = blockFormats.find(({ name }) => name === type)!
   const bank = new TestBank('simd')

@@ -1,5 +1,6 @@
 // node iq4Bits.mjs
-// Prints, for each build, a digest of what the IQ4 kernels make of the same random weights and tokens. For wholeBytes.test.ts, which gives V8 its flags.
+// Prints, for each build, a digest of the IQ4 kernels' products of the same random weights and tokens. For
+// wholeBytes.test.ts, which gives V8 its flags.
 
 import { createHash } from 'node:crypto'
 import { formats } from '../../../dist/format/quants/formats.js'
