@@ -6,6 +6,7 @@
 //                                       high nibbles = columns 16+4j..16+4j+3
 import { addDot, addDot16, dot } from '../lanes/quads'
 import { fourRows, quadOf, rowAt } from '../lanes/rows'
+import { packHalves } from './halves_repack'
 
 // @ts-ignore: decorator
 @inline export function low(w: v128, nibble: v128): v128 {
@@ -54,4 +55,24 @@ export function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, 
     v128.store(dst, v128.and(quadOf(3, r0, r1, r2, r3), mask), 96)
     dst += stride
   }
+}
+
+/**
+ * Packs `rows` consecutive rows of a file, blocks of `halves` halves and 16 bytes of nibbles, into pairs of groups of
+ * four; missing rows become zeros. Returns how many halves are not finite.
+ */
+// @ts-ignore: decorator
+@inline export function repackNibbles(src: usize, rows: i32, blocks: i32, halves: usize, dst: usize): i32 {
+  const bytes = halves * 2 + 16
+  const stride = halves * 16 + 128
+  const rowBytes = <usize>blocks * bytes
+  let bad = 0
+  for (; rows > 0; rows -= 8) {
+    packNibbles(src + halves * 2, rowBytes, 0, rows, blocks, bytes, dst + (halves * 16 + 32), stride)
+    packNibbles(src + halves * 2, rowBytes, 4, rows, blocks, bytes, dst + (halves * 16 + 48), stride)
+    bad += packHalves(src, rowBytes, rows, blocks, bytes, halves, dst, stride)
+    dst += <usize>blocks * stride + 32
+    src += rowBytes * 8
+  }
+  return bad
 }

@@ -10,6 +10,7 @@
 import { held } from '../lanes/held'
 import { addDot, dot } from '../lanes/quads'
 import { fourRows, quadOf, rowAt } from '../lanes/rows'
+import { packHalves } from './halves_repack'
 
 /** The mask, to be held. */
 export const FIVE: i32 = 0x1f1f1f1f
@@ -135,4 +136,24 @@ export function packFiveBits(src: usize, rowBytes: usize, first: i32, rows: i32,
     )
     dst += stride
   }
+}
+
+/**
+ * Packs `rows` consecutive rows of a file, blocks of `halves` halves, 4 bytes of fifth bits and 16 of nibbles, into
+ * pairs of groups of four; missing rows become zeros. Returns how many halves are not finite.
+ */
+// @ts-ignore: decorator
+@inline export function repackFiveBits(src: usize, rows: i32, blocks: i32, halves: usize, dst: usize): i32 {
+  const bytes = halves * 2 + 20
+  const stride = halves * 16 + 160
+  const rowBytes = <usize>blocks * bytes
+  let bad = 0
+  for (; rows > 0; rows -= 8) {
+    packFiveBits(src + halves * 2, rowBytes, 0, rows, blocks, bytes, dst + (halves * 16 + 32), stride)
+    packFiveBits(src + halves * 2, rowBytes, 4, rows, blocks, bytes, dst + (halves * 16 + 48), stride)
+    bad += packHalves(src, rowBytes, rows, blocks, bytes, halves, dst, stride)
+    dst += <usize>blocks * stride + 32
+    src += rowBytes * 8
+  }
+  return bad
 }

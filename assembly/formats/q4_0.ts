@@ -8,8 +8,7 @@ import { storePair } from '../lanes/pairs'
 import { addDot, addDot16, evenMask, quadBytes, rowSumsBy, startAt } from '../lanes/quads'
 import { addScaled } from '../lanes/scales'
 import { activationScales, activationSums } from '../ops/quantize_q8_1'
-import { addNibbles, high, low, packNibbles } from './block32'
-import { packHalves } from './halves_repack'
+import { addNibbles, high, low, repackNibbles } from './block32'
 
 const BLOCK: usize = 144
 const OFFSET: i32 = 0xfff8fff8 // -8 in either half
@@ -166,14 +165,5 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
  * zeros. Returns how many scales are not finite.
  */
 export function repack_q4_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 18
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packNibbles(src + 2, rowBytes, 0, rows, blocks, 18, dst + 48, BLOCK)
-    packNibbles(src + 2, rowBytes, 4, rows, blocks, 18, dst + 64, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 18, 1, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackNibbles(src, rows, blocks, 1, dst)
 }

@@ -7,8 +7,7 @@ import { storePair } from '../lanes/pairs'
 import { addDot, addDot16, evenMask, quadBytes, rowSumsBy } from '../lanes/quads'
 import { addScaledMin } from '../lanes/scales'
 import { activationScales, activationSums, blockSum } from '../ops/quantize_q8_1'
-import { addNibbles, high, low, nibbleDots, packNibbles } from './block32'
-import { packHalves } from './halves_repack'
+import { addNibbles, high, low, nibbleDots, repackNibbles } from './block32'
 
 const BLOCK: usize = 160
 
@@ -164,14 +163,5 @@ export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
  * zeros. Returns how many scales and mins are not finite.
  */
 export function repack_q4_1(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 20
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packNibbles(src + 4, rowBytes, 0, rows, blocks, 20, dst + 64, BLOCK)
-    packNibbles(src + 4, rowBytes, 4, rows, blocks, 20, dst + 80, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 20, 2, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackNibbles(src, rows, blocks, 2, dst)
 }

@@ -9,8 +9,7 @@ import { storePair } from '../lanes/pairs'
 import { addDot, evenMask, plus, quadBytes, rowSumsBy, startAt } from '../lanes/quads'
 import { addScaled } from '../lanes/scales'
 import { activationScales, activationSums } from '../ops/quantize_q8_1'
-import { firstHalf, FIVE, inPlace, joined, lastQuad, packFiveBits, secondHalf } from './fiveBits'
-import { packHalves } from './halves_repack'
+import { firstHalf, FIVE, inPlace, joined, lastQuad, repackFiveBits, secondHalf } from './fiveBits'
 
 const BLOCK: usize = 176
 const OFFSET: i32 = 0xfff0fff0 // -16 in either half
@@ -179,14 +178,5 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
  * zeros. Returns how many scales are not finite.
  */
 export function repack_q5_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 22
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packFiveBits(src + 2, rowBytes, 0, rows, blocks, 22, dst + 48, BLOCK)
-    packFiveBits(src + 2, rowBytes, 4, rows, blocks, 22, dst + 64, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 22, 1, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackFiveBits(src, rows, blocks, 1, dst)
 }

@@ -7,8 +7,7 @@ import { storePair } from '../lanes/pairs'
 import { addDot, evenMask, quadBytes, rowSumsBy } from '../lanes/quads'
 import { addScaledMin } from '../lanes/scales'
 import { activationScales, activationSums, blockSum } from '../ops/quantize_q8_1'
-import { firstHalf, FIVE, inPlace, joined, lastQuad, packFiveBits, secondHalf } from './fiveBits'
-import { packHalves } from './halves_repack'
+import { firstHalf, FIVE, inPlace, joined, lastQuad, repackFiveBits, secondHalf } from './fiveBits'
 
 const BLOCK: usize = 192
 
@@ -192,14 +191,5 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
  * zeros. Returns how many scales and mins are not finite.
  */
 export function repack_q5_1(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 24
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packFiveBits(src + 4, rowBytes, 0, rows, blocks, 24, dst + 64, BLOCK)
-    packFiveBits(src + 4, rowBytes, 4, rows, blocks, 24, dst + 80, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 24, 2, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackFiveBits(src, rows, blocks, 2, dst)
 }
