@@ -1,5 +1,5 @@
-// The two products of attention, for a block of 32 positions and all query heads of a kv head: queries with keys, weights with values. Four rows at a time share what is
-// read and widened of the cache, then two; a row's sums are made in the same order either way.
+// The two products of attention, for a block of 32 positions and all query heads of a kv head: queries with keys,
+// weights with values. Four rows, then two, share each load of the cache; each is summed in the same order either way.
 import { expand, fromHalf, HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 
@@ -15,7 +15,7 @@ import { held } from '../lanes/held'
   return halves ? expand(ptr, mask, factor) : v128.load(ptr)
 }
 
-/** The same with its NaNs: a token that is not a number has them in all its keys, and one of its dimensions is enough to spread it. */
+/** The same with its NaNs: a token that is NaN is so in all its keys, and one of its dimensions spreads it. */
 // @ts-ignore: decorator
 @inline function cachedNaN(ptr: usize, halves: bool): v128 {
   return halves ? fromHalf(ptr) : v128.load(ptr)
@@ -72,7 +72,7 @@ import { held } from '../lanes/held'
   }
 }
 
-/** Four rows' parts, each scaled by its `kept`, plus their p (4, 32) times the values of positions from .. to of a block. */
+/** Scales four rows' parts by their `kept`, and adds p (4, 32) times the values of positions from .. to of a block. */
 // @ts-ignore: decorator
 @inline function mix4(o: usize, o1: usize, o2: usize, o3: usize, kept: usize, p: usize, values: usize, headDim: i32, from: i32, to: i32, halves: bool): void {
   const mask = held(HALF_MASK, headDim)
@@ -263,7 +263,7 @@ import { held } from '../lanes/held'
   }
 }
 
-/** Scores of `rows` rows: (rows, 32) at p, and one row more where `rows` is odd. */
+/** Scores of `rows` rows: (rows, 32) at p, and of one row more where `rows` is odd. */
 // @ts-ignore: decorator
 @inline export function scores(q: usize, rows: i32, keys: usize, headDim: i32, p: usize, halves: bool): void {
   const headBytes = <usize>headDim * 4
@@ -279,7 +279,7 @@ import { held } from '../lanes/held'
   }
 }
 
-/** Values of `rows` rows into their parts; `spare` takes those of a row more where `rows` is odd. */
+/** Values of `rows` rows into their parts; `spare` takes those of one row more where `rows` is odd. */
 // @ts-ignore: decorator
 @inline export function mix(part: usize, rows: i32, kept: usize, p: usize, values: usize, headDim: i32, from: i32, to: i32, spare: usize, halves: bool): void {
   const partBytes = <usize>headDim * 4 + 16
