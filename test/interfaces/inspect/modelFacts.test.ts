@@ -102,9 +102,9 @@ test('the verdict is that of the plan with which the engine loads', () => {
         expect(plan).toThrow(expect.objectContaining({ code: 'MEMORY', message: refusal }))
         return
       }
-      const { bytes, readers, slots } = plan()
+      const { bytes, streaming, slots } = plan()
       expect(bytes).toBeLessThanOrEqual(ram)
-      expect({ verdict: fit!.verdict, slots: fit!.slots }).toEqual({ verdict: readers ? 'streamed' : 'resident', slots: slots.length })
+      expect({ verdict: fit!.verdict, slots: fit!.slots }).toEqual({ verdict: streaming ? 'streamed' : 'resident', slots: slots.length })
       if (fit!.verdict === 'resident') expect(bytes).toBe(needs!.memoryBytes)
     }),
   )
