@@ -5,6 +5,8 @@
 // 64 or more is stored unchanged. The group's 16-byte header holds, four times, the float32 factor that undoes both the
 // raise and the exponent bias, so the inner loop is a shift, a mask and a product.
 
+import { held } from './held'
+
 const LOWERED: f32 = 5.0706024e30 // 2^102: undoes the bias (2^112) and the raise (2^10)
 const PLAIN: f32 = 5.192296858534828e33 // 2^112
 
@@ -21,6 +23,12 @@ export const HALF_MASK: i32 = 0x8fffe000
 // @ts-ignore: decorator
 @inline export function expandOf(halves: v128, mask: v128, factor: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shl(halves, 13), mask), factor)
+}
+
+/** 2^112 in every lane, held: what `expand` needs for halves that are not raised. */
+// @ts-ignore: decorator
+@inline export function plainFactor(positive: i32): v128 {
+  return held(0x77800000, positive)
 }
 
 /** Largest magnitude that can be raised: a half's bits below 0x5400 are below 64. */

@@ -6,9 +6,9 @@
 // A row is one query head of one token. A part is the result of a range for a row: headDim sums of p * value, the
 // largest score, the sum of p, two floats unused.
 import { exp1, expAll } from '../lanes/exp'
-import { expand, fromHalf, HALF_MASK } from '../lanes/half'
+import { expand, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
 import { held } from '../lanes/held'
-import { mix, plainFactor, scores } from './attentionRows'
+import { mix, scores } from './attentionRows'
 
 /**
  * Turns scores at p (rows, 32) into p = exp(score * scale - largest so far), 0 outside of from .. to. Updates the
@@ -103,8 +103,8 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       const from = window ? max(0, here + 1 - window - first) : 0
       if (from >= 32) continue
       const at = q + <usize>t * qBytes
-      if (direct) scores(at, heads, k, headDim, p, true)
-      else scores(at, heads, k, headDim, p + row * 128, false)
+      if (direct) scores<u16>(at, heads, k, headDim, p)
+      else scores<f32>(at, heads, k, headDim, p + row * 128)
       weigh(p + row * 128, heads, scale, from, min(32, here + 1 - first), part + row * partBytes, partBytes, kept + row * 4)
     }
     if (halves && !direct) {
@@ -117,8 +117,8 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       const from = window ? max(0, here + 1 - window - first) : 0
       if (from >= 32) continue
       const to = min(32, here + 1 - first)
-      if (direct) mix(part, heads, kept, p, v, headDim, from, to, spare, true)
-      else mix(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare, false)
+      if (direct) mix<u16>(part, heads, kept, p, v, headDim, from, to, spare)
+      else mix<f32>(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare)
     }
   }
 }
