@@ -1,4 +1,5 @@
-// How the tests run: against the build in dist/, each file in a process of its own, as many at once as the smallest machine has cores for.
+// How the tests run: against the build in dist/, each file in a process of its own, as many at once as the smallest
+// machine has cores for.
 
 import { defineConfig } from 'vitest/config'
 

@@ -1,6 +1,7 @@
 // node bench/pull.mjs [--gigabytes N] [--rounds N] [--folder DIR]
-// A pull from loopback, hash and all, beside curl to a file followed by sha256sum: the same server, the same folder, in turn. Prints medians and their
-// ratio, and exits with 1 if a file is wrong. The server answers out of memory, in a process of its own.
+// A pull from loopback, hash and all, beside curl to a file followed by sha256sum: the same server, the same folder, in
+// turn. Prints medians and their ratio, and exits with 1 if a file is wrong. The server answers out of memory, in a
+// process of its own.
 
 import { execFileSync, fork } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
@@ -19,7 +20,10 @@ const rounds = Number(values.rounds ?? 5)
 if (positionals[0] === 'serve') await serve()
 else await compare()
 
-/** Serves one file at any path, ranges too, as an Ollama model of any name: its bytes are a random block again and again. */
+/**
+ * Serves one file at any path, ranges too, as an Ollama model of any name: its bytes are a random block again and
+ * again.
+ */
 async function serve() {
   const block = randomBytes(2 ** 24)
   const hash = createHash('sha256')

@@ -1,6 +1,7 @@
 // node bench/quantize.mjs [FILE] [--json]
-// How fast weights are encoded: each kernel on one thread, compared with its oracle first; then, given an F16 or F32 file, that file to Q8_0 and Q4_K_M on
-// one thread and on two, with the peak of memory. Weights have a model's spread; those of a file are its own.
+// How fast weights are encoded: each kernel on one thread, compared with its oracle first; then, given an F16 or F32
+// file, that file to Q8_0 and Q4_K_M on one thread and on two, with the peak of memory. Weights have a model's spread;
+// those of a file are its own.
 
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

@@ -1,6 +1,7 @@
 // node bench/routing.mjs MODEL [OUT.json] [--tokens N] [--text FILE] [--ram BYTES]
-// Records how a model routes: for every layer and token the router's logits, and what the routers of the next layers say of the same residual, which is what the runtime guesses from.
-// Prints how skewed and how steady the choices are, as table 5 of Mixtral of Experts has it. The tokens are the meaningless ones of `mixtral bench`, or those of a text.
+// Records how a model routes: for every layer and token the router's logits, and what the routers of the next layers
+// say of the same residual, which is what the runtime guesses from. Prints how skewed and how steady the choices are,
+// as table 5 of Mixtral of Experts has it. The tokens are the meaningless ones of `mixtral bench`, or those of a text.
 
 import { readFileSync, writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'

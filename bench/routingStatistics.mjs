@@ -1,4 +1,5 @@
-// What a trace of routing says: how often neighbouring tokens share experts, how uneven experts are, how well the next layers' choices are guessed. Traces: routing.mjs.
+// What a trace of routing says: how often neighboring tokens share experts, how uneven experts are, how well the next
+// layers' choices are guessed. Traces: routing.mjs.
 
 /** The experts chosen by the logits of one token, best first. */
 export function chosen(logits, token, experts, used) {
@@ -6,7 +7,10 @@ export function chosen(logits, token, experts, used) {
   return [...row.keys()].sort((a, b) => row[b] - row[a] || a - b).slice(0, used)
 }
 
-/** A table in text: per layer the first choice repeated by the next token, either of both choices repeated, the largest and least share of an expert, and guesses that were right. */
+/**
+ * A table in text: per layer the first choice repeated by the next token, either of both choices repeated, the largest
+ * and least share of an expert, and guesses that were right.
+ */
 export function repetitions({ tokens, layers, experts, used, logits, guesses }) {
   const percent = (value) => `${(value * 100).toFixed(1)} %`.padStart(8)
   const lines = ['layer    first   either  largest    least   guessed 1, 2, .. layers ahead']

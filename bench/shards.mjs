@@ -1,6 +1,7 @@
 // node bench/shards.mjs [FOLDER]
-// An 8x22B-shaped model of two layers with a vocabulary of 32768: written (3 GB), cut into five shards, merged again, loaded and run from each. Ends with 1
-// unless the merged file has the bytes of the first and the logits are the same, bit for bit. Takes some minutes, 4 GB of memory and 10 GB of disk, which it gives back.
+// An 8x22B-shaped model of two layers with a vocabulary of 32768: written (3 GB), cut into five shards, merged again,
+// loaded and run from each. Ends with 1 unless the merged file has the bytes of the first and the logits are the same,
+// bit for bit. Takes some minutes, 4 GB of memory and 10 GB of disk, which it gives back.
 
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -123,8 +123,8 @@ function metadataOf({ layers, hidden, ffn, heads, kvHeads, experts, used, vocab,
 }
 
 /**
- * SentencePiece tokens: control and byte tokens, printable ASCII, then aa, _aa, ab, _ab, ... (_ for the space mark) with
- * falling scores.
+ * SentencePiece tokens: control and byte tokens, printable ASCII, then aa, _aa, ab, _ab, ... (_ for the space mark)
+ * with falling scores.
  */
 function vocabulary(size) {
   const control = ['<unk>', '<s>', '</s>']

@@ -1,10 +1,13 @@
-// What makes a synthetic model's routing like a trained one's. Random weights alone route each token almost at chance; in Mixtral 8x7B neighbouring tokens share experts, most of all in
-// the middle layers, and no expert takes more than a quarter (Mixtral of Experts, Jiang et al. 2024, table 5 and figure 7). Owns the few weights that bring that about:
-// 1. the first 32 channels of every embedding hold one constant, and queries and keys read it through constants of their own: so, by the rotation, every head looks mostly at the last few
-//    tokens, and what attention adds to neighbours is alike;
-// 2. sizes: embeddings are large beside what a layer adds, and what it adds is more and more shared up to the middle, then less and less;
-// 3. the router's weights for the constant channels prefer some experts a little, whatever the token.
-// The sizes were set for the width of 8x7B. test/bench/syntheticModel.test.ts holds the percentages; bench/RESULTS.md lists them beside the paper's.
+// What makes a synthetic model's routing like a trained one's. Random weights alone route each token almost at chance;
+// in Mixtral 8x7B neighboring tokens share experts, most of all in the middle layers, and no expert takes more than a
+// quarter (Mixtral of Experts, Jiang et al. 2024, table 5 and figure 7). Owns the few weights that bring that about: 1.
+// the first 32 channels of every embedding hold one constant, and queries and keys read it through constants of their
+// own: so, by the rotation, every head looks mostly at the last few
+//    tokens, and what attention adds to neighbors is alike;
+// 2. sizes: embeddings are large beside what a layer adds, and what it adds is more and more shared up to the middle,
+// then less and less; 3. the router's weights for the constant channels prefer some experts a little, whatever the
+// token. The sizes were set for the width of 8x7B. test/bench/syntheticModel.test.ts holds the percentages;
+// bench/RESULTS.md lists them beside the paper's.
 
 import { floatToHalf, readHalf } from '../dist/format/quants/half.js'
 
@@ -21,7 +24,10 @@ const gains = {
 const constantNorm = 0.75
 /** Standard deviation of the preference for an expert, in router logits. */
 const preference = 0.18
-/** The constant in units of the embeddings' standard deviation: 7.5 / deviation of 16 even levels, as the blocks have it. */
+/**
+ * The constant in units of the embeddings' standard deviation: 7.5 / deviation of 16 even levels, as the blocks have
+ * it.
+ */
 const constantSize = 1.63
 
 /** Byte offsets of the halves that scale a block. */
@@ -29,7 +35,8 @@ const scaleOffsets = { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q8_0: [0], F16: 
 
 /**
  * Adapts a piece of a tensor, whole blocks filled as usual.
- * @param {{ name: string, type: import('../dist/format/gguf/ggmlType.js').GgmlType, shape: number[] }} tensor `name` without prefix and suffix
+ * @param {{ name: string, type: import('../dist/format/gguf/ggmlType.js').GgmlType, shape: number[] }} tensor `name`
+ * without prefix and suffix
  * @param {Uint8Array} piece its bytes from `start` on
  */
 export function giveRouting({ name, layer, type, shape }, piece, start) {

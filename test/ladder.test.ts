@@ -7,7 +7,10 @@ import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
-/** The wings, a floor a row, from the ground up. A wing imports from the floors below it, not from its neighbors. assembly/ imports itself alone. */
+/**
+ * The wings, a floor a row, from the ground up. A wing imports from the floors below it, not from its neighbors.
+ * assembly/ imports itself alone.
+ */
 const wings = [['base'], ['format'], ['runtime', 'registry'], ['text'], ['evaluation', 'authoring'], ['interfaces'], ['index']]
 
 /** The rooms of each wing, from the ground up in the same way. '.' is what lies in the wing itself. */
@@ -32,6 +35,7 @@ const list = (folder: string) =>
     .map((name) => posix.join(folder, name.replaceAll('\\', '/')))
     .filter((name) => /\.(ts|mjs)$/.test(name) && !/\/node_modules\/|^bench\/files\//.test(name))
 const sources = [...list('src'), ...list('assembly')].sort()
+const others = [...list('test'), ...list('bench'), ...list('scripts'), ...list('examples')].sort()
 
 /** The files that a source imports, by any form of import, of types too; and the worker that it names by URL. */
 function importsOf(file: string): string[] {
@@ -122,4 +126,34 @@ test('every file opens with a comment, but tests, whose names say it', () => {
 test('no file or folder is named after having no purpose', () => {
   const vague = /(^|\/)(utils?|helpers?|common|managers?|types)(\.[^/]*)?(\/|$)/i
   expect(sources.filter((file) => vague.test(file))).toEqual([])
+})
+
+test('no file is longer than 300 lines', () => {
+  const long = [...sources, ...others].filter((file) => read(file).trimEnd().split('\n').length > 300)
+  // a suite is as long as its table
+  expect(long.filter((file) => !file.endsWith('.test.ts'))).toEqual([])
+})
+
+test('no comment is wider than 120 columns', () => {
+  const wide = [...sources, ...others].flatMap((file) =>
+    read(file)
+      .split('\n')
+      .flatMap((line, i) => (line.length > 120 && /^\s*(\/\/|\/?\*)/.test(line) ? [`${file}:${i + 1}`] : [])),
+  )
+  expect(wide).toEqual([])
+})
+
+test('one spelling, the American one, and none of the words that nobody but us understood', () => {
+  const british =
+    /(?:[a-z]uantis|olour|eighbour|onour|ehaviour|avour\b|icence|ecognis|rganis|nitialis|erialis|ptimis|inimis|ummaris|ormalis)/i
+  const private_ = /\b(errand|pile|leisure|handIn|fillBanks|whoever)\b/i
+  const found = [...sources, ...others].flatMap((file) =>
+    file === 'test/ladder.test.ts' ? [] : (read(file).match(british) ?? []).map((word) => `${file}: ${word}`),
+  )
+  const ours = sources.flatMap((file) => (read(file).match(private_) ?? []).map((word) => `${file}: ${word}`))
+  expect([...found, ...ours]).toEqual([])
+})
+
+test('an element that is there is read as x[i]!, not by a cast', () => {
+  expect(sources.filter((file) => /\] as number\b/.test(read(file)))).toEqual([])
 })

@@ -1,11 +1,12 @@
-// How many bytes of a file one token has to read: what bounds decode, whoever runs it. Counted in the file's own block formats.
+// How many bytes of a file one token has to read: what bounds decode, whoever runs it. Counted in the file's own block
+// formats.
 
 /** Tensors of experts, in files of both layouts: merged (ffn_up_exps) and one per expert (ffn_up.3). */
 const ofExperts = /^blk\.\d+\.ffn_(gate|up|down)(_exps|\.\d+)\./
 
 /**
- * Weight bytes per token: all of the shared tensors, the used share of the experts, one row of the embedding. And the bytes that each
- * token of context adds, with keys and values in f16.
+ * Weight bytes per token: all of the shared tensors, the used share of the experts, one row of the embedding. And the
+ * bytes that each token of context adds, with keys and values in f16.
  */
 export function activeBytes(metadata, tensors) {
   const experts = metadata.get('llama.expert_count')

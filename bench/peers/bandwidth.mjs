@@ -1,5 +1,6 @@
-// The roofline: how fast WebAssembly on this machine reads a shared memory much larger than the caches, with one or more threads. Started
-// as a process of its own (node bandwidth.mjs THREADS, which prints bytes per second), so that its memory is gone before engines run.
+// The roofline: how fast WebAssembly on this machine reads a shared memory much larger than the caches, with one or
+// more threads. Started as a process of its own (node bandwidth.mjs THREADS, which prints bytes per second), so that
+// its memory is gone before engines run.
 
 import { spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
@@ -14,7 +15,10 @@ const passes = 7
 const go = 0
 const done = 1
 
-/** Bytes per second that `threads` threads read together: the best of some passes, since a roofline is what was possible. */
+/**
+ * Bytes per second that `threads` threads read together: the best of some passes, since a roofline is what was
+ * possible.
+ */
 export function readBandwidth(threads) {
   const { status, stdout, stderr } = spawnSync(execPath, [fileURLToPath(import.meta.url), String(threads)], { encoding: 'utf8' })
   if (status !== 0) throw new Error(`the read bandwidth could not be measured: ${stderr}`)

@@ -1,5 +1,5 @@
-// The parent's side of a measured engine: a fresh process that stays up, answers one request at a time, and is idle in between, so that
-// engines can take turns. Knows the protocol of engineServer.mjs and nothing of what is measured.
+// The parent's side of a measured engine: a fresh process that stays up, answers one request at a time, and is idle in
+// between, so that engines can take turns. Knows the protocol of engineServer.mjs and nothing of what is measured.
 
 import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'

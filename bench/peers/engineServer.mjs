@@ -1,5 +1,6 @@
-// The child's side of a measured engine: one JSON request per line on stdin, one JSON reply per line on stdout. Pipes and not Node's own
-// channel, so that the same file runs under Deno and Bun. Owns the protocol, and the clock of engines that run token by token.
+// The child's side of a measured engine: one JSON request per line on stdin, one JSON reply per line on stdout. Pipes
+// and not Node's own channel, so that the same file runs under Deno and Bun. Owns the protocol, and the clock of
+// engines that run token by token.
 
 import { createInterface } from 'node:readline'
 
@@ -43,8 +44,10 @@ export async function serveEngine(engine) {
 /**
  * Prefill and decode of an engine that runs token by token.
  * @param {() => Promise<void>} clear forgets the context
- * @param {(prompt: number[]) => Promise<(id?: number) => Promise<number>>} continueFrom keeps what the context shares with `prompt`, and
- *   returns a step: without an id it runs the rest of the prompt, with one it appends that token; it resolves to the likeliest next token
+ * @param {(prompt: number[]) => Promise<(id?: number) => Promise<number>>} continueFrom keeps what the context shares
+ * with `prompt`, and
+ *   returns a step: without an id it runs the rest of the prompt, with one it appends that token; it resolves to the
+ * likeliest next token
  */
 export function stepwise(clear, continueFrom) {
   return {
@@ -55,7 +58,8 @@ export function stepwise(clear, continueFrom) {
       const picks = [await step()]
       return { seconds: secondsSince(start), picks }
     },
-    // The tokens are given, so that every engine does the same work; the pick that a user would have waited for is made all the same.
+    // The tokens are given, so that every engine does the same work; the pick that a user would have waited for is made
+    // all the same.
     async decode({ prompt, ids }) {
       const step = await continueFrom(prompt)
       await step()

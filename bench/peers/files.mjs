@@ -1,4 +1,5 @@
-// The model files to measure with: synthetic ones, written by ../synth.mjs into ../files and kept, the demo model, and any path.
+// The model files to measure with: synthetic ones, written by ../synth.mjs into ../files and kept, the demo model, and
+// any path.
 
 import { spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, statfsSync } from 'node:fs'

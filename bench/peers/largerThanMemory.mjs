@@ -1,6 +1,7 @@
 // node largerThanMemory.mjs FILE
-// A file larger than memory, here and in node-llama-cpp with mmap: prefill and decode in tokens per second. Each holds most of the memory, so they run one after the other, each in a fresh process
-// that warms up with a prefill and some tokens of its own, A B A B. The page cache is left as it is: llama.cpp's map lives in it, ours reads past it.
+// A file larger than memory, here and in node-llama-cpp with mmap: prefill and decode in tokens per second. Each holds
+// most of the memory, so they run one after the other, each in a fresh process that warms up with a prefill and some
+// tokens of its own, A B A B. The page cache is left as it is: llama.cpp's map lives in it, ours reads past it.
 
 import { parseArgs } from 'node:util'
 import { EngineProcess } from './engineProcess.mjs'

@@ -1,4 +1,5 @@
-// llama.cpp's own benchmark program, where the user has one: the same prompt lengths, decode lengths and depths, on the CPU.
+// llama.cpp's own benchmark program, where the user has one: the same prompt lengths, decode lengths and depths, on the
+// CPU.
 
 import { spawnSync } from 'node:child_process'
 

@@ -1,5 +1,5 @@
-// What is measured and in which order: for one file and thread count every engine is loaded, stays loaded, and takes turns with the others
-// (A B A B ...), so that whatever else the machine does hits all of them alike.
+// What is measured and in which order: for one file and thread count every engine is loaded, stays loaded, and takes
+// turns with the others (A B A B ...), so that whatever else the machine does hits all of them alike.
 
 import { freemem } from 'node:os'
 import { EngineProcess } from './engineProcess.mjs'
@@ -28,8 +28,10 @@ function checkMemory(columns, file) {
 }
 
 /**
- * Measures all columns on one file and thread count. A peer that cannot load the file is left out; the first column has to.
- * @returns `engines`, one entry per column; `tests` with one list of samples (tokens per second) per column; `failures` in words
+ * Measures all columns on one file and thread count. A peer that cannot load the file is left out; the first column has
+ * to.
+ * @returns `engines`, one entry per column; `tests` with one list of samples (tokens per second) per column; `failures`
+ * in words
  */
 export async function measure(file, threads, options, log) {
   checkMemory(options.columns, file)
@@ -52,7 +54,10 @@ export async function measure(file, threads, options, log) {
   }
 }
 
-/** Loads every column `loads` times in a fresh process and leaves the last one up. `running` always holds the processes that are. */
+/**
+ * Loads every column `loads` times in a fresh process and leaves the last one up. `running` always holds the processes
+ * that are.
+ */
 async function loadAll(request, { columns, loads }, running, log) {
   const failures = []
   let engines = columns.map(({ engine, script, command }) => ({ name: engine, script, command, loadSeconds: [] }))

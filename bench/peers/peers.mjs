@@ -1,5 +1,6 @@
 // npm ci --ignore-scripts && node peers.mjs
-// mixtral-wasm beside other engines, on the same files, threads and machine. Owns the order of the run; measuring is measure.mjs's.
+// mixtral-wasm beside other engines, on the same files, threads and machine. Owns the order of the run; measuring is
+// measure.mjs's.
 
 import { readBandwidth } from './bandwidth.mjs'
 import { openFile } from './files.mjs'

@@ -1,11 +1,14 @@
-// AssemblyScript: reads memory as fast as one thread can, for the roofline: from front to back, 256 bytes an iteration. (Several streams far apart read slower: a multiple
-// of 512 MB apart they meet in the same sets of the caches and banks of the memory.)
+// AssemblyScript: reads memory as fast as one thread can, for the roofline: from front to back, 256 bytes an iteration.
+// (Several streams far apart read slower: a multiple of 512 MB apart they meet in the same sets of the caches and banks
+// of the memory.)
 
 function four(ptr: usize): v128 {
   return v128.xor(v128.xor(v128.load(ptr), v128.load(ptr, 16)), v128.xor(v128.load(ptr, 32), v128.load(ptr, 48)))
 }
 
-/** Reads `bytes` (a multiple of 256) from `ptr` and returns what depends on all of them, so that no load can be dropped. */
+/**
+ * Reads `bytes` (a multiple of 256) from `ptr` and returns what depends on all of them, so that no load can be dropped.
+ */
 export function readStreams(ptr: usize, bytes: usize): i64 {
   const end = ptr + bytes
   let a = v128.load(ptr)

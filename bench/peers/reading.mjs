@@ -1,5 +1,6 @@
-// What loading a file costs at least: reading all of it with fs.readSync in pieces of 16 MB. Started as a process of its own (node
-// reading.mjs PATH, which prints JSON), so that its memory is gone before engines run. Leaves the file in the page cache: loads are warm.
+// What loading a file costs at least: reading all of it with fs.readSync in pieces of 16 MB. Started as a process of
+// its own (node reading.mjs PATH, which prints JSON), so that its memory is gone before engines run. Leaves the file in
+// the page cache: loads are warm.
 
 import { spawnSync } from 'node:child_process'
 import { closeSync, fstatSync, openSync, readSync } from 'node:fs'
@@ -10,8 +11,8 @@ const pieceBytes = 2 ** 24
 const script = fileURLToPath(import.meta.url)
 
 /**
- * Seconds for the whole file at `path`, always into the same piece of memory (`again`), and into memory never touched before (`fresh`),
- * which is what a model needs and which the system hands out page by page.
+ * Seconds for the whole file at `path`, always into the same piece of memory (`again`), and into memory never touched
+ * before (`fresh`), which is what a model needs and which the system hands out page by page.
  */
 export function readingSeconds(path) {
   const { status, stdout, stderr } = spawnSync(execPath, [script, path], { encoding: 'utf8' })

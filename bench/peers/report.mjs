@@ -6,7 +6,10 @@ export function median(numbers) {
   return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2
 }
 
-/** Adds to a measurement what follows from its samples. A ratio says how many times better the first column is; 1 is equal. */
+/**
+ * Adds to a measurement what follows from its samples. A ratio says how many times better the first column is; 1 is
+ * equal.
+ */
 export function conclude(file, bandwidth, { engines, tests, failures }) {
   const [first] = engines
   return {
@@ -142,7 +145,10 @@ function align(rows) {
   return rows.map((row) => line(row).trimEnd()).join('\n')
 }
 
-/** How much longer a token takes after the longest context than after the shortest, per column; empty where only one was measured. */
+/**
+ * How much longer a token takes after the longest context than after the shortest, per column; empty where only one was
+ * measured.
+ */
 function depthText({ engines, tests }) {
   const decodes = tests.filter(({ kind }) => kind === 'decode').toSorted((a, b) => a.depth - b.depth)
   if (decodes.length < 2) return []

@@ -1,5 +1,5 @@
-// What starting costs: importing the library beside importing nothing, and the demo model's first token, each in fresh processes that take turns. Under every runtime
-// that is measured. And the size of the WebAssembly that is shipped.
+// What starting costs: importing the library beside importing nothing, and the demo model's first token, each in fresh
+// processes that take turns. Under every runtime that is measured. And the size of the WebAssembly that is shipped.
 
 import { spawnSync } from 'node:child_process'
 import { readdirSync, statSync } from 'node:fs'
@@ -10,7 +10,10 @@ const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const repetitions = 11
 const scripts = { empty: here('./startUp/empty.mjs'), library: here('./startUp/library.mjs'), firstToken: here('./startUp/firstToken.mjs') }
 
-/** Milliseconds, medians: a process that imports nothing, what importing the library adds, and from the start of a process to the demo model's first token. */
+/**
+ * Milliseconds, medians: a process that imports nothing, what importing the library adds, and from the start of a
+ * process to the demo model's first token.
+ */
 export function measureStartUp(command) {
   const [program, ...args] = command
   const times = { empty: [], library: [], firstToken: [] }

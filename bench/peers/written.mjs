@@ -1,7 +1,8 @@
 // node written.mjs [--json]
-// Whether what this project writes is what llama.cpp reads: the demo model in every type of `quantizeModel`, in shards, with its experts merged from the old
-// layout, and a small checkpoint from `convertCheckpoint`, each loaded here and in node-llama-cpp. Compares the logits of one sequence; ends with 1 if a file
-// does not load there or the two are further apart than two right implementations are.
+// Whether what this project writes is what llama.cpp reads: the demo model in every type of `quantizeModel`, in shards,
+// with its experts merged from the old layout, and a small checkpoint from `convertCheckpoint`, each loaded here and in
+// node-llama-cpp. Compares the logits of one sequence; ends with 1 if a file does not load there or the two are further
+// apart than two right implementations are.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -18,8 +19,9 @@ const folder = mkdtempSync(join(tmpdir(), 'mixtral-written-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
 /**
- * By what a name begins with. Where two experts are nearly tied, a rounding flips the routing: the highest 5 % are left out. llama.cpp rounds activations to the type of F16 and
- * BF16 weights, and the checkpoint's weights are random, which magnifies it; the demo model's are not.
+ * By what a name begins with. Where two experts are nearly tied, a rounding flips the routing: the highest 5 % are left
+ * out. llama.cpp rounds activations to the type of F16 and BF16 weights, and the checkpoint's weights are random, which
+ * magnifies it; the demo model's are not.
  */
 const mostDivergence = [
   ['F32', 1e-9],
@@ -86,7 +88,10 @@ async function theirs(llama, path, vocabulary, kv) {
   return logits
 }
 
-/** Divergence of `other` from `logits` without the highest 5 % of positions, and the share of positions with the same first choice. */
+/**
+ * Divergence of `other` from `logits` without the highest 5 % of positions, and the share of positions with the same
+ * first choice.
+ */
 function compare(logits, other, vocabulary) {
   const divergences = []
   let same = 0

@@ -45,7 +45,10 @@ function check(name: string, values: Float32Array, expected: number): void {
   expect(Math.abs(deviation - expected), name).toBeLessThan(0.05 * expected)
 }
 
-/** How many times the usual 0.02 a layer's weights are: those of the first layers, from which routing gets its steadiness. */
+/**
+ * How many times the usual 0.02 a layer's weights are: those of the first layers, from which routing gets its
+ * steadiness.
+ */
 const gains: Record<string, number> = { token_embd: 80, attn_output: 0.3, ffn_down_exps: 0.3 }
 /** Tensors whose first columns are alike. */
 const constants = ['token_embd', 'attn_q', 'attn_k', 'ffn_gate_inp']
@@ -99,7 +102,7 @@ test('the same seed gives the same file, another seed another', async () => {
   expect(readFileSync(a!).equals(readFileSync(c!))).toBe(false)
 })
 
-test('neighbouring tokens share experts about as often as in Mixtral 8x7B, and no expert takes most', async () => {
+test('neighboring tokens share experts about as often as in Mixtral 8x7B, and no expert takes most', async () => {
   const path = await write('routing.gguf', { type: 'Q4_K_M', hidden: 4096, heads: 32, kvHeads: 8, ffn: 256, layers: 6 })
   await using model = await MixtralModel.load(path, { batchSize: 128, contextLength: 128 })
   const ids = Array.from({ length: 128 }, (_, i) => (i * 7919 + 13) % 400)

@@ -1,5 +1,6 @@
-// The determinism matrix inside one runtime and kernel build: reads { cells, tokens, sampling } as JSON from stdin and prints a line of JSON for each cell.
-// Runs in an empty project beside the packed package; MIXTRAL_KERNELS chooses the build.
+// The determinism matrix inside one runtime and kernel build: reads { cells, tokens, sampling } as JSON from stdin and
+// prints a line of JSON for each cell. Runs in an empty project beside the packed package; MIXTRAL_KERNELS chooses the
+// build.
 
 import { createHash } from 'node:crypto'
 import { text as textOf } from 'node:stream/consumers'
@@ -28,8 +29,8 @@ async function leastRam(options) {
 }
 
 /**
- * The logits after every token, the last first: each call shares its prefix with the one before, so all but the first run one token, on keys and values
- * that were computed in steps of the batch size. (tokens, vocabulary)
+ * The logits after every token, the last first: each call shares its prefix with the one before, so all but the first
+ * run one token, on keys and values that were computed in steps of the batch size. (tokens, vocabulary)
  */
 async function withReuse(model) {
   const { vocabSize } = model.config

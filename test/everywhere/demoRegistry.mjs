@@ -1,4 +1,5 @@
-// A registry on loopback that has the demo model under any name, in ranges and from another port than the manifest's. Knows nothing of who pulls.
+// A registry on loopback that has the demo model under any name, in ranges and from another port than the manifest's.
+// Knows nothing of who pulls.
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'

@@ -73,7 +73,9 @@ try {
 for (const fault of faults) console.error(fault)
 process.exitCode = faults.length ? 1 : 0
 
-/** The kernel tests of this checkout, where V8 compiles kernels in another way than on the Node that runs `npm test`. */
+/**
+ * The kernel tests of this checkout, where V8 compiles kernels in another way than on the Node that runs `npm test`.
+ */
 function testKernels(name, program) {
   const { status, stdout } = spawnSync(program, ['node_modules/vitest/vitest.mjs', 'run', 'test/runtime/kernels'], {
     cwd: root,
@@ -143,7 +145,9 @@ async function visit(name, build, { folder, scripts }, env) {
   )
 }
 
-/** The SHA-256 of the demo model as it comes from a registry, through a token and a redirect; or why it does not come. */
+/**
+ * The SHA-256 of the demo model as it comes from a registry, through a token and a redirect; or why it does not come.
+ */
 async function pull(scripts, folder, env) {
   const printed = await run(`${scripts.pull ?? `${scripts.mixtral} pull`} ${registry.host}/demo/demo`, folder, env)
   return existsSync(printed) ? createHash('sha256').update(readFileSync(printed)).digest('hex') : printed

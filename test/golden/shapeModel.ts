@@ -1,5 +1,5 @@
-// The small models of shapes/shapes.json as GGUF files. Their weights come from a rule (see README.md here) instead of being stored, so that
-// a test can have any shape in either layout of experts.
+// The small models of shapes/shapes.json as GGUF files. Their weights come from a rule (see README.md here) instead of
+// being stored, so that a test can have any shape in either layout of experts.
 
 import { readFileSync } from 'node:fs'
 import type { GgufEntry } from '../../dist/format/gguf/encodeHeader.js'

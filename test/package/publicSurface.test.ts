@@ -1,4 +1,5 @@
-// What the package exports is closed: a type that a public signature mentions can be imported too. Read from the .d.ts files that users get.
+// What the package exports is closed: a type that a public signature mentions can be imported too. Read from the .d.ts
+// files that users get.
 
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
@@ -59,7 +60,9 @@ function moduleOf(file: string): Module {
   return module
 }
 
-/** The types that a declaration mentions, and the values whose type it takes; of `keyof typeof` only the names matter. */
+/**
+ * The types that a declaration mentions, and the values whose type it takes; of `keyof typeof` only the names matter.
+ */
 function mentioned({ file, name }: Place): Place[] {
   const { declarations, imports } = moduleOf(file)
   const declaration = declarations.get(name)

@@ -1,4 +1,5 @@
-// What `npm publish` would send: the files in the tarball, their size, and what happens, or does not, when somebody installs it.
+// What `npm publish` would send: the files in the tarball, their size, and what happens, or does not, when somebody
+// installs it.
 
 import { execFileSync } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'

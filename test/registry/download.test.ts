@@ -124,7 +124,7 @@ test('Retry-After may be a date', async () => {
   expect(Date.now() - first).toBeGreaterThan(950) // a date has whole seconds
 })
 
-test('Retry-After is honoured by all connections', async () => {
+test('Retry-After is honored by all connections', async () => {
   let first = 0
   const late: number[] = []
   server.settings.fault = (n) => {

@@ -1,4 +1,5 @@
-// A model by any name: what is on this machine is taken as it is, what is not is judged by its header before it is pulled.
+// A model by any name: what is on this machine is taken as it is, what is not is judged by its header before it is
+// pulled.
 
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

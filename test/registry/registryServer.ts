@@ -1,5 +1,5 @@
-// A registry and its blob server, over real HTTP on loopback, with faults to order: Ollama's manifests and blobs (307 to another port), Hugging
-// Face's API and files, and plain files. Not a test.
+// A registry and its blob server, over real HTTP on loopback, with faults to order: Ollama's manifests and blobs (307
+// to another port), Hugging Face's API and files, and plain files. Not a test.
 
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'

@@ -1,5 +1,5 @@
-// A certificate for registry.test and blobs.test, signed by itself and good for nothing but tests, until 2126. Not a test.
-// openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 -subj /CN=registry.test
+// A certificate for registry.test and blobs.test, signed by itself and good for nothing but tests, until 2126. Not a
+// test. openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 36500 -subj /CN=registry.test
 //   -addext subjectAltName=DNS:registry.test,DNS:blobs.test -addext basicConstraints=critical,CA:FALSE
 
 export const key = `-----BEGIN PRIVATE KEY-----

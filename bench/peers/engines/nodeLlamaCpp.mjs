@@ -1,5 +1,6 @@
-// node-llama-cpp on the CPU, from its prebuilt binary only: it neither downloads nor compiles. Everything else is its default (KV cache in
-// f16, flash attention where it thinks best, mmap, batches of 512), greedy sampling, and exactly as many threads as asked for.
+// node-llama-cpp on the CPU, from its prebuilt binary only: it neither downloads nor compiles. Everything else is its
+// default (KV cache in f16, flash attention where it thinks best, mmap, batches of 512), greedy sampling, and exactly
+// as many threads as asked for.
 
 import { readFileSync } from 'node:fs'
 import { getLlama, LlamaLogLevel } from 'node-llama-cpp'

@@ -1,5 +1,6 @@
-// wllama: llama.cpp compiled to WebAssembly, in a headless Chromium (CHROMIUM says which; default: /usr/bin/chromium). It takes no tokens but
-// text: a prompt is text of as many tokens, a decode a greedy completion, and llama.cpp's own clock times both. The page only calls wllama.
+// wllama: llama.cpp compiled to WebAssembly, in a headless Chromium (CHROMIUM says which; default: /usr/bin/chromium).
+// It takes no tokens but text: a prompt is text of as many tokens, a decode a greedy completion, and llama.cpp's own
+// clock times both. The page only calls wllama.
 
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:http'
@@ -79,7 +80,10 @@ async function complete(ids, tokens) {
   return timings
 }
 
-/** Text that encodes to as many tokens as `ids`, in words that add one token each: their pieces, or those next in the vocabulary. */
+/**
+ * Text that encodes to as many tokens as `ids`, in words that add one token each: their pieces, or those next in the
+ * vocabulary.
+ */
 function textLike(ids) {
   let text = ''
   for (let count = 1; count < ids.length; count++) {

@@ -1,5 +1,5 @@
-// Token ids from the highest logit to the lowest, equal ones by id, sorted only as far as somebody looks: filters keep a few of 32,000.
-// A heap whose front moves into the sorted part one by one.
+// Token ids from the highest logit to the lowest, equal ones by id, sorted only as far as somebody looks: filters keep
+// a few of 32,000. A heap whose front moves into the sorted part one by one.
 
 export class Ranking {
   readonly #logits: Float64Array

@@ -1,5 +1,6 @@
-// Chooses the next token from logits. The order is that of llama.cpp's default chain: repetition penalty, top-k, top-p, min-p, temperature,
-// draw. Everything is float64 from exact operations in a fixed order, so a seed gives the same tokens on every machine.
+// Chooses the next token from logits. The order is that of llama.cpp's default chain: repetition penalty, top-k, top-p,
+// min-p, temperature, draw. Everything is float64 from exact operations in a fixed order, so a seed gives the same
+// tokens on every machine.
 
 import { exp, ln } from '../../base/elementary.js'
 import { MixtralError } from '../../base/errors.js'
@@ -40,7 +41,9 @@ export class Sampler {
     return this.#draw(penalized, top, ranking, kept)
   }
 
-  /** Positive logits of recent tokens are divided by the penalty, the others multiplied, each once (llama.cpp's rule). */
+  /**
+   * Positive logits of recent tokens are divided by the penalty, the others multiplied, each once (llama.cpp's rule).
+   */
   #penalize(logits: Float32Array, recent: readonly number[]): Float64Array {
     const penalized = new Float64Array(logits)
     const penalty = this.#options.repetitionPenalty
@@ -102,7 +105,10 @@ function highest(logits: Float64Array): number {
   return best
 }
 
-/** The sum of exp((logit - top) / temperature) over the kept tokens: by rank, or by id when all are kept, which needs no sorting. */
+/**
+ * The sum of exp((logit - top) / temperature) over the kept tokens: by rank, or by id when all are kept, which needs no
+ * sorting.
+ */
 function sumOfWeights(logits: Float64Array, top: number, temperature: number, ranking: Ranking, kept: number): number {
   let sum = 0
   for (let place = 0; place < kept; place++) {

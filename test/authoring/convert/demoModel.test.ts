@@ -1,4 +1,5 @@
-// The demo model as a checkpoint, made from its F16 file by undoing what a conversion does: the conversion must give that file's tensors back.
+// The demo model as a checkpoint, made from its F16 file by undoing what a conversion does: the conversion must give
+// that file's tensors back.
 
 import fs from 'node:fs/promises'
 import os from 'node:os'

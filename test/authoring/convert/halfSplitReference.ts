@@ -1,5 +1,6 @@
-// Mixtral as transformers computes it, in float64, straight from a checkpoint's own tensors: rotary embedding on halves of a head, softmax over all
-// experts before the best are kept. Shares nothing with src/, so that a mistake in the conversion cannot hide in both.
+// Mixtral as transformers computes it, in float64, straight from a checkpoint's own tensors: rotary embedding on halves
+// of a head, softmax over all experts before the best are kept. Shares nothing with src/, so that a mistake in the
+// conversion cannot hide in both.
 
 import type { SourceModel, SourceTensor } from './sourceModel.js'
 

@@ -1,4 +1,5 @@
-// A conversion holds a few megabytes of weights at a time. Costs a second or two, since only a file larger than the bound can show it.
+// A conversion holds a few megabytes of weights at a time. Costs a second or two, since only a file larger than the
+// bound can show it.
 
 import { execFile } from 'node:child_process'
 import fs from 'node:fs/promises'

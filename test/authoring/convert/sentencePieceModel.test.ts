@@ -10,7 +10,10 @@ import { tokenizerModel } from './sourceModel.js'
 const bytes = new Uint8Array(readFileSync(tokenizerModel))
 const text = (value: string) => new TextEncoder().encode(value)
 
-/** A field of a message: a number as a varint, bytes or another message's fields behind their length. All lengths here are below 128. */
+/**
+ * A field of a message: a number as a varint, bytes or another message's fields behind their length. All lengths here
+ * are below 128.
+ */
 function field(number: number, value: number | Uint8Array | readonly number[]): number[] {
   const key = number * 8 + (typeof value === 'number' ? 0 : 2)
   const keyBytes = key < 128 ? [key] : [(key & 127) | 128, key >> 7]

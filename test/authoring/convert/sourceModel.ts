@@ -1,4 +1,5 @@
-// Small Mixtrals in transformers' own terms, with weights from a rule: the tensors by their names there, and the folders that hold them in each layout.
+// Small Mixtrals in transformers' own terms, with weights from a rule: the tensors by their names there, and the
+// folders that hold them in each layout.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
@@ -116,7 +117,10 @@ function merged({ layers, hidden, ffn, experts }: SourceModel, tensors: Readonly
   return out
 }
 
-/** As Mistral AI publishes them: other names, and the rows of a head by pairs, (2i, 2i + 1), where transformers has halves, (i, i + headDim / 2). */
+/**
+ * As Mistral AI publishes them: other names, and the rows of a head by pairs, (2i, 2i + 1), where transformers has
+ * halves, (i, i + headDim / 2).
+ */
 function consolidated({ headDim }: SourceModel, tensors: ReadonlyMap<string, SourceTensor>): Map<string, SourceTensor> {
   const names: [RegExp, string][] = [
     [/^model\.embed_tokens/, 'tok_embeddings'],

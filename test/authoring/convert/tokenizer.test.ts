@@ -1,4 +1,5 @@
-// The tokenizer of a converted file, beside SentencePiece's golden ids and Hugging Face's own tokenizer on the same tokenizer.json.
+// The tokenizer of a converted file, beside SentencePiece's golden ids and Hugging Face's own tokenizer on the same
+// tokenizer.json.
 
 import { readFileSync } from 'node:fs'
 import { Tokenizer as HuggingFaceTokenizer } from '@huggingface/tokenizers'

@@ -1,4 +1,5 @@
-// A tokenizer.json of a SentencePiece vocabulary, as transformers makes one: a merge for every cut of every piece, in the order of the scores.
+// A tokenizer.json of a SentencePiece vocabulary, as transformers makes one: a merge for every cut of every piece, in
+// the order of the scores.
 
 export interface Piece {
   readonly text: string

@@ -1,4 +1,5 @@
-// The F16 demo model in every type, beside what llama-quantize made of it: types, errors, sizes, metadata, bits, and what the result is worth.
+// The F16 demo model in every type, beside what llama-quantize made of it: types, errors, sizes, metadata, bits, and
+// what the result is worth.
 
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +9,7 @@ import { demoPath } from '../../runtime/model/demoFiles.js'
 import { demoF16, Folder, ModelFile, rmsError } from './quantizedFile.js'
 
 const golden = (name: string) => readFileSync(new URL(`../../golden/demo/${name}`, import.meta.url), 'utf8')
-/** By quantisation: what llama-quantize chose for each tensor that it quantised, and its error. */
+/** By quantization: what llama-quantize chose for each tensor that it quantized, and its error. */
 const theirs: Record<string, { types: Record<string, string>; rms: Record<string, number> }> = JSON.parse(golden('quantize.json'))
 const perplexities = JSON.parse(golden('perplexity.json')) as { context: number; results: Record<string, { ppl: number }> }
 

@@ -1,4 +1,4 @@
-// Quantising and copying: layouts, shards, what stays as it is, and what is refused.
+// Quantizing and copying: layouts, shards, what stays as it is, and what is refused.
 
 import fs from 'node:fs/promises'
 import { describe, expect, test } from 'vitest'

@@ -1,4 +1,5 @@
-// What the suites here share: a folder, files as tensors with their bytes and values, and a model small enough to quantise in a moment. Not a test.
+// What the suites here share: a folder, files as tensors with their bytes and values, and a model small enough to
+// quantize in a moment. Not a test.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

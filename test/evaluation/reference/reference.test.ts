@@ -1,4 +1,5 @@
-// The reference against the golden logits, routing and traces. It judges the fast path, so it must be right to many more places.
+// The reference against the golden logits, routing and traces. It judges the fast path, so it must be right to many
+// more places.
 
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

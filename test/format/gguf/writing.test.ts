@@ -1,4 +1,5 @@
-// How files come to be: under another name until all of them is there, in shards if asked, and not at all if anything fails.
+// How files come to be: under another name until all of them is there, in shards if asked, and not at all if anything
+// fails.
 
 import { spawn } from 'node:child_process'
 import fs from 'node:fs/promises'

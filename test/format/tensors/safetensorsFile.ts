@@ -1,5 +1,5 @@
-// Writes safetensors files the way Hugging Face's library does: no registry that the tests may use has that library, or another writer. A test holds what
-// comes out to huggingface.js's own reader.
+// Writes safetensors files the way Hugging Face's library does: no registry that the tests may use has that library, or
+// another writer. A test holds what comes out to huggingface.js's own reader.
 
 export interface FileTensor {
   readonly name: string

@@ -1,5 +1,5 @@
-// Preloaded into a command: counts how often its main thread reads the text of each file and opens each file, and writes
-// the counts to the path in COUNT_FILE_USE when the process ends. Not a test.
+// Preloaded into a command: counts how often its main thread reads the text of each file and opens each file, and
+// writes the counts to the path in COUNT_FILE_USE when the process ends. Not a test.
 
 import { promises, writeFileSync } from 'node:fs'
 import { isMainThread } from 'node:worker_threads'

@@ -1,5 +1,5 @@
-// Preloaded into the command: sends the process Ctrl-C as soon as it listens for it a second time. The first time it loads the model, the
-// second time it runs it.
+// Preloaded into the command: sends the process Ctrl-C as soon as it listens for it a second time. The first time it
+// loads the model, the second time it runs it.
 
 let listening = 0
 process.on('newListener', (name) => {

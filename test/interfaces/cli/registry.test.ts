@@ -1,4 +1,5 @@
-// The commands that work with names: pull, list, rm, show, and inspect and run of models that are not here, against a registry on loopback.
+// The commands that work with names: pull, list, rm, show, and inspect and run of models that are not here, against a
+// registry on loopback.
 
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -1,4 +1,5 @@
-// `mixtral verify`: what it prints of a model that is right and of one that is not, and its exit codes. What it finds is in test/evaluation/verify/verify.test.ts.
+// `mixtral verify`: what it prints of a model that is right and of one that is not, and its exit codes. What it finds
+// is in test/evaluation/verify/verify.test.ts.
 
 import { expect, test } from 'vitest'
 import { mixtral } from './mixtral.js'

@@ -1,5 +1,5 @@
-// What is said of a model before it is loaded is what loading then does: for random shapes, types and budgets by the plan, and
-// for the demo by loading it.
+// What is said of a model before it is loaded is what loading then does: for random shapes, types and budgets by the
+// plan, and for the demo by loading it.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

@@ -1,5 +1,5 @@
-// Files as they are in the wild: the shape of an 8x22B in small, in shards; many layers; every width of a head; routers of any type; old versions of the
-// format, and keys left out.
+// Files as they are in the wild: the shape of an 8x22B in small, in shards; many layers; every width of a head; routers
+// of any type; old versions of the format, and keys left out.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
@@ -61,7 +61,7 @@ describe('an 8x22B in small: 48 heads over 8, a vocabulary of 32768, in five sha
     await expectTruth(await write('large', changes), 32768, 8)
   })
 
-  test('quantised, its shards give the logits of the one file, bit for bit', async () => {
+  test('quantized, its shards give the logits of the one file, bit for bit', async () => {
     const [one, set] = [folder.file('large-Q8_0.gguf'), folder.file('large-set.gguf')]
     await quantizeModel(folder.file('large.gguf'), one, 'Q8_0')
     const { files } = await quantizeModel(one, set, 'copy', { shardBytes: 8e6 })
@@ -124,7 +124,8 @@ function encoded(typeName: string, values: Float32Array): Uint8Array {
   return blocks
 }
 
-// Activations meet a quantised router in 8 bits, as they meet every matrix of a file that is quantised throughout: that file's distance is the bound.
+// Activations meet a quantized router in 8 bits, as they meet every matrix of a file that is quantized throughout: that
+// file's distance is the bound.
 test.each([
   ['Q8_0', 'Q8_0'],
   ['Q6_K', 'Q6_K'],

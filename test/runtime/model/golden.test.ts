@@ -85,7 +85,8 @@ describe.each(inMemory)('the demo model as $type, $memory,', ({ type, memory }) 
   })
 
   test('has the golden ids for the prompts', () => {
-    // With a control token in the middle, ours are llama.cpp's: what follows it gets a space of its own. The golden ids were made turn by turn.
+    // With a control token in the middle, ours are llama.cpp's: what follows it gets a space of its own. The golden ids
+    // were made turn by turn.
     for (const { prompt, promptTokens } of texts.filter(({ prompt }) => !prompt.includes('</s>'))) {
       expect(model.tokenizer.encodePrompt(prompt)).toEqual(promptTokens)
     }

@@ -1,4 +1,5 @@
-// The same logits, bit for bit, however a model is run: kernel builds, threads, batches, banks, context, and what was in the cache before.
+// The same logits, bit for bit, however a model is run: kernel builds, threads, batches, banks, context, and what was
+// in the cache before.
 
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'

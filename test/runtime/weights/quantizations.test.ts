@@ -56,7 +56,7 @@ test('8x22B in Q4_K_M reads 24 GB per token', () => {
   expect(quantizedSize(large, 'Q4_K_M').activeBytesPerToken / 1e9).toBeCloseTo(24.05, 1)
 })
 
-test('quantisations are listed from the largest to the smallest', () => {
+test('quantizations are listed from the largest to the smallest', () => {
   const sizes = quantizationNames.map((name) => quantizedSize(small, name).bytes)
   expect(sizes).toEqual([...sizes].sort((a, b) => b - a))
 })

@@ -1,4 +1,5 @@
-// The table of tensor roles: names both ways, in either layout of experts, and that a file and a plan have a place for each.
+// The table of tensor roles: names both ways, in either layout of experts, and that a file and a plan have a place for
+// each.
 
 import { describe, expect, test } from 'vitest'
 import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'

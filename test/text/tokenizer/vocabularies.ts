@@ -7,7 +7,10 @@ export type Entry = readonly [piece: string, type: number, score: number]
 
 const bytes: Entry[] = Array.from({ length: 256 }, (_, byte) => [`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`, 6, 0])
 
-/** Metadata of a vocabulary: `<unk>`, `<s>`, `</s>`, the byte tokens (ids 3 to 258), then the entries; `extra` keys come last and win. */
+/**
+ * Metadata of a vocabulary: `<unk>`, `<s>`, `</s>`, the byte tokens (ids 3 to 258), then the entries; `extra` keys come
+ * last and win.
+ */
 export function metadataOf(entries: readonly Entry[], extra: Record<string, GgufValue | undefined> = {}): Map<string, GgufValue> {
   const all: Entry[] = [['<unk>', 2, 0], ['<s>', 3, 0], ['</s>', 3, 0], ...bytes, ...entries]
   const metadata = new Map<string, GgufValue>([
@@ -32,8 +35,8 @@ export function normal(...pieces: string[]): Entry[] {
 }
 
 /**
- * The vocabulary of Mistral 7B and Mixtral 8x7B. Hugging Face's list of merges names for each piece all its cuts, one after the other, in the
- * order of the scores: a piece's score is minus the place of its first cut.
+ * The vocabulary of Mistral 7B and Mixtral 8x7B. Hugging Face's list of merges names for each piece all its cuts, one
+ * after the other, in the order of the scores: a piece's score is minus the place of its first cut.
  */
 export function mistralMetadata(): Map<string, GgufValue> {
   const place = new Map<string, number>()

@@ -1,5 +1,5 @@
-// The real worker, but something is wrong on purpose: the environment data `fault` says what. Kernels are wrapped where they are instantiated; a weight is damaged as soon as
-// it is in its bank.
+// The real worker, but something is wrong on purpose: the environment data `fault` says what. Kernels are wrapped where
+// they are instantiated; a weight is damaged as soon as it is in its bank.
 
 import fs from 'node:fs'
 import { getEnvironmentData } from 'node:worker_threads'
@@ -16,7 +16,10 @@ function placeOf({ tensor, expert = 0 }) {
   return loads[tensor === 'token_embd.weight' ? 0 : expert]
 }
 
-/** Faults of kernels: each gets the real exports and the memory, and returns those that replace them. Token 4 is the one that suffers. */
+/**
+ * Faults of kernels: each gets the real exports and the memory, and returns those that replace them. Token 4 is the one
+ * that suffers.
+ */
 const wrongKernels = {
   /** One angle of one position. */
   rope: ({ rope }, { floats }) => ({
