@@ -137,11 +137,12 @@ describe('the demo is loaded as foreseen', async () => {
     const loading = MixtralModel.load('demo', options)
     if (fit!.verdict === 'refused') return expect(loading).rejects.toMatchObject({ code: 'MEMORY', message: refusal })
     await using model = await loading
-    expect(model.expertSlots).toEqual({ slots: fit!.slots, experts: fit!.experts })
+    const { totalBytes, weightBytes, kvBytes, expertSlots, experts } = model.memory
+    expect({ slots: expertSlots, experts }).toEqual({ slots: fit!.slots, experts: fit!.experts })
     expect(model.contextLength).toBe(needs!.contextLength)
     if (fit!.verdict === 'resident') {
-      expect([model.memoryBytes, model.weightBytes, model.kvBytes]).toEqual([needs!.memoryBytes, needs!.weightBytes, needs!.kvBytes])
-    } else expect(model.memoryBytes).toBeLessThanOrEqual(fit!.budgetBytes)
+      expect([totalBytes, weightBytes, kvBytes]).toEqual([needs!.memoryBytes, needs!.weightBytes, needs!.kvBytes])
+    } else expect(totalBytes).toBeLessThanOrEqual(fit!.budgetBytes)
   })
 })
 
