@@ -5,11 +5,12 @@ import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { ChatResult, MixtralModel } from '../../text/generate/mixtralModel.js'
-import { generationOptions, receive, summarize } from './answer.js'
-import { addDebugFlag, addModelFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
+import { receive, showLogprobs, summarize } from './answer.js'
+import { addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { coloursOf, plainLines } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
+import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
 
 interface ChatFlags extends ModelFlags, SamplingFlags {
   readonly system?: string
@@ -83,6 +84,7 @@ async function reply(model: MixtralModel, messages: ChatMessage[], flags: ChatFl
     }
     const answer = await receive(start, generationOptions(flags), (text) => void process.stdout.write(text))
     process.stdout.write('\n')
+    showLogprobs(answer)
     if (interactive) summarize(answer)
     // Ctrl-C stops the answer; who ends the process, or closes the terminal, wants the chat to end
     if (answer.endedBy && answer.endedBy !== 'SIGINT') throw new MixtralError('ABORTED', 'interrupted')

@@ -4,12 +4,16 @@ import { MixtralError } from '../../base/errors.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import type { CheckedOptions } from './generationOptions.js'
+import type { CheckedOptions } from './checkGenerationOptions.js'
+import { type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
+import { tokenRules } from './tokenRules.js'
 
 /** New text, and the tokens since the last piece. The text may be empty where a character or a stop string is not complete yet. */
 export interface Piece {
   readonly text: string
   readonly ids: readonly number[]
+  /** With the option `logprobs`: of each token drawn since the last piece, the end token too. */
+  readonly logprobs?: readonly DrawnLogprob[]
 }
 
 export interface GenerationResult {
@@ -17,6 +21,8 @@ export interface GenerationResult {
   readonly text: string
   /** All tokens written, an end token left out. */
   readonly ids: readonly number[]
+  /** With the option `logprobs`: of every token drawn, the end token too. */
+  readonly logprobs?: readonly DrawnLogprob[]
   readonly promptTokens: number
   /** Tokens of the prompt that were in the cache already. */
   readonly reusedTokens: number
@@ -37,7 +43,8 @@ export async function* generate(
   prompt: readonly number[],
   options: CheckedOptions,
 ): AsyncGenerator<Piece, GenerationResult> {
-  const { maxNewTokens, stops, signal, onProgress, sampler } = options
+  const { maxNewTokens, stops, signal, onProgress } = options
+  const { sampler, endIds, banned } = tokenRules(options, tokenizer)
   const decoder = tokenizer.decoder({ continues: !asksForAnswer(tokenizer, prompt) })
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {
@@ -53,28 +60,39 @@ export async function* generate(
   let logits = await engine.evaluate(prompt, { ...call, ...(onProgress && { onProgress }) })
   const prefilled = performance.now()
   const tokens = [...prompt]
+  const logprobs: DrawnLogprob[] = []
+  let drawn: { logprobs?: readonly DrawnLogprob[] } = {}
+  sampler.read(prompt)
   let text = ''
   let finishReason: GenerationResult['finishReason'] | undefined
   while (!finishReason) {
-    const id = sampler.sample(logits, tokens)
-    if (tokenizer.endIds.has(id)) {
+    const choice = sampler.sample(logits)
+    const { id } = choice
+    if (options.logprobs !== undefined) {
+      drawn = { logprobs: [drawnLogprob(choice, decoder, tokenizer)] }
+      logprobs.push(...drawn.logprobs!)
+    }
+    if (endIds.has(id)) {
       finishReason = 'stop'
       break
     }
     tokens.push(id)
+    banned.push(decoder.bytes(id))
     const piece = stops.push(decoder.push(id))
     text += piece
-    yield { text: piece, ids: [id] }
+    yield { text: piece, ids: [id], ...drawn }
+    drawn = {}
     if (stops.stopped) finishReason = 'stop'
     else if (tokens.length - prompt.length >= maxNewTokens) finishReason = 'length'
     else if (tokens.length >= contextLength) finishReason = 'context'
     else logits = await engine.evaluate(tokens, call)
   }
   const rest = stops.push(decoder.end()) + stops.end()
-  if (rest) yield { text: rest, ids: [] }
+  if (rest || drawn.logprobs) yield { text: rest, ids: [], ...drawn }
   return {
     text: text + rest,
     ids: tokens.slice(prompt.length),
+    ...(options.logprobs !== undefined && { logprobs }),
     promptTokens: prompt.length,
     reusedTokens,
     finishReason,

@@ -19,8 +19,9 @@ import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { checkCallOptions } from './callOptions.js'
+import { checkGenerationOptions } from './checkGenerationOptions.js'
 import { type GenerationResult, generate, type Piece } from './generation.js'
-import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
+import type { GenerationOptions } from './generationOptions.js'
 import { type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 
 /** Options of loading. Unknown ones are refused. */

@@ -1,10 +1,13 @@
-// What an Ollama model brings beside its weights, in our own terms: options where the caller gives none, messages that go before a chat. Owns
-// the names of the parameters; those that mean nothing here (threads of another engine, other samplers) are left out.
+// What an Ollama model brings beside its weights, in our own terms: options where the caller gives none, messages that go before a chat. Parameters
+// that mean nothing here, such as the threads of another engine, are left out.
 
 import { MixtralError } from '../../base/errors.js'
 import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'
+import { namesOf } from '../../runtime/sampler/optionRow.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
-import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
+import { checkGenerationOptions } from './checkGenerationOptions.js'
+import type { GenerationOptions } from './generationOptions.js'
+import { generationTable } from './generationTable.js'
 
 export interface ModelDefaults {
   readonly options: GenerationOptions
@@ -13,16 +16,7 @@ export interface ModelDefaults {
   readonly unused: readonly string[]
 }
 
-const PARAMETERS: Readonly<Record<string, keyof GenerationOptions>> = {
-  temperature: 'temperature',
-  top_k: 'topK',
-  top_p: 'topP',
-  min_p: 'minP',
-  repeat_penalty: 'repetitionPenalty',
-  seed: 'seed',
-  num_predict: 'maxNewTokens',
-  stop: 'stop',
-}
+const PARAMETERS = namesOf(generationTable, 'ollama')
 
 /** Reads the parameters. Throws `MODEL` for one that is impossible. */
 export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
@@ -30,7 +24,7 @@ export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
   const options: Record<string, ParamValue> = {}
   const unused: string[] = []
   for (const [name, value] of Object.entries(others)) {
-    const option = Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name] : undefined
+    const option = PARAMETERS.get(name)
     // Below 0, Ollama means a random seed, or no limit, which is what we do unasked.
     const unset = (name === 'seed' || name === 'num_predict') && typeof value === 'number' && value < 0
     if (option === undefined) unused.push(name)
