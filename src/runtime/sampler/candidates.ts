@@ -4,6 +4,9 @@
 import { exp, ln } from '../../base/elementary.js'
 import { highest, LONGEST_SCAN, Ranking } from './ranking.js'
 
+/** Bounds logits that a temperature next to 0 would make infinite, with room for what steps add. */
+const LARGEST = 1e300
+
 export class Candidates {
   /** Number of tokens of the model. */
   readonly vocabulary: number
@@ -87,7 +90,10 @@ export class Candidates {
   /** Divides the logits themselves by the temperatures so far, for steps to which their size matters. */
   settle(): void {
     if (this.#divisor === 1) return
-    for (let i = 0; i < this.#count; i++) this.logits[this.#ids[i]!]! /= this.#divisor
+    for (let i = 0; i < this.#count; i++) {
+      const id = this.#ids[i]!
+      this.logits[id] = Math.max(-LARGEST, Math.min(LARGEST, this.logits[id]! / this.#divisor))
+    }
     this.#divisor = 1
     this.changed()
   }

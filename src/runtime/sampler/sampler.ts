@@ -21,7 +21,7 @@ export interface Constraint {
 }
 
 /** Tokens that are forbidden while fewer than `until` tokens were drawn: end tokens, as a rule. */
-export interface Withheld {
+interface Withheld {
   readonly ids: readonly number[]
   readonly until: number
 }
