@@ -39,17 +39,29 @@ export class Candidates {
    * @returns the first id of the row whose logit is not finite; -1 if there is none, and only then are the candidates of use
    */
   load(row: Float32Array, mask: Uint32Array | undefined): number {
-    const logits = this.logits
+    const { logits } = this
     logits.set(row)
     let poison = 0
-    for (let id = 0; id < logits.length; id++) poison += logits[id]! - logits[id]! // NaN where one is not finite
+    let best = 0
+    let top = -Infinity
+    for (let id = 0; id < logits.length; id++) {
+      const logit = logits[id]!
+      poison += logit - logit // NaN where one is not finite
+      if (logit > top) {
+        best = id
+        top = logit
+      }
+    }
     if (poison !== 0) return row.findIndex((logit) => !Number.isFinite(logit))
-    this.#ids.set(this.#allIds)
-    this.#count = this.vocabulary
     this.#byRank = false
     this.#divisor = 1
-    if (mask) this.#keepWhere((id) => ((mask[id >> 5]! >>> (id & 31)) & 1) === 1)
     this.changed()
+    if (mask) this.#take(mask)
+    else {
+      this.#ids.set(this.#allIds)
+      this.#count = this.vocabulary
+      this.#best = best
+    }
     return -1
   }
 
@@ -61,8 +73,7 @@ export class Candidates {
   at(rank: number): number {
     if (rank === 0) return this.#highest()
     if (this.#byRank) return this.#ids[rank]!
-    if (!this.#ranked) this.#ranking.begin(this.logits, this.#ids, this.#count)
-    this.#ranked = true
+    this.#rank()
     return this.#ranking.at(rank)
   }
 
@@ -103,7 +114,7 @@ export class Candidates {
     this.#weighed = false
     this.#ranked = false
     this.#best = -1
-    if (this.#byRank) this.#sort(this.#ids, this.#count)
+    if (this.#byRank) this.#putFirst(this.#count)
   }
 
   /** Keeps the candidates of the first ranks: at least one, and all if there are no more. */
@@ -113,7 +124,7 @@ export class Candidates {
     const ids = this.#ids
     if (!this.#byRank) {
       if (kept === 1) ids[0] = this.#highest()
-      else if (this.#ranked || kept > LONGEST_SCAN) ids.set(Int32Array.from({ length: kept }, (_, rank) => this.at(rank)))
+      else if (this.#ranked || kept > LONGEST_SCAN) this.#putFirst(kept)
       else ids.set(highest(this.logits, ids, this.#count, kept))
     }
     this.#byRank = true
@@ -130,16 +141,18 @@ export class Candidates {
 
   /** Takes the candidates of the first ranks away, fewer than all. */
   dropFirst(count: number): void {
-    const dropped = new Set(Array.from({ length: count }, (_, rank) => this.at(rank)))
-    this.#keepWhere((id) => !dropped.has(id))
-    this.#weighed = false
-    this.#ranked = false
-    this.#best = -1
+    const first = Int32Array.from({ length: count }, (_, rank) => this.at(rank))
+    for (const id of first) this.logits[id] = -Infinity
+    this.dropBanned()
   }
 
   /** Takes candidates with a logit of minus infinity away: all of them, perhaps. */
   dropBanned(): void {
-    this.#keepWhere((id) => this.logits[id]! > -Infinity)
+    const { logits } = this
+    const ids = this.#ids
+    let count = 0
+    for (let i = 0; i < this.#count; i++) if (logits[ids[i]!]! > -Infinity) ids[count++] = ids[i]!
+    this.#count = count
     this.changed()
   }
 
@@ -193,15 +206,29 @@ export class Candidates {
     return best
   }
 
-  #keepWhere(kept: (id: number) => boolean): void {
+  /** Makes those ids candidates whose bits are set. */
+  #take(mask: Uint32Array): void {
     const ids = this.#ids
     let count = 0
-    for (let i = 0; i < this.#count; i++) if (kept(ids[i]!)) ids[count++] = ids[i]!
+    for (let word = 0; word << 5 < this.vocabulary; word++) {
+      const most = Math.min(this.vocabulary, (word + 1) << 5)
+      let bits = mask[word]!
+      for (let id = word << 5; bits !== 0 && id < most; id++) {
+        if (bits & 1) ids[count++] = id
+        bits >>>= 1
+      }
+    }
     this.#count = count
   }
 
-  #sort(ids: Int32Array, count: number): void {
-    this.#ranking.begin(this.logits, ids, count)
-    for (let rank = 0; rank < count; rank++) ids[rank] = this.#ranking.at(rank)
+  #rank(): void {
+    if (!this.#ranked) this.#ranking.begin(this.logits, this.#ids, this.#count)
+    this.#ranked = true
+  }
+
+  /** Puts the candidates of the first ranks in front, in their order. */
+  #putFirst(count: number): void {
+    this.#rank()
+    for (let rank = 0; rank < count; rank++) this.#ids[rank] = this.#ranking.at(rank)
   }
 }

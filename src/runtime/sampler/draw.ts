@@ -28,10 +28,9 @@ export const draws: readonly Draw[] = [
     return drawAndAdapt(candidates, job)
   },
   (candidates, job) => {
-    const mu = job.state[0]!
-    const sum = candidates.sumOfWeights()
+    const least = candidates.sumOfWeights() * pow(2, -job.state[0]!) // a surprise of mu bits
     let kept = 1
-    while (kept < candidates.count && -log2(candidates.weight(candidates.at(kept)) / sum) <= mu) kept++
+    while (kept < candidates.count && candidates.weight(candidates.at(kept)) >= least) kept++
     candidates.keepFirst(kept)
     return drawAndAdapt(candidates, job)
   },

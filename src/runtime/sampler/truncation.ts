@@ -32,16 +32,23 @@ export function typical(candidates: Candidates, { settings }: Job): void {
   const entropy = candidates.entropy()
   const total = candidates.sumOfWeights()
   const logTotal = ln(total)
-  const members = Int32Array.from({ length: count }, (_, place) => candidates.member(place))
+  const members = new Int32Array(count)
   const nearness = new Float64Array(candidates.vocabulary)
-  // Weights of 0 may be infinitely far; the ranking needs finite numbers.
-  for (const id of members) nearness[id] = -Math.min(Math.abs(logTotal - candidates.distance(id) - entropy), Number.MAX_VALUE / 4)
+  for (let place = 0; place < count; place++) {
+    const id = candidates.member(place)
+    members[place] = id
+    // Weights of 0 may be infinitely far; the ranking needs finite numbers.
+    nearness[id] = -Math.min(Math.abs(logTotal - candidates.distance(id) - entropy), Number.MAX_VALUE / 4)
+  }
   const ranking = new Ranking(count)
   ranking.begin(nearness, members, count)
   let sum = 0
   let kept = 0
-  while (kept < count && !(sum > typicalP && kept >= minKeep)) sum += candidates.weight(ranking.at(kept++)) / total
-  if (kept < count) candidates.keep(Int32Array.from({ length: kept }, (_, place) => ranking.at(place)))
+  while (kept < count && !(sum > typicalP && kept >= minKeep)) {
+    members[kept] = ranking.at(kept)
+    sum += candidates.weight(members[kept++]!) / total
+  }
+  if (kept < count) candidates.keep(members.subarray(0, kept))
 }
 
 /** Keeps the most likely until their probabilities sum to `topP` (Holtzman and others, 2019). */
