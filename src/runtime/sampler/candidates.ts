@@ -180,10 +180,13 @@ export class Candidates {
   /** The entropy of the candidates in nats: -sum(p ln p), as ln(sum) - sum(weight * distance) / sum. */
   entropy(): number {
     const sum = this.sumOfWeights()
+    const { logits } = this
+    const ids = this.#ids
+    const top = logits[this.#highest()]!
     let products = 0
     for (let i = 0; i < this.#count; i++) {
-      const weight = this.#weights[this.#ids[i]!]!
-      if (weight > 0) products += weight * this.distance(this.#ids[i]!) // a weight of 0 may be infinitely far
+      const weight = this.#weights[ids[i]!]!
+      if (weight > 0) products += weight * ((logits[ids[i]!]! - top) / this.#divisor) // a weight of 0 may be infinitely far
     }
     return Math.max(0, ln(sum) - products / sum)
   }
