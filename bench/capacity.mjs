@@ -1,7 +1,9 @@
 // node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--both] [--json]
-// What it costs to have memory for only a part of the experts: decode with each part in a fresh process, in turns, the same tokens. Checks that the logits are those of the resident model, bit for
-// bit, and sets the time per token beside what bounds it: the resident model's, or the bytes read at the rate at which the disk gives them, measured between the tokens, to threads that only read
-// (diskRate.mjs) and beside others that repack and multiply as much as a token does (pipelineRate.mjs). --both: each part without the lookahead too (workers/withoutLookahead.js).
+// The cost of memory for only a part of the experts: decodes the same tokens with each part in a new process, by turns.
+// Checks that the logits are those of the resident model, bit for bit. Prints the time per token beside its bounds: the
+// resident model's time, or the bytes read at the rate of the disk. That rate is measured between the tokens: for
+// threads that only read (diskRate.mjs), and beside threads that repack and multiply as a token does
+// (pipelineRate.mjs). --both: each part without the lookahead too (workers/withoutLookahead.js).
 
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -40,7 +42,7 @@ const threads = Number(values.threads ?? 2)
 
 /** One process: decodes with slots for a part of the experts. */
 async function decode(part) {
-  const small = { threads, contextLength: 256, chunk: PROMPT }
+  const small = { threads, contextLength: 256, batchSize: PROMPT }
   const ram = part < 1 ? { ram: await budget(small, part) } : {}
   const worker = values.blind ? { worker: new URL('./workers/withoutLookahead.js', import.meta.url).href } : {}
   const model = await MixtralModel.load(path, { ...small, ...ram, ...worker })
@@ -88,16 +90,16 @@ async function decode(part) {
 async function budget(small, part) {
   const { planModel } = await import('../dist/runtime/weights/plan.js')
   const { MixtralConfig, WeightLoader } = await import('../dist/index.js')
-  const { expertBytes } = await import('../dist/runtime/weights/bankFiller.js')
+  const { expertBytes } = await import('../dist/runtime/weights/bankLayout.js')
   const { gguf, metadata } = await WeightLoader.fromGguf(path)
   const config = MixtralConfig.fromGgufMetadata(metadata)
   const tensors = mixtralTensors(config, gguf)
-  const plan = { build: 'relaxed-simd', threads, batch: small.chunk, contextLength: small.contextLength }
+  const plan = { build: 'relaxed-simd', threads, batchSize: small.batchSize, contextLength: small.contextLength }
   const least = planModel(config, tensors, { ...plan })
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
   const fewer = planModel(config, tensors, { ...plan, ram: least.bytes - 1 })
-  const rooms = (fewer.scratch.bytes - least.scratch.bytes) * fewer.banks.length // that experts are read into
-  return Math.ceil(least.bytes - (1 - part) * experts.reduce((a, b) => a + b, 0) + rooms)
+  const buffers = (fewer.scratch.bytes - least.scratch.bytes) * fewer.banks.length // staging buffers, in every bank
+  return Math.ceil(least.bytes - (1 - part) * experts.reduce((a, b) => a + b, 0) + buffers)
 }
 
 function compare() {

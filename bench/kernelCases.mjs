@@ -1,24 +1,9 @@
 // What bench/kernels.mjs measures: for each kernel its data in a memory, a check of its result against the oracle, and a function to time.
 // A case is checked before it is handed out; a wrong result throws. Knows nothing of clocks and tables.
 
-import { ggmlTypeByName } from '../dist/format/gguf/ggmlType.js'
-import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../dist/format/quants/activations.js'
-import { dotBF16 } from '../dist/format/quants/bf16.js'
-import { dotF16 } from '../dist/format/quants/f16.js'
-import { dotF32 } from '../dist/format/quants/f32.js'
+import { readFileSync } from 'node:fs'
+import { formats } from '../dist/format/quants/formats.js'
 import { floatToHalf, halfToFloat } from '../dist/format/quants/half.js'
-import { dotIQ4NL } from '../dist/format/quants/iq4_nl.js'
-import { dotIQ4XS } from '../dist/format/quants/iq4_xs.js'
-import { dotQ2K } from '../dist/format/quants/q2_k.js'
-import { dotQ3K } from '../dist/format/quants/q3_k.js'
-import { dotQ40 } from '../dist/format/quants/q4_0.js'
-import { dotQ41 } from '../dist/format/quants/q4_1.js'
-import { dotQ4K } from '../dist/format/quants/q4_k.js'
-import { dotQ50 } from '../dist/format/quants/q5_0.js'
-import { dotQ51 } from '../dist/format/quants/q5_1.js'
-import { dotQ5K } from '../dist/format/quants/q5_k.js'
-import { dotQ6K } from '../dist/format/quants/q6_k.js'
-import { dotQ80 } from '../dist/format/quants/q8_0.js'
 import { activationBlock, activationBytes } from '../dist/runtime/kernels/activation.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
 import { fillWeights, Random } from './randomBlocks.mjs'
@@ -45,7 +30,7 @@ const STREAM_BYTES = 640e6
 export class BenchMemory {
   #top = 1024
 
-  /** @param {ReadonlyMap<string, (memory: WebAssembly.Memory) => import('../dist/runtime/kernels/kernels.js').Kernels>} builds */
+  /** @param {ReadonlyMap<string, (memory: WebAssembly.Memory) => import('../dist/runtime/kernels/abi.js').Kernels>} builds */
   constructor(builds) {
     const memory = new WebAssembly.Memory({ initial: 13000, maximum: 13000, shared: true }) // 850 MB; what is not used costs nothing
     this.bytes = new Uint8Array(memory.buffer)
@@ -74,38 +59,8 @@ export class BenchMemory {
   }
 }
 
-const viaQ8K = (dot) => (x) => {
-  const quantized = quantizeQ8K(x)
-  return (row) => dot(row, quantized)
-}
-const viaQ81 = (dot) => (x) => {
-  const quantized = quantizeQ81(x)
-  return (row) => dot(row, quantized)
-}
-const plain = (dot) => (x) => (row) => dot(row, x)
-const dotWith = {
-  F32: plain(dotF32),
-  F16: plain(dotF16),
-  BF16: plain(dotBF16),
-  Q4_0: viaQ81(dotQ40),
-  Q4_1: viaQ81(dotQ41),
-  Q5_0: viaQ81(dotQ50),
-  Q5_1: viaQ81(dotQ51),
-  Q8_0: (x) => {
-    const quantized = quantizeQ80(x)
-    return (row) => dotQ80(row, quantized)
-  },
-  Q2_K: viaQ8K(dotQ2K),
-  Q3_K: viaQ8K(dotQ3K),
-  Q4_K: viaQ8K(dotQ4K),
-  Q5_K: viaQ8K(dotQ5K),
-  Q6_K: viaQ8K(dotQ6K),
-  IQ4_NL: viaQ81(dotIQ4NL),
-  IQ4_XS: viaQ8K(dotIQ4XS),
-}
-
-/** The formats that can be measured. */
-export const formatNames = Object.keys(dotWith)
+/** The formats that can be measured: all that have a kernel. */
+export const formatNames = [...formats.keys()]
 
 /**
  * One token and four, in the L2 cache and out of memory, with every build in turn.
@@ -113,14 +68,14 @@ export const formatNames = Object.keys(dotWith)
  */
 export function* matmulCases(memory, format) {
   const packing = packings[format]
-  const type = ggmlTypeByName(format)
+  const { type, round } = formats.get(format)
   const blocks = COLUMNS / packing.blockWeights
   const groupBytes = packing.groupBytes(blocks)
   memory.clear()
 
   const file = randomRows(format, type, SOURCE_ROWS)
   const tokens = [1, 2, 3, 4].map((seed) => randomFloats(COLUMNS, seed))
-  const expected = tokens.map((x) => products(file, SOURCE_ROWS, dotWith[format](x)))
+  const expected = tokens.map((x) => products(file, SOURCE_ROWS, round(x).dot))
   const source = memory.place(file)
   const largeBytes = (LARGE_ROWS / 4) * groupBytes
   const matrices = Math.max(2, Math.ceil(STREAM_BYTES / largeBytes))
@@ -227,8 +182,15 @@ function randomRows(format, type, rows) {
     return new Uint8Array(Uint16Array.from(new Uint32Array(randomFloats(weights, 5).buffer), (bits) => bits >>> 16).buffer)
   if (format === 'F16') return new Uint8Array(Uint16Array.from(randomFloats(weights, 5), (w) => floatToHalf(w / 32)).buffer)
   const bytes = new Uint8Array((weights / type.blockWeights) * type.blockBytes)
+  if (!fillWeights[format]) return repeated(readFileSync(new URL(`../test/golden/blocks/${format}.bin`, import.meta.url)), bytes)
   new Random(5).fill(bytes)
   fillWeights[format](bytes)
+  return bytes
+}
+
+/** Fills `bytes` with blocks over and over: weights of a format that randomBlocks.mjs does not know. */
+function repeated(blocks, bytes) {
+  for (let at = 0; at < bytes.length; at += blocks.length) bytes.set(blocks.subarray(0, bytes.length - at), at)
   return bytes
 }
 

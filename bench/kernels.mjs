@@ -6,7 +6,7 @@ import os from 'node:os'
 import { parseArgs } from 'node:util'
 import { Piscina } from 'piscina'
 import { Bench } from 'tinybench'
-import { compileBuild, hasRelaxedSimd, instantiate } from '../dist/runtime/kernels/kernels.js'
+import { compileBuild, hasRelaxedSimd, instantiate } from '../dist/runtime/kernels/compile.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
 import { attentionCases, BenchMemory, formatNames, matmulCases, quantizeCases } from './kernelCases.mjs'
 

@@ -1,9 +1,13 @@
 // node bench/overlap.mjs TRACE.json [--read MS] [--expert MS] [--layer MS] [--token MS]
-// How much of the reading of experts can be hidden behind computing at all? An ideal machine decodes a trace (routing.mjs) with memory for a part of the experts: its disk always has its full rate,
-// reads in no time what it is asked for, and is not held up by what is computed, nor that by it. All that is left is what can be known when: a layer's experts when its router has spoken,
-// and the next layers' as well as they are guessed. Prints the time per token, and that time over the larger of computing and reading, which is what capacity.mjs prints of the real one.
-//   --read    to read an expert (default 28.5)        --layer  a layer without its experts, its attention for the most part (1.0)
-//   --expert  to compute an expert (2.75)             --token  what a token takes beside its layers, the output matrix for the most part (3.2)
+// How much of the reading of experts can be hidden behind computing at all? An ideal machine decodes a trace
+// (routing.mjs) with memory for a part of the experts. Its disk always has its full rate and starts reads at once;
+// reading and computing do not slow each other down. Only knowledge limits it: a layer's experts are known after its
+// router, the next layers' as far as they are predicted. Prints the time per token, and that time over the larger of
+// computing and reading, which capacity.mjs prints of the real one.
+//   --read    to read an expert (default 28.5)
+//   --expert  to compute an expert (2.75)
+//   --layer   a layer without its experts, mostly its attention (1.0)
+//   --token   the part of a token outside of its layers, mostly the output matrix (3.2)
 
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -16,30 +20,33 @@ const { values, positionals } = parseArgs({
 })
 const ms = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)]))
 
-/** What is guessed at a layer's turn: the experts of later layers, soonest first. leisure: a guess drives out an expert only in a turn whose own are all there, as in the runtime. */
+/**
+ * predict: the experts of later layers that a layer prefetches, needed soonest first. careful: a prefetch evicts an
+ * expert only while all experts of the current layer are resident, as in the runtime.
+ */
 const machines = {
-  'nothing read ahead': { guess: () => [], leisure: true },
+  'nothing read ahead': { predict: () => [], careful: true },
   "as the runtime: two layers' routers, in turns with nothing missing": {
-    guess: ({ guesses }) => guesses.slice(0, 2).flat(),
-    leisure: true,
+    predict: ({ guesses }) => guesses.slice(0, 2).flat(),
+    careful: true,
   },
-  'the same, and every guess right': { guess: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), leisure: true },
-  'the same, in every turn': { guess: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), leisure: false },
-  "all of the token's layers known from its first router on": { guess: (_, later) => later.flatMap(({ keys }) => keys), leisure: false },
+  'the same, and every prediction right': { predict: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), careful: true },
+  'the same, in every turn': { predict: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), careful: false },
+  "all of the token's layers known from its first router on": { predict: (_, later) => later.flatMap(({ keys }) => keys), careful: false },
 }
 
 /** Milliseconds and experts read per token after the prompt. */
-function simulate(trace, steps, capacity, { guess, leisure }) {
+function simulate(trace, steps, capacity, { predict, careful }) {
   const policy = nextUse()
   /** Experts with a slot, and what is still to be read of them. */
   const memory = new Map()
   let wanted = [] // soonest first
-  let required = 0 // so many of them are the layer's own
-  let mayDriveOut = true
+  let required = 0 // the first of them, which are the layer's own
+  let mayEvict = true
   let milliseconds = 0
   let read = 0
 
-  const settle = (key, rank) => {
+  const assignSlot = (key, rank) => {
     if (memory.size >= capacity) {
       let worst
       let highest = Number.NEGATIVE_INFINITY
@@ -49,7 +56,7 @@ function simulate(trace, steps, capacity, { guess, leisure }) {
         const cost = place >= 0 ? -1e6 + place : memory.get(other) ? Number.MAX_VALUE : policy.cost(other, trace)
         if (cost > highest) [worst, highest] = [other, cost]
       }
-      if (worst === undefined || (rank >= required && !mayDriveOut && highest < Number.MAX_VALUE)) return false
+      if (worst === undefined || (rank >= required && !mayEvict && highest < Number.MAX_VALUE)) return false
       memory.delete(worst)
     }
     memory.set(key, ms.read)
@@ -60,7 +67,7 @@ function simulate(trace, steps, capacity, { guess, leisure }) {
     milliseconds += time
     for (const [rank, key] of wanted.entries()) {
       if (time <= 0) return
-      if (!memory.has(key) && !settle(key, rank)) continue
+      if (!memory.has(key) && !assignSlot(key, rank)) continue
       const part = Math.min(time, memory.get(key))
       memory.set(key, memory.get(key) - part)
       time -= part
@@ -72,16 +79,16 @@ function simulate(trace, steps, capacity, { guess, leisure }) {
     for (const [layer, turn] of step.layers.entries()) {
       pass(ms.layer)
       policy.see(trace, step, turn.keys, layer)
-      wanted = [...turn.keys, ...guess(turn, step.layers.slice(layer + 1)).filter((key) => !turn.keys.includes(key))].slice(
+      wanted = [...turn.keys, ...predict(turn, step.layers.slice(layer + 1)).filter((key) => !turn.keys.includes(key))].slice(
         0,
         Math.max(capacity, turn.keys.length),
       )
       required = turn.keys.length
       const missing = turn.keys.reduce((sum, key) => sum + (memory.get(key) ?? ms.read), 0)
-      mayDriveOut = !leisure || missing === 0 || step.tokens > 1
+      mayEvict = !careful || missing === 0 || step.tokens > 1
       pass(Math.max(missing, turn.keys.length * ms.expert))
     }
-    // what follows has no layer to guess from: the guesses that are left were this token's
+    // no layer is left to predict from: what is left to prefetch was predicted for this token
     pass(ms.token)
   }
   return { time: milliseconds / (steps.length - 1), reads: read / (steps.length - 1) }

@@ -1,30 +1,31 @@
-// How fast experts can be brought and used where nothing ever has to be waited for but the disk: readers read pieces of a file's experts as in diskRate.mjs, and as many threads as compute repack and
-// multiply every piece once, and as much of what they have, as a token does. The cores' work takes memory and time from the reading, and this is what of it is left.
+// How fast experts can be read and used if threads wait for nothing but the disk: readers read row ranges of a file's
+// experts as in diskRate.mjs, and as many threads as compute repack and multiply every range once, and as many resident
+// rows as a token does. Their work takes memory bandwidth and cores from the readers; the rate left is measured here.
 
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
-import { compileKernels, instantiate } from '../dist/runtime/kernels/kernels.js'
+import { compileKernels, instantiate } from '../dist/runtime/kernels/compile.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
-import { PIECE_BYTES, READERS, ROOMS } from './diskRate.mjs'
+import { BUFFERS, RANGE_BYTES, READERS } from './diskRate.mjs'
 
 const BLOCK = 4096
-const ROOM_BYTES = PIECE_BYTES + 2 * BLOCK
+const BUFFER_BYTES = RANGE_BYTES + 2 * BLOCK
 /** Slots, one after the other, more than any cache holds. */
-const SLOT_BYTES = 1.25 * PIECE_BYTES
+const SLOT_BYTES = 1.25 * RANGE_BYTES
 const SLOTS = 512
 /** Rows that are repacked at a time, and then multiplied: about src/runtime/residency/expertPieces.ts's. */
 const BAND_ROWS = 64
-/** Taken before: then the rooms' pages are neighbours (src/runtime/residency/stagingPages.ts). */
-const ROOMS_AT = SLOTS * SLOT_BYTES
-const TOKEN_AT = ROOMS_AT + ROOMS * ROOM_BYTES
+/** Slots are allocated first: then the buffers' pages are neighbors (src/runtime/residency/stagingPages.ts). */
+const BUFFERS_AT = SLOTS * SLOT_BYTES
+const TOKEN_AT = BUFFERS_AT + BUFFERS * BUFFER_BYTES
 const MEMORY_BYTES = TOKEN_AT + 2 ** 20
 
-const word = { pass: 0, claimed: 1, packed: 2, done: 3, resident: 4, rooms: 8 }
-/** What becomes of a room. */
+const word = { pass: 0, claimed: 1, packed: 2, done: 3, resident: 4, buffers: 8 }
+/** States of a buffer. */
 const state = { free: 0, reading: 1, full: 2, packing: 3 }
 
 export class PipelineRate {
-  #words = new Int32Array(new SharedArrayBuffer(4 * (word.rooms + ROOMS)))
+  #words = new Int32Array(new SharedArrayBuffer(4 * (word.buffers + BUFFERS)))
   #workers
   #bytes
 
@@ -32,22 +33,24 @@ export class PipelineRate {
   constructor(path, tensors, threads) {
     const { type, rows, columns, bytes } = tensors[0]
     const rowBytes = bytes / rows
-    const pieceRows = Math.floor(PIECE_BYTES / rowBytes / 8) * 8
+    const rangeRows = Math.floor(RANGE_BYTES / rowBytes / 8) * 8
     const offsets = tensors.flatMap(({ offset }) =>
-      Array.from({ length: Math.floor(rows / pieceRows) }, (_, i) => offset + i * pieceRows * rowBytes),
+      Array.from({ length: Math.floor(rows / rangeRows) }, (_, i) => offset + i * rangeRows * rowBytes),
     )
     const pages = Math.ceil(MEMORY_BYTES / 65536)
     const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
     new Uint8Array(memory.buffer).fill(1)
-    this.#bytes = pieceRows * rowBytes
-    const pipeline = { path, offsets, type: type.name, rows: pieceRows, columns, bytes: this.#bytes, words: this.#words, memory }
+    this.#bytes = rangeRows * rowBytes
+    const pipeline = { path, offsets, type: type.name, rows: rangeRows, columns, bytes: this.#bytes, words: this.#words, memory }
     this.#workers = Array.from(
       { length: READERS + threads },
       (_, seat) => new Worker(new URL(import.meta.url), { workerData: { pipeline, seat } }),
     )
   }
 
-  /** Works for so long, multiplying `resident` experts that are there for each that is read. Returns bytes read per second. */
+  /**
+   * Runs for `seconds`, multiplying `resident` resident experts for each that is read. Returns bytes read per second.
+   */
   async measure(seconds, resident) {
     const words = this.#words
     Atomics.store(words, word.resident, Math.round(resident * 1000))
@@ -56,10 +59,10 @@ export class PipelineRate {
     Atomics.store(words, word.pass, 1)
     Atomics.notify(words, word.pass)
     await new Promise((resolve) => setTimeout(resolve, seconds * 1e3))
-    const pieces = Atomics.load(words, word.done) - before
+    const ranges = Atomics.load(words, word.done) - before
     const took = (performance.now() - start) / 1e3
     Atomics.store(words, word.pass, 0)
-    return (pieces * this.#bytes) / took
+    return (ranges * this.#bytes) / took
   }
 
   async close() {
@@ -67,9 +70,9 @@ export class PipelineRate {
   }
 }
 
-/** Sets a room's state; waits until it is `from`. */
-function advance(words, room, from, to) {
-  const at = word.rooms + room
+/** Sets a buffer's state to `to`, once it is `from`. */
+function advance(words, buffer, from, to) {
+  const at = word.buffers + buffer
   for (;;) {
     const found = Atomics.compareExchange(words, at, from, to)
     if (found === from) break
@@ -84,13 +87,13 @@ function read({ path, offsets, bytes, words, memory }) {
   try {
     for (;;) {
       Atomics.wait(words, word.pass, 0)
-      const piece = Atomics.add(words, word.claimed, 1)
-      const room = piece % ROOMS
-      advance(words, room, state.free, state.reading)
-      const offset = offsets[piece % offsets.length]
+      const range = Atomics.add(words, word.claimed, 1)
+      const buffer = range % BUFFERS
+      advance(words, buffer, state.free, state.reading)
+      const offset = offsets[range % offsets.length]
       const lead = offset % BLOCK
-      readSync(file, target, ROOMS_AT + room * ROOM_BYTES, Math.ceil((lead + bytes) / BLOCK) * BLOCK, offset - lead)
-      advance(words, room, state.reading, state.full)
+      readSync(file, target, BUFFERS_AT + buffer * BUFFER_BYTES, Math.ceil((lead + bytes) / BLOCK) * BLOCK, offset - lead)
+      advance(words, buffer, state.reading, state.full)
     }
   } finally {
     closeSync(file)
@@ -107,20 +110,20 @@ async function use({ offsets, type, rows, columns, bytes, words, memory }) {
   new Float32Array(memory.buffer, out, columns).fill(1)
   kernels[`quantize_${packing.activation}`](out, blocks, TOKEN_AT, blocks, 0)
   for (let resident = 0; ; ) {
-    const piece = Atomics.add(words, word.packed, 1)
-    const room = piece % ROOMS
-    const slot = (piece % SLOTS) * SLOT_BYTES
-    advance(words, room, state.full, state.packing)
-    const source = ROOMS_AT + room * ROOM_BYTES + (offsets[piece % offsets.length] % BLOCK)
+    const range = Atomics.add(words, word.packed, 1)
+    const buffer = range % BUFFERS
+    const slot = (range % SLOTS) * SLOT_BYTES
+    advance(words, buffer, state.full, state.packing)
+    const source = BUFFERS_AT + buffer * BUFFER_BYTES + (offsets[range % offsets.length] % BLOCK)
     for (let row = 0; row < rows; row += BAND_ROWS) {
       const band = Math.min(BAND_ROWS, rows - row)
       const at = slot + (row / 4) * packing.groupBytes(blocks)
       packing.repack(kernels)(source + row * (bytes / rows), band, blocks, at)
       packing.x1(kernels)(at, band / 4, blocks, TOKEN_AT, out)
     }
-    advance(words, room, state.packing, state.free)
+    advance(words, buffer, state.packing, state.free)
     for (resident += Atomics.load(words, word.resident); resident >= 1000; resident -= 1000) {
-      packing.x1(kernels)(((piece * 7919 + resident) % SLOTS) * SLOT_BYTES, groups, blocks, TOKEN_AT, out)
+      packing.x1(kernels)(((range * 7919 + resident) % SLOTS) * SLOT_BYTES, groups, blocks, TOKEN_AT, out)
     }
     Atomics.add(words, word.done, 1)
   }

@@ -1,12 +1,14 @@
 // node bench/policies.mjs TRACE.json [TRACE.json ...]
-// Which expert to give up? Runs policies over recorded routing (routing.mjs): a prompt of half the tokens in one step, the rest one by one. Prints experts read per token of each, for several
-// capacities, beside the optimum that knows the future (Belady), and what reading every guess
-// of the next layers' routers would add (the runtime reads guesses only while nothing is missing). `next use` is src/runtime/residency/nextUse.ts, which the runtime has.
+// Which expert to evict? Runs policies over recorded routing (routing.mjs): a prompt of half the tokens in one step,
+// the rest one by one. Prints experts read per token of each, for several capacities, beside the optimum that knows the
+// future (Belady), and what it would add to prefetch all that the next layers' routers predict (the runtime prefetches
+// only while no required expert is missing). `next use` is the runtime's policy
+// (src/runtime/residency/residencyTable.ts).
 
 import { readFileSync } from 'node:fs'
 import { nextUse, stepsOf } from './traceSteps.mjs'
 
-/** A policy is told of every layer, and names the cost of keeping an expert: the highest goes. */
+/** A policy sees every layer, and says what it costs to keep an expert: the one with the highest cost is evicted. */
 const policies = {
   random: () => ({ see() {}, cost: () => Math.random() }),
   LRU: () => {

@@ -7,7 +7,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { formats } from '../dist/format/quants/formats.js'
-import { openEncoders } from '../dist/runtime/kernels/encoders.js'
+import { encoderOf, openEncoders } from '../dist/runtime/kernels/encoders.js'
 
 const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
 const say = (text) => values.json || process.stdout.write(`${text}\n`)
@@ -26,9 +26,10 @@ function measureKernels() {
     return state / 2 ** 32
   }
   for (let i = 0; i < WEIGHTS; i++) x[i] = (random() + random() + random() + random() - 2) * 0.03
-  return ['Q8_0', 'Q6_K', 'Q5_K', 'Q4_K', 'Q4_0', 'Q3_K', 'Q2_K'].map((name) => {
+  const names = [...formats.keys()].filter((name) => encoderOf(encoders, name))
+  return names.map((name) => {
     const { type, encode } = formats.get(name)
-    const kernel = encoders[`encode_${name.toLowerCase()}`]
+    const kernel = encoderOf(encoders, name)
     const blocks = WEIGHTS / type.blockWeights
     let seconds = Number.POSITIVE_INFINITY
     for (let round = 0; round < ROUNDS; round++) {

@@ -16,7 +16,7 @@ const depth = 4
 
 const tokens = Number(values.tokens ?? 256)
 const memory = values.ram === undefined ? {} : { ram: Number(values.ram) }
-const model = await MixtralModel.load(path, { chunk: tokens, contextLength: tokens, ...memory })
+const model = await MixtralModel.load(path, { batchSize: tokens, contextLength: tokens, ...memory })
 const { hiddenSize, layers, experts, expertsPerToken, rmsEps, vocabSize } = model.config
 const ids = values.text
   ? model.tokenizer.encode(readFileSync(values.text, 'utf8'), { addBos: true }).slice(0, tokens)

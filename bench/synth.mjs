@@ -6,7 +6,7 @@ import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 import { fileTypes, shapes, writeSyntheticModel } from './syntheticModel.mjs'
 
-const usage = `usage: npm run synth -- --layers N --type ${Object.keys(fileTypes).join('|')} [--shape ${Object.keys(shapes).join('|')}] [--vocab N] [--experts N] [--seed N] OUT`
+const usage = `usage: npm run synth -- --layers N --type ${fileTypes.join('|')} [--shape ${Object.keys(shapes).join('|')}] [--vocab N] [--experts N] [--seed N] OUT`
 
 function fail(message, exitCode) {
   process.stderr.write(`${message}\n`)
@@ -19,7 +19,7 @@ function parse() {
   const { values, positionals } = parseArgs({ options, allowPositionals: true })
   const { type = 'Q4_K_M', shape = '8x7b', ...numbers } = values
   if (positionals.length !== 1) throw new Error(`found ${positionals.length} file names, expected 1`)
-  if (!Object.hasOwn(fileTypes, type)) throw new Error(`--type: found ${type}, expected ${Object.keys(fileTypes).join(' or ')}`)
+  if (!fileTypes.includes(type)) throw new Error(`--type: found ${type}, expected ${fileTypes.join(' or ')}`)
   if (!Object.hasOwn(shapes, shape)) throw new Error(`--shape: found ${shape}, expected ${Object.keys(shapes).join(' or ')}`)
   if (numbers.layers === undefined) throw new Error('--layers is missing')
   const least = { layers: 1, vocab: 259, experts: 2, seed: 0 }

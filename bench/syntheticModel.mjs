@@ -1,12 +1,16 @@
-// GGUF files in the shapes of Mixtral 8x7B and 8x22B with random weights, for measuring without downloading: the same tensors and block types as
-// llama.cpp gives a real file, any number of layers. The text is nonsense, but routing is as skewed and as steady as a real model's (syntheticRouting.mjs).
+// GGUF files in the shapes of Mixtral 8x7B and 8x22B with random weights, for measuring without downloading: the
+// tensors and block types of a real file, any number of layers. The text is nonsense, but routing is as skewed and as
+// steady as a real model's (syntheticRouting.mjs).
 
-import { ggmlTypeByName } from '../dist/format/gguf/ggmlType.js'
+import { bytesIn, ggmlTypeByName } from '../dist/format/gguf/ggmlType.js'
 import { GgufWriter } from '../dist/format/gguf/writer.js'
+import { MixtralConfig } from '../dist/runtime/weights/mixtralConfig.js'
+import { fileTypeOf, quantizedType } from '../dist/runtime/weights/quantizations.js'
+import { expertRoles, isQuantized, isVector, layerRoles, roles, shapeOf, tensorName } from '../dist/runtime/weights/roles.js'
 import { fillNorm, fillWeights, Random } from './randomBlocks.mjs'
 import { giveRouting } from './syntheticRouting.mjs'
 
-/** Mixtral 8x7B but for its 32 layers. */
+/** The sizes of Mixtral 8x7B, which has 32 layers. */
 export const mixtral8x7b = {
   hidden: 4096,
   ffn: 14336,
@@ -18,42 +22,27 @@ export const mixtral8x7b = {
   context: 32768,
 }
 
-/** The shapes by their names: 8x22B but for its 56 layers, with the vocabulary of its Instruct version. */
+/** The shapes by their names. 8x22B has 56 layers; the vocabulary is that of its Instruct version. */
 export const shapes = {
   '8x7b': mixtral8x7b,
   '8x22b': { ...mixtral8x7b, hidden: 6144, ffn: 16384, heads: 48, vocab: 32768, context: 65536 },
 }
 
-/** The file types that can be written, with their `general.file_type` and llama.cpp's block type for each tensor. */
-export const fileTypes = {
-  Q4_K_M: {
-    id: 15,
-    typeOf(tensor, layer, layers) {
-      if (tensor === 'attn_k' || tensor === 'attn_v') return 'Q8_0'
-      if (tensor === 'attn_output') return 'Q5_K'
-      if (tensor === 'output') return 'Q6_K'
-      return tensor === 'ffn_down_exps' && wantsMoreBits(layer, layers) ? 'Q6_K' : 'Q4_K'
-    },
-  },
-  Q8_0: { id: 7, typeOf: () => 'Q8_0' },
-  F16: { id: 1, typeOf: () => 'F16' },
-}
-
-function wantsMoreBits(layer, layers) {
-  const eighth = Math.floor(layers / 8)
-  return layer < eighth || layer >= Math.floor((7 * layers) / 8) || (layer - eighth) % 3 === 2
-}
+/** The quantizations that can be written. */
+export const fileTypes = ['Q4_K_M', 'Q8_0', 'F16']
 
 /**
  * Writes a model of `layers` layers to `path`.
  * @param {string} path
- * @param {{ type: keyof typeof fileTypes, layers: number, seed?: number, onProgress?: (bytes: number, totalBytes: number) => void }
- *   & Partial<typeof mixtral8x7b>} options sizes are Mixtral 8x7B's unless given
+ * @param {{ type: 'Q4_K_M' | 'Q8_0' | 'F16', layers: number, seed?: number,
+ *   onProgress?: (bytes: number, totalBytes: number) => void } & Partial<typeof mixtral8x7b>} options Default sizes:
+ *   those of Mixtral 8x7B.
  */
 export async function writeSyntheticModel(path, { type, layers, seed = 1, onProgress, ...sizes }) {
   const shape = { ...mixtral8x7b, ...sizes, layers }
-  const tensors = tensorsOf(shape, fileTypes[type])
   const metadata = metadataOf(shape, type)
+  const config = MixtralConfig.fromGgufMetadata(new Map(metadata.map(([key, , value]) => [key, value])))
+  const tensors = tensorsOf(config, type)
   const writer = await GgufWriter.create(path, { metadata, tensors })
   const random = new Random(seed)
   const totalBytes = tensors.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -89,31 +78,17 @@ function tensorPart({ name, type, shape }) {
   return { name: part, layer: Number(layer ?? 0), type, shape }
 }
 
-function tensorsOf({ layers, hidden, ffn, heads, kvHeads, experts, vocab }, { typeOf }) {
-  const tensors = []
-  const add = (name, typeName, ...shape) => {
-    const type = ggmlTypeByName(typeName)
+/** The tensors in the order of a file, with the types that llama.cpp gives them. */
+function tensorsOf(config, quantization) {
+  const tensor = (role, layer = 0) => {
+    const { rows, columns } = shapeOf(role, config)
+    const type = isQuantized(role) ? quantizedType(quantization, role, layer, columns, config) : ggmlTypeByName('F32')
+    const shape = isVector(role) ? [columns] : roles[role].per === 'expert' ? [columns, rows, config.experts] : [columns, rows]
     const weights = shape.reduce((product, size) => product * size)
-    tensors.push({ name: `${name}.weight`, type, shape, bytes: (weights / type.blockWeights) * type.blockBytes })
+    return { name: tensorName(role, layer), type, shape, bytes: bytesIn(type, weights) }
   }
-  const kvWidth = (hidden / heads) * kvHeads
-  add('token_embd', typeOf('token_embd'), hidden, vocab)
-  for (let layer = 0; layer < layers; layer++) {
-    const addMatrix = (tensor, ...shape) => add(`blk.${layer}.${tensor}`, typeOf(tensor, layer, layers), ...shape)
-    add(`blk.${layer}.attn_norm`, 'F32', hidden)
-    addMatrix('attn_q', hidden, hidden)
-    addMatrix('attn_k', hidden, kvWidth)
-    addMatrix('attn_v', hidden, kvWidth)
-    addMatrix('attn_output', hidden, hidden)
-    add(`blk.${layer}.ffn_norm`, 'F32', hidden)
-    add(`blk.${layer}.ffn_gate_inp`, 'F32', hidden, experts)
-    addMatrix('ffn_gate_exps', hidden, ffn, experts)
-    addMatrix('ffn_up_exps', hidden, ffn, experts)
-    addMatrix('ffn_down_exps', ffn, hidden, experts)
-  }
-  add('output_norm', 'F32', hidden)
-  add('output', typeOf('output'), hidden, vocab)
-  return tensors
+  const layers = Array.from({ length: config.layers }, (_, layer) => [...layerRoles, ...expertRoles].map((role) => tensor(role, layer)))
+  return [tensor('tokenEmbd'), ...layers.flat(), tensor('outputNorm'), tensor('output')]
 }
 
 function metadataOf({ layers, hidden, ffn, heads, kvHeads, experts, used, vocab, context }, type) {
@@ -121,7 +96,7 @@ function metadataOf({ layers, hidden, ffn, heads, kvHeads, experts, used, vocab,
   return [
     ['general.architecture', 'string', 'llama'],
     ['general.name', 'string', `Synthetic Mixtral, ${layers} layers, ${type}`],
-    ['general.file_type', 'uint32', fileTypes[type].id],
+    ['general.file_type', 'uint32', fileTypeOf(type)],
     ['general.quantization_version', 'uint32', 2],
     ['llama.vocab_size', 'uint32', vocab],
     ['llama.context_length', 'uint32', context],
@@ -147,7 +122,10 @@ function metadataOf({ layers, hidden, ffn, heads, kvHeads, experts, used, vocab,
   ]
 }
 
-/** SentencePiece tokens: control and byte tokens, printable ASCII, then aa, _aa, ab, _ab, ... (_ for the space mark) with falling scores. */
+/**
+ * SentencePiece tokens: control and byte tokens, printable ASCII, then aa, _aa, ab, _ab, ... (_ for the space mark) with
+ * falling scores.
+ */
 function vocabulary(size) {
   const control = ['<unk>', '<s>', '</s>']
   const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)

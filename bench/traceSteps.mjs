@@ -1,9 +1,13 @@
-// A trace of routing (routing.mjs) as steps: a prompt of half the tokens, the rest one by one; and which expert the runtime gives up (src/runtime/residency/nextUse.ts).
+// A trace of routing (routing.mjs) as steps: a prompt of half the tokens, the rest one by one; and the runtime's choice
+// of the expert to evict (src/runtime/residency/residencyTable.ts).
 
-import { blendShare, layersToNextUse } from '../dist/runtime/residency/nextUse.js'
+import { blendShare, layersToNextUse } from '../dist/runtime/residency/residencyTable.js'
 import { chosen } from './routingStatistics.mjs'
 
-/** The steps of a trace: per step and layer the experts used, the mean probabilities, and guesses at the next layers'. */
+/**
+ * The steps of a trace: per step and layer the experts used, the mean probabilities, and predictions of the next
+ * layers' experts.
+ */
 export function stepsOf({ tokens, layers, experts, used, logits, guesses }) {
   const prompt = tokens >> 1
   const groups = [Array.from({ length: prompt }, (_, t) => t), ...Array.from({ length: tokens - prompt }, (_, t) => [prompt + t])]

@@ -9,7 +9,7 @@ const root = fileURLToPath(new URL('..', import.meta.url))
 process.chdir(root)
 const run = (script, args) => execFileSync(process.execPath, [script, ...args], { stdio: 'inherit' })
 const configs = ['asconfig.json', 'asconfig.encode.json']
-const sources = [...configs, ...fs.readdirSync('assembly').map((name) => path.join('assembly', name))]
+const sources = [...configs, ...fs.readdirSync('assembly', { recursive: true }).map((name) => path.join('assembly', name))]
 const newest = Math.max(...sources.map((file) => fs.statSync(file).mtimeMs))
 
 for (const config of configs) {

@@ -1,8 +1,9 @@
-// The library's worker, but for one thing: nothing is read before a layer asks for it. For bench/capacity.mjs --both.
+// The library's worker without prediction: no expert is read before its layer requests it. For bench/capacity.mjs
+// --both.
 
 import { Lookahead } from '../../dist/runtime/model/lookahead.js'
 
-Lookahead.prototype.look = () => {}
-Lookahead.prototype.likely = () => []
+Lookahead.prototype.predict = () => {}
+Lookahead.prototype.predicted = () => []
 
 export { default } from '../../dist/runtime/engine/worker.js'

@@ -101,7 +101,7 @@ test('the same seed gives the same file, another seed another', async () => {
 
 test('neighbouring tokens share experts about as often as in Mixtral 8x7B, and no expert takes most', async () => {
   const path = await write('routing.gguf', { type: 'Q4_K_M', hidden: 4096, heads: 32, kvHeads: 8, ffn: 256, layers: 6 })
-  await using model = await MixtralModel.load(path, { chunk: 128, contextLength: 128 })
+  await using model = await MixtralModel.load(path, { batchSize: 128, contextLength: 128 })
   const ids = Array.from({ length: 128 }, (_, i) => (i * 7919 + 13) % 400)
   const traced = await model.trace(ids, { tensors: ['ffn_moe_topk-*'] })
   const layers = traced.map(({ values }) => {

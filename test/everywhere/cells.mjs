@@ -11,8 +11,8 @@ const { bun, deno, node } = process.versions
 const runtime = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`
 
 for (const cell of cells) {
-  const { threads, chunk, streamed } = cell
-  const options = { threads, chunk, contextLength: 256 }
+  const { threads, batchSize, streamed } = cell
+  const options = { threads, batchSize, contextLength: 256 }
   const model = await MixtralModel.load('demo', streamed ? { ...options, ram: await leastRam(options) } : options)
   const fresh = sha256(await model.logits(tokens))
   const reused = sha256(await withReuse(model))
@@ -30,7 +30,7 @@ async function leastRam(options) {
 
 /**
  * The logits after every token, the last first: each call shares its prefix with the one before, so all but the first run one token, on keys and values
- * that were computed in chunks. (tokens, vocabulary)
+ * that were computed in steps of the batch size. (tokens, vocabulary)
  */
 async function withReuse(model) {
   const { vocabSize } = model.config

@@ -21,13 +21,13 @@ const chosen = runtimes.filter(({ ci }) => ci || !quick)
 const builds = ['simd', 'relaxed-simd']
 const cells = quick
   ? [
-      { threads: 1, chunk: 128 },
-      { threads: 3, chunk: 7, streamed: true },
+      { threads: 1, batchSize: 128 },
+      { threads: 3, batchSize: 7, streamed: true },
     ]
   : [1, 2, 3, 5].flatMap((threads) =>
-      [1, 7, 128].flatMap((chunk) => [
-        { threads, chunk },
-        { threads, chunk, streamed: true },
+      [1, 7, 128].flatMap((batchSize) => [
+        { threads, batchSize },
+        { threads, batchSize, streamed: true },
       ]),
     )
 const { tokens } = json('test/golden/demo/logits.json')

@@ -5,7 +5,7 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /**
- * project: the folder in test/runtimes; spec: the npm package with the binary, for Linux on x64; program: where it is in there. `ci` are those that CI runs, `wideVectors` those that kernels.ts
+ * project: the folder in test/runtimes; spec: the npm package with the binary, for Linux on x64; program: where it is in there. `ci` are those that CI runs, `wideVectors` those that compile.ts
  * asks for 256-bit vectors.
  */
 export const runtimes = [

@@ -1,7 +1,7 @@
 // Tokens that a checkpoint adds to its model's vocabulary: special ones, and those of finetunes. Owns the files that name them, in the order in which a
 // later one wins: added_tokens.json, tokenizer.json, tokenizer_config.json.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import type { JsonObject } from './jsonObject.js'
 import { isPiece, LARGEST_VOCABULARY, LONGEST_PIECE } from './sourceVocabulary.js'
 

@@ -3,8 +3,8 @@
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import { quoted } from '../../base/errors.js'
 import { FileSource, ioError } from '../../base/files/byteSource.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { checkpointError, unsupported } from './checkpointError.js'
 import { JsonObject } from './jsonObject.js'
 import { readSafetensors, type SourceTensor } from './safetensors.js'

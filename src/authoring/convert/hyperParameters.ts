@@ -1,7 +1,7 @@
 // The hyper-parameters of a checkpoint, from config.json (transformers) or params.json (Mistral AI's own files). Owns their names and defaults
 // there, and the refusal of what a Mixtral in a GGUF does not have. Whether the values fit each other is for MixtralConfig to say.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import { checkpointError, unsupported } from './checkpointError.js'
 import type { JsonObject } from './jsonObject.js'
 

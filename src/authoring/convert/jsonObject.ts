@@ -1,8 +1,8 @@
 // An object out of a JSON file that nobody vouches for. Owns the reading of the file and the checks of single values; every error names the file
 // and the key. A key whose value is null counts as absent, as it does to those who write such files.
 
+import { quoted } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { checkpointError } from './checkpointError.js'
 
 export class JsonObject {

@@ -2,7 +2,7 @@
 // pair that makes a piece is in the list and they stand together, as in lists made from SentencePiece models. Then a piece's score is minus its place among
 // the pieces. (llama.cpp's converter gives all pieces one score instead, and the file merges from left to right.)
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
 import { checkpointError, unsupported } from './checkpointError.js'
 

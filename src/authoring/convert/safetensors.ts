@@ -1,8 +1,8 @@
 // The header of a safetensors file: 8 bytes of length, that many bytes of JSON, then the tensors' data without a gap. Owns its checks; nothing is
 // believed before it was looked at. Format after huggingface/safetensors. Reads no data.
 
+import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { checkpointError } from './checkpointError.js'
 import { JsonObject } from './jsonObject.js'
 

@@ -1,8 +1,7 @@
 // The data of one tensor to be written, in pieces of some megabytes: read, interleaved where it has to be, in the type wanted. While a piece is being
 // written the next one is read. Does not know where tensors go.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { convertElements, type ElementType, sizeOf } from './elementType.js'
 import type { SourceTensor } from './safetensors.js'
 import type { TargetTensor } from './tensorPlan.js'

@@ -1,7 +1,18 @@
-// Which tensors of a checkpoint make which tensors of a GGUF file: names as llama.cpp's converter gives them, shapes, and the parts in order. Owns the
-// three layouts of experts: one tensor per matrix in either naming, and transformers 5's merged ones. Checks everything, reads no data.
+// Which tensors of a checkpoint make which tensors of a GGUF file, and from which parts. Owns the names in a checkpoint
+// and its three layouts of experts: one tensor per matrix in either naming, and transformers 5's merged ones.
+// Checks everything, reads no data.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
+import {
+  type ExpertRole,
+  isQuantized,
+  isVector,
+  type LayerRole,
+  layerRoles,
+  type ModelRole,
+  shapeOf,
+  tensorName,
+} from '../../runtime/weights/roles.js'
 import type { Checkpoint } from './checkpoint.js'
 import { checkpointError, unsupported } from './checkpointError.js'
 import { elementTypes, isElementType } from './elementType.js'
@@ -21,123 +32,124 @@ export interface TargetTensor {
   readonly name: string
   /** Innermost first, as GGUF has it. */
   readonly shape: readonly number[]
-  /** In which F32 is the only type, whatever the matrices are: norms and routers. */
+  /** Whether it is written as F32 whatever type the matrices get: norms and routers. */
   readonly isF32: boolean
   /** What it is made of, one after the other. */
   readonly parts: readonly Part[]
-  /** Rows of a head, where the rows of each head are to be interleaved: transformers rotates halves, (i, i + headDim / 2), GGUF pairs, (2i, 2i + 1). */
+  /**
+   * Rows of a head, if the rows of each head are to be interleaved: transformers rotates halves, (i, i + headDim / 2),
+   * GGUF rotates pairs, (2i, 2i + 1).
+   */
   readonly interleavedHeadDim?: number
 }
 
-/** The names of one layer's tensors, and of an expert's. */
-interface Names {
-  readonly embedding: string
-  readonly norm: string
-  readonly output: string
+/** The names of a checkpoint's tensors. */
+interface SourceNames {
+  readonly model: Readonly<Record<ModelRole, string>>
+  /** What the names of a layer's tensors begin with. */
   readonly layer: (layer: number) => string
-  readonly attention: { readonly q: string; readonly k: string; readonly v: string; readonly output: string }
-  readonly attentionNorm: string
-  readonly ffnNorm: string
-  readonly router: readonly string[]
+  /** The rest of their names: the first that is there counts. */
+  readonly inLayer: Readonly<Record<LayerRole, readonly [string, ...string[]]>>
   readonly expert: (expert: number, matrix: 'w1' | 'w2' | 'w3') => string
 }
 
-const huggingFace: Names = {
-  embedding: 'model.embed_tokens.weight',
-  norm: 'model.norm.weight',
-  output: 'lm_head.weight',
+const huggingFace: SourceNames = {
+  model: { tokenEmbd: 'model.embed_tokens.weight', outputNorm: 'model.norm.weight', output: 'lm_head.weight' },
   layer: (layer) => `model.layers.${layer}.`,
-  attention: {
-    ...{ q: 'self_attn.q_proj.weight', k: 'self_attn.k_proj.weight' },
-    ...{ v: 'self_attn.v_proj.weight', output: 'self_attn.o_proj.weight' },
+  inLayer: {
+    attnNorm: ['input_layernorm.weight'],
+    attnQ: ['self_attn.q_proj.weight'],
+    attnK: ['self_attn.k_proj.weight'],
+    attnV: ['self_attn.v_proj.weight'],
+    attnOutput: ['self_attn.o_proj.weight'],
+    ffnNorm: ['post_attention_layernorm.weight'],
+    ffnGateInp: ['block_sparse_moe.gate.weight', 'mlp.gate.weight'],
   },
-  attentionNorm: 'input_layernorm.weight',
-  ffnNorm: 'post_attention_layernorm.weight',
-  router: ['block_sparse_moe.gate.weight', 'mlp.gate.weight'],
   expert: (expert, matrix) => `block_sparse_moe.experts.${expert}.${matrix}.weight`,
 }
 
-const consolidated: Names = {
-  embedding: 'tok_embeddings.weight',
-  norm: 'norm.weight',
-  output: 'output.weight',
+const consolidated: SourceNames = {
+  model: { tokenEmbd: 'tok_embeddings.weight', outputNorm: 'norm.weight', output: 'output.weight' },
   layer: (layer) => `layers.${layer}.`,
-  attention: { q: 'attention.wq.weight', k: 'attention.wk.weight', v: 'attention.wv.weight', output: 'attention.wo.weight' },
-  attentionNorm: 'attention_norm.weight',
-  ffnNorm: 'ffn_norm.weight',
-  router: ['feed_forward.gate.weight'],
+  inLayer: {
+    attnNorm: ['attention_norm.weight'],
+    attnQ: ['attention.wq.weight'],
+    attnK: ['attention.wk.weight'],
+    attnV: ['attention.wv.weight'],
+    attnOutput: ['attention.wo.weight'],
+    ffnNorm: ['ffn_norm.weight'],
+    ffnGateInp: ['feed_forward.gate.weight'],
+  },
   expert: (expert, matrix) => `feed_forward.experts.${expert}.${matrix}.weight`,
 }
 
+/** Both layouts number an expert's matrices. llama.cpp's converter writes them in the order of these numbers. */
+const expertMatrices = { ffnGate: 'w1', ffnDown: 'w2', ffnUp: 'w3' } as const satisfies Record<ExpertRole, string>
+
 /**
- * The tensors of the GGUF file, in its order. Throws `CHECKPOINT` for a missing or wrongly shaped tensor, `UNSUPPORTED` for one of another type than
- * F32, F16 and BF16 or one, such as a bias, that would change the result.
+ * The tensors of the GGUF file, in its order. Throws `CHECKPOINT` for a missing or wrongly shaped tensor, `UNSUPPORTED`
+ * for one of another type than F32, F16 and BF16 or one, such as a bias, that would change the result.
  */
 export function planTensors(checkpoint: Checkpoint, parameters: HyperParameters): TargetTensor[] {
-  const { layers, hiddenSize, heads, kvHeads, headDim, experts, vocabSize, tied } = parameters
-  const names = checkpoint.layout === 'huggingface' ? huggingFace : consolidated
+  const isHuggingFace = checkpoint.layout === 'huggingface'
+  const names = isHuggingFace ? huggingFace : consolidated
   const finder = new SourceFinder(checkpoint)
-  const targets: TargetTensor[] = []
-  const vector = (name: string, source: string) => targets.push({ ...finder.target(name, source, [hiddenSize]), isF32: true })
-  const matrix = (name: string, source: string, rows: number, columns: number) => targets.push(finder.target(name, source, [rows, columns]))
-  // Mistral AI's own files have the pairs side by side already.
-  const rotated = (name: string, source: string, ofHeads: number) => {
-    const target = finder.target(name, source, [ofHeads * headDim, hiddenSize])
-    targets.push(checkpoint.layout === 'huggingface' ? { ...target, interleavedHeadDim: headDim } : target)
+  const target = (role: ModelRole | LayerRole, source: string, layer?: number): TargetTensor => {
+    const { rows, columns } = shapeOf(role, parameters)
+    const shape = isVector(role) ? [columns] : [columns, rows]
+    const parts = [{ tensor: finder.take(source, shape.toReversed()), start: 0, elements: rows * columns }]
+    // Mistral AI's own files have the pairs side by side already.
+    const isRotated = isHuggingFace && (role === 'attnQ' || role === 'attnK')
+    const rotation = isRotated ? { interleavedHeadDim: parameters.headDim } : {}
+    return { name: tensorName(role, layer), shape, isF32: !isQuantized(role), parts, ...rotation }
   }
 
-  matrix('token_embd.weight', names.embedding, vocabSize, hiddenSize)
-  for (let layer = 0; layer < layers; layer++) {
+  const targets = [target('tokenEmbd', names.model.tokenEmbd)]
+  for (let layer = 0; layer < parameters.layers; layer++) {
     const from = names.layer(layer)
-    const to = (part: string) => `blk.${layer}.${part}.weight`
-    vector(to('attn_norm'), from + names.attentionNorm)
-    rotated(to('attn_q'), from + names.attention.q, heads)
-    rotated(to('attn_k'), from + names.attention.k, kvHeads)
-    matrix(to('attn_v'), from + names.attention.v, kvHeads * headDim, hiddenSize)
-    matrix(to('attn_output'), from + names.attention.output, hiddenSize, heads * headDim)
-    vector(to('ffn_norm'), from + names.ffnNorm)
-    const router = names.router.find((name) => finder.has(from + name)) ?? names.router[0]!
-    targets.push({ ...finder.target(to('ffn_gate_inp'), from + router, [experts, hiddenSize]), isF32: true })
-    targets.push(...expertTargets(finder, parameters, names, from, to))
+    for (const role of layerRoles) {
+      const sources = names.inLayer[role].map((name) => from + name)
+      targets.push(target(role, sources.find((name) => finder.has(name)) ?? sources[0]!, layer))
+    }
+    targets.push(...expertTargets(finder, parameters, names, layer))
   }
-  vector('output_norm.weight', names.norm)
-  if (tied) finder.skip(names.output)
-  else matrix('output.weight', names.output, vocabSize, hiddenSize)
+  targets.push(target('outputNorm', names.model.outputNorm))
+  if (parameters.tied) finder.skip(names.model.output)
+  else targets.push(target('output', names.model.output))
   finder.refuseOthers()
   return targets
 }
 
-/** Gate, down and up of all experts of a layer. */
-function expertTargets(
-  finder: SourceFinder,
-  { hiddenSize, intermediateSize, experts }: HyperParameters,
-  names: Names,
-  from: string,
-  to: (part: string) => string,
-): TargetTensor[] {
+/** The matrices of all experts of a layer. */
+function expertTargets(finder: SourceFinder, parameters: HyperParameters, names: SourceNames, layer: number): TargetTensor[] {
+  const { hiddenSize, intermediateSize, experts } = parameters
+  const from = names.layer(layer)
+  const all = Array.from({ length: experts }, (_, expert) => expert)
+  const merged = (role: ExpertRole, parts: readonly Part[]): TargetTensor => {
+    const { rows, columns } = shapeOf(role, parameters)
+    return { name: tensorName(role, layer), shape: [columns, rows, experts], isF32: !isQuantized(role), parts }
+  }
   const gateUp = `${from}mlp.experts.gate_up_proj` // (experts, 2 * intermediateSize, hiddenSize): an expert's gate, then its up
   const down = `${from}mlp.experts.down_proj` // (experts, hiddenSize, intermediateSize)
   const size = hiddenSize * intermediateSize
-  const wide = [hiddenSize, intermediateSize, experts] // innermost first
-  const narrow = [intermediateSize, hiddenSize, experts]
-  const all = Array.from({ length: experts }, (_, expert) => expert)
   if (names === huggingFace && finder.has(gateUp)) {
     const both = finder.take(gateUp, [experts, 2 * intermediateSize, hiddenSize])
     const half = (second: 0 | 1) => all.map((expert) => ({ tensor: both, start: (2 * expert + second) * size, elements: size }))
     const downs = finder.take(down, [experts, hiddenSize, intermediateSize])
     return [
-      { name: to('ffn_gate_exps'), shape: wide, isF32: false, parts: half(0) },
-      { name: to('ffn_down_exps'), shape: narrow, isF32: false, parts: [{ tensor: downs, start: 0, elements: experts * size }] },
-      { name: to('ffn_up_exps'), shape: wide, isF32: false, parts: half(1) },
+      merged('ffnGate', half(0)),
+      merged('ffnDown', [{ tensor: downs, start: 0, elements: experts * size }]),
+      merged('ffnUp', half(1)),
     ]
   }
-  const one = (matrix: 'w1' | 'w2' | 'w3', shape: readonly number[]) =>
-    all.map((expert) => ({ tensor: finder.take(from + names.expert(expert, matrix), shape), start: 0, elements: size }))
-  return [
-    { name: to('ffn_gate_exps'), shape: wide, isF32: false, parts: one('w1', [intermediateSize, hiddenSize]) },
-    { name: to('ffn_down_exps'), shape: narrow, isF32: false, parts: one('w2', [hiddenSize, intermediateSize]) },
-    { name: to('ffn_up_exps'), shape: wide, isF32: false, parts: one('w3', [intermediateSize, hiddenSize]) },
-  ]
+  return (Object.keys(expertMatrices) as ExpertRole[]).map((role) => {
+    const { rows, columns } = shapeOf(role, parameters)
+    const source = (expert: number) => from + names.expert(expert, expertMatrices[role])
+    return merged(
+      role,
+      all.map((expert) => ({ tensor: finder.take(source(expert), [rows, columns]), start: 0, elements: size })),
+    )
+  })
 }
 
 /** Takes tensors by name and remembers which. */
@@ -173,14 +185,7 @@ class SourceFinder {
     return tensor
   }
 
-  /** A tensor that is one of the checkpoint's as it is. */
-  target(name: string, source: string, shape: readonly number[]): TargetTensor {
-    const tensor = this.take(source, shape)
-    const elements = shape.reduce((product, size) => product * size, 1)
-    return { name, shape: shape.toReversed(), isF32: false, parts: [{ tensor, start: 0, elements }] }
-  }
-
-  /** Refuses tensors that nobody took: without them the result would be another model's. */
+  /** Refuses tensors that were not taken: without them the result would be another model's. */
   refuseOthers(): void {
     for (const { name, source } of this.#checkpoint.tensors.values()) {
       if (this.#taken.has(name) || name.endsWith('rotary_emb.inv_freq')) continue // which follow from the configuration

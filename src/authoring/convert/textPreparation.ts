@@ -1,7 +1,7 @@
 // What a tokenizer.json does to a text before it merges: in a SentencePiece vocabulary nothing but spaces. Written in one of two ways, a normalizer that
 // replaces or a pre-tokenizer of the kind Metaspace; owns both, and the refusal of everything else.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import { unsupported } from './checkpointError.js'
 import type { JsonObject } from './jsonObject.js'
 

@@ -1,6 +1,6 @@
 // The vocabulary of the file to be written: as many tokens as the model has embeddings. Owns what fills it where a checkpoint's own vocabulary is shorter.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
 import type { AddedToken } from './addedTokens.js'
 import { checkpointError } from './checkpointError.js'

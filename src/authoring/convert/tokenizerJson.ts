@@ -1,7 +1,7 @@
 // A tokenizer.json of Hugging Face's tokenizers: a vocabulary and a list of merges. Owns the way from the merges to scores with which SentencePiece's
 // algorithm merges the same, and the refusal of files for which there is no such way.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
 import { unsupported } from './checkpointError.js'
 import type { JsonObject } from './jsonObject.js'

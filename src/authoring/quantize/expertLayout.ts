@@ -1,17 +1,18 @@
-// The two layouts of experts in a file: one 3-D tensor per layer and matrix, or one tensor per expert as until April 2024. Owns the names of both and how the
-// tensors of one become those of the other; the weights keep their order, so that nothing but names and places changes.
+// The two layouts of experts in a file: one 3-D tensor per layer and matrix, or one tensor per expert as until April
+// 2024. Owns how the tensors of one layout become those of the other. The weights keep their order: only names and
+// places change.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { type ExpertRole, expertTensorName, parseTensorName, tensorName } from '../../runtime/weights/roles.js'
 
 export const expertLayouts = ['merged', 'per-expert'] as const
 export type ExpertLayout = (typeof expertLayouts)[number]
 
-/** Bytes of an input file that become a part of a tensor, or all of it. */
+/** A run of bytes in an input file that becomes a part of a tensor, or all of it. */
 export interface TensorSource {
-  /** Of the tensor in the input. */
+  /** The name of the tensor in the input. */
   readonly name: string
   readonly type: GgmlType
   readonly file: number
@@ -19,28 +20,29 @@ export interface TensorSource {
   readonly bytes: number
 }
 
-/** A tensor to be written, with what it is made of, in order. */
+/** A tensor to be written. */
 export interface LaidOutTensor {
   readonly name: string
   readonly shape: readonly number[]
-  /** Equal parts. */
+  /** What it is made of, in order: parts of equal size. */
   readonly sources: readonly TensorSource[]
 }
 
-const merged = /^blk\.(\d+)\.(ffn_(?:gate|up|down))_exps\.weight$/
-const single = /^blk\.(\d+)\.(ffn_(?:gate|up|down))\.(\d+)\.weight$/
-
-/** All tensors of a file in a layout, in the file's order; a merged one stands where its first expert stood. Throws `MODEL` if its experts differ in shape. */
+/**
+ * All tensors of a file in a layout, in the file's order. A merged tensor takes the place of its first expert.
+ * Throws `MODEL` if experts differ in shape.
+ */
 export function layOutExperts(gguf: Gguf, layout: ExpertLayout): LaidOutTensor[] {
   const done = new Set<string>()
   return [...gguf.tensors.values()].flatMap((tensor) => {
-    if (layout === 'per-expert') return split(tensor)
-    const [, layer, part] = single.exec(tensor.name) ?? []
-    if (layer === undefined) return [whole(tensor)]
-    const name = `blk.${layer}.${part}_exps.weight`
+    const named = parseTensorName(tensor.name)
+    if (named?.per !== 'expert' || (named.expert === undefined) === (layout === 'merged')) return [whole(tensor)]
+    const { role, layer } = named
+    if (layout === 'per-expert') return split(tensor, role, layer)
+    const name = tensorName(role, layer)
     if (done.has(name)) return []
     done.add(name)
-    return [join(gguf, name, `blk.${layer}.${part}`)]
+    return [join(gguf, role, layer)]
   })
 }
 
@@ -48,23 +50,22 @@ function whole(tensor: GgufTensor): LaidOutTensor {
   return { name: tensor.name, shape: tensor.shape, sources: [tensor] }
 }
 
-function split(tensor: GgufTensor): LaidOutTensor[] {
-  const [, layer, part] = merged.exec(tensor.name) ?? []
-  if (layer === undefined) return [whole(tensor)]
-  const { name, type, file, offset } = tensor
-  const [columns, rows, experts = 1] = tensor.shape as [number, number, number?]
-  const bytes = tensor.bytes / experts
+/** The tensors of one expert each that a merged one becomes. */
+function split({ name, type, shape, file, offset, bytes: allBytes }: GgufTensor, role: ExpertRole, layer: number): LaidOutTensor[] {
+  const [columns, rows, experts = 1] = shape as [number, number, number?]
+  const bytes = allBytes / experts
   return Array.from({ length: experts }, (_, expert) => ({
-    name: `blk.${layer}.${part}.${expert}.weight`,
+    name: expertTensorName(role, layer, expert),
     shape: [columns, rows],
     sources: [{ name, type, file, offset: offset + expert * bytes, bytes }],
   }))
 }
 
-function join(gguf: Gguf, name: string, prefix: string): LaidOutTensor {
+/** The merged tensor that tensors of one expert each become. */
+function join(gguf: Gguf, role: ExpertRole, layer: number): LaidOutTensor {
   const sources: GgufTensor[] = []
   for (;;) {
-    const next = gguf.tensors.get(`${prefix}.${sources.length}.weight`)
+    const next = gguf.tensors.get(expertTensorName(role, layer, sources.length))
     if (!next) break
     sources.push(next)
   }
@@ -76,5 +77,5 @@ function join(gguf: Gguf, name: string, prefix: string): LaidOutTensor {
       `tensor ${quoted(source.name)} has shape [${source.shape}], expected the [${shape}] of the other experts`,
     )
   }
-  return { name, shape: [...shape, sources.length], sources }
+  return { name: tensorName(role, layer), shape: [...shape, sources.length], sources }
 }

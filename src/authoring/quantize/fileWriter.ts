@@ -1,4 +1,5 @@
-// Blocking writes for the threads: from a view of a bank to a place in a file that exists. Owns file descriptors and says which file fails.
+// Blocking writes for the threads, from their memory to a place in an existing file. Owns the file descriptors and
+// names the file that fails.
 
 import fs from 'node:fs'
 import { ioError } from '../../base/files/byteSource.js'
@@ -11,7 +12,7 @@ export class FileWriter {
     this.#paths = paths
   }
 
-  /** Writes exactly `bytes` from source[at] to `offset` of a file. Throws `IO`. */
+  /** Writes exactly `bytes` bytes, from source[at] on, to `offset` of a file. Throws `IO`. */
   write(file: number, source: Uint8Array, at: number, bytes: number, offset: number): void {
     const path = this.#paths[file]!
     try {

@@ -1,17 +1,18 @@
-// The work of quantising as the threads share it: pieces of a file to read, turn into another type, and write to their place. Owns the cutting into pieces and what
-// memory a thread needs for one; knows no tensors but as runs of bytes.
+// Quantization as the threads share it. A thread claims a piece of a tensor, reads it, converts it to another type and
+// writes it to its place. Owns how tensors are cut into pieces and the memory that a thread needs for one. Knows
+// tensors as runs of weights only.
 
-import { MixtralError } from '../../base/errors.js'
-import type { GgmlType } from '../../format/gguf/ggmlType.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { alignUp } from '../../base/alignUp.js'
+import { MixtralError, quoted } from '../../base/errors.js'
+import { bytesIn, type GgmlType } from '../../format/gguf/ggmlType.js'
 import { formats, largestWeight } from '../../format/quants/formats.js'
-import { ENCODE_ROOM, type Encoders, openEncoders } from '../../runtime/kernels/encoders.js'
+import { ENCODE_ROOM, type Encoders, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
 import type { FileReader } from '../../runtime/weights/fileReader.js'
 import type { FileWriter } from './fileWriter.js'
 
-/** A run of weights, in an input and where it goes. */
-export interface Part {
-  /** Of the input's tensor, for messages. */
+/** A run of weights: where it lies in an input and where it goes. */
+export interface WeightRun {
+  /** The name of the input's tensor, for messages. */
   readonly name: string
   readonly from: Place
   readonly to: Place
@@ -25,9 +26,9 @@ interface Place {
   readonly offset: number
 }
 
-/** Weights of a piece: whole blocks of every type. */
+/** Weights in a piece: whole blocks of every type. */
 const PIECE = 2 ** 18
-const VALUES = 4096 // where a piece's float32 lie, after the encoders' room
+const VALUES = 4096 // a piece as float32, after the encoders' scratch memory
 const INPUT = VALUES + PIECE * 4
 const OUTPUT = INPUT + PIECE * 4
 const BYTES = OUTPUT + PIECE * 4 + 4096
@@ -39,17 +40,19 @@ interface Bench {
   readonly floats: Float32Array
 }
 
-/** Throws `IO` where the encoders' file is not there. */
+/** Throws `IO` if the encoders' file is missing. */
 export function openBench(): Bench {
   const { encoders, memory } = openEncoders(BYTES)
   return { encoders, bytes: new Uint8Array(memory.buffer), floats: new Float32Array(memory.buffer) }
 }
 
-export const piecesOf = ({ weights }: Part) => Math.ceil(weights / PIECE)
-const bytesIn = ({ blockWeights, blockBytes }: GgmlType, weights: number) => (weights / blockWeights) * blockBytes
+export const piecesOf = ({ weights }: WeightRun) => Math.ceil(weights / PIECE)
 
-/** Reads, turns and writes one piece of a part; returns how many bytes of the input it was. Throws `IO`, and `MODEL` for weights that no type can hold. */
-export function writePiece(part: Part, piece: number, bench: Bench, reader: FileReader, writer: FileWriter): number {
+/**
+ * Reads, converts and writes one piece of a part. Returns its bytes in the input.
+ * Throws `IO`, and `MODEL` for weights that no type can hold.
+ */
+export function writePiece(part: WeightRun, piece: number, bench: Bench, reader: FileReader, writer: FileWriter): number {
   const { from, to } = part
   const first = piece * PIECE
   const weights = Math.min(PIECE, part.weights - first)
@@ -62,7 +65,7 @@ export function writePiece(part: Part, piece: number, bench: Bench, reader: File
     return inputBytes
   }
   decode(from.type, weights, bench)
-  const upTo4 = Math.ceil(weights / 4) * 4
+  const upTo4 = alignUp(weights, 4)
   bench.floats.fill(0, VALUES / 4 + weights, VALUES / 4 + upTo4)
   const beyond = bench.encoders.count_beyond(VALUES, upTo4, largestWeight)
   if (beyond > 0) {
@@ -77,19 +80,19 @@ export function writePiece(part: Part, piece: number, bench: Bench, reader: File
   return inputBytes
 }
 
-/** INPUT to VALUES. */
+/** Decodes the blocks at INPUT to float32 at VALUES. */
 function decode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench): void {
-  if (type.name === 'F16') encoders.decode_f16(INPUT, Math.ceil(weights / 4) * 4, VALUES)
-  else if (type.name === 'BF16') encoders.decode_bf16(INPUT, Math.ceil(weights / 4) * 4, VALUES)
+  if (type.name === 'F16') encoders.decode_f16(INPUT, alignUp(weights, 4), VALUES)
+  else if (type.name === 'BF16') encoders.decode_bf16(INPUT, alignUp(weights, 4), VALUES)
   else
     formats
       .get(type.name)!
       .dequantize(bytes.subarray(INPUT, INPUT + bytesIn(type, weights)), floats.subarray(VALUES / 4, VALUES / 4 + weights))
 }
 
-/** VALUES to OUTPUT: by the format's kernel, or the oracle where there is none. */
+/** Encodes the float32 at VALUES to blocks at OUTPUT, with the format's kernel, or with the oracle if it has none. */
 function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench): void {
-  const kernel = encoders[`encode_${type.name.toLowerCase()}` as keyof Encoders] as Encoders['encode_q8_0'] | undefined
+  const kernel = encoderOf(encoders, type.name)
   if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM)
   else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT))
 }

@@ -1,9 +1,10 @@
-// Writes a model anew: with other block types, in the other layout of experts, in more or fewer shards. Streams through the team's threads, so that memory does not
-// grow with the file. Owns the options and what is refused before a byte is read.
+// Rewrites a model: with other block types, in the other layout of experts, in more or fewer shards. Streams through
+// the team's threads, so that memory does not grow with the file. Owns the options and what is refused before a byte is
+// read.
 
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/refuseInput.js'
+import { refuseInput } from '../../base/files/outputChecks.js'
 import { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { Team } from '../../runtime/team/team.js'
@@ -11,34 +12,37 @@ import { knownFiles } from '../../runtime/weights/fileReader.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { type ExpertLayout, expertLayouts } from './expertLayout.js'
-import type { Part } from './pieces.js'
+import type { WeightRun } from './pieces.js'
 import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
 import type { WorkerData } from './worker.js'
 
 export interface QuantizeOptions {
-  /** How the experts lie in the output. Default: `merged`, which every program reads; `per-expert` is the layout of before April 2024. */
+  /**
+   * The layout of the experts in the output. Default: `merged`, which every program reads.
+   * `per-expert` is the layout from before April 2024.
+   */
   readonly layout?: ExpertLayout
-  /** Write shards with at most so many bytes of tensors each, NAME-00001-of-00003.gguf and so on. Default: one file. */
+  /** Write shards, NAME-00001-of-00003.gguf and so on, of at most this many bytes of tensors. Default: one file. */
   readonly shardBytes?: number
-  /** Quantise again what is quantised already. */
+  /** Also quantize tensors that are quantized already. Default: false, they are refused. */
   readonly requantize?: boolean
-  /** Worker threads. Default: as many as the machine has cores for us. */
+  /** Worker threads. Default: the cores that this process may use. */
   readonly threads?: number
   readonly signal?: AbortSignal
-  /** Called a few times a second, in bytes of the input. */
+  /** Called several times a second, in bytes of the input. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
 }
 
 export interface QuantizeResult {
   /** The files that were written, in order. */
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
-  /** Of all tensors. */
+  /** The weights of all tensors. */
   readonly weights: number
-  /** How many tensors there are of each type. */
+  /** The number of tensors of each type. */
   readonly types: Readonly<Record<string, number>>
 }
 
-/** What the package exports under this name: described in index.ts. */
+/** The package exports this function; its description is in index.ts. */
 export async function quantizeModel(
   input: string,
   output: string,
@@ -79,8 +83,8 @@ export async function quantizeModel(
   }
 }
 
-/** Where every run of weights comes from and goes. */
-function partsOf({ sources }: QuantizePlan, draft: GgufDraft): Part[] {
+/** Every run of weights, with its place in the input and in the output. */
+function partsOf({ sources }: QuantizePlan, draft: GgufDraft): WeightRun[] {
   return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
     const each = bytes / sources[n]!.length
     return sources[n]!.map((source, i) => ({

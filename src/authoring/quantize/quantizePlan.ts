@@ -1,14 +1,14 @@
-// What becomes of every tensor of a file that is quantised, or copied: its type, and the parts it is made of. Pure: reads no data. Owns what is never
-// quantised and what is too small already.
+// The plan of a quantization or a copy: for each tensor to be written, its type and the parts that it is made of.
+// Owns the choice of what keeps its type. Pure: reads no data.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgufEntry, GgufPlan } from '../../format/gguf/encodeHeader.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { formats } from '../../format/quants/formats.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { fileTypeOf, type Matrix, type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'
+import { fileTypeOf, type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'
+import { isQuantized, parseTensorName } from '../../runtime/weights/roles.js'
 import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
 
 /** `copy` keeps every weight as it is. */
@@ -16,14 +16,17 @@ export type QuantizeType = Exclude<QuantizationName, 'IQ4_XS'> | 'copy'
 export const quantizeTypes: readonly QuantizeType[] = [...quantizationNames.filter((name) => name !== 'IQ4_XS'), 'copy']
 
 export interface QuantizePlan extends GgufPlan {
-  /** Beside each of `tensors`: what it is made of. */
+  /** For each of `tensors`, what it is made of. */
   readonly sources: readonly (readonly TensorSource[])[]
 }
 
 const floats: readonly string[] = ['F32', 'F16', 'BF16']
 const bits = ({ blockBytes, blockWeights }: GgmlType) => (blockBytes * 8) / blockWeights
 
-/** Throws `OPTION` where the input is quantised already and `requantize` is not set, or nothing in it would become smaller; `MODEL` where experts do not fit together. */
+/**
+ * Throws `OPTION` if the input is quantized already and `requantize` is not set, or if no tensor would become smaller,
+ * and `MODEL` for experts that do not fit together.
+ */
 export function planQuantization(
   gguf: Gguf,
   config: MixtralConfig,
@@ -40,7 +43,7 @@ export function planQuantization(
       if (!other) return own
       throw new MixtralError(
         'OPTION',
-        `tensors ${quoted(sources[0]!.name)} and ${quoted(other.name)} are ${own.name} and ${other.type.name}, expected one type to merge them: quantise them, or keep --layout per-expert`,
+        `tensors ${quoted(sources[0]!.name)} and ${quoted(other.name)} are ${own.name} and ${other.type.name}, expected one type to merge them: quantize them, or keep --layout per-expert`,
       )
     }
     return chooseType(sources, wanted, requantize)
@@ -56,18 +59,14 @@ export function planQuantization(
   }
 }
 
-/** The type of a quantisation for a tensor, or undefined for what stays as it is: norms, routers, and what is not of the model. */
+/** The type that a quantization gives to a tensor. Undefined if it keeps its type, as norms and routers do. */
 function wantedType({ name, shape }: LaidOutTensor, type: QuantizationName, tied: boolean, config: MixtralConfig): GgmlType | undefined {
-  const [, layer, matrix, top] =
-    /^(?:blk\.(\d+)\.(attn_q|attn_k|attn_v|attn_output|ffn_gate|ffn_up|ffn_down)(?:_exps|\.\d+)?|(token_embd|output))\.weight$/.exec(
-      name,
-    ) ?? []
-  const which = top === 'token_embd' && tied ? 'output' : (matrix ?? top)
-  if (which === undefined) return undefined
-  return quantizedType(type, which as Matrix, Number(layer ?? 0), shape[0]!, config)
+  const { role, layer = 0 } = parseTensorName(name) ?? {}
+  if (!role || !isQuantized(role)) return undefined
+  return quantizedType(type, role === 'tokenEmbd' && tied ? 'output' : role, layer, shape[0]!, config)
 }
 
-/** `wanted`, or what the weights have if that is no larger: no bits come back. */
+/** `wanted`, or the weights' own type if that is no larger: a larger type does not bring lost precision back. */
 function chooseType(sources: readonly TensorSource[], wanted: GgmlType, requantize: boolean): GgmlType {
   const own = sources[0]!.type
   const alike = sources.every((source) => source.type === own)
@@ -76,7 +75,7 @@ function chooseType(sources: readonly TensorSource[], wanted: GgmlType, requanti
     if (!floats.includes(type.name) && !requantize) {
       throw new MixtralError(
         'OPTION',
-        `tensor ${quoted(name)} is ${type.name}, expected ${floats.join(', ')}: quantising twice costs quality; --requantize does it all the same`,
+        `tensor ${quoted(name)} is ${type.name}, expected ${floats.join(', ')}: quantizing twice costs quality; --requantize does it all the same`,
       )
     }
     if (!formats.has(type.name))
@@ -85,7 +84,7 @@ function chooseType(sources: readonly TensorSource[], wanted: GgmlType, requanti
   return wanted
 }
 
-/** The input's metadata, without what tells shards apart, and with what the types now are. */
+/** The input's metadata, without the keys of shards, and with the new file type. */
 function metadataFor({ metadata, metadataTypes }: Gguf, type: QuantizeType): GgufEntry[] {
   const kept = [...metadata]
     .filter(([key]) => !key.startsWith('split.'))

@@ -1,14 +1,15 @@
-// The file that Piscina starts in every thread that quantises: claims pieces until there are none.
+// The file that Piscina starts in every thread that quantizes. Claims pieces until none are left.
 
 import { workerData } from 'piscina'
 import { type SeatError, type SeatTask, takeSeat } from '../../runtime/team/seat.js'
+import { unitFinder } from '../../runtime/team/unitFinder.js'
 import { FileReader, type KnownFile } from '../../runtime/weights/fileReader.js'
 import { FileWriter } from './fileWriter.js'
-import { openBench, type Part, piecesOf, writePiece } from './pieces.js'
+import { openBench, piecesOf, type WeightRun, writePiece } from './pieces.js'
 
-/** What every worker gets. */
+/** The data that every worker gets. */
 export interface WorkerData {
-  readonly parts: readonly Part[]
+  readonly parts: readonly WeightRun[]
   readonly inputs: readonly KnownFile[]
   readonly outputs: readonly string[]
 }
@@ -21,12 +22,9 @@ export default function seat(task: SeatTask): SeatError | undefined {
     const reader = new FileReader(inputs, false)
     const writer = new FileWriter(outputs)
     try {
-      let first = 0 // number of the current part's first piece
-      let index = 0
-      for (let piece = crew.claim(); !crew.cancelRequested; piece = crew.claim()) {
-        while (index < parts.length && piece >= first + piecesOf(parts[index]!)) first += piecesOf(parts[index++]!)
-        if (index === parts.length) return
-        crew.progress(writePiece(parts[index]!, piece - first, bench, reader, writer))
+      const find = unitFinder(parts.map(piecesOf))
+      for (let place = find(crew.claim()); place && !crew.cancelRequested; place = find(crew.claim())) {
+        crew.progress(writePiece(parts[place.part]!, place.unit, bench, reader, writer))
       }
     } finally {
       reader.close()

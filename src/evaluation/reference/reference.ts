@@ -8,7 +8,7 @@ import type { CallOptions } from '../../runtime/engine/engine.js'
 import { TapChoice, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { type Matrix, matrixSource } from '../../runtime/weights/matrixSource.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { type MixtralTensors, mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
+import { type MixtralTensors, mixtralTensors, slicesOf } from '../../runtime/weights/mixtralTensors.js'
 import { attention } from './attention.js'
 import { mixtureOfExperts } from './experts.js'
 import { showTo, type Tap } from './layer.js'
@@ -25,9 +25,12 @@ export class Reference {
     this.#weights = matrixSource(gguf)
   }
 
-  /** Reads the headers of a GGUF; weights are read when needed. Throws what the GGUF reader, the config and the tensor list throw. */
-  static async open(path: string): Promise<Reference> {
-    return new Reference(await openGguf(path))
+  /**
+   * Reads the headers of a GGUF, unless they are read already; weights are read when needed. Throws what the GGUF reader,
+   * the config and the tensor list throw.
+   */
+  static async open(model: string | Gguf): Promise<Reference> {
+    return new Reference(typeof model === 'string' ? await openGguf(model) : model)
   }
 
   /** A sequence of token ids, from position 0 on, to the logits of what follows each: (tokens) -> (tokens, vocabulary). */
@@ -63,12 +66,7 @@ export class Reference {
    * Throws MODEL for a tensor that the model does not have, IO.
    */
   matrix(name: string, expert = 0): Matrix {
-    const { tokenEmbd, outputNorm, output, layers } = this.#tensors
-    const ofLayers = layers.flatMap(({ experts, ...others }) => [
-      ...Object.values(others),
-      ...experts.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate, ffnUp, ffnDown]),
-    ])
-    const slice = [...new Set([tokenEmbd, outputNorm, output, ...ofLayers])].filter((one) => one.name === name)[expert]
+    const slice = [...new Set(slicesOf(this.#tensors))].filter((one) => one.name === name)[expert]
     if (!slice) throw new MixtralError('MODEL', `no tensor ${name} with an expert ${expert}, expected a name such as blk.0.attn_q.weight`)
     return this.#weights.load(slice)
   }

@@ -1,7 +1,7 @@
 // What attention should give from the kernels' own queries, keys and values, and how far from it float32 may be.
 
 import { floatToHalf, halfToFloat } from '../../format/quants/half.js'
-import type { KvFormat } from '../../runtime/kernels/kernels.js'
+import type { KvFormat } from '../../runtime/kernels/abi.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { softmax } from '../reference/matrix.js'
 import { type Expected, HALF_ULP, type Taps } from './expected.js'

@@ -2,7 +2,7 @@
 // Owns which stage has which inputs and what it may be off by. That is the rounding of float32 alone: where kernels round to 8 bits, so does the check.
 
 import { formats } from '../../format/quants/formats.js'
-import type { KvFormat } from '../../runtime/kernels/kernels.js'
+import type { KvFormat } from '../../runtime/kernels/abi.js'
 import type { matrixSource } from '../../runtime/weights/matrixSource.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { MixtralTensors, TensorSlice } from '../../runtime/weights/mixtralTensors.js'

@@ -47,7 +47,7 @@ export const MOST_TOKENS = 64
 /** What the package exports under this name: described in index.ts. */
 export async function verifyModel(model: MixtralModel, tokens: readonly number[], options: VerifyOptions = {}): Promise<Verification> {
   const { signal, onProgress, onLayer } = options
-  const most = Math.min(MOST_TOKENS, model.chunk)
+  const most = Math.min(MOST_TOKENS, model.batchSize)
   if (tokens.length < 1 || tokens.length > most)
     throw new MixtralError('OPTION', `${tokens.length} tokens to verify with, expected 1 to ${most}`)
   const inPass = await passFaults(model, tokens, signal)

@@ -64,6 +64,11 @@ const types: readonly GgmlType[] = rows.map(([id, name, blockWeights, blockBytes
 const byId: ReadonlyMap<number, GgmlType> = new Map(types.map((type) => [type.id, type]))
 const byName: ReadonlyMap<string, GgmlType> = new Map(types.map((type) => [type.name, type]))
 
+/** Bytes of `weights` weights, whole blocks. */
+export function bytesIn({ blockWeights, blockBytes }: GgmlType, weights: number): number {
+  return (weights / blockWeights) * blockBytes
+}
+
 /** The type with this id, or undefined for ids that are unknown or that ggml has removed. */
 export function ggmlTypeById(id: number): GgmlType | undefined {
   return byId.get(id)

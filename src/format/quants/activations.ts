@@ -9,6 +9,12 @@
 
 import { nearest } from './nearest.js'
 
+/**
+ * What a row of activations is rounded to before a product. `q8_k`: 8-bit blocks of 256 with sums, for K-quants and IQ4_XS. `q8_0`: 8-bit
+ * blocks of 32, for Q8_0. `q8_1`: 8-bit blocks of 32 with sums, for the other formats in blocks of 32. `f32`: nothing, they stay as they are.
+ */
+export type ActivationKind = 'q8_k' | 'q8_0' | 'q8_1' | 'f32'
+
 /** A row of activations in blocks of 256, for K-quants. x[c] is about d[c / 256] * q[c]. */
 export interface ActivationQ8K {
   readonly d: Float32Array // (columns / 256)

@@ -1,4 +1,5 @@
-// The table of block formats that have a kernel. A new format is one file beside this one and one row here.
+// The table of block formats: what their blocks mean, what they are multiplied with, and how many bytes they take once they are packed for the kernels. A row here,
+// the file beside this one that it names, and the kernel are all that makes a format. Which types exist at all, and their ids in a file, is in gguf/ggmlType.ts.
 
 import { type GgmlType, ggmlTypeByName } from '../gguf/ggmlType.js'
 import { dequantizeBF16, dotBF16 } from './bf16.js'
@@ -16,51 +17,72 @@ import { dequantizeQ51, dotQ51, encodeQ51 } from './q5_1.js'
 import { dequantizeQ5K, dotQ5K, encodeQ5K } from './q5_k.js'
 import { dequantizeQ6K, dotQ6K, encodeQ6K } from './q6_k.js'
 import { dequantizeQ80, dotQ80, encodeQ80 } from './q8_0.js'
-import { plain, type RoundedActivations, viaQ8K, viaQ80, viaQ81 } from './roundedActivations.js'
+import { floats, type Product, q8_0, q8_1, q8_k } from './roundedActivations.js'
 
-export interface Format {
-  readonly type: GgmlType
+/** How the kernels have a format's rows: groups of four alone, or two groups side by side. A header, then a unit per block, padded to 16 bytes. */
+interface PackedLayout {
+  readonly rowsTogether: 4 | 8
+  readonly headerBytes: number
+  /** Bytes of one block of all the rows together: UNIT or BLOCK in the format's file in assembly/formats/. */
+  readonly unitBytes: number
+}
+
+interface Row {
   /**
    * Writes the values of whole blocks to `out`, each operation rounded to float32 like ggml's.
    * @param blocks as many blocks as fill `out`
    * @param out (weights), a multiple of the block's weights
    */
   readonly dequantize: (blocks: Uint8Array, out: Float32Array) => void
-  /** Rounds activations, (columns), as the format's kernels want them. */
-  readonly round: (x: Float32Array) => RoundedActivations
+  /** What the format's kernels multiply with, and the result. */
+  readonly product: Product
+  readonly packed: PackedLayout
   /**
-   * The inverse, to the blocks that come near the values, for the formats that are written here. Every operation is rounded to float32 as the kernel's is.
+   * The inverse of `dequantize`, to the blocks that come near the values, for the formats that are written here. Every operation is rounded to float32 as the kernel's is.
    * @param values (weights), a multiple of the block's weights, of magnitudes up to `largestWeight`
    * @param blocks as many as the values fill
    */
   readonly encode?: (values: Float32Array, blocks: Uint8Array) => void
 }
 
+export interface Format extends Omit<Row, 'product'>, Product {
+  readonly type: GgmlType
+}
+
 /** A weight beyond what a half holds has no place in a block. Real ones are thousands of times smaller. */
 export const largestWeight = 65504
 
-type Row = readonly [Format['dequantize'], Format['round'], Format['encode']?]
+/** Four rows. The header, if there are halves as scales, says how to read them. */
+const four = (headerBytes: 0 | 16, unitBytes: number): PackedLayout => ({ rowsTogether: 4, headerBytes, unitBytes })
+/** Eight rows: two groups of four side by side, with a header each. */
+const eight = (unitBytes: number): PackedLayout => ({ rowsTogether: 8, headerBytes: 32, unitBytes })
 
-/** Every supported format under its ggml type name, such as `Q4_K`. */
+/** By ggml type name. */
+const rows = {
+  F32: { dequantize: dequantizeF32, product: floats(dotF32), packed: four(0, 16) },
+  F16: { dequantize: dequantizeF16, product: floats(dotF16), packed: four(16, 8), encode: encodeF16 },
+  BF16: { dequantize: dequantizeBF16, product: floats(dotBF16), packed: four(0, 8) },
+  Q4_0: { dequantize: dequantizeQ40, product: q8_1(dotQ40), packed: eight(144), encode: encodeQ40 },
+  Q4_1: { dequantize: dequantizeQ41, product: q8_1(dotQ41), packed: eight(160) },
+  Q5_0: { dequantize: dequantizeQ50, product: q8_1(dotQ50), packed: eight(176), encode: encodeQ50 },
+  Q5_1: { dequantize: dequantizeQ51, product: q8_1(dotQ51), packed: eight(192), encode: encodeQ51 },
+  Q8_0: { dequantize: dequantizeQ80, product: q8_0(dotQ80), packed: eight(272), encode: encodeQ80 },
+  Q2_K: { dequantize: dequantizeQ2K, product: q8_k(dotQ2K), packed: four(16, 336), encode: encodeQ2K },
+  Q3_K: { dequantize: dequantizeQ3K, product: q8_k(dotQ3K), packed: four(16, 464), encode: encodeQ3K },
+  Q4_K: { dequantize: dequantizeQ4K, product: q8_k(dotQ4K), packed: eight(1184), encode: encodeQ4K },
+  Q5_K: { dequantize: dequantizeQ5K, product: q8_k(dotQ5K), packed: eight(1440), encode: encodeQ5K },
+  Q6_K: { dequantize: dequantizeQ6K, product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
+  IQ4_NL: { dequantize: dequantizeIQ4NL, product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
+  IQ4_XS: { dequantize: dequantizeIQ4XS, product: q8_k(dotIQ4XS), packed: eight(1104) },
+} satisfies Readonly<Record<string, Row>>
+
+/** The name of a supported format, such as `Q4_K`. Kernels have it in small letters: `matmul_q4_k_x1`. */
+export type FormatName = keyof typeof rows
+
+/** Every supported format under its ggml type name. */
 export const formats: ReadonlyMap<string, Format> = new Map(
-  Object.entries<Row>({
-    F32: [dequantizeF32, plain(dotF32)],
-    F16: [dequantizeF16, plain(dotF16), encodeF16],
-    BF16: [dequantizeBF16, plain(dotBF16)],
-    Q4_0: [dequantizeQ40, viaQ81(dotQ40), encodeQ40],
-    Q4_1: [dequantizeQ41, viaQ81(dotQ41)],
-    Q5_0: [dequantizeQ50, viaQ81(dotQ50), encodeQ50],
-    Q5_1: [dequantizeQ51, viaQ81(dotQ51), encodeQ51],
-    Q8_0: [dequantizeQ80, viaQ80(dotQ80), encodeQ80],
-    Q2_K: [dequantizeQ2K, viaQ8K(dotQ2K), encodeQ2K],
-    Q3_K: [dequantizeQ3K, viaQ8K(dotQ3K), encodeQ3K],
-    Q4_K: [dequantizeQ4K, viaQ8K(dotQ4K), encodeQ4K],
-    Q5_K: [dequantizeQ5K, viaQ8K(dotQ5K), encodeQ5K],
-    Q6_K: [dequantizeQ6K, viaQ8K(dotQ6K), encodeQ6K],
-    IQ4_NL: [dequantizeIQ4NL, viaQ81(dotIQ4NL), encodeIQ4NL],
-    IQ4_XS: [dequantizeIQ4XS, viaQ8K(dotIQ4XS)],
-  }).map(([name, [dequantize, round, encode]]) => [name, { type: ggmlTypeByName(name)!, dequantize, round, ...(encode && { encode }) }]),
+  Object.entries<Row>(rows).map(([name, { product, ...row }]) => [name, { type: ggmlTypeByName(name)!, ...product, ...row }]),
 )
 
 /** The names of the supported formats, for messages: `F32, F16, ...`. */
-export const supportedTypeNames: readonly string[] = [...formats.keys()]
+export const supportedTypeNames = [...formats.keys()] as readonly FormatName[]

@@ -1,6 +1,6 @@
 // Activations as a format's products see them, and those products: what a kernel is held to. One function for each way in which activations are rounded.
 
-import { type ActivationQ80, quantizeQ8K, quantizeQ80, quantizeQ81 } from './activations.js'
+import { type ActivationKind, type ActivationQ80, quantizeQ8K, quantizeQ80, quantizeQ81 } from './activations.js'
 
 /** A row of activations. */
 export interface RoundedActivations {
@@ -12,17 +12,23 @@ export interface RoundedActivations {
   readonly dot: (row: Uint8Array) => number
 }
 
-type Round = (x: Float32Array) => RoundedActivations
+/** How a format is multiplied. */
+export interface Product {
+  readonly activation: ActivationKind
+  /** Rounds activations, (columns), to that kind. */
+  readonly round: (x: Float32Array) => RoundedActivations
+}
 
 /** Formats of floats: nothing is rounded. */
-export function plain(dot: (row: Uint8Array, x: Float32Array) => number): Round {
-  return (x) => ({ values: x, halfSteps: new Float32Array(x.length), dot: (row) => dot(row, x) })
+export function floats(dot: (row: Uint8Array, x: Float32Array) => number): Product {
+  return { activation: 'f32', round: (x) => ({ values: x, halfSteps: new Float32Array(x.length), dot: (row) => dot(row, x) }) }
 }
 
 /** Formats whose products are of integers: activations become integers in blocks, as `quantize` does it. */
-function via<Row extends ActivationQ80>(quantize: (x: Float32Array) => Row) {
-  return (dot: (row: Uint8Array, x: Row) => number): Round =>
-    (x) => {
+function integers<Row extends ActivationQ80>(activation: ActivationKind, quantize: (x: Float32Array) => Row) {
+  return (dot: (row: Uint8Array, x: Row) => number): Product => ({
+    activation,
+    round(x) {
       const quantized = quantize(x)
       const block = x.length / quantized.d.length
       const step = (column: number) => quantized.d[Math.floor(column / block)]!
@@ -31,9 +37,10 @@ function via<Row extends ActivationQ80>(quantize: (x: Float32Array) => Row) {
         halfSteps: Float32Array.from(quantized.q, (_, column) => Math.abs(step(column)) / 2),
         dot: (row) => dot(row, quantized),
       }
-    }
+    },
+  })
 }
 
-export const viaQ8K = via(quantizeQ8K)
-export const viaQ80 = via(quantizeQ80)
-export const viaQ81 = via(quantizeQ81)
+export const q8_k = integers('q8_k', quantizeQ8K)
+export const q8_0 = integers('q8_0', quantizeQ80)
+export const q8_1 = integers('q8_1', quantizeQ81)

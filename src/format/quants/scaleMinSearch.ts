@@ -1,4 +1,4 @@
-// The search for the scale and the min of a sub-block (Q2_K, Q4_K, Q5_K). Oracle of assembly/scaleMinSearch.ts, every operation rounded to float32 in this order.
+// The search for the scale and the min of a sub-block (Q2_K, Q4_K, Q5_K). Oracle of assembly/encode/scaleMinSearch.ts, every operation rounded to float32 in this order.
 // The method is that of ggml (make_qkx2_quants): try scales around range / quants, each with its best rounding, correct scale and min by weighted least squares, and
 // keep the pair that leaves the least error.
 

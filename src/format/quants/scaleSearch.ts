@@ -1,4 +1,4 @@
-// The search for the scale of a sub-block without a min (Q3_K, Q6_K). Oracle of assembly/scaleSearch.ts, every operation rounded to float32 in this order.
+// The search for the scale of a sub-block without a min (Q3_K, Q6_K). Oracle of assembly/encode/scaleSearch.ts, every operation rounded to float32 in this order.
 // The method is that of ggml (make_qx_quants): try scales around the one that fits the largest weight exactly, each with its best rounding, correct each by least
 // squares, and keep the one that explains most of the weights, which count with their own squares.
 

@@ -5,7 +5,7 @@ import { type ExpertLayout, expertLayouts } from '../../authoring/quantize/exper
 import { quantizeModel } from '../../authoring/quantize/quantize.js'
 import { type QuantizeType, quantizeTypes } from '../../authoring/quantize/quantizePlan.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
-import { resolveModelPath } from '../../text/generate/modelPath.js'
+import { localModel } from '../../registry/stores/localModels.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
@@ -49,10 +49,11 @@ Examples:
 
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
   const { layout, shardSize, requantize, threads, json } = flags
+  const { path } = await localModel(input)
   const bar = new ProgressBar(type === 'copy' ? 'copying' : 'quantising', byteCount)
   const interrupt = onInterrupt()
   const start = performance.now()
-  const { files, weights, types } = await quantizeModel(await resolveModelPath(input), output, type, {
+  const { files, weights, types } = await quantizeModel(path, output, type, {
     ...(layout !== undefined && { layout }),
     ...(shardSize !== undefined && { shardBytes: shardSize }),
     ...(requantize !== undefined && { requantize }),

@@ -43,7 +43,7 @@ Examples:
 async function verify(name: string, flags: VerifyFlags): Promise<void> {
   const { json } = flags
   const result = await withModel(name, flags, async (model) => {
-    const tokens = model.tokenizer.encodePrompt(flags.prompt).slice(0, Math.min(MOST_TOKENS, model.chunk))
+    const tokens = model.tokenizer.encodePrompt(flags.prompt).slice(0, Math.min(MOST_TOKENS, model.batchSize))
     const bar = new ProgressBar('verifying', byteCount)
     const interrupt = onInterrupt()
     if (!json) process.stdout.write(tableRow('layer', 'weights', 'matrices', 'error', 'of allowed', ''))

@@ -1,16 +1,16 @@
-// The line in which the calls on one model wait: one runs at a time, in the order in which they came. Whoever waits may give up, and is sent away when the model closes.
-// Knows nothing of what a call does.
+// The queue of calls on one model: one runs at a time, in the order in which they came. A waiting call may be aborted,
+// and fails when the model closes. Does not know what a call does.
 
-import { abortedError, closedError } from '../team/team.js'
+import { abortedError, closedError } from '../../base/errors.js'
 
 export class CallQueue {
-  /** Settles when everybody in line has left. */
+  /** Settles when all calls in the queue have left it. */
   #last: Promise<void> = Promise.resolve()
   readonly #closing = new AbortController()
 
   /**
-   * Waits for the calls before and takes the turn; calling the result leaves. Throws `ABORTED` when the signal fires first, and `CLOSED` when the queue was closed or is
-   * closed meanwhile: the call before may never end.
+   * Waits until all earlier calls have left. The caller leaves by calling the result. Throws `ABORTED` when the signal
+   * fires first, and `CLOSED` when the queue was closed or is closed meanwhile: an earlier call may never end.
    */
   async enter(signal?: AbortSignal): Promise<() => void> {
     const before = this.#last
@@ -18,9 +18,9 @@ export class CallQueue {
     const left = new Promise<void>((resolve) => {
       leave = resolve
     })
-    this.#last = before.then(() => left) // who gives up lets nobody pass
+    this.#last = before.then(() => left) // a call that gives up does not let later ones overtake earlier ones
     try {
-      await this.#turn(before, signal)
+      await this.#wait(before, signal)
     } catch (error) {
       leave()
       throw error
@@ -28,12 +28,12 @@ export class CallQueue {
     return leave
   }
 
-  /** Sends everybody away who waits or will come. */
+  /** Fails all calls that wait or will come. */
   close(): void {
     this.#closing.abort()
   }
 
-  #turn(before: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+  #wait(before: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
     const closing = this.#closing.signal
     return new Promise((resolve, reject) => {
       const giveUp = () => reject(closing.aborted ? closedError() : abortedError(signal))

@@ -1,13 +1,16 @@
-// The main thread's side of a loaded model: banks, team, and the tokens that the KV cache holds. Runs steps one call at a time; knows nothing of text.
+// The main thread's side of a loaded model. Owns banks, team, and the tokens that the KV cache holds; runs one call at
+// a time, step by step. Does not know text.
 
 import { MixtralError } from '../../base/errors.js'
-import { compileKernels, type KernelBuild } from '../kernels/kernels.js'
+import type { KernelBuild } from '../kernels/abi.js'
+import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
-import { STAGES, type Step } from '../model/step.js'
+import { STAGES } from '../model/stages.js'
+import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
 import { Team } from '../team/team.js'
-import type { TapChoice, TracedChunk } from '../trace/taps.js'
+import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
 import { createMemories } from '../weights/bank.js'
 import { knownFiles } from '../weights/fileReader.js'
@@ -20,12 +23,21 @@ import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFin
 import { type WeightPart, weightParts } from './check/weightParts.js'
 import { checkEngineOptions, type EngineOptions, type Progress } from './engineOptions.js'
 import { command, createMailbox, writePart, writeStep } from './mailbox.js'
-import type { WorkerData } from './worker.js'
+import type { ModelWorkerData } from './worker.js'
 
-/** Of a call that runs many tokens: how many are done. */
+/** Options of a call that runs many tokens. */
 export interface CallOptions {
   readonly signal?: AbortSignal
+  /** Called after each step, in tokens. */
   readonly onProgress?: (progress: Progress) => void
+}
+
+/** The state that main and all sets of threads share. */
+type SharedState = Omit<ModelWorkerData, 'streaming'>
+
+interface EngineState extends SharedState {
+  readonly team: Team
+  readonly figures: Float64Array
 }
 
 export class Engine {
@@ -42,16 +54,7 @@ export class Engine {
   #cached: number[] = []
   readonly #queue = new CallQueue()
 
-  private constructor(
-    config: MixtralConfig,
-    plan: Plan,
-    team: Team,
-    memories: readonly WebAssembly.Memory[],
-    mailbox: Int32Array,
-    figures: Float64Array,
-    profile: Profile | undefined,
-    findings: Float64Array,
-  ) {
+  private constructor({ config, plan, memories, mailbox, times, findings, team, figures }: EngineState) {
     this.config = config
     this.plan = plan
     this.kernels = plan.build
@@ -59,40 +62,39 @@ export class Engine {
     this.#memories = memories
     this.#mailbox = mailbox
     this.#figures = figures
-    this.#profile = profile
+    this.#profile = times && new Profile(times)
     this.#findings = findings
   }
 
   /**
-   * Plans the banks and reads the weights into them. Throws `MODEL` or `UNSUPPORTED` for tensors that do not fit the config, `OPTION`, `MEMORY`, `IO`, and `ABORTED` when
-   * the signal fires.
+   * Plans the banks and loads the weights into them. Throws `MODEL` or `UNSUPPORTED` for tensors that do not fit the
+   * config, `OPTION`, `MEMORY`, `IO`, and `ABORTED` when the signal fires.
    */
   static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
     const tensors = mixtralTensors(config, weights.gguf)
     const { build, module } = await compileKernels()
     const checked = checkEngineOptions(options, config.maxPositions)
-    const { threads, batch } = checked
+    const { threads, batchSize } = checked
     const plan = planModel(config, tensors, { ...checked, build })
-    const memories = createMemories(plan.banks)
-    const mailbox = createMailbox(batch)
-    const files = knownFiles(weights.gguf.files)
-    const figures = createFigures()
-    const times = options.profile ? Profile.create(threads) : undefined
-    const findings = new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8))
-    const shared = (): WorkerData => ({
+    const { streaming } = plan
+    const state: SharedState = {
       module,
-      memories,
+      memories: createMemories(plan.banks),
       config,
       plan,
-      files,
-      mailbox,
-      times,
-      findings,
-      ...(plan.readers && { streaming: createStreaming(config, plan, figures) }),
+      knownFiles: knownFiles(weights.gguf.files),
+      mailbox: createMailbox(batchSize),
+      times: options.profile ? Profile.create(threads) : undefined,
+      findings: new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8)),
+    }
+    const figures = createFigures()
+    const shared = (): ModelWorkerData => ({
+      ...state,
+      ...(streaming && { streaming: createStreaming(config, plan, streaming, figures) }),
     })
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
-    const team = new Team({ threads, attendants: plan.readers, worker, shared })
-    const engine = new Engine(config, plan, team, memories, mailbox, figures, times && new Profile(times), findings)
+    const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
+    const engine = new Engine({ ...state, team, figures })
     try {
       await engine.#load(options)
     } catch (error) {
@@ -105,7 +107,7 @@ export class Engine {
   async #load({ onProgress, signal }: EngineOptions): Promise<void> {
     const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
     const stop = new AbortController()
-    // a timer has nobody to throw to
+    // what a timer throws, no caller catches
     const report = () => {
       try {
         onProgress?.({ loaded: Math.min(total, this.#team.progress), total })
@@ -124,22 +126,28 @@ export class Engine {
     }
   }
 
-  /** The tokens in the cache: a call whose tokens begin with these runs only the rest. */
+  /** The tokens in the KV cache: a call whose tokens begin with these runs only the rest. */
   get cached(): readonly number[] {
     return this.#cached
   }
 
-  /** What has been counted of experts that come and go, since `earlier` or from the start; undefined where all are in memory. */
+  /**
+   * The counts of streamed experts since `earlier`, or since the model was loaded; undefined if experts are not
+   * streamed.
+   */
   expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
-    return this.plan.readers ? readFigures(this.#figures, earlier) : undefined
+    return this.plan.streaming ? readFigures(this.#figures, earlier) : undefined
   }
 
-  /** Takes the engine for a call, after all calls before it have ended; calling the result gives it back. Throws `ABORTED` when the signal fires first, and `CLOSED`. */
+  /**
+   * Waits for the calls before, and holds the engine until the result is called. Throws `ABORTED` when the signal fires
+   * first, and `CLOSED`.
+   */
   enter(signal?: AbortSignal): Promise<() => void> {
     return this.#queue.enter(signal)
   }
 
-  /** Takes the engine for the time that `call` runs. */
+  /** Holds the engine while `call` runs. */
   async exclusive<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const leave = await this.enter(signal)
     try {
@@ -150,8 +158,9 @@ export class Engine {
   }
 
   /**
-   * The logits after the last of `ids`: (vocabulary). What the cache shares with `ids` is kept, the rest of it forgotten. Call within `exclusive`. Throws `CONTEXT` when
-   * the tokens do not fit, `TOKENIZER` for an id outside the vocabulary, `ABORTED`.
+   * Computes the logits after the last of `ids`: (vocabulary). Keeps the cached tokens that `ids` begins with, and
+   * drops the others. Call within `exclusive`. Throws `CONTEXT` when the tokens do not fit, `TOKENIZER` for an id
+   * outside the vocabulary, `ABORTED`.
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     this.#check(ids)
@@ -166,7 +175,7 @@ export class Engine {
     return this.#logits(0)
   }
 
-  /** The logits after every one of `ids`: (tokens, vocabulary). Call within `exclusive`. */
+  /** Computes the logits after every one of `ids`: (tokens, vocabulary). Call within `exclusive`. */
   async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     this.#check(ids)
     const { vocabSize } = this.config
@@ -179,22 +188,25 @@ export class Engine {
   }
 
   /**
-   * Runs `ids` from nothing, and gives the chosen intermediate tensors of one chunk after the other, in the order in which they come about; `position` is that of a
-   * chunk's first token. Call within `exclusive`. Forgets the cache.
+   * Runs `ids` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the order
+   * in which they are computed. Call within `exclusive`. Empties the cache.
    */
-  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedChunk> {
+  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
     this.#check(ids)
     this.reset()
     const runStep = (step: Step) => this.#step(step, signal)
-    for (let position = 0; position < ids.length; position += this.plan.batch) {
-      const tokens = ids.slice(position, position + this.plan.batch)
+    for (let position = 0; position < ids.length; position += this.plan.batchSize) {
+      const tokens = ids.slice(position, position + this.plan.batchSize)
       const banks = { config: this.config, plan: this.plan, memories: this.#memories }
       for await (const tensor of traceStep(banks, runStep, { tokens, position, choice })) yield { ...tensor, position }
       onProgress?.({ loaded: position + tokens.length, total: ids.length })
     }
   }
 
-  /** Checks the weights part by part, in the order of the layers: what is in the banks against the file, products against the oracle. Call within `exclusive`. */
+  /**
+   * Checks the weights part by part, in the order of the layers: memory against the file, products against the oracle.
+   * Call within `exclusive`.
+   */
   async *checkWeights({ signal, onProgress }: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
     const parts = weightParts(this.plan, this.config)
     const total = parts.reduce((sum, { slice }) => sum + slice.bytes, 0)
@@ -208,12 +220,12 @@ export class Engine {
     }
   }
 
-  /** Where the time of the steps since the last call went; nothing without the option `profile`. Call within `exclusive`. */
+  /** The times of the stages since the last call; none without the option `profile`. Call within `exclusive`. */
   takeProfile(): StageTime[] {
     return this.#profile?.take() ?? []
   }
 
-  /** Forgets the tokens in the cache. */
+  /** Empties the cache. */
   reset(): void {
     this.#cached = []
   }
@@ -224,7 +236,10 @@ export class Engine {
     await this.#team.close()
   }
 
-  /** Runs ids from `position` on, in chunks. logits: how many of a chunk's last positions get logits; after: what to do with them. */
+  /**
+   * Runs ids from `position` on, step by step. logits: how many of a step's last positions get logits; after: called
+   * after each step.
+   */
   async #run(
     ids: readonly number[],
     position: number,
@@ -234,9 +249,9 @@ export class Engine {
   ): Promise<void> {
     const total = ids.length - position
     for (let done = position; done < ids.length; ) {
-      const count = Math.min(this.plan.batch, ids.length - done)
+      const count = Math.min(this.plan.batchSize, ids.length - done)
       const tokens = ids.slice(done, done + count)
-      this.#cached.length = Math.min(this.#cached.length, done) // a step that fails leaves nothing behind it valid
+      this.#cached.length = Math.min(this.#cached.length, done) // a step that fails may have overwritten these positions and later ones
       const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
       await this.#step({ ...layers, count, position: done, embed: true, logits: logits(count, done), traced: false, tokens }, signal)
       this.#cached.push(...tokens)

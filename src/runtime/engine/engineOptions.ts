@@ -1,26 +1,27 @@
-// How a model is to be loaded: what a caller may ask, checked, with defaults. Knows nothing of weights.
+// The options for loading a model: their defaults and their checks. Does not know a model's weights.
 
 import { availableParallelism } from 'node:os'
 import { MixtralError, shown } from '../../base/errors.js'
-import type { KvFormat } from '../kernels/kernels.js'
-import { spareMemory } from '../machine/spareMemory.js'
-import { LARGEST_BANK } from '../weights/bankFiller.js'
+import type { KvFormat } from '../kernels/abi.js'
+import { memoryBudget } from '../machine/memory.js'
+import { LARGEST_BANK } from '../weights/bankLayout.js'
 import type { PlanOptions } from '../weights/plan.js'
 
 export interface EngineOptions {
-  /** Worker threads. Default: as many as the machine has cores for us. */
+  /** Worker threads. Default: the cores that this process may use. */
   readonly threads?: number
-  /** Positions the KV cache has room for. Default: the model's, at most 4096. */
+  /** Positions that the KV cache holds. Default: the model's, at most 4096. */
   readonly contextLength?: number
-  /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
+  /** The format of keys and values. Default: f16, or f32 if the file's key weights are F32. */
   readonly kvFormat?: KvFormat
   /** Most tokens of one step. Default 128. */
-  readonly chunk?: number
+  readonly batchSize?: number
   /** Bytes a bank is filled to. Default 2 GiB. */
   readonly bankBytes?: number
   /**
-   * Most bytes of memory for weights, KV cache and scratch together: experts that do not fit are read from the file when a token needs them. Default: what the system can
-   * spare, page cache included, less 5 % and 250 MB for the program.
+   * Most bytes of memory for weights, KV cache and scratch together. Experts that do not fit are read from the file
+   * when a token needs them. Default: the memory that the system has available, page cache included, less 5 % and 250
+   * MB for the program.
    */
   readonly ram?: number
   /** Called a few times a second while weights are read, in bytes. */
@@ -37,19 +38,19 @@ export interface Progress {
   readonly total: number
 }
 
-const DEFAULT_CHUNK = 128
+const DEFAULT_BATCH_SIZE = 128
 
-/** Positions where nobody says how many. */
-export const usualContext = (maxPositions: number) => Math.min(maxPositions, 4096)
+/** Default context length: the positions of the model, at most 4096. */
+const defaultContextLength = (maxPositions: number) => Math.min(maxPositions, 4096)
 
 /** Throws `OPTION`. */
 export function checkEngineOptions(options: EngineOptions, maxPositions: number): Omit<PlanOptions, 'build'> {
-  const contextLength = positive('contextLength', options.contextLength ?? usualContext(maxPositions), 2 ** 24)
+  const contextLength = positive('contextLength', options.contextLength ?? defaultContextLength(maxPositions), 2 ** 24)
   return {
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
     contextLength,
-    batch: Math.min(positive('chunk', options.chunk ?? DEFAULT_CHUNK, 4096), contextLength),
-    ram: options.ram === undefined ? spareMemory() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
+    batchSize: Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), contextLength),
+    ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
     ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
   }

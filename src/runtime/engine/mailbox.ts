@@ -1,8 +1,9 @@
-// What main tells the threads about a step, in shared words. Main writes it while the threads wait; they read it while main waits.
+// The operands of a command, in words that main and the threads share. Main writes them while the threads wait; the
+// threads read them while main waits. Owns their offsets. Does not know what a command does.
 
 import type { Step } from '../model/step.js'
 
-/** Commands of the model's team (team/control.ts: 0 is LEAVE). */
+/** Commands of the model's team. 0 is LEAVE (team/control.ts). */
 export const command = { load: 1, step: 2, check: 3 } as const
 
 /** Offsets into the mailbox. */
@@ -20,8 +21,8 @@ const field = {
   tokens: 16,
 } as const
 
-export function createMailbox(batch: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer((field.tokens + batch) * 4))
+export function createMailbox(batchSize: number): Int32Array {
+  return new Int32Array(new SharedArrayBuffer((field.tokens + batchSize) * 4))
 }
 
 export function writeStep(mailbox: Int32Array, step: Step): void {
@@ -53,7 +54,7 @@ export function readStep(mailbox: Int32Array): Step {
   }
 }
 
-/** Which part of the weights the next check is of (weightParts.ts). */
+/** part: the number of the part that the next check is about (check/weightParts.ts). */
 export function writePart(mailbox: Int32Array, part: number): void {
   mailbox[field.part] = part
 }

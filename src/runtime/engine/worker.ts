@@ -1,4 +1,5 @@
-// The file that Piscina starts in every thread. Opens the banks once, then takes a seat in the team whenever asked.
+// The file that Piscina starts in every thread of a model. Opens the banks once, then runs the team's tasks. Owns which
+// command runs what. Does not know how a step is computed.
 
 import { workerData } from 'piscina'
 import { ExpertStore } from '../model/expertStore.js'
@@ -6,62 +7,63 @@ import { Forward } from '../model/forward.js'
 import { Profile } from '../model/profile.js'
 import { openStreaming, type StreamingMemory } from '../model/streaming.js'
 import { Thread } from '../model/thread.js'
-import { PILE } from '../residency/expertFiller.js'
-import { takeStagingPages } from '../residency/stagingPages.js'
-import { attend } from '../team/attendant.js'
+import { MIN_WAITING } from '../residency/expertReader.js'
+import { allocateStagingPages } from '../residency/stagingPages.js'
+import { runInBackground } from '../team/background.js'
 import type { Crew } from '../team/crew.js'
 import { type SeatError, type SeatTask, takeSeat } from '../team/seat.js'
 import { createMemories, openBank } from '../weights/bank.js'
 import { FileReader, type KnownFile } from '../weights/fileReader.js'
-import { fillBanks } from '../weights/fillBanks.js'
+import { loadBanks } from '../weights/loadBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { WeightCheck } from './check/weightCheck.js'
 import { command, readPart, readStep } from './mailbox.js'
 
-/** What every worker of a model gets. */
-export interface WorkerData {
+/** The workerData of a model's threads. */
+export interface ModelWorkerData {
   readonly module: WebAssembly.Module
   readonly memories: readonly WebAssembly.Memory[]
   readonly config: MixtralConfig
   readonly plan: Plan
-  readonly files: readonly KnownFile[]
+  readonly knownFiles: readonly KnownFile[]
   readonly mailbox: Int32Array
-  /** Where stages are timed (profile.ts), if they are. */
+  /** The times of stages (profile.ts), if they are measured. */
   readonly times: Float64Array | undefined
-  /** (threads, FINDINGS): weightFindings.ts. */
+  /** (threads, FINDINGS): check/weightFindings.ts. */
   readonly findings: Float64Array
-  /** If experts come and go. */
+  /** Set if experts are streamed. */
   readonly streaming?: StreamingMemory
 }
 
-const { module, memories, config, plan, files, mailbox, streaming, times, findings } = workerData as WorkerData
+const { module, memories, config, plan, knownFiles, mailbox, streaming, times, findings } = workerData as ModelWorkerData
 const banks = memories.map((memory) => openBank(module, memory))
 const thread = new Thread(config, plan, banks, times && new Profile(times))
-const reader = new FileReader(files, false)
-// past the page cache: the slots are the cache, and a second one would take their memory
-const direct = new FileReader(files, true)
-const experts = streaming && openStreaming(thread, streaming)
-const store = new ExpertStore(thread, experts)
+const files = new FileReader(knownFiles, false)
+// bypasses the page cache: the slots are the cache, and a second one would take memory from them
+const direct = new FileReader(knownFiles, true)
+const streamed = streaming && openStreaming(thread, streaming)
+const store = new ExpertStore(thread, streamed)
 const forward = new Forward(thread, store)
 const openOwnBank = (bytes: number) => openBank(module, createMemories([bytes])[0]!)
-const check = new WeightCheck(thread, store, reader, openOwnBank, findings)
+const check = new WeightCheck(thread, store, files, openOwnBank, findings)
 
-/** Node closes the files of a worker that ends; others are closed here whenever there is nothing to do. */
+/** Node closes the files of a worker that ends. Elsewhere they are closed at the end of each task. */
 const closesFiles = 'Bun' in globalThis || 'Deno' in globalThis
 
 export default function seat(task: SeatTask): SeatError | undefined {
   try {
-    return sit(task)
+    return runTask(task)
   } finally {
-    if (closesFiles) for (const files of [reader, direct]) files.close()
+    if (closesFiles) for (const reader of [files, direct]) reader.close()
   }
 }
 
-function sit(task: SeatTask): SeatError | undefined {
-  if (experts && task.seat >= task.seats) {
-    return attend(task, (attendant) => {
-      while (!attendant.dismissed && (experts.filler.read(direct, attendant) || experts.filler.pack(PILE, attendant)));
+function runTask(task: SeatTask): SeatError | undefined {
+  if (streamed && task.seat >= task.seats) {
+    const { reader } = streamed
+    return runInBackground(task, (background) => {
+      while (!background.mustLeave && (reader.read(direct, background) || reader.repackOldest(MIN_WAITING, background)));
     })
   }
   return takeSeat(task, (code, crew) => {
@@ -73,8 +75,8 @@ function sit(task: SeatTask): SeatError | undefined {
 }
 
 function load(crew: Crew): void {
-  fillBanks(plan.loads, plan.scratch.rooms, reader, banks, crew)
+  loadBanks(plan.loads, plan.scratch.threadScratch, files, banks, crew)
   if (!streaming) return
   crew.barrier()
-  takeStagingPages(plan, banks, crew)
+  allocateStagingPages(plan, banks, crew)
 }

@@ -1,23 +1,17 @@
-// How a row of activations lies in a bank, per kind of weights it meets. Owns the byte counts; the kernels (assembly/q8_k.ts, q8_0.ts, q8_1.ts) own the order inside.
+// How a row of activations lies in a bank, per kind of weights it meets. Owns the byte counts; the kernels (assembly/ops/quantize_*.ts) own the order inside.
 
-import type { KernelBuild } from './kernels.js'
-
-/**
- * `q8_k`: 8-bit blocks of 256 with sums, for K-quants and IQ4_XS. `q8_0`: 8-bit blocks of 32, for Q8_0. `q8_1`: 8-bit blocks of 32 with sums, for the other formats
- * in blocks of 32. `f32`: as they are.
- */
-export type ActivationKind = 'q8_k' | 'q8_0' | 'q8_1' | 'f32'
-
-const upTo16 = (bytes: number) => Math.ceil(bytes / 16) * 16
+import { alignUp } from '../../base/alignUp.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild } from './abi.js'
 
 /** Bytes of one activation row, a multiple of 16. */
 export function activationBytes(kind: ActivationKind, columns: number, build: KernelBuild): number {
-  if (kind === 'f32') return upTo16(columns * 4)
-  if (kind === 'q8_0') return columns * 2 + upTo16((columns / 32) * 4)
+  if (kind === 'f32') return alignUp(columns * 4, 16)
+  if (kind === 'q8_0') return columns * 2 + alignUp((columns / 32) * 4, 16)
   const quants = columns * (build === 'relaxed-simd' ? 1 : 2)
-  if (kind === 'q8_1') return quants + 2 * upTo16((columns / 32) * 4)
+  if (kind === 'q8_1') return quants + 2 * alignUp((columns / 32) * 4, 16)
   const blocks = columns / 256
-  return quants + upTo16(blocks * 4) + blocks * 112
+  return quants + alignUp(blocks * 4, 16) + blocks * 112
 }
 
 /** Columns per block of the kind: what a piece of a row must be a multiple of to be quantised on its own. */

@@ -1,24 +1,27 @@
 // The kernels that write weights, a module of their own: nothing that runs a model needs them, and they are the same in every engine. Mirrors what the files of
 // asconfig.encode.json export.
 
-import { compileBuild } from './kernels.js'
+import type { FormatName } from '../../format/quants/formats.js'
+import { compileBuild } from './compile.js'
 
 /** `blocks` blocks of float32 at src to blocks of the format at dst; room: ENCODE_ROOM bytes. All but src at multiples of 16; up to 8 bytes after the output may be read. */
 type Encode = (src: number, blocks: number, dst: number, room: number) => void
-
-/** The formats that a kernel writes. */
-type EncodedName = 'q4_0' | 'q8_0' | 'q2_k' | 'q3_k' | 'q4_k' | 'q5_k' | 'q6_k'
 
 /** Bytes that an encoder needs beside its input and output. */
 export const ENCODE_ROOM = 2048
 
 /** What an instance exports. All arguments are byte offsets into its memory or counts. */
-export type Encoders = { readonly [K in EncodedName as `encode_${K}`]: Encode } & {
+export type Encoders = { readonly [K in Lowercase<FormatName> as `encode_${K}`]?: Encode } & {
   /** How many of `count` float32, a multiple of 4, are not numbers of at most `most` in magnitude. */
   readonly count_beyond: (src: number, count: number, most: number) => number
   /** `count` weights, a multiple of 4, to float32. */
   readonly decode_f16: (src: number, count: number, dst: number) => void
   readonly decode_bf16: (src: number, count: number, dst: number) => void
+}
+
+/** The kernel that writes the type, if there is one: the others are written by their oracle in format/quants/. */
+export function encoderOf(encoders: Encoders, type: string): Encode | undefined {
+  return encoders[`encode_${type.toLowerCase() as Lowercase<FormatName>}`]
 }
 
 /** An instance on a memory of at least `bytes` of its own. */

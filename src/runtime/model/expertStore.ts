@@ -1,136 +1,147 @@
-// Which experts are in memory, as a compute thread sees it: asks for those of a layer and gets them in rounds, those that are there before those that are on their way, of which it waits
-// for the rows that it is about to use. With a slot for every expert there is one round and nothing to wait for. The books are the ledger's; bringing experts is expertFiller.ts's business.
-// Knows nothing of what experts compute.
+// A compute thread's view of a layer's experts. Requests them and gets them in rounds: resident ones first, then those
+// being read, row by row as they arrive. If every expert has a slot of its own, there is one round and no waiting. Owns
+// the wait for rows, in which the thread repacks what has been read. Does not know what experts compute.
 
 import { exp } from '../../base/elementary.js'
-import { type ExpertFiller, PILE } from '../residency/expertFiller.js'
-import type { ExpertPart } from '../residency/expertPieces.js'
-import type { Ledger } from '../residency/ledger.js'
-import { placeExpert } from '../weights/bankFiller.js'
+import { type ExpertReader, MIN_WAITING } from '../residency/expertReader.js'
+import type { ResidencyTable } from '../residency/residencyTable.js'
+import type { ExpertMatrix } from '../residency/rowRanges.js'
+import { placeExpert } from '../weights/bankLayout.js'
+import { rowAt } from '../weights/scratch.js'
 import { Linear } from './linear.js'
 import type { Lookahead } from './lookahead.js'
 import type { Thread } from './thread.js'
 
-/** An expert that has a place in memory. */
-export interface ResidentExpert {
-  /** Of its layer. */
+/** An expert of the current round, which has a slot. */
+export interface AcquiredExpert {
+  /** Its number in its layer. */
   readonly index: number
   readonly slot: number
   readonly bankIndex: number
   readonly gate: Linear
   readonly up: Linear
   readonly down: Linear
-  /** Whether all its rows are there: then there is no need to await them, nor to use each band as it comes. */
+  /** Whether all its rows are in memory: then no thread has to wait for them. */
   readonly whole: boolean
 }
 
-/** What experts that come and go are kept with; without it, the slots are the experts in their order. */
-export interface Streaming {
-  readonly ledger: Ledger
+/** The parts that stream experts. */
+export interface StreamedExperts {
+  readonly table: ResidencyTable
   readonly lookahead: Lookahead
-  readonly filler: ExpertFiller
+  readonly reader: ExpertReader
 }
 
 export class ExpertStore {
   readonly #thread: Thread
-  readonly #streaming: Streaming | undefined
-  /** Per slot: the expert that this thread saw in it last, as layer * experts + expert. */
-  readonly #residents: ({ readonly key: number; readonly expert: Omit<ResidentExpert, 'whole'> } | undefined)[]
+  readonly #streamed: StreamedExperts | undefined
+  /** By slot: the expert that this thread has last seen in it, and its key, layer * experts + expert. */
+  readonly #seen: ({ readonly key: number; readonly expert: Omit<AcquiredExpert, 'whole'> } | undefined)[]
 
-  constructor(thread: Thread, streaming?: Streaming) {
+  /** streamed: undefined if slot n holds the expert with key n. */
+  constructor(thread: Thread, streamed?: StreamedExperts) {
     this.#thread = thread
-    this.#streaming = streaming
-    this.#residents = thread.plan.slots.map(() => undefined)
-  }
-
-  /** Looks for one token at what later layers will want, where experts come and go. The token's residual is in the layer's bank. */
-  look(layer: number, token: number, tokens: number): void {
-    this.#streaming?.lookahead.look(layer, token, tokens)
+    this.#streamed = streamed
+    this.#seen = thread.plan.slots.map(() => undefined)
   }
 
   /**
-   * A layer's experts, each in one of the rounds; they may be used until the next is asked for, which all threads must do after the same barrier. Their rows must be awaited. Throws what
-   * ends a stage.
+   * Predicts a token's experts in later layers, if experts are streamed. The token's residual is in the layer's bank.
    */
-  *rounds(layer: number, tokens: number, experts: readonly number[]): Generator<ResidentExpert[]> {
+  predict(layer: number, token: number, tokens: number): void {
+    this.#streamed?.lookahead.predict(layer, token, tokens)
+  }
+
+  /**
+   * The experts of a layer in rounds, each in one of them. All threads must ask for the next round after the same
+   * barrier; that releases the last. Rows of an expert that is not `whole` must be waited for. Throws what ends a
+   * stage.
+   */
+  *rounds(layer: number, tokens: number, experts: readonly number[]): Generator<AcquiredExpert[]> {
     const first = layer * this.#thread.config.experts
     const keys = experts.map((expert) => first + expert)
-    if (!this.#streaming) {
-      yield keys.map((key) => ({ ...this.#resident(key, key), whole: true }))
+    if (!this.#streamed) {
+      yield keys.map((key) => ({ ...this.#place(key, key), whole: true }))
       return
     }
-    const { ledger, lookahead } = this.#streaming
+    const { table, lookahead } = this.#streamed
     for (let rest = keys.length; rest > 0; ) {
       this.#thread.each('route', 1, () => {
-        if (rest === keys.length) ledger.ask(layer, tokens, keys, lookahead.likely(layer, tokens), this.#shares(layer, tokens))
-        this.#collect(ledger)
+        if (rest === keys.length) table.request(layer, tokens, keys, lookahead.predicted(layer, tokens), this.#shares(layer, tokens))
+        this.#acquire(table)
       })
-      const round = ledger.collected()
+      const round = table.acquired()
       rest -= round.length
-      yield round.map(({ key, slot, whole }) => ({ ...this.#resident(key, slot), whole }))
+      yield round.map(({ key, slot, whole }) => ({ ...this.#place(key, slot), whole }))
     }
   }
 
-  /** Returns when these rows of an expert of this round are in memory, or main has asked for an early end. Throws `Stopped`. */
-  await(expert: ResidentExpert, layer: number, part: ExpertPart, row: number, rows: number): void {
+  /**
+   * Returns when these rows of an expert of this round are in memory, or main has asked for an early end. Throws
+   * `Stopped`.
+   */
+  waitForRows(expert: AcquiredExpert, layer: number, matrix: ExpertMatrix, row: number, rows: number): void {
     if (expert.whole) return
-    const { filler } = this.#streaming!
+    const { reader } = this.#streamed!
     const { crew, config } = this.#thread
     const key = layer * config.experts + expert.index
-    for (const piece of filler.pieces[key]!.with(part, row, rows)) {
+    for (const range of reader.ranges[key]!.covering(matrix, row, rows)) {
       for (;;) {
-        const known = crew.deliveries
-        if (filler.bring({ key, slot: expert.slot, piece }, row, rows, crew) || crew.cancelRequested) break
-        this.#rest(known, crew.seats, PILE)
+        const known = crew.readyCount
+        if (reader.ensureRows({ key, slot: expert.slot, range }, row, rows, crew) || crew.cancelRequested) break
+        this.#repackOrWait(known, crew.seats, MIN_WAITING)
       }
     }
   }
 
-  /** Repacks what has been read, if at least `least` pieces wait for it, or waits. threads: how many are held up together. */
-  #rest(known: number, threads: number, least: number): void {
-    const { ledger, filler } = this.#streaming!
+  /**
+   * Repacks a row range if at least `least` wait for it. Else sleeps until there is news since `known`, and counts the
+   * time as waited. threads: how many sleep over the same news, each of which counts its part.
+   */
+  #repackOrWait(known: number, threads: number, least: number): void {
+    const { table, reader } = this.#streamed!
     const { crew } = this.#thread
     crew.checkStopped()
-    if (filler.pack(least, crew)) return
+    if (reader.repackOldest(least, crew)) return
     const start = performance.now()
-    crew.awaitDelivery(known)
-    ledger.waited((performance.now() - start) / threads)
+    crew.waitReady(known)
+    table.addWait((performance.now() - start) / threads)
   }
 
-  /** One thread waits for all, until there is something to do. */
-  #collect(ledger: Ledger): void {
+  /** Acquires the next round, for all threads. Waits until there is one. */
+  #acquire(table: ResidencyTable): void {
     const { crew } = this.#thread
     for (;;) {
-      const known = crew.deliveries
-      const count = ledger.collect()
-      crew.call() // for what is wanted, or for slots that are free now
+      const known = crew.readyCount
+      const count = table.acquireReady()
+      crew.wakeBackground() // there are new requests, or slots that are free now
       if (count || crew.cancelRequested) return
-      this.#rest(known, 1, 1)
+      this.#repackOrWait(known, 1, 1)
     }
   }
 
-  /** (experts): the layer's mean router probabilities. */
+  /** (experts): the layer's router probabilities, their mean over the tokens. */
   #shares(layer: number, tokens: number): Float64Array {
     const { plan, banks, config, scratch } = this.#thread
     const { floats } = banks[plan.layers[layer]!.bank]!
     const shares = new Float64Array(config.experts)
     for (let t = 0; t < tokens; t++) {
-      const at = (scratch.routerLogits.at + t * scratch.routerLogits.bytes) / 4
+      const at = rowAt(scratch.routerLogits, t) / 4
       const logits = floats.subarray(at, at + config.experts)
       const largest = logits.reduce((a, b) => Math.max(a, b))
       const odds = Float64Array.from(logits, (logit) => exp(logit - largest))
       const sum = odds.reduce((a, b) => a + b)
       for (const [expert, value] of odds.entries()) {
         const share = value / sum
-        shares[expert]! += (share >= 0 ? share : 1 / config.experts) / tokens // not a number, of a damaged file: the policy must not remember that
+        shares[expert]! += (share >= 0 ? share : 1 / config.experts) / tokens // a damaged file gives NaN, which the table would keep
       }
     }
     return shares
   }
 
-  #resident(key: number, slot: number): Omit<ResidentExpert, 'whole'> {
-    const known = this.#residents[slot]
-    if (known?.key === key) return known.expert
+  #place(key: number, slot: number): Omit<AcquiredExpert, 'whole'> {
+    const seen = this.#seen[slot]
+    if (seen?.key === key) return seen.expert
     const { banks, plan, config } = this.#thread
     const index = key % config.experts
     const { ffnGate, ffnUp, ffnDown } = placeExpert(plan.layers[Math.floor(key / config.experts)]!.experts[index]!, plan.slots[slot]!)
@@ -142,7 +153,7 @@ export class ExpertStore {
       up: new Linear(banks, ffnUp),
       down: new Linear(banks, ffnDown),
     }
-    this.#residents[slot] = { key, expert }
+    this.#seen[slot] = { key, expert }
     return expert
   }
 }

@@ -1,18 +1,20 @@
-// A layer's experts, shared by all threads: tokens are grouped by expert, and each expert's rows are multiplied with all its tokens at once. A pair is one token in
-// one of its experts. Reads `inputs`, leaves each pair's output in `expertOutputs` of the expert's bank; the weighting is the next norm's business (forward.ts).
+// A layer's experts, shared by all threads: tokens are grouped by expert, and each expert's rows are multiplied with
+// all its tokens at once. A pair is one token in one of its experts. Reads `inputs`, writes each pair's output to
+// `expertOutputs` in the expert's bank. Does not weight and sum the outputs: the next stage does (forward.ts).
 
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import type { PlacedLayer } from '../weights/plan.js'
-import { EXPERT_ROWS } from '../weights/scratch.js'
-import type { ExpertStore, ResidentExpert } from './expertStore.js'
+import { EXPERT_ROWS, rowAt } from '../weights/scratch.js'
+import type { AcquiredExpert, ExpertStore } from './expertStore.js'
 import type { Linear } from './linear.js'
 import type { Step } from './step.js'
 import type { Thread } from './thread.js'
 
-/** Rows of gate or up at a time: they stay in the core's cache while all tokens pass. */
+/** Rows of gate or up that are multiplied at a time: they stay in the core's cache for all tokens. */
 const CACHED_ROWS = 64
-/** Groups of four rows of down, whose rows are longer, that are multiplied as they come. */
+/** Groups of four rows of down, whose rows are longer, that are multiplied as they arrive. */
 const CACHED_GROUPS = 8
 
 /** The tokens of one expert in one step. */
@@ -23,8 +25,8 @@ interface Group {
   count: number
 }
 
-/** A group whose expert has a place in memory. */
-interface Active extends ResidentExpert {
+/** A group whose expert has a slot. */
+interface Active extends AcquiredExpert {
   readonly pairs: Int32Array
   readonly count: number
 }
@@ -35,21 +37,21 @@ export class Experts {
   readonly #layer: number
   readonly #home: number
   readonly #groups: readonly Group[]
-  /** What the norm before must leave in `inputs`. */
+  /** Activation formats that the norm before must write to `inputs`. */
   readonly kinds: ReadonlySet<ActivationKind>
   readonly #inputs: Int32Array
   readonly #outputs: Int32Array
-  /** Per pair of the last step: the bank its output is in. */
+  /** (pairs): the bank of each pair's output. */
   readonly #banks: Int32Array
 
   constructor(thread: Thread, store: ExpertStore, index: number, layer: PlacedLayer) {
-    const { batch } = thread.plan
-    const pairs = batch * thread.config.expertsPerToken
+    const { batchSize } = thread.plan
+    const pairs = batchSize * thread.config.expertsPerToken
     this.#thread = thread
     this.#store = store
     this.#layer = index
     this.#home = layer.bank
-    this.#groups = layer.experts.map((_, expert) => ({ index: expert, pairs: new Int32Array(batch), count: 0 }))
+    this.#groups = layer.experts.map((_, expert) => ({ index: expert, pairs: new Int32Array(batchSize), count: 0 }))
     this.kinds = new Set(layer.experts.flatMap(({ ffnGate, ffnUp }) => [ffnGate, ffnUp].map(({ type }) => packings[type.name]!.activation)))
     this.#inputs = new Int32Array(pairs)
     this.#outputs = new Int32Array(pairs)
@@ -61,7 +63,7 @@ export class Experts {
     return this.#banks[pair]!
   }
 
-  /** In rounds, as the experts come; with all in memory, one. A pair's output does not depend on the round. */
+  /** Runs the experts in the store's rounds. A pair's output does not depend on the round. */
   run(step: Step): void {
     const groups = this.#group(step)
     const used = groups.map(({ index }) => index)
@@ -76,14 +78,14 @@ export class Experts {
     }
   }
 
-  /** Every thread reads the routing for itself: the same lists everywhere, without a barrier. */
+  /** Groups the pairs by expert. Every thread reads the routing for itself: the same lists, without a barrier. */
   #group({ count }: Step): Group[] {
     const { scratch, banks, config } = this.#thread
     const { ints } = banks[this.#home]!
     const used = config.expertsPerToken
     for (const group of this.#groups) group.count = 0
     for (let t = 0; t < count; t++) {
-      const row = (scratch.expertIds.at + t * scratch.expertIds.bytes) / 4
+      const row = rowAt(scratch.expertIds, t) / 4
       for (let k = 0; k < used; k++) {
         const group = this.#groups[ints[row + k]!]!
         group.pairs[group.count++] = t * used + k
@@ -92,7 +94,7 @@ export class Experts {
     return this.#groups.filter((group) => group.count)
   }
 
-  /** Takes the inputs to experts that live in another bank than the layer's. */
+  /** Copies the inputs of experts that lie in another bank than the layer's. */
   #distribute(active: readonly Active[]): void {
     const { scratch, config } = this.#thread
     for (const { bankIndex, pairs, count } of active) for (let i = 0; i < count; i++) this.#banks[pairs[i]!] = bankIndex
@@ -104,13 +106,15 @@ export class Experts {
         const t = Math.floor(pairs[i]! / config.expertsPerToken)
         for (const kind of this.kinds) {
           const area = scratch.inputs[kind]!
-          this.#thread.copy(this.#home, bankIndex, area.at + t * area.bytes, area.bytes)
+          this.#thread.copy(this.#home, bankIndex, rowAt(area, t), area.bytes)
         }
       }
     })
   }
 
-  /** A unit is EXPERT_ROWS rows of an expert, all its tokens: gate, up, their product, and its blocks of ffn_down's input. */
+  /**
+   * A unit is EXPERT_ROWS rows of an expert for all its tokens: gate, up, swiglu, and their blocks of ffn_down's input.
+   */
   #gateAndUp(active: readonly Active[]): void {
     const thread = this.#thread
     const { intermediateSize } = thread.config
@@ -119,16 +123,16 @@ export class Experts {
       const expert = active[Math.floor(unit / blocks)]!
       const row = (unit % blocks) * EXPERT_ROWS
       const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
-      // in the thread's room: (tokens, EXPERT_ROWS) of gate, then of up
-      const gated = thread.room
-      const raised = thread.room + expert.count * EXPERT_ROWS * 4
-      const step = expert.count === 1 && expert.whole ? rows : CACHED_ROWS // one token reads a row that is there once, and best in long strips
+      // in the thread's scratch: (tokens, EXPERT_ROWS) of gate, then of up
+      const gated = thread.privateAt
+      const raised = gated + expert.count * EXPERT_ROWS * 4
+      const step = expert.count === 1 && expert.whole ? rows : CACHED_ROWS // one token reads a resident row once: long strips are best
       for (let r = 0; r < rows; r += step) {
         const some = Math.min(step, rows - r)
         const groups = Math.ceil(some / 4)
-        this.#store.await(expert, this.#layer, 'ffnGate', row + r, some)
+        this.#store.waitForRows(expert, this.#layer, 'ffnGate', row + r, some)
         this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4)
-        this.#store.await(expert, this.#layer, 'ffnUp', row + r, some)
+        this.#store.waitForRows(expert, this.#layer, 'ffnUp', row + r, some)
         this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4)
       }
       for (let i = 0; i < expert.count; i++) {
@@ -142,16 +146,18 @@ export class Experts {
     const area = this.#thread.scratch.inputs[linear.kind]!
     const used = this.#thread.config.expertsPerToken
     for (let i = 0; i < count; i++) {
-      this.#inputs[i] = area.at + Math.floor(pairs[i]! / used) * area.bytes
+      this.#inputs[i] = rowAt(area, Math.floor(pairs[i]! / used))
       this.#outputs[i] = out + i * EXPERT_ROWS * 4
     }
     linear.multiply(first, groups, this.#inputs, this.#outputs, count)
   }
 
-  /** Rows row .. row + rows of what the expert makes of its i-th token, at `hidden`, to their place in the input of ffn_down. */
+  /**
+   * Stores rows row .. row + rows - 1 of swiglu's result for the expert's i-th token, at `hidden`, in the input of
+   * ffn_down.
+   */
   #storeInput({ gate, down, pairs }: Active, i: number, hidden: number, row: number, rows: number): void {
-    const area = this.#thread.scratch.expertInputs[down.kind]!
-    const at = area.at + pairs[i]! * area.bytes
+    const at = rowAt(this.#thread.scratch.expertInputs[down.kind]!, pairs[i]!)
     if (down.kind === 'f32') {
       gate.bank.bytes.copyWithin(at + row * 4, hidden, hidden + rows * 4)
     } else {
@@ -173,10 +179,10 @@ export class Experts {
         const step = expert.whole || count > 1 ? groups : CACHED_GROUPS
         for (let g = first; g < first + groups; g += step) {
           const some = Math.min(step, first + groups - g)
-          this.#store.await(expert, this.#layer, 'ffnDown', g * 4, some * 4)
+          this.#store.waitForRows(expert, this.#layer, 'ffnDown', g * 4, some * 4)
           for (let i = 0; i < count; i++) {
-            this.#inputs[i] = area.at + pairs[i]! * area.bytes
-            this.#outputs[i] = expertOutputs.at + pairs[i]! * expertOutputs.bytes + g * 16
+            this.#inputs[i] = rowAt(area, pairs[i]!)
+            this.#outputs[i] = rowAt(expertOutputs, pairs[i]!) + g * 16
           }
           down.multiply(g, some, this.#inputs, this.#outputs, count)
         }

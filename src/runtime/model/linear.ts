@@ -1,19 +1,20 @@
-// A packed matrix as one thread sees it: products of some of its rows with some tokens. Knows neither what the matrix is for nor who computes the other rows.
+// A packed matrix as one thread sees it: multiplies some of its rows with some tokens. Owns the choice of kernels. Does
+// not know what the matrix is for, nor which thread multiplies the other rows.
 
-import type { ActivationKind } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
 import { packings } from '../kernels/packing.js'
 import type { Bank } from '../weights/bank.js'
-import type { PlacedMatrix } from '../weights/bankFiller.js'
+import type { PlacedMatrix } from '../weights/bankLayout.js'
 
 export class Linear {
   readonly bankIndex: number
   readonly bank: Bank
-  /** What its inputs must be. */
+  /** The activation format of its inputs. */
   readonly kind: ActivationKind
   /** Groups of four rows. */
   readonly groups: number
   readonly columns: number
-  /** Of the first group in the bank. */
+  /** Address of the first group in the bank. */
   readonly at: number
   readonly #blocks: number
   readonly #groupBytes: number
@@ -35,14 +36,15 @@ export class Linear {
   }
 
   /**
-   * Rows first * 4 .. (first + groups) * 4 for `count` tokens. inputs: each token's activation row; outputs: where that token's row first * 4 goes. A token's result
-   * does not depend on how many others there are.
+   * Multiplies rows first * 4 .. (first + groups) * 4 - 1 with `count` tokens. inputs: addresses of the tokens'
+   * activation rows; outputs: addresses of the tokens' results for row first * 4. A token's result does not depend on
+   * the others.
    */
   multiply(first: number, groups: number, inputs: ArrayLike<number>, outputs: ArrayLike<number>, count: number): void {
     const weights = this.at + first * this.#groupBytes
     const blocks = this.#blocks
     let i = 0
-    // several tokens: the products keep the core too busy to fetch ahead, so the rows are fetched first
+    // with several tokens, products keep the core too busy to prefetch from memory: fetch the rows first
     if (count >= 4) this.bank.kernels.fetch(weights, groups * this.#groupBytes)
     for (; i + 4 <= count; i += 4) {
       this.#x4(

@@ -1,13 +1,19 @@
-// What later layers will probably want: their routers applied to the residual as it is before this layer's experts, which later layers change only a little. Guesses only: they decide what is
-// read ahead and nothing else. Rows are written by the thread that has the token, and read by the one that asks for the layer's experts, after a barrier.
+// Predicts which experts later layers will choose: applies their routers to the residual as it is before this layer's
+// experts, which later layers change only a little. Predictions decide what is prefetched and nothing else. The thread
+// that has a token writes its row; the thread that requests the layer's experts reads all rows, after a barrier. Owns
+// these rows. Does not know what is resident.
 
 import type { Bank } from '../weights/bank.js'
+import { rowAt } from '../weights/scratch.js'
 import { Linear } from './linear.js'
 import type { Thread } from './thread.js'
 
-/** How many layers ahead. A guess is read only while nothing is missing, so a wrong one costs a slot and time in which the disk had nothing to do. */
+/**
+ * How many layers ahead. A prefetch may evict only while no required expert is missing, so a wrong one costs a slot and
+ * time in which the disk had nothing else to do.
+ */
 const DEPTH = 2
-/** A step of more tokens than this wants every expert anyway. */
+/** A step of more tokens than this needs nearly every expert, and predicts them all. */
 const FEW_TOKENS = 4
 
 export class Lookahead {
@@ -27,27 +33,27 @@ export class Lookahead {
   }
 
   /** Applies the next layers' routers to one token of a step of `tokens`. */
-  look(layer: number, token: number, tokens: number): void {
+  predict(layer: number, token: number, tokens: number): void {
     if (tokens > FEW_TOKENS) return
-    const { plan, banks, config, scratch, room } = this.#thread
-    const x = scratch.x.at + token * scratch.x.bytes
+    const { plan, banks, config, scratch, privateAt } = this.#thread
     const { hiddenSize, experts } = config
+    const x = rowAt(scratch.x, token)
     const from = banks[plan.layers[layer]!.bank]!
     for (const [ahead, { bank: home, ffnNormAt }] of this.#next(layer).entries()) {
       const bank: Bank = banks[home]!
       const router = this.#routers[layer + 1 + ahead]!
-      // in this thread's room: the residual, its norm, the logits
-      const normed = room + hiddenSize * 4
+      // in this thread's scratch: the residual, its norm, the logits
+      const normed = privateAt + hiddenSize * 4
       const logits = normed + hiddenSize * 4
-      bank.bytes.set(from.bytes.subarray(x, x + hiddenSize * 4), room)
-      bank.kernels.rms_norm(room, ffnNormAt, normed, hiddenSize, config.rmsEps)
+      bank.bytes.set(from.bytes.subarray(x, x + hiddenSize * 4), privateAt)
+      bank.kernels.rms_norm(privateAt, ffnNormAt, normed, hiddenSize, config.rmsEps)
       router.multiply(0, router.groups, [normed], [logits], 1)
       this.#logits.set(bank.floats.subarray(logits / 4, logits / 4 + experts), (token * DEPTH + ahead) * experts)
     }
   }
 
-  /** Experts of the next layers, as layer * experts + expert, soonest and likeliest first. */
-  likely(layer: number, tokens: number): number[] {
+  /** The predicted experts of the next layers by key, layer * experts + expert: soonest and likeliest first. */
+  predicted(layer: number, tokens: number): number[] {
     const { experts, expertsPerToken } = this.#thread.config
     if (experts === expertsPerToken) return []
     return this.#next(layer).flatMap((_, ahead) => {

@@ -1,25 +1,24 @@
-// A step of the forward pass: which tokens go through which layers and stages. Owns the order of a layer's stages; does not know how a step
-// reaches the threads.
-
-/** The stages of a layer. Between any two of them a step may end and the next begin. */
-export const stage = { norm: 0, project: 1, rotate: 2, attend: 3, projectOutput: 4, route: 5, experts: 6 } as const
-
-export const STAGES = 7
+// A step of the forward pass: which tokens go through which layers and stages. Does not know how a step reaches the
+// threads.
 
 /**
- * One pass through layers firstLayer .. endLayer for `count` consecutive positions. embed: start from `tokens`; otherwise the residual stream is already in place.
- * logits: the number of last positions that get logits. The first layer begins with its stage `firstStage`, the last ends before its stage `endStage`: 0 and STAGES
- * are all of it. traced: what experts make of their inputs is taken along when their outputs are, so that it can be read.
+ * One pass of `count` tokens at consecutive positions, from the stage `firstStage` of the layer `firstLayer` to the
+ * stage `endStage` of the layer `endLayer` - 1, which is not run any more: 0 and STAGES (stages.ts) are whole layers.
  */
 export interface Step {
   readonly count: number
+  /** The position of the first token. */
   readonly position: number
   readonly firstLayer: number
   readonly endLayer: number
+  /** Whether to start from `tokens`. If not, the residual stream is in place. */
   readonly embed: boolean
+  /** How many of the last positions get logits. */
   readonly logits: number
   readonly firstStage: number
   readonly endStage: number
+  /** Whether the experts' inputs of ffn_down are copied with their outputs, so that they can be read after the step. */
   readonly traced: boolean
+  /** (count). */
   readonly tokens: ArrayLike<number>
 }

@@ -1,21 +1,29 @@
-// The memory in which compute threads and readers meet over experts that come and go: made by main for each set of threads, opened by every thread. Knows what is in it by name only.
+// The memory that compute threads and readers share to stream experts. Main creates it for each set of threads, every
+// thread opens it. Owns which shared memory is whose. Does not know how any of it is used.
 
-import { ExpertFiller } from '../residency/expertFiller.js'
-import { type ExpertPieces, expertPieces } from '../residency/expertPieces.js'
-import { FIGURES, Ledger, type LedgerShape } from '../residency/ledger.js'
-import { Rooms } from '../residency/rooms.js'
-import { expertBytes } from '../weights/bankFiller.js'
+import { FIGURES } from '../residency/expertFigures.js'
+import { ExpertReader } from '../residency/expertReader.js'
+import { type ResidencyShape, ResidencyTable } from '../residency/residencyTable.js'
+import { type ExpertRanges, expertRanges } from '../residency/rowRanges.js'
+import { StagingBuffers } from '../residency/stagingBuffers.js'
+import { expertBytes } from '../weights/bankLayout.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
-import type { Plan } from '../weights/plan.js'
-import type { Streaming } from './expertStore.js'
+import type { Plan, StreamingPlan } from '../weights/plan.js'
+import type { StreamedExperts } from './expertStore.js'
 import { Lookahead } from './lookahead.js'
 import type { Thread } from './thread.js'
 
+/**
+ * Most row ranges of predicted experts that are read at a time: computing needs the cores meanwhile, and the experts
+ * that are requested next the disk.
+ */
+const PREFETCH_READS = 4
+
 export interface StreamingMemory {
-  readonly ledger: SharedArrayBuffer
+  readonly table: SharedArrayBuffer
   readonly lookahead: SharedArrayBuffer
-  readonly rooms: SharedArrayBuffer
-  /** These outlive a set of threads. */
+  readonly buffers: SharedArrayBuffer
+  /** The counters of expertFigures.ts, which outlive a set of threads. */
   readonly figures: Float64Array
 }
 
@@ -23,25 +31,28 @@ export function createFigures(): Float64Array {
   return new Float64Array(new SharedArrayBuffer(FIGURES * 8))
 }
 
-/** With empty slots. */
-export function createStreaming(config: MixtralConfig, plan: Plan, figures: Float64Array): StreamingMemory {
-  const shape = ledgerShape(config, plan, expertPieces(plan))
-  const ledger = new SharedArrayBuffer(Ledger.bytes(shape))
-  new Ledger(shape, ledger, figures).clear()
-  const rooms = new SharedArrayBuffer(Rooms.bytes(plan.rooms))
-  return { ledger, lookahead: new SharedArrayBuffer(Lookahead.bytes(config.experts)), rooms, figures }
+/** Creates the memory with all slots empty. */
+export function createStreaming(config: MixtralConfig, plan: Plan, { buffers }: StreamingPlan, figures: Float64Array): StreamingMemory {
+  const shape = residencyShape(config, plan, expertRanges(plan))
+  const table = new SharedArrayBuffer(ResidencyTable.bytes(shape))
+  new ResidencyTable(shape, table, figures).clear()
+  return {
+    table,
+    lookahead: new SharedArrayBuffer(Lookahead.bytes(config.experts)),
+    buffers: new SharedArrayBuffer(StagingBuffers.bytes(buffers)),
+    figures,
+  }
 }
 
-export function openStreaming(thread: Thread, memory: StreamingMemory): Streaming {
+export function openStreaming(thread: Thread, memory: StreamingMemory): StreamedExperts {
   const { config, plan, banks } = thread
-  const pieces = expertPieces(plan)
-  const ledger = new Ledger(ledgerShape(config, plan, pieces), memory.ledger, memory.figures)
-  const filler = new ExpertFiller(plan, banks, pieces, ledger, new Rooms(memory.rooms))
-  return { ledger, lookahead: new Lookahead(thread, memory.lookahead), filler }
+  const ranges = expertRanges(plan)
+  const table = new ResidencyTable(residencyShape(config, plan, ranges), memory.table, memory.figures)
+  const reader = new ExpertReader(plan, banks, ranges, table, new StagingBuffers(memory.buffers))
+  return { table, lookahead: new Lookahead(thread, memory.lookahead), reader }
 }
 
-/** What the ledger must know of a plan whose experts come and go. */
-function ledgerShape({ layers, experts, expertsPerToken }: MixtralConfig, plan: Plan, pieces: readonly ExpertPieces[]): LedgerShape {
+function residencyShape({ layers, experts, expertsPerToken }: MixtralConfig, plan: Plan, ranges: readonly ExpertRanges[]): ResidencyShape {
   const tensors = plan.layers.flatMap((layer) => layer.experts)
   return {
     slots: plan.slots.map(({ bytes }) => bytes),
@@ -49,6 +60,7 @@ function ledgerShape({ layers, experts, expertsPerToken }: MixtralConfig, plan: 
     experts,
     used: expertsPerToken,
     sizes: tensors.map(expertBytes),
-    pieces: pieces.map(({ list }) => list.length),
+    ranges: ranges.map(({ list }) => list.length),
+    prefetchReads: PREFETCH_READS,
   }
 }

@@ -1,13 +1,17 @@
-// What one thread knows for the whole life of a model: the plan, its view of every bank, the crew it works with. Owns the two ways to share out a stage.
+// One thread's constants over the life of a model: the plan, its view of every bank, and the crew it works with. Owns
+// the two ways to share out a stage among threads. Does not know what a stage computes.
 
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import { activationBlock } from '../kernels/activation.js'
 import type { Crew } from '../team/crew.js'
+import { unitFinder } from '../team/unitFinder.js'
 import type { Bank } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
-import type { InputRows, Scratch } from '../weights/scratch.js'
+import { type InputRows, rowAt, type Scratch } from '../weights/scratch.js'
 import type { Linear } from './linear.js'
-import type { Profile, Stage } from './profile.js'
+import type { Profile } from './profile.js'
+import type { Stage } from './stages.js'
 
 export class Thread {
   readonly config: MixtralConfig
@@ -26,13 +30,12 @@ export class Thread {
     this.banks = banks
   }
 
-  /** This thread's private bytes in every bank. */
-  get room(): number {
-    const { at, bytes } = this.scratch.rooms
-    return at + this.crew.seat * bytes
+  /** Address of this thread's private scratch, the same in every bank. */
+  get privateAt(): number {
+    return rowAt(this.scratch.threadScratch, this.crew.seat)
   }
 
-  /** One stage: `work(unit)` for units 0 .. count - 1, shared among the threads; returns when all are done. */
+  /** Runs one stage: `work(unit)` for units 0 .. count - 1, shared among the threads. Returns when all are done. */
   each(stage: Stage, count: number, work: (unit: number) => void): void {
     const { crew, profile } = this
     const began = profile ? performance.now() : 0
@@ -42,36 +45,35 @@ export class Thread {
     profile?.add(crew.seat, stage, began, worked, performance.now())
   }
 
-  /** One stage over the rows of several matrices: `work(which, first group, groups)`. */
+  /** Runs one stage over the rows of several matrices: `work(which, first group, groups)`. */
   eachRows(stage: Stage, linears: readonly Linear[], work: (which: number, first: number, groups: number) => void): void {
     const total = linears.reduce((sum, { groups }) => sum + groups, 0)
-    // enough units to even out the threads, few enough to cost little; a unit's four strips want whole groups
+    // enough units to even out the threads, few enough to cost little; whole groups for a unit's four strips
     const size = Math.min(16, Math.max(4, Math.ceil(total / (this.crew.seats * 8) / 4) * 4))
-    const units = linears.map(({ groups }) => Math.ceil(groups / size))
+    const counts = linears.map(({ groups }) => Math.ceil(groups / size))
+    const find = unitFinder(counts)
     this.each(
       stage,
-      units.reduce((sum, n) => sum + n, 0),
-      (unit) => {
-        let which = 0
-        while (unit >= units[which]!) unit -= units[which++]!
+      counts.reduce((sum, n) => sum + n, 0),
+      (number) => {
+        const { part, unit } = find(number)!
         const first = unit * size
-        work(which, first, Math.min(size, linears[which]!.groups - first))
+        work(part, first, Math.min(size, linears[part]!.groups - first))
       },
     )
   }
 
-  /** Makes a row's other kinds from its float32: `columns` of row `row`, in the bank. */
+  /** Quantizes columns 0 .. `columns` - 1 of a float32 row to each activation format in `kinds`. */
   quantize(bank: Bank, areas: InputRows, kinds: ReadonlySet<ActivationKind>, row: number, columns: number): void {
-    const source = areas.f32!.at + row * areas.f32!.bytes
+    const source = rowAt(areas.f32!, row)
     for (const kind of kinds) {
       if (kind === 'f32') continue
-      const area = areas[kind]!
       const blocks = columns / activationBlock[kind]
-      bank.kernels[`quantize_${kind}`](source, blocks, area.at + row * area.bytes, blocks, 0)
+      bank.kernels[`quantize_${kind}`](source, blocks, rowAt(areas[kind]!, row), blocks, 0)
     }
   }
 
-  /** Copies bytes to the same place in another bank. */
+  /** Copies bytes to the same address in another bank. */
   copy(from: number, to: number, at: number, bytes: number): void {
     if (from !== to) this.banks[to]!.bytes.set(this.banks[from]!.bytes.subarray(at, at + bytes), at)
   }

@@ -1,21 +1,24 @@
-// How it went with experts that come and go, for people: counts of a stretch of work, and what follows from them. The ledger counts.
+// Counts of how streamed experts were used and read, over the life of a model or a part of it, and the rates that
+// follow from them. Owns the layout of the counters, which the residency table adds to.
 
-import { figure } from './ledger.js'
+/** Offsets of the counters. A thread that holds the table's lock writes them, main reads them. */
+export const figure = { uses: 0, hits: 1, ahead: 2, bytes: 3, waitMs: 4 } as const
+export const FIGURES = 5
 
 export interface ExpertFigures {
-  /** Experts that layers asked for; one counts once for all tokens of a step. */
+  /** Experts that layers requested: one counts once for all tokens of a step. */
   readonly uses: number
-  /** Of them in memory since an earlier use. */
+  /** Uses of experts that were in memory since an earlier use. */
   readonly hits: number
-  /** Of them not in memory after their last use, but read ahead in time: parts of experts count as parts. */
+  /** Uses of experts that were prefetched in time. An expert that was prefetched in part counts as that part. */
   readonly ahead: number
-  /** Bytes read from the file for experts, of wrong guesses too. */
+  /** Bytes of experts read from the file, needless prefetches included. */
   readonly bytesRead: number
-  /** Time in which every thread waited for an expert. */
+  /** Time in which all threads waited for an expert. */
   readonly waitSeconds: number
 }
 
-/** What has been counted since `earlier`, or altogether. */
+/** The counts since `earlier`, or since the model was loaded. */
 export function readFigures(figures: Float64Array, earlier?: ExpertFigures): ExpertFigures {
   return {
     uses: figures[figure.uses]! - (earlier?.uses ?? 0),
@@ -26,7 +29,9 @@ export function readFigures(figures: Float64Array, earlier?: ExpertFigures): Exp
   }
 }
 
-/** The part of uses that needed no reading, and the part of the others that was read in time. Between 0 and 1. */
+/**
+ * hitRate: the share of uses that needed no read. hiddenMisses: the share of the others that was prefetched in time.
+ */
 export function expertRates({ uses, hits, ahead }: ExpertFigures): { hitRate: number; hiddenMisses: number } {
   const misses = uses - hits
   return { hitRate: uses ? hits / uses : 1, hiddenMisses: misses ? ahead / misses : 1 }

@@ -1,35 +1,37 @@
-// Gives the rooms that experts are read into their pages of memory. A direct read is cut wherever two neighbouring pages are no neighbours in the machine, and some virtual disks take three
-// times as long for it. A system with a past hands out scattered pages first, those that processes before gave back (Linux keeps up to an eighth of its memory of them), so pages of slots are taken
-// before, which experts will fill anyway, and then those of all rooms in one go.
+// Gives the staging buffers their pages of memory, neighbors in the machine where possible. A direct read is cut
+// wherever two neighboring pages are apart in the machine, and some virtual disks then take three times as long. A
+// system that has been running hands out scattered pages first, those that earlier processes freed: Linux keeps up to
+// an eighth of its memory of them. So pages of slots, which experts will fill anyway, are allocated first, and then
+// those of all buffers at once. Owns this order. Does not know what is read.
 
 import type { Bank } from '../weights/bank.js'
-import type { Slot } from '../weights/bankFiller.js'
+import type { Slot } from '../weights/bankLayout.js'
 import type { Plan } from '../weights/plan.js'
 
 const PAGE = 4096
-/** Bytes of slots that are taken first. */
+/** Bytes of slots whose pages are allocated first. */
 const SCATTERED = 2 * 2 ** 30
-/** Of which a thread takes so many at a time. */
+/** Bytes of them that a thread claims at a time. */
 const SHARE = 16 * 2 ** 20
 
-/** What claims shares, and tells when all are done: the team's crew. */
+/** The part of a crew (team/crew.ts) that is needed here. */
 interface Claims {
   readonly seat: number
   claim(): number
   barrier(): void
 }
 
-/** Writes zeros to empty slots, of which every thread takes its share, and to the rooms. */
-export function takeStagingPages({ slots, scratch, rooms }: Plan, banks: readonly Bank[], crew: Claims): void {
+/** Writes zeros to empty slots, each thread to its share of them, and then to the staging buffers. */
+export function allocateStagingPages({ slots, scratch, streaming }: Plan, banks: readonly Bank[], crew: Claims): void {
   const shares = sharesOf(slots)
   for (let share = shares[crew.claim()]; share; share = shares[crew.claim()]) {
     const { bytes } = banks[share.bank]!
     for (let page = share.at; page < share.at + share.bytes; page += PAGE) bytes[page] = 0
   }
   crew.barrier()
-  if (crew.seat > 0) return
-  const { at, bytes } = scratch.staging
-  for (const bank of banks) bank.bytes.fill(0, at, at + rooms * bytes)
+  if (crew.seat > 0 || !streaming) return
+  const { at, bytes } = scratch.stagingBuffers
+  for (const bank of banks) bank.bytes.fill(0, at, at + streaming.buffers * bytes)
 }
 
 function sharesOf(slots: readonly Slot[]): Slot[] {

@@ -1,6 +1,7 @@
-// The shared words through which a team's threads and the main thread meet. Owns their numbers and says who is on the other side of each.
+// The shared words through which a team's threads and the main thread synchronize. Owns their offsets, and states which
+// side writes each word and which side waits on it. Does not know what commands and units are.
 
-/** Offsets into the Int32Array all share. */
+/** Offsets into the Int32Array that all threads share. */
 export const word = {
   /** Main counts up to issue a command; threads between commands wait on it. */
   command: 0,
@@ -14,7 +15,9 @@ export const word = {
   claim: 4,
   /** Main sets it to 1 when a thread has died; every thread that waits sees it and gives up. */
   stopped: 5,
-  /** Main sets it to ask for an early end of the command; the last thread at a barrier reads it, and so may any thread in a long stage. */
+  /**
+   * Main sets it to 1 to end the command early. The last thread at a barrier reads it; any thread may in a long stage.
+   */
   cancel: 6,
   /** The last thread at a barrier copies `cancel` here, so that all leave at the same barrier. */
   cancelled: 7,
@@ -22,19 +25,25 @@ export const word = {
   sleepers: 8,
   /** Threads add what they have loaded, in units of 4096 bytes; main reads it for a progress bar. */
   progress: 9,
-  /** Threads count up when there is something for the attendants to do; idle attendants wait on it. Main too, when they are to go. */
-  errand: 10,
-  /** Attendants, and threads that did their work, count up when something is done; a thread that needs it waits on it. */
-  delivery: 11,
+  /** Threads count up when there may be background work, main when background threads must leave; they wait on it. */
+  backgroundWork: 10,
+  /**
+   * Background threads, and others that did their work, count up when a result is ready; a thread that needs it waits
+   * on it.
+   */
+  ready: 11,
 } as const
 
 export const CONTROL_WORDS = 16
 
-/** Counts one of the words up and wakes who waits on it. */
+/** Adds 1 to one of the words and wakes the threads that wait on it. */
 export function announce(words: Int32Array, which: number): void {
   Atomics.add(words, which, 1)
   Atomics.notify(words, which)
 }
 
-/** The command that ends a thread's task. Other codes are the team user's. */
+/** The command that ends a thread's task. The user of the team defines the others. */
 export const LEAVE = 0
+
+/** A sleeping thread wakes after this many milliseconds to see whether the team was stopped. */
+export const RECHECK_MS = 100

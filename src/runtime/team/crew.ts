@@ -1,7 +1,8 @@
-// A thread's side of the team: claims units of work and meets the other threads at barriers. All threads run the same program and so make the same calls in the
-// same order; only claimed units differ. Knows nothing of what the work is.
+// A thread's side of the team: claims units of work and meets the other threads at barriers. All threads run the same
+// program, so they make the same calls in the same order; only the claimed units differ. Owns waiting, spinning first
+// and then asleep. Does not know what the work is.
 
-import { announce, word } from './control.js'
+import { announce, RECHECK_MS, word } from './control.js'
 
 /** All threads leave the command at the same barrier: main asked for it. */
 export class Cancelled extends Error {}
@@ -9,12 +10,11 @@ export class Cancelled extends Error {}
 export class Stopped extends Error {}
 
 /**
- * How long a waiting thread looks before it sleeps: about 0.1 milliseconds, what a unit of a large model takes. Not longer: where other processes want the cores too, a
- * thread that looks keeps them from the one it waits for.
+ * How often a waiting thread looks at the word before it sleeps: for about 0.1 milliseconds, which a unit of a large
+ * model takes. Not longer: where other processes need the cores too, a spinning thread may hold up the one it waits
+ * for.
  */
 const SPINS = 10_000
-/** A sleeping thread wakes this often, in milliseconds, to see whether the team was stopped. */
-const NAP = 100
 
 export class Crew {
   readonly seat: number
@@ -23,7 +23,7 @@ export class Crew {
   readonly #spins: number
   #own = 0
 
-  /** seat: this thread's number, from 0. spin: whether waiting may burn a core (not when there are more threads than cores). */
+  /** seat: this thread's number, from 0. spin: whether it may spin while it waits; not with more threads than cores. */
   constructor(words: Int32Array, seat: number, seats: number, spin: boolean) {
     this.seat = seat
     this.seats = seats
@@ -31,12 +31,12 @@ export class Crew {
     this.#spins = spin ? SPINS : 0
   }
 
-  /** The next unit of the current stage, counting from 0; whoever asks first gets it. */
+  /** The next unit of the current stage, counting from 0. Each unit goes to one thread. */
   claim(): number {
     return this.seats === 1 ? this.#own++ : Atomics.add(this.#words, word.claim, 1)
   }
 
-  /** Ends a stage: returns when every thread has got here. Throws `Cancelled` or `Stopped`. */
+  /** Ends a stage: returns when every thread has called it. Throws `Cancelled` or `Stopped`. */
   barrier(): void {
     const words = this.#words
     if (this.seats === 1) {
@@ -58,32 +58,32 @@ export class Crew {
     if (Atomics.load(words, word.cancelled)) throw new Cancelled()
   }
 
-  /** Whether main has asked for an early end: long stages look, and leave for the next barrier. */
+  /** Whether main has asked for an early end. Long stages check it, and go to the next barrier. */
   get cancelRequested(): boolean {
     return Atomics.load(this.#words, word.cancel) === 1
   }
 
-  /** Tells the attendants that there is something to do. */
-  call(): void {
-    announce(this.#words, word.errand)
+  /** Wakes the background threads: there may be work for them. */
+  wakeBackground(): void {
+    announce(this.#words, word.backgroundWork)
   }
 
-  /** Tells the threads that wait for deliveries that something is there. */
-  deliver(): void {
-    announce(this.#words, word.delivery)
+  /** Wakes the threads that wait for a result of background work. */
+  signalReady(): void {
+    announce(this.#words, word.ready)
   }
 
-  /** How many deliveries there have been. */
-  get deliveries(): number {
-    return Atomics.load(this.#words, word.delivery)
+  /** How often `signalReady` has been called, by all threads together. */
+  get readyCount(): number {
+    return Atomics.load(this.#words, word.ready)
   }
 
-  /** Returns when there have been others than the `known` deliveries, or after a nap. */
-  awaitDelivery(known: number): void {
-    Atomics.wait(this.#words, word.delivery, known, NAP)
+  /** Sleeps until `readyCount` is another than `known`, or until it is time to call `checkStopped`. */
+  waitReady(known: number): void {
+    Atomics.wait(this.#words, word.ready, known, RECHECK_MS)
   }
 
-  /** For who waits outside of barriers: throws `Stopped` where a barrier would. */
+  /** Throws `Stopped` where a barrier would: for threads that wait elsewhere. */
   checkStopped(): void {
     if (Atomics.load(this.#words, word.stopped)) throw new Stopped()
   }
@@ -93,14 +93,14 @@ export class Crew {
     Atomics.add(this.#words, word.progress, Math.round(bytes / 4096))
   }
 
-  /** Waits until the generation is another than `generation`. */
+  /** Waits until the word `generation` has another value. */
   #wait(generation: number): void {
     const words = this.#words
     for (let i = 0; i < this.#spins; i++) if (Atomics.load(words, word.generation) !== generation) return
     Atomics.add(words, word.sleepers, 1)
     while (Atomics.load(words, word.generation) === generation) {
       if (Atomics.load(words, word.stopped)) throw new Stopped()
-      Atomics.wait(words, word.generation, generation, NAP)
+      Atomics.wait(words, word.generation, generation, RECHECK_MS)
     }
     Atomics.sub(words, word.sleepers, 1)
   }

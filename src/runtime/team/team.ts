@@ -1,27 +1,29 @@
-// The main thread's side of the team. Piscina owns the threads; a seated team holds one task per thread that runs command after command, synchronised through shared
-// memory, and leaves when there has been nothing to do for a moment, so that a process can end. The main thread never blocks. Knows nothing of what commands do.
+// The main thread's side of the team. Piscina owns the threads; each of them runs one long task, which runs command
+// after command, synchronized through shared memory. The tasks end when there has been no command for a moment, so that
+// a process can end. Owns starting, cancelling, ending and replacing threads; never blocks the main thread. Does not
+// know what commands do.
 
 import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, closedError, MixtralError } from '../../base/errors.js'
 import { announce, CONTROL_WORDS, LEAVE, word } from './control.js'
 import type { Report, SeatError, SeatTask } from './seat.js'
 
 export interface TeamOptions {
   readonly threads: number
-  /** Threads beside them that take no part in stages (attendant.ts). Default: none. */
-  readonly attendants?: number
+  /** Threads beside them that take no part in stages (background.ts). Default: none. */
+  readonly backgroundThreads?: number
   /** The worker's file, as a URL: a .js file whose default export takes a SeatTask. */
   readonly worker: string
-  /** Makes what every worker gets as workerData: once for each set of threads, so that nothing of a broken step survives. */
+  /** Makes the workerData: once for each set of threads, so that nothing of a broken step survives. */
   readonly shared: () => unknown
 }
 
 /** Milliseconds without a command after which the threads' tasks end. */
-const IDLE = 50
-/** Milliseconds that a thread which is told to end may take. */
-const PATIENCE = 2000
+const IDLE_MS = 50
+/** Milliseconds that threads which are told to end may take. */
+const GRACE_MS = 2000
 
 interface Seating {
   readonly pool: Piscina
@@ -35,7 +37,7 @@ export class Team {
   readonly #options: TeamOptions
   #pool: Piscina | undefined
   #seating: Seating | undefined
-  /** Settles when threads that were told to go have gone: the next command must not meet them. */
+  /** Settles when threads that were told to leave have left. The next command waits for it. */
   #leaving: Promise<unknown> | undefined
   #idle: NodeJS.Timeout | undefined
   /** Ends the running command with an error. */
@@ -46,28 +48,29 @@ export class Team {
     this.#options = options
   }
 
-  /** Loaded bytes so far, as counted by the threads. */
+  /** Bytes that the threads have counted as done so far. */
   get progress(): number {
     return this.#seating ? Atomics.load(this.#seating.control, word.progress) * 4096 : 0
   }
 
   /**
-   * Runs one command on all threads; one at a time. Throws `ABORTED` when the signal fires (every thread leaves at the same point, and the team stays), `THREAD` when a
-   * thread throws or ends (the next command gets a fresh team), `CLOSED` after close, and whatever MixtralError a thread throws.
+   * Runs one command on all threads; call it for one at a time. Throws `ABORTED` when the signal fires (all threads
+   * leave the command at the same point, and stay), `THREAD` when a thread throws or ends (the next command gets new
+   * threads), `CLOSED` after close, and any MixtralError that a thread throws.
    */
   async run(code: number, signal?: AbortSignal): Promise<void> {
     if (this.#closed) throw closedError()
     if (signal?.aborted) throw abortedError(signal)
     clearTimeout(this.#idle)
     await this.#leaving
-    const pools = this.#seating ? undefined : await import('piscina') // on demand: who only imports the library should not wait for it
+    const pools = this.#seating ? undefined : await import('piscina') // on demand: an import of the library should not wait for it
     if (this.#closed) throw closedError()
-    this.#seating ??= this.#sit(pools!.Piscina)
+    this.#seating ??= this.#start(pools!.Piscina)
     const { control, port } = this.#seating
     Atomics.store(control, word.cancel, 0)
     Atomics.store(control, word.code, code)
     let finish: (report: Report) => void = () => {}
-    const hear = (report: Report) => finish(report)
+    const onReport = (report: Report) => finish(report)
     const cancel = () => Atomics.store(control, word.cancel, 1)
     signal?.addEventListener('abort', cancel)
     try {
@@ -75,18 +78,18 @@ export class Team {
         this.#fail = reject
         finish = resolve
         port.ref()
-        port.on('message', hear)
+        port.on('message', onReport)
         announce(control, word.command)
         if (signal?.aborted) cancel()
       })
       if (cancelled) throw this.#closed ? closedError() : abortedError(signal)
-      this.#idle = setTimeout(() => this.#leave(), IDLE)
+      this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
     } catch (error) {
-      if (error instanceof MixtralError && error.code === 'ABORTED') this.#idle = setTimeout(() => this.#leave(), IDLE)
+      if (error instanceof MixtralError && error.code === 'ABORTED') this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
       throw error
     } finally {
       this.#fail = undefined
-      port.off('message', hear)
+      port.off('message', onReport)
       port.unref()
       signal?.removeEventListener('abort', cancel)
     }
@@ -100,14 +103,14 @@ export class Team {
     await this.#closed
   }
 
-  #sit(Pool: typeof Piscina): Seating {
-    const { threads, attendants = 0, worker, shared } = this.#options
-    const pool = this.#pool ?? this.#openPool(Pool, worker, shared(), threads + attendants)
+  #start(Pool: typeof Piscina): Seating {
+    const { threads, backgroundThreads = 0, worker, shared } = this.#options
+    const pool = this.#pool ?? this.#openPool(Pool, worker, shared(), threads + backgroundThreads)
     this.#pool = pool
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
     const { port1, port2 } = new MessageChannel()
     const cores = availableParallelism()
-    const tasks = Array.from({ length: threads + attendants }, (_, seat) => {
+    const tasks = Array.from({ length: threads + backgroundThreads }, (_, seat) => {
       const task: SeatTask = {
         control,
         seat,
@@ -136,11 +139,12 @@ export class Team {
       idleTimeout: Number.POSITIVE_INFINITY,
       atomics: 'disabled', // Deno cannot end a worker that waits in Atomics.wait
       recordTiming: false,
-      env: {}, // threads read none; a copy of it all would need Deno's permission for every variable
+      env: {}, // threads read no variable; a copy of all would need Deno's permission for each
     })
     // without a listener, a worker that fails to start would end the process; its task's promise rejects all the same
     pool.on('error', () => {})
-    // a worker that ends while nobody sits in it is replaced by one without the others' memory of what is where: better a whole new pool
+    // Piscina replaces a worker that ends without a task. The new one would lack the state of the others: use a new
+    // pool
     pool.on('workerDestroy', () => {
       if (this.#pool !== pool || this.#seating) return
       this.#pool = undefined
@@ -149,18 +153,21 @@ export class Team {
     return pool
   }
 
-  /** The tasks end by themselves; the threads stay in the pool. */
+  /** Tells the tasks to end; the threads stay in the pool. */
   #leave(): void {
     const seating = this.#seating
     if (!seating) return
     this.#seating = undefined
     Atomics.store(seating.control, word.code, LEAVE)
     announce(seating.control, word.command)
-    announce(seating.control, word.errand)
+    announce(seating.control, word.backgroundWork)
     this.#leaving = seating.ended
   }
 
-  /** A thread is lost, perhaps only after it was told to leave: fail the command and give up this pool, so that nothing of the broken step survives. */
+  /**
+   * Handles the loss of a thread, which may have been told to leave: fails the command and gives up its pool with all
+   * threads.
+   */
   #lose({ pool }: Seating, error: MixtralError): void {
     if (this.#pool !== pool) return
     this.#leaving = this.#dismiss()
@@ -177,16 +184,13 @@ export class Team {
       Atomics.store(seating.control, word.cancel, 1)
       Atomics.notify(seating.control, word.generation)
       Atomics.notify(seating.control, word.command)
-      announce(seating.control, word.errand)
+      announce(seating.control, word.backgroundWork)
     }
-    // a thread that is ended while it still starts can take the process with it (Node 20): let them all come and go first
+    // terminating a thread that is still starting can end the process (Node 20): wait until all tasks have ended
     const gone = Promise.all([seating?.ended, this.#leaving])
     let timer: NodeJS.Timeout | undefined
-    await Promise.race([gone, new Promise((resolve) => (timer = setTimeout(resolve, PATIENCE)))])
+    await Promise.race([gone, new Promise((resolve) => (timer = setTimeout(resolve, GRACE_MS)))])
     clearTimeout(timer)
     await pool?.destroy()
   }
 }
-
-export const closedError = () => new MixtralError('CLOSED', 'the model was closed')
-export const abortedError = (signal?: AbortSignal) => new MixtralError('ABORTED', 'the call was aborted', { cause: signal?.reason })

@@ -1,12 +1,13 @@
-// Where each named tensor lies in the banks once its stage has ended, and copies of it. What the kernels never write down (probabilities of the chosen experts, the sum of
-// their outputs) is made here from what they do.
+// Copies named tensors out of the banks, once their stage has ended. Owns where each lies. Computes those that the
+// kernels never write down: the probabilities of the chosen experts, and the sum of their outputs. Does not know when a
+// step ends.
 
 import { exp } from '../../base/elementary.js'
 import { readActivation } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
-import type { Rows } from '../weights/scratch.js'
+import { type Rows, rowAt } from '../weights/scratch.js'
 import type { TracedTensor } from './taps.js'
 
 /** The memory of a model between steps. */
@@ -20,20 +21,20 @@ export class TapReader {
   readonly #banks: TracedBanks
   readonly #count: number
 
-  /** Reads the first `count` rows of everything. */
+  /** count: rows of each tensor, which are the tokens of the step. */
   constructor(banks: TracedBanks, count: number) {
     this.#banks = banks
     this.#count = count
   }
 
-  /** Takes the residual stream from a layer's bank to the next one's, or the output's. */
+  /** Copies the residual stream from a layer's bank to the next one's, or to the output's. */
   moveStream(from: number, to: number): void {
     const { at, bytes } = this.#banks.plan.scratch.x
     const source = new Uint8Array(this.#buffer(from), at, this.#count * bytes)
     if (this.#buffer(from) !== this.#buffer(to)) new Uint8Array(this.#buffer(to)).set(source, at)
   }
 
-  /** A copy of a tensor, such as `l_out-3`, right after its stage; shape: of one token. */
+  /** Copies a tensor, such as `l_out-3`, right after its stage. shape: that of one token. */
   read(tensor: string, layer: number, shape: readonly number[]): TracedTensor['values'] {
     const { scratch, logitsAt, output } = this.#banks.plan
     const { heads, kvHeads, headDim, expertsPerToken: used } = this.#banks.config
@@ -84,12 +85,12 @@ export class TapReader {
     return this.#banks.memories[layers[layer]?.bank ?? output.bank]!.buffer
   }
 
-  /** `width` floats of each row, side by side, from float `skip` on. */
-  #floats(layer: number, { at, bytes }: Rows, width: number, skip = 0, count = this.#count): Float32Array<ArrayBuffer> {
+  /** Copies `width` floats of each row, from float `skip` on: (count, width). */
+  #floats(layer: number, rows: Rows, width: number, skip = 0, count = this.#count): Float32Array<ArrayBuffer> {
     const all = new Float32Array(this.#buffer(layer))
     const out = new Float32Array(count * width)
     for (let row = 0; row < count; row++) {
-      const start = (at + row * bytes) / 4 + skip
+      const start = rowAt(rows, row) / 4 + skip
       out.set(all.subarray(start, start + width), row * width)
     }
     return out
@@ -110,7 +111,7 @@ export class TapReader {
     })
   }
 
-  /** The inputs of ffn_down as its kernels see them: (tokens, used, intermediate). */
+  /** The inputs of ffn_down as its kernels read them: (tokens, used, intermediate). */
   #expertInputs(layer: number): Float32Array {
     const { plan, config } = this.#banks
     const width = config.intermediateSize
@@ -118,13 +119,14 @@ export class TapReader {
     const out = new Float32Array(this.#count * config.expertsPerToken * width)
     for (const [pair, id] of this.#ids(layer).entries()) {
       const kind = packings[plan.layers[layer]!.experts[id]!.ffnDown.type.name]!.activation
-      const { at, bytes } = plan.scratch.expertInputs[kind]!
-      out.set(readActivation(kind, all.subarray(at + pair * bytes, at + (pair + 1) * bytes), width, plan.build), pair * width)
+      const area = plan.scratch.expertInputs[kind]!
+      const row = all.subarray(rowAt(area, pair), rowAt(area, pair + 1))
+      out.set(readActivation(kind, row, width, plan.build), pair * width)
     }
     return out
   }
 
-  /** The experts' outputs by their weights: (tokens, hidden). */
+  /** The weighted sum of the experts' outputs: (tokens, hidden). */
   #weighted(layer: number, hidden: number): Float32Array {
     const { scratch } = this.#banks.plan
     const used = this.#banks.config.expertsPerToken

@@ -1,13 +1,17 @@
-// The named intermediate tensors of a forward pass: llama.cpp's names, in the order in which they come about, and the patterns that choose among them. Both the kernels
-// and the reference give exactly these. Knows nothing of how they are computed.
+// The named intermediate tensors of a forward pass: llama.cpp's names, in the order in which they are computed, and the
+// patterns that choose among them. Both the kernels and the reference yield exactly these. Does not know how they are
+// computed.
 
 import { MixtralError } from '../../base/errors.js'
-import { stage } from '../model/step.js'
+import type { LayerStage } from '../model/stages.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 
 /** An intermediate result. */
 export interface TracedTensor {
-  /** As in llama.cpp, such as `l_out-3` in layer 3. `Qcur` and `Kcur` come twice: (tokens, width) before the rotation, (tokens, heads, headDim) after it. */
+  /**
+   * llama.cpp's name, such as `l_out-3` in layer 3. `Qcur` and `Kcur` come twice: (tokens, width) before the rotation,
+   * (tokens, heads, headDim) after it.
+   */
   readonly name: string
   /** Tokens first, innermost dimension last. */
   readonly shape: readonly number[]
@@ -15,48 +19,51 @@ export interface TracedTensor {
   readonly values: Float32Array | Float64Array | Int32Array
 }
 
-/** A tensor for some of a call's tokens, the first of which is at `position`. */
-export interface TracedChunk extends TracedTensor {
+/** A tensor for the tokens of one step, the first of which is at `position`. */
+export interface TracedRows extends TracedTensor {
   readonly position: number
 }
 
-/** Beside those of every long call. */
+/** The options of a trace, beside those of every long call. */
 export interface TraceOptions {
-  /** Names, in which `*` stands for anything. Default: all tensors. */
+  /** Names, in which `*` matches anything. Default: all tensors. */
   readonly tensors?: readonly string[]
 }
 
 interface Tap {
   readonly name: string
-  /** The stage of a layer after which the kernels have it. */
-  readonly after: number
-  /** Of one token. */
+  /** The stage of a layer after which it is in the banks. */
+  readonly after: LayerStage
+  /** The shape of one token's. */
   readonly dims: (config: MixtralConfig) => readonly number[]
 }
 
 const hidden = ({ hiddenSize }: MixtralConfig) => [hiddenSize]
 const used = ({ expertsPerToken }: MixtralConfig) => [expertsPerToken]
 
-/** Of a layer, in order. `ffn_moe_gate_par` is the input of ffn_down as that matrix gets it: from the kernels it is rounded to 8 bits where the matrix is quantised. */
+/**
+ * The taps of a layer, in order. `ffn_moe_gate_par` is the input of ffn_down: the kernels round it to 8 bits if that
+ * matrix is quantized.
+ */
 const layerTaps: readonly Tap[] = [
-  { name: 'attn_norm', after: stage.norm, dims: hidden },
-  { name: 'Qcur', after: stage.project, dims: ({ heads, headDim }) => [heads * headDim] },
-  { name: 'Kcur', after: stage.project, dims: ({ kvHeads, headDim }) => [kvHeads * headDim] },
-  { name: 'Vcur', after: stage.project, dims: ({ kvHeads, headDim }) => [kvHeads * headDim] },
-  { name: 'Qcur', after: stage.rotate, dims: ({ heads, headDim }) => [heads, headDim] },
-  { name: 'Kcur', after: stage.rotate, dims: ({ kvHeads, headDim }) => [kvHeads, headDim] },
-  { name: 'kqv_merged_cont', after: stage.attend, dims: ({ heads, headDim }) => [heads * headDim] },
-  { name: 'kqv_out', after: stage.projectOutput, dims: hidden },
-  { name: 'ffn_inp', after: stage.route, dims: hidden },
-  { name: 'ffn_norm', after: stage.route, dims: hidden },
-  { name: 'ffn_moe_logits', after: stage.route, dims: ({ experts }) => [experts] },
-  { name: 'ffn_moe_topk', after: stage.route, dims: used },
-  { name: 'ffn_moe_weights', after: stage.route, dims: used },
-  { name: 'ffn_moe_weights_norm', after: stage.route, dims: used },
-  { name: 'ffn_moe_gate_par', after: stage.experts, dims: ({ expertsPerToken, intermediateSize }) => [expertsPerToken, intermediateSize] },
-  { name: 'ffn_moe_down', after: stage.experts, dims: ({ expertsPerToken, hiddenSize }) => [expertsPerToken, hiddenSize] },
-  { name: 'ffn_moe_out', after: stage.experts, dims: hidden },
-  { name: 'l_out', after: stage.experts, dims: hidden },
+  { name: 'attn_norm', after: 'norm', dims: hidden },
+  { name: 'Qcur', after: 'qkv', dims: ({ heads, headDim }) => [heads * headDim] },
+  { name: 'Kcur', after: 'qkv', dims: ({ kvHeads, headDim }) => [kvHeads * headDim] },
+  { name: 'Vcur', after: 'qkv', dims: ({ kvHeads, headDim }) => [kvHeads * headDim] },
+  { name: 'Qcur', after: 'rope', dims: ({ heads, headDim }) => [heads, headDim] },
+  { name: 'Kcur', after: 'rope', dims: ({ kvHeads, headDim }) => [kvHeads, headDim] },
+  { name: 'kqv_merged_cont', after: 'attention', dims: ({ heads, headDim }) => [heads * headDim] },
+  { name: 'kqv_out', after: 'output', dims: hidden },
+  { name: 'ffn_inp', after: 'route', dims: hidden },
+  { name: 'ffn_norm', after: 'route', dims: hidden },
+  { name: 'ffn_moe_logits', after: 'route', dims: ({ experts }) => [experts] },
+  { name: 'ffn_moe_topk', after: 'route', dims: used },
+  { name: 'ffn_moe_weights', after: 'route', dims: used },
+  { name: 'ffn_moe_weights_norm', after: 'route', dims: used },
+  { name: 'ffn_moe_gate_par', after: 'experts', dims: ({ expertsPerToken, intermediateSize }) => [expertsPerToken, intermediateSize] },
+  { name: 'ffn_moe_down', after: 'experts', dims: ({ expertsPerToken, hiddenSize }) => [expertsPerToken, hiddenSize] },
+  { name: 'ffn_moe_out', after: 'experts', dims: hidden },
+  { name: 'l_out', after: 'experts', dims: hidden },
 ]
 
 export const embeddingTap = { name: 'inp_embd', dims: hidden }
@@ -65,12 +72,15 @@ export const outputTaps = [
   { name: 'result_output', dims: ({ vocabSize }: MixtralConfig) => [vocabSize] },
 ]
 
-/** Which tensors a trace wants. */
+/** The tensors that a trace reads. */
 export class TapChoice {
   readonly #layers: number
   readonly #patterns: readonly string[]
 
-  /** Throws `OPTION` for a pattern that no tensor of a model with so many layers has, and for what is no list of patterns. */
+  /**
+   * Throws `OPTION` for a pattern that matches no tensor of a model with `layers` layers, and for what is no list of
+   * patterns.
+   */
   constructor(layers: number, { tensors = ['*'] }: TraceOptions) {
     this.#layers = layers
     if (!Array.isArray(tensors) || !tensors.length || tensors.some((pattern) => typeof pattern !== 'string'))
@@ -91,31 +101,31 @@ export class TapChoice {
     return this.#patterns.some((pattern) => matches(name, pattern))
   }
 
-  /** The taps of a layer that are wanted. */
+  /** The chosen taps of a layer. */
   inLayer(index: number): Tap[] {
     return layerTaps.filter(({ name }) => this.has(`${name}-${index}`))
   }
 
-  /** The end of the layers in which something is wanted. */
+  /** The number of layers up to the last with a chosen tap. */
   get endLayer(): number {
     let end = this.#layers
     while (end > 0 && !this.inLayer(end - 1).length) end--
     return end
   }
 
-  /** Whether anything after the last layer is wanted. */
+  /** Whether a tap after the last layer is chosen. */
   get output(): boolean {
     return outputTaps.some(({ name }) => this.has(name))
   }
 }
 
-/** All names in a model with so many layers, each once. */
+/** All names in a model with `layers` layers, each once. */
 function tapNames(layers: number): string[] {
   const inLayers = Array.from({ length: layers }, (_, index) => [...new Set(layerTaps.map(({ name }) => `${name}-${index}`))])
   return [embeddingTap.name, ...inLayers.flat(), ...outputTaps.map(({ name }) => name)]
 }
 
-/** Whether the parts of the pattern between its stars come in the name one after the other, the first and last at its ends. */
+/** Whether the name is the pattern's parts in their order, with anything at its stars. */
 function matches(name: string, pattern: string): boolean {
   const [start, ...parts] = pattern.split('*') as [string, ...string[]]
   const end = parts.pop()

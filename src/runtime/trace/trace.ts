@@ -1,11 +1,12 @@
-// A forward pass that stops wherever a wanted tensor is. The stages are the ordinary ones, cut into other steps, so the results are the ordinary ones. Owns the order of
-// the stops; where a tensor lies is tapReader.ts.
+// A forward pass that stops after each stage with a chosen tensor. It runs the usual stages, cut into other steps, so
+// the results are the usual ones. Owns the order of the stops. Does not know where a tensor lies (tapReader.ts).
 
-import { STAGES, type Step } from '../model/step.js'
+import { layerStages, STAGES } from '../model/stages.js'
+import type { Step } from '../model/step.js'
 import { TapReader, type TracedBanks } from './tapReader.js'
-import { embeddingTap, outputTaps, type TapChoice, type TracedChunk, type TracedTensor } from './taps.js'
+import { embeddingTap, outputTaps, type TapChoice, type TracedRows, type TracedTensor } from './taps.js'
 
-/** Up to where a step goes, and what can be read then. */
+/** The end of a step, and the tensors to read there. */
 interface Stop {
   readonly layer: number
   readonly stage: number
@@ -13,8 +14,8 @@ interface Stop {
 }
 
 /**
- * Runs the tokens from `position` on, and gives the wanted tensors of these tokens as they come about. tokens: at most `plan.batch`. What comes after the last wanted
- * tensor is not run: what is in the KV cache afterwards is not for use.
+ * Runs the tokens from `position` on, and yields their chosen tensors as they are computed. tokens: at most
+ * `plan.batchSize`. Stages after the last chosen tensor are not run, so the KV cache is not to be used afterwards.
  */
 export async function* traceStep(
   banks: TracedBanks,
@@ -52,7 +53,7 @@ export async function* traceStep(
   }
 }
 
-/** The ends of stages after which a tensor is wanted; shapes are those of one token. */
+/** The ends of stages with a chosen tensor; shapes are those of one token. */
 function stopsOf({ config }: TracedBanks, choice: TapChoice): Stop[] {
   const stops: Stop[] = []
   if (choice.has(embeddingTap.name))
@@ -61,7 +62,7 @@ function stopsOf({ config }: TracedBanks, choice: TapChoice): Stop[] {
     const wanted = choice.inLayer(layer)
     for (const end of new Set(wanted.map(({ after }) => after))) {
       const taps = wanted.filter(({ after }) => after === end).map(({ name, dims }) => ({ name: `${name}-${layer}`, shape: dims(config) }))
-      stops.push({ layer, stage: end + 1, taps })
+      stops.push({ layer, stage: layerStages.indexOf(end) + 1, taps })
     }
   }
   const outputs = outputTaps.filter(({ name }) => choice.has(name))
@@ -69,10 +70,10 @@ function stopsOf({ config }: TracedBanks, choice: TapChoice): Stop[] {
   return stops
 }
 
-/** The tensors of all chunks, put together: `tokens` rows each. */
-export async function gatherTrace(chunks: AsyncIterable<TracedChunk>, tokens: number): Promise<TracedTensor[]> {
+/** Joins the rows of all steps to whole tensors: `tokens` rows each. */
+export async function gatherTrace(steps: AsyncIterable<TracedRows>, tokens: number): Promise<TracedTensor[]> {
   const tensors = new Map<string, TracedTensor>()
-  for await (const { name, shape, values, position } of chunks) {
+  for await (const { name, shape, values, position } of steps) {
     const [rows, ...dims] = shape as [number, ...number[]]
     const width = values.length / rows
     const key = `${name} ${dims}` // Qcur and Kcur come in two shapes

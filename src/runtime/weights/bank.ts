@@ -1,7 +1,9 @@
-// A bank: one shared WebAssembly memory with weights, seen from one thread: its bytes and a kernel instance on it.
+// A bank: one shared WebAssembly memory with weights, as one thread sees it. Owns the views of its bytes and the
+// thread's kernel instance on it. Does not know what lies where.
 
 import { MixtralError } from '../../base/errors.js'
-import { instantiate, type Kernels } from '../kernels/kernels.js'
+import type { Kernels } from '../kernels/abi.js'
+import { instantiate } from '../kernels/compile.js'
 
 export interface Bank {
   readonly kernels: Kernels
@@ -10,7 +12,7 @@ export interface Bank {
   readonly ints: Int32Array
 }
 
-/** Reserves the memories. Pages become resident when they are first written. Throws `MEMORY` if the system refuses. */
+/** Reserves the memories. The system allocates their pages at the first write. Throws `MEMORY` if it refuses. */
 export function createMemories(sizes: readonly number[]): WebAssembly.Memory[] {
   return sizes.map((bytes, index) => {
     const pages = Math.ceil(bytes / 65536)

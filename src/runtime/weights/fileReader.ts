@@ -1,10 +1,11 @@
-// Blocking reads for the threads: straight from a file into a view of a bank, past the page cache where asked for and possible. Owns file descriptors, says which file fails, and notices
-// when a file is not the one that was opened.
+// Blocking reads for the threads: from a file straight into a view of a bank, past the page cache where that is asked
+// for and possible. Owns file descriptors, the name of the file in errors, and the check that a file has not changed
+// since the model was opened. Does not know what the bytes mean.
 
 import fs from 'node:fs'
 import { MixtralError } from '../../base/errors.js'
 
-/** A file as it was when the model was opened. */
+/** Properties of a file when the model was opened. */
 export interface KnownFile {
   readonly path: string
   readonly bytes: number
@@ -12,10 +13,10 @@ export interface KnownFile {
   readonly modified: number
 }
 
-/** Direct reads want offset, length and address to be multiples of this. */
+/** Offset, length and address of a direct read must be multiples of this. */
 export const DIRECT_BLOCK = 4096
 
-/** What the files are now. Throws `IO` for one that cannot be read, or has another length than `bytes`. */
+/** The properties of the files now. Throws `IO` for one that cannot be read, or has another length than `bytes`. */
 export function knownFiles(files: readonly { path: string; bytes: number }[]): KnownFile[] {
   return files.map(({ path, bytes }) => {
     const { size, mtimeMs } = guard(path, () => fs.statSync(path))
@@ -34,13 +35,16 @@ export class FileReader {
   readonly #direct: boolean
   readonly #open: (OpenFile | undefined)[] = []
 
-  /** direct: whether `stage` goes past the page cache, if the system lets it. */
+  /** direct: whether `readAligned` bypasses the page cache, if the system lets it. */
   constructor(files: readonly KnownFile[], direct: boolean) {
     this.#files = files
     this.#direct = direct
   }
 
-  /** Reads exactly `bytes` from `offset` of a file to target[at]. Throws `IO` if the file cannot be read, or has changed since the model was opened. */
+  /**
+   * Reads exactly `bytes` from `offset` of a file to target[at]. Throws `IO` if the file cannot be read, or has changed
+   * since the model was opened.
+   */
   read(file: number, target: Uint8Array, at: number, bytes: number, offset: number): void {
     const { path } = this.#files[file]!
     guard(path, () => {
@@ -51,9 +55,10 @@ export class FileReader {
   }
 
   /**
-   * The same, for a place in memory that is a multiple of DIRECT_BLOCK and has two blocks to spare: returns where in it the bytes begin.
+   * Reads like `read`, in whole blocks if the reader is direct: `at` must be a multiple of DIRECT_BLOCK, with two
+   * blocks to spare behind `bytes`. Returns where in `target` the bytes begin.
    */
-  stage(file: number, target: Uint8Array, at: number, bytes: number, offset: number): number {
+  readAligned(file: number, target: Uint8Array, at: number, bytes: number, offset: number): number {
     const { path } = this.#files[file]!
     return guard(path, () => {
       const opened = this.#opened(file, this.#direct)
@@ -71,13 +76,16 @@ export class FileReader {
   }
 
   #opened(file: number, direct: boolean): OpenFile {
-    const flag = direct ? fs.constants.O_DIRECT : undefined // undefined where the system has no such thing
+    const flag = direct ? fs.constants.O_DIRECT : undefined // undefined where the system has no such flag
     const opened = this.#open[file] ?? openFile(this.#files[file]!.path, flag)
     this.#open[file] = opened
     return opened
   }
 
-  /** At least `bytes` in whole blocks, but for the end of the file. A system that refuses gets plain reads from then on. */
+  /**
+   * Reads at least `bytes` in whole blocks, fewer only at the end of the file. If the system refuses, later reads are
+   * plain.
+   */
   #readBlocks(file: number, opened: OpenFile, target: Uint8Array, at: number, bytes: number, offset: number): void {
     const { path } = this.#files[file]!
     const whole = Math.ceil(bytes / DIRECT_BLOCK) * DIRECT_BLOCK
@@ -115,7 +123,7 @@ export class FileReader {
   }
 }
 
-/** With the flag if there is one and the file system takes it. */
+/** Opens with the flag, if one is given and the file system accepts it. */
 function openFile(path: string, flag: number | undefined): OpenFile {
   if (flag !== undefined) {
     try {

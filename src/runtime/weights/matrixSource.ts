@@ -1,4 +1,5 @@
-// Weights from a GGUF, dequantised when asked for. Keeps them if the model is small, else none: memory for one matrix at a time is enough.
+// Weights from a GGUF, dequantized when requested. Keeps them if the model is small; otherwise memory for one matrix at
+// a time is enough.
 
 import { closeSync, openSync, readSync } from 'node:fs'
 import { MixtralError } from '../../base/errors.js'
@@ -6,16 +7,18 @@ import type { Gguf } from '../../format/gguf/gguf.js'
 import { formats } from '../../format/quants/formats.js'
 import type { TensorSlice } from './mixtralTensors.js'
 
-/** values is (rows, columns); columns are the input, rows the output. A vector, such as a norm's weights, is one row. */
+/** A matrix in float32. A vector, such as a norm's weights, is a matrix of one row. */
 export interface Matrix {
+  /** Outputs. */
   readonly rows: number
+  /** Inputs. */
   readonly columns: number
-  readonly values: Float32Array
+  readonly values: Float32Array // (rows, columns)
 }
 
-const keepBelowBytes = 2 ** 26 // of file; dequantised they may be eight times as many
+const keepBelowBytes = 2 ** 26 // of the file; dequantized weights take up to eight times as many
 
-/** `load` gives a whole matrix, `row` one row of it, (columns). Both throw IO if the file has become shorter than it was. */
+/** `load` returns a whole matrix, `row` one row of it, (columns). Both throw `IO` if the file has become shorter. */
 export function matrixSource(gguf: Gguf) {
   const kept = gguf.files.reduce((sum, file) => sum + file.bytes, 0) < keepBelowBytes ? new Map<TensorSlice, Matrix>() : undefined
 

@@ -1,9 +1,8 @@
-// The hyper-parameters of a Mixtral, from GGUF metadata. Owns the names of the keys, their defaults (llama.cpp's) and what makes
-// them possible; does not look at tensors.
+// The hyper-parameters of a Mixtral, from GGUF metadata. Owns the names of the keys, their defaults (llama.cpp's) and
+// which values are possible; does not look at tensors.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
-import { shown } from '../../format/gguf/ggufError.js'
 
 type Metadata = ReadonlyMap<string, GgufValue>
 
@@ -21,9 +20,9 @@ export class MixtralConfig {
   readonly intermediateSize: number
   readonly layers: number
   readonly heads: number
-  /** Key and value heads, each shared by `heads / kvHeads` query heads. */
+  /** Key heads, and as many value heads: each is shared by `heads / kvHeads` query heads. */
   readonly kvHeads: number
-  /** Width of one head, of queries, keys and values alike; even. */
+  /** Width of one head, the same for queries, keys and values; even. */
   readonly headDim: number
   /** Experts in each layer. */
   readonly experts: number
@@ -31,14 +30,14 @@ export class MixtralConfig {
   readonly expertsPerToken: number
   /** The context length the model was trained with, in tokens. */
   readonly maxPositions: number
-  /** How many positions back a token sees, itself included; undefined for all. Real Mixtrals have none. */
+  /** Positions that a token attends to, its own included. Undefined, as in real Mixtrals: all. */
   readonly slidingWindow: number | undefined
   readonly ropeTheta: number
-  /** How many of a head's dimensions are rotated; even. */
+  /** Dimensions of a head that are rotated; even. */
   readonly ropeDim: number
   /** Added to the mean square in RMS norms. */
   readonly rmsEps: number
-  /** Of training; for information only. */
+  /** A coefficient of training, for information only. */
   readonly routerAuxLossCoef: number | undefined
 
   private constructor(metadata: Metadata) {
@@ -76,8 +75,8 @@ export class MixtralConfig {
 
   /**
    * Reads the hyper-parameters from a file's metadata.
-   * Throws `MODEL`, naming the key, if it is not a mixture of experts of the `llama` architecture or a value is impossible, and
-   * `UNSUPPORTED` if the model scales its rotary embedding or is not causal.
+   * Throws `MODEL`, naming the key, if it is not a mixture of experts of the `llama` architecture or a value is
+   * impossible, and `UNSUPPORTED` if the model scales its rotary embedding or is not causal.
    * @example const config = MixtralConfig.fromGgufMetadata(weights.metadata)
    */
   static fromGgufMetadata(metadata: Metadata): MixtralConfig {
@@ -92,7 +91,7 @@ export class MixtralConfig {
   }
 }
 
-/** As in llama.cpp, the vocabulary is as large as the list of tokens; the key counts only where there is no list. */
+/** The length of the list of tokens. As in llama.cpp, the key counts only if there is no list. */
 function vocabSize(metadata: Metadata): number {
   const tokens = metadata.get('tokenizer.ggml.tokens')
   if (!Array.isArray(tokens)) return integer(metadata, 'llama.vocab_size', LARGEST_VOCABULARY)
@@ -100,7 +99,7 @@ function vocabSize(metadata: Metadata): number {
   return tokens.length
 }
 
-/** Refuses what would change the result and is not implemented. */
+/** Refuses settings that would change the result and are not implemented. */
 function refuseUnsupported(metadata: Metadata): void {
   const scaling = metadata.get('llama.rope.scaling.type') ?? 'linear' // llama.cpp's default, harmless with a factor of 1
   if (scaling !== 'none' && scaling !== 'linear') refuse('llama.rope.scaling.type', scaling, '"none"', 'UNSUPPORTED')
@@ -117,8 +116,8 @@ function refuseUnsupported(metadata: Metadata): void {
 }
 
 /**
- * A whole number from 1, or from 0 if that is the fallback, to `most`. Some files give one number per layer: taken if all are equal.
- * A fallback is not checked here.
+ * A whole number from 1, or from 0 if the fallback is 0, to `most`. Some files have one number per layer, which is
+ * accepted if all are equal. A fallback is not checked here.
  */
 function integer(metadata: Metadata, key: string, most: number, fallback?: number): number {
   const stored = metadata.get(key)

@@ -1,16 +1,31 @@
-// Finds a Mixtral's matrices among the tensors of a GGUF, in both layouts of experts: one 3-D tensor per layer, or one tensor per
-// expert as until April 2024. Owns the tensors' names, shapes and permitted types; reads no data.
+// Finds a Mixtral's matrices among the tensors of a GGUF, in both layouts of experts: one 3-D tensor per layer, or one
+// tensor per expert as until April 2024. Owns which sets of tensors are refused; names and shapes are in roles.ts.
+// Reads no data.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { supportedTypeNames } from '../../format/quants/formats.js'
 import type { MixtralConfig } from './mixtralConfig.js'
+import {
+  type ExpertRole,
+  expertMatricesOf,
+  expertRoles,
+  expertTensorName,
+  isVector,
+  type LayerRole,
+  layerRoles,
+  type ModelRole,
+  modelRoles,
+  type Role,
+  recordOf,
+  shapeOf,
+  tensorName,
+} from './roles.js'
 
-/** One matrix in a file, row after row, be it a tensor or an expert's part of one; a vector has one row. */
+/** A matrix in a file, row after row: a whole tensor, or one expert's part of one. A vector is a matrix of one row. */
 export interface TensorSlice {
-  /** Of the tensor in the file; the experts of a 3-D tensor share it. */
+  /** The name of the tensor in the file. The experts of a 3-D tensor share it. */
   readonly name: string
   readonly type: GgmlType
   /** Outputs. */
@@ -19,32 +34,19 @@ export interface TensorSlice {
   readonly columns: number
   /** Index into `Gguf.files`. */
   readonly file: number
-  /** Of the first byte, from the start of that file. */
+  /** Place of the first byte, from the start of that file. */
   readonly offset: number
   readonly bytes: number
 }
 
-export interface ExpertTensors {
-  readonly ffnGate: TensorSlice // (intermediateSize, hiddenSize)
-  readonly ffnUp: TensorSlice // (intermediateSize, hiddenSize)
-  readonly ffnDown: TensorSlice // (hiddenSize, intermediateSize)
-}
+// The shapes of all of these are in roles.ts.
+export type ExpertTensors = Readonly<Record<ExpertRole, TensorSlice>>
 
-export interface LayerTensors {
-  readonly attnNorm: TensorSlice // (1, hiddenSize), F32
-  readonly attnQ: TensorSlice // (heads * headDim, hiddenSize)
-  readonly attnK: TensorSlice // (kvHeads * headDim, hiddenSize)
-  readonly attnV: TensorSlice // (kvHeads * headDim, hiddenSize)
-  readonly attnOutput: TensorSlice // (hiddenSize, heads * headDim)
-  readonly ffnNorm: TensorSlice // (1, hiddenSize), F32
-  readonly ffnGateInp: TensorSlice // (experts, hiddenSize): the router
+export interface LayerTensors extends Readonly<Record<LayerRole, TensorSlice>> {
   readonly experts: readonly ExpertTensors[]
 }
 
-export interface MixtralTensors {
-  readonly tokenEmbd: TensorSlice // (vocabSize, hiddenSize)
-  readonly outputNorm: TensorSlice // (1, hiddenSize), F32
-  readonly output: TensorSlice // (vocabSize, hiddenSize)
+export interface MixtralTensors extends Readonly<Record<ModelRole, TensorSlice>> {
   /** Whether `output` is `tokenEmbd`. */
   readonly tied: boolean
   readonly layers: readonly LayerTensors[]
@@ -52,72 +54,55 @@ export interface MixtralTensors {
 
 /**
  * Finds every matrix of the model.
- * Throws `MODEL` for a missing or wrongly shaped tensor or a layer of two layouts, and `UNSUPPORTED` for a type without a kernel or
- * a tensor, such as a bias, that would change the result and is not applied.
+ * Throws `MODEL` for a missing or wrongly shaped tensor or a layer of two layouts, and `UNSUPPORTED` for a type without
+ * a kernel or a tensor, such as a bias, that would change the result and is not applied.
  */
 export function mixtralTensors(config: MixtralConfig, gguf: Gguf): MixtralTensors {
-  const { hiddenSize, vocabSize } = config
-  const finder = new TensorFinder(gguf)
-  const tokenEmbd = finder.matrix('token_embd.weight', vocabSize, hiddenSize)
-  const tied = !gguf.tensors.has('output.weight')
-  const tensors: MixtralTensors = {
-    tokenEmbd,
-    outputNorm: finder.matrix('output_norm.weight', 1, hiddenSize, ['F32']),
-    output: tied ? tokenEmbd : finder.matrix('output.weight', vocabSize, hiddenSize),
-    tied,
-    layers: Array.from({ length: config.layers }, (_, layer) => findLayer(finder, config, layer)),
-  }
+  const finder = new TensorFinder(config, gguf)
+  const tied = !finder.has(tensorName('output'))
+  const stored = modelRoles.filter((role) => !(tied && role === 'output'))
+  const found = recordOf(stored, (role) => finder.matrix(role, tensorName(role)))
+  const layers = Array.from({ length: config.layers }, (_, layer) => ({
+    ...recordOf(layerRoles, (role) => finder.matrix(role, tensorName(role, layer))),
+    experts: findExperts(finder, config.experts, layer),
+  }))
   finder.refuseUnapplied()
-  return tensors
+  return { ...found, output: tied ? found.tokenEmbd : found.output, tied, layers }
 }
 
-function findLayer(finder: TensorFinder, config: MixtralConfig, layer: number): LayerTensors {
-  const { hiddenSize, heads, kvHeads, headDim, experts } = config
-  const name = (part: string) => `blk.${layer}.${part}.weight`
-  return {
-    attnNorm: finder.matrix(name('attn_norm'), 1, hiddenSize, ['F32']),
-    attnQ: finder.matrix(name('attn_q'), heads * headDim, hiddenSize),
-    attnK: finder.matrix(name('attn_k'), kvHeads * headDim, hiddenSize),
-    attnV: finder.matrix(name('attn_v'), kvHeads * headDim, hiddenSize),
-    attnOutput: finder.matrix(name('attn_output'), hiddenSize, heads * headDim),
-    ffnNorm: finder.matrix(name('ffn_norm'), 1, hiddenSize, ['F32']),
-    ffnGateInp: finder.matrix(name('ffn_gate_inp'), experts, hiddenSize),
-    experts: findExperts(finder, config, layer),
-  }
+/** Every vector and matrix in the order of a pass. A tied embedding is in it twice. */
+export function slicesOf({ tokenEmbd, layers, outputNorm, output }: MixtralTensors): TensorSlice[] {
+  const ofLayers = layers.flatMap((layer) => [...layerRoles.map((role) => layer[role]), ...layer.experts.flatMap(expertMatricesOf)])
+  return [tokenEmbd, ...ofLayers, outputNorm, output]
 }
 
-function findExperts(finder: TensorFinder, config: MixtralConfig, layer: number): ExpertTensors[] {
-  const { hiddenSize, intermediateSize, experts } = config
-  const merged = (part: string) => `blk.${layer}.${part}_exps.weight`
-  const single = (part: string, expert: number) => `blk.${layer}.${part}.${expert}.weight`
-  const parts = ['ffn_gate', 'ffn_up', 'ffn_down']
-  const aMerged = parts.map(merged).find((name) => finder.has(name))
-  const aSingle = parts
-    .flatMap((part) => Array.from({ length: experts }, (_, expert) => single(part, expert)))
-    .find((name) => finder.has(name))
+function findExperts(finder: TensorFinder, experts: number, layer: number): ExpertTensors[] {
+  const merged = expertRoles.map((role) => tensorName(role, layer))
+  const all = Array.from({ length: experts }, (_, expert) => expert)
+  const single = expertRoles.flatMap((role) => all.map((expert) => expertTensorName(role, layer, expert)))
+  const aMerged = merged.find((name) => finder.has(name))
+  const aSingle = single.find((name) => finder.has(name))
   if (aMerged && aSingle) {
     finder.refuse('MODEL', `tensors ${aMerged} and ${aSingle}: experts merged and apart, expected one layout in a layer`)
   }
-  if (!aMerged && !aSingle) {
-    finder.refuse('MODEL', `tensors ${merged('ffn_gate')} and ${single('ffn_gate', 0)} are missing, expected one of them`)
-  }
+  if (!aMerged && !aSingle) finder.refuse('MODEL', `tensors ${merged[0]} and ${single[0]} are missing, expected one of them`)
 
-  const find = (part: string, rows: number, columns: number): TensorSlice[] =>
+  const found = recordOf(expertRoles, (role) =>
     aMerged
-      ? finder.slices(merged(part), rows, columns, experts)
-      : Array.from({ length: experts }, (_, expert) => finder.matrix(single(part, expert), rows, columns))
-  const gates = find('ffn_gate', intermediateSize, hiddenSize)
-  const ups = find('ffn_up', intermediateSize, hiddenSize)
-  const downs = find('ffn_down', hiddenSize, intermediateSize)
-  return gates.map((ffnGate, expert) => ({ ffnGate, ffnUp: ups[expert]!, ffnDown: downs[expert]! }))
+      ? finder.slices(role, tensorName(role, layer), experts)
+      : all.map((expert) => finder.matrix(role, expertTensorName(role, layer, expert))),
+  )
+  return all.map((expert) => recordOf(expertRoles, (role) => found[role][expert]!))
 }
 
 /** Takes tensors by name and remembers which. */
 class TensorFinder {
+  readonly #config: MixtralConfig
   readonly #gguf: Gguf
   readonly #taken = new Set<string>()
 
-  constructor(gguf: Gguf) {
+  constructor(config: MixtralConfig, gguf: Gguf) {
+    this.#config = config
     this.#gguf = gguf
   }
 
@@ -129,27 +114,29 @@ class TensorFinder {
     throw new MixtralError(code, `${this.#gguf.files[tensor?.file ?? 0]!.path}: ${problem}`)
   }
 
-  matrix(name: string, rows: number, columns: number, types = supportedTypeNames): TensorSlice {
-    const { type, file, offset, bytes } = this.#take(name, [columns, rows], types)
+  matrix(role: Role, name: string): TensorSlice {
+    const { rows, columns } = shapeOf(role, this.#config)
+    const { type, file, offset, bytes } = this.#take(name, [columns, rows], isVector(role) ? ['F32'] : supportedTypeNames)
     return { name, type, rows, columns, file, offset, bytes }
   }
 
   /** The matrices that make up a 3-D tensor, one after the other. */
-  slices(name: string, rows: number, columns: number, count: number): TensorSlice[] {
+  slices(role: Role, name: string, count: number): TensorSlice[] {
+    const { rows, columns } = shapeOf(role, this.#config)
     const { type, file, offset, bytes } = this.#take(name, [columns, rows, count], supportedTypeNames)
     const each = bytes / count
     return Array.from({ length: count }, (_, n) => ({ name, type, rows, columns, file, offset: offset + n * each, bytes: each }))
   }
 
   /**
-   * Refuses tensors of the text model that nobody took: biases, rotary factors, shared experts, further layers. Without them the
-   * result would be another model's. Tensors under other names, such as a vision tower's, are none of ours.
+   * Refuses tensors of the text model that were not taken: biases, rotary factors, shared experts, further layers.
+   * Without them the result would be another model's. Tensors under other names, such as a vision tower's, do no harm.
    */
   refuseUnapplied(): void {
     for (const tensor of this.#gguf.tensors.values()) {
       const { name } = tensor
       if (this.#taken.has(name) || !/^(token|position|rope|output|blk)[._]/.test(name)) continue
-      // The frequencies of plain rotary embedding, which some converters kept.
+      // Some converters kept the frequencies of plain rotary embedding.
       if (/^blk\.\d+\.(attn_rot_embd|attn\.rotary_emb\.inv_freq)/.test(name)) continue
       this.refuse('UNSUPPORTED', `tensor ${quoted(name)} would change the result and is not one that a Mixtral here applies`, tensor)
     }
@@ -169,7 +156,7 @@ class TensorFinder {
   }
 }
 
-/** Whether two shapes are equal but for dimensions of 1 at the end, which ggml does not store. */
+/** Whether two shapes are equal. Dimensions of 1 at the end do not count: ggml does not store them. */
 function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return Array.from({ length: Math.max(a.length, b.length) }).every((_, d) => (a[d] ?? 1) === (b[d] ?? 1))
 }

@@ -1,42 +1,52 @@
-// Which tensor lives where, decided before a byte is read. Weights fill banks (memories of at most 4 GiB) in the order a token needs them; attention weights and KV
-// cache of a layer share a bank, an expert (gate, up, down) is one contiguous slot. Pure: allocates nothing, reads nothing.
+// Which tensor lies where, decided before a byte is read. Weights fill banks (memories of at most 4 GiB) in the order
+// in which a token needs them. A layer's attention weights and KV cache share a bank; an expert (gate, up, down) is one
+// contiguous slot. Pure: allocates nothing, reads nothing.
 
+import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
-import { type ActivationKind, activationBlock } from '../kernels/activation.js'
-import type { KernelBuild, KvFormat } from '../kernels/kernels.js'
+import { bytesIn } from '../../format/gguf/ggmlType.js'
+import type { ActivationKind } from '../../format/quants/activations.js'
+import type { KernelBuild, KvFormat } from '../kernels/abi.js'
+import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
-import { BankFiller, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankFiller.js'
+import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
+import { expertMatricesOf, expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
 
-export interface PlacedLayer {
+/** The vectors of a layer by their addresses, as `attnNormAt`, and its matrices, all in one bank. */
+type PlacedRoles = Readonly<Record<`${LayerVector}At`, number> & Record<LayerMatrix, PlacedMatrix>>
+
+export interface PlacedLayer extends PlacedRoles {
   /** Where this layer's attention and router run. */
   readonly bank: number
-  readonly attnNormAt: number
-  readonly attnQ: PlacedMatrix
-  readonly attnK: PlacedMatrix
-  readonly attnV: PlacedMatrix
-  readonly attnOutput: PlacedMatrix
-  readonly ffnNormAt: number
-  readonly ffnGateInp: PlacedMatrix
   /** (kvHeads, blocks of 32 positions, headDim, 32). */
   readonly keysAt: number
   /** (kvHeads, blocks of 32 positions, 32, headDim). */
   readonly valuesAt: number
-  /** Where they are in the file; where they are in memory is the slots' matter. */
+  /** The experts' tensors in the file. In memory they lie in slots. */
   readonly experts: readonly ExpertTensors[]
+}
+
+/** How experts are read while the others compute. */
+export interface StreamingPlan {
+  /** Threads that only read: the disk works on one read of each at a time. */
+  readonly readers: number
+  /** Staging buffers that they read into: rows may wait in them for a few milliseconds to be repacked. */
+  readonly buffers: number
 }
 
 export interface Plan {
   readonly build: KernelBuild
   readonly threads: number
-  /** Threads that read experts while the others compute; none if all experts are in memory. */
-  readonly readers: number
-  /** Rooms that they read into. */
-  readonly rooms: number
+  /**
+   * Set if there are fewer slots than experts, so that experts are streamed (residency/): read when needed, and
+   * evicted.
+   */
+  readonly streaming?: StreamingPlan
   /** Most tokens of one step. */
-  readonly batch: number
+  readonly batchSize: number
   readonly contextLength: number
   readonly kvFormat: KvFormat
   readonly scratch: Scratch
@@ -45,14 +55,17 @@ export interface Plan {
   /** Embeddings stay in the file's blocks: rows are looked up, not multiplied. */
   readonly tokenEmbd: { readonly bank: number; readonly at: number; readonly type: string; readonly rowBytes: number }
   readonly layers: readonly PlacedLayer[]
-  /** As many as there are experts, in their order, or fewer: then each takes any expert, and experts come and go (model/expertStore.ts). */
+  /**
+   * One for each expert, in the order of the layers; or, if experts are streamed, slots that take any expert of their
+   * size.
+   */
   readonly slots: readonly Slot[]
   readonly outputNormAt: number
   /** Its bank also holds outputNorm and the logits. */
   readonly output: PlacedMatrix
-  /** (batch, vocabulary rounded up to 4) f32. */
+  /** (batchSize, vocabulary rounded up to 4) f32. */
   readonly logitsAt: number
-  /** What is read before the first step. */
+  /** Tensors that are loaded before the first step. */
   readonly loads: readonly Load[]
   /** Bytes of weights in memory, empty slots included. */
   readonly weightBytes: number
@@ -64,27 +77,25 @@ export interface Plan {
 export interface PlanOptions {
   readonly build: KernelBuild
   readonly threads: number
-  readonly batch: number
+  readonly batchSize: number
   readonly contextLength: number
   /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
   readonly kvFormat?: KvFormat
-  /** Bytes a bank is filled to, at most LARGEST_BANK; a single larger piece still gets a bank of its own. */
+  /** Bytes a bank is filled to, at most LARGEST_BANK. What must share a bank and is larger gets a bank of its own. */
   readonly bankBytes?: number
   /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
 }
 
-/** Half of what a 32-bit memory can hold: few banks, and room for one large piece. */
+/** Half of what a 32-bit memory can hold: few banks, and space for what must share a bank and is large. */
 const BANK_BYTES = 2 ** 31
 
-/** Readers of experts: so many reads the disk has in hand. */
-const READERS = 8
-/** Rooms that they read into: what has been read may wait for a few milliseconds. */
-const ROOMS = 16
+const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
 
 /**
- * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for a piece over
- * 4 GiB, or a `ram` that holds less than one token needs at once.
+ * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for
+ * a head size the kernels cannot take and `MEMORY` for what must share a bank and does not fit 4 GiB, or for a `ram`
+ * that holds less than one token needs at once.
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { ram = Number.POSITIVE_INFINITY } = options
@@ -109,7 +120,7 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   return plan
 }
 
-/** Sizes of about `count` slots: of each size of expert its share, and no fewer than a token needs. */
+/** The sizes of about `count` slots: each size of expert gets its share of them, and no fewer than a token needs. */
 function slotSizes(experts: readonly number[], count: number, least: number): number[] {
   const sizes = [...new Set(experts)]
   return sizes.flatMap((size) => {
@@ -119,57 +130,48 @@ function slotSizes(experts: readonly number[], count: number, least: number): nu
   })
 }
 
-/** slotBytes: the sizes of slots that experts share; without it, every expert has its own. */
+/** slotBytes: the sizes of slots that experts share; without it, every expert has its own slot. */
 function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions, slotBytes?: readonly number[]): Plan {
   const { headDim, kvHeads, vocabSize } = config
-  const { build, threads, batch, contextLength } = options
+  const { build, threads, batchSize, contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
-  const [readers, rooms] = slotBytes ? [READERS, ROOMS] : [0, 0]
+  const streaming = slotBytes && STREAMING
   const scratch = planScratch(config, {
-    batch,
+    batchSize,
     contextLength,
     threads,
-    stagingRooms: rooms,
+    stagingBuffers: streaming?.buffers ?? 0,
     build,
     ...kindsOf(tensors),
     widestRowBytes: widestRowBytes(tensors),
     largestExpertMatrix: largestExpertMatrix(tensors),
   })
-  const banks = new BankFiller(scratch.bytes, options.bankBytes ?? BANK_BYTES)
+  const banks = new BankLayout(scratch.bytes, options.bankBytes ?? BANK_BYTES)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
-  const room = LARGEST_BANK - scratch.bytes
-  if (2 * kvHalf > room) {
+  const free = LARGEST_BANK - scratch.bytes
+  if (2 * kvHalf > free) {
     throw new MixtralError(
       'MEMORY',
-      `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${room} bytes of one memory: expected a shorter context`,
+      `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${free} bytes of one memory: expected a shorter context`,
     )
   }
 
   const slots: Slot[] = []
   const tokenEmbd = banks.begin([rawBytes(tensors.tokenEmbd)]).raw(tensors.tokenEmbd)
   const layers = tensors.layers.map((layer): PlacedLayer => {
-    const { attnQ, attnK, attnV, attnOutput, ffnGateInp } = layer
-    const matrices = [attnQ, attnK, attnV, attnOutput, ffnGateInp]
-    const home = banks.begin([rawBytes(layer.attnNorm), rawBytes(layer.ffnNorm), ...matrices.map(bytesOf), kvHalf, kvHalf])
-    const placed = {
-      bank: home.bank,
-      attnNormAt: home.raw(layer.attnNorm),
-      attnQ: home.matrix(attnQ),
-      attnK: home.matrix(attnK),
-      attnV: home.matrix(attnV),
-      attnOutput: home.matrix(attnOutput),
-      ffnNormAt: home.raw(layer.ffnNorm),
-      ffnGateInp: home.matrix(ffnGateInp),
-      keysAt: home.take(kvHalf),
-      valuesAt: home.take(kvHalf),
-    }
+    const sizes = layerRoles.map((role) => (isVector(role) ? rawBytes(layer[role]) : bytesOf(layer[role])))
+    const home = banks.begin([...sizes, kvHalf, kvHalf])
+    const placedRoles = Object.fromEntries(
+      layerRoles.map((role) => (isVector(role) ? [`${role}At`, home.raw(layer[role])] : [role, home.matrix(layer[role])])),
+    ) as PlacedRoles
+    const placed = { ...placedRoles, bank: home.bank, keysAt: home.take(kvHalf), valuesAt: home.take(kvHalf) }
     // all experts fit: their slots follow their layer
     if (!slotBytes) for (const expert of layer.experts) slots.push(banks.slot(expert))
     return { ...placed, experts: layer.experts }
   })
   for (const bytes of slotBytes ?? []) slots.push(banks.emptySlot(bytes))
-  const logitsBytes = batch * Math.ceil(vocabSize / 4) * 16
+  const logitsBytes = batchSize * Math.ceil(vocabSize / 4) * 16
   const last = banks.begin([rawBytes(tensors.outputNorm), bytesOf(tensors.output), logitsBytes])
   const outputNormAt = last.raw(tensors.outputNorm)
   const output = last.matrix(tensors.output)
@@ -178,14 +180,12 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   const kvBytes = 2 * kvHalf * config.layers
   const loadedBytes = banks.loads.reduce((sum, { slice, packed }) => sum + (packed ? bytesOf(slice) : slice.bytes), 0)
   const weightBytes = loadedBytes + (slotBytes ?? []).reduce((sum, bytes) => sum + bytes, 0)
-  const embeddingType = packings[tensors.tokenEmbd.type.name]!
-  const rowBytes = (tensors.tokenEmbd.columns / embeddingType.blockWeights) * tensors.tokenEmbd.type.blockBytes
+  const rowBytes = bytesIn(tensors.tokenEmbd.type, tensors.tokenEmbd.columns)
   return {
     build,
     threads,
-    readers,
-    rooms,
-    batch,
+    ...(streaming && { streaming }),
+    batchSize,
     contextLength,
     kvFormat,
     scratch,
@@ -205,7 +205,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
 
 /** Bytes of one kv head's keys, or values, for whole blocks of 32 positions. */
 export function kvHeadBytes(contextLength: number, headDim: number, format: KvFormat): number {
-  return Math.ceil(contextLength / 32) * 32 * headDim * (format === 'f32' ? 4 : 2)
+  return alignUp(contextLength, 32) * headDim * (format === 'f32' ? 4 : 2)
 }
 
 /** The kinds of activations that the model's matrices want. */
@@ -213,11 +213,10 @@ function kindsOf(tensors: MixtralTensors): { inputKinds: Set<ActivationKind>; ex
   const kind = ({ type }: TensorSlice) => packings[type.name]!.activation
   const inputKinds = new Set<ActivationKind>(['f32', kind(tensors.output)]) // the norm writes f32
   const expertInputKinds = new Set<ActivationKind>()
-  for (const { attnQ, attnK, attnV, attnOutput, ffnGateInp, experts } of tensors.layers) {
-    for (const slice of [attnQ, attnK, attnV, attnOutput, ffnGateInp]) inputKinds.add(kind(slice))
-    for (const { ffnGate, ffnUp, ffnDown } of experts) {
-      inputKinds.add(kind(ffnGate)).add(kind(ffnUp))
-      expertInputKinds.add(kind(ffnDown))
+  for (const layer of tensors.layers) {
+    for (const slice of matricesOf(layer)) inputKinds.add(kind(slice))
+    for (const expert of layer.experts) {
+      for (const role of expertRoles) (roles[role].columns === 'hidden' ? inputKinds : expertInputKinds).add(kind(expert[role]))
     }
   }
   for (const k of expertInputKinds) if (EXPERT_ROWS % activationBlock[k]) throw new Error(`blocks of ${k} do not fit ${EXPERT_ROWS} rows`)
@@ -226,22 +225,11 @@ function kindsOf(tensors: MixtralTensors): { inputKinds: Set<ActivationKind>; ex
 
 function widestRowBytes(tensors: MixtralTensors): number {
   const { tokenEmbd, output, layers } = tensors
-  const slices = [
-    tokenEmbd,
-    output,
-    ...layers.flatMap((l) => [
-      l.attnQ,
-      l.attnK,
-      l.attnV,
-      l.attnOutput,
-      l.ffnGateInp,
-      ...l.experts.flatMap((e) => [e.ffnGate, e.ffnUp, e.ffnDown]),
-    ]),
-  ]
-  return slices.reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
+  const ofLayers = layers.flatMap((layer) => [...matricesOf(layer), ...layer.experts.flatMap(expertMatricesOf)])
+  return [tokenEmbd, output, ...ofLayers].reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
 }
 
 function largestExpertMatrix({ layers }: MixtralTensors): number {
   const experts = layers.flatMap((layer) => layer.experts)
-  return Math.max(...experts.flatMap(({ ffnGate, ffnUp, ffnDown }) => [ffnGate.bytes, ffnUp.bytes, ffnDown.bytes]))
+  return Math.max(...experts.flatMap(expertMatricesOf).map(({ bytes }) => bytes))
 }

@@ -1,9 +1,10 @@
-// The usual quantisations of a Mixtral: which type llama.cpp gives to which tensor, and how large a model of given shapes becomes. Owns these rules; what a file
-// really holds is in its header.
+// The usual quantizations of a Mixtral: the type that llama.cpp gives to each tensor, and the size of a model of given
+// shapes. Owns these rules; what a file really holds is in its header.
 // Rules after llama_tensor_get_type in llama.cpp's llama-quant.cpp.
 
-import { type GgmlType, ggmlTypeByName } from '../../format/gguf/ggmlType.js'
+import { bytesIn, type GgmlType, ggmlTypeByName } from '../../format/gguf/ggmlType.js'
 import type { MixtralConfig } from './mixtralConfig.js'
+import { expertRoles, isQuantized, layerRoles, type QuantizedRole, type Role, shapeOf } from './roles.js'
 
 /** Largest first. */
 export const quantizationNames = [
@@ -22,9 +23,6 @@ export const quantizationNames = [
   'Q2_K',
 ] as const
 export type QuantizationName = (typeof quantizationNames)[number]
-
-/** A matrix of the model by the name of its tensor, with all experts as one; norms and routers stay as they are. */
-export type Matrix = 'token_embd' | 'output' | 'attn_q' | 'attn_k' | 'attn_v' | 'attn_output' | 'ffn_gate' | 'ffn_up' | 'ffn_down'
 
 interface Rule {
   /** `general.file_type`. */
@@ -101,7 +99,7 @@ const rules: Readonly<Record<QuantizationName, Rule>> = {
   },
 }
 
-/** What takes the place of a type where rows are no whole number of its blocks. */
+/** The types that replace others whose blocks do not fill a row exactly. F16 replaces all that are not listed. */
 const substitutes: Readonly<Record<string, string>> = {
   IQ4_XS: 'IQ4_NL',
   Q2_K: 'IQ4_NL',
@@ -111,61 +109,62 @@ const substitutes: Readonly<Record<string, string>> = {
   Q6_K: 'Q8_0',
 }
 
-/** How the quantisation calls itself in `general.file_type`. */
+/** The quantization's number in `general.file_type`. */
 export function fileTypeOf(name: QuantizationName): number {
   return rules[name].fileType
 }
 
-/** The type of a matrix of `columns` columns. `token_embd` means one that is not the output too. */
-export function quantizedType(name: QuantizationName, matrix: Matrix, layer: number, columns: number, config: MixtralConfig): GgmlType {
-  const wanted = ggmlTypeByName(wantedType(name, matrix, layer, config))!
+/** The type of a matrix of `columns` columns. A tied embedding gets the type of the output: pass `output` for it. */
+export function quantizedType(
+  name: QuantizationName,
+  role: QuantizedRole,
+  layer: number,
+  columns: number,
+  config: MixtralConfig,
+): GgmlType {
+  const wanted = ggmlTypeByName(wantedType(name, role, layer, config))!
   if (columns % wanted.blockWeights === 0) return wanted
   const substitute = ggmlTypeByName(substitutes[wanted.name] ?? 'F16')!
   return columns % substitute.blockWeights === 0 ? substitute : ggmlTypeByName('F16')!
 }
 
-function wantedType(name: QuantizationName, matrix: Matrix, layer: number, config: MixtralConfig): string {
+function wantedType(name: QuantizationName, role: QuantizedRole, layer: number, config: MixtralConfig): string {
   const { base, ffnDown, attnOutput, otherAttnOutput, otherAttnV } = rules[name]
   const eight = config.experts === 8
   if (base === 'F16') return base
-  if (matrix === 'output') return base === 'Q8_0' ? base : 'Q6_K'
+  if (role === 'output') return base === 'Q8_0' ? base : 'Q6_K'
   // small, and many queries share them
-  if (eight && (matrix === 'attn_k' || matrix === 'attn_v')) return 'Q8_0'
-  if (matrix === 'attn_v') return otherAttnV?.(layer, config) ?? base
-  if (matrix === 'attn_output') return (eight ? attnOutput : otherAttnOutput) ?? base
-  if (matrix === 'ffn_down') return ffnDown?.(layer, config.layers) ?? base
+  if (eight && (role === 'attnK' || role === 'attnV')) return 'Q8_0'
+  if (role === 'attnV') return otherAttnV?.(layer, config) ?? base
+  if (role === 'attnOutput') return (eight ? attnOutput : otherAttnOutput) ?? base
+  if (role === 'ffnDown') return ffnDown?.(layer, config.layers) ?? base
   return base
 }
 
 export interface QuantizedSize {
-  /** Of all weights. */
+  /** Bytes of all weights. */
   readonly bytes: number
-  /** Of the weights that one token reads. */
+  /** Bytes of the weights that one token reads. */
   readonly activeBytesPerToken: number
 }
 
-/** The size of a model of these shapes in a quantisation, without the header of the file, which takes a megabyte or so. */
+/** The size of a model of these shapes in a quantization, without the file's header, which takes about a megabyte. */
 export function quantizedSize(config: MixtralConfig, name: QuantizationName): QuantizedSize {
-  const { hiddenSize, intermediateSize, layers, heads, kvHeads, headDim, experts, expertsPerToken, vocabSize } = config
-  const bytesOf = (matrix: Matrix, layer: number, rows: number, columns: number) =>
-    bytesIn(quantizedType(name, matrix, layer, columns, config), rows * columns)
+  const { layers, experts, expertsPerToken, vocabSize } = config
   const f32 = ggmlTypeByName('F32')!
-  let dense = bytesIn(f32, hiddenSize) + bytesOf('output', 0, vocabSize, hiddenSize)
+  const bytesOf = (role: Role, layer = 0) => {
+    const { rows, columns } = shapeOf(role, config)
+    return bytesIn(isQuantized(role) ? quantizedType(name, role, layer, columns, config) : f32, rows * columns)
+  }
+  let dense = bytesOf('outputNorm') + bytesOf('output')
   let oneExpertEach = 0
   for (let layer = 0; layer < layers; layer++) {
-    dense += bytesIn(f32, (2 + experts) * hiddenSize) // norms and router
-    dense += bytesOf('attn_q', layer, heads * headDim, hiddenSize) + bytesOf('attn_output', layer, hiddenSize, heads * headDim)
-    for (const matrix of ['attn_k', 'attn_v'] as const) dense += bytesOf(matrix, layer, kvHeads * headDim, hiddenSize)
-    for (const matrix of ['ffn_gate', 'ffn_up'] as const) oneExpertEach += bytesOf(matrix, layer, intermediateSize, hiddenSize)
-    oneExpertEach += bytesOf('ffn_down', layer, hiddenSize, intermediateSize)
+    for (const role of layerRoles) dense += bytesOf(role, layer)
+    for (const role of expertRoles) oneExpertEach += bytesOf(role, layer)
   }
-  const embeddings = bytesOf('token_embd', 0, vocabSize, hiddenSize)
+  const embeddings = bytesOf('tokenEmbd')
   return {
     bytes: embeddings + dense + experts * oneExpertEach,
     activeBytesPerToken: embeddings / vocabSize + dense + expertsPerToken * oneExpertEach,
   }
-}
-
-function bytesIn({ blockWeights, blockBytes }: GgmlType, weights: number): number {
-  return (weights / blockWeights) * blockBytes
 }

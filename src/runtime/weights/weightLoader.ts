@@ -1,5 +1,5 @@
-// Where a model's weights are: the opened GGUF, headers only. The bytes themselves are read later, by the threads, straight into
-// the banks.
+// Where a model's weights are: the GGUF with its header read. The threads read the weights themselves later, straight
+// into the banks.
 
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'

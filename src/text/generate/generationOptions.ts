@@ -32,7 +32,7 @@ export interface TextOptions {
 export interface GenerationOptions extends TextOptions, SamplerOptions {
   /** Ends the call with an `ABORTED` error. */
   readonly signal?: AbortSignal
-  /** Called after each chunk of the prompt, in tokens. */
+  /** Called after each step of the prompt, in tokens. */
   readonly onProgress?: (progress: Progress) => void
 }
 

@@ -2,16 +2,16 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
-import { localModel } from '../../registry/stores/localModels.js'
+import { type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import type { WeightFindings } from '../../runtime/engine/check/weightFindings.js'
 import type { WeightPart } from '../../runtime/engine/check/weightParts.js'
 import { type CallOptions, Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
-import type { KernelBuild, KvFormat } from '../../runtime/kernels/kernels.js'
+import type { KernelBuild, KvFormat } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
-import { TapChoice, type TracedChunk, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
+import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { gatherTrace } from '../../runtime/trace/trace.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
@@ -22,7 +22,7 @@ import { checkCallOptions } from './callOptions.js'
 import { checkGenerationOptions } from './checkGenerationOptions.js'
 import { type GenerationResult, generate, type Piece } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
-import { type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
+import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 
 /** Options of loading. Unknown ones are refused. */
 export type LoadOptions = EngineOptions
@@ -38,7 +38,7 @@ interface Brought {
   readonly defaults: ModelDefaults
 }
 
-const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'chunk', 'bankBytes', 'worker', 'profile'] // beside those of every long call
+const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'batchSize', 'bankBytes', 'worker', 'profile'] // beside those of every long call
 
 /**
  * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
@@ -71,18 +71,19 @@ export class MixtralModel {
   }
 
   /**
-   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours. An Ollama model brings its
-   * template, system message and parameters, which count where the caller says nothing else.
+   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours; or
+   * one that was found already, which is not looked up again. An Ollama model brings its template, system message and
+   * parameters, which count where the caller says nothing else.
    * Throws `IO`, `GGUF`, `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `OPTION`, `MEMORY`, `ABORTED`.
    */
-  static async load(nameOrPath: string, options: LoadOptions = {}): Promise<MixtralModel> {
-    const { path, layers } = await localModel(nameOrPath)
+  static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
+    const { path, layers } = typeof model === 'object' && model ? model : await localModel(model)
     const weights = await WeightLoader.fromGguf(path)
     const config = MixtralConfig.fromGgufMetadata(weights.metadata)
     if (!layers) return MixtralModel.#open(config, weights, options)
     const defaults = modelDefaults(layers)
-    const asked = defaults.contextLength === undefined ? {} : { contextLength: Math.min(defaults.contextLength, config.maxPositions) }
-    return MixtralModel.#open(config, weights, withDefaults(asked, options), { layers, defaults })
+    const loading = withDefaults(contextDefault(defaults, config.maxPositions), options)
+    return MixtralModel.#open(config, weights, loading, { layers, defaults })
   }
 
   /** Loads a model whose header is already open. */
@@ -114,8 +115,8 @@ export class MixtralModel {
   }
 
   /** Most tokens of one step. */
-  get chunk(): number {
-    return this.#engine.plan.batch
+  get batchSize(): number {
+    return this.#engine.plan.batchSize
   }
 
   /** How keys and values are kept. */
@@ -202,10 +203,10 @@ export class MixtralModel {
   }
 
   /**
-   * The same tensors one after the other, so that they need not all be in memory: each of one chunk of the tokens, the first of which is at `position`. The loop holds the
+   * The same tensors one after the other, so that they need not all be in memory: each for the tokens of one step, the first of which is at `position`. The loop holds the
    * model, as that of `stream` does.
    */
-  traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedChunk> {
+  traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
     const choice = new TapChoice(this.config.layers, options)
     return this.#holding(() => this.#engine.trace(ids, choice, options), options.signal)

@@ -45,6 +45,11 @@ export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
   return { options, contextLength, unused }
 }
 
+/** The context length that the model brings, as an option of loading; never longer than its positions. */
+export function contextDefault({ contextLength }: ModelDefaults, maxPositions: number): { readonly contextLength?: number } {
+  return contextLength === undefined ? {} : { contextLength: Math.min(contextLength, maxPositions) }
+}
+
 /** A caller's options, and the model's where the caller says nothing. An option that is undefined says nothing. */
 export function withDefaults<T extends object>(defaults: Partial<T>, options: T): T {
   const all: T = { ...options }

@@ -56,7 +56,7 @@ describe('experts', () => {
     expect(await sameBytes(old, expected)).toBe(true)
   })
 
-  test('quantise alike in either layout', async () => {
+  test('quantize alike in either layout', async () => {
     const apart = folder.file('small-apart.gguf')
     await quantizeModel(small, apart, 'copy', { layout: 'per-expert' })
     const [a, b, c] = ['a', 'b', 'c'].map((name) => folder.file(`small-${name}.gguf`)) as [string, string, string]
@@ -67,7 +67,7 @@ describe('experts', () => {
     expect(hashOf(await logitsOf(c, shape.tokens))).toBe(hashOf(await logitsOf(a, shape.tokens)))
   })
 
-  test('of different types do not merge unless they are quantised', async () => {
+  test('of different types do not merge unless they are quantized', async () => {
     const mixed = folder.file('mixed.gguf')
     const apart = folder.file('small-apart.gguf')
     await rewritten(apart, mixed, (name, data) => {
@@ -96,7 +96,7 @@ describe('shards', () => {
     expect((await openGguf(merged)).metadata.has('split.count')).toBe(false)
   })
 
-  test('can be quantised into other shards', async () => {
+  test('can be quantized into other shards', async () => {
     const { files } = await quantizeModel(small, folder.file('f32.gguf'), 'copy', { shardBytes: 4e6 })
     const { files: smaller } = await quantizeModel(files[0]!.path, folder.file('q8.gguf'), 'Q8_0', { shardBytes: 1e6 })
     expect(files.length).toBeGreaterThan(1)
@@ -188,11 +188,11 @@ describe('types', () => {
     expect(await typesIn('Q5_K_M')).toEqual(['Q5_1', 'Q5_1', 'Q8_0', 'F16', 'Q8_0'])
   })
 
-  test('what is quantised already is refused without requantize, and with it nothing grows', async () => {
+  test('what is quantized already is refused without requantize, and with it nothing grows', async () => {
     const again = folder.file('again.gguf')
     await expect(quantizeModel(demo, again, 'Q3_K_M')).rejects.toMatchObject({
       code: 'OPTION',
-      message: expect.stringMatching(/tensor ".*" is Q4_K, expected F32, F16, BF16: quantising twice costs quality/),
+      message: expect.stringMatching(/tensor ".*" is Q4_K, expected F32, F16, BF16: quantizing twice costs quality/),
     })
     await quantizeModel(demo, again, 'Q3_K_M', { requantize: true })
     const [before, after] = [await ModelFile.open(demo), await ModelFile.open(again)]

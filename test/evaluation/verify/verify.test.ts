@@ -16,7 +16,7 @@ const prompt = 'Once upon a time, there was a child who lived near the sea.'
 
 async function verify(path: string, options: LoadOptions = {}): Promise<Verification> {
   await using model = await MixtralModel.load(path, { threads: 2, ...options })
-  return await verifyModel(model, model.tokenizer.encodePrompt(prompt).slice(0, Math.min(7, model.chunk)))
+  return await verifyModel(model, model.tokenizer.encodePrompt(prompt).slice(0, Math.min(7, model.batchSize)))
 }
 
 async function withFault(fault: unknown, options: LoadOptions = {}): Promise<Verification> {
@@ -48,7 +48,7 @@ test.each<[string, LoadOptions]>([
   ['with experts that come and go', { threads: 2, ram: 8_500_000 }],
   ['in many banks', { bankBytes: 1, threads: 3 }],
   ['with a float32 cache', { kvFormat: 'f32' }],
-  ['in short steps', { chunk: 6 }],
+  ['in short steps', { batchSize: 6 }],
 ])('nor %s', async (_, options) => {
   expect((await verify(demoPath(), options)).faults).toEqual([])
 })
@@ -139,7 +139,7 @@ describe('a kernel that is wrong:', () => {
 })
 
 test('too many tokens, or none, are refused', async () => {
-  await using model = await MixtralModel.load('demo', { threads: 1, chunk: 8 })
+  await using model = await MixtralModel.load('demo', { threads: 1, batchSize: 8 })
   await expect(verifyModel(model, [])).rejects.toMatchObject({ code: 'OPTION', message: '0 tokens to verify with, expected 1 to 8' })
   await expect(verifyModel(model, new Array(9).fill(1))).rejects.toMatchObject({ code: 'OPTION' })
 })

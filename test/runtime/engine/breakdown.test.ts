@@ -24,7 +24,7 @@ interface Breakdown {
   readonly next: string
 }
 
-/** Has a thread break down after so many operations on shared memory, in a process of its own that must end by itself. */
+/** Makes a thread break down after a number of operations on shared memory, in a process of its own that must end by itself. */
 async function breakDown(worker: string, threads: number, after: readonly number[]): Promise<Breakdown[]> {
   const script = fileURLToPath(new URL('breakDown.mjs', import.meta.url))
   const env = { ...process.env, MIXTRAL_TEST_BREAKDOWN: join(folder, `order-${worker}-${threads}`) }
@@ -72,10 +72,14 @@ test.each(workers.slice(0, 2))('a thread that %s in mid-load fails the load', as
   expect(await model.generate(prompt, { temperature: 0 })).toBe(answer)
 })
 
-test('a break in the middle of a chunk leaves nothing of it in the cache', async () => {
+test('a break in the middle of a step leaves nothing of it in the cache', async () => {
   const order = join(folder, 'cache')
   setEnvironmentData('breakdown', order)
-  await using model = await MixtralModel.load('demo', { threads: 2, chunk: 4, worker: new URL('workers/throws.js', import.meta.url).href })
+  await using model = await MixtralModel.load('demo', {
+    threads: 2,
+    batchSize: 4,
+    worker: new URL('workers/throws.js', import.meta.url).href,
+  })
   const ids = model.tokenizer.encodePrompt('[INST] What is the capital of France? [/INST]')
   const right = await model.evaluate(ids)
   for (const after of [10, 100, 300]) {

@@ -24,7 +24,7 @@ describe('an abort', () => {
   let model: MixtralModel
   let expected: string
   beforeAll(async () => {
-    model = await MixtralModel.load('demo', { threads: 2, chunk: 32 })
+    model = await MixtralModel.load('demo', { threads: 2, batchSize: 32 })
     expected = hashOf(await model.evaluate(tokens))
   })
   afterAll(() => model.close())
@@ -118,7 +118,7 @@ describe('calls at the same time', () => {
     expect(logits).toEqual(await model.logits(tokens.slice(0, 20)))
   })
 
-  test('are refused at once for an impossible option, whoever is before them', async () => {
+  test('are refused at once for an impossible option, whatever call is before them', async () => {
     await using model = await MixtralModel.load('demo', { threads: 2 })
     const first = model.stream(prompt, greedy)
     await first.next()
@@ -142,7 +142,7 @@ describe('calls at the same time', () => {
   })
 
   test('the main thread stays free while a step runs', async () => {
-    await using model = await MixtralModel.load('demo', { threads: 2, chunk: 512 })
+    await using model = await MixtralModel.load('demo', { threads: 2, batchSize: 512 })
     let last = performance.now()
     let longest = 0
     let ticks = 0
@@ -259,7 +259,7 @@ describe('loading', () => {
     [{ threads: 2000 }, 'threads is 2000, expected'],
     [{ contextLength: 0 }, 'contextLength is 0, expected'],
     [{ contextLength: Number.NaN }, 'contextLength is NaN, expected'],
-    [{ chunk: -1 }, 'chunk is -1, expected'],
+    [{ batchSize: -1 }, 'batchSize is -1, expected'],
     [{ kvFormat: 'q8' }, 'kvFormat is "q8", expected f16 or f32'],
     [{ bankBytes: 0 }, 'bankBytes is 0, expected'],
     [{ bankBytes: 2 ** 33 }, 'bankBytes is 8589934592, expected'],

@@ -4,7 +4,7 @@ import { MixtralModel } from '../../../dist/index.js'
 
 const prompt = '[INST] Who are you? [/INST]'
 const tokens = Array.from({ length: 400 }, (_, i) => 3 + i)
-const load = (options) => MixtralModel.load('demo', { threads: 2, chunk: 64, ...options })
+const load = (options) => MixtralModel.load('demo', { threads: 2, batchSize: 64, ...options })
 const codeOf = (call) =>
   call.then(
     () => 'none',

@@ -1,8 +1,8 @@
 // Activation rows in a test bank: making them with the bank's own kernels, and reading back what is in them (the layouts are documented in
-// assembly/q8_k.ts, q8_0.ts and q8_1.ts).
+// assembly/ops/quantize_q8_k.ts, quantize_q8_0.ts and quantize_q8_1.ts).
 
-import type { ActivationQ8K, ActivationQ80, ActivationQ81 } from '../../../dist/format/quants/activations.js'
-import { type ActivationKind, activationBlock, activationBytes } from '../../../dist/runtime/kernels/activation.js'
+import type { ActivationKind, ActivationQ8K, ActivationQ80, ActivationQ81 } from '../../../dist/format/quants/activations.js'
+import { activationBlock, activationBytes } from '../../../dist/runtime/kernels/activation.js'
 import type { Region, TestBank } from './testBank.js'
 
 /** Blocks that are quantised by one call. */

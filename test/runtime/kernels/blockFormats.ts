@@ -1,9 +1,9 @@
 // The table over which the matrix kernels are tested: where a format's scales lie in a block, and the dot product that defines its result.
 
-import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
 import { formats } from '../../../dist/format/quants/formats.js'
 import { halfToFloat } from '../../../dist/format/quants/half.js'
 import { type Packing, packings } from '../../../dist/runtime/kernels/packing.js'
+import { halfOffsets } from '../../format/quants/halfOffsets.js'
 import type { RandomValues, ScaleKind } from './randomValues.js'
 
 export interface BlockFormat {
@@ -12,36 +12,20 @@ export interface BlockFormat {
   readonly blockBytes: number
   /** Blocks per row to test. */
   readonly blockCounts: readonly number[]
-  /** Quantises the token (columns), and gives its dot product with any row. */
+  /** Quantizes the token (columns), and gives its dot product with any row. */
   readonly dotWith: (x: Float32Array) => (row: Uint8Array) => number
   /** Offsets of the halves in a block whose values must be finite; F32 and BF16 have none, their weight is a float. */
   readonly halfOffsets: readonly number[]
 }
 
-function format(name: string, halfOffsets: readonly number[], blockCounts = [1, 2, 3, 16]): BlockFormat {
-  const dotWith = (x: Float32Array) => formats.get(name)!.round(x).dot
-  return { name, packing: packings[name]!, blockBytes: ggmlTypeByName(name)!.blockBytes, blockCounts, dotWith, halfOffsets }
-}
-
-const floatColumns = [1, 2, 3, 5, 16, 263]
-
-export const blockFormats: readonly BlockFormat[] = [
-  format('F32', [], floatColumns),
-  format('F16', [0], floatColumns),
-  format('BF16', [], floatColumns),
-  format('Q4_0', [0]),
-  format('Q4_1', [0, 2]),
-  format('Q5_0', [0]),
-  format('Q5_1', [0, 2]),
-  format('Q8_0', [0]),
-  format('Q2_K', [80, 82]),
-  format('Q3_K', [108]),
-  format('Q4_K', [0, 2]),
-  format('Q5_K', [0, 2]),
-  format('Q6_K', [208]),
-  format('IQ4_NL', [0]),
-  format('IQ4_XS', [0]),
-]
+export const blockFormats: readonly BlockFormat[] = [...formats].map(([name, format]) => ({
+  name,
+  packing: packings[name]!,
+  blockBytes: format.type.blockBytes,
+  blockCounts: format.type.blockWeights === 1 ? [1, 2, 3, 5, 16, 263] : [1, 2, 3, 16],
+  dotWith: (x) => format.round(x).dot,
+  halfOffsets: halfOffsets(format),
+}))
 
 /** `count` blocks of random bits (or of all ones: the largest quants there are), with scales of the kind. */
 export function randomBlocks(format: BlockFormat, count: number, kind: ScaleKind, random: RandomValues, fill?: number): Uint8Array {

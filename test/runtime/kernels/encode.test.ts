@@ -3,15 +3,22 @@
 import { describe, expect, test } from 'vitest'
 import { formats, largestWeight } from '../../../dist/format/quants/formats.js'
 import { floatToHalf } from '../../../dist/format/quants/half.js'
-import { ENCODE_ROOM, type Encoders } from '../../../dist/runtime/kernels/encoders.js'
+import { ENCODE_ROOM, type Encoders, encoderOf } from '../../../dist/runtime/kernels/encoders.js'
 import { expectSameBits } from './bits.js'
 import { RandomValues } from './randomValues.js'
 import { TestBank } from './testBank.js'
 
-const names = ['Q4_0', 'Q8_0', 'Q2_K', 'Q3_K', 'Q4_K', 'Q5_K', 'Q6_K'] as const
+const bank = new TestBank('encode')
+/** The formats that a kernel writes. */
+const names = [...formats.keys()].filter((name) => bank.call([], (encoders) => encoderOf(encoders, name)))
+
+test('every kernel that writes weights is that of a format', () => {
+  const kernels = bank.call([], Object.keys).filter((name) => name.startsWith('encode_'))
+  expect(kernels.toSorted()).toEqual(names.map((name) => `encode_${name.toLowerCase()}`).toSorted())
+})
 
 /** Compares the kernel's blocks with the oracle's. */
-function check(bank: TestBank<'encode'>, name: (typeof names)[number], x: Float32Array): void {
+function check(name: string, x: Float32Array): void {
   const { type, encode } = formats.get(name)!
   const blocks = x.length / type.blockWeights
   const expected = new Uint8Array(blocks * type.blockBytes)
@@ -20,8 +27,7 @@ function check(bank: TestBank<'encode'>, name: (typeof names)[number], x: Float3
   const target = bank.reserve(expected.length)
   bank.reserve(16) // what may be read after it
   const room = bank.reserve(ENCODE_ROOM)
-  const kernel = `encode_${name.toLowerCase()}` as `encode_${Lowercase<typeof name>}`
-  bank.call([target, room], (encoders) => encoders[kernel](source.ptr, blocks, target.ptr, room.ptr))
+  bank.call([target, room], (encoders) => encoderOf(encoders, name)!(source.ptr, blocks, target.ptr, room.ptr))
   const found = bank.bytes(target)
   if (Buffer.compare(found, expected) === 0) return
   const at = found.findIndex((byte, i) => byte !== expected[i])
@@ -29,32 +35,29 @@ function check(bank: TestBank<'encode'>, name: (typeof names)[number], x: Float3
   throw new Error(`block ${block} of ${blocks}, byte ${at % type.blockBytes}: ${found[at]}, the oracle has ${expected[at]}`)
 }
 
-const bank = new TestBank('encode')
-
 describe.each(names)('encode_%s', (name) => {
   test.each([1, 2, 5])('is the oracle for %i superblocks of any spread', (blocks) => {
     const random = new RandomValues(blocks)
-    for (const size of [1e-9, 1e-4, 0.02, 1, 60000]) for (let i = 0; i < 4; i++) check(bank, name, random.floats(blocks * 256, size))
+    for (const size of [1e-9, 1e-4, 0.02, 1, 60000]) for (let i = 0; i < 4; i++) check(name, random.floats(blocks * 256, size))
   })
 
   test('is the oracle for weights as a model has them: many small ones, a few large ones, a bias', () => {
     const random = new RandomValues(7)
     for (let i = 0; i < 10; i++)
       check(
-        bank,
         name,
         random.floats(512, 0.03).map((value, n) => value ** 3 * 1e4 * (n % 37 ? 1 : 8) + (i - 5) / 100),
       )
   })
 
   test('is the oracle for zeros of either sign, and where a sub-block is constant', () => {
-    check(bank, name, new Float32Array(256))
-    check(bank, name, new Float32Array(256).fill(-0))
+    check(name, new Float32Array(256))
+    check(name, new Float32Array(256).fill(-0))
     const x = new RandomValues(8).floats(256)
-    check(bank, name, x.fill(0, 0, 32))
-    check(bank, name, x.fill(0.25, 64, 96))
-    check(bank, name, x.fill(-0.25, 64, 96))
-    for (const constant of [3, -3, largestWeight, -largestWeight, 1e-30, 1e-42]) check(bank, name, new Float32Array(256).fill(constant))
+    check(name, x.fill(0, 0, 32))
+    check(name, x.fill(0.25, 64, 96))
+    check(name, x.fill(-0.25, 64, 96))
+    for (const constant of [3, -3, largestWeight, -largestWeight, 1e-30, 1e-42]) check(name, new Float32Array(256).fill(constant))
   })
 
   test('is the oracle for one weight among zeros, wherever it is and however large', () => {
@@ -62,7 +65,7 @@ describe.each(names)('encode_%s', (name) => {
       for (const value of [1, -1, largestWeight, -largestWeight, 1e-7, -1e-7]) {
         const x = new Float32Array(256)
         x[at] = value
-        check(bank, name, x)
+        check(name, x)
       }
     }
   })
@@ -70,12 +73,10 @@ describe.each(names)('encode_%s', (name) => {
   test('is the oracle where weights lie half way between two quants, and two are largest', () => {
     for (const scale of [1, 0.5, 1 / 3]) {
       check(
-        bank,
         name,
         Float32Array.from({ length: 512 }, (_, i) => (((i * 37) % 31) - 15.5) * scale),
       )
       check(
-        bank,
         name,
         Float32Array.from({ length: 512 }, (_, i) => (i % 2 ? -1 : 1) * scale),
       )
@@ -84,7 +85,7 @@ describe.each(names)('encode_%s', (name) => {
 
   test('is the oracle for weights below what a half can scale', () => {
     const random = new RandomValues(9)
-    for (const size of [1e-5, 1e-6, 1e-7, 1e-12, 1e-20, 1e-30, 1e-38, 1e-44]) check(bank, name, random.floats(256, size))
+    for (const size of [1e-5, 1e-6, 1e-7, 1e-12, 1e-20, 1e-30, 1e-38, 1e-44]) check(name, random.floats(256, size))
   })
 })
 

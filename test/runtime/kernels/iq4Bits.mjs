@@ -2,7 +2,7 @@
 // Prints, for each build, a digest of what the IQ4 kernels make of the same random weights and tokens. For wholeBytes.test.ts, which gives V8 its flags.
 
 import { createHash } from 'node:crypto'
-import { compileBuild, hasRelaxedSimd, instantiate } from '../../../dist/runtime/kernels/kernels.js'
+import { compileBuild, hasRelaxedSimd, instantiate } from '../../../dist/runtime/kernels/compile.js'
 import { packings } from '../../../dist/runtime/kernels/packing.js'
 
 const ROWS = 72

@@ -2,8 +2,9 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { ActivationKind } from '../../../dist/format/quants/activations.js'
 import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../../../dist/format/quants/activations.js'
-import { type ActivationKind, activationBlock } from '../../../dist/runtime/kernels/activation.js'
+import { activationBlock } from '../../../dist/runtime/kernels/activation.js'
 import { type Piece, placeActivation, readQ8K, readQ80, readQ81 } from './activationRow.js'
 import { expectSameBits } from './bits.js'
 import { RandomValues } from './randomValues.js'

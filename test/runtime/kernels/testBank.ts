@@ -3,8 +3,9 @@
 // from 1 to 2, so that a stray read shows in the result, and sums over the end of a vector in the guard behind it.
 
 import { describe, test } from 'vitest'
+import type { KernelBuild, Kernels } from '../../../dist/runtime/kernels/abi.js'
+import { compileBuild, hasRelaxedSimd, instantiate } from '../../../dist/runtime/kernels/compile.js'
 import type { Encoders } from '../../../dist/runtime/kernels/encoders.js'
-import { compileBuild, hasRelaxedSimd, instantiate, type KernelBuild, type Kernels } from '../../../dist/runtime/kernels/kernels.js'
 import { expectSameBits } from './bits.js'
 
 const GUARD = 64 // bytes on either side of whatever is placed

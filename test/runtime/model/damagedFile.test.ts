@@ -78,11 +78,11 @@ test.each([
   await expect(model.generate('A')).rejects.toMatchObject({ code: 'MODEL', message: expect.stringContaining('expected a finite number') })
 })
 
-/** A copy of the demo model with few experts in memory, that something happens to after the first text. */
+/** A copy of the demo model with few experts in memory, which is changed after the first text. */
 async function withFewExperts(name: string, change: (path: string) => void) {
   const path = join(folder, name)
   copyFileSync(demoPath(), path)
-  const model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 5_200_000 })
+  const model = await MixtralModel.load(path, { threads: 2, contextLength: 128, batchSize: 16, ram: 5_200_000 })
   await model.generate('Once upon a time', { maxNewTokens: 2 })
   change(path)
   return model
@@ -111,7 +111,7 @@ test.each<[string, (path: string) => void, string, RegExp]>([
 
 test('an expert with a scale that is not finite ends the call that needs it, with the name of its tensor', async () => {
   const path = await damage(demoPath(), 'blk.3.ffn_up_exps.weight', 144 * 300, halfInfinity)
-  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 128, chunk: 16, ram: 5_200_000 })
+  await using model = await MixtralModel.load(path, { threads: 2, contextLength: 128, batchSize: 16, ram: 5_200_000 })
   const everyExpert = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
   await expect(model.logits(everyExpert)).rejects.toMatchObject({
     code: 'MODEL',
@@ -121,7 +121,7 @@ test('an expert with a scale that is not finite ends the call that needs it, wit
   })
 })
 
-test('an embedding that is not a number spoils its own call and no other, also where experts come and go', async () => {
+test('an embedding that is not a number spoils its own call and no other, also where experts are streamed', async () => {
   const { type, shape, bytes } = (await openGguf(demoPath())).tensors.get('token_embd.weight')!
   expect(type.name).toBe('Q4_K') // which begins with its scale
   const path = await damage(demoPath(), 'token_embd.weight', (700 * bytes) / shape[1]!, [0x00, 0x7e])

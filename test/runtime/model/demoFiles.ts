@@ -63,7 +63,7 @@ export async function leastRam(path: string, options: LoadOptions = {}): Promise
   return Number(/expected at least (\d+)/.exec(refusal)![1])
 }
 
-/** Writes a model's file again as so many shards; returns the path of the first. */
+/** Writes a model's file again as several shards. Returns the path of the first. */
 export async function writeShards(path: string, folder: string, count: number): Promise<string> {
   const gguf = await openGguf(path)
   const bytesOf = dataOf(gguf)

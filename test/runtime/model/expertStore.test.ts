@@ -1,6 +1,6 @@
-// Fewer slots than experts: whatever comes and goes, and whenever, the bits stay.
+// Fewer slots than experts: whatever is evicted and read, and whenever, the bits stay.
 
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setEnvironmentData } from 'node:worker_threads'
@@ -13,8 +13,8 @@ import { hashOf } from './hash.js'
 const { writeSyntheticModel } = await import(new URL('../../../bench/syntheticModel.mjs', import.meta.url).href)
 
 const tokens = Array.from({ length: 90 }, (_, i) => (i * 37 + 1) % 2048)
-const small: LoadOptions = { contextLength: 128, chunk: 16 }
-/** Room for four of 48 experts, two of each size: one token evicts in every layer. */
+const small: LoadOptions = { contextLength: 128, batchSize: 16 }
+/** Memory for four of 48 experts, two of each size: one token evicts in every layer. */
 const leastRam = 5_200_000
 
 async function hashes(options: LoadOptions): Promise<string[]> {
@@ -35,7 +35,7 @@ test.each<[string, LoadOptions]>([
   ['all but a few experts', { ...small, ram: 9_200_000 }],
   ['half of them', { ...small, ram: 7_400_000, threads: 2 }],
   ['four', { ...small, ram: leastRam, threads: 2 }],
-  ['four, one token at a time', { ...small, ram: leastRam, chunk: 1, threads: 1 }],
+  ['four, one token at a time', { ...small, ram: leastRam, batchSize: 1, threads: 1 }],
   ['four, the whole prompt at once', { contextLength: 128, ram: 7_400_000, threads: 2 }],
   ['some, in banks of their own, on three threads', { ...small, ram: 38_000_000, bankBytes: 1_000_000, threads: 3 }],
 ])('logits are the resident ones with room for %s', async (_, options) => {
@@ -48,7 +48,7 @@ test('experts of several pieces, each of several bands, come whole whichever thr
   const path = join(folder, 'bands.gguf')
   await writeSyntheticModel(path, { type: 'Q4_K_M', layers: 2, hidden: 1024, ffn: 3584, heads: 8, kvHeads: 2, experts: 4, vocab: 400 })
   const run = async (options: LoadOptions) => {
-    await using model = await MixtralModel.load(path, { contextLength: 64, chunk: 8, ...options })
+    await using model = await MixtralModel.load(path, { contextLength: 64, batchSize: 8, ...options })
     const ids = Array.from({ length: 24 }, (_, i) => (i * 37 + 1) % 400)
     const list = [hashOf(await model.logits(ids))]
     for (let count = 1; count <= ids.length; count++) list.push(hashOf(await model.evaluate(ids.slice(0, count))))
@@ -108,43 +108,83 @@ test("a budget without room for one token's experts is refused with the numbers"
   )
 })
 
+/** Words that a test shares with the threads (workers/holdsRead.js). */
+const word = { state: 0, ended: 1 }
+/** States of a held read: what the test orders, what the thread answers, how the test ends it. */
+const state = { none: 0, ordered: 1, held: 2, goOn: 3, fail: 4 }
+/** The readers of a streamed model, beside its compute threads (weights/plan.ts). */
+const READERS = 8
+
+/** Options for a model whose reads can be held and whose threads tell when they leave. */
+function holdingReads() {
+  const words = new Int32Array(new SharedArrayBuffer(8))
+  setEnvironmentData('holdsRead', { words, word, state })
+  const until = (index: number, value: number) =>
+    expect.poll(() => Atomics.load(words, index), { timeout: 30_000, interval: 1 }).toBe(value)
+  return {
+    worker: new URL('workers/holdsRead.js', import.meta.url).href,
+    /** Resolves when a read is held. */
+    async hold() {
+      Atomics.store(words, word.state, state.ordered)
+      await until(word.state, state.held)
+    },
+    release(how: number) {
+      Atomics.store(words, word.state, how)
+      Atomics.notify(words, word.state)
+    },
+    /** Resolves when `threads` threads have left since the last call. */
+    async left(threads: number) {
+      await until(word.ended, threads)
+      Atomics.store(words, word.ended, 0)
+    },
+  }
+}
+
 test('an aborted step leaves the experts usable', async () => {
-  const model = await MixtralModel.load('demo', { ...small, ram: leastRam, threads: 2 })
+  const { worker, hold, release } = holdingReads()
+  await using model = await MixtralModel.load('demo', { ...small, ram: leastRam, threads: 2, worker })
   const abort = new AbortController()
-  const call = model.logits(tokens, { signal: abort.signal, onProgress: () => abort.abort() })
-  setTimeout(() => abort.abort(), 2)
-  await expect(call).rejects.toMatchObject({ code: 'ABORTED' })
+  const call = expect(model.logits(tokens, { signal: abort.signal })).rejects.toMatchObject({ code: 'ABORTED' })
+  await hold() // of an expert that the step needs
+  abort.abort()
+  await call
+  release(state.goOn)
   expect(hashOf(await model.logits(tokens))).toBe((await resident)[0])
-  await model.close()
 })
 
 test('a pause in which the threads leave costs nothing but time', async () => {
-  const open = () => (existsSync('/proc/self/fd') ? readdirSync('/proc/self/fd').length : 0)
-  const counts: number[] = []
-  await using model = await MixtralModel.load('demo', { ...small, ram: leastRam, threads: 2 })
-  for (let i = 0; i < 4; i++) {
+  const { worker, left } = holdingReads()
+  await using model = await MixtralModel.load('demo', { ...small, ram: leastRam, threads: 2, worker })
+  for (let i = 0; i < 3; i++) {
     expect(hashOf(await model.logits(tokens))).toBe((await resident)[0])
-    await new Promise((resolve) => setTimeout(resolve, 120))
-    counts.push(open())
+    await left(2 + READERS)
   }
+})
+
+test.skipIf(!existsSync('/proc/self/fd'))('threads that leave and come back leave no more files open', async () => {
+  const { worker, left } = holdingReads()
+  const counts: number[] = []
+  await using model = await MixtralModel.load('demo', { ...small, ram: leastRam, threads: 2, worker })
+  for (let i = 0; i < 4; i++) {
+    await model.logits(tokens)
+    await left(2 + READERS)
+    counts.push(readdirSync('/proc/self/fd').length)
+  }
+  expect(counts[0]).toBeGreaterThan(0)
   // every reader opens the file once, and some perhaps not before a later call
-  expect(counts.at(-1)! - counts[0]!).toBeLessThan(8)
+  expect(counts.at(-1)! - counts[0]!).toBeLessThan(READERS)
 })
 
 test('a read that fails when its call is long over does not hold up the next', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'mixtral-late-'))
-  onTestFinished(() => rmSync(folder, { recursive: true }))
-  const order = join(folder, 'late')
-  setEnvironmentData('late', order)
-  const worker = new URL('workers/failsLate.js', import.meta.url).href
+  const { worker, hold, release, left } = holdingReads()
   await using model = await MixtralModel.load('demo', { ...small, ram: 7_400_000, threads: 1, worker })
-  const evaluate = (ms: number) => model.evaluate(tokens.slice(0, 31), { signal: AbortSignal.timeout(ms) })
-  writeFileSync(order, '')
-  const aborted = evaluate(300)
-  setTimeout(() => writeFileSync(`${order}.fail`, ''), 250)
-  await expect(aborted).rejects.toMatchObject({ code: 'ABORTED' })
-  rmSync(order)
-  await new Promise((resolve) => setTimeout(resolve, 2000))
-  expect(existsSync(`${order}.fail`)).toBe(false)
-  expect(hashOf(await evaluate(20_000))).toBe((await resident)[1])
+  const evaluate = (signal: AbortSignal) => model.evaluate(tokens.slice(0, 31), { signal })
+  const abort = new AbortController()
+  const call = expect(evaluate(abort.signal)).rejects.toMatchObject({ code: 'ABORTED' })
+  await hold()
+  abort.abort()
+  await call
+  await left(1 + READERS - 1) // all threads but the one whose read is held
+  release(state.fail)
+  expect(hashOf(await evaluate(AbortSignal.timeout(30_000)))).toBe((await resident)[1])
 })

@@ -27,7 +27,7 @@ test.each<Sizes>([
   await writeShapeModel(shape, path)
   const tokens = Array.from({ length: 40 }, (_, i) => (i * 61 + 7) % sizes.vocab)
   const truth = (await Reference.open(path)).logits(tokens)
-  await using model = await MixtralModel.load(path, { threads: 2, chunk: 19, bankBytes: 100_000 })
+  await using model = await MixtralModel.load(path, { threads: 2, batchSize: 19, bankBytes: 100_000 })
   const { meanKL, top1 } = divergence(truth, await model.logits(tokens), sizes.vocab)
   expect(meanKL).toBeLessThanOrEqual(1e-9)
   expect(top1).toBe(1)

@@ -45,23 +45,23 @@ describe('logits', () => {
     ['Q4_K_M', { threads: 2 }],
     ['Q4_K_M', { threads: 3 }],
     ['Q4_K_M', { threads: 5 }],
-    ['Q4_K_M', { chunk: 1 }],
-    ['Q4_K_M', { chunk: 7 }],
-    ['Q4_K_M', { chunk: 49, threads: 2 }],
+    ['Q4_K_M', { batchSize: 1 }],
+    ['Q4_K_M', { batchSize: 7 }],
+    ['Q4_K_M', { batchSize: 49, threads: 2 }],
     ['Q4_K_M', { bankBytes: 1 }],
     ['Q4_K_M', { bankBytes: 250_000, threads: 2 }],
     ['Q4_K_M', { contextLength: 50 }],
-    ['Q4_K_M', { contextLength: 65, chunk: 33 }],
-    ['F16', { threads: 3, chunk: 7, bankBytes: 1 }],
-    ['Q8_0', { threads: 2, chunk: 1 }],
-    ['Q6_K', { threads: 3, chunk: 13, bankBytes: 500_000 }],
-    ['Q5_K_M', { threads: 2, chunk: 3, bankBytes: 1 }],
-    ['Q4_K_S', { threads: 5, chunk: 31 }],
-    ['Q4_0', { threads: 3, chunk: 17 }],
-    ['Q3_K_M', { threads: 2, chunk: 1 }],
-    ['Q2_K', { threads: 3, chunk: 6, bankBytes: 1 }],
-    ['F32 with a sliding window', { chunk: 1 }],
-    ['F32 with a sliding window', { threads: 3, chunk: 4, bankBytes: 1 }],
+    ['Q4_K_M', { contextLength: 65, batchSize: 33 }],
+    ['F16', { threads: 3, batchSize: 7, bankBytes: 1 }],
+    ['Q8_0', { threads: 2, batchSize: 1 }],
+    ['Q6_K', { threads: 3, batchSize: 13, bankBytes: 500_000 }],
+    ['Q5_K_M', { threads: 2, batchSize: 3, bankBytes: 1 }],
+    ['Q4_K_S', { threads: 5, batchSize: 31 }],
+    ['Q4_0', { threads: 3, batchSize: 17 }],
+    ['Q3_K_M', { threads: 2, batchSize: 1 }],
+    ['Q2_K', { threads: 3, batchSize: 6, bankBytes: 1 }],
+    ['F32 with a sliding window', { batchSize: 1 }],
+    ['F32 with a sliding window', { threads: 3, batchSize: 4, bankBytes: 1 }],
   ])('of %s are the same with %o', async (name, options) => {
     expect(await hashWith(name, options)).toBe(expected.get(name))
   })
@@ -71,12 +71,12 @@ describe('logits', () => {
     const f16 = await hashWith('F32 with a sliding window', { kvFormat: 'f16' })
     expect([...expected.values()]).not.toContain(f32)
     expect([...expected.values()]).not.toContain(f16)
-    expect(await hashWith('Q4_K_M', { kvFormat: 'f32', threads: 2, chunk: 11 })).toBe(f32)
-    expect(await hashWith('F32 with a sliding window', { kvFormat: 'f16', threads: 3, chunk: 6 })).toBe(f16)
+    expect(await hashWith('Q4_K_M', { kvFormat: 'f32', threads: 2, batchSize: 11 })).toBe(f32)
+    expect(await hashWith('F32 with a sliding window', { kvFormat: 'f16', threads: 3, batchSize: 6 })).toBe(f16)
   })
 
   test('and texts are the same from both kernel builds', async () => {
-    const wanted = [...models.values()].map((model) => ({ ...model, options: { threads: 2, chunk: 16 }, prompt: 'Once upon a time' }))
+    const wanted = [...models.values()].map((model) => ({ ...model, options: { threads: 2, batchSize: 16 }, prompt: 'Once upon a time' }))
     const script = fileURLToPath(new URL('printHashes.mjs', import.meta.url))
     const run = async (build: string): Promise<{ kernels: string; hash: string; text: string }[]> => {
       const env = { ...process.env, MIXTRAL_KERNELS: build }
@@ -96,7 +96,7 @@ describe('what was in the cache before', () => {
   let model: MixtralModel
   let rows: readonly string[] // of the logits after each token
   beforeAll(async () => {
-    model = await MixtralModel.load(demoPath(), { threads: 2, chunk: 20 })
+    model = await MixtralModel.load(demoPath(), { threads: 2, batchSize: 20 })
     rows = rowsOf(await model.logits(tokens), demo.vocab)
   })
   afterAll(() => model.close())
@@ -140,7 +140,7 @@ describe('what was in the cache before', () => {
 })
 
 test('a sliding window gives the logits of the reference', async () => {
-  await using model = await MixtralModel.load(windowPath, { threads: 2, chunk: 9 })
+  await using model = await MixtralModel.load(windowPath, { threads: 2, batchSize: 9 })
   const truth = (await Reference.open(windowPath)).logits(base.tokens)
   const { meanKL, top1 } = divergence(truth, await model.logits(base.tokens), base.vocab)
   expect(meanKL).toBeLessThanOrEqual(1e-9)
@@ -159,7 +159,7 @@ describe('a context of several attention ranges', () => {
     const { meanKL } = divergence((await Reference.open(path)).logits(long), logits, sizes.vocab)
     expect(meanKL).toBeLessThanOrEqual(1e-9)
     const rows = rowsOf(logits, sizes.vocab)
-    await using model = await MixtralModel.load(path, { threads: 3, chunk: 50, contextLength: long.length, bankBytes: 1 })
+    await using model = await MixtralModel.load(path, { threads: 3, batchSize: 50, contextLength: long.length, bankBytes: 1 })
     for (const edge of [ATTENTION_RANGE, 2 * ATTENTION_RANGE]) {
       for (let n = edge - 1; n <= edge + 2; n++) expect(hashOf(await model.evaluate(long.slice(0, n)))).toBe(rows[n - 1])
     }

@@ -40,7 +40,7 @@ describe.each(['kernels', 'reference'])('from the %s', (source) => {
     const ids = base.tokens.slice(0, 4)
     if (source === 'reference') found = (await Reference.open(basePath)).trace(ids)
     else {
-      await using model = await MixtralModel.load(basePath, { threads: 2, chunk: 3 })
+      await using model = await MixtralModel.load(basePath, { threads: 2, batchSize: 3 })
       found = await model.trace(ids)
     }
   })
@@ -105,16 +105,16 @@ describe('a trace', () => {
   })
 
   test.each<LoadOptions>([
-    { threads: 2, chunk: 1 },
-    { threads: 3, chunk: 7, bankBytes: 1 },
-    { threads: 2, chunk: 13, ram: 6_400_000 },
+    { threads: 2, batchSize: 1 },
+    { threads: 3, batchSize: 7, bankBytes: 1 },
+    { threads: 2, batchSize: 13, ram: 6_400_000 },
     { threads: 5, ram: 70_000_000, bankBytes: 250_000 },
   ])('has the same bits with %o', async (options) => {
     expect(await hashes(options)).toEqual(expected)
   })
 
   test('of some tensors has those of all, and the logits are those of a pass without one', async () => {
-    await using model = await MixtralModel.load(demoPath(), { threads: 2, chunk: 11 })
+    await using model = await MixtralModel.load(demoPath(), { threads: 2, batchSize: 11 })
     const logits = hashOf(await model.logits(tokens))
     for (const tensors of [
       ['l_out-3'],
@@ -167,7 +167,7 @@ describe('a trace', () => {
   })
 
   test('can be aborted, and leaves the model as it was', async () => {
-    await using model = await MixtralModel.load(demoPath(), { threads: 2, chunk: 4 })
+    await using model = await MixtralModel.load(demoPath(), { threads: 2, batchSize: 4 })
     const before = hashOf(await model.evaluate(tokens))
     const controller = new AbortController()
     const progress: number[] = []

@@ -3,14 +3,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { packedBytes } from '../../../dist/runtime/kernels/packing.js'
-import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankFiller.js'
-import type { MixtralTensors } from '../../../dist/runtime/weights/mixtralTensors.js'
+import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankLayout.js'
+import { type MixtralTensors, slicesOf } from '../../../dist/runtime/weights/mixtralTensors.js'
 import { type Plan, type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.js'
+import { expertRoles, matricesOf } from '../../../dist/runtime/weights/roles.js'
 import { ATTENTION_RANGE } from '../../../dist/runtime/weights/scratch.js'
-import { configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, q4KM, slicesOf, type TypeRule, tensorsOf } from './syntheticTensors.js'
+import { allOf, configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, type TypeRule, tensorsOf, typesOf } from './syntheticTensors.js'
 
 const GiB = 2 ** 30
-const usual: PlanOptions = { build: 'relaxed-simd', threads: 8, batch: 128, contextLength: 4096 }
+const usual: PlanOptions = { build: 'relaxed-simd', threads: 8, batchSize: 128, contextLength: 4096 }
 
 interface Region {
   readonly what: string
@@ -34,7 +35,7 @@ function regionsOf(plan: Plan, tensors: MixtralTensors, shape: Hyperparameters):
       { what: `${layer}.keys`, bank, at: keysAt, bytes: kvBytes },
       { what: `${layer}.values`, bank, at: valuesAt, bytes: kvBytes },
     ]),
-    { what: 'logits', bank: plan.output.bank, at: plan.logitsAt, bytes: plan.batch * Math.ceil(tensors.output.rows / 4) * 16 },
+    { what: 'logits', bank: plan.output.bank, at: plan.logitsAt, bytes: plan.batchSize * Math.ceil(tensors.output.rows / 4) * 16 },
   ]
 }
 
@@ -53,14 +54,14 @@ function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
 }
 
 /** The rows of the scratch area lie one after the other, aligned, and end with it. */
-function expectScratch({ scratch, batch, threads, readers, contextLength }: Plan, { used }: Hyperparameters): void {
-  const { bytes, inputs, expertInputs, expertOutputs, parts, rooms, staging, ...perToken } = scratch
+function expectScratch({ scratch, batchSize, threads, streaming, contextLength }: Plan, { used }: Hyperparameters): void {
+  const { bytes, inputs, expertInputs, expertOutputs, parts, threadScratch, stagingBuffers, ...perToken } = scratch
   const areas = [
-    ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batch })),
-    ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batch * used })),
+    ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batchSize })),
+    ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batchSize * used })),
     { ...parts, count: Math.ceil(contextLength / ATTENTION_RANGE) },
-    { ...rooms, count: threads },
-    { ...staging, count: readers },
+    { ...threadScratch, count: threads },
+    { ...stagingBuffers, count: streaming?.buffers ?? 0 },
   ]
   let end = 1
   for (const area of areas.sort((a, b) => a.at - b.at)) {
@@ -75,13 +76,13 @@ function expectScratch({ scratch, batch, threads, readers, contextLength }: Plan
 /** What belongs together is together, and everything is loaded. */
 function expectComplete(plan: Plan, tensors: MixtralTensors): void {
   expect(plan.loads.map(({ slice }) => slice)).toEqual(slicesOf(tensors))
-  for (const [layer, { bank, attnQ, attnK, attnV, attnOutput, ffnGateInp, experts }] of plan.layers.entries()) {
-    for (const matrix of [attnQ, attnK, attnV, attnOutput, ffnGateInp]) expect(matrix.bank).toBe(bank)
-    for (const [index, expert] of experts.entries()) {
-      const slot = plan.slots[layer * experts.length + index]!
+  for (const [layer, placed] of plan.layers.entries()) {
+    for (const matrix of matricesOf(placed)) expect(matrix.bank).toBe(placed.bank)
+    for (const [index, expert] of placed.experts.entries()) {
+      const slot = plan.slots[layer * placed.experts.length + index]!
       const { ffnGate, ffnUp, ffnDown } = placeExpert(expert, slot)
       for (const matrix of [ffnGate, ffnUp, ffnDown]) expect(matrix.bank).toBe(slot.bank)
-      for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) expect(plan.loads).toContainEqual(expertLoad(expert, slot, part))
+      for (const part of expertRoles) expect(plan.loads).toContainEqual(expertLoad(expert, slot, part))
       const end = ({ type, rows, columns, at }: typeof ffnGate) => Math.ceil((at + packedBytes(type, rows, columns)) / 64) * 64
       expect([ffnUp.at, ffnDown.at]).toEqual([end(ffnGate), end(ffnUp)])
     }
@@ -100,10 +101,10 @@ function planOf(shape: Hyperparameters, typeOf: TypeRule, options: PlanOptions):
 const sum = (values: readonly number[]) => values.reduce((total, value) => total + value, 0)
 
 describe.each<[string, Hyperparameters, TypeRule, number]>([
-  ['8x7B in Q4_K_M', mixtral8x7b, q4KM(32), 26.49],
-  ['8x7B in Q8_0', mixtral8x7b, (name) => (name === 'ffn_gate_inp' ? 'F32' : 'Q8_0'), 46.22],
-  ['8x22B in Q4_K_M', mixtral8x22b, q4KM(56), 85.6e9 / GiB],
-  ['8x22B in F16', mixtral8x22b, (name) => (name === 'ffn_gate_inp' ? 'F32' : 'F16'), 262],
+  ['8x7B in Q4_K_M', mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b), 26.49],
+  ['8x7B in Q8_0', mixtral8x7b, allOf('Q8_0'), 46.22],
+  ['8x22B in Q4_K_M', mixtral8x22b, typesOf('Q4_K_M', mixtral8x22b), 85.6e9 / GiB],
+  ['8x22B in F16', mixtral8x22b, allOf('F16'), 262],
 ])('%s', (_, shape, typeOf, fileGiB) => {
   const { plan, tensors } = planOf(shape, typeOf, usual)
   const fileBytes = sum(slicesOf(tensors).map(({ bytes }) => bytes))
@@ -142,14 +143,16 @@ test('the KV cache is float32 where the key matrices are, or as asked', () => {
 })
 
 test('a larger context moves more into banks, and changes no weight', () => {
-  const [short, long] = [4096, 32768].map((contextLength) => planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength }).plan)
+  const [short, long] = [4096, 32768].map(
+    (contextLength) => planOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b), { ...usual, contextLength }).plan,
+  )
   expect(long!.kvBytes).toBe(8 * short!.kvBytes)
   expect(long!.weightBytes).toBe(short!.weightBytes)
 })
 
 test('the scratch area grows with the context by the parts of attention alone', () => {
   const [short, long] = [ATTENTION_RANGE, 32 * ATTENTION_RANGE].map(
-    (contextLength) => planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength }).plan.scratch,
+    (contextLength) => planOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b), { ...usual, contextLength }).plan.scratch,
   )
   expect(long!.parts).toEqual(short!.parts)
   expect(long!.bytes - short!.bytes).toBe(31 * short!.parts.bytes)
@@ -163,7 +166,7 @@ test('a tied output is loaded twice: as rows to look up and as a matrix', () => 
 test('what must share a memory and cannot is refused', () => {
   const refusal = (contextLength: number) => {
     try {
-      planOf(mixtral8x7b, q4KM(32), { ...usual, contextLength })
+      planOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b), { ...usual, contextLength })
       return undefined
     } catch (error) {
       return error
@@ -223,14 +226,14 @@ test('random small models in random banks', () => {
   const anyOptions = fc.record({
     build: fc.constantFrom('simd' as const, 'relaxed-simd' as const),
     threads: fc.integer({ min: 1, max: 20 }),
-    batch: fc.integer({ min: 1, max: 150 }),
+    batchSize: fc.integer({ min: 1, max: 150 }),
     contextLength: fc.integer({ min: 1, max: 300 }),
     bankBytes: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 30_000_000 })),
   })
   fc.assert(
     fc.property(anyShape, anyOptions, fc.infiniteStream(fc.nat()), (shape, options, choices) => {
-      const typeOf: TypeRule = (name, _, columns) => {
-        const fitting = types.filter(([type, block]) => columns % block === 0 && (name !== 'ffn_gate_inp' || /^F/.test(type)))
+      const typeOf: TypeRule = (role, _, columns) => {
+        const fitting = types.filter(([type, block]) => columns % block === 0 && (role !== 'ffnGateInp' || /^F/.test(type)))
         return fitting[choices.next().value! % fitting.length]![0]
       }
       const { plan } = planOf(shape, typeOf, options)
@@ -247,7 +250,7 @@ test('random small models in random banks', () => {
 })
 
 test('with a budget experts of a size share slots, only the rest is loaded, and all banks together keep to it', () => {
-  const tensors = tensorsOf(mixtral8x7b, q4KM(32))
+  const tensors = tensorsOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b))
   const whole = planModel(configOf(mixtral8x7b), tensors, usual)
   const ram = 12 * GiB
   const plan = planModel(configOf(mixtral8x7b), tensors, { ...usual, ram })
@@ -262,7 +265,7 @@ test('with a budget experts of a size share slots, only the rest is loaded, and 
 })
 
 test("a budget below one token's experts is refused with the numbers", () => {
-  const tensors = tensorsOf(mixtral8x7b, q4KM(32))
+  const tensors = tensorsOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b))
   expect(() => planModel(configOf(mixtral8x7b), tensors, { ...usual, ram: 1e9 })).toThrow(
     /^1000000000 bytes of memory, expected at least \d+: 4 of 256 experts take \d+ bytes with all other weights, the KV cache 536870912, scratch memory \d+$/,
   )

@@ -1,9 +1,20 @@
 // The tensors of models that have no file: shapes and types as the planner sees them. Not a test.
 
-import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
+import { bytesIn, ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
 import type { GgufValue } from '../../../dist/format/gguf/gguf.js'
 import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
 import type { MixtralTensors, TensorSlice } from '../../../dist/runtime/weights/mixtralTensors.js'
+import { type QuantizationName, quantizedType } from '../../../dist/runtime/weights/quantizations.js'
+import {
+  expertRoles,
+  isQuantized,
+  isVector,
+  layerRoles,
+  type Role,
+  recordOf,
+  shapeOf,
+  tensorName,
+} from '../../../dist/runtime/weights/roles.js'
 
 export interface Hyperparameters {
   readonly layers: number
@@ -41,54 +52,41 @@ export function configOf({ layers, hidden, intermediate, heads, kvHeads, headDim
   return MixtralConfig.fromGgufMetadata(new Map(Object.entries(metadata)))
 }
 
-/** The type of a matrix by its name (`attn_q`, `ffn_down`, `token_embd`, ...), its layer (-1 for none) and its columns. */
-export type TypeRule = (name: string, layer: number, columns: number) => string
+/** The type of a matrix by its role, its layer (0 if it is in none) and its columns. Vectors are F32. */
+export type TypeRule = (role: Role, layer: number, columns: number) => string
 
 /** All tensors of a model, one after the other in a file without a header. */
-export function tensorsOf(shape: Hyperparameters, typeOf: TypeRule): MixtralTensors {
-  const { layers, hidden, intermediate, heads, kvHeads, headDim, experts, vocab, tied = false } = shape
+export function tensorsOf(hyperparameters: Hyperparameters, typeOf: TypeRule): MixtralTensors {
+  const config = configOf(hyperparameters)
+  const { tied = false } = hyperparameters
   let offset = 0
-  const slice = (name: string, layer: number, rows: number, columns: number): TensorSlice => {
-    const type = ggmlTypeByName(name.endsWith('norm') ? 'F32' : typeOf(name, layer, columns))!
-    const bytes = (rows * columns * type.blockBytes) / type.blockWeights
+  const slice = (role: Role, layer = 0): TensorSlice => {
+    const { rows, columns } = shapeOf(role, config)
+    const type = ggmlTypeByName(isVector(role) ? 'F32' : typeOf(role, layer, columns))!
+    const bytes = bytesIn(type, rows * columns)
     offset += bytes
-    return { name: `${layer}.${name}`, type, rows, columns, file: 0, offset: offset - bytes, bytes }
+    return { name: tensorName(role, layer), type, rows, columns, file: 0, offset: offset - bytes, bytes }
   }
-  const tokenEmbd = slice('token_embd', -1, vocab, hidden)
+  const tokenEmbd = slice('tokenEmbd')
   return {
     tokenEmbd,
     tied,
-    outputNorm: slice('output_norm', -1, 1, hidden),
-    output: tied ? tokenEmbd : slice('output', -1, vocab, hidden),
-    layers: Array.from({ length: layers }, (_, layer) => ({
-      attnNorm: slice('attn_norm', layer, 1, hidden),
-      attnQ: slice('attn_q', layer, heads * headDim, hidden),
-      attnK: slice('attn_k', layer, kvHeads * headDim, hidden),
-      attnV: slice('attn_v', layer, kvHeads * headDim, hidden),
-      attnOutput: slice('attn_output', layer, hidden, heads * headDim),
-      ffnNorm: slice('ffn_norm', layer, 1, hidden),
-      ffnGateInp: slice('ffn_gate_inp', layer, experts, hidden),
-      experts: Array.from({ length: experts }, () => ({
-        ffnGate: slice('ffn_gate', layer, intermediate, hidden),
-        ffnUp: slice('ffn_up', layer, intermediate, hidden),
-        ffnDown: slice('ffn_down', layer, hidden, intermediate),
-      })),
+    outputNorm: slice('outputNorm'),
+    output: tied ? tokenEmbd : slice('output'),
+    layers: Array.from({ length: config.layers }, (_, layer) => ({
+      ...recordOf(layerRoles, (role) => slice(role, layer)),
+      experts: Array.from({ length: config.experts }, () => recordOf(expertRoles, (role) => slice(role, layer))),
     })),
   }
 }
 
-/** The types that llama.cpp's Q4_K_M gives a model of 8 experts. */
-export function q4KM(layers: number): TypeRule {
-  const types: Record<string, string> = { attn_k: 'Q8_0', attn_v: 'Q8_0', attn_output: 'Q5_K', output: 'Q6_K', ffn_gate_inp: 'F32' }
-  const isWide = (layer: number) => layer < layers / 8 || layer >= (7 * layers) / 8 || (layer - Math.floor(layers / 8)) % 3 === 2
-  return (name, layer) => types[name] ?? (name === 'ffn_down' && isWide(layer) ? 'Q6_K' : 'Q4_K')
+/** A type for all matrices except the router, which is F32. */
+export function allOf(type: string): TypeRule {
+  return (role) => (isQuantized(role) ? type : 'F32')
 }
 
-/** Every slice to be loaded, the embedding once more where it serves as the output. */
-export function slicesOf({ tokenEmbd, outputNorm, output, layers }: MixtralTensors): TensorSlice[] {
-  const ofLayers = layers.flatMap(({ experts, ...attention }) => [
-    ...Object.values(attention),
-    ...experts.flatMap((expert) => Object.values(expert)),
-  ])
-  return [tokenEmbd, ...ofLayers, outputNorm, output]
+/** The types that a quantization gives to the matrices of a model. */
+export function typesOf(name: QuantizationName, hyperparameters: Hyperparameters): TypeRule {
+  const config = configOf(hyperparameters)
+  return (role, layer, columns) => (isQuantized(role) ? quantizedType(name, role, layer, columns, config).name : 'F32')
 }

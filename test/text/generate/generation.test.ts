@@ -15,7 +15,7 @@ const greedy = { temperature: 0 }
 
 let model: MixtralModel
 beforeAll(async () => {
-  model = await MixtralModel.load('demo', { threads: 2, chunk: 4 })
+  model = await MixtralModel.load('demo', { threads: 2, batchSize: 4 })
 })
 afterAll(() => model.close())
 
@@ -97,7 +97,7 @@ describe('a stream', () => {
     }
   })
 
-  test('tells how the prompt is going, chunk after chunk', async () => {
+  test('tells how the prompt is going, step after step', async () => {
     await model.reset()
     const steps: unknown[] = []
     await run({ maxNewTokens: 3, onProgress: (step) => steps.push(step) })
@@ -121,7 +121,7 @@ describe('sampling', () => {
   test('with the same seed writes the same text, whatever the threads, batches and banks', async () => {
     const { ids } = await run({ ...varied, seed: 42 }, story)
     expect((await run({ ...varied, seed: 42 }, story)).ids).toEqual(ids)
-    expect((await runWith({ threads: 3, chunk: 1, bankBytes: 1 }, { ...varied, seed: 42 }, story)).ids).toEqual(ids)
+    expect((await runWith({ threads: 3, batchSize: 1, bankBytes: 1 }, { ...varied, seed: 42 }, story)).ids).toEqual(ids)
   })
 
   test('with other seeds writes other texts', async () => {

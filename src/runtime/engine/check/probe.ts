@@ -1,6 +1,7 @@
-// Activations to try kernels with: spread like real ones, about a normal distribution, and the same in every engine and on every machine.
+// Activations for checking kernels: nearly normally distributed, as real ones are, and the same in every engine and on
+// every machine. Does not know the kernels.
 
-/** The token with this number: (columns), root mean square about one. */
+/** The activations of token number `token`: (columns), root mean square about one. */
 export function probe(columns: number, token: number): Float32Array {
   let state = (0x9e3779b9 * (token + 1)) | 0
   const uniform = () => {

@@ -1,5 +1,6 @@
-// Whether a matrix in a bank is the file's, and the kernels' products with it are right, as every thread checks its share of the rows: bytes against the file packed once
-// more, products against the oracle of the format bit for bit, and against exact arithmetic on the dequantised weights. Works in a memory of its own; changes no bank.
+// Checks weights in memory, each thread a share of the rows: bytes against the file, packed once more; products against
+// the format's oracle, bit for bit, and against exact arithmetic on the dequantized weights. Owns a memory to work in.
+// Changes no bank, and does not judge what it finds (weightFindings.ts).
 
 import { formats } from '../../../format/quants/formats.js'
 import type { RoundedActivations } from '../../../format/quants/roundedActivations.js'
@@ -15,20 +16,20 @@ import { FINDINGS, finding, summationError } from './weightFindings.js'
 import { type WeightPart, weightParts } from './weightParts.js'
 
 /** Bytes of the file that are checked as one unit. */
-const PIECE_BYTES = 256 * 1024
-/** Tokens of a product: one alone, and four at once. */
+const UNIT_BYTES = 256 * 1024
+/** Tokens that are multiplied at once. Each is multiplied alone, too. */
 const TOKENS = 4
 
-/** One matrix with its probes, in the memory of the check. */
-interface Bench {
+/** The memory of the check, laid out for one matrix. */
+interface CheckMemory {
   readonly bank: Bank
   readonly fileAt: number
   readonly packedAt: number
-  /** Where the tokens are, as the kernels want them. */
+  /** Addresses of the tokens, in the activation format of the kernels. */
   readonly inputsAt: readonly number[]
-  /** (TOKENS + 1, rows of a piece) f32. */
+  /** (TOKENS + 1, rows of a unit) f32. */
   readonly outAt: number
-  /** The first token, exact and as the products see it. */
+  /** The first token, exact and in the activation format. */
   readonly x: Float32Array
   readonly rounded: RoundedActivations
 }
@@ -52,7 +53,10 @@ export class WeightCheck {
     this.#parts = weightParts(thread.plan, thread.config)
   }
 
-  /** Checks the part with this number; what this thread finds is in its row of the findings afterwards. */
+  /**
+   * Checks this thread's share of a part, and writes what it finds to its row of the findings. index: the part's
+   * number.
+   */
   run(index: number): void {
     const { crew } = this.#thread
     const part = this.#parts[index]!
@@ -60,21 +64,21 @@ export class WeightCheck {
     const found = this.#findings.subarray(crew.seat * FINDINGS, (crew.seat + 1) * FINDINGS).fill(0)
     found[finding.firstUnlike] = Number.POSITIVE_INFINITY
     found[finding.firstOff] = Number.POSITIVE_INFINITY
-    const { bank, at, packed, whole } = this.#place(part)
+    const { bank, at, packed, waitForRows } = this.#place(part)
     const rowBytes = slice.bytes / slice.rows
-    const rows = Math.max(ROWS_TOGETHER, Math.floor(PIECE_BYTES / rowBytes / ROWS_TOGETHER) * ROWS_TOGETHER)
-    const bench = packed ? this.#lay(slice, rows) : undefined
+    const rows = Math.max(ROWS_TOGETHER, Math.floor(UNIT_BYTES / rowBytes / ROWS_TOGETHER) * ROWS_TOGETHER)
+    const memory = packed ? this.#layOut(slice, rows) : undefined
     const units = Math.ceil(slice.rows / rows)
     for (let unit = crew.claim(); unit < units && !crew.cancelRequested; unit = crew.claim()) {
       const first = unit * rows
       const count = Math.min(rows, slice.rows - first)
       const file = new Uint8Array(count * rowBytes)
-      whole(first, count)
+      waitForRows(first, count)
       this.#files.read(slice.file, file, 0, file.length, slice.offset + first * rowBytes)
-      if (bench) {
+      if (memory) {
         const start = at + packedBytes(slice.type.name, first, slice.columns)
         const packed = bank.bytes.subarray(start, start + packedBytes(slice.type.name, count, slice.columns))
-        this.#checkMatrix(slice, bench, file, packed, first, found)
+        this.#checkMatrix(slice, memory, file, packed, first, found)
       } else {
         const start = at + first * rowBytes
         noteUnlike(found, file, bank.bytes.subarray(start, start + file.length), first, rowBytes, 1)
@@ -83,25 +87,25 @@ export class WeightCheck {
     }
   }
 
-  /** whole: returns when rows are in memory. */
+  /** The address of a part. Requests the expert it belongs to, if that is streamed: then rows must be waited for. */
   #place({ load, layer, expert, part }: WeightPart): {
     bank: Bank
     at: number
     packed: boolean
-    whole: (first: number, rows: number) => void
+    waitForRows: (first: number, rows: number) => void
   } {
     const { banks } = this.#thread
-    if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed, whole: () => {} }
+    if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed, waitForRows: () => {} }
     const [round] = this.#store.rounds(layer, 1, [expert!])
-    const resident = round![0]!
-    const { gate, up, down } = resident
+    const acquired = round![0]!
+    const { gate, up, down } = acquired
     const linear = { ffnGate: gate, ffnUp: up, ffnDown: down }[part!]
-    const whole = (first: number, rows: number) => this.#store.await(resident, layer, part!, first, rows)
-    return { bank: linear.bank, at: linear.at, packed: true, whole }
+    const waitForRows = (first: number, rows: number) => this.#store.waitForRows(acquired, layer, part!, first, rows)
+    return { bank: linear.bank, at: linear.at, packed: true, waitForRows }
   }
 
-  /** Room for pieces of a matrix, and the probes in their places. */
-  #lay({ type, columns, bytes, rows: allRows }: TensorSlice, rows: number): Bench {
+  /** Lays the memory out for units of a matrix, and writes the probes to it. */
+  #layOut({ type, columns, bytes, rows: allRows }: TensorSlice, rows: number): CheckMemory {
     const packing = packings[type.name]!
     const { build } = this.#thread.plan
     let next = 1024
@@ -130,8 +134,8 @@ export class WeightCheck {
   }
 
   /** file: (rows, row bytes) from row `first` on; packed: the same rows in their bank. */
-  #checkMatrix(slice: TensorSlice, bench: Bench, file: Uint8Array, packed: Uint8Array, first: number, found: Float64Array): void {
-    const { bank, fileAt, packedAt, inputsAt, outAt, x, rounded } = bench
+  #checkMatrix(slice: TensorSlice, memory: CheckMemory, file: Uint8Array, packed: Uint8Array, first: number, found: Float64Array): void {
+    const { bank, fileAt, packedAt, inputsAt, outAt, x, rounded } = memory
     const { kernels, bytes } = bank
     const { dequantize } = formats.get(slice.type.name)!
     const packing = packings[slice.type.name]!
@@ -144,7 +148,7 @@ export class WeightCheck {
     const unitBytes = packedBytes(slice.type.name, 1, slice.columns)
     noteUnlike(found, bytes.subarray(packedAt, packedAt + packed.length), packed, first, unitBytes, packing.rowsTogether)
 
-    bytes.set(packed, packedAt) // what is multiplied is what is there
+    bytes.set(packed, packedAt) // the products must be those of the rows in the bank
     const [x0, x1, x2, x3] = inputsAt as [number, number, number, number]
     const [alone, out0, out1, out2, out3] = Array.from({ length: TOKENS + 1 }, (_, i) => outAt + i * groups * 16) as [
       number,
@@ -192,7 +196,10 @@ function noteUnlike(found: Float64Array, expected: Uint8Array, actual: Uint8Arra
   }
 }
 
-/** How far a product is from that of the exact weights and the exact activations, and which share of what the format allows that is. */
+/**
+ * Notes how far a product is from that of the exact weights and activations, and its share of the error that the format
+ * allows.
+ */
 function noteError(
   found: Float64Array,
   product: number,
@@ -215,6 +222,6 @@ function noteError(
   found[finding.errorSquares]! += error ** 2
   found[finding.exactSquares]! += exact ** 2
   const share = error === 0 ? 0 : error / allowed
-  // not a number is worse than any
+  // NaN is worse than any share
   if (!(share <= found[finding.worstShare]!)) found[finding.worstShare] = Number.isNaN(share) ? Number.POSITIVE_INFINITY : share
 }

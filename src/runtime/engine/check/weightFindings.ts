@@ -1,36 +1,43 @@
-// What the check of a matrix finds: how threads write it down for the main thread, and what it says. Owns the numbers of the words and the bounds.
+// The findings of the check of a matrix: how threads write them down for the main thread, and how they are summed up.
+// Owns the offsets of the numbers and the bound of rounding errors. Does not know how rows are checked.
 
 /** Offsets into a thread's row of the findings. */
 export const finding = {
-  /** Rows that are not those of the file, and the first of them. */
+  /** Rows that differ from the file, and the first of them. */
   unlike: 0,
   firstUnlike: 1,
-  /** Rows whose product is not the oracle's, and the first of them. */
+  /** Rows whose product differs from the oracle's, and the first of them. */
   off: 2,
   firstOff: 3,
   /** Sums over the rows. */
   errorSquares: 4,
   exactSquares: 5,
-  /** Of what the format allows. */
+  /** The largest error of a row, as a share of what the format allows. */
   worstShare: 6,
 } as const
 
 export const FINDINGS = 8
 
 export interface WeightFindings {
-  /** Rows in memory that are not those of the file (in groups of four or eight where they are packed), and the first of them. */
+  /**
+   * Rows in memory that differ from the file, counted in groups of four or eight if they are packed, and the first of
+   * them.
+   */
   readonly unlikeFile: number
   readonly firstUnlike: number | undefined
   /** Rows whose product has other bits than the oracle's, and the first of them. */
   readonly unlikeOracle: number
   readonly firstOff: number | undefined
-  /** RMS of the difference from the product of exact weights and activations, relative to that product's RMS. 0 for what is not multiplied. */
+  /**
+   * RMS of the difference from the product of exact weights and activations, relative to that product's RMS. 0 if
+   * nothing is multiplied.
+   */
   readonly error: number
-  /** The row that comes nearest to what it may be off by, as a share of that: above 1 is a fault. */
+  /** The largest error of a row, as a share of what the format allows: above 1 is a fault. */
   readonly worstShare: number
 }
 
-/** All threads' findings as one. */
+/** Sums up the findings of all threads. */
 export function gatherFindings(findings: Float64Array): WeightFindings {
   const rows = Array.from({ length: findings.length / FINDINGS }, (_, thread) =>
     findings.subarray(thread * FINDINGS, (thread + 1) * FINDINGS),
@@ -48,13 +55,14 @@ export function gatherFindings(findings: Float64Array): WeightFindings {
   }
 }
 
-/** Half of the distance between 1 and the next float32. */
+/** Half the distance between 1 and the next float32. */
 const HALF_ULP = 2 ** -24
 
 /**
- * What summing in float32 may lose of a product over so many columns, as a share of the sum of its terms' magnitudes. Floats: one rounding per term and per sum, at worst
- * all in one direction. Blocks of integers are exact inside; then come some roundings per block of 32, on scales times sums that may be larger than the weights' own
- * products, since a weight is a difference of them.
+ * The largest error of a product over `columns` columns from summing in float32, as a share of the sum of its terms'
+ * magnitudes. Floats: one rounding per term and per sum, at worst all in one direction. Blocks of integers are exact
+ * inside; then there are some roundings per block of 32, on scales times sums that may be larger than the products of
+ * the weights, since a weight is a difference of them.
  */
 export function summationError(type: string, columns: number): number {
   const isFloat = type === 'F32' || type === 'F16' || type === 'BF16'

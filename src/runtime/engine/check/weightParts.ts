@@ -1,28 +1,29 @@
-// Everything of a model that is checked as one: a vector or a matrix in a bank, or a matrix of an expert that comes into a bank when asked for. Main and threads have the same
-// list, so that a number says which is meant.
+// The parts of a model that are checked one at a time: a vector or a matrix in a bank, or a matrix of a streamed
+// expert. Main and threads make the same list, so a number identifies a part. Does not know how a part is checked.
 
-import type { Load, PlacedExpert } from '../../weights/bankFiller.js'
+import type { Load, PlacedExpert } from '../../weights/bankLayout.js'
 import type { MixtralConfig } from '../../weights/mixtralConfig.js'
 import type { TensorSlice } from '../../weights/mixtralTensors.js'
 import type { Plan } from '../../weights/plan.js'
+import { expertRoles, parseTensorName } from '../../weights/roles.js'
 
 export interface WeightPart {
   readonly slice: TensorSlice
   /** -1: the embedding; the number of layers: the output. */
   readonly layer: number
   readonly expert?: number
-  /** Where it is, if it is there from the start. */
+  /** Its address, if it is loaded at the start. */
   readonly load?: Load
-  /** Which of the expert's matrices, if it is not. */
+  /** Which of the expert's matrices it is, if the expert is streamed. */
   readonly part?: keyof PlacedExpert
 }
 
-/** In the order of the layers; before them the embedding, after them the output. */
+/** The parts in the order of the layers; before them the embedding, after them the output. */
 export function weightParts(plan: Plan, config: MixtralConfig): WeightPart[] {
   const experts = new Map<TensorSlice, { readonly layer: number; readonly expert: number; readonly part: keyof PlacedExpert }>()
   for (const [layer, placed] of plan.layers.entries()) {
     for (const [expert, tensors] of placed.experts.entries()) {
-      for (const part of ['ffnGate', 'ffnUp', 'ffnDown'] as const) experts.set(tensors[part], { layer, expert, part })
+      for (const part of expertRoles) experts.set(tensors[part], { layer, expert, part })
     }
   }
   const parts = plan.loads.map((load): WeightPart => {
@@ -30,13 +31,12 @@ export function weightParts(plan: Plan, config: MixtralConfig): WeightPart[] {
     const { layer, expert } = experts.get(slice) ?? {}
     return expert === undefined ? { slice, load, layer: layerOf(load, config.layers) } : { slice, load, layer: layer!, expert }
   })
-  if (plan.readers) for (const [slice, place] of experts) parts.push({ slice, ...place })
+  if (plan.streaming) for (const [slice, place] of experts) parts.push({ slice, ...place })
   return parts.sort((a, b) => a.layer - b.layer)
 }
 
-/** The embedding is the one matrix that is not packed; where it is the output too, that one is. */
+/** The layer of a tensor. A tied embedding is loaded twice: the packed load is the output. */
 function layerOf({ slice, packed }: Load, layers: number): number {
-  const [, layer] = /^blk\.(\d+)\./.exec(slice.name) ?? []
-  if (layer !== undefined) return Number(layer)
-  return slice.rows > 1 && !packed ? -1 : layers
+  const { role, layer } = parseTensorName(slice.name)!
+  return layer ?? (role === 'tokenEmbd' && !packed ? -1 : layers)
 }

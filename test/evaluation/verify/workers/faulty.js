@@ -21,7 +21,7 @@ const wrongKernels = {
   /** One angle of one position. */
   rope: ({ rope }, { floats }) => ({
     rope: (x, heads, headDim, pairs, turns) => {
-      const { at, bytes } = plan.scratch.turns
+      const { at, bytes } = plan.scratch.ropeTable
       const angle = turns / 4 + 2 * 5
       const [cos, sin] = floats.subarray(angle, angle + 2)
       if (turns === at + 4 * bytes) floats.set([Math.cos(Math.acos(cos) + 0.001), sin], angle)
@@ -112,7 +112,7 @@ function damagingRepacks(exports, bytes) {
 const { readSync } = fs
 fs.readSync = (file, bytes, offset, length, position) => {
   const read = readSync(file, bytes, offset, length, position)
-  // into a bank, but not into a thread's room there
+  // into a bank, but not into a thread's scratch there
   if (offset >= plan.scratch.bytes) damage(bytes, offset, read)
   return read
 }

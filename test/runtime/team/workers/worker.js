@@ -43,7 +43,7 @@ const run = {
     if (crew.seat === crew.seats - 1) throw new TypeError('a bug in a worker')
     for (;;) Atomics.add(words, layout.beats, 1)
   },
-  /** Whether anybody still writes. */
+  /** Whether any thread still writes. */
   [commands.listen](crew) {
     const before = Atomics.load(words, layout.beats)
     Atomics.wait(words, layout.never, 0, 20)

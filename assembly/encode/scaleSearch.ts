@@ -1,0 +1,143 @@
+// The search for the scales of sub-blocks without a min (Q3_K, Q6_K), four sub-blocks at a time, a lane each; the oracle is src/format/quants/scaleSearch.ts. Candidates
+// are tried two at a time, which loads the weights once for both and hides the latency of the sums; the last is tried twice, which changes nothing.
+import { interleave, inverseOf, nearestQuant, roundSigned, storeHalf } from './rounding'
+
+const LEAST: f32 = 1e-30
+
+// Of `room`: 256 signed quants, 16 scales as float32, then as integers, then of four sub-blocks the shares and quants.
+// @ts-ignore: decorator
+@inline const SCALES: usize = 256
+// @ts-ignore: decorator
+@inline const INTEGERS: usize = 320
+// @ts-ignore: decorator
+@inline const SHARES: usize = 384
+
+/** Of 256 float32 at src: finds d, which is written as a half to `d`, 16 scales (i32 at room + 320) and the quants (i8 at room). */
+// @ts-ignore: decorator
+@inline export function quantizeScaled(src: usize, d: usize, room: usize, most: f32, mostScale: f32, coarse: bool): void {
+  for (let j: usize = 0; j < 4; j++) {
+    interleave(src + j * 256, 16, room + SHARES)
+    v128.store(room + SCALES + j * 16, coarse ? findCoarseScales(room + SHARES, most) : findScales(room + SHARES, most))
+  }
+  let largest: f32 = 0
+  for (let j: usize = 0; j < 16; j++) {
+    const scale = load<f32>(room + j * 4, SCALES)
+    if (abs(scale) > abs(largest)) largest = scale
+  }
+  const stored = f32x4.splat(storeHalf(d, largest / -mostScale))
+  const inverse = f32x4.splat(largest == 0 ? 0 : -mostScale / largest)
+  const least = f32x4.splat(-most)
+  const top = f32x4.splat(most - 1)
+  for (let j: usize = 0; j < 16; j += 4) {
+    const at = room + j * 4
+    const scales = nearestQuant(f32x4.mul(v128.load(at, SCALES), inverse), f32x4.splat(-mostScale), f32x4.splat(mostScale - 1))
+    v128.store(at, i32x4.trunc_sat_f32x4_s(scales), INTEGERS)
+    v128.store(at, inverseOf(f32x4.mul(stored, scales)), SCALES)
+  }
+  for (let j: usize = 0; j < 16; j++) {
+    v128.store(room + j * 16, roundSigned(src + j * 64, v128.load32_splat(room + j * 4, SCALES), least, top))
+  }
+}
+
+/** Overwrites four sub-blocks of 16 at x, (16, 4 sub-blocks), with their shares of the value of largest magnitude, the first if several, and returns those. */
+// @ts-ignore: decorator
+@inline function toShares(x: usize): v128 {
+  let largest = f32x4.splat(0)
+  for (let p = x; p < x + 256; p += 16) {
+    const value = v128.load(p)
+    largest = v128.bitselect(value, largest, f32x4.gt(f32x4.abs(value), f32x4.abs(largest)))
+  }
+  const tiny = f32x4.lt(f32x4.abs(largest), f32x4.splat(LEAST))
+  const inverse = f32x4.div(f32x4.splat(1), v128.bitselect(f32x4.splat(1), largest, tiny))
+  for (let p = x; p < x + 256; p += 16) v128.store(p, f32x4.mul(v128.load(p), inverse))
+  return largest
+}
+
+/** The scales of four sub-blocks. */
+function findScales(x: usize, most: f32): v128 {
+  const largest = toShares(x)
+  const tiny = f32x4.lt(f32x4.abs(largest), f32x4.splat(LEAST))
+  const least = f32x4.splat(-most)
+  const top = f32x4.splat(most - 1)
+  const first = most - <f32>0.9
+  let bestProducts = f32x4.splat(0)
+  let bestSquares = f32x4.splat(1)
+  for (let candidate = 0; candidate < 19; candidate += 2) {
+    const m0 = f32x4.splat(-(first + <f32>candidate * <f32>0.1))
+    const m1 = f32x4.splat(-(first + <f32>min(candidate + 1, 18) * <f32>0.1))
+    let products0 = f32x4.splat(0)
+    let squares0 = products0
+    let products1 = products0
+    let squares1 = products0
+    for (let p = x; p < x + 256; p += 16) {
+      const share = v128.load(p)
+      const weight = f32x4.mul(share, share)
+      const q0 = nearestQuant(f32x4.mul(m0, share), least, top)
+      const w0 = f32x4.mul(weight, q0)
+      products0 = f32x4.add(products0, f32x4.mul(w0, share))
+      squares0 = f32x4.add(squares0, f32x4.mul(w0, q0))
+      const q1 = nearestQuant(f32x4.mul(m1, share), least, top)
+      const w1 = f32x4.mul(weight, q1)
+      products1 = f32x4.add(products1, f32x4.mul(w1, share))
+      squares1 = f32x4.add(squares1, f32x4.mul(w1, q1))
+    }
+    const better0 = explainsMore(products0, squares0, bestProducts, bestSquares)
+    bestProducts = v128.bitselect(products0, bestProducts, better0)
+    bestSquares = v128.bitselect(squares0, bestSquares, better0)
+    const better1 = explainsMore(products1, squares1, bestProducts, bestSquares)
+    bestProducts = v128.bitselect(products1, bestProducts, better1)
+    bestSquares = v128.bitselect(squares1, bestSquares, better1)
+  }
+  return v128.andnot(f32x4.mul(f32x4.div(bestProducts, bestSquares), largest), tiny)
+}
+
+// @ts-ignore: decorator
+@inline function explainsMore(products: v128, squares: v128, bestProducts: v128, bestSquares: v128): v128 {
+  return f32x4.gt(f32x4.mul(f32x4.mul(products, products), bestSquares), f32x4.mul(f32x4.mul(bestProducts, bestProducts), squares))
+}
+
+/** The scales of four sub-blocks, by the method for few quants. */
+function findCoarseScales(x: usize, most: f32): v128 {
+  const quants = x + 256
+  const largest = toShares(x)
+  const least = f32x4.splat(-most)
+  const top = f32x4.splat(most - 1)
+  let products = f32x4.splat(0)
+  let squares = products
+  for (let p: usize = 0; p < 256; p += 16) {
+    const share = v128.load(x + p)
+    const quant = nearestQuant(f32x4.mul(least, share), least, top)
+    const weighted = f32x4.mul(f32x4.mul(share, share), quant)
+    products = f32x4.add(products, f32x4.mul(weighted, share))
+    squares = f32x4.add(squares, f32x4.mul(weighted, quant))
+    v128.store(quants + p, quant)
+  }
+  const zero = f32x4.splat(0)
+  const may = f32x4.lt(largest, zero)
+  for (let round = 0; round < 5; round++) {
+    let anyMoved = zero
+    for (let p: usize = 0; p < 256; p += 16) {
+      const share = v128.load(x + p)
+      const quant = v128.load(quants + p)
+      const weight = f32x4.mul(share, share)
+      const weighted = f32x4.mul(weight, quant)
+      const otherProducts = f32x4.sub(products, f32x4.mul(weighted, share))
+      const otherSquares = f32x4.sub(squares, f32x4.mul(weighted, quant))
+      const other = nearestQuant(f32x4.div(f32x4.mul(share, otherSquares), otherProducts), least, top)
+      const moved = f32x4.mul(weight, other)
+      const newProducts = f32x4.add(otherProducts, f32x4.mul(moved, share))
+      const newSquares = f32x4.add(otherSquares, f32x4.mul(moved, other))
+      const moves = v128.and(
+        v128.and(may, v128.and(f32x4.lt(otherProducts, zero), f32x4.ne(other, quant))),
+        explainsMore(newProducts, newSquares, products, squares),
+      )
+      v128.store(quants + p, v128.bitselect(other, quant, moves))
+      products = v128.bitselect(newProducts, products, moves)
+      squares = v128.bitselect(newSquares, squares, moves)
+      anyMoved = v128.or(anyMoved, moves)
+    }
+    if (!v128.any_true(anyMoved)) break
+  }
+  const scale = f32x4.mul(f32x4.div(products, squares), largest)
+  return v128.andnot(scale, f32x4.lt(f32x4.abs(largest), f32x4.splat(LEAST)))
+}

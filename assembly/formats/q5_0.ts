@@ -1,0 +1,188 @@
+// Q5_0: blocks of 32, weight = d * (q - 16); the oracle is src/format/quants/q5_0.ts.
+//
+// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone, but the quants as in fiveBits.ts. The 16 is taken off where the sum of a block
+// starts: at -16 times the sum of x. With that, 32 columns fit 16 bits: at most 8 * 2 * 16 * 127 = 32512 in an i16 lane. On the way a lane may wrap around, and it wraps back.
+import { expandOf, HALF_MASK } from '../lanes/half'
+import { held, inOrder } from '../lanes/held'
+import { storePair } from '../lanes/pairs'
+import { addDot, evenMask, plus, quadBytes, rowSumsBy, startAt } from '../lanes/quads'
+import { addScaled } from '../lanes/scales'
+import { activationScales, activationSums } from '../ops/quantize_q8_1'
+import { firstHalf, FIVE, inPlace, joined, lastQuad, packFiveBits, secondHalf } from './fiveBits'
+import { packHalves } from './halves_repack'
+
+const BLOCK: usize = 176
+const OFFSET: i32 = 0xfff0fff0 // -16 in either half
+
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
+export function matmul_q5_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
+  const five = held(FIVE, blocks)
+  const even = evenMask(blocks)
+  const offset = held(OFFSET, blocks)
+  const mask = held(HALF_MASK, blocks)
+  const ones = held(0x00010001, blocks)
+  const xBlock = quadBytes() * 8
+  const scales = activationScales(x, blocks)
+  const sums = activationSums(x, blocks)
+  const pairBytes = <usize>blocks * BLOCK + 32
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
+  for (let g: usize = 0; g < strip; g++) {
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let b0 = a0
+    let b1 = a0
+    let y = x
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const start = startAt(sums + b * 4, offset)
+      let s0 = plus(start, firstHalf(u + 16, false, y, five, even))
+      let s1 = plus(start, firstHalf(u + 16, true, y, five, even))
+      let t0 = plus(start, firstHalf(v + 16, false, y, five, even))
+      let t1 = plus(start, firstHalf(v + 16, true, y, five, even))
+      inOrder(blocks)
+      s0 = plus(s0, secondHalf(u + 16, false, y, five, even))
+      s1 = plus(s1, secondHalf(u + 16, true, y, five, even))
+      t0 = plus(t0, secondHalf(v + 16, false, y, five, even))
+      t1 = plus(t1, secondHalf(v + 16, true, y, five, even))
+      inOrder(blocks)
+      const dx = v128.load32_splat(scales + b * 4)
+      a0 = addScaled(a0, expandOf(v128.load16x4_s(u), mask, e0), dx, rowSumsBy(s0, ones))
+      a1 = addScaled(a1, expandOf(v128.load16x4_s(u, 8), mask, e1), dx, rowSumsBy(s1, ones))
+      b0 = addScaled(b0, expandOf(v128.load16x4_s(v), mask, f0), dx, rowSumsBy(t0, ones))
+      b1 = addScaled(b1, expandOf(v128.load16x4_s(v, 8), mask, f1), dx, rowSumsBy(t1, ones))
+      u += BLOCK
+      v += BLOCK
+      y += xBlock
+    }
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
+  }
+}
+
+/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q5_0_x1` gives. */
+export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
+  const five = held(FIVE, blocks)
+  const even = evenMask(blocks)
+  const offset = held(OFFSET, blocks)
+  const mask = held(HALF_MASK, blocks)
+  const ones = held(0x00010001, blocks)
+  const quad = quadBytes()
+  const toScales = activationScales(0, blocks)
+  const toSums = activationSums(0, blocks)
+  let w = weights
+  for (let g: usize = 0; g < <usize>groups; g += 2) {
+    const e = v128.load(w)
+    const f = v128.load(w, 16)
+    w += 32
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let a2 = a0
+    let a3 = a0
+    let b0 = a0
+    let b1 = a0
+    let b2 = a0
+    let b3 = a0
+    let y: usize = 0
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      let q = w + 16
+      const start = toSums + b * 4
+      let s0 = startAt(x0 + start, offset)
+      let s1 = startAt(x1 + start, offset)
+      let s2 = startAt(x2 + start, offset)
+      let s3 = startAt(x3 + start, offset)
+      let t0 = s0
+      let t1 = s1
+      let t2 = s2
+      let t3 = s3
+      for (const stop = q + 128; q < stop; q += 32) {
+        const u = inPlace(q, false, five)
+        const v = inPlace(q, true, five)
+        s0 = addDot(s0, u, x0 + y, 0, even)
+        t0 = addDot(t0, v, x0 + y, 0, even)
+        s1 = addDot(s1, u, x1 + y, 0, even)
+        t1 = addDot(t1, v, x1 + y, 0, even)
+        s2 = addDot(s2, u, x2 + y, 0, even)
+        t2 = addDot(t2, v, x2 + y, 0, even)
+        s3 = addDot(s3, u, x3 + y, 0, even)
+        t3 = addDot(t3, v, x3 + y, 0, even)
+        y += quad
+      }
+      let u = inPlace(q, false, five)
+      let v = inPlace(q, true, five)
+      s0 = addDot(s0, u, x0 + y, 0, even)
+      t0 = addDot(t0, v, x0 + y, 0, even)
+      s1 = addDot(s1, u, x1 + y, 0, even)
+      t1 = addDot(t1, v, x1 + y, 0, even)
+      s2 = addDot(s2, u, x2 + y, 0, even)
+      t2 = addDot(t2, v, x2 + y, 0, even)
+      s3 = addDot(s3, u, x3 + y, 0, even)
+      t3 = addDot(t3, v, x3 + y, 0, even)
+      y += quad
+      q -= 128
+      for (const stop = q + 128; q < stop; q += 64) {
+        const u = joined(q, false, five)
+        const v = joined(q, true, five)
+        s0 = addDot(s0, u, x0 + y, 0, even)
+        t0 = addDot(t0, v, x0 + y, 0, even)
+        s1 = addDot(s1, u, x1 + y, 0, even)
+        t1 = addDot(t1, v, x1 + y, 0, even)
+        s2 = addDot(s2, u, x2 + y, 0, even)
+        t2 = addDot(t2, v, x2 + y, 0, even)
+        s3 = addDot(s3, u, x3 + y, 0, even)
+        t3 = addDot(t3, v, x3 + y, 0, even)
+        y += quad
+      }
+      u = lastQuad(q - 128, false, five)
+      v = lastQuad(q - 128, true, five)
+      s0 = addDot(s0, u, x0 + y, 0, even)
+      t0 = addDot(t0, v, x0 + y, 0, even)
+      s1 = addDot(s1, u, x1 + y, 0, even)
+      t1 = addDot(t1, v, x1 + y, 0, even)
+      s2 = addDot(s2, u, x2 + y, 0, even)
+      t2 = addDot(t2, v, x2 + y, 0, even)
+      s3 = addDot(s3, u, x3 + y, 0, even)
+      t3 = addDot(t3, v, x3 + y, 0, even)
+      y += quad
+      const scale = toScales + b * 4
+      const d = expandOf(v128.load16x4_s(w), mask, e)
+      const h = expandOf(v128.load16x4_s(w, 8), mask, f)
+      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSumsBy(s0, ones))
+      b0 = addScaled(b0, h, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
+      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSumsBy(s1, ones))
+      b1 = addScaled(b1, h, v128.load32_splat(x1 + scale), rowSumsBy(t1, ones))
+      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSumsBy(s2, ones))
+      b2 = addScaled(b2, h, v128.load32_splat(x2 + scale), rowSumsBy(t2, ones))
+      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSumsBy(s3, ones))
+      b3 = addScaled(b3, h, v128.load32_splat(x3 + scale), rowSumsBy(t3, ones))
+      w += BLOCK
+    }
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
+  }
+}
+
+/** File blocks of `rows` consecutive rows (22 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
+export function repack_q5_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
+  const rowBytes = <usize>blocks * 22
+  let bad = 0
+  for (; rows > 0; rows -= 8) {
+    packFiveBits(src + 2, rowBytes, 0, rows, blocks, 22, dst + 48, BLOCK)
+    packFiveBits(src + 2, rowBytes, 4, rows, blocks, 22, dst + 64, BLOCK)
+    bad += packHalves(src, rowBytes, rows, blocks, 22, 1, dst, BLOCK)
+    dst += <usize>blocks * BLOCK + 32
+    src += rowBytes * 8
+  }
+  return bad
+}

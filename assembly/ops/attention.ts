@@ -1,0 +1,150 @@
+// Grouped-query attention over the cache of one kv head (kvCache.ts): an online softmax over blocks of 32 positions, of one range of positions at a time. Ranges are
+// merged in their order. Blocks start at multiples of 32 and ranges where the caller always lets them start, so a token's result depends neither on the tokens beside
+// it nor on who computed which range.
+//
+// A row is one query head of one token. A part is what a range gives a row: headDim sums of p * value, the largest score, the sum of p, two floats unused.
+import { exp1, expAll } from '../lanes/exp'
+import { expand, fromHalf, HALF_MASK } from '../lanes/half'
+import { held } from '../lanes/held'
+import { mix, plainFactor, scores } from './attentionRows'
+
+/**
+ * Scores at p (rows, 32) to p = exp(score * scale - largest so far), 0 outside of from .. to; updates the parts' largest and sum, and leaves at `kept` (rows) what their
+ * other sums are to be scaled by.
+ */
+function weigh(p: usize, rows: i32, scale: f32, from: i32, to: i32, part: usize, partBytes: usize, kept: usize): void {
+  const scales = f32x4.splat(scale)
+  const state = part + partBytes - 16
+  for (let r: usize = 0; r < <usize>rows; r++) {
+    const at = p + r * 128
+    for (let i: usize = 0; i < <usize>from; i++) store<f32>(at + i * 4, -Infinity)
+    for (let i = <usize>to; i < 32; i++) store<f32>(at + i * 4, -Infinity)
+    let top = f32x4.mul(v128.load(at), scales)
+    for (let i: usize = 16; i < 128; i += 16) top = f32x4.pmax(top, f32x4.mul(v128.load(at + i), scales))
+    top = f32x4.pmax(top, v128.shuffle<i64>(top, top, 1, 0))
+    top = f32x4.pmax(top, v128.shuffle<i32>(top, top, 1, 0, 3, 2))
+    const mine = state + r * partBytes
+    const old = load<f32>(mine)
+    top = f32x4.pmax(top, f32x4.splat(old))
+    for (let i: usize = 0; i < 128; i += 16) v128.store(at + i, f32x4.sub(f32x4.mul(v128.load(at + i), scales), top))
+    store<f32>(mine, f32x4.extract_lane(top, 0))
+    store<f32>(kept + r * 4, old == -Infinity ? 0 : exp1(old - f32x4.extract_lane(top, 0)))
+  }
+  expAll(p, rows * 32)
+  for (let r: usize = 0; r < <usize>rows; r++) {
+    const at = p + r * 128
+    for (let i: usize = 0; i < <usize>from; i++) store<f32>(at + i * 4, 0)
+    for (let i = <usize>to; i < 32; i++) store<f32>(at + i * 4, 0)
+    let sum = v128.load(at)
+    for (let i: usize = 16; i < 128; i += 16) sum = f32x4.add(sum, v128.load(at + i))
+    sum = f32x4.add(sum, v128.shuffle<i64>(sum, sum, 1, 0))
+    sum = f32x4.add(sum, v128.shuffle<i32>(sum, sum, 1, 0, 3, 2))
+    const mine = state + r * partBytes
+    store<f32>(mine, load<f32>(mine, 4) * load<f32>(kept + r * 4) + f32x4.extract_lane(sum, 0), 4)
+  }
+}
+
+// `count` halves to float32. The first 32, which are one dimension of keys, with their NaNs.
+function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
+  const mask = held(HALF_MASK, <i32>count)
+  const factor = plainFactor(<i32>count)
+  let i: usize = 0
+  if (withNaN) for (; i < 32; i += 4) v128.store(to + i * 4, fromHalf(from + i * 2))
+  for (; i < count; i += 4) v128.store(to + i * 4, expand(from + i * 2, mask, factor))
+}
+
+/**
+ * One range, positions first .. end (first a multiple of 32), of the attention of `heads` query heads of one kv head for `tokens` consecutive positions, the first at
+ * `position`; the cache holds all positions up to the last. q: (tokens, qFloats), from the pointer on (heads, headDim) float32. part: (tokens, heads) parts. window:
+ * positions a token sees, itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
+ */
+export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, true)
+}
+
+/** The same for a cache of float32. */
+export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, false)
+}
+
+// One token reads halves as they are; for several a block is widened first, keys and then values in the same room, so that it stays in the first-level cache.
+function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize, halves: bool): void {
+  const blockFloats = <usize>headDim * 32
+  const rows = <usize>heads
+  const spare = room + blockFloats * 4
+  const p = spare + <usize>headDim * 4
+  const kept = p + (<usize>tokens * rows + 1) * 128
+  const partBytes = <usize>headDim * 4 + 16
+  const qBytes = <usize>qFloats * 4
+  const scale = <f32>1 / sqrt(<f32>headDim)
+  const direct = halves && tokens == 1
+  for (let row: usize = 0; row < <usize>tokens * rows; row++) {
+    memory.fill(part + row * partBytes, 0, partBytes)
+    store<f32>(part + (row + 1) * partBytes - 16, -Infinity)
+  }
+  end = min(end, position + tokens)
+  if (window) first = max(first, (position + 1 - window) & ~31)
+  for (; first < end; first += 32) {
+    const block = <usize>first * <usize>headDim
+    const from0 = max(0, first - position) // the first token that sees the block
+    let k = keys + block * (halves ? 2 : 4)
+    let v = values + block * (halves ? 2 : 4)
+    if (halves && !direct) {
+      widen(k, room, blockFloats, true)
+      k = room
+    }
+    for (let t = from0; t < tokens; t++) {
+      const row = <usize>t * rows
+      const here = position + t
+      const from = window ? max(0, here + 1 - window - first) : 0
+      if (from >= 32) continue
+      const at = q + <usize>t * qBytes
+      if (direct) scores(at, heads, k, headDim, p, true)
+      else scores(at, heads, k, headDim, p + row * 128, false)
+      weigh(p + row * 128, heads, scale, from, min(32, here + 1 - first), part + row * partBytes, partBytes, kept + row * 4)
+    }
+    if (halves && !direct) {
+      widen(v, room, blockFloats, false)
+      v = room
+    }
+    for (let t = from0; t < tokens; t++) {
+      const row = <usize>t * rows
+      const here = position + t
+      const from = window ? max(0, here + 1 - window - first) : 0
+      if (from >= 32) continue
+      const to = min(32, here + 1 - first)
+      if (direct) mix(part, heads, kept, p, v, headDim, from, to, spare, true)
+      else mix(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare, false)
+    }
+  }
+}
+
+/** Adds the parts of the range that follows: (rows) parts at `next` into those at `part`. */
+export function merge_attention(part: usize, next: usize, rows: i32, headDim: i32): void {
+  const headBytes = <usize>headDim * 4
+  for (let r = 0; r < rows; r++) {
+    const a = load<f32>(part + headBytes)
+    const b = load<f32>(next + headBytes)
+    const top = b > a ? b : a
+    const keptA: f32 = a == -Infinity ? 0 : exp1(a - top)
+    const keptB: f32 = b == -Infinity ? 0 : exp1(b - top)
+    const wa = f32x4.splat(keptA)
+    const wb = f32x4.splat(keptB)
+    for (let d: usize = 0; d < headBytes; d += 16) v128.store(part + d, f32x4.add(f32x4.mul(v128.load(part + d), wa), f32x4.mul(v128.load(next + d), wb)))
+    store<f32>(part + headBytes, top)
+    store<f32>(part + headBytes, load<f32>(part + headBytes, 4) * keptA + load<f32>(next + headBytes, 4) * keptB, 4)
+    part += headBytes + 16
+    next += headBytes + 16
+  }
+}
+
+/** out (rows, headDim) = the weighted means that the parts of `rows` rows hold, all ranges merged. */
+export function finish_attention(part: usize, rows: i32, headDim: i32, out: usize): void {
+  const headBytes = <usize>headDim * 4
+  for (let r = 0; r < rows; r++) {
+    const inverse = f32x4.splat(<f32>1 / load<f32>(part + headBytes, 4))
+    for (let d: usize = 0; d < headBytes; d += 16) v128.store(out + d, f32x4.mul(v128.load(part + d), inverse))
+    part += headBytes + 16
+    out += headBytes
+  }
+}

@@ -1,0 +1,78 @@
+// The ABI of the kernels, as assembly/index.ts has it: what an instance exports. All pointers are byte offsets into its memory. Compiles nothing (compile.ts).
+
+import type { FormatName } from '../../format/quants/formats.js'
+
+/** `relaxed-simd` uses the 8-bit dot product, `simd` does without. Both give the same bits. */
+export type KernelBuild = 'simd' | 'relaxed-simd'
+
+/** weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (activation.ts); out: (groups * 4) float32. */
+export type MatmulX1 = (weights: number, groups: number, blocks: number, x: number, out: number) => void
+/** The same for four activation rows. */
+export type MatmulX4 = (
+  weights: number,
+  groups: number,
+  blocks: number,
+  x0: number,
+  x1: number,
+  x2: number,
+  x3: number,
+  out0: number,
+  out1: number,
+  out2: number,
+  out3: number,
+) => void
+/** File rows at src to packed groups at dst; returns how many scales (or weights) are not finite. */
+export type Repack = (src: number, rows: number, blocks: number, dst: number) => number
+/** `count` blocks of float32 at src into blocks `first` .. of the activation row of `blocks` blocks at dst. */
+type Quantize = (src: number, count: number, dst: number, blocks: number, first: number) => void
+
+/** One position's key and value, (headDim) float32 each, into the cache of their kv head. */
+type StoreKv = (key: number, value: number, headDim: number, keys: number, values: number, position: number) => void
+/** One range of the context for consecutive positions of one kv head's query heads, the first at `position` (assembly/ops/attention.ts). */
+type Attention = (
+  q: number,
+  qFloats: number,
+  part: number,
+  tokens: number,
+  heads: number,
+  headDim: number,
+  keys: number,
+  values: number,
+  position: number,
+  window: number,
+  first: number,
+  end: number,
+  room: number,
+) => void
+
+/** How keys and values are kept. */
+export type KvFormat = 'f16' | 'f32'
+
+/** A format as kernels are named after it. */
+type KernelFormat = Lowercase<FormatName>
+
+/** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
+export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: MatmulX1 } & {
+  readonly [K in KernelFormat as `matmul_${K}_x4`]: MatmulX4
+} & { readonly [K in KernelFormat as `repack_${K}`]: Repack } & {
+  readonly quantize_q8_k: Quantize
+  readonly quantize_q8_0: Quantize
+  readonly quantize_q8_1: Quantize
+  /** Brings bytes into the core's cache. */
+  readonly fetch: (from: number, bytes: number) => number
+  readonly rms_norm: (x: number, weight: number, out: number, count: number, eps: number) => void
+  readonly add: (x: number, y: number, count: number) => void
+  readonly add_scaled: (x: number, y: number, count: number, scale: number) => void
+  readonly rope: (x: number, heads: number, headDim: number, pairs: number, turns: number) => void
+} & {
+  readonly [K in KvFormat as `store_kv_${K}`]: StoreKv
+} & {
+  readonly [K in KvFormat as `attention_${K}`]: Attention
+} & {
+  /** Adds the parts that `rows` rows have of the next range, at `next`, to those at `part`. */
+  readonly merge_attention: (part: number, next: number, rows: number, headDim: number) => void
+  /** out (rows, headDim) from whole parts. */
+  readonly finish_attention: (part: number, rows: number, headDim: number, out: number) => void
+  readonly route: (logits: number, experts: number, used: number, ids: number, weights: number) => void
+  readonly swiglu: (gate: number, up: number, count: number) => void
+}

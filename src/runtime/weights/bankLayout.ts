@@ -1,0 +1,121 @@
+// The layout of banks: gives each tensor, slot and area an address, and lists the tensors that must be loaded. Owns
+// sizes and alignment. Sees tensors one at a time; does not know the order of a model's layers.
+
+import { alignUp } from '../../base/alignUp.js'
+import { MixtralError } from '../../base/errors.js'
+import { packedBytes } from '../kernels/packing.js'
+import type { ExpertTensors, TensorSlice } from './mixtralTensors.js'
+import { type ExpertRole, expertMatricesOf, expertRoles, recordOf } from './roles.js'
+
+/** A matrix packed in groups of four rows (packing.ts). */
+export interface PlacedMatrix {
+  readonly type: string
+  readonly rows: number
+  readonly columns: number
+  readonly bank: number
+  readonly at: number
+}
+
+/** Memory for one expert: gate, up and down, one after the other. */
+export interface Slot {
+  readonly bank: number
+  readonly at: number
+  /** An expert goes only into a slot of its own size. */
+  readonly bytes: number
+}
+
+export type PlacedExpert = Readonly<Record<ExpertRole, PlacedMatrix>>
+
+/** A tensor of the file and the address it is loaded to: `packed` in groups of four rows, or unchanged. */
+export interface Load {
+  readonly slice: TensorSlice
+  readonly bank: number
+  readonly at: number
+  readonly packed: boolean
+}
+
+/** Most bytes of a bank: a 32-bit memory without its last page, so that the end of the last byte is a 32-bit number. */
+export const LARGEST_BANK = 2 ** 32 - 65536
+
+const upTo64 = (bytes: number) => alignUp(bytes, 64)
+/** Bytes of a packed matrix. */
+export const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
+/** Bytes of a tensor that is kept unchanged. */
+export const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
+/** Bytes of an expert, which are those of its slot. */
+export const expertBytes = (expert: ExpertTensors) => expertMatricesOf(expert).reduce((sum, matrix) => sum + bytesOf(matrix), 0)
+
+/** The addresses of an expert's matrices in a slot. */
+export function placeExpert(expert: ExpertTensors, { bank, at }: Slot): PlacedExpert {
+  let next = at
+  return recordOf(expertRoles, (role) => {
+    const { type, rows, columns } = expert[role]
+    const start = next
+    next += bytesOf(expert[role])
+    return { type: type.name, rows, columns, bank, at: start }
+  })
+}
+
+/** The load that brings one matrix of an expert into a slot. */
+export function expertLoad(expert: ExpertTensors, slot: Slot, part: keyof ExpertTensors): Load {
+  return { slice: expert[part], bank: slot.bank, at: placeExpert(expert, slot)[part].at, packed: true }
+}
+
+/**
+ * Hands out addresses bank after bank. What belongs together lies in one bank: where it does not fit, the next begins.
+ */
+export class BankLayout {
+  readonly sizes: number[] = []
+  readonly loads: Load[] = []
+  readonly #start: number
+  readonly #limit: number
+
+  /** start: bytes at the start of every bank that are taken already; limit: bytes that a bank is filled to. */
+  constructor(start: number, limit: number) {
+    this.#start = start
+    this.#limit = limit
+  }
+
+  /** A slot for an expert that is loaded at the start. */
+  slot(expert: ExpertTensors): Slot {
+    const slot = this.emptySlot(expertBytes(expert))
+    for (const part of expertRoles) this.loads.push(expertLoad(expert, slot, part))
+    return slot
+  }
+
+  emptySlot(bytes: number): Slot {
+    const { bank, take } = this.begin([bytes])
+    return { bank, at: take(bytes), bytes }
+  }
+
+  /** Finds a bank for areas of these sizes that must share one. */
+  begin(sizes: readonly number[]): {
+    bank: number
+    take: (bytes: number) => number
+    raw: (slice: TensorSlice) => number
+    matrix: (slice: TensorSlice) => PlacedMatrix
+  } {
+    const bytes = sizes.reduce((sum, size) => sum + upTo64(size), 0)
+    if (this.#start + bytes > LARGEST_BANK) {
+      throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
+    }
+    if (!this.sizes.length || this.sizes.at(-1)! + bytes > this.#limit) this.sizes.push(this.#start)
+    const bank = this.sizes.length - 1
+    const take = (size: number) => {
+      const at = this.sizes[bank]!
+      this.sizes[bank] = at + upTo64(size)
+      return at
+    }
+    const load = (slice: TensorSlice, size: number, packed: boolean) => {
+      const at = take(size)
+      this.loads.push({ slice, bank, at, packed })
+      return at
+    }
+    return {
+      bank,
+      take,
+      raw: (slice) => load(slice, rawBytes(slice), false),
+      matrix: (slice) => ({ type: slice.type.name, rows: slice.rows, columns: slice.columns, bank, at: load(slice, bytesOf(slice), true) }),
+    }
+  }
+}
