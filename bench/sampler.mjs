@@ -1,6 +1,7 @@
 // node bench/sampler.mjs [--vocabulary 32000] [--quick] [--json]
-// What choosing a token costs, on one thread, for a row of logits like a model's: by options, and with log-probabilities. Every case is checked
-// against a full sort, or the formula, before it is timed. Owns the rows, the checks and the table.
+// What choosing a token costs, on one thread, for a row of logits like a model's: by options, and with
+// log-probabilities. Every case is checked against a full sort, or the formula, before it is timed. Owns the rows, the
+// checks and the table.
 
 import os from 'node:os'
 import { parseArgs } from 'node:util'
@@ -56,7 +57,10 @@ for (const { name, options, rules = () => ({}) } of cases) {
 }
 if (json) console.log(JSON.stringify(report))
 
-/** Checks choices on every row: the best by a full sort where few tokens are kept, sums of probabilities, and the log-softmax. */
+/**
+ * Checks choices on every row: the best by a full sort where few tokens are kept, sums of probabilities, and the
+ * log-softmax.
+ */
 function verify(name, sampler, { temperature = 0.8, topK = 40 }) {
   for (const row of rows) {
     const job = sampler.job()
@@ -81,7 +85,9 @@ function verify(name, sampler, { temperature = 0.8, topK = 40 }) {
   }
 }
 
-/** Logits like those of a model in the middle of a text: most of them far below a few, between which it is undecided. */
+/**
+ * Logits like those of a model in the middle of a text: most of them far below a few, between which it is undecided.
+ */
 function rowOf(seed) {
   let state = seed + 1
   const random = () => {

@@ -35,8 +35,9 @@ export { MixtralConfig } from './runtime/weights/mixtralConfig.js'
 export { WeightLoader, type Weights } from './runtime/weights/weightLoader.js'
 export type { ChatMessage } from './text/chat/chatMessages.js'
 export type { GenerationResult, Piece } from './text/generate/generation.js'
-export type { GenerationConfig, GenerationOptions } from './text/generate/generationOptions.js'
+export type { GenerationConfig, GenerationOptions, LogitBias } from './text/generate/generationOptions.js'
 export { type ChatResult, type LoadOptions, MixtralModel } from './text/generate/mixtralModel.js'
+export type { DrawnLogprob, TokenLogprob } from './text/generate/tokenLogprobs.js'
 export { Tokenizer } from './text/tokenizer/tokenizer.js'
 
 /**

@@ -71,7 +71,10 @@ export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillS
   return { prefill: (promptTokens - reusedTokens) / prefillSeconds, decode: decoded / decodeSeconds }
 }
 
-/** Writes the log-probabilities that were asked for to stderr, a line for each token, such as `-0.1054 " Paris"  -0.1054 " Paris"  -2.3026 " Lyon"`. */
+/**
+ * Writes the log-probabilities that were asked for to stderr. Each token has a line, with the most likely ones behind
+ * it, such as `-0.1054 " Paris"  -0.1054 " Paris"  -2.3026 " Lyon"`.
+ */
 export function showLogprobs({ logprobs }: Answer): void {
   const shown = ({ token, logprob }: TokenLogprob) => `${logprob.toFixed(4)} ${JSON.stringify(token)}`
   for (const drawn of logprobs) process.stderr.write(`${plainLines([shown(drawn), ...drawn.top.map(shown)].join('  '))}\n`)

@@ -1,5 +1,5 @@
-// The flags of `run` and `chat` that say how to generate: one for each row of the table of options, with its help text, default and range.
-// Knows how values are written on a command line; what they do is not its concern.
+// The flags of `run` and `chat` that say how to generate: one for each row of the table of options, with its help text,
+// default and range. Knows how values are written on a command line; what they do is not its concern.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { allows, expectedOf, type OptionRow } from '../../runtime/sampler/optionRow.js'

@@ -1,5 +1,6 @@
-// The tokens that may still be drawn, with their logits. Steps of a sampler change logits or take candidates away; this file owns the order
-// of the candidates (by logit, equal ones by id), their weights, and the order of sums, on which the bits of a result depend.
+// The tokens that may still be drawn, with their logits. Steps of a sampler change logits or take candidates away; this
+// file owns the order of the candidates (by logit, equal ones by id), their weights, and the order of sums, on which
+// the bits of a result depend.
 
 import { exp, ln } from '../../base/elementary.js'
 import { highest, LONGEST_SCAN, Ranking } from './ranking.js'
@@ -13,7 +14,9 @@ export class Candidates {
   /** (vocabulary) by id. Call `changed` after writing. Entries of ids that are no candidates mean nothing. */
   readonly logits: Float64Array
   readonly #weights: Float64Array
-  /** (vocabulary) the first `count` are the candidates: by id until all but the best were cut off, from then on by rank. */
+  /**
+   * (vocabulary) the first `count` are the candidates: by id until all but the best were cut off, from then on by rank.
+   */
   readonly #ids: Int32Array
   readonly #allIds: Int32Array
   readonly #ranking: Ranking
@@ -36,7 +39,8 @@ export class Candidates {
   /**
    * Makes every token a candidate, or those whose bit is set in `mask`: bit `id % 32` of word `id >> 5`.
    * @param row (vocabulary) logits
-   * @returns the first id of the row whose logit is not finite; -1 if there is none, and only then are the candidates of use
+   * @returns the first id of the row whose logit is not finite; -1 if there is none, and only then are the candidates
+   * of use
    */
   load(row: Float32Array, mask: Uint32Array | undefined): number {
     const { logits } = this
@@ -77,7 +81,9 @@ export class Candidates {
     return this.#ranking.at(rank)
   }
 
-  /** The candidates in the order of sums: by id, or by rank once only the best were kept. For `place` from 0 to `count`. */
+  /**
+   * The candidates in the order of sums: by id, or by rank once only the best were kept. For `place` from 0 to `count`.
+   */
   member(place: number): number {
     return this.#ids[place]!
   }
@@ -87,7 +93,10 @@ export class Candidates {
     return (this.logits[id]! - this.logits[this.#highest()]!) / this.#divisor
   }
 
-  /** The product of the temperatures so far, by which logits are divided where they count: dividing them at once would round once more. */
+  /**
+   * The product of the temperatures so far, by which logits are divided where they count: dividing them at once would
+   * round once more.
+   */
   get divisor(): number {
     return this.#divisor
   }
@@ -156,7 +165,9 @@ export class Candidates {
     this.changed()
   }
 
-  /** The sum of the weights of all candidates; a weight is exp(distance), so probabilities are weights divided by this. */
+  /**
+   * The sum of the weights of all candidates; a weight is exp(distance), so probabilities are weights divided by this.
+   */
   sumOfWeights(): number {
     const { logits } = this
     const ids = this.#ids
@@ -186,7 +197,8 @@ export class Candidates {
     let products = 0
     for (let i = 0; i < this.#count; i++) {
       const weight = this.#weights[ids[i]!]!
-      if (weight > 0) products += weight * ((logits[ids[i]!]! - top) / this.#divisor) // a weight of 0 may be infinitely far
+      // A weight of 0 may be infinitely far.
+      if (weight > 0) products += weight * ((logits[ids[i]!]! - top) / this.#divisor)
     }
     return Math.max(0, ln(sum) - products / sum)
   }

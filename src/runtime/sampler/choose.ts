@@ -1,5 +1,6 @@
-// Chooses a token from a row of logits: bias, the steps in their order, the draw. A pure function, so any thread can do it: the same row and
-// job give the same bits everywhere, since everything is float64 from exact operations in a fixed order. Random numbers are the caller's.
+// Chooses a token from a row of logits: bias, the steps in their order, the draw. A pure function, so any thread can do
+// it: the same row and job give the same bits everywhere, since everything is float64 from exact operations in a fixed
+// order. Random numbers are the caller's.
 
 import { ln } from '../../base/elementary.js'
 import { Candidates } from './candidates.js'

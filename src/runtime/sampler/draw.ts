@@ -1,18 +1,24 @@
-// The draw at the end of the steps: plain, by mirostat 1 or 2, which keep the surprise of the text near a target, or by adaptive-p, which
-// keeps the probability of its tokens there. Owns these laws and their states; a state is a pair of numbers that moves with each token.
+// The draw at the end of the steps: plain, by mirostat 1 or 2, which keep the surprise of the text near a target, or by
+// adaptive-p, which keeps the probability of its tokens there. Owns these laws and their states; a state is a pair of
+// numbers that moves with each token.
 
 import { ln, pow } from '../../base/elementary.js'
 import type { Candidates } from './candidates.js'
 import type { Job } from './job.js'
 import type { Settings } from './samplerOptions.js'
 
-/** A law: chooses among the candidates and returns the token and the state after it. The candidates are left as they were drawn from. */
+/**
+ * A law: chooses among the candidates and returns the token and the state after it. The candidates are left as they
+ * were drawn from.
+ */
 type Draw = (candidates: Candidates, job: Job) => { readonly id: number; readonly state: Float64Array }
 
 /** Tokens that mirostat 1 looks at to see how fast probabilities fall. */
 const MIROSTAT_TOKENS = 100
 
-/** Adaptive-p's transformation: logits of 5 at the target, falling by up to 10 for each 0.3 of probability away from it. */
+/**
+ * Adaptive-p's transformation: logits of 5 at the target, falling by up to 10 for each 0.3 of probability away from it.
+ */
 const PEAK_LOGIT = 5
 const SHARPNESS = 10
 const WIDTH = 0.3
@@ -43,7 +49,10 @@ export function firstState(draw: number, { mirostatTau, adaptiveTarget, adaptive
   return Float64Array.of(draw === PLAIN ? 0 : 2 * mirostatTau, 0)
 }
 
-/** One of the candidates, each with its probability: the first, by rank, with which the weights exceed `u` times their sum. */
+/**
+ * One of the candidates, each with its probability: the first, by rank, with which the weights exceed `u` times their
+ * sum.
+ */
 function drawPlain(candidates: Candidates, u: number): { id: number; probability: number } {
   const sum = candidates.sumOfWeights()
   const last = candidates.count - 1
@@ -57,15 +66,18 @@ function drawPlain(candidates: Candidates, u: number): { id: number; probability
   return { id, probability: candidates.weight(id) / sum }
 }
 
-/** Draws, and moves mirostat's bound by how much more or less than the target the token's surprise was, in bits (Basu and others, 2020). */
+/**
+ * Draws, and moves mirostat's bound by how much more or less than the target the token's surprise was, in bits (Basu
+ * and others, 2020).
+ */
 function drawAndAdapt(candidates: Candidates, { u, state, settings }: Job) {
   const { id, probability } = drawPlain(candidates, u)
   return { id, state: Float64Array.of(state[0]! - settings.mirostatEta * (-log2(probability) - settings.mirostatTau), 0) }
 }
 
 /**
- * How many tokens mirostat 1 keeps for a surprise of `mu` bits, if probabilities fall as 1 / rank^s (Zipf). s is estimated from the most
- * likely: sum(t b) / sum(t^2) over t = ln((i + 2) / (i + 1)), b = ln(p_i / p_{i+1}).
+ * How many tokens mirostat 1 keeps for a surprise of `mu` bits, if probabilities fall as 1 / rank^s (Zipf). s is
+ * estimated from the most likely: sum(t b) / sum(t^2) over t = ln((i + 2) / (i + 1)), b = ln(p_i / p_{i+1}).
  */
 function zipfCount(candidates: Candidates, mu: number): number {
   let products = 0
@@ -85,8 +97,8 @@ function zipfCount(candidates: Candidates, mu: number): number {
 }
 
 /**
- * Adaptive-p (llama.cpp pull request 17927): makes tokens likelier the nearer their probability is to a target, which moves so that the mean of
- * the drawn ones comes to `adaptiveTarget`. The mean forgets by `adaptiveDecay`.
+ * Adaptive-p (llama.cpp pull request 17927): makes tokens likelier the nearer their probability is to a target, which
+ * moves so that the mean of the drawn ones comes to `adaptiveTarget`. The mean forgets by `adaptiveDecay`.
  */
 function drawAdaptive(candidates: Candidates, { u, state, settings }: Job) {
   const weighted = state[0]!
@@ -108,7 +120,7 @@ function drawAdaptive(candidates: Candidates, { u, state, settings }: Job) {
   return { id, state: Float64Array.of(before[id]! + settings.adaptiveDecay * weighted, 1 + settings.adaptiveDecay * total) }
 }
 
-/** Of a probability; one that was rounded to 0 counts as the smallest number. */
+/** The binary logarithm of a probability. A probability that was rounded to 0 counts as the smallest number. */
 function log2(probability: number): number {
   return ln(Math.max(probability, Number.MIN_VALUE)) / Math.LN2
 }

@@ -1,12 +1,13 @@
-// DRY ("don't repeat yourself", p-e-w, 2024): what to subtract from the logits of tokens that would go on with a repetition, more the longer it
-// is. Looks at the history alone, so it is reckoned before there are logits.
+// DRY ("don't repeat yourself", p-e-w, 2024): what to subtract from the logits of tokens that would go on with a
+// repetition, more the longer it is. Looks at the history alone, so it is computed before there are logits.
 
 import { ln, pow } from '../../base/elementary.js'
 import { noValues, type TokenValues } from './job.js'
 import type { Settings } from './samplerOptions.js'
 
 /**
- * Texts that end a repetition, such as a new line, as token sequences: by their first token, what must follow it, which is nothing for a text within one token.
+ * Texts that end a repetition, such as a new line, as token sequences: by their first token, what must follow it, which
+ * is nothing for a text within one token.
  */
 export type Breakers = ReadonlyMap<number, readonly (readonly number[])[]>
 
@@ -48,8 +49,8 @@ function sinceBreaker(recent: readonly number[], breakers: Breakers): number {
 }
 
 /**
- * For every place but the last: the length of the longest sequence that ends there and at the end too. The Z-algorithm (Gusfield, 1997), from
- * the end backwards: linear, however repetitive the tokens are.
+ * The length of the longest sequence that ends at a place and at the end too, for each place except the last. This is
+ * the Z-algorithm (Gusfield, 1997) from the end backwards: its time is linear, however repetitive the tokens are.
  */
 function repetitions(recent: readonly number[]): Int32Array {
   const last = recent.length - 1

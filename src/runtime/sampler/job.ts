@@ -1,5 +1,6 @@
-// What one token's choice needs beside its row of logits, and what comes of it: numbers and typed arrays, so that a row can be sampled by the
-// thread that has it. Random numbers and histories are not here; what they give for this token is.
+// What one token's choice needs beside its row of logits, and what comes of it: numbers and typed arrays, so that a row
+// can be sampled by the thread that has it. Random numbers and histories are not here; what they give for this token
+// is.
 
 import type { Settings } from './samplerOptions.js'
 
@@ -29,7 +30,10 @@ export interface Job {
   readonly counts: TokenValues
   /** What DRY subtracts. */
   readonly dry: TokenValues
-  /** How many of the most likely tokens are reported with their log-probabilities, beside that of the drawn one; -1 for no log-probabilities. */
+  /**
+   * How many of the most likely tokens are reported with their log-probabilities, beside that of the drawn one; -1 for
+   * no log-probabilities.
+   */
   readonly top: number
   /** Report probabilities after the steps: 1. Of the raw logits: 0. */
   readonly postSampling: 0 | 1
@@ -45,7 +49,9 @@ export interface Choice {
   readonly id: number
   /** The state after this token. */
   readonly state: Float64Array
-  /** Natural logarithm of the drawn token's probability; NaN unless asked for. With `NOT_FINITE`, the logit in question. */
+  /**
+   * Natural logarithm of the drawn token's probability; NaN unless asked for. With `NOT_FINITE`, the logit in question.
+   */
   readonly logprob: number
   /** The most likely tokens in their order, and their log-probabilities. With `NOT_FINITE`, the id in question. */
   readonly top: TokenValues

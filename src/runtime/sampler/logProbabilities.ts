@@ -1,5 +1,5 @@
-// Log-probabilities of a row of raw logits: the logarithm of their softmax, in float64, before any sampler. What is asked for are one token's
-// and those of the most likely ones.
+// Log-probabilities of a row of raw logits: the logarithm of their softmax, in float64, before any sampler. What is
+// asked for are one token's and those of the most likely ones.
 
 import { exp, ln } from '../../base/elementary.js'
 import type { TokenValues } from './job.js'

@@ -1,5 +1,6 @@
-// What is known of an option, a row for each: kind, default, range, help, and its names elsewhere. Checks, command-line flags, the names of
-// other programs and the documents derive from rows; this file owns their form and the check. It knows no option.
+// What is known of an option, a row for each: kind, default, range, help, and its names elsewhere. Checks, command-line
+// flags, the names of other programs and the documents derive from rows; this file owns their form and the check. It
+// knows no option.
 
 import { MixtralError, shown } from '../../base/errors.js'
 
@@ -43,7 +44,7 @@ function rangeOf(least = -Infinity, most = Infinity): string {
   return from + (most === Infinity ? '' : ` to ${most === Number.MAX_SAFE_INTEGER ? '2^53 - 1' : most}`)
 }
 
-/** Whether a value is of its kind and in its range. What a list holds is left to whom it concerns. */
+/** Whether a value is of its kind and in its range. The items of a list are not checked here. */
 export function allows({ kind, least = -Infinity, most = Infinity }: OptionRow, value: unknown): boolean {
   if (kind === 'number' || kind === 'whole') {
     if (typeof value !== 'number' || !Number.isFinite(value) || value < least || value > most) return false
@@ -55,7 +56,10 @@ export function allows({ kind, least = -Infinity, most = Infinity }: OptionRow, 
   return kind === 'bias' ? typeof value === 'object' && value !== null : Array.isArray(value)
 }
 
-/** Throws a MixtralError `OPTION` for a name that is neither in the table nor in `others`, and for a value that its row does not allow. */
+/**
+ * Throws a MixtralError `OPTION` for a name that is neither in the table nor in `others`, and for a value that its row
+ * does not allow.
+ */
 export function checkOptions(table: OptionTable, options: object, others: readonly string[] = []): void {
   for (const [name, value] of Object.entries(options)) {
     if (others.includes(name)) continue

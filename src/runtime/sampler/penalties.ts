@@ -1,5 +1,5 @@
-// The steps that change single logits: bias, repetition, frequency and presence penalties, and DRY's. Owns the rules by which a logit is
-// changed; what DRY subtracts is dry.ts's.
+// The steps that change single logits: bias, repetition, frequency and presence penalties, and DRY's. Owns the rules by
+// which a logit is changed; what DRY subtracts is dry.ts's.
 
 import type { Candidates } from './candidates.js'
 import type { Job, TokenValues } from './job.js'
@@ -11,7 +11,10 @@ export function addBias(candidates: Candidates, { bias }: Job): void {
   if (bias.values.includes(-Infinity)) candidates.dropBanned()
 }
 
-/** Positive logits are divided by the repetition penalty, the others multiplied (Keskar and others, 2019); then frequency and presence are subtracted. */
+/**
+ * Positive logits are divided by the repetition penalty, the others multiplied (Keskar and others, 2019); then
+ * frequency and presence are subtracted.
+ */
 export function penalties(candidates: Candidates, { settings, counts }: Job): void {
   const { repetitionPenalty, frequencyPenalty, presencePenalty } = settings
   change(candidates, counts, (logit, count) => {

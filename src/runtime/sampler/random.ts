@@ -1,5 +1,5 @@
-// A generator of random numbers that gives the same sequence on every machine: xoshiro128** (Blackman and Vigna, 2018), seeded through
-// SplitMix32 as its authors advise. Not for secrets.
+// A generator of random numbers that gives the same sequence on every machine: xoshiro128** (Blackman and Vigna, 2018),
+// seeded through SplitMix32 as its authors advise. Not for secrets.
 
 export class Random {
   readonly #state: Uint32Array

@@ -1,5 +1,6 @@
-// Token ids from the highest score to the lowest, equal ones by id. Ids are put into buckets of similar scores, and a bucket is sorted when
-// its place is asked for: most filters look at a few of 32,000. What the scores mean, it does not know.
+// Token ids from the highest score to the lowest, equal ones by id. Ids are put into buckets of similar scores, and a
+// bucket is sorted when its place is asked for: most filters look at a few of 32,000. What the scores mean, it does not
+// know.
 
 const BUCKETS = 4096
 /** Scores further below the highest share the last bucket: a softmax gives them e^-64. */
@@ -8,7 +9,9 @@ const RANGE = 64
 const SMALL = 32
 
 export class Ranking {
-  /** (capacity) [0, count) holds the ids: those before `#sorted` in their final order, the others in the right bucket. */
+  /**
+   * (capacity) [0, count) holds the ids: those before `#sorted` in their final order, the others in the right bucket.
+   */
   readonly #ids: Int32Array
   readonly #bucketOf: Uint16Array
   /** (BUCKETS) where each bucket ends in `#ids`. */

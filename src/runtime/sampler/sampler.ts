@@ -1,5 +1,6 @@
-// The sampler of one text, on the main thread's side: options, random numbers, history and state. It makes a job for the next token and takes
-// the choice that a thread made of it; nothing moves on in between, so a step that fails can be repeated. It does not look at logits.
+// The sampler of one text, on the main thread's side: options, random numbers, history and state. It makes a job for
+// the next token and takes the choice that a thread made of it; nothing moves on in between, so a step that fails can
+// be repeated. It does not look at logits.
 
 import { MixtralError } from '../../base/errors.js'
 import { checkSamplerOptions } from './checkSamplerOptions.js'
@@ -12,7 +13,10 @@ import { Random } from './random.js'
 import type { SamplerOptions, Settings } from './samplerOptions.js'
 import { type Plan, planOf, stepNamed } from './steps.js'
 
-/** What a text has to obey, such as a grammar: one mask before anything else, so the law of the allowed tokens stays what it is. */
+/**
+ * What a text has to obey, such as a grammar: one mask before anything else, so the law of the allowed tokens stays
+ * what it is.
+ */
 export interface Constraint {
   /** The tokens that may come next: bit `id % 32` of word `id >> 5`. Undefined allows all. */
   mask(): Uint32Array | undefined
@@ -36,7 +40,7 @@ export interface SamplerRules {
   readonly withheld?: readonly Withheld[]
   /** More ids that must not come next: asked before each token. */
   readonly forbidden?: () => Iterable<number>
-  /** Report log-probabilities: the drawn token's and those of so many of the most likely ones, 0 to 20. */
+  /** Report log-probabilities: the drawn token's, and those of this many of the most likely tokens, 0 to 20. */
   readonly top?: number | undefined
   readonly postSampling?: boolean
 }

@@ -29,7 +29,10 @@ export interface SamplerOptions {
   readonly drySequenceBreakers?: string | readonly string[]
   /** Keep logits within this many standard deviations of the highest; 0 or less keeps all. Default -1. */
   readonly topNSigma?: number
-  /** Keep the tokens nearest to the expected surprise until their probabilities sum to more than this; 1 keeps all. Default 1. */
+  /**
+   * Keep the tokens nearest to the expected surprise until their probabilities sum to more than this; 1 keeps all.
+   * Default 1.
+   */
   readonly typicalP?: number
   /** Chance that XTC takes the most likely tokens away, all but the last above its threshold. Default 0. */
   readonly xtcProbability?: number
@@ -51,9 +54,14 @@ export interface SamplerOptions {
   readonly adaptiveDecay?: number
   /** Typical, top-p, min-p and XTC leave at least this many tokens. Default 0. */
   readonly minKeep?: number
-  /** The steps in their order; what is not in the list is not done. Default `penalties, dry, topNSigma, topK, typical, topP, minP, xtc, temperature, adaptiveP`. */
+  /**
+   * The steps in their order; what is not in the list is not done. Default `penalties, dry, topNSigma, topK, typical,
+   * topP, minP, xtc, temperature, adaptiveP`.
+   */
   readonly samplers?: readonly string[]
-  /** Whole number from 0 to 2^53 - 1: the same seed, the same text. Default: a random one, which `Sampler.seed` tells. */
+  /**
+   * Whole number from 0 to 2^53 - 1: the same seed, the same text. Default: a random one, which `Sampler.seed` tells.
+   */
   readonly seed?: number
 }
 

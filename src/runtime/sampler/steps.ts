@@ -1,4 +1,5 @@
-// The steps of a sampler and their default order, which is llama.cpp's. A new sampler is a row here and rows in samplerOptions.ts.
+// The steps of a sampler and their default order, which is llama.cpp's. A new sampler is a row here and rows in
+// samplerOptions.ts.
 
 import type { Candidates } from './candidates.js'
 import { ADAPTIVE, PLAIN } from './draw.js'
@@ -14,7 +15,10 @@ interface Step {
   /** Whether the settings make it do anything. */
   readonly active: (settings: Settings) => boolean
   readonly apply: (candidates: Candidates, job: Job) => void
-  /** It never takes the most likely token away, nor makes another one the most likely: where only that token counts, it need not be done. */
+  /**
+   * It never takes the most likely token away, nor makes another one the most likely: where only that token counts, it
+   * need not be done.
+   */
   readonly keepsBest?: true
 }
 
@@ -39,7 +43,8 @@ export const steps: readonly Step[] = [
     apply: temperature,
     keepsBest: true,
   },
-  { names: ['adaptiveP', 'adaptive_p'], active: () => false, apply: () => {} }, // not a step but a draw: it stands in the list to be left out
+  // Not a step but a draw. Its row makes its name one of those that `samplers` may contain.
+  { names: ['adaptiveP', 'adaptive_p'], active: () => false, apply: () => {} },
 ]
 
 export const stepNames: readonly string[] = steps.map(({ names }) => names[0])
@@ -61,16 +66,19 @@ export interface Plan {
   readonly random: boolean
 }
 
-/** What is to be done for every token with these settings and these steps, places in `steps`. Mirostat leaves nothing but the temperature of them. */
+/**
+ * What is to be done for every token with these settings and these steps, places in `steps`. Mirostat leaves nothing
+ * but the temperature of them.
+ */
 export function planOf(settings: Settings, order: readonly number[]): Plan {
   const { mirostat, adaptiveTarget, dynatempRange } = settings
   const asked = mirostat > 0 ? [TEMPERATURE] : order
   const greedy = asked.includes(TEMPERATURE) && settings.temperature === 0 && dynatempRange === 0
   const active = asked.filter((place) => steps[place]!.active(settings))
   const keepsBest = (place: number) => steps[place]!.keepsBest === true
-  const chain = greedy
-    ? active.filter((place, i) => place === TEMPERATURE || !active.slice(i).every(keepsBest)) // the others would take nothing of use away
-    : active
+  // Where only the most likely token counts, a filter matters only to a later step that changes logits or ranks.
+  const needed = (place: number, i: number) => place === TEMPERATURE || !active.slice(i).every(keepsBest)
+  const chain = greedy ? active.filter(needed) : active
   const adaptive = asked.includes(ADAPTIVE_P) && adaptiveTarget >= 0
   return { chain: Uint8Array.from(chain), draw: mirostat > 0 ? mirostat : adaptive ? ADAPTIVE : PLAIN, random: !greedy }
 }

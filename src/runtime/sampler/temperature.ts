@@ -5,8 +5,9 @@ import type { Candidates } from './candidates.js'
 import type { Job } from './job.js'
 
 /**
- * Divides logits by the temperature; 0 keeps the highest logit. With `dynatempRange` r the temperature goes from T - r for a certain token to
- * T + r for one that could be any: T - r + 2 r (entropy / ln n) ^ dynatempExponent (T - r is at least 0).
+ * Divides logits by the temperature; 0 keeps the highest logit. With `dynatempRange` r the temperature goes from T - r
+ * for a certain token to T + r for one that could be any: T - r + 2 r (entropy / ln n) ^ dynatempExponent (T - r is at
+ * least 0).
  */
 export function temperature(candidates: Candidates, { settings }: Job): void {
   const { temperature: middle, dynatempRange, dynatempExponent } = settings

@@ -1,12 +1,16 @@
-// The steps that take tokens away by their probabilities: top-n-sigma, top-k, typical, top-p, min-p and XTC. All but typical and XTC keep the
-// most likely tokens and only differ in how many. Probabilities are among the candidates that earlier steps left.
+// The steps that take tokens away by their probabilities: top-n-sigma, top-k, typical, top-p, min-p and XTC. All but
+// typical and XTC keep the most likely tokens and only differ in how many. Probabilities are among the candidates that
+// earlier steps left.
 
 import { ln } from '../../base/elementary.js'
 import type { Candidates } from './candidates.js'
 import type { Job } from './job.js'
 import { Ranking } from './ranking.js'
 
-/** Keeps logits from the highest down to `topNSigma` standard deviations of all candidates' logits below it (Tang and others, 2024). */
+/**
+ * Keeps logits from the highest down to `topNSigma` standard deviations of all candidates' logits below it (Tang and
+ * others, 2024).
+ */
 export function topNSigma(candidates: Candidates, { settings }: Job): void {
   const { count, logits } = candidates
   if (settings.topNSigma <= 0 || count < 2) return
@@ -24,7 +28,10 @@ export function topK(candidates: Candidates, { settings }: Job): void {
   if (settings.topK > 0) candidates.keepFirst(settings.topK)
 }
 
-/** Keeps the tokens whose information, -ln p, is nearest to the entropy, until their probabilities sum to more than `typicalP` (Meister and others, 2022). */
+/**
+ * Keeps the tokens whose information, -ln p, is nearest to the entropy, until their probabilities sum to more than
+ * `typicalP` (Meister and others, 2022).
+ */
 export function typical(candidates: Candidates, { settings }: Job): void {
   const { count } = candidates
   const { typicalP, minKeep } = settings
@@ -69,7 +76,9 @@ export function minP(candidates: Candidates, { settings }: Job): void {
   keepFrom(candidates, top + candidates.divisor * ln(settings.minP), Math.max(1, settings.minKeep))
 }
 
-/** With probability `xtcProbability`, takes away every token of at least `xtcThreshold` but the least likely of them. */
+/**
+ * With probability `xtcProbability`, takes away every token of at least `xtcThreshold` but the least likely of them.
+ */
 export function xtc(candidates: Candidates, { settings, xtc: drawn }: Job): void {
   const { count } = candidates
   const { xtcProbability, xtcThreshold, minKeep } = settings

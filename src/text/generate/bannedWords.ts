@@ -1,5 +1,5 @@
-// Texts that must not come: which tokens would complete one of them after what has been written. Works on bytes, so a word is found however
-// tokens cut it. Owns the end of the text so far.
+// Texts that must not come: which tokens would complete one of them after what has been written. Works on bytes, so a
+// word is found however tokens cut it. Owns the end of the text so far.
 
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 

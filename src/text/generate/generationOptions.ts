@@ -1,10 +1,13 @@
-// The options of one generation, as a caller gives them. Sampling's own are the sampler's; ranges, help texts and names elsewhere are
-// generationTable.ts's.
+// The options of one generation, as a caller gives them. Sampling's own are the sampler's; ranges, help texts and names
+// elsewhere are generationTable.ts's.
 
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
 
-/** What to add to the logits of tokens, `false` to forbid them: by id, or pairs, in which a text stands for each of its tokens. */
+/**
+ * What to add to the logits of tokens, `false` to forbid them: by id, or pairs, in which a text stands for each of its
+ * tokens.
+ */
 export type LogitBias = Readonly<Record<number, number | false>> | readonly (readonly [token: number | string, bias: number | false])[]
 
 /** The options that are not the sampler's. */
@@ -23,9 +26,14 @@ export interface TextOptions {
   readonly bannedWords?: string | readonly string[]
   /** Makes tokens more or less likely. */
   readonly logitBias?: LogitBias
-  /** Report the log-probability of each token, and those of this many of the most likely in its place: 0 to 20. Default: none. */
+  /**
+   * Report the log-probability of each token, and those of this many of the most likely in its place: 0 to 20. Default:
+   * none.
+   */
   readonly logprobs?: number
-  /** Report log-probabilities after all samplers, among the tokens that were left. Default false: those of the model. */
+  /**
+   * Report log-probabilities after all samplers, among the tokens that were left. Default false: those of the model.
+   */
   readonly postSampling?: boolean
 }
 

@@ -1,5 +1,5 @@
-// What an Ollama model brings beside its weights, in our own terms: options where the caller gives none, messages that go before a chat. Parameters
-// that mean nothing here, such as the threads of another engine, are left out.
+// What an Ollama model brings beside its weights, in our own terms: options where the caller gives none, messages that
+// go before a chat. Parameters that mean nothing here, such as the threads of another engine, are left out.
 
 import { MixtralError } from '../../base/errors.js'
 import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'
@@ -57,7 +57,10 @@ export function withDefaults<T extends object>(defaults: Partial<T>, options: T)
   return all
 }
 
-/** The messages of a chat with what the model puts before them: its own conversation, and its system message where there is none. */
+/**
+ * The messages of a chat with what the model puts before them: its own conversation, and its system message where there
+ * is none.
+ */
 export function withModelMessages(messages: readonly ChatMessage[], layers: OllamaLayers | undefined): readonly ChatMessage[] {
   if (!layers || !Array.isArray(messages)) return messages
   const all = [...(layers.messages as readonly ChatMessage[]), ...messages]

@@ -1,4 +1,5 @@
-// Log-probabilities as a caller gets them: beside a token's id its text and its bytes, for the drawn one and the most likely ones in its place.
+// Log-probabilities as a caller gets them: beside a token's id its text and its bytes, for the drawn one and the most
+// likely ones in its place.
 
 import type { Choice } from '../../runtime/sampler/job.js'
 import type { StreamingDecoder } from '../tokenizer/streamingDecoder.js'
@@ -10,11 +11,11 @@ export interface TokenLogprob {
   readonly token: string
   /** Natural logarithm of its probability. */
   readonly logprob: number
-  /** The bytes that it adds to the text: those of all tokens together are the text. None of a control token. */
+  /** The bytes that it adds to the text: those of all tokens together are the text. A control token has none. */
   readonly bytes: readonly number[]
 }
 
-/** Of a token that was drawn. */
+/** The log-probability of a drawn token. */
 export interface DrawnLogprob extends TokenLogprob {
   /** The most likely tokens in its place, best first. */
   readonly top: readonly TokenLogprob[]

@@ -1,5 +1,5 @@
-// What a generation's options mean in token ids: which tokens end it, which are forbidden and when, what is added to whose logit. Owns these
-// rules and their checks against the vocabulary.
+// What a generation's options mean in token ids: which tokens end it, which are forbidden and when, what is added to
+// whose logit. Owns these rules and their checks against the vocabulary.
 
 import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
@@ -66,8 +66,9 @@ const LONGEST_BREAKER = 40
 const LONGEST_REST = 20 // tokens
 
 /**
- * The token sequences in which a breaker may stand: a token with the whole text in it; or one that ends with the text's beginning, followed by
- * the tokens of the rest, as the tokenizer cuts it (llama.cpp's rule: other ways to cut the rest are not seen).
+ * The token sequences in which a breaker may stand: a token with the whole text in it; or one that ends with the text's
+ * beginning, followed by the tokens of the rest, as the tokenizer cuts it (llama.cpp's rule: other ways to cut the rest
+ * are not seen).
  */
 function dryBreakers(texts: readonly string[], tokenizer: Tokenizer): Breakers {
   const breakers = new Map<number, number[][]>()

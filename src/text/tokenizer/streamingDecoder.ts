@@ -61,7 +61,10 @@ export class StreamingDecoder {
     return this.#utf8.decode()
   }
 
-  /** Whether a token begins with the space that encoding gave the text, and each text after a special token, and that is not part of it. */
+  /**
+   * Whether a token begins with a space that is not part of the text: encoding puts one before the text and before each
+   * text after a special token.
+   */
   #hasOwnSpace(id: number): boolean {
     const { pieces, types, addSpacePrefix } = this.#vocabulary
     return this.#opens && addSpacePrefix && types[id] !== tokenType.userDefined && /^[ \u2581]/.test(pieces[id]!)

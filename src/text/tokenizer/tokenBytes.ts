@@ -4,7 +4,7 @@ import { tokenType, type Vocabulary } from './vocabulary.js'
 
 const utf8 = new TextEncoder()
 
-/** Of an id in the vocabulary; none for control and unknown tokens, which are left out of texts. */
+/** `id` must be in the vocabulary. Control and unknown tokens have no bytes: they are left out of texts. */
 export function tokenBytes({ pieces, types, byteOfId }: Vocabulary, id: number): Uint8Array {
   const byte = byteOfId[id]!
   if (byte >= 0) return Uint8Array.of(byte)

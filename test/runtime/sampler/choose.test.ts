@@ -1,4 +1,5 @@
-// Every step and every draw against a second sampler of plain definitions, on random logits, options, orders and histories.
+// Every step and every draw against a second sampler of plain definitions, on random logits, options, orders and
+// histories.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'

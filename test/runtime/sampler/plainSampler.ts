@@ -1,5 +1,6 @@
-// A second sampler, as plain as its definitions: lists that are sorted in full, Math.exp, no state of its own. The judge of the first one; it also
-// tells how near a decision was to going the other way, where rounding may decide. Not a test.
+// A second sampler, as plain as its definitions: lists that are sorted in full, Math.exp, no state of its own. The
+// judge of the first one; it also tells how near a decision was to going the other way, where rounding may decide. Not
+// a test.
 
 import type { Settings } from '../../../dist/runtime/sampler/samplerOptions.js'
 

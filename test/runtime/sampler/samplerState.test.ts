@@ -1,4 +1,5 @@
-// The main thread's side: what moves on with a token and what does not, what a constraint and withheld tokens do, and which options there are.
+// The main thread's side: what moves on with a token and what does not, what a constraint and withheld tokens do, and
+// which options there are.
 
 import { describe, expect, test } from 'vitest'
 import { choose } from '../../../dist/runtime/sampler/choose.js'

@@ -1,5 +1,5 @@
-// Numbers that each step gives: those of llama.cpp's tests/test-sampling.cpp (b10256), to its tolerance, and for what has none there numbers that
-// were reckoned from the formulas in docs/sampling.md by another program.
+// Numbers that each step gives: those of llama.cpp's tests/test-sampling.cpp (b10256), to its tolerance, and for what
+// has none there numbers that were reckoned from the formulas in docs/sampling.md by another program.
 
 import { describe, expect, test } from 'vitest'
 import { choose } from '../../../dist/runtime/sampler/choose.js'

@@ -1,4 +1,5 @@
-// What a generation can be asked beside sampling: log-probabilities, ends, forbidden and favored tokens; and that every sampler keeps its seed.
+// What a generation can be asked beside sampling: log-probabilities, ends, forbidden and favored tokens; and that every
+// sampler keeps its seed.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { BannedWords } from '../../../dist/text/generate/bannedWords.js'
