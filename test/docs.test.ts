@@ -12,7 +12,6 @@ import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
 import { supportedTypeNames } from '../dist/format/quants/formats.js'
 import { createProgram } from '../dist/interfaces/cli/program.js'
-import { samplerOptionNames } from '../dist/runtime/sampler/samplerOptions.js'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(root + file, 'utf8')
@@ -114,11 +113,6 @@ test('every code of an error has its line', () => {
   const shown = [...chapter('docs/library.md', 'Errors').matchAll(/^\| `([A-Z]+)`/gm)].map(([, code]) => code)
   const [, union] = /export type MixtralErrorCode =([^\n]*(?:\n {2}\|[^\n]+)*)/.exec(read('src/base/errors.ts'))!
   expect(shown).toEqual([...union!.matchAll(/'([A-Z]+)'/g)].map(([, code]) => code))
-})
-
-test('every option of sampling has its line', () => {
-  const shown = [...chapter('docs/library.md', 'Generate and chat').matchAll(/^\| `(\w+)` \|/gm)].map(([, name]) => name)
-  expect(shown).toEqual(expect.arrayContaining([...samplerOptionNames]))
 })
 
 /** The anchors of a page's headings, as forges make them. */

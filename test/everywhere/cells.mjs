@@ -18,7 +18,8 @@ for (const cell of cells) {
   const fresh = sha256(await model.logits(tokens))
   const reused = sha256(await withReuse(model))
   const { text } = await model.generate(sampling.prompt, sampling.options)
-  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text }))
+  const { text: everySampler } = await model.generate(sampling.prompt, sampling.everySampler)
+  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text, everySampler }))
   await model.close()
 }
 

@@ -35,7 +35,32 @@ const { tokens } = json('test/golden/demo/logits.json')
 /** Of the numbers of this version: a change that is meant to change them changes this file too. */
 const expected = json('test/everywhere/expected.json')
 /** A draw that other bits in a logit or in the random numbers would soon turn elsewhere. */
-const sampling = { prompt: 'Long ago, in a far away land,', options: { seed: 4, temperature: 0.9, topP: 0.95, maxNewTokens: 40 } }
+const sampling = {
+  prompt: 'Long ago, in a far away land,',
+  options: { seed: 4, temperature: 0.9, topP: 0.95, maxNewTokens: 40 },
+  everySampler: {
+    ...{
+      seed: 4,
+      temperature: 0.9,
+      dynatempRange: 0.3,
+      topK: 200,
+      topP: 0.98,
+      minP: 0.001,
+      typicalP: 0.99,
+      topNSigma: 4,
+      maxNewTokens: 40,
+    },
+    ...{
+      xtcProbability: 0.2,
+      repetitionPenalty: 1.05,
+      frequencyPenalty: 0.1,
+      presencePenalty: 0.1,
+      dryMultiplier: 0.8,
+      adaptiveTarget: 0.4,
+    },
+    ...{ logitBias: [[' the', -1]], bannedWords: ['glass'], minTokens: 20 },
+  },
+}
 const tour = `loaded 6 layers
 streamed , there was a child named
 chatted The capital of France is Paris.
@@ -120,17 +145,18 @@ async function visit(name, build, { folder, scripts }, env) {
   const output = await run(`${scripts.file('cells.mjs')} <matrix.json`, folder, env)
   const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
-  for (const { runtime, kernels, cell, fresh, reused, text } of ran) {
+  for (const { runtime, kernels, cell, fresh, reused, text, everySampler } of ran) {
     const where = `${label}, ${JSON.stringify(cell)}`
     compare(`${where}: the runtime`, name, runtime.split('.')[0])
     compare(`${where}: the kernels`, build, kernels)
     compare(`${where}: logits`, expected.logits, fresh)
     compare(`${where}: logits with reuse of prefixes`, expected.logits, reused)
     compare(`${where}: sampled text`, expected.text, text)
+    compare(`${where}: text with every sampler`, expected.everySampler, everySampler)
   }
   const hashes = ran.flatMap(({ fresh, reused }) => [fresh, reused])
   const right = hashes.filter((hash) => hash === expected.logits).length
-  const texts = ran.filter(({ text }) => text === expected.text).length
+  const texts = ran.filter(({ text, everySampler }) => text === expected.text && everySampler === expected.everySampler).length
   const shown = [...new Set(hashes)].map((hash) => hash.slice(0, 16)).join(' ')
   row(
     ran[0]?.runtime ?? name,

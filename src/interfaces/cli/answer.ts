@@ -5,28 +5,22 @@ import { MixtralError } from '../../base/errors.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { GenerationResult, Piece } from '../../text/generate/generation.js'
 import type { GenerationOptions } from '../../text/generate/generationOptions.js'
+import type { DrawnLogprob, TokenLogprob } from '../../text/generate/tokenLogprobs.js'
 import { expertText } from './expertText.js'
-import type { SamplingFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { colorsOf, speed } from './layout.js'
+import { colorsOf, plainLines, speed } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 export interface Answer {
   readonly text: string
   readonly ids: readonly number[]
+  readonly logprobs: readonly DrawnLogprob[]
   /** Undefined if a signal ended the answer. */
   readonly result: GenerationResult | undefined
   /** The name of that signal. */
   readonly endedBy: string | undefined
   /** Seconds from the first token to the last. */
   readonly seconds: number
-}
-
-/** The library's options, from the flags. */
-export function generationOptions(flags: SamplingFlags): GenerationOptions {
-  const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags
-  const options = { maxNewTokens: maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop }
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined))
 }
 
 /**
@@ -41,10 +35,11 @@ export async function receive(
   const bar = new ProgressBar('prompt', (tokens) => `${tokens} tokens`)
   const interrupt = onInterrupt()
   const ids: number[] = []
+  const logprobs: DrawnLogprob[] = []
   let text = ''
   let first = 0
   const answer = (result?: GenerationResult, endedBy?: string) => {
-    return { text, ids, result, endedBy, seconds: first > 0 ? (performance.now() - first) / 1000 : 0 }
+    return { text, ids, logprobs, result, endedBy, seconds: first > 0 ? (performance.now() - first) / 1000 : 0 }
   }
   const onProgress = ({ loaded, total }: Progress) => bar.update(loaded, total)
   try {
@@ -56,6 +51,7 @@ export async function receive(
       first ||= performance.now()
       text += next.value.text
       ids.push(...next.value.ids)
+      logprobs.push(...(next.value.logprobs ?? []))
       write(next.value.text)
     }
   } catch (error) {
@@ -73,6 +69,15 @@ export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillS
   // The first token comes with the prompt. Decoding makes the others, and usually an end token that is not shown.
   const decoded = finishReason === 'stop' ? ids.length : ids.length - 1
   return { prefill: (promptTokens - reusedTokens) / prefillSeconds, decode: decoded / decodeSeconds }
+}
+
+/**
+ * Writes the log-probabilities that were asked for to stderr. Each token has a line, with the most likely ones behind
+ * it, such as `-0.1054 " Paris"  -0.1054 " Paris"  -2.3026 " Lyon"`.
+ */
+export function showLogprobs({ logprobs }: Answer): void {
+  const shown = ({ token, logprob }: TokenLogprob) => `${logprob.toFixed(4)} ${JSON.stringify(token)}`
+  for (const drawn of logprobs) process.stderr.write(`${plainLines([shown(drawn), ...drawn.top.map(shown)].join('  '))}\n`)
 }
 
 /** Writes the summary line to stderr, such as `12 tokens prompt at 350 t/s, 64 tokens at 120 t/s, load 0.1 s`. */

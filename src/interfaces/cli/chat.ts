@@ -6,11 +6,12 @@ import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { ChatResult } from '../../text/generate/generation.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { generationOptions, receive, summarize } from './answer.js'
-import { addDebugFlag, addModelFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
+import { receive, showLogprobs, summarize } from './answer.js'
+import { addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { colorsOf, plainLines } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
+import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
 
 interface ChatFlags extends ModelFlags, SamplingFlags {
   readonly system?: string
@@ -84,6 +85,7 @@ async function reply(model: MixtralModel, messages: ChatMessage[], flags: ChatFl
     }
     const answer = await receive(start, generationOptions(flags), (text) => void process.stdout.write(text))
     process.stdout.write('\n')
+    showLogprobs(answer)
     if (interactive) summarize(answer)
     // Ctrl-C stops the answer only. The other signals, and a closed terminal, end the chat.
     if (answer.endedBy && answer.endedBy !== 'SIGINT') throw new MixtralError('ABORTED', 'interrupted')

@@ -2,7 +2,6 @@
 // A value out of range is a usage error that names the flag.
 
 import { type Command, InvalidArgumentError } from 'commander'
-import { checkSamplerOptions } from '../../runtime/sampler/samplerOptions.js'
 
 export interface OutputFlags {
   readonly json?: true
@@ -15,32 +14,12 @@ export interface ModelFlags extends OutputFlags {
   readonly ram?: number
 }
 
-export interface SamplingFlags {
-  readonly maxTokens?: number
-  readonly temperature?: number
-  readonly topK?: number
-  readonly topP?: number
-  readonly minP?: number
-  readonly repetitionPenalty?: number
-  readonly seed?: number
-  readonly stop?: string[]
-}
-
 /** Reads a whole number from `least` to `most`. */
 export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (text: string) => number {
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
     if (value >= least && value <= most) return value
     throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`)
-  }
-}
-
-/** Reads a number from `least` to `most`. */
-function realNumber(least: number, most = Number.MAX_VALUE): (text: string) => number {
-  return (text) => {
-    const value = /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
-    if (value >= least && value <= most) return value
-    throw new InvalidArgumentError(`Expected a number from ${least}${most === Number.MAX_VALUE ? '' : ` to ${most}`}.`)
   }
 }
 
@@ -80,21 +59,4 @@ export function addModelFlags(command: Command): Command {
       'memory for the model, such as 12G; experts that do not fit are read when needed (default: all that the machine can spare)',
       byteSize,
     )
-}
-
-export function addSamplingFlags(command: Command): Command {
-  const { temperature, topK, topP, minP, repetitionPenalty } = checkSamplerOptions({}) // the defaults
-  return command
-    .option('-n, --max-tokens <n>', 'most tokens to generate (default: until the context is full)', wholeNumber(1))
-    .option('--temperature <x>', `0 takes the most likely token every time, higher is more varied (default: ${temperature})`, realNumber(0))
-    .option('--top-k <n>', `choose among this many of the most likely tokens, 0 for all (default: ${topK})`, wholeNumber(0))
-    .option('--top-p <x>', `choose among the most likely tokens that together have this probability (default: ${topP})`, realNumber(0, 1))
-    .option('--min-p <x>', `choose among tokens at least this times as likely as the most likely one (default: ${minP})`, realNumber(0, 1))
-    .option(
-      '--repetition-penalty <x>',
-      `makes the last 64 tokens less likely to come again (default: ${repetitionPenalty}, none)`,
-      realNumber(0.01, 100),
-    )
-    .option('--seed <n>', 'same seed, same text (default: a random one)', wholeNumber(0))
-    .option('--stop <text>', 'end before this text; may be given several times', (text, earlier: string[] = []) => [...earlier, text])
 }

@@ -4,12 +4,13 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
-import { checkSamplerOptions } from '../../runtime/sampler/samplerOptions.js'
-import { generationOptions, receive, speeds, summarize } from './answer.js'
+import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
+import { receive, showLogprobs, speeds, summarize } from './answer.js'
 import { expertFields } from './expertText.js'
-import { addModelFlags, addOutputFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
+import { addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { colorsOf, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
+import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
 import { textOrStdin } from './stdin.js'
 
 type RunFlags = ModelFlags & SamplingFlags
@@ -46,7 +47,7 @@ async function run(command: Command, first: string | undefined, second: string |
     command.error(`no text to continue, expected a prompt, or - for standard input: mixtral run ${model} "Once upon a time"`)
   }
   const prompt = given === undefined ? demoPrompt : await textOrStdin(given)
-  const { seed } = checkSamplerOptions({}) // a random one, reported even if the text is interrupted
+  const { seed } = checkSamplerOptions({}).settings // a random one, reported even if the text is interrupted
   const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
   const write = flags.json ? () => {} : (text: string) => void process.stdout.write(text)
 
@@ -63,6 +64,7 @@ async function run(command: Command, first: string | undefined, second: string |
           prompt,
           text,
           tokens: answer.ids,
+          ...(options.logprobs !== undefined && { logprobs: answer.logprobs }),
           finish_reason: result?.finishReason ?? 'interrupted',
           seed: options.seed,
           prompt_tokens: result?.promptTokens ?? loaded.tokenizer.encodePrompt(prompt).length,
@@ -79,6 +81,7 @@ async function run(command: Command, first: string | undefined, second: string |
       )
     } else {
       if (!text.endsWith('\n')) write('\n')
+      showLogprobs(answer)
       summarize(answer, loaded.loadSeconds)
     }
     if (!result) throw new MixtralError('ABORTED', 'interrupted')

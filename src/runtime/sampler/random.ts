@@ -4,9 +4,12 @@
 export class Random {
   readonly #state: Uint32Array
 
-  /** `seed` is an integer from 0 to 2^53 - 1. */
-  constructor(seed: number) {
-    let mix = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b)) >>> 0
+  /**
+   * @param seed a whole number from 0 to 2^53 - 1
+   * @param stream numbers of the same seed and another stream are independent of these
+   */
+  constructor(seed: number, stream = 0) {
+    let mix = (seed ^ Math.imul(Math.floor(seed / 2 ** 32), 0x85ebca6b) ^ Math.imul(stream, 0xc2b2ae35)) >>> 0
     this.#state = Uint32Array.from({ length: 4 }, () => {
       mix = (mix + 0x9e3779b9) >>> 0
       let word = Math.imul(mix ^ (mix >>> 16), 0x21f0aaad)

@@ -1,49 +1,114 @@
-// Token ids from the highest logit to the lowest, equal ones by id, sorted only as far as somebody looks: filters keep
-// a few of 32,000. A heap whose front moves into the sorted part one by one.
+// Token ids from the highest score to the lowest, equal ones by id. Ids are put into buckets of similar scores, and a
+// bucket is sorted when its place is asked for: most filters look at a few of 32,000. What the scores mean, it does not
+// know.
+
+const BUCKETS = 4096
+/** Scores further below the highest share the last bucket: a softmax gives them e^-64. */
+const RANGE = 64
+/** Up to this many ids insertion is the fastest sort. */
+const SMALL = 32
 
 export class Ranking {
-  readonly #logits: Float64Array
-  /** (vocabulary) [0, size) is the heap; the sorted ids stand from the end backwards. */
+  /**
+   * (capacity) [0, count) holds the ids: those before `#sorted` in their final order, the others in the right bucket.
+   */
   readonly #ids: Int32Array
-  #size: number
+  readonly #bucketOf: Uint16Array
+  /** (BUCKETS) where each bucket ends in `#ids`. */
+  readonly #ends = new Int32Array(BUCKETS)
+  #scores: Float64Array = new Float64Array(0)
+  #sorted = 0
+  #nextBucket = 0
 
-  /** `logits` (vocabulary) must be finite, and stay as they are. */
-  constructor(logits: Float64Array) {
-    this.#logits = logits
-    this.#ids = new Int32Array(logits.length)
-    this.#size = logits.length
-    for (let id = 0; id < this.#size; id++) this.#ids[id] = id
-    for (let at = (this.#size >> 1) - 1; at >= 0; at--) this.#sink(at)
+  constructor(capacity: number) {
+    this.#ids = new Int32Array(capacity)
+    this.#bucketOf = new Uint16Array(capacity)
   }
 
-  /** The id at a place, 0 for the highest logit. */
+  /**
+   * Begins a new ranking.
+   * @param scores by id; finite, and unchanged until the next ranking
+   * @param ids the first `count` are ranked
+   */
+  begin(scores: Float64Array, ids: Int32Array, count: number): void {
+    let most = -Infinity
+    let least = Infinity
+    for (let i = 0; i < count; i++) {
+      const score = scores[ids[i]!]!
+      if (score > most) most = score
+      if (score < least) least = score
+    }
+    const range = Math.min(RANGE, most - least)
+    const scale = range > 1e-200 ? (BUCKETS - 1) / range : 0 // scores that are next to equal share one bucket
+    const ends = this.#ends.fill(0)
+    for (let i = 0; i < count; i++) {
+      const bucket = Math.min(BUCKETS - 1, (most - scores[ids[i]!]!) * scale) | 0
+      this.#bucketOf[i] = bucket
+      ends[bucket]!++
+    }
+    let start = 0
+    for (let bucket = 0; bucket < BUCKETS; bucket++) {
+      const size = ends[bucket]!
+      ends[bucket] = start
+      start += size
+    }
+    for (let i = 0; i < count; i++) this.#ids[ends[this.#bucketOf[i]!]!++] = ids[i]!
+    this.#scores = scores
+    this.#sorted = 0
+    this.#nextBucket = 0
+  }
+
+  /** The id at a place below `count`; 0 is the highest score's. */
   at(place: number): number {
-    const ids = this.#ids
-    while (ids.length - this.#size <= place) {
-      const first = ids[0] as number
-      this.#size--
-      ids[0] = ids[this.#size] as number
-      ids[this.#size] = first
-      this.#sink(0)
+    while (this.#sorted <= place) {
+      const end = this.#ends[this.#nextBucket++]!
+      this.#sort(this.#sorted, end)
+      this.#sorted = end
     }
-    return ids[ids.length - 1 - place] as number
+    return this.#ids[place]!
   }
 
-  #sink(from: number): void {
+  #sort(start: number, end: number): void {
+    const scores = this.#scores
     const ids = this.#ids
-    const moved = ids[from] as number
-    let at = from
-    for (let child = 2 * at + 1; child < this.#size; child = 2 * at + 1) {
-      if (child + 1 < this.#size && this.#before(ids[child + 1] as number, ids[child] as number)) child++
-      if (!this.#before(ids[child] as number, moved)) break
-      ids[at] = ids[child] as number
-      at = child
+    if (end - start > SMALL) {
+      ids.subarray(start, end).sort((a, b) => scores[b]! - scores[a]! || a - b)
+      return
     }
-    ids[at] = moved
+    for (let i = start + 1; i < end; i++) {
+      const id = ids[i]!
+      const score = scores[id]!
+      let at = i
+      while (at > start && (scores[ids[at - 1]!]! < score || (scores[ids[at - 1]!] === score && ids[at - 1]! > id))) {
+        ids[at] = ids[at - 1]!
+        at--
+      }
+      ids[at] = id
+    }
   }
+}
 
-  #before(a: number, b: number): boolean {
-    const difference = (this.#logits[a] as number) - (this.#logits[b] as number)
-    return difference > 0 || (difference === 0 && a < b)
+/** Longer lists are faster by buckets. */
+export const LONGEST_SCAN = 128
+
+/**
+ * The `length` ids of the highest scores in their order, by one scan that compares with the last of the best so far.
+ * @param ids the first `count` are looked at; in ascending order
+ * @param length at most `count`
+ */
+export function highest(scores: Float64Array | Float32Array, ids: Int32Array, count: number, length: number): Int32Array {
+  const best = new Int32Array(length)
+  if (length === 0) return best
+  let filled = 0
+  let least = Infinity
+  for (let i = 0; i < count; i++) {
+    const id = ids[i]!
+    const score = scores[id]!
+    if (filled === length && score <= least) continue
+    let at = filled < length ? filled++ : length - 1
+    for (; at > 0 && scores[best[at - 1]!]! < score; at--) best[at] = best[at - 1]!
+    best[at] = id
+    least = scores[best[filled - 1]!]!
   }
+  return best
 }

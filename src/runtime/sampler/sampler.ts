@@ -1,119 +1,159 @@
-// Chooses the next token from logits. The order is that of llama.cpp's default chain: repetition penalty, top-k, top-p,
-// min-p, temperature, draw. Everything is float64 from exact operations in a fixed order, so a seed gives the same
-// tokens on every machine.
+// The sampler of one text, on the main thread's side: options, random numbers, history and state. It makes a job for
+// the next token and takes the choice that a thread made of it; nothing moves on in between, so a step that fails can
+// be repeated. It does not look at logits.
 
-import { exp, ln } from '../../base/elementary.js'
 import { MixtralError } from '../../base/errors.js'
+import { checkSamplerOptions } from './checkSamplerOptions.js'
+import { choose } from './choose.js'
+import { firstState } from './draw.js'
+import { type Breakers, dryAmounts } from './dry.js'
+import { type Choice, type Job, NOT_FINITE, NOTHING_LEFT, noValues, type TokenValues } from './job.js'
+import { countTokens } from './penalties.js'
 import { Random } from './random.js'
-import { Ranking } from './ranking.js'
-import { checkSamplerOptions, type SamplerOptions } from './samplerOptions.js'
+import type { SamplerOptions, Settings } from './samplerOptions.js'
+import { type Plan, planOf, stepNamed } from './steps.js'
 
-/** How many of the last tokens the repetition penalty looks at. */
-const PENALTY_WINDOW = 64
+/**
+ * What a text has to obey, such as a grammar: one mask before anything else, so the law of the allowed tokens stays
+ * what it is.
+ */
+export interface Constraint {
+  /** The tokens that may come next: bit `id % 32` of word `id >> 5`. Undefined allows all. */
+  mask(): Uint32Array | undefined
+  /** Takes the token that came. */
+  accept(id: number): void
+}
+
+/** Tokens that are forbidden while fewer than `until` tokens were drawn: end tokens, as a rule. */
+interface Withheld {
+  readonly ids: readonly number[]
+  readonly until: number
+}
+
+/** What a sampler obeys beside its options. All of it is in token ids. */
+export interface SamplerRules {
+  /** Added to logits, by id; minus infinity forbids a token. */
+  readonly bias?: ReadonlyMap<number, number>
+  readonly breakers?: Breakers
+  readonly constraint?: Constraint | undefined
+  /** Where a constraint allows nothing else, they are allowed. */
+  readonly withheld?: readonly Withheld[]
+  /** More ids that must not come next: asked before each token. */
+  readonly forbidden?: () => Iterable<number>
+  /** Report log-probabilities: the drawn token's, and those of this many of the most likely tokens, 0 to 20. */
+  readonly top?: number | undefined
+  readonly postSampling?: boolean
+}
+
+const DRY = stepNamed('dry')
+const PENALTIES = stepNamed('penalties')
+const XTC = stepNamed('xtc')
+const XTC_STREAM = 1
 
 export class Sampler {
   /** The seed in use, also when it was not given: the same seed repeats the run. */
   readonly seed: number
-  readonly #options: Required<SamplerOptions>
+  readonly #settings: Settings
+  readonly #plan: Plan
+  readonly #rules: SamplerRules
   readonly #random: Random
+  readonly #xtcRandom: Random
+  readonly #history: number[] = []
+  #drawn = 0
+  #state: Float64Array
+  #job: Job | undefined
 
   /** Throws a MixtralError `OPTION` that names an unknown or impossible option. */
-  constructor(options: SamplerOptions = {}) {
-    this.#options = checkSamplerOptions(options)
-    this.seed = this.#options.seed
+  constructor(options: SamplerOptions = {}, rules: SamplerRules = {}) {
+    const { settings, order } = checkSamplerOptions(options)
+    this.#settings = settings
+    this.#plan = planOf(settings, order)
+    this.#rules = rules
+    this.seed = settings.seed
     this.#random = new Random(this.seed)
+    this.#xtcRandom = new Random(this.seed, XTC_STREAM)
+    this.#state = firstState(this.#plan.draw, settings)
+  }
+
+  /** Adds tokens to the history that penalties look at, without drawing them: a prompt. */
+  read(ids: Iterable<number>): void {
+    for (const id of ids) this.#history.push(id)
+  }
+
+  /** What is to be done for the next token: the same until the choice is taken, random numbers included. */
+  job(): Job {
+    this.#job ??= this.#nextJob()
+    return this.#job
   }
 
   /**
-   * The next token.
-   *
-   * @param logits (vocabulary) left as they are
-   * @param recent the tokens so far, oldest first; the penalty looks at the last 64
-   * @throws MixtralError `MODEL` when a logit is NaN or infinite
+   * Takes what came of the job, and moves on. Returns the token.
+   * @throws MixtralError `MODEL` when a logit is NaN or infinite, `OPTION` when no token is allowed
    */
-  sample(logits: Float32Array, recent: readonly number[]): number {
-    const penalized = this.#penalize(logits, recent)
-    const best = highest(penalized)
-    if (this.#options.temperature === 0) return best
-    const top = penalized[best] as number
-    const ranking = new Ranking(penalized)
-    const kept = this.#keep(penalized, top, ranking)
-    return this.#draw(penalized, top, ranking, kept)
-  }
-
-  /**
-   * Positive logits of recent tokens are divided by the penalty, the others multiplied, each once (llama.cpp's rule).
-   */
-  #penalize(logits: Float32Array, recent: readonly number[]): Float64Array {
-    const penalized = new Float64Array(logits)
-    const penalty = this.#options.repetitionPenalty
-    if (penalty === 1) return penalized
-    for (const id of new Set(recent.slice(-PENALTY_WINDOW))) {
-      const logit = penalized[id]
-      if (logit !== undefined) penalized[id] = logit > 0 ? logit / penalty : logit * penalty
-    }
-    return penalized
-  }
-
-  /** How many of the highest ranking tokens the filters leave: at least one. */
-  #keep(logits: Float64Array, top: number, ranking: Ranking): number {
-    const { topK, topP, minP } = this.#options
-    let kept = topK === 0 ? logits.length : Math.min(topK, logits.length)
-    if (topP < 1) {
-      const wanted = topP * sumOfWeights(logits, top, 1, ranking, kept)
-      let sum = 0
-      for (let place = 0; place < kept; place++) {
-        sum += exp((logits[ranking.at(place)] as number) - top)
-        if (sum >= wanted) kept = place + 1
-      }
-    }
-    if (minP > 0) {
-      const least = top + ln(minP)
-      let place = 1
-      while (place < kept && (logits[ranking.at(place)] as number) >= least) place++
-      kept = Math.min(kept, place)
-    }
-    return kept
-  }
-
-  /** One of the `kept` highest ranking tokens, each with the probability of its softmax at the temperature. */
-  #draw(logits: Float64Array, top: number, ranking: Ranking, kept: number): number {
-    const { temperature } = this.#options
-    let rest = this.#random.next() * sumOfWeights(logits, top, temperature, ranking, kept)
-    for (let place = 0; place < kept - 1; place++) {
-      const id = ranking.at(place)
-      rest -= exp(((logits[id] as number) - top) / temperature)
-      if (rest < 0) return id
-    }
-    return ranking.at(kept - 1)
-  }
-}
-
-/** The id of the highest logit, the lowest of equals. Throws on a logit that is not finite. */
-function highest(logits: Float64Array): number {
-  let best = 0
-  for (let id = 0; id < logits.length; id++) {
-    const logit = logits[id] as number
-    if (!(logit - logit === 0)) {
+  take({ id, state, logprob, top }: Choice): number {
+    if (id === NOT_FINITE) {
       throw new MixtralError(
         'MODEL',
-        `the logit of token ${id} is ${logit}, expected a finite number: the weights of the model may be damaged`,
+        `the logit of token ${top.ids[0]} is ${logprob}, expected a finite number: the weights of the model may be damaged`,
       )
     }
-    if (logit > (logits[best] as number)) best = id
+    if (id === NOTHING_LEFT) {
+      throw new MixtralError('OPTION', 'no token may come next: together, constraint, logit bias and banned words forbid every one')
+    }
+    this.#job = undefined
+    this.#state = state
+    this.#history.push(id)
+    this.#drawn++
+    this.#rules.constraint?.accept(id)
+    return id
   }
-  return best
+
+  /**
+   * Draws the next token in this thread.
+   * @param logits (vocabulary) left as they are
+   * @throws what `take` throws
+   */
+  sample(logits: Float32Array): Choice {
+    const choice = choose(logits, this.job())
+    this.take(choice)
+    return choice
+  }
+
+  #nextJob(): Job {
+    const { chain, draw, random } = this.#plan
+    const { constraint, breakers, top = -1, postSampling = false } = this.#rules
+    const settings = this.#settings
+    const mask = constraint?.mask()
+    return {
+      settings,
+      chain,
+      draw,
+      u: random ? this.#random.next() : 0,
+      xtc: chain.includes(XTC) ? this.#xtcRandom.next() : 0,
+      state: this.#state,
+      mask,
+      bias: this.#bias(mask),
+      counts: chain.includes(PENALTIES) ? countTokens(this.#history, settings.penaltyLastN) : noValues,
+      dry: chain.includes(DRY) ? dryAmounts(this.#history, settings, breakers ?? new Map()) : noValues,
+      top,
+      postSampling: postSampling ? 1 : 0,
+    }
+  }
+
+  /** The bias of the rules, and minus infinity for what must not come next. */
+  #bias(mask: Uint32Array | undefined): TokenValues {
+    const { bias, withheld = [], forbidden } = this.#rules
+    const all = new Map(bias)
+    const held = withheld.filter(({ until }) => this.#drawn < until).flatMap(({ ids }) => ids)
+    if (!mask || allowsOthers(mask, held)) for (const id of held) all.set(id, -Infinity)
+    for (const id of forbidden?.() ?? []) all.set(id, -Infinity)
+    return all.size === 0 ? noValues : { ids: Int32Array.from(all.keys()), values: Float64Array.from(all.values()) }
+  }
 }
 
-/**
- * The sum of exp((logit - top) / temperature) over the kept tokens: by rank, or by id when all are kept, which needs no
- * sorting.
- */
-function sumOfWeights(logits: Float64Array, top: number, temperature: number, ranking: Ranking, kept: number): number {
-  let sum = 0
-  for (let place = 0; place < kept; place++) {
-    const id = kept === logits.length ? place : ranking.at(place)
-    sum += exp(((logits[id] as number) - top) / temperature)
-  }
-  return sum
+/** Whether a mask has a bit beside those of `ids`. */
+function allowsOthers(mask: Uint32Array, ids: readonly number[]): boolean {
+  const rest = mask.slice()
+  for (const id of ids) rest[id >> 5]! &= ~(1 << (id & 31))
+  return rest.some((word) => word !== 0)
 }

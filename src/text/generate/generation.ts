@@ -5,7 +5,9 @@ import { MixtralError } from '../../base/errors.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import type { CheckedOptions } from './generationOptions.js'
+import type { CheckedOptions } from './checkGenerationOptions.js'
+import { type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
+import { tokenRules } from './tokenRules.js'
 
 /**
  * New text, and the tokens since the last piece. The text is empty while a character or a possible stop string is
@@ -14,6 +16,8 @@ import type { CheckedOptions } from './generationOptions.js'
 export interface Piece {
   readonly text: string
   readonly ids: readonly number[]
+  /** With the option `logprobs`: of each token drawn since the last piece, the end token too. */
+  readonly logprobs?: readonly DrawnLogprob[]
 }
 
 /** What a generation wrote, and how it went. */
@@ -25,6 +29,8 @@ export interface GenerationResult {
   readonly text: string
   /** All tokens written, without an end token. */
   readonly ids: readonly number[]
+  /** With the option `logprobs`: of every token drawn, the end token too. */
+  readonly logprobs?: readonly DrawnLogprob[]
   readonly promptTokens: number
   /** Number of prompt tokens that were in the KV cache already. */
   readonly reusedTokens: number
@@ -54,7 +60,8 @@ export async function* generate(
   prompt: readonly number[],
   options: CheckedOptions,
 ): AsyncGenerator<Piece, GenerationResult> {
-  const { maxNewTokens, stops, signal, onProgress, sampler } = options
+  const { maxNewTokens, stops, signal, onProgress } = options
+  const { sampler, endIds, banned } = tokenRules(options, tokenizer)
   const decoder = tokenizer.decoder({ continues: !asksForAnswer(tokenizer, prompt) })
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {
@@ -70,28 +77,39 @@ export async function* generate(
   let logits = await engine.evaluate(prompt, { ...call, ...(onProgress && { onProgress }) })
   const prefilled = performance.now()
   const tokens = [...prompt]
+  const logprobs: DrawnLogprob[] = []
+  let drawn: { logprobs?: readonly DrawnLogprob[] } = {}
+  sampler.read(prompt)
   let text = ''
   let finishReason: GenerationResult['finishReason'] | undefined
   while (!finishReason) {
-    const id = sampler.sample(logits, tokens)
-    if (tokenizer.endIds.has(id)) {
+    const choice = sampler.sample(logits)
+    const { id } = choice
+    if (options.logprobs !== undefined) {
+      drawn = { logprobs: [drawnLogprob(choice, decoder, tokenizer)] }
+      logprobs.push(...drawn.logprobs!)
+    }
+    if (endIds.has(id)) {
       finishReason = 'stop'
       break
     }
     tokens.push(id)
+    banned.push(decoder.bytes(id))
     const piece = stops.push(decoder.push(id))
     text += piece
-    yield { text: piece, ids: [id] }
+    yield { text: piece, ids: [id], ...drawn }
+    drawn = {}
     if (stops.stopped) finishReason = 'stop'
     else if (tokens.length - prompt.length >= maxNewTokens) finishReason = 'length'
     else if (tokens.length >= contextLength) finishReason = 'context'
     else logits = await engine.evaluate(tokens, call)
   }
   const rest = stops.push(decoder.end()) + stops.end()
-  if (rest) yield { text: rest, ids: [] }
+  if (rest || drawn.logprobs) yield { text: rest, ids: [], ...drawn }
   return {
     text: text + rest,
     ids: tokens.slice(prompt.length),
+    ...(options.logprobs !== undefined && { logprobs }),
     promptTokens: prompt.length,
     reusedTokens,
     finishReason,

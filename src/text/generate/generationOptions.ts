@@ -1,17 +1,43 @@
-// The options of one generation: their names and limits. The options of sampling are checked by the sampler.
+// The options of one generation, as a caller gives them. Sampling's own are the sampler's; ranges, help texts and names
+// elsewhere are generationTable.ts's.
 
-import { MixtralError, shown } from '../../base/errors.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
-import { Sampler } from '../../runtime/sampler/sampler.js'
-import { type SamplerOptions, samplerOptionNames } from '../../runtime/sampler/samplerOptions.js'
-import { StopStrings } from './stopStrings.js'
+import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
 
-export interface GenerationOptions extends SamplerOptions {
-  /** Largest number of tokens to write. Default: until the context is full. */
+/**
+ * What to add to the logits of tokens, `false` to forbid them: by id, or pairs, in which a text stands for each of its
+ * tokens.
+ */
+export type LogitBias = Readonly<Record<number, number | false>> | readonly (readonly [token: number | string, bias: number | false])[]
+
+/** The options that are not the sampler's. */
+export interface TextOptions {
+  /** Most tokens to write. Default: until the context is full. */
   readonly maxNewTokens?: number
   /** Stop strings: the text ends before the first of them. */
   readonly stop?: string | readonly string[]
+  /** Tokens that end the text beside the model's own end tokens. They are left out of it. */
+  readonly stopIds?: readonly number[]
+  /** No end token comes before there are this many tokens. Default 0. */
+  readonly minTokens?: number
+  /** The model's end tokens never come. Default false. */
+  readonly ignoreEos?: boolean
+  /** The text never has one of these in it, in this spelling. */
+  readonly bannedWords?: string | readonly string[]
+  /** Makes tokens more or less likely. */
+  readonly logitBias?: LogitBias
+  /**
+   * Report the log-probability of each token, and those of this many of the most likely in its place: 0 to 20. Default:
+   * none.
+   */
+  readonly logprobs?: number
+  /**
+   * Report log-probabilities after all samplers, among the tokens that were left. Default false: those of the model.
+   */
+  readonly postSampling?: boolean
+}
+
+export interface GenerationOptions extends TextOptions, SamplerOptions {
   /** Ends the call with an `ABORTED` error. */
   readonly signal?: AbortSignal
   /** Called after each step of the prompt, in tokens. */
@@ -20,32 +46,3 @@ export interface GenerationOptions extends SamplerOptions {
 
 /** The original name of `GenerationOptions`. */
 export type GenerationConfig = GenerationOptions
-
-export interface CheckedOptions {
-  readonly maxNewTokens: number
-  readonly stops: StopStrings
-  readonly signal: AbortSignal | undefined
-  readonly onProgress: ((progress: Progress) => void) | undefined
-  readonly sampler: Sampler
-}
-
-/**
- * Checks the options, fills in defaults, and makes the sampler. Throws `OPTION` for an unknown or impossible option, by
- * name.
- */
-export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  const { maxNewTokens = Number.POSITIVE_INFINITY, stop = [], signal, onProgress, ...sampling } = options
-  if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {
-    throw new MixtralError('OPTION', `maxNewTokens is ${shown(maxNewTokens)}, expected a whole number from 1`)
-  }
-  if (typeof stop !== 'string' && !Array.isArray(stop))
-    throw new MixtralError('OPTION', `stop is ${String(stop)}, expected a string or a list of strings`)
-  const unknown = Object.keys(sampling).find((name) => !samplerOptionNames.includes(name))
-  if (unknown !== undefined) {
-    const known = ['maxNewTokens', 'stop', ...samplerOptionNames, 'signal', 'onProgress']
-    throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${known.join(', ')}`)
-  }
-  checkCallOptions({ signal, onProgress })
-  const stops = new StopStrings(typeof stop === 'string' ? [stop] : stop)
-  return { maxNewTokens, stops, signal, onProgress, sampler: new Sampler(sampling) }
-}

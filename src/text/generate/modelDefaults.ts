@@ -4,8 +4,11 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'
+import { namesOf } from '../../runtime/sampler/optionRow.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
-import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
+import { checkGenerationOptions } from './checkGenerationOptions.js'
+import type { GenerationOptions } from './generationOptions.js'
+import { generationTable } from './generationTable.js'
 
 export interface ModelDefaults {
   readonly options: GenerationOptions
@@ -14,16 +17,7 @@ export interface ModelDefaults {
   readonly unused: readonly string[]
 }
 
-const PARAMETERS: Readonly<Record<string, keyof GenerationOptions>> = {
-  temperature: 'temperature',
-  top_k: 'topK',
-  top_p: 'topP',
-  min_p: 'minP',
-  repeat_penalty: 'repetitionPenalty',
-  seed: 'seed',
-  num_predict: 'maxNewTokens',
-  stop: 'stop',
-}
+const PARAMETERS = namesOf(generationTable, 'ollama')
 
 /** Reads the parameters. Throws `MODEL` for an impossible one. */
 export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
@@ -31,7 +25,7 @@ export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
   const options: Record<string, ParamValue> = {}
   const unused: string[] = []
   for (const [name, value] of Object.entries(others)) {
-    const option = Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name] : undefined
+    const option = PARAMETERS.get(name)
     // Below 0, Ollama means a random seed, or no limit: our defaults.
     const unset = (name === 'seed' || name === 'num_predict') && typeof value === 'number' && value < 0
     if (option === undefined) unused.push(name)

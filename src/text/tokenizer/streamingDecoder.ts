@@ -2,6 +2,7 @@
 // piece opens a text. Whole texts are decoded by the same code, so streaming gives the same result.
 
 import { MixtralError } from '../../base/errors.js'
+import { tokenBytes } from './tokenBytes.js'
 import { tokenType, type Vocabulary } from './vocabulary.js'
 
 export interface DecodeOptions {
@@ -30,7 +31,7 @@ export class StreamingDecoder {
    * id outside the vocabulary.
    */
   push(id: number): string {
-    const { pieces, types, byteOfId, addSpacePrefix } = this.#vocabulary
+    const { pieces, types, byteOfId } = this.#vocabulary
     const piece = pieces[id]
     if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${pieces.length}`)
     const byte = byteOfId[id]!
@@ -46,14 +47,28 @@ export class StreamingDecoder {
       return before + piece
     }
     const text = piece.replaceAll('\u2581', ' ')
-    // Encoding put a space before the text, and before each text after a special token.
-    const ownSpace = this.#opens && addSpacePrefix && type !== tokenType.userDefined && text.startsWith(' ')
+    const shown = this.#hasOwnSpace(id) ? text.slice(1) : text
     this.#opens = type === tokenType.userDefined
-    return before + (ownSpace ? text.slice(1) : text)
+    return before + shown
+  }
+
+  /** The bytes that a token of the vocabulary would add if it came next. Those of all tokens together are the text. */
+  bytes(id: number): Uint8Array {
+    const bytes = tokenBytes(this.#vocabulary, id)
+    return this.#hasOwnSpace(id) ? bytes.subarray(1) : bytes
   }
 
   /** Returns the rest when no token follows: U+FFFD for an incomplete character, else an empty text. */
   end(): string {
     return this.#utf8.decode()
+  }
+
+  /**
+   * Whether a token begins with a space that is not part of the text: encoding puts one before the text and before each
+   * text after a special token.
+   */
+  #hasOwnSpace(id: number): boolean {
+    const { pieces, types, addSpacePrefix } = this.#vocabulary
+    return this.#opens && addSpacePrefix && types[id] !== tokenType.userDefined && /^[ \u2581]/.test(pieces[id]!)
   }
 }

@@ -7,6 +7,7 @@ import type { GgufValue } from '../../format/gguf/gguf.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
 import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
+import { tokenBytes } from './tokenBytes.js'
 import { readVocabulary, tokenType, type Vocabulary } from './vocabulary.js'
 
 export interface EncodeOptions {
@@ -122,6 +123,14 @@ export class Tokenizer {
     const piece = this.#vocabulary.pieces[id]
     if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${this.vocabSize}`)
     return { id, piece, type: typeNames[this.#vocabulary.types[id]!] as Token['type'] }
+  }
+
+  /**
+   * The bytes that a token adds to a text, a space at its beginning included. Throws a MixtralError `TOKENIZER` for an
+   * id outside the vocabulary.
+   */
+  bytes(id: number): Uint8Array {
+    return tokenBytes(this.#vocabulary, this.token(id).id)
   }
 
   /** Appends the ids of parts. A text at the beginning, and one after a special token, gets a leading space. */

@@ -8,16 +8,23 @@ const open: SamplerOptions = { temperature: 1, topK: 0, topP: 1, minP: 0, seed: 
 const tenths = Float32Array.from([0.3, 0.4, 0.1, 0.2], Math.log)
 
 /** How often each token came in `draws` draws, as fractions. */
-function frequencies(options: SamplerOptions, logits: Float32Array, draws = 20_000, recent: readonly number[] = []): number[] {
+function frequencies(options: SamplerOptions, logits: Float32Array, draws = 20_000): number[] {
   const sampler = new Sampler({ ...open, ...options })
   const counts = new Array<number>(logits.length).fill(0)
-  for (let draw = 0; draw < draws; draw++) counts[sampler.sample(logits, recent)]!++
+  for (let draw = 0; draw < draws; draw++) counts[sampler.sample(logits).id]!++
   return counts.map((count) => count / draws)
 }
 
+/** The token that comes after these. */
+function next(options: SamplerOptions, logits: Float32Array, recent: readonly number[]): number {
+  const sampler = new Sampler(options)
+  sampler.read(recent)
+  return sampler.sample(logits).id
+}
+
 /** The tokens that ever come. */
-function reachable(options: SamplerOptions, logits: Float32Array, recent: readonly number[] = []): number[] {
-  return frequencies(options, logits, 2000, recent).flatMap((frequency, id) => (frequency > 0 ? [id] : []))
+function reachable(options: SamplerOptions, logits: Float32Array): number[] {
+  return frequencies(options, logits, 2000).flatMap((frequency, id) => (frequency > 0 ? [id] : []))
 }
 
 function expectClose(actual: readonly number[], expected: readonly number[]): void {
@@ -37,8 +44,7 @@ test('temperature sharpens and flattens', () => {
 })
 
 test('temperature 0 takes the highest logit, the lowest id of equals', () => {
-  const sampler = new Sampler({ temperature: 0 })
-  expect(sampler.sample(Float32Array.of(1, 3, 3, 2), [])).toBe(1)
+  expect(next({ temperature: 0 }, Float32Array.of(1, 3, 3, 2), [])).toBe(1)
 })
 
 test('a temperature next to 0 takes the highest logit too', () => {
@@ -80,30 +86,30 @@ test('the filtered tokens keep their proportions', () => {
 
 test('the repetition penalty divides positive logits and multiplies the others, once', () => {
   const logits = Float32Array.of(4, 3, -1, -1.5)
-  const greedy = new Sampler({ temperature: 0, repetitionPenalty: 2 })
-  expect(greedy.sample(logits, [])).toBe(0)
-  expect(greedy.sample(logits, [0])).toBe(1)
-  expect(greedy.sample(logits, [0, 0, 0, 1, 1])).toBe(0)
-  expect(greedy.sample(Float32Array.of(-1, -1.5), [0])).toBe(1)
+  const greedy = { temperature: 0, repetitionPenalty: 2 }
+  expect(next(greedy, logits, [])).toBe(0)
+  expect(next(greedy, logits, [0])).toBe(1)
+  expect(next(greedy, logits, [0, 0, 0, 1, 1])).toBe(0)
+  expect(next(greedy, Float32Array.of(-1, -1.5), [0])).toBe(1)
 })
 
 test('the repetition penalty sees the last 64 tokens', () => {
-  const sampler = new Sampler({ temperature: 0, repetitionPenalty: 2 })
+  const greedy = { temperature: 0, repetitionPenalty: 2 }
   const logits = Float32Array.of(4, 3, 0)
-  expect(sampler.sample(logits, [0, ...Array(63).fill(2)])).toBe(1)
-  expect(sampler.sample(logits, [0, ...Array(64).fill(2)])).toBe(0)
+  expect(next(greedy, logits, [0, ...Array(63).fill(2)])).toBe(1)
+  expect(next(greedy, logits, [0, ...Array(64).fill(2)])).toBe(0)
 })
 
 test('logits are left as they are', () => {
   const logits = Float32Array.of(1, 2, 3)
-  new Sampler({ repetitionPenalty: 2, seed: 1 }).sample(logits, [0, 1, 2])
+  next({ repetitionPenalty: 2, seed: 1 }, logits, [0, 1, 2])
   expect([...logits]).toEqual([1, 2, 3])
 })
 
 test('a seed repeats its sequence', () => {
   const run = (seed: number) => {
     const sampler = new Sampler({ ...open, seed })
-    return Array.from({ length: 50 }, () => sampler.sample(tenths, []))
+    return Array.from({ length: 50 }, () => sampler.sample(tenths).id)
   }
   expect(run(1)).toEqual(run(1))
   expect(run(1)).not.toEqual(run(2))
@@ -113,7 +119,7 @@ test('a seed repeats its sequence', () => {
 test('a seed that was not given can be read back', () => {
   const first = new Sampler(open.seed === undefined ? open : { ...open, seed: new Sampler().seed })
   const second = new Sampler({ ...open, seed: first.seed })
-  expect(Array.from({ length: 20 }, () => first.sample(tenths, []))).toEqual(Array.from({ length: 20 }, () => second.sample(tenths, [])))
+  expect(Array.from({ length: 20 }, () => first.sample(tenths).id)).toEqual(Array.from({ length: 20 }, () => second.sample(tenths).id))
 })
 
 test('a seed gives the same tokens on every machine', () => {
@@ -121,7 +127,7 @@ test('a seed gives the same tokens on every machine', () => {
   const run = (options: SamplerOptions) => {
     const sampler = new Sampler({ ...options, seed: 42 })
     const ids: number[] = []
-    while (ids.length < 12) ids.push(sampler.sample(logits, ids))
+    while (ids.length < 12) ids.push(sampler.sample(logits).id)
     return ids
   }
   expect(run({})).toMatchInlineSnapshot(`
@@ -201,7 +207,7 @@ test('nothing outside the filters ever comes', () => {
     fc.property(fc.float32Array({ min: -9, max: 9, noNaN: true, minLength: 1, maxLength: 40 }), options, (logits, chosen) => {
       const kept = keptNaively(logits, chosen)
       const sampler = new Sampler(chosen)
-      for (let draw = 0; draw < 20; draw++) expect(kept).toContain(sampler.sample(logits, []))
+      for (let draw = 0; draw < 20; draw++) expect(kept).toContain(sampler.sample(logits).id)
     }),
     { numRuns: 500 },
   )
@@ -211,7 +217,7 @@ describe.each([Number.NaN, Infinity, -Infinity])('a logit of %s', (bad) => {
   test('is an error that says where', () => {
     for (const temperature of [0, 1]) {
       const sampler = new Sampler({ temperature })
-      expect(() => sampler.sample(Float32Array.of(1, bad, 2), [])).toThrow(
+      expect(() => sampler.sample(Float32Array.of(1, bad, 2))).toThrow(
         expect.objectContaining({ code: 'MODEL', message: expect.stringMatching(`logit of token 1 is ${bad}`) }),
       )
     }
@@ -222,12 +228,12 @@ describe.each([
   [{ temperature: -1 }, /temperature is -1, expected a number from 0/],
   [{ temperature: Number.NaN }, /temperature is NaN/],
   [{ temperature: Infinity }, /temperature is Infinity/],
-  [{ topK: 1.5 }, /topK is 1.5, expected an integer from 0/],
+  [{ topK: 1.5 }, /topK is 1.5, expected a whole number from 0/],
   [{ topK: -1 }, /topK is -1/],
   [{ topP: 1.1 }, /topP is 1.1, expected a number from 0 to 1/],
   [{ minP: -0.1 }, /minP is -0.1/],
   [{ repetitionPenalty: 0 }, /repetitionPenalty is 0, expected a number from 0.01 to 100/],
-  [{ seed: 2 ** 53 }, /seed is 9007199254740992, expected an integer from 0 to 2\^53 - 1/],
+  [{ seed: 2 ** 53 }, /seed is 9007199254740992, expected a whole number from 0 to 2\^53 - 1/],
   [{ seed: -1 }, /seed is -1/],
   [{ topP: '0.9' }, /topP is "0.9", expected/],
   [{ top_p: 0.9 }, /unknown option top_p, expected temperature, topK/],

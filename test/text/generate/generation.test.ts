@@ -218,18 +218,18 @@ describe('chat', () => {
 
 describe('an option', () => {
   test.each<[object, string]>([
-    [{ maxTokens: 5 }, 'unknown option maxTokens, expected maxNewTokens, stop, temperature'],
+    [{ maxTokens: 5 }, 'unknown option maxTokens, expected maxNewTokens, stop, stopIds'],
     [{ top_p: 0.5 }, 'unknown option top_p, expected'],
     [{ maxNewTokens: 0 }, 'maxNewTokens is 0, expected a whole number from 1'],
     [{ maxNewTokens: 2.5 }, 'maxNewTokens is 2.5, expected'],
     [{ maxNewTokens: '5' }, 'maxNewTokens is "5", expected'],
     [{ temperature: -0.1 }, 'temperature is -0.1, expected a number from 0'],
     [{ temperature: Number.NaN }, 'temperature is NaN, expected'],
-    [{ topK: 1.5 }, 'topK is 1.5, expected an integer from 0'],
+    [{ topK: 1.5 }, 'topK is 1.5, expected a whole number from 0'],
     [{ topP: 1.1 }, 'topP is 1.1, expected a number from 0 to 1'],
     [{ minP: -1 }, 'minP is -1, expected'],
     [{ repetitionPenalty: 0 }, 'repetitionPenalty is 0, expected'],
-    [{ seed: -1 }, 'seed is -1, expected an integer from 0'],
+    [{ seed: -1 }, 'seed is -1, expected a whole number from 0'],
     [{ seed: 'x' }, 'seed is "x", expected'],
     [{ stop: '' }, 'stop has "", expected'],
     [{ stop: ['a', 5] }, 'stop has 5, expected'],

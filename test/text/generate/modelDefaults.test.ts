@@ -21,15 +21,38 @@ test("Ollama's parameters become options under our names, and what means nothing
     top_p: 0.8,
     min_p: 0.1,
     repeat_penalty: 1.1,
+    typical_p: 0.9,
+    repeat_last_n: 32,
+    presence_penalty: 0.5,
+    frequency_penalty: 0.25,
+    mirostat: 2,
+    mirostat_tau: 4,
+    mirostat_eta: 0.2,
     seed: 3,
     num_predict: 9,
     stop: ['[INST]'],
     num_ctx: 2048,
   }
-  expect(modelDefaults(layers({ params: { ...params, mirostat: 1, num_gpu: 4 } }))).toEqual({
-    options: { temperature: 0.5, topK: 20, topP: 0.8, minP: 0.1, repetitionPenalty: 1.1, seed: 3, maxNewTokens: 9, stop: ['[INST]'] },
+  expect(modelDefaults(layers({ params: { ...params, num_gpu: 4, num_thread: 2 } }))).toEqual({
+    options: {
+      temperature: 0.5,
+      topK: 20,
+      topP: 0.8,
+      minP: 0.1,
+      repetitionPenalty: 1.1,
+      typicalP: 0.9,
+      penaltyLastN: 32,
+      presencePenalty: 0.5,
+      frequencyPenalty: 0.25,
+      mirostat: 2,
+      mirostatTau: 4,
+      mirostatEta: 0.2,
+      seed: 3,
+      maxNewTokens: 9,
+      stop: ['[INST]'],
+    },
     contextLength: 2048,
-    unused: ['mirostat', 'num_gpu'],
+    unused: ['num_gpu', 'num_thread'],
   })
 })
 

@@ -1,0 +1,54 @@
+// The flags of `run` and `chat` that say how to generate: one for each row of the table of options, with its help text,
+// default and range. Knows how values are written on a command line; what they do is not its concern.
+
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { allows, expectedOf, type OptionRow } from '../../runtime/sampler/optionRow.js'
+import type { GenerationOptions } from '../../text/generate/generationOptions.js'
+import { generationTable } from '../../text/generate/generationTable.js'
+import { tokenIds } from './flags.js'
+
+/** Options of a generation by the names that commander gives their flags. */
+export type SamplingFlags = { readonly [flag: string]: unknown }
+
+const options = Object.entries(generationTable).map(([name, row]) => {
+  const option = new Option(row.flag, `${row.help}${defaultText(row)}`).helpGroup('Options of generating:')
+  if (row.kind !== 'switch') option.argParser((text: string, earlier: unknown) => parse(row, text, earlier))
+  return { name, option }
+})
+
+export function addSamplingFlags(command: Command): Command {
+  for (const { option } of options) command.addOption(option)
+  return command
+}
+
+/** Makes the library's options of the flags. */
+export function generationOptions(flags: SamplingFlags): GenerationOptions {
+  const given = options.map(({ name, option }) => [name, flags[option.attributeName()]])
+  return Object.fromEntries(given.filter(([, value]) => value !== undefined))
+}
+
+function defaultText({ kind, default: value, unset }: OptionRow): string {
+  if (kind === 'switch' || unset === 'none') return ''
+  const list = Array.isArray(value) && (kind === 'steps' ? value.join(',') : value.map((text) => JSON.stringify(text)).join(' '))
+  return ` (default: ${unset ?? (list || value)})`
+}
+
+function parse(row: OptionRow, text: string, earlier: unknown): unknown {
+  const { kind } = row
+  if (kind === 'texts') return [...((earlier as readonly string[]) ?? []), text]
+  if (kind === 'bias') return [...((earlier as readonly unknown[]) ?? []), parseBias(text)]
+  if (kind === 'steps') return text.split(/[,;]/).map((name) => name.trim())
+  if (kind === 'tokens') return tokenIds(text)
+  const value = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
+  if (allows(row, value)) return value
+  throw new InvalidArgumentError(`Expected ${expectedOf(row)}.`)
+}
+
+/** Reads a token and its bias: 13=-2, or " Paris=false". A token that is a number is an id. */
+function parseBias(text: string): [token: number | string, bias: number | false] {
+  const at = text.lastIndexOf('=')
+  const [token, value] = [text.slice(0, at), text.slice(at + 1)]
+  const bias = value === 'false' ? false : /^[+-]?(\d+\.?\d*|\.\d+)$/.test(value) ? Number(value) : undefined
+  if (at < 1 || bias === undefined) throw new InvalidArgumentError('Expected a token, = and a number or false, such as 13=-2.')
+  return [/^\d+$/.test(token) ? Number(token) : token, bias]
+}

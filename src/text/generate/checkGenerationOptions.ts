@@ -1,0 +1,49 @@
+// The check of the options of a generation. What needs the tokenizer is checked by tokenRules.ts when there is one.
+
+import { MixtralError, shown } from '../../base/errors.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { Progress } from '../../runtime/engine/engineOptions.js'
+import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
+import { checkOptions } from '../../runtime/sampler/optionRow.js'
+import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
+import type { GenerationOptions, LogitBias } from './generationOptions.js'
+import { generationTable } from './generationTable.js'
+import { StopStrings } from './stopStrings.js'
+
+export interface CheckedOptions {
+  readonly maxNewTokens: number
+  readonly minTokens: number
+  readonly ignoreEos: boolean
+  readonly stops: StopStrings
+  readonly stopIds: readonly number[]
+  readonly bannedWords: readonly string[]
+  readonly logitBias: LogitBias
+  /** How many of the most likely tokens are reported; undefined for no log-probabilities. */
+  readonly logprobs: number | undefined
+  readonly postSampling: boolean
+  readonly sampling: SamplerOptions
+  readonly signal: AbortSignal | undefined
+  readonly onProgress: ((progress: Progress) => void) | undefined
+}
+
+/** The options with defaults filled in. Throws `OPTION` naming an unknown or impossible one. */
+export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
+  checkOptions(generationTable, options, ['signal', 'onProgress'])
+  const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
+  const { bannedWords, logitBias = [], logprobs, postSampling = false, signal, onProgress, ...sampling } = others
+  checkCallOptions({ signal, onProgress })
+  checkSamplerOptions(sampling)
+  if (minTokens > maxNewTokens) {
+    throw new MixtralError('OPTION', `minTokens is ${minTokens}, expected at most maxNewTokens, which is ${maxNewTokens}`)
+  }
+  if (postSampling && logprobs === undefined) throw new MixtralError('OPTION', 'postSampling is true, expected logprobs with it')
+  const texts = listOf(bannedWords)
+  const wrong = texts.findIndex((text) => typeof text !== 'string' || text === '')
+  if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
+  const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds, bannedWords: texts }
+  return { ...own, logitBias, logprobs, postSampling, sampling, signal, onProgress }
+}
+
+function listOf(texts: string | readonly string[] = []): readonly string[] {
+  return typeof texts === 'string' ? [texts] : texts
+}
