@@ -1,4 +1,5 @@
-// Threads that break down in the middle of a step: the call fails with THREAD, the next one is right, and a process that never closes its model still ends.
+// Threads that break down in the middle of a step: the call fails with THREAD, the next one is right, and a process
+// that never closes its model still ends.
 
 import { execFile } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -24,7 +25,10 @@ interface Breakdown {
   readonly next: string
 }
 
-/** Makes a thread break down after a number of operations on shared memory, in a process of its own that must end by itself. */
+/**
+ * Makes a thread break down after a number of operations on shared memory, in a process of its own that must end by
+ * itself.
+ */
 async function breakDown(worker: string, threads: number, after: readonly number[]): Promise<Breakdown[]> {
   const script = fileURLToPath(new URL('breakDown.mjs', import.meta.url))
   const env = { ...process.env, MIXTRAL_TEST_BREAKDOWN: join(folder, `order-${worker}-${threads}`) }

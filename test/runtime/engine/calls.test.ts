@@ -1,4 +1,5 @@
-// Calls on a loaded model that wait for each other, are aborted, or meet a close: each ends with a clear error, nothing hangs, and the next call is right.
+// Calls on a loaded model that wait for each other, are aborted, or meet a close: each ends with a clear error, nothing
+// hangs, and the next call is right.
 
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'

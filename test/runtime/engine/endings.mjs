@@ -1,4 +1,5 @@
-// Run by a test in a process of its own: uses the demo model in the way that argv names, and never closes it. The process must be able to end by itself.
+// Run by a test in a process of its own: uses the demo model in the way that argv names, and never closes it. The
+// process must be able to end by itself.
 
 import { MixtralModel } from '../../../dist/index.js'
 

@@ -1,4 +1,5 @@
-// Files that change or turn out to be damaged after their header was read: a clear error, and no NaN passed off as text.
+// Files that change or turn out to be damaged after their header was read: a clear error, and no NaN passed off as
+// text.
 
 import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

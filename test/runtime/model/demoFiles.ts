@@ -1,4 +1,5 @@
-// The demo model's files and golden data, and the same model rewritten: in shards, or with a tensor per expert. Not a test.
+// The demo model's files and golden data, and the same model rewritten: in shards, or with a tensor per expert. Not a
+// test.
 
 import { readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'

@@ -1,5 +1,5 @@
-// Files as they are in the wild: the shape of an 8x22B in small, in shards; many layers; every width of a head; routers of any type; old versions of the
-// format, and keys left out.
+// Files as they are in the wild: the shape of an 8x22B in small, in shards; many layers; every width of a head; routers
+// of any type; old versions of the format, and keys left out.
 
 import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
@@ -124,7 +124,8 @@ function encoded(typeName: string, values: Float32Array): Uint8Array {
   return blocks
 }
 
-// Activations meet a quantised router in 8 bits, as they meet every matrix of a file that is quantised throughout: that file's distance is the bound.
+// Activations meet a quantised router in 8 bits, as they meet every matrix of a file that is quantised throughout: that
+// file's distance is the bound.
 test.each([
   ['Q8_0', 'Q8_0'],
   ['Q6_K', 'Q6_K'],

@@ -1,4 +1,5 @@
-// Sizes that no vector is a multiple of, one expert, many experts, wide heads: the kernels' logits against the reference's.
+// Sizes that no vector is a multiple of, one expert, many experts, wide heads: the kernels' logits against the
+// reference's.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

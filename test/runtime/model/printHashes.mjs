@@ -1,5 +1,5 @@
-// Run by tests in a process of its own, with MIXTRAL_KERNELS in the environment: loads each model of the JSON in argv (path, tokens, options) and prints which kernels
-// ran, the hash of the logits, and a text.
+// Run by tests in a process of its own, with MIXTRAL_KERNELS in the environment: loads each model of the JSON in argv
+// (path, tokens, options) and prints which kernels ran, the hash of the logits, and a text.
 
 import { createHash } from 'node:crypto'
 import { MixtralModel } from '../../../dist/index.js'

@@ -1,4 +1,5 @@
-// The table of streamed experts. The tests act as readers, and keep beside each slot what readers would have written to it.
+// The table of streamed experts. The tests act as readers, and keep beside each slot what readers would have written to
+// it.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

@@ -1,5 +1,6 @@
-// Makes a thread break down in mid-work. The file that the environment data `breakdown` names is the order: it holds how many more operations on shared memory a thread does before it
-// breaks. The thread that gets there first deletes the order, so that one thread breaks, once.
+// Makes a thread break down in mid-work. The file that the environment data `breakdown` names is the order: it holds
+// how many more operations on shared memory a thread does before it breaks. The thread that gets there first deletes
+// the order, so that one thread breaks, once.
 
 import fs from 'node:fs'
 import { getEnvironmentData } from 'node:worker_threads'

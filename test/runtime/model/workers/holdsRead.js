@@ -1,6 +1,6 @@
-// The real worker, with two additions for a test, which shares the words of the environment data `holdsRead` with it. When
-// the test orders it, the next read from a file is held until the test lets it go on or fail. And tasks that have ended
-// are counted: a task ends when its thread leaves.
+// The real worker, with two additions for a test, which shares the words of the environment data `holdsRead` with it.
+// When the test orders it, the next read from a file is held until the test lets it go on or fail. And tasks that have
+// ended are counted: a task ends when its thread leaves.
 
 import fs from 'node:fs'
 import { getEnvironmentData } from 'node:worker_threads'
