@@ -1,4 +1,5 @@
-// The ABI of the kernels, nothing else. Pointers end in nothing but their meaning; counts are in the unit their parameter names.
+// The ABI of the kernels, nothing else. Parameters are byte addresses (`weights`, `x`, `out`) or counts in the unit of
+// their name (`groups`, `blocks`). Encoders are a module of their own (asconfig.encode.json).
 export { matmul_f32_x1, matmul_f32_x4, repack_f32 } from './formats/f32'
 export { matmul_f16_x1, matmul_f16_x4, repack_f16 } from './formats/f16'
 export { matmul_bf16_x1, matmul_bf16_x4, repack_bf16 } from './formats/bf16'

@@ -72,8 +72,9 @@ async function decode(part) {
   const result = {
     part,
     blind: values.blind,
-    ...model.expertSlots,
-    memoryBytes: model.memoryBytes,
+    experts: model.memory.experts,
+    slots: model.memory.expertSlots,
+    memoryBytes: model.memory.totalBytes,
     seconds: seconds / tokens,
     diskRate: mean(rates),
     rateBeside: pipeline ? mean(besideRates) : mean(rates),

@@ -1,5 +1,6 @@
-// What bench/kernels.mjs measures: for each kernel its data in a memory, a check of its result against the oracle, and a function to time.
-// A case is checked before it is handed out; a wrong result throws. Knows nothing of clocks and tables.
+// The cases of bench/kernels.mjs: for each kernel its data in a memory, a check of its result against the oracle, and a
+// function to time. A case is checked before it is handed out; a wrong result throws. Knows nothing of clocks and
+// tables.
 
 import { readFileSync } from 'node:fs'
 import { formats } from '../dist/format/quants/formats.js'
@@ -30,7 +31,11 @@ const STREAM_BYTES = 640e6
 export class BenchMemory {
   #top = 1024
 
-  /** @param {ReadonlyMap<string, (memory: WebAssembly.Memory) => import('../dist/runtime/kernels/abi.js').Kernels>} builds */
+  /**
+   * Kernels of a build on a memory.
+   * @typedef {import('../dist/runtime/kernels/abi.js').Kernels} Kernels
+   * @param {ReadonlyMap<string, (memory: WebAssembly.Memory) => Kernels>} builds
+   */
   constructor(builds) {
     const memory = new WebAssembly.Memory({ initial: 13000, maximum: 13000, shared: true }) // 850 MB; what is not used costs nothing
     this.bytes = new Uint8Array(memory.buffer)

@@ -1,6 +1,6 @@
 // npm run bench -- [--format Q4_K,Q6_K] [--build simd] [--quick] [--json]
-// Speed of each kernel, format, build and token batch on one thread, every result checked before it is timed. Owns the command line, the
-// clock and the table; what is measured is kernelCases.mjs's. How to read it: README.md.
+// Speed of each kernel, format, build and token batch on one thread, every result checked before it is timed. Owns the
+// command line, the clock and the table; the cases are in kernelCases.mjs. How to read it: README.md.
 
 import os from 'node:os'
 import { parseArgs } from 'node:util'
@@ -46,7 +46,10 @@ function* allCases(memory, formats, rest) {
   if (rest) for (const positions of [512, 4096]) yield* attentionCases(memory, positions)
 }
 
-/** Median time of a call, and the median distance from it as a fraction. The warm-up is for V8, which compiles a kernel well only after some calls. */
+/**
+ * Median time of a call, and the median distance from it as a fraction. The warm-up is for V8, which compiles a kernel
+ * well only after some calls.
+ */
 async function time(run, quick) {
   const bench = new Bench({ time: quick ? 100 : 500, iterations: 5, warmupTime: quick ? 100 : 250, warmupIterations: 5, throws: true })
   bench.add('kernel', run)

@@ -1,8 +1,9 @@
-// Random weights of mean 0 and standard deviation 0.02, like a trained model's, in every block format. All
-// bits of the quants are random; a block's scales are then set so that its values come out at that size. Byte tables: src/format/quants/.
+// Random weights of mean 0 and standard deviation 0.02, like a trained model's, in every block format. All bits of the
+// quants are random; a block's scales are then set so that its values come out at that size. Byte tables:
+// src/format/quants/.
 
 import { floatToHalf } from '../dist/format/quants/half.js'
-import { iq4Values } from '../dist/format/quants/iq4Values.js'
+import { iq4Values } from '../dist/format/quants/iq4_nl.js'
 
 const deviation = 0.02
 
@@ -15,7 +16,10 @@ export class Random {
     this.fill(new Uint8Array(256)) // seeds that differ little have parted by then
   }
 
-  /** Overwrites `bytes` with random bits, and up to three bytes after them. `bytes` must start at a multiple of 4 in its buffer. */
+  /**
+   * Overwrites `bytes` with random bits, and up to three bytes after them. `bytes` must start at a multiple of 4 in its
+   * buffer.
+   */
   fill(bytes) {
     let [x, y, z, w] = this.#state
     const words = new Uint32Array(bytes.buffer, bytes.byteOffset, Math.ceil(bytes.length / 4))
@@ -54,13 +58,13 @@ export const fillWeights = {
   IQ4_XS: fillIQ4XS,
 }
 
-/** The standard deviation of a whole number drawn evenly from `levels` neighbouring ones. */
+/** The standard deviation of a whole number drawn evenly from `levels` neighboring ones. */
 const uniformDeviation = (levels) => Math.sqrt((levels ** 2 - 1) / 12)
 
 /** The same for a number drawn evenly from these. */
 const deviationOf = (values) => Math.sqrt(values.reduce((sum, value) => sum + value ** 2, 0) / values.length)
 
-// Sub-block scales have their highest bit set: 32 to 63 of 6 bits, 8 to 15 of 4 bits, or so much of either sign.
+// Sub-block scales have their highest bit set: 32 to 63 of 6 bits, 8 to 15 of 4 bits, or the same of either sign.
 const upperHalf = (count) => Array.from({ length: count }, (_, i) => count + i)
 const subScaleSize = deviationOf(upperHalf(32))
 
@@ -70,7 +74,10 @@ const around = (center) => Array.from({ length: 16 }, (_, i) => center * (0.75 +
 /** Halves for d where quants deviate by so much. */
 const halvesOf = (quantDeviation) => around(deviation / quantDeviation).map(floatToHalf)
 
-/** Halves for d, and for the min so that with equal scales and mins the weights' mean is 0: d * scale * (q - (levels - 1) / 2). */
+/**
+ * Halves for d, and for the min so that with equal scales and mins the weights' mean is 0: d * scale * (q - (levels -
+ * 1) / 2).
+ */
 function scaleMinHalves(levels, scaleSize) {
   const scales = around(deviation / scaleSize / uniformDeviation(levels))
   return { d: scales.map(floatToHalf), dmin: scales.map((scale) => floatToHalf((scale * (levels - 1)) / 2)) }
@@ -130,7 +137,7 @@ function fillQ2K(bytes) {
   }
 }
 
-/** Of the scales' two high bits, makes one the other's opposite: 16 to 31 of either sign. */
+/** Makes one of the scales' two high bits the other's opposite: 16 to 31 of either sign. */
 const awayFromZero = (bits) => (bits & 0x55) | ((~bits & 0x55) << 1)
 
 function fillQ3K(bytes) {

@@ -4,7 +4,7 @@
 //    tokens, and what attention adds to neighbours is alike;
 // 2. sizes: embeddings are large beside what a layer adds, and what it adds is more and more shared up to the middle, then less and less;
 // 3. the router's weights for the constant channels prefer some experts a little, whatever the token.
-// The sizes were set for the width of 8x7B. test/bench/syntheticModel.test.ts holds the percentages; bench/README.md lists them beside the paper's.
+// The sizes were set for the width of 8x7B. test/bench/syntheticModel.test.ts holds the percentages; bench/RESULTS.md lists them beside the paper's.
 
 import { floatToHalf, readHalf } from '../dist/format/quants/half.js'
 

@@ -1,5 +1,5 @@
-// Builds dist/: TypeScript with tsc, and the kernels with asc: what models run on once per build in asconfig.json, what writes weights as asconfig.encode.json says.
-// A kernel build is skipped while it is newer than every AssemblyScript source.
+// Builds dist/: TypeScript with tsc, and the kernels with asc, once per build in asconfig.json, and the encoders as
+// asconfig.encode.json says. A kernel build is skipped while it is newer than every AssemblyScript source.
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'

@@ -1,7 +1,7 @@
-// Quants, scales and mins into the bits of a block, as more than one format has them.
+// Stores quants, scales and mins in the bit fields that more than one format has.
 import { MIN_INTEGERS, SCALE_INTEGERS } from './scaleMinSearch'
 
-/** The low two bits of 256 quants at q into 64 bytes, as Q2_K and Q3_K pack them. */
+/** The low two bits of 256 quants at q, to the 64 bytes of Q2_K and Q3_K. */
 // @ts-ignore: decorator
 @inline export function storeLowBits(q: usize, dst: usize): void {
   const mask = i8x16.splat(3)
@@ -17,7 +17,7 @@ import { MIN_INTEGERS, SCALE_INTEGERS } from './scaleMinSearch'
   }
 }
 
-/** 8 scales and 8 mins into the 12 bytes that Q4_K and Q5_K have for them. */
+/** 8 scales and 8 mins, to the 12 bytes of Q4_K and Q5_K. */
 // @ts-ignore: decorator
 @inline export function storeScaleMins(room: usize, dst: usize): void {
   for (let j: usize = 0; j < 4; j++) {
@@ -31,7 +31,7 @@ import { MIN_INTEGERS, SCALE_INTEGERS } from './scaleMinSearch'
   }
 }
 
-/** The low four bits of 256 quants at q into 128 bytes. */
+/** The low four bits of 256 quants at q, to 128 bytes. */
 // @ts-ignore: decorator
 @inline export function storeNibbles(q: usize, dst: usize): void {
   const mask = i8x16.splat(15)

@@ -1,7 +1,10 @@
 // Float32 weights to Q8_0 blocks; the oracle is encodeQ80 in src/format/quants/q8_0.ts.
 import { largestOf, roundSigned, storeHalf } from './rounding'
 
-/** `blocks` blocks of 32 float32 at src to 34 bytes each at dst. The byte after the last block may be read, as may the seven after it. */
+/**
+ * `blocks` blocks of 32 float32 at src to 34 bytes each at dst. The byte after the last block may be read, as may the
+ * seven after it.
+ */
 export function encode_q8_0(src: usize, blocks: i32, dst: usize, room: usize): void {
   const least = f32x4.splat(-127)
   const most = f32x4.splat(127)

@@ -1,4 +1,4 @@
-// Weights before they are encoded: a look at whether all of them fit, and F16 and BF16 made float32.
+// Weights before they are encoded: a check that all of them fit, and F16 and BF16 widened to float32.
 import { fromHalf } from '../lanes/half'
 
 /** How many of `count` float32, a multiple of 4, are not numbers of at most `most` in magnitude. */

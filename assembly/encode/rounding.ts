@@ -1,5 +1,5 @@
-// What the encoders, float32 weights to blocks, share: looking at values, rounding them, and standing four sub-blocks side by side, so that a lane is a sub-block and
-// sums run in the order of its weights. The oracles are in src/format/quants/.
+// Rounding that the encoders share, and four sub-blocks side by side: a lane is a sub-block, so that sums run in the
+// order of its weights. The oracles are in src/format/quants/.
 import { fromHalf, toHalf } from '../lanes/half'
 import { quadOf } from '../lanes/rows'
 

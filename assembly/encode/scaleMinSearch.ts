@@ -1,9 +1,11 @@
-// The search for the scales and mins of sub-blocks (Q2_K, Q4_K, Q5_K), four sub-blocks at a time, a lane each; the oracle is src/format/quants/scaleMinSearch.ts.
+// The search for the scales and mins of sub-blocks (Q2_K, Q4_K, Q5_K), four sub-blocks at a time, a lane each. The
+// oracle is src/format/quants/scaleMinSearch.ts.
 import { interleave, inverseOf, nearestQuant, roundUnsigned, storeHalf } from './rounding'
 
 const LEAST: f32 = 1e-30
 
-// Of `room`: 256 quants, 16 scales, 16 mins as float32, then both as integers, then of four sub-blocks the shares, the weights and a candidate's quants.
+// Layout of `room`: 256 quants, 16 scales and 16 mins as float32, then both as integers, then the shares, the weights
+// and a candidate's quants of four sub-blocks.
 // @ts-ignore: decorator
 @inline const SCALES: usize = 256
 // @ts-ignore: decorator
@@ -22,8 +24,9 @@ const LEAST: f32 = 1e-30
 @inline const QUANTS: usize = 1536
 
 /**
- * Of 256 float32 at src in sub-blocks of `size`: finds d and dmin, which are written as halves to `d` and the two bytes after it, the scales and mins (i32 in room) and the
- * quants (u8 at room). byDeviation: for coarse quants (oracle); their errors count with the weight's magnitude, others with the root mean square more.
+ * Quantizes 256 float32 at src in sub-blocks of `size`: writes d and dmin as halves to `d` and the two bytes after it,
+ * the scales and mins to `room` (i32) and the quants to `room` (u8, from its start). byDeviation, for coarse quants:
+ * errors count with the weight's magnitude; otherwise with that plus the root mean square.
  */
 // @ts-ignore: decorator
 @inline export function quantizeScaleMins(
@@ -57,7 +60,7 @@ const LEAST: f32 = 1e-30
   }
 }
 
-/** How much an error counts, of the four sub-blocks at SHARES. */
+/** The weight of errors in each value of the four sub-blocks at SHARES. */
 // @ts-ignore: decorator
 @inline function weigh(room: usize, size: usize, plain: bool): void {
   let base = f32x4.splat(0)
@@ -68,7 +71,7 @@ const LEAST: f32 = 1e-30
   for (let p = room; p < room + size * 16; p += 16) v128.store(p, f32x4.add(base, f32x4.abs(v128.load(p, SHARES))), WEIGHTS)
 }
 
-/** Makes integers from 0 to `most` of `count` float32, by one scale, which is written as a half to d and returned. */
+/** Turns `count` float32 into integers from 0 to `most`, by one scale, which is written as a half to d and returned. */
 // @ts-ignore: decorator
 @inline function makeIntegers(fits: usize, integers: usize, count: usize, d: usize, most: f32): f32 {
   let top: f32 = 0
@@ -82,7 +85,9 @@ const LEAST: f32 = 1e-30
   return scale
 }
 
-/** Scales and mins of the four sub-blocks at SHARES, (size, 4 sub-blocks), which are overwritten by what the name says. */
+/**
+ * Finds scales and mins of the four sub-blocks at SHARES, (size, 4 sub-blocks), and overwrites these with the shares.
+ */
 function findScaleMins(room: usize, size: usize, most: f32, first: f32, candidates: i32, byDeviation: bool, scales: usize, mins: usize): void {
   const end = room + size * 16
   let least = f32x4.splat(0)

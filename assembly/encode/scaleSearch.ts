@@ -1,10 +1,12 @@
-// The search for the scales of sub-blocks without a min (Q3_K, Q6_K), four sub-blocks at a time, a lane each; the oracle is src/format/quants/scaleSearch.ts. Candidates
-// are tried two at a time, which loads the weights once for both and hides the latency of the sums; the last is tried twice, which changes nothing.
+// The search for the scales of sub-blocks without a min (Q3_K, Q6_K), four sub-blocks at a time, a lane each. The
+// oracle is src/format/quants/scaleSearch.ts. Candidates are tried two at a time, which loads the weights once for both
+// and hides the latency of the sums. The last is tried twice, which changes nothing.
 import { interleave, inverseOf, nearestQuant, roundSigned, storeHalf } from './rounding'
 
 const LEAST: f32 = 1e-30
 
-// Of `room`: 256 signed quants, 16 scales as float32, then as integers, then of four sub-blocks the shares and quants.
+// Layout of `room`: 256 signed quants, 16 scales as float32, then as integers, then the shares and quants of four
+// sub-blocks.
 // @ts-ignore: decorator
 @inline const SCALES: usize = 256
 // @ts-ignore: decorator
@@ -12,7 +14,9 @@ const LEAST: f32 = 1e-30
 // @ts-ignore: decorator
 @inline const SHARES: usize = 384
 
-/** Of 256 float32 at src: finds d, which is written as a half to `d`, 16 scales (i32 at room + 320) and the quants (i8 at room). */
+/**
+ * Quantizes 256 float32 at src: writes d as a half to `d`, 16 scales to room + 320 (i32) and the quants to room (i8).
+ */
 // @ts-ignore: decorator
 @inline export function quantizeScaled(src: usize, d: usize, room: usize, most: f32, mostScale: f32, coarse: bool): void {
   for (let j: usize = 0; j < 4; j++) {
@@ -39,7 +43,10 @@ const LEAST: f32 = 1e-30
   }
 }
 
-/** Overwrites four sub-blocks of 16 at x, (16, 4 sub-blocks), with their shares of the value of largest magnitude, the first if several, and returns those. */
+/**
+ * Overwrites four sub-blocks of 16 at x, (16, 4 sub-blocks), with their shares of the value of largest magnitude (the
+ * first, if several), and returns these values.
+ */
 // @ts-ignore: decorator
 @inline function toShares(x: usize): v128 {
   let largest = f32x4.splat(0)

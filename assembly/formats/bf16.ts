@@ -32,7 +32,7 @@ import { stripOf, stripStart } from '../lanes/strips'
   return f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns), four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns), in four strips (strips.ts). */
 export function matmul_bf16_x1(weights: usize, groups: i32, columns: i32, x: usize, out: usize): void {
   const bytes = groupBytes(columns)
   const strip = stripOf(groups)
@@ -92,7 +92,7 @@ export function matmul_bf16_x1(weights: usize, groups: i32, columns: i32, x: usi
   }
 }
 
-// Two tokens: widened once for both. Eight accumulators are as many as the registers hold.
+// Two tokens: weights are widened once for both. Eight accumulators are as many as the registers hold.
 // @ts-ignore: decorator
 @inline function pair(weights: usize, columns: i32, x: usize, y: usize, outX: usize, outY: usize): void {
   const whole = <usize>(columns & ~3)
@@ -131,7 +131,7 @@ export function matmul_bf16_x4(weights: usize, groups: i32, columns: i32, x0: us
   }
 }
 
-/** `rows` consecutive rows of bf16 to groups of four. Returns how many weights are not finite. */
+/** Packs `rows` consecutive rows of bf16 into groups of four. Returns how many weights are not finite. */
 export function repack_bf16(src: usize, rows: i32, columns: i32, dst: usize): i32 {
   let bad = 0
   for (let row = 0; row < rows; row += 4) {

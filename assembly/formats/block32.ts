@@ -1,10 +1,12 @@
-// What the formats in blocks of 32 share (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): the front of a row group, nibbles, and the last step of a product.
+// Parts shared by the formats in blocks of 32 (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): the layout of a row group, and nibbles.
 //
-// A group is 4 rows: a 16-byte header (half.ts), then per block one or two rows of halves (d, m: 4 rows x f16, raised) and the quants; padded to 16 bytes. Quants of
-// 4 bits (of 5: fiveBits.ts) are 64 bytes:
-//     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
+// A group is 4 rows: a 16-byte header (half.ts), then per block one or two rows of halves (d, m: 4 rows x f16, raised)
+// and the quants, padded to 16 bytes. Quants of 4 bits (of 5: fiveBits.ts) are 64 bytes:
+//     4 vectors of 16 bytes; vector j: low nibbles = columns 4j..4j+3 of 4 rows,
+//                                       high nibbles = columns 16+4j..16+4j+3
 import { addDot, addDot16, dot } from '../lanes/quads'
 import { fourRows, quadOf, rowAt } from '../lanes/rows'
+import { packHalves } from './halves_repack'
 
 // @ts-ignore: decorator
 @inline export function low(w: v128, nibble: v128): v128 {
@@ -16,19 +18,25 @@ import { fourRows, quadOf, rowAt } from '../lanes/rows'
   return v128.and(i16x8.shr_u(w, 4), nibble)
 }
 
-/** Adds a vector of nibbles, whose low ones meet the quad at x. A block sums to at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
+/**
+ * Adds a vector of nibbles, whose low ones meet the quad at x. A block sums to at most 8 * 2 * 15 * 127 = 30480 in an
+ * i16 lane.
+ */
 // @ts-ignore: decorator
 @inline export function addNibbles(sum: v128, w: v128, x: usize, nibble: v128, even: v128): v128 {
   return addDot16(addDot(sum, low(w, nibble), x, 0, even), high(w, nibble), x, even)
 }
 
-/** addNibbles to nothing. */
+/** `addNibbles` with a sum of nothing. */
 // @ts-ignore: decorator
 @inline export function nibbleDots(w: v128, x: usize, nibble: v128, even: v128): v128 {
   return addDot16(dot(low(w, nibble), x, 0, even), high(w, nibble), x, even)
 }
 
-/** The nibbles of `blocks` blocks of each of four rows, from row `first` on, to 4 vectors at dst and every `stride` bytes, 32 bytes apart; src: 16 bytes of nibbles, and so on every `blockBytes`. */
+/**
+ * Packs the nibbles of `blocks` blocks of each of four rows, from row `first` on. src: 16 bytes of nibbles every
+ * `blockBytes`. dst: 4 vectors, 32 bytes apart, every `stride` bytes.
+ */
 export function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, blocks: i32, blockBytes: usize, dst: usize, stride: usize): void {
   const p0 = rowAt(src, rowBytes, first, rows)
   const p1 = rowAt(src, rowBytes, first + 1, rows)
@@ -47,4 +55,24 @@ export function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, 
     v128.store(dst, v128.and(quadOf(3, r0, r1, r2, r3), mask), 96)
     dst += stride
   }
+}
+
+/**
+ * Packs `rows` consecutive rows of a file, blocks of `halves` halves and 16 bytes of nibbles, into pairs of groups of
+ * four; missing rows become zeros. Returns how many halves are not finite.
+ */
+// @ts-ignore: decorator
+@inline export function repackNibbles(src: usize, rows: i32, blocks: i32, halves: usize, dst: usize): i32 {
+  const bytes = halves * 2 + 16
+  const stride = halves * 16 + 128
+  const rowBytes = <usize>blocks * bytes
+  let bad = 0
+  for (; rows > 0; rows -= 8) {
+    packNibbles(src + halves * 2, rowBytes, 0, rows, blocks, bytes, dst + (halves * 16 + 32), stride)
+    packNibbles(src + halves * 2, rowBytes, 4, rows, blocks, bytes, dst + (halves * 16 + 48), stride)
+    bad += packHalves(src, rowBytes, rows, blocks, bytes, halves, dst, stride)
+    dst += <usize>blocks * stride + 32
+    src += rowBytes * 8
+  }
+  return bad
 }

@@ -27,7 +27,10 @@ import { held } from '../lanes/held'
   return f32x4.add(f32x4.add(a0, a1), f32x4.add(a2, a3))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns), in two strips, as strips.ts has four: more accumulators than registers else. */
+/**
+ * out (groups * 4 rows) = weights (groups * 4 rows, columns) x one token (columns), in two strips (strips.ts): four
+ * would need more accumulators than there are registers.
+ */
 export function matmul_f16_x1(weights: usize, groups: i32, columns: i32, x: usize, out: usize): void {
   const mask = held(HALF_MASK, columns)
   const whole = <usize>(columns & ~3)
@@ -65,7 +68,7 @@ export function matmul_f16_x1(weights: usize, groups: i32, columns: i32, x: usiz
   }
 }
 
-// Two tokens: widened once for both. Eight accumulators are as many as the registers hold.
+// Two tokens: weights are widened once for both. Eight accumulators are as many as the registers hold.
 // @ts-ignore: decorator
 @inline function pair(weights: usize, columns: i32, mask: v128, x: usize, y: usize, outX: usize, outY: usize): void {
   const whole = <usize>(columns & ~3)
@@ -124,7 +127,7 @@ export function matmul_f16_x4(weights: usize, groups: i32, columns: i32, x0: usi
   }
 }
 
-/** `rows` consecutive rows of f16 to groups of four. Returns how many weights are not finite. */
+/** Packs `rows` consecutive rows of f16 into groups of four. Returns how many weights are not finite. */
 export function repack_f16(src: usize, rows: i32, columns: i32, dst: usize): i32 {
   let bad = 0
   for (let row = 0; row < rows; row += 4) {

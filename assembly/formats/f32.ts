@@ -1,7 +1,8 @@
 // F32 weights against float32 activations; the oracle is src/format/quants/f32.ts.
 //
-// A group is 4 rows: columns x 4 rows of f32, so that a lane is a row. Column c goes to accumulator c % 4; the result is (a0 + a1) + (a2 + a3). Products and sums are
-// separate instructions: a fused one would not be the same on every CPU.
+// A group is 4 rows: columns x 4 rows of f32, so that a lane is a row. Column c goes to accumulator c % 4; the result
+// is (a0 + a1) + (a2 + a3). Products and sums are separate instructions: a fused one would not be the same on every
+// CPU.
 
 // @ts-ignore: decorator
 @inline function step(acc: v128, w: usize, x: usize): v128 {
@@ -35,7 +36,7 @@ export function matmul_f32_x1(weights: usize, groups: i32, columns: i32, x: usiz
   }
 }
 
-/** The same for four tokens, which then share the cached weights. Every output is the bits that `matmul_f32_x1` gives. */
+/** The same for four tokens, which share the cached weights. Every output is the bits that `matmul_f32_x1` gives. */
 export function matmul_f32_x4(weights: usize, groups: i32, columns: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   for (let g: usize = 0; g < <usize>groups; g++) {
     matmul_f32_x1(weights, 1, columns, x0, out0 + g * 16)
@@ -46,7 +47,7 @@ export function matmul_f32_x4(weights: usize, groups: i32, columns: i32, x0: usi
   }
 }
 
-/** `rows` consecutive rows of f32 to groups of four. Returns how many weights are not finite. */
+/** Packs `rows` consecutive rows of f32 into groups of four. Returns how many weights are not finite. */
 export function repack_f32(src: usize, rows: i32, columns: i32, dst: usize): i32 {
   let bad = 0
   for (let row = 0; row < rows; row += 4) {

@@ -1,14 +1,16 @@
-// What Q5_0, Q5_1 and Q5_K share: 32 columns of four rows are 5 vectors of 16 bytes, 32 bytes apart because two groups stand
-// side by side (pairs.ts); byte 4r + c is for row r. Quad k (columns 4k + c) of the eight:
+// The quants of Q5_0, Q5_1 and Q5_K: 32 columns of four rows are 5 vectors of 16 bytes, 32 bytes apart because two
+// groups stand side by side (pairs.ts). Byte 4r + c is for row r. Quad k (columns 4k + c) of the eight:
 //     0 to 4   bits 0-4 of vectors 0 to 4
 //     5        bits 0-4 of (vector 0 >> 5) ^ (vector 1 >> 3)
 //     6        bits 0-4 of (vector 2 >> 5) ^ (vector 3 >> 3)
 //     7        bits 0-4 of (vector 4 >> 5) ^ (vector 1 >> 2) ^ (vector 3 >> 1)
-// shifted in lanes of 16 bits. What of other quads gets into these is known when the weights are packed, and bits 5-7 are chosen so that it comes out right: so a quad
-// needs one mask, whatever it is joined from. Any four quads sum to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
+// shifted in lanes of 16 bits. Shifting brings bits of other quads into quads 5 to 7. They are known when weights are
+// packed, and bits 5-7 are chosen so that the result is right: a quad needs one mask, whatever it is joined from. Any
+// four quads sum to at most 4 * 2 * 31 * 127 = 31496 in an i16 lane.
 import { held } from '../lanes/held'
 import { addDot, dot } from '../lanes/quads'
 import { fourRows, quadOf, rowAt } from '../lanes/rows'
+import { packHalves } from './halves_repack'
 
 /** The mask, to be held. */
 export const FIVE: i32 = 0x1f1f1f1f
@@ -57,7 +59,7 @@ export const FIVE: i32 = 0x1f1f1f1f
   return addDot(addDot(s, join(v, w, five), x, 6, even), lastQuad(q, second, five), x, 7, even)
 }
 
-// What packing masks with, to be held.
+// The masks of packing, to be held.
 const TOP_THREE: i32 = <i32>0xe0e0e0e0
 const TOP_TWO: i32 = <i32>0xc0c0c0c0
 const SIXTH: i32 = 0x20202020
@@ -68,7 +70,7 @@ const SIXTH: i32 = 0x20202020
   const three = held(TOP_THREE, positive)
   const two = held(TOP_TWO, positive)
   const one = held(SIXTH, positive)
-  // bits 3 and 4 of the joined quads first: what else gets there is of quads in their places, and of what is settled the line before
+  // bits 3 and 4 of the joined quads first: other bits there come from quads in their places, or from the line before
   let v1 = v128.or(q1, v128.and(i16x8.shl(v128.xor(q5, i16x8.shr_u(q0, 5)), 3), two))
   let v3 = v128.or(q3, v128.and(i16x8.shl(v128.xor(q6, i16x8.shr_u(q2, 5)), 3), two))
   const last = v128.xor(q7, i16x8.shr_u(q4, 5))
@@ -81,13 +83,17 @@ const SIXTH: i32 = 0x20202020
   v128.store(dst, v128.or(q4, v128.and(i16x8.shl(v128.xor(q7, v128.xor(i16x8.shr_u(v1, 2), i16x8.shr_u(v3, 1))), 5), three)), 128)
 }
 
-// A quad of `nibbles`, with its fifth bits at bit 4 of its bytes: `bytes` holds the byte of each row's 32 with them four times, `where` each column's bit of it.
+// A quad of `nibbles`, with its fifth bits at bit 4 of its bytes. `bytes` holds, for each row, four times the byte with
+// its fifth bits; `where` has each column's bit in that byte.
 // @ts-ignore: decorator
 @inline function whole(nibbles: v128, bytes: v128, where: v128, nibble: v128, fifth: v128): v128 {
   return v128.or(v128.and(nibbles, nibble), v128.and(i8x16.eq(v128.and(bytes, where), where), fifth))
 }
 
-/** The quants of `blocks` blocks of each of four rows, from row `first` on, to 5 vectors at dst and every `stride` bytes; src: 4 bytes of fifth bits, then 16 of nibbles, and so on every `blockBytes`. */
+/**
+ * Packs the quants of `blocks` blocks of each of four rows, from row `first` on. src: 4 bytes of fifth bits, then 16 of
+ * nibbles, every `blockBytes`. dst: 5 vectors every `stride` bytes.
+ */
 export function packFiveBits(src: usize, rowBytes: usize, first: i32, rows: i32, blocks: i32, blockBytes: usize, dst: usize, stride: usize): void {
   const p0 = rowAt(src, rowBytes, first, rows)
   const p1 = rowAt(src, rowBytes, first + 1, rows)
@@ -130,4 +136,24 @@ export function packFiveBits(src: usize, rowBytes: usize, first: i32, rows: i32,
     )
     dst += stride
   }
+}
+
+/**
+ * Packs `rows` consecutive rows of a file, blocks of `halves` halves, 4 bytes of fifth bits and 16 of nibbles, into
+ * pairs of groups of four; missing rows become zeros. Returns how many halves are not finite.
+ */
+// @ts-ignore: decorator
+@inline export function repackFiveBits(src: usize, rows: i32, blocks: i32, halves: usize, dst: usize): i32 {
+  const bytes = halves * 2 + 20
+  const stride = halves * 16 + 160
+  const rowBytes = <usize>blocks * bytes
+  let bad = 0
+  for (; rows > 0; rows -= 8) {
+    packFiveBits(src + halves * 2, rowBytes, 0, rows, blocks, bytes, dst + (halves * 16 + 32), stride)
+    packFiveBits(src + halves * 2, rowBytes, 4, rows, blocks, bytes, dst + (halves * 16 + 48), stride)
+    bad += packHalves(src, rowBytes, rows, blocks, bytes, halves, dst, stride)
+    dst += <usize>blocks * stride + 32
+    src += rowBytes * 8
+  }
+  return bad
 }

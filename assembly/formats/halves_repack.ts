@@ -1,9 +1,13 @@
-// Halves when packing: gathered of eight rows, and, as the last step, raised where all of a group can be, which its header says (half.ts). Until then they stand as in the file.
+// Halves at load time: gathered of eight rows as they stand in the file, and, as the last step, raised (half.ts) where
+// all of a group can be, which the group's header says.
 import { storeFactor } from '../lanes/half'
 import { held } from '../lanes/held'
 import { eightRows, rowAt } from '../lanes/rows'
 
-/** 4 magnitudes below 2^-14, as they are in a half, to those of the halves 2^10 times as large: the exponent and the first bits of the float32 of the integer. */
+/**
+ * 4 magnitudes of halves below 2^-14 to those of halves 2^10 times as large: the exponent and the first bits of the
+ * float32 of the integer.
+ */
 // @ts-ignore: decorator
 @inline function raisedSubnormal(magnitude: v128, bias: v128): v128 {
   return i32x4.sub(i32x4.shr_u(f32x4.convert_i32x4_s(magnitude), 13), bias)
@@ -16,8 +20,9 @@ import { eightRows, rowAt } from '../lanes/rows'
 }
 
 /**
- * Header and raised scales of two groups side by side (pairs.ts), or of one alone: `header` is 32 or 16 bytes at dst, then come blocks of `stride` bytes, each of
- * which opens with `vectors` x 8 halves, the lower four of the first group. Returns how many are not finite.
+ * Writes header and raised scales of two groups side by side (pairs.ts), or of one alone. `header` is 32 or 16 bytes at
+ * dst. Then come blocks of `stride` bytes, each of which opens with `vectors` x 8 halves, the lower four of the first
+ * group. Returns how many are not finite.
  */
 export function raiseScales(dst: usize, header: usize, blocks: i32, stride: usize, vectors: usize): i32 {
   const first = dst + header
@@ -61,8 +66,8 @@ export function raiseScales(dst: usize, header: usize, blocks: i32, stride: usiz
 }
 
 /**
- * Header and halves of up to eight rows: the first `halves` of each of a row's blocks of `blockBytes` bytes to the front of blocks of `stride` bytes. Returns how many
- * are not finite.
+ * Writes header and halves of up to eight rows: copies the first `halves` of each of a row's blocks of `blockBytes`
+ * bytes to the front of blocks of `stride` bytes. Returns how many are not finite.
  */
 export function packHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, blockBytes: usize, halves: usize, dst: usize, stride: usize): i32 {
   const p0 = rowAt(src, rowBytes, 0, rows)

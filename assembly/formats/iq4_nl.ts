@@ -1,6 +1,6 @@
 // IQ4_NL: blocks of 32, weight = d * value(q), values from a table (iq4.ts); the oracle is src/format/quants/iq4_nl.ts.
 //
-// A group is laid out as one of Q4_0: the file's blocks differ in nothing but what a nibble stands for.
+// A group is laid out as one of Q4_0: the file's blocks differ only in the meaning of a nibble.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held, inOrder } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -14,13 +14,13 @@ import { repack_q4_0 } from './q4_0'
 
 const MINUS_128: i32 = 0xff80ff80 // -128 in either half
 
-/** What whole values' sums start from: the 128 that each value has too much, times the sum of x. */
+/** The start of a sum of whole values: -128 times the sum of x, since each value is 128 too large. */
 // @ts-ignore: decorator
 @inline function wholeStart(sums: usize, minus128: v128): v128 {
   return i32x4.dot_i16x8_s(v128.load32_splat(sums), minus128)
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, in two strips (strips.ts). */
 export function matmul_iq4_nl_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD && !wholeBytes(blocks)) splitX1(weights, groups, blocks, x, out)
   else wholeX1(weights, groups, blocks, x, out)
@@ -81,7 +81,7 @@ function wholeX1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize)
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_iq4_nl_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_iq4_nl_x1` gives. */
 export function matmul_iq4_nl_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD && !wholeBytes(blocks)) splitX4(weights, groups, blocks, x0, x1, x2, x3, out0, out1, out2, out3)
   else wholeX4(weights, groups, blocks, x0, x1, x2, x3, out0, out1, out2, out3)
@@ -161,7 +161,7 @@ function wholeX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize,
   }
 }
 
-/** File rows as those of Q4_0. */
+/** Packs rows of a file as those of Q4_0. */
 export function repack_iq4_nl(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   return repack_q4_0(src, rows, blocks, dst)
 }

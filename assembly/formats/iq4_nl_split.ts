@@ -1,4 +1,4 @@
-// Products of IQ4_NL (iq4_nl.ts) with split values (iq4.ts), where whole ones cannot be multiplied.
+// Products of IQ4_NL (iq4_nl.ts) with split values (iq4.ts), for CPUs on which whole ones cannot be multiplied.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held, inOrder } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -12,7 +12,7 @@ import { addRests, joined, lookUpJoined, restTable } from './iq4'
 export const BLOCK: usize = 144
 const EIGHT: i32 = 0xfff8fff8 // -8 in either half
 
-/** 16 times what the nibbles sum to and what the rests do, a lane a row. */
+/** 16 times the nibbles' sum plus the rests' sum, a lane a row. */
 // @ts-ignore: decorator
 @inline function total(nibbles: v128, rests: v128, sixteens: v128, ones: v128): v128 {
   return i32x4.add(i32x4.dot_i16x8_s(nibbles, sixteens), i32x4.dot_i16x8_s(rests, ones))
@@ -86,8 +86,8 @@ export function splitX1(weights: usize, groups: i32, blocks: i32, x: usize, out:
 }
 
 /**
- * `matmul_iq4_nl_x4`. Nibbles and rests have a loop each: together their eight sums of 256 bits and what is multiplied are more than there are registers, and the speed of what lies on the stack differs from
- * process to process.
+ * `matmul_iq4_nl_x4`. Nibbles and rests have a loop each: together, their eight sums of 256 bits and their operands
+ * need more registers than there are, and the speed of values on the stack differs from process to process.
  */
 export function splitX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)

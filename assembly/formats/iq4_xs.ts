@@ -1,6 +1,5 @@
-// IQ4_XS: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * value(q), values from a table (iq4.ts); the oracle is src/format/quants/iq4_xs.ts.
-//
-// Groups of 4 rows stand side by side as iq4_xs_unit.ts says.
+// IQ4_XS: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * value(q), values from a table (iq4.ts). The
+// oracle is src/format/quants/iq4_xs.ts, the layout iq4_xs_unit.ts.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held, inOrder } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -14,13 +13,16 @@ import { addValues, lookUpJoined, valueSum, valueTable } from './iq4'
 import { splitX1, splitX4 } from './iq4_xs_split'
 import { quantsOf, scalesOf, UNIT } from './iq4_xs_unit'
 
-/** What whole values' sums of a sub-block start from: the 128 that each value has too much, times the sum of x; 4 in either half held. */
+/**
+ * The start of a sub-block's sum of whole values: -128 times the sum of x, since each value is 128 too large. `fours`:
+ * 4 in either half, held.
+ */
 // @ts-ignore: decorator
 @inline function wholeStart(starts: usize, fours: v128): v128 {
   return i32x4.add(i32x4.dot_i16x8_s(v128.load32_splat(starts), fours), i32x4.dot_i16x8_s(v128.load32_splat(starts, 4), fours))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in two strips (strips.ts). */
 export function matmul_iq4_xs_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD && !wholeBytes(blocks)) splitX1(weights, groups, blocks, x, out)
   else wholeX1(weights, groups, blocks, x, out)
@@ -94,7 +96,7 @@ function wholeX1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize)
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_iq4_xs_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_iq4_xs_x1` gives. */
 export function matmul_iq4_xs_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   if (ASC_FEATURE_RELAXED_SIMD && !wholeBytes(blocks)) splitX4(weights, groups, blocks, x0, x1, x2, x3, out0, out1, out2, out3)
   else wholeX4(weights, groups, blocks, x0, x1, x2, x3, out0, out1, out2, out3)
@@ -197,14 +199,17 @@ function wholeX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize,
   }
 }
 
-/** Scale of sub-block j of the block at p, as the file packs it, without the 32 that it is too high. */
+/** Scale of sub-block j of the block at p, as the file packs it, less 32. */
 // @ts-ignore: decorator
 @inline function scaleOf(p: usize, j: usize): i32 {
   const low = (load<u8>(p + (j >> 1), 4) >> <u8>(4 * (j & 1))) & 15
   return <i32>(low | (((load<u16>(p, 2) >> <u16>(2 * j)) & 3) << 4)) - 32
 }
 
-/** File blocks of `rows` consecutive rows (136 bytes for 256) to pairs of groups of four, missing rows zeros. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (136 bytes per 256 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales are not finite.
+ */
 export function repack_iq4_xs(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 136
   let bad = 0

@@ -1,4 +1,4 @@
-// Products of IQ4_XS (iq4_xs.ts) with split values (iq4.ts), where whole ones cannot be multiplied.
+// Products of IQ4_XS (iq4_xs.ts) with split values (iq4.ts), for CPUs on which whole ones cannot be multiplied.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -9,7 +9,10 @@ import { addNibbles, high, low } from './block32'
 import { addRests, joined, lookUpJoined, restTable } from './iq4'
 import { quantsOf, scalesOf, UNIT } from './iq4_xs_unit'
 
-/** What the nibbles' sum of a sub-block starts from: -8 times the sum of x, of which the pairs of its two halves at `starts` hold -32 times theirs. */
+/**
+ * The start of a sub-block's sum of nibbles: -8 times the sum of x. The pairs at `starts` hold -32 times the sums of
+ * its two halves.
+ */
 // @ts-ignore: decorator
 @inline function tensStart(starts: usize): v128 {
   const a = v128.load32_splat(starts)
@@ -17,7 +20,7 @@ import { quantsOf, scalesOf, UNIT } from './iq4_xs_unit'
   return i16x8.add(i16x8.shr_s(a, 2), i16x8.shr_s(b, 2))
 }
 
-/** A sub-block's sum times its scale (`spread`), a lane a row: 16 times the nibbles' and the rests'. */
+/** A sub-block's sum, 16 times the nibbles' plus the rests', times its scale (`spread`), a lane a row. */
 // @ts-ignore: decorator
 @inline function scaledValues(nibbles: v128, rests: v128, scale: v128): v128 {
   return i32x4.add(i32x4.shl(scaled(nibbles, scale), 4), scaled(rests, scale))
@@ -100,8 +103,8 @@ export function splitX1(weights: usize, groups: i32, blocks: i32, x: usize, out:
 }
 
 /**
- * `matmul_iq4_xs_x4`. Nibbles and rests have a loop each: together their eight sums of 256 bits and what is multiplied are more than there are registers, and the speed of what lies on the stack differs from
- * process to process.
+ * `matmul_iq4_xs_x4`. Nibbles and rests have a loop each: together, their eight sums of 256 bits and their operands
+ * need more registers than there are, and the speed of values on the stack differs from process to process.
  */
 export function splitX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)

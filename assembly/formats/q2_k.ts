@@ -1,9 +1,10 @@
-// Q2_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * q - dmin * min; the oracle is src/format/quants/q2_k.ts.
+// Q2_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * q - dmin * min. The oracle is
+// src/format/quants/q2_k.ts.
 //
 // In a bank a group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 336 bytes (as in the file):
 //     0   d     4 rows x f16, raised
 //     8   dmin  4 rows x f16, raised
-//    16   scale 8 pairs of sub-blocks x (4 rows of the even one, 4 rows of the odd one) x (scale in the low, min in the high nibble)
+//    16   scale 8 pairs of sub-blocks x (4 rows of the even one, 4 rows of the odd one) x (scale low, min high nibble)
 //    80   q     16 sub-blocks x 16 bytes; byte 4r + c: bits 2j, 2j+1 are row r, column 4j + c
 import { expand, HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
@@ -50,7 +51,7 @@ const UNIT: usize = 336
   return finish(acc, w, dx, isum, msum, mask, factor)
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in four strips (strips.ts). */
 export function matmul_q2_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const twoBits = held(0x03030303, blocks)
   const nibble = held(0x000f000f, blocks)
@@ -101,7 +102,9 @@ export function matmul_q2_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_q2_k_x1` gives. */
+/**
+ * The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_q2_k_x1` gives.
+ */
 export function matmul_q2_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const twoBits = held(0x03030303, blocks)
   const nibble = held(0x000f000f, blocks)
@@ -170,22 +173,24 @@ export function matmul_q2_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-// In the file: scales 16 bytes, qs 64, d, dmin. Columns 16s .. 16s+15 are bits 2k, 2k+1 of the 16 bytes of qs from (s >> 3) * 32 + (s & 1) * 16, k = (s >> 1) & 3.
-// Packing turns four rows' 16 bytes into four vectors with a quad of each row, and in these exchanges quads (which become the bits) for bits (which become vectors).
+// In the file: scales 16 bytes, qs 64, d, dmin. Columns 16s .. 16s+15 are bits 2k, 2k+1 of the 16 bytes of qs from (s
+// >> 3) * 32 + (s & 1) * 16, k = (s >> 1) & 3. Packing turns four rows' 16 bytes into four vectors with a quad of each
+// row, and in these exchanges quads (which become the bits) for bits (which become vectors).
 
-// Fields of bits 0, 2, .. of a and of b in turns; the masks are of the even fields (`low`) and of the odd ones, `width` bits each.
+// The even fields (bits 0, 2, ..) of a and of b, alternating. Masks: of the even fields (`low`) and of the odd ones,
+// `width` bits each.
 // @ts-ignore: decorator
 @inline function evenFields(a: v128, b: v128, low: v128, high: v128, width: i32): v128 {
   return v128.or(v128.and(a, low), v128.and(i16x8.shl(b, width), high))
 }
 
-// The same of fields 1, 3, ..
+// The same for the odd fields.
 // @ts-ignore: decorator
 @inline function oddFields(a: v128, b: v128, low: v128, high: v128, width: i32): v128 {
   return v128.or(v128.and(i16x8.shr_u(a, width), low), v128.and(b, high))
 }
 
-/** The blocks at src of up to four rows to a unit, d and dmin as in the file. */
+/** Packs the blocks at src of up to four rows into a unit, d and dmin as in the file. */
 function packUnit(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   const p0 = src
   const p1 = rowAt(src, rowBytes, 1, rows)
@@ -227,7 +232,10 @@ function packUnit(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   }
 }
 
-/** File blocks of `rows` consecutive rows (84 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (84 bytes per 256 weights) into groups of four. Returns how many scales are
+ * not finite.
+ */
 export function repack_q2_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 84
   let bad = 0

@@ -1,15 +1,17 @@
-// Q3_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 4); the oracle is src/format/quants/q3_k.ts. Packing: q3_k_repack.ts.
+// Q3_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 4). The oracle is
+// src/format/quants/q3_k.ts, packing is in q3_k_repack.ts.
 //
 // A group is 4 rows: a 16-byte header (half.ts), then per 256 columns a unit of 464 bytes (440 in the file):
 //     0   d     4 rows x f16, raised; 8 bytes unused
 //    16   scale 16 sub-blocks x 4 rows x i8
-//    80   q     8 pairs of sub-blocks x 3 vectors of 16 bytes; byte 4r + c is for row r. Of the pair's eight quads of columns, quad k (columns 4k + c) is in
+//    80   q     8 pairs of sub-blocks x 3 vectors of 16 bytes; byte 4r + c is for row r.
+//               Of the pair's eight quads of columns, quad k (columns 4k + c) is in
 //                   bits    0-2      3-5      6-7
 //           vector 0        quad 0   quad 1   low bits of quad 6
 //           vector 1        quad 2   quad 3   low bits of quad 7
 //           vector 2        quad 4   quad 5   bit 6: high bit of quad 6, bit 7: high bit of quad 7
 //           so that six quads of eight are a shift and a mask.
-// The 4 is taken off once per unit, as scale * 4 * (sum of x).
+// The 4 is subtracted once per unit, as scale * 4 * (sum of x).
 import { expand, HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { dots, evenMask, quadBytes } from '../lanes/quads'
@@ -62,7 +64,7 @@ export const HIGH_BIT: i32 = 0x04040404
   return finish(acc, w, dx, isum, offset, mask, factor)
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, four strips at a time (strips.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in four strips (strips.ts). */
 export function matmul_q3_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const three = held(THREE_BITS, blocks)
   const lows = held(LOW_BITS, blocks)
@@ -114,7 +116,9 @@ export function matmul_q3_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_q3_k_x1` gives. */
+/**
+ * The same for four tokens: a sub-block is unpacked once for all. Every output is the bits that `matmul_q3_k_x1` gives.
+ */
 export function matmul_q3_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const three = held(THREE_BITS, blocks)
   const lows = held(LOW_BITS, blocks)

@@ -1,5 +1,6 @@
-// Q3_K at load time, to the units that q3_k.ts describes. In the file a block of 110 bytes is third bits 32 bytes, low bits 64, scales 12, d. Columns 32k .. 32k+15 are
-// bits 2 (k & 3) of the first 16 low bytes (from 32 on if k > 3) and bit k of the first 16 bytes of third bits; those after them are in the next 16 bytes.
+// Q3_K at load time, to the units that q3_k.ts describes. In the file a block of 110 bytes is third bits 32 bytes, low
+// bits 64, scales 12, d. Columns 32k .. 32k+15 are bits 2 (k & 3) of the first 16 low bytes (from 32 on if k > 3) and
+// bit k of the first 16 bytes of third bits. The columns after them are in the next 16 bytes of each.
 import { held } from '../lanes/held'
 import { across, fourRows, quadOf, rowAt } from '../lanes/rows'
 import { raiseScales } from './halves_repack'
@@ -12,21 +13,21 @@ import { HIGH_BIT, LOW_BITS, UNIT } from './q3_k'
   return v128.or(a, v128.or(v128.and(i16x8.shl(r, 3), low3), v128.and(i16x8.shl(u, 5), bit5)))
 }
 
-// Row r's last 16 bytes with the scales in front.
+// The last 16 bytes of the row at p, with the scales in front.
 // @ts-ignore: decorator
 @inline function end(p: usize): v128 {
   const v = v128.load(p, 94)
   return v128.shuffle<i8>(v, v, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1)
 }
 
-// Four rows' four scales: low nibbles, above them bits 4 and 5 of `high`, less 32; rows that are missing have none.
+// Four rows' four scales: low nibbles, above them bits 4 and 5 of `high`, less 32. Missing rows have none.
 // @ts-ignore: decorator
 @inline function scales(low: v128, high: v128, mask: v128): v128 {
   const six = v128.or(v128.and(low, i8x16.splat(0x0f)), v128.and(high, i8x16.splat(0x30)))
   return across(v128.and(i8x16.sub(six, i8x16.splat(32)), mask))
 }
 
-/** The blocks at src of up to four rows to a unit, d as in the file. */
+/** Packs the blocks at src of up to four rows into a unit, d as in the file. */
 function packUnit(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   const p0 = src
   const p1 = rowAt(src, rowBytes, 1, rows)
@@ -109,7 +110,10 @@ function packUnit(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   }
 }
 
-/** File blocks of `rows` consecutive rows (110 bytes per 256 weights) to groups of four. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (110 bytes per 256 weights) into groups of four. Returns how many scales are
+ * not finite.
+ */
 export function repack_q3_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 110
   let bad = 0

@@ -1,19 +1,19 @@
 // Q4_0: blocks of 32, weight = d * (q - 8); the oracle is src/format/quants/q4_0.ts.
 //
-// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone. The 8 is taken off where the sum of a block starts: at -8 times the sum of x.
+// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone. The 8 is subtracted where the
+// sum of a block starts: at -8 times the sum of x.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held, inOrder } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
 import { addDot, addDot16, evenMask, quadBytes, rowSumsBy, startAt } from '../lanes/quads'
 import { addScaled } from '../lanes/scales'
 import { activationScales, activationSums } from '../ops/quantize_q8_1'
-import { addNibbles, high, low, packNibbles } from './block32'
-import { packHalves } from './halves_repack'
+import { addNibbles, high, low, repackNibbles } from './block32'
 
 const BLOCK: usize = 144
 const OFFSET: i32 = 0xfff8fff8 // -8 in either half
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, in two strips (strips.ts). */
 export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -77,7 +77,7 @@ export function matmul_q4_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q4_0_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_q4_0_x1` gives. */
 export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -160,16 +160,10 @@ export function matmul_q4_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-/** File blocks of `rows` consecutive rows (18 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (18 bytes per 32 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales are not finite.
+ */
 export function repack_q4_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 18
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packNibbles(src + 2, rowBytes, 0, rows, blocks, 18, dst + 48, BLOCK)
-    packNibbles(src + 2, rowBytes, 4, rows, blocks, 18, dst + 64, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 18, 1, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackNibbles(src, rows, blocks, 1, dst)
 }

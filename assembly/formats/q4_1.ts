@@ -7,12 +7,11 @@ import { storePair } from '../lanes/pairs'
 import { addDot, addDot16, evenMask, quadBytes, rowSumsBy } from '../lanes/quads'
 import { addScaledMin } from '../lanes/scales'
 import { activationScales, activationSums, blockSum } from '../ops/quantize_q8_1'
-import { addNibbles, high, low, nibbleDots, packNibbles } from './block32'
-import { packHalves } from './halves_repack'
+import { addNibbles, high, low, nibbleDots, repackNibbles } from './block32'
 
 const BLOCK: usize = 160
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, in two strips (strips.ts). */
 export function matmul_q4_1_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -75,7 +74,7 @@ export function matmul_q4_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q4_1_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_q4_1_x1` gives. */
 export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(0x0f0f0f0f, blocks)
   const even = evenMask(blocks)
@@ -159,16 +158,10 @@ export function matmul_q4_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-/** File blocks of `rows` consecutive rows (20 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales and mins are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (20 bytes per 32 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales and mins are not finite.
+ */
 export function repack_q4_1(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 20
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packNibbles(src + 4, rowBytes, 0, rows, blocks, 20, dst + 64, BLOCK)
-    packNibbles(src + 4, rowBytes, 4, rows, blocks, 20, dst + 80, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 20, 2, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackNibbles(src, rows, blocks, 2, dst)
 }

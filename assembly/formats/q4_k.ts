@@ -1,11 +1,14 @@
-// Q4_K: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * q - dmin * min; the oracle is src/format/quants/q4_k.ts.
+// Q4_K: 256 weights of a row in 8 sub-blocks of 32, weight = d * scale * q - dmin * min. The oracle is
+// src/format/quants/q4_k.ts.
 //
-// In a bank two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1184 bytes (2 x 576 in the file):
+// In a bank two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit
+// of 1184 bytes (2 x 576 in the file):
 //     0   d     8 rows x f16, raised
 //    16   dmin  8 rows x f16, raised
 //    32   scale 8 sub-blocks x 8 rows x u8
 //    96   min   4 pairs of sub-blocks x 8 rows x (even u8, odd u8)
-//   160   q     8 sub-blocks x 4 x 2 vectors of 16 bytes; vectors j: low nibbles = columns 4j..4j+3 of 4 rows, high nibbles = columns 16+4j..16+4j+3
+//   160   q     8 sub-blocks x 4 x 2 vectors of 16 bytes; vectors j: low nibbles = columns 4j..4j+3 of 4 rows,
+//                                                                  high nibbles = columns 16+4j..16+4j+3
 import { HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -45,7 +48,7 @@ const NIBBLE: i32 = ASC_FEATURE_RELAXED_SIMD ? 0x0f0f0f0f : 0x000f000f
   return i32x4.add(sum, i32x4.dot_i16x8_s(i16x8.shr_u(w, 12), v128.load32_splat(x, 36)))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, two strips at a time (pairs.ts). */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in two strips (strips.ts). */
 export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const nibble = held(NIBBLE, blocks)
   const mask = held(HALF_MASK, blocks)
@@ -112,8 +115,9 @@ export function matmul_q4_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
 }
 
 /**
- * The same for four tokens: weights are unpacked once for four tokens, a quad of a token is loaded once for eight rows. The innermost loop is
- * short on purpose: engines that reorder loads find too few of them to run out of registers. Every output is the bits that `matmul_q4_k_x1` gives.
+ * The same for four tokens: weights are unpacked once for four tokens, a quad of a token is loaded once for eight rows.
+ * The innermost loop is short on purpose: engines that reorder loads then find too few of them to run out of registers.
+ * Every output is the bits that `matmul_q4_k_x1` gives.
  */
 export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const nibble = held(NIBBLE, blocks)
@@ -206,7 +210,10 @@ export function matmul_q4_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-/** The 128 bytes of nibbles of one block of each of four rows, from row `first` on, to 8 x 4 vectors at dst, 32 bytes apart. */
+/**
+ * Packs the 128 bytes of nibbles of one block of each of four rows, from row `first` on, into 8 x 4 vectors at dst, 32
+ * bytes apart.
+ */
 function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usize): void {
   const p0 = rowAt(src, rowBytes, first, rows)
   const p1 = rowAt(src, rowBytes, first + 1, rows)
@@ -232,7 +239,8 @@ function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, dst: us
   }
 }
 
-// Of a quad of columns 4j.. (a) and one of columns 16 + 4j.. (b) of two sub-blocks, those of the even one and of the odd one.
+// From a quad of columns 4j.. (a) and one of columns 16 + 4j.. (b) of two sub-blocks, those of the even and of the odd
+// one.
 // @ts-ignore: decorator
 @inline function storeNibbles(dst: usize, a: v128, b: v128, low: v128, high: v128): void {
   v128.store(dst, v128.or(v128.and(a, low), v128.and(i16x8.shl(b, 4), high)))
@@ -240,8 +248,8 @@ function packNibbles(src: usize, rowBytes: usize, first: i32, rows: i32, dst: us
 }
 
 /**
- * File blocks of `rows` consecutive rows (144 bytes per 256 weights) to pairs of groups of four; missing rows of the last pair become zeros. Returns how many scales are
- * not finite.
+ * Packs `rows` consecutive rows of a file (144 bytes per 256 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales are not finite.
  */
 export function repack_q4_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 144

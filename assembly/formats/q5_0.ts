@@ -1,20 +1,20 @@
 // Q5_0: blocks of 32, weight = d * (q - 16); the oracle is src/format/quants/q5_0.ts.
 //
-// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone, but the quants as in fiveBits.ts. The 16 is taken off where the sum of a block
-// starts: at -16 times the sum of x. With that, 32 columns fit 16 bits: at most 8 * 2 * 16 * 127 = 32512 in an i16 lane. On the way a lane may wrap around, and it wraps back.
+// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d alone, but the quants as in
+// fiveBits.ts. The 16 is subtracted where the sum of a block starts: at -16 times the sum of x. With that, 32 columns
+// fit 16 bits: at most 8 * 2 * 16 * 127 = 32512 in an i16 lane. On the way a lane may wrap around, and it wraps back.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held, inOrder } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
 import { addDot, evenMask, plus, quadBytes, rowSumsBy, startAt } from '../lanes/quads'
 import { addScaled } from '../lanes/scales'
 import { activationScales, activationSums } from '../ops/quantize_q8_1'
-import { firstHalf, FIVE, inPlace, joined, lastQuad, packFiveBits, secondHalf } from './fiveBits'
-import { packHalves } from './halves_repack'
+import { firstHalf, FIVE, inPlace, joined, lastQuad, repackFiveBits, secondHalf } from './fiveBits'
 
 const BLOCK: usize = 176
 const OFFSET: i32 = 0xfff0fff0 // -16 in either half
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, in two strips (strips.ts). */
 export function matmul_q5_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)
@@ -68,7 +68,7 @@ export function matmul_q5_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q5_0_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_q5_0_x1` gives. */
 export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)
@@ -173,16 +173,10 @@ export function matmul_q5_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-/** File blocks of `rows` consecutive rows (22 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (22 bytes per 32 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales are not finite.
+ */
 export function repack_q5_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 22
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packFiveBits(src + 2, rowBytes, 0, rows, blocks, 22, dst + 48, BLOCK)
-    packFiveBits(src + 2, rowBytes, 4, rows, blocks, 22, dst + 64, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 22, 1, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackFiveBits(src, rows, blocks, 1, dst)
 }

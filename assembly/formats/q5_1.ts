@@ -1,18 +1,17 @@
 // Q5_1: blocks of 32, weight = d * q + m; the oracle is src/format/quants/q5_1.ts.
 //
-// Two groups stand side by side (pairs.ts), laid out as block32.ts says, with d and m, but the quants as in fiveBits.ts.
+// Two groups stand side by side (pairs.ts), as block32.ts says, with d and m, but the quants as in fiveBits.ts.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held, inOrder } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
 import { addDot, evenMask, quadBytes, rowSumsBy } from '../lanes/quads'
 import { addScaledMin } from '../lanes/scales'
 import { activationScales, activationSums, blockSum } from '../ops/quantize_q8_1'
-import { firstHalf, FIVE, inPlace, joined, lastQuad, packFiveBits, secondHalf } from './fiveBits'
-import { packHalves } from './halves_repack'
+import { firstHalf, FIVE, inPlace, joined, lastQuad, repackFiveBits, secondHalf } from './fiveBits'
 
 const BLOCK: usize = 192
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, in two strips (strips.ts). */
 export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)
@@ -65,7 +64,7 @@ export function matmul_q5_1_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q5_1_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_q5_1_x1` gives. */
 export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)
@@ -187,16 +186,10 @@ export function matmul_q5_1_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-/** File blocks of `rows` consecutive rows (24 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales and mins are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (24 bytes per 32 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales and mins are not finite.
+ */
 export function repack_q5_1(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 24
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    packFiveBits(src + 4, rowBytes, 0, rows, blocks, 24, dst + 64, BLOCK)
-    packFiveBits(src + 4, rowBytes, 4, rows, blocks, 24, dst + 80, BLOCK)
-    bad += packHalves(src, rowBytes, rows, blocks, 24, 2, dst, BLOCK)
-    dst += <usize>blocks * BLOCK + 32
-    src += rowBytes * 8
-  }
-  return bad
+  return repackFiveBits(src, rows, blocks, 2, dst)
 }

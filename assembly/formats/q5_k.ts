@@ -1,6 +1,8 @@
-// Q5_K: Q4_K with a fifth bit per weight; the oracle is src/format/quants/q5_k.ts. Packing: q5_k_repack.ts.
+// Q5_K: Q4_K with a fifth bit per weight. The oracle is src/format/quants/q5_k.ts, packing is in q5_k_repack.ts.
 //
-// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1440 bytes (2 x 704 in the file): 0..159 as in q4_k.ts, then
+// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1440
+// bytes (2 x 704 in the file):
+//     0   d, dmin, scales and mins, as in q4_k.ts
 //   160   8 sub-blocks x 160 bytes as in fiveBits.ts
 import { HALF_MASK } from '../lanes/half'
 import { held, inOrder } from '../lanes/held'
@@ -19,7 +21,7 @@ export const UNIT: usize = 1440
   return i32x4.add(i32x4.add(isum, scaled(s, scale)), scaled(t, scale))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in two strips (strips.ts). */
 export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)
@@ -79,7 +81,7 @@ export function matmul_q5_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q5_k_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_q5_k_x1` gives. */
 export function matmul_q5_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const five = held(FIVE, blocks)
   const even = evenMask(blocks)

@@ -1,5 +1,6 @@
-// Q5_K at load time, to the units that q5_k.ts describes. In the file a block of 176 bytes is d, dmin, scales and mins (scaleMinSuperblock.ts), fifth bits, 32 bytes, bit s of each
-// for sub-block s, and the nibbles, 32 bytes for two sub-blocks.
+// Q5_K at load time, to the units that q5_k.ts describes. In the file a block of 176 bytes is d, dmin, scales and mins
+// (scaleMinSuperblock.ts), 32 bytes of fifth bits, bit s of each for sub-block s, and the nibbles, 32 bytes for two
+// sub-blocks.
 import { held } from '../lanes/held'
 import { fourRows, quadOf, rowAt } from '../lanes/rows'
 import { storeQuads } from './fiveBits'
@@ -7,13 +8,16 @@ import { raiseScales } from './halves_repack'
 import { UNIT } from './q5_k'
 import { packScalesAndMins } from './scaleMinSuperblock'
 
-// A quad, whole: low nibbles, and the fifth bits where they belong.
+// A quad of whole quants: low nibbles, and the fifth bits in their place.
 // @ts-ignore: decorator
 @inline function whole(nibbles: v128, fifths: v128, nibble: v128, fifth: v128): v128 {
   return v128.or(v128.and(nibbles, nibble), v128.and(fifths, fifth))
 }
 
-/** One block of each of four rows, from row `first` on, to 8 x 5 vectors at dst: 32 bytes of fifth bits, the sub-blocks' from bit 0 on, are followed by the nibbles. */
+/**
+ * Packs one block of each of four rows, from row `first` on, into 8 x 5 vectors at dst. src: 32 bytes of fifth bits,
+ * the sub-blocks' from bit 0 on, then the nibbles.
+ */
 function packQuants(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usize): void {
   const p0 = rowAt(src, rowBytes, first, rows)
   const p1 = rowAt(src, rowBytes, first + 1, rows)
@@ -91,7 +95,10 @@ function packQuants(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usi
   }
 }
 
-/** File blocks of `rows` consecutive rows (176 bytes per 256 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (176 bytes per 256 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales are not finite.
+ */
 export function repack_q5_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 176
   let bad = 0

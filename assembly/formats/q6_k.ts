@@ -1,17 +1,20 @@
-// Q6_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 32); the oracle is src/format/quants/q6_k.ts. Packing: q6_k_repack.ts.
+// Q6_K: 256 weights of a row in 16 sub-blocks of 16, weight = d * scale * (q - 32). The oracle is
+// src/format/quants/q6_k.ts, packing is in q6_k_repack.ts.
 //
-// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1680 bytes (2 x 840):
+// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit of 1680
+// bytes (2 x 840):
 //     0   d     8 rows x f16, raised
 //    16   scale 16 sub-blocks x 8 rows x i8
-//   144   q     8 pairs of sub-blocks x 6 x 2 vectors of 16 bytes; byte 4r + c is for row r. Of the pair's eight quads of columns, quad k (columns 4k + c) is in
+//   144   q     8 pairs of sub-blocks x 6 x 2 vectors of 16 bytes; byte 4r + c is for row r.
+//               Of the pair's eight quads of columns, quad k (columns 4k + c) is in
 //                   bits     0-5      6-7
 //           vectors 0        quad 0   bits 4, 5 of quad 6
 //           vectors 1        quad 1   bits 2, 3 of quad 6
 //           vectors 2        quad 2   bits 0, 1 of quad 6
 //           vectors 3 to 5   quad 3 to 5, and the same bits of quad 7
 //           so that six quads of eight are a mask.
-// The 32 is taken off where the sum of a sub-block starts, at -32 times the sum of x. With that, 16 columns fit 16 bits: at most 4 * 2 * 32 * 127 = 32512 in an i16
-// lane. On the way a lane may wrap around, and it wraps back.
+// The 32 is subtracted where the sum of a sub-block starts, at -32 times the sum of x. With that, 16 columns fit 16
+// bits: at most 4 * 2 * 32 * 127 = 32512 in an i16 lane. On the way a lane may wrap around, and it wraps back.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -25,7 +28,9 @@ const UPPER: i32 = 0x30303030
 const MIDDLE: i32 = 0x0c0c0c0c
 const LOWER: i32 = 0x03030303
 
-/** Of the first or second group, quad 6 of the pair whose vectors are at q + 144, or quad 7 of those at q + 144 - 96. */
+/**
+ * Quad 6 of the pair whose vectors are at q + 144, or quad 7 of those at q + 144 - 96, of the first or second group.
+ */
 // @ts-ignore: decorator
 @inline function joined(q: usize, second: bool, upper: v128, middle: v128, lower: v128): v128 {
   const a = second ? v128.load(q, 160) : v128.load(q, 144)
@@ -34,7 +39,7 @@ const LOWER: i32 = 0x03030303
   return v128.or(v128.or(v128.and(i16x8.shr_u(a, 2), upper), v128.and(i16x8.shr_u(b, 4), middle)), v128.and(i16x8.shr_u(c, 6), lower))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in two strips (strips.ts). */
 export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const six = held(SIX, blocks)
   const upper = held(UPPER, blocks)
@@ -128,7 +133,7 @@ export function matmul_q6_k_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q6_k_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_q6_k_x1` gives. */
 export function matmul_q6_k_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const six = held(SIX, blocks)
   const upper = held(UPPER, blocks)

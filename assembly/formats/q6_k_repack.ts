@@ -1,5 +1,6 @@
-// Q6_K at load time, to the units that q6_k.ts describes. In the file a block of 210 bytes is ql 128 bytes, qh 64, scales 16 x i8, d. Columns 32k .. 32k+31 are
-// nibbles (low for k % 4 < 2) of ql from (k >> 2) * 64 + (k & 1) * 32, and bits 2 * (k & 3) of qh from (k >> 2) * 32.
+// Q6_K at load time, to the units that q6_k.ts describes. In the file a block of 210 bytes is ql 128 bytes, qh 64,
+// scales 16 x i8, d. Columns 32k .. 32k+31 are nibbles (low for k % 4 < 2) of ql from (k >> 2) * 64 + (k & 1) * 32, and
+// bits 2 * (k & 3) of qh from (k >> 2) * 32.
 import { held } from '../lanes/held'
 import { fourRows, quadOf, rowAt, storeScales } from '../lanes/rows'
 import { packHalves } from './halves_repack'
@@ -7,13 +8,13 @@ import { UNIT } from './q6_k'
 
 const BLOCK: usize = 210
 
-// A quad, whole: low nibbles, and bits 4 and 5.
+// A quad of whole quants: low nibbles, and bits 4 and 5.
 // @ts-ignore: decorator
 @inline function whole(nibbles: v128, highs: v128, nibble: v128, high: v128): v128 {
   return v128.or(v128.and(nibbles, nibble), v128.and(highs, high))
 }
 
-// A pair of sub-blocks' quads to six vectors.
+// Stores a pair of sub-blocks' quads in six vectors.
 // @ts-ignore: decorator
 @inline function storeQuads(dst: usize, q0: v128, q1: v128, q2: v128, q3: v128, q4: v128, q5: v128, q6: v128, q7: v128, top: v128): void {
   v128.store(dst, v128.or(q0, v128.and(i16x8.shl(q6, 2), top)))
@@ -24,7 +25,7 @@ const BLOCK: usize = 210
   v128.store(dst, v128.or(q5, v128.and(i16x8.shl(q7, 6), top)), 160)
 }
 
-/** The quants of one block of each of four rows, from row `first` on, to 8 x 6 vectors at dst. */
+/** Packs the quants of one block of each of four rows, from row `first` on, into 8 x 6 vectors at dst. */
 function packQuants(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usize): void {
   const p0 = rowAt(src, rowBytes, first, rows)
   const p1 = rowAt(src, rowBytes, first + 1, rows)
@@ -106,7 +107,7 @@ function packQuants(src: usize, rowBytes: usize, first: i32, rows: i32, dst: usi
   }
 }
 
-/** The scales at src of up to eight rows to 16 sub-blocks x 8 rows at dst. */
+/** Packs the scales at src of up to eight rows into 16 sub-blocks x 8 rows at dst. */
 function packScales(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   const r0 = v128.load(rowAt(src, rowBytes, 0, rows))
   const r1 = v128.load(rowAt(src, rowBytes, 1, rows))
@@ -124,7 +125,10 @@ function packScales(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   storeScales(dst + 96, v128.and(quadOf(3, r0, r1, r2, r3), first), v128.and(quadOf(3, r4, r5, r6, r7), second))
 }
 
-/** File blocks of `rows` consecutive rows (210 bytes per 256 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (210 bytes per 256 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales are not finite.
+ */
 export function repack_q6_k(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * BLOCK
   let bad = 0

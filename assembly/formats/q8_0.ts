@@ -1,8 +1,10 @@
-// Q8_0: blocks of 32, weight = d * q, and the activations that meet it, quantised to 8 bits in blocks of 32; the oracles are src/format/quants/q8_0.ts and activations.ts.
+// Q8_0: blocks of 32, weight = d * q. The oracle is src/format/quants/q8_0.ts, the activations are in quantize_q8_0.ts.
 //
-// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per block 272 bytes, 8 rows x f16 d, raised, and 16 pairs of columns x 8 rows x
-// 2 columns of i8. Both operands are signed, which the i8 dot cannot take, so both builds widen to 16 bits: a pair of columns with the load, one instruction.
-// An activation row is blocks * 32 x i16, then d, f32 per block, padded to 16 bytes.
+// Two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per block 272 bytes:
+//     0   d  8 rows x f16, raised
+//    16   q  16 pairs of columns x 8 rows x 2 columns of i8
+// Both operands are signed, which the i8 dot product cannot take, so both builds widen to 16 bits: a pair of columns
+// with the load, one instruction.
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -19,7 +21,7 @@ const BLOCK: usize = 272
   return i32x4.add(sum, i32x4.dot_i16x8_s(w1, v128.load32_splat(x, 4)))
 }
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, two strips at a time as in q4_k.ts. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 32) x one token, in two strips (strips.ts). */
 export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
   const mask = held(HALF_MASK, blocks)
   const pairBytes = <usize>blocks * BLOCK + 32
@@ -67,7 +69,7 @@ export function matmul_q8_0_x1(weights: usize, groups: i32, blocks: i32, x: usiz
   }
 }
 
-/** The same for four tokens as in q4_k.ts. Every output is the bits that `matmul_q8_0_x1` gives. */
+/** The same for four tokens. Every output is the bits that `matmul_q8_0_x1` gives. */
 export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
   const mask = held(HALF_MASK, blocks)
   const toScales = <usize>blocks * 64
@@ -135,7 +137,10 @@ export function matmul_q8_0_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-/** The quants of `blocks` blocks of up to eight rows, 32 bytes at src and every 34, to 16 vectors at dst and every BLOCK. */
+/**
+ * Packs the quants of `blocks` blocks of up to eight rows, 32 bytes at src and every 34, into 16 vectors at dst and
+ * every BLOCK.
+ */
 function packPairs(src: usize, rowBytes: usize, rows: i32, blocks: i32, dst: usize): void {
   const p0 = rowAt(src, rowBytes, 0, rows)
   const p1 = rowAt(src, rowBytes, 1, rows)
@@ -172,7 +177,10 @@ function packPairs(src: usize, rowBytes: usize, rows: i32, blocks: i32, dst: usi
   }
 }
 
-/** File blocks of `rows` consecutive rows (34 bytes per 32 weights) to pairs of groups of four, the missing rows zeros. Returns how many scales are not finite. */
+/**
+ * Packs `rows` consecutive rows of a file (34 bytes per 32 weights) into pairs of groups of four; missing rows become
+ * zeros. Returns how many scales are not finite.
+ */
 export function repack_q8_0(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
   const rowBytes = <usize>blocks * 34
   let bad = 0

@@ -1,5 +1,11 @@
-// What Q4_K and Q5_K share: the end of a unit. In both, a unit of two groups (pairs.ts) opens with d and dmin (8 rows x f16 each, raised), then 8 sub-blocks x 8 rows of scales, then at byte
-// 96 the mins: 4 pairs of sub-blocks x 8 rows x (even, odd).
+// The first 160 bytes of a unit of Q4_K and Q5_K, two groups side by side (pairs.ts): repacked at load time, and
+// applied to the sums of a unit's products.
+//     0   d and dmin, 8 rows x f16 each, raised
+//    32   8 sub-blocks x 8 rows of scales
+//    96   4 pairs of sub-blocks x 8 rows x (even, odd) of mins
+// In the file both blocks open with d, dmin and twelve bytes of packed 6-bit scales and mins. The twelve bytes a, b, c,
+// four each: scales 0..3 are the low 6 bits of a, mins 0..3 of b; scales 4..7 are the low, mins 4..7 the high nibbles
+// of c, with the high two bits of a and of b above them.
 import { expandOf } from '../lanes/half'
 import { fourRows, quadOf, rowAt, storeScales } from '../lanes/rows'
 import { addScaled, subtractScaled } from '../lanes/scales'
@@ -21,20 +27,20 @@ import { addScaled, subtractScaled } from '../lanes/scales'
   return subtractScaled(addScaled(acc, d, dx, isum), dmin, dx, minSum(w, second, sums))
 }
 
-// Two groups' 4 rows of pairs to 8 rows of first, then 8 rows of second pairs.
+// Stores two groups' 4 rows of pairs: 8 rows of first, then 8 rows of second pairs.
 // @ts-ignore: decorator
 @inline function storePairs(dst: usize, g: v128, h: v128): void {
   v128.store(dst, v128.shuffle<i16>(g, h, 0, 2, 4, 6, 8, 10, 12, 14))
   v128.store(dst, v128.shuffle<i16>(g, h, 1, 3, 5, 7, 9, 11, 13, 15), 16)
 }
 
-// Four bits of c and above them the high two of each byte of v.
+// The low four bits of c, and above them the high two of each byte of v.
 // @ts-ignore: decorator
 @inline function split(c: v128, v: v128): v128 {
   return v128.or(v128.and(c, i8x16.splat(0x0f)), v128.and(i16x8.shr_u(v, 2), i8x16.splat(0x30)))
 }
 
-/** The blocks at src of up to eight rows to the first 160 bytes of a unit: d and dmin as in the file, scales, mins. */
+/** Packs the blocks at src of up to eight rows into the first 160 bytes of a unit, d and dmin as in the file. */
 export function packScalesAndMins(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   const r0 = v128.load(rowAt(src, rowBytes, 0, rows))
   const r1 = v128.load(rowAt(src, rowBytes, 1, rows))

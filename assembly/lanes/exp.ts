@@ -1,5 +1,6 @@
-// exp of four float32, the same bits on every CPU: sums and products only, no fused ones. Within 2 ulp for -87 <= x <= 88, which inputs are clamped to.
-// Method and coefficients: Cephes' expf (S. L. Moshier): x = n ln 2 + r, a polynomial in r, times 2^n.
+// exp of four float32, the same bits on every CPU: sums and products only, no fused ones. Within 2 ulp for -87 <= x <=
+// 88, to which inputs are clamped. Method and coefficients: Cephes' expf (S. L. Moshier): x = n ln 2 + r, a polynomial
+// in r, times 2^n.
 import { held } from './held'
 
 /** A splat float32 that stays in a register (held.ts). */

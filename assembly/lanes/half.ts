@@ -1,8 +1,11 @@
 // float16 to float32 and back, four at a time, exact and without tables (a kernel owns no static data).
 //
-// Block scales of a row group are stored "raised": times 2^10, which makes every float16 below 64, subnormal ones too, a normal number, because a subnormal operand
-// costs some CPUs over a hundred cycles. A group that holds a scale of 64 or more is stored as it is. The group's 16-byte header holds the factor that undoes both
-// this and the exponent bias (four times the same float32), so the inner loop is a shift, a mask and a product.
+// Block scales of a row group are stored "raised", times 2^10. That makes every float16 below 64 a normal number,
+// subnormal ones too, because a subnormal operand costs some CPUs over a hundred cycles. A group that holds a scale of
+// 64 or more is stored unchanged. The group's 16-byte header holds, four times, the float32 factor that undoes both the
+// raise and the exponent bias, so the inner loop is a shift, a mask and a product.
+
+import { held } from './held'
 
 const LOWERED: f32 = 5.0706024e30 // 2^102: undoes the bias (2^112) and the raise (2^10)
 const PLAIN: f32 = 5.192296858534828e33 // 2^112
@@ -20,6 +23,12 @@ export const HALF_MASK: i32 = 0x8fffe000
 // @ts-ignore: decorator
 @inline export function expandOf(halves: v128, mask: v128, factor: v128): v128 {
   return f32x4.mul(v128.and(i32x4.shl(halves, 13), mask), factor)
+}
+
+/** 2^112 in every lane, held: what `expand` needs for halves that are not raised. */
+// @ts-ignore: decorator
+@inline export function plainFactor(positive: i32): v128 {
+  return held(0x77800000, positive)
 }
 
 /** Largest magnitude that can be raised: a half's bits below 0x5400 are below 64. */
@@ -49,7 +58,10 @@ export function storeFactor(dst: usize, raised: bool): void {
   v128.store(dst, f32x4.splat(raised ? LOWERED : PLAIN))
 }
 
-/** 4 halves at `ptr` to float32, any half (infinities as NaN), at a steady speed: subnormals go through an integer conversion. */
+/**
+ * 4 halves at `ptr` to float32, any half (infinities become NaN), at a steady speed: subnormals go through an integer
+ * conversion.
+ */
 // @ts-ignore: decorator
 @inline export function fromHalf(ptr: usize): v128 {
   const bits = v128.load16x4_u(ptr)
@@ -60,7 +72,10 @@ export function storeFactor(dst: usize, raised: bool): void {
   return v128.or(value, i32x4.shl(v128.and(bits, i32x4.splat(0x8000)), 16))
 }
 
-/** 4 float32 to halves in the low 16 bits of each lane, to nearest, ties to even; magnitudes above 65504 become 65504, NaN stays NaN. */
+/**
+ * 4 float32 to halves in the low 16 bits of each lane, to nearest, ties to even. Magnitudes above 65504 become 65504,
+ * NaN stays NaN.
+ */
 // @ts-ignore: decorator
 @inline export function toHalf(value: v128): v128 {
   const sign = v128.and(i32x4.shr_u(value, 16), i32x4.splat(0x8000))

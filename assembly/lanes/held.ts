@@ -1,17 +1,21 @@
-// What keeps the optimizers from undoing the order and the registers that a kernel is written for.
+// Two ways to keep optimizers from undoing what a kernel is written for: its constants in registers, and its order.
 
-/** A splat constant that V8 keeps in a register. It re-creates literal constants (3 instructions) at every use; `positive >> 31` is 0, but the engine cannot know. */
+/**
+ * A splat constant that V8 keeps in a register. V8 makes a literal constant again at every use (3 instructions).
+ * `positive >> 31` is 0, but the engine cannot know.
+ */
 // @ts-ignore: decorator
 @inline export function held(bits: i32, positive: i32): v128 {
   return i32x4.splat(bits | (positive >> 31))
 }
 
 /**
- * Keeps what stands before it before what stands after it. Left alone, the optimiser computes each value where it is needed, strip after strip, and a core finds
- * too little to do at the same time. The engine drops the branch, which is never taken.
+ * Keeps the code before it before the code after it. Otherwise the optimizer computes each value where it is needed,
+ * strip after strip, and a core finds too little to do at the same time. The engine drops the branch, which is never
+ * taken.
  *
- * Not after sums that are made outside a loop, where groups stand side by side: some of them still move over the branch, and V8 makes one operation of two only within
- * a basic block.
+ * Not for use after sums made outside of a loop, where groups stand side by side: some of these sums still move over
+ * the branch, and V8 makes one operation of two only within a basic block.
  */
 // @ts-ignore: decorator
 @inline export function inOrder(positive: i32): void {

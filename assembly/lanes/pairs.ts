@@ -1,8 +1,10 @@
-// Formats whose groups stand side by side in twos: what one group has of a vector is followed by what the other has, 16 bytes further on. A caller's first group is
-// even; of an odd number of groups, the last has a partner of zeros whose products are not stored.
+// Formats whose groups stand side by side in twos: each 16 bytes of one group are followed by the same 16 bytes of the
+// other. The first group of a call is even. The last of an odd number of groups has a partner of zeros, whose products
+// are not stored.
 //
-// Every operation comes twice, once for each group, on neighbouring bytes. V8 can make one 256-bit instruction of two such (src/runtime/kernels/compile.ts switches that on), which no other
-// order of the bytes allows, and is as fast as before where it does not.
+// Every operation comes twice, once for each group, on neighboring bytes. V8 can make one 256-bit instruction of the
+// two (src/runtime/kernels/compile.ts switches that on). No other order of the bytes allows it. Where V8 does not, this
+// order is as fast as any.
 
 /** Two groups' results at p, the second's only if there is one. */
 // @ts-ignore: decorator

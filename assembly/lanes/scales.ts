@@ -1,6 +1,9 @@
-// What a kernel does with sums of products (quads.ts): integer scales of sub-blocks first, then the float32 scales of a block.
+// Scaling of the sums that quads.ts makes: integer scales of sub-blocks first, then the float32 scales of a block.
 
-/** isum + s * scale for the even (low) sub-block of `scales`: 8 x i16, rows 0..3 of an even sub-block, then rows 0..3 of the odd one. */
+/**
+ * isum + s * scale for the even (low) sub-block of `scales`: 8 x i16, rows 0..3 of an even sub-block, then rows 0..3 of
+ * the odd one.
+ */
 // @ts-ignore: decorator
 @inline export function addScaled1Low(isum: v128, s: v128, scales: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) return i32x4.add(isum, i32x4.dot_i16x8_s(s, v128.shuffle<i16>(scales, scales, 0, 0, 1, 1, 2, 2, 3, 3)))
@@ -14,7 +17,10 @@
   return i32x4.add(isum, i32x4.mul(s, i32x4.extend_high_i16x8_s(scales)))
 }
 
-/** Of 8 rows' scales of a sub-block, i16, those of the first or the second group as `scaled` wants them. */
+/**
+ * The scales of the first or the second group, out of 8 rows' i16 scales of a sub-block, in the form that `scaled`
+ * takes.
+ */
 // @ts-ignore: decorator
 @inline export function spread(scales: v128, second: bool): v128 {
   if (!ASC_FEATURE_RELAXED_SIMD) return second ? i32x4.extend_high_i16x8_s(scales) : i32x4.extend_low_i16x8_s(scales)
@@ -28,7 +34,7 @@
   return ASC_FEATURE_RELAXED_SIMD ? i32x4.dot_i16x8_s(sum, scale) : i32x4.mul(sum, scale)
 }
 
-/** Sum of scale * 32 * (sum of x) of two sub-blocks: the scales, interleaved to pairs a row, meet the two sums. */
+/** isum + scale * (sum of x) of two sub-blocks: the scales, interleaved to pairs a row, meet the two sums. */
 // @ts-ignore: decorator
 @inline export function addWeighted(isum: v128, scales: v128, sums: usize): v128 {
   const odd = v128.shuffle<i64>(scales, scales, 1, 1)

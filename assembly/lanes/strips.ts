@@ -1,5 +1,6 @@
-// Reading order of the one-token products: the groups of a call are cut into four strips that are read side by side, because a core waits less for four streams of
-// memory than for one. Strips of a count that four does not divide overlap, and the overlap is computed twice to the same bits.
+// Reading order of the one-token products. A core waits less for four streams of memory than for one, so the groups of
+// a call are cut into four strips that are read side by side. If four does not divide the count, strips overlap, and
+// the overlap is computed twice to the same bits.
 
 /** Groups in a strip. */
 // @ts-ignore: decorator

@@ -1,16 +1,18 @@
-// Grouped-query attention over the cache of one kv head (kvCache.ts): an online softmax over blocks of 32 positions, of one range of positions at a time. Ranges are
-// merged in their order. Blocks start at multiples of 32 and ranges where the caller always lets them start, so a token's result depends neither on the tokens beside
-// it nor on who computed which range.
+// Grouped-query attention over the cache of one kv head (kvCache.ts): an online softmax over blocks of 32 positions,
+// one range of positions at a time. Ranges are merged in their order. Blocks start at multiples of 32, and the caller
+// starts ranges at fixed positions. So a token's result depends neither on the tokens beside it nor on which thread
+// computed which range.
 //
-// A row is one query head of one token. A part is what a range gives a row: headDim sums of p * value, the largest score, the sum of p, two floats unused.
+// A row is one query head of one token. A part is the result of a range for a row: headDim sums of p * value, the
+// largest score, the sum of p, two floats unused.
 import { exp1, expAll } from '../lanes/exp'
-import { expand, fromHalf, HALF_MASK } from '../lanes/half'
+import { expand, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
 import { held } from '../lanes/held'
-import { mix, plainFactor, scores } from './attentionRows'
+import { mix, scores } from './attentionRows'
 
 /**
- * Scores at p (rows, 32) to p = exp(score * scale - largest so far), 0 outside of from .. to; updates the parts' largest and sum, and leaves at `kept` (rows) what their
- * other sums are to be scaled by.
+ * Turns scores at p (rows, 32) into p = exp(score * scale - largest so far), 0 outside of from .. to. Updates the
+ * parts' largest and sum, and leaves at `kept` (rows) the factors that their other sums are to be scaled by.
  */
 function weigh(p: usize, rows: i32, scale: f32, from: i32, to: i32, part: usize, partBytes: usize, kept: usize): void {
   const scales = f32x4.splat(scale)
@@ -54,9 +56,10 @@ function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
 }
 
 /**
- * One range, positions first .. end (first a multiple of 32), of the attention of `heads` query heads of one kv head for `tokens` consecutive positions, the first at
- * `position`; the cache holds all positions up to the last. q: (tokens, qFloats), from the pointer on (heads, headDim) float32. part: (tokens, heads) parts. window:
- * positions a token sees, itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
+ * One range, positions first .. end (first a multiple of 32), of the attention of `heads` query heads of one kv head
+ * for `tokens` consecutive positions, the first at `position`. The cache holds all positions up to the last. q:
+ * (tokens, qFloats), from the pointer on (heads, headDim) float32. part: (tokens, heads) parts. window: positions a
+ * token sees, itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
  */
 export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
   attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, true)
@@ -67,7 +70,8 @@ export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, 
   attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, false)
 }
 
-// One token reads halves as they are; for several a block is widened first, keys and then values in the same room, so that it stays in the first-level cache.
+// One token reads halves directly. For several tokens a block is widened first, keys and then values in the same room,
+// so that it stays in the first-level cache.
 function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize, halves: bool): void {
   const blockFloats = <usize>headDim * 32
   const rows = <usize>heads
@@ -99,8 +103,8 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       const from = window ? max(0, here + 1 - window - first) : 0
       if (from >= 32) continue
       const at = q + <usize>t * qBytes
-      if (direct) scores(at, heads, k, headDim, p, true)
-      else scores(at, heads, k, headDim, p + row * 128, false)
+      if (direct) scores<u16>(at, heads, k, headDim, p)
+      else scores<f32>(at, heads, k, headDim, p + row * 128)
       weigh(p + row * 128, heads, scale, from, min(32, here + 1 - first), part + row * partBytes, partBytes, kept + row * 4)
     }
     if (halves && !direct) {
@@ -113,13 +117,13 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       const from = window ? max(0, here + 1 - window - first) : 0
       if (from >= 32) continue
       const to = min(32, here + 1 - first)
-      if (direct) mix(part, heads, kept, p, v, headDim, from, to, spare, true)
-      else mix(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare, false)
+      if (direct) mix<u16>(part, heads, kept, p, v, headDim, from, to, spare)
+      else mix<f32>(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare)
     }
   }
 }
 
-/** Adds the parts of the range that follows: (rows) parts at `next` into those at `part`. */
+/** Adds the parts of the range that follows, (rows) at `next`, to those at `part`. */
 export function merge_attention(part: usize, next: usize, rows: i32, headDim: i32): void {
   const headBytes = <usize>headDim * 4
   for (let r = 0; r < rows; r++) {
@@ -138,7 +142,7 @@ export function merge_attention(part: usize, next: usize, rows: i32, headDim: i3
   }
 }
 
-/** out (rows, headDim) = the weighted means that the parts of `rows` rows hold, all ranges merged. */
+/** out (rows, headDim) = the weighted means of the parts of `rows` rows, all ranges merged. */
 export function finish_attention(part: usize, rows: i32, headDim: i32, out: usize): void {
   const headBytes = <usize>headDim * 4
   for (let r = 0; r < rows; r++) {

@@ -1,5 +1,5 @@
-// Brings weights into the core's cache ahead of a product of several tokens. There is no prefetch instruction in WebAssembly; a loop that does nothing but load, a line
-// of 64 bytes at a time, keeps as many reads in flight as the core can.
+// Brings weights into the core's cache ahead of a product of several tokens. WebAssembly has no prefetch instruction. A
+// loop that does nothing except load, a line of 64 bytes at a time, keeps as many reads in flight as the core can.
 
 /** Reads `bytes` from `from` on. The result only keeps the loads from being left out. */
 export function fetch(from: usize, bytes: usize): i32 {

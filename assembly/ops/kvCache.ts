@@ -1,8 +1,12 @@
-// The cache of keys and values of one kv head, per block of 32 positions: keys headDim x 32 (a column is a position, so that a lane is a position and scores need no
-// horizontal sum), values 32 x headDim; float16, or float32 for models whose own weights are.
+// The cache of keys and values of one kv head, in blocks of 32 positions. Keys are headDim x 32: a lane is a position,
+// so that scores need no horizontal sum. Values are 32 x headDim. Numbers are float16, or float32 for models whose own
+// weights are.
 import { toHalf } from '../lanes/half'
 
-/** Rounds one position's key and value (headDim float32 each) into the cache of their kv head. `keys` and `values` point to the head's first block. */
+/**
+ * Rounds one position's key and value (headDim float32 each) into the cache of their kv head. `keys` and `values` point
+ * to the head's first block.
+ */
 export function store_kv_f16(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
   const block = <usize>(position >> 5) * <usize>headDim * 64
   const slot = <usize>(position & 31)

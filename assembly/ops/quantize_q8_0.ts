@@ -1,15 +1,18 @@
-// Activations for Q8_0: 8-bit blocks of 32 (the oracle is src/format/quants/activations.ts). Owns the layout of an activation row:
+// Activations for Q8_0: 8-bit blocks of 32. The oracle is src/format/quants/activations.ts.
+// Owns the layout of an activation row:
 //     0            blocks * 32 x i16
 //     blocks * 64  d, f32 per block, padded to 16 bytes
+import { largestMagnitude } from './activationBlock'
 
-/** Quantises `count` blocks of 32 float32 at src into blocks first .. first + count of the activation row of `blocks` blocks at dst. */
+/**
+ * Quantizes `count` blocks of 32 float32 at src into blocks first .. first + count of the row of `blocks` blocks at
+ * dst.
+ */
 export function quantize_q8_0(src: usize, count: i32, dst: usize, blocks: i32, first: i32): void {
   const scales = dst + <usize>blocks * 64
   for (let i = 0; i < count; i++) {
     const b = <usize>(first + i)
-    let top = f32x4.splat(0)
-    for (let c: usize = 0; c < 128; c += 16) top = f32x4.max(top, f32x4.abs(v128.load(src + c)))
-    const amax = max(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)), max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)))
+    const amax = largestMagnitude(src, 128)
     const d = amax / <f32>127
     store<f32>(scales + b * 4, d)
     const inverse = f32x4.splat(d == 0 ? 0 : <f32>1 / d)

@@ -1,9 +1,12 @@
-// Activations for the K-quants: 8-bit blocks of 256 as ggml's q8_K (the oracle is src/format/quants/activations.ts). Owns the layout of an activation row:
+// Activations for the K-quants: 8-bit blocks of 256 as ggml's q8_K. The oracle is src/format/quants/activations.ts.
+// Owns the layout of an activation row:
 //     0                  quads of quants, blocks * 64 of them (lanes/quads.ts: 4 x i8, or 4 x i16 in the order 0 2 1 3)
 //     blocks * 64 quads  d, f32 per block, padded to 16 bytes
-//     then per block     8 x i16 sums of 32, 16 x i16 sums of 16, and for each 16 columns 2 x i16: -32 times the sum over the first two columns of its quads, and that
-//                        over the last two, as addDot pairs them (112 bytes)
+//     then per block     8 x i16 sums of 32, 16 x i16 sums of 16, and for each 16 columns 2 x i16: -32 times the sum
+//                        over the first two columns of its quads, and that over the last two, as addDot pairs them
+//                        (112 bytes)
 import { quadBytes } from '../lanes/quads'
+import { largestMagnitude, round4, storeQuants } from './activationBlock'
 
 // @ts-ignore: decorator
 @inline export function activationScales(x: usize, blocks: i32): usize {
@@ -19,21 +22,16 @@ export const SUMS: usize = 112
   return x + <usize>blocks * 64 * quadBytes() + ((<usize>blocks * 4 + 15) & ~15)
 }
 
-/** Four columns to integers: nearest even, -128 to 127. */
-// @ts-ignore: decorator
-@inline function round4(p: usize, scale: v128): v128 {
-  return i32x4.max_s(i32x4.min_s(i32x4.trunc_sat_f32x4_s(f32x4.nearest(f32x4.mul(v128.load(p), scale))), i32x4.splat(127)), i32x4.splat(-128))
-}
-
-/** Quantises `count` blocks of 256 float32 at src into blocks first .. first + count of the activation row of `blocks` blocks at dst. */
+/**
+ * Quantizes `count` blocks of 256 float32 at src into blocks first .. first + count of the row of `blocks` blocks at
+ * dst.
+ */
 export function quantize_q8_k(src: usize, count: i32, dst: usize, blocks: i32, first: i32): void {
   for (let i = 0; i < count; i++) {
     const b = <usize>(first + i)
     const out = dst + b * 64 * quadBytes()
     const sums = activationSums(dst, blocks) + b * SUMS
-    let top = f32x4.splat(0)
-    for (let c: usize = 0; c < 1024; c += 16) top = f32x4.max(top, f32x4.abs(v128.load(src + c)))
-    const amax = max(max(f32x4.extract_lane(top, 0), f32x4.extract_lane(top, 1)), max(f32x4.extract_lane(top, 2), f32x4.extract_lane(top, 3)))
+    const amax = largestMagnitude(src, 1024)
     // zeros, or not finite: then the scale is not a number, and every product with the block shows it
     if (!(amax > 0 && amax < Infinity)) {
       store<f32>(activationScales(dst, blocks) + b * 4, amax * 0)
@@ -52,18 +50,11 @@ export function quantize_q8_k(src: usize, count: i32, dst: usize, blocks: i32, f
     const scale = f32x4.splat(inverse)
     for (let s: usize = 0; s < 16; s++) {
       const p = src + s * 64
-      const q0 = round4(p, scale)
-      const q1 = round4(p + 16, scale)
-      const q2 = round4(p + 32, scale)
-      const q3 = round4(p + 48, scale)
-      const a = i16x8.narrow_i32x4_s(q0, q1)
-      const c = i16x8.narrow_i32x4_s(q2, q3)
-      if (ASC_FEATURE_RELAXED_SIMD) {
-        v128.store(out + s * 16, i8x16.narrow_i16x8_s(a, c))
-      } else {
-        v128.store(out + s * 32, v128.shuffle<i16>(a, a, 0, 2, 1, 3, 4, 6, 5, 7))
-        v128.store(out + s * 32, v128.shuffle<i16>(c, c, 0, 2, 1, 3, 4, 6, 5, 7), 16)
-      }
+      const q0 = round4(p, scale, -128)
+      const q1 = round4(p + 16, scale, -128)
+      const q2 = round4(p + 32, scale, -128)
+      const q3 = round4(p + 48, scale, -128)
+      storeQuants(out, s, q0, q1, q2, q3)
       const sum = i32x4.add(i32x4.add(q0, q1), i32x4.add(q2, q3))
       const first = i32x4.extract_lane(sum, 0) + i32x4.extract_lane(sum, 1)
       const last = i32x4.extract_lane(sum, 2) + i32x4.extract_lane(sum, 3)

@@ -1,4 +1,5 @@
-// Routing: the `used` largest of a token's router logits, best first (ties: the lower expert), and a softmax over those alone.
+// Routing: the `used` largest of a token's router logits, best first (ties: the lower expert), and a softmax over
+// these.
 import { exp1 } from '../lanes/exp'
 
 /** logits (experts) float32 -> ids (used) i32, weights (used) float32. Not-a-number loses against everything. */

@@ -1,7 +1,8 @@
-// exp, ln, sin, cos and pow in float64, with the same bits in every engine: nothing here but + - * / and exact bit operations, because
-// the Math functions of V8, JavaScriptCore and SpiderMonkey differ in the last places. Errors stay within one unit in the last place (pow with
-// a huge or tiny result: four; sin and cos of large angles, next to their zeros: 1e-27).
-// Arguments are reduced in parts (Cody and Waite), series are Taylor's, and pow carries its logarithm in two floats (Dekker).
+// exp, ln, sin, cos and pow in float64, with the same bits in every engine: nothing here but + - * / and exact bit
+// operations, because the Math functions of V8, JavaScriptCore and SpiderMonkey differ in the last places. Errors stay
+// within one unit in the last place (pow with a huge or tiny result: four; sin and cos of large angles, next to their
+// zeros: 1e-27). Arguments are reduced in parts (Cody and Waite), series are Taylor's, and pow carries its logarithm in
+// two floats (Dekker).
 
 const TWO_OVER_PI = 0.6366197723675814
 
@@ -68,7 +69,10 @@ function expOfSum(x: number, tail: number): number {
   return scale(1 + (r + r * r * polynomial(EXP_SERIES, r)), k)
 }
 
-/** ln x as a sum of two floats, good to about 2^-60, for finite x > 0. x = 2^k m with m around 1, then 2 atanh((m - 1) / (m + 1)). */
+/**
+ * ln x as a sum of two floats, good to about 2^-60, for finite x > 0. x = 2^k m with m around 1, then 2 atanh((m - 1) /
+ * (m + 1)).
+ */
 function lnInTwo(x: number): [high: number, low: number] {
   const normal = x < 2 ** -1022 ? x * 2 ** 54 : x
   bits.setFloat64(0, normal)
@@ -96,7 +100,10 @@ function lnInTwo(x: number): [high: number, low: number] {
   return [sum, low - (sum - high)]
 }
 
-/** sin(x + quadrant * pi/2). x = n pi/2 + r with |r| <= pi/4, r in two floats; n says which of +-sin r and +-cos r it is. */
+/**
+ * sin(x + quadrant * pi/2). x = n pi/2 + r with |r| <= pi/4, r in two floats; n says which of +-sin r and +-cos r it
+ * is.
+ */
 function sinOfQuadrant(x: number, quadrant: number): number {
   if (!(x <= LARGEST_ANGLE && x >= -LARGEST_ANGLE)) return Number.NaN
   const n = Math.floor(x * TWO_OVER_PI + 0.5)
@@ -151,7 +158,7 @@ function powerOfTwo(k: number): number {
 /** c0 + c1 x + c2 x^2 + ... */
 function polynomial(coefficients: readonly number[], x: number): number {
   let sum = 0
-  for (let i = coefficients.length - 1; i >= 0; i--) sum = sum * x + (coefficients[i] as number)
+  for (let i = coefficients.length - 1; i >= 0; i--) sum = sum * x + coefficients[i]!
   return sum
 }
 

@@ -1,9 +1,11 @@
-// The one error of the project. Owns the list of codes; knows nothing of where an error is shown.
+// The one error of the project, and how values from outside appear in its message. Owns the list of codes; does not
+// know where an error is shown.
 
 /**
  * What went wrong, stable across releases:
  * - `GGUF`: the file is not a well-formed GGUF, or a shard set is wrong
- * - `MODEL`: a well-formed GGUF that is not a model we run (architecture, missing or wrongly shaped tensor, hyper-parameter)
+ * - `MODEL`: a well-formed GGUF that is no model for this runtime (architecture, hyper-parameter, missing or misshapen
+ *   tensor)
  * - `CHECKPOINT`: a checkpoint to convert is malformed or incomplete (safetensors, configuration, tokenizer files)
  * - `UNSUPPORTED`: a known thing without support, such as a block format without a kernel
  * - `TOKENIZER`: the vocabulary in the file, or an id outside it
@@ -42,7 +44,27 @@ export class MixtralError extends Error {
   }
 }
 
-/** A value as an error shows it: what is text in quotes. */
+/** The error of a call whose AbortSignal fired; `cause` is the signal's reason. */
+export function abortedError(signal?: AbortSignal): MixtralError {
+  return new MixtralError('ABORTED', 'the call was aborted', { cause: signal?.reason })
+}
+
+/** The error of a call on a closed model. */
+export function closedError(): MixtralError {
+  return new MixtralError('CLOSED', 'the model was closed')
+}
+
+/**
+ * A text from outside, such as a name in a file, for a message: in quotes, control characters escaped, cut to 80
+ * characters.
+ */
+export function quoted(text: string): string {
+  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+}
+
+/** Any value for a message: text quoted, a list by its length, undefined as `no value`. */
 export function shown(value: unknown): string {
-  return typeof value === 'string' ? JSON.stringify(value) : String(value)
+  if (value === undefined) return 'no value'
+  if (typeof value === 'string') return quoted(value)
+  return Array.isArray(value) ? `a list of ${value.length}` : String(value)
 }

@@ -1,39 +1,54 @@
-// The registries as the library offers them: names that belong to one, pulled. How is pull.ts and what it uses, loaded when a pull begins.
+// The registries as the library offers them: names that belong to one, pulled. The code that pulls is loaded by the
+// first pull, so that importing the library stays cheap.
 
-import { MixtralError } from '../base/errors.js'
+import { MixtralError, quoted } from '../base/errors.js'
 import { parseModelName, type RemoteName } from './names/modelName.js'
 import type { PullOptions } from './pull.js'
 
 export const HuggingFace = {
   /**
-   * Downloads a model, or what is missing of it, into our store; one in the cache of huggingface_hub is used where it is.
-   * Returns the path of the GGUF, or of its first shard. Throws `IO` and `ABORTED`.
+   * Downloads a model, or what is missing of it, into our store; one in the cache of huggingface_hub is used where it
+   * is. Returns the path of the GGUF, or of its first shard. Throws `IO` for a bad name, a model that does not exist, a
+   * network or disk that fails; `OPTION`; `ABORTED`.
    * @param name `hf:owner/repo/file.gguf` or `hf:owner/repo:Q4_K_M`; `hf:` may be left out
    * @example const path = await HuggingFace.pull('TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M')
    */
   async pull(name: string, options: PullOptions = {}): Promise<string> {
     const parsed = parseModelName(/^(hf:|https:)/.test(name) ? name : `hf:${name}`)
-    if (parsed.kind !== 'huggingface') throw new MixtralError('IO', `${JSON.stringify(name)} is no name of a Hugging Face model`)
-    return download(parsed, options)
+    if (parsed.kind === 'huggingface') return pull(parsed, options)
+    throw new MixtralError('IO', `${quoted(name)} is no name of a Hugging Face model, expected owner/repo/file.gguf or owner/repo:Q4_K_M`)
   },
 }
 
 export const OllamaRegistry = {
   /**
-   * Downloads a model, or what is missing of it, into our store; one in Ollama's own store on this machine is used where it is.
-   * Returns the path of the GGUF. Throws `IO` for a bad name, a model that does not exist, a network or disk that fails; `UNSUPPORTED` for
-   * layers that cannot be used; `ABORTED`.
-   * @example const path = await OllamaRegistry.pull('mixtral:8x7b', { onProgress: ({ loaded, total }) => console.log(loaded / total) })
+   * Downloads a model, or what is missing of it, into our store; one in Ollama's own store on this machine is used
+   * where it is. Returns the path of the GGUF. Throws `IO` for a bad name, a model that does not exist, a network or
+   * disk that fails; `UNSUPPORTED` for layers that cannot be used; `OPTION`; `ABORTED`.
+   * @example
+   * const onProgress = ({ loaded, total }) => console.log(loaded / total)
+   * const path = await OllamaRegistry.pull('mixtral:8x7b', { onProgress })
    */
   async pull(name: string, options: PullOptions = {}): Promise<string> {
     const parsed = parseModelName(name)
-    if (parsed.kind !== 'ollama')
-      throw new MixtralError('IO', `${JSON.stringify(name)} is no name of an Ollama model, expected [host/][namespace/]model[:tag]`)
-    return download(parsed, options)
+    if (parsed.kind === 'ollama') return pull(parsed, options)
+    throw new MixtralError('IO', `${quoted(name)} is no name of an Ollama model, expected [host/][namespace/]model[:tag]`)
   },
 }
 
-async function download(name: RemoteName, options: PullOptions): Promise<string> {
-  const { pullModel } = await import('./pull.js')
-  return (await pullModel(name, options)).path
+async function pull(name: RemoteName, options: PullOptions): Promise<string> {
+  checkOptions(options)
+  const { obtainModel } = await import('./obtain.js')
+  return (await obtainModel(name, { ...options, update: true })).path
+}
+
+/** Throws `OPTION` for an unknown option, or one of the wrong kind. */
+function checkOptions(options: { readonly [Name in keyof PullOptions]: unknown }): void {
+  const kinds = { onProgress: 'function', signal: 'object', onWait: 'function' } as const
+  for (const [name, value] of Object.entries(options)) {
+    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof typeof kinds] : undefined
+    if (!kind) throw new MixtralError('OPTION', `unknown option ${name}, expected ${Object.keys(kinds).join(', ')}`)
+    const wrong = value !== undefined && (kind === 'object' ? !(value instanceof AbortSignal) : typeof value !== kind)
+    if (wrong) throw new MixtralError('OPTION', `${name} is not ${kind === 'object' ? 'an AbortSignal' : 'a function'}`)
+  }
 }

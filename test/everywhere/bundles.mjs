@@ -1,5 +1,6 @@
-// Programs with this package through bundlers, as README says: the package stays outside of the bundle, so that its worker and its kernels lie where it
-// looks for them. Vite's server build leaves packages out by itself, esbuild is told.
+// Programs with this package through bundlers, as docs/runtimes.md says: the package stays outside of the bundle, so
+// that its worker and its kernels lie where it looks for them. Vite's server build leaves packages out by itself,
+// esbuild is told.
 
 import { execFileSync } from 'node:child_process'
 import { cpSync, writeFileSync } from 'node:fs'
@@ -11,7 +12,8 @@ const remedy = 'leave mixtral-wasm out of the bundle'
 const program = `import { MixtralModel } from 'mixtral-wasm'
 
 const model = await MixtralModel.load(process.argv[2] ?? 'demo', { threads: 2 })
-console.log(await model.generate('Once upon a time', { temperature: 0, maxNewTokens: 6 }))
+const { text } = await model.generate('Once upon a time', { temperature: 0, maxNewTokens: 6 })
+console.log(text)
 await model.close()
 `
 

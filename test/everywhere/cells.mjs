@@ -16,7 +16,7 @@ for (const cell of cells) {
   const model = await MixtralModel.load('demo', streamed ? { ...options, ram: await leastRam(options) } : options)
   const fresh = sha256(await model.logits(tokens))
   const reused = sha256(await withReuse(model))
-  const text = await model.generate(sampling.prompt, sampling.options)
+  const { text } = await model.generate(sampling.prompt, sampling.options)
   console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text }))
   await model.close()
 }

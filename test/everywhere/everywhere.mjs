@@ -1,6 +1,7 @@
-// The packed package in every runtime: the example projects of test/runtimes, the command, a pull, and the determinism matrix, in which all logits of the
-// demo model have one SHA-256 and a seed gives one text. Then the kernel tests where kernels become 256-bit vectors, and bundlers. Prints a table; exit code
-// 1 if anything differs. `--quick`: as CI runs it, in fewer runtimes and cells.
+// The packed package in every runtime: the example, a tour of the library, the command, a pull, and the determinism
+// matrix, in which all logits of the demo model have one SHA-256 and a seed gives one text. Then the kernel tests
+// where kernels become 256-bit vectors, and bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as
+// CI runs it, in fewer runtimes and cells.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -11,7 +12,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { bundles } from './bundles.mjs'
 import { startDemoRegistry } from './demoRegistry.mjs'
-import { environment, installRuntimes, runtimes } from './runtimes.mjs'
+import { environment, installRuntimes, runtimes, scriptsOf } from './runtimes.mjs'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const json = (file) => JSON.parse(readFileSync(join(root, file), 'utf8'))
@@ -43,6 +44,8 @@ again , there was a child named
 CLOSED at the end`
 
 const answer = 'The capital of France is Paris.'
+/** What every example begins with. */
+const story = 'Once upon a time, there was a child named'
 
 const faults = []
 const scratch = mkdtempSync(join(tmpdir(), 'mixtral-everywhere-'))
@@ -50,13 +53,13 @@ const registry = await startDemoRegistry(join(root, 'models/tiny-mixtral.Q4_K_M.
 try {
   const programs = installRuntimes(chosen, join(scratch, 'runtimes'), { own: quick })
   const empty = installPackage(join(scratch, 'empty'))
-  row('runtime', 'kernels', 'tour', 'command', 'pull', 'cells', 'SHA-256', 'text')
+  row('runtime', 'kernels', 'example', 'tour', 'command', 'pull', 'cells', 'SHA-256', 'text')
   for (const runtime of chosen) {
     const project = prepareProject(runtime, empty)
     for (const build of builds) {
       await visit(runtime.name, build, project, environment(programs.get(runtime.name), { MIXTRAL_KERNELS: build }))
     }
-    const left = await run(project.scripts.leftovers, project.folder, environment(programs.get(runtime.name)))
+    const left = await run(project.scripts.all('leftovers.mjs'), project.folder, environment(programs.get(runtime.name)))
     console.log(`${`${runtime.name}, closed models`.padEnd(28)}${compare(`${runtime.name}: left of closed models`, 'nothing', left)}`)
   }
   for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testKernels(name, programs.get(name))
@@ -90,23 +93,21 @@ function installPackage(folder) {
   return folder
 }
 
-/** The example project for a runtime, with the package installed and the matrix beside it. Returns its folder and its scripts. */
+/** A project for a runtime: package, example, tour and matrix. Returns its folder, and how files are run in it. */
 function prepareProject({ name, project }, empty) {
   const folder = join(scratch, name.replace(' ', '-'))
-  const from = join(root, 'test')
   cpSync(empty, folder, { recursive: true })
-  cpSync(join(from, 'runtimes', project), folder, { recursive: true })
-  cpSync(join(from, 'runtimes/tour.mjs'), join(folder, 'tour.mjs'))
-  for (const file of ['cells.mjs', 'leftovers.mjs']) cpSync(join(from, 'everywhere', file), join(folder, file))
+  cpSync(join(root, 'examples', project), folder, { recursive: true })
+  for (const file of ['tour.mjs', 'cells.mjs', 'leftovers.mjs']) cpSync(join(root, 'test/everywhere', file), join(folder, file))
   writeFileSync(join(folder, 'matrix.json'), JSON.stringify({ cells, tokens, sampling }))
-  const { scripts } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'))
-  return { folder, scripts }
+  return { folder, scripts: scriptsOf(project, (file) => readFileSync(join(root, file), 'utf8')) }
 }
 
 /** Everything in one runtime with one kernel build: a row of the table. */
 async function visit(name, build, { folder, scripts }, env) {
   const label = `${name}, ${build}`
-  const toured = compare(`${label}: the example project`, tour, await run(scripts.start, folder, env))
+  const told = compare(`${label}: the example`, story, (await run(scripts.start, folder, env)).slice(0, story.length))
+  const toured = compare(`${label}: the tour`, tour, await run(scripts.file('tour.mjs'), folder, env))
   const asked = await run(`${scripts.mixtral} run '[INST] What is the capital of France? [/INST]' --temperature 0`, folder, env)
   const commanded = compare(`${label}: the command`, answer, asked)
   const pulled = compare(
@@ -114,7 +115,7 @@ async function visit(name, build, { folder, scripts }, env) {
     registry.sha256,
     await pull(scripts, folder, { ...env, MIXTRAL_HOME: join(folder, 'store', build) }),
   )
-  const output = await run(`${scripts.cells} <matrix.json`, folder, env)
+  const output = await run(`${scripts.file('cells.mjs')} <matrix.json`, folder, env)
   const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
   for (const { runtime, kernels, cell, fresh, reused, text } of ran) {
@@ -132,6 +133,7 @@ async function visit(name, build, { folder, scripts }, env) {
   row(
     ran[0]?.runtime ?? name,
     build,
+    told,
     toured,
     commanded,
     pulled,
@@ -164,5 +166,5 @@ function compare(what, wanted, found) {
 }
 
 function row(...columns) {
-  console.log([14, 14, 7, 9, 7, 7, 18, 5].map((width, i) => columns[i].padEnd(width)).join(''))
+  console.log([14, 14, 9, 7, 9, 7, 7, 18, 5].map((width, i) => columns[i].padEnd(width)).join(''))
 }

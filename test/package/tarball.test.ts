@@ -32,6 +32,10 @@ test('everything that package.json points to is in the tarball', () => {
   expect(paths).toEqual(expect.arrayContaining(targets))
 })
 
+test("npx runs the command by the package's name: it is the only one", () => {
+  expect(Object.keys(bin)).toEqual(['mixtral'])
+})
+
 test('the build has one file for each source, and none of a source that is gone', () => {
   const stale = paths.filter((path) => /^dist\/.*\.js$/.test(path) && !exists(path.replace(/^dist\/(.*)\.js$/, 'src/$1.ts')))
   expect(stale, 'npm run build does not delete: remove dist/ and build again').toEqual([])

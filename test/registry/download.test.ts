@@ -152,7 +152,7 @@ const fatal: [what: string, fault: (n: number) => Fault | undefined, says: strin
     'not followed',
   ],
   ['redirects in a circle', () => ({ status: 302, headers: { location: '/a.gguf' } }), 'redirects more than 10 times'],
-  ['wrong bytes', () => ({ corrupt: true }), `expected ${sha256}; it was thrown away`],
+  ['wrong bytes', () => ({ corrupt: true }), `expected ${sha256}; it was deleted`],
 ]
 
 test.each(fatal)('fatal: %s', async (_, fault, says) => {
@@ -189,9 +189,9 @@ test('a caller who does not wait for a silent token server is ABORTED', async ()
   await expect(get({ signal: AbortSignal.timeout(100) }, locked)).rejects.toMatchObject({ code: 'ABORTED' })
 })
 
-test('wrong bytes are thrown away, and the next attempt begins anew', async () => {
+test('wrong bytes are deleted, and the next attempt begins anew', async () => {
   server.settings.fault = (n) => ({ corrupt: n === 3 })
-  await expect(get()).rejects.toThrow('it was thrown away')
+  await expect(get()).rejects.toThrow('it was deleted')
   expect(readdirSync(join(target, '..'))).toEqual([])
   delete server.settings.fault
   await get()

@@ -72,7 +72,7 @@ const bad: [text: string, says: string][] = [
   ['hf:owner/repo/readme.md', 'the file is "readme.md"'],
   ['hf:owner/repo@/a.gguf', 'the revision is ""'],
   ['hf:owner/repo@..:Q4_K_M', 'the revision is ".."'],
-  ['hf:owner/repo:', 'the quantisation is ""'],
+  ['hf:owner/repo:', 'the quantization is ""'],
   ['http://example.com/a.gguf', 'http:// is not supported'],
   ['ftp://example.com/a.gguf', 'ftp:// is not supported'],
   ['file:///etc/passwd', 'file:// is not supported'],

@@ -6,10 +6,9 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { type HuggingFaceName, parseModelName, type UrlName } from '../../dist/registry/names/modelName.js'
-import { pull } from '../../dist/registry/pull.js'
+import { type HuggingFaceName, parseModelName } from '../../dist/registry/names/modelName.js'
+import { obtainModel } from '../../dist/registry/obtain.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
-import { findUrlModel } from '../../dist/registry/sources/plainUrl.js'
 import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
 import { OwnStore } from '../../dist/registry/stores/ownStore.js'
 import { withLock } from '../../dist/registry/stores/storeLock.js'
@@ -139,7 +138,7 @@ test('a registry that refuses its own token is told in one line', async () => {
 test('a blob whose hash is wrong is not kept, and the model is not there', async () => {
   const name = server.addOllama(model)
   server.settings.fault = (_, { path }) => ({ corrupt: path.endsWith(digestOf(weights)) })
-  await expect(OllamaRegistry.pull(name)).rejects.toThrow(/SHA-256 .* it was thrown away$/)
+  await expect(OllamaRegistry.pull(name)).rejects.toThrow(/SHA-256 .* it was deleted$/)
   expect(await findLocalModel(name)).toBeUndefined()
   expect(filesIn(home)).not.toContain(digestOf(weights).replace(':', '-'))
 })
@@ -207,7 +206,7 @@ function addRepository(files: Record<string, Uint8Array>, { owner = 'owner', rev
   for (const [file, bytes] of Object.entries(files)) server.files.set(`/${owner}/repo/resolve/${sha}/${file}`, bytes)
 }
 
-test('a Hugging Face model is pulled by file or by quantisation', async () => {
+test('a Hugging Face model is pulled by file or by quantization', async () => {
   const [q4, q8] = [randomBytes(1000, 4), randomBytes(2000, 8)]
   addRepository({ 'README.md': randomBytes(10), 'mix.Q4_K_M.gguf': q4, 'mix.Q8_0.gguf': q8 })
   expect(readFileSync(await HuggingFace.pull('hf:owner/repo/mix.Q8_0.gguf')).equals(q8)).toBe(true)
@@ -304,9 +303,9 @@ test('HF_TOKEN opens the hub and is not sent on to the file server', async () =>
 
 test.each<[what: string, name: string, says: string]>([
   ['a file that is not there', 'owner/repo/mix.Q4_K_S.gguf', 'it has no file mix.Q4_K_S.gguf; did you mean mix.Q4_K_M.gguf'],
-  ['a quantisation that is not there', 'owner/repo:Q5_K_M', 'it has no Q5_K_M, only Q4_K_M, Q8_0'],
+  ['a quantization that is not there', 'owner/repo:Q5_K_M', 'it has no Q5_K_M, only Q4_K_M, Q8_0'],
   [
-    'neither file nor quantisation where there are two',
+    'neither file nor quantization where there are two',
     'owner/repo',
     'it has 2 models, expected hf:owner/repo:Q4_K_M or hf:owner/repo/FILE',
   ],
@@ -390,7 +389,7 @@ test('a repository whose list is open and whose files are not says what may open
   await expect(HuggingFace.pull('owner/repo')).rejects.toThrow('HF_TOKEN does not open it: accept its terms at huggingface.co')
 })
 
-const pullUrl = (url: string) => pull(parseModelName(url) as UrlName, findUrlModel)
+const pullUrl = (url: string) => obtainModel(url, { update: true })
 
 test('a plain address is pulled, listed and found again', async () => {
   const bytes = randomBytes(100_000)
@@ -453,7 +452,7 @@ test('whatever a kill left beside the files of a model, the next pull clears awa
     ['after the manifest was written', () => writeFileSync(manifest + dead, '')],
     ['after the file had its name', () => writeFileSync(path + dead, '')],
     ['before the log was deleted', () => writeFileSync(`${path}.partial.log`, '{}\n')],
-    ['while what was wrong was thrown away', () => writeFileSync(`${path}.partial`, 'x')],
+    ['while wrong bytes were deleted', () => writeFileSync(`${path}.partial`, 'x')],
     [
       'while it came, twice',
       () => {

@@ -145,7 +145,7 @@ function writeHub(revision: string, commit: string, files: Record<string, string
   }
 }
 
-test('a model in the Hugging Face cache is used in place, by file, by quantisation and by commit', async () => {
+test('a model in the Hugging Face cache is used in place, by file, by quantization and by commit', async () => {
   writeHub('main', 'c0ffee', { 'mix.Q4_K_M.gguf': '1234', 'mix.Q8_0.gguf': '12345678', 'README.md': '' })
   const before = snapshot(folders.huggingFace)
   for (const name of ['hf:owner/repo/mix.Q4_K_M.gguf', 'hf:owner/repo:q4_k_m', 'hf:owner/repo@c0ffee:Q4_K_M']) {

@@ -15,8 +15,9 @@ await serveEngine({
   ...stepwise(clear, continueFrom),
 
   about() {
-    const { kernels, threads, weightBytes, kvBytes, expertSlots } = model
-    return { engine: 'mixtral-wasm', version, runtime: runtime(), kernels, threads, weightBytes, kvBytes, expertSlots }
+    const { kernels, threads } = model
+    const { weightBytes, kvBytes, experts, expertSlots } = model.memory
+    return { engine: 'mixtral-wasm', version, runtime: runtime(), kernels, threads, weightBytes, kvBytes, experts, expertSlots }
   },
 
   async close() {

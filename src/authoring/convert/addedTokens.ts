@@ -1,25 +1,25 @@
-// Tokens that a checkpoint adds to its model's vocabulary: special ones, and those of finetunes. Owns the files that name them, in the order in which a
-// later one wins: added_tokens.json, tokenizer.json, tokenizer_config.json.
+// Tokens that a checkpoint adds to its model's vocabulary: special ones, and those of finetunes. Owns which files name
+// them and their order, in which a later file wins: added_tokens.json, tokenizer.json, tokenizer_config.json.
 
-import { quoted } from '../../format/gguf/ggufError.js'
-import type { JsonObject } from './jsonObject.js'
+import { quoted } from '../../base/errors.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import { isPiece, LARGEST_VOCABULARY, LONGEST_PIECE } from './sourceVocabulary.js'
 
 export interface AddedToken {
   readonly id: number
   readonly content: string
-  /** A control token: no text spells it. */
+  /** Whether it is a control token, which no text spells. */
   readonly special: boolean
 }
 
-/** The files, where the checkpoint has them. */
+/** The files that name added tokens, where the checkpoint has them. */
 export interface AddedTokenFiles {
   readonly addedTokens: JsonObject | undefined
   readonly tokenizerJson: JsonObject | undefined
   readonly tokenizerConfig: JsonObject | undefined
 }
 
-/** Throws `CHECKPOINT` for an entry that cannot be. */
+/** The added tokens of all files, by id. Throws `CHECKPOINT` for an impossible entry. */
 export function readAddedTokens({ addedTokens, tokenizerJson, tokenizerConfig }: AddedTokenFiles): Map<number, AddedToken> {
   const tokens = new Map<number, AddedToken>()
   for (const content of addedTokens?.keys ?? []) {
@@ -48,7 +48,10 @@ function readEntry(entry: JsonObject, id: number): AddedToken {
   return { id, content, special: (entry.boolean('special') ?? false) || looksSpecial(content) }
 }
 
-/** Some finetunes do not mark their end-of-turn tokens as special (llama.cpp's converter looks for the same). */
+/**
+ * Whether a text is a control token by its form. Some finetunes do not mark their end-of-turn tokens as special;
+ * llama.cpp's converter goes by the form too.
+ */
 function looksSpecial(content: string): boolean {
   return content === '<pad>' || content === '<mask>' || /^<\|.*\|>$/s.test(content)
 }

@@ -1,13 +1,13 @@
-// The chat templates of a checkpoint: a file of its own, which goes first as in transformers, or a key of tokenizer_config.json, where they may be several
-// under names. Owns the keys that they get in a GGUF file; does not read them.
+// The chat templates of a checkpoint, from a file of their own, which transformers reads first, or a key of
+// tokenizer_config.json, which may hold several under names. Owns their keys in a GGUF file; does not interpret them.
 
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
+import { type JsonObject, readText } from '../../format/tensors/jsonObject.js'
 import type { Checkpoint } from './checkpoint.js'
-import { type JsonObject, readText } from './jsonObject.js'
 
 const LARGEST_TEMPLATE = 2 ** 20
 
-/** Throws `CHECKPOINT` for a template that is no text. */
+/** The metadata entries of the templates. Throws `CHECKPOINT` for a template that is not a text. */
 export async function chatTemplates(checkpoint: Checkpoint, tokenizerConfig: JsonObject | undefined): Promise<GgufEntry[]> {
   const path = checkpoint.path('chat_template.jinja')
   if (path) return [['tokenizer.chat_template', 'string', await readText(path, LARGEST_TEMPLATE)]]

@@ -1,16 +1,16 @@
-// A folder with the weights of a checkpoint: one safetensors file, or shards with an index. Owns which files those are and that the index tells the
-// truth about them. Holds the files open; does not know what the tensors mean.
+// A folder with the weights of a checkpoint: one safetensors file, or shards with an index. Owns which files those are,
+// and checks that the index agrees with them. Holds the files open; does not know what the tensors mean.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import { quoted } from '../../base/errors.js'
 import { FileSource, ioError } from '../../base/files/byteSource.js'
-import { quoted } from '../../format/gguf/ggufError.js'
-import { checkpointError, unsupported } from './checkpointError.js'
-import { JsonObject } from './jsonObject.js'
-import { readSafetensors, type SourceTensor } from './safetensors.js'
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
+import { JsonObject } from '../../format/tensors/jsonObject.js'
+import { readSafetensors, type SourceTensor } from '../../format/tensors/safetensors.js'
 
 const LONGEST_INDEX = 16 * 2 ** 20
-/** Each is open while the conversion runs; an 8x22B has 59. */
+/** Most shards. All are open during the conversion; an 8x22B has 59. */
 const MOST_SHARDS = 512
 
 export class Checkpoint {
@@ -36,14 +36,17 @@ export class Checkpoint {
     this.#sources = sources
   }
 
-  /** Opens the weights in a folder. Throws `IO`, `CHECKPOINT` if they are malformed or incomplete, `UNSUPPORTED` for pickled ones. Close it. */
+  /**
+   * Opens the weights in a folder. The caller closes it. Throws `IO`, `CHECKPOINT` if they are malformed or incomplete,
+   * and `UNSUPPORTED` for pickled ones.
+   */
   static async open(folder: string): Promise<Checkpoint> {
     const entries = await fs.readdir(folder).catch((cause: unknown) => {
       throw ioError('open', folder, cause)
     })
     const files = new Set(entries)
     const has = (stem: string) => files.has(`${stem}.safetensors`) || files.has(`${stem}.safetensors.index.json`)
-    // Some folders have both, of which transformers' are enough.
+    // Some folders have both; the files of transformers are enough.
     const layout = !has('model') && has('consolidated') && files.has('params.json') ? 'consolidated' : 'huggingface'
     const stem = layout === 'huggingface' ? 'model' : 'consolidated'
     if (!has(stem)) throw noWeights(folder, [...files], stem)
@@ -72,7 +75,7 @@ export class Checkpoint {
     }
   }
 
-  /** The path of a file that may be in the folder, undefined if it is not. */
+  /** The path of a file, or undefined if the folder does not have it. */
   path(name: string): string | undefined {
     return this.files.has(name) ? path.join(this.folder, name) : undefined
   }
@@ -82,7 +85,7 @@ export class Checkpoint {
   }
 }
 
-/** Which tensor is in which file. A file is a plain name: the index has no say about other folders. */
+/** The file of each tensor. Only plain names are allowed, so that an index cannot refer to other folders. */
 async function readIndex(file: string): Promise<Map<string, string>> {
   const index = await JsonObject.read(file, LONGEST_INDEX)
   const weightMap = index.object('weight_map') ?? index.refuse('weight_map', 'an object of tensors and their files')

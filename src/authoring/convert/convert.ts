@@ -1,69 +1,57 @@
-// From the folder of a checkpoint to a GGUF file. Everything is read and checked before a byte is written, down to what our own loader will say to it;
-// then the tensors stream through. Owns the order of that, and the choice of the type.
+// From the folder of a checkpoint to a GGUF file. Owns the options and the order: all is read and checked before a byte
+// is written, then the tensors stream through. What becomes of them is conversionPlan.ts.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
-import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
-import { ggmlTypeByName } from '../../format/gguf/ggmlType.js'
-import { type WriteOptions, writeGguf } from '../../format/gguf/writer.js'
-import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
-import { chatTemplates } from './chatTemplates.js'
-import { Checkpoint } from './checkpoint.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { Progress } from '../../runtime/engine/engineOptions.js'
+import type { Checkpoint } from './checkpoint.js'
 import type { ElementType } from './elementType.js'
-import { consolidatedParameters, huggingFaceParameters } from './hyperParameters.js'
-import { JsonObject } from './jsonObject.js'
-import { modelMetadata } from './modelMetadata.js'
-import { tensorPieces } from './tensorPieces.js'
-import { planTensors } from './tensorPlan.js'
-import { readTokenizerFiles } from './tokenizerFiles.js'
-import { tokenizerMetadata } from './tokenizerMetadata.js'
 
-export interface ConvertOptions extends WriteOptions {
-  /** Of the matrices; norms and routers are F32. Default: the type they have in the checkpoint. */
+export interface ConvertOptions {
+  /** Type of the matrices; norms and routers are F32. Default: their type in the checkpoint. */
   readonly type?: ElementType
+  /** Writes shards with at most this many bytes of tensors each. Default: one file. */
+  readonly shardBytes?: number
+  readonly signal?: AbortSignal
+  /** Called with the bytes of tensors that are written. */
+  readonly onProgress?: (progress: Progress) => void
 }
 
 export interface ConvertResult {
   readonly type: ElementType
+  /** Number of tensors written. */
   readonly tensors: number
+  /** Number of weights in them. */
   readonly weights: number
 }
 
-const LARGEST_CONFIG = 2 ** 20
-
-/** What the package exports under this name: described in index.ts. */
+/**
+ * Converts a Mixtral checkpoint, as transformers or Mistral AI's own tools write it (safetensors, one file or shards),
+ * to a GGUF file.
+ * @param folder with the weights, config.json (or params.json) and tokenizer.model or tokenizer.json
+ * @param target the file to write; it gets its name when all of it is on disk
+ *
+ * Throws `CHECKPOINT` for a malformed or incomplete checkpoint and `UNSUPPORTED` for one of another kind, both before
+ * anything is written; `MODEL` or `TOKENIZER` if the result would not load; `OPTION` for a target that is a file of the
+ * checkpoint, and for a weight that does not fit the type; `IO`; `ABORTED`.
+ * @example await convertCheckpoint('Mixtral-8x7B-Instruct-v0.1', 'mixtral.gguf', { type: 'BF16' })
+ */
 export async function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
+  checkCallOptions(options, ['type', 'shardBytes'])
+  const [{ Checkpoint }, { planConversion }, { writeGguf }] = await Promise.all([
+    import('./checkpoint.js'),
+    import('./conversionPlan.js'),
+    import('../../format/gguf/writer.js'),
+  ])
+  const { type: wanted, onProgress, ...others } = options
   const checkpoint = await Checkpoint.open(folder)
   try {
     await refuseToReplace(checkpoint, target)
-    const file = checkpoint.layout === 'huggingface' ? 'config.json' : 'params.json'
-    const config = await JsonObject.read(path.join(folder, file), LARGEST_CONFIG)
-    const parameters = checkpoint.layout === 'huggingface' ? huggingFaceParameters(config) : consolidatedParameters(config)
-    const tensors = planTensors(checkpoint, parameters)
-    const type = options.type ?? (tensors[0]!.parts[0]!.tensor.dtype as ElementType)
-    const tokenizer = await readTokenizerFiles(checkpoint)
-    const metadata: GgufEntry[] = [
-      ...modelMetadata({
-        name: path.basename(path.resolve(folder)),
-        type,
-        parameters,
-        tensors,
-        generationConfig: tokenizer.generationConfig,
-      }),
-      ...tokenizerMetadata(tokenizer, parameters.vocabSize),
-      ...(await chatTemplates(checkpoint, tokenizer.tokenizerConfig)),
-    ]
-    const values = new Map(metadata.map(([key, , value]) => [key, value]))
-    MixtralConfig.fromGgufMetadata(values)
-    Tokenizer.fromGgufMetadata(values)
-
-    const produced = tensors.map((tensor) => {
-      const own = tensor.isF32 ? 'F32' : type
-      return { name: tensor.name, type: ggmlTypeByName(own)!, shape: tensor.shape, pieces: () => tensorPieces(tensor, own) }
-    })
-    await writeGguf(target, { metadata, tensors: produced }, options)
+    const { type, metadata, tensors } = await planConversion(checkpoint, wanted)
+    const report = onProgress && { onProgress: (progress: { written: number; total: number }) => onProgress(progressOf(progress)) }
+    await writeGguf(target, { metadata, tensors }, { ...others, ...report })
     const weights = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0)
     return { type, tensors: tensors.length, weights }
   } finally {
@@ -71,7 +59,9 @@ export async function convertCheckpoint(folder: string, target: string, options:
   }
 }
 
-/** A target in the checkpoint's own folder must not be one of its files. */
+const progressOf = ({ written, total }: { readonly written: number; readonly total: number }): Progress => ({ loaded: written, total })
+
+/** Throws `OPTION` if the target is a file of the checkpoint. */
 async function refuseToReplace(checkpoint: Checkpoint, target: string): Promise<void> {
   const name = path.basename(target)
   const folders = [path.dirname(target), checkpoint.folder].map((folder) => fs.realpath(folder).catch(() => ''))

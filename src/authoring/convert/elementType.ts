@@ -1,9 +1,9 @@
-// The three number formats that a checkpoint's weights come in and go out as, and the way between any two of them, one row of bytes at a time.
-// Owns the tables: 65536 answers are all there are for a 16-bit source.
+// The three number formats of weights in a checkpoint and in the result, and the conversion between any two of them,
+// one row of bytes at a time. Owns the tables: a 16-bit source has only 65536 values.
 
 import { floatToHalf, halfToFloat } from '../../format/quants/half.js'
 
-/** As GGUF and safetensors both spell them. */
+/** The names, the same in GGUF and safetensors. */
 export const elementTypes = ['F32', 'F16', 'BF16'] as const
 export type ElementType = (typeof elementTypes)[number]
 
@@ -38,7 +38,7 @@ function floatToBf16(value: number): number {
 const toFloat = { F16: halfToFloat, BF16: bf16ToFloat }
 const fromFloat = { F16: floatToHalf, BF16: floatToBf16 }
 
-/** What each 16-bit pattern of a type becomes as F32, and as the other 16-bit type. */
+/** For each 16-bit pattern of a type, its value as F32 and as the other 16-bit type. */
 const tables = new Map<'F16' | 'BF16', { readonly wide: Float32Array; readonly other: Uint16Array }>()
 
 function tablesOf(from: 'F16' | 'BF16') {
@@ -52,9 +52,9 @@ function tablesOf(from: 'F16' | 'BF16') {
 }
 
 /**
- * Elements in another type, each the nearest there is. The bytes themselves if the types are one.
+ * Converts elements to another type, each to the nearest value. Returns the bytes themselves if the types are the same.
  * @param bytes whole elements of `from`, little-endian
- * @returns as many elements of `to`; undefined if a number has become an infinity, as beyond 65504 in F16
+ * @returns the same number of elements of `to`; undefined if a finite number becomes infinite, as beyond 65504 in F16
  */
 export function convertElements(bytes: Uint8Array, from: ElementType, to: ElementType): Uint8Array | undefined {
   if (from === to) return bytes
@@ -78,10 +78,10 @@ interface Narrowed {
   readonly infinity: number
 }
 
-// What added to the largest finite magnitude of a type does not reach bit 15, and added to infinity does.
+// Added to the largest finite magnitude of a type, it does not reach bit 15; added to infinity, it does.
 const margins = { F16: 0x400, BF16: 0x80 }
 
-/** The bytes, or undefined if an infinity stands where the source was finite. */
+/** The bytes, or undefined if the result is infinite where the source was finite. */
 function finiteBytes({ values, unusual, infinity }: Narrowed, wasFinite: (i: number) => boolean): Uint8Array | undefined {
   if (unusual) for (let i = 0; i < values.length; i++) if ((values[i]! & 0x7fff) === infinity && wasFinite(i)) return undefined
   return new Uint8Array(values.buffer)

@@ -1,9 +1,10 @@
-// The hyper-parameters of a checkpoint, from config.json (transformers) or params.json (Mistral AI's own files). Owns their names and defaults
-// there, and the refusal of what a Mixtral in a GGUF does not have. Whether the values fit each other is for MixtralConfig to say.
+// The hyper-parameters of a checkpoint, from config.json (transformers) or params.json (Mistral AI's own files). Owns
+// their names and defaults there, and refuses what a Mixtral in a GGUF file does not have. MixtralConfig checks that
+// the values fit each other.
 
-import { quoted } from '../../format/gguf/ggufError.js'
-import { checkpointError, unsupported } from './checkpointError.js'
-import type { JsonObject } from './jsonObject.js'
+import { quoted } from '../../base/errors.js'
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 
 export interface HyperParameters {
   readonly layers: number
@@ -14,7 +15,7 @@ export interface HyperParameters {
   readonly headDim: number
   readonly experts: number
   readonly expertsPerToken: number
-  /** Tokens the model was trained with. */
+  /** Number of tokens in the context that the model was trained with. */
   readonly contextLength: number
   readonly vocabSize: number
   readonly ropeTheta: number
@@ -29,7 +30,10 @@ const LARGEST_WIDTH = 2 ** 20
 const LARGEST_COUNT = 2 ** 12
 const LARGEST_CONTEXT = 2 ** 31 - 1
 
-/** Of transformers' MixtralForCausalLM. Throws `CHECKPOINT`, naming the key, or `UNSUPPORTED` for another kind of model. */
+/**
+ * The hyper-parameters in a config.json for transformers' MixtralForCausalLM. Throws `CHECKPOINT`, naming the key, or
+ * `UNSUPPORTED` for another kind of model.
+ */
 export function huggingFaceParameters(config: JsonObject): HyperParameters {
   const type = config.string('model_type')
   if (type !== 'mixtral' && !config.array('architectures')?.includes('MixtralForCausalLM')) {
@@ -38,7 +42,7 @@ export function huggingFaceParameters(config: JsonObject): HyperParameters {
   const quantization = config.object('quantization_config')
   if (quantization) {
     const method = quoted(quantization.string('quant_method') ?? 'unknown')
-    throw unsupported(config.file, `weights quantised by ${method}, expected plain F32, F16 or BF16`, 'key "quantization_config"')
+    throw unsupported(config.file, `weights quantized by ${method}, expected plain F32, F16 or BF16`, 'key "quantization_config"')
   }
   const activation = config.string('hidden_act') ?? 'silu'
   if (activation !== 'silu') throw unsupported(config.file, `activation ${quoted(activation)}, expected "silu"`, 'key "hidden_act"')
@@ -63,7 +67,10 @@ export function huggingFaceParameters(config: JsonObject): HyperParameters {
   }
 }
 
-/** Of the files that Mistral AI publishes first. They do not say how long a context may be: 32768, as all their mixtures can. */
+/**
+ * The hyper-parameters in a params.json of Mistral AI. It does not give a context length; 32768 holds for all their
+ * mixtures.
+ */
 export function consolidatedParameters(params: JsonObject): HyperParameters {
   const moe = params.object('moe')
   if (!moe) throw unsupported(params.file, 'no experts: this is a dense model, not a mixture of experts', 'key "moe"')
@@ -85,7 +92,7 @@ export function consolidatedParameters(params: JsonObject): HyperParameters {
   }
 }
 
-/** Until transformers 5 a key of its own beside `rope_scaling`; since then both are in `rope_parameters`. */
+/** The value of `rope_theta`: a key of its own until transformers 5, since then a key of `rope_parameters`. */
 function ropeTheta(config: JsonObject): number {
   const parameters = config.object('rope_parameters') ?? config.object('rope_scaling')
   const type = parameters?.string('rope_type') ?? parameters?.string('type') ?? 'default'

@@ -1,14 +1,16 @@
-// Scores from merges. SentencePiece merges the pair whose piece has the highest score, a list of merges the pair that comes first in it: the same, if every
-// pair that makes a piece is in the list and they stand together, as in lists made from SentencePiece models. Then a piece's score is minus its place among
-// the pieces. (llama.cpp's converter gives all pieces one score instead, and the file merges from left to right.)
+// Scores from merges. SentencePiece merges the pair whose piece has the highest score; a list of merges, the pair that
+// comes first in it. Both merge alike if the list has every pair that makes a piece, and has them next to each other,
+// as lists made from SentencePiece models do. Then a piece's score is minus its place among the pieces. (llama.cpp's
+// converter gives all pieces one score instead, and its result merges from left to right.)
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
-import { checkpointError, unsupported } from './checkpointError.js'
 
 /**
- * A score and a type for each piece: `normal`, or `unused` for a piece of several characters that nothing merges into. Throws `CHECKPOINT` for
- * merges of pieces that are not in the vocabulary, `UNSUPPORTED` for a list that no scores can stand for.
+ * A score and a type for each piece: `normal`, or `unused` for a piece of several characters that no merge gives.
+ * Throws `CHECKPOINT` for merges of pieces that are not in the vocabulary, and `UNSUPPORTED` for a list that no scores
+ * can represent.
  */
 export function mergeScores(
   file: string,
@@ -16,7 +18,7 @@ export function mergeScores(
   merges: readonly (readonly [left: string, right: string])[],
 ): Map<string, { score: number; type: number }> {
   const scores = new Map<string, { score: number; type: number }>()
-  const cuts = new Map<string, Set<number>>() // where the list cuts a piece
+  const cuts = new Map<string, Set<number>>() // places at which the list cuts a piece
   let current = ''
   for (const [left, right] of merges) {
     const piece = left + right

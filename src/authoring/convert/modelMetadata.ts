@@ -1,12 +1,13 @@
-// The `general.*` and `llama.*` keys of a GGUF file, as llama.cpp's converter writes them for a Mixtral. Owns their names and order.
+// The `general.*` and `llama.*` keys of a GGUF file, as llama.cpp's converter writes them for a Mixtral. Owns their
+// names and order.
 
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import type { ElementType } from './elementType.js'
 import type { HyperParameters } from './hyperParameters.js'
-import type { JsonObject } from './jsonObject.js'
 import type { TargetTensor } from './tensorPlan.js'
 
-/** `general.file_type`, llama.cpp's number for what most tensors are. */
+/** `general.file_type`: llama.cpp's number for the type of most tensors. */
 const fileTypes = { F32: 0, F16: 1, BF16: 32 } as const
 
 /** `general.sampling.*`, from the keys of generation_config.json. */
@@ -52,7 +53,7 @@ export function modelMetadata({ name, type, parameters, tensors, generationConfi
   if (heads * headDim !== hiddenSize) {
     entries.push(['llama.attention.key_length', 'uint32', headDim], ['llama.attention.value_length', 'uint32', headDim])
   }
-  // llama.cpp has no such window for this architecture; ours and transformers' have.
+  // llama.cpp has no sliding window for this architecture; ours and transformers' have.
   if (slidingWindow !== undefined && slidingWindow < contextLength) {
     entries.push(['llama.attention.sliding_window', 'uint32', slidingWindow])
   }
@@ -65,11 +66,17 @@ export function modelMetadata({ name, type, parameters, tensors, generationConfi
   return entries
 }
 
-/** `8x7B`: experts, and what one of them and all that they share have in weights. */
+/** Such as `8x7B`: the number of experts, and the number of weights in one of them and everything they share. */
 function sizeLabel(tensors: readonly TargetTensor[], experts: number): string {
   let weights = 0
   for (const { shape } of tensors) weights += shape.reduce((product, size) => product * size, 1) / (shape.length === 3 ? experts : 1)
-  const [unit, suffix] = weights > 1e12 ? [1e12, 'T'] : weights > 1e9 ? [1e9, 'B'] : weights > 1e6 ? [1e6, 'M'] : [1e3, 'K']
-  const scaled = weights / (unit as number)
+  const units = [
+    [1e12, 'T'],
+    [1e9, 'B'],
+    [1e6, 'M'],
+    [1e3, 'K'],
+  ] as const
+  const [unit, suffix] = units.find(([size]) => weights > size) ?? [1e3, 'K']
+  const scaled = weights / unit
   return `${experts}x${scaled.toFixed(Math.max(0, 2 - String(Math.round(scaled)).length))}${suffix}`
 }

@@ -1,7 +1,7 @@
-// The wire format of protocol buffers, as far as a SentencePiece model needs it: a message is a list of numbered fields. Owns lengths and limits; knows
-// no message. A library for this would be a hundred times its size.
+// The wire format of protocol buffers, as far as a SentencePiece model needs it: a message is a list of numbered
+// fields. Owns lengths and limits; knows no message. A library for this would be a hundred times its size.
 
-/** Thrown for bytes that are no message; who reads the file says which file it was. */
+/** Thrown for bytes that are not a message. The caller adds the name of the file. */
 export class WireError extends Error {}
 
 /** One field: a whole number (a varint), the bits of a float, or the bytes of a string or of a message within. */
@@ -10,7 +10,7 @@ export interface Field {
   readonly value: number | Uint8Array
 }
 
-/** The fields of a message, in order. Throws WireError for bytes that are none. */
+/** The fields of a message, in order. Throws WireError for bytes that are not a message. */
 export function* fieldsOf(message: Uint8Array): Generator<Field> {
   const view = new DataView(message.buffer, message.byteOffset, message.length)
   let at = 0

@@ -1,12 +1,13 @@
-// A SentencePiece model file: pieces with scores and types, and how text is prepared. Field numbers after sentencepiece_model.proto (Kudo and Richardson).
-// Owns the refusal of models that work in another way than our tokenizer and llama.cpp's do.
+// A SentencePiece model file: pieces with scores and types, and how text is prepared. Field numbers are from
+// sentencepiece_model.proto (Kudo and Richardson). Refuses models that work in another way than our tokenizer and
+// llama.cpp's do.
 
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
-import { checkpointError, unsupported } from './checkpointError.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'
 import { LARGEST_VOCABULARY, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 
-/** ModelProto, and within it SentencePiece, TrainerSpec and NormalizerSpec. */
+/** Field numbers of ModelProto, and within it of SentencePiece, TrainerSpec and NormalizerSpec. */
 const PIECES = 1
 const TRAINER = 2
 const NORMALIZER = 3
@@ -15,7 +16,10 @@ const trainer = { modelType: 3, whitespaceIsSuffix: 24, unknownId: 40, bosId: 41
 const normalizer = { charsMap: 2, addDummyPrefix: 3, removeExtraWhitespaces: 4, escapeWhitespaces: 5 }
 const BPE = 2
 
-/** Throws `CHECKPOINT` if the bytes are no such model, `UNSUPPORTED` if it is not of the byte-pair kind or prepares text in a way we do not. */
+/**
+ * Reads a model. Throws `CHECKPOINT` if the bytes are not one, and `UNSUPPORTED` if it is not of the byte-pair kind or
+ * prepares text in a way that we do not.
+ */
 export function readSentencePieceModel(bytes: Uint8Array, file: string): SourceVocabulary {
   try {
     return read(bytes, file)
@@ -39,7 +43,7 @@ function read(bytes: Uint8Array, file: string): SourceVocabulary {
   }
   if (tokens.length === 0) throw checkpointError(file, 'no pieces: not a SentencePiece model')
 
-  // The defaults are the format's.
+  // The defaults are those of the format.
   const modelType = training.get(trainer.modelType) ?? 1
   if (modelType !== BPE) throw unsupported(file, `a SentencePiece model of type ${valueText(modelType)}, expected ${BPE}, BPE`)
   const refuse = (what: string) => {
@@ -80,7 +84,7 @@ function readPiece(bytes: Uint8Array, file: string, id: number): SourceToken {
   const type = fields.get(piece.type) ?? tokenType.normal
   const where = `piece ${id}`
   if (typeof text !== 'object') throw checkpointError(file, 'no text', where)
-  if (typeof score !== 'number' || Number.isNaN(score)) throw checkpointError(file, 'a score that is no number', where)
+  if (typeof score !== 'number' || Number.isNaN(score)) throw checkpointError(file, 'a score that is not a number', where)
   if (!(Object.values(tokenType) as unknown[]).includes(type))
     throw checkpointError(file, `type ${valueText(type)}, expected 1 to 6`, where)
   try {

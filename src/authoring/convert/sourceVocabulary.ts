@@ -1,12 +1,15 @@
-// A vocabulary on its way from a checkpoint to a GGUF file: what tokenizer.model and tokenizer.json both become. Owns its shape and limits.
+// A vocabulary between a checkpoint and a GGUF file: what tokenizer.model and tokenizer.json are both read into. Owns
+// its shape and limits.
 
-/** The most tokens that a vocabulary may have. */
+/** Largest number of tokens in a vocabulary. */
 export const LARGEST_VOCABULARY = 2 ** 20
 
 /** In UTF-16 units, as in our tokenizer's vocabulary. */
 export const LONGEST_PIECE = 256
 
-/** Whether a text can be a token's: not empty, not too long, and the same after it was written as UTF-8 and read again. */
+/**
+ * Whether a text can be a token's: not empty, not too long, and unchanged when it is written as UTF-8 and read again.
+ */
 export function isPiece(text: string): boolean {
   return text.length > 0 && text.length <= LONGEST_PIECE && text.isWellFormed()
 }
@@ -16,7 +19,7 @@ export interface SourceToken {
   readonly piece: string
   /** Higher merges first. */
   readonly score: number
-  /** One of tokenizer/'s `tokenType`. */
+  /** One of the values of `tokenType` in text/tokenizer/. */
   readonly type: number
 }
 
@@ -30,6 +33,6 @@ export interface SourceVocabulary {
   /** Whether BOS and EOS go around a text; undefined where the file does not say. */
   readonly addBos?: boolean
   readonly addEos?: boolean
-  /** Ids that the file gives a meaning. */
+  /** Ids of the tokens with a meaning, where the file names them. */
   readonly special: { readonly bos?: number; readonly eos?: number; readonly unknown?: number; readonly padding?: number }
 }

@@ -1,32 +1,34 @@
-// The data of one tensor to be written, in pieces of some megabytes: read, interleaved where it has to be, in the type wanted. While a piece is being
-// written the next one is read. Does not know where tensors go.
+// The data of one tensor to be written, in pieces of some megabytes: read, interleaved where the layout demands it, and
+// converted to the wanted type. The next piece is read while one is being written. Does not know where tensors go.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
+import type { SourceTensor } from '../../format/tensors/safetensors.js'
 import { convertElements, type ElementType, sizeOf } from './elementType.js'
-import type { SourceTensor } from './safetensors.js'
 import type { TargetTensor } from './tensorPlan.js'
 
-/** Elements of a piece, at most: larger ones cost more, in fresh memory, than they save in calls. */
+/** Largest number of elements in a piece. Larger pieces cost more, in fresh memory, than they save in calls. */
 const PIECE = 2 ** 20
 
-/** Throws `IO` if the checkpoint cannot be read, `OPTION` if a number does not fit `type`. */
+/**
+ * Yields the data, piece by piece. Throws `IO` if the checkpoint cannot be read, `OPTION` if a number does not fit
+ * `type`.
+ */
 export async function* tensorPieces(target: TargetTensor, type: ElementType): AsyncGenerator<Uint8Array, void, undefined> {
   let coming: Promise<Uint8Array> | undefined
   try {
     for (const read of reads(target, type)) {
       const next = read()
-      next.catch(() => {}) // it is looked at when its turn comes
+      next.catch(() => {}) // a failure is thrown when the piece is awaited
       if (coming) yield await coming
       coming = next
     }
     if (coming) yield await coming
   } finally {
-    await coming?.catch(() => {}) // so that nobody closes the file under it
+    await coming?.catch(() => {}) // so that the file is not closed during the read
   }
 }
 
-/** What makes the pieces, in order. */
+/** The reads that give the pieces, in order. */
 function* reads({ name, shape, parts, interleavedHeadDim }: TargetTensor, type: ElementType): Generator<() => Promise<Uint8Array>> {
   for (const { tensor, start, elements } of parts) {
     const from = tensor.dtype as ElementType
@@ -61,7 +63,7 @@ function* reads({ name, shape, parts, interleavedHeadDim }: TargetTensor, type: 
   }
 }
 
-/** Rows of one and the other, by turns. */
+/** Interleaves rows: one of the first half, one of the second, and so on. */
 function interleaved(first: Uint8Array, second: Uint8Array, rowBytes: number): Uint8Array {
   const out = new Uint8Array(2 * first.length)
   for (let at = 0; at < first.length; at += rowBytes) {

@@ -2,7 +2,9 @@
 // and its three layouts of experts: one tensor per matrix in either naming, and transformers 5's merged ones.
 // Checks everything, reads no data.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
+import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
+import type { SourceTensor } from '../../format/tensors/safetensors.js'
 import {
   type ExpertRole,
   isQuantized,
@@ -14,10 +16,8 @@ import {
   tensorName,
 } from '../../runtime/weights/roles.js'
 import type { Checkpoint } from './checkpoint.js'
-import { checkpointError, unsupported } from './checkpointError.js'
 import { elementTypes, isElementType } from './elementType.js'
 import type { HyperParameters } from './hyperParameters.js'
-import type { SourceTensor } from './safetensors.js'
 
 /** Consecutive elements of a tensor of the checkpoint. */
 interface Part {

@@ -1,13 +1,14 @@
-// What a tokenizer.json does to a text before it merges: in a SentencePiece vocabulary nothing but spaces. Written in one of two ways, a normalizer that
-// replaces or a pre-tokenizer of the kind Metaspace; owns both, and the refusal of everything else.
+// What a tokenizer.json does to a text before it merges: for a SentencePiece vocabulary, it only replaces spaces. There
+// are two forms, a normalizer that replaces and a pre-tokenizer of the kind Metaspace. Owns both, and refuses
+// everything else.
 
-import { quoted } from '../../format/gguf/ggufError.js'
-import { unsupported } from './checkpointError.js'
-import type { JsonObject } from './jsonObject.js'
+import { quoted } from '../../base/errors.js'
+import { unsupported } from '../../format/tensors/checkpointError.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 
 const SPACE = '\u2581'
 
-/** Whether a text gets a space in front. Throws `UNSUPPORTED` for any other preparation. */
+/** Whether a space is put in front of a text. Throws `UNSUPPORTED` for any other preparation. */
 export function readTextPreparation(json: JsonObject): boolean {
   let replaces = false
   let prefix = false
@@ -21,7 +22,8 @@ export function readTextPreparation(json: JsonObject): boolean {
     const kind = step.string('type')
     if (kind !== 'Metaspace' || step.string('replacement') !== SPACE || step.boolean('split') !== false) refuse(json, 'pre_tokenizer', kind)
     replaces = true
-    // A prefix for the first text only, and one for each text between special tokens, are one thing in a GGUF file.
+    // A prefix for the first text only, and one for each text between special tokens, are the same thing in a GGUF
+    // file.
     const scheme = step.string('prepend_scheme') ?? (step.boolean('add_prefix_space') === false ? 'never' : 'always')
     prefix ||= scheme !== 'never'
   }

@@ -1,9 +1,10 @@
-// The vocabulary of the file to be written: as many tokens as the model has embeddings. Owns what fills it where a checkpoint's own vocabulary is shorter.
+// The vocabulary of the file to be written: one token for each of the model's embeddings. Owns the tokens that fill it
+// where a checkpoint's own vocabulary is shorter.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
+import { checkpointError } from '../../format/tensors/checkpointError.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
 import type { AddedToken } from './addedTokens.js'
-import { checkpointError } from './checkpointError.js'
 import type { SourceVocabulary } from './sourceVocabulary.js'
 
 /** By id. */
@@ -13,13 +14,15 @@ export interface TokenList {
   readonly types: readonly number[]
 }
 
-// Never looked at, since none of these comes out of a merge; llama.cpp's converter writes the same.
+// The scores of added tokens. They are never used, since no merge gives one of these; llama.cpp's converter writes the
+// same.
 const ADDED_SCORE = -1000
 const PADDING_SCORE = -10000
 
 /**
- * Ids without a token become unused ones, `[PAD32001]`; added tokens take the place of what the vocabulary has under their ids, and those past the
- * embeddings are left out, since the model cannot tell them apart. Throws `CHECKPOINT` if the vocabulary itself goes past them.
+ * The tokens by id. Ids without a token become unused ones, `[PAD32001]`. An added token replaces the vocabulary's
+ * token of the same id. Added tokens beyond the embeddings are left out, since the model cannot tell them apart. Throws
+ * `CHECKPOINT` if the vocabulary itself is larger than the embeddings.
  */
 export function listTokens({ file, tokens }: SourceVocabulary, added: ReadonlyMap<number, AddedToken>, vocabSize: number): TokenList {
   if (tokens.length > vocabSize)
@@ -42,7 +45,7 @@ function typeOf({ special }: AddedToken, type: number | undefined): number {
   return special ? tokenType.control : tokenType.userDefined
 }
 
-/** The id of a token by its text. Throws `CHECKPOINT` if there is none. */
+/** The id of the token with a text. Throws `CHECKPOINT` if there is none. */
 export function idOf({ pieces }: TokenList, text: string, file: string, key: string): number {
   const id = pieces.indexOf(text)
   if (id < 0) throw checkpointError(file, `${quoted(text)}, expected a token of the vocabulary`, `key "${key}"`)

@@ -1,10 +1,10 @@
-// The tokenizer of a checkpoint as a whole: which of its files there are, and which one says what. tokenizer.model goes before tokenizer.json, of which
-// it is the source; what the others add goes on top.
+// The tokenizer of a checkpoint as a whole: which of its files exist, and what is read from which. tokenizer.model is
+// preferred to tokenizer.json, which is made from it; the other files add to them.
 
+import { checkpointError } from '../../format/tensors/checkpointError.js'
+import { JsonObject, readBytes } from '../../format/tensors/jsonObject.js'
 import { type AddedToken, readAddedTokens } from './addedTokens.js'
 import type { Checkpoint } from './checkpoint.js'
-import { checkpointError } from './checkpointError.js'
-import { JsonObject, readBytes } from './jsonObject.js'
 import { readSentencePieceModel } from './sentencePieceModel.js'
 import type { SourceVocabulary } from './sourceVocabulary.js'
 import { readTokenizerJson } from './tokenizerJson.js'
@@ -12,20 +12,20 @@ import { readTokenizerJson } from './tokenizerJson.js'
 export interface TokenizerFiles {
   readonly vocabulary: SourceVocabulary
   readonly added: ReadonlyMap<number, AddedToken>
-  /** tokenizer_config.json, config.json and generation_config.json, where there are such. */
+  /** tokenizer_config.json, config.json and generation_config.json, where the checkpoint has them. */
   readonly tokenizerConfig: JsonObject | undefined
   readonly config: JsonObject | undefined
   readonly generationConfig: JsonObject | undefined
 }
 
-/** Three times what the largest vocabularies in use take. */
+/** Largest tokenizer file: three times that of the largest vocabularies in use. */
 const LARGEST_TOKENIZER = 64 * 2 ** 20
 const LARGEST_CONFIG = 16 * 2 ** 20
 
-/** The SentencePiece model as transformers names it, and with its version, as Mistral AI does. */
+/** File names of the SentencePiece model: that of transformers, and those of Mistral AI, with a version. */
 const modelNames = ['tokenizer.model', 'tokenizer.model.v3', 'tokenizer.model.v2', 'tokenizer.model.v1']
 
-/** Throws `IO`, `CHECKPOINT` or `UNSUPPORTED`, naming the file. */
+/** Reads the tokenizer. Throws `IO`, `CHECKPOINT` or `UNSUPPORTED`, naming the file. */
 export async function readTokenizerFiles(checkpoint: Checkpoint): Promise<TokenizerFiles> {
   const json = (name: string, mostBytes = LARGEST_CONFIG) => {
     const path = checkpoint.path(name)

@@ -1,15 +1,18 @@
-// A tokenizer.json of Hugging Face's tokenizers: a vocabulary and a list of merges. Owns the way from the merges to scores with which SentencePiece's
-// algorithm merges the same, and the refusal of files for which there is no such way.
+// A tokenizer.json of Hugging Face's tokenizers: a vocabulary and a list of merges. Owns the conversion of the merges
+// to scores with which SentencePiece's algorithm merges alike, and refuses files for which there are no such scores.
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
+import { unsupported } from '../../format/tensors/checkpointError.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import { tokenType } from '../../text/tokenizer/vocabulary.js'
-import { unsupported } from './checkpointError.js'
-import type { JsonObject } from './jsonObject.js'
 import { mergeScores } from './mergeScores.js'
 import { isPiece, LARGEST_VOCABULARY, LONGEST_PIECE, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 import { readTextPreparation } from './textPreparation.js'
 
-/** Throws `CHECKPOINT` if the file is malformed, `UNSUPPORTED` if it does not do what SentencePiece's BPE with bytes for unknown characters does. */
+/**
+ * Reads the vocabulary. Throws `CHECKPOINT` if the file is malformed, and `UNSUPPORTED` if it does not do what
+ * SentencePiece's BPE with bytes for unknown characters does.
+ */
 export function readTokenizerJson(json: JsonObject): SourceVocabulary {
   const model = json.object('model') ?? json.refuse('model', 'an object')
   const kind = model.string('type') ?? 'BPE'
@@ -62,7 +65,7 @@ function readVocabulary(model: JsonObject): Map<string, number> {
   return idOfPiece
 }
 
-/** Pairs in order; until 2024 they were written with a space between. */
+/** The pairs to merge, in order. Until 2024 a pair was written as one text with a space in it. */
 function readMerges(model: JsonObject): (readonly [left: string, right: string])[] {
   const merges = model.array('merges') ?? model.refuse('merges', 'a list')
   return merges.map((merge) => {
@@ -74,7 +77,7 @@ function readMerges(model: JsonObject): (readonly [left: string, right: string])
   })
 }
 
-/** What the post-processor puts around a text. */
+/** Whether the post-processor puts BOS and EOS around a text; nothing where there is none. */
 function surroundings(json: JsonObject): { addBos?: boolean; addEos?: boolean } {
   const processor = json.object('post_processor')
   const all = processor?.objects('processors') ?? (processor ? [processor] : [])

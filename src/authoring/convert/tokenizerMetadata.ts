@@ -1,12 +1,12 @@
-// The `tokenizer.ggml.*` keys of a GGUF file, from the tokenizer of a checkpoint. Owns which of several files has the say about ids with a meaning
-// and about what goes around a text: tokenizer_config.json, then config.json, then the vocabulary itself.
+// The `tokenizer.ggml.*` keys of a GGUF file, from the tokenizer of a checkpoint. Owns which file decides the ids with
+// a meaning and the tokens around a text: tokenizer_config.json, then config.json, then the vocabulary itself.
 
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
-import type { JsonObject } from './jsonObject.js'
+import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import type { TokenizerFiles } from './tokenizerFiles.js'
 import { idOf, listTokens, type TokenList } from './tokenList.js'
 
-/** Throws `CHECKPOINT` for a special token that is not in the vocabulary. */
+/** The metadata entries of the tokenizer. Throws `CHECKPOINT` for a special token that is not in the vocabulary. */
 export function tokenizerMetadata(files: TokenizerFiles, vocabSize: number): GgufEntry[] {
   const { vocabulary, tokenizerConfig } = files
   const list = listTokens(vocabulary, files.added, vocabSize)
@@ -36,7 +36,7 @@ export function tokenizerMetadata(files: TokenizerFiles, vocabSize: number): Ggu
 
 const ownName = { bos: 'bos', eos: 'eos', unk: 'unknown', pad: 'padding' } as const
 
-/** The id of a token with a meaning, undefined if no file names one. */
+/** The id of a token with a meaning; undefined if no file names one. */
 function specialId(
   name: keyof typeof ownName,
   { tokenizerConfig, config, vocabulary }: TokenizerFiles,
@@ -52,13 +52,13 @@ function specialId(
   return idsIn(config, `${key}_id`, list.pieces.length)[0] ?? vocabulary.special[ownName[name]]
 }
 
-/** The ids that end an answer beside EOS: a GGUF file has room for two. */
+/** The ids that end an answer, besides EOS. A GGUF file has room for two. */
 function otherEnds({ config, generationConfig }: TokenizerFiles, eos: number | undefined, vocabSize: number): number[] {
   const ends = [generationConfig, config].flatMap((json) => idsIn(json, 'eos_token_id', vocabSize))
   return [...new Set(ends)].filter((id) => id !== eos).slice(0, 2)
 }
 
-/** One id, or a list of them. Negative ones stand for none. */
+/** The ids in a value that is one id or a list of them. Negative ones are ignored. */
 function idsIn(json: JsonObject | undefined, key: string, vocabSize: number): number[] {
   const value = json?.value(key)
   const ids = value === undefined ? [] : Array.isArray(value) ? (value as unknown[]) : [value]

@@ -2,10 +2,9 @@
 // 2024. Owns how the tensors of one layout become those of the other. The weights keep their order: only names and
 // places change.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { type ExpertRole, expertTensorName, parseTensorName, tensorName } from '../../runtime/weights/roles.js'
 
 export const expertLayouts = ['merged', 'per-expert'] as const

@@ -4,16 +4,18 @@
 
 import { availableParallelism } from 'node:os'
 import { MixtralError } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/refuseInput.js'
-import { GgufDraft } from '../../format/gguf/ggufDraft.js'
+import { refuseInput } from '../../base/files/outputChecks.js'
+import type { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { Team } from '../../runtime/team/team.js'
 import { knownFiles } from '../../runtime/weights/fileReader.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { type ExpertLayout, expertLayouts } from './expertLayout.js'
-import type { WeightRun } from './pieces.js'
 import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
+import type { WeightRun } from './units.js'
 import type { WorkerData } from './worker.js'
 
 export interface QuantizeOptions {
@@ -30,7 +32,7 @@ export interface QuantizeOptions {
   readonly threads?: number
   readonly signal?: AbortSignal
   /** Called several times a second, in bytes of the input. */
-  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
+  readonly onProgress?: (progress: Progress) => void
 }
 
 export interface QuantizeResult {
@@ -42,7 +44,16 @@ export interface QuantizeResult {
   readonly types: Readonly<Record<string, number>>
 }
 
-/** The package exports this function; its description is in index.ts. */
+/**
+ * Writes the model at `input`, any shard of a sharded one, to `output` in `type`. `Q4_K_M` and the like choose a block
+ * type per tensor as llama.cpp does; `copy` keeps the weights and changes only layout and shards. `output` gets its
+ * name when all of it is written; if anything fails, a file of that name is left as it was.
+ *
+ * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that is damaged, not a Mixtral, or of types without support;
+ * `OPTION` for an impossible option, an input that is quantized already, or an output that would replace the input;
+ * `IO`, first of all if the disk has no room; `THREAD`; `ABORTED`.
+ * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
+ */
 export async function quantizeModel(
   input: string,
   output: string,
@@ -55,6 +66,7 @@ export async function quantizeModel(
   mixtralTensors(config, gguf)
   const plan = planQuantization(gguf, config, { type, layout, requantize })
   const inputs = gguf.files.map(({ path }) => path)
+  const { GgufDraft } = await import('../../format/gguf/ggufDraft.js')
   const draft = await GgufDraft.create(output, plan, shardBytes)
   try {
     for (const { target } of draft.files) await refuseInput(target, inputs)
@@ -62,7 +74,7 @@ export async function quantizeModel(
     const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
     const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
     const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
-    const timer = onProgress && setInterval(() => onProgress({ done: Math.min(team.progress, total), total }), 100)
+    const timer = onProgress && setInterval(() => onProgress({ loaded: Math.min(team.progress, total), total }), 100)
     try {
       await team.run(1, signal)
     } finally {
@@ -70,7 +82,7 @@ export async function quantizeModel(
       await team.close()
     }
     await draft.publish()
-    onProgress?.({ done: total, total })
+    onProgress?.({ loaded: total, total })
     const types: Record<string, number> = {}
     for (const tensor of plan.tensors) types[tensor.type.name] = (types[tensor.type.name] ?? 0) + 1
     return {
@@ -96,7 +108,9 @@ function partsOf({ sources }: QuantizePlan, draft: GgufDraft): WeightRun[] {
   })
 }
 
+/** The options with their defaults. Throws `OPTION` for an unknown or impossible one. */
 function checkOptions(type: QuantizeType, options: QuantizeOptions) {
+  checkCallOptions(options, ['layout', 'shardBytes', 'requantize', 'threads'])
   const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
   if (!quantizeTypes.includes(type)) {
     throw new MixtralError('OPTION', `type is ${JSON.stringify(type)}, expected one of ${quantizeTypes.join(', ')}`)

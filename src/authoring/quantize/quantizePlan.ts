@@ -1,19 +1,18 @@
 // The plan of a quantization or a copy: for each tensor to be written, its type and the parts that it is made of.
 // Owns the choice of what keeps its type. Pure: reads no data.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgufEntry, GgufPlan } from '../../format/gguf/encodeHeader.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { formats } from '../../format/quants/formats.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { fileTypeOf, type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'
 import { isQuantized, parseTensorName } from '../../runtime/weights/roles.js'
 import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
 
-/** `copy` keeps every weight as it is. */
-export type QuantizeType = Exclude<QuantizationName, 'IQ4_XS'> | 'copy'
+/** What `quantizeModel` writes. `copy` keeps every weight as it is. */
+export type QuantizeType = Exclude<(typeof quantizationNames)[number], 'IQ4_XS'> | 'copy'
 export const quantizeTypes: readonly QuantizeType[] = [...quantizationNames.filter((name) => name !== 'IQ4_XS'), 'copy']
 
 export interface QuantizePlan extends GgufPlan {

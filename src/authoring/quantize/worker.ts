@@ -1,11 +1,11 @@
-// The file that Piscina starts in every thread that quantizes. Claims pieces until none are left.
+// The file that Piscina starts in every thread that quantizes. Claims units until none are left.
 
 import { workerData } from 'piscina'
 import { type SeatError, type SeatTask, takeSeat } from '../../runtime/team/seat.js'
 import { unitFinder } from '../../runtime/team/unitFinder.js'
 import { FileReader, type KnownFile } from '../../runtime/weights/fileReader.js'
 import { FileWriter } from './fileWriter.js'
-import { openBench, piecesOf, type WeightRun, writePiece } from './pieces.js'
+import { openBench, unitsOf, type WeightRun, writeUnit } from './units.js'
 
 /** The data that every worker gets. */
 export interface WorkerData {
@@ -22,9 +22,9 @@ export default function seat(task: SeatTask): SeatError | undefined {
     const reader = new FileReader(inputs, false)
     const writer = new FileWriter(outputs)
     try {
-      const find = unitFinder(parts.map(piecesOf))
+      const find = unitFinder(parts.map(unitsOf))
       for (let place = find(crew.claim()); place && !crew.cancelRequested; place = find(crew.claim())) {
-        crew.progress(writePiece(parts[place.part]!, place.unit, bench, reader, writer))
+        crew.progress(writeUnit(parts[place.part]!, place.unit, bench, reader, writer))
       }
     } finally {
       reader.close()

@@ -1,4 +1,4 @@
-// Where the bytes of a GGUF come from. Owns the interface and its implementation for files; knows nothing of what the bytes mean.
+// Random access to bytes: the interface, and its implementation for files. Does not know what the bytes mean.
 
 import fs from 'node:fs/promises'
 import { MixtralError } from '../errors.js'
@@ -13,7 +13,7 @@ export interface ByteSource {
   read(offset: number, length: number): Promise<Uint8Array>
 }
 
-/** What the system said when it would not open, read or write a file. */
+/** The error of a file that the system would not open, read or write, with its reason. */
 export function ioError(doing: string, path: string, cause: unknown): MixtralError {
   return new MixtralError('IO', `cannot ${doing} ${path}: ${(cause as Error).message}`, { cause })
 }

@@ -1,6 +1,7 @@
-// A file in the making: its bytes lie in FILE.draft.PID.NONCE, beside where it will be, until all are there; then one rename gives it its name, at once and
-// whole. A draft is removed when the work fails or the process exits; that of a killed process, by the next. Of several that make the same file, each has its
-// own, and the last to end wins. Does not know what the bytes are.
+// A file that is being made: its bytes lie in FILE.draft.PID.NONCE, beside the future file, until all are written; then
+// one rename gives the draft its name, at once and complete. A draft is removed when the work fails or the process
+// exits; the draft of a killed process is removed by the next one. Processes that make the same file have a draft each,
+// and the last to finish wins. Does not know what the bytes are.
 
 import { randomBytes } from 'node:crypto'
 import { rmSync, statSync } from 'node:fs'
@@ -16,13 +17,16 @@ const removeDrafts = () => {
 }
 
 export class DraftFile {
-  /** What the file will be called. */
+  /** The path of the finished file. */
   readonly target: string
-  /** Where its bytes are until then. */
+  /** The path of the draft. */
   readonly path: string
   readonly bytes: number
   readonly #handle: fs.FileHandle
-  /** Which file is ours: another machine that shares the folder may have taken the draft for one of a killed process. */
+  /**
+   * Tells our draft from a later file of its name: another machine that shares the folder may have removed ours as that
+   * of a killed process.
+   */
   readonly #inode: number
 
   private constructor(target: string, draft: string, bytes: number, handle: fs.FileHandle, inode: number) {
@@ -36,7 +40,8 @@ export class DraftFile {
   }
 
   /**
-   * Begins a file of `bytes` zeros; drafts that killed processes left go. Throws `IO` if it cannot, or something that is no file has the name.
+   * Creates a draft of `bytes` zeros, and removes those of killed processes. Throws `IO` if it cannot, or if the target
+   * exists and is no file.
    * @example
    * const draft = await DraftFile.create('model.gguf', bytes.length)
    * try { await draft.write(bytes, 0); await draft.seal(); await draft.publish() } finally { await draft.discard() }
@@ -69,7 +74,9 @@ export class DraftFile {
     }
   }
 
-  /** Has the system put every byte on the disk, and closes the draft: what may fail, before anything gets its name. Throws `IO`. */
+  /**
+   * Flushes every byte to the disk and closes the draft, so that these steps cannot fail after a rename. Throws `IO`.
+   */
   async seal(): Promise<void> {
     try {
       await this.#handle.sync()
@@ -79,7 +86,7 @@ export class DraftFile {
     }
   }
 
-  /** Gives the sealed file its name, in place of one that has it. Throws `IO`. */
+  /** Renames the sealed draft to the target, replacing a file of that name. Throws `IO`. */
   async publish(): Promise<void> {
     try {
       if (!this.#isOurs()) throw new Error(`another process has removed ${this.path} meanwhile`)
@@ -97,7 +104,7 @@ export class DraftFile {
     this.#forget()
   }
 
-  /** Removes the draft's bytes at once, as a process that exits must. */
+  /** Removes the draft synchronously, as the exit of a process requires. */
   remove(): void {
     if (this.#isOurs()) rmSync(this.path, { force: true })
   }
@@ -112,7 +119,7 @@ export class DraftFile {
   }
 }
 
-/** Drafts of a file whose processes are no more. */
+/** Removes the drafts of a file whose processes have ended. */
 async function removeAbandoned(target: string): Promise<void> {
   const folder = path.dirname(target)
   const start = `${path.basename(target)}.draft.`

@@ -1,39 +1,48 @@
-// How far a model's predictions are from stored ones of another model, or of other software, on the same tokens: what llama-perplexity
-// calls `--kl-divergence`, with its definitions. Owns those.
+// The distance of a model's predictions from stored ones, of another model or other software, on the same tokens: what
+// llama-perplexity calls `--kl-divergence`. Owns the definitions, which are llama-perplexity's.
 
 import { exp } from '../../base/elementary.js'
 import { MixtralError } from '../../base/errors.js'
-import { type Evaluated, evaluateWindows, type Prediction } from './evaluate.js'
+import { type EvaluatedModel, evaluateWindows, type Prediction } from './evaluate.js'
 import type { LogitsFile } from './logitsFile.js'
 import { perplexityOf } from './perplexity.js'
 import { covarianceOfMeans, type Distribution, distributionOf, type Estimate, meanOf } from './statistics.js'
 import { checkWindowOptions, type WindowOptions } from './windowOptions.js'
-import { firstWindows } from './windows.js'
+import { firstWindows, type Windows } from './windows.js'
 
+/** What `measureDivergence` finds. `base` is the model whose logits were stored. */
 export interface DivergenceResult {
+  /** Number of tokens in a window. */
   readonly contextLength: number
-  readonly chunks: number
-  /** Predictions that counted. */
+  /** Number of windows that ran. */
+  readonly windows: number
+  /** Number of predictions that counted. */
   readonly predictions: number
   readonly perplexity: Estimate
-  /** From stored log-probabilities, so a token more than 16 nats below the likeliest counts as 16 below it. `perplexity` has no such bound. */
+  /**
+   * Stored log-probabilities end 16 nats below the likeliest token's, so a less likely token counts as 16 below.
+   * `perplexity` has no such bound.
+   */
   readonly basePerplexity: Estimate
-  /** Of the logarithms of both perplexities; 1 if they go together, NaN if one does not vary. */
+  /** Correlation of the logarithms of both perplexities: 1 if they vary together, NaN if one does not vary. */
   readonly correlation: number
+  /** Natural logarithm of `ratio`. */
   readonly lnRatio: Estimate
+  /** `perplexity` divided by `basePerplexity`. */
   readonly ratio: Estimate
+  /** `perplexity` minus `basePerplexity`. */
   readonly difference: Estimate
   /** Kullback-Leibler divergence of the base's probabilities from the model's, in nats, per prediction. */
   readonly divergence: Distribution
-  /** The model's probability of the token that came minus the base's. */
+  /** The model's probability of the token that came, minus the base's. */
   readonly change: Distribution
-  /** Root of the mean square of that. */
+  /** Root mean square of `change`. */
   readonly rmsChange: Estimate
   /** Share of predictions with the same most likely token. */
   readonly sameTop: Estimate
 }
 
-/** Base probabilities below e^-16 are left out. The packed form ends there or soon after, which also bounds what a surprise adds to the base's perplexity. */
+/** Base probabilities below e^-16 are left out: the packed form ends there, or little below. */
 const LEAST_LOG_PROBABILITY = -16
 
 /** One number for each prediction. */
@@ -45,26 +54,35 @@ interface Samples {
   readonly sameTop: number[]
 }
 
-/** What the package exports under this name: described in index.ts. */
-export async function measureDivergence(model: Evaluated, base: LogitsFile, options: WindowOptions = {}): Promise<DivergenceResult> {
+/**
+ * Runs a model over the tokens in a file of stored logits, and compares its predictions with the stored ones.
+ *
+ * Throws `OPTION` if the file's vocabulary has another size; `CONTEXT` if its windows do not fit the model's context;
+ * `IO` if it cannot be read; and what `MixtralModel.logits` throws.
+ * @example
+ * const base = await LogitsFile.open('F16.kld')
+ * const { divergence, sameTop } = await measureDivergence(model, base)
+ * await base.close()
+ */
+export async function measureDivergence(model: EvaluatedModel, base: LogitsFile, options: WindowOptions = {}): Promise<DivergenceResult> {
   checkWindowOptions(options)
   const { vocabSize } = model.config
   if (base.vocabulary !== vocabSize) {
     throw new MixtralError('OPTION', `${base.path}: a vocabulary of ${base.vocabulary}, the model has one of ${vocabSize}`)
   }
-  const windows = firstWindows(base.windows, options.chunks)
+  const windows = firstWindows(base.windows, options.windows)
   const samples: Samples = { nll: [], baseNll: [], divergence: [], change: [], sameTop: [] }
   const logProbabilities = new Float64Array(vocabSize)
-  let chunk = 0
+  let done = 0
   for await (const predictions of evaluateWindows(model, windows, options)) {
-    const readRow = await base.chunk(chunk++)
+    const readRow = await base.window(done++)
     for (const prediction of predictions) {
       readRow(prediction.row, logProbabilities)
       compare(prediction, logProbabilities, samples)
     }
-    options.onProgress?.({ loaded: chunk, total: windows.chunks, perplexity: perplexityOf(samples.nll) })
+    options.onProgress?.({ loaded: done, total: windows.count, perplexity: perplexityOf(samples.nll) })
   }
-  return summary(samples, windows.contextLength, windows.chunks)
+  return summary(samples, windows)
 }
 
 function compare({ logits, offset, top, next, nll }: Prediction, base: Float64Array, samples: Samples): void {
@@ -82,7 +100,7 @@ function compare({ logits, offset, top, next, nll }: Prediction, base: Float64Ar
   samples.sameTop.push(top === baseTop ? 1 : 0)
 }
 
-function summary({ nll, baseNll, divergence, change, sameTop }: Samples, contextLength: number, chunks: number): DivergenceResult {
+function summary({ nll, baseNll, divergence, change, sameTop }: Samples, { contextLength, count }: Windows): DivergenceResult {
   const [mean, baseMean] = [meanOf(nll), meanOf(baseNll)]
   const [perplexity, basePerplexity] = [perplexityOf(nll), perplexityOf(baseNll)]
   const covariance = covarianceOfMeans(nll, baseNll)
@@ -92,7 +110,7 @@ function summary({ nll, baseNll, divergence, change, sameTop }: Samples, context
   const rms = Math.sqrt(square.value)
   return {
     contextLength,
-    chunks,
+    windows: count,
     predictions: nll.length,
     perplexity,
     basePerplexity,

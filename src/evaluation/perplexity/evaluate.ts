@@ -1,13 +1,13 @@
-// Runs a model over windows, chunk by chunk, and hands on every prediction that counts. Knows nothing of what is measured, and keeps no chunk
-// longer than it takes.
+// Runs a model over windows, one at a time, and yields every prediction that counts. Knows nothing of what is measured,
+// and keeps the logits of one window only.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { type Normal, normalize } from './logProbabilities.js'
-import { firstScored, scoredPerChunk, type Windows, windowAt } from './windows.js'
+import { firstScored, scoredPerWindow, type Windows, windowAt } from './windows.js'
 
-/** What of a MixtralModel is needed. */
-export interface Evaluated {
+/** What a measurement needs of a model; a MixtralModel has it. */
+export interface EvaluatedModel {
   readonly config: { readonly vocabSize: number; readonly maxPositions: number }
   readonly contextLength: number
   readonly tokenizer: Pick<Tokenizer, 'encode' | 'addBos' | 'bosId'>
@@ -16,9 +16,9 @@ export interface Evaluated {
 
 /** One prediction. */
 export interface Prediction extends Normal {
-  /** Its number in the chunk, from 0. */
+  /** Index in the window, from 0. */
   readonly row: number
-  /** (vocabulary), for now only: the memory goes with the chunk. */
+  /** (vocabulary) valid until the next window runs. */
   readonly logits: Float32Array
   /** The token that came. */
   readonly next: number
@@ -26,25 +26,28 @@ export interface Prediction extends Normal {
   readonly nll: number
 }
 
-/** The predictions of each chunk that count, in order. Throws what `logits` throws, and `CONTEXT` if the model's context is shorter than a chunk. */
+/**
+ * The predictions that count, window by window, in order. Throws what `logits` throws, and `CONTEXT` if the model's
+ * context is shorter than a window.
+ */
 export async function* evaluateWindows(
-  model: Evaluated,
+  model: EvaluatedModel,
   windows: Windows,
   { signal }: { readonly signal?: AbortSignal },
 ): AsyncGenerator<Iterable<Prediction>> {
-  const { contextLength, chunks } = windows
+  const { contextLength, count } = windows
   if (contextLength > model.contextLength) {
     throw new MixtralError('CONTEXT', `windows of ${contextLength} tokens, the context has room for ${model.contextLength}`)
   }
-  for (let chunk = 0; chunk < chunks; chunk++) {
-    const { input, text } = windowAt(windows, chunk, model.tokenizer)
+  for (let index = 0; index < count; index++) {
+    const { input, text } = windowAt(windows, index, model.tokenizer)
     const logits = await model.logits(input, signal === undefined ? {} : { signal })
     yield predictions(logits, text, model.config.vocabSize)
   }
 }
 
 function* predictions(all: Float32Array, text: readonly number[], vocabulary: number): Generator<Prediction> {
-  for (let row = 0; row < scoredPerChunk(text.length); row++) {
+  for (let row = 0; row < scoredPerWindow(text.length); row++) {
     const position = firstScored(text.length) + row
     const logits = all.subarray(position * vocabulary, (position + 1) * vocabulary)
     const { offset, top } = normalize(logits)

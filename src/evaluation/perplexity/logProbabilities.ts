@@ -1,10 +1,11 @@
-// Log-probabilities: of one row of logits, and packed in 16 bits each as llama.cpp's `--kl-divergence-base` stores them. Owns the packed row:
+// Log-probabilities: of one row of logits, and packed in 16 bits each as llama.cpp's `--kl-divergence-base` stores
+// them. Owns the packed row:
 //
 //     byte 0   float32  scale
 //     byte 4   float32  least log-probability
 //     byte 8   uint16   (vocabulary, rounded up to even)   log-probability = scale * value + least
 //
-// What is over 16 below the most likely token counts as 16 below it.
+// A token more than 16 below the most likely one is stored as 16 below it.
 
 import { exp, ln } from '../../base/elementary.js'
 
@@ -18,13 +19,13 @@ export function packedRowBytes(vocabulary: number): number {
 }
 
 export interface Normal {
-  /** Logits minus this are log-probabilities. */
+  /** Subtracted from logits, it gives log-probabilities. */
   readonly offset: number
   /** The most likely token, the first of equals. */
   readonly top: number
 }
 
-/** What makes log-probabilities of a row of logits (vocabulary). */
+/** The normalization that turns a row of logits (vocabulary) into log-probabilities. */
 export function normalize(logits: Float32Array): Normal {
   let top = 0
   for (let i = 1; i < logits.length; i++) if (logits[i]! > logits[top]!) top = i

@@ -1,26 +1,27 @@
-// Files of stored logits, in the format of llama.cpp's `--kl-divergence-base`, so that either tool reads what the other wrote. Owns the layout,
-// little-endian throughout:
+// Files of stored logits, in the format of llama.cpp's `--kl-divergence-base`, so that each program reads the other's
+// files. Owns the layout, little-endian throughout:
 //
 //     byte 0    "_logits_"
 //     byte 8    uint32  context length
 //     byte 12   uint32  vocabulary
-//     byte 16   uint32  chunks
-//     byte 20   int32   tokens of the text (chunks, context length)
-//     then      packed rows (chunks, predictions that count, see windows.ts), see logProbabilities.ts
+//     byte 16   uint32  windows
+//     byte 20   int32   tokens of the text (windows, context length)
+//     then      packed rows (windows, predictions that count, see windows.ts), see logProbabilities.ts
 
 import { type FileHandle, open } from 'node:fs/promises'
 import { MixtralError } from '../../base/errors.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import type { Prediction } from './evaluate.js'
 import { packedRowBytes, packRow, unpackRow } from './logProbabilities.js'
-import { SHORTEST_WINDOW, scoredPerChunk, type Windows } from './windows.js'
+import { SHORTEST_WINDOW, scoredPerWindow, type Windows } from './windows.js'
 
 const MAGIC = '_logits_'
 const HEAD_BYTES = 20
 
-/** Stored logits, opened for reading chunk by chunk. */
+/** Stored logits, opened for reading one window at a time. */
 export class LogitsFile {
   readonly path: string
+  /** Number of tokens in the vocabulary. */
   readonly vocabulary: number
   readonly windows: Windows
   readonly #file: FileHandle
@@ -32,7 +33,10 @@ export class LogitsFile {
     this.#file = file
   }
 
-  /** Opens a file. Throws `IO` if it cannot be read, is of another kind, cut off, or holds a token outside its vocabulary. */
+  /**
+   * Opens a file. Throws `IO` if it cannot be read, is of another kind, is cut off, or holds a token outside its
+   * vocabulary.
+   */
   static async open(path: string): Promise<LogitsFile> {
     const file = await open(path).catch((cause: Error) => {
       throw new MixtralError('IO', `${path}: cannot be opened: ${cause.message}`, { cause })
@@ -43,38 +47,42 @@ export class LogitsFile {
       if (!head || Buffer.from(head.buffer, 0, MAGIC.length).toString('latin1') !== MAGIC) {
         throw new MixtralError('IO', `${path}: not a file of stored logits, which begins with ${MAGIC}`)
       }
-      const [contextLength, vocabulary, chunks] = [8, 12, 16].map((at) => head.getUint32(at, true)) as [number, number, number]
-      const expected = fileBytes(contextLength, vocabulary, chunks)
-      if (size !== expected || contextLength < SHORTEST_WINDOW || chunks < 1 || vocabulary < 1) {
-        const found = `${chunks} chunks of ${contextLength} tokens of a vocabulary of ${vocabulary}`
-        throw new MixtralError('IO', `${path}: ${size} bytes, but its head says ${found}, ${expected} bytes`)
+      const [contextLength, vocabulary, count] = [8, 12, 16].map((at) => head.getUint32(at, true)) as [number, number, number]
+      const expected = fileBytes(contextLength, vocabulary, count)
+      if (size !== expected || contextLength < SHORTEST_WINDOW || count < 1 || vocabulary < 1) {
+        const found = `${count} windows of ${contextLength} tokens of a vocabulary of ${vocabulary}`
+        throw new MixtralError('IO', `${path}: ${size} bytes, but its header says ${found}, ${expected} bytes`)
       }
-      const stored = await readBytes(path, file, HEAD_BYTES, 4 * chunks * contextLength)
-      const tokens = Array.from({ length: chunks * contextLength }, (_, i) => stored.getUint32(4 * i, true))
+      const stored = await readBytes(path, file, HEAD_BYTES, 4 * count * contextLength)
+      const tokens = Array.from({ length: count * contextLength }, (_, i) => stored.getUint32(4 * i, true))
       const stray = tokens.findIndex((token) => token >= vocabulary)
       if (stray >= 0) throw new MixtralError('IO', `${path}: token ${stray} is ${tokens[stray]}, expected less than ${vocabulary}`)
-      return new LogitsFile(path, file, vocabulary, { contextLength, chunks, tokens })
+      return new LogitsFile(path, file, vocabulary, { contextLength, count, tokens })
     } catch (error) {
       await file.close()
       throw error
     }
   }
 
-  /** The rows of one chunk: calling the result with (row, out) writes the log-probabilities (vocabulary) of that prediction to `out`. */
-  async chunk(index: number): Promise<(row: number, out: Float64Array) => void> {
-    const { contextLength, chunks } = this.windows
+  /**
+   * Reads one window, by its index. The result is a function: called with a row and `out`, it writes the
+   * log-probabilities (vocabulary) of that prediction to `out`. Throws `IO`.
+   */
+  async window(index: number): Promise<(row: number, out: Float64Array) => void> {
+    const { contextLength, count } = this.windows
     const rowBytes = packedRowBytes(this.vocabulary)
-    const chunkBytes = scoredPerChunk(contextLength) * rowBytes
-    const packed = await readBytes(this.path, this.#file, HEAD_BYTES + 4 * chunks * contextLength + index * chunkBytes, chunkBytes)
+    const windowBytes = scoredPerWindow(contextLength) * rowBytes
+    const packed = await readBytes(this.path, this.#file, HEAD_BYTES + 4 * count * contextLength + index * windowBytes, windowBytes)
     return (row, out) => unpackRow(packed, row * rowBytes, out)
   }
 
+  /** Closes the file. */
   close(): Promise<void> {
     return this.#file.close()
   }
 }
 
-/** Writes a file of stored logits, chunk by chunk. It has its name when it is closed. */
+/** Writes a file of stored logits, one window at a time. The file gets its name when the writer is closed. */
 export class LogitsFileWriter {
   readonly #draft: DraftFile
   readonly #rows: DataView<ArrayBuffer>
@@ -84,15 +92,15 @@ export class LogitsFileWriter {
   private constructor(draft: DraftFile, vocabulary: number, contextLength: number) {
     this.#draft = draft
     this.#rowBytes = packedRowBytes(vocabulary)
-    this.#rows = new DataView(new ArrayBuffer(scoredPerChunk(contextLength) * this.#rowBytes))
+    this.#rows = new DataView(new ArrayBuffer(scoredPerWindow(contextLength) * this.#rowBytes))
   }
 
-  /** Begins a file, and writes all but its rows. Throws `IO`. */
-  static async create(path: string, vocabulary: number, { contextLength, chunks, tokens }: Windows): Promise<LogitsFileWriter> {
+  /** Begins a file, and writes everything before the rows. Throws `IO`. */
+  static async create(path: string, vocabulary: number, { contextLength, count, tokens }: Windows): Promise<LogitsFileWriter> {
     const head = new DataView(new ArrayBuffer(HEAD_BYTES + 4 * tokens.length))
     Buffer.from(head.buffer).write(MAGIC, 'latin1')
-    for (const [i, value] of [contextLength, vocabulary, chunks, ...tokens].entries()) head.setUint32(8 + 4 * i, value, true)
-    const draft = await DraftFile.create(path, fileBytes(contextLength, vocabulary, chunks))
+    for (const [i, value] of [contextLength, vocabulary, count, ...tokens].entries()) head.setUint32(8 + 4 * i, value, true)
+    const draft = await DraftFile.create(path, fileBytes(contextLength, vocabulary, count))
     const writer = new LogitsFileWriter(draft, vocabulary, contextLength)
     await writer.#write(head).catch(async (error) => {
       await writer.discard()
@@ -101,23 +109,23 @@ export class LogitsFileWriter {
     return writer
   }
 
-  /** Puts a prediction in its place in the chunk to write next. */
+  /** Puts a prediction in its row of the window that is written next. */
   set(prediction: Prediction): void {
     packRow(prediction.logits, prediction, this.#rows, prediction.row * this.#rowBytes)
   }
 
-  /** Writes the chunk whose predictions were all set. Throws `IO`. */
-  async writeChunk(): Promise<void> {
+  /** Writes the window, after all its predictions were set. Throws `IO`. */
+  async writeWindow(): Promise<void> {
     await this.#write(this.#rows)
   }
 
-  /** All chunks are written. Throws `IO`. */
+  /** Gives the file its name, after all windows are written. Throws `IO`. */
   async close(): Promise<void> {
     await this.#draft.seal()
     await this.#draft.publish()
   }
 
-  /** Throws away what has been written: it lacks chunks. */
+  /** Deletes the unfinished file. */
   discard(): Promise<void> {
     return this.#draft.discard()
   }
@@ -128,8 +136,8 @@ export class LogitsFileWriter {
   }
 }
 
-function fileBytes(contextLength: number, vocabulary: number, chunks: number): number {
-  return HEAD_BYTES + chunks * (4 * contextLength + scoredPerChunk(contextLength) * packedRowBytes(vocabulary))
+function fileBytes(contextLength: number, vocabulary: number, count: number): number {
+  return HEAD_BYTES + count * (4 * contextLength + scoredPerWindow(contextLength) * packedRowBytes(vocabulary))
 }
 
 async function readBytes(path: string, file: FileHandle, position: number, count: number): Promise<DataView> {

@@ -1,41 +1,52 @@
-// The perplexity of a text: e to the mean negative log-likelihood of its tokens, over the windows of llama-perplexity. Stores the logits on the
-// way if asked to.
+// The perplexity of a text: e to the mean negative log-likelihood of its tokens, over the windows of llama-perplexity.
+// Stores the logits too, if asked to.
 
 import { exp } from '../../base/elementary.js'
 import { MixtralError } from '../../base/errors.js'
-import { type Evaluated, evaluateWindows } from './evaluate.js'
+import { type EvaluatedModel, evaluateWindows } from './evaluate.js'
 import { LogitsFileWriter } from './logitsFile.js'
 import { type Estimate, meanOf } from './statistics.js'
 import { checkWindowOptions, type WindowOptions } from './windowOptions.js'
 import { cutWindows, SHORTEST_WINDOW } from './windows.js'
 
 export interface PerplexityOptions extends WindowOptions {
-  /** Tokens of a chunk. Default: 512, or the model's context if that is shorter. */
+  /** Number of tokens in a window. Default: 512, or the model's context if that is shorter. */
   readonly contextLength?: number
   /** A file to store the logits in, for `measureDivergence` or llama-perplexity. */
   readonly saveLogits?: string
 }
 
 export interface PerplexityResult {
+  /** Number of tokens in a window. */
   readonly contextLength: number
-  readonly chunks: number
-  /** Predictions that counted. */
+  /** Number of windows that ran. */
+  readonly windows: number
+  /** Number of predictions that counted. */
   readonly predictions: number
   readonly perplexity: Estimate
 }
 
-/** Tokens of a chunk where nobody says how many. */
+/** Default number of tokens in a window. */
 export const USUAL_WINDOW = 512
 
-/** What the package exports under this name: described in index.ts. */
-export async function measurePerplexity(model: Evaluated, text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
+/**
+ * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the
+ * text do not count as such.
+ *
+ * Throws `OPTION` for a text of less than two windows; `CONTEXT` for a window that does not fit the model's context;
+ * `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
+ * @example
+ * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
+ * console.log(`${perplexity.value} ± ${perplexity.error}`)
+ */
+export async function measurePerplexity(model: EvaluatedModel, text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
   checkWindowOptions(options, ['contextLength', 'saveLogits'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const contextLength = options.contextLength ?? Math.min(USUAL_WINDOW, longest)
   if (!Number.isInteger(contextLength) || contextLength < SHORTEST_WINDOW) {
     throw new MixtralError('OPTION', `contextLength is ${contextLength}, expected a whole number from ${SHORTEST_WINDOW}`)
   }
-  const windows = cutWindows(model.tokenizer.encode(text), contextLength, options.chunks)
+  const windows = cutWindows(model.tokenizer.encode(text), contextLength, options.windows)
   const { saveLogits, onProgress } = options
   const writer = saveLogits === undefined ? undefined : await LogitsFileWriter.create(saveLogits, model.config.vocabSize, windows)
   const nlls: number[] = []
@@ -46,18 +57,18 @@ export async function measurePerplexity(model: Evaluated, text: string, options:
         nlls.push(prediction.nll)
         writer?.set(prediction)
       }
-      await writer?.writeChunk()
-      onProgress?.({ loaded: ++done, total: windows.chunks, perplexity: perplexityOf(nlls) })
+      await writer?.writeWindow()
+      onProgress?.({ loaded: ++done, total: windows.count, perplexity: perplexityOf(nlls) })
     }
     await writer?.close()
   } catch (error) {
     await writer?.discard()
     throw error
   }
-  return { contextLength, chunks: windows.chunks, predictions: nlls.length, perplexity: perplexityOf(nlls) }
+  return { contextLength, windows: windows.count, predictions: nlls.length, perplexity: perplexityOf(nlls) }
 }
 
-/** e to the mean; its error is the mean's times that. */
+/** e to the mean of `nlls`. The standard error is the mean's, times that. */
 export function perplexityOf(nlls: readonly number[]): Estimate {
   const mean = meanOf(nlls)
   const value = exp(mean.value)

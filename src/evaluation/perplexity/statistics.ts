@@ -11,7 +11,7 @@ export function meanOf(sample: readonly number[]): Estimate {
   return { value: mean(sample), error: Math.sqrt(covarianceOfMeans(sample, sample)) }
 }
 
-/** How the means of two samples, taken together, vary together: (E[xy] - E[x] E[y]) / (n - 1), 0 for samples of one. */
+/** The covariance of the means of two paired samples: (E[xy] - E[x] E[y]) / (n - 1), 0 for samples of one. */
 export function covarianceOfMeans(xs: readonly number[], ys: readonly number[]): number {
   const count = xs.length
   if (count < 2) return 0
@@ -23,7 +23,7 @@ export function covarianceOfMeans(xs: readonly number[], ys: readonly number[]):
 
 const PERCENTS = [0.1, 1, 5, 10, 25, 50, 75, 90, 95, 99, 99.9] as const
 
-/** How a sample is spread. Percentiles are keyed by their percentage: `percentiles['50']` is the median. */
+/** The distribution of a sample. Percentiles are keyed by their percentage: `percentiles['50']` is the median. */
 export interface Distribution {
   readonly mean: Estimate
   readonly minimum: number

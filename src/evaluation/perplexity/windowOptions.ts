@@ -1,29 +1,32 @@
-// The options of measuring over windows, their check, and what progress tells.
+// The options of a measurement over windows, their check, and the progress that it reports.
 
 import { MixtralError } from '../../base/errors.js'
-import { checkCallOptions } from '../../text/generate/callOptions.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Estimate } from './statistics.js'
 
-/** Chunks done, of how many, and the model's perplexity so far. */
+/** Progress of a measurement. */
 export interface WindowProgress {
+  /** Windows done. */
   readonly loaded: number
+  /** Windows to run. */
   readonly total: number
+  /** The model's perplexity so far. */
   readonly perplexity: Estimate
 }
 
 export interface WindowOptions {
-  /** Most chunks to run. Default: all. */
-  readonly chunks?: number
+  /** Largest number of windows to run. Default: all. */
+  readonly windows?: number
   readonly signal?: AbortSignal
-  /** Called after each chunk. */
+  /** Called after each window. */
   readonly onProgress?: (progress: WindowProgress) => void
 }
 
-/** Throws `OPTION` for an option that is none of these or of `others`, or impossible. */
+/** Throws `OPTION` for an impossible option, and for one that is neither a window option nor in `others`. */
 export function checkWindowOptions(options: WindowOptions, others: readonly string[] = []): void {
-  checkCallOptions(options, ['chunks', ...others])
-  const { chunks } = options
-  if (chunks !== undefined && !(Number.isInteger(chunks) && chunks >= 1)) {
-    throw new MixtralError('OPTION', `chunks is ${chunks}, expected a whole number from 1`)
+  checkCallOptions(options, ['windows', ...others])
+  const { windows } = options
+  if (windows !== undefined && !(Number.isInteger(windows) && windows >= 1)) {
+    throw new MixtralError('OPTION', `windows is ${windows}, expected a whole number from 1`)
   }
 }

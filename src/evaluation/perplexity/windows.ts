@@ -1,28 +1,34 @@
-// The windows of a text: where it is cut and which predictions count, as in llama-perplexity. The text's tokens in chunks of one context each,
-// what is left over dropped; BOS in the first place of each, if the model has one there; and only the predictions of the second half
-// of a chunk, which have at least half a context before them. Does not run a model.
+// The windows of a text: where it is cut and which predictions count, as in llama-perplexity. The text's tokens are cut
+// into windows of one context each, and the rest is dropped. BOS takes the first place of each window, if the model has
+// one there. Only the predictions of the second half of a window count: they have at least half a context before them.
+// Does not run a model.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 
-/** The fewest tokens of a chunk in which a prediction counts. */
+/** The fewest tokens of a window in which a prediction counts. */
 export const SHORTEST_WINDOW = 3
 
+/** A text cut into windows. */
 export interface Windows {
-  /** Tokens of a chunk. */
+  /** Number of tokens in a window. */
   readonly contextLength: number
-  readonly chunks: number
-  /** The text's own tokens: (chunks, contextLength). */
+  /** Number of windows. */
+  readonly count: number
+  /** The text's own tokens: (count, contextLength). */
   readonly tokens: readonly number[]
 }
 
-/** The position in a chunk whose prediction, of the token after it, is the first that counts; the last is that of the last token but one. */
+/**
+ * The first position in a window whose prediction counts. A position predicts the token after it, so the last one that
+ * counts is the last but one.
+ */
 export function firstScored(contextLength: number): number {
   return Math.floor(contextLength / 2)
 }
 
-/** Predictions that count in a chunk. */
-export function scoredPerChunk(contextLength: number): number {
+/** Number of predictions that count in a window. */
+export function scoredPerWindow(contextLength: number): number {
   return contextLength - 1 - firstScored(contextLength)
 }
 
@@ -32,16 +38,16 @@ export function cutWindows(tokens: readonly number[], contextLength: number, mos
     const found = `the text has ${tokens.length} tokens`
     throw new MixtralError('OPTION', `${found}, expected at least ${2 * contextLength}: two windows of ${contextLength}`)
   }
-  return firstWindows({ contextLength, chunks: Math.floor(tokens.length / contextLength), tokens }, most)
+  return firstWindows({ contextLength, count: Math.floor(tokens.length / contextLength), tokens }, most)
 }
 
-/** At most `most` of the windows. */
-export function firstWindows({ contextLength, chunks: all, tokens }: Windows, most = Number.POSITIVE_INFINITY): Windows {
-  const chunks = Math.min(all, most)
-  return { contextLength, chunks, tokens: tokens.slice(0, chunks * contextLength) }
+/** The first windows, at most `most` of them. */
+export function firstWindows({ contextLength, count: all, tokens }: Windows, most = Number.POSITIVE_INFINITY): Windows {
+  const count = Math.min(all, most)
+  return { contextLength, count, tokens: tokens.slice(0, count * contextLength) }
 }
 
-/** A chunk as the model gets it (`input`), and the tokens that were there (`text`): (contextLength) both. */
+/** One window: what the model gets (`input`), and the text's own tokens (`text`), both (contextLength). */
 export function windowAt(
   { contextLength, tokens }: Windows,
   index: number,

@@ -1,5 +1,6 @@
-// Grouped-query attention. Each token asks with a query per head; every token up to it answers with a key, how well it fits, and a value,
-// what it has to say. Several heads of queries share one head of keys and values, so that fewer of those need be remembered.
+// Grouped-query attention. Each token asks with a query per head; every token up to it answers with a key, how well it
+// fits, and a value, what it has to say. Several heads of queries share one head of keys and values, so that fewer of
+// those need be remembered.
 
 import { cos, pow, sin } from '../../base/elementary.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
@@ -37,8 +38,9 @@ export function attention({ config, tensors, load, show }: Layer, x: Float64Arra
 }
 
 /**
- * Rotary position embedding (RoPE): (tokens, heads, headDim) -> the same. Turns the pair of elements (2i, 2i + 1) of each head by
- * position * ropeTheta^(-2i / ropeDim), so that a query times a key depends on how far apart they are. Elements from ropeDim on stay.
+ * Rotary position embedding (RoPE): (tokens, heads, headDim) -> the same. Turns the pair of elements (2i, 2i + 1) of
+ * each head by position * ropeTheta^(-2i / ropeDim), so that a query times a key depends on how far apart they are.
+ * Elements from ropeDim on stay.
  */
 export function rotate(x: Float64Array, heads: number, { headDim, ropeDim, ropeTheta }: MixtralConfig): Float64Array {
   const y = x.slice()

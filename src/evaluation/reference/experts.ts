@@ -1,11 +1,13 @@
-// The mixture of experts, what makes a Mixtral: each layer holds several feed-forward networks, and a router picks the few that suit a
-// token. All experts must be stored, but only the chosen ones cost time.
+// The mixture of experts, what makes a Mixtral: each layer holds several feed-forward networks, and a router picks the
+// few that suit a token. All experts must be stored, but only the chosen ones cost time.
 
 import { exp } from '../../base/elementary.js'
 import type { Layer } from './layer.js'
 import { linear, softmax } from './matrix.js'
 
-/** (tokens, hidden) -> (tokens, hidden): for each token the sum of the chosen experts' answers, weighted by the router. */
+/**
+ * (tokens, hidden) -> (tokens, hidden): for each token the sum of the chosen experts' answers, weighted by the router.
+ */
 export function mixtureOfExperts({ config, tensors, load, show }: Layer, x: Float64Array): Float64Array {
   const { hiddenSize: hidden, intermediateSize: ffn, experts, expertsPerToken: used } = config
   const tokens = x.length / hidden
@@ -28,7 +30,8 @@ export function mixtureOfExperts({ config, tensors, load, show }: Layer, x: Floa
   show('ffn_moe_weights', shares, used)
   show('ffn_moe_weights_norm', weights, used)
 
-  // Expert by expert with all the tokens that chose it, so that its matrices are loaded once. A choice is an index into (tokens, used).
+  // Expert by expert with all the tokens that chose it, so that its matrices are loaded once. A choice is an index into
+  // (tokens, used).
   const inner = new Float64Array(tokens * used * ffn) // (tokens, used, ffn)
   const answers = new Float64Array(tokens * used * hidden) // (tokens, used, hidden)
   for (const [expert, { ffnGate, ffnUp, ffnDown }] of tensors.experts.entries()) {

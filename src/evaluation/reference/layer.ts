@@ -1,12 +1,14 @@
-// What the parts of a layer are given, and how they show their intermediate results. They know nothing of other layers.
+// What the parts of a layer are given, and how they report their intermediate results. They know nothing of other
+// layers.
 
 import type { Matrix } from '../../runtime/weights/matrixSource.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { LayerTensors, TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 
 /**
- * Is shown intermediate results under llama.cpp's names, such as `ffn_moe_logits-3` in layer 3. The shape has the tokens first and the
- * innermost dimension last. `Qcur` and `Kcur` come twice: (tokens, width) before the rotation, (tokens, heads, headDim) after it.
+ * A function that gets the intermediate results under llama.cpp's names, such as `ffn_moe_logits-3` in layer 3. The
+ * shape has the tokens first and the innermost dimension last. `Qcur` and `Kcur` come twice: (tokens, width) before the
+ * rotation, (tokens, heads, headDim) after it.
  */
 export type Tap = (name: string, values: Float64Array, shape: readonly number[]) => void
 

@@ -1,5 +1,6 @@
-// A weight matrix and the three operations that every part of the network is made of. Weights are float32 because that is what a file
-// dequantises to; all arithmetic is JavaScript's own float64. Row vectors of several tokens stand one after another: (tokens, width).
+// A weight matrix and the three operations that every part of the network is made of. Weights are float32 because that
+// is what a file dequantizes to; all arithmetic is JavaScript's own float64. Row vectors of several tokens stand one
+// after another: (tokens, width).
 
 import { exp } from '../../base/elementary.js'
 import type { Matrix } from '../../runtime/weights/matrixSource.js'
@@ -18,7 +19,10 @@ export function linear(x: Float64Array, { rows, columns, values }: Matrix): Floa
   return y
 }
 
-/** Scales each row vector to a root mean square of one, then each of its elements by a learned weight: (n, columns) -> (n, columns). */
+/**
+ * Scales each row vector to a root mean square of one, then each of its elements by a learned weight: (n, columns) ->
+ * (n, columns).
+ */
 export function rmsNorm(x: Float64Array, { columns, values }: Matrix, eps: number): Float64Array {
   const y = new Float64Array(x.length)
   for (let start = 0; start < x.length; start += columns) {
@@ -29,7 +33,10 @@ export function rmsNorm(x: Float64Array, { columns, values }: Matrix, eps: numbe
   return y
 }
 
-/** Positive numbers that add up to one, in the proportions of e^x. Taking the largest off first keeps e^x from overflowing. */
+/**
+ * Positive numbers that add up to one, in the proportions of e^x. Taking the largest off first keeps e^x from
+ * overflowing.
+ */
 export function softmax(x: Float64Array): Float64Array {
   const largest = Math.max(...x)
   const powers = x.map((value) => exp(value - largest))

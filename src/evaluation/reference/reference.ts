@@ -1,10 +1,11 @@
-// The whole network, token ids in, logits out: slow, short, obviously right, and the judge of the fast one. Start reading at `logits`,
-// then `layer`, attention.ts, experts.ts. No cache of keys and values: a call computes its whole sequence.
+// The whole network, token ids in, logits out: slow, short, obviously right, and the judge of the fast one. Start
+// reading at `logits`, then `layer`, attention.ts, experts.ts. No cache of keys and values: a call computes its whole
+// sequence.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
-import type { CallOptions } from '../../runtime/engine/engine.js'
+import type { CallOptions } from '../../runtime/engine/callOptions.js'
 import { TapChoice, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { type Matrix, matrixSource } from '../../runtime/weights/matrixSource.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
@@ -14,6 +15,7 @@ import { mixtureOfExperts } from './experts.js'
 import { showTo, type Tap } from './layer.js'
 import { linear, rmsNorm } from './matrix.js'
 
+/** A Mixtral in float64, computed by the reference. Synchronous, and slow. */
 export class Reference {
   readonly config: MixtralConfig
   readonly #tensors: MixtralTensors
@@ -25,12 +27,18 @@ export class Reference {
     this.#weights = matrixSource(gguf)
   }
 
-  /** Reads the headers of a GGUF; weights are read when needed. Throws what the GGUF reader, the config and the tensor list throw. */
-  static async open(path: string): Promise<Reference> {
-    return new Reference(await openGguf(path))
+  /**
+   * Opens a model by the path of its GGUF file, or by a header that has been read. Weights are read when needed. Throws
+   * `IO`, `GGUF`, `MODEL` and `UNSUPPORTED`.
+   */
+  static async open(model: string | Gguf): Promise<Reference> {
+    return new Reference(typeof model === 'string' ? await openGguf(model) : model)
   }
 
-  /** A sequence of token ids, from position 0 on, to the logits of what follows each: (tokens) -> (tokens, vocabulary). */
+  /**
+   * The logits after each token of a sequence that begins at position 0: (tokens) -> (tokens, vocabulary). Throws
+   * `TOKENIZER` for an id outside the vocabulary, `IO`.
+   */
   logits(tokens: readonly number[], tap?: Tap): Float64Array {
     let x = this.embed(tokens, tap)
     for (let index = 0; index < this.config.layers; index++) x = this.layer(index, x, tap)
@@ -38,8 +46,9 @@ export class Reference {
   }
 
   /**
-   * The same intermediate tensors as `MixtralModel.trace`, in float64. What comes after the last of them is not computed.
-   * `onProgress` hears of every layer. Throws OPTION for a name that no tensor has, TOKENIZER, IO.
+   * The intermediate tensors of `MixtralModel.trace`, in float64. Nothing after the last of them is computed.
+   * `onProgress` is called after every layer. Throws `OPTION` for a name that no tensor has, `TOKENIZER` for an id
+   * outside the vocabulary, `IO`.
    */
   trace(tokens: readonly number[], options: TraceOptions & Pick<CallOptions, 'onProgress'> = {}): TracedTensor[] {
     const { layers } = this.config
@@ -59,8 +68,8 @@ export class Reference {
   }
 
   /**
-   * A tensor of the file as a matrix of float32: (rows, columns), rows being outputs. Of experts that are one tensor, that of one `expert`.
-   * Throws MODEL for a tensor that the model does not have, IO.
+   * A tensor of the file as a matrix of float32, (rows, columns); rows are outputs. Where a tensor holds all experts,
+   * the matrix is that of one `expert`. Throws `MODEL` for a tensor that the model does not have, `IO`.
    */
   matrix(name: string, expert = 0): Matrix {
     const slice = [...new Set(slicesOf(this.#tensors))].filter((one) => one.name === name)[expert]
@@ -68,7 +77,10 @@ export class Reference {
     return this.#weights.load(slice)
   }
 
-  /** The learned vector of each token: (tokens) -> (tokens, hidden). Throws TOKENIZER for an id outside the vocabulary. */
+  /**
+   * The learned vector of each token: (tokens) -> (tokens, hidden). Throws `TOKENIZER` for an id outside the
+   * vocabulary, `IO`.
+   */
   embed(tokens: readonly number[], tap?: Tap): Float64Array {
     const { hiddenSize, vocabSize } = this.config
     const x = new Float64Array(tokens.length * hiddenSize)
@@ -81,8 +93,9 @@ export class Reference {
   }
 
   /**
-   * One layer on any input: (tokens, hidden) -> (tokens, hidden), positions from 0 on. First attention, in which tokens look at each
-   * other, then experts, in which each token is thought about alone. Both add to the stream x that runs through all layers.
+   * One layer on any input: (tokens, hidden) -> (tokens, hidden), positions from 0 on. First attention, in which tokens
+   * look at each other, then experts, in which each token is thought about alone. Both add to the stream x that runs
+   * through all layers. Throws `IO`.
    */
   layer(index: number, x: Float64Array, tap?: Tap): Float64Array {
     const { hiddenSize, rmsEps } = this.config
@@ -99,7 +112,7 @@ export class Reference {
     return show('l_out', add(middle, thought), hiddenSize)
   }
 
-  /** The last layer's output to logits: (tokens, hidden) -> (tokens, vocabulary). */
+  /** The logits of the last layer's output: (tokens, hidden) -> (tokens, vocabulary). Throws `IO`. */
   output(x: Float64Array, tap?: Tap): Float64Array {
     const { hiddenSize, vocabSize, rmsEps } = this.config
     const show = showTo(tap, '')

@@ -1,4 +1,4 @@
-// What attention should give from the kernels' own queries, keys and values, and how far from it float32 may be.
+// The expected output of attention from the kernels' own queries, keys and values, and the error that float32 may make.
 
 import { floatToHalf, halfToFloat } from '../../format/quants/half.js'
 import type { KvFormat } from '../../runtime/kernels/abi.js'
@@ -6,7 +6,7 @@ import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { softmax } from '../reference/matrix.js'
 import { type Expected, HALF_ULP, type Taps } from './expected.js'
 
-/** From the rotated queries and keys, and the values, as the cache keeps them. */
+/** The expected output, from rotated queries and keys, and values, rounded as the KV cache rounds them. */
 export function attended(taps: Taps, config: MixtralConfig, kvFormat: KvFormat): Expected {
   const { heads, kvHeads, headDim, slidingWindow } = config
   const kept = (value: number) => keptAs(kvFormat, value)
@@ -32,7 +32,7 @@ export function attended(taps: Taps, config: MixtralConfig, kvFormat: KvFormat):
         }
         largest = Math.max(largest, magnitude)
       }
-      // what a score is off by, its share is off by twice; then as many sums as positions
+      // an error of a score is doubled in its share; then one sum per position
       const off = HALF_ULP * (2 * (headDim + 8) * largest + 4 * scores.length + 16)
       for (const [i, share] of softmax(scores).entries()) {
         for (let c = 0; c < headDim; c++) {
@@ -45,7 +45,7 @@ export function attended(taps: Taps, config: MixtralConfig, kvFormat: KvFormat):
   return { values: mixed, allowed }
 }
 
-/** A key or value after the cache has kept it. */
+/** A key or value after it was stored in the KV cache. */
 function keptAs(format: KvFormat, value: number): number {
   return format === 'f32' ? value : halfToFloat(floatToHalf(Math.max(-65504, Math.min(65504, value))))
 }

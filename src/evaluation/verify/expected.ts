@@ -1,4 +1,5 @@
-// What a stage of the kernels should give, and how far from it float32 may be: one bound for every kind of arithmetic that the kernels do. Knows no tensors' names.
+// The expected output of a stage, and the error that float32 may make: one bound for every kind of arithmetic in the
+// kernels. Knows no names of tensors.
 
 import { exp } from '../../base/elementary.js'
 import { summationError } from '../../runtime/engine/check/weightFindings.js'
@@ -9,21 +10,24 @@ import type { TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 /** Half of the distance between 1 and the next float32. */
 export const HALF_ULP = 2 ** -24
 
-/** The kernels' tensors of one layer, or before or after the layers, under their names without the layer; `Qcur-rotated` and `Kcur-rotated` are the rotated ones. */
+/**
+ * The kernels' tensors of one layer, or of the part before or after the layers, by name without the layer.
+ * `Qcur-rotated` and `Kcur-rotated` are the rotated ones.
+ */
 export type Taps = ReadonlyMap<string, ArrayLike<number>>
 
-/** What each element should be, and what it may be off by: NaN where it is not checked. */
+/** The expected value of each element, and its largest allowed error: NaN for an element that is not checked. */
 export interface Expected {
   readonly values: Float64Array
   readonly allowed: Float64Array
 }
 
-/** Nothing is checked yet. */
+/** Expects nothing yet: no element is checked. */
 export function expectNothing(elements: number): Expected {
   return { values: new Float64Array(elements), allowed: new Float64Array(elements).fill(Number.NaN) }
 }
 
-/** A row times an input that is already rounded: the value, and what summing in float32 may make of it. */
+/** A row times an input that is rounded already: the value, and the allowed error of summing in float32. */
 export function product({ type }: TensorSlice, weights: Float32Array, input: Float32Array): readonly [number, number] {
   let sum = 0
   let magnitude = 0
@@ -35,13 +39,16 @@ export function product({ type }: TensorSlice, weights: Float32Array, input: Flo
   return [sum, summationError(type.name, weights.length) * magnitude]
 }
 
-/** silu(gate) * up: its slope is at most 1.1, and its exp is good to a few roundings. */
+/**
+ * silu(gate) * up, with its allowed error. The slope of silu is at most 1.1, and its exp is accurate to a few
+ * roundings.
+ */
 export function swiglu([gate, gateOff]: readonly [number, number], [up, upOff]: readonly [number, number]): readonly [number, number] {
   const silu = gate / (1 + exp(-gate))
   return [silu * up, 1.1 * gateOff * (Math.abs(up) + upOff) + Math.abs(silu) * upOff + 16 * HALF_ULP * Math.abs(silu * up)]
 }
 
-/** Half of the step to which each input of a quantised matrix was rounded: a block's largest value is 127 steps. */
+/** Half of the step to which each input of a quantized matrix was rounded. A block's largest value is 127 steps. */
 export function halfStepsOf({ type }: TensorSlice, row: Float32Array): Float64Array {
   const block = activationBlock[packings[type.name]!.activation]
   const halfSteps = new Float64Array(row.length)

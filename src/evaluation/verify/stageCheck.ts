@@ -1,5 +1,6 @@
-// A forward pass of the kernels, stage by stage: each is checked on what the kernels themselves gave it, so that errors do not add up and a fault is found where it was made.
-// Owns which stage has which inputs and what it may be off by. That is the rounding of float32 alone: where kernels round to 8 bits, so does the check.
+// A check of a forward pass of the kernels, stage by stage. Each stage is checked on its inputs from the kernels
+// themselves, so that errors do not add up and a fault is found where it is made. Owns the inputs of each stage and its
+// allowed error. That is the rounding of float32 alone: where kernels round to 8 bits, so does the check.
 
 import { formats } from '../../format/quants/formats.js'
 import type { KvFormat } from '../../runtime/kernels/abi.js'
@@ -13,17 +14,17 @@ import { attended } from './attended.js'
 import { type Expected, expectNothing, HALF_ULP, halfStepsOf, note, product, sumOf, swiglu, type Taps } from './expected.js'
 import { worstOf } from './worstOf.js'
 
-/** Something that is not as it should be. */
+/** A difference that should not be. */
 export interface Fault {
-  /** -1: the embedding; the number of layers: the output. */
+  /** Index of the layer. -1: the embedding. The number of layers: the output. */
   readonly layer: number
-  /** The tensor of the file that is off, or the step that has none. */
+  /** The tensor of the file that differs, or the step, where it has no tensor. */
   readonly tensor: string
-  /** What is off about it, in words. */
+  /** The difference, in words. */
   readonly problem: string
 }
 
-/** Of a product so many rows are checked; every row is, with one token, by the check of the weights. */
+/** Largest number of rows checked of one product. The check of the weights covers all rows, with one token. */
 const ROWS = 256
 
 export class StageCheck {
@@ -48,7 +49,7 @@ export class StageCheck {
     return this.#judge(-1, tokenEmbd.name, 'inp_embd', taps.get('inp_embd')!, expected, { column: hiddenSize })
   }
 
-  /** x: the stream before the layer, (tokens, hidden). */
+  /** @param x (tokens, hidden) the residual stream before the layer */
   layer(layer: number, x: ArrayLike<number>, taps: Taps): Fault[] {
     const { heads, kvHeads, headDim, hiddenSize } = this.#config
     const { attnNorm, attnQ, attnK, attnV, attnOutput, ffnNorm, ffnGateInp } = this.#tensors.layers[layer]!
@@ -80,7 +81,7 @@ export class StageCheck {
     ]
   }
 
-  /** x: the stream after the layers. */
+  /** @param x (tokens, hidden) the residual stream after the layers */
   output(x: ArrayLike<number>, taps: Taps): Fault[] {
     const { outputNorm, output } = this.#tensors
     return [
@@ -95,7 +96,10 @@ export class StageCheck {
     return this.#judge(layer, slice.name, tap, found, near, { column: this.#config.hiddenSize })
   }
 
-  /** x: (tokens, columns); found: (tokens, rows). */
+  /**
+   * @param x (tokens, columns)
+   * @param found (tokens, rows)
+   */
   #product(layer: number, slice: TensorSlice, x: ArrayLike<number>, tap: string, found: ArrayLike<number>): Fault[] {
     const inputs = this.#rounded(slice, x)
     const expected = expectNothing(found.length)
@@ -106,13 +110,13 @@ export class StageCheck {
     return this.#judge(layer, slice.name, tap, found, expected, { row: slice.rows })
   }
 
-  /** A row of a matrix: of a small one, all are read at once. */
+  /** A row of a matrix. A small matrix is read as a whole. */
   #row(slice: TensorSlice, row: number): Float32Array {
     if (slice.rows > ROWS) return this.#weights.row(slice, row)
     return this.#weights.load(slice).values.subarray(row * slice.columns, (row + 1) * slice.columns)
   }
 
-  /** The rows of x, (n, columns), as products with the matrix see them. */
+  /** The rows of x, (n, columns), rounded as products with the matrix round them. */
   #rounded({ type, columns }: TensorSlice, x: ArrayLike<number>): Float32Array[] {
     const { round } = formats.get(type.name)!
     return rowsOf(x, columns).map((row) => round(row).values)
@@ -121,12 +125,12 @@ export class StageCheck {
   #rotated(x: ArrayLike<number>, heads: number): Expected {
     const plain = Float64Array.from(x)
     const { headDim, ropeDim } = this.#config
-    // a sum of two products with float32 cosines; what is not turned stays as it is
+    // two products with float32 cosines are added; elements beyond ropeDim stay as they are
     const allowed = plain.map((value, i) => (i % headDim < ropeDim ? 4 * HALF_ULP * (Math.abs(value) + Math.abs(plain[i ^ 1]!)) : 0))
     return { values: rotate(plain, heads, this.#config), allowed }
   }
 
-  /** The choice of experts, from the kernels' own logits: here nothing is rounded. Then their weights. */
+  /** The choice of experts, from the kernels' own logits and without rounding. Then their weights. */
   #routing(layer: number, taps: Taps): Fault[] {
     const { experts, expertsPerToken: used } = this.#config
     const logits = Float64Array.from(taps.get('ffn_moe_logits')!)
@@ -142,7 +146,7 @@ export class StageCheck {
     ]
   }
 
-  /** The matrices of the experts that ran, on what the kernels gave them. */
+  /** The matrices of the experts that ran, on their inputs from the kernels. */
   #experts(layer: number, taps: Taps): Fault[] {
     const { expertsPerToken: used, hiddenSize: hidden, intermediateSize: ffn } = this.#config
     const topk = Array.from(taps.get('ffn_moe_topk')!)
@@ -206,7 +210,7 @@ export class StageCheck {
 const rowsOf = (x: ArrayLike<number>, columns: number) =>
   Array.from({ length: x.length / columns }, (_, row) => Float32Array.from({ length: columns }, (_, c) => x[row * columns + c]!))
 
-/** All rows of a small matrix; of a large one the first and the last, and some between. */
+/** All rows of a small matrix; of a large one the first, the last, and some between. */
 function someRows(rows: number): number[] {
   const count = Math.min(rows, ROWS)
   return Array.from({ length: count }, (_, i) => Math.floor((i * (rows - 1)) / Math.max(1, count - 1)))

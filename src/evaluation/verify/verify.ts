@@ -1,90 +1,103 @@
-// Whether the kernels compute this model right on this machine: all weights, one matrix after the other, and a forward pass, one stage after the other. Owns the verdict;
-// what is compared with what is model/weightCheck.ts and stageCheck.ts. Prints nothing.
+// Checks that the kernels compute a model correctly on this machine: all weights, one tensor at a time, and a forward
+// pass, stage by stage. Owns the verdict. The weights are compared by the engine (engine/check/), the stages by
+// stageCheck.ts. Prints nothing.
 
 import { MixtralError } from '../../base/errors.js'
-import type { WeightFindings } from '../../runtime/engine/check/weightFindings.js'
-import type { WeightPart } from '../../runtime/engine/check/weightParts.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { matrixSource } from '../../runtime/weights/matrixSource.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
+import type { CheckedTensor } from '../../text/generate/checkedTensor.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { type Fault, StageCheck } from './stageCheck.js'
+import type { Fault } from './stageCheck.js'
 
-/** Of the weights of a layer (-1: the embedding; the number of layers: the output), or of one block format. */
+/** What was found of the tensors of one layer, or of one block format. */
 export interface Verdict {
   /** The matrices' formats, such as `Q4_K`. */
   readonly types: readonly string[]
+  /** Number of tensors checked; each expert's matrices count. */
   readonly matrices: number
-  /** Of the matrix that is worst: RMS of the difference from exact products, relative to their RMS. Mostly what rounding activations to 8 bits costs. */
+  /**
+   * Relative error of the worst matrix: the RMS of the difference from exact products, divided by their RMS. Most of it
+   * is the cost of rounding activations to 8 bits.
+   */
   readonly error: number
-  /** Of the row that is worst: its difference as a share of what the format allows. Above 1 is a fault. */
+  /** Error of the worst row, as a share of what its format allows. Above 1 is a fault. */
   readonly worstShare: number
   readonly faults: readonly Fault[]
 }
 
 export interface LayerVerdict extends Verdict {
+  /** Index of the layer. -1: the embedding. The number of layers: the output. */
   readonly layer: number
 }
 
 export interface Verification {
   readonly layers: readonly LayerVerdict[]
   readonly formats: readonly Verdict[]
-  /** All of them. None: the kernels are right. */
+  /** The faults of all layers. None: the kernels are right. */
   readonly faults: readonly Fault[]
 }
 
 export interface VerifyOptions {
   readonly signal?: AbortSignal
-  /** In bytes of the file. */
+  /** Called with bytes of the file that are checked. */
   readonly onProgress?: (progress: Progress) => void
   /** Called with each layer when it is done. */
   readonly onLayer?: (verdict: LayerVerdict) => void
 }
 
-/** Most tokens of the forward pass; also not more than the model takes in a step. */
+/** Largest number of tokens in the forward pass. The model's largest step limits it too. */
 export const MOST_TOKENS = 64
 
-/** What the package exports under this name: described in index.ts. */
+/**
+ * Checks a loaded model. First a forward pass of `tokens`, in which each stage is compared with float64 arithmetic on
+ * its own inputs. Then every tensor: its bytes in memory with those of the file, its products with the oracle of its
+ * format, bit for bit, and with exact arithmetic. A product with a quantized matrix may differ by what rounding its
+ * input to 8 bits can cost: for every block of the input half a step, times the sum of the magnitudes of the weights
+ * that it meets.
+ *
+ * Throws `OPTION` for no tokens or too many; `TOKENIZER` for an id outside the vocabulary; `IO`; `THREAD`; `ABORTED`;
+ * `CLOSED`.
+ * @example const { faults } = await verifyModel(model, model.tokenizer.encodePrompt('Once upon a time'))
+ */
 export async function verifyModel(model: MixtralModel, tokens: readonly number[], options: VerifyOptions = {}): Promise<Verification> {
+  checkCallOptions(options, ['onLayer'])
   const { signal, onProgress, onLayer } = options
   const most = Math.min(MOST_TOKENS, model.batchSize)
   if (tokens.length < 1 || tokens.length > most)
     throw new MixtralError('OPTION', `${tokens.length} tokens to verify with, expected 1 to ${most}`)
   const inPass = await passFaults(model, tokens, signal)
-  const parts: (WeightPart & WeightFindings)[] = []
+  const checked: CheckedTensor[] = []
   const layers: LayerVerdict[] = []
   const finish = (layer: number) => {
     const ofLayer = <T extends { readonly layer: number }>(all: readonly T[]) => all.filter((one) => one.layer === layer)
-    const verdict = { layer, ...verdictOf(ofLayer(parts), ofLayer(inPass)) }
+    const verdict = { layer, ...verdictOf(ofLayer(checked), ofLayer(inPass)) }
     layers.push(verdict)
     onLayer?.(verdict)
   }
   const calls = { ...(signal && { signal }), ...(onProgress && { onProgress }) }
-  for await (const part of model.checkWeights(calls)) {
-    const before = parts.at(-1)
-    if (before && before.layer !== part.layer) finish(before.layer)
-    parts.push(part)
+  for await (const tensor of model.checkWeights(calls)) {
+    const before = checked.at(-1)
+    if (before && before.layer !== tensor.layer) finish(before.layer)
+    checked.push(tensor)
   }
   finish(model.config.layers)
-  const types = [...new Set(parts.map(({ slice }) => slice.type.name))]
+  const ofType = (wanted: string) => checked.filter(({ type }) => type === wanted)
   return {
     layers,
-    formats: types.map((type) =>
-      verdictOf(
-        parts.filter(({ slice }) => slice.type.name === type),
-        [],
-      ),
-    ),
+    formats: [...new Set(checked.map(({ type }) => type))].map((type) => verdictOf(ofType(type), [])),
     faults: layers.flatMap(({ faults }) => faults),
   }
 }
 
-/** A forward pass of the kernels, each stage on its own. */
+/** The faults in a forward pass of the kernels, each stage checked on its own inputs. */
 async function passFaults(model: MixtralModel, tokens: readonly number[], signal: AbortSignal | undefined): Promise<Fault[]> {
-  const { config, gguf, kvFormat } = model
-  const check = new StageCheck(config, mixtralTensors(config, gguf), matrixSource(gguf), kvFormat)
+  const { StageCheck } = await import('./stageCheck.js')
+  const { config, gguf, memory } = model
+  const check = new StageCheck(config, mixtralTensors(config, gguf), matrixSource(gguf), memory.kvFormat)
   const faults: Fault[] = []
-  let x: ArrayLike<number> = [] // what the last stage has left in the stream
+  let x: ArrayLike<number> = [] // (tokens, hidden) the residual stream after the last stage checked
   let taps = new Map<string, ArrayLike<number>>()
   for await (const { name, values } of model.traceEach(tokens, { ...(signal && { signal }) })) {
     const [, plain, layer] = /^(.*?)(?:-(\d+))?$/.exec(name)!
@@ -99,28 +112,28 @@ async function passFaults(model: MixtralModel, tokens: readonly number[], signal
   return faults
 }
 
-function verdictOf(parts: readonly (WeightPart & WeightFindings)[], inPass: readonly Fault[]): Verdict {
-  const most = (value: (part: WeightFindings) => number) => parts.reduce((largest, part) => Math.max(largest, value(part)), 0)
+function verdictOf(tensors: readonly CheckedTensor[], inPass: readonly Fault[]): Verdict {
+  const most = (value: (tensor: CheckedTensor) => number) => tensors.reduce((largest, tensor) => Math.max(largest, value(tensor)), 0)
   return {
-    types: [...new Set(parts.filter(({ slice }) => slice.rows > 1).map(({ slice }) => slice.type.name))],
-    matrices: parts.length,
+    types: [...new Set(tensors.filter(({ rows }) => rows > 1).map(({ type }) => type))],
+    matrices: tensors.length,
     error: most(({ error }) => error),
     worstShare: most(({ worstShare }) => worstShare),
-    faults: [...parts.flatMap(faultsOf), ...inPass],
+    faults: [...tensors.flatMap(faultsOf), ...inPass],
   }
 }
 
-/** What is wrong with a matrix: that its bytes are others explains its products. */
-function faultsOf({ slice, layer, expert, load, ...found }: WeightPart & WeightFindings): Fault[] {
-  const tensor = expert === undefined ? slice.name : `${slice.name}, expert ${expert}`
+/** The fault of a tensor, or none. Bytes that differ from the file's explain wrong products, so only they are named. */
+function faultsOf({ name, layer, expert, type, rows, packed, ...found }: CheckedTensor): Fault[] {
+  const tensor = expert === undefined ? name : `${name}, expert ${expert}`
   const fault = (problem: string): Fault[] => [{ layer, tensor, problem }]
-  const ofAll = `of ${slice.rows} rows`
+  const ofAll = `of ${rows} rows`
   if (found.unlikeFile) {
-    const what = load?.packed === false ? 'not those of the file' : 'not what the file packs to'
-    return fault(`in memory ${Math.min(found.unlikeFile, slice.rows)} ${ofAll} are ${what}, from row ${found.firstUnlike} on`)
+    const what = packed ? 'not what the file packs to' : 'not those of the file'
+    return fault(`in memory ${Math.min(found.unlikeFile, rows)} ${ofAll} are ${what}, from row ${found.firstUnlike} on`)
   }
   if (found.unlikeOracle)
     return fault(`the products of ${found.unlikeOracle} ${ofAll} are not the oracle's, the first is row ${found.firstOff}`)
-  if (!(found.worstShare <= 1)) return fault(`a product is off by ${found.worstShare.toPrecision(3)} times what ${slice.type.name} allows`)
+  if (!(found.worstShare <= 1)) return fault(`a product is off by ${found.worstShare.toPrecision(3)} times what ${type} allows`)
   return []
 }

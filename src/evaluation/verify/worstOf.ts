@@ -1,10 +1,10 @@
-// The comparison of a tensor with what it should be, element by element: counts those that are off and says where the worst is.
+// Compares a tensor with its expected values, element by element. Counts the wrong elements and names the worst.
 
 import type { Expected } from './expected.js'
 
 /**
- * What is wrong with `found`, in words, or nothing.
- * @param dims the sizes of all dimensions but the first, the tokens, under what they are called
+ * The difference of `found` in words, or undefined if there is none.
+ * @param dims the names and sizes of all dimensions but the first, the tokens
  */
 export function worstOf(
   found: ArrayLike<number>,

@@ -1,21 +1,21 @@
-// The bytes of a GGUF header, from metadata and a list of tensors, and where each tensor's data goes. The counterpart of
-// readHeader; writes nothing to disk.
+// Encodes a GGUF header from metadata and a list of tensors, and places each tensor's data. The counterpart of
+// readHeader.ts; writes nothing to disk.
 
 import { alignUp } from '../../base/alignUp.js'
+import { quoted } from '../../base/errors.js'
 import { bytesIn, type GgmlType } from './ggmlType.js'
-import type { GgufTensor, GgufValue } from './gguf.js'
-import { ggufError, quoted } from './ggufError.js'
+import { type GgufTensor, type GgufValue, ggufError } from './gguf.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeId } from './valueType.js'
 
 /** A metadata key, how its value is stored, and the value: `['llama.block_count', 'uint32', 32]`. */
 export type GgufEntry = readonly [key: string, type: GgufValueType, value: GgufValue]
 
-/** What a file is to hold. `general.alignment` among the metadata sets the alignment, 32 if absent. */
+/** The contents of a file to be written. `general.alignment` among the metadata sets the alignment, 32 if absent. */
 export interface GgufPlan {
-  /** 3 unless given. */
+  /** Default: 3. */
   readonly version?: 2 | 3
   readonly metadata: readonly GgufEntry[]
-  /** In the order in which their data will lie; shapes innermost first. */
+  /** Tensors in the order of their data; shapes innermost dimension first. */
   readonly tensors: readonly PlannedTensor[]
 }
 
@@ -25,7 +25,7 @@ export interface PlannedTensor {
   readonly shape: readonly number[]
 }
 
-/** How many bytes the tensor's data takes. */
+/** Bytes of the tensor's data. */
 export function tensorBytes({ type, shape }: PlannedTensor): number {
   const weights = shape.reduce((product, size) => product * size, 1)
   return bytesIn(type, weights)
@@ -36,7 +36,7 @@ export interface EncodedHeader {
   readonly bytes: Uint8Array
   /** The plan's tensors with their places. */
   readonly tensors: readonly GgufTensor[]
-  /** Of the whole file, the last tensor padded too. */
+  /** Bytes of the whole file, the padding of the last tensor included. */
   readonly fileBytes: number
 }
 
@@ -107,7 +107,7 @@ class HeaderBytes {
     if (isInteger && typeof value === 'number' && !Number.isSafeInteger(value)) misfit()
     write(this.#view, at, value)
     if (isInteger && BigInt(read(this.#view, at)) !== BigInt(value)) misfit()
-    // An infinity that was one before is the caller's business.
+    // An infinity is stored as one; a finite value must not become one.
     if (type === 'float32' && Number.isFinite(Number(value)) && !Number.isFinite(read(this.#view, at))) {
       this.fail(`${value}, expected a number that fits float32`)
     }
@@ -136,7 +136,7 @@ class HeaderBytes {
     }
   }
 
-  /** Makes room for `bytes` more and returns where they go. */
+  /** Extends the length by `bytes` and returns their offset. */
   #grow(bytes: number): number {
     const at = this.length
     this.length += bytes

@@ -1,7 +1,8 @@
-// The table of ggml tensor types: id in the file, name, weights and bytes of one block. Owns nothing else; which types have
-// a kernel is decided in quants/formats.ts. Ids and sizes after ggml.h and ggml-common.h of ggml.
+// The table of all ggml tensor types: id in the file, name, weights and bytes of one block. Owns nothing else. Which of
+// them have a kernel is decided in quants/formats.ts, which takes block sizes from here. Ids and sizes after ggml.h and
+// ggml-common.h of ggml.
 
-/** A type of tensor element: a row is a whole number of blocks, each of `blockWeights` weights in `blockBytes` bytes. */
+/** A type of tensor element. A row is a whole number of blocks of `blockWeights` weights in `blockBytes` bytes. */
 export interface GgmlType {
   readonly id: number
   readonly name: string
@@ -48,7 +49,7 @@ const rows: readonly (readonly [number, string, number, number])[] = [
   [42, 'Q2_0', 64, 18],
 ]
 
-// Types that ggml has dropped: their blocks mean nothing to anybody today.
+// Types that ggml has dropped: their blocks no longer have a meaning.
 const removed: ReadonlyMap<number, string> = new Map([
   [4, 'Q4_2'],
   [5, 'Q4_3'],

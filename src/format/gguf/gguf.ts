@@ -1,6 +1,7 @@
-// What a GGUF file, or a set of shards, says about itself: metadata and where each tensor's bytes are. Holds no tensor data and
-// no open file, and does not know what the keys or tensors mean.
+// What a GGUF file, or a set of shards, says about itself: metadata and where each tensor's bytes are; and the form of
+// errors about one. Holds no tensor data and no open file, and does not know what the keys or tensors mean.
 
+import { MixtralError } from '../../base/errors.js'
 import type { GgmlType } from './ggmlType.js'
 import type { GgufValueType } from './valueType.js'
 
@@ -12,9 +13,9 @@ export interface GgufTensor {
   readonly type: GgmlType
   /** One to four dimensions, innermost (columns) first. */
   readonly shape: readonly number[]
-  /** Which of `Gguf.files` holds the data. */
+  /** Index in `Gguf.files` of the file with the data. */
   readonly file: number
-  /** Of the first byte, from the start of that file. */
+  /** Offset of the first byte from the start of that file. */
   readonly offset: number
   readonly bytes: number
 }
@@ -24,7 +25,12 @@ export interface Gguf {
   readonly metadata: ReadonlyMap<string, GgufValue>
   /** How each value of `metadata` is stored, so that a copy of the file can be written without loss. */
   readonly metadataTypes: ReadonlyMap<string, GgufValueType>
-  /** In the order of the file, or of the shards. */
+  /** Tensors by name, in the order of the file or of the shards. */
   readonly tensors: ReadonlyMap<string, GgufTensor>
   readonly files: readonly { readonly path: string; readonly bytes: number }[]
+}
+
+/** `FILE: PROBLEM (WHERE)`, with code `GGUF`. `problem` says what was found and what was expected. */
+export function ggufError(file: string, problem: string, where: string): MixtralError {
+  return new MixtralError('GGUF', `${file}: ${problem} (${where})`)
 }

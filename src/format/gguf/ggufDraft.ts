@@ -1,16 +1,16 @@
-// A GGUF file in the making, or a set of shards: headers written, every tensor with its place, data to come from whoever makes it, in any order.
-// Owns the drafts, and that a set gets its names only when all of it is there.
+// A GGUF file that is being made, or a set of shards: headers are written, every tensor has its place, and the data may
+// be written in any order. Owns the drafts, and that the files of a set get their names only when all of them are
+// complete.
 
 import path from 'node:path'
-import { checkDiskSpace } from '../../base/files/diskSpace.js'
 import { DraftFile } from '../../base/files/draftFile.js'
+import { checkDiskSpace } from '../../base/files/outputChecks.js'
 import { encodeHeader, type GgufPlan } from './encodeHeader.js'
 import type { GgufTensor } from './gguf.js'
-import { shardPlans } from './shardPlans.js'
-import { shardPath } from './shards.js'
+import { shardPath, shardPlans } from './shards.js'
 
 export class GgufDraft {
-  /** In the plan's order. `file` is the place in `files`. */
+  /** The tensors in the plan's order; `file` is an index of `files`. */
   readonly tensors: readonly GgufTensor[]
   readonly files: readonly DraftFile[]
 
@@ -20,8 +20,9 @@ export class GgufDraft {
   }
 
   /**
-   * Begins `target`, or with `shardBytes` the set NAME-00001-of-00003.gguf and so on, whose files have at most that many bytes of tensors each.
-   * Throws `IO` if the disk has no room for all of it or a file cannot be written, `GGUF` if the plan cannot be.
+   * Creates the draft of `target`, or with `shardBytes` those of the set NAME-00001-of-00003.gguf and so on, whose
+   * files have at most that many bytes of tensors each. Throws `IO` if the disk has too little room or a file cannot be
+   * written, `GGUF` if the plan is impossible.
    */
   static async create(target: string, plan: GgufPlan, shardBytes?: number): Promise<GgufDraft> {
     const plans = shardBytes === undefined ? [plan] : shardPlans(plan, shardBytes)
@@ -45,13 +46,13 @@ export class GgufDraft {
     )
   }
 
-  /** Gives the files their names, the first shard, without which the others are nothing, last. */
+  /** Gives the files their names. The first shard is last: without it the others are no model. */
   async publish(): Promise<void> {
     for (const file of this.files) await file.seal()
     for (const file of [...this.files].reverse()) await file.publish()
   }
 
-  /** Removes what has no name yet. */
+  /** Removes the drafts that were not published. */
   async discard(): Promise<void> {
     for (const file of this.files) await file.discard()
   }

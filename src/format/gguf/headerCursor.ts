@@ -1,16 +1,18 @@
-// A cursor through the header of one GGUF file. Owns the position, a window of bytes read ahead, and the account of memory that
-// the header may cost; refuses counts that the rest of the file could not hold. Does not know the order of things in a header.
+// A cursor through the header of one GGUF file. Owns the position, a window of bytes read ahead, and the account of
+// memory that the header may cost; refuses counts that the rest of the file could not hold. Does not know the order of
+// things in a header.
 
 import type { ByteSource } from '../../base/files/byteSource.js'
-import { ggufError } from './ggufError.js'
+import { ggufError } from './gguf.js'
 import { type GgufScalarType, scalarOf } from './valueType.js'
 
 // Reads start small, because a header may sit behind a slow connection, and double.
 const FIRST_READ = 64 * 1024
 const LARGEST_READ = 4 * 1024 * 1024
 
-// What a header may cost in memory: twice the file, and this much for small files that hold nothing but a vocabulary. A file can claim any
-// size and have holes for most of it, so there is an end to that: half a million tokens with their scores, types and merges cost a fifth of it.
+// Limits of the memory that a header may take: twice the size of the file, and FREE_MEMORY for small files that hold
+// only a vocabulary. A sparse file can have any size at no cost, so MOST_MEMORY is the limit for all: half a million
+// tokens with their scores, types and merges take a fifth of it.
 const FREE_MEMORY = 32 * 1024 * 1024
 const MOST_MEMORY = 512 * 1024 * 1024
 
@@ -57,7 +59,7 @@ export class HeaderCursor {
     if (bytes > this.remaining) this.fail(`needs ${bytes} more bytes, but the file ends after ${this.remaining}`)
     const length = Math.max(bytes, Math.min(this.#nextRead, this.remaining))
     this.#nextRead = Math.min(2 * this.#nextRead, LARGEST_READ)
-    this.#window = new Uint8Array(0) // so that the old window can go before the new one comes
+    this.#window = new Uint8Array(0) // lets the old window be collected before the new one is read
     this.#window = await this.source.read(this.#position, length)
     this.#view = new DataView(this.#window.buffer, this.#window.byteOffset, length)
     this.#windowStart = this.#position

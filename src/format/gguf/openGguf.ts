@@ -1,15 +1,14 @@
-// Opens a GGUF by its path: one file, or the whole set if the path names one of its shards. Reads headers only and leaves no file
-// open.
+// Opens a GGUF by its path: one file, or the whole set if the path names one of its shards. Reads headers only and
+// leaves no file open.
 
 import type { MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
-import type { Gguf } from './gguf.js'
-import { ggufError } from './ggufError.js'
+import { type Gguf, ggufError } from './gguf.js'
 import { type GgufHeader, readHeader } from './readHeader.js'
 import { joinShards, shardPaths } from './shards.js'
 
 /**
- * Reads what a GGUF file says, and checks that it can be true. Any shard of a set opens the set.
+ * Reads and checks the header of a GGUF file. Any shard of a set opens the set.
  * Throws `IO` if the file cannot be read, `GGUF` if it is malformed or its set is incomplete.
  * @example const { metadata, tensors } = await openGguf('mixtral-8x22b-00001-of-00003.gguf')
  */

@@ -1,17 +1,17 @@
-// Turns the offsets in tensor infos into places in the file, and refuses tensors that are unaligned, overlap, or do not fit in
-// the file. Knows sizes only, not what the tensors hold.
+// Turns the offsets in tensor infos into places in the file, and refuses tensors that are unaligned, overlap, or do not
+// fit in the file. Knows sizes only, not what the tensors hold.
 
 import { alignUp } from '../../base/alignUp.js'
+import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import type { GgmlType } from './ggmlType.js'
-import type { GgufTensor } from './gguf.js'
-import { ggufError, quoted } from './ggufError.js'
+import { type GgufTensor, ggufError } from './gguf.js'
 
 /** A tensor as its info in the header describes it. */
 export interface UnplacedTensor {
   readonly type: GgmlType
   readonly shape: readonly number[]
-  /** As stored, from the start of the data section: anything that fits 64 bits. */
+  /** Offset from the start of the data section, as stored: any 64-bit number. */
   readonly relativeOffset: number | bigint
   readonly bytes: number
 }

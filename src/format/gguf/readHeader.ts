@@ -1,17 +1,17 @@
-// Reads the header of one GGUF file, version 2 or 3: magic, counts, metadata, tensor infos. Owns their order and what is refused
-// while reading; whether the tensors lie well in the file is placeTensors' matter, and shards are shards' matter.
+// Reads the header of one GGUF file, version 2 or 3: magic, counts, metadata, tensor infos. Owns their order and what
+// is refused while reading; placeTensors.ts checks the places of tensors, shards.ts the sets of shards.
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
+import { quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'
-import { quoted, shown } from './ggufError.js'
 import { HeaderCursor } from './headerCursor.js'
 import { placeTensors, type UnplacedTensor } from './placeTensors.js'
 import { readName, readValue, readValueType } from './readValue.js'
 import type { GgufValueType } from './valueType.js'
 
-/** What one file says; the `file` of its tensors is 0. */
+/** The header of one file; the `file` of its tensors is 0. */
 export interface GgufHeader {
   readonly path: string
   readonly bytes: number
@@ -21,10 +21,11 @@ export interface GgufHeader {
   readonly tensors: ReadonlyMap<string, GgufTensor>
 }
 
-// The least a key or a tensor info takes in the file: name length, type, value; name length, dimension count, one dimension, type, offset.
+// Least bytes of a key in the file: name length, type, value; and of a tensor info: name length, dimension count, one
+// dimension, type, offset.
 const LEAST_KEY_BYTES = 8 + 4 + 1
 const LEAST_TENSOR_BYTES = 8 + 4 + 8 + 4 + 8
-// The most they take in memory, beside the name and the value.
+// Most bytes that they take in memory, without the name and the value.
 const KEY_MEMORY = 256
 const TENSOR_MEMORY = 512
 
@@ -79,7 +80,7 @@ async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {
 
 function checkAlignment(cursor: HeaderCursor, alignment: GgufValue = DEFAULT_ALIGNMENT): number {
   cursor.where = 'key "general.alignment"'
-  // The format asks for a multiple of 8 in 32 bits; what is no power of two is no alignment anywhere.
+  // The format allows any multiple of 8 in 32 bits; only powers of two occur.
   if (typeof alignment === 'number' && alignment >= 8 && alignment <= 2 ** 31 && 2 ** 31 % alignment === 0) return alignment
   return cursor.fail(`an alignment of ${shown(alignment)}, expected a power of two of at least 8`)
 }

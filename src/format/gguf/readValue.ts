@@ -7,11 +7,11 @@ import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeById } from
 // Keys are at most this long by the format; tensor names are shorter in practice.
 const LONGEST_NAME = 65535
 const DEEPEST_NESTING = 4
-// Numbers are taken from the window in pieces of at most this many bytes.
-const PIECE = 64 * 1024
+// Most bytes of numbers that are read at once.
+const READ_BYTES = 64 * 1024
 
-// What values cost in memory, at most: an array's slot with the room it grows by, a bigint, a string without and per byte
-// (two bytes a character, and its bytes in the window), an array without its elements.
+// Most bytes that values take in memory: an array's slot with the spare capacity, a bigint, a string without its text
+// and per byte of it (two bytes a character, and its bytes in the window), an array without its elements.
 const SLOT = 24
 const BIGINT = 32
 const STRING = 32
@@ -53,7 +53,9 @@ export async function readValue(
   return { type, value: takeScalar(cursor, type) }
 }
 
-/** Reads a text. Bytes that are not UTF-8 become U+FFFD: a broken byte in a licence text is no reason to refuse a model. */
+/**
+ * Reads a text. Bytes that are not UTF-8 become U+FFFD: a broken byte in a license text is no reason to refuse a model.
+ */
 async function readString(cursor: HeaderCursor): Promise<string> {
   const length = await cursor.count('bytes of text', 1)
   cursor.charge(STRING + STRING_BYTE * length)
@@ -65,15 +67,15 @@ async function readArray(cursor: HeaderCursor, depth: number): Promise<{ type: G
   if (depth > DEEPEST_NESTING) cursor.fail(`arrays nested deeper than ${DEEPEST_NESTING}`)
   const element = await readValueType(cursor)
   const scalar = scalarOf(element)
-  // Stored in at least: a text its length; an array its element type and count.
+  // Least bytes of an element: of a text its length, of an array its element type and count.
   const count = await cursor.count(`elements of ${element}`, scalar?.bytes ?? (element === 'string' ? 8 : 12))
   cursor.charge(ARRAY + count * (SLOT + (scalar?.bytes === 8 ? BIGINT : 0)))
 
   const value: GgufValue[] = []
   if (scalar) {
-    const inPiece = PIECE / scalar.bytes
+    const atOnce = READ_BYTES / scalar.bytes
     while (value.length < count) {
-      const end = Math.min(count, value.length + inPiece)
+      const end = Math.min(count, value.length + atOnce)
       await cursor.need((end - value.length) * scalar.bytes)
       while (value.length < end) value.push(takeScalar(cursor, element as GgufScalarType))
     }

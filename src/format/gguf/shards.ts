@@ -1,14 +1,16 @@
-// Sets of files that together are one model, `NAME-00001-of-00003.gguf` and so on as llama.cpp's gguf-split writes them. Owns
-// their names and what must hold between them; opens no file.
+// Shards: sets of files that together are one model, `NAME-00001-of-00003.gguf` and so on, as llama.cpp's gguf-split
+// writes them. Owns their names, what must hold between their headers, and how the plan of one file is cut into theirs.
+// Opens and writes no file.
 
 import path from 'node:path'
-import type { Gguf, GgufTensor } from './gguf.js'
-import { ggufError, quoted, shown } from './ggufError.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { type GgufEntry, type GgufPlan, tensorBytes } from './encodeHeader.js'
+import { type Gguf, type GgufTensor, ggufError } from './gguf.js'
 import type { GgufHeader } from './readHeader.js'
 
 /**
- * All files of the set that a path belongs to, in order, whichever of them it names; the path alone if its name is not a shard's.
- * Throws `GGUF` if the name has a number outside its set.
+ * The files of the set that a path belongs to, in order, whichever of them it names; only the path if its name is not a
+ * shard's. Throws `GGUF` if the name has a number outside its set.
  */
 export function shardPaths(file: string): string[] {
   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s.exec(path.basename(file))
@@ -21,13 +23,16 @@ export function shardPaths(file: string): string[] {
   return Array.from({ length: Number(count) }, (_, n) => shardPath(whole, n, Number(count)))
 }
 
-/** The name of shard `n`, counted from 0, of a model that would be `file` if it were one. */
+/** The name of shard `n`, counted from 0, of a model that would be `file` if it were a single file. */
 export function shardPath(file: string, n: number, count: number): string {
   const digits = (number: number) => String(number).padStart(5, '0')
   return `${file.replace(/\.gguf$/, '')}-${digits(n + 1)}-of-${digits(count)}.gguf`
 }
 
-/** Makes one model of the headers of its files, in order; throws `GGUF` if they do not belong together. The first has the metadata. */
+/**
+ * Joins the headers of a set's files, in order; the first has the metadata. Throws `GGUF` if they do not belong
+ * together.
+ */
 export function joinShards(headers: readonly GgufHeader[]): Gguf {
   const first = headers[0]!
   if (headers.length > 1 || first.metadata.has('split.count')) checkSplitKeys(headers)
@@ -70,4 +75,41 @@ function checkSplitKeys(headers: readonly GgufHeader[]): void {
       )
     }
   }
+}
+
+/** The keys that number the shards; a single file must not have them. */
+const splitKeys = ['split.no', 'split.count', 'split.tensors.count'] as const
+
+/** The number of a shard has five digits in its name, and sixteen bits in its header. */
+const MOST_SHARDS = 65535
+
+/**
+ * Cuts a plan, as gguf-split does: tensors in order, with at most `shardBytes` bytes of them in a file, a larger tensor
+ * in a file of its own; all metadata in the first file. Throws `OPTION` if the files are too many.
+ */
+export function shardPlans({ version, metadata, tensors }: GgufPlan, shardBytes: number): GgufPlan[] {
+  const groups: GgufPlan['tensors'][number][][] = [[]]
+  let bytes = 0
+  for (const tensor of tensors) {
+    const size = tensorBytes(tensor)
+    if (bytes + size > shardBytes && groups.at(-1)!.length > 0) {
+      groups.push([])
+      bytes = 0
+    }
+    groups.at(-1)!.push(tensor)
+    bytes += size
+  }
+  if (groups.length > MOST_SHARDS) {
+    throw new MixtralError('OPTION', `${groups.length} shards of ${shardBytes} bytes, expected at most ${MOST_SHARDS}`)
+  }
+  const others = metadata.filter(([key]) => !(splitKeys as readonly string[]).includes(key))
+  const alignment = others.filter(([key]) => key === 'general.alignment') // each header is read without the others
+  return groups.map((group, n) => {
+    const split: GgufEntry[] = [
+      ['split.no', 'uint16', n],
+      ['split.count', 'uint16', groups.length],
+      ['split.tensors.count', 'int32', tensors.length],
+    ]
+    return { ...(version && { version }), metadata: [...(n === 0 ? others : alignment), ...split], tensors: group }
+  })
 }

@@ -1,5 +1,5 @@
-// The types of metadata values: their ids in the file and how a scalar is laid out. Shared by the reader and the writer, so
-// that the two cannot disagree.
+// The types of metadata values: their ids in the file and how a scalar is laid out. Shared by the reader and the
+// writer, so that the two cannot disagree.
 
 /** A type of one value; `array<...>` nests. An empty array of arrays is `array<array>`: the file says no more. */
 export type GgufValueType = GgufScalarType | 'string' | 'array' | `array<${string}>`
@@ -10,7 +10,7 @@ export type GgufScalarType = keyof typeof scalars
 interface Scalar {
   readonly id: number
   readonly bytes: number
-  /** Little-endian; a number unless it is an integer beyond 2^53; `bool` is its byte, unchecked. */
+  /** Reads a little-endian value: a number, or a bigint for an integer beyond 2^53. A `bool` is its byte, unchecked. */
   read(view: DataView, at: number): number | bigint
   write(view: DataView, at: number, value: number | bigint): void
 }

@@ -1,11 +1,10 @@
-// Writes a GGUF file, or a set of shards, piece by piece: the header from a plan, then the tensors' data in the plan's order, aligned. Holds no more
-// than the header in memory; does not make the data.
+// Writes a GGUF file, or a set of shards, in order: the header from a plan, then the tensors' data in the plan's order,
+// aligned. Holds only the header in memory; does not make the data.
 
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, quoted } from '../../base/errors.js'
 import { type GgufPlan, type PlannedTensor, tensorBytes } from './encodeHeader.js'
-import type { GgufTensor } from './gguf.js'
+import { type GgufTensor, ggufError } from './gguf.js'
 import { GgufDraft } from './ggufDraft.js'
-import { ggufError, quoted } from './ggufError.js'
 
 export class GgufWriter {
   readonly #path: string
@@ -20,7 +19,7 @@ export class GgufWriter {
   }
 
   /**
-   * Begins the file, or with `shardBytes` the shards, under a name of its own (GgufDraft). Throws `IO` if it cannot, as `write` does.
+   * Creates the drafts of the file, or with `shardBytes` of the shards (GgufDraft). Throws `IO`, as `write` does.
    * @example
    * const writer = await GgufWriter.create(path, { metadata: [['general.architecture', 'string', 'llama']], tensors })
    * for (const tensor of tensors) await writer.write(dataOf(tensor))
@@ -30,12 +29,14 @@ export class GgufWriter {
     return new GgufWriter(path, await GgufDraft.create(path, plan, shardBytes))
   }
 
-  /** The tensor whose data is due, or undefined when all are written. */
+  /** The tensor whose data is to be written next; undefined when all are written. */
   get next(): GgufTensor | undefined {
     return this.#draft.tensors[this.#current]
   }
 
-  /** Writes the next bytes of the tensor that is due: all of it, or a piece. Throws `GGUF` if they are more than it has left. */
+  /**
+   * Writes the next bytes of the next tensor: all of it, or a part. Throws `GGUF` if they are more than it has left.
+   */
   async write(bytes: Uint8Array): Promise<void> {
     const tensor = this.next
     if (!tensor || this.#written + bytes.length > tensor.bytes) {
@@ -55,7 +56,7 @@ export class GgufWriter {
     await this.#draft.files[tensor.file]!.write(bytes, at)
   }
 
-  /** Gives the complete file its name; throws `GGUF`, and leaves no file, if tensors are missing in it. */
+  /** Gives the complete file its name. Throws `GGUF`, and leaves no file, if data is missing. */
   async close(): Promise<void> {
     const { next } = this
     try {
@@ -66,29 +67,32 @@ export class GgufWriter {
     }
   }
 
-  /** Gives up: no file, no draft. */
+  /** Removes the drafts. */
   async discard(): Promise<void> {
     await this.#draft.discard()
   }
 }
 
-/** A tensor to be written, with what makes its data: pieces in order, each of which may be overwritten when the next is asked for. */
+/**
+ * A tensor to be written, and the producer of its data: parts in order. A part may be overwritten when the next is
+ * requested.
+ */
 export interface ProducedTensor extends PlannedTensor {
   readonly pieces: () => AsyncIterable<Uint8Array> | Iterable<Uint8Array>
 }
 
 export interface WriteOptions {
-  /** Write a set of shards with at most so many bytes of tensors each. */
+  /** Writes a set of shards with at most this many bytes of tensors each. */
   readonly shardBytes?: number
   readonly signal?: AbortSignal
-  /** Bytes of tensors written, and of all. */
+  /** Called with the bytes of tensors that are written, and of all. */
   readonly onProgress?: (progress: { readonly written: number; readonly total: number }) => void
 }
 
 /**
- * Writes a file, or a set of shards, from what makes its tensors. It has its name when all of it is on the disk; until then, and if anything fails, there is
- * nothing under that name but what was there before. Throws `IO` (before a byte is made, if the disk has no room), `GGUF` if a tensor has too many or too
- * few bytes, `ABORTED`, and whatever a producer throws.
+ * Writes a file, or a set of shards, from the producers of its tensors. It gets its name when all of it is on the disk;
+ * if anything fails, a file that had the name before is unchanged. Throws `IO` (before any data is produced, if the
+ * disk has too little room), `GGUF` if a tensor has too many or too few bytes, `ABORTED`, and what a producer throws.
  */
 export async function writeGguf(
   path: string,
@@ -101,7 +105,7 @@ export async function writeGguf(
   try {
     for (const { name, pieces } of plan.tensors) {
       for await (const piece of pieces()) {
-        if (signal?.aborted) throw new MixtralError('ABORTED', 'the call was aborted', { cause: signal.reason })
+        if (signal?.aborted) throw abortedError(signal)
         await writer.write(piece)
         written += piece.length
         onProgress?.({ written, total })

@@ -1,17 +1,20 @@
-// Activations quantised to 8 bits as ggml does it before an integer dot product: oracle for the kernels, operation for operation.
-// Every operation is rounded to float32. Owns the layout of quantised activations; knows nothing of weights.
+// Activations quantized to 8 bits as ggml does it before an integer dot product: the oracle for the kernels, operation
+// for operation. Every operation is rounded to float32. Owns the layout of quantized activations; knows nothing of
+// weights.
 //
 // Edges, the same for all formats:
 // - A block of zeros has d = 0 and q = 0.
-// - A block with a NaN or an infinity in it has d = NaN (in Q8_0 and Q8_1: or infinity) and q = 0, so that every dot product with it is NaN and nothing hides.
-// - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the SIMD narrowing does
-//   (in Q8_1: to -127, since with -128 sums would not fit 16 bits); d is then zero or subnormal.
+// - A block with a NaN or an infinity in it has d = NaN (in Q8_0 and Q8_1: or infinity) and q = 0, so that every dot
+//   product with it is NaN and nothing hides.
+// - Where a reciprocal overflows (blocks whose largest magnitude is below 4e-37), q saturates to -128 or 127, as the
+//   SIMD narrowing does (in Q8_1: to -127, since with -128 sums would not fit 16 bits); d is then zero or subnormal.
 
 import { nearest } from './nearest.js'
 
 /**
- * What a row of activations is rounded to before a product. `q8_k`: 8-bit blocks of 256 with sums, for K-quants and IQ4_XS. `q8_0`: 8-bit
- * blocks of 32, for Q8_0. `q8_1`: 8-bit blocks of 32 with sums, for the other formats in blocks of 32. `f32`: nothing, they stay as they are.
+ * How a row of activations is rounded before a product. `q8_k`: to 8-bit blocks of 256 with sums, for K-quants and
+ * IQ4_XS. `q8_0`: to 8-bit blocks of 32, for Q8_0. `q8_1`: to 8-bit blocks of 32 with sums, for the other formats in
+ * blocks of 32. `f32`: not at all.
  */
 export type ActivationKind = 'q8_k' | 'q8_0' | 'q8_1' | 'f32'
 
@@ -36,7 +39,8 @@ export interface ActivationQ81 extends ActivationQ80 {
 const { fround, abs, max, min } = Math
 
 /**
- * Quantises a row to Q8_K. The element of largest magnitude (the first, if several) becomes exactly -127, whatever its sign.
+ * Quantizes a row to Q8_K. The element of largest magnitude (the first, if several) becomes exactly -127, whatever its
+ * sign.
  * @param x (columns), a multiple of 256
  */
 export function quantizeQ8K(x: Float32Array): ActivationQ8K {
@@ -60,7 +64,7 @@ export function quantizeQ8K(x: Float32Array): ActivationQ8K {
 }
 
 /**
- * Quantises a row to Q8_0, rounding ties to even (ggml's plain C rounds them away from zero, its SIMD code to even).
+ * Quantizes a row to Q8_0, rounding ties to even (ggml's plain C rounds them away from zero, its SIMD code to even).
  * @param x (columns), a multiple of 32
  */
 export function quantizeQ80(x: Float32Array): ActivationQ80 {
@@ -77,7 +81,7 @@ export function quantizeQ80(x: Float32Array): ActivationQ80 {
 }
 
 /**
- * Quantises a row to Q8_1. The scale is the reciprocal of what the values were multiplied by, as in Q8_K.
+ * Quantizes a row to Q8_1. The scale is the reciprocal of what the values were multiplied by, as in Q8_K.
  * @param x (columns), a multiple of 32
  */
 export function quantizeQ81(x: Float32Array): ActivationQ81 {

@@ -17,7 +17,9 @@ export function dequantizeBF16(blocks: Uint8Array, out: Float32Array): void {
   for (let i = 0; i < out.length; i++) bits[i] = (blocks[i * 2]! << 16) | (blocks[i * 2 + 1]! << 24)
 }
 
-/** A row of BF16 blocks times float32 activations x, (columns): the weights become float32, and the rest is as in F32. */
+/**
+ * A row of BF16 blocks times float32 activations x, (columns): the weights become float32, and the rest is as in F32.
+ */
 export function dotBF16(row: Uint8Array, x: Float32Array): number {
   const weights = new Float32Array(x.length)
   dequantizeBF16(row, weights)

@@ -1,4 +1,5 @@
-// What the formats in blocks of 32 share (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): how nibbles and fifth bits are packed, and the dot product once they are unpacked.
+// Parts shared by the formats in blocks of 32 (Q4_0, Q4_1, Q5_0, Q5_1, IQ4_NL): how nibbles and fifth bits are packed,
+// and the dot product once they are unpacked.
 //
 //   16 bytes of nibbles: byte l holds weight l in its low four bits and weight 16 + l in its high four
 //   4 bytes of fifth bits: bit i % 8 of byte i / 8 belongs to weight i
@@ -35,14 +36,17 @@ export function writeFiveBits(blocks: Uint8Array, offset: number, quants: ArrayL
   writeNibbles(blocks, offset + 4, quants)
 }
 
-/** Adds one block's share of a dot product to `sum`: exact integers within the block, then float32. d: the block's scale; quants: (32), signed. */
+/**
+ * Adds one block's share of a dot product to `sum`: exact integers within the block, then float32. d: the block's
+ * scale; quants: (32), signed.
+ */
 export function addDotScaled(sum: number, d: number, quants: ArrayLike<number>, x: ActivationQ80, block: number): number {
   let products = 0
   for (let i = 0; i < 32; i++) products += quants[i]! * x.q[block * 32 + i]!
   return fround(sum + fround(fround(d * x.d[block]!) * fround(products)))
 }
 
-/** The same for weights d * q + m. The min needs no quants of its own, only the sum of the activations it multiplies. */
+/** The same for weights d * q + m. The min needs no quants, only the sum of the activations that it multiplies. */
 export function addDotScaledMin(sum: number, d: number, m: number, quants: ArrayLike<number>, x: ActivationQ81, block: number): number {
   const withProducts = addDotScaled(sum, d, quants, x, block)
   return fround(withProducts + fround(fround(m * x.d[block]!) * x.sums[block]!))

@@ -22,7 +22,9 @@ export function encodeF16(values: Float32Array, blocks: Uint8Array): void {
   for (const [i, value] of values.entries()) writeHalf(blocks, i * 2, value)
 }
 
-/** A row of F16 blocks times float32 activations x, (columns): the weights become float32, and the rest is as in F32. */
+/**
+ * A row of F16 blocks times float32 activations x, (columns): the weights become float32, and the rest is as in F32.
+ */
 export function dotF16(row: Uint8Array, x: Float32Array): number {
   const weights = new Float32Array(x.length)
   dequantizeF16(row, weights)

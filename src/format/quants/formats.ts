@@ -1,5 +1,7 @@
-// The table of block formats: what their blocks mean, what they are multiplied with, and how many bytes they take once they are packed for the kernels. A row here,
-// the file beside this one that it names, and the kernel are all that makes a format. Which types exist at all, and their ids in a file, is in gguf/ggmlType.ts.
+// The table of block formats that have a kernel: what their blocks mean, how they are multiplied, and how many bytes
+// they take once packed for the kernels. A format is a row here, its oracle beside this file, and its kernel;
+// everything else derives from the row. Types without a kernel, and the ids and block sizes of all, are in
+// gguf/ggmlType.ts: a file that has such a type must still be read, and be refused by its name.
 
 import { type GgmlType, ggmlTypeByName } from '../gguf/ggmlType.js'
 import { dequantizeBF16, dotBF16 } from './bf16.js'
@@ -19,7 +21,10 @@ import { dequantizeQ6K, dotQ6K, encodeQ6K } from './q6_k.js'
 import { dequantizeQ80, dotQ80, encodeQ80 } from './q8_0.js'
 import { floats, type Product, q8_0, q8_1, q8_k } from './roundedActivations.js'
 
-/** How the kernels have a format's rows: groups of four alone, or two groups side by side. A header, then a unit per block, padded to 16 bytes. */
+/**
+ * How the kernels keep a format's rows: groups of four alone, or two groups side by side. A header, then a unit per
+ * block, padded to 16 bytes.
+ */
 interface PackedLayout {
   readonly rowsTogether: 4 | 8
   readonly headerBytes: number
@@ -38,7 +43,8 @@ interface Row {
   readonly product: Product
   readonly packed: PackedLayout
   /**
-   * The inverse of `dequantize`, to the blocks that come near the values, for the formats that are written here. Every operation is rounded to float32 as the kernel's is.
+   * The inverse of `dequantize`, to blocks whose values come near, for the formats that are written here. Every
+   * operation is rounded to float32, as in the kernel.
    * @param values (weights), a multiple of the block's weights, of magnitudes up to `largestWeight`
    * @param blocks as many as the values fill
    */

@@ -3,8 +3,8 @@
 
 let floats: Float32Array | undefined
 
-// Every half as float32: 65536 x 4 bytes, filled as bit patterns so that infinities, NaNs and signed zeros need no arithmetic. Made when first needed: importing the
-// library should cost little, on every thread.
+// Every half as float32: 65536 x 4 bytes, filled as bit patterns so that infinities, NaNs and signed zeros need no
+// arithmetic. Made when first needed: importing the library should cost little, on every thread.
 function makeFloats(): Float32Array {
   const values = new Float32Array(65536)
   const bits = new Uint32Array(values.buffer)
@@ -40,7 +40,8 @@ const scratchBits = new Uint32Array(scratch.buffer)
 
 /**
  * The 16 bits of the half nearest to `value`, ties to even. `value` counts as float32, to which it is rounded first.
- * From 65520 on, half way between the largest half and the next power of two, the result is infinity; a NaN gives a quiet NaN of its sign.
+ * From 65520 on, half way between the largest half and the next power of two, the result is infinity; a NaN gives a
+ * quiet NaN of its sign.
  */
 export function floatToHalf(value: number): number {
   scratch[0] = value
@@ -50,11 +51,12 @@ export function floatToHalf(value: number): number {
   if (magnitude > 0x7f800000) return sign | 0x7e00
   if (magnitude >= 0x477ff000) return sign | 0x7c00 // 65520 and above, infinity included
   if (magnitude < 0x38800000) {
-    // Below 2^-14 the result is a count of 2^-24. Adding 2^-24 * 1.5 * 2^23 = 0.75 makes float32's own rounding do ours.
+    // Below 2^-14 the result is a count of 2^-24. Adding 2^-24 * 1.5 * 2^23 = 0.75 makes float32's rounding do ours.
     scratch[0] = Math.fround(Math.abs(scratch[0]!) + 0.75)
     return sign | (scratchBits[0]! - 0x3f400000)
   }
-  // 13 fraction bits go: add just under half a unit, and one more if the last kept bit is odd. A carry into the exponent is right.
+  // 13 fraction bits are dropped: add just under half a unit, and one more if the last kept bit is odd. A carry
+  // into the exponent is right.
   const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1)
   return sign | ((rounded - (112 << 23)) >>> 13)
 }

@@ -1,4 +1,5 @@
-// IQ4_NL: 4-bit weights that are places in a table, with one scale per 32. The oracle for the kernel: values and the dot product's order of operations.
+// IQ4_NL: 4-bit weights that are places in a table, with one scale per 32. The oracle for the kernel: values and the
+// dot product's order of operations.
 //
 //   block of 32 weights, 18 bytes
 //   offset  bytes  field
@@ -10,9 +11,11 @@
 import type { ActivationQ81 } from './activations.js'
 import { addDotScaled, readNibbles, writeNibbles } from './block32.js'
 import { readHalf, writeHalf } from './half.js'
-import { iq4Values } from './iq4Values.js'
 import { inverseOf } from './nearest.js'
 import { largestOf } from './scaleSearch.js'
+
+/** The values of the sixteen nibbles of IQ4_NL and IQ4_XS: ggml's kvalues_iq4nl, denser near zero, as weights are. */
+export const iq4Values = Int8Array.of(-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
 
 const blockBytes = 18
 const { fround } = Math
@@ -30,8 +33,8 @@ export function dequantizeIQ4NL(blocks: Uint8Array, out: Float32Array): void {
 }
 
 /**
- * Float32 to IQ4_NL blocks. Scales around the one that makes the largest weight the table's first value are tried, as in ggml: each is corrected by least squares, in
- * which weights count with their own squares.
+ * Float32 to IQ4_NL blocks. As in ggml, scales around the one that makes the largest weight the table's first value are
+ * tried. Each is corrected by least squares, in which weights count with their own squares.
  * @param blocks (values.length / 32 * 18 bytes)
  */
 export function encodeIQ4NL(values: Float32Array, blocks: Uint8Array): void {
@@ -70,7 +73,7 @@ function placeOf(x: number): number {
   return place
 }
 
-/** A row of IQ4_NL blocks times quantised activations: integers within a block, float32 across blocks. */
+/** A row of IQ4_NL blocks times quantized activations: integers within a block, float32 across blocks. */
 export function dotIQ4NL(row: Uint8Array, x: ActivationQ81): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) sum = addDotScaled(sum, readHalf(row, block * blockBytes), unpack(row, block), x, block)

@@ -1,4 +1,5 @@
-// IQ4_XS: IQ4_NL's weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of operations.
+// IQ4_XS: IQ4_NL's weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 256 weights, 136 bytes
 //   offset  bytes  field
@@ -9,12 +10,13 @@
 //
 //   weight i = (d * scale[j]) * iq4Values[q[i]]        j = the weight's sub-block of 32
 //
-// It meets blocks of 256 activations, as in ggml: products with the table's values are as exact as with any other integers.
+// It is multiplied with blocks of 256 activations, as in ggml: products with the table's values are as exact as with
+// any other integers.
 
 import type { ActivationQ8K } from './activations.js'
 import { readNibbles } from './block32.js'
 import { readHalf } from './half.js'
-import { iq4Values } from './iq4Values.js'
+import { iq4Values } from './iq4_nl.js'
 import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
 
 const blockBytes = 136
@@ -27,7 +29,7 @@ export function dequantizeIQ4XS(blocks: Uint8Array, out: Float32Array): void {
   for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
 }
 
-/** A row of IQ4_XS blocks times quantised activations: integers within a superblock, float32 across superblocks. */
+/** A row of IQ4_XS blocks times quantized activations: integers within a superblock, float32 across superblocks. */
 export function dotIQ4XS(row: Uint8Array, x: ActivationQ8K): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)

@@ -1,4 +1,5 @@
-// Q2_K: 2-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of operations.
+// Q2_K: 2-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 256 weights, 84 bytes
 //   offset  bytes  field
@@ -51,7 +52,7 @@ export function encodeQ2K(values: Float32Array, blocks: Uint8Array): void {
   }
 }
 
-/** A row of Q2_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
+/** A row of Q2_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
 export function dotQ2K(row: Uint8Array, x: ActivationQ8K): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) {

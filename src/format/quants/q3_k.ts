@@ -1,12 +1,14 @@
-// Q3_K: 3-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of operations.
+// Q3_K: 3-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 256 weights, 110 bytes
 //   offset  bytes  field
 //   0       32     third bits: bit k of byte l belongs to weight k * 32 + l
-//   32      64     low two bits: byte h * 32 + l holds, from bit 0 up, those of weights h * 128 + l, + 32, + 64 and + 96
+//   32      64     low two bits: byte h * 32 + l holds, from bit 0 up, those of weights h * 128 + l, + 32, + 64, + 96
 //   96      12     16 scales of 6 bits, one for each 16 weights, 32 too high:
 //                  byte j, j = 0 to 7: low four bits of scale[j] (in bits 0-3) and of scale[j + 8] (in bits 4-7)
-//                  byte 8 + k, k = 0 to 3: from bit 0 up, the high two bits of scale[k], scale[k + 4], scale[k + 8] and scale[k + 12]
+//                  byte 8 + k, k = 0 to 3: from bit 0 up, the high two bits of
+//                                          scale[k], scale[k + 4], scale[k + 8] and scale[k + 12]
 //   108     2      d: half, scale of the scales
 //
 //   weight = (d * scale[j]) * (q - 4)        j = the weight's sub-block of 16
@@ -34,7 +36,7 @@ export function encodeQ3K(values: Float32Array, blocks: Uint8Array): void {
     pack(quantizeScaled(values.subarray(block * 256, block * 256 + 256), 4, 32), blocks, block)
 }
 
-/** A row of Q3_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
+/** A row of Q3_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
 export function dotQ3K(row: Uint8Array, x: ActivationQ8K): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)

@@ -1,4 +1,5 @@
-// Q4_0: 4-bit weights with one scale per 32. The oracle for the kernel: values and the dot product's order of operations.
+// Q4_0: 4-bit weights with one scale per 32. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 32 weights, 18 bytes
 //   offset  bytes  field
@@ -42,7 +43,7 @@ export function encodeQ40(values: Float32Array, blocks: Uint8Array): void {
   }
 }
 
-/** A row of Q4_0 blocks times quantised activations: integers within a block, float32 across blocks. */
+/** A row of Q4_0 blocks times quantized activations: integers within a block, float32 across blocks. */
 export function dotQ40(row: Uint8Array, x: ActivationQ81): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) sum = addDotScaled(sum, readHalf(row, block * blockBytes), quants(row, block), x, block)

@@ -1,4 +1,5 @@
-// Q4_1: 4-bit weights with one scale and one min per 32. The oracle for the kernel: values and the dot product's order of operations.
+// Q4_1: 4-bit weights with one scale and one min per 32. The oracle for the kernel: values and the dot product's order
+// of operations.
 //
 //   block of 32 weights, 20 bytes
 //   offset  bytes  field
@@ -25,7 +26,7 @@ export function dequantizeQ41(blocks: Uint8Array, out: Float32Array): void {
   }
 }
 
-/** A row of Q4_1 blocks times quantised activations: integers within a block, float32 across blocks. */
+/** A row of Q4_1 blocks times quantized activations: integers within a block, float32 across blocks. */
 export function dotQ41(row: Uint8Array, x: ActivationQ81): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) {

@@ -1,11 +1,13 @@
-// Q4_K: 4-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of operations.
+// Q4_K: 4-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 256 weights, 144 bytes
 //   offset  bytes  field
 //   0       2      d: half, scale of the sub-block scales
 //   2       2      dmin: half, scale of the sub-block mins
 //   4       12     8 scales and 8 mins of 6 bits: scaleMinSuperblock.ts
-//   16      128    quants: byte c * 32 + l holds weight c * 64 + l in its low four bits and weight c * 64 + 32 + l in its high four
+//   16      128    quants: byte c * 32 + l holds weight c * 64 + l in its low four bits
+//                                         and weight c * 64 + 32 + l in its high four
 //
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 32
 
@@ -40,7 +42,7 @@ export function encodeQ4K(values: Float32Array, blocks: Uint8Array): void {
     pack(quantizeScaleMin(values.subarray(block * 256, block * 256 + 256), search), blocks, block)
 }
 
-/** A row of Q4_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
+/** A row of Q4_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
 export function dotQ4K(row: Uint8Array, x: ActivationQ8K): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) sum = addDotScaleMin(sum, unpack(row, block), x, block)

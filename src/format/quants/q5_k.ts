@@ -1,4 +1,5 @@
-// Q5_K: 5-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of operations.
+// Q5_K: 5-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 256 weights, 176 bytes
 //   offset  bytes  field
@@ -6,7 +7,8 @@
 //   2       2      dmin: half, scale of the sub-block mins
 //   4       12     8 scales and 8 mins of 6 bits: scaleMinSuperblock.ts
 //   16      32     fifth bits: bit j of byte l belongs to weight j * 32 + l
-//   48      128    low four bits: byte c * 32 + l holds weight c * 64 + l in its low four bits and weight c * 64 + 32 + l in its high four
+//   48      128    low four bits: byte c * 32 + l holds those of weight c * 64 + l in its low four bits
+//                                                and those of weight c * 64 + 32 + l in its high four
 //
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 32
 
@@ -41,7 +43,7 @@ export function encodeQ5K(values: Float32Array, blocks: Uint8Array): void {
     pack(quantizeScaleMin(values.subarray(block * 256, block * 256 + 256), search), blocks, block)
 }
 
-/** A row of Q5_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
+/** A row of Q5_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
 export function dotQ5K(row: Uint8Array, x: ActivationQ8K): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) sum = addDotScaleMin(sum, unpack(row, block), x, block)

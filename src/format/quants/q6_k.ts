@@ -1,10 +1,11 @@
-// Q6_K: 6-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of operations.
+// Q6_K: 6-bit weights in superblocks of 256. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 256 weights, 210 bytes; the two halves h of 128 weights are packed alike, l = 0 to 31
 //   offset  bytes  field
 //   0       128    low four bits: byte h * 64 + l holds weights h * 128 + l (low) and h * 128 + 64 + l (high),
 //                                 byte h * 64 + 32 + l holds h * 128 + 32 + l (low) and h * 128 + 96 + l (high)
-//   128     64     high two bits: byte h * 32 + l holds, from bit 0 up, those of weights h * 128 + l, + 32, + 64 and + 96
+//   128     64     high two bits: byte h * 32 + l holds, from bit 0 up, those of weights h * 128 + l, + 32, + 64, + 96
 //   192     16     scale: int8, one for each 16 weights
 //   208     2      d: half, scale of the scales
 //
@@ -46,7 +47,7 @@ export function encodeQ6K(values: Float32Array, blocks: Uint8Array): void {
     pack(quantizeScaled(values.subarray(block * 256, block * 256 + 256), 32, 128), blocks, block)
 }
 
-/** A row of Q6_K blocks times quantised activations: integers within a superblock, float32 across superblocks. */
+/** A row of Q6_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
 export function dotQ6K(row: Uint8Array, x: ActivationQ8K): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) {

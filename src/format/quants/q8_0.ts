@@ -1,4 +1,5 @@
-// Q8_0: 8-bit weights with one scale per 32. The oracle for the kernel: values and the dot product's order of operations.
+// Q8_0: 8-bit weights with one scale per 32. The oracle for the kernel: values and the dot product's order of
+// operations.
 //
 //   block of 32 weights, 34 bytes
 //   offset  bytes  field
@@ -39,7 +40,7 @@ export function encodeQ80(values: Float32Array, blocks: Uint8Array): void {
   }
 }
 
-/** A row of Q8_0 blocks times quantised activations: integers within a block, float32 across blocks. */
+/** A row of Q8_0 blocks times quantized activations: integers within a block, float32 across blocks. */
 export function dotQ80(row: Uint8Array, x: ActivationQ80): number {
   let sum = 0
   for (let block = 0; block < x.d.length; block++) {

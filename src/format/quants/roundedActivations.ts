@@ -1,4 +1,5 @@
-// Activations as a format's products see them, and those products: what a kernel is held to. One function for each way in which activations are rounded.
+// Activations as a format's products see them, and these products: the result that kernels must reproduce. One function
+// for each way in which activations are rounded.
 
 import { type ActivationKind, type ActivationQ80, quantizeQ8K, quantizeQ80, quantizeQ81 } from './activations.js'
 

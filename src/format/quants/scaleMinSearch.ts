@@ -1,6 +1,7 @@
-// The search for the scale and the min of a sub-block (Q2_K, Q4_K, Q5_K). Oracle of assembly/encode/scaleMinSearch.ts, every operation rounded to float32 in this order.
-// The method is that of ggml (make_qkx2_quants): try scales around range / quants, each with its best rounding, correct scale and min by weighted least squares, and
-// keep the pair that leaves the least error.
+// The search for the scale and the min of a sub-block (Q2_K, Q4_K, Q5_K). The oracle of
+// assembly/encode/scaleMinSearch.ts, every operation rounded to float32 in this order. The method is that of ggml
+// (make_qkx2_quants): try scales around range / quants, each with its best rounding, correct scale and min by weighted
+// least squares, and keep the pair that leaves the least error.
 
 import { floatToHalf, halfToFloat } from './half.js'
 import { inverseOf, nearestQuant } from './nearest.js'
@@ -14,7 +15,7 @@ export interface ScaleMinSearch {
   /** Candidates divide the range by `first`, `first` + 0.1 and so on, `candidates` of them. */
   readonly first: number
   readonly candidates: number
-  /** Whether the pair with the least sum of weighted deviations is kept, instead of squares: coarse quants do better with it. */
+  /** Whether the pair with the least sum of weighted deviations, not squares, is kept: better for coarse quants. */
   readonly byDeviation: boolean
 }
 
@@ -55,7 +56,8 @@ function findScaleMin(x: Float32Array, weights: Float32Array, { most, first, can
       sumQQ = fround(sumQQ + fround(weighted * quants[i]!))
       sumQX = fround(sumQX + fround(weighted * shares[i]!))
     }
-    // the straight line share = scale * quant + start through all points, or through the value 0 if it would start above it
+    // the straight line share = scale * quant + start through all points,
+    // or through the value 0 if it would start above it
     const determinant = fround(fround(sumW * sumQQ) - fround(sumQ * sumQ))
     if (!(determinant > 0)) continue
     let scale = fround(fround(fround(sumW * sumQX) - fround(sumX * sumQ)) / determinant)
@@ -79,7 +81,10 @@ export interface ScaleMinQuants {
   readonly quants: Uint8Array // (256)
 }
 
-/** Finds scales and mins for 256 values in sub-blocks of `size`, makes integers of them from 0 to `mostScale`, and the quants that go with those. */
+/**
+ * Finds scales and mins for 256 values in sub-blocks of `size`, makes integers of them from 0 to `mostScale`, and finds
+ * the quants that go with these.
+ */
 export function quantizeScaleMins(
   values: Float32Array,
   weights: Float32Array,

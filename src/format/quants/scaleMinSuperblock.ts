@@ -1,4 +1,5 @@
-// What Q4_K and Q5_K share once their quants are unpacked: 256 weights in 8 sub-blocks of 32, each with a 6-bit scale and a 6-bit min.
+// The superblock of Q4_K and Q5_K once its quants are unpacked: 256 weights in 8 sub-blocks of 32, each with a 6-bit
+// scale and a 6-bit min.
 //
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block
 //
@@ -22,7 +23,10 @@ export interface ScaleMinSuperblock {
   readonly quants: Uint8Array // (256), 0 to 15 in Q4_K, 0 to 31 in Q5_K
 }
 
-/** Reads the 16 bytes with which both formats begin: halves d and dmin, then the scales and mins. `quants` are the caller's. */
+/**
+ * Reads the 16 bytes with which both formats begin: halves d and dmin, then the scales and mins. The caller has
+ * `quants`.
+ */
 export function readScaleMinSuperblock(blocks: Uint8Array, offset: number, quants: Uint8Array): ScaleMinSuperblock {
   const b = blocks.subarray(offset + 4, offset + 16)
   const scales = new Uint8Array(8)
@@ -36,7 +40,10 @@ export function readScaleMinSuperblock(blocks: Uint8Array, offset: number, quant
   return { d: readHalf(blocks, offset), dmin: readHalf(blocks, offset + 2), scales, mins, quants }
 }
 
-/** Finds the scales, mins and quants of 256 values. An error counts more at large weights: with the weight's magnitude and the sub-block's root mean square. */
+/**
+ * Finds the scales, mins and quants of 256 values. An error counts more at large weights: with the weight's magnitude
+ * and the sub-block's root mean square.
+ */
 export function quantizeScaleMin(values: Float32Array, search: ScaleMinSearch): ScaleMinSuperblock {
   const weights = new Float32Array(256)
   for (let j = 0; j < 256; j += 32) {
@@ -47,7 +54,7 @@ export function quantizeScaleMin(values: Float32Array, search: ScaleMinSearch): 
   return quantizeScaleMins(values, weights, search, 32, 63)
 }
 
-/** The inverse of readScaleMinSuperblock: the first 16 bytes of a block, in which only `quants` are not. */
+/** The inverse of readScaleMinSuperblock: the first 16 bytes of a block. `quants` are not among them. */
 export function writeScaleMinSuperblock({ d, dmin, scales, mins }: ScaleMinSuperblock, blocks: Uint8Array, offset: number): void {
   writeHalf(blocks, offset, d)
   writeHalf(blocks, offset + 2, dmin)
@@ -70,8 +77,8 @@ export function dequantizeScaleMin(superblock: ScaleMinSuperblock, out: Float32A
 }
 
 /**
- * Adds one superblock's share of a dot product to `sum`: exact integers within the superblock, then float32. The mins need no quants of
- * their own, only the sums of the activations they multiply.
+ * Adds one superblock's share of a dot product to `sum`: exact integers within the superblock, then float32. The mins
+ * need no quants, only the sums of the activations that they multiply.
  */
 export function addDotScaleMin(sum: number, superblock: ScaleMinSuperblock, x: ActivationQ8K, block: number): number {
   const { d, dmin, scales, mins, quants } = superblock

@@ -1,6 +1,7 @@
-// The search for the scale of a sub-block without a min (Q3_K, Q6_K). Oracle of assembly/encode/scaleSearch.ts, every operation rounded to float32 in this order.
-// The method is that of ggml (make_qx_quants): try scales around the one that fits the largest weight exactly, each with its best rounding, correct each by least
-// squares, and keep the one that explains most of the weights, which count with their own squares.
+// The search for the scale of a sub-block without a min (Q3_K, Q6_K). The oracle of assembly/encode/scaleSearch.ts,
+// every operation rounded to float32 in this order. The method is that of ggml (make_qx_quants): try scales around the
+// one that fits the largest weight exactly, each with its best rounding, correct each by least squares, and keep the
+// one that explains most of the weights, which count with their own squares.
 
 import { nearestQuant } from './nearest.js'
 
@@ -8,12 +9,12 @@ const { fround, abs } = Math
 
 /** The largest weight is to be `most` - 0.9 quants, - 0.8, ..., + 0.9. */
 const CANDIDATES = 19
-/** Of moving quants. */
+/** Rounds in which quants move. */
 const ROUNDS = 5
 /** Below this a scale is zero as a half, and float32 would run out of digits. */
 const LEAST = 1e-30
 
-/** The signed scale s for which s * q, q whole from -most to most - 1, comes nearest to `x`: the sub-block. 0 for zeros. */
+/** The signed scale s for which s * q, q whole from -most to most - 1, comes nearest to the sub-block x. 0 for zeros. */
 export function findScale(x: Float32Array, most: number): number {
   const largest = largestOf(x)
   if (!(abs(largest) >= LEAST)) return 0
@@ -42,8 +43,9 @@ export function findScale(x: Float32Array, most: number): number {
 }
 
 /**
- * The same for few quants (Q3_K), by ggml's other method (make_q3_quants): from the obvious scale, quants move one after the other to where they fit the scale of all the
- * others, where that explains more, in five rounds. As in ggml they move only where the largest weight is negative, which makes the blocks those of llama-quantize.
+ * The same for few quants (Q3_K), by ggml's other method (make_q3_quants). It starts from the obvious scale. Quants
+ * move one after the other to where they fit the scale of all the others, if that explains more, in five rounds. As in
+ * ggml they move only if the largest weight is negative, which makes the blocks those of llama-quantize.
  */
 export function findCoarseScale(x: Float32Array, most: number): number {
   const largest = largestOf(x)

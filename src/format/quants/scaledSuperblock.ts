@@ -1,4 +1,5 @@
-// What Q3_K and IQ4_XS share once their quants are unpacked: 256 weights in sub-blocks of equal size, each with a signed scale.
+// The superblock of Q3_K and IQ4_XS once its quants are unpacked: 256 weights in sub-blocks of equal size, each with a
+// signed scale.
 //
 //   weight = (d * scale[j]) * q        j = the weight's sub-block
 
@@ -22,8 +23,8 @@ export function dequantizeScaled({ d, scales, quants }: ScaledSuperblock, out: F
 }
 
 /**
- * Finds scales for 256 values in sub-blocks of 16, and the quants from -most to most - 1. The largest scale becomes -mostScale as an integer, which
- * uses the negative end, the longer one.
+ * Finds scales for 256 values in sub-blocks of 16, and the quants from -most to most - 1. The largest scale becomes
+ * -mostScale as an integer, which uses the negative end, the longer one.
  */
 export function quantizeScaled(values: Float32Array, most: number, mostScale: number): ScaledSuperblock {
   const fits = Float32Array.from({ length: 16 }, (_, j) =>

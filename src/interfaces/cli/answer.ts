@@ -1,5 +1,5 @@
-// One answer of a model: streams its text to stdout while it comes, stops it in good order on Ctrl-C, and says afterwards how fast it was.
-// Owns the summary line; does not know where the prompt comes from.
+// One answer of a model: streams its text to stdout, ends it in good order on Ctrl-C, and reports its speed. Owns the
+// summary line; does not know where the prompt comes from.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
@@ -8,7 +8,7 @@ import type { GenerationOptions } from '../../text/generate/generationOptions.js
 import { expertText } from './expertText.js'
 import type { SamplingFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { coloursOf, speed } from './layout.js'
+import { colorsOf, speed } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 export interface Answer {
@@ -18,11 +18,11 @@ export interface Answer {
   readonly result: GenerationResult | undefined
   /** The name of that signal. */
   readonly endedBy: string | undefined
-  /** From the first token to the last. */
+  /** Seconds from the first token to the last. */
   readonly seconds: number
 }
 
-/** Makes the library's options of the flags. */
+/** The library's options, from the flags. */
 export function generationOptions(flags: SamplingFlags): GenerationOptions {
   const { maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop } = flags
   const options = { maxNewTokens: maxTokens, temperature, topK, topP, minP, repetitionPenalty, seed, stop }
@@ -30,7 +30,7 @@ export function generationOptions(flags: SamplingFlags): GenerationOptions {
 }
 
 /**
- * Runs a generation to its end, or until Ctrl-C, and hands each piece of text to `write`.
+ * Runs a generation to its end, or until Ctrl-C, and passes each piece of text to `write`.
  * @param start begins the generation with these options
  */
 export async function receive(
@@ -68,9 +68,9 @@ export async function receive(
   }
 }
 
-/** Tokens per second of prompt and answer. */
+/** Tokens per second of the prompt and of the answer. */
 export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillSeconds, decodeSeconds }: GenerationResult) {
-  // The first token comes with the prompt; decoding makes the others, and as a rule the unseen one that stops.
+  // The first token comes with the prompt. Decoding makes the others, and usually an end token that is not shown.
   const decoded = finishReason === 'stop' ? ids.length : ids.length - 1
   return { prefill: (promptTokens - reusedTokens) / prefillSeconds, decode: decoded / decodeSeconds }
 }
@@ -88,10 +88,10 @@ export function summarize({ result, ids, seconds }: Answer, loadSeconds?: number
     parts.push('interrupted', tokenCount(ids.length) + atSpeed((ids.length - 1) / seconds))
   }
   if (loadSeconds !== undefined) parts.push(`load ${loadSeconds.toFixed(1)} s`)
-  process.stderr.write(`${coloursOf(process.stderr).dim(parts.join(', '))}\n`)
+  process.stderr.write(`${colorsOf(process.stderr).dim(parts.join(', '))}\n`)
 }
 
 const tokenCount = (count: number) => `${count} ${count === 1 ? 'token' : 'tokens'}`
 
-/** Nothing for what took no time, such as the decoding of one token, which comes with the prompt. */
+/** The speed in words; empty for work that took no time, such as decoding one token, which comes with the prompt. */
 const atSpeed = (rate: number) => (rate > 0 && rate < Number.POSITIVE_INFINITY ? ` at ${speed(rate)}` : '')

@@ -1,4 +1,4 @@
-// `mixtral bench`: prefill and decode speed, without the cost of sampling. Every repetition starts from an empty cache.
+// `mixtral bench`: measures prefill and decode speed without sampling. Every repetition starts from an empty KV cache.
 
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
@@ -24,7 +24,7 @@ export function configureBench(command: Command): void {
     .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
     .option('-p, --prompt-tokens <n>', 'tokens to prefill', wholeNumber(1), 64)
     .option('-n, --new-tokens <n>', 'tokens to decode, one at a time', wholeNumber(1), 16)
-    .option('-r, --repetitions <n>', 'measurements, of which the median counts', wholeNumber(1, 1000), 3)
+    .option('-r, --repetitions <n>', 'number of measurements; the median is reported', wholeNumber(1, 1000), 3)
     .option('--profile', 'show where the time goes, stage by stage, and how long threads wait for each other')
   addOutputFlags(addModelFlags(command))
     .addHelpText(
@@ -40,7 +40,7 @@ Examples:
 
 async function bench(name: string, flags: BenchFlags): Promise<void> {
   const { promptTokens, newTokens, repetitions } = flags
-  // A context just large enough keeps the cache out of the memory that is reported.
+  // The smallest context that suffices keeps the KV cache out of the reported memory.
   const context = flags.context ?? promptTokens + newTokens
   await withModel(name, { ...flags, context, ...(flags.profile && { profile: true }) }, async (model) => {
     const interrupt = onInterrupt()
@@ -61,10 +61,10 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       prefill_tokens_per_second: median(runs.map(({ prefillSeconds }) => promptTokens / prefillSeconds)),
       decode_tokens_per_second: median(runs.map(({ decodeSeconds }) => newTokens / decodeSeconds)),
       load_seconds: model.loadSeconds,
-      weight_bytes: model.weightBytes,
-      kv_bytes: model.kvBytes,
-      memory_bytes: model.memoryBytes,
-      experts_in_memory: model.expertSlots.slots,
+      weight_bytes: model.memory.weightBytes,
+      kv_bytes: model.memory.kvBytes,
+      memory_bytes: model.memory.totalBytes,
+      experts_in_memory: model.memory.expertSlots,
       ...expertFields(experts, newTokens),
       peak_rss_bytes: peakRssBytes(),
       threads: model.threads,
@@ -104,11 +104,13 @@ interface Times {
   readonly decodeSeconds: number
   readonly prefillStages: readonly StageTime[]
   readonly decodeStages: readonly StageTime[]
-  /** Of decoding; undefined where all experts are in memory. */
+  /** Figures of decoding; undefined where all experts are in memory. */
   readonly experts: ExpertFigures | undefined
 }
 
-/** One run over token ids that never repeat a context: what the tokens are does not matter, but which experts they wake does. */
+/**
+ * One run over token ids that never repeat a context. The tokens are arbitrary, but many different experts must run.
+ */
 async function measure(model: MixtralModel, promptTokens: number, newTokens: number, signal: AbortSignal): Promise<Times> {
   const { vocabSize } = model.config
   const ids = Array.from({ length: promptTokens + newTokens }, (_, i) => (i * 7919 + 13) % vocabSize)
@@ -131,7 +133,9 @@ async function measure(model: MixtralModel, promptTokens: number, newTokens: num
   }
 }
 
-/** Per stage, the mean of all runs: milliseconds in which a thread worked, and in which it waited for the others. */
+/**
+ * The mean of all runs for each stage: milliseconds in which a thread worked, and in which it waited for the others.
+ */
 function stageTimes(runs: readonly (readonly StageTime[])[], threads: number) {
   const mean = (stage: number, what: 'working' | 'waiting') =>
     (1000 * runs.reduce((sum, stages) => sum + stages[stage]![what], 0)) / runs.length / threads
@@ -152,10 +156,10 @@ function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2
 }
 
-/** The most physical memory this process ever had. */
+/** The largest physical memory that this process ever had. */
 function peakRssBytes(): number {
   try {
-    // On Linux, resourceUsage counts the process before exec too, which is its parent's copy.
+    // On Linux, resourceUsage includes the process before exec, which is a copy of its parent.
     const peak = /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8'))
     if (peak) return Number(peak[1]) * 1024
   } catch {} // not Linux

@@ -1,70 +1,85 @@
-// Brings a model to this machine for a command: says how large it is and whether it fits before a byte of weights is downloaded, and shows how far
-// the download is. Does not know what the command does with it.
+// Finds a model for a command: its header, or the model itself, downloaded if it is not on this machine. Says how large
+// it is and how it would be loaded before a byte of weights is downloaded, and shows the progress. Does not know what
+// the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
-import type { RemoteName } from '../../registry/names/modelName.js'
-import { pullModel } from '../../registry/pull.js'
-import { openRemoteGguf } from '../../registry/sources/httpSource.js'
-import { findRemoteModel, remoteBytes, remoteText } from '../../registry/sources/remoteModels.js'
-import { findLocalModel, type LocalModel, readModelName } from '../../registry/stores/localModels.js'
-import { memoryBytes } from '../../runtime/machine/machine.js'
-import { fitOf, fitText } from '../inspect/fit.js'
+import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/obtain.js'
+import type { LocalModel } from '../../registry/stores/localModels.js'
+import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
+import { compileKernels } from '../../runtime/kernels/compile.js'
+import { fitText } from '../inspect/fit.js'
 import { factsOf } from '../inspect/modelFacts.js'
 import { onInterrupt } from './interrupt.js'
 import { ProgressBar } from './progressBar.js'
 
 export interface BringOptions {
-  /** In tokens, to reckon memory with. */
-  readonly context?: number | undefined
-  /** Whether a model that cannot run, or does not fit into memory, is refused before it is downloaded, or only told so. */
-  readonly mustRun: boolean
-  readonly mustFit: boolean
-  /** Whether to ask for what is new of a model that is here. */
-  readonly update: boolean
-  /** Nothing but errors on stderr. */
+  /**
+   * What the model is for. `loading`: one that cannot be loaded here is refused before it is downloaded. `reading`: one
+   * that no machine can run is. `keeping`: none is; a model in our store is updated.
+   */
+  readonly purpose: 'loading' | 'reading' | 'keeping'
+  /** How it is to be loaded. */
+  readonly load?: EngineOptions
+  /** Whether to write nothing but errors to stderr. */
   readonly quiet: boolean
 }
 
-/** Downloads a model unless it is on this machine. Throws what the registry throws, `MEMORY`, and `ABORTED` if Ctrl-C was pressed. */
-export async function bringModel(text: string, { context, mustRun, mustFit, update, quiet }: BringOptions): Promise<LocalModel> {
-  const name = readModelName(text)
-  const local = await findLocalModel(text)
-  if (local && !(update && local.store === 'mixtral')) return local
-  const interrupt = onInterrupt()
+/**
+ * Downloads a model unless it is on this machine. Throws what the registry throws, `MODEL`, `MEMORY`, and `ABORTED`
+ * after Ctrl-C.
+ */
+export async function bringModel(text: string, { purpose, load = {}, quiet }: BringOptions): Promise<LocalModel> {
   const say = (line: string) => void (quiet || process.stderr.write(`${line}\n`))
+  const bar = new ProgressBar('downloading', byteCount)
+  const interrupt = onInterrupt()
+  let downloading = false
   try {
-    const remote = await findRemoteModel(name as RemoteName, interrupt.signal)
-    if (!local) {
-      const gguf = await openRemoteGguf(remote, interrupt.signal)
-      const facts = factsOf(gguf, context)
-      const fit = fitOf(facts, memoryBytes())
-      if (facts.refusal !== undefined && mustRun) throw new MixtralError('MODEL', facts.refusal)
-      if (fit && !fit.fits && mustFit)
-        throw new MixtralError('MEMORY', `${remoteText(remote)} ${fitText(fit)}; with --ram SIZE it runs in less`)
-      const verdict = fit ? fitText(fit) : `cannot run here: ${facts.refusal}`
-      say(`${remoteText(remote)}: ${byteCount(remoteBytes(remote))} to download; it ${verdict}`)
-    }
-    const bar = new ProgressBar('downloading', byteCount)
-    try {
-      return await pullModel(
-        name as RemoteName,
-        {
-          signal: interrupt.signal,
-          onProgress: ({ loaded, total }) => bar.update(loaded, total),
-          onWait: (pid) => say(`process ${pid} is downloading it, waiting`),
-        },
-        remote,
-      )
-    } catch (error) {
-      const stopped = error instanceof MixtralError && error.code === 'ABORTED'
-      if (stopped) bar.clear()
-      if (stopped)
-        say(`stopped; mixtral pull ${remoteText(remote)} goes on from here, mixtral rm ${remoteText(remote)} throws away what came`)
-      throw error
-    } finally {
-      bar.clear()
-    }
+    return await obtainModel(text, {
+      update: purpose === 'keeping',
+      signal: interrupt.signal,
+      beforePull: async (header) => say(await verdictOn(header, purpose, load)),
+      onProgress: ({ loaded, total }) => {
+        downloading = true
+        bar.update(loaded, total)
+      },
+      onWait: (pid) => say(`process ${pid} is downloading it, waiting`),
+    })
+  } catch (error) {
+    bar.clear()
+    const stopped = error instanceof MixtralError && error.code === 'ABORTED'
+    if (stopped && downloading) say(`stopped: \`mixtral pull ${text}\` resumes, \`mixtral rm ${text}\` deletes the partial download`)
+    throw error
+  } finally {
+    bar.clear()
+    interrupt.release()
+  }
+}
+
+/**
+ * What is known of a model before it is downloaded, in one line. Throws where the model is of no use for the purpose.
+ */
+async function verdictOn(
+  { name, gguf, bytes, layers }: ModelHeader,
+  purpose: BringOptions['purpose'],
+  load: EngineOptions,
+): Promise<string> {
+  const { build } = await compileKernels()
+  const { fit, refusal } = factsOf(gguf, { build, layers, options: load })
+  if (!fit && purpose !== 'keeping') throw new MixtralError('MODEL', refusal!)
+  const verdict = fit ? fitText(fit, load.ram === undefined ? undefined : 'of --ram') : `cannot run here: ${refusal}`
+  if (fit?.verdict === 'refused' && purpose === 'loading') throw new MixtralError('MEMORY', `${name} ${verdict}`)
+  return `${name}: ${byteCount(bytes)} to download; it ${verdict}`
+}
+
+/**
+ * The header of a model of any name, without its weights. Throws what the registry and the GGUF reader throw, and
+ * `ABORTED` after Ctrl-C.
+ */
+export async function lookAt(text: string): Promise<ModelHeader> {
+  const interrupt = onInterrupt()
+  try {
+    return await readModelHeader(text, interrupt.signal)
   } finally {
     interrupt.release()
   }

@@ -1,13 +1,14 @@
-// `mixtral chat`: a conversation through the model's chat template. Owns the history and the slash commands; where lines come from is
-// lineSource.ts.
+// `mixtral chat`: a conversation through the model's chat template. Owns the history and the slash commands; lines are
+// read by lineSource.ts.
 
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
-import type { ChatResult, MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { ChatResult } from '../../text/generate/generation.js'
+import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { generationOptions, receive, summarize } from './answer.js'
 import { addDebugFlag, addModelFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
-import { coloursOf, plainLines } from './layout.js'
+import { colorsOf, plainLines } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
 
@@ -40,7 +41,7 @@ Examples:
 
 async function chat(name: string, flags: ChatFlags): Promise<void> {
   await withModel(name, flags, async (model) => {
-    const lines = openLines(coloursOf(process.stderr).bold('> '))
+    const lines = openLines(colorsOf(process.stderr).bold('> '))
     try {
       if (lines.interactive) process.stderr.write(`${name}, ${model.contextLength} tokens of context. /help lists commands.\n`)
       await converse(model, lines, flags)
@@ -84,13 +85,13 @@ async function reply(model: MixtralModel, messages: ChatMessage[], flags: ChatFl
     const answer = await receive(start, generationOptions(flags), (text) => void process.stdout.write(text))
     process.stdout.write('\n')
     if (interactive) summarize(answer)
-    // Ctrl-C stops the answer; who ends the process, or closes the terminal, wants the chat to end
+    // Ctrl-C stops the answer only. The other signals, and a closed terminal, end the chat.
     if (answer.endedBy && answer.endedBy !== 'SIGINT') throw new MixtralError('ABORTED', 'interrupted')
     if (folded && messages.length === 2)
       process.stderr.write('note: this model has no system role, the system message went before your first one\n')
     return answer.text || undefined
   } catch (error) {
-    // What this message did not fit, the next one may: a shorter one, or one after /clear.
+    // The next message may fit where this one did not: a shorter one, or one after /clear.
     if (!interactive || !(error instanceof MixtralError) || (error.code !== 'CONTEXT' && error.code !== 'TEMPLATE')) throw error
     process.stderr.write(`${plainLines(error.message)}; /clear forgets the conversation\n`)
     return undefined

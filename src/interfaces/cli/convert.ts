@@ -1,4 +1,5 @@
-// `mixtral convert`: a Hugging Face checkpoint to a GGUF file. Owns the flags and what is shown meanwhile; the work is convert/'s.
+// `mixtral convert`: converts a Hugging Face checkpoint to a GGUF file. Owns the flags and the progress bar;
+// authoring/convert/ does the work.
 
 import fs from 'node:fs/promises'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -21,7 +22,7 @@ export function configureConvert(command: Command): void {
       'after',
       `
 The weights are copied, or rounded to the type; "mixtral quantize" makes a smaller file of the result. Mistral AI's own files (params.json and
-consolidated.safetensors) will do too. OUT gets its name when all of it is there, and needs about as much room as the checkpoint has.
+consolidated.safetensors) work too. OUT gets its name when all of it is written, and is about as large as the checkpoint.
 
 Examples:
   mixtral convert Mixtral-8x7B-Instruct-v0.1 mixtral.bf16.gguf
@@ -43,8 +44,8 @@ async function convert(folder: string, out: string, type: ElementType | undefine
   const result = await convertCheckpoint(folder, out, {
     ...(type && { type }),
     signal,
-    onProgress: ({ written, total }) => {
-      if (!json) bar.update(written, total)
+    onProgress: ({ loaded, total }) => {
+      if (!json) bar.update(loaded, total)
     },
   }).finally(() => {
     bar.clear()

@@ -1,4 +1,4 @@
-// How `mixtral perplexity --kl` prints its figures: as llama-perplexity does, or as JSON. Pure.
+// The output of `mixtral perplexity --kl`: in the form of llama-perplexity, or as JSON. Pure.
 
 import type { DivergenceResult } from '../../evaluation/perplexity/divergence.js'
 import type { Distribution, Estimate } from '../../evaluation/perplexity/statistics.js'

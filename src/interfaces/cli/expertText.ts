@@ -1,4 +1,4 @@
-// What commands say of experts that come and go, in words and in JSON. Pure.
+// The figures of expert loading in words and in JSON, as commands print them. Pure.
 
 import { byteCount } from '../../base/amounts.js'
 import { type ExpertFigures, expertRates } from '../../runtime/residency/expertFigures.js'
@@ -11,7 +11,10 @@ export function expertText(figures: ExpertFigures, tokens: number): string {
   return `experts ${percent(hitRate)} in memory${ahead}, ${perToken} read per token, ${figures.waitSeconds.toFixed(1)} s waiting for the disk`
 }
 
-/** The same for `--json`, or nothing. tokens: that the figures are of. */
+/**
+ * The same figures for `--json`; no fields without figures.
+ * @param tokens number of tokens that the figures are counted over
+ */
 export function expertFields(figures: ExpertFigures | undefined, tokens: number) {
   if (!figures) return {}
   const { hitRate, hiddenMisses } = expertRates(figures)

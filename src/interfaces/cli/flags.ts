@@ -1,5 +1,5 @@
-// The flags that several commands share, and the reading of numbers in flags. Owns their names, ranges and help texts; a value out of range
-// is a usage error that names the flag.
+// The flags that several commands share, and the reading of numbers in flags. Owns their names, ranges and help texts.
+// A value out of range is a usage error that names the flag.
 
 import { type Command, InvalidArgumentError } from 'commander'
 import { checkSamplerOptions } from '../../runtime/sampler/samplerOptions.js'
@@ -69,7 +69,7 @@ export function addOutputFlags(command: Command): Command {
 
 export function addModelFlags(command: Command): Command {
   return command
-    .option('--threads <n>', 'CPU threads (default: as many as cores)', wholeNumber(1, 1024))
+    .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber(1, 1024))
     .option(
       '--context <n>',
       "context length in tokens, prompt and answer together (default: the model's, at most 4096)",
@@ -77,7 +77,7 @@ export function addModelFlags(command: Command): Command {
     )
     .option(
       '--ram <size>',
-      'memory for the model, such as 12G: experts that do not fit are read when needed (default: what the machine can spare)',
+      'memory for the model, such as 12G; experts that do not fit are read when needed (default: all that the machine can spare)',
       byteSize,
     )
 }

@@ -1,16 +1,18 @@
-// `mixtral inspect`: what a GGUF file says, what it needs and how fast it would be. Reads headers only, of any GGUF and of models that are not on
-// this machine; prints what modelFacts.ts, fit.ts and machine.ts find.
+// `mixtral inspect`: what a GGUF file says, what it needs, how it would be loaded here and how fast it would be. Reads
+// headers only, of any GGUF, on this machine or not. Prints; the facts are those of interfaces/inspect/ and
+// machine/speed.ts.
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'
 import { byteCount, weightCount } from '../../base/amounts.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
-import { memoryBytes, weightsPerSecond } from '../../runtime/machine/machine.js'
-import { type Fit, fitOf, fitText } from '../inspect/fit.js'
+import { compileKernels } from '../../runtime/kernels/compile.js'
+import { weightsPerSecond } from '../../runtime/machine/speed.js'
+import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
+import { lookAt } from './bringing.js'
 import { addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
-import { coloursOf, columns, jsonLine, quotedText, speed } from './layout.js'
-import { lookAt } from './looking.js'
+import { colorsOf, columns, jsonLine, quotedText, speed } from './layout.js'
 
 interface InspectFlags extends OutputFlags {
   readonly context?: number
@@ -28,7 +30,8 @@ export function configureInspect(command: Command): void {
       'after',
       `
 Reads only the header, through HTTP ranges if the model is not on this machine, so it is quick for any size and works for files that cannot
-run here. The speed is an estimate: how fast this machine's cores get through weights, measured for a second, by the bytes that a token reads.
+run here. Whether the model fits is decided as by "mixtral run": the same plan, the same memory. The speed is an estimate: how fast this machine's
+cores get through weights, measured for a second, divided by the bytes that a token reads.
 
 Examples:
   mixtral inspect
@@ -40,29 +43,20 @@ Examples:
     .action(inspect)
 }
 
-/** Below this, weights stay in the caches and other things take the time. */
+/** With fewer active bytes per token the weights stay in the caches, and the estimate would be wrong. */
 const LEAST_ACTIVE_BYTES = 100e6
 
 async function inspect(name: string, { context, tensors = false, json }: InspectFlags): Promise<void> {
-  const { gguf } = await lookAt(name)
-  const facts = factsOf(gguf, context)
+  const { gguf, layers } = await lookAt(name)
+  const { build } = await compileKernels()
+  const facts = factsOf(gguf, { build, layers, options: context === undefined ? {} : { contextLength: context } })
   const active = facts.needs?.activeBytesPerToken ?? 0
-  const outlook: Outlook = {
-    fit: fitOf(facts, memoryBytes()),
-    tokensPerSecond: active < LEAST_ACTIVE_BYTES ? undefined : (await weightsPerSecond()) / active,
-  }
-  process.stdout.write(json ? jsonLine(jsonFacts(gguf, facts, outlook, tensors)) : describe(gguf, facts, outlook, tensors))
+  const tokensPerSecond = active < LEAST_ACTIVE_BYTES ? undefined : (await weightsPerSecond()) / active
+  process.stdout.write(json ? jsonLine(jsonFacts(gguf, facts, tokensPerSecond, tensors)) : describe(gguf, facts, tokensPerSecond, tensors))
 }
 
-/** How the model would do on this machine. */
-interface Outlook {
-  readonly fit: Fit | undefined
-  /** Undefined for models too small to tell. */
-  readonly tokensPerSecond: number | undefined
-}
-
-function describe(gguf: Gguf, facts: ModelFacts, { fit, tokensPerSecond }: Outlook, listTensors: boolean): string {
-  const { bold } = coloursOf(process.stdout)
+function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undefined, listTensors: boolean): string {
+  const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${body.replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
   const weights = weightCount(facts.tensorTypes.reduce((sum, type) => sum + type.weights, 0))
@@ -86,27 +80,28 @@ function describe(gguf: Gguf, facts: ModelFacts, { fit, tokensPerSecond }: Outlo
     parts.push(section('tensors', columns(rows, [3])))
   }
   if (facts.needs) {
-    const { contextLength, weightBytes, kvBytes, activeBytesPerToken } = facts.needs
+    const { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes, activeBytesPerToken } = facts.needs
     const rows = [
       ['weights in memory', byteCount(weightBytes)],
       [`KV cache for ${contextLength} tokens`, byteCount(kvBytes)],
-      ['both', byteCount(weightBytes + kvBytes)],
+      ['scratch memory', byteCount(scratchBytes)],
+      ['together', byteCount(memoryBytes)],
       ['active per token', byteCount(activeBytesPerToken)],
     ]
     parts.push(section('needs', columns(rows, [1])))
   }
-  if (fit) {
-    const estimate = tokensPerSecond !== undefined && fit.fits ? `about ${speed(tokensPerSecond)} at best, on all cores\n` : ''
-    parts.push(section('on this machine', `${fitText(fit)}\n${estimate}`))
-  }
-  if (facts.refusal) parts.push(section('cannot run here', `${facts.refusal}\n`))
+  if (facts.fit) {
+    const estimated = tokensPerSecond !== undefined && facts.fit.verdict === 'resident'
+    const estimate = estimated ? `about ${speed(tokensPerSecond)} at best, on all cores\n` : ''
+    parts.push(section('on this machine', `${fitText(facts.fit)}\n${estimate}`))
+  } else parts.push(section('cannot run here', `${facts.refusal}\n`))
   return parts.join('')
 }
 
 function jsonFacts(
   gguf: Gguf,
-  { fileBytes, config, tensorTypes, needs, refusal }: ModelFacts,
-  { fit, tokensPerSecond }: Outlook,
+  { fileBytes, config, tensorTypes, needs, fit, refusal }: ModelFacts,
+  tokensPerSecond: number | undefined,
   listTensors: boolean,
 ) {
   return {
@@ -128,15 +123,17 @@ function jsonFacts(
     }),
     needs: needs && Object.fromEntries(Object.entries(needs).map(([key, value]) => [snakeCase(key), value])),
     runs: refusal === undefined,
-    fits: fit?.fits,
+    fits: fit && fit.verdict === 'resident',
+    experts_in_memory: fit?.slots,
+    experts: fit?.experts,
     would_fit: fit?.would,
-    memory_bytes: fit?.memoryBytes,
+    budget_bytes: fit?.budgetBytes,
     estimated_tokens_per_second: tokensPerSecond,
     refusal,
   }
 }
 
-/** A value on one line; of a long list its first items. */
+/** A value on one line, of a long list only the first items. */
 function shortValue(value: GgufValue): string {
   if (typeof value === 'string') return quotedText(value)
   if (!Array.isArray(value)) return typeof value === 'number' ? shortNumber(value) : String(value)
@@ -146,12 +143,12 @@ function shortValue(value: GgufValue): string {
   return `[${first.join(', ')}${value.length > 4 ? `, ... ${value.length} in all` : ''}]`
 }
 
-/** A number out of a float32 without the digits that float64 adds to it. */
+/** A number that was a float32, without the digits that float64 adds. */
 function shortNumber(value: number): string {
   return String(Math.fround(value) === value && !Number.isInteger(value) ? Number(value.toPrecision(7)) : value)
 }
 
-/** A key or tensor name, which are plain words in honest files. */
+/** A key or the name of a tensor: quoted unless it is plain, as in any well-meant file. */
 function plainKey(key: string): string {
   return /^[\w.-]{1,80}$/.test(key) ? key : quotedText(key)
 }

@@ -1,12 +1,15 @@
-// Ctrl-C, and the other ways to ask a process to end. The first such signal fires an AbortSignal, so that work ends in good order; after it the process is as killable
-// as any other.
+// Ctrl-C, and the other signals that ask a process to end. The first one fires an AbortSignal, so that work ends in
+// good order. The next one ends the process at once.
 
-/** Ctrl-C, a polite kill, and the terminal that is closed. */
+/** Ctrl-C, `kill`, and a terminal that is closed. */
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
 /**
- * A signal for one piece of work, aborted by the first of the process's signals, whose name is then its reason, until `release` is called.
- * @example const interrupt = onInterrupt(); try { await work(interrupt.signal) } finally { interrupt.release() }
+ * An AbortSignal for one piece of work. The first of the process's signals aborts it, with its name as the reason,
+ * until `release` is called.
+ * @example
+ * const interrupt = onInterrupt()
+ * try { await work(interrupt.signal) } finally { interrupt.release() }
  */
 export function onInterrupt(): { readonly signal: AbortSignal; readonly release: () => void } {
   const controller = new AbortController()

@@ -1,10 +1,10 @@
-// How commands lay out what they print: aligned columns, byte counts, speeds, names from untrusted files, JSON. Pure, but for colours, which
-// depend on the stream.
+// The layout of what commands print: aligned columns, speeds, texts from untrusted files, JSON. Pure, except that
+// colors depend on the stream.
 
 import pc from 'picocolors'
 
-/** Colours for a stream: none where it is no terminal or NO_COLOR is set. */
-export function coloursOf(stream: { readonly isTTY?: boolean }) {
+/** Colors for a stream; none where it is not a terminal or NO_COLOR is set. */
+export function colorsOf(stream: { readonly isTTY?: boolean }) {
   return pc.createColors(stream.isTTY === true && pc.isColorSupported)
 }
 
@@ -16,13 +16,13 @@ export function columns(rows: readonly (readonly string[])[], right: readonly nu
   return rows.map((row) => `${row.map(pad).join('  ').trimEnd()}\n`).join('')
 }
 
-/** Such as `350 t/s`, of three digits. */
+/** A speed in three digits, such as `350 t/s`. */
 export function speed(tokensPerSecond: number): string {
   const digits = tokensPerSecond >= 99.95 ? 0 : tokensPerSecond >= 9.995 ? 1 : 2
   return `${tokensPerSecond.toFixed(digits)} t/s`
 }
 
-/** What JSON leaves alone and a terminal may obey or be confused by: C1 controls, directions of writing. */
+/** Characters that JSON leaves as they are and a terminal may obey or misplace: C1 controls, directions of writing. */
 const OBEYED = /[\u007f-\u009f\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g
 
 /** A text from an untrusted file for the terminal: escaped, in quotes, cut to about `most` characters. */
@@ -33,7 +33,10 @@ export function quotedText(text: string, most = 72): string {
 
 const escaped = (c: string) => `\\u${c.charCodeAt(0).toString(16).padStart(4, '0')}`
 
-/** A text of several lines from an untrusted file for the terminal: line breaks and tabs stay, what a terminal may obey is escaped. */
+/**
+ * A text of several lines from an untrusted file for the terminal. Line breaks and tabs stay; what a terminal may obey
+ * is escaped.
+ */
 export function plainLines(text: string): string {
   const lines = text.toWellFormed().split(/\r?\n/)
   return lines.map((line) => line.replaceAll(/[^\P{Cc}\t]/gu, escaped).replaceAll(OBEYED, escaped)).join('\n')
@@ -46,7 +49,10 @@ export function jsonLine(value: unknown): string {
 
 const LONGEST_ERROR = 4000
 
-/** The line in which a command says what went wrong. Servers and templates have a say in messages, so they are escaped and cut. */
+/**
+ * The line in which a command reports an error. A message may hold text of servers and templates, so it is escaped and
+ * cut.
+ */
 export function errorLine(message: string): string {
   const cut = message.length > LONGEST_ERROR ? `${message.slice(0, LONGEST_ERROR)}...` : message
   return `mixtral: ${plainLines(cut.trim().replaceAll(/\s*\n\s*/g, ' '))}\n`

@@ -1,11 +1,11 @@
-// Lines that a person types, with editing and a history, or lines of a piped input. Owns the terminal only while it waits for a line, so
-// that Ctrl-C during an answer is an ordinary SIGINT.
+// Lines that a person types, with editing and a history, or lines of a piped input. Owns the terminal only while it
+// waits for a line, so that Ctrl-C during an answer is an ordinary SIGINT.
 
 import { createInterface } from 'node:readline'
 import { checkStdin } from './stdin.js'
 
 export interface LineSource {
-  /** Whether a person sits there. */
+  /** Whether standard input is a terminal. */
   readonly interactive: boolean
   /** The next line; undefined at the end of input, or after Ctrl-C at an empty prompt. */
   readonly next: () => Promise<string | undefined>

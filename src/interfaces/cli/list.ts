@@ -2,13 +2,13 @@
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
-import { type LocalModel, listLocalModels } from '../../registry/stores/localModels.js'
+import { type ListedModel, listLocalModels } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { columns, jsonLine } from './layout.js'
 
-const stores: Readonly<Record<LocalModel['store'], string>> = {
+const stores: Readonly<Record<ListedModel['store'], string>> = {
   mixtral: 'mixtral',
   ollama: 'Ollama',
   huggingface: 'Hugging Face cache',
@@ -20,9 +20,8 @@ export function configureList(command: Command): void {
     .addHelpText(
       'after',
       `
-Lists what can be named: models that were pulled, and those in the stores of Ollama and huggingface_hub, which are used where they are. Not all
-that Ollama has can run here; mixtral inspect NAME tells. A download that did not end is unfinished: mixtral pull goes on with it, mixtral rm throws
-it away.
+Lists all models that have a name: those that were pulled, and those in the stores of Ollama and huggingface_hub, which are used where they are. Not
+all models of Ollama can run here; mixtral inspect NAME tells. An unfinished download is resumed by mixtral pull and deleted by mixtral rm.
 
 Examples:
   mixtral list

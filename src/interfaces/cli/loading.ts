@@ -1,35 +1,40 @@
-// Loads a model for a command, downloaded first if it is not here, with a progress bar, and closes it whatever happens. Does not know what the command does with it.
+// Loads a model for a command, downloaded first if it is not on this machine, with a progress bar, and closes it
+// whatever happens. Does not know what the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
-import { type LoadOptions, MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import { MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { coloursOf } from './layout.js'
+import { colorsOf } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
-/** Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` if Ctrl-C was pressed meanwhile, and what `use` throws. */
+/**
+ * Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` after Ctrl-C while it loads,
+ * and what `use` throws.
+ */
 export async function withModel<T>(
   nameOrPath: string,
   { threads, context, ram, json, profile }: ModelFlags & { readonly profile?: true },
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
-  await bringModel(nameOrPath, { context, mustRun: true, mustFit: ram === undefined, update: false, quiet: json === true })
-  const bar = new ProgressBar('loading', byteCount)
-  const interrupt = onInterrupt()
-  const options: LoadOptions = {
+  const load: LoadOptions = {
     ...(threads !== undefined && { threads }),
     ...(context !== undefined && { contextLength: context }),
     ...(ram !== undefined && { ram }),
     ...(profile && { profile }),
-    onProgress: ({ loaded, total }) => bar.update(loaded, total),
-    signal: interrupt.signal,
   }
-  const model = await MixtralModel.load(nameOrPath, options).finally(() => {
+  const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })
+  const bar = new ProgressBar('loading', byteCount)
+  const interrupt = onInterrupt()
+  const onProgress = (progress: { loaded: number; total: number }) => bar.update(progress.loaded, progress.total)
+  const model = await MixtralModel.load(local, { ...load, onProgress, signal: interrupt.signal }).finally(() => {
     bar.clear()
     interrupt.release()
   })
-  if (!json) sayIfStreaming(model, ram)
+  if (!json) sayIfStreaming(model.memory, ram)
   try {
     return await use(model)
   } finally {
@@ -37,10 +42,10 @@ export async function withModel<T>(
   }
 }
 
-/** What was chosen, where not all experts fit. */
-function sayIfStreaming({ expertSlots: { experts, slots }, memoryBytes }: MixtralModel, ram: number | undefined): void {
-  if (slots === experts) return
+/** Tells how many experts are in memory, unless all of them are. */
+function sayIfStreaming({ experts, expertSlots, totalBytes }: ModelMemory, ram: number | undefined): void {
+  if (expertSlots === experts) return
   const why = ram === undefined ? ', what this machine can spare' : ''
-  const line = `${slots} of ${experts} experts in memory at a time, ${byteCount(memoryBytes)} with all else${why}; the others are read when needed`
-  process.stderr.write(`${coloursOf(process.stderr).dim(line)}\n`)
+  const line = `${expertSlots} of ${experts} experts in memory at a time, ${byteCount(totalBytes)} with all else${why}; the others are read when needed`
+  process.stderr.write(`${colorsOf(process.stderr).dim(line)}\n`)
 }

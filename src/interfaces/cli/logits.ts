@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
-import { refuseInput } from '../../base/files/refuseInput.js'
+import { refuseInput } from '../../base/files/outputChecks.js'
 import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'

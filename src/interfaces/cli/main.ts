@@ -9,11 +9,11 @@ import { errorLine, plainLines } from './layout.js'
 import { createProgram } from './program.js'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-  if (error.code === 'EPIPE') process.exit(0) // the reader has seen enough, as `mixtral run | head -1` has: that is no failure
+  if (error.code === 'EPIPE') process.exit(0) // the reader has enough, as in `mixtral run | head -1`: that is not a failure
   process.stderr.write(errorLine(`standard output cannot be written: ${error.message}`))
   process.exit(1)
 })
-process.stderr.on('error', () => {}) // nobody wants to know how it goes: the work goes on
+process.stderr.on('error', () => {}) // nobody can read what stderr would say; the work continues
 
 const program = createProgram()
 let debug = false
@@ -27,7 +27,7 @@ try {
   process.exitCode = report(error)
 }
 
-/** Tells what failed in one line, or with `--debug` with the stack trace; returns the exit code. */
+/** Prints the error in one line, or with `--debug` with the stack trace; returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed help or its line
   if (error instanceof MixtralError && error.code === 'ABORTED') return 130 // the user knows

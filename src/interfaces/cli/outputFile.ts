@@ -1,10 +1,13 @@
-// A file that a command writes: whole, or not at all. Knows nothing of what is in it.
+// A file that a command writes: completely, or not at all. Knows nothing of its contents.
 
 import { stat, writeFile } from 'node:fs/promises'
 import { ioError } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 
-/** Writes the pieces one after the other. A file gets its name when all are written; a pipe or a device gets them as they are. Throws `IO`. */
+/**
+ * Writes parts of a file in order. The file gets its name when all are written; a pipe or a device gets them directly.
+ * Throws `IO`.
+ */
 export async function writeOutput(path: string, pieces: Iterable<Uint8Array>): Promise<void> {
   const list = [...pieces]
   const there = await stat(path).catch(() => undefined)

@@ -1,13 +1,14 @@
-// `mixtral perplexity`: how well a model predicts a text, and how far it is from stored logits. Prints; the figures are perplexity/'s.
+// `mixtral perplexity`: measures how well a model predicts a text, and its divergence from stored logits. Owns the
+// flags and what is printed; the measuring is evaluation/perplexity/.
 
 import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/refuseInput.js'
+import { refuseInput } from '../../base/files/outputChecks.js'
 import { type DivergenceResult, measureDivergence } from '../../evaluation/perplexity/divergence.js'
 import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
 import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../../evaluation/perplexity/perplexity.js'
-import type { WindowOptions } from '../../evaluation/perplexity/windowOptions.js'
+import type { WindowOptions, WindowProgress } from '../../evaluation/perplexity/windowOptions.js'
 import { SHORTEST_WINDOW } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
@@ -15,7 +16,6 @@ import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './f
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
-import { WindowLine } from './windowLine.js'
 
 interface PerplexityFlags extends ModelFlags {
   readonly chunks?: number
@@ -31,7 +31,7 @@ export function configurePerplexity(command: Command): void {
     .option('--save-logits <file>', 'store the logits in a file, for --kl or llama-perplexity --kl-divergence')
     .option('--kl <file>', 'compare with logits stored by --save-logits or llama-perplexity --kl-divergence-base')
   addOutputFlags(addModelFlags(command))
-  // The one of the model flags that means something else here.
+  // Of the model flags, only --context has another meaning here.
   const context = command.options.find(({ long }) => long === '--context')!
   context.short = '-c'
   context.flags = '-c, --context <n>'
@@ -101,15 +101,17 @@ async function compareWithStored(model: string, file: string | undefined, kl: st
   process.stderr.write(windowsText(result))
 }
 
-/** Calls `measure` with what the flags ask for, a signal that Ctrl-C aborts, and a line of progress. */
+/** Calls `measure` with the options in the flags, a signal that Ctrl-C aborts, and a line of progress. */
 async function watched<T>({ chunks }: PerplexityFlags, measure: (options: WindowOptions) => Promise<T>): Promise<T> {
   const line = new WindowLine()
   const interrupt = onInterrupt()
   const { signal } = interrupt
-  return measure({ ...(chunks !== undefined && { chunks }), signal, onProgress: (progress) => line.update(progress) }).finally(() => {
-    line.clear()
-    interrupt.release()
-  })
+  return measure({ ...(chunks !== undefined && { windows: chunks }), signal, onProgress: (progress) => line.update(progress) }).finally(
+    () => {
+      line.clear()
+      interrupt.release()
+    },
+  )
 }
 
 /** The text of a file. Its last line break does not count, as in llama-perplexity. */
@@ -128,12 +130,33 @@ function checkSameTokens({ tokenizer }: MixtralModel, text: string, { path, wind
   throw new MixtralError('OPTION', `token ${at} of the text ${found}, expected ${windows.tokens[at]} as in ${path}`)
 }
 
-type Extent = Pick<PerplexityResult, 'contextLength' | 'chunks' | 'predictions'>
+type Extent = Pick<PerplexityResult, 'contextLength' | 'windows' | 'predictions'>
 
-function windowsJson({ contextLength, chunks, predictions }: Extent) {
-  return { context: contextLength, chunks, predictions }
+function windowsJson({ contextLength, windows, predictions }: Extent) {
+  return { context: contextLength, windows, predictions }
 }
 
-function windowsText({ contextLength, chunks, predictions }: Extent): string {
-  return `${predictions} predictions, ${chunks} windows of ${contextLength} tokens\n`
+function windowsText({ contextLength, windows, predictions }: Extent): string {
+  return `${predictions} predictions, ${windows} windows of ${contextLength} tokens\n`
+}
+
+/** The progress line: windows done, and the perplexity so far. On stderr, and on a terminal only. */
+class WindowLine {
+  readonly #start = performance.now()
+  #drawn = false
+
+  update({ loaded, total, perplexity }: WindowProgress): void {
+    if (!process.stderr.isTTY) return
+    const minutes = ((performance.now() - this.#start) / loaded) * ((total - loaded) / 60_000)
+    const left = minutes > 1 ? `, ${Math.ceil(minutes)} min left` : ''
+    const value = `PPL ${perplexity.value.toFixed(4)} ± ${perplexity.error.toFixed(4)}`
+    process.stderr.write(`\r\x1b[Kwindow ${loaded} of ${total}, ${value}${left}`)
+    this.#drawn = true
+  }
+
+  /** Removes the line from the screen. */
+  clear(): void {
+    if (this.#drawn) process.stderr.write('\r\x1b[K')
+    this.#drawn = false
+  }
 }

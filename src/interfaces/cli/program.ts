@@ -1,5 +1,5 @@
-// The `mixtral` program: its list of commands, each in a file of its own that is imported when the command is called, so that start-up and
-// `--help` stay fast. Owns the form of usage errors; knows no command's options.
+// The `mixtral` program: its list of commands. Each is in a file of its own, imported when the command is called, so
+// that start-up and `--help` stay fast. Owns the form of usage errors; knows no command's options.
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
@@ -13,7 +13,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['pull', 'download a model', async () => (await import('./pull.js')).configurePull],
   ['list', 'models on this machine', async () => (await import('./list.js')).configureList],
   ['rm', 'delete a downloaded model', async () => (await import('./rm.js')).configureRm],
-  ['show', 'template, parameters, system message and licence of a model', async () => (await import('./show.js')).configureShow],
+  ['show', 'template, parameters, system message and license of a model', async () => (await import('./show.js')).configureShow],
   ['inspect', 'what is in a GGUF file and what it needs to run', async () => (await import('./inspect.js')).configureInspect],
   ['tokenize', 'token ids and pieces of a text', async () => (await import('./tokenize.js')).configureTokenize],
   ['logits', 'write the logits of a token sequence to a file', async () => (await import('./logits.js')).configureLogits],

@@ -1,7 +1,7 @@
-// A progress bar on stderr for work that takes long: drawn on a terminal only, and only once the work has taken a second. Does not know
-// what the work is.
+// A progress bar on stderr for long work. It is drawn on a terminal only, and only after the work has taken a second.
+// Does not know the work.
 
-import { coloursOf } from './layout.js'
+import { colorsOf } from './layout.js'
 
 const PATIENCE_MS = 1000
 const REDRAW_MS = 100
@@ -11,11 +11,11 @@ export class ProgressBar {
   readonly #label: string
   readonly #show: (count: number) => string
   readonly #start = performance.now()
-  /** What was done when the first update came: a download that goes on has most of its bytes already. */
+  /** The count at the first update: a resumed download has most of its bytes already. */
   #begun: { readonly done: number; readonly at: number } | undefined
-  #drawn = 0 // when, 0 for never
+  #drawn = 0 // time of the last drawing, 0 before the first
 
-  /** @param show how a count of what is done reads, such as `7.3 MB` */
+  /** @param show formats a count, such as `7.3 MB` */
   constructor(label: string, show: (count: number) => string) {
     this.#label = label
     this.#show = show
@@ -30,12 +30,12 @@ export class ProgressBar {
     const full = Math.round(share * CELLS)
     const rate = (done - this.#begun.done) / ((now - this.#begun.at) / 1000)
     const left = rate > 0 ? `, ${this.#show(Math.round(rate))}/s, ${timeText((total - done) / rate)} left` : ''
-    const { cyan, dim } = coloursOf(process.stderr)
+    const { cyan, dim } = colorsOf(process.stderr)
     const bar = cyan('━'.repeat(full)) + dim('━'.repeat(CELLS - full))
     process.stderr.write(`\r\x1b[K${this.#label} ${bar} ${this.#show(done)} of ${this.#show(total)}${left}`)
   }
 
-  /** Takes the bar off the screen. */
+  /** Removes the bar from the screen. */
   clear(): void {
     if (this.#drawn > 0) process.stderr.write('\r\x1b[K')
     this.#drawn = 0

@@ -1,4 +1,4 @@
-// `mixtral pull`: downloads a model into our store, or what is missing of it.
+// `mixtral pull`: downloads a model into our store, or the part of it that is missing.
 
 import type { Command } from 'commander'
 import { bringModel } from './bringing.js'
@@ -10,8 +10,8 @@ export function configurePull(command: Command): void {
     .addHelpText(
       'after',
       `
-A download goes on where an earlier one ended, whatever ended it, and its SHA-256 is checked. A model that Ollama or huggingface_hub has on this
-machine is used where it is. Downloads go to MIXTRAL_HOME, or to the platform's cache folder. HF_TOKEN opens what needs a token.
+A download resumes where an earlier one ended, whatever ended it, and its SHA-256 is checked. A model that Ollama or huggingface_hub has on this
+machine is used where it is. Downloads go to MIXTRAL_HOME, or to the platform's cache folder. HF_TOKEN is the token for gated and private models.
 
 Examples:
   mixtral pull mixtral:8x7b-instruct-v0.1-q4_K_M
@@ -22,6 +22,6 @@ Examples:
 }
 
 async function pull(name: string, { json }: OutputFlags): Promise<void> {
-  const model = await bringModel(name, { mustRun: false, mustFit: false, update: true, quiet: json === true })
+  const model = await bringModel(name, { purpose: 'keeping', quiet: json === true })
   process.stdout.write(json ? jsonLine({ name: model.name, path: model.path, bytes: model.bytes, store: model.store }) : `${model.path}\n`)
 }

@@ -1,11 +1,11 @@
-// `mixtral quantize`: writes a model anew, with smaller weights, in the other layout of experts, or in other shards.
+// `mixtral quantize`: rewrites a model, with smaller weights, in the other layout of experts, or in other shards.
 
 import { Argument, type Command, Option } from 'commander'
 import { type ExpertLayout, expertLayouts } from '../../authoring/quantize/expertLayout.js'
 import { quantizeModel } from '../../authoring/quantize/quantize.js'
 import { type QuantizeType, quantizeTypes } from '../../authoring/quantize/quantizePlan.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
-import { resolveModelPath } from '../../text/generate/modelPath.js'
+import { localModel } from '../../registry/stores/localModels.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
@@ -23,24 +23,24 @@ export function configureQuantize(command: Command): void {
     command
       .argument('<in>', 'the path of a GGUF file, any shard of a sharded one, or any name of a model on this machine')
       .argument('<out>', 'the path of the file to write')
-      .addArgument(new Argument('<type>', 'what the weights become; copy keeps them').choices(quantizeTypes))
+      .addArgument(new Argument('<type>', 'type of the weights in the result; copy keeps them').choices(quantizeTypes))
       .addOption(
         new Option('--layout <layout>', 'how experts are stored (default: merged, which every program reads)').choices(expertLayouts),
       )
-      .option('--shard-size <size>', 'write shards of at most so much of weights each, such as 4G (default: one file)', byteSize)
-      .option('--requantize', 'quantise again what is quantised already, which costs quality')
-      .option('--threads <n>', 'CPU threads (default: as many as cores)', wholeNumber(1, 1024)),
+      .option('--shard-size <size>', 'write shards of at most this size each, such as 4G (default: one file)', byteSize)
+      .option('--requantize', 'also quantize weights that are quantized already, which costs quality')
+      .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber(1, 1024)),
   )
     .addHelpText(
       'after',
       `
-The block type of each tensor is the one that llama.cpp gives it; norms and routers stay as they are, and so does what is that small already.
-OUT gets its name when all of it is written, and whatever fails, or Ctrl-C, leaves nothing behind. Memory does not grow with the file.
+Each tensor gets the block type that llama.cpp gives it. Norms, routers and weights that are that small already stay as they are. OUT gets its name
+when all of it is written; an error or Ctrl-C leaves no file behind. The memory needed does not depend on the size of the model.
 
 Examples:
   mixtral quantize mixtral-F16.gguf mixtral-Q4_K_M.gguf Q4_K_M
   mixtral quantize mixtral-Q8_0.gguf mixtral-Q3_K_M.gguf Q3_K_M --requantize
-  mixtral quantize old-layout.gguf new-layout.gguf copy               experts merged, as programs of today want them
+  mixtral quantize old-layout.gguf new-layout.gguf copy               experts merged, as today's programs expect
   mixtral quantize mixtral-00001-of-00005.gguf mixtral.gguf copy      shards into one file
   mixtral quantize mixtral.gguf mixtral.gguf copy --shard-size 4G     and back: mixtral-00001-of-00007.gguf and so on`,
     )
@@ -49,15 +49,16 @@ Examples:
 
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
   const { layout, shardSize, requantize, threads, json } = flags
-  const bar = new ProgressBar(type === 'copy' ? 'copying' : 'quantising', byteCount)
+  const { path } = await localModel(input)
+  const bar = new ProgressBar(type === 'copy' ? 'copying' : 'quantizing', byteCount)
   const interrupt = onInterrupt()
   const start = performance.now()
-  const { files, weights, types } = await quantizeModel(await resolveModelPath(input), output, type, {
+  const { files, weights, types } = await quantizeModel(path, output, type, {
     ...(layout !== undefined && { layout }),
     ...(shardSize !== undefined && { shardBytes: shardSize }),
     ...(requantize !== undefined && { requantize }),
     ...(threads !== undefined && { threads }),
-    onProgress: ({ done, total }) => bar.update(done, total),
+    onProgress: ({ loaded, total }) => bar.update(loaded, total),
     signal: interrupt.signal,
   }).finally(() => {
     bar.clear()

@@ -1,4 +1,4 @@
-// `mixtral rm`: deletes a model from our store. Models of other programs it leaves alone.
+// `mixtral rm`: deletes a model from our store. It never deletes models of other programs.
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
@@ -16,8 +16,8 @@ export function configureRm(command: Command): void {
     .addHelpText(
       'after',
       `
-Deletes what mixtral pull has downloaded, whole or unfinished, but for what another model shares. Models in the stores of Ollama and huggingface_hub, and files given
-by their path, are not touched.
+Deletes what mixtral pull has downloaded, complete or not, except files that another model shares. Models in the stores of Ollama and huggingface_hub,
+and files given by their path, are not touched.
 
 Examples:
   mixtral rm mixtral:8x7b
@@ -28,14 +28,15 @@ Examples:
 
 async function rm(text: string, { json }: OutputFlags): Promise<void> {
   const own = new OwnStore(storeFolders().own)
-  const name = modelNameText(readModelName(text))
+  const parsed = readModelName(text)
+  const name = modelNameText(parsed)
   const isUnfinished = (await own.unfinished()).some((model) => model.name === name)
-  const model = isUnfinished ? undefined : await localModel(text)
+  const model = isUnfinished ? undefined : await localModel(parsed)
   if (model?.store === 'ollama') throw new MixtralError('IO', `${name} belongs to Ollama (${model.path}): ollama rm ${name} deletes it`)
   if (model && model.store !== 'mixtral')
     throw new MixtralError('IO', `${name} is not in the store of this program, but at ${model.path}: delete it there`)
   const pulling = await livePull(own.root)
-  if (pulling !== undefined) throw new MixtralError('IO', `process ${pulling} is pulling a model: wait for its end, then delete`)
-  const bytes = await own.remove(readModelName(text) as RemoteName)
+  if (pulling !== undefined) throw new MixtralError('IO', `process ${pulling} is pulling a model: delete when it has ended`)
+  const bytes = await own.remove(parsed as RemoteName)
   process.stdout.write(json ? jsonLine({ name, freed_bytes: bytes }) : `${name}: ${byteCount(bytes)} freed\n`)
 }

@@ -1,4 +1,5 @@
-// `mixtral run`: generates text from a raw prompt. Owns how its two optional arguments are told apart, and what the demo model says unasked.
+// `mixtral run`: generates text from a raw prompt. Owns how its two optional arguments are distinguished, and the
+// prompt of the demo model where none is given.
 
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
@@ -7,13 +8,13 @@ import { checkSamplerOptions } from '../../runtime/sampler/samplerOptions.js'
 import { generationOptions, receive, speeds, summarize } from './answer.js'
 import { expertFields } from './expertText.js'
 import { addModelFlags, addOutputFlags, addSamplingFlags, type ModelFlags, type SamplingFlags } from './flags.js'
-import { coloursOf, jsonLine } from './layout.js'
+import { colorsOf, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
 import { textOrStdin } from './stdin.js'
 
 type RunFlags = ModelFlags & SamplingFlags
 
-/** With this seed, the demo model makes a whole little story of it; the same on every machine. */
+/** The prompt and flags with which the demo model tells a whole little story, the same on every machine. */
 const demoPrompt = 'Once upon a time'
 const demoFlags: SamplingFlags = { temperature: 0.5, seed: 38, maxTokens: 200 }
 
@@ -23,8 +24,8 @@ export function configureRun(command: Command): void {
     .addHelpText(
       'after',
       `
-With one argument, it is the model if it is "demo", ends in .gguf, is an existing file or a name such as mixtral:8x7b; else it is a prompt for the demo model. Without
-any, the demo model tells a story. The prompt is raw: control tokens written in it, such as </s>, count as such.
+A single argument is the model if it is "demo", ends in .gguf, or is an existing file or a name such as mixtral:8x7b; else it is a prompt for the demo
+model. Without arguments, the demo model tells a story. The prompt is raw: control tokens written in it, such as </s>, count as such.
 
 Ctrl-C ends the text and prints what there is; the exit code is then 130.
 
@@ -42,16 +43,16 @@ async function run(command: Command, first: string | undefined, second: string |
   const model = isModel ? first : 'demo'
   const given = isModel ? second : first
   if (given === undefined && model !== 'demo') {
-    command.error(`what should it continue? Expected a prompt, or - for standard input: mixtral run ${model} "Once upon a time"`)
+    command.error(`no text to continue, expected a prompt, or - for standard input: mixtral run ${model} "Once upon a time"`)
   }
   const prompt = given === undefined ? demoPrompt : await textOrStdin(given)
-  const { seed } = checkSamplerOptions({}) // a random one, to be told even of a text that was interrupted
+  const { seed } = checkSamplerOptions({}) // a random one, reported even if the text is interrupted
   const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
   const write = flags.json ? () => {} : (text: string) => void process.stdout.write(text)
 
   await withModel(model, flags, async (loaded) => {
-    // Where nobody wrote a prompt, the answer alone would be half a text.
-    if (given === undefined) write(coloursOf(process.stdout).bold(prompt))
+    // Without a prompt of the user, the answer alone would be half a text.
+    if (given === undefined) write(colorsOf(process.stdout).bold(prompt))
     const answer = await receive((all) => loaded.stream(prompt, all), options, write)
     const { result, text } = answer
     if (flags.json) {
@@ -68,9 +69,9 @@ async function run(command: Command, first: string | undefined, second: string |
           prefill_tokens_per_second: rates?.prefill,
           decode_tokens_per_second: rates ? rates.decode : (answer.ids.length - 1) / answer.seconds,
           load_seconds: loaded.loadSeconds,
-          memory_bytes: loaded.memoryBytes,
-          experts_in_memory: loaded.expertSlots.slots,
-          experts: loaded.expertSlots.experts,
+          memory_bytes: loaded.memory.totalBytes,
+          experts_in_memory: loaded.memory.expertSlots,
+          experts: loaded.memory.experts,
           ...expertFields(result?.experts, result ? result.promptTokens - result.reusedTokens + result.ids.length : 0),
           threads: loaded.threads,
           kernels: loaded.kernels,
@@ -85,7 +86,7 @@ async function run(command: Command, first: string | undefined, second: string |
 }
 
 function isModelArgument(argument: string): boolean {
-  // A name with a tag has no blanks, which most prompts have.
+  // A name with a tag has no spaces, unlike most prompts.
   const name = /^(hf:|https:\/\/)\S+$|^[\w.-]+(\/[\w.-]+)*:[\w.-]+$/.test(argument)
   return argument === 'demo' || name || argument.endsWith('.gguf') || existsSync(argument)
 }

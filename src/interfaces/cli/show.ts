@@ -1,13 +1,14 @@
-// `mixtral show`: what comes with a model beside its weights: template, parameters, system message, licence. For a model that is not on this
-// machine it asks the source, without the weights.
+// `mixtral show`: what comes with a model beside its weights: template, parameters, system message, license. Of a model
+// that is not on this machine, it is read from the source, without the weights.
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
+import type { ModelHeader } from '../../registry/obtain.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
+import { lookAt } from './bringing.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
-import { coloursOf, columns, jsonLine, plainLines } from './layout.js'
-import { lookAt, type Sight } from './looking.js'
+import { colorsOf, columns, jsonLine, plainLines } from './layout.js'
 
 export function configureShow(command: Command): void {
   addOutputFlags(command.argument('<name>', 'any name of a model, or a path'))
@@ -22,13 +23,13 @@ Examples:
 }
 
 async function show(text: string, { json }: OutputFlags): Promise<void> {
-  const sight = await lookAt(text)
-  const layers = sight.layers ?? layersOf(sight)
-  process.stdout.write(json ? jsonLine(jsonShow(sight, layers)) : describe(sight, layers))
+  const header = await lookAt(text)
+  const layers = header.layers ?? layersOf(header)
+  process.stdout.write(json ? jsonLine(jsonShow(header, layers)) : describe(header, layers))
 }
 
-/** What the file itself says, where no Ollama layers do. */
-function layersOf({ gguf }: Sight): OllamaLayers {
+/** The same facts from the file itself, for a model without Ollama layers. */
+function layersOf({ gguf }: ModelHeader): OllamaLayers {
   const text = (key: string) => {
     const value = gguf.metadata.get(key)
     return typeof value === 'string' ? value : undefined
@@ -38,13 +39,13 @@ function layersOf({ gguf }: Sight): OllamaLayers {
   return { ...(template !== undefined && { template }), params: {}, messages: [], licenses: license === undefined ? [] : [license] }
 }
 
-function describe({ name, bytes, path }: Sight, { template, params, system, messages, licenses }: OllamaLayers): string {
-  const { bold } = coloursOf(process.stdout)
+function describe({ name, bytes, local }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers): string {
+  const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainLines(body).replaceAll(/^(?=.)/gm, '  ')}\n`
   const { unused } = modelDefaults({ params, messages, licenses })
   const rows = Object.entries(params).map(([key, value]) => [key, JSON.stringify(value), unused.includes(key) ? 'not used here' : ''])
   return [
-    `${name}: ${byteCount(bytes)}, ${path ?? 'not on this machine'}\n`,
+    `${name}: ${byteCount(bytes)}, ${local?.path ?? 'not on this machine'}\n`,
     template === undefined ? '' : section('template', template),
     rows.length === 0 ? '' : section('parameters', columns(rows).trimEnd()),
     system === undefined ? '' : section('system', system),
@@ -53,6 +54,6 @@ function describe({ name, bytes, path }: Sight, { template, params, system, mess
   ].join('')
 }
 
-function jsonShow({ name, bytes, path, store }: Sight, { template, params, system, messages, licenses }: OllamaLayers) {
-  return { name, bytes, path, store, template, parameters: params, system, messages, licenses }
+function jsonShow({ name, bytes, local }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers) {
+  return { name, bytes, path: local?.path, store: local?.store, template, parameters: params, system, messages, licenses }
 }

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { openGguf } from '../../format/gguf/openGguf.js'
-import { resolveModelPath } from '../../text/generate/modelPath.js'
+import { localModel } from '../../registry/stores/localModels.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { columns, jsonLine, quotedText } from './layout.js'
@@ -33,7 +33,7 @@ Examples:
 }
 
 async function tokenize(model: string, text: string, { special, bos, json }: TokenizeFlags): Promise<void> {
-  const { metadata } = await openGguf(await resolveModelPath(model))
+  const { metadata } = await openGguf((await localModel(model)).path)
   const tokenizer = Tokenizer.fromGgufMetadata(metadata)
   const ids = tokenizer.encode(await textOrStdin(text), { addBos: bos ?? false, parseSpecial: special ?? false })
   const tokens = ids.map((id) => tokenizer.token(id))

@@ -5,21 +5,20 @@ import { join } from 'node:path'
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { ioError } from '../../base/files/byteSource.js'
-import { refuseInput } from '../../base/files/refuseInput.js'
+import { refuseInput } from '../../base/files/outputChecks.js'
 import { Reference } from '../../evaluation/reference/reference.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { encodeNpy } from '../../format/tensors/npy.js'
+import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
-import { resolveModelPath } from '../../text/generate/modelPath.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { bringModel } from './bringing.js'
 import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
-import { encodeNpy } from './npy.js'
 import { writeOutput } from './outputFile.js'
 import { ProgressBar } from './progressBar.js'
-import { encodeSafetensors } from './safetensors.js'
 
 interface TraceFlags extends ModelFlags {
   readonly tokens?: number[]
@@ -96,16 +95,14 @@ async function fromKernels(model: string, flags: TraceFlags): Promise<Traced> {
 }
 
 async function fromReference(model: string, flags: TraceFlags): Promise<Traced> {
-  const { context, json } = flags
-  await bringModel(model, { context, mustRun: true, mustFit: false, update: false, quiet: json === true })
-  const path = await resolveModelPath(model)
-  const { metadata, files } = await openGguf(path)
+  const { path } = await bringModel(model, { purpose: 'reading', quiet: flags.json === true })
+  const gguf = await openGguf(path)
   await refuseInput(
     flags.out,
-    files.map((file) => file.path),
+    gguf.files.map((file) => file.path),
   )
-  const reference = await Reference.open(path)
-  const tokens = flags.tokens ?? Tokenizer.fromGgufMetadata(metadata).encodePrompt(flags.prompt!)
+  const reference = await Reference.open(gguf)
+  const tokens = flags.tokens ?? Tokenizer.fromGgufMetadata(gguf.metadata).encodePrompt(flags.prompt!)
   const bar = new ProgressBar('trace', (count) => `${count} layers`)
   const tensors = reference.trace(tokens, { ...choice(flags), onProgress: ({ loaded, total }) => bar.update(loaded, total) })
   bar.clear()
@@ -114,7 +111,7 @@ async function fromReference(model: string, flags: TraceFlags): Promise<Traced> 
 
 const choice = ({ tensors }: TraceFlags) => (tensors === undefined ? {} : { tensors })
 
-/** What comes under its name for the second time is what was rotated. */
+/** Gives the second tensor of a name, which is the rotated one, a name of its own. */
 function withUniqueNames(tensors: readonly TracedTensor[]): TracedTensor[] {
   const seen = new Set<string>()
   return tensors.map((tensor) => {

@@ -1,11 +1,12 @@
-// `mixtral verify`: whether the kernels compute a model right on this machine. Prints; the verdict is verify/verify.ts's.
+// `mixtral verify`: checks that the kernels compute a model correctly on this machine. Owns what is printed;
+// evaluation/verify/ gives the verdict.
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
 import { addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { coloursOf, errorLine, jsonLine } from './layout.js'
+import { colorsOf, errorLine, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressBar } from './progressBar.js'
 
@@ -13,9 +14,9 @@ interface VerifyFlags extends ModelFlags {
   readonly prompt: string
 }
 
-/** More than the four tokens that a kernel takes at once, and no multiple of four, on any vocabulary. */
+/** A text of more than the four tokens that a kernel takes at once, and no multiple of four, with any vocabulary. */
 const defaultPrompt = 'Once upon a time, there was a child who lived near the sea.'
-/** Faults to name; where there are more, they have one cause. */
+/** Largest number of faults to name; more of them have one cause. */
 const MOST_FAULTS = 20
 
 export function configureVerify(command: Command): void {
@@ -26,12 +27,12 @@ export function configureVerify(command: Command): void {
     .addHelpText(
       'after',
       `
-Every matrix: what is in memory must be what the file packs to, and the kernels' product with a probe must have the bits of the plain TypeScript
-oracle of its format. A forward pass of the prompt: every stage is compared with float64 arithmetic on its own input, so that a fault is named
-where it is made. "error" is the distance from exact products of exact activations, relative, of the layer's worst matrix: mostly what rounding
-activations to 8 bits costs. "of allowed" is that of the worst row as a share of what the format allows: for each block of activations half a
-step of the rounding, times the magnitudes of the weights it meets; and the rounding of float32.
-The exit code is 1 if anything is off. An 8x7B takes about 15 minutes divided by the number of threads.
+Every matrix is checked: memory must hold what the file packs to, and the kernels' product with a probe must have the bits of the plain TypeScript
+oracle of its format. A forward pass of the prompt is checked too: every stage is compared with float64 arithmetic on its own input, so that a fault
+is named where it is made. "error" is the relative distance from exact products with exact activations, of the layer's worst matrix. Most of it is
+the cost of rounding activations to 8 bits. "of allowed" is the error of the worst row, as a share of what its format allows: for each block of
+activations half a step of the rounding, times the magnitudes of the weights that it meets, plus the rounding of float32.
+The exit code is 1 if there is a fault. An 8x7B takes about 15 minutes divided by the number of threads.
 
 Examples:
   mixtral verify
@@ -88,7 +89,7 @@ async function verify(name: string, flags: VerifyFlags): Promise<void> {
 const layerName = (layer: number, layers: number) => (layer < 0 ? 'embedding' : layer === layers ? 'output' : String(layer))
 
 function describe(name: string, { types, matrices, error, worstShare, faults }: Verdict): string {
-  const { green, red } = coloursOf(process.stdout)
+  const { green, red } = colorsOf(process.stdout)
   const verdict = faults.length ? red('OFF') : green('ok')
   return tableRow(name, types.join(' '), String(matrices), error.toPrecision(2), `${(100 * worstShare).toPrecision(2)} %`, verdict)
 }

@@ -1,13 +1,18 @@
-// What can be said about a model from its header alone: tensors by type, hyper-parameters, memory it needs, bytes a token reads, and if it
-// cannot run, why. Pure; prints nothing.
+// What a model's header says about it: tensors by type, hyper-parameters, the memory that it needs and how it would be
+// loaded here, the bytes that a token reads, or why it cannot run. Pure, except that the memory budget is this
+// machine's unless one is given. Prints nothing.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
-import { defaultContextLength } from '../../runtime/engine/engineOptions.js'
+import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import { checkEngineOptions, type EngineOptions } from '../../runtime/engine/engineOptions.js'
+import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, type TensorSlice } from '../../runtime/weights/mixtralTensors.js'
-import { planModel } from '../../runtime/weights/plan.js'
+import { type PlanOptions, planModel } from '../../runtime/weights/plan.js'
 import { expertMatricesOf, layerRoles } from '../../runtime/weights/roles.js'
+import { contextDefault, modelDefaults, withDefaults } from '../../text/generate/modelDefaults.js'
+import { type Fit, fitOf } from './fit.js'
 
 export interface ModelFacts {
   readonly fileBytes: number
@@ -15,43 +20,66 @@ export interface ModelFacts {
   readonly tensorTypes: readonly { readonly type: string; readonly count: number; readonly weights: number; readonly bytes: number }[]
   /** Undefined where the file is no Mixtral. */
   readonly config: MixtralConfig | undefined
-  /** Undefined where the model cannot run. */
+  /** Undefined where the model cannot run on any machine, as is `fit`. */
   readonly needs: ModelNeeds | undefined
-  /** Why it cannot run. */
+  /** How it would be loaded on this machine. */
+  readonly fit: Fit | undefined
+  /** Why it cannot run, on any machine or on this one. */
   readonly refusal: string | undefined
 }
 
+/** What the model needs with all experts in memory. */
 interface ModelNeeds {
   readonly contextLength: number
-  /** As they lie in memory, packed for the kernels. */
+  /** Bytes of the weights as they are in memory, packed for the kernels. */
   readonly weightBytes: number
   readonly kvBytes: number
-  /** Bytes of the file's weights that one token reads: all but the experts that the router leaves out and the embeddings of other tokens. */
+  /** Bytes of activations and of the threads' buffers. */
+  readonly scratchBytes: number
+  /** Bytes of all of these. */
+  readonly memoryBytes: number
+  /**
+   * Bytes of the file's weights that one token reads: all but the experts that the router leaves out and the embeddings
+   * of other tokens.
+   */
   readonly activeBytesPerToken: number
 }
 
-/** @param contextLength in tokens; by default that with which the model is loaded */
-export function factsOf(gguf: Gguf, contextLength?: number): ModelFacts {
-  const base = { fileBytes: gguf.files.reduce((sum, { bytes }) => sum + bytes, 0), tensorTypes: tensorTypes(gguf) }
+/** How the model is to be loaded. */
+export interface Loading {
+  readonly build: KernelBuild
+  /** What an Ollama model brings: its context length counts where `options` has none. */
+  readonly layers?: OllamaLayers | undefined
+  readonly options?: EngineOptions
+}
+
+/** Throws `OPTION`; what is wrong with the model is in `refusal`. */
+export function factsOf(gguf: Gguf, loading: Loading): ModelFacts {
+  const file = { fileBytes: gguf.files.reduce((sum, { bytes }) => sum + bytes, 0), tensorTypes: tensorTypes(gguf) }
   let config: MixtralConfig | undefined
   try {
     config = MixtralConfig.fromGgufMetadata(gguf.metadata)
-    return {
-      ...base,
-      config,
-      needs: needsOf(config, mixtralTensors(config, gguf), contextLength ?? defaultContextLength(config.maxPositions)),
-      refusal: undefined,
-    }
+    const tensors = mixtralTensors(config, gguf)
+    const options = planOptions(config, loading)
+    const needs = needsOf(config, tensors, options)
+    const fit = fitOf(config, tensors, options)
+    return { ...file, config, needs, fit, refusal: fit.refusal }
   } catch (error) {
-    if (!(error instanceof MixtralError)) throw error
-    return { ...base, config, needs: undefined, refusal: error.message }
+    if (!(error instanceof MixtralError) || error.code === 'OPTION') throw error
+    return { ...file, config, needs: undefined, fit: undefined, refusal: error.message }
   }
 }
 
-function needsOf(config: MixtralConfig, tensors: MixtralTensors, contextLength: number): ModelNeeds {
-  // Threads, batch and kernel build change scratch memory only, which does not count here.
-  const { weightBytes, kvBytes } = planModel(config, tensors, { build: 'simd', threads: 1, batchSize: 1, contextLength })
-  return { contextLength, weightBytes, kvBytes, activeBytesPerToken: activeBytes(config, tensors) }
+/** The options of the plan that `MixtralModel.load` makes. */
+function planOptions({ maxPositions }: MixtralConfig, { build, layers, options = {} }: Loading): PlanOptions {
+  const all = layers ? withDefaults(contextDefault(modelDefaults(layers), maxPositions), options) : options
+  return { ...checkEngineOptions(all, maxPositions), build }
+}
+
+function needsOf(config: MixtralConfig, tensors: MixtralTensors, { ram: _, ...options }: PlanOptions): ModelNeeds {
+  const { contextLength, weightBytes, kvBytes, bytes } = planModel(config, tensors, options)
+  const scratchBytes = bytes - weightBytes - kvBytes
+  return { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes: bytes, activeBytesPerToken: activeBytes(config, tensors) }
 }
 
 function activeBytes({ experts, expertsPerToken }: MixtralConfig, { tokenEmbd, outputNorm, output, layers }: MixtralTensors): number {

@@ -1,8 +1,8 @@
-// What a user may call a model: `demo`, a path, an Ollama name, `hf:` of Hugging Face, an address. Owns their grammar, and the promise that no
-// part of a parsed name can lead out of a folder it becomes part of. Looks at no disk and no network.
+// The names of models: `demo`, a path, an Ollama name, `hf:` for Hugging Face, an address. Owns their grammar, and the
+// guarantee that no part of a parsed name leads out of a folder when it becomes part of a path. Reads no disk and no
+// network.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 
 interface PathName {
   readonly kind: 'path'
@@ -19,7 +19,7 @@ export interface OllamaName {
   readonly tag: string
 }
 
-/** `hf:owner/repo[@revision]/file.gguf`, `hf:owner/repo[@revision][:quantisation]`. */
+/** `hf:owner/repo[@revision]/file.gguf`, `hf:owner/repo[@revision][:quantization]`. */
 export interface HuggingFaceName {
   readonly kind: 'huggingface'
   readonly owner: string
@@ -28,7 +28,7 @@ export interface HuggingFaceName {
   readonly revision: string
   /** The file in the repository, folders included. */
   readonly file?: string
-  /** Such as `Q4_K_M`; with neither file nor quantisation, the repository must hold just one model. */
+  /** Such as `Q4_K_M`; with neither file nor quantization, the repository must hold just one model. */
   readonly quantization?: string
 }
 
@@ -46,16 +46,18 @@ const OLLAMA_TAG = 'latest'
 const REVISION = 'main'
 const LONGEST_NAME = 1024
 
-// The first character keeps `.`, `..` and flags out.
+// The first character excludes `.`, `..` and flags.
 const OLLAMA_PART = /^[a-z0-9_][\w.-]{0,79}$/i
 const OLLAMA_NAMESPACE_PART = /^[a-z0-9_][\w-]{0,79}$/i
 const HOST = /^([a-z0-9]([a-z0-9.-]{0,252}[a-z0-9])?)(:\d{1,5})?$/i
 const HUGGING_FACE_PART = /^[a-z0-9_]([\w.-]{0,94}[a-z0-9_])?$/i
 
 /**
- * Reads a name. What looks like a path is one, whether the file exists or not; anything else without a prefix is an Ollama name.
- * Throws `IO`, saying which part is wrong and what would be right.
- * @example parseModelName('mixtral:8x7b') // { kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'mixtral', tag: '8x7b' }
+ * Reads a name. A text that looks like a path is one, whether the file exists or not; any other without a prefix is an
+ * Ollama name. Throws `IO`, saying which part is wrong and what would be right.
+ * @example
+ * parseModelName('mixtral:8x7b')
+ * // { kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'mixtral', tag: '8x7b' }
  */
 export function parseModelName(text: string): ModelName {
   if (typeof text !== 'string') throw new MixtralError('IO', `a model's name is a ${typeof text}, expected a string`)
@@ -65,7 +67,7 @@ export function parseModelName(text: string): ModelName {
   }
   if (text === '') refuse('it is empty')
   if (text.length > LONGEST_NAME) refuse(`it has ${text.length} characters, expected at most ${LONGEST_NAME}`)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: this looks for control characters
   if (/[\u0000-\u001f\u007f]/.test(text)) refuse('it has control characters')
   const hub = /^hf:(\/\/)?(.*)$/s.exec(text)
   if (hub) return huggingFaceName(hub[2]!, refuse)
@@ -101,7 +103,7 @@ export function repositoryText({ owner, repo, revision }: HuggingFaceName): stri
   return `${owner}/${repo}${revision === REVISION ? '' : `@${revision}`}`
 }
 
-/** Whether a host, with or without a port, is this machine. Only there may a connection go without TLS. */
+/** Whether a host, with or without a port, is this machine. Only there may a connection do without TLS. */
 export function isLoopback(host: string): boolean {
   return /^(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?$/i.test(host)
 }
@@ -142,7 +144,7 @@ function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
     ['owner', owner],
     ['repository', repo],
     ['revision', revision],
-    ['quantisation', quantization],
+    ['quantization', quantization],
   ]
   for (const [what, part] of checks) {
     if (part === undefined) continue
@@ -161,11 +163,11 @@ function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
   }
 }
 
-/** Whether a path of a repository can become one on any disk, and stays inside its folder. */
+/** Whether a path in a repository is a valid path on every platform, and stays inside its folder. */
 export function isSafeFile(file: string): boolean {
   const parts = file.split('/')
-  // Besides control characters, what Windows cannot have in names.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what this looks for
+  // Besides control characters, those that Windows does not allow in file names.
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: this looks for control characters
   return /\.gguf$/i.test(file) && parts.every((part) => /^[^\\:*?"<>|\u0000-\u001f]{1,200}$/.test(part) && !/^\.+$|[. ]$/.test(part))
 }
 
@@ -179,7 +181,7 @@ function urlName(text: string, refuse: Refuse): ModelName {
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && isLoopback(url.host))) {
     refuse(`${url.protocol}// is not supported, expected https:// (http:// on this machine only), hf: or an Ollama name`)
   }
-  // The host becomes a folder, and `..` would be the one above. A dot at the end only says that the name is a full one.
+  // The host becomes the name of a folder, so it must not be `..`. A dot at its end only marks a fully qualified name.
   if (/^\.|\.\./.test(url.host)) refuse(`the host ${quoted(url.host)} is none`)
   if (url.username || url.password) refuse('credentials do not belong in an address')
   url.hash = ''

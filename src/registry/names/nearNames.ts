@@ -1,6 +1,6 @@
-// Names close to one that does not exist, for `did you mean`. Owns the distance and the list of names that everybody's registry has.
+// Names close to one that does not exist, for `did you mean`. Owns the distance and a list of well-known names.
 
-/** Models and tags of Mixtrals at registry.ollama.ai, which has no way to ask for its list. */
+/** Mixtral models and their tags at registry.ollama.ai, which offers no list of its models. */
 export const wellKnownNames: readonly string[] = [
   'demo',
   ...['latest', '8x7b', '8x22b', 'instruct', 'text', 'v0.1', 'v0.1-instruct'].map((tag) => `mixtral:${tag}`),
@@ -32,7 +32,9 @@ export const wellKnownNames: readonly string[] = [
 
 const MOST_SUGGESTIONS = 3
 
-/** At most three of the candidates, nearest first; none that differs from the name in more than a third of its letters. */
+/**
+ * The nearest candidates, at most three, nearest first; none differs from the name in more than a third of its letters.
+ */
 export function nearNames(name: string, candidates: Iterable<string>): string[] {
   const wanted = name.toLowerCase()
   return [...new Set(candidates)]
@@ -49,7 +51,7 @@ export function didYouMean(name: string, candidates: Iterable<string>): string {
   return near.length > 0 ? `; did you mean ${near.join(', ')}?` : ''
 }
 
-/** Letters to insert, delete, replace, or swap with their neighbour. */
+/** Edit distance: letters to insert, delete, replace, or swap with a neighbor. */
 function distance(a: string, b: string): number {
   let before: number[] = []
   let above = Array.from({ length: b.length + 1 }, (_, j) => j)

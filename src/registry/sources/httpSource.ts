@@ -1,4 +1,4 @@
-// The bytes of a file somewhere else, read through HTTP ranges: enough for a header, without the weights. Owns what is believed of an answer.
+// The header of a model at its source, read through HTTP ranges, without the weights. Owns the checks of the answers.
 
 import { MixtralError } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
@@ -10,10 +10,10 @@ import { ExchangeError, exchange } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'
 import type { RemoteModel } from './remoteModel.js'
 
-/** A server that ignores ranges sends the file from its beginning: so much of it is skipped, no more. */
+/** Most bytes that are skipped of a server that ignores ranges and sends the file from its start. */
 const MOST_SKIPPED = 16 * 2 ** 20
 
-/** Reads the headers of a model's files. Throws `IO` where they cannot be had, `GGUF` where they are malformed. */
+/** Reads the headers of a model's files. Throws `IO` if they cannot be read, `GGUF` if they are malformed. */
 export async function openRemoteGguf({ weights }: RemoteModel, signal?: AbortSignal): Promise<Gguf> {
   const headers: GgufHeader[] = []
   for (const file of weights) headers.push(await readHeader(new HttpSource(file, signal)))
@@ -56,7 +56,7 @@ class HttpSource implements ByteSource {
     return bytes
   }
 
-  /** The byte of the file that the body begins with. */
+  /** Offset in the file of the body's first byte. */
   #start(response: Response, offset: number): number {
     const { host } = new URL(this.#file.address)
     const [, from, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(response.headers.get('content-range') ?? '') ?? []

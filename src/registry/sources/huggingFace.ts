@@ -1,19 +1,18 @@
-// Hugging Face: a repository and a file or quantisation to files with sizes and hashes. Owns its addresses, its token and what its refusals mean;
-// the download is pull.ts.
+// Hugging Face as a source: finds the files of a model in a repository, with sizes and hashes. Owns the addresses, the
+// token and the meaning of refusals; downloads no weights.
 
 import path from 'node:path'
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
-import { chooseGgufFiles } from '../names/ggufFiles.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
 import { didYouMean } from '../names/nearNames.js'
+import { chooseGgufFiles } from '../names/repositoryFiles.js'
 import type { OwnStore } from '../stores/ownStore.js'
 import { type Credentials, ExchangeError, exchange, readBody } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 const LARGEST_ANSWER = 2 ** 24
-/** Suggestions are not worth a longer wait. */
+/** Longest silence while near names are fetched: suggestions are worth no longer wait. */
 const NEAR_STALL_MS = 5000
 const REPOSITORY = /^[\w.-]{1,96}\/[\w.-]{1,96}$/
 
@@ -23,7 +22,10 @@ interface RepositoryFile {
   readonly sha256: string | undefined
 }
 
-/** Asks the hub for the files of a model. Throws `IO` for a repository or file that does not exist, with near names, or needs a token. */
+/**
+ * Asks the hub for the files of a model. Throws `IO` for a repository or file that does not exist, with near names, or
+ * that needs a token.
+ */
 export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
   const endpoint = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
   if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
@@ -60,7 +62,7 @@ function tokenFor({ origin, protocol, host }: URL): Credentials {
 
 function parseRepository(answer: string, where: string): { commit: string; files: Map<string, RepositoryFile> } {
   const refuse = (problem: string): never => {
-    throw new MixtralError('IO', `what Hugging Face says of ${where} is wrong: ${problem}`)
+    throw new MixtralError('IO', `the answer of Hugging Face about ${where} is wrong: ${problem}`)
   }
   let repository: { sha?: unknown; siblings?: unknown } | null
   try {
@@ -74,7 +76,7 @@ function parseRepository(answer: string, where: string): { commit: string; files
   const files = new Map<string, RepositoryFile>()
   for (const sibling of siblings as { rfilename?: unknown; size?: unknown; lfs?: { sha256?: unknown; size?: unknown } }[]) {
     const file = sibling?.rfilename
-    // What cannot become a path inside our folder does not exist for us, as in the cache.
+    // Files that cannot become a path in our folder are ignored, as in the cache.
     if (typeof file !== 'string' || !isSafeFile(file)) continue
     const bytes = sibling.lfs?.size ?? sibling.size
     const sha256 = sibling.lfs?.sha256
@@ -87,12 +89,12 @@ function parseRepository(answer: string, where: string): { commit: string; files
   return { commit: sha, files }
 }
 
-/** Whether there is no such repository, which the hub does not tell from a private one. */
+/** Whether there is no such repository. The hub answers the same for a private one. */
 function isAbsent(error: unknown): boolean {
   return error instanceof ExchangeError && (error.status === 401 || error.status === 404)
 }
 
-/** The owner's repositories and those of the same name, as far as the hub says quickly. */
+/** The owner's repositories and those of the same name; empty unless the hub answers soon. */
 async function nearRepositories(
   { owner, repo }: HuggingFaceName,
   endpoint: string,

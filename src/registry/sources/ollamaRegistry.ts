@@ -1,4 +1,5 @@
-// Ollama's registry: a name to a manifest to blobs. Owns its addresses and what its refusals mean; the download is pull.ts.
+// Ollama's registry as a source: finds the manifest of a model and its blobs. Owns the addresses and the meaning of
+// refusals; downloads no weights.
 
 import { MixtralError } from '../../base/errors.js'
 import { isLoopback, modelNameText, type OllamaName } from '../names/modelName.js'
@@ -11,10 +12,10 @@ import { ExchangeError, exchange, readBody } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
-/** Asks the registry what a model is made of. Throws `IO`, with near names if it has no such model. */
+/** Asks the registry for a model's manifest. Throws `IO`, with near names if it has no such model. */
 export async function findOllamaModel(name: OllamaName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
   const where = modelNameText(name)
-  // Without TLS only where nobody can listen.
+  // Without TLS only on this machine.
   const origin = `${isLoopback(name.host) ? 'http' : 'https'}://${name.host}`
   const base = `${origin}/v2/${name.namespace}/${name.model}`
   const credentials = new BearerToken(origin)
@@ -47,7 +48,7 @@ export async function findOllamaModel(name: OllamaName, store: OwnStore, signal?
 function explained(error: unknown, name: OllamaName): unknown {
   if (!(error instanceof ExchangeError)) return error
   const where = modelNameText(name)
-  // Registries do not tell what does not exist from what is private.
+  // Registries answer the same for models that do not exist and for private ones.
   if (error.status === 404 || error.status === 401 || error.status === 403) {
     const why = error.status === 404 ? 'has no' : 'does not give out'
     return new MixtralError('IO', `${name.host} ${why} model ${where}${didYouMean(where, wellKnownNames)}`, { cause: error })

@@ -1,4 +1,4 @@
-// A model at an address that is neither Ollama's nor Hugging Face's: asks the server how large the file, or each of its shards, is.
+// A plain address as a source: asks the server for the size of the file, or of each of its shards.
 
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
@@ -10,7 +10,7 @@ import { ExchangeError, exchange } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
-/** Asks for one byte of every file. Throws `IO` if there is none, or the server does not say its size. */
+/** Requests one byte of every file. Throws `IO` if one does not exist, or the server does not tell its size. */
 export async function findUrlModel(name: UrlName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
   const url = new URL(name.url)
   const folder = store.folderOf(name)

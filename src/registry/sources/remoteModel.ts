@@ -1,4 +1,4 @@
-// What every source of models says about one before it is downloaded: files, and where they will be. Owns the interface only.
+// A model at its source, before it is downloaded: its files, and where they will be in our store. Knows no source.
 
 import type { OllamaName, RemoteName } from '../names/modelName.js'
 import type { OllamaLayers } from '../stores/ollamaLayers.js'
@@ -17,6 +17,11 @@ export interface RemoteModel {
   readonly extras: readonly StoreFile[]
   /** Fetches the texts of an Ollama model. */
   readonly readLayers?: () => Promise<OllamaLayers>
-  /** What makes an Ollama model known to the store, once all files are in place. */
+  /** An Ollama model's manifest, to be stored when all files are in place. */
   readonly manifest?: { readonly name: OllamaName; readonly target: string; readonly text: string }
+}
+
+/** The bytes of all files of a model. */
+export function remoteBytes({ weights, extras }: RemoteModel): number {
+  return [...weights, ...extras].reduce((sum, { bytes }) => sum + bytes, 0)
 }

@@ -1,10 +1,11 @@
-// The cache of huggingface_hub, used in place: `models--OWNER--REPO/snapshots/COMMIT/FILE`, and `refs/BRANCH` with a commit in it. Only reads.
+// The cache of huggingface_hub, used in place: `models--OWNER--REPO/snapshots/COMMIT/FILE`, and `refs/BRANCH` with a
+// commit in it. Read only.
 
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
-import { chooseGgufFiles } from '../names/ggufFiles.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { type HuggingFaceName, isSafeFile, parseModelName } from '../names/modelName.js'
-import { fileBytes, filesUnder, readText } from '../transfer/storeFiles.js'
+import { chooseGgufFiles } from '../names/repositoryFiles.js'
 
 export interface CachedModel {
   readonly name: HuggingFaceName
@@ -12,7 +13,7 @@ export interface CachedModel {
   readonly paths: readonly string[]
 }
 
-/** The files of a model in the cache; undefined if it, or a shard of it, is not there. */
+/** The files of a model in the cache; undefined unless all of them are there. */
 export async function findInHuggingFaceCache(cache: string, name: HuggingFaceName): Promise<CachedModel | undefined> {
   const folder = path.join(cache, `models--${name.owner}--${name.repo}`)
   const commit = (await readText(path.join(folder, 'refs', name.revision), 100))?.trim() ?? name.revision
@@ -21,12 +22,12 @@ export async function findInHuggingFaceCache(cache: string, name: HuggingFaceNam
   const files = (await filesUnder(snapshot, 4)).filter(isSafeFile)
   if (files.length === 0) return undefined
   const paths = chosen(files, name)?.map((file) => path.join(snapshot, file))
-  // A link whose blob is still coming has no size.
+  // A link to a blob that is still being downloaded is broken, and has no size.
   if (!paths || (await Promise.all(paths.map(fileBytes))).includes(undefined)) return undefined
   return { name, paths }
 }
 
-/** Every model of the cache, as a name with a file. */
+/** All models in the cache, each by a name with a file. */
 export async function listHuggingFaceCache(cache: string): Promise<CachedModel[]> {
   const files = await filesUnder(cache, 7)
   const models: CachedModel[] = []
@@ -57,7 +58,7 @@ function nameOf(text: string): HuggingFaceName | undefined {
   }
 }
 
-/** The cache holds what was asked for before: what it lacks is no mistake in the name. */
+/** The model's files; undefined if the cache lacks them, which is no error: it holds only earlier downloads. */
 function chosen(files: readonly string[], name: HuggingFaceName): string[] | undefined {
   try {
     return chooseGgufFiles(files, name)

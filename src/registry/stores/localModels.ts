@@ -1,36 +1,44 @@
-// A name to the files of a model on this machine, wherever they lie: a path, the shipped demo, our store, Ollama's, the Hugging Face cache. Owns
-// the order in which they are looked at. Never writes and never asks the network.
+// The models on this machine, by name: a path, the shipped demo, our store, Ollama's, the Hugging Face cache. Owns the
+// order in which they are searched. Never writes and never uses the network.
 
 import { statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
+import { fileBytes, filesUnder } from '../../base/files/optionalFiles.js'
 import { shardPaths } from '../../format/gguf/shards.js'
-import { type ModelName, modelNameText, parseModelName } from '../names/modelName.js'
+import { type ModelName, modelNameText, parseModelName, type RemoteName } from '../names/modelName.js'
 import { didYouMean, wellKnownNames } from '../names/nearNames.js'
-import { fileBytes, filesUnder } from '../transfer/storeFiles.js'
 import { findInHuggingFaceCache, listHuggingFaceCache } from './huggingFaceCache.js'
 import type { OllamaLayers } from './ollamaLayers.js'
 import { OllamaStore } from './ollamaStore.js'
 import { OwnStore } from './ownStore.js'
 import { type StoreFolders, storeFolders } from './storeFolders.js'
 
-export interface LocalModel {
-  /** Finds it again. */
+/** A model as `list` shows it. */
+export interface ListedModel {
+  /** The shortest name of the model. */
   readonly name: string
-  /** Whose it is: only models in the `mixtral` store can be removed with this program. */
+  /**
+   * The store that it is in; `file` for the demo and for paths. Only models in the `mixtral` store can be removed here.
+   */
   readonly store: 'file' | 'mixtral' | 'ollama' | 'huggingface'
-  /** Of the GGUF, or of its first shard. */
+  /** Path of the GGUF, or of its first shard. */
   readonly path: string
-  /** Of all shards. */
+  /** Bytes of all shards. */
   readonly bytes: number
-  /** What an Ollama model brings beside its weights. */
-  readonly layers?: OllamaLayers
 }
 
-/** Reads a name, in which the path of an existing file goes before everything else. Throws `IO` if it can be no name. */
+/** A model on this machine, with everything that loading it needs: no other look-up of its name. */
+export interface LocalModel extends ListedModel {
+  /** What an Ollama model brings beside its weights; undefined for any other. */
+  readonly layers: OllamaLayers | undefined
+}
+
+/**
+ * Reads a name. The path of an existing file is a path, whatever else it could mean. Throws `IO` for a malformed name.
+ */
 export function readModelName(text: string): ModelName {
   return text !== 'demo' && isFile(text) ? { kind: 'path', path: text } : parseModelName(text)
 }
@@ -39,40 +47,50 @@ function isFile(text: string): boolean {
   try {
     return statSync(text).isFile()
   } catch {
-    return false // also for what can be no path
+    return false // also for a text that can be no path
   }
 }
 
-/** The model of this name if it is on this machine. Throws `IO` for a name that is none, and for a path that leads nowhere. */
-export async function findLocalModel(text: string, folders: StoreFolders = storeFolders()): Promise<LocalModel | undefined> {
-  const name = readModelName(text)
+/**
+ * The model of this name; undefined if it is not on this machine. Throws `IO` for a malformed name, and for a path
+ * without a file.
+ */
+export async function findLocalModel(model: string | ModelName, folders: StoreFolders = storeFolders()): Promise<LocalModel | undefined> {
+  const name = typeof model === 'string' ? readModelName(model) : model
   switch (name.kind) {
     case 'demo':
-      return inStore('file', name, [fileURLToPath(new URL('../../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))])
+      return found('file', name, [fileURLToPath(new URL('../../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))])
     case 'path':
       if ((await fileBytes(name.path)) === undefined) throw await noFile(name.path)
-      return { ...(await inStore('file', name, shardPaths(name.path))), path: name.path }
+      return { ...(await found('file', name, shardPaths(name.path))), path: name.path }
     case 'ollama': {
-      const own = new OwnStore(folders.own)
-      const mine = await own.findOllama(name)
-      if (mine) return { ...(await inStore('mixtral', name, [mine.path])), layers: await own.ollama.layers(mine) }
+      const own = await findInOwnStore(name, new OwnStore(folders.own))
+      if (own) return own
       for (const ollama of folders.ollama.map((root) => new OllamaStore(root))) {
         const model = await ollama.find(name)
-        if (model) return { ...(await inStore('ollama', name, [model.path])), layers: await ollama.layers(model) }
+        if (model) return found('ollama', name, [model.path], await ollama.layers(model))
       }
       return undefined
     }
     case 'huggingface': {
-      const own = await new OwnStore(folders.own).find(name)
-      if (own) return inStore('mixtral', name, own.paths)
+      const own = await findInOwnStore(name, new OwnStore(folders.own))
+      if (own) return own
       const cached = await findInHuggingFaceCache(folders.huggingFace, name)
-      return cached && inStore('huggingface', name, cached.paths)
+      return cached && found('huggingface', name, cached.paths)
     }
-    case 'url': {
-      const own = await new OwnStore(folders.own).find(name)
-      return own && inStore('mixtral', name, own.paths)
-    }
+    case 'url':
+      return findInOwnStore(name, new OwnStore(folders.own))
   }
+}
+
+/** The model of this name in our own store; undefined if it is not there, or not complete. */
+export async function findInOwnStore(name: RemoteName, store: OwnStore): Promise<LocalModel | undefined> {
+  if (name.kind === 'ollama') {
+    const model = await store.findOllama(name)
+    return model && found('mixtral', name, [model.path], await store.ollama.layers(model))
+  }
+  const model = await store.find(name)
+  return model && found('mixtral', name, model.paths)
 }
 
 async function noFile(file: string): Promise<MixtralError> {
@@ -85,28 +103,33 @@ async function noFile(file: string): Promise<MixtralError> {
 }
 
 /** The model of this name. Throws `IO` if it is not on this machine, with near names and how to get it. */
-export async function localModel(text: string, folders: StoreFolders = storeFolders()): Promise<LocalModel> {
-  const model = await findLocalModel(text, folders)
-  if (model) return model
-  const name = modelNameText(readModelName(text))
+export async function localModel(model: string | ModelName, folders: StoreFolders = storeFolders()): Promise<LocalModel> {
+  const parsed = typeof model === 'object' ? model : readModelName(model)
+  const local = await findLocalModel(parsed, folders)
+  if (local) return local
+  const name = modelNameText(parsed)
   const near = didYouMean(name, [...wellKnownNames, ...(await listLocalModels(folders)).map((other) => other.name)])
   throw new MixtralError('IO', `no model ${quoted(name)} on this machine: \`mixtral pull ${name}\` fetches it${near}`)
 }
 
-/** All models in the three stores, without the demo; one that cannot be read is left out. */
-export async function listLocalModels(folders: StoreFolders = storeFolders()): Promise<LocalModel[]> {
-  const own = (await new OwnStore(folders.own).list()).map(({ name, paths }) => inStore('mixtral', name, paths))
+/** All models in the three stores, without the demo. One that cannot be read is left out. */
+export async function listLocalModels(folders: StoreFolders = storeFolders()): Promise<ListedModel[]> {
+  const own = (await new OwnStore(folders.own).list()).map(({ name, paths }) => listed('mixtral', name, paths))
   const ollama = folders.ollama.map(async (root) => {
     const store = new OllamaStore(root)
-    // Ollama runs more than can run here, such as vision models: those are not ours to judge.
+    // Ollama has models that cannot run here, such as vision models: their errors are no reason not to list the others.
     const models = (await store.names()).map((name) => store.find(name).catch(() => undefined))
-    return Promise.all((await Promise.all(models)).flatMap((model) => (model ? [inStore('ollama', model.name, [model.path])] : [])))
+    return Promise.all((await Promise.all(models)).flatMap((model) => (model ? [listed('ollama', model.name, [model.path])] : [])))
   })
-  const hub = (await listHuggingFaceCache(folders.huggingFace)).map(({ name, paths }) => inStore('huggingface', name, paths))
+  const hub = (await listHuggingFaceCache(folders.huggingFace)).map(({ name, paths }) => listed('huggingface', name, paths))
   return [...(await Promise.all(own)), ...(await Promise.all(ollama)).flat(), ...(await Promise.all(hub))]
 }
 
-async function inStore(store: LocalModel['store'], name: ModelName, paths: readonly string[]): Promise<LocalModel> {
+async function found(store: LocalModel['store'], name: ModelName, paths: readonly string[], layers?: OllamaLayers): Promise<LocalModel> {
+  return { ...(await listed(store, name, paths)), layers }
+}
+
+async function listed(store: ListedModel['store'], name: ModelName, paths: readonly string[]): Promise<ListedModel> {
   const bytes = (await Promise.all(paths.map(fileBytes))).reduce<number>((sum, each) => sum + (each ?? 0), 0)
   return { name: modelNameText(name), store, path: paths[0]!, bytes }
 }

@@ -1,25 +1,26 @@
-// The texts that an Ollama model brings beside its weights: how to prompt it, how to sample, under which licence. Owns their reading and checks;
-// what they do to a generation is decided where generation happens.
+// The texts that an Ollama model brings beside its weights: template, system message, parameters, messages, licenses.
+// Owns their reading and checks; text/generate/modelDefaults.ts decides their effect on a generation.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { OllamaBlob } from './ollamaManifest.js'
 
 export interface OllamaLayers {
   /** A Go template. */
   readonly template?: string
-  /** The system message where the caller has none. */
+  /** The system message for a caller without one. */
   readonly system?: string
   /** As in a Modelfile: `temperature`, `num_ctx`, `stop` and so on. */
   readonly params: Readonly<Record<string, ParamValue>>
-  /** The conversation that goes before every other. */
+  /** Messages that come before every conversation. */
   readonly messages: readonly { readonly role: string; readonly content: string }[]
   readonly licenses: readonly string[]
 }
 
 export type ParamValue = number | boolean | string | readonly string[]
 
-/** Reads the text layers, of which `read` gives the contents. Throws `IO` for one that is not what its type says. */
+/**
+ * Reads the text layers; `read` returns the content of a blob. Throws `IO` for content that does not match its type.
+ */
 export async function readLayers(
   texts: readonly OllamaBlob[],
   where: string,

@@ -1,11 +1,10 @@
-// Ollama's manifest: which blobs make up a model. Owns what is believed of one, wherever it comes from; reads no blob.
+// Ollama's manifest: the blobs that make up a model. Owns the checks of a manifest from any source; reads no blob.
 // Format: https://github.com/opencontainers/image-spec, with Ollama's media types.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 
 export interface OllamaBlob {
-  /** What the blob is, such as `model` or `template`. */
+  /** The kind of content, such as `model` or `template`. */
   readonly kind: string
   /** `sha256:` and 64 hex digits. */
   readonly digest: string
@@ -21,7 +20,7 @@ export interface OllamaManifest {
 
 export const MANIFEST_TYPE = 'application/vnd.docker.distribution.manifest.v2+json'
 export const LARGEST_MANIFEST = 2 ** 20
-/** Of a text layer and of the config. */
+/** Most bytes of a text layer, and of the config. */
 export const LARGEST_TEXT = 2 ** 20
 
 const LAYER_TYPE = 'application/vnd.ollama.image.'
@@ -29,7 +28,10 @@ const TEXTS = ['template', 'params', 'system', 'messages', 'license']
 const MOST_LAYERS = 64
 const LARGEST_MODEL = 2 ** 44
 
-/** Reads a manifest. Throws `IO` for one that is malformed or lies, `UNSUPPORTED` for layers that would change the model. `where` names it in messages. */
+/**
+ * Reads a manifest. Throws `IO` for a malformed or impossible one, `UNSUPPORTED` for layers that would change the
+ * model. `where` names it in messages.
+ */
 export function parseManifest(text: string, where: string): OllamaManifest {
   const refuse = (problem: string): never => {
     throw new MixtralError('IO', `the manifest of ${where} is wrong: ${problem}`)

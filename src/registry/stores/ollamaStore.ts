@@ -1,17 +1,17 @@
-// A folder in Ollama's layout, `manifests/HOST/NAMESPACE/MODEL/TAG` and `blobs/sha256-HEX`: Ollama's own, which is only read, and the Ollama part of
-// ours. Does not know who fills it.
+// A folder in Ollama's layout, `manifests/HOST/NAMESPACE/MODEL/TAG` and `blobs/sha256-HEX`: Ollama's own store, or the
+// Ollama part of ours. Writes nothing.
 
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { modelNameText, type OllamaName, parseModelName } from '../names/modelName.js'
-import { fileBytes, filesUnder, readText } from '../transfer/storeFiles.js'
 import { type OllamaLayers, readLayers } from './ollamaLayers.js'
 import { LARGEST_MANIFEST, LARGEST_TEXT, type OllamaBlob, type OllamaManifest, parseManifest } from './ollamaManifest.js'
 
 export interface StoredOllamaModel {
   readonly name: OllamaName
   readonly manifest: OllamaManifest
-  /** Of the GGUF. */
+  /** Path of the GGUF. */
   readonly path: string
 }
 
@@ -22,7 +22,7 @@ export class OllamaStore {
     this.root = root
   }
 
-  /** A model whose manifest and weights are there; undefined if either is not. Throws `IO` for a manifest that lies. */
+  /** A model with its manifest and weights; undefined if either is missing. Throws `IO` for a malformed manifest. */
   async find(name: OllamaName): Promise<StoredOllamaModel | undefined> {
     const text = await readText(this.manifestPath(name), LARGEST_MANIFEST)
     if (text === undefined) return undefined
@@ -31,7 +31,7 @@ export class OllamaStore {
     return file === undefined ? undefined : { name, manifest, path: file }
   }
 
-  /** Names with a manifest, whether or not their blobs are there. */
+  /** Names with a manifest, complete or not. */
   async names(): Promise<OllamaName[]> {
     const files = await filesUnder(path.join(this.root, 'manifests'), 3)
     return files.flatMap((file) => {
@@ -41,12 +41,12 @@ export class OllamaStore {
         const name = parseModelName(`${host!.replace('%3A', ':')}/${namespace}/${model}:${tag}`)
         return name.kind === 'ollama' ? [name] : []
       } catch {
-        return [] // a draft, or what a file manager left
+        return [] // a draft, or a file of a file manager
       }
     })
   }
 
-  /** Where the layers' texts are read from disk. Throws `IO` if one is missing. */
+  /** Reads the texts of a model. Throws `IO` if one is missing. */
   layers({ name, manifest }: StoredOllamaModel): Promise<OllamaLayers> {
     const where = modelNameText(name)
     return readLayers(manifest.texts, where, async (blob) => {
@@ -58,7 +58,7 @@ export class OllamaStore {
     })
   }
 
-  /** A colon, as in `localhost:5000`, is no part of a file name on Windows. */
+  /** On Windows the colon of a host such as `localhost:5000` is encoded: file names there have none. */
   manifestPath({ host, namespace, model, tag }: OllamaName): string {
     const folder = process.platform === 'win32' ? host.replace(':', '%3A') : host
     return path.join(this.root, 'manifests', folder, namespace, model, tag)
@@ -68,7 +68,7 @@ export class OllamaStore {
     return path.join(this.root, 'blobs', digest.replace(':', '-'))
   }
 
-  /** The file of a blob under its name of today, or with a colon as long ago; undefined if there is none of its size. */
+  /** The file of a blob, by its current name or the old one with a colon; undefined if there is none of its size. */
   async findBlob(blob: OllamaBlob): Promise<string | undefined> {
     for (const file of [this.blobPath(blob), path.join(this.root, 'blobs', blob.digest)]) {
       if ((await fileBytes(file)) === blob.bytes) return file

@@ -1,13 +1,13 @@
-// Our own store: where pulled models lie, and what is in it. Ollama models are in Ollama's layout under `ollama/`; files of Hugging Face and of
-// addresses keep their names, each beside a record of where it came from. Does not download.
+// Our own store: the pulled models, and their removal. Ollama models are in Ollama's layout under `ollama/`; files of
+// Hugging Face and of addresses keep their names, each beside a record of its origin. Does not download.
 
 import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { shardPaths } from '../../format/gguf/shards.js'
-import { chooseGgufFiles, shardsOf } from '../names/ggufFiles.js'
 import {
   type HuggingFaceName,
   isSafeFile,
@@ -18,13 +18,13 @@ import {
   type UrlName,
   urlFile,
 } from '../names/modelName.js'
+import { chooseGgufFiles, shardsOf } from '../names/repositoryFiles.js'
 import { discardPartial, listPartials } from '../transfer/partialFile.js'
-import { fileBytes, filesUnder, readText, writeWhole } from '../transfer/storeFiles.js'
 import { LARGEST_MANIFEST, parseManifest } from './ollamaManifest.js'
 import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
 import { livePull } from './storeLock.js'
 
-/** Where a file came from, and what it is. */
+/** The origin of a file, and its version. */
 export interface FileRecord {
   readonly address: string
   readonly bytes: number
@@ -38,7 +38,7 @@ export interface OwnModel {
   readonly paths: readonly string[]
 }
 
-/** What has come of a model whose download did not end. */
+/** A model whose download is not complete. */
 export interface UnfinishedModel {
   readonly name: string
   readonly bytes: number
@@ -57,7 +57,7 @@ export class OwnStore {
     this.ollama = new OllamaStore(path.join(root, 'ollama'))
   }
 
-  /** A model all of whose files are there. */
+  /** A model with all its files; undefined if one is missing. */
   async find(name: RemoteName): Promise<OwnModel | undefined> {
     if (name.kind === 'ollama') {
       const model = await this.findOllama(name)
@@ -69,7 +69,10 @@ export class OwnStore {
     return paths && (await all(paths, fileBytes)) ? { name, paths } : undefined
   }
 
-  /** An Ollama model all of whose files are there. A manifest that was damaged from outside is none: the next pull writes it anew. */
+  /**
+   * An Ollama model with all its files. One with a damaged manifest is undefined too: the next pull replaces the
+   * manifest.
+   */
   async findOllama(name: OllamaName): Promise<StoredOllamaModel | undefined> {
     const model = await this.ollama.find(name).catch((error: unknown) => {
       if (error instanceof MixtralError && error.code === 'IO') return undefined
@@ -92,7 +95,7 @@ export class OwnStore {
     return (await Promise.all(names.map((name) => this.find(name)))).filter((model) => model !== undefined)
   }
 
-  /** Downloads that did not end, by the model that was asked for. */
+  /** Incomplete downloads, by the name that was pulled. */
   async unfinished(): Promise<UnfinishedModel[]> {
     const models = new Map<string, UnfinishedModel>()
     for (const { kind, loaded } of await listPartials(this.root)) {
@@ -102,14 +105,20 @@ export class OwnStore {
     return [...models.values()]
   }
 
-  /** Makes an Ollama model known to this store. Hold the manifest's lock. Returns the blobs that it had before. */
+  /**
+   * Adds an Ollama model by its manifest, or replaces it. Hold the manifest's lock. Returns the blobs of the old
+   * manifest.
+   */
   async putManifest(name: OllamaName, text: string): Promise<string[]> {
     const before = await this.#blobsOf(name)
     await writeWhole(this.ollama.manifestPath(name), text)
     return before
   }
 
-  /** Deletes those of these blobs that no model has, unless a pull is going on, which may count on them. Returns the bytes freed. */
+  /**
+   * Deletes those of these blobs that no model has, unless a pull is running, which may need them. Returns the bytes
+   * freed.
+   */
   async prune(blobs: readonly string[]): Promise<number> {
     if (blobs.length === 0 || (await livePull(this.root)) !== undefined) return 0
     const used = new Set<string>()
@@ -117,7 +126,7 @@ export class OwnStore {
     return this.removeFiles(blobs.filter((blob) => !used.has(blob)))
   }
 
-  /** Where the files of a Hugging Face revision, or of an address and its shards, lie. */
+  /** The folder of a Hugging Face revision, or of an address and its shards. */
   folderOf(name: HuggingFaceName | UrlName): string {
     if (name.kind === 'huggingface') return path.join(this.root, 'huggingface', name.owner, name.repo, name.revision)
     const url = new URL(name.url)
@@ -125,24 +134,27 @@ export class OwnStore {
     return path.join(this.root, 'url', url.host.replaceAll(/[^\w.-]/g, '_'), createHash('sha256').update(base).digest('hex').slice(0, 16))
   }
 
-  /** What is known of a file of Hugging Face or of an address. */
+  /** The record of a file from Hugging Face or from an address. */
   async record(file: string): Promise<FileRecord | undefined> {
     const text = await readText(file + RECORD, LARGEST_RECORD)
     try {
       const record = text && JSON.parse(text)
       return typeof record?.address === 'string' ? record : undefined
     } catch {
-      return undefined // what is not ours we do not read
+      return undefined // not written by this program
     }
   }
 
-  /** Makes way for a new file, and says what it will be. */
+  /** Deletes the old version of a file and writes the record of the new one. */
   async replace(file: string, record: FileRecord): Promise<void> {
-    await removeFile(file) // first: under the new record it would pass for the new one
+    await removeFile(file) // first: with the new record, the old file would pass for the new one
     await writeWhole(file + RECORD, `${JSON.stringify(record)}\n`)
   }
 
-  /** Deletes a model, the blobs that no other model has, and what has come of it. Returns the bytes freed. Throws `IO` if there is nothing of it. */
+  /**
+   * Deletes a model, complete or not, with the blobs that no other model has. Returns the bytes freed. Throws `IO` if
+   * the store has nothing of it.
+   */
   async remove(name: RemoteName): Promise<number> {
     const text = modelNameText(name)
     const partials = (await listPartials(this.root)).filter(({ kind }) => kind.model === text)
@@ -153,7 +165,7 @@ export class OwnStore {
       await discardPartial(file)
       await this.#removeEmptyFolders(file)
       freed += loaded
-      // Shards that were whole before this one are no model without it, and nothing would find them again.
+      // Complete shards of an incomplete set are no model, and nothing would find them again.
       const shards = shardsOf(file).map(path.normalize)
       if (!(await all(shards, fileBytes))) freed += await this.removeFiles(shards)
     }
@@ -164,7 +176,7 @@ export class OwnStore {
     return freed + (await this.prune(blobs))
   }
 
-  /** Deletes files and what is known of them. Returns the bytes freed. */
+  /** Deletes files and their records. Returns the bytes freed. */
   async removeFiles(files: readonly string[]): Promise<number> {
     let freed = 0
     for (const file of files) {
@@ -176,7 +188,7 @@ export class OwnStore {
     return freed
   }
 
-  /** The blobs that a model's manifest speaks of; none where there is no manifest, or a damaged one, which is no model either. */
+  /** Paths of the blobs in a model's manifest; empty without a manifest, or with a damaged one. */
   async #blobsOf(name: OllamaName): Promise<string[]> {
     try {
       const text = await readText(this.ollama.manifestPath(name), LARGEST_MANIFEST)
@@ -188,7 +200,7 @@ export class OwnStore {
     }
   }
 
-  /** What `find` should look for: nothing where the folder has no such file. */
+  /** The files that a name asks for; undefined if the folder lacks them. */
   async #choose(folder: string, name: HuggingFaceName): Promise<string[] | undefined> {
     const files = (await filesUnder(folder, 4)).filter(isSafeFile)
     try {
@@ -210,13 +222,29 @@ export class OwnStore {
   }
 }
 
-/** Whether a file of the store is a model, or the first of its shards. */
+/** Whether a file is a model of one file, or the first shard of a set. */
 function isFirstShard(file: string): boolean {
   return isSafeFile(file) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/.test(file)
 }
 
 async function all<T>(items: readonly T[], check: (item: T) => Promise<unknown>): Promise<boolean> {
   return (await Promise.all(items.map(check))).every((result) => result !== undefined)
+}
+
+/**
+ * Writes a file so that it is whole or absent. Hold a lock: every attempt has the same draft, and so replaces one that
+ * was killed. `~` is in no tag and in no file's ending, so that no draft passes for a manifest.
+ */
+async function writeWhole(file: string, text: string): Promise<void> {
+  const draft = `${file}~draft`
+  try {
+    await fs.mkdir(path.dirname(file), { recursive: true })
+    await fs.writeFile(draft, text, { flush: true })
+    await fs.rename(draft, file)
+  } catch (cause) {
+    await fs.rm(draft, { force: true }).catch(() => {})
+    throw ioError('write', file, cause)
+  }
 }
 
 async function removeFile(file: string): Promise<void> {

@@ -1,13 +1,13 @@
-// Where models lie on this machine: our own store, Ollama's, the Hugging Face cache. Owns the environment variables that move them; looks at no
-// disk.
+// The folders of models on this machine: our own store, Ollama's, the Hugging Face cache. Owns the environment
+// variables that move them; does not read the disk.
 
 import os from 'node:os'
 import path from 'node:path'
 
 export interface StoreFolders {
-  /** Ours: the only one that is ever written to. */
+  /** Our own: the only one that is ever written to. */
   readonly own: string
-  /** Ollama's: the user's, and that of the Linux service. */
+  /** Those of Ollama: the user's, and that of the Linux service. */
   readonly ollama: readonly string[]
   /** The cache of huggingface_hub. */
   readonly huggingFace: string
@@ -15,7 +15,10 @@ export interface StoreFolders {
 
 type Environment = Readonly<Record<string, string | undefined>>
 
-/** `MIXTRAL_HOME`, `OLLAMA_MODELS`, `HF_HUB_CACHE` and `HF_HOME` move the stores; else they are where the platform keeps such things. */
+/**
+ * The folders that `MIXTRAL_HOME`, `OLLAMA_MODELS`, `HF_HUB_CACHE` and `HF_HOME` name, by default the usual ones of the
+ * platform.
+ */
 export function storeFolders(env: Environment = process.env, platform: string = process.platform, home = os.homedir()): StoreFolders {
   const cache = cacheFolder(env, platform, home)
   const ollamaAtHome = path.join(home, '.ollama', 'models')

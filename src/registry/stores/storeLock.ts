@@ -1,33 +1,41 @@
-// A lock that one process holds and others wait for, so that two pulls of one file do not write into it both. Who wants it puts down an empty file
-// FILE~lock.PID.BEGAN.HOST.NONCE and has the lock if no other live process has one there; else it takes its own away and tries later. The name says
-// all, so that there is no moment in which a lock has no holder, nothing half-written that a kill could leave, and nobody removes a live one but its owner.
+// A lock of a file, held by one process while others wait, so that two pulls never write into the same file. A process
+// that wants the lock creates an empty file FILE~lock.PID.BEGAN.HOST.NONCE. It has the lock if no other live process
+// has such a file; otherwise it deletes its own and retries later. The name holds all the information: so the lock
+// never lacks a holder, a kill leaves nothing half-written, and a live lock is removed by its owner only.
 
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { processState } from '../../base/files/processState.js'
 
 interface Holder {
   readonly pid: number
-  /** When the process began, as its system tells it: another process may have its number later. Empty where the system does not say. */
+  /**
+   * Start time of the process, in the system's own units, since numbers are reused. Empty where the system does not
+   * tell.
+   */
   readonly began: string
-  /** Eight digits for the machine, and for the container if process numbers are its own. */
+  /** Eight hex digits for the machine, and for the container if it has its own process numbers. */
   readonly host: string
   /** Tells two locks of one process apart. */
   readonly nonce: string
 }
 
 const POLL_MS = 100
-/** A lock from another machine, over a shared disk, holds while its file is touched, and so does one whose process cannot be looked for. */
+/**
+ * A lock of another machine, on a shared disk, is live while its file is touched; so is one whose process cannot be
+ * queried.
+ */
 const TOUCH_MS = 10_000
 const UNTOUCHED_MS = 120_000
 
 /**
- * Waits for the lock of a file, calls `work` and gives the lock back. `onWait` is called once if another process has it, with its number.
- * Throws what `work` throws, `ABORTED` if the signal fires while waiting, `IO` if the folder cannot be written to.
+ * Waits for the lock of a file, calls `work` and releases the lock. `onWait` is called once, with the number of the
+ * process that holds it. Throws what `work` throws, `ABORTED` if the signal fires while waiting, `IO` if the folder
+ * cannot be written to.
  */
 export async function withLock<T>(
   file: string,
@@ -45,7 +53,7 @@ export async function withLock<T>(
   }
 }
 
-/** The process that is pulling something into a folder, if any is. */
+/** The number of a process that is pulling a file into the folder; undefined if none is. */
 export async function livePull(folder: string): Promise<number | undefined> {
   const entries = await fs.readdir(folder, { recursive: true }).catch(() => [] as string[])
   for (const entry of entries) {
@@ -55,7 +63,7 @@ export async function livePull(folder: string): Promise<number | undefined> {
   return undefined
 }
 
-/** Whether there is a lock of a file, of a live process or of one that was killed. */
+/** Whether a file has a lock, of a live process or of a killed one. */
 export async function hasLock(file: string): Promise<boolean> {
   return (await locksOf(file)).length > 0
 }
@@ -69,7 +77,7 @@ async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((
     if (!other) {
       await fs.mkdir(path.dirname(file), { recursive: true }).catch(failure('write', path.dirname(file)))
       await fs.writeFile(mine, '', { flag: 'wx' }).catch(failure('write', mine))
-      // Of two who did so at once, the later one sees the earlier one's, at least.
+      // Of two processes that created theirs at once, at least the later one sees the other's.
       other = await otherHolder(file, self)
       if (!other) return mine
       await fs.rm(mine, { force: true })
@@ -77,14 +85,14 @@ async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((
       waiting = true
       onWait?.(other.pid)
     }
-    // Unequal waits, so that two who gave way to each other do not meet again.
-    await sleep(POLL_MS * (0.5 + Math.random()), undefined, signal ? { signal } : {}).catch((cause: unknown) => {
-      throw new MixtralError('ABORTED', 'aborted', { cause })
+    // Random waits, so that two processes that backed off do not collide again.
+    await sleep(POLL_MS * (0.5 + Math.random()), undefined, signal ? { signal } : {}).catch(() => {
+      throw abortedError(signal)
     })
   }
 }
 
-/** A live process that has, or wants, the lock of a file. Locks of dead ones are cleared away. */
+/** Another live process that holds or wants the lock. Locks of dead processes are removed. */
 async function otherHolder(file: string, self: Holder): Promise<Holder | undefined> {
   for (const { lock, holder } of await locksOf(file)) {
     if (holder.nonce === self.nonce && holder.pid === self.pid) continue
@@ -131,7 +139,7 @@ async function thisProcess(): Promise<Omit<Holder, 'nonce'>> {
   return { pid: process.pid, began: await beganOf(process.pid), host: Buffer.from(digest).toString('hex', 0, 4) }
 }
 
-/** When a process began, in clock ticks since the machine started; empty where the system does not say. */
+/** Start time of a process, in clock ticks since the machine started; empty where the system does not tell. */
 async function beganOf(pid: number): Promise<string> {
   const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''

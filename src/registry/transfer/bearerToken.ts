@@ -1,8 +1,8 @@
-// The token that a registry gives to whoever asks, as registries of the Docker kind do: a 401 names an address, which answers with the token.
-// Owns one token for one registry; does not know what it opens.
+// The token of a Docker-style registry: a 401 names an address, which answers with the token. Owns one token for one
+// registry; does not know what it gives access to.
 // Protocol: https://distribution.github.io/distribution/spec/auth/token/
 
-import { quoted } from '../../format/gguf/ggufError.js'
+import { quoted } from '../../base/errors.js'
 import { isLoopback } from '../names/modelName.js'
 import { type Credentials, ExchangeError, exchange, type Limits, readBody } from './exchange.js'
 

@@ -1,44 +1,44 @@
-// One file from an address to the disk: parallel ranges, resumed where an earlier attempt ended, verified, and renamed when it is whole. Owns
-// retries and what is believed of an answer; how an exchange goes is exchange.ts, where bytes lie partialFile.ts.
+// Downloads one file: parallel ranges, resumed where an earlier attempt ended, verified, and renamed when it is
+// complete. Owns retries and the checks of answers; exchange.ts sends the requests, partialFile.ts holds the bytes.
 
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, MixtralError } from '../../base/errors.js'
 import { type Credentials, ExchangeError, exchange, STALL_MS } from './exchange.js'
 import { PartialFile } from './partialFile.js'
 import { Patience, Quiet, type RetryPace } from './patience.js'
-import { hashAsItComes } from './prefixHash.js'
+import { hashWhileDownloading } from './prefixHash.js'
 
-/** A file that is somewhere else. */
+/** A file at an address. */
 export interface RemoteFile {
   readonly address: string
   /** For messages. */
   readonly name: string
   readonly bytes: number
-  /** In hex; undefined where nobody says it. */
+  /** In hex; undefined if the source does not tell it. */
   readonly sha256?: string | undefined
-  /** Where there is no SHA-256, what changes when the bytes do, such as a commit. */
+  /** Without a SHA-256: a text that changes when the bytes do, such as a commit. */
   readonly version?: string | undefined
-  /** What `versionOf` must find in every answer that has a version. Undefined where no answer is to be compared. */
+  /** The version that every answer must have, if it has one (`versionOf`). Undefined if answers are not compared. */
   readonly answerVersion?: string | undefined
   readonly credentials?: Credentials | undefined
 }
 
 export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined
-  /** Called as bytes come, with how many of this file are there. */
+  /** Called as bytes come, with the bytes of this file that are written. */
   readonly onLoaded?: ((loaded: number) => void) | undefined
-  /** Called when the bytes are all there and right, before they get their name. */
+  /** Called when the file is complete and verified, before it gets its name. */
   readonly beforeNaming?: (sha256: string) => Promise<void>
   readonly pace?: Pace
-  /** The name of the model that the file is a part of, by which it is found if it never becomes whole. */
+  /** The name of the model that the file belongs to, by which an incomplete download is found. */
   readonly model?: string
 }
 
-/** How a download goes about it. */
+/** Tuning of a download. */
 export interface Pace extends RetryPace {
   readonly connections: number
-  /** Asked for at once. */
+  /** Bytes of one request. */
   readonly rangeBytes: number
-  /** Written at once; what a kill may cost per connection. */
+  /** Bytes of one write: what a kill may cost per connection. */
   readonly writeBytes: number
   readonly stallMs: number
 }
@@ -53,9 +53,9 @@ const usualPace: Pace = {
 }
 
 /**
- * Downloads a file to a path; returns its SHA-256 in hex. Hold the path's lock. What came before a failure stays and is used the next time, but
- * for bytes whose hash is wrong: those are thrown away.
- * Throws `IO` saying what the server did or the disk lacks, `ABORTED` if the signal fires.
+ * Downloads a file to a path; returns its SHA-256 in hex. Hold the path's lock. A failed download can be resumed,
+ * except after a wrong hash: then the bytes are deleted. Throws `IO` for a server or disk that fails, `ABORTED` if the
+ * signal fires.
  */
 export async function download(file: RemoteFile, target: string, options: DownloadOptions = {}): Promise<string> {
   for (;;) {
@@ -69,9 +69,9 @@ export async function download(file: RemoteFile, target: string, options: Downlo
         return sha256
       }
       await partial.discard()
-      // The disk may have lost in a crash what an earlier attempt had written: all anew, then.
+      // A crash may have lost bytes of an earlier attempt: download all of them again, once.
       if (partial.resumed === 0) {
-        throw new MixtralError('IO', `${file.name}: what came has SHA-256 ${sha256}, expected ${file.sha256}; it was thrown away`)
+        throw new MixtralError('IO', `${file.name}: the download has SHA-256 ${sha256}, expected ${file.sha256}; it was deleted`)
       }
     } finally {
       await partial.close()
@@ -79,7 +79,7 @@ export async function download(file: RemoteFile, target: string, options: Downlo
   }
 }
 
-/** The server sends the whole file whatever range it is asked for. */
+/** The server answers a request for a range with the whole file. */
 class RangesIgnored extends MixtralError {
   constructor(host: string) {
     super('IO', `${host} ignores ranges`)
@@ -109,7 +109,7 @@ class Download {
     signal?.addEventListener('abort', abort)
     if (signal?.aborted) abort()
     onLoaded?.(this.#partial.loaded)
-    const hash = hashAsItComes(this.#partial, this.#stop.signal)
+    const hash = hashWhileDownloading(this.#partial, this.#stop.signal)
     const both = [hash, this.#fill()] as const
     try {
       await Promise.all(both)
@@ -117,8 +117,8 @@ class Download {
     } catch (error) {
       this.#stop.abort(error)
       await Promise.allSettled(both)
-      if (signal?.aborted) throw new MixtralError('ABORTED', 'aborted', { cause: signal.reason })
-      throw this.#stop.signal.reason // what failed first, and not the ends that followed from it
+      if (signal?.aborted) throw abortedError(signal)
+      throw this.#stop.signal.reason // the first failure, not the aborts that it caused
     } finally {
       signal?.removeEventListener('abort', abort)
     }
@@ -146,7 +146,7 @@ class Download {
     if (ignored) await this.#fetch(this.#partial.prefix, this.#partial.bytes, true)
   }
 
-  /** Brings the bytes from `start` to `end`, with as many requests as it takes. */
+  /** Downloads the bytes from `start` to `end`, with as many requests as it takes. */
   async #fetch(start: number, end: number, whole: boolean): Promise<void> {
     const patience = new Patience(this.#file.name, this.#pace, this.#quiet, this.#stop.signal)
     let at = start
@@ -164,7 +164,10 @@ class Download {
     }
   }
 
-  /** One request for `start` to `end`, of which any part may come. `progress` is told the byte after the last one written. */
+  /**
+   * One request for `start` to `end`, of which any part may come. `progress` gets the end of the bytes that are
+   * written.
+   */
   async #request(start: number, end: number, whole: boolean, progress: (next: number) => void): Promise<void> {
     const { address, credentials } = this.#file
     const headers = { range: `bytes=${start}-${end - 1}` }
@@ -178,19 +181,19 @@ class Download {
       let at = first
       try {
         for await (const chunk of chunks) {
-          // Bytes of a whole file before the ones that are missing, and bytes beyond what was asked for, are let go.
+          // Bytes before the missing ones, of a whole file, and bytes beyond the range are dropped.
           await buffer.add(chunk.subarray(Math.min(chunk.length, Math.max(0, start - at)), Math.max(0, end - at)))
           at += chunk.length
           if (at > end) break
         }
       } finally {
-        await buffer.flush() // what came before the connection broke counts
+        await buffer.flush() // keeps the bytes that came before the connection broke
       }
       if (at <= start) throw new ExchangeError(`${new URL(address).host} sent none of the bytes from ${start} on`, { transient: true })
     })
   }
 
-  /** Which byte of the file the body begins with. */
+  /** Checks an answer; returns the offset in the file of the body's first byte. */
   #checkAnswer(response: Response, start: number, whole: boolean): number {
     const { address, bytes, answerVersion } = this.#file
     const host = new URL(address).host
@@ -217,14 +220,14 @@ class Download {
   }
 }
 
-/** What changes when the bytes behind an address do, as far as the answer says. */
+/** The version of the bytes behind an address, if the answer has one. */
 export function versionOf(response: Response): string | undefined {
   const etag = response.headers.get('etag')
-  if (etag?.startsWith('"')) return `ETag ${etag.slice(0, 200)}` // a weak one stays when bytes change
+  if (etag?.startsWith('"')) return `ETag ${etag.slice(0, 200)}` // a weak ETag may stay when bytes change
   return response.headers.get('last-modified')?.slice(0, 100)
 }
 
-/** Collects small chunks, which come one after the other, into large writes. */
+/** Collects consecutive small chunks into large writes. */
 class WriteBuffer {
   readonly #write: (bytes: Uint8Array, offset: number) => Promise<void>
   readonly #most: number

@@ -1,27 +1,26 @@
-// One HTTP exchange: request, redirects, answer. Owns the manners: credentials go to the host they are meant for and to no other, nothing
-// goes from https to http, and a server that falls silent is given up. Does not know what is asked for, and does not retry.
+// One HTTP exchange: request, redirects, answer. Owns its safety: credentials go only to the host that they are for,
+// https is never left for http, and a silent server is given up. Does not know what is requested, and does not retry.
 
-import { MixtralError } from '../../base/errors.js'
-import { quoted } from '../../format/gguf/ggufError.js'
+import { abortedError, MixtralError, quoted } from '../../base/errors.js'
 import { isLoopback } from '../names/modelName.js'
 import { send } from './proxy.js'
 
-/** What opens a server's door. */
+/** Access to a server. */
 export interface Credentials {
-  /** The only origin that the header goes to. */
+  /** The only origin that gets the header. */
   readonly origin: string
   /** The `Authorization` header, if there is one yet. */
   header(): string | undefined
-  /** What may open the door where it stays shut. */
+  /** Advice for a refusal in spite of the credentials. */
   readonly hint?: string
-  /** After a 401: gets what the answer asks for, and says whether there is something new to try. */
+  /** After a 401: fetches new credentials as the answer asks. Returns whether another attempt may succeed. */
   renew(response: Response, limits: Limits): Promise<boolean>
 }
 
-/** What ends an exchange before its time. */
+/** Limits of an exchange. */
 export interface Limits {
   readonly signal?: AbortSignal | undefined
-  /** Silence for so long ends it. */
+  /** Milliseconds of silence that end it. */
   readonly stallMs?: number
 }
 
@@ -31,13 +30,13 @@ export interface Request extends Limits {
   readonly credentials?: Credentials | undefined
 }
 
-/** An answer, or its absence, that is not what was asked for. */
+/** A refusal, or a failed connection. */
 export class ExchangeError extends MixtralError {
-  /** Of the answer, 0 if there was none. */
+  /** Status of the answer, 0 if there was none. */
   readonly status: number
   /** Whether the same request may succeed later. */
   readonly transient: boolean
-  /** How long the server asks to wait. */
+  /** The wait that the server asks for. */
   readonly retryAfterMs: number | undefined
 
   constructor(
@@ -57,8 +56,8 @@ const MOST_REDIRECTS = 10
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504])
 
 /**
- * Sends a GET and hands the answer, if its status is 2xx, and its body's chunks to `use`; the body is cut off when `use` is done.
- * Throws ExchangeError, and `ABORTED` if the signal fires.
+ * Sends a GET. If the status is 2xx, `use` gets the answer and the chunks of its body; the body is canceled when `use`
+ * returns. Throws ExchangeError, and `ABORTED` if the signal fires.
  */
 export async function exchange<T>(
   request: Request,
@@ -75,10 +74,10 @@ export async function exchange<T>(
     }
     return await use(response, watch.chunks(response))
   } catch (cause) {
-    if (signal?.aborted) throw new MixtralError('ABORTED', 'aborted', { cause: signal.reason })
+    if (signal?.aborted) throw abortedError(signal)
     if (cause instanceof MixtralError) throw cause
     if (watch.stalled) throw new ExchangeError(`${host} sent nothing for ${stallMs / 1000} seconds`, { transient: true }, cause)
-    // What fetch throws says `fetch failed`, and why only in its cause.
+    // The error of fetch is `fetch failed`; the reason is in its cause.
     const reason = (cause as Error).cause instanceof Error ? ((cause as Error).cause as Error).message : (cause as Error).message
     throw new ExchangeError(
       `the connection to ${host} failed: ${reason || String((cause as NodeJS.ErrnoException).code)}`,
@@ -152,7 +151,7 @@ function refusal(host: string, response: Response, hint: string | undefined): Ex
   })
 }
 
-/** Aborts its signal when nobody touches it for a while, and when the caller's signal fires. */
+/** Aborts its signal when `touch` is not called for a while, and when the caller's signal fires. */
 class StallWatch {
   readonly #controller = new AbortController()
   readonly #stallMs: number
@@ -184,7 +183,7 @@ class StallWatch {
     this.#touched = performance.now()
   }
 
-  /** Waits for another exchange, whose own watch tells what falls silent there. */
+  /** Pauses during another exchange, which has a watch of its own. */
   async leave<T>(other: Promise<T>): Promise<T> {
     clearTimeout(this.#timer)
     try {
@@ -199,8 +198,8 @@ class StallWatch {
     const reader = response.body?.getReader()
     if (!reader) return
     for (;;) {
-      this.touch() // what the reader of the chunks took its time for is no stall
-      // Node 20 forgets a read that waits for the end of a body when the signal fires just then.
+      this.touch() // the time that the reader of the chunks takes is no stall
+      // In Node 20, a pending read never settles if the signal fires at the end of the body.
       const { done, value } = await Promise.race([reader.read(), this.#aborted])
       if (done) return
       yield value

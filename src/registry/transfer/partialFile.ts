@@ -1,30 +1,31 @@
-// A file that is still coming: its bytes in FILE.partial, in any order, and in FILE.partial.log what it is and which of them are there. Owns the order
-// that makes a kill at any moment harmless: bytes first, then the line that counts them, and the file's own name last. Knows nothing of networks.
+// A file that is being downloaded: its bytes in FILE.partial, in any order; in FILE.partial.log its identity and the
+// spans that are written. Owns the order that makes a kill harmless at any moment: first the bytes, then the log's line
+// about them, the file's own name last. Knows nothing of networks.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { type Span, Spans } from './spans.js'
-import { fileBytes, filesUnder, readText } from './storeFiles.js'
 
 const LARGEST_LOG = 2 ** 26
 
-/** What a file is that is still coming. */
+/** What is being downloaded. */
 export interface PartialKind {
-  /** When it is whole. */
+  /** Bytes of the complete file. */
   readonly bytes: number
-  /** Says which bytes these are. */
+  /** The hash or version of its content. */
   readonly identity: string
-  /** The name of the model that it is a part of. */
+  /** The name of the model that it belongs to. */
   readonly model: string
 }
 
 export class PartialFile {
-  /** Where the file will be. */
+  /** Path of the complete file. */
   readonly path: string
   readonly bytes: number
-  /** How many bytes were there from an earlier time. */
+  /** Bytes that earlier attempts had written. */
   readonly resumed: number
   readonly #data: fs.FileHandle
   readonly #log: fs.FileHandle
@@ -40,7 +41,7 @@ export class PartialFile {
   }
 
   /**
-   * Opens what is there of a file, or begins it. What is there under another identity or of another size is thrown away.
+   * Opens the partial file, or creates it. One of another identity or size is deleted.
    * Close it. Throws `IO` if the folder cannot be written to.
    */
   static async open(file: string, kind: PartialKind): Promise<PartialFile> {
@@ -65,7 +66,8 @@ export class PartialFile {
       const { size } = await data.stat()
       const spans = new Spans()
       for (const line of known ? lines : []) {
-        // A kill may have cut the last line short: half a length counts fewer bytes than are there, half an offset has no length.
+        // A kill may have cut the last line short. A cut length counts too few bytes, a cut offset has no length: both
+        // are safe.
         const [, start, length] = /^(\d{1,15}) (\d{1,15})$/.exec(line) ?? []
         const end = Number(start) + Number(length)
         if (end <= size && end <= bytes) spans.add(Number(start), end)
@@ -77,22 +79,22 @@ export class PartialFile {
     }
   }
 
-  /** How many bytes are there. */
+  /** Bytes that are written. */
   get loaded(): number {
     return this.#spans.bytes
   }
 
-  /** How many bytes are there from the first on without a gap. */
+  /** Bytes that are written from the first on without a gap. */
   get prefix(): number {
     return this.#spans.prefix
   }
 
-  /** What is missing, in pieces of at most `most` bytes. */
+  /** The spans that are missing, cut to at most `most` bytes each. */
   gaps(most: number): Span[] {
     return this.#spans.gaps(0, this.bytes, most)
   }
 
-  /** Writes what is missing of these bytes. Those that are there may have been hashed already: they stay as they are. */
+  /** Writes those of these bytes that are missing. The others may have been hashed already and must not change. */
   async write(bytes: Uint8Array, offset: number): Promise<void> {
     for (const { start, end } of this.#spans.gaps(offset, offset + bytes.length)) {
       try {
@@ -105,7 +107,7 @@ export class PartialFile {
     }
   }
 
-  /** Reads bytes that are there into `target`; returns how many. */
+  /** Reads bytes of the prefix into `target`; returns how many. */
   async read(target: Uint8Array, offset: number): Promise<number> {
     try {
       return (await this.#data.read(target, 0, Math.min(target.length, this.prefix - offset), offset)).bytesRead
@@ -126,7 +128,7 @@ export class PartialFile {
     }
   }
 
-  /** Throws away what is there. */
+  /** Deletes the partial file. */
   async discard(): Promise<void> {
     await this.close()
     await discardPartial(this.path)
@@ -138,7 +140,7 @@ export class PartialFile {
   }
 }
 
-/** All that has come under a folder of files that are not whole. */
+/** All partial files under a folder. */
 export async function listPartials(
   folder: string,
 ): Promise<{ readonly file: string; readonly kind: PartialKind; readonly loaded: number }[]> {
@@ -148,7 +150,8 @@ export async function listPartials(
     const file = path.join(folder, name.slice(0, -LOG.length))
     const kind = parseKind((await readText(logOf(file), LARGEST_LOG))?.split('\n', 1)[0])
     const stats = await fs.stat(partialOf(file)).catch(() => undefined)
-    if (kind && stats) found.push({ file, kind, loaded: Math.min(stats.blocks * 512, kind.bytes) }) // bytes that have not come take no room
+    // Gaps take no blocks.
+    if (kind && stats) found.push({ file, kind, loaded: Math.min(stats.blocks * 512, kind.bytes) })
   }
   return found
 }
@@ -163,18 +166,18 @@ function parseKind(line: string | undefined): PartialKind | undefined {
   }
 }
 
-/** Throws away what has come of a file. */
+/** Deletes the partial file of a file, and its log. */
 export async function discardPartial(file: string): Promise<void> {
   await fs.rm(partialOf(file), { force: true })
   await fs.rm(logOf(file), { force: true })
 }
 
-/** Whether there is something of a file under the names that it has while it comes. */
+/** Whether a file has a partial file or a log of one. */
 export async function hasPartial(file: string): Promise<boolean> {
   return ((await fileBytes(partialOf(file))) ?? (await fileBytes(logOf(file)))) !== undefined
 }
 
-/** The file that holds what has come of another. */
+/** Path of the partial file of a file. */
 export const partialOf = (file: string) => `${file}.partial`
 const LOG = '.partial.log'
 const logOf = (file: string) => file + LOG

@@ -1,38 +1,39 @@
-// How often and how long to wait for a server that fails: waits double, and what the server asks for goes first. Does not know what is asked for.
+// Retries of a server that fails: how many, and with which delays. Delays double; a delay that the server asks for
+// comes first. Does not know what is requested.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError } from '../../base/errors.js'
 import { ExchangeError } from './exchange.js'
 
 export interface RetryPace {
-  /** Failures in a row without a byte in between. */
+  /** Failures in a row, without a byte in between, after which the request fails. */
   readonly attempts: number
   /** The wait after the first failure. */
   readonly delayMs: number
 }
 
-/** For answers that somebody waits for. */
+/** For short requests, while a user waits. */
 const SHORT_PACE: RetryPace = { attempts: 5, delayMs: 200 }
 const LONGEST_DELAY_MS = 30_000
-/** A server that asks for more patience than this is not waited for. */
+/** A server that asks for a longer wait than this is not retried. */
 const LONGEST_WAIT_MS = 300_000
 
-/** A time in which a server wants to be left alone, by all connections. */
+/** A time during which no connection sends a request, because the server asked for it. */
 export class Quiet {
   #until = 0
 
-  /** Makes the time last for at least so long. */
+  /** Extends the time to at least `ms` from now. */
   keep(ms: number): void {
     this.#until = Math.max(this.#until, performance.now() + ms)
   }
 
-  /** Waits for its end. Throws `ABORTED` if the signal fires. */
+  /** Waits until it is over. Throws `ABORTED` if the signal fires. */
   async over(signal: AbortSignal | undefined): Promise<void> {
     for (let ms = this.#until - performance.now(); ms > 0; ms = this.#until - performance.now()) await pause(ms, signal)
   }
 }
 
-/** The failures of one thing that is tried again and again. */
+/** Counts the failures of one request that is retried. */
 export class Patience {
   readonly #name: string
   readonly #pace: RetryPace
@@ -47,12 +48,12 @@ export class Patience {
     this.#signal = signal
   }
 
-  /** Something came: failures before it count no more. */
+  /** Bytes came: earlier failures no longer count. */
   progressed(): void {
     this.#failures = 0
   }
 
-  /** Waits until it is time to try again. Throws the error, with the name of what failed, if trying again is of no use. */
+  /** Waits until the next attempt is due. Throws the error, with the name of the request, if there is to be none. */
   async afterFailure(error: unknown): Promise<void> {
     if (!(error instanceof ExchangeError)) throw error
     const { attempts, delayMs } = this.#pace
@@ -62,7 +63,7 @@ export class Patience {
     if (++this.#failures >= attempts) throw giveUp(`, ${attempts} times in a row`)
     if (retryAfterMs === undefined) {
       const longest = Math.min(LONGEST_DELAY_MS, delayMs * 2 ** (this.#failures - 1))
-      return pause(longest * (0.5 + Math.random() / 2), this.#signal) // unequal, so that connections do not come back all at once
+      return pause(longest * (0.5 + Math.random() / 2), this.#signal) // random, so that not all retry at once
     }
     if (retryAfterMs > LONGEST_WAIT_MS) throw giveUp(`, and asks to wait ${Math.round(retryAfterMs / 1000)} seconds`)
     this.#quiet.keep(retryAfterMs)
@@ -70,7 +71,7 @@ export class Patience {
   }
 }
 
-/** Tries a short request a few times. */
+/** Sends a short request, and retries it a few times. */
 export async function withPatience<T>(name: string, signal: AbortSignal | undefined, attempt: () => Promise<T>): Promise<T> {
   const patience = new Patience(name, SHORT_PACE, new Quiet(), signal)
   for (;;) {
@@ -83,7 +84,7 @@ export async function withPatience<T>(name: string, signal: AbortSignal | undefi
 }
 
 async function pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
-  await sleep(ms, undefined, signal ? { signal } : {}).catch((cause: unknown) => {
-    throw new MixtralError('ABORTED', 'aborted', { cause })
+  await sleep(ms, undefined, signal ? { signal } : {}).catch(() => {
+    throw abortedError(signal)
   })
 }

@@ -1,5 +1,6 @@
-// Requests through a proxy, as HTTPS_PROXY, ALL_PROXY and NO_PROXY ask for it, in the same way in every runtime: the fetch of Deno and Bun reads these
-// variables differently, and Node's, as a rule, not at all. Owns the reading of the variables; does not follow redirects.
+// Requests through a proxy, as HTTPS_PROXY, ALL_PROXY and NO_PROXY say, the same in every runtime: the fetch of Deno
+// and Bun reads these variables differently, and that of Node usually not at all. Owns the reading of the variables;
+// follows no redirects.
 
 import { MixtralError } from '../../base/errors.js'
 import { isLoopback } from '../names/modelName.js'
@@ -10,14 +11,17 @@ type Environment = Readonly<Record<string, string | undefined>>
 /** A GET whose answer may be a redirect, through a proxy if the environment asks for one. Rejects as fetch does. */
 export async function send(url: URL, outgoing: Outgoing): Promise<Response> {
   const proxy = proxyFor(url)
-  // Where fetch may know of a proxy, it might take it for what is not to go there.
-  const tempted = ['https_proxy', 'http_proxy', 'all_proxy'].some((name) => variable(name, process.env))
-  if (!proxy && !tempted) return fetch(url, { ...outgoing, redirect: 'manual' })
-  const { sendDirectly, sendThrough } = await import('./tunnel.js') // Node's http takes longer to load than this whole library
+  // If a proxy variable is set, fetch might use the proxy even for hosts in NO_PROXY: bypass fetch.
+  const anyVariable = ['https_proxy', 'http_proxy', 'all_proxy'].some((name) => variable(name, process.env))
+  if (!proxy && !anyVariable) return fetch(url, { ...outgoing, redirect: 'manual' })
+  const { sendDirectly, sendThrough } = await import('./tunnel.js') // loads node:http, which is slow
   return proxy ? sendThrough(proxy, url, outgoing) : sendDirectly(url, outgoing)
 }
 
-/** The proxy for an address; undefined for none, and for this machine, the only one without TLS. Throws `IO` for a variable that is no address. */
+/**
+ * The proxy for an address; undefined for a direct request, as to this machine, the only host without TLS. Throws `IO`
+ * for a variable that is no address.
+ */
 export function proxyFor({ protocol, host: hostAndPort, hostname, port }: URL, env: Environment = process.env): URL | undefined {
   const proxy = variable('https_proxy', env) || variable('all_proxy', env)
   if (!proxy || protocol !== 'https:' || isLoopback(hostAndPort)) return undefined

@@ -1,4 +1,4 @@
-// Which bytes of a file are there: disjoint spans in order. Pure.
+// The bytes of a file that are written, as disjoint spans in order. Pure.
 
 export interface Span {
   readonly start: number
@@ -10,18 +10,18 @@ export class Spans {
   #spans: Span[] = []
   #bytes = 0
 
-  /** How many bytes are there. */
+  /** Bytes in all spans. */
   get bytes(): number {
     return this.#bytes
   }
 
-  /** How many bytes are there from the first on without a gap. */
+  /** Bytes from the first on without a gap. */
   get prefix(): number {
     const first = this.#spans[0]
     return first?.start === 0 ? first.end : 0
   }
 
-  /** Adds bytes, known ones among them or not. */
+  /** Adds a span, which may overlap others. */
   add(start: number, end: number): void {
     if (end <= start) return
     const before = this.#spans.filter((span) => span.end < start)
@@ -32,7 +32,7 @@ export class Spans {
     this.#bytes += joined.end - joined.start - touching.reduce((sum, span) => sum + span.end - span.start, 0)
   }
 
-  /** What is missing between two places, in order, in pieces of at most `most` bytes. */
+  /** The gaps between two offsets, in order, cut to at most `most` bytes each. */
   gaps(from: number, to: number, most = Number.POSITIVE_INFINITY): Span[] {
     const gaps: Span[] = []
     let at = from

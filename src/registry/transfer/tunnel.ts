@@ -1,4 +1,5 @@
-// Requests on Node's own http: through a proxy, or past every one. Apart from proxy.ts because that module takes long to load and few need it. Knows no variables.
+// Requests with Node's own http: through a proxy, or past any. Apart from proxy.ts because node:http loads slowly and
+// few requests need it. Knows no variables.
 
 import http from 'node:http'
 import https from 'node:https'
@@ -12,7 +13,7 @@ export interface Outgoing {
   readonly signal: AbortSignal
 }
 
-/** A GET through a tunnel that `proxy` digs. Rejects as fetch does. */
+/** A GET through a tunnel of `proxy`. Rejects as fetch does. */
 export async function sendThrough(proxy: URL, url: URL, { headers, signal }: Outgoing): Promise<Response> {
   const { username, password } = proxy
   const login = Buffer.from(`${decodeURIComponent(username)}:${decodeURIComponent(password)}`).toString('base64')
@@ -24,7 +25,7 @@ export async function sendThrough(proxy: URL, url: URL, { headers, signal }: Out
   return answer(https.request(url, { headers: { ...headers, host: url.host }, signal, createConnection: () => socket }), url.host)
 }
 
-/** A GET that no proxy sees, whatever the environment says. Rejects as fetch does. */
+/** A GET without a proxy, whatever the environment says. Rejects as fetch does. */
 export function sendDirectly(url: URL, outgoing: Outgoing): Promise<Response> {
   return answer(requestTo(url, { path: url.pathname + url.search, ...outgoing }), url.host)
 }
@@ -50,7 +51,7 @@ function answer(request: http.ClientRequest, host: string): Promise<Response> {
   return new Promise((resolve, reject) => {
     request.on('error', reject)
     request.on('response', (message) => {
-      // What this throws nobody above the event would catch.
+      // An error thrown in an event handler would end the process.
       try {
         resolve(responseOf(message, host))
       } catch (error) {
@@ -62,10 +63,10 @@ function answer(request: http.ClientRequest, host: string): Promise<Response> {
   })
 }
 
-/** Throws where a Response cannot say what the message does. */
+/** Throws `IO` for a status that a Response cannot have. */
 function responseOf(message: http.IncomingMessage, host: string): Response {
   const status = message.statusCode!
-  const statusText = (message.statusMessage ?? '').replaceAll(/[^\x20-\x7e]/g, '') // a Response has no control characters
+  const statusText = (message.statusMessage ?? '').replaceAll(/[^\x20-\x7e]/g, '') // a Response refuses controls
   if (status < 200 || status > 599)
     throw new MixtralError('IO', `${host} answered ${status} ${statusText}, expected a status from 200 to 599`)
   const headers = new Headers()

@@ -1,7 +1,7 @@
 // The queue of calls on one model: one runs at a time, in the order in which they came. A waiting call may be aborted,
 // and fails when the model closes. Does not know what a call does.
 
-import { abortedError, closedError } from '../team/team.js'
+import { abortedError, closedError } from '../../base/errors.js'
 
 export class CallQueue {
   /** Settles when all calls in the queue have left it. */

@@ -18,19 +18,13 @@ import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
+import type { CallOptions } from './callOptions.js'
 import { CallQueue } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
-import { checkEngineOptions, type EngineOptions, type Progress } from './engineOptions.js'
+import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { command, createMailbox, writePart, writeStep } from './mailbox.js'
 import type { ModelWorkerData } from './worker.js'
-
-/** Options of a call that runs many tokens. */
-export interface CallOptions {
-  readonly signal?: AbortSignal
-  /** Called after each step, in tokens. */
-  readonly onProgress?: (progress: Progress) => void
-}
 
 /** The state that main and all sets of threads share. */
 type SharedState = Omit<ModelWorkerData, 'streaming'>

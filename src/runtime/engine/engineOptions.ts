@@ -3,7 +3,7 @@
 import { availableParallelism } from 'node:os'
 import { MixtralError, shown } from '../../base/errors.js'
 import type { KvFormat } from '../kernels/abi.js'
-import { spareMemory } from '../machine/spareMemory.js'
+import { memoryBudget } from '../machine/memory.js'
 import { LARGEST_BANK } from '../weights/bankLayout.js'
 import type { PlanOptions } from '../weights/plan.js'
 
@@ -40,8 +40,8 @@ export interface Progress {
 
 const DEFAULT_BATCH_SIZE = 128
 
-/** Default context length. */
-export const defaultContextLength = (maxPositions: number) => Math.min(maxPositions, 4096)
+/** Default context length: the positions of the model, at most 4096. */
+const defaultContextLength = (maxPositions: number) => Math.min(maxPositions, 4096)
 
 /** Throws `OPTION`. */
 export function checkEngineOptions(options: EngineOptions, maxPositions: number): Omit<PlanOptions, 'build'> {
@@ -50,7 +50,7 @@ export function checkEngineOptions(options: EngineOptions, maxPositions: number)
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
     contextLength,
     batchSize: Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), contextLength),
-    ram: options.ram === undefined ? spareMemory() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
+    ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
     ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
   }

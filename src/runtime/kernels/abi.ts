@@ -1,11 +1,15 @@
-// The ABI of the kernels, as assembly/index.ts has it: what an instance exports. All pointers are byte offsets into its memory. Compiles nothing (compile.ts).
+// The ABI of the kernels: what an instance of assembly/index.ts exports. Kernels of formats are typed by the names in
+// quants/formats.ts. Compiles nothing (compile.ts).
 
 import type { FormatName } from '../../format/quants/formats.js'
 
 /** `relaxed-simd` uses the 8-bit dot product, `simd` does without. Both give the same bits. */
 export type KernelBuild = 'simd' | 'relaxed-simd'
 
-/** weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (activation.ts); out: (groups * 4) float32. */
+/**
+ * weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (activation.ts); out:
+ * (groups * 4) float32.
+ */
 export type MatmulX1 = (weights: number, groups: number, blocks: number, x: number, out: number) => void
 /** The same for four activation rows. */
 export type MatmulX4 = (
@@ -28,7 +32,10 @@ type Quantize = (src: number, count: number, dst: number, blocks: number, first:
 
 /** One position's key and value, (headDim) float32 each, into the cache of their kv head. */
 type StoreKv = (key: number, value: number, headDim: number, keys: number, values: number, position: number) => void
-/** One range of the context for consecutive positions of one kv head's query heads, the first at `position` (assembly/ops/attention.ts). */
+/**
+ * One range of the context for consecutive positions of one kv head's query heads, the first at `position`
+ * (assembly/ops/attention.ts).
+ */
 type Attention = (
   q: number,
   qFloats: number,
@@ -48,7 +55,7 @@ type Attention = (
 /** How keys and values are kept. */
 export type KvFormat = 'f16' | 'f32'
 
-/** A format as kernels are named after it. */
+/** The name of a format in the names of its kernels. */
 type KernelFormat = Lowercase<FormatName>
 
 /** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
@@ -69,7 +76,7 @@ export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: Matmul
 } & {
   readonly [K in KvFormat as `attention_${K}`]: Attention
 } & {
-  /** Adds the parts that `rows` rows have of the next range, at `next`, to those at `part`. */
+  /** Adds the parts of the range that follows, of `rows` rows at `next`, to those at `part`. */
   readonly merge_attention: (part: number, next: number, rows: number, headDim: number) => void
   /** out (rows, headDim) from whole parts. */
   readonly finish_attention: (part: number, rows: number, headDim: number, out: number) => void

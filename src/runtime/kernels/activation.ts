@@ -1,4 +1,5 @@
-// How a row of activations lies in a bank, per kind of weights it meets. Owns the byte counts; the kernels (assembly/ops/quantize_*.ts) own the order inside.
+// How a row of activations lies in a bank, by the kind of weights that it is multiplied with. Owns the byte counts; the
+// kernels (assembly/ops/quantize_*.ts) own the order inside.
 
 import { alignUp } from '../../base/alignUp.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
@@ -14,10 +15,10 @@ export function activationBytes(kind: ActivationKind, columns: number, build: Ke
   return quants + alignUp(blocks * 4, 16) + blocks * 112
 }
 
-/** Columns per block of the kind: what a piece of a row must be a multiple of to be quantised on its own. */
+/** Columns per block of the kind. A part of a row that is quantized on its own is a multiple of it. */
 export const activationBlock: Readonly<Record<ActivationKind, number>> = { q8_k: 256, q8_0: 32, q8_1: 32, f32: 1 }
 
-/** The values in an activation row, (columns), as the kernels see them. `row` starts at a multiple of 4 in its memory. */
+/** The values in an activation row, (columns), as the kernels see them. `row` starts at a multiple of 4. */
 export function readActivation(kind: ActivationKind, row: Uint8Array, columns: number, build: KernelBuild): Float32Array {
   if (kind === 'f32') return new Float32Array(row.buffer, row.byteOffset, columns).slice()
   const wide = kind === 'q8_0' || build === 'simd'
@@ -25,7 +26,7 @@ export function readActivation(kind: ActivationKind, row: Uint8Array, columns: n
   const quants = wide ? new Int16Array(row.buffer, at, columns) : new Int8Array(row.buffer, at, columns)
   const block = activationBlock[kind]
   const scales = new Float32Array(row.buffer, at + columns * (wide ? 2 : 1), columns / block)
-  // those that other builds have narrow stand in fours in the order 0 2 1 3
+  // quants that are narrow in other builds stand in fours in the order 0 2 1 3
   const shuffled = wide && kind !== 'q8_0'
   return Float32Array.from({ length: columns }, (_, c) => {
     const place = shuffled && (c & 3) % 3 !== 0 ? c ^ 3 : c

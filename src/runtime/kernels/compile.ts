@@ -1,4 +1,5 @@
-// The compiled kernels: which build this engine runs, compiled once, and instances on a memory. Owns V8's flags while it compiles; what the kernels do is in abi.ts.
+// The compiled kernels: which build this engine runs, compiled once, and instances on a memory. Owns V8's flags while
+// it compiles. The kernels' types are in abi.ts.
 
 import { readFileSync } from 'node:fs'
 import v8 from 'node:v8'
@@ -14,15 +15,18 @@ export interface CompiledKernels {
 let compiled: Promise<CompiledKernels> | undefined
 
 /**
- * Compiles the build this engine runs, once per process. `MIXTRAL_KERNELS=simd` (or `relaxed-simd`) in the environment forces one.
- * Throws `OPTION` for another value of the variable.
+ * Compiles the build this engine runs, once per process. `MIXTRAL_KERNELS=simd` (or `relaxed-simd`) in the environment
+ * forces one. Throws `OPTION` for another value of the variable.
  */
 export function compileKernels(): Promise<CompiledKernels> {
   compiled ??= chooseBuild().then((build) => ({ build, module: compileBuild(build) }))
   return compiled
 }
 
-/** Compiles one build, or the encoders (encoders.ts). Synchronous: it takes a few milliseconds. Throws `IO` where the package's files are not beside its code. */
+/**
+ * Compiles one build, or the encoders (encoders.ts). Synchronous: it takes a few milliseconds. Throws `IO` if the
+ * package's files are not beside its code.
+ */
 export function compileBuild(build: KernelBuild | 'encode'): WebAssembly.Module {
   const file = new URL(`./${build}.wasm`, import.meta.url)
   let bytes: Uint8Array<ArrayBuffer>
@@ -36,8 +40,9 @@ export function compileBuild(build: KernelBuild | 'encode'): WebAssembly.Module 
 }
 
 /**
- * The V8 of Node 24 and 26 can make one 256-bit instruction of two 128-bit ones on neighbouring bytes, as kernels have them (assembly/lanes/pairs.ts): twice the speed, the same bits. It calls
- * this an experiment: hence only the versions that the kernel tests have passed on.
+ * The V8 of Node 24 and 26 can make one 256-bit instruction of two 128-bit ones on neighboring bytes, as kernels have
+ * them (assembly/lanes/pairs.ts): twice the speed, the same bits. It calls this an experiment, so only versions on
+ * which the kernel tests have passed use it.
  */
 function hasWideVectors(): boolean {
   const { node, bun, deno } = process.versions
@@ -45,8 +50,8 @@ function hasWideVectors(): boolean {
 }
 
 /**
- * The flags are the process's, so they are back before anybody else's module is compiled: all functions are compiled now, and as well as they ever will be (30 ms). Node 26
- * cannot inline a function that its quick compiler has not seen.
+ * Compiles all functions now, as well as V8 ever will (30 ms). The flags are the process's, so they are reset before
+ * anybody else's module is compiled. Node 26 cannot inline a function that its quick compiler has not seen.
  */
 function compileWide(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   const flags = ['experimental-wasm-revectorize', 'no-liftoff', 'no-wasm-inlining', 'no-wasm-lazy-compilation']
@@ -63,7 +68,7 @@ export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memo
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels
 }
 
-/** Whether relaxed SIMD is there, switched on first where the engine has it behind a flag (Node 20). */
+/** Whether the engine has relaxed SIMD. Switches it on first where it is behind a flag (Node 20). */
 export async function hasRelaxedSimd(): Promise<boolean> {
   if (await relaxedSimd()) return true
   if (!process.versions.node?.startsWith('20.')) return false

@@ -1,10 +1,13 @@
-// The kernels that write weights, a module of their own: nothing that runs a model needs them, and they are the same in every engine. Mirrors what the files of
-// asconfig.encode.json export.
+// The kernels that write weights, a module of their own: nothing that runs a model needs them, and they are the same in
+// every engine. Mirrors the exports of the files in asconfig.encode.json.
 
 import type { FormatName } from '../../format/quants/formats.js'
 import { compileBuild } from './compile.js'
 
-/** `blocks` blocks of float32 at src to blocks of the format at dst; room: ENCODE_ROOM bytes. All but src at multiples of 16; up to 8 bytes after the output may be read. */
+/**
+ * `blocks` blocks of float32 at src to blocks of the format at dst; room: ENCODE_ROOM bytes. All addresses except src
+ * are multiples of 16. Up to 8 bytes after the output may be read.
+ */
 type Encode = (src: number, blocks: number, dst: number, room: number) => void
 
 /** Bytes that an encoder needs beside its input and output. */
@@ -19,7 +22,7 @@ export type Encoders = { readonly [K in Lowercase<FormatName> as `encode_${K}`]?
   readonly decode_bf16: (src: number, count: number, dst: number) => void
 }
 
-/** The kernel that writes the type, if there is one: the others are written by their oracle in format/quants/. */
+/** The kernel that writes the type, if there is one. Other types are written by their oracle in format/quants/. */
 export function encoderOf(encoders: Encoders, type: string): Encode | undefined {
   return encoders[`encode_${type.toLowerCase() as Lowercase<FormatName>}`]
 }

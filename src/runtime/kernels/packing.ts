@@ -1,4 +1,5 @@
-// How matrices lie in a bank: packed in groups of four rows, for each format of quants/formats.ts as its row there says, with the kernels that its name says.
+// How matrices lie in a bank: packed in groups of four rows. Derives each format's byte counts and kernels from its row
+// in quants/formats.ts and its name.
 
 import { alignUp } from '../../base/alignUp.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
@@ -11,7 +12,10 @@ export interface Packing {
   readonly blockWeights: number
   /** A group of four, or two side by side. */
   readonly rowsTogether: 4 | 8
-  /** Bytes of four rows of so many blocks; where two groups stand side by side (assembly/lanes/pairs.ts), half of what they take. */
+  /**
+   * Bytes of four rows of `blocks` blocks; where two groups stand side by side (assembly/lanes/pairs.ts), half of their
+   * bytes.
+   */
   readonly groupBytes: (blocks: number) => number
   readonly x1: (kernels: Kernels) => MatmulX1
   readonly x4: (kernels: Kernels) => MatmulX4
@@ -36,7 +40,7 @@ function packingOf(name: FormatName): Packing {
 /** By ggml type name. */
 export const packings: Readonly<Record<string, Packing>> = Object.fromEntries(supportedTypeNames.map((name) => [name, packingOf(name)]))
 
-/** What is packed or multiplied starts at a multiple of as many rows, whatever the format. */
+/** Rows are packed and multiplied from multiples of this number on, whatever the format. */
 export const ROWS_TOGETHER = 8
 
 /** Bytes a matrix of the type takes in a bank: whole groups, or whole pairs of them. */

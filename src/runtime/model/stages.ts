@@ -21,6 +21,6 @@ export const layerStages = Object.keys(layer) as LayerStage[]
 export const STAGES = layerStages.length
 
 /** A stage as it is timed. Before the layers comes `embed`, after them `norm` once more and `logits`. */
-export type Stage = 'embed' | (typeof layer)[LayerStage][number] | 'logits'
+export type Stage = 'embed' | (typeof layer)[keyof typeof layer][number] | 'logits'
 
 export const timedStages: readonly Stage[] = ['embed', ...Object.values(layer).flat(), 'logits']

@@ -6,7 +6,7 @@
 import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, closedError, MixtralError } from '../../base/errors.js'
 import { announce, CONTROL_WORDS, LEAVE, word } from './control.js'
 import type { Report, SeatError, SeatTask } from './seat.js'
 
@@ -194,6 +194,3 @@ export class Team {
     await pool?.destroy()
   }
 }
-
-export const closedError = () => new MixtralError('CLOSED', 'the model was closed')
-export const abortedError = (signal?: AbortSignal) => new MixtralError('ABORTED', 'the call was aborted', { cause: signal?.reason })

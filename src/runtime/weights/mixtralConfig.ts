@@ -1,9 +1,8 @@
 // The hyper-parameters of a Mixtral, from GGUF metadata. Owns the names of the keys, their defaults (llama.cpp's) and
 // which values are possible; does not look at tensors.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
-import { shown } from '../../format/gguf/ggufError.js'
 
 type Metadata = ReadonlyMap<string, GgufValue>
 
@@ -80,7 +79,7 @@ export class MixtralConfig {
    * impossible, and `UNSUPPORTED` if the model scales its rotary embedding or is not causal.
    * @example const config = MixtralConfig.fromGgufMetadata(weights.metadata)
    */
-  static fromGgufMetadata(metadata: Metadata): MixtralConfig {
+  static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): MixtralConfig {
     const architecture = metadata.get('general.architecture')
     if (architecture !== 'llama') refuse('general.architecture', architecture, '"llama", the architecture of Mixtral files')
     const experts = metadata.get('llama.expert_count')

@@ -2,10 +2,9 @@
 // tensor per expert as until April 2024. Owns which sets of tensors are refused; names and shapes are in roles.ts.
 // Reads no data.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
-import { quoted } from '../../format/gguf/ggufError.js'
 import { supportedTypeNames } from '../../format/quants/formats.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import {

@@ -1,4 +1,5 @@
-// The messages of a chat: their shape, its check, and the folding of system messages for templates without a system role.
+// The messages of a chat: their shape, its check, and the folding of system messages for templates without a system
+// role.
 
 import { MixtralError } from '../../base/errors.js'
 
@@ -9,7 +10,10 @@ export interface ChatMessage {
 
 const ROLES = ['system', 'user', 'assistant']
 
-/** The messages with well-formed contents (half a surrogate pair becomes U+FFFD). Throws a MixtralError `TEMPLATE` that names the message. */
+/**
+ * Checks the messages and makes their contents well-formed: half a surrogate pair becomes U+FFFD. Throws a MixtralError
+ * `TEMPLATE` that names the message.
+ */
 export function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new MixtralError('TEMPLATE', 'no messages, expected a list of at least one { role, content }')
@@ -26,7 +30,10 @@ export function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   })
 }
 
-/** The messages with the text of all system messages before that of the first user message, as llama.cpp's built-in Mistral format does. */
+/**
+ * Puts the text of all system messages before that of the first user message, as llama.cpp's built-in Mistral format
+ * does. Throws `TEMPLATE` if there is no user message.
+ */
 export function foldSystem(messages: readonly ChatMessage[]): ChatMessage[] {
   const system = messages.filter((message) => message.role === 'system').map((message) => message.content)
   const others = messages.filter((message) => message.role !== 'system')

@@ -1,5 +1,6 @@
-// A chat as a prompt: the messages through the Jinja template in the model's file, or the Go template beside it, then to tokens. Owns two promises: the text of a message
-// never becomes a control token, and there is one BOS where the file asks for one. How a template is run is templateInterpreter's business.
+// A chat as a prompt: the messages go through the Jinja template in the model's file, or the Go template beside it, and
+// the text becomes tokens. Owns two promises: the text of a message never becomes a control token, and there is exactly
+// one BOS where the file asks for one. Templates are run by templateInterpreter.ts and ollamaTemplate.ts.
 
 import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
@@ -10,7 +11,7 @@ import type { Node } from './jinja.js'
 import { OllamaTemplate } from './ollamaTemplate.js'
 import { parseTemplate, renderTemplate, TemplateRefusal } from './templateInterpreter.js'
 
-/** Mixtral's first format, for files without a template (llama.cpp knows it as mistral-v1). */
+/** Mixtral's first format, for files without a template. llama.cpp calls it mistral-v1. */
 const MISTRAL_V1 = `{{ bos_token }}{% for message in messages %}
 {% if (message.role == 'user') != (loop.index0 % 2 == 0) %}
 {{ raise_exception('roles must alternate: user, assistant, user, ...') }}
@@ -21,13 +22,13 @@ const MISTRAL_V1 = `{{ bos_token }}{% for message in messages %}
 export interface RenderedChat {
   /** The prompt, with BOS where the file asks for it. */
   readonly ids: number[]
-  /** The prompt as the template wrote it, for people to read. */
+  /** The text of the prompt as the template wrote it, for people to read. */
   readonly text: string
-  /** Whether the template has no system role and the system text went into the first user message. */
+  /** Whether the template has no system role, so that the system message was put before the first user message. */
   readonly folded: boolean
 }
 
-/** What a template may look at. */
+/** The variables that a template may use. */
 type Variables = Readonly<Record<string, unknown>> & { readonly messages: readonly ChatMessage[] }
 
 export class ChatTemplate {
@@ -43,12 +44,15 @@ export class ChatTemplate {
     this.#tokenizer = tokenizer
   }
 
-  /** The Go template of an Ollama model. */
+  /** Takes the Go template of an Ollama model. */
   static fromOllama(source: string, tokenizer: Tokenizer): ChatTemplate {
     return new ChatTemplate(source, 'go', tokenizer)
   }
 
-  /** The template under `tokenizer.chat_template`, or Mixtral's own format where the file has none. Nothing is parsed before the first `render`. */
+  /**
+   * Takes the template under `tokenizer.chat_template`, or Mixtral's own format where the file has none. Nothing is
+   * parsed before the first `render`. Throws `TEMPLATE` if the key holds no text.
+   */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): ChatTemplate {
     const source = metadata.get('tokenizer.chat_template') ?? MISTRAL_V1
     if (typeof source !== 'string') throw new MixtralError('TEMPLATE', `tokenizer.chat_template is a ${typeof source}, expected a string`)
@@ -56,9 +60,10 @@ export class ChatTemplate {
   }
 
   /**
-   * The prompt that asks for the next answer. When the template refuses a system message, or leaves its text out, that text is folded into
-   * the first user message. Throws a MixtralError `TEMPLATE` for messages of the wrong shape or order, and for a template that fails or takes
-   * too much (a second, a million steps, a few times the messages' length and a megabyte).
+   * Renders the prompt that asks for the next answer. If the template refuses a system message, or leaves out its text,
+   * that text is put before the first user message. Throws a MixtralError `TEMPLATE` for messages of the wrong shape or
+   * order, and for a template that fails or exceeds its limits (a second, a million steps, a few times the messages'
+   * length and a megabyte).
    */
   render(messages: readonly ChatMessage[]): RenderedChat {
     const checked = checkMessages(messages)

@@ -1,6 +1,7 @@
-// Keeps the text of messages apart from the text of a template while both go through it: in messages, every character that occurs in a
-// special token is replaced by a stand-in from the private use area. Whatever the template does with them, no message can spell a
-// special token; afterwards the stand-ins are taken off. One character for one, and white space stays, so that length and trim still hold.
+// Keeps the text of messages apart from the text of a template while both go through it. In messages, every character
+// that occurs in a special token is replaced by a stand-in from the private use area. So no message can spell a special
+// token, whatever the template does with it. Afterwards the stand-ins are replaced by their characters. A stand-in is
+// one character for one, and white space stays, so that lengths and trimming are right.
 
 import { MixtralError } from '../../base/errors.js'
 
@@ -13,7 +14,11 @@ export class Disguise {
   readonly #anyOriginal: RegExp
   readonly #anyStandIn: RegExp
 
-  /** `specialTexts`: of the special tokens. `taken`: texts whose own private characters must not serve as stand-ins, as those of the tokens must not. */
+  /**
+   * @param specialTexts the texts of the special tokens
+   * @param taken texts with private characters of their own, which must not serve as stand-ins; the same holds for
+   * specialTexts
+   */
   constructor(specialTexts: readonly string[], taken: readonly string[]) {
     const avoided = new Set<string>()
     for (const text of [...taken, ...specialTexts]) for (const character of text.match(/[\ue000-\uf8ff]/g) ?? []) avoided.add(character)
@@ -31,20 +36,20 @@ export class Disguise {
   }
 
   cover(text: string): string {
-    return text.replace(this.#anyOriginal, (unit) => this.#standIns.get(unit) as string)
+    return text.replace(this.#anyOriginal, (unit) => this.#standIns.get(unit)!)
   }
 
   reveal(text: string): string {
-    return text.replace(this.#anyStandIn, (unit) => this.#originals.get(unit) as string)
+    return text.replace(this.#anyStandIn, (unit) => this.#originals.get(unit)!)
   }
 
-  /** Whether some of the text came from a message. */
+  /** Whether a part of the text came from a message. */
   isCovered(text: string): boolean {
     return text.search(this.#anyStandIn) >= 0
   }
 }
 
-/** Matches each of the UTF-16 units, everywhere in a text; with none, nothing. */
+/** A pattern that matches each of the UTF-16 units, everywhere in a text; with no units, it matches nothing. */
 function anyOf(units: Iterable<string>): RegExp {
   const escaped = Array.from(units, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
   return new RegExp(`[${escaped.join('')}]`, 'g')

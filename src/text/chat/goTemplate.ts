@@ -1,16 +1,16 @@
-// Runs a Go template over plain data, within bounds: it comes from an untrusted file. Owns the meaning of actions and functions; the grammar is
-// goTemplateParser.ts. Knows nothing of chats or tokens.
+// Runs a Go template over plain data, within a budget, because it comes from an untrusted file. Owns the meaning of
+// actions and functions; the grammar is in goTemplateParser.ts. Knows nothing of chats or tokens.
 
 import type { GoCommand, GoNode, GoOperand, GoPipe } from './goTemplateParser.js'
 import type { WorkBudget } from './templateBudget.js'
 
 export type GoValue = string | number | boolean | null | undefined | readonly GoValue[] | { readonly [key: string]: GoValue }
 
-/** What an item of a list that is made counts as, in characters: its reference, and in a `range` its key beside it. */
+/** The cost of an item in a list, in characters: its reference, and in a `range` its key beside it. */
 const ITEM = 4
 const ENTRY = 16
 
-/** The function that a template may call. */
+/** A function that a template may call. */
 type GoFunction = (...args: GoValue[]) => GoValue
 
 class Leave {
@@ -21,8 +21,9 @@ class Leave {
 }
 
 /**
- * Renders a template. Throws an Error for an unknown function or variable, for what does not go together, and for more than `budget` has.
- * @param reveal what a text is compared as
+ * Renders a template. Throws an Error for an unknown function or variable, for operands that do not fit each other, and
+ * when the budget is exceeded.
+ * @param reveal gives the text that takes part in comparisons
  */
 export function renderGoTemplate(nodes: readonly GoNode[], data: GoValue, budget: WorkBudget, reveal: (text: string) => string): string {
   const run = new Run(budget, reveal)
@@ -32,7 +33,7 @@ export function renderGoTemplate(nodes: readonly GoNode[], data: GoValue, budget
   return run.text
 }
 
-/** Variables, as far as they are seen. */
+/** The variables in scope. */
 class Scope {
   readonly #values = new Map<string, GoValue>()
   readonly #outer: Scope | undefined
@@ -69,7 +70,7 @@ class Run {
     this.#functions = functionsWith(budget, reveal)
   }
 
-  /** Runs nodes; a variable that they declare ends with them. */
+  /** Runs nodes. The scope of a variable that they declare ends with them. */
   list(nodes: readonly GoNode[], dot: GoValue, outer: Scope): void {
     const scope = new Scope(outer)
     for (const node of nodes) this.#node(node, dot, scope)
@@ -132,11 +133,11 @@ class Run {
     this.#budget.countStep()
     const [first, ...rest] = command
     if (first!.type !== 'function') {
-      if (rest.length > 0 || piped.length > 0) throw new Error('arguments for what is no function')
+      if (rest.length > 0 || piped.length > 0) throw new Error('arguments for a value that is not a function')
       return this.#operand(first!, dot, scope)
     }
     const { name } = first!
-    // These two look at an argument only if those before leave it open.
+    // These two evaluate an argument only if the ones before leave the result open.
     if (name === 'and' || name === 'or') {
       let value: GoValue
       for (const arg of rest) {
@@ -169,7 +170,10 @@ class Run {
   }
 }
 
-/** The functions. What they make is counted even if it is never written, and so is what they compare: texts in variables take memory and time. */
+/**
+ * The functions. Their results are counted even if they are never written, and so are the texts they compare: texts in
+ * variables take memory and time.
+ */
 function functionsWith(budget: WorkBudget, reveal: (text: string) => string): ReadonlyMap<string, GoFunction> {
   const plain = (value: GoValue) => {
     if (typeof value !== 'string') return value ?? null
@@ -184,7 +188,7 @@ function functionsWith(budget: WorkBudget, reveal: (text: string) => string): Re
   const order = (a: GoValue, b: GoValue) => {
     const [left, right] = [plain(a), plain(b)]
     if (typeof left !== typeof right || (typeof left !== 'string' && typeof left !== 'number'))
-      throw new Error('a comparison of what has no order')
+      throw new Error('a comparison of values without an order')
     return left < right! ? -1 : left === right ? 0 : 1
   }
   return new Map<string, GoFunction>([
@@ -220,7 +224,7 @@ function entriesOf(value: GoValue): readonly (readonly [string | number, GoValue
   return isObject(value) ? Object.entries(value) : []
 }
 
-/** How many entries there are, without making them. */
+/** The number of entries, without making a list of them. */
 function sizeOf(value: GoValue): number {
   if (Array.isArray(value)) return value.length
   return isObject(value) ? Object.keys(value).length : 0
@@ -230,7 +234,7 @@ function truth(value: GoValue): boolean {
   return typeof value === 'object' && value !== null ? sizeOf(value) > 0 : Boolean(value)
 }
 
-/** As a template prints it; what is absent is nothing. */
+/** The text of a value as a template prints it; an absent value prints nothing. */
 function printed(value: GoValue): string {
   if (value === undefined || value === null) return ''
   return typeof value === 'object' ? JSON.stringify(value) : String(value)

@@ -1,5 +1,5 @@
-// Reads Go templates, the language of Ollama's template layers, into a tree. Owns the grammar: actions, pipelines, variables, the trimming of
-// white space. Knows no values. Named templates are refused: no model's template has any.
+// Reads Go templates, the language of Ollama's template layers, into a tree. Owns the grammar: actions, pipelines,
+// variables, the trimming of white space. Knows no values. Refuses named templates, which no model's template has.
 // Language: https://pkg.go.dev/text/template
 
 export type GoNode =
@@ -16,7 +16,7 @@ export type GoNode =
     }
   | { readonly type: 'break' | 'continue' }
 
-/** Commands, each but the first with the result of the one before as its last argument. */
+/** A list of commands. Each takes the result of the one before as its last argument. */
 export type GoPipe = readonly GoCommand[]
 
 /** A value, or a function and its arguments. */
@@ -37,7 +37,7 @@ const DEEPEST = 50
 
 const TOKEN = /\s+|"(?:[^"\\\n]|\\.)*"|`[^`]*`|-?\d+(?:\.\d+)?|:=|=|\||\(|\)|,|\.?\$?\w*(?:\.\w+)*/y
 
-/** Parses a template. Throws an Error for what is no template, and for what is larger than any real one. */
+/** Parses a template. Throws an Error for invalid syntax, and for a template larger than any real one. */
 export function parseGoTemplate(source: string): readonly GoNode[] {
   if (source.length > LONGEST_TEMPLATE) throw new Error(`it is ${source.length} characters long, expected at most ${LONGEST_TEMPLATE}`)
   const parser = new Parser(pieces(source))
@@ -48,7 +48,7 @@ export function parseGoTemplate(source: string): readonly GoNode[] {
 
 type Piece = { readonly text: string } | { readonly tokens: string[] }
 
-/** Texts and actions in turn, white space trimmed where `{{-` and `-}}` ask for it. */
+/** Texts and actions in turn. White space is trimmed where `{{-` and `-}}` ask for it. */
 function pieces(source: string): Piece[] {
   const found: Piece[] = []
   let at = 0
@@ -71,7 +71,7 @@ function pieces(source: string): Piece[] {
   return found
 }
 
-/** The tokens of one action, and where its `}}` or `-}}` is. */
+/** The tokens of one action, and the position of its `}}` or `-}}`. */
 function tokenize(source: string, start: number): { tokens: string[]; end: number } {
   const tokens: string[] = []
   for (let at = start; ; ) {
@@ -87,14 +87,14 @@ function tokenize(source: string, start: number): { tokens: string[]; end: numbe
 class Parser {
   readonly #pieces: readonly Piece[]
   #next = 0
-  /** How many bodies of `range` are around what is read next. */
+  /** Number of `range` bodies around the node that is read next. */
   #ranges = 0
 
   constructor(found: readonly Piece[]) {
     this.#pieces = found
   }
 
-  /** Nodes up to an `end` or `else`, which is returned with what follows it. */
+  /** Reads nodes up to an `end` or `else`, which is returned with what follows it. */
   list(depth: number): { nodes: GoNode[]; end: string | undefined; rest: string[] } {
     if (depth > DEEPEST) throw new Error(`actions nested deeper than ${DEEPEST}`)
     const nodes: GoNode[] = []
@@ -106,7 +106,7 @@ class Parser {
         continue
       }
       const [first, ...rest] = piece.tokens
-      if (first === undefined) throw new Error('an action with nothing in it')
+      if (first === undefined) throw new Error('an empty action')
       if (first === 'end' || first === 'else') return { nodes, end: first, rest }
       nodes.push(this.#action(first, rest, depth))
     }
@@ -158,7 +158,7 @@ function pipeline(tokens: string[]): GoPipe {
   return pipe
 }
 
-/** A pipeline that ends at a closing bracket or with the tokens. */
+/** Reads a pipeline, which ends at a closing bracket or at the last token. */
 function pipelineFrom(tokens: readonly string[], start: number, depth: number): { pipe: GoCommand[]; end: number } {
   if (depth > DEEPEST) throw new Error(`brackets nested deeper than ${DEEPEST}`)
   const pipe: GoCommand[] = []
@@ -200,7 +200,7 @@ function operand(token: string): GoOperand {
   throw new Error(`${JSON.stringify(token)} at the wrong place`)
 }
 
-/** Go's escapes, of which templates use those that JSON has too. */
+/** The text of a literal. Of Go's escapes, templates use only those that JSON has too. */
 function unquoted(token: string): string {
   try {
     return JSON.parse(token)

@@ -1,16 +1,19 @@
-// The parts of @huggingface/jinja that the interpreter of chat templates builds on, with types: under `nodenext` the package's own
-// declarations do not resolve (their imports lack extensions).
+// The parts of @huggingface/jinja that the interpreter of chat templates builds on, with types. Under `nodenext` the
+// package's own declarations do not resolve, because their imports lack extensions.
 
 import * as jinja from '@huggingface/jinja'
 
 /** A node of the syntax tree. Its other fields depend on `type`. */
 export interface Node {
   readonly type: string
-  // biome-ignore lint/suspicious/noExplicitAny: the fields of a node differ by type, and the package keeps their types to itself
+  // biome-ignore lint/suspicious/noExplicitAny: the fields of a node differ by type, and the package hides their types
   readonly [field: string]: any
 }
 
-/** A value of the template language: `StringValue` holds a string, `ArrayValue` an array of values, `ObjectValue` a map of values. */
+/**
+ * A value of the template language: `StringValue` holds a string, `ArrayValue` an array of values, `ObjectValue` a map
+ * of values.
+ */
 export interface Value {
   readonly type: string
   readonly value: unknown
@@ -33,12 +36,12 @@ export const { tokenize, parse, Environment, Interpreter } = jinja as unknown as
 const StringValue = new Environment().set('text', '').constructor as new (text: string) => Value
 const ArrayValue = new Environment().set('list', []).constructor as new (values: readonly Value[]) => Value
 
-/** A text as a value of the template language. */
+/** Converts a text to a value of the template language. */
 export function stringValue(text: string): Value {
   return new StringValue(text)
 }
 
-/** A list as a value of the template language. */
+/** Converts a list to a value of the template language. */
 export function arrayValue(values: readonly Value[]): Value {
   return new ArrayValue(values)
 }

@@ -1,5 +1,6 @@
-// A chat through an Ollama template. Owns how messages become its data: a template that knows .Messages gets all at once, an older one runs once per
-// turn with .System, .Prompt and .Response, and the last time ends at .Response, where the answer goes. This follows Ollama's template package.
+// A chat through an Ollama template. Owns how messages become its data, as in Ollama's template package. A template
+// that uses .Messages gets all of them at once. An older one runs once per exchange with .System, .Prompt and
+// .Response; the last run ends at .Response, where the answer goes.
 
 import type { ChatMessage } from './chatMessages.js'
 import { type GoValue, renderGoTemplate } from './goTemplate.js'
@@ -10,7 +11,7 @@ export class OllamaTemplate {
   readonly #nodes: readonly GoNode[]
   readonly #takesMessages: boolean
 
-  /** Throws an Error for what is no template. */
+  /** Throws an Error for invalid syntax. */
   constructor(source: string) {
     const nodes = parseGoTemplate(source)
     const fields = new Set(fieldsOf(nodes))
@@ -20,12 +21,12 @@ export class OllamaTemplate {
   }
 
   /**
-   * The prompt for the next message. Throws an Error where the template fails or takes too much.
-   * @param characters length of the messages
-   * @param reveal gives the text that is compared with
+   * The prompt for the next message. Throws an Error if the template fails or exceeds its budget.
+   * @param characters total length of the messages
+   * @param reveal gives the text that takes part in comparisons
    */
   render(messages: readonly ChatMessage[], characters: number, reveal: (text: string) => string): string {
-    const budget = new WorkBudget(characters) // one for all turns
+    const budget = new WorkBudget(characters) // one budget for all runs
     const collated = collate(messages)
     if (this.#takesMessages) {
       const system = texts(messages, 'system')
@@ -49,7 +50,7 @@ export class OllamaTemplate {
   }
 }
 
-/** Messages of one role in a row become one. */
+/** Joins successive messages of one role. */
 function collate(messages: readonly ChatMessage[]): ChatMessage[] {
   const collated: ChatMessage[] = []
   for (const message of messages) {
@@ -64,7 +65,7 @@ function texts(messages: readonly ChatMessage[], role: ChatMessage['role']): str
   return messages.flatMap((message) => (message.role === role ? [message.content] : [])).join('\n\n')
 }
 
-/** The template up to where it prints .Response. */
+/** The part of the template before it prints .Response. */
 function untilResponse(nodes: readonly GoNode[]): { nodes: readonly GoNode[]; found: boolean } {
   const kept: GoNode[] = []
   for (const node of nodes) {
@@ -79,7 +80,7 @@ function untilResponse(nodes: readonly GoNode[]): { nodes: readonly GoNode[]; fo
   return { nodes: kept, found: false }
 }
 
-/** The names of all fields that a template looks at. */
+/** The names of all fields that a template uses. */
 function fieldsOf(nodes: readonly GoNode[]): string[] {
   return nodes.flatMap((node) => {
     const own = 'pipe' in node ? pipeFields(node.pipe) : []

@@ -1,5 +1,5 @@
-// How much a chat template may take: steps, time, nesting, and the size of what it makes. Templates come out of untrusted files, and the
-// interpreter of Jinja has no limits of its own. Does not know what the steps do.
+// The limits of a chat template: steps, time, nesting, and the size of what it makes. Templates come from untrusted
+// files, and the interpreter of Jinja has no limits of its own. Does not know what the steps do.
 
 import type { Value } from './jinja.js'
 
@@ -8,15 +8,15 @@ const MOST_MILLISECONDS = 1000
 const DEEPEST_CALL = 300
 const MOST_ITEMS = 65_536
 const DEEPEST_LIST = 64
-/** Characters of one text, next to a multiple of the messages' own. */
+/** Largest length of one text in characters, in addition to a multiple of the messages' own length. */
 const LONGEST_TEXT = 2 ** 20
-/** Everything made in one rendering, in characters; an item of a list counts as several. */
+/** Largest size of everything made in one rendering, in characters. An item of a list counts as several. */
 const MOST_MADE = 2 ** 26
 const CHARACTERS_PER_ITEM = 8
-/** Text length times pattern length: engines search in that time at worst. */
+/** Largest text length times pattern length: the worst case of the engines' search. */
 const LONGEST_SEARCH = 2 ** 28
 
-/** The size of a value: characters in it, nodes it is made of, and how deep they nest. */
+/** The size of a value: its characters, its nodes, and the depth of its nesting. */
 interface Size {
   readonly characters: number
   readonly nodes: number
@@ -25,7 +25,7 @@ interface Size {
 
 const SMALL: Size = { characters: 8, nodes: 1, depth: 0 }
 
-/** What a rendering in either language is counted by. */
+/** The budget of one rendering, in either language. */
 export class WorkBudget {
   readonly #longest: number
   readonly #mostMade: number
@@ -33,22 +33,22 @@ export class WorkBudget {
   #steps = 0
   #made = 0
 
-  /** `characters`: length of the messages, which the template may repeat a few times. */
+  /** @param characters total length of the messages, which the template may repeat a few times */
   constructor(characters: number) {
     this.#longest = LONGEST_TEXT + 8 * characters
     this.#mostMade = MOST_MADE + 64 * characters
   }
 
-  /** Counts a step, and looks at the time. */
+  /** Counts a step, and checks the time. */
   countStep(): void {
     if (++this.#steps > MOST_STEPS) throw new Error(`more than ${MOST_STEPS} steps`)
     if (performance.now() > this.#deadline) throw new Error(`more than ${MOST_MILLISECONDS} ms`)
   }
 
-  /** Counts characters that are made or looked through. */
+  /** Counts characters that are made or searched. */
   spend(characters: number): void {
     this.#made += characters
-    if (this.#made > this.#mostMade) throw new Error('too much text in all')
+    if (this.#made > this.#mostMade) throw new Error('too much text in total')
   }
 
   /** Checks the length of a text before it is made. */
@@ -58,7 +58,7 @@ export class WorkBudget {
 }
 
 export class TemplateBudget extends WorkBudget {
-  /** Lists and objects do not change once made. */
+  /** The sizes of lists and objects, which do not change once they are made. */
   readonly #sizes = new WeakMap<Value, Size>()
   #depth = 0
 
@@ -75,13 +75,13 @@ export class TemplateBudget extends WorkBudget {
     }
   }
 
-  /** Counts a value that was made, not just looked up. */
+  /** Counts a value that was made, and not only looked up. */
   charge(value: Value): void {
     if (typeof value.value === 'string') this.spend(value.value.length)
     else this.chargeItems(itemsOf(value))
   }
 
-  /** Counts what is made for each of so many items. */
+  /** Counts values that are made for each of a number of items. */
   chargeItems(count: number): void {
     this.spend(count * CHARACTERS_PER_ITEM)
   }
@@ -121,7 +121,7 @@ export class TemplateBudget extends WorkBudget {
   }
 }
 
-/** How many items a list, or entries an object has; 0 for any other value. */
+/** The number of items in a list, or of entries in an object; 0 for any other value. */
 export function itemsOf(value: Value): number {
   if (Array.isArray(value.value)) return value.value.length
   return value.value instanceof Map ? value.value.size : 0

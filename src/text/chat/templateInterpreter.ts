@@ -1,25 +1,32 @@
-// Runs a Jinja chat template within a budget and with the texts of messages in disguise. Owns what must be watched before a step (a single
-// filter could make gigabytes) and what must look behind the disguise (a comparison). Knows nothing of chats or tokens.
+// Runs a Jinja chat template within a budget, with the texts of messages in disguise. Owns which steps are checked
+// before they run (a single filter could make gigabytes), and which ones need the text behind the disguise
+// (comparisons). Knows nothing of chats or tokens.
 
 import type { Disguise } from './disguise.js'
 import { arrayValue, Environment, Interpreter, type Node, parse, type Scope, stringValue, tokenize, type Value } from './jinja.js'
 import { itemsOf, TemplateBudget } from './templateBudget.js'
 
 const LONGEST_TEMPLATE = 100_000
-/** The package's lexer takes time quadratic in a run of white space. */
+/** Longest run of white space: the package's lexer takes time quadratic in it. */
 const LONGEST_BLANK = 2000
 const LONGEST_RANGE = 10_000
 
 const COMPARISONS = new Set(['in', 'not in', '==', '!='])
-/** Operations that may make far more than goes into them, or search for long; for all others the check afterwards is enough. */
+/**
+ * Operations whose results may be far larger than their operands, or that may search for long. For all others the check
+ * afterwards is enough.
+ */
 const WATCHED = new Set(['replace', 'split', 'join', 'indent', 'tojson'])
-/** Operations that work on a disguised text as they would on the text: they move or count characters, and look at white space only. */
+/**
+ * Operations whose result is the same for a disguised text: they move or count characters, and examine white space
+ * only.
+ */
 const BLIND = new Set(['trim', 'strip', 'lstrip', 'rstrip', 'string', 'safe', 'length', 'join', 'indent', 'default', 'first', 'last'])
 
-/** The template itself refused, with `raise_exception`. */
+/** Thrown when the template itself refuses, with `raise_exception`. */
 export class TemplateRefusal extends Error {}
 
-/** Parses a template. Throws an Error for a syntax error, and for a template larger than any real one. */
+/** Parses a template. Throws an Error for invalid syntax, and for a template larger than any real one. */
 export function parseTemplate(source: string): Node {
   if (source.length > LONGEST_TEMPLATE) throw new Error(`it is ${source.length} characters long, expected at most ${LONGEST_TEMPLATE}`)
   if (new RegExp(`\\s{${LONGEST_BLANK}}`).test(source)) throw new Error(`it has ${LONGEST_BLANK} blanks in a row`)
@@ -27,7 +34,7 @@ export function parseTemplate(source: string): Node {
 }
 
 /**
- * Renders a parsed template with variables (plain values). Texts that `disguise` covered go through it as they are, and come out covered.
+ * Renders a parsed template with variables (plain values). Texts that `disguise` covered stay covered.
  * Throws a TemplateRefusal when the template refuses, and another Error when it fails or exceeds its budget.
  */
 export function renderTemplate(
@@ -81,7 +88,7 @@ class TemplateInterpreter extends Interpreter {
     }
   }
 
-  /** Comparisons see the texts themselves. */
+  /** Compares the texts behind the disguise. */
   #compare(node: Node, scope: Scope): Value {
     const left = this.#reveal(this.evaluate(node.left, scope))
     const right = this.#reveal(this.evaluate(node.right, scope))
@@ -89,7 +96,7 @@ class TemplateInterpreter extends Interpreter {
     return super.evaluate({ ...node, left: constant(left), right: constant(right) }, scope)
   }
 
-  /** The interpreter makes a scope for every item before the first turn. */
+  /** Counts a loop's items: the interpreter makes a scope for every item before the first iteration. */
   #loop(node: Node, scope: Scope): Value {
     const selects = node.iterable.type === 'SelectExpression'
     const iterable = this.evaluate(selects ? node.iterable.lhs : node.iterable, scope)
@@ -122,7 +129,10 @@ class TemplateInterpreter extends Interpreter {
     )
   }
 
-  /** A filter or method: checked before it can make too much, and done on the text itself where the disguise would change its result. */
+  /**
+   * Runs a filter or method: checked before it can make too much, and run on the text behind the disguise if that would
+   * change its result.
+   */
   #operate(name: string, subject: Value, args: readonly Node[], scope: Scope, run: (subject: Node, args: readonly Node[]) => Value): Value {
     refuseUnpacking(args)
     const hidden = typeof subject.value === 'string' && !BLIND.has(name) && this.#disguise.isCovered(subject.value)
@@ -132,14 +142,14 @@ class TemplateInterpreter extends Interpreter {
     const plainValues = hidden ? values.map((value) => this.#reveal(value)) : values
     if (WATCHED.has(name)) this.#checkGrowth(name, plain, plainValues)
     const checked = args.map((arg, index) => {
-      const value = constant(plainValues[index] as Value)
+      const value = constant(plainValues[index]!)
       return arg.type === 'KeywordArgumentExpression' ? { ...arg, value } : value
     })
     const result = run(constant(plain), checked)
     return hidden ? this.#cover(result) : result
   }
 
-  /** Refuses what would come out too large: so many places, each filled with at most the largest argument. */
+  /** Refuses a result that would be too large: a number of places, each filled with at most the largest argument. */
   #checkGrowth(name: string, subject: Value, args: readonly Value[]): void {
     const text = textOf(subject)
     const pattern = textOf(args[0])
@@ -156,7 +166,7 @@ class TemplateInterpreter extends Interpreter {
     this.#budget.checkLength(characters + places() * largest)
   }
 
-  /** A method is only good for being called: kept in a variable, it would get round the checks. */
+  /** Allows a method only where it is called: one kept in a variable would evade the checks. */
   #member(node: Node, scope: Scope): Value {
     const value = super.evaluate(node, scope)
     if (value.type === 'FunctionValue') throw new Error('a method that is not called')
@@ -173,29 +183,29 @@ class TemplateInterpreter extends Interpreter {
   }
 }
 
-/** A node that stands for a value already evaluated. */
+/** A node for a value that is evaluated already. */
 function constant(value: Value): Node {
   return { type: 'Constant', value }
 }
 
-/** Whether a node finds a value that is there already, and makes none. */
+/** Whether a node finds an existing value, and makes none. */
 function looksUp(node: Node | undefined): boolean {
   return node?.type === 'Identifier' || (node?.type === 'MemberExpression' && node.property.type !== 'SliceExpression')
 }
 
-/** The text of a value, empty if it is no text. */
+/** The text of a value; empty if it is not a text. */
 function textOf(value: Value | undefined): string {
   return typeof value?.value === 'string' ? value.value : ''
 }
 
-/** `f(*list)` multiplies lists without a step in between; no chat template needs it. */
+/** Refuses `f(*list)`, which multiplies lists without a step in between; no chat template needs it. */
 function refuseUnpacking(args: readonly Node[]): void {
   if (args.some((arg) => arg.type === 'SpreadExpression' || arg.type === 'KeywordSpreadExpression')) {
     throw new Error('* or ** in the arguments of a call')
   }
 }
 
-/** Python's range, bounded. */
+/** Python's range, with a limit. */
 function range(first: number, second?: number, step = 1): number[] {
   const [start, stop] = second === undefined ? [0, first] : [first, second]
   const count = Math.max(0, Math.ceil((stop - start) / step))

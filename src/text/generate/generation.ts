@@ -1,4 +1,5 @@
-// One generation: prompt, then token after token until something ends it. Owns the order of events; the engine runs, the sampler chooses, the decoder spells.
+// One generation: the prompt, then token after token until something ends it. Owns the order of events. The engine
+// computes logits, the sampler chooses a token, the decoder turns it into text.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Engine } from '../../runtime/engine/engine.js'
@@ -6,31 +7,47 @@ import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CheckedOptions } from './generationOptions.js'
 
-/** New text, and the tokens since the last piece. The text may be empty where a character or a stop string is not complete yet. */
+/**
+ * New text, and the tokens since the last piece. The text is empty while a character or a possible stop string is
+ * incomplete.
+ */
 export interface Piece {
   readonly text: string
   readonly ids: readonly number[]
 }
 
+/** What a generation wrote, and how it went. */
 export interface GenerationResult {
-  /** The new text, cut before a stop string. It begins with a space where it continues the prompt's last word or sentence, but not where it answers `[/INST]`. */
+  /**
+   * The new text, cut before a stop string. It begins with a space where it continues the prompt's last word or
+   * sentence, but not where it answers `[/INST]`.
+   */
   readonly text: string
-  /** All tokens written, an end token left out. */
+  /** All tokens written, without an end token. */
   readonly ids: readonly number[]
   readonly promptTokens: number
-  /** Tokens of the prompt that were in the cache already. */
+  /** Number of prompt tokens that were in the KV cache already. */
   readonly reusedTokens: number
   /** `stop`: an end token or a stop string. `length`: maxNewTokens. `context`: the context is full. */
   readonly finishReason: 'stop' | 'length' | 'context'
-  /** Repeats this generation. */
+  /** The seed that repeats this generation. */
   readonly seed: number
   readonly prefillSeconds: number
   readonly decodeSeconds: number
-  /** How it went with experts that come and go; undefined where all are in memory. */
+  /** Counts of expert loading; undefined where all experts are in memory. */
   readonly experts: ExpertFigures | undefined
 }
 
-/** Writes on from `prompt`. Throws `CONTEXT` when the prompt leaves no room for a token, `ABORTED`, `CLOSED`, `THREAD`. Enter the engine before. */
+/** The answer to a conversation. */
+export interface ChatResult extends GenerationResult {
+  /** Whether the template has no system role, so that the system message was put before the first user message. */
+  readonly folded: boolean
+}
+
+/**
+ * Continues `prompt`. The caller has entered the engine. Throws `CONTEXT` if the prompt leaves no room for a token,
+ * `MODEL` if a logit is not finite, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
+ */
 export async function* generate(
   engine: Engine,
   tokenizer: Tokenizer,
@@ -85,7 +102,10 @@ export async function* generate(
   }
 }
 
-/** Whether the prompt ends where an answer begins, and not in the middle of a text: then the space before the first word is the tokenizer's own, not the answer's. */
+/**
+ * Whether the prompt ends where an answer begins, and not in the middle of a text. Then the space before the first word
+ * is the tokenizer's, and not part of the answer.
+ */
 function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean {
   const last = prompt.at(-1)
   if (last === undefined || tokenizer.token(last).type === 'control') return true

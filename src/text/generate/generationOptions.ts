@@ -1,16 +1,16 @@
-// The options of one generation: their names and limits. Sampling's own are the sampler's business.
+// The options of one generation: their names and limits. The options of sampling are checked by the sampler.
 
 import { MixtralError, shown } from '../../base/errors.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { Sampler } from '../../runtime/sampler/sampler.js'
 import { type SamplerOptions, samplerOptionNames } from '../../runtime/sampler/samplerOptions.js'
-import { checkCallOptions } from './callOptions.js'
 import { StopStrings } from './stopStrings.js'
 
 export interface GenerationOptions extends SamplerOptions {
-  /** Most tokens to write. Default: until the context is full. */
+  /** Largest number of tokens to write. Default: until the context is full. */
   readonly maxNewTokens?: number
-  /** The text ends before the first of these. */
+  /** Stop strings: the text ends before the first of them. */
   readonly stop?: string | readonly string[]
   /** Ends the call with an `ABORTED` error. */
   readonly signal?: AbortSignal
@@ -18,7 +18,7 @@ export interface GenerationOptions extends SamplerOptions {
   readonly onProgress?: (progress: Progress) => void
 }
 
-/** The original name of these options, for those who know it. */
+/** The original name of `GenerationOptions`. */
 export type GenerationConfig = GenerationOptions
 
 export interface CheckedOptions {
@@ -29,7 +29,10 @@ export interface CheckedOptions {
   readonly sampler: Sampler
 }
 
-/** Checks, and makes of the options what will do as they say. Throws `OPTION` naming an unknown or impossible one. */
+/**
+ * Checks the options, fills in defaults, and makes the sampler. Throws `OPTION` for an unknown or impossible option, by
+ * name.
+ */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
   const { maxNewTokens = Number.POSITIVE_INFINITY, stop = [], signal, onProgress, ...sampling } = options
   if (!(maxNewTokens === Number.POSITIVE_INFINITY || (Number.isInteger(maxNewTokens) && maxNewTokens > 0))) {

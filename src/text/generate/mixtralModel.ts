@@ -1,14 +1,14 @@
-// The library's front door: a loaded Mixtral that writes text. Puts tokenizer, chat template, engine and generation together; computes nothing itself.
+// The library's front door: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
+// generation; computes nothing itself.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
-import { localModel } from '../../registry/stores/localModels.js'
+import { type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
-import type { WeightFindings } from '../../runtime/engine/check/weightFindings.js'
-import type { WeightPart } from '../../runtime/engine/check/weightParts.js'
-import { type CallOptions, Engine } from '../../runtime/engine/engine.js'
-import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
-import type { KernelBuild, KvFormat } from '../../runtime/kernels/abi.js'
+import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { Engine } from '../../runtime/engine/engine.js'
+import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
@@ -18,21 +18,14 @@ import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.j
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
-import { checkCallOptions } from './callOptions.js'
-import { type GenerationResult, generate, type Piece } from './generation.js'
+import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
+import { type ChatResult, type GenerationResult, generate, type Piece } from './generation.js'
 import { checkGenerationOptions, type GenerationOptions } from './generationOptions.js'
-import { type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
-
-/** Options of loading. Unknown ones are refused. */
-export type LoadOptions = EngineOptions
-
-export interface ChatResult extends GenerationResult {
-  /** Whether the template has no system role and the system text was put before the first user message. */
-  readonly folded: boolean
-}
+import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
+import { type ModelMemory, modelMemory } from './modelMemory.js'
 
 /** What came with an Ollama model beside its weights. */
-interface Brought {
+interface OllamaExtras {
   readonly layers: OllamaLayers
   readonly defaults: ModelDefaults
 }
@@ -44,58 +37,84 @@ const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'batchSize'
  *
  * @example
  * const model = await MixtralModel.load('demo')
- * console.log(await model.chat([{ role: 'user', content: 'What is 7 + 5?' }], { temperature: 0 }))
+ * const { text } = await model.chat([{ role: 'user', content: 'What is 7 + 5?' }], { temperature: 0 })
+ * console.log(text)
  * await model.close()
  */
 export class MixtralModel {
   readonly config: MixtralConfig
   readonly tokenizer: Tokenizer
   readonly gguf: Gguf
+  /** Number of positions that the KV cache has room for. */
+  readonly contextLength: number
+  readonly memory: ModelMemory
+  readonly threads: number
+  /** Largest number of tokens in one step. */
+  readonly batchSize: number
+  /** The build of the kernels that runs on this machine. */
+  readonly kernels: KernelBuild
   /** Seconds from the call to a model ready to run. */
   readonly loadSeconds: number
   readonly #engine: Engine
   readonly #template: ChatTemplate
-  readonly #layers: OllamaLayers | undefined
-  readonly #defaults: ModelDefaults | undefined
+  readonly #extras: OllamaExtras | undefined
 
-  private constructor(gguf: Gguf, engine: Engine, tokenizer: Tokenizer, template: ChatTemplate, loadSeconds: number, brought?: Brought) {
-    this.config = engine.config
+  private constructor(
+    gguf: Gguf,
+    engine: Engine,
+    tokenizer: Tokenizer,
+    template: ChatTemplate,
+    loadSeconds: number,
+    extras?: OllamaExtras,
+  ) {
+    const { config, plan } = engine
+    this.config = config
     this.tokenizer = tokenizer
     this.gguf = gguf
+    this.contextLength = plan.contextLength
+    this.memory = modelMemory(plan, config)
+    this.threads = plan.threads
+    this.batchSize = plan.batchSize
+    this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
     this.#engine = engine
-    this.#layers = brought?.layers
-    this.#defaults = brought?.defaults
     this.#template = template
+    this.#extras = extras
   }
 
   /**
-   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours. An Ollama model brings its
-   * template, system message and parameters, which count where the caller says nothing else.
-   * Throws `IO`, `GGUF`, `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `OPTION`, `MEMORY`, `ABORTED`.
+   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours; or
+   * one that has been found already. An Ollama model brings a template, a system message and parameters; they apply where
+   * the caller gives none.
+   *
+   * Throws `IO` if the model is not here or cannot be read; `GGUF`, `MODEL`, `TOKENIZER` or `TEMPLATE` if its file is
+   * damaged or not a Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
    */
-  static async load(nameOrPath: string, options: LoadOptions = {}): Promise<MixtralModel> {
-    const { path, layers } = await localModel(nameOrPath)
+  static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
+    const { path, layers } = typeof model === 'object' && model ? model : await localModel(model)
     const weights = await WeightLoader.fromGguf(path)
     const config = MixtralConfig.fromGgufMetadata(weights.metadata)
     if (!layers) return MixtralModel.#open(config, weights, options)
     const defaults = modelDefaults(layers)
-    const asked = defaults.contextLength === undefined ? {} : { contextLength: Math.min(defaults.contextLength, config.maxPositions) }
-    return MixtralModel.#open(config, weights, withDefaults(asked, options), { layers, defaults })
+    const loading = withDefaults(contextDefault(defaults, config.maxPositions), options)
+    return MixtralModel.#open(config, weights, loading, { layers, defaults })
   }
 
-  /** Loads a model whose header is already open. */
+  /**
+   * Loads a model whose header has been read already. Throws `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `TEMPLATE`, `OPTION`,
+   * `MEMORY`, `IO`, `THREAD` and `ABORTED`, as `load` does.
+   */
   static fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
     return MixtralModel.#open(config, weights, options)
   }
 
-  static async #open(config: MixtralConfig, weights: Weights, options: LoadOptions, brought?: Brought): Promise<MixtralModel> {
+  static async #open(config: MixtralConfig, weights: Weights, options: LoadOptions, extras?: OllamaExtras): Promise<MixtralModel> {
     checkCallOptions(options, LOAD_OPTIONS)
     const started = performance.now()
     const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
-    const template = await templateOf(weights, tokenizer, brought?.layers.template)
+    const template = await templateOf(weights, tokenizer, extras?.layers.template)
     const engine = await Engine.open(config, weights, options)
-    return new MixtralModel(weights.gguf, engine, tokenizer, template, (performance.now() - started) / 1000, brought)
+    return new MixtralModel(weights.gguf, engine, tokenizer, template, (performance.now() - started) / 1000, extras)
   }
 
   /** The file's keys and values. */
@@ -103,96 +122,83 @@ export class MixtralModel {
     return this.gguf.metadata
   }
 
-  /** Positions the KV cache has room for. */
-  get contextLength(): number {
-    return this.#engine.plan.contextLength
-  }
-
-  get threads(): number {
-    return this.#engine.plan.threads
-  }
-
-  /** Most tokens of one step. */
-  get batchSize(): number {
-    return this.#engine.plan.batchSize
-  }
-
-  /** How keys and values are kept. */
-  get kvFormat(): KvFormat {
-    return this.#engine.plan.kvFormat
-  }
-
-  get kernels(): KernelBuild {
-    return this.#engine.kernels
-  }
-
-  /** Bytes of weights in memory. */
-  get weightBytes(): number {
-    return this.#engine.plan.weightBytes
-  }
-
-  /** Bytes of weights, KV cache and scratch memory together: what `ram` bounds. */
-  get memoryBytes(): number {
-    return this.#engine.plan.bytes
-  }
-
-  /** Bytes of the KV cache. */
-  get kvBytes(): number {
-    return this.#engine.plan.kvBytes
-  }
-
-  /** Experts of the model, of all layers, and how many of them are in memory at once. */
-  get expertSlots(): { readonly experts: number; readonly slots: number } {
-    return { experts: this.config.layers * this.config.experts, slots: this.#engine.plan.slots.length }
-  }
-
-  /** What has been counted of experts that come and go, since `earlier` or from the start; undefined where all are in memory. */
+  /**
+   * Counts of expert loading since `earlier`, or since the model was opened; undefined where all experts are in memory.
+   */
   expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
     return this.#engine.expertFigures(earlier)
   }
 
-  /** Writes on from a raw prompt: control tokens spelled in it count, and BOS is put first unless it is there. Returns the new text. */
-  async generate(prompt: string, options: GenerationOptions = {}): Promise<string> {
-    return (await finish(this.stream(prompt, options))).text
+  /**
+   * Continues a raw prompt. Control tokens spelled in the prompt count as such, and BOS is put first unless it is there
+   * already.
+   *
+   * Throws `OPTION`; `CONTEXT` if the prompt leaves no room for a token; `MODEL` if the model computes a logit that is
+   * not finite; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
+   * @example const { text, finishReason } = await model.generate('Once upon a time', { maxNewTokens: 40 })
+   */
+  generate(prompt: string, options: GenerationOptions = {}): Promise<GenerationResult> {
+    return finish(this.stream(prompt, options))
   }
 
   /**
-   * The same, piece by piece; the generator's return value is the result with its figures. Leaving the loop early ends the generation. The loop holds the model: another
-   * call on it waits for the loop to end, and must not be awaited inside.
+   * Continues a raw prompt as `generate` does, and yields the text as it comes. The generator's return value is the
+   * whole result. Leaving the loop early ends the generation. The loop holds the model: another call on it waits until
+   * the loop has ended, so do not await one inside. The first piece throws what `generate` throws.
    */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
     return this.#generate(() => this.#encode(prompt), options)
   }
 
-  /** The answer to a conversation, through the file's chat template. The text of messages never becomes a control token. */
-  async chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
+  /**
+   * Answers a conversation, through the chat template of the model. The text of a message never becomes a control
+   * token. Throws `TEMPLATE` for messages that the template refuses and for a template that fails, and what `generate`
+   * throws.
+   */
+  chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
-  /** The same, piece by piece. */
+  /**
+   * Answers a conversation as `chat` does, and yields the text as it comes. The loop holds the model, as that of
+   * `stream` does. The first piece throws what `chat` throws.
+   */
   async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
-    const { ids, folded } = this.#template.render(withModelMessages(messages, this.#layers))
+    const { ids, folded } = this.#template.render(withModelMessages(messages, this.#extras?.layers))
     const result = yield* this.#generate(() => ids, options)
     return { ...result, folded }
   }
 
-  /** The logits after each token: (tokens, vocabulary). The tokens are taken as they are, without BOS. */
+  /**
+   * The logits after each token: (tokens, vocabulary). The tokens are taken as they are, without BOS.
+   *
+   * Throws `OPTION` for an unknown option or no tokens; `CONTEXT` if the tokens do not fit the context; `TOKENIZER` for
+   * an id outside the vocabulary; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
+   */
   async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
     return this.#engine.exclusive(() => this.#engine.evaluateAll(ids, options), options.signal)
   }
 
-  /** The logits after the last token: (vocabulary). Only what differs from the call before is run. */
+  /**
+   * The logits after the last token: (vocabulary). Only the tokens after the beginning shared with the last call are
+   * run. Throws what `logits` throws.
+   */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
     return this.#engine.exclusive(() => this.#engine.evaluate(ids, options), options.signal)
   }
 
   /**
-   * Intermediate tensors of a forward pass over all of `ids`, under the names of llama.cpp's eval callback, in the order in which they come about: `attn_norm-0`,
-   * `ffn_moe_topk-3`, `l_out-5`, `result_output`. They are those of the ordinary pass, bit for bit. All of them take memory for a few hundred hidden states per token
-   * in a large model. Throws `OPTION` for a name that no tensor has, and what `logits` throws.
-   * @example const [routing] = await model.trace(ids, { tensors: ['ffn_moe_topk-3'] }) // values: (tokens, used) experts, best first
+   * Intermediate tensors of a forward pass over all of `ids`, under the names of llama.cpp's eval callback, in the
+   * order in which they are computed: `attn_norm-0`, `ffn_moe_topk-3`, `l_out-5`, `result_output`. They have the bits
+   * of the ordinary pass. In a large model, all of them together take the memory of a few hundred hidden states per
+   * token.
+   *
+   * Throws `OPTION` for a name that no tensor has, and what `logits` throws.
+   * @example
+   * const [routing] = await model.trace(ids, { tensors: ['ffn_moe_topk-3'] })
+   * routing.values // (tokens, used) experts, best first
    */
   async trace(ids: readonly number[], options: TraceOptions & CallOptions = {}): Promise<TracedTensor[]> {
     checkCallOptions(options, ['tensors'])
@@ -201,8 +207,8 @@ export class MixtralModel {
   }
 
   /**
-   * The same tensors one after the other, so that they need not all be in memory: each for the tokens of one step, the first of which is at `position`. The loop holds the
-   * model, as that of `stream` does.
+   * The tensors of `trace` one at a time, so that they need not all fit in memory: each for the tokens of one step, the
+   * first of which is at `position`. The loop holds the model, as that of `stream` does. Throws what `trace` throws.
    */
   traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
@@ -211,20 +217,28 @@ export class MixtralModel {
   }
 
   /**
-   * Checks the weights in memory, one matrix after the other: their bytes against the file, the kernels' products with them against the oracle of their format, bit for bit,
-   * and against exact arithmetic. The loop holds the model. `verifyModel` makes a verdict of it.
+   * Checks the weights in memory, one tensor at a time: their bytes against the file, the kernels' products with them
+   * against the oracle of their format, bit for bit, and against exact arithmetic. `verifyModel` makes a verdict of it.
+   * The loop holds the model, as that of `stream` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
    */
-  checkWeights(options: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
+  checkWeights(options: CallOptions = {}): AsyncGenerator<CheckedTensor> {
     checkCallOptions(options)
-    return this.#holding(() => this.#engine.checkWeights(options), options.signal)
+    const engine = this.#engine
+    async function* check() {
+      for await (const part of engine.checkWeights(options)) yield checkedTensor(part)
+    }
+    return this.#holding(check, options.signal)
   }
 
-  /** With the option `profile`: where the time of all calls since the last `takeProfile` went, stage by stage. */
+  /**
+   * The time of all calls since the last `takeProfile`, stage by stage; no stages unless the model was loaded with the
+   * option `profile`. Throws `CLOSED`.
+   */
   takeProfile(): Promise<StageTime[]> {
     return this.#engine.exclusive(async () => this.#engine.takeProfile())
   }
 
-  /** Forgets the tokens that calls could share: the next one starts from nothing. */
+  /** Empties the KV cache: the next call shares no tokens with the calls before. Throws `CLOSED`. */
   reset(): Promise<void> {
     return this.#engine.exclusive(async () => this.#engine.reset())
   }
@@ -238,7 +252,7 @@ export class MixtralModel {
     await this.close()
   }
 
-  /** What `generate` gives, while it holds the engine. */
+  /** Yields what `generate` yields, and holds the engine from the first value to the end. */
   async *#holding<T>(generate: () => AsyncGenerator<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
     const leave = await this.#engine.enter(signal)
     try {
@@ -253,9 +267,9 @@ export class MixtralModel {
     return this.tokenizer.encodePrompt(prompt)
   }
 
-  /** A generation that holds the engine from its first piece to its end, however it ends. */
+  /** Runs one generation, and holds the engine from its first piece to its end, however it ends. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
-    const checked = checkGenerationOptions(withDefaults(this.#defaults?.options ?? {}, options))
+    const checked = checkGenerationOptions(withDefaults(this.#extras?.defaults.options ?? {}, options))
     const ids = prompt()
     const leave = await this.#engine.enter(checked.signal)
     try {
@@ -273,7 +287,10 @@ async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
   }
 }
 
-/** An Ollama model's own template counts before the file's. Their interpreters are loaded with a model, not with the library. */
+/**
+ * The template of an Ollama model, else the file's. The interpreters are loaded with a model, so that importing the
+ * library stays cheap.
+ */
 async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
   const { ChatTemplate } = await import('../chat/chatTemplate.js')
   return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)

@@ -1,5 +1,6 @@
-// What an Ollama model brings beside its weights, in our own terms: options where the caller gives none, messages that go before a chat. Owns
-// the names of the parameters; those that mean nothing here (threads of another engine, other samplers) are left out.
+// What an Ollama model brings beside its weights, in our own terms: options for callers that give none, and messages
+// that go before a chat. Owns the names of the parameters. Parameters without a meaning here (threads of another
+// engine, other samplers) are left out.
 
 import { MixtralError } from '../../base/errors.js'
 import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'
@@ -9,7 +10,7 @@ import { checkGenerationOptions, type GenerationOptions } from './generationOpti
 export interface ModelDefaults {
   readonly options: GenerationOptions
   readonly contextLength?: number
-  /** Of parameters that are not used here. */
+  /** The names of parameters that are not used here. */
   readonly unused: readonly string[]
 }
 
@@ -24,14 +25,14 @@ const PARAMETERS: Readonly<Record<string, keyof GenerationOptions>> = {
   stop: 'stop',
 }
 
-/** Reads the parameters. Throws `MODEL` for one that is impossible. */
+/** Reads the parameters. Throws `MODEL` for an impossible one. */
 export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
   const { num_ctx: contextLength, ...others } = params
   const options: Record<string, ParamValue> = {}
   const unused: string[] = []
   for (const [name, value] of Object.entries(others)) {
     const option = Object.hasOwn(PARAMETERS, name) ? PARAMETERS[name] : undefined
-    // Below 0, Ollama means a random seed, or no limit, which is what we do unasked.
+    // Below 0, Ollama means a random seed, or no limit: our defaults.
     const unset = (name === 'seed' || name === 'num_predict') && typeof value === 'number' && value < 0
     if (option === undefined) unused.push(name)
     else if (!unset) options[option] = value
@@ -51,14 +52,22 @@ export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
   return { options, contextLength, unused }
 }
 
-/** A caller's options, and the model's where the caller says nothing. An option that is undefined says nothing. */
+/** The context length that the model brings, as an option of loading; never longer than its positions. */
+export function contextDefault({ contextLength }: ModelDefaults, maxPositions: number): { readonly contextLength?: number } {
+  return contextLength === undefined ? {} : { contextLength: Math.min(contextLength, maxPositions) }
+}
+
+/** A caller's options, filled up with the model's. An option that is undefined counts as not given. */
 export function withDefaults<T extends object>(defaults: Partial<T>, options: T): T {
   const all: T = { ...options }
   for (const name of Object.keys(defaults) as (keyof T)[]) if (all[name] === undefined) all[name] = defaults[name] as T[keyof T]
   return all
 }
 
-/** The messages of a chat with what the model puts before them: its own conversation, and its system message where there is none. */
+/**
+ * The messages of a chat after those that the model brings: its own conversation, and its system message where there is
+ * none.
+ */
 export function withModelMessages(messages: readonly ChatMessage[], layers: OllamaLayers | undefined): readonly ChatMessage[] {
   if (!layers || !Array.isArray(messages)) return messages
   const all = [...(layers.messages as readonly ChatMessage[]), ...messages]

@@ -1,5 +1,6 @@
-// Watches a streamed text for stop strings. The text ends before the stop string that is complete first (of those complete at one place, the
-// longest), however the text is cut into pieces. Owns the text that may still turn out to be the beginning of one.
+// Finds stop strings in a streamed text. The text ends before the stop string that is complete first; of several
+// complete at one place, before the longest. The result does not depend on how the text is cut into pieces. Owns the
+// held text, which may still become the beginning of a stop string.
 
 import { MixtralError } from '../../base/errors.js'
 
@@ -9,7 +10,7 @@ export class StopStrings {
   #held = ''
   #stopped = false
 
-  /** Throws a MixtralError `OPTION` for a stop string that is empty or no string. */
+  /** Throws a MixtralError `OPTION` for a stop string that is empty or not a string. */
   constructor(stops: readonly string[]) {
     for (const stop of stops) {
       if (typeof stop !== 'string' || stop === '') {
@@ -20,12 +21,12 @@ export class StopStrings {
     this.#longest = Math.max(0, ...stops.map((stop) => stop.length))
   }
 
-  /** Whether a stop string was found. From then on nothing is let through. */
+  /** Whether a stop string was found. From then on, `push` returns no text. */
   get stopped(): boolean {
     return this.#stopped
   }
 
-  /** Takes the next piece of text and returns what is certain not to belong to a stop string. */
+  /** Takes the next piece of text, and returns the text that certainly belongs to no stop string. */
   push(piece: string): string {
     if (this.#stopped) return ''
     const text = this.#held + piece
@@ -36,14 +37,14 @@ export class StopStrings {
     return text.slice(0, certain)
   }
 
-  /** The text still held back when nothing follows. */
+  /** Returns the text that is still held. Call it when the text has ended. */
   end(): string {
     const held = this.#held
     this.#held = ''
     return held
   }
 
-  /** Where the stop string that is complete first begins, -1 if there is none. */
+  /** The index of the stop string that is complete first; -1 if there is none. */
   #find(text: string): number {
     let start = -1
     let end = Infinity
@@ -58,7 +59,7 @@ export class StopStrings {
     return start
   }
 
-  /** Length of the longest end of the text that begins a stop string. */
+  /** The length of the longest end of the text that begins a stop string. */
   #beginning(text: string): number {
     for (let length = Math.min(this.#longest - 1, text.length); length > 0; length--) {
       const ending = text.slice(-length)

@@ -1,7 +1,8 @@
-// The order of merges within one segment: a binary heap of (rank, position) packed into one float64, lowest rank first and left-most
-// among equals. Entries go stale when a neighbour merges; whoever takes them out has to check.
+// The order of merges within one segment: a binary heap of (rank, position), packed into one float64 each. The lowest
+// rank comes first, the left-most among equals. An entry becomes stale when a neighbor merges; the caller checks for
+// that.
 
-const POSITIONS = 2 ** 32 // rank < 2^20 and position < 2^32 fit into the 53 bits
+const POSITIONS = 2 ** 32 // rank < 2^20 and position < 2^32 fit into 53 bits
 
 export class MergeQueue {
   readonly #heap: Float64Array
@@ -21,24 +22,24 @@ export class MergeQueue {
     let at = this.#size++
     while (at > 0) {
       const parent = (at - 1) >> 1
-      if ((heap[parent] as number) <= entry) break
-      heap[at] = heap[parent] as number
+      if (heap[parent]! <= entry) break
+      heap[at] = heap[parent]!
       at = parent
     }
     heap[at] = entry
   }
 
-  /** Takes out the first merge. The queue must not be empty. */
+  /** Removes and returns the first merge. The queue must not be empty. */
   pop(): { rank: number; position: number } {
     const heap = this.#heap
-    const first = heap[0] as number
-    const last = heap[--this.#size] as number
+    const first = heap[0]!
+    const last = heap[--this.#size]!
     const size = this.#size
     let at = 0
     for (let child = 1; child < size; child = at * 2 + 1) {
-      if (child + 1 < size && (heap[child + 1] as number) < (heap[child] as number)) child++
-      if ((heap[child] as number) >= last) break
-      heap[at] = heap[child] as number
+      if (child + 1 < size && heap[child + 1]! < heap[child]!) child++
+      if (heap[child]! >= last) break
+      heap[at] = heap[child]!
       at = child
     }
     heap[at] = last

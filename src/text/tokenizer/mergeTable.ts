@@ -1,20 +1,25 @@
-// Which two neighbours merge into which piece, worked out once from the vocabulary. A symbol is what stands between two cuts of a text:
-// a token id, or an id past the vocabulary for a character that occurs only inside pieces. Knows nothing of texts.
+// The piece that two neighbors merge into, computed once from the vocabulary. A symbol is the text between two cuts: a
+// token id, or an id past the vocabulary for a character that occurs only inside pieces. Knows nothing of texts.
 
 import { PairMap } from './pairMap.js'
 import { tokenType, type Vocabulary } from './vocabulary.js'
 
 export class MergeTable {
-  /** (vocabulary) place of the piece in the order of merging: equal scores share a place, and lower merges first. */
+  /**
+   * (vocabulary) the piece's place in the order of merging. Equal scores have one place, and lower places merge first.
+   */
   readonly rank: Int32Array
   readonly #merged = new PairMap()
-  readonly #neighbours = new PairMap()
-  /** (65536) symbol of a character of the basic plane, -1 where it occurs in no piece. */
+  readonly #neighbors = new PairMap()
+  /** (65536) symbol of a character of the basic plane, -1 if it occurs in no piece. */
   readonly #basicSymbols = new Int32Array(65536).fill(-1)
   readonly #otherSymbols = new Map<number, number>()
   #symbols: number
 
-  /** Only normal tokens come out of merges, so no text can spell a control token (as in SentencePiece; llama.cpp is laxer). */
+  /**
+   * Only normal tokens are results of merges, so no text can spell a control token. SentencePiece does the same;
+   * llama.cpp does not.
+   */
   constructor(vocabulary: Vocabulary) {
     const { pieces, types, scores } = vocabulary
     this.#symbols = pieces.length
@@ -23,33 +28,33 @@ export class MergeTable {
     pieces.forEach((piece, id) => {
       if (types[id] === tokenType.normal && !idOfPiece.has(piece)) idOfPiece.set(piece, id)
     })
-    for (const [piece, id] of idOfPiece) if (isCharacter(piece)) this.#setSymbol(piece.codePointAt(0) as number, id)
+    for (const [piece, id] of idOfPiece) if (isCharacter(piece)) this.#setSymbol(piece.codePointAt(0)!, id)
     for (const [piece, id] of idOfPiece) if (!isCharacter(piece)) this.#addPiece(piece, id, idOfPiece)
   }
 
   /** The symbol of a character, -1 if it occurs in no piece. */
   symbolOf(point: number): number {
-    return point < 65536 ? (this.#basicSymbols[point] as number) : (this.#otherSymbols.get(point) ?? -1)
+    return point < 65536 ? this.#basicSymbols[point]! : (this.#otherSymbols.get(point) ?? -1)
   }
 
-  /** The token that two neighbouring symbols merge into, -1 if they do not. */
+  /** The token that two neighboring symbols merge into, -1 if they do not. */
   merged(left: number, right: number): number {
     return left < 0 || right < 0 ? -1 : this.#merged.get(left, right)
   }
 
   /** Whether two characters (by symbol) stand side by side in any piece. Where they do not, no merge ever crosses. */
-  areNeighbours(left: number, right: number): boolean {
-    return left >= 0 && right >= 0 && this.#neighbours.get(left, right) >= 0
+  areNeighbors(left: number, right: number): boolean {
+    return left >= 0 && right >= 0 && this.#neighbors.get(left, right) >= 0
   }
 
-  /** Records every cut of the piece into two symbols, and its neighbouring characters. */
+  /** Records every cut of the piece into two symbols, and its neighboring characters. */
   #addPiece(piece: string, id: number, idOfPiece: ReadonlyMap<string, number>): void {
     let previous = -1
     for (let cut = 0; cut < piece.length; ) {
-      const point = piece.codePointAt(cut) as number
+      const point = piece.codePointAt(cut)!
       const symbol = this.#symbolFor(point)
       if (cut > 0) {
-        this.#neighbours.set(previous, symbol, 1)
+        this.#neighbors.set(previous, symbol, 1)
         const left = this.#symbolOfPart(piece.slice(0, cut), idOfPiece)
         const right = this.#symbolOfPart(piece.slice(cut), idOfPiece)
         if (left >= 0 && right >= 0) this.#merged.set(left, right, id)
@@ -60,7 +65,7 @@ export class MergeTable {
   }
 
   #symbolOfPart(part: string, idOfPiece: ReadonlyMap<string, number>): number {
-    return isCharacter(part) ? this.#symbolFor(part.codePointAt(0) as number) : (idOfPiece.get(part) ?? -1)
+    return isCharacter(part) ? this.#symbolFor(part.codePointAt(0)!) : (idOfPiece.get(part) ?? -1)
   }
 
   #symbolFor(point: number): number {
@@ -77,11 +82,11 @@ export class MergeTable {
 }
 
 function isCharacter(text: string): boolean {
-  return text.length === 1 || (text.length === 2 && (text.codePointAt(0) as number) > 65535)
+  return text.length === 1 || (text.length === 2 && text.codePointAt(0)! > 65535)
 }
 
 function ranksOf(scores: Float64Array): Int32Array {
   const descending = [...new Set(scores)].sort((a, b) => (a < b ? 1 : -1))
   const rankOfScore = new Map(descending.map((score, rank) => [score, rank]))
-  return Int32Array.from(scores, (score) => rankOfScore.get(score) as number)
+  return Int32Array.from(scores, (score) => rankOfScore.get(score)!)
 }

@@ -1,10 +1,11 @@
-// A map from a pair of non-negative integers to an integer: open addressing in one typed array, because a Map with combined keys is
-// several times slower and the tokenizer asks twice per character. Owns nothing but the numbers; entries are never removed.
+// A map from a pair of non-negative integers to an integer, with open addressing in one typed array: a Map with
+// combined keys is several times slower, and the tokenizer looks up two pairs per character. Owns only the numbers;
+// entries are never removed.
 
 const EMPTY = -1
 
 export class PairMap {
-  /** (capacity, 3) left, right, value */
+  /** (capacity, 3) left, right, value. */
   #slots = new Int32Array(3 * 64).fill(EMPTY)
   #mask = 63
   #size = 0
@@ -15,12 +16,12 @@ export class PairMap {
     const mask = this.#mask
     for (let slot = hash(left, right) & mask; ; slot = (slot + 1) & mask) {
       const at = slot * 3
-      if (slots[at] === left && slots[at + 1] === right) return slots[at + 2] as number
+      if (slots[at] === left && slots[at + 1] === right) return slots[at + 2]!
       if (slots[at] === EMPTY) return -1
     }
   }
 
-  /** Keeps the value of a pair; an earlier one is replaced. */
+  /** Stores the value of a pair, in place of an earlier one. */
   set(left: number, right: number, value: number): void {
     if (this.#size * 2 > this.#mask) this.#grow()
     const slots = this.#slots
@@ -38,12 +39,12 @@ export class PairMap {
     this.#mask = this.#mask * 2 + 1
     this.#size = 0
     for (let at = 0; at < old.length; at += 3) {
-      if (old[at] !== EMPTY) this.set(old[at] as number, old[at + 1] as number, old[at + 2] as number)
+      if (old[at] !== EMPTY) this.set(old[at]!, old[at + 1]!, old[at + 2]!)
     }
   }
 }
 
-/** Mixes with the constants of MurmurHash3's finaliser (Austin Appleby, public domain). */
+/** A hash with the constants of MurmurHash3's finalizer (Austin Appleby, public domain). */
 function hash(left: number, right: number): number {
   let mixed = Math.imul(left, 0x85ebca6b) ^ right
   mixed = Math.imul(mixed ^ (mixed >>> 16), 0xc2b2ae35)

@@ -1,6 +1,6 @@
-// Plain text to tokens by SentencePiece's byte-pair algorithm: again and again, merge the neighbours whose piece has the highest score,
-// left-most first. Owns the cutting of a text into segments that no merge can cross, and a cache of segments (words come again).
-// Knows nothing of special tokens or of spaces: it gets the text in the vocabulary's own spelling.
+// Plain text to tokens by SentencePiece's byte-pair algorithm: repeatedly merge the two neighbors whose piece has the
+// highest score, the left-most first. Owns the cutting of a text into segments that no merge can cross, and a cache of
+// segments, since words recur. Knows nothing of special tokens or of spaces: its input is spelled as the vocabulary is.
 
 import { MergeQueue } from './mergeQueue.js'
 import { MergeTable } from './mergeTable.js'
@@ -10,13 +10,13 @@ const CACHED_SEGMENTS = 32768
 const LONGEST_CACHED = 48
 const NONE = -1
 
-/** The characters of one segment while they merge, each array by position. */
+/** The characters of one segment while they merge. Each array is (position). */
 class MergeList {
   readonly points: Int32Array
   readonly symbols: Int32Array
   readonly next: Int32Array
   readonly previous: Int32Array
-  /** What a position and the next one merge into. */
+  /** The token that a position and the next one merge into. */
   readonly candidates: Int32Array
   readonly queue: MergeQueue
 
@@ -42,15 +42,15 @@ export class SegmentEncoder {
     this.#table = new MergeTable(vocabulary)
   }
 
-  /** Appends the tokens of a well-formed text to `ids`. Time is O(n log n) at worst, in the longest segment. */
+  /** Appends the tokens of a well-formed text to `ids`. Time is at most O(n log n) in the longest segment. */
   encode(text: string, ids: number[]): void {
     const table = this.#table
     let start = 0
     let previous = NONE
     for (let at = 0; at < text.length; ) {
-      const point = text.codePointAt(at) as number
+      const point = text.codePointAt(at)!
       const symbol = table.symbolOf(point)
-      if (at > start && !table.areNeighbours(previous, symbol)) {
+      if (at > start && !table.areNeighbors(previous, symbol)) {
         this.#append(text.slice(start, at), ids)
         start = at
       }
@@ -69,55 +69,58 @@ export class SegmentEncoder {
         this.#cache.set(segment, tokens)
       }
     }
-    for (let i = 0; i < tokens.length; i++) ids.push(tokens[i] as number)
+    for (let i = 0; i < tokens.length; i++) ids.push(tokens[i]!)
   }
 
-  /** The tokens of one segment: a linked list over its characters that shrinks as neighbours merge. */
+  /** The tokens of one segment: a linked list over its characters that shrinks as neighbors merge. */
   #merge(segment: string): readonly number[] {
     const table = this.#table
     const list = segment.length <= LONGEST_CACHED ? this.#short : new MergeList(segment.length)
     const { points, symbols, next, previous, candidates, queue } = list
     let count = 0
-    for (let at = 0; at < segment.length; at += (points[count++] as number) < 65536 ? 1 : 2) {
-      points[count] = segment.codePointAt(at) as number
-      symbols[count] = table.symbolOf(points[count] as number)
+    for (let at = 0; at < segment.length; at += points[count++]! < 65536 ? 1 : 2) {
+      points[count] = segment.codePointAt(at)!
+      symbols[count] = table.symbolOf(points[count]!)
       next[count] = count + 1
       previous[count] = count - 1
     }
     next[count - 1] = NONE
     const consider = (left: number) => {
-      const right = next[left] as number
-      const token = right === NONE ? NONE : table.merged(symbols[left] as number, symbols[right] as number)
+      const right = next[left]!
+      const token = right === NONE ? NONE : table.merged(symbols[left]!, symbols[right]!)
       candidates[left] = token
-      if (token !== NONE) queue.push(table.rank[token] as number, left)
+      if (token !== NONE) queue.push(table.rank[token]!, left)
     }
     for (let at = 0; at < count; at++) consider(at)
     while (!queue.isEmpty) {
       const { rank, position: left } = queue.pop()
-      const token = candidates[left] as number
-      if (token === NONE || table.rank[token] !== rank) continue // a neighbour merged since
-      const right = next[left] as number
-      const after = next[right] as number
+      const token = candidates[left]!
+      if (token === NONE || table.rank[token] !== rank) continue // a neighbor has merged since
+      const right = next[left]!
+      const after = next[right]!
       symbols[left] = token
       candidates[right] = NONE
       next[left] = after
       if (after !== NONE) previous[after] = left
       consider(left)
-      if (previous[left] !== NONE) consider(previous[left] as number)
+      if (previous[left] !== NONE) consider(previous[left]!)
     }
     const tokens: number[] = []
-    for (let at = 0; at !== NONE; at = next[at] as number) {
-      const symbol = symbols[at] as number
+    for (let at = 0; at !== NONE; at = next[at]!) {
+      const symbol = symbols[at]!
       if (symbol >= 0 && symbol < this.#vocabulary.pieces.length) tokens.push(symbol)
-      else tokens.push(...this.#spell(points[at] as number))
+      else tokens.push(...this.#spell(points[at]!))
     }
     return tokens
   }
 
-  /** A character without a token: the tokens of its UTF-8 bytes, or the unknown token when the vocabulary lacks one of them. */
+  /**
+   * A character without a token: the tokens of its UTF-8 bytes, or the unknown token when the vocabulary lacks one of
+   * them.
+   */
   #spell(point: number): number[] {
     const { idOfByte, unknownId } = this.#vocabulary
-    const tokens = Array.from(this.#utf8.encode(String.fromCodePoint(point)), (byte) => idOfByte[byte] as number)
-    return tokens.includes(-1) ? [unknownId as number] : tokens
+    const tokens = Array.from(this.#utf8.encode(String.fromCodePoint(point)), (byte) => idOfByte[byte]!)
+    return tokens.includes(-1) ? [unknownId!] : tokens
   }
 }

@@ -1,12 +1,12 @@
-// Finds the texts of special tokens in a text: left-most first, the longest where several begin at one place (as SentencePiece and
-// Hugging Face's tokenizers do). Does not decide which tokens are special.
+// Finds the texts of special tokens in a text: the left-most first, the longest where several begin at one place, as
+// SentencePiece and Hugging Face's tokenizers do. Does not decide which tokens are special.
 
 export class SpecialTokens {
   readonly #ids = new Map<string, number>()
-  /** First UTF-16 unit of some special tokens -> their lengths, longest first. */
+  /** From the first UTF-16 unit of special tokens to their lengths, longest first. */
   readonly #lengths = new Map<number, number[]>()
 
-  /** An empty text is left out; of two tokens with one text the first counts. */
+  /** Skips an empty text. Of two tokens with one text, the first counts. */
   constructor(tokens: Iterable<readonly [text: string, id: number]>) {
     for (const [text, id] of tokens) {
       if (text === '' || this.#ids.has(text)) continue
@@ -21,12 +21,12 @@ export class SpecialTokens {
     }
   }
 
-  /** The texts looked for. */
+  /** The texts that are found. */
   get texts(): string[] {
     return [...this.#ids.keys()]
   }
 
-  /** The text as a list of plain texts (never empty) and ids. */
+  /** Splits a text into plain texts, never empty, and ids. */
   split(text: string): (string | number)[] {
     const parts: (string | number)[] = []
     let start = 0

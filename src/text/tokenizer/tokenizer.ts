@@ -1,5 +1,6 @@
-// The tokenizer of a model: text to token ids and back, after SentencePiece's BPE (Kudo and Richardson, 2018) with llama.cpp's rules for
-// special tokens. Owns those rules and the space at the beginning; merging is segmentEncoder's.
+// The tokenizer of a model: text to token ids and back, after SentencePiece's BPE (Kudo and Richardson, 2018) with
+// llama.cpp's rules for special tokens. Owns those rules and the space at the beginning of a text; segmentEncoder.ts
+// merges.
 
 import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
@@ -9,9 +10,12 @@ import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
 import { readVocabulary, tokenType, type Vocabulary } from './vocabulary.js'
 
 export interface EncodeOptions {
-  /** Put BOS first. Default: what the file says. */
+  /** Puts BOS first. Default: as the file says. */
   readonly addBos?: boolean
-  /** Take the text of control tokens (`</s>`) for the tokens. Default false; never set it for text that an end user typed. */
+  /**
+   * Treats the text of control tokens (`</s>`) as the tokens. Default false; never set it for text that an end user
+   * typed.
+   */
   readonly parseSpecial?: boolean
 }
 
@@ -23,6 +27,7 @@ export interface Token {
   readonly type: keyof typeof tokenType
 }
 
+/** Text to token ids and back. Ids are whole numbers below `vocabSize`. */
 export class Tokenizer {
   /** Number of tokens. */
   readonly vocabSize: number
@@ -50,9 +55,9 @@ export class Tokenizer {
   }
 
   /**
-   * Builds the tokenizer from the `tokenizer.ggml.*` keys of a GGUF file. Throws a MixtralError `TOKENIZER` for a vocabulary of another kind
-   * (anything but "llama", SentencePiece BPE) or a malformed one. A `merges` array is ignored, and `add_eos_token` too: the end of a prompt
-   * is not the end of a text.
+   * Builds the tokenizer from the `tokenizer.ggml.*` keys of a GGUF file. A `merges` array is ignored, and
+   * `add_eos_token` too: the end of a prompt is not the end of a text. Throws a MixtralError `TOKENIZER` for a
+   * vocabulary that is malformed, or of another kind than "llama" (SentencePiece BPE).
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): Tokenizer {
     return new Tokenizer(readVocabulary(metadata))
@@ -70,27 +75,36 @@ export class Tokenizer {
     return this.#append(tokens.split(text.toWellFormed()), ids)
   }
 
-  /** The token ids of a raw prompt: control tokens written in it count, and BOS is put first if the file asks for it and the prompt has none. */
+  /**
+   * The token ids of a raw prompt. Control tokens written in it count as such, and BOS is put first if the file asks
+   * for it and the prompt has none.
+   */
   encodePrompt(text: string): number[] {
     return this.encodeParts(this.splitSpecial(text))
   }
 
-  /** Cuts a text at the special tokens of every kind that it spells: plain texts and ids, in order. */
+  /** Splits a text at the special tokens of every kind that it spells: plain texts and ids, in order. */
   splitSpecial(text: string): (string | number)[] {
     return this.#special.split(text.toWellFormed())
   }
 
-  /** The texts that `splitSpecial` looks for. */
+  /** The texts at which `splitSpecial` splits. */
   get specialTexts(): string[] {
     return this.#special.texts
   }
 
-  /** The token ids of parts as `splitSpecial` returns them: texts are plain, ids stand for themselves. BOS as in `encodePrompt`. */
+  /**
+   * The token ids of parts as `splitSpecial` returns them. BOS is put first as in `encodePrompt`. Throws a MixtralError
+   * `TOKENIZER` for an id outside the vocabulary.
+   */
   encodeParts(parts: readonly (string | number)[]): number[] {
     return this.#append(parts, this.addBos && parts[0] !== this.bosId ? [this.bosId] : [])
   }
 
-  /** The text of token ids: control tokens left out unless `special`, one leading space taken off unless `continues`. */
+  /**
+   * The text of token ids. Control tokens are left out unless `special`; one leading space is removed unless
+   * `continues`. Throws a MixtralError `TOKENIZER` for an id outside the vocabulary.
+   */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
     const decoder = this.decoder(options)
     const texts: string[] = []
@@ -98,7 +112,7 @@ export class Tokenizer {
     return texts.join('') + decoder.end()
   }
 
-  /** A decoder that takes one id at a time. */
+  /** A decoder that takes one id at a time, with the options of `decode`. */
   decoder(options: DecodeOptions = {}): StreamingDecoder {
     return new StreamingDecoder(this.#vocabulary, options)
   }
@@ -107,10 +121,10 @@ export class Tokenizer {
   token(id: number): Token {
     const piece = this.#vocabulary.pieces[id]
     if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${this.vocabSize}`)
-    return { id, piece, type: typeNames[this.#vocabulary.types[id] as number] as Token['type'] }
+    return { id, piece, type: typeNames[this.#vocabulary.types[id]!] as Token['type'] }
   }
 
-  /** A text at the beginning, and one after a special token, gets a leading space of its own. */
+  /** Appends the ids of parts. A text at the beginning, and one after a special token, gets a leading space. */
   #append(parts: readonly (string | number)[], ids: number[]): number[] {
     let opens = true
     for (const part of parts) {
@@ -131,5 +145,5 @@ const typeNames = Object.fromEntries(Object.entries(tokenType).map(([name, type]
 
 function specialTokens(vocabulary: Vocabulary, types: readonly number[]): SpecialTokens {
   const tokens = vocabulary.pieces.map((piece, id) => [piece.replaceAll('\u2581', ' '), id] as const)
-  return new SpecialTokens(tokens.filter(([, id]) => types.includes(vocabulary.types[id] as number)))
+  return new SpecialTokens(tokens.filter(([, id]) => types.includes(vocabulary.types[id]!)))
 }

@@ -1,5 +1,5 @@
-// The vocabulary in a GGUF file's metadata, checked: pieces, scores, types and the ids with a meaning. Everything here comes from an
-// untrusted file, so nothing is believed before it was looked at. Does not know how text becomes tokens.
+// The vocabulary in a GGUF file's metadata, checked: pieces, scores, types and the ids with a meaning. The file is
+// untrusted, so everything is checked before it is used. Does not know how text becomes tokens.
 
 import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
@@ -10,7 +10,7 @@ export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, un
 export interface Vocabulary {
   /** (vocabulary) the piece as stored: a space is U+2581. */
   readonly pieces: readonly string[]
-  /** (vocabulary) higher merges first. */
+  /** (vocabulary) pieces of higher scores merge first. */
   readonly scores: Float64Array
   /** (vocabulary) one of `tokenType`. */
   readonly types: Uint8Array
@@ -28,13 +28,19 @@ export interface Vocabulary {
 }
 
 const LARGEST_VOCABULARY = 2 ** 20
-/** In UTF-16 units. SentencePiece stops at 16 by default; the limit bounds the work of building the merge table. */
+/**
+ * Longest piece in UTF-16 units. SentencePiece stops at 16 by default; the limit bounds the work of building the merge
+ * table.
+ */
 const LONGEST_PIECE = 256
 
 /** End-of-turn tokens by name, for finetunes whose file names only `</s>` (llama.cpp looks for the same). */
 const END_OF_TURN = new Set(['<|im_end|>', '<|eot_id|>', '<|end|>', '<|endoftext|>', '<end_of_turn>'])
 
-/** Reads and checks the vocabulary. Throws a MixtralError `TOKENIZER` that names the key when something is missing, mismatched or impossible. */
+/**
+ * Reads and checks the vocabulary. Throws a MixtralError `TOKENIZER`, which names the key, for a value that is missing,
+ * mismatched or impossible.
+ */
 export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabulary {
   const model = metadata.get('tokenizer.ggml.model')
   if (model !== 'llama') {
@@ -51,7 +57,7 @@ export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabu
     ),
   )
   const id = (key: string, fallback?: number) => readId(metadata, key, pieces.length, fallback)
-  const eosId = id('eos_token_id', 2) as number
+  const eosId = id('eos_token_id', 2)!
   const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
   pieces.forEach((piece, end) => {
     if ((types[end] === tokenType.control || types[end] === tokenType.userDefined) && END_OF_TURN.has(piece)) endIds.add(end)
@@ -62,7 +68,7 @@ export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabu
     scores,
     types,
     ...readBytes(pieces, types, unknownId),
-    bosId: id('bos_token_id', 1) as number,
+    bosId: id('bos_token_id', 1)!,
     eosId,
     unknownId,
     endIds,
@@ -109,7 +115,7 @@ function readFlag(metadata: ReadonlyMap<string, GgufValue>, key: string, fallbac
   return flag
 }
 
-/** The tables between bytes and their tokens `<0x00>` to `<0xFF>`. */
+/** The tables between bytes and their tokens, `<0x00>` to `<0xFF>`. */
 function readBytes(pieces: readonly string[], types: Uint8Array, unknownId: number | undefined) {
   const byteOfId = new Int16Array(pieces.length).fill(-1)
   const idOfByte = new Int32Array(256).fill(-1)

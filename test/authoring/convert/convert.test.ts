@@ -90,7 +90,7 @@ test.each(['F32', 'F16', 'BF16'] as const)(
 
     const source = sourceTensors(smallModel, 'F32').get('model.embed_tokens.weight')!.values
     const found = await valuesOf(gguf, 'token_embd.weight')
-    // The halves of the distances to the neighbours: of 2^-24 for small numbers in F16, else relative.
+    // The halves of the distances to the neighbors: of 2^-24 for small numbers in F16, else relative.
     const error = (value: number) =>
       type === 'F32' ? 0 : type === 'F16' ? Math.max(2 ** -25, Math.abs(value) * 2 ** -11) : Math.abs(value) * 2 ** -8
     expect(source.findIndex((value, i) => !(Math.abs(found[i]! - value) <= error(value)))).toBe(-1)
@@ -115,7 +115,7 @@ test('an aborted conversion leaves nothing', async () => {
   const controller = new AbortController()
   const call = convertCheckpoint(folder, target, {
     signal: controller.signal,
-    onProgress: ({ written, total }) => {
+    onProgress: ({ loaded: written, total }) => {
       if (written > total / 2) controller.abort()
     },
   })

@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 import { convertCheckpoint } from '../../../dist/authoring/convert/convert.js'
 import type { GgufTensor } from '../../../dist/format/gguf/gguf.js'
 import { openGguf } from '../../../dist/format/gguf/openGguf.js'
-import type { FileTensor } from './safetensorsFile.js'
+import type { FileTensor } from '../../format/tensors/safetensorsFile.js'
 import { configOf, tokenizerModel, writeJson, writeWeights } from './sourceModel.js'
 
 const golden = fileURLToPath(new URL('../../golden/models/tiny-mixtral.F16.gguf', import.meta.url))

@@ -73,10 +73,10 @@ const faults: Record<string, [change: () => Promise<unknown>, code: string, mess
     'UNSUPPORTED',
     /a model of type "mistral", expected "mixtral" \(key "model_type"\)/,
   ],
-  'quantised weights': [
+  'quantized weights': [
     () => config({ quantization_config: { quant_method: 'awq' } }),
     'UNSUPPORTED',
-    /weights quantised by "awq", expected plain F32, F16 or BF16/,
+    /weights quantized by "awq", expected plain F32, F16 or BF16/,
   ],
   'another activation': [() => config({ hidden_act: 'gelu' }), 'UNSUPPORTED', /activation "gelu", expected "silu"/],
   'a scaled rotary embedding': [

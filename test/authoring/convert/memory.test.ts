@@ -6,7 +6,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { promisify } from 'node:util'
 import { expect, test } from 'vitest'
-import { fileOf } from './safetensorsFile.js'
+import { fileOf } from '../../format/tensors/safetensorsFile.js'
 import { configOf, type SourceModel, tokenizerModel, writeJson } from './sourceModel.js'
 
 const model: SourceModel = {

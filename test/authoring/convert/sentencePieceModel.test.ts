@@ -76,10 +76,10 @@ const faults: Record<string, [parts: number[][], code: string, message: string]>
     'CHECKPOINT',
     'm: a text that is not valid UTF-8 (piece 0)',
   ],
-  'a score that is no number': [
+  'a score that is not a number': [
     [field(1, [...field(1, text('a')), 0x15, 0, 0, 0xc0, 0x7f]), BPE, PLAIN],
     'CHECKPOINT',
-    'm: a score that is no number (piece 0)',
+    'm: a score that is not a number (piece 0)',
   ],
   'an end within a field': [
     [[0x0a, 100, 1]],

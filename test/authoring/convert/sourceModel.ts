@@ -4,7 +4,7 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
-import { type FileTensor, safetensorsFile } from './safetensorsFile.js'
+import { type FileTensor, safetensorsFile } from '../../format/tensors/safetensorsFile.js'
 
 export interface SourceModel {
   readonly layers: number

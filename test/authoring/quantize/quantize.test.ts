@@ -117,7 +117,7 @@ test('progress rises to all of the input, and the result counts what was written
   const seen: number[] = []
   const { size } = await fs.stat(small)
   const result = await quantizeModel(small, folder.file('progress.gguf'), 'Q8_0', {
-    onProgress: ({ done, total }) => {
+    onProgress: ({ loaded: done, total }) => {
       expect(total).toBeLessThan(size)
       seen.push(done / total)
     },

@@ -23,7 +23,7 @@ test.for([
   const { perplexity, ...extent } = await measurePerplexity(model, text, { contextLength: printed.context })
   await model.close()
   const { ppl, error, chunks } = printed.results[type]!
-  expect(extent).toEqual({ contextLength: 256, chunks, predictions: chunks * 127 })
+  expect(extent).toEqual({ contextLength: 256, windows: chunks, predictions: chunks * 127 })
   expect(Math.abs(perplexity.value / ppl - 1)).toBeLessThan(within)
   expect(Math.abs(perplexity.error / error - 1)).toBeLessThan(0.02)
 })

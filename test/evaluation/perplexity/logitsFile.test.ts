@@ -25,8 +25,8 @@ test('the tokens stored by llama.cpp are those of our windows', async () => {
 test('the logits of a file of llama.cpp make the same file again', async () => {
   const base = await LogitsFile.open(theirs)
   const { vocabulary, windows } = base
-  let chunk = 0
-  const rows = await Promise.all(Array.from({ length: windows.chunks }, (_, i) => base.chunk(i)))
+  let window = 0
+  const rows = await Promise.all(Array.from({ length: windows.count }, (_, i) => base.window(i)))
   await base.close()
   const model = toldModel({
     vocabulary,
@@ -35,10 +35,10 @@ test('the logits of a file of llama.cpp make the same file again', async () => {
       const all = new Float32Array(ids.length * vocabulary)
       const row = new Float64Array(vocabulary)
       for (let i = 0; i < 127; i++) {
-        rows[chunk]!(i, row)
+        rows[window]!(i, row)
         all.set(row, (128 + i) * vocabulary)
       }
-      chunk++
+      window++
       return all
     },
   })
@@ -64,9 +64,9 @@ test.each([2, 5])('a vocabulary of %i goes through a file and back', async (voca
   const path = join(folder, `${vocabulary}.kld`)
   await measurePerplexity(model, '', { contextLength: 4, saveLogits: path })
   const base = await LogitsFile.open(path)
-  expect(base.windows).toEqual({ contextLength: 4, chunks: 3, tokens: tokens.slice(0, 12) })
+  expect(base.windows).toEqual({ contextLength: 4, count: 3, tokens: tokens.slice(0, 12) })
   const out = new Float64Array(vocabulary)
-  ;(await base.chunk(2))(0, out)
+  ;(await base.window(2))(0, out)
   const row = logits([0, 0, 0]).subarray(2 * vocabulary)
   const { offset } = normalize(row)
   const least = Math.max(...row) - 16
@@ -100,14 +100,14 @@ test('a file that was not finished is taken away', async () => {
 test.each<[what: string, spoil: (file: Buffer) => Buffer, message: RegExp]>([
   ['an empty file', () => Buffer.alloc(0), /not a file of stored logits/],
   ['a file of another kind', (file) => Buffer.concat([Buffer.from('GGUF'), file.subarray(4)]), /not a file of stored logits/],
-  ['a file cut off', (file) => file.subarray(0, -2), /bytes, but its head says 8 chunks/],
-  ['a file with something after its end', (file) => Buffer.concat([file, Buffer.alloc(4)]), /bytes, but its head says/],
+  ['a file cut off', (file) => file.subarray(0, -2), /bytes, but its header says 8 windows/],
+  ['a file with something after its end', (file) => Buffer.concat([file, Buffer.alloc(4)]), /bytes, but its header says/],
   [
     'counts beyond all memory',
     (file) => Buffer.concat([file.subarray(0, 8), Buffer.alloc(12, 255), file.subarray(20)]),
-    /its head says 4294967295 chunks/,
+    /its header says 4294967295 windows/,
   ],
-  ['counts of zero', (file) => Buffer.concat([file.subarray(0, 8), Buffer.alloc(12)]), /its head says 0 chunks/],
+  ['counts of zero', (file) => Buffer.concat([file.subarray(0, 8), Buffer.alloc(12)]), /its header says 0 windows/],
   [
     'a token outside the vocabulary',
     (file) => {

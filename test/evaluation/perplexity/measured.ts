@@ -1,7 +1,7 @@
 // What the suites here share: where the golden files are, and a model that says what it is told.
 
 import { fileURLToPath } from 'node:url'
-import type { Evaluated } from '../../../dist/evaluation/perplexity/evaluate.js'
+import type { EvaluatedModel } from '../../../dist/evaluation/perplexity/evaluate.js'
 
 /** The path of a file in test/golden. */
 export const golden = (name: string) => fileURLToPath(new URL(`../../golden/${name}`, import.meta.url))
@@ -19,7 +19,7 @@ interface Told {
 }
 
 /** A model with BOS 1 and a context of 512 whose tokenizer makes `tokens` of any text. */
-export function toldModel({ vocabulary, tokens, logits }: Told): Evaluated {
+export function toldModel({ vocabulary, tokens, logits }: Told): EvaluatedModel {
   return {
     config: { vocabSize: vocabulary, maxPositions: 512 },
     contextLength: 512,

@@ -19,18 +19,18 @@ test('only predictions of the second half count, and BOS stands in for the first
     [1, 0, 0, 0, 0],
     [1, 0, 0, 0, 0],
   ])
-  expect(result).toMatchObject({ contextLength: 5, chunks: 2, predictions: 4 })
+  expect(result).toMatchObject({ contextLength: 5, windows: 2, predictions: 4 })
   expect(result.perplexity.value).toBeCloseTo(Math.sqrt(3 * 5), 6)
   // The logarithms are ln 3 and ln 5, twice each: a deviation of ln(5/3) / 2, over the root of 4 - 1.
   expect(result.perplexity.error).toBeCloseTo((Math.sqrt(15) * Math.log(5 / 3)) / 2 / Math.sqrt(3), 6)
 })
 
-test('progress tells of each window and the value so far, and chunks ends early', async () => {
+test('progress tells of each window and the value so far, and `windows` ends early', async () => {
   const model = toldModel({ vocabulary: 2, tokens: Array(30).fill(0), logits: (ids) => new Float32Array(2 * ids.length) })
   const progress: unknown[] = []
   await measurePerplexity(model, '', {
     contextLength: 5,
-    chunks: 2,
+    windows: 2,
     onProgress: ({ loaded, total, perplexity }) => progress.push([loaded, total, perplexity.value.toFixed(3)]),
   })
   expect(progress).toEqual([
@@ -41,7 +41,7 @@ test('progress tells of each window and the value so far, and chunks ends early'
 
 test.each<[string, PerplexityOptions, RegExp]>([
   ['a text of less than two windows', { contextLength: 16 }, /30 tokens, expected at least 32/],
-  ['no chunks', { contextLength: 5, chunks: 0 }, /chunks is 0/],
+  ['no windows', { contextLength: 5, windows: 0 }, /windows is 0/],
   ['a window in which nothing counts', { contextLength: 2 }, /contextLength is 2/],
   ['an unknown option', { stride: 5 } as PerplexityOptions, /unknown option stride/],
 ])('%s is refused', async (_, options, message) => {
@@ -61,7 +61,7 @@ test('means have the standard error of their sample, and samples vary with thems
   expect(covarianceOfMeans([1, 2, 3, 2], [1, 2, 1, 0])).toBe(0)
 })
 
-test('percentiles lie on the line between neighbours', () => {
+test('percentiles lie on the line between neighbors', () => {
   const { percentiles, minimum, maximum } = distributionOf([3, 0, 1, 2])
   expect([minimum, percentiles['25'], percentiles['50'], percentiles['90'], maximum]).toEqual([0, 0.75, 1.5, 0.9 * 3, 3])
   expect(distributionOf([7]).percentiles['99.9']).toBe(7)

@@ -1,4 +1,5 @@
-// That a fault is found and named, whatever it is: weights damaged in memory, kernels that are wrong in one place. And that nothing else is called a fault.
+// Every fault is found and named: weights damaged in memory, kernels that are wrong in one place. And nothing else is
+// called a fault.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -7,6 +8,9 @@ import { setEnvironmentData } from 'node:worker_threads'
 import { afterAll, describe, expect, test } from 'vitest'
 import { type LoadOptions, MixtralModel, type Verification, verifyModel } from '../../../dist/index.js'
 import { shapes, writeShapeModel } from '../../golden/shapeModel.js'
+import { blockFormats } from '../../runtime/kernels/blockFormats.js'
+import { PackedMatrix } from '../../runtime/kernels/packedMatrix.js'
+import { TestBank } from '../../runtime/kernels/testBank.js'
 import { demoPath, demoTypes } from '../../runtime/model/demoFiles.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-verify-'))
@@ -59,19 +63,35 @@ test.each(shapes)('nor with the shape $name', async (shape) => {
   expect((await verify(path)).faults).toEqual([])
 })
 
-// Where things are in packed rows, eight or four together: assembly/q4_k.ts, q8_0.ts, q6_k.ts. Rows of the demo model have one block of 256.
-const QUANTS_OF_Q4_K = 32 + 160
-const SCALES_OF_Q4_K = 32 + 32
-const PAIR_OF_Q4_K = 32 + 1184
+/**
+ * The first byte of a packed matrix that changes with a byte of a row's first block. Rows of the demo model have 256
+ * columns.
+ */
+function packedByte(type: string, row: number, byte: number): number {
+  const format = blockFormats.find(({ name }) => name === type)!
+  const bank = new TestBank('simd')
+  const rows = Math.ceil((row + 1) / 8) * 8
+  const rowBytes = (256 / format.packing.blockWeights) * format.blockBytes
+  const packed = [0x11, 0x13].map((changed) => {
+    const file = new Uint8Array(rows * rowBytes).fill(0x11)
+    file[row * rowBytes + byte] = changed
+    return bank.bytes(new PackedMatrix(bank.clear(), format, file, rows).region)
+  })
+  return packed[0]!.findIndex((value, i) => value !== packed[1]![i])
+}
 
 describe('a damaged byte in memory', () => {
   test.each<[string, { tensor: string; expert?: number; byte: number; bits: number }, row: number]>([
-    ['one weight', { tensor: 'blk.3.ffn_up_exps.weight', expert: 5, byte: 3 * PAIR_OF_Q4_K + QUANTS_OF_Q4_K + 33, bits: 1 }, 24],
-    ['one weight of an expert for down', { tensor: 'blk.1.ffn_down_exps.weight', expert: 0, byte: QUANTS_OF_Q4_K, bits: 0x80 }, 0],
-    ['one scale', { tensor: 'blk.3.attn_q.weight', byte: 31 * PAIR_OF_Q4_K + SCALES_OF_Q4_K + 3, bits: 1 }, 248],
-    ['one super-scale', { tensor: 'blk.0.ffn_gate_exps.weight', expert: 7, byte: PAIR_OF_Q4_K + 32, bits: 1 }, 8],
-    ['one scale of eight bits', { tensor: 'blk.2.attn_k.weight', byte: 32 + 2, bits: 1 }, 0],
-    ['a weight of the output', { tensor: 'output.weight', byte: 2 * (32 + 1680) + 200, bits: 2 }, 16],
+    ['one weight', { tensor: 'blk.3.ffn_up_exps.weight', expert: 5, byte: packedByte('Q4_K', 24, 20), bits: 1 }, 24],
+    [
+      'one weight of an expert for down',
+      { tensor: 'blk.1.ffn_down_exps.weight', expert: 0, byte: packedByte('Q4_K', 0, 16), bits: 0x80 },
+      0,
+    ],
+    ['one scale', { tensor: 'blk.3.attn_q.weight', byte: packedByte('Q4_K', 248, 4), bits: 1 }, 248],
+    ['one super-scale', { tensor: 'blk.0.ffn_gate_exps.weight', expert: 7, byte: packedByte('Q4_K', 8, 0), bits: 1 }, 8],
+    ['one scale of eight bits', { tensor: 'blk.2.attn_k.weight', byte: packedByte('Q8_0', 0, 0), bits: 1 }, 0],
+    ['a weight of the output', { tensor: 'output.weight', byte: packedByte('Q6_K', 16, 0), bits: 2 }, 16],
     ['the last bit of a router weight', { tensor: 'blk.4.ffn_gate_inp.weight', byte: 16 * 100, bits: 1 }, 0],
     ['a norm', { tensor: 'blk.5.attn_norm.weight', byte: 4 * 17, bits: 1 }, 0],
     ['an embedding', { tensor: 'token_embd.weight', byte: 144 * 600 + 20, bits: 16 }, 600],

@@ -1,4 +1,4 @@
-// Quantised activations: what must hold for every block, and the edges.
+// Quantized activations: what must hold for every block, and the edges.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

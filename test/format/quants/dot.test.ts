@@ -26,7 +26,7 @@ for (const [name, format] of formats) {
   const blocks = blocksOf(name)
   const weights = new Float32Array((blocks.length / type.blockBytes) * type.blockWeights)
   dequantize(blocks, weights)
-  // how many times the parts of a weight may exceed the weight: where there is a min beside the scale, two products can nearly cancel
+  // how many times the parts of a weight may exceed the weight: with a scale and a min, two products can nearly cancel
   const scale = halfOffsets(format).length > 1 ? 4 : 1
 
   test(`${name}: the dot product is that of float64, rounded to float32 at each step`, () => {

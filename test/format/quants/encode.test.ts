@@ -15,13 +15,13 @@ function roundTrip({ type, encode, dequantize }: Format, x: Float32Array): Float
   return y
 }
 
-/** Of the differences, in parts of the values' own. */
+/** The root mean square of the differences, in parts of that of the values. */
 function relativeError(x: Float32Array, y: Float32Array): number {
   const squares = (values: Float32Array) => values.reduce((sum, value) => sum + value * value, 0)
   return Math.sqrt(squares(x.map((value, i) => value - y[i]!)) / squares(x))
 }
 
-/** About twice the step of evenly spread quants: the search does better than this, a mistake in a bit of the packing does not. */
+/** About twice the step of evenly spread quants: the search does better, a mistake in a bit of the packing does not. */
 const bounds: readonly (readonly [name: string, relativeError: number])[] = [
   ['F16', 0.0003],
   ['Q8_0', 0.005],

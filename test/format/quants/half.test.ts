@@ -28,17 +28,17 @@ test('every NaN stays a NaN of its sign', () => {
   expect(patterns.filter((half) => isNaNPattern(half) !== Number.isNaN(halfToFloat(half)))).toEqual([])
 })
 
-test('a float32 half way between two halves goes to the even one, and its neighbours to the nearer', () => {
+test('a float32 half way between two halves goes to the even one, and its neighbors to the nearer', () => {
   const bits = new Uint32Array(1)
   const float = new Float32Array(bits.buffer)
-  const neighbour = (value: number, step: number) => {
+  const neighbor = (value: number, step: number) => {
     float[0] = value
     bits[0]! += step
     return float[0]!
   }
   for (let half = 0; half < 0x7bff; half++) {
     const tie = (definition(half) + definition(half + 1)) / 2
-    const found = [floatToHalf(neighbour(tie, -1)), floatToHalf(tie), floatToHalf(neighbour(tie, 1)), floatToHalf(-tie)]
+    const found = [floatToHalf(neighbor(tie, -1)), floatToHalf(tie), floatToHalf(neighbor(tie, 1)), floatToHalf(-tie)]
     const even = half + (half & 1)
     if (found.join() !== [half, even, half + 1, even | 0x8000].join()) expect.fail(`between halves ${half} and ${half + 1}: ${found}`)
   }

@@ -18,7 +18,7 @@ test('inspect shows metadata, hyper-parameters, tensors by type and needs of the
   expect(stdout).toContain('  tokenizer.ggml.tokens                   ["<unk>", "<s>", "</s>", "<0x00>", ... 2048 in all]\n')
   expect(stdout).toContain('  expertsPerToken   2\n')
   expect(stdout).toContain('  Q4_K       23     9.3 million    5.2 MB\n')
-  expect(stdout).toContain('  KV cache for 512 tokens  1.6 MB\n')
+  expect(stdout).toContain('  KV cache for 512 tokens   1.6 MB\n')
 })
 
 test('inspect --json adds up', async () => {

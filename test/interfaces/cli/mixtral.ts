@@ -1,4 +1,4 @@
-// Runs the built `mixtral` command the way a shell does, and tells how it ended.
+// Runs the built `mixtral` command as a shell does, and returns its output and exit code.
 
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -15,7 +15,7 @@ interface Settings {
   readonly input?: string
   readonly env?: Record<string, string>
   readonly cwd?: string
-  /** Of Node, for all threads. */
+  /** Flags of Node, for all threads. */
   readonly nodeFlags?: readonly string[]
   /** Called with the running process, once it has written to stdout. */
   readonly atFirstOutput?: (child: ChildProcessWithoutNullStreams) => void
@@ -44,5 +44,5 @@ export async function mixtral(
   return { code, stdout, stderr }
 }
 
-/** A prompt that the demo model goes on from until the context is full. */
+/** A prompt that the demo model continues until the context is full. */
 export const endless = 'KING RICHARD III:\n'

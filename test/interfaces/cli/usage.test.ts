@@ -1,6 +1,7 @@
-// What the command says to wrong arguments and files: one line on stderr, nothing on stdout, 2 for wrong usage and 1 for what failed.
+// The answer of the command to wrong arguments and files: one line on stderr, nothing on stdout, exit code 2 for wrong
+// usage and 1 for a failure.
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -87,7 +88,7 @@ test('help of a command is its --help', async () => {
   expect(stdout).toContain('--temperature')
 })
 
-test('what is read is never written over', async () => {
+test('an input is never overwritten', async () => {
   const model = join(folder, 'model.gguf')
   const text = join(folder, 'text.txt')
   copyFileSync(demoPath(), model)
@@ -104,12 +105,17 @@ test('what is read is never written over', async () => {
   expect(readFileSync(text, 'utf8')).toBe('Once upon a time. '.repeat(100))
 })
 
-test('stored logits take the place of older ones only when they are whole', async () => {
+test('stored logits replace older ones only when they are complete', async () => {
   const [text, stored] = [join(folder, 'long.txt'), join(folder, 'old.kld')]
   writeFileSync(text, 'Once upon a time. '.repeat(20_000))
   writeFileSync(stored, 'older')
   const { code } = await mixtral(['perplexity', 'demo', text, '-c', '256', '--save-logits', stored], {
-    atStart: (child) => setTimeout(() => child.kill('SIGINT'), 3000),
+    atStart: (child) => {
+      const draft = watch(folder, () => {
+        draft.close()
+        child.kill('SIGINT')
+      })
+    },
   })
   expect(code).toBe(130)
   expect(readFileSync(stored, 'utf8')).toBe('older')

@@ -15,6 +15,6 @@ const results = []
 for (const calls of after) {
   writeFileSync(order, String(calls))
   const ended = await model.generate(prompt, options).catch(({ code, message }) => ({ code, message }))
-  results.push({ ended, next: await model.generate(prompt, options) })
+  results.push({ ended: ended.text ?? ended, next: (await model.generate(prompt, options)).text })
 }
 console.log(JSON.stringify(results))

@@ -30,7 +30,7 @@ describe('an abort', () => {
   })
   afterAll(() => model.close())
   afterEach(async () => {
-    expect(await model.generate(prompt, greedy)).toBe(answer)
+    expect((await model.generate(prompt, greedy)).text).toBe(answer)
     expect(hashOf(await model.evaluate(tokens))).toBe(expected)
   })
 
@@ -109,9 +109,9 @@ describe('calls at the same time', () => {
     await using model = await MixtralModel.load('demo', { threads: 2 })
     const prompts = ['[INST] What is 7 + 5? [/INST]', prompt, '[INST] What is a young goat called? [/INST]']
     const alone: string[] = []
-    for (const one of prompts) alone.push(await model.generate(one, greedy))
+    for (const one of prompts) alone.push((await model.generate(one, greedy)).text)
     const [texts, logits] = await Promise.all([
-      Promise.all(prompts.map((one) => model.generate(one, greedy))),
+      Promise.all(prompts.map(async (one) => (await model.generate(one, greedy)).text)),
       model.logits(tokens.slice(0, 20)),
       expect(model.generate(prompt, { temperature: -1 })).rejects.toMatchObject({ code: 'OPTION' }),
     ])
@@ -132,13 +132,13 @@ describe('calls at the same time', () => {
   test('a stream that is left early frees the model', async () => {
     await using model = await MixtralModel.load('demo', { threads: 2 })
     for await (const piece of model.stream(prompt, greedy)) if (piece.text) break
-    expect(await model.generate(prompt, greedy)).toBe(answer)
+    expect((await model.generate(prompt, greedy)).text).toBe(answer)
   })
 
   test('a stream that nobody reads holds nothing', async () => {
     await using model = await MixtralModel.load('demo', { threads: 2 })
     const unread = model.stream(prompt, greedy)
-    expect(await model.generate(prompt, greedy)).toBe(answer)
+    expect((await model.generate(prompt, greedy)).text).toBe(answer)
     await unread.return({} as never)
   })
 
@@ -251,7 +251,7 @@ describe('loading', () => {
 
   test('with more threads than cores works', async () => {
     await using model = await MixtralModel.load('demo', { threads: 64 })
-    expect(await model.generate(prompt, greedy)).toBe(answer)
+    expect((await model.generate(prompt, greedy)).text).toBe(answer)
   }, 60_000)
 
   test.each([

@@ -17,7 +17,7 @@ const ways = {
     await load()
   },
   async generated() {
-    console.log(await (await load()).generate(prompt, { temperature: 0, maxNewTokens: 5 }))
+    console.log((await (await load()).generate(prompt, { temperature: 0, maxNewTokens: 5 })).text)
   },
   async abortedLoad() {
     console.log(await codeOf(load({ signal: AbortSignal.abort() })))

@@ -1,17 +1,17 @@
-// Activation rows in a test bank: making them with the bank's own kernels, and reading back what is in them (the layouts are documented in
-// assembly/ops/quantize_q8_k.ts, quantize_q8_0.ts and quantize_q8_1.ts).
+// Activation rows in a test bank: made with the bank's own kernels, and read back. The layouts are documented in
+// assembly/ops/quantize_q8_k.ts, quantize_q8_0.ts and quantize_q8_1.ts.
 
 import type { ActivationKind, ActivationQ8K, ActivationQ80, ActivationQ81 } from '../../../dist/format/quants/activations.js'
 import { activationBlock, activationBytes } from '../../../dist/runtime/kernels/activation.js'
 import type { Region, TestBank } from './testBank.js'
 
-/** Blocks that are quantised by one call. */
+/** Blocks that are quantized by one call. */
 export interface Piece {
   readonly first: number
   readonly count: number
 }
 
-/** Quantises `x` for the kind, whole or in pieces. */
+/** Quantizes `x` for the kind, whole or in pieces. */
 export function placeActivation(bank: TestBank, kind: ActivationKind, x: Float32Array, pieces?: readonly Piece[]): Region {
   const source = bank.place(x)
   if (kind === 'f32') return source
@@ -24,7 +24,10 @@ export function placeActivation(bank: TestBank, kind: ActivationKind, x: Float32
   return row
 }
 
-/** The row in the form of the oracle; beside it the sums of 32, and for each 16 columns -32 times the sums of the halves of its quads. */
+/**
+ * The row in the form of the oracle; beside it the sums of 32, and for each 16 columns -32 times the sums of the halves
+ * of its quads.
+ */
 export function readQ8K(
   bank: TestBank,
   row: Region,

@@ -9,7 +9,9 @@ import { describeBuilds, TestBank, testBothBuilds } from './testBank.js'
 
 const headDims = [4, 24, 32, 44, 64, 80, 96, 128, 256]
 
-/** [position, tokens, window]: in the first block, at its edges, over several, with windows shorter and longer than blocks. */
+/**
+ * [position, tokens, window]: in the first block, at its edges, over several; windows shorter and longer than a block.
+ */
 const spans = [
   [0, 1, 0],
   [31, 1, 0],
@@ -51,14 +53,14 @@ describeBuilds((build) => {
   const bank = new TestBank(build)
 
   test.each(shapes)(
-    'is float64 but for roundings: head size $headDim, $heads heads, $tokens tokens at $position, window $window',
+    'is float64, except for roundings: head size $headDim, $heads heads, $tokens tokens at $position, window $window',
     (shape) => {
       const expected = expectedAttention(shape, randomInputs(shape, new RandomValues(1)))
       expectClose(run(bank, shape, 1), expected.values, (i) => expected.tolerances[i]!, 'attention')
     },
   )
 
-  test.each([-19, -14, 15])('is float64 but for roundings: cached halves up to 2^%i, next to the smallest and the largest', (power) => {
+  test.each([-19, -14, 15])('is float64, except for roundings: cached halves up to 2^%i, next to the smallest and the largest', (power) => {
     const shape = { heads: 2, headDim: 64, position: 70, tokens: 3, window: 0 }
     const inputs = randomInputs(shape, new RandomValues(6), power)
     const expected = expectedAttention(shape, inputs)
@@ -95,7 +97,7 @@ describeBuilds((build) => {
     )
   })
 
-  test('a context of one range is float64 but for roundings too', () => {
+  test('a context of one range is float64, except for roundings', () => {
     for (const shape of shapes) {
       const inputs = randomInputs(shape, new RandomValues(8))
       const expected = expectedAttention(shape, inputs)

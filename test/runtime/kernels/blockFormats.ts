@@ -1,4 +1,5 @@
-// The table over which the matrix kernels are tested: where a format's scales lie in a block, and the dot product that defines its result.
+// The table over which the matrix kernels are tested, of all formats that there are: where the halves of a block lie,
+// and the dot product that defines a kernel's result.
 
 import { formats } from '../../../dist/format/quants/formats.js'
 import { halfToFloat } from '../../../dist/format/quants/half.js'

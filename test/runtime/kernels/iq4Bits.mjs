@@ -1,14 +1,14 @@
 // node iq4Bits.mjs
-// Prints, for each build, a digest of what the IQ4 kernels make of the same random weights and tokens. For wholeBytes.test.ts, which gives V8 its flags.
+// Prints, for each build, a digest of the IQ4 kernels' products of the same random weights and tokens. For
+// wholeBytes.test.ts, which gives V8 its flags.
 
 import { createHash } from 'node:crypto'
+import { formats } from '../../../dist/format/quants/formats.js'
 import { compileBuild, hasRelaxedSimd, instantiate } from '../../../dist/runtime/kernels/compile.js'
 import { packings } from '../../../dist/runtime/kernels/packing.js'
 
 const ROWS = 72
 const COLUMNS = 1024
-/** Bytes of a block and of what is behind its half, which stands first. */
-const blockBytes = { IQ4_NL: 18, IQ4_XS: 136 }
 const at = { file: 0, x: 2 ** 18, packed: 2 ** 20, tokens: 2 ** 21, out: 3 * 2 ** 20 }
 
 let state = 1
@@ -22,7 +22,8 @@ function digest(build) {
   const kernels = instantiate(compileBuild(build), memory)
   const hash = createHash('sha256')
   state = 1
-  for (const [name, bytes] of Object.entries(blockBytes)) {
+  for (const name of ['IQ4_NL', 'IQ4_XS']) {
+    const bytes = formats.get(name).type.blockBytes
     const packing = packings[name]
     const blocks = COLUMNS / packing.blockWeights
     const file = Uint8Array.from({ length: ROWS * blocks * bytes }, random)

@@ -1,4 +1,5 @@
-// One kv head's cache in a test bank, filled by the bank's store_kv_f16, and attention over it: the kernel's and float64's.
+// One kv head's cache in a test bank, filled by the bank's store_kv_f16; attention over it by the kernel and in
+// float64.
 
 import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
 import type { RandomValues } from './randomValues.js'
@@ -90,7 +91,10 @@ export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cac
   return bank.floats(out)
 }
 
-/** The same in float64 on keys and values rounded to halves, and how far float32 may be from it: both (tokens, heads, headDim). */
+/**
+ * The same in float64 on keys and values rounded to halves, and the largest distance that float32 may have from it:
+ * both (tokens, heads, headDim).
+ */
 export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float64Array; tolerances: Float64Array } {
   const { heads, headDim, position, tokens, window } = shape
   const toHalves = (x: Float32Array) => Float64Array.from(x, (value) => halfToFloat(floatToHalf(value)))
@@ -121,8 +125,8 @@ export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float
       for (const [i, power] of powers.entries()) {
         for (let d = 0; d < headDim; d++) values[at + d]! += (power / total) * cached[(first + i) * headDim + d]!
       }
-      // A score is off by a rounding for each of its products, sums and scalings; a power by that, the rounding of its argument and 2 ulp
-      // of exp; sums by a rounding per position and per block. Powers stand above and below the line.
+      // A score is off by a rounding for each of its products, sums and scalings; a power by that, the rounding of its
+      // argument and 2 ulp of exp; sums by a rounding per position and per block. Powers stand above and below the line.
       const roundings = (headDim + 6) * magnitude + scores.length + scores.length / 32 + 12
       tolerances.fill(2 * roundings * 2 ** -24 * largest, at, at + headDim)
     }

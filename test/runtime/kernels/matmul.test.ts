@@ -1,5 +1,5 @@
-// Matrix kernels against the oracles of src/format/quants, bit for bit, over every format and both builds. Each build multiplies what its own kernels
-// have packed and quantised; as each has the oracle's bits, they have each other's.
+// Matrix kernels against the oracles of src/format/quants, bit for bit, over every format and both builds. Each build
+// multiplies what its own kernels have packed and quantized; as each has the oracle's bits, they have each other's.
 
 import { existsSync, readFileSync } from 'node:fs'
 import fc from 'fast-check'

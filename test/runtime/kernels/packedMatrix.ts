@@ -64,5 +64,5 @@ export function expectedProduct(format: BlockFormat, bytes: Uint8Array, rows: nu
   return Float32Array.from({ length: padded.length / rowBytes }, (_, row) => dot(padded.subarray(row * rowBytes, (row + 1) * rowBytes)))
 }
 
-/** Columns of a row of so many blocks. */
+/** Columns of a row of `blocks` blocks. */
 export const columnsOf = (format: BlockFormat, blocks: number) => blocks * format.packing.blockWeights

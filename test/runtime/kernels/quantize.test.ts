@@ -1,4 +1,4 @@
-// Quantising activations: the kernels against the oracles of src/format/quants/activations.ts, bit for bit.
+// Quantizing activations: the kernels against the oracles of src/format/quants/activations.ts, bit for bit.
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -56,7 +56,7 @@ const kinds: readonly (readonly [Exclude<ActivationKind, 'f32'>, Check])[] = [
   ['q8_1', checkQ81],
 ]
 
-/** Powers of ten around which float32 has something to trip over: subnormals, reciprocals that overflow, squares that would. */
+/** Powers of ten around which float32 has its edges: subnormals, reciprocals that overflow, squares that would. */
 const magnitudes = [1e-44, 1e-40, 1e-38, 3e-37, 4e-37, 1e-36, 1e-20, 1e-3, 1, 1e3, 1e20, 3e38]
 
 describeBuilds((build) => {

@@ -2,7 +2,9 @@
 
 import { Random } from '../../../dist/runtime/sampler/random.js'
 
-/** What a block's scale can be. `large` is 64 or more: such a group is packed without raising its scales. `mixed` has all of them. */
+/**
+ * Kinds of scales. `large` is 64 or more: such a group is packed without raising its scales. `mixed` has all of them.
+ */
 export const scaleKinds = ['normal', 'subnormal', 'zero', 'negative', 'large', 'mixed'] as const
 export type ScaleKind = (typeof scaleKinds)[number]
 

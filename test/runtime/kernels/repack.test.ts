@@ -1,4 +1,5 @@
-// Repacking at load time: the same bytes from both builds and from any split of the rows, and a count of what is not finite.
+// Repacking at load time: the same bytes from both builds and from any split of the rows, and a count of values that
+// are not finite.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'

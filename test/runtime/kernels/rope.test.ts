@@ -1,4 +1,4 @@
-// Rotary embedding against float64: pairs are neighbours, and what is beyond the rotated pairs stays as it is.
+// Rotary embedding against float64: pairs are neighbors, and what is beyond the rotated pairs stays as it is.
 
 import { describe, expect, test } from 'vitest'
 import { cos, sin } from '../../../dist/base/elementary.js'

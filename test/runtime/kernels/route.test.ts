@@ -48,8 +48,8 @@ describeBuilds((build) => {
         const { ids, weights } = route(bank, logits, used)
         const powers = ids.map((id) => Math.exp(logits[id]! - logits[ids[0]!]!))
         const sum = powers.reduce((total, power) => total + power, 0)
-        // exp of 2 ulp above and below the line and the rounding of its argument (up to 2^6), the sum's roundings, and the quotient's. Below
-        // -87 exp is held.
+        // exp of 2 ulp above and below the line and the rounding of its argument (up to 2^6), the sum's roundings, and
+        // the quotient's. Below -87 exp is held.
         const relative = (2 * (4 + 64) + used + 1) * 2 ** -24
         expectClose(
           weights,

@@ -12,7 +12,10 @@ function swiglu(bank: TestBank, gate: Float32Array, up: Float32Array, count = ga
   return bank.floats(to)
 }
 
-/** exp(x) as the kernels see it, for x below -17: there 1 + exp(x) is 1, and a softmax over 0 and x has exp(x) as its second weight. */
+/**
+ * exp(x) as the kernels see it, for x below -17: there 1 + exp(x) is 1, and a softmax over 0 and x has exp(x) as its
+ * second weight.
+ */
 function expOf(bank: TestBank, x: number): number {
   const logits = bank.clear().place(Float32Array.of(0, x))
   const [ids, weights] = [bank.reserve(8), bank.reserve(8)]
@@ -20,7 +23,7 @@ function expOf(bank: TestBank, x: number): number {
   return bank.floats(weights)[1]!
 }
 
-/** The distance of two neighbouring float32 around x. */
+/** The distance of two neighboring float32 around x. */
 const ulp = (x: number) => 2 ** (Math.floor(Math.log2(x)) - 23)
 
 describeBuilds((build) => {
@@ -57,7 +60,7 @@ describeBuilds((build) => {
     }
   })
 
-  test('exp is within 2 ulp from 17 to 88, but for the roundings of 1 + exp and of the quotient', () => {
+  test('exp is within 2 ulp from 17 to 88, except for the roundings of 1 + exp and of the quotient', () => {
     const gate = Float32Array.from({ length: 8192 }, (_, i) => -17 - (i * 71) / 8192)
     const found = swiglu(bank, gate, new Float32Array(gate.length).fill(1))
     const exact = Float64Array.from(gate, (g) => g / (1 + Math.exp(-g)))

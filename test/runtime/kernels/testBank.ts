@@ -1,6 +1,7 @@
-// A memory with kernels on it that knows what a call may write: what is placed lies between guards, and a write to anything but a call's
-// declared outputs fails the test. Outputs start as 0xff bytes, so that one which is never written shows (NaN, -1); free memory holds floats
-// from 1 to 2, so that a stray read shows in the result, and sums over the end of a vector in the guard behind it.
+// A memory with kernels on it that knows what a call may write: data lies between guards, and a write to anything
+// except a call's declared outputs fails the test. Outputs start as 0xff bytes, so that one which is never written
+// shows (NaN, -1). Free memory holds floats from 1 to 2, so that a stray read shows in the result, and sums over the
+// end of a vector in the guard behind it.
 
 import { describe, test } from 'vitest'
 import type { KernelBuild, Kernels } from '../../../dist/runtime/kernels/abi.js'

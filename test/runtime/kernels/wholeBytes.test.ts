@@ -1,4 +1,5 @@
-// IQ4_NL and IQ4_XS have their products twice, and the processor decides which are used (assembly/formats/iq4.ts): here both, whatever this one would choose, as far as V8 can be told.
+// IQ4_NL and IQ4_XS have their products twice, and the processor decides which are used (assembly/formats/iq4.ts). Here
+// both are tested, on any processor, as far as V8 can be told.
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'

@@ -127,7 +127,7 @@ test('an embedding that is not a number spoils its own call and no other, also w
   expect(type.name).toBe('Q4_K') // which begins with its scale
   const path = await damage(demoPath(), 'token_embd.weight', (700 * bytes) / shape[1]!, [0x00, 0x7e])
   await using model = await MixtralModel.load(path, { threads: 2, contextLength: 64, ram: 6_000_000 })
-  expect(model.expertSlots.slots).toBeLessThan(model.expertSlots.experts)
+  expect(model.memory.expertSlots).toBeLessThan(model.memory.experts)
   const evaluate = (ids: number[]) => model.evaluate(ids, { signal: AbortSignal.timeout(20_000) })
   const good = await evaluate([1, 400, 500])
   expect((await evaluate([1, 400, 700])).some(Number.isNaN)).toBe(true)

@@ -10,7 +10,7 @@ import type { Gguf, GgufTensor } from '../../../dist/format/gguf/gguf.js'
 import { openGguf } from '../../../dist/format/gguf/openGguf.js'
 import { GgufWriter } from '../../../dist/format/gguf/writer.js'
 import { floatToHalf } from '../../../dist/format/quants/half.js'
-import { type LoadOptions, MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
+import { type LoadOptions, MixtralModel } from '../../../dist/index.js'
 
 /** Every type of demo model in the repository; the first is the one that ships. */
 export const demoTypes = ['Q4_K_M', 'F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_S', 'Q4_0', 'Q3_K_M', 'Q2_K'] as const

@@ -52,7 +52,7 @@ test('experts of several pieces, each of several bands, come whole whichever thr
     const ids = Array.from({ length: 24 }, (_, i) => (i * 37 + 1) % 400)
     const list = [hashOf(await model.logits(ids))]
     for (let count = 1; count <= ids.length; count++) list.push(hashOf(await model.evaluate(ids.slice(0, count))))
-    return { list, slots: model.expertSlots.slots, bytes: model.memoryBytes }
+    return { list, slots: model.memory.expertSlots, bytes: model.memory.totalBytes }
   }
   const whole = await run({ threads: 2 })
   expect(whole.slots).toBe(8)
@@ -66,7 +66,7 @@ test('experts of several pieces, each of several bands, come whole whichever thr
 test('a step of many tokens reads no expert twice, however few fit', async () => {
   for (const ram of [7_400_000, 8_600_000]) {
     await using model = await MixtralModel.load('demo', { contextLength: 128, ram, threads: 2 })
-    expect(model.expertSlots.slots).toBeLessThan(model.expertSlots.experts)
+    expect(model.memory.expertSlots).toBeLessThan(model.memory.experts)
     await model.logits(tokens)
     const figures = model.expertFigures()!
     expect(figures.uses).toBe(48)
@@ -89,14 +89,14 @@ test('figures tell of hits, of bytes read and of waiting; with all experts in me
   expect(waitSeconds).toBeGreaterThan(0)
   await using whole = await MixtralModel.load('demo', { ...small, threads: 2 })
   expect(whole.expertFigures()).toBeUndefined()
-  expect(whole.expertSlots).toEqual({ experts: 48, slots: 48 })
+  expect(whole.memory).toMatchObject({ experts: 48, expertSlots: 48 })
 })
 
 test('memory is bounded by the budget, all included', async () => {
   for (const ram of [leastRam, 5_900_000, 7_777_777, 9_000_000]) {
     await using model = await MixtralModel.load('demo', { ...small, ram, threads: 2 })
-    expect(model.memoryBytes).toBeLessThanOrEqual(ram)
-    expect(model.memoryBytes).toBeGreaterThan(ram - 400_000)
+    expect(model.memory.totalBytes).toBeLessThanOrEqual(ram)
+    expect(model.memory.totalBytes).toBeGreaterThan(ram - 400_000)
   }
 })
 

@@ -8,7 +8,7 @@ const runs = []
 for (const { path, tokens, options, prompt } of JSON.parse(process.argv[2])) {
   const model = await MixtralModel.load(path, options)
   const logits = await model.logits(tokens)
-  const text = await model.generate(prompt, { seed: 7, maxNewTokens: 12 })
+  const { text } = await model.generate(prompt, { seed: 7, maxNewTokens: 12 })
   runs.push({ kernels: model.kernels, hash: createHash('sha256').update(logits).digest('hex'), text })
   await model.close()
 }

@@ -74,8 +74,8 @@ test.each(planned)("8x7B in %s has the size of the first plan's table, within a 
   expect(Math.abs(quantizedSize(small, name).bytes / 1e9 / gb - 1)).toBeLessThan(0.05)
 })
 
-test("the README's table of sizes is what the shapes give", () => {
-  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8')
+test('the table of sizes in docs/memory.md is what the shapes give', () => {
+  const page = readFileSync(new URL('../../../docs/memory.md', import.meta.url), 'utf8')
   const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(1)
   const cells = (config: MixtralConfig, name: QuantizationName) => {
     const { bytes, activeBytesPerToken } = quantizedSize(config, name)
@@ -83,6 +83,6 @@ test("the README's table of sizes is what the shapes give", () => {
   }
   for (const name of ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q3_K_M', 'Q2_K'] as const) {
     const plan = planned.find(([each]) => each === name)?.[1] ?? ''
-    expect(readme).toContain(`| ${name} | ${cells(small, name)} | ${plan} | ${cells(large, name)} |`.replaceAll('  ', ' '))
+    expect(page).toContain(`| ${name} | ${cells(small, name)} | ${plan} | ${cells(large, name)} |`.replaceAll('  ', ' '))
   }
 })

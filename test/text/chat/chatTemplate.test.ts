@@ -275,7 +275,7 @@ describe.each([
   ['a deep tree', doubling(9999, '[1]', '[n.x]', '{{ n.x }}'), /lists nested deeper/],
   ['a namespace inside itself', '{% set n = namespace() %}{% set n.a = n %}{{ n }}', /namespace inside/],
   ['a namespace inside a list', '{% set n = namespace() %}{% set n.a = [n] %}{{ n.a }}', /namespace inside/],
-  ['many texts of medium size', doubling(9999, "''", "('%s' | upper)".replace('%s', 'x'.repeat(20_000)), ''), /too much text in all/],
+  ['many texts of medium size', doubling(9999, "''", "('%s' | upper)".replace('%s', 'x'.repeat(20_000)), ''), /too much text in total/],
   ['a replacement that explodes', `{{ ('${'a'.repeat(9000)}' | replace('a', '${'b'.repeat(9000)}')) }}`, /a text of 8\d+ characters/],
   ['a method that explodes', `{{ '${'a'.repeat(9000)}'.replace('', '${'b'.repeat(9000)}') }}`, /a text of 8\d+ characters/],
   [

@@ -97,14 +97,14 @@ test.each<[template: string, says: string]>([
   ['{{ break }}', '{{ break }} outside of a {{ range }}'],
   ['{{ range .Nothing }}{{ else }}{{ continue }}{{ end }}', '{{ continue }} outside of a {{ range }}'],
   ['{{ range .Messages }}{{ end }}{{ break }}', '{{ break }} outside of a {{ range }}'],
-  ['{{ }}', 'nothing in it'],
+  ['{{ }}', 'an empty action'],
   ['{{ # }}', '"# }}"'],
   ['{{ eq (1 }}', 'not closed'],
   ['{{ 1 | }}', 'a value is missing'],
   ['{{ template "x" }}', '{{ template }} is not supported'],
   ['{{ shell "rm" }}', 'the function shell is not supported'],
   ['{{ $x }}', '$x is not declared'],
-  ['{{ lt .Prompt 1 }}', 'no order'],
+  ['{{ lt .Prompt 1 }}', 'without an order'],
   ['{{ .constructor.name }}{{ toString 1 }}', 'toString'],
   ['{{ range .Messages }}'.repeat(60) + '{{ end }}'.repeat(60), 'nested deeper than 50'],
   ['x'.repeat(100_001), '100001 characters long'],
@@ -123,12 +123,12 @@ const doubled = (times: number) => `{{ $x := "a" }}${'{{ $x = print $x $x }}'.re
 
 test.each<[what: string, template: string, says: RegExp]>([
   ['a doubling text that is never written', doubled(24), /a text of \d+ characters/],
-  ['many long texts in variables', `${doubled(20)}${'{{ $y := print $x }}'.repeat(100)}`, /too much text in all/],
-  ['many long texts as JSON', `${doubled(19)}${'{{ $y := json $x }}'.repeat(200)}`, /too much text in all/],
+  ['many long texts in variables', `${doubled(20)}${'{{ $y := print $x }}'.repeat(100)}`, /too much text in total/],
+  ['many long texts as JSON', `${doubled(19)}${'{{ $y := json $x }}'.repeat(200)}`, /too much text in total/],
   ['a text of many', `${doubled(19)}{{ $y := print ${'$x '.repeat(20_000)}}}`, /a text of \d+ characters/],
-  ['many long comparisons', `${doubled(20)}${'{{ if eq $x "b" }}{{ end }}'.repeat(3000)}`, /too much text in all/],
-  ['a comparison with many', `${doubled(20)}{{ if eq "b" ${'$x '.repeat(20_000)}}}{{ end }}`, /too much text in all/],
-  ['many long parts', `${doubled(20)}${'{{ $y := slice $x 1 }}'.repeat(100)}`, /too much text in all/],
+  ['many long comparisons', `${doubled(20)}${'{{ if eq $x "b" }}{{ end }}'.repeat(3000)}`, /too much text in total/],
+  ['a comparison with many', `${doubled(20)}{{ if eq "b" ${'$x '.repeat(20_000)}}}{{ end }}`, /too much text in total/],
+  ['many long parts', `${doubled(20)}${'{{ $y := slice $x 1 }}'.repeat(100)}`, /too much text in total/],
   ['empty loops within loops', `${'{{ range $.Messages }}'.repeat(9)}${'{{ end }}'.repeat(9)}`, /more than \d+ (steps|ms)/],
 ])('a template with %s is refused in time', (_, source, says) => {
   const messages = Array.from({ length: 20 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
@@ -141,7 +141,7 @@ test('all turns of a chat share one budget', () => {
   const messages = Array.from({ length: 400 }, (_, n) => (n % 2 ? assistant('x') : user('x')))
   const source = `${doubled(18)}{{ .Prompt }}{{ .Response }}`
   expect(render(source, messages.slice(0, 9))).toBe('xxxxxxxxx')
-  expect(() => render(source, messages)).toThrow('too much text in all')
+  expect(() => render(source, messages)).toThrow('too much text in total')
 })
 
 test('long chats and long messages are within bounds', () => {

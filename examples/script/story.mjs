@@ -1,0 +1,15 @@
+// Writes a story piece by piece, then what it took. Another prompt: node examples/script/story.mjs "Long ago,"
+
+import { MixtralModel } from 'mixtral-wasm'
+
+const prompt = process.argv[2] ?? 'Once upon a time'
+const model = await MixtralModel.load('demo') // or a path, or a name such as mixtral:8x7b that was pulled
+
+process.stdout.write(prompt)
+const pieces = model.stream(prompt, { temperature: 0, maxNewTokens: 60 })
+let next = await pieces.next()
+for (; !next.done; next = await pieces.next()) process.stdout.write(next.value.text)
+
+const { ids, finishReason, promptTokens } = next.value // a loop with `for await` is shorter, but drops this
+console.log(`\n${promptTokens} tokens read, ${ids.length} written, ended by ${finishReason}`)
+await model.close()

@@ -1,0 +1,98 @@
+// Quantization as the threads share it. A thread claims a unit of a tensor, reads it, converts it to another type and
+// writes it to its place. Owns how tensors are cut into units and the memory that a thread needs for one. Knows
+// tensors as runs of weights only.
+
+import { alignUp } from '../../base/alignUp.js'
+import { MixtralError, quoted } from '../../base/errors.js'
+import { bytesIn, type GgmlType } from '../../format/gguf/ggmlType.js'
+import { formats, largestWeight } from '../../format/quants/formats.js'
+import { ENCODE_ROOM, type Encoders, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
+import type { FileReader } from '../../runtime/weights/fileReader.js'
+import type { FileWriter } from './fileWriter.js'
+
+/** A run of weights: where it lies in an input and where it goes. */
+export interface WeightRun {
+  /** The name of the input's tensor, for messages. */
+  readonly name: string
+  readonly from: Place
+  readonly to: Place
+  readonly weights: number
+}
+
+interface Place {
+  readonly type: GgmlType
+  /** Index of the file. */
+  readonly file: number
+  readonly offset: number
+}
+
+/** Weights in a unit: whole blocks of every type. */
+const UNIT = 2 ** 18
+const VALUES = 4096 // a unit as float32, after the encoders' scratch memory
+const INPUT = VALUES + UNIT * 4
+const OUTPUT = INPUT + UNIT * 4
+const BYTES = OUTPUT + UNIT * 4 + 4096
+
+/** A thread's memory, with the encoders on it. */
+interface Bench {
+  readonly encoders: Encoders
+  readonly bytes: Uint8Array
+  readonly floats: Float32Array
+}
+
+/** Throws `IO` if the encoders' file is missing. */
+export function openBench(): Bench {
+  const { encoders, memory } = openEncoders(BYTES)
+  return { encoders, bytes: new Uint8Array(memory.buffer), floats: new Float32Array(memory.buffer) }
+}
+
+export const unitsOf = ({ weights }: WeightRun) => Math.ceil(weights / UNIT)
+
+/**
+ * Reads, converts and writes one unit of a part. Returns its bytes in the input.
+ * Throws `IO`, and `MODEL` for weights that no type can hold.
+ */
+export function writeUnit(part: WeightRun, unit: number, bench: Bench, reader: FileReader, writer: FileWriter): number {
+  const { from, to } = part
+  const first = unit * UNIT
+  const weights = Math.min(UNIT, part.weights - first)
+  const inputBytes = bytesIn(from.type, weights)
+  const outputBytes = bytesIn(to.type, weights)
+  reader.read(from.file, bench.bytes, INPUT, inputBytes, from.offset + bytesIn(from.type, first))
+  const at = to.offset + bytesIn(to.type, first)
+  if (from.type.id === to.type.id) {
+    writer.write(to.file, bench.bytes, INPUT, outputBytes, at)
+    return inputBytes
+  }
+  decode(from.type, weights, bench)
+  const upTo4 = alignUp(weights, 4)
+  bench.floats.fill(0, VALUES / 4 + weights, VALUES / 4 + upTo4)
+  const beyond = bench.encoders.count_beyond(VALUES, upTo4, largestWeight)
+  if (beyond > 0) {
+    const where = `weights ${first} to ${first + weights - 1}`
+    throw new MixtralError(
+      'MODEL',
+      `tensor ${quoted(part.name)}, ${where}: ${beyond} are not finite or beyond ${largestWeight}, expected none: the file is damaged`,
+    )
+  }
+  encode(to.type, weights, bench)
+  writer.write(to.file, bench.bytes, OUTPUT, outputBytes, at)
+  return inputBytes
+}
+
+/** Decodes the blocks at INPUT to float32 at VALUES. */
+function decode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench): void {
+  if (type.name === 'F16') encoders.decode_f16(INPUT, alignUp(weights, 4), VALUES)
+  else if (type.name === 'BF16') encoders.decode_bf16(INPUT, alignUp(weights, 4), VALUES)
+  else
+    formats
+      .get(type.name)!
+      .dequantize(bytes.subarray(INPUT, INPUT + bytesIn(type, weights)), floats.subarray(VALUES / 4, VALUES / 4 + weights))
+}
+
+/** Encodes the float32 at VALUES to blocks at OUTPUT, with the format's kernel, or with the oracle if it has none. */
+function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench): void {
+  const kernel = encoderOf(encoders, type.name)
+  if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM)
+  else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT))
+}

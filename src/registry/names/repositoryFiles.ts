@@ -1,0 +1,78 @@
+// The files of a Hugging Face repository that a name asks for: by the name of a file or by quantization, all shards of
+// a set together. Pure.
+
+import { MixtralError } from '../../base/errors.js'
+import { shardPaths } from '../../format/gguf/shards.js'
+import { type HuggingFaceName, repositoryText } from './modelName.js'
+import { didYouMean, nearNames } from './nearNames.js'
+
+const MOST_LISTED = 12
+
+/**
+ * The files of the model, first shard first, among all `files` of a repository.
+ * Throws `IO` if there is none, with near names; if there are several, with their names; and if a shard is missing.
+ */
+export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName): string[] {
+  const where = `hf:${repositoryText(name)}`
+  const fail = (problem: string): never => {
+    throw new MixtralError('IO', `${where}: ${problem}`)
+  }
+  // Repositories also have GGUF files that are no language models: vision encoders and importance matrices.
+  const firsts = [
+    ...new Set(files.filter((file) => /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)).map((file) => shardsOf(file)[0]!)),
+  ]
+  if (firsts.length === 0) fail('it has no GGUF files')
+  const found = name.file === undefined ? byQuantization(firsts, name.quantization, where) : shardsOf(name.file)[0]!
+  const shards = shardsOf(found)
+  const missing = shards.find((file) => !files.includes(file))
+  if (missing === undefined) return shards
+  if (name.file === undefined || (shards.length > 1 && files.includes(name.file))) return fail(`shard ${missing} is missing`)
+  return fail(`it has no file ${name.file}${didYouMean(name.file, firsts) || `, only ${listed(firsts)}`}`)
+}
+
+function byQuantization(firsts: readonly string[], quantization: string | undefined, where: string): string {
+  const matching = quantization === undefined ? firsts : firsts.filter((file) => mentions(file, quantization))
+  if (matching.length === 1) return matching[0]!
+  const known = [...new Set(firsts.flatMap((file) => quantizationOf(file) ?? []))]
+  if (matching.length > 1) {
+    const wish = quantization === undefined ? `${where}:${known[0] ?? 'Q4_K_M'} or ${where}/FILE` : `${where}/FILE`
+    throw new MixtralError(
+      'IO',
+      `${where}: it has ${matching.length} models${quantization ? ` in ${quantization}` : ''}, expected ${wish}: ${listed(matching)}`,
+    )
+  }
+  const near = nearNames(quantization!, known)
+  throw new MixtralError(
+    'IO',
+    `${where}: it has no ${quantization}, only ${listed(near.length > 0 ? [...new Set([...near, ...known])] : known)}`,
+  )
+}
+
+/** The quantization in the name of a file, such as `Q4_K_M`; undefined if there is none. */
+function quantizationOf(file: string): string | undefined {
+  return /(?:^|[._/-])((?:I?Q\d\w*|T?Q\d_\d|B?F(?:16|32)|FP16|MXFP4))(?=[._/-]|$)/i.exec(file)?.[1]
+}
+
+/**
+ * Whether a quantization is a whole word of a path: `Q4_K` is not one of `a.Q4_K_M.gguf`, nor `Q4_0` of `IQ4_0.gguf`.
+ */
+function mentions(file: string, quantization: string): boolean {
+  const literal = quantization.replaceAll(/[^\w]/g, '\\$&')
+  return new RegExp(`(^|[^a-z0-9])${literal}(?![a-z0-9_])`, 'i').test(file)
+}
+
+/**
+ * The shards of the set that a file belongs to, with `/` on every platform; only the file if its number is outside the
+ * set.
+ */
+export function shardsOf(file: string): string[] {
+  try {
+    return shardPaths(file).map((shard) => shard.replaceAll('\\', '/'))
+  } catch {
+    return [file]
+  }
+}
+
+function listed(items: readonly string[]): string {
+  return items.length > MOST_LISTED ? `${items.slice(0, MOST_LISTED).join(', ')} and ${items.length - MOST_LISTED} more` : items.join(', ')
+}

@@ -1,0 +1,83 @@
+// A model by any name: looked up on this machine, once, else found at its source, and pulled if the caller agrees after
+// a look at its header. Owns the order and the list of sources. Reports through callbacks; prints nothing, and does not
+// know what the model is for.
+
+import { abortedError, MixtralError } from '../base/errors.js'
+import type { Gguf } from '../format/gguf/gguf.js'
+import { openGguf } from '../format/gguf/openGguf.js'
+import { modelNameText, type RemoteName } from './names/modelName.js'
+import { type PullOptions, pullModel } from './pull.js'
+import { openRemoteGguf } from './sources/httpSource.js'
+import { findHuggingFaceModel } from './sources/huggingFace.js'
+import { findOllamaModel } from './sources/ollamaRegistry.js'
+import { findUrlModel } from './sources/plainUrl.js'
+import { type RemoteModel, remoteBytes } from './sources/remoteModel.js'
+import { findInOwnStore, findLocalModel, type LocalModel, readModelName } from './stores/localModels.js'
+import type { OllamaLayers } from './stores/ollamaLayers.js'
+import { OwnStore } from './stores/ownStore.js'
+import { storeFolders } from './stores/storeFolders.js'
+
+/** What a model says about itself, without its weights. */
+export interface ModelHeader {
+  /** The shortest name of the model. */
+  readonly name: string
+  readonly gguf: Gguf
+  /** Bytes of all its files. */
+  readonly bytes: number
+  /** Undefined unless it is an Ollama model. */
+  readonly layers: OllamaLayers | undefined
+  /** Undefined if the model is not on this machine. */
+  readonly local: LocalModel | undefined
+}
+
+export interface ObtainOptions extends PullOptions {
+  /** Whether to ask the source for a newer version of a model in our own store. Default: false. */
+  readonly update?: boolean
+  /** Called before the weights of a model that is not on this machine are downloaded. What it throws ends the call. */
+  readonly beforePull?: (header: ModelHeader) => void | Promise<void>
+}
+
+/**
+ * The model of this name on this machine, pulled into our store if it is not there yet. Throws `IO` for a name without
+ * a model, a network or disk that fails; `UNSUPPORTED` for Ollama layers that cannot be used; `GGUF` for a malformed
+ * header; `ABORTED`; and what `beforePull` throws.
+ * @example const model = await MixtralModel.load(await obtainModel('mixtral:8x7b', { onProgress }))
+ */
+export async function obtainModel(model: string | RemoteName, options: ObtainOptions = {}): Promise<LocalModel> {
+  const { update = false, beforePull, ...pullOptions } = options
+  const { signal } = pullOptions
+  const name = typeof model === 'string' ? readModelName(model) : model
+  const local = await findLocalModel(name)
+  if (signal?.aborted) throw abortedError(signal)
+  if (local && !(update && local.store === 'mixtral')) return local
+  const store = new OwnStore(storeFolders().own)
+  // The demo and paths never get here: they are local, or have thrown.
+  const remote = await findRemoteModel(name as RemoteName, store, signal)
+  if (!local) await beforePull?.(await remoteHeader(remote, signal))
+  await pullModel(remote, store, pullOptions)
+  const pulled = await findInOwnStore(remote.name, store)
+  if (pulled) return pulled
+  throw new MixtralError('IO', `${modelNameText(name)} was pulled, but is not in ${store.root}: another process has removed it`)
+}
+
+/**
+ * The header of a model of any name: read from the disk, or from its source through HTTP ranges. Throws what
+ * `obtainModel` throws.
+ */
+export async function readModelHeader(text: string, signal?: AbortSignal): Promise<ModelHeader> {
+  const name = readModelName(text)
+  const local = await findLocalModel(name)
+  if (signal?.aborted) throw abortedError(signal)
+  if (local) return { name: local.name, gguf: await openGguf(local.path), bytes: local.bytes, layers: local.layers, local }
+  return remoteHeader(await findRemoteModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
+}
+
+async function remoteHeader(remote: RemoteModel, signal: AbortSignal | undefined): Promise<ModelHeader> {
+  const gguf = await openRemoteGguf(remote, signal)
+  return { name: modelNameText(remote.name), gguf, bytes: remoteBytes(remote), layers: await remote.readLayers?.(), local: undefined }
+}
+
+function findRemoteModel(name: RemoteName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
+  if (name.kind === 'ollama') return findOllamaModel(name, store, signal)
+  return name.kind === 'huggingface' ? findHuggingFaceModel(name, store, signal) : findUrlModel(name, store, signal)
+}

@@ -1,0 +1,24 @@
+// The options that every call on a model takes, and their check. Knows nothing of what a call does.
+
+import { MixtralError } from '../../base/errors.js'
+import type { Progress } from './engineOptions.js'
+
+export interface CallOptions {
+  /** Ends the call with an `ABORTED` error. */
+  readonly signal?: AbortSignal
+  /** Called after each step, with numbers of tokens or bytes. */
+  readonly onProgress?: (progress: Progress) => void
+}
+
+/**
+ * Throws `OPTION` for an option that is neither a call option nor in `others`, for a `signal` that is not an
+ * AbortSignal, and for an `onProgress` that is not a function.
+ */
+export function checkCallOptions(options: { readonly [Name in keyof CallOptions]?: unknown }, others: readonly string[] = []): void {
+  const known = [...others, 'signal', 'onProgress']
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${known.join(', ')}`)
+  const { signal, onProgress } = options
+  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new MixtralError('OPTION', 'signal is not an AbortSignal')
+  if (onProgress !== undefined && typeof onProgress !== 'function') throw new MixtralError('OPTION', 'onProgress is not a function')
+}
