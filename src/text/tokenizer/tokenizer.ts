@@ -13,6 +13,8 @@ export interface EncodeOptions {
   readonly addBos?: boolean
   /** Take the text of control tokens (`</s>`) for the tokens. Default false; never set it for text that an end user typed. */
   readonly parseSpecial?: boolean
+  /** The text continues an earlier one: it gets no leading space of its own. Default false. */
+  readonly continues?: boolean
 }
 
 /** One entry of the vocabulary, for people to look at. */
@@ -32,6 +34,8 @@ export class Tokenizer {
   readonly endIds: ReadonlySet<number>
   /** Whether the file asks for BOS before a prompt. */
   readonly addBos: boolean
+  /** Whether a text at the beginning, or after a control token, gets a leading space of its own, which decoding takes off again. */
+  readonly addSpacePrefix: boolean
   readonly #vocabulary: Vocabulary
   readonly #segments: SegmentEncoder
   readonly #special: SpecialTokens
@@ -43,6 +47,7 @@ export class Tokenizer {
     this.eosId = vocabulary.eosId
     this.endIds = vocabulary.endIds
     this.addBos = vocabulary.addBos
+    this.addSpacePrefix = vocabulary.addSpacePrefix
     this.#vocabulary = vocabulary
     this.#segments = new SegmentEncoder(vocabulary)
     this.#special = specialTokens(vocabulary, [tokenType.control, tokenType.unknown, tokenType.userDefined])
@@ -67,7 +72,7 @@ export class Tokenizer {
   encode(text: string, options: EncodeOptions = {}): number[] {
     const tokens = options.parseSpecial ? this.#special : this.#userDefined
     const ids = (options.addBos ?? this.addBos) ? [this.bosId] : []
-    return this.#append(tokens.split(text.toWellFormed()), ids)
+    return this.#append(tokens.split(text.toWellFormed()), ids, !options.continues)
   }
 
   /** The token ids of a raw prompt: control tokens written in it count, and BOS is put first if the file asks for it and the prompt has none. */
@@ -111,14 +116,13 @@ export class Tokenizer {
   }
 
   /** A text at the beginning, and one after a special token, gets a leading space of its own. */
-  #append(parts: readonly (string | number)[], ids: number[]): number[] {
-    let opens = true
+  #append(parts: readonly (string | number)[], ids: number[], opens = true): number[] {
     for (const part of parts) {
       if (typeof part === 'number') {
         ids.push(this.token(part).id)
         opens = true
       } else if (part !== '') {
-        const text = opens && this.#vocabulary.addSpacePrefix ? ` ${part}` : part
+        const text = opens && this.addSpacePrefix ? ` ${part}` : part
         this.#segments.encode(text.replaceAll(' ', '\u2581'), ids)
         opens = false
       }
