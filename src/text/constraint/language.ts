@@ -9,11 +9,9 @@ import { parseGbnf } from './gbnf.js'
 import { gbnfExpression, type TokenNames } from './gbnfGrammar.js'
 import { Parser, type ParserState } from './parser.js'
 import { wholeMatch } from './pattern.js'
+import type { JsonSpacing } from './schema/jsonLexemes.js'
 import { schemaExpression } from './schema/schemaGrammar.js'
 import { Terms } from './terms.js'
-
-/** White space between the parts of JSON: as a model likes, bounded; none; or one space after a comma and a colon, as Python writes it. */
-export type JsonSpacing = 'flexible' | 'compact' | 'spaced'
 
 /** What a text must be; exactly one of the four. */
 export type ConstraintSpec =

@@ -164,7 +164,7 @@ export class Lexer {
 }
 
 /** Sorted and each once; of `x{0,a} y` and `x{0,b} y` the longer alone, since it has all texts of the other. */
-function withoutSubsets(items: readonly (readonly [tag: number, term: Term])[]): (readonly [tag: number, term: Term])[] {
+export function withoutSubsets(items: readonly (readonly [tag: number, term: Term])[]): (readonly [tag: number, term: Term])[] {
   const longest = new Map<string, readonly [tag: number, term: Term]>()
   for (const item of items) {
     const [tag, term] = item
