@@ -41,7 +41,9 @@ for (const group of groups) {
     const wrong = test.valid ? refusedSpelling(language, group.schema, test.data) : acceptedSpelling(language, test.data)
     if (wrong === undefined) continue
     faults++
-    console.log(`WRONG ${group.file} "${group.description}" / "${test.description}": ${test.valid ? 'valid, refused' : 'invalid, accepted'}: ${wrong}`)
+    console.log(
+      `WRONG ${group.file} "${group.description}" / "${test.description}": ${test.valid ? 'valid, refused' : 'invalid, accepted'}: ${wrong}`,
+    )
     if (values.list) console.log(`      ${JSON.stringify(group.schema)}`)
   }
 }

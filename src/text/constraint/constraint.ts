@@ -80,7 +80,8 @@ export class ConstraintState {
       if (this.#opens) this.#openingMask(bits)
     }
     if (this.mayEnd) for (const id of this.#trie.tokenizer.endIds) bits[id >>> 5]! |= 1 << (id & 31)
-    if (bits.every((word) => word === 0)) throw new MixtralError('TOKENIZER', 'no token of the vocabulary spells what the constraint asks for next')
+    if (bits.every((word) => word === 0))
+      throw new MixtralError('TOKENIZER', 'no token of the vocabulary spells what the constraint asks for next')
     return bits
   }
 

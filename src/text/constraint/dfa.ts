@@ -96,7 +96,7 @@ export function determinize(terms: Terms, term: Term): Dfa {
   const strongest = (parts: readonly Term[]) => withoutSubsets(parts.map((part) => [0, part] as const)).map(([, part]) => part)
   return explore.from(strongest([term]), (parts) => {
     const moves = parts.flatMap((part) => terms.moves(part))
-    terms.budget.spend(moves.length)
+    terms.budget.spend(4 * moves.length)
     const ways = classesOf(moves.map(({ set }) => set.ranges)).map(({ ranges, members }) => ({
       ranges,
       to: strongest(members.map((move) => moves[move]!.to)),
@@ -112,7 +112,7 @@ export function both(budget: Budget, a: Dfa, b: Dfa): Dfa {
   return explore.from([0, 0], ([p, q]) => {
     const left = a.states[p]!
     const right = b.states[q]!
-    budget.spend(left.ways.length * right.ways.length)
+    budget.spend(2 * left.ways.length * right.ways.length)
     const ways = left.ways.flatMap((way) =>
       right.ways.map((other) => ({ ranges: intersection(way.ranges, other.ranges), to: [way.to, other.to] as const })),
     )
@@ -128,7 +128,7 @@ export function except(budget: Budget, a: Dfa, b: Dfa): Dfa {
   return explore.from([0, 0], ([p, q]) => {
     const left = a.states[p]!
     const others = q === OUTSIDE ? [] : b.states[q]!.ways
-    budget.spend(left.ways.length * (others.length + 1))
+    budget.spend(4 * left.ways.length * (others.length + 1))
     const ways = left.ways.flatMap((way) => {
       const rest = others.reduce((ranges, other) => without(ranges, other.ranges), way.ranges)
       const shared = others.map((other) => ({ ranges: intersection(way.ranges, other.ranges), to: [way.to, other.to] as const }))

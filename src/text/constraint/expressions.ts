@@ -52,7 +52,7 @@ export class Grammar {
   }
 
   choice(parts: readonly Expression[]): Expression {
-    const each = [...new Set(parts.flatMap((part) => (part.kind === 'choice' ? part.parts : part)))]
+    const each = [...new Set(parts)]
     if (each.length === 1) return each[0]!
     const key = `c${each.map((part) => part.id).join()}`
     return this.#known.get(key) ?? this.#intern(key, { kind: 'choice', parts: each })
@@ -90,22 +90,25 @@ export class Grammar {
 
   /** No rule is added after this. Works out `nullable` and `need`, and refuses left recursion with a MixtralError `OPTION`. */
   seal(): void {
-    const expressions = [...this.#known.values()]
-    for (let changed = true; changed; ) {
-      changed = false
-      // bodies were made after the rules that they name, as a rule: the latest first converges soon
-      for (const expression of expressions) changed = this.#update(expression) || changed
-      for (let i = expressions.length - 1; i >= 0; i--) changed = this.#update(expressions[i]!) || changed
+    const users = new Map<Expression, Expression[]>()
+    const work = [...this.#known.values()]
+    for (const user of work) {
+      for (const part of user.kind === 'rule' ? [this.bodyOf(user)] : user.parts) {
+        const others = users.get(part)
+        if (others) others.push(user)
+        else users.set(part, [user])
+      }
+    }
+    // what changes is looked at again by those that use it, until nothing does
+    for (let expression = work.pop(); expression; expression = work.pop()) {
+      this.terms.budget.spend()
+      const { nullable, need } = expression
+      this.#judge(expression)
+      if (expression.nullable === nullable && expression.need === need) continue
+      for (const user of users.get(expression) ?? []) work.push(user)
     }
     this.#sealed = true
     this.#refuseLeftRecursion()
-  }
-
-  #update(expression: Expression): boolean {
-    this.terms.budget.spend()
-    const { nullable, need } = expression
-    this.#judge(expression)
-    return expression.nullable !== nullable || expression.need !== need
   }
 
   #judge(expression: Expression): void {
@@ -152,7 +155,8 @@ export class Grammar {
           done.add(expression)
           continue
         }
-        if (open.has(expression)) throw new MixtralError('OPTION', `rule ${this.#ruleIn(open)} is left-recursive, expected a symbol before it`)
+        if (open.has(expression))
+          throw new MixtralError('OPTION', `rule ${this.#ruleIn(open)} is left-recursive, expected a symbol before it`)
         if (done.has(expression)) continue
         open.add(expression)
         stack.push({ expression, leave: true })

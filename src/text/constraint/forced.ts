@@ -19,7 +19,8 @@ export function forcedTokens(parser: Parser, trie: TokenTrie, state: ParserState
   let length = 0
   for (let count = 0; count < ids.length; count++) {
     const token = trie.textOf(ids[count]!, opens && count === 0)
-    if (token === undefined || length + token.length > sure || token.some((byte, i) => byte !== bytes[length + i])) return ids.slice(0, count)
+    if (token === undefined || length + token.length > sure || token.some((byte, i) => byte !== bytes[length + i]))
+      return ids.slice(0, count)
     length += token.length
   }
   return ids

@@ -57,7 +57,8 @@ class GbnfParser {
     this.#space(true)
     if (this.#rules.has(name)) throw this.#cursor.malformed(`a second rule ${name}`)
     this.#rules.set(name, this.#choice(false))
-    if (!this.#cursor.atEnd && !this.#cursor.skip('\r\n') && !this.#cursor.skip('\n')) throw this.#cursor.malformed('expected the end of the line')
+    if (!this.#cursor.atEnd && !this.#cursor.skip('\r\n') && !this.#cursor.skip('\n'))
+      throw this.#cursor.malformed('expected the end of the line')
     this.#space(true)
   }
 
@@ -130,7 +131,8 @@ class GbnfParser {
     if (first === '' || !cursor.skip('}')) throw cursor.malformed('expected {m}, {m,} or {m,n}')
     const bounds: [number, number] = [Number(first), second === '' ? Infinity : Number(second)]
     if (bounds[0] > bounds[1]) throw cursor.malformed(`a repeat from ${bounds[0]} to ${bounds[1]}`)
-    if (bounds.some((count) => count !== Infinity && count > MOST_REPEATS)) throw cursor.unsupported(`a repeat of more than ${MOST_REPEATS}`)
+    if (bounds.some((count) => count !== Infinity && count > MOST_REPEATS))
+      throw cursor.unsupported(`a repeat of more than ${MOST_REPEATS}`)
     return bounds
   }
 

@@ -134,7 +134,8 @@ class GbnfBuilder {
     if (names === undefined) throw new MixtralError('OPTION', `the grammar names the token ${token}, expected a tokenizer to find it in`)
     const id = typeof token === 'number' ? token : names.idOf(token)
     if (id === undefined) throw new MixtralError('OPTION', `the grammar names the token ${token}, which is more than one token`)
-    if (id >= names.vocabSize) throw new MixtralError('OPTION', `the grammar names the token ${id}, expected an id below ${names.vocabSize}`)
+    if (id >= names.vocabSize)
+      throw new MixtralError('OPTION', `the grammar names the token ${id}, expected an id below ${names.vocabSize}`)
     const symbol = FIRST_TOKEN_SYMBOL + id
     if (!negated) return this.#grammar.terms.set([symbol, symbol])
     const ranges: number[] = []

@@ -1,6 +1,7 @@
 // The automaton under the parser: all lexemes that may stand at a place, byte by byte, in one table that is filled where a text goes. A lexeme is
 // known by its place in the list that it began with. Does not know what follows a lexeme: several may end at one place, and go on there too.
 
+import { MixtralError } from '../../base/errors.js'
 import { classesOf, contains, type Ranges } from './ranges.js'
 import type { Term, Terms } from './terms.js'
 
@@ -41,7 +42,7 @@ interface Partition {
   readonly firstByte: number
 }
 
-/** The most lexemes and terms that one state may hold. Ordinary states hold a few, an object of 500 optional properties 500. */
+/** Lexemes and terms of one state. Ordinary states hold a few, an object of 500 optional properties 500; each costs a little at every byte. */
 const MOST_ITEMS = 4096
 const BYTES: Ranges = [0, 255]
 
@@ -74,14 +75,17 @@ export class Lexer {
   /** The state of these terms, each with its tag. */
   state(items: readonly (readonly [tag: number, term: Term])[]): LexState {
     const { budget } = this.#terms
-    budget.spend(items.length > MOST_ITEMS ? Infinity : items.length)
+    budget.spend(items.length)
+    if (items.length > MOST_ITEMS) {
+      throw new MixtralError('UNSUPPORTED', `the constraint has ${items.length} ways to go on at one place, expected at most ${MOST_ITEMS}`)
+    }
     const kept = withoutSubsets(items)
     const key = kept.map(([tag, term]) => `${tag}:${term.id}`).join()
     const known = this.#known.get(key)
     if (known) return known
     budget.spend(10)
     const tags = this.#tagsOf(kept)
-    const ending = [...new Set(kept.filter(([, term]) => term.nullable).map(([tag]) => tag))]
+    const ending = this.#tagsOf(kept.filter(([, term]) => term.nullable))
     const state: LexState = { id: this.#created++, items: kept, tags, ending, ways: undefined }
     this.#known.set(key, state)
     return state

@@ -40,18 +40,32 @@ export function isIn(set: NumberSet, value: Decimal): boolean {
 
 export class NumberMachine implements Machine {
   readonly #set: NumberSet
+  /** Most digits, before and behind the point together. */
   readonly #digits: number
-  /** One step for all steps. */
-  readonly #step: Decimal | undefined
+  /** Behind the point of everything below: arithmetic is in whole units of 10 ** -scale. */
+  readonly #scale: number
+  readonly #low: bigint | undefined
+  readonly #high: bigint | undefined
+  /** (digits + 1) by digits behind the point: the units between two numbers that are so written and meet all steps. */
+  readonly #strides: readonly bigint[]
+  readonly #notSteps: readonly bigint[]
+  readonly #excluded: ReadonlySet<bigint>
+  /** (scale + digits + 1) powers of ten. */
+  readonly #powers: readonly bigint[]
 
   constructor(set: NumberSet) {
     this.#set = set
+    this.#digits = wholeDigits(set)
+    const decimals = [set.min, set.max, ...set.steps, ...set.notSteps, ...set.excluded].map((decimal) => decimal?.scale ?? 0)
+    this.#scale = Math.max(this.#digits, ...decimals)
+    const units = (decimal: Decimal) => atScale(decimal, this.#scale)
+    this.#low = set.min && units(set.min) + (set.minExcluded ? 1n : 0n)
+    this.#high = set.max && units(set.max) - (set.maxExcluded ? 1n : 0n)
     const steps = set.integer ? [ONE, ...set.steps] : set.steps
-    this.#step = steps.length > 0 ? steps.reduce(commonMultiple) : undefined
-    const beyondExact = (bound: Decimal | undefined) => bound && (compare(bound, EXACT) > 0 || compare({ ...bound, digits: -bound.digits }, EXACT) > 0)
-    const exclusive = (set.minExcluded && beyondExact(set.min)) || (set.maxExcluded && beyondExact(set.max))
-    const plain = set.integer && set.steps.length === 0 && set.notSteps.length === 0 && set.excluded.length === 0
-    this.#digits = plain && !exclusive ? WHOLE_DIGITS : EXACT_DIGITS
+    this.#strides = Array.from({ length: this.#digits + 1 }, (_, scale) => units(steps.reduce(commonMultiple, { digits: 1n, scale })))
+    this.#notSteps = set.notSteps.map(units)
+    this.#excluded = new Set(set.excluded.map(units))
+    this.#powers = Array.from({ length: this.#scale + this.#digits + 1 }, (_, power) => 10n ** BigInt(power))
   }
 
   /** Whether no number is in the set. */
@@ -83,13 +97,16 @@ export class NumberMachine implements Machine {
     if (!parts) return false
     const [, sign, whole, point] = parts
     const negative = sign === '-'
-    if (whole === undefined) return (negative ? '0123456789' : '-0123456789').split('').some((symbol) => this.#goesOn(text + symbol))
+    if (whole === undefined) return [...(negative ? '0123456789' : '-0123456789')].some((symbol) => this.#goesOn(text + symbol))
     if (point !== undefined) return !this.#set.integer && this.#fractionGoesOn(negative, whole, point.slice(1))
     const most = whole === '0' ? 0 : this.#digits - whole.length
+    const beyond = negative ? this.#low && -this.#low : this.#high
     for (let more = 0; more <= most; more++) {
+      const width = this.#powers[this.#scale + more]!
+      const from = BigInt(whole) * width
+      if (beyond !== undefined && from > beyond) return false
       const scale = this.#set.integer ? 0 : this.#digits - whole.length - more
-      const from = BigInt(whole) * 10n ** BigInt(more + scale)
-      if (this.#hasIn(negative, from, from + 10n ** BigInt(more + scale) - 1n, scale)) return true
+      if (this.#hasIn(negative, from, from + width - this.#powers[this.#scale - scale]!, scale)) return true
     }
     return false
   }
@@ -97,29 +114,34 @@ export class NumberMachine implements Machine {
   #fractionGoesOn(negative: boolean, whole: string, fraction: string): boolean {
     const scale = this.#digits - whole.length
     if (scale < Math.max(1, fraction.length)) return false
-    const width = 10n ** BigInt(scale - fraction.length)
+    const width = this.#powers[this.#scale - fraction.length]!
     const from = BigInt(whole + fraction) * width
-    return this.#hasIn(negative, from, from + width - 1n, scale)
+    return this.#hasIn(negative, from, from + width - this.#powers[this.#scale - scale]!, scale)
   }
 
-  /** Whether one of the numbers from/10^scale to to/10^scale, or of their negatives, is in the set; zero is no negative. */
+  /** Whether a number between two, or between their negatives, is in the set with so many digits behind the point; zero is no negative. */
   #hasIn(negative: boolean, from: bigint, to: bigint, scale: number): boolean {
-    const { min, max, minExcluded, maxExcluded, notSteps, excluded } = this.#set
-    const fine = Math.max(scale, min?.scale ?? 0, max?.scale ?? 0, this.#step?.scale ?? 0)
-    const grid: Decimal = { digits: 1n, scale }
-    const step = atScale(this.#step ? commonMultiple(this.#step, grid) : grid, fine)
-    let low = atScale({ digits: negative ? -to : from, scale }, fine)
-    let high = atScale({ digits: negative ? -from : to, scale }, fine)
-    if (negative && high === 0n) high = -1n
-    if (min) low = larger(low, atScale(min, fine) + (minExcluded ? 1n : 0n))
-    if (max) high = smaller(high, atScale(max, fine) - (maxExcluded ? 1n : 0n))
-    let value = ceilingTo(low, step)
-    for (let tries = notSteps.length > 0 ? MOST_TRIES + excluded.length : excluded.length + 1; tries > 0 && value <= high; tries--) {
-      if (isIn(this.#set, { digits: value, scale: fine })) return true
-      value += step
+    let low = negative ? -to : from
+    let high = negative ? (from === 0n ? -1n : -from) : to
+    if (this.#low !== undefined && this.#low > low) low = this.#low
+    if (this.#high !== undefined && this.#high < high) high = this.#high
+    const stride = this.#strides[scale]!
+    let value = ceilingTo(low, stride)
+    const tries = this.#excluded.size + (this.#notSteps.length > 0 ? MOST_TRIES : 1)
+    for (let i = 0; i < tries && value <= high; i++) {
+      if (!this.#excluded.has(value) && !this.#notSteps.some((step) => value % step === 0n)) return true
+      value += stride
     }
     return false
   }
+}
+
+/** How many digits a number of the set may have. */
+function wholeDigits(set: NumberSet): number {
+  const isBeyond = (bound: Decimal | undefined) => bound !== undefined && compare({ ...bound, digits: magnitude(bound.digits) }, EXACT) > 0
+  const isInexact = (set.minExcluded && isBeyond(set.min)) || (set.maxExcluded && isBeyond(set.max))
+  const isPlain = set.integer && set.steps.length + set.notSteps.length + set.excluded.length === 0
+  return isPlain && !isInexact ? WHOLE_DIGITS : EXACT_DIGITS
 }
 
 /** The number that a text spells, undefined if it spells none or is not how one is written. */
@@ -137,10 +159,6 @@ function ceilingTo(value: bigint, step: bigint): bigint {
   return rest === 0n ? value : rest > 0n ? value - rest + step : value - rest
 }
 
-function larger(a: bigint, b: bigint): bigint {
-  return a > b ? a : b
-}
-
-function smaller(a: bigint, b: bigint): bigint {
-  return a < b ? a : b
+function magnitude(value: bigint): bigint {
+  return value < 0n ? -value : value
 }

@@ -52,7 +52,8 @@ export class Parser {
     this.#stacks = new Stacks(budget)
     const opening = this.#open(this.#stacks.push(root, this.#stacks.bottom))
     const start = this.#state(opening.thread ? [opening.thread] : [], opening.mayEnd)
-    if (start === null) throw new MixtralError('UNSUPPORTED', `every text nests deeper than ${MOST_FRAMES} frames, expected a flatter grammar`)
+    if (start === null)
+      throw new MixtralError('UNSUPPORTED', `every text nests deeper than ${MOST_FRAMES} frames, expected a flatter grammar`)
     this.start = start
   }
 

@@ -77,7 +77,8 @@ class PatternParser {
     let result = this.#free(this.#terms.empty)
     for (let count = max; count > 0; count--) {
       const more = this.#join(item, result)
-      result = count > min ? byFlags((flags) => this.#terms.choice([more[flags]!, flags === 0 ? this.#terms.empty : this.#terms.none])) : more
+      result =
+        count > min ? byFlags((flags) => this.#terms.choice([more[flags]!, flags === 0 ? this.#terms.empty : this.#terms.none])) : more
     }
     return result
   }
@@ -106,7 +107,8 @@ class PatternParser {
     }
     const counts: [number, number] = [Number(min), max === '' ? Infinity : Number(max)]
     if (counts[0] > counts[1]) throw cursor.malformed(`a repeat from ${counts[0]} to ${counts[1]}`)
-    if (counts.some((count) => count !== Infinity && count > MOST_REPEATS)) throw cursor.unsupported(`a repeat of more than ${MOST_REPEATS}`)
+    if (counts.some((count) => count !== Infinity && count > MOST_REPEATS))
+      throw cursor.unsupported(`a repeat of more than ${MOST_REPEATS}`)
     return counts
   }
 

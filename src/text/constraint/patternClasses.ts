@@ -76,7 +76,8 @@ export function readClass(cursor: TextCursor): Ranges {
     if (cursor.peek() === '-' && cursor.peek(1) !== ']' && from.length === 2 && from[0] === from[1]) {
       cursor.take('-')
       const to = readClassAtom(cursor)
-      if (to.length !== 2 || to[0] !== to[1] || to[0]! < from[0]!) throw cursor.malformed('a range of characters whose end is before its start')
+      if (to.length !== 2 || to[0] !== to[1] || to[0]! < from[0]!)
+        throw cursor.malformed('a range of characters whose end is before its start')
       pairs.push([from[0]!, to[0]!])
     } else for (let i = 0; i < from.length; i += 2) pairs.push([from[i]!, from[i + 1]!])
   }

@@ -51,7 +51,10 @@ export class Stacks {
     const frames = new Map<number, Frame>()
     for (const node of nodes) for (const frame of node.frames) frames.set(frameKey(frame.expression, frame.below), frame)
     const ends = nodes.some((node) => node.ends)
-    return this.#intern(ends, [...frames.entries()].sort(([a], [b]) => a - b).map(([, frame]) => frame))
+    return this.#intern(
+      ends,
+      [...frames.entries()].sort(([a], [b]) => a - b).map(([, frame]) => frame),
+    )
   }
 
   #intern(ends: boolean, frames: readonly Frame[]): StackNode {

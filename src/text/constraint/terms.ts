@@ -2,7 +2,7 @@
 // that recognizes it: its moves lead to the terms of what may follow (Antimirov's partial derivatives, 1996). So automata are never built, only
 // visited, and `x{0,10000}` is one term. Owns the terms, each of which exists once. Does not know whether its symbols are bytes or code points.
 
-import { Budget } from './budget.js'
+import type { Budget } from './budget.js'
 import { type Ranges, union } from './ranges.js'
 
 /** An automaton that is not made of terms. Every state must have a way to an accepting one. */
@@ -214,4 +214,24 @@ export function spineOf(term: Term): readonly Term[] {
   }
   spine.push(term)
   return spine
+}
+
+const signatures = new WeakMap<Term, string | undefined>()
+/** Terms that are spelled longer are not worth comparing. */
+const LONGEST_SIGNATURE = 4000
+
+/** What the term says, the same for equal terms of different owners; undefined for long ones, and for those with machines. */
+export function signatureOf(term: Term): string | undefined {
+  if (!signatures.has(term)) signatures.set(term, term.size > LONGEST_SIGNATURE ? undefined : spelled(term))
+  return signatures.get(term)
+}
+
+function spelled(term: Term): string | undefined {
+  if (term.kind === 'machine') return undefined
+  if (term.kind === 'set') return `[${term.ranges.join()}]`
+  const parts = (term.kind === 'sequence' ? spineOf(term) : term.parts).map(signatureOf)
+  if (!parts.every((part) => part !== undefined)) return undefined
+  if (term.kind === 'choice') parts.sort()
+  const text = `(${term.kind}${term.kind === 'repeat' ? `${term.min},${term.max}` : ''} ${parts.join(' ')})`
+  return text.length > LONGEST_SIGNATURE ? undefined : text
 }

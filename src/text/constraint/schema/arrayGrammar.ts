@@ -3,7 +3,7 @@
 
 import { MixtralError } from '../../../base/errors.js'
 import type { Expression, Grammar } from '../expressions.js'
-import { allGoals, ANYTHING, type Goal, goalOf, NOTHING } from './goals.js'
+import { ANYTHING, allGoals, type Goal, goalOf, NOTHING } from './goals.js'
 import type { JsonLexemes } from './jsonLexemes.js'
 import type { SchemaSolver } from './schemaSolver.js'
 import type { ArrayShape, ItemCount } from './shapes.js'
@@ -68,7 +68,10 @@ export class ArrayGrammar {
     const places = Math.max(1, namedItems(shape), min, max === Infinity ? 0 : max, ...counted.map(({ from }) => from))
     const caps = counted.map((count) => (count.max === Infinity ? count.min : count.max))
     if (counted.length > MOST_COUNTED || places * caps.reduce((product, cap) => product * (cap + 1), 1) > MOST_PLACES) {
-      throw new MixtralError('UNSUPPORTED', `a list with ${counted.length} counts of items (contains) over ${places} places, expected fewer`)
+      throw new MixtralError(
+        'UNSUPPORTED',
+        `a list with ${counted.length} counts of items (contains) over ${places} places, expected fewer`,
+      )
     }
     const rules = new Map<string, Expression>()
     const from = (place: number, counts: readonly number[]): Expression => {
@@ -86,7 +89,10 @@ export class ArrayGrammar {
       this.#grammar.define(rule, ways.length > 0 ? this.#grammar.choice(ways) : this.#lexemes.never)
       return rule
     }
-    return from(0, counted.map(() => 0))
+    return from(
+      0,
+      counted.map(() => 0),
+    )
   }
 
   /** What the item at a place may be: for each set of the goals that are counted there, what meets them, and the counts then. */

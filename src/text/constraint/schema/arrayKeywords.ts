@@ -78,7 +78,8 @@ const uniqueItems: Keyword = {
 export function withUnevaluatedItems(use: KeywordUse, beside: ValueShapes): ValueShapes {
   const rest = satisfies(use.child())
   const arrays = beside.arrays.map((shape) => {
-    if (shape.evaluated.byContains && shape.evaluated.count < Infinity) throw use.unsupported('it depends on which items contains has found')
+    if (shape.evaluated.byContains && shape.evaluated.count < Infinity)
+      throw use.unsupported('it depends on which items contains has found')
     const { count } = shape.evaluated
     const rules = count === Infinity || rest.key === '' ? shape.rules : [...shape.rules, { prefix: anythingTimes(count), rest }]
     return { ...shape, rules, evaluated: { count: Infinity, byContains: false } }

@@ -1,8 +1,8 @@
 // Objects as grammar: the named properties in their order, then any others. Owns the order and the counts.
 
+import { MixtralError } from '../../../base/errors.js'
 import type { Expression, Grammar } from '../expressions.js'
 import type { Term } from '../terms.js'
-import { MixtralError } from '../../../base/errors.js'
 import { type Goal, goalOf, NOTHING } from './goals.js'
 import type { JsonLexemes } from './jsonLexemes.js'
 import type { SchemaSolver } from './schemaSolver.js'
@@ -83,7 +83,10 @@ export class ObjectGrammar {
     const { strings } = this.#solver
     const patterns = [...new Set(shape.rules.flatMap((rule) => rule.patterns.map(({ term }) => term)))]
     if (patterns.length > MOST_PATTERNS) {
-      throw new MixtralError('UNSUPPORTED', `an object with ${patterns.length} patterns of property names, expected at most ${MOST_PATTERNS}`)
+      throw new MixtralError(
+        'UNSUPPORTED',
+        `an object with ${patterns.length} patterns of property names, expected at most ${MOST_PATTERNS}`,
+      )
     }
     const classes = Array.from({ length: 2 ** patterns.length }, (_, bits) => patterns.filter((_, i) => (bits >> i) & 1))
     const wanted = classes

@@ -5,7 +5,10 @@ import { type Keyword, type KeywordUse, onlyType, orOtherType } from './keyword.
 import { shownPointer } from './schemaDocument.js'
 import { anyObject, anyValue, intersectionOf, type ObjectShape, unionOf, type ValueShapes } from './shapes.js'
 
-function objects(inside: (use: KeywordUse) => Partial<ObjectShape>, outside: (use: KeywordUse) => readonly Partial<ObjectShape>[]): Keyword {
+function objects(
+  inside: (use: KeywordUse) => Partial<ObjectShape>,
+  outside: (use: KeywordUse) => readonly Partial<ObjectShape>[],
+): Keyword {
   return {
     holds: (use) => orOtherType({ objects: [{ ...anyObject, ...inside(use) }] }),
     fails: (use) => onlyType({ objects: outside(use).map((shape) => ({ ...anyObject, ...shape })) }),
@@ -34,7 +37,10 @@ function propertyIsAbsent(name: string): Partial<ObjectShape> {
   return { rules: [{ names: new Map([[name, NOTHING]]), patterns: [], rest: ANYTHING }] }
 }
 
-function patternsIn(use: KeywordUse, name: string): readonly (readonly [source: string, term: ReturnType<KeywordUse['solver']['pattern']>])[] {
+function patternsIn(
+  use: KeywordUse,
+  name: string,
+): readonly (readonly [source: string, term: ReturnType<KeywordUse['solver']['pattern']>])[] {
   return namesIn(use.beside(name)).map((source) => [source, use.solver.pattern(source, `${name} at ${shownPointer(use.node)}/${name}`)])
 }
 
@@ -120,7 +126,11 @@ export function withUnevaluatedProperties(use: KeywordUse, beside: ValueShapes):
   const rest = satisfies(use.child())
   const shapes = beside.objects.map((shape) => {
     const { names, patterns, all } = shape.evaluated
-    const rule = { names: new Map(names.map((name) => [name, ANYTHING])), patterns: patterns.map((term) => ({ term, goal: ANYTHING })), rest }
+    const rule = {
+      names: new Map(names.map((name) => [name, ANYTHING])),
+      patterns: patterns.map((term) => ({ term, goal: ANYTHING })),
+      rest,
+    }
     return { ...shape, rules: all || rest.key === '' ? shape.rules : [...shape.rules, rule], evaluated: { ...shape.evaluated, all: true } }
   })
   return { ...beside, objects: shapes }

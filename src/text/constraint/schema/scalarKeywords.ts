@@ -46,7 +46,8 @@ const type: Keyword = {
 function isValue(use: KeywordUse, value: unknown): ValueShapes {
   if (value === null) return onlyType({ null: true })
   if (typeof value === 'boolean') return onlyType({ booleans: [value] })
-  if (typeof value === 'number' && Number.isFinite(value)) return onlyType({ numbers: [{ ...anyNumber, values: [Object.is(value, -0) ? 0 : value] }] })
+  if (typeof value === 'number' && Number.isFinite(value))
+    return onlyType({ numbers: [{ ...anyNumber, values: [Object.is(value, -0) ? 0 : value] }] })
   if (typeof value === 'string') return onlyType({ strings: [{ ...anyString, values: [value] }] })
   if (typeof value !== 'object') throw use.malformed('a JSON value')
   return use.solver.shapesOf({ node: structureOf(use, value), positive: true })
@@ -110,7 +111,10 @@ function stepOf(use: KeywordUse): ReturnType<typeof decimalOf> {
   return decimalOf(use.number())
 }
 
-function strings(inside: (use: KeywordUse) => Partial<StringShape>, outside: (use: KeywordUse) => Partial<StringShape> | undefined): Keyword {
+function strings(
+  inside: (use: KeywordUse) => Partial<StringShape>,
+  outside: (use: KeywordUse) => Partial<StringShape> | undefined,
+): Keyword {
   return {
     holds: (use) => orOtherType({ strings: [{ ...anyString, ...inside(use) }] }),
     fails: (use) => {

@@ -14,7 +14,18 @@ export interface SchemaNode {
 }
 
 /** Keywords whose value is a schema, a list of schemas, or schemas by name. */
-const ONE = ['additionalProperties', 'contains', 'else', 'if', 'items', 'not', 'propertyNames', 'then', 'unevaluatedItems', 'unevaluatedProperties']
+const ONE = [
+  'additionalProperties',
+  'contains',
+  'else',
+  'if',
+  'items',
+  'not',
+  'propertyNames',
+  'then',
+  'unevaluatedItems',
+  'unevaluatedProperties',
+]
 const LIST = ['allOf', 'anyOf', 'oneOf', 'prefixItems']
 const NAMED = ['$defs', 'definitions', 'dependentSchemas', 'patternProperties', 'properties']
 
@@ -65,10 +76,15 @@ export class SchemaDocument {
     const hash = reference.indexOf('#')
     const uri = hash < 0 ? reference : reference.slice(0, hash)
     const resource = this.#resources.get(uri === '' ? node.base : absolute(uri, node.base))
-    if (resource === undefined) throw new MixtralError('UNSUPPORTED', `${place} is ${JSON.stringify(reference)}: schemas elsewhere are not fetched`)
+    if (resource === undefined)
+      throw new MixtralError('UNSUPPORTED', `${place} is ${JSON.stringify(reference)}: schemas elsewhere are not fetched`)
     const fragment = hash < 0 ? '' : decoded(reference.slice(hash + 1))
     const target =
-      fragment === '' ? resource : fragment.startsWith('/') ? this.#at(resource, fragment) : this.#anchors.get(`${resource.base}#${fragment}`)
+      fragment === ''
+        ? resource
+        : fragment.startsWith('/')
+          ? this.#at(resource, fragment)
+          : this.#anchors.get(`${resource.base}#${fragment}`)
     if (target === undefined) throw new MixtralError('OPTION', `${place} is ${JSON.stringify(reference)}, which leads to no schema`)
     return target
   }
@@ -92,9 +108,11 @@ export class SchemaDocument {
 
   #index(value: unknown, pointer: string, base: string, depth: number): SchemaNode {
     this.#budget.spend(5)
-    if (!isSchema(value)) throw new MixtralError('OPTION', `the schema at #${pointer} is ${typeOf(value)}, expected an object, true or false`)
+    if (!isSchema(value))
+      throw new MixtralError('OPTION', `the schema at #${pointer} is ${typeOf(value)}, expected an object, true or false`)
     if (this.#nodes.size >= MOST_NODES) throw new MixtralError('UNSUPPORTED', `the JSON Schema has more than ${MOST_NODES} parts`)
-    if (depth > DEEPEST) throw new MixtralError('UNSUPPORTED', `the schema at #${pointer.slice(0, 200)}... is more than ${DEEPEST} levels deep`)
+    if (depth > DEEPEST)
+      throw new MixtralError('UNSUPPORTED', `the schema at #${pointer.slice(0, 200)}... is more than ${DEEPEST} levels deep`)
     const own = typeof value === 'object' && Object.hasOwn(value, '$id') ? absolute(String(value.$id), base).replace(/#$/, '') : base
     const node: SchemaNode = { id: this.#nodes.size, value, pointer, base: own }
     this.#nodes.set(pointer, node)
@@ -115,7 +133,8 @@ export class SchemaDocument {
     for (const name of LIST) {
       if (!Object.hasOwn(value, name)) continue
       const list = value[name]
-      if (!Array.isArray(list)) throw new MixtralError('OPTION', `${name} at ${shownPointer(node)}/${name} is ${typeOf(list)}, expected a list of schemas`)
+      if (!Array.isArray(list))
+        throw new MixtralError('OPTION', `${name} at ${shownPointer(node)}/${name} is ${typeOf(list)}, expected a list of schemas`)
       list.forEach((part, i) => {
         index(part, name, i)
       })

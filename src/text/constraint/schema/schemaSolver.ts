@@ -1,10 +1,10 @@
 // From schemas to the values that satisfy them. Owns which keywords there are: each is applied, ignored as an annotation, or refused by name.
 
 import { MixtralError } from '../../../base/errors.js'
+import { decimalOf } from '../decimals.js'
 import { isIn, NumberMachine } from '../numbers.js'
 import { partMatch } from '../pattern.js'
 import type { Term, Terms } from '../terms.js'
-import { decimalOf } from '../decimals.js'
 import { arrayKeywords, withUnevaluatedItems } from './arrayKeywords.js'
 import { type Goal, goalOf, type Literal, NOTHING } from './goals.js'
 import { type Keyword, KeywordUse, type Solver } from './keyword.js'
@@ -76,7 +76,10 @@ export class SchemaSolver implements Solver {
       throw new MixtralError('OPTION', `the schema at ${shownPointer(literal.node)} refers to itself with nothing in between`)
     }
     if (this.#open.size >= DEEPEST_CHAIN) {
-      throw new MixtralError('UNSUPPORTED', `the schema at ${shownPointer(literal.node)} is at the end of ${DEEPEST_CHAIN} references, expected fewer`)
+      throw new MixtralError(
+        'UNSUPPORTED',
+        `the schema at ${shownPointer(literal.node)} is at the end of ${DEEPEST_CHAIN} references, expected fewer`,
+      )
     }
     this.#open.add(key)
     this.terms.budget.spend(50)

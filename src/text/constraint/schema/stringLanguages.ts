@@ -59,18 +59,33 @@ export class StringLanguages {
     return both(this.#terms.budget, this.#automaton(a), this.#automaton(b)).term(this.#terms)
   }
 
+  /** These texts. What several begin with is written once, so that a place in a long list is one term and not many. */
   literals(texts: readonly string[]): Term {
+    const sorted = texts
+      .filter((text) => text.isWellFormed())
+      .map((text) => Array.from(text, (character) => character.codePointAt(0)!))
+      .sort(byPoints)
+    return this.#literals(sorted, 0, sorted.length, 0)
+  }
+
+  /** The texts from one place to another in the sorted list, behind the characters that they share. */
+  #literals(texts: readonly number[][], from: number, to: number, shared: number): Term {
     const terms = this.#terms
-    return terms.choice(
-      texts.map((text) =>
-        terms.sequence(
-          Array.from(text, (character) => {
-            const point = character.codePointAt(0)!
-            return point >= 0xd800 && point <= 0xdfff ? terms.none : terms.set([point, point])
-          }),
-        ),
-      ),
-    )
+    if (from >= to) return terms.none
+    const [first, last] = [texts[from]!, texts[to - 1]!]
+    let length = shared
+    while (length < first.length && first[length] === last[length]) length++
+    const start = terms.sequence(first.slice(shared, length).map((point) => terms.set([point, point])))
+    if (from + 1 === to) return start
+    const ways: Term[] = first.length === length ? [terms.empty] : []
+    for (let at = first.length === length ? from + 1 : from; at < to; ) {
+      const point = texts[at]![length]!
+      let end = at
+      while (end < to && texts[end]![length] === point) end++
+      ways.push(terms.sequence([terms.set([point, point]), this.#literals(texts, at, end, length + 1)]))
+      at = end
+    }
+    return terms.sequence([start, terms.choice(ways)])
   }
 
   #make(shape: StringShape): Term {
@@ -103,6 +118,12 @@ export class StringLanguages {
     }
     return automaton
   }
+}
+
+function byPoints(a: readonly number[], b: readonly number[]): number {
+  let at = 0
+  while (at < a.length && a[at] === b[at]) at++
+  return (a[at] ?? -1) - (b[at] ?? -1)
 }
 
 /** Bounds of the lengths of a term's texts, in symbols. */
