@@ -1,8 +1,10 @@
 // node bench/constraint.mjs [--rounds N] [--json]
-// What a mask costs on the real vocabulary of Mistral and Mixtral (32,000 tokens, from mistral-tokenizer-js): in strings, structure, numbers, patterns and
-// grammars. Each round compiles anew and follows a document token by token. Before anything is timed, masks are compared with the tokens that are
-// allowed one by one, and each document must come to its end. Times are CPU time of the process, so that other programs on the machine count less. `worst` is the
-// token whose median over the rounds is highest, `peak` the highest single time: collected garbage and other programs are in it.
+// What a mask costs on the real vocabulary of Mistral and Mixtral (32,000 tokens, from mistral-tokenizer-js): in
+// strings, structure, numbers, patterns and grammars. Each round compiles anew and follows a document token by token.
+// Before anything is timed, masks are compared with the tokens that are allowed one by one, and each document must come
+// to its end. Times are CPU time of the process, so that other programs on the machine count less. `worst` is the token
+// whose median over the rounds is highest, `peak` the highest single time: collected garbage and other programs are in
+// it.
 
 import { parseArgs } from 'node:util'
 import mistral from 'mistral-tokenizer-js'
@@ -141,7 +143,10 @@ else {
   }
 }
 
-/** Throws where a mask and the tokens allowed one by one are not the same, at every eighth token, or where the text does not come to its end. */
+/**
+ * Throws where a mask and the tokens allowed one by one are not the same, at every eighth token, or where the text does
+ * not come to its end.
+ */
 function verify(spec, text) {
   const state = new Constraint(spec, trie).start(true)
   const ids = [...tokenizer.encode(text, { addBos: false }), tokenizer.eosId]

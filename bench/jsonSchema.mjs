@@ -1,7 +1,8 @@
 // node bench/jsonSchema.mjs FILE [--list] [--refused]
-// How much of JSON Schema the constraints take, and whether they take it right. FILE is a list of { file, description, schema, tests: [{ description, data, valid }] },
-// as the JSON-Schema-Test-Suite has them. Of every schema that is accepted, each valid instance must be accepted in its canonical spelling (compact, and
-// indented by two; keys in their declared order; plain numbers), and each invalid one refused in any order of its keys. Exits with 1 if one is not.
+// How much of JSON Schema the constraints take, and whether they take it right. FILE is a list of { file, description,
+// schema, tests: [{ description, data, valid }] }, as the JSON-Schema-Test-Suite has them. Of every schema that is
+// accepted, each valid instance must be accepted in its canonical spelling (compact, and indented by two; keys in their
+// declared order; plain numbers), and each invalid one refused in any order of its keys. Exits with 1 if one is not.
 
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -69,7 +70,10 @@ function acceptedSpelling(language, data) {
   return undefined
 }
 
-/** Names of properties in the order in which a schema declares them: its own before those of schemas within it at the same place. */
+/**
+ * Names of properties in the order in which a schema declares them: its own before those of schemas within it at the
+ * same place.
+ */
 function declaredOrder(schema, names = new Set(), seen = new Set()) {
   if (typeof schema !== 'object' || schema === null || seen.has(schema)) return names
   seen.add(schema)

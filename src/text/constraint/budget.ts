@@ -1,4 +1,5 @@
-// How much work one call may cost, counted in steps and not in seconds: the same input is refused on every machine, or on none.
+// How much work one call may cost, counted in steps and not in seconds: the same input is refused on every machine, or
+// on none.
 
 import { MixtralError } from '../../base/errors.js'
 

@@ -1,5 +1,6 @@
-// A language over the tokens of a model: what `generate` asks before it samples. A Constraint is compiled once and has no state of its own; a
-// ConstraintState follows one text. Owns the end tokens and the space at the beginning; the parser and the masks do the work.
+// A language over the tokens of a model: what `generate` asks before it samples. A Constraint is compiled once and has
+// no state of its own; a ConstraintState follows one text. Owns the end tokens and the space at the beginning; the
+// parser and the masks do the work.
 
 import { MixtralError } from '../../base/errors.js'
 import { forcedTokens } from './forced.js'
@@ -24,7 +25,8 @@ export class Constraint {
   /**
    * The state before the first token.
    *
-   * @param opens whether the text begins an answer, so that decoding takes a leading space off its first token; false where it continues a text
+   * @param opens whether the text begins an answer, so that decoding takes a leading space off its first token; false
+   * where it continues a text
    */
   start(opens: boolean): ConstraintState {
     return new ConstraintState(this.trie, this.#parser, this.#masks, this.#parser.start, opens)
@@ -104,15 +106,18 @@ export class ConstraintState {
   }
 
   /**
-   * The tokens that come next in any case, in the tokenizer's own spelling; empty where there is a choice. Evaluating them together and accepting
-   * each saves their masks, their sampling, and most of their time.
+   * The tokens that come next in any case, in the tokenizer's own spelling; empty where there is a choice. Evaluating
+   * them together and accepting each saves their masks, their sampling, and most of their time.
    */
   forced(): number[] {
     this.#renew()
     return this.#ended ? [] : forcedTokens(this.#parser, this.#trie, this.#state, this.#opens)
   }
 
-  /** Decoding takes one space off the first token of an answer, so what counts is the text behind it; `▁` alone is then no text at all. */
+  /**
+   * Decoding takes one space off the first token of an answer, so what counts is the text behind it; `▁` alone is then
+   * no text at all.
+   */
   #openingMask(bits: Uint32Array): void {
     const { dropsSpace } = this.#trie
     for (let i = 0; i < bits.length; i++) bits[i]! &= ~dropsSpace[i]!

@@ -1,5 +1,6 @@
-// Automata with all their states written out, for what terms cannot say: the intersection, the difference and the emptiness of languages. Every
-// state has a way to an accepting one. Made of terms, and a term again as a machine's state. Does not know what its symbols are.
+// Automata with all their states written out, for what terms cannot say: the intersection, the difference and the
+// emptiness of languages. Every state has a way to an accepting one. Made of terms, and a term again as a machine's
+// state. Does not know what its symbols are.
 
 import type { Budget } from './budget.js'
 import { withoutSubsets } from './lexer.js'
@@ -59,7 +60,10 @@ export class Dfa implements Machine {
     return alike[state]!
   }
 
-  /** For each state the first that is the same for all texts of up to `length` symbols, by Moore's refinement, a round a symbol. */
+  /**
+   * For each state the first that is the same for all texts of up to `length` symbols, by Moore's refinement, a round a
+   * symbol.
+   */
   #compare(length: number): Int32Array {
     const { states } = this
     if (states.length > MOST_COMPARED) return Int32Array.from(states, (_, state) => state)

@@ -1,5 +1,5 @@
-// Code points as bytes: plain UTF-8, and the inside of a JSON string. Makes of a term over code points the term over bytes. Each text has one
-// spelling, so that a complement over code points is one over bytes.
+// Code points as bytes: plain UTF-8, and the inside of a JSON string. Makes of a term over code points the term over
+// bytes. Each text has one spelling, so that a complement over code points is one over bytes.
 
 import { ANY_CODE_POINT, intersection, pairsOf, type Ranges, rangesOf, without } from './ranges.js'
 import { type Machine, type MachineState, type Move, spineOf, type Term, type Terms } from './terms.js'
@@ -141,7 +141,10 @@ export class Encoder {
   }
 }
 
-/** A machine over code points, one byte at a time. Reduction by characters is one by bytes, as each character has at least one. */
+/**
+ * A machine over code points, one byte at a time. Reduction by characters is one by bytes, as each character has at
+ * least one.
+ */
 class EncodedMachine implements Machine {
   readonly #machine: Machine
   readonly #encoder: Encoder

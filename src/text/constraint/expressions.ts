@@ -1,5 +1,6 @@
-// Context-free grammars as expressions: lexemes, sequences, choices, counted repeats, references to rules. Each expression exists once. Owns what
-// is true of an expression alone: whether it may be empty, and how deep a stack it needs. Does not read input.
+// Context-free grammars as expressions: lexemes, sequences, choices, counted repeats, references to rules. Each
+// expression exists once. Owns what is true of an expression alone: whether it may be empty, and how deep a stack it
+// needs. Does not read input.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Term, Terms } from './terms.js'
@@ -15,7 +16,10 @@ export interface Expression {
   readonly rule: number
   /** Whether the empty text is in the language. Known once the grammar is sealed. */
   nullable: boolean
-  /** Frames that must be free on the stack to come to an end; Infinity where no text comes to an end. Known once the grammar is sealed. */
+  /**
+   * Frames that must be free on the stack to come to an end; Infinity where no text comes to an end. Known once the
+   * grammar is sealed.
+   */
   need: number
 }
 
@@ -88,7 +92,10 @@ export class Grammar {
     return this.#rules[rule.rule]!.body!
   }
 
-  /** No rule is added after this. Works out `nullable` and `need`, and refuses left recursion with a MixtralError `OPTION`. */
+  /**
+   * No rule is added after this. Works out `nullable` and `need`, and refuses left recursion with a MixtralError
+   * `OPTION`.
+   */
   seal(): void {
     const users = new Map<Expression, Expression[]>()
     const work = [...this.#known.values()]
@@ -142,7 +149,10 @@ export class Grammar {
     }
   }
 
-  /** Walks from each rule along what may stand at its left edge. A rule met again before a byte was read would call itself without end. */
+  /**
+   * Walks from each rule along what may stand at its left edge. A rule met again before a byte was read would call
+   * itself without end.
+   */
   #refuseLeftRecursion(): void {
     const done = new Set<Expression>()
     const open = new Set<Expression>()

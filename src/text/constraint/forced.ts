@@ -1,5 +1,6 @@
-// What comes next where the constraint leaves no choice: the bytes, and the tokens that the tokenizer would make of them. Tokens that further text
-// could make longer are left to be chosen: `{"name": "` is forced, but its last quote may belong to a token with the first letters of the value.
+// What comes next where the constraint leaves no choice: the bytes, and the tokens that the tokenizer would make of
+// them. Tokens that further text could make longer are left to be chosen: `{"name": "` is forced, but its last quote
+// may belong to a token with the first letters of the value.
 
 import type { Parser, ParserState } from './parser.js'
 import type { TokenTrie } from './tokenTrie.js'

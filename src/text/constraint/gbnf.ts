@@ -1,4 +1,5 @@
-// llama.cpp's grammar notation, GBNF: text to rules. Owns the notation; what may be left to a lexeme's automaton is gbnfGrammar's business.
+// llama.cpp's grammar notation, GBNF: text to rules. Owns the notation; what may be left to a lexeme's automaton is
+// gbnfGrammar's business.
 
 import { MixtralError } from '../../base/errors.js'
 import { ANY_CODE_POINT, type Ranges, rangesOf, without } from './ranges.js'
@@ -22,7 +23,10 @@ const NAME = /[a-zA-Z0-9-]/
 const ESCAPES: Readonly<Record<string, string>> = { t: '\t', r: '\r', n: '\n', '\\': '\\', '"': '"', '[': '[', ']': ']' }
 const HEX_ESCAPES: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 }
 
-/** The rules by name, in their order. Throws a MixtralError `OPTION` that names the place; a rule `root` and every rule used must be there. */
+/**
+ * The rules by name, in their order. Throws a MixtralError `OPTION` that names the place; a rule `root` and every rule
+ * used must be there.
+ */
 export function parseGbnf(text: string): Map<string, GbnfNode> {
   if (text.length > LONGEST_GRAMMAR) {
     throw new MixtralError('UNSUPPORTED', `the grammar has ${text.length} characters, expected at most ${LONGEST_GRAMMAR}`)

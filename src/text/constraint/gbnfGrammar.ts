@@ -1,5 +1,6 @@
-// GBNF's rules as a grammar of lexemes. What is regular within a rule becomes one lexeme, and so do short rules where they are used; the rest is left
-// to the parser. A rule with a loop stays a lexeme of its own, so that its masks are worked out once, however often it is used.
+// GBNF's rules as a grammar of lexemes. What is regular within a rule becomes one lexeme, and so do short rules where
+// they are used; the rest is left to the parser. A rule with a loop stays a lexeme of its own, so that its masks are
+// worked out once, however often it is used.
 
 import { MixtralError } from '../../base/errors.js'
 import { Encoder, utf8 } from './encodings.js'
@@ -48,7 +49,10 @@ class GbnfBuilder {
     return this.#expressions.get('root')!
   }
 
-  /** A rule after the rules that it uses; what uses itself is not inlined. The stack is ours: rules may name each other in long chains. */
+  /**
+   * A rule after the rules that it uses; what uses itself is not inlined. The stack is ours: rules may name each other
+   * in long chains.
+   */
   #inlineRules(): void {
     const open = new Set<string>()
     for (const root of this.#rules.keys()) {

@@ -1,6 +1,7 @@
-// What the tokens do within a lexeme, whatever comes after it: the larger part of every mask. Worked out once per state of the lexer, with counts
-// that no token can use up made equal, so that few states differ; and once per vocabulary for states that many constraints have, as the inside
-// of a JSON string. Owns the walk through the vocabulary; knows no parser.
+// What the tokens do within a lexeme, whatever comes after it: the larger part of every mask. Worked out once per state
+// of the lexer, with counts that no token can use up made equal, so that few states differ; and once per vocabulary for
+// states that many constraints have, as the inside of a JSON string. Owns the walk through the vocabulary; knows no
+// parser.
 
 import type { Lexer, LexState } from './lexer.js'
 import { signatureOf, type Term } from './terms.js'
@@ -55,7 +56,10 @@ export class Insides {
     return inside
   }
 
-  /** The terms with counts that no token can use up made equal, and tags by their place: what many states have in common. */
+  /**
+   * The terms with counts that no token can use up made equal, and tags by their place: what many states have in
+   * common.
+   */
   #reduced(lexemes: LexState): readonly (readonly [index: number, term: Term])[] {
     return lexemes.items.map(([tag, term]) => [lexemes.tags.indexOf(tag), this.#lexer.reduced(term, this.#trie.longest)])
   }

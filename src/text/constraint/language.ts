@@ -1,5 +1,6 @@
-// What a text must be: a specification, checked and compiled. Owns the four ways to say it. Works on bytes alone and knows no vocabulary, but for the
-// tokens that a grammar names; a `Constraint` is a language over the tokens of a model.
+// What a text must be: a specification, checked and compiled. Owns the four ways to say it. Works on bytes alone and
+// knows no vocabulary, but for the tokens that a grammar names; a `Constraint` is a language over the tokens of a
+// model.
 
 import { MixtralError } from '../../base/errors.js'
 import { Budget } from './budget.js'
@@ -21,12 +22,15 @@ export type ConstraintSpec =
   | { readonly json: true; readonly spacing?: JsonSpacing }
 
 /**
- * Steps of one call, compiling or one token, of about a microsecond each: a hostile call ends within a second. An object of 500 properties takes
- * 70,000 to compile, and a token in it 20,000; ordinary schemas take hundreds.
+ * Steps of one call, compiling or one token, of about a microsecond each: a hostile call ends within a second. An
+ * object of 500 properties takes 70,000 to compile, and a token in it 20,000; ordinary schemas take hundreds.
  */
 const STEPS_PER_CALL = 500_000
 
-/** Compiles a specification. Throws a MixtralError: `OPTION` for what is malformed or matches no text, `UNSUPPORTED` for what is known but not done. */
+/**
+ * Compiles a specification. Throws a MixtralError: `OPTION` for what is malformed or matches no text, `UNSUPPORTED` for
+ * what is known but not done.
+ */
 export function compileLanguage(spec: ConstraintSpec, names?: TokenNames): Parser {
   const { kind, subject } = kindOf(spec)
   const budget = new Budget(STEPS_PER_CALL, subject)

@@ -1,5 +1,6 @@
-// The automaton under the parser: all lexemes that may stand at a place, byte by byte, in one table that is filled where a text goes. A lexeme is
-// known by its place in the list that it began with. Does not know what follows a lexeme: several may end at one place, and go on there too.
+// The automaton under the parser: all lexemes that may stand at a place, byte by byte, in one table that is filled
+// where a text goes. A lexeme is known by its place in the list that it began with. Does not know what follows a
+// lexeme: several may end at one place, and go on there too.
 
 import { MixtralError } from '../../base/errors.js'
 import { classesOf, contains, type Ranges } from './ranges.js'
@@ -42,7 +43,10 @@ interface Partition {
   readonly firstByte: number
 }
 
-/** Lexemes and terms of one state. Ordinary states hold a few, an object of 500 optional properties 500; each costs a little at every byte. */
+/**
+ * Lexemes and terms of one state. Ordinary states hold a few, an object of 500 optional properties 500; each costs a
+ * little at every byte.
+ */
 const MOST_ITEMS = 4096
 const BYTES: Ranges = [0, 255]
 

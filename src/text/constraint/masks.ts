@@ -1,5 +1,6 @@
-// Which tokens may come next, as bits: those that stay within the lexemes of a state, which are known per lexeme, and those that go on behind the end
-// of one, which are walked with the parser, node by node of the vocabulary's tree; where no byte leads on, a whole branch is skipped.
+// Which tokens may come next, as bits: those that stay within the lexemes of a state, which are known per lexeme, and
+// those that go on behind the end of one, which are walked with the parser, node by node of the vocabulary's tree;
+// where no byte leads on, a whole branch is skipped.
 
 import { Insides, keep } from './insides.js'
 import type { LexState } from './lexer.js'

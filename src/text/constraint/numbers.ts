@@ -1,6 +1,7 @@
-// Numbers within bounds, as an automaton whose state is the text so far: a digit may come next when some number that begins so is in the set, which
-// arithmetic decides. So `multipleOf: 86400` between two bounds needs no table. Owns how constrained numbers are spelled: no exponent, no
-// leading zeros, no negative zero, and few enough digits that different texts are different float64 numbers.
+// Numbers within bounds, as an automaton whose state is the text so far: a digit may come next when some number that
+// begins so is in the set, which arithmetic decides. So `multipleOf: 86400` between two bounds needs no table. Owns how
+// constrained numbers are spelled: no exponent, no leading zeros, no negative zero, and few enough digits that
+// different texts are different float64 numbers.
 
 import { atScale, commonMultiple, compare, type Decimal, isMultiple } from './decimals.js'
 import type { Machine, Move, Terms } from './terms.js'
@@ -24,7 +25,10 @@ const EXACT_DIGITS = 15
 const WHOLE_DIGITS = 16
 /** Whole numbers up to here are exact in float64. */
 const EXACT: Decimal = { digits: 2n ** 53n, scale: 0 }
-/** Numbers looked at, beyond those excluded by name, for one that is a multiple of none of `notSteps`. Two suffice where there is one. */
+/**
+ * Numbers looked at, beyond those excluded by name, for one that is a multiple of none of `notSteps`. Two suffice where
+ * there is one.
+ */
 const MOST_TRIES = 64
 const SYMBOLS = '-.0123456789'
 const ONE: Decimal = { digits: 1n, scale: 0 }
@@ -74,7 +78,7 @@ export class NumberMachine implements Machine {
   }
 
   accepts(text: string): boolean {
-    const value = valueOf(text)
+    const value = numberIn(text)
     return value !== undefined && isIn(this.#set, value)
   }
 
@@ -119,7 +123,10 @@ export class NumberMachine implements Machine {
     return this.#hasIn(negative, from, from + width - this.#powers[this.#scale - scale]!, scale)
   }
 
-  /** Whether a number between two, or between their negatives, is in the set with so many digits behind the point; zero is no negative. */
+  /**
+   * Whether a number between two, or between their negatives, is in the set with so many digits behind the point; zero
+   * is no negative.
+   */
   #hasIn(negative: boolean, from: bigint, to: bigint, scale: number): boolean {
     let low = negative ? -to : from
     let high = negative ? (from === 0n ? -1n : -from) : to
@@ -145,7 +152,7 @@ function wholeDigits(set: NumberSet): number {
 }
 
 /** The number that a text spells, undefined if it spells none or is not how one is written. */
-function valueOf(text: string): Decimal | undefined {
+function numberIn(text: string): Decimal | undefined {
   const parts = /^(-?)(0|[1-9]\d*)(?:\.(\d+))?$/.exec(text)
   if (!parts) return undefined
   const [, sign, whole, fraction = ''] = parts

@@ -1,12 +1,13 @@
-// Reads text by a grammar, all readings at once. A state is what may come next: lexemes in the middle, each with the stacks that go on after it.
-// States exist once and remember where each byte leads, so a place met again costs a look-up. Every state has a way to an end: what has none, or
-// would need a stack deeper than MOST_FRAMES, is not entered. Owns the limits of reading; does not know tokens, but for their symbols.
+// Reads text by a grammar, all readings at once. A state is what may come next: lexemes in the middle, each with the
+// stacks that go on after it. States exist once and remember where each byte leads, so a place met again costs a
+// look-up. Every state has a way to an end: what has none, or would need a stack deeper than MOST_FRAMES, is not
+// entered. Owns the limits of reading; does not know tokens, but for their symbols.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Budget } from './budget.js'
 import type { Expression, Grammar } from './expressions.js'
 import { Lexer, type LexState } from './lexer.js'
-import { frameKey, type StackNode, Stacks } from './stack.js'
+import { FrameSet, type StackNode, Stacks } from './stack.js'
 
 export interface ParserState {
   readonly id: number
@@ -29,10 +30,13 @@ interface Opening {
   readonly thread: Thread | undefined
 }
 
-/** Deepest stack. A level of JSON takes two frames, so documents may nest 250 levels; validators and JSON.parse take more, models write less. */
+/**
+ * Deepest stack. A level of JSON takes two frames, so documents may nest 250 levels; validators and JSON.parse take
+ * more, models write less.
+ */
 const MOST_FRAMES = 512
-/** Objects to remember between tokens, about 100 MB of them at most; an ordinary document makes some thousands. */
-const MOST_REMEMBERED = 200_000
+/** Objects to remember between tokens, about 50 MB of them at most; an ordinary document makes some thousands. */
+const MOST_REMEMBERED = 100_000
 
 export class Parser {
   readonly budget: Budget
@@ -61,7 +65,10 @@ export class Parser {
     return this.#lexer
   }
 
-  /** To be called between two tokens: a new budget, and less memory if there is too much. Whether anything was forgotten. */
+  /**
+   * To be called between two tokens: a new budget, and less memory if there is too much. Whether anything was
+   * forgotten.
+   */
   renew(): boolean {
     this.budget.renew()
     const { terms } = this.#grammar
@@ -126,14 +133,11 @@ export class Parser {
     const known = this.#openings.get(node)
     if (known) return known
     const starts = new Map<Expression, StackNode[]>()
-    const seen = new Set<number>()
+    const seen = new FrameSet()
     const work: { expression: Expression; below: StackNode }[] = []
     let mayEnd = false
     const visit = (expression: Expression, below: StackNode) => {
-      const key = frameKey(expression, below)
-      if (seen.has(key) || below.depth + expression.need > MOST_FRAMES) return
-      seen.add(key)
-      work.push({ expression, below })
+      if (below.depth + expression.need <= MOST_FRAMES && seen.add(expression, below)) work.push({ expression, below })
     }
     const leave = (below: StackNode) => {
       mayEnd ||= below.ends
@@ -168,7 +172,7 @@ export class Parser {
           if (expression.nullable) leave(below)
           const more = this.#grammar.restOf(expression)
           // a part without text leaves only a shorter repeat, whose texts this one has too
-          if (first!.nullable) seen.add(frameKey(more, below))
+          if (first!.nullable) seen.add(more, below)
           visit(first!, more.kind === 'empty' ? below : this.#stacks.push(more, below))
         }
       }

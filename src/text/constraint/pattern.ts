@@ -1,12 +1,16 @@
-// Regular expressions in ECMAScript's syntax, as terms over code points. Owns the syntax and the anchors; what a match is of (a whole text, or any
-// part of it) the caller says. Look-around, back-references, word boundaries and Unicode properties are refused.
+// Regular expressions in ECMAScript's syntax, as terms over code points. Owns the syntax and the anchors; what a match
+// is of (a whole text, or any part of it) the caller says. Look-around, back-references, word boundaries and Unicode
+// properties are refused.
 
 import { NO_LINE_END, readClass, readEscape } from './patternClasses.js'
 import { ANY_CODE_POINT, intersection, type Ranges } from './ranges.js'
 import type { Term, Terms } from './terms.js'
 import { TextCursor } from './textCursor.js'
 
-/** Longer patterns are lists of words, which an enum says better; the bound keeps the parser's recursion and the terms small. */
+/**
+ * Longer patterns are lists of words, which an enum says better; the bound keeps the parser's recursion and the terms
+ * small.
+ */
 const LONGEST_PATTERN = 20_000
 /** Groups in groups. People write fewer than ten; the parser recurses. */
 const DEEPEST_GROUP = 100

@@ -1,5 +1,5 @@
-// The character classes and escapes of ECMAScript's regular expressions, as sets of code points. Not Unicode properties: their members differ from
-// one engine's version to the next, and a constraint must be the same everywhere.
+// The character classes and escapes of ECMAScript's regular expressions, as sets of code points. Not Unicode
+// properties: their members differ from one engine's version to the next, and a constraint must be the same everywhere.
 
 import { ANY_CODE_POINT, MAX_CODE_POINT, type Ranges, rangesOf, without } from './ranges.js'
 import type { TextCursor } from './textCursor.js'

@@ -65,9 +65,9 @@ export function contains(ranges: Ranges, value: number): boolean {
 }
 
 /**
- * Cuts the numbers of several sets into classes: two numbers are in one class when they are in the same sets. Each class is its ranges and the
- * indices of its sets; numbers in no set are in no class. At most `sets.length * 2` ranges are cut at each place, so the cost is bounded by
- * the product of ranges and sets.
+ * Cuts the numbers of several sets into classes: two numbers are in one class when they are in the same sets. Each
+ * class is its ranges and the indices of its sets; numbers in no set are in no class. At most `sets.length * 2` ranges
+ * are cut at each place, so the cost is bounded by the product of ranges and sets.
  */
 export function classesOf(sets: readonly Ranges[]): { ranges: Ranges; members: number[] }[] {
   const starts = new Set<number>()

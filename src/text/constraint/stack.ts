@@ -1,5 +1,6 @@
-// What is still to come after a lexeme: a set of stacks of expressions, shared between all that have a part in common. A node holds each
-// (expression, node below) once, so ambiguity adds up and does not multiply. Nodes exist once and never change.
+// What is still to come after a lexeme: a set of stacks of expressions, shared between all that have a part in common.
+// A node holds each (expression, node below) once, so ambiguity adds up and does not multiply. Nodes exist once and
+// never change.
 
 import type { Budget } from './budget.js'
 import type { Expression } from './expressions.js'
@@ -48,12 +49,12 @@ export class Stacks {
   /** The stacks of all of them. */
   union(nodes: readonly StackNode[]): StackNode {
     if (nodes.length === 1) return nodes[0]!
-    const frames = new Map<number, Frame>()
-    for (const node of nodes) for (const frame of node.frames) frames.set(frameKey(frame.expression, frame.below), frame)
-    const ends = nodes.some((node) => node.ends)
+    const seen = new FrameSet()
+    const frames = nodes.flatMap((node) => node.frames.filter(({ expression, below }) => seen.add(expression, below)))
+    frames.sort((a, b) => a.expression.id - b.expression.id || a.below.id - b.below.id)
     return this.#intern(
-      ends,
-      [...frames.entries()].sort(([a], [b]) => a - b).map(([, frame]) => frame),
+      nodes.some((node) => node.ends),
+      frames,
     )
   }
 
@@ -69,7 +70,16 @@ export class Stacks {
   }
 }
 
-/** One number for both ids, which stay below 2^26. */
-export function frameKey(expression: Expression, below: StackNode): number {
-  return expression.id * 2 ** 26 + below.id
+/** Which frames were met. */
+export class FrameSet {
+  readonly #seen = new Map<StackNode, Set<Expression>>()
+
+  /** Whether the frame is new here. */
+  add(expression: Expression, below: StackNode): boolean {
+    const expressions = this.#seen.get(below)
+    if (expressions === undefined) this.#seen.set(below, new Set([expression]))
+    else if (expressions.has(expression)) return false
+    else expressions.add(expression)
+    return true
+  }
 }

@@ -1,6 +1,7 @@
-// Regular languages as terms: sets, sequences, choices, counted repeats, and states of foreign machines. A term is also a state of the automaton
-// that recognizes it: its moves lead to the terms of what may follow (Antimirov's partial derivatives, 1996). So automata are never built, only
-// visited, and `x{0,10000}` is one term. Owns the terms, each of which exists once. Does not know whether its symbols are bytes or code points.
+// Regular languages as terms: sets, sequences, choices, counted repeats, and states of foreign machines. A term is also
+// a state of the automaton that recognizes it: its moves lead to the terms of what may follow (Antimirov's partial
+// derivatives, 1996). So automata are never built, only visited, and `x{0,10000}` is one term. Owns the terms, each of
+// which exists once. Does not know whether its symbols are bytes or code points.
 
 import type { Budget } from './budget.js'
 import { type Ranges, union } from './ranges.js'
@@ -67,7 +68,10 @@ export class Terms {
     return this.#known.size
   }
 
-  /** Forgets the terms, so that memory has a bound; those in use live on, and new ones equal to them are merely not the same. */
+  /**
+   * Forgets the terms, so that memory has a bound; those in use live on, and new ones equal to them are merely not the
+   * same.
+   */
   forget(): void {
     this.#known.clear()
   }
@@ -78,8 +82,8 @@ export class Terms {
   }
 
   machine(machine: Machine, state: MachineState): Term {
-    let number = this.#machines.get(machine)
-    if (number === undefined) this.#machines.set(machine, (number = this.#machines.size))
+    const number = this.#machines.get(machine) ?? this.#machines.size
+    this.#machines.set(machine, number)
     const key = `m${number}/${state}`
     const make = () => this.#intern(key, { kind: 'machine', machine, state, nullable: machine.accepts(state), loops: true })
     return this.#known.get(key) ?? make()
@@ -137,7 +141,10 @@ export class Terms {
     return moves
   }
 
-  /** A term that is the same for all texts of up to `length` symbols: counts beyond that are cut, so that many states become one. */
+  /**
+   * A term that is the same for all texts of up to `length` symbols: counts beyond that are cut, so that many states
+   * become one.
+   */
   reduced(term: Term, length: number): Term {
     if (term.kind === 'machine') return this.machine(term.machine!, term.machine!.reduced(term.state, length))
     if (!term.loops) return term
@@ -220,7 +227,10 @@ const signatures = new WeakMap<Term, string | undefined>()
 /** Terms that are spelled longer are not worth comparing. */
 const LONGEST_SIGNATURE = 4000
 
-/** What the term says, the same for equal terms of different owners; undefined for long ones, and for those with machines. */
+/**
+ * What the term says, the same for equal terms of different owners; undefined for long ones, and for those with
+ * machines.
+ */
 export function signatureOf(term: Term): string | undefined {
   if (!signatures.has(term)) signatures.set(term, term.size > LONGEST_SIGNATURE ? undefined : spelled(term))
   return signatures.get(term)

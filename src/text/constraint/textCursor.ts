@@ -1,4 +1,5 @@
-// A place in a text that is being parsed, character by character, and the errors that name the place. Does not know the language of the text.
+// A place in a text that is being parsed, character by character, and the errors that name the place. Does not know the
+// language of the text.
 
 import { MixtralError } from '../../base/errors.js'
 

@@ -1,5 +1,5 @@
-// The texts of all tokens as a tree of bytes, laid flat: a node is followed by its children, and knows where its last descendant is. Built once per
-// tokenizer. Owns which tokens are text at all; does not know what is allowed.
+// The texts of all tokens as a tree of bytes, laid flat: a node is followed by its children, and knows where its last
+// descendant is. Built once per tokenizer. Owns which tokens are text at all; does not know what is allowed.
 
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 
@@ -18,9 +18,14 @@ export class TokenTrie {
   readonly tokenAt: Int32Array
   /** (vocabulary) the next token with the same text, -1 for none. */
   readonly sameText: Int32Array
-  /** (vocabulary / 32) tokens that begin with a space which is not theirs where they open a text: decoding takes it off. */
+  /**
+   * (vocabulary / 32) tokens that begin with a space which is not theirs where they open a text: decoding takes it off.
+   */
   readonly dropsSpace: Uint32Array
-  /** (vocabulary) the bytes of a token, undefined where it is no text: control and unknown tokens, and those that end an answer. */
+  /**
+   * (vocabulary) the bytes of a token, undefined where it is no text: control and unknown tokens, and those that end an
+   * answer.
+   */
   readonly bytesOf: readonly (Uint8Array | undefined)[]
 
   constructor(tokenizer: Tokenizer) {

@@ -1,4 +1,5 @@
-// Random JSON Schemas that are worth a walk: all keywords, in combinations that people write and some that they do not. The same seed gives the same.
+// Random JSON Schemas that are worth a walk: all keywords, in combinations that people write and some that they do not.
+// The same seed gives the same.
 
 import type { Random } from '../../../dist/runtime/sampler/random.js'
 
@@ -27,7 +28,10 @@ export class SchemaSource {
     return this.#value(3)
   }
 
-  /** A schema with recursion, free strings or free properties: texts have no longest one, though walks end sooner or later. */
+  /**
+   * A schema with recursion, free strings or free properties: texts have no longest one, though walks end sooner or
+   * later.
+   */
   unbounded(): unknown {
     const tree = {
       type: 'object',
@@ -159,6 +163,7 @@ export class SchemaSource {
         required: ['kind', 'v'],
         additionalProperties: false,
         if: { properties: { kind: { const: 'p' } } },
+        // biome-ignore lint/suspicious/noThenProperty: a keyword of JSON Schema
         then: { properties: { v: { type: 'string' } } },
         else: { properties: { v: { type: 'integer' } } },
       }),

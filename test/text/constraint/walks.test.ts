@@ -1,5 +1,5 @@
-// Walks without a model: documents drawn with equal chances among the tokens that the mask allows, which is how random logits draw. WALKS=20000 for
-// the full number.
+// Walks without a model: documents drawn with equal chances among the tokens that the mask allows, which is how random
+// logits draw. WALKS=20000 for the full number.
 
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { expect, test } from 'vitest'

@@ -1,5 +1,5 @@
-// Lists as grammar: the first items one by one, then the others. Owns the counts: of items, of items that meet a goal (`contains`), and of values
-// that may come once (`uniqueItems`).
+// Lists as grammar: the first items one by one, then the others. Owns the counts: of items, of items that meet a goal
+// (`contains`), and of values that may come once (`uniqueItems`).
 
 import { MixtralError } from '../../../base/errors.js'
 import type { Expression, Grammar } from '../expressions.js'
@@ -8,7 +8,10 @@ import type { JsonLexemes } from './jsonLexemes.js'
 import type { SchemaSolver } from './schemaSolver.js'
 import type { ArrayShape, ItemCount } from './shapes.js'
 
-/** `contains` keywords of one list, each set of which an item may meet; and the places and counts that are told apart beside them. */
+/**
+ * `contains` keywords of one list, each set of which an item may meet; and the places and counts that are told apart
+ * beside them.
+ */
 const MOST_COUNTED = 3
 const MOST_PLACES = 2000
 /** Values of which each may come once: their sets are states, 1,024 of 10. */
@@ -18,13 +21,13 @@ export class ArrayGrammar {
   readonly #grammar: Grammar
   readonly #solver: SchemaSolver
   readonly #lexemes: JsonLexemes
-  readonly #valueOf: (goal: Goal) => Expression
+  readonly #valueFor: (goal: Goal) => Expression
 
-  constructor(grammar: Grammar, solver: SchemaSolver, lexemes: JsonLexemes, valueOf: (goal: Goal) => Expression) {
+  constructor(grammar: Grammar, solver: SchemaSolver, lexemes: JsonLexemes, valueFor: (goal: Goal) => Expression) {
     this.#grammar = grammar
     this.#solver = solver
     this.#lexemes = lexemes
-    this.#valueOf = valueOf
+    this.#valueFor = valueFor
   }
 
   list(shape: ArrayShape): Expression {
@@ -39,10 +42,10 @@ export class ArrayGrammar {
   #plain(shape: ArrayShape): Expression {
     const { min, max } = shape
     const named = Math.min(max, namedItems(shape))
-    let rest = this.#others(this.#valueOf(this.#solver.itemGoal(shape, named)), named, min, max)
+    let rest = this.#others(this.#valueFor(this.#solver.itemGoal(shape, named)), named, min, max)
     for (let place = named - 1; place >= 0; place--) {
       this.#grammar.terms.budget.spend(5)
-      const item = this.#grammar.sequence(this.#item(this.#valueOf(this.#solver.itemGoal(shape, place)), place), rest)
+      const item = this.#grammar.sequence(this.#item(this.#valueFor(this.#solver.itemGoal(shape, place)), place), rest)
       rest = place >= min ? this.#grammar.optional(item) : item
     }
     return rest
@@ -83,7 +86,7 @@ export class ArrayGrammar {
       const ways: Expression[] = place >= min && counts.every((count, i) => count >= counted[i]!.min) ? [this.#grammar.empty] : []
       if (place < max) {
         for (const [goal, next] of this.#ways(shape, place, counts, caps)) {
-          ways.push(this.#grammar.sequence(this.#item(this.#valueOf(goal), place), from(Math.min(place + 1, places), next)))
+          ways.push(this.#grammar.sequence(this.#item(this.#valueFor(goal), place), from(Math.min(place + 1, places), next)))
         }
       }
       this.#grammar.define(rule, ways.length > 0 ? this.#grammar.choice(ways) : this.#lexemes.never)
@@ -95,7 +98,10 @@ export class ArrayGrammar {
     )
   }
 
-  /** What the item at a place may be: for each set of the goals that are counted there, what meets them, and the counts then. */
+  /**
+   * What the item at a place may be: for each set of the goals that are counted there, what meets them, and the counts
+   * then.
+   */
   #ways(shape: ArrayShape, place: number, counts: readonly number[], caps: readonly number[]): [Goal, number[]][] {
     const { counted } = shape
     const sets = Array.from({ length: 2 ** counted.length }, (_, bits) => counted.map((_, i) => ((bits >> i) & 1) === 1))

@@ -74,7 +74,10 @@ const uniqueItems: Keyword = {
   },
 }
 
-/** Items that nothing beside it, or within what applies beside it, has looked at; `beside` are the values for which all of that holds. */
+/**
+ * Items that nothing beside it, or within what applies beside it, has looked at; `beside` are the values for which all
+ * of that holds.
+ */
 export function withUnevaluatedItems(use: KeywordUse, beside: ValueShapes): ValueShapes {
   const rest = satisfies(use.child())
   const arrays = beside.arrays.map((shape) => {

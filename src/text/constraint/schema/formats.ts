@@ -1,5 +1,5 @@
-// The values of `format` as regular expressions of the RFCs that the vocabulary names. Owns the list; a format that is not in it is refused, since a
-// model would not be held to it.
+// The values of `format` as regular expressions of the RFCs that the vocabulary names. Owns the list; a format that is
+// not in it is refused, since a model would not be held to it.
 
 import { wholeMatch } from '../pattern.js'
 import type { Term, Terms } from '../terms.js'

@@ -1,4 +1,5 @@
-// What a value must be: schemas that it must satisfy, and schemas that it must not. Equal goals have equal keys, so recursion comes to an end.
+// What a value must be: schemas that it must satisfy, and schemas that it must not. Equal goals have equal keys, so
+// recursion comes to an end.
 
 import type { SchemaNode } from './schemaDocument.js'
 

@@ -1,5 +1,5 @@
-// The lexemes of JSON texts: punctuation with its white space, keys, strings and numbers. Owns how JSON is spelled; every bound on digits and white
-// space is here, since models without one write them until the context is full.
+// The lexemes of JSON texts: punctuation with its white space, keys, strings and numbers. Owns how JSON is spelled;
+// every bound on digits and white space is here, since models without one write them until the context is full.
 
 import { decimalOf } from '../decimals.js'
 import { anyJsonCharacter, ascii, Encoder, jsonCharacter } from '../encodings.js'
@@ -11,7 +11,10 @@ import type { NumberShape, StringShape } from './shapes.js'
 import { anyNumber } from './shapes.js'
 import type { StringLanguages } from './stringLanguages.js'
 
-/** White space between the parts of JSON: as a model likes, bounded; none; or one space after a comma and a colon, as Python writes it. */
+/**
+ * White space between the parts of JSON: as a model likes, bounded; none; or one space after a comma and a colon, as
+ * Python writes it.
+ */
 export type JsonSpacing = 'flexible' | 'compact' | 'spaced'
 
 /** Deepest indentation of a line, as in llama.cpp. */

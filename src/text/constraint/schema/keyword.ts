@@ -1,4 +1,5 @@
-// What every keyword of JSON Schema has: the values that satisfy it, and those that do not. Owns how a keyword reports its faults.
+// What every keyword of JSON Schema has: the values that satisfy it, and those that do not. Owns how a keyword reports
+// its faults.
 
 import { MixtralError } from '../../../base/errors.js'
 import type { Terms } from '../terms.js'

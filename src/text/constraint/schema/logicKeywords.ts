@@ -4,7 +4,9 @@ import type { Keyword, KeywordUse } from './keyword.js'
 import type { SchemaNode } from './schemaDocument.js'
 import { anyArray, anyObject, anyValue, intersectionOf, noValue, unionOf, type ValueShapes } from './shapes.js'
 
-/** With unevaluated items or properties, every set of branches that hold together is an alternative: 31 of 5 branches. */
+/**
+ * With unevaluated items or properties, every set of branches that hold together is an alternative: 31 of 5 branches.
+ */
 const MOST_BRANCHES_TOGETHER = 5
 
 const holds = (use: KeywordUse, node: SchemaNode) => use.solver.shapesOf({ node, positive: true })

@@ -21,13 +21,13 @@ export class ObjectGrammar {
   readonly #grammar: Grammar
   readonly #solver: SchemaSolver
   readonly #lexemes: JsonLexemes
-  readonly #valueOf: (goal: Goal) => Expression
+  readonly #valueFor: (goal: Goal) => Expression
 
-  constructor(grammar: Grammar, solver: SchemaSolver, lexemes: JsonLexemes, valueOf: (goal: Goal) => Expression) {
+  constructor(grammar: Grammar, solver: SchemaSolver, lexemes: JsonLexemes, valueFor: (goal: Goal) => Expression) {
     this.#grammar = grammar
     this.#solver = solver
     this.#lexemes = lexemes
-    this.#valueOf = valueOf
+    this.#valueFor = valueFor
   }
 
   object(shape: ObjectShape): Expression {
@@ -56,7 +56,7 @@ export class ObjectGrammar {
     let rest = counts.map((count) => this.#rest(others, count, min, max))
     for (const { key, goal, required } of members.toReversed()) {
       this.#grammar.terms.budget.spend(5 * counts.length)
-      const value = this.#valueOf(goal)
+      const value = this.#valueFor(goal)
       rest = counts.map((count) => {
         if (count >= max) return required ? this.#lexemes.never : rest[count]!
         const present = this.#grammar.sequence(this.#lexemes.key(key, count === 0), value, rest[Math.min(count + 1, highest)]!)
@@ -71,7 +71,7 @@ export class ObjectGrammar {
     const grammar = this.#grammar
     if (others.length === 0 || max - count === 0) return count >= min ? grammar.empty : this.#lexemes.never
     const other = (isFirst: boolean) =>
-      grammar.choice(others.map(({ key, goal }) => grammar.sequence(this.#lexemes.key(key, isFirst), this.#valueOf(goal))))
+      grammar.choice(others.map(({ key, goal }) => grammar.sequence(this.#lexemes.key(key, isFirst), this.#valueFor(goal))))
     const least = Math.max(0, min - count)
     if (count > 0) return grammar.repeat(other(false), least, max - count)
     const some = grammar.sequence(other(true), grammar.repeat(other(false), Math.max(0, least - 1), max - 1))

@@ -121,7 +121,10 @@ const dependentSchemas: Keyword = {
     ),
 }
 
-/** Properties that nothing beside it, or within what applies beside it, has looked at; `beside` are the values for which all of that holds. */
+/**
+ * Properties that nothing beside it, or within what applies beside it, has looked at; `beside` are the values for which
+ * all of that holds.
+ */
 export function withUnevaluatedProperties(use: KeywordUse, beside: ValueShapes): ValueShapes {
   const rest = satisfies(use.child())
   const shapes = beside.objects.map((shape) => {

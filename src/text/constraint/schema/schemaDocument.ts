@@ -1,5 +1,5 @@
-// A JSON Schema as its author wrote it: which parts are schemas, where they are, and what a reference means. Owns $id, $anchor and $ref; nothing is
-// fetched. Does not know what a keyword asks.
+// A JSON Schema as its author wrote it: which parts are schemas, where they are, and what a reference means. Owns $id,
+// $anchor and $ref; nothing is fetched. Does not know what a keyword asks.
 
 import { MixtralError } from '../../../base/errors.js'
 import type { Budget } from '../budget.js'

@@ -1,4 +1,5 @@
-// A JSON Schema as a grammar of the texts that satisfy it. A rule for each goal, made when it is first needed, so that recursive schemas come to an end.
+// A JSON Schema as a grammar of the texts that satisfy it. A rule for each goal, made when it is first needed, so that
+// recursive schemas come to an end.
 
 import type { Expression, Grammar } from '../expressions.js'
 import { ArrayGrammar } from './arrayGrammar.js'
@@ -9,7 +10,10 @@ import { SchemaDocument } from './schemaDocument.js'
 import { SchemaSolver } from './schemaSolver.js'
 import { StringLanguages } from './stringLanguages.js'
 
-/** Throws a MixtralError `OPTION` for a malformed schema, and `UNSUPPORTED` for one that is not supported, with the keyword and its JSON Pointer. */
+/**
+ * Throws a MixtralError `OPTION` for a malformed schema, and `UNSUPPORTED` for one that is not supported, with the
+ * keyword and its JSON Pointer.
+ */
 export function schemaExpression(grammar: Grammar, schema: unknown, spacing: JsonSpacing): Expression {
   const { terms } = grammar
   const strings = new StringLanguages(terms)
@@ -17,7 +21,7 @@ export function schemaExpression(grammar: Grammar, schema: unknown, spacing: Jso
   const lexemes = new JsonLexemes(grammar, strings, spacing)
   const rules = new Map<string, Expression>()
   const waiting: { goal: Goal; rule: Expression }[] = []
-  const valueOf = (goal: Goal): Expression => {
+  const valueFor = (goal: Goal): Expression => {
     const known = rules.get(goal.key)
     if (known) return known
     const rule = grammar.rule(`value ${goal.key}`)
@@ -25,9 +29,9 @@ export function schemaExpression(grammar: Grammar, schema: unknown, spacing: Jso
     waiting.push({ goal, rule })
     return rule
   }
-  const objects = new ObjectGrammar(grammar, solver, lexemes, valueOf)
-  const arrays = new ArrayGrammar(grammar, solver, lexemes, valueOf)
-  const root = valueOf(satisfies(solver.document.root))
+  const objects = new ObjectGrammar(grammar, solver, lexemes, valueFor)
+  const arrays = new ArrayGrammar(grammar, solver, lexemes, valueFor)
+  const root = valueFor(satisfies(solver.document.root))
   for (let next = waiting.pop(); next; next = waiting.pop()) {
     terms.budget.spend(20)
     const shapes = solver.goalShapes(next.goal)

@@ -1,4 +1,5 @@
-// From schemas to the values that satisfy them. Owns which keywords there are: each is applied, ignored as an annotation, or refused by name.
+// From schemas to the values that satisfy them. Owns which keywords there are: each is applied, ignored as an
+// annotation, or refused by name.
 
 import { MixtralError } from '../../../base/errors.js'
 import { decimalOf } from '../decimals.js'
@@ -25,7 +26,10 @@ import {
 } from './shapes.js'
 import type { StringLanguages } from './stringLanguages.js'
 
-/** In the order in which they are applied, which is the order of an object's properties: a schema's own before those of schemas within it. */
+/**
+ * In the order in which they are applied, which is the order of an object's properties: a schema's own before those of
+ * schemas within it.
+ */
 const KEYWORDS: Readonly<Record<string, Keyword>> = { ...scalarKeywords, ...arrayKeywords, ...objectKeywords, ...logicKeywords }
 
 /** Keywords that say nothing about what is valid, or that another one reads. */

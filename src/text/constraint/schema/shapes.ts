@@ -1,5 +1,6 @@
-// Sets of JSON values, type by type: for each type a list of alternatives, each a conjunction of simple conditions. Owns their union and their
-// intersection. Conditions on parts (properties, items) are goals, looked at when the grammar is made.
+// Sets of JSON values, type by type: for each type a list of alternatives, each a conjunction of simple conditions.
+// Owns their union and their intersection. Conditions on parts (properties, items) are goals, looked at when the
+// grammar is made.
 
 import { MixtralError } from '../../../base/errors.js'
 import { compare, type Decimal } from '../decimals.js'
@@ -33,7 +34,7 @@ export interface ArrayShape {
   readonly unique: string | undefined
   readonly evaluated: { readonly count: number; readonly byContains: boolean }
 }
-export interface ItemRule {
+interface ItemRule {
   readonly prefix: readonly Goal[]
   readonly rest: Goal
 }
@@ -55,7 +56,7 @@ export interface ObjectShape {
   readonly minAt: string
   readonly evaluated: { readonly names: readonly string[]; readonly patterns: readonly Term[]; readonly all: boolean }
 }
-export interface PropertyRule {
+interface PropertyRule {
   readonly names: ReadonlyMap<string, Goal>
   readonly patterns: readonly { readonly term: Term; readonly goal: Goal }[]
   readonly rest: Goal

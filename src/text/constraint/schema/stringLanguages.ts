@@ -1,4 +1,5 @@
-// The texts of a string shape, as a term over code points. One pattern alone stays a term; several conditions together become an automaton.
+// The texts of a string shape, as a term over code points. One pattern alone stays a term; several conditions together
+// become an automaton.
 
 import { both, type Dfa, determinize, except } from '../dfa.js'
 import { ANY_CODE_POINT, contains } from '../ranges.js'
@@ -96,6 +97,7 @@ export class StringLanguages {
     if (only && patterns.length === 1) {
       const [shortest, longest] = lengthsOf(only)
       const single = only.kind === 'repeat' && only.parts[0]!.kind === 'set' ? only : undefined
+      if (shortest > max || longest < min) return this.#terms.none
       if (shortest >= min && longest <= max) language = only
       else if (single) language = this.#repeatWithin(single, min, max)
       else language = this.both(only, language)
