@@ -18,6 +18,8 @@ export interface EncodeOptions {
    * typed.
    */
   readonly parseSpecial?: boolean
+  /** The text continues an earlier one: it gets no leading space of its own. Default false. */
+  readonly continues?: boolean
 }
 
 /** One entry of the vocabulary, for people to look at. */
@@ -38,6 +40,8 @@ export class Tokenizer {
   readonly endIds: ReadonlySet<number>
   /** Whether the file asks for BOS before a prompt. */
   readonly addBos: boolean
+  /** Whether a text at the beginning, or after a control token, gets a leading space of its own, which decoding takes off again. */
+  readonly addSpacePrefix: boolean
   readonly #vocabulary: Vocabulary
   readonly #segments: SegmentEncoder
   readonly #special: SpecialTokens
@@ -49,6 +53,7 @@ export class Tokenizer {
     this.eosId = vocabulary.eosId
     this.endIds = vocabulary.endIds
     this.addBos = vocabulary.addBos
+    this.addSpacePrefix = vocabulary.addSpacePrefix
     this.#vocabulary = vocabulary
     this.#segments = new SegmentEncoder(vocabulary)
     this.#special = specialTokens(vocabulary, [tokenType.control, tokenType.unknown, tokenType.userDefined])
@@ -73,7 +78,7 @@ export class Tokenizer {
   encode(text: string, options: EncodeOptions = {}): number[] {
     const tokens = options.parseSpecial ? this.#special : this.#userDefined
     const ids = (options.addBos ?? this.addBos) ? [this.bosId] : []
-    return this.#append(tokens.split(text.toWellFormed()), ids)
+    return this.#append(tokens.split(text.toWellFormed()), ids, !options.continues)
   }
 
   /**
@@ -134,14 +139,13 @@ export class Tokenizer {
   }
 
   /** Appends the ids of parts. A text at the beginning, and one after a special token, gets a leading space. */
-  #append(parts: readonly (string | number)[], ids: number[]): number[] {
-    let opens = true
+  #append(parts: readonly (string | number)[], ids: number[], opens = true): number[] {
     for (const part of parts) {
       if (typeof part === 'number') {
         ids.push(this.token(part).id)
         opens = true
       } else if (part !== '') {
-        const text = opens && this.#vocabulary.addSpacePrefix ? ` ${part}` : part
+        const text = opens && this.addSpacePrefix ? ` ${part}` : part
         this.#segments.encode(text.replaceAll(' ', '\u2581'), ids)
         opens = false
       }
