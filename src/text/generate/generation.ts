@@ -29,6 +29,8 @@ export interface GenerationResult {
   readonly text: string
   /** All tokens written, without an end token. */
   readonly ids: readonly number[]
+  /** With the option `jsonSchema`: the value that the text is, unless it was cut. */
+  readonly parsed?: unknown
   /** With the option `logprobs`: of every token drawn, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
   readonly promptTokens: number
@@ -61,8 +63,9 @@ export async function* generate(
   options: CheckedOptions,
 ): AsyncGenerator<Piece, GenerationResult> {
   const { maxNewTokens, stops, signal, onProgress } = options
-  const { sampler, endIds, banned } = tokenRules(options, tokenizer)
-  const decoder = tokenizer.decoder({ continues: !asksForAnswer(tokenizer, prompt) })
+  const opens = asksForAnswer(tokenizer, prompt)
+  const { sampler, endIds, banned } = tokenRules(options, tokenizer, opens)
+  const decoder = tokenizer.decoder({ continues: !opens })
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {
     throw new MixtralError(
@@ -109,6 +112,7 @@ export async function* generate(
   return {
     text: text + rest,
     ids: tokens.slice(prompt.length),
+    ...(options.constraint && 'jsonSchema' in options.constraint && finishReason === 'stop' && { parsed: JSON.parse(text + rest) }),
     ...(options.logprobs !== undefined && { logprobs }),
     promptTokens: prompt.length,
     reusedTokens,

@@ -64,6 +64,26 @@ const textTable = {
     openai: 'logit_bias',
     llama: 'logit_bias',
   },
+  grammar: {
+    kind: 'grammar',
+    unset: 'none',
+    help: 'write only what this GBNF grammar allows; on the command line, its file',
+    flag: '--grammar <file>',
+    llama: 'grammar',
+  },
+  jsonSchema: {
+    kind: 'schema',
+    unset: 'none',
+    help: 'write only JSON that this schema allows; on the command line, its file',
+    flag: '--json-schema <file>',
+    llama: 'json_schema',
+  },
+  regex: {
+    kind: 'text',
+    unset: 'none',
+    help: 'write only what this regular expression matches as a whole',
+    flag: '--regex <pattern>',
+  },
   logprobs: {
     kind: 'whole',
     unset: 'none are reported',

@@ -5,6 +5,8 @@ import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
 import { Sampler, type SamplerRules } from '../../runtime/sampler/sampler.js'
 import { samplerTable } from '../../runtime/sampler/samplerTable.js'
+import { Constraint } from '../constraint/constraint.js'
+import { TokenTrie } from '../constraint/tokenTrie.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { BannedWords } from './bannedWords.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
@@ -17,9 +19,13 @@ export interface TokenRules {
   readonly banned: BannedWords
 }
 
-/** Throws `OPTION` for ids outside the vocabulary, and for a bias that is none. */
-export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer): TokenRules {
-  const { stopIds, minTokens, ignoreEos, bannedWords, logitBias, logprobs, postSampling, sampling } = options
+/**
+ * @param opens whether the text begins an answer, and does not continue the prompt's text
+ * Throws `OPTION` for ids outside the vocabulary, for a bias that is none and for a constraint that is malformed,
+ * `UNSUPPORTED` for what a constraint asks and is not done.
+ */
+export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, opens: boolean): TokenRules {
+  const { constraint, stopIds, minTokens, ignoreEos, bannedWords, logitBias, logprobs, postSampling, sampling } = options
   for (const id of stopIds) checkId('stopIds', id, tokenizer)
   const own = [...tokenizer.endIds]
   const ends = [...own, ...stopIds]
@@ -30,6 +36,7 @@ export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer): Token
       { ids: ends, until: minTokens },
       { ids: own, until: ignoreEos ? Number.POSITIVE_INFINITY : 0 },
     ],
+    ...(constraint && { constraint: new Constraint(constraint, trieOf(tokenizer)).start(opens) }),
     forbidden: () => banned.forbidden(),
     top: logprobs,
     postSampling,
@@ -38,6 +45,15 @@ export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer): Token
   const texts = typeof drySequenceBreakers === 'string' ? [drySequenceBreakers] : drySequenceBreakers
   const dry = dryMultiplier > 0 ? { breakers: dryBreakers(texts, tokenizer) } : {}
   return { sampler: new Sampler(sampling, { ...rules, ...dry }), endIds: new Set(ends), banned }
+}
+
+/** The texts of a tokenizer's tokens as a trie, made when a constraint is asked for the first time. */
+const tries = new WeakMap<Tokenizer, TokenTrie>()
+
+function trieOf(tokenizer: Tokenizer): TokenTrie {
+  const trie = tries.get(tokenizer) ?? new TokenTrie(tokenizer)
+  tries.set(tokenizer, trie)
+  return trie
 }
 
 function biasById(bias: LogitBias, tokenizer: Tokenizer): ReadonlyMap<number, number> {
@@ -91,6 +107,5 @@ function dryBreakers(texts: readonly string[], tokenizer: Tokenizer): Breakers {
 
 /** The tokens of a text that goes on from another: without the space that a text at the beginning gets. */
 function middleIds(text: string, tokenizer: Tokenizer): number[] {
-  const marker = tokenizer.encode('\n', { addBos: false })
-  return tokenizer.encode(`\n${text}`, { addBos: false }).slice(marker.length)
+  return tokenizer.encode(text, { addBos: false, continues: true })
 }

@@ -40,7 +40,10 @@ export class Tokenizer {
   readonly endIds: ReadonlySet<number>
   /** Whether the file asks for BOS before a prompt. */
   readonly addBos: boolean
-  /** Whether a text at the beginning, or after a control token, gets a leading space of its own, which decoding takes off again. */
+  /**
+   * Whether a text at the beginning, or after a control token, gets a leading space of its own, which decoding takes
+   * off again.
+   */
   readonly addSpacePrefix: boolean
   readonly #vocabulary: Vocabulary
   readonly #segments: SegmentEncoder

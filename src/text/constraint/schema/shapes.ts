@@ -103,7 +103,7 @@ export const noValue: ValueShapes = { null: false, booleans: [], numbers: [], st
 
 /** Alternatives of one type: more would be the product of many choices, and a mask would walk them all. */
 const MOST_ALTERNATIVES = 512
-/** What the error says; whoever catches it knows the place. */
+/** What the error says; the caller that catches it knows the place. */
 export const TOO_MANY_ALTERNATIVES = `more than ${MOST_ALTERNATIVES} alternatives of one type`
 
 /** The values of any of them. */
