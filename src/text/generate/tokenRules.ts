@@ -1,5 +1,5 @@
 // What a generation's options mean in token ids: which tokens end it, which are forbidden and when, what is added to
-// whose logit. Owns these rules and their checks against the vocabulary.
+// which logits. Owns these rules and their checks against the vocabulary.
 
 import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
@@ -17,7 +17,7 @@ export interface TokenRules {
   readonly banned: BannedWords
 }
 
-/** Throws `OPTION` for ids outside the vocabulary, and for a bias that is none. */
+/** Throws `OPTION` for ids outside the vocabulary, and for a bias that is neither a number nor `false`. */
 export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer): TokenRules {
   const { stopIds, minTokens, ignoreEos, bannedWords, logitBias, logprobs, postSampling, sampling } = options
   for (const id of stopIds) checkId('stopIds', id, tokenizer)
