@@ -16,7 +16,7 @@
  * - `THREAD`: a worker thread threw or ended in mid-step
  * - `ABORTED`: the caller's AbortSignal fired
  * - `CLOSED`: the model was closed
- * - `IO`: a file could not be opened, read or written
+ * - `IO`: a file or an address could not be opened, read or written
  */
 export type MixtralErrorCode =
   | 'GGUF'

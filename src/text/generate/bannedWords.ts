@@ -1,15 +1,15 @@
-// Texts that must not come: which tokens would complete one of them after what has been written. Works on bytes, so a
-// word is found however tokens cut it. Owns the end of the text so far.
+// Texts that must not be written: which tokens would complete one of them. Works on bytes, so that a word is found at
+// any position in tokens. Owns the end of the text so far.
 
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 
 export class BannedWords {
-  /** As strings of one character a byte. */
+  /** The banned words, as strings of one character a byte. */
   readonly #words: readonly string[]
   readonly #longest: number
   /** Tokens with a whole word in them. */
   readonly #always = new Set<number>()
-  /** By the end of a word: the tokens that begin with it. */
+  /** The tokens that begin with the end of a banned word, by that end. */
   readonly #byEnding = new Map<string, number[]>()
   #written = ''
 
@@ -25,7 +25,7 @@ export class BannedWords {
     }
   }
 
-  /** Takes the bytes of the token that came. */
+  /** Notes the bytes of a token that was written. */
   push(bytes: Uint8Array): void {
     if (this.#longest > 0) this.#written = (this.#written + byteString(bytes)).slice(-this.#longest)
   }

@@ -1,5 +1,5 @@
-// A row for each option of a generation: those of this room, and the sampler's. Command-line flags, the names in
-// Ollama's files, the checks and docs/sampling.md derive from it.
+// A row for each option of a generation: those of TextOptions here, then the sampler's. Command-line flags, the names
+// in Ollama's files, the checks and docs/sampling.md derive from it.
 
 import { MOST_TOP } from '../../runtime/sampler/logProbabilities.js'
 import type { OptionRow, OptionTable } from '../../runtime/sampler/optionRow.js'

@@ -1,4 +1,4 @@
-// The library's front door: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
+// The library's main class: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
 // generation; computes nothing itself.
 
 import { MixtralError } from '../../base/errors.js'

@@ -9,7 +9,7 @@ export interface Shape {
   /** Query heads of the one kv head. */
   readonly heads: number
   readonly headDim: number
-  /** Of the first token. */
+  /** Position of the first token. */
   readonly position: number
   readonly tokens: number
   /** Positions a token sees, itself included; 0 is all. */
