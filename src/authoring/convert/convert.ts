@@ -3,7 +3,7 @@
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { MixtralError } from '../../base/errors.js'
+import { checkText, MixtralError } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { Checkpoint } from './checkpoint.js'
@@ -40,6 +40,8 @@ export interface ConvertResult {
  */
 export async function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
   checkCallOptions(options, ['type', 'shardBytes'])
+  checkText('the folder', folder)
+  checkText('the target', target)
   const [{ Checkpoint }, { planConversion }, { writeGguf }] = await Promise.all([
     import('./checkpoint.js'),
     import('./conversionPlan.js'),

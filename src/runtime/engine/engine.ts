@@ -1,7 +1,7 @@
 // The main thread's side of a loaded model. Owns banks, team, and the tokens that the KV cache holds; runs one call at
 // a time, step by step. Does not know text.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
@@ -152,12 +152,12 @@ export class Engine {
   }
 
   /**
-   * Computes the logits after the last of `ids`: (vocabulary). Keeps the cached tokens that `ids` begins with, and
+   * Computes the logits after the last of `tokens`: (vocabulary). Keeps the cached tokens that they begin with, and
    * drops the others. Call within `exclusive`. Throws `CONTEXT` when the tokens do not fit, `TOKENIZER` for an id
    * outside the vocabulary, `ABORTED`.
    */
-  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    this.#check(ids)
+  async evaluate(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    const ids = this.checked(tokens)
     const position = Math.min(commonPrefix(this.#cached, ids), ids.length - 1)
     await this.#run(
       ids,
@@ -169,9 +169,9 @@ export class Engine {
     return this.#logits(0)
   }
 
-  /** Computes the logits after every one of `ids`: (tokens, vocabulary). Call within `exclusive`. */
-  async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    this.#check(ids)
+  /** Computes the logits after every one of `tokens`: (tokens, vocabulary). Call within `exclusive`. */
+  async evaluateAll(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    const ids = this.checked(tokens)
     const { vocabSize } = this.config
     const all = new Float32Array(ids.length * vocabSize)
     const keep = (count: number, done: number) => {
@@ -182,11 +182,11 @@ export class Engine {
   }
 
   /**
-   * Runs `ids` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the order
+   * Runs `prompt` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the order
    * in which they are computed. Call within `exclusive`. Empties the cache.
    */
-  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
-    this.#check(ids)
+  async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+    const ids = this.checked(prompt)
     this.reset()
     const runStep = (step: Step) => this.#step(step, signal)
     for (let position = 0; position < ids.length; position += this.plan.batchSize) {
@@ -267,13 +267,22 @@ export class Engine {
     return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows).slice()
   }
 
-  #check(ids: readonly number[]): void {
+  /**
+   * A copy of tokens that a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
+   * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
+   */
+  checked(tokens: readonly number[]): number[] {
     const { vocabSize } = this.config
     const { contextLength } = this.plan
+    if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) {
+      throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
+    }
+    const ids: number[] = Array.from(tokens)
     if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
     if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
     const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
-    if (wrong >= 0) throw new MixtralError('TOKENIZER', `token ${wrong} has id ${ids[wrong]}, expected a whole number below ${vocabSize}`)
+    if (wrong >= 0) throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
+    return ids
   }
 }
 

@@ -2,7 +2,7 @@
 // flags, the names of other programs and the documents derive from rows; this file owns their form and the check. It
 // knows no option.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkObject, MixtralError, shown } from '../../base/errors.js'
 
 export interface OptionRow {
   readonly kind: 'number' | 'whole' | 'switch' | 'text' | 'texts' | 'tokens' | 'bias' | 'steps' | 'grammar' | 'schema'
@@ -64,6 +64,7 @@ export function allows({ kind, least = -Infinity, most = Infinity }: OptionRow, 
  * does not allow.
  */
 export function checkOptions(table: OptionTable, options: object, others: readonly string[] = []): void {
+  checkObject(options)
   for (const [name, value] of Object.entries(options)) {
     if (others.includes(name)) continue
     const row = Object.hasOwn(table, name) ? table[name] : undefined

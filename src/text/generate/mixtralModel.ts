@@ -1,9 +1,9 @@
 // The library's main class: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
 // generation; computes nothing itself.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkObject, checkText } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
-import { type LocalModel, localModel } from '../../registry/stores/localModels.js'
+import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import { Engine } from '../../runtime/engine/engine.js'
@@ -92,7 +92,8 @@ export class MixtralModel {
    * damaged or not a Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
    */
   static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
-    const { path, layers } = typeof model === 'object' && model ? model : await localModel(model)
+    checkObject(options)
+    const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
     const weights = await WeightLoader.fromGguf(path)
     const config = MixtralConfig.fromGgufMetadata(weights.metadata)
     if (!layers) return MixtralModel.#open(config, weights, options)
@@ -178,7 +179,8 @@ export class MixtralModel {
    */
   async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
-    return this.#engine.exclusive(() => this.#engine.evaluateAll(ids, options), options.signal)
+    const tokens = this.#engine.checked(ids)
+    return this.#engine.exclusive(() => this.#engine.evaluateAll(tokens, options), options.signal)
   }
 
   /**
@@ -187,7 +189,8 @@ export class MixtralModel {
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
-    return this.#engine.exclusive(() => this.#engine.evaluate(ids, options), options.signal)
+    const tokens = this.#engine.checked(ids)
+    return this.#engine.exclusive(() => this.#engine.evaluate(tokens, options), options.signal)
   }
 
   /**
@@ -203,8 +206,9 @@ export class MixtralModel {
    */
   async trace(ids: readonly number[], options: TraceOptions & CallOptions = {}): Promise<TracedTensor[]> {
     checkCallOptions(options, ['tensors'])
+    const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return this.#engine.exclusive(() => gatherTrace(this.#engine.trace(ids, choice, options), ids.length), options.signal)
+    return this.#engine.exclusive(() => gatherTrace(this.#engine.trace(tokens, choice, options), tokens.length), options.signal)
   }
 
   /**
@@ -213,8 +217,9 @@ export class MixtralModel {
    */
   traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
+    const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return this.#holding(() => this.#engine.trace(ids, choice, options), options.signal)
+    return this.#holding(() => this.#engine.trace(tokens, choice, options), options.signal)
   }
 
   /**
@@ -264,12 +269,13 @@ export class MixtralModel {
   }
 
   #encode(prompt: string): number[] {
-    if (typeof prompt !== 'string') throw new MixtralError('OPTION', `the prompt is of type ${typeof prompt}, expected a string`)
+    checkText('the prompt', prompt)
     return this.tokenizer.encodePrompt(prompt)
   }
 
   /** Runs one generation, and holds the engine from its first piece to its end, however it ends. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
+    checkObject(options)
     const checked = checkGenerationOptions(withDefaults(this.#extras?.defaults.options ?? {}, options))
     const ids = prompt()
     const leave = await this.#engine.enter(checked.signal)

@@ -57,19 +57,28 @@ function trieOf(tokenizer: Tokenizer): TokenTrie {
 }
 
 function biasById(bias: LogitBias, tokenizer: Tokenizer): ReadonlyMap<number, number> {
-  const entries: readonly unknown[] = Array.isArray(bias) ? bias : Object.entries(bias).map(([id, value]) => [Number(id), value])
+  if (!Array.isArray(bias) && Symbol.iterator in bias) {
+    throw new MixtralError('OPTION', 'logitBias is a collection, expected an object with token ids as keys, or a list of pairs')
+  }
+  const entries: readonly unknown[] = Array.isArray(bias) ? bias : Object.entries(bias).map(([id, value]) => [idOfKey(id), value])
   const all = new Map<number, number>()
   for (const entry of entries) {
     const [token, value]: readonly unknown[] = Array.isArray(entry) && entry.length === 2 ? entry : []
     const added = value === false ? -Infinity : value
     if (typeof added !== 'number' || Number.isNaN(added) || added === Infinity) {
-      throw new MixtralError('OPTION', `logitBias has ${JSON.stringify(entry)}, expected a number or false for each token`)
+      throw new MixtralError('OPTION', `logitBias has ${shown(value)} for token ${shown(token)}, expected a number or false for each token`)
     }
     const ids =
       typeof token === 'string' && token !== '' ? tokenizer.encode(token, { addBos: false }) : [checkId('logitBias', token, tokenizer)]
     for (const id of ids) all.set(id, added)
   }
   return all
+}
+
+/** The id that an object's key spells in digits. Number() would read an empty key as token 0. */
+function idOfKey(key: string): number {
+  if (/^\d+$/.test(key)) return Number(key)
+  throw new MixtralError('OPTION', `logitBias has the key ${shown(key)}, expected token ids; texts go into a list of pairs`)
 }
 
 function checkId(option: string, id: unknown, { vocabSize }: Tokenizer): number {
@@ -88,21 +97,44 @@ const LONGEST_REST = 20 // tokens
  */
 function dryBreakers(texts: readonly string[], tokenizer: Tokenizer): Breakers {
   const breakers = new Map<number, number[][]>()
-  const add = (id: number, rest: number[]) => breakers.set(id, [...(breakers.get(id) ?? []), rest])
+  const add = (id: number, rest: number[]) => listIn(breakers, id).push(rest)
   const decoder = new TextDecoder()
-  const cut = texts.map((text) => [...text].slice(0, LONGEST_BREAKER).join(''))
+  const whole = new Set(texts.map((text) => [...text].slice(0, LONGEST_BREAKER).join('')))
+  // Looked up by the parts of a token, so that many breakers cost a token no more than few.
+  const byBeginning = new Map<string, { readonly text: string; readonly rest: number[] }[]>()
+  const rests = new Map<string, number[]>()
+  for (const text of whole) {
+    for (let length = 1; length < text.length; length++) {
+      const left = text.slice(length)
+      const rest = rests.get(left) ?? middleIds(left, tokenizer).slice(0, LONGEST_REST)
+      rests.set(left, rest)
+      listIn(byBeginning, text.slice(0, length)).push({ text, rest })
+    }
+  }
   for (let id = 0; id < tokenizer.vocabSize; id++) {
     const token = decoder.decode(tokenizer.bytes(id))
-    for (const text of cut) {
-      if (token.includes(text)) add(id, [])
-      else {
-        for (let length = Math.min(text.length, token.length); length > 0; length--) {
-          if (token.endsWith(text.slice(0, length))) add(id, middleIds(text.slice(length), tokenizer).slice(0, LONGEST_REST))
-        }
-      }
+    const contained = partsOf(token).filter((part) => whole.has(part))
+    if (contained.length > 0) add(id, [])
+    for (let start = 0; start < token.length; start++) {
+      for (const { text, rest } of byBeginning.get(token.slice(start)) ?? []) if (!contained.includes(text)) add(id, rest)
     }
   }
   return breakers
+}
+
+function listIn<K, T>(lists: Map<K, T[]>, key: K): T[] {
+  const list = lists.get(key) ?? []
+  lists.set(key, list)
+  return list
+}
+
+/** Every part of a text that a breaker can be. */
+function partsOf(text: string): string[] {
+  const parts: string[] = []
+  for (let start = 0; start < text.length; start++) {
+    for (let end = start + 1; end <= Math.min(text.length, start + 2 * LONGEST_BREAKER); end++) parts.push(text.slice(start, end))
+  }
+  return parts
 }
 
 /** The tokens of a text that goes on from another: without the space that a text at the beginning gets. */

@@ -2,7 +2,7 @@
 // llama.cpp's rules for special tokens. Owns those rules and the space at the beginning of a text; segmentEncoder.ts
 // merges.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
@@ -79,6 +79,8 @@ export class Tokenizer {
    *     tokenizer.encode('</s>', { parseSpecial: true })   // [1, 2]
    */
   encode(text: string, options: EncodeOptions = {}): number[] {
+    checkText('the text', text)
+    checkObject(options)
     const tokens = options.parseSpecial ? this.#special : this.#userDefined
     const ids = (options.addBos ?? this.addBos) ? [this.bosId] : []
     return this.#append(tokens.split(text.toWellFormed()), ids, !options.continues)
@@ -94,6 +96,7 @@ export class Tokenizer {
 
   /** Splits a text at the special tokens of every kind that it spells: plain texts and ids, in order. */
   splitSpecial(text: string): (string | number)[] {
+    checkText('the text', text)
     return this.#special.split(text.toWellFormed())
   }
 
@@ -128,8 +131,8 @@ export class Tokenizer {
 
   /** One entry of the vocabulary. Throws a MixtralError `TOKENIZER` for an id outside it. */
   token(id: number): Token {
-    const piece = this.#vocabulary.pieces[id]
-    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${this.vocabSize}`)
+    const piece = Number.isInteger(id) ? this.#vocabulary.pieces[id] : undefined
+    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${shown(id)}, expected an id below ${this.vocabSize}`)
     return { id, piece, type: typeNames[this.#vocabulary.types[id]!] as Token['type'] }
   }
 
