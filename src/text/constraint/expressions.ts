@@ -21,6 +21,8 @@ export interface Expression {
    * grammar is sealed.
    */
   need: number
+  /** Steps from here down to the furthest lexeme that may begin the text: more than any expression at the left edge has. */
+  height: number
 }
 
 export class Grammar {
@@ -149,34 +151,33 @@ export class Grammar {
     }
   }
 
-  /**
-   * Walks from each rule along what may stand at its left edge. A rule met again before a byte was read would call
-   * itself without end.
-   */
+  /** Walks along what may stand at the left edge. What is met again before a byte was read would call itself without end. */
   #refuseLeftRecursion(): void {
-    const done = new Set<Expression>()
     const open = new Set<Expression>()
-    for (let rule = 0; rule < this.#rules.length; rule++) {
-      const stack: { expression: Expression; leave: boolean }[] = [{ expression: this.#rules[rule]!.body!, leave: false }]
-      while (stack.length > 0) {
-        const { expression, leave } = stack.pop()!
+    for (const root of this.#known.values()) {
+      const stack: { expression: Expression; leave: boolean }[] = [{ expression: root, leave: false }]
+      for (let item = stack.pop(); item; item = stack.pop()) {
+        const { expression, leave } = item
+        this.terms.budget.spend()
         if (leave) {
           open.delete(expression)
-          done.add(expression)
-          continue
-        }
-        if (open.has(expression))
+          this.#measure(expression)
+        } else if (open.has(expression)) {
           throw new MixtralError('OPTION', `rule ${this.#ruleIn(open)} is left-recursive, expected a symbol before it`)
-        if (done.has(expression)) continue
-        open.add(expression)
-        stack.push({ expression, leave: true })
-        for (const next of this.#leftEdge(expression)) stack.push({ expression: next, leave: false })
+        } else if (expression.height < 0) {
+          open.add(expression)
+          stack.push({ expression, leave: true })
+          for (const next of this.#leftEdge(expression)) stack.push({ expression: next, leave: false })
+        }
       }
     }
   }
 
+  #measure(expression: Expression): void {
+    expression.height = this.#leftEdge(expression).reduce((height, { height: other }) => Math.max(height, other + 1), 0)
+  }
+
   #leftEdge(expression: Expression): readonly Expression[] {
-    if (expression.need === Infinity) return []
     if (expression.kind === 'rule') return [this.bodyOf(expression)]
     if (expression.kind !== 'sequence') return expression.parts
     return expression.parts[0]!.nullable ? expression.parts : [expression.parts[0]!]
@@ -198,8 +199,11 @@ export class Grammar {
   #intern(key: string, fields: Partial<Expression> & { kind: Expression['kind'] }): Expression {
     this.terms.budget.spend()
     const { kind, term, parts = [], min = 0, max = 0, rule = 0 } = fields
-    const expression: Expression = { kind, id: this.#created++, term, parts, min, max, rule, nullable: false, need: Infinity }
-    if (this.#sealed) this.#judge(expression)
+    const expression: Expression = { kind, id: this.#created++, term, parts, min, max, rule, nullable: false, need: Infinity, height: -1 }
+    if (this.#sealed) {
+      this.#judge(expression)
+      this.#measure(expression)
+    }
     this.#known.set(key, expression)
     return expression
   }

@@ -7,7 +7,7 @@ import { MixtralError } from '../../base/errors.js'
 import type { Budget } from './budget.js'
 import type { Expression, Grammar } from './expressions.js'
 import { Lexer, type LexState } from './lexer.js'
-import { FrameSet, type StackNode, Stacks } from './stack.js'
+import { type Frame, FrameSet, type StackNode, Stacks } from './stack.js'
 
 export interface ParserState {
   readonly id: number
@@ -128,53 +128,35 @@ export class Parser {
     return this.#stacks.union(tags.map((tag) => after[lexemes.tags.indexOf(tag)]!))
   }
 
-  /** Goes down from the tops of the stacks to the lexemes that may begin. */
+  /**
+   * Goes down from the tops of the stacks to the lexemes that may begin. What is on top of several stacks is gone
+   * through once, for all of them: an expression waits until all that may lead to it at the left edge, which are
+   * higher, are done. So the work grows with the grammar and not with the number of readings.
+   */
   #open(node: StackNode): Opening {
     const known = this.#openings.get(node)
     if (known) return known
-    const starts = new Map<Expression, StackNode[]>()
-    const seen = new FrameSet()
-    const work: { expression: Expression; below: StackNode }[] = []
-    let mayEnd = false
-    const visit = (expression: Expression, below: StackNode) => {
-      if (below.depth + expression.need <= MOST_FRAMES && seen.add(expression, below)) work.push({ expression, below })
+    const levels: Expression[][] = []
+    const stacks = new Map<Expression, StackNode[]>()
+    const enter = (expression: Expression, below: StackNode) => {
+      if (below.depth + expression.need > MOST_FRAMES) return
+      const others = stacks.get(expression)
+      if (others) others.push(below)
+      else {
+        stacks.set(expression, [below])
+        const level = levels[expression.height]
+        if (level) level.push(expression)
+        else levels[expression.height] = [expression]
+      }
     }
-    const leave = (below: StackNode) => {
-      mayEnd ||= below.ends
-      for (const frame of below.frames) visit(frame.expression, frame.below)
-    }
-    leave(node)
-    for (let item = work.pop(); item !== undefined; item = work.pop()) {
-      this.budget.spend(2)
-      const { expression, below } = item
-      const [first, rest] = expression.parts
-      switch (expression.kind) {
-        case 'lexeme': {
-          const nodes = starts.get(expression)
-          if (nodes) nodes.push(below)
-          else starts.set(expression, [below])
-          if (expression.nullable) leave(below)
-          break
-        }
-        case 'empty':
-          leave(below)
-          break
-        case 'sequence':
-          visit(first!, this.#stacks.push(rest!, below))
-          break
-        case 'choice':
-          for (const part of expression.parts) visit(part, below)
-          break
-        case 'rule':
-          visit(this.#grammar.bodyOf(expression), below)
-          break
-        case 'repeat': {
-          if (expression.nullable) leave(below)
-          const more = this.#grammar.restOf(expression)
-          // a part without text leaves only a shorter repeat, whose texts this one has too
-          if (first!.nullable) seen.add(more, below)
-          visit(first!, more.kind === 'empty' ? below : this.#stacks.push(more, below))
-        }
+    const { mayEnd, frames } = this.#uncovered(node)
+    for (const { expression, below } of frames) enter(expression, below)
+    const starts = new Map<Expression, StackNode>()
+    for (let height = levels.length - 1; height >= 0; height--) {
+      for (const expression of levels[height] ?? []) {
+        const below = this.#stacks.union(stacks.get(expression)!)
+        if (expression.kind === 'lexeme') starts.set(expression, below)
+        else this.#descend(expression, below, enter)
       }
     }
     const opening = { mayEnd, thread: this.#begin(starts) }
@@ -182,12 +164,48 @@ export class Parser {
     return opening
   }
 
-  #begin(starts: ReadonlyMap<Expression, readonly StackNode[]>): Thread | undefined {
+  /** What may be next on the stacks: what is on top, and below what may be empty. */
+  #uncovered(node: StackNode): { mayEnd: boolean; frames: readonly Frame[] } {
+    const seen = new FrameSet()
+    const frames: Frame[] = []
+    const nodes = new Set([node])
+    for (const { frames: tops } of nodes) {
+      for (const frame of tops) {
+        this.budget.spend()
+        if (seen.add(frame.expression, frame.below)) frames.push(frame)
+        if (frame.expression.nullable) nodes.add(frame.below)
+      }
+    }
+    return { mayEnd: [...nodes].some(({ ends }) => ends), frames }
+  }
+
+  /** Enters what may begin an expression, for the texts that are not empty. */
+  #descend(expression: Expression, below: StackNode, enter: (expression: Expression, below: StackNode) => void): void {
+    this.budget.spend(2)
+    const [first, rest] = expression.parts
+    switch (expression.kind) {
+      case 'sequence':
+        enter(first!, this.#stacks.push(rest!, below))
+        if (first!.nullable) enter(rest!, below)
+        break
+      case 'choice':
+        for (const part of expression.parts) enter(part, below)
+        break
+      case 'rule':
+        enter(this.#grammar.bodyOf(expression), below)
+        break
+      case 'repeat': {
+        const more = this.#grammar.restOf(expression)
+        enter(first!, more.kind === 'empty' ? below : this.#stacks.push(more, below))
+      }
+    }
+  }
+
+  #begin(starts: ReadonlyMap<Expression, StackNode>): Thread | undefined {
     if (starts.size === 0) return undefined
     const sorted = [...starts].sort(([a], [b]) => a.id - b.id)
     const lexemes = this.#lexer.state(sorted.map(([expression]) => [expression.id, expression.term!]))
-    const after = new Map(sorted.map(([expression, nodes]) => [expression.id, this.#stacks.union(nodes)]))
-    return { lexemes, after: lexemes.tags.map((tag) => after.get(tag)!) }
+    return { lexemes, after: sorted.map(([, below]) => below) }
   }
 
   /** Threads that read the same lexemes become one. Null if there is nothing to read and no end. */
