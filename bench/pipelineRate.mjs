@@ -13,7 +13,7 @@ const BUFFER_BYTES = RANGE_BYTES + 2 * BLOCK
 /** Slots, one after the other, more than any cache holds. */
 const SLOT_BYTES = 1.25 * RANGE_BYTES
 const SLOTS = 512
-/** Rows that are repacked at a time, and then multiplied: about src/runtime/residency/expertPieces.ts's. */
+/** Rows that are repacked at a time, and then multiplied: about as in src/runtime/residency/rowRanges.ts. */
 const BAND_ROWS = 64
 /** Slots are allocated first: then the buffers' pages are neighbors (src/runtime/residency/stagingPages.ts). */
 const BUFFERS_AT = SLOTS * SLOT_BYTES

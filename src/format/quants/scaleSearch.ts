@@ -14,9 +14,7 @@ const ROUNDS = 5
 /** Below this a scale is zero as a half, and float32 would run out of digits. */
 const LEAST = 1e-30
 
-/**
- * The signed scale s for which s * q, q whole from -most to most - 1, comes nearest to the sub-block x. 0 for zeros.
- */
+/** The signed scale s for which s * q, q whole from -most to most - 1, is nearest to the sub-block x. 0 for zeros. */
 export function findScale(x: Float32Array, most: number): number {
   const largest = largestOf(x)
   if (!(abs(largest) >= LEAST)) return 0

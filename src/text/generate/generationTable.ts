@@ -59,7 +59,7 @@ const textTable = {
   logitBias: {
     kind: 'bias',
     unset: 'none',
-    help: 'add to the logit of a token, by its id or by the text whose tokens are meant, such as 13=-2; false forbids it; may be given several times',
+    help: 'add to the logit of a token, given by id or text, such as 13=-2; false forbids it; may be given several times',
     flag: '--logit-bias <token=x>',
     openai: 'logit_bias',
     llama: 'logit_bias',

@@ -1,6 +1,5 @@
 // What an Ollama model brings beside its weights, in our own terms: options for callers that give none, and messages
-// that go before a chat. Owns the names of the parameters. Parameters without a meaning here (threads of another
-// engine, other samplers) are left out.
+// that go before a chat. Parameters without a meaning here, such as the threads of another engine, are left out.
 
 import { MixtralError } from '../../base/errors.js'
 import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'

@@ -152,8 +152,7 @@ export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float
         for (let d = 0; d < headDim; d++) values[at + d]! += (power / total) * cached[(first + i) * headDim + d]!
       }
       // A score is off by a rounding for each of its products, sums and scalings; a power by that, the rounding of its
-      // argument and 2 ulp of exp; sums by a rounding per position and per block. Powers stand above and below the
-      // line.
+      // argument and 2 ulp of exp; sums by a rounding per position and per block. Powers are above and below the line.
       const roundings = (headDim + 6) * magnitude + scores.length + scores.length / 32 + 12
       tolerances.fill(2 * roundings * 2 ** -24 * largest, at, at + headDim)
     }
