@@ -73,7 +73,7 @@ export async function* generate(
       `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`,
     )
   }
-  const reusedTokens = Math.min(sharedLength(engine.cached, prompt), prompt.length - 1)
+  const reusedTokens = engine.reuse(prompt)
   const before = engine.expertFigures()
   const started = performance.now()
   const call = signal ? { signal } : {}
@@ -132,10 +132,4 @@ function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean
   const last = prompt.at(-1)
   if (last === undefined || tokenizer.token(last).type === 'control') return true
   return tokenizer.decode(prompt.slice(-16)).trimEnd().endsWith('[/INST]')
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let n = 0
-  while (n < a.length && n < b.length && a[n] === b[n]) n++
-  return n
 }

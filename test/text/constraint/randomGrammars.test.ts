@@ -1,4 +1,5 @@
-// Random grammars, recursive and ambiguous ones too, against a recognizer that tries everything: where each part of a rule may end, place by place.
+// Random grammars, recursive and ambiguous ones too, against a recognizer that tries everything: where each part of a
+// rule may end, place by place.
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
