@@ -21,7 +21,10 @@ export function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   return Array.from(messages, (message: Partial<ChatMessage> | null, index) => {
     const { role, content } = message ?? {}
     if (role === undefined || !ROLES.includes(role)) {
-      throw new MixtralError('TEMPLATE', `message ${index} has the role ${shown(role)}, expected ${ROLES.join(', ')}`)
+      throw new MixtralError(
+        'TEMPLATE',
+        `message ${index} has ${role === undefined ? 'no role' : `the role ${shown(role)}`}, expected ${ROLES.join(', ')}`,
+      )
     }
     if (typeof content !== 'string') {
       throw new MixtralError('TEMPLATE', `message ${index} has a content of type ${typeof content}, expected a string`)
