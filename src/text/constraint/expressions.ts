@@ -21,7 +21,9 @@ export interface Expression {
    * grammar is sealed.
    */
   need: number
-  /** Steps from here down to the furthest lexeme that may begin the text: more than any expression at the left edge has. */
+  /**
+   * Steps from here down to the furthest lexeme that may begin the text: more than any expression at the left edge has.
+   */
   height: number
 }
 
@@ -151,7 +153,10 @@ export class Grammar {
     }
   }
 
-  /** Walks along what may stand at the left edge. What is met again before a byte was read would call itself without end. */
+  /**
+   * Walks along what may stand at the left edge. What is met again before a byte was read would call itself without
+   * end.
+   */
   #refuseLeftRecursion(): void {
     const open = new Set<Expression>()
     for (const root of this.#known.values()) {
