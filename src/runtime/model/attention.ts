@@ -73,7 +73,10 @@ export class Attention {
     const { kvHeads } = config
     const few = tiles.length <= spreadTokens(plan.threads, kvHeads) && tiles.every(({ rows }) => rows === 1)
     const most = rangesOf(tiles[0]!.position + 1) // the first has the longest context
-    if (few && most > 1 && tiles.length * kvHeads < 2 * plan.threads) return this.#spread(tiles, most)
+    if (few && most > 1 && tiles.length * kvHeads < 2 * plan.threads) {
+      this.#spread(tiles, most)
+      return
+    }
     this.#thread.each('attention', tiles.length * kvHeads, (unit) => {
       this.#attendTile(tiles[Math.floor(unit / kvHeads)]!, unit % kvHeads)
     })

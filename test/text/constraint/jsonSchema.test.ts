@@ -262,6 +262,14 @@ test.each<[schema: unknown, code: string, message: string]>([
   [{ type: 'object', minProperties: 2 }, 'UNSUPPORTED', 'minProperties at #/minProperties'],
   [{ not: { additionalProperties: false } }, 'UNSUPPORTED', 'additionalProperties at #/not/additionalProperties'],
   [{ contains: {}, unevaluatedItems: false }, 'UNSUPPORTED', 'unevaluatedItems at #/unevaluatedItems'],
+  [{ dependentRequired: { a: 'b' } }, 'OPTION', 'dependentRequired at #/dependentRequired'],
+  [{ properties: { '#a': { maxItems: -1 } }, required: ['#a'] }, 'OPTION', 'maxItems at #/properties/#a/maxItems'],
+  [{ not: { const: {} } }, 'UNSUPPORTED', 'additionalProperties at #/not/const/additionalProperties'],
+  [
+    { oneOf: [{ required: ['a'] }, { type: 'object', additionalProperties: false }, { required: ['b'], propertyNames: { maxLength: 2 } }] },
+    'UNSUPPORTED',
+    'oneOf at #/oneOf is not supported: two branches may both hold',
+  ],
   [{ dependencies: {} }, 'UNSUPPORTED', 'dependencies at #/dependencies'],
   [{ $schema: 'http://example.com/mine' }, 'UNSUPPORTED', '$schema at #/$schema'],
   [

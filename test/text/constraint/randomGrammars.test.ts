@@ -59,8 +59,11 @@ function derives(rules: readonly Node[], text: string): boolean {
       }
       case 'choice':
         return new Set(node.parts.flatMap((part) => [...ends(part, from)]))
-      case 'sequence':
-        return node.parts.reduce((places, part) => new Set([...places].flatMap((place) => [...ends(part, place)])), new Set([from]))
+      case 'sequence': {
+        let places = new Set([from])
+        for (const part of node.parts) places = new Set([...places].flatMap((place) => [...ends(part, place)]))
+        return places
+      }
       default: {
         const all = new Set<number>(node.min === 0 ? [from] : [])
         let places = new Set([from])

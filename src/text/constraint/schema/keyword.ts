@@ -2,7 +2,7 @@
 // its faults.
 
 import { MixtralError } from '../../../base/errors.js'
-import type { Terms } from '../terms.js'
+import type { Term, Terms } from '../terms.js'
 import type { Literal } from './goals.js'
 import { type SchemaDocument, type SchemaNode, shownPointer, typeOf } from './schemaDocument.js'
 import { anyValue, noValue, type ValueShapes } from './shapes.js'
@@ -22,7 +22,7 @@ export interface Solver {
   /** Whether it is certain that no value is left. */
   isEmpty(shapes: ValueShapes): boolean
   /** The texts of which a pattern matches a part; over code points. */
-  pattern(source: string, what: string): ReturnType<Terms['set']>
+  pattern(source: string, what: string): Term
 }
 
 /** A keyword in a schema. */

@@ -1,5 +1,6 @@
 // The keywords that put schemas together: $ref, allOf, anyOf, oneOf, not, and if with then and else.
 
+import { MixtralError } from '../../../base/errors.js'
 import type { Keyword, KeywordUse } from './keyword.js'
 import type { SchemaNode } from './schemaDocument.js'
 import { anyArray, anyObject, anyValue, intersectionOf, noValue, unionOf, type ValueShapes } from './shapes.js'
@@ -46,7 +47,7 @@ const oneOf: Keyword = {
     return unionOf(
       each.map((shapes, i) => {
         const overlapping = nodes.filter((_, j) => i !== j && !use.solver.isEmpty(intersectionOf(shapes, each[j]!)))
-        return overlapping.reduce((rest, node) => intersectionOf(rest, unseen(fails(use, node))), shapes)
+        return overlapping.reduce((rest, node) => intersectionOf(rest, unseen(notBoth(use, node))), shapes)
       }),
     )
   },
@@ -55,6 +56,15 @@ const oneOf: Keyword = {
     const pairs = nodes.flatMap((a, i) => nodes.slice(i + 1).map((b) => intersectionOf(holds(use, a), holds(use, b))))
     return unionOf([all(nodes.map((node) => fails(use, node))), ...pairs].map(unseen))
   },
+}
+
+/** The values for which a branch fails that another does not exclude. */
+function notBoth(use: KeywordUse, node: SchemaNode): ValueShapes {
+  try {
+    return fails(use, node)
+  } catch (error) {
+    throw error instanceof MixtralError ? use.unsupported(`two branches may both hold, and ${error.message}`) : error
+  }
 }
 
 const not: Keyword = {

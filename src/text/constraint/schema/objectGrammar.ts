@@ -35,7 +35,7 @@ export class ObjectGrammar {
     const required = new Set(shape.required)
     const members: Member[] = []
     for (const name of names) {
-      this.#grammar.terms.budget.spend(shape.rules.length)
+      this.#grammar.terms.budget.spend(50 + shape.rules.length)
       const goal = this.#solver.propertyGoal(shape, name)
       if (goal === NOTHING && required.has(name)) return this.#lexemes.never
       if (goal !== NOTHING) members.push({ key: this.#solver.strings.literals([name]), goal, required: required.has(name) })

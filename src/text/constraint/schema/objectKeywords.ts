@@ -1,5 +1,6 @@
 // The keywords about objects.
 
+import type { Term } from '../terms.js'
 import { ANYTHING, type Goal, NOTHING, satisfies, violates } from './goals.js'
 import { type Keyword, type KeywordUse, onlyType, orOtherType } from './keyword.js'
 import { shownPointer } from './schemaDocument.js'
@@ -37,10 +38,7 @@ function propertyIsAbsent(name: string): Partial<ObjectShape> {
   return { rules: [{ names: new Map([[name, NOTHING]]), patterns: [], rest: ANYTHING }] }
 }
 
-function patternsIn(
-  use: KeywordUse,
-  name: string,
-): readonly (readonly [source: string, term: ReturnType<KeywordUse['solver']['pattern']>])[] {
+function patternsIn(use: KeywordUse, name: string): readonly (readonly [source: string, term: Term])[] {
   return namesIn(use.beside(name)).map((source) => [source, use.solver.pattern(source, `${name} at ${shownPointer(use.node)}/${name}`)])
 }
 
@@ -78,6 +76,13 @@ const propertyNames: Keyword = objects(
   },
 )
 
+/** What `dependentRequired` has, by name. */
+function requirementsOf(use: KeywordUse): (readonly [name: string, others: readonly string[]])[] {
+  const { value } = use
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw use.malformed('lists of names by name')
+  return Object.entries(value).map(([name, others]) => [name, namesOf(use, others)])
+}
+
 function namesOf(use: KeywordUse, names: unknown): readonly string[] {
   if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) throw use.malformed('a list of strings')
   return names
@@ -90,29 +95,27 @@ const required: Keyword = objects(
 
 const object = (shape: Partial<ObjectShape>) => onlyType({ objects: [{ ...anyObject, ...shape }] })
 
-/** For each name: the property is absent, or `then` holds. */
-function dependent(use: KeywordUse, then: (name: string) => ValueShapes): ValueShapes {
+/** For each name: the property is absent, or there and with it what is given. */
+function dependent(present: readonly (readonly [name: string, then: ValueShapes])[]): ValueShapes {
   const other = orOtherType({ objects: [] })
-  return namesIn(use.value).reduce<ValueShapes>((shapes, name) => {
-    const present = intersectionOf(object({ required: [name] }), then(name))
-    return intersectionOf(shapes, unionOf([other, object(propertyIsAbsent(name)), present]))
+  return present.reduce<ValueShapes>((shapes, [name, then]) => {
+    const both = intersectionOf(object({ required: [name] }), then)
+    return intersectionOf(shapes, unionOf([other, object(propertyIsAbsent(name)), both]))
   }, anyValue)
 }
 
 const dependentRequired: Keyword = {
-  holds: (use) => dependent(use, (name) => object({ required: namesOf(use, (use.value as Record<string, unknown>)[name]) })),
+  holds: (use) => dependent(requirementsOf(use).map(([name, required]) => [name, object({ required })])),
   fails: (use) =>
     unionOf(
-      namesIn(use.value).flatMap((name) =>
-        namesOf(use, (use.value as Record<string, unknown>)[name]).map((other) =>
-          intersectionOf(object({ required: [name] }), object(propertyIsAbsent(other))),
-        ),
+      requirementsOf(use).flatMap(([name, others]) =>
+        others.map((other) => intersectionOf(object({ required: [name] }), object(propertyIsAbsent(other)))),
       ),
     ),
 }
 
 const dependentSchemas: Keyword = {
-  holds: (use) => dependent(use, (name) => use.solver.shapesOf({ node: use.child(name), positive: true })),
+  holds: (use) => dependent(namesIn(use.value).map((name) => [name, use.solver.shapesOf({ node: use.child(name), positive: true })])),
   fails: (use) =>
     unionOf(
       namesIn(use.value).map((name) =>

@@ -63,7 +63,7 @@ function isNotValue(use: KeywordUse, value: unknown): ValueShapes {
 }
 
 function structureOf(use: KeywordUse, value: object): SchemaNode {
-  return use.solver.document.made(value, use.node, () =>
+  return use.solver.document.made(value, use.node, use.name, () =>
     Array.isArray(value)
       ? { type: 'array', prefixItems: value.map((item) => ({ const: item })), minItems: value.length, maxItems: value.length }
       : {

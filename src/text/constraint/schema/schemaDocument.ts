@@ -32,6 +32,8 @@ const NAMED = ['$defs', 'definitions', 'dependentSchemas', 'patternProperties', 
 /** The largest schemas in circulation have some 10,000 parts; the bounds keep the walk short and the stack small. */
 const MOST_NODES = 50_000
 const DEEPEST = 200
+/** Begins the end of a pointer to what stands in no document. */
+const MADE = '\0'
 /** Base of a document without $id. It has a path, so that relative references can be resolved at all. */
 const NO_BASE = 'schema:/'
 
@@ -60,10 +62,10 @@ export class SchemaDocument {
   }
 
   /** A schema that stands for a value in a node, such as an object of `const`; made once for each value. */
-  made(value: object, node: SchemaNode, make: () => SchemaNode['value']): SchemaNode {
+  made(value: object, node: SchemaNode, keyword: string, make: () => SchemaNode['value']): SchemaNode {
     let found = this.#made.get(value)
     if (found === undefined) {
-      found = this.#index(make(), `${node.pointer}/#${this.#nodes.size}`, node.base, 0)
+      found = this.#index(make(), `${node.pointer}/${keyword}${MADE}${this.#nodes.size}`, node.base, 0)
       this.#made.set(value, found)
     }
     return found
@@ -152,7 +154,7 @@ export class SchemaDocument {
 
 /** A node's place as errors show it. */
 export function shownPointer(node: SchemaNode): string {
-  return `#${node.pointer.replace(/\/#.*$/, '')}`
+  return `#${node.pointer.split(MADE)[0]}`
 }
 
 export function typeOf(value: unknown): string {

@@ -33,9 +33,13 @@ export class StringLanguages {
   }
 
   has(shape: StringShape, text: string): boolean {
+    return (shape.values?.includes(text) ?? true) && this.#meets(shape, text)
+  }
+
+  /** Whether a text is in the language, as far as conditions say and not a list of values. */
+  #meets(shape: StringShape, text: string): boolean {
     const { length } = [...text]
     if (length < shape.min || length > shape.max || shape.excluded.includes(text)) return false
-    if (shape.values && !shape.values.includes(text)) return false
     return shape.patterns.every((term) => this.matches(term, text)) && !shape.notPatterns.some((term) => this.matches(term, text))
   }
 
@@ -91,7 +95,7 @@ export class StringLanguages {
 
   #make(shape: StringShape): Term {
     const { min, max, patterns, notPatterns, excluded } = shape
-    if (shape.values) return this.literals(shape.values.filter((value) => this.has(shape, value)))
+    if (shape.values) return this.literals(shape.values.filter((value) => this.#meets(shape, value)))
     const [only] = patterns
     let language = this.ofLength(min, max)
     if (only && patterns.length === 1) {
