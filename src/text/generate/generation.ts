@@ -124,6 +124,14 @@ export async function* generate(
   }
 }
 
+/** Reads a stream to its end: the result. */
+export async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = await pieces.next()
+    if (done) return value
+  }
+}
+
 /**
  * Whether the prompt ends where an answer begins, and not in the middle of a text. Then the space before the first word
  * is the tokenizer's, and not part of the answer.

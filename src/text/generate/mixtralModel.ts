@@ -20,7 +20,7 @@ import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
 import { checkGenerationOptions } from './checkGenerationOptions.js'
-import { type ChatResult, type GenerationResult, generate, type Piece } from './generation.js'
+import { type ChatResult, finish, type GenerationResult, generate, type Piece } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
 import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
@@ -284,13 +284,6 @@ export class MixtralModel {
     } finally {
       leave()
     }
-  }
-}
-
-async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
-  for (;;) {
-    const { done, value } = await pieces.next()
-    if (done) return value
   }
 }
 
