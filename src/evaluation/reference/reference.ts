@@ -73,7 +73,11 @@ export class Reference {
    */
   matrix(name: string, expert = 0): Matrix {
     const slice = [...new Set(slicesOf(this.#tensors))].filter((one) => one.name === name)[expert]
-    if (!slice) throw new MixtralError('MODEL', `no tensor ${shown(name)} with an expert ${shown(expert)}, expected a name such as blk.0.attn_q.weight`)
+    if (!slice)
+      throw new MixtralError(
+        'MODEL',
+        `no tensor ${shown(name)} with an expert ${shown(expert)}, expected a name such as blk.0.attn_q.weight`,
+      )
     return this.#weights.load(slice)
   }
 

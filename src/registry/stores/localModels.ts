@@ -94,12 +94,13 @@ export async function findInOwnStore(name: RemoteName, store: OwnStore): Promise
 }
 
 /**
- * A model that a caller says it has found. Throws `OPTION` for an object of another kind, such as a URL or the promise of
- * a model.
+ * A model that a caller says it has found. Throws `OPTION` for an object of another kind, such as a URL or the promise
+ * of a model.
  */
 export function checkLocalModel(model: LocalModel): LocalModel {
   const { path: file, layers }: { readonly [name: string]: unknown } = { path: model.path, layers: model.layers }
-  if (typeof file !== 'string') throw new MixtralError('OPTION', `the model's path is ${shown(file)}, expected a name or a model that was found`)
+  if (typeof file !== 'string')
+    throw new MixtralError('OPTION', `the model's path is ${shown(file)}, expected a name or a model that was found`)
   if (layers !== undefined) checkLayers(layers)
   return model
 }

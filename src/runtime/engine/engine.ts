@@ -182,8 +182,8 @@ export class Engine {
   }
 
   /**
-   * Runs `prompt` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the order
-   * in which they are computed. Call within `exclusive`. Empties the cache.
+   * Runs `prompt` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the
+   * order in which they are computed. Call within `exclusive`. Empties the cache.
    */
   async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
     const ids = this.checked(prompt)
@@ -281,7 +281,8 @@ export class Engine {
     if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
     if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
     const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
-    if (wrong >= 0) throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
+    if (wrong >= 0)
+      throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
     return ids
   }
 }
