@@ -131,7 +131,8 @@ function checkOptions(type: QuantizeType, options: QuantizeOptions) {
     throw new MixtralError('OPTION', `layout is ${shown(layout)}, expected one of ${expertLayouts.join(', ')}`)
   }
   for (const [name, value] of Object.entries({ shardBytes: shardBytes ?? 1, threads })) {
-    if (!Number.isSafeInteger(value) || value < 1) throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number from 1`)
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number from 1`)
   }
   return { ...options, layout, requantize, threads }
 }
