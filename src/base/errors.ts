@@ -63,8 +63,8 @@ export function quoted(text: string): string {
 }
 
 /**
- * Any value for a message: text quoted, a list by its length, undefined as `no value`. Never throws: what has no text
- * of its own is named by its type.
+ * Any value for a message: text quoted, a list by its length, undefined as `no value`, an object by its type. Never
+ * throws, whatever the value is.
  */
 export function shown(value: unknown): string {
   if (value === undefined) return 'no value'

@@ -1,7 +1,6 @@
 // The library's main class: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
 // generation; computes nothing itself.
 
-import { checkObject, checkText } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
@@ -92,7 +91,6 @@ export class MixtralModel {
    * damaged or not a Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
    */
   static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
-    checkObject(options)
     const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
     const weights = await WeightLoader.fromGguf(path)
     const config = MixtralConfig.fromGgufMetadata(weights.metadata)
@@ -149,7 +147,7 @@ export class MixtralModel {
    * the loop has ended, so do not await one inside. The first piece throws what `generate` throws.
    */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
-    return this.#generate(() => this.#encode(prompt), options)
+    return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
   }
 
   /**
@@ -268,14 +266,8 @@ export class MixtralModel {
     }
   }
 
-  #encode(prompt: string): number[] {
-    checkText('the prompt', prompt)
-    return this.tokenizer.encodePrompt(prompt)
-  }
-
   /** Runs one generation, and holds the engine from its first piece to its end, however it ends. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
-    checkObject(options)
     const checked = checkGenerationOptions(withDefaults(this.#extras?.defaults.options ?? {}, options))
     const ids = prompt()
     const leave = await this.#engine.enter(checked.signal)

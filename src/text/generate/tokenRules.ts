@@ -63,7 +63,10 @@ function biasById(bias: LogitBias, tokenizer: Tokenizer): ReadonlyMap<number, nu
   const entries: readonly unknown[] = Array.isArray(bias) ? bias : Object.entries(bias).map(([id, value]) => [idOfKey(id), value])
   const all = new Map<number, number>()
   for (const entry of entries) {
-    const [token, value]: readonly unknown[] = Array.isArray(entry) && entry.length === 2 ? entry : []
+    if (!Array.isArray(entry) || entry.length !== 2) {
+      throw new MixtralError('OPTION', `logitBias has ${shown(entry)}, expected pairs of a token and a number or false`)
+    }
+    const [token, value]: readonly unknown[] = entry
     const added = value === false ? -Infinity : value
     if (typeof added !== 'number' || Number.isNaN(added) || added === Infinity) {
       throw new MixtralError('OPTION', `logitBias has ${shown(value)} for token ${shown(token)}, expected a number or false for each token`)

@@ -91,6 +91,7 @@ export class Tokenizer {
    * for it and the prompt has none.
    */
   encodePrompt(text: string): number[] {
+    checkText('the prompt', text)
     return this.encodeParts(this.splitSpecial(text))
   }
 
