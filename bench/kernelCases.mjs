@@ -155,6 +155,7 @@ export function* attentionCases(memory, positions) {
   const [query, key, value] = [q, keys, values].map((floats) => memory.place(floats))
   const cacheBytes = positions * headDim * 2
   const [keyCache, valueCache] = [memory.take(cacheBytes), memory.take(cacheBytes)]
+  const table = memory.place(Int32Array.from({ length: Math.ceil(positions / 32) }, (_, block) => block))
   const out = memory.take(q.byteLength)
   const part = memory.take(heads * (headDim + 4) * 4)
   const room = memory.take(headDim * 132 + (heads + 1) * 132 + 16)
@@ -163,7 +164,7 @@ export function* attentionCases(memory, positions) {
       kernels.store_kv_f16(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
     const width = heads * headDim
     const run = () => {
-      kernels.attention_f16(query, width, part, 1, heads, headDim, keyCache, valueCache, positions - 1, 0, 0, positions, room)
+      kernels.attention_f16(query, width, part, 1, heads, headDim, keyCache, valueCache, table, positions - 1, 0, 0, positions, room)
       kernels.finish_attention(part, heads, headDim, out)
     }
     run()

@@ -27,7 +27,7 @@ import { packHalves } from './halves_repack'
   return addDot16(addDot(sum, low(w, nibble), x, 0, even), high(w, nibble), x, even)
 }
 
-/** `addNibbles` with a sum of nothing. */
+/** `addNibbles` to a sum of 0. */
 // @ts-ignore: decorator
 @inline export function nibbleDots(w: v128, x: usize, nibble: v128, even: v128): v128 {
   return addDot16(dot(low(w, nibble), x, 0, even), high(w, nibble), x, even)

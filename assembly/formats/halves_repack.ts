@@ -1,12 +1,12 @@
-// Halves at load time: gathered of eight rows as they stand in the file, and, as the last step, raised (half.ts) where
-// all of a group can be, which the group's header says.
+// Block scales and other halves at load time. First they are copied from eight rows of the file, unchanged. The last
+// step multiplies them by 2^10 (half.ts) where all halves of a group allow it, and notes in the group's header whether.
 import { storeFactor } from '../lanes/half'
 import { held } from '../lanes/held'
 import { eightRows, rowAt } from '../lanes/rows'
 
 /**
- * 4 magnitudes of halves below 2^-14 to those of halves 2^10 times as large: the exponent and the first bits of the
- * float32 of the integer.
+ * Multiplies four subnormal halves, given by their magnitudes, by 2^10. A subnormal half is an integer times 2^-24, so
+ * the result has the exponent, less `bias`, and the first fraction bits of that integer as float32.
  */
 // @ts-ignore: decorator
 @inline function raisedSubnormal(magnitude: v128, bias: v128): v128 {

@@ -57,22 +57,23 @@ function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
 
 /**
  * One range, positions first .. end (first a multiple of 32), of the attention of `heads` query heads of one kv head
- * for `tokens` consecutive positions, the first at `position`. The cache holds all positions up to the last. q:
- * (tokens, qFloats), from the pointer on (heads, headDim) float32. part: (tokens, heads) parts. window: positions a
- * token sees, itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
+ * for `tokens` consecutive positions, the first at `position`. The cache holds all positions up to the last. table:
+ * (blocks of 32 positions) i32, the page of each: its place in `keys` and `values`, counted in blocks. q: (tokens,
+ * qFloats), from the pointer on (heads, headDim) float32. part: (tokens, heads) parts. window: positions a token sees,
+ * itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
  */
-export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
-  attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, true)
+export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, true)
 }
 
 /** The same for a cache of float32. */
-export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
-  attend(q, qFloats, part, tokens, heads, headDim, keys, values, position, window, first, end, room, false)
+export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, false)
 }
 
 // One token reads halves directly. For several tokens a block is widened first, keys and then values in the same room,
 // so that it stays in the first-level cache.
-function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, position: i32, window: i32, first: i32, end: i32, room: usize, halves: bool): void {
+function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, halves: bool): void {
   const blockFloats = <usize>headDim * 32
   const rows = <usize>heads
   const spare = room + blockFloats * 4
@@ -89,7 +90,7 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
   end = min(end, position + tokens)
   if (window) first = max(first, (position + 1 - window) & ~31)
   for (; first < end; first += 32) {
-    const block = <usize>first * <usize>headDim
+    const block = <usize>load<i32>(table + (<usize>first >> 5) * 4) * blockFloats
     const from0 = max(0, first - position) // the first token that sees the block
     let k = keys + block * (halves ? 2 : 4)
     let v = values + block * (halves ? 2 : 4)

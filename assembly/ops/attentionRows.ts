@@ -1,6 +1,6 @@
 // The two products of attention, for a block of 32 positions and all query heads of a kv head: queries with keys,
-// weights with values. Four rows at a time share what is read and widened of the cache (attentionFours.ts,
-// attentionHalves.ts), then two. A row's sums are made in the same order either way.
+// weights with values. Numbers of the cache are read and widened once for four rows (attentionFours.ts,
+// attentionHalves.ts), or for two where fewer are left. A row's sums are made in the same order either way.
 import { expandOf, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
 import { held } from '../lanes/held'
 import { mix4, scores4 } from './attentionFours'
@@ -10,7 +10,7 @@ import { mixHalves4, scoresOfHalves4 } from './attentionHalves'
 // branch: V8 makes 256-bit vectors only within a basic block. Neighbors are read at immediate offsets for the same
 // reason.
 
-/** Four cached numbers, or the next four, or those after. */
+/** Four numbers of the cache: those at ptr; `cached4`, `cached8` and `cached12` skip that many. */
 // @ts-ignore: decorator
 @inline function cached<T>(ptr: usize, mask: v128, factor: v128): v128 {
   if (sizeof<T>() == 2) return expandOf(v128.load16x4_s(ptr), mask, factor)
@@ -162,7 +162,7 @@ import { mixHalves4, scoresOfHalves4 } from './attentionHalves'
   }
 }
 
-/** Scores of `rows` rows: (rows, 32) at p, and one row more where `rows` is odd. */
+/** Writes the scores of `rows` rows, (rows, 32), to p. Where `rows` is odd, 32 floats behind them are overwritten. */
 // @ts-ignore: decorator
 @inline export function scores<T>(q: usize, rows: i32, keys: usize, headDim: i32, p: usize): void {
   const headBytes = <usize>headDim * 4
@@ -186,7 +186,7 @@ import { mixHalves4, scoresOfHalves4 } from './attentionHalves'
   }
 }
 
-/** Values of `rows` rows into their parts; `spare` takes those of a row more where `rows` is odd. */
+/** Adds the weighted values of `rows` rows to their parts. Where `rows` is odd, the part at `spare` is overwritten. */
 // @ts-ignore: decorator
 @inline export function mix<T>(part: usize, rows: i32, kept: usize, p: usize, values: usize, headDim: i32, from: i32, to: i32, spare: usize): void {
   const partBytes = <usize>headDim * 4 + 16

@@ -22,7 +22,7 @@ export function conclude(file, bandwidth, { engines, tests, failures }) {
         ...{ about, loadSeconds, peakRssBytes, load },
         loadRatio: load && load / median(first.loadSeconds),
         rssRatio: peakRssBytes && peakRssBytes / first.peakRssBytes,
-        // Of an engine that says what it has to keep: what the process takes beyond that.
+        // Memory of the process beyond weights and KV cache, where the engine reports their sizes.
         ...(weightBytes === undefined ? {} : { extraRssBytes: peakRssBytes - weightBytes - kvBytes }),
       }
     }),

@@ -16,7 +16,7 @@
  * - `THREAD`: a worker thread threw or ended in mid-step
  * - `ABORTED`: the caller's AbortSignal fired
  * - `CLOSED`: the model was closed
- * - `IO`: a file could not be opened, read or written
+ * - `IO`: a file or an address could not be opened, read or written
  */
 export type MixtralErrorCode =
   | 'GGUF'
@@ -62,9 +62,25 @@ export function quoted(text: string): string {
   return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
 }
 
-/** Any value for a message: text quoted, a list by its length, undefined as `no value`. */
+/**
+ * Any value for a message: text quoted, a list by its length, undefined as `no value`, an object by its type. Never
+ * throws, whatever the value is.
+ */
 export function shown(value: unknown): string {
   if (value === undefined) return 'no value'
   if (typeof value === 'string') return quoted(value)
-  return Array.isArray(value) ? `a list of ${value.length}` : String(value)
+  if (typeof value === 'function') return 'a function'
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Array.isArray(value) ? `a list of ${value.length}` : 'an object'
+}
+
+/** Throws `OPTION` unless the options are an object: not null, not a number. */
+export function checkObject(options: unknown): void {
+  if (typeof options === 'object' && options !== null) return
+  throw new MixtralError('OPTION', `the options are ${shown(options)}, expected an object`)
+}
+
+/** Throws `OPTION` unless the value is a string; `what` names it. */
+export function checkText(what: string, value: unknown): void {
+  if (typeof value !== 'string') throw new MixtralError('OPTION', `${what} is ${shown(value)}, expected a string`)
 }

@@ -1,7 +1,7 @@
 // The registries as the library offers them: names that belong to one, pulled. The code that pulls is loaded by the
 // first pull, so that importing the library stays cheap.
 
-import { MixtralError, quoted } from '../base/errors.js'
+import { checkObject, checkText, MixtralError, quoted } from '../base/errors.js'
 import { parseModelName, type RemoteName } from './names/modelName.js'
 import type { PullOptions } from './pull.js'
 
@@ -14,6 +14,7 @@ export const HuggingFace = {
    * @example const path = await HuggingFace.pull('TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M')
    */
   async pull(name: string, options: PullOptions = {}): Promise<string> {
+    checkText('the name', name)
     const parsed = parseModelName(/^(hf:|https:)/.test(name) ? name : `hf:${name}`)
     if (parsed.kind === 'huggingface') return pull(parsed, options)
     throw new MixtralError('IO', `${quoted(name)} is no name of a Hugging Face model, expected owner/repo/file.gguf or owner/repo:Q4_K_M`)
@@ -30,6 +31,7 @@ export const OllamaRegistry = {
    * const path = await OllamaRegistry.pull('mixtral:8x7b', { onProgress })
    */
   async pull(name: string, options: PullOptions = {}): Promise<string> {
+    checkText('the name', name)
     const parsed = parseModelName(name)
     if (parsed.kind === 'ollama') return pull(parsed, options)
     throw new MixtralError('IO', `${quoted(name)} is no name of an Ollama model, expected [host/][namespace/]model[:tag]`)
@@ -44,6 +46,7 @@ async function pull(name: RemoteName, options: PullOptions): Promise<string> {
 
 /** Throws `OPTION` for an unknown option, or one of the wrong kind. */
 function checkOptions(options: { readonly [Name in keyof PullOptions]: unknown }): void {
+  checkObject(options)
   const kinds = { onProgress: 'function', signal: 'object', onWait: 'function' } as const
   for (const [name, value] of Object.entries(options)) {
     const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof typeof kinds] : undefined

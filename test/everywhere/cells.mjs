@@ -41,7 +41,7 @@ async function withReuse(model) {
   return all
 }
 
-/** Of (tokens, vocabulary) little-endian float32. */
+/** The hash of logits: (tokens, vocabulary) little-endian float32. */
 function sha256(logits) {
   return createHash('sha256').update(new Uint8Array(logits.buffer)).digest('hex')
 }

@@ -32,7 +32,7 @@ const cells = quick
       ]),
     )
 const { tokens } = json('test/golden/demo/logits.json')
-/** Of the numbers of this version: a change that is meant to change them changes this file too. */
+/** Hashes of this version's results. A change that is meant to change a result changes this file too. */
 const expected = json('test/everywhere/expected.json')
 /** A draw that other bits in a logit or in the random numbers would soon turn elsewhere. */
 const sampling = {

@@ -11,19 +11,19 @@ export interface Fault {
   /** An answer without a body. */
   readonly status?: number
   readonly headers?: Record<string, string>
-  /** The connection breaks after so many bytes of the body. */
+  /** The number of bytes of the body after which the connection breaks. */
   readonly cutAfter?: number
-  /** Silence after so many bytes of the body. */
+  /** The number of bytes of the body after which nothing more is sent. */
   readonly stallAfter?: number
   /** The whole file, whatever range was asked for. */
   readonly ignoreRange?: boolean
-  /** Only so many bytes of the range, honestly labelled. */
+  /** The answer has only this many bytes of the range, and its headers say so. */
   readonly shortTo?: number
-  /** The range begins so many bytes later than asked. */
+  /** The range begins this many bytes later than asked. */
   readonly shift?: number
   /** The bytes are not those of the file. */
   readonly corrupt?: boolean
-  /** So many bytes more than the range, honestly labelled. */
+  /** The answer has this many bytes more than the range, and its headers say so. */
   readonly longBy?: number
   /** A total size that is not the file's, or `*`. */
   readonly total?: number | '*'
@@ -67,7 +67,7 @@ export class RegistryServer {
     return server
   }
 
-  /** Of the registry, such as `127.0.0.1:4711`. */
+  /** The registry's address and port, such as `127.0.0.1:4711`. */
   get host(): string {
     return `127.0.0.1:${(this.#registry.address() as AddressInfo).port}`
   }

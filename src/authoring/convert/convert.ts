@@ -3,7 +3,7 @@
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { Checkpoint } from './checkpoint.js'
@@ -40,6 +40,8 @@ export interface ConvertResult {
  */
 export async function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
   checkCallOptions(options, ['type', 'shardBytes'])
+  checkText('the folder', folder)
+  checkText('the target', target)
   const { type: wanted, onProgress, ...others } = options
   if (wanted !== undefined && !elementTypes.includes(wanted)) {
     throw new MixtralError('OPTION', `type is ${shown(wanted)}, expected one of ${elementTypes.join(', ')}`)

@@ -3,7 +3,7 @@
 // read.
 
 import { availableParallelism } from 'node:os'
-import { MixtralError } from '../../base/errors.js'
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/outputChecks.js'
 import type { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
@@ -61,6 +61,7 @@ export async function quantizeModel(
   options: QuantizeOptions = {},
 ): Promise<QuantizeResult> {
   const { layout, shardBytes, requantize, threads, signal, onProgress } = checkOptions(type, options)
+  checkText('the output', output)
   const gguf = await openGguf(input)
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
   mixtralTensors(config, gguf)
@@ -74,9 +75,20 @@ export async function quantizeModel(
     const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
     const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
     const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
-    const timer = onProgress && setInterval(() => onProgress({ loaded: Math.min(team.progress, total), total }), 100)
+    const stop = new AbortController()
+    // what a timer throws, no caller catches
+    const report = () => {
+      try {
+        onProgress?.({ loaded: Math.min(team.progress, total), total })
+      } catch (error) {
+        stop.abort(error)
+      }
+    }
+    const timer = onProgress && setInterval(report, 100)
     try {
-      await team.run(1, signal)
+      await team.run(1, signal ? AbortSignal.any([signal, stop.signal]) : stop.signal).catch((error: Error) => {
+        throw stop.signal.aborted ? stop.signal.reason : error
+      })
     } finally {
       clearInterval(timer)
       await team.close()
@@ -113,13 +125,14 @@ function checkOptions(type: QuantizeType, options: QuantizeOptions) {
   checkCallOptions(options, ['layout', 'shardBytes', 'requantize', 'threads'])
   const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
   if (!quantizeTypes.includes(type)) {
-    throw new MixtralError('OPTION', `type is ${JSON.stringify(type)}, expected one of ${quantizeTypes.join(', ')}`)
+    throw new MixtralError('OPTION', `type is ${shown(type)}, expected one of ${quantizeTypes.join(', ')}`)
   }
   if (!expertLayouts.includes(layout)) {
-    throw new MixtralError('OPTION', `layout is ${JSON.stringify(layout)}, expected one of ${expertLayouts.join(', ')}`)
+    throw new MixtralError('OPTION', `layout is ${shown(layout)}, expected one of ${expertLayouts.join(', ')}`)
   }
   for (const [name, value] of Object.entries({ shardBytes: shardBytes ?? 1, threads })) {
-    if (!Number.isSafeInteger(value) || value < 1) throw new MixtralError('OPTION', `${name} is ${value}, expected a whole number from 1`)
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number from 1`)
   }
   return { ...options, layout, requantize, threads }
 }

@@ -49,7 +49,7 @@ export function openBench(): Bench {
 export const unitsOf = ({ weights }: WeightRun) => Math.ceil(weights / UNIT)
 
 /**
- * Reads, converts and writes one unit of a part. Returns its bytes in the input.
+ * Reads, converts and writes one unit of a run of weights. Returns how many bytes of the input it has read.
  * Throws `IO`, and `MODEL` for weights that no type can hold.
  */
 export function writeUnit(part: WeightRun, unit: number, bench: Bench, reader: FileReader, writer: FileWriter): number {

@@ -9,7 +9,7 @@
 //     then      packed rows (windows, predictions that count, see windows.ts), see logProbabilities.ts
 
 import { type FileHandle, open } from 'node:fs/promises'
-import { MixtralError } from '../../base/errors.js'
+import { checkText, MixtralError } from '../../base/errors.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import type { Prediction } from './evaluate.js'
 import { packedRowBytes, packRow, unpackRow } from './logProbabilities.js'
@@ -38,6 +38,7 @@ export class LogitsFile {
    * vocabulary.
    */
   static async open(path: string): Promise<LogitsFile> {
+    checkText('the path of stored logits', path)
     const file = await open(path).catch((cause: Error) => {
       throw new MixtralError('IO', `${path}: cannot be opened: ${cause.message}`, { cause })
     })

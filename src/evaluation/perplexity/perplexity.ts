@@ -2,7 +2,7 @@
 // Stores the logits too, if asked to.
 
 import { exp } from '../../base/elementary.js'
-import { MixtralError } from '../../base/errors.js'
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { type EvaluatedModel, evaluateWindows } from './evaluate.js'
 import { LogitsFileWriter } from './logitsFile.js'
 import { type Estimate, meanOf } from './statistics.js'
@@ -44,10 +44,11 @@ export async function measurePerplexity(model: EvaluatedModel, text: string, opt
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const contextLength = options.contextLength ?? Math.min(USUAL_WINDOW, longest)
   if (!Number.isInteger(contextLength) || contextLength < SHORTEST_WINDOW) {
-    throw new MixtralError('OPTION', `contextLength is ${contextLength}, expected a whole number from ${SHORTEST_WINDOW}`)
+    throw new MixtralError('OPTION', `contextLength is ${shown(contextLength)}, expected a whole number from ${SHORTEST_WINDOW}`)
   }
   const windows = cutWindows(model.tokenizer.encode(text), contextLength, options.windows)
   const { saveLogits, onProgress } = options
+  if (saveLogits !== undefined) checkText('saveLogits', saveLogits)
   const writer = saveLogits === undefined ? undefined : await LogitsFileWriter.create(saveLogits, model.config.vocabSize, windows)
   const nlls: number[] = []
   let done = 0

@@ -1,6 +1,6 @@
 // The options of a measurement over windows, their check, and the progress that it reports.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Estimate } from './statistics.js'
 
@@ -27,6 +27,6 @@ export function checkWindowOptions(options: WindowOptions, others: readonly stri
   checkCallOptions(options, ['windows', ...others])
   const { windows } = options
   if (windows !== undefined && !(Number.isInteger(windows) && windows >= 1)) {
-    throw new MixtralError('OPTION', `windows is ${windows}, expected a whole number from 1`)
+    throw new MixtralError('OPTION', `windows is ${shown(windows)}, expected a whole number from 1`)
   }
 }

@@ -2,7 +2,7 @@
 // reading at `logits`, then `layer`, attention.ts, experts.ts. No cache of keys and values: a call computes its whole
 // sequence.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import type { CallOptions } from '../../runtime/engine/callOptions.js'
@@ -73,7 +73,11 @@ export class Reference {
    */
   matrix(name: string, expert = 0): Matrix {
     const slice = [...new Set(slicesOf(this.#tensors))].filter((one) => one.name === name)[expert]
-    if (!slice) throw new MixtralError('MODEL', `no tensor ${name} with an expert ${expert}, expected a name such as blk.0.attn_q.weight`)
+    if (!slice)
+      throw new MixtralError(
+        'MODEL',
+        `no tensor ${shown(name)} with an expert ${shown(expert)}, expected a name such as blk.0.attn_q.weight`,
+      )
     return this.#weights.load(slice)
   }
 
@@ -86,7 +90,7 @@ export class Reference {
     const x = new Float64Array(tokens.length * hiddenSize)
     for (const [i, id] of tokens.entries()) {
       const known = Number.isInteger(id) && id >= 0 && id < vocabSize
-      if (!known) throw new MixtralError('TOKENIZER', `token ${i} has id ${id}, expected an integer from 0 to ${vocabSize - 1}`)
+      if (!known) throw new MixtralError('TOKENIZER', `token ${i} has id ${shown(id)}, expected an integer from 0 to ${vocabSize - 1}`)
       x.set(this.#weights.row(this.#tensors.tokenEmbd, id), i * hiddenSize)
     }
     return showTo(tap, '')('inp_embd', x, hiddenSize)
@@ -99,7 +103,8 @@ export class Reference {
    */
   layer(index: number, x: Float64Array, tap?: Tap): Float64Array {
     const { hiddenSize, rmsEps } = this.config
-    const tensors = this.#tensors.layers[index]!
+    const tensors = this.#tensors.layers[index]
+    if (!tensors) throw new MixtralError('OPTION', `layer ${shown(index)}, expected one from 0 to ${this.config.layers - 1}`)
     const show = showTo(tap, `-${index}`)
     const { load } = this.#weights
     const layer = { config: this.config, tensors, load, show }

@@ -64,6 +64,7 @@ export const MOST_TOKENS = 64
 export async function verifyModel(model: MixtralModel, tokens: readonly number[], options: VerifyOptions = {}): Promise<Verification> {
   checkCallOptions(options, ['onLayer'])
   const { signal, onProgress, onLayer } = options
+  if (onLayer !== undefined && typeof onLayer !== 'function') throw new MixtralError('OPTION', 'onLayer is not a function')
   const most = Math.min(MOST_TOKENS, model.batchSize)
   if (tokens.length < 1 || tokens.length > most)
     throw new MixtralError('OPTION', `${tokens.length} tokens to verify with, expected 1 to ${most}`)

@@ -1,7 +1,7 @@
 // Opens a GGUF by its path: one file, or the whole set if the path names one of its shards. Reads headers only and
 // leaves no file open.
 
-import type { MixtralError } from '../../base/errors.js'
+import { checkText, type MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { type Gguf, ggufError } from './gguf.js'
 import { type GgufHeader, readHeader } from './readHeader.js'
@@ -13,6 +13,7 @@ import { joinShards, shardPaths } from './shards.js'
  * @example const { metadata, tensors } = await openGguf('mixtral-8x22b-00001-of-00003.gguf')
  */
 export async function openGguf(path: string): Promise<Gguf> {
+  checkText('the path of a model', path)
   const paths = shardPaths(path)
   const headers: GgufHeader[] = []
   for (const [n, file] of paths.entries()) {

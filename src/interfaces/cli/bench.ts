@@ -7,7 +7,8 @@ import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { expertFields, expertText } from './expertText.js'
-import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { columns, jsonLine, speed } from './layout.js'
 import { withModel } from './loading.js'
@@ -21,7 +22,7 @@ interface BenchFlags extends ModelFlags {
 
 export function configureBench(command: Command): void {
   command
-    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .argument('[model]', ANY_MODEL, 'demo')
     .option('-p, --prompt-tokens <n>', 'tokens to prefill', wholeNumber(1), 64)
     .option('-n, --new-tokens <n>', 'tokens to decode, one at a time', wholeNumber(1), 16)
     .option('-r, --repetitions <n>', 'number of measurements; the median is reported', wholeNumber(1, 1000), 3)
@@ -29,11 +30,11 @@ export function configureBench(command: Command): void {
   addOutputFlags(addModelFlags(command))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Examples:
   mixtral bench
   mixtral bench mixtral-8x7b.Q4_K_M.gguf -p 64 -n 16 --threads 8 --json
-  mixtral bench mixtral-8x7b.Q4_K_M.gguf --profile`,
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf --profile`),
     )
     .action(bench)
 }

@@ -15,8 +15,8 @@ import { ProgressBar } from './progressBar.js'
 
 export interface BringOptions {
   /**
-   * What the model is for. `loading`: one that cannot be loaded here is refused before it is downloaded. `reading`: one
-   * that no machine can run is. `keeping`: none is; a model in our store is updated.
+   * What the model is for, which decides what is refused before a download. `loading`: a model that cannot be loaded on
+   * this machine. `reading`: a model that no machine can run. `keeping`: nothing, and a model in our store is updated.
    */
   readonly purpose: 'loading' | 'reading' | 'keeping'
   /** How it is to be loaded. */

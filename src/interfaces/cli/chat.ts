@@ -7,7 +7,8 @@ import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { ChatResult } from '../../text/generate/generation.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { receive, showLogprobs, summarize } from './answer.js'
-import { addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { colorsOf, plainLines } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
@@ -24,18 +25,18 @@ const help = `/clear          forget the conversation
 `
 
 export function configureChat(command: Command): void {
-  command.argument('[model]', '"demo" or the path of a GGUF file', 'demo').option('--system <text>', 'a system message')
+  command.argument('[model]', ANY_MODEL, 'demo').option('--system <text>', 'a system message')
   addDebugFlag(addSamplingFlags(addModelFlags(command)))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 In the chat, Ctrl-C stops the answer; at the empty prompt it leaves, as Ctrl-D and /bye do. /help lists the other commands. Where the input
 is not a terminal, each line that is no such command is a message.
 
 Examples:
   mixtral chat
   mixtral chat mixtral-8x7b-instruct.Q4_K_M.gguf --system "Answer in one sentence." --temperature 0.3
-  echo "What is the capital of France?" | mixtral chat demo --temperature 0`,
+  echo "What is the capital of France?" | mixtral chat demo --temperature 0`),
     )
     .action(chat)
 }

@@ -7,6 +7,7 @@ import { convertCheckpoint } from '../../authoring/convert/convert.js'
 import { type ElementType, elementTypes, isElementType } from '../../authoring/convert/elementType.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { ProgressBar } from './progressBar.js'
@@ -20,13 +21,13 @@ export function configureConvert(command: Command): void {
   )
     .addHelpText(
       'after',
-      `
+      wrapped(`
 The weights are copied, or rounded to the type; "mixtral quantize" makes a smaller file of the result. Mistral AI's own files (params.json and
 consolidated.safetensors) work too. OUT gets its name when all of it is written, and is about as large as the checkpoint.
 
 Examples:
   mixtral convert Mixtral-8x7B-Instruct-v0.1 mixtral.bf16.gguf
-  mixtral convert Mixtral-8x7B-Instruct-v0.1 mixtral.f16.gguf f16 --json`,
+  mixtral convert Mixtral-8x7B-Instruct-v0.1 mixtral.f16.gguf f16 --json`),
     )
     .action(convert)
 }

@@ -3,6 +3,9 @@
 
 import { type Command, InvalidArgumentError } from 'commander'
 
+/** The help text of an argument that may be any model. */
+export const ANY_MODEL = '"demo", the path of a GGUF file, or any name of a model, see mixtral --help'
+
 export interface OutputFlags {
   readonly json?: true
   readonly debug?: true

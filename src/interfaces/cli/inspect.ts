@@ -11,7 +11,8 @@ import { weightsPerSecond } from '../../runtime/machine/speed.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { lookAt } from './bringing.js'
-import { addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
+import { wrapped } from './helpText.js'
 import { colorsOf, columns, jsonLine, quotedText, speed } from './layout.js'
 
 interface InspectFlags extends OutputFlags {
@@ -22,13 +23,13 @@ interface InspectFlags extends OutputFlags {
 export function configureInspect(command: Command): void {
   addOutputFlags(
     command
-      .argument('[model]', '"demo", the path of a GGUF file, or any name of a model', 'demo')
+      .argument('[model]', ANY_MODEL, 'demo')
       .option('--context <n>', "the context length to plan memory for (default: the model's, at most 4096)", wholeNumber(1, 2 ** 24))
       .option('--tensors', 'list all tensors'),
   )
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Reads only the header, through HTTP ranges if the model is not on this machine, so it is quick for any size and works for files that cannot
 run here. Whether the model fits is decided as by "mixtral run": the same plan, the same memory. The speed is an estimate: how fast this machine's
 cores get through weights, measured for a second, divided by the bytes that a token reads.
@@ -38,7 +39,7 @@ Examples:
   mixtral inspect mixtral-8x7b.Q4_K_M.gguf --context 32768
   mixtral inspect mixtral:8x7b-instruct-v0.1-q4_K_M
   mixtral inspect hf:owner/repo:Q4_K_M --json
-  mixtral inspect mixtral-8x22b-00001-of-00003.gguf --tensors --json`,
+  mixtral inspect mixtral-8x22b-00001-of-00003.gguf --tensors --json`),
     )
     .action(inspect)
 }

@@ -6,6 +6,7 @@ import { type ListedModel, listLocalModels } from '../../registry/stores/localMo
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { columns, jsonLine } from './layout.js'
 
 const stores: Readonly<Record<ListedModel['store'], string>> = {
@@ -19,13 +20,13 @@ export function configureList(command: Command): void {
   addOutputFlags(command)
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Lists all models that have a name: those that were pulled, and those in the stores of Ollama and huggingface_hub, which are used where they are. Not
 all models of Ollama can run here; mixtral inspect NAME tells. An unfinished download is resumed by mixtral pull and deleted by mixtral rm.
 
 Examples:
   mixtral list
-  mixtral list --json`,
+  mixtral list --json`),
     )
     .action(list)
 }

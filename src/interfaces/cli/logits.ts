@@ -3,7 +3,8 @@
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { refuseInput } from '../../base/files/outputChecks.js'
-import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
+import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
@@ -18,17 +19,17 @@ interface LogitsFlags extends ModelFlags {
 
 export function configureLogits(command: Command): void {
   command
-    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .argument('[model]', ANY_MODEL, 'demo')
     .option('--tokens <ids>', 'token ids with commas between them', tokenIds)
     .option('--prompt <text>', 'a text to tokenize as `mixtral run` does')
     .requiredOption('--out <file>', 'the file to write: raw little-endian float32, (tokens, vocabulary)')
   addOutputFlags(addModelFlags(command))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Examples:
   mixtral logits demo --tokens 1,672,600,261,462 --out logits.f32
-  mixtral logits mixtral-8x7b.Q4_K_M.gguf --prompt "Once upon a time" --out logits.f32 --json`,
+  mixtral logits mixtral-8x7b.Q4_K_M.gguf --prompt "Once upon a time" --out logits.f32 --json`),
     )
     .action((model: string, flags: LogitsFlags) => logits(command, model, flags))
 }

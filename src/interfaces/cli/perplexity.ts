@@ -12,7 +12,8 @@ import type { WindowOptions, WindowProgress } from '../../evaluation/perplexity/
 import { SHORTEST_WINDOW } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
-import { addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
@@ -25,7 +26,7 @@ interface PerplexityFlags extends ModelFlags {
 
 export function configurePerplexity(command: Command): void {
   command
-    .argument('<model>', '"demo" or the path of a GGUF file')
+    .argument('<model>', ANY_MODEL)
     .argument('[file]', 'the text, UTF-8; with --kl it may be left out')
     .option('--chunks <n>', 'windows to run at most (default: all)', wholeNumber(1))
     .option('--save-logits <file>', 'store the logits in a file, for --kl or llama-perplexity --kl-divergence')
@@ -40,14 +41,14 @@ export function configurePerplexity(command: Command): void {
   command
     .addHelpText(
       'after',
-      `
+      wrapped(`
 The text is cut into windows as by llama-perplexity: BOS in the first place of each, and only predictions of the second half count.
 With --kl the text, the window and the tokens are those of the stored logits; a text given beside it must have the same tokens.
 
 Examples:
   mixtral perplexity mixtral-8x7b.Q4_K_M.gguf wiki.test.raw
   mixtral perplexity mixtral-8x7b.Q8_0.gguf wiki.test.raw --chunks 20 --save-logits Q8_0.kld
-  mixtral perplexity mixtral-8x7b.Q4_K_M.gguf --kl Q8_0.kld`,
+  mixtral perplexity mixtral-8x7b.Q4_K_M.gguf --kl Q8_0.kld`),
     )
     .action((model: string, file: string | undefined, flags: PerplexityFlags) => perplexity(command, model, file, flags))
 }

@@ -3,6 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
+import { wrapped } from './helpText.js'
 import { errorLine } from './layout.js'
 
 type Configure = (command: Command) => void
@@ -47,7 +48,7 @@ export function createProgram(): Command {
     .configureOutput({ outputError: (message, write) => write(errorLine(message.replace(/^error: /, ''))) })
     .addHelpText(
       'after',
-      `
+      wrapped(`
 MODEL is "demo", the small model that ships with this package; the path of a GGUF file, any shard of a sharded one; an Ollama name such as
 mixtral:8x7b; hf:owner/repo/file.gguf or hf:owner/repo:Q4_K_M; or an https address. A command that runs a model downloads it if it is not here.
 
@@ -55,7 +56,7 @@ Examples:
   mixtral run                                       the demo model tells a story
   mixtral run mixtral-8x7b.Q4_K_M.gguf "The moon"   another model, another prompt
   mixtral chat                                      talk to the demo model
-  mixtral run --help                                all options of a command`,
+  mixtral run --help                                all options of a command`),
     )
   const loaders = new Map<string, () => Promise<Configure>>()
   for (const [name, summary, load] of commands) {

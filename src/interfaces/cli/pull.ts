@@ -3,20 +3,21 @@
 import type { Command } from 'commander'
 import { bringModel } from './bringing.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { jsonLine } from './layout.js'
 
 export function configurePull(command: Command): void {
   addOutputFlags(command.argument('<name>', 'an Ollama name, hf:owner/repo/file.gguf, hf:owner/repo:Q4_K_M, or an https address'))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 A download resumes where an earlier one ended, whatever ended it, and its SHA-256 is checked. A model that Ollama or huggingface_hub has on this
 machine is used where it is. Downloads go to MIXTRAL_HOME, or to the platform's cache folder. HF_TOKEN is the token for gated and private models.
 
 Examples:
   mixtral pull mixtral:8x7b-instruct-v0.1-q4_K_M
   mixtral pull hf:TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M
-  mixtral pull https://example.com/mixtral-8x22b-00001-of-00003.gguf --json`,
+  mixtral pull https://example.com/mixtral-8x22b-00001-of-00003.gguf --json`),
     )
     .action(pull)
 }

@@ -7,6 +7,7 @@ import { type QuantizeType, quantizeTypes } from '../../authoring/quantize/quant
 import { byteCount, weightCount } from '../../base/amounts.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
+import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { ProgressBar } from './progressBar.js'
@@ -33,8 +34,8 @@ export function configureQuantize(command: Command): void {
   )
     .addHelpText(
       'after',
-      `
-Each tensor gets the block type that llama.cpp gives it. Norms, routers and weights that are that small already stay as they are. OUT gets its name
+      wrapped(`
+Each tensor gets the block type that llama.cpp gives it. Norms, routers and weights that are already as small stay as they are. OUT gets its name
 when all of it is written; an error or Ctrl-C leaves no file behind. The memory needed does not depend on the size of the model.
 
 Examples:
@@ -42,7 +43,7 @@ Examples:
   mixtral quantize mixtral-Q8_0.gguf mixtral-Q3_K_M.gguf Q3_K_M --requantize
   mixtral quantize old-layout.gguf new-layout.gguf copy               experts merged, as today's programs expect
   mixtral quantize mixtral-00001-of-00005.gguf mixtral.gguf copy      shards into one file
-  mixtral quantize mixtral.gguf mixtral.gguf copy --shard-size 4G     and back: mixtral-00001-of-00007.gguf and so on`,
+  mixtral quantize mixtral.gguf mixtral.gguf copy --shard-size 4G     and back: mixtral-00001-of-00007.gguf and so on`),
     )
     .action(quantize)
 }

@@ -9,19 +9,20 @@ import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { livePull } from '../../registry/stores/storeLock.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { jsonLine } from './layout.js'
 
 export function configureRm(command: Command): void {
-  addOutputFlags(command.argument('<name>', 'as mixtral list shows it'))
+  addOutputFlags(command.argument('<name>', 'the name of the model, as mixtral list shows it'))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Deletes what mixtral pull has downloaded, complete or not, except files that another model shares. Models in the stores of Ollama and huggingface_hub,
 and files given by their path, are not touched.
 
 Examples:
   mixtral rm mixtral:8x7b
-  mixtral rm hf:owner/repo/mixtral.Q4_K_M.gguf`,
+  mixtral rm hf:owner/repo/mixtral.Q4_K_M.gguf`),
     )
     .action(rm)
 }

@@ -7,7 +7,8 @@ import { MixtralError } from '../../base/errors.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
 import { expertFields } from './expertText.js'
-import { addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { colorsOf, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
 import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
@@ -20,11 +21,11 @@ const demoPrompt = 'Once upon a time'
 const demoFlags: SamplingFlags = { temperature: 0.5, seed: 38, maxTokens: 200 }
 
 export function configureRun(command: Command): void {
-  command.argument('[model]', '"demo" (the default) or the path of a GGUF file').argument('[prompt]', 'the prompt, or - for standard input')
+  command.argument('[model]', `${ANY_MODEL} (default: "demo")`).argument('[prompt]', 'the prompt, or - for standard input')
   addOutputFlags(addSamplingFlags(addModelFlags(command)))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 A single argument is the model if it is "demo", ends in .gguf, or is an existing file or a name such as mixtral:8x7b; else it is a prompt for the demo
 model. Without arguments, the demo model tells a story. The prompt is raw: control tokens written in it, such as </s>, count as such.
 
@@ -34,7 +35,7 @@ Examples:
   mixtral run
   mixtral run "[INST] What is the capital of France? [/INST]"
   mixtral run mixtral-8x7b.Q4_K_M.gguf "Explain how neural networks learn:" -n 256 --temperature 0.7 --top-p 0.9
-  mixtral run mixtral-8x7b.Q4_K_M.gguf - --json < prompt.txt`,
+  mixtral run mixtral-8x7b.Q4_K_M.gguf - --json < prompt.txt`),
     )
     .action((first: string | undefined, second: string | undefined, flags: RunFlags) => run(command, first, second, flags))
 }

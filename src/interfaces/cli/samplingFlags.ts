@@ -1,6 +1,7 @@
 // The flags of `run` and `chat` that say how to generate: one for each row of the table of options, with its help text,
 // default and range. Knows how values are written on a command line; what they do is not its concern.
 
+import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { allows, expectedOf, type OptionRow } from '../../runtime/sampler/optionRow.js'
 import type { GenerationOptions } from '../../text/generate/generationOptions.js'
@@ -39,9 +40,29 @@ function parse(row: OptionRow, text: string, earlier: unknown): unknown {
   if (kind === 'bias') return [...((earlier as readonly unknown[]) ?? []), parseBias(text)]
   if (kind === 'steps') return text.split(/[,;]/).map((name) => name.trim())
   if (kind === 'tokens') return tokenIds(text)
+  if (kind === 'text') return text
+  if (kind === 'grammar') return readFlagFile(text)
+  if (kind === 'schema') return parseSchema(text)
   const value = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
   if (allows(row, value)) return value
   throw new InvalidArgumentError(`Expected ${expectedOf(row)}.`)
+}
+
+function readFlagFile(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new InvalidArgumentError(`Cannot read it: ${(error as Error).message}.`)
+  }
+}
+
+function parseSchema(path: string): unknown {
+  const text = readFlagFile(path)
+  try {
+    return JSON.parse(text)
+  } catch (error) {
+    throw new InvalidArgumentError(`Expected JSON in it: ${(error as Error).message}.`)
+  }
 }
 
 /** Reads a token and its bias: 13=-2, or " Paris=false". A token that is a number is an id. */

@@ -7,17 +7,18 @@ import type { ModelHeader } from '../../registry/obtain.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
 import { lookAt } from './bringing.js'
-import { addOutputFlags, type OutputFlags } from './flags.js'
+import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { colorsOf, columns, jsonLine, plainLines } from './layout.js'
 
 export function configureShow(command: Command): void {
-  addOutputFlags(command.argument('<name>', 'any name of a model, or a path'))
+  addOutputFlags(command.argument('<name>', ANY_MODEL))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Examples:
   mixtral show mixtral:8x7b
-  mixtral show demo --json`,
+  mixtral show demo --json`),
     )
     .action(show)
 }

@@ -4,7 +4,8 @@ import type { Command } from 'commander'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
-import { addOutputFlags, type OutputFlags } from './flags.js'
+import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { columns, jsonLine, quotedText } from './layout.js'
 import { textOrStdin } from './stdin.js'
 
@@ -16,18 +17,18 @@ interface TokenizeFlags extends OutputFlags {
 export function configureTokenize(command: Command): void {
   addOutputFlags(
     command
-      .argument('<model>', '"demo" or the path of a GGUF file')
+      .argument('<model>', ANY_MODEL)
       .argument('<text>', 'the text, or - to read it from standard input')
       .option('--special', 'take the text of control tokens, such as </s>, for the tokens')
       .option('--bos', 'put the token for the beginning of a text first'),
   )
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Examples:
   mixtral tokenize demo "Once upon a time"
   mixtral tokenize demo "[INST] Who are you? [/INST] Me.</s>" --special --bos
-  mixtral tokenize mixtral-8x7b.Q4_K_M.gguf - --json < text.txt`,
+  mixtral tokenize mixtral-8x7b.Q4_K_M.gguf - --json < text.txt`),
     )
     .action(tokenize)
 }

@@ -13,7 +13,8 @@ import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { bringModel } from './bringing.js'
-import { addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
+import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
@@ -35,7 +36,7 @@ interface Traced {
 
 export function configureTrace(command: Command): void {
   command
-    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .argument('[model]', ANY_MODEL, 'demo')
     .option('--tokens <ids>', 'token ids with commas between them', tokenIds)
     .option('--prompt <text>', 'a text to tokenize as `mixtral run` does')
     .option(
@@ -48,7 +49,7 @@ export function configureTrace(command: Command): void {
   addOutputFlags(addModelFlags(command))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 The names are llama.cpp's. In a layer, such as 3: attn_norm-3, Qcur-3, Kcur-3, Vcur-3, kqv_merged_cont-3, kqv_out-3, ffn_inp-3, ffn_norm-3,
 ffn_moe_logits-3, ffn_moe_topk-3, ffn_moe_weights-3, ffn_moe_weights_norm-3, ffn_moe_gate_par-3, ffn_moe_down-3, ffn_moe_out-3, l_out-3; before the
 layers inp_embd, after them result_norm and result_output. Qcur and Kcur come before the rotary embedding and, as Qcur-3-rotated, after it. The
@@ -57,7 +58,7 @@ first dimension is the token. Values are float32, with --reference float64; the 
 Examples:
   mixtral trace demo --prompt "Once upon a time" --tensors 'l_out-*' --out hidden.safetensors
   mixtral trace demo --tokens 1,672,600 --tensors 'ffn_moe_topk-*,ffn_moe_weights-*' --out routing
-  mixtral trace mixtral-8x7b.Q4_K_M.gguf --prompt "The moon" --tensors l_out-0 --reference --out truth --json`,
+  mixtral trace mixtral-8x7b.Q4_K_M.gguf --prompt "The moon" --tensors l_out-0 --reference --out truth --json`),
     )
     .action((model: string, flags: TraceFlags) => trace(command, model, flags))
 }

@@ -4,7 +4,8 @@
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
-import { addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
+import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { colorsOf, errorLine, jsonLine } from './layout.js'
 import { withModel } from './loading.js'
@@ -21,12 +22,12 @@ const MOST_FAULTS = 20
 
 export function configureVerify(command: Command): void {
   command
-    .argument('[model]', '"demo" or the path of a GGUF file', 'demo')
+    .argument('[model]', ANY_MODEL, 'demo')
     .option('--prompt <text>', `the text to run, of which the first ${MOST_TOKENS} tokens count`, defaultPrompt)
   addOutputFlags(addModelFlags(command))
     .addHelpText(
       'after',
-      `
+      wrapped(`
 Every matrix is checked: memory must hold what the file packs to, and the kernels' product with a probe must have the bits of the plain TypeScript
 oracle of its format. A forward pass of the prompt is checked too: every stage is compared with float64 arithmetic on its own input, so that a fault
 is named where it is made. "error" is the relative distance from exact products with exact activations, of the layer's worst matrix. Most of it is
@@ -36,7 +37,7 @@ The exit code is 1 if there is a fault. An 8x7B takes about 15 minutes divided b
 
 Examples:
   mixtral verify
-  mixtral verify mixtral-8x7b.Q4_K_M.gguf --json`,
+  mixtral verify mixtral-8x7b.Q4_K_M.gguf --json`),
     )
     .action(verify)
 }

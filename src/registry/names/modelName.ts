@@ -118,7 +118,7 @@ function ollamaName(text: string, refuse: Refuse): OllamaName {
   const host = namesHost ? parts.shift()! : OLLAMA_HOST
   const namespace = parts.shift() ?? OLLAMA_NAMESPACE
   if (parts.length > 0 || more.length > 0) refuse('expected [host/][namespace/]model[:tag]')
-  if (!validHost(host)) refuse(`the host ${quoted(host)} is none`)
+  if (!validHost(host)) refuse(`${quoted(host)} is not a host`)
   const checks: [what: string, part: string, valid: RegExp][] = [
     ['namespace', namespace, OLLAMA_NAMESPACE_PART],
     ['model', model, OLLAMA_PART],
@@ -182,7 +182,7 @@ function urlName(text: string, refuse: Refuse): ModelName {
     refuse(`${url.protocol}// is not supported, expected https:// (http:// on this machine only), hf: or an Ollama name`)
   }
   // The host becomes the name of a folder, so it must not be `..`. A dot at its end only marks a fully qualified name.
-  if (/^\.|\.\./.test(url.host)) refuse(`the host ${quoted(url.host)} is none`)
+  if (/^\.|\.\./.test(url.host)) refuse(`${quoted(url.host)} is not a host`)
   if (url.username || url.password) refuse('credentials do not belong in an address')
   url.hash = ''
   const hub = /^\/([^/]+)\/([^/]+)\/(?:resolve|blob|raw)\/([^/]+)\/(.+)$/.exec(url.pathname)

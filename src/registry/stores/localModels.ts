@@ -5,13 +5,13 @@ import { statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { MixtralError, quoted } from '../../base/errors.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
 import { fileBytes, filesUnder } from '../../base/files/optionalFiles.js'
 import { shardPaths } from '../../format/gguf/shards.js'
 import { type ModelName, modelNameText, parseModelName, type RemoteName } from '../names/modelName.js'
 import { didYouMean, wellKnownNames } from '../names/nearNames.js'
 import { findInHuggingFaceCache, listHuggingFaceCache } from './huggingFaceCache.js'
-import type { OllamaLayers } from './ollamaLayers.js'
+import { checkLayers, type OllamaLayers } from './ollamaLayers.js'
 import { OllamaStore } from './ollamaStore.js'
 import { OwnStore } from './ownStore.js'
 import { type StoreFolders, storeFolders } from './storeFolders.js'
@@ -93,6 +93,18 @@ export async function findInOwnStore(name: RemoteName, store: OwnStore): Promise
   return model && found('mixtral', name, model.paths)
 }
 
+/**
+ * A model that a caller says it has found. Throws `OPTION` for an object of another kind, such as a URL or the promise
+ * of a model.
+ */
+export function checkLocalModel(model: LocalModel): LocalModel {
+  const { path: file, layers }: { readonly [name: string]: unknown } = { path: model.path, layers: model.layers }
+  if (typeof file !== 'string')
+    throw new MixtralError('OPTION', `the model's path is ${shown(file)}, expected a name or a model that was found`)
+  if (layers !== undefined) checkLayers(layers)
+  return model
+}
+
 async function noFile(file: string): Promise<MixtralError> {
   const there = await stat(file).catch(() => undefined)
   if (there)
@@ -104,7 +116,7 @@ async function noFile(file: string): Promise<MixtralError> {
 
 /** The model of this name. Throws `IO` if it is not on this machine, with near names and how to get it. */
 export async function localModel(model: string | ModelName, folders: StoreFolders = storeFolders()): Promise<LocalModel> {
-  const parsed = typeof model === 'object' ? model : readModelName(model)
+  const parsed = typeof model === 'object' && model ? model : readModelName(model)
   const local = await findLocalModel(parsed, folders)
   if (local) return local
   const name = modelNameText(parsed)

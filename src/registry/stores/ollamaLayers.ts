@@ -1,7 +1,7 @@
 // The texts that an Ollama model brings beside its weights: template, system message, parameters, messages, licenses.
 // Owns their reading and checks; text/generate/modelDefaults.ts decides their effect on a generation.
 
-import { MixtralError, quoted } from '../../base/errors.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
 import type { OllamaBlob } from './ollamaManifest.js'
 
 export interface OllamaLayers {
@@ -40,6 +40,18 @@ export async function readLayers(
     else messages = parseMessages(text, where)
   }
   return { ...(template !== undefined && { template }), ...(system !== undefined && { system }), params, messages, licenses }
+}
+
+/** Throws `OPTION` for layers that a caller made otherwise than `readLayers` would. */
+export function checkLayers(layers: unknown): void {
+  const { template, system, params, messages } = (layers ?? {}) as { readonly [name: string]: unknown }
+  const wrong = (name: string, value: unknown, expected: string) =>
+    new MixtralError('OPTION', `${name} of the model's layers is ${shown(value)}, expected ${expected}`)
+  for (const [name, value] of Object.entries({ template, system })) {
+    if (value !== undefined && typeof value !== 'string') throw wrong(name, value, 'a string')
+  }
+  if (typeof params !== 'object' || params === null || Array.isArray(params)) throw wrong('params', params, 'an object')
+  if (!Array.isArray(messages)) throw wrong('messages', messages, 'a list')
 }
 
 function parseParams(text: string, where: string): OllamaLayers['params'] {

@@ -45,7 +45,7 @@ export class BearerToken implements Credentials {
     return true
   }
 
-  /** An address that may be asked: over https, or on this machine where the registry is there too. */
+  /** The address that gives tokens. Throws unless it is https, or http with the registry and it on this machine. */
   #realm(realm: string | undefined): URL {
     const from = new URL(this.origin)
     const url = realm !== undefined && URL.canParse(realm) ? new URL(realm) : undefined

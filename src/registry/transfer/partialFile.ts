@@ -150,7 +150,7 @@ export async function listPartials(
     const file = path.join(folder, name.slice(0, -LOG.length))
     const kind = parseKind((await readText(logOf(file), LARGEST_LOG))?.split('\n', 1)[0])
     const stats = await fs.stat(partialOf(file)).catch(() => undefined)
-    // Gaps take no blocks.
+    // The file is sparse: bytes that are missing take no blocks of the disk.
     if (kind && stats) found.push({ file, kind, loaded: Math.min(stats.blocks * 512, kind.bytes) })
   }
   return found

@@ -1,12 +1,17 @@
 // The queue of calls on one model: one runs at a time, in the order in which they came. A waiting call may be aborted,
 // and fails when the model closes. Does not know what a call does.
 
+import { setMaxListeners } from 'node:events'
 import { abortedError, closedError } from '../../base/errors.js'
 
 export class CallQueue {
   /** Settles when all calls in the queue have left it. */
   #last: Promise<void> = Promise.resolve()
   readonly #closing = new AbortController()
+
+  constructor() {
+    setMaxListeners(0, this.#closing.signal) // one for each call that waits
+  }
 
   /**
    * Waits until all earlier calls have left. The caller leaves by calling the result. Throws `ABORTED` when the signal

@@ -1,7 +1,7 @@
-// The main thread's side of a loaded model. Owns banks, team, and the tokens that the KV cache holds; runs one call at
-// a time, step by step. Does not know text.
+// The main thread's side of a loaded model. Owns banks, team and KV cache; runs one call at a time, step by step. Does
+// not know text.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
@@ -22,6 +22,7 @@ import type { CallOptions } from './callOptions.js'
 import { CallQueue } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
+import { CurrentSequence } from './currentSequence.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { command, createMailbox, writePart, writeStep } from './mailbox.js'
 import type { ModelWorkerData } from './worker.js'
@@ -44,8 +45,7 @@ export class Engine {
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
   readonly #findings: Float64Array
-  /** The tokens whose keys and values are in the cache. */
-  #cached: number[] = []
+  readonly #sequence: CurrentSequence
   readonly #queue = new CallQueue()
 
   private constructor({ config, plan, memories, mailbox, times, findings, team, figures }: EngineState) {
@@ -58,6 +58,7 @@ export class Engine {
     this.#figures = figures
     this.#profile = times && new Profile(times)
     this.#findings = findings
+    this.#sequence = new CurrentSequence(plan.pages)
   }
 
   /**
@@ -68,7 +69,7 @@ export class Engine {
     const tensors = mixtralTensors(config, weights.gguf)
     const { build, module } = await compileKernels()
     const checked = checkEngineOptions(options, config.maxPositions)
-    const { threads, batchSize } = checked
+    const { threads } = checked
     const plan = planModel(config, tensors, { ...checked, build })
     const { streaming } = plan
     const state: SharedState = {
@@ -77,7 +78,7 @@ export class Engine {
       config,
       plan,
       knownFiles: knownFiles(weights.gguf.files),
-      mailbox: createMailbox(batchSize),
+      mailbox: createMailbox(plan),
       times: options.profile ? Profile.create(threads) : undefined,
       findings: new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8)),
     }
@@ -120,9 +121,12 @@ export class Engine {
     }
   }
 
-  /** The tokens in the KV cache: a call whose tokens begin with these runs only the rest. */
-  get cached(): readonly number[] {
-    return this.#cached
+  /**
+   * Goes on with what the KV cache holds of `ids`, of this or of earlier calls; the last of them is run again in any
+   * case. Returns how many tokens that is. Call within `exclusive`.
+   */
+  reuse(ids: readonly number[]): number {
+    return this.#sequence.reuse(ids)
   }
 
   /**
@@ -152,47 +156,50 @@ export class Engine {
   }
 
   /**
-   * Computes the logits after the last of `ids`: (vocabulary). Keeps the cached tokens that `ids` begins with, and
+   * Computes the logits after the last of `tokens`: (vocabulary). Keeps the cached tokens that they begin with, and
    * drops the others. Call within `exclusive`. Throws `CONTEXT` when the tokens do not fit, `TOKENIZER` for an id
    * outside the vocabulary, `ABORTED`.
    */
-  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    this.#check(ids)
-    const position = Math.min(commonPrefix(this.#cached, ids), ids.length - 1)
+  async evaluate(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    const ids = this.checked(tokens)
+    this.reuse(ids)
     await this.#run(
       ids,
-      position,
       options,
-      (count, done) => (done + count === ids.length ? 1 : 0),
+      (count, done) => (done + count === ids.length ? [count - 1] : []),
       () => {},
     )
     return this.#logits(0)
   }
 
-  /** Computes the logits after every one of `ids`: (tokens, vocabulary). Call within `exclusive`. */
-  async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    this.#check(ids)
+  /** Computes the logits after every one of `tokens`: (tokens, vocabulary). Call within `exclusive`. */
+  async evaluateAll(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    const ids = this.checked(tokens)
     const { vocabSize } = this.config
     const all = new Float32Array(ids.length * vocabSize)
     const keep = (count: number, done: number) => {
       for (let i = 0; i < count; i++) all.set(this.#logits(i), (done + i) * vocabSize)
     }
-    await this.#run(ids, 0, options, (count) => count, keep)
+    this.#sequence.restart()
+    await this.#run(ids, options, (count) => [...Array(count).keys()], keep)
     return all
   }
 
   /**
-   * Runs `ids` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the order
-   * in which they are computed. Call within `exclusive`. Empties the cache.
+   * Runs `prompt` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the
+   * order in which they are computed. Call within `exclusive`. Empties the cache.
    */
-  async *trace(ids: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
-    this.#check(ids)
+  async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+    const ids = this.checked(prompt)
     this.reset()
     const runStep = (step: Step) => this.#step(step, signal)
+    this.#sequence.extend(ids.length)
+    const { table } = this.#sequence
     for (let position = 0; position < ids.length; position += this.plan.batchSize) {
       const tokens = ids.slice(position, position + this.plan.batchSize)
       const banks = { config: this.config, plan: this.plan, memories: this.#memories }
-      for await (const tensor of traceStep(banks, runStep, { tokens, position, choice })) yield { ...tensor, position }
+      const segment = { firstRow: 0, rows: tokens.length, position, table }
+      for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
       onProgress?.({ loaded: position + tokens.length, total: ids.length })
     }
   }
@@ -221,7 +228,7 @@ export class Engine {
 
   /** Empties the cache. */
   reset(): void {
-    this.#cached = []
+    this.#sequence.reset()
   }
 
   /** Ends the threads; running and waiting calls fail with `CLOSED`. */
@@ -231,32 +238,33 @@ export class Engine {
   }
 
   /**
-   * Runs ids from `position` on, step by step. logits: how many of a step's last positions get logits; after: called
-   * after each step.
+   * Runs what the sequence does not have of ids, step by step. wanted: the rows of a step that get logits; after:
+   * called after each step. done: tokens of ids before the step.
    */
   async #run(
     ids: readonly number[],
-    position: number,
     { signal, onProgress }: CallOptions,
-    logits: (count: number, done: number) => number,
+    wanted: (count: number, done: number) => number[],
     after: (count: number, done: number) => void,
   ): Promise<void> {
-    const total = ids.length - position
+    const sequence = this.#sequence
+    const position = sequence.length
+    const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
     for (let done = position; done < ids.length; ) {
       const count = Math.min(this.plan.batchSize, ids.length - done)
       const tokens = ids.slice(done, done + count)
-      this.#cached.length = Math.min(this.#cached.length, done) // a step that fails may have overwritten these positions and later ones
-      const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
-      await this.#step({ ...layers, count, position: done, embed: true, logits: logits(count, done), traced: false, tokens }, signal)
-      this.#cached.push(...tokens)
+      await sequence.run(tokens, (copies) => {
+        const segments = [{ firstRow: 0, rows: count, position: done, table: sequence.table }]
+        return this.#step({ ...layers, tokens, segments, wanted: wanted(count, done), copies, embed: true, traced: false }, signal)
+      })
       after(count, done)
       done += count
-      onProgress?.({ loaded: done - position, total })
+      onProgress?.({ loaded: done - position, total: ids.length - position })
     }
   }
 
   async #step(step: Step, signal?: AbortSignal): Promise<void> {
-    writeStep(this.#mailbox, step)
+    writeStep(this.#mailbox, this.plan, step)
     await this.#team.run(command.step, signal)
   }
 
@@ -267,18 +275,22 @@ export class Engine {
     return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows).slice()
   }
 
-  #check(ids: readonly number[]): void {
+  /**
+   * A copy of tokens that a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
+   * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
+   */
+  checked(tokens: readonly number[]): number[] {
     const { vocabSize } = this.config
     const { contextLength } = this.plan
+    if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) {
+      throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
+    }
+    const ids: number[] = Array.from(tokens)
     if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
     if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
     const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
-    if (wrong >= 0) throw new MixtralError('TOKENIZER', `token ${wrong} has id ${ids[wrong]}, expected a whole number below ${vocabSize}`)
+    if (wrong >= 0)
+      throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
+    return ids
   }
-}
-
-function commonPrefix(a: readonly number[], b: readonly number[]): number {
-  let n = 0
-  while (n < a.length && n < b.length && a[n] === b[n]) n++
-  return n
 }

@@ -1,7 +1,7 @@
 // The options for loading a model: their defaults and their checks. Does not know a model's weights.
 
 import { availableParallelism } from 'node:os'
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 import type { KvFormat } from '../kernels/abi.js'
 import { memoryBudget } from '../machine/memory.js'
 import { LARGEST_BANK } from '../weights/bankLayout.js'
@@ -45,6 +45,7 @@ const defaultContextLength = (maxPositions: number) => Math.min(maxPositions, 40
 
 /** Throws `OPTION`. */
 export function checkEngineOptions(options: EngineOptions, maxPositions: number): Omit<PlanOptions, 'build'> {
+  if (options.worker !== undefined) checkText('worker', options.worker)
   const contextLength = positive('contextLength', options.contextLength ?? defaultContextLength(maxPositions), 2 ** 24)
   return {
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),

@@ -1,56 +1,104 @@
 // The operands of a command, in words that main and the threads share. Main writes them while the threads wait; the
 // threads read them while main waits. Owns their offsets. Does not know what a command does.
 
-import type { Step } from '../model/step.js'
+import type { Segment, Step } from '../model/step.js'
+import { pagesOf } from '../weights/pages.js'
+import type { Plan } from '../weights/plan.js'
 
 /** Commands of the model's team. 0 is LEAVE (team/control.ts). */
 export const command = { load: 1, step: 2, check: 3 } as const
 
-/** Offsets into the mailbox. */
+/** Offsets of the words of every command. */
 const field = {
   count: 0,
-  position: 1,
+  segments: 1,
   firstLayer: 2,
   endLayer: 3,
   embed: 4,
-  logits: 5,
+  wanted: 5,
   firstStage: 6,
   endStage: 7,
   traced: 8,
   part: 9,
-  tokens: 16,
+  copies: 10,
 } as const
+const HEADER = 16
+/** Words of a segment: rows, position, pages. */
+const SEGMENT = 3
+const COPY = 2
 
-export function createMailbox(batchSize: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer((field.tokens + batchSize) * 4))
+/** How large a step may be. */
+type Limits = Pick<Plan, 'batchSize' | 'sequences' | 'contextLength'>
+
+/** Offsets of the lists of a step. */
+function lists({ batchSize, sequences, contextLength }: Limits) {
+  const tokens = HEADER
+  const wanted = tokens + batchSize
+  const segments = wanted + batchSize
+  const copies = segments + sequences * SEGMENT
+  const tables = copies + sequences * COPY
+  const pages = pagesOf(contextLength)
+  return { tokens, wanted, segments, copies, tables, pages, end: tables + sequences * pages }
 }
 
-export function writeStep(mailbox: Int32Array, step: Step): void {
-  mailbox[field.count] = step.count
-  mailbox[field.position] = step.position
+export function createMailbox(limits: Limits): Int32Array {
+  return new Int32Array(new SharedArrayBuffer(lists(limits).end * 4))
+}
+
+/** Throws a RangeError for a step that is larger than the limits: nothing is written beyond its place. */
+export function writeStep(mailbox: Int32Array, limits: Limits, step: Step): void {
+  const { tokens, segments, wanted, copies } = step
+  const at = lists(limits)
+  const fits =
+    tokens.length <= limits.batchSize &&
+    wanted.length <= limits.batchSize &&
+    segments.length <= limits.sequences &&
+    copies.length <= limits.sequences &&
+    segments.every(({ table }) => table.length <= at.pages)
+  if (!fits) throw new RangeError('the step is larger than the mailbox')
+  mailbox[field.count] = tokens.length
+  mailbox[field.segments] = segments.length
   mailbox[field.firstLayer] = step.firstLayer
   mailbox[field.endLayer] = step.endLayer
   mailbox[field.embed] = Number(step.embed)
-  mailbox[field.logits] = step.logits
+  mailbox[field.wanted] = wanted.length
   mailbox[field.firstStage] = step.firstStage
   mailbox[field.endStage] = step.endStage
   mailbox[field.traced] = Number(step.traced)
-  mailbox.set(step.tokens, field.tokens)
+  mailbox[field.copies] = copies.length
+  mailbox.set(tokens, at.tokens)
+  mailbox.set(wanted, at.wanted)
+  for (const [i, { rows, position, table }] of segments.entries()) {
+    mailbox.set([rows, position, table.length], at.segments + i * SEGMENT)
+    mailbox.set(table, at.tables + i * at.pages)
+  }
+  for (const [i, { from, to }] of copies.entries()) mailbox.set([from, to], at.copies + i * COPY)
 }
 
-export function readStep(mailbox: Int32Array): Step {
-  const count = mailbox[field.count]!
+export function readStep(mailbox: Int32Array, limits: Limits): Step {
+  const at = lists(limits)
+  const list = (start: number, length: number) => mailbox.subarray(start, start + length)
+  const segments: Segment[] = []
+  let firstRow = 0
+  for (let i = 0; i < mailbox[field.segments]!; i++) {
+    const [rows, position, pages] = list(at.segments + i * SEGMENT, SEGMENT) as unknown as [number, number, number]
+    segments.push({ firstRow, rows, position, table: list(at.tables + i * at.pages, pages) })
+    firstRow += rows
+  }
   return {
-    count,
-    position: mailbox[field.position]!,
+    tokens: list(at.tokens, mailbox[field.count]!),
+    segments,
+    wanted: list(at.wanted, mailbox[field.wanted]!),
+    copies: Array.from({ length: mailbox[field.copies]! }, (_, i) => {
+      const [from, to] = list(at.copies + i * COPY, COPY) as unknown as [number, number]
+      return { from, to }
+    }),
     firstLayer: mailbox[field.firstLayer]!,
     endLayer: mailbox[field.endLayer]!,
     embed: mailbox[field.embed] === 1,
-    logits: mailbox[field.logits]!,
     firstStage: mailbox[field.firstStage]!,
     endStage: mailbox[field.endStage]!,
     traced: mailbox[field.traced] === 1,
-    tokens: mailbox.subarray(field.tokens, field.tokens + count),
   }
 }
 

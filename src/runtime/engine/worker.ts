@@ -70,7 +70,7 @@ function runTask(task: SeatTask): SeatError | undefined {
     thread.crew = crew
     if (code === command.load) load(crew)
     else if (code === command.check) check.run(readPart(mailbox))
-    else forward.run(readStep(mailbox))
+    else forward.run(readStep(mailbox, plan))
   })
 }
 

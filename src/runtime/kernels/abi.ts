@@ -45,6 +45,7 @@ type Attention = (
   headDim: number,
   keys: number,
   values: number,
+  table: number,
   position: number,
   window: number,
   first: number,

@@ -4,9 +4,9 @@
 import type { ActivationKind } from '../../format/quants/activations.js'
 import type { Kernels } from '../kernels/abi.js'
 import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
-import { ATTENTION_RANGE, ATTENTION_TOKENS, partBytes, rowAt } from '../weights/scratch.js'
+import { ATTENTION_RANGE, partBytes, rangesOf, rowAt, spreadTokens } from '../weights/scratch.js'
 import { Linear } from './linear.js'
-import type { Step } from './step.js'
+import type { StepRows, Tile } from './step.js'
 import type { Thread } from './thread.js'
 
 export class Attention {
@@ -30,7 +30,7 @@ export class Attention {
   }
 
   /** Writes queries, keys and values of the normed input to `qkv`. */
-  project({ count }: Step): void {
+  project({ count }: StepRows): void {
     const { scratch, config } = this.#thread
     const starts = [0, config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim]
     this.#thread.eachRows('qkv', this.#qkv, (which, first, groups) => {
@@ -44,8 +44,8 @@ export class Attention {
     })
   }
 
-  /** A unit is one kv head of one token: rotates its query heads and its key, and stores key and value in the cache. */
-  rotateAndStore({ count, position }: Step): void {
+  /** A unit is one kv head of one row: rotates its query heads and its key, and stores key and value in the cache. */
+  rotateAndStore({ count, slots }: StepRows): void {
     const { scratch, config, banks } = this.#thread
     const { heads, kvHeads, headDim, ropeDim } = config
     const { kernels } = banks[this.#layer.bank]!
@@ -59,70 +59,80 @@ export class Attention {
       const angles = rowAt(scratch.ropeTable, t)
       kernels.rope(row + head * group * headDim * 4, group, headDim, ropeDim / 2, angles)
       kernels.rope(key, 1, headDim, ropeDim / 2, angles)
-      kernels[`store_kv_${this.#thread.plan.kvFormat}`](key, value, headDim, this.#keys(head), this.#values(head), position + t)
+      kernels[`store_kv_${this.#thread.plan.kvFormat}`](key, value, headDim, this.#keys(head), this.#values(head), slots[t]!)
     })
   }
 
   /**
-   * One token: a unit is one kv head and one range of the context; then a unit is one kv head, whose ranges it merges.
-   * Several tokens: a unit is one kv head and up to ATTENTION_TOKENS tokens.
+   * A unit is one kv head and one tile, all ranges of its context one after the other. Where these are too few units
+   * for the threads, and the tiles are of one row, a unit is one range; then a unit is one kv head of one row, whose
+   * ranges it merges. Either way the same sums are made in the same order.
    */
-  attend({ count, position }: Step): void {
-    const { scratch, config } = this.#thread
+  attend({ tiles }: StepRows): void {
+    const { config, plan } = this.#thread
     const { kvHeads } = config
-    if (count > 1) {
-      const tiles = Math.ceil(count / ATTENTION_TOKENS)
-      this.#thread.each('attention', tiles * kvHeads, (unit) => {
-        // the last tokens have the longest context: they come first
-        const t = (tiles - 1 - Math.floor(unit / kvHeads)) * ATTENTION_TOKENS
-        this.#attendTile(position + t, t, Math.min(ATTENTION_TOKENS, count - t), unit % kvHeads)
-      })
+    const few = tiles.length <= spreadTokens(plan.threads, kvHeads) && tiles.every(({ rows }) => rows === 1)
+    const most = rangesOf(tiles[0]!.position + 1) // the first has the longest context
+    if (few && most > 1 && tiles.length * kvHeads < 2 * plan.threads) {
+      this.#spread(tiles, most)
       return
     }
-    const { parts } = scratch
-    const headBytes = parts.bytes / kvHeads
-    const ranges = Math.floor(position / ATTENTION_RANGE) + 1
-    this.#thread.each('attention', kvHeads * ranges, (unit) => {
-      const head = Math.floor(unit / ranges)
-      const range = unit % ranges
-      const part = rowAt(parts, range) + head * headBytes
-      this.#attendRange(range, position, 0, 1, head, part, this.#thread.privateAt)
-      if (ranges === 1) this.#finish(part, 0, head)
-    })
-    if (ranges === 1) return
-    this.#thread.each('attention', kvHeads, (head) => {
-      const part = rowAt(parts, 0) + head * headBytes
-      for (let range = 1; range < ranges; range++) this.#merge(part, part + range * parts.bytes, 1)
-      this.#finish(part, 0, head)
+    this.#thread.each('attention', tiles.length * kvHeads, (unit) => {
+      this.#attendTile(tiles[Math.floor(unit / kvHeads)]!, unit % kvHeads)
     })
   }
 
-  #attendTile(position: number, t: number, tokens: number, head: number): void {
+  /** Attention of a few rows with a range of a head a unit. most: ranges of the longest context. */
+  #spread(tiles: readonly Tile[], most: number): void {
+    const { parts } = this.#thread.scratch
+    const { kvHeads } = this.#thread.config
+    const headBytes = parts.bytes / kvHeads
+    const partAt = (tile: number, range: number, head: number) => rowAt(parts, tile * most + range) + head * headBytes
+    this.#thread.each('attention', tiles.length * most * kvHeads, (unit) => {
+      const head = unit % kvHeads
+      const range = Math.floor(unit / kvHeads) % most
+      const place = Math.floor(unit / kvHeads / most)
+      const tile = tiles[place]!
+      if (range < rangesOf(tile.position + 1)) this.#attendRange(range, tile, head, partAt(place, range, head), this.#thread.privateAt)
+    })
+    this.#thread.each('attention', tiles.length * kvHeads, (unit) => {
+      const head = unit % kvHeads
+      const place = Math.floor(unit / kvHeads)
+      const tile = tiles[place]!
+      const part = partAt(place, 0, head)
+      for (let range = 1; range < rangesOf(tile.position + 1); range++) this.#merge(part, partAt(place, range, head), 1)
+      this.#finish(part, tile.firstRow, head)
+    })
+  }
+
+  #attendTile(tile: Tile, head: number): void {
     const { config, privateAt } = this.#thread
-    const tileBytes = tokens * (config.heads / config.kvHeads) * partBytes(config.headDim)
+    const { firstRow, rows, position } = tile
+    const tileBytes = rows * (config.heads / config.kvHeads) * partBytes(config.headDim)
     const next = privateAt + tileBytes
     const kernelScratch = next + tileBytes
-    this.#attendRange(0, position, t, tokens, head, privateAt, kernelScratch)
-    for (let range = 1; range * ATTENTION_RANGE < position + tokens; range++) {
-      this.#attendRange(range, position, t, tokens, head, next, kernelScratch)
-      this.#merge(privateAt, next, tokens)
+    this.#attendRange(0, tile, head, privateAt, kernelScratch)
+    for (let range = 1; range * ATTENTION_RANGE < position + rows; range++) {
+      this.#attendRange(range, tile, head, next, kernelScratch)
+      this.#merge(privateAt, next, rows)
     }
-    for (let i = 0; i < tokens; i++) this.#finish(privateAt + (i * tileBytes) / tokens, t + i, head)
+    for (let i = 0; i < rows; i++) this.#finish(privateAt + (i * tileBytes) / rows, firstRow + i, head)
   }
 
-  #attendRange(range: number, position: number, t: number, tokens: number, head: number, part: number, kernelScratch: number): void {
+  #attendRange(range: number, { segment, firstRow, rows, position }: Tile, head: number, part: number, kernelScratch: number): void {
     const { scratch, config, plan } = this.#thread
     const { heads, kvHeads, headDim, slidingWindow } = config
     const group = heads / kvHeads
     this.#kernels[`attention_${plan.kvFormat}`](
-      rowAt(scratch.qkv, t) + head * group * headDim * 4,
+      rowAt(scratch.qkv, firstRow) + head * group * headDim * 4,
       scratch.qkv.bytes / 4,
       part,
-      tokens,
+      rows,
       group,
       headDim,
       this.#keys(head),
       this.#values(head),
+      rowAt(scratch.tables, segment),
       position,
       slidingWindow ?? 0,
       range * ATTENTION_RANGE,
@@ -147,7 +157,7 @@ export class Attention {
   }
 
   /** Multiplies attention's result, in `inputs`, by the output matrix. */
-  projectOutput({ count }: Step): void {
+  projectOutput({ count }: StepRows): void {
     const thread = this.#thread
     const { scratch, config } = thread
     const bank = thread.banks[this.#layer.bank]!
@@ -176,6 +186,6 @@ export class Attention {
 
   get #headBytes(): number {
     const { plan, config } = this.#thread
-    return kvHeadBytes(plan.contextLength, config.headDim, plan.kvFormat)
+    return kvHeadBytes(plan.pages, config.headDim, plan.kvFormat)
   }
 }

@@ -95,8 +95,8 @@ export class ExpertStore {
   }
 
   /**
-   * Repacks a row range if at least `least` wait for it. Else sleeps until there is news since `known`, and counts the
-   * time as waited. threads: how many sleep over the same news, each of which counts its part.
+   * Repacks a row range if at least `least` wait for it. Else sleeps until the count of results (`crew.readyCount`)
+   * is no longer `known`. threads: how many wait for the same result; each adds its share of the waited time.
    */
   #repackOrWait(known: number, threads: number, least: number): void {
     const { table, reader } = this.#streamed!

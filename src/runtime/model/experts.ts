@@ -9,7 +9,7 @@ import type { PlacedLayer } from '../weights/plan.js'
 import { EXPERT_ROWS, rowAt } from '../weights/scratch.js'
 import type { AcquiredExpert, ExpertStore } from './expertStore.js'
 import type { Linear } from './linear.js'
-import type { Step } from './step.js'
+import type { StepRows } from './step.js'
 import type { Thread } from './thread.js'
 
 /** Rows of gate or up that are multiplied at a time: they stay in the core's cache for all tokens. */
@@ -64,7 +64,7 @@ export class Experts {
   }
 
   /** Runs the experts in the store's rounds. A pair's output does not depend on the round. */
-  run(step: Step): void {
+  run(step: StepRows): void {
     const groups = this.#group(step)
     const used = groups.map(({ index }) => index)
     for (const round of this.#store.rounds(this.#layer, step.count, used)) {
@@ -79,7 +79,7 @@ export class Experts {
   }
 
   /** Groups the pairs by expert. Every thread reads the routing for itself: the same lists, without a barrier. */
-  #group({ count }: Step): Group[] {
+  #group({ count }: StepRows): Group[] {
     const { scratch, banks, config } = this.#thread
     const { ints } = banks[this.#home]!
     const used = config.expertsPerToken

@@ -5,7 +5,7 @@
 
 import type { ActivationKind } from '../../format/quants/activations.js'
 import { formats } from '../../format/quants/formats.js'
-import type { PlacedLayer } from '../weights/plan.js'
+import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
 import { rowAt } from '../weights/scratch.js'
 import { Attention } from './attention.js'
 import type { ExpertStore } from './expertStore.js'
@@ -13,7 +13,7 @@ import { Experts } from './experts.js'
 import { Linear } from './linear.js'
 import { ropeFrequencies, writeRopeRow } from './rope.js'
 import { type LayerStage, layerStages, STAGES } from './stages.js'
-import type { Step } from './step.js'
+import { type PageCopy, rowsOf, type Step, type StepRows } from './step.js'
 import type { Thread } from './thread.js'
 
 interface ForwardLayer {
@@ -56,10 +56,11 @@ export class Forward {
     this.#frequencies = ropeFrequencies(config.ropeDim, config.ropeTheta)
   }
 
-  run(step: Step): void {
-    const { firstLayer, endLayer, firstStage, endStage, count } = step
+  run(of: Step): void {
+    const step = rowsOf(of)
+    const { firstLayer, endLayer, firstStage, endStage } = step
     const home = (index: number) => this.#layers[index]?.placed.bank ?? this.#output.bankIndex
-    this.#thread.each('embed', count, (t) => this.#embed(step, t, home(firstLayer)))
+    this.#begin(step, home(firstLayer))
     for (let index = firstLayer; index < endLayer; index++) {
       const layer = this.#layers[index]!
       const stages = this.#stages(layer, index > firstLayer ? this.#layers[index - 1] : undefined)
@@ -67,11 +68,11 @@ export class Forward {
       for (let at = index === firstLayer ? firstStage : 0; at < end; at++) stages[layerStages[at]!](step)
     }
     const last = endLayer > firstLayer && endStage === STAGES ? this.#layers[endLayer - 1] : undefined
-    this.#end(step, last, step.logits ? this.#output.bankIndex : home(endLayer - 1))
+    this.#end(step, last, step.wanted.length ? this.#output.bankIndex : home(endLayer - 1))
   }
 
   /** A layer's stages. The first of them adds the outputs of the experts of the layer before, if the step ran that. */
-  #stages(layer: ForwardLayer, before: ForwardLayer | undefined): Record<LayerStage, (step: Step) => void> {
+  #stages(layer: ForwardLayer, before: ForwardLayer | undefined): Record<LayerStage, (step: StepRows) => void> {
     const { placed, attention, experts } = layer
     return {
       norm: ({ count, traced }) =>
@@ -92,8 +93,40 @@ export class Forward {
     }
   }
 
+  /** What must be in place before the first stage: embeddings, angles, page tables, and pages that are copied. */
+  #begin(step: StepRows, bank: number): void {
+    const { count, copies } = step
+    const layers = this.#layers.length
+    const afterRows = count + this.#homes.length
+    this.#thread.each('embed', afterRows + copies.length * layers, (unit) => {
+      if (unit < count) this.#embed(step, unit, bank)
+      else if (unit < afterRows) this.#writeTables(step, this.#homes[unit - count]!)
+      else this.#copyPage(copies[Math.floor((unit - afterRows) / layers)]!, this.#layers[(unit - afterRows) % layers]!)
+    })
+  }
+
+  /** Writes the page tables of all segments to a bank that holds a layer's KV cache. */
+  #writeTables({ segments }: StepRows, bank: number): void {
+    const { scratch, banks } = this.#thread
+    for (const [i, { table }] of segments.entries()) banks[bank]!.ints.set(table, rowAt(scratch.tables, i) / 4)
+  }
+
+  /** Copies the keys and values of a layer from one page to another. */
+  #copyPage({ from, to }: PageCopy, { placed }: ForwardLayer): void {
+    const { banks, config, plan } = this.#thread
+    const { bytes } = banks[placed.bank]!
+    const headBytes = kvHeadBytes(plan.pages, config.headDim, plan.kvFormat)
+    const pageBytes = headBytes / plan.pages
+    for (const start of [placed.keysAt, placed.valuesAt]) {
+      for (let head = 0; head < config.kvHeads; head++) {
+        const at = start + head * headBytes
+        bytes.copyWithin(at + to * pageBytes, at + from * pageBytes, at + (from + 1) * pageBytes)
+      }
+    }
+  }
+
   /** Writes a token's embedding to the residual stream, and its row of the rope table to every bank that rotates. */
-  #embed({ embed, tokens, position }: Step, t: number, bank: number): void {
+  #embed({ embed, tokens, positions }: StepRows, t: number, bank: number): void {
     const { scratch, plan, banks, config } = this.#thread
     if (embed) {
       const { bank: from, at, type, rowBytes } = plan.tokenEmbd
@@ -105,7 +138,7 @@ export class Forward {
     }
     const angles = rowAt(scratch.ropeTable, t)
     const [first, ...others] = this.#homes
-    writeRopeRow(this.#frequencies, position + t, banks[first!]!.floats, angles / 4)
+    writeRopeRow(this.#frequencies, positions[t]!, banks[first!]!.floats, angles / 4)
     for (const other of others) this.#thread.copy(first!, other, angles, scratch.ropeTable.bytes)
   }
 
@@ -150,24 +183,27 @@ export class Forward {
   }
 
   /**
-   * Adds the outputs of the last layer's experts, if the step ran it, and computes the logits of the last positions.
+   * Adds the outputs of the last layer's experts, if the step ran it, and computes the logits of the wanted rows: the
+   * i-th row of logits is that of the i-th of them. Rows that nothing is read of are left as they are.
    */
-  #end({ count, logits, traced }: Step, last: ForwardLayer | undefined, bank: number): void {
+  #end({ count, wanted, traced }: StepRows, last: ForwardLayer | undefined, bank: number): void {
     const thread = this.#thread
     const { plan, scratch } = thread
     const output = this.#output
-    const from = count - logits
-    thread.each('norm', count, (t) => {
-      if (last) this.#addExpertOutputs(last, t, bank, traced)
-      if (t >= from) this.#norm(bank, plan.outputNormAt, t, new Set([output.kind]))
+    const kinds = new Set([output.kind])
+    if (traced && last) thread.each('norm', count, (t) => this.#addExpertOutputs(last, t, bank, traced))
+    if (!wanted.length) return
+    thread.each('norm', wanted.length, (i) => {
+      const t = wanted[i]!
+      if (last && !traced) this.#addExpertOutputs(last, t, bank, traced)
+      this.#norm(bank, plan.outputNormAt, t, kinds)
     })
-    if (!logits) return
     const area = scratch.inputs[output.kind]!
     const rowBytes = output.groups * 16
-    const inputs = Array.from({ length: logits }, (_, i) => rowAt(area, from + i))
+    const inputs = Array.from(wanted, (row) => rowAt(area, row))
     thread.eachRows('logits', [output], (_, first, groups) => {
       const outputs = inputs.map((_, i) => plan.logitsAt + i * rowBytes + first * 16)
-      output.multiply(first, groups, inputs, outputs, logits)
+      output.multiply(first, groups, inputs, outputs, inputs.length)
     })
   }
 }

@@ -1,24 +1,88 @@
-// A step of the forward pass: which tokens go through which layers and stages. Does not know how a step reaches the
-// threads.
+// A step of the forward pass: rows, each the next token of a sequence, and the layers and stages they go through. Owns
+// what follows from the segments of a step: positions, places in the KV cache, and the units of attention. Does not
+// know how a step reaches the threads.
+
+import { PAGE_POSITIONS } from '../weights/pages.js'
+import { ATTENTION_TOKENS } from '../weights/scratch.js'
+
+/** Rows that are consecutive tokens of one sequence. A sequence that decodes has a segment of one row. */
+export interface Segment {
+  /** The first of its rows in the step. */
+  readonly firstRow: number
+  readonly rows: number
+  /** The position of the first row's token in its sequence. */
+  readonly position: number
+  /** The page of each PAGE_POSITIONS positions, up to that of the last row. */
+  readonly table: ArrayLike<number>
+}
+
+/** A page whose bytes are copied to another before the step writes there. */
+export interface PageCopy {
+  readonly from: number
+  readonly to: number
+}
 
 /**
- * One pass of `count` tokens at consecutive positions, from the stage `firstStage` of the layer `firstLayer` to the
- * stage `endStage` of the layer `endLayer` - 1, which is not run any more: 0 and STAGES (stages.ts) are whole layers.
+ * One pass of rows, from the stage `firstStage` of the layer `firstLayer` to the stage `endStage` of the layer
+ * `endLayer` - 1, which is not run any more: 0 and STAGES (stages.ts) are whole layers.
  */
 export interface Step {
-  readonly count: number
-  /** The position of the first token. */
-  readonly position: number
+  /** The token of each row: (rows). */
+  readonly tokens: ArrayLike<number>
+  /** In the order of their rows. */
+  readonly segments: readonly Segment[]
+  /** Rows that get logits, ascending. */
+  readonly wanted: ArrayLike<number>
+  readonly copies: readonly PageCopy[]
   readonly firstLayer: number
   readonly endLayer: number
   /** Whether to start from `tokens`. If not, the residual stream is in place. */
   readonly embed: boolean
-  /** How many of the last positions get logits. */
-  readonly logits: number
   readonly firstStage: number
   readonly endStage: number
-  /** Whether the experts' inputs of ffn_down are copied with their outputs, so that they can be read after the step. */
+  /**
+   * Whether every row's outputs of the last experts are added, and the experts' inputs of ffn_down copied with their
+   * outputs, so that they can be read after the step.
+   */
   readonly traced: boolean
-  /** (count). */
-  readonly tokens: ArrayLike<number>
+}
+
+/** Up to ATTENTION_TOKENS rows of a segment: what one unit of attention computes, for one kv head. */
+export interface Tile {
+  /** The number of the segment, and of its table. */
+  readonly segment: number
+  readonly firstRow: number
+  readonly rows: number
+  /** Of the first row. */
+  readonly position: number
+}
+
+/** A step with what follows from its segments. */
+export interface StepRows extends Step {
+  readonly count: number
+  /** The position of each row's token in its sequence: (rows). */
+  readonly positions: Int32Array
+  /** The place of each row in the KV cache: page * PAGE_POSITIONS + place in the page. (rows). */
+  readonly slots: Int32Array
+  /** Longest context first, so that no thread begins the longest at the end. */
+  readonly tiles: readonly Tile[]
+}
+
+export function rowsOf(step: Step): StepRows {
+  const count = step.tokens.length
+  const positions = new Int32Array(count)
+  const slots = new Int32Array(count)
+  const tiles: Tile[] = []
+  for (const [segment, { firstRow, rows, position, table }] of step.segments.entries()) {
+    for (let i = 0; i < rows; i++) {
+      const at = position + i
+      positions[firstRow + i] = at
+      slots[firstRow + i] = table[Math.floor(at / PAGE_POSITIONS)]! * PAGE_POSITIONS + (at % PAGE_POSITIONS)
+    }
+    for (let t = 0; t < rows; t += ATTENTION_TOKENS) {
+      tiles.push({ segment, firstRow: firstRow + t, rows: Math.min(ATTENTION_TOKENS, rows - t), position: position + t })
+    }
+  }
+  tiles.sort((a, b) => b.position + b.rows - (a.position + a.rows) || a.firstRow - b.firstRow)
+  return { ...step, count, positions, slots, tiles }
 }

@@ -14,8 +14,8 @@ import { Lookahead } from './lookahead.js'
 import type { Thread } from './thread.js'
 
 /**
- * Most row ranges of predicted experts that are read at a time: computing needs the cores meanwhile, and the experts
- * that are requested next the disk.
+ * Most row ranges of predicted experts that are read at a time. More would take cores from computing, and disk
+ * bandwidth from the experts that are requested next.
  */
 const PREFETCH_READS = 4
 

@@ -1,17 +1,17 @@
-// Gives the staging buffers their pages of memory, neighbors in the machine where possible. A direct read is cut
-// wherever two neighboring pages are apart in the machine, and some virtual disks then take three times as long. A
-// system that has been running hands out scattered pages first, those that earlier processes freed: Linux keeps up to
-// an eighth of its memory of them. So pages of slots, which experts will fill anyway, are allocated first, and then
-// those of all buffers at once. Owns this order. Does not know what is read.
+// Allocates the pages of the staging buffers, physically contiguous where possible. The system splits a direct read
+// wherever two pages of the buffer are not contiguous in physical memory, and some virtual disks then take three times
+// as long. A machine that has been running allocates scattered pages first, those that earlier processes freed: on
+// Linux, up to an eighth of the memory. So pages of slots, which experts will fill anyway, are allocated first, and
+// then those of all buffers at once. Owns this order. Does not know what is read.
 
 import type { Bank } from '../weights/bank.js'
 import type { Slot } from '../weights/bankLayout.js'
 import type { Plan } from '../weights/plan.js'
 
 const PAGE = 4096
-/** Bytes of slots whose pages are allocated first. */
+/** Bytes of slots whose pages are allocated before those of the buffers. */
 const SCATTERED = 2 * 2 ** 30
-/** Bytes of them that a thread claims at a time. */
+/** Bytes of these slots that a thread claims at a time. */
 const SHARE = 16 * 2 ** 20
 
 /** The part of a crew (team/crew.ts) that is needed here. */

@@ -5,8 +5,10 @@
 import { exp, ln } from '../../base/elementary.js'
 import { highest, LONGEST_SCAN, Ranking } from './ranking.js'
 
-/** Bounds logits that a temperature next to 0 would make infinite, with room for what steps add. */
-const LARGEST = 1e300
+/**
+ * Bounds logits that a bias, a penalty or a temperature next to 0 would make infinite, with room for what steps add.
+ */
+export const LARGEST = 1e300
 
 export class Candidates {
   /** Number of tokens of the model. */

@@ -30,7 +30,7 @@ function randomSeed(): number {
 }
 
 function orderOf(samplers: readonly string[]): number[] {
-  const order = samplers.map((name) => {
+  const order = Array.from(samplers, (name) => {
     const place = stepNamed(name)
     if (place < 0) throw new MixtralError('OPTION', `samplers has ${shown(name)}, expected some of ${stepNames.join(', ')}`)
     return place

@@ -2,10 +2,10 @@
 // flags, the names of other programs and the documents derive from rows; this file owns their form and the check. It
 // knows no option.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkObject, MixtralError, shown } from '../../base/errors.js'
 
 export interface OptionRow {
-  readonly kind: 'number' | 'whole' | 'switch' | 'text' | 'texts' | 'tokens' | 'bias' | 'steps'
+  readonly kind: 'number' | 'whole' | 'switch' | 'text' | 'texts' | 'tokens' | 'bias' | 'steps' | 'grammar' | 'schema'
   /** Undefined where there is no value unless one is given; `unset` then says what happens. */
   readonly default?: number | boolean | readonly string[] | undefined
   readonly unset?: string
@@ -36,6 +36,8 @@ export function expectedOf({ kind, least, most }: OptionRow): string {
     tokens: 'a list of token ids',
     bias: 'token ids with a number or false, such as { 13: -2, 28705: false }, or a list of [id or text, number or false]',
     steps: 'a list of samplers',
+    grammar: 'the text of a GBNF grammar',
+    schema: 'a JSON Schema: an object, true or false',
   }[kind]
 }
 
@@ -51,7 +53,8 @@ export function allows({ kind, least = -Infinity, most = Infinity }: OptionRow, 
     return kind === 'number' || Number.isSafeInteger(value)
   }
   if (kind === 'switch') return typeof value === 'boolean'
-  if (kind === 'text') return typeof value === 'string'
+  if (kind === 'text' || kind === 'grammar') return typeof value === 'string'
+  if (kind === 'schema') return typeof value === 'boolean' || (typeof value === 'object' && value !== null && !Array.isArray(value))
   if (kind === 'texts') return typeof value === 'string' || Array.isArray(value)
   return kind === 'bias' ? typeof value === 'object' && value !== null : Array.isArray(value)
 }
@@ -61,6 +64,7 @@ export function allows({ kind, least = -Infinity, most = Infinity }: OptionRow, 
  * does not allow.
  */
 export function checkOptions(table: OptionTable, options: object, others: readonly string[] = []): void {
+  checkObject(options)
   for (const [name, value] of Object.entries(options)) {
     if (others.includes(name)) continue
     const row = Object.hasOwn(table, name) ? table[name] : undefined

@@ -1,7 +1,7 @@
 // The steps that change single logits: bias, repetition, frequency and presence penalties, and DRY's. Owns the rules by
 // which a logit is changed; what DRY subtracts is dry.ts's.
 
-import type { Candidates } from './candidates.js'
+import { type Candidates, LARGEST } from './candidates.js'
 import type { Job, TokenValues } from './job.js'
 
 /** Adds the bias before everything else. A token with a bias of minus infinity is no candidate. */
@@ -41,7 +41,9 @@ function change(candidates: Candidates, { ids, values }: TokenValues, changed: (
   if (ids.length === 0) return
   candidates.settle()
   ids.forEach((id, i) => {
-    if (id < candidates.vocabulary) candidates.logits[id] = changed(candidates.logits[id]!, values[i]!)
+    if (id >= candidates.vocabulary) return
+    const logit = changed(candidates.logits[id]!, values[i]!)
+    candidates.logits[id] = logit === -Infinity && values[i] === -Infinity ? logit : Math.max(-LARGEST, Math.min(LARGEST, logit))
   })
   candidates.changed()
 }

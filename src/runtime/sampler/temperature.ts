@@ -15,7 +15,7 @@ export function temperature(candidates: Candidates, { settings }: Job): void {
   if (dynatempRange > 0) {
     if (candidates.count < 2) return
     const least = Math.max(0, middle - dynatempRange)
-    const most = middle + dynatempRange
+    const most = Math.min(Number.MAX_VALUE, middle + dynatempRange)
     const evenness = Math.min(1, candidates.entropy() / ln(candidates.count))
     now = least + (most - least) * pow(evenness, dynatempExponent)
   }

@@ -83,7 +83,7 @@ export class TapChoice {
    */
   constructor(layers: number, { tensors = ['*'] }: TraceOptions) {
     this.#layers = layers
-    if (!Array.isArray(tensors) || !tensors.length || tensors.some((pattern) => typeof pattern !== 'string'))
+    if (!Array.isArray(tensors) || !tensors.length || Array.from(tensors).some((pattern) => typeof pattern !== 'string'))
       throw new MixtralError('OPTION', 'tensors is not a list of names, expected such as ["ffn_moe_logits-*", "l_out-3"]')
     const names = tapNames(layers)
     const unknown = tensors.find((pattern: string) => !names.some((name) => matches(name, pattern)))

@@ -2,7 +2,7 @@
 // the results are the usual ones. Owns the order of the stops. Does not know where a tensor lies (tapReader.ts).
 
 import { layerStages, STAGES } from '../model/stages.js'
-import type { Step } from '../model/step.js'
+import type { Segment, Step } from '../model/step.js'
 import { TapReader, type TracedBanks } from './tapReader.js'
 import { embeddingTap, outputTaps, type TapChoice, type TracedRows, type TracedTensor } from './taps.js'
 
@@ -14,13 +14,13 @@ interface Stop {
 }
 
 /**
- * Runs the tokens from `position` on, and yields their chosen tensors as they are computed. tokens: at most
- * `plan.batchSize`. Stages after the last chosen tensor are not run, so the KV cache is not to be used afterwards.
+ * Runs the tokens of a segment, and yields their chosen tensors as they are computed. tokens: at most `plan.batchSize`.
+ * Stages after the last chosen tensor are not run, so the KV cache is not to be used afterwards.
  */
 export async function* traceStep(
   banks: TracedBanks,
   runStep: (step: Step) => Promise<void>,
-  { tokens, position, choice }: { readonly tokens: readonly number[]; readonly position: number; readonly choice: TapChoice },
+  { tokens, segment, choice }: { readonly tokens: readonly number[]; readonly segment: Segment; readonly choice: TapChoice },
 ): AsyncGenerator<TracedTensor> {
   const { layers } = banks.config
   const count = tokens.length
@@ -35,16 +35,16 @@ export async function* traceStep(
     }
     const isLast = stop.layer === layers
     await runStep({
-      count,
-      position,
       tokens,
+      segments: [segment],
+      copies: [],
       embed,
       traced: true,
       firstLayer: layer,
       firstStage: stage,
       endLayer: isLast || stop.stage === 0 ? stop.layer : stop.layer + 1,
       endStage: isLast ? STAGES : stop.stage,
-      logits: isLast ? count : 0,
+      wanted: isLast ? [...tokens.keys()] : [],
     })
     for (const { name, shape } of stop.taps) yield { name, shape: [count, ...shape], values: reader.read(name, stop.layer, shape) }
     layer = stop.layer

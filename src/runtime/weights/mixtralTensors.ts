@@ -95,7 +95,7 @@ function findExperts(finder: TensorFinder, experts: number, layer: number): Expe
   return all.map((expert) => recordOf(expertRoles, (role) => found[role][expert]!))
 }
 
-/** Takes tensors by name and remembers which. */
+/** Takes tensors by name, and remembers which were taken. */
 class TensorFinder {
   readonly #config: MixtralConfig
   readonly #gguf: Gguf

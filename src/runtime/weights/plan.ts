@@ -2,7 +2,6 @@
 // in which a token needs them. A layer's attention weights and KV cache share a bank; an expert (gate, up, down) is one
 // contiguous slot. Pure: allocates nothing, reads nothing.
 
-import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
 import { bytesIn } from '../../format/gguf/ggmlType.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
@@ -12,6 +11,7 @@ import { packings } from '../kernels/packing.js'
 import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
+import { PAGE_POSITIONS, pagesOf } from './pages.js'
 import { expertMatricesOf, expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
 
@@ -21,9 +21,9 @@ type PlacedRoles = Readonly<Record<`${LayerVector}At`, number> & Record<LayerMat
 export interface PlacedLayer extends PlacedRoles {
   /** Where this layer's attention and router run. */
   readonly bank: number
-  /** (kvHeads, blocks of 32 positions, headDim, 32). */
+  /** (kvHeads, pages, headDim, 32). */
   readonly keysAt: number
-  /** (kvHeads, blocks of 32 positions, 32, headDim). */
+  /** (kvHeads, pages, 32, headDim). */
   readonly valuesAt: number
   /** The experts' tensors in the file. In memory they lie in slots. */
   readonly experts: readonly ExpertTensors[]
@@ -47,7 +47,12 @@ export interface Plan {
   readonly streaming?: StreamingPlan
   /** Most tokens of one step. */
   readonly batchSize: number
+  /** Most positions of a sequence. */
   readonly contextLength: number
+  /** Most sequences of one step. */
+  readonly sequences: number
+  /** Pages of the KV cache, which all sequences share. */
+  readonly pages: number
   readonly kvFormat: KvFormat
   readonly scratch: Scratch
   /** Bytes of each bank. */
@@ -79,6 +84,10 @@ export interface PlanOptions {
   readonly threads: number
   readonly batchSize: number
   readonly contextLength: number
+  /** Most sequences of one step. Default 1. */
+  readonly sequences?: number
+  /** Tokens that the KV cache has space for, of all sequences together. Default: contextLength. */
+  readonly kvTokens?: number
   /** How keys and values are kept. Default: f16, but f32 where the file's own key weights are F32. */
   readonly kvFormat?: KvFormat
   /** Bytes a bank is filled to, at most LARGEST_BANK. What must share a bank and is larger gets a bank of its own. */
@@ -133,12 +142,13 @@ function slotSizes(experts: readonly number[], count: number, least: number): nu
 /** slotBytes: the sizes of slots that experts share; without it, every expert has its own slot. */
 function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions, slotBytes?: readonly number[]): Plan {
   const { headDim, kvHeads, vocabSize } = config
-  const { build, threads, batchSize, contextLength } = options
+  const { build, threads, batchSize, contextLength, sequences = 1, kvTokens = contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
   const streaming = slotBytes && STREAMING
   const scratch = planScratch(config, {
     batchSize,
     contextLength,
+    sequences,
     threads,
     stagingBuffers: streaming?.buffers ?? 0,
     build,
@@ -148,12 +158,13 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   })
   const banks = new BankLayout(scratch.bytes, options.bankBytes ?? BANK_BYTES)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
-  const kvHalf = kvHeads * kvHeadBytes(contextLength, headDim, kvFormat) // keys, or values, of a layer
+  const pages = pagesOf(kvTokens)
+  const kvHalf = kvHeads * kvHeadBytes(pages, headDim, kvFormat) // keys, or values, of a layer
   const free = LARGEST_BANK - scratch.bytes
   if (2 * kvHalf > free) {
     throw new MixtralError(
       'MEMORY',
-      `a context of ${contextLength} tokens takes ${2 * kvHalf} bytes in each layer, of ${free} bytes of one memory: expected a shorter context`,
+      `a KV cache of ${kvTokens} tokens takes ${2 * kvHalf} bytes in each layer, of ${free} bytes of one memory: expected fewer`,
     )
   }
 
@@ -187,6 +198,8 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     ...(streaming && { streaming }),
     batchSize,
     contextLength,
+    sequences,
+    pages,
     kvFormat,
     scratch,
     banks: banks.sizes,
@@ -203,9 +216,9 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   }
 }
 
-/** Bytes of one kv head's keys, or values, for whole blocks of 32 positions. */
-export function kvHeadBytes(contextLength: number, headDim: number, format: KvFormat): number {
-  return alignUp(contextLength, 32) * headDim * (format === 'f32' ? 4 : 2)
+/** Bytes of one kv head's keys, or values, in so many pages. */
+export function kvHeadBytes(pages: number, headDim: number, format: KvFormat): number {
+  return pages * PAGE_POSITIONS * headDim * (format === 'f32' ? 4 : 2)
 }
 
 /** The kinds of activations that the model's matrices want. */

@@ -8,6 +8,7 @@ import { activationBytes } from '../kernels/activation.js'
 import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
+import { pagesOf } from './pages.js'
 
 /** Rows of equal length, `bytes` apart. */
 export interface Rows {
@@ -29,9 +30,12 @@ export interface Scratch {
   /** Queries, keys, values side by side: (batchSize, (heads + 2 kvHeads) * headDim) f32. */
   readonly qkv: Rows
   /**
-   * One token's attention over each range of its context: (ranges, heads) parts, as attention's kernel lays them out.
+   * Attention of a few tokens, each over each range of its context: (tokens, ranges, heads) parts, as attention's
+   * kernel lays them out.
    */
   readonly parts: Rows
+  /** The pages of each sequence of a step: (sequences, pages of a whole context) i32. */
+  readonly tables: Rows
   /** Attention's output: (batchSize, hidden) f32. */
   readonly projected: Rows
   /** (batchSize, experts) f32. */
@@ -59,6 +63,13 @@ export const EXPERT_ROWS = 256
 export const ATTENTION_TOKENS = 16
 /** Positions of one attention range. A model's bits depend on it, since sums are made range by range: a constant. */
 export const ATTENTION_RANGE = 1024
+/** The ranges of a context of so many positions. */
+export const rangesOf = (positions: number) => Math.ceil(positions / ATTENTION_RANGE)
+/**
+ * Most tokens of a step whose ranges are spread over the threads: with more of them, kv heads are units enough for all
+ * threads.
+ */
+export const spreadTokens = (threads: number, kvHeads: number) => Math.ceil((2 * threads) / kvHeads)
 /** Least bytes of a thread's scratch: the loader reads the file through it. */
 const THREAD_SCRATCH_BYTES = 512 * 1024
 
@@ -84,6 +95,7 @@ export function planScratch(
   options: {
     batchSize: number
     contextLength: number
+    sequences: number
     threads: number
     stagingBuffers: number
     build: KernelBuild
@@ -94,7 +106,7 @@ export function planScratch(
   },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
-  const { batchSize, contextLength, threads, build } = options
+  const { batchSize, contextLength, sequences, threads, build } = options
   let next = 1024 // a null pointer stays invalid
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
@@ -116,7 +128,8 @@ export function planScratch(
     x: rows(batchSize, hiddenSize * 4),
     inputs: inputRows(batchSize, Math.max(hiddenSize, heads * headDim), options.inputKinds),
     qkv: rows(batchSize, (heads + 2 * kvHeads) * headDim * 4),
-    parts: rows(Math.ceil(contextLength / ATTENTION_RANGE), heads * partBytes(headDim)),
+    parts: rows(spreadTokens(threads, kvHeads) * rangesOf(contextLength), heads * partBytes(headDim)),
+    tables: rows(sequences, pagesOf(contextLength) * 4),
     projected: rows(batchSize, hiddenSize * 4),
     routerLogits: rows(batchSize, experts * 4),
     expertIds: rows(batchSize, expertsPerToken * 4),

@@ -1,7 +1,7 @@
 // The messages of a chat: their shape, its check, and the folding of system messages for templates without a system
 // role.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 
 export interface ChatMessage {
   readonly role: 'system' | 'user' | 'assistant'
@@ -18,10 +18,13 @@ export function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new MixtralError('TEMPLATE', 'no messages, expected a list of at least one { role, content }')
   }
-  return messages.map((message: Partial<ChatMessage> | null, index) => {
+  return Array.from(messages, (message: Partial<ChatMessage> | null, index) => {
     const { role, content } = message ?? {}
     if (role === undefined || !ROLES.includes(role)) {
-      throw new MixtralError('TEMPLATE', `message ${index} has the role ${JSON.stringify(role)}, expected ${ROLES.join(', ')}`)
+      throw new MixtralError(
+        'TEMPLATE',
+        `message ${index} has ${role === undefined ? 'no role' : `the role ${shown(role)}`}, expected ${ROLES.join(', ')}`,
+      )
     }
     if (typeof content !== 'string') {
       throw new MixtralError('TEMPLATE', `message ${index} has a content of type ${typeof content}, expected a string`)

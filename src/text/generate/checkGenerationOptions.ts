@@ -6,6 +6,7 @@ import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { checkOptions } from '../../runtime/sampler/optionRow.js'
 import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
+import type { ConstraintSpec } from '../constraint/language.js'
 import type { GenerationOptions, LogitBias } from './generationOptions.js'
 import { generationTable } from './generationTable.js'
 import { StopStrings } from './stopStrings.js'
@@ -21,6 +22,8 @@ export interface CheckedOptions {
   /** How many of the most likely tokens are reported; undefined for no log-probabilities. */
   readonly logprobs: number | undefined
   readonly postSampling: boolean
+  /** What the text must be. */
+  readonly constraint: ConstraintSpec | undefined
   readonly sampling: SamplerOptions
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: Progress) => void) | undefined
@@ -30,7 +33,8 @@ export interface CheckedOptions {
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
   checkOptions(generationTable, options, ['signal', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
-  const { bannedWords, logitBias = [], logprobs, postSampling = false, signal, onProgress, ...sampling } = others
+  const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
+  const { signal, onProgress, ...sampling } = rest
   checkCallOptions({ signal, onProgress })
   checkSamplerOptions(sampling)
   if (minTokens > maxNewTokens) {
@@ -41,7 +45,20 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   const wrong = texts.findIndex((text) => typeof text !== 'string' || text === '')
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
   const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds, bannedWords: texts }
-  return { ...own, logitBias, logprobs, postSampling, sampling, signal, onProgress }
+  const constraint = constraintOf({ grammar, jsonSchema, regex })
+  return { ...own, logitBias, logprobs, postSampling, constraint, sampling, signal, onProgress }
+}
+
+/** The one that is given of the three. */
+function constraintOf(options: Readonly<Record<'grammar' | 'jsonSchema' | 'regex', unknown>>): ConstraintSpec | undefined {
+  const given = Object.entries(options).filter(([, value]) => value !== undefined)
+  if (given.length > 1) {
+    throw new MixtralError(
+      'OPTION',
+      `${given.map(([name]) => name).join(' and ')} are given, expected at most one of grammar, jsonSchema and regex`,
+    )
+  }
+  return given.length ? (Object.fromEntries(given) as unknown as ConstraintSpec) : undefined
 }
 
 function listOf(texts: string | readonly string[] = []): readonly string[] {

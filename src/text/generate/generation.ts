@@ -29,6 +29,8 @@ export interface GenerationResult {
   readonly text: string
   /** All tokens written, without an end token. */
   readonly ids: readonly number[]
+  /** With the option `jsonSchema`: the value that the text is, unless it was cut. */
+  readonly parsed?: unknown
   /** With the option `logprobs`: of every token drawn, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
   readonly promptTokens: number
@@ -61,8 +63,9 @@ export async function* generate(
   options: CheckedOptions,
 ): AsyncGenerator<Piece, GenerationResult> {
   const { maxNewTokens, stops, signal, onProgress } = options
-  const { sampler, endIds, banned } = tokenRules(options, tokenizer)
-  const decoder = tokenizer.decoder({ continues: !asksForAnswer(tokenizer, prompt) })
+  const opens = asksForAnswer(tokenizer, prompt)
+  const { sampler, endIds, banned } = tokenRules(options, tokenizer, opens)
+  const decoder = tokenizer.decoder({ continues: !opens })
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {
     throw new MixtralError(
@@ -70,7 +73,7 @@ export async function* generate(
       `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`,
     )
   }
-  const reusedTokens = Math.min(sharedLength(engine.cached, prompt), prompt.length - 1)
+  const reusedTokens = engine.reuse(prompt)
   const before = engine.expertFigures()
   const started = performance.now()
   const call = signal ? { signal } : {}
@@ -109,6 +112,7 @@ export async function* generate(
   return {
     text: text + rest,
     ids: tokens.slice(prompt.length),
+    ...(options.constraint && 'jsonSchema' in options.constraint && finishReason === 'stop' && { parsed: JSON.parse(text + rest) }),
     ...(options.logprobs !== undefined && { logprobs }),
     promptTokens: prompt.length,
     reusedTokens,
@@ -120,6 +124,14 @@ export async function* generate(
   }
 }
 
+/** Reads a stream to its end: the result. */
+export async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
+  for (;;) {
+    const { done, value } = await pieces.next()
+    if (done) return value
+  }
+}
+
 /**
  * Whether the prompt ends where an answer begins, and not in the middle of a text. Then the space before the first word
  * is the tokenizer's, and not part of the answer.
@@ -128,10 +140,4 @@ function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean
   const last = prompt.at(-1)
   if (last === undefined || tokenizer.token(last).type === 'control') return true
   return tokenizer.decode(prompt.slice(-16)).trimEnd().endsWith('[/INST]')
-}
-
-function sharedLength(a: readonly number[], b: readonly number[]): number {
-  let n = 0
-  while (n < a.length && n < b.length && a[n] === b[n]) n++
-  return n
 }

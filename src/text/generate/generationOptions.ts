@@ -27,6 +27,15 @@ export interface TextOptions {
   /** Makes tokens more or less likely. */
   readonly logitBias?: LogitBias
   /**
+   * The text follows a grammar in GBNF, llama.cpp's notation. At most one of grammar, jsonSchema and regex may be
+   * given. A text that is cut by `maxNewTokens` or the context is only the beginning of one that follows it.
+   */
+  readonly grammar?: string
+  /** The text is JSON that this schema allows, see docs/constraints.md; the result has it as `parsed`. */
+  readonly jsonSchema?: object | boolean
+  /** The whole text matches this regular expression, an ECMAScript pattern without flags. */
+  readonly regex?: string
+  /**
    * Report the log-probability of each token, and those of this many of the most likely in its place: 0 to 20. Default:
    * none.
    */

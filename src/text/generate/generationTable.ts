@@ -1,5 +1,5 @@
-// A row for each option of a generation: those of this room, and the sampler's. Command-line flags, the names in
-// Ollama's files, the checks and docs/sampling.md derive from it.
+// A row for each option of a generation: those of TextOptions here, then the sampler's. Command-line flags, the names
+// in Ollama's files, the checks and docs/sampling.md derive from it.
 
 import { MOST_TOP } from '../../runtime/sampler/logProbabilities.js'
 import type { OptionRow, OptionTable } from '../../runtime/sampler/optionRow.js'
@@ -63,6 +63,26 @@ const textTable = {
     flag: '--logit-bias <token=x>',
     openai: 'logit_bias',
     llama: 'logit_bias',
+  },
+  grammar: {
+    kind: 'grammar',
+    unset: 'none',
+    help: 'write only what this GBNF grammar allows; on the command line, its file',
+    flag: '--grammar <file>',
+    llama: 'grammar',
+  },
+  jsonSchema: {
+    kind: 'schema',
+    unset: 'none',
+    help: 'write only JSON that this schema allows; on the command line, its file',
+    flag: '--json-schema <file>',
+    llama: 'json_schema',
+  },
+  regex: {
+    kind: 'text',
+    unset: 'none',
+    help: 'write only what this regular expression matches as a whole',
+    flag: '--regex <pattern>',
   },
   logprobs: {
     kind: 'whole',

@@ -1,9 +1,8 @@
-// The library's front door: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
+// The library's main class: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
 // generation; computes nothing itself.
 
-import { MixtralError } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
-import { type LocalModel, localModel } from '../../registry/stores/localModels.js'
+import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import { Engine } from '../../runtime/engine/engine.js'
@@ -20,7 +19,7 @@ import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
 import { checkGenerationOptions } from './checkGenerationOptions.js'
-import { type ChatResult, type GenerationResult, generate, type Piece } from './generation.js'
+import { type ChatResult, finish, type GenerationResult, generate, type Piece } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
 import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
@@ -92,7 +91,7 @@ export class MixtralModel {
    * damaged or not a Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
    */
   static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
-    const { path, layers } = typeof model === 'object' && model ? model : await localModel(model)
+    const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
     const weights = await WeightLoader.fromGguf(path)
     const config = MixtralConfig.fromGgufMetadata(weights.metadata)
     if (!layers) return MixtralModel.#open(config, weights, options)
@@ -148,7 +147,7 @@ export class MixtralModel {
    * the loop has ended, so do not await one inside. The first piece throws what `generate` throws.
    */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
-    return this.#generate(() => this.#encode(prompt), options)
+    return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
   }
 
   /**
@@ -178,7 +177,8 @@ export class MixtralModel {
    */
   async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
-    return this.#engine.exclusive(() => this.#engine.evaluateAll(ids, options), options.signal)
+    const tokens = this.#engine.checked(ids)
+    return this.#engine.exclusive(() => this.#engine.evaluateAll(tokens, options), options.signal)
   }
 
   /**
@@ -187,7 +187,8 @@ export class MixtralModel {
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
-    return this.#engine.exclusive(() => this.#engine.evaluate(ids, options), options.signal)
+    const tokens = this.#engine.checked(ids)
+    return this.#engine.exclusive(() => this.#engine.evaluate(tokens, options), options.signal)
   }
 
   /**
@@ -203,8 +204,9 @@ export class MixtralModel {
    */
   async trace(ids: readonly number[], options: TraceOptions & CallOptions = {}): Promise<TracedTensor[]> {
     checkCallOptions(options, ['tensors'])
+    const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return this.#engine.exclusive(() => gatherTrace(this.#engine.trace(ids, choice, options), ids.length), options.signal)
+    return this.#engine.exclusive(() => gatherTrace(this.#engine.trace(tokens, choice, options), tokens.length), options.signal)
   }
 
   /**
@@ -213,8 +215,9 @@ export class MixtralModel {
    */
   traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
+    const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return this.#holding(() => this.#engine.trace(ids, choice, options), options.signal)
+    return this.#holding(() => this.#engine.trace(tokens, choice, options), options.signal)
   }
 
   /**
@@ -263,11 +266,6 @@ export class MixtralModel {
     }
   }
 
-  #encode(prompt: string): number[] {
-    if (typeof prompt !== 'string') throw new MixtralError('OPTION', `the prompt is of type ${typeof prompt}, expected a string`)
-    return this.tokenizer.encodePrompt(prompt)
-  }
-
   /** Runs one generation, and holds the engine from its first piece to its end, however it ends. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
     const checked = checkGenerationOptions(withDefaults(this.#extras?.defaults.options ?? {}, options))
@@ -278,13 +276,6 @@ export class MixtralModel {
     } finally {
       leave()
     }
-  }
-}
-
-async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
-  for (;;) {
-    const { done, value } = await pieces.next()
-    if (done) return value
   }
 }
 

@@ -1,7 +1,7 @@
 // What an Ollama model brings beside its weights, in our own terms: options for callers that give none, and messages
 // that go before a chat. Parameters without a meaning here, such as the threads of another engine, are left out.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkObject, MixtralError, shown } from '../../base/errors.js'
 import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'
 import { namesOf } from '../../runtime/sampler/optionRow.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
@@ -39,7 +39,7 @@ export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
   if (typeof contextLength !== 'number' || !Number.isInteger(contextLength) || contextLength < 1) {
     throw new MixtralError(
       'MODEL',
-      `a parameter that the model brings is wrong: num_ctx is ${String(contextLength)}, expected a whole number from 1`,
+      `a parameter that the model brings is wrong: num_ctx is ${shown(contextLength)}, expected a whole number from 1`,
     )
   }
   return { options, contextLength, unused }
@@ -50,8 +50,12 @@ export function contextDefault({ contextLength }: ModelDefaults, maxPositions: n
   return contextLength === undefined ? {} : { contextLength: Math.min(contextLength, maxPositions) }
 }
 
-/** A caller's options, filled up with the model's. An option that is undefined counts as not given. */
+/**
+ * A caller's options, filled up with the model's. An option that is undefined counts as not given. Throws `OPTION` for
+ * options that are not an object.
+ */
 export function withDefaults<T extends object>(defaults: Partial<T>, options: T): T {
+  checkObject(options)
   const all: T = { ...options }
   for (const name of Object.keys(defaults) as (keyof T)[]) if (all[name] === undefined) all[name] = defaults[name] as T[keyof T]
   return all

@@ -1,5 +1,5 @@
-// What a loaded model takes of the machine's memory, as the library reports it. Owns the names; how much of what there
-// is was decided by the plan, before the model was loaded.
+// What a loaded model takes of the machine's memory, as the library reports it. Owns the names of the figures. The plan
+// has decided the sizes, before the model was loaded.
 
 import type { KvFormat } from '../../runtime/kernels/abi.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'

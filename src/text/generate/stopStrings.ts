@@ -2,7 +2,7 @@
 // complete at one place, before the longest. The result does not depend on how the text is cut into pieces. Owns the
 // held text, which may still become the beginning of a stop string.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 
 export class StopStrings {
   readonly #stops: readonly string[]
@@ -14,11 +14,11 @@ export class StopStrings {
   constructor(stops: readonly string[]) {
     for (const stop of stops) {
       if (typeof stop !== 'string' || stop === '') {
-        throw new MixtralError('OPTION', `stop has ${JSON.stringify(stop)}, expected strings of at least one character`)
+        throw new MixtralError('OPTION', `stop has ${shown(stop)}, expected strings of at least one character`)
       }
     }
     this.#stops = stops
-    this.#longest = Math.max(0, ...stops.map((stop) => stop.length))
+    this.#longest = stops.reduce((longest, stop) => Math.max(longest, stop.length), 0)
   }
 
   /** Whether a stop string was found. From then on, `push` returns no text. */

@@ -5,6 +5,8 @@ import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
 import { Sampler, type SamplerRules } from '../../runtime/sampler/sampler.js'
 import { samplerTable } from '../../runtime/sampler/samplerTable.js'
+import { Constraint } from '../constraint/constraint.js'
+import { TokenTrie } from '../constraint/tokenTrie.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { BannedWords } from './bannedWords.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
@@ -17,9 +19,13 @@ export interface TokenRules {
   readonly banned: BannedWords
 }
 
-/** Throws `OPTION` for ids outside the vocabulary, and for a bias that is none. */
-export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer): TokenRules {
-  const { stopIds, minTokens, ignoreEos, bannedWords, logitBias, logprobs, postSampling, sampling } = options
+/**
+ * @param opens whether the text begins an answer, and does not continue the prompt's text
+ * Throws `OPTION` for ids outside the vocabulary, for a bias that is none and for a constraint that is malformed,
+ * `UNSUPPORTED` for what a constraint asks and is not done.
+ */
+export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, opens: boolean): TokenRules {
+  const { constraint, stopIds, minTokens, ignoreEos, bannedWords, logitBias, logprobs, postSampling, sampling } = options
   for (const id of stopIds) checkId('stopIds', id, tokenizer)
   const own = [...tokenizer.endIds]
   const ends = [...own, ...stopIds]
@@ -30,6 +36,7 @@ export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer): Token
       { ids: ends, until: minTokens },
       { ids: own, until: ignoreEos ? Number.POSITIVE_INFINITY : 0 },
     ],
+    ...(constraint && { constraint: new Constraint(constraint, trieOf(tokenizer)).start(opens) }),
     forbidden: () => banned.forbidden(),
     top: logprobs,
     postSampling,
@@ -40,20 +47,41 @@ export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer): Token
   return { sampler: new Sampler(sampling, { ...rules, ...dry }), endIds: new Set(ends), banned }
 }
 
+/** The texts of a tokenizer's tokens as a trie, made when a constraint is asked for the first time. */
+const tries = new WeakMap<Tokenizer, TokenTrie>()
+
+function trieOf(tokenizer: Tokenizer): TokenTrie {
+  const trie = tries.get(tokenizer) ?? new TokenTrie(tokenizer)
+  tries.set(tokenizer, trie)
+  return trie
+}
+
 function biasById(bias: LogitBias, tokenizer: Tokenizer): ReadonlyMap<number, number> {
-  const entries: readonly unknown[] = Array.isArray(bias) ? bias : Object.entries(bias).map(([id, value]) => [Number(id), value])
+  if (!Array.isArray(bias) && Symbol.iterator in bias) {
+    throw new MixtralError('OPTION', 'logitBias is a collection, expected an object with token ids as keys, or a list of pairs')
+  }
+  const entries: readonly unknown[] = Array.isArray(bias) ? bias : Object.entries(bias).map(([id, value]) => [idOfKey(id), value])
   const all = new Map<number, number>()
   for (const entry of entries) {
-    const [token, value]: readonly unknown[] = Array.isArray(entry) && entry.length === 2 ? entry : []
+    if (!Array.isArray(entry) || entry.length !== 2) {
+      throw new MixtralError('OPTION', `logitBias has ${shown(entry)}, expected pairs of a token and a number or false`)
+    }
+    const [token, value]: readonly unknown[] = entry
     const added = value === false ? -Infinity : value
     if (typeof added !== 'number' || Number.isNaN(added) || added === Infinity) {
-      throw new MixtralError('OPTION', `logitBias has ${JSON.stringify(entry)}, expected a number or false for each token`)
+      throw new MixtralError('OPTION', `logitBias has ${shown(value)} for token ${shown(token)}, expected a number or false for each token`)
     }
     const ids =
       typeof token === 'string' && token !== '' ? tokenizer.encode(token, { addBos: false }) : [checkId('logitBias', token, tokenizer)]
     for (const id of ids) all.set(id, added)
   }
   return all
+}
+
+/** The id that an object's key spells in digits. Number() would read an empty key as token 0. */
+function idOfKey(key: string): number {
+  if (/^\d+$/.test(key)) return Number(key)
+  throw new MixtralError('OPTION', `logitBias has the key ${shown(key)}, expected token ids; texts go into a list of pairs`)
 }
 
 function checkId(option: string, id: unknown, { vocabSize }: Tokenizer): number {
@@ -72,25 +100,47 @@ const LONGEST_REST = 20 // tokens
  */
 function dryBreakers(texts: readonly string[], tokenizer: Tokenizer): Breakers {
   const breakers = new Map<number, number[][]>()
-  const add = (id: number, rest: number[]) => breakers.set(id, [...(breakers.get(id) ?? []), rest])
+  const add = (id: number, rest: number[]) => listIn(breakers, id).push(rest)
   const decoder = new TextDecoder()
-  const cut = texts.map((text) => [...text].slice(0, LONGEST_BREAKER).join(''))
+  const whole = new Set(texts.map((text) => [...text].slice(0, LONGEST_BREAKER).join('')))
+  // Looked up by the parts of a token, so that many breakers cost a token no more than few.
+  const byBeginning = new Map<string, { readonly text: string; readonly rest: number[] }[]>()
+  const rests = new Map<string, number[]>()
+  for (const text of whole) {
+    for (let length = 1; length < text.length; length++) {
+      const left = text.slice(length)
+      const rest = rests.get(left) ?? middleIds(left, tokenizer).slice(0, LONGEST_REST)
+      rests.set(left, rest)
+      listIn(byBeginning, text.slice(0, length)).push({ text, rest })
+    }
+  }
   for (let id = 0; id < tokenizer.vocabSize; id++) {
     const token = decoder.decode(tokenizer.bytes(id))
-    for (const text of cut) {
-      if (token.includes(text)) add(id, [])
-      else {
-        for (let length = Math.min(text.length, token.length); length > 0; length--) {
-          if (token.endsWith(text.slice(0, length))) add(id, middleIds(text.slice(length), tokenizer).slice(0, LONGEST_REST))
-        }
-      }
+    const contained = partsOf(token).filter((part) => whole.has(part))
+    if (contained.length > 0) add(id, [])
+    for (let start = 0; start < token.length; start++) {
+      for (const { text, rest } of byBeginning.get(token.slice(start)) ?? []) if (!contained.includes(text)) add(id, rest)
     }
   }
   return breakers
 }
 
+function listIn<K, T>(lists: Map<K, T[]>, key: K): T[] {
+  const list = lists.get(key) ?? []
+  lists.set(key, list)
+  return list
+}
+
+/** Every part of a text that a breaker can be. */
+function partsOf(text: string): string[] {
+  const parts: string[] = []
+  for (let start = 0; start < text.length; start++) {
+    for (let end = start + 1; end <= Math.min(text.length, start + 2 * LONGEST_BREAKER); end++) parts.push(text.slice(start, end))
+  }
+  return parts
+}
+
 /** The tokens of a text that goes on from another: without the space that a text at the beginning gets. */
 function middleIds(text: string, tokenizer: Tokenizer): number[] {
-  const marker = tokenizer.encode('\n', { addBos: false })
-  return tokenizer.encode(`\n${text}`, { addBos: false }).slice(marker.length)
+  return tokenizer.encode(text, { addBos: false, continues: true })
 }

@@ -1,7 +1,7 @@
 // Tokens back to text, one at a time. Owns the bytes of a character that is not complete yet, and whether the next
 // piece opens a text. Whole texts are decoded by the same code, so streaming gives the same result.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkObject, MixtralError, shown } from '../../base/errors.js'
 import { tokenBytes } from './tokenBytes.js'
 import { tokenType, type Vocabulary } from './vocabulary.js'
 
@@ -20,6 +20,7 @@ export class StreamingDecoder {
   #opens: boolean
 
   constructor(vocabulary: Vocabulary, options: DecodeOptions = {}) {
+    checkObject(options)
     this.#vocabulary = vocabulary
     this.#special = options.special ?? false
     this.#opens = !(options.continues ?? false)
@@ -32,8 +33,8 @@ export class StreamingDecoder {
    */
   push(id: number): string {
     const { pieces, types, byteOfId } = this.#vocabulary
-    const piece = pieces[id]
-    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${pieces.length}`)
+    const piece = Number.isInteger(id) ? pieces[id] : undefined
+    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${shown(id)}, expected an id below ${pieces.length}`)
     const byte = byteOfId[id]!
     if (byte >= 0) {
       this.#opens = false
@@ -47,9 +48,9 @@ export class StreamingDecoder {
       return before + piece
     }
     const text = piece.replaceAll('\u2581', ' ')
-    const shown = this.#hasOwnSpace(id) ? text.slice(1) : text
+    const own = this.#hasOwnSpace(id) ? text.slice(1) : text
     this.#opens = type === tokenType.userDefined
-    return before + shown
+    return before + own
   }
 
   /** The bytes that a token of the vocabulary would add if it came next. Those of all tokens together are the text. */

@@ -2,7 +2,7 @@
 // llama.cpp's rules for special tokens. Owns those rules and the space at the beginning of a text; segmentEncoder.ts
 // merges.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
@@ -18,6 +18,8 @@ export interface EncodeOptions {
    * typed.
    */
   readonly parseSpecial?: boolean
+  /** The text continues an earlier one: it gets no leading space of its own. Default false. */
+  readonly continues?: boolean
 }
 
 /** One entry of the vocabulary, for people to look at. */
@@ -38,6 +40,11 @@ export class Tokenizer {
   readonly endIds: ReadonlySet<number>
   /** Whether the file asks for BOS before a prompt. */
   readonly addBos: boolean
+  /**
+   * Whether a text at the beginning, or after a control token, gets a leading space of its own, which decoding takes
+   * off again.
+   */
+  readonly addSpacePrefix: boolean
   readonly #vocabulary: Vocabulary
   readonly #segments: SegmentEncoder
   readonly #special: SpecialTokens
@@ -49,6 +56,7 @@ export class Tokenizer {
     this.eosId = vocabulary.eosId
     this.endIds = vocabulary.endIds
     this.addBos = vocabulary.addBos
+    this.addSpacePrefix = vocabulary.addSpacePrefix
     this.#vocabulary = vocabulary
     this.#segments = new SegmentEncoder(vocabulary)
     this.#special = specialTokens(vocabulary, [tokenType.control, tokenType.unknown, tokenType.userDefined])
@@ -71,9 +79,11 @@ export class Tokenizer {
    *     tokenizer.encode('</s>', { parseSpecial: true })   // [1, 2]
    */
   encode(text: string, options: EncodeOptions = {}): number[] {
+    checkText('the text', text)
+    checkObject(options)
     const tokens = options.parseSpecial ? this.#special : this.#userDefined
     const ids = (options.addBos ?? this.addBos) ? [this.bosId] : []
-    return this.#append(tokens.split(text.toWellFormed()), ids)
+    return this.#append(tokens.split(text.toWellFormed()), ids, !options.continues)
   }
 
   /**
@@ -81,11 +91,13 @@ export class Tokenizer {
    * for it and the prompt has none.
    */
   encodePrompt(text: string): number[] {
+    checkText('the prompt', text)
     return this.encodeParts(this.splitSpecial(text))
   }
 
   /** Splits a text at the special tokens of every kind that it spells: plain texts and ids, in order. */
   splitSpecial(text: string): (string | number)[] {
+    checkText('the text', text)
     return this.#special.split(text.toWellFormed())
   }
 
@@ -120,8 +132,8 @@ export class Tokenizer {
 
   /** One entry of the vocabulary. Throws a MixtralError `TOKENIZER` for an id outside it. */
   token(id: number): Token {
-    const piece = this.#vocabulary.pieces[id]
-    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${id}, expected an id below ${this.vocabSize}`)
+    const piece = Number.isInteger(id) ? this.#vocabulary.pieces[id] : undefined
+    if (piece === undefined) throw new MixtralError('TOKENIZER', `token id ${shown(id)}, expected an id below ${this.vocabSize}`)
     return { id, piece, type: typeNames[this.#vocabulary.types[id]!] as Token['type'] }
   }
 
@@ -134,14 +146,13 @@ export class Tokenizer {
   }
 
   /** Appends the ids of parts. A text at the beginning, and one after a special token, gets a leading space. */
-  #append(parts: readonly (string | number)[], ids: number[]): number[] {
-    let opens = true
+  #append(parts: readonly (string | number)[], ids: number[], opens = true): number[] {
     for (const part of parts) {
       if (typeof part === 'number') {
         ids.push(this.token(part).id)
         opens = true
       } else if (part !== '') {
-        const text = opens && this.#vocabulary.addSpacePrefix ? ` ${part}` : part
+        const text = opens && this.addSpacePrefix ? ` ${part}` : part
         this.#segments.encode(text.replaceAll(' ', '\u2581'), ids)
         opens = false
       }

@@ -113,6 +113,15 @@ test('any number of threads writes the same bytes', async () => {
   for (const { path } of files.slice(1)) expect(await sameBytes(path, files[0]!.path)).toBe(true)
 })
 
+test('what onProgress throws ends the call, and nothing is written', async () => {
+  const onProgress = () => {
+    throw new RangeError('no more')
+  }
+  const target = folder.file('thrown.gguf')
+  await expect(quantizeModel(demo, target, 'Q3_K_M', { requantize: true, threads: 1, onProgress })).rejects.toThrow('no more')
+  expect(folder.names().filter((name) => name.startsWith('thrown'))).toEqual([])
+})
+
 test('progress rises to all of the input, and the result counts what was written', async () => {
   const seen: number[] = []
   const { size } = await fs.stat(small)

@@ -1,7 +1,12 @@
-// Preloaded into the command: sends the process Ctrl-C as soon as it listens for it a second time. The first time it
-// loads the model, the second time it runs it.
+// Preloaded into the command: sends the process Ctrl-C as soon as the loaded model begins to generate.
 
-let listening = 0
-process.on('newListener', (name) => {
-  if (name === 'SIGINT' && ++listening === 2) setImmediate(() => process.kill(process.pid, 'SIGINT'))
-})
+import { isMainThread } from 'node:worker_threads'
+
+if (isMainThread) {
+  const { MixtralModel } = await import('../../../dist/text/generate/mixtralModel.js')
+  const { stream } = MixtralModel.prototype
+  MixtralModel.prototype.stream = function (...call) {
+    setImmediate(() => process.kill(process.pid, 'SIGINT'))
+    return stream.apply(this, call)
+  }
+}

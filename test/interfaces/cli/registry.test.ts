@@ -14,7 +14,7 @@ const root = mkdtempSync(join(tmpdir(), 'mixtral-cli-registry-'))
 const demo = readFileSync(new URL('../../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
 const layers = {
   template: '[INST] {{ .Prompt }} [/INST]',
-  params: { temperature: 0, num_predict: 3, mirostat: 1 },
+  params: { temperature: 0, num_predict: 3, num_gpu: 1 },
   license: 'Be kind.\u001b[2J',
 }
 const model = ollamaModel(layers, demo)
@@ -60,7 +60,7 @@ test('pull, list, show and rm', async () => {
   const { stdout } = await done('show', name)
   expect(stdout).toContain(`${name}: 7.3 MB, ${path}\n`)
   expect(stdout).toContain('template\n  [INST] {{ .Prompt }} [/INST]\n')
-  expect(stdout).toMatch(/ {2}mirostat +1 +not used here\n/)
+  expect(stdout).toMatch(/ {2}num_gpu +1 +not used here\n/)
   expect(stdout).toContain('license\n  Be kind.\\u001b[2J\n')
 
   expect((await done('rm', name)).stdout).toBe(`${name}: 7.3 MB freed\n`)

@@ -9,7 +9,7 @@ export interface Shape {
   /** Query heads of the one kv head. */
   readonly heads: number
   readonly headDim: number
-  /** Of the first token. */
+  /** Position of the first token. */
   readonly position: number
   readonly tokens: number
   /** Positions a token sees, itself included; 0 is all. */
@@ -42,17 +42,42 @@ export function randomInputs(shape: Shape, random: RandomValues, power = 1): Inp
 export interface Cache {
   readonly keys: Region
   readonly values: Region
+  /** The place of each block of positions: not their order. */
+  readonly table: Region
 }
 
+/** Pages in another order than their blocks'. */
+function shuffled(blocks: number): Int32Array {
+  const pages = Int32Array.from({ length: blocks }, (_, block) => (block % 2 ? block - 1 : block + 1))
+  if (blocks % 2) pages[blocks - 1] = blocks - 1
+  return pages
+}
+
+/** The pages of blocks that lie in their order. */
+export const ascending = (blocks: number) => Int32Array.from({ length: blocks }, (_, block) => block)
+
 /** A cache of whole blocks that holds `garbage` in every byte that `positions` of `inputs` do not overwrite. */
-export function placeCache(bank: TestBank, { keys, values }: Inputs, headDim: number, positions: Iterable<number>, garbage = 0xff): Cache {
-  const bytes = Math.ceil(keys.length / headDim / 32) * headDim * 64
-  const cache = { keys: bank.place(new Uint8Array(bytes).fill(garbage)), values: bank.place(new Uint8Array(bytes).fill(garbage)) }
+export function placeCache(
+  bank: TestBank,
+  { keys, values }: Inputs,
+  headDim: number,
+  positions: Iterable<number>,
+  garbage = 0xff,
+  pagesOf = shuffled,
+): Cache {
+  const blocks = Math.ceil(keys.length / headDim / 32)
+  const bytes = blocks * headDim * 64
+  const pages = pagesOf(blocks)
+  const cache = {
+    keys: bank.place(new Uint8Array(bytes).fill(garbage)),
+    values: bank.place(new Uint8Array(bytes).fill(garbage)),
+    table: bank.place(pages),
+  }
   const [key, value] = [bank.place(keys), bank.place(values)]
   bank.call([cache.keys, cache.values], ({ store_kv_f16 }) => {
     for (const position of positions) {
       const row = position * headDim * 4
-      store_kv_f16(key.ptr + row, value.ptr + row, headDim, cache.keys.ptr, cache.values.ptr, position)
+      store_kv_f16(key.ptr + row, value.ptr + row, headDim, cache.keys.ptr, cache.values.ptr, pages[position >> 5]! * 32 + (position & 31))
     }
   })
   return cache
@@ -78,6 +103,7 @@ export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cac
         headDim,
         cache.keys.ptr,
         cache.values.ptr,
+        cache.table.ptr,
         position,
         window,
         first,

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
 import { expectSameBits } from './bits.js'
-import { placeCache } from './kvCache.js'
+import { ascending, placeCache } from './kvCache.js'
 import { RandomValues } from './randomValues.js'
 import { describeBuilds, TestBank, testBothBuilds } from './testBank.js'
 
@@ -64,7 +64,7 @@ describeBuilds((build) => {
     test.each([0, 1, 31, 32, 69])(
       'position %i: a column of its block of keys, a row of its block of values, and nothing else',
       (position) => {
-        const cache = placeCache(bank.clear(), inputs, headDim, [position])
+        const cache = placeCache(bank.clear(), inputs, headDim, [position], 0xff, ascending)
         const keys = new Uint16Array(bank.bytes(cache.keys).buffer) // (blocks, headDim, 32)
         const values = new Uint16Array(bank.bytes(cache.values).buffer) // (blocks, 32, headDim)
         const [expectedKeys, expectedValues] = [keys.slice().fill(0xffff), values.slice().fill(0xffff)]

@@ -26,7 +26,7 @@ const golden: GoldenTensor[] = readFileSync(new URL('../../golden/traces/base.js
   .split('\n')
   .map((line) => JSON.parse(line))
 
-/** Of a layer whose results llama.cpp names, and so do we. */
+/** Names of the tensors of a layer that both llama.cpp and this project trace. */
 const names =
   `attn_norm Qcur Kcur Vcur kqv_out ffn_inp ffn_norm ffn_moe_logits ffn_moe_topk ffn_moe_weights ffn_moe_weights_norm ffn_moe_gate_par
   ffn_moe_down ffn_moe_out l_out`.split(/\s+/)

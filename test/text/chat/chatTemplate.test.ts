@@ -246,10 +246,10 @@ describe('a message', () => {
 describe.each([
   ['no list', 'a', /no messages/],
   ['an empty list', [], /no messages/],
-  ['a message without a role', [{ content: 'a' }], /message 0 has the role undefined, expected system, user, assistant/],
+  ['a message without a role', [{ content: 'a' }], /message 0 has no role, expected system, user, assistant/],
   ['an unknown role', [user('a'), { role: 'tool', content: 'a' }], /message 1 has the role "tool"/],
   ['a content that is no string', [{ role: 'user', content: 7 }], /message 0 has a content of type number/],
-  ['a message that is null', [null], /message 0 has the role undefined/],
+  ['a message that is null', [null], /message 0 has no role/],
 ])('%s', (_, messages, message) => {
   test('is refused', () => {
     expect(() => template(MIXTRAL).render(messages as ChatMessage[])).toThrow(refusal(message))

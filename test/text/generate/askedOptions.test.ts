@@ -219,10 +219,10 @@ test.each<[object, string]>([
   [{ logprobs: true }, 'logprobs is true, expected'],
   [{ postSampling: true }, 'postSampling is true, expected logprobs with it'],
   [{ logitBias: { 2048: 1 } }, 'logitBias has token 2048, expected ids from 0 to 2047'],
-  [{ logitBias: { tiny: 1 } }, 'logitBias has token NaN, expected'],
-  [{ logitBias: { 5: Number.NaN } }, 'logitBias has [5,null], expected a number or false'],
-  [{ logitBias: [[5, true]] }, 'logitBias has [5,true], expected a number or false'],
-  [{ logitBias: [5] }, 'logitBias has 5, expected'],
+  [{ logitBias: { tiny: 1 } }, 'logitBias has the key "tiny", expected token ids'],
+  [{ logitBias: { 5: Number.NaN } }, 'logitBias has NaN for token 5, expected a number or false'],
+  [{ logitBias: [[5, true]] }, 'logitBias has true for token 5, expected a number or false'],
+  [{ logitBias: [5] }, 'logitBias has 5, expected pairs'],
 ])('%j is refused by name', async (options, message) => {
   await expect(model.generate(prompt, options)).rejects.toMatchObject({ code: 'OPTION', message: expect.stringContaining(message) })
 })

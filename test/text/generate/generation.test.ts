@@ -168,7 +168,7 @@ describe('a raw prompt', () => {
 
   test('must be a string', async () => {
     const call = model.generate(undefined as unknown as string)
-    await expect(call).rejects.toMatchObject({ code: 'OPTION', message: 'the prompt is of type undefined, expected a string' })
+    await expect(call).rejects.toMatchObject({ code: 'OPTION', message: 'the prompt is no value, expected a string' })
   })
 })
 
@@ -255,7 +255,7 @@ describe('logits', () => {
     [[1, 2048], 'TOKENIZER', 'token 1 has id 2048, expected a whole number below 2048'],
     [[-1], 'TOKENIZER', 'token 0 has id -1, expected'],
     [[1, 1.5], 'TOKENIZER', 'token 1 has id 1.5, expected'],
-    [[1, undefined as unknown as number], 'TOKENIZER', 'token 1 has id undefined, expected'],
+    [[1, undefined as unknown as number], 'TOKENIZER', 'token 1 has id no value, expected'],
     [new Array(513).fill(1), 'CONTEXT', '513 tokens, the context has room for 512'],
   ])('of tokens that cannot be are refused', async (ids, code, message) => {
     const refusal = { code, message: expect.stringContaining(message) }

@@ -139,6 +139,13 @@ test('decoding a continuation keeps the leading space', () => {
   expect(tokenizer.decode(tokenizer.encode('a'), { continues: true })).toBe(' a')
 })
 
+test('encoding a continuation puts no space before it', () => {
+  const tokenizer = tokenizerOf(letters)
+  const ids = tokenizer.encode('a b', { addBos: false, continues: true })
+  expect(tokenizer.decode(ids, { continues: true })).toBe('a b')
+  expect(tokenizer.decode(tokenizer.encode('a b', { addBos: false }), { continues: true })).toBe(' a b')
+})
+
 test('bytes that make no character become U+FFFD', () => {
   const tokenizer = tokenizerOf(letters)
   expect(tokenizer.decode([3 + 0xe6, FIRST + 1, 3 + 0xff, 3 + 0xe6])).toBe('\ufffda\ufffd\ufffd')

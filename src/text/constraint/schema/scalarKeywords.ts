@@ -1,0 +1,165 @@
+// The keywords about types, given values, numbers and strings.
+
+import { decimalOf } from '../decimals.js'
+import { formatTerm, knownFormats } from './formats.js'
+import { type Keyword, type KeywordUse, onlyType, orOtherType } from './keyword.js'
+import type { SchemaNode } from './schemaDocument.js'
+import {
+  anyNumber,
+  anyString,
+  anyValue,
+  intersectionOf,
+  type NumberShape,
+  noValue,
+  type StringShape,
+  unionOf,
+  type ValueShapes,
+} from './shapes.js'
+
+const ONE = decimalOf(1)
+
+/** Values of a type and, for `fails`, all others. Integers are numbers too. */
+const TYPES: Readonly<Record<string, { is: Partial<ValueShapes>; isNot: Partial<ValueShapes> }>> = {
+  null: { is: { null: true }, isNot: { null: false } },
+  boolean: { is: { booleans: [false, true] }, isNot: { booleans: [] } },
+  number: { is: { numbers: [anyNumber] }, isNot: { numbers: [] } },
+  integer: { is: { numbers: [{ ...anyNumber, integer: true }] }, isNot: { numbers: [{ ...anyNumber, notSteps: [ONE] }] } },
+  string: { is: { strings: [anyString] }, isNot: { strings: [] } },
+  array: { is: { arrays: anyValue.arrays }, isNot: { arrays: [] } },
+  object: { is: { objects: anyValue.objects }, isNot: { objects: [] } },
+}
+
+function typesOf(use: KeywordUse): { is: Partial<ValueShapes>; isNot: Partial<ValueShapes> }[] {
+  const names = Array.isArray(use.value) ? use.value : [use.value]
+  return names.map((name) => {
+    if (typeof name === 'string' && Object.hasOwn(TYPES, name)) return TYPES[name]!
+    throw use.malformed(`${Object.keys(TYPES).join(', ')}, or a list of them`)
+  })
+}
+
+const type: Keyword = {
+  holds: (use) => unionOf(typesOf(use).map(({ is }) => onlyType(is))),
+  fails: (use) => typesOf(use).reduce((shapes, { isNot }) => intersectionOf(shapes, orOtherType(isNot)), anyValue),
+}
+
+/** The one value. An object or a list is said by the schema that only it satisfies. */
+function isValue(use: KeywordUse, value: unknown): ValueShapes {
+  if (value === null) return onlyType({ null: true })
+  if (typeof value === 'boolean') return onlyType({ booleans: [value] })
+  if (typeof value === 'number' && Number.isFinite(value))
+    return onlyType({ numbers: [{ ...anyNumber, values: [Object.is(value, -0) ? 0 : value] }] })
+  if (typeof value === 'string') return onlyType({ strings: [{ ...anyString, values: [value] }] })
+  if (typeof value !== 'object') throw use.malformed('a JSON value')
+  return use.solver.shapesOf({ node: structureOf(use, value), positive: true })
+}
+
+function isNotValue(use: KeywordUse, value: unknown): ValueShapes {
+  if (value === null) return orOtherType({ null: false })
+  if (typeof value === 'boolean') return orOtherType({ booleans: [!value] })
+  if (typeof value === 'number') return orOtherType({ numbers: [{ ...anyNumber, excluded: [decimalOf(value)] }] })
+  if (typeof value === 'string') return orOtherType({ strings: [{ ...anyString, excluded: [value] }] })
+  if (typeof value !== 'object') throw use.malformed('a JSON value')
+  return use.solver.shapesOf({ node: structureOf(use, value), positive: false })
+}
+
+function structureOf(use: KeywordUse, value: object): SchemaNode {
+  return use.solver.document.made(value, use.node, use.name, () =>
+    Array.isArray(value)
+      ? { type: 'array', prefixItems: value.map((item) => ({ const: item })), minItems: value.length, maxItems: value.length }
+      : {
+          type: 'object',
+          properties: Object.fromEntries(Object.entries(value).map(([name, item]) => [name, { const: item }])),
+          required: Object.keys(value),
+          additionalProperties: false,
+        },
+  )
+}
+
+function listed(use: KeywordUse): readonly unknown[] {
+  if (!Array.isArray(use.value)) throw use.malformed('a list of values')
+  return use.value
+}
+
+/** Values of one type become one shape, so that a long enum is one lexeme. */
+function isOneOf(use: KeywordUse, values: readonly unknown[]): ValueShapes {
+  const numbers = values.filter((value) => typeof value === 'number')
+  const strings = values.filter((value) => typeof value === 'string')
+  const others = values.filter((value) => typeof value !== 'number' && typeof value !== 'string')
+  return unionOf([
+    ...(numbers.length > 0 ? [onlyType({ numbers: [{ ...anyNumber, values: [...new Set(numbers)] }] })] : []),
+    ...(strings.length > 0 ? [onlyType({ strings: [{ ...anyString, values: [...new Set(strings)] }] })] : []),
+    ...others.map((value) => isValue(use, value)),
+  ])
+}
+
+function isNoneOf(use: KeywordUse, values: readonly unknown[]): ValueShapes {
+  return values.reduce<ValueShapes>((shapes, value) => intersectionOf(shapes, isNotValue(use, value)), anyValue)
+}
+
+/** A bound of numbers, and what is beyond it. */
+function bound(inside: (use: KeywordUse) => Partial<NumberShape>, beyond: (use: KeywordUse) => Partial<NumberShape>): Keyword {
+  return {
+    holds: (use) => orOtherType({ numbers: [{ ...anyNumber, ...inside(use) }] }),
+    fails: (use) => onlyType({ numbers: [{ ...anyNumber, ...beyond(use) }] }),
+  }
+}
+const from = (excluded: boolean) => (use: KeywordUse) => ({ min: decimalOf(use.number()), minExcluded: excluded })
+const upTo = (excluded: boolean) => (use: KeywordUse) => ({ max: decimalOf(use.number()), maxExcluded: excluded })
+
+function stepOf(use: KeywordUse): ReturnType<typeof decimalOf> {
+  if (use.number() <= 0) throw use.malformed('a number above 0')
+  return decimalOf(use.number())
+}
+
+function strings(
+  inside: (use: KeywordUse) => Partial<StringShape>,
+  outside: (use: KeywordUse) => Partial<StringShape> | undefined,
+): Keyword {
+  return {
+    holds: (use) => orOtherType({ strings: [{ ...anyString, ...inside(use) }] }),
+    fails: (use) => {
+      const shape = outside(use)
+      return shape ? onlyType({ strings: [{ ...anyString, ...shape }] }) : noValue
+    },
+  }
+}
+
+function patternOf(use: KeywordUse) {
+  return use.solver.pattern(use.text(), use.place)
+}
+
+function formatOf(use: KeywordUse) {
+  const term = formatTerm(use.solver.terms, use.text())
+  if (term) return term
+  throw use.unsupported(`the format ${JSON.stringify(use.text()).slice(0, 60)}, expected one of ${knownFormats.join(', ')}`)
+}
+
+export const scalarKeywords: Readonly<Record<string, Keyword>> = {
+  type,
+  const: { holds: (use) => isValue(use, use.value), fails: (use) => isNotValue(use, use.value) },
+  enum: { holds: (use) => isOneOf(use, listed(use)), fails: (use) => isNoneOf(use, listed(use)) },
+  minimum: bound(from(false), upTo(true)),
+  exclusiveMinimum: bound(from(true), upTo(false)),
+  maximum: bound(upTo(false), from(true)),
+  exclusiveMaximum: bound(upTo(true), from(false)),
+  multipleOf: bound(
+    (use) => ({ steps: [stepOf(use)] }),
+    (use) => ({ notSteps: [stepOf(use)] }),
+  ),
+  minLength: strings(
+    (use) => ({ min: use.count() }),
+    (use) => (use.count() > 0 ? { max: use.count() - 1 } : undefined),
+  ),
+  maxLength: strings(
+    (use) => ({ max: use.count() }),
+    (use) => ({ min: use.count() + 1 }),
+  ),
+  pattern: strings(
+    (use) => ({ patterns: [patternOf(use)] }),
+    (use) => ({ notPatterns: [patternOf(use)] }),
+  ),
+  format: strings(
+    (use) => ({ patterns: [formatOf(use)] }),
+    (use) => ({ notPatterns: [formatOf(use)] }),
+  ),
+}

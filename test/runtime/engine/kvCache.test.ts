@@ -1,0 +1,168 @@
+// The bookkeeping of the KV cache, held against memory that is simulated: every cell says which tokens it was written
+// after, and every sequence must find just its own tokens in its pages, whatever others do.
+
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+import { KvCache, type Sequence } from '../../../dist/runtime/engine/kvCache.js'
+import type { PageCopy } from '../../../dist/runtime/model/step.js'
+import { PAGE_POSITIONS } from '../../../dist/runtime/weights/pages.js'
+
+/** A cache and what the pages hold: of each position the ids up to it, as text. */
+class Simulation {
+  readonly cache: KvCache
+  readonly memory: string[][]
+
+  constructor(pages: number) {
+    this.cache = new KvCache(pages * PAGE_POSITIONS)
+    this.memory = Array.from({ length: pages }, () => Array(PAGE_POSITIONS).fill('nothing'))
+  }
+
+  /** Runs ids on a sequence, as a step does: copies, then writes, then commits. Whether there were pages. */
+  run(sequence: Sequence, ids: readonly number[]): boolean {
+    const copies = this.cache.extend(sequence, ids.length)
+    if (!copies) return false
+    this.copy(copies)
+    const all = [...sequence.ids]
+    for (const id of ids) {
+      all.push(id)
+      const at = all.length - 1
+      this.memory[sequence.table[Math.floor(at / PAGE_POSITIONS)]!]![at % PAGE_POSITIONS] = all.join()
+    }
+    this.cache.commit(sequence, ids)
+    return true
+  }
+
+  copy(copies: readonly PageCopy[]): void {
+    for (const { from, to } of copies) this.memory[to] = [...this.memory[from]!]
+    this.cache.copied(copies)
+  }
+
+  check(sequence: Sequence): void {
+    for (let at = 0; at < sequence.ids.length; at++) {
+      const cell = this.memory[sequence.table[Math.floor(at / PAGE_POSITIONS)]!]![at % PAGE_POSITIONS]
+      expect(cell).toBe(sequence.ids.slice(0, at + 1).join())
+    }
+  }
+}
+
+const upTo = (count: number, start = 0) => Array.from({ length: count }, (_, i) => start + i)
+
+test('a lone sequence gets ascending pages', () => {
+  const { cache } = new Simulation(5)
+  const sequence = cache.open([], 0)
+  cache.extend(sequence, 100)
+  expect(sequence.table).toEqual([0, 1, 2, 3])
+})
+
+test('what was run is found again, to the token, after its sequence was closed', () => {
+  const simulation = new Simulation(10)
+  const first = simulation.cache.open([], 0)
+  simulation.run(first, upTo(75))
+  simulation.cache.close(first)
+  const again = simulation.cache.open(upTo(100), 99)
+  expect(again.ids).toEqual(upTo(75))
+  simulation.check(again)
+  const other = simulation.cache.open([...upTo(50), ...upTo(50, 500)], 99)
+  expect(other.ids).toEqual(upTo(50))
+  const last = simulation.cache.open(upTo(75), 74)
+  expect(last.ids).toHaveLength(74)
+})
+
+test('sequences of another salt share nothing', () => {
+  const simulation = new Simulation(10)
+  const first = simulation.cache.open([], 0, 'a')
+  simulation.run(first, upTo(64))
+  simulation.cache.close(first)
+  expect(simulation.cache.open(upTo(64), 63, 'b').ids).toEqual([])
+  expect(simulation.cache.open(upTo(64), 63, 'a').ids).toHaveLength(63)
+})
+
+test('two that run the same tokens at once have one copy of each full page', () => {
+  const simulation = new Simulation(6)
+  const one = simulation.cache.open([], 0)
+  const two = simulation.cache.open([], 0)
+  simulation.run(one, upTo(64))
+  simulation.run(two, upTo(64))
+  expect(two.table).toEqual(one.table)
+  expect(simulation.cache.available).toBe(4)
+})
+
+test('the least recently used page goes first, and none in use', () => {
+  const simulation = new Simulation(4)
+  for (const start of [0, 100, 200]) {
+    const sequence = simulation.cache.open([], 0)
+    simulation.run(sequence, upTo(32, start))
+    simulation.cache.close(sequence)
+  }
+  const used = simulation.cache.open(upTo(40, 0), 40)
+  expect(used.ids).toHaveLength(32)
+  const next = simulation.cache.open([], 0)
+  expect(simulation.run(next, upTo(64, 900))).toBe(true)
+  expect(simulation.cache.open(upTo(32, 100), 32).ids).toEqual([])
+  expect(simulation.cache.open(upTo(32, 200), 32).ids).toHaveLength(32)
+  expect(simulation.run(next, upTo(33, 1000))).toBe(false)
+  simulation.check(used)
+  simulation.check(next)
+})
+
+const step = fc.oneof(
+  fc.record({ do: fc.constant('open' as const), stem: fc.nat(2), length: fc.nat(90) }),
+  fc.record({ do: fc.constant('run' as const), which: fc.nat(5), stem: fc.nat(2), count: fc.integer({ min: 1, max: 50 }) }),
+  fc.record({ do: fc.constant('rewind' as const), which: fc.nat(5), length: fc.nat(90) }),
+  fc.record({ do: fc.constant('fork' as const), which: fc.nat(5) }),
+  fc.record({ do: fc.constant('close' as const), which: fc.nat(5) }),
+  fc.record({ do: fc.constant('adopt' as const), which: fc.nat(5), stem: fc.nat(2), length: fc.nat(90) }),
+)
+
+/** The i-th token of one of three texts, which have beginnings in common. */
+const token = (stem: number, at: number) => (at < 20 + 15 * stem ? at % 7 : 100 * stem + (at % 5))
+
+test('every sequence has its own tokens in its pages, and no page is lost', () => {
+  fc.assert(
+    fc.property(fc.integer({ min: 3, max: 14 }), fc.array(step, { maxLength: 60 }), (pages, steps) => {
+      const simulation = new Simulation(pages)
+      const { cache } = simulation
+      let open: Sequence[] = []
+      const text = (stem: number, from: number, end: number) => upTo(end - from, from).map((at) => token(stem, at))
+      for (const action of steps) {
+        const sequence = 'which' in action ? open[action.which % Math.max(1, open.length)] : undefined
+        if (action.do === 'open') open.push(cache.open(text(action.stem, 0, action.length), Math.max(0, action.length - 1)))
+        else if (!sequence) continue
+        else if (action.do === 'run') {
+          const before = [...sequence.ids]
+          const ids = text(action.stem, before.length, before.length + action.count)
+          const done = simulation.run(sequence, ids)
+          expect(sequence.ids).toEqual(done ? [...before, ...ids] : before)
+        } else if (action.do === 'rewind') cache.rewind(sequence, action.length)
+        else if (action.do === 'fork') open.push(cache.fork(sequence))
+        else if (action.do === 'adopt') {
+          const { length } = sequence.ids
+          if (sequence.ids.every((id, at) => id === token(action.stem, at)))
+            cache.adopt(sequence, text(action.stem, 0, length + 40), length + 40)
+        } else {
+          cache.close(sequence)
+          open = open.filter((other) => other !== sequence)
+        }
+        for (const each of open) simulation.check(each)
+      }
+      for (const sequence of open) cache.close(sequence)
+      expect(cache.available).toBe(pages)
+      cache.clear()
+      expect(cache.available).toBe(pages)
+      expect(cache.prefixTokens).toBe(0)
+    }),
+    { numRuns: 400 },
+  )
+})
+
+test('a page that is to be copied is not given away before it was', () => {
+  const simulation = new Simulation(3)
+  const first = simulation.cache.open([], 0)
+  simulation.run(first, upTo(10))
+  const second = simulation.cache.fork(first)
+  const copies = simulation.cache.extend(second, 1)!
+  simulation.cache.close(first)
+  const third = simulation.cache.open([], 0)
+  simulation.cache.extend(third, 40) // would take all that is left
+  expect(third.table).not.toContain(copies[0]!.from)
+})

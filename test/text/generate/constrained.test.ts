@@ -1,0 +1,75 @@
+// Texts under a constraint: a grammar, a JSON schema, a regular expression. What the constraint itself allows is tested
+// in test/text/constraint; here that a generation obeys it, whatever the sampler.
+
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
+import { readAll, resultOf } from './readAll.js'
+
+let model: MixtralModel
+beforeAll(async () => {
+  model = await MixtralModel.load('demo', { threads: 2 })
+})
+afterAll(() => model.close())
+
+const question = [{ role: 'user', content: 'What is the capital of France?' }] as const
+const schema = {
+  type: 'object',
+  properties: { city: { enum: ['Paris', 'Rome'] }, people: { type: 'integer', minimum: 1, maximum: 99 }, old: { type: 'boolean' } },
+  required: ['city', 'people', 'old'],
+  additionalProperties: false,
+}
+
+test.each([1, 2, 3, 4, 5, 6])('an answer follows its JSON schema, and is parsed: seed %i', async (seed) => {
+  const { parsed, text, finishReason } = await model.chat(question, { jsonSchema: schema, seed, temperature: 2, topK: 0, topP: 1, minP: 0 })
+  expect(finishReason).toBe('stop')
+  expect(parsed).toEqual(JSON.parse(text))
+  expect(parsed).toEqual({
+    city: expect.stringMatching(/^(Paris|Rome)$/),
+    people: expect.any(Number),
+    old: expect.any(Boolean),
+  })
+})
+
+test('a text that is cut is not parsed', async () => {
+  const result = await model.chat(question, { jsonSchema: schema, maxNewTokens: 3, temperature: 0 })
+  expect(result.finishReason).toBe('length')
+  expect(result).not.toHaveProperty('parsed')
+})
+
+test('a regular expression is matched as a whole, in an answer and in a text that goes on', async () => {
+  const regex = '[A-Z][a-z]{2,5} (and|or) [0-9]{3}'
+  for (let seed = 0; seed < 4; seed++) {
+    const { text } = await model.chat(question, { regex, seed, temperature: 1.5 })
+    expect(text).toMatch(new RegExp(`^${regex}$`))
+    const { text: continued } = await model.generate('Once upon a time', { regex: ` ${regex}`, seed, temperature: 1.5 })
+    expect(continued).toMatch(new RegExp(`^ ${regex}$`))
+  }
+})
+
+test('a grammar is followed, streamed as at once, and a seed repeats', async () => {
+  const options = { grammar: 'root ::= ("yes" | "no" | "perhaps") ("!" | "?")', seed: 3, temperature: 1.8 }
+  const { text } = await model.chat(question, options)
+  expect(text).toMatch(/^(yes|no|perhaps)[!?]$/)
+  const { pieces } = await readAll(model.streamChat(question, options))
+  expect(pieces.map((piece) => piece.text).join('')).toBe(text)
+})
+
+test('what the model would say anyway stays what it is', async () => {
+  const free = await resultOf(model.streamChat(question, { temperature: 0 }))
+  const bound = await model.chat(question, { temperature: 0, regex: '[ -~]*' })
+  expect(bound.text).toBe(free.text)
+})
+
+describe('refused by name', () => {
+  const refusals: [what: string, options: object, code: string, message: RegExp][] = [
+    ['two constraints', { grammar: 'root ::= "a"', regex: 'a' }, 'OPTION', /grammar and regex are given, expected at most one/],
+    ['a malformed grammar', { grammar: 'root ::= (' }, 'OPTION', /grammar/],
+    ['a malformed pattern', { regex: '(' }, 'OPTION', /regular expression/],
+    ['a schema that is none', { jsonSchema: { type: 'thing' } }, 'OPTION', /type/],
+    ['a schema keyword without support', { jsonSchema: { type: 'array', uniqueItems: true } }, 'UNSUPPORTED', /uniqueItems/],
+    ['a grammar that is no text', { grammar: 7 }, 'OPTION', /grammar is 7, expected the text of a GBNF grammar/],
+  ]
+  test.each(refusals)('%s', async (_, options, code, message) => {
+    await expect(model.chat(question, options)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
+  })
+})
