@@ -188,7 +188,7 @@ test('what must share a memory and cannot is refused', () => {
   expect(alone).toMatchObject({
     code: 'MEMORY',
     message: expect.stringMatching(
-      /^a context of 2097152 tokens takes 8589934592 bytes in each layer, of \d+ bytes of one memory: expected a shorter context$/,
+      /^a KV cache of 2097152 tokens takes 8589934592 bytes in each layer, of \d+ bytes of one memory: expected fewer$/,
     ),
   })
 })
