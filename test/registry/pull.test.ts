@@ -378,7 +378,7 @@ test('an option that is unknown or of the wrong kind is refused', async () => {
   await expect(options({ onprogress() {} })).rejects.toMatchObject({ code: 'OPTION', message: expect.stringContaining('onprogress') })
   await expect(options({ signal: {} })).rejects.toThrow('signal is not an AbortSignal')
   await expect(options({ onProgress: 1 })).rejects.toThrow('onProgress is not a function')
-  await expect(OllamaRegistry.pull(undefined as unknown as string)).rejects.toThrow("a model's name is a undefined")
+  await expect(OllamaRegistry.pull(undefined as unknown as string)).rejects.toThrow('the name is no value, expected a string')
 })
 
 test('a repository whose list is open and whose files are not says what may open them', async () => {

@@ -54,12 +54,16 @@ function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
 }
 
 /** The rows of the scratch area lie one after the other, aligned, and end with it. */
-function expectScratch({ scratch, batchSize, threads, streaming, contextLength }: Plan, { used }: Hyperparameters): void {
-  const { bytes, inputs, expertInputs, expertOutputs, parts, threadScratch, stagingBuffers, ...perToken } = scratch
+function expectScratch(
+  { scratch, batchSize, sequences, threads, streaming, contextLength }: Plan,
+  { used, kvHeads }: Hyperparameters,
+): void {
+  const { bytes, inputs, expertInputs, expertOutputs, parts, tables, threadScratch, stagingBuffers, ...perToken } = scratch
   const areas = [
     ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batchSize })),
     ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batchSize * used })),
-    { ...parts, count: Math.ceil(contextLength / ATTENTION_RANGE) },
+    { ...parts, count: Math.ceil((2 * threads) / kvHeads) * Math.ceil(contextLength / ATTENTION_RANGE) },
+    { ...tables, count: sequences },
     { ...threadScratch, count: threads },
     { ...stagingBuffers, count: streaming?.buffers ?? 0 },
   ]
@@ -150,12 +154,13 @@ test('a larger context moves more into banks, and changes no weight', () => {
   expect(long!.weightBytes).toBe(short!.weightBytes)
 })
 
-test('the scratch area grows with the context by the parts of attention alone', () => {
+test('the scratch area grows with the context by the parts of attention and the page tables alone', () => {
   const [short, long] = [ATTENTION_RANGE, 32 * ATTENTION_RANGE].map(
     (contextLength) => planOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b), { ...usual, contextLength }).plan.scratch,
   )
   expect(long!.parts).toEqual(short!.parts)
-  expect(long!.bytes - short!.bytes).toBe(31 * short!.parts.bytes)
+  const spread = 2 // tokens whose ranges are spread over 8 threads, by the 8 kv heads
+  expect(long!.bytes - short!.bytes).toBe(31 * spread * short!.parts.bytes + long!.tables.bytes - short!.tables.bytes)
 })
 
 test('a tied output is loaded twice: as rows to look up and as a matrix', () => {
@@ -183,7 +188,7 @@ test('what must share a memory and cannot is refused', () => {
   expect(alone).toMatchObject({
     code: 'MEMORY',
     message: expect.stringMatching(
-      /^a context of 2097152 tokens takes 8589934592 bytes in each layer, of \d+ bytes of one memory: expected a shorter context$/,
+      /^a KV cache of 2097152 tokens takes 8589934592 bytes in each layer, of \d+ bytes of one memory: expected fewer$/,
     ),
   })
 })

@@ -82,7 +82,6 @@ test('the table of sizes in docs/memory.md is what the shapes give', () => {
     return `${gigabytes(bytes)} | ${gigabytes(activeBytesPerToken)}`
   }
   for (const name of ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q3_K_M', 'Q2_K'] as const) {
-    const plan = planned.find(([each]) => each === name)?.[1] ?? ''
-    expect(page).toContain(`| ${name} | ${cells(small, name)} | ${plan} | ${cells(large, name)} |`.replaceAll('  ', ' '))
+    expect(page).toContain(`| ${name} | ${cells(small, name)} | ${cells(large, name)} |`)
   }
 })

@@ -57,8 +57,8 @@ const wrongKernels = {
   /** The window is one position too short: the key of the first token is not seen. */
   attention: ({ attention_f16 }) => ({
     attention_f16: (...operands) => {
-      const [position, tokens] = [operands[8], operands[3]]
-      attention_f16(...operands.slice(0, 9), position + tokens - 1 || 1, ...operands.slice(10))
+      const [position, tokens] = [operands[9], operands[3]]
+      attention_f16(...operands.slice(0, 10), position + tokens - 1 || 1, ...operands.slice(11))
     },
   }),
   'the key cache': ({ store_kv_f16 }) => ({
