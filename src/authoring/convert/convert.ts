@@ -3,11 +3,11 @@
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
-import { checkText, MixtralError } from '../../base/errors.js'
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { Checkpoint } from './checkpoint.js'
-import type { ElementType } from './elementType.js'
+import { type ElementType, elementTypes } from './elementType.js'
 
 export interface ConvertOptions {
   /** Type of the matrices; norms and routers are F32. Default: their type in the checkpoint. */
@@ -34,20 +34,23 @@ export interface ConvertResult {
  * @param target the file to write; it gets its name when all of it is on disk
  *
  * Throws `CHECKPOINT` for a malformed or incomplete checkpoint and `UNSUPPORTED` for one of another kind, both before
- * anything is written; `MODEL` or `TOKENIZER` if the result would not load; `OPTION` for a target that is a file of the
- * checkpoint, and for a weight that does not fit the type; `IO`; `ABORTED`.
+ * anything is written; `MODEL` or `TOKENIZER` if the result would not load; `OPTION` for an impossible option, for a
+ * target that is a file of the checkpoint, and for a weight that does not fit the type; `IO`; `ABORTED`.
  * @example await convertCheckpoint('Mixtral-8x7B-Instruct-v0.1', 'mixtral.gguf', { type: 'BF16' })
  */
 export async function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
   checkCallOptions(options, ['type', 'shardBytes'])
   checkText('the folder', folder)
   checkText('the target', target)
+  const { type: wanted, onProgress, ...others } = options
+  if (wanted !== undefined && !elementTypes.includes(wanted)) {
+    throw new MixtralError('OPTION', `type is ${shown(wanted)}, expected one of ${elementTypes.join(', ')}`)
+  }
   const [{ Checkpoint }, { planConversion }, { writeGguf }] = await Promise.all([
     import('./checkpoint.js'),
     import('./conversionPlan.js'),
     import('../../format/gguf/writer.js'),
   ])
-  const { type: wanted, onProgress, ...others } = options
   const checkpoint = await Checkpoint.open(folder)
   try {
     await refuseToReplace(checkpoint, target)

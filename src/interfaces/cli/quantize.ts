@@ -28,7 +28,7 @@ export function configureQuantize(command: Command): void {
       .addOption(
         new Option('--layout <layout>', 'how experts are stored (default: merged, which every program reads)').choices(expertLayouts),
       )
-      .option('--shard-size <size>', 'write shards of at most this size each, such as 4G (default: one file)', byteSize)
+      .option('--shard-size <size>', 'write shards with at most this size of weights each, such as 4G (default: one file)', byteSize)
       .option('--requantize', 'also quantize weights that are quantized already, which costs quality')
       .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber(1, 1024)),
   )

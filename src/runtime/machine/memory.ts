@@ -11,9 +11,9 @@ const PROGRAM_BYTES = 250e6
 /** Share of the available memory that is left to other programs. */
 const RESERVED = 0.05
 
-/** Bytes that a model may take unless its caller sets a limit. Infinite where the system does not tell. */
+/** Whole bytes that a model may take unless its caller sets a limit. Infinite where the system does not tell. */
 export function memoryBudget(): number {
-  return Math.max(0, availableMemory(process.platform, readText) * (1 - RESERVED) - PROGRAM_BYTES)
+  return Math.max(0, Math.floor(availableMemory(process.platform, readText) * (1 - RESERVED)) - PROGRAM_BYTES)
 }
 
 /** Bytes available on this system. `read` gives the text of a file of /proc or /sys, or undefined. */

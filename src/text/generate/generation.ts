@@ -64,7 +64,7 @@ export async function* generate(
 ): AsyncGenerator<Piece, GenerationResult> {
   const { maxNewTokens, stops, signal, onProgress } = options
   const opens = asksForAnswer(tokenizer, prompt)
-  const { sampler, endIds, banned } = tokenRules(options, tokenizer, opens)
+  const { sampler, endIds, banned } = await tokenRules(options, tokenizer, opens)
   const decoder = tokenizer.decoder({ continues: !opens })
   const { contextLength } = engine.plan
   if (prompt.length >= contextLength) {

@@ -5,8 +5,9 @@ import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
 import { Sampler, type SamplerRules } from '../../runtime/sampler/sampler.js'
 import { samplerTable } from '../../runtime/sampler/samplerTable.js'
-import { Constraint } from '../constraint/constraint.js'
-import { TokenTrie } from '../constraint/tokenTrie.js'
+import type { ConstraintState } from '../constraint/constraint.js'
+import type { ConstraintSpec } from '../constraint/language.js'
+import type { TokenTrie } from '../constraint/tokenTrie.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { BannedWords } from './bannedWords.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
@@ -24,19 +25,21 @@ export interface TokenRules {
  * Throws `OPTION` for ids outside the vocabulary, for a bias that is none and for a constraint that is malformed,
  * `UNSUPPORTED` for what a constraint asks and is not done.
  */
-export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, opens: boolean): TokenRules {
+export async function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, opens: boolean): Promise<TokenRules> {
   const { constraint, stopIds, minTokens, ignoreEos, bannedWords, logitBias, logprobs, postSampling, sampling } = options
   for (const id of stopIds) checkId('stopIds', id, tokenizer)
   const own = [...tokenizer.endIds]
   const ends = [...own, ...stopIds]
   const banned = new BannedWords(bannedWords, tokenizer)
+  const bias = biasById(logitBias, tokenizer)
+  const state = constraint && (await constraintState(constraint, tokenizer, opens))
   const rules: SamplerRules = {
-    bias: biasById(logitBias, tokenizer),
+    bias,
     withheld: [
       { ids: ends, until: minTokens },
       { ids: own, until: ignoreEos ? Number.POSITIVE_INFINITY : 0 },
     ],
-    ...(constraint && { constraint: new Constraint(constraint, trieOf(tokenizer)).start(opens) }),
+    ...(state && { constraint: state }),
     forbidden: () => banned.forbidden(),
     top: logprobs,
     postSampling,
@@ -50,10 +53,15 @@ export function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, opens:
 /** The texts of a tokenizer's tokens as a trie, made when a constraint is asked for the first time. */
 const tries = new WeakMap<Tokenizer, TokenTrie>()
 
-function trieOf(tokenizer: Tokenizer): TokenTrie {
+/**
+ * The state of a constraint before the first token. The engine of constraints is loaded when a constraint is asked for
+ * the first time, so that importing the library stays cheap.
+ */
+async function constraintState(spec: ConstraintSpec, tokenizer: Tokenizer, opens: boolean): Promise<ConstraintState> {
+  const [{ Constraint }, { TokenTrie }] = await Promise.all([import('../constraint/constraint.js'), import('../constraint/tokenTrie.js')])
   const trie = tries.get(tokenizer) ?? new TokenTrie(tokenizer)
   tries.set(tokenizer, trie)
-  return trie
+  return new Constraint(spec, trie).start(opens)
 }
 
 function biasById(bias: LogitBias, tokenizer: Tokenizer): ReadonlyMap<number, number> {

@@ -123,6 +123,16 @@ test('an aborted conversion leaves nothing', async () => {
   expect(await fs.readdir(path.dirname(target))).toEqual(['Small-Mixtral'])
 })
 
+test.each([
+  ['an unknown option', { kind: 'F16' }, /unknown option kind/],
+  ['an unknown type', { type: 'Q8_0' }, /type is "Q8_0", expected one of F32, F16, BF16/],
+])('%s is refused before anything is read', async (_, options, message) => {
+  await expect(convertCheckpoint('no such folder', target, options as object)).rejects.toMatchObject({
+    code: 'OPTION',
+    message: expect.stringMatching(message),
+  })
+})
+
 test('a file of the checkpoint is not written over', async () => {
   await writeCheckpoint(folder, smallModel)
   await expect(convertCheckpoint(folder, path.join(folder, 'model.safetensors'))).rejects.toMatchObject({ code: 'OPTION' })

@@ -162,6 +162,7 @@ test('inspect of a model of 28 GB transfers less than 10 MB, and estimates its s
   expect(facts).toMatchObject({ file_bytes: fileBytes, budget_bytes: expect.any(Number), experts: 256 })
   expect(facts.needs.active_bytes_per_token / 1e9).toBeCloseTo(7.9, 1)
   expect(facts.estimated_tokens_per_second).toBeGreaterThan(0)
+  expect(Number.isInteger(facts.budget_bytes)).toBe(true)
   expect(facts.fits).toBe(facts.budget_bytes >= facts.needs.memory_bytes)
   expect(facts.fits).toBe(facts.experts_in_memory === 256)
 })

@@ -59,6 +59,8 @@ test('where the system says nothing there is no limit', () => {
   expect(onLinux({})).toBe(Number.POSITIVE_INFINITY)
 })
 
-test('this machine has a budget', () => {
-  expect(memoryBudget()).toBeGreaterThan(1e8)
+test('this machine has a budget, in whole bytes', () => {
+  const budgets = Array.from({ length: 20 }, memoryBudget)
+  for (const budget of budgets) expect(budget).toBeGreaterThan(1e8)
+  expect(budgets.filter((budget) => !Number.isInteger(budget))).toEqual([])
 })

@@ -1,0 +1,38 @@
+// What an import of the library loads: the modules that dist/index.js reaches by static imports. What few programs call
+// loads its own code when it is called.
+
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const dist = fileURLToPath(new URL('../../dist/', import.meta.url))
+
+function reachedFrom(start: string): Set<string> {
+  const reached = new Set([start])
+  for (const file of reached) {
+    const source = readFileSync(dist + file, 'utf8')
+    for (const [, to] of source.matchAll(/^(?:import|export) (?:[^'\n]* from )?'(\.[^']+)';$/gm)) {
+      reached.add(path.posix.join(path.posix.dirname(file), to!))
+    }
+  }
+  return reached
+}
+
+const reached = [...reachedFrom('index.js')]
+
+test('an import of the library reaches the model, the tokenizer and the sampler', () => {
+  for (const file of ['text/generate/mixtralModel.js', 'text/tokenizer/tokenizer.js', 'runtime/sampler/choose.js']) {
+    expect(reached).toContain(file)
+  }
+})
+
+test.each([
+  ['constraints', /^text\/constraint\//],
+  ['chat templates', /^text\/chat\/.*[tT]emplate/],
+  ['checkpoints', /^authoring\/convert\/(?!convert\.js$|elementType\.js$)/],
+  ['the check of the stages', /^evaluation\/verify\/(?!verify\.js$)/],
+  ['the command line', /^interfaces\//],
+])('an import of the library does not load %s', (_, room) => {
+  expect(reached.filter((file) => room.test(file))).toEqual([])
+})
