@@ -111,8 +111,7 @@ test('every chain leaves, draws and remembers what its plain definition says', (
         expect(Math.abs(state[i]! - value)).toBeLessThan(1e-9 * Math.max(1, Math.abs(value)))
       }
     }),
-    // seeded: with subnormal penalties, rows that tie but for a subnormal are ordered otherwise by the plain definition
-    { numRuns: 4000, seed: 1 },
+    { numRuns: 4000 },
   )
 })
 

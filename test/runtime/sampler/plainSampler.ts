@@ -43,11 +43,15 @@ export function choosePlainly(logits: ArrayLike<number>, job: PlainJob): PlainCh
     ({ id, logit }) => job.allowed.has(id) && logit > -Infinity,
   )
   if (tokens.length === 0) return undefined
+  let logSum = 0
+  /** -ln p, which is finite also where p is 0 in float64: tokens that far away still have an order. */
+  const information = ({ logit }: Token) => logSum - (logit - tokens[0]!.logit)
   const softmax = () => {
     tokens.sort((a, b) => b.logit - a.logit || a.id - b.id)
     const weights = tokens.map(({ logit }) => Math.exp(logit - tokens[0]!.logit))
     const sum = weights.reduce((a, b) => a + b)
     for (const [i, token] of tokens.entries()) token.p = weights[i]! / sum
+    logSum = Math.log(sum)
     return -tokens.reduce((total, { p }) => total + (p > 0 ? p * Math.log(p) : 0), 0)
   }
   const keepCount = (count: number) => {
@@ -82,7 +86,7 @@ export function choosePlainly(logits: ArrayLike<number>, job: PlainJob): PlainCh
     typical() {
       if (settings.typicalP >= 1) return
       const entropy = softmax()
-      const strange = (token: Token) => Math.abs(-Math.log(token.p) - entropy)
+      const strange = (token: Token) => Math.abs(information(token) - entropy)
       const order = tokens.toSorted((a, b) => strange(a) - strange(b) || b.logit - a.logit || a.id - b.id)
       for (let i = 1; i < order.length; i++)
         if (order[i]!.logit !== order[i - 1]!.logit) atLeast(strange(order[i]!), strange(order[i - 1]!))
