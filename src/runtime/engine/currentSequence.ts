@@ -30,6 +30,10 @@ export class CurrentSequence {
   reuse(ids: readonly number[]): number {
     const most = ids.length - 1
     const common = Math.min(commonPrefix(this.#sequence.ids, ids), most)
+    if (common === most) {
+      this.#cache.rewind(this.#sequence, common)
+      return common
+    }
     const other = this.#cache.open(ids, most)
     if (other.ids.length > common) {
       this.#cache.close(this.#sequence)

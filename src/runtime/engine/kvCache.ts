@@ -98,14 +98,17 @@ export class KvCache {
 
   /**
    * Makes places for the next `tokens` tokens: pages that nobody else reads. Returns what must be copied first, or
-   * undefined, with nothing changed, if there are not enough pages, even if all of the tree that is not in use is
-   * evicted. Call `copied` when the copies have been made.
+   * undefined if there are not enough pages, even if all of the tree that is not in use is evicted. Call `copied` when
+   * the copies have been made.
    */
   extend(of: Sequence, tokens: number): PageCopy[] | undefined {
     const sequence = this.#own(of)
-    const wanted = this.wanted(sequence, tokens)
+    let wanted = this.wanted(sequence, tokens)
     if (wanted > this.#pool.free) {
-      if (wanted > this.available) return undefined
+      if (wanted > this.available) {
+        if (tokens > 0 && this.#takeTail(sequence)) wanted--
+        if (wanted > this.available) return undefined
+      }
       while (wanted > this.#pool.free) this.#tree.evict()
     }
     const copies: PageCopy[] = []
@@ -189,6 +192,17 @@ export class KvCache {
     if (ids.length % PAGE_POSITIONS === 0) return undefined
     const place = Math.floor(ids.length / PAGE_POSITIONS)
     return this.#pool.holders(table[place]!) > 1 ? place : undefined
+  }
+
+  /**
+   * Takes the page that the next token is written on out of the tree, if beside the sequence only the tree holds it:
+   * then no copy is needed. Whether it was so.
+   */
+  #takeTail(sequence: OwnSequence): boolean {
+    const place = this.#sharedTail(sequence)
+    if (place === undefined || this.#pool.holders(sequence.table[place]!) > 2) return false
+    const parent = place ? sequence.nodes[place - 1] : sequence.root
+    return parent !== undefined && this.#tree.remove(parent, sequence.table[place]!)
   }
 
   /** Lets go of the pages from the `pages`-th of the table on. */

@@ -50,11 +50,12 @@ export class PrefixTree {
     return this.#tokens
   }
 
-  /** Pages in the tree, and of them those that no sequence uses. */
+  /** Pages in the tree. */
   get pages(): number {
     return this.#pages
   }
 
+  /** Pages in the tree that no sequence uses. */
   get idlePages(): number {
     let idle = 0
     const visit = (node: PrefixNode) => {
@@ -144,6 +145,19 @@ export class PrefixTree {
     }
     if (oldest) this.#remove(oldest)
     return oldest !== undefined
+  }
+
+  /**
+   * Takes the node with this page out of the tree, if it lies right under `parent` and nothing builds on it. Whether it
+   * was so.
+   */
+  remove(parent: PrefixNode, page: number): boolean {
+    for (const child of parent.children.values()) {
+      if (child.page !== page || child.children.size) continue
+      this.#remove(child)
+      return true
+    }
+    return false
   }
 
   /** Frees all pages that no sequence uses. */

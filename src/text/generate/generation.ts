@@ -29,7 +29,7 @@ export interface GenerationResult {
   readonly text: string
   /** All tokens written, without an end token. */
   readonly ids: readonly number[]
-  /** With the option `jsonSchema`: the value that the text is, unless it was cut. */
+  /** With the option `jsonSchema`: the value that the text is, unless it was cut by a limit, a stop string or one of `stopIds`. */
   readonly parsed?: unknown
   /** With the option `logprobs`: of every token drawn, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
@@ -85,6 +85,7 @@ export async function* generate(
   sampler.read(prompt)
   let text = ''
   let finishReason: GenerationResult['finishReason'] | undefined
+  let whole = false // whether the model itself ended the text
   while (!finishReason) {
     const choice = sampler.sample(logits)
     const { id } = choice
@@ -94,6 +95,7 @@ export async function* generate(
     }
     if (endIds.has(id)) {
       finishReason = 'stop'
+      whole = tokenizer.endIds.has(id)
       break
     }
     tokens.push(id)
@@ -112,7 +114,7 @@ export async function* generate(
   return {
     text: text + rest,
     ids: tokens.slice(prompt.length),
-    ...(options.constraint && 'jsonSchema' in options.constraint && finishReason === 'stop' && { parsed: JSON.parse(text + rest) }),
+    ...(options.constraint && 'jsonSchema' in options.constraint && whole && { parsed: JSON.parse(text + rest) }),
     ...(options.logprobs !== undefined && { logprobs }),
     promptTokens: prompt.length,
     reusedTokens,

@@ -105,6 +105,21 @@ test('the least recently used page goes first, and none in use', () => {
   simulation.check(next)
 })
 
+test('a sequence that fills the pool can be rewound and end otherwise', () => {
+  const simulation = new Simulation(2)
+  const { cache } = simulation
+  const sequence = cache.open([], 0)
+  simulation.run(sequence, upTo(64))
+  cache.rewind(sequence, 40)
+  expect(simulation.run(sequence, upTo(24, 500))).toBe(true)
+  simulation.check(sequence)
+  cache.close(sequence)
+  const next = cache.open([...upTo(40), ...upTo(24, 900)], 63)
+  expect(next.ids).toHaveLength(40)
+  expect(simulation.run(next, upTo(24, 900))).toBe(true)
+  simulation.check(next)
+})
+
 const step = fc.oneof(
   fc.record({ do: fc.constant('open' as const), stem: fc.nat(2), length: fc.nat(90) }),
   fc.record({ do: fc.constant('run' as const), which: fc.nat(5), stem: fc.nat(2), count: fc.integer({ min: 1, max: 50 }) }),

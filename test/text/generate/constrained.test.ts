@@ -30,9 +30,14 @@ test.each([1, 2, 3, 4, 5, 6])('an answer follows its JSON schema, and is parsed:
   })
 })
 
-test('a text that is cut is not parsed', async () => {
-  const result = await model.chat(question, { jsonSchema: schema, maxNewTokens: 3, temperature: 0 })
-  expect(result.finishReason).toBe('length')
+test.each([
+  ['the number of tokens', { maxNewTokens: 3 }, 'length'],
+  ['a stop string', { stop: ':' }, 'stop'],
+  ['a stop id', { stopIds: Array.from({ length: 400 }, (_, id) => id + 30) }, 'stop'],
+] as const)('a text that is cut by %s is not parsed', async (_, options, finishReason) => {
+  const result = await model.chat(question, { jsonSchema: schema, temperature: 0, ...options })
+  expect(result.finishReason).toBe(finishReason)
+  expect(() => JSON.parse(result.text)).toThrow()
   expect(result).not.toHaveProperty('parsed')
 })
 
