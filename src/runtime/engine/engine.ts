@@ -1,5 +1,5 @@
-// The main thread's side of a loaded model. Owns banks, team and KV cache; runs one call at a time, step by step. Does
-// not know text.
+// The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the model
+// for themselves. Does not know text.
 
 import { MixtralError, shown } from '../../base/errors.js'
 import type { KernelBuild } from '../kernels/abi.js'
@@ -16,15 +16,19 @@ import { createMemories } from '../weights/bank.js'
 import { knownFiles } from '../weights/fileReader.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
+import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
 import type { CallOptions } from './callOptions.js'
 import { CallQueue } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
-import { CurrentSequence } from './currentSequence.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { command, createMailbox, writePart, writeStep } from './mailbox.js'
+import type { Task } from './request.js'
+import { Scheduler } from './scheduler.js'
+import { StepCost } from './stepCost.js'
+import { type Handle, type Rows, StepLoop } from './stepLoop.js'
 import type { ModelWorkerData } from './worker.js'
 
 /** The state that main and all sets of threads share. */
@@ -32,6 +36,7 @@ type SharedState = Omit<ModelWorkerData, 'streaming'>
 
 interface EngineState extends SharedState {
   readonly team: Team
+  readonly stepMs: number | undefined
   readonly figures: Float64Array
 }
 
@@ -45,10 +50,11 @@ export class Engine {
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
   readonly #findings: Float64Array
-  readonly #sequence: CurrentSequence
+  readonly #scheduler: Scheduler
+  readonly #loop: StepLoop
   readonly #queue = new CallQueue()
 
-  private constructor({ config, plan, memories, mailbox, times, findings, team, figures }: EngineState) {
+  private constructor({ config, plan, memories, mailbox, times, findings, team, stepMs, figures }: EngineState) {
     this.config = config
     this.plan = plan
     this.kernels = plan.build
@@ -58,7 +64,12 @@ export class Engine {
     this.#figures = figures
     this.#profile = times && new Profile(times)
     this.#findings = findings
-    this.#sequence = new CurrentSequence(plan.pages)
+    const { sequences, batchSize, pages } = plan
+    this.#scheduler = new Scheduler({ sequences, batchSize, kvTokens: pages * PAGE_POSITIONS })
+    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), {
+      run: (rows, signal) => this.#runRows(rows, signal),
+      logits: (row) => this.#logits(row),
+    })
   }
 
   /**
@@ -68,7 +79,7 @@ export class Engine {
   static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
     const tensors = mixtralTensors(config, weights.gguf)
     const { build, module } = await compileKernels()
-    const checked = checkEngineOptions(options, config.maxPositions)
+    const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
     const plan = planModel(config, tensors, { ...checked, build })
     const { streaming } = plan
@@ -89,7 +100,7 @@ export class Engine {
     })
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
     const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
-    const engine = new Engine({ ...state, team, figures })
+    const engine = new Engine({ ...state, team, stepMs, figures })
     try {
       await engine.#load(options)
     } catch (error) {
@@ -122,14 +133,6 @@ export class Engine {
   }
 
   /**
-   * Goes on with what the KV cache holds of `ids`, of this or of earlier calls; the last of them is run again in any
-   * case. Returns how many tokens that is. Call within `exclusive`.
-   */
-  reuse(ids: readonly number[]): number {
-    return this.#sequence.reuse(ids)
-  }
-
-  /**
    * The counts of streamed experts since `earlier`, or since the model was loaded; undefined if experts are not
    * streamed.
    */
@@ -137,15 +140,25 @@ export class Engine {
     return this.plan.streaming ? readFigures(this.#figures, earlier) : undefined
   }
 
-  /**
-   * Waits for the calls before, and holds the engine until the result is called. Throws `ABORTED` when the signal fires
-   * first, and `CLOSED`.
-   */
-  enter(signal?: AbortSignal): Promise<() => void> {
-    return this.#queue.enter(signal)
+  /** Adds a request to those that share steps. */
+  submit(task: Task, signal?: AbortSignal): Handle {
+    return this.#loop.submit(task, signal)
   }
 
-  /** Holds the engine while `call` runs. */
+  /**
+   * Waits for a turn in which no steps run, and holds the model until the result is called. Throws `ABORTED` when the
+   * signal fires first, and `CLOSED`.
+   */
+  async enter(signal?: AbortSignal): Promise<() => void> {
+    const leave = await this.#queue.enter(signal)
+    await this.#loop.pause()
+    return () => {
+      this.#loop.resume()
+      leave()
+    }
+  }
+
+  /** Holds the model while `call` runs. */
   async exclusive<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const leave = await this.enter(signal)
     try {
@@ -156,51 +169,52 @@ export class Engine {
   }
 
   /**
-   * Computes the logits after the last of `tokens`: (vocabulary). Keeps the cached tokens that they begin with, and
-   * drops the others. Call within `exclusive`. Throws `CONTEXT` when the tokens do not fit, `TOKENIZER` for an id
-   * outside the vocabulary, `ABORTED`.
+   * Computes the logits after the last of `ids`: (vocabulary). What the KV cache holds of them is not run again. Throws
+   * `IO`, `THREAD`, `ABORTED`, `CLOSED`.
    */
-  async evaluate(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    const ids = this.checked(tokens)
-    this.reuse(ids)
-    await this.#run(
-      ids,
-      options,
-      (count, done) => (done + count === ids.length ? [count - 1] : []),
-      () => {},
-    )
-    return this.#logits(0)
+  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    let logits = new Float32Array(0)
+    await this.#finish({ ids, from: ids.length - 1, read: (row) => (logits = row.slice()) }, options)
+    return logits
   }
 
-  /** Computes the logits after every one of `tokens`: (tokens, vocabulary). Call within `exclusive`. */
-  async evaluateAll(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    const ids = this.checked(tokens)
+  /** Computes the logits after every one of `ids`: (tokens, vocabulary). Throws what `evaluate` throws. */
+  async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     const { vocabSize } = this.config
     const all = new Float32Array(ids.length * vocabSize)
-    const keep = (count: number, done: number) => {
-      for (let i = 0; i < count; i++) all.set(this.#logits(i), (done + i) * vocabSize)
-    }
-    this.#sequence.restart()
-    await this.#run(ids, options, (count) => [...Array(count).keys()], keep)
+    await this.#finish({ ids, from: 0, read: (row, place) => all.set(row, place * vocabSize) }, options)
     return all
   }
 
+  /** Runs a task to its end. */
+  #finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
+      this.submit({ ...task, ...progress, ended: (error) => (error ? reject(error) : resolve()) }, signal)
+    })
+  }
+
   /**
-   * Runs `prompt` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the
-   * order in which they are computed. Call within `exclusive`. Empties the cache.
+   * Runs `prompt` from its first token on, and yields the chosen intermediate tensors of one step after the other, in
+   * the order in which they are computed. Call within `exclusive`.
    */
   async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+    const scheduler = this.#scheduler
     const ids = this.checked(prompt)
-    this.reset()
     const runStep = (step: Step) => this.#step(step, signal)
-    this.#sequence.extend(ids.length)
-    const { table } = this.#sequence
-    for (let position = 0; position < ids.length; position += this.plan.batchSize) {
-      const tokens = ids.slice(position, position + this.plan.batchSize)
-      const banks = { config: this.config, plan: this.plan, memories: this.#memories }
-      const segment = { firstRow: 0, rows: tokens.length, position, table }
-      for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
-      onProgress?.({ loaded: position + tokens.length, total: ids.length })
+    const sequence = scheduler.cache.open([], 0)
+    try {
+      scheduler.extend(sequence, ids.length)
+      const { table } = sequence
+      for (let position = 0; position < ids.length; position += this.plan.batchSize) {
+        const tokens = ids.slice(position, position + this.plan.batchSize)
+        const banks = { config: this.config, plan: this.plan, memories: this.#memories }
+        const segment = { firstRow: 0, rows: tokens.length, position, table }
+        for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
+        onProgress?.({ loaded: position + tokens.length, total: ids.length })
+      }
+    } finally {
+      scheduler.cache.close(sequence)
     }
   }
 
@@ -226,41 +240,21 @@ export class Engine {
     return this.#profile?.take() ?? []
   }
 
-  /** Empties the cache. */
+  /** Empties the KV cache. */
   reset(): void {
-    this.#sequence.reset()
+    this.#scheduler.cache.clear()
   }
 
   /** Ends the threads; running and waiting calls fail with `CLOSED`. */
   async close(): Promise<void> {
     this.#queue.close()
+    this.#loop.close()
     await this.#team.close()
   }
 
-  /**
-   * Runs what the sequence does not have of ids, step by step. wanted: the rows of a step that get logits; after:
-   * called after each step. done: tokens of ids before the step.
-   */
-  async #run(
-    ids: readonly number[],
-    { signal, onProgress }: CallOptions,
-    wanted: (count: number, done: number) => number[],
-    after: (count: number, done: number) => void,
-  ): Promise<void> {
-    const sequence = this.#sequence
-    const position = sequence.length
+  async #runRows(rows: Rows, signal: AbortSignal): Promise<void> {
     const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
-    for (let done = position; done < ids.length; ) {
-      const count = Math.min(this.plan.batchSize, ids.length - done)
-      const tokens = ids.slice(done, done + count)
-      await sequence.run(tokens, (copies) => {
-        const segments = [{ firstRow: 0, rows: count, position: done, table: sequence.table }]
-        return this.#step({ ...layers, tokens, segments, wanted: wanted(count, done), copies, embed: true, traced: false }, signal)
-      })
-      after(count, done)
-      done += count
-      onProgress?.({ loaded: done - position, total: ids.length - position })
-    }
+    await this.#step({ ...rows, ...layers, embed: true, traced: false }, signal)
   }
 
   async #step(step: Step, signal?: AbortSignal): Promise<void> {
@@ -268,11 +262,11 @@ export class Engine {
     await this.#team.run(command.step, signal)
   }
 
-  /** A copy of one row of the logits area. */
+  /** A view of one row of the logits area. */
   #logits(row: number): Float32Array {
     const { output, logitsAt } = this.plan
     const start = logitsAt + row * Math.ceil(output.rows / 4) * 16
-    return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows).slice()
+    return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows)
   }
 
   /**

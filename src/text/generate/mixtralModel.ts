@@ -19,7 +19,7 @@ import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
 import { checkGenerationOptions } from './checkGenerationOptions.js'
-import { type ChatResult, finish, type GenerationResult, generate, type Piece } from './generation.js'
+import { type ChatResult, finish, Generation, type GenerationResult, type Piece } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
 import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
@@ -30,10 +30,23 @@ interface OllamaExtras {
   readonly defaults: ModelDefaults
 }
 
-const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'batchSize', 'bankBytes', 'worker', 'profile'] // beside those of every long call
+const LOAD_OPTIONS = [
+  'threads',
+  'contextLength',
+  'sequences',
+  'kvTokens',
+  'stepMs',
+  'kvFormat',
+  'ram',
+  'batchSize',
+  'bankBytes',
+  'worker',
+  'profile',
+] // beside those of every long call
 
 /**
- * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
+ * A Mixtral in memory. Calls at the same time share its steps, up to `sequences` of them; each gets what it would get
+ * alone, bit for bit. The main thread stays free.
  *
  * @example
  * const model = await MixtralModel.load('demo')
@@ -45,7 +58,7 @@ export class MixtralModel {
   readonly config: MixtralConfig
   readonly tokenizer: Tokenizer
   readonly gguf: Gguf
-  /** Number of positions that the KV cache has room for. */
+  /** Most tokens of one call, prompt and answer together. */
   readonly contextLength: number
   readonly memory: ModelMemory
   readonly threads: number
@@ -143,8 +156,8 @@ export class MixtralModel {
 
   /**
    * Continues a raw prompt as `generate` does, and yields the text as it comes. The generator's return value is the
-   * whole result. Leaving the loop early ends the generation. The loop holds the model: another call on it waits until
-   * the loop has ended, so do not await one inside. The first piece throws what `generate` throws.
+   * whole result. Leaving the loop early ends the generation. A reader that falls behind makes only its own generation
+   * wait. The first piece throws what `generate` throws.
    */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
     return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
@@ -160,8 +173,8 @@ export class MixtralModel {
   }
 
   /**
-   * Answers a conversation as `chat` does, and yields the text as it comes. The loop holds the model, as that of
-   * `stream` does. The first piece throws what `chat` throws.
+   * Answers a conversation as `chat` does, and yields the text as it comes, as `stream` does. The first piece throws
+   * what `chat` throws.
    */
   async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
     const { ids, folded } = this.#template.render(withModelMessages(messages, this.#extras?.layers))
@@ -178,17 +191,17 @@ export class MixtralModel {
   async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
     const tokens = this.#engine.checked(ids)
-    return this.#engine.exclusive(() => this.#engine.evaluateAll(tokens, options), options.signal)
+    return this.#engine.evaluateAll(tokens, options)
   }
 
   /**
-   * The logits after the last token: (vocabulary). Only the tokens after the beginning shared with the last call are
-   * run. Throws what `logits` throws.
+   * The logits after the last token: (vocabulary). Only tokens after a beginning that the KV cache holds of earlier
+   * calls are run. Throws what `logits` throws.
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
     const tokens = this.#engine.checked(ids)
-    return this.#engine.exclusive(() => this.#engine.evaluate(tokens, options), options.signal)
+    return this.#engine.evaluate(tokens, options)
   }
 
   /**
@@ -211,7 +224,8 @@ export class MixtralModel {
 
   /**
    * The tensors of `trace` one at a time, so that they need not all fit in memory: each for the tokens of one step, the
-   * first of which is at `position`. The loop holds the model, as that of `stream` does. Throws what `trace` throws.
+   * first of which is at `position`. The loop holds the model: another call on it waits until the loop has ended, so do
+   * not await one inside. Throws what `trace` throws.
    */
   traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
@@ -223,7 +237,7 @@ export class MixtralModel {
   /**
    * Checks the weights in memory, one tensor at a time: their bytes against the file, the kernels' products with them
    * against the oracle of their format, bit for bit, and against exact arithmetic. `verifyModel` makes a verdict of it.
-   * The loop holds the model, as that of `stream` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
+   * The loop holds the model, as that of `traceEach` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
    */
   checkWeights(options: CallOptions = {}): AsyncGenerator<CheckedTensor> {
     checkCallOptions(options)
@@ -266,15 +280,17 @@ export class MixtralModel {
     }
   }
 
-  /** Runs one generation, and holds the engine from its first piece to its end, however it ends. */
+  /** Runs one generation, beside others. It begins with the first piece that is asked for. */
   async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
     const checked = checkGenerationOptions(withDefaults(this.#extras?.defaults.options ?? {}, options))
-    const ids = prompt()
-    const leave = await this.#engine.enter(checked.signal)
+    const generation = await Generation.begin(this, prompt(), checked)
+    const request = this.#engine.submit(generation, checked.signal)
+    generation.pieces.onRoom = request.wake
     try {
-      return yield* generate(this.#engine, this.tokenizer, ids, checked)
+      yield* generation.pieces
+      return generation.result()
     } finally {
-      leave()
+      request.end()
     }
   }
 }
