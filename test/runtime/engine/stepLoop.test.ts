@@ -42,7 +42,9 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
       await before(next, signal)
       if (signal.aborted) throw new MixtralError('ABORTED', 'the call was aborted')
       rows = next
+      return []
     },
+    choice: () => expect.unreachable(),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })
   return { loop, scheduler, steps }
