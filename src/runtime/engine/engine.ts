@@ -9,6 +9,7 @@ import { STAGES } from '../model/stages.js'
 import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
+import { JobMemory } from '../sampler/jobMemory.js'
 import { Team } from '../team/team.js'
 import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
@@ -47,6 +48,7 @@ export class Engine {
   readonly #team: Team
   readonly #memories: readonly WebAssembly.Memory[]
   readonly #mailbox: Int32Array
+  readonly #jobs: JobMemory
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
   readonly #findings: Float64Array
@@ -54,13 +56,14 @@ export class Engine {
   readonly #loop: StepLoop
   readonly #queue = new CallQueue()
 
-  private constructor({ config, plan, memories, mailbox, times, findings, team, stepMs, figures }: EngineState) {
+  private constructor({ config, plan, memories, mailbox, jobs, times, findings, team, stepMs, figures }: EngineState) {
     this.config = config
     this.plan = plan
     this.kernels = plan.build
     this.#team = team
     this.#memories = memories
     this.#mailbox = mailbox
+    this.#jobs = new JobMemory(plan.batchSize, jobs)
     this.#figures = figures
     this.#profile = times && new Profile(times)
     this.#findings = findings
@@ -69,6 +72,7 @@ export class Engine {
     this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), {
       run: (rows, signal) => this.#runRows(rows, signal),
       logits: (row) => this.#logits(row),
+      choice: (row) => this.#jobs.choice(row),
     })
   }
 
@@ -90,6 +94,7 @@ export class Engine {
       plan,
       knownFiles: knownFiles(weights.gguf.files),
       mailbox: createMailbox(plan),
+      jobs: JobMemory.create(plan.batchSize, plan.sequences),
       times: options.profile ? Profile.create(threads) : undefined,
       findings: new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8)),
     }
@@ -252,9 +257,12 @@ export class Engine {
     await this.#team.close()
   }
 
-  async #runRows(rows: Rows, signal: AbortSignal): Promise<void> {
+  /** Runs rows through all layers. Returns which of their jobs the threads have done. */
+  async #runRows(rows: Rows, signal: AbortSignal): Promise<boolean[]> {
     const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
-    await this.#step({ ...rows, ...layers, embed: true, traced: false }, signal)
+    const jobs = this.#jobs.write(rows.jobs)
+    await this.#step({ ...rows, jobs, ...layers, embed: true, traced: false }, signal)
+    return jobs.map((place) => place > 0)
   }
 
   async #step(step: Step, signal?: AbortSignal): Promise<void> {

@@ -1,7 +1,8 @@
 // One request to the engine: tokens to run, what is wanted of them, and where it stands. Owns the form of a task and
 // the state that the scheduler keeps of it. Does not know steps, promises or threads.
 
-import type { Choice, Job } from '../sampler/job.js'
+import type { Choice } from '../sampler/job.js'
+import type { RowJob } from '../sampler/jobMemory.js'
 import type { Sequence } from './kvCache.js'
 
 /** What a caller asks of the engine, and what is called back, always between two steps. */
@@ -18,10 +19,13 @@ export interface Task {
   readonly started?: (reused: number) => void
   /** Some of `ids` have been run: `loaded` of the `total` that had to be. */
   readonly progress?: (loaded: number, total: number) => void
-  /** What is to be done with the next row of logits. Without it, rows are read. */
-  readonly job?: () => Job
-  /** Takes the token that was chosen by the job. Returns the token to run next, or undefined at the end. */
-  readonly take?: (choice: Choice) => number | undefined
+  /**
+   * What is to be done with the logits after the token at `place`; the same if it is asked again. Without it, rows are
+   * read.
+   */
+  readonly job?: (place: number) => RowJob
+  /** Takes what came of the job. Returns a token to run after all others, or undefined. */
+  readonly take?: (choice: Choice, place: number) => number | undefined
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
   /** It has ended: all that was wanted is done, or an error ended it. Called once, and last. */

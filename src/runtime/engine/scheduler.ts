@@ -137,7 +137,10 @@ export class Scheduler {
     for (const request of [...this.#waiting]) if (!this.#enter(request, 0)) return
   }
 
-  /** Gives a request pages, if it and those that run can have them. */
+  /**
+   * Lets a request in, if there are pages for all that it has to run, one for each of those that run, and the spare
+   * ones. They are taken only when they are written.
+   */
   #enter(request: Request, spare: number): boolean {
     const { cache } = this
     const active = this.#running.filter(({ ready }) => ready)
@@ -147,9 +150,7 @@ export class Scheduler {
     const twin = this.#twinOf(request)
     const shared = twin ? Math.max(0, fullPages(twin.length) - fullPages(sequence.ids.length)) : 0
     const own = () => cache.wanted(sequence, request.remaining) - shared + 1
-    // each of those that run needs what it has promised to run, and one page more
-    const promised = active.reduce((sum, other) => sum + this.#promised(other) + 1, 0)
-    const fits = () => !active.length || Math.min(own() + promised + spare, cache.pages) <= cache.available
+    const fits = () => !active.length || Math.min(own() + active.length + spare, cache.pages) <= cache.available
     while (!fits()) {
       const idle = this.#running.findLast(({ ready }) => !ready)
       if (!idle) break
@@ -166,12 +167,6 @@ export class Scheduler {
     this.#running.push(request)
     this.#running.sort((a, b) => a.number - b.number)
     return true
-  }
-
-  /** Pages that a request which runs has yet to take for the tokens that it knows, beside what it shares. */
-  #promised({ sequence, remaining, twin, done }: Request): number {
-    const shared = twin ? Math.max(0, fullPages(twin.length) - fullPages(done)) : 0
-    return Math.max(0, this.cache.wanted(sequence!, remaining) - shared)
   }
 
   /** The running request that has most of this one's tokens in common and will have run them first. */

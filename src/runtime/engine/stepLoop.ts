@@ -6,7 +6,8 @@ import { setImmediate } from 'node:timers'
 import { abortedError, closedError } from '../../base/errors.js'
 import { onAbort } from '../../base/onAbort.js'
 import type { Segment } from '../model/step.js'
-import { choose } from '../sampler/choose.js'
+import type { Choice } from '../sampler/job.js'
+import { doJob, type RowJob } from '../sampler/jobMemory.js'
 import { Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
 import type { StepCost } from './stepCost.js'
@@ -16,14 +17,18 @@ export interface Rows {
   readonly tokens: readonly number[]
   readonly segments: readonly Segment[]
   readonly wanted: readonly number[]
+  /** What is to be done with the logits of each wanted row. */
+  readonly jobs: readonly (RowJob | undefined)[]
   readonly copies: Share['copies']
 }
 
 export interface Runner {
-  /** Throws a MixtralError; `ABORTED` when the signal fires. */
-  run(rows: Rows, signal: AbortSignal): Promise<void>
+  /** Returns which of the jobs it has done. Throws a MixtralError; `ABORTED` when the signal fires. */
+  run(rows: Rows, signal: AbortSignal): Promise<readonly boolean[]>
   /** The logits of the i-th wanted row: (vocabulary). A view, valid until the next step. */
   logits(row: number): Float32Array
+  /** What came of the i-th wanted row's job. */
+  choice(row: number): Choice
 }
 
 /** A request from its caller's side. */
@@ -138,16 +143,21 @@ export class StepLoop {
     const step = { shares, cancel: new AbortController() }
     for (const { request, sequence } of shares) this.#begin(request, sequence.ids.length)
     const places = shares.map(wantedPlaces)
+    const jobs = shares.map(({ request }, i) => places[i]!.map((place) => this.#call(request, () => request.task.job?.(place))))
+    const rows = { ...rowsOf(shares), jobs: jobs.flat() }
+    let done: readonly boolean[] = []
     this.#step = step
     try {
-      if (shares.some(({ request }) => !request.over)) await this.#runner.run(rowsOf(shares), step.cancel.signal)
+      if (shares.some(({ request }) => !request.over)) done = await this.#runner.run(rows, step.cancel.signal)
     } finally {
       this.#step = undefined
     }
     for (const share of shares) this.#scheduler.ran(share)
     let row = 0
     for (const [i, { request }] of shares.entries()) {
-      this.#deliver(request, places[i]!, row)
+      this.#deliver(request, places[i]!, row, (row) =>
+        done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row]!),
+      )
       row += places[i]!.length
     }
   }
@@ -160,7 +170,7 @@ export class StepLoop {
   }
 
   /** Hands a request the rows of logits that it wants, from the `row`-th wanted row of the step on. */
-  #deliver(request: Request, places: readonly number[], row: number): void {
+  #deliver(request: Request, places: readonly number[], row: number, choiceOf: (row: number) => Choice): void {
     const { task } = request
     this.#call(request, () => {
       const { reused = 0 } = request
@@ -170,7 +180,7 @@ export class StepLoop {
         request.next = place + 1
         if (!task.job) task.read?.(this.#runner.logits(row + i), place)
         else {
-          const id = task.take!(choose(this.#runner.logits(row + i), task.job()))
+          const id = task.take!(choiceOf(row + i), place)
           if (id !== undefined) request.ids.push(id)
         }
       }
@@ -179,12 +189,13 @@ export class StepLoop {
   }
 
   /** Calls what belongs to a request: what it throws ends the request. */
-  #call(request: Request, what: () => void): void {
-    if (request.over) return
+  #call<T>(request: Request, what: () => T): T | undefined {
+    if (request.over) return undefined
     try {
-      what()
+      return what()
     } catch (error) {
       this.#end(request, error as Error)
+      return undefined
     }
   }
 
@@ -206,7 +217,7 @@ function wantedPlaces({ request, sequence, rows }: Share): number[] {
   return start < end ? Array.from({ length: end - start }, (_, i) => start + i) : []
 }
 
-function rowsOf(shares: readonly Share[]): Rows {
+function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
   const tokens: number[] = []
   const segments: Segment[] = []
   const wanted: number[] = []

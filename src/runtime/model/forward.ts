@@ -5,6 +5,7 @@
 
 import type { ActivationKind } from '../../format/quants/activations.js'
 import { formats } from '../../format/quants/formats.js'
+import type { JobMemory } from '../sampler/jobMemory.js'
 import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
 import { rowAt } from '../weights/scratch.js'
 import { Attention } from './attention.js'
@@ -29,13 +30,15 @@ interface ForwardLayer {
 export class Forward {
   readonly #thread: Thread
   readonly #store: ExpertStore
+  readonly #jobs: JobMemory
   readonly #layers: readonly ForwardLayer[]
   readonly #output: Linear
   /** The banks that hold a layer's attention. */
   readonly #homes: readonly number[]
   readonly #frequencies: Float64Array
 
-  constructor(thread: Thread, store: ExpertStore) {
+  constructor(thread: Thread, store: ExpertStore, jobs: JobMemory) {
+    this.#jobs = jobs
     const { plan, banks, config } = thread
     this.#thread = thread
     this.#store = store
@@ -186,7 +189,7 @@ export class Forward {
    * Adds the outputs of the last layer's experts, if the step ran it, and computes the logits of the wanted rows: the
    * i-th row of logits is that of the i-th of them. Rows that nothing is read of are left as they are.
    */
-  #end({ count, wanted, traced }: StepRows, last: ForwardLayer | undefined, bank: number): void {
+  #end({ count, wanted, jobs, traced }: StepRows, last: ForwardLayer | undefined, bank: number): void {
     const thread = this.#thread
     const { plan, scratch } = thread
     const output = this.#output
@@ -205,5 +208,15 @@ export class Forward {
       const outputs = inputs.map((_, i) => plan.logitsAt + i * rowBytes + first * 16)
       output.multiply(first, groups, inputs, outputs, inputs.length)
     })
+    if (jobs.length) thread.each('sample', wanted.length, (i) => this.#sample(jobs[i]!, i))
+  }
+
+  /** Does a job with the i-th row of logits. */
+  #sample(job: number, i: number): void {
+    if (!job) return
+    const { plan, banks } = this.#thread
+    const { bankIndex, groups } = this.#output
+    const start = (plan.logitsAt + i * groups * 16) / 4
+    this.#jobs.do(job, banks[bankIndex]!.floats.subarray(start, start + plan.output.rows), i)
   }
 }
