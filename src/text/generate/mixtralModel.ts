@@ -3,7 +3,6 @@
 
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
-import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import { Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
@@ -15,20 +14,16 @@ import { gatherTrace } from '../../runtime/trace/trace.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
-import type { ChatTemplate } from '../chat/chatTemplate.js'
+import type { RenderedChat } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
+import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
-import { checkGenerationOptions } from './checkGenerationOptions.js'
+import type { CheckedOptions } from './checkGenerationOptions.js'
 import { type ChatResult, finish, Generation, type GenerationResult, type Piece } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
-import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
+import { ModelChat, type ToolAnswer, toolAnswer } from './modelChat.js'
+import { contextDefault, modelDefaults, type OllamaExtras, withDefaults } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
-
-/** What came with an Ollama model beside its weights. */
-interface OllamaExtras {
-  readonly layers: OllamaLayers
-  readonly defaults: ModelDefaults
-}
 
 const LOAD_OPTIONS = [
   'threads',
@@ -69,17 +64,9 @@ export class MixtralModel {
   /** Seconds from the call to a model ready to run. */
   readonly loadSeconds: number
   readonly #engine: Engine
-  readonly #template: ChatTemplate
-  readonly #extras: OllamaExtras | undefined
+  readonly #chat: ModelChat
 
-  private constructor(
-    gguf: Gguf,
-    engine: Engine,
-    tokenizer: Tokenizer,
-    template: ChatTemplate,
-    loadSeconds: number,
-    extras?: OllamaExtras,
-  ) {
+  private constructor(gguf: Gguf, engine: Engine, tokenizer: Tokenizer, chat: ModelChat, loadSeconds: number) {
     const { config, plan } = engine
     this.config = config
     this.tokenizer = tokenizer
@@ -91,8 +78,7 @@ export class MixtralModel {
     this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
     this.#engine = engine
-    this.#template = template
-    this.#extras = extras
+    this.#chat = chat
   }
 
   /**
@@ -125,9 +111,9 @@ export class MixtralModel {
     checkCallOptions(options, LOAD_OPTIONS)
     const started = performance.now()
     const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
-    const template = await templateOf(weights, tokenizer, extras?.layers.template)
+    const chat = await ModelChat.open(weights, tokenizer, extras)
     const engine = await Engine.open(config, weights, options)
-    return new MixtralModel(weights.gguf, engine, tokenizer, template, (performance.now() - started) / 1000, extras)
+    return new MixtralModel(weights.gguf, engine, tokenizer, chat, (performance.now() - started) / 1000)
   }
 
   /** The file's keys and values. */
@@ -159,27 +145,36 @@ export class MixtralModel {
    * whole result. Leaving the loop early ends the generation. A reader that falls behind makes only its own generation
    * wait. The first piece throws what `generate` throws.
    */
-  stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
-    return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
+  async *stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
+    const checked = this.#chat.checked(options)
+    return yield* this.#run(this.tokenizer.encodePrompt(prompt), checked)
   }
 
   /**
-   * Answers a conversation, through the chat template of the model. The text of a message never becomes a control
-   * token. Throws `TEMPLATE` for messages that the template refuses and for a template that fails, and what `generate`
-   * throws.
+   * Answers a conversation, through the chat template of the model; if the last message is the assistant's, its text
+   * goes on. The text of a message never becomes a control token. With `tools`, the answer may be calls of functions
+   * (docs/tools.md). Throws `TEMPLATE` for messages that the template refuses and for a template that fails, and what
+   * `generate` throws.
    */
-  chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
   /**
-   * Answers a conversation as `chat` does, and yields the text as it comes, as `stream` does. The first piece throws
-   * what `chat` throws.
+   * Answers a conversation as `chat` does, and yields the text and the calls as they come, as `stream` does. The first
+   * piece throws what `chat` throws.
    */
-  async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
-    const { ids, folded } = this.#template.render(withModelMessages(messages, this.#extras?.layers))
-    const result = yield* this.#generate(() => ids, options)
-    return { ...result, folded }
+  async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+    const { prompt, tools, others } = this.#chat.ask(messages, options)
+    const checked = this.#chat.checked(others)
+    const answer = tools && (await toolAnswer(prompt, tools, checked))
+    const result = yield* this.#run(prompt.ids, checked, answer)
+    return { ...result, folded: prompt.folded, toolCalls: answer?.parser.calls ?? [] }
+  }
+
+  /** The prompt that `chat` makes of a conversation. Throws `TEMPLATE`, and `OPTION` for tools that are none. */
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): RenderedChat {
+    return this.#chat.render(messages, options)
   }
 
   /**
@@ -281,10 +276,9 @@ export class MixtralModel {
   }
 
   /** Runs one generation, beside others. It begins with the first piece that is asked for. */
-  async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
-    const checked = checkGenerationOptions(withDefaults(this.#extras?.defaults.options ?? {}, options))
-    const generation = await Generation.begin(this, prompt(), checked)
-    const request = this.#engine.submit(generation, checked.signal)
+  async *#run(prompt: readonly number[], options: CheckedOptions, answer?: ToolAnswer): AsyncGenerator<Piece, GenerationResult> {
+    const generation = await Generation.begin(this, prompt, options, answer)
+    const request = this.#engine.submit(generation, options.signal)
     generation.pieces.onRoom = request.wake
     try {
       yield* generation.pieces
@@ -293,13 +287,4 @@ export class MixtralModel {
       request.end()
     }
   }
-}
-
-/**
- * The template of an Ollama model, else the file's. The interpreters are loaded with a model, so that importing the
- * library stays cheap.
- */
-async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
-  const { ChatTemplate } = await import('../chat/chatTemplate.js')
-  return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
 }

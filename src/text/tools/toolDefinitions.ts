@@ -50,14 +50,13 @@ const MOST_TOOLS = 128
 /** Calls in one answer. Models that go round in circles call without end. */
 const MOST_CALLS = 32
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/
-/** The options of `ToolOptions`. */
-export const TOOL_OPTIONS = ['tools', 'toolChoice', 'parallelToolCalls'] as const
+type Given = { readonly [Name in keyof ToolOptions]: ToolOptions[Name] | undefined }
 
 /**
  * Undefined for no tools, an empty list too. Throws a MixtralError `OPTION` that names what is wrong: a malformed
  * definition, two of one name, too many, a choice that is none.
  */
-export function checkTools({ tools = [], toolChoice = 'auto', parallelToolCalls = true }: ToolOptions): CheckedTools | undefined {
+export function checkTools({ tools = [], toolChoice = 'auto', parallelToolCalls = true }: Given): CheckedTools | undefined {
   if (!Array.isArray(tools)) throw new MixtralError('OPTION', `tools is ${shown(tools)}, expected a list of functions`)
   if (tools.length > MOST_TOOLS) throw new MixtralError('OPTION', `tools has ${tools.length} functions, expected at most ${MOST_TOOLS}`)
   if (typeof parallelToolCalls !== 'boolean') {
