@@ -205,6 +205,7 @@ export class Generation implements Task {
   #read(text: string, id?: number): ParsedPiece {
     if (!this.#parser) return { text, calls: [] }
     const isControl = id !== undefined && this.#model.tokenizer.token(id).type === 'control'
+    if (isControl) this.#decoder.keepSpace() // as the constraint counts it
     return this.#parser.push(text, isControl ? id : undefined)
   }
 

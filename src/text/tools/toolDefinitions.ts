@@ -114,17 +114,32 @@ function checkParameters(name: string, parameters: unknown): Readonly<Record<str
   return parameters
 }
 
-/** Keywords that say which other properties there may be, or bring properties of their own. */
-const SPEAK_OF_OTHERS = ['additionalProperties', 'unevaluatedProperties', 'patternProperties', 'propertyNames', '$ref']
-const BRING_PROPERTIES = ['allOf', 'anyOf', 'oneOf', 'not', 'if', 'dependentSchemas', 'minProperties']
+/** Keywords that say which other properties there may be, or may bring some. */
+const OPEN = [
+  ...['additionalProperties', 'unevaluatedProperties', 'patternProperties', 'propertyNames', 'minProperties', '$ref'],
+  ...['allOf', 'anyOf', 'oneOf', 'not', 'if', 'dependentSchemas'],
+]
+
+/** The schema that arguments follow: always an object. */
+export function argumentsSchema({ parameters }: CheckedTool): object {
+  return closed({ ...parameters, type: 'object', ...(parameters.properties === undefined && { properties: {} }) }) as object
+}
 
 /**
- * The schema that arguments follow: always an object, and one without properties that nobody named, unless the schema
- * speaks of them. Models would invent some.
+ * A schema whose objects have no properties that nobody named, unless it speaks of them: models would invent some.
+ * Objects in properties and items are closed as well.
  */
-export function argumentsSchema({ parameters }: CheckedTool): Readonly<Record<string, unknown>> {
-  const isOpen = [...SPEAK_OF_OTHERS, ...BRING_PROPERTIES].some((keyword) => Object.hasOwn(parameters, keyword))
-  return { ...parameters, type: 'object', ...(!isOpen && { additionalProperties: false }) }
+function closed(schema: unknown): unknown {
+  if (!isRecord(schema)) return schema
+  const { properties, items } = schema
+  const closes = isRecord(properties) && !OPEN.some((keyword) => Object.hasOwn(schema, keyword))
+  const parts = isRecord(properties) && Object.fromEntries(Object.entries(properties).map(([name, part]) => [name, closed(part)]))
+  return {
+    ...schema,
+    ...(parts && { properties: parts }),
+    ...(items !== undefined && { items: closed(items) }),
+    ...(closes && { additionalProperties: false }),
+  }
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
