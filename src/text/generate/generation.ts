@@ -119,8 +119,8 @@ export class Generation implements Task {
   }
 
   /**
-   * Prepares the continuation of `prompt`; `answer` says what it may be where it may have calls. Throws `CONTEXT` if the prompt leaves no room for a token, and what
-   * `tokenRules` throws.
+   * Prepares the continuation of `prompt`; `answer` says what it may be where it may have calls. Throws `CONTEXT` if the
+   * prompt leaves no room for a token, and what `tokenRules` throws.
    */
   static async begin(model: GenerationModel, prompt: readonly number[], options: CheckedOptions, answer?: ToolAnswer): Promise<Generation> {
     const { tokenizer, contextLength } = model

@@ -50,7 +50,7 @@ const MOST_TOOLS = 128
 /** Calls in one answer. Models that go round in circles call without end. */
 const MOST_CALLS = 32
 const NAME = /^[a-zA-Z0-9_-]{1,64}$/
-type Given = { readonly [Name in keyof ToolOptions]: ToolOptions[Name] | undefined }
+type Given = { readonly [Name in keyof ToolOptions]?: ToolOptions[Name] | undefined }
 
 /**
  * Undefined for no tools, an empty list too. Throws a MixtralError `OPTION` that names what is wrong: a malformed

@@ -1,5 +1,5 @@
-// Answers with calls in every format, without a model: tokens are drawn among those that the constraint allows, which is
-// how random logits draw, and read by the parser. What is read must be what the schemas allow, whatever the cuts.
+// Answers with calls in every format, without a model: tokens are drawn among those that the constraint allows, which
+// is how random logits draw, and read by the parser. What is read must be what the schemas allow, whatever the cuts.
 
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { describe, expect, test } from 'vitest'
