@@ -5,6 +5,7 @@ import { MixtralError, shown } from '../../base/errors.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
+import { Routes } from '../model/routes.js'
 import { STAGES } from '../model/stages.js'
 import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
@@ -29,7 +30,7 @@ import { command, createMailbox, writePart, writeStep } from './mailbox.js'
 import type { Task } from './request.js'
 import { Scheduler } from './scheduler.js'
 import { StepCost } from './stepCost.js'
-import { type Handle, type Rows, StepLoop } from './stepLoop.js'
+import { type Handle, type LoopFigures, type RoutedToken, type Rows, StepLoop } from './stepLoop.js'
 import type { ModelWorkerData } from './worker.js'
 
 /** The state that main and all sets of threads share. */
@@ -41,6 +42,22 @@ interface EngineState extends SharedState {
   readonly figures: Float64Array
 }
 
+/** What a model does at a moment. */
+export interface EngineStatus extends LoopFigures {
+  /** Requests that have a part of the KV cache: they take part in steps, or are paused. */
+  readonly running: number
+  /** Requests that have not begun. */
+  readonly waiting: number
+  /** Requests that have given their part of the KV cache to others, and will go on. */
+  readonly suspended: number
+  /** Positions of the KV cache. */
+  readonly kvTokens: number
+  /** Of them those that a request can have: nobody has them, or only the prefix cache. */
+  readonly kvFree: number
+  /** Tokens that the prefix cache holds, also those that running requests have. */
+  readonly prefixTokens: number
+}
+
 export class Engine {
   readonly config: MixtralConfig
   readonly plan: Plan
@@ -49,6 +66,8 @@ export class Engine {
   readonly #memories: readonly WebAssembly.Memory[]
   readonly #mailbox: Int32Array
   readonly #jobs: JobMemory
+  readonly #routes: Routes
+  readonly #uses: Float64Array
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
   readonly #findings: Float64Array
@@ -56,7 +75,7 @@ export class Engine {
   readonly #loop: StepLoop
   readonly #queue = new CallQueue()
 
-  private constructor({ config, plan, memories, mailbox, jobs, times, findings, team, stepMs, figures }: EngineState) {
+  private constructor({ config, plan, memories, mailbox, jobs, routes, times, findings, team, stepMs, figures }: EngineState) {
     this.config = config
     this.plan = plan
     this.kernels = plan.build
@@ -64,6 +83,8 @@ export class Engine {
     this.#memories = memories
     this.#mailbox = mailbox
     this.#jobs = new JobMemory(plan.batchSize, jobs)
+    this.#routes = new Routes(config, routes)
+    this.#uses = new Float64Array(config.layers * config.experts)
     this.#figures = figures
     this.#profile = times && new Profile(times)
     this.#findings = findings
@@ -73,6 +94,7 @@ export class Engine {
       run: (rows, signal) => this.#runRows(rows, signal),
       logits: (row) => this.#logits(row),
       choice: (row) => this.#jobs.choice(row),
+      routing: (row) => this.#routes.read(row),
     })
   }
 
@@ -95,6 +117,7 @@ export class Engine {
       knownFiles: knownFiles(weights.gguf.files),
       mailbox: createMailbox(plan),
       jobs: JobMemory.create(plan.batchSize, plan.sequences),
+      routes: Routes.create(config, plan.batchSize),
       times: options.profile ? Profile.create(threads) : undefined,
       findings: new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8)),
     }
@@ -145,6 +168,31 @@ export class Engine {
     return this.plan.streaming ? readFigures(this.#figures, earlier) : undefined
   }
 
+  /** How often each expert was used since the model was loaded: (layers, experts). A copy. */
+  get expertUses(): Float64Array {
+    return this.#uses.slice()
+  }
+
+  /** What runs and waits now. */
+  get status(): EngineStatus {
+    const { running, waiting, suspended, cache } = this.#scheduler
+    const kvTokens = cache.pages * PAGE_POSITIONS
+    return {
+      running,
+      waiting,
+      suspended,
+      kvTokens,
+      kvFree: cache.available * PAGE_POSITIONS,
+      prefixTokens: cache.prefixTokens,
+      ...this.#loop.figures,
+    }
+  }
+
+  /** Calls a listener with the experts of every token that runs. Returns a function that ends it. */
+  onRouting(listener: (routed: RoutedToken) => void): () => void {
+    return this.#loop.onRouting(listener)
+  }
+
   /** Adds a request to those that share steps. */
   submit(task: Task, signal?: AbortSignal): Handle {
     return this.#loop.submit(task, signal)
@@ -179,7 +227,7 @@ export class Engine {
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     let logits = new Float32Array(0)
-    await this.#finish({ ids, from: ids.length - 1, read: (row) => (logits = row.slice()) }, options)
+    await this.finish({ ids, from: ids.length - 1, read: (row) => (logits = row.slice()) }, options)
     return logits
   }
 
@@ -187,12 +235,12 @@ export class Engine {
   async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     const { vocabSize } = this.config
     const all = new Float32Array(ids.length * vocabSize)
-    await this.#finish({ ids, from: 0, read: (row, place) => all.set(row, place * vocabSize) }, options)
+    await this.finish({ ids, from: 0, read: (row, place) => all.set(row, place * vocabSize) }, options)
     return all
   }
 
-  /** Runs a task to its end. */
-  #finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
+  /** Runs a task to its end. Throws what ends it. */
+  finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
       this.submit({ ...task, ...progress, ended: (error) => (error ? reject(error) : resolve()) }, signal)
@@ -262,6 +310,7 @@ export class Engine {
     const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
     const jobs = this.#jobs.write(rows.jobs)
     await this.#step({ ...rows, jobs, ...layers, embed: true, traced: false }, signal)
+    this.#routes.count(rows.tokens.length, this.#uses, this.config.experts)
     return jobs.map((place) => place > 0)
   }
 

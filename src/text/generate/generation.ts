@@ -3,6 +3,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { Task } from '../../runtime/engine/request.js'
+import type { Routing } from '../../runtime/model/routes.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { Choice, Job } from '../../runtime/sampler/job.js'
 import type { StreamingDecoder } from '../tokenizer/streamingDecoder.js'
@@ -21,6 +22,8 @@ export interface Piece {
   readonly ids: readonly number[]
   /** With the option `logprobs`: of each token drawn since the last piece, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
+  /** With the option `experts`: of each token drawn since the last piece the experts that wrote it. */
+  readonly experts?: readonly Routing[]
 }
 
 /** What a generation wrote, and how it went. */
@@ -55,6 +58,9 @@ export interface ChatResult extends GenerationResult {
   readonly folded: boolean
 }
 
+/** What a piece tells of the tokens that were drawn, beside their ids. */
+type Drawn = Pick<Piece, 'logprobs' | 'experts'>
+
 /** What a generation needs to know of the model that runs it. */
 export interface GenerationModel {
   readonly tokenizer: Tokenizer
@@ -68,7 +74,9 @@ export class Generation implements Task {
   readonly ids: readonly number[]
   readonly from: number
   readonly pieces = new PieceQueue<Piece>()
+  readonly salt: string
   readonly progress?: (loaded: number, total: number) => void
+  readonly routed?: (routing: Routing) => void
   readonly #model: GenerationModel
   readonly #options: CheckedOptions
   readonly #rules: TokenRules
@@ -85,6 +93,8 @@ export class Generation implements Task {
   #ended = 0
   #before: ExpertFigures | undefined
   #experts: ExpertFigures | undefined
+  /** Of the row of logits that comes next, if the reader wants it. */
+  #routing: Routing | undefined
 
   private constructor(model: GenerationModel, prompt: readonly number[], options: CheckedOptions, rules: TokenRules, opens: boolean) {
     this.#model = model
@@ -95,6 +105,12 @@ export class Generation implements Task {
     this.#decoder = model.tokenizer.decoder({ continues: !opens })
     const { onProgress } = options
     if (onProgress) this.progress = (loaded, total) => onProgress({ loaded, total })
+    this.salt = options.salt
+    if (options.experts) {
+      this.routed = (routing) => {
+        this.#routing = routing
+      }
+    }
     rules.sampler.read(prompt)
   }
 
@@ -135,11 +151,11 @@ export class Generation implements Task {
     const { tokenizer, contextLength } = this.#model
     const { stops, maxNewTokens } = this.#options
     const id = sampler.take(choice)
-    let drawn: { logprobs?: readonly DrawnLogprob[] } = {}
-    if (this.#options.logprobs !== undefined) {
-      drawn = { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }
-      this.#logprobs.push(...drawn.logprobs!)
+    const drawn: Drawn = {
+      ...(this.#options.logprobs !== undefined && { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }),
+      ...(this.#routing && { experts: [this.#routing] }),
     }
+    if (drawn.logprobs) this.#logprobs.push(...drawn.logprobs)
     if (endIds.has(id)) {
       this.#whole = tokenizer.endIds.has(id)
       return this.#finish('stop', drawn)
@@ -181,12 +197,12 @@ export class Generation implements Task {
   }
 
   /** Hands on the rest of the text, with what else there is of the last token. */
-  #finish(reason: GenerationResult['finishReason'], drawn: { logprobs?: readonly DrawnLogprob[] } = {}): undefined {
+  #finish(reason: GenerationResult['finishReason'], drawn: Drawn = {}): undefined {
     const { stops } = this.#options
     this.#finishReason = reason
     const rest = stops.push(this.#decoder.end()) + stops.end()
     this.#text += rest
-    if (rest || drawn.logprobs) this.pieces.push({ text: rest, ids: [], ...drawn })
+    if (rest || drawn.logprobs || drawn.experts) this.pieces.push({ text: rest, ids: [], ...drawn })
   }
 }
 

@@ -1,12 +1,14 @@
 // The library's main class: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
 // generation; computes nothing itself.
 
+import { MixtralError, shown } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
-import { Engine } from '../../runtime/engine/engine.js'
+import { Engine, type EngineStatus } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import type { RoutedToken } from '../../runtime/engine/stepLoop.js'
 import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
@@ -23,6 +25,7 @@ import { type ChatResult, finish, Generation, type GenerationResult, type Piece 
 import type { GenerationOptions } from './generationOptions.js'
 import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
+import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
 
 /** What came with an Ollama model beside its weights. */
 interface OllamaExtras {
@@ -202,6 +205,39 @@ export class MixtralModel {
     checkCallOptions(options)
     const tokens = this.#engine.checked(ids)
     return this.#engine.evaluate(tokens, options)
+  }
+
+  /**
+   * The log-probabilities of given tokens: of each of `ids` from `from` on, what the model thinks of it after those
+   * before it. No logits are copied. The tokens are taken as they are, without BOS.
+   *
+   * Throws `OPTION` for fewer than two tokens and an impossible `from` or `top`; `MODEL` if a logit is not finite; and
+   * what `logits` throws.
+   * @example
+   * const ids = model.tokenizer.encodePrompt('The capital of France is Paris')
+   * const sum = (await model.score(ids)).reduce((sum, { logprob }) => sum + logprob, 0)
+   */
+  async score(ids: readonly number[], options: ScoreOptions = {}): Promise<ScoredToken[]> {
+    return scoreTokens(this.#engine, ids, options)
+  }
+
+  /** What runs and waits now, and how full the KV cache is. Never waits. */
+  status(): EngineStatus {
+    return this.#engine.status
+  }
+
+  /** How often each expert was used since the model was loaded: (layers, experts). */
+  expertUses(): Float64Array {
+    return this.#engine.expertUses
+  }
+
+  /**
+   * Calls a listener with the experts of every token that runs, prompts too, between two steps. Returns a function that
+   * ends it. A listener that throws is not called again, and the process warns.
+   */
+  onRouting(listener: (routed: RoutedToken) => void): () => void {
+    if (typeof listener !== 'function') throw new MixtralError('OPTION', `the listener is ${shown(listener)}, expected a function`)
+    return this.#engine.onRouting(listener)
   }
 
   /**

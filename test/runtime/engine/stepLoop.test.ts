@@ -45,6 +45,7 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
       return []
     },
     choice: () => expect.unreachable(),
+    routing: () => ({ ids: new Uint16Array(0), weights: new Float32Array(0) }),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })
   return { loop, scheduler, steps }
