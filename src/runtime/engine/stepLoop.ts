@@ -12,6 +12,7 @@ import type { Choice } from '../sampler/job.js'
 import { doJob, type RowJob } from '../sampler/jobMemory.js'
 import { Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
+import type { LoopFigures } from './status.js'
 import type { StepCost } from './stepCost.js'
 
 /** The rows of a step, all layers of it. */
@@ -42,16 +43,6 @@ export interface RoutedToken extends Routing {
   /** The token's place in its sequence. */
   readonly position: number
   readonly token: number
-}
-
-/** How steps have gone lately. */
-export interface LoopFigures {
-  /** Steps since the model was loaded. */
-  readonly steps: number
-  /** Rows of the last step. */
-  readonly rowsPerStep: number
-  /** Milliseconds that a step may take while a sequence decodes. */
-  readonly stepMs: number
 }
 
 /** A request from its caller's side. */
@@ -139,6 +130,7 @@ export class StepLoop {
   }
 
   async #drive(): Promise<void> {
+    await undefined // `#driving` is set before this ends, also where there is nothing to do
     try {
       while (!this.#paused && !this.#closed) {
         const shares = this.#scheduler.plan((decoding) => this.#cost.promptRows(decoding))

@@ -2,6 +2,7 @@
 // when it ends. The engine computes logits and chooses tokens; a reader takes the pieces at its own pace.
 
 import { MixtralError } from '../../base/errors.js'
+import type { Engine } from '../../runtime/engine/engine.js'
 import type { Task } from '../../runtime/engine/request.js'
 import type { Routing } from '../../runtime/model/routes.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
@@ -203,6 +204,22 @@ export class Generation implements Task {
     const rest = stops.push(this.#decoder.end()) + stops.end()
     this.#text += rest
     if (rest || drawn.logprobs || drawn.experts) this.pieces.push({ text: rest, ids: [], ...drawn })
+  }
+}
+
+/** Runs a generation beside others, from now on, and yields its pieces. Leaving the loop ends it. */
+export async function* runGeneration(
+  engine: Engine,
+  generation: Generation,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Piece, GenerationResult> {
+  const request = engine.submit(generation, signal)
+  generation.pieces.onRoom = request.wake
+  try {
+    yield* generation.pieces
+    return generation.result()
+  } finally {
+    request.end()
   }
 }
 

@@ -219,6 +219,14 @@ test('a pause waits for the step that runs; nothing runs until the end of it', a
   expect(await call).toEqual(textAfter(1, 6))
 })
 
+test('a pause with nothing to do changes nothing', async () => {
+  const pretended = start()
+  await pretended.loop.pause()
+  pretended.loop.resume()
+  await sleep(5)
+  expect(await write(pretended, [1], 3)).toEqual(textAfter(1, 3))
+})
+
 test('a request that is not ready waits until it is woken', async () => {
   const pretended = start()
   let ready = false
