@@ -46,3 +46,13 @@ export class CallQueue {
     })
   }
 }
+
+/** Yields what `generate` yields, and has a turn from the first value to the end. enter: as `CallQueue.enter`. */
+export async function* inTurn<T>(enter: () => Promise<() => void>, generate: () => AsyncGenerator<T>): AsyncGenerator<T> {
+  const leave = await enter()
+  try {
+    yield* generate()
+  } finally {
+    leave()
+  }
+}

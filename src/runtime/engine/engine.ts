@@ -1,11 +1,11 @@
 // The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the model
 // for themselves. Does not know text.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import type { Gguf } from '../../format/gguf/gguf.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
-import { STAGES } from '../model/stages.js'
+import { Routes } from '../model/routes.js'
 import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
@@ -24,18 +24,23 @@ import type { CallOptions } from './callOptions.js'
 import { CallQueue } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
+import { checkTokens } from './checkTokens.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
-import { command, createMailbox, writePart, writeStep } from './mailbox.js'
+import { command, createMailbox, writePart } from './mailbox.js'
 import type { Task } from './request.js'
 import { Scheduler } from './scheduler.js'
+import { SessionStore } from './sessionStore.js'
+import type { EngineStatus } from './status.js'
 import { StepCost } from './stepCost.js'
-import { type Handle, type Rows, StepLoop } from './stepLoop.js'
+import { type Handle, type RoutedToken, StepLoop } from './stepLoop.js'
+import { StepRunner } from './stepRunner.js'
 import type { ModelWorkerData } from './worker.js'
 
 /** The state that main and all sets of threads share. */
 type SharedState = Omit<ModelWorkerData, 'streaming'>
 
 interface EngineState extends SharedState {
+  readonly gguf: Gguf
   readonly team: Team
   readonly stepMs: number | undefined
   readonly figures: Float64Array
@@ -48,32 +53,32 @@ export class Engine {
   readonly #team: Team
   readonly #memories: readonly WebAssembly.Memory[]
   readonly #mailbox: Int32Array
-  readonly #jobs: JobMemory
+  readonly #runner: StepRunner
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
   readonly #findings: Float64Array
+  /** Saves and restores parts of the KV cache. */
+  readonly sessions: SessionStore
   readonly #scheduler: Scheduler
   readonly #loop: StepLoop
   readonly #queue = new CallQueue()
 
-  private constructor({ config, plan, memories, mailbox, jobs, times, findings, team, stepMs, figures }: EngineState) {
+  private constructor(state: EngineState) {
+    const { config, plan, memories, mailbox, times, findings, team, stepMs, figures } = state
     this.config = config
     this.plan = plan
     this.kernels = plan.build
     this.#team = team
     this.#memories = memories
     this.#mailbox = mailbox
-    this.#jobs = new JobMemory(plan.batchSize, jobs)
+    this.#runner = new StepRunner(team, state)
     this.#figures = figures
     this.#profile = times && new Profile(times)
     this.#findings = findings
     const { sequences, batchSize, pages } = plan
     this.#scheduler = new Scheduler({ sequences, batchSize, kvTokens: pages * PAGE_POSITIONS })
-    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), {
-      run: (rows, signal) => this.#runRows(rows, signal),
-      logits: (row) => this.#logits(row),
-      choice: (row) => this.#jobs.choice(row),
-    })
+    this.sessions = new SessionStore(this, this.#scheduler, state)
+    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner)
   }
 
   /**
@@ -95,6 +100,7 @@ export class Engine {
       knownFiles: knownFiles(weights.gguf.files),
       mailbox: createMailbox(plan),
       jobs: JobMemory.create(plan.batchSize, plan.sequences),
+      routes: Routes.create(config, plan.batchSize),
       times: options.profile ? Profile.create(threads) : undefined,
       findings: new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8)),
     }
@@ -105,7 +111,7 @@ export class Engine {
     })
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
     const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
-    const engine = new Engine({ ...state, team, stepMs, figures })
+    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, figures })
     try {
       await engine.#load(options)
     } catch (error) {
@@ -145,6 +151,31 @@ export class Engine {
     return this.plan.streaming ? readFigures(this.#figures, earlier) : undefined
   }
 
+  /** How often each expert was used since the model was loaded: (layers, experts). A copy. */
+  get expertUses(): Float64Array {
+    return this.#runner.uses
+  }
+
+  /** What runs and waits now. */
+  get status(): EngineStatus {
+    const { running, waiting, suspended, cache } = this.#scheduler
+    const kvTokens = cache.pages * PAGE_POSITIONS
+    return {
+      running,
+      waiting,
+      suspended,
+      kvTokens,
+      kvFree: cache.available * PAGE_POSITIONS,
+      prefixTokens: cache.prefixTokens,
+      ...this.#loop.figures,
+    }
+  }
+
+  /** Calls a listener with the experts of every token that runs. Returns a function that ends it. */
+  onRouting(listener: (routed: RoutedToken) => void): () => void {
+    return this.#loop.onRouting(listener)
+  }
+
   /** Adds a request to those that share steps. */
   submit(task: Task, signal?: AbortSignal): Handle {
     return this.#loop.submit(task, signal)
@@ -179,7 +210,7 @@ export class Engine {
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     let logits = new Float32Array(0)
-    await this.#finish({ ids, from: ids.length - 1, read: (row) => (logits = row.slice()) }, options)
+    await this.finish({ ids, from: ids.length - 1, read: (row) => (logits = row.slice()) }, options)
     return logits
   }
 
@@ -187,12 +218,12 @@ export class Engine {
   async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     const { vocabSize } = this.config
     const all = new Float32Array(ids.length * vocabSize)
-    await this.#finish({ ids, from: 0, read: (row, place) => all.set(row, place * vocabSize) }, options)
+    await this.finish({ ids, from: 0, read: (row, place) => all.set(row, place * vocabSize) }, options)
     return all
   }
 
-  /** Runs a task to its end. */
-  #finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
+  /** Runs a task to its end. Throws what ends it. */
+  finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
       this.submit({ ...task, ...progress, ended: (error) => (error ? reject(error) : resolve()) }, signal)
@@ -206,7 +237,7 @@ export class Engine {
   async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
     const scheduler = this.#scheduler
     const ids = this.checked(prompt)
-    const runStep = (step: Step) => this.#step(step, signal)
+    const runStep = (step: Step) => this.#runner.step(step, signal)
     const sequence = scheduler.cache.open([], 0)
     try {
       scheduler.extend(sequence, ids.length)
@@ -257,42 +288,8 @@ export class Engine {
     await this.#team.close()
   }
 
-  /** Runs rows through all layers. Returns which of their jobs the threads have done. */
-  async #runRows(rows: Rows, signal: AbortSignal): Promise<boolean[]> {
-    const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
-    const jobs = this.#jobs.write(rows.jobs)
-    await this.#step({ ...rows, jobs, ...layers, embed: true, traced: false }, signal)
-    return jobs.map((place) => place > 0)
-  }
-
-  async #step(step: Step, signal?: AbortSignal): Promise<void> {
-    writeStep(this.#mailbox, this.plan, step)
-    await this.#team.run(command.step, signal)
-  }
-
-  /** A view of one row of the logits area. */
-  #logits(row: number): Float32Array {
-    const { output, logitsAt } = this.plan
-    const start = logitsAt + row * Math.ceil(output.rows / 4) * 16
-    return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows)
-  }
-
-  /**
-   * A copy of tokens that a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
-   * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
-   */
+  /** A copy of tokens that a caller gives, checked against vocabulary and context (checkTokens.ts). */
   checked(tokens: readonly number[]): number[] {
-    const { vocabSize } = this.config
-    const { contextLength } = this.plan
-    if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) {
-      throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
-    }
-    const ids: number[] = Array.from(tokens)
-    if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
-    if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
-    const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
-    if (wrong >= 0)
-      throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
-    return ids
+    return checkTokens(tokens, this.config.vocabSize, this.plan.contextLength)
   }
 }

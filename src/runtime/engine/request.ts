@@ -1,6 +1,7 @@
 // One request to the engine: tokens to run, what is wanted of them, and where it stands. Owns the form of a task and
 // the state that the scheduler keeps of it. Does not know steps, promises or threads.
 
+import type { Routing } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import type { RowJob } from '../sampler/jobMemory.js'
 import type { Sequence } from './kvCache.js'
@@ -26,6 +27,8 @@ export interface Task {
   readonly job?: (place: number) => RowJob
   /** Takes what came of the job. Returns a token to run after all others, or undefined. */
   readonly take?: (choice: Choice, place: number) => number | undefined
+  /** Whether it wants to know the experts of the rows that it gets logits of. */
+  readonly routed?: (routing: Routing, place: number) => void
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
   /** It has ended: all that was wanted is done, or an error ended it. Called once, and last. */

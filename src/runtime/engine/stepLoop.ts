@@ -2,14 +2,17 @@
 // clock, aborts, and what happens after a failure: one request's trouble ends that request alone. Which rows a step has
 // is the scheduler's; how it is computed, the runner's.
 
+import process from 'node:process'
 import { setImmediate } from 'node:timers'
 import { abortedError, closedError } from '../../base/errors.js'
 import { onAbort } from '../../base/onAbort.js'
+import type { Routing } from '../model/routes.js'
 import type { Segment } from '../model/step.js'
 import type { Choice } from '../sampler/job.js'
 import { doJob, type RowJob } from '../sampler/jobMemory.js'
 import { Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
+import type { LoopFigures } from './status.js'
 import type { StepCost } from './stepCost.js'
 
 /** The rows of a step, all layers of it. */
@@ -29,6 +32,17 @@ export interface Runner {
   logits(row: number): Float32Array
   /** What came of the i-th wanted row's job. */
   choice(row: number): Choice
+  /** The experts of a row of the step. */
+  routing(row: number): Routing
+}
+
+/** The experts of one token of a request. */
+export interface RoutedToken extends Routing {
+  /** The number of the request, counted from 0 in the life of the model. */
+  readonly request: number
+  /** The token's place in its sequence. */
+  readonly position: number
+  readonly token: number
 }
 
 /** A request from its caller's side. */
@@ -43,7 +57,10 @@ export class StepLoop {
   readonly #scheduler: Scheduler
   readonly #cost: StepCost
   readonly #runner: Runner
+  readonly #listeners = new Set<(routed: RoutedToken) => void>()
   #requests = 0
+  #steps = 0
+  #rowsPerStep = 0
   #closed = false
   #paused = false
   /** Set while steps run; resolves when there is nothing to do, or when the loop was paused. */
@@ -70,6 +87,18 @@ export class StepLoop {
     this.#scheduler.add(request)
     this.#wake()
     return handle
+  }
+
+  get figures(): LoopFigures {
+    return { steps: this.#steps, rowsPerStep: this.#rowsPerStep, stepMs: this.#cost.stepMs }
+  }
+
+  onRouting(listener: (routed: RoutedToken) => void): () => void {
+    const own = (routed: RoutedToken) => listener(routed) // one function may listen twice
+    this.#listeners.add(own)
+    return () => {
+      this.#listeners.delete(own)
+    }
   }
 
   /** Waits for the end of the step that runs; no other begins before `resume`. */
@@ -101,6 +130,7 @@ export class StepLoop {
   }
 
   async #drive(): Promise<void> {
+    await undefined // `#driving` is set before this ends, also where there is nothing to do
     try {
       while (!this.#paused && !this.#closed) {
         const shares = this.#scheduler.plan((decoding) => this.#cost.promptRows(decoding))
@@ -152,12 +182,14 @@ export class StepLoop {
     } finally {
       this.#step = undefined
     }
+    this.#steps++
+    this.#rowsPerStep = rows.tokens.length
     for (const share of shares) this.#scheduler.ran(share)
+    this.#tellRouting(shares, rows)
+    const choiceOf = (row: number) => (done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row]!))
     let row = 0
     for (const [i, { request }] of shares.entries()) {
-      this.#deliver(request, places[i]!, row, (row) =>
-        done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row]!),
-      )
+      this.#deliver(request, places[i]!, row, rows, choiceOf)
       row += places[i]!.length
     }
   }
@@ -170,7 +202,7 @@ export class StepLoop {
   }
 
   /** Hands a request the rows of logits that it wants, from the `row`-th wanted row of the step on. */
-  #deliver(request: Request, places: readonly number[], row: number, choiceOf: (row: number) => Choice): void {
+  #deliver(request: Request, places: readonly number[], row: number, { wanted }: Rows, choiceOf: (row: number) => Choice): void {
     const { task } = request
     this.#call(request, () => {
       const { reused = 0 } = request
@@ -178,6 +210,7 @@ export class StepLoop {
       for (const [i, place] of places.entries()) {
         if (request.over) return
         request.next = place + 1
+        if (task.routed) task.routed(this.#runner.routing(wanted[row + i]!), place)
         if (!task.job) task.read?.(this.#runner.logits(row + i), place)
         else {
           const id = task.take!(choiceOf(row + i), place)
@@ -186,6 +219,24 @@ export class StepLoop {
       }
       if (request.next === request.ids.length) this.#end(request)
     })
+  }
+
+  /** Calls the listeners with the experts of all rows. A listener that throws is not called again. */
+  #tellRouting(shares: readonly Share[], { segments, tokens }: Rows): void {
+    for (const listener of this.#listeners) {
+      try {
+        for (const [i, { firstRow, rows, position }] of segments.entries()) {
+          const request = shares[i]!.request.number
+          for (let k = 0; k < rows; k++) {
+            const row = firstRow + k
+            listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.routing(row) })
+          }
+        }
+      } catch (error) {
+        this.#listeners.delete(listener)
+        process.emitWarning(error as Error)
+      }
+    }
   }
 
   /** Calls what belongs to a request: what it throws ends the request. */

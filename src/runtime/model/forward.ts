@@ -13,6 +13,7 @@ import type { ExpertStore } from './expertStore.js'
 import { Experts } from './experts.js'
 import { Linear } from './linear.js'
 import { ropeFrequencies, writeRopeRow } from './rope.js'
+import type { Routes } from './routes.js'
 import { type LayerStage, layerStages, STAGES } from './stages.js'
 import { type PageCopy, rowsOf, type Step, type StepRows } from './step.js'
 import type { Thread } from './thread.js'
@@ -31,14 +32,16 @@ export class Forward {
   readonly #thread: Thread
   readonly #store: ExpertStore
   readonly #jobs: JobMemory
+  readonly #routes: Routes
   readonly #layers: readonly ForwardLayer[]
   readonly #output: Linear
   /** The banks that hold a layer's attention. */
   readonly #homes: readonly number[]
   readonly #frequencies: Float64Array
 
-  constructor(thread: Thread, store: ExpertStore, jobs: JobMemory) {
+  constructor(thread: Thread, store: ExpertStore, jobs: JobMemory, routes: Routes) {
     this.#jobs = jobs
+    this.#routes = routes
     const { plan, banks, config } = thread
     this.#thread = thread
     this.#store = store
@@ -173,16 +176,19 @@ export class Forward {
   }
 
   /** Adds attention's output to a token's residual, norms it, and chooses the token's experts. */
-  #route({ placed, router, inputKinds }: ForwardLayer, t: number): void {
+  #route({ index, placed, router, inputKinds }: ForwardLayer, t: number): void {
     const thread = this.#thread
     const { scratch, config } = thread
-    const { kernels } = thread.banks[placed.bank]!
+    const { kernels, ints, floats } = thread.banks[placed.bank]!
     const { projected, routerLogits, expertIds, expertWeights } = scratch
     kernels.add(rowAt(scratch.x, t), rowAt(projected, t), config.hiddenSize)
     this.#norm(placed.bank, placed.ffnNormAt, t, inputKinds)
     const logits = rowAt(routerLogits, t)
     router.multiply(0, router.groups, [rowAt(scratch.inputs[router.kind]!, t)], [logits], 1)
-    kernels.route(logits, config.experts, config.expertsPerToken, rowAt(expertIds, t), rowAt(expertWeights, t))
+    const ids = rowAt(expertIds, t)
+    const weights = rowAt(expertWeights, t)
+    kernels.route(logits, config.experts, config.expertsPerToken, ids, weights)
+    this.#routes.write(t, index, ints, ids / 4, floats, weights / 4)
   }
 
   /**

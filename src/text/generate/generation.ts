@@ -2,7 +2,9 @@
 // when it ends. The engine computes logits and chooses tokens; a reader takes the pieces at its own pace.
 
 import { MixtralError } from '../../base/errors.js'
+import type { Engine } from '../../runtime/engine/engine.js'
 import type { Task } from '../../runtime/engine/request.js'
+import type { Routing } from '../../runtime/model/routes.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { Choice, Job } from '../../runtime/sampler/job.js'
 import type { StreamingDecoder } from '../tokenizer/streamingDecoder.js'
@@ -10,10 +12,10 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CallParser, ParsedPiece } from '../tools/callParser.js'
 import type { ToolCall, ToolCallDelta } from '../tools/toolCalls.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
-import type { ToolAnswer } from './modelChat.js'
 import { PieceQueue } from './pieceQueue.js'
 import { type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
 import { type TokenRules, tokenRules } from './tokenRules.js'
+import type { ToolAnswer } from './toolAnswer.js'
 
 /**
  * New text, and the tokens since the last piece. The text is empty while a character or a possible stop string is
@@ -24,6 +26,8 @@ export interface Piece {
   readonly ids: readonly number[]
   /** With the option `logprobs`: of each token drawn since the last piece, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
+  /** With the option `experts`: of each token drawn since the last piece the experts that wrote it. */
+  readonly experts?: readonly Routing[]
   /** In a chat with `tools`: what has been added to calls. All parts of a call together are the call. */
   readonly toolCalls?: readonly ToolCallDelta[]
 }
@@ -41,6 +45,11 @@ export interface GenerationResult {
   readonly parsed?: unknown
   /** With the option `logprobs`: of every token drawn, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
+  /**
+   * In a chat with `tools`: the calls that the model asks for, whole ones only; empty for none. `text` is then what it
+   * wrote before them.
+   */
+  readonly toolCalls?: readonly ToolCall[]
   readonly promptTokens: number
   /** Number of prompt tokens that were in the KV cache already, of any earlier call. */
   readonly reusedTokens: number
@@ -61,9 +70,11 @@ export interface GenerationResult {
 export interface ChatResult extends GenerationResult {
   /** Whether the template has no system role, so that the system message was put before the first user message. */
   readonly folded: boolean
-  /** The calls that the model asks for, whole ones only; empty for none. `text` is then what it wrote before them. */
   readonly toolCalls: readonly ToolCall[]
 }
+
+/** What a piece tells of the tokens that were drawn, beside their ids. */
+type Drawn = Pick<Piece, 'logprobs' | 'experts'>
 
 /** What a generation needs to know of the model that runs it. */
 export interface GenerationModel {
@@ -78,7 +89,9 @@ export class Generation implements Task {
   readonly ids: readonly number[]
   readonly from: number
   readonly pieces = new PieceQueue<Piece>()
+  readonly salt: string
   readonly progress?: (loaded: number, total: number) => void
+  readonly routed?: (routing: Routing) => void
   readonly #model: GenerationModel
   readonly #options: CheckedOptions
   readonly #rules: TokenRules
@@ -97,6 +110,8 @@ export class Generation implements Task {
   #ended = 0
   #before: ExpertFigures | undefined
   #experts: ExpertFigures | undefined
+  /** Of the row of logits that comes next, if the reader wants it. */
+  #routing: Routing | undefined
 
   private constructor(
     model: GenerationModel,
@@ -115,12 +130,18 @@ export class Generation implements Task {
     this.#decoder = model.tokenizer.decoder({ continues: !opens })
     const { onProgress } = options
     if (onProgress) this.progress = (loaded, total) => onProgress({ loaded, total })
+    this.salt = options.salt
+    if (options.experts) {
+      this.routed = (routing) => {
+        this.#routing = routing
+      }
+    }
     rules.sampler.read(prompt)
   }
 
   /**
-   * Prepares the continuation of `prompt`; `answer` says what it may be where it may have calls. Throws `CONTEXT` if the
-   * prompt leaves no room for a token, and what `tokenRules` throws.
+   * Prepares the continuation of `prompt`; `answer` says what it may be where it may have calls. Throws `CONTEXT` if
+   * the prompt leaves no room for a token, and what `tokenRules` throws.
    */
   static async begin(model: GenerationModel, prompt: readonly number[], options: CheckedOptions, answer?: ToolAnswer): Promise<Generation> {
     const { tokenizer, contextLength } = model
@@ -155,11 +176,11 @@ export class Generation implements Task {
     const { tokenizer, contextLength } = this.#model
     const { stops, maxNewTokens } = this.#options
     const id = sampler.take(choice)
-    let drawn: { logprobs?: readonly DrawnLogprob[] } = {}
-    if (this.#options.logprobs !== undefined) {
-      drawn = { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }
-      this.#logprobs.push(...drawn.logprobs!)
+    const drawn: Drawn = {
+      ...(this.#options.logprobs !== undefined && { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }),
+      ...(this.#routing && { experts: [this.#routing] }),
     }
+    if (drawn.logprobs) this.#logprobs.push(...drawn.logprobs)
     if (endIds.has(id)) {
       this.#whole = tokenizer.endIds.has(id)
       return this.#finish('stop', drawn)
@@ -191,6 +212,7 @@ export class Generation implements Task {
       ids: this.#written,
       ...(parsed && { parsed: JSON.parse(this.#text) }),
       ...(logprobs !== undefined && { logprobs: this.#logprobs }),
+      ...(this.#parser && { toolCalls: this.#parser.calls }),
       promptTokens: this.ids.length,
       reusedTokens: this.#reused,
       finishReason: this.#finishReason!,
@@ -210,13 +232,29 @@ export class Generation implements Task {
   }
 
   /** Hands on the rest of the text, with what else there is of the last token. */
-  #finish(reason: GenerationResult['finishReason'], drawn: { logprobs?: readonly DrawnLogprob[] } = {}): undefined {
+  #finish(reason: GenerationResult['finishReason'], drawn: Drawn = {}): undefined {
     const { stops } = this.#options
     this.#finishReason = this.#whole && this.#parser?.calls.length ? 'tool_calls' : reason
     const read = this.#read(this.#decoder.end()).text + (this.#parser?.end().text ?? '')
     const rest = stops.push(read) + stops.end()
     this.#text += rest
-    if (rest || drawn.logprobs) this.pieces.push({ text: rest, ids: [], ...drawn })
+    if (rest || drawn.logprobs || drawn.experts) this.pieces.push({ text: rest, ids: [], ...drawn })
+  }
+}
+
+/** Runs a generation beside others, from now on, and yields its pieces. Leaving the loop ends it. */
+export async function* runGeneration(
+  engine: Engine,
+  generation: Generation,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Piece, GenerationResult> {
+  const request = engine.submit(generation, signal)
+  generation.pieces.onRoom = request.wake
+  try {
+    yield* generation.pieces
+    return generation.result()
+  } finally {
+    request.end()
   }
 }
 

@@ -16,12 +16,6 @@ export interface ModelDefaults {
   readonly unused: readonly string[]
 }
 
-/** What came with an Ollama model beside its weights. */
-export interface OllamaExtras {
-  readonly layers: OllamaLayers
-  readonly defaults: ModelDefaults
-}
-
 const PARAMETERS = namesOf(generationTable, 'ollama')
 
 /** Reads the parameters. Throws `MODEL` for an impossible one. */

@@ -55,7 +55,7 @@ test.each([
   [
     'a module without functions',
     ['--tools', fileURLToPath(new URL('modules/none.mjs', import.meta.url))],
-    1,
+    2,
     /none\.mjs exports no function/,
   ],
   ['a function that is not there', ['--tools', tools, '--tool-choice', 'news'], 2, /toolChoice is the function "news"/],

@@ -45,6 +45,7 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
       return []
     },
     choice: () => expect.unreachable(),
+    routing: () => ({ ids: new Uint16Array(0), weights: new Float32Array(0) }),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })
   return { loop, scheduler, steps }
@@ -216,6 +217,14 @@ test('a pause waits for the step that runs; nothing runs until the end of it', a
   expect(pretended.steps).toHaveLength(length)
   pretended.loop.resume()
   expect(await call).toEqual(textAfter(1, 6))
+})
+
+test('a pause with nothing to do changes nothing', async () => {
+  const pretended = start()
+  await pretended.loop.pause()
+  pretended.loop.resume()
+  await sleep(5)
+  expect(await write(pretended, [1], 3)).toEqual(textAfter(1, 3))
 })
 
 test('a request that is not ready waits until it is woken', async () => {
