@@ -3,8 +3,9 @@
 // where no byte leads on, a whole branch is skipped.
 
 import { Insides, keep } from './insides.js'
-import type { LexState } from './lexer.js'
+import { FIRST_TOKEN_SYMBOL, type LexState } from './lexer.js'
 import type { Parser, ParserState } from './parser.js'
+import { pairsOf } from './ranges.js'
 import type { TokenTrie } from './tokenTrie.js'
 
 /** Masks to keep: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
@@ -75,8 +76,13 @@ export class Masks {
   }
 
   #addTokenSymbols(lexemes: LexState, bits: Uint32Array): void {
-    for (let id = 0; id < this.#trie.vocabSize; id++) {
-      if (this.#parser.lexer.stepToken(lexemes, id) !== null) bits[id >>> 5]! |= 1 << (id & 31)
+    for (const { set } of this.#parser.lexer.waysOf(lexemes).moves) {
+      for (const [from, to] of pairsOf(set.ranges)) {
+        for (let symbol = Math.max(from, FIRST_TOKEN_SYMBOL); symbol <= to; symbol++) {
+          const id = symbol - FIRST_TOKEN_SYMBOL
+          bits[id >>> 5]! |= 1 << (id & 31)
+        }
+      }
     }
   }
 }

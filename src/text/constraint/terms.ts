@@ -8,6 +8,8 @@ import { type Ranges, union } from './ranges.js'
 
 /** An automaton that is not made of terms. Every state must have a way to an accepting one. */
 export interface Machine {
+  /** What the machine says. Machines of one signature have the same states, and share what is known of them. */
+  readonly signature?: string
   accepts(state: MachineState): boolean
   moves(state: MachineState, terms: Terms): readonly Move[]
   /** A state that is the same for all texts of up to `length` symbols; the state itself where none is known. */
@@ -229,7 +231,7 @@ const LONGEST_SIGNATURE = 4000
 
 /**
  * What the term says, the same for equal terms of different owners; undefined for long ones, and for those with
- * machines.
+ * machines that have no signature.
  */
 export function signatureOf(term: Term): string | undefined {
   if (!signatures.has(term)) signatures.set(term, term.size > LONGEST_SIGNATURE ? undefined : spelled(term))
@@ -237,7 +239,7 @@ export function signatureOf(term: Term): string | undefined {
 }
 
 function spelled(term: Term): string | undefined {
-  if (term.kind === 'machine') return undefined
+  if (term.kind === 'machine') return term.machine!.signature && `{${term.machine!.signature}/${term.state}}`
   if (term.kind === 'set') return `[${term.ranges.join()}]`
   const parts = (term.kind === 'sequence' ? spineOf(term) : term.parts).map(signatureOf)
   if (!parts.every((part) => part !== undefined)) return undefined

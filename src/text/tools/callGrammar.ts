@@ -3,13 +3,13 @@
 // of constraints.
 
 import { MixtralError } from '../../base/errors.js'
-import { anyJsonCharacter, ascii, Encoder, utf8 } from '../constraint/encodings.js'
+import { anyJsonCharacter, ascii } from '../constraint/encodings.js'
 import type { Expression, Grammar } from '../constraint/expressions.js'
 import { FIRST_TOKEN_SYMBOL } from '../constraint/lexer.js'
 import { schemaExpression } from '../constraint/schema/schemaGrammar.js'
-import { StringLanguages } from '../constraint/schema/stringLanguages.js'
-import type { Term } from '../constraint/terms.js'
+import type { Term, Terms } from '../constraint/terms.js'
 import { type CallFormat, type Script, symbolsOf, WRAP_CLOSE, WRAP_OPEN } from './callFormat.js'
+import { anyText, textTerm } from './textMachine.js'
 import { argumentsSchema, type CheckedTool, type CheckedTools } from './toolDefinitions.js'
 
 export interface CallLanguage {
@@ -26,10 +26,9 @@ export function callExpression(grammar: Grammar, language: CallLanguage): Expres
   const { tools, format, jsonSchema } = language
   const parts = new CallGrammar(grammar, language)
   if (tools.callable.length === 0) return parts.text()
-  const calls = parts.calls()
-  if (tools.mustCall) return calls
-  const isBefore = format.texts === 'before' && jsonSchema === undefined
-  return isBefore ? grammar.sequence(parts.text(), grammar.optional(calls)) : grammar.choice([calls, parts.text()])
+  const opening = parts.opening(format.texts === 'before' && jsonSchema === undefined && !tools.mustCall)
+  const calls = grammar.sequence(opening, parts.calls())
+  return tools.mustCall ? calls : grammar.choice([calls, parts.text()])
 }
 
 class CallGrammar {
@@ -41,44 +40,52 @@ class CallGrammar {
     this.#language = language
   }
 
-  /** One call or several, from the opening on. */
-  calls(): Expression {
-    const { format, tools, idOf } = this.#language
-    const { open, middle, between, close } = format
-    const bodies = tools.callable.map((tool) => ({ tool, values: this.#arguments(tool) }))
-    const call = (index: number) => {
-      const names = bodies.map(({ tool, values }) => this.#grammar.sequence(this.#script([tool.name, ...middle], index), values))
-      return this.#grammar.choice(names)
+  /** What comes before the first name; if `withText`, a text may stand before it. */
+  opening(withText: boolean): Expression {
+    const { format, idOf } = this.#language
+    const { trigger } = format
+    const open = symbolsOf(format.open, idOf(0), idOf(0))
+    if (!withText) return this.#lexeme(open)
+    const { terms } = this.#grammar
+    // The text ends with the trigger: a text that might end anywhere would cost a walk through all tokens.
+    if (typeof trigger === 'number') {
+      const behind = this.#lexeme(open.slice(1))
+      return this.#grammar.sequence(this.#grammar.lexeme(terms.sequence([anyText(terms), tokenTerm(terms, trigger)])), behind)
     }
+    return this.#grammar.sequence(this.#grammar.lexeme(textTerm(terms, trigger, 'upTo')), this.#lexeme(open.slice(trigger.length)))
+  }
+
+  /** One call or several, from the first name on. */
+  calls(): Expression {
+    const { format, tools } = this.#language
+    const { middle, between, close } = format
+    const values = tools.callable.map((tool) => this.#arguments(tool))
+    const call = (index: number) => {
+      const ways = tools.callable.map(({ name }, i) => this.#grammar.sequence(this.#script([name, ...middle], index), values[i]!))
+      return this.#grammar.choice(ways)
+    }
+    const same = middle.every((part) => typeof part === 'string') ? call(0) : undefined
     const mostCalls = between ? tools.mostCalls : 1
     let rest = this.#script(close, mostCalls - 1)
     for (let index = mostCalls - 2; index >= 0; index--) {
-      const another = this.#grammar.sequence(this.#script(between!, index), call(index + 1), rest)
+      const another = this.#grammar.sequence(this.#script(between!, index), same ?? call(index + 1), rest)
       rest = this.#grammar.choice([this.#script(close, index), another])
     }
-    const first = symbolsOf(open, idOf(0), idOf(0))
-    return this.#grammar.sequence(this.#lexeme(first), call(0), rest)
+    return this.#grammar.sequence(same ?? call(0), rest)
   }
 
   /** An answer that is a text. */
   text(): Expression {
     const { format, jsonSchema } = this.#language
+    const { terms } = this.#grammar
     const schema = jsonSchema === undefined ? undefined : schemaExpression(this.#grammar, jsonSchema, 'flexible')
     if (format.texts === 'wrapped') {
       return this.#grammar.sequence(this.#lexeme([WRAP_OPEN]), schema ?? this.#anyString(), this.#lexeme([WRAP_CLOSE]))
     }
-    return schema ?? this.#grammar.lexeme(new Encoder(this.#grammar.terms, utf8).encode(this.#anyText()))
-  }
-
-  /** A term over code points: any text that does not begin like calls, or has their beginning nowhere in it. */
-  #anyText(): Term {
-    const { terms } = this.#grammar
-    const { trigger, texts } = this.#language.format
-    const strings = new StringLanguages(terms)
-    const any = strings.ofLength(0, Infinity)
-    if (typeof trigger === 'number') return any
-    const calls = terms.sequence([strings.literals([trigger]), any])
-    return strings.except(any, texts === 'before' ? terms.sequence([any, calls]) : calls)
+    if (schema) return schema
+    const { trigger, texts } = format
+    const isFree = typeof trigger === 'number'
+    return this.#grammar.lexeme(isFree ? anyText(terms) : textTerm(terms, trigger, texts === 'before' ? 'without' : 'notFirst'))
   }
 
   #anyString(): Expression {
@@ -115,10 +122,15 @@ class CallGrammar {
       if (typeof symbol === 'string') text += symbol
       else {
         flush()
-        parts.push(terms.set([FIRST_TOKEN_SYMBOL + symbol, FIRST_TOKEN_SYMBOL + symbol]))
+        parts.push(tokenTerm(terms, symbol))
       }
     }
     flush()
     return this.#grammar.lexeme(terms.sequence(parts))
   }
+}
+
+/** The symbol of a control token. */
+function tokenTerm(terms: Terms, id: number): Term {
+  return terms.set([FIRST_TOKEN_SYMBOL + id, FIRST_TOKEN_SYMBOL + id])
 }

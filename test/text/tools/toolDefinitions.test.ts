@@ -1,4 +1,7 @@
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { MixtralError } from '../../../dist/base/errors.js'
+import { checkMessages } from '../../../dist/text/chat/chatMessages.js'
 import { Constraint } from '../../../dist/text/constraint/constraint.js'
 import { TokenTrie } from '../../../dist/text/constraint/tokenTrie.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
@@ -57,6 +60,38 @@ describe('refused by name', () => {
   test.each(refusals)('%s', (_, given, message) => {
     expect(() => checkTools(given)).toThrow(expect.objectContaining({ code: 'OPTION', message: expect.stringMatching(message) }))
   })
+})
+
+/** JSON with the names that definitions and messages have, so that it is wrong in many places. */
+const nearly = fc.letrec((tie) => ({
+  value: fc.oneof(
+    { depthSize: 'medium' },
+    fc.constantFrom<unknown>(null, undefined, 'function', 'auto', 'tool', 'user', 'assistant', 'text', 'get', '{}', '', 7, true, '\ud800'),
+    fc.array(tie('value'), { maxLength: 3 }),
+    fc.dictionary(
+      fc.constantFrom('type', 'function', 'name', 'parameters', 'role', 'content', 'tool_calls', 'tool_call_id', 'id', 'arguments', 'text'),
+      tie('value'),
+      { maxKeys: 4 },
+    ),
+  ),
+})).value
+
+test('whatever is given as tools or messages, it is checked or refused in good order', () => {
+  fc.assert(
+    fc.property(nearly, nearly, (first, second) => {
+      for (const check of [
+        () => checkTools({ tools: first, toolChoice: second } as ToolOptions),
+        () => checkMessages([first, second] as never),
+      ]) {
+        try {
+          check()
+        } catch (error) {
+          expect(error).toBeInstanceOf(MixtralError)
+        }
+      }
+    }),
+    { numRuns: 2000 },
+  )
 })
 
 const trie = new TokenTrie(Tokenizer.fromGgufMetadata(metadataOf(normal(...'{}[]":,_abcdefghijklmnoprstuvy '))))
