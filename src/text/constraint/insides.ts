@@ -4,6 +4,7 @@
 // parser.
 
 import type { Lexer, LexState } from './lexer.js'
+import { keep } from './memo.js'
 import { signatureOf, type Term } from './terms.js'
 import type { TokenTrie } from './tokenTrie.js'
 
@@ -96,10 +97,4 @@ export class Insides {
     }
     return { bits, exits: Array.from(exits, ([ending, nodes]) => ({ ending, nodes })) }
   }
-}
-
-/** Remembers a value; when there are too many, all others are forgotten first. */
-export function keep<K, V>(map: Map<K, V>, most: number, key: K, value: V): void {
-  if (map.size >= most && !map.has(key)) map.clear()
-  map.set(key, value)
 }

@@ -2,8 +2,9 @@
 // those that go on behind the end of one, which are walked with the parser, node by node of the vocabulary's tree;
 // where no byte leads on, a whole branch is skipped.
 
-import { Insides, keep } from './insides.js'
+import { Insides } from './insides.js'
 import type { LexState } from './lexer.js'
+import { keep } from './memo.js'
 import type { Parser, ParserState } from './parser.js'
 import type { TokenTrie } from './tokenTrie.js'
 
