@@ -5,7 +5,8 @@
 
 import type { ActivationKind } from '../../format/quants/activations.js'
 import { formats } from '../../format/quants/formats.js'
-import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
+import { kvHeadBytes } from '../weights/pages.js'
+import type { PlacedLayer } from '../weights/plan.js'
 import { rowAt } from '../weights/scratch.js'
 import { Attention } from './attention.js'
 import type { ExpertStore } from './expertStore.js'

@@ -11,7 +11,7 @@ import { packings } from '../kernels/packing.js'
 import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
-import { PAGE_POSITIONS, pagesOf } from './pages.js'
+import { kvHeadBytes, pagesOf } from './pages.js'
 import { expertMatricesOf, expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
 
@@ -214,11 +214,6 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     kvBytes,
     bytes: banks.sizes.reduce((sum, bytes) => sum + bytes, 0),
   }
-}
-
-/** Bytes of one kv head's keys, or values, in so many pages. */
-export function kvHeadBytes(pages: number, headDim: number, format: KvFormat): number {
-  return pages * PAGE_POSITIONS * headDim * (format === 'f32' ? 4 : 2)
 }
 
 /** The kinds of activations that the model's matrices want. */

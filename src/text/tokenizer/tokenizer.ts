@@ -7,8 +7,7 @@ import type { GgufValue } from '../../format/gguf/gguf.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
 import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
-import { tokenBytes } from './tokenBytes.js'
-import { readVocabulary, tokenType, type Vocabulary } from './vocabulary.js'
+import { readVocabulary, tokenBytes, tokenType, type Vocabulary } from './vocabulary.js'
 
 export interface EncodeOptions {
   /** Puts BOS first. Default: as the file says. */

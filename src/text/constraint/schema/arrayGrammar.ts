@@ -110,7 +110,7 @@ export class ArrayGrammar extends CompoundGrammar {
   #unique(shape: ArrayShape): Expression {
     const words = this.#wordsOf(this.solver.itemGoal(shape, 0))
     if (words === undefined || words.length > MOST_UNIQUE || namedItems(shape) > 0 || shape.counted.length > 0) {
-      throw new MixtralError('UNSUPPORTED', `${shape.unique} is not supported, but for items of at most ${MOST_UNIQUE} listed values`)
+      throw new MixtralError('UNSUPPORTED', `${shape.unique} is only supported for items of at most ${MOST_UNIQUE} listed values`)
     }
     const rules = new Map<number, Expression>()
     const after = (used: number, count: number): Expression => {

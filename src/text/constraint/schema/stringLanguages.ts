@@ -18,7 +18,7 @@ export class StringLanguages {
     this.#any = terms.set(ANY_CODE_POINT)
   }
 
-  /** Any text of so many characters. */
+  /** Any text of `min` to `max` characters. */
   ofLength(min: number, max: number): Term {
     return this.#terms.repeat(this.#any, min, max)
   }
