@@ -6,6 +6,7 @@
 // whose median over the rounds is highest, `peak` the highest single time: collected garbage and other programs are in
 // it.
 
+import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import mistral from 'mistral-tokenizer-js'
 import { Constraint } from '../dist/text/constraint/constraint.js'
@@ -30,14 +31,7 @@ const person = {
   additionalProperties: false,
 }
 const flags = Object.fromEntries(['active', 'verified', 'archived', 'visible', 'pinned'].map((name) => [name, { type: 'boolean' }]))
-const jsonGrammar = String.raw`
-root ::= object
-value ::= object | array | string | number | ("true" | "false" | "null") ws
-object ::= "{" ws ( string ":" ws value ("," ws string ":" ws value)* )? "}" ws
-array ::= "[" ws ( value ("," ws value)* )? "]" ws
-string ::= "\"" ( [^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4}) )* "\"" ws
-number ::= ("-"? ([0-9] | [1-9] [0-9]{0,15})) ("." [0-9]+)? ([eE] [-+]? [0-9] [1-9]{0,15})? ws
-ws ::= | " " | "\n" [ \t]{0,20}`
+const jsonGrammar = readFileSync(new URL('../test/text/constraint/json.gbnf', import.meta.url), 'utf8')
 
 const cases = [
   { name: 'JSON string', spec: { jsonSchema: { type: 'string' } }, text: `"${story.repeat(3)}"` },
