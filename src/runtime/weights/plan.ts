@@ -2,6 +2,7 @@
 // in which a token needs them. A layer's attention weights and KV cache share a bank; an expert (gate, up, down) is one
 // contiguous slot. Pure: allocates nothing, reads nothing.
 
+import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { bytesIn } from '../../format/gguf/ggmlType.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
@@ -114,10 +115,14 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   const withSlots = (count: number) => layOut(config, tensors, options, slotSizes(experts, count, config.expertsPerToken))
   let plan = withSlots(0)
   if (plan.bytes > ram) {
-    const slots = plan.slots.length
+    const parts = [
+      `${plan.slots.length} of ${experts.length} experts take ${byteCount(plan.weightBytes)} with all other weights`,
+      `the KV cache ${byteCount(plan.kvBytes)}`,
+      `scratch memory ${byteCount(plan.bytes - plan.weightBytes - plan.kvBytes)}`,
+    ]
     throw new MixtralError(
       'MEMORY',
-      `${ram} bytes of memory, expected at least ${plan.bytes}: ${slots} of ${experts.length} experts take ${plan.weightBytes} bytes with all other weights, the KV cache ${plan.kvBytes}, scratch memory ${plan.bytes - plan.weightBytes - plan.kvBytes}`,
+      `${byteCount(ram)} of memory, expected at least ${byteCount(plan.bytes)} (${plan.bytes} bytes): ${parts.join(', ')}`,
     )
   }
   for (let fits = 0, tooMany = experts.length + 1; tooMany - fits > 1; ) {

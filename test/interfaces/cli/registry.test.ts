@@ -161,7 +161,7 @@ test('a model whose experts cannot even be streamed is refused before it is down
   const { code, stdout, stderr } = await mixtral(['run', large, 'Hello', '--ram', '1G'], { env })
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toMatch(
-    /^mixtral: .*large:latest cannot run here: \d+ bytes of memory, expected at least \d+: 4 of 256 experts .*; in no quantization would it fit\n$/,
+    /^mixtral: .*large:latest cannot run here: [\d.]+ [MG]B of memory, expected at least [\d.]+ GB \(\d+ bytes\): 4 of 256 experts .*; in no quantization would it fit\n$/,
   )
   expect(server.sent).toBeLessThan(10e6)
 })

@@ -272,6 +272,6 @@ test('with a budget experts of a size share slots, only the rest is loaded, and 
 test("a budget below one token's experts is refused with the numbers", () => {
   const tensors = tensorsOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b))
   expect(() => planModel(configOf(mixtral8x7b), tensors, { ...usual, ram: 1e9 })).toThrow(
-    /^1000000000 bytes of memory, expected at least \d+: 4 of 256 experts take \d+ bytes with all other weights, the KV cache 536870912, scratch memory \d+$/,
+    /^1\.00 GB of memory, expected at least \d\.\d\d GB \(\d{10} bytes\): 4 of 256 experts take \d\.\d\d GB with all other weights, the KV cache 536\.9 MB, scratch memory [\d.]+ MB$/,
   )
 })
