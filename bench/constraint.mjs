@@ -7,13 +7,13 @@
 // it.
 
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import mistral from 'mistral-tokenizer-js'
 import { Constraint } from '../dist/text/constraint/constraint.js'
 import { TokenTrie } from '../dist/text/constraint/tokenTrie.js'
 import { Tokenizer } from '../dist/text/tokenizer/tokenizer.js'
+import { readCommandLine } from './commandLine.mjs'
 
-const { values } = parseArgs({ options: { rounds: { type: 'string' }, json: { type: 'boolean' } } })
+const { values } = readCommandLine(import.meta.url, { rounds: { type: 'string' }, json: { type: 'boolean' } })
 const rounds = Number(values.rounds ?? 20)
 
 const story =

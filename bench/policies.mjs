@@ -6,6 +6,7 @@
 // (src/runtime/residency/residencyTable.ts).
 
 import { readFileSync } from 'node:fs'
+import { readCommandLine } from './commandLine.mjs'
 import { nextUse, stepsOf } from './traceSteps.mjs'
 
 /** A policy sees every layer, and says what it costs to keep an expert: the one with the highest cost is evicted. */
@@ -107,7 +108,7 @@ function belady(trace, steps) {
   }
 }
 
-for (const path of process.argv.slice(2)) {
+for (const path of readCommandLine(import.meta.url, {}, [1, Infinity]).positionals) {
   const trace = JSON.parse(readFileSync(path, 'utf8'))
   const steps = stepsOf(trace)
   const all = trace.layers * trace.experts

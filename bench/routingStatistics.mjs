@@ -1,5 +1,5 @@
 // What a trace of routing says: how often neighboring tokens share experts, how uneven experts are, how well the next
-// layers' choices are guessed. Traces: routing.mjs.
+// layers' choices are predicted. Traces: routing.mjs.
 
 /** The experts chosen by the logits of one token, best first. */
 export function chosen(logits, token, experts, used) {
