@@ -5,8 +5,8 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
+import type { Hyperparameters } from '../../format/gguf/mixtralMetadata.js'
 import { type FileTensor, safetensorsFile } from '../../format/tensors/safetensorsFile.js'
-import type { Hyperparameters } from '../../runtime/weights/syntheticTensors.js'
 
 export interface SourceModel extends Hyperparameters {
   readonly ropeTheta: number

@@ -8,7 +8,8 @@ import { type MixtralTensors, slicesOf } from '../../../dist/runtime/weights/mix
 import { type Plan, type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.js'
 import { expertRoles, matricesOf } from '../../../dist/runtime/weights/roles.js'
 import { ATTENTION_RANGE } from '../../../dist/runtime/weights/scratch.js'
-import { allOf, configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, type TypeRule, tensorsOf, typesOf } from './syntheticTensors.js'
+import type { Hyperparameters } from '../../format/gguf/mixtralMetadata.js'
+import { allOf, configOf, mixtral8x7b, mixtral8x22b, type TypeRule, tensorsOf, typesOf } from './syntheticTensors.js'
 
 const GiB = 2 ** 30
 const usual: PlanOptions = { build: 'relaxed-simd', threads: 8, batchSize: 128, contextLength: 4096 }
