@@ -25,7 +25,7 @@ const ms = Object.fromEntries(Object.entries(values).map(([name, value]) => [nam
 const machines = {
   'nothing read ahead': { predict: () => [], careful: true },
   "as the runtime: two layers' routers, in turns with nothing missing": {
-    predict: ({ guesses }) => guesses.slice(0, 2).flat(),
+    predict: ({ predictions }) => predictions.slice(0, 2).flat(),
     careful: true,
   },
   'the same, and every prediction right': { predict: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), careful: true },

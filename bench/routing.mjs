@@ -51,7 +51,7 @@ const trace = {
   used: expertsPerToken,
   logits: everyLayer.map((layer) => short(valuesOf('ffn_moe_logits', layer))),
   // per layer and distance 1 .. depth
-  guesses: everyLayer.map((layer) =>
+  predictions: everyLayer.map((layer) =>
     everyLayer.slice(layer + 1, layer + 1 + depth).map((next) => short(route(next, valuesOf('ffn_inp', layer)))),
   ),
 }

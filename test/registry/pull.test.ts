@@ -76,7 +76,7 @@ test('a second pull asks for the manifest only, and a new manifest brings what i
   expect(filesIn(home).sort()).toEqual(wholeStore(ollamaModel({ system: 'New.' }, weights)))
 })
 
-test('what a new version of a model no longer needs goes, but for what another model has', async () => {
+test('what a new version of a model no longer needs is deleted, unless another model has it', async () => {
   const [a, b] = [server.addOllama(model, 'user/a'), server.addOllama(ollamaModel({ system: 'B' }, weights), 'user/b')]
   await OllamaRegistry.pull(a)
   await OllamaRegistry.pull(b)

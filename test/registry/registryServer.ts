@@ -41,7 +41,7 @@ export interface Settings {
   fault?: (n: number, request: Seen) => Fault | undefined
   /** The token that the registry wants; its address gives it out. */
   token?: string
-  /** So many requests for the token get no answer. */
+  /** How many requests for the token get no answer. */
   silentTokens?: number
   /** Bytes sent at once, with a millisecond between. */
   trickle?: number

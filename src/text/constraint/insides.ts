@@ -15,7 +15,7 @@ export interface Inside {
   readonly exits: readonly { readonly ending: readonly number[]; readonly nodes: readonly number[] }[]
 }
 
-/** Of 4 KB with 32,000 tokens, 16 KB with 128,000. */
+/** Results to remember: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
 const MOST_KEPT = 512
 
 /** By vocabulary: for states whose terms have a signature, by that. */

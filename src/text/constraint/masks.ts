@@ -8,7 +8,7 @@ import { keep } from './memo.js'
 import type { Parser, ParserState } from './parser.js'
 import type { TokenTrie } from './tokenTrie.js'
 
-/** Masks to keep: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
+/** Masks to remember: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
 const MOST_KEPT = 512
 
 export class Masks {

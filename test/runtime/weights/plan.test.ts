@@ -131,7 +131,7 @@ describe.each<[string, Hyperparameters, TypeRule, number]>([
     expect(plan.kvBytes).toBe(shape.layers * 2 * shape.kvHeads * shape.headDim * 2 * usual.contextLength)
   })
 
-  test('fills its banks, but for the room that an expert did not fit', () => {
+  test('fills its banks, up to where the next expert would not fit', () => {
     const slot = Math.max(...tensors.layers.map(({ experts }) => sum(Object.values(experts[0]!).map(({ bytes }) => bytes))))
     for (const bytes of plan.banks.slice(0, -1))
       expect(bytes).toBeGreaterThan(2 * GiB - 1.1 * slot - plan.kvBytes / shape.layers - 0.5 * GiB)
