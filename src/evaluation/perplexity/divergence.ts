@@ -57,8 +57,8 @@ interface Samples {
 /**
  * Runs a model over the tokens in a file of stored logits, and compares its predictions with the stored ones.
  *
- * Throws `OPTION` for what is no model or no LogitsFile, and if the file's vocabulary has another size; `CONTEXT` if its
- * windows do not fit the model's context; `IO` if it cannot be read; and what `MixtralModel.logits` throws.
+ * Throws `OPTION` for what is no model or no LogitsFile, and if the file's vocabulary has another size; `CONTEXT` if
+ * its windows do not fit the model's context; `IO` if it cannot be read; and what `MixtralModel.logits` throws.
  * @example
  * const base = await LogitsFile.open('F16.kld')
  * const { divergence, sameTop } = await measureDivergence(model, base)

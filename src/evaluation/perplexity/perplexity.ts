@@ -33,8 +33,8 @@ export const USUAL_WINDOW = 512
  * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the
  * text do not count as such.
  *
- * Throws `OPTION` for what is no model and for a text of less than two windows; `CONTEXT` for a window that does not fit
- * the model's context; `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
+ * Throws `OPTION` for what is no model and for a text of less than two windows; `CONTEXT` for a window that does not
+ * fit the model's context; `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
  * @example
  * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
  * console.log(`${perplexity.value} ± ${perplexity.error}`)
