@@ -26,7 +26,7 @@ for (const cell of cells) {
 /** Room for one token's experts: they come and go. */
 async function leastRam(options) {
   const refusal = await MixtralModel.load('demo', { ...options, ram: 1 }).then(String, (error) => error.message)
-  return Number(/expected at least (\d+)/.exec(refusal)[1])
+  return Number(/expected at least .*? \((\d+) bytes\)/.exec(refusal)[1])
 }
 
 /**

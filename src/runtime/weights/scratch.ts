@@ -68,7 +68,7 @@ export const ATTENTION_RANGE = 1024
  * it with the hash of the logits that it belongs to.
  */
 export const NUMERICS = 1
-/** The ranges of a context of so many positions. */
+/** The ranges of a context of `positions` positions. */
 export const rangesOf = (positions: number) => Math.ceil(positions / ATTENTION_RANGE)
 /**
  * Most tokens of a step whose ranges are spread over the threads: with more of them, kv heads are units enough for all

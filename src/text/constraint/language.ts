@@ -1,6 +1,6 @@
-// What a text must be: a specification, checked and compiled. Owns the four ways to say it. Works on bytes alone and
-// knows no vocabulary, but for the tokens that a grammar names; a `Constraint` is a language over the tokens of a
-// model.
+// What a text must be: a specification, checked and compiled. Owns the four ways to say it. Works on bytes and knows no
+// vocabulary; the tokens that a grammar names are symbols of their own. A `Constraint` is a language over the tokens of
+// a model.
 
 import { MixtralError } from '../../base/errors.js'
 import { Budget } from './budget.js'
