@@ -7,6 +7,7 @@ import { type GgmlType, ggmlTypeByName } from '../gguf/ggmlType.js'
 import { dequantizeBF16, dotBF16 } from './bf16.js'
 import { dequantizeF16, dotF16, encodeF16 } from './f16.js'
 import { dequantizeF32, dotF32 } from './f32.js'
+import { dequantizeIQ2S, dotIQ2S } from './iq2_s.js'
 import { dequantizeIQ2XS, dotIQ2XS } from './iq2_xs.js'
 import { dequantizeIQ2XXS, dotIQ2XXS } from './iq2_xxs.js'
 import { dequantizeIQ3S, dotIQ3S } from './iq3_s.js'
@@ -84,6 +85,7 @@ const rows = {
   Q6_K: { dequantize: dequantizeQ6K, product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
   IQ2_XXS: { dequantize: dequantizeIQ2XXS, product: q8_k(dotIQ2XXS), packed: eight(528) },
   IQ2_XS: { dequantize: dequantizeIQ2XS, product: q8_k(dotIQ2XS), packed: eight(592) },
+  IQ2_S: { dequantize: dequantizeIQ2S, product: q8_k(dotIQ2S), packed: eight(656) },
   IQ3_XXS: { dequantize: dequantizeIQ3XXS, product: q8_k(dotIQ3XXS), packed: eight(784) },
   IQ3_S: { dequantize: dequantizeIQ3S, product: q8_k(dotIQ3S), packed: eight(880) },
   IQ4_NL: { dequantize: dequantizeIQ4NL, product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
