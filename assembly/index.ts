@@ -24,6 +24,7 @@ export { matmul_iq2_xxs_x1, matmul_iq2_xxs_x4, repack_iq2_xxs } from './formats/
 export { matmul_iq2_xs_x1, matmul_iq2_xs_x4, repack_iq2_xs } from './formats/iq2_xs'
 export { matmul_iq2_s_x1, matmul_iq2_s_x4, repack_iq2_s } from './formats/iq2_s'
 export { matmul_iq1_s_x1, matmul_iq1_s_x4, repack_iq1_s } from './formats/iq1_s'
+export { matmul_iq1_m_x1, matmul_iq1_m_x4, repack_iq1_m } from './formats/iq1_m'
 export { quantize_q8_0 } from './ops/quantize_q8_0'
 export { quantize_q8_1 } from './ops/quantize_q8_1'
 export { quantize_q8_k } from './ops/quantize_q8_k'

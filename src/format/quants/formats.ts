@@ -7,6 +7,7 @@ import { type GgmlType, ggmlTypeByName } from '../gguf/ggmlType.js'
 import { dequantizeBF16, dotBF16 } from './bf16.js'
 import { dequantizeF16, dotF16, encodeF16 } from './f16.js'
 import { dequantizeF32, dotF32 } from './f32.js'
+import { dequantizeIQ1M, dotIQ1M } from './iq1_m.js'
 import { dequantizeIQ1S, dotIQ1S } from './iq1_s.js'
 import { dequantizeIQ2S, dotIQ2S } from './iq2_s.js'
 import { dequantizeIQ2XS, dotIQ2XS } from './iq2_xs.js'
@@ -85,6 +86,7 @@ const rows = {
   Q5_K: { dequantize: dequantizeQ5K, product: q8_k(dotQ5K), packed: eight(1440), encode: encodeQ5K },
   Q6_K: { dequantize: dequantizeQ6K, product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
   IQ1_S: { dequantize: dequantizeIQ1S, product: q8_k(dotIQ1S), packed: eight(400) },
+  IQ1_M: { dequantize: dequantizeIQ1M, product: q8_k(dotIQ1M), packed: eight(464) },
   IQ2_XXS: { dequantize: dequantizeIQ2XXS, product: q8_k(dotIQ2XXS), packed: eight(528) },
   IQ2_XS: { dequantize: dequantizeIQ2XS, product: q8_k(dotIQ2XS), packed: eight(592) },
   IQ2_S: { dequantize: dequantizeIQ2S, product: q8_k(dotIQ2S), packed: eight(656) },
