@@ -25,6 +25,7 @@ export { matmul_iq2_xs_x1, matmul_iq2_xs_x4, repack_iq2_xs } from './formats/iq2
 export { matmul_iq2_s_x1, matmul_iq2_s_x4, repack_iq2_s } from './formats/iq2_s'
 export { matmul_iq1_s_x1, matmul_iq1_s_x4, repack_iq1_s } from './formats/iq1_s'
 export { matmul_iq1_m_x1, matmul_iq1_m_x4, repack_iq1_m } from './formats/iq1_m'
+export { matmul_tq1_0_x1, matmul_tq1_0_x4, repack_tq1_0 } from './formats/tq1_0'
 export { matmul_tq2_0_x1, matmul_tq2_0_x4, repack_tq2_0 } from './formats/tq2_0'
 export { quantize_q8_0 } from './ops/quantize_q8_0'
 export { quantize_q8_1 } from './ops/quantize_q8_1'

@@ -27,6 +27,7 @@ import { dequantizeQ5K, dotQ5K, encodeQ5K } from './q5_k.js'
 import { dequantizeQ6K, dotQ6K, encodeQ6K } from './q6_k.js'
 import { dequantizeQ80, dotQ80, encodeQ80 } from './q8_0.js'
 import { floats, type Product, q8_0, q8_1, q8_k } from './roundedActivations.js'
+import { dequantizeTQ10, dotTQ10 } from './tq1_0.js'
 import { dequantizeTQ20, dotTQ20 } from './tq2_0.js'
 
 /**
@@ -95,6 +96,7 @@ const rows = {
   IQ3_S: { dequantize: dequantizeIQ3S, product: q8_k(dotIQ3S), packed: eight(880) },
   IQ4_NL: { dequantize: dequantizeIQ4NL, product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
   IQ4_XS: { dequantize: dequantizeIQ4XS, product: q8_k(dotIQ4XS), packed: eight(1104) },
+  TQ1_0: { dequantize: dequantizeTQ10, product: q8_k(dotTQ10), packed: eight(528) },
   TQ2_0: { dequantize: dequantizeTQ20, product: q8_k(dotTQ20), packed: eight(528) },
 } satisfies Readonly<Record<string, Row>>
 
