@@ -16,6 +16,7 @@ import { dequantizeIQ3S, dotIQ3S } from './iq3_s.js'
 import { dequantizeIQ3XXS, dotIQ3XXS } from './iq3_xxs.js'
 import { dequantizeIQ4NL, dotIQ4NL, encodeIQ4NL } from './iq4_nl.js'
 import { dequantizeIQ4XS, dotIQ4XS } from './iq4_xs.js'
+import { dequantizeMXFP4, dotMXFP4 } from './mxfp4.js'
 import { dequantizeQ2K, dotQ2K, encodeQ2K } from './q2_k.js'
 import { dequantizeQ3K, dotQ3K, encodeQ3K } from './q3_k.js'
 import { dequantizeQ40, dotQ40, encodeQ40 } from './q4_0.js'
@@ -98,6 +99,7 @@ const rows = {
   IQ4_XS: { dequantize: dequantizeIQ4XS, product: q8_k(dotIQ4XS), packed: eight(1104) },
   TQ1_0: { dequantize: dequantizeTQ10, product: q8_k(dotTQ10), packed: eight(528) },
   TQ2_0: { dequantize: dequantizeTQ20, product: q8_k(dotTQ20), packed: eight(528) },
+  MXFP4: { dequantize: dequantizeMXFP4, product: q8_1(dotMXFP4), packed: { rowsTogether: 8, headerBytes: 0, unitBytes: 136 } },
 } satisfies Readonly<Record<string, Row>>
 
 /** The name of a supported format, such as `Q4_K`. Kernels have it in small letters: `matmul_q4_k_x1`. */
