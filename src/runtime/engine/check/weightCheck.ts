@@ -5,6 +5,7 @@
 import { formats } from '../../../format/quants/formats.js'
 import type { RoundedActivations } from '../../../format/quants/roundedActivations.js'
 import { activationBlock, activationBytes } from '../../kernels/activation.js'
+import { GRID_BYTES } from '../../kernels/gridTable.js'
 import { packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
 import type { ExpertStore } from '../../model/expertStore.js'
 import type { Thread } from '../../model/thread.js'
@@ -108,7 +109,7 @@ export class WeightCheck {
   #layOut({ type, columns, bytes, rows: allRows }: TensorSlice, rows: number): CheckMemory {
     const packing = packings[type.name]!
     const { build } = this.#thread.plan
-    let next = 1024
+    let next = GRID_BYTES
     const take = (size: number) => {
       const at = next
       next = Math.ceil((at + size) / 64) * 64
