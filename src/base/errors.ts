@@ -84,5 +84,16 @@ export function checkObject(options: unknown): void {
 
 /** Throws `OPTION` unless the value is a string; `what` names it. */
 export function checkText(what: string, value: unknown): void {
-  if (typeof value !== 'string') throw new MixtralError('OPTION', `${what} is ${shown(value)}, expected a string`)
+  checkKind(what, value, typeof value === 'string', 'a string')
+}
+
+/** Throws `OPTION` unless the value is a list, such as an array or a typed array. Its ids are not checked. */
+export function checkTokenList(tokens: unknown): void {
+  if (Array.isArray(tokens) || ArrayBuffer.isView(tokens)) return
+  throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
+}
+
+/** Throws `OPTION` unless the value is of the right kind; `what` names it, and `expected` the kind. */
+export function checkKind(what: string, value: unknown, isRight: boolean, expected: string): void {
+  if (!isRight) throw new MixtralError('OPTION', `${what} is ${shown(value)}, expected ${expected}`)
 }

@@ -1,7 +1,7 @@
 // Runs a model over windows, one at a time, and yields every prediction that counts. Knows nothing of what is measured,
 // and keeps the logits of one window only.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkKind, MixtralError } from '../../base/errors.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { type Normal, normalize } from './logProbabilities.js'
 import { firstScored, scoredPerWindow, type Windows, windowAt } from './windows.js'
@@ -20,6 +20,16 @@ export interface EvaluatedModel {
 }
 
 export type ScoringModel = EvaluatedModel & Required<Pick<EvaluatedModel, 'score'>>
+
+/** Throws `OPTION` for what is no model. */
+export function checkModel(model: EvaluatedModel): void {
+  const isModel =
+    typeof model?.config?.vocabSize === 'number' &&
+    typeof model.contextLength === 'number' &&
+    typeof model.tokenizer?.encode === 'function' &&
+    typeof model.logits === 'function'
+  checkKind('the model', model, isModel, 'a MixtralModel')
+}
 
 /** One prediction. */
 export interface Prediction extends Normal {

@@ -3,7 +3,7 @@
 
 import { exp } from '../../base/elementary.js'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import { type EvaluatedModel, evaluateWindows, type ScoringModel, scoreWindows } from './evaluate.js'
+import { checkModel, type EvaluatedModel, evaluateWindows, type ScoringModel, scoreWindows } from './evaluate.js'
 import { LogitsFileWriter } from './logitsFile.js'
 import { type Estimate, meanOf } from './statistics.js'
 import { checkWindowOptions, type WindowOptions } from './windowOptions.js'
@@ -33,13 +33,14 @@ export const USUAL_WINDOW = 512
  * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the
  * text do not count as such.
  *
- * Throws `OPTION` for a text of less than two windows; `CONTEXT` for a window that does not fit the model's context;
- * `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
+ * Throws `OPTION` for what is no model and for a text of less than two windows; `CONTEXT` for a window that does not
+ * fit the model's context; `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
  * @example
  * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
  * console.log(`${perplexity.value} ± ${perplexity.error}`)
  */
 export async function measurePerplexity(model: EvaluatedModel, text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
+  checkModel(model)
   checkWindowOptions(options, ['contextLength', 'saveLogits'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const contextLength = options.contextLength ?? Math.min(USUAL_WINDOW, longest)

@@ -1,7 +1,8 @@
 // The bytes of the KV cache's pages in the banks, page by page, all layers of a page together: keys, then values, head
 // by head. Owns where they lie. Does not know which tokens they belong to.
 
-import { kvHeadBytes, type Plan } from '../weights/plan.js'
+import { kvHeadBytes } from '../weights/pages.js'
+import type { Plan } from '../weights/plan.js'
 import type { ModelWorkerData } from './worker.js'
 
 export class KvBytes {

@@ -1,6 +1,6 @@
 // What a text must be: a specification, checked and compiled. Owns the ways to say it: four for callers, and `compose`,
-// which puts languages together. Works on bytes alone and knows no vocabulary, but for the tokens that a grammar names;
-// a `Constraint` is a language over the tokens of a model.
+// which puts languages together. Works on bytes and knows no vocabulary; the tokens that a grammar names are symbols of
+// their own. A `Constraint` is a language over the tokens of a model.
 
 import { MixtralError } from '../../base/errors.js'
 import { Budget } from './budget.js'

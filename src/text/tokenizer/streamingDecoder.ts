@@ -2,8 +2,7 @@
 // piece opens a text. Whole texts are decoded by the same code, so streaming gives the same result.
 
 import { checkObject, MixtralError, shown } from '../../base/errors.js'
-import { tokenBytes } from './tokenBytes.js'
-import { tokenType, type Vocabulary } from './vocabulary.js'
+import { tokenBytes, tokenType, type Vocabulary } from './vocabulary.js'
 
 export interface DecodeOptions {
   /** Includes control and unknown tokens as their text. Default false: they are left out. */
