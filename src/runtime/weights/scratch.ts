@@ -1,5 +1,6 @@
-// The scratch area at the start of every bank, where the vectors of a step lie, behind the kernels' grids. Its layout is the same in all banks, so
-// a row keeps its address when it moves to another bank. Owns these addresses; does not know a model's tensors.
+// The scratch area at the start of every bank, where the vectors of a step lie, behind the kernels' grids. Its layout
+// is the same in all banks, so a row keeps its address when it moves to another bank. Owns these addresses; does not
+// know a model's tensors.
 
 import { alignUp } from '../../base/alignUp.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
@@ -65,8 +66,8 @@ export const ATTENTION_TOKENS = 16
 /** Positions of one attention range. A model's bits depend on it, since sums are made range by range: a constant. */
 export const ATTENTION_RANGE = 1024
 /**
- * Counts changes of the bits that a model computes, which end the use of sessions that were saved before. A test compares
- * it with the hash of the logits that it belongs to.
+ * Counts changes of the bits that a model computes, which end the use of sessions that were saved before. A test
+ * compares it with the hash of the logits that it belongs to.
  */
 export const NUMERICS = 1
 /** The ranges of a context of `positions` positions. */
