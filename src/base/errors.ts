@@ -14,6 +14,7 @@
  * - `CONTEXT`: the prompt does not fit the context
  * - `MEMORY`: the memory asked for cannot be had
  * - `THREAD`: a worker thread threw or ended in mid-step
+ * - `SESSION`: a saved session is damaged, or belongs to another model or version
  * - `ABORTED`: the caller's AbortSignal fired
  * - `CLOSED`: the model was closed
  * - `IO`: a file or an address could not be opened, read or written
@@ -29,6 +30,7 @@ export type MixtralErrorCode =
   | 'CONTEXT'
   | 'MEMORY'
   | 'THREAD'
+  | 'SESSION'
   | 'ABORTED'
   | 'CLOSED'
   | 'IO'

@@ -33,6 +33,8 @@ export interface Step {
   readonly segments: readonly Segment[]
   /** Rows that get logits, ascending. */
   readonly wanted: ArrayLike<number>
+  /** The place of each wanted row's job in the memory of jobs (sampler/jobMemory.ts), 0 for none; empty: no jobs. */
+  readonly jobs: ArrayLike<number>
   readonly copies: readonly PageCopy[]
   readonly firstLayer: number
   readonly endLayer: number
