@@ -6,6 +6,7 @@ import { readFileSync } from 'node:fs'
 import { formats } from '../dist/format/quants/formats.js'
 import { floatToHalf, halfToFloat } from '../dist/format/quants/half.js'
 import { activationBlock, activationBytes } from '../dist/runtime/kernels/activation.js'
+import { GRID_BYTES } from '../dist/runtime/kernels/gridTable.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
 import { fillWeights, Random } from './randomBlocks.mjs'
 
@@ -29,7 +30,7 @@ const STREAM_BYTES = 640e6
 
 /** A memory, and kernels of several builds on it; room is taken from the start on. */
 export class BenchMemory {
-  #top = 1024
+  #top = GRID_BYTES
 
   /**
    * Kernels of a build on a memory.
@@ -44,7 +45,7 @@ export class BenchMemory {
 
   /** Forgets what was taken. */
   clear() {
-    this.#top = 1024
+    this.#top = GRID_BYTES
   }
 
   take(bytes) {

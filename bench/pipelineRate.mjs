@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, readSync } from 'node:fs'
 import { Worker, workerData } from 'node:worker_threads'
 import { compileKernels, instantiate } from '../dist/runtime/kernels/compile.js'
+import { GRID_BYTES } from '../dist/runtime/kernels/gridTable.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
 import { BUFFERS, RANGE_BYTES, READERS, rangesPerSecond } from './diskRate.mjs'
 
@@ -13,10 +14,12 @@ const BUFFER_BYTES = RANGE_BYTES + 2 * BLOCK
 /** Slots, one after the other, more than any cache holds. */
 const SLOT_BYTES = 1.25 * RANGE_BYTES
 const SLOTS = 512
+/** Behind the kernels' grids, at a multiple of a page. */
+const SLOTS_AT = Math.ceil(GRID_BYTES / 4096) * 4096
 /** Rows that are repacked at a time, and then multiplied: about as in src/runtime/residency/rowRanges.ts. */
 const BAND_ROWS = 64
 /** Slots are allocated first: then the buffers' pages are neighbors (src/runtime/residency/stagingPages.ts). */
-const BUFFERS_AT = SLOTS * SLOT_BYTES
+const BUFFERS_AT = SLOTS_AT + SLOTS * SLOT_BYTES
 const TOKEN_AT = BUFFERS_AT + BUFFERS * BUFFER_BYTES
 const MEMORY_BYTES = TOKEN_AT + 2 ** 20
 
@@ -103,7 +106,7 @@ async function use({ offsets, type, rows, columns, bytes, words, memory }) {
   for (let resident = 0; ; ) {
     const range = Atomics.add(words, word.packed, 1)
     const buffer = range % BUFFERS
-    const slot = (range % SLOTS) * SLOT_BYTES
+    const slot = SLOTS_AT + (range % SLOTS) * SLOT_BYTES
     advance(words, buffer, state.full, state.packing)
     const source = BUFFERS_AT + buffer * BUFFER_BYTES + (offsets[range % offsets.length] % BLOCK)
     for (let row = 0; row < rows; row += BAND_ROWS) {
@@ -114,7 +117,7 @@ async function use({ offsets, type, rows, columns, bytes, words, memory }) {
     }
     advance(words, buffer, state.packing, state.free)
     for (resident += Atomics.load(words, word.resident); resident >= 1000; resident -= 1000) {
-      packing.x1(kernels)(((range * 7919 + resident) % SLOTS) * SLOT_BYTES, groups, blocks, TOKEN_AT, out)
+      packing.x1(kernels)(SLOTS_AT + ((range * 7919 + resident) % SLOTS) * SLOT_BYTES, groups, blocks, TOKEN_AT, out)
     }
     Atomics.add(words, word.done, 1)
   }

@@ -1,7 +1,7 @@
 // A trace of routing (routing.mjs) as steps: a prompt of half the tokens, the rest one by one; and the runtime's choice
 // of the expert to evict (src/runtime/residency/residencyTable.ts).
 
-import { blendShare, layersToNextUse } from '../dist/runtime/residency/residencyTable.js'
+import { blendShare, layersToNextUse } from '../dist/runtime/residency/nextUse.js'
 import { chosen } from './routingStatistics.mjs'
 
 /**

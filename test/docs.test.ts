@@ -105,8 +105,8 @@ test('the way of a token names every wing of src, and no other', () => {
 })
 
 test('the supported block formats are named', () => {
-  const [, shown] = /^Block formats: ([\w, ]+), which/m.exec(chapter('docs/numbers.md', 'Formats'))!
-  expect(shown!.split(', ')).toEqual(supportedTypeNames)
+  const [, shown] = /^Block formats: ([\w,\s]+), which/m.exec(chapter('docs/numbers.md', 'Formats'))!
+  expect(shown!.split(/,\s/)).toEqual(supportedTypeNames)
 })
 
 test('every code of an error has its line', () => {

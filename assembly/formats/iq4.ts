@@ -43,7 +43,7 @@ const PLUS_128: i32 = 0x80808080 // as an exclusive or, to bytes
  * Looks 16 nibbles up. The relaxed look-up is one instruction fewer, and the same in all engines for places below 16.
  */
 // @ts-ignore: decorator
-@inline function lookUp(table: v128, nibbles: v128): v128 {
+@inline export function lookUp(table: v128, nibbles: v128): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? i8x16.relaxed_swizzle(table, nibbles) : i8x16.swizzle(table, nibbles)
 }
 

@@ -12,13 +12,13 @@
 import { nearest } from './nearest.js'
 
 /**
- * How a row of activations is rounded before a product. `q8_k`: to 8-bit blocks of 256 with sums, for K-quants and
- * IQ4_XS. `q8_0`: to 8-bit blocks of 32, for Q8_0. `q8_1`: to 8-bit blocks of 32 with sums, for the other formats in
- * blocks of 32. `f32`: not at all.
+ * How a row of activations is rounded before a product. `q8_k`: to 8-bit blocks of 256 with sums, for formats in
+ * superblocks of 256. `q8_0`: to 8-bit blocks of 32, for Q8_0. `q8_1`: to 8-bit blocks of 32 with sums, for the other
+ * formats in blocks of 32. `f32`: not at all.
  */
 export type ActivationKind = 'q8_k' | 'q8_0' | 'q8_1' | 'f32'
 
-/** A row of activations in blocks of 256, for K-quants. x[c] is about d[c / 256] * q[c]. */
+/** A row of activations in blocks of 256, for superblocks. x[c] is about d[c / 256] * q[c]. */
 export interface ActivationQ8K {
   readonly d: Float32Array // (columns / 256)
   readonly q: Int8Array // (columns)

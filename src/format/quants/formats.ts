@@ -7,8 +7,16 @@ import { type GgmlType, ggmlTypeByName } from '../gguf/ggmlType.js'
 import { dequantizeBF16, dotBF16 } from './bf16.js'
 import { dequantizeF16, dotF16, encodeF16 } from './f16.js'
 import { dequantizeF32, dotF32 } from './f32.js'
+import { dequantizeIQ1M, dotIQ1M } from './iq1_m.js'
+import { dequantizeIQ1S, dotIQ1S } from './iq1_s.js'
+import { dequantizeIQ2S, dotIQ2S } from './iq2_s.js'
+import { dequantizeIQ2XS, dotIQ2XS } from './iq2_xs.js'
+import { dequantizeIQ2XXS, dotIQ2XXS } from './iq2_xxs.js'
+import { dequantizeIQ3S, dotIQ3S } from './iq3_s.js'
+import { dequantizeIQ3XXS, dotIQ3XXS } from './iq3_xxs.js'
 import { dequantizeIQ4NL, dotIQ4NL, encodeIQ4NL } from './iq4_nl.js'
 import { dequantizeIQ4XS, dotIQ4XS } from './iq4_xs.js'
+import { dequantizeMXFP4, dotMXFP4 } from './mxfp4.js'
 import { dequantizeQ2K, dotQ2K, encodeQ2K } from './q2_k.js'
 import { dequantizeQ3K, dotQ3K, encodeQ3K } from './q3_k.js'
 import { dequantizeQ40, dotQ40, encodeQ40 } from './q4_0.js'
@@ -20,6 +28,8 @@ import { dequantizeQ5K, dotQ5K, encodeQ5K } from './q5_k.js'
 import { dequantizeQ6K, dotQ6K, encodeQ6K } from './q6_k.js'
 import { dequantizeQ80, dotQ80, encodeQ80 } from './q8_0.js'
 import { floats, type Product, q8_0, q8_1, q8_k } from './roundedActivations.js'
+import { dequantizeTQ10, dotTQ10 } from './tq1_0.js'
+import { dequantizeTQ20, dotTQ20 } from './tq2_0.js'
 
 /**
  * How the kernels keep a format's rows: groups of four alone, or two groups side by side. A header, then a unit per
@@ -78,8 +88,18 @@ const rows = {
   Q4_K: { dequantize: dequantizeQ4K, product: q8_k(dotQ4K), packed: eight(1184), encode: encodeQ4K },
   Q5_K: { dequantize: dequantizeQ5K, product: q8_k(dotQ5K), packed: eight(1440), encode: encodeQ5K },
   Q6_K: { dequantize: dequantizeQ6K, product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
+  IQ1_S: { dequantize: dequantizeIQ1S, product: q8_k(dotIQ1S), packed: eight(400) },
+  IQ1_M: { dequantize: dequantizeIQ1M, product: q8_k(dotIQ1M), packed: eight(464) },
+  IQ2_XXS: { dequantize: dequantizeIQ2XXS, product: q8_k(dotIQ2XXS), packed: eight(528) },
+  IQ2_XS: { dequantize: dequantizeIQ2XS, product: q8_k(dotIQ2XS), packed: eight(592) },
+  IQ2_S: { dequantize: dequantizeIQ2S, product: q8_k(dotIQ2S), packed: eight(656) },
+  IQ3_XXS: { dequantize: dequantizeIQ3XXS, product: q8_k(dotIQ3XXS), packed: eight(784) },
+  IQ3_S: { dequantize: dequantizeIQ3S, product: q8_k(dotIQ3S), packed: eight(880) },
   IQ4_NL: { dequantize: dequantizeIQ4NL, product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
   IQ4_XS: { dequantize: dequantizeIQ4XS, product: q8_k(dotIQ4XS), packed: eight(1104) },
+  TQ1_0: { dequantize: dequantizeTQ10, product: q8_k(dotTQ10), packed: eight(528) },
+  TQ2_0: { dequantize: dequantizeTQ20, product: q8_k(dotTQ20), packed: eight(528) },
+  MXFP4: { dequantize: dequantizeMXFP4, product: q8_1(dotMXFP4), packed: { rowsTogether: 8, headerBytes: 0, unitBytes: 136 } },
 } satisfies Readonly<Record<string, Row>>
 
 /** The name of a supported format, such as `Q4_K`. Kernels have it in small letters: `matmul_q4_k_x1`. */

@@ -1,5 +1,5 @@
-// The superblock of Q3_K and IQ4_XS once its quants are unpacked: 256 weights in sub-blocks of equal size, each with a
-// signed scale.
+// The superblock of Q3_K, TQ and the IQ formats once its quants are unpacked: 256 weights in sub-blocks of equal size,
+// each with a signed scale.
 //
 //   weight = (d * scale[j]) * q        j = the weight's sub-block
 
@@ -45,4 +45,9 @@ export function addDotSuperblock(sum: number, { d, scales, quants }: ScaledSuper
   let products = 0
   for (const [i, quant] of quants.entries()) products += scales[Math.floor(i / size)]! * quant * x.q[block * 256 + i]!
   return fround(sum + fround(fround(d * x.d[block]!) * fround(products)))
+}
+
+/** Scales of the IQ2 and IQ3 formats: two nibbles n per byte, low ones first, each for 2n + 1. */
+export function oddScales(blocks: Uint8Array, offset: number, bytes: number): Int8Array {
+  return Int8Array.from({ length: 2 * bytes }, (_, j) => 2 * ((blocks[offset + (j >> 1)]! >> (4 * (j & 1))) & 15) + 1)
 }

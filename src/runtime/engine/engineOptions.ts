@@ -60,11 +60,11 @@ export function checkEngineOptions(
 ): Omit<PlanOptions, 'build'> & Pick<EngineOptions, 'stepMs'> {
   if (options.worker !== undefined) checkText('worker', options.worker)
   const contextLength = positive('contextLength', options.contextLength ?? defaultContextLength(maxPositions), 2 ** 24)
-  const batchSize = Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), contextLength)
   const kvTokens = positive('kvTokens', options.kvTokens ?? contextLength, 2 ** 24)
   if (kvTokens < contextLength) {
     throw new MixtralError('OPTION', `kvTokens is ${kvTokens}, expected at least the context's ${contextLength}`)
   }
+  const batchSize = Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), kvTokens)
   return {
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
     contextLength,

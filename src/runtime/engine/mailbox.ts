@@ -22,6 +22,7 @@ const field = {
   part: 9,
   copies: 10,
   jobs: 11,
+  nextRows: 12,
 } as const
 const HEADER = 16
 /** Words of a segment: rows, position, pages. */
@@ -70,6 +71,7 @@ export function writeStep(mailbox: Int32Array, limits: Limits, step: Step): void
   mailbox[field.traced] = Number(step.traced)
   mailbox[field.copies] = copies.length
   mailbox[field.jobs] = jobs.length
+  mailbox[field.nextRows] = step.nextRows
   mailbox.set(tokens, at.tokens)
   mailbox.set(wanted, at.wanted)
   mailbox.set(jobs, at.jobs)
@@ -99,6 +101,7 @@ export function readStep(mailbox: Int32Array, limits: Limits): Step {
       const [from, to] = list(at.copies + i * COPY, COPY) as unknown as [number, number]
       return { from, to }
     }),
+    nextRows: mailbox[field.nextRows]!,
     firstLayer: mailbox[field.firstLayer]!,
     endLayer: mailbox[field.endLayer]!,
     embed: mailbox[field.embed] === 1,

@@ -23,6 +23,7 @@ export interface Rows {
   /** What is to be done with the logits of each wanted row. */
   readonly jobs: readonly (RowJob | undefined)[]
   readonly copies: Share['copies']
+  readonly nextRows: number
 }
 
 export interface Runner {
@@ -280,5 +281,7 @@ function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
     segments.push({ firstRow, rows, position, table: sequence.table })
     for (const place of wantedPlaces(share)) wanted.push(firstRow + place - position)
   }
-  return { tokens, segments, wanted, copies: shares.flatMap(({ copies }) => copies) }
+  // who has more of a prompt to run will bring it; the others go on by one row
+  const nextRows = shares.reduce((sum, { request, rows }) => sum + Math.max(1, request.remaining - rows), 0)
+  return { tokens, segments, wanted, copies: shares.flatMap(({ copies }) => copies), nextRows }
 }

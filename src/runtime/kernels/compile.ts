@@ -6,6 +6,7 @@ import v8 from 'node:v8'
 import { relaxedSimd } from 'wasm-feature-detect'
 import { MixtralError } from '../../base/errors.js'
 import type { KernelBuild, Kernels } from './abi.js'
+import { writeGrids } from './gridTable.js'
 
 export interface CompiledKernels {
   readonly build: KernelBuild
@@ -63,8 +64,9 @@ function compileWide(bytes: Uint8Array<ArrayBuffer>): WebAssembly.Module {
   }
 }
 
-/** An instance whose pointers are offsets into `memory`. */
+/** An instance whose pointers are offsets into `memory`, of which the first GRID_BYTES are its own. */
 export function instantiate(module: WebAssembly.Module, memory: WebAssembly.Memory): Kernels {
+  writeGrids(memory)
   return new WebAssembly.Instance(module, { env: { memory } }).exports as unknown as Kernels
 }
 

@@ -46,6 +46,7 @@ export async function* traceStep(
       endStage: isLast ? STAGES : stop.stage,
       wanted: isLast ? [...tokens.keys()] : [],
       jobs: [],
+      nextRows: 1,
     })
     for (const { name, shape } of stop.taps) yield { name, shape: [count, ...shape], values: reader.read(name, stop.layer, shape) }
     layer = stop.layer

@@ -1,10 +1,11 @@
-// The scratch area at the start of every bank, where the vectors of a step lie. Its layout is the same in all banks, so
+// The scratch area at the start of every bank, where the vectors of a step lie, behind the kernels' grids. Its layout is the same in all banks, so
 // a row keeps its address when it moves to another bank. Owns these addresses; does not know a model's tensors.
 
 import { alignUp } from '../../base/alignUp.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { activationBytes } from '../kernels/activation.js'
+import { GRID_BYTES } from '../kernels/gridTable.js'
 import { ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
@@ -112,7 +113,7 @@ export function planScratch(
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
   const { batchSize, contextLength, sequences, threads, build } = options
-  let next = 1024 // a null pointer stays invalid
+  let next = GRID_BYTES
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
       at: count ? alignUp(next, align) : next, // an empty area takes no memory

@@ -9,10 +9,13 @@ import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { Choice, Job } from '../../runtime/sampler/job.js'
 import type { StreamingDecoder } from '../tokenizer/streamingDecoder.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import type { CallParser, ParsedPiece } from '../tools/callParser.js'
+import type { ToolCall, ToolCallDelta } from '../tools/toolCalls.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
 import { PieceQueue } from './pieceQueue.js'
 import { type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
 import { type TokenRules, tokenRules } from './tokenRules.js'
+import type { ToolAnswer } from './toolAnswer.js'
 
 /**
  * New text, and the tokens since the last piece. The text is empty while a character or a possible stop string is
@@ -25,6 +28,8 @@ export interface Piece {
   readonly logprobs?: readonly DrawnLogprob[]
   /** With the option `experts`: of each token drawn since the last piece the experts that wrote it. */
   readonly experts?: readonly Routing[]
+  /** In a chat with `tools`: what has been added to calls. All parts of a call together are the call. */
+  readonly toolCalls?: readonly ToolCallDelta[]
 }
 
 /** What a generation wrote, and how it went. */
@@ -40,11 +45,19 @@ export interface GenerationResult {
   readonly parsed?: unknown
   /** With the option `logprobs`: of every token drawn, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
+  /**
+   * In a chat with `tools`: the calls that the model asks for, whole ones only; empty for none. `text` is then what it
+   * wrote before them.
+   */
+  readonly toolCalls?: readonly ToolCall[]
   readonly promptTokens: number
   /** Number of prompt tokens that were in the KV cache already, of any earlier call. */
   readonly reusedTokens: number
-  /** `stop`: an end token or a stop string. `length`: maxNewTokens. `context`: the context is full. */
-  readonly finishReason: 'stop' | 'length' | 'context'
+  /**
+   * `stop`: an end token or a stop string. `length`: maxNewTokens. `context`: the context is full. `tool_calls`, in a
+   * chat with `tools`: the model has asked for calls and waits for what they return.
+   */
+  readonly finishReason: 'stop' | 'length' | 'context' | 'tool_calls'
   /** The seed that repeats this generation. */
   readonly seed: number
   readonly prefillSeconds: number
@@ -57,6 +70,7 @@ export interface GenerationResult {
 export interface ChatResult extends GenerationResult {
   /** Whether the template has no system role, so that the system message was put before the first user message. */
   readonly folded: boolean
+  readonly toolCalls: readonly ToolCall[]
 }
 
 /** What a piece tells of the tokens that were drawn, beside their ids. */
@@ -82,6 +96,8 @@ export class Generation implements Task {
   readonly #options: CheckedOptions
   readonly #rules: TokenRules
   readonly #decoder: StreamingDecoder
+  /** Takes calls out of the text, where there may be some. */
+  readonly #parser: CallParser | undefined
   readonly #written: number[] = []
   readonly #logprobs: DrawnLogprob[] = []
   #text = ''
@@ -97,8 +113,16 @@ export class Generation implements Task {
   /** Of the row of logits that comes next, if the reader wants it. */
   #routing: Routing | undefined
 
-  private constructor(model: GenerationModel, prompt: readonly number[], options: CheckedOptions, rules: TokenRules, opens: boolean) {
+  private constructor(
+    model: GenerationModel,
+    prompt: readonly number[],
+    options: CheckedOptions,
+    rules: TokenRules,
+    opens: boolean,
+    parser: CallParser | undefined,
+  ) {
     this.#model = model
+    this.#parser = parser
     this.ids = prompt
     this.from = prompt.length - 1
     this.#options = options
@@ -116,14 +140,14 @@ export class Generation implements Task {
   }
 
   /**
-   * Prepares the continuation of `prompt`. Throws `CONTEXT` if the prompt leaves no room for a token, and what
-   * `tokenRules` throws.
+   * Prepares the continuation of `prompt`; `answer` says what it may be where it may have calls. Throws `CONTEXT` if
+   * the prompt leaves no room for a token, and what `tokenRules` throws.
    */
-  static async begin(model: GenerationModel, prompt: readonly number[], options: CheckedOptions): Promise<Generation> {
+  static async begin(model: GenerationModel, prompt: readonly number[], options: CheckedOptions, answer?: ToolAnswer): Promise<Generation> {
     const { tokenizer, contextLength } = model
     const opens = asksForAnswer(tokenizer, prompt)
-    const rules = await tokenRules(options, tokenizer, opens)
-    if (prompt.length < contextLength) return new Generation(model, prompt, options, rules, opens)
+    const rules = await tokenRules({ ...options, ...(answer && { constraint: answer.constraint }) }, tokenizer, opens)
+    if (prompt.length < contextLength) return new Generation(model, prompt, options, rules, opens, answer?.parser)
     throw new MixtralError(
       'CONTEXT',
       `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`,
@@ -163,9 +187,10 @@ export class Generation implements Task {
     }
     this.#written.push(id)
     banned.push(this.#decoder.bytes(id))
-    const text = stops.push(this.#decoder.push(id))
+    const { text: read, calls } = this.#read(this.#decoder.push(id), id)
+    const text = stops.push(read)
     this.#text += text
-    this.pieces.push({ text, ids: [id], ...drawn })
+    this.pieces.push({ text, ids: [id], ...drawn, ...(calls.length > 0 && { toolCalls: calls }) })
     if (stops.stopped) return this.#finish('stop')
     if (this.#written.length >= maxNewTokens) return this.#finish('length')
     if (this.ids.length + this.#written.length >= contextLength) return this.#finish('context')
@@ -181,12 +206,13 @@ export class Generation implements Task {
   /** What was written. Call when all pieces have been read. */
   result(): GenerationResult {
     const { constraint, logprobs } = this.#options
-    const parsed = constraint && 'jsonSchema' in constraint && this.#whole
+    const parsed = constraint && 'jsonSchema' in constraint && this.#whole && !this.#parser?.calls.length
     return {
       text: this.#text,
       ids: this.#written,
       ...(parsed && { parsed: JSON.parse(this.#text) }),
       ...(logprobs !== undefined && { logprobs: this.#logprobs }),
+      ...(this.#parser && { toolCalls: this.#parser.calls }),
       promptTokens: this.ids.length,
       reusedTokens: this.#reused,
       finishReason: this.#finishReason!,
@@ -197,11 +223,20 @@ export class Generation implements Task {
     }
   }
 
+  /** What a token has added, to the text and to calls. Control tokens have no text, but they may begin calls. */
+  #read(text: string, id?: number): ParsedPiece {
+    if (!this.#parser) return { text, calls: [] }
+    const isControl = id !== undefined && this.#model.tokenizer.token(id).type === 'control'
+    if (isControl) this.#decoder.keepSpace() // as the constraint counts it
+    return this.#parser.push(text, isControl ? id : undefined)
+  }
+
   /** Hands on the rest of the text, with what else there is of the last token. */
   #finish(reason: GenerationResult['finishReason'], drawn: Drawn = {}): undefined {
     const { stops } = this.#options
-    this.#finishReason = reason
-    const rest = stops.push(this.#decoder.end()) + stops.end()
+    this.#finishReason = this.#whole && this.#parser?.calls.length ? 'tool_calls' : reason
+    const read = this.#read(this.#decoder.end()).text + (this.#parser?.end().text ?? '')
+    const rest = stops.push(read) + stops.end()
     this.#text += rest
     if (rest || drawn.logprobs || drawn.experts) this.pieces.push({ text: rest, ids: [], ...drawn })
   }

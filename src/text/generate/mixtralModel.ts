@@ -18,22 +18,20 @@ import { gatherTrace } from '../../runtime/trace/trace.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
+import type { RenderedChat } from '../chat/chatTemplate.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
+import { type ChatRequest, chatRequest, chatResult, renderChat } from './chatRequest.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
 import { checkGenerationOptions } from './checkGenerationOptions.js'
 import { type ChatResult, finish, Generation, type GenerationResult, type Piece, runGeneration } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
 import { withDefaults } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
-import { loadParts, type ModelParts, openParts, renderMessages } from './modelParts.js'
+import { loadParts, type ModelParts, openParts } from './modelParts.js'
 import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
-import { openSession, type Session, type SessionOptions } from './session.js'
-
-export interface RestoredSession {
-  readonly session: Session
-  /** What was saved with it. */
-  readonly metadata: unknown
-}
+import { openSession, type RestoredSession, type Session, type SessionOptions } from './session.js'
+import { toolAnswer } from './toolAnswer.js'
 
 /**
  * A Mixtral in memory. Calls at the same time share its steps, up to `sequences` of them; each gets what it would get
@@ -103,9 +101,7 @@ export class MixtralModel {
     return this.gguf.metadata
   }
 
-  /**
-   * Counts of expert loading since `earlier`, or since the model was opened; undefined where all experts are in memory.
-   */
+  /** Counts of expert loading since `earlier`, or since loading; undefined where all experts are in memory. */
   expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
     return this.#engine.expertFigures(earlier)
   }
@@ -132,22 +128,23 @@ export class MixtralModel {
   }
 
   /**
-   * Answers a conversation, through the chat template of the model. The text of a message never becomes a control
-   * token. Throws `TEMPLATE` for messages that the template refuses and for a template that fails, and what `generate`
-   * throws.
+   * Answers a conversation, through the chat template of the model; if the last message is the assistant's, it goes on.
+   * The text of a message never becomes a control token. With `tools`, the answer may be calls (docs/tools.md). Throws
+   * `TEMPLATE` for messages that the template refuses or fails on, and what `generate` throws.
    */
-  chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
-  /**
-   * Answers a conversation as `chat` does, and yields the text as it comes, as `stream` does. The first piece throws
-   * what `chat` throws.
-   */
-  async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
-    const { ids, folded } = renderMessages(this.#parts, messages)
-    const result = yield* this.#generate(() => ids, options)
-    return { ...result, folded }
+  /** Answers as `chat` does, and yields text and calls as they come. The first piece throws what `chat` throws. */
+  async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+    const request = chatRequest(this.#parts, messages, options)
+    return chatResult(yield* this.#generate(() => request.prompt.ids, request.options, request), request)
+  }
+
+  /** The prompt that `chat` makes of a conversation. Throws `TEMPLATE`, and `OPTION` for tools that are none. */
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): RenderedChat {
+    return renderChat(this.#parts, messages, options)
   }
 
   /**
@@ -188,7 +185,7 @@ export class MixtralModel {
 
   /** A timeline of tokens to go on from. Throws what `logits` throws for its ids. */
   session(options: SessionOptions = {}): Session {
-    return openSession(this.#parts, (ids, options) => this.#generate(() => ids, options), options)
+    return openSession(this.#parts, (ids, options, request) => this.#generate(() => ids, options, request), options)
   }
 
   /**
@@ -290,8 +287,13 @@ export class MixtralModel {
   }
 
   /** Runs one generation, beside others. It begins with the first piece that is asked for. */
-  async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
+  async *#generate(
+    prompt: () => readonly number[],
+    options: GenerationOptions,
+    request?: ChatRequest,
+  ): AsyncGenerator<Piece, GenerationResult> {
     const checked = checkGenerationOptions(withDefaults(this.#parts.extras?.defaults.options ?? {}, options))
-    return yield* runGeneration(this.#engine, await Generation.begin(this, prompt(), checked), checked.signal)
+    const answer = request?.tools && (await toolAnswer(request.prompt, request.tools, checked))
+    return yield* runGeneration(this.#engine, await Generation.begin(this, prompt(), checked, answer), checked.signal)
   }
 }

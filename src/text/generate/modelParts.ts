@@ -9,10 +9,9 @@ import { Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
-import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
-import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
+import { contextDefault, type ModelDefaults, modelDefaults, withDefaults } from './modelDefaults.js'
 
 /** What came with an Ollama model beside its weights. */
 interface OllamaExtras {
@@ -52,11 +51,6 @@ export async function openParts(config: MixtralConfig, weights: Weights, options
   const template = await templateOf(weights, tokenizer, extras?.layers.template)
   const engine = await Engine.open(config, weights, options)
   return { gguf: weights.gguf, engine, tokenizer, template, loadSeconds: (performance.now() - started) / 1000, extras }
-}
-
-/** A conversation as the model's template has it, with what an Ollama model puts before it. Throws `TEMPLATE`. */
-export function renderMessages({ template, extras }: ModelParts, messages: readonly ChatMessage[]): ReturnType<ChatTemplate['render']> {
-  return template.render(withModelMessages(messages, extras?.layers))
 }
 
 /**

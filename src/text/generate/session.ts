@@ -5,12 +5,14 @@ import { checkText, MixtralError, shown } from '../../base/errors.js'
 import type { CallOptions } from '../../runtime/engine/callOptions.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
+import type { ChatOptions } from './chatOptions.js'
+import { type ChatRequest, chatRequest, chatResult } from './chatRequest.js'
 import { type ChatResult, finish, type GenerationResult, type Piece } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
-import { type ModelParts, renderMessages } from './modelParts.js'
+import type { ModelParts } from './modelParts.js'
 
 /** Continues tokens, as a model does. */
-type Continue = (ids: readonly number[], options: GenerationOptions) => AsyncGenerator<Piece, GenerationResult>
+type Continue = (ids: readonly number[], options: GenerationOptions, request?: ChatRequest) => AsyncGenerator<Piece, GenerationResult>
 
 /** What a session needs of its model. */
 interface SessionRuns {
@@ -29,6 +31,12 @@ export interface SessionOptions {
   readonly ids?: readonly number[]
   /** Its part of the KV cache is shared with sessions and calls of the same salt only. Default: none. */
   readonly salt?: string
+}
+
+export interface RestoredSession {
+  readonly session: Session
+  /** What was saved with it. */
+  readonly metadata: unknown
 }
 
 export class Session {
@@ -89,14 +97,13 @@ export class Session {
    * Answers a conversation, as `MixtralModel.chat` does. The session becomes the conversation and its answer: what it
    * has in common with the session so far is not computed again.
    */
-  chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
-  async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
-    const { ids, folded } = renderMessages(this.#runs.parts, messages)
-    const result = yield* this.#write(() => ids, options)
-    return { ...result, folded }
+  async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+    const request = chatRequest(this.#runs.parts, messages, options)
+    return chatResult(yield* this.#write(() => request.prompt.ids, request.options, request), request)
   }
 
   /** A second session with the same tokens. */
@@ -129,11 +136,15 @@ export class Session {
     this.#closed = true
   }
 
-  async *#write(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
+  async *#write(
+    prompt: () => readonly number[],
+    options: GenerationOptions,
+    request?: ChatRequest,
+  ): AsyncGenerator<Piece, GenerationResult> {
     const leave = this.#enter()
     try {
       const ids = prompt()
-      const pieces = this.#runs.continue(ids, { ...options, ...(this.#salt && { salt: this.#salt }) })
+      const pieces = this.#runs.continue(ids, { ...options, ...(this.#salt && { salt: this.#salt }) }, request)
       const all = [...ids]
       this.#ids = all
       try {

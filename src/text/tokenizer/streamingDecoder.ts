@@ -58,6 +58,11 @@ export class StreamingDecoder {
     return this.#hasOwnSpace(id) ? bytes.subarray(1) : bytes
   }
 
+  /** The next piece keeps its leading space: it continues a text, although no text has come. */
+  keepSpace(): void {
+    this.#opens = false
+  }
+
   /** Returns the rest when no token follows: U+FFFD for an incomplete character, else an empty text. */
   end(): string {
     return this.#utf8.decode()

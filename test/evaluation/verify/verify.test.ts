@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setEnvironmentData } from 'node:worker_threads'
 import { afterAll, describe, expect, test } from 'vitest'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
 import { type LoadOptions, MixtralModel, type Verification, verifyModel } from '../../../dist/index.js'
 import { shapes, writeShapeModel } from '../../golden/shapeModel.js'
 import { blockFormats } from '../../runtime/kernels/blockFormats.js'
@@ -39,11 +40,17 @@ test.each(demoTypes)('nothing is wrong with the demo model as %s', async (type) 
   expect(faults).toEqual([])
   expect(layers.map(({ layer }) => layer)).toEqual([-1, 0, 1, 2, 3, 4, 5, 6])
   expect(formats.reduce((sum, { matrices }) => sum + matrices, 0)).toBe(3 + 6 * (7 + 24))
-  for (const { types, error, worstShare } of formats) {
+  const embedding = (await openGguf(demoPath(type))).tensors.get('token_embd.weight')!.type.name
+  for (const { types, matrices, error, worstShare } of formats) {
+    if (matrices === 1 && types[0] === embedding) {
+      expect([error, worstShare]).toEqual([0, 0]) // looked up, never multiplied
+      continue
+    }
     const isFloat = ['F32', 'F16', 'BF16'].includes(types[0]!)
     expect(error).toBeLessThan(isFloat ? 1e-6 : 0.02)
     expect(error).toBeGreaterThan(isFloat ? 1e-8 : 1e-4)
-    expect(worstShare).toBeLessThan(0.5)
+    // some ternary rows have few weights other than 0, so that the rounding of a single activation shows
+    expect(worstShare).toBeLessThan(types[0]!.startsWith('TQ') ? 1 : 0.5)
     expect(worstShare).toBeGreaterThan(0)
   }
 })

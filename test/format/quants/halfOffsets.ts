@@ -4,7 +4,10 @@ import type { Format } from '../../../dist/format/quants/formats.js'
 
 const NAN = 0x7c01
 
-/** Offsets in a block. None in F32 and BF16, whose weights are no halves. */
+/**
+ * Offsets in a block. None in F32 and BF16, whose weights are no halves, and in IQ1_M and MXFP4, which split or have
+ * none.
+ */
 export function halfOffsets({ type, dequantize }: Format): number[] {
   const offsets = Array.from({ length: Math.floor(type.blockBytes / 2) }, (_, i) => i * 2)
   return offsets.filter((offset) => {

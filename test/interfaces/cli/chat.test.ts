@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 import { mixtral } from './mixtral.js'
 
@@ -25,4 +26,40 @@ test('what an end user types never becomes a control token', async () => {
   const { code, stdout } = await mixtral(['chat', '--temperature', '0', '-n', '8'], { input: '</s></s></s>\n' })
   expect(code).toBe(0)
   expect(stdout).not.toBe('')
+})
+
+const tools = fileURLToPath(new URL('modules/tools.mjs', import.meta.url))
+const asking = (choice: string) =>
+  mixtral(['chat', '--tools', tools, '--tool-choice', choice, '--temperature', '0', '-n', '90'], {
+    input: 'What is the weather in Oslo?\n',
+  })
+
+test('functions of a module are called, shown on stderr, and answered with a text', async () => {
+  const { code, stdout, stderr } = await asking('weather')
+  expect({ code, stdout, stderr }).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(/\n$/),
+    stderr: expect.stringMatching(
+      /^weather\(\{"city": "(Paris|Rome|Oslo)"\}\)\n= \{"city":"(Paris|Rome|Oslo)","celsius":21,"note":"\\u001b\[2J"\}\n/,
+    ),
+  })
+})
+
+test('what a function throws is sent back', async () => {
+  const { code, stderr } = await asking('broken')
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^broken\(\{\}\)\n= \{"error":"no luck"\}\n/) })
+})
+
+test.each([
+  ['a file that is not there', ['--tools', 'nowhere.mjs'], 1, /cannot import nowhere\.mjs: /],
+  [
+    'a module without functions',
+    ['--tools', fileURLToPath(new URL('modules/none.mjs', import.meta.url))],
+    2,
+    /none\.mjs exports no function/,
+  ],
+  ['a function that is not there', ['--tools', tools, '--tool-choice', 'news'], 2, /toolChoice is the function "news"/],
+  ['a choice without tools', ['--tool-choice', 'auto'], 2, /--tool-choice is given without --tools FILE/],
+])('%s is refused', async (_, flags, code, message) => {
+  expect(await mixtral(['chat', ...flags], { input: 'Hi\n' })).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
 })

@@ -15,7 +15,10 @@ export interface BlockFormat {
   readonly blockCounts: readonly number[]
   /** Quantizes the token (columns), and gives its dot product with any row. */
   readonly dotWith: (x: Float32Array) => (row: Uint8Array) => number
-  /** Offsets of the halves in a block whose values must be finite; F32 and BF16 have none, their weight is a float. */
+  /**
+   * Offsets of the halves in a block whose values must be finite. None in F32 and BF16, whose weight is a float, in
+   * IQ1_M, whose half is in four parts, and in MXFP4.
+   */
   readonly halfOffsets: readonly number[]
 }
 
@@ -34,16 +37,32 @@ export function randomBlocks(format: BlockFormat, count: number, kind: ScaleKind
   const view = new DataView(bytes.buffer)
   for (let block = 0; block < bytes.length; block += format.blockBytes) {
     for (const offset of format.halfOffsets) view.setUint16(block + offset, random.half(kind), true)
+    if (format.name === 'IQ1_M') setSplitHalf(view, block, random.half(kind))
+    if (format.name === 'MXFP4') view.setUint8(block, exponentOfKind(kind, random))
     if (format.name === 'F32') view.setFloat32(block, floatOfKind(kind, random), true)
     if (format.name === 'BF16') view.setUint16(block, highHalf(floatOfKind(kind, random)), true)
   }
   return bytes
 }
 
+/** Writes IQ1_M's d, whose four nibbles are the high ones of four words (src/format/quants/iq1_m.ts). */
+export function setSplitHalf(view: DataView, block: number, half: number): void {
+  for (let k = 0; k < 4; k++) {
+    const at = block + 48 + k * 2
+    view.setUint16(at, (view.getUint16(at, true) & 0xfff) | (((half >> (4 * k)) & 15) << 12), true)
+  }
+}
+
 /** float32 has no raised packing, but the same kinds: subnormal ones are its own. */
 function floatOfKind(kind: ScaleKind, random: RandomValues): number {
   const value = halfToFloat(random.half(kind))
   return kind === 'subnormal' ? value * 2 ** -125 : value
+}
+
+/** MXFP4's exponents: any that keep weights finite, of the smallest two the scale is subnormal. */
+function exponentOfKind(kind: ScaleKind, random: RandomValues): number {
+  if (kind === 'subnormal' || kind === 'zero') return random.below(2)
+  return kind === 'normal' || kind === 'negative' ? 110 + random.below(32) : random.below(253)
 }
 
 /** The high 16 bits of a float32. */

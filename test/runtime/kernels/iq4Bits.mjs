@@ -9,7 +9,7 @@ import { packings } from '../../../dist/runtime/kernels/packing.js'
 
 const ROWS = 72
 const COLUMNS = 1024
-const at = { file: 0, x: 2 ** 18, packed: 2 ** 20, tokens: 2 ** 21, out: 3 * 2 ** 20 }
+const at = { file: 2 ** 16, x: 2 ** 19, packed: 2 ** 20, tokens: 2 ** 21, out: 3 * 2 ** 20 }
 
 let state = 1
 const random = () => {

@@ -3,7 +3,7 @@
 
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type BlockFormat, blockFormats, randomBlocks } from './blockFormats.js'
+import { type BlockFormat, blockFormats, randomBlocks, setSplitHalf } from './blockFormats.js'
 import { PackedMatrix } from './packedMatrix.js'
 import { RandomValues, scaleKinds } from './randomValues.js'
 import { describeBuilds, TestBank, testBothBuilds } from './testBank.js'
@@ -19,6 +19,10 @@ function spoilers(format: BlockFormat, bytes: Uint8Array): ((random: RandomValue
     for (const offset of format.halfOffsets) {
       spoil.push((random) => view.setUint16(block + offset, notFiniteHalves[random.below(notFiniteHalves.length)]!, true))
     }
+    if (format.name === 'IQ1_M') {
+      spoil.push((random) => setSplitHalf(view, block, notFiniteHalves[random.below(notFiniteHalves.length)]!))
+    }
+    if (format.name === 'MXFP4') spoil.push((random) => view.setUint8(block, 253 + random.below(3)))
     if (format.name === 'BF16') {
       spoil.push((random) => view.setUint16(block, notFiniteBF16s[random.below(notFiniteBF16s.length)]!, true))
     }

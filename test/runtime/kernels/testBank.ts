@@ -7,9 +7,12 @@ import { describe, test } from 'vitest'
 import type { KernelBuild, Kernels } from '../../../dist/runtime/kernels/abi.js'
 import { compileBuild, hasRelaxedSimd, instantiate } from '../../../dist/runtime/kernels/compile.js'
 import type { Encoders } from '../../../dist/runtime/kernels/encoders.js'
+import { GRID_BYTES } from '../../../dist/runtime/kernels/gridTable.js'
 import { expectSameBits } from './bits.js'
 
 const GUARD = 64 // bytes on either side of whatever is placed
+/** Where data begins, behind the kernels' grids. */
+const START = GRID_BYTES + GUARD
 const PAGE = 65536
 
 /** A page of free memory. */
@@ -45,7 +48,7 @@ export class TestBank<Build extends Tested = KernelBuild> {
   readonly build: Build
   readonly #kernels: Exports<Build>
   readonly #bytes: Buffer
-  #top = GUARD
+  #top = START
 
   /** `pages` of 64 KiB each. */
   constructor(build: Build, pages = 64) {
@@ -59,8 +62,9 @@ export class TestBank<Build extends Tested = KernelBuild> {
 
   /** Forgets everything placed. */
   clear(): this {
-    for (let page = 0; page < this.#top; page += PAGE) this.#bytes.set(free, page)
-    this.#top = GUARD
+    this.#bytes.set(free.subarray(GRID_BYTES), GRID_BYTES)
+    for (let page = PAGE; page < this.#top; page += PAGE) this.#bytes.set(free, page)
+    this.#top = START
     return this
   }
 

@@ -13,7 +13,27 @@ import { floatToHalf } from '../../../dist/format/quants/half.js'
 import { type LoadOptions, MixtralModel } from '../../../dist/index.js'
 
 /** Every type of demo model in the repository; the first is the one that ships. */
-export const demoTypes = ['Q4_K_M', 'F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_S', 'Q4_0', 'Q3_K_M', 'Q2_K'] as const
+export const demoTypes = [
+  'Q4_K_M',
+  'F16',
+  'Q8_0',
+  'Q6_K',
+  'Q5_K_M',
+  'Q4_K_S',
+  'Q4_0',
+  'Q3_K_M',
+  'Q2_K',
+  'MXFP4_MOE',
+  'IQ3_S',
+  'IQ3_XXS',
+  'IQ2_M',
+  'IQ2_XS',
+  'IQ2_XXS',
+  'IQ1_M',
+  'IQ1_S',
+  'TQ2_0',
+  'TQ1_0',
+] as const
 
 export function demoPath(type: string = demoTypes[0]): string {
   const folder = type === demoTypes[0] ? '../../../models' : '../../golden/models'
@@ -34,8 +54,9 @@ export function llamaCpp(type: string) {
   return demo.models[`tiny-mixtral.${type}.gguf`]!.llamaCpp
 }
 
-/** The true logits for those tokens: (tokens, vocab). */
+/** The true logits for those tokens: (tokens, vocab). TQ1_0 and TQ2_0 hold the same values. */
 export function demoLogits(type: string): Float32Array {
+  if (type === 'TQ1_0') return demoLogits('TQ2_0')
   return new Float32Array(new Uint8Array(golden(`tiny-mixtral.${type}.gguf.logits.f32`)).buffer)
 }
 

@@ -91,7 +91,10 @@ test.each(['vision.patch_embd.weight', 'mm.0.weight', 'blk.0.attn_rot_embd.weigh
   },
 )
 
-test.each<[string, GgufPlan, 'MODEL' | 'UNSUPPORTED', string]>([
+/** What is refused, the file, the code, and how the message goes on after the path. */
+type Refusal = [string, GgufPlan, 'MODEL' | 'UNSUPPORTED', string]
+
+test.each<Refusal>([
   ['a missing embedding', without('token_embd.weight'), 'MODEL', 'tensor token_embd.weight is missing, expected with shape [32,264]'],
   ['a missing norm', without('blk.1.ffn_norm.weight'), 'MODEL', 'tensor blk.1.ffn_norm.weight is missing, expected with shape [32,1]'],
   [
@@ -136,12 +139,14 @@ test.each<[string, GgufPlan, 'MODEL' | 'UNSUPPORTED', string]>([
     'MODEL',
     'tensor blk.0.ffn_up_exps.weight has shape [32,16,3], expected [32,16,4]',
   ],
-  [
-    'a type without a kernel',
-    replaced('blk.0.attn_q.weight', { type: 'MXFP4' }),
-    'UNSUPPORTED',
-    'tensor blk.0.attn_q.weight is of type MXFP4, supported here: F32, F16, ',
-  ],
+  ...['NVFP4', 'Q1_0', 'Q2_0'].map(
+    (type): Refusal => [
+      `a type without a kernel, ${type}`,
+      replaced('blk.0.attn_q.weight', { type }),
+      'UNSUPPORTED',
+      `tensor blk.0.attn_q.weight is of type ${type}, supported here: F32, F16, `,
+    ],
+  ),
   [
     'a norm of half precision',
     replaced('output_norm.weight', { type: 'F16' }),

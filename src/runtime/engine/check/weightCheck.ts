@@ -5,6 +5,7 @@
 import { formats } from '../../../format/quants/formats.js'
 import type { RoundedActivations } from '../../../format/quants/roundedActivations.js'
 import { activationBlock, activationBytes } from '../../kernels/activation.js'
+import { GRID_BYTES } from '../../kernels/gridTable.js'
 import { packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
 import type { ExpertStore } from '../../model/expertStore.js'
 import type { Thread } from '../../model/thread.js'
@@ -96,7 +97,7 @@ export class WeightCheck {
   } {
     const { banks } = this.#thread
     if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed, waitForRows: () => {} }
-    const [round] = this.#store.rounds(layer, 1, [expert!])
+    const [round] = this.#store.rounds(layer, { count: 1, nextRows: 1 }, [expert!])
     const acquired = round![0]!
     const { gate, up, down } = acquired
     const linear = { ffnGate: gate, ffnUp: up, ffnDown: down }[part!]
@@ -108,7 +109,7 @@ export class WeightCheck {
   #layOut({ type, columns, bytes, rows: allRows }: TensorSlice, rows: number): CheckMemory {
     const packing = packings[type.name]!
     const { build } = this.#thread.plan
-    let next = 1024
+    let next = GRID_BYTES
     const take = (size: number) => {
       const at = next
       next = Math.ceil((at + size) / 64) * 64

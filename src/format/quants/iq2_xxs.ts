@@ -1,0 +1,50 @@
+// IQ2_XXS: weights in groups of eight out of a grid, with a scale for each 32, about 2 bits each. The oracle for the
+// kernel: values and the dot product's order of operations.
+//
+//   block of 256 weights, 66 bytes
+//   offset  bytes  field
+//   0       2      d: half, scale of the scales
+//   2       64     for each 32 weights 8 bytes:
+//                  0  4  group[l] of weights 8l to 8l + 7: a place in the grid
+//                  4  4  32 bits, little-endian: from bit 0 up four times 7 bits of signs (gridSigns.ts), then scale[j]
+//
+//   weight = (d / 8 * (2 * scale[j] + 1)) * sign * grid[group]        j = the weight's sub-block of 32
+//
+// The division by 8 is exact, and so is every product.
+
+import type { ActivationQ8K } from './activations.js'
+import { evenSigns, writeGroup } from './gridSigns.js'
+import { gridIQ2XXS } from './grids.js'
+import { readHalf } from './half.js'
+import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
+
+const blockBytes = 66
+
+/**
+ * IQ2_XXS blocks to float32.
+ * @param blocks (out.length / 256 * 66 bytes)
+ */
+export function dequantizeIQ2XXS(blocks: Uint8Array, out: Float32Array): void {
+  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
+}
+
+/** A row of IQ2_XXS blocks times quantized activations: integers within a superblock, float32 across superblocks. */
+export function dotIQ2XXS(row: Uint8Array, x: ActivationQ8K): number {
+  let sum = 0
+  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
+  return sum
+}
+
+function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
+  const grid = gridIQ2XXS()
+  const offset = block * blockBytes
+  const scales = new Int8Array(8)
+  const quants = new Int8Array(256)
+  for (let j = 0; j < 8; j++) {
+    const at = offset + 2 + j * 8
+    const bits = (blocks[at + 4]! | (blocks[at + 5]! << 8) | (blocks[at + 6]! << 16) | (blocks[at + 7]! << 24)) >>> 0
+    scales[j] = 2 * (bits >>> 28) + 1
+    for (let l = 0; l < 4; l++) writeGroup(grid, blocks[at + l]!, evenSigns((bits >>> (7 * l)) & 127), 0, quants, j * 32 + l * 8)
+  }
+  return { d: readHalf(blocks, offset) / 8, scales, quants }
+}
