@@ -1,5 +1,5 @@
-// A question that the model answers with the help of functions: it asks for calls, this program runs them and sends back
-// what they return, until the model answers with a text. The demo model has never learned to call functions. The
+// A question that the model answers with the help of functions: it asks for calls, this program runs them and sends
+// back what they return, until the model answers with a text. The demo model has never learned to call functions. The
 // constraint makes its calls valid, and its answers are stories.
 
 import { MixtralModel } from 'mixtral-wasm'

@@ -1,5 +1,5 @@
-// `mixtral bench --parallel`: how fast several sequences write at the same time, in all. Each has its own prompt and its
-// own random tokens, so that many different experts run.
+// `mixtral bench --parallel`: how fast several sequences write at the same time, in all. Each has its own prompt and
+// its own random tokens, so that many different experts run.
 
 import { InvalidArgumentError } from 'commander'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'

@@ -1,8 +1,8 @@
 // Which expert is in which slot, which experts are requested, and how much of each has been read: a table in memory
 // that all threads share, behind a lock that is held for microseconds. Compute threads, one of them for all
 // (model/expertStore.ts), request a layer's experts and acquire those that are ready. Readers (expertReader.ts) fetch
-// the next read and complete it. Owns eviction and prefetching, by the rule of nextUse.ts: timing decides those, never an expert's bytes. Does not
-// know files or addresses.
+// the next read and complete it. Owns eviction and prefetching, by the rule of nextUse.ts: timing decides those, never
+// an expert's bytes. Does not know files or addresses.
 
 import { withLock } from '../team/lock.js'
 import { figure } from './expertFigures.js'

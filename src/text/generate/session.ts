@@ -80,7 +80,10 @@ export class Session {
     })
   }
 
-  /** Continues the session; what is written belongs to it. Takes the options of `MixtralModel.generate`, and throws its errors. */
+  /**
+   * Continues the session; what is written belongs to it. Takes the options of `MixtralModel.generate`, and throws its
+   * errors.
+   */
   generate(options: GenerationOptions = {}): Promise<GenerationResult> {
     return finish(this.stream(options))
   }

@@ -1,6 +1,6 @@
 // Run by a test in a process of its own: JSON in argv says which worker, how many threads, when a thread breaks down,
-// and how many calls run together. Prints how each ended and what the next one wrote. Never closes the model: the process must be able to end
-// all the same.
+// and how many calls run together. Prints how each ended and what the next one wrote. Never closes the model: the
+// process must be able to end all the same.
 
 import { writeFileSync } from 'node:fs'
 import { setEnvironmentData } from 'node:worker_threads'

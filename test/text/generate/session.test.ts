@@ -264,7 +264,8 @@ describe('a saved session', () => {
 })
 
 test('the number of numerics belongs to the bits of the determinism matrix', () => {
-  // If the hash of the logits changes, sessions saved before must be refused: count NUMERICS up, and write the new pair.
+  // If the hash of the logits changes, sessions saved before must be refused: count NUMERICS up, and write the new
+  // pair.
   const { logits } = JSON.parse(readFileSync(new URL('../../everywhere/expected.json', import.meta.url), 'utf8'))
   expect([NUMERICS, logits.slice(0, 16)]).toEqual([1, '0b7cd8c755064226'])
 })
