@@ -1,12 +1,14 @@
-// `mixtral chat`: a conversation through the model's chat template. Owns the history and the slash commands; lines are
-// read by lineSource.ts, answers are made by reply.ts.
+// `mixtral chat`: a conversation through the model's chat template. Owns the loop; lines are read by lineSource.ts,
+// answers made by reply.ts, and the history is conversation.ts's.
 
 import type { Command } from 'commander'
+import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { Conversation, conversationHelp } from './conversation.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf } from './layout.js'
+import { colorsOf, plainLines } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
 import { type Replying, reply } from './reply.js'
@@ -19,9 +21,7 @@ interface ChatFlags extends ModelFlags, SamplingFlags {
   readonly toolChoice?: string
 }
 
-const help = `/clear          forget the conversation
-/system TEXT    set the system message, or without TEXT remove it; forgets the conversation
-/help           this list
+const help = `${conversationHelp}/help           this list
 /bye            leave, as Ctrl-D does; Ctrl-C stops an answer
 `
 
@@ -66,24 +66,34 @@ async function chat(command: Command, name: string, flags: ChatFlags): Promise<v
   })
 }
 
-async function converse(model: MixtralModel, lines: LineSource, firstSystem: string, options: Replying): Promise<void> {
-  let system = firstSystem
-  let turns: ChatMessage[] = []
+async function converse(model: MixtralModel, lines: LineSource, system: string, options: Replying): Promise<void> {
+  const conversation = new Conversation(model, system)
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
-    const [word] = line.trim().split(/\s/)
+    const text = line.trim()
+    const [word] = text.split(/\s/)
     if (!word) continue
     if (word === '/bye') return
-    if (word === '/clear') turns = []
-    else if (word === '/system') {
-      system = line.trim().slice(word.length).trim()
-      turns = []
-    } else if (word === '/help') process.stderr.write(help)
-    else if (word.startsWith('/') && lines.interactive) process.stderr.write(`no command ${word}\n${help}`)
-    else {
-      const question: ChatMessage = { role: 'user', content: line.trim() }
-      const opening: ChatMessage[] = system ? [{ role: 'system', content: system }] : []
-      const added = await reply(model, [...opening, ...turns, question], options)
-      if (added) turns.push(question, ...added)
+    if (word === '/help') process.stderr.write(help)
+    else if (!(await obeyed(conversation, word, text.slice(word.length).trim(), options.interactive))) {
+      if (word.startsWith('/') && options.interactive) process.stderr.write(`no command ${word}\n${help}`)
+      else {
+        const question: ChatMessage = { role: 'user', content: text }
+        const answers = await reply(model, conversation.with(question), options)
+        if (answers) conversation.add(question, answers)
+      }
     }
+  }
+}
+
+/** Whether a word was a command of the conversation. On a terminal, one that fails says so and the chat goes on. */
+async function obeyed(conversation: Conversation, word: string, rest: string, interactive: boolean): Promise<boolean> {
+  try {
+    const told = await conversation.obey(word, rest)
+    if (told) process.stderr.write(`${plainLines(told)}\n`)
+    return told !== undefined
+  } catch (error) {
+    if (!interactive || !(error instanceof MixtralError)) throw error
+    process.stderr.write(`${plainLines(error.message)}\n`)
+    return true
   }
 }

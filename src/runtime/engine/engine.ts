@@ -1,5 +1,5 @@
-// The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the model
-// for themselves. Does not know text.
+// The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the
+// model for themselves. Does not know text.
 
 import type { Gguf } from '../../format/gguf/gguf.js'
 import type { KernelBuild } from '../kernels/abi.js'

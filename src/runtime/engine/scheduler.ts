@@ -29,7 +29,9 @@ export interface Share {
 const QUANTUM = ATTENTION_TOKENS
 /** Most prompts of one step. */
 const PROMPTS = 4
-/** Pages that must be there beside those of its text before a suspended request goes on, so that it does not stop soon. */
+/**
+ * Pages that must be there beside those of its text before a suspended request goes on, so that it does not stop soon.
+ */
 const SPARE_PAGES = 8
 
 export class Scheduler {

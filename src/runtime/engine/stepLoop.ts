@@ -161,7 +161,9 @@ export class StepLoop {
     }
   }
 
-  /** After a step that failed: runs each request's rows by themselves, once. A request that fails alone gets the error. */
+  /**
+   * After a step that failed: runs each request's rows by themselves, once. A request that fails alone gets the error.
+   */
   async #runAlone(shares: readonly Share[]): Promise<void> {
     for (const share of shares) {
       const { request } = share

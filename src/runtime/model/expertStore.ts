@@ -61,7 +61,8 @@ export class ExpertStore {
    * barrier; that releases the last. Rows of an expert that is not `whole` must be waited for. Throws what ends a
    * stage.
    */
-  *rounds(layer: number, { count: rows, nextRows }: RowCounts, experts: readonly number[]): Generator<AcquiredExpert[]> {
+  *rounds(layer: number, step: RowCounts, experts: readonly number[]): Generator<AcquiredExpert[]> {
+    const { count: rows, nextRows } = step
     const first = layer * this.#thread.config.experts
     const keys = experts.map((expert) => first + expert)
     if (!this.#streamed) {

@@ -41,7 +41,10 @@ export interface GenerationResult {
   readonly text: string
   /** All tokens written, without an end token. */
   readonly ids: readonly number[]
-  /** With the option `jsonSchema`: the value that the text is, unless it was cut by a limit, a stop string or one of `stopIds`. */
+  /**
+   * With the option `jsonSchema`: the value that the text is, unless it was cut by a limit, a stop string or one of
+   * `stopIds`.
+   */
   readonly parsed?: unknown
   /** With the option `logprobs`: of every token drawn, the end token too. */
   readonly logprobs?: readonly DrawnLogprob[]
