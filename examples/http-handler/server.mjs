@@ -1,6 +1,7 @@
 // Streams answers over HTTP as plain text, with Node alone. Send a list of messages:
 //   curl -N localhost:8080 -d '[{ "role": "user", "content": "Who are you?" }]'
-// The model writes one answer at a time; other requests wait. A client that leaves ends its answer or its waiting.
+// Answers that are written at the same time share the model's steps; beyond eight, requests wait. A client that leaves
+// ends its answer or its waiting.
 
 import { createServer } from 'node:http'
 import { MixtralError, MixtralModel } from 'mixtral-wasm'

@@ -30,7 +30,7 @@ export function configureBench(command: Command): void {
     .option('-r, --repetitions <n>', 'number of measurements; the median is reported', wholeNumber(1, 1000), 3)
     .option(
       '--parallel <counts>',
-      'also write with so many sequences at the same time, such as 1,2,4,8,16, and tell the tokens a second of all together',
+      'also write with these numbers of sequences at the same time, such as 1,2,4,8,16, and tell the tokens a second of all together',
       sequenceCounts,
     )
     .option('--profile', 'show where the time goes, stage by stage, and how long threads wait for each other')

@@ -30,7 +30,7 @@ export class Routes {
     this.#used = expertsPerToken
   }
 
-  /** Shared memory for steps of so many rows. */
+  /** Shared memory for steps of at most `rows` rows. */
   static create({ layers, expertsPerToken }: Shape, rows: number): RouteMemory {
     const count = rows * layers * expertsPerToken
     return { ids: new Uint16Array(new SharedArrayBuffer(count * 2)), weights: new Float32Array(new SharedArrayBuffer(count * 4)) }
