@@ -33,7 +33,9 @@ const UNIT: usize = 528
   return plus(sum, plus(s, plus(products(plane(v, 2, two), x + far * 2), products(plane(v, 3, two), x + far * 3))))
 }
 
-/** A row's 256 columns times one token, in four lanes. relaxed-simd sums at most 16 * 2 * 3 * 127 = 12192 in 16 bits. */
+/**
+ * A row's 256 columns times one token, in four lanes. relaxed-simd sums at most 16 * 2 * 3 * 127 = 12192 in 16 bits.
+ */
 // @ts-ignore: decorator
 @inline function row(p: usize, x: usize, two: v128, ones: v128): v128 {
   const half = quadBytes() * 4

@@ -1,5 +1,6 @@
-// The scratch area at the start of every bank, where the vectors of a step lie, behind the kernels' grids. Its layout is the same in all banks, so
-// a row keeps its address when it moves to another bank. Owns these addresses; does not know a model's tensors.
+// The scratch area at the start of every bank, where the vectors of a step lie, behind the kernels' grids. Its layout
+// is the same in all banks, so a row keeps its address when it moves to another bank. Owns these addresses; does not
+// know a model's tensors.
 
 import { alignUp } from '../../base/alignUp.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
