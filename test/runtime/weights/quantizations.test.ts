@@ -103,7 +103,7 @@ test('the table of sizes in docs/memory.md is what the shapes give', () => {
     const { bytes, activeBytesPerToken } = quantizedSize(config, name)
     return `${gigabytes(bytes)} | ${gigabytes(activeBytesPerToken)}`
   }
-  for (const name of ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q3_K_M', 'Q2_K'] as const) {
+  for (const name of ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q3_K_M', 'Q2_K', 'IQ3_S', 'IQ3_XXS', 'IQ2_M', 'IQ2_XXS', 'IQ1_M'] as const) {
     expect(page).toContain(`| ${name} | ${cells(small, name)} | ${cells(large, name)} |`)
   }
 })
