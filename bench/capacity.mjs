@@ -8,10 +8,10 @@
 import { spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
 import { MixtralModel } from '../dist/index.js'
 import { expertRates } from '../dist/runtime/residency/expertFigures.js'
 import { mixtralTensors } from '../dist/runtime/weights/mixtralTensors.js'
+import { readCommandLine } from './commandLine.mjs'
 import { DiskRate } from './diskRate.mjs'
 import { PipelineRate } from './pipelineRate.mjs'
 
@@ -33,9 +33,8 @@ const options = {
   threads: text,
   part: text,
   json: { type: 'boolean' },
-  help: { type: 'boolean' },
 }
-const { values, positionals } = parseArgs({ options, allowPositionals: true })
+const { values, positionals } = readCommandLine(import.meta.url, options, [1, 1])
 const [path] = positionals
 const tokens = Number(values.tokens ?? 32)
 const threads = Number(values.threads ?? 2)
@@ -189,7 +188,5 @@ function table(rows) {
 const mean = (list) => list.reduce((a, b) => a + b, 0) / list.length
 const median = (list) => list.toSorted((a, b) => a - b)[list.length >> 1]
 
-if (values.help || !path)
-  console.log('usage: node bench/capacity.mjs FILE [--parts 1,0.75,0.5,0.25] [--tokens N] [--rounds N] [--threads N] [--both] [--json]')
-else if (values.part !== undefined) console.log(JSON.stringify(await decode(Number(values.part))))
+if (values.part !== undefined) console.log(JSON.stringify(await decode(Number(values.part))))
 else compare()

@@ -6,13 +6,14 @@
 // whose median over the rounds is highest, `peak` the highest single time: collected garbage and other programs are in
 // it.
 
-import { parseArgs } from 'node:util'
+import { readFileSync } from 'node:fs'
 import mistral from 'mistral-tokenizer-js'
 import { Constraint } from '../dist/text/constraint/constraint.js'
 import { TokenTrie } from '../dist/text/constraint/tokenTrie.js'
 import { Tokenizer } from '../dist/text/tokenizer/tokenizer.js'
+import { readCommandLine } from './commandLine.mjs'
 
-const { values } = parseArgs({ options: { rounds: { type: 'string' }, json: { type: 'boolean' } } })
+const { values } = readCommandLine(import.meta.url, { rounds: { type: 'string' }, json: { type: 'boolean' } })
 const rounds = Number(values.rounds ?? 20)
 
 const story =
@@ -30,14 +31,7 @@ const person = {
   additionalProperties: false,
 }
 const flags = Object.fromEntries(['active', 'verified', 'archived', 'visible', 'pinned'].map((name) => [name, { type: 'boolean' }]))
-const jsonGrammar = String.raw`
-root ::= object
-value ::= object | array | string | number | ("true" | "false" | "null") ws
-object ::= "{" ws ( string ":" ws value ("," ws string ":" ws value)* )? "}" ws
-array ::= "[" ws ( value ("," ws value)* )? "]" ws
-string ::= "\"" ( [^"\\\x7F\x00-\x1F] | "\\" (["\\bfnrt] | "u" [0-9a-fA-F]{4}) )* "\"" ws
-number ::= ("-"? ([0-9] | [1-9] [0-9]{0,15})) ("." [0-9]+)? ([eE] [-+]? [0-9] [1-9]{0,15})? ws
-ws ::= | " " | "\n" [ \t]{0,20}`
+const jsonGrammar = readFileSync(new URL('../test/text/constraint/json.gbnf', import.meta.url), 'utf8')
 
 const cases = [
   { name: 'JSON string', spec: { jsonSchema: { type: 'string' } }, text: `"${story.repeat(3)}"` },

@@ -36,23 +36,30 @@ export class DiskRate {
     this.#workers = Array.from({ length: READERS }, () => new Worker(new URL(import.meta.url), { workerData: { diskRate } }))
   }
 
-  /** Reads for so long. Returns bytes per second. */
+  /** Reads for `seconds`. Returns bytes per second. */
   async measure(seconds) {
-    const words = this.#words
-    const before = Atomics.load(words, word.read)
-    const start = performance.now()
-    Atomics.store(words, word.pass, 1)
-    Atomics.notify(words, word.pass)
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1e3))
-    const ranges = Atomics.load(words, word.read) - before
-    const took = (performance.now() - start) / 1e3
-    Atomics.store(words, word.pass, 0)
-    return (ranges * RANGE_BYTES) / took
+    return (await rangesPerSecond(this.#words, word.pass, word.read, seconds)) * RANGE_BYTES
   }
 
   async close() {
     await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
+}
+
+/**
+ * Lets the threads that wait at `words[pass]` work for `seconds`. Returns how many row ranges a second they counted in
+ * `words[done]`.
+ */
+export async function rangesPerSecond(words, pass, done, seconds) {
+  const before = Atomics.load(words, done)
+  const start = performance.now()
+  Atomics.store(words, pass, 1)
+  Atomics.notify(words, pass)
+  await new Promise((resolve) => setTimeout(resolve, seconds * 1e3))
+  const ranges = Atomics.load(words, done) - before
+  const took = (performance.now() - start) / 1e3
+  Atomics.store(words, pass, 0)
+  return ranges / took
 }
 
 function memoryOf(bytes) {

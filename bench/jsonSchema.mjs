@@ -5,10 +5,10 @@
 // declared order; plain numbers), and each invalid one refused in any order of its keys. Exits with 1 if one is not.
 
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { accepts, compileLanguage } from '../dist/text/constraint/language.js'
+import { readCommandLine } from './commandLine.mjs'
 
-const { values, positionals } = parseArgs({ options: { list: { type: 'boolean' }, refused: { type: 'boolean' } }, allowPositionals: true })
+const { values, positionals } = readCommandLine(import.meta.url, { list: { type: 'boolean' }, refused: { type: 'boolean' } }, [1, 1])
 const groups = JSON.parse(readFileSync(positionals[0], 'utf8'))
 /** Orders of keys to try for an invalid instance. */
 const MOST_ORDERS = 200

@@ -1,17 +1,16 @@
-// npm run bench -- [--format Q4_K,Q6_K] [--build simd] [--quick] [--json]
+// npm run bench -- [--format Q4_K,Q6_K] [--build simd|relaxed-simd] [--quick] [--json]
 // Speed of each kernel, format, build and token batch on one thread, every result checked before it is timed. Owns the
 // command line, the clock and the table; the cases are in kernelCases.mjs. How to read it: README.md.
 
 import os from 'node:os'
-import { parseArgs } from 'node:util'
 import { Piscina } from 'piscina'
 import { Bench } from 'tinybench'
 import { compileBuild, hasRelaxedSimd, instantiate } from '../dist/runtime/kernels/compile.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
+import { readCommandLine } from './commandLine.mjs'
 import { attentionCases, BenchMemory, formatNames, matmulCases, quantizeCases } from './kernelCases.mjs'
 
 const buildNames = ['simd', 'relaxed-simd']
-const usage = 'usage: npm run bench -- [--format NAME,...] [--build simd|relaxed-simd] [--quick] [--json]'
 
 async function main({ formats, builds, rest, quick, json }) {
   const compiled = new Map()
@@ -69,22 +68,16 @@ async function timePool(quick) {
 
 function readOptions() {
   const flag = { type: 'boolean', default: false }
-  let values
-  try {
-    values = parseArgs({ options: { format: { type: 'string' }, build: { type: 'string' }, quick: flag, json: flag } }).values
-  } catch (error) {
-    throw wrongUsage(error.message)
-  }
+  const options = { format: { type: 'string' }, build: { type: 'string' }, quick: flag, json: flag }
+  const { values, refuse } = readCommandLine(import.meta.url, options)
   const formats = values.format?.split(',') ?? formatNames
   const builds = values.build === undefined ? buildNames : [values.build]
   for (const format of formats) {
-    if (!formatNames.includes(format)) throw wrongUsage(`--format: found ${format}, expected some of ${formatNames.join(', ')}`)
+    if (!formatNames.includes(format)) refuse(`--format: found ${format}, expected some of ${formatNames.join(', ')}`)
   }
-  if (!buildNames.includes(builds[0])) throw wrongUsage(`--build: found ${builds[0]}, expected ${buildNames.join(' or ')}`)
+  if (!buildNames.includes(builds[0])) refuse(`--build: found ${builds[0]}, expected ${buildNames.join(' or ')}`)
   return { formats, builds, rest: values.format === undefined, quick: values.quick, json: values.json }
 }
-
-const wrongUsage = (message) => Object.assign(new Error(`${message}\n${usage}`), { wrongUsage: true })
 
 function machine() {
   const cpus = os.cpus()
@@ -119,5 +112,5 @@ try {
   await main(readOptions())
 } catch (error) {
   process.stderr.write(`${error.message}\n`)
-  process.exitCode = error.wrongUsage ? 2 : 1
+  process.exitCode = 1
 }

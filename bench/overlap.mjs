@@ -1,4 +1,4 @@
-// node bench/overlap.mjs TRACE.json [--read MS] [--expert MS] [--layer MS] [--token MS]
+// node bench/overlap.mjs TRACE.json [TRACE.json ...] [--read MS] [--expert MS] [--layer MS] [--token MS]
 // How much of the reading of experts can be hidden behind computing at all? An ideal machine decodes a trace
 // (routing.mjs) with memory for a part of the experts. Its disk always has its full rate and starts reads at once;
 // reading and computing do not slow each other down. Only knowledge limits it: a layer's experts are known after its
@@ -10,14 +10,12 @@
 //   --token   the part of a token outside of its layers, mostly the output matrix (3.2)
 
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
+import { readCommandLine } from './commandLine.mjs'
 import { nextUse, stepsOf } from './traceSteps.mjs'
 
 const number = (value) => ({ type: 'string', default: String(value) })
-const { values, positionals } = parseArgs({
-  options: { read: number(28.5), expert: number(2.75), layer: number(1), token: number(3.2) },
-  allowPositionals: true,
-})
+const options = { read: number(28.5), expert: number(2.75), layer: number(1), token: number(3.2) }
+const { values, positionals } = readCommandLine(import.meta.url, options, [1, Infinity])
 const ms = Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Number(value)]))
 
 /**
@@ -27,7 +25,7 @@ const ms = Object.fromEntries(Object.entries(values).map(([name, value]) => [nam
 const machines = {
   'nothing read ahead': { predict: () => [], careful: true },
   "as the runtime: two layers' routers, in turns with nothing missing": {
-    predict: ({ guesses }) => guesses.slice(0, 2).flat(),
+    predict: ({ predictions }) => predictions.slice(0, 2).flat(),
     careful: true,
   },
   'the same, and every prediction right': { predict: (_, later) => later.slice(0, 2).flatMap(({ keys }) => keys), careful: true },

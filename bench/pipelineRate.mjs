@@ -7,7 +7,7 @@ import { Worker, workerData } from 'node:worker_threads'
 import { compileKernels, instantiate } from '../dist/runtime/kernels/compile.js'
 import { GRID_BYTES } from '../dist/runtime/kernels/gridTable.js'
 import { packings } from '../dist/runtime/kernels/packing.js'
-import { BUFFERS, RANGE_BYTES, READERS } from './diskRate.mjs'
+import { BUFFERS, RANGE_BYTES, READERS, rangesPerSecond } from './diskRate.mjs'
 
 const BLOCK = 4096
 const BUFFER_BYTES = RANGE_BYTES + 2 * BLOCK
@@ -55,17 +55,8 @@ export class PipelineRate {
    * Runs for `seconds`, multiplying `resident` resident experts for each that is read. Returns bytes read per second.
    */
   async measure(seconds, resident) {
-    const words = this.#words
-    Atomics.store(words, word.resident, Math.round(resident * 1000))
-    const before = Atomics.load(words, word.done)
-    const start = performance.now()
-    Atomics.store(words, word.pass, 1)
-    Atomics.notify(words, word.pass)
-    await new Promise((resolve) => setTimeout(resolve, seconds * 1e3))
-    const ranges = Atomics.load(words, word.done) - before
-    const took = (performance.now() - start) / 1e3
-    Atomics.store(words, word.pass, 0)
-    return (ranges * this.#bytes) / took
+    Atomics.store(this.#words, word.resident, Math.round(resident * 1000))
+    return (await rangesPerSecond(this.#words, word.pass, word.done, seconds)) * this.#bytes
   }
 
   async close() {

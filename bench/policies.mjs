@@ -6,6 +6,7 @@
 // (src/runtime/residency/residencyTable.ts).
 
 import { readFileSync } from 'node:fs'
+import { readCommandLine } from './commandLine.mjs'
 import { nextUse, stepsOf } from './traceSteps.mjs'
 
 /** A policy sees every layer, and says what it costs to keep an expert: the one with the highest cost is evicted. */
@@ -74,14 +75,14 @@ function simulate(trace, steps, capacity, policy, depth) {
     memory.add(key)
   }
   for (const [number, step] of steps.entries()) {
-    for (const [layer, { keys, guesses }] of step.layers.entries()) {
+    for (const [layer, { keys, predictions }] of step.layers.entries()) {
       policy.see(trace, step, keys, layer)
       policy.now = number * trace.layers + layer
       const kept = new Set(keys)
       for (const key of keys) fetch(key, kept)
-      for (const guess of guesses.slice(0, depth)) {
-        for (const key of guess) kept.add(key)
-        for (const key of guess) fetch(key, kept)
+      for (const prediction of predictions.slice(0, depth)) {
+        for (const key of prediction) kept.add(key)
+        for (const key of prediction) fetch(key, kept)
       }
     }
     if (number === 0) prompt = reads
@@ -107,7 +108,7 @@ function belady(trace, steps) {
   }
 }
 
-for (const path of process.argv.slice(2)) {
+for (const path of readCommandLine(import.meta.url, {}, [1, Infinity]).positionals) {
   const trace = JSON.parse(readFileSync(path, 'utf8'))
   const steps = stepsOf(trace)
   const all = trace.layers * trace.experts

@@ -10,14 +10,15 @@ import { createServer } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { parseArgs } from 'node:util'
+import { readCommandLine } from './commandLine.mjs'
 
 const text = { type: 'string' }
-const { values, positionals } = parseArgs({ options: { gigabytes: text, rounds: text, folder: text }, allowPositionals: true })
+const { values, positionals } = readCommandLine(import.meta.url, { gigabytes: text, rounds: text, folder: text }, [0, 1])
 const bytes = Number(values.gigabytes ?? 2) * 1e9
 const rounds = Number(values.rounds ?? 5)
 
-if (positionals[0] === 'serve') await serve()
+if (positionals[0] === 'serve')
+  await serve() // in a process of its own
 else await compare()
 
 /**

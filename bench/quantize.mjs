@@ -6,11 +6,11 @@
 import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { parseArgs } from 'node:util'
 import { formats } from '../dist/format/quants/formats.js'
 import { encoderOf, openEncoders } from '../dist/runtime/kernels/encoders.js'
+import { readCommandLine } from './commandLine.mjs'
 
-const { values, positionals } = parseArgs({ options: { json: { type: 'boolean' } }, allowPositionals: true })
+const { values, positionals } = readCommandLine(import.meta.url, { json: { type: 'boolean' } }, [0, 1])
 const say = (text) => values.json || process.stdout.write(`${text}\n`)
 
 const WEIGHTS = 2 ** 20

@@ -1,17 +1,17 @@
 // node bench/routing.mjs MODEL [OUT.json] [--tokens N] [--text FILE] [--ram BYTES]
 // Records how a model routes: for every layer and token the router's logits, and what the routers of the next layers
-// say of the same residual, which is what the runtime guesses from. Prints how skewed and how steady the choices are,
+// say of the same residual, from which the runtime predicts. Prints how skewed and how steady the choices are,
 // as table 5 of Mixtral of Experts has it. The tokens are the meaningless ones of `mixtral bench`, or those of a text.
 
 import { readFileSync, writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { MixtralModel } from '../dist/index.js'
 import { matrixSource } from '../dist/runtime/weights/matrixSource.js'
 import { mixtralTensors } from '../dist/runtime/weights/mixtralTensors.js'
+import { readCommandLine } from './commandLine.mjs'
 import { repetitions } from './routingStatistics.mjs'
 
 const text = { type: 'string' }
-const { values, positionals } = parseArgs({ options: { tokens: text, text, ram: text }, allowPositionals: true })
+const { values, positionals } = readCommandLine(import.meta.url, { tokens: text, text, ram: text }, [1, 2])
 const [path, out] = positionals
 const depth = 4
 
@@ -51,7 +51,7 @@ const trace = {
   used: expertsPerToken,
   logits: everyLayer.map((layer) => short(valuesOf('ffn_moe_logits', layer))),
   // per layer and distance 1 .. depth
-  guesses: everyLayer.map((layer) =>
+  predictions: everyLayer.map((layer) =>
     everyLayer.slice(layer + 1, layer + 1 + depth).map((next) => short(route(next, valuesOf('ffn_inp', layer)))),
   ),
 }

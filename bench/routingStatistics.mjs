@@ -1,5 +1,5 @@
 // What a trace of routing says: how often neighboring tokens share experts, how uneven experts are, how well the next
-// layers' choices are guessed. Traces: routing.mjs.
+// layers' choices are predicted. Traces: routing.mjs.
 
 /** The experts chosen by the logits of one token, best first. */
 export function chosen(logits, token, experts, used) {
@@ -9,11 +9,11 @@ export function chosen(logits, token, experts, used) {
 
 /**
  * A table in text: per layer the first choice repeated by the next token, either of both choices repeated, the largest
- * and least share of an expert, and guesses that were right.
+ * and least share of an expert, and predictions that were right.
  */
-export function repetitions({ tokens, layers, experts, used, logits, guesses }) {
+export function repetitions({ tokens, layers, experts, used, logits, predictions }) {
   const percent = (value) => `${(value * 100).toFixed(1)} %`.padStart(8)
-  const lines = ['layer    first   either  largest    least   guessed 1, 2, .. layers ahead']
+  const lines = ['layer    first   either  largest    least   predicted 1, 2, .. layers ahead']
   const sums = []
   for (let layer = 0; layer < layers; layer++) {
     const picks = Array.from({ length: tokens }, (_, t) => chosen(logits[layer], t, experts, used))
@@ -22,10 +22,11 @@ export function repetitions({ tokens, layers, experts, used, logits, guesses }) 
     const either = picks.slice(1).filter((pick, t) => pick.some((expert) => picks[t].includes(expert))).length / pairs
     const counts = Array.from({ length: experts }, (_, e) => picks.flat().filter((expert) => expert === e).length / (tokens * used))
     const right = Array.from({ length: 4 }, (_, k) => {
-      const guess = guesses[layer - 1 - k]?.[k]
-      if (!guess) return Number.NaN
+      const prediction = predictions[layer - 1 - k]?.[k]
+      if (!prediction) return Number.NaN
       return (
-        picks.reduce((sum, pick, t) => sum + pick.filter((e) => chosen(guess, t, experts, used).includes(e)).length, 0) / (tokens * used)
+        picks.reduce((sum, pick, t) => sum + pick.filter((e) => chosen(prediction, t, experts, used).includes(e)).length, 0) /
+        (tokens * used)
       )
     })
     const row = [first, either, Math.max(...counts), Math.min(...counts), ...right]

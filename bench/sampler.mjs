@@ -4,10 +4,10 @@
 // checks and the table.
 
 import os from 'node:os'
-import { parseArgs } from 'node:util'
 import { Bench } from 'tinybench'
 import { choose } from '../dist/runtime/sampler/choose.js'
 import { Sampler } from '../dist/runtime/sampler/sampler.js'
+import { readCommandLine } from './commandLine.mjs'
 
 const off = { temperature: 1, topK: 0, topP: 1, minP: 0 }
 const cases = [
@@ -29,10 +29,10 @@ const cases = [
 const HISTORY = 2000 // tokens that penalties and DRY look at
 
 const flag = { type: 'boolean', default: false }
-const { values } = parseArgs({ options: { vocabulary: { type: 'string', default: '32000' }, quick: flag, json: flag } })
+const { values, refuse } = readCommandLine(import.meta.url, { vocabulary: { type: 'string', default: '32000' }, quick: flag, json: flag })
 const vocabulary = Number(values.vocabulary)
 if (!Number.isInteger(vocabulary) || vocabulary < 1000)
-  throw new Error(`--vocabulary: found ${values.vocabulary}, expected a whole number from 1000`)
+  refuse(`--vocabulary: found ${values.vocabulary}, expected a whole number from 1000`)
 const { quick, json } = values
 
 const rows = Array.from({ length: 8 }, (_, seed) => rowOf(seed))

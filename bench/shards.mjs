@@ -10,9 +10,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { quantizeModel } from '../dist/index.js'
+import { readCommandLine } from './commandLine.mjs'
 import { shapes, writeSyntheticModel } from './syntheticModel.mjs'
 
-const folder = mkdtempSync(join(process.argv[2] ?? tmpdir(), 'mixtral-shards-'))
+const [parent = tmpdir()] = readCommandLine(import.meta.url, {}, [0, 1]).positionals
+const folder = mkdtempSync(join(parent, 'mixtral-shards-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))

@@ -4,30 +4,21 @@
 
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { parseArgs } from 'node:util'
+import { readCommandLine } from './commandLine.mjs'
 import { fileTypes, shapes, writeSyntheticModel } from './syntheticModel.mjs'
 
-const usage = `usage: npm run synth -- --layers N --type ${fileTypes.join('|')} [--shape ${Object.keys(shapes).join('|')}] [--vocab N] [--experts N] [--seed N] OUT`
-
-function fail(message, exitCode) {
-  process.stderr.write(`${message}\n`)
-  process.exit(exitCode)
-}
-
-function parse() {
+function readOptions() {
   const text = { type: 'string' }
   const options = { layers: text, type: text, shape: text, vocab: text, experts: text, seed: text }
-  const { values, positionals } = parseArgs({ options, allowPositionals: true })
+  const { values, positionals, refuse } = readCommandLine(import.meta.url, options, [1, 1])
   const { type = 'Q4_K_M', shape = '8x7b', ...numbers } = values
-  if (positionals.length !== 1) throw new Error(`found ${positionals.length} file names, expected 1`)
-  if (!fileTypes.includes(type)) throw new Error(`--type: found ${type}, expected ${fileTypes.join(' or ')}`)
-  if (!Object.hasOwn(shapes, shape)) throw new Error(`--shape: found ${shape}, expected ${Object.keys(shapes).join(' or ')}`)
-  if (numbers.layers === undefined) throw new Error('--layers is missing')
+  if (!fileTypes.includes(type)) refuse(`--type: found ${type}, expected ${fileTypes.join(' or ')}`)
+  if (!Object.hasOwn(shapes, shape)) refuse(`--shape: found ${shape}, expected ${Object.keys(shapes).join(' or ')}`)
+  if (numbers.layers === undefined) refuse('--layers is missing')
   const least = { layers: 1, vocab: 259, experts: 2, seed: 0 }
   const counts = Object.entries(numbers).map(([name, value]) => {
     const number = Number(value)
-    if (!/^\d+$/.test(value) || number < least[name])
-      throw new Error(`--${name}: found ${value}, expected a whole number from ${least[name]}`)
+    if (!/^\d+$/.test(value) || number < least[name]) refuse(`--${name}: found ${value}, expected a whole number from ${least[name]}`)
     return [name, number]
   })
   return { path: positionals[0], options: { type, ...shapes[shape], ...Object.fromEntries(counts) } }
@@ -45,19 +36,15 @@ function showProgress(started) {
   }
 }
 
-let args
-try {
-  args = parse()
-} catch (error) {
-  fail(`${error.message}\n${usage}`, 2)
-}
+const { path, options } = readOptions()
 // the writer takes its draft along when the process exits
 process.once('SIGINT', () => process.exit(130))
 process.once('SIGTERM', () => process.exit(143))
 try {
   const onProgress = process.stderr.isTTY ? showProgress(performance.now()) : undefined
-  mkdirSync(dirname(args.path), { recursive: true })
-  await writeSyntheticModel(args.path, { ...args.options, onProgress })
+  mkdirSync(dirname(path), { recursive: true })
+  await writeSyntheticModel(path, { ...options, onProgress })
 } catch (error) {
-  fail(error.message, 1)
+  process.stderr.write(`${error.message}\n`)
+  process.exitCode = 1
 }

@@ -1,14 +1,14 @@
 // A trace of routing (routing.mjs) as steps: a prompt of half the tokens, the rest one by one; and the runtime's choice
 // of the expert to evict (src/runtime/residency/residencyTable.ts).
 
-import { blendShare, layersToNextUse } from '../dist/runtime/residency/residencyTable.js'
+import { blendShare, layersToNextUse } from '../dist/runtime/residency/nextUse.js'
 import { chosen } from './routingStatistics.mjs'
 
 /**
  * The steps of a trace: per step and layer the experts used, the mean probabilities, and predictions of the next
  * layers' experts.
  */
-export function stepsOf({ tokens, layers, experts, used, logits, guesses }) {
+export function stepsOf({ tokens, layers, experts, used, logits, predictions }) {
   const prompt = tokens >> 1
   const groups = [Array.from({ length: prompt }, (_, t) => t), ...Array.from({ length: tokens - prompt }, (_, t) => [prompt + t])]
   return groups.map((group) => ({
@@ -21,7 +21,7 @@ export function stepsOf({ tokens, layers, experts, used, logits, guesses }) {
         const sum = odds.reduce((a, b) => a + b)
         for (let e = 0; e < experts; e++) shares[e] += odds[e] / sum / group.length
       }
-      return { keys: keys(logits[layer], layer), shares, guesses: guesses[layer].map((rows, k) => keys(rows, layer + 1 + k)) }
+      return { keys: keys(logits[layer], layer), shares, predictions: predictions[layer].map((rows, k) => keys(rows, layer + 1 + k)) }
     }),
   }))
 }

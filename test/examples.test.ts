@@ -31,7 +31,7 @@ async function run(file: string, input = ''): Promise<{ code: number; stdout: st
 test('every example is run, here or by test/everywhere', () => {
   const folders = readdirSync(`${root}examples`, { withFileTypes: true }).filter((entry) => entry.isDirectory())
   const elsewhere = runtimes.map(({ project }) => project)
-  const expected = new Set(['http-handler', 'script', 'terminal-chat', ...elsewhere])
+  const expected = new Set(['http-handler', 'script', 'terminal-chat', 'tools', ...elsewhere])
   expect(folders.map(({ name }) => name).toSorted()).toEqual([...expected].toSorted())
 })
 
@@ -44,6 +44,12 @@ test('script writes a story and its figures', async () => {
 test('terminal-chat answers line after line, and ends with an empty one', async () => {
   const { code, stdout } = await run('terminal-chat/chat.mjs', 'What is the capital of France?\nWhat is 7 + 5?\n\n')
   expect(stdout).toBe('> The capital of France is Paris.\n> 7 + 5 = 12.\n> ')
+  expect(code).toBe(0)
+})
+
+test('tools asks for calls, sends back what they return, and ends with a text', async () => {
+  const { code, stdout } = await run('tools/agent.mjs')
+  expect(stdout).toMatch(/^(weather\(\{"city": "(Paris|Rome|Oslo)"\}\) = \{"city":"(Paris|Rome|Oslo)","celsius":\d+\}\n){1,2}[^\n]+\n$/)
   expect(code).toBe(0)
 })
 

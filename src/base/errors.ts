@@ -14,6 +14,7 @@
  * - `CONTEXT`: the prompt does not fit the context
  * - `MEMORY`: the memory asked for cannot be had
  * - `THREAD`: a worker thread threw or ended in mid-step
+ * - `SESSION`: a saved session is damaged, or belongs to another model or version
  * - `ABORTED`: the caller's AbortSignal fired
  * - `CLOSED`: the model was closed
  * - `IO`: a file or an address could not be opened, read or written
@@ -29,6 +30,7 @@ export type MixtralErrorCode =
   | 'CONTEXT'
   | 'MEMORY'
   | 'THREAD'
+  | 'SESSION'
   | 'ABORTED'
   | 'CLOSED'
   | 'IO'
@@ -82,5 +84,16 @@ export function checkObject(options: unknown): void {
 
 /** Throws `OPTION` unless the value is a string; `what` names it. */
 export function checkText(what: string, value: unknown): void {
-  if (typeof value !== 'string') throw new MixtralError('OPTION', `${what} is ${shown(value)}, expected a string`)
+  checkKind(what, value, typeof value === 'string', 'a string')
+}
+
+/** Throws `OPTION` unless the value is a list, such as an array or a typed array. Its ids are not checked. */
+export function checkTokenList(tokens: unknown): void {
+  if (Array.isArray(tokens) || ArrayBuffer.isView(tokens)) return
+  throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
+}
+
+/** Throws `OPTION` unless the value is of the right kind; `what` names it, and `expected` the kind. */
+export function checkKind(what: string, value: unknown, isRight: boolean, expected: string): void {
+  if (!isRight) throw new MixtralError('OPTION', `${what} is ${shown(value)}, expected ${expected}`)
 }

@@ -47,7 +47,7 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
   const { update = false, beforePull, ...pullOptions } = options
   const { signal } = pullOptions
   const name = typeof model === 'string' ? readModelName(model) : model
-  const local = await findLocalModel(name)
+  const local = await findLocalModel(update ? name : model) // an update is of a name: nobody pulls a folder
   if (signal?.aborted) throw abortedError(signal)
   if (local && !(update && local.store === 'mixtral')) return local
   const store = new OwnStore(storeFolders().own)
@@ -66,7 +66,7 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
  */
 export async function readModelHeader(text: string, signal?: AbortSignal): Promise<ModelHeader> {
   const name = readModelName(text)
-  const local = await findLocalModel(name)
+  const local = await findLocalModel(text)
   if (signal?.aborted) throw abortedError(signal)
   if (local) return { name: local.name, gguf: await openGguf(local.path), bytes: local.bytes, layers: local.layers, local }
   return remoteHeader(await findRemoteModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)

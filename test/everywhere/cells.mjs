@@ -19,14 +19,15 @@ for (const cell of cells) {
   const reused = sha256(await withReuse(model))
   const { text } = await model.generate(sampling.prompt, sampling.options)
   const { text: everySampler } = await model.generate(sampling.prompt, sampling.everySampler)
-  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text, everySampler }))
+  const together = await allTogether(model)
+  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text, everySampler, together }))
   await model.close()
 }
 
 /** Room for one token's experts: they come and go. */
 async function leastRam(options) {
   const refusal = await MixtralModel.load('demo', { ...options, ram: 1 }).then(String, (error) => error.message)
-  return Number(/expected at least (\d+)/.exec(refusal)[1])
+  return Number(/expected at least .*? \((\d+) bytes\)/.exec(refusal)[1])
 }
 
 /**
@@ -39,6 +40,19 @@ async function withReuse(model) {
   await model.reset()
   for (let n = tokens.length; n > 0; n--) all.set(await model.evaluate(tokens.slice(0, n)), (n - 1) * vocabSize)
   return all
+}
+
+/** The same calls at the same time, in steps that they share, on an empty cache: what each gives. */
+async function allTogether(model) {
+  await model.reset()
+  const [logits, first, second, reused] = await Promise.all([
+    model.logits(tokens),
+    model.generate(sampling.prompt, sampling.options),
+    model.generate(sampling.prompt, sampling.everySampler),
+    model.evaluate(tokens),
+  ])
+  const last = logits.subarray(logits.length - reused.length)
+  return { fresh: sha256(logits), same: last.every((logit, i) => logit === reused[i]), text: first.text, everySampler: second.text }
 }
 
 /** The hash of logits: (tokens, vocabulary) little-endian float32. */

@@ -145,7 +145,7 @@ async function visit(name, build, { folder, scripts }, env) {
   const output = await run(`${scripts.file('cells.mjs')} <matrix.json`, folder, env)
   const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
-  for (const { runtime, kernels, cell, fresh, reused, text, everySampler } of ran) {
+  for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together } of ran) {
     const where = `${label}, ${JSON.stringify(cell)}`
     compare(`${where}: the runtime`, name, runtime.split('.')[0])
     compare(`${where}: the kernels`, build, kernels)
@@ -153,8 +153,10 @@ async function visit(name, build, { folder, scripts }, env) {
     compare(`${where}: logits with reuse of prefixes`, expected.logits, reused)
     compare(`${where}: sampled text`, expected.text, text)
     compare(`${where}: text with every sampler`, expected.everySampler, everySampler)
+    const all = { fresh: expected.logits, same: true, text: expected.text, everySampler: expected.everySampler }
+    compare(`${where}: all of these at the same time`, JSON.stringify(all), JSON.stringify(together))
   }
-  const hashes = ran.flatMap(({ fresh, reused }) => [fresh, reused])
+  const hashes = ran.flatMap(({ fresh, reused, together }) => [fresh, reused, together.fresh])
   const right = hashes.filter((hash) => hash === expected.logits).length
   const texts = ran.filter(({ text, everySampler }) => text === expected.text && everySampler === expected.everySampler).length
   const shown = [...new Set(hashes)].map((hash) => hash.slice(0, 16)).join(' ')
@@ -165,7 +167,7 @@ async function visit(name, build, { folder, scripts }, env) {
     toured,
     commanded,
     pulled,
-    `${right}/${2 * cells.length}`,
+    `${right}/${3 * cells.length}`,
     shown,
     texts === cells.length ? 'same' : 'OTHER',
   )

@@ -6,6 +6,7 @@ import type { GgufEntry } from '../../dist/format/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../dist/format/gguf/ggmlType.js'
 import { GgufWriter } from '../../dist/format/gguf/writer.js'
 import { floatToHalf } from '../../dist/format/quants/half.js'
+import { architectureMetadata, vocabularyMetadata } from '../format/gguf/mixtralMetadata.js'
 
 export interface Shape {
   readonly name: string
@@ -124,37 +125,12 @@ function shapeTensors(shape: Shape, { split, routerF16 }: { split: boolean; rout
 }
 
 function metadataOf(shape: Shape, { slidingWindow }: ShapeFileOptions): GgufEntry[] {
-  const { layers, dim, heads, kvHeads, headDim, ffn, experts, used, vocab, ropeTheta } = shape
-  const metadata: GgufEntry[] = [
-    ['general.architecture', 'string', 'llama'],
+  const { ropeTheta, vocab } = shape
+  return [
     ['general.name', 'string', shape.name],
-    ['llama.block_count', 'uint32', layers],
-    ['llama.context_length', 'uint32', 512],
-    ['llama.embedding_length', 'uint32', dim],
-    ['llama.feed_forward_length', 'uint32', ffn],
-    ['llama.attention.head_count', 'uint32', heads],
-    ['llama.attention.head_count_kv', 'uint32', kvHeads],
-    ['llama.attention.layer_norm_rms_epsilon', 'float32', 1e-5],
-    ['llama.rope.dimension_count', 'uint32', headDim],
-    ['llama.expert_count', 'uint32', experts],
-    ['llama.expert_used_count', 'uint32', used],
+    ...architectureMetadata({ ...shape, hidden: shape.dim, intermediate: shape.ffn }, 512),
+    ...(ropeTheta === null ? [] : [['llama.rope.freq_base', 'float32', ropeTheta] satisfies GgufEntry]),
+    ...(slidingWindow === undefined ? [] : [['llama.attention.sliding_window', 'uint32', slidingWindow] satisfies GgufEntry]),
+    ...vocabularyMetadata(vocab),
   ]
-  if (heads * headDim !== dim) {
-    metadata.push(['llama.attention.key_length', 'uint32', headDim], ['llama.attention.value_length', 'uint32', headDim])
-  }
-  if (ropeTheta !== null) metadata.push(['llama.rope.freq_base', 'float32', ropeTheta])
-  if (slidingWindow !== undefined) metadata.push(['llama.attention.sliding_window', 'uint32', slidingWindow])
-
-  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)
-  const made = Array.from({ length: vocab - 259 }, (_, i) => `t${259 + i}`)
-  metadata.push(
-    ['tokenizer.ggml.model', 'string', 'llama'],
-    ['tokenizer.ggml.tokens', 'array<string>', ['<unk>', '<s>', '</s>', ...bytes, ...made]],
-    ['tokenizer.ggml.scores', 'array<float32>', [...new Array(259).fill(0), ...made.map((_, i) => -1 - i)]],
-    ['tokenizer.ggml.token_type', 'array<int32>', [2, 3, 3, ...bytes.map(() => 6), ...made.map(() => 1)]],
-    ['tokenizer.ggml.bos_token_id', 'uint32', 1],
-    ['tokenizer.ggml.eos_token_id', 'uint32', 2],
-    ['tokenizer.ggml.unknown_token_id', 'uint32', 0],
-  )
-  return metadata
 }

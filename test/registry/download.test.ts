@@ -1,32 +1,22 @@
 import { createHash } from 'node:crypto'
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { BearerToken } from '../../dist/registry/transfer/bearerToken.js'
 import { type DownloadOptions, download, type Pace, type RemoteFile } from '../../dist/registry/transfer/download.js'
 import { randomBytes, randomNumbers } from './randomBytes.js'
-import { type Fault, RegistryServer } from './registryServer.js'
+import type { Fault } from './registryServer.js'
+import { useRegistry } from './useRegistry.js'
 
-const root = mkdtempSync(join(tmpdir(), 'mixtral-download-'))
+const { server, root, newFolder } = useRegistry()
 const file = randomBytes(300_000)
 const sha256 = createHash('sha256').update(file).digest('hex')
 const pace: Pace = { connections: 4, rangeBytes: 50_000, writeBytes: 10_000, attempts: 6, delayMs: 1, stallMs: 5000 }
 
-let server: RegistryServer
 let target: string
-let count = 0
-beforeAll(async () => {
-  server = await RegistryServer.start()
-})
-afterAll(async () => {
-  await server.stop()
-  rmSync(root, { recursive: true })
-})
 beforeEach(() => {
-  server.reset()
   server.files.set('/a.gguf', file)
-  target = join(root, String(count++), 'a.gguf')
+  target = join(newFolder(), 'a.gguf')
 })
 
 const remote = (more: Partial<RemoteFile> = {}): RemoteFile => ({

@@ -95,24 +95,7 @@ test.each(bad)('%j is refused', (text, says) => {
 })
 
 test('whatever is accepted stays inside its folder', () => {
-  const pieces = fc.constantFrom(
-    '..',
-    '.',
-    '/',
-    '\\',
-    ':',
-    '@',
-    'hf:',
-    'a',
-    'b.gguf',
-    'http://',
-    'localhost',
-    '%2e',
-    '~',
-    '-',
-    '\u0000',
-    ' ',
-  )
+  const pieces = fc.constantFrom(...'.. . / \\ : @ hf: a b.gguf http:// localhost %2e ~ - \u0000'.split(' '), ' ')
   const text = fc.array(fc.oneof(pieces, fc.string({ maxLength: 3 })), { maxLength: 8 }).map((parts) => parts.join(''))
   fc.assert(
     fc.property(text, (name) => {

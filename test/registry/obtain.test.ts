@@ -1,34 +1,25 @@
 // A model by any name: what is on this machine is taken as it is, what is not is judged by its header before it is
 // pulled.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { MixtralModel } from '../../dist/index.js'
 import { type ModelHeader, obtainModel, readModelHeader } from '../../dist/registry/obtain.js'
 import { ollamaModel } from './ollamaModel.js'
-import { RegistryServer } from './registryServer.js'
+import { useRegistry } from './useRegistry.js'
 
-const root = mkdtempSync(join(tmpdir(), 'mixtral-obtain-'))
+const { server, root, newFolder } = useRegistry()
 const demo = readFileSync(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
 const model = ollamaModel({ system: 'Be brief.', params: { num_ctx: 64 } }, demo)
 
-let server: RegistryServer
 let name: string
-let count = 0
-beforeAll(async () => {
-  server = await RegistryServer.start()
+beforeAll(() => {
   process.env.OLLAMA_MODELS = join(root, 'no-ollama')
   process.env.HF_HUB_CACHE = join(root, 'no-hub')
 })
-afterAll(async () => {
-  await server.stop()
-  rmSync(root, { recursive: true })
-})
 beforeEach(() => {
-  server.reset()
-  process.env.MIXTRAL_HOME = join(root, String(count++))
+  process.env.MIXTRAL_HOME = newFolder()
   name = server.addOllama(model)
 })
 

@@ -100,7 +100,8 @@ test('a pull goes through the proxy, redirects too, and logs in to it', async ()
 })
 
 test('a registry on this machine is reached without the proxy, which would hear its tokens', async () => {
-  const server = await RegistryServer.start()
+  const server = new RegistryServer()
+  await server.listen()
   server.settings.token = 'secret'
   const all = { HTTPS_PROXY: `http://127.0.0.1:${portOf(proxy)}`, HTTP_PROXY: `http://127.0.0.1:${portOf(proxy)}` }
   const path = await pull(all, server.addOllama(ollamaModel({}, randomBytes(1000))))

@@ -1,11 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeAll, beforeEach, expect, test } from 'vitest'
 import { type HuggingFaceName, parseModelName } from '../../dist/registry/names/modelName.js'
 import { obtainModel } from '../../dist/registry/obtain.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
@@ -14,30 +13,22 @@ import { OwnStore } from '../../dist/registry/stores/ownStore.js'
 import { withLock } from '../../dist/registry/stores/storeLock.js'
 import { digestOf, ollamaModel } from './ollamaModel.js'
 import { randomBytes, randomNumbers } from './randomBytes.js'
-import { RegistryServer } from './registryServer.js'
+import { useRegistry } from './useRegistry.js'
 
-const root = mkdtempSync(join(tmpdir(), 'mixtral-pull-'))
+const { server, root, newFolder } = useRegistry()
 const weights = randomBytes(3_000_000)
 const model = ollamaModel({ template: '{{ .Prompt }}', params: { stop: ['[INST]'] }, license: 'Apache' }, weights)
 const child = fileURLToPath(new URL('pullChild.mjs', import.meta.url))
 
-let server: RegistryServer
 let home: string
-let count = 0
-beforeAll(async () => {
-  server = await RegistryServer.start()
+beforeAll(() => {
   process.env.HF_HUB_CACHE = join(root, 'no-hub')
   process.env.HF_ENDPOINT = `http://${server.host}`
 })
-afterAll(async () => {
-  await server.stop()
-  rmSync(root, { recursive: true })
-})
 beforeEach(() => {
-  server.reset()
   delete process.env.HF_TOKEN
   process.env.OLLAMA_MODELS = join(root, 'no-ollama')
-  home = join(root, String(count++))
+  home = newFolder()
   process.env.MIXTRAL_HOME = home
 })
 
@@ -85,7 +76,7 @@ test('a second pull asks for the manifest only, and a new manifest brings what i
   expect(filesIn(home).sort()).toEqual(wholeStore(ollamaModel({ system: 'New.' }, weights)))
 })
 
-test('what a new version of a model no longer needs goes, but for what another model has', async () => {
+test('what a new version of a model no longer needs is deleted, unless another model has it', async () => {
   const [a, b] = [server.addOllama(model, 'user/a'), server.addOllama(ollamaModel({ system: 'B' }, weights), 'user/b')]
   await OllamaRegistry.pull(a)
   await OllamaRegistry.pull(b)

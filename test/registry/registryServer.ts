@@ -41,7 +41,7 @@ export interface Settings {
   fault?: (n: number, request: Seen) => Fault | undefined
   /** The token that the registry wants; its address gives it out. */
   token?: string
-  /** So many requests for the token get no answer. */
+  /** How many requests for the token get no answer. */
   silentTokens?: number
   /** Bytes sent at once, with a millisecond between. */
   trickle?: number
@@ -60,11 +60,9 @@ export class RegistryServer {
   #blobs!: Server
   #requests = 0
 
-  static async start(): Promise<RegistryServer> {
-    const server = new RegistryServer()
-    server.#registry = await listen((request, response) => server.#answerRegistry(request, response))
-    server.#blobs = await listen((request, response) => server.#answerBlob(request, response))
-    return server
+  async listen(): Promise<void> {
+    this.#registry = await listen((request, response) => this.#answerRegistry(request, response))
+    this.#blobs = await listen((request, response) => this.#answerBlob(request, response))
   }
 
   /** The registry's address and port, such as `127.0.0.1:4711`. */

@@ -35,6 +35,22 @@ async function writeLock(holder: { pid?: number; began?: string; host?: string }
   return file
 }
 
+/** Asks for the lock `count` times at once: its holders come one after the other, and no file of a lock is left. */
+async function expectOneAtATime(count: number): Promise<void> {
+  let inside = 0
+  let done = 0
+  const one = () =>
+    lock(async () => {
+      expect(++inside).toBe(1)
+      await sleep(2)
+      inside--
+      done++
+    })
+  await Promise.all(Array.from({ length: count }, one))
+  expect(done).toBe(count)
+  expect(readdirSync(folder)).toEqual([])
+}
+
 test('of locks put down at once at most one is had, also between processes', async () => {
   // Each takes the lock thirty times, and fails if it finds somebody's mark.
   const script = `import { withLock } from ${JSON.stringify(new URL('../../dist/registry/stores/storeLock.js', import.meta.url).href)}
@@ -53,31 +69,12 @@ test('of locks put down at once at most one is had, also between processes', asy
 })
 
 test('twenty at once go one after the other', async () => {
-  let inside = 0
-  let done = 0
-  const one = () =>
-    lock(async () => {
-      expect(++inside).toBe(1)
-      await sleep(2)
-      inside--
-      done++
-    })
-  await Promise.all(Array.from({ length: 20 }, one))
-  expect(done).toBe(20)
-  expect(readdirSync(folder)).toEqual([])
+  await expectOneAtATime(20)
 })
 
 test('the lock of a dead process is taken over, by one of many', async () => {
   await writeLock({ pid: await deadProcess() })
-  let inside = 0
-  const one = () =>
-    lock(async () => {
-      expect(++inside).toBe(1)
-      await sleep(2)
-      inside--
-    })
-  await Promise.all(Array.from({ length: 10 }, one))
-  expect(readdirSync(folder)).toEqual([])
+  await expectOneAtATime(10)
 })
 
 test.skipIf(!existsSync('/proc/self/stat'))('a process that has the number of a dead one does not hold its lock', async () => {

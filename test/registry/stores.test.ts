@@ -190,6 +190,26 @@ test('the path of an existing file goes before a name, and a missing one is name
   expect((await findLocalModel('demo', folders))?.bytes).toBeGreaterThan(7e6)
 })
 
+test('a folder is told where no model has its name, and no model where the name is written in full', async () => {
+  const before = process.cwd()
+  mkdirSync(join(root, 'beside', 'mix'), { recursive: true })
+  mkdirSync(join(root, 'beside', 'mix:v1'))
+  process.chdir(join(root, 'beside'))
+  try {
+    for (const find of [findLocalModel, localModel]) {
+      await expect(find('mix', folders)).rejects.toThrow(
+        '"mix" is a folder, expected a GGUF file, or mix:latest for the model of that name',
+      )
+    }
+    expect(await findLocalModel('mix:latest', folders)).toBeUndefined()
+    expect(await findLocalModel('mix:v1', folders)).toBeUndefined()
+    writeOllama(folders.ollama[0]!, 'registry.ollama.ai/library/mix/latest')
+    expect(await findLocalModel('mix', folders)).toMatchObject({ name: 'mix:latest', store: 'ollama' })
+  } finally {
+    process.chdir(before)
+  }
+})
+
 test('a path that leads nowhere is told with near files', async () => {
   const file = write(join(root, 'near', 'mixtral-8x7b.Q4_K_M.gguf'), '')
   await expect(localModel(file.replace('Q4_K_M', 'Q4KM'), folders)).rejects.toThrow('did you mean mixtral-8x7b.Q4_K_M.gguf?')

@@ -2,9 +2,9 @@
 // llama-perplexity calls `--kl-divergence`. Owns the definitions, which are llama-perplexity's.
 
 import { exp } from '../../base/elementary.js'
-import { MixtralError } from '../../base/errors.js'
-import { type EvaluatedModel, evaluateWindows, type Prediction } from './evaluate.js'
-import type { LogitsFile } from './logitsFile.js'
+import { checkKind, MixtralError } from '../../base/errors.js'
+import { checkModel, type EvaluatedModel, evaluateWindows, type Prediction } from './evaluate.js'
+import { LogitsFile } from './logitsFile.js'
 import { perplexityOf } from './perplexity.js'
 import { covarianceOfMeans, type Distribution, distributionOf, type Estimate, meanOf } from './statistics.js'
 import { checkWindowOptions, type WindowOptions } from './windowOptions.js'
@@ -57,14 +57,16 @@ interface Samples {
 /**
  * Runs a model over the tokens in a file of stored logits, and compares its predictions with the stored ones.
  *
- * Throws `OPTION` if the file's vocabulary has another size; `CONTEXT` if its windows do not fit the model's context;
- * `IO` if it cannot be read; and what `MixtralModel.logits` throws.
+ * Throws `OPTION` for what is no model or no LogitsFile, and if the file's vocabulary has another size; `CONTEXT` if
+ * its windows do not fit the model's context; `IO` if it cannot be read; and what `MixtralModel.logits` throws.
  * @example
  * const base = await LogitsFile.open('F16.kld')
  * const { divergence, sameTop } = await measureDivergence(model, base)
  * await base.close()
  */
 export async function measureDivergence(model: EvaluatedModel, base: LogitsFile, options: WindowOptions = {}): Promise<DivergenceResult> {
+  checkModel(model)
+  checkKind('the base', base, base instanceof LogitsFile, 'a LogitsFile')
   checkWindowOptions(options)
   const { vocabSize } = model.config
   if (base.vocabulary !== vocabSize) {

@@ -1,7 +1,7 @@
 // Runs a model over windows, one at a time, and yields every prediction that counts. Knows nothing of what is measured,
 // and keeps the logits of one window only.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkKind, MixtralError } from '../../base/errors.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { type Normal, normalize } from './logProbabilities.js'
 import { firstScored, scoredPerWindow, type Windows, windowAt } from './windows.js'
@@ -12,6 +12,23 @@ export interface EvaluatedModel {
   readonly contextLength: number
   readonly tokenizer: Pick<Tokenizer, 'encode' | 'addBos' | 'bosId'>
   logits(ids: readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Float32Array>
+  /** Log-probabilities of the tokens from `from` on. Where logits are not wanted, it saves copying them. */
+  score?(
+    ids: readonly number[],
+    options: { readonly from: number; readonly signal?: AbortSignal },
+  ): Promise<readonly { readonly logprob: number }[]>
+}
+
+export type ScoringModel = EvaluatedModel & Required<Pick<EvaluatedModel, 'score'>>
+
+/** Throws `OPTION` for what is no model. */
+export function checkModel(model: EvaluatedModel): void {
+  const isModel =
+    typeof model?.config?.vocabSize === 'number' &&
+    typeof model.contextLength === 'number' &&
+    typeof model.tokenizer?.encode === 'function' &&
+    typeof model.logits === 'function'
+  checkKind('the model', model, isModel, 'a MixtralModel')
 }
 
 /** One prediction. */
@@ -27,6 +44,23 @@ export interface Prediction extends Normal {
 }
 
 /**
+ * The negative log-likelihoods of the predictions that count, window by window, without their logits. Throws what
+ * `evaluateWindows` throws.
+ */
+export async function* scoreWindows(
+  model: ScoringModel,
+  windows: Windows,
+  { signal }: { readonly signal?: AbortSignal },
+): AsyncGenerator<number[]> {
+  checkContext(model, windows)
+  for (let index = 0; index < windows.count; index++) {
+    const { input, text } = windowAt(windows, index, model.tokenizer)
+    const scored = await model.score(input, { from: firstScored(text.length) + 1, ...(signal && { signal }) })
+    yield scored.map(({ logprob }) => -logprob)
+  }
+}
+
+/**
  * The predictions that count, window by window, in order. Throws what `logits` throws, and `CONTEXT` if the model's
  * context is shorter than a window.
  */
@@ -35,15 +69,17 @@ export async function* evaluateWindows(
   windows: Windows,
   { signal }: { readonly signal?: AbortSignal },
 ): AsyncGenerator<Iterable<Prediction>> {
-  const { contextLength, count } = windows
-  if (contextLength > model.contextLength) {
-    throw new MixtralError('CONTEXT', `windows of ${contextLength} tokens, the context has room for ${model.contextLength}`)
-  }
-  for (let index = 0; index < count; index++) {
+  checkContext(model, windows)
+  for (let index = 0; index < windows.count; index++) {
     const { input, text } = windowAt(windows, index, model.tokenizer)
     const logits = await model.logits(input, signal === undefined ? {} : { signal })
     yield predictions(logits, text, model.config.vocabSize)
   }
+}
+
+function checkContext(model: EvaluatedModel, { contextLength }: Windows): void {
+  if (contextLength <= model.contextLength) return
+  throw new MixtralError('CONTEXT', `windows of ${contextLength} tokens, the context has room for ${model.contextLength}`)
 }
 
 function* predictions(all: Float32Array, text: readonly number[], vocabulary: number): Generator<Prediction> {

@@ -3,11 +3,11 @@
 
 import { exp } from '../../base/elementary.js'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import { type EvaluatedModel, evaluateWindows } from './evaluate.js'
+import { checkModel, type EvaluatedModel, evaluateWindows, type ScoringModel, scoreWindows } from './evaluate.js'
 import { LogitsFileWriter } from './logitsFile.js'
 import { type Estimate, meanOf } from './statistics.js'
 import { checkWindowOptions, type WindowOptions } from './windowOptions.js'
-import { cutWindows, SHORTEST_WINDOW } from './windows.js'
+import { cutWindows, SHORTEST_WINDOW, type Windows } from './windows.js'
 
 export interface PerplexityOptions extends WindowOptions {
   /** Number of tokens in a window. Default: 512, or the model's context if that is shorter. */
@@ -33,13 +33,14 @@ export const USUAL_WINDOW = 512
  * The perplexity of a text. The tokenizer puts BOS first if the model asks for it, and control tokens spelled in the
  * text do not count as such.
  *
- * Throws `OPTION` for a text of less than two windows; `CONTEXT` for a window that does not fit the model's context;
- * `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
+ * Throws `OPTION` for what is no model and for a text of less than two windows; `CONTEXT` for a window that does not
+ * fit the model's context; `IO` for logits that cannot be stored; and what `MixtralModel.logits` throws.
  * @example
  * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
  * console.log(`${perplexity.value} ± ${perplexity.error}`)
  */
 export async function measurePerplexity(model: EvaluatedModel, text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
+  checkModel(model)
   checkWindowOptions(options, ['contextLength', 'saveLogits'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const contextLength = options.contextLength ?? Math.min(USUAL_WINDOW, longest)
@@ -53,12 +54,8 @@ export async function measurePerplexity(model: EvaluatedModel, text: string, opt
   const nlls: number[] = []
   let done = 0
   try {
-    for await (const predictions of evaluateWindows(model, windows, options)) {
-      for (const prediction of predictions) {
-        nlls.push(prediction.nll)
-        writer?.set(prediction)
-      }
-      await writer?.writeWindow()
+    for await (const ofWindow of nllsOf(model, windows, options, writer)) {
+      nlls.push(...ofWindow)
       onProgress?.({ loaded: ++done, total: windows.count, perplexity: perplexityOf(nlls) })
     }
     await writer?.close()
@@ -67,6 +64,27 @@ export async function measurePerplexity(model: EvaluatedModel, text: string, opt
     throw error
   }
   return { contextLength, windows: windows.count, predictions: nlls.length, perplexity: perplexityOf(nlls) }
+}
+
+/** Negative log-likelihoods, window by window. Stores the logits if there is a writer. */
+async function* nllsOf(model: EvaluatedModel, windows: Windows, options: PerplexityOptions, writer: LogitsFileWriter | undefined) {
+  if (!writer && canScore(model)) {
+    yield* scoreWindows(model, windows, options)
+    return
+  }
+  for await (const predictions of evaluateWindows(model, windows, options)) {
+    const nlls: number[] = []
+    for (const prediction of predictions) {
+      nlls.push(prediction.nll)
+      writer?.set(prediction)
+    }
+    await writer?.writeWindow()
+    yield nlls
+  }
+}
+
+function canScore(model: EvaluatedModel): model is ScoringModel {
+  return model.score !== undefined
 }
 
 /** e to the mean of `nlls`. The standard error is the mean's, times that. */

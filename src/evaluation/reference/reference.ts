@@ -2,7 +2,7 @@
 // reading at `logits`, then `layer`, attention.ts, experts.ts. No cache of keys and values: a call computes its whole
 // sequence.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkObject, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import type { CallOptions } from '../../runtime/engine/callOptions.js'
@@ -29,15 +29,18 @@ export class Reference {
 
   /**
    * Opens a model by the path of its GGUF file, or by a header that has been read. Weights are read when needed. Throws
-   * `IO`, `GGUF`, `MODEL` and `UNSUPPORTED`.
+   * `IO`, `GGUF`, `MODEL` and `UNSUPPORTED`; `OPTION` for what is neither.
    */
   static async open(model: string | Gguf): Promise<Reference> {
-    return new Reference(typeof model === 'string' ? await openGguf(model) : model)
+    const gguf = typeof model === 'string' ? await openGguf(model) : model
+    const isHeader = gguf?.metadata instanceof Map && gguf.tensors instanceof Map
+    checkKind('the model', model, isHeader, 'the path of a GGUF file or its header')
+    return new Reference(gguf)
   }
 
   /**
    * The logits after each token of a sequence that begins at position 0: (tokens) -> (tokens, vocabulary). Throws
-   * `TOKENIZER` for an id outside the vocabulary, `IO`.
+   * `OPTION` for no list of tokens, `TOKENIZER` for an id outside the vocabulary, `IO`.
    */
   logits(tokens: readonly number[], tap?: Tap): Float64Array {
     let x = this.embed(tokens, tap)
@@ -47,10 +50,11 @@ export class Reference {
 
   /**
    * The intermediate tensors of `MixtralModel.trace`, in float64. Nothing after the last of them is computed.
-   * `onProgress` is called after every layer. Throws `OPTION` for a name that no tensor has, `TOKENIZER` for an id
-   * outside the vocabulary, `IO`.
+   * `onProgress` is called after every layer. Throws `OPTION` for a name that no tensor has and for no list of tokens,
+   * `TOKENIZER` for an id outside the vocabulary, `IO`.
    */
   trace(tokens: readonly number[], options: TraceOptions & Pick<CallOptions, 'onProgress'> = {}): TracedTensor[] {
+    checkObject(options)
     const { layers } = this.config
     const choice = new TapChoice(layers, options)
     const tensors: TracedTensor[] = []
@@ -82,10 +86,11 @@ export class Reference {
   }
 
   /**
-   * The learned vector of each token: (tokens) -> (tokens, hidden). Throws `TOKENIZER` for an id outside the
-   * vocabulary, `IO`.
+   * The learned vector of each token: (tokens) -> (tokens, hidden). Throws `OPTION` for no list of tokens, `TOKENIZER`
+   * for an id outside the vocabulary, `IO`.
    */
   embed(tokens: readonly number[], tap?: Tap): Float64Array {
+    checkTokenList(tokens)
     const { hiddenSize, vocabSize } = this.config
     const x = new Float64Array(tokens.length * hiddenSize)
     for (const [i, id] of tokens.entries()) {
@@ -99,10 +104,12 @@ export class Reference {
   /**
    * One layer on any input: (tokens, hidden) -> (tokens, hidden), positions from 0 on. First attention, in which tokens
    * look at each other, then experts, in which each token is thought about alone. Both add to the stream x that runs
-   * through all layers. Throws `IO`.
+   * through all layers. Throws `OPTION` for a layer that the model does not have and for an input of another shape,
+   * `IO`.
    */
   layer(index: number, x: Float64Array, tap?: Tap): Float64Array {
     const { hiddenSize, rmsEps } = this.config
+    checkRows(x, hiddenSize)
     const tensors = this.#tensors.layers[index]
     if (!tensors) throw new MixtralError('OPTION', `layer ${shown(index)}, expected one from 0 to ${this.config.layers - 1}`)
     const show = showTo(tap, `-${index}`)
@@ -117,9 +124,13 @@ export class Reference {
     return show('l_out', add(middle, thought), hiddenSize)
   }
 
-  /** The logits of the last layer's output: (tokens, hidden) -> (tokens, vocabulary). Throws `IO`. */
+  /**
+   * The logits of the last layer's output: (tokens, hidden) -> (tokens, vocabulary). Throws `OPTION` for an input of
+   * another shape, `IO`.
+   */
   output(x: Float64Array, tap?: Tap): Float64Array {
     const { hiddenSize, vocabSize, rmsEps } = this.config
+    checkRows(x, hiddenSize)
     const show = showTo(tap, '')
     const norm = show('result_norm', rmsNorm(x, this.#weights.load(this.#tensors.outputNorm), rmsEps), hiddenSize)
     return show('result_output', linear(norm, this.#weights.load(this.#tensors.output)), vocabSize)
@@ -127,3 +138,7 @@ export class Reference {
 }
 
 const add = (a: Float64Array, b: Float64Array) => a.map((value, i) => value + b[i]!)
+
+function checkRows(x: Float64Array, width: number): void {
+  checkKind('the input', x, x instanceof Float64Array && x.length % width === 0, `a Float64Array of rows of ${width}`)
+}

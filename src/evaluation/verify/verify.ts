@@ -2,13 +2,13 @@
 // pass, stage by stage. Owns the verdict. The weights are compared by the engine (engine/check/), the stages by
 // stageCheck.ts. Prints nothing.
 
-import { MixtralError } from '../../base/errors.js'
+import { checkKind, checkTokenList, MixtralError } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { matrixSource } from '../../runtime/weights/matrixSource.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import type { CheckedTensor } from '../../text/generate/checkedTensor.js'
-import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { Fault } from './stageCheck.js'
 
 /** What was found of the tensors of one layer, or of one block format. */
@@ -57,11 +57,13 @@ export const MOST_TOKENS = 64
  * input to 8 bits can cost: for every block of the input half a step, times the sum of the magnitudes of the weights
  * that it meets.
  *
- * Throws `OPTION` for no tokens or too many; `TOKENIZER` for an id outside the vocabulary; `IO`; `THREAD`; `ABORTED`;
- * `CLOSED`.
+ * Throws `OPTION` for what is no model, for no tokens or too many; `TOKENIZER` for an id outside the vocabulary; `IO`;
+ * `THREAD`; `ABORTED`; `CLOSED`.
  * @example const { faults } = await verifyModel(model, model.tokenizer.encodePrompt('Once upon a time'))
  */
 export async function verifyModel(model: MixtralModel, tokens: readonly number[], options: VerifyOptions = {}): Promise<Verification> {
+  checkKind('the model', model, model instanceof MixtralModel, 'a MixtralModel')
+  checkTokenList(tokens)
   checkCallOptions(options, ['onLayer'])
   const { signal, onProgress, onLayer } = options
   if (onLayer !== undefined && typeof onLayer !== 'function') throw new MixtralError('OPTION', 'onLayer is not a function')

@@ -6,6 +6,7 @@ import { byteCount } from '../../base/amounts.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { measureParallel, type ParallelRate, sequenceCounts } from './benchParallel.js'
 import { expertFields, expertText } from './expertText.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -17,6 +18,7 @@ interface BenchFlags extends ModelFlags {
   readonly promptTokens: number
   readonly newTokens: number
   readonly repetitions: number
+  readonly parallel?: number[]
   readonly profile?: true
 }
 
@@ -26,6 +28,11 @@ export function configureBench(command: Command): void {
     .option('-p, --prompt-tokens <n>', 'tokens to prefill', wholeNumber(1), 64)
     .option('-n, --new-tokens <n>', 'tokens to decode, one at a time', wholeNumber(1), 16)
     .option('-r, --repetitions <n>', 'number of measurements; the median is reported', wholeNumber(1, 1000), 3)
+    .option(
+      '--parallel <counts>',
+      'also write with so many sequences at the same time, such as 1,2,4,8,16, and tell the tokens a second of all together',
+      sequenceCounts,
+    )
     .option('--profile', 'show where the time goes, stage by stage, and how long threads wait for each other')
   addOutputFlags(addModelFlags(command))
     .addHelpText(
@@ -34,7 +41,8 @@ export function configureBench(command: Command): void {
 Examples:
   mixtral bench
   mixtral bench mixtral-8x7b.Q4_K_M.gguf -p 64 -n 16 --threads 8 --json
-  mixtral bench mixtral-8x7b.Q4_K_M.gguf --profile`),
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf --profile
+  mixtral bench mixtral-8x7b.Q4_K_M.gguf --parallel 1,2,4,8`),
     )
     .action(bench)
 }
@@ -43,13 +51,17 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
   const { promptTokens, newTokens, repetitions } = flags
   // The smallest context that suffices keeps the KV cache out of the reported memory.
   const context = flags.context ?? promptTokens + newTokens
-  await withModel(name, { ...flags, context, ...(flags.profile && { profile: true }) }, async (model) => {
+  const sequences = Math.max(1, ...(flags.parallel ?? []))
+  const together = { sequences, kvTokens: sequences * context, batchSize: Math.max(128, sequences) }
+  await withModel(name, { ...flags, context, ...(flags.parallel && together), ...(flags.profile && { profile: true }) }, async (model) => {
     const interrupt = onInterrupt()
     const runs: Times[] = []
+    let parallel: ParallelRate[] | undefined
     try {
       for (let i = 0; i < repetitions; i++) {
         runs.push(await measure(model, promptTokens, newTokens, interrupt.signal))
       }
+      if (flags.parallel) parallel = await measureParallel(model, flags.parallel, { promptTokens, newTokens, signal: interrupt.signal })
     } finally {
       interrupt.release()
     }
@@ -61,6 +73,7 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       repetitions,
       prefill_tokens_per_second: median(runs.map(({ prefillSeconds }) => promptTokens / prefillSeconds)),
       decode_tokens_per_second: median(runs.map(({ decodeSeconds }) => newTokens / decodeSeconds)),
+      ...(parallel && { parallel }),
       load_seconds: model.loadSeconds,
       weight_bytes: model.memory.weightBytes,
       kv_bytes: model.memory.kvBytes,
@@ -87,6 +100,7 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
         ['prefill', speed(result.prefill_tokens_per_second), `${promptTokens} tokens, median of ${repetitions}`],
         ['decode', speed(result.decode_tokens_per_second), `${newTokens} tokens, median of ${repetitions}`],
         ...(experts ? [['', expertText(experts, newTokens)]] : []),
+        ...(parallel ?? []).map((rate) => [`${rate.sequences} at once`, speed(rate.tokens_per_second), 'tokens of all sequences together']),
         ['load', `${result.load_seconds.toFixed(2)} s`],
         ['peak memory', byteCount(result.peak_rss_bytes)],
         ['threads', String(result.threads)],

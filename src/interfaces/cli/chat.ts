@@ -1,31 +1,36 @@
-// `mixtral chat`: a conversation through the model's chat template. Owns the history and the slash commands; lines are
-// read by lineSource.ts.
+// `mixtral chat`: a conversation through the model's chat template. Owns the loop; lines are read by lineSource.ts,
+// answers made by reply.ts, and the history is conversation.ts's.
 
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
-import type { ChatResult } from '../../text/generate/generation.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { receive, showLogprobs, summarize } from './answer.js'
+import { Conversation, conversationHelp } from './conversation.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, plainLines } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
+import { type Replying, reply } from './reply.js'
 import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
+import { ToolModule } from './toolModule.js'
 
 interface ChatFlags extends ModelFlags, SamplingFlags {
   readonly system?: string
+  readonly tools?: string
+  readonly toolChoice?: string
 }
 
-const help = `/clear          forget the conversation
-/system TEXT    set the system message, or without TEXT remove it; forgets the conversation
-/help           this list
+const help = `${conversationHelp}/help           this list
 /bye            leave, as Ctrl-D does; Ctrl-C stops an answer
 `
 
 export function configureChat(command: Command): void {
-  command.argument('[model]', ANY_MODEL, 'demo').option('--system <text>', 'a system message')
+  command
+    .argument('[model]', ANY_MODEL, 'demo')
+    .option('--system <text>', 'a system message')
+    .option('--tools <file>', 'a module with functions that the model may call')
+    .option('--tool-choice <choice>', 'auto, none, required, or the name of a function: what the first answer to a message calls')
   addDebugFlag(addSamplingFlags(addModelFlags(command)))
     .addHelpText(
       'after',
@@ -33,70 +38,62 @@ export function configureChat(command: Command): void {
 In the chat, Ctrl-C stops the answer; at the empty prompt it leaves, as Ctrl-D and /bye do. /help lists the other commands. Where the input
 is not a terminal, each line that is no such command is a message.
 
+With --tools, the functions that FILE exports are called with one object, and what they return is sent back, until the model answers with a text;
+both are shown on stderr. A function may have a description, and as parameters the JSON Schema of its object. FILE is run as any program of yours.
+
 Examples:
   mixtral chat
   mixtral chat mixtral-8x7b-instruct.Q4_K_M.gguf --system "Answer in one sentence." --temperature 0.3
+  mixtral chat mixtral-8x22b-instruct.Q4_K_M.gguf --tools weather.mjs
   echo "What is the capital of France?" | mixtral chat demo --temperature 0`),
     )
-    .action(chat)
+    .action((name: string, flags: ChatFlags) => chat(command, name, flags))
 }
 
-async function chat(name: string, flags: ChatFlags): Promise<void> {
+async function chat(command: Command, name: string, flags: ChatFlags): Promise<void> {
+  if (flags.toolChoice !== undefined && flags.tools === undefined) command.error('--tool-choice is given without --tools FILE')
+  const tools = flags.tools === undefined ? undefined : await ToolModule.load(flags.tools)
   await withModel(name, flags, async (model) => {
     const lines = openLines(colorsOf(process.stderr).bold('> '))
     try {
       if (lines.interactive) process.stderr.write(`${name}, ${model.contextLength} tokens of context. /help lists commands.\n`)
-      await converse(model, lines, flags)
+      const { toolChoice } = flags
+      const options = { generation: generationOptions(flags), interactive: lines.interactive, tools, toolChoice }
+      await converse(model, lines, flags.system ?? '', options)
     } finally {
       lines.close()
     }
   })
 }
 
-async function converse(model: MixtralModel, lines: LineSource, flags: ChatFlags): Promise<void> {
-  let system = flags.system ?? ''
-  let turns: ChatMessage[] = []
+async function converse(model: MixtralModel, lines: LineSource, system: string, options: Replying): Promise<void> {
+  const conversation = new Conversation(model, system)
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
-    const [word] = line.trim().split(/\s/)
+    const text = line.trim()
+    const [word] = text.split(/\s/)
     if (!word) continue
     if (word === '/bye') return
-    if (word === '/clear') turns = []
-    else if (word === '/system') {
-      system = line.trim().slice(word.length).trim()
-      turns = []
-    } else if (word === '/help') process.stderr.write(help)
-    else if (word.startsWith('/') && lines.interactive) process.stderr.write(`no command ${word}\n${help}`)
-    else {
-      const question: ChatMessage = { role: 'user', content: line.trim() }
-      const opening: ChatMessage[] = system ? [{ role: 'system', content: system }] : []
-      const text = await reply(model, [...opening, ...turns, question], flags, lines.interactive)
-      if (text !== undefined) turns.push(question, { role: 'assistant', content: text })
+    if (word === '/help') process.stderr.write(help)
+    else if (!(await obeyed(conversation, word, text.slice(word.length).trim(), options.interactive))) {
+      if (word.startsWith('/') && options.interactive) process.stderr.write(`no command ${word}\n${help}`)
+      else {
+        const question: ChatMessage = { role: 'user', content: text }
+        const answers = await reply(model, conversation.with(question), options)
+        if (answers) conversation.add(question, answers)
+      }
     }
   }
 }
 
-/** Prints the answer and returns it; undefined if there is none and the conversation stays as it was. */
-async function reply(model: MixtralModel, messages: ChatMessage[], flags: ChatFlags, interactive: boolean): Promise<string | undefined> {
+/** Whether a word was a command of the conversation. On a terminal, one that fails says so and the chat goes on. */
+async function obeyed(conversation: Conversation, word: string, rest: string, interactive: boolean): Promise<boolean> {
   try {
-    let folded = false
-    const start = async function* (options: Parameters<MixtralModel['streamChat']>[1]) {
-      const result: ChatResult = yield* model.streamChat(messages, options)
-      folded = result.folded
-      return result
-    }
-    const answer = await receive(start, generationOptions(flags), (text) => void process.stdout.write(text))
-    process.stdout.write('\n')
-    showLogprobs(answer)
-    if (interactive) summarize(answer)
-    // Ctrl-C stops the answer only. The other signals, and a closed terminal, end the chat.
-    if (answer.endedBy && answer.endedBy !== 'SIGINT') throw new MixtralError('ABORTED', 'interrupted')
-    if (folded && messages.length === 2)
-      process.stderr.write('note: this model has no system role, the system message went before your first one\n')
-    return answer.text || undefined
+    const told = await conversation.obey(word, rest)
+    if (told) process.stderr.write(`${plainLines(told)}\n`)
+    return told !== undefined
   } catch (error) {
-    // The next message may fit where this one did not: a shorter one, or one after /clear.
-    if (!interactive || !(error instanceof MixtralError) || (error.code !== 'CONTEXT' && error.code !== 'TEMPLATE')) throw error
-    process.stderr.write(`${plainLines(error.message)}; /clear forgets the conversation\n`)
-    return undefined
+    if (!interactive || !(error instanceof MixtralError)) throw error
+    process.stderr.write(`${plainLines(error.message)}\n`)
+    return true
   }
 }

@@ -17,14 +17,18 @@ import { ProgressBar } from './progressBar.js'
  */
 export async function withModel<T>(
   nameOrPath: string,
-  { threads, context, ram, json, profile }: ModelFlags & { readonly profile?: true },
+  flags: ModelFlags & Pick<LoadOptions, 'profile' | 'sequences' | 'kvTokens' | 'batchSize'>,
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
+  const { threads, context, ram, json, profile, sequences, kvTokens, batchSize } = flags
   const load: LoadOptions = {
     ...(threads !== undefined && { threads }),
     ...(context !== undefined && { contextLength: context }),
     ...(ram !== undefined && { ram }),
     ...(profile && { profile }),
+    ...(sequences !== undefined && { sequences }),
+    ...(kvTokens !== undefined && { kvTokens }),
+    ...(batchSize !== undefined && { batchSize }),
   }
   const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })
   const bar = new ProgressBar('loading', byteCount)

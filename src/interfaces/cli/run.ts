@@ -4,6 +4,7 @@
 import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
+import { findLocalModel } from '../../registry/stores/localModels.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
 import { expertFields } from './expertText.js'
@@ -45,6 +46,7 @@ async function run(command: Command, first: string | undefined, second: string |
   const model = isModel ? first : 'demo'
   const given = isModel ? second : first
   if (given === undefined && model !== 'demo') {
+    await findLocalModel(model) // a path without a file is the more urgent error
     command.error(`no text to continue, expected a prompt, or - for standard input: mixtral run ${model} "Once upon a time"`)
   }
   const prompt = given === undefined ? demoPrompt : await textOrStdin(given)

@@ -2,7 +2,7 @@
 // guarantee that no part of a parsed name leads out of a folder when it becomes part of a path. Reads no disk and no
 // network.
 
-import { MixtralError, quoted } from '../../base/errors.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
 
 interface PathName {
   readonly kind: 'path'
@@ -60,7 +60,7 @@ const HUGGING_FACE_PART = /^[a-z0-9_]([\w.-]{0,94}[a-z0-9_])?$/i
  * // { kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'mixtral', tag: '8x7b' }
  */
 export function parseModelName(text: string): ModelName {
-  if (typeof text !== 'string') throw new MixtralError('IO', `a model's name is a ${typeof text}, expected a string`)
+  if (typeof text !== 'string') throw new MixtralError('IO', `a model's name is ${shown(text)}, expected a string`)
   if (text === 'demo') return { kind: 'demo' }
   const refuse = (problem: string): never => {
     throw new MixtralError('IO', `${quoted(text)} is no model name: ${problem}`)

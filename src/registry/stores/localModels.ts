@@ -1,7 +1,7 @@
 // The models on this machine, by name: a path, the shipped demo, our store, Ollama's, the Hugging Face cache. Owns the
 // order in which they are searched. Never writes and never uses the network.
 
-import { statSync } from 'node:fs'
+import { type Stats, statSync } from 'node:fs'
 import { stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -44,19 +44,32 @@ export function readModelName(text: string): ModelName {
 }
 
 function isFile(text: string): boolean {
+  return statsOf(text)?.isFile() === true
+}
+
+function statsOf(text: string): Stats | undefined {
   try {
-    return statSync(text).isFile()
+    return statSync(text)
   } catch {
-    return false // also for a text that can be no path
+    return undefined // also for a text that can be no path
   }
 }
 
 /**
- * The model of this name; undefined if it is not on this machine. Throws `IO` for a malformed name, and for a path
- * without a file.
+ * The model of this name; undefined if it is not on this machine. Throws `IO` for a malformed name, for a path without
+ * a file, and for a text that is no known model and the path of a folder.
  */
 export async function findLocalModel(model: string | ModelName, folders: StoreFolders = storeFolders()): Promise<LocalModel | undefined> {
-  const name = typeof model === 'string' ? readModelName(model) : model
+  if (typeof model === 'object' && model !== null) return findByName(model, folders)
+  const name = readModelName(model)
+  const local = await findByName(name, folders)
+  if (local || !statsOf(model)?.isDirectory()) return local
+  const full = modelNameText(name)
+  if (full === model) return undefined // there is no other way to write the name
+  throw new MixtralError('IO', `${quoted(model)} is a folder, expected a GGUF file, or ${full} for the model of that name`)
+}
+
+async function findByName(name: ModelName, folders: StoreFolders): Promise<LocalModel | undefined> {
   switch (name.kind) {
     case 'demo':
       return found('file', name, [fileURLToPath(new URL('../../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))])
@@ -116,10 +129,9 @@ async function noFile(file: string): Promise<MixtralError> {
 
 /** The model of this name. Throws `IO` if it is not on this machine, with near names and how to get it. */
 export async function localModel(model: string | ModelName, folders: StoreFolders = storeFolders()): Promise<LocalModel> {
-  const parsed = typeof model === 'object' && model ? model : readModelName(model)
-  const local = await findLocalModel(parsed, folders)
+  const local = await findLocalModel(model, folders)
   if (local) return local
-  const name = modelNameText(parsed)
+  const name = modelNameText(typeof model === 'object' ? model : readModelName(model))
   const near = didYouMean(name, [...wellKnownNames, ...(await listLocalModels(folders)).map((other) => other.name)])
   throw new MixtralError('IO', `no model ${quoted(name)} on this machine: \`mixtral pull ${name}\` fetches it${near}`)
 }

@@ -1,17 +1,13 @@
-// The queue of calls on one model: one runs at a time, in the order in which they came. A waiting call may be aborted,
-// and fails when the model closes. Does not know what a call does.
+// The queue of the calls that need a model for themselves: one runs at a time, in the order in which they came. A
+// waiting call may be aborted, and fails when the model closes. Does not know what a call does.
 
-import { setMaxListeners } from 'node:events'
 import { abortedError, closedError } from '../../base/errors.js'
+import { onAbort } from '../../base/onAbort.js'
 
 export class CallQueue {
   /** Settles when all calls in the queue have left it. */
   #last: Promise<void> = Promise.resolve()
   readonly #closing = new AbortController()
-
-  constructor() {
-    setMaxListeners(0, this.#closing.signal) // one for each call that waits
-  }
 
   /**
    * Waits until all earlier calls have left. The caller leaves by calling the result. Throws `ABORTED` when the signal
@@ -42,14 +38,21 @@ export class CallQueue {
     const closing = this.#closing.signal
     return new Promise((resolve, reject) => {
       const giveUp = () => reject(closing.aborted ? closedError() : abortedError(signal))
-      if (closing.aborted || signal?.aborted) giveUp()
-      closing.addEventListener('abort', giveUp)
-      signal?.addEventListener('abort', giveUp)
+      const forget = [onAbort(closing, giveUp), onAbort(signal, giveUp)]
       void before.then(() => {
-        closing.removeEventListener('abort', giveUp)
-        signal?.removeEventListener('abort', giveUp)
+        for (const each of forget) each()
         resolve()
       })
     })
+  }
+}
+
+/** Yields what `generate` yields, and has a turn from the first value to the end. enter: as `CallQueue.enter`. */
+export async function* inTurn<T>(enter: () => Promise<() => void>, generate: () => AsyncGenerator<T>): AsyncGenerator<T> {
+  const leave = await enter()
+  try {
+    yield* generate()
+  } finally {
+    leave()
   }
 }

@@ -1,14 +1,15 @@
-// The main thread's side of a loaded model. Owns banks, team and KV cache; runs one call at a time, step by step. Does
-// not know text.
+// The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the
+// model for themselves. Does not know text.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import type { Gguf } from '../../format/gguf/gguf.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
-import { STAGES } from '../model/stages.js'
+import { Routes } from '../model/routes.js'
 import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
+import { JobMemory } from '../sampler/jobMemory.js'
 import { Team } from '../team/team.js'
 import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
@@ -16,22 +17,32 @@ import { createMemories } from '../weights/bank.js'
 import { knownFiles } from '../weights/fileReader.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
+import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
 import type { CallOptions } from './callOptions.js'
 import { CallQueue } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
-import { CurrentSequence } from './currentSequence.js'
+import { checkTokens } from './checkTokens.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
-import { command, createMailbox, writePart, writeStep } from './mailbox.js'
+import { command, createMailbox, writePart } from './mailbox.js'
+import type { Task } from './request.js'
+import { Scheduler } from './scheduler.js'
+import { SessionStore } from './sessionStore.js'
+import type { EngineStatus } from './status.js'
+import { StepCost } from './stepCost.js'
+import { type Handle, type RoutedToken, StepLoop } from './stepLoop.js'
+import { StepRunner } from './stepRunner.js'
 import type { ModelWorkerData } from './worker.js'
 
 /** The state that main and all sets of threads share. */
 type SharedState = Omit<ModelWorkerData, 'streaming'>
 
 interface EngineState extends SharedState {
+  readonly gguf: Gguf
   readonly team: Team
+  readonly stepMs: number | undefined
   readonly figures: Float64Array
 }
 
@@ -42,23 +53,32 @@ export class Engine {
   readonly #team: Team
   readonly #memories: readonly WebAssembly.Memory[]
   readonly #mailbox: Int32Array
+  readonly #runner: StepRunner
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
   readonly #findings: Float64Array
-  readonly #sequence: CurrentSequence
+  /** Saves and restores parts of the KV cache. */
+  readonly sessions: SessionStore
+  readonly #scheduler: Scheduler
+  readonly #loop: StepLoop
   readonly #queue = new CallQueue()
 
-  private constructor({ config, plan, memories, mailbox, times, findings, team, figures }: EngineState) {
+  private constructor(state: EngineState) {
+    const { config, plan, memories, mailbox, times, findings, team, stepMs, figures } = state
     this.config = config
     this.plan = plan
     this.kernels = plan.build
     this.#team = team
     this.#memories = memories
     this.#mailbox = mailbox
+    this.#runner = new StepRunner(team, state)
     this.#figures = figures
     this.#profile = times && new Profile(times)
     this.#findings = findings
-    this.#sequence = new CurrentSequence(plan.pages)
+    const { sequences, batchSize, pages } = plan
+    this.#scheduler = new Scheduler({ sequences, batchSize, kvTokens: pages * PAGE_POSITIONS })
+    this.sessions = new SessionStore(this, this.#scheduler, state)
+    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner)
   }
 
   /**
@@ -68,7 +88,7 @@ export class Engine {
   static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
     const tensors = mixtralTensors(config, weights.gguf)
     const { build, module } = await compileKernels()
-    const checked = checkEngineOptions(options, config.maxPositions)
+    const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
     const plan = planModel(config, tensors, { ...checked, build })
     const { streaming } = plan
@@ -79,6 +99,8 @@ export class Engine {
       plan,
       knownFiles: knownFiles(weights.gguf.files),
       mailbox: createMailbox(plan),
+      jobs: JobMemory.create(plan.batchSize, plan.sequences),
+      routes: Routes.create(config, plan.batchSize),
       times: options.profile ? Profile.create(threads) : undefined,
       findings: new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8)),
     }
@@ -89,7 +111,7 @@ export class Engine {
     })
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
     const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
-    const engine = new Engine({ ...state, team, figures })
+    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, figures })
     try {
       await engine.#load(options)
     } catch (error) {
@@ -122,14 +144,6 @@ export class Engine {
   }
 
   /**
-   * Goes on with what the KV cache holds of `ids`, of this or of earlier calls; the last of them is run again in any
-   * case. Returns how many tokens that is. Call within `exclusive`.
-   */
-  reuse(ids: readonly number[]): number {
-    return this.#sequence.reuse(ids)
-  }
-
-  /**
    * The counts of streamed experts since `earlier`, or since the model was loaded; undefined if experts are not
    * streamed.
    */
@@ -137,15 +151,50 @@ export class Engine {
     return this.plan.streaming ? readFigures(this.#figures, earlier) : undefined
   }
 
-  /**
-   * Waits for the calls before, and holds the engine until the result is called. Throws `ABORTED` when the signal fires
-   * first, and `CLOSED`.
-   */
-  enter(signal?: AbortSignal): Promise<() => void> {
-    return this.#queue.enter(signal)
+  /** How often each expert was used since the model was loaded: (layers, experts). A copy. */
+  get expertUses(): Float64Array {
+    return this.#runner.uses
   }
 
-  /** Holds the engine while `call` runs. */
+  /** What runs and waits now. */
+  get status(): EngineStatus {
+    const { running, waiting, suspended, cache } = this.#scheduler
+    const kvTokens = cache.pages * PAGE_POSITIONS
+    return {
+      running,
+      waiting,
+      suspended,
+      kvTokens,
+      kvFree: cache.available * PAGE_POSITIONS,
+      prefixTokens: cache.prefixTokens,
+      ...this.#loop.figures,
+    }
+  }
+
+  /** Calls a listener with the experts of every token that runs. Returns a function that ends it. */
+  onRouting(listener: (routed: RoutedToken) => void): () => void {
+    return this.#loop.onRouting(listener)
+  }
+
+  /** Adds a request to those that share steps. */
+  submit(task: Task, signal?: AbortSignal): Handle {
+    return this.#loop.submit(task, signal)
+  }
+
+  /**
+   * Waits for a turn in which no steps run, and holds the model until the result is called. Throws `ABORTED` when the
+   * signal fires first, and `CLOSED`.
+   */
+  async enter(signal?: AbortSignal): Promise<() => void> {
+    const leave = await this.#queue.enter(signal)
+    await this.#loop.pause()
+    return () => {
+      this.#loop.resume()
+      leave()
+    }
+  }
+
+  /** Holds the model while `call` runs. */
   async exclusive<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
     const leave = await this.enter(signal)
     try {
@@ -156,51 +205,52 @@ export class Engine {
   }
 
   /**
-   * Computes the logits after the last of `tokens`: (vocabulary). Keeps the cached tokens that they begin with, and
-   * drops the others. Call within `exclusive`. Throws `CONTEXT` when the tokens do not fit, `TOKENIZER` for an id
-   * outside the vocabulary, `ABORTED`.
+   * Computes the logits after the last of `ids`: (vocabulary). What the KV cache holds of them is not run again. Throws
+   * `IO`, `THREAD`, `ABORTED`, `CLOSED`.
    */
-  async evaluate(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    const ids = this.checked(tokens)
-    this.reuse(ids)
-    await this.#run(
-      ids,
-      options,
-      (count, done) => (done + count === ids.length ? [count - 1] : []),
-      () => {},
-    )
-    return this.#logits(0)
+  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+    let logits = new Float32Array(0)
+    await this.finish({ ids, from: ids.length - 1, read: (row) => (logits = row.slice()) }, options)
+    return logits
   }
 
-  /** Computes the logits after every one of `tokens`: (tokens, vocabulary). Call within `exclusive`. */
-  async evaluateAll(tokens: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    const ids = this.checked(tokens)
+  /** Computes the logits after every one of `ids`: (tokens, vocabulary). Throws what `evaluate` throws. */
+  async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     const { vocabSize } = this.config
     const all = new Float32Array(ids.length * vocabSize)
-    const keep = (count: number, done: number) => {
-      for (let i = 0; i < count; i++) all.set(this.#logits(i), (done + i) * vocabSize)
-    }
-    this.#sequence.restart()
-    await this.#run(ids, options, (count) => [...Array(count).keys()], keep)
+    await this.finish({ ids, from: 0, read: (row, place) => all.set(row, place * vocabSize) }, options)
     return all
   }
 
+  /** Runs a task to its end. Throws what ends it. */
+  finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
+      this.submit({ ...task, ...progress, ended: (error) => (error ? reject(error) : resolve()) }, signal)
+    })
+  }
+
   /**
-   * Runs `prompt` on an empty cache, and yields the chosen intermediate tensors of one step after the other, in the
-   * order in which they are computed. Call within `exclusive`. Empties the cache.
+   * Runs `prompt` from its first token on, and yields the chosen intermediate tensors of one step after the other, in
+   * the order in which they are computed. Call within `exclusive`.
    */
   async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+    const scheduler = this.#scheduler
     const ids = this.checked(prompt)
-    this.reset()
-    const runStep = (step: Step) => this.#step(step, signal)
-    this.#sequence.extend(ids.length)
-    const { table } = this.#sequence
-    for (let position = 0; position < ids.length; position += this.plan.batchSize) {
-      const tokens = ids.slice(position, position + this.plan.batchSize)
-      const banks = { config: this.config, plan: this.plan, memories: this.#memories }
-      const segment = { firstRow: 0, rows: tokens.length, position, table }
-      for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
-      onProgress?.({ loaded: position + tokens.length, total: ids.length })
+    const runStep = (step: Step) => this.#runner.step(step, signal)
+    const sequence = scheduler.cache.open([], 0)
+    try {
+      scheduler.extend(sequence, ids.length)
+      const { table } = sequence
+      for (let position = 0; position < ids.length; position += this.plan.batchSize) {
+        const tokens = ids.slice(position, position + this.plan.batchSize)
+        const banks = { config: this.config, plan: this.plan, memories: this.#memories }
+        const segment = { firstRow: 0, rows: tokens.length, position, table }
+        for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
+        onProgress?.({ loaded: position + tokens.length, total: ids.length })
+      }
+    } finally {
+      scheduler.cache.close(sequence)
     }
   }
 
@@ -226,71 +276,20 @@ export class Engine {
     return this.#profile?.take() ?? []
   }
 
-  /** Empties the cache. */
+  /** Empties the KV cache. */
   reset(): void {
-    this.#sequence.reset()
+    this.#scheduler.cache.clear()
   }
 
   /** Ends the threads; running and waiting calls fail with `CLOSED`. */
   async close(): Promise<void> {
     this.#queue.close()
+    this.#loop.close()
     await this.#team.close()
   }
 
-  /**
-   * Runs what the sequence does not have of ids, step by step. wanted: the rows of a step that get logits; after:
-   * called after each step. done: tokens of ids before the step.
-   */
-  async #run(
-    ids: readonly number[],
-    { signal, onProgress }: CallOptions,
-    wanted: (count: number, done: number) => number[],
-    after: (count: number, done: number) => void,
-  ): Promise<void> {
-    const sequence = this.#sequence
-    const position = sequence.length
-    const layers = { firstLayer: 0, endLayer: this.config.layers, firstStage: 0, endStage: STAGES }
-    for (let done = position; done < ids.length; ) {
-      const count = Math.min(this.plan.batchSize, ids.length - done)
-      const tokens = ids.slice(done, done + count)
-      await sequence.run(tokens, (copies) => {
-        const segments = [{ firstRow: 0, rows: count, position: done, table: sequence.table }]
-        return this.#step({ ...layers, tokens, segments, wanted: wanted(count, done), copies, embed: true, traced: false }, signal)
-      })
-      after(count, done)
-      done += count
-      onProgress?.({ loaded: done - position, total: ids.length - position })
-    }
-  }
-
-  async #step(step: Step, signal?: AbortSignal): Promise<void> {
-    writeStep(this.#mailbox, this.plan, step)
-    await this.#team.run(command.step, signal)
-  }
-
-  /** A copy of one row of the logits area. */
-  #logits(row: number): Float32Array {
-    const { output, logitsAt } = this.plan
-    const start = logitsAt + row * Math.ceil(output.rows / 4) * 16
-    return new Float32Array(this.#memories[output.bank]!.buffer, start, output.rows).slice()
-  }
-
-  /**
-   * A copy of tokens that a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
-   * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
-   */
+  /** A copy of tokens that a caller gives, checked against vocabulary and context (checkTokens.ts). */
   checked(tokens: readonly number[]): number[] {
-    const { vocabSize } = this.config
-    const { contextLength } = this.plan
-    if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) {
-      throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
-    }
-    const ids: number[] = Array.from(tokens)
-    if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
-    if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
-    const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
-    if (wrong >= 0)
-      throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
-    return ids
+    return checkTokens(tokens, this.config.vocabSize, this.plan.contextLength)
   }
 }

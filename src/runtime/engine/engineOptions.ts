@@ -10,8 +10,17 @@ import type { PlanOptions } from '../weights/plan.js'
 export interface EngineOptions {
   /** Worker threads. Default: the cores that this process may use. */
   readonly threads?: number
-  /** Positions that the KV cache holds. Default: the model's, at most 4096. */
+  /** Most tokens of one sequence, prompt and answer together. Default: the model's, at most 4096. */
   readonly contextLength?: number
+  /** Most requests that share a step, and so run together. Default 8. */
+  readonly sequences?: number
+  /** Positions of the KV cache, which all requests share. Default: contextLength. */
+  readonly kvTokens?: number
+  /**
+   * Milliseconds that a step may take while a sequence decodes: how many tokens of prompts join it. Default: twice the
+   * time of a step that reads nearly all experts, from 250 to 2000.
+   */
+  readonly stepMs?: number
   /** The format of keys and values. Default: f16, or f32 if the file's key weights are F32. */
   readonly kvFormat?: KvFormat
   /** Most tokens of one step. Default 128. */
@@ -39,18 +48,30 @@ export interface Progress {
 }
 
 const DEFAULT_BATCH_SIZE = 128
+const DEFAULT_SEQUENCES = 8
 
 /** Default context length: the positions of the model, at most 4096. */
 const defaultContextLength = (maxPositions: number) => Math.min(maxPositions, 4096)
 
 /** Throws `OPTION`. */
-export function checkEngineOptions(options: EngineOptions, maxPositions: number): Omit<PlanOptions, 'build'> {
+export function checkEngineOptions(
+  options: EngineOptions,
+  maxPositions: number,
+): Omit<PlanOptions, 'build'> & Pick<EngineOptions, 'stepMs'> {
   if (options.worker !== undefined) checkText('worker', options.worker)
   const contextLength = positive('contextLength', options.contextLength ?? defaultContextLength(maxPositions), 2 ** 24)
+  const kvTokens = positive('kvTokens', options.kvTokens ?? contextLength, 2 ** 24)
+  if (kvTokens < contextLength) {
+    throw new MixtralError('OPTION', `kvTokens is ${kvTokens}, expected at least the context's ${contextLength}`)
+  }
+  const batchSize = Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), kvTokens)
   return {
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
     contextLength,
-    batchSize: Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), contextLength),
+    batchSize,
+    sequences: positive('sequences', options.sequences ?? Math.min(DEFAULT_SEQUENCES, batchSize), batchSize),
+    kvTokens,
+    ...(options.stepMs !== undefined && { stepMs: positive('stepMs', options.stepMs, 3_600_000) }),
     ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
     ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),

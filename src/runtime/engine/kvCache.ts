@@ -27,6 +27,8 @@ export class KvCache {
   readonly #pool: KvPool
   readonly #tree: PrefixTree
   readonly #open = new Set<OwnSequence>()
+  /** How often the cache was cleared: a part of every salt. */
+  #era = 0
 
   /** @param positions tokens that all sequences together may have, shared ones counted once */
   constructor(positions: number) {
@@ -59,7 +61,7 @@ export class KvCache {
    * nothing with it.
    */
   open(ids: readonly number[], most: number, salt = ''): Sequence {
-    const sequence: OwnSequence = { ids: [], table: [], nodes: [], root: this.#tree.enter(salt) }
+    const sequence: OwnSequence = { ids: [], table: [], nodes: [], root: this.#tree.enter(`${this.#era} ${salt}`) }
     this.#open.add(sequence)
     this.adopt(sequence, ids, most)
     return sequence
@@ -84,9 +86,34 @@ export class KvCache {
     if (found.part) {
       this.#pool.share(found.part.page)
       sequence.table.push(found.part.page)
+      // A last page that nobody else has is gone on with, and not copied.
+      const whole = (length + found.length) % PAGE_POSITIONS === found.part.ids.length
+      if (whole && this.#pool.holders(found.part.page) === 2) this.#tree.remove(found.part.parent!, found.part.page)
     }
     for (let i = 0; i < found.length; i++) sequence.ids.push(ids[length + i]!)
     return found.length
+  }
+
+  /**
+   * Takes on what another sequence has of `ids` beyond what this one has, its last page too; at most the first `most`.
+   * Both are of one salt. Returns how many tokens that were.
+   */
+  join(of: Sequence, other: Sequence, ids: readonly number[], most: number): number {
+    const sequence = this.#own(of)
+    const from = this.#own(other)
+    const before = sequence.ids.length
+    const length = Math.min(most, commonPrefix(from.ids, ids))
+    if (length <= before || from.root !== sequence.root) return 0
+    this.#drop(sequence, 0)
+    for (const page of from.table.slice(0, pagesOf(length))) {
+      this.#pool.share(page)
+      sequence.table.push(page)
+    }
+    sequence.ids.length = 0
+    for (let i = 0; i < length; i++) sequence.ids.push(ids[i]!)
+    sequence.nodes.length = 0
+    sequence.nodes.push(...from.nodes.slice(0, Math.floor(length / PAGE_POSITIONS)))
+    return length - before
   }
 
   /** Pages that `extend` would take. */
@@ -168,9 +195,10 @@ export class KvCache {
     this.#open.delete(sequence)
   }
 
-  /** Forgets what no open sequence has. */
+  /** Forgets what no open sequence has. Nothing of what is run or open now will be shared with later sequences. */
   clear(): void {
     this.#tree.clear()
+    this.#era++
   }
 
   /** Puts a page of a sequence into the tree, or takes the tree's in its place. */
@@ -214,4 +242,11 @@ export class KvCache {
     if (!this.#open.has(sequence as OwnSequence)) throw new RangeError('the sequence is closed')
     return sequence as OwnSequence
   }
+}
+
+/** How many tokens two lists begin with in common. */
+export function commonPrefix(a: readonly number[], b: readonly number[]): number {
+  let n = 0
+  while (n < a.length && n < b.length && a[n] === b[n]) n++
+  return n
 }

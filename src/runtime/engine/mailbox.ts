@@ -21,6 +21,8 @@ const field = {
   traced: 8,
   part: 9,
   copies: 10,
+  jobs: 11,
+  nextRows: 12,
 } as const
 const HEADER = 16
 /** Words of a segment: rows, position, pages. */
@@ -34,11 +36,12 @@ type Limits = Pick<Plan, 'batchSize' | 'sequences' | 'contextLength'>
 function lists({ batchSize, sequences, contextLength }: Limits) {
   const tokens = HEADER
   const wanted = tokens + batchSize
-  const segments = wanted + batchSize
+  const jobs = wanted + batchSize
+  const segments = jobs + batchSize
   const copies = segments + sequences * SEGMENT
   const tables = copies + sequences * COPY
   const pages = pagesOf(contextLength)
-  return { tokens, wanted, segments, copies, tables, pages, end: tables + sequences * pages }
+  return { tokens, wanted, jobs, segments, copies, tables, pages, end: tables + sequences * pages }
 }
 
 export function createMailbox(limits: Limits): Int32Array {
@@ -47,11 +50,12 @@ export function createMailbox(limits: Limits): Int32Array {
 
 /** Throws a RangeError for a step that is larger than the limits: nothing is written beyond its place. */
 export function writeStep(mailbox: Int32Array, limits: Limits, step: Step): void {
-  const { tokens, segments, wanted, copies } = step
+  const { tokens, segments, wanted, jobs, copies } = step
   const at = lists(limits)
   const fits =
     tokens.length <= limits.batchSize &&
     wanted.length <= limits.batchSize &&
+    jobs.length <= wanted.length &&
     segments.length <= limits.sequences &&
     copies.length <= limits.sequences &&
     segments.every(({ table }) => table.length <= at.pages)
@@ -66,8 +70,11 @@ export function writeStep(mailbox: Int32Array, limits: Limits, step: Step): void
   mailbox[field.endStage] = step.endStage
   mailbox[field.traced] = Number(step.traced)
   mailbox[field.copies] = copies.length
+  mailbox[field.jobs] = jobs.length
+  mailbox[field.nextRows] = step.nextRows
   mailbox.set(tokens, at.tokens)
   mailbox.set(wanted, at.wanted)
+  mailbox.set(jobs, at.jobs)
   for (const [i, { rows, position, table }] of segments.entries()) {
     mailbox.set([rows, position, table.length], at.segments + i * SEGMENT)
     mailbox.set(table, at.tables + i * at.pages)
@@ -89,10 +96,12 @@ export function readStep(mailbox: Int32Array, limits: Limits): Step {
     tokens: list(at.tokens, mailbox[field.count]!),
     segments,
     wanted: list(at.wanted, mailbox[field.wanted]!),
+    jobs: list(at.jobs, mailbox[field.jobs]!),
     copies: Array.from({ length: mailbox[field.copies]! }, (_, i) => {
       const [from, to] = list(at.copies + i * COPY, COPY) as unknown as [number, number]
       return { from, to }
     }),
+    nextRows: mailbox[field.nextRows]!,
     firstLayer: mailbox[field.firstLayer]!,
     endLayer: mailbox[field.endLayer]!,
     embed: mailbox[field.embed] === 1,

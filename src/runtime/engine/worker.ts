@@ -5,10 +5,12 @@ import { workerData } from 'piscina'
 import { ExpertStore } from '../model/expertStore.js'
 import { Forward } from '../model/forward.js'
 import { Profile } from '../model/profile.js'
+import { type RouteMemory, Routes } from '../model/routes.js'
 import { openStreaming, type StreamingMemory } from '../model/streaming.js'
 import { Thread } from '../model/thread.js'
 import { MIN_WAITING } from '../residency/expertReader.js'
 import { allocateStagingPages } from '../residency/stagingPages.js'
+import { JobMemory } from '../sampler/jobMemory.js'
 import { runInBackground } from '../team/background.js'
 import type { Crew } from '../team/crew.js'
 import { type SeatError, type SeatTask, takeSeat } from '../team/seat.js'
@@ -28,6 +30,10 @@ export interface ModelWorkerData {
   readonly plan: Plan
   readonly knownFiles: readonly KnownFile[]
   readonly mailbox: Int32Array
+  /** The jobs of a step's rows (sampler/jobMemory.ts). */
+  readonly jobs: Float64Array
+  /** The experts of a step's rows (model/routes.ts). */
+  readonly routes: RouteMemory
   /** The times of stages (profile.ts), if they are measured. */
   readonly times: Float64Array | undefined
   /** (threads, FINDINGS): check/weightFindings.ts. */
@@ -36,7 +42,7 @@ export interface ModelWorkerData {
   readonly streaming?: StreamingMemory
 }
 
-const { module, memories, config, plan, knownFiles, mailbox, streaming, times, findings } = workerData as ModelWorkerData
+const { module, memories, config, plan, knownFiles, mailbox, jobs, routes, streaming, times, findings } = workerData as ModelWorkerData
 const banks = memories.map((memory) => openBank(module, memory))
 const thread = new Thread(config, plan, banks, times && new Profile(times))
 const files = new FileReader(knownFiles, false)
@@ -44,7 +50,7 @@ const files = new FileReader(knownFiles, false)
 const direct = new FileReader(knownFiles, true)
 const streamed = streaming && openStreaming(thread, streaming)
 const store = new ExpertStore(thread, streamed)
-const forward = new Forward(thread, store)
+const forward = new Forward(thread, store, new JobMemory(plan.batchSize, jobs), new Routes(config, routes))
 const openOwnBank = (bytes: number) => openBank(module, createMemories([bytes])[0]!)
 const check = new WeightCheck(thread, store, files, openOwnBank, findings)
 

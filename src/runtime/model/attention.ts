@@ -3,7 +3,8 @@
 
 import type { ActivationKind } from '../../format/quants/activations.js'
 import type { Kernels } from '../kernels/abi.js'
-import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
+import { kvHeadBytes } from '../weights/pages.js'
+import type { PlacedLayer } from '../weights/plan.js'
 import { ATTENTION_RANGE, partBytes, rangesOf, rowAt, spreadTokens } from '../weights/scratch.js'
 import { Linear } from './linear.js'
 import type { StepRows, Tile } from './step.js'

@@ -10,6 +10,7 @@ import { placeExpert } from '../weights/bankLayout.js'
 import { rowAt } from '../weights/scratch.js'
 import { Linear } from './linear.js'
 import type { Lookahead } from './lookahead.js'
+import type { StepRows } from './step.js'
 import type { Thread } from './thread.js'
 
 /** An expert of the current round, which has a slot. */
@@ -32,6 +33,9 @@ export interface StreamedExperts {
   readonly reader: ExpertReader
 }
 
+/** How many rows a step has, and how many the next ones will have, as far as is known. */
+export type RowCounts = Pick<StepRows, 'count' | 'nextRows'>
+
 export class ExpertStore {
   readonly #thread: Thread
   readonly #streamed: StreamedExperts | undefined
@@ -48,8 +52,8 @@ export class ExpertStore {
   /**
    * Predicts a token's experts in later layers, if experts are streamed. The token's residual is in the layer's bank.
    */
-  predict(layer: number, token: number, tokens: number): void {
-    this.#streamed?.lookahead.predict(layer, token, tokens)
+  predict(layer: number, row: number, rows: number): void {
+    this.#streamed?.lookahead.predict(layer, row, rows)
   }
 
   /**
@@ -57,7 +61,8 @@ export class ExpertStore {
    * barrier; that releases the last. Rows of an expert that is not `whole` must be waited for. Throws what ends a
    * stage.
    */
-  *rounds(layer: number, tokens: number, experts: readonly number[]): Generator<AcquiredExpert[]> {
+  *rounds(layer: number, step: RowCounts, experts: readonly number[]): Generator<AcquiredExpert[]> {
+    const { count: rows, nextRows } = step
     const first = layer * this.#thread.config.experts
     const keys = experts.map((expert) => first + expert)
     if (!this.#streamed) {
@@ -67,7 +72,7 @@ export class ExpertStore {
     const { table, lookahead } = this.#streamed
     for (let rest = keys.length; rest > 0; ) {
       this.#thread.each('route', 1, () => {
-        if (rest === keys.length) table.request(layer, tokens, keys, lookahead.predicted(layer, tokens), this.#shares(layer, tokens))
+        if (rest === keys.length) table.request(layer, rows, keys, lookahead.predicted(layer, rows), this.#shares(layer, rows), nextRows)
         this.#acquire(table)
       })
       const round = table.acquired()
@@ -120,12 +125,12 @@ export class ExpertStore {
     }
   }
 
-  /** (experts): the layer's router probabilities, their mean over the tokens. */
-  #shares(layer: number, tokens: number): Float64Array {
+  /** (experts): the layer's router probabilities, their mean over the rows. */
+  #shares(layer: number, rows: number): Float64Array {
     const { plan, banks, config, scratch } = this.#thread
     const { floats } = banks[plan.layers[layer]!.bank]!
     const shares = new Float64Array(config.experts)
-    for (let t = 0; t < tokens; t++) {
+    for (let t = 0; t < rows; t++) {
       const at = rowAt(scratch.routerLogits, t) / 4
       const logits = floats.subarray(at, at + config.experts)
       const largest = logits.reduce((a, b) => Math.max(a, b))
@@ -133,7 +138,7 @@ export class ExpertStore {
       const sum = odds.reduce((a, b) => a + b)
       for (const [expert, value] of odds.entries()) {
         const share = value / sum
-        shares[expert]! += (share >= 0 ? share : 1 / config.experts) / tokens // a damaged file gives NaN, which the table would keep
+        shares[expert]! += (share >= 0 ? share : 1 / config.experts) / rows // a damaged file gives NaN, which the table would keep
       }
     }
     return shares

@@ -67,7 +67,7 @@ export class Experts {
   run(step: StepRows): void {
     const groups = this.#group(step)
     const used = groups.map(({ index }) => index)
-    for (const round of this.#store.rounds(this.#layer, step.count, used)) {
+    for (const round of this.#store.rounds(this.#layer, step, used)) {
       const active = round.map((expert) => {
         const { pairs, count } = this.#groups[expert.index]!
         return { ...expert, pairs, count }
@@ -91,7 +91,8 @@ export class Experts {
         group.pairs[group.count++] = t * used + k
       }
     }
-    return this.#groups.filter((group) => group.count)
+    // most rows first: while they are computed, other experts are read
+    return this.#groups.filter((group) => group.count).sort((a, b) => b.count - a.count || a.index - b.index)
   }
 
   /** Copies the inputs of experts that lie in another bank than the layer's. */

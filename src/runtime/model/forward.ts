@@ -5,13 +5,16 @@
 
 import type { ActivationKind } from '../../format/quants/activations.js'
 import { formats } from '../../format/quants/formats.js'
-import { kvHeadBytes, type PlacedLayer } from '../weights/plan.js'
+import type { JobMemory } from '../sampler/jobMemory.js'
+import { kvHeadBytes } from '../weights/pages.js'
+import type { PlacedLayer } from '../weights/plan.js'
 import { rowAt } from '../weights/scratch.js'
 import { Attention } from './attention.js'
 import type { ExpertStore } from './expertStore.js'
 import { Experts } from './experts.js'
 import { Linear } from './linear.js'
 import { ropeFrequencies, writeRopeRow } from './rope.js'
+import type { Routes } from './routes.js'
 import { type LayerStage, layerStages, STAGES } from './stages.js'
 import { type PageCopy, rowsOf, type Step, type StepRows } from './step.js'
 import type { Thread } from './thread.js'
@@ -29,13 +32,17 @@ interface ForwardLayer {
 export class Forward {
   readonly #thread: Thread
   readonly #store: ExpertStore
+  readonly #jobs: JobMemory
+  readonly #routes: Routes
   readonly #layers: readonly ForwardLayer[]
   readonly #output: Linear
   /** The banks that hold a layer's attention. */
   readonly #homes: readonly number[]
   readonly #frequencies: Float64Array
 
-  constructor(thread: Thread, store: ExpertStore) {
+  constructor(thread: Thread, store: ExpertStore, jobs: JobMemory, routes: Routes) {
+    this.#jobs = jobs
+    this.#routes = routes
     const { plan, banks, config } = thread
     this.#thread = thread
     this.#store = store
@@ -170,23 +177,26 @@ export class Forward {
   }
 
   /** Adds attention's output to a token's residual, norms it, and chooses the token's experts. */
-  #route({ placed, router, inputKinds }: ForwardLayer, t: number): void {
+  #route({ index, placed, router, inputKinds }: ForwardLayer, t: number): void {
     const thread = this.#thread
     const { scratch, config } = thread
-    const { kernels } = thread.banks[placed.bank]!
+    const { kernels, ints, floats } = thread.banks[placed.bank]!
     const { projected, routerLogits, expertIds, expertWeights } = scratch
     kernels.add(rowAt(scratch.x, t), rowAt(projected, t), config.hiddenSize)
     this.#norm(placed.bank, placed.ffnNormAt, t, inputKinds)
     const logits = rowAt(routerLogits, t)
     router.multiply(0, router.groups, [rowAt(scratch.inputs[router.kind]!, t)], [logits], 1)
-    kernels.route(logits, config.experts, config.expertsPerToken, rowAt(expertIds, t), rowAt(expertWeights, t))
+    const ids = rowAt(expertIds, t)
+    const weights = rowAt(expertWeights, t)
+    kernels.route(logits, config.experts, config.expertsPerToken, ids, weights)
+    this.#routes.write(t, index, ints, ids / 4, floats, weights / 4)
   }
 
   /**
    * Adds the outputs of the last layer's experts, if the step ran it, and computes the logits of the wanted rows: the
    * i-th row of logits is that of the i-th of them. Rows that nothing is read of are left as they are.
    */
-  #end({ count, wanted, traced }: StepRows, last: ForwardLayer | undefined, bank: number): void {
+  #end({ count, wanted, jobs, traced }: StepRows, last: ForwardLayer | undefined, bank: number): void {
     const thread = this.#thread
     const { plan, scratch } = thread
     const output = this.#output
@@ -205,5 +215,15 @@ export class Forward {
       const outputs = inputs.map((_, i) => plan.logitsAt + i * rowBytes + first * 16)
       output.multiply(first, groups, inputs, outputs, inputs.length)
     })
+    if (jobs.length) thread.each('sample', wanted.length, (i) => this.#sample(jobs[i]!, i))
+  }
+
+  /** Does a job with the i-th row of logits. */
+  #sample(job: number, i: number): void {
+    if (!job) return
+    const { plan, banks } = this.#thread
+    const { bankIndex, groups } = this.#output
+    const start = (plan.logitsAt + i * groups * 16) / 4
+    this.#jobs.do(job, banks[bankIndex]!.floats.subarray(start, start + plan.output.rows), i)
   }
 }

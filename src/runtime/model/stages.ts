@@ -20,7 +20,7 @@ export const layerStages = Object.keys(layer) as LayerStage[]
 /** The number of the end of a layer. */
 export const STAGES = layerStages.length
 
-/** A stage as it is timed. Before the layers comes `embed`, after them `norm` once more and `logits`. */
-export type Stage = 'embed' | (typeof layer)[keyof typeof layer][number] | 'logits'
+/** A stage as it is timed. Before the layers comes `embed`, after them `norm` once more, `logits` and `sample`. */
+export type Stage = 'embed' | (typeof layer)[keyof typeof layer][number] | 'logits' | 'sample'
 
-export const timedStages: readonly Stage[] = ['embed', ...Object.values(layer).flat(), 'logits']
+export const timedStages: readonly Stage[] = ['embed', ...Object.values(layer).flat(), 'logits', 'sample']

@@ -33,7 +33,11 @@ export interface Step {
   readonly segments: readonly Segment[]
   /** Rows that get logits, ascending. */
   readonly wanted: ArrayLike<number>
+  /** The place of each wanted row's job in the memory of jobs (sampler/jobMemory.ts), 0 for none; empty: no jobs. */
+  readonly jobs: ArrayLike<number>
   readonly copies: readonly PageCopy[]
+  /** How many rows the next steps will have, as far as is known: experts are kept by it. */
+  readonly nextRows: number
   readonly firstLayer: number
   readonly endLayer: number
   /** Whether to start from `tokens`. If not, the residual stream is in place. */

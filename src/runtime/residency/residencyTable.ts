@@ -1,11 +1,12 @@
 // Which expert is in which slot, which experts are requested, and how much of each has been read: a table in memory
 // that all threads share, behind a lock that is held for microseconds. Compute threads, one of them for all
 // (model/expertStore.ts), request a layer's experts and acquire those that are ready. Readers (expertReader.ts) fetch
-// the next read and complete it. Owns eviction and prefetching: timing decides those, never an expert's bytes. Does not
-// know files or addresses.
+// the next read and complete it. Owns eviction and prefetching, by the rule of nextUse.ts: timing decides those, never
+// an expert's bytes. Does not know files or addresses.
 
 import { withLock } from '../team/lock.js'
 import { figure } from './expertFigures.js'
+import { blendShare, FEW_ROWS, layersToNextUse } from './nextUse.js'
 
 /** The constants of one loaded model. An expert's key is layer * experts + expert. */
 export interface ResidencyShape {
@@ -32,7 +33,7 @@ const NONE = -1
 /** Above every expert's distance to its next use. */
 const LATEST = Number.MAX_VALUE
 /** Words at the start. mayEvictForPrefetch: whether a prefetch may evict an expert during the current layer. */
-const head = { lock: 0, requested: 1, required: 2, acquired: 3, layer: 4, tokens: 5, mayEvictForPrefetch: 6 } as const
+const head = { lock: 0, requested: 1, required: 2, acquired: 3, layer: 4, rows: 5, mayEvictForPrefetch: 6, nextRows: 7 } as const
 const HEAD = 8
 
 export class ResidencyTable {
@@ -93,17 +94,29 @@ export class ResidencyTable {
 
   /**
    * Requests the `required` experts of a layer, and after them the `predicted` ones of later layers, needed soonest
-   * first. shares: (experts), the layer's router probabilities, their mean over the `tokens` of the step.
+   * first.
+   *
+   * @param rows of the step
+   * @param shares (experts) the layer's router probabilities, their mean over the rows
+   * @param nextRows rows that later steps will have, as far as is known
    */
-  request(layer: number, tokens: number, required: readonly number[], predicted: readonly number[], shares: ArrayLike<number>): void {
+  request(
+    layer: number,
+    rows: number,
+    required: readonly number[],
+    predicted: readonly number[],
+    shares: ArrayLike<number>,
+    nextRows = 1,
+  ): void {
     const { experts, used, slots } = this.#shape
     this.#locked(() => {
       const words = this.#words
       words[head.layer] = layer
-      words[head.tokens] = tokens
+      words[head.rows] = rows
+      words[head.nextRows] = nextRows
       for (let expert = 0; expert < experts; expert++) {
         const key = layer * experts + expert
-        this.#share[key] = blendShare(this.#share[key]!, Math.min(1, used * shares[expert]!), tokens)
+        this.#share[key] = blendShare(this.#share[key]!, Math.min(1, used * shares[expert]!), rows)
       }
       this.#pinned.fill(0)
       this.#figures[figure.uses]! += required.length
@@ -117,9 +130,11 @@ export class ResidencyTable {
       }
       words[head.acquired] = 0
       words[head.required] = required.length
-      // while one token's own experts are being read, a prefetch rarely ends in time to pay for the expert it evicts
-      words[head.mayEvictForPrefetch] = Number(tokens > 1 || required.every((key) => this.#isResident(key)))
-      this.#setRequested([...required, ...predicted].slice(0, Math.max(slots.length, required.length)))
+      // while the experts of few rows are being read, a prefetch rarely ends in time to pay for the expert it evicts
+      words[head.mayEvictForPrefetch] = Number(rows > FEW_ROWS || required.every((key) => this.#isResident(key)))
+      const hasSlot = (key: number) => this.#slotOf[key] !== NONE
+      const own = [...required.filter(hasSlot), ...required.filter((key) => !hasSlot(key))] // none evicts another of them
+      this.#setRequested([...own, ...predicted].slice(0, Math.max(slots.length, required.length)))
     })
   }
 
@@ -261,7 +276,14 @@ export class ResidencyTable {
     if (rank < words[head.requested]!) return this.#requestedScore(rank)
     if (this.#completed[slot] !== this.#shape.ranges[owner]) return Number.POSITIVE_INFINITY // read in part, and no longer requested
     const { layers, experts } = this.#shape
-    return layersToNextUse(Math.floor(owner / experts), this.#share[owner]!, words[head.layer]!, layers, words[head.tokens]!)
+    return layersToNextUse(
+      Math.floor(owner / experts),
+      this.#share[owner]!,
+      words[head.layer]!,
+      layers,
+      words[head.rows]!,
+      words[head.nextRows]!,
+    )
   }
 
   /** Below 0, and so below every expert that is not requested. */
@@ -272,26 +294,4 @@ export class ResidencyTable {
   #locked<T>(work: () => T): T {
     return withLock(this.#words, head.lock, work)
   }
-}
-
-/** How much of an expert's share one new token replaces. */
-const SHARE_WEIGHT = 0.05
-/** Shares count as at least this: any expert may be chosen. */
-const LEAST_SHARE = 0.01
-
-/** Moves a share, the probability that a token uses an expert, towards the mean `share` of `tokens` new tokens. */
-export function blendShare(known: number, share: number, tokens: number): number {
-  return share + (known - share) * (1 - SHARE_WEIGHT) ** tokens
-}
-
-/**
- * Expected number of layers until an expert of `layer` is used, counted from the layer `current`: its layer's distance
- * is known, its share says how often the layer uses it. tokens: those of this step; later steps count as one token
- * each.
- */
-export function layersToNextUse(layer: number, share: number, current: number, layers: number, tokens: number): number {
-  const least = Math.max(LEAST_SHARE, share)
-  if (layer <= current) return layer - current + layers / least
-  const used = 1 - (1 - least) ** tokens
-  return layer - current + ((1 - used) * layers) / least
 }

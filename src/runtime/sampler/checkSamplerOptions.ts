@@ -3,7 +3,7 @@
 import { MixtralError, shown } from '../../base/errors.js'
 import { checkOptions, type OptionRow } from './optionRow.js'
 import type { SamplerOptions, Settings } from './samplerOptions.js'
-import { samplerTable } from './samplerTable.js'
+import { samplerTable, settingNames } from './samplerTable.js'
 import { stepNamed, stepNames } from './steps.js'
 
 export interface CheckedSamplerOptions {
@@ -17,9 +17,9 @@ export interface CheckedSamplerOptions {
 export function checkSamplerOptions(options: SamplerOptions): CheckedSamplerOptions {
   checkOptions(samplerTable, options)
   const settings: Record<string, number> = {}
-  for (const [name, row] of Object.entries<OptionRow>(samplerTable)) {
-    if (row.kind !== 'number' && row.kind !== 'whole') continue
-    settings[name] = (options[name as keyof SamplerOptions] ?? row.default ?? randomSeed()) as number
+  for (const name of settingNames) {
+    const { default: usual }: OptionRow = samplerTable[name]
+    settings[name] = options[name] ?? (usual as number | undefined) ?? randomSeed()
   }
   const { drySequenceBreakers: breakers = samplerTable.drySequenceBreakers.default, samplers = stepNames } = options
   return { settings: settings as Settings, order: orderOf(samplers), breakers: checkBreakers(breakers) }

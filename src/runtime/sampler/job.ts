@@ -2,6 +2,7 @@
 // can be sampled by the thread that has it. Random numbers and histories are not here; what they give for this token
 // is.
 
+import { MixtralError } from '../../base/errors.js'
 import type { Settings } from './samplerOptions.js'
 
 /** Numbers that belong to tokens. An id outside the vocabulary counts for nothing. */
@@ -58,3 +59,11 @@ export interface Choice {
 }
 
 export const noValues: TokenValues = { ids: new Int32Array(0), values: new Float64Array(0) }
+
+/** The error of a choice that is `NOT_FINITE`. */
+export function notFiniteError({ logprob, top }: Choice): MixtralError {
+  return new MixtralError(
+    'MODEL',
+    `the logit of token ${top.ids[0]} is ${logprob}, expected a finite number: the weights of the model may be damaged`,
+  )
+}

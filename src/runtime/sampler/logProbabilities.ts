@@ -27,8 +27,8 @@ export function scoreRow(row: Float32Array, id: number, top: number): RowScore {
   const most = row[best[0]!]!
   let sum = 0
   for (let id = 0; id < row.length; id++) sum += exp(row[id]! - most)
-  const logSum = ln(sum)
-  const logprobOf = (id: number) => row[id]! - most - logSum
+  const offset = most + ln(sum)
+  const logprobOf = (id: number) => row[id]! - offset
   const asked = best.subarray(0, top)
   return { logprob: logprobOf(id), top: { ids: asked, values: Float64Array.from(asked, logprobOf) } }
 }

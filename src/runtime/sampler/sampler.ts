@@ -7,7 +7,7 @@ import { checkSamplerOptions } from './checkSamplerOptions.js'
 import { choose } from './choose.js'
 import { firstState } from './draw.js'
 import { type Breakers, dryAmounts } from './dry.js'
-import { type Choice, type Job, NOT_FINITE, NOTHING_LEFT, noValues, type TokenValues } from './job.js'
+import { type Choice, type Job, NOT_FINITE, NOTHING_LEFT, notFiniteError, noValues, type TokenValues } from './job.js'
 import { countTokens } from './penalties.js'
 import { Random } from './random.js'
 import type { SamplerOptions, Settings } from './samplerOptions.js'
@@ -90,13 +90,9 @@ export class Sampler {
    * Takes what came of the job, and moves on. Returns the token.
    * @throws MixtralError `MODEL` when a logit is NaN or infinite, `OPTION` when no token is allowed
    */
-  take({ id, state, logprob, top }: Choice): number {
-    if (id === NOT_FINITE) {
-      throw new MixtralError(
-        'MODEL',
-        `the logit of token ${top.ids[0]} is ${logprob}, expected a finite number: the weights of the model may be damaged`,
-      )
-    }
+  take(choice: Choice): number {
+    const { id, state } = choice
+    if (id === NOT_FINITE) throw notFiniteError(choice)
     if (id === NOTHING_LEFT) {
       throw new MixtralError('OPTION', 'no token may come next: together, constraint, logit bias and banned words forbid every one')
     }

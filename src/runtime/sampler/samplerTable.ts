@@ -1,7 +1,7 @@
 // A row for each option of sampling: default, range, help, and its names on the command line and in other programs.
 
 import type { OptionRow } from './optionRow.js'
-import type { SamplerOptions } from './samplerOptions.js'
+import type { SamplerOptions, Settings } from './samplerOptions.js'
 import { stepNames } from './steps.js'
 
 const fraction = { kind: 'number', least: 0, most: 1 } as const
@@ -247,3 +247,8 @@ export const samplerTable = {
     llama: 'seed',
   },
 } as const satisfies Record<keyof SamplerOptions, OptionRow>
+
+/** The options that are numbers. */
+export const settingNames = Object.entries<OptionRow>(samplerTable)
+  .filter(([, { kind }]) => kind === 'number' || kind === 'whole')
+  .map(([name]) => name as keyof Settings)

@@ -45,6 +45,8 @@ export async function* traceStep(
       endLayer: isLast || stop.stage === 0 ? stop.layer : stop.layer + 1,
       endStage: isLast ? STAGES : stop.stage,
       wanted: isLast ? [...tokens.keys()] : [],
+      jobs: [],
+      nextRows: 1,
     })
     for (const { name, shape } of stop.taps) yield { name, shape: [count, ...shape], values: reader.read(name, stop.layer, shape) }
     layer = stop.layer

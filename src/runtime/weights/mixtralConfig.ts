@@ -1,7 +1,7 @@
 // The hyper-parameters of a Mixtral, from GGUF metadata. Owns the names of the keys, their defaults (llama.cpp's) and
 // which values are possible; does not look at tensors.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 
 type Metadata = ReadonlyMap<string, GgufValue>
@@ -80,6 +80,7 @@ export class MixtralConfig {
    * @example const config = MixtralConfig.fromGgufMetadata(weights.metadata)
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): MixtralConfig {
+    checkKind('the metadata', metadata, typeof metadata?.get === 'function', "a Map of a GGUF file's keys and values")
     const architecture = metadata.get('general.architecture')
     if (architecture !== 'llama') refuse('general.architecture', architecture, '"llama", the architecture of Mixtral files')
     const experts = metadata.get('llama.expert_count')

@@ -2,6 +2,7 @@
 // in which a token needs them. A layer's attention weights and KV cache share a bank; an expert (gate, up, down) is one
 // contiguous slot. Pure: allocates nothing, reads nothing.
 
+import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { bytesIn } from '../../format/gguf/ggmlType.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
@@ -11,7 +12,7 @@ import { packings } from '../kernels/packing.js'
 import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
-import { PAGE_POSITIONS, pagesOf } from './pages.js'
+import { kvHeadBytes, pagesOf } from './pages.js'
 import { expertMatricesOf, expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
 
@@ -114,10 +115,14 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   const withSlots = (count: number) => layOut(config, tensors, options, slotSizes(experts, count, config.expertsPerToken))
   let plan = withSlots(0)
   if (plan.bytes > ram) {
-    const slots = plan.slots.length
+    const parts = [
+      `${plan.slots.length} of ${experts.length} experts take ${byteCount(plan.weightBytes)} with all other weights`,
+      `the KV cache ${byteCount(plan.kvBytes)}`,
+      `scratch memory ${byteCount(plan.bytes - plan.weightBytes - plan.kvBytes)}`,
+    ]
     throw new MixtralError(
       'MEMORY',
-      `${ram} bytes of memory, expected at least ${plan.bytes}: ${slots} of ${experts.length} experts take ${plan.weightBytes} bytes with all other weights, the KV cache ${plan.kvBytes}, scratch memory ${plan.bytes - plan.weightBytes - plan.kvBytes}`,
+      `${byteCount(ram)} of memory, expected at least ${byteCount(plan.bytes)} (${plan.bytes} bytes): ${parts.join(', ')}`,
     )
   }
   for (let fits = 0, tooMany = experts.length + 1; tooMany - fits > 1; ) {
@@ -214,11 +219,6 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     kvBytes,
     bytes: banks.sizes.reduce((sum, bytes) => sum + bytes, 0),
   }
-}
-
-/** Bytes of one kv head's keys, or values, in so many pages. */
-export function kvHeadBytes(pages: number, headDim: number, format: KvFormat): number {
-  return pages * PAGE_POSITIONS * headDim * (format === 'f32' ? 4 : 2)
 }
 
 /** The kinds of activations that the model's matrices want. */

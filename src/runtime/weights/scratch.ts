@@ -65,7 +65,12 @@ export const EXPERT_ROWS = 256
 export const ATTENTION_TOKENS = 16
 /** Positions of one attention range. A model's bits depend on it, since sums are made range by range: a constant. */
 export const ATTENTION_RANGE = 1024
-/** The ranges of a context of so many positions. */
+/**
+ * Counts changes of the bits that a model computes, which end the use of sessions that were saved before. A test
+ * compares it with the hash of the logits that it belongs to.
+ */
+export const NUMERICS = 1
+/** The ranges of a context of `positions` positions. */
 export const rangesOf = (positions: number) => Math.ceil(positions / ATTENTION_RANGE)
 /**
  * Most tokens of a step whose ranges are spread over the threads: with more of them, kv heads are units enough for all

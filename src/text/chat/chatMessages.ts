@@ -1,46 +1,149 @@
-// The messages of a chat: their shape, its check, and the folding of system messages for templates without a system
-// role.
+// The messages of a chat: their shape, which is that of the OpenAI API, its check, and the folding of system messages
+// for templates without a system role. A checked message is a turn; templates are given turns.
 
 import { MixtralError, shown } from '../../base/errors.js'
+import { parseJson } from '../tools/plainJson.js'
+import type { ToolCall } from '../tools/toolCalls.js'
 
-export interface ChatMessage {
-  readonly role: 'system' | 'user' | 'assistant'
-  readonly content: string
+/** A part of a message's content. Images and other parts are refused. */
+export interface TextPart {
+  readonly type: 'text'
+  readonly text: string
 }
 
-const ROLES = ['system', 'user', 'assistant']
+export interface ChatMessage {
+  /** `developer` is another word for `system`. `tool`: what a function has returned. */
+  readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool'
+  /** A text, or parts that are joined. It may be null or left out beside `tool_calls`. */
+  readonly content?: string | readonly TextPart[] | null
+  /** In a message of the assistant: the calls that it asked for. A message of the role `tool` answers each of them. */
+  readonly tool_calls?: readonly ToolCall[]
+  /** In a message of the role `tool`: the id of the call. Default: the first call that has no answer. */
+  readonly tool_call_id?: string
+  /** In a message of the role `tool`: the name of the function. */
+  readonly name?: string
+}
+
+/** A call in a conversation. */
+export interface TurnCall {
+  readonly id: string
+  readonly name: string
+  readonly arguments: Readonly<Record<string, unknown>>
+}
+
+/** A message as it is given to templates: checked, its content one text. */
+export interface Turn {
+  readonly role: 'system' | 'user' | 'assistant' | 'tool'
+  readonly content: string
+  /** Calls of the assistant; empty for other roles. */
+  readonly calls: readonly TurnCall[]
+  /** The call that a tool's turn answers. */
+  readonly answers?: TurnCall
+}
+
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const
 
 /**
- * Checks the messages and makes their contents well-formed: half a surrogate pair becomes U+FFFD. Throws a MixtralError
+ * Checks the messages and makes their texts well-formed: half a surrogate pair becomes U+FFFD. Throws a MixtralError
  * `TEMPLATE` that names the message.
  */
-export function checkMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+export function checkMessages(messages: readonly ChatMessage[]): Turn[] {
   if (!Array.isArray(messages) || messages.length === 0) {
     throw new MixtralError('TEMPLATE', 'no messages, expected a list of at least one { role, content }')
   }
-  return Array.from(messages, (message: Partial<ChatMessage> | null, index) => {
-    const { role, content } = message ?? {}
+  let open: readonly TurnCall[] = [] // the calls that have no answer yet
+  const turns = Array.from(messages, (message: ChatMessage | null, index): Turn => {
+    const at = `message ${index}`
+    const { role, content, tool_calls: toolCalls } = message ?? ({} as ChatMessage)
     if (role === undefined || !ROLES.includes(role)) {
       throw new MixtralError(
         'TEMPLATE',
-        `message ${index} has ${role === undefined ? 'no role' : `the role ${shown(role)}`}, expected ${ROLES.join(', ')}`,
+        `${at} has ${role === undefined ? 'no role' : `the role ${shown(role)}`}, expected ${ROLES.join(', ')}`,
       )
     }
-    if (typeof content !== 'string') {
-      throw new MixtralError('TEMPLATE', `message ${index} has a content of type ${typeof content}, expected a string`)
+    if (role !== 'tool' && open.length > 0) {
+      throw new MixtralError(
+        'TEMPLATE',
+        `${at} comes before the answer to the tool call ${shown(open[0]!.id)}, expected a message of the role tool`,
+      )
     }
-    return { role, content: content.toWellFormed() }
+    const calls = role === 'assistant' ? checkCalls(toolCalls ?? [], at) : []
+    const text = contentOf(content, at, calls.length > 0)
+    if (role === 'tool') {
+      const answers = answered(message!, open, at)
+      open = open.filter((call) => call !== answers)
+      return { role, content: text, calls, answers }
+    }
+    open = calls
+    return { role: role === 'developer' ? 'system' : role, content: text, calls }
   })
+  if (open.length > 0) {
+    throw new MixtralError(
+      'TEMPLATE',
+      `the tool call ${shown(open[0]!.id)} of the last message has no answer, expected a message of the role tool`,
+    )
+  }
+  return turns
+}
+
+function contentOf(content: unknown, at: string, hasCalls: boolean): string {
+  if (typeof content === 'string') return content.toWellFormed()
+  if ((content === null || content === undefined) && hasCalls) return ''
+  if (!Array.isArray(content)) {
+    const found = content === null ? 'the content null' : `a content of type ${typeof content}`
+    throw new MixtralError('TEMPLATE', `${at} has ${found}, expected a string or a list of text parts`)
+  }
+  const texts = Array.from(content, (part: Partial<TextPart> | null, index) => {
+    const { type, text } = part ?? {}
+    if (type === 'text' && typeof text === 'string') return text
+    const found = type === 'text' ? `the text ${shown(text)}` : `the type ${shown(type)}`
+    throw new MixtralError('TEMPLATE', `part ${index} of ${at} has ${found}, expected { type: 'text', text }`)
+  })
+  return texts.join('').toWellFormed()
+}
+
+function checkCalls(calls: unknown, at: string): TurnCall[] {
+  if (!Array.isArray(calls)) throw new MixtralError('TEMPLATE', `${at} has tool_calls of type ${typeof calls}, expected a list`)
+  const checked = Array.from(calls, (call: Partial<ToolCall> | null, index): TurnCall => {
+    const where = `tool_calls[${index}] of ${at}`
+    const { id, type = 'function', function: called } = call ?? {}
+    if (typeof id !== 'string' || id === '') throw new MixtralError('TEMPLATE', `${where} has the id ${shown(id)}, expected a text`)
+    if (type !== 'function') throw new MixtralError('TEMPLATE', `${where} has the type ${shown(type)}, expected "function"`)
+    const name = called?.name
+    if (typeof name !== 'string' || name === '') throw new MixtralError('TEMPLATE', `${where} has the name ${shown(name)}, expected a text`)
+    return { id: id.toWellFormed(), name: name.toWellFormed(), arguments: argumentsOf(called!.arguments, where) }
+  })
+  const ids = checked.map(({ id }) => id)
+  const twice = ids.find((id, i) => ids.indexOf(id) !== i)
+  if (twice !== undefined) throw new MixtralError('TEMPLATE', `${at} has two tool calls with the id ${shown(twice)}`)
+  return checked
+}
+
+function argumentsOf(text: unknown, where: string): TurnCall['arguments'] {
+  if (typeof text !== 'string') {
+    throw new MixtralError('TEMPLATE', `${where} has arguments of type ${typeof text}, expected the text of a JSON object`)
+  }
+  const value = text.trim() === '' ? {} : parseJson(text, `the arguments of ${where}`, 'TEMPLATE')
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as TurnCall['arguments']
+  throw new MixtralError('TEMPLATE', `${where} has the arguments ${shown(value)}, expected the text of a JSON object`)
+}
+
+/** The open call that a tool's message answers. */
+function answered({ tool_call_id: id, name }: ChatMessage, open: readonly TurnCall[], at: string): TurnCall {
+  const found = open.find((call) => (id === undefined || id === null || call.id === id) && (id || name === undefined || call.name === name))
+  if (found) return found
+  const which = id === undefined || id === null ? (name === undefined ? 'a call' : `a call of ${shown(name)}`) : `the call ${shown(id)}`
+  throw new MixtralError('TEMPLATE', `${at} answers ${which}, expected one of the message before that has no answer yet`)
 }
 
 /**
  * Puts the text of all system messages before that of the first user message, as llama.cpp's built-in Mistral format
  * does. Throws `TEMPLATE` if there is no user message.
  */
-export function foldSystem(messages: readonly ChatMessage[]): ChatMessage[] {
-  const system = messages.filter((message) => message.role === 'system').map((message) => message.content)
-  const others = messages.filter((message) => message.role !== 'system')
-  const first = others.findIndex((message) => message.role === 'user')
+export function foldSystem(turns: readonly Turn[]): Turn[] {
+  const system = turns.filter((turn) => turn.role === 'system').map((turn) => turn.content)
+  const others = turns.filter((turn) => turn.role !== 'system')
+  const first = others.findIndex((turn) => turn.role === 'user')
   if (first < 0) throw new MixtralError('TEMPLATE', 'a system message without a user message, and the chat template has no system role')
-  return others.map((message, index) => (index === first ? { ...message, content: [...system, message.content].join('\n\n') } : message))
+  return others.map((turn, index) => (index === first ? { ...turn, content: [...system, turn.content].join('\n\n') } : turn))
 }

@@ -1,15 +1,22 @@
 // A chat as a prompt: the messages go through the Jinja template in the model's file, or the Go template beside it, and
-// the text becomes tokens. Owns two promises: the text of a message never becomes a control token, and there is exactly
-// one BOS where the file asks for one. Templates are run by templateInterpreter.ts and ollamaTemplate.ts.
+// the text becomes tokens. Owns three promises: the text of a message never becomes a control token, there is exactly
+// one BOS where the file asks for one, and an answer that the assistant has begun goes on. Templates are run by
+// templateProgram.ts; what they do not know, a system role or tools, is folded into other messages.
 
 import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import { type ChatMessage, checkMessages, foldSystem } from './chatMessages.js'
+import { type CallFormat, GENERIC } from '../tools/callFormat.js'
+import { asJson } from '../tools/plainJson.js'
+import { shortId } from '../tools/toolCalls.js'
+import type { CheckedTool } from '../tools/toolDefinitions.js'
+import { type ChatMessage, checkMessages, foldSystem, type Turn, type TurnCall } from './chatMessages.js'
 import { Disguise } from './disguise.js'
-import type { Node } from './jinja.js'
-import { OllamaTemplate } from './ollamaTemplate.js'
-import { parseTemplate, renderTemplate, TemplateRefusal } from './templateInterpreter.js'
+import { foldTools } from './foldTools.js'
+import { type LearnedFormat, learnCallFormat } from './learnCallFormat.js'
+import { type TemplateInput, textsOf } from './templateInput.js'
+import { TemplateRefusal } from './templateInterpreter.js'
+import { TemplateProgram } from './templateProgram.js'
 
 /** Mixtral's first format, for files without a template. llama.cpp calls it mistral-v1. */
 const MISTRAL_V1 = `{{ bos_token }}{% for message in messages %}
@@ -28,88 +35,137 @@ export interface RenderedChat {
   readonly folded: boolean
 }
 
-/** The variables that a template may use. */
-type Variables = Readonly<Record<string, unknown>> & { readonly messages: readonly ChatMessage[] }
+/** A prompt, with what is known of the answer. */
+export interface ChatPrompt extends RenderedChat {
+  /** How the model writes calls, where there are tools. */
+  readonly format: CallFormat | undefined
+  /** Whether the prompt ends in the middle of the assistant's text. */
+  readonly continues: boolean
+}
+
+export interface RenderOptions {
+  readonly tools?: readonly CheckedTool[] | undefined
+  /** Whether the prompt asks for an answer. Default true. */
+  readonly addGenerationPrompt?: boolean
+}
+
+type Rendered = Pick<RenderedChat, 'ids' | 'text'>
 
 export class ChatTemplate {
-  readonly #source: string
-  readonly #language: 'jinja' | 'go'
+  readonly #program: TemplateProgram
+  /** The template for conversations with tools, where the file has one of its own. */
+  readonly #toolProgram: TemplateProgram
   readonly #tokenizer: Tokenizer
-  #program: Node | undefined
-  #ollama: OllamaTemplate | undefined
+  #learned: LearnedFormat | 'none' | undefined
 
-  private constructor(source: string, language: 'jinja' | 'go', tokenizer: Tokenizer) {
-    this.#source = source
-    this.#language = language
+  private constructor(program: TemplateProgram, toolProgram: TemplateProgram, tokenizer: Tokenizer) {
+    this.#program = program
+    this.#toolProgram = toolProgram
     this.#tokenizer = tokenizer
   }
 
   /** Takes the Go template of an Ollama model. */
   static fromOllama(source: string, tokenizer: Tokenizer): ChatTemplate {
-    return new ChatTemplate(source, 'go', tokenizer)
+    const program = new TemplateProgram(source, 'go')
+    return new ChatTemplate(program, program, tokenizer)
   }
 
   /**
-   * Takes the template under `tokenizer.chat_template`, or Mixtral's own format where the file has none. Nothing is
-   * parsed before the first `render`. Throws `TEMPLATE` if the key holds no text.
+   * Takes the template under `tokenizer.chat_template`, or Mixtral's own format where the file has none; and for tools
+   * the one under `tokenizer.chat_template.tool_use`, if there is one. Nothing is parsed before the first `render`.
+   * Throws `TEMPLATE` if a key holds no text.
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): ChatTemplate {
-    const source = metadata.get('tokenizer.chat_template') ?? MISTRAL_V1
-    if (typeof source !== 'string') throw new MixtralError('TEMPLATE', `tokenizer.chat_template is a ${typeof source}, expected a string`)
-    return new ChatTemplate(source, 'jinja', tokenizer)
+    const program = programAt('tokenizer.chat_template', metadata) ?? new TemplateProgram(MISTRAL_V1, 'jinja')
+    return new ChatTemplate(program, programAt('tokenizer.chat_template.tool_use', metadata) ?? program, tokenizer)
   }
 
   /**
-   * Renders the prompt that asks for the next answer. If the template refuses a system message, or leaves out its text,
-   * that text is put before the first user message. Throws a MixtralError `TEMPLATE` for messages of the wrong shape or
-   * order, and for a template that fails or exceeds its limits (a second, a million steps, a few times the messages'
-   * length and a megabyte).
+   * Renders the prompt that asks for the next answer; if the last message is the assistant's, its text goes on. If the
+   * template refuses a system message, or leaves out its text, that text is put before the first user message. If it
+   * knows no tools, they are described in a system message. Throws a MixtralError `TEMPLATE` for messages of the wrong
+   * shape or order, and for a template that fails or exceeds its limits (a second, a million steps, a few times the
+   * messages' length and a megabyte).
    */
-  render(messages: readonly ChatMessage[]): RenderedChat {
+  render(messages: readonly ChatMessage[], { tools, addGenerationPrompt = true }: RenderOptions = {}): ChatPrompt {
     const checked = checkMessages(messages)
-    if (!checked.some((message) => message.role === 'system')) return { ...this.#render(checked), folded: false }
-    const whole = this.#tryWithSystem(checked)
-    return whole ? { ...whole, folded: false } : { ...this.#render(foldSystem(checked)), folded: true }
-  }
-
-  #tryWithSystem(messages: readonly ChatMessage[]): { ids: number[]; text: string } | undefined {
-    try {
-      const rendered = this.#render(messages)
-      const present = messages.every(({ role, content }) => role !== 'system' || rendered.text.includes(content.trim()))
-      return present ? rendered : undefined
-    } catch (error) {
-      if (error instanceof MixtralError && error.cause instanceof TemplateRefusal) return undefined
-      throw error
+    const usesTools = tools !== undefined || checked.some((turn) => turn.role === 'tool')
+    const learned = usesTools ? this.#learn() : undefined
+    const continues = addGenerationPrompt && checked.at(-1)!.role === 'assistant'
+    if (tools && continues && !learned) {
+      const why = 'the chat template shows no tools, so that answers are JSON'
+      throw new MixtralError('TEMPLATE', `the last message is the assistant's, which cannot go on beside tools: ${why}`)
     }
+    const turns = learned ? checked.map((turn) => ownTurn(turn, learned)) : usesTools ? foldTools(checked, tools) : checked
+    const program = learned ? this.#toolProgram : this.#program
+    const shown = { tools: learned ? tools : undefined, addGenerationPrompt: addGenerationPrompt && !continues }
+    const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns), ...shown }, continues)
+    const known = { format: tools && (learned?.format ?? GENERIC), continues }
+    if (!turns.some((turn) => turn.role === 'system')) return { ...render(turns), ...known, folded: false }
+    const whole = withSystem(turns, render)
+    return whole ? { ...whole, ...known, folded: false } : { ...render(foldSystem(turns)), ...known, folded: true }
   }
 
-  #render(messages: readonly ChatMessage[]): { ids: number[]; text: string } {
+  #input(turns: readonly Turn[]): TemplateInput {
+    const { bosId, eosId } = this.#tokenizer
+    const [bos, eos] = [this.#tokenizer.token(bosId).piece, this.#tokenizer.token(eosId).piece]
+    return { turns, tools: undefined, addGenerationPrompt: true, bos, eos }
+  }
+
+  /** How the template writes calls, found out once. */
+  #learn(): LearnedFormat | undefined {
+    const plain = new Disguise([], [])
+    const run = (turns: readonly Turn[], shown: Pick<TemplateInput, 'tools' | 'addGenerationPrompt'>) =>
+      this.#toolProgram.run({ ...this.#input(turns), ...shown }, plain)
+    this.#learned ??= learnCallFormat(run, this.#tokenizer) ?? 'none'
+    return this.#learned === 'none' ? undefined : this.#learned
+  }
+
+  #render(program: TemplateProgram, input: TemplateInput, continues: boolean): Rendered {
     const tokenizer = this.#tokenizer
-    const contents = messages.map((message) => message.content)
-    const disguise = new Disguise(tokenizer.specialTexts, [this.#source, ...contents])
-    const variables = {
-      messages: messages.map(({ role, content }) => ({ role, content: disguise.cover(content) })),
-      bos_token: tokenizer.token(tokenizer.bosId).piece,
-      eos_token: tokenizer.token(tokenizer.eosId).piece,
-      add_generation_prompt: true,
-    }
-    const covered = this.#run(variables, disguise, contents.join('').length)
+    const disguise = new Disguise(tokenizer.specialTexts, [program.source, ...textsOf(input)])
+    const covered = continues ? begun(program, input, disguise) : program.run(input, disguise)
     const parts = tokenizer.splitSpecial(covered).map((part) => (typeof part === 'string' ? disguise.reveal(part) : part))
     return { ids: tokenizer.encodeParts(parts), text: disguise.reveal(covered) }
   }
+}
 
-  #run(variables: Variables, disguise: Disguise, characters: number): string {
-    try {
-      if (this.#language === 'go') {
-        this.#ollama ??= new OllamaTemplate(this.#source)
-        return this.#ollama.render(variables.messages, characters, (text) => disguise.reveal(text))
-      }
-      this.#program ??= parseTemplate(this.#source)
-      return renderTemplate(this.#program, variables, disguise, characters)
-    } catch (error) {
-      const reason = (error instanceof Error ? error.message : String(error)).slice(0, 300)
-      const did = error instanceof TemplateRefusal ? 'refused the messages' : 'failed'
-      throw new MixtralError('TEMPLATE', `the chat template ${did}: ${disguise.reveal(reason)}`, { cause: error })
-    }
+function programAt(key: string, metadata: ReadonlyMap<string, GgufValue>): TemplateProgram | undefined {
+  const source = metadata.get(key)
+  if (source === undefined) return undefined
+  if (typeof source !== 'string') throw new MixtralError('TEMPLATE', `${key} is a ${typeof source}, expected a string`)
+  return new TemplateProgram(source, 'jinja')
+}
+
+/** The covered prompt up to the end of the last message's text. */
+function begun(program: TemplateProgram, input: TemplateInput, disguise: Disguise): string {
+  const last = input.turns.at(-1)!
+  const turns = [...input.turns.slice(0, -1), { ...last, content: last.content + disguise.mark }]
+  const covered = program.run({ ...input, turns }, disguise)
+  const mark = covered.lastIndexOf(disguise.mark)
+  if (mark >= 0) return covered.slice(0, mark)
+  // A template that looks into the text has lost the mark, and may have trimmed the text.
+  const text = disguise.cover(last.content.trim())
+  const at = text === '' ? -1 : covered.lastIndexOf(text)
+  if (at >= 0) return covered.slice(0, at + text.length)
+  throw new MixtralError('TEMPLATE', 'the chat template leaves out the text of the last message, which should go on')
+}
+
+/** The rendered chat, unless the template refuses a system message or leaves out its text. */
+function withSystem(turns: readonly Turn[], render: (turns: readonly Turn[]) => Rendered): Rendered | undefined {
+  try {
+    const rendered = render(turns)
+    const present = turns.every(({ role, content }) => role !== 'system' || rendered.text.includes(content.trim()))
+    return present ? rendered : undefined
+  } catch (error) {
+    if (error instanceof MixtralError && error.cause instanceof TemplateRefusal) return undefined
+    throw error
   }
+}
+
+/** A turn with ids, and results, as the template expects them. */
+function ownTurn(turn: Turn, { jsonResults }: LearnedFormat): Turn {
+  const withShortId = (call: TurnCall) => ({ ...call, id: shortId(call.id) })
+  const content = jsonResults && turn.role === 'tool' ? asJson(turn.content) : turn.content
+  return { ...turn, content, calls: turn.calls.map(withShortId), ...(turn.answers && { answers: withShortId(turn.answers) }) }
 }

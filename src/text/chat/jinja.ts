@@ -22,6 +22,7 @@ export interface Value {
 export interface Scope {
   /** Declares a variable; plain values and functions of plain values are converted. */
   set(name: string, value: unknown): Value
+  setVariable(name: string, value: Value): Value
 }
 
 interface Jinja {
@@ -34,7 +35,14 @@ interface Jinja {
 export const { tokenize, parse, Environment, Interpreter } = jinja as unknown as Jinja
 
 const StringValue = new Environment().set('text', '').constructor as new (text: string) => Value
+const ObjectValue = new Environment().set('map', {}).constructor as new (entries: ReadonlyMap<string, Value>) => Value
 const ArrayValue = new Environment().set('list', []).constructor as new (values: readonly Value[]) => Value
+
+const RuntimeValue = Object.getPrototypeOf(StringValue) as abstract new () => Value
+
+export function isValue(value: unknown): value is Value {
+  return value instanceof RuntimeValue
+}
 
 /** Converts a text to a value of the template language. */
 export function stringValue(text: string): Value {
@@ -44,4 +52,14 @@ export function stringValue(text: string): Value {
 /** Converts a list to a value of the template language. */
 export function arrayValue(values: readonly Value[]): Value {
   return new ArrayValue(values)
+}
+
+/** Converts a map of values to a value of the template language. */
+export function objectValue(entries: ReadonlyMap<string, Value>): Value {
+  return new ObjectValue(entries)
+}
+
+/** Converts a number, a boolean or null to a value of the template language. */
+export function plainValue(value: unknown): Value {
+  return new Environment().set('value', value)
 }

@@ -1,10 +1,13 @@
-// A chat through an Ollama template. Owns how messages become its data, as in Ollama's template package. A template
-// that uses .Messages gets all of them at once. An older one runs once per exchange with .System, .Prompt and
+// A chat through an Ollama template. Owns how turns and tools become its data, as in Ollama's template package. A
+// template that uses .Messages gets all of them at once. An older one runs once per exchange with .System, .Prompt and
 // .Response; the last run ends at .Response, where the answer goes.
 
-import type { ChatMessage } from './chatMessages.js'
+import type { CheckedTool } from '../tools/toolDefinitions.js'
+import type { Turn } from './chatMessages.js'
+import type { Disguise } from './disguise.js'
 import { type GoValue, renderGoTemplate } from './goTemplate.js'
 import { type GoNode, type GoOperand, type GoPipe, parseGoTemplate } from './goTemplateParser.js'
+import { messageData, toolData } from './ollamaData.js'
 import { WorkBudget } from './templateBudget.js'
 
 export class OllamaTemplate {
@@ -23,15 +26,19 @@ export class OllamaTemplate {
   /**
    * The prompt for the next message. Throws an Error if the template fails or exceeds its budget.
    * @param characters total length of the messages
-   * @param reveal gives the text that takes part in comparisons
    */
-  render(messages: readonly ChatMessage[], characters: number, reveal: (text: string) => string): string {
+  render(turns: readonly Turn[], tools: readonly CheckedTool[], characters: number, disguise: Disguise): string {
     const budget = new WorkBudget(characters) // one budget for all runs
-    const collated = collate(messages)
+    const reveal = (text: string) => disguise.reveal(text)
+    const collated = collate(turns).map((turn) => ({ ...turn, content: disguise.cover(turn.content) }))
     if (this.#takesMessages) {
-      const system = texts(messages, 'system')
-      const all = collated.map(({ role, content }) => ({ Role: role, Content: content }))
-      return renderGoTemplate(this.#nodes, { System: system, Messages: all, Response: '' }, budget, reveal)
+      const data = {
+        System: texts(collated, 'system'),
+        Messages: collated.map((turn) => messageData(turn, disguise)),
+        Tools: tools.map((tool) => toolData(tool, disguise)),
+        Response: '',
+      }
+      return renderGoTemplate(this.#nodes, data, budget, reveal)
     }
     let text = ''
     let turn: Record<'System' | 'Prompt' | 'Response', string> = { System: '', Prompt: '', Response: '' }
@@ -50,19 +57,20 @@ export class OllamaTemplate {
   }
 }
 
-/** Joins successive messages of one role. */
-function collate(messages: readonly ChatMessage[]): ChatMessage[] {
-  const collated: ChatMessage[] = []
-  for (const message of messages) {
+/** Joins successive turns of one role; those with calls, and the answers to calls, stay apart. */
+function collate(turns: readonly Turn[]): Turn[] {
+  const collated: Turn[] = []
+  for (const turn of turns) {
     const last = collated.at(-1)
-    if (last?.role === message.role) collated[collated.length - 1] = { ...last, content: `${last.content}\n\n${message.content}` }
-    else collated.push(message)
+    if (last?.role === turn.role && turn.role !== 'tool' && last.calls.length + turn.calls.length === 0) {
+      collated[collated.length - 1] = { ...last, content: `${last.content}\n\n${turn.content}` }
+    } else collated.push(turn)
   }
   return collated
 }
 
-function texts(messages: readonly ChatMessage[], role: ChatMessage['role']): string {
-  return messages.flatMap((message) => (message.role === role ? [message.content] : [])).join('\n\n')
+function texts(turns: readonly Turn[], role: Turn['role']): string {
+  return turns.flatMap((turn) => (turn.role === role ? [turn.content] : [])).join('\n\n')
 }
 
 /** The part of the template before it prints .Response. */

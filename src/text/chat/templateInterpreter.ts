@@ -3,7 +3,7 @@
 // (comparisons). Knows nothing of chats or tokens.
 
 import type { Disguise } from './disguise.js'
-import { arrayValue, Environment, Interpreter, type Node, parse, type Scope, stringValue, tokenize, type Value } from './jinja.js'
+import { arrayValue, Environment, Interpreter, isValue, type Node, parse, type Scope, stringValue, tokenize, type Value } from './jinja.js'
 import { itemsOf, TemplateBudget } from './templateBudget.js'
 
 const LONGEST_TEMPLATE = 100_000
@@ -34,7 +34,8 @@ export function parseTemplate(source: string): Node {
 }
 
 /**
- * Renders a parsed template with variables (plain values). Texts that `disguise` covered stay covered.
+ * Renders a parsed template with variables, plain ones or values of the template language. Texts that `disguise`
+ * covered stay covered.
  * Throws a TemplateRefusal when the template refuses, and another Error when it fails or exceeds its budget.
  */
 export function renderTemplate(
@@ -45,7 +46,10 @@ export function renderTemplate(
 ): string {
   const scope = new Environment()
   const globals = { true: true, false: false, none: null, True: true, False: false, None: null, range, raise_exception: raiseException }
-  for (const [name, value] of Object.entries({ ...globals, ...variables })) scope.set(name, value)
+  for (const [name, value] of Object.entries({ ...globals, ...variables })) {
+    if (isValue(value)) scope.setVariable(name, value)
+    else scope.set(name, value)
+  }
   return new TemplateInterpreter(scope, disguise, new TemplateBudget(characters)).evaluate(program, scope).value as string
 }
 
@@ -91,7 +95,7 @@ class TemplateInterpreter extends Interpreter {
   /** Compares the texts behind the disguise. */
   #compare(node: Node, scope: Scope): Value {
     const left = this.#reveal(this.evaluate(node.left, scope))
-    const right = this.#reveal(this.evaluate(node.right, scope))
+    const right = this.#revealItems(this.evaluate(node.right, scope))
     this.#budget.checkSearch(textOf(right), textOf(left))
     return super.evaluate({ ...node, left: constant(left), right: constant(right) }, scope)
   }
@@ -175,6 +179,13 @@ class TemplateInterpreter extends Interpreter {
 
   #reveal(value: Value): Value {
     return typeof value.value === 'string' ? stringValue(this.#disguise.reveal(value.value)) : value
+  }
+
+  /** Reveals a text, or the texts in a list. */
+  #revealItems(value: Value): Value {
+    const { value: items } = value
+    const isHidden = Array.isArray(items) && items.some((item) => typeof item.value === 'string' && this.#disguise.isCovered(item.value))
+    return isHidden ? arrayValue(items.map((item) => this.#reveal(item))) : this.#reveal(value)
   }
 
   #cover(value: Value): Value {

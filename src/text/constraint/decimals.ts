@@ -6,7 +6,7 @@ export interface Decimal {
   readonly scale: number
 }
 
-/** Of a finite number, as `JSON.stringify` writes it. */
+/** The decimal of a finite number, as `JSON.stringify` writes it. */
 export function decimalOf(value: number): Decimal {
   const [, sign, whole, fraction = '', exponent = '0'] = /^(-?)(\d+)(?:\.(\d+))?(?:e([+-]\d+))?$/.exec(JSON.stringify(value))!
   const digits = BigInt(whole + fraction) * (sign === '-' ? -1n : 1n)

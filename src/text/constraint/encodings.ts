@@ -1,8 +1,9 @@
 // Code points as bytes: plain UTF-8, and the inside of a JSON string. Makes of a term over code points the term over
 // bytes. Each text has one spelling, so that a complement over code points is one over bytes.
 
+import { remembered } from './memo.js'
 import { ANY_CODE_POINT, intersection, pairsOf, type Ranges, rangesOf, without } from './ranges.js'
-import { type Machine, type MachineState, type Move, spineOf, type Term, type Terms } from './terms.js'
+import { type Machine, spineOf, type Term, type Terms } from './terms.js'
 
 /** What JSON strings must escape: controls, the quote and the backslash. */
 const ESCAPED: Ranges = [0, 0x1f, 0x22, 0x22, 0x5c, 0x5c]
@@ -105,12 +106,7 @@ export class Encoder {
   }
 
   encode(term: Term): Term {
-    let encoded = this.#encoded.get(term)
-    if (encoded === undefined) {
-      encoded = this.#make(term)
-      this.#encoded.set(term, encoded)
-    }
-    return encoded
+    return remembered(this.#encoded, term, () => this.#make(term))
   }
 
   #make(term: Term): Term {
@@ -131,41 +127,18 @@ export class Encoder {
     }
   }
 
+  /**
+   * A machine over code points, one byte at a time. Reduction by characters is one by bytes, as each character has at
+   * least one.
+   */
   #machineOf(machine: Machine): Machine {
-    let encoded = this.#machines.get(machine)
-    if (encoded === undefined) {
-      encoded = new EncodedMachine(machine, this)
-      this.#machines.set(machine, encoded)
-    }
-    return encoded
-  }
-}
-
-/**
- * A machine over code points, one byte at a time. Reduction by characters is one by bytes, as each character has at
- * least one.
- */
-class EncodedMachine implements Machine {
-  readonly #machine: Machine
-  readonly #encoder: Encoder
-
-  constructor(machine: Machine, encoder: Encoder) {
-    this.#machine = machine
-    this.#encoder = encoder
-  }
-
-  accepts(state: MachineState): boolean {
-    return this.#machine.accepts(state)
-  }
-
-  moves(state: MachineState, terms: Terms): readonly Move[] {
-    const ways = this.#machine
-      .moves(state, terms)
-      .map(({ set, to }) => terms.sequence([this.#encoder.encode(set), this.#encoder.encode(to)]))
-    return ways.flatMap((way) => terms.moves(way))
-  }
-
-  reduced(state: MachineState, length: number): MachineState {
-    return this.#machine.reduced(state, length)
+    return remembered(this.#machines, machine, () => ({
+      accepts: (state) => machine.accepts(state),
+      moves: (state, terms) => {
+        const ways = machine.moves(state, terms).map(({ set, to }) => terms.sequence([this.encode(set), this.encode(to)]))
+        return ways.flatMap((way) => terms.moves(way))
+      },
+      reduced: (state, length) => machine.reduced(state, length),
+    }))
   }
 }

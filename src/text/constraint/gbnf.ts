@@ -3,6 +3,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import { ANY_CODE_POINT, type Ranges, rangesOf, without } from './ranges.js'
+import { type RepeatBounds, repeatBounds } from './repeatBounds.js'
 import { TextCursor } from './textCursor.js'
 
 export type GbnfNode =
@@ -16,8 +17,6 @@ export type GbnfNode =
 const LONGEST_GRAMMAR = 1_000_000
 /** Groups in groups: people write fewer than ten; the parser recurses. */
 const DEEPEST_GROUP = 100
-/** A repeat's count, that of a text longer than any context. */
-const MOST_REPEATS = 1_000_000
 
 const NAME = /[a-zA-Z0-9-]/
 const ESCAPES: Readonly<Record<string, string>> = { t: '\t', r: '\r', n: '\n', '\\': '\\', '"': '"', '[': '[', ']': ']' }
@@ -110,7 +109,7 @@ class GbnfParser {
   #repeats(part: GbnfNode, inside: boolean): GbnfNode {
     const cursor = this.#cursor
     for (;;) {
-      let bounds: [number, number]
+      let bounds: RepeatBounds
       if (cursor.skip('*')) bounds = [0, Infinity]
       else if (cursor.skip('+')) bounds = [1, Infinity]
       else if (cursor.skip('?')) bounds = [0, 1]
@@ -121,7 +120,7 @@ class GbnfParser {
     }
   }
 
-  #counts(): [number, number] {
+  #counts(): RepeatBounds {
     const cursor = this.#cursor
     const number = () => {
       this.#space(false)
@@ -133,11 +132,7 @@ class GbnfParser {
     const comma = cursor.skip(',')
     const second = comma ? number() : first
     if (first === '' || !cursor.skip('}')) throw cursor.malformed('expected {m}, {m,} or {m,n}')
-    const bounds: [number, number] = [Number(first), second === '' ? Infinity : Number(second)]
-    if (bounds[0] > bounds[1]) throw cursor.malformed(`a repeat from ${bounds[0]} to ${bounds[1]}`)
-    if (bounds.some((count) => count !== Infinity && count > MOST_REPEATS))
-      throw cursor.unsupported(`a repeat of more than ${MOST_REPEATS}`)
-    return bounds
+    return repeatBounds(cursor, first, second)
   }
 
   #literal(): GbnfNode {

@@ -4,6 +4,7 @@
 // parser.
 
 import type { Lexer, LexState } from './lexer.js'
+import { keep } from './memo.js'
 import { signatureOf, type Term } from './terms.js'
 import type { TokenTrie } from './tokenTrie.js'
 
@@ -14,7 +15,7 @@ export interface Inside {
   readonly exits: readonly { readonly ending: readonly number[]; readonly nodes: readonly number[] }[]
 }
 
-/** Of 4 KB with 32,000 tokens, 16 KB with 128,000. */
+/** Results to remember: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
 const MOST_KEPT = 512
 
 /** By vocabulary: for states whose terms have a signature, by that. */
@@ -96,10 +97,4 @@ export class Insides {
     }
     return { bits, exits: Array.from(exits, ([ending, nodes]) => ({ ending, nodes })) }
   }
-}
-
-/** Remembers a value; when there are too many, all others are forgotten first. */
-export function keep<K, V>(map: Map<K, V>, most: number, key: K, value: V): void {
-  if (map.size >= most && !map.has(key)) map.clear()
-  map.set(key, value)
 }

@@ -1,6 +1,6 @@
-// What a text must be: a specification, checked and compiled. Owns the four ways to say it. Works on bytes alone and
-// knows no vocabulary, but for the tokens that a grammar names; a `Constraint` is a language over the tokens of a
-// model.
+// What a text must be: a specification, checked and compiled. Owns the ways to say it: four for callers, and `compose`,
+// which puts languages together. Works on bytes and knows no vocabulary; the tokens that a grammar names are symbols of
+// their own. A `Constraint` is a language over the tokens of a model.
 
 import { MixtralError } from '../../base/errors.js'
 import { Budget } from './budget.js'
@@ -14,8 +14,9 @@ import type { JsonSpacing } from './schema/jsonLexemes.js'
 import { schemaExpression } from './schema/schemaGrammar.js'
 import { Terms } from './terms.js'
 
-/** What a text must be; exactly one of the four. */
+/** What a text must be; exactly one of them. */
 export type ConstraintSpec =
+  | { readonly compose: (grammar: Grammar) => Expression }
   | { readonly grammar: string }
   | { readonly regex: string }
   | { readonly jsonSchema: unknown; readonly spacing?: JsonSpacing }
@@ -57,7 +58,13 @@ export function stateAfter(language: Parser, text: string | Uint8Array): ParserS
   return state
 }
 
-const SUBJECTS = { grammar: 'the grammar', regex: 'the regular expression', jsonSchema: 'the JSON Schema', json: 'JSON' } as const
+const SUBJECTS = {
+  grammar: 'the grammar',
+  regex: 'the regular expression',
+  jsonSchema: 'the JSON Schema',
+  json: 'JSON',
+  compose: 'the language of the answer',
+} as const
 type Kind = keyof typeof SUBJECTS
 
 function kindOf(spec: ConstraintSpec): { kind: Kind; subject: string } {
@@ -70,6 +77,7 @@ function kindOf(spec: ConstraintSpec): { kind: Kind; subject: string } {
 }
 
 function rootOf(spec: ConstraintSpec, kind: Kind, grammar: Grammar, names: TokenNames | undefined): Expression {
+  if ('compose' in spec && kind === 'compose') return spec.compose(grammar)
   if ('grammar' in spec && kind === 'grammar') return gbnfExpression(grammar, parseGbnf(textOf('grammar', spec.grammar)), names)
   if ('regex' in spec && kind === 'regex') {
     const { terms } = grammar

@@ -2,12 +2,13 @@
 // those that go on behind the end of one, which are walked with the parser, node by node of the vocabulary's tree;
 // where no byte leads on, a whole branch is skipped.
 
-import { Insides, keep } from './insides.js'
+import { Insides } from './insides.js'
 import type { LexState } from './lexer.js'
+import { keep } from './memo.js'
 import type { Parser, ParserState } from './parser.js'
 import type { TokenTrie } from './tokenTrie.js'
 
-/** Masks to keep: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
+/** Masks to remember: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
 const MOST_KEPT = 512
 
 export class Masks {

@@ -124,8 +124,8 @@ export class NumberMachine implements Machine {
   }
 
   /**
-   * Whether a number between two, or between their negatives, is in the set with so many digits behind the point; zero
-   * is no negative.
+   * Whether the set has a number from `from` to `to`, or from `-to` to `-from`, with `scale` digits behind the point.
+   * Zero is not negative.
    */
   #hasIn(negative: boolean, from: bigint, to: bigint, scale: number): boolean {
     let low = negative ? -to : from

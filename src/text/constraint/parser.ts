@@ -1,7 +1,7 @@
 // Reads text by a grammar, all readings at once. A state is what may come next: lexemes in the middle, each with the
 // stacks that go on after it. States exist once and remember where each byte leads, so a place met again costs a
 // look-up. Every state has a way to an end: what has none, or would need a stack deeper than MOST_FRAMES, is not
-// entered. Owns the limits of reading; does not know tokens, but for their symbols.
+// entered. Owns the limits of reading; knows tokens only as symbols.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Budget } from './budget.js'

@@ -4,6 +4,7 @@
 
 import { NO_LINE_END, readClass, readEscape } from './patternClasses.js'
 import { ANY_CODE_POINT, intersection, type Ranges } from './ranges.js'
+import { type RepeatBounds, repeatBounds } from './repeatBounds.js'
 import type { Term, Terms } from './terms.js'
 import { TextCursor } from './textCursor.js'
 
@@ -14,8 +15,6 @@ import { TextCursor } from './textCursor.js'
 const LONGEST_PATTERN = 20_000
 /** Groups in groups. People write fewer than ten; the parser recurses. */
 const DEEPEST_GROUP = 100
-/** A repeat's count, that of a text longer than any context. */
-const MOST_REPEATS = 1_000_000
 /** An anchor in a repeat is written out, which is for `(^|x)?` and the like. */
 const MOST_ANCHORED_REPEATS = 3
 
@@ -88,17 +87,23 @@ class PatternParser {
   }
 
   /** The bounds of a repeat, if one stands here. Lazy ones match the same texts. */
-  #quantifier(): [number, number] | undefined {
+  #quantifier(): RepeatBounds | undefined {
     const cursor = this.#cursor
-    const bounds = cursor.skip('*') ? [0, Infinity] : cursor.skip('+') ? [1, Infinity] : cursor.skip('?') ? [0, 1] : this.#counts()
+    const bounds: RepeatBounds | undefined = cursor.skip('*')
+      ? [0, Infinity]
+      : cursor.skip('+')
+        ? [1, Infinity]
+        : cursor.skip('?')
+          ? [0, 1]
+          : this.#counts()
     if (bounds === undefined) return undefined
     cursor.skip('?')
     if (/[*+?]/.test(cursor.peek())) throw cursor.malformed('a repeat of a repeat')
-    return bounds as [number, number]
+    return bounds
   }
 
   /** `{2}`, `{2,}` or `{2,5}`; a brace that begins none of them is a character. */
-  #counts(): [number, number] | undefined {
+  #counts(): RepeatBounds | undefined {
     const cursor = this.#cursor
     const start = cursor.at
     if (!cursor.skip('{')) return undefined
@@ -109,11 +114,7 @@ class PatternParser {
       cursor.back(start)
       return undefined
     }
-    const counts: [number, number] = [Number(min), max === '' ? Infinity : Number(max)]
-    if (counts[0] > counts[1]) throw cursor.malformed(`a repeat from ${counts[0]} to ${counts[1]}`)
-    if (counts.some((count) => count !== Infinity && count > MOST_REPEATS))
-      throw cursor.unsupported(`a repeat of more than ${MOST_REPEATS}`)
-    return counts
+    return repeatBounds(cursor, min, max)
   }
 
   #item(): Anchored {

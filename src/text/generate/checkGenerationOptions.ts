@@ -25,16 +25,20 @@ export interface CheckedOptions {
   /** What the text must be. */
   readonly constraint: ConstraintSpec | undefined
   readonly sampling: SamplerOptions
+  readonly experts: boolean
+  readonly salt: string
   readonly signal: AbortSignal | undefined
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
 
 /** The options with defaults filled in. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  checkOptions(generationTable, options, ['signal', 'onProgress'])
+  checkOptions(generationTable, options, ['experts', 'salt', 'signal', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
-  const { signal, onProgress, ...sampling } = rest
+  const { experts = false, salt = '', signal, onProgress, ...sampling } = rest
+  if (typeof experts !== 'boolean') throw new MixtralError('OPTION', `experts is ${shown(experts)}, expected true or false`)
+  if (typeof salt !== 'string') throw new MixtralError('OPTION', `salt is ${shown(salt)}, expected a string`)
   checkCallOptions({ signal, onProgress })
   checkSamplerOptions(sampling)
   if (minTokens > maxNewTokens) {
@@ -46,7 +50,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
   const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds, bannedWords: texts }
   const constraint = constraintOf({ grammar, jsonSchema, regex })
-  return { ...own, logitBias, logprobs, postSampling, constraint, sampling, signal, onProgress }
+  return { ...own, logitBias, logprobs, postSampling, constraint, sampling, experts, salt, signal, onProgress }
 }
 
 /** The one that is given of the three. */

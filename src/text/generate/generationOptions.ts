@@ -47,6 +47,10 @@ export interface TextOptions {
 }
 
 export interface GenerationOptions extends TextOptions, SamplerOptions {
+  /** Report the experts that wrote each token. Default false. */
+  readonly experts?: boolean
+  /** Calls share no part of the KV cache with calls of another salt: hits show in timing. Default: none. */
+  readonly salt?: string
   /** Ends the call with an `ABORTED` error. */
   readonly signal?: AbortSignal
   /** Called after each step of the prompt, in tokens. */

@@ -1,39 +1,41 @@
 // The library's main class: a loaded Mixtral that writes text. Connects tokenizer, chat template, engine and
 // generation; computes nothing itself.
 
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
-import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
-import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import type { LocalModel } from '../../registry/stores/localModels.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
-import { Engine } from '../../runtime/engine/engine.js'
+import { inTurn } from '../../runtime/engine/callQueue.js'
+import type { Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import type { EngineStatus } from '../../runtime/engine/status.js'
+import type { RoutedToken } from '../../runtime/engine/stepLoop.js'
 import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
 import { gatherTrace } from '../../runtime/trace/trace.js'
-import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
+import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import type { Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
-import type { ChatTemplate } from '../chat/chatTemplate.js'
-import { Tokenizer } from '../tokenizer/tokenizer.js'
+import type { RenderedChat } from '../chat/chatTemplate.js'
+import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
+import { type ChatRequest, chatRequest, chatResult, renderChat } from './chatRequest.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
 import { checkGenerationOptions } from './checkGenerationOptions.js'
-import { type ChatResult, finish, type GenerationResult, generate, type Piece } from './generation.js'
+import { type ChatResult, finish, Generation, type GenerationResult, type Piece, runGeneration } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
-import { contextDefault, type ModelDefaults, modelDefaults, withDefaults, withModelMessages } from './modelDefaults.js'
+import { withDefaults } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
-
-/** What came with an Ollama model beside its weights. */
-interface OllamaExtras {
-  readonly layers: OllamaLayers
-  readonly defaults: ModelDefaults
-}
-
-const LOAD_OPTIONS = ['threads', 'contextLength', 'kvFormat', 'ram', 'batchSize', 'bankBytes', 'worker', 'profile'] // beside those of every long call
+import { loadParts, type ModelParts, openParts } from './modelParts.js'
+import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
+import { openSession, type RestoredSession, type Session, type SessionOptions } from './session.js'
+import { toolAnswer } from './toolAnswer.js'
 
 /**
- * A Mixtral in memory. Calls on one model run one after the other; the main thread stays free.
+ * A Mixtral in memory. Calls at the same time share its steps, up to `sequences` of them; each gets what it would get
+ * alone, bit for bit. The main thread stays free.
  *
  * @example
  * const model = await MixtralModel.load('demo')
@@ -45,7 +47,7 @@ export class MixtralModel {
   readonly config: MixtralConfig
   readonly tokenizer: Tokenizer
   readonly gguf: Gguf
-  /** Number of positions that the KV cache has room for. */
+  /** Most tokens of one call, prompt and answer together. */
   readonly contextLength: number
   readonly memory: ModelMemory
   readonly threads: number
@@ -56,17 +58,10 @@ export class MixtralModel {
   /** Seconds from the call to a model ready to run. */
   readonly loadSeconds: number
   readonly #engine: Engine
-  readonly #template: ChatTemplate
-  readonly #extras: OllamaExtras | undefined
+  readonly #parts: ModelParts
 
-  private constructor(
-    gguf: Gguf,
-    engine: Engine,
-    tokenizer: Tokenizer,
-    template: ChatTemplate,
-    loadSeconds: number,
-    extras?: OllamaExtras,
-  ) {
+  private constructor(parts: ModelParts) {
+    const { gguf, engine, tokenizer, loadSeconds } = parts
     const { config, plan } = engine
     this.config = config
     this.tokenizer = tokenizer
@@ -77,9 +72,8 @@ export class MixtralModel {
     this.batchSize = plan.batchSize
     this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
+    this.#parts = parts
     this.#engine = engine
-    this.#template = template
-    this.#extras = extras
   }
 
   /**
@@ -91,30 +85,15 @@ export class MixtralModel {
    * damaged or not a Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
    */
   static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
-    const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
-    const weights = await WeightLoader.fromGguf(path)
-    const config = MixtralConfig.fromGgufMetadata(weights.metadata)
-    if (!layers) return MixtralModel.#open(config, weights, options)
-    const defaults = modelDefaults(layers)
-    const loading = withDefaults(contextDefault(defaults, config.maxPositions), options)
-    return MixtralModel.#open(config, weights, loading, { layers, defaults })
+    return new MixtralModel(await loadParts(model, options))
   }
 
   /**
    * Loads a model whose header has been read already. Throws `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `TEMPLATE`, `OPTION`,
    * `MEMORY`, `IO`, `THREAD` and `ABORTED`, as `load` does.
    */
-  static fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
-    return MixtralModel.#open(config, weights, options)
-  }
-
-  static async #open(config: MixtralConfig, weights: Weights, options: LoadOptions, extras?: OllamaExtras): Promise<MixtralModel> {
-    checkCallOptions(options, LOAD_OPTIONS)
-    const started = performance.now()
-    const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
-    const template = await templateOf(weights, tokenizer, extras?.layers.template)
-    const engine = await Engine.open(config, weights, options)
-    return new MixtralModel(weights.gguf, engine, tokenizer, template, (performance.now() - started) / 1000, extras)
+  static async fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
+    return new MixtralModel(await openParts(config, weights, options))
   }
 
   /** The file's keys and values. */
@@ -122,9 +101,7 @@ export class MixtralModel {
     return this.gguf.metadata
   }
 
-  /**
-   * Counts of expert loading since `earlier`, or since the model was opened; undefined where all experts are in memory.
-   */
+  /** Counts of expert loading since `earlier`, or since loading; undefined where all experts are in memory. */
   expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined {
     return this.#engine.expertFigures(earlier)
   }
@@ -143,30 +120,31 @@ export class MixtralModel {
 
   /**
    * Continues a raw prompt as `generate` does, and yields the text as it comes. The generator's return value is the
-   * whole result. Leaving the loop early ends the generation. The loop holds the model: another call on it waits until
-   * the loop has ended, so do not await one inside. The first piece throws what `generate` throws.
+   * whole result. Leaving the loop early ends the generation. A reader that falls behind makes only its own generation
+   * wait. The first piece throws what `generate` throws.
    */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
     return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
   }
 
   /**
-   * Answers a conversation, through the chat template of the model. The text of a message never becomes a control
-   * token. Throws `TEMPLATE` for messages that the template refuses and for a template that fails, and what `generate`
-   * throws.
+   * Answers a conversation, through the chat template of the model; if the last message is the assistant's, it goes on.
+   * The text of a message never becomes a control token. With `tools`, the answer may be calls (docs/tools.md). Throws
+   * `TEMPLATE` for messages that the template refuses or fails on, and what `generate` throws.
    */
-  chat(messages: readonly ChatMessage[], options: GenerationOptions = {}): Promise<ChatResult> {
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
-  /**
-   * Answers a conversation as `chat` does, and yields the text as it comes. The loop holds the model, as that of
-   * `stream` does. The first piece throws what `chat` throws.
-   */
-  async *streamChat(messages: readonly ChatMessage[], options: GenerationOptions = {}): AsyncGenerator<Piece, ChatResult> {
-    const { ids, folded } = this.#template.render(withModelMessages(messages, this.#extras?.layers))
-    const result = yield* this.#generate(() => ids, options)
-    return { ...result, folded }
+  /** Answers as `chat` does, and yields text and calls as they come. The first piece throws what `chat` throws. */
+  async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+    const request = chatRequest(this.#parts, messages, options)
+    return chatResult(yield* this.#generate(() => request.prompt.ids, request.options, request), request)
+  }
+
+  /** The prompt that `chat` makes of a conversation. Throws `TEMPLATE`, and `OPTION` for tools that are none. */
+  applyChatTemplate(messages: readonly ChatMessage[], options: ChatTemplateOptions = {}): RenderedChat {
+    return renderChat(this.#parts, messages, options)
   }
 
   /**
@@ -178,17 +156,65 @@ export class MixtralModel {
   async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
     const tokens = this.#engine.checked(ids)
-    return this.#engine.exclusive(() => this.#engine.evaluateAll(tokens, options), options.signal)
+    return this.#engine.evaluateAll(tokens, options)
   }
 
   /**
-   * The logits after the last token: (vocabulary). Only the tokens after the beginning shared with the last call are
-   * run. Throws what `logits` throws.
+   * The logits after the last token: (vocabulary). Only tokens after a beginning that the KV cache holds of earlier
+   * calls are run. Throws what `logits` throws.
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
     const tokens = this.#engine.checked(ids)
-    return this.#engine.exclusive(() => this.#engine.evaluate(tokens, options), options.signal)
+    return this.#engine.evaluate(tokens, options)
+  }
+
+  /**
+   * The log-probabilities of given tokens: of each of `ids` from `from` on, what the model thinks of it after those
+   * before it. No logits are copied. The tokens are taken as they are, without BOS.
+   *
+   * Throws `OPTION` for fewer than two tokens and an impossible `from` or `top`; `MODEL` if a logit is not finite; and
+   * what `logits` throws.
+   * @example
+   * const ids = model.tokenizer.encodePrompt('The capital of France is Paris')
+   * const sum = (await model.score(ids)).reduce((sum, { logprob }) => sum + logprob, 0)
+   */
+  async score(ids: readonly number[], options: ScoreOptions = {}): Promise<ScoredToken[]> {
+    return scoreTokens(this.#engine, ids, options)
+  }
+
+  /** A timeline of tokens to go on from. Throws what `logits` throws for its ids. */
+  session(options: SessionOptions = {}): Session {
+    return openSession(this.#parts, (ids, options, request) => this.#generate(() => ids, options, request), options)
+  }
+
+  /**
+   * A session that `Session.save` has saved, with its keys and values. Throws `SESSION` for a damaged file and one of
+   * another model or version, naming what differs; `CONTEXT` where it does not fit; `IO` and `CLOSED`.
+   */
+  async restore(path: string, { salt = '' }: Pick<SessionOptions, 'salt'> = {}): Promise<RestoredSession> {
+    checkText('path', path)
+    const { ids, metadata } = await this.#engine.sessions.restore(path, salt)
+    return { session: this.session({ ids, salt }), metadata }
+  }
+
+  /** What runs and waits now, and how full the KV cache is. Never waits. */
+  status(): EngineStatus {
+    return this.#engine.status
+  }
+
+  /** How often each expert was used since the model was loaded: (layers, experts). */
+  expertUses(): Float64Array {
+    return this.#engine.expertUses
+  }
+
+  /**
+   * Calls a listener with the experts of every token that runs, prompts too, between two steps. Returns a function that
+   * ends it. A listener that throws is not called again, and the process warns.
+   */
+  onRouting(listener: (routed: RoutedToken) => void): () => void {
+    if (typeof listener !== 'function') throw new MixtralError('OPTION', `the listener is ${shown(listener)}, expected a function`)
+    return this.#engine.onRouting(listener)
   }
 
   /**
@@ -211,19 +237,23 @@ export class MixtralModel {
 
   /**
    * The tensors of `trace` one at a time, so that they need not all fit in memory: each for the tokens of one step, the
-   * first of which is at `position`. The loop holds the model, as that of `stream` does. Throws what `trace` throws.
+   * first of which is at `position`. The loop holds the model: another call on it waits until the loop has ended, so do
+   * not await one inside. Throws what `trace` throws.
    */
   traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return this.#holding(() => this.#engine.trace(tokens, choice, options), options.signal)
+    return inTurn(
+      () => this.#engine.enter(options.signal),
+      () => this.#engine.trace(tokens, choice, options),
+    )
   }
 
   /**
    * Checks the weights in memory, one tensor at a time: their bytes against the file, the kernels' products with them
    * against the oracle of their format, bit for bit, and against exact arithmetic. `verifyModel` makes a verdict of it.
-   * The loop holds the model, as that of `stream` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
+   * The loop holds the model, as that of `traceEach` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
    */
   checkWeights(options: CallOptions = {}): AsyncGenerator<CheckedTensor> {
     checkCallOptions(options)
@@ -231,7 +261,7 @@ export class MixtralModel {
     async function* check() {
       for await (const part of engine.checkWeights(options)) yield checkedTensor(part)
     }
-    return this.#holding(check, options.signal)
+    return inTurn(() => engine.enter(options.signal), check)
   }
 
   /**
@@ -256,34 +286,14 @@ export class MixtralModel {
     await this.close()
   }
 
-  /** Yields what `generate` yields, and holds the engine from the first value to the end. */
-  async *#holding<T>(generate: () => AsyncGenerator<T>, signal: AbortSignal | undefined): AsyncGenerator<T> {
-    const leave = await this.#engine.enter(signal)
-    try {
-      yield* generate()
-    } finally {
-      leave()
-    }
+  /** Runs one generation, beside others. It begins with the first piece that is asked for. */
+  async *#generate(
+    prompt: () => readonly number[],
+    options: GenerationOptions,
+    request?: ChatRequest,
+  ): AsyncGenerator<Piece, GenerationResult> {
+    const checked = checkGenerationOptions(withDefaults(this.#parts.extras?.defaults.options ?? {}, options))
+    const answer = request?.tools && (await toolAnswer(request.prompt, request.tools, checked))
+    return yield* runGeneration(this.#engine, await Generation.begin(this, prompt(), checked, answer), checked.signal)
   }
-
-  /** Runs one generation, and holds the engine from its first piece to its end, however it ends. */
-  async *#generate(prompt: () => readonly number[], options: GenerationOptions): AsyncGenerator<Piece, GenerationResult> {
-    const checked = checkGenerationOptions(withDefaults(this.#extras?.defaults.options ?? {}, options))
-    const ids = prompt()
-    const leave = await this.#engine.enter(checked.signal)
-    try {
-      return yield* generate(this.#engine, this.tokenizer, ids, checked)
-    } finally {
-      leave()
-    }
-  }
-}
-
-/**
- * The template of an Ollama model, else the file's. The interpreters are loaded with a model, so that importing the
- * library stays cheap.
- */
-async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
-  const { ChatTemplate } = await import('../chat/chatTemplate.js')
-  return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
 }

@@ -2,8 +2,7 @@
 // piece opens a text. Whole texts are decoded by the same code, so streaming gives the same result.
 
 import { checkObject, MixtralError, shown } from '../../base/errors.js'
-import { tokenBytes } from './tokenBytes.js'
-import { tokenType, type Vocabulary } from './vocabulary.js'
+import { tokenBytes, tokenType, type Vocabulary } from './vocabulary.js'
 
 export interface DecodeOptions {
   /** Includes control and unknown tokens as their text. Default false: they are left out. */
@@ -57,6 +56,11 @@ export class StreamingDecoder {
   bytes(id: number): Uint8Array {
     const bytes = tokenBytes(this.#vocabulary, id)
     return this.#hasOwnSpace(id) ? bytes.subarray(1) : bytes
+  }
+
+  /** The next piece keeps its leading space: it continues a text, although no text has come. */
+  keepSpace(): void {
+    this.#opens = false
   }
 
   /** Returns the rest when no token follows: U+FFFD for an incomplete character, else an empty text. */

@@ -2,13 +2,12 @@
 // llama.cpp's rules for special tokens. Owns those rules and the space at the beginning of a text; segmentEncoder.ts
 // merges.
 
-import { checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
 import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
-import { tokenBytes } from './tokenBytes.js'
-import { readVocabulary, tokenType, type Vocabulary } from './vocabulary.js'
+import { readVocabulary, tokenBytes, tokenType, type Vocabulary } from './vocabulary.js'
 
 export interface EncodeOptions {
   /** Puts BOS first. Default: as the file says. */
@@ -69,6 +68,7 @@ export class Tokenizer {
    * vocabulary that is malformed, or of another kind than "llama" (SentencePiece BPE).
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): Tokenizer {
+    checkKind('the metadata', metadata, typeof metadata?.get === 'function', "a Map of a GGUF file's keys and values")
     return new Tokenizer(readVocabulary(metadata))
   }
 
@@ -108,17 +108,21 @@ export class Tokenizer {
 
   /**
    * The token ids of parts as `splitSpecial` returns them. BOS is put first as in `encodePrompt`. Throws a MixtralError
-   * `TOKENIZER` for an id outside the vocabulary.
+   * `TOKENIZER` for an id outside the vocabulary, `OPTION` for what is no list of texts and ids.
    */
   encodeParts(parts: readonly (string | number)[]): number[] {
+    checkKind('the list of parts', parts, Array.isArray(parts), 'a list of texts and token ids')
+    for (const part of parts) checkKind('a part', part, typeof part === 'string' || typeof part === 'number', 'a text or a token id')
     return this.#append(parts, this.addBos && parts[0] !== this.bosId ? [this.bosId] : [])
   }
 
   /**
    * The text of token ids. Control tokens are left out unless `special`; one leading space is removed unless
-   * `continues`. Throws a MixtralError `TOKENIZER` for an id outside the vocabulary.
+   * `continues`. Throws a MixtralError `TOKENIZER` for an id outside the vocabulary, `OPTION` for what is no list of
+   * ids.
    */
   decode(ids: Iterable<number>, options: DecodeOptions = {}): string {
+    checkKind('the list of token ids', ids, typeof ids?.[Symbol.iterator] === 'function', 'an iterable of numbers')
     const decoder = this.decoder(options)
     const texts: string[] = []
     for (const id of ids) texts.push(decoder.push(id))

@@ -1,5 +1,5 @@
 // The vocabulary in a GGUF file's metadata, checked: pieces, scores, types and the ids with a meaning. The file is
-// untrusted, so everything is checked before it is used. Does not know how text becomes tokens.
+// untrusted, so everything is checked before it is used. Knows the bytes of a token, not how text becomes tokens.
 
 import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
@@ -36,6 +36,8 @@ const LONGEST_PIECE = 256
 
 /** End-of-turn tokens by name, for finetunes whose file names only `</s>` (llama.cpp looks for the same). */
 const END_OF_TURN = new Set(['<|im_end|>', '<|eot_id|>', '<|end|>', '<|endoftext|>', '<end_of_turn>'])
+
+const utf8 = new TextEncoder()
 
 /**
  * Reads and checks the vocabulary. Throws a MixtralError `TOKENIZER`, which names the key, for a value that is missing,
@@ -75,6 +77,17 @@ export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabu
     addBos: readFlag(metadata, 'add_bos_token', true),
     addSpacePrefix: readFlag(metadata, 'add_space_prefix', true),
   }
+}
+
+/**
+ * The bytes that a token adds to a text, which may be part of a character. `id` must be in the vocabulary.
+ * Control and unknown tokens have no bytes: they are left out of texts.
+ */
+export function tokenBytes({ pieces, types, byteOfId }: Vocabulary, id: number): Uint8Array {
+  const byte = byteOfId[id]!
+  if (byte >= 0) return Uint8Array.of(byte)
+  if (types[id] === tokenType.control || types[id] === tokenType.unknown) return new Uint8Array(0)
+  return utf8.encode(pieces[id]!.replaceAll('\u2581', ' '))
 }
 
 function readPieces(metadata: ReadonlyMap<string, GgufValue>): string[] {

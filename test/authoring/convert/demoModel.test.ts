@@ -14,7 +14,9 @@ import { configOf, tokenizerModel, writeJson, writeWeights } from './sourceModel
 
 const golden = fileURLToPath(new URL('../../golden/models/tiny-mixtral.F16.gguf', import.meta.url))
 const model = {
-  ...{ layers: 6, hidden: 256, ffn: 256, heads: 4, kvHeads: 2, headDim: 64, experts: 8, used: 2, vocab: 2048, ropeTheta: 1e6, tied: false },
+  ...{ layers: 6, hidden: 256, intermediate: 256, heads: 4, kvHeads: 2, headDim: 64, experts: 8, used: 2, vocab: 2048 },
+  ropeTheta: 1e6,
+  tied: false,
 }
 
 test('a checkpoint of the demo model becomes its F16 file again, tensor by tensor', async () => {

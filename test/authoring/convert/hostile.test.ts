@@ -10,7 +10,7 @@ import { demoPieces } from './demoPieces.js'
 import { bytesOf, configOf, type SourceModel, smallModel, sourceTensors, writeCheckpoint, writeJson, writeWeights } from './sourceModel.js'
 import { tokenizerJsonOf } from './tokenizerJsonOf.js'
 
-const model: SourceModel = { ...smallModel, layers: 1, hidden: 8, ffn: 8, heads: 2, kvHeads: 1, headDim: 4, experts: 2 }
+const model: SourceModel = { ...smallModel, layers: 1, hidden: 8, intermediate: 8, heads: 2, kvHeads: 1, headDim: 4, experts: 2 }
 
 let root = ''
 let folder = ''

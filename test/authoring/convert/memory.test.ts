@@ -14,7 +14,7 @@ const model: SourceModel = {
   ...{
     layers: 1,
     hidden: 1024,
-    ffn: 8192,
+    intermediate: 8192,
     heads: 8,
     kvHeads: 8,
     headDim: 128,
@@ -47,7 +47,7 @@ test('a checkpoint of 420 MB converts in 300 MB, the process and all', async () 
 
 /** The model in BF16 in one file, all zeros, which take no room on the disk. */
 async function writeZeros(file: string): Promise<void> {
-  const { hidden, ffn, heads, kvHeads, headDim, experts, vocab } = model
+  const { hidden, intermediate, heads, kvHeads, headDim, experts, vocab } = model
   const shapes: Record<string, number[]> = { 'model.embed_tokens.weight': [vocab, hidden], 'model.norm.weight': [hidden] }
   const add = (name: string, ...shape: number[]) => {
     shapes[`model.layers.0.${name}`] = shape
@@ -57,8 +57,8 @@ async function writeZeros(file: string): Promise<void> {
   for (const name of ['q', 'o']) add(`self_attn.${name}_proj.weight`, heads * headDim, hidden)
   for (const name of ['k', 'v']) add(`self_attn.${name}_proj.weight`, kvHeads * headDim, hidden)
   add('mlp.gate.weight', experts, hidden)
-  add('mlp.experts.gate_up_proj', experts, 2 * ffn, hidden)
-  add('mlp.experts.down_proj', experts, hidden, ffn)
+  add('mlp.experts.gate_up_proj', experts, 2 * intermediate, hidden)
+  add('mlp.experts.down_proj', experts, hidden, intermediate)
   let at = 0
   const header: Record<string, unknown> = {}
   for (const [name, shape] of Object.entries(shapes)) {

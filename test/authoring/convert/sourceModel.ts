@@ -5,25 +5,19 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
+import type { Hyperparameters } from '../../format/gguf/mixtralMetadata.js'
 import { type FileTensor, safetensorsFile } from '../../format/tensors/safetensorsFile.js'
 
-export interface SourceModel {
-  readonly layers: number
-  readonly hidden: number
-  readonly ffn: number
-  readonly heads: number
-  readonly kvHeads: number
-  readonly headDim: number
-  readonly experts: number
-  readonly used: number
-  readonly vocab: number
+export interface SourceModel extends Hyperparameters {
   readonly ropeTheta: number
   readonly tied: boolean
 }
 
 /** With the vocabulary of the demo model. */
 export const smallModel: SourceModel = {
-  ...{ layers: 2, hidden: 32, ffn: 48, heads: 4, kvHeads: 2, headDim: 8, experts: 4, used: 2, vocab: 2048, ropeTheta: 10000, tied: false },
+  ...{ layers: 2, hidden: 32, intermediate: 48, heads: 4, kvHeads: 2, headDim: 8, experts: 4, used: 2, vocab: 2048 },
+  ropeTheta: 10000,
+  tied: false,
 }
 
 /** Heads whose widths do not add up to the model's, and the embedding as output. */
@@ -50,7 +44,7 @@ function ofBits(bits: number): number {
 
 /** The model's tensors under transformers' names, rounded to what `dtype` holds (towards zero for BF16). */
 export function sourceTensors(model: SourceModel, dtype: Dtype): Map<string, SourceTensor> {
-  const { layers, hidden, ffn, heads, kvHeads, headDim, experts, vocab, tied } = model
+  const { layers, hidden, intermediate, heads, kvHeads, headDim, experts, vocab, tied } = model
   const tensors = new Map<string, SourceTensor>()
   const rounded = (value: number) =>
     dtype === 'F32' ? value : dtype === 'F16' ? halfToFloat(floatToHalf(value)) : ofBits(bitsOf(value) & 0xffff0000)
@@ -76,9 +70,9 @@ export function sourceTensors(model: SourceModel, dtype: Dtype): Map<string, Sou
     add(name('post_attention_layernorm'), [hidden], 0.125, 1)
     add(name('block_sparse_moe.gate'), [experts, hidden], 0.7)
     for (let expert = 0; expert < experts; expert++) {
-      add(name(`block_sparse_moe.experts.${expert}.w1`), [ffn, hidden], 0.7)
-      add(name(`block_sparse_moe.experts.${expert}.w2`), [hidden, ffn], 0.3)
-      add(name(`block_sparse_moe.experts.${expert}.w3`), [ffn, hidden], 0.7)
+      add(name(`block_sparse_moe.experts.${expert}.w1`), [intermediate, hidden], 0.7)
+      add(name(`block_sparse_moe.experts.${expert}.w2`), [hidden, intermediate], 0.3)
+      add(name(`block_sparse_moe.experts.${expert}.w3`), [intermediate, hidden], 0.7)
     }
   }
   add('model.norm.weight', [hidden], 0.125, 1)
@@ -99,7 +93,10 @@ function inLayout(model: SourceModel, tensors: ReadonlyMap<string, SourceTensor>
 }
 
 /** As transformers 5 has them in memory, and writes them if asked to. */
-function merged({ layers, hidden, ffn, experts }: SourceModel, tensors: ReadonlyMap<string, SourceTensor>): Map<string, SourceTensor> {
+function merged(
+  { layers, hidden, intermediate, experts }: SourceModel,
+  tensors: ReadonlyMap<string, SourceTensor>,
+): Map<string, SourceTensor> {
   const out = new Map([...tensors].filter(([name]) => !name.includes('block_sparse_moe')))
   for (let layer = 0; layer < layers; layer++) {
     const from = `model.layers.${layer}.block_sparse_moe`
@@ -111,8 +108,8 @@ function merged({ layers, hidden, ffn, experts }: SourceModel, tensors: Readonly
       return Float32Array.from(parts.flatMap((part) => [...part]))
     }
     out.set(`${to}.gate.weight`, tensors.get(`${from}.gate.weight`)!)
-    out.set(`${to}.experts.gate_up_proj`, { shape: [experts, 2 * ffn, hidden], values: all('w1', 'w3') })
-    out.set(`${to}.experts.down_proj`, { shape: [experts, hidden, ffn], values: all('w2') })
+    out.set(`${to}.experts.gate_up_proj`, { shape: [experts, 2 * intermediate, hidden], values: all('w1', 'w3') })
+    out.set(`${to}.experts.down_proj`, { shape: [experts, hidden, intermediate], values: all('w2') })
   }
   return out
 }
@@ -158,7 +155,7 @@ export function configOf(model: SourceModel): Record<string, unknown> {
     eos_token_id: 2,
     hidden_act: 'silu',
     hidden_size: model.hidden,
-    intermediate_size: model.ffn,
+    intermediate_size: model.intermediate,
     max_position_embeddings: 512,
     model_type: 'mixtral',
     num_attention_heads: model.heads,
@@ -176,9 +173,9 @@ export function configOf(model: SourceModel): Record<string, unknown> {
 }
 
 function paramsOf(model: SourceModel): Record<string, unknown> {
-  const { hidden, layers, headDim, ffn, heads, kvHeads, vocab, ropeTheta, experts, used } = model
+  const { hidden, layers, headDim, intermediate, heads, kvHeads, vocab, ropeTheta, experts, used } = model
   return {
-    ...{ dim: hidden, n_layers: layers, head_dim: headDim, hidden_dim: ffn, n_heads: heads, n_kv_heads: kvHeads, norm_eps: 1e-5 },
+    ...{ dim: hidden, n_layers: layers, head_dim: headDim, hidden_dim: intermediate, n_heads: heads, n_kv_heads: kvHeads, norm_eps: 1e-5 },
     ...{ vocab_size: vocab, rope_theta: ropeTheta, moe: { num_experts_per_tok: used, num_experts: experts } },
   }
 }

@@ -11,7 +11,10 @@ import { demoPieces } from './demoPieces.js'
 import { configOf, type SourceModel, smallModel, tokenizerModel, writeCheckpoint, writeJson } from './sourceModel.js'
 import { addedToken, tokenizerJsonOf } from './tokenizerJsonOf.js'
 
-const model: SourceModel = { ...smallModel, layers: 1, hidden: 8, ffn: 8, heads: 2, kvHeads: 1, headDim: 4, experts: 2, vocab: 2052 }
+const model: SourceModel = {
+  ...smallModel,
+  ...{ layers: 1, hidden: 8, intermediate: 8, heads: 2, kvHeads: 1, headDim: 4, experts: 2, vocab: 2052 },
+}
 
 let folder = ''
 beforeEach(async () => {

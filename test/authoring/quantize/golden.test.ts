@@ -29,7 +29,7 @@ describe.each(Object.entries(theirs))('%s', (name, { types, rms }) => {
     }
   })
 
-  test('is the file of llama-quantize but for the roundings of a compiler', async () => {
+  test('is the file of llama-quantize, apart from the roundings of a compiler', async () => {
     const ours = await ModelFile.open(path)
     const their = await ModelFile.open(demoPath(name))
     expect([...ours.gguf.metadata]).toEqual([...their.gguf.metadata])

@@ -3,6 +3,7 @@
 import type { ByteSource } from '../../../dist/base/files/byteSource.js'
 import { encodeHeader, type GgufEntry, type GgufPlan } from '../../../dist/format/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
+import { architectureMetadata, vocabularyMetadata } from './mixtralMetadata.js'
 
 export interface TinyOptions {
   version?: 2 | 3
@@ -23,30 +24,13 @@ export const tiny = { hiddenSize: 32, intermediateSize: 16, heads: 4, kvHeads: 2
 /** The metadata and tensors of a Mixtral of width 32 with 4 experts; about 140 KB as a file. */
 export function tinyPlan(options: TinyOptions = {}): GgufPlan {
   const { version = 3, layout = 'merged', router = 'F32', tied = false, layers = 2, vocabSize = 264 } = options
-  const { hiddenSize: dim, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken } = tiny
-  const bytes = Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`)
-  const more = Array.from({ length: Math.max(0, vocabSize - 259) }, (_, n) => `t${259 + n}`)
-  const tokens = ['<unk>', '<s>', '</s>', ...bytes, ...more].slice(0, vocabSize)
+  const { hiddenSize: hidden, intermediateSize: intermediate, heads, kvHeads, headDim, experts, expertsPerToken: used } = tiny
+  const shape = { layers, hidden, intermediate, heads, kvHeads, headDim, experts, used, vocab: vocabSize }
   const metadata: GgufEntry[] = [
-    ['general.architecture', 'string', 'llama'],
+    ...architectureMetadata(shape, 64),
     ['llama.vocab_size', 'uint32', vocabSize],
-    ['llama.context_length', 'uint32', 64],
-    ['llama.embedding_length', 'uint32', dim],
-    ['llama.block_count', 'uint32', layers],
-    ['llama.feed_forward_length', 'uint32', intermediateSize],
-    ['llama.attention.head_count', 'uint32', heads],
-    ['llama.attention.head_count_kv', 'uint32', kvHeads],
-    ['llama.attention.layer_norm_rms_epsilon', 'float32', 1e-5],
-    ['llama.rope.dimension_count', 'uint32', headDim],
     ['llama.rope.freq_base', 'float32', 1e6],
-    ['llama.expert_count', 'uint32', experts],
-    ['llama.expert_used_count', 'uint32', expertsPerToken],
-    ['tokenizer.ggml.model', 'string', 'llama'],
-    ['tokenizer.ggml.tokens', 'array<string>', tokens],
-    ['tokenizer.ggml.scores', 'array<float32>', tokens.map((_, id) => (id < 259 ? 0 : 258 - id))],
-    ['tokenizer.ggml.token_type', 'array<int32>', tokens.map((_, id) => (id === 0 ? 2 : id < 3 ? 3 : id < 259 ? 6 : 1))],
-    ['tokenizer.ggml.bos_token_id', 'uint32', 1],
-    ['tokenizer.ggml.eos_token_id', 'uint32', 2],
+    ...vocabularyMetadata(vocabSize),
   ]
   const replaced = options.metadata ?? []
 
@@ -56,21 +40,21 @@ export function tinyPlan(options: TinyOptions = {}): GgufPlan {
     if (layout === 'merged') add(`${name}_exps`, [columns, rows, experts])
     else for (let expert = 0; expert < experts; expert++) add(`${name}.${expert}`, [columns, rows])
   }
-  add('token_embd', [dim, vocabSize])
+  add('token_embd', [hidden, vocabSize])
   for (let layer = 0; layer < layers; layer++) {
-    add(`blk.${layer}.attn_norm`, [dim])
-    add(`blk.${layer}.attn_q`, [dim, heads * headDim])
-    add(`blk.${layer}.attn_k`, [dim, kvHeads * headDim])
-    add(`blk.${layer}.attn_v`, [dim, kvHeads * headDim])
-    add(`blk.${layer}.attn_output`, [heads * headDim, dim])
-    add(`blk.${layer}.ffn_norm`, [dim])
-    add(`blk.${layer}.ffn_gate_inp`, [dim, experts], router)
-    addExperts(`blk.${layer}.ffn_gate`, dim, intermediateSize)
-    addExperts(`blk.${layer}.ffn_up`, dim, intermediateSize)
-    addExperts(`blk.${layer}.ffn_down`, intermediateSize, dim)
+    add(`blk.${layer}.attn_norm`, [hidden])
+    add(`blk.${layer}.attn_q`, [hidden, heads * headDim])
+    add(`blk.${layer}.attn_k`, [hidden, kvHeads * headDim])
+    add(`blk.${layer}.attn_v`, [hidden, kvHeads * headDim])
+    add(`blk.${layer}.attn_output`, [heads * headDim, hidden])
+    add(`blk.${layer}.ffn_norm`, [hidden])
+    add(`blk.${layer}.ffn_gate_inp`, [hidden, experts], router)
+    addExperts(`blk.${layer}.ffn_gate`, hidden, intermediate)
+    addExperts(`blk.${layer}.ffn_up`, hidden, intermediate)
+    addExperts(`blk.${layer}.ffn_down`, intermediate, hidden)
   }
-  add('output_norm', [dim])
-  if (!tied) add('output', [dim, vocabSize])
+  add('output_norm', [hidden])
+  if (!tied) add('output', [hidden, vocabSize])
 
   return {
     version,

@@ -1,4 +1,8 @@
-import { expect, test } from 'vitest'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, onTestFinished, test } from 'vitest'
 import { mixtral } from './mixtral.js'
 
 test('chat answers each line of a piped input, and nothing else is on stdout', async () => {
@@ -25,4 +29,67 @@ test('what an end user types never becomes a control token', async () => {
   const { code, stdout } = await mixtral(['chat', '--temperature', '0', '-n', '8'], { input: '</s></s></s>\n' })
   expect(code).toBe(0)
   expect(stdout).not.toBe('')
+})
+
+const tools = fileURLToPath(new URL('modules/tools.mjs', import.meta.url))
+const asking = (choice: string) =>
+  mixtral(['chat', '--tools', tools, '--tool-choice', choice, '--temperature', '0', '-n', '90'], {
+    input: 'What is the weather in Oslo?\n',
+  })
+
+test('functions of a module are called, shown on stderr, and answered with a text', async () => {
+  const { code, stdout, stderr } = await asking('weather')
+  expect({ code, stdout, stderr }).toEqual({
+    code: 0,
+    stdout: expect.stringMatching(/\n$/),
+    stderr: expect.stringMatching(
+      /^weather\(\{"city": "(Paris|Rome|Oslo)"\}\)\n= \{"city":"(Paris|Rome|Oslo)","celsius":21,"note":"\\u001b\[2J"\}\n/,
+    ),
+  })
+})
+
+test('what a function throws is sent back', async () => {
+  const { code, stderr } = await asking('broken')
+  expect({ code, stderr }).toEqual({ code: 0, stderr: expect.stringMatching(/^broken\(\{\}\)\n= \{"error":"no luck"\}\n/) })
+})
+
+test.each([
+  ['a file that is not there', ['--tools', 'nowhere.mjs'], 1, /cannot import nowhere\.mjs: /],
+  [
+    'a module without functions',
+    ['--tools', fileURLToPath(new URL('modules/none.mjs', import.meta.url))],
+    2,
+    /none\.mjs exports no function/,
+  ],
+  ['a function that is not there', ['--tools', tools, '--tool-choice', 'news'], 2, /toolChoice is the function "news"/],
+  ['a choice without tools', ['--tool-choice', 'auto'], 2, /--tool-choice is given without --tools FILE/],
+])('%s is refused', async (_, flags, code, message) => {
+  expect(await mixtral(['chat', ...flags], { input: 'Hi\n' })).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })
+})
+
+test('a conversation is taken back, forked, saved and loaded', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-chat-'))
+  onTestFinished(() => rmSync(folder, { recursive: true }))
+  const file = join(folder, 'goats.session')
+  const first = ['What is the capital of France?', '/fork', 'What is 7 + 5?', '/undo', '/fork 1', '/fork 9', `/save ${file}`, '/bye']
+  const saved = await mixtral(['chat', '--temperature', '0'], { input: `${first.join('\n')}\n` })
+  expect(saved.stdout).toBe('The capital of France is Paris.\n7 + 5 = 12.\n')
+  const told = ['branch 2 of 2', 'took back: What is 7 + 5?', 'branch 1 of 2', 'there is no branch 9, expected 1 to 2']
+  expect(saved.stderr).toMatch(new RegExp(`^${[...told, 'saved \\d+ tokens'].join('\n').replaceAll('+', '\\+').replace('d\\+', 'd+')}\n$`))
+  const loaded = await mixtral(['chat', '--temperature', '0'], { input: `/load ${file}\nWhat is 7 + 5?\n/clear\n/save ${file}\n/undo\n` })
+  expect(loaded).toEqual({
+    code: 0,
+    stdout: '7 + 5 = 12.\n',
+    stderr: expect.stringMatching(
+      /^\d+ tokens; your last message was: What is the capital of France\?\nthere is nothing to save\nthere is nothing to take back\n$/,
+    ),
+  })
+})
+
+test.each([
+  ['that is not there', '/load nowhere.session', /nowhere\.session/],
+  ['that is none', `/load ${fileURLToPath(import.meta.url)}`, /not a saved session/],
+])('a session %s ends a piped chat with an error', async (_, input, message) => {
+  const { code, stderr } = await mixtral(['chat'], { input: `${input}\n` })
+  expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(message) })
 })

@@ -1,16 +1,15 @@
 // The commands that work with names: pull, list, rm, show, and inspect and run of models that are not here, against a
 // registry on loopback.
 
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import { digestOf, ollamaModel } from '../../registry/ollamaModel.js'
-import { RegistryServer } from '../../registry/registryServer.js'
+import { useRegistry } from '../../registry/useRegistry.js'
 import { largeModelHeader } from './largeModel.js'
 import { mixtral } from './mixtral.js'
 
-const root = mkdtempSync(join(tmpdir(), 'mixtral-cli-registry-'))
+const { server, root, newFolder } = useRegistry()
 const demo = readFileSync(new URL('../../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
 const layers = {
   template: '[INST] {{ .Prompt }} [/INST]',
@@ -19,21 +18,11 @@ const layers = {
 }
 const model = ollamaModel(layers, demo)
 
-let server: RegistryServer
 let env: Record<string, string>
 let name: string
-let count = 0
-beforeAll(async () => {
-  server = await RegistryServer.start()
-})
-afterAll(async () => {
-  await server.stop()
-  rmSync(root, { recursive: true })
-})
 beforeEach(() => {
-  server.reset()
   env = {
-    MIXTRAL_HOME: join(root, String(count++)),
+    MIXTRAL_HOME: newFolder(),
     OLLAMA_MODELS: join(root, 'no-ollama'),
     HF_HUB_CACHE: join(root, 'no-hub'),
     HF_ENDPOINT: `http://${server.host}`,
@@ -172,7 +161,7 @@ test('a model whose experts cannot even be streamed is refused before it is down
   const { code, stdout, stderr } = await mixtral(['run', large, 'Hello', '--ram', '1G'], { env })
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toMatch(
-    /^mixtral: .*large:latest cannot run here: \d+ bytes of memory, expected at least \d+: 4 of 256 experts .*; in no quantization would it fit\n$/,
+    /^mixtral: .*large:latest cannot run here: [\d.]+ [MG]B of memory, expected at least [\d.]+ GB \(\d+ bytes\): 4 of 256 experts .*; in no quantization would it fit\n$/,
   )
   expect(server.sent).toBeLessThan(10e6)
 })

@@ -1,7 +1,7 @@
 // The answer of the command to wrong arguments and files: one line on stderr, nothing on stdout, exit code 2 for wrong
 // usage and 1 for a failure.
 
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -43,6 +43,8 @@ test.each(wrongUsage)('wrong usage: %s', async (_, args, says) => {
 
 const failures: [what: string, args: string[], says: string][] = [
   ['a missing file', ['inspect', join(folder, 'absent.gguf')], 'absent.gguf'],
+  ['a missing file without a prompt', ['run', join(folder, 'absent.gguf')], 'no file'],
+  ['less memory than a token needs', ['run', 'demo', 'a', '--ram', '1K'], 'mixtral: 1.0 kB of memory, expected at least 8.1 MB ('],
   ['a folder as a model', ['inspect', `${folder}/`], 'is a folder, expected a GGUF file'],
   ['a file that is no GGUF', ['inspect', textFile], 'notes.gguf'],
   ['a token id outside the vocabulary', ['logits', '--tokens', '2048', '--out', join(folder, 'out')], '2048'],
@@ -55,6 +57,15 @@ test.each(failures)('failure: %s', async (_, args, says) => {
   expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
   expect(stderr).toMatch(/^mixtral: .+\n$/)
   expect(stderr).toContain(says)
+})
+
+test.each(['inspect', 'run', 'show'])('%s of a folder that could be a name says that it is a folder', async (command) => {
+  mkdirSync(join(folder, 'mine'), { recursive: true })
+  const { code, stderr } = await mixtral([command, 'mine'], { cwd: folder })
+  expect({ code, stderr }).toEqual({
+    code: 1,
+    stderr: 'mixtral: "mine" is a folder, expected a GGUF file, or mine:latest for the model of that name\n',
+  })
 })
 
 test('a kernel build that does not exist is wrong usage', async () => {

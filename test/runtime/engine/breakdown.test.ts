@@ -20,8 +20,11 @@ const answer = 'I am a tiny mixture of experts. I have eight experts in every la
 /** Enough for a tiny model, and soon used up. */
 const HEAP = '--max-old-space-size=64'
 
+type Ended = string | { readonly code: string; readonly message: string }
+
 interface Breakdown {
-  readonly ended: string | { readonly code: string; readonly message: string }
+  /** A list if several calls ran together. */
+  readonly ended: Ended | readonly Ended[]
   readonly next: string
 }
 
@@ -29,10 +32,10 @@ interface Breakdown {
  * Makes a thread break down after a number of operations on shared memory, in a process of its own that must end by
  * itself.
  */
-async function breakDown(worker: string, threads: number, after: readonly number[]): Promise<Breakdown[]> {
+async function breakDown(worker: string, threads: number, after: readonly number[], together = 1): Promise<Breakdown[]> {
   const script = fileURLToPath(new URL('breakDown.mjs', import.meta.url))
   const env = { ...process.env, MIXTRAL_TEST_BREAKDOWN: join(folder, `order-${worker}-${threads}`) }
-  const args = [HEAP, script, JSON.stringify({ worker, threads, after, prompt })]
+  const args = [HEAP, script, JSON.stringify({ worker, threads, after, prompt, together })]
   const { stdout } = await promisify(execFile)(process.execPath, args, { env, timeout: 40_000, killSignal: 'SIGKILL' })
   return JSON.parse(stdout)
 }
@@ -64,6 +67,17 @@ describe.each(workers)('a thread that %s', (_, worker, message) => {
     45_000,
   )
 })
+
+test.each(workers.slice(0, 2))(
+  'a thread that %s in a step that calls share fails none of them',
+  async (_, worker) => {
+    for (const { ended, next } of await breakDown(worker, 3, [2000, 3500], 3)) {
+      expect(ended).toEqual([answer, answer, answer])
+      expect(next).toBe(answer)
+    }
+  },
+  45_000,
+)
 
 // Not for the one that runs out of memory: a heap as large as this process's takes too long to fill.
 test.each(workers.slice(0, 2))('a thread that %s in mid-load fails the load', async (_, worker, message) => {

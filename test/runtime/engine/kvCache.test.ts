@@ -4,44 +4,31 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { KvCache, type Sequence } from '../../../dist/runtime/engine/kvCache.js'
-import type { PageCopy } from '../../../dist/runtime/model/step.js'
 import { PAGE_POSITIONS } from '../../../dist/runtime/weights/pages.js'
+import { SimulatedPages } from './simulatedPages.js'
 
-/** A cache and what the pages hold: of each position the ids up to it, as text. */
 class Simulation {
   readonly cache: KvCache
-  readonly memory: string[][]
+  readonly pages: SimulatedPages
 
   constructor(pages: number) {
     this.cache = new KvCache(pages * PAGE_POSITIONS)
-    this.memory = Array.from({ length: pages }, () => Array(PAGE_POSITIONS).fill('nothing'))
+    this.pages = new SimulatedPages(this.cache)
   }
 
   /** Runs ids on a sequence, as a step does: copies, then writes, then commits. Whether there were pages. */
   run(sequence: Sequence, ids: readonly number[]): boolean {
     const copies = this.cache.extend(sequence, ids.length)
     if (!copies) return false
-    this.copy(copies)
-    const all = [...sequence.ids]
-    for (const id of ids) {
-      all.push(id)
-      const at = all.length - 1
-      this.memory[sequence.table[Math.floor(at / PAGE_POSITIONS)]!]![at % PAGE_POSITIONS] = all.join()
-    }
+    this.pages.copy(copies)
+    this.cache.copied(copies)
+    this.pages.write(sequence, ids)
     this.cache.commit(sequence, ids)
     return true
   }
 
-  copy(copies: readonly PageCopy[]): void {
-    for (const { from, to } of copies) this.memory[to] = [...this.memory[from]!]
-    this.cache.copied(copies)
-  }
-
   check(sequence: Sequence): void {
-    for (let at = 0; at < sequence.ids.length; at++) {
-      const cell = this.memory[sequence.table[Math.floor(at / PAGE_POSITIONS)]!]![at % PAGE_POSITIONS]
-      expect(cell).toBe(sequence.ids.slice(0, at + 1).join())
-    }
+    this.pages.check(sequence)
   }
 }
 
@@ -62,10 +49,49 @@ test('what was run is found again, to the token, after its sequence was closed',
   const again = simulation.cache.open(upTo(100), 99)
   expect(again.ids).toEqual(upTo(75))
   simulation.check(again)
+  simulation.cache.close(again)
   const other = simulation.cache.open([...upTo(50), ...upTo(50, 500)], 99)
   expect(other.ids).toEqual(upTo(50))
   const last = simulation.cache.open(upTo(75), 74)
   expect(last.ids).toHaveLength(74)
+})
+
+test('a last page that only the tree holds is gone on with, and not copied', () => {
+  const simulation = new Simulation(4)
+  const { cache } = simulation
+  const first = cache.open([], 0)
+  simulation.run(first, upTo(40))
+  cache.close(first)
+  const next = cache.open(upTo(60), 59)
+  expect(next.ids).toHaveLength(40)
+  expect(cache.extend(next, 10)).toEqual([])
+  expect(next.table).toHaveLength(2)
+})
+
+test('a sequence takes over what another has by now, its last page too', () => {
+  const simulation = new Simulation(6)
+  const { cache } = simulation
+  const first = cache.open([], 0)
+  const second = cache.open([], 0)
+  simulation.run(first, upTo(45))
+  expect(cache.join(second, first, [...upTo(40), ...upTo(20, 700)], 59)).toBe(40)
+  simulation.run(first, upTo(10, 45))
+  simulation.run(second, upTo(20, 700))
+  simulation.check(first)
+  simulation.check(second)
+  expect(cache.join(second, first, upTo(55), 55)).toBe(0)
+})
+
+test('after clearing, nothing of before is found, also of what is still open', () => {
+  const simulation = new Simulation(6)
+  const { cache } = simulation
+  const first = cache.open([], 0)
+  simulation.run(first, upTo(64))
+  cache.clear()
+  expect(cache.open(upTo(64), 63).ids).toEqual([])
+  cache.close(first)
+  expect(cache.open(upTo(64), 63).ids).toEqual([])
+  expect(cache.available).toBe(6)
 })
 
 test('sequences of another salt share nothing', () => {
@@ -127,6 +153,8 @@ const step = fc.oneof(
   fc.record({ do: fc.constant('fork' as const), which: fc.nat(5) }),
   fc.record({ do: fc.constant('close' as const), which: fc.nat(5) }),
   fc.record({ do: fc.constant('adopt' as const), which: fc.nat(5), stem: fc.nat(2), length: fc.nat(90) }),
+  fc.record({ do: fc.constant('join' as const), which: fc.nat(5), other: fc.nat(5), most: fc.nat(90) }),
+  fc.record({ do: fc.constant('clear' as const) }),
 )
 
 /** The i-th token of one of three texts, which have beginnings in common. */
@@ -141,7 +169,8 @@ test('every sequence has its own tokens in its pages, and no page is lost', () =
       const text = (stem: number, from: number, end: number) => upTo(end - from, from).map((at) => token(stem, at))
       for (const action of steps) {
         const sequence = 'which' in action ? open[action.which % Math.max(1, open.length)] : undefined
-        if (action.do === 'open') open.push(cache.open(text(action.stem, 0, action.length), Math.max(0, action.length - 1)))
+        if (action.do === 'clear') cache.clear()
+        else if (action.do === 'open') open.push(cache.open(text(action.stem, 0, action.length), Math.max(0, action.length - 1)))
         else if (!sequence) continue
         else if (action.do === 'run') {
           const before = [...sequence.ids]
@@ -150,7 +179,11 @@ test('every sequence has its own tokens in its pages, and no page is lost', () =
           expect(sequence.ids).toEqual(done ? [...before, ...ids] : before)
         } else if (action.do === 'rewind') cache.rewind(sequence, action.length)
         else if (action.do === 'fork') open.push(cache.fork(sequence))
-        else if (action.do === 'adopt') {
+        else if (action.do === 'join') {
+          const other = open[action.other % open.length]!
+          if (other !== sequence && sequence.ids.every((id, at) => id === other.ids[at]))
+            cache.join(sequence, other, other.ids, action.most)
+        } else if (action.do === 'adopt') {
           const { length } = sequence.ids
           if (sequence.ids.every((id, at) => id === token(action.stem, at)))
             cache.adopt(sequence, text(action.stem, 0, length + 40), length + 40)

@@ -2,7 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { ActivationKind } from '../../../dist/format/quants/activations.js'
+import type { ActivationKind, ActivationQ80 } from '../../../dist/format/quants/activations.js'
 import { quantizeQ8K, quantizeQ80, quantizeQ81 } from '../../../dist/format/quants/activations.js'
 import { activationBlock } from '../../../dist/runtime/kernels/activation.js'
 import { type Piece, placeActivation, readQ8K, readQ80, readQ81 } from './activationRow.js'
@@ -13,14 +13,21 @@ import { describeBuilds, TestBank } from './testBank.js'
 /** A scale that is not finite makes every product NaN, whichever of NaN and the infinities it is. */
 const poisoned = (d: Float32Array) => d.map((scale) => (Number.isFinite(scale) ? scale : Number.NaN))
 
+/** What every kind of block has: a scale, and a quant for each value. */
+type Quants = Pick<ActivationQ80, 'd' | 'q'>
+
+function expectSameQuants(found: Quants, expected: Quants): void {
+  expectSameBits(poisoned(found.d), poisoned(expected.d), 'd')
+  expectSameBits(found.q, expected.q, 'q')
+}
+
 /** Compares the kernel's row of `x` with the oracle's. */
 type Check = (bank: TestBank, x: Float32Array) => void
 
 const checkQ8K: Check = (bank, x) => {
   const found = readQ8K(bank, placeActivation(bank.clear(), 'q8_k', x), x.length)
   const expected = quantizeQ8K(x)
-  expectSameBits(poisoned(found.d), poisoned(expected.d), 'd')
-  expectSameBits(found.q, expected.q, 'q')
+  expectSameQuants(found, expected)
   expectSameBits(found.sums, expected.sums, 'sums of 16')
   expectSameBits(
     found.sums32,
@@ -36,17 +43,13 @@ const checkQ8K: Check = (bank, x) => {
 }
 
 const checkQ80: Check = (bank, x) => {
-  const found = readQ80(bank, placeActivation(bank.clear(), 'q8_0', x), x.length)
-  const expected = quantizeQ80(x)
-  expectSameBits(poisoned(found.d), poisoned(expected.d), 'd')
-  expectSameBits(found.q, expected.q, 'q')
+  expectSameQuants(readQ80(bank, placeActivation(bank.clear(), 'q8_0', x), x.length), quantizeQ80(x))
 }
 
 const checkQ81: Check = (bank, x) => {
   const found = readQ81(bank, placeActivation(bank.clear(), 'q8_1', x), x.length)
   const expected = quantizeQ81(x)
-  expectSameBits(poisoned(found.d), poisoned(expected.d), 'd')
-  expectSameBits(found.q, expected.q, 'q')
+  expectSameQuants(found, expected)
   expectSameBits(found.sums, expected.sums, 'sums')
 }
 

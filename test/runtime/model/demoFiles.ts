@@ -82,7 +82,7 @@ export const greedyTypes = demoTypes.filter((type) => greedyTexts(type).length >
 /** The least `ram` with which a model loads: room for one token's experts. */
 export async function leastRam(path: string, options: LoadOptions = {}): Promise<number> {
   const refusal = await MixtralModel.load(path, { ...options, ram: 1 }).then(String, (error: Error) => error.message)
-  return Number(/expected at least (\d+)/.exec(refusal)![1])
+  return Number(/expected at least .*? \((\d+) bytes\)/.exec(refusal)![1])
 }
 
 /** Writes a model's file again as several shards. Returns the path of the first. */

@@ -104,7 +104,7 @@ test("a budget without room for one token's experts is refused with the numbers"
   const refused = MixtralModel.load('demo', { ...small, ram: 1_000_000 })
   await expect(refused).rejects.toThrow(MixtralError)
   await expect(refused).rejects.toThrow(
-    /^1000000 bytes of memory, expected at least 5\d{6}: 4 of 48 experts take \d+ bytes with all other weights, the KV cache 393216, scratch memory \d+$/,
+    /^1\.0 MB of memory, expected at least 5\.\d MB \(5\d{6} bytes\): 4 of 48 experts take [\d.]+ MB with all other weights, the KV cache 393\.2 kB, scratch memory [\d.]+ MB$/,
   )
 })
 

@@ -146,7 +146,7 @@ describe('a constraint', () => {
 describe('withheld tokens', () => {
   const row = Float32Array.of(1, 2, 3)
 
-  test('do not come before so many others did', () => {
+  test('do not come before the number of tokens that they wait for', () => {
     const sampler = new Sampler({ temperature: 0 }, { withheld: [{ ids: [2], until: 3 }] })
     expect(Array.from({ length: 5 }, () => sampler.sample(row).id)).toEqual([1, 1, 1, 2, 2])
   })

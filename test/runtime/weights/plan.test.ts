@@ -8,7 +8,8 @@ import { type MixtralTensors, slicesOf } from '../../../dist/runtime/weights/mix
 import { type Plan, type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.js'
 import { expertRoles, matricesOf } from '../../../dist/runtime/weights/roles.js'
 import { ATTENTION_RANGE } from '../../../dist/runtime/weights/scratch.js'
-import { allOf, configOf, type Hyperparameters, mixtral8x7b, mixtral8x22b, type TypeRule, tensorsOf, typesOf } from './syntheticTensors.js'
+import type { Hyperparameters } from '../../format/gguf/mixtralMetadata.js'
+import { allOf, configOf, mixtral8x7b, mixtral8x22b, type TypeRule, tensorsOf, typesOf } from './syntheticTensors.js'
 
 const GiB = 2 ** 30
 const usual: PlanOptions = { build: 'relaxed-simd', threads: 8, batchSize: 128, contextLength: 4096 }
@@ -130,7 +131,7 @@ describe.each<[string, Hyperparameters, TypeRule, number]>([
     expect(plan.kvBytes).toBe(shape.layers * 2 * shape.kvHeads * shape.headDim * 2 * usual.contextLength)
   })
 
-  test('fills its banks, but for the room that an expert did not fit', () => {
+  test('fills its banks, up to where the next expert would not fit', () => {
     const slot = Math.max(...tensors.layers.map(({ experts }) => sum(Object.values(experts[0]!).map(({ bytes }) => bytes))))
     for (const bytes of plan.banks.slice(0, -1))
       expect(bytes).toBeGreaterThan(2 * GiB - 1.1 * slot - plan.kvBytes / shape.layers - 0.5 * GiB)
@@ -272,6 +273,6 @@ test('with a budget experts of a size share slots, only the rest is loaded, and 
 test("a budget below one token's experts is refused with the numbers", () => {
   const tensors = tensorsOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b))
   expect(() => planModel(configOf(mixtral8x7b), tensors, { ...usual, ram: 1e9 })).toThrow(
-    /^1000000000 bytes of memory, expected at least \d+: 4 of 256 experts take \d+ bytes with all other weights, the KV cache 536870912, scratch memory \d+$/,
+    /^1\.00 GB of memory, expected at least \d\.\d\d GB \(\d{10} bytes\): 4 of 256 experts take \d\.\d\d GB with all other weights, the KV cache 536\.9 MB, scratch memory [\d.]+ MB$/,
   )
 })

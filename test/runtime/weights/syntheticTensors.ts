@@ -1,7 +1,6 @@
 // The tensors of models that have no file: shapes and types as the planner sees them. Not a test.
 
 import { bytesIn, ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
-import type { GgufValue } from '../../../dist/format/gguf/gguf.js'
 import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
 import type { MixtralTensors, TensorSlice } from '../../../dist/runtime/weights/mixtralTensors.js'
 import { type QuantizationName, quantizedType } from '../../../dist/runtime/weights/quantizations.js'
@@ -15,41 +14,15 @@ import {
   shapeOf,
   tensorName,
 } from '../../../dist/runtime/weights/roles.js'
-
-export interface Hyperparameters {
-  readonly layers: number
-  readonly hidden: number
-  readonly intermediate: number
-  readonly heads: number
-  readonly kvHeads: number
-  readonly headDim: number
-  readonly experts: number
-  readonly used: number
-  readonly vocab: number
-  readonly tied?: boolean
-}
+import { architectureMetadata, type Hyperparameters } from '../../format/gguf/mixtralMetadata.js'
 
 const rest = { headDim: 128, kvHeads: 8, experts: 8, used: 2, vocab: 32000 }
 export const mixtral8x7b: Hyperparameters = { layers: 32, hidden: 4096, intermediate: 14336, heads: 32, ...rest }
 export const mixtral8x22b: Hyperparameters = { layers: 56, hidden: 6144, intermediate: 16384, heads: 48, ...rest }
 
-export function configOf({ layers, hidden, intermediate, heads, kvHeads, headDim, experts, used, vocab }: Hyperparameters): MixtralConfig {
-  const metadata: Record<string, GgufValue> = {
-    'general.architecture': 'llama',
-    'llama.vocab_size': vocab,
-    'llama.block_count': layers,
-    'llama.context_length': 32768,
-    'llama.embedding_length': hidden,
-    'llama.feed_forward_length': intermediate,
-    'llama.attention.head_count': heads,
-    'llama.attention.head_count_kv': kvHeads,
-    'llama.attention.key_length': headDim,
-    'llama.attention.value_length': headDim,
-    'llama.attention.layer_norm_rms_epsilon': 1e-5,
-    'llama.expert_count': experts,
-    'llama.expert_used_count': used,
-  }
-  return MixtralConfig.fromGgufMetadata(new Map(Object.entries(metadata)))
+export function configOf(hyperparameters: Hyperparameters): MixtralConfig {
+  const metadata = architectureMetadata(hyperparameters, 32768).map(([key, , value]) => [key, value] as const)
+  return MixtralConfig.fromGgufMetadata(new Map([...metadata, ['llama.vocab_size', hyperparameters.vocab]]))
 }
 
 /** The type of a matrix by its role, its layer (0 if it is in none) and its columns. Vectors are F32. */

@@ -246,8 +246,8 @@ describe('a message', () => {
 describe.each([
   ['no list', 'a', /no messages/],
   ['an empty list', [], /no messages/],
-  ['a message without a role', [{ content: 'a' }], /message 0 has no role, expected system, user, assistant/],
-  ['an unknown role', [user('a'), { role: 'tool', content: 'a' }], /message 1 has the role "tool"/],
+  ['a message without a role', [{ content: 'a' }], /message 0 has no role, expected system, developer, user, assistant, tool/],
+  ['an unknown role', [user('a'), { role: 'robot', content: 'a' }], /message 1 has the role "robot"/],
   ['a content that is no string', [{ role: 'user', content: 7 }], /message 0 has a content of type number/],
   ['a message that is null', [null], /message 0 has no role/],
 ])('%s', (_, messages, message) => {

@@ -1,7 +1,8 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import type { ChatMessage } from '../../../dist/text/chat/chatMessages.js'
+import { type ChatMessage, checkMessages } from '../../../dist/text/chat/chatMessages.js'
 import { ChatTemplate } from '../../../dist/text/chat/chatTemplate.js'
+import { Disguise } from '../../../dist/text/chat/disguise.js'
 import { OllamaTemplate } from '../../../dist/text/chat/ollamaTemplate.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
 import { mistralMetadata } from '../tokenizer/vocabularies.js'
@@ -10,7 +11,12 @@ const user = (content: string): ChatMessage => ({ role: 'user', content })
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content })
 const system = (content: string): ChatMessage => ({ role: 'system', content })
 const render = (source: string, messages: ChatMessage[]) =>
-  new OllamaTemplate(source).render(messages, messages.map(({ content }) => content).join('').length, (text) => text)
+  new OllamaTemplate(source).render(
+    checkMessages(messages),
+    [],
+    messages.map(({ content }) => content).join('').length,
+    new Disguise([], []),
+  )
 
 /** As it comes with mixtral:8x7b. */
 const MIXTRAL = '[INST] {{ if .System }}{{ .System }} {{ end }}{{ .Prompt }} [/INST]'
@@ -153,29 +159,7 @@ test('long chats and long messages are within bounds', () => {
 })
 
 test('whatever a template holds, it renders or fails in good order', () => {
-  const part = fc.constantFrom(
-    '{{',
-    '}}',
-    '-',
-    ' ',
-    'if',
-    'end',
-    'range',
-    '.Messages',
-    '.Prompt',
-    '$x',
-    ':=',
-    '(',
-    ')',
-    '"a"',
-    '1',
-    '|',
-    'eq',
-    'text',
-    'else',
-    '/*',
-    '*/',
-  )
+  const part = fc.constantFrom(' ', ...'{{ }} - if end range .Messages .Prompt $x := ( ) "a" 1 | eq text else /* */'.split(' '))
   fc.assert(
     fc.property(fc.array(part, { maxLength: 20 }), (parts) => {
       try {

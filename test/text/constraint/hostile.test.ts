@@ -13,34 +13,7 @@ import { metadataOf, normal } from '../tokenizer/vocabularies.js'
 
 const RUNS = Number(process.env.HOSTILE ?? 300)
 const full = { timeout: 3_600_000 }
-const pieces = [
-  'a',
-  'b',
-  'ab',
-  'aa',
-  'aaaa',
-  'x',
-  'xx',
-  '▁',
-  '▁a',
-  '"',
-  '{"',
-  '":',
-  ',',
-  '"a',
-  '[[',
-  ']]',
-  '0',
-  '1',
-  '00',
-  '.',
-  '-',
-  '\n',
-  '▁▁▁▁',
-  'é',
-  '(',
-  ')',
-]
+const pieces = 'a b ab aa aaaa x xx ▁ ▁a " {" ": , "a [[ ]] 0 1 00 . - \n ▁▁▁▁ é ( )'.split(' ')
 const tokenizer = Tokenizer.fromGgufMetadata(metadataOf(normal(...pieces)))
 const trie = new TokenTrie(tokenizer)
 
@@ -70,30 +43,7 @@ function allowedIn(state: ConstraintState): number[] {
 const choices = fc.array(fc.nat(), { minLength: 12, maxLength: 12 })
 
 const symbol = fc.oneof(
-  fc.constantFrom(
-    '"a"',
-    '"b"',
-    '"ab"',
-    '[ab]',
-    '[^a]',
-    '.',
-    '""',
-    '[a-z]*',
-    '"x"?',
-    '.{0,999}',
-    '"a"{3,}',
-    '(',
-    ')',
-    '|',
-    '*',
-    '+',
-    '?',
-    '{0,1000000}',
-    '\n',
-    '#',
-    '"\\x',
-    '!<[260]>',
-  ),
+  fc.constantFrom(...'"a" "b" "ab" [ab] [^a] . "" [a-z]* "x"? .{0,999} "a"{3,} ( ) | * + ? {0,1000000} \n # "\\x !<[260]>'.split(' ')),
   fc.constantFrom('r0', 'r1', 'r2', 'root'),
 )
 const grammar = fc
@@ -101,35 +51,9 @@ const grammar = fc
   .map((rules) => rules.map((symbols, i) => `${i === 0 ? 'root' : `r${i - 1}`} ::= ${symbols.join(' ')}`).join('\n'))
 
 const regex = fc
-  .array(
-    fc.constantFrom(
-      'a',
-      'b',
-      '.',
-      '[ab]',
-      '(a|aa)',
-      '(',
-      ')',
-      '|',
-      '*',
-      '+',
-      '?',
-      '{2,50}',
-      '{0,1000}',
-      '{9}',
-      '.*',
-      '^',
-      '$',
-      '(?:a?){40}',
-      '[^',
-      '\\',
-      '\\d',
-      'a.{20}',
-      '(?=',
-      'é',
-    ),
-    { maxLength: 14 },
-  )
+  .array(fc.constantFrom(...'a b . [ab] (a|aa) ( ) | * + ? {2,50} {0,1000} {9} .* ^ $ (?:a?){40} [^ \\ \\d a.{20} (?= é'.split(' ')), {
+    maxLength: 14,
+  })
   .map((parts) => parts.join(''))
 
 const keyword = (name: string, values: fc.Arbitrary<unknown>) => values.map((value) => [name, value] as const)

@@ -8,23 +8,7 @@ const atom = fc.oneof(
   { weight: 6, arbitrary: fc.constantFrom('a', 'b', 'c', 'é', '日', '😀', '-', '/') },
   {
     weight: 3,
-    arbitrary: fc.constantFrom(
-      '.',
-      '[ab]',
-      '[^a]',
-      '[a-cé]',
-      '\\d',
-      '\\w',
-      '\\s',
-      '\\S',
-      '[\\d-]',
-      '\\.',
-      '\\n',
-      '\\x61',
-      '\\u0062',
-      '\\u{1F600}',
-      '[^]',
-    ),
+    arbitrary: fc.constantFrom(...'. [ab] [^a] [a-cé] \\d \\w \\s \\S [\\d-] \\. \\n \\x61 \\u0062 \\u{1F600} [^]'.split(' ')),
   },
 )
 const { pattern } = fc.letrec<{ pattern: string; sequence: string; item: string }>((tie) => ({

@@ -22,16 +22,7 @@ const hexPiece = (byte: number) => `<0x${byte.toString(16).toUpperCase().padStar
 const idsOf = (text: string) => model.tokenizer.encode(text, { addBos: false })
 
 describe('log-probabilities', () => {
-  const varied: GenerationOptions = {
-    temperature: 1.5,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1.2,
-    seed: 9,
-    maxNewTokens: 12,
-    logprobs: 5,
-  }
+  const varied = { temperature: 1.5, topK: 0, topP: 1, minP: 0, repetitionPenalty: 1.2, seed: 9, maxNewTokens: 12, logprobs: 5 }
 
   test("are those of the model's logits, whatever the samplers do", async () => {
     const { ids, logprobs } = await run(varied)

@@ -4,7 +4,7 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { LocalModel } from '../../../dist/index.js'
-import { MixtralError } from '../../../dist/index.js'
+import { MixtralConfig, MixtralError, Tokenizer } from '../../../dist/index.js'
 import type { GenerationOptions } from '../../../dist/text/generate/generationOptions.js'
 import { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
 
@@ -81,6 +81,11 @@ describe('a value of another type is refused by name', () => {
     evaluate: (ids) => model.evaluate(ids),
     trace: (ids) => model.trace(ids),
     decode: (ids) => model.tokenizer.decode([ids]),
+    'decode without a list': (ids) => model.tokenizer.decode(ids),
+    encodeParts: (part) => model.tokenizer.encodeParts([part]),
+    'encodeParts without a list': (parts) => model.tokenizer.encodeParts(parts),
+    'metadata of a tokenizer': (metadata) => Tokenizer.fromGgufMetadata(metadata),
+    'metadata of a config': (metadata) => MixtralConfig.fromGgufMetadata(metadata),
     token: (ids) => model.tokenizer.token(ids),
     encode: (ids) => model.tokenizer.encode(ids),
     chat: (ids) => model.chat([ids]),
@@ -89,6 +94,11 @@ describe('a value of another type is refused by name', () => {
   }
   test.each(kinds(Object.keys(tokenCalls)))('%s of %s', async (name, _, value) => {
     expect(await errorOf(() => tokenCalls[name]!(value as never))).toBeInstanceOf(MixtralError)
+  })
+
+  test('a number in place of a list', () => {
+    expect(() => model.tokenizer.decode(5 as never)).toThrow('the list of token ids is 5, expected an iterable of numbers')
+    expect(() => model.tokenizer.encodeParts(5 as never)).toThrow('the list of parts is 5, expected a list of texts and token ids')
   })
 
   test('a property of lists is no token', () => {

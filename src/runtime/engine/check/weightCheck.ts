@@ -97,7 +97,7 @@ export class WeightCheck {
   } {
     const { banks } = this.#thread
     if (load) return { bank: banks[load.bank]!, at: load.at, packed: load.packed, waitForRows: () => {} }
-    const [round] = this.#store.rounds(layer, 1, [expert!])
+    const [round] = this.#store.rounds(layer, { count: 1, nextRows: 1 }, [expert!])
     const acquired = round![0]!
     const { gate, up, down } = acquired
     const linear = { ffnGate: gate, ffnUp: up, ffnDown: down }[part!]

@@ -2,10 +2,9 @@
 // (`contains`), and of values that may come once (`uniqueItems`).
 
 import { MixtralError } from '../../../base/errors.js'
-import type { Expression, Grammar } from '../expressions.js'
+import type { Expression } from '../expressions.js'
+import { CompoundGrammar } from './compoundGrammar.js'
 import { ANYTHING, allGoals, type Goal, goalOf, NOTHING } from './goals.js'
-import type { JsonLexemes } from './jsonLexemes.js'
-import type { SchemaSolver } from './schemaSolver.js'
 import type { ArrayShape, ItemCount } from './shapes.js'
 
 /**
@@ -17,21 +16,9 @@ const MOST_PLACES = 2000
 /** Values of which each may come once: their sets are states, 1,024 of 10. */
 const MOST_UNIQUE = 10
 
-export class ArrayGrammar {
-  readonly #grammar: Grammar
-  readonly #solver: SchemaSolver
-  readonly #lexemes: JsonLexemes
-  readonly #valueFor: (goal: Goal) => Expression
-
-  constructor(grammar: Grammar, solver: SchemaSolver, lexemes: JsonLexemes, valueFor: (goal: Goal) => Expression) {
-    this.#grammar = grammar
-    this.#solver = solver
-    this.#lexemes = lexemes
-    this.#valueFor = valueFor
-  }
-
+export class ArrayGrammar extends CompoundGrammar {
   list(shape: ArrayShape): Expression {
-    return this.#grammar.sequence(this.#lexemes.open('['), this.#items(shape), this.#lexemes.close(']'))
+    return this.grammar.sequence(this.lexemes.open('['), this.#items(shape), this.lexemes.close(']'))
   }
 
   #items(shape: ArrayShape): Expression {
@@ -42,19 +29,19 @@ export class ArrayGrammar {
   #plain(shape: ArrayShape): Expression {
     const { min, max } = shape
     const named = Math.min(max, namedItems(shape))
-    let rest = this.#others(this.#valueFor(this.#solver.itemGoal(shape, named)), named, min, max)
+    let rest = this.#others(this.valueFor(this.solver.itemGoal(shape, named)), named, min, max)
     for (let place = named - 1; place >= 0; place--) {
-      this.#grammar.terms.budget.spend(5)
-      const item = this.#grammar.sequence(this.#item(this.#valueFor(this.#solver.itemGoal(shape, place)), place), rest)
-      rest = place >= min ? this.#grammar.optional(item) : item
+      this.grammar.terms.budget.spend(5)
+      const item = this.grammar.sequence(this.#item(this.valueFor(this.solver.itemGoal(shape, place)), place), rest)
+      rest = place >= min ? this.grammar.optional(item) : item
     }
     return rest
   }
 
   /** The items from a place on, all of one kind. */
   #others(value: Expression, place: number, min: number, max: number): Expression {
-    const grammar = this.#grammar
-    const more = grammar.sequence(this.#lexemes.comma(), value)
+    const grammar = this.grammar
+    const more = grammar.sequence(this.lexemes.comma(), value)
     if (place > 0) return grammar.repeat(more, Math.max(0, min - place), max - place)
     if (max === 0) return grammar.empty
     const some = grammar.sequence(value, grammar.repeat(more, Math.max(0, min - 1), max - 1))
@@ -62,7 +49,7 @@ export class ArrayGrammar {
   }
 
   #item(value: Expression, place: number): Expression {
-    return place === 0 ? value : this.#grammar.sequence(this.#lexemes.comma(), value)
+    return place === 0 ? value : this.grammar.sequence(this.lexemes.comma(), value)
   }
 
   /** A rule for each place and each count so far, as far as they matter. */
@@ -81,15 +68,15 @@ export class ArrayGrammar {
       const key = `${place}:${counts}`
       const known = rules.get(key)
       if (known) return known
-      const rule = this.#grammar.rule(`items ${key}`)
+      const rule = this.grammar.rule(`items ${key}`)
       rules.set(key, rule)
-      const ways: Expression[] = place >= min && counts.every((count, i) => count >= counted[i]!.min) ? [this.#grammar.empty] : []
+      const ways: Expression[] = place >= min && counts.every((count, i) => count >= counted[i]!.min) ? [this.grammar.empty] : []
       if (place < max) {
         for (const [goal, next] of this.#ways(shape, place, counts, caps)) {
-          ways.push(this.#grammar.sequence(this.#item(this.#valueFor(goal), place), from(Math.min(place + 1, places), next)))
+          ways.push(this.grammar.sequence(this.#item(this.valueFor(goal), place), from(Math.min(place + 1, places), next)))
         }
       }
-      this.#grammar.define(rule, ways.length > 0 ? this.#grammar.choice(ways) : this.#lexemes.never)
+      this.grammar.define(rule, ways.length > 0 ? this.grammar.choice(ways) : this.lexemes.never)
       return rule
     }
     return from(
@@ -106,7 +93,7 @@ export class ArrayGrammar {
     const { counted } = shape
     const sets = Array.from({ length: 2 ** counted.length }, (_, bits) => counted.map((_, i) => ((bits >> i) & 1) === 1))
     return sets.flatMap((met) => {
-      const goals: Goal[] = [this.#solver.itemGoal(shape, place)]
+      const goals: Goal[] = [this.solver.itemGoal(shape, place)]
       const next = [...counts]
       for (const [i, count] of counted.entries()) {
         if (met[i]) {
@@ -121,20 +108,20 @@ export class ArrayGrammar {
   }
 
   #unique(shape: ArrayShape): Expression {
-    const words = this.#wordsOf(this.#solver.itemGoal(shape, 0))
+    const words = this.#wordsOf(this.solver.itemGoal(shape, 0))
     if (words === undefined || words.length > MOST_UNIQUE || namedItems(shape) > 0 || shape.counted.length > 0) {
-      throw new MixtralError('UNSUPPORTED', `${shape.unique} is not supported, but for items of at most ${MOST_UNIQUE} listed values`)
+      throw new MixtralError('UNSUPPORTED', `${shape.unique} is only supported for items of at most ${MOST_UNIQUE} listed values`)
     }
     const rules = new Map<number, Expression>()
     const after = (used: number, count: number): Expression => {
       const known = rules.get(used)
       if (known) return known
-      const ways: Expression[] = count >= shape.min ? [this.#grammar.empty] : []
+      const ways: Expression[] = count >= shape.min ? [this.grammar.empty] : []
       for (const [i, word] of words.entries()) {
         if ((used >> i) & 1 || count >= shape.max) continue
-        ways.push(this.#grammar.sequence(this.#item(word, count), after(used | (1 << i), count + 1)))
+        ways.push(this.grammar.sequence(this.#item(word, count), after(used | (1 << i), count + 1)))
       }
-      const rest = ways.length > 0 ? this.#grammar.choice(ways) : this.#lexemes.never
+      const rest = ways.length > 0 ? this.grammar.choice(ways) : this.lexemes.never
       rules.set(used, rest)
       return rest
     }
@@ -143,19 +130,19 @@ export class ArrayGrammar {
 
   /** The values of a goal one by one, undefined unless they are listed and none is an object or a list. */
   #wordsOf(goal: Goal): Expression[] | undefined {
-    const shapes = this.#solver.goalShapes(goal)
+    const shapes = this.solver.goalShapes(goal)
     if (shapes.arrays.length + shapes.objects.length > 0) return undefined
-    const words = shapes.null ? [this.#lexemes.word('null')] : []
-    words.push(...shapes.booleans.map((value) => this.#lexemes.word(String(value))))
+    const words = shapes.null ? [this.lexemes.word('null')] : []
+    words.push(...shapes.booleans.map((value) => this.lexemes.word(String(value))))
     for (const shape of shapes.numbers) {
       if (shape.values === undefined) return undefined
-      words.push(...shape.values.map((value) => this.#lexemes.number({ ...shape, values: [value] })))
+      words.push(...shape.values.map((value) => this.lexemes.number({ ...shape, values: [value] })))
     }
     for (const shape of shapes.strings) {
       if (shape.values === undefined) return undefined
-      words.push(...shape.values.map((value) => this.#lexemes.string({ ...shape, values: [value] })))
+      words.push(...shape.values.map((value) => this.lexemes.string({ ...shape, values: [value] })))
     }
-    return [...new Set(words)].filter((word) => word !== this.#lexemes.never)
+    return [...new Set(words)].filter((word) => word !== this.lexemes.never)
   }
 }
 

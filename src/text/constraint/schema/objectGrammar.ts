@@ -1,11 +1,10 @@
 // Objects as grammar: the named properties in their order, then any others. Owns the order and the counts.
 
 import { MixtralError } from '../../../base/errors.js'
-import type { Expression, Grammar } from '../expressions.js'
+import type { Expression } from '../expressions.js'
 import type { Term } from '../terms.js'
+import { CompoundGrammar } from './compoundGrammar.js'
 import { type Goal, goalOf, NOTHING } from './goals.js'
-import type { JsonLexemes } from './jsonLexemes.js'
-import type { SchemaSolver } from './schemaSolver.js'
 import type { ObjectShape } from './shapes.js'
 
 /** Patterns of property names that may overlap, each set of them being a class of names. */
@@ -17,31 +16,19 @@ interface Member {
   readonly required: boolean
 }
 
-export class ObjectGrammar {
-  readonly #grammar: Grammar
-  readonly #solver: SchemaSolver
-  readonly #lexemes: JsonLexemes
-  readonly #valueFor: (goal: Goal) => Expression
-
-  constructor(grammar: Grammar, solver: SchemaSolver, lexemes: JsonLexemes, valueFor: (goal: Goal) => Expression) {
-    this.#grammar = grammar
-    this.#solver = solver
-    this.#lexemes = lexemes
-    this.#valueFor = valueFor
-  }
-
+export class ObjectGrammar extends CompoundGrammar {
   object(shape: ObjectShape): Expression {
     const names = new Set([...shape.rules.flatMap((rule) => [...rule.names.keys()]), ...shape.required])
     const required = new Set(shape.required)
     const members: Member[] = []
     for (const name of names) {
-      this.#grammar.terms.budget.spend(50 + shape.rules.length)
-      const goal = this.#solver.propertyGoal(shape, name)
-      if (goal === NOTHING && required.has(name)) return this.#lexemes.never
-      if (goal !== NOTHING) members.push({ key: this.#solver.strings.literals([name]), goal, required: required.has(name) })
+      this.grammar.terms.budget.spend(50 + shape.rules.length)
+      const goal = this.solver.propertyGoal(shape, name)
+      if (goal === NOTHING && required.has(name)) return this.lexemes.never
+      if (goal !== NOTHING) members.push({ key: this.solver.strings.literals([name]), goal, required: required.has(name) })
     }
     const others = this.#others(shape, [...names])
-    return this.#grammar.sequence(this.#lexemes.open('{'), this.#members(shape, members, others), this.#lexemes.close('}'))
+    return this.grammar.sequence(this.lexemes.open('{'), this.#members(shape, members, others), this.lexemes.close('}'))
   }
 
   /** The properties from each place on, by how many there are before; from the last place back to the first. */
@@ -55,12 +42,12 @@ export class ObjectGrammar {
     const counts = Array.from({ length: highest + 1 }, (_, count) => count)
     let rest = counts.map((count) => this.#rest(others, count, min, max))
     for (const { key, goal, required } of members.toReversed()) {
-      this.#grammar.terms.budget.spend(5 * counts.length)
-      const value = this.#valueFor(goal)
+      this.grammar.terms.budget.spend(5 * counts.length)
+      const value = this.valueFor(goal)
       rest = counts.map((count) => {
-        if (count >= max) return required ? this.#lexemes.never : rest[count]!
-        const present = this.#grammar.sequence(this.#lexemes.key(key, count === 0), value, rest[Math.min(count + 1, highest)]!)
-        return required ? present : this.#grammar.choice([present, rest[count]!])
+        if (count >= max) return required ? this.lexemes.never : rest[count]!
+        const present = this.grammar.sequence(this.lexemes.key(key, count === 0), value, rest[Math.min(count + 1, highest)]!)
+        return required ? present : this.grammar.choice([present, rest[count]!])
       })
     }
     return rest[0]!
@@ -68,10 +55,10 @@ export class ObjectGrammar {
 
   /** The properties that are not named, after `count` others. */
   #rest(others: readonly Member[], count: number, min: number, max: number): Expression {
-    const grammar = this.#grammar
-    if (others.length === 0 || max - count === 0) return count >= min ? grammar.empty : this.#lexemes.never
+    const grammar = this.grammar
+    if (others.length === 0 || max - count === 0) return count >= min ? grammar.empty : this.lexemes.never
     const other = (isFirst: boolean) =>
-      grammar.choice(others.map(({ key, goal }) => grammar.sequence(this.#lexemes.key(key, isFirst), this.#valueFor(goal))))
+      grammar.choice(others.map(({ key, goal }) => grammar.sequence(this.lexemes.key(key, isFirst), this.valueFor(goal))))
     const least = Math.max(0, min - count)
     if (count > 0) return grammar.repeat(other(false), least, max - count)
     const some = grammar.sequence(other(true), grammar.repeat(other(false), Math.max(0, least - 1), max - 1))
@@ -80,7 +67,7 @@ export class ObjectGrammar {
 
   /** Names that are not listed, in classes by the patterns that they match, each with what its values must be. */
   #others(shape: ObjectShape, names: readonly string[]): Member[] {
-    const { strings } = this.#solver
+    const { strings } = this.solver
     const patterns = [...new Set(shape.rules.flatMap((rule) => rule.patterns.map(({ term }) => term)))]
     if (patterns.length > MOST_PATTERNS) {
       throw new MixtralError(
@@ -95,8 +82,8 @@ export class ObjectGrammar {
     if (wanted.length === 0) return []
     let language = strings.ofLength(0, Infinity)
     for (const keys of shape.keys) {
-      const allowed = this.#solver.goalShapes(keys).strings.map((text) => strings.of(text))
-      language = strings.both(language, this.#grammar.terms.choice(allowed))
+      const allowed = this.solver.goalShapes(keys).strings.map((text) => strings.of(text))
+      language = strings.both(language, this.grammar.terms.choice(allowed))
     }
     if (names.length > 0) language = strings.except(language, strings.literals(names))
     return wanted.flatMap(({ matched, goal }) => {
@@ -104,7 +91,7 @@ export class ObjectGrammar {
         (rest, pattern) => (matched.has(pattern) ? strings.both(rest, pattern) : strings.except(rest, pattern)),
         language,
       )
-      return key === this.#grammar.terms.none ? [] : { key, goal, required: false }
+      return key === this.grammar.terms.none ? [] : { key, goal, required: false }
     })
   }
 }

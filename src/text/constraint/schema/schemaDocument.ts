@@ -3,6 +3,7 @@
 
 import { MixtralError } from '../../../base/errors.js'
 import type { Budget } from '../budget.js'
+import { remembered } from '../memo.js'
 
 export interface SchemaNode {
   readonly id: number
@@ -63,12 +64,7 @@ export class SchemaDocument {
 
   /** A schema that stands for a value in a node, such as an object of `const`; made once for each value. */
   made(value: object, node: SchemaNode, keyword: string, make: () => SchemaNode['value']): SchemaNode {
-    let found = this.#made.get(value)
-    if (found === undefined) {
-      found = this.#index(make(), `${node.pointer}/${keyword}${MADE}${this.#nodes.size}`, node.base, 0)
-      this.#made.set(value, found)
-    }
-    return found
+    return remembered(this.#made, value, () => this.#index(make(), `${node.pointer}/${keyword}${MADE}${this.#nodes.size}`, node.base, 0))
   }
 
   /** What `$ref` in a node means. */

@@ -3,6 +3,7 @@
 
 import { MixtralError } from '../../../base/errors.js'
 import { decimalOf } from '../decimals.js'
+import { remembered } from '../memo.js'
 import { isIn, NumberMachine } from '../numbers.js'
 import { partMatch } from '../pattern.js'
 import type { Term, Terms } from '../terms.js'
@@ -99,12 +100,7 @@ export class SchemaSolver implements Solver {
   }
 
   pattern(source: string, what: string): Term {
-    let term = this.#patterns.get(source)
-    if (term === undefined) {
-      term = partMatch(this.terms, source, what)
-      this.#patterns.set(source, term)
-    }
-    return term
+    return remembered(this.#patterns, source, () => partMatch(this.terms, source, what))
   }
 
   /** What a property must be in an object of this shape. */

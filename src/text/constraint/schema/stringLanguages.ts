@@ -2,6 +2,7 @@
 // become an automaton.
 
 import { both, type Dfa, determinize, except } from '../dfa.js'
+import { remembered } from '../memo.js'
 import { ANY_CODE_POINT, contains } from '../ranges.js'
 import { spineOf, type Term, type Terms } from '../terms.js'
 import type { StringShape } from './shapes.js'
@@ -17,19 +18,14 @@ export class StringLanguages {
     this.#any = terms.set(ANY_CODE_POINT)
   }
 
-  /** Any text of so many characters. */
+  /** Any text of `min` to `max` characters. */
   ofLength(min: number, max: number): Term {
     return this.#terms.repeat(this.#any, min, max)
   }
 
   /** The texts; `none` if there are none. */
   of(shape: StringShape): Term {
-    let language = this.#languages.get(shape)
-    if (language === undefined) {
-      language = this.#make(shape)
-      this.#languages.set(shape, language)
-    }
-    return language
+    return remembered(this.#languages, shape, () => this.#make(shape))
   }
 
   has(shape: StringShape, text: string): boolean {
@@ -117,12 +113,7 @@ export class StringLanguages {
   }
 
   #automaton(term: Term): Dfa {
-    let automaton = this.#automata.get(term)
-    if (automaton === undefined) {
-      automaton = determinize(this.#terms, term)
-      this.#automata.set(term, automaton)
-    }
-    return automaton
+    return remembered(this.#automata, term, () => determinize(this.#terms, term))
   }
 }
 

@@ -1,0 +1,77 @@
+// node bench/batching.mjs FILE [--counts 1,2,4,8,16] [--tokens N] [--rounds N] [--threads N] [--json]
+// What it brings to write several texts at the same time: tokens a second of all together, for each number of
+// sequences, beside a prompt in steps of as many rows, which the same kernels run without a scheduler, sampling or
+// streams. Each round measures all of both by turns; the medians count.
+
+import { MixtralModel } from '../dist/index.js'
+import { readCommandLine } from './commandLine.mjs'
+
+const text = { type: 'string' }
+const options = { counts: text, tokens: text, rounds: text, threads: text, json: { type: 'boolean' } }
+const { values, positionals } = readCommandLine(import.meta.url, options, [1, 1])
+const counts = (values.counts ?? '1,2,4,8,16').split(',').map(Number)
+const tokens = Number(values.tokens ?? 24)
+const rounds = Number(values.rounds ?? 3)
+const threads = Number(values.threads ?? 2)
+const PROMPT = 8
+const contextLength = 256
+
+const results = []
+for (const sequences of counts) {
+  const kvTokens = sequences * contextLength
+  const model = await MixtralModel.load(positionals[0], { threads, contextLength, sequences, batchSize: sequences, kvTokens })
+  const written = []
+  const prompts = []
+  await write(model, sequences, 2) // kernels and threads are warm
+  for (let round = 0; round < rounds; round++) {
+    written.push(await write(model, sequences, tokens))
+    prompts.push(await readPrompt(model, sequences))
+  }
+  await model.close()
+  results.push({ sequences, written: median(written), prompt: median(prompts) })
+}
+
+if (values.json) console.log(JSON.stringify({ threads, tokens, rounds, results }))
+else {
+  console.log(`${threads} threads, ${tokens} tokens, medians of ${rounds}; tokens a second of all sequences together`)
+  for (const { sequences, written, prompt } of results) {
+    const parts = [`${sequences}`.padStart(4), written.toFixed(1).padStart(8), `${(written / results[0].written).toFixed(2)} x`.padStart(8)]
+    console.log(`${parts.join('')}   a prompt in steps of ${sequences}: ${prompt.toFixed(1)}, share ${(written / prompt).toFixed(2)}`)
+  }
+}
+
+/** Tokens a second while all sequences write. */
+async function write(model, sequences, tokens) {
+  await model.reset()
+  const times = []
+  let writing = 0
+  let started = 0
+  const one = async (sequence) => {
+    const ids = Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13 + sequence * 104_729) % model.config.vocabSize)
+    const options = { maxNewTokens: tokens, temperature: 3, seed: sequence, ignoreEos: true }
+    let first = true
+    for await (const { ids: written } of model.session({ ids }).stream(options)) {
+      if (!written.length) continue
+      if (first && ++writing === sequences) started = performance.now()
+      first = false
+      times.push(performance.now())
+    }
+  }
+  await Promise.all(Array.from({ length: sequences }, (_, sequence) => one(sequence)))
+  const after = times.filter((time) => time > started)
+  return (1000 * after.length) / (Math.max(...after) - started)
+}
+
+/** Tokens a second of a prompt whose steps have as many rows as there are sequences, which is the batch size. */
+async function readPrompt(model, rows) {
+  await model.reset()
+  const steps = Math.max(2, Math.min(24, Math.floor((contextLength - 1) / rows)))
+  const ids = Array.from({ length: steps * rows }, (_, i) => (i * 7919 + 131) % model.config.vocabSize)
+  const start = performance.now()
+  await model.evaluate(ids)
+  return (1000 * ids.length) / (performance.now() - start)
+}
+
+function median(values) {
+  return values.toSorted((a, b) => a - b)[values.length >> 1]
+}

@@ -1,0 +1,31 @@
+// Listening to an AbortSignal that many calls share: one listener for each signal, however many wait for it, so that
+// the runtime does not warn of a leak at the eleventh.
+
+const listeners = new WeakMap<AbortSignal, Set<() => void>>()
+
+/**
+ * Calls `then` when the signal fires; at once if it has. Returns a function that ends the listening. Without a signal,
+ * nothing is done.
+ */
+export function onAbort(signal: AbortSignal | undefined, then: () => void): () => void {
+  if (signal === undefined) return () => {}
+  if (signal.aborted) {
+    then()
+    return () => {}
+  }
+  const calls = listeners.get(signal) ?? new Set()
+  if (!listeners.has(signal)) {
+    listeners.set(signal, calls)
+    signal.addEventListener('abort', () => callAll(calls), { once: true })
+  }
+  const call = () => then() // of its own, so that one function may listen twice
+  calls.add(call)
+  return () => {
+    calls.delete(call)
+  }
+}
+
+function callAll(calls: Set<() => void>): void {
+  for (const call of [...calls]) call()
+  calls.clear()
+}

@@ -1,0 +1,20 @@
+// The check of tokens that a caller gives.
+
+import { MixtralError, shown } from '../../base/errors.js'
+
+/**
+ * A copy of tokens, which a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
+ * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
+ */
+export function checkTokens(tokens: readonly number[], vocabSize: number, contextLength: number): number[] {
+  if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) {
+    throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
+  }
+  const ids: number[] = Array.from(tokens)
+  if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
+  if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
+  const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
+  if (wrong >= 0)
+    throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
+  return ids
+}

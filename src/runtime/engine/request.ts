@@ -1,0 +1,77 @@
+// One request to the engine: tokens to run, what is wanted of them, and where it stands. Owns the form of a task and
+// the state that the scheduler keeps of it. Does not know steps, promises or threads.
+
+import type { Routing } from '../model/routes.js'
+import type { Choice } from '../sampler/job.js'
+import type { RowJob } from '../sampler/jobMemory.js'
+import type { Sequence } from './kvCache.js'
+
+/** What a caller asks of the engine, and what is called back, always between two steps. */
+export interface Task {
+  /** The tokens to run: a prompt, as a rule. The request copies them. */
+  readonly ids: readonly number[]
+  /** The first token after which logits are wanted: its place in `ids`. After every later one they are wanted, too. */
+  readonly from: number
+  /** Tasks of another salt share no part of the KV cache with this one. Default: the empty text. */
+  readonly salt?: string
+  /** Whether it can take more: a stream cannot while its reader is far behind. Without it, always. */
+  readonly ready?: () => boolean
+  /** It begins: `reused` of its tokens are in the KV cache already, and are not run. */
+  readonly started?: (reused: number) => void
+  /** Some of `ids` have been run: `loaded` of the `total` that had to be. */
+  readonly progress?: (loaded: number, total: number) => void
+  /**
+   * What is to be done with the logits after the token at `place`; the same if it is asked again. Without it, rows are
+   * read.
+   */
+  readonly job?: (place: number) => RowJob
+  /** Takes what came of the job. Returns a token to run after all others, or undefined. */
+  readonly take?: (choice: Choice, place: number) => number | undefined
+  /** Whether it wants to know the experts of the rows that it gets logits of. */
+  readonly routed?: (routing: Routing, place: number) => void
+  /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
+  readonly read?: (logits: Float32Array, place: number) => void
+  /** It has ended: all that was wanted is done, or an error ended it. Called once, and last. */
+  readonly ended: (error?: Error) => void
+}
+
+export class Request {
+  readonly task: Task
+  /** Counts requests in the order in which they came. */
+  readonly number: number
+  /** All its tokens: those of the task, and those that were chosen. */
+  readonly ids: number[]
+  /** The next place in `ids` whose logits are wanted. */
+  next: number
+  /** Its keys and values, while it has pages. */
+  sequence: Sequence | undefined
+  /** An earlier request whose first `length` tokens it shares: it takes these keys and values from there. */
+  twin: { readonly request: Request; readonly length: number } | undefined
+  /** How many of its tokens were in the cache when it began; undefined before. */
+  reused: number | undefined
+  /** Ends the listening to its caller's signal. */
+  forget: (() => void) | undefined
+  /** It has ended: it gets no more steps, and its pages are given back between two steps. */
+  over = false
+
+  constructor(task: Task, number: number) {
+    this.task = task
+    this.number = number
+    this.ids = [...task.ids]
+    this.next = task.from
+  }
+
+  get ready(): boolean {
+    return this.task.ready?.() ?? true
+  }
+
+  /** How many of its tokens have been run. */
+  get done(): number {
+    return this.sequence?.ids.length ?? 0
+  }
+
+  /** How many of its tokens are to be run. With 1, it decodes. */
+  get remaining(): number {
+    return this.ids.length - this.done
+  }
+}

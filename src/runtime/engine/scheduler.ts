@@ -1,0 +1,267 @@
+// What the next step does: which requests take part, and with how many rows. Owns the requests that wait, run or were
+// suspended, and the KV cache that they share. Pure: it knows no clock, no promise and no thread.
+
+import type { PageCopy } from '../model/step.js'
+import { PAGE_POSITIONS } from '../weights/pages.js'
+import { ATTENTION_TOKENS } from '../weights/scratch.js'
+import { commonPrefix, KvCache, type Sequence } from './kvCache.js'
+import type { Request } from './request.js'
+
+export interface SchedulerLimits {
+  /** Most requests of a step. */
+  readonly sequences: number
+  /** Most rows of a step. */
+  readonly batchSize: number
+  /** Positions of the KV cache. */
+  readonly kvTokens: number
+}
+
+/** A request's part in a step: its next `rows` tokens. */
+export interface Share {
+  readonly request: Request
+  readonly sequence: Sequence
+  readonly rows: number
+  /** Pages to copy before. Give them back by `copied` after the step. */
+  readonly copies: readonly PageCopy[]
+}
+
+/** Rows are dealt out to prompts by as many: a tile of attention. */
+const QUANTUM = ATTENTION_TOKENS
+/** Most prompts of one step. */
+const PROMPTS = 4
+/**
+ * Pages that must be there beside those of its text before a suspended request goes on, so that it does not stop soon.
+ */
+const SPARE_PAGES = 8
+
+export class Scheduler {
+  readonly cache: KvCache
+  readonly #limits: SchedulerLimits
+  /** In the order in which they came. */
+  #waiting: Request[] = []
+  /** They had pages and gave them back; oldest first. They go before all that wait. */
+  #suspended: Request[] = []
+  /** They have pages; oldest first. */
+  #running: Request[] = []
+  /** The prompt whose turn is next. */
+  #turn: Request | undefined
+
+  constructor(limits: SchedulerLimits) {
+    this.#limits = limits
+    this.cache = new KvCache(limits.kvTokens)
+  }
+
+  get waiting(): number {
+    return this.#waiting.length
+  }
+
+  get suspended(): number {
+    return this.#suspended.length
+  }
+
+  get running(): number {
+    return this.#running.length
+  }
+
+  /** All requests that are not over; oldest first. */
+  get requests(): Request[] {
+    return [...this.#running, ...this.#suspended, ...this.#waiting]
+  }
+
+  add(request: Request): void {
+    this.#waiting.push(request)
+  }
+
+  /**
+   * The next step; without shares if there is nothing to do. Call `ran` for each share of a step that succeeds, and
+   * `copied` for each in any case.
+   *
+   * @param promptRows how many rows of prompts may join so many decoding rows
+   */
+  plan(promptRows: (decoding: number) => number): Share[] {
+    this.#drop()
+    this.#admit()
+    const ready = this.#running.filter((request) => request.ready).slice(0, this.#limits.sequences)
+    const rows = new Map<Request, number>()
+    const prompts: Request[] = []
+    for (const request of ready) {
+      if (this.#waitsForTwin(request)) continue
+      if (request.remaining > 1) prompts.push(request)
+      else rows.set(request, 1)
+    }
+    const most = this.#limits.batchSize - rows.size
+    if (prompts.length) this.#deal(prompts, Math.min(most, promptRows(rows.size)), rows)
+    return this.#shares(rows)
+  }
+
+  /** The step has run a share. */
+  ran({ request, sequence, rows }: Share): void {
+    const { length } = sequence.ids
+    this.cache.commit(sequence, request.ids.slice(length, length + rows))
+  }
+
+  /** The copies of a share have been made, or the step has failed. */
+  copied({ copies }: Share): void {
+    this.cache.copied(copies)
+  }
+
+  /**
+   * Makes places in a sequence that belongs to no request, and suspends requests where there are no pages else.
+   * Undefined if there are not enough in all.
+   */
+  extend(sequence: Sequence, tokens: number): readonly PageCopy[] | undefined {
+    for (;;) {
+      const copies = this.cache.extend(sequence, tokens)
+      if (copies) return copies
+      const victim = this.#victim()
+      if (!victim) return undefined
+      this.#suspend(victim)
+    }
+  }
+
+  /** Takes out what is over. */
+  #drop(): void {
+    const isOpen = (request: Request) => {
+      if (!request.over) return true
+      this.#release(request)
+      return false
+    }
+    this.#running = this.#running.filter(isOpen)
+    this.#suspended = this.#suspended.filter(isOpen)
+    this.#waiting = this.#waiting.filter(isOpen)
+  }
+
+  /** Lets requests in while there are places and pages, in their order: suspended ones before new ones. */
+  #admit(): void {
+    for (const request of [...this.#suspended]) {
+      if (request.ready && !this.#enter(request, SPARE_PAGES)) return
+    }
+    for (const request of [...this.#waiting]) if (!this.#enter(request, 0)) return
+  }
+
+  /**
+   * Lets a request in, if there are pages for all that it has to run, one for each of those that run, and the spare
+   * ones. They are taken only when they are written.
+   */
+  #enter(request: Request, spare: number): boolean {
+    const { cache } = this
+    const active = this.#running.filter(({ ready }) => ready)
+    if (active.length >= this.#limits.sequences) return false
+    const sequence = cache.open(request.ids, request.next, request.task.salt)
+    request.sequence = sequence
+    const twin = this.#twinOf(request)
+    const shared = twin ? Math.max(0, fullPages(twin.length) - fullPages(sequence.ids.length)) : 0
+    const own = () => cache.wanted(sequence, request.remaining) - shared + 1
+    const fits = () => !active.length || Math.min(own() + active.length + spare, cache.pages) <= cache.available
+    while (!fits()) {
+      const idle = this.#running.findLast(({ ready }) => !ready)
+      if (!idle) break
+      this.#suspend(idle)
+    }
+    if (!fits()) {
+      cache.close(sequence)
+      request.sequence = undefined
+      return false
+    }
+    request.twin = twin
+    this.#waiting = this.#waiting.filter((other) => other !== request)
+    this.#suspended = this.#suspended.filter((other) => other !== request)
+    this.#running.push(request)
+    this.#running.sort((a, b) => a.number - b.number)
+    return true
+  }
+
+  /** The running request that has most of this one's tokens in common and will have run them first. */
+  #twinOf(request: Request): Request['twin'] {
+    let best: Request['twin']
+    for (const other of this.#running) {
+      if (other.task.salt !== request.task.salt) continue
+      const length = Math.min(request.next, commonPrefix(other.ids, request.ids))
+      if (length > request.done && length > (best?.length ?? 0)) best = { request: other, length }
+    }
+    return best
+  }
+
+  /** Takes what the twin has run by now. Whether it is better to wait for the rest of what they share. */
+  #waitsForTwin(request: Request): boolean {
+    const { twin, sequence } = request
+    if (!twin) return false
+    const { request: other, length } = twin
+    if (other.sequence) this.cache.join(sequence!, other.sequence, request.ids, length)
+    const isAhead = other.sequence !== undefined && other.ready && other.done >= request.done
+    if (request.done < length && isAhead) return true
+    request.twin = undefined
+    if (request.done < length) this.#reopen(request)
+    return false
+  }
+
+  /** Takes what the tree has by now: of a twin that has ended before this request had all of what they share. */
+  #reopen(request: Request): void {
+    const again = this.cache.open(request.ids, request.next, request.task.salt)
+    const gains = again.ids.length > request.done
+    this.cache.close(gains ? request.sequence! : again)
+    if (gains) request.sequence = again
+  }
+
+  /** Deals rows out to prompts in turn, a quantum at a time. The turn goes on in the next step. */
+  #deal(prompts: readonly Request[], most: number, rows: Map<Request, number>): void {
+    const start = Math.max(0, this.#turn ? prompts.indexOf(this.#turn) : 0)
+    const queue = [...prompts.slice(start), ...prompts.slice(0, start)]
+    const dealt = queue.splice(0, PROMPTS)
+    let left = most
+    for (let i = 0; left > 0 && dealt.length; ) {
+      const request = dealt[i % dealt.length]!
+      const given = rows.get(request) ?? 0
+      const more = Math.min(QUANTUM, left, request.remaining - given)
+      rows.set(request, given + more)
+      left -= more
+      if (given + more < request.remaining) i++
+      else {
+        i %= dealt.length
+        const next = queue.shift()
+        dealt.splice(i, 1, ...(next ? [next] : []))
+      }
+      this.#turn = dealt[i % Math.max(1, dealt.length)] ?? queue[0]
+    }
+  }
+
+  /** Makes places for the rows of each request. Where there are no pages, the youngest give theirs back. */
+  #shares(rows: ReadonlyMap<Request, number>): Share[] {
+    const shares: Share[] = []
+    for (const request of [...rows.keys()].sort((a, b) => a.number - b.number)) {
+      const { sequence } = request
+      if (!sequence) continue // suspended for an older one
+      let copies = this.cache.extend(sequence, rows.get(request)!)
+      while (!copies) {
+        const victim = this.#victim()!
+        this.#suspend(victim)
+        if (victim === request) break
+        copies = this.cache.extend(sequence, rows.get(request)!)
+      }
+      if (copies) shares.push({ request, sequence, rows: rows.get(request)!, copies })
+    }
+    return shares
+  }
+
+  /** Which request gives its pages back first: one that is paused, else the youngest. */
+  #victim(): Request | undefined {
+    return this.#running.findLast(({ ready }) => !ready) ?? this.#running.at(-1)
+  }
+
+  #suspend(request: Request): void {
+    this.#release(request)
+    for (const other of this.#running) if (other.twin?.request === request) other.twin = undefined
+    this.#running = this.#running.filter((other) => other !== request)
+    this.#suspended.push(request)
+    this.#suspended.sort((a, b) => a.number - b.number)
+  }
+
+  #release(request: Request): void {
+    if (request.sequence) this.cache.close(request.sequence)
+    request.sequence = undefined
+    request.twin = undefined
+    if (this.#turn === request) this.#turn = undefined
+  }
+}
+
+const fullPages = (positions: number) => Math.floor(positions / PAGE_POSITIONS)

@@ -1,0 +1,94 @@
+// Saves what the KV cache holds of a text, and puts it back. Owns what a saved session must agree with. The form of the
+// file is savedSession.ts's.
+
+import type { Gguf } from '../../format/gguf/gguf.js'
+import { fingerprint } from '../weights/fingerprint.js'
+import { PAGE_POSITIONS } from '../weights/pages.js'
+import { NUMERICS } from '../weights/scratch.js'
+import type { CallOptions } from './callOptions.js'
+import { checkTokens } from './checkTokens.js'
+import { KvBytes } from './kvBytes.js'
+import type { Task } from './request.js'
+import { readSession, type SavedSession, type SessionBinding, writeSession } from './savedSession.js'
+import type { Scheduler } from './scheduler.js'
+import type { ModelWorkerData } from './worker.js'
+
+/** What the store needs of an engine. */
+interface Runs {
+  finish(task: Omit<Task, 'ended' | 'progress'>, options: CallOptions): Promise<void>
+  exclusive<T>(call: () => Promise<T>): Promise<T>
+}
+
+type SessionModel = Pick<ModelWorkerData, 'plan' | 'memories' | 'config'> & { readonly gguf: Gguf }
+
+export class SessionStore {
+  readonly #runs: Runs
+  readonly #scheduler: Scheduler
+  readonly #model: SessionModel
+  readonly #kv: KvBytes
+  #binding: Promise<SessionBinding> | undefined
+
+  constructor(runs: Runs, scheduler: Scheduler, model: SessionModel) {
+    this.#runs = runs
+    this.#scheduler = scheduler
+    this.#model = model
+    this.#kv = new KvBytes(model)
+  }
+
+  /**
+   * Saves tokens and the full pages of their keys and values; what is not in the cache is run first. Throws `IO`,
+   * `OPTION` for metadata that is no JSON, and what a run throws.
+   */
+  async save(path: string, ids: readonly number[], metadata: unknown, salt: string, options: CallOptions): Promise<void> {
+    const binding = await this.#bound()
+    if (ids.length) await this.#runs.finish({ ids, from: ids.length - 1, salt, read: () => {} }, options)
+    const { cache } = this.#scheduler
+    const sequence = cache.open(ids, ids.length, salt) // holds the pages while they are read; others may read them, too
+    try {
+      const pages = Math.floor(sequence.ids.length / PAGE_POSITIONS)
+      await writeSession(path, binding, { ids, metadata, pages }, (index) => this.#kv.read(sequence.table[index]!))
+    } finally {
+      cache.close(sequence)
+    }
+  }
+
+  /**
+   * Puts a saved session's keys and values into the cache. Throws `SESSION` for a damaged file and one that belongs to
+   * another model or version, `CONTEXT` where its tokens do not fit, `IO` and `CLOSED`.
+   */
+  async restore(path: string, salt: string): Promise<SavedSession> {
+    const binding = await this.#bound()
+    const { cache } = this.#scheduler
+    const { config, plan } = this.#model
+    const sequence = cache.open([], 0, salt)
+    try {
+      const session = await readSession(path, binding, async ({ ids, pages }, page) => {
+        if (ids.length) checkTokens(ids, config.vocabSize, plan.contextLength)
+        // between two steps: others may have to give up their pages
+        await this.#runs.exclusive(async () => this.#scheduler.extend(sequence, pages * PAGE_POSITIONS))
+        for (let i = 0; i < pages; i++) this.#kv.write(sequence.table[i]!, await page())
+      })
+      cache.commit(sequence, session.ids.slice(0, session.pages * PAGE_POSITIONS))
+      return session
+    } finally {
+      cache.close(sequence)
+    }
+  }
+
+  async #bound(): Promise<SessionBinding> {
+    this.#binding ??= this.#bind()
+    this.#binding.catch(() => {
+      this.#binding = undefined // the file may be there again next time
+    })
+    return this.#binding
+  }
+
+  async #bind(): Promise<SessionBinding> {
+    const { config, plan, gguf } = this.#model
+    const { layers, kvHeads, headDim, ropeDim, ropeTheta, slidingWindow = 0 } = config
+    const model = await fingerprint(gguf)
+    const { kvFormat } = plan
+    const sizes = { page: PAGE_POSITIONS, pageBytes: this.#kv.pageBytes }
+    return { model, numerics: NUMERICS, kvFormat, ...sizes, layers, kvHeads, headDim, ropeDim, ropeTheta, slidingWindow }
+  }
+}

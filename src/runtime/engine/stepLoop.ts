@@ -1,0 +1,289 @@
+// Runs step after step while there is something to do, and calls each request between two steps. Owns promises, the
+// clock, aborts, and what happens after a failure: one request's trouble ends that request alone. Which rows a step has
+// is the scheduler's; how it is computed, the runner's.
+
+import process from 'node:process'
+import { setImmediate } from 'node:timers'
+import { abortedError, closedError } from '../../base/errors.js'
+import { onAbort } from '../../base/onAbort.js'
+import type { Routing } from '../model/routes.js'
+import type { Segment } from '../model/step.js'
+import type { Choice } from '../sampler/job.js'
+import { doJob, type RowJob } from '../sampler/jobMemory.js'
+import { Request, type Task } from './request.js'
+import type { Scheduler, Share } from './scheduler.js'
+import type { LoopFigures } from './status.js'
+import type { StepCost } from './stepCost.js'
+
+/** The rows of a step, all layers of it. */
+export interface Rows {
+  readonly tokens: readonly number[]
+  readonly segments: readonly Segment[]
+  readonly wanted: readonly number[]
+  /** What is to be done with the logits of each wanted row. */
+  readonly jobs: readonly (RowJob | undefined)[]
+  readonly copies: Share['copies']
+  readonly nextRows: number
+}
+
+export interface Runner {
+  /** Returns which of the jobs it has done. Throws a MixtralError; `ABORTED` when the signal fires. */
+  run(rows: Rows, signal: AbortSignal): Promise<readonly boolean[]>
+  /** The logits of the i-th wanted row: (vocabulary). A view, valid until the next step. */
+  logits(row: number): Float32Array
+  /** What came of the i-th wanted row's job. */
+  choice(row: number): Choice
+  /** The experts of a row of the step. */
+  routing(row: number): Routing
+}
+
+/** The experts of one token of a request. */
+export interface RoutedToken extends Routing {
+  /** The number of the request, counted from 0 in the life of the model. */
+  readonly request: number
+  /** The token's place in its sequence. */
+  readonly position: number
+  readonly token: number
+}
+
+/** A request from its caller's side. */
+export interface Handle {
+  /** Ends it, with an error or without. Nothing happens if it has ended. */
+  end(error?: Error): void
+  /** It can take more: what `ready` says has changed. */
+  wake(): void
+}
+
+export class StepLoop {
+  readonly #scheduler: Scheduler
+  readonly #cost: StepCost
+  readonly #runner: Runner
+  readonly #listeners = new Set<(routed: RoutedToken) => void>()
+  #requests = 0
+  #steps = 0
+  #rowsPerStep = 0
+  #closed = false
+  #paused = false
+  /** Set while steps run; resolves when there is nothing to do, or when the loop was paused. */
+  #driving: Promise<void> | undefined
+  #woken = false
+  /** The requests of the step that runs, and what ends it early. */
+  #step: { readonly shares: readonly Share[]; readonly cancel: AbortController } | undefined
+
+  constructor(scheduler: Scheduler, cost: StepCost, runner: Runner) {
+    this.#scheduler = scheduler
+    this.#cost = cost
+    this.#runner = runner
+  }
+
+  /** Adds a request. Its task is never called before this returns, except by an abort or a close that was earlier. */
+  submit(task: Task, signal?: AbortSignal): Handle {
+    const request = new Request(task, this.#requests++)
+    const handle = { end: (error?: Error) => this.#end(request, error), wake: () => this.#wake() }
+    if (this.#closed || signal?.aborted) {
+      handle.end(this.#closed ? closedError() : abortedError(signal))
+      return handle
+    }
+    request.forget = onAbort(signal, () => handle.end(abortedError(signal)))
+    this.#scheduler.add(request)
+    this.#wake()
+    return handle
+  }
+
+  get figures(): LoopFigures {
+    return { steps: this.#steps, rowsPerStep: this.#rowsPerStep, stepMs: this.#cost.stepMs }
+  }
+
+  onRouting(listener: (routed: RoutedToken) => void): () => void {
+    const own = (routed: RoutedToken) => listener(routed) // one function may listen twice
+    this.#listeners.add(own)
+    return () => {
+      this.#listeners.delete(own)
+    }
+  }
+
+  /** Waits for the end of the step that runs; no other begins before `resume`. */
+  async pause(): Promise<void> {
+    this.#paused = true
+    await this.#driving
+  }
+
+  resume(): void {
+    this.#paused = false
+    this.#wake()
+  }
+
+  /** Ends all requests with `CLOSED`, and refuses those to come. */
+  close(): void {
+    this.#closed = true
+    for (const request of this.#scheduler.requests) this.#end(request, closedError())
+  }
+
+  /** Starts the loop if it stands still: in a moment, so that what is submitted together begins together. */
+  #wake(): void {
+    if (this.#woken || this.#driving || this.#paused || this.#closed) return
+    this.#woken = true
+    setImmediate(() => {
+      this.#woken = false
+      if (this.#driving || this.#paused || this.#closed) return
+      this.#driving = this.#drive()
+    })
+  }
+
+  async #drive(): Promise<void> {
+    await undefined // `#driving` is set before this ends, also where there is nothing to do
+    try {
+      while (!this.#paused && !this.#closed) {
+        const shares = this.#scheduler.plan((decoding) => this.#cost.promptRows(decoding))
+        if (!shares.length) break
+        await this.#runStep(shares)
+      }
+    } catch (error) {
+      for (const request of this.#scheduler.requests) this.#end(request, error as Error) // a fault of ours: nobody waits
+    } finally {
+      this.#driving = undefined
+    }
+  }
+
+  async #runStep(shares: readonly Share[]): Promise<void> {
+    const started = performance.now()
+    try {
+      await this.#runShares(shares)
+      this.#cost.add(
+        shares.reduce((sum, { rows }) => sum + rows, 0),
+        performance.now() - started,
+      )
+    } catch (error) {
+      if (shares.length === 1) this.#end(shares[0]!.request, error as Error)
+      else await this.#runAlone(shares)
+    } finally {
+      for (const share of shares) this.#scheduler.copied(share)
+    }
+  }
+
+  /**
+   * After a step that failed: runs each request's rows by themselves, once. A request that fails alone gets the error.
+   */
+  async #runAlone(shares: readonly Share[]): Promise<void> {
+    for (const share of shares) {
+      const { request } = share
+      if (request.over) continue
+      await this.#runShares([share]).catch((error: Error) => this.#end(request, error))
+    }
+  }
+
+  async #runShares(shares: readonly Share[]): Promise<void> {
+    const step = { shares, cancel: new AbortController() }
+    for (const { request, sequence } of shares) this.#begin(request, sequence.ids.length)
+    const places = shares.map(wantedPlaces)
+    const jobs = shares.map(({ request }, i) => places[i]!.map((place) => this.#call(request, () => request.task.job?.(place))))
+    const rows = { ...rowsOf(shares), jobs: jobs.flat() }
+    let done: readonly boolean[] = []
+    this.#step = step
+    try {
+      if (shares.some(({ request }) => !request.over)) done = await this.#runner.run(rows, step.cancel.signal)
+    } finally {
+      this.#step = undefined
+    }
+    this.#steps++
+    this.#rowsPerStep = rows.tokens.length
+    for (const share of shares) this.#scheduler.ran(share)
+    this.#tellRouting(shares, rows)
+    const choiceOf = (row: number) => (done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row]!))
+    let row = 0
+    for (const [i, { request }] of shares.entries()) {
+      this.#deliver(request, places[i]!, row, rows, choiceOf)
+      row += places[i]!.length
+    }
+  }
+
+  /** Tells a request that it begins, before its first step. */
+  #begin(request: Request, reused: number): void {
+    if (request.over || request.reused !== undefined) return
+    request.reused = reused
+    this.#call(request, () => request.task.started?.(reused))
+  }
+
+  /** Hands a request the rows of logits that it wants, from the `row`-th wanted row of the step on. */
+  #deliver(request: Request, places: readonly number[], row: number, { wanted }: Rows, choiceOf: (row: number) => Choice): void {
+    const { task } = request
+    this.#call(request, () => {
+      const { reused = 0 } = request
+      if (request.ids.length === task.ids.length) task.progress?.(request.done - reused, request.ids.length - reused)
+      for (const [i, place] of places.entries()) {
+        if (request.over) return
+        request.next = place + 1
+        if (task.routed) task.routed(this.#runner.routing(wanted[row + i]!), place)
+        if (!task.job) task.read?.(this.#runner.logits(row + i), place)
+        else {
+          const id = task.take!(choiceOf(row + i), place)
+          if (id !== undefined) request.ids.push(id)
+        }
+      }
+      if (request.next === request.ids.length) this.#end(request)
+    })
+  }
+
+  /** Calls the listeners with the experts of all rows. A listener that throws is not called again. */
+  #tellRouting(shares: readonly Share[], { segments, tokens }: Rows): void {
+    for (const listener of this.#listeners) {
+      try {
+        for (const [i, { firstRow, rows, position }] of segments.entries()) {
+          const request = shares[i]!.request.number
+          for (let k = 0; k < rows; k++) {
+            const row = firstRow + k
+            listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.routing(row) })
+          }
+        }
+      } catch (error) {
+        this.#listeners.delete(listener)
+        process.emitWarning(error as Error)
+      }
+    }
+  }
+
+  /** Calls what belongs to a request: what it throws ends the request. */
+  #call<T>(request: Request, what: () => T): T | undefined {
+    if (request.over) return undefined
+    try {
+      return what()
+    } catch (error) {
+      this.#end(request, error as Error)
+      return undefined
+    }
+  }
+
+  #end(request: Request, error?: Error): void {
+    if (request.over) return
+    request.over = true
+    request.forget?.()
+    const step = this.#step
+    if (step?.shares.every((share) => share.request.over)) step.cancel.abort()
+    this.#wake() // its pages are given back between two steps
+    request.task.ended(error)
+  }
+}
+
+/** The places in a request's tokens after which this share of it, not run yet, has logits to give. */
+function wantedPlaces({ request, sequence, rows }: Share): number[] {
+  const end = sequence.ids.length + rows
+  const start = Math.max(request.next, sequence.ids.length)
+  return start < end ? Array.from({ length: end - start }, (_, i) => start + i) : []
+}
+
+function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
+  const tokens: number[] = []
+  const segments: Segment[] = []
+  const wanted: number[] = []
+  for (const share of shares) {
+    const { request, sequence, rows } = share
+    const position = sequence.ids.length
+    const firstRow = tokens.length
+    for (let i = 0; i < rows; i++) tokens.push(request.ids[position + i]!)
+    segments.push({ firstRow, rows, position, table: sequence.table })
+    for (const place of wantedPlaces(share)) wanted.push(firstRow + place - position)
+  }
+  // who has more of a prompt to run will bring it; the others go on by one row
+  const nextRows = shares.reduce((sum, { request, rows }) => sum + Math.max(1, request.remaining - rows), 0)
+  return { tokens, segments, wanted, copies: shares.flatMap(({ copies }) => copies), nextRows }
+}

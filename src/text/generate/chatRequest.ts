@@ -1,0 +1,49 @@
+// What a chat asks of a model: messages and tools become a prompt. Owns the options of a chat and of a prompt; what
+// tools mean for the answer is toolAnswer.ts's.
+
+import { checkObject, MixtralError, shown } from '../../base/errors.js'
+import type { ChatMessage } from '../chat/chatMessages.js'
+import type { ChatPrompt, RenderedChat, RenderOptions } from '../chat/chatTemplate.js'
+import { type CheckedTools, checkTools } from '../tools/toolDefinitions.js'
+import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
+import type { ChatResult, GenerationResult } from './generation.js'
+import type { GenerationOptions } from './generationOptions.js'
+import { withModelMessages } from './modelDefaults.js'
+import type { ModelParts } from './modelParts.js'
+
+export interface ChatRequest {
+  readonly prompt: ChatPrompt
+  readonly tools: CheckedTools | undefined
+  /** The options that are not about tools. */
+  readonly options: GenerationOptions
+}
+
+/** Throws `OPTION` for tools that are none, and `TEMPLATE`. */
+export function chatRequest(parts: ModelParts, messages: readonly ChatMessage[], options: ChatOptions): ChatRequest {
+  checkObject(options)
+  const { tools: given, toolChoice, parallelToolCalls, ...others } = options
+  const tools = checkTools({ tools: given, toolChoice, parallelToolCalls })
+  return { prompt: promptOf(parts, messages, { tools: tools?.tools }), tools, options: others }
+}
+
+export function chatResult(result: GenerationResult, { prompt }: ChatRequest): ChatResult {
+  return { ...result, toolCalls: result.toolCalls ?? [], folded: prompt.folded }
+}
+
+/** Throws `OPTION` and `TEMPLATE`. */
+export function renderChat(parts: ModelParts, messages: readonly ChatMessage[], options: ChatTemplateOptions): RenderedChat {
+  checkObject(options)
+  const unknown = Object.keys(options).find((name) => name !== 'tools' && name !== 'addGenerationPrompt')
+  if (unknown !== undefined) throw new MixtralError('OPTION', `unknown option ${unknown}, expected tools, addGenerationPrompt`)
+  const { tools, addGenerationPrompt = true } = options
+  if (typeof addGenerationPrompt !== 'boolean') {
+    throw new MixtralError('OPTION', `addGenerationPrompt is ${shown(addGenerationPrompt)}, expected true or false`)
+  }
+  const { ids, text, folded } = promptOf(parts, messages, { tools: checkTools({ tools })?.tools, addGenerationPrompt })
+  return { ids, text, folded }
+}
+
+/** A conversation as the model's template has it, with what an Ollama model puts before it. */
+function promptOf({ template, extras }: ModelParts, messages: readonly ChatMessage[], options: RenderOptions): ChatPrompt {
+  return template.render(withModelMessages(messages, extras?.layers), options)
+}

@@ -1,0 +1,63 @@
+// What a loaded model consists of, and how it is loaded: a name or a path becomes an engine, a tokenizer and a chat
+// template.
+
+import type { Gguf } from '../../format/gguf/gguf.js'
+import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
+import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { Engine } from '../../runtime/engine/engine.js'
+import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
+import type { ChatTemplate } from '../chat/chatTemplate.js'
+import { Tokenizer } from '../tokenizer/tokenizer.js'
+import { contextDefault, type ModelDefaults, modelDefaults, withDefaults } from './modelDefaults.js'
+
+/** What came with an Ollama model beside its weights. */
+interface OllamaExtras {
+  readonly layers: OllamaLayers
+  readonly defaults: ModelDefaults
+}
+
+export interface ModelParts {
+  readonly gguf: Gguf
+  readonly engine: Engine
+  readonly tokenizer: Tokenizer
+  readonly template: ChatTemplate
+  readonly loadSeconds: number
+  readonly extras: OllamaExtras | undefined
+}
+
+const ENGINE_OPTIONS = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'kvFormat', 'ram', 'batchSize', 'bankBytes']
+/** The options of loading beside those of every long call. */
+const LOAD_OPTIONS = [...ENGINE_OPTIONS, 'worker', 'profile']
+
+/** Throws what `MixtralModel.load` throws. */
+export async function loadParts(model: string | LocalModel, options: LoadOptions): Promise<ModelParts> {
+  const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
+  const weights = await WeightLoader.fromGguf(path)
+  const config = MixtralConfig.fromGgufMetadata(weights.metadata)
+  if (!layers) return openParts(config, weights, options)
+  const defaults = modelDefaults(layers)
+  const loading = withDefaults(contextDefault(defaults, config.maxPositions), options)
+  return openParts(config, weights, loading, { layers, defaults })
+}
+
+/** Throws what `MixtralModel.fromWeights` throws. */
+export async function openParts(config: MixtralConfig, weights: Weights, options: LoadOptions, extras?: OllamaExtras): Promise<ModelParts> {
+  checkCallOptions(options, LOAD_OPTIONS)
+  const started = performance.now()
+  const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
+  const template = await templateOf(weights, tokenizer, extras?.layers.template)
+  const engine = await Engine.open(config, weights, options)
+  return { gguf: weights.gguf, engine, tokenizer, template, loadSeconds: (performance.now() - started) / 1000, extras }
+}
+
+/**
+ * The template of an Ollama model, else the file's. The interpreters are loaded with a model, so that importing the
+ * library stays cheap.
+ */
+async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
+  const { ChatTemplate } = await import('../chat/chatTemplate.js')
+  return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
+}

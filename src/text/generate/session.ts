@@ -1,0 +1,190 @@
+// A timeline of tokens that calls go on from: texts are added, continued, taken back, forked and saved. A session holds
+// ids only; what the KV cache holds of them is shared with all other calls, and may be evicted and computed again.
+
+import { checkText, MixtralError, shown } from '../../base/errors.js'
+import type { CallOptions } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { ChatMessage } from '../chat/chatMessages.js'
+import type { ChatOptions } from './chatOptions.js'
+import { type ChatRequest, chatRequest, chatResult } from './chatRequest.js'
+import { type ChatResult, finish, type GenerationResult, type Piece } from './generation.js'
+import type { GenerationOptions } from './generationOptions.js'
+import type { ModelParts } from './modelParts.js'
+
+/** Continues tokens, as a model does. */
+type Continue = (ids: readonly number[], options: GenerationOptions, request?: ChatRequest) => AsyncGenerator<Piece, GenerationResult>
+
+/** What a session needs of its model. */
+interface SessionRuns {
+  readonly parts: ModelParts
+  readonly continue: Continue
+}
+
+/** Throws what `MixtralModel.session` throws. */
+export function openSession(parts: ModelParts, go: Continue, { ids = [], salt = '' }: SessionOptions): Session {
+  if (typeof salt !== 'string') throw new MixtralError('OPTION', `salt is ${shown(salt)}, expected a string`)
+  return new Session({ parts, continue: go }, ids.length === 0 ? [] : parts.engine.checked(ids), salt)
+}
+
+export interface SessionOptions {
+  /** The tokens it begins with. Default: none. */
+  readonly ids?: readonly number[]
+  /** Its part of the KV cache is shared with sessions and calls of the same salt only. Default: none. */
+  readonly salt?: string
+}
+
+export interface RestoredSession {
+  readonly session: Session
+  /** What was saved with it. */
+  readonly metadata: unknown
+}
+
+export class Session {
+  readonly #runs: SessionRuns
+  readonly #salt: string
+  #ids: readonly number[]
+  #busy = false
+  #closed = false
+
+  /** Use `MixtralModel.session`. */
+  constructor(runs: SessionRuns, ids: readonly number[], salt: string) {
+    this.#runs = runs
+    this.#ids = ids
+    this.#salt = salt
+  }
+
+  /** The tokens so far. */
+  get ids(): number[] {
+    return [...this.#ids]
+  }
+
+  /** How many tokens there are. */
+  get length(): number {
+    return this.#ids.length
+  }
+
+  /**
+   * Adds a text or tokens, and computes their keys and values, so that what follows begins at once. Control tokens
+   * spelled in a text count as such; the first text of a session gets BOS, as a prompt does. After an error the session
+   * is what it was.
+   */
+  append(what: string | readonly number[], options: CallOptions = {}): Promise<void> {
+    checkCallOptions(options)
+    const { tokenizer, engine } = this.#runs.parts
+    const encode = (text: string) =>
+      this.#ids.length ? tokenizer.encode(text, { addBos: false, parseSpecial: true, continues: true }) : tokenizer.encodePrompt(text)
+    const ids = engine.checked([...this.#ids, ...Array.from(typeof what === 'string' ? encode(what) : what)])
+    return this.#alone(async () => {
+      await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, options)
+      this.#ids = ids
+    })
+  }
+
+  /**
+   * Continues the session; what is written belongs to it. Takes the options of `MixtralModel.generate`, and throws its
+   * errors.
+   */
+  generate(options: GenerationOptions = {}): Promise<GenerationResult> {
+    return finish(this.stream(options))
+  }
+
+  /**
+   * Continues the session, and yields the text as it comes. What has been written belongs to the session, also where
+   * the loop is left early or an error ends it.
+   */
+  stream(options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
+    return this.#write(() => this.#runs.parts.engine.checked(this.#ids), options)
+  }
+
+  /**
+   * Answers a conversation, as `MixtralModel.chat` does. The session becomes the conversation and its answer: what it
+   * has in common with the session so far is not computed again.
+   */
+  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
+    return finish(this.streamChat(messages, options))
+  }
+
+  async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+    const request = chatRequest(this.#runs.parts, messages, options)
+    return chatResult(yield* this.#write(() => request.prompt.ids, request.options, request), request)
+  }
+
+  /** A second session with the same tokens. */
+  fork(): Session {
+    this.#check()
+    return new Session(this.#runs, this.#ids, this.#salt)
+  }
+
+  /** Takes back all tokens from the `length`-th on. */
+  rewind(length: number): void {
+    this.#check()
+    if (!Number.isInteger(length) || length < 0 || length > this.#ids.length) {
+      throw new MixtralError('OPTION', `length is ${shown(length)}, expected a whole number from 0 to ${this.#ids.length}`)
+    }
+    this.#ids = this.#ids.slice(0, length)
+  }
+
+  /**
+   * Saves the tokens with their keys and values, and metadata of the application, any JSON. `MixtralModel.restore`
+   * reads it. The file is complete or absent. Throws `IO`, and what a run throws.
+   */
+  save(path: string, { metadata = null, ...options }: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
+    checkText('path', path)
+    checkCallOptions(options)
+    return this.#alone(() => this.#runs.parts.engine.sessions.save(path, this.#ids, metadata, this.#salt, options))
+  }
+
+  /** Ends the session: it can no longer be used. It holds nothing, so forgetting it does as well. */
+  close(): void {
+    this.#closed = true
+  }
+
+  async *#write(
+    prompt: () => readonly number[],
+    options: GenerationOptions,
+    request?: ChatRequest,
+  ): AsyncGenerator<Piece, GenerationResult> {
+    const leave = this.#enter()
+    try {
+      const ids = prompt()
+      const pieces = this.#runs.continue(ids, { ...options, ...(this.#salt && { salt: this.#salt }) }, request)
+      const all = [...ids]
+      this.#ids = all
+      try {
+        for (;;) {
+          const { done, value } = await pieces.next()
+          if (done) return value
+          all.push(...value.ids)
+          yield value
+        }
+      } finally {
+        await pieces.return(undefined as never) // ends the generation where the loop is left
+      }
+    } finally {
+      leave()
+    }
+  }
+
+  /** One call at a time: two would not know from where they go on. */
+  async #alone<T>(call: () => Promise<T>): Promise<T> {
+    const leave = this.#enter()
+    try {
+      return await call()
+    } finally {
+      leave()
+    }
+  }
+
+  #enter(): () => void {
+    this.#check()
+    this.#busy = true
+    return () => {
+      this.#busy = false
+    }
+  }
+
+  #check(): void {
+    if (this.#closed) throw new MixtralError('CLOSED', 'the session was closed')
+    if (this.#busy) throw new MixtralError('OPTION', 'the session is in use by a call that has not ended; fork it to go on beside that')
+  }
+}

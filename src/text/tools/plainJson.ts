@@ -1,0 +1,73 @@
+// JSON that comes from outside, as plain data within bounds, and as text in Python's spacing, which is how the
+// templates of models write it.
+
+import { MixtralError, type MixtralErrorCode } from '../../base/errors.js'
+
+/** Longest JSON, in characters: several times what fits the longest context. */
+const LONGEST_JSON = 1_000_000
+/** Deepest nesting; templates walk it by recursion. Real schemas nest less than 20 levels. */
+const DEEPEST_JSON = 60
+
+/**
+ * A copy of a value as JSON has it: no getters, no functions, no cycles. Throws a MixtralError of this code, with
+ * `what` as its subject, for what is no JSON, too long or too deep.
+ */
+export function plainJson(value: unknown, what: string, code: MixtralErrorCode): unknown {
+  let text: string | undefined
+  try {
+    text = JSON.stringify(value)
+  } catch (error) {
+    const reason = error instanceof RangeError ? 'it nests too deeply' : (error as Error).message.split('\n')[0]
+    throw new MixtralError(code, `${what} is not plain JSON: ${reason}`, { cause: error })
+  }
+  if (text === undefined) throw new MixtralError(code, `${what} is not plain JSON: it has no value`)
+  return parseJson(text, what, code)
+}
+
+/** The value of a JSON text, its strings well-formed. Throws as `plainJson` does. */
+export function parseJson(text: string, what: string, code: MixtralErrorCode): unknown {
+  if (text.length > LONGEST_JSON) {
+    throw new MixtralError(code, `${what} has ${text.length} characters of JSON, expected at most ${LONGEST_JSON}`)
+  }
+  if (depthOf(text) > DEEPEST_JSON) throw new MixtralError(code, `${what} nests more than ${DEEPEST_JSON} levels deep`)
+  try {
+    return JSON.parse(text.toWellFormed(), (_key, value) => (typeof value === 'string' ? value.toWellFormed() : value))
+  } catch (error) {
+    throw new MixtralError(code, `${what} is not JSON: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** The deepest nesting of brackets outside of strings. */
+function depthOf(text: string): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < text.length; i++) {
+    const unit = text[i]!
+    if (inString && unit === '\\') i++
+    else if (unit === '"') inString = !inString
+    else if (inString) continue
+    else if (unit === '[' || unit === '{') deepest = Math.max(deepest, ++depth)
+    else if (unit === ']' || unit === '}') depth--
+  }
+  return deepest
+}
+
+/** JSON with a space after each comma and colon, as Python writes it. The value comes from `plainJson`. */
+export function spacedJson(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(spacedJson).join(', ')}]`
+  if (typeof value !== 'object' || value === null) return JSON.stringify(value)
+  return `{${Object.entries(value)
+    .map(([key, item]) => `${JSON.stringify(key)}: ${spacedJson(item)}`)
+    .join(', ')}}`
+}
+
+/** A text as JSON: itself if it is JSON already, else a JSON string. */
+export function asJson(text: string): string {
+  try {
+    JSON.parse(text)
+    return text
+  } catch {
+    return JSON.stringify(text)
+  }
+}

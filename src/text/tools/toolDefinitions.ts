@@ -1,0 +1,147 @@
+// The functions that a model may call, as a caller defines them, in the shape of the OpenAI API. Owns their check and
+// the choice among them. Whether a schema of arguments is supported is known when its grammar is made.
+
+import { MixtralError, shown } from '../../base/errors.js'
+import { plainJson } from './plainJson.js'
+
+/** A function that the model may call. */
+export interface ToolDefinition {
+  readonly type: 'function'
+  readonly function: {
+    /** 1 to 64 letters, digits, `_` and `-`. */
+    readonly name: string
+    /** What it does and when to call it, for the model. */
+    readonly description?: string
+    /** JSON Schema of the object of arguments, see docs/constraints.md. Default: no arguments. */
+    readonly parameters?: object
+  }
+}
+
+/** Whether the model calls functions: if it wants to, never, in any case, or the one of this name. */
+export type ToolChoice = 'auto' | 'none' | 'required' | { readonly type: 'function'; readonly function: { readonly name: string } }
+
+export interface ToolOptions {
+  /** Functions that the model may call. The caller runs them, and sends back what they return. */
+  readonly tools?: readonly ToolDefinition[]
+  /** Default `auto`. */
+  readonly toolChoice?: ToolChoice
+  /** Whether one answer may have several calls. Default true. */
+  readonly parallelToolCalls?: boolean
+}
+
+export interface CheckedTool {
+  readonly name: string
+  readonly description: string | undefined
+  readonly parameters: Readonly<Record<string, unknown>>
+}
+
+export interface CheckedTools {
+  /** All of them: what the template shows to the model. */
+  readonly tools: readonly CheckedTool[]
+  /** Those that it may call now. */
+  readonly callable: readonly CheckedTool[]
+  readonly mustCall: boolean
+  /** Most calls in one answer. */
+  readonly mostCalls: number
+}
+
+/** As many as the OpenAI API takes. More are no use to a model, and each costs a little at every byte of a name. */
+const MOST_TOOLS = 128
+/** Calls in one answer. Models that go round in circles call without end. */
+const MOST_CALLS = 32
+const NAME = /^[a-zA-Z0-9_-]{1,64}$/
+type Given = { readonly [Name in keyof ToolOptions]?: ToolOptions[Name] | undefined }
+
+/**
+ * Undefined for no tools, an empty list too. Throws a MixtralError `OPTION` that names what is wrong: a malformed
+ * definition, two of one name, too many, a choice that is none.
+ */
+export function checkTools({ tools = [], toolChoice = 'auto', parallelToolCalls = true }: Given): CheckedTools | undefined {
+  if (!Array.isArray(tools)) throw new MixtralError('OPTION', `tools is ${shown(tools)}, expected a list of functions`)
+  if (tools.length > MOST_TOOLS) throw new MixtralError('OPTION', `tools has ${tools.length} functions, expected at most ${MOST_TOOLS}`)
+  if (typeof parallelToolCalls !== 'boolean') {
+    throw new MixtralError('OPTION', `parallelToolCalls is ${shown(parallelToolCalls)}, expected true or false`)
+  }
+  const plain = plainJson(tools, 'tools', 'OPTION') as unknown[]
+  const checked = plain.map(checkTool)
+  const names = checked.map(({ name }) => name)
+  const twice = names.find((name, i) => names.indexOf(name) !== i)
+  if (twice !== undefined) throw new MixtralError('OPTION', `tools has two functions ${shown(twice)}, expected names that differ`)
+  const wanted = nameOf(toolChoice)
+  const mustCall = wanted !== undefined || toolChoice === 'required'
+  const callable = toolChoice === 'none' ? [] : checked.filter(({ name }) => wanted === undefined || name === wanted)
+  if (mustCall && callable.length === 0) {
+    const asked = wanted === undefined ? 'required' : `the function ${shown(wanted)}`
+    throw new MixtralError('OPTION', `toolChoice is ${asked}, but tools has ${wanted === undefined ? 'no function' : 'none of this name'}`)
+  }
+  if (checked.length === 0) return undefined
+  return { tools: checked, callable, mustCall, mostCalls: parallelToolCalls && wanted === undefined ? MOST_CALLS : 1 }
+}
+
+/** The name in a choice of one function. */
+function nameOf(choice: unknown): string | undefined {
+  if (choice === 'auto' || choice === 'none' || choice === 'required') return undefined
+  const { type, function: named } = (choice ?? {}) as { type?: unknown; function?: { name?: unknown } }
+  if (type === 'function' && typeof named?.name === 'string') return named.name
+  const expected = "auto, none, required, or { type: 'function', function: { name } }"
+  throw new MixtralError('OPTION', `toolChoice is ${shown(choice)}, expected ${expected}`)
+}
+
+function checkTool(tool: unknown, index: number): CheckedTool {
+  const at = `tools[${index}]`
+  const { type, function: given } = (tool ?? {}) as { type?: unknown; function?: unknown }
+  if (type !== 'function') throw new MixtralError('OPTION', `${at} has the type ${shown(type)}, expected "function"`)
+  if (!isRecord(given)) throw new MixtralError('OPTION', `${at}.function is ${shown(given)}, expected { name, description, parameters }`)
+  const { name, description, parameters } = given
+  if (typeof name !== 'string' || !NAME.test(name)) {
+    throw new MixtralError('OPTION', `${at} has the name ${shown(name)}, expected 1 to 64 letters, digits, _ and -`)
+  }
+  if (description !== undefined && description !== null && typeof description !== 'string') {
+    throw new MixtralError('OPTION', `the description of the tool ${name} is ${shown(description)}, expected a string`)
+  }
+  return { name, description: description ?? undefined, parameters: checkParameters(name, parameters ?? undefined) }
+}
+
+function checkParameters(name: string, parameters: unknown): Readonly<Record<string, unknown>> {
+  if (parameters === undefined) return { type: 'object', properties: {} }
+  if (!isRecord(parameters)) {
+    throw new MixtralError('OPTION', `the parameters of the tool ${name} are ${shown(parameters)}, expected a JSON Schema of an object`)
+  }
+  if (parameters.type !== undefined && parameters.type !== 'object') {
+    const found = `the parameters of the tool ${name} have the type ${shown(parameters.type)}`
+    throw new MixtralError('OPTION', `${found}, expected "object": arguments have names`)
+  }
+  return parameters
+}
+
+/** Keywords that say which other properties there may be, or may bring some. */
+const OPEN = [
+  ...['additionalProperties', 'unevaluatedProperties', 'patternProperties', 'propertyNames', 'minProperties', '$ref'],
+  ...['allOf', 'anyOf', 'oneOf', 'not', 'if', 'dependentSchemas'],
+]
+
+/** The schema that arguments follow: always an object. */
+export function argumentsSchema({ parameters }: CheckedTool): object {
+  return closed({ ...parameters, type: 'object', ...(parameters.properties === undefined && { properties: {} }) }) as object
+}
+
+/**
+ * A schema whose objects have no properties that nobody named, unless it speaks of them: models would invent some.
+ * Objects in properties and items are closed as well.
+ */
+function closed(schema: unknown): unknown {
+  if (!isRecord(schema)) return schema
+  const { properties, items } = schema
+  const closes = isRecord(properties) && !OPEN.some((keyword) => Object.hasOwn(schema, keyword))
+  const parts = isRecord(properties) && Object.fromEntries(Object.entries(properties).map(([name, part]) => [name, closed(part)]))
+  return {
+    ...schema,
+    ...(parts && { properties: parts }),
+    ...(items !== undefined && { items: closed(items) }),
+    ...(closes && { additionalProperties: false }),
+  }
+}
+
+function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}

@@ -1,0 +1,56 @@
+// Measurements and the reference called with what is no model, no list of tokens or no input of a layer: errors of ours
+// that say what was given.
+
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { MixtralModel, measureDivergence, measurePerplexity, Reference, verifyModel } from '../../dist/index.js'
+
+const demo = fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
+
+let model: MixtralModel
+let reference: Reference
+beforeAll(async () => {
+  model = await MixtralModel.load('demo', { threads: 1 })
+  reference = await Reference.open(demo)
+})
+afterAll(() => model.close())
+
+const values: readonly (readonly [string, unknown])[] = [
+  ['nothing', undefined],
+  ['null', null],
+  ['a number', 5],
+  ['an object', {}],
+  ['the promise of a model', Promise.resolve()],
+  ['a URL', new URL('file:///model.gguf')],
+]
+const calls: readonly (readonly [what: string, call: (value: never) => unknown])[] = [
+  ['the model of measurePerplexity', (value) => measurePerplexity(value, 'a')],
+  ['the model of measureDivergence', (value) => measureDivergence(value, value)],
+  ['the base of measureDivergence', (value) => measureDivergence(model, value)],
+  ['the model of verifyModel', (value) => verifyModel(value, [1])],
+  ['the tokens of verifyModel', (value) => verifyModel(model, value)],
+  ['the model of Reference.open', (value) => Reference.open(value)],
+  ['the tokens of logits', (value) => reference.logits(value)],
+  ['the tokens of trace', (value) => reference.trace(value)],
+  ['the tokens of embed', (value) => reference.embed(value)],
+  ['the input of layer', (value) => reference.layer(0, value)],
+  ['the input of output', (value) => reference.output(value)],
+]
+
+test.each(calls.flatMap(([what, call]) => values.map(([kind, value]) => [what, kind, call, value] as const)))(
+  '%s is %s',
+  async (_, _kind, call, value) => {
+    await expect((async () => call(value as never))()).rejects.toMatchObject({ code: 'OPTION' })
+  },
+)
+
+test('the error says what was given, and what was expected', async () => {
+  await expect(measurePerplexity('demo' as never, 'a')).rejects.toThrow('the model is "demo", expected a MixtralModel')
+  await expect(Reference.open({} as never)).rejects.toThrow('the model is an object, expected the path of a GGUF file or its header')
+  expect(() => reference.logits(5 as never)).toThrow('the tokens are 5, expected a list of token ids')
+  expect(() => reference.layer(0, new Float64Array(3))).toThrow('the input is an object, expected a Float64Array of rows of 256')
+})
+
+test('null in place of the options of a trace is refused', () => {
+  expect(() => reference.trace([1], null as never)).toThrow('the options are null, expected an object')
+})

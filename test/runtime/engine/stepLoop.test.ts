@@ -1,0 +1,282 @@
+// The step loop with a runner that only pretends to compute: whatever goes wrong with one request, or while it runs,
+// the others get what they would get alone.
+
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, test } from 'vitest'
+import { MixtralError } from '../../../dist/base/errors.js'
+import type { Task } from '../../../dist/runtime/engine/request.js'
+import { Scheduler } from '../../../dist/runtime/engine/scheduler.js'
+import { StepCost } from '../../../dist/runtime/engine/stepCost.js'
+import { type Rows, StepLoop } from '../../../dist/runtime/engine/stepLoop.js'
+import { Sampler } from '../../../dist/runtime/sampler/sampler.js'
+import { PAGE_POSITIONS } from '../../../dist/runtime/weights/pages.js'
+
+const VOCABULARY = 50
+
+/** After it, logits are not finite. */
+const POISON = 45
+
+/** The most likely token is the last one's successor. */
+function logitsAfter(id: number): Float32Array {
+  const row = new Float32Array(VOCABULARY)
+  if (id === POISON) row[7] = Number.NaN
+  row[(id + 1) % VOCABULARY] = 9
+  return row
+}
+
+interface Pretended {
+  readonly loop: StepLoop
+  readonly scheduler: Scheduler
+  readonly steps: Rows[]
+}
+
+/** before: called with each step, which it may hold up or let fail. */
+function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void = () => {}, sequences = 4): Pretended {
+  const scheduler = new Scheduler({ sequences, batchSize: 64, kvTokens: 20 * PAGE_POSITIONS })
+  const steps: Rows[] = []
+  let rows: Rows | undefined
+  const loop = new StepLoop(scheduler, new StepCost(undefined), {
+    async run(next, signal) {
+      steps.push(next)
+      await sleep(0)
+      await before(next, signal)
+      if (signal.aborted) throw new MixtralError('ABORTED', 'the call was aborted')
+      rows = next
+      return []
+    },
+    choice: () => expect.unreachable(),
+    routing: () => ({ ids: new Uint16Array(0), weights: new Float32Array(0) }),
+    logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
+  })
+  return { loop, scheduler, steps }
+}
+
+/** Writes `count` tokens after a prompt. */
+function write({ loop }: Pretended, prompt: readonly number[], count: number, task: Partial<Task> = {}, signal?: AbortSignal) {
+  const sampler = new Sampler({ temperature: 0 })
+  const ids: number[] = []
+  const ended = new Promise<number[]>((resolve, reject) => {
+    loop.submit(
+      {
+        ids: prompt,
+        from: prompt.length - 1,
+        job: () => sampler.job(),
+        take(choice) {
+          const id = sampler.take(choice)
+          ids.push(id)
+          return ids.length < count ? id : undefined
+        },
+        ended: (error) => (error ? reject(error) : resolve(ids)),
+        ...task,
+      },
+      signal,
+    )
+  })
+  return ended
+}
+
+const textAfter = (id: number, count: number) => Array.from({ length: count }, (_, i) => (id + 1 + i) % VOCABULARY)
+
+test('calls at the same time share steps', async () => {
+  const pretended = start()
+  const texts = await Promise.all([write(pretended, [1, 2], 8), write(pretended, [7], 8), write(pretended, [9, 9, 20], 8)])
+  expect(texts).toEqual([textAfter(2, 8), textAfter(7, 8), textAfter(20, 8)])
+  expect(pretended.steps.length).toBeLessThan(12)
+})
+
+test('all logits are read in their order, in as many steps as it takes', async () => {
+  const { loop } = start()
+  const ids = Array.from({ length: 150 }, (_, i) => i % VOCABULARY)
+  const places: number[] = []
+  await new Promise<void>((resolve) => {
+    loop.submit({
+      ids,
+      from: 3,
+      read(row, place) {
+        places.push(place)
+        expect(row[(ids[place]! + 1) % VOCABULARY]).toBe(9)
+      },
+      ended: () => resolve(),
+    })
+  })
+  expect(places).toEqual(Array.from({ length: 147 }, (_, i) => i + 3))
+})
+
+describe('a failure', () => {
+  test('of a step that one request causes ends that request alone', async () => {
+    const pretended = start(({ tokens }) => {
+      if (tokens.includes(40)) throw new MixtralError('THREAD', 'a worker thread ended')
+    })
+    const [good, bad, other] = await Promise.allSettled([
+      write(pretended, [1], 20),
+      write(pretended, [35], 20),
+      write(pretended, [2, 3], 20),
+    ])
+    expect(good).toEqual({ status: 'fulfilled', value: textAfter(1, 20) })
+    expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'THREAD' } })
+    expect(other).toEqual({ status: 'fulfilled', value: textAfter(3, 20) })
+  })
+
+  test('that does not come again ends nobody', async () => {
+    let failures = 0
+    const pretended = start(({ segments }) => {
+      if (segments.length > 1 && failures++ === 2) throw new MixtralError('THREAD', 'a worker thread ended')
+    })
+    expect(await Promise.all([write(pretended, [1], 12), write(pretended, [5], 12)])).toEqual([textAfter(1, 12), textAfter(5, 12)])
+  })
+
+  test.each<[string, Partial<Task>]>([
+    ['take', { take: () => fail() }],
+    ['job', { job: () => fail() }],
+    ['progress', { progress: () => fail() }],
+    ['started', { started: () => fail() }],
+  ])('of what a request is called with, %s, ends that request alone', async (_, task) => {
+    const pretended = start()
+    const [good, bad] = await Promise.allSettled([write(pretended, [1], 12), write(pretended, [5], 12, task)])
+    expect(good).toEqual({ status: 'fulfilled', value: textAfter(1, 12) })
+    expect(bad).toMatchObject({ status: 'rejected', reason: new TypeError('of the listener') })
+    await idle(pretended)
+  })
+
+  test('a logit that is not finite ends the request whose it is', async () => {
+    const pretended = start()
+    const [good, bad] = await Promise.allSettled([write(pretended, [1], 20), write(pretended, [POISON - 5], 20)])
+    expect(good).toEqual({ status: 'fulfilled', value: textAfter(1, 20) })
+    expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'MODEL', message: expect.stringContaining('token 7 is NaN') } })
+    await idle(pretended)
+  })
+
+  test('of the runner itself ends a lone request', async () => {
+    const pretended = start(() => {
+      throw new MixtralError('IO', 'cannot read an expert')
+    })
+    await expect(write(pretended, [1], 3)).rejects.toMatchObject({ code: 'IO' })
+    expect(pretended.steps).toHaveLength(1)
+  })
+})
+
+describe('an abort', () => {
+  test.each([0, 1, 2, 5, 9])('in step %i ends its request, and nobody else; its pages come back', async (step) => {
+    const abort = new AbortController()
+    const pretended = start(() => {
+      if (pretended.steps.length > step) abort.abort('enough')
+    })
+    const [bad, good] = await Promise.allSettled([write(pretended, [5, 6], 12, {}, abort.signal), write(pretended, [1, 30], 14)])
+    expect(bad).toMatchObject({ status: 'rejected', reason: { code: 'ABORTED', cause: 'enough' } })
+    expect(good).toEqual({ status: 'fulfilled', value: textAfter(30, 14) })
+    await idle(pretended)
+  })
+
+  test('of all requests of a step ends the step', async () => {
+    const abort = new AbortController()
+    let ended = false
+    const pretended = start(async (_, signal) => {
+      setTimeout(() => abort.abort(), 1)
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()))
+      ended = true
+    })
+    const calls = await Promise.allSettled([1, 2].map((n) => write(pretended, [n], 5, {}, abort.signal)))
+    expect(calls.map(({ status }) => status)).toEqual(['rejected', 'rejected'])
+    expect(ended).toBe(true)
+    await idle(pretended)
+  })
+
+  test('before a call and while it waits ends it at once', async () => {
+    const pretended = start(() => sleep(5), 1)
+    const first = write(pretended, [1], 10)
+    await expect(write(pretended, [2], 3, {}, AbortSignal.abort())).rejects.toMatchObject({ code: 'ABORTED' })
+    const abort = new AbortController()
+    const waiting = write(pretended, [2], 3, {}, abort.signal)
+    await sleep(8)
+    abort.abort()
+    await expect(waiting).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(await first).toEqual(textAfter(1, 10))
+  })
+
+  test('signal that many calls share does not make the runtime warn', async () => {
+    const warnings: Error[] = []
+    const listen = (warning: Error) => warnings.push(warning)
+    process.on('warning', listen)
+    const abort = new AbortController()
+    const pretended = start()
+    const calls = Array.from({ length: 40 }, (_, n) => write(pretended, [n], 3, {}, abort.signal))
+    await Promise.all(calls)
+    await sleep(5)
+    process.off('warning', listen)
+    expect(warnings).toEqual([])
+  })
+})
+
+test('a pause waits for the step that runs; nothing runs until the end of it', async () => {
+  const pretended = start(() => sleep(3))
+  const call = write(pretended, [1], 6)
+  await sleep(5)
+  await pretended.loop.pause()
+  const { length } = pretended.steps
+  await sleep(15)
+  expect(pretended.steps).toHaveLength(length)
+  pretended.loop.resume()
+  expect(await call).toEqual(textAfter(1, 6))
+})
+
+test('a pause with nothing to do changes nothing', async () => {
+  const pretended = start()
+  await pretended.loop.pause()
+  pretended.loop.resume()
+  await sleep(5)
+  expect(await write(pretended, [1], 3)).toEqual(textAfter(1, 3))
+})
+
+test('a request that is not ready waits until it is woken', async () => {
+  const pretended = start()
+  let ready = false
+  let handle = { wake() {} }
+  const ids = [4]
+  const ended = new Promise<void>((resolve) => {
+    handle = pretended.loop.submit({ ids, from: 0, ready: () => ready, read: () => {}, ended: () => resolve() })
+  })
+  expect(await write(pretended, [1], 6)).toEqual(textAfter(1, 6))
+  ready = true
+  handle.wake()
+  await ended
+})
+
+test('closing ends all requests, and those to come', async () => {
+  const pretended = start(() => sleep(3), 1)
+  const calls = [1, 2, 3].map((n) => write(pretended, [n], 50))
+  setTimeout(() => pretended.loop.close(), 5)
+  for (const call of await Promise.allSettled(calls)) expect(call).toMatchObject({ reason: { code: 'CLOSED' } })
+  await expect(write(pretended, [1], 2)).rejects.toMatchObject({ code: 'CLOSED' })
+})
+
+test('a thousand requests of which a third is aborted leave no page behind', async () => {
+  const pretended = start()
+  let seed = 1
+  const random = (n: number) => {
+    seed = (seed * 48271) % 2147483647
+    return seed % n
+  }
+  const calls = Array.from({ length: 1000 }, (_, n) => {
+    const abort = new AbortController()
+    const prompt = Array.from({ length: 1 + random(60) }, (_, i) => (i < 40 ? i : n) % 30)
+    const call = write(pretended, prompt, 1 + random(12), {}, abort.signal)
+    if (n % 3 === 0) setTimeout(() => abort.abort(), random(400))
+    return call.then(
+      (ids) => expect(ids).toEqual(textAfter(prompt.at(-1)!, ids.length)),
+      (error) => expect(error.code).toBe('ABORTED'),
+    )
+  })
+  await Promise.all(calls)
+  await idle(pretended)
+})
+
+function fail(): never {
+  throw new TypeError('of the listener')
+}
+
+/** Expects that nothing runs and every page is free or in the tree. */
+async function idle({ scheduler }: Pretended): Promise<void> {
+  await expect.poll(() => scheduler.requests).toEqual([])
+  expect(scheduler.cache.sequences).toBe(0)
+  expect(scheduler.cache.available).toBe(scheduler.cache.pages)
+}
