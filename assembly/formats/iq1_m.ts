@@ -7,7 +7,8 @@
 // The grid holds 8 * (value + 1). With 2 more for each move up, a column counts 9 too much.
 import { GRID_IQ1, twoGroups } from '../lanes/grids'
 import { eightRows, rowAt } from '../lanes/rows'
-import { copy, GridFormat, gridX1, gridX4, packRows, scaleHeaders, unitBytes } from './gridRows'
+import { copy, GridFormat, gridX1, packRows, scaleHeaders, unitBytes } from './gridRows'
+import { gridX4 } from './gridX4'
 import { raiseScales } from './halves_repack'
 
 const BLOCK: usize = 56
@@ -55,11 +56,11 @@ const BLOCK: usize = 56
   }
 
   // @ts-ignore: decorator
-  @inline magnitudes(p: usize, h: usize, k: i32, signs: v128): v128 {
-    const at = p + h * 16 + <usize>k * 2
-    const nibbles = <usize>load<u8>(p + h * 8 + <usize>k, 32)
+  @inline magnitudes(p: usize, h: usize, j: usize, second: bool, signs: v128): v128 {
+    const at = p + h * 16 + j * 4 + (second ? 2 : 0)
+    const nibbles = <usize>load<u8>(p + h * 8 + j * 2 + (second ? 1 : 0), 32)
     const groups = twoGroups(GRID_IQ1, (<usize>load<u8>(at) << 3) | ((nibbles << 11) & 0x3800), (<usize>load<u8>(at, 1) << 3) | ((nibbles << 7) & 0x3800))
-    return v128.or(groups, ofGroups(signs, k))
+    return v128.or(groups, ofGroups(signs, 2 * <i32>j + (second ? 1 : 0)))
   }
 
   // @ts-ignore: decorator

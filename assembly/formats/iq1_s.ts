@@ -6,7 +6,8 @@
 //         to move down
 // The grid holds 8 * (value + 1), so that a column counts 8 - move too much.
 import { GRID_IQ1, twoGroups } from '../lanes/grids'
-import { copy, GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
+import { copy, GridFormat, gridX1, repackGrid } from './gridRows'
+import { gridX4 } from './gridX4'
 
 /** The words of 128 columns, 4 x i32. */
 // @ts-ignore: decorator
@@ -47,10 +48,10 @@ import { copy, GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
   }
 
   // @ts-ignore: decorator
-  @inline magnitudes(p: usize, h: usize, k: i32, signs: v128): v128 {
-    const at = p + h * 16 + <usize>k * 2
-    const word = <usize>load<u16>(p + h * 8 + (<usize>k >> 1) * 2, 32)
-    if (k & 1) return twoGroups(GRID_IQ1, (<usize>load<u8>(at) << 3) | ((word << 5) & 0x3800), (<usize>load<u8>(at, 1) << 3) | ((word << 2) & 0x3800))
+  @inline magnitudes(p: usize, h: usize, j: usize, second: bool, signs: v128): v128 {
+    const at = p + h * 16 + j * 4 + (second ? 2 : 0)
+    const word = <usize>load<u16>(p + h * 8 + j * 2, 32)
+    if (second) return twoGroups(GRID_IQ1, (<usize>load<u8>(at) << 3) | ((word << 5) & 0x3800), (<usize>load<u8>(at, 1) << 3) | ((word << 2) & 0x3800))
     return twoGroups(GRID_IQ1, (<usize>load<u8>(at) << 3) | ((word << 11) & 0x3800), (<usize>load<u8>(at, 1) << 3) | ((word << 8) & 0x3800))
   }
 

@@ -5,7 +5,8 @@
 //    64   high 2 bits of the indices, four in a byte
 //    72   16 nibbles of scale, one for each 16 columns
 import { GRID_IQ2_S, signsByColumn, twoGroups } from '../lanes/grids'
-import { copy, GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
+import { copy, GridFormat, gridX1, repackGrid } from './gridRows'
+import { gridX4 } from './gridX4'
 import { nibbleScales } from './nibbleScales'
 
 @final @unmanaged class Iq2S extends GridFormat {
@@ -40,10 +41,10 @@ import { nibbleScales } from './nibbleScales'
   }
 
   // @ts-ignore: decorator
-  @inline magnitudes(p: usize, h: usize, k: i32, signs: v128): v128 {
-    const at = p + h * 16 + <usize>k * 2
-    const high = <usize>load<u8>(p + h * 4 + (<usize>k >> 1), 64)
-    const n = <usize>(4 * (k & 1))
+  @inline magnitudes(p: usize, h: usize, j: usize, second: bool, signs: v128): v128 {
+    const at = p + h * 16 + j * 4 + (second ? 2 : 0)
+    const high = <usize>load<u8>(p + h * 4 + j, 64)
+    const n: usize = second ? 4 : 0
     return twoGroups(GRID_IQ2_S, (<usize>load<u8>(at) << 3) | ((high << (11 - n)) & 0x1800), (<usize>load<u8>(at, 1) << 3) | ((high << (9 - n)) & 0x1800))
   }
 

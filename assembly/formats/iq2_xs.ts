@@ -4,7 +4,8 @@
 //    32   2 times 16 bytes of signs (`signMask`), of which bytes 7 and 15 hold the indices' ninth bits instead
 //    64   16 nibbles of scale, one for each 16 columns
 import { evenSigns, GRID_IQ2_XS, signsByColumn, twoGroups } from '../lanes/grids'
-import { GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
+import { GridFormat, gridX1, repackGrid } from './gridRows'
+import { gridX4 } from './gridX4'
 import { nibbleScales } from './nibbleScales'
 
 /** Packs 16 groups, 9 bits of index and 7 of signs each: 16 bytes of indices at dst, and of signs at signs. */
@@ -51,10 +52,10 @@ import { nibbleScales } from './nibbleScales'
   }
 
   // @ts-ignore: decorator
-  @inline magnitudes(p: usize, h: usize, k: i32, signs: v128): v128 {
-    const at = p + h * 16 + <usize>k * 2
-    const ninths = <usize>load<u8>(p + h * 16 + (k < 4 ? 0 : 8), 39)
-    const n = <usize>(2 * (k & 3))
+  @inline magnitudes(p: usize, h: usize, j: usize, second: bool, signs: v128): v128 {
+    const at = p + h * 16 + j * 4 + (second ? 2 : 0)
+    const ninths = <usize>load<u8>(p + h * 16 + (j >> 1) * 8, 39)
+    const n = (j & 1) * 4 + (second ? 2 : 0)
     return twoGroups(GRID_IQ2_XS, (<usize>load<u8>(at) << 3) | ((ninths << (11 - n)) & 0x800), (<usize>load<u8>(at, 1) << 3) | ((ninths << (10 - n)) & 0x800))
   }
 

@@ -4,7 +4,8 @@
 //    32   2 times 16 bytes of signs and scales (evenSigned.ts)
 import { evenSigns, GRID_IQ2_XXS, twoGroups } from '../lanes/grids'
 import { packSigns, scalesBeside } from './evenSigned'
-import { GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
+import { GridFormat, gridX1, repackGrid } from './gridRows'
+import { gridX4 } from './gridX4'
 
 @final @unmanaged class Iq2Xxs extends GridFormat {
   // @ts-ignore: decorator
@@ -38,8 +39,8 @@ import { GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
   }
 
   // @ts-ignore: decorator
-  @inline magnitudes(p: usize, h: usize, k: i32, signs: v128): v128 {
-    const at = p + h * 16 + <usize>k * 2
+  @inline magnitudes(p: usize, h: usize, j: usize, second: bool, signs: v128): v128 {
+    const at = p + h * 16 + j * 4 + (second ? 2 : 0)
     return twoGroups(GRID_IQ2_XXS, <usize>load<u8>(at) << 3, <usize>load<u8>(at, 1) << 3)
   }
 

@@ -5,7 +5,8 @@
 //    96   64 ninth bits of the indices
 //   104   8 nibbles of scale, one for each 32 columns
 import { fourGroups, GRID_IQ3_S, signsByColumn } from '../lanes/grids'
-import { copy, GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
+import { copy, GridFormat, gridX1, repackGrid } from './gridRows'
+import { gridX4 } from './gridX4'
 
 /** Byte offset in the grid of the group whose low bits are at `at`, and whose ninth bit is bit n of `ninths`. */
 // @ts-ignore: decorator
@@ -47,10 +48,10 @@ import { copy, GridFormat, gridX1, gridX4, repackGrid } from './gridRows'
   }
 
   // @ts-ignore: decorator
-  @inline magnitudes(p: usize, h: usize, k: i32, signs: v128): v128 {
-    const at = p + h * 32 + <usize>k * 4
-    const ninths = <usize>load<u8>(p + h * 4 + (<usize>k >> 1), 96)
-    const n = <usize>(4 * (k & 1))
+  @inline magnitudes(p: usize, h: usize, j: usize, second: bool, signs: v128): v128 {
+    const at = p + h * 32 + j * 8 + (second ? 4 : 0)
+    const ninths = <usize>load<u8>(p + h * 4 + j, 96)
+    const n: usize = second ? 4 : 0
     return fourGroups(GRID_IQ3_S, place(at, ninths, n), place(at + 1, ninths, n + 1), place(at + 2, ninths, n + 2), place(at + 3, ninths, n + 3))
   }
 

@@ -4,7 +4,8 @@
 //    64   2 times 16 bytes of signs and scales (evenSigned.ts)
 import { evenSigns, fourGroups, GRID_IQ3_XXS } from '../lanes/grids'
 import { packSigns, scalesBeside } from './evenSigned'
-import { GridFormat, copy, gridX1, gridX4, repackGrid } from './gridRows'
+import { GridFormat, copy, gridX1, repackGrid } from './gridRows'
+import { gridX4 } from './gridX4'
 
 @final @unmanaged class Iq3Xxs extends GridFormat {
   // @ts-ignore: decorator
@@ -38,8 +39,8 @@ import { GridFormat, copy, gridX1, gridX4, repackGrid } from './gridRows'
   }
 
   // @ts-ignore: decorator
-  @inline magnitudes(p: usize, h: usize, k: i32, signs: v128): v128 {
-    const at = p + h * 32 + <usize>k * 4
+  @inline magnitudes(p: usize, h: usize, j: usize, second: bool, signs: v128): v128 {
+    const at = p + h * 32 + j * 8 + (second ? 4 : 0)
     return fourGroups(GRID_IQ3_XXS, <usize>load<u8>(at) << 2, <usize>load<u8>(at, 1) << 2, <usize>load<u8>(at, 2) << 2, <usize>load<u8>(at, 3) << 2)
   }
 

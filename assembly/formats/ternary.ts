@@ -7,7 +7,7 @@
 //    16   q  8 rows x 64 bytes, one after the other, as TQ2_0's file has them: byte h * 32 + l holds, from bit 0 up,
 //            columns h * 128 + l, + 32, + 64 and + 96
 // A vector is 16 columns of one row. The 1 is subtracted at the end, as the sum of x.
-import { laneSums, products } from '../lanes/grids'
+import { evens, laneSums, odds, products } from '../lanes/grids'
 import { expandOf, HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
@@ -29,8 +29,8 @@ const UNIT: usize = 528
 // @ts-ignore: decorator
 @inline function addBytes(sum: v128, v: v128, x: usize, two: v128): v128 {
   const far = quadBytes() * 8
-  const s = plus(products(plane(v, 0, two), x), products(plane(v, 1, two), x + far))
-  return plus(sum, plus(s, plus(products(plane(v, 2, two), x + far * 2), products(plane(v, 3, two), x + far * 3))))
+  const s = plus(products(plane(v, 0, two), evens(x), odds(x)), products(plane(v, 1, two), evens(x + far), odds(x + far)))
+  return plus(sum, plus(s, plus(products(plane(v, 2, two), evens(x + far * 2), odds(x + far * 2)), products(plane(v, 3, two), evens(x + far * 3), odds(x + far * 3)))))
 }
 
 /**
@@ -113,10 +113,10 @@ export function ternaryX4(weights: usize, groups: i32, blocks: i32, x0: usize, x
         const v = v128.load(p + i * 16)
         for (let k = 0; k < 8; k += 2) {
           const q = v128.and(i16x8.shr_u(v, k), two)
-          s0 = plus(s0, products(q, x0 + y))
-          s1 = plus(s1, products(q, x1 + y))
-          s2 = plus(s2, products(q, x2 + y))
-          s3 = plus(s3, products(q, x3 + y))
+          s0 = plus(s0, products(q, evens(x0 + y), odds(x0 + y)))
+          s1 = plus(s1, products(q, evens(x1 + y), odds(x1 + y)))
+          s2 = plus(s2, products(q, evens(x2 + y), odds(x2 + y)))
+          s3 = plus(s3, products(q, evens(x3 + y), odds(x3 + y)))
           y += far
         }
       }

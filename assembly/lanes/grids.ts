@@ -76,56 +76,71 @@ export const GRID_IQ3_XXS: usize = 0x8000
 
 /** 16 columns of activations: relaxed-simd all of them, simd the even ones (quads.ts). */
 // @ts-ignore: decorator
-@inline function evens(x: usize): v128 {
+@inline export function evens(x: usize): v128 {
   return ASC_FEATURE_RELAXED_SIMD ? v128.load(x) : v128.shuffle<i32>(v128.load(x), v128.load(x, 16), 0, 2, 4, 6)
 }
 
 /** The odd ones of 16 columns of activations, for simd. */
 // @ts-ignore: decorator
-@inline function odds(x: usize): v128 {
-  return v128.shuffle<i32>(v128.load(x), v128.load(x, 16), 1, 3, 5, 7)
+@inline export function odds(x: usize): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.splat(0) : v128.shuffle<i32>(v128.load(x), v128.load(x, 16), 1, 3, 5, 7)
 }
 
-/** Signed bytes times 16 columns at x, summed in four lanes. For simd. */
+/** Signed bytes times 16 columns, summed in four lanes. For simd. */
 // @ts-ignore: decorator
-@inline function wideProducts(signed: v128, x: usize): v128 {
-  return i32x4.add(i32x4.dot_i16x8_s(i16x8.shr_s(i16x8.shl(signed, 8), 8), evens(x)), i32x4.dot_i16x8_s(i16x8.shr_s(signed, 8), odds(x)))
+@inline function wideProducts(signed: v128, even: v128, odd: v128): v128 {
+  return i32x4.add(i32x4.dot_i16x8_s(i16x8.shr_s(i16x8.shl(signed, 8), 8), even), i32x4.dot_i16x8_s(i16x8.shr_s(signed, 8), odd))
 }
 
 /**
- * 16 magnitudes, negated where the mask is set, times 16 columns at x. relaxed-simd: 8 x i16, at most 2 * 62 * 127 =
- * 15748 each; it negates the activations, since the magnitudes must stay unsigned. simd: 4 x i32.
+ * 16 magnitudes, negated where the mask is set, times 16 columns (`evens`, `odds`). relaxed-simd: 8 x i16, at most 2 *
+ * 62 * 127 = 15748 each; it negates the activations, since the magnitudes must stay unsigned. simd: 4 x i32.
  */
 // @ts-ignore: decorator
-@inline export function signedProducts(magnitudes: v128, mask: v128, x: usize): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(negated(v128.load(x), mask), magnitudes)
-  return wideProducts(negated(magnitudes, mask), x)
+@inline export function signedProducts(magnitudes: v128, mask: v128, even: v128, odd: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(negated(even, mask), magnitudes)
+  return wideProducts(negated(magnitudes, mask), even, odd)
 }
 
-/** 16 unsigned bytes, below 128, times 16 columns at x: 8 x i16, or in simd 4 x i32. */
+/** 16 bytes, below 128 (simd: signed), times 16 columns: 8 x i16, or in simd 4 x i32. */
 // @ts-ignore: decorator
-@inline export function products(bytes: v128, x: usize): v128 {
-  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(v128.load(x), bytes)
-  return wideProducts(bytes, x)
+@inline export function products(bytes: v128, even: v128, odd: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return i16x8.relaxed_dot_i8x16_i7x16_s(even, bytes)
+  return wideProducts(bytes, even, odd)
 }
 
-/** Scale k of eight, 8 x i16, in the form that `scaled` (scales.ts) takes. */
+/**
+ * Scale j of four, in the form that `scaled` (scales.ts) takes: 4 x i32, each with the scale in either half, which simd
+ * sees as 4 x i32 of the low half.
+ */
 // @ts-ignore: decorator
-@inline export function scaleOf(scales: v128, k: i32): v128 {
-  if (k == 0) return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 0, 0, 0, 0, 0, 0, 0, 0) : i32x4.splat(i16x8.extract_lane_s(scales, 0))
-  if (k == 1) return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 1, 1, 1, 1, 1, 1, 1, 1) : i32x4.splat(i16x8.extract_lane_s(scales, 1))
-  if (k == 2) return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 2, 2, 2, 2, 2, 2, 2, 2) : i32x4.splat(i16x8.extract_lane_s(scales, 2))
-  if (k == 3) return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 3, 3, 3, 3, 3, 3, 3, 3) : i32x4.splat(i16x8.extract_lane_s(scales, 3))
-  if (k == 4) return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 4, 4, 4, 4, 4, 4, 4, 4) : i32x4.splat(i16x8.extract_lane_s(scales, 4))
-  if (k == 5) return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 5, 5, 5, 5, 5, 5, 5, 5) : i32x4.splat(i16x8.extract_lane_s(scales, 5))
-  if (k == 6) return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 6, 6, 6, 6, 6, 6, 6, 6) : i32x4.splat(i16x8.extract_lane_s(scales, 6))
-  return ASC_FEATURE_RELAXED_SIMD ? v128.shuffle<i16>(scales, scales, 7, 7, 7, 7, 7, 7, 7, 7) : i32x4.splat(i16x8.extract_lane_s(scales, 7))
+@inline export function scaleOf(scales: v128, j: i32): v128 {
+  const v = ASC_FEATURE_RELAXED_SIMD ? scales : i32x4.shr_s(scales, 16)
+  if (j == 0) return v128.shuffle<i32>(v, v, 0, 0, 0, 0)
+  if (j == 1) return v128.shuffle<i32>(v, v, 1, 1, 1, 1)
+  if (j == 2) return v128.shuffle<i32>(v, v, 2, 2, 2, 2)
+  return v128.shuffle<i32>(v, v, 3, 3, 3, 3)
 }
 
-/** The sums of the lanes of four vectors, a lane each. */
+/** Of 8 x i16 the even ones, each in both halves of a lane. */
+// @ts-ignore: decorator
+@inline export function evenScales(scales: v128): v128 {
+  return v128.or(v128.and(scales, i32x4.splat(0xffff)), i32x4.shl(scales, 16))
+}
+
+/** The odd ones. */
+// @ts-ignore: decorator
+@inline export function oddScales(scales: v128): v128 {
+  return v128.or(v128.andnot(scales, i32x4.splat(0xffff)), i32x4.shr_u(scales, 16))
+}
+
+/**
+ * The sums of the lanes of four vectors, a lane each. V8 has the even and the odd lanes of two vectors in 256 bits, too
+ * (pairs.ts).
+ */
 // @ts-ignore: decorator
 @inline export function laneSums(a: v128, b: v128, c: v128, d: v128): v128 {
-  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 4, 1, 5), v128.shuffle<i32>(a, b, 2, 6, 3, 7))
-  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 4, 1, 5), v128.shuffle<i32>(c, d, 2, 6, 3, 7))
-  return i32x4.add(v128.shuffle<i64>(ab, cd, 0, 2), v128.shuffle<i64>(ab, cd, 1, 3))
+  const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 2, 4, 6), v128.shuffle<i32>(a, b, 1, 3, 5, 7))
+  const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 2, 4, 6), v128.shuffle<i32>(c, d, 1, 3, 5, 7))
+  return i32x4.add(v128.shuffle<i32>(ab, cd, 0, 2, 4, 6), v128.shuffle<i32>(ab, cd, 1, 3, 5, 7))
 }

@@ -2,13 +2,11 @@
 // names and order.
 
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
+import { fileTypeNumber } from '../../format/gguf/fileType.js'
 import type { JsonObject } from '../../format/tensors/jsonObject.js'
 import type { ElementType } from './elementType.js'
 import type { HyperParameters } from './hyperParameters.js'
 import type { TargetTensor } from './tensorPlan.js'
-
-/** `general.file_type`: llama.cpp's number for the type of most tensors. */
-const fileTypes = { F32: 0, F16: 1, BF16: 32 } as const
 
 /** `general.sampling.*`, from the keys of generation_config.json. */
 const sampling = [
@@ -58,7 +56,7 @@ export function modelMetadata({ name, type, parameters, tensors, generationConfi
     entries.push(['llama.attention.sliding_window', 'uint32', slidingWindow])
   }
   entries.push(
-    ['general.file_type', 'uint32', fileTypes[type]],
+    ['general.file_type', 'uint32', fileTypeNumber(type)],
     ['llama.vocab_size', 'uint32', parameters.vocabSize],
     ['llama.rope.dimension_count', 'uint32', headDim],
     ['general.quantization_version', 'uint32', 2],

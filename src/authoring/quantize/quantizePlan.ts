@@ -12,8 +12,8 @@ import { isQuantized, parseTensorName } from '../../runtime/weights/roles.js'
 import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
 
 /** What `quantizeModel` writes. `copy` keeps every weight as it is. */
-export type QuantizeType = Exclude<(typeof quantizationNames)[number], 'IQ4_XS'> | 'copy'
-export const quantizeTypes: readonly QuantizeType[] = [...quantizationNames.filter((name) => name !== 'IQ4_XS'), 'copy']
+export type QuantizeType = Exclude<QuantizationName, `IQ${string}` | 'MXFP4_MOE' | 'Q2_K_S'> | 'copy'
+export const quantizeTypes = [...quantizationNames.filter((name) => !/^IQ|^MXFP4|^Q2_K_S/.test(name)), 'copy'] as readonly QuantizeType[]
 
 export interface QuantizePlan extends GgufPlan {
   /** For each of `tensors`, what it is made of. */

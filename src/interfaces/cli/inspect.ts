@@ -61,9 +61,9 @@ function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undef
   const section = (title: string, body: string) => `\n${bold(title)}\n${body.replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
   const weights = weightCount(facts.tensorTypes.reduce((sum, type) => sum + type.weights, 0))
-  const parts = [
-    `${basename(gguf.files[0]!.path)}: GGUF version ${gguf.version}, ${weights} weights in ${byteCount(facts.fileBytes)}${files}\n`,
-  ]
+  const quantization = facts.quantization ? `${facts.quantization}, ` : ''
+  const size = `${weights} weights in ${byteCount(facts.fileBytes)}${files}`
+  const parts = [`${basename(gguf.files[0]!.path)}: GGUF version ${gguf.version}, ${quantization}${size}\n`]
   parts.push(section('metadata', columns([...gguf.metadata].map(([key, value]) => [plainKey(key), shortValue(value)]))))
   if (facts.config) {
     const known = Object.entries(facts.config).filter(([, value]) => value !== undefined)
@@ -101,7 +101,7 @@ function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undef
 
 function jsonFacts(
   gguf: Gguf,
-  { fileBytes, config, tensorTypes, needs, fit, refusal }: ModelFacts,
+  { fileBytes, quantization, config, tensorTypes, needs, fit, refusal }: ModelFacts,
   tokensPerSecond: number | undefined,
   listTensors: boolean,
 ) {
@@ -109,6 +109,7 @@ function jsonFacts(
     files: gguf.files,
     file_bytes: fileBytes,
     version: gguf.version,
+    quantization,
     metadata: Object.fromEntries(gguf.metadata),
     hyper_parameters: config && Object.fromEntries(Object.entries(config).map(([key, value]) => [snakeCase(key), value])),
     tensor_types: tensorTypes,

@@ -3,6 +3,7 @@
 // machine's unless one is given. Prints nothing.
 
 import { MixtralError } from '../../base/errors.js'
+import { type FileTypeName, fileTypeName } from '../../format/gguf/fileType.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { checkEngineOptions, type EngineOptions } from '../../runtime/engine/engineOptions.js'
@@ -16,6 +17,10 @@ import { type Fit, fitOf } from './fit.js'
 
 export interface ModelFacts {
   readonly fileBytes: number
+  /**
+   * The mix of types that the file says it has, such as `IQ3_XS`. Undefined where it says none, or one that is unknown.
+   */
+  readonly quantization: FileTypeName | undefined
   /** Largest first. */
   readonly tensorTypes: readonly { readonly type: string; readonly count: number; readonly weights: number; readonly bytes: number }[]
   /** Undefined where the file is no Mixtral. */
@@ -55,7 +60,11 @@ export interface Loading {
 
 /** Throws `OPTION`; what is wrong with the model is in `refusal`. */
 export function factsOf(gguf: Gguf, loading: Loading): ModelFacts {
-  const file = { fileBytes: gguf.files.reduce((sum, { bytes }) => sum + bytes, 0), tensorTypes: tensorTypes(gguf) }
+  const file = {
+    fileBytes: gguf.files.reduce((sum, { bytes }) => sum + bytes, 0),
+    quantization: fileTypeName(gguf.metadata),
+    tensorTypes: tensorTypes(gguf),
+  }
   let config: MixtralConfig | undefined
   try {
     config = MixtralConfig.fromGgufMetadata(gguf.metadata)

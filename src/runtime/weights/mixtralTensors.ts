@@ -145,11 +145,11 @@ class TensorFinder {
   #take(name: string, shape: readonly number[], types: readonly string[]): GgufTensor {
     const tensor = this.#gguf.tensors.get(name)
     if (!tensor) return this.refuse('MODEL', `tensor ${name} is missing, expected with shape [${shape}]`)
-    if (!sameShape(tensor.shape, shape)) {
-      this.refuse('MODEL', `tensor ${name} has shape [${tensor.shape}], expected [${shape}], columns first`, tensor)
-    }
     if (!types.includes(tensor.type.name)) {
       this.refuse('UNSUPPORTED', `tensor ${name} is of type ${tensor.type.name}, supported here: ${types.join(', ')}`, tensor)
+    }
+    if (!sameShape(tensor.shape, shape)) {
+      this.refuse('MODEL', `tensor ${name} has shape [${tensor.shape}], expected [${shape}], columns first`, tensor)
     }
     this.#taken.add(name)
     return tensor

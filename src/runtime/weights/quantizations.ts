@@ -1,107 +1,26 @@
 // The usual quantizations of a Mixtral: the type that llama.cpp gives to each tensor, and the size of a model of given
-// shapes. Owns these rules; what a file really holds is in its header.
-// Rules after llama_tensor_get_type in llama.cpp's llama-quant.cpp.
+// shapes. Applies the rules of quantizationRules.ts; what a file really holds is in its header.
 
+import { fileTypeNumber } from '../../format/gguf/fileType.js'
 import { bytesIn, type GgmlType, ggmlTypeByName } from '../../format/gguf/ggmlType.js'
 import type { MixtralConfig } from './mixtralConfig.js'
+import { type Rule, rules } from './quantizationRules.js'
 import { expertRoles, isQuantized, layerRoles, type QuantizedRole, type Role, shapeOf } from './roles.js'
 
+export type QuantizationName = keyof typeof rules
 /** Largest first. */
-export const quantizationNames = [
-  'F16',
-  'Q8_0',
-  'Q6_K',
-  'Q5_K_M',
-  'Q5_K_S',
-  'Q4_K_M',
-  'Q4_K_S',
-  'Q4_0',
-  'IQ4_XS',
-  'Q3_K_L',
-  'Q3_K_M',
-  'Q3_K_S',
-  'Q2_K',
-] as const
-export type QuantizationName = (typeof quantizationNames)[number]
-
-interface Rule {
-  /** `general.file_type`. */
-  readonly fileType: number
-  readonly base: string
-  readonly ffnDown?: (layer: number, layers: number) => string
-  /** With eight experts, which leave attention a small share of the file. */
-  readonly attnOutput?: string
-  /** With any other number of experts, as in dense models. */
-  readonly otherAttnOutput?: string
-  readonly otherAttnV?: (layer: number, config: MixtralConfig) => string
-}
-
-/** The first and last eighth of the layers, and every third between. */
-const isImportant = (i: number, n: number) => i < Math.floor(n / 8) || i >= Math.floor((7 * n) / 8) || (i - Math.floor(n / 8)) % 3 === 2
-const important = (type: string, base: string) => (i: number, n: number) => (isImportant(i, n) ? type : base)
-const firstEighth = (type: string, base: string) => (i: number, n: number) => (i < Math.floor(n / 8) ? type : base)
-/** Where four query heads or more share a key head, its values count for more. */
-const shared =
-  (type: string, base: string) =>
-  (_: number, { heads, kvHeads }: MixtralConfig) =>
-    heads / kvHeads >= 4 ? type : base
-
-const rules: Readonly<Record<QuantizationName, Rule>> = {
-  F16: { fileType: 1, base: 'F16' },
-  Q8_0: { fileType: 7, base: 'Q8_0' },
-  Q6_K: { fileType: 18, base: 'Q6_K' },
-  Q5_K_M: {
-    fileType: 17,
-    base: 'Q5_K',
-    ffnDown: important('Q6_K', 'Q5_K'),
-    otherAttnV: (i, { layers }) => important('Q6_K', 'Q5_K')(i, layers),
-  },
-  Q5_K_S: { fileType: 16, base: 'Q5_K' },
-  Q4_K_M: {
-    fileType: 15,
-    base: 'Q4_K',
-    ffnDown: important('Q6_K', 'Q4_K'),
-    attnOutput: 'Q5_K',
-    otherAttnV: (i, { layers }) => important('Q6_K', 'Q4_K')(i, layers),
-  },
-  Q4_K_S: {
-    fileType: 14,
-    base: 'Q4_K',
-    ffnDown: firstEighth('Q5_K', 'Q4_K'),
-    attnOutput: 'Q5_K',
-    otherAttnV: (i) => (i < 4 ? 'Q5_K' : 'Q4_K'),
-  },
-  Q4_0: { fileType: 2, base: 'Q4_0' },
-  IQ4_XS: {
-    fileType: 30,
-    base: 'IQ4_XS',
-    ffnDown: firstEighth('Q5_K', 'IQ4_XS'),
-    attnOutput: 'Q5_K',
-    otherAttnV: shared('Q5_K', 'IQ4_XS'),
-  },
-  Q3_K_L: { fileType: 13, base: 'Q3_K', ffnDown: () => 'Q5_K', otherAttnOutput: 'Q5_K', otherAttnV: () => 'Q5_K' },
-  Q3_K_M: {
-    fileType: 12,
-    base: 'Q3_K',
-    ffnDown: (i, n) => (i < Math.floor(n / 16) ? 'Q5_K' : 'Q4_K'),
-    attnOutput: 'Q5_K',
-    otherAttnOutput: 'Q4_K',
-    otherAttnV: (i) => (i < 2 ? 'Q5_K' : 'Q4_K'),
-  },
-  Q3_K_S: { fileType: 11, base: 'Q3_K', attnOutput: 'Q5_K' },
-  Q2_K: {
-    fileType: 10,
-    base: 'Q2_K',
-    ffnDown: () => 'Q3_K',
-    attnOutput: 'Q5_K',
-    otherAttnOutput: 'Q3_K',
-    otherAttnV: shared('Q4_K', 'Q3_K'),
-  },
-}
+export const quantizationNames = Object.keys(rules) as readonly QuantizationName[]
 
 /** The types that replace others whose blocks do not fill a row exactly. F16 replaces all that are not listed. */
 const substitutes: Readonly<Record<string, string>> = {
   IQ4_XS: 'IQ4_NL',
+  IQ3_S: 'IQ4_NL',
+  IQ3_XXS: 'IQ4_NL',
+  IQ2_S: 'IQ4_NL',
+  IQ2_XS: 'IQ4_NL',
+  IQ2_XXS: 'IQ4_NL',
+  IQ1_M: 'IQ4_NL',
+  IQ1_S: 'IQ4_NL',
   Q2_K: 'IQ4_NL',
   Q3_K: 'IQ4_NL',
   Q4_K: 'Q5_0',
@@ -111,7 +30,7 @@ const substitutes: Readonly<Record<string, string>> = {
 
 /** The quantization's number in `general.file_type`. */
 export function fileTypeOf(name: QuantizationName): number {
-  return rules[name].fileType
+  return fileTypeNumber(name)
 }
 
 /** The type of a matrix of `columns` columns. A tied embedding gets the type of the output: pass `output` for it. */
@@ -124,21 +43,34 @@ export function quantizedType(
 ): GgmlType {
   const wanted = ggmlTypeByName(wantedType(name, role, layer, config))!
   if (columns % wanted.blockWeights === 0) return wanted
-  const substitute = ggmlTypeByName(substitutes[wanted.name] ?? 'F16')!
+  const substitute = ggmlTypeByName(role === 'output' ? 'Q8_0' : (substitutes[wanted.name] ?? 'F16'))!
   return columns % substitute.blockWeights === 0 ? substitute : ggmlTypeByName('F16')!
 }
 
 function wantedType(name: QuantizationName, role: QuantizedRole, layer: number, config: MixtralConfig): string {
-  const { base, ffnDown, attnOutput, otherAttnOutput, otherAttnV } = rules[name]
+  const rule: Rule = rules[name]
+  const { base } = rule
   const eight = config.experts === 8
   if (base === 'F16') return base
-  if (role === 'output') return base === 'Q8_0' ? base : 'Q6_K'
-  // small, and many queries share them
-  if (eight && (role === 'attnK' || role === 'attnV')) return 'Q8_0'
-  if (role === 'attnV') return otherAttnV?.(layer, config) ?? base
-  if (role === 'attnOutput') return (eight ? attnOutput : otherAttnOutput) ?? base
-  if (role === 'ffnDown') return ffnDown?.(layer, config.layers) ?? base
-  return base
+  switch (role) {
+    case 'output':
+      return rule.output ?? (base === 'Q8_0' ? base : 'Q6_K')
+    case 'tokenEmbd':
+      return rule.tokenEmbd ?? base
+    case 'attnQ':
+      return rule.attnQ ?? base
+    case 'attnK':
+      return eight ? (rule.attnKV ?? 'Q8_0') : (rule.otherAttnK ?? base)
+    case 'attnV':
+      return eight ? (rule.attnKV ?? 'Q8_0') : (rule.otherAttnV?.(layer, config) ?? base)
+    case 'attnOutput':
+      return (eight ? rule.attnOutput : rule.otherAttnOutput) ?? base
+    case 'ffnGate':
+    case 'ffnUp':
+      return rule.ffnGateUp?.(layer, config.layers) ?? base
+    case 'ffnDown':
+      return rule.ffnDown?.(layer, config.layers, config) ?? base
+  }
 }
 
 export interface QuantizedSize {

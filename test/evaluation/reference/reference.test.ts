@@ -99,6 +99,11 @@ test.each([
   ['Q6_K', '../../golden/models', 40],
   ['Q5_K_M', '../../golden/models', 40],
   ['Q4_K_S', '../../golden/models', 40],
+  ['MXFP4_MOE', '../../golden/models', 40],
+  ['IQ3_XXS', '../../golden/models', 40],
+  ['IQ2_M', '../../golden/models', 40],
+  ['IQ1_M', '../../golden/models', 40],
+  ['TQ2_0', '../../golden/models', 40],
 ])('the demo model as %s has the golden logits', async (type, directory, tokens) => {
   const file = `tiny-mixtral.${type}.gguf`
   const reference = await Reference.open(fileURLToPath(new URL(`${directory}/${file}`, import.meta.url)))

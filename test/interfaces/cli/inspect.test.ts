@@ -13,7 +13,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 test('inspect shows metadata, hyper-parameters, tensors by type and needs of the demo model', async () => {
   const { code, stdout, stderr } = await mixtral(['inspect'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toContain('tiny-mixtral.Q4_K_M.gguf: GGUF version 3, 11.7 million weights in 7.3 MB\n')
+  expect(stdout).toContain('tiny-mixtral.Q4_K_M.gguf: GGUF version 3, Q4_K_M, 11.7 million weights in 7.3 MB\n')
   expect(stdout).toContain('  llama.attention.layer_norm_rms_epsilon  0.00001\n')
   expect(stdout).toContain('  tokenizer.ggml.tokens                   ["<unk>", "<s>", "</s>", "<0x00>", ... 2048 in all]\n')
   expect(stdout).toContain('  expertsPerToken   2\n')

@@ -142,7 +142,7 @@ test.each<Refusal>([
   ...['NVFP4', 'Q1_0', 'Q2_0'].map(
     (type): Refusal => [
       `a type without a kernel, ${type}`,
-      replaced('blk.0.attn_q.weight', { type }),
+      replaced('blk.0.attn_q.weight', { type, shape: [128, 32] }),
       'UNSUPPORTED',
       `tensor blk.0.attn_q.weight is of type ${type}, supported here: F32, F16, `,
     ],

@@ -1,7 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
 import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
-import { type QuantizationName, quantizationNames, quantizedSize } from '../../../dist/runtime/weights/quantizations.js'
+import { type QuantizationName, quantizationNames, quantizedSize, quantizedType } from '../../../dist/runtime/weights/quantizations.js'
+import { parseTensorName, type QuantizedRole } from '../../../dist/runtime/weights/roles.js'
+import { demoPath } from '../model/demoFiles.js'
 
 function mixtral(layers: number, hidden: number, heads: number, inner: number): MixtralConfig {
   const numbers = {
@@ -48,8 +51,27 @@ test.each<[name: QuantizationName, gb: number]>([
   ['Q3_K_M', 67.78],
   ['Q3_K_S', 61.49],
   ['Q2_K', 52.1],
+  ['IQ4_NL', 80.47],
+  ['IQ3_M', 64.49],
+  ['IQ3_S', 61.49],
+  ['IQ3_XS', 58.22],
 ])('8x22B in %s has the size of the published file', (name, gb) => {
   expect(Math.abs(quantizedSize(large, name).bytes / 1e9 - gb)).toBeLessThan(0.02)
+})
+
+const mixes: Readonly<Record<string, Readonly<Record<string, string>>>> = JSON.parse(
+  readFileSync(new URL('../../golden/demo/mixes.json', import.meta.url), 'utf8'),
+)
+
+test.each(Object.keys(mixes))('the demo model in %s has the types that llama-quantize gives it', async (name) => {
+  const gguf = await openGguf(demoPath('F16'))
+  const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  const types = Object.keys(mixes[name]!).map((tensor) => {
+    const { role, layer = 0 } = parseTensorName(tensor)!
+    const columns = gguf.tensors.get(tensor)!.shape[0]!
+    return [tensor, quantizedType(name as QuantizationName, role as QuantizedRole, layer, columns, config).name]
+  })
+  expect(Object.fromEntries(types)).toEqual(mixes[name])
 })
 
 test('8x22B in Q4_K_M reads 24 GB per token', () => {
@@ -81,7 +103,20 @@ test('the table of sizes in docs/memory.md is what the shapes give', () => {
     const { bytes, activeBytesPerToken } = quantizedSize(config, name)
     return `${gigabytes(bytes)} | ${gigabytes(activeBytesPerToken)}`
   }
-  for (const name of ['F16', 'Q8_0', 'Q6_K', 'Q5_K_M', 'Q4_K_M', 'Q3_K_M', 'Q2_K'] as const) {
+  for (const name of [
+    'F16',
+    'Q8_0',
+    'Q6_K',
+    'Q5_K_M',
+    'Q4_K_M',
+    'Q3_K_M',
+    'Q2_K',
+    'IQ3_S',
+    'IQ3_XXS',
+    'IQ2_M',
+    'IQ2_XXS',
+    'IQ1_M',
+  ] as const) {
     expect(page).toContain(`| ${name} | ${cells(small, name)} | ${cells(large, name)} |`)
   }
 })
