@@ -23,7 +23,7 @@ interface SessionRuns {
 /** Throws what `MixtralModel.session` throws. */
 export function openSession(parts: ModelParts, go: Continue, { ids = [], salt = '' }: SessionOptions): Session {
   if (typeof salt !== 'string') throw new MixtralError('OPTION', `salt is ${shown(salt)}, expected a string`)
-  return new Session({ parts, continue: go }, ids.length === 0 ? [] : parts.engine.checked(ids), salt)
+  return create({ parts, continue: go }, ids.length === 0 ? [] : parts.engine.checked(ids), salt)
 }
 
 export interface SessionOptions {
@@ -39,15 +39,21 @@ export interface RestoredSession {
   readonly metadata: unknown
 }
 
+/** Sessions are made here alone: what they are made of is not public. */
+let create: (runs: SessionRuns, ids: readonly number[], salt: string) => Session
+
 export class Session {
+  static {
+    create = (...parts) => new Session(...parts)
+  }
+
   readonly #runs: SessionRuns
   readonly #salt: string
   #ids: readonly number[]
   #busy = false
   #closed = false
 
-  /** Use `MixtralModel.session`. */
-  constructor(runs: SessionRuns, ids: readonly number[], salt: string) {
+  private constructor(runs: SessionRuns, ids: readonly number[], salt: string) {
     this.#runs = runs
     this.#ids = ids
     this.#salt = salt
@@ -66,7 +72,8 @@ export class Session {
   /**
    * Adds a text or tokens, and computes their keys and values, so that what follows begins at once. Control tokens
    * spelled in a text count as such; the first text of a session gets BOS, as a prompt does. After an error the session
-   * is what it was.
+   * is what it was. Throws what `MixtralModel.evaluate` throws,
+   * `OPTION` while the session is in use, and `CLOSED`.
    */
   append(what: string | readonly number[], options: CallOptions = {}): Promise<void> {
     checkCallOptions(options)
@@ -90,7 +97,7 @@ export class Session {
 
   /**
    * Continues the session, and yields the text as it comes. What has been written belongs to the session, also where
-   * the loop is left early or an error ends it.
+   * the loop is left early or an error ends it. The first piece throws what `generate` throws.
    */
   stream(options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
     return this.#write(() => this.#runs.parts.engine.checked(this.#ids), options)
@@ -98,12 +105,14 @@ export class Session {
 
   /**
    * Answers a conversation, as `MixtralModel.chat` does. The session becomes the conversation and its answer: what it
-   * has in common with the session so far is not computed again.
+   * has in common with the session so far is not computed again. Throws what `MixtralModel.chat` throws, `OPTION` while
+   * the session is in use, and `CLOSED`.
    */
   chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
+  /** Answers as `chat` does, and yields text and calls as they come. The first piece throws what `chat` throws. */
   async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
     const request = chatRequest(this.#runs.parts, messages, options)
     return chatResult(yield* this.#write(() => request.prompt.ids, request.options, request), request)
