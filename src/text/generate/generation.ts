@@ -169,7 +169,6 @@ export class Generation implements Task {
   }
 
   job(): Job {
-    this.#prefilled ||= performance.now()
     return this.#rules.sampler.job()
   }
 
@@ -178,6 +177,7 @@ export class Generation implements Task {
     const { sampler, endIds, banned } = this.#rules
     const { tokenizer, contextLength } = this.#model
     const { stops, maxNewTokens } = this.#options
+    this.#prefilled ||= performance.now()
     const id = sampler.take(choice)
     const drawn: Drawn = {
       ...(this.#options.logprobs !== undefined && { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }),

@@ -136,6 +136,14 @@ test('status tells what runs and waits, and what the KV cache holds', async () =
   expect(small.status().prefixTokens).toBeGreaterThan(30)
 })
 
+test('the time of the prompt ends with its first token, which needs no step of its own', async () => {
+  await model.reset()
+  const { prefillSeconds, decodeSeconds } = await model.generate('Long ago, in a far away land, there was a goat. '.repeat(8), {
+    maxNewTokens: 1,
+  })
+  expect(prefillSeconds).toBeGreaterThan(decodeSeconds)
+})
+
 test('a salt keeps calls apart', async () => {
   await model.reset()
   const prompt = '[INST] What is the capital of France, and what is the capital of Italy? Please say it in a sentence. [/INST]'
