@@ -4,6 +4,7 @@
 // streams. Each round measures all of both by turns; the medians count.
 
 import { MixtralModel } from '../dist/index.js'
+import { parallelPrompt, rateTogether, writeTokens } from '../dist/interfaces/cli/benchParallel.js'
 import { readCommandLine } from './commandLine.mjs'
 
 const text = { type: 'string' }
@@ -41,25 +42,10 @@ else {
 }
 
 /** Tokens a second while all sequences write. */
-async function write(model, sequences, tokens) {
+async function write(model, sequences, newTokens) {
   await model.reset()
-  const times = []
-  let writing = 0
-  let started = 0
-  const one = async (sequence) => {
-    const ids = Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13 + sequence * 104_729) % model.config.vocabSize)
-    const options = { maxNewTokens: tokens, temperature: 3, seed: sequence, ignoreEos: true }
-    let first = true
-    for await (const { ids: written } of model.session({ ids }).stream(options)) {
-      if (!written.length) continue
-      if (first && ++writing === sequences) started = performance.now()
-      first = false
-      times.push(performance.now())
-    }
-  }
-  await Promise.all(Array.from({ length: sequences }, (_, sequence) => one(sequence)))
-  const after = times.filter((time) => time > started)
-  return (1000 * after.length) / (Math.max(...after) - started)
+  const one = (sequence) => writeTokens(model, parallelPrompt(sequence, PROMPT, model.config.vocabSize), { sequence, newTokens })
+  return rateTogether(Array.from({ length: sequences }, (_, sequence) => one(sequence)))
 }
 
 /** Tokens a second of a prompt whose steps have as many rows as there are sequences, which is the batch size. */

@@ -5,6 +5,7 @@
 
 import { execFileSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
+import { parallelPrompt, rateTogether, writeTokens } from '../../dist/interfaces/cli/benchParallel.js'
 import { readCommandLine } from '../commandLine.mjs'
 
 const text = { type: 'string' }
@@ -62,36 +63,18 @@ function measureApart(engine, sequences) {
   )
 }
 
-function promptOf(sequence, vocabulary) {
-  return Array.from({ length: PROMPT }, (_, i) => (i * 7919 + 13 + sequence * 104_729) % vocabulary)
-}
-
-/** Reads all streams to their end, after a short run that warms up. Tokens a second while all of them write. */
+/** Tokens a second while all of them write, after a short run that warms up. */
 async function rate(sequences, stream) {
-  const all = (count, note) => Promise.all(Array.from({ length: sequences }, (_, sequence) => read(stream(sequence, count), note)))
-  await all(2, () => {})
-  const times = []
-  const begun = new Set()
-  let started = 0
-  await all(tokens, (reader) => {
-    if (begun.size < sequences && begun.add(reader).size === sequences) started = performance.now()
-    times.push(performance.now())
-  })
-  const after = times.filter((time) => time > started)
-  return (1000 * after.length) / (Math.max(...after) - started)
-}
-
-async function read(tokens, note) {
-  for await (const _ of tokens) note(tokens)
+  const all = (count) => rateTogether(Array.from({ length: sequences }, (_, sequence) => stream(sequence, count)))
+  await all(2)
+  return all(tokens)
 }
 
 async function ours(sequences) {
   const { MixtralModel } = await import('../../dist/index.js')
   const model = await MixtralModel.load(path, { threads, contextLength: CONTEXT, sequences, kvTokens: sequences * CONTEXT })
-  return rate(sequences, async function* (sequence, count) {
-    const options = { maxNewTokens: count, temperature: 3, seed: sequence, ignoreEos: true }
-    for await (const { ids } of model.session({ ids: promptOf(sequence, model.config.vocabSize) }).stream(options)) yield* ids
-  })
+  const one = (sequence, newTokens) => writeTokens(model, parallelPrompt(sequence, PROMPT, model.config.vocabSize), { sequence, newTokens })
+  return rate(sequences, one)
 }
 
 async function theirs(sequences) {
@@ -110,7 +93,11 @@ async function theirs(sequences) {
   const vocabulary = model.fileInsights.trainContextSize ? model.fileInfo.metadata.tokenizer.ggml.tokens.length : 32_000
   return rate(sequences, async function* (sequence, count) {
     await open[sequence].clearHistory()
-    const drawn = open[sequence].evaluate(promptOf(sequence, vocabulary), { temperature: 3, seed: sequence + 1, yieldEogToken: true })
+    const drawn = open[sequence].evaluate(parallelPrompt(sequence, PROMPT, vocabulary), {
+      temperature: 3,
+      seed: sequence + 1,
+      yieldEogToken: true,
+    })
     let left = count
     for await (const id of drawn) {
       yield id

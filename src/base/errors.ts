@@ -82,6 +82,13 @@ export function checkObject(options: unknown): void {
   throw new MixtralError('OPTION', `the options are ${shown(options)}, expected an object`)
 }
 
+/** Throws `OPTION` unless options are an object, and for one whose name is not in `known`. */
+export function checkNames(options: object, known: readonly string[]): void {
+  checkObject(options)
+  const unknown = Object.keys(options).find((name) => !known.includes(name))
+  if (unknown !== undefined) throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${known.join(', ')}`)
+}
+
 /** Throws `OPTION` unless the value is a string; `what` names it. */
 export function checkText(what: string, value: unknown): void {
   checkKind(what, value, typeof value === 'string', 'a string')

@@ -17,7 +17,7 @@ export function sequenceCounts(text: string): number[] {
   throw new InvalidArgumentError('Expected numbers of sequences with commas between them, such as 1,2,4,8.')
 }
 
-/** Measures once with each number of sequences. Throws what `MixtralModel.stream` throws. */
+/** Measures once with each number of sequences, on an empty cache. Throws what `MixtralModel.stream` throws. */
 export async function measureParallel(
   model: MixtralModel,
   counts: readonly number[],
@@ -26,34 +26,40 @@ export async function measureParallel(
   const rates: ParallelRate[] = []
   for (const sequences of counts) {
     await model.reset()
-    rates.push({ sequences, tokens_per_second: await rateOf(model, sequences, promptTokens, newTokens, signal) })
+    const write = (sequence: number) =>
+      writeTokens(model, parallelPrompt(sequence, promptTokens, model.config.vocabSize), { sequence, newTokens, signal })
+    rates.push({ sequences, tokens_per_second: await rateTogether(Array.from({ length: sequences }, (_, i) => write(i))) })
   }
   return rates
 }
 
-async function rateOf(
+/** A prompt that no other sequence begins with. */
+export function parallelPrompt(sequence: number, tokens: number, vocabulary: number): number[] {
+  return Array.from({ length: tokens }, (_, i) => (i * 7919 + 13 + sequence * 104_729) % vocabulary)
+}
+
+/** Writes random tokens, so that many different experts run. */
+export async function* writeTokens(
   model: MixtralModel,
-  sequences: number,
-  promptTokens: number,
-  newTokens: number,
-  signal: AbortSignal,
-): Promise<number> {
-  const { vocabSize } = model.config
+  ids: readonly number[],
+  { sequence, newTokens, signal }: { readonly sequence: number; readonly newTokens: number; readonly signal?: AbortSignal },
+): AsyncGenerator<number> {
+  const options = { maxNewTokens: newTokens, temperature: 3, seed: sequence, ignoreEos: true, ...(signal && { signal }) }
+  for await (const piece of model.session({ ids }).stream(options)) yield* piece.ids
+}
+
+/** Reads streams of tokens to their ends at the same time. Tokens a second of all of them, from when all have begun. */
+export async function rateTogether(streams: readonly AsyncIterable<number>[]): Promise<number> {
   const times: number[] = []
-  let writing = 0
+  const begun = new Set<AsyncIterable<number>>()
   let started = 0
-  const write = async (sequence: number) => {
-    const ids = Array.from({ length: promptTokens }, (_, i) => (i * 7919 + 13 + sequence * 104_729) % vocabSize)
-    const options = { maxNewTokens: newTokens, temperature: 3, seed: sequence, ignoreEos: true, signal }
-    let first = true
-    for await (const { ids: written } of model.session({ ids }).stream(options)) {
-      if (!written.length) continue
-      if (first && ++writing === sequences) started = performance.now()
-      first = false
+  const read = async (stream: AsyncIterable<number>) => {
+    for await (const _ of stream) {
+      if (begun.size < streams.length && begun.add(stream).size === streams.length) started = performance.now()
       times.push(performance.now())
     }
   }
-  await Promise.all(Array.from({ length: sequences }, (_, sequence) => write(sequence)))
+  await Promise.all(streams.map(read))
   const after = times.filter((time) => time > started)
   return after.length ? (1000 * after.length) / (Math.max(...after) - started) : 0
 }

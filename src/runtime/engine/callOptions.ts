@@ -1,6 +1,6 @@
 // The options that every call on a model takes, and their check. Knows nothing of what a call does.
 
-import { checkObject, MixtralError } from '../../base/errors.js'
+import { checkNames, MixtralError } from '../../base/errors.js'
 import type { Progress } from './engineOptions.js'
 
 export interface CallOptions {
@@ -15,10 +15,7 @@ export interface CallOptions {
  * AbortSignal, and for an `onProgress` that is not a function.
  */
 export function checkCallOptions(options: { readonly [Name in keyof CallOptions]?: unknown }, others: readonly string[] = []): void {
-  checkObject(options)
-  const known = [...others, 'signal', 'onProgress']
-  const unknown = Object.keys(options).find((name) => !known.includes(name))
-  if (unknown !== undefined) throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${known.join(', ')}`)
+  checkNames(options, [...others, 'signal', 'onProgress'])
   const { signal, onProgress } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new MixtralError('OPTION', 'signal is not an AbortSignal')
   if (onProgress !== undefined && typeof onProgress !== 'function') throw new MixtralError('OPTION', 'onProgress is not a function')

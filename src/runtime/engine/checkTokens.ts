@@ -1,15 +1,13 @@
 // The check of tokens that a caller gives.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkTokenList, MixtralError, shown } from '../../base/errors.js'
 
 /**
  * A copy of tokens, which a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
  * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
  */
 export function checkTokens(tokens: readonly number[], vocabSize: number, contextLength: number): number[] {
-  if (!Array.isArray(tokens) && !ArrayBuffer.isView(tokens)) {
-    throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
-  }
+  checkTokenList(tokens)
   const ids: number[] = Array.from(tokens)
   if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
   if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)

@@ -222,6 +222,10 @@ export class Engine {
     return all
   }
 
+  wake(): void {
+    this.#loop.wake()
+  }
+
   /** Runs a task to its end. Throws what ends it. */
   finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
     return new Promise((resolve, reject) => {

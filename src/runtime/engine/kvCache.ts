@@ -126,7 +126,7 @@ export class KvCache {
   /**
    * Makes places for the next `tokens` tokens: pages that nobody else reads. Returns what must be copied first, or
    * undefined if there are not enough pages, even if all of the tree that is not in use is evicted. Call `copied` when
-   * the copies have been made.
+   * the copies have been made, or else `notCopied`.
    */
   extend(of: Sequence, tokens: number): PageCopy[] | undefined {
     const sequence = this.#own(of)
@@ -150,9 +150,18 @@ export class KvCache {
     return copies
   }
 
-  /** The copies that `extend` asked for have been made, or the step that was to make them has failed. */
+  /** The copies that `extend` asked for have been made. */
   copied(copies: readonly PageCopy[]): void {
     for (const { from } of copies) this.#pool.release(from)
+  }
+
+  /** The copies that `extend` asked for have not been made: the sequence has its pages of before again. */
+  notCopied(of: Sequence, copies: readonly PageCopy[]): void {
+    const { table } = this.#own(of)
+    for (const { from, to } of copies) {
+      table[table.indexOf(to)] = from
+      this.#pool.release(to)
+    }
   }
 
   /** The next tokens have been run: their pages may be shared once they are full. */

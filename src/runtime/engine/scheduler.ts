@@ -21,11 +21,11 @@ export interface Share {
   readonly request: Request
   readonly sequence: Sequence
   readonly rows: number
-  /** Pages to copy before. Give them back by `copied` after the step. */
+  /** Pages to copy before. */
   readonly copies: readonly PageCopy[]
 }
 
-/** Rows are dealt out to prompts by as many: a tile of attention. */
+/** Rows are dealt out to prompts in parts of this size: a tile of attention. */
 const QUANTUM = ATTENTION_TOKENS
 /** Most prompts of one step. */
 const PROMPTS = 4
@@ -73,10 +73,9 @@ export class Scheduler {
   }
 
   /**
-   * The next step; without shares if there is nothing to do. Call `ran` for each share of a step that succeeds, and
-   * `copied` for each in any case.
+   * The next step; without shares if there is nothing to do. Call `ran` or `failed` for each share, once.
    *
-   * @param promptRows how many rows of prompts may join so many decoding rows
+   * @param promptRows how many rows of prompts may join a number of decoding rows; with none, prompts have all rows
    */
   plan(promptRows: (decoding: number) => number): Share[] {
     this.#drop()
@@ -90,19 +89,20 @@ export class Scheduler {
       else rows.set(request, 1)
     }
     const most = this.#limits.batchSize - rows.size
-    if (prompts.length) this.#deal(prompts, Math.min(most, promptRows(rows.size)), rows)
+    if (prompts.length) this.#deal(prompts, rows.size ? Math.min(most, promptRows(rows.size)) : most, rows)
     return this.#shares(rows)
   }
 
-  /** The step has run a share. */
-  ran({ request, sequence, rows }: Share): void {
+  /** A step has run the share. */
+  ran({ request, sequence, rows, copies }: Share): void {
     const { length } = sequence.ids
+    this.cache.copied(copies)
     this.cache.commit(sequence, request.ids.slice(length, length + rows))
   }
 
-  /** The copies of a share have been made, or the step has failed. */
-  copied({ copies }: Share): void {
-    this.cache.copied(copies)
+  /** No step has run the share: nothing is known of the pages that it was to write. */
+  failed({ sequence, copies }: Share): void {
+    this.cache.notCopied(sequence, copies)
   }
 
   /**

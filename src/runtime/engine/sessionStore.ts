@@ -17,6 +17,8 @@ import type { ModelWorkerData } from './worker.js'
 interface Runs {
   finish(task: Omit<Task, 'ended' | 'progress'>, options: CallOptions): Promise<void>
   exclusive<T>(call: () => Promise<T>): Promise<T>
+  /** There are more pages than before: requests that wait for some may go on. */
+  wake(): void
 }
 
 type SessionModel = Pick<ModelWorkerData, 'plan' | 'memories' | 'config'> & { readonly gguf: Gguf }
@@ -49,6 +51,7 @@ export class SessionStore {
       await writeSession(path, binding, { ids, metadata, pages }, (index) => this.#kv.read(sequence.table[index]!))
     } finally {
       cache.close(sequence)
+      this.#runs.wake()
     }
   }
 
@@ -72,6 +75,7 @@ export class SessionStore {
       return session
     } finally {
       cache.close(sequence)
+      this.#runs.wake()
     }
   }
 

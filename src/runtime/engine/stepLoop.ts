@@ -79,14 +79,14 @@ export class StepLoop {
   /** Adds a request. Its task is never called before this returns, except by an abort or a close that was earlier. */
   submit(task: Task, signal?: AbortSignal): Handle {
     const request = new Request(task, this.#requests++)
-    const handle = { end: (error?: Error) => this.#end(request, error), wake: () => this.#wake() }
+    const handle = { end: (error?: Error) => this.#end(request, error), wake: () => this.wake() }
     if (this.#closed || signal?.aborted) {
       handle.end(this.#closed ? closedError() : abortedError(signal))
       return handle
     }
     request.forget = onAbort(signal, () => handle.end(abortedError(signal)))
     this.#scheduler.add(request)
-    this.#wake()
+    this.wake()
     return handle
   }
 
@@ -110,7 +110,7 @@ export class StepLoop {
 
   resume(): void {
     this.#paused = false
-    this.#wake()
+    this.wake()
   }
 
   /** Ends all requests with `CLOSED`, and refuses those to come. */
@@ -120,7 +120,7 @@ export class StepLoop {
   }
 
   /** Starts the loop if it stands still: in a moment, so that what is submitted together begins together. */
-  #wake(): void {
+  wake(): void {
     if (this.#woken || this.#driving || this.#paused || this.#closed) return
     this.#woken = true
     setImmediate(() => {
@@ -148,16 +148,11 @@ export class StepLoop {
   async #runStep(shares: readonly Share[]): Promise<void> {
     const started = performance.now()
     try {
-      await this.#runShares(shares)
-      this.#cost.add(
-        shares.reduce((sum, { rows }) => sum + rows, 0),
-        performance.now() - started,
-      )
+      const rows = await this.#runShares(shares)
+      if (rows) this.#cost.add(rows, performance.now() - started)
     } catch (error) {
-      if (shares.length === 1) this.#end(shares[0]!.request, error as Error)
-      else await this.#runAlone(shares)
-    } finally {
-      for (const share of shares) this.#scheduler.copied(share)
+      if (shares.length > 1) await this.#runAlone(shares)
+      else this.#fail(shares[0]!, error as Error)
     }
   }
 
@@ -166,22 +161,31 @@ export class StepLoop {
    */
   async #runAlone(shares: readonly Share[]): Promise<void> {
     for (const share of shares) {
-      const { request } = share
-      if (request.over) continue
-      await this.#runShares([share]).catch((error: Error) => this.#end(request, error))
+      if (share.request.over) this.#scheduler.failed(share)
+      else await this.#runShares([share]).catch((error: Error) => this.#fail(share, error))
     }
   }
 
-  async #runShares(shares: readonly Share[]): Promise<void> {
+  #fail(share: Share, error: Error): void {
+    this.#scheduler.failed(share)
+    this.#end(share.request, error)
+  }
+
+  /** Runs a step, and gives each request what it wants. Returns how many rows have been run. */
+  async #runShares(shares: readonly Share[]): Promise<number> {
     const step = { shares, cancel: new AbortController() }
     for (const { request, sequence } of shares) this.#begin(request, sequence.ids.length)
     const places = shares.map(wantedPlaces)
     const jobs = shares.map(({ request }, i) => places[i]!.map((place) => this.#call(request, () => request.task.job?.(place))))
     const rows = { ...rowsOf(shares), jobs: jobs.flat() }
+    if (shares.every(({ request }) => request.over)) {
+      for (const share of shares) this.#scheduler.failed(share)
+      return 0
+    }
     let done: readonly boolean[] = []
     this.#step = step
     try {
-      if (shares.some(({ request }) => !request.over)) done = await this.#runner.run(rows, step.cancel.signal)
+      done = await this.#runner.run(rows, step.cancel.signal)
     } finally {
       this.#step = undefined
     }
@@ -195,6 +199,7 @@ export class StepLoop {
       this.#deliver(request, places[i]!, row, rows, choiceOf)
       row += places[i]!.length
     }
+    return rows.tokens.length
   }
 
   /** Tells a request that it begins, before its first step. */
@@ -259,7 +264,7 @@ export class StepLoop {
     request.forget?.()
     const step = this.#step
     if (step?.shares.every((share) => share.request.over)) step.cancel.abort()
-    this.#wake() // its pages are given back between two steps
+    this.wake() // its pages are given back between two steps
     request.task.ended(error)
   }
 }

@@ -42,7 +42,7 @@ export class JobMemory {
     this.numbers = numbers
   }
 
-  /** Shared memory for so many jobs, of which `sequences` may be long. */
+  /** Shared memory for `rows` jobs, of which `sequences` may be long. */
   static create(rows: number, sequences: number): Float64Array {
     const count = rows * (CHOICE + SCORE_NUMBERS) + sequences * JOB_NUMBERS
     return new Float64Array(new SharedArrayBuffer(count * 8))

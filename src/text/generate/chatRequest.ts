@@ -1,7 +1,7 @@
 // What a chat asks of a model: messages and tools become a prompt. Owns the options of a chat and of a prompt; what
 // tools mean for the answer is toolAnswer.ts's.
 
-import { checkObject, MixtralError, shown } from '../../base/errors.js'
+import { checkNames, checkObject, MixtralError, shown } from '../../base/errors.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatPrompt, RenderedChat, RenderOptions } from '../chat/chatTemplate.js'
 import { type CheckedTools, checkTools } from '../tools/toolDefinitions.js'
@@ -32,9 +32,7 @@ export function chatResult(result: GenerationResult, { prompt }: ChatRequest): C
 
 /** Throws `OPTION` and `TEMPLATE`. */
 export function renderChat(parts: ModelParts, messages: readonly ChatMessage[], options: ChatTemplateOptions): RenderedChat {
-  checkObject(options)
-  const unknown = Object.keys(options).find((name) => name !== 'tools' && name !== 'addGenerationPrompt')
-  if (unknown !== undefined) throw new MixtralError('OPTION', `unknown option ${unknown}, expected tools, addGenerationPrompt`)
+  checkNames(options, ['tools', 'addGenerationPrompt'])
   const { tools, addGenerationPrompt = true } = options
   if (typeof addGenerationPrompt !== 'boolean') {
     throw new MixtralError('OPTION', `addGenerationPrompt is ${shown(addGenerationPrompt)}, expected true or false`)

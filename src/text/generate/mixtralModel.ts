@@ -30,7 +30,7 @@ import { withDefaults } from './modelDefaults.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
 import { loadParts, type ModelParts, openParts } from './modelParts.js'
 import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
-import { openSession, type RestoredSession, type Session, type SessionOptions } from './session.js'
+import { checkSessionOptions, openSession, type RestoredSession, type Session, type SessionOptions } from './session.js'
 import { toolAnswer } from './toolAnswer.js'
 
 /**
@@ -192,8 +192,9 @@ export class MixtralModel {
    * A session that `Session.save` has saved, with its keys and values. Throws `SESSION` for a damaged file and one of
    * another model or version, naming what differs; `CONTEXT` where it does not fit; `IO` and `CLOSED`.
    */
-  async restore(path: string, { salt = '' }: Pick<SessionOptions, 'salt'> = {}): Promise<RestoredSession> {
+  async restore(path: string, options: Pick<SessionOptions, 'salt'> = {}): Promise<RestoredSession> {
     checkText('path', path)
+    const { salt = '' } = checkSessionOptions(options, ['salt'])
     const { ids, metadata } = await this.#engine.sessions.restore(path, salt)
     return { session: this.session({ ids, salt }), metadata }
   }

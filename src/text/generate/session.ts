@@ -1,9 +1,8 @@
 // A timeline of tokens that calls go on from: texts are added, continued, taken back, forked and saved. A session holds
 // ids only; what the KV cache holds of them is shared with all other calls, and may be evicted and computed again.
 
-import { checkText, MixtralError, shown } from '../../base/errors.js'
-import type { CallOptions } from '../../runtime/engine/callOptions.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { checkNames, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
+import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatOptions } from './chatOptions.js'
 import { type ChatRequest, chatRequest, chatResult } from './chatRequest.js'
@@ -21,9 +20,16 @@ interface SessionRuns {
 }
 
 /** Throws what `MixtralModel.session` throws. */
-export function openSession(parts: ModelParts, go: Continue, { ids = [], salt = '' }: SessionOptions): Session {
-  if (typeof salt !== 'string') throw new MixtralError('OPTION', `salt is ${shown(salt)}, expected a string`)
+export function openSession(parts: ModelParts, go: Continue, options: SessionOptions): Session {
+  const { ids = [], salt = '' } = checkSessionOptions(options, ['ids', 'salt'])
   return create({ parts, continue: go }, ids.length === 0 ? [] : parts.engine.checked(ids), salt)
+}
+
+/** Throws `OPTION` for an option that is not in `known`, and for a salt that is no text. */
+export function checkSessionOptions(options: SessionOptions, known: readonly string[]): SessionOptions {
+  checkNames(options, known)
+  if (options.salt !== undefined) checkText('salt', options.salt)
+  return options
 }
 
 export interface SessionOptions {
@@ -80,7 +86,8 @@ export class Session {
     const { tokenizer, engine } = this.#runs.parts
     const encode = (text: string) =>
       this.#ids.length ? tokenizer.encode(text, { addBos: false, parseSpecial: true, continues: true }) : tokenizer.encodePrompt(text)
-    const ids = engine.checked([...this.#ids, ...Array.from(typeof what === 'string' ? encode(what) : what)])
+    if (typeof what !== 'string') checkTokenList(what)
+    const ids = engine.checked([...this.#ids, ...(typeof what === 'string' ? encode(what) : what)])
     return this.#alone(async () => {
       await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, options)
       this.#ids = ids

@@ -30,14 +30,16 @@ class Simulation {
     return request
   }
 
+  /** A step that fails before anything is copied or written. */
+  failedStep(): void {
+    for (const share of this.scheduler.plan(() => 16)) this.scheduler.failed(share)
+  }
+
   /** One step. Whether there was anything to do. */
   step(promptRows = 16): boolean {
     const shares = this.scheduler.plan(() => promptRows)
     this.steps.push(shares)
-    for (const share of shares) {
-      this.pages.copy(share.copies)
-      this.scheduler.copied(share)
-    }
+    for (const share of shares) this.pages.copy(share.copies)
     for (const share of shares) {
       const { request, sequence, rows } = share
       this.pages.check(sequence)
@@ -75,6 +77,26 @@ test('every decoding request has a row in every step, and prompts share the rest
     [decoding, 1],
     [prompt, 16],
   ])
+})
+
+test('prompts have all rows of a step while nobody decodes', () => {
+  const simulation = new Simulation()
+  simulation.add(upTo(100), 1)
+  simulation.step(16)
+  expect(simulation.steps.at(-1)!.map(({ rows }) => rows)).toEqual([64])
+})
+
+test('a step that failed leaves nothing in the cache, also where it was to copy a page', () => {
+  const simulation = new Simulation()
+  simulation.add(upTo(40), 50)
+  simulation.step()
+  const other = simulation.add([...upTo(36), 900, 901], 5)
+  simulation.failedStep() // it was to copy the page that it shares with the first
+  other.over = true
+  simulation.step()
+  const next = simulation.add([...upTo(36), 900, 902], 5)
+  simulation.run()
+  expect(next.ids).toEqual(written([...upTo(36), 900, 902], 5))
 })
 
 test('a long prompt does not hold up short ones', () => {
@@ -185,6 +207,7 @@ const action = fc.oneof(
   { weight: 1, arbitrary: fc.record({ do: fc.constant('pause' as const), which: fc.nat(20) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('goOn' as const), which: fc.nat(20) }) },
   { weight: 1, arbitrary: fc.record({ do: fc.constant('clear' as const) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('fail' as const) }) },
 )
 
 /** The i-th token of one of three texts, which have beginnings in common. */
@@ -211,6 +234,7 @@ test('in any company every request gets its own tokens, and all pages come back'
             requests.push({ request, expected: written(prompt, act.tokens) })
           } else if (act.do === 'step') for (let i = 0; i < act.times; i++) simulation.step(act.promptRows)
           else if (act.do === 'clear') simulation.scheduler.cache.clear()
+          else if (act.do === 'fail') simulation.failedStep()
           else if (!requests.length) continue
           else {
             const which = act.which % requests.length

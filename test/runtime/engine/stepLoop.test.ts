@@ -146,6 +146,14 @@ describe('a failure', () => {
     await idle(pretended)
   })
 
+  test('of every request before a step leaves nothing of it in the cache', async () => {
+    const pretended = start()
+    await expect(write(pretended, [1, 2, 3], 3, { job: () => fail() })).rejects.toThrow('of the listener')
+    expect(pretended.steps).toEqual([])
+    await idle(pretended)
+    expect(pretended.scheduler.cache.prefixTokens).toBe(0)
+  })
+
   test('of the runner itself ends a lone request', async () => {
     const pretended = start(() => {
       throw new MixtralError('IO', 'cannot read an expert')
@@ -239,6 +247,19 @@ test('a request that is not ready waits until it is woken', async () => {
   ready = true
   handle.wake()
   await ended
+})
+
+test('a request whose pages somebody else holds goes on when they come back', async () => {
+  const pretended = start()
+  const { cache } = pretended.scheduler
+  const held = cache.open([], 0)
+  cache.extend(held, cache.pages * PAGE_POSITIONS)
+  const call = write(pretended, [1, 2], 3)
+  await sleep(5)
+  expect(pretended.steps).toEqual([])
+  cache.close(held)
+  pretended.loop.wake()
+  expect(await call).toEqual(textAfter(2, 3))
 })
 
 test('closing ends all requests, and those to come', async () => {

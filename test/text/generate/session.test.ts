@@ -128,6 +128,8 @@ describe('refused by name', () => {
     expect(() => model.session({ salt: 5 as never })).toThrow(/salt is 5, expected a string/)
     const session = model.session({ ids: [1, 2] })
     await expect((async () => session.append(Array(5000).fill(3)))()).rejects.toMatchObject({ code: 'CONTEXT' })
+    await expect((async () => session.append(5 as never))()).rejects.toMatchObject({ code: 'OPTION' })
+    expect(() => model.session({ idz: [1] } as never)).toThrow(/unknown option idz, expected ids, salt/)
     expect(session.ids).toEqual([1, 2])
   })
 })
