@@ -3,8 +3,8 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
-import type { GenerationResult, Piece } from '../../text/generate/generation.js'
 import type { GenerationOptions } from '../../text/generate/generationOptions.js'
+import type { GenerationResult, Piece } from '../../text/generate/generationResult.js'
 import type { DrawnLogprob, TokenLogprob } from '../../text/generate/tokenLogprobs.js'
 import { expertText } from './expertText.js'
 import { onInterrupt } from './interrupt.js'

@@ -12,6 +12,8 @@ export interface Task {
   readonly ids: readonly number[]
   /** The first token after which logits are wanted: its place in `ids`. After every later one they are wanted, too. */
   readonly from: number
+  /** Of the tokens that `take` returns, whether logits are wanted after each. Default: after the last alone. */
+  readonly everyRow?: boolean
   /** Tasks of another salt share no part of the KV cache with this one. Default: the empty text. */
   readonly salt?: string
   /** Whether it can take more: a stream cannot while its reader is far behind. Without it, always. */
@@ -25,8 +27,8 @@ export interface Task {
    * read.
    */
   readonly job?: (place: number) => RowJob
-  /** Takes what came of the job. Returns a token to run after all others, or undefined. */
-  readonly take?: (choice: Choice, place: number) => number | undefined
+  /** Takes what came of the job. Returns tokens to run after all others. */
+  readonly take?: (choice: Choice, place: number) => readonly number[]
   /** Whether it wants to know the experts of the rows that it gets logits of. */
   readonly routed?: (routing: Routing, place: number) => void
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */

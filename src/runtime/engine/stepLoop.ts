@@ -6,25 +6,15 @@ import process from 'node:process'
 import { setImmediate } from 'node:timers'
 import { abortedError, closedError } from '../../base/errors.js'
 import { onAbort } from '../../base/onAbort.js'
+import { TimeSlice } from '../../base/timeSlice.js'
 import type { Routing } from '../model/routes.js'
-import type { Segment } from '../model/step.js'
 import type { Choice } from '../sampler/job.js'
 import { doJob, type RowJob } from '../sampler/jobMemory.js'
 import { Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
 import type { LoopFigures } from './status.js'
 import type { StepCost } from './stepCost.js'
-
-/** The rows of a step, all layers of it. */
-export interface Rows {
-  readonly tokens: readonly number[]
-  readonly segments: readonly Segment[]
-  readonly wanted: readonly number[]
-  /** What is to be done with the logits of each wanted row. */
-  readonly jobs: readonly (RowJob | undefined)[]
-  readonly copies: Share['copies']
-  readonly nextRows: number
-}
+import { type Rows, rowsOf, wantedPlaces } from './stepRows.js'
 
 export interface Runner {
   /** Returns which of the jobs it has done. Throws a MixtralError; `ABORTED` when the signal fires. */
@@ -176,8 +166,13 @@ export class StepLoop {
     const step = { shares, cancel: new AbortController() }
     for (const { request, sequence } of shares) this.#begin(request, sequence.ids.length)
     const places = shares.map(wantedPlaces)
-    const jobs = shares.map(({ request }, i) => places[i]!.map((place) => this.#call(request, () => request.task.job?.(place))))
-    const rows = { ...rowsOf(shares), jobs: jobs.flat() }
+    const jobs: (RowJob | undefined)[] = []
+    let slice = new TimeSlice()
+    for (const [i, { request }] of shares.entries()) {
+      for (const place of places[i]!) jobs.push(this.#call(request, () => request.task.job?.(place)))
+      if (slice.isOver) await slice.pause()
+    }
+    const rows = { ...rowsOf(shares), jobs }
     if (shares.every(({ request }) => request.over)) {
       for (const share of shares) this.#scheduler.failed(share)
       return 0
@@ -195,9 +190,11 @@ export class StepLoop {
     this.#tellRouting(shares, rows)
     const choiceOf = (row: number) => (done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row]!))
     let row = 0
+    slice = new TimeSlice()
     for (const [i, { request }] of shares.entries()) {
       this.#deliver(request, places[i]!, row, rows, choiceOf)
       row += places[i]!.length
+      if (slice.isOver) await slice.pause()
     }
     return rows.tokens.length
   }
@@ -221,8 +218,9 @@ export class StepLoop {
         if (task.routed) task.routed(this.#runner.routing(wanted[row + i]!), place)
         if (!task.job) task.read?.(this.#runner.logits(row + i), place)
         else {
-          const id = task.take!(choiceOf(row + i), place)
-          if (id !== undefined) request.ids.push(id)
+          const more = task.take!(choiceOf(row + i), place)
+          request.ids.push(...more)
+          if (more.length > 1 && !task.everyRow) request.next = request.ids.length - 1
         }
       }
       if (request.next === request.ids.length) this.#end(request)
@@ -267,28 +265,4 @@ export class StepLoop {
     this.wake() // its pages are given back between two steps
     request.task.ended(error)
   }
-}
-
-/** The places in a request's tokens after which this share of it, not run yet, has logits to give. */
-function wantedPlaces({ request, sequence, rows }: Share): number[] {
-  const end = sequence.ids.length + rows
-  const start = Math.max(request.next, sequence.ids.length)
-  return start < end ? Array.from({ length: end - start }, (_, i) => start + i) : []
-}
-
-function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
-  const tokens: number[] = []
-  const segments: Segment[] = []
-  const wanted: number[] = []
-  for (const share of shares) {
-    const { request, sequence, rows } = share
-    const position = sequence.ids.length
-    const firstRow = tokens.length
-    for (let i = 0; i < rows; i++) tokens.push(request.ids[position + i]!)
-    segments.push({ firstRow, rows, position, table: sequence.table })
-    for (const place of wantedPlaces(share)) wanted.push(firstRow + place - position)
-  }
-  // who has more of a prompt to run will bring it; the others go on by one row
-  const nextRows = shares.reduce((sum, { request, rows }) => sum + Math.max(1, request.remaining - rows), 0)
-  return { tokens, segments, wanted, copies: shares.flatMap(({ copies }) => copies), nextRows }
 }

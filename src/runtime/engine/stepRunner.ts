@@ -8,7 +8,8 @@ import type { Choice } from '../sampler/job.js'
 import { JobMemory } from '../sampler/jobMemory.js'
 import type { Team } from '../team/team.js'
 import { command, writeStep } from './mailbox.js'
-import type { Rows, Runner } from './stepLoop.js'
+import type { Runner } from './stepLoop.js'
+import type { Rows } from './stepRows.js'
 import type { ModelWorkerData } from './worker.js'
 
 type StepMemory = Pick<ModelWorkerData, 'config' | 'plan' | 'memories' | 'mailbox' | 'jobs' | 'routes'>

@@ -80,6 +80,12 @@ export class Sampler {
     for (const id of ids) this.#history.push(id)
   }
 
+  /** Takes tokens that come without being drawn, and returns them. Random numbers and state stay where they are. */
+  follow(ids: readonly number[]): readonly number[] {
+    for (const id of ids) this.#append(id)
+    return ids
+  }
+
   /** What is to be done for the next token: the same until the choice is taken, random numbers included. */
   job(): Job {
     this.#job ??= this.#nextJob()
@@ -98,9 +104,7 @@ export class Sampler {
     }
     this.#job = undefined
     this.#state = state
-    this.#history.push(id)
-    this.#drawn++
-    this.#rules.constraint?.accept(id)
+    this.#append(id)
     return id
   }
 
@@ -113,6 +117,12 @@ export class Sampler {
     const choice = choose(logits, this.job())
     this.take(choice)
     return choice
+  }
+
+  #append(id: number): void {
+    this.#history.push(id)
+    this.#drawn++
+    this.#rules.constraint?.accept(id)
   }
 
   #nextJob(): Job {

@@ -6,8 +6,8 @@ import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatPrompt, RenderedChat, RenderOptions } from '../chat/chatTemplate.js'
 import { type CheckedTools, checkTools } from '../tools/toolDefinitions.js'
 import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
-import type { ChatResult, GenerationResult } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
+import type { ChatResult, GenerationResult } from './generationResult.js'
 import { withModelMessages } from './modelDefaults.js'
 import type { ModelParts } from './modelParts.js'
 
@@ -26,8 +26,9 @@ export function chatRequest(parts: ModelParts, messages: readonly ChatMessage[],
   return { prompt: promptOf(parts, messages, { tools: tools?.tools }), tools, options: others }
 }
 
-export function chatResult(result: GenerationResult, { prompt }: ChatRequest): ChatResult {
-  return { ...result, toolCalls: result.toolCalls ?? [], folded: prompt.folded }
+export function chatResult({ choices, ...result }: GenerationResult, request: ChatRequest): ChatResult {
+  const answer = { ...result, toolCalls: result.toolCalls ?? [], folded: request.prompt.folded }
+  return choices ? { ...answer, choices: choices.map((choice) => chatResult(choice, request)) } : answer
 }
 
 /** Throws `OPTION` and `TEMPLATE`. */

@@ -11,6 +11,9 @@ import type { GenerationOptions, LogitBias } from './generationOptions.js'
 import { generationTable } from './generationTable.js'
 import { StopStrings } from './stopStrings.js'
 
+/** Most answers to one prompt, as in the OpenAI API. */
+const MOST_ANSWERS = 128
+
 export interface CheckedOptions {
   readonly maxNewTokens: number
   readonly minTokens: number
@@ -25,6 +28,8 @@ export interface CheckedOptions {
   /** What the text must be. */
   readonly constraint: ConstraintSpec | undefined
   readonly sampling: SamplerOptions
+  /** How many answers. */
+  readonly n: number
   readonly experts: boolean
   readonly salt: string
   readonly signal: AbortSignal | undefined
@@ -33,10 +38,13 @@ export interface CheckedOptions {
 
 /** The options with defaults filled in. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  checkOptions(generationTable, options, ['experts', 'salt', 'signal', 'onProgress'])
+  checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
-  const { experts = false, salt = '', signal, onProgress, ...sampling } = rest
+  const { n = 1, experts = false, salt = '', signal, onProgress, ...sampling } = rest
+  if (!Number.isInteger(n) || n < 1 || n > MOST_ANSWERS) {
+    throw new MixtralError('OPTION', `n is ${shown(n)}, expected a whole number from 1 to ${MOST_ANSWERS}`)
+  }
   if (typeof experts !== 'boolean') throw new MixtralError('OPTION', `experts is ${shown(experts)}, expected true or false`)
   if (typeof salt !== 'string') throw new MixtralError('OPTION', `salt is ${shown(salt)}, expected a string`)
   checkCallOptions({ signal, onProgress })
@@ -50,7 +58,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
   const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds, bannedWords: texts }
   const constraint = constraintOf({ grammar, jsonSchema, regex })
-  return { ...own, logitBias, logprobs, postSampling, constraint, sampling, experts, salt, signal, onProgress }
+  return { ...own, logitBias, logprobs, postSampling, constraint, sampling, n, experts, salt, signal, onProgress }
 }
 
 /** The one that is given of the three. */

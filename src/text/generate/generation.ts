@@ -2,79 +2,20 @@
 // when it ends. The engine computes logits and chooses tokens; a reader takes the pieces at its own pace.
 
 import { MixtralError } from '../../base/errors.js'
-import type { Engine } from '../../runtime/engine/engine.js'
 import type { Task } from '../../runtime/engine/request.js'
 import type { Routing } from '../../runtime/model/routes.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
-import type { Choice, Job } from '../../runtime/sampler/job.js'
+import { type Choice, NOT_FINITE, notFiniteError } from '../../runtime/sampler/job.js'
+import type { RowJob } from '../../runtime/sampler/jobMemory.js'
 import type { StreamingDecoder } from '../tokenizer/streamingDecoder.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CallParser, ParsedPiece } from '../tools/callParser.js'
-import type { ToolCall, ToolCallDelta } from '../tools/toolCalls.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
+import type { GenerationResult, Piece } from './generationResult.js'
 import { PieceQueue } from './pieceQueue.js'
 import { type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
 import { type TokenRules, tokenRules } from './tokenRules.js'
 import type { ToolAnswer } from './toolAnswer.js'
-
-/**
- * New text, and the tokens since the last piece. The text is empty while a character or a possible stop string is
- * incomplete.
- */
-export interface Piece {
-  readonly text: string
-  readonly ids: readonly number[]
-  /** With the option `logprobs`: of each token drawn since the last piece, the end token too. */
-  readonly logprobs?: readonly DrawnLogprob[]
-  /** With the option `experts`: of each token drawn since the last piece the experts that wrote it. */
-  readonly experts?: readonly Routing[]
-  /** In a chat with `tools`: what has been added to calls. All parts of a call together are the call. */
-  readonly toolCalls?: readonly ToolCallDelta[]
-}
-
-/** What a generation wrote, and how it went. */
-export interface GenerationResult {
-  /**
-   * The new text, cut before a stop string. It begins with a space where it continues the prompt's last word or
-   * sentence, but not where it answers `[/INST]`.
-   */
-  readonly text: string
-  /** All tokens written, without an end token. */
-  readonly ids: readonly number[]
-  /**
-   * With the option `jsonSchema`: the value that the text is, unless it was cut by a limit, a stop string or one of
-   * `stopIds`.
-   */
-  readonly parsed?: unknown
-  /** With the option `logprobs`: of every token drawn, the end token too. */
-  readonly logprobs?: readonly DrawnLogprob[]
-  /**
-   * In a chat with `tools`: the calls that the model asks for, whole ones only; empty for none. `text` is then what it
-   * wrote before them.
-   */
-  readonly toolCalls?: readonly ToolCall[]
-  readonly promptTokens: number
-  /** Number of prompt tokens that were in the KV cache already, of any earlier call. */
-  readonly reusedTokens: number
-  /**
-   * `stop`: an end token or a stop string. `length`: maxNewTokens. `context`: the context is full. `tool_calls`, in a
-   * chat with `tools`: the model has asked for calls and waits for what they return.
-   */
-  readonly finishReason: 'stop' | 'length' | 'context' | 'tool_calls'
-  /** The seed that repeats this generation. */
-  readonly seed: number
-  readonly prefillSeconds: number
-  readonly decodeSeconds: number
-  /** Counts of expert loading, for all calls that ran meanwhile; undefined where all experts are in memory. */
-  readonly experts: ExpertFigures | undefined
-}
-
-/** The answer to a conversation. */
-export interface ChatResult extends GenerationResult {
-  /** Whether the template has no system role, so that the system message was put before the first user message. */
-  readonly folded: boolean
-  readonly toolCalls: readonly ToolCall[]
-}
 
 /** What a piece tells of the tokens that were drawn, beside their ids. */
 type Drawn = Pick<Piece, 'logprobs' | 'experts'>
@@ -87,15 +28,22 @@ export interface GenerationModel {
   expertFigures(earlier?: ExpertFigures): ExpertFigures | undefined
 }
 
-/** A task for the engine, which calls it after each of its tokens; and a queue of pieces for the reader. */
+/**
+ * A task for the engine, which calls it after each of its tokens; and a queue of pieces for the reader. Tokens that a
+ * constraint forces are written without being drawn, and run together.
+ */
 export class Generation implements Task {
+  /** The prompt, and what the text begins with in any case. */
   readonly ids: readonly number[]
   readonly from: number
+  /** Whether forced tokens have log-probabilities or experts to report. */
+  readonly everyRow: boolean
   readonly pieces = new PieceQueue<Piece>()
   readonly salt: string
   readonly progress?: (loaded: number, total: number) => void
   readonly routed?: (routing: Routing) => void
   readonly #model: GenerationModel
+  readonly #promptTokens: number
   readonly #options: CheckedOptions
   readonly #rules: TokenRules
   readonly #decoder: StreamingDecoder
@@ -103,6 +51,9 @@ export class Generation implements Task {
   readonly #parser: CallParser | undefined
   readonly #written: number[] = []
   readonly #logprobs: DrawnLogprob[] = []
+  /** Forced tokens that are written when their rows have been run, and the place whose row foretells the first. */
+  #forced: readonly number[] = []
+  #forcedFrom = 0
   #text = ''
   #finishReason: GenerationResult['finishReason'] | undefined
   /** Whether the model itself ended the text. */
@@ -126,10 +77,10 @@ export class Generation implements Task {
   ) {
     this.#model = model
     this.#parser = parser
-    this.ids = prompt
-    this.from = prompt.length - 1
     this.#options = options
     this.#rules = rules
+    this.#promptTokens = prompt.length
+    this.everyRow = options.logprobs !== undefined || options.experts
     this.#decoder = model.tokenizer.decoder({ continues: !opens })
     const { onProgress } = options
     if (onProgress) this.progress = (loaded, total) => onProgress({ loaded, total })
@@ -140,6 +91,9 @@ export class Generation implements Task {
       }
     }
     rules.sampler.read(prompt)
+    this.#force(prompt.length - 1)
+    this.ids = [...prompt, ...this.#forced]
+    this.from = this.everyRow ? prompt.length - 1 : this.ids.length - 1
   }
 
   /**
@@ -163,41 +117,32 @@ export class Generation implements Task {
   }
 
   started(reused: number): void {
-    this.#reused = reused
+    this.#reused = Math.min(reused, this.#promptTokens)
     this.#before = this.#model.expertFigures()
     this.#started = performance.now()
+    this.#writeForced()
   }
 
-  job(): Job {
-    return this.#rules.sampler.job()
+  job(place: number): RowJob {
+    const score = this.#forcedAfter(place)
+    return score === undefined ? this.#rules.sampler.job() : { score, top: this.#options.logprobs ?? 0 }
   }
 
-  /** Takes the next token, and hands on what it adds to the text. Returns it unless it is the last. */
-  take(choice: Choice): number | undefined {
-    const { sampler, endIds, banned } = this.#rules
-    const { tokenizer, contextLength } = this.#model
-    const { stops, maxNewTokens } = this.#options
+  /** Takes the next token, and hands on what it adds to the text. Returns it, and those that follow in any case. */
+  take(choice: Choice, place: number): readonly number[] {
+    if (this.#finishReason) return []
     this.#prefilled ||= performance.now()
-    const id = sampler.take(choice)
-    const drawn: Drawn = {
-      ...(this.#options.logprobs !== undefined && { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }),
-      ...(this.#routing && { experts: [this.#routing] }),
+    const forced = this.#forcedAfter(place)
+    if (forced !== undefined) {
+      if (choice.id === NOT_FINITE) throw notFiniteError(choice)
+      this.#write(forced, this.#options.postSampling ? certain(choice) : choice)
+      return []
     }
-    if (drawn.logprobs) this.#logprobs.push(...drawn.logprobs)
-    if (endIds.has(id)) {
-      this.#whole = tokenizer.endIds.has(id)
-      return this.#finish('stop', drawn)
-    }
-    this.#written.push(id)
-    banned.push(this.#decoder.bytes(id))
-    const { text: read, calls } = this.#read(this.#decoder.push(id), id)
-    const text = stops.push(read)
-    this.#text += text
-    this.pieces.push({ text, ids: [id], ...drawn, ...(calls.length > 0 && { toolCalls: calls }) })
-    if (stops.stopped) return this.#finish('stop')
-    if (this.#written.length >= maxNewTokens) return this.#finish('length')
-    if (this.ids.length + this.#written.length >= contextLength) return this.#finish('context')
-    return id
+    const id = this.#rules.sampler.take(choice)
+    this.#write(id, choice)
+    if (!this.#finishReason) this.#force(place + 1)
+    this.#writeForced()
+    return this.#finishReason ? [] : [id, ...this.#forced]
   }
 
   ended(error?: Error): void {
@@ -216,7 +161,7 @@ export class Generation implements Task {
       ...(parsed && { parsed: JSON.parse(this.#text) }),
       ...(logprobs !== undefined && { logprobs: this.#logprobs }),
       ...(this.#parser && { toolCalls: this.#parser.calls }),
-      promptTokens: this.ids.length,
+      promptTokens: this.#promptTokens,
       reusedTokens: this.#reused,
       finishReason: this.#finishReason!,
       seed: this.#rules.sampler.seed,
@@ -224,6 +169,53 @@ export class Generation implements Task {
       decodeSeconds: (this.#ended - this.#prefilled) / 1000,
       experts: this.#experts,
     }
+  }
+
+  /** Asks for the tokens that come in any case; the row of `place` foretells the first of them. */
+  #force(place: number): void {
+    const room = Math.min(this.#options.maxNewTokens, this.#model.contextLength - this.#promptTokens) - this.#written.length
+    this.#forced = this.#rules.forced(room)
+    this.#forcedFrom = place
+  }
+
+  /** The forced token that follows a place, where its row has something to report. */
+  #forcedAfter(place: number): number | undefined {
+    return this.everyRow ? this.#forced[place - this.#forcedFrom] : undefined
+  }
+
+  /** Writes what is forced, and the end where only that may come, unless their rows have something to report. */
+  #writeForced(): void {
+    if (this.everyRow) return
+    for (const id of this.#forced) if (!this.#finishReason) this.#write(id)
+    if (this.#finishReason || !this.#rules.isComplete()) return
+    this.#whole = true
+    this.#finish('stop')
+  }
+
+  /** Adds a token to the text, or ends it. */
+  #write(id: number, choice?: Choice): void {
+    const { endIds, banned } = this.#rules
+    const { tokenizer, contextLength } = this.#model
+    const { stops, maxNewTokens, logprobs } = this.#options
+    const drawn: Drawn = {
+      ...(choice && logprobs !== undefined && { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }),
+      ...(this.#routing && { experts: [this.#routing] }),
+    }
+    if (drawn.logprobs) this.#logprobs.push(...drawn.logprobs)
+    if (endIds.has(id)) {
+      this.#whole = tokenizer.endIds.has(id)
+      this.#finish('stop', drawn)
+      return
+    }
+    this.#written.push(id)
+    banned.push(this.#decoder.bytes(id))
+    const { text: read, calls } = this.#read(this.#decoder.push(id), id)
+    const text = stops.push(read)
+    this.#text += text
+    this.pieces.push({ text, ids: [id], ...drawn, ...(calls.length > 0 && { toolCalls: calls }) })
+    if (stops.stopped) this.#finish('stop')
+    else if (this.#written.length >= maxNewTokens) this.#finish('length')
+    else if (this.#promptTokens + this.#written.length >= contextLength) this.#finish('context')
   }
 
   /** What a token has added, to the text and to calls. Control tokens have no text, but they may begin calls. */
@@ -235,37 +227,13 @@ export class Generation implements Task {
   }
 
   /** Hands on the rest of the text, with what else there is of the last token. */
-  #finish(reason: GenerationResult['finishReason'], drawn: Drawn = {}): undefined {
+  #finish(reason: GenerationResult['finishReason'], drawn: Drawn = {}): void {
     const { stops } = this.#options
     this.#finishReason = this.#whole && this.#parser?.calls.length ? 'tool_calls' : reason
     const read = this.#read(this.#decoder.end()).text + (this.#parser?.end().text ?? '')
     const rest = stops.push(read) + stops.end()
     this.#text += rest
     if (rest || drawn.logprobs || drawn.experts) this.pieces.push({ text: rest, ids: [], ...drawn })
-  }
-}
-
-/** Runs a generation beside others, from now on, and yields its pieces. Leaving the loop ends it. */
-export async function* runGeneration(
-  engine: Engine,
-  generation: Generation,
-  signal: AbortSignal | undefined,
-): AsyncGenerator<Piece, GenerationResult> {
-  const request = engine.submit(generation, signal)
-  generation.pieces.onRoom = request.wake
-  try {
-    yield* generation.pieces
-    return generation.result()
-  } finally {
-    request.end()
-  }
-}
-
-/** Reads a stream to its end: the result. */
-export async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
-  for (;;) {
-    const { done, value } = await pieces.next()
-    if (done) return value
   }
 }
 
@@ -277,4 +245,10 @@ function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean
   const last = prompt.at(-1)
   if (last === undefined || tokenizer.token(last).type === 'control') return true
   return tokenizer.decode(prompt.slice(-16)).trimEnd().endsWith('[/INST]')
+}
+
+/** A choice as it is after the samplers, where only one token is left. */
+function certain({ id, state, top }: Choice): Choice {
+  const only = Math.min(1, top.ids.length)
+  return { id, state, logprob: 0, top: { ids: Int32Array.of(id).slice(0, only), values: new Float64Array(only) } }
 }

@@ -20,18 +20,16 @@ import type { Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { RenderedChat } from '../chat/chatTemplate.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { finish, writeAnswers } from './answers.js'
 import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
 import { type ChatRequest, chatRequest, chatResult, renderChat } from './chatRequest.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
-import { checkGenerationOptions } from './checkGenerationOptions.js'
-import { type ChatResult, finish, Generation, type GenerationResult, type Piece, runGeneration } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
-import { withDefaults } from './modelDefaults.js'
+import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
 import { loadParts, type ModelParts, openParts } from './modelParts.js'
 import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
 import { checkSessionOptions, openSession, type RestoredSession, type Session, type SessionOptions } from './session.js'
-import { toolAnswer } from './toolAnswer.js'
 
 /**
  * A Mixtral in memory. Calls at the same time share its steps, up to `sequences` of them; each gets what it would get
@@ -287,14 +285,8 @@ export class MixtralModel {
     await this.close()
   }
 
-  /** Runs one generation, beside others. It begins with the first piece that is asked for. */
-  async *#generate(
-    prompt: () => readonly number[],
-    options: GenerationOptions,
-    request?: ChatRequest,
-  ): AsyncGenerator<Piece, GenerationResult> {
-    const checked = checkGenerationOptions(withDefaults(this.#parts.extras?.defaults.options ?? {}, options))
-    const answer = request?.tools && (await toolAnswer(request.prompt, request.tools, checked))
-    return yield* runGeneration(this.#engine, await Generation.begin(this, prompt(), checked, answer), checked.signal)
+  /** Writes answers, beside others. It begins with the first piece that is asked for. */
+  #generate(prompt: () => readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
+    return writeAnswers(this, this.#parts, prompt, options, request)
   }
 }

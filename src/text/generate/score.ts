@@ -34,7 +34,7 @@ export async function scoreTokens(engine: Engine, tokens: readonly number[], opt
     if (choice.id === NOT_FINITE) throw notFiniteError(choice)
     const best = Array.from(choice.top.ids, (id, i) => ({ id, logprob: choice.top.values[i]! }))
     scored.push({ id: choice.id, logprob: choice.logprob, top: best })
-    return undefined
+    return []
   }
   const job = (place: number) => ({ score: ids[place + 1]!, top })
   await engine.finish({ ids: ids.slice(0, -1), from: from - 1, job, take }, call)

@@ -4,10 +4,11 @@
 import { checkNames, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
+import { finish } from './answers.js'
 import type { ChatOptions } from './chatOptions.js'
 import { type ChatRequest, chatRequest, chatResult } from './chatRequest.js'
-import { type ChatResult, finish, type GenerationResult, type Piece } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
+import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
 import type { ModelParts } from './modelParts.js'
 
 /** Continues tokens, as a model does. */
@@ -162,6 +163,9 @@ export class Session {
   ): AsyncGenerator<Piece, GenerationResult> {
     const leave = this.#enter()
     try {
+      if ((options?.n ?? 1) !== 1) {
+        throw new MixtralError('OPTION', `n is ${shown(options.n)}, expected 1: a session has one answer; fork it for others`)
+      }
       const ids = prompt()
       const pieces = this.#runs.continue(ids, { ...options, ...(this.#salt && { salt: this.#salt }) }, request)
       const all = [...ids]

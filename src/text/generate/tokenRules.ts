@@ -5,7 +5,7 @@ import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
 import { Sampler, type SamplerRules } from '../../runtime/sampler/sampler.js'
 import { samplerTable } from '../../runtime/sampler/samplerTable.js'
-import type { ConstraintState } from '../constraint/constraint.js'
+import type { Constraint, ConstraintState } from '../constraint/constraint.js'
 import type { ConstraintSpec } from '../constraint/language.js'
 import type { TokenTrie } from '../constraint/tokenTrie.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -18,6 +18,13 @@ export interface TokenRules {
   /** Tokens that end the text. */
   readonly endIds: ReadonlySet<number>
   readonly banned: BannedWords
+  /**
+   * Takes the tokens that the constraint forces, at most so many: they are not drawn and use no random number. None
+   * with a bias or banned words, which may ask for another spelling.
+   */
+  readonly forced: (most: number) => readonly number[]
+  /** Whether the constraint leaves nothing but the end. */
+  readonly isComplete: () => boolean
 }
 
 /**
@@ -47,8 +54,14 @@ export async function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, 
   const { dryMultiplier = 0, drySequenceBreakers = samplerTable.drySequenceBreakers.default } = sampling
   const texts = typeof drySequenceBreakers === 'string' ? [drySequenceBreakers] : drySequenceBreakers
   const dry = dryMultiplier > 0 ? { breakers: dryBreakers(texts, tokenizer) } : {}
-  return { sampler: new Sampler(sampling, { ...rules, ...dry }), endIds: new Set(ends), banned }
+  const sampler = new Sampler(sampling, { ...rules, ...dry })
+  const mayForce = bias.size === 0 && bannedWords.length === 0
+  const forced = (most: number) => sampler.follow((mayForce && state?.forced().slice(0, most)) || [])
+  return { sampler, endIds: new Set(ends), banned, forced, isComplete: () => state?.isComplete ?? false }
 }
+
+/** A constraint is compiled once for all answers that follow it. */
+const compiled = new WeakMap<ConstraintSpec, Constraint>()
 
 /** The texts of a tokenizer's tokens as a trie, made when a constraint is asked for the first time. */
 const tries = new WeakMap<Tokenizer, TokenTrie>()
@@ -58,10 +71,14 @@ const tries = new WeakMap<Tokenizer, TokenTrie>()
  * the first time, so that importing the library stays cheap.
  */
 async function constraintState(spec: ConstraintSpec, tokenizer: Tokenizer, opens: boolean): Promise<ConstraintState> {
+  const known = compiled.get(spec)
+  if (known?.trie === tries.get(tokenizer) && known) return known.start(opens)
   const [{ Constraint }, { TokenTrie }] = await Promise.all([import('../constraint/constraint.js'), import('../constraint/tokenTrie.js')])
   const trie = tries.get(tokenizer) ?? new TokenTrie(tokenizer)
   tries.set(tokenizer, trie)
-  return new Constraint(spec, trie).start(opens)
+  const constraint = new Constraint(spec, trie)
+  compiled.set(spec, constraint)
+  return constraint.start(opens)
 }
 
 function biasById(bias: LogitBias, tokenizer: Tokenizer): ReadonlyMap<number, number> {

@@ -7,7 +7,8 @@ import { MixtralError } from '../../../dist/base/errors.js'
 import type { Task } from '../../../dist/runtime/engine/request.js'
 import { Scheduler } from '../../../dist/runtime/engine/scheduler.js'
 import { StepCost } from '../../../dist/runtime/engine/stepCost.js'
-import { type Rows, StepLoop } from '../../../dist/runtime/engine/stepLoop.js'
+import { StepLoop } from '../../../dist/runtime/engine/stepLoop.js'
+import type { Rows } from '../../../dist/runtime/engine/stepRows.js'
 import { Sampler } from '../../../dist/runtime/sampler/sampler.js'
 import { PAGE_POSITIONS } from '../../../dist/runtime/weights/pages.js'
 
@@ -64,7 +65,7 @@ function write({ loop }: Pretended, prompt: readonly number[], count: number, ta
         take(choice) {
           const id = sampler.take(choice)
           ids.push(id)
-          return ids.length < count ? id : undefined
+          return ids.length < count ? [id] : []
         },
         ended: (error) => (error ? reject(error) : resolve(ids)),
         ...task,

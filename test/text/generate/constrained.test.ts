@@ -78,3 +78,61 @@ describe('refused by name', () => {
     await expect(model.chat(question, options)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
   })
 })
+
+describe('what a constraint forces', () => {
+  const record = {
+    type: 'object',
+    properties: { temperature_of_the_water: { enum: ['cold', 'warm'] }, name_of_the_station: { type: 'boolean' } },
+    required: ['temperature_of_the_water', 'name_of_the_station'],
+    additionalProperties: false,
+  }
+  const stepsOf = async (options: object) => {
+    const before = model.status().steps
+    const result = await model.chat(question, { jsonSchema: record, seed: 5, ...options })
+    return { ...result, steps: model.status().steps - before }
+  }
+
+  test('is run together, and not drawn', async () => {
+    const { ids, steps, parsed } = await stepsOf({})
+    expect(parsed).toEqual({ temperature_of_the_water: expect.stringMatching(/cold|warm/), name_of_the_station: expect.any(Boolean) })
+    expect(steps).toBeLessThan(ids.length / 2)
+  })
+
+  test.each([
+    {},
+    { stop: 'station' },
+    { stop: 'temp' },
+    { maxNewTokens: 7 },
+    { maxNewTokens: 1 },
+    { minTokens: 200 },
+    { temperature: 2.5, topP: 1 },
+  ])('is the same text where its rows are reported: %j', async (options) => {
+    const plain = await stepsOf(options)
+    const { logprobs, ...reported } = await stepsOf({ ...options, logprobs: 2 })
+    const experts = await readAll(model.streamChat(question, { jsonSchema: record, seed: 5, ...options, experts: true }))
+    for (const other of [reported, experts.result]) {
+      expect([other.text, other.ids, other.finishReason, other.parsed]).toEqual([plain.text, plain.ids, plain.finishReason, plain.parsed])
+    }
+    const ended = plain.finishReason === 'stop' && !('stop' in options)
+    expect(logprobs!.map(({ id }) => id)).toEqual([...plain.ids, ...(ended ? [model.tokenizer.eosId] : [])])
+    expect(experts.pieces.flatMap(({ experts = [] }) => experts)).toHaveLength(logprobs!.length)
+  })
+
+  test('has the log-probabilities of the logits; after the samplers it is certain', async () => {
+    const { ids, logprobs } = await stepsOf({ logprobs: 3 })
+    const prompt = model.applyChatTemplate(question).ids
+    const scored = await model.score([...prompt, ...ids], { from: prompt.length, top: 3 })
+    expect(logprobs!.slice(0, -1).map(({ logprob }) => logprob)).toEqual(scored.map(({ logprob }) => logprob))
+    const after = await stepsOf({ logprobs: 3, postSampling: true })
+    expect(after.ids).toEqual(ids)
+    const name = after.logprobs!.find(({ token }) => token.includes('ature') || token.includes('er'))!
+    expect(name).toMatchObject({ logprob: 0, top: [{ id: name.id, logprob: 0 }] })
+  })
+
+  test('is drawn where words are banned or tokens have a bias, in a spelling that obeys', async () => {
+    const id = (await stepsOf({})).ids[3]!
+    const { ids, parsed } = await stepsOf({ logitBias: { [id]: false } })
+    expect(ids).not.toContain(id)
+    expect(parsed).toBeDefined()
+  })
+})

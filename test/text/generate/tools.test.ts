@@ -8,7 +8,7 @@ import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
 import { WeightLoader } from '../../../dist/runtime/weights/weightLoader.js'
 import type { ChatMessage } from '../../../dist/text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../dist/text/generate/chatOptions.js'
-import type { ChatResult } from '../../../dist/text/generate/generation.js'
+import type { ChatResult } from '../../../dist/text/generate/generationResult.js'
 import { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
 import { HERMES, MISTRAL_V3 } from '../chat/toolTemplates.js'
 import { readAll } from './readAll.js'
@@ -149,7 +149,7 @@ describe('the demo model', () => {
   })
 
   test('a call that is cut is not among the calls', async () => {
-    const cut = await model.chat([question], { tools, toolChoice: 'required', temperature: 0, maxNewTokens: 50 })
+    const cut = await model.chat([question], { tools, toolChoice: 'required', temperature: 0, maxNewTokens: 20 })
     expect([cut.finishReason, cut.toolCalls]).toEqual(['length', []])
   })
 
