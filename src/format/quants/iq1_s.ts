@@ -12,27 +12,13 @@
 //
 // The division by 8 is exact, and so is every product.
 
-import type { ActivationQ8K } from './activations.js'
 import { gridIQ1 } from './grids.js'
 import { readHalf } from './half.js'
-import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
+import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 50
 
-/**
- * IQ1_S blocks to float32.
- * @param blocks (out.length / 256 * 50 bytes)
- */
-export function dequantizeIQ1S(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
-}
-
-/** A row of IQ1_S blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotIQ1S(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
-  return sum
-}
+export const { dequantize: dequantizeIQ1S, dot: dotIQ1S } = scaledOracle(unpack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const offset = block * blockBytes

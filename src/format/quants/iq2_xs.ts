@@ -12,28 +12,14 @@
 //
 // The division by 8 is exact, and so is every product.
 
-import type { ActivationQ8K } from './activations.js'
 import { evenSigns, writeGroup } from './gridSigns.js'
 import { gridIQ2XS } from './grids.js'
 import { readHalf } from './half.js'
-import { addDotSuperblock, dequantizeScaled, oddScales, type ScaledSuperblock } from './scaledSuperblock.js'
+import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 74
 
-/**
- * IQ2_XS blocks to float32.
- * @param blocks (out.length / 256 * 74 bytes)
- */
-export function dequantizeIQ2XS(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
-}
-
-/** A row of IQ2_XS blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotIQ2XS(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
-  return sum
-}
+export const { dequantize: dequantizeIQ2XS, dot: dotIQ2XS } = scaledOracle(unpack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ2XS()

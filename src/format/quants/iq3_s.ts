@@ -13,28 +13,14 @@
 //
 // Every product is exact.
 
-import type { ActivationQ8K } from './activations.js'
 import { writeGroup } from './gridSigns.js'
 import { gridIQ3S } from './grids.js'
 import { readHalf } from './half.js'
-import { addDotSuperblock, dequantizeScaled, oddScales, type ScaledSuperblock } from './scaledSuperblock.js'
+import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 110
 
-/**
- * IQ3_S blocks to float32.
- * @param blocks (out.length / 256 * 110 bytes)
- */
-export function dequantizeIQ3S(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
-}
-
-/** A row of IQ3_S blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotIQ3S(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
-  return sum
-}
+export const { dequantize: dequantizeIQ3S, dot: dotIQ3S } = scaledOracle(unpack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ3S()

@@ -12,28 +12,14 @@
 //
 // The division by 4 is exact, and so is every product.
 
-import type { ActivationQ8K } from './activations.js'
 import { evenSigns, writeGroup } from './gridSigns.js'
 import { gridIQ3XXS } from './grids.js'
 import { readHalf } from './half.js'
-import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
+import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 98
 
-/**
- * IQ3_XXS blocks to float32.
- * @param blocks (out.length / 256 * 98 bytes)
- */
-export function dequantizeIQ3XXS(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
-}
-
-/** A row of IQ3_XXS blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotIQ3XXS(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
-  return sum
-}
+export const { dequantize: dequantizeIQ3XXS, dot: dotIQ3XXS } = scaledOracle(unpack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ3XXS()

@@ -13,28 +13,14 @@
 // It is multiplied with blocks of 256 activations, as in ggml: products with the table's values are as exact as with
 // any other integers.
 
-import type { ActivationQ8K } from './activations.js'
 import { readNibbles } from './block32.js'
 import { readHalf } from './half.js'
 import { iq4Values } from './iq4_nl.js'
-import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
+import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 136
 
-/**
- * IQ4_XS blocks to float32.
- * @param blocks (out.length / 256 * 136 bytes)
- */
-export function dequantizeIQ4XS(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
-}
-
-/** A row of IQ4_XS blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotIQ4XS(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
-  return sum
-}
+export const { dequantize: dequantizeIQ4XS, dot: dotIQ4XS } = scaledOracle(unpack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const offset = block * blockBytes

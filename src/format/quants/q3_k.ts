@@ -13,19 +13,12 @@
 //
 //   weight = (d * scale[j]) * (q - 4)        j = the weight's sub-block of 16
 
-import type { ActivationQ8K } from './activations.js'
 import { readHalf, writeHalf } from './half.js'
-import { addDotSuperblock, dequantizeScaled, quantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
+import { quantizeScaled, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 110
 
-/**
- * Q3_K blocks to float32.
- * @param blocks (out.length / 256 * 110 bytes)
- */
-export function dequantizeQ3K(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
-}
+export const { dequantize: dequantizeQ3K, dot: dotQ3K } = scaledOracle(unpack)
 
 /**
  * Float32 to Q3_K blocks.
@@ -34,13 +27,6 @@ export function dequantizeQ3K(blocks: Uint8Array, out: Float32Array): void {
 export function encodeQ3K(values: Float32Array, blocks: Uint8Array): void {
   for (let block = 0; block * 256 < values.length; block++)
     pack(quantizeScaled(values.subarray(block * 256, block * 256 + 256), 4, 32), blocks, block)
-}
-
-/** A row of Q3_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotQ3K(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
-  return sum
 }
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {

@@ -11,27 +11,19 @@
 //
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 32
 
-import type { ActivationQ8K } from './activations.js'
 import type { ScaleMinSearch } from './scaleMinSearch.js'
 import {
-  addDotScaleMin,
-  dequantizeScaleMin,
   quantizeScaleMin,
   readScaleMinSuperblock,
   type ScaleMinSuperblock,
+  scaleMinOracle,
   writeScaleMinSuperblock,
 } from './scaleMinSuperblock.js'
 
 const blockBytes = 144
 const search: ScaleMinSearch = { most: 15, first: 14, candidates: 21, byDeviation: false }
 
-/**
- * Q4_K blocks to float32.
- * @param blocks (out.length / 256 * 144 bytes)
- */
-export function dequantizeQ4K(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaleMin(unpack(blocks, block), out, block * 256)
-}
+export const { dequantize: dequantizeQ4K, dot: dotQ4K } = scaleMinOracle(unpack)
 
 /**
  * Float32 to Q4_K blocks.
@@ -40,13 +32,6 @@ export function dequantizeQ4K(blocks: Uint8Array, out: Float32Array): void {
 export function encodeQ4K(values: Float32Array, blocks: Uint8Array): void {
   for (let block = 0; block * 256 < values.length; block++)
     pack(quantizeScaleMin(values.subarray(block * 256, block * 256 + 256), search), blocks, block)
-}
-
-/** A row of Q4_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotQ4K(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotScaleMin(sum, unpack(row, block), x, block)
-  return sum
 }
 
 function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {

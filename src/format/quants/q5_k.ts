@@ -12,27 +12,19 @@
 //
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 32
 
-import type { ActivationQ8K } from './activations.js'
 import type { ScaleMinSearch } from './scaleMinSearch.js'
 import {
-  addDotScaleMin,
-  dequantizeScaleMin,
   quantizeScaleMin,
   readScaleMinSuperblock,
   type ScaleMinSuperblock,
+  scaleMinOracle,
   writeScaleMinSuperblock,
 } from './scaleMinSuperblock.js'
 
 const blockBytes = 176
 const search: ScaleMinSearch = { most: 31, first: 30.5, candidates: 16, byDeviation: false }
 
-/**
- * Q5_K blocks to float32.
- * @param blocks (out.length / 256 * 176 bytes)
- */
-export function dequantizeQ5K(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaleMin(unpack(blocks, block), out, block * 256)
-}
+export const { dequantize: dequantizeQ5K, dot: dotQ5K } = scaleMinOracle(unpack)
 
 /**
  * Float32 to Q5_K blocks.
@@ -41,13 +33,6 @@ export function dequantizeQ5K(blocks: Uint8Array, out: Float32Array): void {
 export function encodeQ5K(values: Float32Array, blocks: Uint8Array): void {
   for (let block = 0; block * 256 < values.length; block++)
     pack(quantizeScaleMin(values.subarray(block * 256, block * 256 + 256), search), blocks, block)
-}
-
-/** A row of Q5_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotQ5K(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotScaleMin(sum, unpack(row, block), x, block)
-  return sum
 }
 
 function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {

@@ -12,6 +12,7 @@
 import type { ActivationQ8K } from './activations.js'
 import { readHalf, writeHalf } from './half.js'
 import { quantizeScaleMins, type ScaleMinSearch } from './scaleMinSearch.js'
+import { type SuperblockOracle, superblockOracle } from './superblockOracle.js'
 
 const { fround } = Math
 
@@ -66,8 +67,13 @@ export function writeScaleMinSuperblock({ d, dmin, scales, mins }: ScaleMinSuper
   }
 }
 
+/** The oracle of a format, from what makes a superblock of its `block`-th block. */
+export function scaleMinOracle(unpack: (blocks: Uint8Array, block: number) => ScaleMinSuperblock): SuperblockOracle {
+  return superblockOracle(unpack, dequantizeScaleMin, addDotScaleMin)
+}
+
 /** The weights of one superblock into out[start .. start + 255]. */
-export function dequantizeScaleMin(superblock: ScaleMinSuperblock, out: Float32Array, start: number): void {
+function dequantizeScaleMin(superblock: ScaleMinSuperblock, out: Float32Array, start: number): void {
   const { d, dmin, scales, mins, quants } = superblock
   for (let j = 0; j < 8; j++) {
     const scale = fround(d * scales[j]!)
@@ -80,7 +86,7 @@ export function dequantizeScaleMin(superblock: ScaleMinSuperblock, out: Float32A
  * Adds one superblock's share of a dot product to `sum`: exact integers within the superblock, then float32. The mins
  * need no quants, only the sums of the activations that they multiply.
  */
-export function addDotScaleMin(sum: number, superblock: ScaleMinSuperblock, x: ActivationQ8K, block: number): number {
+function addDotScaleMin(sum: number, superblock: ScaleMinSuperblock, x: ActivationQ8K, block: number): number {
   const { d, dmin, scales, mins, quants } = superblock
   let products = 0
   let minProducts = 0

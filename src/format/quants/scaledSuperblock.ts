@@ -7,6 +7,7 @@ import type { ActivationQ8K } from './activations.js'
 import { floatToHalf, halfToFloat } from './half.js'
 import { inverseOf, nearestQuant } from './nearest.js'
 import { findCoarseScale, findScale, largestOf } from './scaleSearch.js'
+import { type SuperblockOracle, superblockOracle } from './superblockOracle.js'
 
 const { fround } = Math
 
@@ -16,8 +17,13 @@ export interface ScaledSuperblock {
   readonly quants: Int8Array // (256)
 }
 
+/** The oracle of a format, from what makes a superblock of its `block`-th block. */
+export function scaledOracle(unpack: (blocks: Uint8Array, block: number) => ScaledSuperblock): SuperblockOracle {
+  return superblockOracle(unpack, dequantizeScaled, addDotSuperblock)
+}
+
 /** The weights of one superblock into out[start .. start + 255]. */
-export function dequantizeScaled({ d, scales, quants }: ScaledSuperblock, out: Float32Array, start: number): void {
+function dequantizeScaled({ d, scales, quants }: ScaledSuperblock, out: Float32Array, start: number): void {
   const size = 256 / scales.length
   for (const [i, quant] of quants.entries()) out[start + i] = fround(d * scales[Math.floor(i / size)]!) * quant
 }
@@ -40,7 +46,7 @@ export function quantizeScaled(values: Float32Array, most: number, mostScale: nu
 }
 
 /** Adds one superblock's share of a dot product to `sum`: exact integers within the superblock, then float32. */
-export function addDotSuperblock(sum: number, { d, scales, quants }: ScaledSuperblock, x: ActivationQ8K, block: number): number {
+function addDotSuperblock(sum: number, { d, scales, quants }: ScaledSuperblock, x: ActivationQ8K, block: number): number {
   const size = 256 / scales.length
   let products = 0
   for (const [i, quant] of quants.entries()) products += scales[Math.floor(i / size)]! * quant * x.q[block * 256 + i]!

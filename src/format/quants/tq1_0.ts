@@ -11,9 +11,8 @@
 //   weight = d * (q - 1)        q[n] of byte b, n = 0 for the first of its weights: (b * 3^n mod 256) * 3 / 256,
 //                               rounded down. So a byte is a fraction in base 3, and q[n] is its digit n.
 
-import type { ActivationQ8K } from './activations.js'
 import { readHalf } from './half.js'
-import { addDotSuperblock, dequantizeScaled, type ScaledSuperblock } from './scaledSuperblock.js'
+import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 import { noScales } from './tq2_0.js'
 
 const blockBytes = 54
@@ -24,20 +23,7 @@ const parts = [
   [48, 4, 4],
 ] as const
 
-/**
- * TQ1_0 blocks to float32.
- * @param blocks (out.length / 256 * 54 bytes)
- */
-export function dequantizeTQ10(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) dequantizeScaled(unpack(blocks, block), out, block * 256)
-}
-
-/** A row of TQ1_0 blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotTQ10(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotSuperblock(sum, unpack(row, block), x, block)
-  return sum
-}
+export const { dequantize: dequantizeTQ10, dot: dotTQ10 } = scaledOracle(unpack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const offset = block * blockBytes
