@@ -2,6 +2,7 @@
 // converted to the wanted type. The next piece is read while one is being written. Does not know where tensors go.
 
 import { MixtralError, quoted } from '../../base/errors.js'
+import { formats } from '../../format/quants/formats.js'
 import type { SourceTensor } from '../../format/tensors/safetensors.js'
 import { convertElements, type ElementType, sizeOf } from './elementType.js'
 import type { TargetTensor } from './tensorPlan.js'
@@ -10,8 +11,8 @@ import type { TargetTensor } from './tensorPlan.js'
 const PIECE = 2 ** 20
 
 /**
- * Yields the data, piece by piece. Throws `IO` if the checkpoint cannot be read, `OPTION` if a number does not fit
- * `type`.
+ * Yields the data, piece by piece. Throws `IO` if the checkpoint cannot be read, `MODEL` for numbers that are not
+ * finite, `OPTION` if a number does not fit `type`.
  */
 export async function* tensorPieces(target: TargetTensor, type: ElementType): AsyncGenerator<Uint8Array, void, undefined> {
   let coming: Promise<Uint8Array> | undefined
@@ -33,6 +34,13 @@ function* reads({ name, shape, parts, interleavedHeadDim }: TargetTensor, type: 
   for (const { tensor, start, elements } of parts) {
     const from = tensor.dtype as ElementType
     const convert = (bytes: Uint8Array): Uint8Array => {
+      const bad = formats.get(from)!.notFinite(bytes)
+      if (bad) {
+        throw new MixtralError(
+          'MODEL',
+          `tensor ${quoted(tensor.name)}: ${bad} values are not finite, expected none: the checkpoint is damaged`,
+        )
+      }
       const converted = convertElements(bytes, from, type)
       if (converted) return converted
       throw new MixtralError(

@@ -60,7 +60,10 @@ export function writeUnit(part: WeightRun, unit: number, bench: Bench, reader: F
   const outputBytes = bytesIn(to.type, weights)
   reader.read(from.file, bench.bytes, INPUT, inputBytes, from.offset + bytesIn(from.type, first))
   const at = to.offset + bytesIn(to.type, first)
+  const where = `tensor ${quoted(part.name)}, weights ${first} to ${first + weights - 1}`
   if (from.type.id === to.type.id) {
+    const bad = formats.get(from.type.name)?.notFinite(bench.bytes.subarray(INPUT, INPUT + inputBytes)) ?? 0
+    if (bad > 0) throw new MixtralError('MODEL', `${where}: ${bad} values are not finite, expected none: the file is damaged`)
     writer.write(to.file, bench.bytes, INPUT, outputBytes, at)
     return inputBytes
   }
@@ -69,11 +72,7 @@ export function writeUnit(part: WeightRun, unit: number, bench: Bench, reader: F
   bench.floats.fill(0, VALUES / 4 + weights, VALUES / 4 + upTo4)
   const beyond = bench.encoders.count_beyond(VALUES, upTo4, largestWeight)
   if (beyond > 0) {
-    const where = `weights ${first} to ${first + weights - 1}`
-    throw new MixtralError(
-      'MODEL',
-      `tensor ${quoted(part.name)}, ${where}: ${beyond} are not finite or beyond ${largestWeight}, expected none: the file is damaged`,
-    )
+    throw new MixtralError('MODEL', `${where}: ${beyond} are not finite or beyond ${largestWeight}, expected none: the file is damaged`)
   }
   encode(to.type, weights, bench)
   writer.write(to.file, bench.bytes, OUTPUT, outputBytes, at)

@@ -2,6 +2,7 @@
 // and keeps the logits of one window only.
 
 import { checkKind, MixtralError } from '../../base/errors.js'
+import { notFiniteLogit } from '../../runtime/sampler/job.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { type Normal, normalize } from './logProbabilities.js'
 import { firstScored, scoredPerWindow, type Windows, windowAt } from './windows.js'
@@ -61,8 +62,8 @@ export async function* scoreWindows(
 }
 
 /**
- * The predictions that count, window by window, in order. Throws what `logits` throws, and `CONTEXT` if the model's
- * context is shorter than a window.
+ * The predictions that count, window by window, in order. Throws what `logits` throws, `CONTEXT` if the model's
+ * context is shorter than a window, and `MODEL` for a logit that is not finite.
  */
 export async function* evaluateWindows(
   model: EvaluatedModel,
@@ -86,6 +87,8 @@ function* predictions(all: Float32Array, text: readonly number[], vocabulary: nu
   for (let row = 0; row < scoredPerWindow(text.length); row++) {
     const position = firstScored(text.length) + row
     const logits = all.subarray(position * vocabulary, (position + 1) * vocabulary)
+    const broken = logits.findIndex((logit) => !Number.isFinite(logit))
+    if (broken >= 0) throw notFiniteLogit(broken, logits[broken]!)
     const { offset, top } = normalize(logits)
     const next = text[position + 1]!
     yield { row, logits, offset, top, next, nll: offset - logits[next]! }

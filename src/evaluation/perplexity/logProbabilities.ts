@@ -51,9 +51,18 @@ export function packRow(logits: Float32Array, { offset, top }: Normal, out: Data
   }
 }
 
-/** Unpacks the row at a byte of `packed` to log-probabilities (vocabulary). */
-export function unpackRow(packed: DataView, at: number, out: Float64Array): void {
+/** Log-probabilities may be above 0 by what rounding to float32 adds to them. */
+const ROUNDING = 1e-3
+
+/**
+ * Unpacks the row at a byte of `packed` to log-probabilities (vocabulary). Returns undefined, or what is wrong with it,
+ * in words: log-probabilities are finite and not above 0.
+ */
+export function unpackRow(packed: DataView, at: number, out: Float64Array): string | undefined {
   const scale = packed.getFloat32(at, true)
   const least = packed.getFloat32(at + 4, true)
+  if (!Number.isFinite(scale) || !Number.isFinite(least)) return `scale ${scale} and least log-probability ${least}, expected finite ones`
   for (let i = 0; i < out.length; i++) out[i] = scale * packed.getUint16(at + HEAD_BYTES + 2 * i, true) + least
+  const high = out.findIndex((logProbability) => logProbability > ROUNDING)
+  return high < 0 ? undefined : `a log-probability of ${out[high]!.toPrecision(3)} for token ${high}, expected none above 0`
 }

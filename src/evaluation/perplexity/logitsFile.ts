@@ -67,14 +67,18 @@ export class LogitsFile {
 
   /**
    * Reads one window, by its index. The result is a function: called with a row and `out`, it writes the
-   * log-probabilities (vocabulary) of that prediction to `out`. Throws `IO`.
+   * log-probabilities (vocabulary) of that prediction to `out`. Throws `IO`, and so does the function for numbers that
+   * are no log-probabilities.
    */
   async window(index: number): Promise<(row: number, out: Float64Array) => void> {
     const { contextLength, count } = this.windows
     const rowBytes = packedRowBytes(this.vocabulary)
     const windowBytes = scoredPerWindow(contextLength) * rowBytes
     const packed = await readBytes(this.path, this.#file, HEAD_BYTES + 4 * count * contextLength + index * windowBytes, windowBytes)
-    return (row, out) => unpackRow(packed, row * rowBytes, out)
+    return (row, out) => {
+      const problem = unpackRow(packed, row * rowBytes, out)
+      if (problem) throw new MixtralError('IO', `${this.path}: window ${index}, prediction ${row}: ${problem}: the file is damaged`)
+    }
   }
 
   /** Closes the file. */

@@ -16,7 +16,10 @@ export const HALF_ULP = 2 ** -24
  */
 export type Taps = ReadonlyMap<string, ArrayLike<number>>
 
-/** The expected value of each element, and its largest allowed error: NaN for an element that is not checked. */
+/** In `Expected.allowed`: the element is not checked. NaN is no such mark: it comes of values that are not finite. */
+export const UNCHECKED = -1
+
+/** The expected value of each element, and its largest allowed error, or `UNCHECKED`. */
 export interface Expected {
   readonly values: Float64Array
   readonly allowed: Float64Array
@@ -24,7 +27,7 @@ export interface Expected {
 
 /** Expects nothing yet: no element is checked. */
 export function expectNothing(elements: number): Expected {
-  return { values: new Float64Array(elements), allowed: new Float64Array(elements).fill(Number.NaN) }
+  return { values: new Float64Array(elements), allowed: new Float64Array(elements).fill(UNCHECKED) }
 }
 
 /** A row times an input that is rounded already: the value, and the allowed error of summing in float32. */

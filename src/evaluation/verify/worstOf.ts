@@ -1,6 +1,6 @@
 // Compares a tensor with its expected values, element by element. Counts the wrong elements and names the worst.
 
-import type { Expected } from './expected.js'
+import { type Expected, UNCHECKED } from './expected.js'
 
 /**
  * The difference of `found` in words, or undefined if there is none.
@@ -16,13 +16,13 @@ export function worstOf(
   let worst = { share: 0, at: 0, value: 0, allowed: 0 }
   for (let at = 0; at < found.length; at++) {
     const allowed = allowances[at]!
-    if (Number.isNaN(allowed)) continue
+    if (allowed === UNCHECKED) continue
     const value = values[at]!
     checked++
     const error = Math.abs(found[at]! - value)
-    if (error <= allowed || Object.is(found[at], value)) continue
+    if (error <= allowed) continue
     off++
-    const share = Number.isNaN(error) || allowed === 0 ? Number.POSITIVE_INFINITY : error / allowed
+    const share = !(allowed > 0 && Number.isFinite(error)) ? Number.POSITIVE_INFINITY : error / allowed
     if (share > worst.share || off === 1) worst = { share, at, value, allowed }
   }
   if (!off) return undefined

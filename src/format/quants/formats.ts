@@ -17,6 +17,7 @@ import { dequantizeIQ3XXS, dotIQ3XXS } from './iq3_xxs.js'
 import { dequantizeIQ4NL, dotIQ4NL, encodeIQ4NL } from './iq4_nl.js'
 import { dequantizeIQ4XS, dotIQ4XS } from './iq4_xs.js'
 import { dequantizeMXFP4, dotMXFP4 } from './mxfp4.js'
+import { type CountNotFinite, countIQ1M, countMXFP4, floatsOf, halvesAt } from './notFinite.js'
 import { dequantizeQ2K, dotQ2K, encodeQ2K } from './q2_k.js'
 import { dequantizeQ3K, dotQ3K, encodeQ3K } from './q3_k.js'
 import { dequantizeQ40, dotQ40, encodeQ40 } from './q4_0.js'
@@ -49,6 +50,7 @@ interface Row {
    * @param out (weights), a multiple of the block's weights
    */
   readonly dequantize: (blocks: Uint8Array, out: Float32Array) => void
+  readonly notFinite: CountNotFinite
   /** What the format's kernels multiply with, and the result. */
   readonly product: Product
   readonly packed: PackedLayout
@@ -75,31 +77,36 @@ const eight = (unitBytes: number): PackedLayout => ({ rowsTogether: 8, headerByt
 
 /** By ggml type name. */
 const rows = {
-  F32: { dequantize: dequantizeF32, product: floats(dotF32), packed: four(0, 16) },
-  F16: { dequantize: dequantizeF16, product: floats(dotF16), packed: four(16, 8), encode: encodeF16 },
-  BF16: { dequantize: dequantizeBF16, product: floats(dotBF16), packed: four(0, 8) },
-  Q4_0: { dequantize: dequantizeQ40, product: q8_1(dotQ40), packed: eight(144), encode: encodeQ40 },
-  Q4_1: { dequantize: dequantizeQ41, product: q8_1(dotQ41), packed: eight(160) },
-  Q5_0: { dequantize: dequantizeQ50, product: q8_1(dotQ50), packed: eight(176), encode: encodeQ50 },
-  Q5_1: { dequantize: dequantizeQ51, product: q8_1(dotQ51), packed: eight(192), encode: encodeQ51 },
-  Q8_0: { dequantize: dequantizeQ80, product: q8_0(dotQ80), packed: eight(272), encode: encodeQ80 },
-  Q2_K: { dequantize: dequantizeQ2K, product: q8_k(dotQ2K), packed: four(16, 336), encode: encodeQ2K },
-  Q3_K: { dequantize: dequantizeQ3K, product: q8_k(dotQ3K), packed: four(16, 464), encode: encodeQ3K },
-  Q4_K: { dequantize: dequantizeQ4K, product: q8_k(dotQ4K), packed: eight(1184), encode: encodeQ4K },
-  Q5_K: { dequantize: dequantizeQ5K, product: q8_k(dotQ5K), packed: eight(1440), encode: encodeQ5K },
-  Q6_K: { dequantize: dequantizeQ6K, product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
-  IQ1_S: { dequantize: dequantizeIQ1S, product: q8_k(dotIQ1S), packed: eight(400) },
-  IQ1_M: { dequantize: dequantizeIQ1M, product: q8_k(dotIQ1M), packed: eight(464) },
-  IQ2_XXS: { dequantize: dequantizeIQ2XXS, product: q8_k(dotIQ2XXS), packed: eight(528) },
-  IQ2_XS: { dequantize: dequantizeIQ2XS, product: q8_k(dotIQ2XS), packed: eight(592) },
-  IQ2_S: { dequantize: dequantizeIQ2S, product: q8_k(dotIQ2S), packed: eight(656) },
-  IQ3_XXS: { dequantize: dequantizeIQ3XXS, product: q8_k(dotIQ3XXS), packed: eight(784) },
-  IQ3_S: { dequantize: dequantizeIQ3S, product: q8_k(dotIQ3S), packed: eight(880) },
-  IQ4_NL: { dequantize: dequantizeIQ4NL, product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
-  IQ4_XS: { dequantize: dequantizeIQ4XS, product: q8_k(dotIQ4XS), packed: eight(1104) },
-  TQ1_0: { dequantize: dequantizeTQ10, product: q8_k(dotTQ10), packed: eight(528) },
-  TQ2_0: { dequantize: dequantizeTQ20, product: q8_k(dotTQ20), packed: eight(528) },
-  MXFP4: { dequantize: dequantizeMXFP4, product: q8_1(dotMXFP4), packed: { rowsTogether: 8, headerBytes: 0, unitBytes: 136 } },
+  F32: { dequantize: dequantizeF32, notFinite: floatsOf(4, 0x7f80), product: floats(dotF32), packed: four(0, 16) },
+  F16: { dequantize: dequantizeF16, notFinite: floatsOf(2, 0x7c00), product: floats(dotF16), packed: four(16, 8), encode: encodeF16 },
+  BF16: { dequantize: dequantizeBF16, notFinite: floatsOf(2, 0x7f80), product: floats(dotBF16), packed: four(0, 8) },
+  Q4_0: { dequantize: dequantizeQ40, notFinite: halvesAt(18, 0), product: q8_1(dotQ40), packed: eight(144), encode: encodeQ40 },
+  Q4_1: { dequantize: dequantizeQ41, notFinite: halvesAt(20, 0, 2), product: q8_1(dotQ41), packed: eight(160) },
+  Q5_0: { dequantize: dequantizeQ50, notFinite: halvesAt(22, 0), product: q8_1(dotQ50), packed: eight(176), encode: encodeQ50 },
+  Q5_1: { dequantize: dequantizeQ51, notFinite: halvesAt(24, 0, 2), product: q8_1(dotQ51), packed: eight(192), encode: encodeQ51 },
+  Q8_0: { dequantize: dequantizeQ80, notFinite: halvesAt(34, 0), product: q8_0(dotQ80), packed: eight(272), encode: encodeQ80 },
+  Q2_K: { dequantize: dequantizeQ2K, notFinite: halvesAt(84, 80, 82), product: q8_k(dotQ2K), packed: four(16, 336), encode: encodeQ2K },
+  Q3_K: { dequantize: dequantizeQ3K, notFinite: halvesAt(110, 108), product: q8_k(dotQ3K), packed: four(16, 464), encode: encodeQ3K },
+  Q4_K: { dequantize: dequantizeQ4K, notFinite: halvesAt(144, 0, 2), product: q8_k(dotQ4K), packed: eight(1184), encode: encodeQ4K },
+  Q5_K: { dequantize: dequantizeQ5K, notFinite: halvesAt(176, 0, 2), product: q8_k(dotQ5K), packed: eight(1440), encode: encodeQ5K },
+  Q6_K: { dequantize: dequantizeQ6K, notFinite: halvesAt(210, 208), product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
+  IQ1_S: { dequantize: dequantizeIQ1S, notFinite: halvesAt(50, 0), product: q8_k(dotIQ1S), packed: eight(400) },
+  IQ1_M: { dequantize: dequantizeIQ1M, notFinite: countIQ1M, product: q8_k(dotIQ1M), packed: eight(464) },
+  IQ2_XXS: { dequantize: dequantizeIQ2XXS, notFinite: halvesAt(66, 0), product: q8_k(dotIQ2XXS), packed: eight(528) },
+  IQ2_XS: { dequantize: dequantizeIQ2XS, notFinite: halvesAt(74, 0), product: q8_k(dotIQ2XS), packed: eight(592) },
+  IQ2_S: { dequantize: dequantizeIQ2S, notFinite: halvesAt(82, 0), product: q8_k(dotIQ2S), packed: eight(656) },
+  IQ3_XXS: { dequantize: dequantizeIQ3XXS, notFinite: halvesAt(98, 0), product: q8_k(dotIQ3XXS), packed: eight(784) },
+  IQ3_S: { dequantize: dequantizeIQ3S, notFinite: halvesAt(110, 0), product: q8_k(dotIQ3S), packed: eight(880) },
+  IQ4_NL: { dequantize: dequantizeIQ4NL, notFinite: halvesAt(18, 0), product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
+  IQ4_XS: { dequantize: dequantizeIQ4XS, notFinite: halvesAt(136, 0), product: q8_k(dotIQ4XS), packed: eight(1104) },
+  TQ1_0: { dequantize: dequantizeTQ10, notFinite: halvesAt(54, 52), product: q8_k(dotTQ10), packed: eight(528) },
+  TQ2_0: { dequantize: dequantizeTQ20, notFinite: halvesAt(66, 64), product: q8_k(dotTQ20), packed: eight(528) },
+  MXFP4: {
+    dequantize: dequantizeMXFP4,
+    notFinite: countMXFP4,
+    product: q8_1(dotMXFP4),
+    packed: { rowsTogether: 8, headerBytes: 0, unitBytes: 136 },
+  },
 } satisfies Readonly<Record<string, Row>>
 
 /** The name of a supported format, such as `Q4_K`. Kernels have it in small letters: `matmul_q4_k_x1`. */

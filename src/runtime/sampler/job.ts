@@ -62,8 +62,13 @@ export const noValues: TokenValues = { ids: new Int32Array(0), values: new Float
 
 /** The error of a choice that is `NOT_FINITE`. */
 export function notFiniteError({ logprob, top }: Choice): MixtralError {
+  return notFiniteLogit(top.ids[0]!, logprob)
+}
+
+/** The error of a logit that is not finite. */
+export function notFiniteLogit(id: number, logit: number): MixtralError {
   return new MixtralError(
     'MODEL',
-    `the logit of token ${top.ids[0]} is ${logprob}, expected a finite number: the weights of the model may be damaged`,
+    `the logit of token ${id} is ${logit}, expected a finite number: the weights of the model may be damaged`,
   )
 }

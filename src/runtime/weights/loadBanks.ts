@@ -3,6 +3,7 @@
 // units; does not know a model's structure.
 
 import { MixtralError } from '../../base/errors.js'
+import { formats } from '../../format/quants/formats.js'
 import { packings, ROWS_TOGETHER } from '../kernels/packing.js'
 import { unitFinder } from '../team/unitFinder.js'
 import type { Bank } from './bank.js'
@@ -46,7 +47,11 @@ function loadRows(load: Load, row: number, rows: number, files: FileReader, bank
   const { slice, at, packed } = load
   const rowBytes = slice.bytes / slice.rows
   if (packed) packRows(load, row, rows, bank, readRows(load, row, rows, files, bank, buffer))
-  else files.read(slice.file, bank.bytes, at + row * rowBytes, rows * rowBytes, slice.offset + row * rowBytes)
+  else {
+    const start = at + row * rowBytes
+    files.read(slice.file, bank.bytes, start, rows * rowBytes, slice.offset + row * rowBytes)
+    refuseNotFinite(slice, row, rows, formats.get(slice.type.name)!.notFinite(bank.bytes.subarray(start, start + rows * rowBytes)))
+  }
   return rows * rowBytes
 }
 
@@ -65,10 +70,14 @@ export function readRows({ slice }: Load, row: number, rows: number, files: File
 export function packRows({ slice, at }: Load, row: number, rows: number, bank: Bank, source: number): void {
   const packing = packings[slice.type.name]!
   const blocks = slice.columns / packing.blockWeights
-  const bad = packing.repack(bank.kernels)(source, rows, blocks, at + (row / 4) * packing.groupBytes(blocks))
-  if (bad)
-    throw new MixtralError(
-      'MODEL',
-      `tensor ${slice.name}, rows ${row} to ${row + rows - 1}: ${bad} scales are not finite, expected none: the file is damaged`,
-    )
+  refuseNotFinite(slice, row, rows, packing.repack(bank.kernels)(source, rows, blocks, at + (row / 4) * packing.groupBytes(blocks)))
+}
+
+/** @param count how many scales, or weights that stand for themselves, are not finite */
+function refuseNotFinite({ name }: TensorSlice, row: number, rows: number, count: number): void {
+  if (count === 0) return
+  throw new MixtralError(
+    'MODEL',
+    `tensor ${name}, rows ${row} to ${row + rows - 1}: ${count} values are not finite, expected none: the file is damaged`,
+  )
 }

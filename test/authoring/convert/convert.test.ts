@@ -110,6 +110,26 @@ test('a number beyond F16 is refused by its tensor, and nothing is left', async 
   expect(await fs.readdir(path.dirname(target))).toEqual(['Small-Mixtral'])
 })
 
+test.each([
+  ['F32', 'lm_head.weight', Number.NaN],
+  ['F16', 'lm_head.weight', Number.POSITIVE_INFINITY],
+  ['F16', 'model.norm.weight', Number.NEGATIVE_INFINITY],
+  ['F32', 'model.layers.1.block_sparse_moe.gate.weight', Number.NaN],
+] as const)('as %s, a number of %s that is %d is refused, and nothing is left', async (type, name, value) => {
+  await writeCheckpoint(folder, smallModel)
+  const file = path.join(folder, 'model.safetensors')
+  const bytes = await fs.readFile(file)
+  const headerBytes = Number(bytes.readBigUInt64LE())
+  const { data_offsets } = JSON.parse(bytes.toString('utf8', 8, 8 + headerBytes))[name]
+  bytes.writeFloatLE(value, 8 + headerBytes + data_offsets[0] + 4)
+  await fs.writeFile(file, bytes)
+  await expect(convertCheckpoint(folder, target, { type })).rejects.toMatchObject({
+    code: 'MODEL',
+    message: `tensor "${name}": 1 values are not finite, expected none: the checkpoint is damaged`,
+  })
+  expect(await fs.readdir(path.dirname(target))).toEqual(['Small-Mixtral'])
+})
+
 test('an aborted conversion leaves nothing', async () => {
   await writeCheckpoint(folder, smallModel)
   const controller = new AbortController()

@@ -244,6 +244,22 @@ describe('what cannot be', () => {
     })
   })
 
+  test.each([
+    ['a norm', 'blk.1.ffn_norm.weight'],
+    ['the router', 'blk.0.ffn_gate_inp.weight'],
+  ])('%s that is not finite is refused, too, though it is copied', async (_, tensor) => {
+    const damaged = folder.file('damaged.gguf')
+    await rewritten(small, damaged, (name, data) => {
+      const copy = Uint8Array.from(data)
+      if (name === tensor) new DataView(copy.buffer).setFloat32(8, Number.NaN, true)
+      return { data: copy }
+    })
+    await nothingNew(() => quantizeModel(damaged, folder.file('never.gguf'), 'Q4_K_M'), {
+      code: 'MODEL',
+      message: expect.stringMatching(`tensor "${tensor}", weights 0 to \\d+: 1 values are not finite`),
+    })
+  })
+
   test('the output in place of an input', async () => {
     const bytes = await fs.readFile(small)
     await nothingNew(() => quantizeModel(small, small, 'Q8_0'), { code: 'OPTION', message: expect.stringContaining('is an input') })

@@ -129,6 +129,26 @@ test('a base with another vocabulary is refused', async () => {
   await base.close()
 })
 
+test.each([
+  ['a scale that is not a number', 0, Number.NaN],
+  ['an infinite least log-probability', 4, Number.NEGATIVE_INFINITY],
+  ['probabilities above 1', 4, 5],
+])('%s is damage, not a prediction', async (_, at, value) => {
+  const bytes = readFileSync(theirs)
+  const tokens = bytes.readUInt32LE(8) * bytes.readUInt32LE(16)
+  bytes.writeFloatLE(value, 20 + 4 * tokens + at)
+  const path = join(folder, 'damaged.kld')
+  writeFileSync(path, bytes)
+  const base = await LogitsFile.open(path)
+  const { vocabulary, windows } = base
+  const model = toldModel({ vocabulary, tokens: windows.tokens, logits: (ids) => new Float32Array(ids.length * vocabulary) })
+  await expect(measureDivergence(model, base)).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/damaged\.kld: window 0, prediction 0: .* expected .*: the file is damaged/),
+  })
+  await base.close()
+})
+
 async function opened(path: string) {
   const file = await LogitsFile.open(path)
   return { windows: file.windows, close: () => file.close() }

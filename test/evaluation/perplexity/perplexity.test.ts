@@ -49,6 +49,15 @@ test.each<[string, PerplexityOptions, RegExp]>([
   await expect(measurePerplexity(model, '', options)).rejects.toMatchObject({ code: 'OPTION', message: expect.stringMatching(message) })
 })
 
+test.each([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY])('a logit that is %d is refused', async (logit) => {
+  const logits = (ids: readonly number[]) => new Float32Array(ids.length * 5).fill(logit, ids.length * 5 - 7, ids.length * 5 - 6)
+  const model = toldModel({ vocabulary: 5, tokens: Array.from({ length: 40 }, (_, i) => i % 5), logits })
+  await expect(measurePerplexity(model, 'x', { contextLength: 8 })).rejects.toMatchObject({
+    code: 'MODEL',
+    message: expect.stringContaining(`the logit of token 3 is ${logit}, expected a finite number`),
+  })
+})
+
 test('a window longer than the context is refused', async () => {
   const model = toldModel({ vocabulary: 2, tokens: Array(2000).fill(0), logits: () => new Float32Array(0) })
   await expect(measurePerplexity(model, '', { contextLength: 513 })).rejects.toMatchObject({ code: 'CONTEXT' })

@@ -1,7 +1,7 @@
 // Dequantization of every format against the golden blocks.
 
 import { readFileSync } from 'node:fs'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { formats } from '../../../dist/format/quants/formats.js'
 
 const golden = (file: string) => new Uint8Array(readFileSync(new URL(`../../golden/blocks/${file}`, import.meta.url)))
@@ -28,4 +28,34 @@ test('F32 passes its bits through', () => {
   const out = new Float32Array(5)
   formats.get('F32')!.dequantize(new Uint8Array(values.buffer), out)
   expect(out).toEqual(values)
+})
+
+describe.each([...formats])('%s', (name, { type, dequantize, notFinite }) => {
+  const whole = name === 'F32' ? new Uint8Array(Float32Array.of(1, -2, 3e-40, 0).buffer) : golden(`${name}.bin`)
+  const blocks = whole.slice(0, Math.min(whole.length, 3 * type.blockBytes))
+  const allFinite = (bytes: Uint8Array) => {
+    const out = new Float32Array((bytes.length / type.blockBytes) * type.blockWeights)
+    dequantize(bytes, out)
+    return out.every(Number.isFinite)
+  }
+
+  test('golden blocks are finite', () => {
+    expect(notFinite(blocks)).toBe(0)
+  })
+
+  test('whatever byte is changed, weights that are not finite are counted, and no others', () => {
+    let found = 0
+    for (let at = 0; at < blocks.length; at++) {
+      for (const byte of [0x00, 0x7c, 0x7f, 0xf0, 0xfc, 0xfd, 0xff]) {
+        const changed = Uint8Array.of(0, ...blocks).subarray(1) // at an odd address
+        changed[at] = byte
+        if (at + 2 < changed.length) changed[at + 2] = byte // IQ1_M has its scale in several bytes
+        const count = notFinite(changed)
+        if (!allFinite(changed)) found++
+        if (!allFinite(changed)) expect(count).toBeGreaterThan(0)
+        else if (name !== 'MXFP4') expect(count).toBe(0) // whose quants may keep a scale near the end finite
+      }
+    }
+    expect(found).toBeGreaterThan(0)
+  })
 })
