@@ -184,7 +184,7 @@ async function pull(scripts, folder, env) {
 /** Runs a line of shell, which ends in minutes or not at all; what it printed, or why it did not. */
 async function run(line, cwd, env) {
   try {
-    return (await promisify(execFile)('sh', ['-c', `exec ${line}`], { cwd, env, timeout: 300_000 })).stdout.trim()
+    return (await promisify(execFile)('sh', ['-c', `exec ${line}`], { cwd, env, timeout: 1_200_000 })).stdout.trim()
   } catch (error) {
     return `${error.killed ? 'did not end' : error.message}\n${error.stdout}`.trim()
   }

@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { firstShardPath, shardPaths } from '../../dist/format/gguf/shards.js'
 import type { HuggingFaceName } from '../../dist/registry/names/modelName.js'
 import { chooseGgufFiles } from '../../dist/registry/names/repositoryFiles.js'
 
@@ -42,3 +43,19 @@ test.each(['mix-Q4_K_M-00001-of-00003.gguf', 'mix-Q4_K_M-00002-of-00003.gguf', '
 test("a file with a number outside its set stands in nobody's way", () => {
   expect(choose(['a-00003-of-00002.gguf', 'mix-Q4_K_M.gguf'], 'Q4_K_M')).toEqual(['mix-Q4_K_M.gguf'])
 })
+
+test('a name of a set larger than any is the name of a file, and costs what its bytes do', () => {
+  const sets = Array.from({ length: 5000 }, (_, i) => `m${i}-Q8_0-00001-of-99999.gguf`)
+  expect(choose([...sets, 'mix-Q4_K_M.gguf'], 'Q4_K_M')).toEqual(['mix-Q4_K_M.gguf'])
+  expect(choose(['mix-Q8_0-00001-of-99999.gguf'], 'Q8_0')).toEqual(['mix-Q8_0-00001-of-99999.gguf'])
+  expect(choose(['mix-Q8_0-00002-of-01024.gguf', ...shards(1024)], 'Q8_0')).toEqual(shards(1024))
+})
+
+test('a path of a set larger than any is refused where it is opened', () => {
+  expect(() => shardPaths('/x/mix-00001-of-01025.gguf')).toThrow('a set of 1025 shards, expected at most 1024')
+  expect(firstShardPath('/x/mix-00007-of-01024.gguf')).toBe('/x/mix-00001-of-01024.gguf')
+  expect(firstShardPath('/x/mix.gguf')).toBe('/x/mix.gguf')
+})
+
+const shards = (count: number) =>
+  Array.from({ length: count }, (_, i) => `mix-Q8_0-${String(i + 1).padStart(5, '0')}-of-${String(count).padStart(5, '0')}.gguf`)

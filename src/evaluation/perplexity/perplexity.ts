@@ -55,7 +55,7 @@ export async function measurePerplexity(model: EvaluatedModel, text: string, opt
   let done = 0
   try {
     for await (const ofWindow of nllsOf(model, windows, options, writer)) {
-      nlls.push(...ofWindow)
+      for (const nll of ofWindow) nlls.push(nll)
       onProgress?.({ loaded: ++done, total: windows.count, perplexity: perplexityOf(nlls) })
     }
     await writer?.close()

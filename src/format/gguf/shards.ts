@@ -8,19 +8,32 @@ import { type GgufEntry, type GgufPlan, tensorBytes } from './encodeHeader.js'
 import { type Gguf, type GgufTensor, ggufError } from './gguf.js'
 import type { GgufHeader } from './readHeader.js'
 
+/** Most files of a set, read and written. The largest published ones have a few dozen. */
+const MOST_SHARDS = 1024
+
 /**
  * The files of the set that a path belongs to, in order, whichever of them it names; only the path if its name is not a
- * shard's. Throws `GGUF` if the name has a number outside its set.
+ * shard's. Throws `GGUF` if the name has a number outside its set, or a set that is larger than any.
  */
 export function shardPaths(file: string): string[] {
+  const set = shardSet(file)
+  return set ? Array.from({ length: set.count }, (_, n) => shardPath(set.whole, n, set.count)) : [file]
+}
+
+/** The first of the files that `shardPaths` gives, from the name alone. Throws what that throws. */
+export function firstShardPath(file: string): string {
+  const set = shardSet(file)
+  return set ? shardPath(set.whole, 0, set.count) : file
+}
+
+/** The set that a path belongs to: what it would be as a single file, and how many files it has. */
+function shardSet(file: string): { readonly whole: string; readonly count: number } | undefined {
   const match = /^(.*)-(\d{5})-of-(\d{5})\.gguf$/s.exec(path.basename(file))
-  if (!match) return [file]
-  const [, name, number, count] = match
-  if (Number(number) < 1 || Number(number) > Number(count)) {
-    throw ggufError(file, `shard number ${Number(number)}, expected 1 to ${Number(count)}`, 'file name')
-  }
-  const whole = path.join(path.dirname(file), `${name}.gguf`)
-  return Array.from({ length: Number(count) }, (_, n) => shardPath(whole, n, Number(count)))
+  if (!match) return undefined
+  const [number, count] = [Number(match[2]), Number(match[3])]
+  if (number < 1 || number > count) throw ggufError(file, `shard number ${number}, expected 1 to ${count}`, 'file name')
+  if (count > MOST_SHARDS) throw ggufError(file, `a set of ${count} shards, expected at most ${MOST_SHARDS}`, 'file name')
+  return { whole: path.join(path.dirname(file), `${match[1]}.gguf`), count }
 }
 
 /** The name of shard `n`, counted from 0, of a model that would be `file` if it were a single file. */
@@ -79,9 +92,6 @@ function checkSplitKeys(headers: readonly GgufHeader[]): void {
 
 /** The keys that number the shards; a single file must not have them. */
 const splitKeys = ['split.no', 'split.count', 'split.tensors.count'] as const
-
-/** The number of a shard has five digits in its name, and sixteen bits in its header. */
-const MOST_SHARDS = 65535
 
 /**
  * Cuts a plan, as gguf-split does: tensors in order, with at most `shardBytes` bytes of them in a file, a larger tensor

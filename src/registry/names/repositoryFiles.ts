@@ -2,7 +2,7 @@
 // a set together. Pure.
 
 import { MixtralError } from '../../base/errors.js'
-import { shardPaths } from '../../format/gguf/shards.js'
+import { firstShardPath, shardPaths } from '../../format/gguf/shards.js'
 import { type HuggingFaceName, repositoryText } from './modelName.js'
 import { didYouMean, nearNames } from './nearNames.js'
 
@@ -18,15 +18,14 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
     throw new MixtralError('IO', `${where}: ${problem}`)
   }
   // Repositories also have GGUF files that are no language models: vision encoders and importance matrices.
-  const firsts = [
-    ...new Set(files.filter((file) => /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)).map((file) => shardsOf(file)[0]!)),
-  ]
+  const firsts = [...new Set(files.filter((file) => /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)).map(firstShardOf))]
   if (firsts.length === 0) fail('it has no GGUF files')
-  const found = name.file === undefined ? byQuantization(firsts, name.quantization, where) : shardsOf(name.file)[0]!
+  const found = name.file === undefined ? byQuantization(firsts, name.quantization, where) : firstShardOf(name.file)
   const shards = shardsOf(found)
-  const missing = shards.find((file) => !files.includes(file))
+  const all = new Set(files)
+  const missing = shards.find((file) => !all.has(file))
   if (missing === undefined) return shards
-  if (name.file === undefined || (shards.length > 1 && files.includes(name.file))) return fail(`shard ${missing} is missing`)
+  if (name.file === undefined || (shards.length > 1 && all.has(name.file))) return fail(`shard ${missing} is missing`)
   return fail(`it has no file ${name.file}${didYouMean(name.file, firsts) || `, only ${listed(firsts)}`}`)
 }
 
@@ -62,14 +61,23 @@ function mentions(file: string, quantization: string): boolean {
 }
 
 /**
- * The shards of the set that a file belongs to, with `/` on every platform; only the file if its number is outside the
- * set.
+ * The shards of the set that a file belongs to, with `/` on every platform; only the file if its name is none of a
+ * set's.
  */
 export function shardsOf(file: string): string[] {
   try {
     return shardPaths(file).map((shard) => shard.replaceAll('\\', '/'))
   } catch {
     return [file]
+  }
+}
+
+/** The first of `shardsOf`, from the name alone: a repository may list names of many large sets. */
+function firstShardOf(file: string): string {
+  try {
+    return firstShardPath(file).replaceAll('\\', '/')
+  } catch {
+    return file
   }
 }
 

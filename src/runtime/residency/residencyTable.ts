@@ -57,7 +57,7 @@ export class ResidencyTable {
 
   /** Bytes of the shared memory. A new table must be cleared once. */
   static bytes({ slots, layers, experts, ranges }: ResidencyShape): number {
-    return 8 * layers * experts + 4 * (HEAD + (4 + Math.max(...ranges)) * slots.length + 5 * layers * experts)
+    return 8 * layers * experts + 4 * (HEAD + (4 + mostOf(ranges)) * slots.length + 5 * layers * experts)
   }
 
   /** figures: the counters of expertFigures.ts. */
@@ -77,7 +77,7 @@ export class ResidencyTable {
     this.#started = ints(shape.slots.length)
     this.#completed = ints(shape.slots.length)
     this.#prefetched = ints(shape.slots.length)
-    this.#loaded = ints(shape.slots.length * Math.max(...shape.ranges))
+    this.#loaded = ints(shape.slots.length * mostOf(shape.ranges))
     this.#slotOf = ints(keys)
     this.#pinned = ints(keys)
     this.#rank = ints(keys)
@@ -295,3 +295,5 @@ export class ResidencyTable {
     return withLock(this.#words, head.lock, work)
   }
 }
+
+const mostOf = (counts: readonly number[]) => counts.reduce((most, count) => Math.max(most, count), 0)

@@ -10,6 +10,8 @@ type Metadata = ReadonlyMap<string, GgufValue>
 const LARGEST_WIDTH = 2 ** 20
 const LARGEST_VOCABULARY = 2 ** 24
 const LARGEST_COUNT = 2 ** 12
+/** Experts of all layers: 8x22B has 448. Each is an object before anything is planned. */
+const MOST_EXPERTS = 2 ** 15
 const LARGEST_CONTEXT = 2 ** 31 - 1
 
 export class MixtralConfig {
@@ -61,6 +63,9 @@ export class MixtralConfig {
     if (this.rmsEps < 0) refuse('llama.attention.layer_norm_rms_epsilon', this.rmsEps, 'at least 0')
 
     this.experts = integer(metadata, 'llama.expert_count', LARGEST_COUNT)
+    if (this.layers * this.experts > MOST_EXPERTS) {
+      refuse('llama.expert_count', this.experts, `at most ${Math.floor(MOST_EXPERTS / this.layers)} in each of ${this.layers} layers`)
+    }
     this.expertsPerToken = integer(metadata, 'llama.expert_used_count', LARGEST_COUNT)
     if (this.expertsPerToken > this.experts) refuse('llama.expert_used_count', this.expertsPerToken, `at most the ${this.experts} experts`)
     this.routerAuxLossCoef = metadata.has('llama.router_aux_loss_coef') ? real(metadata, 'llama.router_aux_loss_coef') : undefined

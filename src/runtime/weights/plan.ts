@@ -244,5 +244,5 @@ function widestRowBytes(tensors: MixtralTensors): number {
 
 function largestExpertMatrix({ layers }: MixtralTensors): number {
   const experts = layers.flatMap((layer) => layer.experts)
-  return Math.max(...experts.flatMap(expertMatricesOf).map(({ bytes }) => bytes))
+  return experts.flatMap(expertMatricesOf).reduce((largest, { bytes }) => Math.max(largest, bytes), 0)
 }

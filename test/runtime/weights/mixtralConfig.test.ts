@@ -108,6 +108,16 @@ test.each<[string, 'MODEL' | 'UNSUPPORTED', Record<string, GgufValue | undefined
   ],
   ['metadata key "llama.expert_used_count": 0, expected', 'MODEL', { 'llama.expert_used_count': 0 }],
   ['metadata key "llama.expert_used_count": 9, expected at most the 8 experts', 'MODEL', { 'llama.expert_used_count': 9 }],
+  [
+    'metadata key "llama.expert_count": 4096, expected at most 1024 in each of 32 layers',
+    'MODEL',
+    { 'llama.expert_count': 4096, 'llama.expert_used_count': 2 },
+  ],
+  [
+    'metadata key "llama.expert_count": 9, expected at most 8 in each of 4096 layers',
+    'MODEL',
+    { 'llama.block_count': 4096, 'llama.expert_count': 9 },
+  ],
   ['metadata key "llama.block_count": 0, expected', 'MODEL', { 'llama.block_count': 0 }],
   ['metadata key "llama.block_count": 1000000000, expected', 'MODEL', { 'llama.block_count': 1e9 }],
   ['metadata key "llama.block_count": "many", expected', 'MODEL', { 'llama.block_count': 'many' }],

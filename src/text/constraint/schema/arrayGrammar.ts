@@ -136,11 +136,11 @@ export class ArrayGrammar extends CompoundGrammar {
     words.push(...shapes.booleans.map((value) => this.lexemes.word(String(value))))
     for (const shape of shapes.numbers) {
       if (shape.values === undefined) return undefined
-      words.push(...shape.values.map((value) => this.lexemes.number({ ...shape, values: [value] })))
+      for (const value of shape.values) words.push(this.lexemes.number({ ...shape, values: [value] }))
     }
     for (const shape of shapes.strings) {
       if (shape.values === undefined) return undefined
-      words.push(...shape.values.map((value) => this.lexemes.string({ ...shape, values: [value] })))
+      for (const value of shape.values) words.push(this.lexemes.string({ ...shape, values: [value] }))
     }
     return [...new Set(words)].filter((word) => word !== this.lexemes.never)
   }

@@ -113,7 +113,7 @@ export class SchemaSolver implements Solver {
       const goals = named ? [named, ...matching] : matching
       for (const goal of goals.length > 0 ? goals : [rest]) {
         if (goal === NOTHING) return NOTHING
-        literals.push(...goal.literals)
+        for (const literal of goal.literals) literals.push(literal)
       }
     }
     return goalOf(literals)
