@@ -1,6 +1,6 @@
 // node bench/constraint.mjs [--rounds N] [--json]
 // What a mask costs on the real vocabulary of Mistral and Mixtral (32,000 tokens, from mistral-tokenizer-js): in
-// strings, structure, numbers, patterns and grammars. Each round compiles anew and follows a document token by token.
+// strings, structure, numbers, patterns, grammars and calls. Each round compiles anew and follows a document token by token.
 // Before anything is timed, masks are compared with the tokens that are allowed one by one, and each document must come
 // to its end. Times are CPU time of the process, so that other programs on the machine count less. `worst` is the token
 // whose median over the rounds is highest, `peak` the highest single time: collected garbage and other programs are in
@@ -11,6 +11,8 @@ import mistral from 'mistral-tokenizer-js'
 import { Constraint } from '../dist/text/constraint/constraint.js'
 import { TokenTrie } from '../dist/text/constraint/tokenTrie.js'
 import { Tokenizer } from '../dist/text/tokenizer/tokenizer.js'
+import { callExpression } from '../dist/text/tools/callGrammar.js'
+import { checkTools } from '../dist/text/tools/toolDefinitions.js'
 import { readCommandLine } from './commandLine.mjs'
 
 const { values } = readCommandLine(import.meta.url, { rounds: { type: 'string' }, json: { type: 'boolean' } })
@@ -31,6 +33,18 @@ const person = {
   additionalProperties: false,
 }
 const flags = Object.fromEntries(['active', 'verified', 'archived', 'visible', 'pinned'].map((name) => [name, { type: 'boolean' }]))
+const parameters = { type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer' } }, required: ['city'] }
+const tools = checkTools({ tools: ['get_weather', 'get_time', 'find'].map((name) => ({ type: 'function', function: { name, parameters } })) })
+/** Calls as Hermes models write them, which may follow a text. */
+const hermes = {
+  open: ['<tool_call>\n{"name": "'],
+  middle: ['", "arguments": '],
+  between: ['}\n</tool_call>\n<tool_call>\n{"name": "'],
+  close: ['}\n</tool_call>'],
+  trigger: '<tool_call>',
+  texts: 'before',
+}
+const calls = { compose: (grammar) => callExpression(grammar, { format: hermes, tools, idOf: String }) }
 const jsonGrammar = readFileSync(new URL('../test/text/constraint/json.gbnf', import.meta.url), 'utf8')
 
 const cases = [
@@ -79,6 +93,11 @@ const cases = [
     name: 'any JSON',
     spec: { json: true },
     text: '{"a": [1, 2.5, {"b": null}], "text": "to be or not", "deep": [[[["x"]]]], "list": [true, false]}',
+  },
+  {
+    name: 'text, then a call',
+    spec: calls,
+    text: 'Let me look at < that: I ask for <the> weather.\n<tool_call>\n{"name": "get_weather", "arguments": {"city": "Paris", "days": 3}}\n</tool_call>',
   },
   {
     name: 'JSON as GBNF',
