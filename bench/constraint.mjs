@@ -1,10 +1,10 @@
 // node bench/constraint.mjs [--rounds N] [--json]
 // What a mask costs on the real vocabulary of Mistral and Mixtral (32,000 tokens, from mistral-tokenizer-js): in
-// strings, structure, numbers, patterns, grammars and calls. Each round compiles anew and follows a document token by token.
-// Before anything is timed, masks are compared with the tokens that are allowed one by one, and each document must come
-// to its end. Times are CPU time of the process, so that other programs on the machine count less. `worst` is the token
-// whose median over the rounds is highest, `peak` the highest single time: collected garbage and other programs are in
-// it.
+// strings, structure, numbers, patterns, grammars and calls. Each round compiles anew and follows a document token by
+// token. Before anything is timed, masks are compared with the tokens that are allowed one by one, and each document
+// must come to its end. Times are CPU time of the process, so that other programs on the machine count less. `worst` is
+// the token whose median over the rounds is highest, `peak` the highest single time: collected garbage and other
+// programs are in it.
 
 import { readFileSync } from 'node:fs'
 import mistral from 'mistral-tokenizer-js'
@@ -34,7 +34,9 @@ const person = {
 }
 const flags = Object.fromEntries(['active', 'verified', 'archived', 'visible', 'pinned'].map((name) => [name, { type: 'boolean' }]))
 const parameters = { type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer' } }, required: ['city'] }
-const tools = checkTools({ tools: ['get_weather', 'get_time', 'find'].map((name) => ({ type: 'function', function: { name, parameters } })) })
+const tools = checkTools({
+  tools: ['get_weather', 'get_time', 'find'].map((name) => ({ type: 'function', function: { name, parameters } })),
+})
 /** Calls as Hermes models write them, which may follow a text. */
 const hermes = {
   open: ['<tool_call>\n{"name": "'],

@@ -9,6 +9,7 @@ import type { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
+import { runReported } from '../../runtime/team/reportedRun.js'
 import { Team } from '../../runtime/team/team.js'
 import { knownFiles } from '../../runtime/weights/fileReader.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
@@ -75,22 +76,9 @@ export async function quantizeModel(
     const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
     const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
     const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
-    const stop = new AbortController()
-    // what a timer throws, no caller catches
-    const report = () => {
-      try {
-        onProgress?.({ loaded: Math.min(team.progress, total), total })
-      } catch (error) {
-        stop.abort(error)
-      }
-    }
-    const timer = onProgress && setInterval(report, 100)
     try {
-      await team.run(1, signal ? AbortSignal.any([signal, stop.signal]) : stop.signal).catch((error: Error) => {
-        throw stop.signal.aborted ? stop.signal.reason : error
-      })
+      await runReported(team, 1, total, { signal, onProgress })
     } finally {
-      clearInterval(timer)
       await team.close()
     }
     await draft.publish()

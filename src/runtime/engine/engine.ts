@@ -10,6 +10,7 @@ import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
 import { JobMemory } from '../sampler/jobMemory.js'
+import { runReported } from '../team/reportedRun.js'
 import { Team } from '../team/team.js'
 import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
@@ -121,26 +122,10 @@ export class Engine {
     return engine
   }
 
-  async #load({ onProgress, signal }: EngineOptions): Promise<void> {
+  async #load(options: EngineOptions): Promise<void> {
     const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
-    const stop = new AbortController()
-    // what a timer throws, no caller catches
-    const report = () => {
-      try {
-        onProgress?.({ loaded: Math.min(total, this.#team.progress), total })
-      } catch (error) {
-        stop.abort(error)
-      }
-    }
-    const timer = onProgress && setInterval(report, 100)
-    try {
-      await this.#team.run(command.load, signal ? AbortSignal.any([signal, stop.signal]) : stop.signal).catch((error: Error) => {
-        throw stop.signal.aborted ? stop.signal.reason : error
-      })
-      onProgress?.({ loaded: total, total })
-    } finally {
-      clearInterval(timer)
-    }
+    await runReported(this.#team, command.load, total, options)
+    options.onProgress?.({ loaded: total, total })
   }
 
   /**

@@ -11,30 +11,36 @@ import { withDefaults } from './modelDefaults.js'
 import type { ModelParts } from './modelParts.js'
 import { toolAnswer } from './toolAnswer.js'
 
+/** What is asked of a prompt, as it was when it was asked: the options of each answer. */
+export type AskedAnswers = readonly CheckedOptions[]
+
+/** Checks and copies what is asked, with the defaults that a model brings. Throws `OPTION`. */
+export function askedAnswers({ extras }: Pick<ModelParts, 'extras'>, given: GenerationOptions): AskedAnswers {
+  const options = withDefaults(extras?.defaults.options ?? {}, given)
+  const first = checkGenerationOptions(options)
+  const others = Array.from({ length: first.n - 1 }, (_, i) => {
+    return { ...checkGenerationOptions(nextOptions(options, i + 1)), constraint: first.constraint } // compiled once
+  })
+  return [first, ...others]
+}
+
 /**
- * Writes one answer, or `n` of them, beside all other calls. It begins with the first piece that is asked for; leaving
- * the loop ends all. The answers' prompt is computed once.
+ * Writes the answers beside all other calls. It begins with the first piece that is asked for; leaving the loop ends
+ * all. The answers' prompt is computed once.
  */
 export async function* writeAnswers(
   model: GenerationModel,
-  { engine, extras }: ModelParts,
-  prompt: () => readonly number[],
-  given: GenerationOptions,
+  engine: Engine,
+  prompt: readonly number[],
+  asked: AskedAnswers,
   request?: ChatRequest,
 ): AsyncGenerator<Piece, GenerationResult> {
-  const options = withDefaults(extras?.defaults.options ?? {}, given)
-  const first = checkGenerationOptions(options)
-  const ids = prompt()
-  const begin = async (checked: CheckedOptions) => {
-    const answer = request?.tools && (await toolAnswer(request.prompt, request.tools, checked))
-    return Generation.begin(model, ids, checked, answer)
+  const generations: Generation[] = []
+  for (const options of asked) {
+    const answer = request?.tools && (await toolAnswer(request.prompt, request.tools, options))
+    generations.push(await Generation.begin(model, prompt, options, answer))
   }
-  const generations = [await begin(first)]
-  for (let i = 1; i < first.n; i++) {
-    const next = checkGenerationOptions(nextOptions(options, i))
-    generations.push(await begin({ ...next, constraint: first.constraint })) // compiled once
-  }
-  const streams = generations.map((generation) => run(engine, generation, first.signal))
+  const streams = generations.map((generation, i) => run(engine, generation, asked[i]!.signal))
   return yield* streams.length === 1 ? streams[0]! : together(streams)
 }
 

@@ -7,7 +7,7 @@ import type { ChatPrompt, RenderedChat, RenderOptions } from '../chat/chatTempla
 import { type CheckedTools, checkTools } from '../tools/toolDefinitions.js'
 import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
 import type { GenerationOptions } from './generationOptions.js'
-import type { ChatResult, GenerationResult } from './generationResult.js'
+import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
 import { withModelMessages } from './modelDefaults.js'
 import type { ModelParts } from './modelParts.js'
 
@@ -26,7 +26,15 @@ export function chatRequest(parts: ModelParts, messages: readonly ChatMessage[],
   return { prompt: promptOf(parts, messages, { tools: tools?.tools }), tools, options: others }
 }
 
-export function chatResult({ choices, ...result }: GenerationResult, request: ChatRequest): ChatResult {
+/** The pieces of an answer, and its result as that of a chat. */
+export async function* chatPieces(
+  pieces: AsyncGenerator<Piece, GenerationResult>,
+  request: ChatRequest,
+): AsyncGenerator<Piece, ChatResult> {
+  return chatResult(yield* pieces, request)
+}
+
+function chatResult({ choices, ...result }: GenerationResult, request: ChatRequest): ChatResult {
   const answer = { ...result, toolCalls: result.toolCalls ?? [], folded: request.prompt.folded }
   return choices ? { ...answer, choices: choices.map((choice) => chatResult(choice, request)) } : answer
 }

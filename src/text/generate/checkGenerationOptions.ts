@@ -7,6 +7,7 @@ import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.j
 import { checkOptions } from '../../runtime/sampler/optionRow.js'
 import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
 import type { ConstraintSpec } from '../constraint/language.js'
+import { jsonCopy } from '../tools/plainJson.js'
 import type { GenerationOptions, LogitBias } from './generationOptions.js'
 import { generationTable } from './generationTable.js'
 import { StopStrings } from './stopStrings.js'
@@ -36,12 +37,15 @@ export interface CheckedOptions {
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
 
-/** The options with defaults filled in. Throws `OPTION` naming an unknown or impossible one. */
+/** The options with defaults filled in, copied. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
   checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
-  const { n = 1, experts = false, salt = '', signal, onProgress, ...sampling } = rest
+  const { n = 1, experts = false, salt = '', signal, onProgress, ...given } = rest
+  const sampling: SamplerOptions = Object.fromEntries(
+    Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
+  )
   if (!Number.isInteger(n) || n < 1 || n > MOST_ANSWERS) {
     throw new MixtralError('OPTION', `n is ${shown(n)}, expected a whole number from 1 to ${MOST_ANSWERS}`)
   }
@@ -56,9 +60,9 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   const texts = listOf(bannedWords)
   const wrong = texts.findIndex((text) => typeof text !== 'string' || text === '')
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
-  const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds, bannedWords: texts }
+  const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds: [...stopIds], bannedWords: texts }
   const constraint = constraintOf({ grammar, jsonSchema, regex })
-  return { ...own, logitBias, logprobs, postSampling, constraint, sampling, n, experts, salt, signal, onProgress }
+  return { ...own, logitBias: copyOf(logitBias), logprobs, postSampling, constraint, sampling, n, experts, salt, signal, onProgress }
 }
 
 /** The one that is given of the three. */
@@ -70,9 +74,17 @@ function constraintOf(options: Readonly<Record<'grammar' | 'jsonSchema' | 'regex
       `${given.map(([name]) => name).join(' and ')} are given, expected at most one of grammar, jsonSchema and regex`,
     )
   }
-  return given.length ? (Object.fromEntries(given) as unknown as ConstraintSpec) : undefined
+  if (given.length === 0) return undefined
+  const [[name, value]] = given as [[string, unknown]]
+  return { [name]: name === 'jsonSchema' ? jsonCopy(value, name, 'OPTION') : value } as unknown as ConstraintSpec
 }
 
 function listOf(texts: string | readonly string[] = []): readonly string[] {
-  return typeof texts === 'string' ? [texts] : texts
+  return typeof texts === 'string' ? [texts] : [...texts]
+}
+
+/** A copy of pairs, or of an object. What is neither is refused where tokens are known. */
+function copyOf(bias: LogitBias): LogitBias {
+  if (!Array.isArray(bias)) return Symbol.iterator in bias ? bias : { ...bias }
+  return bias.map((pair: unknown) => (Array.isArray(pair) ? [...pair] : pair)) as unknown as LogitBias
 }

@@ -20,9 +20,9 @@ import type { Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { RenderedChat } from '../chat/chatTemplate.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import { finish, writeAnswers } from './answers.js'
+import { askedAnswers, finish, writeAnswers } from './answers.js'
 import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
-import { type ChatRequest, chatRequest, chatResult, renderChat } from './chatRequest.js'
+import { type ChatRequest, chatPieces, chatRequest, renderChat } from './chatRequest.js'
 import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
 import type { GenerationOptions } from './generationOptions.js'
 import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
@@ -112,17 +112,18 @@ export class MixtralModel {
    * not finite; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
    * @example const { text, finishReason } = await model.generate('Once upon a time', { maxNewTokens: 40 })
    */
-  generate(prompt: string, options: GenerationOptions = {}): Promise<GenerationResult> {
+  async generate(prompt: string, options: GenerationOptions = {}): Promise<GenerationResult> {
     return finish(this.stream(prompt, options))
   }
 
   /**
    * Continues a raw prompt as `generate` does, and yields the text as it comes. The generator's return value is the
    * whole result. Leaving the loop early ends the generation. A reader that falls behind makes only its own generation
-   * wait. The first piece throws what `generate` throws.
+   * wait. Prompt and options are checked and copied at the call, which throws `OPTION`; the first piece throws the rest
+   * of what `generate` throws.
    */
   stream(prompt: string, options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
-    return this.#generate(() => this.tokenizer.encodePrompt(prompt), options)
+    return this.#generate(this.tokenizer.encodePrompt(prompt), options)
   }
 
   /**
@@ -130,14 +131,17 @@ export class MixtralModel {
    * The text of a message never becomes a control token. With `tools`, the answer may be calls (docs/tools.md). Throws
    * `TEMPLATE` for messages that the template refuses or fails on, and what `generate` throws.
    */
-  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
+  async chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
-  /** Answers as `chat` does, and yields text and calls as they come. The first piece throws what `chat` throws. */
-  async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+  /**
+   * Answers as `chat` does, and yields text and calls as they come. Messages and options are checked and copied at the
+   * call, which throws `TEMPLATE` and `OPTION`; the first piece throws the rest of what `chat` throws.
+   */
+  streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
     const request = chatRequest(this.#parts, messages, options)
-    return chatResult(yield* this.#generate(() => request.prompt.ids, request.options, request), request)
+    return chatPieces(this.#generate(request.prompt.ids, request.options, request), request)
   }
 
   /** The prompt that `chat` makes of a conversation. Throws `TEMPLATE`, and `OPTION` for tools that are none. */
@@ -183,7 +187,7 @@ export class MixtralModel {
 
   /** A timeline of tokens to go on from. Throws what `logits` throws for its ids. */
   session(options: SessionOptions = {}): Session {
-    return openSession(this.#parts, (ids, options, request) => this.#generate(() => ids, options, request), options)
+    return openSession(this.#parts, (ids, asked, request) => writeAnswers(this, this.#engine, ids, asked, request), options)
   }
 
   /**
@@ -286,7 +290,7 @@ export class MixtralModel {
   }
 
   /** Writes answers, beside others. It begins with the first piece that is asked for. */
-  #generate(prompt: () => readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
-    return writeAnswers(this, this.#parts, prompt, options, request)
+  #generate(prompt: readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
+    return writeAnswers(this, this.#engine, prompt, askedAnswers(this.#parts, options), request)
   }
 }

@@ -1,18 +1,19 @@
 // A timeline of tokens that calls go on from: texts are added, continued, taken back, forked and saved. A session holds
 // ids only; what the KV cache holds of them is shared with all other calls, and may be evicted and computed again.
 
-import { checkNames, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
+import { checkNames, checkObject, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
-import { finish } from './answers.js'
+import { jsonCopy } from '../tools/plainJson.js'
+import { type AskedAnswers, askedAnswers, finish } from './answers.js'
 import type { ChatOptions } from './chatOptions.js'
-import { type ChatRequest, chatRequest, chatResult } from './chatRequest.js'
+import { type ChatRequest, chatPieces, chatRequest } from './chatRequest.js'
 import type { GenerationOptions } from './generationOptions.js'
 import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
 import type { ModelParts } from './modelParts.js'
 
 /** Continues tokens, as a model does. */
-type Continue = (ids: readonly number[], options: GenerationOptions, request?: ChatRequest) => AsyncGenerator<Piece, GenerationResult>
+type Continue = (ids: readonly number[], asked: AskedAnswers, request?: ChatRequest) => AsyncGenerator<Piece, GenerationResult>
 
 /** What a session needs of its model. */
 interface SessionRuns {
@@ -99,13 +100,15 @@ export class Session {
    * Continues the session; what is written belongs to it. Takes the options of `MixtralModel.generate`, and throws its
    * errors.
    */
-  generate(options: GenerationOptions = {}): Promise<GenerationResult> {
+  async generate(options: GenerationOptions = {}): Promise<GenerationResult> {
     return finish(this.stream(options))
   }
 
   /**
    * Continues the session, and yields the text as it comes. What has been written belongs to the session, also where
-   * the loop is left early or an error ends it. The first piece throws what `generate` throws.
+   * the loop is left early or an error ends it. Options are checked and copied at the call, which throws `OPTION`; it
+   * goes on from where the session is when the first piece is asked for, which throws the rest of what `generate`
+   * throws.
    */
   stream(options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
     return this.#write(() => this.#runs.parts.engine.checked(this.#ids), options)
@@ -116,14 +119,20 @@ export class Session {
    * has in common with the session so far is not computed again. Throws what `MixtralModel.chat` throws, `OPTION` while
    * the session is in use, and `CLOSED`.
    */
-  chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
+  async chat(messages: readonly ChatMessage[], options: ChatOptions = {}): Promise<ChatResult> {
     return finish(this.streamChat(messages, options))
   }
 
-  /** Answers as `chat` does, and yields text and calls as they come. The first piece throws what `chat` throws. */
-  async *streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+  /**
+   * Answers as `chat` does, and yields text and calls as they come. Messages and options are checked and copied at the
+   * call, which throws `TEMPLATE` and `OPTION`; the first piece throws the rest of what `chat` throws.
+   */
+  streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
     const request = chatRequest(this.#runs.parts, messages, options)
-    return chatResult(yield* this.#write(() => request.prompt.ids, request.options, request), request)
+    return chatPieces(
+      this.#write(() => request.prompt.ids, request.options, request),
+      request,
+    )
   }
 
   /** A second session with the same tokens. */
@@ -145,10 +154,11 @@ export class Session {
    * Saves the tokens with their keys and values, and metadata of the application, any JSON. `MixtralModel.restore`
    * reads it. The file is complete or absent. Throws `IO`, and what a run throws.
    */
-  save(path: string, { metadata = null, ...options }: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
+  async save(path: string, { metadata = null, ...options }: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
     checkText('path', path)
     checkCallOptions(options)
-    return this.#alone(() => this.#runs.parts.engine.sessions.save(path, this.#ids, metadata, this.#salt, options))
+    const copied = jsonCopy(metadata, 'metadata', 'OPTION')
+    return this.#alone(() => this.#runs.parts.engine.sessions.save(path, this.#ids, copied, this.#salt, options))
   }
 
   /** Ends the session: it can no longer be used. It holds nothing, so forgetting it does as well. */
@@ -156,18 +166,18 @@ export class Session {
     this.#closed = true
   }
 
-  async *#write(
-    prompt: () => readonly number[],
-    options: GenerationOptions,
-    request?: ChatRequest,
-  ): AsyncGenerator<Piece, GenerationResult> {
+  #write(prompt: () => readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
+    checkObject(options)
+    const asked = askedAnswers(this.#runs.parts, { ...options, ...(this.#salt && { salt: this.#salt }) })
+    if (asked.length === 1) return this.#pieces(prompt, asked, request)
+    throw new MixtralError('OPTION', `n is ${asked.length}, expected 1: a session has one answer; fork it for others`)
+  }
+
+  async *#pieces(prompt: () => readonly number[], asked: AskedAnswers, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
     const leave = this.#enter()
     try {
-      if ((options?.n ?? 1) !== 1) {
-        throw new MixtralError('OPTION', `n is ${shown(options.n)}, expected 1: a session has one answer; fork it for others`)
-      }
       const ids = prompt()
-      const pieces = this.#runs.continue(ids, { ...options, ...(this.#salt && { salt: this.#salt }) }, request)
+      const pieces = this.#runs.continue(ids, asked, request)
       const all = [...ids]
       this.#ids = all
       try {

@@ -2,7 +2,7 @@
 // llama.cpp's rules for special tokens. Owns those rules and the space at the beginning of a text; segmentEncoder.ts
 // merges.
 
-import { checkKind, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
@@ -80,7 +80,7 @@ export class Tokenizer {
    */
   encode(text: string, options: EncodeOptions = {}): number[] {
     checkText('the text', text)
-    checkObject(options)
+    checkNames(options, ['addBos', 'parseSpecial', 'continues'])
     const tokens = options.parseSpecial ? this.#special : this.#userDefined
     const ids = (options.addBos ?? this.addBos) ? [this.bosId] : []
     return this.#append(tokens.split(text.toWellFormed()), ids, !options.continues)
@@ -131,6 +131,7 @@ export class Tokenizer {
 
   /** A decoder that takes one id at a time, with the options of `decode`. */
   decoder(options: DecodeOptions = {}): StreamingDecoder {
+    checkNames(options, ['special', 'continues'])
     return new StreamingDecoder(this.#vocabulary, options)
   }
 

@@ -13,6 +13,15 @@ const DEEPEST_JSON = 60
  * `what` as its subject, for what is no JSON, too long or too deep.
  */
 export function plainJson(value: unknown, what: string, code: MixtralErrorCode): unknown {
+  return parseJson(jsonText(value, what, code), what, code)
+}
+
+/** A copy of a value as JSON has it, of any length and depth. Throws as `plainJson` does for what is no JSON. */
+export function jsonCopy(value: unknown, what: string, code: MixtralErrorCode): unknown {
+  return JSON.parse(jsonText(value, what, code))
+}
+
+function jsonText(value: unknown, what: string, code: MixtralErrorCode): string {
   let text: string | undefined
   try {
     text = JSON.stringify(value)
@@ -21,7 +30,7 @@ export function plainJson(value: unknown, what: string, code: MixtralErrorCode):
     throw new MixtralError(code, `${what} is not plain JSON: ${reason}`, { cause: error })
   }
   if (text === undefined) throw new MixtralError(code, `${what} is not plain JSON: it has no value`)
-  return parseJson(text, what, code)
+  return text
 }
 
 /** The value of a JSON text, its strings well-formed. Throws as `plainJson` does. */
