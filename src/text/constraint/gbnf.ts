@@ -19,7 +19,7 @@ const LONGEST_GRAMMAR = 1_000_000
 const DEEPEST_GROUP = 100
 
 const NAME = /[a-zA-Z0-9-]/
-const ESCAPES: Readonly<Record<string, string>> = { t: '\t', r: '\r', n: '\n', '\\': '\\', '"': '"', '[': '[', ']': ']' }
+const ESCAPES: Readonly<Record<string, string>> = { t: '\t', r: '\r', n: '\n', '\\': '\\', '"': '"', '[': '[', ']': ']', '-': '-' }
 const HEX_ESCAPES: Readonly<Record<string, number>> = { x: 2, u: 4, U: 8 }
 
 /**
@@ -162,7 +162,6 @@ class GbnfParser {
   #character(expected: string): number {
     const cursor = this.#cursor
     const character = cursor.take(expected)
-    if (character === '\n') throw cursor.malformed(`the line ends, expected ${expected}`)
     if (character !== '\\') return character.codePointAt(0)!
     const escaped = cursor.take('a character after the backslash')
     const digits = HEX_ESCAPES[escaped]

@@ -152,13 +152,27 @@ export class CallParser {
   #follow(ways: readonly Way[]): void {
     this.#place = 'script'
     this.#ways = ways
+    this.#arrive()
   }
 
   #takeScript(symbol: string | number): void {
+    const ended = this.#ways.filter(({ symbols, at }) => at === symbols.length)
     this.#ways = this.#ways.filter(({ symbols, at }) => symbols[at] === symbol).map((each) => ({ ...each, at: each.at + 1 }))
+    if (this.#ways.length > 0) this.#arrive()
+    else if (ended.length > 0) {
+      this.#goTo((ended.find(({ to }) => to === 'name') ?? ended[0]!).to)
+      this.#take(symbol)
+    }
+  }
+
+  /** Goes on to what a way leads to, where it is at its end: a script may also be empty. */
+  #arrive(): void {
     const ended = this.#ways.find(({ symbols, at }) => at === symbols.length)
-    if (!ended || this.#ways.length > 1) return // the end of one may be the beginning of another
-    this.#place = ended.to
+    if (ended && this.#ways.length === 1) this.#goTo(ended.to) // else the end of one may be the beginning of another
+  }
+
+  #goTo(place: Place): void {
+    this.#place = place
     this.#name = ''
     this.#json = new JsonTextReader()
   }
@@ -174,7 +188,7 @@ export class CallParser {
     this.#calls.push({ name, arguments: '', isWhole: false })
     this.#deltas.push({ index, id: this.#idOf(index), type: 'function', function: { name, arguments: '' } })
     this.#follow([this.#way(this.#format.middle, index, 'arguments')])
-    this.#takeScript(symbol)
+    this.#take(symbol)
   }
 
   #takeArgument(unit: string): void {

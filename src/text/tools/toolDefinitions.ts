@@ -107,7 +107,8 @@ function checkParameters(name: string, parameters: unknown): Readonly<Record<str
   if (!isRecord(parameters)) {
     throw new MixtralError('OPTION', `the parameters of the tool ${name} are ${shown(parameters)}, expected a JSON Schema of an object`)
   }
-  if (parameters.type !== undefined && parameters.type !== 'object') {
+  const types: readonly unknown[] = Array.isArray(parameters.type) ? parameters.type : [parameters.type ?? 'object']
+  if (!types.includes('object')) {
     const found = `the parameters of the tool ${name} have the type ${shown(parameters.type)}`
     throw new MixtralError('OPTION', `${found}, expected "object": arguments have names`)
   }
@@ -125,21 +126,27 @@ export function argumentsSchema({ parameters }: CheckedTool): object {
   return closed({ ...parameters, type: 'object', ...(parameters.properties === undefined && { properties: {} }) }) as object
 }
 
+/** Keywords whose value is one schema, a list of schemas, or schemas by name: whoever writes one of them writes values. */
+const SCHEMA = ['items', 'additionalProperties', 'contains']
+const LISTS = ['anyOf', 'oneOf', 'prefixItems']
+const BY_NAME = ['properties', 'patternProperties', '$defs', 'definitions']
+
 /**
  * A schema whose objects have no properties that nobody named, unless it speaks of them: models would invent some.
- * Objects in properties and items are closed as well.
+ * Objects in its parts are closed as well, wherever they are defined. Not those of `allOf`: each would forbid what the
+ * others name.
  */
 function closed(schema: unknown): unknown {
   if (!isRecord(schema)) return schema
-  const { properties, items } = schema
-  const closes = isRecord(properties) && !OPEN.some((keyword) => Object.hasOwn(schema, keyword))
-  const parts = isRecord(properties) && Object.fromEntries(Object.entries(properties).map(([name, part]) => [name, closed(part)]))
-  return {
-    ...schema,
-    ...(parts && { properties: parts }),
-    ...(items !== undefined && { items: closed(items) }),
-    ...(closes && { additionalProperties: false }),
+  const parts: Record<string, unknown> = {}
+  for (const keyword of SCHEMA) if (Object.hasOwn(schema, keyword)) parts[keyword] = closed(schema[keyword])
+  for (const keyword of LISTS) if (Array.isArray(schema[keyword])) parts[keyword] = schema[keyword].map(closed)
+  for (const keyword of BY_NAME) {
+    const { [keyword]: named } = schema
+    if (isRecord(named)) parts[keyword] = Object.fromEntries(Object.entries(named).map(([name, part]) => [name, closed(part)]))
   }
+  const closes = isRecord(schema.properties) && !OPEN.some((keyword) => Object.hasOwn(schema, keyword))
+  return { ...schema, ...parts, ...(closes && { additionalProperties: false }) }
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -115,6 +115,38 @@ export const OLLAMA_MISTRAL = `{{- range $index, $_ := .Messages }}
 {{- end }}
 {{- end }}`
 
+/** A template whose calls, one or several, are what `each` writes of `call`; texts and calls end with the end token. */
+const plain = (before: string, each: string, after: string, between = '') => `{{ bos_token }}
+{%- if tools %}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}
+{%- for message in messages %}
+    {%- if message.role == 'user' %}{{- '[INST] ' + message.content + ' [/INST]' }}
+    {%- elif message.role == 'tool' %}{{- '[INST] ' + message.content + ' [/INST]' }}
+    {%- elif message.tool_calls %}
+        {{- '${before}' }}
+        {%- for call in message.tool_calls %}{{- ${each} }}{%- if not loop.last %}{{- '${between}' }}{%- endif %}{%- endfor %}
+        {{- '${after}' + eos_token }}
+    {%- else %}{{- message.content + eos_token }}
+    {%- endif %}
+{%- endfor %}`
+
+/** As Llama 3.1's: nothing but JSON, one call. */
+export const LLAMA = plain('', `'{"name": "' + call.function.name + '", "parameters": ' + (call.function.arguments | tojson) + '}'`, '')
+/** A list of calls, and nothing before it. */
+export const JSON_LIST = plain(
+  '[',
+  `'{"name": "' + call.function.name + '", "arguments": ' + (call.function.arguments | tojson) + '}'`,
+  ']',
+  ', ',
+)
+/** The name in a tag. */
+export const FUNCTION_TAG = plain('', `'<function=' + call.function.name + '>' + (call.function.arguments | tojson) + '</function>'`, '')
+/** As newer ones of Mistral: a control token, and the name right behind it. */
+export const MISTRAL_ARGS = plain('', `'[TOOL_CALLS]' + call.function.name + '[ARGS]' + (call.function.arguments | tojson)`, '')
+/** In words. */
+export const ACTION = plain('', `'Action: ' + call.function.name + '\\nInput: ' + (call.function.arguments | tojson)`, '')
+/** The arguments right behind the name. */
+export const NAMED = plain('>>>', `call.function.name + (call.function.arguments | tojson)`, '')
+
 const CONTROLS = ['[INST]', '[/INST]', '[TOOL_CALLS]', '[AVAILABLE_TOOLS]', '[/AVAILABLE_TOOLS]', '[TOOL_RESULTS]', '[/TOOL_RESULTS]']
 
 /** Mistral's vocabulary of its third version: the control tokens of tools behind those that there were. */

@@ -14,7 +14,20 @@ import { callExpression } from '../../../dist/text/tools/callGrammar.js'
 import { CallParser } from '../../../dist/text/tools/callParser.js'
 import type { ToolCallDelta } from '../../../dist/text/tools/toolCalls.js'
 import { checkTools, type ToolOptions } from '../../../dist/text/tools/toolDefinitions.js'
-import { chatml, HERMES, MISTRAL_V3, MIXTRAL_V1, mistralV3, OLLAMA_MISTRAL } from '../chat/toolTemplates.js'
+import {
+  ACTION,
+  chatml,
+  FUNCTION_TAG,
+  HERMES,
+  JSON_LIST,
+  LLAMA,
+  MISTRAL_ARGS,
+  MISTRAL_V3,
+  MIXTRAL_V1,
+  mistralV3,
+  NAMED,
+  OLLAMA_MISTRAL,
+} from '../chat/toolTemplates.js'
 
 const weather = {
   type: 'object',
@@ -50,6 +63,13 @@ const formats: [name: string, template: ChatTemplate, tokenizer: Tokenizer][] = 
   ["Mistral's, by Ollama's template", ChatTemplate.fromOllama(OLLAMA_MISTRAL, v3), v3],
   ['tags around calls', jinja(HERMES, ml), ml],
   ['JSON, for a template without tools', jinja(MIXTRAL_V1, v3), v3],
+  ['bare JSON', jinja(LLAMA, v3), v3],
+  ['a bare list', jinja(JSON_LIST, v3), v3],
+  ['the name in a tag', jinja(FUNCTION_TAG, ml), ml],
+  ['a control token and the name', jinja(MISTRAL_ARGS, v3), v3],
+  ['a control token that is a text, and the name', jinja(MISTRAL_ARGS, ml), ml],
+  ['words', jinja(ACTION, v3), v3],
+  ['arguments right behind the name', jinja(NAMED, v3), v3],
 ]
 const tries = new Map([v3, ml].map((tokenizer) => [tokenizer, new TokenTrie(tokenizer)]))
 const random = new Random(18)
