@@ -8,9 +8,10 @@ import { checkTokenList, MixtralError, shown } from '../../base/errors.js'
  */
 export function checkTokens(tokens: readonly number[], vocabSize: number, contextLength: number): number[] {
   checkTokenList(tokens)
+  const { length } = tokens
+  if (!length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
+  if (length > contextLength) throw new MixtralError('CONTEXT', `${length} tokens, the context has room for ${contextLength}`)
   const ids: number[] = Array.from(tokens)
-  if (!ids.length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
-  if (ids.length > contextLength) throw new MixtralError('CONTEXT', `${ids.length} tokens, the context has room for ${contextLength}`)
   const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
   if (wrong >= 0)
     throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)

@@ -22,7 +22,6 @@ import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import type { Weights } from '../weights/weightLoader.js'
 import type { CallOptions } from './callOptions.js'
-import { CallQueue } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
 import { checkTokens } from './checkTokens.js'
@@ -35,6 +34,7 @@ import type { EngineStatus } from './status.js'
 import { StepCost } from './stepCost.js'
 import { type Handle, type RoutedToken, StepLoop } from './stepLoop.js'
 import { StepRunner } from './stepRunner.js'
+import { Turns } from './turns.js'
 import type { ModelWorkerData } from './worker.js'
 
 /** The state that main and all sets of threads share. */
@@ -60,9 +60,9 @@ export class Engine {
   readonly #findings: Float64Array
   /** Saves and restores parts of the KV cache. */
   readonly sessions: SessionStore
+  readonly turns: Turns
   readonly #scheduler: Scheduler
   readonly #loop: StepLoop
-  readonly #queue = new CallQueue()
 
   private constructor(state: EngineState) {
     const { config, plan, memories, mailbox, times, findings, team, stepMs, figures } = state
@@ -78,8 +78,9 @@ export class Engine {
     this.#findings = findings
     const { sequences, batchSize, pages } = plan
     this.#scheduler = new Scheduler({ sequences, batchSize, kvTokens: pages * PAGE_POSITIONS })
-    this.sessions = new SessionStore(this, this.#scheduler, state)
     this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner)
+    this.turns = new Turns(this.#loop)
+    this.sessions = new SessionStore(this, this.#scheduler, state)
   }
 
   /**
@@ -167,29 +168,6 @@ export class Engine {
   }
 
   /**
-   * Waits for a turn in which no steps run, and holds the model until the result is called. Throws `ABORTED` when the
-   * signal fires first, and `CLOSED`.
-   */
-  async enter(signal?: AbortSignal): Promise<() => void> {
-    const leave = await this.#queue.enter(signal)
-    await this.#loop.pause()
-    return () => {
-      this.#loop.resume()
-      leave()
-    }
-  }
-
-  /** Holds the model while `call` runs. */
-  async exclusive<T>(call: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const leave = await this.enter(signal)
-    try {
-      return await call()
-    } finally {
-      leave()
-    }
-  }
-
-  /**
    * Computes the logits after the last of `ids`: (vocabulary). What the KV cache holds of them is not run again. Throws
    * `IO`, `THREAD`, `ABORTED`, `CLOSED`.
    */
@@ -221,7 +199,7 @@ export class Engine {
 
   /**
    * Runs `prompt` from its first token on, and yields the chosen intermediate tensors of one step after the other, in
-   * the order in which they are computed. Call within `exclusive`.
+   * the order in which they are computed. Call within a turn of `Turns.enterBoth`.
    */
   async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
     const scheduler = this.#scheduler
@@ -229,7 +207,7 @@ export class Engine {
     const runStep = (step: Step) => this.#runner.step(step, signal)
     const sequence = scheduler.cache.open([], 0)
     try {
-      scheduler.extend(sequence, ids.length)
+      if (!scheduler.extend(sequence, ids.length)) throw new RangeError('no pages for a trace, which has its turn')
       const { table } = sequence
       for (let position = 0; position < ids.length; position += this.plan.batchSize) {
         const tokens = ids.slice(position, position + this.plan.batchSize)
@@ -245,7 +223,7 @@ export class Engine {
 
   /**
    * Checks the weights part by part, in the order of the layers: memory against the file, products against the oracle.
-   * Call within `exclusive`.
+   * Call within a turn.
    */
   async *checkWeights({ signal, onProgress }: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
     const parts = weightParts(this.plan, this.config)
@@ -260,7 +238,7 @@ export class Engine {
     }
   }
 
-  /** The times of the stages since the last call; none without the option `profile`. Call within `exclusive`. */
+  /** The times of the stages since the last call; none without the option `profile`. Call within a turn. */
   takeProfile(): StageTime[] {
     return this.#profile?.take() ?? []
   }
@@ -272,7 +250,7 @@ export class Engine {
 
   /** Ends the threads; running and waiting calls fail with `CLOSED`. */
   async close(): Promise<void> {
-    this.#queue.close()
+    this.turns.close()
     this.#loop.close()
     await this.#team.close()
   }

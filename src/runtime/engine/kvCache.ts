@@ -125,8 +125,9 @@ export class KvCache {
 
   /**
    * Makes places for the next `tokens` tokens: pages that nobody else reads. Returns what must be copied first, or
-   * undefined if there are not enough pages, even if all of the tree that is not in use is evicted. Call `copied` when
-   * the copies have been made, or else `notCopied`.
+   * undefined if there are not enough pages, even if all of the tree that is not in use is evicted. Where there is no
+   * page for a copy of the last one, the sequence forgets the tokens that are on it. Call `copied` when the copies have
+   * been made, or else `notCopied`.
    */
   extend(of: Sequence, tokens: number): PageCopy[] | undefined {
     const sequence = this.#own(of)
@@ -134,6 +135,7 @@ export class KvCache {
     if (wanted > this.#pool.free) {
       if (wanted > this.available) {
         if (tokens > 0 && this.#takeTail(sequence)) wanted--
+        if (wanted > this.available) wanted = this.#forgetTail(sequence, tokens)
         if (wanted > this.available) return undefined
       }
       while (wanted > this.#pool.free) this.#tree.evict()
@@ -240,6 +242,13 @@ export class KvCache {
     if (place === undefined || this.#pool.holders(sequence.table[place]!) > 2) return false
     const parent = place ? sequence.nodes[place - 1] : sequence.root
     return parent !== undefined && this.#tree.remove(parent, sequence.table[place]!)
+  }
+
+  /** Lets go of a page that would have to be copied. Returns what `wanted` is then. */
+  #forgetTail(sequence: OwnSequence, tokens: number): number {
+    const place = this.#sharedTail(sequence)
+    if (place !== undefined) this.rewind(sequence, place * PAGE_POSITIONS)
+    return this.wanted(sequence, tokens)
   }
 
   /** Lets go of the pages from the `pages`-th of the table on. */

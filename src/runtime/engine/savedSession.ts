@@ -53,7 +53,8 @@ export interface SavedSession {
   readonly pages: number
 }
 
-const sessionError = (path: string, problem: string) => new MixtralError('SESSION', `${path}: ${problem}`)
+/** The error of a file that is damaged or belongs to another model. */
+export const sessionError = (path: string, problem: string) => new MixtralError('SESSION', `${path}: ${problem}`)
 
 /** Writes a session; pages are asked for one at a time. Throws `IO`, and `OPTION` for metadata that is no JSON. */
 export async function writeSession(

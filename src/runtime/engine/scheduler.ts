@@ -52,20 +52,29 @@ export class Scheduler {
   }
 
   get waiting(): number {
-    return this.#waiting.length
+    return countOpen(this.#waiting)
   }
 
   get suspended(): number {
-    return this.#suspended.length
+    return countOpen(this.#suspended)
   }
 
   get running(): number {
-    return this.#running.length
+    return countOpen(this.#running)
   }
 
   /** All requests that are not over; oldest first. */
   get requests(): Request[] {
     return [...this.#running, ...this.#suspended, ...this.#waiting]
+  }
+
+  /**
+   * A request that could go on but never will: the plan is empty, and nobody outside holds pages that may come free.
+   * There is none, unless the plan is wrong.
+   */
+  get stuck(): Request | undefined {
+    const holders = this.#running.filter(({ sequence }) => sequence).length
+    return this.cache.sequences > holders ? undefined : this.requests.find(({ ready, over }) => ready && !over)
   }
 
   add(request: Request): void {
@@ -265,3 +274,6 @@ export class Scheduler {
 }
 
 const fullPages = (positions: number) => Math.floor(positions / PAGE_POSITIONS)
+
+/** Those that are over stay in their list until the next plan. */
+const countOpen = (requests: readonly Request[]) => requests.filter(({ over }) => !over).length

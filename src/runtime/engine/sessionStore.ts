@@ -9,14 +9,15 @@ import type { CallOptions } from './callOptions.js'
 import { checkTokens } from './checkTokens.js'
 import { KvBytes } from './kvBytes.js'
 import type { Task } from './request.js'
-import { readSession, type SavedSession, type SessionBinding, writeSession } from './savedSession.js'
+import { readSession, type SavedSession, type SessionBinding, sessionError, writeSession } from './savedSession.js'
 import type { Scheduler } from './scheduler.js'
+import type { Turns } from './turns.js'
 import type { ModelWorkerData } from './worker.js'
 
 /** What the store needs of an engine. */
 interface Runs {
   finish(task: Omit<Task, 'ended' | 'progress'>, options: CallOptions): Promise<void>
-  exclusive<T>(call: () => Promise<T>): Promise<T>
+  readonly turns: Turns
   /** There are more pages than before: requests that wait for some may go on. */
   wake(): void
 }
@@ -42,6 +43,15 @@ export class SessionStore {
    * `OPTION` for metadata that is no JSON, and what a run throws.
    */
   async save(path: string, ids: readonly number[], metadata: unknown, salt: string, options: CallOptions): Promise<void> {
+    const leave = await this.#runs.turns.enterPages(options.signal)
+    try {
+      await this.#save(path, ids, metadata, salt, options)
+    } finally {
+      leave()
+    }
+  }
+
+  async #save(path: string, ids: readonly number[], metadata: unknown, salt: string, options: CallOptions): Promise<void> {
     const binding = await this.#bound()
     if (ids.length) await this.#runs.finish({ ids, from: ids.length - 1, salt, read: () => {} }, options)
     const { cache } = this.#scheduler
@@ -60,15 +70,26 @@ export class SessionStore {
    * another model or version, `CONTEXT` where its tokens do not fit, `IO` and `CLOSED`.
    */
   async restore(path: string, salt: string): Promise<SavedSession> {
+    const leave = await this.#runs.turns.enterPages()
+    try {
+      return await this.#restore(path, salt)
+    } finally {
+      leave()
+    }
+  }
+
+  async #restore(path: string, salt: string): Promise<SavedSession> {
     const binding = await this.#bound()
     const { cache } = this.#scheduler
     const { config, plan } = this.#model
     const sequence = cache.open([], 0, salt)
     try {
       const session = await readSession(path, binding, async ({ ids, pages }, page) => {
+        if (ids.some((id) => id >= config.vocabSize)) throw sessionError(path, `a token beyond the vocabulary of ${config.vocabSize}`)
         if (ids.length) checkTokens(ids, config.vocabSize, plan.contextLength)
         // between two steps: others may have to give up their pages
-        await this.#runs.exclusive(async () => this.#scheduler.extend(sequence, pages * PAGE_POSITIONS))
+        const places = await this.#runs.turns.exclusive(async () => this.#scheduler.extend(sequence, pages * PAGE_POSITIONS))
+        if (!places) throw new RangeError('no pages for a session, which has its turn')
         for (let i = 0; i < pages; i++) this.#kv.write(sequence.table[i]!, await page())
       })
       cache.commit(sequence, session.ids.slice(0, session.pages * PAGE_POSITIONS))

@@ -4,7 +4,7 @@
 
 import process from 'node:process'
 import { setImmediate } from 'node:timers'
-import { abortedError, closedError } from '../../base/errors.js'
+import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
 import { onAbort } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { Routing } from '../model/routes.js'
@@ -125,8 +125,8 @@ export class StepLoop {
     try {
       while (!this.#paused && !this.#closed) {
         const shares = this.#scheduler.plan((decoding) => this.#cost.promptRows(decoding))
-        if (!shares.length) break
-        await this.#runStep(shares)
+        if (shares.length) await this.#runStep(shares)
+        else if (!this.#endStuck()) break
       }
     } catch (error) {
       for (const request of this.#scheduler.requests) this.#end(request, error as Error) // a fault of ours: nobody waits
@@ -135,21 +135,22 @@ export class StepLoop {
     }
   }
 
-  async #runStep(shares: readonly Share[]): Promise<void> {
-    const started = performance.now()
-    try {
-      const rows = await this.#runShares(shares)
-      if (rows) this.#cost.add(rows, performance.now() - started)
-    } catch (error) {
-      if (shares.length > 1) await this.#runAlone(shares)
-      else this.#fail(shares[0]!, error as Error)
-    }
+  /** Nobody waits for ever: ends a request that no step will ever run. Whether there was one. */
+  #endStuck(): boolean {
+    const { stuck } = this.#scheduler
+    if (stuck) this.#end(stuck, new MixtralError('MEMORY', `no step runs the ${stuck.ids.length} tokens of this call, expected one`))
+    return stuck !== undefined
   }
 
-  /**
-   * After a step that failed: runs each request's rows by themselves, once. A request that fails alone gets the error.
-   */
-  async #runAlone(shares: readonly Share[]): Promise<void> {
+  /** After a step that failed, each request's rows run by themselves, once. One that fails alone gets the error. */
+  async #runStep(shares: readonly Share[]): Promise<void> {
+    const started = performance.now()
+    const ran = await this.#runShares(shares).catch((error: Error) => {
+      if (shares.length === 1) this.#fail(shares[0]!, error)
+      return shares.length > 1 ? undefined : 0
+    })
+    if (ran) this.#cost.add(ran, performance.now() - started)
+    if (ran !== undefined) return
     for (const share of shares) {
       if (share.request.over) this.#scheduler.failed(share)
       else await this.#runShares([share]).catch((error: Error) => this.#fail(share, error))
@@ -161,7 +162,10 @@ export class StepLoop {
     this.#end(share.request, error)
   }
 
-  /** Runs a step, and gives each request what it wants. Returns how many rows have been run. */
+  /**
+   * Runs a step, and gives each request what it wants. Returns how many rows have been run. Throws only while nothing
+   * of the step counts: what comes after it throws nothing.
+   */
   async #runShares(shares: readonly Share[]): Promise<number> {
     const step = { shares, cancel: new AbortController() }
     for (const { request, sequence } of shares) this.#begin(request, sequence.ids.length)
@@ -229,7 +233,7 @@ export class StepLoop {
 
   /** Calls the listeners with the experts of all rows. A listener that throws is not called again. */
   #tellRouting(shares: readonly Share[], { segments, tokens }: Rows): void {
-    for (const listener of this.#listeners) {
+    for (const listener of [...this.#listeners]) {
       try {
         for (const [i, { firstRow, rows, position }] of segments.entries()) {
           const request = shares[i]!.request.number
@@ -240,7 +244,7 @@ export class StepLoop {
         }
       } catch (error) {
         this.#listeners.delete(listener)
-        process.emitWarning(error as Error)
+        process.emitWarning(error instanceof Error ? error : `a routing listener threw ${shown(error)}`)
       }
     }
   }

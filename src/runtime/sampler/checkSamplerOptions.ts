@@ -6,6 +6,9 @@ import type { SamplerOptions, Settings } from './samplerOptions.js'
 import { samplerTable, settingNames } from './samplerTable.js'
 import { stepNamed, stepNames } from './steps.js'
 
+/** Each breaker is looked for in every token of the vocabulary; llama.cpp has four. */
+const MOST_BREAKERS = 1000
+
 export interface CheckedSamplerOptions {
   readonly settings: Settings
   /** Places in `steps`. */
@@ -25,7 +28,8 @@ export function checkSamplerOptions(options: SamplerOptions): CheckedSamplerOpti
   return { settings: settings as Settings, order: orderOf(samplers), breakers: checkBreakers(breakers) }
 }
 
-function randomSeed(): number {
+/** A seed where none is given. */
+export function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0]!
 }
 
@@ -46,6 +50,9 @@ function orderOf(samplers: readonly string[]): number[] {
 
 function checkBreakers(breakers: string | readonly string[]): readonly string[] {
   const texts = typeof breakers === 'string' ? [breakers] : breakers
+  if (texts.length > MOST_BREAKERS) {
+    throw new MixtralError('OPTION', `drySequenceBreakers has ${texts.length} texts, expected at most ${MOST_BREAKERS}`)
+  }
   const wrong = texts.findIndex((text) => typeof text !== 'string' || text === '')
   if (wrong < 0) return texts
   throw new MixtralError('OPTION', `drySequenceBreakers has ${shown(texts[wrong])}, expected strings of at least one character`)

@@ -60,7 +60,7 @@ export interface SamplerOptions {
    */
   readonly samplers?: readonly string[]
   /**
-   * Whole number from 0 to 2^53 - 1: the same seed, the same text. Default: a random one, which `Sampler.seed` tells.
+   * Whole number from 0 to 2^53 - 1: the same seed, the same text. Default: a random one, which the result tells.
    */
   readonly seed?: number
 }

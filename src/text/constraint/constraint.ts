@@ -150,6 +150,7 @@ function tokenNames(trie: TokenTrie): TokenNames {
       const parts = tokenizer.encode(text, { addBos: false, parseSpecial: true, continues: true })
       return parts.length === 1 ? parts[0] : undefined
     },
+    isEnd: (id) => tokenizer.endIds.has(id),
     isControl: (id) => tokenizer.endIds.has(id) || !['normal', 'userDefined', 'byte'].includes(tokenizer.token(id).type),
   }
 }

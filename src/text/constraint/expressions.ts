@@ -196,7 +196,12 @@ export class Grammar {
   #pair(first: Expression, rest: Expression): Expression {
     if (first.kind === 'empty') return rest
     if (rest.kind === 'empty') return first
-    if (first.kind === 'sequence') return this.#pair(first.parts[0]!, this.#pair(first.parts[1]!, rest))
+    if (first.kind === 'sequence') {
+      const parts: Expression[] = [] // a loop: a sequence may have thousands of parts
+      let last = first
+      for (; last.kind === 'sequence'; last = last.parts[1]!) parts.push(last.parts[0]!)
+      return parts.reduceRight((all, part) => this.#pair(part, all), this.#pair(last, rest))
+    }
     const key = `q${first.id},${rest.id}`
     return this.#known.get(key) ?? this.#intern(key, { kind: 'sequence', parts: [first, rest] })
   }

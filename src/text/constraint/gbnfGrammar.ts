@@ -19,6 +19,8 @@ export interface TokenNames {
   idOf(text: string): number | undefined
   /** Tokens that `!<...>` does not stand for: those that end an answer, and other control tokens. */
   isControl(id: number): boolean
+  /** Tokens that end an answer. */
+  isEnd(id: number): boolean
 }
 
 /** The grammar's `root`. `names` is needed for token terminals alone. */
@@ -140,6 +142,9 @@ class GbnfBuilder {
     if (id === undefined) throw new MixtralError('OPTION', `the grammar names the token ${token}, which is more than one token`)
     if (id >= names.vocabSize)
       throw new MixtralError('OPTION', `the grammar names the token ${id}, expected an id below ${names.vocabSize}`)
+    if (!negated && names.isEnd(id)) {
+      throw new MixtralError('OPTION', `the grammar names the end token ${id}, expected none: a text ends where the grammar does`)
+    }
     const symbol = FIRST_TOKEN_SYMBOL + id
     if (!negated) return this.#grammar.terms.set([symbol, symbol])
     const ranges: number[] = []

@@ -34,6 +34,15 @@ const STEPS_PER_CALL = 500_000
  */
 export function compileLanguage(spec: ConstraintSpec, names?: TokenNames): Parser {
   const { kind, subject } = kindOf(spec)
+  try {
+    return compile(spec, kind, subject, names)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error // the stack has ended
+    throw new MixtralError('UNSUPPORTED', `${subject} has too many parts in one another, expected some thousand at most`, { cause: error })
+  }
+}
+
+function compile(spec: ConstraintSpec, kind: Kind, subject: string, names: TokenNames | undefined): Parser {
   const budget = new Budget(STEPS_PER_CALL, subject)
   const grammar = new Grammar(new Terms(budget))
   const root = rootOf(spec, kind, grammar, names)

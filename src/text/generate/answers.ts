@@ -1,7 +1,9 @@
 // Runs generations: one answer to a prompt, or several at the same time, whose pieces come as they are written. Owns
 // how answers share options; what one answer is, generation.ts knows.
 
+import { TimeSlice } from '../../base/timeSlice.js'
 import type { Engine } from '../../runtime/engine/engine.js'
+import { randomSeed } from '../../runtime/sampler/checkSamplerOptions.js'
 import type { ChatRequest } from './chatRequest.js'
 import { type CheckedOptions, checkGenerationOptions } from './checkGenerationOptions.js'
 import { Generation, type GenerationModel } from './generation.js'
@@ -9,14 +11,15 @@ import type { GenerationOptions } from './generationOptions.js'
 import type { GenerationResult, Piece } from './generationResult.js'
 import { withDefaults } from './modelDefaults.js'
 import type { ModelParts } from './modelParts.js'
-import { toolAnswer } from './toolAnswer.js'
+import { type ToolAnswer, toolAnswer } from './toolAnswer.js'
 
 /** What is asked of a prompt, as it was when it was asked: the options of each answer. */
 export type AskedAnswers = readonly CheckedOptions[]
 
 /** Checks and copies what is asked, with the defaults that a model brings. Throws `OPTION`. */
 export function askedAnswers({ extras }: Pick<ModelParts, 'extras'>, given: GenerationOptions): AskedAnswers {
-  const options = withDefaults(extras?.defaults.options ?? {}, given)
+  const all = withDefaults(extras?.defaults.options ?? {}, given)
+  const options = (all.n ?? 1) > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
   const first = checkGenerationOptions(options)
   const others = Array.from({ length: first.n - 1 }, (_, i) => {
     return { ...checkGenerationOptions(nextOptions(options, i + 1)), constraint: first.constraint } // compiled once
@@ -36,12 +39,27 @@ export async function* writeAnswers(
   request?: ChatRequest,
 ): AsyncGenerator<Piece, GenerationResult> {
   const generations: Generation[] = []
+  const slice = new TimeSlice()
+  let answer: ToolAnswer | undefined
   for (const options of asked) {
-    const answer = request?.tools && (await toolAnswer(request.prompt, request.tools, options))
+    if (request?.tools) answer = await toolAnswer(request.prompt, request.tools, options, answer)
     generations.push(await Generation.begin(model, prompt, options, answer))
+    if (slice.isOver && generations.length < asked.length) await slice.pause()
   }
-  const streams = generations.map((generation, i) => run(engine, generation, asked[i]!.signal))
-  return yield* streams.length === 1 ? streams[0]! : together(streams)
+  const requests = generations.map((generation, i) => {
+    const request = engine.submit(generation, asked[i]!.signal)
+    generation.pieces.onRoom = request.wake
+    return request
+  })
+  try {
+    const [only] = generations
+    if (generations.length === 1) yield* only!.pieces
+    else yield* together(generations.map(({ pieces }) => pieces[Symbol.asyncIterator]()))
+    const [first, ...others] = generations.map((generation) => generation.result())
+    return others.length === 0 ? first! : { ...first!, choices: [first!, ...others] }
+  } finally {
+    for (const request of requests) request.end()
+  }
 }
 
 /** Reads a stream to its end: the result. */
@@ -52,42 +70,25 @@ export async function finish<T>(pieces: AsyncGenerator<Piece, T>): Promise<T> {
   }
 }
 
-/** Runs a generation from now on, and yields its pieces. Leaving the loop ends it. */
-async function* run(engine: Engine, generation: Generation, signal: AbortSignal | undefined): AsyncGenerator<Piece, GenerationResult> {
-  const request = engine.submit(generation, signal)
-  generation.pieces.onRoom = request.wake
-  try {
-    yield* generation.pieces
-    return generation.result()
-  } finally {
-    request.end()
+/** The pieces of all answers as they come, with the answer's index. The first error of one is thrown. */
+async function* together(answers: readonly AsyncGenerator<Piece, void>[]): AsyncGenerator<Piece, void> {
+  const next = (index: number) => {
+    const coming = answers[index]!.next().then(({ done, value }) => ({ index, piece: done ? undefined : value }))
+    coming.catch(() => {}) // it is told when its turn comes, or never, where the loop is left
+    return coming
   }
-}
-
-/** The pieces of all streams as they come; the results when all have ended. An error of one ends all. */
-async function* together(streams: readonly AsyncGenerator<Piece, GenerationResult>[]): AsyncGenerator<Piece, GenerationResult> {
-  const next = async (index: number) => ({ index, ...(await streams[index]!.next()) })
-  const coming = new Map(streams.map((_, index) => [index, next(index)]))
-  const choices: GenerationResult[] = []
-  try {
-    while (coming.size > 0) {
-      const { index, done, value } = await Promise.race(coming.values())
-      if (done) {
-        choices[index] = value
-        coming.delete(index)
-      } else {
-        coming.set(index, next(index))
-        yield { ...value, index }
-      }
+  const coming = new Map(answers.map((_, index) => [index, next(index)]))
+  while (coming.size > 0) {
+    const { index, piece } = await Promise.race(coming.values())
+    if (!piece) coming.delete(index)
+    else {
+      coming.set(index, next(index))
+      yield { ...piece, index }
     }
-    return { ...choices[0]!, choices }
-  } finally {
-    for (const rest of coming.values()) rest.catch(() => {}) // the first error is the one that is told
-    await Promise.all(streams.map((stream) => stream.return(undefined as never)))
   }
 }
 
-/** The options of the i-th answer: the first's seed plus i, if a seed was given. The first alone tells progress. */
-function nextOptions({ seed, onProgress, ...options }: GenerationOptions, i: number): GenerationOptions {
-  return { ...options, ...(seed !== undefined && { seed: Number.isSafeInteger(seed + i) ? seed + i : i }) }
+/** The options of the i-th answer: the first's seed plus i. The first alone tells progress. */
+function nextOptions({ seed = 0, onProgress, ...options }: GenerationOptions, i: number): GenerationOptions {
+  return { ...options, seed: Number.isSafeInteger(seed + i) ? seed + i : i }
 }

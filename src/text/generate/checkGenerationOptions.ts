@@ -12,6 +12,10 @@ import type { GenerationOptions, LogitBias } from './generationOptions.js'
 import { generationTable } from './generationTable.js'
 import { StopStrings } from './stopStrings.js'
 
+/** Each banned word is looked for in every token of the vocabulary, and behind every token of the text. */
+const MOST_WORDS = 10_000
+const MOST_CHARACTERS = 200_000
+
 /** Most answers to one prompt, as in the OpenAI API. */
 const MOST_ANSWERS = 128
 
@@ -58,6 +62,11 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   }
   if (postSampling && logprobs === undefined) throw new MixtralError('OPTION', 'postSampling is true, expected logprobs with it')
   const texts = listOf(bannedWords)
+  const characters = texts.reduce((sum, text) => sum + String(text).length, 0)
+  if (texts.length > MOST_WORDS || characters > MOST_CHARACTERS) {
+    const found = `bannedWords has ${texts.length} texts of ${characters} characters`
+    throw new MixtralError('OPTION', `${found}, expected at most ${MOST_WORDS} and ${MOST_CHARACTERS} in all`)
+  }
   const wrong = texts.findIndex((text) => typeof text !== 'string' || text === '')
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
   const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds: [...stopIds], bannedWords: texts }
@@ -76,7 +85,16 @@ function constraintOf(options: Readonly<Record<'grammar' | 'jsonSchema' | 'regex
   }
   if (given.length === 0) return undefined
   const [[name, value]] = given as [[string, unknown]]
+  if (name === 'jsonSchema' && typeof value === 'object' && value && !isPlain(value)) {
+    throw new MixtralError('OPTION', 'jsonSchema is an object of a class of its own, expected a JSON Schema: a plain object, true or false')
+  }
   return { [name]: name === 'jsonSchema' ? jsonCopy(value, name, 'OPTION') : value } as unknown as ConstraintSpec
+}
+
+/** Whether an object is one of JSON: a library's own would lose what it means. */
+function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null // of any realm
 }
 
 function listOf(texts: string | readonly string[] = []): readonly string[] {

@@ -130,8 +130,8 @@ export class Generation implements Task {
 
   /** Takes the next token, and hands on what it adds to the text. Returns it, and those that follow in any case. */
   take(choice: Choice, place: number): readonly number[] {
-    if (this.#finishReason) return []
     this.#prefilled ||= performance.now()
+    if (this.#finishReason) return []
     const forced = this.#forcedAfter(place)
     if (forced !== undefined) {
       if (choice.id === NOT_FINITE) throw notFiniteError(choice)
@@ -147,6 +147,7 @@ export class Generation implements Task {
 
   ended(error?: Error): void {
     this.#ended = performance.now()
+    this.#prefilled ||= this.#ended // where nothing was drawn
     this.#experts = this.#model.expertFigures(this.#before)
     this.pieces.end(error)
   }
@@ -196,14 +197,15 @@ export class Generation implements Task {
   #write(id: number, choice?: Choice): void {
     const { endIds, banned } = this.#rules
     const { tokenizer, contextLength } = this.#model
-    const { stops, maxNewTokens, logprobs } = this.#options
+    const { stops, maxNewTokens, minTokens, logprobs } = this.#options
     const drawn: Drawn = {
       ...(choice && logprobs !== undefined && { logprobs: [drawnLogprob(choice, this.#decoder, tokenizer)] }),
       ...(this.#routing && { experts: [this.#routing] }),
     }
     if (drawn.logprobs) this.#logprobs.push(...drawn.logprobs)
-    if (endIds.has(id)) {
-      this.#whole = tokenizer.endIds.has(id)
+    const isEnd = tokenizer.endIds.has(id)
+    if (isEnd || (endIds.has(id) && this.#written.length >= minTokens)) {
+      this.#whole = isEnd
       this.#finish('stop', drawn)
       return
     }
@@ -214,8 +216,14 @@ export class Generation implements Task {
     this.#text += text
     this.pieces.push({ text, ids: [id], ...drawn, ...(calls.length > 0 && { toolCalls: calls }) })
     if (stops.stopped) this.#finish('stop')
-    else if (this.#written.length >= maxNewTokens) this.#finish('length')
-    else if (this.#promptTokens + this.#written.length >= contextLength) this.#finish('context')
+    else if (this.#written.length >= maxNewTokens) this.#finishFull('length')
+    else if (this.#promptTokens + this.#written.length >= contextLength) this.#finishFull('context')
+  }
+
+  /** There is no room for another token. A text of which a constraint leaves only the end has ended by itself. */
+  #finishFull(reason: 'length' | 'context'): void {
+    this.#whole = !this.everyRow && this.#rules.isComplete()
+    this.#finish(this.#whole ? 'stop' : reason)
   }
 
   /** What a token has added, to the text and to calls. Control tokens have no text, but they may begin calls. */

@@ -48,9 +48,9 @@ export interface TextOptions {
 
 export interface GenerationOptions extends TextOptions, SamplerOptions {
   /**
-   * How many answers, 1 to 128, are written at the same time. Their prompt is computed once. With a seed, the i-th has
-   * seed + i, which writes it alone. The result has all as `choices`, pieces have an `index`. A session has one answer.
-   * Default 1.
+   * How many answers, 1 to 128, are written at the same time. Their prompt is computed once. The i-th has the first's
+   * seed plus i, which writes it alone. The result has all as `choices`, pieces have an `index`. A session has one
+   * answer. Default 1.
    */
   readonly n?: number
   /** Report the experts that wrote each token. Default false. */

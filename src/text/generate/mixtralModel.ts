@@ -235,7 +235,7 @@ export class MixtralModel {
     checkCallOptions(options, ['tensors'])
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return this.#engine.exclusive(() => gatherTrace(this.#engine.trace(tokens, choice, options), tokens.length), options.signal)
+    return gatherTrace(this.#traced(tokens, choice, options), tokens.length)
   }
 
   /**
@@ -247,10 +247,7 @@ export class MixtralModel {
     checkCallOptions(options, ['tensors'])
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return inTurn(
-      () => this.#engine.enter(options.signal),
-      () => this.#engine.trace(tokens, choice, options),
-    )
+    return this.#traced(tokens, choice, options)
   }
 
   /**
@@ -264,7 +261,7 @@ export class MixtralModel {
     async function* check() {
       for await (const part of engine.checkWeights(options)) yield checkedTensor(part)
     }
-    return inTurn(() => engine.enter(options.signal), check)
+    return inTurn(() => engine.turns.enter(options.signal), check)
   }
 
   /**
@@ -272,12 +269,12 @@ export class MixtralModel {
    * option `profile`. Throws `CLOSED`.
    */
   takeProfile(): Promise<StageTime[]> {
-    return this.#engine.exclusive(async () => this.#engine.takeProfile())
+    return this.#engine.turns.exclusive(async () => this.#engine.takeProfile())
   }
 
   /** Empties the KV cache: the next call shares no tokens with the calls before. Throws `CLOSED`. */
   reset(): Promise<void> {
-    return this.#engine.exclusive(async () => this.#engine.reset())
+    return this.#engine.turns.exclusive(async () => this.#engine.reset())
   }
 
   /** Ends the threads. Running and waiting calls fail with `CLOSED`. */
@@ -287,6 +284,13 @@ export class MixtralModel {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
+  }
+
+  #traced(tokens: readonly number[], choice: TapChoice, options: CallOptions): AsyncGenerator<TracedRows> {
+    return inTurn(
+      () => this.#engine.turns.enterBoth(options.signal),
+      () => this.#engine.trace(tokens, choice, options),
+    )
   }
 
   /** Writes answers, beside others. It begins with the first piece that is asked for. */

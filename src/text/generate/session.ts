@@ -24,6 +24,7 @@ interface SessionRuns {
 /** Throws what `MixtralModel.session` throws. */
 export function openSession(parts: ModelParts, go: Continue, options: SessionOptions): Session {
   const { ids = [], salt = '' } = checkSessionOptions(options, ['ids', 'salt'])
+  checkTokenList(ids)
   return create({ parts, continue: go }, ids.length === 0 ? [] : parts.engine.checked(ids), salt)
 }
 
@@ -83,7 +84,7 @@ export class Session {
    * is what it was. Throws what `MixtralModel.evaluate` throws,
    * `OPTION` while the session is in use, and `CLOSED`.
    */
-  append(what: string | readonly number[], options: CallOptions = {}): Promise<void> {
+  async append(what: string | readonly number[], options: CallOptions = {}): Promise<void> {
     checkCallOptions(options)
     const { tokenizer, engine } = this.#runs.parts
     const encode = (text: string) =>
@@ -154,8 +155,10 @@ export class Session {
    * Saves the tokens with their keys and values, and metadata of the application, any JSON. `MixtralModel.restore`
    * reads it. The file is complete or absent. Throws `IO`, and what a run throws.
    */
-  async save(path: string, { metadata = null, ...options }: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
+  async save(path: string, given: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
     checkText('path', path)
+    checkObject(given)
+    const { metadata = null, ...options } = given
     checkCallOptions(options)
     const copied = jsonCopy(metadata, 'metadata', 'OPTION')
     return this.#alone(() => this.#runs.parts.engine.sessions.save(path, this.#ids, copied, this.#salt, options))
@@ -168,6 +171,9 @@ export class Session {
 
   #write(prompt: () => readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
     checkObject(options)
+    if (options.salt !== undefined && options.salt !== this.#salt) {
+      throw new MixtralError('OPTION', `salt is ${shown(options.salt)}, expected that of the session, or none`)
+    }
     const asked = askedAnswers(this.#runs.parts, { ...options, ...(this.#salt && { salt: this.#salt }) })
     if (asked.length === 1) return this.#pieces(prompt, asked, request)
     throw new MixtralError('OPTION', `n is ${asked.length}, expected 1: a session has one answer; fork it for others`)

@@ -4,7 +4,7 @@
 import { MixtralError } from '../../base/errors.js'
 import type { ChatPrompt } from '../chat/chatTemplate.js'
 import type { ConstraintSpec } from '../constraint/language.js'
-import type { CallFormat } from '../tools/callFormat.js'
+import { type CallFormat, ID_BEFORE, ID_NEXT } from '../tools/callFormat.js'
 import type { CallParser } from '../tools/callParser.js'
 import { callIds } from '../tools/toolCalls.js'
 import type { CheckedTools } from '../tools/toolDefinitions.js'
@@ -17,10 +17,16 @@ export interface ToolAnswer {
 }
 
 /**
- * What the answer to a prompt with tools may be. The engine of constraints is loaded here, where it is needed. Throws
+ * What the answer to a prompt with tools may be; `before` is another answer to the same, whose language serves for this
+ * one where it has no ids of calls in it. The engine of constraints is loaded here, where it is needed. Throws
  * `OPTION` for options that do not go together.
  */
-export async function toolAnswer(prompt: ChatPrompt, tools: CheckedTools, options: CheckedOptions): Promise<ToolAnswer> {
+export async function toolAnswer(
+  prompt: ChatPrompt,
+  tools: CheckedTools,
+  options: CheckedOptions,
+  before: ToolAnswer | undefined,
+): Promise<ToolAnswer> {
   const { constraint, sampling } = options
   if (constraint && !('jsonSchema' in constraint)) {
     throw new MixtralError('OPTION', `tools and ${Object.keys(constraint)[0]} are given, expected at most one of them`)
@@ -34,8 +40,11 @@ export async function toolAnswer(prompt: ChatPrompt, tools: CheckedTools, option
   const idOf = callIds(prompt.ids, sampling.seed)
   const asked = onlyText ? { ...tools, callable: [] } : tools
   const language = { format, tools: asked, idOf, jsonSchema: constraint?.jsonSchema as object | boolean | undefined }
+  const hasIds = [format.open, format.middle, format.between ?? [], format.close]
+    .flat()
+    .some((part) => part === ID_BEFORE || part === ID_NEXT)
   return {
-    constraint: { compose: (grammar) => callExpression(grammar, language) },
+    constraint: (!hasIds && before?.constraint) || { compose: (grammar) => callExpression(grammar, language) },
     parser: new CallParser(format, idOf, constraint !== undefined),
   }
 }

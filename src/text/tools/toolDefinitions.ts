@@ -123,30 +123,44 @@ const OPEN = [
 
 /** The schema that arguments follow: always an object. */
 export function argumentsSchema({ parameters }: CheckedTool): object {
-  return closed({ ...parameters, type: 'object', ...(parameters.properties === undefined && { properties: {} }) }) as object
+  const schema = { ...parameters, type: 'object', ...(parameters.properties === undefined && { properties: {} }) }
+  return closed(schema, !putsTogether(parameters)) as object
 }
 
-/** Keywords whose value is one schema, a list of schemas, or schemas by name: whoever writes one of them writes values. */
-const SCHEMA = ['items', 'additionalProperties', 'contains']
-const LISTS = ['anyOf', 'oneOf', 'prefixItems']
+/** Keywords whose value is a schema, a list of schemas, or schemas by name. */
+const OF_PARTS = ['items', 'prefixItems', 'contains', 'properties', 'patternProperties', 'additionalProperties']
+/** Those whose schemas speak of the same value, or of one that another schema may speak of, too. */
+const OF_WHOLES = ['anyOf', 'oneOf', '$defs', 'definitions']
 const BY_NAME = ['properties', 'patternProperties', '$defs', 'definitions']
 
 /**
  * A schema whose objects have no properties that nobody named, unless it speaks of them: models would invent some.
- * Objects in its parts are closed as well, wherever they are defined. Not those of `allOf`: each would forbid what the
- * others name.
+ * Objects in its parts are closed as well; those in alternatives and definitions only if `wholes`.
  */
-function closed(schema: unknown): unknown {
+function closed(schema: unknown, wholes: boolean): unknown {
   if (!isRecord(schema)) return schema
-  const parts: Record<string, unknown> = {}
-  for (const keyword of SCHEMA) if (Object.hasOwn(schema, keyword)) parts[keyword] = closed(schema[keyword])
-  for (const keyword of LISTS) if (Array.isArray(schema[keyword])) parts[keyword] = schema[keyword].map(closed)
-  for (const keyword of BY_NAME) {
-    const { [keyword]: named } = schema
-    if (isRecord(named)) parts[keyword] = Object.fromEntries(Object.entries(named).map(([name, part]) => [name, closed(part)]))
-  }
+  const keywords = [...OF_PARTS, ...(wholes ? OF_WHOLES : [])]
+  const parts = keywords.flatMap((keyword) => {
+    const { [keyword]: value } = schema
+    if (Array.isArray(value)) return [[keyword, value.map((one) => closed(one, wholes))]]
+    if (!BY_NAME.includes(keyword)) return value === undefined ? [] : [[keyword, closed(value, wholes)]]
+    return isRecord(value) ? [[keyword, Object.fromEntries(Object.entries(value).map(([name, one]) => [name, closed(one, wholes)]))]] : []
+  })
   const closes = isRecord(schema.properties) && !OPEN.some((keyword) => Object.hasOwn(schema, keyword))
-  return { ...schema, ...parts, ...(closes && { additionalProperties: false }) }
+  return { ...schema, ...Object.fromEntries(parts), ...(closes && { additionalProperties: false }) }
+}
+
+/**
+ * Whether a schema has objects that are put together of several schemas. If one of those were closed, it would forbid
+ * what the others name.
+ */
+function putsTogether(schema: unknown): boolean {
+  if (Array.isArray(schema)) return schema.some(putsTogether)
+  if (!isRecord(schema)) return false
+  const together = ['$ref', 'anyOf', 'oneOf'].filter((keyword) => Object.hasOwn(schema, keyword)).length
+  const named = ['properties', 'patternProperties', 'required'].some((keyword) => Object.hasOwn(schema, keyword))
+  const isOne = ['allOf', 'if', 'dependentSchemas', '$dynamicRef'].some((keyword) => Object.hasOwn(schema, keyword))
+  return isOne || together + Number(named) > 1 || Object.values(schema).some(putsTogether)
 }
 
 function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

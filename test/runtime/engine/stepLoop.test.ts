@@ -292,6 +292,35 @@ test('a thousand requests of which a third is aborted leave no page behind', asy
   await idle(pretended)
 })
 
+describe('a listener to routing', () => {
+  const unlike = [undefined, null, 5, {}, Symbol('x'), () => {}, Object.create(null), new TypeError('of the listener')]
+  test.each(unlike.map((thrown) => [thrown]))('that throws %s disturbs nobody', async (thrown) => {
+    const pretended = start()
+    let calls = 0
+    pretended.loop.onRouting(() => {
+      calls++
+      throw thrown
+    })
+    const texts = await Promise.all([write(pretended, [1, 2], 8), write(pretended, [7], 8)])
+    expect(texts).toEqual([textAfter(2, 8), textAfter(7, 8)])
+    expect(calls).toBe(1)
+    await idle(pretended)
+  })
+
+  test('that listens again and again is called once a row', async () => {
+    const pretended = start()
+    let calls = 0
+    let end = pretended.loop.onRouting(again)
+    function again() {
+      calls++
+      end()
+      end = pretended.loop.onRouting(again)
+    }
+    await write(pretended, [1], 5)
+    expect(calls).toBeLessThanOrEqual(5)
+  })
+})
+
 function fail(): never {
   throw new TypeError('of the listener')
 }

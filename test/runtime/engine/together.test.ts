@@ -138,3 +138,21 @@ describe('many calls', () => {
     expect(outer).toBe(text)
   })
 })
+
+describe('a KV cache that is just large enough', () => {
+  test.each([
+    [{ contextLength: 64 }, 40, 40],
+    [{ contextLength: 96 }, 40, 70],
+    [{ contextLength: 128 }, 20, 97],
+    [{ contextLength: 128, batchSize: 8 }, 70, 128],
+    [{ contextLength: 512, batchSize: 512 }, 40, 490],
+  ] as const)('runs a prompt that has the beginning of a page in common with an earlier one: %j', async (options, first, second) => {
+    await using model = await MixtralModel.load('demo', { threads: 2, ...options })
+    const ids = (length: number, from: number) => Array.from({ length }, (_, i) => (i ? from + i : 1))
+    await model.evaluate(ids(first, 100))
+    const found = await model.evaluate(ids(second, 700))
+    await model.reset()
+    expect(found).toEqual(await model.evaluate(ids(second, 700)))
+    expect(model.status()).toMatchObject({ running: 0, suspended: 0 })
+  })
+})

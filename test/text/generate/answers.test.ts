@@ -1,5 +1,6 @@
 // Several answers to one prompt: each is what its seed writes alone, and the prompt is computed once.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
 import { readAll } from './readAll.js'
@@ -79,6 +80,42 @@ describe('an end', () => {
     await expect(readAll(stream)).rejects.toMatchObject({ code: 'ABORTED' })
     await model.evaluate([1, 2])
   })
+})
+
+test('an abort or an error between two pieces is told to the reader alone', async () => {
+  const told: unknown[] = []
+  const note = (error: unknown) => told.push(error)
+  process.on('unhandledRejection', note)
+  try {
+    const abort = new AbortController()
+    const stream = model.stream(prompt, { ...options, n: 3, signal: abort.signal })
+    await stream.next()
+    abort.abort()
+    await sleep(50)
+    await expect(readAll(stream)).rejects.toMatchObject({ code: 'ABORTED' })
+    await sleep(1)
+    expect(told).toEqual([])
+  } finally {
+    process.off('unhandledRejection', note)
+  }
+})
+
+test('leaving the loop does not wait for an answer that has not begun', async () => {
+  await using small = await MixtralModel.load('demo', { threads: 2, sequences: 2 })
+  let isOver = false
+  const long = small.generate('A', { ignoreEos: true, temperature: 0 }).then(() => (isOver = true))
+  const stream = small.stream('B', { n: 2, seed: 1, ignoreEos: true, temperature: 0 })
+  await stream.next()
+  await stream.return(undefined as never)
+  expect([isOver, small.status().running]).toEqual([false, 1])
+  await long
+})
+
+test('the seed of the result repeats all of them', async () => {
+  const { seed, choices } = await model.generate(prompt, { maxNewTokens: 6, n: 3 })
+  const again = await model.generate(prompt, { maxNewTokens: 6, n: 3, seed })
+  expect(again.choices!.map(({ text }) => text)).toEqual(choices!.map(({ text }) => text))
+  expect(choices!.map((choice) => choice.seed - seed)).toEqual([0, 1, 2])
 })
 
 test.each([0, 129, 1.5, '2', null])('%j answers are refused', async (n) => {

@@ -135,4 +135,34 @@ describe('what a constraint forces', () => {
     expect(ids).not.toContain(id)
     expect(parsed).toBeDefined()
   })
+
+  test.each([{ jsonSchema: { const: 'a long constant text' } }, { regex: '' }, { regex: 'abc', stop: 'b' }, { regex: 'abc', n: 2 }])(
+    'takes time that is counted: %j',
+    async (options) => {
+      const { prefillSeconds, decodeSeconds } = await model.chat(question, options)
+      expect(prefillSeconds).toBeGreaterThan(0)
+      expect(decodeSeconds).toBeGreaterThanOrEqual(0)
+      expect(prefillSeconds + decodeSeconds).toBeLessThan(60)
+    },
+  )
+
+  test('is whole where the last token is the last that may come', async () => {
+    const whole = await model.chat(question, { jsonSchema: { enum: ['Paris', 'Rome'] }, seed: 1 })
+    const cut = await model.chat(question, { jsonSchema: { enum: ['Paris', 'Rome'] }, seed: 1, maxNewTokens: whole.ids.length })
+    expect([cut.text, cut.parsed, cut.finishReason]).toEqual([whole.text, whole.parsed, 'stop'])
+  })
+
+  test('does not end at a stop id before there are enough tokens', async () => {
+    const [first] = (await model.chat(question, { regex: 'Paris is nice' })).ids
+    const { text, ids } = await model.chat(question, { regex: 'Paris is nice', stopIds: [first!], minTokens: 2 })
+    expect([text, ids[0]]).toEqual(['Paris is nice', first])
+    expect((await model.chat(question, { regex: 'Paris is nice', stopIds: [first!] })).text).toBe('')
+  })
+
+  test('a grammar names no end token', async () => {
+    await expect(model.chat(question, { grammar: 'root ::= "a" <[2]>' })).rejects.toMatchObject({
+      code: 'OPTION',
+      message: expect.stringContaining('the end token 2'),
+    })
+  })
 })

@@ -107,7 +107,51 @@ test('a stream that is left keeps what it has read', async () => {
   expect(model.tokenizer.decode(session.ids.slice(length)).trim()).toBe('The capital of France is Paris.')
 })
 
+describe('beside others that need all pages', () => {
+  const ids = (from: number) => Array.from({ length: 100 }, (_, i) => (i ? from + i : 1))
+
+  test('two are restored at a time', async () => {
+    await using small = await MixtralModel.load('demo', { threads: 2, contextLength: 128 })
+    const paths = [300, 700].map((from) => join(folder, `of-${from}.session`))
+    for (const [i, path] of paths.entries()) await small.session({ ids: ids(300 + 400 * i) }).save(path)
+    await small.reset()
+    const restored = await Promise.all([...paths, ...paths].map((path) => small.restore(path)))
+    expect(restored.map(({ session }) => session.ids)).toEqual([ids(300), ids(700), ids(300), ids(700)])
+    const found = await small.evaluate(ids(700))
+    await small.reset()
+    expect(found).toEqual(await small.evaluate(ids(700)))
+  })
+
+  test('a trace runs beside a save, and both are right', async () => {
+    await using small = await MixtralModel.load('demo', { threads: 2, contextLength: 128 })
+    const path = join(folder, 'beside.session')
+    const traced = Array.from({ length: 120 }, (_, i) => 1000 + i)
+    const expected = await small.trace(traced, { tensors: ['l_out-5'] })
+    const logits = await small.evaluate(ids(300))
+    for (let round = 0; round < 5; round++) {
+      const session = small.session({ ids: ids(300) })
+      const [, found] = await Promise.all([session.save(path), small.trace(traced, { tensors: ['l_out-5'] })])
+      expect(found).toEqual(expected)
+      await small.reset()
+      await small.restore(path)
+      expect(await small.evaluate(ids(300))).toEqual(logits)
+    }
+  })
+})
+
 describe('refused by name', () => {
+  test('another salt, options that are none, ids that are none', async () => {
+    const session = model.session({ ids: [1, 2, 3], salt: 'mine' })
+    await expect(session.generate({ salt: 'other' })).rejects.toMatchObject({
+      code: 'OPTION',
+      message: expect.stringContaining('salt is "other"'),
+    })
+    expect((await session.generate({ ...greedy, maxNewTokens: 1, salt: 'mine' })).ids).toHaveLength(1)
+    await expect(session.save('x', null as never)).rejects.toMatchObject({ code: 'OPTION' })
+    await expect(session.append([1, -1])).rejects.toMatchObject({ code: 'TOKENIZER' })
+    expect(() => model.session({ ids: null as never })).toThrow(expect.objectContaining({ code: 'OPTION' }))
+  })
+
   test('two calls at a time, and calls after the end', async () => {
     const session = model.session()
     await session.append(question)

@@ -148,6 +148,33 @@ test('arguments are an object, and objects have no properties that nobody named,
   }
 })
 
+test('objects behind refs and in alternatives are closed, unless objects are put together of several schemas', () => {
+  const schemaOf = (parameters: object) => argumentsSchema(checkTools(options(tool('a', parameters)))!.tools[0]!)
+  const open = { type: 'object', properties: { lat: { type: 'integer' } } }
+  const shut = { ...open, additionalProperties: false }
+  const ref = { $ref: '#/$defs/Loc' }
+  const base = { properties: { loc: ref }, $defs: { Loc: open } }
+  expect(schemaOf(base)).toMatchObject({ $defs: { Loc: shut }, additionalProperties: false })
+  expect(
+    schemaOf({ properties: { loc: { anyOf: [ref, { type: 'null' }] }, other: { oneOf: [open, false] } }, $defs: { Loc: open } }),
+  ).toMatchObject({
+    properties: { other: { oneOf: [shut, false] } },
+    $defs: { Loc: shut },
+  })
+  expect(schemaOf({ properties: { list: { prefixItems: [open], items: false } } })).toMatchObject({
+    properties: { list: { prefixItems: [shut], items: false } },
+  })
+  for (const mixed of [
+    { allOf: [ref, { properties: { more: true } }] },
+    { ...ref, properties: { more: true } },
+    { anyOf: [ref, open], required: ['x'] },
+  ]) {
+    const schema = schemaOf({ properties: { loc: mixed }, $defs: { Loc: open } })
+    expect(schema).toMatchObject({ $defs: { Loc: open }, properties: { loc: mixed }, additionalProperties: false })
+    expect((schema as { $defs: { Loc: object } }).$defs.Loc).not.toHaveProperty('additionalProperties')
+  }
+})
+
 test('ids of calls have nine letters and digits, follow from prompt, seed and place, and differ', () => {
   const ids = [callIds([1, 2], 3), callIds([1, 2, 3], 3), callIds([1, 2], 4), callIds([1, 2], undefined)].flatMap((idOf) => [
     idOf(0),

@@ -3,7 +3,7 @@
 import { MixtralError } from '../../../base/errors.js'
 import type { Keyword, KeywordUse } from './keyword.js'
 import type { SchemaNode } from './schemaDocument.js'
-import { anyArray, anyObject, anyValue, intersectionOf, noValue, unionOf, type ValueShapes } from './shapes.js'
+import { anyValue, intersectionOf, noValue, unionOf, unseen, type ValueShapes } from './shapes.js'
 
 /**
  * With unevaluated items or properties, every set of branches that hold together is an alternative: 31 of 5 branches.
@@ -95,15 +95,6 @@ const ifThenElse: Keyword = {
       otherwise ? intersectionOf(fails(use, use.child()), fails(use, otherwise)) : noValue,
     ])
   },
-}
-
-/** What a schema that fails has looked at does not count as evaluated. */
-function unseen(shapes: ValueShapes): ValueShapes {
-  return {
-    ...shapes,
-    arrays: shapes.arrays.map((shape) => ({ ...shape, evaluated: anyArray.evaluated })),
-    objects: shapes.objects.map((shape) => ({ ...shape, evaluated: anyObject.evaluated })),
-  }
 }
 
 /** All but the empty one. */

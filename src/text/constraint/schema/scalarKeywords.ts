@@ -13,6 +13,7 @@ import {
   noValue,
   type StringShape,
   unionOf,
+  unseen,
   type ValueShapes,
 } from './shapes.js'
 
@@ -50,7 +51,7 @@ function isValue(use: KeywordUse, value: unknown): ValueShapes {
     return onlyType({ numbers: [{ ...anyNumber, values: [Object.is(value, -0) ? 0 : value] }] })
   if (typeof value === 'string') return onlyType({ strings: [{ ...anyString, values: [value] }] })
   if (typeof value !== 'object') throw use.malformed('a JSON value')
-  return use.solver.shapesOf({ node: structureOf(use, value), positive: true })
+  return unseen(use.solver.shapesOf({ node: structureOf(use, value), positive: true }))
 }
 
 function isNotValue(use: KeywordUse, value: unknown): ValueShapes {

@@ -247,3 +247,12 @@ function common<T>(a: readonly T[] | undefined, b: readonly T[] | undefined): re
   const others = new Set(b)
   return a.filter((value) => others.has(value))
 }
+
+/** The same values, of which nothing counts as evaluated: by a schema that fails, or a value that is compared. */
+export function unseen(shapes: ValueShapes): ValueShapes {
+  return {
+    ...shapes,
+    arrays: shapes.arrays.map((shape) => ({ ...shape, evaluated: anyArray.evaluated })),
+    objects: shapes.objects.map((shape) => ({ ...shape, evaluated: anyObject.evaluated })),
+  }
+}
