@@ -5,6 +5,7 @@ import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { checkBeforeLoading } from './checkFlags.js'
 import { Conversation, conversationHelp } from './conversation.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -53,12 +54,14 @@ Examples:
 async function chat(command: Command, name: string, flags: ChatFlags): Promise<void> {
   if (flags.toolChoice !== undefined && flags.tools === undefined) command.error('--tool-choice is given without --tools FILE')
   const tools = flags.tools === undefined ? undefined : await ToolModule.load(flags.tools)
+  const generation = generationOptions(flags)
+  await checkBeforeLoading(generation)
   await withModel(name, flags, async (model) => {
     const lines = openLines(colorsOf(process.stderr).bold('> '))
     try {
       if (lines.interactive) process.stderr.write(`${name}, ${model.contextLength} tokens of context. /help lists commands.\n`)
       const { toolChoice } = flags
-      const options = { generation: generationOptions(flags), interactive: lines.interactive, tools, toolChoice }
+      const options = { generation, interactive: lines.interactive, tools, toolChoice }
       await converse(model, lines, flags.system ?? '', options)
     } finally {
       lines.close()
@@ -67,7 +70,7 @@ async function chat(command: Command, name: string, flags: ChatFlags): Promise<v
 }
 
 async function converse(model: MixtralModel, lines: LineSource, system: string, options: Replying): Promise<void> {
-  const conversation = new Conversation(model, system)
+  const conversation = new Conversation(model, system, options.tools?.definitions)
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
     const text = line.trim()
     const [word] = text.split(/\s/)

@@ -4,6 +4,7 @@
 import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { ToolDefinition } from '../../text/tools/toolDefinitions.js'
 
 export const conversationHelp = `/undo           take back the last message and its answer
 /fork           go on in a copy of the conversation; /fork N goes to branch N
@@ -21,10 +22,13 @@ interface Branch {
 export class Conversation {
   readonly #model: MixtralModel
   readonly #branches: Branch[]
+  /** They are part of the prompt, and so of what has been computed. */
+  readonly #tools: readonly ToolDefinition[]
   #current = 0
 
-  constructor(model: MixtralModel, system: string) {
+  constructor(model: MixtralModel, system: string, tools: readonly ToolDefinition[] = []) {
     this.#model = model
+    this.#tools = tools
     this.#branches = [{ system, turns: [] }]
   }
 
@@ -88,7 +92,7 @@ export class Conversation {
   async #save(path: string): Promise<string> {
     if (!path) return '/save wants a file'
     if (!this.#branch.turns.length) return 'there is nothing to save'
-    const { ids } = this.#model.applyChatTemplate(this.#messages(), { addGenerationPrompt: false })
+    const { ids } = this.#model.applyChatTemplate(this.#messages(), { tools: this.#tools, addGenerationPrompt: false })
     await this.#model.session({ ids }).save(path, { metadata: { chat: this.#branch } })
     return `saved ${ids.length} tokens`
   }

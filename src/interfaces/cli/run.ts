@@ -7,6 +7,7 @@ import { MixtralError } from '../../base/errors.js'
 import { findLocalModel } from '../../registry/stores/localModels.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
+import { checkBeforeLoading } from './checkFlags.js'
 import { expertFields } from './expertText.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -52,6 +53,7 @@ async function run(command: Command, first: string | undefined, second: string |
   const prompt = given === undefined ? demoPrompt : await textOrStdin(given)
   const { seed } = checkSamplerOptions({}).settings // a random one, reported even if the text is interrupted
   const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
+  await checkBeforeLoading(options)
   const write = flags.json ? () => {} : (text: string) => void process.stdout.write(text)
 
   await withModel(model, flags, async (loaded) => {

@@ -2,7 +2,7 @@
 // for templates without a system role. A checked message is a turn; templates are given turns.
 
 import { MixtralError, shown } from '../../base/errors.js'
-import { parseJson } from '../tools/plainJson.js'
+import { parseJson, plainJson } from '../tools/plainJson.js'
 import type { ToolCall } from '../tools/toolCalls.js'
 
 /** A part of a message's content. Images and other parts are refused. */
@@ -120,6 +120,9 @@ function checkCalls(calls: unknown, at: string): TurnCall[] {
 }
 
 function argumentsOf(text: unknown, where: string): TurnCall['arguments'] {
+  if (typeof text === 'object' && text !== null && !Array.isArray(text)) {
+    return plainJson(text, `the arguments of ${where}`, 'TEMPLATE') as TurnCall['arguments'] // as Ollama's clients have them
+  }
   if (typeof text !== 'string') {
     throw new MixtralError('TEMPLATE', `${where} has arguments of type ${typeof text}, expected the text of a JSON object`)
   }

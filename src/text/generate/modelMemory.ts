@@ -12,7 +12,7 @@ export interface ModelMemory {
    * one time.
    */
   readonly weightBytes: number
-  /** The KV cache, for the whole of `contextLength`. */
+  /** The KV cache: `kvTokens` positions, which all calls share. */
   readonly kvBytes: number
   /** Format of the keys and values in the KV cache. */
   readonly kvFormat: KvFormat

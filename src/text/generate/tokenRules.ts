@@ -5,12 +5,12 @@ import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
 import { Sampler, type SamplerRules } from '../../runtime/sampler/sampler.js'
 import { samplerTable } from '../../runtime/sampler/samplerTable.js'
-import type { Constraint, ConstraintState } from '../constraint/constraint.js'
+import type { ConstraintState } from '../constraint/constraint.js'
 import type { ConstraintSpec } from '../constraint/language.js'
-import type { TokenTrie } from '../constraint/tokenTrie.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { BannedWords } from './bannedWords.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
+import type { CompiledConstraints } from './compiledConstraints.js'
 import type { LogitBias } from './generationOptions.js'
 
 export interface TokenRules {
@@ -60,26 +60,21 @@ export async function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, 
   return { sampler, endIds: new Set(ends), banned, forced, isComplete: () => state?.isComplete ?? false }
 }
 
-/** A constraint is compiled once for all answers that follow it. */
-const compiled = new WeakMap<ConstraintSpec, Constraint>()
-
-/** The texts of a tokenizer's tokens as a trie, made when a constraint is asked for the first time. */
-const tries = new WeakMap<Tokenizer, TokenTrie>()
-
 /**
  * The state of a constraint before the first token. The engine of constraints is loaded when a constraint is asked for
  * the first time, so that importing the library stays cheap.
  */
 async function constraintState(spec: ConstraintSpec, tokenizer: Tokenizer, opens: boolean): Promise<ConstraintState> {
-  const known = compiled.get(spec)
-  if (known?.trie === tries.get(tokenizer) && known) return known.start(opens)
-  const [{ Constraint }, { TokenTrie }] = await Promise.all([import('../constraint/constraint.js'), import('../constraint/tokenTrie.js')])
-  const trie = tries.get(tokenizer) ?? new TokenTrie(tokenizer)
-  tries.set(tokenizer, trie)
-  const constraint = new Constraint(spec, trie)
-  compiled.set(spec, constraint)
-  return constraint.start(opens)
+  let known = compiled.get(tokenizer)
+  if (!known) {
+    const { CompiledConstraints } = await import('./compiledConstraints.js')
+    known = compiled.get(tokenizer) ?? new CompiledConstraints(tokenizer)
+    compiled.set(tokenizer, known)
+  }
+  return known.of(spec).start(opens)
 }
+
+const compiled = new WeakMap<Tokenizer, CompiledConstraints>()
 
 function biasById(bias: LogitBias, tokenizer: Tokenizer): ReadonlyMap<number, number> {
   if (!Array.isArray(bias) && Symbol.iterator in bias) {

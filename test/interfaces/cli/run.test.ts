@@ -60,3 +60,16 @@ test('the same seed gives the same text; --stop ends before its text', async () 
   expect(again).toBe(once)
   expect(stopped).toBe(`${once.slice(0, once.indexOf('e'))}\n`)
 })
+
+test.each<[string, string[], RegExp]>([
+  ['a sampler', ['--samplers', 'foo'], /samplers has "foo"/],
+  ['an expression', ['--regex', '[0-9'], /the regular expression "\[0-9"/],
+  ['numbers that do not go together', ['--min-tokens', '9', '-n', '3'], /minTokens is 9/],
+  ['a switch alone', ['--post-sampling'], /postSampling is true, expected logprobs/],
+])('%s that is wrong is refused before the model is loaded', async (_, flags, message) => {
+  for (const command of [['run', 'demo', 'x'], ['chat', 'demo']]) {
+    const { code, stdout, stderr } = await mixtral([...command, '--ram', '1M', ...flags])
+    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect(stderr).toMatch(message)
+  }
+})

@@ -286,6 +286,12 @@ test.each<[schema: unknown, code: string, message: string]>([
   expect(() => compileLanguage({ jsonSchema })).toThrow(expect.objectContaining({ code, message: expect.stringContaining(message) }))
 })
 
+test.each(['int64', 'int32', 'float', 'double', 'byte', 'binary', 'password', 'color'])('the format %s is an annotation', (format) => {
+  const language = compileLanguage({ jsonSchema: { type: ['integer', 'string'], format } })
+  expect(['1', '"x y"', '""', '1.5', 'null'].map((text) => accepts(language, text))).toEqual([true, true, true, false, false])
+  expect(() => compileLanguage({ jsonSchema: { not: { format } } })).toThrow('matches no text')
+})
+
 test('annotations are ignored', () => {
   const notes = {
     title: 't',
@@ -297,6 +303,12 @@ test('annotations are ignored', () => {
     $comment: 'c',
     contentEncoding: 'base64',
     'x-order': 1,
+    nullable: true,
+    example: 1,
+    enumNames: ['a'],
+    markdownDescription: 'm',
+    propertyOrdering: ['a'],
+    errorMessage: 'e',
   }
   const language = compileLanguage({ jsonSchema: { ...notes, type: 'null', $schema: 'https://json-schema.org/draft/2020-12/schema' } })
   expect(accepts(language, 'null')).toBe(true)

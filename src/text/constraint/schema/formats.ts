@@ -1,5 +1,6 @@
-// The values of `format` as regular expressions of the RFCs that the vocabulary names. Owns the list; a format that is
-// not in it is refused, since a model would not be held to it.
+// The values of `format` as regular expressions of the RFCs that the vocabulary names. Owns the list. A format of the
+// draft that is not in it is refused, since a model would not be held to it. Any other is an annotation, as in the
+// draft.
 
 import { wholeMatch } from '../pattern.js'
 import type { Term, Terms } from '../terms.js'
@@ -61,7 +62,15 @@ const FORMATS: Readonly<Record<string, string>> = {
   'relative-json-pointer': `(?:0|[1-9]\\d{0,8})(?:#|${POINTER})`,
 }
 
+/** Of the draft, but not done. */
+const OTHERS_OF_DRAFT = ['idn-email', 'idn-hostname', 'iri', 'iri-reference', 'uri-template', 'regex']
+
 export const knownFormats: readonly string[] = Object.keys(FORMATS)
+
+/** Whether the draft says what a format means. Others are of somebody's own, such as OpenAPI's `int64`. */
+export function isDraftFormat(format: string): boolean {
+  return Object.hasOwn(FORMATS, format) || OTHERS_OF_DRAFT.includes(format)
+}
 
 /** The texts of a format, over code points; undefined for one that is not known. */
 export function formatTerm(terms: Terms, format: string): Term | undefined {

@@ -1,7 +1,7 @@
 // The keywords about types, given values, numbers and strings.
 
 import { decimalOf } from '../decimals.js'
-import { formatTerm, knownFormats } from './formats.js'
+import { formatTerm, isDraftFormat, knownFormats } from './formats.js'
 import { type Keyword, type KeywordUse, onlyType, orOtherType } from './keyword.js'
 import type { SchemaNode } from './schemaDocument.js'
 import {
@@ -135,6 +135,11 @@ function formatOf(use: KeywordUse) {
   throw use.unsupported(`the format ${JSON.stringify(use.text()).slice(0, 60)}, expected one of ${knownFormats.join(', ')}`)
 }
 
+const draftFormat = strings(
+  (use) => ({ patterns: [formatOf(use)] }),
+  (use) => ({ notPatterns: [formatOf(use)] }),
+)
+
 export const scalarKeywords: Readonly<Record<string, Keyword>> = {
   type,
   const: { holds: (use) => isValue(use, use.value), fails: (use) => isNotValue(use, use.value) },
@@ -159,8 +164,8 @@ export const scalarKeywords: Readonly<Record<string, Keyword>> = {
     (use) => ({ patterns: [patternOf(use)] }),
     (use) => ({ notPatterns: [patternOf(use)] }),
   ),
-  format: strings(
-    (use) => ({ patterns: [formatOf(use)] }),
-    (use) => ({ notPatterns: [formatOf(use)] }),
-  ),
+  format: {
+    holds: (use) => (isDraftFormat(use.text()) ? draftFormat.holds(use) : anyValue),
+    fails: (use) => (isDraftFormat(use.text()) ? draftFormat.fails(use) : noValue),
+  },
 }

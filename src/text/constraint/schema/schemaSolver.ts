@@ -37,6 +37,9 @@ const KEYWORDS: Readonly<Record<string, Keyword>> = { ...scalarKeywords, ...arra
 const IGNORED = new Set([
   ...['$schema', '$id', '$anchor', '$dynamicAnchor', '$defs', 'definitions', '$comment', 'title', 'description', 'default', 'examples'],
   ...['deprecated', 'readOnly', 'writeOnly', 'contentEncoding', 'contentMediaType', 'contentSchema', 'discriminator'],
+  // of OpenAPI, editors and generators of schemas
+  ...['nullable', 'example', 'xml', 'externalDocs', 'enumNames', 'enumDescriptions', 'markdownDescription', 'propertyOrdering'],
+  ...['errorMessage', 'strict'],
   ...['then', 'else', 'minContains', 'maxContains', 'unevaluatedItems', 'unevaluatedProperties'],
 ])
 const REFUSED: Readonly<Record<string, string>> = {
