@@ -69,7 +69,7 @@ test.each<[string, string[], RegExp]>([
 ])('%s that is wrong is refused before the model is loaded', async (_, flags, message) => {
   for (const command of [['run', 'demo', 'x'], ['chat', 'demo']]) {
     const { code, stdout, stderr } = await mixtral([...command, '--ram', '1M', ...flags])
-    expect({ code, stdout }).toEqual({ code: 1, stdout: '' })
+    expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(message)
   }
 })
