@@ -11,6 +11,7 @@ import { compileKernels } from '../../runtime/kernels/compile.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf } from '../inspect/modelFacts.js'
 import { onInterrupt } from './interrupt.js'
+import { say } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 export interface BringOptions {
@@ -30,7 +31,7 @@ export interface BringOptions {
  * after Ctrl-C.
  */
 export async function bringModel(text: string, { purpose, load = {}, quiet }: BringOptions): Promise<LocalModel> {
-  const say = (line: string) => void (quiet || process.stderr.write(`${line}\n`))
+  const tell = (line: string) => void (quiet || say(line))
   const bar = new ProgressBar('downloading', byteCount)
   const interrupt = onInterrupt()
   let downloading = false
@@ -38,17 +39,17 @@ export async function bringModel(text: string, { purpose, load = {}, quiet }: Br
     return await obtainModel(text, {
       update: purpose === 'keeping',
       signal: interrupt.signal,
-      beforePull: async (header) => say(await verdictOn(header, purpose, load)),
+      beforePull: async (header) => tell(await verdictOn(header, purpose, load)),
       onProgress: ({ loaded, total }) => {
         downloading = true
         bar.update(loaded, total)
       },
-      onWait: (pid) => say(`process ${pid} is downloading it, waiting`),
+      onWait: (pid) => tell(`process ${pid} is downloading it, waiting`),
     })
   } catch (error) {
     bar.clear()
     const stopped = error instanceof MixtralError && error.code === 'ABORTED'
-    if (stopped && downloading) say(`stopped: \`mixtral pull ${text}\` resumes, \`mixtral rm ${text}\` deletes the partial download`)
+    if (stopped && downloading) tell(`stopped: \`mixtral pull ${text}\` resumes, \`mixtral rm ${text}\` deletes the partial download`)
     throw error
   } finally {
     bar.clear()

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { bringModel } from './bringing.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, textFor } from './layout.js'
 
 export function configurePull(command: Command): void {
   addOutputFlags(command.argument('<name>', 'an Ollama name, hf:owner/repo/file.gguf, hf:owner/repo:Q4_K_M, or an https address'))
@@ -24,5 +24,9 @@ Examples:
 
 async function pull(name: string, { json }: OutputFlags): Promise<void> {
   const model = await bringModel(name, { purpose: 'keeping', quiet: json === true })
-  process.stdout.write(json ? jsonLine({ name: model.name, path: model.path, bytes: model.bytes, store: model.store }) : `${model.path}\n`)
+  process.stdout.write(
+    json
+      ? jsonLine({ name: model.name, path: model.path, bytes: model.bytes, store: model.store })
+      : textFor(process.stdout, `${model.path}\n`),
+  )
 }

@@ -3,6 +3,7 @@
 // network.
 
 import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { plainLine } from '../../base/terminalText.js'
 
 interface PathName {
   readonly kind: 'path'
@@ -67,8 +68,7 @@ export function parseModelName(text: string): ModelName {
   }
   if (text === '') refuse('it is empty')
   if (text.length > LONGEST_NAME) refuse(`it has ${text.length} characters, expected at most ${LONGEST_NAME}`)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: this looks for control characters
-  if (/[\u0000-\u001f\u007f]/.test(text)) refuse('it has control characters')
+  if (plainLine(text) !== text) refuse('it has control characters')
   const hub = /^hf:(\/\/)?(.*)$/s.exec(text)
   if (hub) return huggingFaceName(hub[2]!, refuse)
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return urlName(text, refuse)
@@ -163,12 +163,20 @@ function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
   }
 }
 
-/** Whether a path in a repository is a valid path on every platform, and stays inside its folder. */
+/**
+ * Whether a path in a repository is a valid path on every platform, stays inside its folder, and can be no file that
+ * the store makes beside a model: a lock or draft has a `~`, a record or partial file ends in `.gguf.` and more.
+ */
 export function isSafeFile(file: string): boolean {
-  const parts = file.split('/')
-  // Besides control characters, those that Windows does not allow in file names.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: this looks for control characters
-  return /\.gguf$/i.test(file) && parts.every((part) => /^[^\\:*?"<>|\u0000-\u001f]{1,200}$/.test(part) && !/^\.+$|[. ]$/.test(part))
+  const folders = file.split('/')
+  const name = folders.pop()!
+  return isSafePart(name) && /\.gguf$/i.test(name) && folders.every((part) => isSafePart(part) && !/\.gguf\./i.test(part))
+}
+
+/** Besides what a terminal obeys and `~`, the characters and names that Windows does not allow are refused. */
+function isSafePart(part: string): boolean {
+  const isDevice = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(part)
+  return plainLine(part) === part && /^[^\\:*?"<>|~]{1,200}$/.test(part) && !/^\.+$|[. ]$/.test(part) && !isDevice
 }
 
 function urlName(text: string, refuse: Refuse): ModelName {

@@ -99,8 +99,10 @@ export class OwnStore {
   async unfinished(): Promise<UnfinishedModel[]> {
     const models = new Map<string, UnfinishedModel>()
     for (const { kind, loaded } of await listPartials(this.root)) {
-      const { bytes, total } = models.get(kind.model) ?? { bytes: 0, total: 0 }
-      models.set(kind.model, { name: kind.model, bytes: bytes + loaded, total: total + kind.bytes })
+      const [name] = validName(kind.model).map(modelNameText)
+      if (name === undefined) continue // not written by this program
+      const { bytes, total } = models.get(name) ?? { bytes: 0, total: 0 }
+      models.set(name, { name, bytes: bytes + loaded, total: total + kind.bytes })
     }
     return [...models.values()]
   }

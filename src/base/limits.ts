@@ -1,0 +1,19 @@
+// The limits of what comes from outside, each with its reason: the only place that has these numbers. docs/limits.md
+// shows the same table, and a test compares them. Knows nothing of the code that applies them. Pure.
+
+export interface Limit {
+  readonly most: number
+  /** What is counted, as `characters of an error's message`. */
+  readonly what: string
+  readonly why: string
+}
+
+const limit = (most: number, what: string, why: string): Limit => ({ most, what, why })
+
+export const limits = {
+  errorText: limit(
+    1600,
+    "characters of an error's message",
+    'a screen has 80 columns and 24 lines; names and answers in a message may be of any length',
+  ),
+} as const satisfies Record<string, Limit>
