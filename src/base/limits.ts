@@ -16,4 +16,9 @@ export const limits = {
     "characters of an error's message",
     'a screen has 80 columns and 24 lines; names and answers in a message may be of any length',
   ),
+  // What a header may claim: each takes scratch memory in every bank, however small the file.
+  hiddenSize: limit(65_536, 'width of the residual stream', 'four times that of the widest published model, 16,384'),
+  intermediateSize: limit(262_144, 'width inside an expert', 'nearly five times that of the widest published model, 53,248'),
+  attentionWidth: limit(65_536, 'width of all query heads together', 'four times that of the widest published model, 16,384'),
+  vocabulary: limit(2 ** 24, 'tokens of a vocabulary', 'sixty times the largest published; each has its bytes in the file'),
 } as const satisfies Record<string, Limit>
