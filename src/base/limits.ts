@@ -21,4 +21,9 @@ export const limits = {
   intermediateSize: limit(262_144, 'width inside an expert', 'nearly five times that of the widest published model, 53,248'),
   attentionWidth: limit(65_536, 'width of all query heads together', 'four times that of the widest published model, 16,384'),
   vocabulary: limit(2 ** 24, 'tokens of a vocabulary', 'sixty times the largest published; each has its bytes in the file'),
+  unhashedFile: limit(
+    10_485_760,
+    'bytes of a file of Hugging Face without a SHA-256',
+    'the hub keeps larger ones in storage that knows the hash of each',
+  ),
 } as const satisfies Record<string, Limit>

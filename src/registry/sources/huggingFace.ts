@@ -3,6 +3,7 @@
 
 import path from 'node:path'
 import { MixtralError, quoted } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
 import { didYouMean } from '../names/nearNames.js'
 import { chooseGgufFiles } from '../names/repositoryFiles.js'
@@ -28,8 +29,9 @@ interface RepositoryFile {
  */
 export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
   const endpoint = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
-  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
-    throw new MixtralError('IO', `HF_ENDPOINT is ${quoted(endpoint)}, expected an https address`)
+  const isSafe = URL.canParse(endpoint) && (/^https:/.test(endpoint) || (/^http:/.test(endpoint) && isLoopback(new URL(endpoint).host)))
+  if (!isSafe) {
+    throw new MixtralError('IO', `HF_ENDPOINT is ${quoted(endpoint)}, expected an https address, or http on this machine`)
   }
   const credentials = tokenFor(new URL(endpoint))
   const repository = `${endpoint}/api/models/${name.owner}/${name.repo}/revision/${name.revision}?blobs=true`
@@ -46,6 +48,9 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
   const folder = store.folderOf(name)
   const weights = chosen.map((file): StoreFile => {
     const { bytes, sha256 } = files.get(file)!
+    if (sha256 === undefined && bytes > limits.unhashedFile.most) {
+      throw new MixtralError('IO', `${where}/${file}: the hub names no SHA-256 of its ${bytes} bytes, as it does for any file of that size`)
+    }
     const address = `${endpoint}/${name.owner}/${name.repo}/resolve/${commit}/${file.split('/').map(encodeURIComponent).join('/')}`
     return { address, name: `${where}/${file}`, bytes, sha256, version: `commit ${commit}`, credentials, target: path.join(folder, file) }
   })

@@ -54,12 +54,14 @@ const usualPace: Pace = {
 
 /**
  * Downloads a file to a path; returns its SHA-256 in hex. Hold the path's lock. A failed download can be resumed,
- * except after a wrong hash: then the bytes are deleted. Throws `IO` for a server or disk that fails, `ABORTED` if the
- * signal fires.
+ * except after a wrong hash, when the bytes are deleted, and if the source tells neither a hash nor a version: nobody
+ * could see that bytes of two versions have met. Throws `IO` for a server or disk that fails, `ABORTED` if the signal
+ * fires.
  */
 export async function download(file: RemoteFile, target: string, options: DownloadOptions = {}): Promise<string> {
+  const identity = identityOf(file)
+  if (identity === undefined) return downloadAnew(file, target, options)
   for (;;) {
-    const identity = file.sha256 ?? file.version ?? file.address
     const partial = await PartialFile.open(target, { bytes: file.bytes, identity, model: options.model ?? file.name })
     try {
       const sha256 = await new Download(file, partial, options).run()
@@ -78,6 +80,29 @@ export async function download(file: RemoteFile, target: string, options: Downlo
     }
   }
 }
+
+/** Downloads a file of no known version by one request: after a failure from its first byte on, with another. */
+async function downloadAnew(file: RemoteFile, target: string, options: DownloadOptions): Promise<string> {
+  const pace = { ...(options.pace ?? usualPace), rangeBytes: Number.POSITIVE_INFINITY }
+  const patience = new Patience(file.name, pace, new Quiet(), options.signal)
+  for (;;) {
+    const partial = await PartialFile.open(target, { bytes: file.bytes, identity: '', model: options.model ?? file.name })
+    try {
+      const sha256 = await new Download(file, partial, { ...options, pace }).run()
+      await options.beforeNaming?.(sha256)
+      await partial.finish()
+      return sha256
+    } catch (error) {
+      await partial.discard()
+      await patience.afterFailure(error)
+    } finally {
+      await partial.close()
+    }
+  }
+}
+
+/** What tells that bytes are of one version: a hash, or a version. */
+const identityOf = ({ sha256, version }: RemoteFile): string | undefined => sha256 ?? version
 
 /** The server answers a request for a range with the whole file. */
 class RangesIgnored extends MixtralError {
@@ -159,6 +184,7 @@ class Download {
           this.#options.onLoaded?.(this.#partial.loaded)
         })
       } catch (error) {
+        if (identityOf(this.#file) === undefined) throw error // another answer could be of another version
         await patience.afterFailure(error)
       }
     }
@@ -199,8 +225,8 @@ class Download {
     const host = new URL(address).host
     const changed = (what: string) => new MixtralError('IO', `${this.#file.name} has changed at ${host}: ${what}`)
     const found = versionOf(response)
-    if (answerVersion !== undefined && found !== undefined && found !== answerVersion)
-      throw changed(`it is of ${found}, expected ${answerVersion}`)
+    if (answerVersion !== undefined && found !== answerVersion)
+      throw changed(`it is of ${found ?? 'no version'}, expected ${answerVersion}`)
     if (response.status === 206) {
       const header = response.headers.get('content-range') ?? ''
       const [, from, , total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(header) ?? []
