@@ -26,4 +26,15 @@ export const limits = {
     'bytes of a file of Hugging Face without a SHA-256',
     'the hub keeps larger ones in storage that knows the hash of each',
   ),
+  stall: limit(30, 'seconds of silence of a server', 'a connection that is lost says nothing; longer than any pause of one that works'),
+  stallBytes: limit(4096, 'bytes in that time that still count as silence', 'a server that drips would hold a command for ever'),
+  answerTime: limit(60, 'seconds for a list, a manifest, a token or a part of a header', 'the user waits for it and sees nothing'),
+  slowAnswer: limit(16_384, 'bytes for which such an answer gets a second more', 'the slowest line that is of use for models of gigabytes'),
+  answerWait: limit(30, 'seconds of waiting that a server may ask for before such an answer', 'the user waits for it and sees nothing'),
+  answerTries: limit(120, 'seconds after which such an answer is not asked for again', 'five attempts with waits could take many minutes'),
+  downloadWait: limit(
+    300,
+    'seconds of waiting that a server may ask for in a download',
+    'limits of rate are often per five minutes; the download goes on where it was',
+  ),
 } as const satisfies Record<string, Limit>

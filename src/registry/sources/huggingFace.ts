@@ -13,7 +13,7 @@ import { withPatience } from '../transfer/patience.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 const LARGEST_ANSWER = 2 ** 24
-/** Longest silence while near names are fetched: suggestions are worth no longer wait. */
+/** Longest wait, silent or not, while near names are fetched: suggestions are worth no longer wait. */
 const NEAR_STALL_MS = 5000
 const REPOSITORY = /^[\w.-]{1,96}\/[\w.-]{1,96}$/
 
@@ -108,7 +108,7 @@ async function nearRepositories(
 ): Promise<string[]> {
   const ask = async (query: string): Promise<string[]> => {
     const address = `${endpoint}/api/models?filter=gguf&${query}`
-    const answer = await exchange({ address, credentials, signal, stallMs: NEAR_STALL_MS }, (_, chunks) =>
+    const answer = await exchange({ address, credentials, signal, stallMs: NEAR_STALL_MS, totalMs: NEAR_STALL_MS }, (_, chunks) =>
       readBody(chunks, LARGEST_ANSWER, 'the list of repositories'),
     )
     const ids = (JSON.parse(answer) as { id?: unknown }[]).map(({ id }) => id)

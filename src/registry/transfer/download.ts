@@ -198,25 +198,28 @@ class Download {
     const { address, credentials } = this.#file
     const headers = { range: `bytes=${start}-${end - 1}` }
     const signal = this.#stop.signal
-    await exchange({ address, headers, credentials, signal, stallMs: this.#pace.stallMs }, async (response, chunks) => {
-      const first = this.#checkAnswer(response, start, whole)
-      const buffer = new WriteBuffer(start, this.#pace.writeBytes, async (bytes, offset) => {
-        await this.#partial.write(bytes, offset)
-        progress(offset + bytes.length)
-      })
-      let at = first
-      try {
-        for await (const chunk of chunks) {
-          // Bytes before the missing ones, of a whole file, and bytes beyond the range are dropped.
-          await buffer.add(chunk.subarray(Math.min(chunk.length, Math.max(0, start - at)), Math.max(0, end - at)))
-          at += chunk.length
-          if (at > end) break
+    await exchange(
+      { address, headers, credentials, signal, stallMs: this.#pace.stallMs, totalMs: Number.POSITIVE_INFINITY },
+      async (response, chunks) => {
+        const first = this.#checkAnswer(response, start, whole)
+        const buffer = new WriteBuffer(start, this.#pace.writeBytes, async (bytes, offset) => {
+          await this.#partial.write(bytes, offset)
+          progress(offset + bytes.length)
+        })
+        let at = first
+        try {
+          for await (const chunk of chunks) {
+            // Bytes before the missing ones, of a whole file, and bytes beyond the range are dropped.
+            await buffer.add(chunk.subarray(Math.min(chunk.length, Math.max(0, start - at)), Math.max(0, end - at)))
+            at += chunk.length
+            if (at > end) break
+          }
+        } finally {
+          await buffer.flush() // keeps the bytes that came before the connection broke
         }
-      } finally {
-        await buffer.flush() // keeps the bytes that came before the connection broke
-      }
-      if (at <= start) throw new ExchangeError(`${new URL(address).host} sent none of the bytes from ${start} on`, { transient: true })
-    })
+        if (at <= start) throw new ExchangeError(`${new URL(address).host} sent none of the bytes from ${start} on`, { transient: true })
+      },
+    )
   }
 
   /** Checks an answer; returns the offset in the file of the body's first byte. */
