@@ -16,6 +16,11 @@ export const limits = {
     "characters of an error's message",
     'a screen has 80 columns and 24 lines; names and answers in a message may be of any length',
   ),
+  alignment: limit(
+    4_194_304,
+    'bytes of alignment of tensors in a file',
+    'twice the largest pages that are usual; the padding of a header is made in memory',
+  ),
   // What a header may claim: each takes scratch memory in every bank, however small the file.
   hiddenSize: limit(65_536, 'width of the residual stream', 'four times that of the widest published model, 16,384'),
   intermediateSize: limit(262_144, 'width inside an expert', 'nearly five times that of the widest published model, 53,248'),

@@ -14,7 +14,6 @@ import { Team } from '../team/team.js'
 import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
 import { createMemories } from '../weights/bank.js'
-import { knownFiles } from '../weights/fileReader.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
@@ -97,7 +96,7 @@ export class Engine {
       memories: createMemories(plan.banks),
       config,
       plan,
-      knownFiles: knownFiles(weights.gguf.files),
+      knownFiles: weights.files,
       mailbox: createMailbox(plan),
       jobs: JobMemory.create(plan.batchSize, plan.sequences),
       routes: Routes.create(config, plan.batchSize),

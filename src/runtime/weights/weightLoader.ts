@@ -3,13 +3,18 @@
 
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { type KnownFile, knownFiles } from './fileReader.js'
 
 /** The weights of one model on disk. Holds no open file. */
 export class Weights {
   readonly gguf: Gguf
+  /** The files as they were when the header was read: what is read of them later must be of the same. */
+  readonly files: readonly KnownFile[]
 
+  /** Throws `IO` for a file that is not there any more, or has another length. */
   constructor(gguf: Gguf) {
     this.gguf = gguf
+    this.files = knownFiles(gguf.files)
   }
 
   /** The file's keys and values. */
