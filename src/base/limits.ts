@@ -21,6 +21,8 @@ export const limits = {
     'bytes of alignment of tensors in a file',
     'twice the largest pages that are usual; the padding of a header is made in memory',
   ),
+  tensors: limit(131_072, 'tensors of a file', 'more than the experts that are planned for have, each in three tensors of its own'),
+  keys: limit(65_536, 'keys of metadata of a file', 'thousands of times as many as any published file has'),
   // What a header may claim: each takes scratch memory in every bank, however small the file.
   hiddenSize: limit(65_536, 'width of the residual stream', 'four times that of the widest published model, 16,384'),
   intermediateSize: limit(262_144, 'width inside an expert', 'nearly five times that of the widest published model, 53,248'),

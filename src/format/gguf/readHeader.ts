@@ -33,12 +33,21 @@ const TENSOR_MEMORY = 512
 const MOST_DIMENSIONS = 4
 const DEFAULT_ALIGNMENT = 32
 
-/** Reads and checks a header; throws `GGUF` if anything in it cannot be right. Reads no tensor data. */
-export async function readHeader(source: ByteSource): Promise<GgufHeader> {
-  const cursor = new HeaderCursor(source)
+/**
+ * Reads and checks a header, in slices; throws `GGUF` if anything in it cannot be right, and `ABORTED`. Reads no tensor
+ * data.
+ */
+export async function readHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufHeader> {
+  const cursor = new HeaderCursor(source, signal)
   const version = await readVersion(cursor)
   const tensorCount = await cursor.count('tensors', LEAST_TENSOR_BYTES)
   const keyCount = await cursor.count('metadata keys', LEAST_KEY_BYTES)
+  for (const [things, count, { most }] of [
+    ['tensors', tensorCount, limits.tensors],
+    ['metadata keys', keyCount, limits.keys],
+  ] as const) {
+    if (count > most) cursor.fail(`claims ${count} ${things}, expected at most ${most}`)
+  }
 
   const metadata = new Map<string, GgufValue>()
   const metadataTypes = new Map<string, GgufValueType>()

@@ -1,6 +1,7 @@
 // The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the
 // model for themselves. Does not know text.
 
+import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
@@ -18,7 +19,7 @@ import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
-import type { Weights } from '../weights/weightLoader.js'
+import { openedFiles, type Weights } from '../weights/weightLoader.js'
 import type { CallOptions } from './callOptions.js'
 import { CallQueue } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
@@ -86,6 +87,7 @@ export class Engine {
    */
   static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
     const tensors = mixtralTensors(config, weights.gguf)
+    await new TimeSlice().pause(options.signal)
     const { build, module } = await compileKernels()
     const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
@@ -96,7 +98,7 @@ export class Engine {
       memories: createMemories(plan.banks),
       config,
       plan,
-      knownFiles: weights.files,
+      knownFiles: openedFiles(weights),
       mailbox: createMailbox(plan),
       jobs: JobMemory.create(plan.batchSize, plan.sequences),
       routes: Routes.create(config, plan.batchSize),

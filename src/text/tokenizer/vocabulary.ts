@@ -2,6 +2,7 @@
 // untrusted, so everything is checked before it is used. Knows the bytes of a token, not how text becomes tokens.
 
 import { MixtralError } from '../../base/errors.js'
+import type { Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 
 /** `tokenizer.ggml.token_type`, as SentencePiece numbers them. */
@@ -40,16 +41,18 @@ const END_OF_TURN = new Set(['<|im_end|>', '<|eot_id|>', '<|end|>', '<|endoftext
 const utf8 = new TextEncoder()
 
 /**
- * Reads and checks the vocabulary. Throws a MixtralError `TOKENIZER`, which names the key, for a value that is missing,
- * mismatched or impossible.
+ * Reads and checks the vocabulary, and may pause between its columns. Throws a MixtralError `TOKENIZER`, which names
+ * the key, for a value that is missing, mismatched or impossible.
  */
-export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabulary {
+export function* readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Steps<Vocabulary> {
   const model = metadata.get('tokenizer.ggml.model')
   if (model !== 'llama') {
     throw refusal('model', `${model === undefined ? 'missing' : JSON.stringify(model)}, expected "llama" (SentencePiece BPE)`)
   }
   const pieces = readPieces(metadata)
+  yield
   const scores = Float64Array.from(column(metadata, 'scores', pieces.length, (value) => typeof value === 'number' && !Number.isNaN(value)))
+  yield
   const types = Uint8Array.from(
     column(
       metadata,
@@ -58,12 +61,14 @@ export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabu
       (value) => typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 6,
     ),
   )
+  yield
   const id = (key: string, fallback?: number) => readId(metadata, key, pieces.length, fallback)
   const eosId = id('eos_token_id', 2)!
   const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
   pieces.forEach((piece, end) => {
     if ((types[end] === tokenType.control || types[end] === tokenType.userDefined) && END_OF_TURN.has(piece)) endIds.add(end)
   })
+  yield
   const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
   return {
     pieces,
