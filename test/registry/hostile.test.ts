@@ -10,6 +10,8 @@ import { modelNameText, parseModelName, type RemoteName } from '../../dist/regis
 import { obtainModel } from '../../dist/registry/obtain.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
 import { findLocalModel, listLocalModels } from '../../dist/registry/stores/localModels.js'
+import { readLayers } from '../../dist/registry/stores/ollamaLayers.js'
+import { parseManifest } from '../../dist/registry/stores/ollamaManifest.js'
 import { OwnStore } from '../../dist/registry/stores/ownStore.js'
 import { download, type Pace } from '../../dist/registry/transfer/download.js'
 import { partialOf } from '../../dist/registry/transfer/partialFile.js'
@@ -243,6 +245,74 @@ test('whatever stands in the way of a file of the store is told as a MixtralErro
     home = process.env.MIXTRAL_HOME = newFolder()
     fs.mkdirSync(join(home, 'huggingface/owner/repo/main', blocked, 'x'), { recursive: true })
     await expect(HuggingFace.pull('owner/repo/m.gguf'), blocked).rejects.toMatchObject({ name: 'MixtralError', code: 'IO' })
+  }
+})
+
+const nested = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+const strange = [
+  nested,
+  '{"toString":1,"valueOf":2}',
+  '{"__proto__":1}',
+  '"\\u0000"',
+  '1e999',
+  '-0',
+  'null',
+  '[[]]',
+  `"${'x'.repeat(100_000)}"`,
+]
+const digest = `sha256:${'a'.repeat(64)}`
+
+test('whatever a hub lists, the answer is a list or a MixtralError', async () => {
+  const lists = (value: string) => [
+    value,
+    `{"sha":${value},"siblings":[]}`,
+    `{"sha":"${commit}","siblings":${value}}`,
+    ...['rfilename', 'size', 'lfs'].map((key) => `{"sha":"${commit}","siblings":[{"rfilename":"a.gguf","size":1,"${key}":${value}}]}`),
+    ...['sha256', 'size'].map((key) => `{"sha":"${commit}","siblings":[{"rfilename":"a.gguf","lfs":{"size":1,"${key}":${value}}}]}`),
+  ]
+  for (const answer of strange.flatMap(lists)) {
+    server.answers.set('/api/models/owner/repo/revision/main?blobs=true', answer)
+    const error = await HuggingFace.pull('owner/repo').catch((thrown) => thrown)
+    if (typeof error === 'string') continue // a file of no bytes is one
+    expect(error, answer.slice(0, 200)).toMatchObject({ name: 'MixtralError', code: 'IO' })
+    expect(error.message.length).toBeLessThanOrEqual(limits.errorText.most)
+  }
+})
+
+test('whatever a manifest says, the answer is a manifest or a MixtralError', () => {
+  const layer = (key: string, value: string) =>
+    `{"mediaType":"application/vnd.ollama.image.model","digest":"${digest}","size":1,"${key}":${value}}`
+  const manifests = (value: string) => [
+    value,
+    ...['schemaVersion', 'layers', 'config'].map(
+      (key) => `{"schemaVersion":2,"config":${layer('x', '1')},"layers":[${layer('x', '1')}],"${key}":${value}}`,
+    ),
+    ...['mediaType', 'digest', 'size'].map((key) => `{"schemaVersion":2,"config":${layer('x', '1')},"layers":[${layer(key, value)}]}`),
+  ]
+  for (const text of strange.flatMap(manifests)) {
+    try {
+      parseManifest(text, 'm')
+    } catch (error) {
+      expect(error, text.slice(0, 200)).toMatchObject({ name: 'MixtralError' })
+    }
+  }
+})
+
+test('whatever parameters and messages a model brings, they are read or a MixtralError', async () => {
+  for (const kind of ['params', 'messages'] as const) {
+    const texts = strange.flatMap((value) => [
+      value,
+      `{"stop":${value}}`,
+      `[{"role":${value},"content":"x"}]`,
+      `[{"role":"user","content":${value}}]`,
+    ])
+    for (const text of texts) {
+      const error = await readLayers([{ kind, digest, bytes: 1 }], 'm', async () => text).then(
+        () => undefined,
+        (thrown) => thrown,
+      )
+      if (error !== undefined) expect(error, text.slice(0, 200)).toMatchObject({ name: 'MixtralError', code: 'IO' })
+    }
   }
 })
 

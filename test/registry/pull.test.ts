@@ -349,7 +349,7 @@ test.each<[what: string, answer: unknown, says: string]>([
   ['nothing', 'null', 'it has no commit'],
   ['a commit that is a path', { sha: '../../etc', siblings: [] }, 'it has no commit'],
   ['no files', { sha: commit }, 'it has no list of files'],
-  ['a file without a size', { sha: commit, siblings: [{ rfilename: 'a.gguf' }] }, 'the size of "a.gguf" is undefined'],
+  ['a file without a size', { sha: commit, siblings: [{ rfilename: 'a.gguf' }] }, 'the size of "a.gguf" is no value'],
   ['a negative size', { sha: commit, siblings: [{ rfilename: 'a.gguf', size: -1 }] }, 'the size of "a.gguf" is -1'],
   [
     'a hash that is none',

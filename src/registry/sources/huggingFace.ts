@@ -2,7 +2,7 @@
 // token and the meaning of refusals; downloads no weights.
 
 import path from 'node:path'
-import { MixtralError, quoted } from '../../base/errors.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
 import { didYouMean } from '../names/nearNames.js'
@@ -86,10 +86,10 @@ function parseRepository(answer: string, where: string): { commit: string; files
     const bytes = sibling.lfs?.size ?? sibling.size
     const sha256 = sibling.lfs?.sha256
     if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)
-      return refuse(`the size of ${quoted(file)} is ${String(bytes)}`)
-    if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(String(sha256)))
-      return refuse(`the SHA-256 of ${quoted(file)} is ${quoted(String(sha256))}`)
-    files.set(file, { file, bytes, sha256: sha256 as string | undefined })
+      return refuse(`the size of ${quoted(file)} is ${shown(bytes)}`)
+    if (sha256 !== undefined && !(typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256)))
+      return refuse(`the SHA-256 of ${quoted(file)} is ${shown(sha256)}`)
+    files.set(file, { file, bytes, sha256 })
   }
   return { commit: sha, files }
 }

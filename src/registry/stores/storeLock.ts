@@ -50,7 +50,7 @@ export async function withLock<T>(
     return await work()
   } finally {
     clearInterval(touch)
-    await fs.rm(lock, { force: true })
+    await fs.rm(lock, { force: true }).catch(failure('delete', lock))
   }
 }
 
@@ -98,7 +98,7 @@ async function otherHolder(file: string, self: Holder): Promise<Holder | undefin
   for (const { lock, holder } of await locksOf(file)) {
     if (holder.nonce === self.nonce && holder.pid === self.pid) continue
     if (await isLive(holder, lock)) return holder
-    await fs.rm(lock, { force: true })
+    await fs.rm(lock, { force: true }).catch(failure('delete', lock))
   }
   return undefined
 }

@@ -173,8 +173,11 @@ function parseKind(line: string | undefined): PartialKind | undefined {
 
 /** Deletes the partial file of a file, and its log. */
 export async function discardPartial(file: string): Promise<void> {
-  await fs.rm(partialOf(file), { force: true })
-  await fs.rm(logOf(file), { force: true })
+  for (const name of [partialOf(file), logOf(file)]) {
+    await fs.rm(name, { force: true }).catch((cause: unknown) => {
+      throw ioError('delete', name, cause)
+    })
+  }
 }
 
 /** Whether a file has a partial file or a log of one. */

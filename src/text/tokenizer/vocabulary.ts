@@ -1,7 +1,7 @@
 // The vocabulary in a GGUF file's metadata, checked: pieces, scores, types and the ids with a meaning. The file is
 // untrusted, so everything is checked before it is used. Knows the bytes of a token, not how text becomes tokens.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 
@@ -47,7 +47,7 @@ const utf8 = new TextEncoder()
 export function* readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Steps<Vocabulary> {
   const model = metadata.get('tokenizer.ggml.model')
   if (model !== 'llama') {
-    throw refusal('model', `${model === undefined ? 'missing' : JSON.stringify(model)}, expected "llama" (SentencePiece BPE)`)
+    throw refusal('model', `${model === undefined ? 'missing' : shown(model)}, expected "llama" (SentencePiece BPE)`)
   }
   const pieces = readPieces(metadata)
   yield
@@ -114,7 +114,7 @@ function column(metadata: ReadonlyMap<string, GgufValue>, key: string, length: n
   if (!Array.isArray(values)) throw refusal(key, `${values === undefined ? 'missing' : typeof values}, expected an array of numbers`)
   if (values.length !== length) throw refusal(key, `${values.length} entries, expected one for each of the ${length} tokens`)
   const wrong = values.findIndex((value) => !valid(value))
-  if (wrong >= 0) throw refusal(key, `entry ${wrong} is ${String(values[wrong]).slice(0, 40)}`)
+  if (wrong >= 0) throw refusal(key, `entry ${wrong} is ${shown(values[wrong])}`)
   return values as number[]
 }
 
@@ -122,14 +122,14 @@ function readId(metadata: ReadonlyMap<string, GgufValue>, key: string, size: num
   const id = metadata.get(`tokenizer.ggml.${key}`) ?? fallback
   if (id === undefined) return undefined
   if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= size) {
-    throw refusal(key, `${String(id).slice(0, 40)}, expected an id below ${size}`)
+    throw refusal(key, `${shown(id)}, expected an id below ${size}`)
   }
   return id
 }
 
 function readFlag(metadata: ReadonlyMap<string, GgufValue>, key: string, fallback: boolean): boolean {
   const flag = metadata.get(`tokenizer.ggml.${key}`) ?? fallback
-  if (typeof flag !== 'boolean') throw refusal(key, `${String(flag).slice(0, 40)}, expected a boolean`)
+  if (typeof flag !== 'boolean') throw refusal(key, `${shown(flag)}, expected a boolean`)
   return flag
 }
 
@@ -140,7 +140,7 @@ function readBytes(pieces: readonly string[], types: Uint8Array, unknownId: numb
   pieces.forEach((piece, id) => {
     if (types[id] !== tokenType.byte) return
     const hex = /^<0x([0-9A-F]{2})>$/i.exec(piece)?.[1]
-    if (hex === undefined) throw refusal('tokens', `byte token ${id} is ${JSON.stringify(piece)}, expected <0x00> to <0xFF>`)
+    if (hex === undefined) throw refusal('tokens', `byte token ${id} is ${shown(piece)}, expected <0x00> to <0xFF>`)
     const byte = Number.parseInt(hex, 16)
     byteOfId[id] = byte
     if (idOfByte[byte] === -1) idOfByte[byte] = id
