@@ -1,6 +1,9 @@
 // The one error of the project, and how values from outside appear in its message. Owns the list of codes; does not
 // know where an error is shown.
 
+import { limits } from './limits.js'
+import { plainText, quotedText, shortened } from './terminalText.js'
+
 /**
  * What went wrong, stable across releases:
  * - `GGUF`: the file is not a well-formed GGUF, or a shard set is wrong
@@ -35,12 +38,15 @@ export type MixtralErrorCode =
   | 'CLOSED'
   | 'IO'
 
-/** Every error this library throws on purpose. The message says what was found, what was expected, and where. */
+/**
+ * Every error this library throws on purpose. The message says what was found, what was expected, and where. It may
+ * hold text from anywhere, so it is cut to a screen, and has nothing that a terminal would obey.
+ */
 export class MixtralError extends Error {
   readonly code: MixtralErrorCode
 
   constructor(code: MixtralErrorCode, message: string, options?: ErrorOptions) {
-    super(message, options)
+    super(shortened(plainText(message), limits.errorText.most), options)
     this.name = 'MixtralError'
     this.code = code
   }
@@ -56,12 +62,9 @@ export function closedError(): MixtralError {
   return new MixtralError('CLOSED', 'the model was closed')
 }
 
-/**
- * A text from outside, such as a name in a file, for a message: in quotes, control characters escaped, cut to 80
- * characters.
- */
+/** A text from outside, such as a name in a file, for a message: in quotes, escaped, cut to 80 characters. */
 export function quoted(text: string): string {
-  return JSON.stringify(text.length > 80 ? `${text.slice(0, 77)}...` : text)
+  return quotedText(text, 80)
 }
 
 /**

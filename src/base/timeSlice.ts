@@ -1,6 +1,7 @@
-// Work in slices: a long piece of work lets other work of its thread run in between.
+// Work in slices: a long piece of work lets other work of its thread run in between, such as the handler of a signal.
 
 import { setImmediate } from 'node:timers/promises'
+import { abortedError } from './errors.js'
 
 /** Milliseconds of a slice. */
 const SLICE = 2
@@ -13,9 +14,31 @@ export class TimeSlice {
     return performance.now() - this.#begun > SLICE
   }
 
-  /** Lets other work run, and begins the next slice. */
-  async pause(): Promise<void> {
+  /** Lets other work run, and begins the next slice. Throws `ABORTED` if the signal has fired. */
+  async pause(signal?: AbortSignal): Promise<void> {
     await setImmediate()
+    if (signal?.aborted) throw abortedError(signal)
     this.#begun = performance.now()
+  }
+}
+
+/** Work that yields wherever it may pause: often, and in the middle of nothing. */
+export type Steps<T> = Generator<void, T>
+
+/** Does all of the work at once. */
+export function atOnce<T>(work: Steps<T>): T {
+  for (;;) {
+    const next = work.next()
+    if (next.done) return next.value
+  }
+}
+
+/** Does the work in slices. Throws `ABORTED` if the signal fires. */
+export async function inSlices<T>(work: Steps<T>, signal?: AbortSignal): Promise<T> {
+  const slice = new TimeSlice()
+  for (;;) {
+    const next = work.next()
+    if (next.done) return next.value
+    if (slice.isOver) await slice.pause(signal)
   }
 }

@@ -68,7 +68,7 @@ export async function readModelHeader(text: string, signal?: AbortSignal): Promi
   const name = readModelName(text)
   const local = await findLocalModel(text)
   if (signal?.aborted) throw abortedError(signal)
-  if (local) return { name: local.name, gguf: await openGguf(local.path), bytes: local.bytes, layers: local.layers, local }
+  if (local) return { name: local.name, gguf: await openGguf(local.path, { signal }), bytes: local.bytes, layers: local.layers, local }
   return remoteHeader(await findRemoteModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
 }
 

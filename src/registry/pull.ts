@@ -1,7 +1,7 @@
 // Pulls a model that its source has described into our store: downloads the missing files, each under its lock, then
 // gives the model its name. Owns this order; knows neither Ollama nor Hugging Face.
 
-import fs from 'node:fs/promises'
+import { stat } from 'node:fs/promises'
 import { fileBytes } from '../base/files/optionalFiles.js'
 import { checkDiskSpace } from '../base/files/outputChecks.js'
 import { modelNameText } from './names/modelName.js'
@@ -23,30 +23,37 @@ export interface PullOptions {
   readonly signal?: AbortSignal
   /** Called once, with the process's number, if this pull waits for another process that pulls the same model. */
   readonly onWait?: (pid: number) => void
+  /** Called once if the source names no SHA-256 of a file, so that nobody can tell whether it is the right one. */
+  readonly onUnverified?: () => void
 }
 
 /**
  * Downloads what is missing of a model. Throws `IO` for a network or disk that fails, or a disk that is too small,
  * before a byte is downloaded; `ABORTED`.
  */
-export async function pullModel(remote: RemoteModel, store: OwnStore, { onProgress, signal, onWait }: PullOptions = {}): Promise<void> {
+export async function pullModel(remote: RemoteModel, store: OwnStore, options: PullOptions = {}): Promise<void> {
+  const { onProgress, signal, onWait, onUnverified } = options
   const files = [...remote.extras, ...remote.weights]
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
   const absent = []
   for (const file of files) if (!(await isComplete(file, remote, store))) absent.push(file)
-  await checkSpace(remote, store, absent)
+  await store.make()
+  await checkSpace(remote, store.root, absent)
 
   let reported = false
   const reportOnce = (pid: number) => {
     if (!reported) onWait?.(pid)
     reported = true
   }
+  if (files.some(({ sha256 }) => sha256 === undefined)) onUnverified?.()
+  /** Files that this pull has downloaded: those without a version can be known in no other way. */
+  const done = new Set<string>()
   let before = 0
   for (const file of files) {
     const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total })
     const untidy = (await hasLock(file.target)) || (await hasPartial(file.target))
     if (absent.includes(file) || untidy)
-      await withLock(file.target, { signal, onWait: reportOnce }, () => downloadMissing(file, remote, store, { signal, onLoaded }))
+      await withLock(file.target, { signal, onWait: reportOnce }, () => downloadMissing(file, remote, store, done, { signal, onLoaded }))
     else onLoaded(file.bytes)
     before += file.bytes
   }
@@ -58,11 +65,10 @@ export async function pullModel(remote: RemoteModel, store: OwnStore, { onProgre
 }
 
 /** Checks that the disk has room for the files, less what has been downloaded of them. Throws `IO`. */
-async function checkSpace({ name }: RemoteModel, { root }: OwnStore, files: readonly StoreFile[]): Promise<void> {
-  await fs.mkdir(root, { recursive: true }).catch(() => {}) // creating a file in it will fail with the reason
+async function checkSpace({ name }: RemoteModel, root: string, files: readonly StoreFile[]): Promise<void> {
   let needed = 0
   for (const { target, bytes } of files) {
-    const partial = await fs.stat(partialOf(target)).catch(() => undefined)
+    const partial = await stat(partialOf(target)).catch(() => undefined)
     needed += Math.max(0, bytes - (partial?.blocks ?? 0) * 512)
   }
   await checkDiskSpace(modelNameText(name), root, needed)
@@ -72,7 +78,13 @@ async function checkSpace({ name }: RemoteModel, { root }: OwnStore, files: read
  * Downloads one file, unless it is complete: another process may have downloaded it while this one waited for the lock,
  * or been killed before it removed the lock and the partial file.
  */
-async function downloadMissing(file: StoreFile, remote: RemoteModel, store: OwnStore, options: DownloadOptions): Promise<void> {
+async function downloadMissing(
+  file: StoreFile,
+  remote: RemoteModel,
+  store: OwnStore,
+  done: Set<string>,
+  options: DownloadOptions,
+): Promise<void> {
   if (await isComplete(file, remote, store)) {
     await discardPartial(file.target)
     return options.onLoaded?.(file.bytes)
@@ -84,8 +96,11 @@ async function downloadMissing(file: StoreFile, remote: RemoteModel, store: OwnS
     beforeNaming: async (sha256) => {
       if (remote.name.kind === 'ollama') return
       // A shard of the old version must not remain beside one of the new: the set would pass for a model.
-      for (const other of remote.weights) if (!(await isComplete(other, remote, store))) await store.removeFiles([other.target])
+      for (const other of remote.weights) {
+        if (!done.has(other.target) && !(await isComplete(other, remote, store))) await store.removeFiles([other.target])
+      }
       await store.replace(file.target, { address, bytes, sha256, version })
+      done.add(file.target)
     },
   })
 }
@@ -98,5 +113,6 @@ async function isComplete({ target, bytes, sha256, version }: StoreFile, { name 
   if ((await fileBytes(target)) !== bytes) return false
   if (name.kind === 'ollama') return true
   const record = await store.record(target)
-  return sha256 === undefined ? record?.version === version : record?.sha256 === sha256
+  if (sha256 !== undefined) return record?.sha256 === sha256
+  return version !== undefined && record?.version === version // without a version, only its bytes could tell
 }

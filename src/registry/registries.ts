@@ -47,7 +47,7 @@ async function pull(name: RemoteName, options: PullOptions): Promise<string> {
 /** Throws `OPTION` for an unknown option, or one of the wrong kind. */
 function checkOptions(options: { readonly [Name in keyof PullOptions]: unknown }): void {
   checkObject(options)
-  const kinds = { onProgress: 'function', signal: 'object', onWait: 'function' } as const
+  const kinds = { onProgress: 'function', signal: 'object', onWait: 'function', onUnverified: 'function' } as const
   for (const [name, value] of Object.entries(options)) {
     const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof typeof kinds] : undefined
     if (!kind) throw new MixtralError('OPTION', `unknown option ${name}, expected ${Object.keys(kinds).join(', ')}`)

@@ -42,9 +42,19 @@ test.each(names)('%s is read', (text, name) => {
   expect(parseModelName(text)).toEqual(name)
 })
 
-test.each(names)('%s is shown so that it reads the same', (text) => {
+test.each(names.filter(([text]) => !text.includes('?x=1')))('%s is shown so that it reads the same', (text) => {
   const name = parseModelName(text)
   expect(parseModelName(modelNameText(name))).toEqual(name)
+})
+
+test('the query of an address is not shown, nor are passwords, and the short name means the same model', () => {
+  const shown = modelNameText(parseModelName('https://example.com/a/b.gguf?X-Amz-Signature=SECRET'))
+  expect(shown).toMatch(/^https:\/\/example\.com\/a\/b\.gguf\?hidden=[0-9a-f]{16}$/)
+  expect(modelNameText(parseModelName(shown))).toBe(shown)
+  expect(modelNameText(parseModelName('https://example.com/a/b.gguf?X-Amz-Signature=OTHER'))).not.toBe(shown)
+  for (const text of ['https://example.com/a/b.bin?s=SECRET', 'http://example.com/a.gguf?s=SECRET', 'https://me:SECRET@a.com/b.gguf']) {
+    expect(() => parseModelName(text)).toThrow(/^(?!.*SECRET).*is no model name/)
+  }
 })
 
 const bad: [text: string, says: string][] = [
@@ -59,6 +69,19 @@ const bad: [text: string, says: string][] = [
   ['user/-model', 'the model is "-model"'],
   ['us.er../model', 'is not a host'],
   ['host.com:99999/a/b', '"host.com:99999" is not a host'],
+  ['300.1.1.1/a/b', '"300.1.1.1" is not a host'],
+  ['127.999.1.1/a/b:c', '"127.999.1.1" is not a host'],
+  ['1.2.3.4.5/a/b', '"1.2.3.4.5" is not a host'],
+  ['xn--a.com/a/b', '"xn--a.com" is not a host'],
+  ['0x7f.1/a/b', '"0x7f.1" is not a host'],
+  ['127.1:80/a/b', '"127.1:80" is not a host'],
+  ['https://300.1.1.1/a.gguf', 'cannot be read'],
+  ['mixtral\u009b:8x7b', 'control characters'],
+  ['hf:owner/repo/a\u202e.gguf', 'control characters'],
+  ['hf:owner/repo/a.gguf~lock.1..deadbeef.deadbeef/b.gguf', 'the file is'],
+  ['hf:owner/repo/a.gguf.partial/b.gguf', 'the file is'],
+  ['hf:owner/repo/a.GGUF.source.json/b.gguf', 'the file is'],
+  ['hf:owner/repo/aux.gguf', 'the file is'],
   ['a b/c', 'the namespace is "a b"'],
   ['x/../model', 'the namespace is ".."'],
   [`mixtral@sha256:${'0'.repeat(64)}`, 'digest'],

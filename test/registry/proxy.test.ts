@@ -37,6 +37,11 @@ test('a proxy that is no address is told', () => {
   expect(() => proxyFor(new URL('https://a.com'), { HTTPS_PROXY: 'ftp://me:secret@x' })).toThrow(
     'the proxy in the environment is "ftp://x", expected an address',
   )
+  for (const proxy of ['ftp://user:SEC/RET@x', 'ftp://SECRET@SECRET@x', 'user:SEC/R@ET@x:port']) {
+    expect(() => proxyFor(new URL('https://a.com'), { HTTPS_PROXY: proxy })).toThrow(
+      /^(?!.*SEC).*"(ftp:\/\/)?x(:port)?", expected an address/,
+    )
+  }
 })
 
 const root = mkdtempSync(join(tmpdir(), 'mixtral-proxy-'))

@@ -5,7 +5,7 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
-import { type HuggingFaceName, parseModelName } from '../../dist/registry/names/modelName.js'
+import { type HuggingFaceName, modelNameText, parseModelName } from '../../dist/registry/names/modelName.js'
 import { obtainModel } from '../../dist/registry/obtain.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
 import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
@@ -349,7 +349,7 @@ test.each<[what: string, answer: unknown, says: string]>([
   ['nothing', 'null', 'it has no commit'],
   ['a commit that is a path', { sha: '../../etc', siblings: [] }, 'it has no commit'],
   ['no files', { sha: commit }, 'it has no list of files'],
-  ['a file without a size', { sha: commit, siblings: [{ rfilename: 'a.gguf' }] }, 'the size of "a.gguf" is undefined'],
+  ['a file without a size', { sha: commit, siblings: [{ rfilename: 'a.gguf' }] }, 'the size of "a.gguf" is no value'],
   ['a negative size', { sha: commit, siblings: [{ rfilename: 'a.gguf', size: -1 }] }, 'the size of "a.gguf" is -1'],
   [
     'a hash that is none',
@@ -388,7 +388,9 @@ test('a plain address is pulled, listed and found again', async () => {
   const url = `http://${server.blobHost}/models/mix.gguf?v=1`
   const { path } = await pullUrl(url)
   expect(readFileSync(path).equals(bytes)).toBe(true)
-  expect(await listLocalModels()).toMatchObject([{ name: url, path }])
+  const name = modelNameText(parseModelName(url))
+  expect(await listLocalModels()).toMatchObject([{ name, path }])
+  expect(await findLocalModel(name)).toMatchObject({ path, store: 'mixtral' })
   expect(await findLocalModel(url)).toMatchObject({ path, store: 'mixtral' })
   await expect(pullUrl(`http://${server.blobHost}/none.gguf`)).rejects.toThrow('there is no http://')
 })

@@ -41,6 +41,8 @@ export interface Settings {
   fault?: (n: number, request: Seen) => Fault | undefined
   /** The token that the registry wants; its address gives it out. */
   token?: string
+  /** Answers have neither ETag nor Last-Modified. */
+  unversioned?: boolean
   /** How many requests for the token get no answer. */
   silentTokens?: number
   /** Bytes sent at once, with a millisecond between. */
@@ -134,8 +136,10 @@ export class RegistryServer {
     const total = fault.total ?? file.length
     response.writeHead(whole ? 200 : 206, {
       'content-length': whole ? total : end - start,
-      etag: `"${file.length}-${Buffer.from(file.subarray(0, 8)).toString('hex')}"`,
-      'last-modified': 'Mon, 11 Dec 2023 12:00:00 GMT',
+      ...(!this.settings.unversioned && {
+        etag: `"${file.length}-${Buffer.from(file.subarray(0, 8)).toString('hex')}"`,
+        'last-modified': 'Mon, 11 Dec 2023 12:00:00 GMT',
+      }),
       ...(!whole && { 'content-range': `bytes ${start}-${end - 1}/${total}` }),
       ...fault.headers,
     })

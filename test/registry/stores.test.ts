@@ -94,7 +94,7 @@ const config = { mediaType: 'application/vnd.docker.container.image.v1+json', di
 test.each<[what: string, manifest: unknown, says: string]>([
   ['no JSON', '{', 'not JSON'],
   ['a list', [], 'not an object'],
-  ['another schema', { schemaVersion: 1 }, 'schemaVersion is "1", expected 2'],
+  ['another schema', { schemaVersion: 1 }, 'schemaVersion is 1, expected 2'],
   ['no layers', { schemaVersion: 2, config, layers: [] }, 'no layers'],
   ['too many layers', { schemaVersion: 2, config, layers: Array(65).fill(layer) }, '65 layers'],
   ['no model', { schemaVersion: 2, config, layers: [{ ...layer, mediaType: 'application/vnd.ollama.image.license' }] }, '0 model layers'],

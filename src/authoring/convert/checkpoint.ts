@@ -17,6 +17,8 @@ export class Checkpoint {
   readonly folder: string
   /** The names of the files in the folder. */
   readonly files: ReadonlySet<string>
+  /** Files that are links out of the checkpoint, and where to. */
+  readonly #linksOut: ReadonlyMap<string, string>
   /** `huggingface` as transformers writes them, `consolidated` as Mistral AI first publishes them. */
   readonly layout: 'huggingface' | 'consolidated'
   readonly tensors: ReadonlyMap<string, SourceTensor>
@@ -25,12 +27,14 @@ export class Checkpoint {
   private constructor(
     folder: string,
     files: ReadonlySet<string>,
+    links: ReadonlyMap<string, string>,
     layout: Checkpoint['layout'],
     tensors: ReadonlyMap<string, SourceTensor>,
     sources: readonly FileSource[],
   ) {
     this.folder = folder
     this.files = files
+    this.#linksOut = links
     this.layout = layout
     this.tensors = tensors
     this.#sources = sources
@@ -41,10 +45,11 @@ export class Checkpoint {
    * and `UNSUPPORTED` for pickled ones.
    */
   static async open(folder: string): Promise<Checkpoint> {
-    const entries = await fs.readdir(folder).catch((cause: unknown) => {
+    const entries = await fs.readdir(folder, { withFileTypes: true }).catch((cause: unknown) => {
       throw ioError('open', folder, cause)
     })
-    const files = new Set(entries)
+    const files = new Set(entries.map(({ name }) => name))
+    const links = entries.filter((entry) => entry.isSymbolicLink()).map(({ name }) => name)
     const has = (stem: string) => files.has(`${stem}.safetensors`) || files.has(`${stem}.safetensors.index.json`)
     // Some folders have both; the files of transformers are enough.
     const layout = !has('model') && has('consolidated') && files.has('params.json') ? 'consolidated' : 'huggingface'
@@ -68,15 +73,23 @@ export class Checkpoint {
         if (!tensors.has(name))
           throw checkpointError(path.join(folder, file), `has no tensor ${quoted(name)}, which ${index} says is in it`)
       }
-      return new Checkpoint(folder, files, layout, tensors, sources)
+      return new Checkpoint(folder, files, await linksOut(folder, links), layout, tensors, sources)
     } catch (error) {
       for (const source of sources) await source.close()
       throw error
     }
   }
 
-  /** The path of a file, or undefined if the folder does not have it. */
+  /**
+   * The path of a file of which texts become part of the model, or undefined if the folder does not have it. Throws
+   * `CHECKPOINT` for a link out of the checkpoint: it would publish a file that is none of it.
+   */
   path(name: string): string | undefined {
+    const target = this.#linksOut.get(name)
+    if (target !== undefined) {
+      const problem = `a link to ${target}, outside of the checkpoint, expected a file: its text would become part of the model`
+      throw checkpointError(path.join(this.folder, name), problem)
+    }
     return this.files.has(name) ? path.join(this.folder, name) : undefined
   }
 
@@ -98,6 +111,19 @@ async function readIndex(file: string): Promise<Map<string, string>> {
   const shards = new Set(places.values()).size
   if (shards < 1 || shards > MOST_SHARDS) throw checkpointError(file, `names ${shards} files, expected 1 to ${MOST_SHARDS}`)
   return places
+}
+
+/** Those links that lead to another place than the folder, or than the blobs of its cache if it is a hub's snapshot. */
+async function linksOut(folder: string, links: readonly string[]): Promise<Map<string, string>> {
+  const home = await fs.realpath(folder)
+  const inSnapshots = path.basename(path.dirname(home)) === 'snapshots'
+  const roots = inSnapshots ? [home, path.join(path.dirname(path.dirname(home)), 'blobs')] : [home]
+  const out = new Map<string, string>()
+  for (const name of links) {
+    const target = await fs.realpath(path.join(folder, name)).catch(() => undefined) // opening it says that it is broken
+    if (target !== undefined && !roots.some((root) => target.startsWith(root + path.sep))) out.set(name, target)
+  }
+  return out
 }
 
 function noWeights(folder: string, files: readonly string[], stem: string): Error {

@@ -2,9 +2,11 @@
 // readHeader.ts; writes nothing to disk.
 
 import { alignUp } from '../../base/alignUp.js'
-import { quoted } from '../../base/errors.js'
+import { quoted, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { bytesIn, type GgmlType } from './ggmlType.js'
 import { type GgufTensor, type GgufValue, ggufError } from './gguf.js'
+import { isAlignment } from './placeTensors.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeId } from './valueType.js'
 
 /** A metadata key, how its value is stored, and the value: `['llama.block_count', 'uint32', 32]`. */
@@ -42,8 +44,10 @@ export interface EncodedHeader {
 
 /** Encodes a header; throws `GGUF` if a value is not of its type or a row is not a whole number of blocks. */
 export function encodeHeader(plan: GgufPlan): EncodedHeader {
-  const alignment = Number(plan.metadata.find(([key]) => key === 'general.alignment')?.[2] ?? 32)
+  const alignment = plan.metadata.find(([key]) => key === 'general.alignment')?.[2] ?? 32
   const out = new HeaderBytes()
+  if (!isAlignment(alignment))
+    return out.fail(`an alignment of ${shown(alignment)}, expected a power of two from 8 to ${limits.alignment.most}`)
   out.raw(new TextEncoder().encode('GGUF'))
   out.scalar('uint32', plan.version ?? 3)
   out.scalar('uint64', plan.tensors.length)

@@ -3,6 +3,7 @@
 // things in a header.
 
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { TimeSlice } from '../../base/timeSlice.js'
 import { ggufError } from './gguf.js'
 import { type GgufScalarType, scalarOf } from './valueType.js'
 
@@ -25,11 +26,16 @@ export class HeaderCursor {
   #view: DataView = new DataView(new ArrayBuffer(0))
   #windowStart = 0
   #nextRead = FIRST_READ
+  readonly #signal: AbortSignal | undefined
+  readonly #slice = new TimeSlice()
+  /** Items since the clock was looked at. */
+  #items = 0
   readonly #memory: number
   #memoryLeft: number
 
-  constructor(source: ByteSource) {
+  constructor(source: ByteSource, signal?: AbortSignal) {
     this.source = source
+    this.#signal = signal
     this.#memory = Math.min(2 * source.bytes, MOST_MEMORY) + FREE_MEMORY
     this.#memoryLeft = this.#memory
   }
@@ -53,8 +59,12 @@ export class HeaderCursor {
     if (this.#memoryLeft < 0) this.fail(`needs more memory than the ${this.#memory} bytes that the header of this file may take`)
   }
 
-  /** Makes the next `bytes` bytes available to the take methods. Resolve it before each of them. */
+  /**
+   * Makes the next `bytes` bytes available to the take methods. Resolve it before each of them. Lets other work of the
+   * thread run now and then; throws `ABORTED` if the signal has fired.
+   */
   async need(bytes: number): Promise<void> {
+    if ((bytes > 1024 || (++this.#items & 15) === 0) && this.#slice.isOver) await this.#slice.pause(this.#signal)
     if (this.#position + bytes <= this.#windowStart + this.#window.length) return
     if (bytes > this.remaining) this.fail(`needs ${bytes} more bytes, but the file ends after ${this.remaining}`)
     const length = Math.max(bytes, Math.min(this.#nextRead, this.remaining))

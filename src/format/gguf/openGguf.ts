@@ -9,10 +9,10 @@ import { joinShards, shardPaths } from './shards.js'
 
 /**
  * Reads and checks the header of a GGUF file. Any shard of a set opens the set.
- * Throws `IO` if the file cannot be read, `GGUF` if it is malformed or its set is incomplete.
+ * Throws `IO` if the file cannot be read, `GGUF` if it is malformed or its set is incomplete, `ABORTED`.
  * @example const { metadata, tensors } = await openGguf('mixtral-8x22b-00001-of-00003.gguf')
  */
-export async function openGguf(path: string): Promise<Gguf> {
+export async function openGguf(path: string, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Gguf> {
   checkText('the path of a model', path)
   const paths = shardPaths(path)
   const headers: GgufHeader[] = []
@@ -22,7 +22,7 @@ export async function openGguf(path: string): Promise<Gguf> {
       throw ggufError(path, error.message, `shard ${n + 1} of ${paths.length}`)
     })
     try {
-      headers.push(await readHeader(source))
+      headers.push(await readHeader(source, signal))
     } finally {
       await source.close()
     }

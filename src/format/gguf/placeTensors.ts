@@ -4,8 +4,14 @@
 import { alignUp } from '../../base/alignUp.js'
 import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { limits } from '../../base/limits.js'
 import type { GgmlType } from './ggmlType.js'
 import { type GgufTensor, ggufError } from './gguf.js'
+
+/** Whether a value can be an alignment. The format allows any multiple of 8; only powers of two occur. */
+export function isAlignment(value: unknown): value is number {
+  return typeof value === 'number' && value >= 8 && value <= limits.alignment.most && 2 ** 31 % value === 0
+}
 
 /** A tensor as its info in the header describes it. */
 export interface UnplacedTensor {

@@ -4,10 +4,11 @@
 
 import { quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { limits } from '../../base/limits.js'
 import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'
 import { HeaderCursor } from './headerCursor.js'
-import { placeTensors, type UnplacedTensor } from './placeTensors.js'
+import { isAlignment, placeTensors, type UnplacedTensor } from './placeTensors.js'
 import { readName, readValue, readValueType } from './readValue.js'
 import type { GgufValueType } from './valueType.js'
 
@@ -32,12 +33,21 @@ const TENSOR_MEMORY = 512
 const MOST_DIMENSIONS = 4
 const DEFAULT_ALIGNMENT = 32
 
-/** Reads and checks a header; throws `GGUF` if anything in it cannot be right. Reads no tensor data. */
-export async function readHeader(source: ByteSource): Promise<GgufHeader> {
-  const cursor = new HeaderCursor(source)
+/**
+ * Reads and checks a header, in slices; throws `GGUF` if anything in it cannot be right, and `ABORTED`. Reads no tensor
+ * data.
+ */
+export async function readHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufHeader> {
+  const cursor = new HeaderCursor(source, signal)
   const version = await readVersion(cursor)
   const tensorCount = await cursor.count('tensors', LEAST_TENSOR_BYTES)
   const keyCount = await cursor.count('metadata keys', LEAST_KEY_BYTES)
+  for (const [things, count, { most }] of [
+    ['tensors', tensorCount, limits.tensors],
+    ['metadata keys', keyCount, limits.keys],
+  ] as const) {
+    if (count > most) cursor.fail(`claims ${count} ${things}, expected at most ${most}`)
+  }
 
   const metadata = new Map<string, GgufValue>()
   const metadataTypes = new Map<string, GgufValueType>()
@@ -80,9 +90,8 @@ async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {
 
 function checkAlignment(cursor: HeaderCursor, alignment: GgufValue = DEFAULT_ALIGNMENT): number {
   cursor.where = 'key "general.alignment"'
-  // The format allows any multiple of 8 in 32 bits; only powers of two occur.
-  if (typeof alignment === 'number' && alignment >= 8 && alignment <= 2 ** 31 && 2 ** 31 % alignment === 0) return alignment
-  return cursor.fail(`an alignment of ${shown(alignment)}, expected a power of two of at least 8`)
+  if (isAlignment(alignment)) return alignment
+  return cursor.fail(`an alignment of ${shown(alignment)}, expected a power of two from 8 to ${limits.alignment.most}`)
 }
 
 async function readTensorInfo(cursor: HeaderCursor): Promise<UnplacedTensor> {

@@ -8,7 +8,7 @@ import type { GenerationResult, Piece } from '../../text/generate/generationResu
 import type { DrawnLogprob, TokenLogprob } from '../../text/generate/tokenLogprobs.js'
 import { expertText } from './expertText.js'
 import { onInterrupt } from './interrupt.js'
-import { colorsOf, plainLines, speed } from './layout.js'
+import { say, speed } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 export interface Answer {
@@ -77,7 +77,7 @@ export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillS
  */
 export function showLogprobs({ logprobs }: Answer): void {
   const shown = ({ token, logprob }: TokenLogprob) => `${logprob.toFixed(4)} ${JSON.stringify(token)}`
-  for (const drawn of logprobs) process.stderr.write(`${plainLines([shown(drawn), ...drawn.top.map(shown)].join('  '))}\n`)
+  for (const drawn of logprobs) say([shown(drawn), ...drawn.top.map(shown)].join('  '))
 }
 
 /** Writes the summary line to stderr, such as `12 tokens prompt at 350 t/s, 64 tokens at 120 t/s, load 0.1 s`. */
@@ -93,7 +93,7 @@ export function summarize({ result, ids, seconds }: Answer, loadSeconds?: number
     parts.push('interrupted', tokenCount(ids.length) + atSpeed((ids.length - 1) / seconds))
   }
   if (loadSeconds !== undefined) parts.push(`load ${loadSeconds.toFixed(1)} s`)
-  process.stderr.write(`${colorsOf(process.stderr).dim(parts.join(', '))}\n`)
+  say(parts.join(', '), { dim: true })
 }
 
 const tokenCount = (count: number) => `${count} ${count === 1 ? 'token' : 'tokens'}`

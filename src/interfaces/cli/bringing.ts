@@ -4,6 +4,7 @@
 
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
+import { modelNameText, parseModelName } from '../../registry/names/modelName.js'
 import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/obtain.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
@@ -11,6 +12,7 @@ import { compileKernels } from '../../runtime/kernels/compile.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf } from '../inspect/modelFacts.js'
 import { onInterrupt } from './interrupt.js'
+import { say } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 export interface BringOptions {
@@ -23,32 +25,42 @@ export interface BringOptions {
   readonly load?: EngineOptions
   /** Whether to write nothing but errors to stderr. */
   readonly quiet: boolean
+  /** Called if nobody can tell whether what was downloaded is the right file. */
+  readonly onUnverified?: () => void
 }
 
 /**
  * Downloads a model unless it is on this machine. Throws what the registry throws, `MODEL`, `MEMORY`, and `ABORTED`
  * after Ctrl-C.
  */
-export async function bringModel(text: string, { purpose, load = {}, quiet }: BringOptions): Promise<LocalModel> {
-  const say = (line: string) => void (quiet || process.stderr.write(`${line}\n`))
+export async function bringModel(text: string, { purpose, load = {}, quiet, onUnverified }: BringOptions): Promise<LocalModel> {
+  const tell = (line: string) => void (quiet || say(line))
   const bar = new ProgressBar('downloading', byteCount)
   const interrupt = onInterrupt()
+  const hasQuery = /^https?:\/\/[^?]*\?/.test(text)
   let downloading = false
+  let shown = text
   try {
+    if (hasQuery) shown = modelNameText(parseModelName(text)) // a query may be a secret
     return await obtainModel(text, {
       update: purpose === 'keeping',
       signal: interrupt.signal,
-      beforePull: async (header) => say(await verdictOn(header, purpose, load)),
+      beforePull: async (header) => tell(await verdictOn(header, purpose, load)),
       onProgress: ({ loaded, total }) => {
         downloading = true
         bar.update(loaded, total)
       },
-      onWait: (pid) => say(`process ${pid} is downloading it, waiting`),
+      onWait: (pid) => tell(`process ${pid} is downloading it, waiting`),
+      onUnverified: () => {
+        tell(`${shown}: unverified, since its source names no SHA-256`)
+        onUnverified?.()
+      },
     })
   } catch (error) {
     bar.clear()
     const stopped = error instanceof MixtralError && error.code === 'ABORTED'
-    if (stopped && downloading) say(`stopped: \`mixtral pull ${text}\` resumes, \`mixtral rm ${text}\` deletes the partial download`)
+    const again = hasQuery ? 'the same address' : text
+    if (stopped && downloading) tell(`stopped: \`mixtral pull ${again}\` resumes, \`mixtral rm ${shown}\` deletes the partial download`)
     throw error
   } finally {
     bar.clear()

@@ -9,7 +9,7 @@ import { checkBeforeLoading } from './checkFlags.js'
 import { Conversation, conversationHelp } from './conversation.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, plainLines } from './layout.js'
+import { colorsOf, say } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
 import { type Replying, reply } from './reply.js'
@@ -59,7 +59,7 @@ async function chat(command: Command, name: string, flags: ChatFlags): Promise<v
   await withModel(name, flags, async (model) => {
     const lines = openLines(colorsOf(process.stderr).bold('> '))
     try {
-      if (lines.interactive) process.stderr.write(`${name}, ${model.contextLength} tokens of context. /help lists commands.\n`)
+      if (lines.interactive) say(`${name}, ${model.contextLength} tokens of context. /help lists commands.`)
       const { toolChoice } = flags
       const options = { generation, interactive: lines.interactive, tools, toolChoice }
       await converse(model, lines, flags.system ?? '', options)
@@ -78,7 +78,7 @@ async function converse(model: MixtralModel, lines: LineSource, system: string, 
     if (word === '/bye') return
     if (word === '/help') process.stderr.write(help)
     else if (!(await obeyed(conversation, word, text.slice(word.length).trim(), options.interactive))) {
-      if (word.startsWith('/') && options.interactive) process.stderr.write(`no command ${word}\n${help}`)
+      if (word.startsWith('/') && options.interactive) say(`no command ${word}\n${help.trimEnd()}`)
       else {
         const question: ChatMessage = { role: 'user', content: text }
         const answers = await reply(model, conversation.with(question), options)
@@ -92,11 +92,11 @@ async function converse(model: MixtralModel, lines: LineSource, system: string, 
 async function obeyed(conversation: Conversation, word: string, rest: string, interactive: boolean): Promise<boolean> {
   try {
     const told = await conversation.obey(word, rest)
-    if (told) process.stderr.write(`${plainLines(told)}\n`)
+    if (told) say(told)
     return told !== undefined
   } catch (error) {
     if (!interactive || !(error instanceof MixtralError)) throw error
-    process.stderr.write(`${plainLines(error.message)}\n`)
+    say(error.message)
     return true
   }
 }

@@ -9,7 +9,7 @@ import { byteCount, weightCount } from '../../base/amounts.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, textFor } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 export function configureConvert(command: Command): void {
@@ -56,6 +56,9 @@ async function convert(folder: string, out: string, type: ElementType | undefine
   process.stdout.write(
     json
       ? jsonLine({ path: out, bytes, ...result })
-      : `${out}: ${result.type}, ${weightCount(result.weights)} weights in ${result.tensors} tensors, ${byteCount(bytes)}\n`,
+      : textFor(
+          process.stdout,
+          `${out}: ${result.type}, ${weightCount(result.weights)} weights in ${result.tensors} tensors, ${byteCount(bytes)}\n`,
+        ),
   )
 }

@@ -5,6 +5,7 @@
 import { basename } from 'node:path'
 import type { Command } from 'commander'
 import { byteCount, weightCount } from '../../base/amounts.js'
+import { plainLine, plainText, quotedText } from '../../base/terminalText.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { weightsPerSecond } from '../../runtime/machine/speed.js'
@@ -13,7 +14,7 @@ import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { lookAt } from './bringing.js'
 import { ANY_MODEL, addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, columns, jsonLine, quotedText, speed } from './layout.js'
+import { colorsOf, columns, jsonLine, speed } from './layout.js'
 
 interface InspectFlags extends OutputFlags {
   readonly context?: number
@@ -58,12 +59,12 @@ async function inspect(name: string, { context, tensors = false, json }: Inspect
 
 function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undefined, listTensors: boolean): string {
   const { bold } = colorsOf(process.stdout)
-  const section = (title: string, body: string) => `\n${bold(title)}\n${body.replaceAll(/^(?=.)/gm, '  ')}`
+  const section = (title: string, body: string) => `\n${bold(title)}\n${plainText(body).replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
   const weights = weightCount(facts.tensorTypes.reduce((sum, type) => sum + type.weights, 0))
   const quantization = facts.quantization ? `${facts.quantization}, ` : ''
   const size = `${weights} weights in ${byteCount(facts.fileBytes)}${files}`
-  const parts = [`${basename(gguf.files[0]!.path)}: GGUF version ${gguf.version}, ${quantization}${size}\n`]
+  const parts = [`${plainLine(basename(gguf.files[0]!.path))}: GGUF version ${gguf.version}, ${quantization}${size}\n`]
   parts.push(section('metadata', columns([...gguf.metadata].map(([key, value]) => [plainKey(key), shortValue(value)]))))
   if (facts.config) {
     const known = Object.entries(facts.config).filter(([, value]) => value !== undefined)

@@ -8,7 +8,7 @@ import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { colorsOf } from './layout.js'
+import { say } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 /**
@@ -51,5 +51,5 @@ function sayIfStreaming({ experts, expertSlots, totalBytes }: ModelMemory, ram: 
   if (expertSlots === experts) return
   const why = ram === undefined ? ', what this machine can spare' : ''
   const line = `${expertSlots} of ${experts} experts in memory at a time, ${byteCount(totalBytes)} with all else${why}; the others are read when needed`
-  process.stderr.write(`${colorsOf(process.stderr).dim(line)}\n`)
+  say(line, { dim: true })
 }

@@ -6,7 +6,7 @@ import { refuseInput } from '../../base/files/outputChecks.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
 import { writeOutput } from './outputFile.js'
 import { ProgressBar } from './progressBar.js'
@@ -55,6 +55,6 @@ async function logits(command: Command, model: string, flags: LogitsFlags): Prom
     await writeOutput(out, [bytes])
     const { vocabSize } = loaded.config
     if (flags.json) process.stdout.write(jsonLine({ model, tokens, vocabulary: vocabSize, out, bytes: bytes.length }))
-    else process.stderr.write(`${out}: ${tokens.length} x ${vocabSize} float32, ${byteCount(bytes.length)}\n`)
+    else say(`${out}: ${tokens.length} x ${vocabSize} float32, ${byteCount(bytes.length)}`)
   })
 }

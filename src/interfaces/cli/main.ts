@@ -5,7 +5,7 @@
 import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../../base/errors.js'
-import { errorLine, plainLines } from './layout.js'
+import { errorLine, say } from './layout.js'
 import { createProgram } from './program.js'
 
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -31,7 +31,7 @@ try {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed help or its line
   if (error instanceof MixtralError && error.code === 'ABORTED') return 130 // the user knows
-  if (debug) process.stderr.write(`${plainLines(inspect(error))}\n`)
+  if (debug) say(inspect(error))
   else process.stderr.write(errorLine(error instanceof Error ? error.message : String(error)))
   return error instanceof MixtralError && error.code === 'OPTION' ? 2 : 1
 }

@@ -9,7 +9,7 @@ import { localModel } from '../../registry/stores/localModels.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, textFor } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 interface QuantizeFlags extends OutputFlags {
@@ -70,6 +70,6 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
     process.stdout.write(jsonLine({ files, weights, types, seconds, weights_per_second: weights / seconds }))
     return
   }
-  for (const { path, bytes } of files) process.stdout.write(`${path}: ${byteCount(bytes)}\n`)
+  for (const { path, bytes } of files) process.stdout.write(textFor(process.stdout, `${path}: ${byteCount(bytes)}\n`))
   process.stderr.write(`${weightCount(weights)} weights in ${seconds.toFixed(1)} s, ${weightCount(weights / seconds)} per second\n`)
 }

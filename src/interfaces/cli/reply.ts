@@ -11,7 +11,7 @@ import type { ToolCall } from '../../text/tools/toolCalls.js'
 import type { ToolChoice } from '../../text/tools/toolDefinitions.js'
 import { receive, showLogprobs, summarize } from './answer.js'
 import { onInterrupt } from './interrupt.js'
-import { colorsOf, plainLines } from './layout.js'
+import { say, streamedTo } from './layout.js'
 import type { ToolModule } from './toolModule.js'
 
 export interface Replying {
@@ -38,7 +38,7 @@ export async function reply(model: MixtralModel, messages: readonly ChatMessage[
     if (error instanceof Stopped) return undefined
     // The next message may fit where this one did not: a shorter one, or one after /clear.
     if (!options.interactive || !(error instanceof MixtralError) || (error.code !== 'CONTEXT' && error.code !== 'TEMPLATE')) throw error
-    process.stderr.write(`${plainLines(error.message)}; /clear forgets the conversation\n`)
+    say(`${error.message}; /clear forgets the conversation`)
     return undefined
   }
 }
@@ -64,7 +64,7 @@ async function answer(model: MixtralModel, messages: readonly ChatMessage[], opt
     result = yield* model.streamChat(messages, { ...own, ...withTools })
     return result
   }
-  const received = await receive(start, generation, (text) => void process.stdout.write(text))
+  const received = await receive(start, generation, streamedTo(process.stdout))
   const calls = result?.finishReason === 'tool_calls' ? result.toolCalls : []
   if (received.text || calls.length === 0) process.stdout.write('\n')
   showLogprobs(received)
@@ -72,14 +72,13 @@ async function answer(model: MixtralModel, messages: readonly ChatMessage[], opt
   // Ctrl-C stops the answer only. The other signals, and a closed terminal, end the chat.
   if (received.endedBy && received.endedBy !== 'SIGINT') throw new MixtralError('ABORTED', 'interrupted')
   if (result?.folded && messages.length === 2 && messages[0]!.role === 'system')
-    process.stderr.write('note: this model has no system role, the system message went before your first one\n')
+    say('note: this model has no system role, the system message went before your first one')
   return { text: received.text, calls }
 }
 
 /** Runs calls, one after the other, and shows them. The messages with what they have returned. */
 async function runAll(calls: readonly ToolCall[], tools: ToolModule): Promise<ChatMessage[]> {
-  const { dim } = colorsOf(process.stderr)
-  const show = (text: string) => void process.stderr.write(`${dim(plainLines(text))}\n`)
+  const show = (text: string) => say(text, { dim: true })
   const interrupt = onInterrupt()
   const results: ChatMessage[] = []
   try {

@@ -10,7 +10,7 @@ import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { livePull } from '../../registry/stores/storeLock.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, textFor } from './layout.js'
 
 export function configureRm(command: Command): void {
   addOutputFlags(command.argument('<name>', 'the name of the model, as mixtral list shows it'))
@@ -39,5 +39,5 @@ async function rm(text: string, { json }: OutputFlags): Promise<void> {
   const pulling = await livePull(own.root)
   if (pulling !== undefined) throw new MixtralError('IO', `process ${pulling} is pulling a model: delete when it has ended`)
   const bytes = await own.remove(parsed as RemoteName)
-  process.stdout.write(json ? jsonLine({ name, freed_bytes: bytes }) : `${name}: ${byteCount(bytes)} freed\n`)
+  process.stdout.write(json ? jsonLine({ name, freed_bytes: bytes }) : textFor(process.stdout, `${name}: ${byteCount(bytes)} freed\n`))
 }

@@ -11,7 +11,7 @@ import { checkBeforeLoading } from './checkFlags.js'
 import { expertFields } from './expertText.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, jsonLine } from './layout.js'
+import { colorsOf, jsonLine, streamedTo } from './layout.js'
 import { withModel } from './loading.js'
 import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
 import { textOrStdin } from './stdin.js'
@@ -54,11 +54,11 @@ async function run(command: Command, first: string | undefined, second: string |
   const { seed } = checkSamplerOptions({}).settings // a random one, reported even if the text is interrupted
   const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
   await checkBeforeLoading(options)
-  const write = flags.json ? () => {} : (text: string) => void process.stdout.write(text)
+  const write = flags.json ? () => {} : streamedTo(process.stdout)
 
   await withModel(model, flags, async (loaded) => {
     // Without a prompt of the user, the answer alone would be half a text.
-    if (given === undefined) write(colorsOf(process.stdout).bold(prompt))
+    if (given === undefined && !flags.json) process.stdout.write(colorsOf(process.stdout).bold(prompt))
     const answer = await receive((all) => loaded.stream(prompt, all), options, write)
     const { result, text } = answer
     if (flags.json) {

@@ -3,13 +3,14 @@
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
+import { plainLine, plainText } from '../../base/terminalText.js'
 import type { ModelHeader } from '../../registry/obtain.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
 import { lookAt } from './bringing.js'
 import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, columns, jsonLine, plainLines } from './layout.js'
+import { colorsOf, columns, jsonLine } from './layout.js'
 
 export function configureShow(command: Command): void {
   addOutputFlags(command.argument('<name>', ANY_MODEL))
@@ -42,11 +43,11 @@ function layersOf({ gguf }: ModelHeader): OllamaLayers {
 
 function describe({ name, bytes, local }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers): string {
   const { bold } = colorsOf(process.stdout)
-  const section = (title: string, body: string) => `\n${bold(title)}\n${plainLines(body).replaceAll(/^(?=.)/gm, '  ')}\n`
+  const section = (title: string, body: string) => `\n${bold(title)}\n${plainText(body).replaceAll(/^(?=.)/gm, '  ')}\n`
   const { unused } = modelDefaults({ params, messages, licenses })
   const rows = Object.entries(params).map(([key, value]) => [key, JSON.stringify(value), unused.includes(key) ? 'not used here' : ''])
   return [
-    `${name}: ${byteCount(bytes)}, ${local?.path ?? 'not on this machine'}\n`,
+    `${plainLine(`${name}: ${byteCount(bytes)}, ${local?.path ?? 'not on this machine'}`)}\n`,
     template === undefined ? '' : section('template', template),
     rows.length === 0 ? '' : section('parameters', columns(rows).trimEnd()),
     system === undefined ? '' : section('system', system),

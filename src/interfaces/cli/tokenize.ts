@@ -1,12 +1,13 @@
 // `mixtral tokenize`: token ids and pieces of a text.
 
 import type { Command } from 'commander'
+import { quotedText } from '../../base/terminalText.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { columns, jsonLine, quotedText } from './layout.js'
+import { columns, jsonLine } from './layout.js'
 import { textOrStdin } from './stdin.js'
 
 interface TokenizeFlags extends OutputFlags {

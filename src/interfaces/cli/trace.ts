@@ -16,7 +16,7 @@ import { bringModel } from './bringing.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
 import { writeOutput } from './outputFile.js'
 import { ProgressBar } from './progressBar.js'
@@ -73,7 +73,7 @@ async function trace(command: Command, model: string, flags: TraceFlags): Promis
   await write(out, named, { model, tokens: tokens.join(','), source: flags.reference ? 'reference' : 'kernels' })
   const list = named.map(({ name, shape }) => ({ name, shape }))
   if (json) process.stdout.write(jsonLine({ model, source: flags.reference ? 'reference' : 'kernels', tokens, out, bytes, tensors: list }))
-  else process.stderr.write(`${out}: ${named.length} tensors of ${tokens.length} tokens, ${byteCount(bytes)}\n`)
+  else say(`${out}: ${named.length} tensors of ${tokens.length} tokens, ${byteCount(bytes)}`)
 }
 
 async function fromKernels(model: string, flags: TraceFlags): Promise<Traced> {

@@ -7,7 +7,7 @@ import { MixtralError } from '../../base/errors.js'
 import { bytesIn } from '../../format/gguf/ggmlType.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { MixtralTensors, TensorSlice } from '../../runtime/weights/mixtralTensors.js'
-import { type PlanOptions, planModel } from '../../runtime/weights/plan.js'
+import { type PlanOptions, planModel, residentNeeds } from '../../runtime/weights/plan.js'
 import { type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'
 import { expertRoles, isQuantized, layerRoles, type Role, recordOf } from '../../runtime/weights/roles.js'
 
@@ -35,12 +35,12 @@ const MOST_LISTED = 4
 /** How the model would be loaded with these options. Throws, as loading does, where no budget would be enough. */
 export function fitOf(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Fit {
   const { ram: budgetBytes = Number.POSITIVE_INFINITY, ...unlimited } = options
-  const residentBytes = planModel(config, tensors, unlimited).bytes
+  const residentBytes = residentNeeds(config, tensors, unlimited).bytes
   const experts = tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
   const known = { budgetBytes, residentBytes, experts, refusal: undefined, would: [] }
   if (residentBytes <= budgetBytes) return { ...known, verdict: 'resident', slots: experts }
   const would = quantizationNames.filter((name) => {
-    const bytes = memoryError(() => planModel(config, quantized(name, config, tensors), unlimited).bytes)
+    const bytes = memoryError(() => residentNeeds(config, quantized(name, config, tensors), unlimited).bytes)
     return typeof bytes === 'number' && bytes <= budgetBytes
   })
   const slots = memoryError(() => planModel(config, tensors, options).slots.length)
@@ -70,10 +70,10 @@ function quantized(name: QuantizationName, config: MixtralConfig, tensors: Mixtr
     ...tensors,
     tokenEmbd: tensors.tied ? output : as('tokenEmbd', tensors.tokenEmbd),
     output,
-    layers: tensors.layers.map((layer, n) => ({
-      ...recordOf(layerRoles, (role) => as(role, layer[role], n)),
-      experts: layer.experts.map((expert) => recordOf(expertRoles, (role) => as(role, expert[role], n))),
-    })),
+    layers: tensors.layers.map((layer, n) => {
+      const expert = recordOf(expertRoles, (role) => as(role, layer.experts[0]![role], n)) // all are of one type now
+      return { ...recordOf(layerRoles, (role) => as(role, layer[role], n)), experts: layer.experts.map(() => expert) }
+    }),
   }
 }
 

@@ -10,7 +10,7 @@ import { checkEngineOptions, type EngineOptions } from '../../runtime/engine/eng
 import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, type TensorSlice } from '../../runtime/weights/mixtralTensors.js'
-import { type PlanOptions, planModel } from '../../runtime/weights/plan.js'
+import { type PlanOptions, residentNeeds } from '../../runtime/weights/plan.js'
 import { expertMatricesOf, layerRoles } from '../../runtime/weights/roles.js'
 import { contextDefault, modelDefaults, withDefaults } from '../../text/generate/modelDefaults.js'
 import { type Fit, fitOf } from './fit.js'
@@ -86,7 +86,7 @@ function planOptions({ maxPositions }: MixtralConfig, { build, layers, options =
 }
 
 function needsOf(config: MixtralConfig, tensors: MixtralTensors, { ram: _, ...options }: PlanOptions): ModelNeeds {
-  const { contextLength, weightBytes, kvBytes, bytes } = planModel(config, tensors, options)
+  const { contextLength, weightBytes, kvBytes, bytes } = residentNeeds(config, tensors, options)
   const scratchBytes = bytes - weightBytes - kvBytes
   return { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes: bytes, activeBytesPerToken: activeBytes(config, tensors) }
 }

@@ -3,6 +3,8 @@
 // network.
 
 import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { plainLine } from '../../base/terminalText.js'
+import { decoded, shownAddress, urlFile } from './urlName.js'
 
 interface PathName {
   readonly kind: 'path'
@@ -63,12 +65,13 @@ export function parseModelName(text: string): ModelName {
   if (typeof text !== 'string') throw new MixtralError('IO', `a model's name is ${shown(text)}, expected a string`)
   if (text === 'demo') return { kind: 'demo' }
   const refuse = (problem: string): never => {
-    throw new MixtralError('IO', `${quoted(text)} is no model name: ${problem}`)
+    // A query or a password may be a secret.
+    const shown = text.includes('://') ? text.replace(/\?.*$/s, '?...').replace(/:\/\/.*@/s, '://...@') : text
+    throw new MixtralError('IO', `${quoted(shown)} is no model name: ${problem}`)
   }
   if (text === '') refuse('it is empty')
   if (text.length > LONGEST_NAME) refuse(`it has ${text.length} characters, expected at most ${LONGEST_NAME}`)
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: this looks for control characters
-  if (/[\u0000-\u001f\u007f]/.test(text)) refuse('it has control characters')
+  if (plainLine(text) !== text) refuse('it has control characters')
   const hub = /^hf:(\/\/)?(.*)$/s.exec(text)
   if (hub) return huggingFaceName(hub[2]!, refuse)
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return urlName(text, refuse)
@@ -84,7 +87,7 @@ export function modelNameText(name: ModelName): string {
     case 'path':
       return name.path
     case 'url':
-      return name.url
+      return shownAddress(name.url)
     case 'ollama': {
       const { host, namespace, model, tag } = name
       if (host !== OLLAMA_HOST) return `${host}/${namespace}/${model}:${tag}`
@@ -130,9 +133,11 @@ function ollamaName(text: string, refuse: Refuse): OllamaName {
   return { kind: 'ollama', host, namespace, model, tag }
 }
 
+/** Whether a text is a host that an address can have, and the same one: `300.1.1.1` is none, `0x7f.1` another. */
 function validHost(host: string): boolean {
-  const match = HOST.exec(host)
-  return match !== null && !match[1]!.includes('..') && Number(match[3]?.slice(1) ?? 1) >= 1 && Number(match[3]?.slice(1) ?? 1) <= 65535
+  const [, name, port = ''] = HOST.exec(host) ?? []
+  if (name === undefined || name.includes('..') || port === ':0' || !URL.canParse(`https://${host}`)) return false
+  return new URL(`https://${host}`).hostname === name.toLowerCase()
 }
 
 function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
@@ -163,12 +168,20 @@ function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
   }
 }
 
-/** Whether a path in a repository is a valid path on every platform, and stays inside its folder. */
+/**
+ * Whether a path in a repository is a valid path on every platform, stays inside its folder, and can be no file that
+ * the store makes beside a model: a lock or draft has a `~`, a record or partial file ends in `.gguf.` and more.
+ */
 export function isSafeFile(file: string): boolean {
-  const parts = file.split('/')
-  // Besides control characters, those that Windows does not allow in file names.
-  // biome-ignore lint/suspicious/noControlCharactersInRegex: this looks for control characters
-  return /\.gguf$/i.test(file) && parts.every((part) => /^[^\\:*?"<>|\u0000-\u001f]{1,200}$/.test(part) && !/^\.+$|[. ]$/.test(part))
+  const folders = file.split('/')
+  const name = folders.pop()!
+  return isSafePart(name) && /\.gguf$/i.test(name) && folders.every((part) => isSafePart(part) && !/\.gguf\./i.test(part))
+}
+
+/** Besides what a terminal obeys and `~`, the characters and names that Windows does not allow are refused. */
+function isSafePart(part: string): boolean {
+  const isDevice = /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(part)
+  return plainLine(part) === part && /^[^\\:*?"<>|~]{1,200}$/.test(part) && !/^\.+$|[. ]$/.test(part) && !isDevice
 }
 
 function urlName(text: string, refuse: Refuse): ModelName {
@@ -191,17 +204,4 @@ function urlName(text: string, refuse: Refuse): ModelName {
   }
   if (!isSafeFile(urlFile(url))) refuse('expected an address whose path ends with the name of a .gguf file')
   return { kind: 'url', url: url.href }
-}
-
-/** The file name at the end of an address's path. */
-export function urlFile(url: URL): string {
-  return decoded(url.pathname.slice(url.pathname.lastIndexOf('/') + 1)).replaceAll('/', '\\')
-}
-
-function decoded(path: string): string {
-  try {
-    return decodeURIComponent(path)
-  } catch {
-    return path
-  }
 }

@@ -2,7 +2,8 @@
 // token and the meaning of refusals; downloads no weights.
 
 import path from 'node:path'
-import { MixtralError, quoted } from '../../base/errors.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
 import { didYouMean } from '../names/nearNames.js'
 import { chooseGgufFiles } from '../names/repositoryFiles.js'
@@ -12,7 +13,7 @@ import { withPatience } from '../transfer/patience.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 const LARGEST_ANSWER = 2 ** 24
-/** Longest silence while near names are fetched: suggestions are worth no longer wait. */
+/** Longest wait, silent or not, while near names are fetched: suggestions are worth no longer wait. */
 const NEAR_STALL_MS = 5000
 const REPOSITORY = /^[\w.-]{1,96}\/[\w.-]{1,96}$/
 
@@ -28,8 +29,9 @@ interface RepositoryFile {
  */
 export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
   const endpoint = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
-  if (!URL.canParse(endpoint) || !/^https?:$/.test(new URL(endpoint).protocol)) {
-    throw new MixtralError('IO', `HF_ENDPOINT is ${quoted(endpoint)}, expected an https address`)
+  const isSafe = URL.canParse(endpoint) && (/^https:/.test(endpoint) || (/^http:/.test(endpoint) && isLoopback(new URL(endpoint).host)))
+  if (!isSafe) {
+    throw new MixtralError('IO', `HF_ENDPOINT is ${quoted(endpoint)}, expected an https address, or http on this machine`)
   }
   const credentials = tokenFor(new URL(endpoint))
   const repository = `${endpoint}/api/models/${name.owner}/${name.repo}/revision/${name.revision}?blobs=true`
@@ -46,6 +48,9 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
   const folder = store.folderOf(name)
   const weights = chosen.map((file): StoreFile => {
     const { bytes, sha256 } = files.get(file)!
+    if (sha256 === undefined && bytes > limits.unhashedFile.most) {
+      throw new MixtralError('IO', `${where}/${file}: the hub names no SHA-256 of its ${bytes} bytes, as it does for any file of that size`)
+    }
     const address = `${endpoint}/${name.owner}/${name.repo}/resolve/${commit}/${file.split('/').map(encodeURIComponent).join('/')}`
     return { address, name: `${where}/${file}`, bytes, sha256, version: `commit ${commit}`, credentials, target: path.join(folder, file) }
   })
@@ -81,10 +86,10 @@ function parseRepository(answer: string, where: string): { commit: string; files
     const bytes = sibling.lfs?.size ?? sibling.size
     const sha256 = sibling.lfs?.sha256
     if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)
-      return refuse(`the size of ${quoted(file)} is ${String(bytes)}`)
-    if (sha256 !== undefined && !/^[0-9a-f]{64}$/.test(String(sha256)))
-      return refuse(`the SHA-256 of ${quoted(file)} is ${quoted(String(sha256))}`)
-    files.set(file, { file, bytes, sha256: sha256 as string | undefined })
+      return refuse(`the size of ${quoted(file)} is ${shown(bytes)}`)
+    if (sha256 !== undefined && !(typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256)))
+      return refuse(`the SHA-256 of ${quoted(file)} is ${shown(sha256)}`)
+    files.set(file, { file, bytes, sha256 })
   }
   return { commit: sha, files }
 }
@@ -103,7 +108,7 @@ async function nearRepositories(
 ): Promise<string[]> {
   const ask = async (query: string): Promise<string[]> => {
     const address = `${endpoint}/api/models?filter=gguf&${query}`
-    const answer = await exchange({ address, credentials, signal, stallMs: NEAR_STALL_MS }, (_, chunks) =>
+    const answer = await exchange({ address, credentials, signal, stallMs: NEAR_STALL_MS, totalMs: NEAR_STALL_MS }, (_, chunks) =>
       readBody(chunks, LARGEST_ANSWER, 'the list of repositories'),
     )
     const ids = (JSON.parse(answer) as { id?: unknown }[]).map(({ id }) => id)

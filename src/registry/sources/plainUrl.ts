@@ -3,7 +3,8 @@
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { shardPaths } from '../../format/gguf/shards.js'
-import { type UrlName, urlFile } from '../names/modelName.js'
+import type { UrlName } from '../names/modelName.js'
+import { isHidden, shownAddress, urlFile } from '../names/urlName.js'
 import type { OwnStore } from '../stores/ownStore.js'
 import { versionOf } from '../transfer/download.js'
 import { ExchangeError, exchange } from '../transfer/exchange.js'
@@ -13,6 +14,8 @@ import type { RemoteModel, StoreFile } from './remoteModel.js'
 /** Requests one byte of every file. Throws `IO` if one does not exist, or the server does not tell its size. */
 export async function findUrlModel(name: UrlName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
   const url = new URL(name.url)
+  if (isHidden(url))
+    throw new MixtralError('IO', `${name.url} is short for an address, expected the address itself: its query was not kept`)
   const folder = store.folderOf(name)
   const weights: StoreFile[] = []
   for (const file of shardPaths(urlFile(url))) {
@@ -20,7 +23,7 @@ export async function findUrlModel(name: UrlName, store: OwnStore, signal?: Abor
     address.pathname = address.pathname.replace(/[^/]*$/, encodeURIComponent(file))
     const { bytes, version } = await sizeOf(address.href, signal)
     const target = path.join(folder, file)
-    weights.push({ address: address.href, name: address.href, bytes, version, answerVersion: version, target })
+    weights.push({ address: address.href, name: shownAddress(address.href), bytes, version, answerVersion: version, target })
   }
   return { name, weights, extras: [] }
 }
@@ -34,9 +37,10 @@ async function sizeOf(address: string, signal: AbortSignal | undefined): Promise
       return { bytes: Number(length), version: versionOf(response) }
     })
   try {
-    return await withPatience(address, signal, ask)
+    return await withPatience(shownAddress(address), signal, ask)
   } catch (error) {
-    if (error instanceof ExchangeError && error.status === 404) throw new MixtralError('IO', `there is no ${address}`, { cause: error })
+    if (error instanceof ExchangeError && error.status === 404)
+      throw new MixtralError('IO', `there is no ${shownAddress(address)}`, { cause: error })
     throw error
   }
 }

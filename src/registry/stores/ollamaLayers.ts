@@ -60,7 +60,7 @@ function parseParams(text: string, where: string): OllamaLayers['params'] {
   for (const [key, value] of Object.entries(params)) {
     const list = Array.isArray(value) && value.every((item) => typeof item === 'string')
     if (!list && !['number', 'boolean', 'string'].includes(typeof value)) {
-      throw wrong(where, 'params', `${quoted(key)} is ${JSON.stringify(value)?.slice(0, 40)}, expected a number, text or list of texts`)
+      throw wrong(where, 'params', `${quoted(key)} is ${shown(value)}, expected a number, text or list of texts`)
     }
   }
   return params as Record<string, ParamValue>

@@ -1,7 +1,7 @@
 // Ollama's manifest: the blobs that make up a model. Owns the checks of a manifest from any source; reads no blob.
 // Format: https://github.com/opencontainers/image-spec, with Ollama's media types.
 
-import { MixtralError, quoted } from '../../base/errors.js'
+import { MixtralError, quoted, shown } from '../../base/errors.js'
 
 export interface OllamaBlob {
   /** The kind of content, such as `model` or `template`. */
@@ -78,5 +78,5 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function shortly(value: unknown): string {
-  return value === undefined ? 'absent' : quoted(typeof value === 'string' ? value : JSON.stringify(value))
+  return value === undefined ? 'absent' : shown(value) // not by JSON.stringify: the value may be nested deeper than the stack
 }

@@ -1,12 +1,12 @@
 // Our own store: the pulled models, and their removal. Ollama models are in Ollama's layout under `ollama/`; files of
 // Hugging Face and of addresses keep their names, each beside a record of its origin. Does not download.
 
-import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
+import { makePrivateFolder, writeWhole } from '../../base/files/ownFiles.js'
 import { shardPaths } from '../../format/gguf/shards.js'
 import {
   type HuggingFaceName,
@@ -16,9 +16,9 @@ import {
   parseModelName,
   type RemoteName,
   type UrlName,
-  urlFile,
 } from '../names/modelName.js'
 import { chooseGgufFiles, shardsOf } from '../names/repositoryFiles.js'
+import { addressHash, shownAddress, urlFile } from '../names/urlName.js'
 import { discardPartial, listPartials } from '../transfer/partialFile.js'
 import { LARGEST_MANIFEST, parseManifest } from './ollamaManifest.js'
 import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
@@ -55,6 +55,13 @@ export class OwnStore {
   constructor(root: string) {
     this.root = root
     this.ollama = new OllamaStore(path.join(root, 'ollama'))
+  }
+
+  /** Makes the folder of the store, for its owner only, unless it is there. Throws `IO`. */
+  async make(): Promise<void> {
+    await makePrivateFolder(this.root).catch((cause: unknown) => {
+      throw ioError('write', this.root, cause)
+    })
   }
 
   /** A model with all its files; undefined if one is missing. */
@@ -99,8 +106,10 @@ export class OwnStore {
   async unfinished(): Promise<UnfinishedModel[]> {
     const models = new Map<string, UnfinishedModel>()
     for (const { kind, loaded } of await listPartials(this.root)) {
-      const { bytes, total } = models.get(kind.model) ?? { bytes: 0, total: 0 }
-      models.set(kind.model, { name: kind.model, bytes: bytes + loaded, total: total + kind.bytes })
+      const [name] = validName(kind.model).map(modelNameText)
+      if (name === undefined) continue // not written by this program
+      const { bytes, total } = models.get(name) ?? { bytes: 0, total: 0 }
+      models.set(name, { name, bytes: bytes + loaded, total: total + kind.bytes })
     }
     return [...models.values()]
   }
@@ -130,8 +139,7 @@ export class OwnStore {
   folderOf(name: HuggingFaceName | UrlName): string {
     if (name.kind === 'huggingface') return path.join(this.root, 'huggingface', name.owner, name.repo, name.revision)
     const url = new URL(name.url)
-    const base = url.href.slice(0, url.href.lastIndexOf('/', url.href.length - url.search.length)) + url.search
-    return path.join(this.root, 'url', url.host.replaceAll(/[^\w.-]/g, '_'), createHash('sha256').update(base).digest('hex').slice(0, 16))
+    return path.join(this.root, 'url', url.host.replaceAll(/[^\w.-]/g, '_'), addressHash(url))
   }
 
   /** The record of a file from Hugging Face or from an address. */
@@ -148,7 +156,7 @@ export class OwnStore {
   /** Deletes the old version of a file and writes the record of the new one. */
   async replace(file: string, record: FileRecord): Promise<void> {
     await removeFile(file) // first: with the new record, the old file would pass for the new one
-    await writeWhole(file + RECORD, `${JSON.stringify(record)}\n`)
+    await writeWhole(file + RECORD, `${JSON.stringify({ ...record, address: shownAddress(record.address) })}\n`)
   }
 
   /**
@@ -229,22 +237,6 @@ function isFirstShard(file: string): boolean {
 
 async function all<T>(items: readonly T[], check: (item: T) => Promise<unknown>): Promise<boolean> {
   return (await Promise.all(items.map(check))).every((result) => result !== undefined)
-}
-
-/**
- * Writes a file so that it is whole or absent. Hold a lock: every attempt has the same draft, and so replaces one that
- * was killed. `~` is in no tag and in no file's ending, so that no draft passes for a manifest.
- */
-async function writeWhole(file: string, text: string): Promise<void> {
-  const draft = `${file}~draft`
-  try {
-    await fs.mkdir(path.dirname(file), { recursive: true })
-    await fs.writeFile(draft, text, { flush: true })
-    await fs.rename(draft, file)
-  } catch (cause) {
-    await fs.rm(draft, { force: true }).catch(() => {})
-    throw ioError('write', file, cause)
-  }
 }
 
 async function removeFile(file: string): Promise<void> {

@@ -9,6 +9,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import { createFile, makeFolder } from '../../base/files/ownFiles.js'
 import { processState } from '../../base/files/processState.js'
 
 interface Holder {
@@ -49,16 +50,16 @@ export async function withLock<T>(
     return await work()
   } finally {
     clearInterval(touch)
-    await fs.rm(lock, { force: true })
+    await fs.rm(lock, { force: true }).catch(failure('delete', lock))
   }
 }
 
 /** The number of a process that is pulling a file into the folder; undefined if none is. */
 export async function livePull(folder: string): Promise<number | undefined> {
-  const entries = await fs.readdir(folder, { recursive: true }).catch(() => [] as string[])
+  const entries = await fs.readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
   for (const entry of entries) {
-    const holder = holderOf(path.basename(entry))
-    if (holder && (await isLive(holder, path.join(folder, entry)))) return holder.pid
+    const holder = entry.isFile() ? holderOf(entry.name) : undefined
+    if (holder && (await isLive(holder, path.join(entry.parentPath, entry.name)))) return holder.pid
   }
   return undefined
 }
@@ -75,8 +76,8 @@ async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((
   for (;;) {
     let other = await otherHolder(file, self)
     if (!other) {
-      await fs.mkdir(path.dirname(file), { recursive: true }).catch(failure('write', path.dirname(file)))
-      await fs.writeFile(mine, '', { flag: 'wx' }).catch(failure('write', mine))
+      await makeFolder(path.dirname(file)).catch(failure('write', path.dirname(file)))
+      await createFile(mine).then((handle) => handle.close(), failure('write', mine))
       // Of two processes that created theirs at once, at least the later one sees the other's.
       other = await otherHolder(file, self)
       if (!other) return mine
@@ -97,19 +98,20 @@ async function otherHolder(file: string, self: Holder): Promise<Holder | undefin
   for (const { lock, holder } of await locksOf(file)) {
     if (holder.nonce === self.nonce && holder.pid === self.pid) continue
     if (await isLive(holder, lock)) return holder
-    await fs.rm(lock, { force: true })
+    await fs.rm(lock, { force: true }).catch(failure('delete', lock))
   }
   return undefined
 }
 
 async function locksOf(file: string): Promise<{ readonly lock: string; readonly holder: Holder }[]> {
   const folder = path.dirname(file)
-  const names = await fs.readdir(folder).catch((cause: NodeJS.ErrnoException) => {
+  const entries = await fs.readdir(folder, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code === 'ENOENT') return []
     throw ioError('read', folder, cause)
   })
-  return names.flatMap((name) => {
-    const holder = name.startsWith(`${path.basename(file)}~lock.`) && holderOf(name)
+  return entries.flatMap((entry) => {
+    const { name } = entry
+    const holder = entry.isFile() && name.startsWith(`${path.basename(file)}~lock.`) && holderOf(name)
     return holder ? [{ lock: path.join(folder, name), holder }] : []
   })
 }

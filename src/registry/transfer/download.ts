@@ -54,12 +54,14 @@ const usualPace: Pace = {
 
 /**
  * Downloads a file to a path; returns its SHA-256 in hex. Hold the path's lock. A failed download can be resumed,
- * except after a wrong hash: then the bytes are deleted. Throws `IO` for a server or disk that fails, `ABORTED` if the
- * signal fires.
+ * except after a wrong hash, when the bytes are deleted, and if the source tells neither a hash nor a version: nobody
+ * could see that bytes of two versions have met. Throws `IO` for a server or disk that fails, `ABORTED` if the signal
+ * fires.
  */
 export async function download(file: RemoteFile, target: string, options: DownloadOptions = {}): Promise<string> {
+  const identity = identityOf(file)
+  if (identity === undefined) return downloadAnew(file, target, options)
   for (;;) {
-    const identity = file.sha256 ?? file.version ?? file.address
     const partial = await PartialFile.open(target, { bytes: file.bytes, identity, model: options.model ?? file.name })
     try {
       const sha256 = await new Download(file, partial, options).run()
@@ -78,6 +80,29 @@ export async function download(file: RemoteFile, target: string, options: Downlo
     }
   }
 }
+
+/** Downloads a file of no known version by one request: after a failure from its first byte on, with another. */
+async function downloadAnew(file: RemoteFile, target: string, options: DownloadOptions): Promise<string> {
+  const pace = { ...(options.pace ?? usualPace), rangeBytes: Number.POSITIVE_INFINITY }
+  const patience = new Patience(file.name, pace, new Quiet(), options.signal)
+  for (;;) {
+    const partial = await PartialFile.open(target, { bytes: file.bytes, identity: '', model: options.model ?? file.name })
+    try {
+      const sha256 = await new Download(file, partial, { ...options, pace }).run()
+      await options.beforeNaming?.(sha256)
+      await partial.finish()
+      return sha256
+    } catch (error) {
+      await partial.discard()
+      await patience.afterFailure(error)
+    } finally {
+      await partial.close()
+    }
+  }
+}
+
+/** What tells that bytes are of one version: a hash, or a version. */
+const identityOf = ({ sha256, version }: RemoteFile): string | undefined => sha256 ?? version
 
 /** The server answers a request for a range with the whole file. */
 class RangesIgnored extends MixtralError {
@@ -159,6 +184,7 @@ class Download {
           this.#options.onLoaded?.(this.#partial.loaded)
         })
       } catch (error) {
+        if (identityOf(this.#file) === undefined) throw error // another answer could be of another version
         await patience.afterFailure(error)
       }
     }
@@ -172,25 +198,28 @@ class Download {
     const { address, credentials } = this.#file
     const headers = { range: `bytes=${start}-${end - 1}` }
     const signal = this.#stop.signal
-    await exchange({ address, headers, credentials, signal, stallMs: this.#pace.stallMs }, async (response, chunks) => {
-      const first = this.#checkAnswer(response, start, whole)
-      const buffer = new WriteBuffer(start, this.#pace.writeBytes, async (bytes, offset) => {
-        await this.#partial.write(bytes, offset)
-        progress(offset + bytes.length)
-      })
-      let at = first
-      try {
-        for await (const chunk of chunks) {
-          // Bytes before the missing ones, of a whole file, and bytes beyond the range are dropped.
-          await buffer.add(chunk.subarray(Math.min(chunk.length, Math.max(0, start - at)), Math.max(0, end - at)))
-          at += chunk.length
-          if (at > end) break
+    await exchange(
+      { address, headers, credentials, signal, stallMs: this.#pace.stallMs, totalMs: Number.POSITIVE_INFINITY },
+      async (response, chunks) => {
+        const first = this.#checkAnswer(response, start, whole)
+        const buffer = new WriteBuffer(start, this.#pace.writeBytes, async (bytes, offset) => {
+          await this.#partial.write(bytes, offset)
+          progress(offset + bytes.length)
+        })
+        let at = first
+        try {
+          for await (const chunk of chunks) {
+            // Bytes before the missing ones, of a whole file, and bytes beyond the range are dropped.
+            await buffer.add(chunk.subarray(Math.min(chunk.length, Math.max(0, start - at)), Math.max(0, end - at)))
+            at += chunk.length
+            if (at > end) break
+          }
+        } finally {
+          await buffer.flush() // keeps the bytes that came before the connection broke
         }
-      } finally {
-        await buffer.flush() // keeps the bytes that came before the connection broke
-      }
-      if (at <= start) throw new ExchangeError(`${new URL(address).host} sent none of the bytes from ${start} on`, { transient: true })
-    })
+        if (at <= start) throw new ExchangeError(`${new URL(address).host} sent none of the bytes from ${start} on`, { transient: true })
+      },
+    )
   }
 
   /** Checks an answer; returns the offset in the file of the body's first byte. */
@@ -199,8 +228,8 @@ class Download {
     const host = new URL(address).host
     const changed = (what: string) => new MixtralError('IO', `${this.#file.name} has changed at ${host}: ${what}`)
     const found = versionOf(response)
-    if (answerVersion !== undefined && found !== undefined && found !== answerVersion)
-      throw changed(`it is of ${found}, expected ${answerVersion}`)
+    if (answerVersion !== undefined && found !== answerVersion)
+      throw changed(`it is of ${found ?? 'no version'}, expected ${answerVersion}`)
     if (response.status === 206) {
       const header = response.headers.get('content-range') ?? ''
       const [, from, , total] = /^bytes (\d+)-(\d+)\/(\d+|\*)$/.exec(header) ?? []

@@ -2,6 +2,7 @@
 // https is never left for http, and a silent server is given up. Does not know what is requested, and does not retry.
 
 import { abortedError, MixtralError, quoted } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { isLoopback } from '../names/modelName.js'
 import { send } from './proxy.js'
 
@@ -20,8 +21,10 @@ export interface Credentials {
 /** Limits of an exchange. */
 export interface Limits {
   readonly signal?: AbortSignal | undefined
-  /** Milliseconds of silence that end it. */
+  /** Milliseconds of silence that end it; so do those in which only a few bytes come. */
   readonly stallMs?: number
+  /** Milliseconds that it may take in all, and more for the bytes that come. Infinite where the user sees them. */
+  readonly totalMs?: number
 }
 
 export interface Request extends Limits {
@@ -51,7 +54,11 @@ export class ExchangeError extends MixtralError {
   }
 }
 
-export const STALL_MS = 30_000
+export const STALL_MS = limits.stall.most * 1000
+const TOTAL_MS = limits.answerTime.most * 1000
+/** Bytes for which an answer gets a second more; and fewer in a stall's time are silence. */
+const { most: SLOW_BYTES } = limits.slowAnswer
+const { most: SILENT_BYTES } = limits.stallBytes
 const MOST_REDIRECTS = 10
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504])
 
@@ -63,9 +70,10 @@ export async function exchange<T>(
   request: Request,
   use: (response: Response, chunks: AsyncIterable<Uint8Array>) => Promise<T>,
 ): Promise<T> {
-  const { address, signal, stallMs = STALL_MS } = request
+  const { address, signal, stallMs = STALL_MS, totalMs = TOTAL_MS } = request
+  if (!URL.canParse(address)) throw new ExchangeError(`${quoted(address)} is no address`, {})
   const host = new URL(address).host
-  const watch = new StallWatch(stallMs, signal)
+  const watch = new StallWatch(stallMs, totalMs, signal)
   try {
     const response = await follow(request, watch)
     if (!response.ok) throw refusal(host, response, request.credentials?.hint)
@@ -76,7 +84,8 @@ export async function exchange<T>(
   } catch (cause) {
     if (signal?.aborted) throw abortedError(signal)
     if (cause instanceof MixtralError) throw cause
-    if (watch.stalled) throw new ExchangeError(`${host} sent nothing for ${stallMs / 1000} seconds`, { transient: true }, cause)
+    if (watch.end === 'silent') throw new ExchangeError(`${host} sent nothing for ${stallMs / 1000} seconds`, { transient: true }, cause)
+    if (watch.end === 'slow') throw new ExchangeError(`${host} sent only ${watch.bytes} bytes in ${watch.seconds} seconds`, {}, cause)
     // The error of fetch is `fetch failed`; the reason is in its cause.
     const reason = (cause as Error).cause instanceof Error ? ((cause as Error).cause as Error).message : (cause as Error).message
     throw new ExchangeError(
@@ -85,7 +94,7 @@ export async function exchange<T>(
       cause,
     )
   } finally {
-    watch.end()
+    watch.stop()
   }
 }
 
@@ -151,22 +160,29 @@ function refusal(host: string, response: Response, hint: string | undefined): Ex
   })
 }
 
-/** Aborts its signal when `touch` is not called for a while, and when the caller's signal fires. */
+/** Aborts its signal when a server is silent or slow, and when the caller's signal fires. */
 class StallWatch {
   readonly #controller = new AbortController()
   readonly #stallMs: number
+  readonly #totalMs: number
   readonly #caller: AbortSignal | undefined
   readonly #abort = () => this.#controller.abort(this.#caller?.reason)
   #timer: ReturnType<typeof setTimeout>
   #touched = performance.now()
+  #began = this.#touched
+  /** When the reader of the chunks got the last one, while it works: that time does not count. */
+  #givenAt: number | undefined
+  /** Bytes of the body that came. */
+  bytes = 0
+  end: 'silent' | 'slow' | undefined
   /** Rejects when the signal fires. */
   readonly #aborted: Promise<never>
-  stalled = false
 
-  constructor(stallMs: number, caller: AbortSignal | undefined) {
+  constructor(stallMs: number, totalMs: number, caller: AbortSignal | undefined) {
     this.#stallMs = stallMs
+    this.#totalMs = totalMs
     this.#caller = caller
-    this.#timer = setTimeout(() => this.#check(), stallMs)
+    this.#timer = setTimeout(() => this.#check(), Math.min(stallMs, totalMs))
     this.#aborted = new Promise((_, reject) => {
       this.signal.addEventListener('abort', () => reject(new Error('aborted')), { once: true })
     })
@@ -179,6 +195,10 @@ class StallWatch {
     return this.#controller.signal
   }
 
+  get seconds(): number {
+    return Math.round((performance.now() - this.#began) / 1000)
+  }
+
   touch(): void {
     this.#touched = performance.now()
   }
@@ -186,9 +206,11 @@ class StallWatch {
   /** Pauses during another exchange, which has a watch of its own. */
   async leave<T>(other: Promise<T>): Promise<T> {
     clearTimeout(this.#timer)
+    const left = performance.now()
     try {
       return await other
     } finally {
+      this.#began += performance.now() - left
       this.touch()
       this.#timer = setTimeout(() => this.#check(), this.#stallMs)
     }
@@ -197,28 +219,40 @@ class StallWatch {
   async *chunks(response: Response): AsyncGenerator<Uint8Array> {
     const reader = response.body?.getReader()
     if (!reader) return
+    let counted = 0
     for (;;) {
-      this.touch() // the time that the reader of the chunks takes is no stall
       // In Node 20, a pending read never settles if the signal fires at the end of the body.
       const { done, value } = await Promise.race([reader.read(), this.#aborted])
       if (done) return
+      this.bytes += value.length
+      if (this.bytes - counted >= SILENT_BYTES) {
+        counted = this.bytes
+        this.touch()
+      }
+      this.#givenAt = performance.now()
       yield value
+      const taken = performance.now() - this.#givenAt
+      this.#givenAt = undefined
+      this.#touched += taken
+      this.#began += taken
     }
   }
 
-  end(): void {
+  stop(): void {
     clearTimeout(this.#timer)
     this.#caller?.removeEventListener('abort', this.#abort)
     this.#controller.abort()
   }
 
   #check(): void {
-    const left = this.#touched + this.#stallMs - performance.now()
-    if (left > 0) {
-      this.#timer = setTimeout(() => this.#check(), left)
+    const now = this.#givenAt ?? performance.now()
+    const silent = this.#touched + this.#stallMs - now
+    const slow = this.#began + this.#totalMs + (this.bytes / SLOW_BYTES) * 1000 - now
+    if (silent > 0 && slow > 0) {
+      this.#timer = setTimeout(() => this.#check(), Math.min(silent, slow))
       return
     }
-    this.stalled = true
+    this.end = slow > 0 ? 'silent' : 'slow'
     this.#controller.abort()
   }
 }

@@ -7,6 +7,7 @@ import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
+import { createFile, makeFolder, reopenFile } from '../../base/files/ownFiles.js'
 import { type Span, Spans } from './spans.js'
 
 const LARGEST_LOG = 2 ** 26
@@ -15,7 +16,7 @@ const LARGEST_LOG = 2 ** 26
 export interface PartialKind {
   /** Bytes of the complete file. */
   readonly bytes: number
-  /** The hash or version of its content. */
+  /** The hash or version of its content; empty if nobody tells one, so that nothing can be resumed. */
   readonly identity: string
   /** The name of the model that it belongs to. */
   readonly model: string
@@ -41,26 +42,30 @@ export class PartialFile {
   }
 
   /**
-   * Opens the partial file, or creates it. One of another identity or size is deleted.
+   * Opens the partial file, or creates it. One of another identity or size is deleted, and one that is a link.
    * Close it. Throws `IO` if the folder cannot be written to.
    */
   static async open(file: string, kind: PartialKind): Promise<PartialFile> {
     const { bytes } = kind
     const opened: fs.FileHandle[] = []
-    const open = async (name: string, flags: string) => {
-      const handle = await fs.open(name, flags)
+    const use = (handle: fs.FileHandle) => {
       opened.push(handle)
       return handle
     }
     try {
-      await fs.mkdir(path.dirname(file), { recursive: true })
+      await makeFolder(path.dirname(file))
       const text = (await readText(logOf(file), LARGEST_LOG)) ?? ''
       const [head, ...lines] = text.split('\n')
       const before = lines.length > 0 ? parseKind(head) : undefined
-      const same = before?.bytes === bytes && before.identity === kind.identity
-      const known = same && (await fileBytes(partialOf(file))) !== undefined
-      const data = await open(partialOf(file), known ? 'r+' : 'w+')
-      const log = await open(logOf(file), known ? 'a' : 'w')
+      const same = before?.bytes === bytes && before.identity === kind.identity && kind.identity !== ''
+      const oldData = same ? await reopenFile(partialOf(file), 'r+') : undefined
+      if (oldData) use(oldData)
+      const oldLog = oldData && (await reopenFile(logOf(file), 'a'))
+      if (oldLog) use(oldLog)
+      const known = oldLog !== undefined
+      if (!known) await oldData?.close()
+      const data = known ? oldData! : use(await createFile(partialOf(file)))
+      const log = known ? oldLog : use(await createFile(logOf(file)))
       if (!known) await log.write(`${JSON.stringify(kind)}\n`)
       else if (!text.endsWith('\n')) await log.write('\n')
       const { size } = await data.stat()
@@ -74,7 +79,7 @@ export class PartialFile {
       }
       return new PartialFile(file, bytes, spans, data, log)
     } catch (cause) {
-      for (const handle of opened) await handle.close()
+      for (const handle of opened) await handle.close().catch(() => {})
       throw cause instanceof MixtralError ? cause : ioError('write', file, cause)
     }
   }
@@ -168,8 +173,11 @@ function parseKind(line: string | undefined): PartialKind | undefined {
 
 /** Deletes the partial file of a file, and its log. */
 export async function discardPartial(file: string): Promise<void> {
-  await fs.rm(partialOf(file), { force: true })
-  await fs.rm(logOf(file), { force: true })
+  for (const name of [partialOf(file), logOf(file)]) {
+    await fs.rm(name, { force: true }).catch((cause: unknown) => {
+      throw ioError('delete', name, cause)
+    })
+  }
 }
 
 /** Whether a file has a partial file or a log of one. */

@@ -3,6 +3,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { ExchangeError } from './exchange.js'
 
 export interface RetryPace {
@@ -10,13 +11,21 @@ export interface RetryPace {
   readonly attempts: number
   /** The wait after the first failure. */
   readonly delayMs: number
+  /** The longest wait that a server may ask for. Default: that of a download. */
+  readonly longestWaitMs?: number
+  /** A failure later than this after the beginning is the last. Default: there is no such time. */
+  readonly totalMs?: number
 }
 
 /** For short requests, while a user waits. */
-const SHORT_PACE: RetryPace = { attempts: 5, delayMs: 200 }
+const SHORT_PACE: RetryPace = {
+  attempts: 5,
+  delayMs: 200,
+  longestWaitMs: limits.answerWait.most * 1000,
+  totalMs: limits.answerTries.most * 1000,
+}
 const LONGEST_DELAY_MS = 30_000
-/** A server that asks for a longer wait than this is not retried. */
-const LONGEST_WAIT_MS = 300_000
+const LONGEST_WAIT_MS = limits.downloadWait.most * 1000
 
 /** A time during which no connection sends a request, because the server asked for it. */
 export class Quiet {
@@ -39,6 +48,7 @@ export class Patience {
   readonly #pace: RetryPace
   readonly #quiet: Quiet
   readonly #signal: AbortSignal | undefined
+  readonly #began = performance.now()
   #failures = 0
 
   constructor(name: string, pace: RetryPace, quiet: Quiet, signal: AbortSignal | undefined) {
@@ -56,16 +66,18 @@ export class Patience {
   /** Waits until the next attempt is due. Throws the error, with the name of the request, if there is to be none. */
   async afterFailure(error: unknown): Promise<void> {
     if (!(error instanceof ExchangeError)) throw error
-    const { attempts, delayMs } = this.#pace
+    const { attempts, delayMs, longestWaitMs = LONGEST_WAIT_MS, totalMs = Number.POSITIVE_INFINITY } = this.#pace
     const { status, transient, retryAfterMs } = error
     const giveUp = (why: string) => new ExchangeError(`${this.#name}: ${error.message}${why}`, { status }, error)
     if (!transient) throw giveUp('')
     if (++this.#failures >= attempts) throw giveUp(`, ${attempts} times in a row`)
+    const seconds = (performance.now() - this.#began) / 1000
+    if (seconds * 1000 > totalMs) throw giveUp(`, ${this.#failures} times in ${Math.round(seconds)} seconds`)
     if (retryAfterMs === undefined) {
       const longest = Math.min(LONGEST_DELAY_MS, delayMs * 2 ** (this.#failures - 1))
       return pause(longest * (0.5 + Math.random() / 2), this.#signal) // random, so that not all retry at once
     }
-    if (retryAfterMs > LONGEST_WAIT_MS) throw giveUp(`, and asks to wait ${Math.round(retryAfterMs / 1000)} seconds`)
+    if (retryAfterMs > longestWaitMs) throw giveUp(`, and asks to wait ${Math.round(retryAfterMs / 1000)} seconds`)
     this.#quiet.keep(retryAfterMs)
     await this.#quiet.over(this.#signal)
   }

@@ -2,7 +2,7 @@
 // and Bun reads these variables differently, and that of Node usually not at all. Owns the reading of the variables;
 // follows no redirects.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { isLoopback } from '../names/modelName.js'
 import type { Outgoing } from './tunnel.js'
 
@@ -34,7 +34,7 @@ export function proxyFor({ protocol, host: hostAndPort, hostname, port }: URL, e
   }
   const text = proxy.includes('://') ? proxy : `http://${proxy}`
   if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return new URL(text)
-  const shown = JSON.stringify(proxy.replace(/[^/]*@/, '')) // without the password
+  const shown = quoted(proxy.replace(/^([a-z][a-z0-9+.-]*:\/\/)?.*@/is, '$1')) // without the password, which may hold anything
   throw new MixtralError('IO', `the proxy in the environment is ${shown}, expected an address such as http://proxy:3128`)
 }
 

@@ -1,6 +1,7 @@
 // The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the
 // model for themselves. Does not know text.
 
+import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
@@ -15,12 +16,11 @@ import { Team } from '../team/team.js'
 import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
 import { createMemories } from '../weights/bank.js'
-import { knownFiles } from '../weights/fileReader.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
-import type { Weights } from '../weights/weightLoader.js'
+import { openedFiles, type Weights } from '../weights/weightLoader.js'
 import type { CallOptions } from './callOptions.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
@@ -89,6 +89,7 @@ export class Engine {
    */
   static async open(config: MixtralConfig, weights: Weights, options: EngineOptions = {}): Promise<Engine> {
     const tensors = mixtralTensors(config, weights.gguf)
+    await new TimeSlice().pause(options.signal)
     const { build, module } = await compileKernels()
     const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
@@ -99,7 +100,7 @@ export class Engine {
       memories: createMemories(plan.banks),
       config,
       plan,
-      knownFiles: knownFiles(weights.gguf.files),
+      knownFiles: openedFiles(weights),
       mailbox: createMailbox(plan),
       jobs: JobMemory.create(plan.batchSize, plan.sequences),
       routes: Routes.create(config, plan.batchSize),

@@ -66,26 +66,49 @@ export function expertLoad(expert: ExpertTensors, slot: Slot, part: keyof Expert
  */
 export class BankLayout {
   readonly sizes: number[] = []
+  /** Empty in a layout that only measures. */
   readonly loads: Load[] = []
+  /** Bytes of all that is loaded. */
+  loadedBytes = 0
   readonly #start: number
   readonly #limit: number
+  readonly #measures: boolean
+  /** A quantization that is only measured has one expert for all of a layer. */
+  #lastExpert: { readonly expert: ExpertTensors; readonly bytes: number } | undefined
 
-  /** start: bytes at the start of every bank that are taken already; limit: bytes that a bank is filled to. */
-  constructor(start: number, limit: number) {
+  /**
+   * start: bytes at the start of every bank that are taken already; limit: bytes that a bank is filled to; measures:
+   * whether only sizes are wanted, which takes far less time where there are many experts.
+   */
+  constructor(start: number, limit: number, measures: boolean) {
     this.#start = start
     this.#limit = limit
+    this.#measures = measures
   }
 
   /** A slot for an expert that is loaded at the start. */
   slot(expert: ExpertTensors): Slot {
-    const slot = this.emptySlot(expertBytes(expert))
-    for (const part of expertRoles) this.loads.push(expertLoad(expert, slot, part))
+    if (this.#lastExpert?.expert !== expert) this.#lastExpert = { expert, bytes: expertBytes(expert) }
+    const slot = this.emptySlot(this.#lastExpert.bytes)
+    this.loadedBytes += slot.bytes
+    if (!this.#measures) for (const part of expertRoles) this.loads.push(expertLoad(expert, slot, part))
     return slot
   }
 
   emptySlot(bytes: number): Slot {
-    const { bank, take } = this.begin([bytes])
-    return { bank, at: take(bytes), bytes }
+    const bank = this.#bankFor(upTo64(bytes))
+    const at = this.sizes[bank]!
+    this.sizes[bank] = at + upTo64(bytes)
+    return { bank, at, bytes }
+  }
+
+  /** The bank that so many bytes go into. */
+  #bankFor(bytes: number): number {
+    if (this.#start + bytes > LARGEST_BANK) {
+      throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
+    }
+    if (!this.sizes.length || this.sizes.at(-1)! + bytes > this.#limit) this.sizes.push(this.#start)
+    return this.sizes.length - 1
   }
 
   /** Finds a bank for areas of these sizes that must share one. */
@@ -95,12 +118,7 @@ export class BankLayout {
     raw: (slice: TensorSlice) => number
     matrix: (slice: TensorSlice) => PlacedMatrix
   } {
-    const bytes = sizes.reduce((sum, size) => sum + upTo64(size), 0)
-    if (this.#start + bytes > LARGEST_BANK) {
-      throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
-    }
-    if (!this.sizes.length || this.sizes.at(-1)! + bytes > this.#limit) this.sizes.push(this.#start)
-    const bank = this.sizes.length - 1
+    const bank = this.#bankFor(sizes.reduce((sum, size) => sum + upTo64(size), 0))
     const take = (size: number) => {
       const at = this.sizes[bank]!
       this.sizes[bank] = at + upTo64(size)
@@ -109,6 +127,7 @@ export class BankLayout {
     const load = (slice: TensorSlice, size: number, packed: boolean) => {
       const at = take(size)
       this.loads.push({ slice, bank, at, packed })
+      this.loadedBytes += packed ? size : slice.bytes
       return at
     }
     return {

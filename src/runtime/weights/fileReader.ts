@@ -9,8 +9,10 @@ import { MixtralError } from '../../base/errors.js'
 export interface KnownFile {
   readonly path: string
   readonly bytes: number
-  /** Milliseconds since 1970. */
+  /** When it was last written, in milliseconds since 1970. */
   readonly modified: number
+  /** When anything about it last changed: unlike the other time, it cannot be put back. */
+  readonly changed: number
 }
 
 /** Offset, length and address of a direct read must be multiples of this. */
@@ -19,9 +21,9 @@ export const DIRECT_BLOCK = 4096
 /** The properties of the files now. Throws `IO` for one that cannot be read, or has another length than `bytes`. */
 export function knownFiles(files: readonly { path: string; bytes: number }[]): KnownFile[] {
   return files.map(({ path, bytes }) => {
-    const { size, mtimeMs } = guard(path, () => fs.statSync(path))
+    const { size, mtimeMs, ctimeMs } = guard(path, () => fs.statSync(path))
     if (size !== bytes) throw changed(path, `${size} bytes`, `${bytes}`)
-    return { path, bytes, modified: mtimeMs }
+    return { path, bytes, modified: mtimeMs, changed: ctimeMs }
   })
 }
 
@@ -116,10 +118,11 @@ export class FileReader {
   }
 
   #check(file: number): void {
-    const { path, bytes, modified } = this.#files[file]!
-    const { size, mtimeMs } = fs.fstatSync(this.#open[file]!.descriptor)
+    const { path, bytes, modified, changed: changedBefore } = this.#files[file]!
+    const { size, mtimeMs, ctimeMs } = fs.fstatSync(this.#open[file]!.descriptor)
     if (size !== bytes) throw changed(path, `${size} bytes`, `${bytes}`)
-    if (mtimeMs !== modified) throw changed(path, `last written ${new Date(mtimeMs).toISOString()}`, new Date(modified).toISOString())
+    if (mtimeMs !== modified) throw changed(path, `last written ${isoTime(mtimeMs)}`, isoTime(modified))
+    if (ctimeMs !== changedBefore) throw changed(path, `content, name or rights last changed ${isoTime(ctimeMs)}`, isoTime(changedBefore))
   }
 }
 
@@ -143,6 +146,8 @@ function guard<T>(path: string, work: () => T): T {
     throw new MixtralError('IO', `${path}: ${(error as Error).message}`, { cause: error })
   }
 }
+
+const isoTime = (ms: number) => new Date(ms).toISOString()
 
 const short = (path: string, end: number, missing: number) =>
   new MixtralError('IO', `${path}: ends at byte ${end}, expected ${missing} more: the file has become shorter since it was opened`)

@@ -2,13 +2,12 @@
 // which values are possible; does not look at tensors.
 
 import { checkKind, MixtralError, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 
 type Metadata = ReadonlyMap<string, GgufValue>
 
-// Beyond any real model, and small enough that products of two of them are exact.
-const LARGEST_WIDTH = 2 ** 20
-const LARGEST_VOCABULARY = 2 ** 24
+const LARGEST_VOCABULARY = limits.vocabulary.most
 const LARGEST_COUNT = 2 ** 12
 /** Experts of all layers: 8x22B has 448. Each is an object before anything is planned. */
 const MOST_EXPERTS = 2 ** 15
@@ -44,19 +43,27 @@ export class MixtralConfig {
 
   private constructor(metadata: Metadata) {
     this.layers = integer(metadata, 'llama.block_count', LARGEST_COUNT)
-    this.hiddenSize = integer(metadata, 'llama.embedding_length', LARGEST_WIDTH)
-    this.intermediateSize = integer(metadata, 'llama.feed_forward_length', LARGEST_WIDTH)
+    this.hiddenSize = integer(metadata, 'llama.embedding_length', limits.hiddenSize.most)
+    this.intermediateSize = integer(metadata, 'llama.feed_forward_length', limits.intermediateSize.most)
     this.maxPositions = integer(metadata, 'llama.context_length', LARGEST_CONTEXT)
     this.vocabSize = vocabSize(metadata)
 
-    this.heads = integer(metadata, 'llama.attention.head_count', LARGEST_WIDTH)
-    this.kvHeads = integer(metadata, 'llama.attention.head_count_kv', LARGEST_WIDTH, this.heads)
+    this.heads = integer(metadata, 'llama.attention.head_count', limits.attentionWidth.most)
+    this.kvHeads = integer(metadata, 'llama.attention.head_count_kv', limits.attentionWidth.most, this.heads)
     if (this.heads % this.kvHeads !== 0) refuse('llama.attention.head_count_kv', this.kvHeads, `a divisor of the ${this.heads} heads`)
-    this.headDim = integer(metadata, 'llama.attention.key_length', LARGEST_WIDTH, this.hiddenSize / this.heads)
+    this.headDim = integer(metadata, 'llama.attention.key_length', limits.attentionWidth.most, this.hiddenSize / this.heads)
     if (this.headDim % 2 !== 0) {
       refuse('llama.attention.key_length', this.headDim, 'an even whole number (embedding_length / head_count if absent)')
     }
-    const valueDim = integer(metadata, 'llama.attention.value_length', LARGEST_WIDTH, this.hiddenSize / this.heads)
+    const width = this.heads * this.headDim
+    if (width > limits.attentionWidth.most) {
+      refuse(
+        'llama.attention.head_count',
+        this.heads,
+        `heads of ${this.headDim} that are ${limits.attentionWidth.most} wide together at most`,
+      )
+    }
+    const valueDim = integer(metadata, 'llama.attention.value_length', limits.attentionWidth.most, this.hiddenSize / this.heads)
     if (valueDim !== this.headDim) refuse('llama.attention.value_length', valueDim, `the ${this.headDim} of keys`)
     this.slidingWindow = integer(metadata, 'llama.attention.sliding_window', LARGEST_CONTEXT, 0) || undefined
     this.rmsEps = real(metadata, 'llama.attention.layer_norm_rms_epsilon')
@@ -72,7 +79,7 @@ export class MixtralConfig {
 
     this.ropeTheta = real(metadata, 'llama.rope.freq_base', 10000)
     if (this.ropeTheta <= 0) refuse('llama.rope.freq_base', this.ropeTheta, 'more than 0')
-    this.ropeDim = integer(metadata, 'llama.rope.dimension_count', LARGEST_WIDTH, this.headDim)
+    this.ropeDim = integer(metadata, 'llama.rope.dimension_count', limits.attentionWidth.most, this.headDim)
     if (this.ropeDim % 2 !== 0 || this.ropeDim > this.headDim) {
       refuse('llama.rope.dimension_count', this.ropeDim, `even and at most the head's ${this.headDim} dimensions`)
     }

@@ -13,7 +13,7 @@ import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedM
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
 import { kvHeadBytes, pagesOf } from './pages.js'
-import { expertMatricesOf, expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
+import { expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
 
 /** The vectors of a layer by their addresses, as `attnNormAt`, and its matrices, all in one bank. */
@@ -109,10 +109,10 @@ const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { ram = Number.POSITIVE_INFINITY } = options
-  const resident = layOut(config, tensors, options)
-  if (resident.bytes <= ram) return resident
+  const shared = sharedBy(tensors)
+  if (layOut(config, tensors, shared, { ...options, measures: true }).bytes <= ram) return layOut(config, tensors, shared, options)
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
-  const withSlots = (count: number) => layOut(config, tensors, options, slotSizes(experts, count, config.expertsPerToken))
+  const withSlots = (count: number) => layOut(config, tensors, shared, options, slotSizes(experts, count, config.expertsPerToken))
   let plan = withSlots(0)
   if (plan.bytes > ram) {
     const parts = [
@@ -134,18 +134,36 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   return plan
 }
 
+/** What the model takes with all experts resident, without a plan of it. Throws as `planModel` does. */
+export function residentNeeds(
+  config: MixtralConfig,
+  tensors: MixtralTensors,
+  options: Omit<PlanOptions, 'ram'>,
+): Pick<Plan, 'contextLength' | 'weightBytes' | 'kvBytes' | 'bytes'> {
+  return layOut(config, tensors, sharedBy(tensors), { ...options, measures: true })
+}
+
 /** The sizes of about `count` slots: each size of expert gets its share of them, and no fewer than a token needs. */
 function slotSizes(experts: readonly number[], count: number, least: number): number[] {
-  const sizes = [...new Set(experts)]
-  return sizes.flatMap((size) => {
-    const same = experts.filter((bytes) => bytes === size).length
+  const counts = new Map<number, number>()
+  for (const size of experts) counts.set(size, (counts.get(size) ?? 0) + 1)
+  return [...counts].flatMap(([size, same]) => {
     const share = Math.min(same, Math.max(least, Math.floor((count * same) / experts.length)))
     return Array.from({ length: share }, () => size)
   })
 }
 
-/** slotBytes: the sizes of slots that experts share; without it, every expert has its own slot. */
-function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions, slotBytes?: readonly number[]): Plan {
+/**
+ * slotBytes: the sizes of slots that experts share; without it, every expert has its own slot. measures: whether only
+ * the sizes of the plan are wanted, which has no loads then.
+ */
+function layOut(
+  config: MixtralConfig,
+  tensors: MixtralTensors,
+  shared: Shared,
+  options: PlanOptions & { readonly measures?: boolean },
+  slotBytes?: readonly number[],
+): Plan {
   const { headDim, kvHeads, vocabSize } = config
   const { build, threads, batchSize, contextLength, sequences = 1, kvTokens = contextLength } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
@@ -157,11 +175,9 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
     threads,
     stagingBuffers: streaming?.buffers ?? 0,
     build,
-    ...kindsOf(tensors),
-    widestRowBytes: widestRowBytes(tensors),
-    largestExpertMatrix: largestExpertMatrix(tensors),
+    ...shared,
   })
-  const banks = new BankLayout(scratch.bytes, options.bankBytes ?? BANK_BYTES)
+  const banks = new BankLayout(scratch.bytes, options.bankBytes ?? BANK_BYTES, options.measures === true)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const pages = pagesOf(kvTokens)
   const kvHalf = kvHeads * kvHeadBytes(pages, headDim, kvFormat) // keys, or values, of a layer
@@ -194,8 +210,7 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   const logitsAt = last.take(logitsBytes)
 
   const kvBytes = 2 * kvHalf * config.layers
-  const loadedBytes = banks.loads.reduce((sum, { slice, packed }) => sum + (packed ? bytesOf(slice) : slice.bytes), 0)
-  const weightBytes = loadedBytes + (slotBytes ?? []).reduce((sum, bytes) => sum + bytes, 0)
+  const weightBytes = banks.loadedBytes + (slotBytes ?? []).reduce((sum, bytes) => sum + bytes, 0)
   const rowBytes = bytesIn(tensors.tokenEmbd.type, tensors.tokenEmbd.columns)
   return {
     build,
@@ -221,28 +236,37 @@ function layOut(config: MixtralConfig, tensors: MixtralTensors, options: PlanOpt
   }
 }
 
-/** The kinds of activations that the model's matrices want. */
-function kindsOf(tensors: MixtralTensors): { inputKinds: Set<ActivationKind>; expertInputKinds: Set<ActivationKind> } {
-  const kind = ({ type }: TensorSlice) => packings[type.name]!.activation
-  const inputKinds = new Set<ActivationKind>(['f32', kind(tensors.output)]) // the norm writes f32
+/** What all layouts of a model share: it is found once, since there may be many experts. */
+interface Shared {
+  /** The kinds of activations that matrices want. */
+  readonly inputKinds: ReadonlySet<ActivationKind>
+  readonly expertInputKinds: ReadonlySet<ActivationKind>
+  /** The longest row of any matrix in the file. */
+  readonly widestRowBytes: number
+  /** Bytes of a matrix of an expert in the file. */
+  readonly largestExpertMatrix: number
+}
+
+function sharedBy({ tokenEmbd, output, layers }: MixtralTensors): Shared {
+  const inputKinds = new Set<ActivationKind>(['f32']) // the norm writes f32
   const expertInputKinds = new Set<ActivationKind>()
-  for (const layer of tensors.layers) {
-    for (const slice of matricesOf(layer)) inputKinds.add(kind(slice))
-    for (const expert of layer.experts) {
-      for (const role of expertRoles) (roles[role].columns === 'hidden' ? inputKinds : expertInputKinds).add(kind(expert[role]))
+  let widestRowBytes = 0
+  let largestExpertMatrix = 0
+  const see = (slice: TensorSlice, kinds: Set<ActivationKind> | undefined) => {
+    kinds?.add(packings[slice.type.name]!.activation)
+    widestRowBytes = Math.max(widestRowBytes, slice.bytes / slice.rows)
+  }
+  see(tokenEmbd, undefined)
+  see(output, inputKinds)
+  for (const layer of layers) {
+    for (const slice of matricesOf(layer)) see(slice, inputKinds)
+    for (const expert of new Set(layer.experts)) {
+      for (const role of expertRoles) {
+        see(expert[role], roles[role].columns === 'hidden' ? inputKinds : expertInputKinds)
+        largestExpertMatrix = Math.max(largestExpertMatrix, expert[role].bytes)
+      }
     }
   }
   for (const k of expertInputKinds) if (EXPERT_ROWS % activationBlock[k]) throw new Error(`blocks of ${k} do not fit ${EXPERT_ROWS} rows`)
-  return { inputKinds, expertInputKinds }
-}
-
-function widestRowBytes(tensors: MixtralTensors): number {
-  const { tokenEmbd, output, layers } = tensors
-  const ofLayers = layers.flatMap((layer) => [...matricesOf(layer), ...layer.experts.flatMap(expertMatricesOf)])
-  return [tokenEmbd, output, ...ofLayers].reduce((widest, slice) => Math.max(widest, slice.bytes / slice.rows), 0)
-}
-
-function largestExpertMatrix({ layers }: MixtralTensors): number {
-  const experts = layers.flatMap((layer) => layer.experts)
-  return experts.flatMap(expertMatricesOf).reduce((largest, { bytes }) => Math.max(largest, bytes), 0)
+  return { inputKinds, expertInputKinds, widestRowBytes, largestExpertMatrix }
 }

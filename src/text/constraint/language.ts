@@ -2,7 +2,7 @@
 // which puts languages together. Works on bytes and knows no vocabulary; the tokens that a grammar names are symbols of
 // their own. A `Constraint` is a language over the tokens of a model.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import { Budget } from './budget.js'
 import { Encoder, utf8 } from './encodings.js'
 import { type Expression, Grammar } from './expressions.js'
@@ -94,10 +94,10 @@ function rootOf(spec: ConstraintSpec, kind: Kind, grammar: Grammar, names: Token
   }
   const { spacing = 'flexible' } = spec as { spacing?: JsonSpacing }
   if (!['flexible', 'compact', 'spaced'].includes(spacing)) {
-    throw new MixtralError('OPTION', `spacing is ${JSON.stringify(spacing)}, expected flexible, compact or spaced`)
+    throw new MixtralError('OPTION', `spacing is ${shown(spacing)}, expected flexible, compact or spaced`)
   }
   if ('json' in spec && kind === 'json') {
-    if (spec.json !== true) throw new MixtralError('OPTION', `json is ${JSON.stringify(spec.json)}, expected true`)
+    if (spec.json !== true) throw new MixtralError('OPTION', `json is ${shown(spec.json)}, expected true`)
     return schemaExpression(grammar, true, spacing)
   }
   return schemaExpression(grammar, (spec as { jsonSchema: unknown }).jsonSchema, spacing)

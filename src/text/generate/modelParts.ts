@@ -35,7 +35,7 @@ const LOAD_OPTIONS = [...ENGINE_OPTIONS, 'worker', 'profile']
 /** Throws what `MixtralModel.load` throws. */
 export async function loadParts(model: string | LocalModel, options: LoadOptions): Promise<ModelParts> {
   const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
-  const weights = await WeightLoader.fromGguf(path)
+  const weights = await WeightLoader.fromGguf(path, { signal: options?.signal })
   const config = MixtralConfig.fromGgufMetadata(weights.metadata)
   if (!layers) return openParts(config, weights, options)
   const defaults = modelDefaults(layers)
@@ -47,7 +47,7 @@ export async function loadParts(model: string | LocalModel, options: LoadOptions
 export async function openParts(config: MixtralConfig, weights: Weights, options: LoadOptions, extras?: OllamaExtras): Promise<ModelParts> {
   checkCallOptions(options, LOAD_OPTIONS)
   const started = performance.now()
-  const tokenizer = Tokenizer.fromGgufMetadata(weights.metadata)
+  const tokenizer = await Tokenizer.load(weights.metadata, options)
   const template = await templateOf(weights, tokenizer, extras?.layers.template)
   const engine = await Engine.open(config, weights, options)
   return { gguf: weights.gguf, engine, tokenizer, template, loadSeconds: (performance.now() - started) / 1000, extras }

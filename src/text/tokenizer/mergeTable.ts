@@ -1,8 +1,13 @@
 // The piece that two neighbors merge into, computed once from the vocabulary. A symbol is the text between two cuts: a
 // token id, or an id past the vocabulary for a character that occurs only inside pieces. Knows nothing of texts.
 
+import type { Steps } from '../../base/timeSlice.js'
 import { PairMap } from './pairMap.js'
 import { tokenType, type Vocabulary } from './vocabulary.js'
+
+/** Pieces between two places where the work may pause: of work that is short for a piece, and of longer one. */
+const OFTEN = 1024
+const SELDOM = 32
 
 export class MergeTable {
   /**
@@ -16,20 +21,32 @@ export class MergeTable {
   readonly #otherSymbols = new Map<number, number>()
   #symbols: number
 
+  private constructor(rank: Int32Array) {
+    this.rank = rank
+    this.#symbols = rank.length
+  }
+
   /**
    * Only normal tokens are results of merges, so no text can spell a control token. SentencePiece does the same;
    * llama.cpp does not.
    */
-  constructor(vocabulary: Vocabulary) {
-    const { pieces, types, scores } = vocabulary
-    this.#symbols = pieces.length
-    this.rank = ranksOf(scores)
+  static *build({ pieces, types, scores }: Vocabulary): Steps<MergeTable> {
+    const table = new MergeTable(yield* ranksOf(scores))
     const idOfPiece = new Map<string, number>()
-    pieces.forEach((piece, id) => {
+    for (const [id, piece] of pieces.entries()) {
       if (types[id] === tokenType.normal && !idOfPiece.has(piece)) idOfPiece.set(piece, id)
-    })
-    for (const [piece, id] of idOfPiece) if (isCharacter(piece)) this.#setSymbol(piece.codePointAt(0)!, id)
-    for (const [piece, id] of idOfPiece) if (!isCharacter(piece)) this.#addPiece(piece, id, idOfPiece)
+      if (id % OFTEN === 0) yield
+    }
+    let pieceCount = 0
+    for (const [piece, id] of idOfPiece) {
+      if (isCharacter(piece)) table.#setSymbol(piece.codePointAt(0)!, id)
+      if (++pieceCount % OFTEN === 0) yield
+    }
+    for (const [piece, id] of idOfPiece) {
+      if (!isCharacter(piece)) table.#addPiece(piece, id, idOfPiece)
+      if (++pieceCount % SELDOM === 0) yield
+    }
+    return table
   }
 
   /** The symbol of a character, -1 if it occurs in no piece. */
@@ -85,8 +102,18 @@ function isCharacter(text: string): boolean {
   return text.length === 1 || (text.length === 2 && text.codePointAt(0)! > 65535)
 }
 
-function ranksOf(scores: Float64Array): Int32Array {
-  const descending = [...new Set(scores)].sort((a, b) => (a < b ? 1 : -1))
-  const rankOfScore = new Map(descending.map((score, rank) => [score, rank]))
-  return Int32Array.from(scores, (score) => rankOfScore.get(score)!)
+function* ranksOf(scores: Float64Array): Steps<Int32Array> {
+  const ascending = scores.toSorted() // of numbers, natively: fast
+  yield
+  const rankOfScore = new Map<number, number>()
+  for (let i = ascending.length - 1; i >= 0; i--) {
+    if (!rankOfScore.has(ascending[i]!)) rankOfScore.set(ascending[i]!, rankOfScore.size)
+    if (i % OFTEN === 0) yield
+  }
+  const ranks = new Int32Array(scores.length)
+  for (const [id, score] of scores.entries()) {
+    ranks[id] = rankOfScore.get(score)!
+    if (id % OFTEN === 0) yield
+  }
+  return ranks
 }

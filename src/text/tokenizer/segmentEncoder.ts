@@ -3,7 +3,7 @@
 // segments, since words recur. Knows nothing of special tokens or of spaces: its input is spelled as the vocabulary is.
 
 import { MergeQueue } from './mergeQueue.js'
-import { MergeTable } from './mergeTable.js'
+import type { MergeTable } from './mergeTable.js'
 import type { Vocabulary } from './vocabulary.js'
 
 const CACHED_SEGMENTS = 32768
@@ -37,9 +37,9 @@ export class SegmentEncoder {
   readonly #short = new MergeList(LONGEST_CACHED)
   readonly #utf8 = new TextEncoder()
 
-  constructor(vocabulary: Vocabulary) {
+  constructor(vocabulary: Vocabulary, table: MergeTable) {
     this.#vocabulary = vocabulary
-    this.#table = new MergeTable(vocabulary)
+    this.#table = table
   }
 
   /** Appends the tokens of a well-formed text to `ids`. Time is at most O(n log n) in the longest segment. */

@@ -6,19 +6,17 @@ export class SpecialTokens {
   /** From the first UTF-16 unit of special tokens to their lengths, longest first. */
   readonly #lengths = new Map<number, number[]>()
 
-  /** Skips an empty text. Of two tokens with one text, the first counts. */
-  constructor(tokens: Iterable<readonly [text: string, id: number]>) {
-    for (const [text, id] of tokens) {
-      if (text === '' || this.#ids.has(text)) continue
-      this.#ids.set(text, id)
-      const first = text.charCodeAt(0)
-      const lengths = this.#lengths.get(first) ?? []
-      if (!lengths.includes(text.length))
-        this.#lengths.set(
-          first,
-          [...lengths, text.length].sort((a, b) => b - a),
-        )
-    }
+  /** Adds a token, but none without a text. Of two tokens with one text, the first counts. */
+  add(text: string, id: number): void {
+    if (text === '' || this.#ids.has(text)) return
+    this.#ids.set(text, id)
+    const first = text.charCodeAt(0)
+    const lengths = this.#lengths.get(first) ?? []
+    if (!lengths.includes(text.length))
+      this.#lengths.set(
+        first,
+        [...lengths, text.length].sort((a, b) => b - a),
+      )
   }
 
   /** The texts that are found. */

@@ -3,7 +3,9 @@
 // merges.
 
 import { checkKind, checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
+import { atOnce, inSlices, type Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
+import { MergeTable } from './mergeTable.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
 import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
@@ -49,7 +51,7 @@ export class Tokenizer {
   readonly #special: SpecialTokens
   readonly #userDefined: SpecialTokens
 
-  private constructor(vocabulary: Vocabulary) {
+  private constructor(vocabulary: Vocabulary, table: MergeTable, special: SpecialTokens, userDefined: SpecialTokens) {
     this.vocabSize = vocabulary.pieces.length
     this.bosId = vocabulary.bosId
     this.eosId = vocabulary.eosId
@@ -57,9 +59,17 @@ export class Tokenizer {
     this.addBos = vocabulary.addBos
     this.addSpacePrefix = vocabulary.addSpacePrefix
     this.#vocabulary = vocabulary
-    this.#segments = new SegmentEncoder(vocabulary)
-    this.#special = specialTokens(vocabulary, [tokenType.control, tokenType.unknown, tokenType.userDefined])
-    this.#userDefined = specialTokens(vocabulary, [tokenType.userDefined])
+    this.#segments = new SegmentEncoder(vocabulary, table)
+    this.#special = special
+    this.#userDefined = userDefined
+  }
+
+  static *#build(metadata: ReadonlyMap<string, GgufValue>): Steps<Tokenizer> {
+    checkKind('the metadata', metadata, typeof metadata?.get === 'function', "a Map of a GGUF file's keys and values")
+    const vocabulary = yield* readVocabulary(metadata)
+    const special = yield* specialTokens(vocabulary, [tokenType.control, tokenType.unknown, tokenType.userDefined])
+    const userDefined = yield* specialTokens(vocabulary, [tokenType.userDefined])
+    return new Tokenizer(vocabulary, yield* MergeTable.build(vocabulary), special, userDefined)
   }
 
   /**
@@ -68,8 +78,15 @@ export class Tokenizer {
    * vocabulary that is malformed, or of another kind than "llama" (SentencePiece BPE).
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): Tokenizer {
-    checkKind('the metadata', metadata, typeof metadata?.get === 'function', "a Map of a GGUF file's keys and values")
-    return new Tokenizer(readVocabulary(metadata))
+    return atOnce(Tokenizer.#build(metadata))
+  }
+
+  /**
+   * The same in slices, so that other work of the thread goes on: a large vocabulary takes seconds. Throws `ABORTED` if
+   * the signal fires.
+   */
+  static load(metadata: ReadonlyMap<string, GgufValue>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Tokenizer> {
+    return inSlices(Tokenizer.#build(metadata), signal)
   }
 
   /**
@@ -168,7 +185,11 @@ export class Tokenizer {
 
 const typeNames = Object.fromEntries(Object.entries(tokenType).map(([name, type]) => [type, name]))
 
-function specialTokens(vocabulary: Vocabulary, types: readonly number[]): SpecialTokens {
-  const tokens = vocabulary.pieces.map((piece, id) => [piece.replaceAll('\u2581', ' '), id] as const)
-  return new SpecialTokens(tokens.filter(([, id]) => types.includes(vocabulary.types[id]!)))
+function* specialTokens(vocabulary: Vocabulary, types: readonly number[]): Steps<SpecialTokens> {
+  const tokens = new SpecialTokens()
+  for (const [id, piece] of vocabulary.pieces.entries()) {
+    if (types.includes(vocabulary.types[id]!)) tokens.add(piece.replaceAll('\u2581', ' '), id)
+    if (id % 1024 === 0) yield
+  }
+  return tokens
 }

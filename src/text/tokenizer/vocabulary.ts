@@ -1,7 +1,8 @@
 // The vocabulary in a GGUF file's metadata, checked: pieces, scores, types and the ids with a meaning. The file is
 // untrusted, so everything is checked before it is used. Knows the bytes of a token, not how text becomes tokens.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
+import type { Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 
 /** `tokenizer.ggml.token_type`, as SentencePiece numbers them. */
@@ -40,16 +41,18 @@ const END_OF_TURN = new Set(['<|im_end|>', '<|eot_id|>', '<|end|>', '<|endoftext
 const utf8 = new TextEncoder()
 
 /**
- * Reads and checks the vocabulary. Throws a MixtralError `TOKENIZER`, which names the key, for a value that is missing,
- * mismatched or impossible.
+ * Reads and checks the vocabulary, and may pause between its columns. Throws a MixtralError `TOKENIZER`, which names
+ * the key, for a value that is missing, mismatched or impossible.
  */
-export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabulary {
+export function* readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Steps<Vocabulary> {
   const model = metadata.get('tokenizer.ggml.model')
   if (model !== 'llama') {
-    throw refusal('model', `${model === undefined ? 'missing' : JSON.stringify(model)}, expected "llama" (SentencePiece BPE)`)
+    throw refusal('model', `${model === undefined ? 'missing' : shown(model)}, expected "llama" (SentencePiece BPE)`)
   }
   const pieces = readPieces(metadata)
+  yield
   const scores = Float64Array.from(column(metadata, 'scores', pieces.length, (value) => typeof value === 'number' && !Number.isNaN(value)))
+  yield
   const types = Uint8Array.from(
     column(
       metadata,
@@ -58,12 +61,14 @@ export function readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Vocabu
       (value) => typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= 6,
     ),
   )
+  yield
   const id = (key: string, fallback?: number) => readId(metadata, key, pieces.length, fallback)
   const eosId = id('eos_token_id', 2)!
   const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
   pieces.forEach((piece, end) => {
     if ((types[end] === tokenType.control || types[end] === tokenType.userDefined) && END_OF_TURN.has(piece)) endIds.add(end)
   })
+  yield
   const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
   return {
     pieces,
@@ -109,7 +114,7 @@ function column(metadata: ReadonlyMap<string, GgufValue>, key: string, length: n
   if (!Array.isArray(values)) throw refusal(key, `${values === undefined ? 'missing' : typeof values}, expected an array of numbers`)
   if (values.length !== length) throw refusal(key, `${values.length} entries, expected one for each of the ${length} tokens`)
   const wrong = values.findIndex((value) => !valid(value))
-  if (wrong >= 0) throw refusal(key, `entry ${wrong} is ${String(values[wrong]).slice(0, 40)}`)
+  if (wrong >= 0) throw refusal(key, `entry ${wrong} is ${shown(values[wrong])}`)
   return values as number[]
 }
 
@@ -117,14 +122,14 @@ function readId(metadata: ReadonlyMap<string, GgufValue>, key: string, size: num
   const id = metadata.get(`tokenizer.ggml.${key}`) ?? fallback
   if (id === undefined) return undefined
   if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= size) {
-    throw refusal(key, `${String(id).slice(0, 40)}, expected an id below ${size}`)
+    throw refusal(key, `${shown(id)}, expected an id below ${size}`)
   }
   return id
 }
 
 function readFlag(metadata: ReadonlyMap<string, GgufValue>, key: string, fallback: boolean): boolean {
   const flag = metadata.get(`tokenizer.ggml.${key}`) ?? fallback
-  if (typeof flag !== 'boolean') throw refusal(key, `${String(flag).slice(0, 40)}, expected a boolean`)
+  if (typeof flag !== 'boolean') throw refusal(key, `${shown(flag)}, expected a boolean`)
   return flag
 }
 
@@ -135,7 +140,7 @@ function readBytes(pieces: readonly string[], types: Uint8Array, unknownId: numb
   pieces.forEach((piece, id) => {
     if (types[id] !== tokenType.byte) return
     const hex = /^<0x([0-9A-F]{2})>$/i.exec(piece)?.[1]
-    if (hex === undefined) throw refusal('tokens', `byte token ${id} is ${JSON.stringify(piece)}, expected <0x00> to <0xFF>`)
+    if (hex === undefined) throw refusal('tokens', `byte token ${id} is ${shown(piece)}, expected <0x00> to <0xFF>`)
     const byte = Number.parseInt(hex, 16)
     byteOfId[id] = byte
     if (idOfByte[byte] === -1) idOfByte[byte] = id

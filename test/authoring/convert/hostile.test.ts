@@ -268,6 +268,31 @@ test.each(Object.entries(faults))('%s is refused', async (_, [change, code, mess
   expect(await fs.readdir(root)).toEqual(['checkpoint'])
 })
 
+test
+  .runIf(process.platform !== 'win32')
+  .each(['chat_template.jinja', 'tokenizer.model', 'tokenizer_config.json', 'config.json', 'added_tokens.json'])(
+  '%s that is a link out of the checkpoint is refused, and one to the blobs of a hub is not',
+  async (name) => {
+    await writeCheckpoint(folder, model)
+    const there = await fs.readFile(path.join(folder, name)).catch(() => Buffer.from('{}'))
+    await fs.rm(path.join(folder, name), { force: true })
+    await fs.writeFile(path.join(root, 'secret'), there)
+    await fs.symlink('../secret', path.join(folder, name))
+    const message = expect.stringMatching(/checkpoint\/.*: a link to .*secret, outside of the checkpoint, expected a file/)
+    await expect(convertCheckpoint(folder, path.join(root, 'out.gguf'))).rejects.toMatchObject({ code: 'CHECKPOINT', message })
+    expect((await fs.readdir(root)).sort()).toEqual(['checkpoint', 'secret'])
+
+    const snapshot = path.join(root, 'hub/snapshots/c0ffee')
+    await fs.mkdir(path.join(root, 'hub/blobs'), { recursive: true })
+    await fs.mkdir(path.dirname(snapshot))
+    await fs.rename(folder, snapshot)
+    await fs.rm(path.join(snapshot, name))
+    await fs.writeFile(path.join(root, 'hub/blobs/abc'), there)
+    await fs.symlink('../../blobs/abc', path.join(snapshot, name))
+    await convertCheckpoint(snapshot, path.join(root, 'out.gguf'))
+  },
+)
+
 test('the checkpoint without a fault converts', async () => {
   await writeCheckpoint(folder, model)
   await convertCheckpoint(folder, path.join(root, 'out.gguf'))

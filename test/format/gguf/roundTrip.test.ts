@@ -78,6 +78,12 @@ describe.each([2, 3] as const)('version %i', (version) => {
   })
 })
 
+test.each([0, 4, 24, 2 ** 23, 2 ** 31])('a file with an alignment of %d is not written', (alignment) => {
+  expect(() => encodeHeader({ metadata: [['general.alignment', 'uint32', alignment]], tensors: [] })).toThrow(
+    `an alignment of ${alignment}, expected a power of two from 8 to 4194304`,
+  )
+})
+
 test('data is aligned as general.alignment says', async () => {
   const tensors = ['a', 'b'].map((name) => ({ name, type: ggmlTypeByName('F32')!, shape: [3] }))
   const { tensors: placed } = encodeHeader({ metadata: [['general.alignment', 'uint32', 4096]], tensors })

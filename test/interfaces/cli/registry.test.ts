@@ -63,7 +63,7 @@ test('--json prints one object and nothing else', async () => {
   const pulled = await done('pull', name, '--json')
   expect(pulled.stderr).toBe('')
   const { path, ...others } = JSON.parse(pulled.stdout)
-  expect(others).toEqual({ name, bytes: demo.length, store: 'mixtral' })
+  expect(others).toEqual({ name, bytes: demo.length, store: 'mixtral', verified: true })
   const models = [{ name, bytes: demo.length, store: 'mixtral', path }]
   expect(JSON.parse((await done('list', '--json')).stdout)).toEqual({ models, unfinished: [] })
   const removed = JSON.parse((await done('rm', name, '--json')).stdout)

@@ -67,7 +67,10 @@ test.each<[string, string[], RegExp]>([
   ['numbers that do not go together', ['--min-tokens', '9', '-n', '3'], /minTokens is 9/],
   ['a switch alone', ['--post-sampling'], /postSampling is true, expected logprobs/],
 ])('%s that is wrong is refused before the model is loaded', async (_, flags, message) => {
-  for (const command of [['run', 'demo', 'x'], ['chat', 'demo']]) {
+  for (const command of [
+    ['run', 'demo', 'x'],
+    ['chat', 'demo'],
+  ]) {
     const { code, stdout, stderr } = await mixtral([...command, '--ram', '1M', ...flags])
     expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
     expect(stderr).toMatch(message)

@@ -1,6 +1,9 @@
 // What is said of a model before it is loaded is what loading then does: for random shapes, types and budgets by the
 // plan, and for the demo by loading it.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
@@ -14,6 +17,7 @@ import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../../dist/runtime/weights/mixtralTensors.js'
 import { planModel } from '../../../dist/runtime/weights/plan.js'
 import { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
+import { shapes as goldenShapes, writeShapeModel } from '../../golden/shapeModel.js'
 import { demoPath } from '../../runtime/model/demoFiles.js'
 
 const { build } = await compileKernels()
@@ -144,6 +148,25 @@ describe('the demo is loaded as foreseen', async () => {
       expect([totalBytes, weightBytes, kvBytes]).toEqual([needs!.memoryBytes, needs!.weightBytes, needs!.kvBytes])
     } else expect(totalBytes).toBeLessThanOrEqual(fit!.budgetBytes)
   })
+})
+
+// Their files are small, but their activations are not.
+test.each([
+  { name: 'many heads', heads: 4096, kvHeads: 1, headDim: 4, ffn: 8, experts: 2, used: 1 },
+  { name: 'a wide head', heads: 1, kvHeads: 1, headDim: 4096, ffn: 8, experts: 2, used: 1 },
+  { name: 'wide experts, many at a time', heads: 2, kvHeads: 1, headDim: 4, ffn: 4096, experts: 16, used: 16 },
+])('scratch memory counts: $name', async (shape) => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-facts-'))
+  try {
+    const path = join(folder, 'wide.gguf')
+    await writeShapeModel({ ...goldenShapes[0]!, ...shape, layers: 1, dim: 4, vocab: 260 }, path)
+    const { needs, fileBytes } = factsOf(await openGguf(path), { build })
+    await using model = await MixtralModel.load(path)
+    expect(needs!.memoryBytes).toBe(model.memory.totalBytes)
+    expect(needs!.scratchBytes).toBeGreaterThan(10 * fileBytes)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
 
 test('the context length of an Ollama model counts, unless the caller has one', async () => {

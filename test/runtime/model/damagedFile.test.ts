@@ -1,7 +1,20 @@
 // Files that change or turn out to be damaged after their header was read: a clear error, and no NaN passed off as
 // text.
 
-import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  closeSync,
+  copyFileSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+  writeSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -18,6 +31,7 @@ afterAll(() => rmSync(folder, { recursive: true }))
 async function loadAfter(name: string, change: (path: string) => void): Promise<MixtralModel> {
   const path = join(folder, name)
   copyFileSync(demoPath(), path)
+  utimesSync(path, 1e9, 1e9) // a time that can be put back
   const weights = await WeightLoader.fromGguf(path)
   change(path)
   return MixtralModel.fromWeights(MixtralConfig.fromGgufMetadata(weights.metadata), weights, { threads: 2 })
@@ -78,11 +92,30 @@ test.each<[string, string, string, number, readonly number[]]>([
 async function withFewExperts(name: string, change: (path: string) => void) {
   const path = join(folder, name)
   copyFileSync(demoPath(), path)
+  utimesSync(path, 1e9, 1e9) // a time that can be put back
   const model = await MixtralModel.load(path, { threads: 2, contextLength: 128, batchSize: 16, ram: 5_200_000 })
   await model.generate('Once upon a time', { maxNewTokens: 2 })
   change(path)
   return model
 }
+
+/** Does something to a file, and puts its times back. */
+const keepingTimes = (change: (path: string) => void) => (path: string) => {
+  change(path)
+  utimesSync(path, 1e9, 1e9) // as before
+}
+const overwrite = (path: string) => {
+  const file = openSync(path, 'r+')
+  writeSync(file, new Uint8Array(1000).fill(1), 0, 1000, 5_000_000)
+  closeSync(file)
+}
+
+test.each([
+  ['written to', overwrite],
+  ['written to, its times put back', keepingTimes(overwrite)],
+])('a file that is %s between opening and loading is refused', async (name, change) => {
+  await expect(loadAfter(`${name}.gguf`, change)).rejects.toThrow('the file has changed since it was opened')
+})
 
 test.each<[string, (path: string) => void, string, RegExp]>([
   [
@@ -96,7 +129,17 @@ test.each<[string, (path: string) => void, string, RegExp]>([
     'is written to',
     (path) => utimesSync(path, 1, 1),
     'IO',
-    /is written to\.gguf: last written 1970-01-01T00:00:01.000Z, expected 20.*: the file has changed/,
+    /is written to\.gguf: last written 1970-01-01T00:00:01.000Z, expected 2001-09-09.*: the file has changed/,
+  ],
+  ['is written to behind its back', keepingTimes(overwrite), 'IO', /last changed 20.*, expected 20.*: the file has changed/],
+  [
+    'another takes the name of',
+    keepingTimes((path) => {
+      writeFileSync(`${path}.new`, readFileSync(path).fill(1, 5_000_000))
+      renameSync(`${path}.new`, path)
+    }),
+    'IO',
+    /last changed 20.*, expected 20.*: the file has changed/,
   ],
 ])('a file that %s while experts are read from it ends the call with an error, and the next one too', async (name, change, code, says) => {
   await using model = await withFewExperts(`${name}.gguf`, change)

@@ -1,7 +1,7 @@
 // From schemas to the values that satisfy them. Owns which keywords there are: each is applied, ignored as an
 // annotation, or refused by name.
 
-import { MixtralError } from '../../../base/errors.js'
+import { MixtralError, shown } from '../../../base/errors.js'
 import { decimalOf } from '../decimals.js'
 import { remembered } from '../memo.js'
 import { isIn, NumberMachine } from '../numbers.js'
@@ -72,7 +72,7 @@ export class SchemaSolver implements Solver {
     this.strings = strings
     const draft = typeof document.root.value === 'object' ? document.root.value.$schema : undefined
     if (draft !== undefined && !(typeof draft === 'string' && DRAFTS.test(draft))) {
-      throw new MixtralError('UNSUPPORTED', `$schema at #/$schema is ${JSON.stringify(draft)}, expected a draft of json-schema.org`)
+      throw new MixtralError('UNSUPPORTED', `$schema at #/$schema is ${shown(draft)}, expected a draft of json-schema.org`)
     }
   }
 
