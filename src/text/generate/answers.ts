@@ -34,6 +34,7 @@ export async function* writeAnswers(
     const next = checkGenerationOptions(nextOptions(options, i))
     generations.push(await begin({ ...next, constraint: first.constraint })) // compiled once
   }
+  first.onAccepted?.()
   const streams = generations.map((generation) => run(engine, generation, first.signal))
   return yield* streams.length === 1 ? streams[0]! : together(streams)
 }
