@@ -8,6 +8,8 @@ import { ApiError, type ErrorShape, errorResponse, llamaError, ollamaError, open
 import { props } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
+import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
+import { OllamaModels } from './ollama/models.js'
 import { chatCompletion } from './openai/chat.js'
 import { completion } from './openai/completions.js'
 import { modelList, modelObject } from './openai/models.js'
@@ -30,8 +32,14 @@ export interface ServerApp {
   close(): Promise<void>
 }
 
+/** What clients know from elsewhere, and this server has not. */
+const MISSING = [
+  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/infill', '/completion', '/slots', '/apply-template'],
+  ...['/api/embed', '/api/embeddings', '/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
+]
+
 type Env = { Variables: { exchange: Exchange } }
-type Work = (body: Record<string, unknown>, answering: Answering) => Promise<Response> | object
+type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
 /** Throws `OPTION`. The model stays the caller's: close it after the app. */
 export function createApp(model: MixtralModel, options: ServerOptions = {}): ServerApp {
@@ -41,6 +49,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   const metrics = new Metrics()
   const keys = new Keys(settings.apiKeys)
   const scores = new PromptScores(model)
+  const ollama = new OllamaModels(served)
   const open = new Set<Exchange>()
   const app = new Hono<Env>()
 
@@ -96,8 +105,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     throw new ApiError(401, 'Invalid API Key', { code: 'invalid_api_key' })
   })
 
-  const get = (paths: readonly string[], answer: (c: Context<Env>) => object) => {
-    for (const path of paths) app.get(path, (c) => c.json(answer(c)))
+  const get = (paths: readonly string[], answer: (c: Context<Env>) => object | Promise<object>) => {
+    for (const path of paths) app.get(path, async (c) => c.json(await answer(c)))
   }
   const post = (paths: readonly string[], work: Work) => {
     for (const path of paths) {
@@ -124,18 +133,15 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     c.header('content-type', 'text/plain; version=0.0.4')
     return c.body(metrics.text(model.status(), admission.inside))
   })
-  for (const path of [
-    '/v1/embeddings',
-    '/v1/responses',
-    '/v1/messages',
-    '/v1/rerank',
-    '/infill',
-    '/completion',
-    '/slots',
-    '/apply-template',
-  ]) {
-    app.all(path, () => {
-      throw new ApiError(501, `${path} is not supported`)
+  get(['/api/version'], () => ({ version: packageVersion() }))
+  get(['/api/tags'], () => ollama.tags())
+  get(['/api/ps'], () => ollama.running())
+  post(['/api/show'], (body) => ollama.show(body))
+  post(['/api/chat'], (body, answering) => ollamaChat(body, served, answering))
+  post(['/api/generate'], (body, answering) => ollamaGenerate(body, served, answering))
+  for (const path of MISSING) {
+    app.all(path, (c) => {
+      throw new ApiError(501, `${c.req.routePath} is not supported`)
     })
   }
 
