@@ -1,5 +1,5 @@
-// How long a model stays loaded after a request, as Ollama's clients ask for it: seconds, or a duration as Go writes it.
-// This server's model stays as long as the server: the time is only told back.
+// How long a model stays loaded after a request, as Ollama's clients ask for it: seconds, or a duration as Go writes
+// it. This server's model stays as long as the server: the time is only checked.
 
 import { badRequest } from '../apiError.js'
 

@@ -1,5 +1,5 @@
-// What chats and texts of Ollama's API are on the wire: one JSON object a line, durations in nanoseconds, calls of tools
-// whole.
+// What chats and texts of Ollama's API are on the wire: one JSON object a line, durations in nanoseconds, calls of
+// tools whole.
 
 import { type ApiError, ollamaError } from '../apiError.js'
 import { chatLogprob } from '../openai/logprobs.js'
@@ -10,7 +10,7 @@ import { OLLAMA_NAMES } from './options.js'
 export type Kind = 'chat' | 'generate'
 
 /** Now, in RFC 3339 with nanoseconds, as Go writes it. */
-export function now(): string {
+function now(): string {
   return new Date().toISOString().replace('Z', '000000Z')
 }
 
