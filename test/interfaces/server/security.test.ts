@@ -3,6 +3,7 @@ import { connect } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { isAllowedOrigin, isOwnHost } from '../../../dist/interfaces/server/security/hosts.js'
+import { createApp } from '../../../dist/server.js'
 import { capital, type Json, withServer } from './served.js'
 
 const served = withServer({
@@ -162,6 +163,26 @@ describe('hostile bodies', () => {
     const text = await response.text()
     expect(response.status, text).toBe(status)
     expect(text).not.toMatch(/dist\/|node_modules|\.ts:|\.js:/)
+  })
+
+  test.each<[string, string, string]>([
+    ['/v1/completions', '"prompt"', 'null'],
+    ['/v1/completions', '"prompt"', '[]'],
+    ['/v1/chat/completions', '"messages"', '1'],
+    ['/v1/chat/completions', '"messages":[{"role":"user","content":"a"}],"bad_words"', '"ab"'],
+    ['/api/chat', '"model":"demo","messages"', '1'],
+    ['/api/chat', '"model":"demo","messages":[{"role":"assistant"}],"tools"', '1'],
+    ['/detokenize', '"tokens"', 'null'],
+  ])('%s with half a million items in %s, each %s, is refused without an object for each', async (path, fields, item) => {
+    const app = createApp(served.model, { name: 'demo' })
+    const body = `{${fields}:[${Array(500_000).fill(item).join()}]}`
+    globalThis.gc?.()
+    const before = process.memoryUsage().heapUsed
+    const response = await app.fetch(new Request(`http://localhost${path}`, { method: 'POST', body }))
+    const grown = process.memoryUsage().heapUsed - before
+    const text = await response.text()
+    expect([response.status, text.length < 500], text.slice(0, 500)).toEqual([400, true])
+    expect(grown).toBeLessThan(150e6) // an object for each would be more
   })
 
   test('a body of unknown length is counted', async () => {

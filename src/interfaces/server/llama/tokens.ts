@@ -5,6 +5,7 @@ import { z } from 'zod'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { badRequest } from '../apiError.js'
 import { checked } from '../security/body.js'
+import { tokenIds } from '../security/fields.js'
 
 const asked = z.object({
   content: z.string().nullish(),
@@ -15,7 +16,7 @@ const asked = z.object({
   with_pieces: z.boolean().nullish(),
   return_token_strs: z.boolean().nullish(),
 })
-const ids = z.object({ tokens: z.array(z.int().min(0)) })
+const ids = z.object({ tokens: tokenIds })
 
 /** llama-server adds no BOS unless it is asked to, vLLM unless it is asked not to. */
 export function tokenize(body: Record<string, unknown>, { tokenizer, contextLength }: MixtralModel): object {

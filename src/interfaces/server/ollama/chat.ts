@@ -5,6 +5,7 @@ import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
+import { boundedList, MOST_CALLS, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerRun } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
@@ -14,24 +15,28 @@ import { type Kind, nothingToDo, OllamaWire } from './wire.js'
 
 const call = z.object({
   id: z.string().nullish(),
-  function: z.object({ name: z.string(), arguments: z.record(z.string(), z.unknown()).nullish() }),
+  function: z.object({ name: z.string(), arguments: record.nullish() }),
 })
 const message = z.object({
   role: z.string(),
   content: z.string().nullish(),
   images: z.array(z.unknown()).nullish(),
-  tool_calls: z.array(call).nullish(),
+  tool_calls: boundedList(call, MOST_CALLS).nullish(),
   tool_name: z.string().nullish(),
   tool_call_id: z.string().nullish(),
 })
-const chatFields = z.object({ ...commonFields, messages: z.array(message).nullish(), tools: z.array(z.unknown()).nullish() })
+const chatFields = z.object({
+  ...commonFields,
+  messages: boundedList(message, MOST_MESSAGES).nullish(),
+  tools: z.array(z.unknown()).nullish(),
+})
 const textFields = z.object({
   ...commonFields,
   prompt: z.string().nullish(),
   suffix: z.string().nullish(),
   system: z.string().nullish(),
   template: z.string().nullish(),
-  context: z.array(z.int()).nullish(),
+  context: z.array(z.unknown()).nullish(),
   raw: z.boolean().nullish(),
   images: z.array(z.unknown()).nullish(),
 })

@@ -5,10 +5,13 @@ import { z } from 'zod'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { ApiError, badRequest } from '../apiError.js'
 import { seedOf, stopsOf } from '../openai/options.js'
+import { record } from '../security/fields.js'
 import { isCalled, optionNames, type ServedModel, wireNames } from '../servedModel.js'
 import { keepAliveSeconds } from './keepAlive.js'
 
 const NAMES = optionNames('ollama')
+/** What is read below: a value may mean none. */
+const ELSEWHERE = new Set(['num_predict', 'seed', 'stop'])
 export const OLLAMA_NAMES: ReadonlyMap<string, string> = new Map([...wireNames(NAMES), ['jsonSchema', 'format']])
 
 /** Ollama's defaults, where they differ from ours. What the model brings goes before them. */
@@ -18,8 +21,8 @@ const DEFAULTS: GenerationOptions = { temperature: 0.8, topK: 40, topP: 0.9, min
 export const commonFields = {
   model: z.string({ error: 'model is required' }).min(1, 'model is required'),
   stream: z.boolean().nullish(),
-  format: z.union([z.string(), z.record(z.string(), z.unknown())]).nullish(),
-  options: z.record(z.string(), z.unknown()).nullish(),
+  format: z.union([z.string(), record]).nullish(),
+  options: record.nullish(),
   keep_alive: z.union([z.string(), z.number()]).nullish(),
   think: z.union([z.boolean(), z.string()]).nullish(),
   logprobs: z.boolean().nullish(),
@@ -45,13 +48,14 @@ export function checkOllamaModel(asked: string, served: ServedModel): void {
 export function ollamaOptions(request: CommonFields, { defaults, name, model }: ServedModel): GenerationOptions {
   if (request.think) throw badRequest(`${JSON.stringify(name)} does not support thinking`, 'think')
   if (request.keep_alive !== undefined && request.keep_alive !== null) keepAliveSeconds(request.keep_alive)
-  const { num_ctx: context, num_predict: most, seed, stop, ...others } = request.options ?? {}
+  const options = request.options ?? {}
+  const { num_ctx: context, num_predict: most, seed, stop } = options
   if (typeof context === 'number' && context > model.contextLength) {
     throw badRequest(`num_ctx is ${context}, expected at most ${model.contextLength}, with which the model was loaded`, 'options.num_ctx')
   }
-  const given = Object.entries(others).flatMap(([wire, value]) => {
-    const own = NAMES.get(wire)
-    return own === undefined || value === null ? [] : [[own, value] as const]
+  const given = [...NAMES].flatMap(([wire, own]) => {
+    const value = ELSEWHERE.has(wire) ? undefined : options[wire]
+    return value === undefined || value === null ? [] : [[own, value] as const]
   })
   const seeded = seedOf(seed)
   const unlimited = most === undefined || most === null || (typeof most === 'number' && most < 0)

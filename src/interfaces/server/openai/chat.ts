@@ -7,6 +7,7 @@ import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { DrawnLogprob } from '../../../text/generate/tokenLogprobs.js'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
+import { MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
@@ -17,7 +18,7 @@ import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, heade
 const limit = z.int().min(-1).nullish()
 const fields = z.object({
   ...commonFields,
-  messages: z.array(z.record(z.string(), z.unknown())).min(1),
+  messages: z.array(z.unknown()).min(1).max(MOST_MESSAGES).pipe(z.array(record)),
   max_completion_tokens: limit,
   max_tokens: limit,
   n_predict: limit,

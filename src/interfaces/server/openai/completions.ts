@@ -7,6 +7,7 @@ import { checkGenerationOptions } from '../../../text/generate/checkGenerationOp
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { ApiError, badRequest, openaiError } from '../apiError.js'
 import { checked } from '../security/body.js'
+import { isIds } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
@@ -18,10 +19,19 @@ import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, heade
 /** As in the OpenAI API. */
 const DEFAULT_TOKENS = 16
 
-const id = z.int().min(0)
+type GivenPrompt = string | number[] | string[] | number[][]
+
+function isPrompt(value: unknown): boolean {
+  if (typeof value === 'string') return true
+  if (!Array.isArray(value) || value.length === 0) return false
+  if (typeof value[0] === 'number') return isIds(value)
+  if (typeof value[0] === 'string') return value.every((one) => typeof one === 'string')
+  return value.every((one) => isIds(one) && one.length > 0)
+}
+
 const fields = z.object({
   ...commonFields,
-  prompt: z.union([z.string(), z.array(id).min(1), z.array(z.string()).min(1), z.array(z.array(id).min(1)).min(1)], {
+  prompt: z.custom<GivenPrompt>(isPrompt, {
     error: 'expected a string, a list of token ids, or a list of either that is not empty',
   }),
   max_tokens: z.int().min(-1).nullish(),
@@ -57,10 +67,7 @@ export async function completion(
     ...(logprobs !== undefined && { logprobs }),
   }
   checkGenerationOptions(options)
-  const prompts = promptsOf(request.prompt, served)
-  if (prompts.length * n > MOST_ANSWERS) {
-    throw badRequest(`${prompts.length} prompts with n ${n}, expected at most ${MOST_ANSWERS} answers`, 'prompt')
-  }
+  const prompts = promptsOf(request.prompt, n, served)
   const runs = prompts.flatMap(({ ids }) =>
     Array.from({ length: n }, (_, i): AnswerRun => {
       const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
@@ -76,9 +83,12 @@ export async function completion(
 }
 
 /** Throws an ApiError 400 for an id outside the vocabulary, and a prompt that leaves no room. */
-function promptsOf(prompt: z.infer<typeof fields>['prompt'], { model }: ServedModel): Prompt[] {
+function promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Prompt[] {
   const isOne = typeof prompt === 'string' || typeof prompt[0] === 'number'
   const list = (isOne ? [prompt] : prompt) as (string | number[])[]
+  if (list.length * n > MOST_ANSWERS) {
+    throw badRequest(`${list.length} prompts with n ${n}, expected at most ${MOST_ANSWERS} answers`, 'prompt')
+  }
   return list.map((one) => {
     const ids = typeof one === 'string' ? model.tokenizer.encodePrompt(one) : one
     const outside = ids.find((id) => id >= model.tokenizer.vocabSize)

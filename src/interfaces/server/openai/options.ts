@@ -2,6 +2,7 @@
 // known and has no meaning here is refused by name; what is unknown is ignored, since clients send more every month.
 
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import { generationTable } from '../../../text/generate/generationTable.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { optionNames, type ServedModel, wireNames } from '../servedModel.js'
 
@@ -41,6 +42,8 @@ const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
   tfs_z: (value) => value === 1,
 }
 
+/** Words to ban, and other texts of one option: each is looked for in all tokens. */
+const MOST_TEXTS = 1000
 /** Stop strings of a request. */
 const MOST_STOPS = 64
 const LONGEST_STOP = 1000
@@ -53,7 +56,11 @@ export function openaiOptions(body: Body, { defaults }: ServedModel): Generation
   }
   const given = [...NAMES].flatMap(([wire, own]) => {
     const value = body[wire]
-    return ELSEWHERE.has(wire) || value === undefined || value === null ? [] : [[own, value] as const]
+    if (ELSEWHERE.has(wire) || value === undefined || value === null) return []
+    if (generationTable[own]!.kind === 'texts' && Array.isArray(value) && value.length > MOST_TEXTS) {
+      throw badRequest(`${wire} has ${value.length} texts, expected at most ${MOST_TEXTS}`, wire)
+    }
+    return [[own, value] as const]
   })
   const regex = text(body, 'regex') ?? text(body, 'guided_regex')
   const seed = seedOf(body.seed)
