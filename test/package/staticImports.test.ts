@@ -32,7 +32,7 @@ test.each([
   ['chat templates', /^text\/chat\/.*[tT]emplate/],
   ['checkpoints', /^authoring\/convert\/(?!convert\.js$|elementType\.js$)/],
   ['the check of the stages', /^evaluation\/verify\/(?!verify\.js$)/],
-  ['the command line', /^interfaces\//],
+  ['the command line and the server', /^interfaces\/|^server\.js/],
 ])('an import of the library does not load %s', (_, room) => {
   expect(reached.filter((file) => room.test(file))).toEqual([])
 })

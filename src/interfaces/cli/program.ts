@@ -11,6 +11,7 @@ type Configure = (command: Command) => void
 const commands: readonly (readonly [name: string, summary: string, load: () => Promise<Configure>])[] = [
   ['run', 'generate text from a prompt', async () => (await import('./run.js')).configureRun],
   ['chat', 'talk to a model', async () => (await import('./chat.js')).configureChat],
+  ['serve', 'answer over HTTP: the APIs of OpenAI, Ollama and llama-server', async () => (await import('./serve.js')).configureServe],
   ['pull', 'download a model', async () => (await import('./pull.js')).configurePull],
   ['list', 'models on this machine', async () => (await import('./list.js')).configureList],
   ['rm', 'delete a downloaded model', async () => (await import('./rm.js')).configureRm],

@@ -46,6 +46,7 @@ export async function* writeAnswers(
     generations.push(await Generation.begin(model, prompt, options, answer))
     if (slice.isOver && generations.length < asked.length) await slice.pause()
   }
+  asked[0]!.onAccepted?.()
   const requests = generations.map((generation, i) => {
     const request = engine.submit(generation, asked[i]!.signal)
     generation.pieces.onRoom = request.wake
@@ -89,6 +90,6 @@ async function* together(answers: readonly AsyncGenerator<Piece, void>[]): Async
 }
 
 /** The options of the i-th answer: the first's seed plus i. The first alone tells progress. */
-function nextOptions({ seed = 0, onProgress, ...options }: GenerationOptions, i: number): GenerationOptions {
+function nextOptions({ seed = 0, onProgress, onAccepted, ...options }: GenerationOptions, i: number): GenerationOptions {
   return { ...options, seed: Number.isSafeInteger(seed + i) ? seed + i : i }
 }

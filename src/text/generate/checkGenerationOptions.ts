@@ -38,15 +38,16 @@ export interface CheckedOptions {
   readonly experts: boolean
   readonly salt: string
   readonly signal: AbortSignal | undefined
+  readonly onAccepted: (() => void) | undefined
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
 
 /** The options with defaults filled in, copied. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onProgress'])
+  checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onAccepted', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
-  const { n = 1, experts = false, salt = '', signal, onProgress, ...given } = rest
+  const { n = 1, experts = false, salt = '', signal, onAccepted, onProgress, ...given } = rest
   const sampling: SamplerOptions = Object.fromEntries(
     Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
   )
@@ -55,6 +56,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   }
   if (typeof experts !== 'boolean') throw new MixtralError('OPTION', `experts is ${shown(experts)}, expected true or false`)
   if (typeof salt !== 'string') throw new MixtralError('OPTION', `salt is ${shown(salt)}, expected a string`)
+  if (onAccepted !== undefined && typeof onAccepted !== 'function') throw new MixtralError('OPTION', 'onAccepted is not a function')
   checkCallOptions({ signal, onProgress })
   checkSamplerOptions(sampling)
   if (minTokens > maxNewTokens) {
@@ -71,7 +73,20 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
   const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds: [...stopIds], bannedWords: texts }
   const constraint = constraintOf({ grammar, jsonSchema, regex })
-  return { ...own, logitBias: copyOf(logitBias), logprobs, postSampling, constraint, sampling, n, experts, salt, signal, onProgress }
+  return {
+    ...own,
+    logitBias: copyOf(logitBias),
+    logprobs,
+    postSampling,
+    constraint,
+    sampling,
+    n,
+    experts,
+    salt,
+    signal,
+    onAccepted,
+    onProgress,
+  }
 }
 
 /** The one that is given of the three. */

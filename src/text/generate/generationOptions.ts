@@ -59,6 +59,11 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
   readonly salt?: string
   /** Ends the call with an `ABORTED` error. */
   readonly signal?: AbortSignal
+  /**
+   * Called once, when options and prompt have been checked: what fails later fails in a step. A server answers then
+   * that it has begun.
+   */
+  readonly onAccepted?: () => void
   /** Called after each step of the prompt, in tokens. */
   readonly onProgress?: (progress: Progress) => void
 }

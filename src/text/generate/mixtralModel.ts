@@ -4,6 +4,7 @@
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
+import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import { inTurn } from '../../runtime/engine/callQueue.js'
 import type { Engine } from '../../runtime/engine/engine.js'
@@ -51,6 +52,8 @@ export class MixtralModel {
   readonly threads: number
   /** Largest number of tokens in one step. */
   readonly batchSize: number
+  /** Most calls that share a step. */
+  readonly sequences: number
   /** The build of the kernels that runs on this machine. */
   readonly kernels: KernelBuild
   /** Seconds from the call to a model ready to run. */
@@ -68,6 +71,7 @@ export class MixtralModel {
     this.memory = modelMemory(plan, config)
     this.threads = plan.threads
     this.batchSize = plan.batchSize
+    this.sequences = plan.sequences
     this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
     this.#parts = parts
@@ -86,10 +90,7 @@ export class MixtralModel {
     return new MixtralModel(await loadParts(model, options))
   }
 
-  /**
-   * Loads a model whose header has been read already. Throws `MODEL`, `UNSUPPORTED`, `TOKENIZER`, `TEMPLATE`, `OPTION`,
-   * `MEMORY`, `IO`, `THREAD` and `ABORTED`, as `load` does.
-   */
+  /** Loads a model whose header has been read already. Throws what `load` throws, except `GGUF`. */
   static async fromWeights(config: MixtralConfig, weights: Weights, options: LoadOptions = {}): Promise<MixtralModel> {
     return new MixtralModel(await openParts(config, weights, options))
   }
@@ -97,6 +98,11 @@ export class MixtralModel {
   /** The file's keys and values. */
   get metadata(): ReadonlyMap<string, GgufValue> {
     return this.gguf.metadata
+  }
+
+  /** What an Ollama model brings beside its weights: template, system message, parameters, messages, licenses. */
+  get layers(): OllamaLayers | undefined {
+    return this.#parts.extras?.layers
   }
 
   /** Counts of expert loading since `earlier`, or since loading; undefined where all experts are in memory. */

@@ -1,0 +1,111 @@
+// `mixtral serve`: a model behind HTTP, until a signal ends it. Owns its flags, what it says at the start, and the
+// order of the end; what it answers belongs to the server.
+
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
+import type { Command } from 'commander'
+import { MixtralError } from '../../base/errors.js'
+import { isLoopback } from '../server/security/hosts.js'
+import { serve as startServer } from '../server/serve.js'
+import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { wrapped } from './helpText.js'
+import { onInterrupt } from './interrupt.js'
+import { colorsOf, jsonLine } from './layout.js'
+import { withModel } from './loading.js'
+
+interface ServeFlags extends ModelFlags {
+  readonly host: string
+  readonly port: number
+  readonly name?: string
+  readonly parallel?: number
+  readonly kvTokens?: number
+  readonly apiKey?: readonly string[]
+  readonly apiKeyFile?: string
+  readonly allowHost?: readonly string[]
+  readonly allowOrigin?: readonly string[]
+  readonly queue: number
+  readonly grace: number
+  readonly log: boolean
+}
+
+const several = (value: string, earlier: readonly string[] = []) => [...earlier, value]
+
+export function configureServe(command: Command): void {
+  addDebugFlag(addModelFlags(command.argument('[model]', `${ANY_MODEL} (default: "demo")`)))
+    .option('--host <address>', 'address to listen on', '127.0.0.1')
+    .option('--port <n>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), 8080)
+    .option('--name <name>', "the model's name in requests (default: as it was given here)")
+    .option('--parallel <n>', 'most answers that are written at one time (default: 8)', wholeNumber(1, 4096))
+    .option('--kv-tokens <n>', 'tokens of the KV cache, which all share (default: the context length)', wholeNumber(1, 2 ** 24))
+    .option('--queue <n>', 'most requests that wait beside those that run', wholeNumber(0, 65_536), 64)
+    .option('--api-key <key>', 'a key that requests must bring; may be given several times. Others may see it: better a file', several)
+    .option('--api-key-file <file>', 'a file with a key on each line')
+    .option('--allow-host <name>', 'a name by which the server may be called, beside localhost and addresses', several)
+    .option('--allow-origin <origin>', 'a page that may call, such as https://chat.example.org, beside those of this machine', several)
+    .option('--grace <seconds>', 'seconds that running requests get at the end', wholeNumber(0, 86_400), 30)
+    .option('--no-log', 'do not write a line of JSON on stdout for each request')
+    .addHelpText(
+      'after',
+      wrapped(`
+Speaks the APIs of OpenAI, Ollama and llama-server. Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running
+requests end, as long as --grace says; the second one ends at once. Keys may also be in MIXTRAL_API_KEY, with commas between them.
+
+Examples:
+  mixtral serve
+  mixtral serve mixtral:8x7b --port 11434 --parallel 4
+  mixtral serve mixtral-8x7b.Q4_K_M.gguf --host 0.0.0.0 --api-key-file keys.txt --allow-host box.example.org
+  curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"What is 7 + 5?"}]}'`),
+    )
+    .action(run)
+}
+
+async function run(model: string | undefined, flags: ServeFlags): Promise<void> {
+  const { host, port, queue, grace, parallel, kvTokens, allowHost = [], allowOrigin = [] } = flags
+  const apiKeys = keysOf(flags)
+  const asked = model ?? 'demo'
+  const name = flags.name ?? nameOf(asked)
+  const load = { ...flags, ...(parallel !== undefined && { sequences: parallel }), ...(kvTokens !== undefined && { kvTokens }) }
+  await withModel(asked, load, async (loaded) => {
+    const server = await startServer(loaded, {
+      ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
+      ...(name !== undefined && { name }),
+      ...(flags.log && { log: (entry) => void process.stdout.write(jsonLine(entry)) }),
+    })
+    const interrupt = onInterrupt()
+    const { kvTokens: places } = loaded.status()
+    const say = (line: string) => void process.stderr.write(`${line}\n`)
+    const { sequences, contextLength } = loaded
+    say(`${name ?? asked} at ${server.url}: ${sequences} answers at one time, each of up to ${contextLength} tokens, ${places} in all`)
+    if (!isLoopback(host) && apiKeys.length === 0) {
+      say(
+        colorsOf(process.stderr).yellow(`WARNING: everybody who reaches ${host} can use this model: no key is asked for (--api-key-file)`),
+      )
+    }
+    await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }))
+    say('stopping: running requests end first; once more ends at once')
+    await server.close()
+  })
+}
+
+function keysOf({ apiKey = [], apiKeyFile }: ServeFlags): readonly string[] {
+  const lines = apiKeyFile === undefined ? [] : readKeys(apiKeyFile).split('\n')
+  const all = [...apiKey, ...lines, ...(process.env.MIXTRAL_API_KEY ?? '').split(',')].map((key) => key.trim())
+  const keys = all.filter((key) => key !== '')
+  // a file without a key must not open the server
+  if (apiKeyFile !== undefined && keys.length === 0) throw new MixtralError('OPTION', `no key in ${apiKeyFile}, expected one on each line`)
+  return keys
+}
+
+function readKeys(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    throw new MixtralError('IO', `cannot read ${file}: ${(error as Error).message}`, { cause: error })
+  }
+}
+
+/** A path's file, or the name itself. */
+function nameOf(model: string): string | undefined {
+  const name = /\.gguf$/i.test(model) ? path.basename(model).replace(/\.gguf$/i, '') : model
+  return /^[\w.:/@+-]{1,200}$/.test(name) ? name : undefined
+}

@@ -1,0 +1,25 @@
+// GET /props: what llama-server tells of itself and its model. Paths of this machine are not told.
+
+import { generationTable } from '../../../text/generate/generationTable.js'
+import { packageVersion } from '../packageVersion.js'
+import type { ServedModel } from '../servedModel.js'
+
+export function props({ model, name, defaults }: ServedModel): object {
+  const { tokenizer, contextLength, sequences, metadata, layers } = model
+  const params = Object.entries(generationTable).flatMap(([own, { llama, default: value }]) => {
+    const set = defaults[own as keyof typeof defaults] ?? value
+    return llama === undefined || set === undefined ? [] : [[llama, set]]
+  })
+  const template = layers?.template ?? metadata.get('tokenizer.chat_template')
+  return {
+    default_generation_settings: { n_ctx: contextLength, params: Object.fromEntries(params) },
+    total_slots: sequences,
+    model_alias: name,
+    model_path: name,
+    modalities: { vision: false, audio: false },
+    chat_template: typeof template === 'string' ? template : '',
+    bos_token: tokenizer.token(tokenizer.bosId).piece,
+    eos_token: tokenizer.token(tokenizer.eosId).piece,
+    build_info: `mixtral-wasm ${packageVersion()}`,
+  }
+}

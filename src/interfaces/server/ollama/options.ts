@@ -1,0 +1,79 @@
+// The options of a generation as Ollama's API spells them, in ours. Unknown options are ignored, as Ollama does; what
+// would change the answer and is not supported is refused.
+
+import { z } from 'zod'
+import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import { ApiError, badRequest } from '../apiError.js'
+import { seedOf, stopsOf } from '../openai/options.js'
+import { record } from '../security/fields.js'
+import { isCalled, optionNames, type ServedModel, wireNames } from '../servedModel.js'
+import { keepAliveSeconds } from './keepAlive.js'
+
+const NAMES = optionNames('ollama')
+/** What is read below: a value may mean none. */
+const ELSEWHERE = new Set(['num_predict', 'seed', 'stop'])
+export const OLLAMA_NAMES: ReadonlyMap<string, string> = new Map([...wireNames(NAMES), ['jsonSchema', 'format']])
+
+/** Ollama's defaults, where they differ from ours. What the model brings goes before them. */
+const DEFAULTS: GenerationOptions = { temperature: 0.8, topK: 40, topP: 0.9, minP: 0 }
+
+/** The fields that chats and texts have in common. */
+export const commonFields = {
+  model: z.string({ error: 'model is required' }).min(1, 'model is required'),
+  stream: z.boolean().nullish(),
+  format: z.union([z.string(), record]).nullish(),
+  options: record.nullish(),
+  keep_alive: z.union([z.string(), z.number()]).nullish(),
+  think: z.union([z.boolean(), z.string()]).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+}
+
+export interface CommonFields {
+  readonly model: string
+  readonly format?: string | Record<string, unknown> | null | undefined
+  readonly options?: Record<string, unknown> | null | undefined
+  readonly keep_alive?: string | number | null | undefined
+  readonly think?: boolean | string | null | undefined
+  readonly logprobs?: boolean | null | undefined
+  readonly top_logprobs?: number | null | undefined
+}
+
+/** Throws an ApiError 404. */
+export function checkOllamaModel(asked: string, served: ServedModel): void {
+  if (!isCalled(served, asked)) throw new ApiError(404, `model '${asked.slice(0, 100)}' not found`)
+}
+
+/** Throws an ApiError 400 for what is wrong. */
+export function ollamaOptions(request: CommonFields, { defaults, name, model }: ServedModel): GenerationOptions {
+  if (request.think) throw badRequest(`${JSON.stringify(name)} does not support thinking`, 'think')
+  if (request.keep_alive !== undefined && request.keep_alive !== null) keepAliveSeconds(request.keep_alive)
+  const options = request.options ?? {}
+  const { num_ctx: context, num_predict: most, seed, stop } = options
+  if (typeof context === 'number' && context > model.contextLength) {
+    throw badRequest(`num_ctx is ${context}, expected at most ${model.contextLength}, with which the model was loaded`, 'options.num_ctx')
+  }
+  const given = [...NAMES].flatMap(([wire, own]) => {
+    const value = ELSEWHERE.has(wire) ? undefined : options[wire]
+    return value === undefined || value === null ? [] : [[own, value] as const]
+  })
+  const seeded = seedOf(seed)
+  const unlimited = most === undefined || most === null || (typeof most === 'number' && most < 0)
+  return {
+    ...DEFAULTS,
+    ...defaults,
+    ...Object.fromEntries(given),
+    ...(!unlimited && { maxNewTokens: most as number }),
+    ...(seeded !== undefined && { seed: seeded }),
+    ...(stop !== undefined && stop !== null && { stop: stopsOf(stop) }),
+    ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
+    ...schemaOf(request.format),
+  }
+}
+
+function schemaOf(format: CommonFields['format']): GenerationOptions {
+  if (format === undefined || format === null || format === '') return {}
+  if (format === 'json') return { jsonSchema: { type: 'object' } }
+  if (typeof format === 'object') return { jsonSchema: format }
+  throw badRequest('format: expected "json" or a JSON Schema', 'format')
+}

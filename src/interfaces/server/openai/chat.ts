@@ -1,0 +1,137 @@
+// POST /v1/chat/completions: requests, chunks and whole answers, byte for byte as OpenAI's clients expect them. Text
+// and calls are the library's.
+
+import { z } from 'zod'
+import type { ChatMessage } from '../../../text/chat/chatMessages.js'
+import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { DrawnLogprob } from '../../../text/generate/tokenLogprobs.js'
+import { badRequest, openaiError, unsupported } from '../apiError.js'
+import { checked } from '../security/body.js'
+import { MOST_MESSAGES, record } from '../security/fields.js'
+import type { ServedModel } from '../servedModel.js'
+import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
+import { type Answering, respond, type Wire } from '../streams/respond.js'
+import { chatLogprob } from './logprobs.js'
+import { OPENAI_NAMES, openaiOptions } from './options.js'
+import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, PING, sse, usageOf } from './wire.js'
+
+const limit = z.int().min(-1).nullish()
+const fields = z.object({
+  ...commonFields,
+  messages: z.array(z.unknown()).min(1).max(MOST_MESSAGES).pipe(z.array(record)),
+  max_completion_tokens: limit,
+  max_tokens: limit,
+  n_predict: limit,
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  tools: z.array(z.unknown()).nullish(),
+  tool_choice: z.unknown().optional(),
+  parallel_tool_calls: z.boolean().nullish(),
+  echo: z.unknown().optional(),
+})
+
+type Fields = z.infer<typeof fields>
+
+/** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
+export async function chatCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
+  const request = checked(fields, body)
+  checkModel(request.model, served)
+  checkStreamOptions(request.stream, request.stream_options)
+  if (request.echo) throw unsupported('echo is not supported in chats', 'echo')
+  if (request.top_logprobs && !request.logprobs) throw badRequest('top_logprobs is given without logprobs', 'top_logprobs')
+  const messages = request.messages.map(withoutNulls) as unknown as ChatMessage[]
+  const options = chatOptions(body, request, served)
+  const n = request.n ?? 1
+  const runs = Array.from({ length: n }, (_, i): AnswerRun => {
+    const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
+    return (call) => served.model.streamChat(messages, { ...seeded, ...call })
+  })
+  const usage = request.stream_options?.include_usage ?? false
+  return respond(runs, new ChatWire(served, n, request.logprobs ?? false, usage), request.stream ?? false, answering)
+}
+
+function chatOptions(body: Record<string, unknown>, request: Fields, served: ServedModel): ChatOptions {
+  const { n_predict, max_completion_tokens, max_tokens, tools, tool_choice: choice, parallel_tool_calls: parallel } = request
+  const most = n_predict ?? max_completion_tokens ?? max_tokens
+  return {
+    ...openaiOptions(body, served),
+    ...(most !== undefined && most !== null && most !== -1 && { maxNewTokens: most }),
+    ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
+    ...(tools?.length && { tools: tools as NonNullable<ChatOptions['tools']> }),
+    ...(tools?.length && choice !== undefined && choice !== null && { toolChoice: choice as NonNullable<ChatOptions['toolChoice']> }),
+    ...(tools?.length && parallel !== undefined && parallel !== null && { parallelToolCalls: parallel }),
+  }
+}
+
+/** Clients send null for fields that they leave out. The content of a message may be null. */
+function withoutNulls(message: Record<string, unknown>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(message).filter(([name, value]) => value !== null || name === 'content'))
+}
+
+class ChatWire implements Wire {
+  readonly contentType = 'text/event-stream'
+  readonly ping = PING
+  readonly begin: string
+  readonly wireNames = OPENAI_NAMES
+  readonly #chunk: ReturnType<typeof header>
+  readonly #served: ServedModel
+  readonly #n: number
+  readonly #logprobs: boolean
+  readonly #usage: boolean
+  /** Of each choice, log-probabilities of tokens whose text is not out yet. */
+  readonly #held: DrawnLogprob[][]
+
+  constructor(served: ServedModel, n: number, logprobs: boolean, usage: boolean) {
+    this.#served = served
+    this.#n = n
+    this.#logprobs = logprobs
+    this.#usage = usage
+    this.#chunk = header('chatcmpl-', 'chat.completion.chunk', served)
+    this.#held = Array.from({ length: n }, () => [])
+    this.begin = this.#held.map((_, index) => this.#choice(index, { role: 'assistant', content: '' })).join('')
+  }
+
+  event(event: AnswerEvent): string {
+    const { index } = event
+    if ('outcome' in event) return this.#choice(index, {}, finishReason(event.outcome))
+    return this.#part(index, event.part)
+  }
+
+  end(outcomes: readonly Outcome[]): string {
+    return (this.#usage ? sse({ ...this.#chunk, choices: [], usage: usageOf(outcomes, this.#n) }) : '') + DONE
+  }
+
+  error = (error: Parameters<typeof openaiError>[0]) => sse(openaiError(error))
+
+  errorBody = openaiError
+
+  whole(outcomes: readonly Outcome[]): object {
+    const choices = outcomes.map((outcome, index) => {
+      const { text, toolCalls = [], logprobs } = outcome
+      const calls = toolCalls.length > 0
+      const message = {
+        role: 'assistant',
+        content: calls && text === '' ? null : text,
+        refusal: null,
+        ...(calls && { tool_calls: toolCalls }),
+      }
+      const reported = logprobs ? { content: logprobs.map(chatLogprob), refusal: null } : null
+      return { index, message, logprobs: reported, finish_reason: finishReason(outcome) }
+    })
+    return { ...header('chatcmpl-', 'chat.completion', this.#served), choices, usage: usageOf(outcomes, this.#n) }
+  }
+
+  #part(index: number, { text, toolCalls = [], logprobs = [] }: Part): string {
+    this.#held[index]!.push(...logprobs)
+    const content = text === '' ? '' : this.#choice(index, { content: text })
+    return content + toolCalls.map((call) => this.#choice(index, { tool_calls: [call] })).join('')
+  }
+
+  /** A chunk of one choice; with its text or its end come the log-probabilities. */
+  #choice(index: number, delta: object, finish: string | null = null): string {
+    const held = this.#held[index]!.splice(0)
+    const logprobs = this.#logprobs ? { logprobs: held.length > 0 ? { content: held.map(chatLogprob), refusal: null } : null } : {}
+    const choice = { index, delta, ...logprobs, finish_reason: finish }
+    return sse({ ...this.#chunk, choices: [choice], ...(this.#usage && { usage: null }) })
+  }
+}

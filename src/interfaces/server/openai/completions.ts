@@ -1,0 +1,191 @@
+// POST /v1/completions: a text, a list of them, or lists of ids, continued; with `echo`, the prompt and its
+// log-probabilities too, as lm-evaluation-harness needs them: one entry for each token of the prompt, and one for each
+// that was drawn.
+
+import { z } from 'zod'
+import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
+import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import { ApiError, badRequest, openaiError } from '../apiError.js'
+import { checked } from '../security/body.js'
+import { isIds } from '../security/fields.js'
+import type { ServedModel } from '../servedModel.js'
+import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
+import { type Answering, respond, type Wire } from '../streams/respond.js'
+import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
+import { OPENAI_NAMES, openaiOptions } from './options.js'
+import type { PromptScores } from './promptScores.js'
+import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, MOST_ANSWERS, PING, sse, usageOf } from './wire.js'
+
+/** As in the OpenAI API. */
+const DEFAULT_TOKENS = 16
+
+type GivenPrompt = string | number[] | string[] | number[][]
+
+function isPrompt(value: unknown): boolean {
+  if (typeof value === 'string') return true
+  if (!Array.isArray(value) || value.length === 0) return false
+  if (typeof value[0] === 'number') return isIds(value)
+  if (typeof value[0] === 'string') return value.every((one) => typeof one === 'string')
+  return value.every((one) => isIds(one) && one.length > 0)
+}
+
+const fields = z.object({
+  ...commonFields,
+  prompt: z.custom<GivenPrompt>(isPrompt, {
+    error: 'expected a string, a list of token ids, or a list of either that is not empty',
+  }),
+  max_tokens: z.int().min(-1).nullish(),
+  n_predict: z.int().min(-1).nullish(),
+  logprobs: z.int().min(0).max(20).nullish(),
+  echo: z.boolean().nullish(),
+  best_of: z.int().nullish(),
+})
+
+interface Prompt {
+  readonly ids: readonly number[]
+  readonly text: string
+}
+
+/** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
+export async function completion(
+  body: Record<string, unknown>,
+  served: ServedModel,
+  scores: PromptScores,
+  answering: Answering,
+): Promise<Response> {
+  const request = checked(fields, body)
+  checkModel(request.model, served)
+  checkStreamOptions(request.stream, request.stream_options)
+  const n = request.n ?? 1
+  if ((request.best_of ?? n) !== n) throw badRequest(`best_of is ${request.best_of}, expected the same as n, which is ${n}`, 'best_of')
+  const most = request.n_predict ?? request.max_tokens ?? DEFAULT_TOKENS
+  const logprobs = request.logprobs ?? undefined
+  const echo = request.echo ?? false
+  const options: GenerationOptions = {
+    ...openaiOptions(body, served),
+    ...(most > 0 && { maxNewTokens: most }),
+    ...(logprobs !== undefined && { logprobs }),
+  }
+  checkGenerationOptions(options)
+  const prompts = promptsOf(request.prompt, n, served)
+  const runs = prompts.flatMap(({ ids }) =>
+    Array.from({ length: n }, (_, i): AnswerRun => {
+      const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
+      return answerRun(served, ids, seeded, { scores: echo && logprobs !== undefined ? scores : undefined, generates: most !== 0 })
+    }),
+  )
+  const shown = runs.map((_, i) => (echo ? prompts[Math.floor(i / n)]! : undefined))
+  const wire = new CompletionWire(served, shown, n, {
+    legacy: logprobs !== undefined,
+    usage: request.stream_options?.include_usage ?? false,
+  })
+  return respond(runs, wire, request.stream ?? false, answering)
+}
+
+/** Throws an ApiError 400 for an id outside the vocabulary, and a prompt that leaves no room. */
+function promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Prompt[] {
+  const isOne = typeof prompt === 'string' || typeof prompt[0] === 'number'
+  const list = (isOne ? [prompt] : prompt) as (string | number[])[]
+  if (list.length * n > MOST_ANSWERS) {
+    throw badRequest(`${list.length} prompts with n ${n}, expected at most ${MOST_ANSWERS} answers`, 'prompt')
+  }
+  return list.map((one) => {
+    const ids = typeof one === 'string' ? model.tokenizer.encodePrompt(one) : one
+    const outside = ids.find((id) => id >= model.tokenizer.vocabSize)
+    if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${model.tokenizer.vocabSize}`, 'prompt')
+    if (ids.length === 0) throw badRequest('the prompt has no tokens', 'prompt')
+    if (ids.length < model.contextLength)
+      return { ids, text: typeof one === 'string' ? one.toWellFormed() : promptText(ids, model.tokenizer) }
+    const message = `the prompt has ${ids.length} tokens, the context has room for ${model.contextLength} including the answer`
+    const counts = { n_prompt_tokens: ids.length, n_ctx: model.contextLength }
+    throw new ApiError(400, message, { param: 'prompt', code: 'context_length_exceeded', counts, origin: 'CONTEXT' })
+  })
+}
+
+interface Asked {
+  /** Where the prompt's log-probabilities are wanted. */
+  readonly scores: PromptScores | undefined
+  readonly generates: boolean
+}
+
+function answerRun({ model }: ServedModel, ids: readonly number[], options: GenerationOptions, { scores, generates }: Asked): AnswerRun {
+  return async function* ({ signal, onAccepted }): AsyncGenerator<Part, Outcome> {
+    if (scores || !generates) onAccepted()
+    // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
+    if (scores) yield { text: '', ids: [], scored: await scores.score(ids, options.logprobs!, signal) }
+    if (generates) return yield* model.session({ ids }).stream({ ...options, signal, onAccepted })
+    const nothing = { text: '', ids: [], reusedTokens: 0, prefillSeconds: 0, decodeSeconds: 0 }
+    return { ...nothing, promptTokens: ids.length, finishReason: 'length' }
+  }
+}
+
+class CompletionWire implements Wire {
+  readonly contentType = 'text/event-stream'
+  readonly ping = PING
+  readonly begin: string
+  readonly wireNames = OPENAI_NAMES
+  readonly #header: ReturnType<typeof header>
+  /** Of each answer the prompt, where it is repeated. */
+  readonly #shown: readonly (Prompt | undefined)[]
+  readonly #n: number
+  readonly #legacy: boolean
+  readonly #usage: boolean
+  readonly #served: ServedModel
+  readonly #lists: LegacyList[]
+
+  constructor(
+    served: ServedModel,
+    shown: readonly (Prompt | undefined)[],
+    n: number,
+    { legacy, usage }: { readonly legacy: boolean; readonly usage: boolean },
+  ) {
+    this.#served = served
+    this.#header = header('cmpl-', 'text_completion', served)
+    this.#shown = shown
+    this.#n = n
+    this.#legacy = legacy
+    this.#usage = usage
+    this.#lists = shown.map(() => new LegacyList())
+    this.begin = legacy ? PING : shown.map((prompt, index) => (prompt ? this.#choice(index, prompt.text) : '')).join('') || PING
+  }
+
+  event(event: AnswerEvent): string {
+    const { index } = event
+    if ('outcome' in event) return this.#choice(index, '', finishReason(event.outcome))
+    this.learn(event)
+    const text = event.part.scored ? this.#shown[index]!.text : event.part.text
+    return text === '' ? '' : this.#choice(index, text)
+  }
+
+  end(outcomes: readonly Outcome[]): string {
+    return (this.#usage ? sse({ ...this.#header, choices: [], usage: usageOf(outcomes, this.#n) }) : '') + DONE
+  }
+
+  error = (error: ApiError) => sse(openaiError(error))
+
+  errorBody = openaiError
+
+  whole(outcomes: readonly Outcome[]): object {
+    const choices = outcomes.map((outcome, index) => ({
+      text: (this.#shown[index]?.text ?? '') + outcome.text,
+      index,
+      logprobs: this.#legacy ? (this.#lists[index]!.take() ?? NO_LOGPROBS) : null,
+      finish_reason: finishReason(outcome),
+    }))
+    return { ...this.#header, choices, usage: usageOf(outcomes, this.#n) }
+  }
+
+  learn(event: AnswerEvent): void {
+    if ('outcome' in event) return
+    const { index, part } = event
+    const { scored, logprobs = [] } = part
+    const list = this.#lists[index]!
+    if (scored) list.addPrompt(this.#shown[index]!.ids, scored, this.#served.model.tokenizer)
+    for (const one of logprobs) list.add(one)
+  }
+
+  #choice(index: number, text: string, finish: string | null = null): string {
+    const logprobs = this.#legacy ? (this.#lists[index]!.take() ?? null) : null
+    return sse({ ...this.#header, choices: [{ text, index, logprobs, finish_reason: finish }], ...(this.#usage && { usage: null }) })
+  }
+}

@@ -1,0 +1,123 @@
+// The options of a generation as OpenAI's API spells them, with vLLM's and llama-server's extensions, in ours. What is
+// known and has no meaning here is refused by name; what is unknown is ignored, since clients send more every month.
+
+import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import { generationTable } from '../../../text/generate/generationTable.js'
+import { badRequest, unsupported } from '../apiError.js'
+import { optionNames, type ServedModel, wireNames } from '../servedModel.js'
+
+type Body = Readonly<Record<string, unknown>>
+
+/** Our names by those in requests. */
+const NAMES = optionNames('llama', 'openai')
+/** What is read elsewhere: its meaning depends on other fields. */
+const ELSEWHERE = new Set(['n_predict', 'max_tokens', 'seed', 'stop', 'logprobs', 'top_logprobs', 'n_probs', 'json_schema'])
+export const OPENAI_NAMES: ReadonlyMap<string, string> = new Map([
+  ...wireNames(NAMES),
+  ['maxNewTokens', 'max_tokens'],
+  ['jsonSchema', 'response_format'],
+  ['toolChoice', 'tool_choice'],
+  ['parallelToolCalls', 'parallel_tool_calls'],
+])
+
+/** The API's defaults: nothing is cut off. What the model brings goes before them. */
+const DEFAULTS: GenerationOptions = { temperature: 1, topP: 1, topK: 0, minP: 0 }
+
+/** Fields that are known, and the values that ask for nothing. */
+const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
+  functions: (value) => Array.isArray(value) && value.length === 0,
+  function_call: (value) => value === 'none' || value === 'auto',
+  modalities: (value) => Array.isArray(value) && value.every((one) => one === 'text'),
+  audio: () => false,
+  prediction: () => false,
+  web_search_options: () => false,
+  suffix: (value) => value === '',
+  use_beam_search: (value) => value === false,
+  length_penalty: (value) => value === 1,
+  prompt_logprobs: (value) => value === false,
+  structured_outputs: () => false,
+  guided_grammar: () => false,
+  guided_choice: () => false,
+  lora: (value) => Array.isArray(value) && value.length === 0,
+  tfs_z: (value) => value === 1,
+}
+
+/** Words to ban, and other texts of one option: each is looked for in all tokens. */
+const MOST_TEXTS = 1000
+/** Stop strings of a request. */
+const MOST_STOPS = 64
+const LONGEST_STOP = 1000
+
+/** Throws an ApiError 501 for a field that is known and not supported, 400 for one that is wrong. */
+export function openaiOptions(body: Body, { defaults }: ServedModel): GenerationOptions {
+  for (const [name, asksNothing] of Object.entries(REFUSED)) {
+    const value = body[name]
+    if (value !== undefined && value !== null && !asksNothing(value)) throw unsupported(`${name} is not supported`, name)
+  }
+  const given = [...NAMES].flatMap(([wire, own]) => {
+    const value = body[wire]
+    if (ELSEWHERE.has(wire) || value === undefined || value === null) return []
+    if (generationTable[own]!.kind === 'texts' && Array.isArray(value) && value.length > MOST_TEXTS) {
+      throw badRequest(`${wire} has ${value.length} texts, expected at most ${MOST_TEXTS}`, wire)
+    }
+    return [[own, value] as const]
+  })
+  const regex = text(body, 'regex') ?? text(body, 'guided_regex')
+  const seed = seedOf(body.seed)
+  return {
+    ...DEFAULTS,
+    ...defaults,
+    ...Object.fromEntries(given),
+    ...(body.stop !== undefined && body.stop !== null && { stop: stopsOf(body.stop) }),
+    ...(regex !== undefined && { regex }),
+    ...(seed !== undefined && { seed }),
+    ...schemaOf(body),
+  }
+}
+
+/**
+ * A seed is a whole number of 64 bits, and arrives rounded where it has more than 53. -1 is a random one, as in
+ * llama-server.
+ */
+export function seedOf(seed: unknown): number | undefined {
+  if (seed === undefined || seed === null || seed === -1) return undefined
+  if (typeof seed !== 'number' || !Number.isInteger(seed) || Math.abs(seed) > 2 ** 64) throw badRequest('seed is no whole number', 'seed')
+  const rest = seed % Number.MAX_SAFE_INTEGER
+  return rest < 0 ? rest + Number.MAX_SAFE_INTEGER : rest
+}
+
+export function stopsOf(stop: unknown): readonly string[] {
+  const stops: unknown[] = Array.isArray(stop) ? stop : [stop]
+  if (stops.length > MOST_STOPS || !stops.every((one) => typeof one === 'string' && one.length <= LONGEST_STOP)) {
+    throw badRequest(`stop: expected at most ${MOST_STOPS} strings of at most ${LONGEST_STOP} characters`, 'stop')
+  }
+  return stops.filter((one) => one !== '') as string[]
+}
+
+/** The schema that an answer is to follow, by any of its names. */
+function schemaOf(body: Body): GenerationOptions {
+  const asked = [formatSchema(body.response_format), body.json_schema, body.guided_json].filter((one) => one !== undefined && one !== null)
+  if (asked.length > 1) throw badRequest('two schemas are given, expected one of response_format, json_schema and guided_json')
+  return asked.length === 1 ? { jsonSchema: asked[0] as object } : {}
+}
+
+function formatSchema(format: unknown): unknown {
+  if (format === undefined || format === null) return undefined
+  const { type, schema, json_schema: named } = format as { type?: unknown; schema?: unknown; json_schema?: unknown }
+  if (type === 'text') return undefined
+  if (type === 'json_object') return schema ?? { type: 'object' }
+  if (type === 'json_schema') {
+    const { schema: inner } = (named ?? {}) as { schema?: unknown }
+    const found = inner ?? schema
+    if (found !== undefined && found !== null) return found
+    throw badRequest('response_format has no json_schema.schema', 'response_format')
+  }
+  throw badRequest('response_format.type: expected text, json_object or json_schema', 'response_format')
+}
+
+function text(body: Body, name: string): string | undefined {
+  const value = body[name]
+  if (value === undefined || value === null) return undefined
+  if (typeof value === 'string') return value
+  throw badRequest(`${name}: expected a string`, name)
+}

@@ -1,0 +1,108 @@
+// What is known of a request while it is answered, and what is written about it when it is over: one line, without a
+// word of prompt or answer. Owns the request's id.
+
+import { randomUUID } from 'node:crypto'
+
+/** A request that is over. */
+export interface RequestLog {
+  /** When it came, in ISO 8601. */
+  readonly time: string
+  /** The header `x-request-id` of request and answer. */
+  readonly id: string
+  readonly method: string
+  /** The route that answered, such as `/v1/models/:id`; never what a client has made up. */
+  readonly route: string
+  /** The status of HTTP; 499 if the client left before there was one. */
+  readonly status: number
+  readonly milliseconds: number
+  /** How an answer ended; undefined where nothing was generated. */
+  readonly outcome?: 'done' | 'left' | 'stalled' | 'failed'
+  /** The code of the library's error. */
+  readonly error?: string
+  readonly promptTokens?: number
+  /** Tokens of the prompt that were in the KV cache. */
+  readonly cachedTokens?: number
+  readonly completionTokens?: number
+  /** From the request to the first piece of text. */
+  readonly firstTokenMilliseconds?: number
+}
+
+type Learned = { -readonly [Name in keyof RequestLog]?: RequestLog[Name] }
+
+/** One request and its answer. */
+export class Exchange {
+  readonly id: string
+  readonly signal: AbortSignal
+  readonly #started = performance.now()
+  readonly #time = new Date().toISOString()
+  readonly #write: (entry: RequestLog) => void
+  readonly #method: string
+  readonly #learned: Learned = {}
+  readonly #controller = new AbortController()
+  #drop: () => void
+  #over = false
+  /** Whether the answer goes on after its headers. */
+  streams = false
+
+  /** @param drop cuts the connection */
+  constructor(request: Request, write: (entry: RequestLog) => void, drop: () => void) {
+    const asked = request.headers.get('x-request-id') ?? ''
+    this.id = /^[\w.-]{1,64}$/.test(asked) ? asked : randomUUID()
+    this.#method = request.method
+    this.#write = write
+    this.#drop = drop
+    this.signal = this.#controller.signal
+    const left = () => this.leave('left')
+    request.signal.addEventListener('abort', left, { once: true })
+    if (request.signal.aborted) left()
+  }
+
+  /** Milliseconds since the request came. */
+  get milliseconds(): number {
+    return performance.now() - this.#started
+  }
+
+  get over(): boolean {
+    return this.#over
+  }
+
+  note(learned: Learned): void {
+    Object.assign(this.#learned, learned)
+  }
+
+  /** Ends the work: nobody waits for the answer. After the end, nothing happens: some runtimes tell it then, too. */
+  leave(outcome: 'left' | 'stalled' | 'failed'): void {
+    if (this.#over) return
+    this.#learned.outcome ??= outcome
+    this.#controller.abort()
+  }
+
+  /** The client does not read: its connection is cut. */
+  drop(): void {
+    this.leave('stalled')
+    this.#drop()
+  }
+
+  /** The answer has ended. Called more than once, it writes once. */
+  end(learned: Learned = {}): void {
+    if (this.#over) return
+    this.note(learned)
+    this.#over = true
+    const { status = 499, route = 'unknown', outcome, error, ...tokens } = this.#learned
+    this.#write({
+      time: this.#time,
+      id: this.id,
+      method: this.#method,
+      route,
+      status,
+      milliseconds: rounded(this.milliseconds),
+      ...(outcome && { outcome }),
+      ...(error && { error }),
+      ...tokens,
+    })
+  }
+}
+
+function rounded(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10
+}

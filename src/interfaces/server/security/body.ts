@@ -1,0 +1,66 @@
+// The body of a request: read up to a bound, whatever its headers say of type and length, and checked against a schema.
+// Fields that are not in the schema are left out.
+
+import type { z } from 'zod'
+import { ApiError, badRequest } from '../apiError.js'
+
+/** A body that is a JSON object. Throws an ApiError 400 or 413. */
+export async function readBody(request: Request, mostBytes: number): Promise<Record<string, unknown>> {
+  const bytes = await readBytes(request, mostBytes)
+  let value: unknown
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    const why = error instanceof SyntaxError ? error.message.slice(0, 100) : 'it is not UTF-8'
+    throw badRequest(bytes.length === 0 ? 'the body is empty, expected a JSON object' : `the body is no JSON: ${why}`)
+  }
+  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as Record<string, unknown>
+  throw badRequest('the body is no JSON object')
+}
+
+/** The fields of a body that a schema names. Throws an ApiError 400 that names the first that is wrong. */
+export function checked<T>(schema: z.ZodType<T>, body: Record<string, unknown>): T {
+  const { success, data, error } = schema.safeParse(body)
+  if (success) return data
+  const { path, message } = error.issues[0]!
+  const param = path.map(String).join('.').slice(0, 100)
+  throw badRequest(param ? `${param}: ${message}` : message, param || undefined)
+}
+
+async function readBytes(request: Request, mostBytes: number): Promise<Uint8Array> {
+  const tooLarge = new ApiError(413, `the body is too large, expected at most ${mostBytes} bytes`)
+  if (Number(request.headers.get('content-length') ?? 0) > mostBytes) throw tooLarge
+  const encoding = request.headers.get('content-encoding') ?? 'identity'
+  if (encoding !== 'identity') throw new ApiError(415, 'the body is compressed, expected plain JSON') // a small one may inflate to gigabytes
+  const chunks: Uint8Array[] = []
+  let length = 0
+  for await (const chunk of chunksOf(request)) {
+    length += chunk.length
+    if (length > mostBytes) throw tooLarge
+    chunks.push(chunk)
+  }
+  const all = new Uint8Array(length)
+  let at = 0
+  for (const chunk of chunks) {
+    all.set(chunk, at)
+    at += chunk.length
+  }
+  return all
+}
+
+async function* chunksOf({ body }: Request): AsyncGenerator<Uint8Array> {
+  if (!body) return
+  const reader = body.getReader()
+  try {
+    for (;;) {
+      const { done, value } = await reader.read()
+      if (done) return
+      yield value
+    }
+  } catch (error) {
+    if (error instanceof ApiError) throw error
+    throw badRequest('the body ended before it was complete')
+  } finally {
+    reader.releaseLock()
+  }
+}

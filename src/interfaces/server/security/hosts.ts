@@ -1,0 +1,43 @@
+// By which names a server may be called, and which pages may call it. A page elsewhere can make a browser send requests
+// here, by a name of its own that leads to this machine (DNS rebinding) or from its own origin; both are refused.
+
+import { isIP } from 'node:net'
+
+/**
+ * Whether a host, as in the header `Host`, is one of ours: localhost, an address in numbers, or an allowed name. A name
+ * of somebody else never is.
+ */
+export function isOwnHost(host: string, allowed: readonly string[]): boolean {
+  const name = nameOf(host)
+  if (name === undefined) return false
+  return isLocalName(name) || isIP(name) !== 0 || allowed.some((one) => one === '*' || one.toLowerCase() === name)
+}
+
+/** Schemes of programs on this machine, as Ollama allows them. */
+const LOCAL_SCHEMES = /^(app|file|tauri|vscode-webview|vscode-file):\/\//
+
+/** Whether a page of this origin may call. `host` is the one that it calls. */
+export function isAllowedOrigin(origin: string, host: string, allowed: readonly string[]): boolean {
+  if (allowed.includes('*') || allowed.includes(origin)) return true
+  if (LOCAL_SCHEMES.test(origin)) return true
+  const [, at] = /^https?:\/\/([^/?#@\\]+)$/.exec(origin) ?? []
+  if (at === undefined) return false // `null`, too
+  if (at.toLowerCase() === host.toLowerCase()) return true
+  const name = nameOf(at)
+  return name !== undefined && (isLocalName(name) || isLoopback(name))
+}
+
+/** Whether an address is of this machine only. */
+export function isLoopback(address: string): boolean {
+  return address === '::1' || isLocalName(address) || (isIP(address) === 4 && address.startsWith('127.'))
+}
+
+function isLocalName(name: string): boolean {
+  return name === 'localhost' || name.endsWith('.localhost')
+}
+
+/** The name in `name:port` or `[address]:port`, without a dot at the end. */
+function nameOf(host: string): string | undefined {
+  const [, address, name] = /^(?:\[([\da-fA-F:.]+)\]|([^:[\]/@\\\s]+))(?::\d{1,5})?$/.exec(host) ?? []
+  return (address ?? name)?.toLowerCase().replace(/\.$/, '')
+}

@@ -1,0 +1,56 @@
+// The model that a server has, as requests name it and answers describe it. Owns its names.
+
+import path from 'node:path'
+import { namesOf } from '../../runtime/sampler/optionRow.js'
+import { NUMERICS } from '../../runtime/weights/scratch.js'
+import type { GenerationOptions } from '../../text/generate/generationOptions.js'
+import { generationTable } from '../../text/generate/generationTable.js'
+import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { modelDefaults } from '../../text/generate/modelDefaults.js'
+import { packageVersion } from './packageVersion.js'
+import type { Settings } from './settings.js'
+
+export interface ServedModel {
+  readonly model: MixtralModel
+  /** The name in answers. */
+  readonly name: string
+  readonly aliases: readonly string[]
+  /** Options that the model brings, for requests without. */
+  readonly defaults: GenerationOptions
+  /** When it was loaded, in seconds since 1970. */
+  readonly created: number
+  /** Names the version of everything that a text depends on beside the request. */
+  readonly fingerprint: string
+  /** Bytes of its files. */
+  readonly bytes: number
+}
+
+export function servedModel(model: MixtralModel, { name, aliases }: Settings): ServedModel {
+  const { files } = model.gguf
+  const file = path.basename(files[0]!.path)
+  const own = name ?? file.replace(/\.gguf$/i, '')
+  return {
+    model,
+    name: own,
+    aliases: [...new Set([...aliases, file, file.replace(/\.gguf$/i, '')])].filter((alias) => alias !== own),
+    defaults: model.layers ? modelDefaults(model.layers).options : {},
+    created: Math.floor(Date.now() / 1000 - model.loadSeconds),
+    fingerprint: `mixtral-wasm-${packageVersion()}-n${NUMERICS}`,
+    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+  }
+}
+
+/** Whether a request means this model. A name without a tag has the tag `latest`, as Ollama says. */
+export function isCalled({ name, aliases }: ServedModel, asked: string): boolean {
+  return [name, ...aliases].some((one) => one === asked || `${one}:latest` === asked || one === `${asked}:latest`)
+}
+
+/** The options that an API has by these names. */
+export function optionNames(...programs: readonly ('openai' | 'llama' | 'ollama')[]): ReadonlyMap<string, string> {
+  return new Map(programs.flatMap((program) => [...namesOf(generationTable, program)]))
+}
+
+/** Names in requests by ours, for messages. */
+export function wireNames(names: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
+  return new Map([...names].toReversed().map(([wire, own]) => [own, wire]))
+}

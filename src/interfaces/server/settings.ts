@@ -1,0 +1,78 @@
+// The options of a server: their meaning, defaults, bounds and check. Knows neither HTTP nor a model.
+
+import { checkNames, MixtralError, shown } from '../../base/errors.js'
+import type { RequestLog } from './requestLog.js'
+
+export interface ServerOptions {
+  /** The model's name in requests and answers. Default: its file's, without `.gguf`. */
+  readonly name?: string
+  /** Other names by which requests may ask for the model. */
+  readonly aliases?: readonly string[]
+  /** Keys, one of which a request must bring. Default: none is asked for. */
+  readonly apiKeys?: readonly string[]
+  /** Names of hosts, beside localhost and addresses in numbers, by which the server may be called. */
+  readonly allowedHosts?: readonly string[]
+  /** Origins of pages, beside those of this machine, that may call: `https://chat.example.org`, or `*` for all. */
+  readonly allowedOrigins?: readonly string[]
+  /** Most requests that wait beside those that run; one more gets the status 503. Default 64. */
+  readonly maxQueue?: number
+  /** Most bytes of a request's body. Default 8 MiB: a prompt of 64k tokens has less than one. */
+  readonly bodyBytes?: number
+  /** Seconds of silence after which an answer gets a sign of life. Default 5: Bun's own server gives up after 10. */
+  readonly pingSeconds?: number
+  /** Seconds after which a client is dropped that does not read its answer. Default 60. */
+  readonly stallSeconds?: number
+  /** Seconds that running requests get to end when the server closes. Default 30. */
+  readonly graceSeconds?: number
+  /** Called once for each request, when its answer has ended. */
+  readonly log?: (entry: RequestLog) => void
+}
+
+/** The options with defaults filled in. */
+export interface Settings {
+  readonly name: string | undefined
+  readonly aliases: readonly string[]
+  readonly apiKeys: readonly string[]
+  readonly allowedHosts: readonly string[]
+  readonly allowedOrigins: readonly string[]
+  readonly maxQueue: number
+  readonly bodyBytes: number
+  readonly pingSeconds: number
+  readonly stallSeconds: number
+  readonly graceSeconds: number
+  readonly log: (entry: RequestLog) => void
+}
+
+const LISTS = ['aliases', 'apiKeys', 'allowedHosts', 'allowedOrigins'] as const
+const RANGES = {
+  maxQueue: [0, 65_536],
+  bodyBytes: [1024, 2 ** 30],
+  pingSeconds: [0.001, 3600],
+  stallSeconds: [0.001, 86_400],
+  graceSeconds: [0, 86_400],
+} as const
+
+/** Throws `OPTION` for an option that is unknown, of another type or out of range. */
+export function checkServerOptions(options: ServerOptions): Settings {
+  checkNames(options, ['name', ...LISTS, ...Object.keys(RANGES), 'log'])
+  const { name, aliases = [], apiKeys = [], allowedHosts = [], allowedOrigins = [], maxQueue = 64, bodyBytes = 8 * 2 ** 20 } = options
+  const { pingSeconds = 5, stallSeconds = 60, graceSeconds = 30, log = () => {} } = options
+  const numbers = { maxQueue, bodyBytes, pingSeconds, stallSeconds, graceSeconds }
+  const lists = { aliases, apiKeys, allowedHosts, allowedOrigins }
+  for (const [key, [least, most]] of Object.entries(RANGES)) {
+    const value = numbers[key as keyof typeof RANGES]
+    const whole = !key.endsWith('Seconds')
+    if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) continue
+    throw new MixtralError('OPTION', `${key} is ${shown(value)}, expected a ${whole ? 'whole ' : ''}number from ${least} to ${most}`)
+  }
+  for (const key of LISTS) {
+    const list: unknown = lists[key]
+    if (Array.isArray(list) && list.every((item) => typeof item === 'string' && item !== '')) continue
+    throw new MixtralError('OPTION', `${key} is ${shown(list)}, expected a list of strings`)
+  }
+  if (name !== undefined && (typeof name !== 'string' || !/^[\w.:/@+-]{1,200}$/.test(name))) {
+    throw new MixtralError('OPTION', `name is ${shown(name)}, expected letters, digits and _ . : / @ + -`)
+  }
+  if (typeof log !== 'function') throw new MixtralError('OPTION', 'log is not a function')
+  return { name, ...lists, ...numbers, log }
+}

@@ -1,0 +1,65 @@
+// The answers of one request: as many generations as it asks for, in one stream of events. Owns how many of them run at
+// one time. Knows no format.
+
+import type { GenerationResult, Piece } from '../../../text/generate/generationResult.js'
+import type { ScoredToken } from '../../../text/generate/score.js'
+
+/** A piece of an answer; or, before its first, the log-probabilities of its prompt. */
+export interface Part extends Piece {
+  readonly scored?: readonly ScoredToken[]
+}
+
+/** What is told of an answer that has ended. */
+export type Outcome = Pick<
+  GenerationResult,
+  'text' | 'ids' | 'logprobs' | 'toolCalls' | 'promptTokens' | 'reusedTokens' | 'finishReason' | 'prefillSeconds' | 'decodeSeconds'
+>
+
+/** One answer. `onAccepted` is called when nothing is wrong with the request. */
+export type AnswerRun = (call: { readonly signal: AbortSignal; readonly onAccepted: () => void }) => AsyncGenerator<Part, Outcome>
+
+export type AnswerEvent = { readonly index: number; readonly part: Part } | { readonly index: number; readonly outcome: Outcome }
+
+/**
+ * Runs the answers, at most `width` at one time, and yields what they write as it comes. An error of one ends all. Fire
+ * the signal before leaving early: a generation that is asked for its next piece cannot be left otherwise.
+ */
+export async function* answerEvents(
+  runs: readonly AnswerRun[],
+  width: number,
+  call: { readonly signal: AbortSignal; readonly onAccepted: () => void },
+): AsyncGenerator<AnswerEvent, Outcome[]> {
+  const outcomes: Outcome[] = []
+  const open = new Map<number, AsyncGenerator<Part, Outcome>>()
+  const coming = new Map<number, Promise<{ index: number; result: IteratorResult<Part, Outcome> }>>()
+  let begun = 0
+  const ask = (index: number) => {
+    const next = open.get(index)!.next()
+    coming.set(
+      index,
+      next.then((result) => ({ index, result })),
+    )
+  }
+  try {
+    for (;;) {
+      while (begun < runs.length && open.size < width) {
+        open.set(begun, runs[begun]!(call))
+        ask(begun++)
+      }
+      if (open.size === 0) return outcomes
+      const { index, result } = await Promise.race(coming.values())
+      if (result.done) {
+        outcomes[index] = result.value
+        open.delete(index)
+        coming.delete(index)
+        yield { index, outcome: result.value }
+      } else {
+        ask(index)
+        yield { index, part: result.value }
+      }
+    }
+  } finally {
+    for (const rest of coming.values()) rest.catch(() => {}) // the first error is the one that is told
+    await Promise.all([...open.values()].map((run) => run.return(undefined as never).catch(() => {})))
+  }
+}

@@ -1,0 +1,80 @@
+import { writeFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { mixtral } from './mixtral.js'
+
+let folder: string
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(tmpdir(), 'mixtral-serve-'))
+})
+afterAll(() => rm(folder, { recursive: true }))
+
+/** Runs the command until `use` has ended, and then sends SIGTERM. */
+async function serving(args: readonly string[], use: (url: string, kill: () => void) => Promise<unknown>, env = {}) {
+  let used: unknown
+  const ended = await mixtral(['serve', '--port', '0', ...args], {
+    env,
+    atStart(child) {
+      let said = ''
+      child.stderr.on('data', async (text) => {
+        said += text
+        const [, url] = /at (http:\S+):/.exec(said) ?? []
+        if (url === undefined || used !== undefined) return
+        const kill = () => child.kill('SIGTERM')
+        used = use(url, kill)
+        await (used as Promise<unknown>).finally(() => child.killed || kill())
+      })
+    },
+  })
+  return { ...ended, used: await used }
+}
+
+const ask = async (url: string, body: object, headers = {}) => {
+  const response = await fetch(`${url}/v1/chat/completions`, { method: 'POST', body: JSON.stringify(body), headers })
+  return [response.status, await response.json()] as const
+}
+const chat = { temperature: 0, messages: [{ role: 'user', content: 'What is the capital of France?' }] }
+
+test('it serves until a signal comes, and writes a line of JSON for each request', async () => {
+  const { code, stdout, stderr, used } = await serving(['--parallel', '2', '--kv-tokens', '1024'], (url) =>
+    ask(url, { ...chat, model: 'demo' }),
+  )
+  expect(used).toMatchObject([200, { model: 'demo', choices: [{ message: { content: 'The capital of France is Paris.' } }] }])
+  const lines = stdout.trimEnd().split('\n')
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([
+    { route: '/v1/chat/completions', status: 200, outcome: 'done', completionTokens: 7 },
+  ])
+  expect(stderr).toMatch(/^demo at http:\/\/127\.0\.0\.1:\d+: 2 answers at one time, each of up to 512 tokens, 1024 in all\n/)
+  expect(stderr).not.toContain('WARNING')
+  expect(code).toBe(0)
+})
+
+test('keys come from a file, and a running answer is finished after the signal', async () => {
+  const file = path.join(folder, 'keys.txt')
+  writeFileSync(file, '\nfirst\nsecond\n')
+  const { code, stdout, used } = await serving(['--api-key-file', file, '--no-log', '--name', 'mine'], async (url, kill) => {
+    const body = { prompt: 'KING RICHARD III:\n', max_tokens: 100, ignore_eos: true, stream: true }
+    const running = await fetch(`${url}/v1/completions`, { method: 'POST', body: JSON.stringify(body), headers: { 'x-api-key': 'second' } })
+    const [status] = await ask(url, chat)
+    kill()
+    return [status, running.status, await running.text()]
+  })
+  const [refused, status, text] = used as [number, number, string]
+  expect([refused, status]).toEqual([401, 200])
+  expect(text).toContain('"model":"mine"')
+  expect(text).toContain('"finish_reason":"length"')
+  expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+  expect([code, stdout]).toEqual([0, ''])
+})
+
+test('a file without a key, and one that is not there, open nothing', async () => {
+  const file = path.join(folder, 'none.txt')
+  writeFileSync(file, '\n')
+  expect(await mixtral(['serve', '--api-key-file', file])).toMatchObject({ code: 2, stderr: expect.stringContaining('no key in') })
+  expect(await mixtral(['serve', '--api-key-file', `${file}.gone`])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('cannot read'),
+  })
+})

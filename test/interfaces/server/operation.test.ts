@@ -1,0 +1,181 @@
+import { expect, test } from 'vitest'
+import { MixtralModel } from '../../../dist/index.js'
+import { createApp, type RequestLog, serve } from '../../../dist/server.js'
+import { capital, endless, sseEvents, until, withServer } from './served.js'
+
+const served = withServer({ maxQueue: 2, pingSeconds: 0.02, stallSeconds: 0.5, graceSeconds: 5 })
+const chat = { model: 'demo', temperature: 0, messages: capital }
+const long = { model: 'demo', temperature: 0, prompt: endless, max_tokens: -1, ignore_eos: true }
+/** All pages are free but those of the prefix cache. */
+const idle = () => {
+  const { running, waiting, suspended, kvFree, kvTokens } = served.model.status()
+  return running + waiting + suspended === 0 && kvFree === kvTokens
+}
+const lastLog = (id: string) => served.logs.find((entry) => entry.id === id)
+
+test('health answers at once, and names neither key nor model', async () => {
+  for (const path of ['/health', '/v1/health']) {
+    const response = await fetch(served.server.url + path)
+    expect([response.status, await response.json()]).toEqual([200, { status: 'ok' }])
+  }
+  expect(await (await fetch(served.server.url)).text()).toMatch(/^mixtral-wasm \d/)
+  expect((await fetch(served.server.url, { method: 'HEAD' })).status).toBe(200)
+})
+
+test('models and props tell of the one that is loaded', async () => {
+  const list = await (await fetch(`${served.server.url}/v1/models`)).json()
+  expect(list).toMatchObject({ object: 'list', data: [{ id: 'demo', object: 'model', meta: { n_ctx: 512, n_vocab: 2048 } }] })
+  for (const name of ['demo', 'demo:latest', 'demo%3Alatest', 'tiny-mixtral.Q4_K_M.gguf']) {
+    expect((await (await fetch(`${served.server.url}/v1/models/${name}`)).json()).id).toBe('demo')
+  }
+  expect((await fetch(`${served.server.url}/v1/models/owner/other`)).status).toBe(404)
+  const props = await (await fetch(`${served.server.url}/props`)).json()
+  expect(props).toMatchObject({ total_slots: 4, model_alias: 'demo', default_generation_settings: { n_ctx: 512, params: { top_k: 40 } } })
+  expect(JSON.stringify([list, props])).not.toContain(process.cwd())
+})
+
+test('an unknown path is 404, a wrong method 405, what is known and missing 501, each in the shape of its API', async () => {
+  const ask = async (path: string, method = 'GET') => {
+    const response = await fetch(served.server.url + path, { method })
+    return [response.status, await response.json()]
+  }
+  expect(await ask('/nowhere')).toEqual([404, { error: { code: 404, message: 'File Not Found', type: 'not_found_error' } }])
+  expect((await ask('/v1/chat/completions'))[0]).toBe(405)
+  expect(await ask('/v1/embeddings', 'POST')).toMatchObject([501, { error: { type: 'not_supported_error', code: null } }])
+  expect(await ask('/api/nowhere', 'POST')).toMatchObject([404, { error: expect.any(String) }])
+})
+
+test('a request is one line in the log, without its words, and has an id', async () => {
+  const response = await served.post('/v1/chat/completions', chat, { headers: { 'x-request-id': 'mine.1' } })
+  await response.json()
+  expect(response.headers.get('x-request-id')).toBe('mine.1')
+  await until(() => lastLog('mine.1') !== undefined)
+  const entry = lastLog('mine.1')!
+  expect(entry).toMatchObject({
+    method: 'POST',
+    route: '/v1/chat/completions',
+    status: 200,
+    outcome: 'done',
+    promptTokens: 14,
+    completionTokens: 7,
+  })
+  expect(JSON.stringify(entry)).not.toMatch(/capital|Paris/)
+  const made = (await fetch(`${served.server.url}/nowhere/secret`, { headers: { 'x-request-id': 'a b\tc' } })).headers.get('x-request-id')!
+  expect(made).toMatch(/^[\da-f-]{36}$/)
+  expect(lastLog(made)!.route).not.toContain('secret')
+})
+
+test('a client that leaves a stream frees its pages, and disturbs nobody', async () => {
+  const leaving = new AbortController()
+  const other = served.json('/v1/completions', { ...long, max_tokens: 60 })
+  const response = await served.post(
+    '/v1/completions',
+    { ...long, stream: true },
+    { signal: leaving.signal, headers: { 'x-request-id': 'left' } },
+  )
+  await response.body!.getReader().read()
+  leaving.abort()
+  await until(() => lastLog('left') !== undefined)
+  expect(lastLog('left')).toMatchObject({ outcome: 'left' })
+  expect((await other).usage.completion_tokens).toBe(60)
+  await until(idle)
+})
+
+test('a client that leaves before its answer ends the work too', async () => {
+  const leaving = new AbortController()
+  const response = served.post('/v1/completions', long, { signal: leaving.signal, headers: { 'x-request-id': 'early' } })
+  await until(() => served.model.status().running > 0)
+  leaving.abort()
+  await expect(response).rejects.toThrow()
+  await until(() => lastLog('early') !== undefined)
+  await until(idle)
+})
+
+test('the queue is bounded: one more request gets 503 and is told when to come again; a waiting one can leave', async () => {
+  const controllers = Array.from({ length: 6 }, () => new AbortController())
+  const running = controllers.map(({ signal }) => served.post('/v1/completions', { ...long, stream: true }, { signal }))
+  await Promise.all(running)
+  const refused = await served.post('/v1/chat/completions', { ...chat, stream: true })
+  expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '2'])
+  expect((await refused.json()).error).toMatchObject({ type: 'unavailable_error' })
+  expect((await fetch(`${served.server.url}/health`)).status).toBe(200)
+  for (const controller of controllers) controller.abort()
+  await until(idle)
+  expect((await served.json('/v1/chat/completions', chat)).choices[0].finish_reason).toBe('stop')
+})
+
+test('a waiting request has headers and signs of life before its first token', async () => {
+  const controllers = Array.from({ length: 4 }, () => new AbortController())
+  await Promise.all(controllers.map(({ signal }) => served.post('/v1/completions', { ...long, stream: true }, { signal })))
+  const response = await served.post('/v1/chat/completions', { ...chat, stream: true })
+  const whole = await served.post('/v1/chat/completions', chat) // its headers, too, come before its answer
+  expect([response.status, whole.status]).toEqual([200, 200])
+  const reader = response.body!.getReader()
+  let text = ''
+  while (!text.includes(':\n\n')) text += new TextDecoder().decode((await reader.read()).value)
+  expect(text).toMatch(/^data: \{[^\n]*"role":"assistant"[^\n]*\n\n(:\n\n)+$/)
+  for (const controller of controllers) controller.abort()
+  while (!text.includes('[DONE]')) text += new TextDecoder().decode((await reader.read()).value)
+  const body = await whole.text()
+  expect(body).toMatch(/^ +\{/)
+  expect(JSON.parse(body).choices[0].message.content).toBe('The capital of France is Paris.')
+})
+
+test('a client that does not read is dropped', async () => {
+  const logs: RequestLog[] = []
+  const app = createApp(served.model, { name: 'demo', stallSeconds: 0.05, log: (entry) => logs.push(entry) })
+  const body = JSON.stringify({ ...long, stream: true })
+  let response: Response | undefined
+  // as Node does: who writes to a connection that is cut ends the stream
+  const outgoing = { destroy: () => void response!.body!.cancel() }
+  response = await app.fetch(new Request('http://localhost/v1/completions', { method: 'POST', body }), { outgoing })
+  await until(() => logs.length > 0)
+  expect(logs).toMatchObject([{ outcome: 'stalled', status: 200 }])
+  await until(idle)
+})
+
+test('requests at the same time get what each gets alone', async () => {
+  const bodies = Array.from({ length: 6 }, (_, i) => ({ ...chat, temperature: 1.5, seed: i, max_tokens: 12, logprobs: true }))
+  const together = await Promise.all(bodies.map(async (body) => (await served.json('/v1/chat/completions', body)).choices))
+  for (const [i, body] of bodies.entries()) expect((await served.json('/v1/chat/completions', body)).choices).toEqual(together[i])
+})
+
+test('an error in mid-stream is an event, and the connection is not cut', async () => {
+  const model = await MixtralModel.load('demo', { threads: 1 })
+  const app = createApp(model, { name: 'demo' })
+  const body = JSON.stringify({ ...long, stream: true })
+  const response = await app.fetch(new Request('http://localhost/v1/completions', { method: 'POST', body }))
+  const events = sseEvents(response)
+  await until(() => model.status().running > 0)
+  await model.close()
+  expect((await events).at(-1)).toMatchObject({ error: { type: 'unavailable_error', message: 'the model was closed' } })
+})
+
+test('closing lets running requests end, refuses new ones, and ends those that take too long', async () => {
+  const server = await serve(served.model, { port: 0, name: 'demo' })
+  const body = JSON.stringify({ ...long, max_tokens: 50, stream: true })
+  const running = await fetch(`${server.url}/v1/completions`, { method: 'POST', body })
+  const closed = server.close()
+  await expect(fetch(`${server.url}/health`)).rejects.toThrow()
+  expect((await sseEvents(running)).at(-1).choices[0].finish_reason).toBe('length')
+  await closed
+
+  const strict = await serve(served.model, { port: 0, name: 'demo', graceSeconds: 0 })
+  const cut = await fetch(`${strict.url}/v1/completions`, { method: 'POST', body: JSON.stringify({ ...long, stream: true }) })
+  const [events] = await Promise.all([sseEvents(cut), strict.close()])
+  expect(events.at(-1)).toMatchObject({ error: { message: 'the server is shutting down' } })
+  await until(idle)
+})
+
+test('an app answers without a socket', async () => {
+  const app = createApp(served.model, { name: 'mine' })
+  const body = JSON.stringify({ temperature: 0, messages: capital })
+  const response = await app.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body }))
+  expect(await response.json()).toMatchObject({ model: 'mine', choices: [{ message: { content: 'The capital of France is Paris.' } }] })
+})
+
+test('options of a server are checked', async () => {
+  const wrong = [{ port: -1 }, { host: '' }, { maxQueue: -1 }, { apiKeys: 'key' }, { pingSeconds: '1' }, { name: 'a b' }, { other: 1 }]
+  for (const options of wrong) await expect(serve(served.model, options as object)).rejects.toMatchObject({ code: 'OPTION' })
+  await expect(serve(served.model, { port: served.server.port })).rejects.toMatchObject({ code: 'IO' })
+})
