@@ -22,6 +22,7 @@ import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import { openedFiles, type Weights } from '../weights/weightLoader.js'
 import type { CallOptions } from './callOptions.js'
+import { inTurn } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
 import { checkTokens } from './checkTokens.js'
@@ -200,9 +201,16 @@ export class Engine {
 
   /**
    * Runs `prompt` from its first token on, and yields the chosen intermediate tensors of one step after the other, in
-   * the order in which they are computed. Call within a turn of `Turns.enterBoth`.
+   * the order in which they are computed. The loop has a turn of its own.
    */
-  async *trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+  trace(prompt: readonly number[], choice: TapChoice, options: CallOptions = {}): AsyncGenerator<TracedRows> {
+    return inTurn(
+      () => this.turns.enterBoth(options.signal),
+      () => this.#trace(prompt, choice, options),
+    )
+  }
+
+  async *#trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
     const scheduler = this.#scheduler
     const ids = this.checked(prompt)
     const runStep = (step: Step) => this.#runner.step(step, signal)

@@ -241,7 +241,7 @@ export class MixtralModel {
     checkCallOptions(options, ['tensors'])
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return gatherTrace(this.#traced(tokens, choice, options), tokens.length)
+    return gatherTrace(this.#engine.trace(tokens, choice, options), tokens.length)
   }
 
   /**
@@ -253,7 +253,7 @@ export class MixtralModel {
     checkCallOptions(options, ['tensors'])
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    return this.#traced(tokens, choice, options)
+    return this.#engine.trace(tokens, choice, options)
   }
 
   /**
@@ -290,13 +290,6 @@ export class MixtralModel {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
-  }
-
-  #traced(tokens: readonly number[], choice: TapChoice, options: CallOptions): AsyncGenerator<TracedRows> {
-    return inTurn(
-      () => this.#engine.turns.enterBoth(options.signal),
-      () => this.#engine.trace(tokens, choice, options),
-    )
   }
 
   /** Writes answers, beside others. It begins with the first piece that is asked for. */
