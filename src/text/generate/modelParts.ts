@@ -59,5 +59,6 @@ export async function openParts(config: MixtralConfig, weights: Weights, options
  */
 async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
   const { ChatTemplate } = await import('../chat/chatTemplate.js')
-  return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
+  const isAbsent = ollama === undefined || ollama.trim() === ''
+  return isAbsent ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
 }
