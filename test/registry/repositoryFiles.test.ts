@@ -42,3 +42,15 @@ test.each(['mix-Q4_K_M-00001-of-00003.gguf', 'mix-Q4_K_M-00002-of-00003.gguf', '
 test("a file with a number outside its set stands in nobody's way", () => {
   expect(choose(['a-00003-of-00002.gguf', 'mix-Q4_K_M.gguf'], 'Q4_K_M')).toEqual(['mix-Q4_K_M.gguf'])
 })
+
+test('a model that is there in parts only is said to be so', () => {
+  const parts = ['mix.Q8_0.gguf-split-a', 'mix.Q8_0.gguf-split-b']
+  const says = 'it has its model in parts, which have to be joined: download mix.Q8_0.gguf-split-a, mix.Q8_0.gguf-split-b'
+  expect(() => choose(parts, 'Q8_0')).toThrow(says)
+  expect(() => choose([...parts, 'mix.Q4_0.gguf'], 'Q8_0')).toThrow(says)
+  expect(choose([...parts, 'mix.Q4_0.gguf'], 'Q4_0')).toEqual(['mix.Q4_0.gguf'])
+  const byName = (file: string) =>
+    chooseGgufFiles([...parts, 'mix.Q4_0.gguf'], { kind: 'huggingface', owner: 'o', repo: 'r', revision: 'main', file } as HuggingFaceName)
+  expect(() => byName('mix.Q8_0.gguf')).toThrow(says)
+  expect(byName('mix.Q4_0.gguf')).toEqual(['mix.Q4_0.gguf'])
+})

@@ -8,7 +8,7 @@ import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { bringModel } from './bringing.js'
 import type { ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
-import { colorsOf } from './layout.js'
+import { colorsOf, plainLines } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 /**
@@ -38,7 +38,10 @@ export async function withModel<T>(
     bar.clear()
     interrupt.release()
   })
-  if (!json) sayIfStreaming(model.memory, ram)
+  if (!json) {
+    sayIfStreaming(model.memory, ram)
+    for (const note of model.notes) process.stderr.write(`${colorsOf(process.stderr).dim(plainLines(note))}\n`)
+  }
   try {
     return await use(model)
   } finally {

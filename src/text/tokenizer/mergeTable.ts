@@ -2,7 +2,8 @@
 // token id, or an id past the vocabulary for a character that occurs only inside pieces. Knows nothing of texts.
 
 import { PairMap } from './pairMap.js'
-import { tokenType, type Vocabulary } from './vocabulary.js'
+import { tokenType } from './tokenType.js'
+import type { Vocabulary } from './vocabulary.js'
 
 export class MergeTable {
   /**
