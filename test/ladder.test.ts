@@ -19,7 +19,7 @@ const rooms: Record<string, string[][]> = {
   format: [['gguf'], ['tensors', 'quants']],
   runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency'], ['model'], ['trace'], ['engine']],
   registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
-  text: [['tokenizer'], ['constraint'], ['tools'], ['chat'], ['generate']],
+  text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
   evaluation: [['reference', 'perplexity'], ['verify']],
   authoring: [['convert', 'quantize']],
   interfaces: [['inspect', 'server'], ['cli']],

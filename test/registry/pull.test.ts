@@ -1,10 +1,11 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import { type HuggingFaceName, modelNameText, parseModelName } from '../../dist/registry/names/modelName.js'
 import { obtainModel } from '../../dist/registry/obtain.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
@@ -290,6 +291,29 @@ test('HF_TOKEN opens the hub and is not sent on to the file server', async () =>
   await HuggingFace.pull('owner/repo')
   for (const { server: which, authorization } of server.seen)
     expect(authorization).toBe(which === 'registry' ? 'Bearer hf_secret' : undefined)
+})
+
+test.each(['HUGGING_FACE_HUB_TOKEN', 'HF_TOKEN_PATH', 'HF_HOME'])('the token of %s opens the hub, too', async (variable) => {
+  const folder = mkdtempSync(join(tmpdir(), 'hub-token-'))
+  writeFileSync(join(folder, 'token'), 'hf_stored\n')
+  const value = { HUGGING_FACE_HUB_TOKEN: 'hf_stored', HF_TOKEN_PATH: join(folder, 'token'), HF_HOME: folder }[variable]!
+  vi.stubEnv(variable, value)
+  server.settings.token = 'hf_stored'
+  addRepository({ 'mix.gguf': randomBytes(1000) })
+  await HuggingFace.pull('owner/repo')
+  expect(server.seen.some(({ authorization }) => authorization === 'Bearer hf_stored')).toBe(true)
+  vi.unstubAllEnvs()
+  rmSync(folder, { recursive: true })
+})
+
+test.each(['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE'])('with %s nothing is asked of the hub', async (variable) => {
+  addRepository({ 'mix.gguf': randomBytes(1000) })
+  vi.stubEnv(variable, '1')
+  await expect(HuggingFace.pull('owner/repo')).rejects.toThrow(`hf:owner/repo is not on this machine, and ${variable} is set`)
+  expect(server.seen).toEqual([])
+  vi.stubEnv(variable, '0')
+  await HuggingFace.pull('owner/repo')
+  vi.unstubAllEnvs()
 })
 
 test.each<[what: string, name: string, says: string]>([

@@ -59,3 +59,15 @@ test('a path of a set larger than any is refused where it is opened', () => {
 
 const shards = (count: number) =>
   Array.from({ length: count }, (_, i) => `mix-Q8_0-${String(i + 1).padStart(5, '0')}-of-${String(count).padStart(5, '0')}.gguf`)
+
+test('a model that is there in parts only is said to be so', () => {
+  const parts = ['mix.Q8_0.gguf-split-a', 'mix.Q8_0.gguf-split-b']
+  const says = 'it has its model in parts, which have to be joined: download mix.Q8_0.gguf-split-a, mix.Q8_0.gguf-split-b'
+  expect(() => choose(parts, 'Q8_0')).toThrow(says)
+  expect(() => choose([...parts, 'mix.Q4_0.gguf'], 'Q8_0')).toThrow(says)
+  expect(choose([...parts, 'mix.Q4_0.gguf'], 'Q4_0')).toEqual(['mix.Q4_0.gguf'])
+  const byName = (file: string) =>
+    chooseGgufFiles([...parts, 'mix.Q4_0.gguf'], { kind: 'huggingface', owner: 'o', repo: 'r', revision: 'main', file } as HuggingFaceName)
+  expect(() => byName('mix.Q8_0.gguf')).toThrow(says)
+  expect(byName('mix.Q4_0.gguf')).toEqual(['mix.Q4_0.gguf'])
+})

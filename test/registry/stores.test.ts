@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import os, { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { afterAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
 import { OwnStore } from '../../dist/registry/stores/ownStore.js'
 import { type StoreFolders, storeFolders } from '../../dist/registry/stores/storeFolders.js'
@@ -79,6 +79,23 @@ test('layers are read as Ollama means them', async () => {
   expect((await findLocalModel('m', folders))?.layers).toEqual({ params, messages, licenses: ['MIT', 'and more'] })
 })
 
+test('values of parameters that are none are left out or kept as texts, and the model stays', async () => {
+  writeOllama(
+    folders.ollama[0]!,
+    'registry.ollama.ai/library/m/latest',
+    ollamaModel({ params: { seed: null, stop: [1], top_k: {} } as object }),
+  )
+  expect((await findLocalModel('m', folders))?.layers?.params).toEqual({ stop: '[1]', top_k: '{}' })
+})
+
+test("Ollama's names are the same in any case, and an exact one goes first", async () => {
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/Someone/My-Mixtral/Q4_K_M')
+  expect((await findLocalModel('someone/my-mixtral:q4_k_m', folders))?.name).toBe('Someone/My-Mixtral:Q4_K_M')
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/someone/my-mixtral/q4_k_m')
+  expect((await findLocalModel('someone/my-mixtral:q4_k_m', folders))?.name).toBe('someone/my-mixtral:q4_k_m')
+  expect(await findLocalModel('someone/my-mixtral:q4_k_s', folders)).toBeUndefined()
+})
+
 test.each([
   ['adapter', 'UNSUPPORTED', 'mix:latest has a layer of type "adapter"'],
   ['projector', 'UNSUPPORTED', 'mix:latest has a layer of type "projector"'],
@@ -125,7 +142,6 @@ test.each<[what: string, manifest: unknown, says: string]>([
 
 test.each([
   ['params', '[1]', 'expected an object'],
-  ['params', '{"stop":[1]}', '"stop"'],
   ['params', '{', 'not JSON'],
   ['messages', '[{"role":"tool","content":""}]', 'expected a list'],
 ])('a %s layer with %s is refused', async (kind, text, says) => {
@@ -230,5 +246,14 @@ test('environment variables move the stores', () => {
     ollama: ['/home/a/.ollama/models', '/usr/share/ollama/.ollama/models'],
     huggingFace: '/c',
   })
+  expect(storeFolders({ HUGGINGFACE_HUB_CACHE: '/old', HF_HOME: '/h' }, 'linux', '/home/a').huggingFace).toBe('/old')
   expect(storeFolders({}, 'darwin', '/Users/a').own).toBe('/Users/a/Library/Caches/mixtral-wasm')
+})
+
+test('no home folder is no reason to fail', () => {
+  vi.spyOn(os, 'homedir').mockImplementation(() => {
+    throw new Error('uv_os_homedir returned ENOENT')
+  })
+  expect(storeFolders({}, 'linux').own).toMatch(/mixtral-wasm-\w+/)
+  vi.restoreAllMocks()
 })

@@ -22,6 +22,8 @@ export class Checkpoint {
   /** `huggingface` as transformers writes them, `consolidated` as Mistral AI first publishes them. */
   readonly layout: 'huggingface' | 'consolidated'
   readonly tensors: ReadonlyMap<string, SourceTensor>
+  /** What is odd about the files. */
+  readonly notes: readonly string[]
   readonly #sources: readonly FileSource[]
 
   private constructor(
@@ -30,6 +32,7 @@ export class Checkpoint {
     links: ReadonlyMap<string, string>,
     layout: Checkpoint['layout'],
     tensors: ReadonlyMap<string, SourceTensor>,
+    notes: readonly string[],
     sources: readonly FileSource[],
   ) {
     this.folder = folder
@@ -37,6 +40,7 @@ export class Checkpoint {
     this.#linksOut = links
     this.layout = layout
     this.tensors = tensors
+    this.notes = notes
     this.#sources = sources
   }
 
@@ -57,7 +61,9 @@ export class Checkpoint {
     if (!has(stem)) throw noWeights(folder, [...files], stem)
     const index = `${stem}.safetensors.index.json`
     const single = `${stem}.safetensors`
-    const places = files.has(index) ? await readIndex(path.join(folder, index)) : undefined
+    // As for transformers, a single file goes first: an index beside it is of older shards.
+    const places = files.has(index) && !files.has(single) ? await readIndex(path.join(folder, index)) : undefined
+    const notes = files.has(index) && files.has(single) ? [`${single} is taken, and ${index} beside it is not`] : []
 
     const sources: FileSource[] = []
     try {
@@ -73,7 +79,7 @@ export class Checkpoint {
         if (!tensors.has(name))
           throw checkpointError(path.join(folder, file), `has no tensor ${quoted(name)}, which ${index} says is in it`)
       }
-      return new Checkpoint(folder, files, await linksOut(folder, links), layout, tensors, sources)
+      return new Checkpoint(folder, files, await linksOut(folder, links), layout, tensors, notes, sources)
     } catch (error) {
       for (const source of sources) await source.close()
       throw error

@@ -11,7 +11,7 @@ import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { chatTemplates } from './chatTemplates.js'
 import type { Checkpoint } from './checkpoint.js'
 import type { ElementType } from './elementType.js'
-import { consolidatedParameters, huggingFaceParameters } from './hyperParameters.js'
+import { consolidatedParameters, type HyperParameters, huggingFaceParameters } from './hyperParameters.js'
 import { modelMetadata } from './modelMetadata.js'
 import { tensorPieces } from './tensorPieces.js'
 import { planTensors } from './tensorPlan.js'
@@ -22,6 +22,8 @@ export interface ConversionPlan {
   readonly type: ElementType
   readonly metadata: readonly GgufEntry[]
   readonly tensors: readonly ProducedTensor[]
+  /** What is taken or left out in a way that may surprise. */
+  readonly notes: readonly string[]
 }
 
 const LARGEST_CONFIG = 2 ** 20
@@ -38,6 +40,7 @@ export async function planConversion(checkpoint: Checkpoint, wanted: ElementType
   const tensors = planTensors(checkpoint, parameters)
   const type = wanted ?? (tensors[0]!.parts[0]!.tensor.dtype as ElementType)
   const tokenizer = await readTokenizerFiles(checkpoint)
+  const notes = [...checkpoint.notes, ...surprises(parameters)]
   const metadata: GgufEntry[] = [
     ...modelMetadata({
       name: path.basename(path.resolve(folder)),
@@ -46,15 +49,23 @@ export async function planConversion(checkpoint: Checkpoint, wanted: ElementType
       tensors,
       generationConfig: tokenizer.generationConfig,
     }),
-    ...tokenizerMetadata(tokenizer, parameters.vocabSize),
+    ...tokenizerMetadata(tokenizer, parameters.vocabSize, notes),
     ...(await chatTemplates(checkpoint, tokenizer.tokenizerConfig)),
   ]
   const values = new Map(metadata.map(([key, , value]) => [key, value]))
   MixtralConfig.fromGgufMetadata(values)
-  Tokenizer.fromGgufMetadata(values)
+  const written = Tokenizer.fromGgufMetadata(values)
   const produced = tensors.map((tensor) => {
     const own = tensor.isF32 ? 'F32' : type
     return { name: tensor.name, type: ggmlTypeByName(own)!, shape: tensor.shape, pieces: () => tensorPieces(tensor, own) }
   })
-  return { type, metadata, tensors: produced }
+  return { type, metadata, tensors: produced, notes: [...notes, ...written.notes] }
+}
+
+/** What the configuration says, and users do not expect. */
+function surprises({ slidingWindow, contextLength }: HyperParameters): string[] {
+  if (slidingWindow === undefined || slidingWindow >= contextLength) return []
+  return [
+    `the configuration has a sliding window: each token attends to the last ${slidingWindow} of ${contextLength}, here as in transformers; llama.cpp ignores it`,
+  ]
 }

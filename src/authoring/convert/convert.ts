@@ -25,6 +25,8 @@ export interface ConvertResult {
   readonly tensors: number
   /** Number of weights in them. */
   readonly weights: number
+  /** What was taken or left out in a way that may surprise, a line each. */
+  readonly notes: readonly string[]
 }
 
 /**
@@ -54,11 +56,11 @@ export async function convertCheckpoint(folder: string, target: string, options:
   const checkpoint = await Checkpoint.open(folder)
   try {
     await refuseToReplace(checkpoint, target)
-    const { type, metadata, tensors } = await planConversion(checkpoint, wanted)
+    const { type, metadata, tensors, notes } = await planConversion(checkpoint, wanted)
     const report = onProgress && { onProgress: (progress: { written: number; total: number }) => onProgress(progressOf(progress)) }
     await writeGguf(target, { metadata, tensors }, { ...others, ...report })
     const weights = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0)
-    return { type, tensors: tensors.length, weights }
+    return { type, tensors: tensors.length, weights, notes }
   } finally {
     await checkpoint.close()
   }

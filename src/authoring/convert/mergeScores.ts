@@ -1,11 +1,12 @@
 // Scores from merges. SentencePiece merges the pair whose piece has the highest score; a list of merges, the pair that
 // comes first in it. Both merge alike if the list has every pair that makes a piece, and has them next to each other,
-// as lists made from SentencePiece models do. Then a piece's score is minus its place among the pieces. (llama.cpp's
-// converter gives all pieces one score instead, and its result merges from left to right.)
+// as lists made from SentencePiece models do. Then a piece's score is minus its place among the pieces. Pieces of one
+// score, such as those of several spaces, stand among each other. (llama.cpp's converter gives all pieces one score
+// instead, and its result merges from left to right.)
 
 import { quoted } from '../../base/errors.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
-import { tokenType } from '../../text/tokenizer/vocabulary.js'
+import { tokenType } from '../../text/tokenizer/tokenType.js'
 
 /**
  * A score and a type for each piece: `normal`, or `unused` for a piece of several characters that no merge gives.
@@ -17,27 +18,21 @@ export function mergeScores(
   idOfPiece: ReadonlyMap<string, number>,
   merges: readonly (readonly [left: string, right: string])[],
 ): Map<string, { score: number; type: number }> {
-  const scores = new Map<string, { score: number; type: number }>()
   const cuts = new Map<string, Set<number>>() // places at which the list cuts a piece
-  let current = ''
-  for (const [left, right] of merges) {
+  const first = new Map<string, number>() // the places of a piece's merges in the list
+  const last = new Map<string, number>()
+  for (const [place, [left, right]] of merges.entries()) {
     const piece = left + right
     if (!idOfPiece.has(left) || !idOfPiece.has(right) || !idOfPiece.has(piece)) {
       const problem = `merges ${quoted(left)} and ${quoted(right)}, expected pieces of the vocabulary that make another`
       throw checkpointError(file, problem, 'key "model.merges"')
     }
-    if (piece !== current && cuts.has(piece)) {
-      throw unsupported(
-        file,
-        `the merges into ${quoted(piece)} do not stand together, expected the order of a SentencePiece model`,
-        'key "model.merges"',
-      )
-    }
-    current = piece
     const places = cuts.get(piece) ?? new Set()
     cuts.set(piece, places.add(left.length))
-    if (!scores.has(piece)) scores.set(piece, { score: -scores.size, type: tokenType.normal })
+    if (!first.has(piece)) first.set(piece, place)
+    last.set(piece, place)
   }
+  const scores = scoresOf(file, merges, first, last)
   const arises = (piece: string) => piece.isWellFormed() && (scores.has(piece) || isCharacter(piece))
   for (const [piece, places] of cuts) {
     for (let cut = 1; cut < piece.length; cut++) {
@@ -56,6 +51,77 @@ export function mergeScores(
     scores.set(piece, { score: -scores.size, type: isCharacter(piece) ? tokenType.normal : tokenType.unused })
   }
   return scores
+}
+
+/**
+ * A score for each piece that merges give, in the order of the list. Pieces whose merges stand among each other have
+ * one score: since 2024, transformers sorts the merges of one score by the lengths of their parts.
+ */
+function scoresOf(
+  file: string,
+  merges: readonly (readonly [left: string, right: string])[],
+  first: ReadonlyMap<string, number>,
+  last: ReadonlyMap<string, number>,
+): Map<string, { score: number; type: number }> {
+  const scores = new Map<string, { score: number; type: number }>()
+  let group: string[] = []
+  let [start, end] = [0, -1]
+  const close = () => {
+    if (group.length > 1) checkOrder(file, merges.slice(start, end + 1))
+    const score = -scores.size
+    for (const piece of group) scores.set(piece, { score, type: tokenType.normal })
+  }
+  for (const [piece, place] of first) {
+    if (place > end) {
+      close()
+      group = []
+      start = place
+    }
+    group.push(piece)
+    end = Math.max(end, last.get(piece)!)
+  }
+  close()
+  return scores
+}
+
+/** Longest piece of a group, for which all lengths are tried. */
+const LONGEST_RUN = 64
+
+/**
+ * Throws `UNSUPPORTED` for merges among each other, unless their pieces are runs of one character, as those of spaces,
+ * and every run is cut by the list as it is by one score for all. That is tried out: no other text has these merges.
+ */
+function checkOrder(file: string, merges: readonly (readonly [left: string, right: string])[]): void {
+  const pairs = merges.map((pair) => pair.map((part) => [...part].length) as [number, number])
+  const character = [...merges[0]![0]][0]!
+  const isOfRuns = merges.every(([left, right]) => (left + right).replaceAll(character, '') === '')
+  const longest = Math.max(...pairs.map(([left, right]) => left + right))
+  if (isOfRuns && longest <= LONGEST_RUN) {
+    const ranks = new Map(pairs.map(([left, right], rank) => [`${left} ${right}`, rank]))
+    const byList = (left: number, right: number) => ranks.get(`${left} ${right}`)
+    const byScore = (left: number, right: number) => (ranks.has(`${left} ${right}`) ? 0 : undefined)
+    const lengths = Array.from({ length: 3 * longest }, (_, index) => index + 1)
+    if (lengths.every((length) => cutRun(length, byList).join() === cutRun(length, byScore).join())) return
+  }
+  throw unsupported(
+    file,
+    `the merges into ${quoted(merges[0]!.join(''))} do not stand together, expected the order of a SentencePiece model`,
+    'key "model.merges"',
+  )
+}
+
+/** The lengths of the pieces of a run: the pair of the lowest rank merges first, of several the left-most. */
+function cutRun(length: number, rankOf: (left: number, right: number) => number | undefined): number[] {
+  const parts = Array.from({ length }, () => 1)
+  for (;;) {
+    let [best, at] = [Number.POSITIVE_INFINITY, -1]
+    for (let index = 0; index + 1 < parts.length; index++) {
+      const rank = rankOf(parts[index]!, parts[index + 1]!)
+      if (rank !== undefined && rank < best) [best, at] = [rank, index]
+    }
+    if (at < 0) return parts
+    parts.splice(at, 2, parts[at]! + parts[at + 1]!)
+  }
 }
 
 function isCharacter(text: string): boolean {

@@ -3,7 +3,7 @@
 // llama.cpp's do.
 
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
-import { tokenType } from '../../text/tokenizer/vocabulary.js'
+import { tokenType } from '../../text/tokenizer/tokenType.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'
 import { LARGEST_VOCABULARY, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 

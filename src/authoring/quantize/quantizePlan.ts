@@ -85,10 +85,13 @@ function chooseType(sources: readonly TensorSource[], wanted: GgmlType, requanti
 }
 
 /** The input's metadata, without the keys of shards, and with the new file type. */
-function metadataFor({ metadata, metadataTypes }: Gguf, type: QuantizeType): GgufEntry[] {
+function metadataFor({ metadata, metadataTypes, rawTexts }: Gguf, type: QuantizeType): GgufEntry[] {
   const kept = [...metadata]
     .filter(([key]) => !key.startsWith('split.'))
-    .map(([key, value]): GgufEntry => [key, metadataTypes.get(key)!, value])
+    .map(([key, value]): GgufEntry => {
+      const raw = rawTexts.get(key)
+      return raw ? [key, metadataTypes.get(key)!, value, raw] : [key, metadataTypes.get(key)!, value]
+    })
   if (type === 'copy') return kept
   const changed: GgufEntry[] = [
     ['general.quantization_version', 'uint32', 2],

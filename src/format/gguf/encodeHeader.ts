@@ -9,8 +9,11 @@ import { type GgufTensor, type GgufValue, ggufError } from './gguf.js'
 import { isAlignment } from './placeTensors.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeId } from './valueType.js'
 
-/** A metadata key, how its value is stored, and the value: `['llama.block_count', 'uint32', 32]`. */
-export type GgufEntry = readonly [key: string, type: GgufValueType, value: GgufValue]
+/**
+ * A metadata key, how its value is stored, and the value: `['llama.block_count', 'uint32', 32]`; and the bytes of texts
+ * in it that are not valid UTF-8, by their place among its texts.
+ */
+export type GgufEntry = readonly [key: string, type: GgufValueType, value: GgufValue, rawTexts?: ReadonlyMap<number, Uint8Array>]
 
 /** The contents of a file to be written. `general.alignment` among the metadata sets the alignment, 32 if absent. */
 export interface GgufPlan {
@@ -52,10 +55,12 @@ export function encodeHeader(plan: GgufPlan): EncodedHeader {
   out.scalar('uint32', plan.version ?? 3)
   out.scalar('uint64', plan.tensors.length)
   out.scalar('uint64', plan.metadata.length)
-  for (const [key, type, value] of plan.metadata) {
+  for (const [key, type, value, rawTexts] of plan.metadata) {
     out.where = `key ${quoted(key)}`
     out.string(key)
     out.scalar('uint32', valueTypeId(type))
+    out.rawTexts = rawTexts
+    out.texts = 0
     out.value(type, value)
   }
 
@@ -87,6 +92,9 @@ class HeaderBytes {
   /** The item being written, for messages. */
   where = 'header'
   length = 0
+  /** Of the value being written: the number of its texts so far, and those that are written as bytes. */
+  texts = 0
+  rawTexts: ReadonlyMap<number, Uint8Array> | undefined
   #buffer = new Uint8Array(64 * 1024)
   #view = new DataView(this.#buffer.buffer)
 
@@ -118,7 +126,10 @@ class HeaderBytes {
   }
 
   string(text: string): void {
-    const bytes = new TextEncoder().encode(text)
+    this.bytesOfText(new TextEncoder().encode(text))
+  }
+
+  bytesOfText(bytes: Uint8Array): void {
     this.scalar('uint64', bytes.length)
     this.raw(bytes)
   }
@@ -130,7 +141,9 @@ class HeaderBytes {
       this.scalar('uint64', value.length)
       for (const item of value) this.value(element, item)
     } else if (type === 'string' && typeof value === 'string') {
-      this.string(value)
+      const raw = this.rawTexts?.get(this.texts++)
+      if (raw) this.bytesOfText(raw)
+      else this.string(value)
     } else if (type === 'bool' && typeof value === 'boolean') {
       this.scalar(type, Number(value))
     } else if (type !== 'bool' && scalarOf(type) && (typeof value === 'number' || typeof value === 'bigint')) {

@@ -21,6 +21,9 @@ export class HeaderCursor {
   readonly source: ByteSource
   /** The item being read, for messages. */
   where = 'header'
+  /** Of the value being read: the number of its texts so far, and the bytes of those that are not valid UTF-8. */
+  texts = 0
+  rawTexts = new Map<number, Uint8Array>()
   #position = 0
   #window: Uint8Array = new Uint8Array(0)
   #view: DataView = new DataView(new ArrayBuffer(0))

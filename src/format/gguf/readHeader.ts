@@ -6,7 +6,7 @@ import { quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import { limits } from '../../base/limits.js'
 import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
-import type { GgufTensor, GgufValue } from './gguf.js'
+import type { GgufTensor, GgufValue, RawTexts } from './gguf.js'
 import { HeaderCursor } from './headerCursor.js'
 import { isAlignment, placeTensors, type UnplacedTensor } from './placeTensors.js'
 import { readName, readValue, readValueType } from './readValue.js'
@@ -19,6 +19,7 @@ export interface GgufHeader {
   readonly version: 2 | 3
   readonly metadata: ReadonlyMap<string, GgufValue>
   readonly metadataTypes: ReadonlyMap<string, GgufValueType>
+  readonly rawTexts: RawTexts
   readonly tensors: ReadonlyMap<string, GgufTensor>
 }
 
@@ -51,15 +52,21 @@ export async function readHeader(source: ByteSource, signal?: AbortSignal): Prom
 
   const metadata = new Map<string, GgufValue>()
   const metadataTypes = new Map<string, GgufValueType>()
+  const rawTexts = new Map<string, ReadonlyMap<number, Uint8Array>>()
   for (let n = 1; n <= keyCount; n++) {
     cursor.where = `key ${n} of ${keyCount}`
     cursor.charge(KEY_MEMORY)
     const key = await readName(cursor)
     cursor.where = `key ${quoted(key)}`
     if (metadata.has(key)) cursor.fail('a second value for this key')
+    cursor.texts = 0
     const { type, value } = await readValue(cursor, await readValueType(cursor))
     metadata.set(key, value)
     metadataTypes.set(key, type)
+    if (cursor.rawTexts.size > 0) {
+      rawTexts.set(key, cursor.rawTexts)
+      cursor.rawTexts = new Map()
+    }
   }
   const alignment = checkAlignment(cursor, metadata.get('general.alignment'))
 
@@ -73,7 +80,7 @@ export async function readHeader(source: ByteSource, signal?: AbortSignal): Prom
     unplaced.set(name, await readTensorInfo(cursor))
   }
   const tensors = placeTensors(source, unplaced, cursor.position, alignment)
-  return { path: source.name, bytes: source.bytes, version, metadata, metadataTypes, tensors }
+  return { path: source.name, bytes: source.bytes, version, metadata, metadataTypes, rawTexts, tensors }
 }
 
 async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {

@@ -17,6 +17,8 @@ const BIGINT = 32
 const STRING = 32
 const STRING_BYTE = 3
 const ARRAY = 96
+// A text that is kept as bytes, too.
+const RAW_TEXT = 256
 
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true })
@@ -55,12 +57,29 @@ export async function readValue(
 
 /**
  * Reads a text. Bytes that are not UTF-8 become U+FFFD: a broken byte in a license text is no reason to refuse a model.
+ * The cursor keeps them for copies.
  */
 async function readString(cursor: HeaderCursor): Promise<string> {
   const length = await cursor.count('bytes of text', 1)
   cursor.charge(STRING + STRING_BYTE * length)
   await cursor.need(length)
-  return lenient.decode(cursor.takeBytes(length))
+  const bytes = cursor.takeBytes(length)
+  const text = lenient.decode(bytes)
+  if (text.includes('\ufffd') && !isUtf8(bytes)) {
+    cursor.charge(RAW_TEXT + length)
+    cursor.rawTexts.set(cursor.texts, bytes.slice())
+  }
+  cursor.texts++
+  return text
+}
+
+function isUtf8(bytes: Uint8Array): boolean {
+  try {
+    strict.decode(bytes)
+    return true
+  } catch {
+    return false
+  }
 }
 
 async function readArray(cursor: HeaderCursor, depth: number): Promise<{ type: GgufValueType; value: GgufValue[] }> {

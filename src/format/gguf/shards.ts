@@ -36,6 +36,14 @@ function shardSet(file: string): { readonly whole: string; readonly count: numbe
   return { whole: path.join(path.dirname(file), `${match[1]}.gguf`), count }
 }
 
+/**
+ * The whole of which a file's name says that it is a part, cut anywhere to fit a limit: `a.gguf-split-a`,
+ * `a.gguf.part1of2`, `a.gguf.00`. Such parts are no shards: they have to be joined byte by byte.
+ */
+export function joinedName(file: string): string | undefined {
+  return /^(.*\.gguf)(?:[-_.](?:split|part)[-_.]?(?:[a-z]{1,2}|\d+(?:of\d+)?)|\.\d{1,5}|\.[a-z]{2})$/is.exec(file)?.[1]
+}
+
 /** The name of shard `n`, counted from 0, of a model that would be `file` if it were a single file. */
 export function shardPath(file: string, n: number, count: number): string {
   const digits = (number: number) => String(number).padStart(5, '0')
@@ -48,7 +56,9 @@ export function shardPath(file: string, n: number, count: number): string {
  */
 export function joinShards(headers: readonly GgufHeader[]): Gguf {
   const first = headers[0]!
-  if (headers.length > 1 || first.metadata.has('split.count')) checkSplitKeys(headers)
+  // gguf-split leaves a count of 0 in the file into which it merges a set, and the other keys as they were.
+  const isMerged = headers.length === 1 && first.metadata.get('split.count') === 0
+  if (!isMerged && (headers.length > 1 || first.metadata.has('split.count'))) checkSplitKeys(headers)
   const tensors = new Map<string, GgufTensor>()
   for (const [file, header] of headers.entries()) {
     for (const [name, tensor] of header.tensors) {
@@ -59,15 +69,15 @@ export function joinShards(headers: readonly GgufHeader[]): Gguf {
     }
   }
   const total = first.metadata.get('split.tensors.count')
-  if (total !== undefined && tensors.size !== total) {
+  if (!isMerged && total !== undefined && tensors.size !== total) {
     throw ggufError(
       first.path,
       `says ${shown(total)}, but the set of ${headers.length} has ${tensors.size} tensors`,
       'key "split.tensors.count"',
     )
   }
-  const { version, metadata, metadataTypes } = first
-  return { version, metadata, metadataTypes, tensors, files: headers.map(({ path, bytes }) => ({ path, bytes })) }
+  const { version, metadata, metadataTypes, rawTexts } = first
+  return { version, metadata, metadataTypes, rawTexts, tensors, files: headers.map(({ path, bytes }) => ({ path, bytes })) }
 }
 
 function checkSplitKeys(headers: readonly GgufHeader[]): void {

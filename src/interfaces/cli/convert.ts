@@ -9,7 +9,7 @@ import { byteCount, weightCount } from '../../base/amounts.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, textFor } from './layout.js'
+import { jsonLine, say, textFor } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 export function configureConvert(command: Command): void {
@@ -53,6 +53,7 @@ async function convert(folder: string, out: string, type: ElementType | undefine
     interrupt.release()
   })
   const { size: bytes } = await fs.stat(out)
+  if (!json) for (const note of result.notes) say(note)
   process.stdout.write(
     json
       ? jsonLine({ path: out, bytes, ...result })

@@ -38,7 +38,10 @@ export async function withModel<T>(
     bar.clear()
     interrupt.release()
   })
-  if (!json) sayIfStreaming(model.memory, ram)
+  if (!json) {
+    sayIfStreaming(model.memory, ram)
+    for (const note of model.notes) say(note, { dim: true })
+  }
   try {
     return await use(model)
   } finally {

@@ -2,7 +2,7 @@
 // a set together. Pure.
 
 import { MixtralError } from '../../base/errors.js'
-import { firstShardPath, shardPaths } from '../../format/gguf/shards.js'
+import { firstShardPath, joinedName, shardPaths } from '../../format/gguf/shards.js'
 import { type HuggingFaceName, repositoryText } from './modelName.js'
 import { didYouMean, nearNames } from './nearNames.js'
 
@@ -19,6 +19,11 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
   }
   // Repositories also have GGUF files that are no language models: vision encoders and importance matrices.
   const firsts = [...new Set(files.filter((file) => /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)).map(firstShardOf))]
+  const parts = files.filter((file) => joinedName(file) !== undefined)
+  const asked = name.file !== undefined && joinedName(name.file) !== undefined && files.includes(name.file) ? [name.file] : []
+  const cut = asked.length > 0 ? asked : firsts.length === 0 || isOnlyCut(firsts, parts, name) ? parts : []
+  if (cut.length > 0)
+    fail(`it has its model in parts, which have to be joined: download ${listed(cut)}, join them with cat, and use the file`)
   if (firsts.length === 0) fail('it has no GGUF files')
   const found = name.file === undefined ? byQuantization(firsts, name.quantization, where) : firstShardOf(name.file)
   const shards = shardsOf(found)
@@ -27,6 +32,13 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
   if (missing === undefined) return shards
   if (name.file === undefined || (shards.length > 1 && all.has(name.file))) return fail(`shard ${missing} is missing`)
   return fail(`it has no file ${name.file}${didYouMean(name.file, firsts) || `, only ${listed(firsts)}`}`)
+}
+
+/** Whether what is asked for is there in parts only. */
+function isOnlyCut(firsts: readonly string[], parts: readonly string[], { file, quantization }: HuggingFaceName): boolean {
+  if (file !== undefined) return !firsts.includes(file) && parts.some((part) => joinedName(part) === file)
+  if (quantization === undefined) return false
+  return !firsts.some((first) => mentions(first, quantization)) && parts.some((part) => mentions(part, quantization))
 }
 
 function byQuantization(firsts: readonly string[], quantization: string | undefined, where: string): string {

@@ -10,6 +10,7 @@ import { chooseGgufFiles } from '../names/repositoryFiles.js'
 import type { OwnStore } from '../stores/ownStore.js'
 import { type Credentials, ExchangeError, exchange, readBody } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'
+import { hubToken, refuseOffline } from './hubSettings.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 const LARGEST_ANSWER = 2 ** 24
@@ -25,7 +26,7 @@ interface RepositoryFile {
 
 /**
  * Asks the hub for the files of a model. Throws `IO` for a repository or file that does not exist, with near names, or
- * that needs a token.
+ * that needs a token, or where `HF_HUB_OFFLINE` forbids to ask.
  */
 export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
   const endpoint = (process.env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
@@ -33,7 +34,8 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
   if (!isSafe) {
     throw new MixtralError('IO', `HF_ENDPOINT is ${quoted(endpoint)}, expected an https address, or http on this machine`)
   }
-  const credentials = tokenFor(new URL(endpoint))
+  refuseOffline(`hf:${repositoryText(name)}`)
+  const credentials = await tokenFor(new URL(endpoint))
   const repository = `${endpoint}/api/models/${name.owner}/${name.repo}/revision/${name.revision}?blobs=true`
   const where = `hf:${repositoryText(name)}`
   const answer = await withPatience(where, signal, () =>
@@ -57,11 +59,11 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
   return { name, weights, extras: [] }
 }
 
-/** `HF_TOKEN`, over https or to this machine only. */
-function tokenFor({ origin, protocol, host }: URL): Credentials {
-  const token = process.env.HF_TOKEN?.trim()
+/** The token of `HF_TOKEN`, or that of `hf auth login`, over https or to this machine only. */
+async function tokenFor({ origin, protocol, host }: URL): Promise<Credentials> {
+  const { token, from } = await hubToken()
   const header = token && (protocol === 'https:' || isLoopback(host)) ? `Bearer ${token}` : undefined
-  const hint = token ? 'HF_TOKEN does not open it: accept its terms at huggingface.co' : 'it may need a token in HF_TOKEN'
+  const hint = token ? `${from} does not open it: accept its terms at huggingface.co` : 'it may need a token in HF_TOKEN'
   return { origin, header: () => header, renew: async () => false, hint }
 }
 

@@ -81,7 +81,7 @@ async function findByName(name: ModelName, folders: StoreFolders): Promise<Local
       if (own) return own
       for (const ollama of folders.ollama.map((root) => new OllamaStore(root))) {
         const model = await ollama.find(name)
-        if (model) return found('ollama', name, [model.path], await ollama.layers(model))
+        if (model) return found('ollama', model.name, [model.path], await ollama.layers(model))
       }
       return undefined
     }

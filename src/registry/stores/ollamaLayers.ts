@@ -1,7 +1,7 @@
 // The texts that an Ollama model brings beside its weights: template, system message, parameters, messages, licenses.
 // Owns their reading and checks; text/generate/modelDefaults.ts decides their effect on a generation.
 
-import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { OllamaBlob } from './ollamaManifest.js'
 
 export interface OllamaLayers {
@@ -57,13 +57,14 @@ export function checkLayers(layers: unknown): void {
 function parseParams(text: string, where: string): OllamaLayers['params'] {
   const params = parseJson(text, where, 'params')
   if (typeof params !== 'object' || params === null || Array.isArray(params)) throw wrong(where, 'params', 'expected an object')
-  for (const [key, value] of Object.entries(params)) {
-    const list = Array.isArray(value) && value.every((item) => typeof item === 'string')
-    if (!list && !['number', 'boolean', 'string'].includes(typeof value)) {
-      throw wrong(where, 'params', `${quoted(key)} is ${shown(value)}, expected a number, text or list of texts`)
-    }
-  }
-  return params as Record<string, ParamValue>
+  return Object.fromEntries(
+    Object.entries(params).flatMap(([key, value]): [string, ParamValue][] => {
+      if (value === null) return []
+      const isList = Array.isArray(value) && value.every((item) => typeof item === 'string')
+      const isKnown = isList || ['number', 'boolean', 'string'].includes(typeof value)
+      return [[key, isKnown ? (value as ParamValue) : JSON.stringify(value)]] // a list of other things has no meaning
+    }),
+  )
 }
 
 function parseMessages(text: string, where: string): OllamaLayers['messages'] {

@@ -24,11 +24,24 @@ export class OllamaStore {
 
   /** A model with its manifest and weights; undefined if either is missing. Throws `IO` for a malformed manifest. */
   async find(name: OllamaName): Promise<StoredOllamaModel | undefined> {
-    const text = await readText(this.manifestPath(name), LARGEST_MANIFEST)
-    if (text === undefined) return undefined
-    const manifest = parseManifest(text, modelNameText(name))
+    const stored = await this.#stored(name)
+    if (!stored) return undefined
+    const manifest = parseManifest(stored.text, modelNameText(stored.name))
     const file = await this.findBlob(manifest.model)
-    return file === undefined ? undefined : { name, manifest, path: file }
+    return file === undefined ? undefined : { name: stored.name, manifest, path: file }
+  }
+
+  /** The manifest of a name as it is written, or of one that differs in case only: to Ollama they are the same. */
+  async #stored(name: OllamaName): Promise<{ name: OllamaName; text: string } | undefined> {
+    const read = async (each: OllamaName) => {
+      const text = await readText(this.manifestPath(each), LARGEST_MANIFEST)
+      return text === undefined ? undefined : { name: each, text }
+    }
+    const exact = await read(name)
+    if (exact) return exact
+    const wanted = modelNameText(name).toLowerCase()
+    const other = (await this.names()).find((each) => modelNameText(each).toLowerCase() === wanted)
+    return other && read(other)
   }
 
   /** Names with a manifest, complete or not. */

@@ -16,19 +16,31 @@ export interface StoreFolders {
 type Environment = Readonly<Record<string, string | undefined>>
 
 /**
- * The folders that `MIXTRAL_HOME`, `OLLAMA_MODELS`, `HF_HUB_CACHE` and `HF_HOME` name, by default the usual ones of the
- * platform.
+ * The folders that `MIXTRAL_HOME`, `OLLAMA_MODELS`, `HF_HUB_CACHE`, its older name `HUGGINGFACE_HUB_CACHE` and
+ * `HF_HOME` name, by default the usual ones of the platform. A user without a home folder has those in a temporary one.
  */
-export function storeFolders(env: Environment = process.env, platform: string = process.platform, home = os.homedir()): StoreFolders {
+export function storeFolders(env: Environment = process.env, platform: string = process.platform, home = homeFolder()): StoreFolders {
   const cache = cacheFolder(env, platform, home)
   const ollamaAtHome = path.join(home, '.ollama', 'models')
   const ollama = platform === 'linux' ? [ollamaAtHome, '/usr/share/ollama/.ollama/models'] : [ollamaAtHome]
-  // huggingface_hub has its cache under ~/.cache on every platform.
-  const hubHome = env.HF_HOME || path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface')
   return {
     own: path.resolve(env.MIXTRAL_HOME || path.join(cache, 'mixtral-wasm')),
     ollama: env.OLLAMA_MODELS ? [path.resolve(env.OLLAMA_MODELS)] : ollama,
-    huggingFace: path.resolve(env.HF_HUB_CACHE || path.join(hubHome, 'hub')),
+    huggingFace: path.resolve(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || path.join(hubHome(env, home), 'hub')),
+  }
+}
+
+/** The folder of huggingface_hub, which is under ~/.cache on every platform. */
+export function hubHome(env: Environment = process.env, home = homeFolder()): string {
+  return env.HF_HOME || path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface')
+}
+
+/** The user's folder. A user of a container may have none. */
+function homeFolder(): string {
+  try {
+    return os.homedir()
+  } catch {
+    return path.join(os.tmpdir(), `mixtral-wasm-${process.getuid?.() ?? 'user'}`)
   }
 }
 

@@ -1,21 +1,23 @@
 // A chat as a prompt: the messages go through the Jinja template in the model's file, or the Go template beside it, and
 // the text becomes tokens. Owns three promises: the text of a message never becomes a control token, there is exactly
 // one BOS where the file asks for one, and an answer that the assistant has begun goes on. Templates are run by
-// templateProgram.ts; what they do not know, a system role or tools, is folded into other messages.
+// templateProgram.ts, and become tokens in promptTokens.ts; what they do not know, a system role or tools, is folded
+// into other messages.
 
 import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
+import { TemplateRefusal } from '../jinja/globals.js'
+import { Text } from '../templates/markedText.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, GENERIC } from '../tools/callFormat.js'
 import { asJson } from '../tools/plainJson.js'
 import { shortId } from '../tools/toolCalls.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import { type ChatMessage, checkMessages, foldSystem, type Turn, type TurnCall } from './chatMessages.js'
-import { Disguise } from './disguise.js'
 import { foldTools } from './foldTools.js'
 import { type LearnedFormat, learnCallFormat } from './learnCallFormat.js'
-import { type TemplateInput, textsOf } from './templateInput.js'
-import { TemplateRefusal } from './templateInterpreter.js'
+import { PromptTokens } from './promptTokens.js'
+import { type TemplateInput, turnOrigin } from './templateInput.js'
 import { TemplateProgram } from './templateProgram.js'
 
 /** Mixtral's first format, for files without a template. llama.cpp calls it mistral-v1. */
@@ -25,6 +27,13 @@ const MISTRAL_V1 = `{{ bos_token }}{% for message in messages %}
 {% endif %}
 {% if message.role == 'user' %}{{ '[INST] ' + message.content + ' [/INST]' }}{% else %}{{ ' ' + message.content | trim + eos_token }}{% endif %}
 {% endfor %}`
+
+/** The format of models whose vocabulary has its tokens, for files without a template. */
+const CHATML = `{% for message in messages %}
+{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}`
+
+const CHATML_TOKENS = ['<|im_start|>', '<|im_end|>']
 
 export interface RenderedChat {
   /** The prompt, with BOS where the file asks for it. */
@@ -49,19 +58,27 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean
 }
 
-type Rendered = Pick<RenderedChat, 'ids' | 'text'>
+interface Rendered extends Pick<RenderedChat, 'ids' | 'text'> {
+  /** The text with its origins. */
+  readonly written: Text
+}
 
 export class ChatTemplate {
   readonly #program: TemplateProgram
   /** The template for conversations with tools, where the file has one of its own. */
   readonly #toolProgram: TemplateProgram
   readonly #tokenizer: Tokenizer
+  readonly #tokens: PromptTokens
+  /** What is odd about the template, for people to read. */
+  readonly notes: readonly string[]
   #learned: LearnedFormat | 'none' | undefined
 
-  private constructor(program: TemplateProgram, toolProgram: TemplateProgram, tokenizer: Tokenizer) {
+  private constructor(program: TemplateProgram, toolProgram: TemplateProgram, tokenizer: Tokenizer, notes: readonly string[] = []) {
     this.#program = program
     this.#toolProgram = toolProgram
     this.#tokenizer = tokenizer
+    this.#tokens = new PromptTokens(tokenizer)
+    this.notes = notes
   }
 
   /** Takes the Go template of an Ollama model. */
@@ -71,24 +88,29 @@ export class ChatTemplate {
   }
 
   /**
-   * Takes the template under `tokenizer.chat_template`, or Mixtral's own format where the file has none; and for tools
-   * the one under `tokenizer.chat_template.tool_use`, if there is one. Nothing is parsed before the first `render`.
-   * Throws `TEMPLATE` if a key holds no text.
+   * Takes the template under `tokenizer.chat_template`, and for tools the one under
+   * `tokenizer.chat_template.tool_use`, if there is one. A file without a template gets ChatML where its vocabulary has
+   * the tokens of ChatML, else Mixtral's own format. Nothing is parsed before the first `render`. Throws `TEMPLATE` if
+   * a key holds no text.
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): ChatTemplate {
-    const program = programAt('tokenizer.chat_template', metadata) ?? new TemplateProgram(MISTRAL_V1, 'jinja')
-    return new ChatTemplate(program, programAt('tokenizer.chat_template.tool_use', metadata) ?? program, tokenizer)
+    const own = programAt('tokenizer.chat_template', metadata)
+    const isChatml = !own && CHATML_TOKENS.every((token) => tokenizer.specialTexts.includes(token))
+    const program = own ?? new TemplateProgram(isChatml ? CHATML : MISTRAL_V1, 'jinja')
+    const notes = isChatml ? ["the file has no chat template; its vocabulary has ChatML's tokens, so chats are written in ChatML"] : []
+    return new ChatTemplate(program, programAt('tokenizer.chat_template.tool_use', metadata) ?? program, tokenizer, notes)
   }
 
   /**
    * Renders the prompt that asks for the next answer; if the last message is the assistant's, its text goes on. If the
-   * template refuses a system message, or leaves out its text, that text is put before the first user message. If it
-   * knows no tools, they are described in a system message. Throws a MixtralError `TEMPLATE` for messages of the wrong
+   * template refuses a system message, or writes nothing of it, its text is put before the first user message; an empty
+   * one is none. If the template knows no tools, they are described in a system message. Throws a MixtralError
+   * `TEMPLATE` for messages of the wrong
    * shape or order, and for a template that fails or exceeds its limits (a second, a million steps, a few times the
    * messages' length and a megabyte).
    */
   render(messages: readonly ChatMessage[], { tools, addGenerationPrompt = true }: RenderOptions = {}): ChatPrompt {
-    const checked = checkMessages(messages)
+    const checked = withoutEmptySystem(checkMessages(messages))
     const usesTools = tools !== undefined || checked.some((turn) => turn.role === 'tool')
     const learned = usesTools ? this.#learn() : undefined
     const continues = addGenerationPrompt && checked.at(-1)!.role === 'assistant'
@@ -101,9 +123,9 @@ export class ChatTemplate {
     const shown = { tools: learned ? tools : undefined, addGenerationPrompt: addGenerationPrompt && !continues }
     const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns), ...shown }, continues)
     const known = { format: tools && (learned?.format ?? GENERIC), continues }
-    if (!turns.some((turn) => turn.role === 'system')) return { ...render(turns), ...known, folded: false }
-    const whole = withSystem(turns, render)
-    return whole ? { ...whole, ...known, folded: false } : { ...render(foldSystem(turns)), ...known, folded: true }
+    const whole = turns.some((turn) => turn.role === 'system') ? withSystem(turns, render) : render(turns)
+    const { ids, text } = whole ?? render(foldSystem(turns))
+    return { ids, text, ...known, folded: !whole }
   }
 
   #input(turns: readonly Turn[]): TemplateInput {
@@ -114,19 +136,15 @@ export class ChatTemplate {
 
   /** How the template writes calls, found out once. */
   #learn(): LearnedFormat | undefined {
-    const plain = new Disguise([], [])
     const run = (turns: readonly Turn[], shown: Pick<TemplateInput, 'tools' | 'addGenerationPrompt'>) =>
-      this.#toolProgram.run({ ...this.#input(turns), ...shown }, plain)
+      this.#toolProgram.run({ ...this.#input(turns), ...shown }).value
     this.#learned ??= learnCallFormat(run, this.#tokenizer) ?? 'none'
     return this.#learned === 'none' ? undefined : this.#learned
   }
 
   #render(program: TemplateProgram, input: TemplateInput, continues: boolean): Rendered {
-    const tokenizer = this.#tokenizer
-    const disguise = new Disguise(tokenizer.specialTexts, [program.source, ...textsOf(input)])
-    const covered = continues ? begun(program, input, disguise) : program.run(input, disguise)
-    const parts = tokenizer.splitSpecial(covered).map((part) => (typeof part === 'string' ? disguise.reveal(part) : part))
-    return { ids: tokenizer.encodeParts(parts), text: disguise.reveal(covered) }
+    const written = continues ? begun(program, input) : program.run(input)
+    return { ids: this.#tokens.ids(written), text: written.value, written }
   }
 }
 
@@ -134,29 +152,37 @@ function programAt(key: string, metadata: ReadonlyMap<string, GgufValue>): Templ
   const source = metadata.get(key)
   if (source === undefined) return undefined
   if (typeof source !== 'string') throw new MixtralError('TEMPLATE', `${key} is a ${typeof source}, expected a string`)
+  if (source.trim() === '') return undefined
   return new TemplateProgram(source, 'jinja')
 }
 
-/** The covered prompt up to the end of the last message's text. */
-function begun(program: TemplateProgram, input: TemplateInput, disguise: Disguise): string {
-  const last = input.turns.at(-1)!
-  const turns = [...input.turns.slice(0, -1), { ...last, content: last.content + disguise.mark }]
-  const covered = program.run({ ...input, turns }, disguise)
-  const mark = covered.lastIndexOf(disguise.mark)
-  if (mark >= 0) return covered.slice(0, mark)
-  // A template that looks into the text has lost the mark, and may have trimmed the text.
-  const text = disguise.cover(last.content.trim())
-  const at = text === '' ? -1 : covered.lastIndexOf(text)
-  if (at >= 0) return covered.slice(0, at + text.length)
-  throw new MixtralError('TEMPLATE', 'the chat template leaves out the text of the last message, which should go on')
+/** System messages without a text say nothing; templates would write their frame. */
+function withoutEmptySystem(turns: readonly Turn[]): readonly Turn[] {
+  const kept = turns.filter(({ role, content }) => role !== 'system' || content.trim() !== '')
+  return kept.length > 0 ? kept : turns
 }
 
-/** The rendered chat, unless the template refuses a system message or leaves out its text. */
+/** The prompt up to the end of the last message's text. */
+function begun(program: TemplateProgram, input: TemplateInput): Text {
+  const last = input.turns.at(-1)!
+  const origin = turnOrigin(input.turns.length - 1)
+  const isBlank = last.content.trim() === ''
+  // A text of blanks may be trimmed away, so that another one shows its place.
+  const shown = isBlank ? { ...input, turns: [...input.turns.slice(0, -1), { ...last, content: 'x' }] } : input
+  const written = program.run(shown)
+  const run = written.runs.findLast((each) => each.origin === origin)
+  if (!run) throw new MixtralError('TEMPLATE', 'the chat template leaves out the text of the last message, which should go on')
+  return isBlank ? Text.concat([written.slice(0, run.start), Text.of(last.content, origin)]) : written.slice(0, run.end)
+}
+
+/** The rendered chat, unless the template refuses a system message or writes nothing of it. */
 function withSystem(turns: readonly Turn[], render: (turns: readonly Turn[]) => Rendered): Rendered | undefined {
   try {
     const rendered = render(turns)
-    const present = turns.every(({ role, content }) => role !== 'system' || rendered.text.includes(content.trim()))
-    return present ? rendered : undefined
+    const { written } = rendered
+    const shown = new Set(written.runs.filter(({ start, end }) => /\S/.test(written.value.slice(start, end))).map(({ origin }) => origin))
+    const isShown = turns.every(({ role, content }, index) => role !== 'system' || content.trim() === '' || shown.has(turnOrigin(index)))
+    return isShown ? rendered : undefined
   } catch (error) {
     if (error instanceof MixtralError && error.cause instanceof TemplateRefusal) return undefined
     throw error

@@ -1,73 +1,57 @@
 // Turns and tools as Ollama's template package has them: structures with fields, which print as JSON. Texts and keys
-// that a caller has chosen are covered.
+// that a caller has chosen keep their origin.
 
+import { type GoMap, GoStructure, type GoValue, isMap, KEYS } from '../templates/goValues.js'
+import { Text } from '../templates/markedText.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
-import type { Disguise } from './disguise.js'
-import type { GoValue } from './goTemplate.js'
-import { functionOf } from './templateInput.js'
+import { DATA_ORIGIN, functionOf } from './templateInput.js'
 
-type GoMap = { readonly [key: string]: GoValue }
-
-/** A structure, with the JSON that it prints as. Templates do not see the method: it is on the prototype. */
-class Printed {
-  readonly #json: GoValue
-
-  constructor(fields: GoMap, json: GoValue) {
-    Object.assign(this, fields)
-    this.#json = json
-  }
-
-  toJSON(): GoValue {
-    return this.#json
-  }
+/** A turn with the text that templates are given. */
+export interface MarkedTurn extends Omit<Turn, 'content'> {
+  readonly content: Text
 }
 
-function printed(fields: GoMap, json: GoValue): GoValue {
-  return new Printed(fields, json) as unknown as GoMap
-}
-
-/** @param turn its content is covered already */
-export function messageData({ role, content, calls, answers }: Turn, disguise: Disguise): GoValue {
+export function messageData({ role, content, calls, answers }: MarkedTurn): GoValue {
   return {
     Role: role,
     Content: content,
-    ...(calls.length > 0 && { ToolCalls: calls.map((call, index) => callData(call, index, disguise)) }),
-    ...(answers && { ToolName: disguise.cover(answers.name), ToolCallID: disguise.cover(answers.id) }),
+    ...(calls.length > 0 && { ToolCalls: calls.map(callData) }),
+    ...(answers && { ToolName: marked(answers.name), ToolCallID: marked(answers.id) }),
   }
 }
 
-function callData({ id, name, arguments: given }: TurnCall, index: number, disguise: Disguise): GoValue {
-  const json = { name: disguise.cover(name), arguments: covered(given as GoMap, disguise) }
-  const called = printed({ Index: index, Name: json.name, Arguments: json.arguments }, json)
-  return printed({ ID: disguise.cover(id), Function: called }, { function: called })
+function callData({ id, name, arguments: given }: TurnCall, index: number): GoValue {
+  const json = { name: marked(name), arguments: marked(given as GoMap) }
+  const called = new GoStructure({ Index: index, Name: json.name, Arguments: json.arguments }, json)
+  return new GoStructure({ ID: marked(id), Function: called }, { function: called })
 }
 
-export function toolData(tool: CheckedTool, disguise: Disguise): GoValue {
+export function toolData(tool: CheckedTool): GoValue {
   const { name, description = '', parameters } = tool
-  const schema = schemaData(parameters as GoMap, disguise)
-  const fields = { Name: disguise.cover(name), Description: disguise.cover(description), Parameters: schema }
-  const json = covered(functionOf(tool) as GoMap, disguise) as GoMap
-  return printed({ Type: 'function', Function: printed(fields, json.function) }, json)
+  const fields = { Name: marked(name), Description: marked(description), Parameters: schemaData(parameters as GoMap) }
+  const json = marked(functionOf(tool) as GoMap) as GoMap
+  return new GoStructure({ Type: 'function', Function: new GoStructure(fields, json.function) }, json)
 }
 
 /** A schema with the fields that Ollama's structure has; properties are schemas by name. */
-function schemaData(schema: GoMap, disguise: Disguise): GoValue {
+function schemaData(schema: GoMap): GoValue {
   const { type, description, enum: values, items, required, properties } = schema
   const fields = { Type: type, Description: description, Enum: values, Items: items, Required: required }
   const named = isMap(properties)
-    ? Object.entries(properties).map(([name, part]) => [disguise.cover(name), isMap(part) ? schemaData(part, disguise) : part])
+    ? Object.entries(properties).map(([name, part]) => [name, isMap(part) ? schemaData(part) : (part as GoValue)] as const)
     : []
-  return printed({ ...(covered(fields, disguise) as GoMap), Properties: Object.fromEntries(named) }, covered(schema, disguise))
+  return new GoStructure({ ...(marked(fields) as GoMap), Properties: withKeys(named) }, marked(schema))
 }
 
-function covered(data: GoValue, disguise: Disguise): GoValue {
-  if (typeof data === 'string') return disguise.cover(data)
-  if (Array.isArray(data)) return data.map((item: GoValue) => covered(item, disguise))
+/** Plain data with its origin. */
+function marked(data: GoValue): GoValue {
+  if (typeof data === 'string') return Text.of(data, DATA_ORIGIN)
+  if (Array.isArray(data)) return data.map((item: GoValue) => marked(item))
   if (!isMap(data)) return data
-  return Object.fromEntries(Object.entries(data).map(([key, item]) => [disguise.cover(key), covered(item, disguise)]))
+  return withKeys(Object.entries(data).map(([key, item]) => [key, marked(item)] as const))
 }
 
-function isMap(value: GoValue): value is GoMap {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
+function withKeys(entries: readonly (readonly [string, GoValue])[]): GoMap {
+  return Object.assign(Object.fromEntries(entries), { [KEYS]: DATA_ORIGIN })
 }

@@ -2,13 +2,14 @@
 // template that uses .Messages gets all of them at once. An older one runs once per exchange with .System, .Prompt and
 // .Response; the last run ends at .Response, where the answer goes.
 
+import { renderGoTemplate } from '../templates/goTemplate.js'
+import { type GoNode, type GoOperand, type GoPipe, parseGoTemplate } from '../templates/goTemplateParser.js'
+import { Text } from '../templates/markedText.js'
+import { WorkBudget } from '../templates/workBudget.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn } from './chatMessages.js'
-import type { Disguise } from './disguise.js'
-import { type GoValue, renderGoTemplate } from './goTemplate.js'
-import { type GoNode, type GoOperand, type GoPipe, parseGoTemplate } from './goTemplateParser.js'
-import { messageData, toolData } from './ollamaData.js'
-import { WorkBudget } from './templateBudget.js'
+import { type MarkedTurn, messageData, toolData } from './ollamaData.js'
+import { turnOrigin } from './templateInput.js'
 
 export class OllamaTemplate {
   readonly #nodes: readonly GoNode[]
@@ -27,50 +28,56 @@ export class OllamaTemplate {
    * The prompt for the next message. Throws an Error if the template fails or exceeds its budget.
    * @param characters total length of the messages
    */
-  render(turns: readonly Turn[], tools: readonly CheckedTool[], characters: number, disguise: Disguise): string {
+  render(turns: readonly Turn[], tools: readonly CheckedTool[], characters: number): Text {
     const budget = new WorkBudget(characters) // one budget for all runs
-    const reveal = (text: string) => disguise.reveal(text)
-    const collated = collate(turns).map((turn) => ({ ...turn, content: disguise.cover(turn.content) }))
+    const collated = collate(turns)
     if (this.#takesMessages) {
       const data = {
         System: texts(collated, 'system'),
-        Messages: collated.map((turn) => messageData(turn, disguise)),
-        Tools: tools.map((tool) => toolData(tool, disguise)),
+        Messages: collated.map(messageData),
+        Tools: tools.map(toolData),
         Response: '',
       }
-      return renderGoTemplate(this.#nodes, data, budget, reveal)
+      return renderGoTemplate(this.#nodes, data, budget)
     }
-    let text = ''
-    let turn: Record<'System' | 'Prompt' | 'Response', string> = { System: '', Prompt: '', Response: '' }
+    const parts: Text[] = []
+    const none = { System: Text.empty, Prompt: Text.empty, Response: Text.empty }
+    let [turn, length] = [none, 0]
     const run = (nodes: readonly GoNode[]) => {
-      text += renderGoTemplate(nodes, turn satisfies GoValue, budget, reveal)
-      budget.checkLength(text.length)
-      turn = { System: '', Prompt: '', Response: '' }
+      const text = renderGoTemplate(nodes, turn, budget)
+      length += text.length
+      budget.checkLength(length)
+      parts.push(text)
+      turn = none
     }
     for (const { role, content } of collated) {
-      if (role === 'system' && (turn.Prompt || turn.Response)) run(this.#nodes)
-      if (role === 'user' && turn.Response) run(this.#nodes)
-      turn[role === 'system' ? 'System' : role === 'user' ? 'Prompt' : 'Response'] = content
+      if (role === 'system' && (turn.Prompt.length > 0 || turn.Response.length > 0)) run(this.#nodes)
+      if (role === 'user' && turn.Response.length > 0) run(this.#nodes)
+      turn = { ...turn, [role === 'system' ? 'System' : role === 'user' ? 'Prompt' : 'Response']: content }
     }
     run(untilResponse(this.#nodes).nodes)
-    return text
+    return Text.concat(parts)
   }
 }
 
 /** Joins successive turns of one role; those with calls, and the answers to calls, stay apart. */
-function collate(turns: readonly Turn[]): Turn[] {
-  const collated: Turn[] = []
-  for (const turn of turns) {
+function collate(turns: readonly Turn[]): MarkedTurn[] {
+  const collated: MarkedTurn[] = []
+  turns.forEach((plain, index) => {
+    const turn = { ...plain, content: Text.of(plain.content, turnOrigin(index)) }
     const last = collated.at(-1)
     if (last?.role === turn.role && turn.role !== 'tool' && last.calls.length + turn.calls.length === 0) {
-      collated[collated.length - 1] = { ...last, content: `${last.content}\n\n${turn.content}` }
+      collated[collated.length - 1] = { ...last, content: Text.concat([last.content, new Text('\n\n'), turn.content]) }
     } else collated.push(turn)
-  }
+  })
   return collated
 }
 
-function texts(turns: readonly Turn[], role: Turn['role']): string {
-  return turns.flatMap((turn) => (turn.role === role ? [turn.content] : [])).join('\n\n')
+function texts(turns: readonly MarkedTurn[], role: Turn['role']): Text {
+  return Text.join(
+    turns.flatMap((turn) => (turn.role === role ? [turn.content] : [])),
+    new Text('\n\n'),
+  )
 }
 
 /** The part of the template before it prints .Response. */

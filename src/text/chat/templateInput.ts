@@ -1,10 +1,10 @@
 // What a chat template is given: turns, tools, and whether an answer is asked for. Owns the names and shapes that Jinja
-// templates expect, which are those of Hugging Face's, and the covering of every text and key that a caller has chosen.
+// templates expect, which are those of Hugging Face's, and the origin of every text and key that a caller has chosen.
 
+import { Dict, Float, List, type Value } from '../jinja/values.js'
+import { Text } from '../templates/markedText.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
-import type { Disguise } from './disguise.js'
-import { arrayValue, objectValue, plainValue, stringValue, type Value } from './jinja.js'
 
 export interface TemplateInput {
   readonly turns: readonly Turn[]
@@ -15,28 +15,30 @@ export interface TemplateInput {
   readonly eos: string
 }
 
-/** All texts that a caller has chosen. */
-export function textsOf({ turns, tools = [] }: TemplateInput): string[] {
-  return [
-    ...turns.flatMap(({ content, calls, answers }) => [
-      content,
-      ...[...calls, ...(answers ? [answers] : [])].map((call) => JSON.stringify(call)),
-    ]),
-    ...tools.map((tool) => JSON.stringify(tool)),
-  ]
+/** The origin of names, ids, arguments and tools. */
+export const DATA_ORIGIN = 1
+
+/** The origin of a turn's content, by the index of the turn. */
+export function turnOrigin(index: number): number {
+  return index + 2
 }
 
-/** The variables of a Jinja template. Roles are plain: they are ours. */
-export function jinjaVariables(input: TemplateInput, disguise: Disguise): Record<string, unknown> {
-  const { turns, tools, addGenerationPrompt, bos, eos } = input
-  return {
-    messages: arrayValue(turns.map((turn) => messageValue(turn, disguise))),
-    tools: tools ? arrayValue(tools.map((tool) => coveredValue(functionOf(tool), disguise))) : null,
-    documents: null,
-    bos_token: bos,
-    eos_token: eos,
-    add_generation_prompt: addGenerationPrompt,
-  }
+/** The length of all texts that a caller has chosen. */
+export function charactersOf({ turns, tools = [] }: TemplateInput): number {
+  const data = [...turns.flatMap(({ calls, answers }) => [...calls, ...(answers ? [answers] : [])]), ...tools]
+  return [...turns.map(({ content }) => content), ...data.map((each) => JSON.stringify(each))].join('').length
+}
+
+/** The variables of a Jinja template. Roles are the template's own: they are ours. */
+export function jinjaVariables({ turns, tools, addGenerationPrompt, bos, eos }: TemplateInput): Map<string, Value> {
+  return new Map<string, Value>([
+    ['messages', new List(turns.map(messageValue))],
+    ['tools', tools ? new List(tools.map((tool) => dataValue(functionOf(tool)))) : null],
+    ['documents', null],
+    ['bos_token', new Text(bos)],
+    ['eos_token', new Text(eos)],
+    ['add_generation_prompt', addGenerationPrompt],
+  ])
 }
 
 /** A tool as the OpenAI API has it. */
@@ -44,14 +46,14 @@ export function functionOf({ name, description, parameters }: CheckedTool) {
   return { type: 'function', function: { name, ...(description !== undefined && { description }), parameters } }
 }
 
-function messageValue({ role, content, calls, answers }: Turn, disguise: Disguise): Value {
-  const message = new Map<string, Value>([
-    ['role', stringValue(role)],
-    ['content', stringValue(disguise.cover(content))],
-  ])
-  if (calls.length > 0) message.set('tool_calls', coveredValue(calls.map(callOf), disguise))
-  if (answers) message.set('tool_call_id', coveredValue(answers.id, disguise)).set('name', coveredValue(answers.name, disguise))
-  return objectValue(message)
+function messageValue({ role, content, calls, answers }: Turn, index: number): Value {
+  const entries: [string, Value][] = [
+    ['role', new Text(role)],
+    ['content', Text.of(content, turnOrigin(index))],
+  ]
+  if (calls.length > 0) entries.push(['tool_calls', dataValue(calls.map(callOf))])
+  if (answers) entries.push(['tool_call_id', dataValue(answers.id)], ['name', dataValue(answers.name)])
+  return Dict.of(entries.map(([key, value]) => [new Text(key), value] as const))
 }
 
 /** A call, its arguments an object as templates expect them. */
@@ -59,30 +61,12 @@ function callOf({ id, name, arguments: given }: TurnCall) {
   return { id, type: 'function', function: { name, arguments: given } }
 }
 
-/** Plain data as a value of the template language, its texts and keys covered. A plain key still finds its entry. */
-function coveredValue(data: unknown, disguise: Disguise): Value {
-  if (typeof data === 'string') return stringValue(disguise.cover(data))
-  if (Array.isArray(data)) return arrayValue(data.map((item) => coveredValue(item, disguise)))
-  if (typeof data !== 'object' || data === null) return plainValue(data)
-  const entries = Object.entries(data).map(([key, item]): [string, Value] => [disguise.cover(key), coveredValue(item, disguise)])
-  return objectValue(new CoveredMap(entries, disguise))
-}
-
-/** Entries with covered keys, which are found under their plain keys too. */
-class CoveredMap extends Map<string, Value> {
-  readonly #disguise: Disguise
-
-  constructor(entries: readonly [string, Value][], disguise: Disguise) {
-    super()
-    this.#disguise = disguise
-    for (const [key, value] of entries) this.set(key, value)
-  }
-
-  override get(key: string): Value | undefined {
-    return super.get(this.#disguise.cover(key))
-  }
-
-  override has(key: string): boolean {
-    return super.has(this.#disguise.cover(key))
-  }
+/** Plain data as a value of the template language. */
+function dataValue(data: unknown): Value {
+  if (typeof data === 'string') return Text.of(data, DATA_ORIGIN)
+  if (typeof data === 'number') return Number.isSafeInteger(data) ? data : new Float(data)
+  if (typeof data === 'boolean') return data
+  if (Array.isArray(data)) return new List(data.map(dataValue))
+  if (typeof data !== 'object' || data === null) return null
+  return Dict.of(Object.entries(data).map(([key, item]) => [Text.of(key, DATA_ORIGIN), dataValue(item)] as const))
 }

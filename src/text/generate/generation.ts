@@ -212,7 +212,8 @@ export class Generation implements Task {
     this.#written.push(id)
     banned.push(this.#decoder.bytes(id))
     const { text: read, calls } = this.#read(this.#decoder.push(id), id)
-    const text = stops.push(read)
+    const isControl = tokenizer.token(id).type === 'control'
+    const text = stops.push(read) + (isControl ? stops.pushControl(tokenizer.token(id).piece.replaceAll('\u2581', ' ')) : '')
     this.#text += text
     this.pieces.push({ text, ids: [id], ...drawn, ...(calls.length > 0 && { toolCalls: calls }) })
     if (stops.stopped) this.#finish('stop')

@@ -28,7 +28,7 @@ import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
 import type { GenerationOptions } from './generationOptions.js'
 import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
-import { loadParts, type ModelParts, openParts } from './modelParts.js'
+import { loadParts, type ModelParts, notesOf, openParts } from './modelParts.js'
 import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
 import { checkSessionOptions, openSession, type RestoredSession, type Session, type SessionOptions } from './session.js'
 
@@ -58,6 +58,8 @@ export class MixtralModel {
   readonly kernels: KernelBuild
   /** Seconds from the call to a model ready to run. */
   readonly loadSeconds: number
+  /** What is odd about the model and how it is taken, a line each, for people to read. */
+  readonly notes: readonly string[]
   readonly #engine: Engine
   readonly #parts: ModelParts
 
@@ -74,6 +76,7 @@ export class MixtralModel {
     this.sequences = plan.sequences
     this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
+    this.notes = notesOf(parts)
     this.#parts = parts
     this.#engine = engine
   }

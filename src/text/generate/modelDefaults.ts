@@ -1,48 +1,46 @@
 // What an Ollama model brings beside its weights, in our own terms: options for callers that give none, and messages
 // that go before a chat. Parameters without a meaning here, such as the threads of another engine, are left out.
 
-import { checkObject, MixtralError, shown } from '../../base/errors.js'
+import { checkObject, shown } from '../../base/errors.js'
 import type { OllamaLayers, ParamValue } from '../../registry/stores/ollamaLayers.js'
 import { namesOf } from '../../runtime/sampler/optionRow.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import { checkGenerationOptions } from './checkGenerationOptions.js'
 import type { GenerationOptions } from './generationOptions.js'
 import { generationTable } from './generationTable.js'
+import { ollamaContext, ollamaValue, UNSET } from './ollamaParameters.js'
 
 export interface ModelDefaults {
   readonly options: GenerationOptions
   readonly contextLength?: number
   /** The names of parameters that are not used here. */
   readonly unused: readonly string[]
+  /** Which values are ignored, for people to read. */
+  readonly notes: readonly string[]
 }
 
 const PARAMETERS = namesOf(generationTable, 'ollama')
 
-/** Reads the parameters. Throws `MODEL` for an impossible one. */
+/** Reads the parameters. A value without a meaning is left out, with a note. */
 export function modelDefaults({ params }: OllamaLayers): ModelDefaults {
-  const { num_ctx: contextLength, ...others } = params
   const options: Record<string, ParamValue> = {}
   const unused: string[] = []
-  for (const [name, value] of Object.entries(others)) {
+  const notes: string[] = []
+  let context: number | undefined
+  for (const [name, given] of Object.entries(params)) {
     const option = PARAMETERS.get(name)
-    // Below 0, Ollama means a random seed, or no limit: our defaults.
-    const unset = (name === 'seed' || name === 'num_predict') && typeof value === 'number' && value < 0
-    if (option === undefined) unused.push(name)
-    else if (!unset) options[option] = value
+    if (option === undefined && name !== 'num_ctx') {
+      unused.push(name)
+      continue
+    }
+    const value = option === undefined ? ollamaContext(given) : ollamaValue(name, given, generationTable[option]!)
+    if (value === undefined)
+      notes.push(`the parameter ${name} that the model brings is ${shown(given)}, which means nothing here: it is ignored`)
+    else if (value !== UNSET && option === undefined) context = value as number
+    else if (value !== UNSET) options[option!] = value
   }
-  try {
-    checkGenerationOptions(options)
-  } catch (error) {
-    throw new MixtralError('MODEL', `a parameter that the model brings is wrong: ${(error as Error).message}`, { cause: error })
-  }
-  if (contextLength === undefined) return { options, unused }
-  if (typeof contextLength !== 'number' || !Number.isInteger(contextLength) || contextLength < 1) {
-    throw new MixtralError(
-      'MODEL',
-      `a parameter that the model brings is wrong: num_ctx is ${shown(contextLength)}, expected a whole number from 1`,
-    )
-  }
-  return { options, contextLength, unused }
+  checkGenerationOptions(options)
+  return { options, ...(context !== undefined && { contextLength: context }), unused, notes }
 }
 
 /** The context length that the model brings, as an option of loading; never longer than its positions. */

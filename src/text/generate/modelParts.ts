@@ -32,6 +32,14 @@ const ENGINE_OPTIONS = ['threads', 'contextLength', 'sequences', 'kvTokens', 'st
 /** The options of loading beside those of every long call. */
 const LOAD_OPTIONS = [...ENGINE_OPTIONS, 'worker', 'profile']
 
+/** What is odd about the parts. */
+export function notesOf({ engine, tokenizer, template, extras }: ModelParts): string[] {
+  const { plan, config } = engine
+  const isPast = plan.contextLength > config.maxPositions
+  const past = `the context of ${plan.contextLength} tokens is longer than the ${config.maxPositions} that the model was trained on: texts get worse there`
+  return [...(isPast ? [past] : []), ...tokenizer.notes, ...template.notes, ...(extras?.defaults.notes ?? [])]
+}
+
 /** Throws what `MixtralModel.load` throws. */
 export async function loadParts(model: string | LocalModel, options: LoadOptions): Promise<ModelParts> {
   const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
@@ -59,5 +67,6 @@ export async function openParts(config: MixtralConfig, weights: Weights, options
  */
 async function templateOf(weights: Weights, tokenizer: Tokenizer, ollama: string | undefined): Promise<ChatTemplate> {
   const { ChatTemplate } = await import('../chat/chatTemplate.js')
-  return ollama === undefined ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
+  const isAbsent = ollama === undefined || ollama.trim() === ''
+  return isAbsent ? ChatTemplate.fromGgufMetadata(weights.metadata, tokenizer) : ChatTemplate.fromOllama(ollama, tokenizer)
 }

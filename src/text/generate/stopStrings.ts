@@ -1,13 +1,18 @@
 // Finds stop strings in a streamed text. The text ends before the stop string that is complete first; of several
-// complete at one place, before the longest. The result does not depend on how the text is cut into pieces. Owns the
-// held text, which may still become the beginning of a stop string.
+// complete at one place, before the longest. The result does not depend on how the text is cut into pieces. Control
+// tokens are no text, but they count where a stop string spells them. Owns the held text, which may still become the
+// beginning of a stop string.
 
 import { MixtralError, shown } from '../../base/errors.js'
+import { Text } from '../templates/markedText.js'
+
+/** The origin of what is matched and not part of the text: control tokens. */
+const HIDDEN = 1
 
 export class StopStrings {
   readonly #stops: readonly string[]
   readonly #longest: number
-  #held = ''
+  #held = Text.empty
   #stopped = false
 
   /** Throws a MixtralError `OPTION` for a stop string that is empty or not a string. */
@@ -28,28 +33,40 @@ export class StopStrings {
 
   /** Takes the next piece of text, and returns the text that certainly belongs to no stop string. */
   push(piece: string): string {
+    return this.#push(new Text(piece))
+  }
+
+  /** Takes a control token, as `push` takes a text. One that no stop string spells is as nothing. */
+  pushControl(token: string): string {
+    return this.#stops.some((stop) => stop.includes(token)) ? this.#push(Text.of(token, HIDDEN)) : ''
+  }
+
+  #push(piece: Text): string {
     if (this.#stopped) return ''
-    const text = this.#held + piece
+    const text = Text.concat([this.#held, piece])
     const start = this.#find(text)
     this.#stopped = start >= 0
-    const certain = this.#stopped ? start : text.length - this.#beginning(text)
-    this.#held = this.#stopped ? '' : text.slice(certain)
-    return text.slice(0, certain)
+    const certain = this.#stopped ? start : text.length - this.#beginning(text.value)
+    this.#held = this.#stopped ? Text.empty : text.slice(certain)
+    return visible(text.slice(0, certain))
   }
 
   /** Returns the text that is still held. Call it when the text has ended. */
   end(): string {
-    const held = this.#held
-    this.#held = ''
+    const held = visible(this.#held)
+    this.#held = Text.empty
     return held
   }
 
   /** The index of the stop string that is complete first; -1 if there is none. */
-  #find(text: string): number {
+  #find({ value, runs }: Text): number {
     let start = -1
     let end = Infinity
     for (const stop of this.#stops) {
-      const at = text.indexOf(stop)
+      // A part of a control token is no match.
+      const cuts = (place: number) => runs.some((run) => run.start < place && place < run.end)
+      let at = value.indexOf(stop)
+      while (at >= 0 && (cuts(at) || cuts(at + stop.length))) at = value.indexOf(stop, at + 1)
       if (at < 0) continue
       if (at + stop.length < end || (at + stop.length === end && at < start)) {
         start = at
@@ -67,4 +84,11 @@ export class StopStrings {
     }
     return 0
   }
+}
+
+function visible(text: Text): string {
+  return text
+    .parts()
+    .map((part) => (part.origin === HIDDEN ? '' : part.text))
+    .join('')
 }

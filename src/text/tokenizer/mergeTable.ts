@@ -3,7 +3,8 @@
 
 import type { Steps } from '../../base/timeSlice.js'
 import { PairMap } from './pairMap.js'
-import { tokenType, type Vocabulary } from './vocabulary.js'
+import { tokenType } from './tokenType.js'
+import type { Vocabulary } from './vocabulary.js'
 
 /** Pieces between two places where the work may pause: of work that is short for a piece, and of longer one. */
 const OFTEN = 1024

@@ -2,7 +2,8 @@
 // piece opens a text. Whole texts are decoded by the same code, so streaming gives the same result.
 
 import { checkObject, MixtralError, shown } from '../../base/errors.js'
-import { tokenBytes, tokenType, type Vocabulary } from './vocabulary.js'
+import { tokenType } from './tokenType.js'
+import { tokenBytes, type Vocabulary } from './vocabulary.js'
 
 export interface DecodeOptions {
   /** Includes control and unknown tokens as their text. Default false: they are left out. */

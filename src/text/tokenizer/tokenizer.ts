@@ -9,7 +9,8 @@ import { MergeTable } from './mergeTable.js'
 import { SegmentEncoder } from './segmentEncoder.js'
 import { SpecialTokens } from './specialTokens.js'
 import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
-import { readVocabulary, tokenBytes, tokenType, type Vocabulary } from './vocabulary.js'
+import { tokenType } from './tokenType.js'
+import { readVocabulary, tokenBytes, type Vocabulary } from './vocabulary.js'
 
 export interface EncodeOptions {
   /** Puts BOS first. Default: as the file says. */
@@ -37,7 +38,7 @@ export class Tokenizer {
   readonly vocabSize: number
   readonly bosId: number
   readonly eosId: number
-  /** Tokens that end an answer: EOS and, where the vocabulary has them, end-of-turn tokens. */
+  /** Tokens that end an answer: EOS and, where the vocabulary has them, end-of-turn tokens, whatever the file says. */
   readonly endIds: ReadonlySet<number>
   /** Whether the file asks for BOS before a prompt. */
   readonly addBos: boolean
@@ -46,6 +47,8 @@ export class Tokenizer {
    * off again.
    */
   readonly addSpacePrefix: boolean
+  /** What is odd about the vocabulary, for people to read. */
+  readonly notes: readonly string[]
   readonly #vocabulary: Vocabulary
   readonly #segments: SegmentEncoder
   readonly #special: SpecialTokens
@@ -58,6 +61,7 @@ export class Tokenizer {
     this.endIds = vocabulary.endIds
     this.addBos = vocabulary.addBos
     this.addSpacePrefix = vocabulary.addSpacePrefix
+    this.notes = vocabulary.notes
     this.#vocabulary = vocabulary
     this.#segments = new SegmentEncoder(vocabulary, table)
     this.#special = special

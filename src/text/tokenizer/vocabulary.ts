@@ -1,14 +1,14 @@
-// The vocabulary in a GGUF file's metadata, checked: pieces, scores, types and the ids with a meaning. The file is
-// untrusted, so everything is checked before it is used. Knows the bytes of a token, not how text becomes tokens.
+// The vocabulary in a GGUF file's metadata, checked: pieces, scores and types; the ids with a meaning are
+// specialIds.ts's. The file is untrusted, so everything is checked before it is used. Knows the bytes of a token, not
+// how text becomes tokens.
 
 import { MixtralError, shown } from '../../base/errors.js'
 import type { Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
+import { readSpecialIds, type SpecialIds } from './specialIds.js'
+import { tokenType } from './tokenType.js'
 
-/** `tokenizer.ggml.token_type`, as SentencePiece numbers them. */
-export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
-
-export interface Vocabulary {
+export interface Vocabulary extends SpecialIds {
   /** (vocabulary) the piece as stored: a space is U+2581. */
   readonly pieces: readonly string[]
   /** (vocabulary) pieces of higher scores merge first. */
@@ -19,11 +19,6 @@ export interface Vocabulary {
   readonly byteOfId: Int16Array
   /** (256) the token of a byte, -1 where there is none. */
   readonly idOfByte: Int32Array
-  readonly bosId: number
-  readonly eosId: number
-  readonly unknownId: number | undefined
-  /** Tokens that end an answer: EOS, and the end-of-turn tokens of chat finetunes. */
-  readonly endIds: ReadonlySet<number>
   readonly addBos: boolean
   readonly addSpacePrefix: boolean
 }
@@ -34,9 +29,6 @@ const LARGEST_VOCABULARY = 2 ** 20
  * table.
  */
 const LONGEST_PIECE = 256
-
-/** End-of-turn tokens by name, for finetunes whose file names only `</s>` (llama.cpp looks for the same). */
-const END_OF_TURN = new Set(['<|im_end|>', '<|eot_id|>', '<|end|>', '<|endoftext|>', '<end_of_turn>'])
 
 const utf8 = new TextEncoder()
 
@@ -62,23 +54,14 @@ export function* readVocabulary(metadata: ReadonlyMap<string, GgufValue>): Steps
     ),
   )
   yield
-  const id = (key: string, fallback?: number) => readId(metadata, key, pieces.length, fallback)
-  const eosId = id('eos_token_id', 2)!
-  const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
-  pieces.forEach((piece, end) => {
-    if ((types[end] === tokenType.control || types[end] === tokenType.userDefined) && END_OF_TURN.has(piece)) endIds.add(end)
-  })
+  const special = readSpecialIds(metadata, pieces, types)
   yield
-  const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
   return {
     pieces,
     scores,
     types,
-    ...readBytes(pieces, types, unknownId),
-    bosId: id('bos_token_id', 1)!,
-    eosId,
-    unknownId,
-    endIds,
+    ...special,
+    ...readBytes(pieces, types, special.unknownId),
     addBos: readFlag(metadata, 'add_bos_token', true),
     addSpacePrefix: readFlag(metadata, 'add_space_prefix', true),
   }
@@ -116,15 +99,6 @@ function column(metadata: ReadonlyMap<string, GgufValue>, key: string, length: n
   const wrong = values.findIndex((value) => !valid(value))
   if (wrong >= 0) throw refusal(key, `entry ${wrong} is ${shown(values[wrong])}`)
   return values as number[]
-}
-
-function readId(metadata: ReadonlyMap<string, GgufValue>, key: string, size: number, fallback?: number): number | undefined {
-  const id = metadata.get(`tokenizer.ggml.${key}`) ?? fallback
-  if (id === undefined) return undefined
-  if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id >= size) {
-    throw refusal(key, `${shown(id)}, expected an id below ${size}`)
-  }
-  return id
 }
 
 function readFlag(metadata: ReadonlyMap<string, GgufValue>, key: string, fallback: boolean): boolean {

@@ -213,3 +213,23 @@ async function valuesOf({ tensors, files }: Gguf, name: string): Promise<Float32
   formats.get(type.name)!.dequantize(buffer, out)
   return out
 }
+
+test('a single file goes before an index of other shards, and that is said', async () => {
+  await writeCheckpoint(folder, smallModel, { layout: 'experts', dtype: 'F32', shards: 1 })
+  await writeJson(folder, 'model.safetensors.index.json', { weight_map: { 'lm_head.weight': 'model-00001-of-00002.safetensors' } })
+  const { notes } = await convertCheckpoint(folder, target)
+  expect(notes).toEqual(['model.safetensors is taken, and model.safetensors.index.json beside it is not'])
+  expectEqualLogits((await Reference.open(target)).logits(tokens), halfSplitLogits(smallModel, sourceTensors(smallModel, 'F32'), tokens))
+})
+
+test('a sliding window of the configuration is said where it has an effect', async () => {
+  await writeCheckpoint(folder, smallModel)
+  const config = configOf(smallModel) as { max_position_embeddings: number }
+  const notesWith = async (window: number | null) => {
+    await writeJson(folder, 'config.json', { ...config, sliding_window: window })
+    return (await convertCheckpoint(folder, target)).notes
+  }
+  expect(await notesWith(8)).toEqual([expect.stringContaining('sliding window: each token attends to the last 8 of')])
+  expect(await notesWith(null)).toEqual([])
+  expect(await notesWith(config.max_position_embeddings)).toEqual([])
+})

@@ -22,7 +22,11 @@ beforeEach(async () => {
 afterEach(() => fs.rm(root, { recursive: true }))
 
 const config = (fields: Record<string, unknown>) => writeJson(folder, 'config.json', { ...configOf(model), ...fields })
-const index = (weightMap: unknown) => writeJson(folder, 'model.safetensors.index.json', { weight_map: weightMap })
+/** An index of shards, in place of the single file. */
+const index = async (weightMap: unknown) => {
+  await fs.rename(path.join(folder, 'model.safetensors'), path.join(folder, 'shard.safetensors'))
+  await writeJson(folder, 'model.safetensors.index.json', { weight_map: weightMap })
+}
 const remove = (name: string) => fs.rm(path.join(folder, name))
 const file = (name: string, text: string | Uint8Array) => fs.writeFile(path.join(folder, name), text)
 
@@ -171,9 +175,9 @@ const faults: Record<string, [change: () => Promise<unknown>, code: string, mess
   'an index with a number for a file': [() => index({ [q]: 7 }), 'CHECKPOINT', /7, expected a string/],
   'a missing shard': [() => index({ [q]: 'model-00001-of-00002.safetensors' }), 'IO', /cannot open .*model-00001-of-00002\.safetensors/],
   'a shard that lacks a tensor': [
-    () => index({ [q]: 'model.safetensors', other: 'model.safetensors' }),
+    () => index({ [q]: 'shard.safetensors', other: 'shard.safetensors' }),
     'CHECKPOINT',
-    /model\.safetensors: has no tensor "other", which model\.safetensors\.index\.json says is in it/,
+    /shard\.safetensors: has no tensor "other", which model\.safetensors\.index\.json says is in it/,
   ],
 
   'no tokenizer': [() => remove('tokenizer.model'), 'CHECKPOINT', /no tokenizer, expected tokenizer\.model or tokenizer\.json/],
@@ -188,10 +192,10 @@ const faults: Record<string, [change: () => Promise<unknown>, code: string, mess
     'CHECKPOINT',
     /"<\|no\|>", expected a token of the vocabulary \(key "eos_token"\)/,
   ],
-  'an EOS outside the vocabulary': [
-    () => config({ eos_token_id: 2048 }),
+  'an EOS that is no whole number': [
+    () => config({ eos_token_id: 2.5 }),
     'CHECKPOINT',
-    /2048, expected an id below 2048 \(key "eos_token_id"\)/,
+    /2\.5, expected an id below 2048 \(key "eos_token_id"\)/,
   ],
   'an added token with an impossible id': [
     () => writeJson(folder, 'added_tokens.json', { extra: 1e9 }),
@@ -248,6 +252,16 @@ const faults: Record<string, [change: () => Promise<unknown>, code: string, mess
     () => tokenizerJson(({ model: own }) => own.merges.push(own.merges[0]!)),
     'UNSUPPORTED',
     /the merges into "\S+" do not stand together/,
+  ],
+  'merges among each other that are no runs of one character': [
+    () =>
+      tokenizerJson(({ model: own }) => {
+        const [first, second] = [own.merges.indexOf('t h'), own.merges.indexOf('i n')]
+        const [low, high] = [Math.min(first, second), Math.max(first, second)]
+        own.merges.splice(high + 1, 0, own.merges[low]!)
+      }),
+    'UNSUPPORTED',
+    /do not stand together/,
   ],
   'two pieces of one id': [
     () => tokenizerJson(({ model: own }) => Object.assign(own.vocab, { zqz: 5 })),

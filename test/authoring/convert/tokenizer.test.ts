@@ -27,7 +27,7 @@ const pieces = demoPieces()
 /** The tokenizer of the file that a vocabulary would be converted to. */
 function tokenizerOf(vocabulary: SourceVocabulary): Tokenizer {
   const files = { vocabulary, added: new Map(), tokenizerConfig: undefined, config: undefined, generationConfig: undefined }
-  const metadata = tokenizerMetadata(files, vocabulary.tokens.length)
+  const metadata = tokenizerMetadata(files, vocabulary.tokens.length, [])
   return Tokenizer.fromGgufMetadata(new Map(metadata.map(([key, , value]) => [key, value])))
 }
 
@@ -89,3 +89,29 @@ test('the merges of Mistral 7B and Mixtral 8x7B give the ids of mistral-tokenize
     { numRuns: 3000, seed: 20240103 },
   )
 })
+
+test.each([2, 3, 4, 5, 8])(
+  'runs of up to %i spaces of one score, in the order of transformers since 2024, give the ids of Hugging Face',
+  (most) => {
+    const runs = Array.from({ length: most - 1 }, (_, index) => '▁'.repeat(index + 2))
+    const known = new Set(pieces.map(({ text }) => text))
+    const all = [...pieces, ...runs.filter((run) => !known.has(run)).map((text) => ({ text, score: 0, type: 1 }))]
+    const json = tokenizerJsonOf(all)
+    const cuts = runs.flatMap((run) =>
+      Array.from({ length: run.length - 1 }, (_, i): [string, string] => [run.slice(0, i + 1), run.slice(i + 1)]),
+    )
+    cuts.sort((a, b) => b[0].length - a[0].length || b[1].length - a[1].length)
+    json.model.merges = [
+      ...cuts.map((cut) => cut.join(' ')),
+      ...json.model.merges.filter((merge) => !runs.includes((merge as string).replace(' ', ''))),
+    ]
+    const [ours, huggingFace] = [ofJson(json), huggingFaceOf(json)]
+    const unit = fc.constantFrom(' ', '  ', '     ', 'a', 'the', '\n')
+    fc.assert(
+      fc.property(fc.string({ unit, minLength: 1, maxLength: 20 }), (text) => {
+        expect(ours.encode(text, { addBos: false })).toEqual(huggingFace(text))
+      }),
+      { numRuns: 2000 },
+    )
+  },
+)

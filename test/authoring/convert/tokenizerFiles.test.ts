@@ -137,3 +137,28 @@ test('several chat templates keep their names', async () => {
     ['tokenizer.chat_template', 'one'],
   ])
 })
+
+test('tokens past the embeddings are left out, and that is said', async () => {
+  await writeJson(folder, 'added_tokens.json', { '[PAD]': 2052, '<extra>': 2053, ok: 2050 })
+  await writeJson(folder, 'tokenizer_config.json', { bos_token: '<s>', eos_token: '</s>', pad_token: '[PAD]' })
+  await writeJson(folder, 'generation_config.json', { eos_token_id: [2, 2060], pad_token_id: 2052 })
+  const target = path.join(folder, 'out.gguf')
+  const { notes } = await convertCheckpoint(folder, target)
+  expect(notes).toEqual([
+    'tokens past the model\'s 2052 embeddings are left out: "[PAD]" (2052), "<extra>" (2053)',
+    "eos_token_id 2060 in generation_config.json is past the model's 2052 embeddings and left out",
+  ])
+  const { metadata } = await openGguf(target)
+  expect(metadata.has('tokenizer.ggml.padding_token_id')).toBe(false)
+  expect(metadata.get('tokenizer.ggml.eos_token_id')).toBe(2)
+  expect((metadata.get('tokenizer.ggml.tokens') as string[])[2050]).toBe('ok')
+})
+
+test('an EOS past the embeddings gives way to that of the vocabulary', async () => {
+  await writeJson(folder, 'added_tokens.json', { '<|im_end|>': 2052 })
+  await writeJson(folder, 'tokenizer_config.json', { eos_token: '<|im_end|>' })
+  await writeJson(folder, 'config.json', { ...configOf(model), eos_token_id: 2052 })
+  const { notes } = await convertCheckpoint(folder, path.join(folder, 'out.gguf'))
+  expect(notes).toHaveLength(2)
+  expect((await openGguf(path.join(folder, 'out.gguf'))).metadata.get('tokenizer.ggml.eos_token_id')).toBe(2)
+})

@@ -100,6 +100,31 @@ test('a text that is not UTF-8 is read with replacement characters', async () =>
   expect((await openGguf(file)).metadata.get('key')).toBe('a\uFFFDb')
 })
 
+test('bytes that are not UTF-8 are kept for copies, wherever in a value they are', async () => {
+  const odd = (...bytes: number[]) => Uint8Array.from(bytes)
+  const entries: GgufEntry[] = [
+    ['license', 'string', 'a\uFFFDb', new Map([[0, odd(0x61, 0xff, 0x62)]])],
+    ['honest', 'string', 'a\uFFFDb'],
+    [
+      'list',
+      'array<string>',
+      ['a', '\uFFFD', '\uFFFD', 'b'],
+      new Map([
+        [1, odd(0xc3)],
+        [2, odd(0xe4)],
+      ]),
+    ],
+    ['nested', 'array<array<string>>', [['a'], ['\uFFFD']], new Map([[1, odd(0xff)]])],
+  ]
+  const file = path.join(folder, 'raw.gguf')
+  const { bytes } = encodeHeader({ metadata: entries, tensors: [] })
+  await fs.writeFile(file, bytes)
+  const { metadata, metadataTypes, rawTexts } = await openGguf(file)
+  expect([...rawTexts.keys()]).toEqual(['license', 'list', 'nested'])
+  const read = [...metadata].map(([key, value]) => [key, metadataTypes.get(key)!, value, rawTexts.get(key)] as unknown as GgufEntry)
+  expect(Buffer.from(encodeHeader({ metadata: read, tensors: [] }).bytes).equals(Buffer.from(bytes))).toBe(true)
+})
+
 test('the writer refuses more data than a tensor has, and a file closed too early', async () => {
   const file = path.join(folder, 'early.gguf')
   const writer = await GgufWriter.create(file, { metadata: [], tensors: [{ name: 'a', type: ggmlTypeByName('F32')!, shape: [4] }] })

@@ -101,6 +101,29 @@ test('a shard under another name is refused, and the message says how shards are
   await refused(renamed, '3, expected 1 in this file of the set; shards are found by their names, NAME-00001-of-00003.gguf and so on')
 })
 
+test('a set that gguf-split has merged into one file opens, whatever its other keys say', async () => {
+  const merged = path.join(folder, 'merged.gguf')
+  for (const split of [{ 'split.count': 0 }, { 'split.count': 0, 'split.no': 2, 'split.tensors.count': 7 }] as Record<string, number>[]) {
+    await writeShard(merged, 0, split)
+    expect((await openGguf(merged)).tensors.size).toBe(21)
+  }
+  await writeShard(shards[1]!, 1, { 'split.count': 0 })
+  await refused(shards[0]!, '0, expected 3 in this file of the set')
+})
+
+test.each(['a.gguf-split-a', 'a.gguf-split-b', 'a.gguf.part1of2', 'a.gguf.part-00', 'a.gguf.01', 'a.gguf.aa', 'A.GGUF.Part2'])(
+  '%s is named as a part that has to be joined',
+  async (name) => {
+    const part = path.join(folder, name)
+    for (const bytes of [demoBytes.subarray(0, 500_000), demoBytes.subarray(500_000, 600_000)]) {
+      await fs.writeFile(part, bytes)
+      await refused(part, `${part}: a part of ${name.slice(0, 6)}, expected the whole: join the parts`)
+    }
+    await fs.writeFile(part, demoBytes) // a whole file may have any name
+    expect((await openGguf(part)).tensors.size).toBe(demo.tensors.size)
+  },
+)
+
 test('a shard name with a number outside its set is refused', async () => {
   await refused(path.join(folder, 'demo-00004-of-00003.gguf'), 'shard number 4, expected 1 to 3 (file name)')
 })

@@ -70,6 +70,7 @@ function headerOf({ layers, hidden, inner, experts, vocabulary, type, downType }
     version: 3,
     metadata: new Map(Object.entries(metadata)),
     metadataTypes: new Map(),
+    rawTexts: new Map(),
     tensors,
     files: [{ path: 'x', bytes: offset }],
   }

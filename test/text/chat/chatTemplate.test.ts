@@ -120,6 +120,62 @@ test('a system message is folded where the template leaves it out', () => {
   expect(template(silent).render([system('Be brief.'), user('Hi')])).toMatchObject({ text: '[INST] Be brief.\n\nHi', folded: true })
 })
 
+test.each([
+  [
+    "{% for m in messages %}[{{ m.role }}]{{ m.content | replace('\\n', ' ') }}{% endfor %}",
+    '[system]Be brief. Be kind.[user]Be brief. Be kind. Hi',
+  ],
+  ['{% for m in messages %}[{{ m.role }}]{{ m.content | upper }}{% endfor %}', '[system]BE BRIEF.\nBE KIND.[user]BE BRIEF.\nBE KIND. HI'],
+  [
+    '{{ messages | tojson }}',
+    JSON.stringify([
+      { role: 'system', content: 'Be brief.\nBe kind.' },
+      { role: 'user', content: 'Be brief.\nBe kind. Hi' },
+    ]).replace(/([,:])(?=["{])/g, '$1 '),
+  ],
+])('a system message counts as taken however the template writes it: %s', (source, text) => {
+  const rendered = template(source).render([system('Be brief.\nBe kind.'), user('Be brief.\nBe kind. Hi')])
+  expect(rendered).toMatchObject({ text, folded: false })
+})
+
+test("the question's own words are no system message", () => {
+  const silent = "{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }}{% endif %}{% endfor %}"
+  expect(template(silent).render([system('Hi'), user('Hi there')])).toMatchObject({ text: '[INST] Hi\n\nHi there', folded: true })
+})
+
+test('an empty system message is none', () => {
+  const counting = '{{ messages | length }}{{ messages[0].role }}'
+  for (const empty of ['', ' \n'])
+    expect(template(counting).render([system(empty), user('Hi')])).toMatchObject({ text: '1user', folded: false })
+  expect(template(MIXTRAL).render([system(''), user('Hi')])).toMatchObject({ text: '<s>[INST] Hi [/INST]', folded: false })
+})
+
+test('an answer goes on where the template has put its text, whatever it looks for in it', () => {
+  const looking =
+    "{{ bos_token }}{% for m in messages %}{{ m.content.split('</think>')[-1] | trim }}{{ m.content | length }}{{ eos_token }}{% endfor %}"
+  expect(template(looking).render([user('a'), assistant('<think>b</think> c ')]).text).toBe('<s>a1</s>c')
+  expect(template(MIXTRAL).render([user('a'), assistant('')]).text).toBe('<s>[INST] a [/INST]')
+  expect(template(MIXTRAL).render([user('a'), assistant(' ')]).text).toBe('<s>[INST] a [/INST] ')
+})
+
+test('an empty template is as if absent', () => {
+  for (const source of ['', ' \n']) expect(template(source).render([user('Hi')]).text).toBe('<s>[INST] Hi [/INST]')
+})
+
+test("a file without a template gets ChatML where its vocabulary has ChatML's tokens, and says so", () => {
+  const tokenizer = special([
+    ['<|im_start|>', 3, 0],
+    ['<|im_end|>', 4, 0],
+  ])
+  const chatml = template(undefined, tokenizer)
+  expect(chatml.render([system('a'), user('b'), assistant('c'), user('d')]).text).toBe(
+    '<|im_start|>system\na<|im_end|>\n<|im_start|>user\nb<|im_end|>\n<|im_start|>assistant\nc<|im_end|>\n<|im_start|>user\nd<|im_end|>\n<|im_start|>assistant\n',
+  )
+  expect(chatml.notes).toEqual([expect.stringContaining('ChatML')])
+  expect(template(undefined).notes).toEqual([])
+  expect(template('{{ messages[0].content }}', tokenizer).notes).toEqual([])
+})
+
 test('a system message stays where the template takes it', () => {
   expect(template(V3).render([system('Be brief.'), user('Hi')])).toMatchObject({ text: '<s>[INST] Be brief.\n\nHi[/INST]', folded: false })
 })
@@ -137,23 +193,23 @@ test('a file without a template gets the first Mistral format', () => {
 test('control tokens of the template count', () => {
   const tokenizer = special()
   const { ids } = template(V3, tokenizer).render([user('a'), assistant('b'), user('c')])
-  expect(piecesOf(tokenizer, ids)).toEqual([
-    '<s>',
-    '[INST]',
-    '▁',
-    '▁',
-    'a',
-    '[/INST]',
-    '▁',
-    '▁',
-    'b',
-    '</s>',
-    '[INST]',
-    '▁',
-    '▁',
-    'c',
-    '[/INST]',
-  ])
+  expect(piecesOf(tokenizer, ids)).toEqual(['<s>', '[INST]', '▁', 'a', '[/INST]', '▁', 'b', '</s>', '[INST]', '▁', 'c', '[/INST]'])
+})
+
+test('a vocabulary with control tokens for instructions gets one space behind each, the blanks of a message apart', () => {
+  const tokenizer = special()
+  const written = (source: string, ...messages: ChatMessage[]) =>
+    piecesOf(tokenizer, template(source, tokenizer).render(messages).ids).join('')
+  expect(written(V3, user(' a'))).toBe('<s>[INST]▁▁a[/INST]')
+  expect(written(V3, user(''))).toBe('<s>[INST][/INST]')
+  const tight = "{{ '[INST]' + messages[0].content + '[/INST]' }}"
+  expect(written(tight, user('a'))).toBe('<s>[INST]▁a[/INST]')
+  expect(written(tight, user(' a'))).toBe('<s>[INST]▁▁a[/INST]')
+  expect(written("{{ '[INST]  ' + messages[0].content }}", user('a'))).toBe('<s>[INST]▁▁a')
+  const plain = special([])
+  expect(piecesOf(plain, template("{{ bos_token + ' ' + messages[0].content }}", plain).render([user('a')]).ids).join('')).toBe('<s>▁▁a')
+  const bare = special(undefined, { add_space_prefix: false })
+  expect(piecesOf(bare, template("{{ '[INST] ' + messages[0].content }}", bare).render([user('a')]).ids).join('')).toBe('<s>[INST]▁a')
 })
 
 test('control tokens that the template puts together from a role count', () => {
@@ -174,7 +230,7 @@ describe('a message', () => {
   test('never becomes a control token', () => {
     const { ids, text: written } = template(V3, tokenizer).render([user(text)])
     expect(written).toBe(`<s>[INST] ${text}[/INST]`)
-    expect(piecesOf(tokenizer, ids).join('')).toBe(`<s>[INST]▁▁${text.replaceAll(' ', '▁')}[/INST]`)
+    expect(piecesOf(tokenizer, ids).join('')).toBe(`<s>[INST]▁${text.replaceAll(' ', '▁')}[/INST]`)
     expect(ids.filter((id) => tokenizer.token(id).type !== 'normal')).toEqual([
       1,
       ...tokenizer.encode('[INST][/INST]', { addBos: false, parseSpecial: true }),
@@ -214,9 +270,9 @@ describe('a message', () => {
 
   test('is seen by the template as it is', () => {
     const look = (expression: string, content: string) => template(`{{ ${expression} }}`, tokenizer).render([user(content)]).text
-    expect(look("'</think>' in messages[0].content", 'a</think>b')).toBe('true')
-    expect(look("messages[0].content == '[INST]'", '[INST]')).toBe('true')
-    expect(look("messages[0].content.startswith('<s')", '<s>x')).toBe('true')
+    expect(look("'</think>' in messages[0].content", 'a</think>b')).toBe('True')
+    expect(look("messages[0].content == '[INST]'", '[INST]')).toBe('True')
+    expect(look("messages[0].content.startswith('<s')", '<s>x')).toBe('True')
     expect(look("messages[0].content.split('</s>')[-1]", '[a]</s>[b]')).toBe('[b]')
     expect(look("messages[0].content | replace('[', '(')", '[a]')).toBe('(a]')
     expect(look('messages[0].content | trim', ' [a] ')).toBe('[a]')
@@ -262,10 +318,10 @@ const doubling = (steps: number, start: string, step: string, end: string) =>
 describe.each([
   ['a syntax error', '{% if %}', /failed/],
   ['an open block', '{% for m in messages %}', /failed/],
-  ['an unknown filter', '{{ messages | nonsense }}', /failed: Unknown ArrayValue filter: nonsense/],
+  ['an unknown filter', '{{ messages | nonsense }}', /failed: no filter named nonsense/],
   ['a loop control outside of loops', '{% break %}', /failed/],
   ['an enormous range', '{% for i in range(100000000000) %}{% endfor %}', /a range of 100000000000 numbers/],
-  ['a range without end', '{% for i in range(0, 1, 0) %}{% endfor %}', /a range of Infinity/],
+  ['a range without end', '{% for i in range(0, 1, 0) %}{% endfor %}', /a range with the step 0/],
   ['loops within loops', `${'{% for i in range(9999) %}'.repeat(5)}x${'{% endfor %}'.repeat(5)}`, /failed: (more than|too much)/],
   ['empty loops within loops', `${'{% for i in range(9) %}'.repeat(9)}${'{% endfor %}'.repeat(9)}`, /failed: more than/],
   ['a doubling text', doubling(99, "'ab'", 'n.x + n.x', ''), /a text of \d+ characters/],
@@ -273,8 +329,8 @@ describe.each([
   ['a doubling list', doubling(99, '[1]', 'n.x + n.x', ''), /a list of \d+ items|a text of \d+/],
   ['a doubling tree', doubling(40, '[1]', '[n.x, n.x]', '{{ n.x }}'), /a text of \d+ characters/],
   ['a deep tree', doubling(9999, '[1]', '[n.x]', '{{ n.x }}'), /lists nested deeper/],
-  ['a namespace inside itself', '{% set n = namespace() %}{% set n.a = n %}{{ n }}', /namespace inside/],
-  ['a namespace inside a list', '{% set n = namespace() %}{% set n.a = [n] %}{{ n.a }}', /namespace inside/],
+  ['a namespace inside itself', '{% set n = namespace() %}{% set n.a = n %}{{ n }}', /nested deeper than/],
+  ['a namespace inside a list', '{% set n = namespace() %}{% set n.a = [n] %}{{ n.a == [[n]] }}{{ n.a }}', /nested deeper than/],
   ['many texts of medium size', doubling(9999, "''", "('%s' | upper)".replace('%s', 'x'.repeat(20_000)), ''), /too much text in total/],
   ['a replacement that explodes', `{{ ('${'a'.repeat(9000)}' | replace('a', '${'b'.repeat(9000)}')) }}`, /a text of 8\d+ characters/],
   ['a method that explodes', `{{ '${'a'.repeat(9000)}'.replace('', '${'b'.repeat(9000)}') }}`, /a text of 8\d+ characters/],
@@ -288,16 +344,27 @@ describe.each([
     `${doubling(19, "'a'", 'n.x + n.x', '')}{{ n.x.split('b' + n.x[:300000]) | length }}`,
     /a search for 300001 characters/,
   ],
-  ['a kept method', `{% set f = 'aaaa'.replace %}{{ f('a', 'b') }}`, /a method that is not called/],
+  [
+    'a kept method that explodes',
+    `{% set f = '${'a'.repeat(9000)}'.replace %}{{ f('a', '${'b'.repeat(9000)}') }}`,
+    /a text of 8\d+ characters/,
+  ],
+  ['a method that changes a list', '{% set _ = messages.append(1) %}', /append changes a list or dict/],
+  ['a method that changes a dict', '{% set _ = messages[0].update({}) %}', /update changes a list or dict/],
+  ['a power', '{{ 10 ** 400 }}', /a whole number as large as/],
+  ['a wide format', "{{ '%0999999999d' % 1 }}", /a text of 999999999 characters/],
+  ['many long texts in a list', `${doubling(20, "'a'", 'n.x + n.x', '')}{{ ([n.x] * 999) | join }}`, /a text of \d+ characters/],
+  ['a repeated text', "{{ 'a' * 99999999 }}", /a text of 99999999 characters/],
+  ['a repeated list', '{{ [1] * 99999999 }}', /a list of 99999999 items/],
   [
     'a filter block that explodes',
     `{% filter replace('a', '${'b'.repeat(9000)}') %}${'a'.repeat(9000)}{% endfilter %}`,
     /a text of 8\d+ characters/,
   ],
-  ['a wide indent', `{{ '${'\\n'.repeat(999)}a' | indent(100000) }}`, /a text of \d+ characters/],
+  ['a wide indent', `{{ '${'a\\n'.repeat(999)}a' | indent(100000) }}`, /a text of \d+ characters/],
   ['a wide JSON', '{{ messages | tojson(indent=100000000) }}', /a text of \d+ characters/],
   ['a wide join', `{{ range(9999) | list | join('${'b'.repeat(9000)}') }}`, /a text of \d+ characters/],
-  ['unpacked arguments', '{% macro f() %}{% endmacro %}{{ f(*messages) }}', /\* or \*\* in the arguments/],
+  ['unpacked arguments', '{% macro f() %}{% endmacro %}{{ f(*messages) }}', /the macro f with 3 arguments/],
   ['a macro without end', '{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}', /nested deeper than/],
   ['a branching macro', '{% macro f(n) %}{% if n > 0 %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(30) }}', /more than/],
   ['deep brackets', `{{ ${'('.repeat(40_000)}1${')'.repeat(40_000)} }}`, /failed/],
@@ -305,13 +372,19 @@ describe.each([
   ['a deep negation', `{{ ${'not '.repeat(20_000)}1 }}`, /failed/],
   ['deep blocks', `${'{% if true %}'.repeat(3000)}${'{% endif %}'.repeat(3000)}`, /failed/],
   ['an enormous template', 'x'.repeat(100_001), /100001 characters long/],
-  ['endless blanks', `{{ bos_token }}${' '.repeat(90_000)}`, /2000 blanks in a row/],
+  ['endless blanks in a tag', `{{ bos_token ${' '.repeat(90_000)}`, /without its end/],
 ])('a hostile template with %s', (_, source, message) => {
   test('is refused in time', () => {
     const start = performance.now()
     expect(() => template(source).render([user('a'), assistant('b'), user('c')])).toThrow(refusal(message))
     expect(performance.now() - start).toBeLessThan(5000)
   })
+})
+
+test('blanks take no time', () => {
+  const start = performance.now()
+  expect(template(`{{- bos_token }}${' '.repeat(90_000)}{{- 'a' }}`).render([user('a')]).text).toBe('<s>a')
+  expect(performance.now() - start).toBeLessThan(500)
 })
 
 test('a template that is no string is refused', () => {

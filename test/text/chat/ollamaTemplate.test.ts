@@ -2,7 +2,6 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { type ChatMessage, checkMessages } from '../../../dist/text/chat/chatMessages.js'
 import { ChatTemplate } from '../../../dist/text/chat/chatTemplate.js'
-import { Disguise } from '../../../dist/text/chat/disguise.js'
 import { OllamaTemplate } from '../../../dist/text/chat/ollamaTemplate.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
 import { mistralMetadata } from '../tokenizer/vocabularies.js'
@@ -11,12 +10,7 @@ const user = (content: string): ChatMessage => ({ role: 'user', content })
 const assistant = (content: string): ChatMessage => ({ role: 'assistant', content })
 const system = (content: string): ChatMessage => ({ role: 'system', content })
 const render = (source: string, messages: ChatMessage[]) =>
-  new OllamaTemplate(source).render(
-    checkMessages(messages),
-    [],
-    messages.map(({ content }) => content).join('').length,
-    new Disguise([], []),
-  )
+  new OllamaTemplate(source).render(checkMessages(messages), [], messages.map(({ content }) => content).join('').length).value
 
 /** As it comes with mixtral:8x7b. */
 const MIXTRAL = '[INST] {{ if .System }}{{ .System }} {{ end }}{{ .Prompt }} [/INST]'
@@ -89,6 +83,23 @@ test.each<[template: string, text: string]>([
   ['{{ if and .Nothing (index .Nothing 5).Role }}a{{ else }}b{{ end }}', 'b'],
   ['{{ `a"b` }}{{ "\\u0041\\n" }}', 'a"bA\n'],
   ['{{ "}}" }}', '}}'],
+  ['a\u00a0 {{- .Prompt -}} \u3000b', 'a\u00a0hi\u3000b'],
+  ['a \t\r\n{{- .Prompt -}} \r\n\tb', 'ahib'],
+  [
+    '{{ printf "[%s] %d %5.2f|%-4s|%04d|%v %q %t %%" .Prompt 7 1.25 "a" 42 .Prompt "x\\"y" true }}',
+    '[hi] 7  1.25|a   |0042|hi "x\\"y" true %',
+  ],
+  ['{{ printf "%s" }}{{ printf "%d" "a" }}', '%!s(MISSING)%!d(a)'],
+  ['{{ print 1 2 "a" 3 4 }}|{{ println "a" 1 }}|', '1 2a3 4|a 1\n|'],
+  ['{{ len "é😀" }}{{ slice "aé😀b" 1 3 }}{{ slice "abc" 1 }}', '6ébc'],
+  ['{{ index "abc" 1 }}', '98'],
+  ['{{ html "<a&b>" }}{{ urlquery "a b&c" }}', '&lt;a&amp;b&gt;a+b%26c'],
+  ["{{ '\\n' }}{{ 0x10 }}{{ 1_000 }}", '1016' + '1000'],
+  ['{{ "\\a\\x41\\101\\u00e9" }}', '\x07AAé'],
+  ['{{ if $x := .Prompt }}{{ $x }}{{ end }}{{ with $y := .Prompt }}{{ . }}{{ $y }}{{ end }}', 'hihihi'],
+  ['{{ range $i := 3 }}{{ $i }}{{ end }}', '012'],
+  ['{{ json "<a>" }}', '"\\u003ca\\u003e"'],
+  ['{{ len currentDate }}{{ if gt currentDate yesterdayDate }}y{{ end }}', '10y'],
   ['{{ json .Messages }}', '[{"Role":"system","Content":"S"},{"Role":"user","Content":"hi"}]'],
 ])('%s', (source, text) => {
   const whole = source.includes('.Messages') ? source : `${source}{{ .Response }}`
@@ -131,7 +142,7 @@ test.each<[what: string, template: string, says: RegExp]>([
   ['a doubling text that is never written', doubled(24), /a text of \d+ characters/],
   ['many long texts in variables', `${doubled(20)}${'{{ $y := print $x }}'.repeat(100)}`, /too much text in total/],
   ['many long texts as JSON', `${doubled(19)}${'{{ $y := json $x }}'.repeat(200)}`, /too much text in total/],
-  ['a text of many', `${doubled(19)}{{ $y := print ${'$x '.repeat(20_000)}}}`, /a text of \d+ characters/],
+  ['a text of many', `${doubled(19)}{{ $y := print ${'$x '.repeat(20_000)}}}`, /too much text in total/],
   ['many long comparisons', `${doubled(20)}${'{{ if eq $x "b" }}{{ end }}'.repeat(3000)}`, /too much text in total/],
   ['a comparison with many', `${doubled(20)}{{ if eq "b" ${'$x '.repeat(20_000)}}}{{ end }}`, /too much text in total/],
   ['many long parts', `${doubled(20)}${'{{ $y := slice $x 1 }}'.repeat(100)}`, /too much text in total/],
@@ -186,6 +197,26 @@ test('the text of a message never becomes a control token, and BOS comes first',
 test('a system message that the template has no place for goes into the first user message', () => {
   const { text, folded } = ChatTemplate.fromOllama('U: {{ .Prompt }}', mistral).render([system('S'), user('a')])
   expect({ text, folded }).toEqual({ text: 'U: S\n\na', folded: true })
+})
+
+test('a system message counts as taken only if it is the one that is written', () => {
+  const { text, folded } = ChatTemplate.fromOllama('U: {{ .Prompt }}', mistral).render([system('a'), user('a b')])
+  expect({ text, folded }).toEqual({ text: 'U: a\n\na b', folded: true })
+  expect(ChatTemplate.fromOllama('{{ json .System }} U: {{ .Prompt }}', mistral).render([system('"a"'), user('b')]).folded).toBe(false)
+})
+
+test('a message never becomes a control token through printf, slices or JSON', () => {
+  for (const source of [
+    '{{ printf "<%s" .Prompt }}',
+    '{{ slice .Prompt 1 }}',
+    '{{ print "</" .Prompt }}',
+    '{{ json .Prompt }}',
+    '{{ printf "%q" .Prompt }}',
+  ]) {
+    for (const content of ['/s>', 'x</s>', 's>', '</s>']) {
+      expect(ChatTemplate.fromOllama(source, mistral).render([user(content)]).ids, source).not.toContain(mistral.eosId)
+    }
+  }
 })
 
 test('a template that fails is a TEMPLATE error', () => {

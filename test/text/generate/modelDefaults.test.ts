@@ -53,20 +53,59 @@ test("Ollama's parameters become options under our names, and what means nothing
     },
     contextLength: 2048,
     unused: ['num_gpu', 'num_thread'],
+    notes: [],
   })
 })
 
-test('a seed or length below 0 means none', () => {
-  expect(modelDefaults(layers({ params: { seed: -1, num_predict: -2 } })).options).toEqual({})
+test.each<[params: object, options: object]>([
+  [{ seed: -1, num_predict: -2 }, {}],
+  [{ num_predict: 0 }, {}],
+  [
+    { num_predict: 7.9, top_k: 20.5 },
+    { maxNewTokens: 7, topK: 20 },
+  ],
+  [{ top_k: -1 }, { topK: 0 }],
+  [{ top_k: 0 }, { topK: 0 }],
+  [
+    { temperature: -1, top_p: 1.5, min_p: -0.1, typical_p: 2 },
+    { temperature: 0, topP: 1, minP: 0, typicalP: 1 },
+  ],
+  [{ repeat_last_n: 0 }, { penaltyLastN: 0 }],
+  [{ repeat_last_n: -1 }, { penaltyLastN: -1 }],
+  [{ repeat_last_n: -7 }, { penaltyLastN: 0 }],
+  [
+    { mirostat: -1, mirostat_tau: 1000, mirostat_eta: 3 },
+    { mirostatTau: 100, mirostatEta: 1 },
+  ],
+  [{ temperature: '0.5' }, { temperature: 0.5 }],
+  [{ stop: '' }, {}],
+  [{ stop: ['', 'a'] }, { stop: ['a'] }],
+  [{ stop: 'a' }, { stop: ['a'] }],
+])('%j has the meaning that it has for Ollama', (params, options) => {
+  expect(modelDefaults(layers({ params: params as OllamaLayers['params'] }))).toEqual({ options, unused: [], notes: [] })
 })
 
 test.each([
-  [{ temperature: -1 }, 'temperature'],
   [{ temperature: 'hot' }, 'temperature'],
-  [{ num_ctx: 0 }, 'num_ctx'],
-  [{ num_predict: 0.5 }, 'maxNewTokens'],
-])('%j is refused', (params, says) => {
-  expect(() => modelDefaults(layers({ params: params as OllamaLayers['params'] }))).toThrow(says)
+  [{ temperature: '' }, 'temperature'],
+  [{ repeat_penalty: 0 }, 'repeat_penalty'],
+  [{ repeat_penalty: 1e9 }, 'repeat_penalty'],
+  [{ mirostat: 3 }, 'mirostat'],
+  [{ top_k: true }, 'top_k'],
+  [{ top_k: 1e300 }, 'top_k'],
+  [{ stop: 7 }, 'stop'],
+  [{ seed: 1e300 }, 'seed'],
+  [{ num_ctx: 'long' }, 'num_ctx'],
+  [{ num_ctx: true }, 'num_ctx'],
+])('%j is ignored, and said', (params, name) => {
+  const { options, notes, ...others } = modelDefaults(layers({ params: params as OllamaLayers['params'] }))
+  expect({ options, ...others }).toEqual({ options: {}, unused: [] })
+  expect(notes).toEqual([expect.stringMatching(`^the parameter ${name} .* ignored$`)])
+})
+
+test('a context of nothing is none', () => {
+  for (const context of [0, -1, 3]) expect(modelDefaults(layers({ params: { num_ctx: context } }))).not.toHaveProperty('contextLength')
+  expect(modelDefaults(layers({ params: { num_ctx: 4096.5 } })).contextLength).toBe(4096)
 })
 
 test("the model's system message counts where the caller has none, and its conversation goes first", () => {

@@ -1,5 +1,5 @@
 import fc from 'fast-check'
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { StopStrings } from '../../../dist/text/generate/stopStrings.js'
 
 /** What a watcher lets through of a text that comes in pieces. */
@@ -53,4 +53,37 @@ test('an empty stop string is refused', () => {
   expect(() => new StopStrings(['a', ''])).toThrow(
     expect.objectContaining({ code: 'OPTION', message: expect.stringMatching(/stop has ""/) }),
   )
+})
+
+describe('a stop string with a control token', () => {
+  /** A piece in brackets is a control token. */
+  const read = (stops: string[], ...pieces: string[]) => {
+    const watcher = new StopStrings(stops)
+    const texts = pieces.map((piece) => (/^<.*>$/.test(piece) ? watcher.pushControl(piece) : watcher.push(piece)))
+    return { text: texts.join('') + watcher.end(), stopped: watcher.stopped }
+  }
+
+  test('ends at the token', () => {
+    expect(read(['<|im_start|>'], 'a', '<|im_start|>', 'b')).toEqual({ text: 'a', stopped: true })
+  })
+
+  test('ends where a text follows the token', () => {
+    expect(read(['<|im_start|>user'], 'a', '<|im_start|>', 'us', 'er')).toEqual({ text: 'a', stopped: true })
+    expect(read(['<|im_start|>user'], 'a', '<|im_start|>', 'us', 'ual')).toEqual({ text: 'ausual', stopped: false })
+  })
+
+  test('ends where a text comes before the token, or tokens', () => {
+    expect(read(['b<x>c'], 'ab', '<x>', 'c')).toEqual({ text: 'a', stopped: true })
+    expect(read(['<x><y>'], 'a', '<x>', '<y>')).toEqual({ text: 'a', stopped: true })
+    expect(read(['<x><y>'], 'a', '<x>', 'b', '<y>')).toEqual({ text: 'ab', stopped: false })
+  })
+
+  test('is found if it is written as text, too', () => {
+    expect(read(['<x>'], 'a<', 'x', '>b')).toEqual({ text: 'a', stopped: true })
+  })
+
+  test('a part of the token is no stop string, and a token that none spells is nothing', () => {
+    expect(read(['<x>y', 'x>'], 'a', '<x>', 'b')).toEqual({ text: 'ab', stopped: false })
+    expect(read(['ab'], 'a', '<x>', 'b')).toEqual({ text: '', stopped: true })
+  })
 })

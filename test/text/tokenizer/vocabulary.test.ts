@@ -23,10 +23,9 @@ const malformed: [what: string, extra: Record<string, unknown>, message: RegExp]
   ['no types', { token_type: undefined }, /token_type: missing/],
   ['an unknown type', { token_type: numbers(SIZE, 7) }, /token_type: entry 0 is 7/],
   ['a byte token that names no byte', { tokens: tokens((all) => ['', '', '', '<0x1>', ...all.slice(4)]) }, /byte token 3 is "<0x1>"/],
-  ['a BOS outside the vocabulary', { bos_token_id: SIZE }, /bos_token_id: 262, expected an id below 262/],
+  ['a BOS that is no whole number', { bos_token_id: 1.5 }, /bos_token_id: 1.5, expected an id below 262/],
   ['an EOS that is no number', { eos_token_id: '2' }, /eos_token_id: "2", expected an id/],
   ['an end of turn outside the vocabulary', { eot_token_id: 2n ** 60n }, /eot_token_id: 1152921504606846976/],
-  ['an unknown token below 0', { unknown_token_id: -1 }, /unknown_token_id: -1/],
   ['a flag that is no boolean', { add_bos_token: 1 }, /add_bos_token: 1, expected a boolean/],
 ]
 
@@ -57,4 +56,40 @@ test('BOS and EOS are 1 and 2 where the file does not say', () => {
 test('empty and repeated pieces do no harm', () => {
   const tokenizer = Tokenizer.fromGgufMetadata(metadataOf([...letters, ['', 1, 0], ['', 3, 0], ['a', 1, 0], ['<s>', 3, 0]]))
   expect(tokenizer.encode('a<s>', { parseSpecial: true })).toEqual([1, 259, 260, 1])
+})
+
+test.each<[key: string, value: number, field: 'bosId' | 'eosId', usual: number]>([
+  ['bos_token_id', SIZE, 'bosId', 1],
+  ['bos_token_id', -1, 'bosId', 1],
+  ['eos_token_id', 32000, 'eosId', 2],
+  ['eos_token_id', 2 ** 32 - 1, 'eosId', 2],
+])('%s %i gives way to the usual id, and that is said', (key, value, field, usual) => {
+  const tokenizer = Tokenizer.fromGgufMetadata(metadataOf(letters, { [key]: value }))
+  expect(tokenizer[field]).toBe(usual)
+  expect(tokenizer.notes).toEqual([`tokenizer.ggml.${key} is ${value} in a vocabulary of ${SIZE} tokens; ${usual} is taken`])
+})
+
+test('other ids outside the vocabulary are ignored, and that is said', () => {
+  const tokenizer = Tokenizer.fromGgufMetadata(metadataOf(letters, { eot_token_id: 99_999, unknown_token_id: -1 }))
+  expect([...tokenizer.endIds]).toEqual([2])
+  expect(tokenizer.notes).toEqual([
+    expect.stringMatching(/eot_token_id is 99999 .* ignored/),
+    expect.stringMatching(/unknown_token_id is -1/),
+  ])
+})
+
+test.each([1, 3, 4, 5])('a token of the type %i that ends answers elsewhere ends them here', (type) => {
+  for (const name of ['<|im_end|>', '<|endoftext|>', '<|eot_id|>', '<end_of_turn>']) {
+    const tokenizer = Tokenizer.fromGgufMetadata(metadataOf([...letters, [name, type, -99]]))
+    expect([...tokenizer.endIds]).toEqual([2, SIZE])
+    expect(tokenizer.token(SIZE).type).toBe(type === 4 ? 'userDefined' : 'control')
+    expect(tokenizer.notes).toHaveLength(type === 1 || type === 5 ? 1 : 0)
+    expect(tokenizer.encode(name, { addBos: false })).not.toContain(type === 4 ? -1 : SIZE)
+  }
+})
+
+test('</s> ends an answer beside the EOS that a file names', () => {
+  const tokenizer = Tokenizer.fromGgufMetadata(metadataOf([...letters, ['<|im_end|>', 3, 0]], { eos_token_id: SIZE }))
+  expect(tokenizer.eosId).toBe(SIZE)
+  expect([...tokenizer.endIds].sort((a, b) => a - b)).toEqual([2, SIZE])
 })

@@ -6,7 +6,14 @@ export type GoNode =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'action'; readonly pipe: GoPipe }
   | { readonly type: 'set'; readonly name: string; readonly declares: boolean; readonly pipe: GoPipe }
-  | { readonly type: 'if' | 'with'; readonly pipe: GoPipe; readonly body: readonly GoNode[]; readonly otherwise: readonly GoNode[] }
+  | {
+      readonly type: 'if' | 'with'
+      /** A variable that has the value inside. */
+      readonly name: string | undefined
+      readonly pipe: GoPipe
+      readonly body: readonly GoNode[]
+      readonly otherwise: readonly GoNode[]
+    }
   | {
       readonly type: 'range'
       readonly names: readonly string[]
@@ -35,7 +42,10 @@ export type GoOperand =
 const LONGEST_TEMPLATE = 100_000
 const DEEPEST = 50
 
-const TOKEN = /\s+|"(?:[^"\\\n]|\\.)*"|`[^`]*`|-?\d+(?:\.\d+)?|:=|=|\||\(|\)|,|\.?\$?\w*(?:\.\w+)*/y
+const TOKEN =
+  /\s+|"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|`[^`]*`|[-+]?0x[\da-f_]+|[-+]?\d[\d_]*(?:\.\d+)?(?:e[-+]?\d+)?|:=|=|\||\(|\)|,|\.?\$?\w*(?:\.\w+)*/iy
+/** What `{{-` and `-}}` trim. */
+const BLANKS = /[ \t\r\n]/
 
 /** Parses a template. Throws an Error for invalid syntax, and for a template larger than any real one. */
 export function parseGoTemplate(source: string): readonly GoNode[] {
@@ -57,8 +67,8 @@ function pieces(source: string): Piece[] {
     const open = source.indexOf('{{', at)
     let text = source.slice(at, open < 0 ? source.length : open)
     const trimsBefore = open >= 0 && /^\{\{-\s/.test(source.slice(open, open + 4))
-    if (trim) text = text.trimStart()
-    if (trimsBefore) text = text.trimEnd()
+    if (trim) text = text.replace(/^[ \t\r\n]+/, '')
+    if (trimsBefore) text = withoutBlanksBehind(text)
     if (text !== '') found.push({ text })
     if (open < 0) break
     const start = open + (trimsBefore ? 3 : 2)
@@ -69,6 +79,12 @@ function pieces(source: string): Piece[] {
     at = end + (trim ? 3 : 2)
   }
   return found
+}
+
+function withoutBlanksBehind(text: string): string {
+  let end = text.length
+  while (end > 0 && BLANKS.test(text[end - 1]!)) end--
+  return text.slice(0, end)
 }
 
 /** The tokens of one action, and the position of its `}}` or `-}}`. */
@@ -133,7 +149,7 @@ class Parser {
         if (isVariable(token)) names.push(token)
         else if (token !== ',' && token !== ':=') throw new Error(`${JSON.stringify(token)} before :=, expected a variable`)
       }
-      if (type !== 'range' || names.length > 2) throw new Error(`{{ ${type} }} with variables is not supported`)
+      if (names.length < 1 || names.length > (type === 'range' ? 2 : 1)) throw new Error(`{{ ${type} }} with ${names.length} variables`)
     }
     const pipe = pipeline(tokens)
     if (type === 'range') this.#ranges++
@@ -148,7 +164,7 @@ class Parser {
         otherwise = last.nodes
       }
     } else if (end === undefined) throw new Error(`an {{ ${type} }} without its {{ end }}`)
-    return type === 'range' ? { type, names, pipe, body, otherwise } : { type, pipe, body, otherwise }
+    return type === 'range' ? { type, names, pipe, body, otherwise } : { type, name: names[0], pipe, body, otherwise }
   }
 }
 
@@ -187,7 +203,8 @@ function pipelineFrom(tokens: readonly string[], start: number, depth: number): 
 function operand(token: string): GoOperand {
   if (token.startsWith('"')) return { type: 'literal', value: unquoted(token) }
   if (token.startsWith('`')) return { type: 'literal', value: token.slice(1, -1) }
-  if (/^-?\d/.test(token)) return { type: 'literal', value: Number(token) }
+  if (token.startsWith("'")) return { type: 'literal', value: unquoted(token).codePointAt(0) ?? 0 }
+  if (/^[-+]?\d/.test(token)) return { type: 'literal', value: Number(token.replaceAll('_', '')) }
   if (token === 'true' || token === 'false') return { type: 'literal', value: token === 'true' }
   if (token === 'nil') return { type: 'literal', value: null }
   if (token === '.') return { type: 'fields', of: 'dot', path: [] }
@@ -200,13 +217,29 @@ function operand(token: string): GoOperand {
   throw new Error(`${JSON.stringify(token)} at the wrong place`)
 }
 
-/** The text of a literal. Of Go's escapes, templates use only those that JSON has too. */
+const ESCAPES: Readonly<Record<string, string>> = {
+  a: '\x07',
+  b: '\b',
+  f: '\f',
+  n: '\n',
+  r: '\r',
+  t: '\t',
+  v: '\v',
+  '\\': '\\',
+  "'": "'",
+  '"': '"',
+}
+
+/** The text of a literal, with Go's escapes. */
 function unquoted(token: string): string {
-  try {
-    return JSON.parse(token)
-  } catch {
-    throw new Error(`the text ${token} has an unknown escape`)
-  }
+  return token
+    .slice(1, -1)
+    .replace(/\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{3})|([\s\S]))/g, (whole, x, u, long, octal, other) => {
+      const point = octal ? Number.parseInt(octal, 8) : Number.parseInt(x ?? u ?? long ?? '', 16)
+      const text = other === undefined ? (point <= 0x10ffff ? String.fromCodePoint(point) : undefined) : ESCAPES[other]
+      if (text === undefined) throw new Error(`the text ${token} has an unknown escape ${whole}`)
+      return text
+    })
 }
 
 function isVariable(token: string): boolean {

@@ -1,0 +1,208 @@
+// The functions of Go's text/template, and those that Ollama adds. Texts have the lengths and places of their UTF-8
+// bytes. The results are counted even if they are never written, and so are the texts that are compared: texts in
+// variables take memory and time.
+
+import { entriesOf, type GoValue, goJson, plainText, printed, sizeOf, textOf, truth } from './goValues.js'
+import { Text } from './markedText.js'
+import type { WorkBudget } from './workBudget.js'
+
+/** The cost of an item in a list, in characters. */
+const ITEM = 4
+const WIDEST = 10_000
+const DAY = 86_400_000
+
+export type GoFunction = (...args: GoValue[]) => GoValue
+
+export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<string, GoFunction> {
+  const plain = (value: GoValue) => {
+    const text = plainText(value)
+    if (text === undefined) return value ?? null
+    budget.spend(text.length)
+    return text
+  }
+  const order = (a: GoValue, b: GoValue) => {
+    const [left, right] = [plain(a), plain(b)]
+    if (typeof left !== typeof right || (typeof left !== 'string' && typeof left !== 'number'))
+      throw new Error('a comparison of values without an order')
+    return left < (right as typeof left) ? -1 : left === right ? 0 : 1
+  }
+  const concat = (texts: readonly Text[]) => {
+    budget.make(texts.reduce((sum, text) => sum + text.length, 0))
+    return Text.concat(texts)
+  }
+  const escaped = (values: readonly GoValue[], change: (part: string) => string) => {
+    const text = concat(values.map((value) => printed(value, budget)))
+    budget.make(9 * text.length)
+    return text.map((part) => change(part.toWellFormed()))
+  }
+  return new Map<string, GoFunction>([
+    ['not', (value) => !truth(value)],
+    ['eq', (first, ...others) => others.map(plain).includes(plain(first))],
+    ['ne', (a, b) => plain(a) !== plain(b)],
+    ['lt', (a, b) => order(a, b) < 0],
+    ['le', (a, b) => order(a, b) <= 0],
+    ['gt', (a, b) => order(a, b) > 0],
+    ['ge', (a, b) => order(a, b) >= 0],
+    [
+      'len',
+      (value) => {
+        const text = plainText(value)
+        if (text === undefined) return sizeOf(value)
+        budget.spend(text.length)
+        return new TextEncoder().encode(text).length
+      },
+    ],
+    ['index', (value, ...keys) => keys.reduce<GoValue>((of, key) => itemOf(of, key), value)],
+    ['slice', (value, ...bounds) => slice(value, bounds, budget)],
+    ['print', (...values) => concat(spaced(values, false, budget))],
+    ['println', (...values) => concat([...spaced(values, true, budget), new Text('\n')])],
+    ['printf', (format, ...values) => printf(textOf(format), values, budget)],
+    ['html', (...values) => escaped(values, (part) => part.replace(/[&<>"'\0]/g, (sign) => HTML[sign]!))],
+    [
+      'js',
+      (...values) =>
+        escaped(values, (part) =>
+          part.replace(
+            /[\\'"<>&=\n\r\t]/g,
+            (sign) => SCRIPT[sign] ?? `\\u00${sign.charCodeAt(0).toString(16).padStart(2, '0').toUpperCase()}`,
+          ),
+        ),
+    ],
+    [
+      'urlquery',
+      (...values) =>
+        escaped(values, (part) =>
+          encodeURIComponent(part)
+            .replaceAll('%20', '+')
+            .replace(/[!'()*]/g, (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`),
+        ),
+    ],
+    ['json', (value) => goJson(value, budget)],
+    ['currentDate', () => dateText(now())],
+    ['yesterdayDate', () => dateText(new Date(now().getTime() - DAY))],
+  ])
+}
+
+const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;', '\0': '\ufffd' }
+const SCRIPT: Readonly<Record<string, string>> = { '\\': '\\\\', "'": "\\'", '"': '\\"' }
+
+function dateText(date: Date): string {
+  return [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((part) => String(part).padStart(2, '0')).join('-')
+}
+
+/** Values with a blank between two that are no texts, or between all. */
+function spaced(values: readonly GoValue[], always: boolean, budget: WorkBudget): Text[] {
+  return values.flatMap((value, index) => {
+    const isApart = index > 0 && (always || (plainText(value) === undefined && plainText(values[index - 1]) === undefined))
+    budget.countStep()
+    const text = printed(value, budget)
+    budget.spend(text.length)
+    return isApart ? [new Text(' '), text] : [text]
+  })
+}
+
+function itemOf(of: GoValue, key: GoValue): GoValue {
+  const text = plainText(of)
+  if (text !== undefined) return new TextEncoder().encode(text)[Number(key)]
+  const wanted = plainText(key) ?? key
+  return Array.isArray(of) ? of[Number(wanted)] : entriesOf(of).find(([each]) => each === wanted)?.[1]
+}
+
+function slice(value: GoValue, bounds: readonly GoValue[], budget: WorkBudget): GoValue {
+  const [from, to] = bounds.map(Number)
+  if (Array.isArray(value)) {
+    const part = value.slice(from ?? 0, to)
+    budget.spend(ITEM * part.length)
+    return part
+  }
+  if (plainText(value) === undefined) return []
+  const text = textOf(value)
+  budget.spend(text.length)
+  const unit = (byte: number) => {
+    let [bytes, at] = [0, 0]
+    while (at < text.length && bytes < byte) {
+      const point = text.value.codePointAt(at)!
+      bytes += point < 0x80 ? 1 : point < 0x800 ? 2 : point < 0x10000 ? 3 : 4
+      at += point < 0x10000 ? 1 : 2
+    }
+    return at
+  }
+  return text.slice(unit(from ?? 0), to === undefined ? text.length : unit(to))
+}
+
+const VERB = /%([-+# 0]*)(\d+)?(?:\.(\d+))?([\s\S]?)/g
+
+/** Go's Sprintf, with the verbs for texts, numbers and booleans. */
+function printf(format: Text, values: readonly GoValue[], budget: WorkBudget): Text {
+  const parts: Text[] = []
+  let [at, next] = [0, 0]
+  for (const found of format.value.matchAll(VERB)) {
+    budget.countStep()
+    const [whole, flags = '', width = '0', precision, verb = ''] = found
+    parts.push(format.slice(at, found.index))
+    at = found.index + whole.length
+    if (verb === '%') parts.push(new Text('%'))
+    else if (next >= values.length) parts.push(new Text(`%!${verb}(MISSING)`))
+    else
+      parts.push(
+        padded(
+          verbText(verb, values[next++], flags, precision === undefined ? undefined : Number(precision), budget),
+          Number(width),
+          flags,
+        ),
+      )
+  }
+  parts.push(format.slice(at))
+  budget.make(parts.reduce((sum, part) => sum + part.length, 0))
+  return Text.concat(parts)
+}
+
+function verbText(verb: string, value: GoValue, flags: string, precision: number | undefined, budget: WorkBudget): Text {
+  const text = plainText(value)
+  if (verb === 'q' && text !== undefined) return goJson(value, budget, false)
+  if (verb === 'v' || verb === 's' || verb === 't') {
+    const whole = printed(value, budget)
+    return verb === 's' && precision !== undefined ? whole.slice(0, Math.min(precision, whole.length)) : whole
+  }
+  if (typeof value === 'number' && 'dxXobceEfFgGU'.includes(verb) && verb !== '') return new Text(numberText(verb, value, flags, precision))
+  if (text !== undefined && (verb === 'x' || verb === 'X')) {
+    const hex = Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, '0')).join('')
+    return new Text(verb === 'X' ? hex.toUpperCase() : hex)
+  }
+  return Text.concat([new Text(`%!${verb}(`), printed(value, budget), new Text(')')])
+}
+
+function numberText(verb: string, value: number, flags: string, precision = 6): string {
+  const sign = flags.includes('+') && value >= 0 ? '+' : ''
+  const digits = Math.min(precision, 100)
+  switch (verb) {
+    case 'c':
+      return value >= 0 && value <= 0x10ffff ? String.fromCodePoint(Math.trunc(value)) : '\ufffd'
+    case 'U':
+      return `U+${Math.trunc(value).toString(16).toUpperCase().padStart(4, '0')}`
+    case 'x':
+      return sign + Math.trunc(value).toString(16)
+    case 'X':
+      return sign + Math.trunc(value).toString(16).toUpperCase()
+    case 'o':
+      return sign + Math.trunc(value).toString(8)
+    case 'b':
+      return sign + Math.trunc(value).toString(2)
+    case 'f':
+    case 'F':
+      return sign + value.toFixed(digits)
+    case 'e':
+    case 'E':
+      return sign + value.toExponential(digits).replace(/e([+-])(\d)$/, 'e$10$2')
+    default:
+      return sign + String(verb === 'd' ? Math.trunc(value) : value)
+  }
+}
+
+function padded(text: Text, width: number, flags: string): Text {
+  if (width > WIDEST) throw new Error(`a text of ${width} characters, in a format`)
+  const missing = width - [...text.value].length
+  if (missing <= 0) return text
+  const fill = new Text((flags.includes('0') && !flags.includes('-') ? '0' : ' ').repeat(missing))
+  return Text.concat(flags.includes('-') ? [text, fill] : [fill, text])
+}

@@ -1,0 +1,79 @@
+// The ids with a meaning: BOS, EOS, unknown, and what else ends an answer. Owns what is done where a file is odd, which
+// is what llama.cpp does: an id outside the vocabulary gives way to the usual one, and tokens that are known by their
+// names to end an answer do so whatever the file says of them. Each such case is a note, for people to read.
+
+import { MixtralError, shown } from '../../base/errors.js'
+import type { GgufValue } from '../../format/gguf/gguf.js'
+import { tokenType } from './tokenType.js'
+
+export interface SpecialIds {
+  readonly bosId: number
+  readonly eosId: number
+  readonly unknownId: number | undefined
+  /** Tokens that end an answer: EOS, and the end-of-turn tokens of chat finetunes. */
+  readonly endIds: ReadonlySet<number>
+  /** What is odd about the file. */
+  readonly notes: readonly string[]
+}
+
+/** Tokens that end an answer by their names, for files that name another or none. */
+const ENDS = new Set([
+  '</s>',
+  '<|im_end|>',
+  '<|eot_id|>',
+  '<|eom_id|>',
+  '<|end|>',
+  '<|endoftext|>',
+  '<|end_of_text|>',
+  '<|end_of_turn|>',
+  '<end_of_turn>',
+])
+
+/** Types that make a token with such a name a text, which it is not. */
+const TEXTS = new Map<number, string>([
+  [tokenType.normal, 'normal'],
+  [tokenType.unused, 'unused'],
+])
+
+/**
+ * Reads the ids. The type of an end token that the file calls a text becomes control. Throws a MixtralError `TOKENIZER`
+ * for an id that is no whole number, and for a vocabulary without the usual tokens.
+ */
+export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces: readonly string[], types: Uint8Array): SpecialIds {
+  const notes: string[] = []
+  const id = (name: string, usual?: number) => {
+    const key = `tokenizer.ggml.${name}`
+    const value = metadata.get(key) ?? usual
+    if (value === undefined) return undefined
+    if (typeof value !== 'number' || !Number.isInteger(value) || (value === usual && value >= pieces.length)) {
+      throw new MixtralError('TOKENIZER', `${key}: ${shown(value)}, expected an id below ${pieces.length}`)
+    }
+    if (value >= 0 && value < pieces.length) return value
+    if (usual !== undefined && usual >= pieces.length) {
+      throw new MixtralError('TOKENIZER', `${key}: ${value}, expected an id below ${pieces.length}`)
+    }
+    notes.push(
+      `${key} is ${value} in a vocabulary of ${pieces.length} tokens; ${usual === undefined ? 'it is ignored' : `${usual} is taken`}`,
+    )
+    return usual
+  }
+  const eosId = id('eos_token_id', 2)!
+  const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
+  pieces.forEach((piece, end) => {
+    if (!ENDS.has(piece)) return
+    endIds.add(end)
+    const type = TEXTS.get(types[end]!)
+    if (type === undefined) return
+    types[end] = tokenType.control
+    notes.push(
+      `token ${end}, ${JSON.stringify(piece)}, has the type ${type} in the file; it is taken as the control token that it is elsewhere`,
+    )
+  })
+  return {
+    bosId: id('bos_token_id', 1)!,
+    eosId,
+    unknownId: id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined),
+    endIds,
+    notes,
+  }
+}
