@@ -171,8 +171,8 @@ export class MixtralModel {
   }
 
   /**
-   * The logits after the last token: (vocabulary). Only tokens after a beginning that the KV cache holds of earlier
-   * calls are run. Throws what `logits` throws.
+   * The logits after the last token: (vocabulary). A beginning that the KV cache holds is not run again. Throws what
+   * `logits` throws.
    */
   async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
     checkCallOptions(options)
@@ -232,8 +232,7 @@ export class MixtralModel {
   /**
    * Intermediate tensors of a forward pass over all of `ids`, under the names of llama.cpp's eval callback, in the
    * order in which they are computed: `attn_norm-0`, `ffn_moe_topk-3`, `l_out-5`, `result_output`. They have the bits
-   * of the ordinary pass. In a large model, all of them together take the memory of a few hundred hidden states per
-   * token.
+   * of the ordinary pass. All of them together take the memory of a few hundred hidden states per token.
    *
    * Throws `OPTION` for a name that no tensor has, and what `logits` throws.
    * @example
@@ -248,9 +247,8 @@ export class MixtralModel {
   }
 
   /**
-   * The tensors of `trace` one at a time, so that they need not all fit in memory: each for the tokens of one step, the
-   * first of which is at `position`. The loop holds the model: another call on it waits until the loop has ended, so do
-   * not await one inside. Throws what `trace` throws.
+   * The tensors of `trace` one at a time: each for the tokens of one step, the first of which is at `position`. The
+   * loop holds the model: other calls wait for its end, so do not await one inside. Throws what `trace` throws.
    */
   traceEach(ids: readonly number[], options: TraceOptions & CallOptions = {}): AsyncGenerator<TracedRows> {
     checkCallOptions(options, ['tensors'])

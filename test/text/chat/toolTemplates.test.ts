@@ -224,8 +224,8 @@ test.each<[what: string, messages: unknown[], message: RegExp]>([
   ],
   ['a call without a name', [calls(call('1', '', '{}'))], /tool_calls\[0\] of message 0 has the name ""/],
   [
-    'arguments that are an object',
-    [calls(call('1', 'a', {} as never))],
+    'arguments that are a list of JavaScript',
+    [calls(call('1', 'a', [] as never))],
     /has arguments of type object, expected the text of a JSON object/,
   ],
   ['arguments that are broken', [calls(call('1', 'a', '{"a":'))], /the arguments of tool_calls\[0\] of message 0 is not JSON/],
