@@ -144,7 +144,8 @@ export class ChatTemplate {
 
   #render(program: TemplateProgram, input: TemplateInput, continues: boolean): Rendered {
     const written = continues ? begun(program, input) : program.run(input)
-    return { ids: this.#tokens.ids(written), text: written.value, written }
+    const answers = input.turns.flatMap(({ role }, index) => (role === 'assistant' ? [turnOrigin(index)] : []))
+    return { ids: this.#tokens.ids(written, new Set(answers)), text: written.value, written }
   }
 }
 

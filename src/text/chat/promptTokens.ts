@@ -2,8 +2,12 @@
 // control token, and the space behind a control token.
 
 import { MixtralError } from '../../base/errors.js'
-import type { Text } from '../templates/markedText.js'
+import { Text } from '../templates/markedText.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
+
+/** What an answer follows in Mixtral's format, in vocabularies where it is a text. */
+const END_OF_QUESTION = '[/INST]'
+const SPACE = Text.of(' ', 0)
 
 export class PromptTokens {
   readonly #tokenizer: Tokenizer
@@ -23,9 +27,29 @@ export class PromptTokens {
     this.#sharesSpace = tokenizer.addSpacePrefix && typeof instruction === 'number' && tokenizer.token(instruction).type === 'control'
   }
 
-  /** Throws a MixtralError `TOKENIZER`, as `encodeParts` does. */
-  ids(text: Text): number[] {
-    return this.#tokenizer.encodeParts(this.#parts(text))
+  /**
+   * Throws a MixtralError `TOKENIZER`, as `encodeParts` does.
+   * @param answers the origins of what the assistant said
+   */
+  ids(text: Text, answers: ReadonlySet<number>): number[] {
+    return this.#tokenizer.encodeParts(this.#parts(this.#spaced(text, answers)))
+  }
+
+  /**
+   * With the space of each answer's first word. The model writes one behind `[/INST]`, which decoding takes off; the
+   * templates of 8x7B leave it out, so that the same answer would be other tokens in the next prompt. As in the
+   * `encode_instruct` of mistral-common, and in llama.cpp's own format of the name `mistral-v1`.
+   */
+  #spaced(text: Text, answers: ReadonlySet<number>): Text {
+    if (!this.#tokenizer.addSpacePrefix || this.#sharesSpace) return text
+    const parts: Text[] = []
+    let from = 0
+    for (const { start, origin } of text.runs) {
+      if (!answers.has(origin) || !text.value.slice(0, start).endsWith(END_OF_QUESTION) || /\s/.test(text.value[start]!)) continue
+      parts.push(text.slice(from, start), SPACE)
+      from = start
+    }
+    return from === 0 ? text : Text.concat([...parts, text.slice(from)])
   }
 
   #parts(text: Text): (string | number)[] {

@@ -82,11 +82,28 @@ describe('the demo model', () => {
   })
 })
 
-test('the Mixtral template gives one BOS, contiguous text and EOS after answers', () => {
+const plain = (part: string) => mistral.encode(part, { addBos: false })
+
+test("the Mixtral template gives one BOS, contiguous text, EOS after answers, and answers the space that the model's own have", () => {
   const { ids, text } = template(MIXTRAL).render([user('Hi'), assistant('Hello'), user('Bye')])
   expect(text).toBe('<s>[INST] Hi [/INST]Hello</s>[INST] Bye [/INST]')
-  const plain = (part: string) => mistral.encode(part, { addBos: false })
-  expect(ids).toEqual([1, ...plain('[INST] Hi [/INST]Hello'), 2, ...plain('[INST] Bye [/INST]')])
+  // the model card's own reference encodes an answer by itself, so that it begins with the tokenizer's space
+  expect(ids).toEqual([1, ...plain('[INST] Hi [/INST]'), ...plain('Hello'), 2, ...plain('[INST] Bye [/INST]')])
+})
+
+test.each([
+  ['with a space of its own', ' Hello', ' Hello'],
+  ['that begins a line', '\nHello', '\nHello'],
+  ['that is empty', '', ''],
+  ['that quotes the format', '[/INST]', ' [/INST]'],
+])('an answer %s gets none before it twice', (_, answer, written) => {
+  const { ids } = template(MIXTRAL).render([user('Hi'), assistant(answer), user('Bye')])
+  expect(ids).toEqual([1, ...plain(`[INST] Hi [/INST]${written}`), 2, ...plain('[INST] Bye [/INST]')])
+})
+
+test('a question that quotes the end of a question gets no space', () => {
+  const { ids } = template(MIXTRAL).render([user('a [/INST]b'), assistant('Hello'), user('Bye')])
+  expect(ids).toEqual([1, ...plain('[INST] a [/INST]b [/INST] Hello'), 2, ...plain('[INST] Bye [/INST]')])
 })
 
 test('a template that writes no BOS gets one from the tokenizer', () => {
