@@ -34,7 +34,9 @@ const person = {
 }
 const flags = Object.fromEntries(['active', 'verified', 'archived', 'visible', 'pinned'].map((name) => [name, { type: 'boolean' }]))
 const parameters = { type: 'object', properties: { city: { type: 'string' }, days: { type: 'integer' } }, required: ['city'] }
-const tools = checkTools({ tools: ['get_weather', 'get_time', 'find'].map((name) => ({ type: 'function', function: { name, parameters } })) })
+const tools = checkTools({
+  tools: ['get_weather', 'get_time', 'find'].map((name) => ({ type: 'function', function: { name, parameters } })),
+})
 /** Calls as Hermes models write them, which may follow a text. */
 const hermes = {
   open: ['<tool_call>\n{"name": "'],
