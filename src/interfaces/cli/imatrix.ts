@@ -6,7 +6,7 @@ import { basename } from 'node:path'
 import type { Command } from 'commander'
 import { collectImatrix, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/collect.js'
 import { writeImatrix } from '../../authoring/imatrix/imatrixFile.js'
-import { describeRare, rareExperts } from '../../authoring/imatrix/rareExperts.js'
+import { describeRare, type RareExpert, rareExperts } from '../../authoring/imatrix/rareExperts.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { refuseInput } from '../../base/files/outputChecks.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
@@ -77,12 +77,15 @@ async function imatrix(model: string, file: string, out: string, flags: ImatrixF
   const { entries, windows, contextLength } = matrix
   const rare = rareExperts(matrix)
   if (json) {
-    const list = rare.map(({ name, expert, count }) => ({ tensor: name, expert, tokens: count }))
     process.stdout.write(
-      jsonLine({ model, file, out, context: contextLength, windows, tensors: entries.size, rare_experts: list, seconds }),
+      jsonLine({ model, file, out, context: contextLength, windows, tensors: entries.size, rare_experts: rareJson(rare), seconds }),
     )
     return
   }
   for (const line of describeRare(rare)) process.stderr.write(`${line}\n`)
   process.stdout.write(`${out}: ${entries.size} tensors, ${windows} windows of ${contextLength} tokens\n`)
+}
+
+export function rareJson(rare: readonly RareExpert[]) {
+  return rare.map(({ name, expert, count }) => ({ tensor: name, expert, tokens: count }))
 }
