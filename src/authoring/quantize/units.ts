@@ -115,7 +115,7 @@ function spreadImportance(
 
 /** Encodes the float32 at VALUES to blocks at OUTPUT, with the format's kernel, or with the oracle if it has none. */
 function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench, importance: Float32Array | undefined): void {
-  const kernel = importance && type.blockWeights > 1 ? undefined : encoderOf(encoders, type.name)
-  if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM)
+  const kernel = encoderOf(encoders, type.name, importance !== undefined)
+  if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM, importance ? IMPORTANCE : 0)
   else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT), importance)
 }
