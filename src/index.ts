@@ -3,6 +3,10 @@
 
 export { type ConvertOptions, type ConvertResult, convertCheckpoint } from './authoring/convert/convert.js'
 export type { ElementType } from './authoring/convert/elementType.js'
+export { collectImatrix, type ImatrixOptions, type ObservedModel } from './authoring/imatrix/collect.js'
+export type { Imatrix, ImatrixEntry } from './authoring/imatrix/imatrix.js'
+export { readImatrix, writeImatrix } from './authoring/imatrix/imatrixFile.js'
+export type { RareExpert } from './authoring/imatrix/rareExperts.js'
 export type { ExpertLayout } from './authoring/quantize/expertLayout.js'
 export { type QuantizeOptions, type QuantizeResult, quantizeModel } from './authoring/quantize/quantize.js'
 export { type QuantizeType, quantizeTypes } from './authoring/quantize/quantizePlan.js'

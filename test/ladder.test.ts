@@ -21,7 +21,7 @@ const rooms: Record<string, string[][]> = {
   registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
   evaluation: [['reference', 'perplexity'], ['verify']],
-  authoring: [['convert', 'quantize']],
+  authoring: [['convert', 'imatrix'], ['quantize']],
   interfaces: [['inspect', 'server'], ['cli']],
   index: [['.']],
   server: [['.']],

@@ -3,9 +3,9 @@ import { storeLowBits } from './bitFields'
 import { quantizeScaled } from './scaleSearch'
 
 /** `blocks` blocks of 256 float32 at src to 110 bytes each at dst. */
-export function encode_q3_k(src: usize, blocks: i32, dst: usize, room: usize): void {
+export function encode_q3_k(src: usize, blocks: i32, dst: usize, room: usize, importance: usize): void {
   for (let b = 0; b < blocks; b++) {
-    quantizeScaled(src, dst + 108, room, 4, 32, true)
+    quantizeScaled(src, dst + 108, room, 4, 32, true, importance, 2)
     for (let i: usize = 0; i < 256; i += 16) v128.store(room + i, i8x16.add(v128.load(room + i), i8x16.splat(4)))
     for (let l: usize = 0; l < 32; l += 16) {
       let third = i8x16.splat(0)
@@ -24,6 +24,7 @@ export function encode_q3_k(src: usize, blocks: i32, dst: usize, room: usize): v
       store<u8>(top, load<u8>(top) | <u8>((scale >> 4) << (2 * (<u32>j >> 2))))
     }
     src += 1024
+    if (importance) importance += 1024
     dst += 110
   }
 }

@@ -3,9 +3,9 @@ import { storeNibbles, storeScaleMins } from './bitFields'
 import { quantizeScaleMins } from './scaleMinSearch'
 
 /** `blocks` blocks of 256 float32 at src to 176 bytes each at dst. */
-export function encode_q5_k(src: usize, blocks: i32, dst: usize, room: usize): void {
+export function encode_q5_k(src: usize, blocks: i32, dst: usize, room: usize, importance: usize): void {
   for (let b = 0; b < blocks; b++) {
-    quantizeScaleMins(src, dst, room, 32, 31, 30.5, 16, 63, false)
+    quantizeScaleMins(src, dst, room, 32, 31, 30.5, 16, 63, false, importance, 2)
     storeScaleMins(room, dst + 4)
     for (let l: usize = 0; l < 32; l += 16) {
       let fifth = i8x16.splat(0)
@@ -14,6 +14,7 @@ export function encode_q5_k(src: usize, blocks: i32, dst: usize, room: usize): v
     }
     storeNibbles(room, dst + 48)
     src += 1024
+    if (importance) importance += 1024
     dst += 176
   }
 }

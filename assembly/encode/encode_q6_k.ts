@@ -8,10 +8,10 @@ import { quantizeScaled } from './scaleSearch'
 }
 
 /** `blocks` blocks of 256 float32 at src to 210 bytes each at dst. */
-export function encode_q6_k(src: usize, blocks: i32, dst: usize, room: usize): void {
+export function encode_q6_k(src: usize, blocks: i32, dst: usize, room: usize, importance: usize): void {
   const low = i8x16.splat(15)
   for (let b = 0; b < blocks; b++) {
-    quantizeScaled(src, dst + 208, room, 32, 128, false)
+    quantizeScaled(src, dst + 208, room, 32, 128, false, importance, 0)
     for (let h: usize = 0; h < 2; h++) {
       for (let l: usize = 0; l < 32; l += 16) {
         const q = room + h * 128 + l
@@ -31,6 +31,7 @@ export function encode_q6_k(src: usize, blocks: i32, dst: usize, room: usize): v
     }
     for (let j: usize = 0; j < 16; j++) store<u8>(dst + j, load<u8>(room + j * 4, 320), 192)
     src += 1024
+    if (importance) importance += 1024
     dst += 210
   }
 }

@@ -1,5 +1,6 @@
 // The search for the scales and mins of sub-blocks (Q2_K, Q4_K, Q5_K), four sub-blocks at a time, a lane each. The
 // oracle is src/format/quants/scaleMinSearch.ts.
+import { shareOfSquares, weighImportance } from './importance'
 import { interleave, inverseOf, nearestQuant, roundUnsigned, storeHalf } from './rounding'
 
 const LEAST: f32 = 1e-30
@@ -26,7 +27,8 @@ const LEAST: f32 = 1e-30
 /**
  * Quantizes 256 float32 at src in sub-blocks of `size`: writes d and dmin as halves to `d` and the two bytes after it,
  * the scales and mins to `room` (i32) and the quants to `room` (u8, from its start). byDeviation, for coarse quants:
- * errors count with the weight's magnitude; otherwise with that plus the root mean square.
+ * errors count with the weight's magnitude; otherwise with that plus the root mean square. importance: 0, or that of
+ * the 256 columns as float32; then the search is finer, and `share` of the mean square goes with each weight's square.
  */
 // @ts-ignore: decorator
 @inline export function quantizeScaleMins(
@@ -39,12 +41,22 @@ const LEAST: f32 = 1e-30
   candidates: i32,
   mostScale: f32,
   byDeviation: bool,
+  importance: usize,
+  share: f32,
 ): void {
   const subBlocks: usize = 256 / size
+  const base: f32 = importance ? shareOfSquares(src, share) : 0
   for (let j: usize = 0; j < subBlocks; j += 4) {
     interleave(src + j * size * 4, size, room + SHARES)
-    weigh(room, size, byDeviation)
-    findScaleMins(room, size, most, first, candidates, byDeviation, room + SCALES + j * 4, room + MINS + j * 4)
+    const scales = room + SCALES + j * 4
+    const mins = room + MINS + j * 4
+    if (importance) {
+      weighImportance(importance + j * size * 4, room + SHARES, size, base, room + WEIGHTS)
+      findScaleMins(room, size, most, most - <f32>0.9, 0.05, 37, false, scales, mins)
+    } else {
+      weigh(room, size, byDeviation)
+      findScaleMins(room, size, most, first, 0.1, candidates, byDeviation, scales, mins)
+    }
   }
   const scale = f32x4.splat(makeIntegers(room + SCALES, room + SCALE_INTEGERS, subBlocks, d, mostScale))
   const min = f32x4.splat(makeIntegers(room + MINS, room + MIN_INTEGERS, subBlocks, d + 2, mostScale))
@@ -88,7 +100,17 @@ const LEAST: f32 = 1e-30
 /**
  * Finds scales and mins of the four sub-blocks at SHARES, (size, 4 sub-blocks), and overwrites these with the shares.
  */
-function findScaleMins(room: usize, size: usize, most: f32, first: f32, candidates: i32, byDeviation: bool, scales: usize, mins: usize): void {
+function findScaleMins(
+  room: usize,
+  size: usize,
+  most: f32,
+  first: f32,
+  step: f32,
+  candidates: i32,
+  byDeviation: bool,
+  scales: usize,
+  mins: usize,
+): void {
   const end = room + size * 16
   let least = f32x4.splat(0)
   let top = v128.load(room, SHARES)
@@ -117,7 +139,7 @@ function findScaleMins(room: usize, size: usize, most: f32, first: f32, candidat
   }
   let leastError = errorOf(room, end, bestScale, bestStart, byDeviation)
   for (let candidate = 0; candidate < candidates; candidate++) {
-    const multiplier = f32x4.div(f32x4.splat(first + <f32>candidate * <f32>0.1), f32x4.sub(f32x4.splat(1), bestStart))
+    const multiplier = f32x4.div(f32x4.splat(first + <f32>candidate * step), f32x4.sub(f32x4.splat(1), bestStart))
     let sumQ = f32x4.splat(0)
     let sumQQ = sumQ
     let sumQX = sumQ

@@ -1,27 +1,41 @@
 // The search for the scales of sub-blocks without a min (Q3_K, Q6_K), four sub-blocks at a time, a lane each. The
 // oracle is src/format/quants/scaleSearch.ts. Candidates are tried two at a time, which loads the weights once for both
 // and hides the latency of the sums. The last is tried twice, which changes nothing.
+import { shareOfSquares, weighImportance } from './importance'
 import { interleave, inverseOf, nearestQuant, roundSigned, storeHalf } from './rounding'
 
 const LEAST: f32 = 1e-30
 
-// Layout of `room`: 256 signed quants, 16 scales as float32, then as integers, then the shares and quants of four
-// sub-blocks.
+// Layout of `room`: 256 signed quants, 16 scales as float32, then as integers, then the shares of four sub-blocks, and
+// their weights or quants.
 // @ts-ignore: decorator
 @inline const SCALES: usize = 256
 // @ts-ignore: decorator
 @inline const INTEGERS: usize = 320
 // @ts-ignore: decorator
 @inline const SHARES: usize = 384
+/** After the shares, how much errors count. */
+// @ts-ignore: decorator
+@inline const WEIGHTS: usize = 256
 
 /**
  * Quantizes 256 float32 at src: writes d as a half to `d`, 16 scales to room + 320 (i32) and the quants to room (i8).
+ * importance: 0, or that of the 256 columns as float32; `share` of the mean square goes with each weight's square, or
+ * the importance counts alone if that is 0.
  */
 // @ts-ignore: decorator
-@inline export function quantizeScaled(src: usize, d: usize, room: usize, most: f32, mostScale: f32, coarse: bool): void {
+@inline export function quantizeScaled(src: usize, d: usize, room: usize, most: f32, mostScale: f32, coarse: bool, importance: usize, share: f32): void {
+  const base: f32 = importance ? shareOfSquares(src, share) : 0
   for (let j: usize = 0; j < 4; j++) {
-    interleave(src + j * 256, 16, room + SHARES)
-    v128.store(room + SCALES + j * 16, coarse ? findCoarseScales(room + SHARES, most) : findScales(room + SHARES, most))
+    const x = room + SHARES
+    interleave(src + j * 256, 16, x)
+    let scales: v128
+    if (importance) {
+      if (share == 0) interleave(importance + j * 256, 16, x + WEIGHTS)
+      else weighImportance(importance + j * 256, x, 16, base, x + WEIGHTS)
+      scales = findWeighedScales(x, most)
+    } else scales = coarse ? findCoarseScales(x, most) : findScales(x, most)
+    v128.store(room + SCALES + j * 16, scales)
   }
   let largest: f32 = 0
   for (let j: usize = 0; j < 16; j++) {
@@ -60,8 +74,18 @@ const LEAST: f32 = 1e-30
   return largest
 }
 
-/** The scales of four sub-blocks. */
+/** The scales of four sub-blocks, in which weights count with their squares. */
 function findScales(x: usize, most: f32): v128 {
+  return findScalesBy(x, most, false)
+}
+
+/** The scales of four sub-blocks, in which weights count as WEIGHTS says. */
+function findWeighedScales(x: usize, most: f32): v128 {
+  return findScalesBy(x, most, true)
+}
+
+// @ts-ignore: decorator
+@inline function findScalesBy(x: usize, most: f32, weighed: bool): v128 {
   const largest = toShares(x)
   const tiny = f32x4.lt(f32x4.abs(largest), f32x4.splat(LEAST))
   const least = f32x4.splat(-most)
@@ -78,7 +102,7 @@ function findScales(x: usize, most: f32): v128 {
     let squares1 = products0
     for (let p = x; p < x + 256; p += 16) {
       const share = v128.load(p)
-      const weight = f32x4.mul(share, share)
+      const weight = weighed ? v128.load(p, WEIGHTS) : f32x4.mul(share, share)
       const q0 = nearestQuant(f32x4.mul(m0, share), least, top)
       const w0 = f32x4.mul(weight, q0)
       products0 = f32x4.add(products0, f32x4.mul(w0, share))

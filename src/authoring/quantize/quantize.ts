@@ -3,6 +3,7 @@
 // read.
 
 import { availableParallelism } from 'node:os'
+import { basename } from 'node:path'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/outputChecks.js'
 import type { GgufDraft } from '../../format/gguf/ggufDraft.js'
@@ -14,6 +15,8 @@ import { Team } from '../../runtime/team/team.js'
 import { knownFiles } from '../../runtime/weights/fileReader.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
+import { readImatrix } from '../imatrix/imatrixFile.js'
+import { type RareExpert, rareExperts } from '../imatrix/rareExperts.js'
 import { type ExpertLayout, expertLayouts } from './expertLayout.js'
 import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
 import type { WeightRun } from './units.js'
@@ -29,6 +32,8 @@ export interface QuantizeOptions {
   readonly shardBytes?: number
   /** Also quantize tensors that are quantized already. Default: false, they are refused. */
   readonly requantize?: boolean
+  /** The path of an importance matrix, of this library or llama.cpp: errors count as it says. Default: none. */
+  readonly imatrix?: string
   /** Worker threads. Default: the cores that this process may use. */
   readonly threads?: number
   readonly signal?: AbortSignal
@@ -43,6 +48,10 @@ export interface QuantizeResult {
   readonly weights: number
   /** The number of tensors of each type. */
   readonly types: Readonly<Record<string, number>>
+  /** Tensors that the importance matrix, if there is one, should know and does not. */
+  readonly unweighed: readonly string[]
+  /** Experts that few tokens reached while the importance matrix, if there is one, was collected. */
+  readonly rareExperts: readonly RareExpert[]
 }
 
 /**
@@ -51,7 +60,8 @@ export interface QuantizeResult {
  * name when all of it is written; if anything fails, a file of that name is left as it was.
  *
  * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that is damaged, not a Mixtral, or of types without support;
- * `OPTION` for an impossible option, an input that is quantized already, or an output that would replace the input;
+ * `GGUF` for a damaged importance matrix; `OPTION` for an impossible option, an input that is quantized already, an
+ * importance matrix that is missing or of another model, or an output that would replace an input;
  * `IO`, first of all if the disk has no room; `THREAD`; `ABORTED`.
  * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
  */
@@ -61,17 +71,18 @@ export async function quantizeModel(
   type: QuantizeType,
   options: QuantizeOptions = {},
 ): Promise<QuantizeResult> {
-  const { layout, shardBytes, requantize, threads, signal, onProgress } = checkOptions(type, options)
+  const { layout, shardBytes, requantize, imatrix: imatrixPath, threads, signal, onProgress } = checkOptions(type, options)
   checkText('the output', output)
   const gguf = await openGguf(input)
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
   mixtralTensors(config, gguf)
-  const plan = planQuantization(gguf, config, { type, layout, requantize })
+  const weighing = imatrixPath === undefined ? undefined : { imatrix: await readImatrix(imatrixPath), file: basename(imatrixPath) }
+  const plan = planQuantization(gguf, config, { type, layout, requantize, weighing })
   const inputs = gguf.files.map(({ path }) => path)
   const { GgufDraft } = await import('../../format/gguf/ggufDraft.js')
   const draft = await GgufDraft.create(output, plan, shardBytes)
   try {
-    for (const { target } of draft.files) await refuseInput(target, inputs)
+    for (const { target } of draft.files) await refuseInput(target, imatrixPath === undefined ? inputs : [...inputs, imatrixPath])
     const parts = partsOf(plan, draft)
     const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
     const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
@@ -89,6 +100,8 @@ export async function quantizeModel(
       files: draft.files.map(({ target, bytes }) => ({ path: target, bytes })),
       weights: parts.reduce((sum, part) => sum + part.weights, 0),
       types,
+      unweighed: plan.unweighed,
+      rareExperts: weighing ? rareExperts(weighing.imatrix) : [],
     }
   } finally {
     await draft.discard()
@@ -96,21 +109,24 @@ export async function quantizeModel(
 }
 
 /** Every run of weights, with its place in the input and in the output. */
-function partsOf({ sources }: QuantizePlan, draft: GgufDraft): WeightRun[] {
-  return draft.tensors.flatMap(({ type, file, offset, bytes }, n) => {
+function partsOf({ sources, importances }: QuantizePlan, draft: GgufDraft): WeightRun[] {
+  return draft.tensors.flatMap(({ type, shape, file, offset, bytes }, n) => {
     const each = bytes / sources[n]!.length
+    const importance = importances[n]
+    const values = importance && importance.length / sources[n]!.length
     return sources[n]!.map((source, i) => ({
       name: source.name,
       from: source,
       to: { type, file, offset: offset + i * each },
       weights: (source.bytes / source.type.blockBytes) * source.type.blockWeights,
+      importance: importance && { values: importance.subarray(i * values!, (i + 1) * values!), columns: shape[0]! },
     }))
   })
 }
 
 /** The options with their defaults. Throws `OPTION` for an unknown or impossible one. */
 function checkOptions(type: QuantizeType, options: QuantizeOptions) {
-  checkCallOptions(options, ['layout', 'shardBytes', 'requantize', 'threads'])
+  checkCallOptions(options, ['layout', 'shardBytes', 'requantize', 'imatrix', 'threads'])
   const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
   if (!quantizeTypes.includes(type)) {
     throw new MixtralError('OPTION', `type is ${shown(type)}, expected one of ${quantizeTypes.join(', ')}`)

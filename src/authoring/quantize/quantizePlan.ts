@@ -9,35 +9,52 @@ import { formats } from '../../format/quants/formats.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { fileTypeOf, type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'
 import { isQuantized, parseTensorName } from '../../runtime/weights/roles.js'
+import type { Imatrix } from '../imatrix/imatrix.js'
 import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
+import { importanceOf, isCollected, needsImportance } from './importance.js'
 
 /** What `quantizeModel` writes. `copy` keeps every weight as it is. */
-export type QuantizeType = Exclude<QuantizationName, `IQ${string}` | 'MXFP4_MOE' | 'Q2_K_S'> | 'copy'
-export const quantizeTypes = [...quantizationNames.filter((name) => !/^IQ|^MXFP4|^Q2_K_S/.test(name)), 'copy'] as readonly QuantizeType[]
+export type QuantizeType = Exclude<QuantizationName, `IQ1_${string}` | 'MXFP4_MOE'> | 'copy'
+export const quantizeTypes = [...quantizationNames.filter((name) => !/^IQ1|^MXFP4/.test(name)), 'copy'] as readonly QuantizeType[]
 
 export interface QuantizePlan extends GgufPlan {
   /** For each of `tensors`, what it is made of. */
   readonly sources: readonly (readonly TensorSource[])[]
+  /** For each of `tensors`, how much errors count in its columns: (experts, columns). Undefined if that is unknown. */
+  readonly importances: readonly (Float32Array | undefined)[]
+  /** The tensors that the importance matrix should know and does not. */
+  readonly unweighed: readonly string[]
+}
+
+/** An importance matrix, and the name of its file. */
+interface NamedImatrix {
+  readonly imatrix: Imatrix
+  readonly file: string
+}
+
+interface PlanOptions {
+  readonly type: QuantizeType
+  readonly layout: ExpertLayout
+  readonly requantize: boolean
+  readonly weighing?: NamedImatrix | undefined
 }
 
 const floats: readonly string[] = ['F32', 'F16', 'BF16']
 const bits = ({ blockBytes, blockWeights }: GgmlType) => (blockBytes * 8) / blockWeights
 
 /**
- * Throws `OPTION` if the input is quantized already and `requantize` is not set, or if no tensor would become smaller,
- * and `MODEL` for experts that do not fit together.
+ * Throws `OPTION` if the input is quantized already and `requantize` is not set, if no tensor would become smaller, if
+ * a type needs an importance matrix that is not there, or if that is of another model; and `MODEL` for experts that do
+ * not fit together.
  */
-export function planQuantization(
-  gguf: Gguf,
-  config: MixtralConfig,
-  { type, layout, requantize }: { readonly type: QuantizeType; readonly layout: ExpertLayout; readonly requantize: boolean },
-): QuantizePlan {
+export function planQuantization(gguf: Gguf, config: MixtralConfig, options: PlanOptions): QuantizePlan {
+  const { type, layout, requantize, weighing } = options
   const tied = !gguf.tensors.has('output.weight')
   const laidOut = layOutExperts(gguf, layout)
   const types = laidOut.map((tensor) => {
     const { sources } = tensor
     const own = sources[0]!.type
-    const wanted = type === 'copy' ? undefined : wantedType(tensor, type, tied, config)
+    const wanted = type === 'copy' ? undefined : wantedType(tensor, type, tied, config, weighing !== undefined)
     if (!wanted) {
       const other = sources.find((source) => source.type !== own)
       if (!other) return own
@@ -52,18 +69,41 @@ export function planQuantization(
   if (type !== 'copy' && !changes) {
     throw new MixtralError('OPTION', `no tensor of ${gguf.files[0]!.path} would become smaller in ${type}, expected a file of larger types`)
   }
+  const converted = laidOut.map(({ sources }, i) => sources.some((source) => source.type !== types[i]))
+  const importances = laidOut.map((tensor, i) => (weighing && converted[i] ? importanceOf(weighing.imatrix, tensor) : undefined))
+  for (const [i, { name }] of laidOut.entries()) {
+    if (converted[i] && !importances[i] && needsImportance(type, name, types[i]!)) refuseWithout(name, types[i]!, weighing)
+  }
   return {
-    metadata: metadataFor(gguf, type),
+    metadata: metadataFor(gguf, type, weighing),
     tensors: laidOut.map(({ name, shape }, i) => ({ name, shape, type: types[i]! })),
     sources: laidOut.map(({ sources }) => sources),
+    importances,
+    unweighed: weighing
+      ? laidOut.filter(({ name }, i) => converted[i] && !importances[i] && isCollected(name)).map(({ name }) => name)
+      : [],
   }
 }
 
+function refuseWithout(name: string, { name: type }: GgmlType, weighing: NamedImatrix | undefined): never {
+  const found = weighing ? `which ${weighing.file} does not know` : 'and there is none'
+  throw new MixtralError(
+    'OPTION',
+    `tensor ${quoted(name)} in ${type} needs an importance matrix, ${found}: mixtral imatrix makes one, --imatrix passes it`,
+  )
+}
+
 /** The type that a quantization gives to a tensor. Undefined if it keeps its type, as norms and routers do. */
-function wantedType({ name, shape }: LaidOutTensor, type: QuantizationName, tied: boolean, config: MixtralConfig): GgmlType | undefined {
+function wantedType(
+  { name, shape }: LaidOutTensor,
+  type: QuantizationName,
+  tied: boolean,
+  config: MixtralConfig,
+  weighed: boolean,
+): GgmlType | undefined {
   const { role, layer = 0 } = parseTensorName(name) ?? {}
   if (!role || !isQuantized(role)) return undefined
-  return quantizedType(type, role === 'tokenEmbd' && tied ? 'output' : role, layer, shape[0]!, config)
+  return quantizedType(type, role === 'tokenEmbd' && tied ? 'output' : role, layer, shape[0]!, config, weighed)
 }
 
 /** `wanted`, or the weights' own type if that is no larger: a larger type does not bring lost precision back. */
@@ -84,8 +124,8 @@ function chooseType(sources: readonly TensorSource[], wanted: GgmlType, requanti
   return wanted
 }
 
-/** The input's metadata, without the keys of shards, and with the new file type. */
-function metadataFor({ metadata, metadataTypes, rawTexts }: Gguf, type: QuantizeType): GgufEntry[] {
+/** The input's metadata, without the keys of shards, and with the new file type and llama-quantize's keys. */
+function metadataFor({ metadata, metadataTypes, rawTexts }: Gguf, type: QuantizeType, weighing: NamedImatrix | undefined): GgufEntry[] {
   const kept = [...metadata]
     .filter(([key]) => !key.startsWith('split.'))
     .map(([key, value]): GgufEntry => {
@@ -97,6 +137,13 @@ function metadataFor({ metadata, metadataTypes, rawTexts }: Gguf, type: Quantize
     ['general.quantization_version', 'uint32', 2],
     ['general.file_type', 'uint32', fileTypeOf(type)],
   ]
-  const old = new Set(changed.map(([key]) => key))
-  return [...kept.filter(([key]) => !old.has(key)), ...changed]
+  if (weighing) {
+    const { imatrix, file } = weighing
+    changed.push(['quantize.imatrix.file', 'string', file])
+    if (imatrix.datasets.length) changed.push(['quantize.imatrix.dataset', 'string', imatrix.datasets.join(', ')])
+    changed.push(['quantize.imatrix.entries_count', 'int32', imatrix.entries.size])
+    if (imatrix.windows > 0) changed.push(['quantize.imatrix.chunks_count', 'int32', Math.min(imatrix.windows, 2 ** 31 - 1)])
+  }
+  const isOld = (key: string) => changed.some(([other]) => other === key) || key.startsWith('quantize.imatrix.')
+  return [...kept.filter(([key]) => !isOld(key)), ...changed]
 }

@@ -17,6 +17,8 @@ export interface WeightRun {
   readonly from: Place
   readonly to: Place
   readonly weights: number
+  /** How much errors count in each column: (matrices, columns), one row for each matrix that the run holds. */
+  readonly importance?: { readonly values: Float32Array; readonly columns: number } | undefined
 }
 
 interface Place {
@@ -31,7 +33,8 @@ const UNIT = 2 ** 18
 const VALUES = 4096 // a unit as float32, after the encoders' scratch memory
 const INPUT = VALUES + UNIT * 4
 const OUTPUT = INPUT + UNIT * 4
-const BYTES = OUTPUT + UNIT * 4 + 4096
+const IMPORTANCE = OUTPUT + UNIT * 4 + 4096 // as float32, weight by weight
+const BYTES = IMPORTANCE + UNIT * 4
 
 /** A thread's memory, with the encoders on it. */
 interface Bench {
@@ -74,7 +77,7 @@ export function writeUnit(part: WeightRun, unit: number, bench: Bench, reader: F
   if (beyond > 0) {
     throw new MixtralError('MODEL', `${where}: ${beyond} are not finite or beyond ${largestWeight}, expected none: the file is damaged`)
   }
-  encode(to.type, weights, bench)
+  encode(to.type, weights, bench, spreadImportance(part, first, weights, bench))
   writer.write(to.file, bench.bytes, OUTPUT, outputBytes, at)
   return inputBytes
 }
@@ -89,9 +92,30 @@ function decode(type: GgmlType, weights: number, { encoders, bytes, floats }: Be
       .dequantize(bytes.subarray(INPUT, INPUT + bytesIn(type, weights)), floats.subarray(VALUES / 4, VALUES / 4 + weights))
 }
 
+/** Writes the importance of each of the run's weights from `first` on to IMPORTANCE. Undefined if there is none. */
+function spreadImportance(
+  { importance, weights: all }: WeightRun,
+  first: number,
+  weights: number,
+  { floats }: Bench,
+): Float32Array | undefined {
+  if (!importance) return undefined
+  const { values, columns } = importance
+  const perMatrix = (all * columns) / values.length
+  const out = floats.subarray(IMPORTANCE / 4, IMPORTANCE / 4 + weights)
+  for (let done = 0; done < weights; ) {
+    const column = (first + done) % columns
+    const count = Math.min(columns - column, weights - done)
+    const at = Math.floor((first + done) / perMatrix) * columns + column
+    out.set(values.subarray(at, at + count), done)
+    done += count
+  }
+  return out
+}
+
 /** Encodes the float32 at VALUES to blocks at OUTPUT, with the format's kernel, or with the oracle if it has none. */
-function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench): void {
-  const kernel = encoderOf(encoders, type.name)
-  if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM)
-  else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT))
+function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench, importance: Float32Array | undefined): void {
+  const kernel = encoderOf(encoders, type.name, importance !== undefined)
+  if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM, importance ? IMPORTANCE : 0)
+  else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT), importance)
 }

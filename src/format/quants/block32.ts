@@ -8,6 +8,11 @@ import type { ActivationQ80, ActivationQ81 } from './activations.js'
 
 const { fround } = Math
 
+/** The values of the `block`-th block. */
+export function blockAt(values: Float32Array, block: number): Float32Array {
+  return values.subarray(block * 32, block * 32 + 32)
+}
+
 /** The 32 nibbles in the 16 bytes at `offset`, in the order of the weights. */
 export function readNibbles(blocks: Uint8Array, offset: number): Uint8Array {
   const nibbles = new Uint8Array(32)

@@ -9,19 +9,19 @@ import { dequantizeF16, dotF16, encodeF16 } from './f16.js'
 import { dequantizeF32, dotF32 } from './f32.js'
 import { dequantizeIQ1M, dotIQ1M } from './iq1_m.js'
 import { dequantizeIQ1S, dotIQ1S } from './iq1_s.js'
-import { dequantizeIQ2S, dotIQ2S } from './iq2_s.js'
-import { dequantizeIQ2XS, dotIQ2XS } from './iq2_xs.js'
-import { dequantizeIQ2XXS, dotIQ2XXS } from './iq2_xxs.js'
-import { dequantizeIQ3S, dotIQ3S } from './iq3_s.js'
-import { dequantizeIQ3XXS, dotIQ3XXS } from './iq3_xxs.js'
+import { dequantizeIQ2S, dotIQ2S, encodeIQ2S } from './iq2_s.js'
+import { dequantizeIQ2XS, dotIQ2XS, encodeIQ2XS } from './iq2_xs.js'
+import { dequantizeIQ2XXS, dotIQ2XXS, encodeIQ2XXS } from './iq2_xxs.js'
+import { dequantizeIQ3S, dotIQ3S, encodeIQ3S } from './iq3_s.js'
+import { dequantizeIQ3XXS, dotIQ3XXS, encodeIQ3XXS } from './iq3_xxs.js'
 import { dequantizeIQ4NL, dotIQ4NL, encodeIQ4NL } from './iq4_nl.js'
-import { dequantizeIQ4XS, dotIQ4XS } from './iq4_xs.js'
+import { dequantizeIQ4XS, dotIQ4XS, encodeIQ4XS } from './iq4_xs.js'
 import { dequantizeMXFP4, dotMXFP4 } from './mxfp4.js'
 import { type CountNotFinite, countIQ1M, countMXFP4, floatsOf, halvesAt } from './notFinite.js'
 import { dequantizeQ2K, dotQ2K, encodeQ2K } from './q2_k.js'
 import { dequantizeQ3K, dotQ3K, encodeQ3K } from './q3_k.js'
 import { dequantizeQ40, dotQ40, encodeQ40 } from './q4_0.js'
-import { dequantizeQ41, dotQ41 } from './q4_1.js'
+import { dequantizeQ41, dotQ41, encodeQ41 } from './q4_1.js'
 import { dequantizeQ4K, dotQ4K, encodeQ4K } from './q4_k.js'
 import { dequantizeQ50, dotQ50, encodeQ50 } from './q5_0.js'
 import { dequantizeQ51, dotQ51, encodeQ51 } from './q5_1.js'
@@ -59,8 +59,10 @@ interface Row {
    * operation is rounded to float32, as in the kernel.
    * @param values (weights), a multiple of the block's weights, of magnitudes up to `largestWeight`
    * @param blocks as many as the values fill
+   * @param importance (weights) how much errors count at each value, about 1 on average; passed over by formats without
+   * a search
    */
-  readonly encode?: (values: Float32Array, blocks: Uint8Array) => void
+  readonly encode?: (values: Float32Array, blocks: Uint8Array, importance?: Float32Array) => void
 }
 
 export interface Format extends Omit<Row, 'product'>, Product {
@@ -81,7 +83,7 @@ const rows = {
   F16: { dequantize: dequantizeF16, notFinite: floatsOf(2, 0x7c00), product: floats(dotF16), packed: four(16, 8), encode: encodeF16 },
   BF16: { dequantize: dequantizeBF16, notFinite: floatsOf(2, 0x7f80), product: floats(dotBF16), packed: four(0, 8) },
   Q4_0: { dequantize: dequantizeQ40, notFinite: halvesAt(18, 0), product: q8_1(dotQ40), packed: eight(144), encode: encodeQ40 },
-  Q4_1: { dequantize: dequantizeQ41, notFinite: halvesAt(20, 0, 2), product: q8_1(dotQ41), packed: eight(160) },
+  Q4_1: { dequantize: dequantizeQ41, notFinite: halvesAt(20, 0, 2), product: q8_1(dotQ41), packed: eight(160), encode: encodeQ41 },
   Q5_0: { dequantize: dequantizeQ50, notFinite: halvesAt(22, 0), product: q8_1(dotQ50), packed: eight(176), encode: encodeQ50 },
   Q5_1: { dequantize: dequantizeQ51, notFinite: halvesAt(24, 0, 2), product: q8_1(dotQ51), packed: eight(192), encode: encodeQ51 },
   Q8_0: { dequantize: dequantizeQ80, notFinite: halvesAt(34, 0), product: q8_0(dotQ80), packed: eight(272), encode: encodeQ80 },
@@ -92,13 +94,13 @@ const rows = {
   Q6_K: { dequantize: dequantizeQ6K, notFinite: halvesAt(210, 208), product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
   IQ1_S: { dequantize: dequantizeIQ1S, notFinite: halvesAt(50, 0), product: q8_k(dotIQ1S), packed: eight(400) },
   IQ1_M: { dequantize: dequantizeIQ1M, notFinite: countIQ1M, product: q8_k(dotIQ1M), packed: eight(464) },
-  IQ2_XXS: { dequantize: dequantizeIQ2XXS, notFinite: halvesAt(66, 0), product: q8_k(dotIQ2XXS), packed: eight(528) },
-  IQ2_XS: { dequantize: dequantizeIQ2XS, notFinite: halvesAt(74, 0), product: q8_k(dotIQ2XS), packed: eight(592) },
-  IQ2_S: { dequantize: dequantizeIQ2S, notFinite: halvesAt(82, 0), product: q8_k(dotIQ2S), packed: eight(656) },
-  IQ3_XXS: { dequantize: dequantizeIQ3XXS, notFinite: halvesAt(98, 0), product: q8_k(dotIQ3XXS), packed: eight(784) },
-  IQ3_S: { dequantize: dequantizeIQ3S, notFinite: halvesAt(110, 0), product: q8_k(dotIQ3S), packed: eight(880) },
+  IQ2_XXS: { dequantize: dequantizeIQ2XXS, notFinite: halvesAt(66, 0), product: q8_k(dotIQ2XXS), packed: eight(528), encode: encodeIQ2XXS },
+  IQ2_XS: { dequantize: dequantizeIQ2XS, notFinite: halvesAt(74, 0), product: q8_k(dotIQ2XS), packed: eight(592), encode: encodeIQ2XS },
+  IQ2_S: { dequantize: dequantizeIQ2S, notFinite: halvesAt(82, 0), product: q8_k(dotIQ2S), packed: eight(656), encode: encodeIQ2S },
+  IQ3_XXS: { dequantize: dequantizeIQ3XXS, notFinite: halvesAt(98, 0), product: q8_k(dotIQ3XXS), packed: eight(784), encode: encodeIQ3XXS },
+  IQ3_S: { dequantize: dequantizeIQ3S, notFinite: halvesAt(110, 0), product: q8_k(dotIQ3S), packed: eight(880), encode: encodeIQ3S },
   IQ4_NL: { dequantize: dequantizeIQ4NL, notFinite: halvesAt(18, 0), product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
-  IQ4_XS: { dequantize: dequantizeIQ4XS, notFinite: halvesAt(136, 0), product: q8_k(dotIQ4XS), packed: eight(1104) },
+  IQ4_XS: { dequantize: dequantizeIQ4XS, notFinite: halvesAt(136, 0), product: q8_k(dotIQ4XS), packed: eight(1104), encode: encodeIQ4XS },
   TQ1_0: { dequantize: dequantizeTQ10, notFinite: halvesAt(54, 52), product: q8_k(dotTQ10), packed: eight(528) },
   TQ2_0: { dequantize: dequantizeTQ20, notFinite: halvesAt(66, 64), product: q8_k(dotTQ20), packed: eight(528) },
   MXFP4: {

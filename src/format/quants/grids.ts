@@ -27,12 +27,12 @@ function makeGrid(size: 4 | 8, values: readonly number[], lines: readonly string
   return { size, values: grid }
 }
 
-/** The grid, made when first needed: importing the library should cost little, on every thread. */
-function lazily(make: () => Grid): () => Grid {
-  let grid: Grid | undefined
+/** What comes of a grid, made when first needed: importing the library should cost little, on every thread. */
+export function lazily<T>(make: () => T): () => T {
+  let made: T | undefined
   return () => {
-    grid ??= make()
-    return grid
+    made ??= make()
+    return made
   }
 }
 

@@ -13,14 +13,24 @@
 //
 // The division by 8 is exact, and so is every product.
 
+import { type GridSuperblock, gridEncoder, writeNibbleScales } from './gridEncoder.js'
+import { GridNeighbors } from './gridNeighbors.js'
 import { writeGroup } from './gridSigns.js'
-import { gridIQ2S } from './grids.js'
-import { readHalf } from './half.js'
+import { gridIQ2S, lazily } from './grids.js'
+import { readHalf, writeHalf } from './half.js'
 import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 82
 
 export const { dequantize: dequantizeIQ2S, dot: dotIQ2S } = scaledOracle(unpack)
+
+const nearIQ2S = lazily(() => new GridNeighbors(gridIQ2S()))
+
+/**
+ * Float32 to IQ2_S blocks.
+ * @param blocks (values.length / 256 * 82 bytes)
+ */
+export const encodeIQ2S = gridEncoder({ grid: nearIQ2S, unit: 1 / 8, subBlock: 16, even: false, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ2S()
@@ -31,4 +41,16 @@ function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
     writeGroup(grid, blocks[offset + 2 + i]! | (high << 8), blocks[offset + 34 + i]!, 0, quants, i * 8)
   }
   return { d: readHalf(blocks, offset) / 8, scales: oddScales(blocks, offset + 74, 8), quants }
+}
+
+function pack({ d, scales, groups, signs }: GridSuperblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  writeHalf(blocks, offset, d)
+  blocks.set(signs, offset + 34)
+  blocks.fill(0, offset + 66, offset + 74)
+  for (let i = 0; i < 32; i++) {
+    blocks[offset + 2 + i] = groups[i]!
+    blocks[offset + 66 + (i >> 2)]! |= (groups[i]! >> 8) << (2 * (i & 3))
+  }
+  writeNibbleScales(scales, blocks, offset + 74)
 }

@@ -12,14 +12,24 @@
 //
 // The division by 8 is exact, and so is every product.
 
+import { type GridSuperblock, gridEncoder, writeNibbleScales } from './gridEncoder.js'
+import { GridNeighbors } from './gridNeighbors.js'
 import { evenSigns, writeGroup } from './gridSigns.js'
-import { gridIQ2XS } from './grids.js'
-import { readHalf } from './half.js'
+import { gridIQ2XS, lazily } from './grids.js'
+import { readHalf, writeHalf } from './half.js'
 import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 74
 
 export const { dequantize: dequantizeIQ2XS, dot: dotIQ2XS } = scaledOracle(unpack)
+
+const nearIQ2XS = lazily(() => new GridNeighbors(gridIQ2XS()))
+
+/**
+ * Float32 to IQ2_XS blocks.
+ * @param blocks (values.length / 256 * 74 bytes)
+ */
+export const encodeIQ2XS = gridEncoder({ grid: nearIQ2XS, unit: 1 / 8, subBlock: 16, even: true, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ2XS()
@@ -30,4 +40,15 @@ function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
     writeGroup(grid, bits & 511, evenSigns(bits >> 9), 0, quants, i * 8)
   }
   return { d: readHalf(blocks, offset) / 8, scales: oddScales(blocks, offset + 66, 8), quants }
+}
+
+function pack({ d, scales, groups, signs }: GridSuperblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  writeHalf(blocks, offset, d)
+  for (let i = 0; i < 32; i++) {
+    const bits = groups[i]! | ((signs[i]! & 127) << 9)
+    blocks[offset + 2 + i * 2] = bits
+    blocks[offset + 3 + i * 2] = bits >> 8
+  }
+  writeNibbleScales(scales, blocks, offset + 66)
 }

@@ -12,14 +12,24 @@
 //
 // The division by 8 is exact, and so is every product.
 
+import { type GridSuperblock, gridEncoder, writeSignsAndScale } from './gridEncoder.js'
+import { GridNeighbors } from './gridNeighbors.js'
 import { evenSigns, writeGroup } from './gridSigns.js'
-import { gridIQ2XXS } from './grids.js'
-import { readHalf } from './half.js'
+import { gridIQ2XXS, lazily } from './grids.js'
+import { readHalf, writeHalf } from './half.js'
 import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 66
 
 export const { dequantize: dequantizeIQ2XXS, dot: dotIQ2XXS } = scaledOracle(unpack)
+
+const nearIQ2XXS = lazily(() => new GridNeighbors(gridIQ2XXS()))
+
+/**
+ * Float32 to IQ2_XXS blocks.
+ * @param blocks (values.length / 256 * 66 bytes)
+ */
+export const encodeIQ2XXS = gridEncoder({ grid: nearIQ2XXS, unit: 1 / 8, subBlock: 32, even: true, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ2XXS()
@@ -33,4 +43,13 @@ function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
     for (let l = 0; l < 4; l++) writeGroup(grid, blocks[at + l]!, evenSigns((bits >>> (7 * l)) & 127), 0, quants, j * 32 + l * 8)
   }
   return { d: readHalf(blocks, offset) / 8, scales, quants }
+}
+
+function pack(superblock: GridSuperblock, blocks: Uint8Array, block: number): void {
+  for (let j = 0; j < 8; j++) {
+    const at = block * blockBytes + 2 + j * 8
+    blocks.set(superblock.groups.subarray(j * 4, j * 4 + 4), at)
+    writeSignsAndScale(superblock, j, blocks, at + 4)
+  }
+  writeHalf(blocks, block * blockBytes, superblock.d)
 }

@@ -13,14 +13,24 @@
 //
 // Every product is exact.
 
+import { type GridSuperblock, gridEncoder, writeNibbleScales } from './gridEncoder.js'
+import { GridNeighbors } from './gridNeighbors.js'
 import { writeGroup } from './gridSigns.js'
-import { gridIQ3S } from './grids.js'
-import { readHalf } from './half.js'
+import { gridIQ3S, lazily } from './grids.js'
+import { readHalf, writeHalf } from './half.js'
 import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 110
 
 export const { dequantize: dequantizeIQ3S, dot: dotIQ3S } = scaledOracle(unpack)
+
+const nearIQ3S = lazily(() => new GridNeighbors(gridIQ3S()))
+
+/**
+ * Float32 to IQ3_S blocks.
+ * @param blocks (values.length / 256 * 110 bytes)
+ */
+export const encodeIQ3S = gridEncoder({ grid: nearIQ3S, unit: 1, subBlock: 32, even: false, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ3S()
@@ -31,4 +41,16 @@ function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
     writeGroup(grid, blocks[offset + 2 + i]! | (ninth << 8), blocks[offset + 74 + (i >> 1)]!, 4 * (i & 1), quants, i * 4)
   }
   return { d: readHalf(blocks, offset), scales: oddScales(blocks, offset + 106, 4), quants }
+}
+
+function pack({ d, scales, groups, signs }: GridSuperblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  writeHalf(blocks, offset, d)
+  blocks.set(signs, offset + 74)
+  blocks.fill(0, offset + 66, offset + 74)
+  for (let i = 0; i < 64; i++) {
+    blocks[offset + 2 + i] = groups[i]!
+    blocks[offset + 66 + (i >> 3)]! |= (groups[i]! >> 8) << (i & 7)
+  }
+  writeNibbleScales(scales, blocks, offset + 106)
 }

@@ -12,14 +12,24 @@
 //
 // The division by 4 is exact, and so is every product.
 
+import { type GridSuperblock, gridEncoder, writeSignsAndScale } from './gridEncoder.js'
+import { GridNeighbors } from './gridNeighbors.js'
 import { evenSigns, writeGroup } from './gridSigns.js'
-import { gridIQ3XXS } from './grids.js'
-import { readHalf } from './half.js'
+import { gridIQ3XXS, lazily } from './grids.js'
+import { readHalf, writeHalf } from './half.js'
 import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 
 const blockBytes = 98
 
 export const { dequantize: dequantizeIQ3XXS, dot: dotIQ3XXS } = scaledOracle(unpack)
+
+const nearIQ3XXS = lazily(() => new GridNeighbors(gridIQ3XXS()))
+
+/**
+ * Float32 to IQ3_XXS blocks.
+ * @param blocks (values.length / 256 * 98 bytes)
+ */
+export const encodeIQ3XXS = gridEncoder({ grid: nearIQ3XXS, unit: 1 / 4, subBlock: 32, even: true, candidates: 5 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ3XXS()
@@ -36,4 +46,11 @@ function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
     }
   }
   return { d: readHalf(blocks, offset) / 4, scales, quants }
+}
+
+function pack(superblock: GridSuperblock, blocks: Uint8Array, block: number): void {
+  const offset = block * blockBytes
+  writeHalf(blocks, offset, superblock.d)
+  blocks.set(superblock.groups, offset + 2)
+  for (let j = 0; j < 8; j++) writeSignsAndScale(superblock, j, blocks, offset + 66 + j * 4)
 }

@@ -13,14 +13,46 @@
 // It is multiplied with blocks of 256 activations, as in ggml: products with the table's values are as exact as with
 // any other integers.
 
-import { readNibbles } from './block32.js'
-import { readHalf } from './half.js'
-import { iq4Values } from './iq4_nl.js'
+import { blockAt, readNibbles, writeNibbles } from './block32.js'
+import { readHalf, writeHalf } from './half.js'
+import { importanceWeights } from './importance.js'
+import { findIQ4Scale, iq4Place, iq4Values } from './iq4Search.js'
+import { inverseOf, nearestQuant } from './nearest.js'
 import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
+import { largestOf } from './scaleSearch.js'
+import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 136
 
 export const { dequantize: dequantizeIQ4XS, dot: dotIQ4XS } = scaledOracle(unpack)
+
+/**
+ * Float32 to IQ4_XS blocks. The largest scale becomes -32, the longer end.
+ * @param blocks (values.length / 256 * 136 bytes)
+ */
+export function encodeIQ4XS(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
+  for (let block = 0; block * 256 < values.length; block++) {
+    const offset = block * blockBytes
+    const x = superblockAt(values, block)
+    const weights = importance && importanceWeights(x, superblockAt(importance, block), 2)
+    const fits = Float32Array.from({ length: 8 }, (_, j) => findIQ4Scale(blockAt(x, j), weights && blockAt(weights, j)))
+    const largest = largestOf(fits)
+    const d = writeHalf(blocks, offset, largest / -32)
+    const inverse = largest === 0 ? 0 : Math.fround(-32 / largest)
+    let highBits = 0
+    for (let j = 0; j < 8; j++) {
+      const scale = nearestQuant(Math.fround(fits[j]! * inverse), -32, 31)
+      const inverseScale = inverseOf(Math.fround(d * scale))
+      const q = blockAt(x, j).map((value) => iq4Place(Math.fround(value * inverseScale)))
+      writeNibbles(blocks, offset + 8 + j * 16, q)
+      const nibble = (scale + 32) & 15
+      blocks[offset + 4 + (j >> 1)] = j & 1 ? blocks[offset + 4 + (j >> 1)]! | (nibble << 4) : nibble
+      highBits |= ((scale + 32) >> 4) << (2 * j)
+    }
+    blocks[offset + 2] = highBits & 255
+    blocks[offset + 3] = highBits >> 8
+  }
+}
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const offset = block * blockBytes

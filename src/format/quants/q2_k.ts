@@ -12,11 +12,13 @@
 
 import type { ActivationQ8K } from './activations.js'
 import { readHalf, writeHalf } from './half.js'
-import { quantizeScaleMins, type ScaleMinSearch } from './scaleMinSearch.js'
+import { importanceWeights } from './importance.js'
+import { quantizeScaleMins, type ScaleMinSearch, weighedSearch } from './scaleMinSearch.js'
+import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 84
 const { fround } = Math
-const search: ScaleMinSearch = { most: 3, first: 2.5, candidates: 16, byDeviation: true }
+const search: ScaleMinSearch = { most: 3, first: 2.5, candidates: 16, step: 0.1, byDeviation: true }
 
 interface Superblock {
   readonly d: number
@@ -45,10 +47,13 @@ export function dequantizeQ2K(blocks: Uint8Array, out: Float32Array): void {
  * Float32 to Q2_K blocks. An error counts with the magnitude of its weight.
  * @param blocks (values.length / 256 * 84 bytes)
  */
-export function encodeQ2K(values: Float32Array, blocks: Uint8Array): void {
+export function encodeQ2K(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
   for (let block = 0; block * 256 < values.length; block++) {
-    const x = values.subarray(block * 256, block * 256 + 256)
-    pack(quantizeScaleMins(x, x.map(Math.abs), search, 16, 15), blocks, block)
+    const x = superblockAt(values, block)
+    const superblock = importance
+      ? quantizeScaleMins(x, importanceWeights(x, superblockAt(importance, block), 1), weighedSearch(search.most), 16, 15)
+      : quantizeScaleMins(x, x.map(Math.abs), search, 16, 15)
+    pack(superblock, blocks, block)
   }
 }
 

@@ -14,7 +14,9 @@
 //   weight = (d * scale[j]) * (q - 4)        j = the weight's sub-block of 16
 
 import { readHalf, writeHalf } from './half.js'
+import { importanceWeights } from './importance.js'
 import { quantizeScaled, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
+import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 110
 
@@ -24,9 +26,11 @@ export const { dequantize: dequantizeQ3K, dot: dotQ3K } = scaledOracle(unpack)
  * Float32 to Q3_K blocks.
  * @param blocks (values.length / 256 * 110 bytes)
  */
-export function encodeQ3K(values: Float32Array, blocks: Uint8Array): void {
-  for (let block = 0; block * 256 < values.length; block++)
-    pack(quantizeScaled(values.subarray(block * 256, block * 256 + 256), 4, 32), blocks, block)
+export function encodeQ3K(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
+  for (let block = 0; block * 256 < values.length; block++) {
+    const x = superblockAt(values, block)
+    pack(quantizeScaled(x, 4, 32, importance && importanceWeights(x, superblockAt(importance, block), 2)), blocks, block)
+  }
 }
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {

@@ -9,10 +9,11 @@
 //   weight i = d * (q[i] - 8)
 
 import type { ActivationQ81 } from './activations.js'
-import { addDotScaled, readNibbles, writeNibbles } from './block32.js'
+import { addDotScaled, blockAt, readNibbles, writeNibbles } from './block32.js'
 import { readHalf, writeHalf } from './half.js'
+import { importanceWeights } from './importance.js'
 import { inverseOf, nearestQuant } from './nearest.js'
-import { largestOf } from './scaleSearch.js'
+import { findScale, largestOf } from './scaleSearch.js'
 
 const blockBytes = 18
 const { fround } = Math
@@ -30,14 +31,15 @@ export function dequantizeQ40(blocks: Uint8Array, out: Float32Array): void {
 }
 
 /**
- * Float32 to Q4_0 blocks: the largest weight of a block becomes -8.
+ * Float32 to Q4_0 blocks: the largest weight of a block becomes -8. With importances, the scale is searched.
  * @param blocks (values.length / 32 * 18 bytes)
  */
-export function encodeQ40(values: Float32Array, blocks: Uint8Array): void {
+export function encodeQ40(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
   for (let block = 0; block * 32 < values.length; block++) {
     const offset = block * blockBytes
-    const x = values.subarray(block * 32, block * 32 + 32)
-    const inverse = inverseOf(writeHalf(blocks, offset, largestOf(x) / -8))
+    const x = blockAt(values, block)
+    const scale = importance ? findScale(x, 8, importanceWeights(x, blockAt(importance, block), 1)) : largestOf(x) / -8
+    const inverse = inverseOf(writeHalf(blocks, offset, scale))
     const q = x.map((value) => nearestQuant(fround(value * inverse), -8, 7) + 8)
     writeNibbles(blocks, offset + 2, q)
   }

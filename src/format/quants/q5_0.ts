@@ -10,10 +10,11 @@
 //   weight i = d * (q[i] - 16)
 
 import type { ActivationQ81 } from './activations.js'
-import { addDotScaled, readFiveBits, writeFiveBits } from './block32.js'
+import { addDotScaled, blockAt, readFiveBits, writeFiveBits } from './block32.js'
 import { readHalf, writeHalf } from './half.js'
+import { importanceWeights } from './importance.js'
 import { inverseOf, nearestQuant } from './nearest.js'
-import { largestOf } from './scaleSearch.js'
+import { findScale, largestOf } from './scaleSearch.js'
 
 const blockBytes = 22
 
@@ -30,14 +31,15 @@ export function dequantizeQ50(blocks: Uint8Array, out: Float32Array): void {
 }
 
 /**
- * Float32 to Q5_0 blocks: the largest weight of a block becomes -16.
+ * Float32 to Q5_0 blocks: the largest weight of a block becomes -16. With importances, the scale is searched.
  * @param blocks (values.length / 32 * 22 bytes)
  */
-export function encodeQ50(values: Float32Array, blocks: Uint8Array): void {
+export function encodeQ50(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
   for (let block = 0; block * 32 < values.length; block++) {
     const offset = block * blockBytes
-    const x = values.subarray(block * 32, block * 32 + 32)
-    const inverse = inverseOf(writeHalf(blocks, offset, largestOf(x) / -16))
+    const x = blockAt(values, block)
+    const scale = importance ? findScale(x, 16, importanceWeights(x, blockAt(importance, block), 1)) : largestOf(x) / -16
+    const inverse = inverseOf(writeHalf(blocks, offset, scale))
     const q = x.map((value) => nearestQuant(Math.fround(value * inverse), -16, 15) + 16)
     writeFiveBits(blocks, offset + 2, q)
   }

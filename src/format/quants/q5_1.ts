@@ -11,9 +11,10 @@
 //   weight i = d * q[i] + m
 
 import type { ActivationQ81 } from './activations.js'
-import { addDotScaledMin, readFiveBits, writeFiveBits } from './block32.js'
+import { addDotScaledMin, blockAt, readFiveBits, writeFiveBits } from './block32.js'
 import { readHalf, writeHalf } from './half.js'
 import { inverseOf, nearestQuant } from './nearest.js'
+import { scaleMinOf } from './scaleMinBlock.js'
 
 const blockBytes = 24
 
@@ -29,15 +30,16 @@ export function dequantizeQ51(blocks: Uint8Array, out: Float32Array): void {
 }
 
 /**
- * Float32 to Q5_1 blocks: the least weight of a block becomes 0, the largest 31.
+ * Float32 to Q5_1 blocks: the least weight of a block becomes 0, the largest 31. With importances, both are searched.
  * @param blocks (values.length / 32 * 24 bytes)
  */
-export function encodeQ51(values: Float32Array, blocks: Uint8Array): void {
+export function encodeQ51(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
   for (let block = 0; block * 32 < values.length; block++) {
     const offset = block * blockBytes
-    const x = values.subarray(block * 32, block * 32 + 32)
-    const m = writeHalf(blocks, offset + 2, Math.min(...x))
-    const inverse = inverseOf(writeHalf(blocks, offset, Math.fround(Math.max(...x) - m) / 31))
+    const x = blockAt(values, block)
+    const { scale, min } = scaleMinOf(x, importance && blockAt(importance, block), 31)
+    const m = writeHalf(blocks, offset + 2, -min)
+    const inverse = inverseOf(writeHalf(blocks, offset, scale))
     const q = x.map((value) => nearestQuant(Math.fround(Math.fround(value - m) * inverse), 0, 31))
     writeFiveBits(blocks, offset + 4, q)
   }

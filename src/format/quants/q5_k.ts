@@ -20,9 +20,10 @@ import {
   scaleMinOracle,
   writeScaleMinSuperblock,
 } from './scaleMinSuperblock.js'
+import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 176
-const search: ScaleMinSearch = { most: 31, first: 30.5, candidates: 16, byDeviation: false }
+const search: ScaleMinSearch = { most: 31, first: 30.5, candidates: 16, byDeviation: false, step: 0.1 }
 
 export const { dequantize: dequantizeQ5K, dot: dotQ5K } = scaleMinOracle(unpack)
 
@@ -30,9 +31,9 @@ export const { dequantize: dequantizeQ5K, dot: dotQ5K } = scaleMinOracle(unpack)
  * Float32 to Q5_K blocks.
  * @param blocks (values.length / 256 * 176 bytes)
  */
-export function encodeQ5K(values: Float32Array, blocks: Uint8Array): void {
+export function encodeQ5K(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
   for (let block = 0; block * 256 < values.length; block++)
-    pack(quantizeScaleMin(values.subarray(block * 256, block * 256 + 256), search), blocks, block)
+    pack(quantizeScaleMin(superblockAt(values, block), importance && superblockAt(importance, block), search), blocks, block)
 }
 
 function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {

@@ -14,6 +14,7 @@
 import type { ActivationQ8K } from './activations.js'
 import { readHalf, writeHalf } from './half.js'
 import { quantizeScaled } from './scaledSuperblock.js'
+import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 210
 const { fround } = Math
@@ -42,9 +43,9 @@ export function dequantizeQ6K(blocks: Uint8Array, out: Float32Array): void {
  * Float32 to Q6_K blocks.
  * @param blocks (values.length / 256 * 210 bytes)
  */
-export function encodeQ6K(values: Float32Array, blocks: Uint8Array): void {
+export function encodeQ6K(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
   for (let block = 0; block * 256 < values.length; block++)
-    pack(quantizeScaled(values.subarray(block * 256, block * 256 + 256), 32, 128), blocks, block)
+    pack(quantizeScaled(superblockAt(values, block), 32, 128, importance && superblockAt(importance, block)), blocks, block)
 }
 
 /** A row of Q6_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */

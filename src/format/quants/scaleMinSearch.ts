@@ -12,15 +12,21 @@ const { fround, abs, max, min } = Math
 export interface ScaleMinSearch {
   /** Largest quant. */
   readonly most: number
-  /** Candidates divide the range by `first`, `first` + 0.1 and so on, `candidates` of them. */
+  /** Candidates divide the range by `first`, `first` + `step` and so on, `candidates` of them. */
   readonly first: number
+  readonly step: number
   readonly candidates: number
   /** Whether the pair with the least sum of weighted deviations, not squares, is kept: better for coarse quants. */
   readonly byDeviation: boolean
 }
 
+/** The search where an importance matrix says how much errors count: as ggml's, finer and wider. */
+export function weighedSearch(most: number): ScaleMinSearch {
+  return { most, first: fround(most - fround(0.9)), step: 0.05, candidates: 37, byDeviation: false }
+}
+
 /** A value is about scale * quant - min; neither is negative. */
-interface ScaleMin {
+export interface ScaleMin {
   readonly scale: number
   readonly min: number
 }
@@ -29,7 +35,11 @@ interface ScaleMin {
 const LEAST = 1e-30
 
 /** @param x the sub-block @param weights how much an error counts at each of its values */
-function findScaleMin(x: Float32Array, weights: Float32Array, { most, first, candidates, byDeviation }: ScaleMinSearch): ScaleMin {
+export function findScaleMin(
+  x: Float32Array,
+  weights: Float32Array,
+  { most, first, step, candidates, byDeviation }: ScaleMinSearch,
+): ScaleMin {
   const least = x.reduce((smallest, value) => min(smallest, value), 0)
   const range = fround(x.reduce((largest, value) => max(largest, value), x[0]!) - least)
   if (!(range >= LEAST)) return { scale: 0, min: max(0, -least) }
@@ -47,7 +57,7 @@ function findScaleMin(x: Float32Array, weights: Float32Array, { most, first, can
   let leastError = errorOf(shares, weights, quantsOf(shares, most, 0, most), bestScale, bestStart, byDeviation)
   for (let candidate = 0; candidate < candidates; candidate++) {
     // from the best start so far: each line found may lead to better quants
-    const multiplier = fround(fround(first + fround(candidate * fround(0.1))) / fround(1 - bestStart))
+    const multiplier = fround(fround(first + fround(candidate * fround(step))) / fround(1 - bestStart))
     const quants = quantsOf(shares, multiplier, bestStart, most)
     let [sumQ, sumQQ, sumQX] = [0, 0, 0]
     for (const [i, weight] of weights.entries()) {

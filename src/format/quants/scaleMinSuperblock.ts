@@ -11,7 +11,8 @@
 
 import type { ActivationQ8K } from './activations.js'
 import { readHalf, writeHalf } from './half.js'
-import { quantizeScaleMins, type ScaleMinSearch } from './scaleMinSearch.js'
+import { importanceWeights } from './importance.js'
+import { quantizeScaleMins, type ScaleMinSearch, weighedSearch } from './scaleMinSearch.js'
 import { type SuperblockOracle, superblockOracle } from './superblockOracle.js'
 
 const { fround } = Math
@@ -42,10 +43,11 @@ export function readScaleMinSuperblock(blocks: Uint8Array, offset: number, quant
 }
 
 /**
- * Finds the scales, mins and quants of 256 values. An error counts more at large weights: with the weight's magnitude
- * and the sub-block's root mean square.
+ * Finds the scales, mins and quants of 256 values. Without importances, an error counts more at large weights: with the
+ * weight's magnitude and the sub-block's root mean square.
  */
-export function quantizeScaleMin(values: Float32Array, search: ScaleMinSearch): ScaleMinSuperblock {
+export function quantizeScaleMin(values: Float32Array, importance: Float32Array | undefined, search: ScaleMinSearch): ScaleMinSuperblock {
+  if (importance) return quantizeScaleMins(values, importanceWeights(values, importance, 2), weighedSearch(search.most), 32, 63)
   const weights = new Float32Array(256)
   for (let j = 0; j < 256; j += 32) {
     const squares = values.subarray(j, j + 32).reduce((sum, value) => fround(sum + fround(value * value)), 0)

@@ -1,7 +1,7 @@
 // The search for the scale of a sub-block without a min (Q3_K, Q6_K). The oracle of assembly/encode/scaleSearch.ts,
 // every operation rounded to float32 in this order. The method is that of ggml (make_qx_quants): try scales around the
 // one that fits the largest weight exactly, each with its best rounding, correct each by least squares, and keep the
-// one that explains most of the weights, which count with their own squares.
+// one that explains most of the weights, which count with their own squares, or as an importance matrix says.
 
 import { nearestQuant } from './nearest.js'
 
@@ -14,12 +14,16 @@ const ROUNDS = 5
 /** Below this a scale is zero as a half, and float32 would run out of digits. */
 const LEAST = 1e-30
 
-/** The signed scale s for which s * q, q whole from -most to most - 1, is nearest to the sub-block x. 0 for zeros. */
-export function findScale(x: Float32Array, most: number): number {
+/**
+ * The signed scale s for which s * q, q whole from -most to most - 1, is nearest to the sub-block x. 0 for zeros.
+ * @param weights how much each value of x counts; default: with its square
+ */
+export function findScale(x: Float32Array, most: number, weights?: Float32Array): number {
   const largest = largestOf(x)
   if (!(abs(largest) >= LEAST)) return 0
   const inverse = fround(1 / largest)
   const shares = x.map((value) => value * inverse) // -1 to 1, so that squares of sums stay in range
+  const counts = weights ?? shares.map((share) => share * share)
   let bestProducts = 0
   let bestSquares = 1
   const first = fround(most - fround(0.9))
@@ -27,9 +31,9 @@ export function findScale(x: Float32Array, most: number): number {
     const multiplier = -fround(first + fround(candidate * fround(0.1)))
     let products = 0
     let squares = 0
-    for (const share of shares) {
+    for (const [i, share] of shares.entries()) {
       const quant = nearestQuant(fround(multiplier * share), -most, most - 1)
-      const weighted = fround(fround(share * share) * quant)
+      const weighted = fround(counts[i]! * quant)
       products = fround(products + fround(weighted * share))
       squares = fround(squares + fround(weighted * quant))
     }

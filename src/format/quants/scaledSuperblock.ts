@@ -31,11 +31,14 @@ function dequantizeScaled({ d, scales, quants }: ScaledSuperblock, out: Float32A
 /**
  * Finds scales for 256 values in sub-blocks of 16, and the quants from -most to most - 1. The largest scale becomes
  * -mostScale as an integer, which uses the negative end, the longer one.
+ * @param weights (256) how much errors count, if an importance matrix says so
  */
-export function quantizeScaled(values: Float32Array, most: number, mostScale: number): ScaledSuperblock {
-  const fits = Float32Array.from({ length: 16 }, (_, j) =>
-    (most === 4 ? findCoarseScale : findScale)(values.subarray(j * 16, j * 16 + 16), most),
-  )
+export function quantizeScaled(values: Float32Array, most: number, mostScale: number, weights?: Float32Array): ScaledSuperblock {
+  const fits = Float32Array.from({ length: 16 }, (_, j) => {
+    const x = values.subarray(j * 16, j * 16 + 16)
+    if (weights) return findScale(x, most, weights.subarray(j * 16, j * 16 + 16))
+    return (most === 4 ? findCoarseScale : findScale)(x, most)
+  })
   const largest = largestOf(fits)
   const d = halfToFloat(floatToHalf(largest / -mostScale))
   const inverse = largest === 0 ? 0 : fround(-mostScale / largest)

@@ -10,6 +10,11 @@ export interface SuperblockOracle {
   readonly dot: (row: Uint8Array, x: ActivationQ8K) => number
 }
 
+/** The values of the `block`-th superblock. */
+export function superblockAt(values: Float32Array, block: number): Float32Array {
+  return values.subarray(block * 256, block * 256 + 256)
+}
+
 /**
  * @param unpack reads the `block`-th of `blocks`
  * @param dequantize writes the weights of a superblock from out[start] on

@@ -17,10 +17,10 @@ import { ProgressBar } from './progressBar.js'
  */
 export async function withModel<T>(
   nameOrPath: string,
-  flags: ModelFlags & Pick<LoadOptions, 'profile' | 'sequences' | 'kvTokens' | 'batchSize'>,
+  flags: ModelFlags & Pick<LoadOptions, 'profile' | 'sequences' | 'kvTokens' | 'kvFormat' | 'batchSize'>,
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
-  const { threads, context, ram, json, profile, sequences, kvTokens, batchSize } = flags
+  const { threads, context, ram, json, profile, sequences, kvTokens, kvFormat, batchSize } = flags
   const load: LoadOptions = {
     ...(threads !== undefined && { threads }),
     ...(context !== undefined && { contextLength: context }),
@@ -28,6 +28,7 @@ export async function withModel<T>(
     ...(profile && { profile }),
     ...(sequences !== undefined && { sequences }),
     ...(kvTokens !== undefined && { kvTokens }),
+    ...(kvFormat !== undefined && { kvFormat }),
     ...(batchSize !== undefined && { batchSize }),
   }
   const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })

@@ -25,6 +25,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
     'how well a model predicts a text, alone or beside another',
     async () => (await import('./perplexity.js')).configurePerplexity,
   ],
+  ['imatrix', 'which weights matter for a text, for quantize', async () => (await import('./imatrix.js')).configureImatrix],
   [
     'quantize',
     'write a model with smaller weights, another layout or other shards',

@@ -1,21 +1,26 @@
 // `mixtral quantize`: rewrites a model, with smaller weights, in the other layout of experts, or in other shards.
 
 import { Argument, type Command, Option } from 'commander'
+import { readImatrix } from '../../authoring/imatrix/imatrixFile.js'
+import { describeRare, rareExperts } from '../../authoring/imatrix/rareExperts.js'
 import { type ExpertLayout, expertLayouts } from '../../authoring/quantize/expertLayout.js'
 import { quantizeModel } from '../../authoring/quantize/quantize.js'
 import { type QuantizeType, quantizeTypes } from '../../authoring/quantize/quantizePlan.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
+import { quoted } from '../../base/errors.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
+import { rareJson } from './imatrix.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, textFor } from './layout.js'
+import { jsonLine, say, textFor } from './layout.js'
 import { ProgressBar } from './progressBar.js'
 
 interface QuantizeFlags extends OutputFlags {
   readonly layout?: ExpertLayout
   readonly shardSize?: number
   readonly requantize?: true
+  readonly imatrix?: string
   readonly threads?: number
 }
 
@@ -30,6 +35,7 @@ export function configureQuantize(command: Command): void {
       )
       .option('--shard-size <size>', 'write shards with at most this size of weights each, such as 4G (default: one file)', byteSize)
       .option('--requantize', 'also quantize weights that are quantized already, which costs quality')
+      .option('--imatrix <file>', 'importance matrix: errors count as it says; mixtral imatrix or llama-imatrix makes one')
       .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber(1, 1024)),
   )
     .addHelpText(
@@ -37,10 +43,12 @@ export function configureQuantize(command: Command): void {
       wrapped(`
 Each tensor gets the block type that llama.cpp gives it. Norms, routers and weights that are already as small stay as they are. OUT gets its name
 when all of it is written; an error or Ctrl-C leaves no file behind. The memory needed does not depend on the size of the model.
+IQ2 types, IQ3_XXS, IQ3_XS and Q2_K_S need an importance matrix. It makes all types below Q8_0 better, the smallest most.
 
 Examples:
   mixtral quantize mixtral-F16.gguf mixtral-Q4_K_M.gguf Q4_K_M
   mixtral quantize mixtral-Q8_0.gguf mixtral-Q3_K_M.gguf Q3_K_M --requantize
+  mixtral quantize mixtral-F16.gguf mixtral-IQ2_XXS.gguf IQ2_XXS --imatrix mixtral.imatrix.gguf
   mixtral quantize old-layout.gguf new-layout.gguf copy               experts merged, as today's programs expect
   mixtral quantize mixtral-00001-of-00005.gguf mixtral.gguf copy      shards into one file
   mixtral quantize mixtral.gguf mixtral.gguf copy --shard-size 4G     and back: mixtral-00001-of-00007.gguf and so on`),
@@ -49,15 +57,26 @@ Examples:
 }
 
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
-  const { layout, shardSize, requantize, threads, json } = flags
+  const { layout, shardSize, requantize, imatrix, threads, json } = flags
   const { path } = await localModel(input)
+  // said before the work, not after hours
+  if (imatrix !== undefined && !json) {
+    for (const line of describeRare(rareExperts(await readImatrix(imatrix)))) process.stderr.write(`${line}\n`)
+  }
   const bar = new ProgressBar(type === 'copy' ? 'copying' : 'quantizing', byteCount)
   const interrupt = onInterrupt()
   const start = performance.now()
-  const { files, weights, types } = await quantizeModel(path, output, type, {
+  const {
+    files,
+    weights,
+    types,
+    unweighed,
+    rareExperts: rare,
+  } = await quantizeModel(path, output, type, {
     ...(layout !== undefined && { layout }),
     ...(shardSize !== undefined && { shardBytes: shardSize }),
     ...(requantize !== undefined && { requantize }),
+    ...(imatrix !== undefined && { imatrix }),
     ...(threads !== undefined && { threads }),
     onProgress: ({ loaded, total }) => bar.update(loaded, total),
     signal: interrupt.signal,
@@ -67,9 +86,17 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
   })
   const seconds = (performance.now() - start) / 1000
   if (json) {
-    process.stdout.write(jsonLine({ files, weights, types, seconds, weights_per_second: weights / seconds }))
+    const weighed = imatrix !== undefined && { unweighed, rare_experts: rareJson(rare) }
+    process.stdout.write(jsonLine({ files, weights, types, ...weighed, seconds, weights_per_second: weights / seconds }))
     return
   }
+  if (unweighed.length > 0) say(`not in the importance matrix: ${someOf(unweighed)}`)
   for (const { path, bytes } of files) process.stdout.write(textFor(process.stdout, `${path}: ${byteCount(bytes)}\n`))
   process.stderr.write(`${weightCount(weights)} weights in ${seconds.toFixed(1)} s, ${weightCount(weights / seconds)} per second\n`)
+}
+
+/** The first names, and how many more there are. */
+function someOf(names: readonly string[]): string {
+  const shown = names.slice(0, 8).map(quoted).join(', ')
+  return names.length > 8 ? `${shown} and ${names.length - 8} more` : shown
 }

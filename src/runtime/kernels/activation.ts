@@ -28,8 +28,10 @@ export function readActivation(kind: ActivationKind, row: Uint8Array, columns: n
   const scales = new Float32Array(row.buffer, at + columns * (wide ? 2 : 1), columns / block)
   // quants that are narrow in other builds stand in fours in the order 0 2 1 3
   const shuffled = wide && kind !== 'q8_0'
-  return Float32Array.from({ length: columns }, (_, c) => {
+  const values = new Float32Array(columns)
+  for (let c = 0; c < columns; c++) {
     const place = shuffled && (c & 3) % 3 !== 0 ? c ^ 3 : c
-    return scales[Math.floor(c / block)]! * quants[place]!
-  })
+    values[c] = scales[Math.floor(c / block)]! * quants[place]!
+  }
+  return values
 }

@@ -6,9 +6,9 @@ import { compileBuild } from './compile.js'
 
 /**
  * `blocks` blocks of float32 at src to blocks of the format at dst; room: ENCODE_ROOM bytes. All addresses except src
- * are multiples of 16. Up to 8 bytes after the output may be read.
+ * are multiples of 16. Up to 8 bytes after the output may be read. importance: of each weight, as float32, or 0.
  */
-type Encode = (src: number, blocks: number, dst: number, room: number) => void
+type Encode = (src: number, blocks: number, dst: number, room: number, importance: number) => void
 
 /** Bytes that an encoder needs beside its input and output. */
 export const ENCODE_ROOM = 2048
@@ -22,8 +22,15 @@ export type Encoders = { readonly [K in Lowercase<FormatName> as `encode_${K}`]?
   readonly decode_bf16: (src: number, count: number, dst: number) => void
 }
 
-/** The kernel that writes the type, if there is one. Other types are written by their oracle in format/quants/. */
-export function encoderOf(encoders: Encoders, type: string): Encode | undefined {
+/** The types whose kernels pass over importances: Q8_0 has no search at all. */
+const unweighing = ['Q4_0']
+
+/**
+ * The kernel that writes the type, if there is one. Other types are written by their oracle in format/quants/.
+ * @param weighed whether it must heed importances
+ */
+export function encoderOf(encoders: Encoders, type: string, weighed = false): Encode | undefined {
+  if (weighed && unweighing.includes(type)) return undefined
   return encoders[`encode_${type.toLowerCase() as Lowercase<FormatName>}`]
 }
 

@@ -18,6 +18,8 @@ export interface Rule {
   readonly otherAttnK?: string
   readonly ffnGateUp?: (layer: number, layers: number) => string
   readonly ffnDown?: (layer: number, layers: number, config: MixtralConfig) => string
+  /** With an importance matrix, where that makes a difference. */
+  readonly weighedFfnDown?: (layer: number, layers: number) => string
   /** With eight experts, which leave attention a small share of the file. */
   readonly attnOutput?: string
   /** With any other number of experts, as in dense models. */
@@ -71,14 +73,16 @@ export const rules = {
   IQ4_NL: {
     base: 'IQ4_NL',
     ffnDown: firstEighth('Q5_K', 'IQ4_NL'),
+    weighedFfnDown: () => 'IQ4_NL',
     attnOutput: 'Q5_K',
     otherAttnV: shared('Q5_K', 'IQ4_NL'),
   },
-  Q4_0: { base: 'Q4_0' },
+  Q4_0: { base: 'Q4_0', weighedFfnDown: firstEighth('Q4_1', 'Q4_0') },
   MXFP4_MOE: { base: 'Q8_0', ffnGateUp: () => 'MXFP4', ffnDown: () => 'MXFP4' },
   IQ4_XS: {
     base: 'IQ4_XS',
     ffnDown: firstEighth('Q5_K', 'IQ4_XS'),
+    weighedFfnDown: () => 'IQ4_XS',
     attnOutput: 'Q5_K',
     otherAttnV: shared('Q5_K', 'IQ4_XS'),
   },

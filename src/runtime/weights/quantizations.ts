@@ -33,21 +33,25 @@ export function fileTypeOf(name: QuantizationName): number {
   return fileTypeNumber(name)
 }
 
-/** The type of a matrix of `columns` columns. A tied embedding gets the type of the output: pass `output` for it. */
+/**
+ * The type of a matrix of `columns` columns. A tied embedding gets the type of the output: pass `output` for it.
+ * @param weighed whether there is an importance matrix
+ */
 export function quantizedType(
   name: QuantizationName,
   role: QuantizedRole,
   layer: number,
   columns: number,
   config: MixtralConfig,
+  weighed = false,
 ): GgmlType {
-  const wanted = ggmlTypeByName(wantedType(name, role, layer, config))!
+  const wanted = ggmlTypeByName(wantedType(name, role, layer, config, weighed))!
   if (columns % wanted.blockWeights === 0) return wanted
   const substitute = ggmlTypeByName(role === 'output' ? 'Q8_0' : (substitutes[wanted.name] ?? 'F16'))!
   return columns % substitute.blockWeights === 0 ? substitute : ggmlTypeByName('F16')!
 }
 
-function wantedType(name: QuantizationName, role: QuantizedRole, layer: number, config: MixtralConfig): string {
+function wantedType(name: QuantizationName, role: QuantizedRole, layer: number, config: MixtralConfig, weighed: boolean): string {
   const rule: Rule = rules[name]
   const { base } = rule
   const eight = config.experts === 8
@@ -69,7 +73,7 @@ function wantedType(name: QuantizationName, role: QuantizedRole, layer: number, 
     case 'ffnUp':
       return rule.ffnGateUp?.(layer, config.layers) ?? base
     case 'ffnDown':
-      return rule.ffnDown?.(layer, config.layers, config) ?? base
+      return (weighed && rule.weighedFfnDown?.(layer, config.layers)) || (rule.ffnDown?.(layer, config.layers, config) ?? base)
   }
 }
 

@@ -7,9 +7,9 @@ import { RandomValues } from '../../runtime/kernels/randomValues.js'
 const encoded = [...formats.values()].filter(({ encode }) => encode)
 const blocked = encoded.filter(({ type }) => type.blockWeights > 1)
 
-function roundTrip({ type, encode, dequantize }: Format, x: Float32Array): Float32Array {
+function roundTrip({ type, encode, dequantize }: Format, x: Float32Array, importance?: Float32Array): Float32Array {
   const blocks = new Uint8Array((x.length / type.blockWeights) * type.blockBytes)
-  encode!(x, blocks)
+  encode!(x, blocks, importance)
   const y = new Float32Array(x.length)
   dequantize(blocks, y)
   return y
@@ -30,10 +30,17 @@ const bounds: readonly (readonly [name: string, relativeError: number])[] = [
   ['Q5_1', 0.03],
   ['Q5_0', 0.04],
   ['Q4_K', 0.06],
+  ['Q4_1', 0.07],
   ['IQ4_NL', 0.07],
+  ['IQ4_XS', 0.07],
   ['Q4_0', 0.07],
   ['Q3_K', 0.14],
   ['Q2_K', 0.25],
+  ['IQ3_S', 0.17],
+  ['IQ3_XXS', 0.22],
+  ['IQ2_S', 0.35],
+  ['IQ2_XS', 0.4],
+  ['IQ2_XXS', 0.42],
 ]
 
 test('every format that is written has a bound on its error', () => {
@@ -47,6 +54,33 @@ test.each(bounds)('%s comes within %d of random weights', (name, most) => {
     const error = relativeError(x, roundTrip(formats.get(name)!, x))
     expect(error).toBeLessThan(most)
   }
+})
+
+/** Formats with a search, which weighs errors. */
+const searched = blocked.filter(({ type }) => type.name !== 'Q8_0')
+
+test.each(searched.map((format) => [format.type.name, format] as const))('%s keeps important weights better than others', (_, format) => {
+  const x = new RandomValues(6).floats(8192, 0.02)
+  const importance = Float32Array.from(x, (_, i) => ((i * 7) % 5 === 0 ? 4.6 : 0.1))
+  const weighed = (y: Float32Array) =>
+    relativeError(
+      x.map((value, i) => value * importance[i]!),
+      y.map((value, i) => value * importance[i]!),
+    )
+  const plain = weighed(roundTrip(format, x))
+  expect(weighed(roundTrip(format, x, importance))).toBeLessThan(plain * 0.97)
+  // alike for all, they change little
+  const alike = roundTrip(format, x, new Float32Array(8192).fill(1))
+  expect(relativeError(x, alike)).toBeLessThan(relativeError(x, roundTrip(format, x)) * 1.02)
+})
+
+test.each(searched.map((format) => [format.type.name, format] as const))('%s finds numbers for any importances', (_, format) => {
+  const x = new RandomValues(7).floats(4096, 0.02)
+  for (const least of [2 ** -20, 0]) {
+    const importance = Float32Array.from(x, (_, i) => (i % 3 ? least : 2 ** 20))
+    expect(roundTrip(format, x, importance).every(Number.isFinite)).toBe(true)
+  }
+  expect(roundTrip(format, new Float32Array(256), new Float32Array(256).fill(1)).every((value) => value === 0)).toBe(true)
 })
 
 test.each(blocked.map((format) => [format.type.name, format] as const))('%s gives zeros for zeros', (_, format) => {

@@ -10,6 +10,7 @@ const commands = [
   'rm',
   'show',
   'inspect',
+  'imatrix',
   'quantize',
   'tokenize',
   'logits',

@@ -1,12 +1,14 @@
-// Preloaded into the command: sends the process Ctrl-C as soon as the loaded model begins to generate.
+// Preloaded into the command: sends the process Ctrl-C as soon as the loaded model begins to generate or to be traced.
 
 import { isMainThread } from 'node:worker_threads'
 
 if (isMainThread) {
   const { MixtralModel } = await import('../../../dist/text/generate/mixtralModel.js')
-  const { stream } = MixtralModel.prototype
-  MixtralModel.prototype.stream = function (...call) {
-    setImmediate(() => process.kill(process.pid, 'SIGINT'))
-    return stream.apply(this, call)
+  for (const name of ['stream', 'traceEach']) {
+    const method = MixtralModel.prototype[name]
+    MixtralModel.prototype[name] = function (...call) {
+      setImmediate(() => process.kill(process.pid, 'SIGINT'))
+      return method.apply(this, call)
+    }
   }
 }

@@ -6,6 +6,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { writeImatrix } from '../../../dist/index.js'
 import { writeSmallModel } from '../../authoring/quantize/quantizedFile.js'
 import { mixtral } from './mixtral.js'
 
@@ -43,8 +44,26 @@ test('says which files it wrote, and with --json how many tensors of each type',
   expect(weights).toBeGreaterThan(50e6)
 })
 
+test('with an importance matrix, says what it does not know and which experts saw few tokens', async () => {
+  const matrix = path.join(folder, 'matrix.gguf')
+  const entries = new Map([
+    ['blk.0.ffn_down_exps.weight', { columns: 2048, sums: new Float64Array(8 * 2048).fill(3), counts: new Float64Array(8).fill(5) }],
+  ])
+  await writeImatrix(matrix, { entries, datasets: [], windows: 1, contextLength: 20 })
+  const target = path.join(folder, 'weighed.gguf')
+  const { code, stderr } = await mixtral(['quantize', model, target, 'Q8_0', '--imatrix', matrix])
+  expect(code).toBe(0)
+  expect(stderr).toMatch(/^expert 0 of "blk\.0\.ffn_down_exps\.weight" saw 5 tokens, expected at least 256: use more text$/m)
+  expect(stderr).toMatch(/^not in the importance matrix: "blk\.0\.attn_q\.weight", .* and \d+ more$/m)
+  const { stdout } = await mixtral(['quantize', model, target, 'Q8_0', '--imatrix', matrix, '--json'])
+  const { unweighed, rare_experts } = JSON.parse(stdout)
+  expect([unweighed.length, rare_experts.length]).toEqual([4 * 7 - 1, 8])
+})
+
 test.each([
   [['Q9_0'], 2, /type/],
+  [['IQ2_XXS'], 2, /needs an importance matrix/],
+  [['Q4_K_M', '--imatrix', 'none.gguf'], 1, /none\.gguf/],
   [['Q4_K_M', '--layout', 'apart'], 2, /layout/],
   [['Q4_K_M', '--shard-size', 'much'], 2, /shard-size/],
 ] as const)('wrong usage: %j', async (args, code, message) => {

@@ -17,17 +17,34 @@ test('every kernel that writes weights is that of a format', () => {
   expect(kernels.toSorted()).toEqual(names.map((name) => `encode_${name.toLowerCase()}`).toSorted())
 })
 
-/** Compares the kernel's blocks with the oracle's. */
+/** Compares the kernel's blocks with the oracle's, without importances and with some. */
 function check(name: string, x: Float32Array): void {
+  checkWith(name, x, undefined)
+  if (!bank.call([], (encoders) => encoderOf(encoders, name, true))) return
+  const random = new RandomValues(x.length)
+  checkWith(
+    name,
+    x,
+    random.floats(x.length).map((value) => value ** 2),
+  )
+  checkWith(
+    name,
+    x,
+    random.floats(x.length).map((value) => 2 ** Math.round(20 * value)),
+  )
+}
+
+function checkWith(name: string, x: Float32Array, importance: Float32Array | undefined): void {
   const { type, encode } = formats.get(name)!
   const blocks = x.length / type.blockWeights
   const expected = new Uint8Array(blocks * type.blockBytes)
-  encode!(x, expected)
+  encode!(x, expected, importance)
   const source = bank.clear().place(x)
+  const important = importance && bank.place(importance)
   const target = bank.reserve(expected.length)
   bank.reserve(16) // what may be read after it
   const room = bank.reserve(ENCODE_ROOM)
-  bank.call([target, room], (encoders) => encoderOf(encoders, name)!(source.ptr, blocks, target.ptr, room.ptr))
+  bank.call([target, room], (encoders) => encoderOf(encoders, name)!(source.ptr, blocks, target.ptr, room.ptr, important?.ptr ?? 0))
   const found = bank.bytes(target)
   if (Buffer.compare(found, expected) === 0) return
   const at = found.findIndex((byte, i) => byte !== expected[i])

@@ -176,7 +176,10 @@ describe('huge lists and texts', () => {
     ['characters of banned words', { bannedWords: 'a'.repeat(200_001) }],
     ['sequence breakers', { dryMultiplier: 1, drySequenceBreakers: many.slice(0, 1001) }],
   ])('more %s than are looked for are refused', async (_, options) => {
-    await expect(model.generate('a', options)).rejects.toMatchObject({ code: 'OPTION', message: expect.stringContaining('expected at most') })
+    await expect(model.generate('a', options)).rejects.toMatchObject({
+      code: 'OPTION',
+      message: expect.stringContaining('expected at most'),
+    })
   })
 })
 
