@@ -59,7 +59,8 @@ export async function writeWhole(file: string, text: string): Promise<void> {
     for (const name of await fs.readdir(folder)) if (name.startsWith(start)) await fs.rm(path.join(folder, name), { force: true })
     const handle = await createFile(draft)
     try {
-      await handle.writeFile(text)
+      const bytes = Buffer.from(text)
+      for (let done = 0; done < bytes.length; ) done += (await handle.write(bytes, done)).bytesWritten
       await handle.sync()
     } finally {
       await handle.close()

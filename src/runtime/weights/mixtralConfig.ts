@@ -8,8 +8,8 @@ import type { GgufValue } from '../../format/gguf/gguf.js'
 type Metadata = ReadonlyMap<string, GgufValue>
 
 const LARGEST_VOCABULARY = limits.vocabulary.most
-const LARGEST_COUNT = 2 ** 12
-const LARGEST_CONTEXT = 2 ** 31 - 1
+const LARGEST_COUNT = limits.layers.most
+const LARGEST_CONTEXT = limits.contextLength.most
 
 export class MixtralConfig {
   readonly vocabSize: number

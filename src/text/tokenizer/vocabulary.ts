@@ -2,6 +2,7 @@
 // untrusted, so everything is checked before it is used. Knows the bytes of a token, not how text becomes tokens.
 
 import { MixtralError, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import type { Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 
@@ -28,12 +29,9 @@ export interface Vocabulary {
   readonly addSpacePrefix: boolean
 }
 
-const LARGEST_VOCABULARY = 2 ** 20
-/**
- * Longest piece in UTF-16 units. SentencePiece stops at 16 by default; the limit bounds the work of building the merge
- * table.
- */
-const LONGEST_PIECE = 256
+const LARGEST_VOCABULARY = limits.vocabulary.most
+/** In UTF-16 units. */
+const LONGEST_PIECE = limits.piece.most
 
 /** End-of-turn tokens by name, for finetunes whose file names only `</s>` (llama.cpp looks for the same). */
 const END_OF_TURN = new Set(['<|im_end|>', '<|eot_id|>', '<|end|>', '<|endoftext|>', '<end_of_turn>'])
