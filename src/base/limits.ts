@@ -1,7 +1,7 @@
-// The limits of what comes from outside, each with its reason: the only place that has these numbers. docs/limits.md
-// shows the same table, and a test compares them. Knows nothing of the code that applies them. Pure.
+// The limits of what files, hubs and stores may claim, each with its reason: the only place that has these numbers.
+// docs/limits.md shows the same table, and a test compares them. Knows nothing of the code that applies them. Pure.
 
-export interface Limit {
+interface Limit {
   readonly most: number
   /** What is counted, as `characters of an error's message`. */
   readonly what: string
@@ -10,24 +10,73 @@ export interface Limit {
 
 const limit = (most: number, what: string, why: string): Limit => ({ most, what, why })
 
-export const limits = {
-  errorText: limit(
-    1600,
-    "characters of an error's message",
-    'a screen has 80 columns and 24 lines; names and answers in a message may be of any length',
+const forGguf = {
+  nameBytes: limit(65_535, 'bytes of a key, or of the name of a tensor', 'the format allows no more for keys'),
+  nesting: limit(4, 'arrays inside each other in metadata', 'no published file nests any'),
+  headerMemory: limit(
+    536_870_912,
+    'bytes of memory for a header',
+    'half a million tokens take a fifth; a sparse file can have any size at no cost',
   ),
+  smallHeaderMemory: limit(
+    33_554_432,
+    'bytes of memory for a header, beside twice the bytes of its file',
+    'small files may hold only a vocabulary',
+  ),
+  keys: limit(65_536, 'keys of metadata of a file', 'thousands of times as many as any published file has'),
+  tensors: limit(131_072, 'tensors of a file', 'more than all experts that can be planned, each in three tensors of its own'),
+  shards: limit(1024, 'files of a set of shards, read and written', 'the largest published sets have a few dozen'),
   alignment: limit(
     4_194_304,
     'bytes of alignment of tensors in a file',
-    'twice the largest pages that are usual; the padding of a header is made in memory',
+    'twice the largest usual pages; the padding of a header is made in memory',
   ),
-  tensors: limit(131_072, 'tensors of a file', 'more than the experts that are planned for have, each in three tensors of its own'),
-  keys: limit(65_536, 'keys of metadata of a file', 'thousands of times as many as any published file has'),
-  // What a header may claim: each takes scratch memory in every bank, however small the file.
+}
+
+// What a header may claim of a model: each takes scratch memory in every bank, however small the file.
+const forModels = {
   hiddenSize: limit(65_536, 'width of the residual stream', 'four times that of the widest published model, 16,384'),
   intermediateSize: limit(262_144, 'width inside an expert', 'nearly five times that of the widest published model, 53,248'),
   attentionWidth: limit(65_536, 'width of all query heads together', 'four times that of the widest published model, 16,384'),
-  vocabulary: limit(2 ** 24, 'tokens of a vocabulary', 'sixty times the largest published; each has its bytes in the file'),
+  layers: limit(4096, 'layers, or experts of a layer', 'ten times as many as any published model has'),
+  experts: limit(32_768, 'experts of all layers', '8x22B has 448; each is an object before anything is planned'),
+  contextLength: limit(
+    2_147_483_647,
+    'positions that a model says it was trained for',
+    'positions are 32-bit; memory is planned for the context asked for',
+  ),
+  vocabulary: limit(1_048_576, 'tokens of a vocabulary', 'four times as many as the largest published one has'),
+  piece: limit(256, 'characters of a token', 'SentencePiece stops at 16 by default; bounds the building of the table of merges'),
+}
+
+const forCheckpoints = {
+  safetensorsHeader: limit(
+    25_000_000,
+    'bytes of the header of a safetensors file',
+    'the limit of huggingface.js; those of an 8x22B have a thousandth',
+  ),
+  index: limit(16_777_216, "bytes of a checkpoint's index", 'that of an 8x22B has 0.2 million'),
+  checkpointShards: limit(512, 'shards of a checkpoint', 'all are open during a conversion; an 8x22B has 59'),
+  config: limit(1_048_576, 'bytes of config.json', 'usual ones have a thousand'),
+  tokenizerConfig: limit(16_777_216, 'bytes of the other small files of a tokenizer', 'they may hold a chat template and all added tokens'),
+  tokenizer: limit(67_108_864, 'bytes of tokenizer.model or tokenizer.json', 'three times that of the largest vocabularies in use'),
+  jinja: limit(1_048_576, 'bytes of chat_template.jinja', 'usual ones have some thousand'),
+}
+
+const forHubs = {
+  modelName: limit(1024, 'characters of the name of a model', 'an address with a signature has some hundred'),
+  fileList: limit(16_777_216, 'bytes of a list of files or repositories', 'ten thousand files with hashes have some million'),
+  token: limit(65_536, 'bytes of an answer with a token', 'usual ones have some thousand'),
+  manifest: limit(1_048_576, 'bytes of a manifest', 'usual ones have a thousand'),
+  manifestLayers: limit(64, 'layers of a manifest', 'usual ones have five'),
+  layerText: limit(1_048_576, 'bytes of a template, license or other text of an Ollama model', 'usual ones have some thousand'),
+  modelBytes: limit(17_592_186_044_416, 'bytes of a model', 'fifty times the largest published one'),
+  redirects: limit(10, 'redirects of a request', 'hubs use one or two'),
+  skipped: limit(
+    16_777_216,
+    'bytes that are skipped of a server that ignores ranges',
+    'enough for the header of a model with a large vocabulary',
+  ),
   unhashedFile: limit(
     10_485_760,
     'bytes of a file of Hugging Face without a SHA-256',
@@ -44,4 +93,20 @@ export const limits = {
     'seconds of waiting that a server may ask for in a download',
     'limits of rate are often per five minutes; the download goes on where it was',
   ),
-} as const satisfies Record<string, Limit>
+}
+
+const forStores = {
+  record: limit(65_536, 'bytes of the record of a file', 'it has an address, a hash and a version'),
+  partialLog: limit(67_108_864, 'bytes of the log of a partial file', 'a line for each megabyte that came: two million of them'),
+  sessionManifest: limit(16_777_216, 'bytes of what a saved session says of itself', 'a million tokens, and what the caller adds'),
+}
+
+const forMessages = {
+  errorText: limit(
+    1600,
+    "characters of an error's message",
+    'a screen has 80 columns and 24 lines; names and answers in a message may be of any length',
+  ),
+}
+
+export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forMessages }

@@ -322,9 +322,9 @@ test('the signature in an address is neither shown nor kept', async () => {
   await stopped(addressOf(file))
   const everything = () =>
     fs
-      .readdirSync(home, { recursive: true, withFileTypes: true })
-      .filter((entry) => entry.isFile() && !entry.name.endsWith('.gguf') && !entry.name.endsWith('.partial'))
-      .map((entry) => entry.name + fs.readFileSync(join(entry.parentPath, entry.name), 'utf8'))
+      .readdirSync(home, { recursive: true, encoding: 'utf8' })
+      .filter((name) => fs.statSync(join(home, name)).isFile() && !/\.(gguf|partial)$/.test(name))
+      .map((name) => name + fs.readFileSync(join(home, name), 'utf8'))
       .join()
   expect(everything()).not.toContain('SECRET')
   const shown = modelNameText(parseModelName(addressOf(file)))

@@ -1,11 +1,12 @@
 // The chat templates of a checkpoint, from a file of their own, which transformers reads first, or a key of
 // tokenizer_config.json, which may hold several under names. Owns their keys in a GGUF file; does not interpret them.
 
+import { limits } from '../../base/limits.js'
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
 import { type JsonObject, readText } from '../../format/tensors/jsonObject.js'
 import type { Checkpoint } from './checkpoint.js'
 
-const LARGEST_TEMPLATE = 2 ** 20
+const LARGEST_TEMPLATE = limits.jinja.most
 
 /** The metadata entries of the templates. Throws `CHECKPOINT` for a template that is not a text. */
 export async function chatTemplates(checkpoint: Checkpoint, tokenizerConfig: JsonObject | undefined): Promise<GgufEntry[]> {

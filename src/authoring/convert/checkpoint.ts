@@ -5,13 +5,13 @@ import fs from 'node:fs/promises'
 import path from 'node:path'
 import { quoted } from '../../base/errors.js'
 import { FileSource, ioError } from '../../base/files/byteSource.js'
+import { limits } from '../../base/limits.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { JsonObject } from '../../format/tensors/jsonObject.js'
 import { readSafetensors, type SourceTensor } from '../../format/tensors/safetensors.js'
 
-const LONGEST_INDEX = 16 * 2 ** 20
-/** Most shards. All are open during the conversion; an 8x22B has 59. */
-const MOST_SHARDS = 512
+const LONGEST_INDEX = limits.index.most
+const MOST_SHARDS = limits.checkpointShards.most
 
 export class Checkpoint {
   readonly folder: string

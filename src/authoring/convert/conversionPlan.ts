@@ -2,6 +2,7 @@
 // down to what our own loader will demand of the file. Writes nothing.
 
 import path from 'node:path'
+import { limits } from '../../base/limits.js'
 import type { GgufEntry } from '../../format/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../format/gguf/ggmlType.js'
 import type { ProducedTensor } from '../../format/gguf/writer.js'
@@ -26,7 +27,7 @@ export interface ConversionPlan {
   readonly notes: readonly string[]
 }
 
-const LARGEST_CONFIG = 2 ** 20
+const LARGEST_CONFIG = limits.config.most
 
 /**
  * Plans the conversion of a checkpoint. Throws `CHECKPOINT`, `UNSUPPORTED`, `IO`, and what our loader would throw of

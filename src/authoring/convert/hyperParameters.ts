@@ -3,6 +3,7 @@
 // the values fit each other.
 
 import { quoted } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import type { JsonObject } from '../../format/tensors/jsonObject.js'
 
@@ -26,9 +27,9 @@ export interface HyperParameters {
 }
 
 // As in MixtralConfig: beyond any real model, and products of two are exact.
-const LARGEST_WIDTH = 2 ** 20
-const LARGEST_COUNT = 2 ** 12
-const LARGEST_CONTEXT = 2 ** 31 - 1
+// Those of our loader: what it would refuse is not converted.
+const LARGEST_COUNT = limits.layers.most
+const LARGEST_CONTEXT = limits.contextLength.most
 
 /**
  * The hyper-parameters in a config.json for transformers' MixtralForCausalLM. Throws `CHECKPOINT`, naming the key, or
@@ -47,19 +48,19 @@ export function huggingFaceParameters(config: JsonObject): HyperParameters {
   const activation = config.string('hidden_act') ?? 'silu'
   if (activation !== 'silu') throw unsupported(config.file, `activation ${quoted(activation)}, expected "silu"`, 'key "hidden_act"')
 
-  const heads = whole(config, 'num_attention_heads', LARGEST_WIDTH)
-  const hiddenSize = whole(config, 'hidden_size', LARGEST_WIDTH)
+  const heads = whole(config, 'num_attention_heads', limits.attentionWidth.most)
+  const hiddenSize = whole(config, 'hidden_size', limits.hiddenSize.most)
   return {
     layers: whole(config, 'num_hidden_layers', LARGEST_COUNT),
     hiddenSize,
-    intermediateSize: whole(config, 'intermediate_size', LARGEST_WIDTH),
+    intermediateSize: whole(config, 'intermediate_size', limits.intermediateSize.most),
     heads,
-    kvHeads: whole(config, 'num_key_value_heads', LARGEST_WIDTH),
-    headDim: whole(config, 'head_dim', LARGEST_WIDTH, hiddenSize / heads),
+    kvHeads: whole(config, 'num_key_value_heads', limits.attentionWidth.most),
+    headDim: whole(config, 'head_dim', limits.attentionWidth.most, hiddenSize / heads),
     experts: whole(config, config.has('num_local_experts') ? 'num_local_experts' : 'num_experts', LARGEST_COUNT),
     expertsPerToken: whole(config, 'num_experts_per_tok', LARGEST_COUNT, 2),
     contextLength: whole(config, 'max_position_embeddings', LARGEST_CONTEXT),
-    vocabSize: whole(config, 'vocab_size', LARGEST_WIDTH),
+    vocabSize: whole(config, 'vocab_size', limits.vocabulary.most),
     ropeTheta: ropeTheta(config),
     rmsEps: config.float32('rms_norm_eps') ?? 1e-5,
     slidingWindow: config.integer('sliding_window', 1, LARGEST_CONTEXT),
@@ -76,15 +77,15 @@ export function consolidatedParameters(params: JsonObject): HyperParameters {
   if (!moe) throw unsupported(params.file, 'no experts: this is a dense model, not a mixture of experts', 'key "moe"')
   return {
     layers: whole(params, 'n_layers', LARGEST_COUNT),
-    hiddenSize: whole(params, 'dim', LARGEST_WIDTH),
-    intermediateSize: whole(params, 'hidden_dim', LARGEST_WIDTH),
-    heads: whole(params, 'n_heads', LARGEST_WIDTH),
-    kvHeads: whole(params, 'n_kv_heads', LARGEST_WIDTH),
-    headDim: whole(params, 'head_dim', LARGEST_WIDTH),
+    hiddenSize: whole(params, 'dim', limits.hiddenSize.most),
+    intermediateSize: whole(params, 'hidden_dim', limits.intermediateSize.most),
+    heads: whole(params, 'n_heads', limits.attentionWidth.most),
+    kvHeads: whole(params, 'n_kv_heads', limits.attentionWidth.most),
+    headDim: whole(params, 'head_dim', limits.attentionWidth.most),
     experts: whole(moe, 'num_experts', LARGEST_COUNT),
     expertsPerToken: whole(moe, 'num_experts_per_tok', LARGEST_COUNT),
     contextLength: params.integer('max_seq_len', 1, LARGEST_CONTEXT) ?? 32768,
-    vocabSize: whole(params, 'vocab_size', LARGEST_WIDTH),
+    vocabSize: whole(params, 'vocab_size', limits.vocabulary.most),
     ropeTheta: params.float32('rope_theta') ?? 1e6,
     rmsEps: params.float32('norm_eps') ?? params.refuse('norm_eps', 'a number'),
     slidingWindow: params.integer('sliding_window', 1, LARGEST_CONTEXT),

@@ -1,11 +1,13 @@
 // A vocabulary between a checkpoint and a GGUF file: what tokenizer.model and tokenizer.json are both read into. Owns
 // its shape and limits.
 
+import { limits } from '../../base/limits.js'
+
 /** Largest number of tokens in a vocabulary. */
-export const LARGEST_VOCABULARY = 2 ** 20
+export const LARGEST_VOCABULARY = limits.vocabulary.most
 
 /** In UTF-16 units, as in our tokenizer's vocabulary. */
-export const LONGEST_PIECE = 256
+export const LONGEST_PIECE = limits.piece.most
 
 /**
  * Whether a text can be a token's: not empty, not too long, and unchanged when it is written as UTF-8 and read again.

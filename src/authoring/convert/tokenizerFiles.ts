@@ -1,6 +1,7 @@
 // The tokenizer of a checkpoint as a whole: which of its files exist, and what is read from which. tokenizer.model is
 // preferred to tokenizer.json, which is made from it; the other files add to them.
 
+import { limits } from '../../base/limits.js'
 import { checkpointError } from '../../format/tensors/checkpointError.js'
 import { JsonObject, readBytes } from '../../format/tensors/jsonObject.js'
 import { type AddedToken, readAddedTokens } from './addedTokens.js'
@@ -18,9 +19,8 @@ export interface TokenizerFiles {
   readonly generationConfig: JsonObject | undefined
 }
 
-/** Largest tokenizer file: three times that of the largest vocabularies in use. */
-const LARGEST_TOKENIZER = 64 * 2 ** 20
-const LARGEST_CONFIG = 16 * 2 ** 20
+const LARGEST_TOKENIZER = limits.tokenizer.most
+const LARGEST_CONFIG = limits.tokenizerConfig.most
 
 /** File names of the SentencePiece model: that of transformers, and those of Mistral AI, with a version. */
 const modelNames = ['tokenizer.model', 'tokenizer.model.v3', 'tokenizer.model.v2', 'tokenizer.model.v1']

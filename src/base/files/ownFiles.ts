@@ -12,9 +12,11 @@ const rightsOf = ({ mode }: Stats) => mode & 0o777
 
 /** Makes a folder for its owner only, unless it is there: then its rights stay. Those above it get the usual rights. */
 export async function makePrivateFolder(folder: string): Promise<void> {
+  const isThere = async () => (await fs.stat(folder).catch(() => undefined))?.isDirectory() === true
+  if (await isThere()) return // also where nothing may be written
   await fs.mkdir(path.dirname(folder), { recursive: true })
-  await fs.mkdir(folder, { mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
-    if (cause.code !== 'EEXIST') throw cause
+  await fs.mkdir(folder, { mode: 0o700 }).catch(async (cause: unknown) => {
+    if (!(await isThere())) throw cause // another process may have made it meanwhile
   })
 }
 
@@ -59,7 +61,8 @@ export async function writeWhole(file: string, text: string): Promise<void> {
     for (const name of await fs.readdir(folder)) if (name.startsWith(start)) await fs.rm(path.join(folder, name), { force: true })
     const handle = await createFile(draft)
     try {
-      await handle.writeFile(text)
+      const bytes = Buffer.from(text)
+      for (let done = 0; done < bytes.length; ) done += (await handle.write(bytes, done)).bytesWritten
       await handle.sync()
     } finally {
       await handle.close()

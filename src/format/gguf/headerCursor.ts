@@ -3,6 +3,7 @@
 // things in a header.
 
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { limits } from '../../base/limits.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import { ggufError } from './gguf.js'
 import { type GgufScalarType, scalarOf } from './valueType.js'
@@ -14,8 +15,8 @@ const LARGEST_READ = 4 * 1024 * 1024
 // Limits of the memory that a header may take: twice the size of the file, and FREE_MEMORY for small files that hold
 // only a vocabulary. A sparse file can have any size at no cost, so MOST_MEMORY is the limit for all: half a million
 // tokens with their scores, types and merges take a fifth of it.
-const FREE_MEMORY = 32 * 1024 * 1024
-const MOST_MEMORY = 512 * 1024 * 1024
+const FREE_MEMORY = limits.smallHeaderMemory.most
+const MOST_MEMORY = limits.headerMemory.most
 
 export class HeaderCursor {
   readonly source: ByteSource

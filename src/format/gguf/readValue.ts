@@ -1,12 +1,13 @@
 // Reads strings and metadata values. Owns their limits: lengths, nesting, memory; knows no key.
 
+import { limits } from '../../base/limits.js'
 import type { GgufValue } from './gguf.js'
 import type { HeaderCursor } from './headerCursor.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeById } from './valueType.js'
 
 // Keys are at most this long by the format; tensor names are shorter in practice.
-const LONGEST_NAME = 65535
-const DEEPEST_NESTING = 4
+const LONGEST_NAME = limits.nameBytes.most
+const DEEPEST_NESTING = limits.nesting.most
 // Most bytes of numbers that are read at once.
 const READ_BYTES = 64 * 1024
 

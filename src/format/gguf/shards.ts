@@ -4,12 +4,12 @@
 
 import path from 'node:path'
 import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { type GgufEntry, type GgufPlan, tensorBytes } from './encodeHeader.js'
 import { type Gguf, type GgufTensor, ggufError } from './gguf.js'
 import type { GgufHeader } from './readHeader.js'
 
-/** Most files of a set, read and written. The largest published ones have a few dozen. */
-const MOST_SHARDS = 1024
+const MOST_SHARDS = limits.shards.most
 
 /**
  * The files of the set that a path belongs to, in order, whichever of them it names; only the path if its name is not a

@@ -4,6 +4,7 @@
 
 import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { limits } from '../../base/limits.js'
 import { checkpointError } from './checkpointError.js'
 import { JsonObject } from './jsonObject.js'
 
@@ -27,8 +28,7 @@ const elementBytes: Readonly<Record<string, number>> = {
 }
 
 const LENGTH_BYTES = 8
-/** The limit of huggingface.js. The shards of an 8x22B have headers of a thousandth of it. */
-const LONGEST_HEADER = 25_000_000
+const LONGEST_HEADER = limits.safetensorsHeader.most
 
 /**
  * The tensors that a file's header lists. Throws `IO` if it cannot be read, and `CHECKPOINT`, naming the tensor, if the

@@ -3,6 +3,7 @@
 // network.
 
 import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { plainLine } from '../../base/terminalText.js'
 import { decoded, shownAddress, urlFile } from './urlName.js'
 
@@ -46,7 +47,7 @@ const OLLAMA_HOST = 'registry.ollama.ai'
 const OLLAMA_NAMESPACE = 'library'
 const OLLAMA_TAG = 'latest'
 const REVISION = 'main'
-const LONGEST_NAME = 1024
+const LONGEST_NAME = limits.modelName.most
 
 // The first character excludes `.`, `..` and flags.
 const OLLAMA_PART = /^[a-z0-9_][\w.-]{0,79}$/i

@@ -2,6 +2,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { limits } from '../../base/limits.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { type GgufHeader, readHeader } from '../../format/gguf/readHeader.js'
 import { joinShards } from '../../format/gguf/shards.js'
@@ -10,8 +11,8 @@ import { ExchangeError, exchange } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'
 import type { RemoteModel } from './remoteModel.js'
 
-/** Most bytes that are skipped of a server that ignores ranges and sends the file from its start. */
-const MOST_SKIPPED = 16 * 2 ** 20
+/** Of a server that ignores ranges and sends the file from its start. */
+const MOST_SKIPPED = limits.skipped.most
 
 /** Reads the headers of a model's files. Throws `IO` if they cannot be read, `GGUF` if they are malformed. */
 export async function openRemoteGguf({ weights }: RemoteModel, signal?: AbortSignal): Promise<Gguf> {

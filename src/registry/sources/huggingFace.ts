@@ -13,7 +13,7 @@ import { withPatience } from '../transfer/patience.js'
 import { hubToken, refuseOffline } from './hubSettings.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
-const LARGEST_ANSWER = 2 ** 24
+const LARGEST_ANSWER = limits.fileList.most
 /** Longest wait, silent or not, while near names are fetched: suggestions are worth no longer wait. */
 const NEAR_STALL_MS = 5000
 const REPOSITORY = /^[\w.-]{1,96}\/[\w.-]{1,96}$/

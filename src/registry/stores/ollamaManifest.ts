@@ -2,6 +2,7 @@
 // Format: https://github.com/opencontainers/image-spec, with Ollama's media types.
 
 import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 
 export interface OllamaBlob {
   /** The kind of content, such as `model` or `template`. */
@@ -19,14 +20,14 @@ export interface OllamaManifest {
 }
 
 export const MANIFEST_TYPE = 'application/vnd.docker.distribution.manifest.v2+json'
-export const LARGEST_MANIFEST = 2 ** 20
+export const LARGEST_MANIFEST = limits.manifest.most
 /** Most bytes of a text layer, and of the config. */
-export const LARGEST_TEXT = 2 ** 20
+export const LARGEST_TEXT = limits.layerText.most
 
 const LAYER_TYPE = 'application/vnd.ollama.image.'
 const TEXTS = ['template', 'params', 'system', 'messages', 'license']
-const MOST_LAYERS = 64
-const LARGEST_MODEL = 2 ** 44
+const MOST_LAYERS = limits.manifestLayers.most
+const LARGEST_MODEL = limits.modelBytes.most
 
 /**
  * Reads a manifest. Throws `IO` for a malformed or impossible one, `UNSUPPORTED` for layers that would change the

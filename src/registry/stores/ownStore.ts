@@ -7,6 +7,7 @@ import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { makePrivateFolder, writeWhole } from '../../base/files/ownFiles.js'
+import { limits } from '../../base/limits.js'
 import { shardPaths } from '../../format/gguf/shards.js'
 import {
   type HuggingFaceName,
@@ -46,7 +47,7 @@ export interface UnfinishedModel {
 }
 
 const RECORD = '.source.json'
-const LARGEST_RECORD = 65_536
+const LARGEST_RECORD = limits.record.most
 
 export class OwnStore {
   readonly root: string

@@ -9,6 +9,7 @@ import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import { filesUnder } from '../../base/files/optionalFiles.js'
 import { createFile, makeFolder } from '../../base/files/ownFiles.js'
 import { processState } from '../../base/files/processState.js'
 
@@ -32,6 +33,8 @@ const POLL_MS = 100
  */
 const TOUCH_MS = 10_000
 const UNTOUCHED_MS = 120_000
+/** Folders inside each other in a store, those of repositories included. */
+const DEEPEST = 12
 
 /**
  * Waits for the lock of a file, calls `work` and releases the lock. `onWait` is called once, with the number of the
@@ -56,10 +59,9 @@ export async function withLock<T>(
 
 /** The number of a process that is pulling a file into the folder; undefined if none is. */
 export async function livePull(folder: string): Promise<number | undefined> {
-  const entries = await fs.readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])
-  for (const entry of entries) {
-    const holder = entry.isFile() ? holderOf(entry.name) : undefined
-    if (holder && (await isLive(holder, path.join(entry.parentPath, entry.name)))) return holder.pid
+  for (const file of await filesUnder(folder, DEEPEST).catch(() => [])) {
+    const holder = holderOf(path.basename(file))
+    if (holder && (await isLive(holder, path.join(folder, file)))) return holder.pid
   }
   return undefined
 }

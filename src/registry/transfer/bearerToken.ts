@@ -3,10 +3,11 @@
 // Protocol: https://distribution.github.io/distribution/spec/auth/token/
 
 import { quoted } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import { isLoopback } from '../names/modelName.js'
 import { type Credentials, ExchangeError, exchange, type Limits, readBody } from './exchange.js'
 
-const LARGEST_ANSWER = 2 ** 16
+const LARGEST_ANSWER = limits.token.most
 
 export class BearerToken implements Credentials {
   readonly origin: string

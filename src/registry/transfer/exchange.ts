@@ -59,7 +59,7 @@ const TOTAL_MS = limits.answerTime.most * 1000
 /** Bytes for which an answer gets a second more; and fewer in a stall's time are silence. */
 const { most: SLOW_BYTES } = limits.slowAnswer
 const { most: SILENT_BYTES } = limits.stallBytes
-const MOST_REDIRECTS = 10
+const MOST_REDIRECTS = limits.redirects.most
 const TRANSIENT = new Set([408, 425, 429, 500, 502, 503, 504])
 
 /**

@@ -8,9 +8,10 @@ import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { createFile, makeFolder, reopenFile } from '../../base/files/ownFiles.js'
+import { limits } from '../../base/limits.js'
 import { type Span, Spans } from './spans.js'
 
-const LARGEST_LOG = 2 ** 26
+const LARGEST_LOG = limits.partialLog.most
 
 /** What is being downloaded. */
 export interface PartialKind {

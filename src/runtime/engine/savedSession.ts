@@ -13,6 +13,7 @@ import { createHash } from 'node:crypto'
 import { MixtralError, shown } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
+import { limits } from '../../base/limits.js'
 
 /** What a saved session belongs to: it can be restored where all of it is the same. */
 export interface SessionBinding {
@@ -45,7 +46,7 @@ interface Manifest extends SessionBinding {
 const MAGIC = new TextEncoder().encode('mixtral-wasm session 1\n')
 const HEAD = MAGIC.length + 4
 const HASH_BYTES = 32
-const LONGEST_MANIFEST = 16 * 1024 * 1024
+const LONGEST_MANIFEST = limits.sessionManifest.most
 
 export interface SavedSession {
   readonly ids: readonly number[]

@@ -8,10 +8,9 @@ import type { GgufValue } from '../../format/gguf/gguf.js'
 type Metadata = ReadonlyMap<string, GgufValue>
 
 const LARGEST_VOCABULARY = limits.vocabulary.most
-const LARGEST_COUNT = 2 ** 12
-/** Experts of all layers: 8x22B has 448. Each is an object before anything is planned. */
-const MOST_EXPERTS = 2 ** 15
-const LARGEST_CONTEXT = 2 ** 31 - 1
+const LARGEST_COUNT = limits.layers.most
+const LARGEST_CONTEXT = limits.contextLength.most
+const MOST_EXPERTS = limits.experts.most
 
 export class MixtralConfig {
   readonly vocabSize: number

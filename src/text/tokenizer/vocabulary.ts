@@ -3,6 +3,7 @@
 // how text becomes tokens.
 
 import { MixtralError, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import type { Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { readSpecialIds, type SpecialIds } from './specialIds.js'
@@ -23,12 +24,9 @@ export interface Vocabulary extends SpecialIds {
   readonly addSpacePrefix: boolean
 }
 
-const LARGEST_VOCABULARY = 2 ** 20
-/**
- * Longest piece in UTF-16 units. SentencePiece stops at 16 by default; the limit bounds the work of building the merge
- * table.
- */
-const LONGEST_PIECE = 256
+const LARGEST_VOCABULARY = limits.vocabulary.most
+/** In UTF-16 units. */
+const LONGEST_PIECE = limits.piece.most
 
 const utf8 = new TextEncoder()
 
