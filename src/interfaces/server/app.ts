@@ -45,7 +45,8 @@ type Work = (body: Record<string, unknown>, answering: Answering) => Promise<obj
 export function createApp(model: MixtralModel, options: ServerOptions = {}): ServerApp {
   const settings = checkServerOptions(options)
   const served = servedModel(model, settings)
-  const admission = new Admission(model.sequences + settings.maxQueue)
+  const { sequences } = model.status()
+  const admission = new Admission(sequences + settings.maxQueue)
   const metrics = new Metrics()
   const keys = new Keys(settings.apiKeys)
   const scores = new PromptScores(model)
@@ -113,7 +114,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
       app.post(path, async (c) => {
         const exchange = c.get('exchange')
         const body = await readBody(c.req.raw, settings.bodyBytes)
-        const result = await work(body, { exchange, admission, metrics, settings, width: model.sequences })
+        const result = await work(body, { exchange, admission, metrics, settings, width: sequences })
         return result instanceof Response ? result : c.json(result)
       })
     }

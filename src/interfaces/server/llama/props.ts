@@ -5,7 +5,7 @@ import { packageVersion } from '../packageVersion.js'
 import type { ServedModel } from '../servedModel.js'
 
 export function props({ model, name, defaults }: ServedModel): object {
-  const { tokenizer, contextLength, sequences, metadata, layers } = model
+  const { tokenizer, contextLength, metadata, layers } = model
   const params = Object.entries(generationTable).flatMap(([own, { llama, default: value }]) => {
     const set = defaults[own as keyof typeof defaults] ?? value
     return llama === undefined || set === undefined ? [] : [[llama, set]]
@@ -13,7 +13,7 @@ export function props({ model, name, defaults }: ServedModel): object {
   const template = layers?.template ?? metadata.get('tokenizer.chat_template')
   return {
     default_generation_settings: { n_ctx: contextLength, params: Object.fromEntries(params) },
-    total_slots: sequences,
+    total_slots: model.status().sequences,
     model_alias: name,
     model_path: name,
     modalities: { vision: false, audio: false },
