@@ -5,12 +5,12 @@ import { type Context, Hono } from 'hono'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
 import { ApiError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
-import { props } from './llama/props.js'
+import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { OllamaModels } from './ollama/models.js'
-import { chatCompletion } from './openai/chat.js'
+import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
 import { modelList, modelObject } from './openai/models.js'
 import { PromptScores } from './openai/promptScores.js'
@@ -34,7 +34,7 @@ export interface ServerApp {
 
 /** What clients know from elsewhere, and this server has not. */
 const MISSING = [
-  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/infill', '/completion', '/slots', '/apply-template'],
+  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/infill', '/completion'],
   ...['/api/embed', '/api/embeddings', '/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
 ]
 
@@ -130,6 +130,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   post(['/tokenize'], (body) => tokenize(body, model))
   post(['/detokenize'], (body) => detokenize(body, model))
   get(['/props'], () => props(served))
+  get(['/slots'], () => slots(served))
+  post(['/apply-template'], (body) => ({ prompt: chatPrompt(body, served) }))
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
     return c.body(metrics.text(model.status(), admission.inside))

@@ -102,6 +102,16 @@ describe('chats', () => {
     expect((await served.json('/v1/chat/completions', body)).choices[0].message.content).toBe('The capital of France is Paris.')
   })
 
+  test('an answer that has begun goes on, and a template shows what the model reads', async () => {
+    const messages = [...capital, { role: 'assistant', content: ' The capital of' }]
+    const { choices } = await served.json('/v1/chat/completions', { ...chat, messages })
+    expect(choices[0].message.content).toBe(' France is Paris.')
+    expect(await served.json('/apply-template', { messages: capital })).toEqual({
+      prompt: '<s>[INST] What is the capital of France? [/INST]',
+    })
+    expect((await served.post('/apply-template', { messages: [] })).status).toBe(400)
+  })
+
   test('stop strings, biases and limits act', async () => {
     const ask = async (extra: object) => (await served.json('/v1/chat/completions', { ...chat, ...extra })).choices[0]
     expect(await ask({ stop: [' France'] })).toMatchObject({ message: { content: 'The capital of' }, finish_reason: 'stop' })

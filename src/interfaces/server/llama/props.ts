@@ -1,4 +1,5 @@
-// GET /props: what llama-server tells of itself and its model. Paths of this machine are not told.
+// GET /props and /slots: what llama-server tells of itself, its model and what runs. Neither paths of this machine nor
+// prompts are told.
 
 import { generationTable } from '../../../text/generate/generationTable.js'
 import { packageVersion } from '../packageVersion.js'
@@ -22,4 +23,10 @@ export function props({ model, name, defaults }: ServedModel): object {
     eos_token: tokenizer.token(tokenizer.eosId).piece,
     build_info: `mixtral-wasm ${packageVersion()}`,
   }
+}
+
+/** A slot for each answer that is written at one time. Which of them works is not fixed here. */
+export function slots({ model }: ServedModel): object[] {
+  const { sequences, running } = model.status()
+  return Array.from({ length: sequences }, (_, id) => ({ id, n_ctx: model.contextLength, is_processing: id < running }))
 }

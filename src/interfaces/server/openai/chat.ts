@@ -39,7 +39,7 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
   checkStreamOptions(request.stream, request.stream_options)
   if (request.echo) throw unsupported('echo is not supported in chats', 'echo')
   if (request.top_logprobs && !request.logprobs) throw badRequest('top_logprobs is given without logprobs', 'top_logprobs')
-  const messages = request.messages.map(withoutNulls) as unknown as ChatMessage[]
+  const messages = messagesOf(request)
   const options = chatOptions(body, request, served)
   const n = request.n ?? 1
   const runs = Array.from({ length: n }, (_, i): AnswerRun => {
@@ -63,9 +63,19 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
   }
 }
 
+/** The text that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
+export function chatPrompt(body: Record<string, unknown>, { model }: ServedModel): string {
+  const request = checked(fields, body)
+  const tools = request.tools?.length ? { tools: request.tools as NonNullable<ChatOptions['tools']> } : {}
+  return model.applyChatTemplate(messagesOf(request), tools).text
+}
+
 /** Clients send null for fields that they leave out. The content of a message may be null. */
-function withoutNulls(message: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(message).filter(([name, value]) => value !== null || name === 'content'))
+function messagesOf({ messages }: Fields): ChatMessage[] {
+  return messages.map((message) => {
+    const given = Object.entries(message).filter(([name, value]) => value !== null || name === 'content')
+    return Object.fromEntries(given) as unknown as ChatMessage
+  })
 }
 
 class ChatWire implements Wire {
