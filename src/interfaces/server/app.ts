@@ -38,6 +38,12 @@ const MISSING = [
   ...['/api/embed', '/api/embeddings', '/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
 ]
 
+/** What @hono/node-server gives beside a request. */
+interface NodeBindings {
+  readonly incoming?: { readonly httpVersionMajor?: number }
+  readonly outgoing?: { destroy?: () => void }
+}
+
 type Env = { Variables: { exchange: Exchange } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
@@ -55,7 +61,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   const app = new Hono<Env>()
 
   app.use(async (c, next) => {
-    const { outgoing } = (c.env ?? {}) as { outgoing?: { destroy?: () => void } }
+    const { incoming, outgoing } = (c.env ?? {}) as NodeBindings
     const exchange = new Exchange(
       c.req.raw,
       (entry) => {
@@ -71,6 +77,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     exchange.note({ status: exchange.signal.aborted && !exchange.streams ? 499 : c.res.status, route: c.req.routePath })
     if (!exchange.streams) exchange.end()
     c.header('x-request-id', exchange.id)
+    if (incoming?.httpVersionMajor !== 1) c.res.headers.delete('transfer-encoding') // others have their own ways
   })
 
   app.use(async (c, next) => {

@@ -217,6 +217,12 @@ test('an app answers without a socket', async () => {
   const app = createApp(served.model, { name: 'mine' })
   const body = JSON.stringify({ temperature: 0, messages: capital })
   const response = await app.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body }))
+  const streamed = await app.fetch(
+    new Request('http://localhost/v1/chat/completions', { method: 'POST', body: body.replace('{', '{"stream":true,') }),
+  )
+  // a header of HTTP/1 alone, which Node's adapter asks for
+  expect(streamed.headers.get('transfer-encoding')).toBeNull()
+  expect((await sseEvents(streamed)).at(-1).choices[0].finish_reason).toBe('stop')
   expect(await response.json()).toMatchObject({ model: 'mine', choices: [{ message: { content: 'The capital of France is Paris.' } }] })
 })
 
