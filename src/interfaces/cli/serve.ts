@@ -72,9 +72,9 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
       ...(flags.log && { log: (entry) => void process.stdout.write(jsonLine(entry)) }),
     })
     const interrupt = onInterrupt()
-    const { kvTokens: places } = loaded.status()
+    const { sequences, kvTokens: places } = loaded.status()
     const say = (line: string) => void process.stderr.write(`${line}\n`)
-    const { sequences, contextLength } = loaded
+    const { contextLength } = loaded
     say(`${name ?? asked} at ${server.url}: ${sequences} answers at one time, each of up to ${contextLength} tokens, ${places} in all`)
     if (!isLoopback(host) && apiKeys.length === 0) {
       say(

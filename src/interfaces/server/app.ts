@@ -5,12 +5,12 @@ import { type Context, Hono } from 'hono'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
 import { ApiError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
-import { props } from './llama/props.js'
+import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { OllamaModels } from './ollama/models.js'
-import { chatCompletion } from './openai/chat.js'
+import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
 import { modelList, modelObject } from './openai/models.js'
 import { PromptScores } from './openai/promptScores.js'
@@ -34,9 +34,15 @@ export interface ServerApp {
 
 /** What clients know from elsewhere, and this server has not. */
 const MISSING = [
-  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/infill', '/completion', '/slots', '/apply-template'],
+  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/infill', '/completion'],
   ...['/api/embed', '/api/embeddings', '/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
 ]
+
+/** What @hono/node-server gives beside a request. */
+interface NodeBindings {
+  readonly incoming?: { readonly httpVersionMajor?: number }
+  readonly outgoing?: { destroy?: () => void }
+}
 
 type Env = { Variables: { exchange: Exchange } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
@@ -45,7 +51,8 @@ type Work = (body: Record<string, unknown>, answering: Answering) => Promise<obj
 export function createApp(model: MixtralModel, options: ServerOptions = {}): ServerApp {
   const settings = checkServerOptions(options)
   const served = servedModel(model, settings)
-  const admission = new Admission(model.sequences + settings.maxQueue)
+  const { sequences } = model.status()
+  const admission = new Admission(sequences + settings.maxQueue)
   const metrics = new Metrics()
   const keys = new Keys(settings.apiKeys)
   const scores = new PromptScores(model)
@@ -54,7 +61,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   const app = new Hono<Env>()
 
   app.use(async (c, next) => {
-    const { outgoing } = (c.env ?? {}) as { outgoing?: { destroy?: () => void } }
+    const { incoming, outgoing } = (c.env ?? {}) as NodeBindings
     const exchange = new Exchange(
       c.req.raw,
       (entry) => {
@@ -70,6 +77,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     exchange.note({ status: exchange.signal.aborted && !exchange.streams ? 499 : c.res.status, route: c.req.routePath })
     if (!exchange.streams) exchange.end()
     c.header('x-request-id', exchange.id)
+    if (incoming?.httpVersionMajor !== 1) c.res.headers.delete('transfer-encoding') // others have their own ways
   })
 
   app.use(async (c, next) => {
@@ -113,7 +121,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
       app.post(path, async (c) => {
         const exchange = c.get('exchange')
         const body = await readBody(c.req.raw, settings.bodyBytes)
-        const result = await work(body, { exchange, admission, metrics, settings, width: model.sequences })
+        const result = await work(body, { exchange, admission, metrics, settings, width: sequences })
         return result instanceof Response ? result : c.json(result)
       })
     }
@@ -129,6 +137,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   post(['/tokenize'], (body) => tokenize(body, model))
   post(['/detokenize'], (body) => detokenize(body, model))
   get(['/props'], () => props(served))
+  get(['/slots'], () => slots(served))
+  post(['/apply-template'], (body) => ({ prompt: chatPrompt(body, served) }))
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
     return c.body(metrics.text(model.status(), admission.inside))

@@ -149,6 +149,7 @@ export class Engine {
     const { running, waiting, suspended, cache } = this.#scheduler
     const kvTokens = cache.pages * PAGE_POSITIONS
     return {
+      sequences: this.plan.sequences,
       running,
       waiting,
       suspended,

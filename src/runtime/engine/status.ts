@@ -12,6 +12,8 @@ export interface LoopFigures {
 
 /** What a model does at a moment. */
 export interface EngineStatus extends LoopFigures {
+  /** Most requests that share a step. */
+  readonly sequences: number
   /** Requests that have a part of the KV cache: they take part in steps, or are paused. */
   readonly running: number
   /** Requests that have not begun. */

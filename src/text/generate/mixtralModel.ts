@@ -4,7 +4,6 @@
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
-import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
 import { inTurn } from '../../runtime/engine/callQueue.js'
 import type { Engine } from '../../runtime/engine/engine.js'
@@ -46,14 +45,14 @@ export class MixtralModel {
   readonly config: MixtralConfig
   readonly tokenizer: Tokenizer
   readonly gguf: Gguf
+  /** What an Ollama model brings beside its weights: template, parameters, messages, licenses. */
+  readonly layers: LocalModel['layers']
   /** Most tokens of one call, prompt and answer together. */
   readonly contextLength: number
   readonly memory: ModelMemory
   readonly threads: number
   /** Largest number of tokens in one step. */
   readonly batchSize: number
-  /** Most calls that share a step. */
-  readonly sequences: number
   /** The build of the kernels that runs on this machine. */
   readonly kernels: KernelBuild
   /** Seconds from the call to a model ready to run. */
@@ -69,11 +68,11 @@ export class MixtralModel {
     this.config = config
     this.tokenizer = tokenizer
     this.gguf = gguf
+    this.layers = parts.extras?.layers
     this.contextLength = plan.contextLength
     this.memory = modelMemory(plan, config)
     this.threads = plan.threads
     this.batchSize = plan.batchSize
-    this.sequences = plan.sequences
     this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
     this.notes = notesOf(parts)
@@ -101,11 +100,6 @@ export class MixtralModel {
   /** The file's keys and values. */
   get metadata(): ReadonlyMap<string, GgufValue> {
     return this.gguf.metadata
-  }
-
-  /** What an Ollama model brings beside its weights: template, system message, parameters, messages, licenses. */
-  get layers(): OllamaLayers | undefined {
-    return this.#parts.extras?.layers
   }
 
   /** Counts of expert loading since `earlier`, or since loading; undefined where all experts are in memory. */

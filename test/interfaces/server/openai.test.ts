@@ -98,8 +98,29 @@ describe('chats', () => {
 
   test('null means not given, and unknown fields are ignored', async () => {
     const nulls = { stop: null, seed: null, tools: null, response_format: null, max_tokens: null, top_p: null, logit_bias: null, n: null }
-    const body = { ...chat, ...nulls, tool_choice: null, stream_options: null, user: 'me', metadata: { a: 1 }, frequency_penalty: null }
+    const body = {
+      ...chat,
+      ...nulls,
+      tool_choice: null,
+      stream_options: null,
+      user: 'me',
+      metadata: { a: 1 },
+      frequency_penalty: null,
+      tools: [],
+      n_probs: 0,
+      add_generation_prompt: true,
+    }
     expect((await served.json('/v1/chat/completions', body)).choices[0].message.content).toBe('The capital of France is Paris.')
+  })
+
+  test('an answer that has begun goes on, and a template shows what the model reads', async () => {
+    const messages = [...capital, { role: 'assistant', content: ' The capital of' }]
+    const { choices } = await served.json('/v1/chat/completions', { ...chat, messages })
+    expect(choices[0].message.content).toBe(' France is Paris.')
+    expect(await served.json('/apply-template', { messages: capital })).toEqual({
+      prompt: '<s>[INST] What is the capital of France? [/INST]',
+    })
+    expect((await served.post('/apply-template', { messages: [] })).status).toBe(400)
   })
 
   test('stop strings, biases and limits act', async () => {
@@ -179,6 +200,10 @@ describe('what is wrong is said with a status, also where a stream was asked for
     ['another model', { model: 'gpt-4o' }, 404, 'model'],
     ['functions', { functions: [{}] }, 501, 'functions'],
     ['audio', { modalities: ['audio'] }, 501, 'modalities'],
+    ['a required call without tools', { tool_choice: 'required' }, 400, 'tool_choice'],
+    ['a template', { chat_template: '{{ messages }}' }, 501, 'chat_template'],
+    ['allowed tokens', { allowed_token_ids: [1] }, 501, 'allowed_token_ids'],
+    ['echo', { echo: true }, 501, 'echo'],
   ])('%s', async (_, extra, status, param) => {
     for (const stream of [false, true]) {
       const response = await served.post('/v1/chat/completions', { ...chat, stream, ...extra })

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { MixtralModel } from '../../../dist/index.js'
 import { createApp, type RequestLog, serve } from '../../../dist/server.js'
-import { capital, endless, sseEvents, until, withServer } from './served.js'
+import { capital, endless, ndjson, sseEvents, until, withServer } from './served.js'
 
 const served = withServer({ maxQueue: 2, pingSeconds: 0.02, stallSeconds: 0.5, graceSeconds: 5 })
 const chat = { model: 'demo', temperature: 0, messages: capital }
@@ -31,6 +31,8 @@ test('models and props tell of the one that is loaded', async () => {
   expect((await fetch(`${served.server.url}/v1/models/owner/other`)).status).toBe(404)
   const props = await (await fetch(`${served.server.url}/props`)).json()
   expect(props).toMatchObject({ total_slots: 4, model_alias: 'demo', default_generation_settings: { n_ctx: 512, params: { top_k: 40 } } })
+  const slots = await (await fetch(`${served.server.url}/slots`)).json()
+  expect(slots).toEqual([0, 1, 2, 3].map((id) => ({ id, n_ctx: 512, is_processing: false })))
   expect(JSON.stringify([list, props])).not.toContain(process.cwd())
 })
 
@@ -91,34 +93,61 @@ test('a client that leaves before its answer ends the work too', async () => {
   await until(idle)
 })
 
+/** Holds the model, so that requests wait; returns what lets it go. */
+async function held(): Promise<() => Promise<unknown>> {
+  const tensors = served.model.traceEach([1, 2, 3])
+  await tensors.next()
+  return () => tensors.return(undefined)
+}
+
 test('the queue is bounded: one more request gets 503 and is told when to come again; a waiting one can leave', async () => {
+  const release = await held()
   const controllers = Array.from({ length: 6 }, () => new AbortController())
-  const running = controllers.map(({ signal }) => served.post('/v1/completions', { ...long, stream: true }, { signal }))
-  await Promise.all(running)
+  const waiting = controllers.map(({ signal }) => served.post('/v1/completions', { ...long, stream: true }, { signal }))
+  expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual(Array(6).fill(200))
   const refused = await served.post('/v1/chat/completions', { ...chat, stream: true })
   expect([refused.status, refused.headers.get('retry-after')]).toEqual([503, '2'])
   expect((await refused.json()).error).toMatchObject({ type: 'unavailable_error' })
   expect((await fetch(`${served.server.url}/health`)).status).toBe(200)
-  for (const controller of controllers) controller.abort()
+  const left = () => served.logs.filter(({ outcome }) => outcome === 'left').length
+  const before = left()
+  for (const controller of controllers.slice(1)) controller.abort()
+  await until(() => left() === before + 5)
+  const last = served.json('/v1/chat/completions', chat)
+  await release()
+  expect((await last).choices[0].finish_reason).toBe('stop')
+  controllers[0]!.abort()
   await until(idle)
-  expect((await served.json('/v1/chat/completions', chat)).choices[0].finish_reason).toBe('stop')
 })
 
 test('a waiting request has headers and signs of life before its first token', async () => {
-  const controllers = Array.from({ length: 4 }, () => new AbortController())
-  await Promise.all(controllers.map(({ signal }) => served.post('/v1/completions', { ...long, stream: true }, { signal })))
+  const release = await held()
   const response = await served.post('/v1/chat/completions', { ...chat, stream: true })
   const whole = await served.post('/v1/chat/completions', chat) // its headers, too, come before its answer
-  expect([response.status, whole.status]).toEqual([200, 200])
+  const lines = await served.post('/api/chat', { ...chat, stream: true })
+  expect([response.status, whole.status, lines.status]).toEqual([200, 200, 200])
   const reader = response.body!.getReader()
   let text = ''
   while (!text.includes(':\n\n')) text += new TextDecoder().decode((await reader.read()).value)
   expect(text).toMatch(/^data: \{[^\n]*"role":"assistant"[^\n]*\n\n(:\n\n)+$/)
-  for (const controller of controllers) controller.abort()
+  await release()
   while (!text.includes('[DONE]')) text += new TextDecoder().decode((await reader.read()).value)
   const body = await whole.text()
   expect(body).toMatch(/^ +\{/)
   expect(JSON.parse(body).choices[0].message.content).toBe('The capital of France is Paris.')
+  const objects = await ndjson(lines)
+  expect(objects[0]).toMatchObject({ message: { role: 'assistant', content: '' }, done: false })
+  expect(objects.map(({ message }) => message.content).join('')).toBe('The capital of France is Paris.')
+})
+
+test('an error after the headers of a whole answer is its body', async () => {
+  const model = await MixtralModel.load('demo', { threads: 1 })
+  const app = createApp(model, { name: 'demo', pingSeconds: 0.01 })
+  const tensors = model.traceEach([1, 2, 3])
+  await tensors.next()
+  const response = await app.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body: JSON.stringify(chat) }))
+  await Promise.all([model.close(), tensors.return(undefined).catch(() => {})])
+  expect([response.status, await response.json()]).toMatchObject([200, { error: { type: 'unavailable_error' } }])
 })
 
 test('a client that does not read is dropped', async () => {
@@ -131,6 +160,23 @@ test('a client that does not read is dropped', async () => {
   response = await app.fetch(new Request('http://localhost/v1/completions', { method: 'POST', body }), { outgoing })
   await until(() => logs.length > 0)
   expect(logs).toMatchObject([{ outcome: 'stalled', status: 200 }])
+  await until(idle)
+})
+
+test('who does not read makes only its own generation wait', async () => {
+  const app = createApp(served.model, { name: 'demo' })
+  const ask = (body: object) => app.fetch(new Request('http://localhost/v1/completions', { method: 'POST', body: JSON.stringify(body) }))
+  const body = { ...long, max_tokens: 200, stream: true }
+  const unread = await ask(body)
+  await until(() => served.model.status().running > 0)
+  // it has twice as many tokens: the first would end before it, if it did not wait
+  expect((await (await ask({ ...long, max_tokens: 400 })).json()).usage.completion_tokens).toBe(400)
+  expect(served.model.status().running).toBe(1)
+  const text = (await sseEvents(unread)).map(({ choices }) => choices[0].text).join('')
+  expect(text).toBe((await served.model.generate(endless, { temperature: 0, maxNewTokens: 200, ignoreEos: true })).text)
+  const left = await ask(body)
+  await until(() => served.model.status().running > 0)
+  await left.body!.cancel()
   await until(idle)
 })
 
@@ -171,6 +217,12 @@ test('an app answers without a socket', async () => {
   const app = createApp(served.model, { name: 'mine' })
   const body = JSON.stringify({ temperature: 0, messages: capital })
   const response = await app.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body }))
+  const streamed = await app.fetch(
+    new Request('http://localhost/v1/chat/completions', { method: 'POST', body: body.replace('{', '{"stream":true,') }),
+  )
+  // a header of HTTP/1 alone, which Node's adapter asks for
+  expect(streamed.headers.get('transfer-encoding')).toBeNull()
+  expect((await sseEvents(streamed)).at(-1).choices[0].finish_reason).toBe('stop')
   expect(await response.json()).toMatchObject({ model: 'mine', choices: [{ message: { content: 'The capital of France is Paris.' } }] })
 })
 

@@ -2,7 +2,7 @@ import { request as httpRequest } from 'node:http'
 import { connect } from 'node:net'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { isAllowedOrigin, isOwnHost } from '../../../dist/interfaces/server/security/hosts.js'
+import { isAllowedOrigin, isLoopback, isOwnHost } from '../../../dist/interfaces/server/security/hosts.js'
 import { createApp } from '../../../dist/server.js'
 import { capital, type Json, withServer } from './served.js'
 
@@ -78,6 +78,13 @@ describe('hosts and origins', () => {
     ].map((origin) => [origin, false] as const),
   ])('a page of %s may call: %s', (origin, expected) => {
     expect(isAllowedOrigin(origin, 'box.example', ['https://page.example'])).toBe(expected)
+  })
+
+  test.each([
+    ...['127.0.0.1', '127.1.2.3', '::1', 'localhost'].map((address) => [address, true] as const),
+    ...['0.0.0.0', '::', '192.168.0.1', '127.0.0.1.example', 'example.org'].map((address) => [address, false] as const),
+  ])('%s reaches this machine alone: %s', (address, expected) => {
+    expect(isLoopback(address)).toBe(expected)
   })
 
   test('a foreign host or page is refused before anything else, health too', async () => {

@@ -30,5 +30,5 @@ test('what is wrong with options or prompt is thrown before', async () => {
 })
 
 test('a model tells how many calls share a step, and what Ollama brought with it', () => {
-  expect([model.sequences, model.layers]).toEqual([3, undefined])
+  expect([model.status().sequences, model.layers]).toEqual([3, undefined])
 })

@@ -1,11 +1,12 @@
-// GET /props: what llama-server tells of itself and its model. Paths of this machine are not told.
+// GET /props and /slots: what llama-server tells of itself, its model and what runs. Neither paths of this machine nor
+// prompts are told.
 
 import { generationTable } from '../../../text/generate/generationTable.js'
 import { packageVersion } from '../packageVersion.js'
 import type { ServedModel } from '../servedModel.js'
 
 export function props({ model, name, defaults }: ServedModel): object {
-  const { tokenizer, contextLength, sequences, metadata, layers } = model
+  const { tokenizer, contextLength, metadata, layers } = model
   const params = Object.entries(generationTable).flatMap(([own, { llama, default: value }]) => {
     const set = defaults[own as keyof typeof defaults] ?? value
     return llama === undefined || set === undefined ? [] : [[llama, set]]
@@ -13,7 +14,7 @@ export function props({ model, name, defaults }: ServedModel): object {
   const template = layers?.template ?? metadata.get('tokenizer.chat_template')
   return {
     default_generation_settings: { n_ctx: contextLength, params: Object.fromEntries(params) },
-    total_slots: sequences,
+    total_slots: model.status().sequences,
     model_alias: name,
     model_path: name,
     modalities: { vision: false, audio: false },
@@ -22,4 +23,10 @@ export function props({ model, name, defaults }: ServedModel): object {
     eos_token: tokenizer.token(tokenizer.eosId).piece,
     build_info: `mixtral-wasm ${packageVersion()}`,
   }
+}
+
+/** A slot for each answer that is written at one time. Which of them works is not fixed here. */
+export function slots({ model }: ServedModel): object[] {
+  const { sequences, running } = model.status()
+  return Array.from({ length: sequences }, (_, id) => ({ id, n_ctx: model.contextLength, is_processing: id < running }))
 }

@@ -28,6 +28,7 @@ const fields = z.object({
   tool_choice: z.unknown().optional(),
   parallel_tool_calls: z.boolean().nullish(),
   echo: z.unknown().optional(),
+  best_of: z.unknown().optional(),
 })
 
 type Fields = z.infer<typeof fields>
@@ -37,9 +38,9 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
   const request = checked(fields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
-  if (request.echo) throw unsupported('echo is not supported in chats', 'echo')
+  for (const name of ['echo', 'best_of'] as const) if (request[name]) throw unsupported(`${name} is not supported in chats`, name)
   if (request.top_logprobs && !request.logprobs) throw badRequest('top_logprobs is given without logprobs', 'top_logprobs')
-  const messages = request.messages.map(withoutNulls) as unknown as ChatMessage[]
+  const messages = messagesOf(request)
   const options = chatOptions(body, request, served)
   const n = request.n ?? 1
   const runs = Array.from({ length: n }, (_, i): AnswerRun => {
@@ -57,15 +58,26 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
     ...openaiOptions(body, served),
     ...(most !== undefined && most !== null && most !== -1 && { maxNewTokens: most }),
     ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
-    ...(tools?.length && { tools: tools as NonNullable<ChatOptions['tools']> }),
-    ...(tools?.length && choice !== undefined && choice !== null && { toolChoice: choice as NonNullable<ChatOptions['toolChoice']> }),
-    ...(tools?.length && parallel !== undefined && parallel !== null && { parallelToolCalls: parallel }),
+    // a choice without tools is the library's to refuse
+    ...(tools && { tools: tools as NonNullable<ChatOptions['tools']> }),
+    ...(choice !== undefined && choice !== null && { toolChoice: choice as NonNullable<ChatOptions['toolChoice']> }),
+    ...(parallel !== undefined && parallel !== null && { parallelToolCalls: parallel }),
   }
 }
 
+/** The text that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
+export function chatPrompt(body: Record<string, unknown>, { model }: ServedModel): string {
+  const request = checked(fields, body)
+  const tools = (request.tools ?? []) as NonNullable<ChatOptions['tools']>
+  return model.applyChatTemplate(messagesOf(request), { tools }).text
+}
+
 /** Clients send null for fields that they leave out. The content of a message may be null. */
-function withoutNulls(message: Record<string, unknown>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(message).filter(([name, value]) => value !== null || name === 'content'))
+function messagesOf({ messages }: Fields): ChatMessage[] {
+  return messages.map((message) => {
+    const given = Object.entries(message).filter(([name, value]) => value !== null || name === 'content')
+    return Object.fromEntries(given) as unknown as ChatMessage
+  })
 }
 
 class ChatWire implements Wire {

@@ -23,23 +23,47 @@ export const OPENAI_NAMES: ReadonlyMap<string, string> = new Map([
 /** The API's defaults: nothing is cut off. What the model brings goes before them. */
 const DEFAULTS: GenerationOptions = { temperature: 1, topP: 1, topK: 0, minP: 0 }
 
-/** Fields that are known, and the values that ask for nothing. */
-const REFUSED: Readonly<Record<string, (value: unknown) => boolean>> = {
-  functions: (value) => Array.isArray(value) && value.length === 0,
+type AsksNothing = (value: unknown) => boolean
+
+const never: AsksNothing = () => false
+const only =
+  (harmless: unknown): AsksNothing =>
+  (value) =>
+    value === harmless
+const empty: AsksNothing = (value) => typeof value === 'object' && value !== null && Object.keys(value).length === 0
+
+/** Fields that are known and would change the answer, and the values of them that ask for nothing. */
+const REFUSED: Readonly<Record<string, AsksNothing>> = {
+  // OpenAI's
+  functions: empty,
   function_call: (value) => value === 'none' || value === 'auto',
   modalities: (value) => Array.isArray(value) && value.every((one) => one === 'text'),
-  audio: () => false,
-  prediction: () => false,
-  web_search_options: () => false,
-  suffix: (value) => value === '',
-  use_beam_search: (value) => value === false,
-  length_penalty: (value) => value === 1,
-  prompt_logprobs: (value) => value === false,
-  structured_outputs: () => false,
-  guided_grammar: () => false,
-  guided_choice: () => false,
-  lora: (value) => Array.isArray(value) && value.length === 0,
-  tfs_z: (value) => value === 1,
+  audio: never,
+  prediction: never,
+  web_search_options: never,
+  suffix: only(''),
+  // vLLM's
+  use_beam_search: only(false),
+  length_penalty: only(1),
+  prompt_logprobs: only(false),
+  structured_outputs: never,
+  guided_grammar: never,
+  guided_choice: never,
+  allowed_token_ids: never,
+  include_stop_str_in_output: only(false),
+  skip_special_tokens: only(true),
+  truncate_prompt_tokens: never,
+  return_tokens_as_token_ids: only(false),
+  chat_template: never,
+  chat_template_kwargs: empty,
+  documents: empty,
+  add_generation_prompt: only(true),
+  continue_final_message: only(false), // a last message of the assistant goes on in any case
+  // llama-server's
+  lora: empty,
+  n_probs: only(0),
+  t_max_predict_ms: (value) => typeof value === 'number' && value <= 0,
+  tfs_z: only(1),
 }
 
 /** Words to ban, and other texts of one option: each is looked for in all tokens. */
