@@ -5,7 +5,7 @@
 import { quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
-import type { GgufTensor, GgufValue, RawTexts } from './gguf.js'
+import type { GgufTensor, GgufValue } from './gguf.js'
 import { HeaderCursor } from './headerCursor.js'
 import { placeTensors, type UnplacedTensor } from './placeTensors.js'
 import { readName, readValue, readValueType } from './readValue.js'
@@ -18,7 +18,7 @@ export interface GgufHeader {
   readonly version: 2 | 3
   readonly metadata: ReadonlyMap<string, GgufValue>
   readonly metadataTypes: ReadonlyMap<string, GgufValueType>
-  readonly rawTexts: RawTexts
+  readonly rawTexts: ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>
   readonly tensors: ReadonlyMap<string, GgufTensor>
 }
 

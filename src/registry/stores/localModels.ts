@@ -41,7 +41,7 @@ export interface LocalModel extends ListedModel {
  * Throws `IO` for a malformed name.
  */
 export function readModelName(text: string): ModelName {
-  if (/^file:/i.test(text) && !isFile(text)) return { kind: 'path', path: pathOf(text) }
+  if (typeof text === 'string' && /^file:/i.test(text) && !isFile(text)) return { kind: 'path', path: pathOf(text) }
   return text !== 'demo' && isFile(text) ? { kind: 'path', path: text } : parseModelName(text)
 }
 
