@@ -23,7 +23,7 @@ export async function openGguf(model: string): Promise<Gguf> {
       throw ggufError(model, error.message, `shard ${n + 1} of ${paths.length}`)
     })
     try {
-      headers.push(await readHeader(source))
+      headers.push(await readHeader(source, headers.at(-1)?.memory))
     } catch (error) {
       const whole = joinedName(file)
       if (whole === undefined || !(error instanceof MixtralError)) throw error

@@ -20,6 +20,8 @@ export interface GgufHeader {
   readonly metadataTypes: ReadonlyMap<string, GgufValueType>
   readonly rawTexts: ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>
   readonly tensors: ReadonlyMap<string, GgufTensor>
+  /** Most bytes that it takes in memory, together with those of the set before it. */
+  readonly memory: number
 }
 
 // Least bytes of a key in the file: name length, type, value; and of a tensor info: name length, dimension count, one
@@ -33,9 +35,12 @@ const TENSOR_MEMORY = 512
 const MOST_DIMENSIONS = 4
 const DEFAULT_ALIGNMENT = 32
 
-/** Reads and checks a header; throws `GGUF` if anything in it cannot be right. Reads no tensor data. */
-export async function readHeader(source: ByteSource): Promise<GgufHeader> {
-  const cursor = new HeaderCursor(source)
+/**
+ * Reads and checks a header; throws `GGUF` if anything in it cannot be right. Reads no tensor data.
+ * @param taken the memory that the headers of the set before this one take; all together take no more than one may
+ */
+export async function readHeader(source: ByteSource, taken = 0): Promise<GgufHeader> {
+  const cursor = new HeaderCursor(source, taken)
   const version = await readVersion(cursor)
   const tensorCount = await cursor.count('tensors', LEAST_TENSOR_BYTES)
   const keyCount = await cursor.count('metadata keys', LEAST_KEY_BYTES)
@@ -70,7 +75,7 @@ export async function readHeader(source: ByteSource): Promise<GgufHeader> {
     unplaced.set(name, await readTensorInfo(cursor))
   }
   const tensors = placeTensors(source, unplaced, cursor.position, alignment)
-  return { path: source.name, bytes: source.bytes, version, metadata, metadataTypes, rawTexts, tensors }
+  return { path: source.name, bytes: source.bytes, version, metadata, metadataTypes, rawTexts, tensors, memory: taken + cursor.taken }
 }
 
 async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {

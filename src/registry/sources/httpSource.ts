@@ -16,7 +16,7 @@ const MOST_SKIPPED = 16 * 2 ** 20
 /** Reads the headers of a model's files. Throws `IO` if they cannot be read, `GGUF` if they are malformed. */
 export async function openRemoteGguf({ weights }: RemoteModel, signal?: AbortSignal): Promise<Gguf> {
   const headers: GgufHeader[] = []
-  for (const file of weights) headers.push(await readHeader(new HttpSource(file, signal)))
+  for (const file of weights) headers.push(await readHeader(new HttpSource(file, signal), headers.at(-1)?.memory))
   return joinShards(headers)
 }
 
