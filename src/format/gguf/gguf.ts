@@ -20,16 +20,16 @@ export interface GgufTensor {
   readonly bytes: number
 }
 
-/** The bytes of texts that are not valid UTF-8: by key, and by their place among the texts of its value. */
-export type RawTexts = ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>
-
 export interface Gguf {
   readonly version: 2 | 3
   readonly metadata: ReadonlyMap<string, GgufValue>
   /** How each value of `metadata` is stored, so that a copy of the file can be written without loss. */
   readonly metadataTypes: ReadonlyMap<string, GgufValueType>
-  /** For the same end, texts that `metadata` has with U+FFFD in them. */
-  readonly rawTexts: RawTexts
+  /**
+   * For the same end, the bytes of texts that are not valid UTF-8, which `metadata` has with U+FFFD in them: by key,
+   * and by their place among the texts of its value.
+   */
+  readonly rawTexts: ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>
   /** Tensors by name, in the order of the file or of the shards. */
   readonly tensors: ReadonlyMap<string, GgufTensor>
   readonly files: readonly { readonly path: string; readonly bytes: number }[]

@@ -13,8 +13,8 @@ const FIRST_READ = 64 * 1024
 const LARGEST_READ = 4 * 1024 * 1024
 
 // Limits of the memory that a header may take: twice the size of the file, and FREE_MEMORY for small files that hold
-// only a vocabulary. A sparse file can have any size at no cost, so MOST_MEMORY is the limit for all: half a million
-// tokens with their scores, types and merges take a fifth of it.
+// only a vocabulary. A sparse file can have any size at no cost, so MOST_MEMORY is the limit for all, and for the files
+// of a set together: half a million tokens with their scores, types and merges take a fifth of it.
 const FREE_MEMORY = limits.smallHeaderMemory.most
 const MOST_MEMORY = limits.headerMemory.most
 
@@ -37,11 +37,17 @@ export class HeaderCursor {
   readonly #memory: number
   #memoryLeft: number
 
-  constructor(source: ByteSource, signal?: AbortSignal) {
+  /** @param taken what the headers of the set before this one take */
+  constructor(source: ByteSource, taken = 0, signal?: AbortSignal) {
     this.source = source
     this.#signal = signal
-    this.#memory = Math.min(2 * source.bytes, MOST_MEMORY) + FREE_MEMORY
+    this.#memory = Math.min(Math.min(2 * source.bytes, MOST_MEMORY) + FREE_MEMORY, MOST_MEMORY + FREE_MEMORY - taken)
     this.#memoryLeft = this.#memory
+  }
+
+  /** Most bytes that what was read so far takes in memory. */
+  get taken(): number {
+    return this.#memory - this.#memoryLeft
   }
 
   get position(): number {

@@ -24,7 +24,7 @@ export async function openGguf(model: string, { signal }: { readonly signal?: Ab
       throw ggufError(model, error.message, `shard ${n + 1} of ${paths.length}`)
     })
     try {
-      headers.push(await readHeader(source, signal))
+      headers.push(await readHeader(source, { taken: headers.at(-1)?.memory, signal }))
     } catch (error) {
       const whole = joinedName(file)
       if (whole === undefined || !(error instanceof MixtralError)) throw error

@@ -6,7 +6,7 @@ import { quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
 import { limits } from '../../base/limits.js'
 import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
-import type { GgufTensor, GgufValue, RawTexts } from './gguf.js'
+import type { GgufTensor, GgufValue } from './gguf.js'
 import { HeaderCursor } from './headerCursor.js'
 import { isAlignment, placeTensors, type UnplacedTensor } from './placeTensors.js'
 import { readName, readValue, readValueType } from './readValue.js'
@@ -19,8 +19,10 @@ export interface GgufHeader {
   readonly version: 2 | 3
   readonly metadata: ReadonlyMap<string, GgufValue>
   readonly metadataTypes: ReadonlyMap<string, GgufValueType>
-  readonly rawTexts: RawTexts
+  readonly rawTexts: ReadonlyMap<string, ReadonlyMap<number, Uint8Array>>
   readonly tensors: ReadonlyMap<string, GgufTensor>
+  /** Most bytes that it takes in memory, together with those of the set before it. */
+  readonly memory: number
 }
 
 // Least bytes of a key in the file: name length, type, value; and of a tensor info: name length, dimension count, one
@@ -34,12 +36,19 @@ const TENSOR_MEMORY = 512
 const MOST_DIMENSIONS = 4
 const DEFAULT_ALIGNMENT = 32
 
+/** What a header is read with. */
+interface Reading {
+  /** The memory that the headers of the set before this one take; all together take no more than one may. */
+  readonly taken?: number | undefined
+  readonly signal?: AbortSignal | undefined
+}
+
 /**
  * Reads and checks a header, in slices; throws `GGUF` if anything in it cannot be right, and `ABORTED`. Reads no tensor
  * data.
  */
-export async function readHeader(source: ByteSource, signal?: AbortSignal): Promise<GgufHeader> {
-  const cursor = new HeaderCursor(source, signal)
+export async function readHeader(source: ByteSource, { taken = 0, signal }: Reading = {}): Promise<GgufHeader> {
+  const cursor = new HeaderCursor(source, taken, signal)
   const version = await readVersion(cursor)
   const tensorCount = await cursor.count('tensors', LEAST_TENSOR_BYTES)
   const keyCount = await cursor.count('metadata keys', LEAST_KEY_BYTES)
@@ -80,7 +89,7 @@ export async function readHeader(source: ByteSource, signal?: AbortSignal): Prom
     unplaced.set(name, await readTensorInfo(cursor))
   }
   const tensors = placeTensors(source, unplaced, cursor.position, alignment)
-  return { path: source.name, bytes: source.bytes, version, metadata, metadataTypes, rawTexts, tensors }
+  return { path: source.name, bytes: source.bytes, version, metadata, metadataTypes, rawTexts, tensors, memory: taken + cursor.taken }
 }
 
 async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {

@@ -1,7 +1,11 @@
-// Lines that a person types, with editing and a history, or lines of a piped input. Owns the terminal only while it
-// waits for a line, so that Ctrl-C during an answer is an ordinary SIGINT.
+// Lines that a person types, with editing and a history, or lines of a piped input. Of several lines that are pasted,
+// each counts; a terminal that marks pastes makes one line of them. Owns the terminal only while it waits for a line,
+// so that Ctrl-C during an answer is an ordinary SIGINT.
 
 import { createInterface } from 'node:readline'
+import { PassThrough } from 'node:stream'
+import { StringDecoder } from 'node:string_decoder'
+import { ASK_FOR_MARKS, joined, NO_MARKS, PastedText } from './pastedText.js'
 import { checkStdin } from './stdin.js'
 
 export interface LineSource {
@@ -17,12 +21,25 @@ export function openLines(prompt: string): LineSource {
 }
 
 function typedLines(prompt: string): LineSource {
+  const { stdin, stderr: output } = process
+  const input = new PassThrough()
+  const pasted = new PastedText()
+  const decoder = new StringDecoder('utf8')
+  const read = (bytes: Buffer) => input.write(pasted.push(decoder.write(bytes)))
   let history: string[] = []
-  const next = () =>
+  /** Lines that came with the one before, and the beginning of another. */
+  const waiting: string[] = []
+  let begun = ''
+  /** Takes the terminal, or gives it back. */
+  const listen = (on: boolean) => {
+    stdin.setRawMode(on)
+    output.write(on ? ASK_FOR_MARKS : NO_MARKS)
+    if (on) stdin.on('data', read).resume()
+    else stdin.off('data', read).pause()
+  }
+  const typed = () =>
     new Promise<string | undefined>((resolve) => {
-      const { stdin: input, stderr: output } = process
-      const lines = createInterface({ input, output, prompt, history, historySize: 1000, removeHistoryDuplicates: true })
-      let line: string | undefined
+      const lines = createInterface({ input, output, prompt, history, historySize: 1000, removeHistoryDuplicates: true, terminal: true })
       lines.on('history', (entries) => {
         history = entries
       })
@@ -31,16 +48,29 @@ function typedLines(prompt: string): LineSource {
         lines.write(null, { ctrl: true, name: 'e' }) // Ctrl-C on a line that is not empty drops the line
         lines.write(null, { ctrl: true, name: 'u' })
       })
-      lines.on('line', (typed) => {
-        line = typed
-        lines.close()
+      lines.on('line', (line) => {
+        waiting.push(line)
+        if (waiting.length > 1) return
+        setImmediate(() => {
+          begun = lines.line // by then all that was pasted is read
+          lines.close()
+        })
       })
       lines.on('close', () => {
-        if (line === undefined) output.write('\n')
-        resolve(line)
+        listen(false)
+        if (waiting.length === 0) output.write('\n')
+        resolve(waiting.shift())
       })
+      listen(true)
       lines.prompt()
+      if (begun !== '') lines.write(begun)
+      begun = ''
     })
+  const next = async () => {
+    if (waiting.length > 0) output.write(`${prompt}${waiting[0]}\n`)
+    const line = waiting.length > 0 ? waiting.shift() : await typed()
+    return line === undefined ? undefined : joined(line)
+  }
   return { interactive: true, next, close: () => {} }
 }
 

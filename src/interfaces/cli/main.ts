@@ -7,7 +7,9 @@ import { CommanderError } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import { errorLine, say } from './layout.js'
 import { createProgram } from './program.js'
+import { writeWhole } from './wholeWrites.js'
 
+writeWhole(process.stdout, 1)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0) // the reader has enough, as in `mixtral run | head -1`: that is not a failure
   process.stderr.write(errorLine(`standard output cannot be written: ${error.message}`))

@@ -117,10 +117,11 @@ async function watched<T>({ chunks }: PerplexityFlags, measure: (options: Window
 
 /** The text of a file. Its last line break does not count, as in llama-perplexity. */
 async function textOf(file: string): Promise<string> {
-  const text = await readFile(file, 'utf8').catch((cause: Error) => {
+  const bytes = await readFile(file).catch((cause: Error) => {
     throw new MixtralError('IO', `${file}: cannot be read: ${cause.message}`, { cause })
   })
-  return text.replace(/\n$/, '')
+  if (bytes.includes(0)) throw new MixtralError('IO', `${file} has a byte 0, as binary files have, expected a text in UTF-8`)
+  return bytes.toString('utf8').replace(/\n$/, '')
 }
 
 function checkSameTokens({ tokenizer }: MixtralModel, text: string, { path, windows }: LogitsFile): void {

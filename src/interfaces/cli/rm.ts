@@ -2,9 +2,10 @@
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { modelNameText, type RemoteName } from '../../registry/names/modelName.js'
-import { localModel, readModelName } from '../../registry/stores/localModels.js'
+import { didYouMean } from '../../registry/names/nearNames.js'
+import { findLocalModel, readModelName } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { livePull } from '../../registry/stores/storeLock.js'
@@ -32,7 +33,11 @@ async function rm(text: string, { json }: OutputFlags): Promise<void> {
   const parsed = readModelName(text)
   const name = modelNameText(parsed)
   const isUnfinished = (await own.unfinished()).some((model) => model.name === name)
-  const model = isUnfinished ? undefined : await localModel(parsed)
+  const model = isUnfinished ? undefined : await findLocalModel(parsed)
+  if (!isUnfinished && !model) {
+    const here = [...(await own.list()).map((other) => modelNameText(other.name)), ...(await own.unfinished()).map((other) => other.name)]
+    throw new MixtralError('IO', `no model ${quoted(name)} on this machine${didYouMean(name, here)}`)
+  }
   if (model?.store === 'ollama') throw new MixtralError('IO', `${name} belongs to Ollama (${model.path}): ollama rm ${name} deletes it`)
   if (model && model.store !== 'mixtral')
     throw new MixtralError('IO', `${name} is not in the store of this program, but at ${model.path}: delete it there`)

@@ -12,7 +12,9 @@ import { tokenIds } from './flags.js'
 export type SamplingFlags = { readonly [flag: string]: unknown }
 
 const options = Object.entries(generationTable).map(([name, row]) => {
-  const option = new Option(row.flag, `${row.help}${defaultText(row)}`).helpGroup('Options of generating:')
+  const option = new Option(row.flag, `${row.help}${row.kind === 'texts' ? '; \\n is a line end' : ''}${defaultText(row)}`).helpGroup(
+    'Options of generating:',
+  )
   if (row.kind !== 'switch') option.argParser((text: string, earlier: unknown) => parse(row, text, earlier))
   return { name, option }
 })
@@ -36,7 +38,7 @@ function defaultText({ kind, default: value, unset }: OptionRow): string {
 
 function parse(row: OptionRow, text: string, earlier: unknown): unknown {
   const { kind } = row
-  if (kind === 'texts') return [...((earlier as readonly string[]) ?? []), text]
+  if (kind === 'texts') return [...((earlier as readonly string[]) ?? []), unescaped(text)]
   if (kind === 'bias') return [...((earlier as readonly unknown[]) ?? []), parseBias(text)]
   if (kind === 'steps') return text.split(/[,;]/).map((name) => name.trim())
   if (kind === 'tokens') return tokenIds(text)
@@ -46,6 +48,11 @@ function parse(row: OptionRow, text: string, earlier: unknown): unknown {
   const value = /^-?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : Number.NaN
   if (allows(row, value)) return value
   throw new InvalidArgumentError(`Expected ${expectedOf(row)}.`)
+}
+
+/** A text in which a shell's user writes `\n` for a line end, `\t` for a tab and `\\` for a backslash. */
+function unescaped(text: string): string {
+  return text.replace(/\\([nrt\\])/g, (_, sign: string) => ({ n: '\n', r: '\r', t: '\t', '\\': '\\' })[sign]!)
 }
 
 function readFlagFile(path: string): string {

@@ -17,7 +17,7 @@ const MOST_SKIPPED = limits.skipped.most
 /** Reads the headers of a model's files. Throws `IO` if they cannot be read, `GGUF` if they are malformed. */
 export async function openRemoteGguf({ weights }: RemoteModel, signal?: AbortSignal): Promise<Gguf> {
   const headers: GgufHeader[] = []
-  for (const file of weights) headers.push(await readHeader(new HttpSource(file, signal), signal))
+  for (const file of weights) headers.push(await readHeader(new HttpSource(file, signal), { taken: headers.at(-1)?.memory, signal }))
   return joinShards(headers)
 }
 

@@ -37,10 +37,20 @@ export interface LocalModel extends ListedModel {
 }
 
 /**
- * Reads a name. The path of an existing file is a path, whatever else it could mean. Throws `IO` for a malformed name.
+ * Reads a name. The path of an existing file is a path, whatever else it could mean, and so is the URL of a file.
+ * Throws `IO` for a malformed name.
  */
 export function readModelName(text: string): ModelName {
+  if (typeof text === 'string' && /^file:/i.test(text) && !isFile(text)) return { kind: 'path', path: pathOf(text) }
   return text !== 'demo' && isFile(text) ? { kind: 'path', path: text } : parseModelName(text)
+}
+
+function pathOf(url: string): string {
+  try {
+    return fileURLToPath(url)
+  } catch (error) {
+    throw new MixtralError('IO', `${quoted(url)} is no address of a file here: ${(error as Error).message}`)
+  }
 }
 
 function isFile(text: string): boolean {

@@ -81,14 +81,14 @@ export class MixtralModel {
   }
 
   /**
-   * Loads a model that is on this machine: `demo`, a path, or a name in Ollama's store, the Hugging Face cache or ours;
-   * or one that has been found already. An Ollama model brings a template, a system message and parameters; they apply
-   * where the caller gives none.
+   * Loads a model that is on this machine: `demo`, a path, the URL of a file, or a name in Ollama's store, the Hugging
+   * Face cache or ours; or one that has been found already. An Ollama model brings a template, a system message and
+   * parameters; they apply where the caller gives none.
    *
    * Throws `IO` if the model is not here or cannot be read; `GGUF`, `MODEL`, `TOKENIZER` or `TEMPLATE` if its file is
    * damaged or not a Mixtral; `UNSUPPORTED`; `OPTION`; `MEMORY` if `ram` is too small; `THREAD`; `ABORTED`.
    */
-  static async load(model: string | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
+  static async load(model: string | URL | LocalModel, options: LoadOptions = {}): Promise<MixtralModel> {
     return new MixtralModel(await loadParts(model, options))
   }
 

@@ -41,7 +41,8 @@ export function notesOf({ engine, tokenizer, template, extras }: ModelParts): st
 }
 
 /** Throws what `MixtralModel.load` throws. */
-export async function loadParts(model: string | LocalModel, options: LoadOptions): Promise<ModelParts> {
+export async function loadParts(given: string | URL | LocalModel, options: LoadOptions): Promise<ModelParts> {
+  const model = given instanceof URL ? given.href : given
   const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
   const weights = await WeightLoader.fromGguf(path, { signal: options?.signal })
   const config = MixtralConfig.fromGgufMetadata(weights.metadata)

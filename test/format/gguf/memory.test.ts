@@ -69,3 +69,21 @@ function held(): number {
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return heapUsed + arrayBuffers
 }
+
+test('the headers of a set take no more memory together than one may', async () => {
+  const file = join(start(0, 1), text('a'), string, u64(1000), new Uint8Array(1000))
+  const source = {
+    name: 'shard.gguf',
+    bytes: file.length,
+    read: async (offset: number, length: number) => file.slice(offset, offset + length),
+  }
+  const { memory } = await readHeader(source)
+  expect(memory).toBeGreaterThan(1000)
+  expect((await readHeader(source, { taken: memory })).memory).toBe(2 * memory)
+  const most = (512 + 32) * MIB
+  expect((await readHeader(source, { taken: most - memory })).memory).toBe(most)
+  await expect(readHeader(source, { taken: most - memory + 1 })).rejects.toMatchObject({
+    code: 'GGUF',
+    message: expect.stringContaining('needs more memory'),
+  })
+})

@@ -1,9 +1,10 @@
+import { spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, onTestFinished, test } from 'vitest'
-import { mixtral } from './mixtral.js'
+import { main, mixtral } from './mixtral.js'
 
 test('chat answers each line of a piped input, and nothing else is on stdout', async () => {
   const input = 'What is the capital of France?\n\nWhat is 7 + 5?\n'
@@ -92,4 +93,30 @@ test.each([
 ])('a session %s ends a piped chat with an error', async (_, input, message) => {
   const { code, stderr } = await mixtral(['chat'], { input: `${input}\n` })
   expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringMatching(message) })
+})
+
+/** Types into `mixtral chat` on a terminal, which script(1) lends. */
+async function typed(text: string, until: RegExp): Promise<string> {
+  const child = spawn('script', ['-qec', `"${process.execPath}" "${main}" chat --temperature 0 -n 40`, '/dev/null'])
+  onTestFinished(() => void child.kill())
+  let seen = ''
+  child.stdout.setEncoding('utf8').on('data', (part) => {
+    if (!seen.includes('> ') && `${seen}${part}`.includes('> ')) child.stdin.write(text)
+    seen += part
+    if (until.test(seen)) child.stdin.write('\x04')
+  })
+  await new Promise((resolve) => child.on('close', resolve))
+  return seen
+}
+
+const hasTerminal = process.platform === 'linux' && spawnSync('script', ['--version']).status === 0
+
+test.runIf(hasTerminal)('each of several lines that are pasted is a message, and the last may go on', { timeout: 30_000 }, async () => {
+  const seen = await typed('Who are you?\rWhat is 7 + 5?\rWhat is 2 + 3?\r', /= 5/)
+  expect(seen).toMatch(/I am a tiny mixture[\s\S]*What is 7 \+ 5\?\s+7 \+ 5 = 12[\s\S]*What is 2 \+ 3\?\s+2 \+ 3 = 5/)
+})
+
+test.runIf(hasTerminal)('a paste that the terminal marks is one message', { timeout: 30_000 }, async () => {
+  const seen = await typed('\x1b[200~What is\n7 + 5?\n\x1b[201~\r', /= 12/)
+  expect(seen).toMatch(/What is\u240a7 \+ 5\?[\s\S]*7 \+ 5 = 12/)
 })

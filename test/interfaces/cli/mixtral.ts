@@ -3,7 +3,7 @@
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 
-const main = fileURLToPath(new URL('../../../dist/interfaces/cli/main.js', import.meta.url))
+export const main = fileURLToPath(new URL('../../../dist/interfaces/cli/main.js', import.meta.url))
 
 export interface Ended {
   readonly code: number | null // null if a signal killed it

@@ -37,6 +37,12 @@ test('stored logits are those that --kl then compares with', async () => {
   expect(Math.abs(result.kl_divergence.percentiles['50'])).toBeLessThan(1e-6)
 })
 
+test('a binary file is no text', async () => {
+  const { code, stderr } = await mixtral(['perplexity', 'demo', base])
+  expect(code).toBe(1)
+  expect(stderr).toContain(`${base} has a byte 0, as binary files have`)
+})
+
 test('--kl prints the tables of llama-perplexity', async () => {
   const { code, stdout } = await mixtral(['perplexity', 'demo', '--kl', base, '--chunks', '1'])
   expect(code).toBe(0)

@@ -113,6 +113,13 @@ test('Ctrl-C ends a pull with 130, list shows what came, the next pull goes on, 
   expect((await mixtral(['rm', name], { env })).stderr).toContain('on this machine')
 })
 
+test('rm suggests models that it could delete, and no others', async () => {
+  expect((await mixtral(['rm', 'mixtral:8x7'], { env })).stderr).toBe('mixtral: no model "mixtral:8x7" on this machine\n')
+  await done('pull', name)
+  const { stderr } = await mixtral(['rm', name.replace('latest', 'latst')], { env })
+  expect(stderr).toContain(`did you mean ${name}?`)
+})
+
 test("a model in Ollama's store runs where it is, and nothing is written there", async () => {
   const theirs = join(root, 'ollama')
   env.OLLAMA_MODELS = theirs

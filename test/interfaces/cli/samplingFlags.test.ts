@@ -1,7 +1,8 @@
 // The flags that derive from the table of options: their help, their values, and that they reach the sampler.
 
+import { Command } from 'commander'
 import { expect, test } from 'vitest'
-import { generationOptions } from '../../../dist/interfaces/cli/samplingFlags.js'
+import { addSamplingFlags, generationOptions } from '../../../dist/interfaces/cli/samplingFlags.js'
 import { generationTable } from '../../../dist/text/generate/generationTable.js'
 import { mixtral } from './mixtral.js'
 
@@ -19,6 +20,11 @@ test.each(['run', 'chat'])('%s --help has every flag, with its default', async (
 test('flags become options, lists gather, and what is not given is left out', () => {
   const flags = { maxTokens: 5, topK: 3, ban: ['a'], logitBias: [[5, false]], ignoreEos: true, threads: 2, debug: true }
   expect(generationOptions(flags)).toEqual({ maxNewTokens: 5, topK: 3, bannedWords: ['a'], logitBias: [[5, false]], ignoreEos: true })
+})
+
+test('texts of flags may have line ends, tabs and backslashes in them', () => {
+  const others = addSamplingFlags(new Command()).parse(['--stop', '\\t\\r\\\\n\\d', '--ban', '\\n'], { from: 'user' }).opts()
+  expect(generationOptions(others)).toEqual({ stop: ['\t\r\\n\\d'], bannedWords: ['\n'] })
 })
 
 test.each<[args: string[], says: string]>([

@@ -1,12 +1,13 @@
 // The answer of the command to wrong arguments and files: one line on stderr, nothing on stdout, exit code 2 for wrong
 // usage and 1 for a failure.
 
+import { spawnSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 import { demoPath } from '../../runtime/model/demoFiles.js'
-import { mixtral } from './mixtral.js'
+import { main, mixtral } from './mixtral.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-usage-'))
 afterAll(() => rmSync(folder, { recursive: true }))
@@ -130,4 +131,11 @@ test('stored logits replace older ones only when they are complete', async () =>
   })
   expect(code).toBe(130)
   expect(readFileSync(stored, 'utf8')).toBe('older')
+})
+
+test.runIf(process.platform === 'linux')('output that goes in only partly, as on a full disk, is a failure', () => {
+  const out = join(folder, 'full.json')
+  const command = `ulimit -f 4; "${process.execPath}" "${main}" inspect demo --json > "${out}"`
+  const { status, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8' })
+  expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('standard output cannot be written') })
 })

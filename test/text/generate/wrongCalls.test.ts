@@ -107,7 +107,6 @@ describe('a value of another type is refused by name', () => {
   })
 
   test.each<readonly [string, unknown]>([
-    ['a URL', new URL('file:///model.gguf')],
     ['the promise of a model', Promise.resolve()],
     ['a path of another type', { path: 5 }],
     ['layers without parameters', { path: demo, layers: {} }],
