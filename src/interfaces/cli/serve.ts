@@ -5,8 +5,11 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
+import { compileKernels } from '../../runtime/kernels/compile.js'
+import { roomyKvTokens } from '../inspect/kvTokens.js'
 import { isLoopback } from '../server/security/hosts.js'
 import { serve as startServer } from '../server/serve.js'
+import { lookAt } from './bringing.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -28,6 +31,9 @@ interface ServeFlags extends ModelFlags {
   readonly log: boolean
 }
 
+/** As the options of loading have it. */
+const DEFAULT_PARALLEL = 8
+
 const several = (value: string, earlier: readonly string[] = []) => [...earlier, value]
 
 export function configureServe(command: Command): void {
@@ -36,7 +42,11 @@ export function configureServe(command: Command): void {
     .option('--port <n>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), 8080)
     .option('--name <name>', "the model's name in requests (default: as it was given here)")
     .option('--parallel <n>', 'most answers that are written at one time (default: 8)', wholeNumber(1, 4096))
-    .option('--kv-tokens <n>', 'tokens of the KV cache, which all share (default: the context length)', wholeNumber(1, 2 ** 24))
+    .option(
+      '--kv-tokens <n>',
+      'tokens of the KV cache, which all share (default: a context for each answer, if no expert must leave memory for it)',
+      wholeNumber(1, 2 ** 24),
+    )
     .option('--queue <n>', 'most requests that wait beside those that run', wholeNumber(0, 65_536), 64)
     .option('--api-key <key>', 'a key that requests must bring; may be given several times. Others may see it: better a file', several)
     .option('--api-key-file <file>', 'a file with a key on each line')
@@ -64,7 +74,8 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
   const apiKeys = keysOf(flags)
   const asked = model ?? 'demo'
   const name = flags.name ?? nameOf(asked)
-  const load = { ...flags, ...(parallel !== undefined && { sequences: parallel }), ...(kvTokens !== undefined && { kvTokens }) }
+  const positions = kvTokens ?? (await positionsFor(asked, flags))
+  const load = { ...flags, ...(parallel !== undefined && { sequences: parallel }), ...(positions !== undefined && { kvTokens: positions }) }
   await withModel(asked, load, async (loaded) => {
     const server = await startServer(loaded, {
       ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
@@ -85,6 +96,20 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
     say('stopping: running requests end first; once more ends at once')
     await server.close()
   })
+}
+
+/** Positions of the KV cache where nobody has said how many. */
+async function positionsFor(
+  model: string,
+  { threads, context, ram, parallel = DEFAULT_PARALLEL }: ServeFlags,
+): Promise<number | undefined> {
+  const [{ gguf, layers }, { build }] = await Promise.all([lookAt(model), compileKernels()])
+  const options = {
+    ...(threads !== undefined && { threads }),
+    ...(context !== undefined && { contextLength: context }),
+    ...(ram !== undefined && { ram }),
+  }
+  return roomyKvTokens(gguf, { build, layers, options }, parallel)
 }
 
 function keysOf({ apiKey = [], apiKeyFile }: ServeFlags): readonly string[] {

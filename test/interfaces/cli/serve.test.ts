@@ -54,7 +54,7 @@ test('it serves until a signal comes, and writes a line of JSON for each request
 test('keys come from a file, and a running answer is finished after the signal', async () => {
   const file = path.join(folder, 'keys.txt')
   writeFileSync(file, '\nfirst\nsecond\n')
-  const { code, stdout, used } = await serving(['--api-key-file', file, '--no-log', '--name', 'mine'], async (url, kill) => {
+  const { code, stdout, stderr, used } = await serving(['--api-key-file', file, '--no-log', '--name', 'mine'], async (url, kill) => {
     const body = { prompt: 'KING RICHARD III:\n', max_tokens: 100, ignore_eos: true, stream: true }
     const running = await fetch(`${url}/v1/completions`, { method: 'POST', body: JSON.stringify(body), headers: { 'x-api-key': 'second' } })
     const [status] = await ask(url, chat)
@@ -66,6 +66,7 @@ test('keys come from a file, and a running answer is finished after the signal',
   expect(text).toContain('"model":"mine"')
   expect(text).toContain('"finish_reason":"length"')
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
+  expect(stderr).toContain(': 8 answers at one time, each of up to 512 tokens, 4096 in all\n') // a context for each
   expect([code, stdout]).toEqual([0, ''])
 })
 
