@@ -145,7 +145,7 @@ function fitSubBlock(
 
 /** Chooses the groups of a sub-block for a scale. `sums` are those of least squares. */
 function chooseGroups(grid: GridNeighbors, weights: Float32Array, start: number, length: number, scale: number, groups: Uint16Array): void {
-  const { size, magnitudes: values, levels } = grid
+  const { size, magnitudes: values, levels, places } = grid
   const count = values.length
   const inverse = 0.5 / scale
   let [allProducts, allSquares] = [0, 0]
@@ -169,7 +169,9 @@ function chooseGroups(grid: GridNeighbors, weights: Float32Array, start: number,
       for (let n = 0; n < near.length; n++) {
         const from = near[n]! * size
         let error = 0
-        for (let k = 0; k < size; k++) error += costs[k * count + levels[from + k]!]!
+        for (let k = from; k < from + size; k += 4) {
+          error += costs[places[k]!]! + costs[places[k + 1]!]! + (costs[places[k + 2]!]! + costs[places[k + 3]!]!)
+        }
         if (error < least) {
           best = near[n]!
           least = error

@@ -4,9 +4,6 @@
 
 import type { Grid } from './grids.js'
 
-/** How many distances, from the least up, are near. */
-const NEAR = 2
-
 /** A grid, and what is near what. */
 export class GridNeighbors {
   readonly size: number
@@ -14,6 +11,8 @@ export class GridNeighbors {
   readonly magnitudes: Float64Array
   /** The levels of all groups: (groups, size). */
   readonly levels: Uint8Array
+  /** For each of `levels`, its place in a table (size, levels of a magnitude). */
+  readonly places: Uint8Array
   /** The value of the least magnitude. */
   readonly least: number
   readonly #lists: (Int16Array | undefined)[]
@@ -24,10 +23,14 @@ export class GridNeighbors {
     this.least = known[0]!
     this.magnitudes = Float64Array.from(known, (value) => value / this.least)
     this.levels = Uint8Array.from(values, (value) => known.indexOf(value))
+    this.places = this.levels.map((level, i) => (i % size) * known.length + level)
     this.#lists = new Array(known.length ** size)
   }
 
-  /** The groups near that of a key: levels as digits, the first magnitude's last. */
+  /**
+   * The groups near that of a key: levels as digits, the first magnitude's last. Near are those at the least distance
+   * and at the one after it.
+   */
   near(key: number): Int16Array {
     const known = this.#lists[key]
     if (known) return known
@@ -38,17 +41,19 @@ export class GridNeighbors {
 
   #make(key: number): Int16Array {
     const { size, magnitudes, levels } = this
-    const groups = levels.length / size
-    const distances = new Int32Array(groups)
-    for (let group = 0; group < groups; group++) {
-      let rest = key
-      for (let k = 0; k < size; k++) {
-        distances[group] = distances[group]! + (levels[group * size + k]! - (rest % magnitudes.length)) ** 2
-        rest = Math.floor(rest / magnitudes.length)
-      }
+    const digits = Uint8Array.from({ length: size }, (_, k) => Math.floor(key / magnitudes.length ** k) % magnitudes.length)
+    const distances = new Int32Array(levels.length / size)
+    let [least, next] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
+    for (let group = 0; group < distances.length; group++) {
+      let distance = 0
+      for (let k = 0; k < size; k++) distance += (levels[group * size + k]! - digits[k]!) ** 2
+      distances[group] = distance
+      if (distance < least) [least, next] = [distance, least]
+      else if (distance > least && distance < next) next = distance
     }
-    const [least, ...others] = [...new Set(distances)].toSorted((a, b) => a - b)
-    const most = least === 0 ? 0 : others[NEAR - 2]!
-    return Int16Array.from([...distances.keys()].filter((group) => distances[group]! <= most))
+    const most = least === 0 ? 0 : next
+    const near: number[] = []
+    for (let group = 0; group < distances.length; group++) if (distances[group]! <= most) near.push(group)
+    return Int16Array.from(near)
   }
 }

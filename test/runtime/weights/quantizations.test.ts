@@ -74,6 +74,20 @@ test.each(Object.keys(mixes))('the demo model in %s has the types that llama-qua
   expect(Object.fromEntries(types)).toEqual(mixes[name])
 })
 
+// After llama_tensor_get_type; the demo model has too few layers for a first eighth.
+test.each<[name: QuantizationName, plain: string[], weighed: string[]]>([
+  ['Q4_0', ['Q4_0', 'Q4_0'], ['Q4_1', 'Q4_0']],
+  ['IQ4_XS', ['Q5_K', 'IQ4_XS'], ['IQ4_XS', 'IQ4_XS']],
+  ['IQ4_NL', ['Q5_K', 'IQ4_NL'], ['IQ4_NL', 'IQ4_NL']],
+  ['Q4_K_S', ['Q5_K', 'Q4_K'], ['Q5_K', 'Q4_K']],
+])(
+  'ffn_down of 8x7B in %s, in the first eighth of the layers and beyond, without and with an importance matrix',
+  (name, plain, weighed) => {
+    const types = (matrix: boolean) => [3, 4].map((layer) => quantizedType(name, 'ffnDown', layer, 14336, small, matrix).name)
+    expect([types(false), types(true)]).toEqual([plain, weighed])
+  },
+)
+
 test('8x22B in Q4_K_M reads 24 GB per token', () => {
   expect(quantizedSize(large, 'Q4_K_M').activeBytesPerToken / 1e9).toBeCloseTo(24.05, 1)
 })
