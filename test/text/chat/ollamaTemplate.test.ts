@@ -223,3 +223,48 @@ test('a template that fails is a TEMPLATE error', () => {
   const template = ChatTemplate.fromOllama('{{ nonsense }}', mistral)
   expect(() => template.render([user('a')])).toThrow('the chat template failed: the function nonsense is not supported')
 })
+
+/** Pieces of templates, and some that make much of little. */
+const goPiece = fc.constantFrom(
+  ...'{{ }} {{- -}} if else end range with break continue .Messages .Prompt .System $ $x := = | ( ) "ab" `c` 1 -1 0x10 eq ne lt len index slice print println printf json html js urlquery and or not currentDate .Role .Content'.split(
+    ' ',
+  ),
+)
+const goDoubling = fc.constantFrom(
+  '{{ $x = print $x $x }}',
+  '{{ $x = printf "%s%s%9999s" $x $x "a" }}',
+  '{{ $x = json $x }}',
+  '{{ $x = html $x }}{{ $x = urlquery $x }}{{ $x = js $x }}',
+  '{{ range $.Messages }}',
+  '{{ range 60000 }}',
+  '{{ end }}',
+  '{{ $x = slice $x 1 }}{{ len $x }}{{ eq $x "a" }}',
+  '{{ $x = println $x $.Messages $x }}',
+  '{{ index $x 1 }}{{ json $.Messages }}',
+)
+
+test('hostile templates stay within their budget', { timeout: 600_000 }, () => {
+  const numRuns = Number(process.env.GO_RUNS ?? 300)
+  const messages = Array.from({ length: 40 }, (_, n) => (n % 2 ? assistant('xé😀"<') : user('y')))
+  let slowest = 0
+  const sources = fc.oneof(
+    fc.array(goPiece, { maxLength: 30 }).map((parts) => parts.join(' ')),
+    fc.array(fc.oneof(goDoubling, goPiece), { maxLength: 20 }).map((parts) => `{{ $x := "ab" }}${parts.join('')}`),
+    fc
+      .array(goDoubling, { maxLength: 12 })
+      .map((parts) => `{{ $x := "ab" }}${parts.join('')}${'{{ end }}'.repeat(parts.filter((part) => part.startsWith('{{ range')).length)}`),
+  )
+  fc.assert(
+    fc.property(sources, (source) => {
+      const start = performance.now()
+      try {
+        expect(render(source, messages).length).toBeLessThan(2 ** 20 + 10_000)
+      } catch (error) {
+        expect((error as Error).constructor).toBe(Error)
+      }
+      slowest = Math.max(slowest, performance.now() - start)
+    }),
+    { seed: 11, numRuns },
+  )
+  expect(slowest).toBeLessThan(2500)
+})
