@@ -7,6 +7,8 @@ import { MixtralError } from '../../base/errors.js'
 import { modelNameText, parseModelName } from '../../registry/names/modelName.js'
 import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/obtain.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
+import { OwnStore } from '../../registry/stores/ownStore.js'
+import { storeFolders } from '../../registry/stores/storeFolders.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { fitText } from '../inspect/fit.js'
@@ -60,12 +62,20 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
     bar.clear()
     const stopped = error instanceof MixtralError && error.code === 'ABORTED'
     const again = hasQuery ? 'the same address' : text
-    if (stopped && downloading) tell(`stopped: \`mixtral pull ${again}\` resumes, \`mixtral rm ${shown}\` deletes the partial download`)
+    if (stopped && downloading && !(await isKept(text))) tell('stopped: nothing is kept, since the server tells no version of the file')
+    else if (stopped && downloading)
+      tell(`stopped: \`mixtral pull ${again}\` resumes, \`mixtral rm ${shown}\` deletes the partial download`)
     throw error
   } finally {
     bar.clear()
     interrupt.release()
   }
+}
+
+/** Whether a download of this name can be resumed. */
+async function isKept(text: string): Promise<boolean> {
+  const name = modelNameText(parseModelName(text))
+  return (await new OwnStore(storeFolders().own).unfinished()).some((model) => model.name === name)
 }
 
 /**

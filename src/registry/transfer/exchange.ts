@@ -85,7 +85,11 @@ export async function exchange<T>(
     if (signal?.aborted) throw abortedError(signal)
     if (cause instanceof MixtralError) throw cause
     if (watch.end === 'silent') throw new ExchangeError(`${host} sent nothing for ${stallMs / 1000} seconds`, { transient: true }, cause)
-    if (watch.end === 'slow') throw new ExchangeError(`${host} sent only ${watch.bytes} bytes in ${watch.seconds} seconds`, {}, cause)
+    if (watch.end === 'slow') {
+      // Who waits for a short answer sees nothing: another attempt would take as long.
+      const transient = totalMs === Number.POSITIVE_INFINITY
+      throw new ExchangeError(`${host} sent only ${watch.bytes} bytes in ${watch.seconds} seconds`, { transient }, cause)
+    }
     // The error of fetch is `fetch failed`; the reason is in its cause.
     const reason = (cause as Error).cause instanceof Error ? ((cause as Error).cause as Error).message : (cause as Error).message
     throw new ExchangeError(
@@ -174,6 +178,8 @@ class StallWatch {
   #givenAt: number | undefined
   /** Bytes of the body that came. */
   bytes = 0
+  /** As many as had come when the watch was last touched. */
+  #counted = 0
   end: 'silent' | 'slow' | undefined
   /** Rejects when the signal fires. */
   readonly #aborted: Promise<never>
@@ -219,14 +225,13 @@ class StallWatch {
   async *chunks(response: Response): AsyncGenerator<Uint8Array> {
     const reader = response.body?.getReader()
     if (!reader) return
-    let counted = 0
     for (;;) {
       // In Node 20, a pending read never settles if the signal fires at the end of the body.
       const { done, value } = await Promise.race([reader.read(), this.#aborted])
       if (done) return
       this.bytes += value.length
-      if (this.bytes - counted >= SILENT_BYTES) {
-        counted = this.bytes
+      if (this.bytes - this.#counted >= SILENT_BYTES) {
+        this.#counted = this.bytes
         this.touch()
       }
       this.#givenAt = performance.now()
@@ -252,7 +257,7 @@ class StallWatch {
       this.#timer = setTimeout(() => this.#check(), Math.min(silent, slow))
       return
     }
-    this.end = slow > 0 ? 'silent' : 'slow'
+    this.end = slow > 0 && this.bytes === this.#counted ? 'silent' : 'slow'
     this.#controller.abort()
   }
 }

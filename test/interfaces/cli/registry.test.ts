@@ -80,6 +80,19 @@ test('run downloads a model that is not here, and its parameters count where no 
   expect(server.seen).toEqual([])
 })
 
+test('Ctrl-C during a pull of which nothing can be kept says so', async () => {
+  server.settings.unversioned = true
+  server.settings.trickle = 8192
+  server.files.set('/m.gguf', demo)
+  const interrupt = (child: { kill: (signal: 'SIGINT') => unknown }) => {
+    if (server.sent < 3e6) setTimeout(interrupt, 5, child)
+    else child.kill('SIGINT')
+  }
+  const { code, stderr } = await mixtral(['pull', `http://${server.blobHost}/m.gguf`], { env, atStart: interrupt })
+  expect(code).toBe(130)
+  expect(stderr).toContain('stopped: nothing is kept, since the server tells no version of the file\n')
+})
+
 test('Ctrl-C ends a pull with 130, list shows what came, the next pull goes on, and rm deletes it', async () => {
   const stop = () => {
     server.settings.trickle = 8192
