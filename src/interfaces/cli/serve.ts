@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
+import { plainText } from '../../base/terminalText.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { roomyKvTokens } from '../inspect/kvTokens.js'
 import { isLoopback } from '../server/security/hosts.js'
@@ -13,7 +14,7 @@ import { lookAt } from './bringing.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { colorsOf, jsonLine } from './layout.js'
+import { colorsOf, jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
 
 interface ServeFlags extends ModelFlags {
@@ -84,13 +85,11 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
     })
     const interrupt = onInterrupt()
     const { sequences, kvTokens: places } = loaded.status()
-    const say = (line: string) => void process.stderr.write(`${line}\n`)
     const { contextLength } = loaded
     say(`${name ?? asked} at ${server.url}: ${sequences} answers at one time, each of up to ${contextLength} tokens, ${places} in all`)
     if (!isLoopback(host) && apiKeys.length === 0) {
-      say(
-        colorsOf(process.stderr).yellow(`WARNING: everybody who reaches ${host} can use this model: no key is asked for (--api-key-file)`),
-      )
+      const warning = `WARNING: everybody who reaches ${host} can use this model: no key is asked for (--api-key-file)`
+      process.stderr.write(`${colorsOf(process.stderr).yellow(plainText(warning))}\n`)
     }
     await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }))
     say('stopping: running requests end first; once more ends at once')
