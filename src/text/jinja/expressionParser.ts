@@ -176,7 +176,7 @@ function readFilters(reader: TokenReader, subject: Expression): Expression {
 }
 
 /** A filter behind its bar. */
-export function readFilter(reader: TokenReader): Filter {
+function readFilter(reader: TokenReader): Filter {
   const name = readDottedName(reader)
   return { type: 'filter', of: undefined, name, args: reader.isAt('(') ? readArguments(reader) : [] }
 }

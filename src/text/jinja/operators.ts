@@ -62,7 +62,7 @@ function isRepeatable(value: Value): boolean {
   return value instanceof Text || isSequence(value)
 }
 
-export function repeated(value: Value, times: number, budget: WorkBudget): Value {
+function repeated(value: Value, times: number, budget: WorkBudget): Value {
   const count = Math.max(0, times)
   if (value instanceof Text) {
     budget.make(value.length * count)

@@ -9,7 +9,7 @@ import { Parameters } from './parameters.js'
 import { type Arguments, charactersOf, itemsOf, List, lengthOf, typeName, type Value } from './values.js'
 
 type Method = (text: Text, args: Arguments, budget: WorkBudget, memberOf: MemberOf) => Value
-export type MemberOf = (value: Value, name: string, isItem: boolean) => Value
+type MemberOf = (value: Value, name: string, isItem: boolean) => Value
 
 const SEPARATORS = '\\x1c-\\x1e\\x85\\u2028\\u2029'
 const LINE_END = new RegExp(`\\r\\n|[\\n\\r\\v\\f${SEPARATORS}]`, 'g')
