@@ -25,7 +25,7 @@ test('mixtral convert writes a file that runs, and says what is in it', async ()
 test('--json prints one object', async () => {
   const { code, stdout } = await mixtral(['convert', folder, out, 'f16', '--json'])
   expect(code).toBe(0)
-  expect(JSON.parse(stdout)).toEqual({ path: out, bytes: (await fs.stat(out)).size, type: 'F16', tensors: 23, weights: 174496 })
+  expect(JSON.parse(stdout)).toEqual({ path: out, bytes: (await fs.stat(out)).size, type: 'F16', tensors: 23, weights: 174496, notes: [] })
 })
 
 test('another type is wrong usage', async () => {
