@@ -52,14 +52,24 @@ const LEAST: f32 = 1e-30
     const mins = room + MINS + j * 4
     if (importance) {
       weighImportance(importance + j * size * 4, room + SHARES, size, base, room + WEIGHTS)
+      sumWeights(room, size, room + MIN_INTEGERS + j * 4)
       findScaleMins(room, size, most, most - <f32>0.9, 0.05, 37, false, scales, mins)
     } else {
       weigh(room, size, byDeviation)
       findScaleMins(room, size, most, first, 0.1, candidates, byDeviation, scales, mins)
     }
   }
-  const scale = f32x4.splat(makeIntegers(room + SCALES, room + SCALE_INTEGERS, subBlocks, d, mostScale))
-  const min = f32x4.splat(makeIntegers(room + MINS, room + MIN_INTEGERS, subBlocks, d + 2, mostScale))
+  let scale: v128
+  let min: v128
+  if (importance) {
+    // the sums of the weights are where the mins' integers come last
+    const sums = room + MIN_INTEGERS
+    scale = f32x4.splat(makeWeighedIntegers(room + SCALES, sums, room + SCALE_INTEGERS, subBlocks, d, mostScale))
+    min = f32x4.splat(makeWeighedIntegers(room + MINS, sums, room + MIN_INTEGERS, subBlocks, d + 2, mostScale))
+  } else {
+    scale = f32x4.splat(makeIntegers(room + SCALES, room + SCALE_INTEGERS, subBlocks, d, mostScale))
+    min = f32x4.splat(makeIntegers(room + MINS, room + MIN_INTEGERS, subBlocks, d + 2, mostScale))
+  }
   for (let j: usize = 0; j < subBlocks; j += 4) {
     const at = room + j * 4
     v128.store(at, inverseOf(f32x4.mul(scale, f32x4.convert_i32x4_s(v128.load(at, SCALE_INTEGERS)))), SCALES)
@@ -81,6 +91,50 @@ const LEAST: f32 = 1e-30
     base = f32x4.sqrt(f32x4.div(base, f32x4.splat(<f32>size)))
   }
   for (let p = room; p < room + size * 16; p += 16) v128.store(p, f32x4.add(base, f32x4.abs(v128.load(p, SHARES))), WEIGHTS)
+}
+
+/** The sums of the weights of four sub-blocks. */
+// @ts-ignore: decorator
+@inline function sumWeights(room: usize, size: usize, sums: usize): void {
+  let sum = f32x4.splat(0)
+  for (let p = room; p < room + size * 16; p += 16) sum = f32x4.add(sum, v128.load(p, WEIGHTS))
+  v128.store(sums, sum)
+}
+
+/** As makeIntegers, by the scale that explains most of the fits, which count with `sums`. */
+function makeWeighedIntegers(fits: usize, sums: usize, integers: usize, count: usize, d: usize, most: f32): f32 {
+  let largest: f32 = 0
+  for (let j: usize = 0; j < count; j++) largest = max(largest, load<f32>(fits + j * 4))
+  const none = largest < LEAST
+  const inverse: f32 = none ? 0 : <f32>1 / largest
+  let bestScale: f32 = 0
+  let bestMultiplier: f32 = 0
+  let explained: f32 = 0
+  for (let candidate = 0; candidate < 17; candidate++) {
+    const multiplier: f32 = most * (<f32>0.9 + <f32>candidate * <f32>0.05)
+    let products: f32 = 0
+    let squares: f32 = 0
+    for (let j: usize = 0; j < count; j++) {
+      const share = load<f32>(fits + j * 4) * inverse
+      const integer = nearest<f32>(max<f32>(0, min<f32>(most, share * multiplier)))
+      const weighted = load<f32>(sums + j * 4) * integer
+      products += weighted * share
+      squares += weighted * integer
+    }
+    const scale = products / squares
+    const gain = scale * products
+    if (gain > explained) {
+      bestScale = scale
+      bestMultiplier = multiplier
+      explained = gain
+    }
+  }
+  const stored = storeHalf(d, none ? 0 : bestScale * largest)
+  for (let j: usize = 0; j < count; j++) {
+    const share = load<f32>(fits + j * 4) * inverse
+    store<i32>(integers + j * 4, <i32>nearest<f32>(max<f32>(0, min<f32>(most, share * bestMultiplier))))
+  }
+  return stored
 }
 
 /** Turns `count` float32 into integers from 0 to `most`, by one scale, which is written as a half to d and returned. */

@@ -18,11 +18,13 @@ export interface ScaleMinSearch {
   readonly candidates: number
   /** Whether the pair with the least sum of weighted deviations, not squares, is kept: better for coarse quants. */
   readonly byDeviation: boolean
+  /** Whether an importance matrix says how much errors count. Then scales and mins are weighed, too. */
+  readonly weighed?: true
 }
 
 /** The search where an importance matrix says how much errors count: as ggml's, finer and wider. */
 export function weighedSearch(most: number): ScaleMinSearch {
-  return { most, first: fround(most - fround(0.9)), step: 0.05, candidates: 37, byDeviation: false }
+  return { most, first: fround(most - fround(0.9)), step: 0.05, candidates: 37, byDeviation: false, weighed: true }
 }
 
 /** A value is about scale * quant - min; neither is negative. */
@@ -105,7 +107,9 @@ export function quantizeScaleMins(
   const fits = Array.from({ length: 256 / size }, (_, j) =>
     findScaleMin(values.subarray(j * size, (j + 1) * size), weights.subarray(j * size, (j + 1) * size), search),
   )
+  const sums = Array.from(fits, (_, j) => weights.subarray(j * size, (j + 1) * size).reduce((sum, weight) => fround(sum + weight), 0))
   const shared = (part: readonly number[]) => {
+    if (search.weighed) return weighedIntegers(part, sums, mostScale)
     const largest = max(...part)
     const d = halfToFloat(floatToHalf(largest / mostScale))
     const inverse = largest > 0 ? fround(mostScale / largest) : 0
@@ -120,6 +124,33 @@ export function quantizeScaleMins(
     return nearestQuant(fround(fround(value + starts[j]!) * inverses[j]!), 0, search.most)
   })
   return { d, dmin, scales, mins, quants }
+}
+
+/**
+ * Integers from 0 to `most` for the scales or the mins of sub-blocks, and their scale. A sub-block counts with the sum
+ * of its weights: where the largest counts for little, the others may have finer steps.
+ */
+function weighedIntegers(part: readonly number[], sums: readonly number[], most: number): { d: number; integers: Uint8Array } {
+  const largest = max(...part)
+  if (!(largest >= LEAST)) return { d: 0, integers: new Uint8Array(part.length) }
+  const inverse = fround(1 / largest)
+  let [bestScale, bestMultiplier, explained] = [0, 0, 0]
+  for (let candidate = 0; candidate < 17; candidate++) {
+    const multiplier = fround(most * fround(fround(0.9) + fround(candidate * fround(0.05))))
+    let [products, squares] = [0, 0]
+    for (const [j, value] of part.entries()) {
+      const share = fround(value * inverse)
+      const integer = nearestQuant(fround(share * multiplier), 0, most)
+      const weighted = fround(sums[j]! * integer)
+      products = fround(products + fround(weighted * share))
+      squares = fround(squares + fround(weighted * integer))
+    }
+    const scale = fround(products / squares)
+    const gain = fround(scale * products)
+    if (gain > explained) [bestScale, bestMultiplier, explained] = [scale, multiplier, gain]
+  }
+  const integers = Uint8Array.from(part, (value) => nearestQuant(fround(fround(value * inverse) * bestMultiplier), 0, most))
+  return { d: halfToFloat(floatToHalf(fround(bestScale * largest))), integers }
 }
 
 function quantsOf(shares: Float32Array, multiplier: number, start: number, most: number): Float32Array {
