@@ -93,12 +93,20 @@ function toWhole(value: Value, args: Arguments): Value {
   const prefix = { 2: /^0b/i, 8: /^0o/i, 16: /^0x/i }[base]
   const whole = prefix ? digits.replace(prefix, '') : digits
   const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'.slice(0, base)
-  if (whole !== '' && [...whole.toLowerCase()].every((digit) => alphabet.includes(digit))) return sign * Number.parseInt(whole, base) + 0
+  if (whole !== '' && [...whole.toLowerCase()].every((digit) => alphabet.includes(digit))) {
+    const parsed = sign * Number.parseInt(whole, base) + 0
+    if (!Number.isSafeInteger(parsed)) throw new Error(`a whole number of ${whole.length} digits`)
+    return parsed
+  }
   const float = floatOf(text)
   return float === undefined || !Number.isFinite(float) ? absent : Math.trunc(float) + 0
 }
 
+/** A longer text is no number: patterns would search it for long. */
+const LONGEST_NUMBER = 400
+
 function floatOf(text: string): number | undefined {
+  if (text.length > LONGEST_NUMBER) return undefined
   if (/^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text)) return Number(text)
   const special = /^([-+]?)(inf|infinity|nan)$/i.exec(text)
   if (!special) return undefined

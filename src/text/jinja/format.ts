@@ -7,6 +7,7 @@ import { type Arguments, Dict, Float, List, lengthOf, numberOf, typeName, type V
 
 const WIDEST = 100_000
 const MOST_DIGITS = 100
+const LONGEST_FIELD = 200
 
 interface Spec {
   readonly fill: string
@@ -19,7 +20,7 @@ interface Spec {
   readonly kind: string
 }
 
-const PERCENT = /%(?:\(([^)]*)\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?([\s\S]?)/g
+const PERCENT = /%(?:\(([^)]{0,200})\))?([-+ #0]*)(\*|\d+)?(?:\.(\*|\d+)?)?[hlL]?([\s\S]?)/g
 
 /** Formats with `%`. Throws an Error where values are missing or left over. */
 export function formatPercent(format: Text, given: Value, budget: WorkBudget): Text {
@@ -122,6 +123,7 @@ export function formatBraces(
       continue
     }
     if (field === undefined) throw new Error(`a single ${whole} in a format`)
+    if (field.length > LONGEST_FIELD) throw new Error(`a field of ${field.length} characters, in a format`)
     const [, first = '', rest = ''] = /^([^.[]*)([\s\S]*)$/.exec(field)!
     const key = first === '' ? String(next++) : first
     let value = /^\d+$/.test(key) ? list[Number(key)] : named.get(key)

@@ -38,7 +38,7 @@ export const TEXT_FILTERS: ReadonlyMap<string, FilterFunction> = new Map<string,
     'striptags',
     (value, _, { budget }) => {
       const text = textOf(value, budget)
-      const plainText = text.map((part) => part.replace(/<!--[\s\S]*?-->|<[^<>]*>/g, ''))
+      const plainText = text.map((part) => withoutComments(part).replace(/<[^<>]*>/g, ''))
       const words = plainText.value.matchAll(new RegExp(`[^${SPACE}]+`, 'g'))
       return joined(
         Array.from(words, (word) => plainText.slice(word.index, word.index + word[0].length)),
@@ -50,6 +50,18 @@ export const TEXT_FILTERS: ReadonlyMap<string, FilterFunction> = new Map<string,
   ['urlencode', urlEncoded],
   ['xmlattr', attributes],
 ])
+
+/** Leaves out comments of HTML. One without an end stays. */
+function withoutComments(text: string): string {
+  let [kept, at] = ['', 0]
+  for (let open = text.indexOf('<!--'); open >= 0; open = text.indexOf('<!--', at)) {
+    const close = text.indexOf('-->', open)
+    if (close < 0) break
+    kept += text.slice(at, open)
+    at = close + 3
+  }
+  return kept + text.slice(at)
+}
 
 /** `replace` takes the texts of values that are none. */
 function asTexts({ list, named }: Arguments, budget: WorkBudget): Arguments {

@@ -220,6 +220,28 @@ describe('every part of a text keeps its origin', () => {
   })
 })
 
+test.each([
+  "{{ ('<!--' * 200000) | striptags | length }}",
+  "{{ ('<' * 900000) | striptags | length }}",
+  "{{ ('%(' * 400000) % 1 }}",
+  "{{ ('{0' ~ '[' * 400000 ~ '}').format(1) }}",
+  "{{ ('{' * 900000).format(1) }}",
+  "{{ ('1' * 900000 ~ 'x') | int }}{{ ('1' * 900000 ~ 'x') | float }}",
+  "{{ ('1' * 900000) | int }}",
+  "{{ (' ' * 900000 ~ 'x') | trim | length }}{{ (' ' * 900000).split('x') | length }}",
+  "{{ ('a' * 900000) | wordwrap(1) }}",
+  "{{ ('a ' * 400000) | title | length }}{{ ('\\n' * 900000) | indent }}",
+  "{{ ('é\\'\"' * 200000) | list | string }}",
+])('%s takes no long time', (source) => {
+  const start = performance.now()
+  try {
+    text(source)
+  } catch (error) {
+    expect((error as Error).constructor).toBe(Error)
+  }
+  expect(performance.now() - start).toBeLessThan(1500)
+})
+
 /** Pieces of templates, put together with little sense. */
 const piece = fc.constantFrom(
   ...'{{ }} {% %} {# #} {%- -%} {{- -}} if else elif endif for in endfor set endset macro endmacro call endcall filter endfilter with endwith raw endraw break continue generation endgeneration'.split(
