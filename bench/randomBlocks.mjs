@@ -3,7 +3,7 @@
 // src/format/quants/.
 
 import { floatToHalf } from '../dist/format/quants/half.js'
-import { iq4Values } from '../dist/format/quants/iq4_nl.js'
+import { iq4Values } from '../dist/format/quants/iq4Search.js'
 
 const deviation = 0.02
 

@@ -62,9 +62,18 @@ function parseParams(text: string, where: string): OllamaLayers['params'] {
       if (value === null) return []
       const isList = Array.isArray(value) && value.every((item) => typeof item === 'string')
       const isKnown = isList || ['number', 'boolean', 'string'].includes(typeof value)
-      return [[key, isKnown ? (value as ParamValue) : JSON.stringify(value)]] // a list of other things has no meaning
+      return [[key, isKnown ? (value as ParamValue) : textOf(value)]] // a list of other things has no meaning
     }),
   )
+}
+
+/** Nothing is too deep to be shown. */
+function textOf(value: unknown): string {
+  try {
+    return JSON.stringify(value)
+  } catch {
+    return shown(value)
+  }
 }
 
 function parseMessages(text: string, where: string): OllamaLayers['messages'] {

@@ -35,7 +35,6 @@ function notFinite(id: number, logit: number, { state }: Job): Choice {
 function scoreCandidates(id: number, top: number) {
   const sum = candidates.sumOfWeights()
   const logprobOf = (id: number) => ln(candidates.weight(id) / sum)
-  const most = Math.min(top, candidates.count)
-  const ids = Int32Array.from({ length: most }, (_, rank) => candidates.at(rank)).filter((id) => candidates.weight(id) > 0)
+  const ids = Int32Array.from({ length: Math.min(top, candidates.count) }, (_, rank) => candidates.at(rank))
   return { logprob: logprobOf(id), top: { ids, values: Float64Array.from(ids, logprobOf) } }
 }

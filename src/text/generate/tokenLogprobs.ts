@@ -29,5 +29,7 @@ export function drawnLogprob({ id, logprob, top }: Choice, decoder: StreamingDec
     const token = type === 'control' || type === 'unknown' ? piece : new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes)
     return { id, token, logprob, bytes: [...bytes] }
   }
-  return { ...describe(id, logprob), top: Array.from(top.ids, (other, i) => describe(other, top.values[i]!)) }
+  const others = Array.from(top.ids, (other, i) => describe(other, top.values[i]!))
+  // of a token that is left with a probability of 0, JSON could not say the logarithm
+  return { ...describe(id, logprob), top: others.filter((other) => other.logprob > -Infinity) }
 }

@@ -70,6 +70,14 @@ describe('log-probabilities', () => {
     }
   })
 
+  test('after sampling are finite, where tokens are left that cannot be drawn', async () => {
+    const cold = { temperature: 1e-4, topK: 5, topP: 1, minP: 0, seed: 1, logprobs: 5, postSampling: true, maxNewTokens: 6 }
+    for (const { logprob, top } of (await run(cold)).logprobs!) {
+      expect([logprob, ...top.map((other) => other.logprob)].every(Number.isFinite)).toBe(true)
+      expect(top.length).toBeGreaterThan(0)
+    }
+  })
+
   test('are not there unless asked for', async () => {
     const { pieces, result } = await readAll(model.stream(prompt, { ...greedy, maxNewTokens: 2 }))
     expect([...pieces, result].some((one) => 'logprobs' in one)).toBe(false)
