@@ -22,7 +22,7 @@ export function wantedPlaces({ request, sequence, rows }: Share): number[] {
   return start < end ? Array.from({ length: end - start }, (_, i) => start + i) : []
 }
 
-/** The step of these shares, but for its jobs. */
+/** The step of these shares, without its jobs. */
 export function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
   const tokens: number[] = []
   const segments: Segment[] = []
@@ -35,7 +35,7 @@ export function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
     segments.push({ firstRow, rows, position, table: sequence.table })
     for (const place of wantedPlaces(share)) wanted.push(firstRow + place - position)
   }
-  // who has more of a prompt to run will bring it; the others go on by one row
+  // a request with more of a prompt to run brings it; the others go on by one row
   const nextRows = shares.reduce((sum, { request, rows }) => sum + Math.max(1, request.remaining - rows), 0)
   return { tokens, segments, wanted, copies: shares.flatMap(({ copies }) => copies), nextRows }
 }

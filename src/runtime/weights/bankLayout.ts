@@ -102,7 +102,7 @@ export class BankLayout {
     return { bank, at, bytes }
   }
 
-  /** The bank that so many bytes go into. */
+  /** The bank that this number of bytes goes into. */
   #bankFor(bytes: number): number {
     if (this.#start + bytes > LARGEST_BANK) {
       throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)

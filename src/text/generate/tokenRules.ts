@@ -19,7 +19,7 @@ export interface TokenRules {
   readonly endIds: ReadonlySet<number>
   readonly banned: BannedWords
   /**
-   * Takes the tokens that the constraint forces, at most so many: they are not drawn and use no random number. None
+   * Takes the tokens that the constraint forces, at most `most` of them: they are not drawn and use no random number. None
    * with a bias or banned words, which may ask for another spelling.
    */
   readonly forced: (most: number) => readonly number[]

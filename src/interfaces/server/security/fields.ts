@@ -8,7 +8,7 @@ import { z } from 'zod'
 export const MOST_MESSAGES = 16_384
 export const MOST_CALLS = 128
 
-/** A list of at most so many items. */
+/** A list of no more items than that. */
 export function boundedList<T extends z.ZodType>(item: T, most: number) {
   return z.array(z.unknown()).max(most).pipe(z.array(item))
 }
