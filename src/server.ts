@@ -1,5 +1,5 @@
-// What `mixtral-wasm/server` exports: the second barrel. It is apart from the library's own so that nobody loads a
-// server who does not want one.
+// What `mixtral-wasm/server` exports: the second barrel, apart from the library's own, so that importing the library
+// loads no server.
 
 export { createApp, type ServerApp } from './interfaces/server/app.js'
 export type { RequestLog } from './interfaces/server/requestLog.js'

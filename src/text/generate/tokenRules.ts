@@ -19,8 +19,8 @@ export interface TokenRules {
   readonly endIds: ReadonlySet<number>
   readonly banned: BannedWords
   /**
-   * Takes the tokens that the constraint forces, at most `most` of them: they are not drawn and use no random number. None
-   * with a bias or banned words, which may ask for another spelling.
+   * Takes the tokens that the constraint forces, at most `most` of them: they are not drawn and use no random number.
+   * None with a bias or banned words, which may ask for another spelling.
    */
   readonly forced: (most: number) => readonly number[]
   /** Whether the constraint leaves nothing but the end. */
