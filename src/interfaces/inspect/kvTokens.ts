@@ -7,7 +7,7 @@ import { factsOf, type Loading } from './modelFacts.js'
 /** As the options of loading have it. */
 const MOST_TOKENS = 2 ** 24
 
-/** Positions of the KV cache for this number of answers; undefined for a model that cannot be loaded. Throws `OPTION`. */
+/** Positions of the KV cache for as many answers; undefined for a model that cannot be loaded. Throws `OPTION`. */
 export function roomyKvTokens(gguf: Gguf, { options = {}, ...loading }: Loading, sequences: number): number | undefined {
   const { needs, fit } = factsOf(gguf, { ...loading, options })
   if (!needs || !fit) return undefined
