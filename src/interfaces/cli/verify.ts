@@ -3,7 +3,9 @@
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
+import { fileHash } from '../../base/files/fileHash.js'
 import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
+import { pulledDigest } from '../../registry/stores/pulledDigest.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -30,7 +32,7 @@ export function configureVerify(command: Command): void {
       wrapped(`
 Every matrix is checked: memory must hold what the file packs to, and the kernels' product with a probe must have the bits of the plain TypeScript
 oracle of its format. A forward pass of the prompt is checked too: every stage is compared with float64 arithmetic on its own input, so that a fault
-is named where it is made. "error" is the relative distance from exact products with exact activations, of the layer's worst matrix. Most of it is
+is named where it is made. A file that was pulled must have the SHA-256 that it was pulled by. "error" is the relative distance from exact products with exact activations, of the layer's worst matrix. Most of it is
 the cost of rounding activations to 8 bits. "of allowed" is the error of the worst row, as a share of what its format allows: for each block of
 activations half a step of the rounding, times the magnitudes of the weights that it meets, plus the rounding of float32.
 The exit code is 1 if there is a fault. An 8x7B takes about 15 minutes divided by the number of threads.
@@ -45,6 +47,7 @@ Examples:
 async function verify(name: string, flags: VerifyFlags): Promise<void> {
   const { json } = flags
   const result = await withModel(name, flags, async (model) => {
+    const damaged = await damagedFiles(model.gguf.files)
     const tokens = model.tokenizer.encodePrompt(flags.prompt).slice(0, Math.min(MOST_TOKENS, model.batchSize))
     const bar = new ProgressBar('verifying', byteCount)
     const interrupt = onInterrupt()
@@ -58,9 +61,9 @@ async function verify(name: string, flags: VerifyFlags): Promise<void> {
       bar.clear()
       interrupt.release()
     })
-    return { ...found, tokens, kernels: model.kernels, count: model.config.layers }
+    return { ...found, damaged, tokens, kernels: model.kernels, count: model.config.layers }
   })
-  const { layers, formats, faults, tokens, kernels, count } = result
+  const { layers, formats, faults, damaged, tokens, kernels, count } = result
   if (json) {
     const verdicts = {
       layers: layers.map((one) => ({ layer: layerName(one.layer, count), ...verdictJson(one) })),
@@ -73,18 +76,41 @@ async function verify(name: string, flags: VerifyFlags): Promise<void> {
         tokens,
         ...verdicts,
         faults: faults.map((fault) => ({ ...fault, layer: layerName(fault.layer, count) })),
-        ok: faults.length === 0,
+        damaged_files: damaged,
+        ok: faults.length === 0 && damaged.length === 0,
       }),
     )
   } else {
     process.stdout.write(`\n${tableRow('format', '', 'matrices', 'error', 'of allowed', '')}`)
     for (const verdict of formats) process.stdout.write(describe(verdict.types[0] ?? 'F32', { ...verdict, types: [] }))
   }
-  if (!faults.length) return
+  if (!faults.length && !damaged.length) return
   process.exitCode = 1
+  for (const { path, sha256, expected } of damaged) {
+    process.stderr.write(errorLine(`${path}: its SHA-256 is ${sha256}, expected ${expected}, by which it was pulled`))
+  }
   for (const { tensor, problem } of faults.slice(0, MOST_FAULTS)) process.stderr.write(errorLine(`${tensor}: ${problem}`))
   const more = faults.length - MOST_FAULTS
   if (more > 0) process.stderr.write(errorLine(`and ${more} more`))
+}
+
+/** The files that are not what they were when they were pulled, as far as that is known. */
+async function damagedFiles(files: readonly { readonly path: string; readonly bytes: number }[]) {
+  const bar = new ProgressBar('hashing', byteCount)
+  const interrupt = onInterrupt()
+  const damaged: { readonly path: string; readonly sha256: string; readonly expected: string }[] = []
+  try {
+    for (const { path, bytes } of files) {
+      const expected = await pulledDigest(path)
+      if (expected === undefined) continue
+      const sha256 = await fileHash(path, { signal: interrupt.signal, onProgress: (done) => bar.update(done, bytes) })
+      if (sha256 !== expected) damaged.push({ path, sha256, expected })
+    }
+  } finally {
+    bar.clear()
+    interrupt.release()
+  }
+  return damaged
 }
 
 const layerName = (layer: number, layers: number) => (layer < 0 ? 'embedding' : layer === layers ? 'output' : String(layer))

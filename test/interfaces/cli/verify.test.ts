@@ -1,7 +1,13 @@
 // `mixtral verify`: what it prints of a model that is right and of one that is not, and its exit codes. What it finds
 // is in test/evaluation/verify/verify.test.ts.
 
+import { createHash } from 'node:crypto'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { pulledDigest } from '../../../dist/registry/stores/pulledDigest.js'
+import { demoPath } from '../../runtime/model/demoFiles.js'
 import { mixtral } from './mixtral.js'
 
 test('a model that is right has a line for every layer and format, and exit code 0', async () => {
@@ -57,4 +63,44 @@ test('what no model is fails with one line', async () => {
     stdout: '',
     stderr: expect.stringMatching(/^mixtral: [^\n]*\n$/),
   })
+})
+
+test('a file that is not what it was when it was pulled is a fault, also where its weights are right', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-verify-'))
+  try {
+    const bytes = readFileSync(demoPath())
+    const digest = createHash('sha256').update(bytes).digest('hex')
+    const path = join(folder, `sha256-${digest}`)
+    writeFileSync(path, bytes)
+    expect(await mixtral(['verify', path, '--json'])).toMatchObject({ code: 0, stdout: expect.stringContaining('"damaged_files":[]') })
+    const at = bytes.indexOf('general.name') + 'general.name'.length + 12 // behind the type and the length
+    bytes[at] = bytes[at]! ^ 1
+    writeFileSync(path, bytes)
+    const { code, stdout, stderr } = await mixtral(['verify', path, '--json'])
+    const { ok, faults, damaged_files: damaged } = JSON.parse(stdout)
+    expect({ code, ok, faults }).toEqual({ code: 1, ok: false, faults: [] })
+    expect(damaged).toEqual([{ path, sha256: createHash('sha256').update(bytes).digest('hex'), expected: digest }])
+    expect(stderr).toContain(`expected ${digest}, by which it was pulled`)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('the digest of a file is in its name, or in the record of our store', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-digest-'))
+  try {
+    const file = join(folder, 'a.gguf')
+    writeFileSync(file, 'x')
+    expect(await pulledDigest(file, folder)).toBeUndefined()
+    const sha256 = 'ab'.repeat(32)
+    writeFileSync(`${file}.source.json`, JSON.stringify({ address: 'https://example.com/a.gguf', bytes: 1, sha256 }))
+    expect(await pulledDigest(file, folder)).toBe(sha256)
+    for (const name of [sha256, `sha256-${sha256}`]) {
+      writeFileSync(join(folder, name), 'x')
+      symlinkSync(join(folder, name), join(folder, `link-${name}`))
+      expect(await pulledDigest(join(folder, `link-${name}`), folder)).toBe(sha256)
+    }
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
