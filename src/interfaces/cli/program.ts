@@ -46,7 +46,7 @@ export function createProgram(): Command {
     .enablePositionalOptions()
     .exitOverride()
     .showHelpAfterError(false)
-    .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: false })
+    .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: false, minWidthToWrap: 20 })
     .configureOutput({ outputError: (message, write) => write(errorLine(message.replace(/^error: /, ''))) })
     .addHelpText(
       'after',

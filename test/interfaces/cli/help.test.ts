@@ -5,6 +5,7 @@ import { mixtral } from './mixtral.js'
 const commands = [
   'run',
   'chat',
+  'serve',
   'pull',
   'list',
   'rm',
