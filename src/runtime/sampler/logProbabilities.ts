@@ -31,7 +31,7 @@ export function scoreRow(row: Float32Array, id: number, top: number): RowScore {
   return { logprob: logprobOf(id), top: { ids: asked, values: Float64Array.from(asked, logprobOf) } }
 }
 
-/** Parts of a halving of e^x: entries of the table. */
+/** Entries of the table for each halving of e^x. */
 const PARTS = 32
 /** Below it, e^x counts for nothing: a million of them are less than 1e-11. */
 const LEAST = -40
