@@ -34,11 +34,12 @@ export async function* answerEvents(
   const coming = new Map<number, Promise<{ index: number; result: IteratorResult<Part, Outcome> }>>()
   let begun = 0
   const ask = (index: number) => {
-    const next = open.get(index)!.next()
-    coming.set(
-      index,
-      next.then((result) => ({ index, result })),
-    )
+    const next = open
+      .get(index)!
+      .next()
+      .then((result) => ({ index, result }))
+    next.catch(() => {}) // it is told when its turn comes, or never, where the loop is left: nobody may be waiting now
+    coming.set(index, next)
   }
   try {
     for (;;) {
@@ -59,7 +60,6 @@ export async function* answerEvents(
       }
     }
   } finally {
-    for (const rest of coming.values()) rest.catch(() => {}) // the first error is the one that is told
     await Promise.all([...open.values()].map((run) => run.return(undefined as never).catch(() => {})))
   }
 }
