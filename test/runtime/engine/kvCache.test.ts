@@ -18,8 +18,14 @@ class Simulation {
 
   /** Runs ids on a sequence, as a step does: copies, then writes, then commits. Whether there were pages. */
   run(sequence: Sequence, ids: readonly number[]): boolean {
-    const copies = this.cache.extend(sequence, ids.length)
+    return this.runFrom(sequence, ids.length, () => ids)
+  }
+
+  /** Runs `count` ids that depend on how many tokens the sequence has once there are places for them. */
+  runFrom(sequence: Sequence, count: number, idsFrom: (length: number) => readonly number[]): boolean {
+    const copies = this.cache.extend(sequence, count)
     if (!copies) return false
+    const ids = idsFrom(sequence.ids.length)
     this.pages.copy(copies)
     this.cache.copied(copies)
     this.pages.write(sequence, ids)
@@ -174,9 +180,15 @@ test('every sequence has its own tokens in its pages, and no page is lost', () =
         else if (!sequence) continue
         else if (action.do === 'run') {
           const before = [...sequence.ids]
-          const ids = text(action.stem, before.length, before.length + action.count)
-          const done = simulation.run(sequence, ids)
-          expect(sequence.ids).toEqual(done ? [...before, ...ids] : before)
+          let ids: number[] = []
+          simulation.runFrom(sequence, action.count, (length) => {
+            ids = text(action.stem, length, length + action.count)
+            return ids
+          })
+          // Where there is no page for a copy of the last one, the sequence has forgotten the tokens on it.
+          const kept = sequence.ids.length - ids.length
+          if (kept !== before.length) expect(kept).toBe(before.length - (before.length % PAGE_POSITIONS))
+          expect(sequence.ids).toEqual([...before.slice(0, kept), ...ids])
         } else if (action.do === 'rewind') cache.rewind(sequence, action.length)
         else if (action.do === 'fork') open.push(cache.fork(sequence))
         else if (action.do === 'join') {
@@ -201,6 +213,19 @@ test('every sequence has its own tokens in its pages, and no page is lost', () =
     }),
     { numRuns: 400 },
   )
+})
+
+test('a sequence without a page for a copy of its last one forgets what is on it, and goes on', () => {
+  const simulation = new Simulation(3)
+  const first = simulation.cache.open([], 0)
+  simulation.run(first, upTo(32))
+  const second = simulation.cache.open(upTo(2), 1)
+  simulation.run(first, [32])
+  expect(second.ids).toEqual([0])
+  expect(simulation.run(second, upTo(32))).toBe(true)
+  expect(second.ids).toEqual(upTo(32))
+  simulation.check(first)
+  simulation.check(second)
 })
 
 test('a page that is to be copied is not given away before it was', () => {
