@@ -5,19 +5,20 @@ import { checkKind, MixtralError } from '../../base/errors.js'
 import { notFiniteLogit } from '../../runtime/sampler/job.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { type Normal, normalize } from './logProbabilities.js'
+import type { WindowOptions } from './windowOptions.js'
 import { firstScored, scoredPerWindow, type Windows, windowAt } from './windows.js'
+
+/** What a measurement asks of a forward pass. */
+export type PassOptions = Pick<WindowOptions, 'signal' | 'expertsPerToken'>
 
 /** What a measurement needs of a model; a MixtralModel has it. */
 export interface EvaluatedModel {
   readonly config: { readonly vocabSize: number; readonly maxPositions: number }
   readonly contextLength: number
   readonly tokenizer: Pick<Tokenizer, 'encode' | 'addBos' | 'bosId'>
-  logits(ids: readonly number[], options?: { readonly signal?: AbortSignal }): Promise<Float32Array>
+  logits(ids: readonly number[], options?: PassOptions): Promise<Float32Array>
   /** Log-probabilities of the tokens from `from` on. Where logits are not wanted, it saves copying them. */
-  score?(
-    ids: readonly number[],
-    options: { readonly from: number; readonly signal?: AbortSignal },
-  ): Promise<readonly { readonly logprob: number }[]>
+  score?(ids: readonly number[], options: PassOptions & { readonly from: number }): Promise<readonly { readonly logprob: number }[]>
 }
 
 export type ScoringModel = EvaluatedModel & Required<Pick<EvaluatedModel, 'score'>>
@@ -48,15 +49,11 @@ export interface Prediction extends Normal {
  * The negative log-likelihoods of the predictions that count, window by window, without their logits. Throws what
  * `evaluateWindows` throws.
  */
-export async function* scoreWindows(
-  model: ScoringModel,
-  windows: Windows,
-  { signal }: { readonly signal?: AbortSignal },
-): AsyncGenerator<number[]> {
+export async function* scoreWindows(model: ScoringModel, windows: Windows, options: PassOptions): AsyncGenerator<number[]> {
   checkContext(model, windows)
   for (let index = 0; index < windows.count; index++) {
     const { input, text } = windowAt(windows, index, model.tokenizer)
-    const scored = await model.score(input, { from: firstScored(text.length) + 1, ...(signal && { signal }) })
+    const scored = await model.score(input, { from: firstScored(text.length) + 1, ...passOptions(options) })
     yield scored.map(({ logprob }) => -logprob)
   }
 }
@@ -68,15 +65,20 @@ export async function* scoreWindows(
 export async function* evaluateWindows(
   model: EvaluatedModel,
   windows: Windows,
-  { signal }: { readonly signal?: AbortSignal },
+  options: PassOptions,
 ): AsyncGenerator<Iterable<Prediction>> {
   checkContext(model, windows)
   for (let index = 0; index < windows.count; index++) {
     const { input, text } = windowAt(windows, index, model.tokenizer)
-    const logits = await model.logits(input, signal === undefined ? {} : { signal })
+    const logits = await model.logits(input, passOptions(options))
     yield predictions(logits, text, model.config.vocabSize)
   }
 }
+
+const passOptions = ({ signal, expertsPerToken }: PassOptions): PassOptions => ({
+  ...(signal && { signal }),
+  ...(expertsPerToken !== undefined && { expertsPerToken }),
+})
 
 function checkContext(model: EvaluatedModel, { contextLength }: Windows): void {
   if (contextLength <= model.contextLength) return

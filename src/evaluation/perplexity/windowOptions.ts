@@ -17,6 +17,8 @@ export interface WindowProgress {
 export interface WindowOptions {
   /** Largest number of windows to run. Default: all. */
   readonly windows?: number
+  /** How many experts each token has in a layer. Default: the model's own number. */
+  readonly expertsPerToken?: number
   readonly signal?: AbortSignal
   /** Called after each window. */
   readonly onProgress?: (progress: WindowProgress) => void
@@ -24,7 +26,7 @@ export interface WindowOptions {
 
 /** Throws `OPTION` for an impossible option, and for one that is neither a window option nor in `others`. */
 export function checkWindowOptions(options: WindowOptions, others: readonly string[] = []): void {
-  checkCallOptions(options, ['windows', ...others])
+  checkCallOptions(options, ['windows', 'expertsPerToken', ...others])
   const { windows } = options
   if (windows !== undefined && !(Number.isInteger(windows) && windows >= 1)) {
     throw new MixtralError('OPTION', `windows is ${shown(windows)}, expected a whole number from 1`)

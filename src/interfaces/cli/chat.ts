@@ -7,7 +7,7 @@ import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { checkBeforeLoading } from './checkFlags.js'
 import { Conversation, conversationHelp } from './conversation.js'
-import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addDebugFlag, addExpertsFlag, addModelFlags, type ExpertsFlag, expertsOption, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, say } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
@@ -16,7 +16,7 @@ import { type Replying, reply } from './reply.js'
 import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
 import { ToolModule } from './toolModule.js'
 
-interface ChatFlags extends ModelFlags, SamplingFlags {
+interface ChatFlags extends ModelFlags, ExpertsFlag, SamplingFlags {
   readonly system?: string
   readonly tools?: string
   readonly toolChoice?: string
@@ -32,7 +32,7 @@ export function configureChat(command: Command): void {
     .option('--system <text>', 'a system message')
     .option('--tools <file>', 'a module with functions that the model may call')
     .option('--tool-choice <choice>', 'auto, none, required, or the name of a function: what the first answer to a message calls')
-  addDebugFlag(addSamplingFlags(addModelFlags(command)))
+  addDebugFlag(addSamplingFlags(addExpertsFlag(addModelFlags(command))))
     .addHelpText(
       'after',
       wrapped(`
@@ -54,7 +54,7 @@ Examples:
 async function chat(command: Command, name: string, flags: ChatFlags): Promise<void> {
   if (flags.toolChoice !== undefined && flags.tools === undefined) command.error('--tool-choice is given without --tools FILE')
   const tools = flags.tools === undefined ? undefined : await ToolModule.load(flags.tools)
-  const generation = generationOptions(flags)
+  const generation = { ...generationOptions(flags), ...expertsOption(flags) }
   await checkBeforeLoading(generation)
   await withModel(name, flags, async (model) => {
     const lines = openLines(colorsOf(process.stderr).bold('> '))

@@ -41,6 +41,21 @@ export function tokenIds(text: string): number[] {
   throw new InvalidArgumentError('Expected token ids with commas between them, such as 1,22557.')
 }
 
+export interface ExpertsFlag {
+  readonly experts?: number
+}
+
+export function addExpertsFlag(command: Command): Command {
+  return command.option(
+    '--experts <n>',
+    "experts of each token in a layer, 1 to all (default: the model's own number)",
+    wholeNumber(1, 1024),
+  )
+}
+
+/** The library's option of the flag. */
+export const expertsOption = ({ experts }: ExpertsFlag) => (experts === undefined ? {} : { expertsPerToken: experts })
+
 export function addDebugFlag(command: Command): Command {
   return command.option('--debug', 'show the stack trace of an error')
 }

@@ -12,13 +12,22 @@ import type { WindowOptions, WindowProgress } from '../../evaluation/perplexity/
 import { SHORTEST_WINDOW } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import {
+  ANY_MODEL,
+  addExpertsFlag,
+  addModelFlags,
+  addOutputFlags,
+  type ExpertsFlag,
+  expertsOption,
+  type ModelFlags,
+  wholeNumber,
+} from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
 
-interface PerplexityFlags extends ModelFlags {
+interface PerplexityFlags extends ModelFlags, ExpertsFlag {
   readonly chunks?: number
   readonly saveLogits?: string
   readonly kl?: string
@@ -31,7 +40,7 @@ export function configurePerplexity(command: Command): void {
     .option('--chunks <n>', 'windows to run at most (default: all)', wholeNumber(1))
     .option('--save-logits <file>', 'store the logits in a file, for --kl or llama-perplexity --kl-divergence')
     .option('--kl <file>', 'compare with logits stored by --save-logits or llama-perplexity --kl-divergence-base')
-  addOutputFlags(addModelFlags(command))
+  addOutputFlags(addExpertsFlag(addModelFlags(command)))
   // Of the model flags, only --context has another meaning here.
   const context = command.options.find(({ long }) => long === '--context')!
   context.short = '-c'
@@ -103,16 +112,16 @@ async function compareWithStored(model: string, file: string | undefined, kl: st
 }
 
 /** Calls `measure` with the options in the flags, a signal that Ctrl-C aborts, and a line of progress. */
-async function watched<T>({ chunks }: PerplexityFlags, measure: (options: WindowOptions) => Promise<T>): Promise<T> {
+async function watched<T>(flags: PerplexityFlags, measure: (options: WindowOptions) => Promise<T>): Promise<T> {
   const line = new WindowLine()
   const interrupt = onInterrupt()
   const { signal } = interrupt
-  return measure({ ...(chunks !== undefined && { windows: chunks }), signal, onProgress: (progress) => line.update(progress) }).finally(
-    () => {
-      line.clear()
-      interrupt.release()
-    },
-  )
+  const { chunks } = flags
+  const asked = { ...(chunks !== undefined && { windows: chunks }), ...expertsOption(flags) }
+  return measure({ ...asked, signal, onProgress: (progress) => line.update(progress) }).finally(() => {
+    line.clear()
+    interrupt.release()
+  })
 }
 
 /** The text of a file. Its last line break does not count, as in llama-perplexity. */

@@ -9,14 +9,14 @@ import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.j
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
 import { checkBeforeLoading } from './checkFlags.js'
 import { expertFields } from './expertText.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addExpertsFlag, addModelFlags, addOutputFlags, type ExpertsFlag, expertsOption, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, jsonLine, streamedTo } from './layout.js'
 import { withModel } from './loading.js'
 import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
 import { textOrStdin } from './stdin.js'
 
-type RunFlags = ModelFlags & SamplingFlags
+type RunFlags = ModelFlags & ExpertsFlag & SamplingFlags
 
 /** The prompt and flags with which the demo model tells a whole little story, the same on every machine. */
 const demoPrompt = 'Once upon a time'
@@ -24,7 +24,7 @@ const demoFlags: SamplingFlags = { temperature: 0.5, seed: 38, maxTokens: 200 }
 
 export function configureRun(command: Command): void {
   command.argument('[model]', `${ANY_MODEL} (default: "demo")`).argument('[prompt]', 'the prompt, or - for standard input')
-  addOutputFlags(addSamplingFlags(addModelFlags(command)))
+  addOutputFlags(addSamplingFlags(addExpertsFlag(addModelFlags(command))))
     .addHelpText(
       'after',
       wrapped(`
@@ -52,7 +52,7 @@ async function run(command: Command, first: string | undefined, second: string |
   }
   const prompt = given === undefined ? demoPrompt : await textOrStdin(given)
   const { seed } = checkSamplerOptions({}).settings // a random one, reported even if the text is interrupted
-  const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
+  const options = { ...generationOptions({ seed, ...(given === undefined && demoFlags), ...flags }), ...expertsOption(flags) }
   await checkBeforeLoading(options)
   const write = flags.json ? () => {} : streamedTo(process.stdout)
 

@@ -1,6 +1,6 @@
 // The options that every call on a model takes, and their check. Knows nothing of what a call does.
 
-import { checkNames, MixtralError } from '../../base/errors.js'
+import { checkNames, MixtralError, shown } from '../../base/errors.js'
 import type { Progress } from './engineOptions.js'
 
 export interface CallOptions {
@@ -8,6 +8,28 @@ export interface CallOptions {
   readonly signal?: AbortSignal
   /** Called after each step, with numbers of tokens or bytes. */
   readonly onProgress?: (progress: Progress) => void
+}
+
+/** The options of a call that runs tokens. */
+export interface ForwardOptions extends CallOptions {
+  /**
+   * How many experts each token has in a layer, 1 to all; their weights are renormalized. Default: the model's own
+   * number, for which it was trained.
+   */
+  readonly expertsPerToken?: number
+}
+
+/** Throws `OPTION` for what is no option of a forward pass of a model of `experts` a layer, or an impossible one. */
+export function checkForwardOptions(options: { readonly [Name in keyof ForwardOptions]?: unknown }, experts: number): void {
+  checkCallOptions(options, ['expertsPerToken'])
+  checkExpertsPerToken(options.expertsPerToken, experts)
+}
+
+/** Throws `OPTION` for a number of experts that a model of `experts` cannot use. */
+export function checkExpertsPerToken(expertsPerToken: unknown, experts: number): void {
+  if (expertsPerToken === undefined) return
+  if (Number.isInteger(expertsPerToken) && (expertsPerToken as number) >= 1 && (expertsPerToken as number) <= experts) return
+  throw new MixtralError('OPTION', `expertsPerToken is ${shown(expertsPerToken)}, expected a whole number from 1 to ${experts}`)
 }
 
 /**

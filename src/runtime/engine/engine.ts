@@ -21,7 +21,7 @@ import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import { openedFiles, type Weights } from '../weights/weightLoader.js'
-import type { CallOptions } from './callOptions.js'
+import type { CallOptions, ForwardOptions } from './callOptions.js'
 import { inTurn } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
@@ -77,8 +77,10 @@ export class Engine {
     this.#figures = figures
     this.#profile = times && new Profile(times)
     this.#findings = findings
-    const { sequences, batchSize, pages } = plan
-    this.#scheduler = new Scheduler({ sequences, batchSize, kvTokens: pages * PAGE_POSITIONS })
+    const { sequences, batchSize, pages, scratch } = plan
+    const { expertsPerToken } = config
+    const { pairs } = scratch
+    this.#scheduler = new Scheduler({ sequences, batchSize, kvTokens: pages * PAGE_POSITIONS, pairs, expertsPerToken })
     this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner)
     this.turns = new Turns(this.#loop)
     this.sessions = new SessionStore(this, this.#scheduler, state)
@@ -174,14 +176,14 @@ export class Engine {
    * Computes the logits after the last of `ids`: (vocabulary). What the KV cache holds of them is not run again. Throws
    * `IO`, `THREAD`, `ABORTED`, `CLOSED`.
    */
-  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+  async evaluate(ids: readonly number[], options: ForwardOptions = {}): Promise<Float32Array> {
     let logits = new Float32Array(0)
     await this.finish({ ids, from: ids.length - 1, read: (row) => (logits = row.slice()) }, options)
     return logits
   }
 
   /** Computes the logits after every one of `ids`: (tokens, vocabulary). Throws what `evaluate` throws. */
-  async evaluateAll(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
+  async evaluateAll(ids: readonly number[], options: ForwardOptions = {}): Promise<Float32Array> {
     const { vocabSize } = this.config
     const all = new Float32Array(ids.length * vocabSize)
     await this.finish({ ids, from: 0, read: (row, place) => all.set(row, place * vocabSize) }, options)
@@ -193,10 +195,10 @@ export class Engine {
   }
 
   /** Runs a task to its end. Throws what ends it. */
-  finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress }: CallOptions): Promise<void> {
+  finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress, ...experts }: ForwardOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
-      this.submit({ ...task, ...progress, ended: (error) => (error ? reject(error) : resolve()) }, signal)
+      this.submit({ ...task, ...experts, ...progress, ended: (error) => (error ? reject(error) : resolve()) }, signal)
     })
   }
 
@@ -222,7 +224,7 @@ export class Engine {
       for (let position = 0; position < ids.length; position += this.plan.batchSize) {
         const tokens = ids.slice(position, position + this.plan.batchSize)
         const banks = { config: this.config, plan: this.plan, memories: this.#memories }
-        const segment = { firstRow: 0, rows: tokens.length, position, table }
+        const segment = { firstRow: 0, rows: tokens.length, position, table, used: this.config.expertsPerToken }
         for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
         onProgress?.({ loaded: position + tokens.length, total: ids.length })
       }

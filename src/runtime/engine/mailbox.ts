@@ -1,9 +1,10 @@
 // The operands of a command, in words that main and the threads share. Main writes them while the threads wait; the
 // threads read them while main waits. Owns their offsets. Does not know what a command does.
 
-import type { Segment, Step } from '../model/step.js'
+import { pairsOf, type Segment, type Step } from '../model/step.js'
 import { pagesOf } from '../weights/pages.js'
 import type { Plan } from '../weights/plan.js'
+import type { Scratch } from '../weights/scratch.js'
 
 /** Commands of the model's team. 0 is LEAVE (team/control.ts). */
 export const command = { load: 1, step: 2, check: 3 } as const
@@ -25,12 +26,12 @@ const field = {
   nextRows: 12,
 } as const
 const HEADER = 16
-/** Words of a segment: rows, position, pages. */
-const SEGMENT = 3
+/** Words of a segment: rows, position, pages, experts of a token. */
+const SEGMENT = 4
 const COPY = 2
 
 /** How large a step may be. */
-type Limits = Pick<Plan, 'batchSize' | 'sequences' | 'contextLength'>
+type Limits = Pick<Plan, 'batchSize' | 'sequences' | 'contextLength'> & { readonly scratch: Pick<Scratch, 'pairs'> }
 
 /** Offsets of the lists of a step. */
 function lists({ batchSize, sequences, contextLength }: Limits) {
@@ -58,7 +59,8 @@ export function writeStep(mailbox: Int32Array, limits: Limits, step: Step): void
     jobs.length <= wanted.length &&
     segments.length <= limits.sequences &&
     copies.length <= limits.sequences &&
-    segments.every(({ table }) => table.length <= at.pages)
+    segments.every(({ table }) => table.length <= at.pages) &&
+    pairsOf(segments) <= limits.scratch.pairs
   if (!fits) throw new RangeError('the step is larger than the mailbox')
   mailbox[field.count] = tokens.length
   mailbox[field.segments] = segments.length
@@ -75,8 +77,8 @@ export function writeStep(mailbox: Int32Array, limits: Limits, step: Step): void
   mailbox.set(tokens, at.tokens)
   mailbox.set(wanted, at.wanted)
   mailbox.set(jobs, at.jobs)
-  for (const [i, { rows, position, table }] of segments.entries()) {
-    mailbox.set([rows, position, table.length], at.segments + i * SEGMENT)
+  for (const [i, { rows, position, table, used }] of segments.entries()) {
+    mailbox.set([rows, position, table.length, used], at.segments + i * SEGMENT)
     mailbox.set(table, at.tables + i * at.pages)
   }
   for (const [i, { from, to }] of copies.entries()) mailbox.set([from, to], at.copies + i * COPY)
@@ -88,8 +90,8 @@ export function readStep(mailbox: Int32Array, limits: Limits): Step {
   const segments: Segment[] = []
   let firstRow = 0
   for (let i = 0; i < mailbox[field.segments]!; i++) {
-    const [rows, position, pages] = list(at.segments + i * SEGMENT, SEGMENT) as unknown as [number, number, number]
-    segments.push({ firstRow, rows, position, table: list(at.tables + i * at.pages, pages) })
+    const [rows, position, pages, used] = list(at.segments + i * SEGMENT, SEGMENT) as unknown as [number, number, number, number]
+    segments.push({ firstRow, rows, position, used, table: list(at.tables + i * at.pages, pages) })
     firstRow += rows
   }
   return {

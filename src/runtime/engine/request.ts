@@ -16,6 +16,8 @@ export interface Task {
   readonly everyRow?: boolean
   /** Tasks of another salt share no part of the KV cache with this one. Default: the empty text. */
   readonly salt?: string
+  /** How many experts each token has in a layer, renormalized. Default: the model's own number. */
+  readonly expertsPerToken?: number
   /** Whether it can take more: a stream cannot while its reader is far behind. Without it, always. */
   readonly ready?: () => boolean
   /** It begins: `reused` of its tokens are in the KV cache already, and are not run. */
@@ -37,10 +39,17 @@ export interface Task {
   readonly ended: (error?: Error) => void
 }
 
+/** Keys and values are shared where callers want it and where as many experts made them. */
+export const kvSalt = (used: number, salt = '') => `${used} ${salt}`
+
 export class Request {
   readonly task: Task
   /** Counts requests in the order in which they came. */
   readonly number: number
+  /** How many experts each of its tokens has in a layer. */
+  readonly used: number
+  /** What shares its part of the KV cache with it. */
+  readonly salt: string
   /** All its tokens: those of the task, and those that were chosen. */
   readonly ids: number[]
   /** The next place in `ids` whose logits are wanted. */
@@ -56,9 +65,11 @@ export class Request {
   /** It has ended: it gets no more steps, and its pages are given back between two steps. */
   over = false
 
-  constructor(task: Task, number: number) {
+  constructor(task: Task, number: number, expertsPerToken: number) {
     this.task = task
     this.number = number
+    this.used = task.expertsPerToken ?? expertsPerToken
+    this.salt = kvSalt(this.used, task.salt)
     this.ids = [...task.ids]
     this.next = task.from
   }

@@ -14,6 +14,10 @@ export interface SchedulerLimits {
   readonly batchSize: number
   /** Positions of the KV cache. */
   readonly kvTokens: number
+  /** Most pairs of a row and one of its experts in a step: at least all experts of `sequences` rows. */
+  readonly pairs: number
+  /** Experts of a token in a layer where a request does not say another number. */
+  readonly expertsPerToken: number
 }
 
 /** A request's part in a step: its next `rows` tokens. */
@@ -36,7 +40,7 @@ const SPARE_PAGES = 8
 
 export class Scheduler {
   readonly cache: KvCache
-  readonly #limits: SchedulerLimits
+  readonly limits: SchedulerLimits
   /** In the order in which they came. */
   #waiting: Request[] = []
   /** They had pages and gave them back; oldest first. They go before all that wait. */
@@ -47,7 +51,7 @@ export class Scheduler {
   #turn: Request | undefined
 
   constructor(limits: SchedulerLimits) {
-    this.#limits = limits
+    this.limits = limits
     this.cache = new KvCache(limits.kvTokens)
   }
 
@@ -89,17 +93,12 @@ export class Scheduler {
   plan(promptRows: (decoding: number) => number): Share[] {
     this.#drop()
     this.#admit()
-    const ready = this.#running.filter((request) => request.ready).slice(0, this.#limits.sequences)
-    const rows = new Map<Request, number>()
-    const prompts: Request[] = []
-    for (const request of ready) {
-      if (this.#waitsForTwin(request)) continue
-      if (request.remaining > 1) prompts.push(request)
-      else rows.set(request, 1)
+    for (;;) {
+      const rows = this.#rows(promptRows)
+      if (!rows.size) return []
+      const shares = this.#shares(rows)
+      if (shares.length) return shares // else those that had rows have given back their pages, and others may go on
     }
-    const most = this.#limits.batchSize - rows.size
-    if (prompts.length) this.#deal(prompts, rows.size ? Math.min(most, promptRows(rows.size)) : most, rows)
-    return this.#shares(rows)
   }
 
   /** A step has run the share. */
@@ -155,8 +154,8 @@ export class Scheduler {
   #enter(request: Request, spare: number): boolean {
     const { cache } = this
     const active = this.#running.filter(({ ready }) => ready)
-    if (active.length >= this.#limits.sequences) return false
-    const sequence = cache.open(request.ids, request.next, request.task.salt)
+    if (active.length >= this.limits.sequences) return false
+    const sequence = cache.open(request.ids, request.next, request.salt)
     request.sequence = sequence
     const twin = this.#twinOf(request)
     const shared = twin ? Math.max(0, fullPages(twin.length) - fullPages(sequence.ids.length)) : 0
@@ -184,11 +183,26 @@ export class Scheduler {
   #twinOf(request: Request): Request['twin'] {
     let best: Request['twin']
     for (const other of this.#running) {
-      if (other.task.salt !== request.task.salt) continue
+      if (other.salt !== request.salt) continue
       const length = Math.min(request.next, commonPrefix(other.ids, request.ids))
       if (length > request.done && length > (best?.length ?? 0)) best = { request: other, length }
     }
     return best
+  }
+
+  /** How many rows each request that takes part has. */
+  #rows(promptRows: (decoding: number) => number): Map<Request, number> {
+    const ready = this.#running.filter((request) => request.ready).slice(0, this.limits.sequences)
+    const rows = new Map<Request, number>()
+    const prompts: Request[] = []
+    for (const request of ready) {
+      if (this.#waitsForTwin(request)) continue
+      if (request.remaining > 1) prompts.push(request)
+      else rows.set(request, 1)
+    }
+    const most = this.limits.batchSize - rows.size
+    if (prompts.length) this.#deal(prompts, rows.size ? Math.min(most, promptRows(rows.size)) : most, rows)
+    return rows
   }
 
   /** Takes what the twin has run by now. Whether it is better to wait for the rest of what they share. */
@@ -206,7 +220,7 @@ export class Scheduler {
 
   /** Takes what the tree has by now: of a twin that has ended before this request had all of what they share. */
   #reopen(request: Request): void {
-    const again = this.cache.open(request.ids, request.next, request.task.salt)
+    const again = this.cache.open(request.ids, request.next, request.salt)
     const gains = again.ids.length > request.done
     this.cache.close(gains ? request.sequence! : again)
     if (gains) request.sequence = again
@@ -218,12 +232,16 @@ export class Scheduler {
     const queue = [...prompts.slice(start), ...prompts.slice(0, start)]
     const dealt = queue.splice(0, PROMPTS)
     let left = most
+    let pairs = this.limits.pairs
+    for (const [request, count] of rows) pairs -= request.used * count
     for (let i = 0; left > 0 && dealt.length; ) {
       const request = dealt[i % dealt.length]!
       const given = rows.get(request) ?? 0
-      const more = Math.min(QUANTUM, left, request.remaining - given)
+      const more = Math.min(QUANTUM, left, request.remaining - given, Math.floor(pairs / request.used))
+      if (!more) break
       rows.set(request, given + more)
       left -= more
+      pairs -= more * request.used
       if (given + more < request.remaining) i++
       else {
         i %= dealt.length

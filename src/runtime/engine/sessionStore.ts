@@ -8,7 +8,7 @@ import { NUMERICS } from '../weights/scratch.js'
 import type { CallOptions } from './callOptions.js'
 import { checkTokens } from './checkTokens.js'
 import { KvBytes } from './kvBytes.js'
-import type { Task } from './request.js'
+import { kvSalt, type Task } from './request.js'
 import { readSession, type SavedSession, type SessionBinding, sessionError, writeSession } from './savedSession.js'
 import type { Scheduler } from './scheduler.js'
 import type { Turns } from './turns.js'
@@ -55,7 +55,7 @@ export class SessionStore {
     const binding = await this.#bound()
     if (ids.length) await this.#runs.finish({ ids, from: ids.length - 1, salt, read: () => {} }, options)
     const { cache } = this.#scheduler
-    const sequence = cache.open(ids, ids.length, salt) // holds the pages while they are read; others may read them, too
+    const sequence = cache.open(ids, ids.length, this.#salt(salt)) // holds the pages while they are read; others may read them, too
     try {
       const pages = Math.floor(sequence.ids.length / PAGE_POSITIONS)
       await writeSession(path, binding, { ids, metadata, pages }, (index) => this.#kv.read(sequence.table[index]!))
@@ -82,7 +82,7 @@ export class SessionStore {
     const binding = await this.#bound()
     const { cache } = this.#scheduler
     const { config, plan } = this.#model
-    const sequence = cache.open([], 0, salt)
+    const sequence = cache.open([], 0, this.#salt(salt))
     try {
       const session = await readSession(path, binding, async ({ ids, pages }, page) => {
         if (ids.some((id) => id >= config.vocabSize)) throw sessionError(path, `a token beyond the vocabulary of ${config.vocabSize}`)
@@ -98,6 +98,11 @@ export class SessionStore {
       cache.close(sequence)
       this.#runs.wake()
     }
+  }
+
+  /** A saved session is of the model's own number of experts. */
+  #salt(salt: string): string {
+    return kvSalt(this.#model.config.expertsPerToken, salt)
   }
 
   async #bound(): Promise<SessionBinding> {

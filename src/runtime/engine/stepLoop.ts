@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers'
 import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
 import { onAbort } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
-import type { Routing } from '../model/routes.js'
+import type { FullRouting, Routing } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import { doJob, type RowJob } from '../sampler/jobMemory.js'
 import { Request, type Task } from './request.js'
@@ -25,10 +25,12 @@ export interface Runner {
   choice(row: number): Choice
   /** The experts of a row of the step. */
   routing(row: number): Routing
+  /** The same with the routers' logits. */
+  fullRouting(row: number): FullRouting
 }
 
-/** The experts of one token of a request. */
-export interface RoutedToken extends Routing {
+/** The experts of one token of a request, and the routers' logits. */
+export interface RoutedToken extends FullRouting {
   /** The number of the request, counted from 0 in the life of the model. */
   readonly request: number
   /** The token's place in its sequence. */
@@ -68,7 +70,7 @@ export class StepLoop {
 
   /** Adds a request. Its task is never called before this returns, except by an abort or a close that was earlier. */
   submit(task: Task, signal?: AbortSignal): Handle {
-    const request = new Request(task, this.#requests++)
+    const request = new Request(task, this.#requests++, this.#scheduler.limits.expertsPerToken)
     const handle = { end: (error?: Error) => this.#end(request, error), wake: () => this.wake() }
     if (this.#closed || signal?.aborted) {
       handle.end(this.#closed ? closedError() : abortedError(signal))
@@ -239,7 +241,7 @@ export class StepLoop {
           const request = shares[i]!.request.number
           for (let k = 0; k < rows; k++) {
             const row = firstRow + k
-            listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.routing(row) })
+            listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.fullRouting(row) })
           }
         }
       } catch (error) {

@@ -1,7 +1,7 @@
 // Runs steps on the team, and reads what they leave in shared memory: logits, choices, the experts of each row. Owns
 // that memory's views and the counts of uses; which rows a step has is not its business.
 
-import { Routes, type Routing } from '../model/routes.js'
+import { type FullRouting, Routes, type Routing } from '../model/routes.js'
 import { STAGES } from '../model/stages.js'
 import type { Step } from '../model/step.js'
 import type { Choice } from '../sampler/job.js'
@@ -20,6 +20,8 @@ export class StepRunner implements Runner {
   readonly #jobs: JobMemory
   readonly #routes: Routes
   readonly #uses: Float64Array
+  /** How many experts each row of the last step had: (rows). */
+  #used: Int32Array = new Int32Array(0)
 
   constructor(team: Team, memory: StepMemory) {
     const { config, plan, jobs, routes } = memory
@@ -40,7 +42,12 @@ export class StepRunner implements Runner {
     const layers = { firstLayer: 0, endLayer: config.layers, firstStage: 0, endStage: STAGES }
     const jobs = this.#jobs.write(rows.jobs)
     await this.step({ ...rows, jobs, ...layers, embed: true, traced: false }, signal)
-    this.#routes.count(rows.tokens.length, this.#uses, config.experts)
+    const used = new Int32Array(rows.tokens.length)
+    for (const segment of rows.segments) {
+      used.fill(segment.used, segment.firstRow, segment.firstRow + segment.rows)
+      this.#routes.count(segment, this.#uses)
+    }
+    this.#used = used
     return jobs.map((place) => place > 0)
   }
 
@@ -63,6 +70,10 @@ export class StepRunner implements Runner {
   }
 
   routing(row: number): Routing {
-    return this.#routes.read(row)
+    return this.#routes.read(row, this.#used[row]!)
+  }
+
+  fullRouting(row: number): FullRouting {
+    return { ...this.routing(row), logits: this.#routes.logits(row) }
   }
 }

@@ -20,7 +20,7 @@ const CACHED_GROUPS = 8
 /** The tokens of one expert in one step. */
 interface Group {
   readonly index: number
-  /** token * used + rank. */
+  /** Places in the step's list of pairs. */
   readonly pairs: Int32Array
   count: number
 }
@@ -45,8 +45,8 @@ export class Experts {
   readonly #banks: Int32Array
 
   constructor(thread: Thread, store: ExpertStore, index: number, layer: PlacedLayer) {
-    const { batchSize } = thread.plan
-    const pairs = batchSize * thread.config.expertsPerToken
+    const { batchSize, scratch } = thread.plan
+    const { pairs } = scratch
     this.#thread = thread
     this.#store = store
     this.#layer = index
@@ -66,29 +66,29 @@ export class Experts {
   /** Runs the experts in the store's rounds. A pair's output does not depend on the round. */
   run(step: StepRows): void {
     const groups = this.#group(step)
+    const { pairRows } = step
     const used = groups.map(({ index }) => index)
     for (const round of this.#store.rounds(this.#layer, step, used)) {
       const active = round.map((expert) => {
         const { pairs, count } = this.#groups[expert.index]!
         return { ...expert, pairs, count }
       })
-      this.#distribute(active)
-      this.#gateAndUp(active)
+      this.#distribute(active, pairRows)
+      this.#gateAndUp(active, pairRows)
       this.#down(active)
     }
   }
 
   /** Groups the pairs by expert. Every thread reads the routing for itself: the same lists, without a barrier. */
-  #group({ count }: StepRows): Group[] {
-    const { scratch, banks, config } = this.#thread
+  #group({ count, used, firstPair }: StepRows): Group[] {
+    const { scratch, banks } = this.#thread
     const { ints } = banks[this.#home]!
-    const used = config.expertsPerToken
     for (const group of this.#groups) group.count = 0
     for (let t = 0; t < count; t++) {
       const row = rowAt(scratch.expertIds, t) / 4
-      for (let k = 0; k < used; k++) {
+      for (let k = 0; k < used[t]!; k++) {
         const group = this.#groups[ints[row + k]!]!
-        group.pairs[group.count++] = t * used + k
+        group.pairs[group.count++] = firstPair[t]! + k
       }
     }
     // most rows first: while they are computed, other experts are read
@@ -96,15 +96,15 @@ export class Experts {
   }
 
   /** Copies the inputs of experts that lie in another bank than the layer's. */
-  #distribute(active: readonly Active[]): void {
-    const { scratch, config } = this.#thread
+  #distribute(active: readonly Active[], pairRows: Int32Array): void {
+    const { scratch } = this.#thread
     for (const { bankIndex, pairs, count } of active) for (let i = 0; i < count; i++) this.#banks[pairs[i]!] = bankIndex
     const away = active.filter(({ bankIndex }) => bankIndex !== this.#home)
     if (!away.length) return
     this.#thread.each('route', away.length, (unit) => {
       const { bankIndex, pairs, count } = away[unit]!
       for (let i = 0; i < count; i++) {
-        const t = Math.floor(pairs[i]! / config.expertsPerToken)
+        const t = pairRows[pairs[i]!]!
         for (const kind of this.kinds) {
           const area = scratch.inputs[kind]!
           this.#thread.copy(this.#home, bankIndex, rowAt(area, t), area.bytes)
@@ -116,7 +116,7 @@ export class Experts {
   /**
    * A unit is EXPERT_ROWS rows of an expert for all its tokens: gate, up, swiglu, and their blocks of ffn_down's input.
    */
-  #gateAndUp(active: readonly Active[]): void {
+  #gateAndUp(active: readonly Active[], pairRows: Int32Array): void {
     const thread = this.#thread
     const { intermediateSize } = thread.config
     const blocks = Math.ceil(intermediateSize / EXPERT_ROWS)
@@ -132,9 +132,9 @@ export class Experts {
         const some = Math.min(step, rows - r)
         const groups = Math.ceil(some / 4)
         this.#store.waitForRows(expert, this.#layer, 'ffnGate', row + r, some)
-        this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4)
+        this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4, pairRows)
         this.#store.waitForRows(expert, this.#layer, 'ffnUp', row + r, some)
-        this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4)
+        this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4, pairRows)
       }
       for (let i = 0; i < expert.count; i++) {
         expert.gate.bank.kernels.swiglu(gated + i * EXPERT_ROWS * 4, raised + i * EXPERT_ROWS * 4, rows)
@@ -143,11 +143,10 @@ export class Experts {
     })
   }
 
-  #products({ pairs, count }: Active, linear: Linear, first: number, groups: number, out: number): void {
+  #products({ pairs, count }: Active, linear: Linear, first: number, groups: number, out: number, pairRows: Int32Array): void {
     const area = this.#thread.scratch.inputs[linear.kind]!
-    const used = this.#thread.config.expertsPerToken
     for (let i = 0; i < count; i++) {
-      this.#inputs[i] = rowAt(area, Math.floor(pairs[i]! / used))
+      this.#inputs[i] = rowAt(area, pairRows[pairs[i]!]!)
       this.#outputs[i] = out + i * EXPERT_ROWS * 4
     }
     linear.multiply(first, groups, this.#inputs, this.#outputs, count)

@@ -82,18 +82,18 @@ export class Forward {
   #stages(layer: ForwardLayer, before: ForwardLayer | undefined): Record<LayerStage, (step: StepRows) => void> {
     const { placed, attention, experts } = layer
     return {
-      norm: ({ count, traced }) =>
-        this.#thread.each('norm', count, (t) => {
-          if (before) this.#addExpertOutputs(before, t, placed.bank, traced)
+      norm: (step) =>
+        this.#thread.each('norm', step.count, (t) => {
+          if (before) this.#addExpertOutputs(before, t, placed.bank, step)
           this.#norm(placed.bank, placed.attnNormAt, t, attention.kinds)
         }),
       qkv: (step) => attention.project(step),
       rope: (step) => attention.rotateAndStore(step),
       attention: (step) => attention.attend(step),
       output: (step) => attention.projectOutput(step),
-      route: ({ count }) =>
+      route: ({ count, used }) =>
         this.#thread.each('route', count, (t) => {
-          this.#route(layer, t)
+          this.#route(layer, t, used[t]!)
           this.#store.predict(layer.index, t, count)
         }),
       experts: (step) => experts.run(step),
@@ -150,16 +150,16 @@ export class Forward {
   }
 
   /** Moves a token's residual to the bank `to`, and adds the weighted outputs of a layer's experts to it. */
-  #addExpertOutputs({ placed, experts }: ForwardLayer, t: number, to: number, traced: boolean): void {
+  #addExpertOutputs({ placed, experts }: ForwardLayer, t: number, to: number, { used, firstPair, traced }: StepRows): void {
     const thread = this.#thread
     const { scratch, config } = thread
     const { floats } = thread.banks[placed.bank]!
     const x = rowAt(scratch.x, t)
     const { expertWeights, expertOutputs } = scratch
     thread.copy(placed.bank, to, x, scratch.x.bytes)
-    for (let k = 0; k < config.expertsPerToken; k++) {
+    for (let k = 0; k < used[t]!; k++) {
       const weight = floats[rowAt(expertWeights, t) / 4 + k]!
-      const pair = t * config.expertsPerToken + k
+      const pair = firstPair[t]! + k
       const y = rowAt(expertOutputs, pair)
       thread.copy(experts.bankOf(pair), to, y, expertOutputs.bytes)
       if (traced)
@@ -177,7 +177,7 @@ export class Forward {
   }
 
   /** Adds attention's output to a token's residual, norms it, and chooses the token's experts. */
-  #route({ index, placed, router, inputKinds }: ForwardLayer, t: number): void {
+  #route({ index, placed, router, inputKinds }: ForwardLayer, t: number, used: number): void {
     const thread = this.#thread
     const { scratch, config } = thread
     const { kernels, ints, floats } = thread.banks[placed.bank]!
@@ -188,24 +188,25 @@ export class Forward {
     router.multiply(0, router.groups, [rowAt(scratch.inputs[router.kind]!, t)], [logits], 1)
     const ids = rowAt(expertIds, t)
     const weights = rowAt(expertWeights, t)
-    kernels.route(logits, config.experts, config.expertsPerToken, ids, weights)
-    this.#routes.write(t, index, ints, ids / 4, floats, weights / 4)
+    kernels.route(logits, config.experts, used, ids, weights)
+    this.#routes.write({ row: t, layer: index, used }, ints, ids / 4, floats, weights / 4, logits / 4)
   }
 
   /**
    * Adds the outputs of the last layer's experts, if the step ran it, and computes the logits of the wanted rows: the
    * i-th row of logits is that of the i-th of them. Rows that nothing is read of are left as they are.
    */
-  #end({ count, wanted, jobs, traced }: StepRows, last: ForwardLayer | undefined, bank: number): void {
+  #end(step: StepRows, last: ForwardLayer | undefined, bank: number): void {
+    const { count, wanted, jobs, traced } = step
     const thread = this.#thread
     const { plan, scratch } = thread
     const output = this.#output
     const kinds = new Set([output.kind])
-    if (traced && last) thread.each('norm', count, (t) => this.#addExpertOutputs(last, t, bank, traced))
+    if (traced && last) thread.each('norm', count, (t) => this.#addExpertOutputs(last, t, bank, step))
     if (!wanted.length) return
     thread.each('norm', wanted.length, (i) => {
       const t = wanted[i]!
-      if (last && !traced) this.#addExpertOutputs(last, t, bank, traced)
+      if (last && !traced) this.#addExpertOutputs(last, t, bank, step)
       this.#norm(bank, plan.outputNormAt, t, kinds)
     })
     const area = scratch.inputs[output.kind]!

@@ -1,9 +1,9 @@
-// Which experts each row of a step was routed to, in memory that main and the threads share: the thread that routes a
-// row writes them, main reads them between steps. Owns their places.
+// Which experts each row of a step was routed to, and the router's logits, in memory that main and the threads share:
+// the thread that routes a row writes them, main reads them between steps. Owns their places.
 
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 
-type Shape = Pick<MixtralConfig, 'layers' | 'expertsPerToken'>
+type Shape = Pick<MixtralConfig, 'layers' | 'experts'>
 
 /** The experts of one token: in each layer those that were used, best first. */
 export interface Routing {
@@ -13,53 +13,79 @@ export interface Routing {
   readonly weights: Float32Array
 }
 
+/** The experts of one token, and what the routers said of all. */
+export interface FullRouting extends Routing {
+  /** (layers, experts): the router's logits, of which the largest were taken. */
+  readonly logits: Float32Array
+}
+
 export interface RouteMemory {
   readonly ids: Uint16Array
   readonly weights: Float32Array
+  readonly logits: Float32Array
 }
 
 export class Routes {
   readonly #memory: RouteMemory
-  /** Numbers of a row. */
-  readonly #row: number
-  readonly #used: number
+  readonly #layers: number
+  readonly #experts: number
 
-  constructor({ layers, expertsPerToken }: Shape, memory: RouteMemory) {
+  constructor({ layers, experts }: Shape, memory: RouteMemory) {
     this.#memory = memory
-    this.#row = layers * expertsPerToken
-    this.#used = expertsPerToken
+    this.#layers = layers
+    this.#experts = experts
   }
 
-  /** Shared memory for steps of at most `rows` rows. */
-  static create({ layers, expertsPerToken }: Shape, rows: number): RouteMemory {
-    const count = rows * layers * expertsPerToken
-    return { ids: new Uint16Array(new SharedArrayBuffer(count * 2)), weights: new Float32Array(new SharedArrayBuffer(count * 4)) }
+  /** Shared memory for steps of at most `rows` rows, with any number of experts. */
+  static create({ layers, experts }: Shape, rows: number): RouteMemory {
+    const count = rows * layers * experts
+    const floats = () => new Float32Array(new SharedArrayBuffer(count * 4))
+    return { ids: new Uint16Array(new SharedArrayBuffer(count * 2)), weights: floats(), logits: floats() }
   }
 
-  /** Writes the experts of a row in a layer: those at `idsAt` of ids, with the weights at `weightsAt`. */
-  write(row: number, layer: number, ids: Int32Array, idsAt: number, weights: Float32Array, weightsAt: number): void {
-    const at = row * this.#row + layer * this.#used
-    for (let k = 0; k < this.#used; k++) {
+  /**
+   * Writes a row's experts in a layer: the `used` at `idsAt` of ids, with the weights at `weightsAt` of floats; and the
+   * logits at `logitsAt`.
+   */
+  write(
+    { row, layer, used }: { readonly row: number; readonly layer: number; readonly used: number },
+    ids: Int32Array,
+    idsAt: number,
+    floats: Float32Array,
+    weightsAt: number,
+    logitsAt: number,
+  ): void {
+    const start = row * this.#layers * this.#experts
+    const at = start + layer * used
+    for (let k = 0; k < used; k++) {
       this.#memory.ids[at + k] = ids[idsAt + k]!
-      this.#memory.weights[at + k] = weights[weightsAt + k]!
+      this.#memory.weights[at + k] = floats[weightsAt + k]!
     }
+    const logits = start + layer * this.#experts
+    for (let e = 0; e < this.#experts; e++) this.#memory.logits[logits + e] = floats[logitsAt + e]!
   }
 
-  /** A copy of what a row was routed to. */
-  read(row: number): Routing {
-    const at = row * this.#row
+  /** A copy of what a row with `used` experts in a layer was routed to. */
+  read(row: number, used: number): Routing {
+    const at = row * this.#layers * this.#experts
+    const end = at + this.#layers * used
     return {
-      ids: Uint16Array.from(this.#memory.ids.subarray(at, at + this.#row)),
-      weights: Float32Array.from(this.#memory.weights.subarray(at, at + this.#row)),
+      ids: Uint16Array.from(this.#memory.ids.subarray(at, end)),
+      weights: Float32Array.from(this.#memory.weights.subarray(at, end)),
     }
   }
 
-  /** Adds the first rows to counts of uses: (layers, experts). */
-  count(rows: number, counts: Float64Array, experts: number): void {
-    const { ids } = this.#memory
-    for (let i = 0; i < rows * this.#row; i++) {
-      const layer = Math.floor((i % this.#row) / this.#used)
-      counts[layer * experts + ids[i]!]!++
+  /** A copy of a row's router logits: (layers, experts). */
+  logits(row: number): Float32Array {
+    const width = this.#layers * this.#experts
+    return Float32Array.from(this.#memory.logits.subarray(row * width, (row + 1) * width))
+  }
+
+  /** Adds the rows of a segment to counts of uses: (layers, experts). */
+  count({ firstRow, rows, used }: { readonly firstRow: number; readonly rows: number; readonly used: number }, counts: Float64Array): void {
+    for (let row = firstRow; row < firstRow + rows; row++) {
+      const at = row * this.#layers * this.#experts
+      for (let i = 0; i < this.#layers * used; i++) counts[Math.floor(i / used) * this.#experts + this.#memory.ids[at + i]!]!++
     }
   }
 }

@@ -14,6 +14,8 @@ export interface Segment {
   readonly position: number
   /** The page of each PAGE_POSITIONS positions, up to that of the last row. */
   readonly table: ArrayLike<number>
+  /** How many experts each of its tokens has in a layer. */
+  readonly used: number
 }
 
 /** A page whose bytes are copied to another before the step writes there. */
@@ -68,17 +70,34 @@ export interface StepRows extends Step {
   readonly positions: Int32Array
   /** The place of each row in the KV cache: page * PAGE_POSITIONS + place in the page. (rows). */
   readonly slots: Int32Array
+  /** How many experts each row has in a layer: (rows). */
+  readonly used: Int32Array
+  /** The first of each row's pairs, which are one row in one of its experts, best first: (rows). */
+  readonly firstPair: Int32Array
+  /** The row of each pair: (pairs). */
+  readonly pairRows: Int32Array
   /** Longest context first, so that no thread begins the longest at the end. */
   readonly tiles: readonly Tile[]
 }
+
+/** How many pairs of a row and one of its experts a step has. */
+export const pairsOf = (segments: readonly Segment[]) => segments.reduce((sum, { rows, used }) => sum + rows * used, 0)
 
 export function rowsOf(step: Step): StepRows {
   const count = step.tokens.length
   const positions = new Int32Array(count)
   const slots = new Int32Array(count)
+  const used = new Int32Array(count)
+  const firstPair = new Int32Array(count)
+  const pairRows = new Int32Array(pairsOf(step.segments))
   const tiles: Tile[] = []
-  for (const [segment, { firstRow, rows, position, table }] of step.segments.entries()) {
+  let pair = 0
+  for (const [segment, { firstRow, rows, position, table, used: experts }] of step.segments.entries()) {
     for (let i = 0; i < rows; i++) {
+      used[firstRow + i] = experts
+      firstPair[firstRow + i] = pair
+      pairRows.fill(firstRow + i, pair, pair + experts)
+      pair += experts
       const at = position + i
       positions[firstRow + i] = at
       slots[firstRow + i] = table[Math.floor(at / PAGE_POSITIONS)]! * PAGE_POSITIONS + (at % PAGE_POSITIONS)
@@ -88,5 +107,5 @@ export function rowsOf(step: Step): StepRows {
     }
   }
   tiles.sort((a, b) => b.position + b.rows - (a.position + a.rows) || a.firstRow - b.firstRow)
-  return { ...step, count, positions, slots, tiles }
+  return { ...step, count, positions, slots, used, firstPair, pairRows, tiles }
 }

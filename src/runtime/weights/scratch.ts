@@ -42,13 +42,15 @@ export interface Scratch {
   readonly projected: Rows
   /** (batchSize, experts) f32. */
   readonly routerLogits: Rows
-  /** (batchSize, used) i32, best first. */
+  /** (batchSize, experts) i32, of which the first are used, best first. */
   readonly expertIds: Rows
-  /** (batchSize, used) f32. */
+  /** (batchSize, experts) f32, of which the first are used. */
   readonly expertWeights: Rows
-  /** Inputs of ffn_down: (batchSize * used, intermediate). */
+  /** Most pairs of a token and one of its experts in a step. */
+  readonly pairs: number
+  /** Inputs of ffn_down: (pairs, intermediate). */
   readonly expertInputs: InputRows
-  /** Outputs of ffn_down, before weighting: (batchSize * used, hidden) f32. */
+  /** Outputs of ffn_down, before weighting: (pairs, hidden) f32. */
   readonly expertOutputs: Rows
   /** cos and sin of the angles of each token's position: (batchSize, ropeDim / 2, 2) f32. */
   readonly ropeTable: Rows
@@ -127,7 +129,8 @@ export function planScratch(
     const area = (kind: ActivationKind) => (kinds.has(kind) ? { [kind]: rows(count, activationBytes(kind, columns, build)) } : {})
     return { ...area('f32'), ...area('q8_k'), ...area('q8_0'), ...area('q8_1') }
   }
-  const pairs = batchSize * expertsPerToken
+  // a sequence that decodes may have all experts
+  const pairs = Math.max(batchSize * expertsPerToken, sequences * experts)
   const attentionRows = ATTENTION_TOKENS * (heads / kvHeads)
   const attentionBytes = 2 * attentionRows * partBytes(headDim) + attentionKernelBytes(headDim, attentionRows)
   const expertBytes = 2 * batchSize * EXPERT_ROWS * 4
@@ -139,8 +142,8 @@ export function planScratch(
     tables: rows(sequences, pagesOf(contextLength) * 4),
     projected: rows(batchSize, hiddenSize * 4),
     routerLogits: rows(batchSize, experts * 4),
-    expertIds: rows(batchSize, expertsPerToken * 4),
-    expertWeights: rows(batchSize, expertsPerToken * 4),
+    expertIds: rows(batchSize, experts * 4),
+    expertWeights: rows(batchSize, experts * 4),
     expertInputs: inputRows(pairs, intermediateSize, options.expertInputKinds),
     expertOutputs: rows(pairs, hiddenSize * 4),
     ropeTable: rows(batchSize, ropeDim * 4),
@@ -151,5 +154,5 @@ export function planScratch(
       DIRECT_BLOCK,
     ),
   }
-  return { ...areas, bytes: next }
+  return { ...areas, pairs, bytes: next }
 }

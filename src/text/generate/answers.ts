@@ -2,6 +2,7 @@
 // how answers share options; what one answer is, generation.ts knows.
 
 import { TimeSlice } from '../../base/timeSlice.js'
+import { checkExpertsPerToken } from '../../runtime/engine/callOptions.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { randomSeed } from '../../runtime/sampler/checkSamplerOptions.js'
 import type { ChatRequest } from './chatRequest.js'
@@ -17,10 +18,11 @@ import { type ToolAnswer, toolAnswer } from './toolAnswer.js'
 export type AskedAnswers = readonly CheckedOptions[]
 
 /** Checks and copies what is asked, with the defaults that a model brings. Throws `OPTION`. */
-export function askedAnswers({ extras }: Pick<ModelParts, 'extras'>, given: GenerationOptions): AskedAnswers {
+export function askedAnswers({ extras, engine }: Pick<ModelParts, 'extras' | 'engine'>, given: GenerationOptions): AskedAnswers {
   const all = withDefaults(extras?.defaults.options ?? {}, given)
   const options = (all.n ?? 1) > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
   const first = checkGenerationOptions(options)
+  checkExpertsPerToken(first.expertsPerToken, engine.config.experts)
   const others = Array.from({ length: first.n - 1 }, (_, i) => {
     return { ...checkGenerationOptions(nextOptions(options, i + 1)), constraint: first.constraint } // compiled once
   })

@@ -35,6 +35,8 @@ export interface CheckedOptions {
   readonly sampling: SamplerOptions
   /** How many answers. */
   readonly n: number
+  /** Undefined for the model's own number. */
+  readonly expertsPerToken: number | undefined
   readonly experts: boolean
   readonly salt: string
   readonly signal: AbortSignal | undefined
@@ -44,10 +46,10 @@ export interface CheckedOptions {
 
 /** The options with defaults filled in, copied. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onAccepted', 'onProgress'])
+  checkOptions(generationTable, options, ['n', 'expertsPerToken', 'experts', 'salt', 'signal', 'onAccepted', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
-  const { n = 1, experts = false, salt = '', signal, onAccepted, onProgress, ...given } = rest
+  const { n = 1, expertsPerToken, experts = false, salt = '', signal, onAccepted, onProgress, ...given } = rest
   const sampling: SamplerOptions = Object.fromEntries(
     Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
   )
@@ -81,6 +83,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
     constraint,
     sampling,
     n,
+    expertsPerToken,
     experts,
     salt,
     signal,

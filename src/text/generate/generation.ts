@@ -40,6 +40,7 @@ export class Generation implements Task {
   readonly everyRow: boolean
   readonly pieces = new PieceQueue<Piece>()
   readonly salt: string
+  readonly expertsPerToken?: number
   readonly progress?: (loaded: number, total: number) => void
   readonly routed?: (routing: Routing) => void
   readonly #model: GenerationModel
@@ -85,6 +86,7 @@ export class Generation implements Task {
     const { onProgress } = options
     if (onProgress) this.progress = (loaded, total) => onProgress({ loaded, total })
     this.salt = options.salt
+    if (options.expertsPerToken !== undefined) this.expertsPerToken = options.expertsPerToken
     if (options.experts) {
       this.routed = (routing) => {
         this.#routing = routing

@@ -4,7 +4,7 @@
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
-import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { type CallOptions, checkCallOptions, checkForwardOptions, type ForwardOptions } from '../../runtime/engine/callOptions.js'
 import { inTurn } from '../../runtime/engine/callQueue.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
@@ -158,8 +158,8 @@ export class MixtralModel {
    * Throws `OPTION` for an unknown option or no tokens; `CONTEXT` if the tokens do not fit the context; `TOKENIZER` for
    * an id outside the vocabulary; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
    */
-  async logits(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    checkCallOptions(options)
+  async logits(ids: readonly number[], options: ForwardOptions = {}): Promise<Float32Array> {
+    checkForwardOptions(options, this.config.experts)
     const tokens = this.#engine.checked(ids)
     return this.#engine.evaluateAll(tokens, options)
   }
@@ -168,8 +168,8 @@ export class MixtralModel {
    * The logits after the last token: (vocabulary). A beginning that the KV cache holds is not run again. Throws what
    * `logits` throws.
    */
-  async evaluate(ids: readonly number[], options: CallOptions = {}): Promise<Float32Array> {
-    checkCallOptions(options)
+  async evaluate(ids: readonly number[], options: ForwardOptions = {}): Promise<Float32Array> {
+    checkForwardOptions(options, this.config.experts)
     const tokens = this.#engine.checked(ids)
     return this.#engine.evaluate(tokens, options)
   }

@@ -2,12 +2,12 @@
 // logits make them; only the numbers come to the main thread.
 
 import { MixtralError, shown } from '../../base/errors.js'
-import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions, checkExpertsPerToken, type ForwardOptions } from '../../runtime/engine/callOptions.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { type Choice, NOT_FINITE, notFiniteError } from '../../runtime/sampler/job.js'
 import { MOST_TOP } from '../../runtime/sampler/logProbabilities.js'
 
-export interface ScoreOptions extends CallOptions {
+export interface ScoreOptions extends ForwardOptions {
   /** The place of the first token that is scored, at least 1. Default 1. */
   readonly from?: number
   /** How many of the most likely tokens are reported in each place, 0 to 20. Default 0. */
@@ -23,7 +23,8 @@ export interface ScoredToken {
 }
 
 export async function scoreTokens(engine: Engine, tokens: readonly number[], options: ScoreOptions): Promise<ScoredToken[]> {
-  checkCallOptions(options, ['from', 'top'])
+  checkCallOptions(options, ['from', 'top', 'expertsPerToken'])
+  checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
   const ids = engine.checked(tokens)
   const { from = 1, top = 0, ...call } = options
   if (ids.length < 2) throw new MixtralError('OPTION', 'one token, expected at least two: the first has nothing before it')

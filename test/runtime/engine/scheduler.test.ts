@@ -10,6 +10,8 @@ import { SimulatedPages } from './simulatedPages.js'
 
 const upTo = (count: number, start = 0) => Array.from({ length: count }, (_, i) => start + i)
 
+const simulated = { sequences: 4, batchSize: 64, kvTokens: 20 * PAGE_POSITIONS, pairs: 128, expertsPerToken: 2 }
+
 /** Requests that write as many tokens as they are told; a token follows from the sum of those before it. */
 class Simulation {
   readonly scheduler: Scheduler
@@ -19,12 +21,16 @@ class Simulation {
   #count = 0
 
   constructor(limits: Partial<SchedulerLimits> = {}) {
-    this.scheduler = new Scheduler({ sequences: 4, batchSize: 64, kvTokens: 20 * PAGE_POSITIONS, ...limits })
+    this.scheduler = new Scheduler({ ...simulated, ...limits })
     this.pages = new SimulatedPages(this.scheduler.cache)
   }
 
   add(prompt: readonly number[], tokens: number, task: Partial<Task> = {}): Request {
-    const request = new Request({ ids: prompt, from: prompt.length - 1, ended: () => {}, ...task }, this.#count++)
+    const request = new Request(
+      { ids: prompt, from: prompt.length - 1, ended: () => {}, ...task },
+      this.#count++,
+      simulated.expertsPerToken,
+    )
     this.#wanted.set(request, prompt.length + tokens)
     this.scheduler.add(request)
     return request
@@ -184,6 +190,13 @@ describe('a request that is paused', () => {
   })
 })
 
+test('a young prompt whose turn it is, and for which there is no page, does not hold up those that have theirs', () => {
+  const simulation = new Simulation({ sequences: 8, batchSize: 16, kvTokens: 3 * PAGE_POSITIONS })
+  const requests = upTo(6).map((i) => simulation.add(upTo(21, 100 * i), 11))
+  simulation.run()
+  for (const [i, { ids }] of requests.entries()) expect(ids).toEqual(written(upTo(21, 100 * i), 11))
+})
+
 const action = fc.oneof(
   {
     weight: 3,
@@ -193,6 +206,7 @@ const action = fc.oneof(
       prompt: fc.integer({ min: 1, max: 120 }),
       tokens: fc.integer({ min: 1, max: 40 }),
       salt: fc.nat(1),
+      expertsPerToken: fc.constantFrom(2, 2, 2, 1, 5, 8),
     }),
   },
   {
@@ -219,18 +233,21 @@ test('in any company every request gets its own tokens, and all pages come back'
       fc.record({
         sequences: fc.integer({ min: 1, max: 5 }),
         batchSize: fc.integer({ min: 5, max: 64 }),
-        pages: fc.integer({ min: 6, max: 16 }),
+        pages: fc.integer({ min: 5, max: 16 }),
       }),
       fc.array(action, { maxLength: 60 }),
       ({ pages, ...limits }, actions) => {
-        const simulation = new Simulation({ ...limits, kvTokens: pages * PAGE_POSITIONS })
+        const pairs = Math.max(limits.batchSize * 2, limits.sequences * 8)
+        const simulation = new Simulation({ ...limits, pairs, kvTokens: pages * PAGE_POSITIONS })
         const paused = new Set<number>()
         const requests: { request: Request; expected: number[] }[] = []
         for (const act of actions) {
           if (act.do === 'add') {
             const prompt = upTo(act.prompt).map((at) => token(act.stem, at))
             const number = requests.length
-            const request = simulation.add(prompt, act.tokens, { ready: () => !paused.has(number), salt: String(act.salt) })
+            const { expertsPerToken } = act
+            const salt = String(act.salt)
+            const request = simulation.add(prompt, act.tokens, { ready: () => !paused.has(number), salt, expertsPerToken })
             requests.push({ request, expected: written(prompt, act.tokens) })
           } else if (act.do === 'step') for (let i = 0; i < act.times; i++) simulation.step(act.promptRows)
           else if (act.do === 'clear') simulation.scheduler.cache.clear()
@@ -249,6 +266,9 @@ test('in any company every request gets its own tokens, and all pages come back'
         for (const each of requests) {
           expect(each.request.over).toBe(true)
           if (!aborted.has(each)) expect(each.request.ids).toEqual(each.expected)
+        }
+        for (const shares of simulation.steps) {
+          expect(shares.reduce((sum, { rows, request }) => sum + rows * request.used, 0)).toBeLessThanOrEqual(pairs)
         }
         simulation.step() // gives back what has just ended
         expect(simulation.scheduler.running + simulation.scheduler.suspended + simulation.scheduler.waiting).toBe(0)

@@ -31,9 +31,11 @@ interface Pretended {
   readonly steps: Rows[]
 }
 
+const noExperts = { ids: new Uint16Array(0), weights: new Float32Array(0) }
+
 /** before: called with each step, which it may hold up or let fail. */
 function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void = () => {}, sequences = 4): Pretended {
-  const scheduler = new Scheduler({ sequences, batchSize: 64, kvTokens: 20 * PAGE_POSITIONS })
+  const scheduler = new Scheduler({ sequences, batchSize: 64, kvTokens: 20 * PAGE_POSITIONS, pairs: 128, expertsPerToken: 2 })
   const steps: Rows[] = []
   let rows: Rows | undefined
   const loop = new StepLoop(scheduler, new StepCost(undefined), {
@@ -46,7 +48,8 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
       return []
     },
     choice: () => expect.unreachable(),
-    routing: () => ({ ids: new Uint16Array(0), weights: new Float32Array(0) }),
+    routing: () => noExperts,
+    fullRouting: () => ({ ...noExperts, logits: new Float32Array(0) }),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })
   return { loop, scheduler, steps }

@@ -23,6 +23,8 @@ interface Call {
   readonly abortAfter: number | undefined
   /** Milliseconds that a reader of a stream takes for each piece. */
   readonly slow: number
+  /** The model's own number where it is undefined. */
+  readonly expertsPerToken: number | undefined
 }
 
 const call = fc.record<Call>({
@@ -34,15 +36,21 @@ const call = fc.record<Call>({
   delay: fc.nat(30),
   abortAfter: fc.option(fc.nat(60), { freq: 4, nil: undefined }),
   slow: fc.nat(2),
+  expertsPerToken: fc.constantFrom(undefined, undefined, 1, 3, 8),
 })
 
 /** What a call gives: the ids and the text that it writes, or a hash of its logits. */
-async function run(model: MixtralModel, { kind, beginning, end, tokens, seed, slow }: Call, signal?: AbortSignal): Promise<unknown> {
+async function run(
+  model: MixtralModel,
+  { kind, beginning, end, tokens, seed, slow, expertsPerToken }: Call,
+  signal?: AbortSignal,
+): Promise<unknown> {
   const prompt = beginnings[beginning]! + ends[end]!
   const ids = model.tokenizer.encodePrompt(prompt)
-  const options: GenerationOptions = { maxNewTokens: tokens, seed, temperature: seed ? 1.2 : 0, ignoreEos: true, ...(signal && { signal }) }
-  if (kind === 'logits') return hashOf(await model.logits(ids, options.signal ? { signal: options.signal } : {}))
-  if (kind === 'evaluate') return hashOf(await model.evaluate(ids, options.signal ? { signal: options.signal } : {}))
+  const common = { ...(signal && { signal }), ...(expertsPerToken && { expertsPerToken }) }
+  const options: GenerationOptions = { maxNewTokens: tokens, seed, temperature: seed ? 1.2 : 0, ignoreEos: true, ...common }
+  if (kind === 'logits') return hashOf(await model.logits(ids, common))
+  if (kind === 'evaluate') return hashOf(await model.evaluate(ids, common))
   if (kind === 'generate') {
     const { text, ids: written } = await model.generate(prompt, options)
     return { text, written }
@@ -67,8 +75,10 @@ afterAll(() => reference.close())
 
 /** What a call gives alone, on a model whose cache is empty. */
 function alone(of: Call): Promise<unknown> {
-  const { kind, beginning, end, tokens, seed } = of
-  const key = JSON.stringify(kind === 'logits' || kind === 'evaluate' ? [kind, beginning, end] : [beginning, end, tokens, seed])
+  const { kind, beginning, end, tokens, seed, expertsPerToken } = of
+  const key = JSON.stringify(
+    kind === 'logits' || kind === 'evaluate' ? [kind, beginning, end, expertsPerToken] : [beginning, end, tokens, seed, expertsPerToken],
+  )
   const result = known.get(key) ?? reference.reset().then(() => run(reference, { ...of, slow: 0 }))
   known.set(key, result)
   return result

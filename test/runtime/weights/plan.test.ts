@@ -57,17 +57,18 @@ function expectNoOverlap(plan: Plan, regions: readonly Region[]): void {
 /** The rows of the scratch area lie one after the other, aligned, and end with it. */
 function expectScratch(
   { scratch, batchSize, sequences, threads, streaming, contextLength }: Plan,
-  { used, kvHeads }: Hyperparameters,
+  { used, experts, kvHeads }: Hyperparameters,
 ): void {
-  const { bytes, inputs, expertInputs, expertOutputs, parts, tables, threadScratch, stagingBuffers, ...perToken } = scratch
+  const { bytes, pairs, inputs, expertInputs, expertOutputs, parts, tables, threadScratch, stagingBuffers, ...perToken } = scratch
   const areas = [
     ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batchSize })),
-    ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: batchSize * used })),
+    ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: pairs })),
     { ...parts, count: Math.ceil((2 * threads) / kvHeads) * Math.ceil(contextLength / ATTENTION_RANGE) },
     { ...tables, count: sequences },
     { ...threadScratch, count: threads },
     { ...stagingBuffers, count: streaming?.buffers ?? 0 },
   ]
+  expect(pairs).toBe(Math.max(batchSize * used, sequences * experts))
   let end = 1
   for (const area of areas.sort((a, b) => a.at - b.at)) {
     expect(area.at).toBeGreaterThanOrEqual(end)

@@ -244,7 +244,10 @@ describe('an option', () => {
 
   test('of logits is refused by name', async () => {
     const refused = (options: object) => expect(model.logits([1], options)).rejects
-    await refused({ temperature: 0 }).toMatchObject({ code: 'OPTION', message: 'unknown option temperature, expected signal, onProgress' })
+    await refused({ temperature: 0 }).toMatchObject({
+      code: 'OPTION',
+      message: 'unknown option temperature, expected expertsPerToken, signal, onProgress',
+    })
     await refused({ onProgress: 5 }).toMatchObject({ code: 'OPTION', message: 'onProgress is not a function' })
   })
 })
