@@ -5,13 +5,16 @@ import { type Context, Hono } from 'hono'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
 import { ApiError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
+import { nativeCompletion } from './llama/completion.js'
 import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
+import { ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
 import { OllamaModels } from './ollama/models.js'
 import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
+import { embeddings } from './openai/embeddings.js'
 import { modelList, modelObject } from './openai/models.js'
 import { PromptScores } from './openai/promptScores.js'
 import { checkModel } from './openai/wire.js'
@@ -34,8 +37,8 @@ export interface ServerApp {
 
 /** What clients know from elsewhere, and this server has not. */
 const MISSING = [
-  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/infill', '/completion'],
-  ...['/api/embed', '/api/embeddings', '/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
+  ...['/v1/responses', '/v1/messages', '/v1/rerank', '/infill'],
+  ...['/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
 ]
 
 /** What @hono/node-server gives beside a request. */
@@ -134,6 +137,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   })
   post(['/v1/chat/completions', '/chat/completions'], (body, answering) => chatCompletion(body, served, answering))
   post(['/v1/completions'], (body, answering) => completion(body, served, scores, answering))
+  post(['/v1/embeddings'], (body, answering) => embeddings(body, served, answering))
+  post(['/completion', '/completions'], (body, answering) => nativeCompletion(body, served, answering))
   post(['/tokenize'], (body) => tokenize(body, model))
   post(['/detokenize'], (body) => detokenize(body, model))
   get(['/props'], () => props(served))
@@ -149,6 +154,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   post(['/api/show'], (body) => ollama.show(body))
   post(['/api/chat'], (body, answering) => ollamaChat(body, served, answering))
   post(['/api/generate'], (body, answering) => ollamaGenerate(body, served, answering))
+  post(['/api/embed'], (body, answering) => ollamaEmbed(body, served, answering))
+  post(['/api/embeddings'], (body, answering) => ollamaEmbeddings(body, served, answering))
   for (const path of MISSING) {
     app.all(path, (c) => {
       throw new ApiError(501, `${c.req.routePath} is not supported`)

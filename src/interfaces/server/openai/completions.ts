@@ -9,7 +9,7 @@ import { ApiError, badRequest, openaiError } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { isIds } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
-import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
+import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
 import { OPENAI_NAMES, openaiOptions } from './options.js'
@@ -114,8 +114,7 @@ function answerRun({ model }: ServedModel, ids: readonly number[], options: Gene
     // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
     if (scores) yield { text: '', ids: [], scored: await scores.score(ids, options.logprobs!, signal) }
     if (generates) return yield* model.session({ ids }).stream({ ...options, signal, onAccepted })
-    const nothing = { text: '', ids: [], reusedTokens: 0, prefillSeconds: 0, decodeSeconds: 0 }
-    return { ...nothing, promptTokens: ids.length, finishReason: 'length' }
+    return readOnly(ids.length)
   }
 }
 
