@@ -4,7 +4,8 @@
 import { type Context, Hono } from 'hono'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
-import { ApiError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
+import { countTokens, createMessage } from './anthropic/messages.js'
+import { ApiError, anthropicError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
 import { nativeCompletion } from './llama/completion.js'
 import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
@@ -20,6 +21,7 @@ import { PromptScores } from './openai/promptScores.js'
 import { checkModel } from './openai/wire.js'
 import { packageVersion } from './packageVersion.js'
 import { Exchange } from './requestLog.js'
+import { createResponse } from './responses/responses.js'
 import { readBody } from './security/body.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
@@ -37,7 +39,7 @@ export interface ServerApp {
 
 /** What clients know from elsewhere, and this server has not. */
 const MISSING = [
-  ...['/v1/responses', '/v1/messages', '/v1/rerank', '/infill'],
+  ...['/v1/rerank', '/infill'],
   ...['/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
 ]
 
@@ -137,6 +139,9 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   })
   post(['/v1/chat/completions', '/chat/completions'], (body, answering) => chatCompletion(body, served, answering))
   post(['/v1/completions'], (body, answering) => completion(body, served, scores, answering))
+  post(['/v1/responses'], (body, answering) => createResponse(body, served, answering))
+  post(['/v1/messages'], (body, answering) => createMessage(body, served, answering))
+  post(['/v1/messages/count_tokens'], (body) => countTokens(body, served))
   post(['/v1/embeddings'], (body, answering) => embeddings(body, served, answering))
   post(['/completion', '/completions'], (body, answering) => nativeCompletion(body, served, answering))
   post(['/tokenize'], (body) => tokenize(body, model))
@@ -172,7 +177,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     const told = toApiError(error)
     const exchange = c.get('exchange')
     if (told.origin) exchange.note({ error: told.origin })
-    return errorResponse(told, shapeOf(c.req.path))
+    return errorResponse(told, shapeOf(c.req.path), exchange.id)
   })
 
   return {
@@ -193,5 +198,6 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
 /** Which API a path belongs to. */
 function shapeOf(path: string): ErrorShape {
   if (path.startsWith('/api/')) return ollamaError
+  if (path.startsWith('/v1/messages')) return anthropicError
   return path.startsWith('/v1/') || path.startsWith('/chat/') ? openaiError : llamaError
 }

@@ -8,9 +8,9 @@ import { z } from 'zod'
 export const MOST_MESSAGES = 16_384
 export const MOST_CALLS = 128
 
-/** A list of no more items than that. */
-export function boundedList<T extends z.ZodType>(item: T, most: number) {
-  return z.array(z.unknown()).max(most).pipe(z.array(item))
+/** A list of no more items than that, and no fewer than `least`. */
+export function boundedList<T extends z.ZodType>(item: T, most: number, least = 0) {
+  return z.array(z.unknown()).min(least).max(most).pipe(z.array(item))
 }
 
 /** An object whose properties are read by name alone. */

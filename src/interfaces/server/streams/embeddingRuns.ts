@@ -10,8 +10,8 @@ import type { Wire } from './respond.js'
 const MOST_INPUTS = 2048
 
 /**
- * A run for each input. Throws an ApiError 400 for an id outside the vocabulary, and for an input that is too long, with
- * both counts, unless it is to be cut.
+ * A run for each input. Throws an ApiError 400 for an id outside the vocabulary, and with both counts for an input that
+ * is too long, unless it is to be cut.
  */
 export function embeddingRuns(inputs: readonly (string | readonly number[])[], { model }: ServedModel, cuts = false): AnswerRun[] {
   const { tokenizer, contextLength } = model
