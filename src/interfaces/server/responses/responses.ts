@@ -1,50 +1,17 @@
-// POST /v1/responses: OpenAI's newer API, without what it keeps on its servers. Texts and functions; the rest is refused
-// by name.
+// POST /v1/responses: OpenAI's newer API, without what it keeps on its servers. Texts and functions; the rest is
+// refused by name.
 
-import { z } from 'zod'
 import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { OPENAI_NAMES, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
-import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type Answering, respond } from '../streams/respond.js'
+import { type ResponseRequest, responseFields } from './fields.js'
 import { messagesOf } from './items.js'
 import { ResponsesWire } from './wire.js'
-
-const tool = z.object({
-  type: z.string(),
-  name: z.string().nullish(),
-  description: z.string().nullish(),
-  parameters: record.nullish(),
-  strict: z.boolean().nullish(),
-})
-
-export const responseFields = z.object({
-  model: z.string().nullish(),
-  input: z.union([z.string(), boundedList(record, MOST_MESSAGES, 1)], { error: 'expected a string or a list of items that is not empty' }),
-  instructions: z.string().nullish(),
-  stream: z.boolean().nullish(),
-  max_output_tokens: z.int().min(1).nullish(),
-  temperature: z.number().nullish(),
-  top_p: z.number().nullish(),
-  top_logprobs: z.int().min(0).max(20).nullish(),
-  include: z.array(z.string()).max(100).nullish(),
-  tools: boundedList(tool, 1024).nullish(),
-  tool_choice: z.union([z.string(), z.object({ type: z.string(), name: z.string().nullish() })]).nullish(),
-  parallel_tool_calls: z.boolean().nullish(),
-  text: z.object({ format: record.nullish() }).nullish(),
-  metadata: record.nullish(),
-  truncation: z.string().nullish(),
-  previous_response_id: z.string().nullish(),
-  conversation: z.unknown().optional(),
-  background: z.boolean().nullish(),
-  prompt: z.unknown().optional(),
-})
-
-export type ResponseRequest = z.infer<typeof responseFields>
 
 const NAMES = new Map([...OPENAI_NAMES, ['maxNewTokens', 'max_output_tokens'], ['jsonSchema', 'text.format']])
 

@@ -8,7 +8,7 @@ import { PING, randomId } from '../openai/wire.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, Outcome, Part } from '../streams/answerRuns.js'
 import type { Wire } from '../streams/respond.js'
-import type { ResponseRequest } from './responses.js'
+import type { ResponseRequest } from './fields.js'
 
 interface OpenItem {
   readonly kind: 'message' | 'function_call'
