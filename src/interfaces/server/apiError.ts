@@ -103,6 +103,6 @@ export const anthropicError: ErrorShape = ({ status, message }, requestId) => ({
   request_id: requestId ?? null,
 })
 
-export function errorResponse(error: ApiError, shape: ErrorShape, requestId: string): Response {
+export function errorResponse(error: ApiError, shape: ErrorShape, requestId?: string): Response {
   return Response.json(shape(error, requestId), { status: error.status, headers: error.headers })
 }

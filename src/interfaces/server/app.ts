@@ -19,6 +19,7 @@ import { embeddings } from './openai/embeddings.js'
 import { modelList, modelObject } from './openai/models.js'
 import { PromptScores } from './openai/promptScores.js'
 import { checkModel } from './openai/wire.js'
+import { openApiDocument } from './openapi/document.js'
 import { packageVersion } from './packageVersion.js'
 import { Exchange } from './requestLog.js'
 import { createResponse } from './responses/responses.js'
@@ -28,6 +29,7 @@ import { Keys } from './security/keys.js'
 import { servedModel } from './servedModel.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import type { Answering } from './streams/respond.js'
+import { shownPath, UNSUPPORTED } from './unsupported.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
 export interface ServerApp {
@@ -36,12 +38,6 @@ export interface ServerApp {
   /** Takes no more requests, waits for those that run as long as `graceSeconds`, and ends the others. Never throws. */
   close(): Promise<void>
 }
-
-/** What clients know from elsewhere, and this server has not. */
-const MISSING = [
-  ...['/v1/rerank', '/infill'],
-  ...['/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
-]
 
 /** What @hono/node-server gives beside a request. */
 interface NodeBindings {
@@ -147,7 +143,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   post(['/tokenize'], (body) => tokenize(body, model))
   post(['/detokenize'], (body) => detokenize(body, model))
   get(['/props'], () => props(served))
-  get(['/slots'], () => slots(served))
+  get(['/slots'], (c) => slots(served, c.req.query('fail_on_no_slot')))
   post(['/apply-template'], (body) => ({ prompt: chatPrompt(body, served) }))
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
@@ -161,9 +157,10 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   post(['/api/generate'], (body, answering) => ollamaGenerate(body, served, answering))
   post(['/api/embed'], (body, answering) => ollamaEmbed(body, served, answering))
   post(['/api/embeddings'], (body, answering) => ollamaEmbeddings(body, served, answering))
-  for (const path of MISSING) {
-    app.all(path, (c) => {
-      throw new ApiError(501, `${c.req.routePath} is not supported`)
+  get(['/openapi.json'], () => openApiDocument(app.routes, shapeOf, settings.apiKeys.length > 0))
+  for (const path of UNSUPPORTED) {
+    app.all(path, () => {
+      throw new ApiError(501, `${shownPath(path)} is not supported`)
     })
   }
 

@@ -12,15 +12,15 @@ import { type AnswerRun, readOnly, silentRun } from '../streams/answerRuns.js'
 import { withProgress } from '../streams/progress.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { NativeWire } from './completionWire.js'
-import { type GivenPrompt, isPrompt, promptIds, promptsOf } from './prompts.js'
+import { type GivenPrompt, isPrompt, PROMPT, promptIds, promptsOf } from './prompts.js'
 
 const limit = z.int().min(-2).nullish()
 
 export const nativeFields = z.object({
   model: z.string().nullish(),
-  prompt: z.custom<GivenPrompt>(isPrompt, {
-    error: 'expected a string, a list of token ids and strings, or a list of prompts that is not empty',
-  }),
+  prompt: z
+    .custom<GivenPrompt>(isPrompt, { error: 'expected a string, a list of token ids and strings, or a list of prompts that is not empty' })
+    .meta(PROMPT),
   n_predict: limit,
   max_completion_tokens: limit,
   max_tokens: limit,

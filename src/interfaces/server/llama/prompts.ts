@@ -14,6 +14,12 @@ export function isPrompt(value: unknown): boolean {
   return Array.isArray(value) && value.length > 0 && value.every((one) => typeof one === 'string' || isParts(one))
 }
 
+const PARTS = { type: 'array', items: { anyOf: [{ type: 'string' }, { type: 'integer', minimum: 0 }] }, minItems: 1 } as const
+/** A prompt, in a document. */
+export const PROMPT = {
+  anyOf: [{ type: 'string' }, PARTS, { type: 'array', items: { anyOf: [{ type: 'string' }, PARTS] }, minItems: 1 }],
+}
+
 /** Most prompts of one request. */
 const MOST_PROMPTS = 1024
 

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
-import { isIds } from '../security/fields.js'
+import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { embeddingRuns, wholeWire } from '../streams/embeddingRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
@@ -21,9 +21,9 @@ function isInput(value: unknown): boolean {
 
 export const embeddingFields = z.object({
   model: z.string().nullish(),
-  input: z.custom<GivenInput>(isInput, {
-    error: 'expected a string, a list of token ids, or a list of either; none of them empty',
-  }),
+  input: z
+    .custom<GivenInput>(isInput, { error: 'expected a string, a list of token ids, or a list of either; none of them empty' })
+    .meta({ anyOf: [{ type: 'string', minLength: 1 }, ...LISTS] }),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z.int().nullish(),
 })
