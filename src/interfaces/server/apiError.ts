@@ -81,7 +81,7 @@ export function toApiError(error: unknown, wireNames: ReadonlyMap<string, string
 }
 
 /** An error in the shape of an API. */
-export type ErrorShape = (error: ApiError) => object
+export type ErrorShape = (error: ApiError, requestId?: string) => object
 
 export const openaiError: ErrorShape = ({ status, message, param, code, counts }) => ({
   error: { message, type: TYPES[status] ?? 'server_error', param: param ?? null, code: code ?? null, ...counts },
@@ -94,6 +94,15 @@ export const llamaError: ErrorShape = ({ status, message, counts }) => ({
 
 export const ollamaError: ErrorShape = ({ message }) => ({ error: message })
 
-export function errorResponse(error: ApiError, shape: ErrorShape): Response {
-  return Response.json(shape(error), { status: error.status, headers: error.headers })
+/** Anthropic's words for some of the kinds. */
+const ANTHROPIC_TYPES: Readonly<Record<number, string>> = { 413: 'request_too_large', 500: 'api_error', 503: 'overloaded_error' }
+
+export const anthropicError: ErrorShape = ({ status, message }, requestId) => ({
+  type: 'error',
+  error: { type: ANTHROPIC_TYPES[status] ?? TYPES[status] ?? 'api_error', message },
+  request_id: requestId ?? null,
+})
+
+export function errorResponse(error: ApiError, shape: ErrorShape, requestId?: string): Response {
+  return Response.json(shape(error, requestId), { status: error.status, headers: error.headers })
 }

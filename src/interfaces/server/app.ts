@@ -4,25 +4,32 @@
 import { type Context, Hono } from 'hono'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
-import { ApiError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
+import { countTokens, createMessage } from './anthropic/messages.js'
+import { ApiError, anthropicError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
+import { nativeCompletion } from './llama/completion.js'
 import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
+import { ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
 import { OllamaModels } from './ollama/models.js'
 import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
+import { embeddings } from './openai/embeddings.js'
 import { modelList, modelObject } from './openai/models.js'
 import { PromptScores } from './openai/promptScores.js'
 import { checkModel } from './openai/wire.js'
+import { openApiDocument } from './openapi/document.js'
 import { packageVersion } from './packageVersion.js'
 import { Exchange } from './requestLog.js'
+import { createResponse } from './responses/responses.js'
 import { readBody } from './security/body.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
 import { servedModel } from './servedModel.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import type { Answering } from './streams/respond.js'
+import { shownPath, UNSUPPORTED } from './unsupported.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
 export interface ServerApp {
@@ -31,12 +38,6 @@ export interface ServerApp {
   /** Takes no more requests, waits for those that run as long as `graceSeconds`, and ends the others. Never throws. */
   close(): Promise<void>
 }
-
-/** What clients know from elsewhere, and this server has not. */
-const MISSING = [
-  ...['/v1/embeddings', '/v1/responses', '/v1/messages', '/v1/rerank', '/infill', '/completion'],
-  ...['/api/embed', '/api/embeddings', '/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
-]
 
 /** What @hono/node-server gives beside a request. */
 interface NodeBindings {
@@ -134,10 +135,15 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   })
   post(['/v1/chat/completions', '/chat/completions'], (body, answering) => chatCompletion(body, served, answering))
   post(['/v1/completions'], (body, answering) => completion(body, served, scores, answering))
+  post(['/v1/responses'], (body, answering) => createResponse(body, served, answering))
+  post(['/v1/messages'], (body, answering) => createMessage(body, served, answering))
+  post(['/v1/messages/count_tokens'], (body) => countTokens(body, served))
+  post(['/v1/embeddings'], (body, answering) => embeddings(body, served, answering))
+  post(['/completion', '/completions'], (body, answering) => nativeCompletion(body, served, answering))
   post(['/tokenize'], (body) => tokenize(body, model))
   post(['/detokenize'], (body) => detokenize(body, model))
   get(['/props'], () => props(served))
-  get(['/slots'], () => slots(served))
+  get(['/slots'], (c) => slots(served, c.req.query('fail_on_no_slot')))
   post(['/apply-template'], (body) => ({ prompt: chatPrompt(body, served) }))
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
@@ -149,9 +155,12 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   post(['/api/show'], (body) => ollama.show(body))
   post(['/api/chat'], (body, answering) => ollamaChat(body, served, answering))
   post(['/api/generate'], (body, answering) => ollamaGenerate(body, served, answering))
-  for (const path of MISSING) {
-    app.all(path, (c) => {
-      throw new ApiError(501, `${c.req.routePath} is not supported`)
+  post(['/api/embed'], (body, answering) => ollamaEmbed(body, served, answering))
+  post(['/api/embeddings'], (body, answering) => ollamaEmbeddings(body, served, answering))
+  get(['/openapi.json'], () => openApiDocument(app.routes, shapeOf, settings.apiKeys.length > 0))
+  for (const path of UNSUPPORTED) {
+    app.all(path, () => {
+      throw new ApiError(501, `${shownPath(path)} is not supported`)
     })
   }
 
@@ -165,7 +174,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     const told = toApiError(error)
     const exchange = c.get('exchange')
     if (told.origin) exchange.note({ error: told.origin })
-    return errorResponse(told, shapeOf(c.req.path))
+    return errorResponse(told, shapeOf(c.req.path), exchange.id)
   })
 
   return {
@@ -186,5 +195,6 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
 /** Which API a path belongs to. */
 function shapeOf(path: string): ErrorShape {
   if (path.startsWith('/api/')) return ollamaError
+  if (path.startsWith('/v1/messages')) return anthropicError
   return path.startsWith('/v1/') || path.startsWith('/chat/') ? openaiError : llamaError
 }

@@ -35,6 +35,11 @@ export interface Task {
   readonly routed?: (routing: Routing, place: number) => void
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
+  /**
+   * Reads, in place of logits, the hidden state after the token at `place`, behind the last norm: (hidden). The view is
+   * valid during the call only.
+   */
+  readonly hidden?: (state: Float32Array, place: number) => void
   /** It has ended: all that was wanted is done, or an error ended it. Called once, and last. */
   readonly ended: (error?: Error) => void
 }

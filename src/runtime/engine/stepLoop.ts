@@ -9,7 +9,7 @@ import { onAbort } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { FullRouting, Routing } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
-import { doJob, type RowJob } from '../sampler/jobMemory.js'
+import { doJob, HIDDEN, type RowJob } from '../sampler/jobMemory.js'
 import { Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
 import type { LoopFigures } from './status.js'
@@ -21,6 +21,8 @@ export interface Runner {
   run(rows: Rows, signal: AbortSignal): Promise<readonly boolean[]>
   /** The logits of the i-th wanted row: (vocabulary). A view, valid until the next step. */
   logits(row: number): Float32Array
+  /** The hidden state of a row of the step, if it was wanted: (hidden). A view, valid until the next step. */
+  hidden(row: number): Float32Array
   /** What came of the i-th wanted row's job. */
   choice(row: number): Choice
   /** The experts of a row of the step. */
@@ -172,10 +174,11 @@ export class StepLoop {
     const step = { shares, cancel: new AbortController() }
     for (const { request, sequence } of shares) this.#begin(request, sequence.ids.length)
     const places = shares.map(wantedPlaces)
-    const jobs: (RowJob | undefined)[] = []
+    const jobs: (RowJob | typeof HIDDEN | undefined)[] = []
     let slice = new TimeSlice()
     for (const [i, { request }] of shares.entries()) {
-      for (const place of places[i]!) jobs.push(this.#call(request, () => request.task.job?.(place)))
+      const { task } = request
+      for (const place of places[i]!) jobs.push(task.hidden ? HIDDEN : this.#call(request, () => task.job?.(place)))
       if (slice.isOver) await slice.pause()
     }
     const rows = { ...rowsOf(shares), jobs }
@@ -194,7 +197,7 @@ export class StepLoop {
     this.#rowsPerStep = rows.tokens.length
     for (const share of shares) this.#scheduler.ran(share)
     this.#tellRouting(shares, rows)
-    const choiceOf = (row: number) => (done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row]!))
+    const choiceOf = (row: number) => (done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row] as RowJob))
     let row = 0
     slice = new TimeSlice()
     for (const [i, { request }] of shares.entries()) {
@@ -222,7 +225,8 @@ export class StepLoop {
         if (request.over) return
         request.next = place + 1
         if (task.routed) task.routed(this.#runner.routing(wanted[row + i]!), place)
-        if (!task.job) task.read?.(this.#runner.logits(row + i), place)
+        if (task.hidden) task.hidden(this.#runner.hidden(wanted[row + i]!), place)
+        else if (!task.job) task.read?.(this.#runner.logits(row + i), place)
         else {
           const more = task.take!(choiceOf(row + i), place)
           request.ids.push(...more)

@@ -1,7 +1,7 @@
 // What a step consists of: the rows of all requests that take part, and which of them get logits.
 
 import type { Segment } from '../model/step.js'
-import type { RowJob } from '../sampler/jobMemory.js'
+import type { HIDDEN, RowJob } from '../sampler/jobMemory.js'
 import type { Share } from './scheduler.js'
 
 /** The rows of a step, all layers of it. */
@@ -10,7 +10,7 @@ export interface Rows {
   readonly segments: readonly Segment[]
   readonly wanted: readonly number[]
   /** What is to be done with the logits of each wanted row. */
-  readonly jobs: readonly (RowJob | undefined)[]
+  readonly jobs: readonly (RowJob | typeof HIDDEN | undefined)[]
   readonly copies: Share['copies']
   readonly nextRows: number
 }

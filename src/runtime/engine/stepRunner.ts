@@ -7,6 +7,7 @@ import type { Step } from '../model/step.js'
 import type { Choice } from '../sampler/job.js'
 import { JobMemory } from '../sampler/jobMemory.js'
 import type { Team } from '../team/team.js'
+import { rowAt } from '../weights/scratch.js'
 import { command, writeStep } from './mailbox.js'
 import type { Runner } from './stepLoop.js'
 import type { Rows } from './stepRows.js'
@@ -63,6 +64,12 @@ export class StepRunner implements Runner {
     const { output, logitsAt } = plan
     const start = logitsAt + row * Math.ceil(output.rows / 4) * 16
     return new Float32Array(memories[output.bank]!.buffer, start, output.rows)
+  }
+
+  hidden(row: number): Float32Array {
+    const { config, plan, memories } = this.#memory
+    const { output, scratch } = plan
+    return new Float32Array(memories[output.bank]!.buffer, rowAt(scratch.inputs.f32!, row), config.hiddenSize)
   }
 
   choice(row: number): Choice {

@@ -5,7 +5,7 @@
 
 import type { ActivationKind } from '../../format/quants/activations.js'
 import { formats } from '../../format/quants/formats.js'
-import type { JobMemory } from '../sampler/jobMemory.js'
+import { type JobMemory, NO_LOGITS } from '../sampler/jobMemory.js'
 import { kvHeadBytes } from '../weights/pages.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { rowAt } from '../weights/scratch.js'
@@ -194,7 +194,8 @@ export class Forward {
 
   /**
    * Adds the outputs of the last layer's experts, if the step ran it, and computes the logits of the wanted rows: the
-   * i-th row of logits is that of the i-th of them. Rows that nothing is read of are left as they are.
+   * i-th row of logits is that of the i-th of them, unless its job says that nobody wants it. Rows that nothing is read
+   * of are left as they are.
    */
   #end(step: StepRows, last: ForwardLayer | undefined, bank: number): void {
     const { count, wanted, jobs, traced } = step
@@ -211,9 +212,11 @@ export class Forward {
     })
     const area = scratch.inputs[output.kind]!
     const rowBytes = output.groups * 16
-    const inputs = Array.from(wanted, (row) => rowAt(area, row))
+    const projected = Array.from(wanted, (_, i) => i).filter((i) => jobs[i] !== NO_LOGITS)
+    if (!projected.length) return
+    const inputs = projected.map((i) => rowAt(area, wanted[i]!))
     thread.eachRows('logits', [output], (_, first, groups) => {
-      const outputs = inputs.map((_, i) => plan.logitsAt + i * rowBytes + first * 16)
+      const outputs = projected.map((i) => plan.logitsAt + i * rowBytes + first * 16)
       output.multiply(first, groups, inputs, outputs, inputs.length)
     })
     if (jobs.length) thread.each('sample', wanted.length, (i) => this.#sample(jobs[i]!, i))
@@ -221,7 +224,7 @@ export class Forward {
 
   /** Does a job with the i-th row of logits. */
   #sample(job: number, i: number): void {
-    if (!job) return
+    if (job <= 0) return
     const { plan, banks } = this.#thread
     const { bankIndex, groups } = this.#output
     const start = (plan.logitsAt + i * groups * 16) / 4

@@ -35,7 +35,10 @@ export interface Step {
   readonly segments: readonly Segment[]
   /** Rows that get logits, ascending. */
   readonly wanted: ArrayLike<number>
-  /** The place of each wanted row's job in the memory of jobs (sampler/jobMemory.ts), 0 for none; empty: no jobs. */
+  /**
+   * The place of each wanted row's job in the memory of jobs (sampler/jobMemory.ts), 0 for none; empty: no jobs. A row
+   * with NO_LOGITS is normed, and gets no logits.
+   */
   readonly jobs: ArrayLike<number>
   readonly copies: readonly PageCopy[]
   /** How many rows the next steps will have, as far as is known: experts are kept by it. */

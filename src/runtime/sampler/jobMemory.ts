@@ -17,6 +17,11 @@ export interface ScoreJob {
 
 export type RowJob = Job | ScoreJob
 
+/** In place of a job: no logits are wanted of the row, but its hidden state, which is there before them. */
+export const HIDDEN = 'hidden'
+/** Its place. */
+export const NO_LOGITS = -1
+
 /** Numbers of a job before its lists: draw, u, xtc, two of the state, top, postSampling, and five lengths. */
 const HEAD = 12
 /** Numbers of a choice: id, state, logprob, length of the list, and the list. */
@@ -49,9 +54,10 @@ export class JobMemory {
   }
 
   /** Writes the jobs. Returns the place of each, 0 for what is no job and for a job that found no room. */
-  write(jobs: readonly (RowJob | undefined)[]): number[] {
+  write(jobs: readonly (RowJob | typeof HIDDEN | undefined)[]): number[] {
     let at = this.#rows * CHOICE
     return jobs.map((job) => {
+      if (job === HIDDEN) return NO_LOGITS
       if (!job || at + lengthOf(job) > this.numbers.length) return 0
       const place = at
       at = 'score' in job ? this.#writeScore(at, job) : this.#writeJob(at, job)

@@ -20,7 +20,12 @@ export interface CheckedTensor extends WeightFindings {
   readonly packed: boolean
 }
 
-export function checkedTensor(part: WeightPart & WeightFindings): CheckedTensor {
+/** The tensors of the parts that a check has been through. */
+export async function* checkedTensors(parts: AsyncIterable<WeightPart & WeightFindings>): AsyncGenerator<CheckedTensor> {
+  for await (const part of parts) yield checkedTensor(part)
+}
+
+function checkedTensor(part: WeightPart & WeightFindings): CheckedTensor {
   const { slice, layer, expert, load, unlikeFile, firstUnlike, unlikeOracle, firstOff, error, worstShare } = part
   return {
     name: slice.name,

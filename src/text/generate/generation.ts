@@ -156,7 +156,7 @@ export class Generation implements Task {
 
   /** What was written. Call when all pieces have been read. */
   result(): GenerationResult {
-    const { constraint, logprobs } = this.#options
+    const { constraint, logprobs, stops } = this.#options
     const parsed = constraint && 'jsonSchema' in constraint && this.#whole && !this.#parser?.calls.length
     return {
       text: this.#text,
@@ -167,6 +167,7 @@ export class Generation implements Task {
       promptTokens: this.#promptTokens,
       reusedTokens: this.#reused,
       finishReason: this.#finishReason!,
+      stopText: this.#finishReason === 'stop' ? stops.found : undefined,
       seed: this.#rules.sampler.seed,
       prefillSeconds: (this.#prefilled - this.#started) / 1000,
       decodeSeconds: (this.#ended - this.#prefilled) / 1000,

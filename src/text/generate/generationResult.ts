@@ -51,6 +51,8 @@ export interface GenerationResult {
    * chat with `tools`: the model has asked for calls and waits for what they return.
    */
   readonly finishReason: 'stop' | 'length' | 'context' | 'tool_calls'
+  /** The stop string that ended the text; undefined where something else did, such as an end token. */
+  readonly stopText: string | undefined
   /** The seed that repeats this generation. */
   readonly seed: number
   readonly prefillSeconds: number

@@ -23,7 +23,8 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { askedAnswers, finish, writeAnswers } from './answers.js'
 import type { ChatOptions, ChatTemplateOptions } from './chatOptions.js'
 import { type ChatRequest, chatPieces, chatRequest, renderChat } from './chatRequest.js'
-import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
+import { type CheckedTensor, checkedTensors } from './checkedTensor.js'
+import { type Embedding, type EmbedOptions, embedTokens } from './embed.js'
 import type { GenerationOptions } from './generationOptions.js'
 import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
@@ -160,8 +161,7 @@ export class MixtralModel {
    */
   async logits(ids: readonly number[], options: ForwardOptions = {}): Promise<Float32Array> {
     checkForwardOptions(options, this.config.experts)
-    const tokens = this.#engine.checked(ids)
-    return this.#engine.evaluateAll(tokens, options)
+    return this.#engine.evaluateAll(this.#engine.checked(ids), options)
   }
 
   /**
@@ -170,8 +170,7 @@ export class MixtralModel {
    */
   async evaluate(ids: readonly number[], options: ForwardOptions = {}): Promise<Float32Array> {
     checkForwardOptions(options, this.config.experts)
-    const tokens = this.#engine.checked(ids)
-    return this.#engine.evaluate(tokens, options)
+    return this.#engine.evaluate(this.#engine.checked(ids), options)
   }
 
   /**
@@ -186,6 +185,15 @@ export class MixtralModel {
    */
   async score(ids: readonly number[], options: ScoreOptions = {}): Promise<ScoredToken[]> {
     return scoreTokens(this.#engine, ids, options)
+  }
+
+  /**
+   * The embedding of a text, or of tokens: the mean of their last hidden states, of length 1. A text gets BOS if the
+   * file asks for it; control tokens spelled in it are text. Tokens are taken as they are. Throws `MODEL` if a hidden
+   * state is not finite, and what `logits` throws.
+   */
+  async embed(input: string | readonly number[], options: EmbedOptions = {}): Promise<Embedding> {
+    return embedTokens(this.#engine, this.tokenizer, input, options)
   }
 
   /** A timeline of tokens to go on from. Throws what `logits` throws for its ids. */
@@ -259,9 +267,7 @@ export class MixtralModel {
   checkWeights(options: CallOptions = {}): AsyncGenerator<CheckedTensor> {
     checkCallOptions(options)
     const engine = this.#engine
-    async function* check() {
-      for await (const part of engine.checkWeights(options)) yield checkedTensor(part)
-    }
+    const check = () => checkedTensors(engine.checkWeights(options))
     return inTurn(() => engine.turns.enter(options.signal), check)
   }
 

@@ -13,7 +13,7 @@ export class StopStrings {
   readonly #stops: readonly string[]
   readonly #longest: number
   #held = Text.empty
-  #stopped = false
+  #found: string | undefined
 
   /** Throws a MixtralError `OPTION` for a stop string that is empty or not a string. */
   constructor(stops: readonly string[]) {
@@ -28,7 +28,12 @@ export class StopStrings {
 
   /** Whether a stop string was found. From then on, `push` returns no text. */
   get stopped(): boolean {
-    return this.#stopped
+    return this.#found !== undefined
+  }
+
+  /** The stop string that was found. */
+  get found(): string | undefined {
+    return this.#found
   }
 
   /** Takes the next piece of text, and returns the text that certainly belongs to no stop string. */
@@ -42,12 +47,12 @@ export class StopStrings {
   }
 
   #push(piece: Text): string {
-    if (this.#stopped) return ''
+    if (this.stopped) return ''
     const text = Text.concat([this.#held, piece])
-    const start = this.#find(text)
-    this.#stopped = start >= 0
-    const certain = this.#stopped ? start : text.length - this.#beginning(text.value)
-    this.#held = this.#stopped ? Text.empty : text.slice(certain)
+    const { start, stop } = this.#find(text)
+    this.#found = stop
+    const certain = this.stopped ? start : text.length - this.#beginning(text.value)
+    this.#held = this.stopped ? Text.empty : text.slice(certain)
     return visible(text.slice(0, certain))
   }
 
@@ -58,10 +63,11 @@ export class StopStrings {
     return held
   }
 
-  /** The index of the stop string that is complete first; -1 if there is none. */
-  #find({ value, runs }: Text): number {
+  /** The stop string that is complete first, and where it begins; -1 if there is none. */
+  #find({ value, runs }: Text): { readonly start: number; readonly stop: string | undefined } {
     let start = -1
     let end = Infinity
+    let found: string | undefined
     for (const stop of this.#stops) {
       // A part of a control token is no match.
       const cuts = (place: number) => runs.some((run) => run.start < place && place < run.end)
@@ -71,9 +77,10 @@ export class StopStrings {
       if (at + stop.length < end || (at + stop.length === end && at < start)) {
         start = at
         end = at + stop.length
+        found = stop
       }
     }
-    return start
+    return { start, stop: found }
   }
 
   /** The length of the longest end of the text that begins a stop string. */

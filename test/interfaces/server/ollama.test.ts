@@ -137,7 +137,7 @@ describe('models', () => {
     expect(JSON.stringify([models, running, shown])).not.toContain(process.cwd())
   })
 
-  test.each(['pull', 'push', 'create', 'copy', 'embed', 'embeddings'])('%s is refused by name', async (name) => {
+  test.each(['pull', 'push', 'create', 'copy'])('%s is refused by name', async (name) => {
     const response = await served.post(`/api/${name}`, { model: 'demo' })
     expect([response.status, await response.json()]).toEqual([501, { error: `/api/${name} is not supported` }])
   })

@@ -43,7 +43,7 @@ test('an unknown path is 404, a wrong method 405, what is known and missing 501,
   }
   expect(await ask('/nowhere')).toEqual([404, { error: { code: 404, message: 'File Not Found', type: 'not_found_error' } }])
   expect((await ask('/v1/chat/completions'))[0]).toBe(405)
-  expect(await ask('/v1/embeddings', 'POST')).toMatchObject([501, { error: { type: 'not_supported_error', code: null } }])
+  expect(await ask('/v1/rerank', 'POST')).toMatchObject([501, { error: { type: 'not_supported_error', code: null } }])
   expect(await ask('/api/nowhere', 'POST')).toMatchObject([404, { error: expect.any(String) }])
 })
 

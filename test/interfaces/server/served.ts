@@ -56,6 +56,22 @@ export async function sseEvents(response: Response): Promise<Json[]> {
   })
 }
 
+/** The data of named events, each of which has its name as its type. Throws for a byte that should not be there. */
+export async function namedEvents(response: Response): Promise<Json[]> {
+  if (response.headers.get('content-type') !== 'text/event-stream') throw new Error(`not a stream: ${await response.text()}`)
+  const text = new TextDecoder('utf-8', { fatal: true }).decode(await response.arrayBuffer())
+  if (!text.endsWith('\n\n')) throw new Error('the last event does not end')
+  const events = text.slice(0, -2).split('\n\n')
+  return events
+    .filter((event) => event !== ':')
+    .map((event) => {
+      const [, name, json] = /^event: ([\w.]+)\ndata: (\{[^\n]*\})$/.exec(event) ?? []
+      const data = JSON.parse(json ?? `not an event: ${JSON.stringify(event)}`)
+      if (data.type !== name) throw new Error(`an event ${name} of the type ${data.type}`)
+      return data
+    })
+}
+
 /** The objects of an NDJSON stream. Throws for a line that is none. */
 export async function ndjson(response: Response): Promise<Json[]> {
   if (response.headers.get('content-type') !== 'application/x-ndjson') throw new Error(`not a stream: ${await response.text()}`)

@@ -50,6 +50,7 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
     choice: () => expect.unreachable(),
     routing: () => noExperts,
     fullRouting: () => ({ ...noExperts, logits: new Float32Array(0) }),
+    hidden: (row) => Float32Array.of(rows!.tokens[row]!),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })
   return { loop, scheduler, steps }
@@ -104,6 +105,28 @@ test('all logits are read in their order, in as many steps as it takes', async (
     })
   })
   expect(places).toEqual(Array.from({ length: 147 }, (_, i) => i + 3))
+})
+
+test('hidden states of all tokens are read beside calls that write, again too, and no logits are asked for', async () => {
+  const pretended = start()
+  const ids = Array.from({ length: 100 }, (_, i) => i % POISON)
+  const read = () =>
+    new Promise<number[]>((resolve) => {
+      const seen: number[] = []
+      pretended.loop.submit({
+        ids,
+        from: 0,
+        hidden: (state, place) => {
+          expect(place).toBe(seen.length)
+          seen.push(state[0]!)
+        },
+        ended: () => resolve(seen),
+      })
+    })
+  expect(await Promise.all([read(), read(), write(pretended, [1, 2], 8)])).toEqual([ids, ids, textAfter(2, 8)])
+  expect(await read()).toEqual(ids)
+  const jobs = pretended.steps.flatMap((step) => step.jobs)
+  expect(jobs.filter((job) => job === 'hidden')).toHaveLength(300)
 })
 
 describe('a failure', () => {

@@ -53,7 +53,9 @@ describe('a text ends', () => {
   })
 
   test('whole where a stop string only begins', async () => {
-    expect((await run({ ...greedy, stop: 'word. And more' })).text).toBe(answer)
+    expect(await run({ ...greedy, stop: 'word. And more' })).toMatchObject({ text: answer, stopText: undefined })
+    expect(await run({ ...greedy, stop: ['never', ' mixture'] })).toMatchObject({ finishReason: 'stop', stopText: ' mixture' })
+    expect(await run({ ...greedy, stop: ' mixture', maxNewTokens: 3 })).toMatchObject({ finishReason: 'length', stopText: undefined })
     expect((await run({ ...greedy, stop: 'mixture of eggs', maxNewTokens: 6 })).text).toBe('I am a tiny mixture of')
   })
 

@@ -22,6 +22,14 @@ test('the text ends before the stop string', () => {
   expect(stream(['[INST]'], ['Hello [IN', 'ST] more'])).toEqual({ text: 'Hello ', stopped: true })
 })
 
+test('the stop string that was found is told: of several complete at one place, the longest', () => {
+  const watcher = new StopStrings(['b', 'ab', 'x'])
+  watcher.push('a')
+  expect(watcher.found).toBeUndefined()
+  watcher.push('bx')
+  expect(watcher.found).toBe('ab')
+})
+
 test('text that might begin a stop string is held back, and no more than that', () => {
   const watcher = new StopStrings(['abc', 'cd'])
   expect([watcher.push('xab'), watcher.push('y'), watcher.push('abcab'), watcher.push('z')]).toEqual(['x', 'aby', '', ''])

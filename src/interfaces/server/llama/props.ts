@@ -2,6 +2,7 @@
 // prompts are told.
 
 import { generationTable } from '../../../text/generate/generationTable.js'
+import { ApiError } from '../apiError.js'
 import { packageVersion } from '../packageVersion.js'
 import type { ServedModel } from '../servedModel.js'
 
@@ -25,8 +26,12 @@ export function props({ model, name, defaults }: ServedModel): object {
   }
 }
 
-/** A slot for each answer that is written at one time. Which of them works is not fixed here. */
-export function slots({ model }: ServedModel): object[] {
+/**
+ * A slot for each answer that is written at one time. Which of them works is not fixed here. Throws an ApiError 503
+ * where all work, and `fails` says that this is an error.
+ */
+export function slots({ model }: ServedModel, fails?: string): object[] {
   const { sequences, running } = model.status()
+  if (fails && fails !== '0' && running >= sequences) throw new ApiError(503, 'no slot is free')
   return Array.from({ length: sequences }, (_, id) => ({ id, n_ctx: model.contextLength, is_processing: id < running }))
 }

@@ -7,7 +7,7 @@ import { badRequest } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { tokenIds } from '../security/fields.js'
 
-const asked = z.object({
+export const tokenizeFields = z.object({
   content: z.string().nullish(),
   prompt: z.string().nullish(),
   add_special: z.boolean().nullish(),
@@ -16,11 +16,11 @@ const asked = z.object({
   with_pieces: z.boolean().nullish(),
   return_token_strs: z.boolean().nullish(),
 })
-const ids = z.object({ tokens: tokenIds })
+export const detokenizeFields = z.object({ tokens: tokenIds })
 
 /** llama-server adds no BOS unless it is asked to, vLLM unless it is asked not to. */
 export function tokenize(body: Record<string, unknown>, { tokenizer, contextLength }: MixtralModel): object {
-  const { content, prompt, add_special, add_special_tokens, parse_special, with_pieces, return_token_strs } = checked(asked, body)
+  const { content, prompt, add_special, add_special_tokens, parse_special, with_pieces, return_token_strs } = checked(tokenizeFields, body)
   const text = content ?? prompt
   if (typeof text !== 'string') throw badRequest('no text, expected content or prompt', 'content')
   const isLlama = typeof content === 'string'
@@ -34,7 +34,7 @@ export function tokenize(body: Record<string, unknown>, { tokenizer, contextLeng
 }
 
 export function detokenize(body: Record<string, unknown>, { tokenizer }: MixtralModel): object {
-  const text = tokenizer.decode(checked(ids, body).tokens)
+  const text = tokenizer.decode(checked(detokenizeFields, body).tokens)
   return { content: text, prompt: text }
 }
 

@@ -48,14 +48,14 @@ export class Metrics {
     this.#firstToken.observe(seconds)
   }
 
-  answered({ promptTokens, reusedTokens, prefillSeconds, ids, decodeSeconds, finishReason }: Outcome): void {
+  answered({ promptTokens, reusedTokens, prefillSeconds, ids, decodeSeconds, finishReason, vector }: Outcome): void {
     this.#promptTokens += promptTokens - reusedTokens
     this.#cachedTokens += reusedTokens
     this.#promptSeconds += prefillSeconds
     this.#generatedTokens += ids.length
     this.#generatingSeconds += decodeSeconds
     this.#longest = Math.max(this.#longest, promptTokens + ids.length)
-    this.#finished.set(finishReason, this.#finished.get(finishReason)! + 1)
+    if (!vector) this.#finished.set(finishReason, this.#finished.get(finishReason)! + 1)
   }
 
   /** All of it. `inside` is the number of requests that run or wait. */

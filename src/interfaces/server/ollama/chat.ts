@@ -25,12 +25,12 @@ const message = z.object({
   tool_name: z.string().nullish(),
   tool_call_id: z.string().nullish(),
 })
-const chatFields = z.object({
+export const ollamaChatFields = z.object({
   ...commonFields,
   messages: boundedList(message, MOST_MESSAGES).nullish(),
   tools: z.array(z.unknown()).nullish(),
 })
-const textFields = z.object({
+export const ollamaTextFields = z.object({
   ...commonFields,
   prompt: z.string().nullish(),
   suffix: z.string().nullish(),
@@ -44,13 +44,13 @@ const textFields = z.object({
 /** What a request asks for, beside its options. */
 interface Asked {
   readonly kind: Kind
-  readonly request: z.infer<typeof chatFields> | z.infer<typeof textFields>
+  readonly request: z.infer<typeof ollamaChatFields> | z.infer<typeof ollamaTextFields>
   readonly run: (options: ChatOptions) => AnswerRun
 }
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function ollamaChat(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const request = checked(chatFields, body)
+  const request = checked(ollamaChatFields, body)
   checkOllamaModel(request.model, served)
   const { messages, tools } = request
   const options = ollamaOptions(request, served)
@@ -66,7 +66,7 @@ export async function ollamaChat(body: Record<string, unknown>, served: ServedMo
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function ollamaGenerate(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const request = checked(textFields, body)
+  const request = checked(ollamaTextFields, body)
   checkOllamaModel(request.model, served)
   const { model } = served
   const { prompt, suffix, system, template, context, raw, images } = request

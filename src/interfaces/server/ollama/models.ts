@@ -13,6 +13,8 @@ import { checkOllamaModel } from './options.js'
 
 const CAPABILITIES = ['completion', 'tools']
 
+export const showFields = z.object({ model: z.string().nullish(), name: z.string().nullish(), verbose: z.boolean().nullish() })
+
 interface FileFacts {
   readonly digest: string
   readonly modified: string
@@ -44,11 +46,7 @@ export class OllamaModels {
 
   /** Throws an ApiError 400 or 404. */
   async show(body: Record<string, unknown>): Promise<object> {
-    const {
-      model: asked,
-      name,
-      verbose,
-    } = checked(z.object({ model: z.string().nullish(), name: z.string().nullish(), verbose: z.boolean().nullish() }), body)
+    const { model: asked, name, verbose } = checked(showFields, body)
     const wanted = asked || name
     if (!wanted) throw badRequest('model is required', 'model')
     checkOllamaModel(wanted, this.#served)

@@ -7,7 +7,7 @@ import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { DrawnLogprob } from '../../../text/generate/tokenLogprobs.js'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
-import { MOST_MESSAGES, record } from '../security/fields.js'
+import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
@@ -16,9 +16,9 @@ import { OPENAI_NAMES, openaiOptions } from './options.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, PING, sse, usageOf } from './wire.js'
 
 const limit = z.int().min(-1).nullish()
-const fields = z.object({
+export const chatFields = z.object({
   ...commonFields,
-  messages: z.array(z.unknown()).min(1).max(MOST_MESSAGES).pipe(z.array(record)),
+  messages: boundedList(record, MOST_MESSAGES, 1),
   max_completion_tokens: limit,
   max_tokens: limit,
   n_predict: limit,
@@ -31,11 +31,11 @@ const fields = z.object({
   best_of: z.unknown().optional(),
 })
 
-type Fields = z.infer<typeof fields>
+type Fields = z.infer<typeof chatFields>
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function chatCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const request = checked(fields, body)
+  const request = checked(chatFields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
   for (const name of ['echo', 'best_of'] as const) if (request[name]) throw unsupported(`${name} is not supported in chats`, name)
@@ -67,7 +67,7 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
 
 /** The text that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
 export function chatPrompt(body: Record<string, unknown>, { model }: ServedModel): string {
-  const request = checked(fields, body)
+  const request = checked(chatFields, body)
   const tools = (request.tools ?? []) as NonNullable<ChatOptions['tools']>
   return model.applyChatTemplate(messagesOf(request), { tools }).text
 }

@@ -7,9 +7,9 @@ import { checkGenerationOptions } from '../../../text/generate/checkGenerationOp
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { ApiError, badRequest, openaiError } from '../apiError.js'
 import { checked } from '../security/body.js'
-import { isIds } from '../security/fields.js'
+import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
-import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
+import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
 import { OPENAI_NAMES, openaiOptions } from './options.js'
@@ -29,11 +29,11 @@ function isPrompt(value: unknown): boolean {
   return value.every((one) => isIds(one) && one.length > 0)
 }
 
-const fields = z.object({
+export const completionFields = z.object({
   ...commonFields,
-  prompt: z.custom<GivenPrompt>(isPrompt, {
-    error: 'expected a string, a list of token ids, or a list of either that is not empty',
-  }),
+  prompt: z
+    .custom<GivenPrompt>(isPrompt, { error: 'expected a string, a list of token ids, or a list of either that is not empty' })
+    .meta({ anyOf: [{ type: 'string' }, ...LISTS] }),
   max_tokens: z.int().min(-1).nullish(),
   n_predict: z.int().min(-1).nullish(),
   logprobs: z.int().min(0).max(20).nullish(),
@@ -53,7 +53,7 @@ export async function completion(
   scores: PromptScores,
   answering: Answering,
 ): Promise<Response> {
-  const request = checked(fields, body)
+  const request = checked(completionFields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
   const n = request.n ?? 1
@@ -114,8 +114,7 @@ function answerRun({ model }: ServedModel, ids: readonly number[], options: Gene
     // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
     if (scores) yield { text: '', ids: [], scored: await scores.score(ids, options.logprobs!, signal) }
     if (generates) return yield* model.session({ ids }).stream({ ...options, signal, onAccepted })
-    const nothing = { text: '', ids: [], reusedTokens: 0, prefillSeconds: 0, decodeSeconds: 0 }
-    return { ...nothing, promptTokens: ids.length, finishReason: 'length' }
+    return readOnly(ids.length)
   }
 }
 

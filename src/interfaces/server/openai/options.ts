@@ -64,6 +64,10 @@ const REFUSED: Readonly<Record<string, AsksNothing>> = {
   n_probs: only(0),
   t_max_predict_ms: (value) => typeof value === 'number' && value <= 0,
   tfs_z: only(1),
+  n_indent: only(0),
+  n_cmpl: only(1),
+  timings_per_token: only(false),
+  image_data: empty,
 }
 
 /** Words to ban, and other texts of one option: each is looked for in all tokens. */
@@ -72,10 +76,22 @@ const MOST_TEXTS = 1000
 const MOST_STOPS = 64
 const LONGEST_STOP = 1000
 
+/** How an API differs from OpenAI's. */
+interface Differences {
+  /** Its own defaults. */
+  readonly own?: GenerationOptions
+  /** What it supports of that which is refused elsewhere. */
+  readonly supports?: readonly string[]
+}
+
 /** Throws an ApiError 501 for a field that is known and not supported, 400 for one that is wrong. */
-export function openaiOptions(body: Body, { defaults }: ServedModel): GenerationOptions {
+export function openaiOptions(
+  body: Body,
+  { defaults }: Pick<ServedModel, 'defaults'>,
+  { own = DEFAULTS, supports = [] }: Differences = {},
+): GenerationOptions {
   for (const [name, asksNothing] of Object.entries(REFUSED)) {
-    const value = body[name]
+    const value = supports.includes(name) ? undefined : body[name]
     if (value !== undefined && value !== null && !asksNothing(value)) throw unsupported(`${name} is not supported`, name)
   }
   const given = [...NAMES].flatMap(([wire, own]) => {
@@ -89,7 +105,7 @@ export function openaiOptions(body: Body, { defaults }: ServedModel): Generation
   const regex = text(body, 'regex') ?? text(body, 'guided_regex')
   const seed = seedOf(body.seed)
   return {
-    ...DEFAULTS,
+    ...own,
     ...defaults,
     ...Object.fromEntries(given),
     ...(body.stop !== undefined && body.stop !== null && { stop: stopsOf(body.stop) }),

@@ -26,11 +26,15 @@ export function sse(data: object): string {
 
 export const DONE = 'data: [DONE]\n\n'
 
+/** A new id: letters and digits behind what it begins with. */
+export function randomId(prefix: string): string {
+  const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
+  return prefix + Array.from(randomBytes(32), (byte) => letters[byte % letters.length]).join('')
+}
+
 /** What all chunks of a stream, or the whole answer, begin with. */
 export function header(prefix: string, object: string, { name, fingerprint }: ServedModel) {
-  const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
-  const id = prefix + Array.from(randomBytes(32), (byte) => letters[byte % letters.length]).join('')
-  return { id, object, created: Math.floor(Date.now() / 1000), model: name, system_fingerprint: fingerprint }
+  return { id: randomId(prefix), object, created: Math.floor(Date.now() / 1000), model: name, system_fingerprint: fingerprint }
 }
 
 /** Throws an ApiError 404 for a model that is not this one; none means this one. */

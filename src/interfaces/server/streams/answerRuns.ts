@@ -1,22 +1,55 @@
 // The answers of one request: as many generations as it asks for, in one stream of events. Owns how many of them run at
 // one time. Knows no format.
 
+import type { Progress } from '../../../runtime/engine/engineOptions.js'
 import type { GenerationResult, Piece } from '../../../text/generate/generationResult.js'
 import type { ScoredToken } from '../../../text/generate/score.js'
 
 /** A piece of an answer; or, before its first, the log-probabilities of its prompt. */
 export interface Part extends Piece {
   readonly scored?: readonly ScoredToken[]
+  /** Or how much of its prompt has been computed. */
+  readonly progress?: Progress
 }
 
 /** What is told of an answer that has ended. */
-export type Outcome = Pick<
+export type Outcome = Answer & {
+  /** What was asked for in place of a text: the embedding of the prompt. */
+  readonly vector?: Float32Array
+}
+
+type Answer = Pick<
   GenerationResult,
-  'text' | 'ids' | 'logprobs' | 'toolCalls' | 'promptTokens' | 'reusedTokens' | 'finishReason' | 'prefillSeconds' | 'decodeSeconds'
+  | 'text'
+  | 'ids'
+  | 'logprobs'
+  | 'toolCalls'
+  | 'promptTokens'
+  | 'reusedTokens'
+  | 'finishReason'
+  | 'stopText'
+  | 'seed'
+  | 'prefillSeconds'
+  | 'decodeSeconds'
 >
+
+/** The outcome of a prompt that was only read. */
+export function readOnly(promptTokens: number, prefillSeconds = 0): Outcome {
+  const nothing = { text: '', ids: [], reusedTokens: 0, seed: 0, stopText: undefined, decodeSeconds: 0 }
+  return { ...nothing, promptTokens, prefillSeconds, finishReason: 'length' }
+}
 
 /** One answer. `onAccepted` is called when nothing is wrong with the request. */
 export type AnswerRun = (call: { readonly signal: AbortSignal; readonly onAccepted: () => void }) => AsyncGenerator<Part, Outcome>
+
+/** An answer without pieces: what is known in the end is all of it. */
+export function silentRun(work: (signal: AbortSignal) => Promise<Outcome>): AnswerRun {
+  // biome-ignore lint/correctness/useYield: it has nothing to say before its end
+  return async function* ({ signal, onAccepted }) {
+    onAccepted()
+    return await work(signal)
+  }
+}
 
 export type AnswerEvent = { readonly index: number; readonly part: Part } | { readonly index: number; readonly outcome: Outcome }
 

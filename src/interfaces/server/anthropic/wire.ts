@@ -1,0 +1,106 @@
+// What a message of Anthropic's API is on the wire: named events, in which blocks of text and of calls begin, grow and
+// end, one after the other.
+
+import { type ApiError, anthropicError } from '../apiError.js'
+import { randomId } from '../openai/wire.js'
+import type { ServedModel } from '../servedModel.js'
+import type { AnswerEvent, Outcome, Part } from '../streams/answerRuns.js'
+import type { Wire } from '../streams/respond.js'
+
+type Named = { readonly type: string }
+
+function event(data: Named): string {
+  return `event: ${data.type}\ndata: ${JSON.stringify(data)}\n\n`
+}
+
+export class MessagesWire implements Wire {
+  readonly contentType = 'text/event-stream'
+  readonly ping = event({ type: 'ping' })
+  readonly begin: string
+  readonly wireNames: ReadonlyMap<string, string>
+  readonly #message: object
+  readonly #requestId: string
+  /** Blocks that have begun. */
+  #blocks = 0
+  #open: 'text' | 'tool_use' | undefined
+
+  /** @param inputTokens of the whole prompt: how many of them are cached is known in the end */
+  constructor({ name }: ServedModel, inputTokens: number, requestId: string, wireNames: ReadonlyMap<string, string>) {
+    this.#requestId = requestId
+    this.wireNames = wireNames
+    this.#message = { id: randomId('msg_'), type: 'message', role: 'assistant', model: name }
+    const usage = { input_tokens: inputTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 }
+    const message = { ...this.#message, content: [], stop_reason: null, stop_sequence: null, usage }
+    this.begin = event({ type: 'message_start', message } as Named)
+  }
+
+  event(one: AnswerEvent): string {
+    return 'part' in one ? this.#part(one.part) : ''
+  }
+
+  end([outcome]: readonly Outcome[]): string {
+    const delta = stopOf(outcome!)
+    return this.#close() + event({ type: 'message_delta', delta, usage: usageOf(outcome!) } as Named) + event({ type: 'message_stop' })
+  }
+
+  error = (error: ApiError) => event(this.errorBody(error) as Named)
+
+  errorBody = (error: ApiError) => anthropicError(error, this.#requestId)
+
+  whole([outcome]: readonly Outcome[]): object {
+    const { text, toolCalls = [] } = outcome!
+    const calls = toolCalls.map(({ id, function: { name, arguments: given } }) => ({
+      type: 'tool_use',
+      id,
+      name,
+      input: JSON.parse(given),
+    }))
+    const content = [...(text ? [{ type: 'text', text }] : []), ...calls]
+    return { ...this.#message, content, ...stopOf(outcome!), usage: usageOf(outcome!) }
+  }
+
+  #part({ text, toolCalls = [] }: Part): string {
+    let out = ''
+    if (text) {
+      if (this.#open !== 'text') out += this.#begin('text', { type: 'text', text: '' })
+      out += this.#delta({ type: 'text_delta', text })
+    }
+    for (const { id, function: called } of toolCalls) {
+      if (id !== undefined) out += this.#begin('tool_use', { type: 'tool_use', id, name: called.name, input: {} })
+      if (called.arguments) out += this.#delta({ type: 'input_json_delta', partial_json: called.arguments })
+    }
+    return out
+  }
+
+  #begin(kind: 'text' | 'tool_use', block: object): string {
+    const before = this.#close()
+    this.#open = kind
+    return before + event({ type: 'content_block_start', index: this.#blocks++, content_block: block } as Named)
+  }
+
+  #delta(delta: object): string {
+    return event({ type: 'content_block_delta', index: this.#blocks - 1, delta } as Named)
+  }
+
+  #close(): string {
+    if (!this.#open) return ''
+    this.#open = undefined
+    return event({ type: 'content_block_stop', index: this.#blocks - 1 } as Named)
+  }
+}
+
+function stopOf({ finishReason, stopText }: Outcome): object {
+  const ended = stopText === undefined ? 'end_turn' : 'stop_sequence'
+  const reason = finishReason === 'stop' ? ended : finishReason === 'tool_calls' ? 'tool_use' : 'max_tokens'
+  return { stop_reason: reason, stop_sequence: stopText ?? null }
+}
+
+/** Tokens that were in the cache count apart. */
+function usageOf({ promptTokens, reusedTokens, ids }: Outcome): object {
+  return {
+    input_tokens: promptTokens - reusedTokens,
+    cache_creation_input_tokens: 0,
+    cache_read_input_tokens: reusedTokens,
+    output_tokens: ids.length,
+  }
+}

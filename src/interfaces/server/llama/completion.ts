@@ -1,0 +1,90 @@
+// POST /completion: llama-server's own form of a completion, with its names, defaults and prompts of texts and ids.
+
+import { randomUUID } from 'node:crypto'
+import { z } from 'zod'
+import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
+import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import { OPENAI_NAMES, openaiOptions } from '../openai/options.js'
+import { checkModel } from '../openai/wire.js'
+import { checked } from '../security/body.js'
+import type { ServedModel } from '../servedModel.js'
+import { type AnswerRun, readOnly, silentRun } from '../streams/answerRuns.js'
+import { withProgress } from '../streams/progress.js'
+import { type Answering, respond } from '../streams/respond.js'
+import { NativeWire } from './completionWire.js'
+import { type GivenPrompt, isPrompt, PROMPT, promptIds, promptsOf } from './prompts.js'
+
+const limit = z.int().min(-2).nullish()
+
+export const nativeFields = z.object({
+  model: z.string().nullish(),
+  prompt: z
+    .custom<GivenPrompt>(isPrompt, { error: 'expected a string, a list of token ids and strings, or a list of prompts that is not empty' })
+    .meta(PROMPT),
+  n_predict: limit,
+  max_completion_tokens: limit,
+  max_tokens: limit,
+  stream: z.boolean().nullish(),
+  n_probs: z.int().min(0).nullish(),
+  cache_prompt: z.boolean().nullish(),
+  return_tokens: z.boolean().nullish(),
+  return_progress: z.boolean().nullish(),
+  response_fields: z.array(z.string().max(200)).max(100).nullish(),
+  // any slot has the same bits: a wish for one changes nothing
+  id_slot: z.int().nullish(),
+})
+
+/** llama-server's word for a random seed, beside -1. */
+const RANDOM_SEED = 2 ** 32 - 1
+
+const NAMES = new Map([...OPENAI_NAMES, ['maxNewTokens', 'n_predict'], ['jsonSchema', 'json_schema'], ['logprobs', 'n_probs']])
+
+/** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
+export async function nativeCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
+  const request = checked(nativeFields, body)
+  const { model } = served
+  checkModel(request.model, served)
+  const most = request.n_predict ?? request.max_completion_tokens ?? request.max_tokens ?? -1
+  const { seed, ...others } = openaiOptions(body, served, { own: {}, supports: ['n_probs'] })
+  const options: GenerationOptions = {
+    ...others,
+    ...(seed !== undefined && seed !== RANDOM_SEED && { seed }),
+    ...(most > 0 && { maxNewTokens: most }),
+    ...(request.n_probs && { logprobs: request.n_probs }),
+    ...(request.cache_prompt === false && { salt: randomUUID() }), // shares with nobody
+  }
+  checkGenerationOptions(options)
+  const prompts = promptsOf(request.prompt).map((prompt) => promptIds(prompt, model))
+  const runs = prompts.map((ids) => (most === 0 ? reading(served, ids, options) : writing(served, ids, options, request)))
+  const wire = new NativeWire(served, {
+    prompts,
+    options: { ...options, n_predict: most },
+    streams: request.stream ?? false,
+    postSampling: options.postSampling ?? false,
+    returnsTokens: request.return_tokens ?? false,
+    fields: request.response_fields ?? undefined,
+    wireNames: NAMES,
+  })
+  return respond(runs, wire, request.stream ?? false, answering)
+}
+
+function writing(
+  { model }: ServedModel,
+  ids: readonly number[],
+  options: GenerationOptions,
+  { stream, return_progress }: z.infer<typeof nativeFields>,
+): AnswerRun {
+  const { salt = '', ...others } = options
+  const session = () => model.session({ ids, salt })
+  if (!stream || !return_progress) return (call) => session().stream({ ...others, ...call })
+  return (call) => withProgress((onProgress) => session().stream({ ...others, ...call, onProgress }))
+}
+
+/** Computes the prompt, so that what follows finds it in the cache. */
+function reading({ model }: ServedModel, ids: readonly number[], { salt = '' }: GenerationOptions): AnswerRun {
+  return silentRun(async (signal) => {
+    const started = performance.now()
+    await model.session({ salt }).append(ids, { signal })
+    return readOnly(ids.length, (performance.now() - started) / 1000)
+  })
+}

@@ -1,0 +1,69 @@
+// What each route is, for the document: a line, the schema of its body, the options that it takes, and what it answers
+// with. A route that is not here stands in the document without a body.
+
+import type { z } from 'zod'
+import { countFields, messageFields } from '../anthropic/messages.js'
+import { nativeFields } from '../llama/completion.js'
+import { detokenizeFields, tokenizeFields } from '../llama/tokens.js'
+import { ollamaChatFields, ollamaTextFields } from '../ollama/chat.js'
+import { embedFields, oldEmbedFields } from '../ollama/embed.js'
+import { showFields } from '../ollama/models.js'
+import { chatFields } from '../openai/chat.js'
+import { completionFields } from '../openai/completions.js'
+import { embeddingFields } from '../openai/embeddings.js'
+import { responseFields } from '../responses/fields.js'
+import type { Program } from './optionSchemas.js'
+
+export interface Operation {
+  readonly summary: string
+  readonly body?: z.ZodType
+  /** Whose names options have, if there are options. */
+  readonly options?: readonly Program[]
+  /** The type of a stream, where one may be asked for. */
+  readonly stream?: string
+  /** The type of an answer that is no JSON. */
+  readonly answer?: string
+}
+
+const SSE = 'text/event-stream'
+const NDJSON = 'application/x-ndjson'
+const both: readonly Program[] = ['openai', 'llama']
+
+const chat: Operation = { summary: "OpenAI's chats", body: chatFields, options: both, stream: SSE }
+const native: Operation = { summary: "llama-server's own completions", body: nativeFields, options: both, stream: SSE }
+const models: Operation = { summary: 'The models' }
+const health: Operation = { summary: 'Whether the server takes requests; needs no key' }
+
+/** By path, as the application spells it. A path has one method. */
+export const operations: Readonly<Record<string, Operation>> = {
+  '/': { summary: 'What this is', answer: 'text/plain' },
+  '/health': health,
+  '/v1/health': health,
+  '/openapi.json': { summary: 'This document' },
+  '/v1/models': models,
+  '/models': models,
+  '/v1/models/:id{.+}': { summary: 'One model' },
+  '/v1/chat/completions': chat,
+  '/chat/completions': chat,
+  '/v1/completions': { summary: "OpenAI's completions, and scores of prompts", body: completionFields, options: both, stream: SSE },
+  '/v1/responses': { summary: "OpenAI's responses", body: responseFields, options: both, stream: SSE },
+  '/v1/messages': { summary: "Anthropic's messages", body: messageFields, options: both, stream: SSE },
+  '/v1/messages/count_tokens': { summary: 'The number of tokens of messages', body: countFields },
+  '/v1/embeddings': { summary: "OpenAI's embeddings", body: embeddingFields },
+  '/completion': native,
+  '/completions': native,
+  '/tokenize': { summary: 'The tokens of a text', body: tokenizeFields },
+  '/detokenize': { summary: 'The text of tokens', body: detokenizeFields },
+  '/apply-template': { summary: 'The prompt of a chat', body: chatFields },
+  '/props': { summary: "llama-server's settings" },
+  '/slots': { summary: 'What works now' },
+  '/metrics': { summary: 'Counters and gauges for Prometheus', answer: 'text/plain' },
+  '/api/version': { summary: 'The version' },
+  '/api/tags': { summary: "Ollama's list of models" },
+  '/api/ps': { summary: "Ollama's list of models in memory" },
+  '/api/show': { summary: "Ollama's description of a model", body: showFields },
+  '/api/chat': { summary: "Ollama's chats", body: ollamaChatFields, options: ['ollama'], stream: NDJSON },
+  '/api/generate': { summary: "Ollama's texts", body: ollamaTextFields, options: ['ollama'], stream: NDJSON },
+  '/api/embed': { summary: "Ollama's embeddings", body: embedFields },
+  '/api/embeddings': { summary: "Ollama's embedding of one text", body: oldEmbedFields },
+}

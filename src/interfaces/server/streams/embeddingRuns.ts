@@ -1,0 +1,46 @@
+// Embeddings as requests ask for them: checked before anything runs, computed beside all else, and never streamed.
+
+import { type ApiError, badRequest, type ErrorShape } from '../apiError.js'
+import { checkRoom } from '../llama/prompts.js'
+import type { ServedModel } from '../servedModel.js'
+import { type AnswerRun, type Outcome, readOnly, silentRun } from './answerRuns.js'
+import type { Wire } from './respond.js'
+
+/** Most inputs of a request, as in the OpenAI API. */
+const MOST_INPUTS = 2048
+
+/**
+ * A run for each input. Throws an ApiError 400 for an id outside the vocabulary, and with both counts for an input that
+ * is too long, unless it is to be cut.
+ */
+export function embeddingRuns(inputs: readonly (string | readonly number[])[], { model }: ServedModel, cuts = false): AnswerRun[] {
+  const { tokenizer, contextLength } = model
+  if (inputs.length > MOST_INPUTS) throw badRequest(`${inputs.length} inputs, expected at most ${MOST_INPUTS}`, 'input')
+  return inputs.map((input): AnswerRun => {
+    const all = typeof input === 'string' ? tokenizer.encode(input) : input
+    const outside = all.find((id) => id >= tokenizer.vocabSize)
+    if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${tokenizer.vocabSize}`, 'input')
+    const ids = cuts ? all.slice(0, contextLength) : all
+    checkRoom(ids.length, contextLength, contextLength, 'input')
+    return silentRun(async (signal) => {
+      const started = performance.now()
+      const { vector, tokens } = await model.embed(ids, { signal })
+      return { ...readOnly(tokens, (performance.now() - started) / 1000), vector }
+    })
+  })
+}
+
+/** The wire of an answer that is never streamed. */
+export function wholeWire(shape: ErrorShape, whole: (outcomes: readonly Outcome[]) => object): Wire {
+  return {
+    contentType: 'application/json',
+    begin: '',
+    ping: '',
+    event: () => '',
+    end: () => '',
+    error: (error: ApiError) => JSON.stringify(shape(error)),
+    errorBody: shape,
+    whole,
+    wireNames: new Map(),
+  }
+}

@@ -1,0 +1,180 @@
+import { describe, expect, test } from 'vitest'
+import { capital, type Json, namedEvents, withServer } from './served.js'
+
+const served = withServer()
+const path = '/v1/messages'
+const answer = 'The capital of France is Paris.'
+const ask = { model: 'demo', max_tokens: 60, temperature: 0, messages: capital }
+const input_schema = { type: 'object', properties: { city: { enum: ['Paris', 'Rome', 'Oslo'] } }, required: ['city'] }
+const tools = [{ name: 'weather', description: 'The weather', input_schema }]
+const post = (body: object) => served.json(path, body)
+const stream = async (body: object): Promise<Json[]> => namedEvents(await served.post(path, { ...body, stream: true }))
+const lasting = ({ id, usage, ...others }: Json) => ({ ...others, output: usage.output_tokens })
+
+/** The message that the events of a stream make, as Anthropic's clients put it together. Throws for a wrong order. */
+function assembled(events: readonly Json[]): Json {
+  let message: Json
+  let open = false
+  for (const { type, index, ...event } of events) {
+    if (type === 'ping') continue
+    if (type === 'message_start') message = structuredClone(event.message)
+    else if (type === 'content_block_start') {
+      if (open || index !== message.content.length) throw new Error('a block begins in the wrong place')
+      message.content.push({ ...event.content_block })
+      open = true
+    } else if (type === 'content_block_delta') {
+      const block = message.content[index]
+      if (!open || index !== message.content.length - 1) throw new Error('a delta of no block')
+      if (event.delta.type === 'text_delta') block.text += event.delta.text
+      else block.json = (block.json ?? '') + event.delta.partial_json
+    } else if (type === 'content_block_stop') {
+      const block = message.content[index]
+      if (block.type === 'tool_use') block.input = JSON.parse(block.json)
+      delete block.json
+      open = false
+    } else if (type === 'message_delta') {
+      message = { ...message, ...event.delta, usage: event.usage }
+    } else if (type !== 'message_stop') throw new Error(`an event ${type}`)
+  }
+  if (open || events.at(-1).type !== 'message_stop') throw new Error('the stream has no end')
+  return message
+}
+
+test('an answer has the fields of the API', async () => {
+  const found = await post(ask)
+  expect(found).toEqual({
+    ...{ id: expect.stringMatching(/^msg_\w{32}$/), type: 'message', role: 'assistant', model: 'demo' },
+    ...{ content: [{ type: 'text', text: answer }], stop_reason: 'end_turn', stop_sequence: null, usage: expect.any(Object) },
+  })
+  const { input_tokens: computed, cache_read_input_tokens: cached, ...others } = found.usage
+  expect(computed + cached).toBe(14)
+  expect(others).toEqual({ cache_creation_input_tokens: 0, output_tokens: 7 })
+  expect((await post(ask)).usage.cache_read_input_tokens).toBe(13)
+})
+
+test('a stream has the events of the API in their order, and makes the same message', async () => {
+  const events = await stream(ask)
+  expect(events.map(({ type }) => type).filter((type) => type !== 'content_block_delta')).toEqual([
+    ...['message_start', 'content_block_start', 'content_block_stop', 'message_delta', 'message_stop'],
+  ])
+  expect(events[0].message).toMatchObject({ content: [], stop_reason: null, usage: { input_tokens: 14, output_tokens: 0 } })
+  expect(lasting(assembled(events))).toEqual(lasting(await post(ask)))
+})
+
+test.each<[string, object, object]>([
+  ['a stop sequence', { stop_sequences: ['Rome', ' France'] }, { stop_reason: 'stop_sequence', stop_sequence: ' France' }],
+  ['a limit', { max_tokens: 2 }, { stop_reason: 'max_tokens', stop_sequence: null }],
+  ['its end', { stop_sequences: ['Rome'] }, { stop_reason: 'end_turn', stop_sequence: null }],
+])('why it stopped is told: %s', async (_, extra, expected) => {
+  const whole = await post({ ...ask, ...extra })
+  expect(whole).toMatchObject(expected)
+  expect(lasting(assembled(await stream({ ...ask, ...extra })))).toEqual(lasting(whole))
+})
+
+test('an answer of no text has no blocks', async () => {
+  const body = { ...ask, stop_sequences: ['The'] }
+  expect(await post(body)).toMatchObject({ content: [], stop_reason: 'stop_sequence' })
+  expect(assembled(await stream(body)).content).toEqual([])
+})
+
+test('system and blocks are those of a chat; what tokens there are is counted', async () => {
+  const messages = [{ role: 'system', content: 'Be short.' }, ...capital]
+  const { choices, usage } = await served.json('/v1/chat/completions', { temperature: 0, messages })
+  const text = capital[0]!.content
+  const blocks = [{ role: 'user', content: [...text].map((letter) => ({ type: 'text', text: letter })) }]
+  const system = [
+    { type: 'text', text: 'Be ', cache_control: { type: 'ephemeral' } },
+    { type: 'text', text: 'short.' },
+  ]
+  for (const asked of [{ system: 'Be short.' }, { system, messages: blocks }]) {
+    expect((await post({ ...ask, ...asked })).content).toEqual([{ type: 'text', text: choices[0].message.content }])
+    const body = { model: 'demo', messages: capital, ...asked }
+    expect(await served.json(`${path}/count_tokens`, body)).toEqual({ input_tokens: usage.prompt_tokens })
+  }
+  const more = await served.json(`${path}/count_tokens`, { messages: capital, tools })
+  expect(more.input_tokens).toBeGreaterThan(14)
+  expect(Object.keys(more)).toEqual(['input_tokens'])
+})
+
+describe('tools', () => {
+  const body = { ...ask, tools, tool_choice: { type: 'any', disable_parallel_tool_use: true } }
+
+  test('a call is a block, streamed too, and its result comes back', async () => {
+    const whole = await post(body)
+    expect(whole).toMatchObject({ stop_reason: 'tool_use', content: [{ type: 'tool_use', name: 'weather' }] })
+    const [call] = whole.content
+    expect(input_schema.properties.city.enum).toContain(call.input.city)
+    const events = await stream(body)
+    expect(events.find(({ type }) => type === 'content_block_start').content_block).toEqual({ ...call, input: {} })
+    expect(lasting(assembled(events))).toEqual(lasting(whole))
+    const result = { type: 'tool_result', tool_use_id: call.id, content: [{ type: 'text', text: '9 degrees' }] }
+    const messages = [...capital, { role: 'assistant', content: whole.content }, { role: 'user', content: [result] }]
+    const next = await post({ ...body, messages, tool_choice: { type: 'none' } })
+    expect(next.stop_reason).toBe('end_turn')
+    const chat = [
+      ...capital,
+      {
+        role: 'assistant',
+        content: null,
+        tool_calls: [{ id: call.id, type: 'function', function: { name: 'weather', arguments: JSON.stringify(call.input) } }],
+      },
+      { role: 'tool', tool_call_id: call.id, content: '9 degrees' },
+    ]
+    const chatTools = [{ type: 'function', function: { name: 'weather', description: 'The weather', parameters: input_schema } }]
+    const { choices } = await served.json('/v1/chat/completions', { temperature: 0, messages: chat, tools: chatTools, tool_choice: 'none' })
+    expect(next.content[0].text).toBe(choices[0].message.content)
+  })
+
+  test('a text may come before a call, and a message may have several calls', async () => {
+    const calls = ['a', 'b'].map((id) => ({ type: 'tool_use', id, name: 'weather', input: { city: 'Rome' } }))
+    const results = ['a', 'b'].map((id) => ({ type: 'tool_result', tool_use_id: id, content: '9' }))
+    const said = [{ type: 'text', text: 'Let me see.' }, ...calls]
+    const messages = [
+      ...capital,
+      { role: 'assistant', content: said },
+      { role: 'user', content: [...results, { type: 'text', text: 'And?' }] },
+    ]
+    expect((await post({ ...body, messages, tool_choice: { type: 'none' } })).content[0].type).toBe('text')
+  })
+
+  test('the one that is named is called; a schema may be asked for', async () => {
+    expect((await post({ ...body, tool_choice: { type: 'tool', name: 'weather' } })).content[0].name).toBe('weather')
+    const format = { type: 'json_schema', schema: { const: 'x' } }
+    expect((await post({ ...ask, output_config: { format } })).content[0].text).toBe('"x"')
+  })
+})
+
+describe('what is wrong or missing is refused by name, also where a stream was asked for', () => {
+  test.each<[string, object, number, string, RegExp]>([
+    ['no messages', { messages: [] }, 400, 'invalid_request_error', /messages/],
+    ['a role that is none', { messages: [{ role: 'system', content: 'x' }] }, 400, 'invalid_request_error', /messages\.0\.role/],
+    ['an image', { messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 400, 'invalid_request_error', /"image"/],
+    ['thinking', { thinking: { type: 'enabled', budget_tokens: 1024 } }, 501, 'not_supported_error', /thinking/],
+    ['a tool of the server', { tools: [{ type: 'web_search_20250305', name: 'x' }] }, 501, 'not_supported_error', /web_search/],
+    ['MCP', { mcp_servers: [{}] }, 501, 'not_supported_error', /mcp_servers/],
+    ['a choice without tools', { tool_choice: { type: 'any' } }, 400, 'invalid_request_error', /tool/],
+    ['a choice without a name', { tools, tool_choice: { type: 'tool' } }, 400, 'invalid_request_error', /tool_choice\.name/],
+    ['a limit of 0', { max_tokens: 0 }, 400, 'invalid_request_error', /max_tokens/],
+    ['stop sequences that are none', { stop_sequences: [''.padStart(2000)] }, 400, 'invalid_request_error', /stop/],
+    ['another model', { model: 'claude-sonnet-4-5' }, 404, 'not_found_error', /claude-sonnet-4-5/],
+    ['too much', { messages: [{ role: 'user', content: 'again and '.repeat(400) }] }, 400, 'invalid_request_error', /\d+ tokens.*512/],
+  ])('%s', async (_, extra, status, type, message) => {
+    for (const streams of [false, true]) {
+      const response = await served.post(path, { ...ask, stream: streams, ...extra }, { headers: { 'x-request-id': 'req_1' } })
+      const expected = { type: 'error', error: { type, message: expect.stringMatching(message) }, request_id: 'req_1' }
+      expect([response.status, await response.json()]).toEqual([status, expected])
+    }
+  })
+
+  test('fields that ask for nothing pass', async () => {
+    const nothing = {
+      system: null,
+      tools: [],
+      thinking: { type: 'disabled' },
+      metadata: { user_id: 'me' },
+      mcp_servers: [],
+      container: null,
+    }
+    expect((await post({ ...ask, ...nothing, top_k: 5, service_tier: 'auto' })).content[0].text).toBe(answer)
+  })
+})
