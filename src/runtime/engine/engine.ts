@@ -25,7 +25,7 @@ import type { CallOptions } from './callOptions.js'
 import { inTurn } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
-import { checkTokens } from './checkTokens.js'
+import { checkTokens, type TokenIds } from './checkTokens.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { command, createMailbox, writePart } from './mailbox.js'
 import type { Task } from './request.js'
@@ -127,6 +127,7 @@ export class Engine {
 
   async #load(options: EngineOptions): Promise<void> {
     const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    options.onProgress?.({ loaded: 0, total })
     await runReported(this.#team, command.load, total, options)
     options.onProgress?.({ loaded: total, total })
   }
@@ -266,7 +267,7 @@ export class Engine {
   }
 
   /** A copy of tokens that a caller gives, checked against vocabulary and context (checkTokens.ts). */
-  checked(tokens: readonly number[]): number[] {
+  checked(tokens: TokenIds): number[] {
     return checkTokens(tokens, this.config.vocabSize, this.plan.contextLength)
   }
 }

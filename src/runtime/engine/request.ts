@@ -20,7 +20,7 @@ export interface Task {
   readonly ready?: () => boolean
   /** It begins: `reused` of its tokens are in the KV cache already, and are not run. */
   readonly started?: (reused: number) => void
-  /** Some of `ids` have been run: `loaded` of the `total` that had to be. */
+  /** `loaded` of the `total` tokens of `ids` are in the cache: those that have been run, and those that were there. */
   readonly progress?: (loaded: number, total: number) => void
   /**
    * What is to be done with the logits after the token at `place`; the same if it is asked again. Without it, rows are

@@ -214,8 +214,7 @@ export class StepLoop {
   #deliver(request: Request, places: readonly number[], row: number, { wanted }: Rows, choiceOf: (row: number) => Choice): void {
     const { task } = request
     this.#call(request, () => {
-      const { reused = 0 } = request
-      if (request.ids.length === task.ids.length) task.progress?.(request.done - reused, request.ids.length - reused)
+      if (request.ids.length === task.ids.length) task.progress?.(request.done, request.ids.length)
       for (const [i, place] of places.entries()) {
         if (request.over) return
         request.next = place + 1
