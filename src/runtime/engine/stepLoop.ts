@@ -92,6 +92,11 @@ export class StepLoop {
     }
   }
 
+  /** Whether there is a request that a step could run. */
+  get hasWork(): boolean {
+    return this.#scheduler.requests.some(({ over, ready }) => !over && ready)
+  }
+
   /** Waits for the end of the step that runs; no other begins before `resume`. */
   async pause(): Promise<void> {
     this.#paused = true

@@ -6,7 +6,6 @@ import { HeldGenerator } from '../../base/heldGenerator.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
-import { inTurn } from '../../runtime/engine/callQueue.js'
 import type { TokenIds } from '../../runtime/engine/checkTokens.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { EngineStatus } from '../../runtime/engine/status.js'
@@ -18,7 +17,7 @@ import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions, type 
 import { gatherTrace } from '../../runtime/trace/trace.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import { type CheckedTensor, checkedTensor } from './checkedTensor.js'
+import { type CheckedTensor, checkedTensors } from './checkedTensor.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
 import { type ModelParts, notesOf } from './modelParts.js'
 import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
@@ -159,7 +158,8 @@ export class TokenModel {
 
   /**
    * The tensors of `trace` one at a time: each for the tokens of one step, the first of which is at `position`. The
-   * loop holds the model: other calls wait for its end, so do not await one inside. Throws what `trace` throws.
+   * loop holds the model; where its reader is away it lends it to calls that wait, and then computes again what comes
+   * before the next tensor. Throws what `trace` throws: for its arguments at the call.
    */
   traceEach<const Name extends string = string>(
     ids: TokenIds,
@@ -179,16 +179,11 @@ export class TokenModel {
   /**
    * Checks the weights in memory, one tensor at a time: their bytes against the file, the kernels' products with them
    * against the oracle of their format, bit for bit, and against exact arithmetic. `verifyModel` makes a verdict of it.
-   * The loop holds the model, as that of `traceEach` does. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
+   * Between two tensors other calls have the model. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
    */
   checkWeights(options: CallOptions = {}): AsyncGenerator<CheckedTensor> {
     checkCallOptions(options)
-    const engine = this.#engine
-    const asked = { ...options }
-    async function* check() {
-      for await (const part of engine.checkWeights(asked)) yield checkedTensor(part)
-    }
-    return new HeldGenerator(inTurn(() => engine.turns.enter(asked.signal), check))
+    return new HeldGenerator(checkedTensors(this.#engine, { ...options }))
   }
 
   /**
