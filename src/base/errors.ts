@@ -2,6 +2,7 @@
 // know where an error is shown.
 
 import { limits } from './limits.js'
+import { didYouMean } from './nearNames.js'
 import { plainText, quotedText, shortened } from './terminalText.js'
 
 /**
@@ -38,18 +39,51 @@ export type MixtralErrorCode =
   | 'CLOSED'
   | 'IO'
 
+/** What a generation had written when an error ended it. */
+export interface PartialAnswer {
+  /** The text so far, what a reader of a stream has not taken yet included. */
+  readonly text: string
+  readonly ids: readonly number[]
+  /** With the option `n` above 1: what each answer had. The first is this one, without `choices`. */
+  readonly choices?: readonly PartialAnswer[]
+}
+
+/** What an error tells beside its message. */
+export interface ErrorDetails {
+  readonly promptTokens?: number
+  readonly contextLength?: number
+  readonly partial?: PartialAnswer
+}
+
 /**
  * Every error this library throws on purpose. The message says what was found, what was expected, and where. It may
- * hold text from anywhere, so it is cut to a screen, and has nothing that a terminal would obey.
+ * hold text from anywhere, so it is cut to a screen, and has nothing that a terminal would obey. Its `name` is
+ * `AbortError` where the code is `ABORTED`, as the web's programs expect, else `MixtralError`.
  */
-export class MixtralError extends Error {
+export class MixtralError extends Error implements ErrorDetails {
   readonly code: MixtralErrorCode
+  /** With `CONTEXT`: how many tokens the prompt has. */
+  declare readonly promptTokens?: number
+  /** With `CONTEXT`: how many tokens there is room for, prompt and answer together. */
+  declare readonly contextLength?: number
+  /** Where a generation had begun: what it had written. */
+  declare readonly partial?: PartialAnswer
 
-  constructor(code: MixtralErrorCode, message: string, options?: ErrorOptions) {
-    super(shortened(plainText(message), limits.errorText.most), options)
-    this.name = 'MixtralError'
+  constructor(code: MixtralErrorCode, message: string, options: ErrorOptions & ErrorDetails = {}) {
+    const { cause, ...details } = options
+    super(shortened(plainText(message), limits.errorText.most), 'cause' in options ? { cause } : undefined)
+    this.name = code === 'ABORTED' ? 'AbortError' : 'MixtralError'
     this.code = code
+    Object.assign(this, details)
   }
+}
+
+/** The error with what had been written; a copy, where it is the error of another generation too. */
+export function withPartial(error: unknown, partial: PartialAnswer): unknown {
+  if (!(error instanceof MixtralError)) return error
+  if (!error.partial) return Object.assign(error, { partial })
+  const copy = new MixtralError(error.code, error.message, { ...error, partial, cause: error.cause })
+  return Object.assign(copy, { stack: error.stack })
 }
 
 /** The error of a call whose AbortSignal fired; `cause` is the signal's reason. */
@@ -89,7 +123,13 @@ export function checkObject(options: unknown): void {
 export function checkNames(options: object, known: readonly string[]): void {
   checkObject(options)
   const unknown = Object.keys(options).find((name) => !known.includes(name))
-  if (unknown !== undefined) throw new MixtralError('OPTION', `unknown option ${unknown}, expected ${known.join(', ')}`)
+  if (unknown !== undefined) throw unknownOption(unknown, known)
+}
+
+/** The error of an option that does not exist; `instead`: what it is called here, where that is known. */
+export function unknownOption(name: string, known: readonly string[], instead?: string): MixtralError {
+  const near = instead === undefined ? didYouMean(name, known) : `; did you mean ${instead}?`
+  return new MixtralError('OPTION', `unknown option ${plainText(name)}, expected ${known.join(', ')}${near}`)
 }
 
 /** Throws `OPTION` unless the value is a string; `what` names it. */
@@ -99,7 +139,7 @@ export function checkText(what: string, value: unknown): void {
 
 /** Throws `OPTION` unless the value is a list, such as an array or a typed array. Its ids are not checked. */
 export function checkTokenList(tokens: unknown): void {
-  if (Array.isArray(tokens) || ArrayBuffer.isView(tokens)) return
+  if (Array.isArray(tokens) || (ArrayBuffer.isView(tokens) && !(tokens instanceof DataView))) return
   throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
 }
 

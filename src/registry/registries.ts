@@ -1,7 +1,7 @@
 // The registries as the library offers them: names that belong to one, pulled. The code that pulls is loaded by the
 // first pull, so that importing the library stays cheap.
 
-import { checkObject, checkText, MixtralError, quoted } from '../base/errors.js'
+import { checkObject, checkText, MixtralError, quoted, unknownOption } from '../base/errors.js'
 import { parseModelName, type RemoteName } from './names/modelName.js'
 import type { PullOptions } from './pull.js'
 
@@ -50,7 +50,7 @@ function checkOptions(options: { readonly [Name in keyof PullOptions]: unknown }
   const kinds = { onProgress: 'function', signal: 'object', onWait: 'function', onUnverified: 'function' } as const
   for (const [name, value] of Object.entries(options)) {
     const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof typeof kinds] : undefined
-    if (!kind) throw new MixtralError('OPTION', `unknown option ${name}, expected ${Object.keys(kinds).join(', ')}`)
+    if (!kind) throw unknownOption(name, Object.keys(kinds))
     const wrong = value !== undefined && (kind === 'object' ? !(value instanceof AbortSignal) : typeof value !== kind)
     if (wrong) throw new MixtralError('OPTION', `${name} is not ${kind === 'object' ? 'an AbortSignal' : 'a function'}`)
   }

@@ -67,7 +67,9 @@ function mentioned({ file, name }: Place): Place[] {
   const { declarations, imports } = moduleOf(file)
   const declaration = declarations.get(name)
   if (!declaration) throw new Error(`${file} declares no ${name}`)
-  const text = typesOnly.has(key({ file, name })) ? declaration.text.replace(/^ {4}constructor\(.*\);$/m, '') : declaration.text
+  const text = typesOnly.has(key({ file, name }))
+    ? declaration.text.replace(/^ {4}(?:protected )?constructor\(.*\);$/m, '')
+    : declaration.text
   const values = new Set([...text.matchAll(/(?<!keyof )\btypeof (\w+)/g)].map(([, value]) => value!))
   return [...new Set(text.match(/[A-Za-z_]\w*/g))].flatMap((word) => {
     const place = imports.get(word) ?? (declarations.has(word) ? { file, name: word } : undefined)

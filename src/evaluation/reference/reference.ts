@@ -2,11 +2,12 @@
 // reading at `logits`, then `layer`, attention.ts, experts.ts. No cache of keys and values: a call computes its whole
 // sequence.
 
-import { checkKind, checkObject, checkTokenList, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkNames, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import type { CallOptions } from '../../runtime/engine/callOptions.js'
-import { TapChoice, type TracedTensor, type TraceOptions } from '../../runtime/trace/taps.js'
+import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import { TapChoice, type TracedTensor, type TraceOptions, type ValuesOf } from '../../runtime/trace/taps.js'
 import { type Matrix, matrixSource } from '../../runtime/weights/matrixSource.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, slicesOf } from '../../runtime/weights/mixtralTensors.js'
@@ -42,7 +43,7 @@ export class Reference {
    * The logits after each token of a sequence that begins at position 0: (tokens) -> (tokens, vocabulary). Throws
    * `OPTION` for no list of tokens, `TOKENIZER` for an id outside the vocabulary, `IO`.
    */
-  logits(tokens: readonly number[], tap?: Tap): Float64Array {
+  logits(tokens: TokenIds, tap?: Tap): Float64Array {
     let x = this.embed(tokens, tap)
     for (let index = 0; index < this.config.layers; index++) x = this.layer(index, x, tap)
     return this.output(x, tap)
@@ -53,8 +54,11 @@ export class Reference {
    * `onProgress` is called after every layer. Throws `OPTION` for a name that no tensor has and for no list of tokens,
    * `TOKENIZER` for an id outside the vocabulary, `IO`.
    */
-  trace(tokens: readonly number[], options: TraceOptions & Pick<CallOptions, 'onProgress'> = {}): TracedTensor[] {
-    checkObject(options)
+  trace<const Name extends string = string>(
+    tokens: TokenIds,
+    options: TraceOptions<Name> & Pick<CallOptions, 'onProgress'> = {},
+  ): TracedTensor<ValuesOf<Name, Float64Array>>[] {
+    checkNames(options, ['tensors', 'onProgress'])
     const { layers } = this.config
     const choice = new TapChoice(layers, options)
     const tensors: TracedTensor[] = []
@@ -68,7 +72,7 @@ export class Reference {
       options.onProgress?.({ loaded: index + 1, total: end })
     }
     if (choice.output) this.output(x, tap)
-    return tensors
+    return tensors as TracedTensor<ValuesOf<Name, Float64Array>>[]
   }
 
   /**
@@ -89,11 +93,11 @@ export class Reference {
    * The learned vector of each token: (tokens) -> (tokens, hidden). Throws `OPTION` for no list of tokens, `TOKENIZER`
    * for an id outside the vocabulary, `IO`.
    */
-  embed(tokens: readonly number[], tap?: Tap): Float64Array {
+  embed(tokens: TokenIds, tap?: Tap): Float64Array {
     checkTokenList(tokens)
     const { hiddenSize, vocabSize } = this.config
     const x = new Float64Array(tokens.length * hiddenSize)
-    for (const [i, id] of tokens.entries()) {
+    for (const [i, id] of Array.from(tokens).entries()) {
       const known = Number.isInteger(id) && id >= 0 && id < vocabSize
       if (!known) throw new MixtralError('TOKENIZER', `token ${i} has id ${shown(id)}, expected an integer from 0 to ${vocabSize - 1}`)
       x.set(this.#weights.row(this.#tensors.tokenEmbd, id), i * hiddenSize)

@@ -4,6 +4,7 @@
 
 import { checkKind, checkTokenList, MixtralError } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { TokenIds } from '../../runtime/engine/checkTokens.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { matrixSource } from '../../runtime/weights/matrixSource.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
@@ -61,10 +62,11 @@ export const MOST_TOKENS = 64
  * `THREAD`; `ABORTED`; `CLOSED`.
  * @example const { faults } = await verifyModel(model, model.tokenizer.encodePrompt('Once upon a time'))
  */
-export async function verifyModel(model: MixtralModel, tokens: readonly number[], options: VerifyOptions = {}): Promise<Verification> {
+export async function verifyModel(model: MixtralModel, given: TokenIds, options: VerifyOptions = {}): Promise<Verification> {
   checkKind('the model', model, model instanceof MixtralModel, 'a MixtralModel')
-  checkTokenList(tokens)
+  checkTokenList(given)
   checkCallOptions(options, ['onLayer'])
+  const tokens = Array.from(given)
   const { signal, onProgress, onLayer } = options
   if (onLayer !== undefined && typeof onLayer !== 'function') throw new MixtralError('OPTION', 'onLayer is not a function')
   const most = Math.min(MOST_TOKENS, model.batchSize)

@@ -2,9 +2,9 @@
 // a set together. Pure.
 
 import { MixtralError } from '../../base/errors.js'
+import { didYouMean, nearNames } from '../../base/nearNames.js'
 import { firstShardPath, joinedName, shardPaths } from '../../format/gguf/shards.js'
 import { type HuggingFaceName, repositoryText } from './modelName.js'
-import { didYouMean, nearNames } from './nearNames.js'
 
 const MOST_LISTED = 12
 

@@ -4,9 +4,9 @@ import { checkNames, MixtralError, shown } from '../../base/errors.js'
 import type { Progress } from './engineOptions.js'
 
 export interface CallOptions {
-  /** Ends the call with an `ABORTED` error. */
+  /** Ends the call with an `ABORTED` error, whose name is `AbortError`. */
   readonly signal?: AbortSignal
-  /** Called after each step, with numbers of tokens or bytes. */
+  /** Called after each step, in tokens or bytes: all that there are, and how many of them are done. */
   readonly onProgress?: (progress: Progress) => void
 }
 

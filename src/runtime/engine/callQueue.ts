@@ -8,6 +8,12 @@ export class CallQueue {
   /** Settles when all calls in the queue have left it. */
   #last: Promise<void> = Promise.resolve()
   readonly #closing = new AbortController()
+  #waiting = 0
+
+  /** How many calls wait. */
+  get waiting(): number {
+    return this.#waiting
+  }
 
   /**
    * Waits until all earlier calls have left. The caller leaves by calling the result. Throws `ABORTED` when the signal
@@ -36,23 +42,16 @@ export class CallQueue {
 
   #wait(before: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
     const closing = this.#closing.signal
-    return new Promise((resolve, reject) => {
+    this.#waiting++
+    return new Promise<void>((resolve, reject) => {
       const giveUp = () => reject(closing.aborted ? closedError() : abortedError(signal))
       const forget = [onAbort(closing, giveUp), onAbort(signal, giveUp)]
       void before.then(() => {
         for (const each of forget) each()
         resolve()
       })
+    }).finally(() => {
+      this.#waiting--
     })
-  }
-}
-
-/** Yields what `generate` yields, and has a turn from the first value to the end. enter: as `CallQueue.enter`. */
-export async function* inTurn<T>(enter: () => Promise<() => void>, generate: () => AsyncGenerator<T>): AsyncGenerator<T> {
-  const leave = await enter()
-  try {
-    yield* generate()
-  } finally {
-    leave()
   }
 }

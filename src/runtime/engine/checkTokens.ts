@@ -2,15 +2,21 @@
 
 import { checkTokenList, MixtralError, shown } from '../../base/errors.js'
 
+/** Token ids as a caller may give them: an array, or a typed array of whole numbers. */
+export type TokenIds = ArrayLike<number>
+
 /**
  * A copy of tokens, which a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
  * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
  */
-export function checkTokens(tokens: readonly number[], vocabSize: number, contextLength: number): number[] {
+export function checkTokens(tokens: TokenIds, vocabSize: number, contextLength: number): number[] {
   checkTokenList(tokens)
   const { length } = tokens
   if (!length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
-  if (length > contextLength) throw new MixtralError('CONTEXT', `${length} tokens, the context has room for ${contextLength}`)
+  if (length > contextLength) {
+    const counts = { promptTokens: length, contextLength }
+    throw new MixtralError('CONTEXT', `${length} tokens, the context has room for ${contextLength}`, counts)
+  }
   const ids: number[] = Array.from(tokens)
   const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
   if (wrong >= 0)

@@ -22,11 +22,11 @@ import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import { openedFiles, type Weights } from '../weights/weightLoader.js'
 import type { CallOptions, ForwardOptions } from './callOptions.js'
-import { inTurn } from './callQueue.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
-import { checkTokens } from './checkTokens.js'
+import { checkTokens, type TokenIds } from './checkTokens.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
+import { inLentTurns } from './lentTurns.js'
 import { command, createMailbox, writePart } from './mailbox.js'
 import type { Task } from './request.js'
 import { Scheduler } from './scheduler.js'
@@ -129,6 +129,7 @@ export class Engine {
 
   async #load(options: EngineOptions): Promise<void> {
     const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    options.onProgress?.({ loaded: 0, total })
     await runReported(this.#team, command.load, total, options)
     options.onProgress?.({ loaded: total, total })
   }
@@ -204,18 +205,26 @@ export class Engine {
 
   /**
    * Runs `prompt` from its first token on, and yields the chosen intermediate tensors of one step after the other, in
-   * the order in which they are computed. The loop has a turn of its own.
+   * the order in which they are computed. The loop has turns of its own (lentTurns.ts).
    */
-  trace(prompt: readonly number[], choice: TapChoice, options: CallOptions = {}): AsyncGenerator<TracedRows> {
-    return inTurn(
-      () => this.turns.enterBoth(options.signal),
-      () => this.#trace(prompt, choice, options),
-    )
+  trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+    const ids = this.checked(prompt)
+    let told = 0
+    const tell = (loaded: number) => {
+      if (loaded <= told) return // it was run before
+      told = loaded
+      onProgress?.({ loaded, total: ids.length })
+    }
+    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, tell), signal)
   }
 
-  async *#trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+  async *#trace(
+    ids: readonly number[],
+    choice: TapChoice,
+    signal: AbortSignal | undefined,
+    tell: (loaded: number) => void,
+  ): AsyncGenerator<TracedRows> {
     const scheduler = this.#scheduler
-    const ids = this.checked(prompt)
     const runStep = (step: Step) => this.#runner.step(step, signal)
     const sequence = scheduler.cache.open([], 0)
     try {
@@ -226,7 +235,7 @@ export class Engine {
         const banks = { config: this.config, plan: this.plan, memories: this.#memories }
         const segment = { firstRow: 0, rows: tokens.length, position, table, used: this.config.expertsPerToken }
         for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
-        onProgress?.({ loaded: position + tokens.length, total: ids.length })
+        tell(position + tokens.length)
       }
     } finally {
       scheduler.cache.close(sequence)
@@ -235,18 +244,21 @@ export class Engine {
 
   /**
    * Checks the weights part by part, in the order of the layers: memory against the file, products against the oracle.
-   * Call within a turn.
+   * Each part has a turn of its own.
    */
   async *checkWeights({ signal, onProgress }: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
     const parts = weightParts(this.plan, this.config)
     const total = parts.reduce((sum, { slice }) => sum + slice.bytes, 0)
     let loaded = 0
     for (const [index, part] of parts.entries()) {
-      writePart(this.#mailbox, index)
-      await this.#team.run(command.check, signal)
+      const findings = await this.turns.exclusive(async () => {
+        writePart(this.#mailbox, index)
+        await this.#team.run(command.check, signal)
+        return gatherFindings(this.#findings)
+      }, signal)
       loaded += part.slice.bytes
       onProgress?.({ loaded, total })
-      yield { ...part, ...gatherFindings(this.#findings) }
+      yield { ...part, ...findings }
     }
   }
 
@@ -268,7 +280,7 @@ export class Engine {
   }
 
   /** A copy of tokens that a caller gives, checked against vocabulary and context (checkTokens.ts). */
-  checked(tokens: readonly number[]): number[] {
+  checked(tokens: TokenIds): number[] {
     return checkTokens(tokens, this.config.vocabSize, this.plan.contextLength)
   }
 }

@@ -33,7 +33,7 @@ export interface EngineOptions {
    * MB for the program.
    */
   readonly ram?: number
-  /** Called a few times a second while weights are read, in bytes. */
+  /** Called before the first weights are read, a few times a second while they are, and at the end; in bytes. */
   readonly onProgress?: (progress: Progress) => void
   readonly signal?: AbortSignal
   /** The worker's file. Default: this package's. */

@@ -1,7 +1,7 @@
 // One request to the engine: tokens to run, what is wanted of them, and where it stands. Owns the form of a task and
 // the state that the scheduler keeps of it. Does not know steps, promises or threads.
 
-import type { Routing } from '../model/routes.js'
+import type { FullRouting } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import type { RowJob } from '../sampler/jobMemory.js'
 import type { Sequence } from './kvCache.js'
@@ -22,7 +22,7 @@ export interface Task {
   readonly ready?: () => boolean
   /** It begins: `reused` of its tokens are in the KV cache already, and are not run. */
   readonly started?: (reused: number) => void
-  /** Some of `ids` have been run: `loaded` of the `total` that had to be. */
+  /** `loaded` of the `total` tokens of `ids` are in the cache: those that have been run, and those that were there. */
   readonly progress?: (loaded: number, total: number) => void
   /**
    * What is to be done with the logits after the token at `place`; the same if it is asked again. Without it, rows are
@@ -32,7 +32,7 @@ export interface Task {
   /** Takes what came of the job. Returns tokens to run after all others. */
   readonly take?: (choice: Choice, place: number) => readonly number[]
   /** Whether it wants to know the experts of the rows that it gets logits of. */
-  readonly routed?: (routing: Routing, place: number) => void
+  readonly routed?: (routing: FullRouting, place: number) => void
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
   /**

@@ -7,7 +7,7 @@ import { setImmediate } from 'node:timers'
 import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
 import { onAbort } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
-import type { FullRouting, Routing } from '../model/routes.js'
+import type { FullRouting } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import { doJob, HIDDEN, type RowJob } from '../sampler/jobMemory.js'
 import { Request, type Task } from './request.js'
@@ -26,9 +26,7 @@ export interface Runner {
   /** What came of the i-th wanted row's job. */
   choice(row: number): Choice
   /** The experts of a row of the step. */
-  routing(row: number): Routing
-  /** The same with the routers' logits. */
-  fullRouting(row: number): FullRouting
+  routing(row: number): FullRouting
 }
 
 /** The experts of one token of a request, and the routers' logits. */
@@ -94,6 +92,11 @@ export class StepLoop {
     return () => {
       this.#listeners.delete(own)
     }
+  }
+
+  /** Whether there is a request that a step could run. */
+  get hasWork(): boolean {
+    return this.#scheduler.requests.some(({ over, ready }) => !over && ready)
   }
 
   /** Waits for the end of the step that runs; no other begins before `resume`. */
@@ -219,8 +222,7 @@ export class StepLoop {
   #deliver(request: Request, places: readonly number[], row: number, { wanted }: Rows, choiceOf: (row: number) => Choice): void {
     const { task } = request
     this.#call(request, () => {
-      const { reused = 0 } = request
-      if (request.ids.length === task.ids.length) task.progress?.(request.done - reused, request.ids.length - reused)
+      if (request.ids.length === task.ids.length) task.progress?.(request.done, request.ids.length)
       for (const [i, place] of places.entries()) {
         if (request.over) return
         request.next = place + 1
@@ -245,7 +247,7 @@ export class StepLoop {
           const request = shares[i]!.request.number
           for (let k = 0; k < rows; k++) {
             const row = firstRow + k
-            listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.fullRouting(row) })
+            listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.routing(row) })
           }
         }
       } catch (error) {

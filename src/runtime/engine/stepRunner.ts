@@ -1,7 +1,7 @@
 // Runs steps on the team, and reads what they leave in shared memory: logits, choices, the experts of each row. Owns
 // that memory's views and the counts of uses; which rows a step has is not its business.
 
-import { type FullRouting, Routes, type Routing } from '../model/routes.js'
+import { type FullRouting, Routes } from '../model/routes.js'
 import { STAGES } from '../model/stages.js'
 import type { Step } from '../model/step.js'
 import type { Choice } from '../sampler/job.js'
@@ -76,11 +76,7 @@ export class StepRunner implements Runner {
     return this.#jobs.choice(row)
   }
 
-  routing(row: number): Routing {
+  routing(row: number): FullRouting {
     return this.#routes.read(row, this.#used[row]!)
-  }
-
-  fullRouting(row: number): FullRouting {
-    return { ...this.routing(row), logits: this.#routes.logits(row) }
   }
 }

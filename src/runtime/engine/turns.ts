@@ -59,6 +59,11 @@ export class Turns {
     }
   }
 
+  /** Whether somebody waits for what a turn holds: a turn of either kind, or a step. */
+  get isWanted(): boolean {
+    return this.#model.waiting + this.#pages.waiting > 0 || this.#loop.hasWork
+  }
+
   /** Fails all calls that wait or will come. */
   close(): void {
     this.#model.close()

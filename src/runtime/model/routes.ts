@@ -66,19 +66,15 @@ export class Routes {
   }
 
   /** A copy of what a row with `used` experts in a layer was routed to. */
-  read(row: number, used: number): Routing {
-    const at = row * this.#layers * this.#experts
+  read(row: number, used: number): FullRouting {
+    const width = this.#layers * this.#experts
+    const at = row * width
     const end = at + this.#layers * used
     return {
       ids: Uint16Array.from(this.#memory.ids.subarray(at, end)),
       weights: Float32Array.from(this.#memory.weights.subarray(at, end)),
+      logits: Float32Array.from(this.#memory.logits.subarray(at, at + width)),
     }
-  }
-
-  /** A copy of a row's router logits: (layers, experts). */
-  logits(row: number): Float32Array {
-    const width = this.#layers * this.#experts
-    return Float32Array.from(this.#memory.logits.subarray(row * width, (row + 1) * width))
   }
 
   /** Adds the rows of a segment to counts of uses: (layers, experts). */

@@ -2,7 +2,7 @@
 // flags, the names of other programs and the documents derive from rows; this file owns their form and the check. It
 // knows no option.
 
-import { checkObject, MixtralError, shown } from '../../base/errors.js'
+import { checkObject, MixtralError, shown, unknownOption } from '../../base/errors.js'
 
 export interface OptionRow {
   readonly kind: 'number' | 'whole' | 'switch' | 'text' | 'texts' | 'tokens' | 'bias' | 'steps' | 'grammar' | 'schema'
@@ -56,6 +56,7 @@ export function allows({ kind, least = -Infinity, most = Infinity }: OptionRow, 
   if (kind === 'text' || kind === 'grammar') return typeof value === 'string'
   if (kind === 'schema') return typeof value === 'boolean' || (typeof value === 'object' && value !== null && !Array.isArray(value))
   if (kind === 'texts') return typeof value === 'string' || Array.isArray(value)
+  if (kind === 'tokens') return Array.isArray(value) || ArrayBuffer.isView(value)
   return kind === 'bias' ? typeof value === 'object' && value !== null : Array.isArray(value)
 }
 
@@ -69,11 +70,16 @@ export function checkOptions(table: OptionTable, options: object, others: readon
     if (others.includes(name)) continue
     const row = Object.hasOwn(table, name) ? table[name] : undefined
     if (row === undefined) {
-      throw new MixtralError('OPTION', `unknown option ${name}, expected ${[...Object.keys(table), ...others].join(', ')}`)
+      throw unknownOption(name, [...Object.keys(table), ...others], elsewhere(table, name))
     }
     if (value !== undefined && !allows(row, value))
       throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected ${expectedOf(row)}`)
   }
+}
+
+/** Our name of an option that another program calls `name`. */
+function elsewhere(table: OptionTable, name: string): string | undefined {
+  return Object.keys(table).find((own) => [table[own]!.openai, table[own]!.llama, table[own]!.ollama].includes(name))
 }
 
 /** Our names of the options that another program has, by its names. */

@@ -7,7 +7,7 @@ import type { LayerStage } from '../model/stages.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 
 /** An intermediate result. */
-export interface TracedTensor {
+export interface TracedTensor<Values extends TracedValues = TracedValues> {
   /**
    * llama.cpp's name, such as `l_out-3` in layer 3. `Qcur` and `Kcur` come twice: (tokens, width) before the rotation,
    * (tokens, heads, headDim) after it.
@@ -16,18 +16,34 @@ export interface TracedTensor {
   /** Tokens first, innermost dimension last. */
   readonly shape: readonly number[]
   /** float32 from the kernels, float64 from the reference; the experts of `ffn_moe_topk` are integers in both. */
-  readonly values: Float32Array | Float64Array | Int32Array
+  readonly values: Values
 }
 
+export type TracedValues = Float32Array | Float64Array | Int32Array
+
+/**
+ * The type of the values that a name of `tensors` stands for, with `Floats` for what is not the experts of
+ * `ffn_moe_topk`. A pattern that may match both has both.
+ */
+export type ValuesOf<Name extends string, Floats> = string extends Name
+  ? Floats | Int32Array
+  : Name extends `ffn_moe_topk-${string}`
+    ? Int32Array
+    : Name extends `${infer Start}*${string}`
+      ? 'ffn_moe_topk-' extends `${Start}${string}`
+        ? Floats | Int32Array
+        : Floats
+      : Floats
+
 /** A tensor for the tokens of one step, the first of which is at `position`. */
-export interface TracedRows extends TracedTensor {
+export interface TracedRows<Values extends TracedValues = TracedValues> extends TracedTensor<Values> {
   readonly position: number
 }
 
 /** The options of a trace, beside those of every long call. */
-export interface TraceOptions {
+export interface TraceOptions<Name extends string = string> {
   /** Names, in which `*` matches anything. Default: all tensors. */
-  readonly tensors?: readonly string[]
+  readonly tensors?: readonly Name[]
 }
 
 interface Tap {
@@ -94,7 +110,7 @@ export class TapChoice {
         `no tensor is named ${JSON.stringify(unknown)}, expected one of ${known.join(', ')}; * stands for anything`,
       )
     }
-    this.#patterns = tensors
+    this.#patterns = [...tensors]
   }
 
   has(name: string): boolean {

@@ -4,7 +4,7 @@
 import { layerStages, STAGES } from '../model/stages.js'
 import type { Segment, Step } from '../model/step.js'
 import { TapReader, type TracedBanks } from './tapReader.js'
-import { embeddingTap, outputTaps, type TapChoice, type TracedRows, type TracedTensor } from './taps.js'
+import { embeddingTap, outputTaps, type TapChoice, type TracedRows, type TracedTensor, type TracedValues } from './taps.js'
 
 /** The end of a step, and the tensors to read there. */
 interface Stop {
@@ -73,18 +73,21 @@ function stopsOf({ config }: TracedBanks, choice: TapChoice): Stop[] {
 }
 
 /** Joins the rows of all steps to whole tensors: `tokens` rows each. */
-export async function gatherTrace(steps: AsyncIterable<TracedRows>, tokens: number): Promise<TracedTensor[]> {
-  const tensors = new Map<string, TracedTensor>()
+export async function gatherTrace<Values extends TracedValues>(
+  steps: AsyncIterable<TracedRows<Values>>,
+  tokens: number,
+): Promise<TracedTensor<Values>[]> {
+  const tensors = new Map<string, TracedTensor<Values>>()
   for await (const { name, shape, values, position } of steps) {
     const [rows, ...dims] = shape as [number, ...number[]]
     const width = values.length / rows
     const key = `${name} ${dims}` // Qcur and Kcur come in two shapes
-    const whole = tensors.get(key) ?? { name, shape: [tokens, ...dims], values: emptyLike(values, tokens * width) }
+    const whole = tensors.get(key) ?? { name, shape: [tokens, ...dims], values: emptyLike(values, tokens * width) as Values }
     tensors.set(key, whole)
     whole.values.set(values, position * width)
   }
   return [...tensors.values()]
 }
 
-const emptyLike = (values: TracedTensor['values'], length: number) =>
+const emptyLike = (values: TracedValues, length: number) =>
   values instanceof Int32Array ? new Int32Array(length) : new Float32Array(length)

@@ -5,15 +5,20 @@ import { MixtralError, shown } from '../../base/errors.js'
 import { parseJson, plainJson } from '../tools/plainJson.js'
 import type { ToolCall } from '../tools/toolCalls.js'
 
+const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const
+
 /** A part of a message's content. Images and other parts are refused. */
 export interface TextPart {
   readonly type: 'text'
   readonly text: string
 }
 
+/** `developer` is another word for `system`. `tool`: what a function has returned. */
+export type ChatRole = (typeof ROLES)[number]
+
 export interface ChatMessage {
-  /** `developer` is another word for `system`. `tool`: what a function has returned. */
-  readonly role: 'system' | 'developer' | 'user' | 'assistant' | 'tool'
+  /** A `ChatRole`. Any text in its type, so that messages from elsewhere fit; another is refused with `TEMPLATE`. */
+  readonly role: ChatRole | (string & Record<never, never>)
   /** A text, or parts that are joined. It may be null or left out beside `tool_calls`. */
   readonly content?: string | readonly TextPart[] | null
   /** In a message of the assistant: the calls that it asked for. A message of the role `tool` answers each of them. */
@@ -41,8 +46,6 @@ export interface Turn {
   readonly answers?: TurnCall
 }
 
-const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const
-
 /**
  * Checks the messages and makes their texts well-formed: half a surrogate pair becomes U+FFFD. Throws a MixtralError
  * `TEMPLATE` that names the message.
@@ -55,7 +58,7 @@ export function checkMessages(messages: readonly ChatMessage[]): Turn[] {
   const turns = Array.from(messages, (message: ChatMessage | null, index): Turn => {
     const at = `message ${index}`
     const { role, content, tool_calls: toolCalls } = message ?? ({} as ChatMessage)
-    if (role === undefined || !ROLES.includes(role)) {
+    if (!isRole(role)) {
       throw new MixtralError(
         'TEMPLATE',
         `${at} has ${role === undefined ? 'no role' : `the role ${shown(role)}`}, expected ${ROLES.join(', ')}`,
@@ -85,6 +88,8 @@ export function checkMessages(messages: readonly ChatMessage[]): Turn[] {
   }
   return turns
 }
+
+const isRole = (role: unknown): role is ChatRole => (ROLES as readonly unknown[]).includes(role)
 
 function contentOf(content: unknown, at: string, hasCalls: boolean): string {
   if (typeof content === 'string') return content.toWellFormed()

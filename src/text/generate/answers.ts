@@ -1,6 +1,7 @@
 // Runs generations: one answer to a prompt, or several at the same time, whose pieces come as they are written. Owns
 // how answers share options; what one answer is, generation.ts knows.
 
+import { withPartial } from '../../base/errors.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import { checkExpertsPerToken } from '../../runtime/engine/callOptions.js'
 import type { Engine } from '../../runtime/engine/engine.js'
@@ -60,6 +61,9 @@ export async function* writeAnswers(
     else yield* together(generations.map(({ pieces }) => pieces[Symbol.asyncIterator]()))
     const [first, ...others] = generations.map((generation) => generation.result())
     return others.length === 0 ? first! : { ...first!, choices: [first!, ...others] }
+  } catch (error) {
+    const [first, ...others] = generations.map(({ partial }) => partial)
+    throw withPartial(error, others.length === 0 ? first! : { ...first!, choices: [first!, ...others] })
   } finally {
     for (const request of requests) request.end()
   }

@@ -73,7 +73,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   }
   const wrong = texts.findIndex((text) => typeof text !== 'string' || text === '')
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
-  const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds: [...stopIds], bannedWords: texts }
+  const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds: Array.from(stopIds), bannedWords: texts }
   const constraint = constraintOf({ grammar, jsonSchema, regex })
   return {
     ...own,

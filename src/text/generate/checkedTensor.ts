@@ -1,8 +1,10 @@
 // One tensor of a loaded model with what its check has found, as the library reports it. Owns the names; the check
 // itself is the engine's.
 
+import type { CallOptions } from '../../runtime/engine/callOptions.js'
 import type { WeightFindings } from '../../runtime/engine/check/weightFindings.js'
 import type { WeightPart } from '../../runtime/engine/check/weightParts.js'
+import type { Engine } from '../../runtime/engine/engine.js'
 
 /** A tensor, or one expert's matrix, and what its check has found. */
 export interface CheckedTensor extends WeightFindings {
@@ -20,9 +22,9 @@ export interface CheckedTensor extends WeightFindings {
   readonly packed: boolean
 }
 
-/** The tensors of the parts that a check has been through. */
-export async function* checkedTensors(parts: AsyncIterable<WeightPart & WeightFindings>): AsyncGenerator<CheckedTensor> {
-  for await (const part of parts) yield checkedTensor(part)
+/** Throws what `MixtralModel.checkWeights` throws. */
+export async function* checkedTensors(engine: Engine, options: CallOptions): AsyncGenerator<CheckedTensor> {
+  for await (const part of engine.checkWeights(options)) yield checkedTensor(part)
 }
 
 function checkedTensor(part: WeightPart & WeightFindings): CheckedTensor {

@@ -3,6 +3,7 @@
 
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { TokenIds } from '../../runtime/engine/checkTokens.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 
@@ -21,7 +22,7 @@ export interface Embedding {
 export async function embedTokens(
   engine: Engine,
   tokenizer: Tokenizer,
-  input: string | readonly number[],
+  input: string | TokenIds,
   options: EmbedOptions,
 ): Promise<Embedding> {
   checkCallOptions(options, ['salt'])

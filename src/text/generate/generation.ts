@@ -1,7 +1,7 @@
 // One generation: the prompt, then token after token until something ends it. Owns what a token does to the text, and
 // when it ends. The engine computes logits and chooses tokens; a reader takes the pieces at its own pace.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, type PartialAnswer } from '../../base/errors.js'
 import type { Task } from '../../runtime/engine/request.js'
 import type { Routing } from '../../runtime/model/routes.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
@@ -41,7 +41,7 @@ export class Generation implements Task {
   readonly pieces = new PieceQueue<Piece>()
   readonly salt: string
   readonly expertsPerToken?: number
-  readonly progress?: (loaded: number, total: number) => void
+  readonly progress?: (loaded: number) => void
   readonly routed?: (routing: Routing) => void
   readonly #model: GenerationModel
   readonly #promptTokens: number
@@ -84,12 +84,13 @@ export class Generation implements Task {
     this.everyRow = options.logprobs !== undefined || options.experts
     this.#decoder = model.tokenizer.decoder({ continues: !opens })
     const { onProgress } = options
-    if (onProgress) this.progress = (loaded, total) => onProgress({ loaded, total })
+    const total = prompt.length // without what is forced after it
+    if (onProgress) this.progress = (loaded) => onProgress({ loaded: Math.min(loaded, total), total })
     this.salt = options.salt
     if (options.expertsPerToken !== undefined) this.expertsPerToken = options.expertsPerToken
     if (options.experts) {
-      this.routed = (routing) => {
-        this.#routing = routing
+      this.routed = ({ ids, weights }) => {
+        this.#routing = { ids, weights }
       }
     }
     rules.sampler.read(prompt)
@@ -110,6 +111,7 @@ export class Generation implements Task {
     throw new MixtralError(
       'CONTEXT',
       `the prompt has ${prompt.length} tokens, the context has room for ${contextLength} including the answer`,
+      { promptTokens: prompt.length, contextLength },
     )
   }
 
@@ -152,6 +154,11 @@ export class Generation implements Task {
     this.#prefilled ||= this.#ended // where nothing was drawn
     this.#experts = this.#model.expertFigures(this.#before)
     this.pieces.end(error)
+  }
+
+  /** What has been written so far. */
+  get partial(): PartialAnswer {
+    return { text: this.#text, ids: [...this.#written] }
   }
 
   /** What was written. Call when all pieces have been read. */

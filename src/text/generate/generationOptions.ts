@@ -1,6 +1,7 @@
 // The options of one generation, as a caller gives them. Sampling's own are the sampler's; ranges, help texts and names
 // elsewhere are generationTable.ts's.
 
+import type { TokenIds } from '../../runtime/engine/checkTokens.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
 
@@ -17,7 +18,7 @@ export interface TextOptions {
   /** Stop strings: the text ends before the first of them. */
   readonly stop?: string | readonly string[]
   /** Tokens that end the text beside the model's own end tokens. They are left out of it. */
-  readonly stopIds?: readonly number[]
+  readonly stopIds?: TokenIds
   /** No end token comes before there are this many tokens. Default 0. */
   readonly minTokens?: number
   /** The model's end tokens never come. Default false. */
@@ -69,7 +70,7 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
    * that it has begun.
    */
   readonly onAccepted?: () => void
-  /** Called after each step of the prompt, in tokens. */
+  /** Called after each step of the prompt: how many of its tokens are in the KV cache, those reused included. */
   readonly onProgress?: (progress: Progress) => void
 }
 

@@ -63,6 +63,18 @@ export interface GenerationResult {
   readonly experts: ExpertFigures | undefined
 }
 
+/**
+ * The pieces of an answer as they come, for a `for await` loop. Leaving the loop ends the generation, and so does a
+ * garbage collection of a stream that nobody holds.
+ */
+export interface AnswerStream<Result extends GenerationResult = GenerationResult> extends AsyncGenerator<Piece, Result> {
+  /**
+   * The whole result. Asking for it reads the stream to its end, and keeps the pieces for a loop that reads them, then
+   * or later. Rejects with what ends the stream, and with `ABORTED` if a loop leaves it.
+   */
+  readonly result: Promise<Result>
+}
+
 /** The answer to a conversation. */
 export interface ChatResult extends GenerationResult {
   /** Whether the template has no system role, so that the system message was put before the first user message. */

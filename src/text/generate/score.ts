@@ -3,6 +3,7 @@
 
 import { MixtralError, shown } from '../../base/errors.js'
 import { checkCallOptions, checkExpertsPerToken, type ForwardOptions } from '../../runtime/engine/callOptions.js'
+import type { TokenIds } from '../../runtime/engine/checkTokens.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { type Choice, NOT_FINITE, notFiniteError } from '../../runtime/sampler/job.js'
 import { MOST_TOP } from '../../runtime/sampler/logProbabilities.js'
@@ -22,7 +23,7 @@ export interface ScoredToken {
   readonly top: readonly { readonly id: number; readonly logprob: number }[]
 }
 
-export async function scoreTokens(engine: Engine, tokens: readonly number[], options: ScoreOptions): Promise<ScoredToken[]> {
+export async function scoreTokens(engine: Engine, tokens: TokenIds, options: ScoreOptions): Promise<ScoredToken[]> {
   checkCallOptions(options, ['from', 'top', 'expertsPerToken'])
   checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
   const ids = engine.checked(tokens)

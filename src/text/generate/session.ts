@@ -3,13 +3,15 @@
 
 import { checkNames, checkObject, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
+import type { TokenIds } from '../../runtime/engine/checkTokens.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import { jsonCopy } from '../tools/plainJson.js'
+import { ReadableAnswer } from './answerStream.js'
 import { type AskedAnswers, askedAnswers, finish } from './answers.js'
 import type { ChatOptions } from './chatOptions.js'
 import { type ChatRequest, chatPieces, chatRequest } from './chatRequest.js'
 import type { GenerationOptions } from './generationOptions.js'
-import type { ChatResult, GenerationResult, Piece } from './generationResult.js'
+import type { AnswerStream, ChatResult, GenerationResult, Piece } from './generationResult.js'
 import type { ModelParts } from './modelParts.js'
 
 /** Continues tokens, as a model does. */
@@ -37,7 +39,7 @@ export function checkSessionOptions(options: SessionOptions, known: readonly str
 
 export interface SessionOptions {
   /** The tokens it begins with. Default: none. */
-  readonly ids?: readonly number[]
+  readonly ids?: TokenIds
   /** Its part of the KV cache is shared with sessions and calls of the same salt only. Default: none. */
   readonly salt?: string
 }
@@ -84,13 +86,13 @@ export class Session {
    * is what it was. Throws what `MixtralModel.evaluate` throws,
    * `OPTION` while the session is in use, and `CLOSED`.
    */
-  async append(what: string | readonly number[], options: CallOptions = {}): Promise<void> {
+  async append(what: string | TokenIds, options: CallOptions = {}): Promise<void> {
     checkCallOptions(options)
     const { tokenizer, engine } = this.#runs.parts
     const encode = (text: string) =>
       this.#ids.length ? tokenizer.encode(text, { addBos: false, parseSpecial: true, continues: true }) : tokenizer.encodePrompt(text)
     if (typeof what !== 'string') checkTokenList(what)
-    const ids = engine.checked([...this.#ids, ...(typeof what === 'string' ? encode(what) : what)])
+    const ids = engine.checked([...this.#ids, ...(typeof what === 'string' ? encode(what) : Array.from(what))])
     return this.#alone(async () => {
       await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, options)
       this.#ids = ids
@@ -111,8 +113,8 @@ export class Session {
    * goes on from where the session is when the first piece is asked for, which throws the rest of what `generate`
    * throws.
    */
-  stream(options: GenerationOptions = {}): AsyncGenerator<Piece, GenerationResult> {
-    return this.#write(() => this.#runs.parts.engine.checked(this.#ids), options)
+  stream(options: GenerationOptions = {}): AnswerStream {
+    return new ReadableAnswer(this.#write(() => this.#runs.parts.engine.checked(this.#ids), options))
   }
 
   /**
@@ -128,12 +130,10 @@ export class Session {
    * Answers as `chat` does, and yields text and calls as they come. Messages and options are checked and copied at the
    * call, which throws `TEMPLATE` and `OPTION`; the first piece throws the rest of what `chat` throws.
    */
-  streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AsyncGenerator<Piece, ChatResult> {
+  streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AnswerStream<ChatResult> {
     const request = chatRequest(this.#runs.parts, messages, options)
-    return chatPieces(
-      this.#write(() => request.prompt.ids, request.options, request),
-      request,
-    )
+    const pieces = this.#write(() => request.prompt.ids, request.options, request)
+    return new ReadableAnswer(chatPieces(pieces, request))
   }
 
   /** A second session with the same tokens. */

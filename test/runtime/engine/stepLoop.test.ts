@@ -31,7 +31,7 @@ interface Pretended {
   readonly steps: Rows[]
 }
 
-const noExperts = { ids: new Uint16Array(0), weights: new Float32Array(0) }
+const noExperts = { ids: new Uint16Array(0), weights: new Float32Array(0), logits: new Float32Array(0) }
 
 /** before: called with each step, which it may hold up or let fail. */
 function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void = () => {}, sequences = 4): Pretended {
@@ -49,7 +49,6 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
     },
     choice: () => expect.unreachable(),
     routing: () => noExperts,
-    fullRouting: () => ({ ...noExperts, logits: new Float32Array(0) }),
     hidden: (row) => Float32Array.of(rows!.tokens[row]!),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })

@@ -1,0 +1,39 @@
+// Names close to one that does not exist, for `did you mean`. Owns the distance; knows no names.
+
+const MOST_SUGGESTIONS = 3
+
+/**
+ * The nearest candidates, at most three, nearest first; none differs from the name in more than a third of its letters.
+ */
+export function nearNames(name: string, candidates: Iterable<string>): string[] {
+  const wanted = name.toLowerCase()
+  return [...new Set(candidates)]
+    .map((candidate) => ({ candidate, away: distance(wanted, candidate.toLowerCase()) }))
+    .filter(({ candidate, away }) => candidate !== name && away <= Math.max(name.length, candidate.length) / 3)
+    .sort((a, b) => a.away - b.away || a.candidate.length - b.candidate.length)
+    .slice(0, MOST_SUGGESTIONS)
+    .map(({ candidate }) => candidate)
+}
+
+/** `; did you mean A, B?`, or nothing. */
+export function didYouMean(name: string, candidates: Iterable<string>): string {
+  const near = nearNames(name, candidates)
+  return near.length > 0 ? `; did you mean ${near.join(', ')}?` : ''
+}
+
+/** Edit distance: letters to insert, delete, replace, or swap with a neighbor. */
+function distance(a: string, b: string): number {
+  let before: number[] = []
+  let above = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const row = [i]
+    for (let j = 1; j <= b.length; j++) {
+      const replaced = above[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)
+      const swapped = i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1] ? before[j - 2]! + 1 : Infinity
+      row.push(Math.min(above[j]! + 1, row[j - 1]! + 1, replaced, swapped))
+    }
+    before = above
+    above = row
+  }
+  return above[b.length]!
+}
