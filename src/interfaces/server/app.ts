@@ -8,19 +8,20 @@ import { ApiError, type ErrorShape, errorResponse, llamaError, ollamaError, open
 import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
+import { hostOf, ModelCatalog } from './models/modelCatalog.js'
+import { oneModel } from './models/oneModel.js'
+import { type ModelWork, unknownModel, Visits } from './models/visits.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
-import { OllamaModels } from './ollama/models.js'
+import { runningModels, showModel, taggedModels } from './ollama/models.js'
 import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
 import { modelList, modelObject } from './openai/models.js'
-import { PromptScores } from './openai/promptScores.js'
-import { checkModel } from './openai/wire.js'
+import { scoresOf } from './openai/promptScores.js'
 import { packageVersion } from './packageVersion.js'
 import { Exchange } from './requestLog.js'
 import { readBody } from './security/body.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
-import { servedModel } from './servedModel.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import type { Answering } from './streams/respond.js'
 
@@ -47,16 +48,16 @@ interface NodeBindings {
 type Env = { Variables: { exchange: Exchange } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
-/** Throws `OPTION`. The model stays the caller's: close it after the app. */
-export function createApp(model: MixtralModel, options: ServerOptions = {}): ServerApp {
+/** Throws `OPTION`. The model, or the catalog of models, stays the caller's: close it after the app. */
+export function createApp(models: MixtralModel | ModelCatalog, options: ServerOptions = {}): ServerApp {
   const settings = checkServerOptions(options)
-  const served = servedModel(model, settings)
-  const { sequences } = model.status()
+  const catalog = models instanceof ModelCatalog ? hostOf(models) : undefined
+  const host = catalog ?? oneModel(models as MixtralModel, settings)
+  const visits = new Visits(host, shapeOf)
+  const { sequences } = host
   const admission = new Admission(sequences + settings.maxQueue)
   const metrics = new Metrics()
   const keys = new Keys(settings.apiKeys)
-  const scores = new PromptScores(model)
-  const ollama = new OllamaModels(served)
   const open = new Set<Exchange>()
   const app = new Hono<Env>()
 
@@ -127,28 +128,35 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     }
   }
 
-  get(['/v1/models', '/models'], () => modelList(served))
-  get(['/v1/models/:id{.+}'], (c) => {
-    checkModel(c.req.param('id'), served)
-    return modelObject(served)
+  /** A route that needs a model: the one that the request names. */
+  const ask = (paths: readonly string[], work: ModelWork) => {
+    for (const path of paths) post([path], (body, answering) => visits.answer(path, body, work, answering))
+  }
+
+  get(['/v1/models', '/models'], async () => modelList(await host.list()))
+  get(['/v1/models/:id{.+}'], async (c) => {
+    const asked = c.req.param('id')!
+    const offered = await host.find(asked)
+    if (!offered) throw unknownModel(c.req.path, asked)
+    return modelObject(offered)
   })
-  post(['/v1/chat/completions', '/chat/completions'], (body, answering) => chatCompletion(body, served, answering))
-  post(['/v1/completions'], (body, answering) => completion(body, served, scores, answering))
-  post(['/tokenize'], (body) => tokenize(body, model))
-  post(['/detokenize'], (body) => detokenize(body, model))
-  get(['/props'], () => props(served))
-  get(['/slots'], () => slots(served))
-  post(['/apply-template'], (body) => ({ prompt: chatPrompt(body, served) }))
+  ask(['/v1/chat/completions', '/chat/completions'], chatCompletion)
+  ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering))
+  ask(['/tokenize'], (body, { model }) => tokenize(body, model))
+  ask(['/detokenize'], (body, { model }) => detokenize(body, model))
+  get(['/props'], (c) => props(host, c.req.query('model')))
+  get(['/slots'], (c) => slots(host, c.req.query('model')))
+  ask(['/apply-template'], (body, served) => ({ prompt: chatPrompt(body, served) }))
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
-    return c.body(metrics.text(model.status(), admission.inside))
+    return c.body(metrics.text(host.status(), admission.inside))
   })
   get(['/api/version'], () => ({ version: packageVersion() }))
-  get(['/api/tags'], () => ollama.tags())
-  get(['/api/ps'], () => ollama.running())
-  post(['/api/show'], (body) => ollama.show(body))
-  post(['/api/chat'], (body, answering) => ollamaChat(body, served, answering))
-  post(['/api/generate'], (body, answering) => ollamaGenerate(body, served, answering))
+  get(['/api/tags'], () => taggedModels(host))
+  get(['/api/ps'], () => runningModels(host))
+  post(['/api/show'], (body) => showModel(body, host))
+  ask(['/api/chat'], ollamaChat)
+  ask(['/api/generate'], ollamaGenerate)
   for (const path of MISSING) {
     app.all(path, (c) => {
       throw new ApiError(501, `${c.req.routePath} is not supported`)
@@ -172,6 +180,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     fetch: async (request, env) => app.fetch(request, env as object),
     async close() {
       admission.close()
+      visits.close()
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, settings.graceSeconds * 1000)
