@@ -2,7 +2,6 @@
 // time, and what was used least recently where another one needs the memory. Nothing is unloaded while it is used.
 // Knows neither models nor names.
 
-import { setTimeout } from 'node:timers'
 import { abortedError, closedError } from '../../../base/errors.js'
 import { onAbort } from '../../../base/onAbort.js'
 
