@@ -10,9 +10,11 @@ import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
 import { hostOf, ModelCatalog } from './models/modelCatalog.js'
 import { oneModel } from './models/oneModel.js'
+import { Pulls } from './models/pulls.js'
 import { type ModelWork, unknownModel, Visits } from './models/visits.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { runningModels, showModel, taggedModels } from './ollama/models.js'
+import { copyModels, deleteModel, pullModels, type StoreWork } from './ollama/store.js'
 import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
 import { modelList, modelObject } from './openai/models.js'
@@ -39,6 +41,9 @@ const MISSING = [
   ...['/api/embed', '/api/embeddings', '/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
 ]
 
+/** Those of them that change the store: a server of one model has none. */
+const STORE = ['/api/pull', '/api/copy', '/api/delete']
+
 /** What @hono/node-server gives beside a request. */
 interface NodeBindings {
   readonly incoming?: { readonly httpVersionMajor?: number }
@@ -54,6 +59,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   const catalog = models instanceof ModelCatalog ? hostOf(models) : undefined
   const host = catalog ?? oneModel(models as MixtralModel, settings)
   const visits = new Visits(host, shapeOf)
+  const pulls = new Pulls()
   const { sequences } = host
   const admission = new Admission(sequences + settings.maxQueue)
   const metrics = new Metrics()
@@ -117,9 +123,9 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   const get = (paths: readonly string[], answer: (c: Context<Env>) => object | Promise<object>) => {
     for (const path of paths) app.get(path, async (c) => c.json(await answer(c)))
   }
-  const post = (paths: readonly string[], work: Work) => {
+  const post = (paths: readonly string[], work: Work, method: 'post' | 'delete' = 'post') => {
     for (const path of paths) {
-      app.post(path, async (c) => {
+      app[method](path, async (c) => {
         const exchange = c.get('exchange')
         const body = await readBody(c.req.raw, settings.bodyBytes)
         const result = await work(body, { exchange, admission, metrics, settings, width: sequences })
@@ -157,7 +163,15 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   post(['/api/show'], (body) => showModel(body, host))
   ask(['/api/chat'], ollamaChat)
   ask(['/api/generate'], ollamaGenerate)
-  for (const path of MISSING) {
+  if (catalog) {
+    const store = (work: (body: Record<string, unknown>, store: StoreWork) => Promise<object>): Work => {
+      return (body, { exchange }) => work(body, { catalog, pulls, exchange, settings })
+    }
+    post(['/api/pull'], store(pullModels))
+    post(['/api/copy'], store(copyModels))
+    post(['/api/delete'], store(deleteModel), 'delete')
+  }
+  for (const path of MISSING.filter((one) => !catalog || !STORE.includes(one))) {
     app.all(path, (c) => {
       throw new ApiError(501, `${c.req.routePath} is not supported`)
     })
@@ -181,6 +195,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     async close() {
       admission.close()
       visits.close()
+      const stopped = pulls.close()
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, settings.graceSeconds * 1000)
@@ -188,6 +203,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
       await Promise.race([admission.empty(), late])
       clearTimeout(timer)
       for (const exchange of open) exchange.leave('failed')
+      await stopped
     },
   }
 }

@@ -5,6 +5,7 @@ import { checkNames, MixtralError, shown } from '../../base/errors.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { createApp } from './app.js'
 import type { ModelCatalog } from './models/modelCatalog.js'
+import { isLoopback } from './security/hosts.js'
 import type { ServerOptions } from './settings.js'
 
 export interface ServeOptions extends ServerOptions {
@@ -35,7 +36,7 @@ export async function serve(models: MixtralModel | ModelCatalog, options: ServeO
     throw new MixtralError('OPTION', `port is ${shown(port)}, expected a whole number from 0 to 65535`)
   }
   if (typeof host !== 'string' || host === '') throw new MixtralError('OPTION', `host is ${shown(host)}, expected an address`)
-  const app = createApp(models, others)
+  const app = createApp(models, { allowPull: isLoopback(host), ...others })
   const { createAdaptorServer } = await import('@hono/node-server')
   const server = createAdaptorServer({
     fetch: (request, env) => app.fetch(request, env),

@@ -5,7 +5,7 @@ import { closedError } from '../../../base/errors.js'
 import type { EngineStatus } from '../../../runtime/engine/status.js'
 import { collectGarbage } from '../../../runtime/machine/collect.js'
 import { memoryBudget } from '../../../runtime/machine/memory.js'
-import { badRequest } from '../apiError.js'
+import { ApiError, badRequest } from '../apiError.js'
 import type { ServedModel } from '../servedModel.js'
 import type { CatalogEvent, CatalogLoadOptions, CatalogOptions } from './catalogOptions.js'
 import { LoadableModel, type ModelInMemory } from './loadableModel.js'
@@ -55,6 +55,17 @@ export class CatalogHost implements ModelHost {
   async find(asked: string): Promise<OfferedModel | undefined> {
     const found = await this.#offers.find(asked)
     return found && this.#headers.offered(found, this.#contextLengthOf(found))
+  }
+
+  /** A model that is offered, where it is. */
+  locate(asked: string): Promise<FoundModel | undefined> {
+    return this.#offers.find(asked)
+  }
+
+  /** Throws an ApiError 403 if a model of this name would not be offered. */
+  checkOffers(name: string): void {
+    if (this.#offers.offers(name)) return
+    throw new ApiError(403, `${name} is none of the models that this server offers: it was started with a list`)
   }
 
   loaded(): LoadedModel[] {

@@ -53,10 +53,15 @@ export class LocalOffers {
   async find(asked: string): Promise<FoundModel | undefined> {
     const name = nameIn(asked)
     if (this.#chosen) return this.#among(this.#chosen, asked, name)
-    if (name) return foundBy(name)
+    if (name) return (await foundBy(name)) ?? (asked === 'demo:latest' ? foundBy('demo') : undefined)
     // the listed name of an address is not what was pulled
     const listed = (await listLocalModels()).find((model) => model.name === asked && model.store === 'mixtral')
     return listed && foundBy(listed.name)
+  }
+
+  /** Whether a model of this name, if it is there, may be asked for. */
+  offers(name: string): boolean {
+    return this.#chosen === undefined || this.#chosen.some((one) => nameOf(one).toLowerCase() === name.toLowerCase())
   }
 
   async #among(chosen: readonly ModelName[], asked: string, name: ModelName | undefined): Promise<FoundModel | undefined> {
