@@ -13,25 +13,21 @@ import type { ModelCatalog } from '../server/models/modelCatalog.js'
 import { isLoopback } from '../server/security/hosts.js'
 import { type ServeOptions, serve as startServer } from '../server/serve.js'
 import { lookAt } from './bringing.js'
-import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addDebugFlag, addModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { colorsOf, jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
-import { keepAlive, withCatalog } from './serveCatalog.js'
+import { type CatalogFlags, keepAlive, withCatalog } from './serveCatalog.js'
 
-export interface ServeFlags extends ModelFlags {
+interface ServeFlags extends CatalogFlags {
   readonly host: string
   readonly port: number
   readonly name?: string
-  readonly parallel?: number
-  readonly kvTokens?: number
   readonly apiKey?: readonly string[]
   readonly apiKeyFile?: string
   readonly allowHost?: readonly string[]
   readonly allowOrigin?: readonly string[]
-  readonly models?: readonly string[]
-  readonly keepAlive?: number
   readonly allowPull?: boolean
   readonly allowRegistry?: readonly string[]
   readonly queue: number

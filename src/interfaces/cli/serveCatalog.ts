@@ -6,12 +6,19 @@ import { byteCount } from '../../base/amounts.js'
 import type { CatalogEvent, CatalogLoadOptions } from '../server/models/catalogOptions.js'
 import { ModelCatalog } from '../server/models/modelCatalog.js'
 import { keepAliveSeconds } from '../server/ollama/keepAlive.js'
+import type { ModelFlags } from './flags.js'
 import { say } from './layout.js'
-import type { ServeFlags } from './serve.js'
+
+export interface CatalogFlags extends ModelFlags {
+  readonly models?: readonly string[]
+  readonly keepAlive?: number
+  readonly parallel?: number
+  readonly kvTokens?: number
+}
 
 /** Opens the catalog, calls `use`, and closes it whatever happens. */
 export async function withCatalog(
-  { models, keepAlive: seconds = 300, threads, context, ram, parallel, kvTokens }: ServeFlags,
+  { models, keepAlive: seconds = 300, threads, context, ram, parallel, kvTokens }: CatalogFlags,
   use: (catalog: ModelCatalog, about: { readonly what: string; readonly how: string }) => Promise<void>,
 ): Promise<void> {
   const load: CatalogLoadOptions = {

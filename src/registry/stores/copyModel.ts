@@ -1,5 +1,5 @@
-// A second name for an Ollama model of our own store: another manifest of the same blobs, which are deleted with the last
-// name that has them.
+// A second name for an Ollama model of our own store: another manifest of the same blobs, which are deleted with the
+// last name that has them.
 
 import { MixtralError } from '../../base/errors.js'
 import { readText } from '../../base/files/optionalFiles.js'

@@ -53,6 +53,7 @@ export class LocalOffers {
   async find(asked: string): Promise<FoundModel | undefined> {
     const name = nameIn(asked)
     if (this.#chosen) return this.#among(this.#chosen, asked, name)
+    if (name?.kind === 'huggingface' && name.file === undefined) return foundByFile(name)
     if (name) return (await foundBy(name)) ?? (asked === 'demo:latest' ? foundBy('demo') : undefined)
     // the listed name of an address is not what was pulled
     const listed = (await listLocalModels()).find((model) => model.name === asked && model.store === 'mixtral')
@@ -88,6 +89,13 @@ function nameIn(asked: string): ModelName | undefined {
 /** A path's file without its ending, or the name itself. */
 function nameOf(name: ModelName): string {
   return name.kind === 'path' ? path.basename(name.path).replace(/\.gguf$/i, '') : modelNameText(name)
+}
+
+/** A model by its repository, under the name that lists have, which is that of a file. */
+async function foundByFile(name: ModelName): Promise<FoundModel | undefined> {
+  const found = await foundBy(name)
+  const listed = found && (await listLocalModels()).find(({ path }) => path === found.local.path)
+  return listed ? foundBy(listed.name) : found
 }
 
 async function foundBy(given: ModelName | string): Promise<FoundModel | undefined> {

@@ -1,5 +1,5 @@
-// Downloads of models for clients: those who ask for one model share its download, and it ends when the last of them has
-// left, as with Ollama. What is on disk by then is kept, and the next pull resumes it.
+// Downloads of models for clients: those who ask for one model share its download, and it ends when the last of them
+// has left, as with Ollama. What is on disk by then is kept, and the next pull resumes it.
 
 import { abortedError, MixtralError } from '../../../base/errors.js'
 import { modelNameText, type RemoteName } from '../../../registry/names/modelName.js'

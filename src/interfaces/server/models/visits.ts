@@ -44,7 +44,7 @@ export class Visits {
     const lease = this.#host.take(asked, keep)
     if (lease) return visit(body, work, answering, lease)
     const leave = admission.enter()
-    const coming = this.#whenLoaded(path, body, work, answering, leave).finally(leave)
+    const coming = this.#whenLoaded(path, body, work, answering, leave)
     const soon = await within(coming, settings.pingSeconds)
     return soon ?? lateAnswer(coming, this.#formOf(path, body), exchange, settings)
   }
@@ -61,12 +61,13 @@ export class Visits {
     let lease: Lease<ServedModel> | undefined
     try {
       lease = await this.#host.borrow(asked, { signal: exchange.signal, keepAliveSeconds: keepAliveIn(path, body) })
+      if (!lease) throw unknownModel(path, asked ?? '')
     } catch (error) {
+      leave()
       throw exchange.signal.aborted && admission.closing ? new ApiError(503, 'the server is shutting down') : toApiError(error)
     } finally {
       this.#waiting.delete(exchange)
     }
-    if (!lease) throw unknownModel(path, asked ?? '')
     return visit(body, work, answering, lease, leave)
   }
 
@@ -119,6 +120,7 @@ async function visit(body: Body, work: ModelWork, answering: Answering, lease: L
     const width = Math.min(most, lease.value.model.status().sequences)
     return await work(body, lease.value, { ...answering, admission: held, width })
   } finally {
+    place?.()
     drop()
   }
 }

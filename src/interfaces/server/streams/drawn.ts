@@ -1,5 +1,5 @@
-// A body whose pieces come when they come: each is asked for when the client has read the one before; a client that does
-// not read is dropped, and one that leaves ends the work.
+// A body whose pieces come when they come: each is asked for when the client has read the one before; a client that
+// does not read is dropped, and one that leaves ends the work.
 
 import { type ApiError, toApiError } from '../apiError.js'
 import type { Exchange } from '../requestLog.js'
