@@ -2,6 +2,8 @@
 // loads no server.
 
 export { createApp, type ServerApp } from './interfaces/server/app.js'
+export type { CatalogEvent, CatalogLoadOptions, CatalogOptions } from './interfaces/server/models/catalogOptions.js'
+export { ModelCatalog } from './interfaces/server/models/modelCatalog.js'
 export type { RequestLog } from './interfaces/server/requestLog.js'
 export { type RunningServer, type ServeOptions, serve } from './interfaces/server/serve.js'
 export type { ServerOptions } from './interfaces/server/settings.js'

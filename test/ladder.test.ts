@@ -22,7 +22,7 @@ const rooms: Record<string, string[][]> = {
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
   evaluation: [['reference', 'perplexity'], ['verify']],
   authoring: [['convert', 'imatrix'], ['quantize']],
-  interfaces: [['inspect', 'server'], ['cli']],
+  interfaces: [['inspect'], ['server'], ['cli']],
   index: [['.']],
   server: [['.']],
   assembly: [['lanes'], ['ops', 'encode'], ['formats'], ['.']],

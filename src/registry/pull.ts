@@ -15,6 +15,15 @@ export interface PullProgress {
   /** Bytes on disk, those of earlier attempts included. */
   readonly loaded: number
   readonly total: number
+  /** The file that is downloaded now. */
+  readonly file: {
+    readonly name: string
+    /** Bytes of it on disk. */
+    readonly loaded: number
+    readonly total: number
+    /** In hex; undefined if the source does not tell it. */
+    readonly sha256: string | undefined
+  }
 }
 
 export interface PullOptions {
@@ -50,7 +59,8 @@ export async function pullModel(remote: RemoteModel, store: OwnStore, options: P
   const done = new Set<string>()
   let before = 0
   for (const file of files) {
-    const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total })
+    const { name, bytes, sha256 } = file
+    const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total, file: { name, loaded, total: bytes, sha256 } })
     const untidy = (await hasLock(file.target)) || (await hasPartial(file.target))
     if (absent.includes(file) || untidy)
       await withLock(file.target, { signal, onWait: reportOnce }, () => downloadMissing(file, remote, store, done, { signal, onLoaded }))

@@ -7,26 +7,29 @@ import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import { plainText } from '../../base/terminalText.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
+import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { roomyKvTokens } from '../inspect/kvTokens.js'
+import type { ModelCatalog } from '../server/models/modelCatalog.js'
 import { isLoopback } from '../server/security/hosts.js'
-import { serve as startServer } from '../server/serve.js'
+import { type ServeOptions, serve as startServer } from '../server/serve.js'
 import { lookAt } from './bringing.js'
-import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addDebugFlag, addModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { colorsOf, jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
+import { type CatalogFlags, keepAlive, withCatalog } from './serveCatalog.js'
 
-interface ServeFlags extends ModelFlags {
+interface ServeFlags extends CatalogFlags {
   readonly host: string
   readonly port: number
   readonly name?: string
-  readonly parallel?: number
-  readonly kvTokens?: number
   readonly apiKey?: readonly string[]
   readonly apiKeyFile?: string
   readonly allowHost?: readonly string[]
   readonly allowOrigin?: readonly string[]
+  readonly allowPull?: boolean
+  readonly allowRegistry?: readonly string[]
   readonly queue: number
   readonly grace: number
   readonly log: boolean
@@ -38,7 +41,7 @@ const DEFAULT_PARALLEL = 8
 const several = (value: string, earlier: readonly string[] = []) => [...earlier, value]
 
 export function configureServe(command: Command): void {
-  addDebugFlag(addModelFlags(command.argument('[model]', `${ANY_MODEL} (default: "demo")`)))
+  addDebugFlag(addModelFlags(command.argument('[model]', `${ANY_MODEL} (default: any model on this machine, loaded when it is asked for)`)))
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), 8080)
     .option('--name <name>', "the model's name in requests (default: as it was given here)")
@@ -48,6 +51,14 @@ export function configureServe(command: Command): void {
       'tokens of the KV cache, which all share (default: a context for each answer, if no expert must leave memory for it)',
       wholeNumber(1, 2 ** 24),
     )
+    .option('--models <names...>', 'without MODEL: the models, or files, that may be asked for (default: all on this machine)')
+    .option(
+      '--keep-alive <time>',
+      'without MODEL: how long a model stays loaded that nobody uses, such as 30s, 10m, or -1 for ever (default: 5m)',
+      keepAlive,
+    )
+    .option('--allow-pull', 'clients may pull, copy and delete models (default: only where no other machine reaches the server)')
+    .option('--allow-registry <host>', "a registry that clients may pull from, beside Ollama's and Hugging Face's", several)
     .option('--queue <n>', 'most requests that wait beside those that run', wholeNumber(0, 65_536), 64)
     .option('--api-key <key>', 'a key that requests must bring; may be given several times. Others may see it: better a file', several)
     .option('--api-key-file <file>', 'a file with a key on each line')
@@ -58,11 +69,13 @@ export function configureServe(command: Command): void {
     .addHelpText(
       'after',
       wrapped(`
-Speaks the APIs of OpenAI, Ollama and llama-server. Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running
+Speaks the APIs of OpenAI, Ollama and llama-server. Without MODEL, requests name the model, which is loaded for them, and unloaded when nobody has used it
+for a while, or another one needs the memory; --ram is what all may take together. Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running
 requests end, as long as --grace says; the second one ends at once. Keys may also be in MIXTRAL_API_KEY, with commas between them.
 
 Examples:
   mixtral serve
+  mixtral serve --models mixtral:8x7b mixtral:8x22b --keep-alive 1h --port 11434
   mixtral serve mixtral:8x7b --port 11434 --parallel 4
   mixtral serve mixtral-8x7b.Q4_K_M.gguf --host 0.0.0.0 --api-key-file keys.txt --allow-host box.example.org
   curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"What is 7 + 5?"}]}'`),
@@ -71,30 +84,59 @@ Examples:
 }
 
 async function run(model: string | undefined, flags: ServeFlags): Promise<void> {
-  const { host, port, queue, grace, parallel, kvTokens, allowHost = [], allowOrigin = [] } = flags
-  const apiKeys = keysOf(flags)
-  const asked = model ?? 'demo'
-  const name = flags.name ?? nameOf(asked)
-  const positions = kvTokens ?? (await positionsFor(asked, flags))
+  const options = optionsOf(flags)
+  if (model === undefined) {
+    const foreign = flags.name !== undefined && '--name is the name of a MODEL, and there is none'
+    if (foreign) throw new MixtralError('OPTION', foreign)
+    await withCatalog(flags, (catalog, about) => untilSignal(catalog, options, flags.host, about))
+    return
+  }
+  const [foreign] = (['models', 'keepAlive', 'allowPull', 'allowRegistry'] as const).filter((flag) => flags[flag] !== undefined)
+  if (foreign !== undefined) {
+    const spelled = foreign.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
+    throw new MixtralError('OPTION', `--${spelled} goes without MODEL: one that is given stays loaded, and is the only one`)
+  }
+  const { parallel, kvTokens } = flags
+  const name = flags.name ?? nameOf(model)
+  const positions = kvTokens ?? (await positionsFor(model, flags))
   const load = { ...flags, ...(parallel !== undefined && { sequences: parallel }), ...(positions !== undefined && { kvTokens: positions }) }
-  await withModel(asked, load, async (loaded) => {
-    const server = await startServer(loaded, {
-      ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
-      ...(name !== undefined && { name }),
-      ...(flags.log && { log: (entry) => void process.stdout.write(jsonLine(entry)) }),
-    })
-    const interrupt = onInterrupt()
+  await withModel(model, load, async (loaded) => {
     const { sequences, kvTokens: places } = loaded.status()
-    const { contextLength } = loaded
-    say(`${name ?? asked} at ${server.url}: ${sequences} answers at one time, each of up to ${contextLength} tokens, ${places} in all`)
-    if (!isLoopback(host) && apiKeys.length === 0) {
-      const warning = `WARNING: everybody who reaches ${host} can use this model: no key is asked for (--api-key-file)`
-      process.stderr.write(`${colorsOf(process.stderr).yellow(plainText(warning))}\n`)
+    const about = {
+      what: name ?? model,
+      how: `${sequences} answers at one time, each of up to ${loaded.contextLength} tokens, ${places} in all`,
     }
-    await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }))
-    say('stopping: running requests end first; once more ends at once')
-    await server.close()
+    await untilSignal(loaded, { ...options, ...(name !== undefined && { name }) }, flags.host, about)
   })
+}
+
+function optionsOf(flags: ServeFlags): ServeOptions {
+  const { host, port, queue, grace, allowHost = [], allowOrigin = [], allowPull, allowRegistry = [] } = flags
+  const apiKeys = keysOf(flags)
+  return {
+    ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
+    ...{ allowedRegistries: allowRegistry, ...(allowPull !== undefined && { allowPull }) },
+    ...(flags.log && { log: (entry) => void process.stdout.write(jsonLine(entry)) }),
+  }
+}
+
+/** Serves until a signal comes, and lets running requests end. */
+async function untilSignal(
+  models: MixtralModel | ModelCatalog,
+  options: ServeOptions,
+  host: string,
+  { what, how }: { readonly what: string; readonly how: string },
+): Promise<void> {
+  const server = await startServer(models, options)
+  const interrupt = onInterrupt()
+  say(`${what} at ${server.url}: ${how}`)
+  if (!isLoopback(host) && options.apiKeys?.length === 0) {
+    const warning = `WARNING: everybody who reaches ${host} can use this server: no key is asked for (--api-key-file)`
+    process.stderr.write(`${colorsOf(process.stderr).yellow(plainText(warning))}\n`)
+  }
+  await new Promise<void>((resolve) => interrupt.signal.addEventListener('abort', () => resolve(), { once: true }))
+  say('stopping: running requests end first; once more ends at once')
+  await server.close()
 }
 
 /** Positions of the KV cache where nobody has said how many. */

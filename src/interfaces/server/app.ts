@@ -10,15 +10,19 @@ import { nativeCompletion } from './llama/completion.js'
 import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
+import { hostOf, ModelCatalog } from './models/modelCatalog.js'
+import { oneModel } from './models/oneModel.js'
+import { Pulls } from './models/pulls.js'
+import { type ModelWork, unknownModel, Visits } from './models/visits.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
-import { OllamaModels } from './ollama/models.js'
+import { runningModels, showModel, taggedModels } from './ollama/models.js'
+import { copyModels, deleteModel, pullModels, type StoreWork } from './ollama/store.js'
 import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
 import { embeddings } from './openai/embeddings.js'
 import { modelList, modelObject } from './openai/models.js'
-import { PromptScores } from './openai/promptScores.js'
-import { checkModel } from './openai/wire.js'
+import { scoresOf } from './openai/promptScores.js'
 import { openApiDocument } from './openapi/document.js'
 import { packageVersion } from './packageVersion.js'
 import { Exchange } from './requestLog.js'
@@ -26,7 +30,6 @@ import { createResponse } from './responses/responses.js'
 import { readBody } from './security/body.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
-import { servedModel } from './servedModel.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import type { Answering } from './streams/respond.js'
 import { shownPath, UNSUPPORTED } from './unsupported.js'
@@ -39,6 +42,9 @@ export interface ServerApp {
   close(): Promise<void>
 }
 
+/** Routes that change the store: a server of one model has none. */
+const STORE = ['/api/pull', '/api/copy', '/api/delete']
+
 /** What @hono/node-server gives beside a request. */
 interface NodeBindings {
   readonly incoming?: { readonly httpVersionMajor?: number }
@@ -48,16 +54,17 @@ interface NodeBindings {
 type Env = { Variables: { exchange: Exchange } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
-/** Throws `OPTION`. The model stays the caller's: close it after the app. */
-export function createApp(model: MixtralModel, options: ServerOptions = {}): ServerApp {
+/** Throws `OPTION`. The model, or the catalog of models, stays the caller's: close it after the app. */
+export function createApp(models: MixtralModel | ModelCatalog, options: ServerOptions = {}): ServerApp {
   const settings = checkServerOptions(options)
-  const served = servedModel(model, settings)
-  const { sequences } = model.status()
+  const catalog = models instanceof ModelCatalog ? hostOf(models) : undefined
+  const host = catalog ?? oneModel(models as MixtralModel, settings)
+  const visits = new Visits(host, shapeOf)
+  const pulls = new Pulls()
+  const { sequences } = host
   const admission = new Admission(sequences + settings.maxQueue)
   const metrics = new Metrics()
   const keys = new Keys(settings.apiKeys)
-  const scores = new PromptScores(model)
-  const ollama = new OllamaModels(served)
   const open = new Set<Exchange>()
   const app = new Hono<Env>()
 
@@ -117,9 +124,9 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   const get = (paths: readonly string[], answer: (c: Context<Env>) => object | Promise<object>) => {
     for (const path of paths) app.get(path, async (c) => c.json(await answer(c)))
   }
-  const post = (paths: readonly string[], work: Work) => {
+  const post = (paths: readonly string[], work: Work, method: 'post' | 'delete' = 'post') => {
     for (const path of paths) {
-      app.post(path, async (c) => {
+      app[method](path, async (c) => {
         const exchange = c.get('exchange')
         const body = await readBody(c.req.raw, settings.bodyBytes)
         const result = await work(body, { exchange, admission, metrics, settings, width: sequences })
@@ -128,37 +135,52 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     }
   }
 
-  get(['/v1/models', '/models'], () => modelList(served))
-  get(['/v1/models/:id{.+}'], (c) => {
-    checkModel(c.req.param('id'), served)
-    return modelObject(served)
+  /** A route that needs a model: the one that the request names. */
+  const ask = (paths: readonly string[], work: ModelWork) => {
+    for (const path of paths) post([path], (body, answering) => visits.answer(path, body, work, answering))
+  }
+
+  get(['/v1/models', '/models'], async () => modelList(await host.list()))
+  get(['/v1/models/:id{.+}'], async (c) => {
+    const asked = c.req.param('id')!
+    const offered = await host.find(asked)
+    if (!offered) throw unknownModel(c.req.path, asked)
+    return modelObject(offered)
   })
-  post(['/v1/chat/completions', '/chat/completions'], (body, answering) => chatCompletion(body, served, answering))
-  post(['/v1/completions'], (body, answering) => completion(body, served, scores, answering))
-  post(['/v1/responses'], (body, answering) => createResponse(body, served, answering))
-  post(['/v1/messages'], (body, answering) => createMessage(body, served, answering))
-  post(['/v1/messages/count_tokens'], (body) => countTokens(body, served))
-  post(['/v1/embeddings'], (body, answering) => embeddings(body, served, answering))
-  post(['/completion', '/completions'], (body, answering) => nativeCompletion(body, served, answering))
-  post(['/tokenize'], (body) => tokenize(body, model))
-  post(['/detokenize'], (body) => detokenize(body, model))
-  get(['/props'], () => props(served))
-  get(['/slots'], (c) => slots(served, c.req.query('fail_on_no_slot')))
-  post(['/apply-template'], (body) => ({ prompt: chatPrompt(body, served) }))
+  ask(['/v1/chat/completions', '/chat/completions'], chatCompletion)
+  ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering))
+  ask(['/v1/responses'], createResponse)
+  ask(['/v1/messages'], createMessage)
+  ask(['/v1/messages/count_tokens'], countTokens)
+  ask(['/v1/embeddings'], embeddings)
+  ask(['/completion', '/completions'], nativeCompletion)
+  ask(['/tokenize'], (body, { model }) => tokenize(body, model))
+  ask(['/detokenize'], (body, { model }) => detokenize(body, model))
+  get(['/props'], (c) => props(host, c.req.query('model')))
+  get(['/slots'], (c) => slots(host, c.req.query()))
+  ask(['/apply-template'], (body, served) => ({ prompt: chatPrompt(body, served) }))
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
-    return c.body(metrics.text(model.status(), admission.inside))
+    return c.body(metrics.text(host.status(), admission.inside))
   })
   get(['/api/version'], () => ({ version: packageVersion() }))
-  get(['/api/tags'], () => ollama.tags())
-  get(['/api/ps'], () => ollama.running())
-  post(['/api/show'], (body) => ollama.show(body))
-  post(['/api/chat'], (body, answering) => ollamaChat(body, served, answering))
-  post(['/api/generate'], (body, answering) => ollamaGenerate(body, served, answering))
-  post(['/api/embed'], (body, answering) => ollamaEmbed(body, served, answering))
-  post(['/api/embeddings'], (body, answering) => ollamaEmbeddings(body, served, answering))
+  get(['/api/tags'], () => taggedModels(host))
+  get(['/api/ps'], () => runningModels(host))
+  post(['/api/show'], (body) => showModel(body, host))
+  ask(['/api/chat'], ollamaChat)
+  ask(['/api/generate'], ollamaGenerate)
+  ask(['/api/embed'], ollamaEmbed)
+  ask(['/api/embeddings'], ollamaEmbeddings)
+  if (catalog) {
+    const store = (work: (body: Record<string, unknown>, store: StoreWork) => Promise<object>): Work => {
+      return (body, { exchange }) => work(body, { catalog, pulls, exchange, settings })
+    }
+    post(['/api/pull'], store(pullModels))
+    post(['/api/copy'], store(copyModels))
+    post(['/api/delete'], store(deleteModel), 'delete')
+  }
   get(['/openapi.json'], () => openApiDocument(app.routes, shapeOf, settings.apiKeys.length > 0))
-  for (const path of UNSUPPORTED) {
+  for (const path of catalog ? UNSUPPORTED : [...UNSUPPORTED, ...STORE]) {
     app.all(path, () => {
       throw new ApiError(501, `${shownPath(path)} is not supported`)
     })
@@ -181,6 +203,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     fetch: async (request, env) => app.fetch(request, env as object),
     async close() {
       admission.close()
+      visits.close()
+      const stopped = pulls.close()
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, settings.graceSeconds * 1000)
@@ -188,6 +212,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
       await Promise.race([admission.empty(), late])
       clearTimeout(timer)
       for (const exchange of open) exchange.leave('failed')
+      await stopped
     },
   }
 }

@@ -4,6 +4,8 @@ import type { Server } from 'node:http'
 import { checkNames, MixtralError, shown } from '../../base/errors.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { createApp } from './app.js'
+import type { ModelCatalog } from './models/modelCatalog.js'
+import { isLoopback } from './security/hosts.js'
 import type { ServerOptions } from './settings.js'
 
 export interface ServeOptions extends ServerOptions {
@@ -24,17 +26,17 @@ export interface RunningServer {
 const MOST_CONNECTIONS = 1024
 
 /**
- * Serves a model: OpenAI's API, llama-server's and Ollama's, see docs/serving.md. The model stays the caller's: close
- * it after the server. Throws `OPTION`, and `IO` if the address cannot be listened on.
+ * Serves a model, or the models of a catalog: OpenAI's API, llama-server's and Ollama's, see docs/serving.md. They stay
+ * the caller's: close them after the server. Throws `OPTION`, and `IO` if the address cannot be listened on.
  */
-export async function serve(model: MixtralModel, options: ServeOptions = {}): Promise<RunningServer> {
+export async function serve(models: MixtralModel | ModelCatalog, options: ServeOptions = {}): Promise<RunningServer> {
   if (typeof options !== 'object' || options === null) checkNames(options, [])
   const { port = 8080, host = '127.0.0.1', ...others } = options
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new MixtralError('OPTION', `port is ${shown(port)}, expected a whole number from 0 to 65535`)
   }
   if (typeof host !== 'string' || host === '') throw new MixtralError('OPTION', `host is ${shown(host)}, expected an address`)
-  const app = createApp(model, others)
+  const app = createApp(models, { allowPull: isLoopback(host), ...others })
   const { createAdaptorServer } = await import('@hono/node-server')
   const server = createAdaptorServer({
     fetch: (request, env) => app.fetch(request, env),

@@ -25,7 +25,7 @@ export interface ServedModel {
   readonly bytes: number
 }
 
-export function servedModel(model: MixtralModel, { name, aliases }: Settings): ServedModel {
+export function servedModel(model: MixtralModel, { name, aliases }: Pick<Settings, 'name' | 'aliases'>): ServedModel {
   const { files } = model.gguf
   const file = path.basename(files[0]!.path)
   const own = name ?? file.replace(/\.gguf$/i, '')

@@ -14,6 +14,13 @@ export interface ServerOptions {
   readonly allowedHosts?: readonly string[]
   /** Origins of pages, beside those of this machine, that may call: `https://chat.example.org`, or `*` for all. */
   readonly allowedOrigins?: readonly string[]
+  /**
+   * Whether clients may pull, copy and delete models. Default: with `serve` on an address that only this machine
+   * reaches, else not.
+   */
+  readonly allowPull?: boolean
+  /** Hosts of registries, beside Ollama's and Hugging Face's, that clients may pull from. */
+  readonly allowedRegistries?: readonly string[]
   /** Most requests that wait beside those that run; one more gets the status 503. Default 64. */
   readonly maxQueue?: number
   /** Most bytes of a request's body. Default 8 MiB: a prompt of 64k tokens has less than one. */
@@ -35,6 +42,8 @@ export interface Settings {
   readonly apiKeys: readonly string[]
   readonly allowedHosts: readonly string[]
   readonly allowedOrigins: readonly string[]
+  readonly allowPull: boolean
+  readonly allowedRegistries: readonly string[]
   readonly maxQueue: number
   readonly bodyBytes: number
   readonly pingSeconds: number
@@ -43,7 +52,7 @@ export interface Settings {
   readonly log: (entry: RequestLog) => void
 }
 
-const LISTS = ['aliases', 'apiKeys', 'allowedHosts', 'allowedOrigins'] as const
+const LISTS = ['aliases', 'apiKeys', 'allowedHosts', 'allowedOrigins', 'allowedRegistries'] as const
 const RANGES = {
   maxQueue: [0, 65_536],
   bodyBytes: [1024, 2 ** 30],
@@ -54,11 +63,12 @@ const RANGES = {
 
 /** Throws `OPTION` for an option that is unknown, of another type or out of range. */
 export function checkServerOptions(options: ServerOptions): Settings {
-  checkNames(options, ['name', ...LISTS, ...Object.keys(RANGES), 'log'])
+  checkNames(options, ['name', ...LISTS, ...Object.keys(RANGES), 'allowPull', 'log'])
   const { name, aliases = [], apiKeys = [], allowedHosts = [], allowedOrigins = [], maxQueue = 64, bodyBytes = 8 * 2 ** 20 } = options
   const { pingSeconds = 5, stallSeconds = 60, graceSeconds = 30, log = () => {} } = options
   const numbers = { maxQueue, bodyBytes, pingSeconds, stallSeconds, graceSeconds }
-  const lists = { aliases, apiKeys, allowedHosts, allowedOrigins }
+  const { allowPull = false, allowedRegistries = [] } = options
+  const lists = { aliases, apiKeys, allowedHosts, allowedOrigins, allowedRegistries }
   for (const [key, [least, most]] of Object.entries(RANGES)) {
     const value = numbers[key as keyof typeof RANGES]
     const whole = !key.endsWith('Seconds')
@@ -73,6 +83,7 @@ export function checkServerOptions(options: ServerOptions): Settings {
   if (name !== undefined && (typeof name !== 'string' || !/^[\w.:/@+-]{1,200}$/.test(name))) {
     throw new MixtralError('OPTION', `name is ${shown(name)}, expected letters, digits and _ . : / @ + -`)
   }
+  if (typeof allowPull !== 'boolean') throw new MixtralError('OPTION', `allowPull is ${shown(allowPull)}, expected true or false`)
   if (typeof log !== 'function') throw new MixtralError('OPTION', 'log is not a function')
-  return { name, ...lists, ...numbers, log }
+  return { name, ...lists, ...numbers, allowPull, log }
 }

@@ -8,7 +8,7 @@ export const UNSUPPORTED: readonly string[] = [
   ...['/v1/fine_tuning/*', '/v1/assistants/*', '/v1/threads/*', '/v1/vector_stores/*', '/v1/realtime/*'],
   ...['/v1/rerank', '/v1/reranking', '/v1/score', '/rerank', '/reranking', '/score', '/pooling', '/classify', '/tokenizer_info'],
   ...['/infill', '/embedding', '/embeddings', '/lora-adapters', '/slots/:id', '/props', '/models/load', '/models/unload'],
-  ...['/api/pull', '/api/push', '/api/create', '/api/copy', '/api/delete', '/api/blobs/:digest'],
+  ...['/api/push', '/api/create', '/api/blobs/:digest'],
 ]
 
 /** A path for a message: never what a client has made up. */

@@ -111,7 +111,7 @@ async function findByName(name: ModelName, folders: StoreFolders): Promise<Local
 export async function findInOwnStore(name: RemoteName, store: OwnStore): Promise<LocalModel | undefined> {
   if (name.kind === 'ollama') {
     const model = await store.findOllama(name)
-    return model && found('mixtral', name, [model.path], await store.ollama.layers(model))
+    return model && found('mixtral', model.name, [model.path], await store.ollama.layers(model))
   }
   const model = await store.find(name)
   return model && found('mixtral', name, model.paths)

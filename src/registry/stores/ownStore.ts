@@ -180,8 +180,9 @@ export class OwnStore {
     }
     if (!model) return freed
     if (name.kind !== 'ollama') return freed + (await this.removeFiles(model.paths))
-    const blobs = await this.#blobsOf(name)
-    await this.removeFiles([this.ollama.manifestPath(name)])
+    const { name: stored = name } = (await this.findOllama(name)) ?? {} // it may be written otherwise
+    const blobs = await this.#blobsOf(stored)
+    await this.removeFiles([this.ollama.manifestPath(stored)])
     return freed + (await this.prune(blobs))
   }
 

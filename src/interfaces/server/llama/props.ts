@@ -3,10 +3,13 @@
 
 import { generationTable } from '../../../text/generate/generationTable.js'
 import { ApiError } from '../apiError.js'
+import type { ModelHost } from '../models/modelHost.js'
 import { packageVersion } from '../packageVersion.js'
-import type { ServedModel } from '../servedModel.js'
+import { isCalled, type ServedModel } from '../servedModel.js'
 
-export function props({ model, name, defaults }: ServedModel): object {
+/** Of the model that was used last, or that `asked` names. Throws an ApiError 503 for one that is not in memory. */
+export function props(host: ModelHost, asked?: string): object {
+  const { model, name, defaults } = servedBy(host, asked)
   const { tokenizer, contextLength, metadata, layers } = model
   const params = Object.entries(generationTable).flatMap(([own, { llama, default: value }]) => {
     const set = defaults[own as keyof typeof defaults] ?? value
@@ -28,10 +31,18 @@ export function props({ model, name, defaults }: ServedModel): object {
 
 /**
  * A slot for each answer that is written at one time. Which of them works is not fixed here. Throws an ApiError 503
- * where all work, and `fails` says that this is an error.
+ * where all work, and `fail_on_no_slot` says that this is an error.
  */
-export function slots({ model }: ServedModel, fails?: string): object[] {
+export function slots(host: ModelHost, { model: asked, fail_on_no_slot: fails }: Readonly<Record<string, string>>): object[] {
+  const { model } = servedBy(host, asked)
   const { sequences, running } = model.status()
   if (fails && fails !== '0' && running >= sequences) throw new ApiError(503, 'no slot is free')
   return Array.from({ length: sequences }, (_, id) => ({ id, n_ctx: model.contextLength, is_processing: id < running }))
+}
+
+function servedBy(host: ModelHost, asked: string | undefined): ServedModel {
+  const loaded = host.loaded().map(({ served }) => served)
+  const served = asked === undefined ? loaded[0] : loaded.find((one) => isCalled(one, asked))
+  if (served) return served
+  throw new ApiError(503, asked === undefined ? 'no model is loaded' : 'this model is not loaded')
 }

@@ -78,7 +78,7 @@ export class Metrics {
       ['mixtral_kv_tokens', 'gauge', 'Positions of the KV cache.', kvTokens],
       ['mixtral_kv_free_tokens', 'gauge', 'Positions that a request can have.', kvFree],
       ['mixtral_prefix_tokens', 'gauge', 'Tokens in the prefix cache.', prefixTokens],
-      ['mixtral_kv_usage_ratio', 'gauge', 'Part of the KV cache that sequences have.', 1 - kvFree / kvTokens],
+      ['mixtral_kv_usage_ratio', 'gauge', 'Part of the KV cache that sequences have.', kvTokens === 0 ? 0 : 1 - kvFree / kvTokens],
       ['llamacpp:prompt_tokens_total', 'counter', 'Number of prompt tokens processed.', computed],
       ['llamacpp:prompt_tokens_cache_total', 'counter', 'Number of prompt tokens reused.', cached],
       ['llamacpp:prompt_seconds_total', 'counter', 'Prompt process time.', this.#promptSeconds],

@@ -24,6 +24,11 @@ export function nothingToDo(kind: Kind, model: string, reason: 'load' | 'unload'
   return { model, created_at: now(), ...content(kind, ''), done: true, done_reason: reason }
 }
 
+/** A sign of life: a line without text. There is no comment in NDJSON, and clients fail on an empty line. */
+export function pingLine(kind: Kind, model: string): string {
+  return `${JSON.stringify({ model, created_at: now(), ...content(kind, ''), done: false })}\n`
+}
+
 export class OllamaWire implements Wire {
   readonly contentType = 'application/x-ndjson'
   readonly wireNames = OLLAMA_NAMES
@@ -43,9 +48,8 @@ export class OllamaWire implements Wire {
     return this.ping
   }
 
-  /** There is no comment in NDJSON, and clients fail on an empty line. */
   get ping(): string {
-    return this.#line({ ...content(this.#kind, ''), done: false })
+    return pingLine(this.#kind, this.#model)
   }
 
   event(event: AnswerEvent): string {

@@ -1,22 +1,19 @@
-// GET /v1/models: the one model that is served, with what llama-server adds.
+// GET /v1/models: the models that may be asked for, with what llama-server adds.
 
-import type { ServedModel } from '../servedModel.js'
+import type { OfferedModel } from '../models/modelHost.js'
 
-export function modelObject({ model, name, aliases, created, bytes }: ServedModel): object {
-  const { config, contextLength, gguf } = model
-  let weights = 0
-  for (const { shape } of gguf.tensors.values()) weights += shape.reduce((product, dimension) => product * dimension, 1)
+export function modelObject({ name, aliases, created, bytes, contextLength, summary }: OfferedModel): object {
   const meta = {
-    n_ctx: contextLength,
-    n_ctx_train: config.maxPositions,
-    n_embd: config.hiddenSize,
-    n_vocab: config.vocabSize,
-    n_params: weights,
+    ...(contextLength !== undefined && { n_ctx: contextLength }),
+    n_ctx_train: summary.trainedContext,
+    n_embd: summary.hiddenSize,
+    n_vocab: summary.vocabSize,
+    n_params: summary.weights,
     size: bytes,
   }
   return { id: name, object: 'model', created, owned_by: 'mixtral-wasm', aliases, meta }
 }
 
-export function modelList(served: ServedModel): object {
-  return { object: 'list', data: [modelObject(served)] }
+export function modelList(offered: readonly OfferedModel[]): object {
+  return { object: 'list', data: offered.map(modelObject) }
 }

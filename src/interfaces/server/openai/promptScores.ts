@@ -14,6 +14,15 @@ interface Kept {
   readonly scored: Promise<readonly ScoredToken[]>
 }
 
+const all = new WeakMap<MixtralModel, PromptScores>()
+
+/** Those of a model, as long as it is there. */
+export function scoresOf(model: MixtralModel): PromptScores {
+  const scores = all.get(model) ?? new PromptScores(model)
+  all.set(model, scores)
+  return scores
+}
+
 export class PromptScores {
   readonly #model: MixtralModel
   /** The latest first. */

@@ -33,14 +33,14 @@ export interface Wire {
 /** What a response needs of its server. */
 export interface Answering {
   readonly exchange: Exchange
-  readonly admission: Admission
+  readonly admission: Pick<Admission, 'enter' | 'closing'>
   readonly metrics: Metrics
   readonly settings: Settings
   /** Answers of one request that run at one time. */
   readonly width: number
 }
 
-const STREAM_HEADERS = {
+export const STREAM_HEADERS = {
   'cache-control': 'no-cache',
   'x-accel-buffering': 'no', // nginx would collect the whole answer
   'transfer-encoding': 'chunked', // @hono/node-server would wait for the first chunks before it sends headers
@@ -240,7 +240,7 @@ function bytesOf(stall: Stall, begin: string, pull: Pull, exchange: Exchange): R
 }
 
 /** Drops a client that does not take what it was sent. */
-class Stall {
+export class Stall {
   readonly #exchange: Exchange
   readonly #milliseconds: number
   #timer: NodeJS.Timeout | undefined
@@ -260,7 +260,7 @@ class Stall {
 }
 
 /** What a promise gives, or undefined if that takes longer. */
-async function within<T>(promise: Promise<T>, seconds: number): Promise<T | undefined> {
+export async function within<T>(promise: Promise<T>, seconds: number): Promise<T | undefined> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<undefined>((resolve) => {
     timer = setTimeout(resolve, seconds * 1000, undefined)

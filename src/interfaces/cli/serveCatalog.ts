@@ -1,0 +1,53 @@
+// `mixtral serve` without a model: those of this machine. Owns what it says of them, at the start and when one comes
+// into memory or leaves it.
+
+import { InvalidArgumentError } from 'commander'
+import { byteCount } from '../../base/amounts.js'
+import type { CatalogEvent, CatalogLoadOptions } from '../server/models/catalogOptions.js'
+import { ModelCatalog } from '../server/models/modelCatalog.js'
+import { keepAliveSeconds } from '../server/ollama/keepAlive.js'
+import type { ModelFlags } from './flags.js'
+import { say } from './layout.js'
+
+export interface CatalogFlags extends ModelFlags {
+  readonly models?: readonly string[]
+  readonly keepAlive?: number
+  readonly parallel?: number
+  readonly kvTokens?: number
+}
+
+/** Opens the catalog, calls `use`, and closes it whatever happens. */
+export async function withCatalog(
+  { models, keepAlive: seconds = 300, threads, context, ram, parallel, kvTokens }: CatalogFlags,
+  use: (catalog: ModelCatalog, about: { readonly what: string; readonly how: string }) => Promise<void>,
+): Promise<void> {
+  const load: CatalogLoadOptions = {
+    ...(threads !== undefined && { threads }),
+    ...(context !== undefined && { contextLength: context }),
+    ...(ram !== undefined && { ram }),
+    ...(parallel !== undefined && { sequences: parallel }),
+    ...(kvTokens !== undefined && { kvTokens }),
+  }
+  const catalog = await ModelCatalog.open({ ...(models && { models }), keepAliveSeconds: seconds, load, onEvent: tell })
+  try {
+    const what = models ? (models.length === 1 ? models[0]! : `${models.length} models`) : 'the models of this machine'
+    const stays = Number.isFinite(seconds) ? `unloaded ${seconds} seconds after their last request` : 'then stay loaded'
+    await use(catalog, { what, how: `loaded when they are asked for, ${stays}` })
+  } finally {
+    await catalog.close()
+  }
+}
+
+function tell({ event, model, bytes, seconds, error }: CatalogEvent): void {
+  if (event === 'loaded') say(`${model}: loaded in ${seconds!.toFixed(1)} s, ${byteCount(bytes!)} of memory`, { dim: true })
+  else say(event === 'failed' ? error! : `${model}: unloaded`, { dim: true })
+}
+
+/** The parser of a flag. */
+export function keepAlive(text: string): number {
+  try {
+    return keepAliveSeconds(text)
+  } catch {
+    throw new InvalidArgumentError('Expected seconds, a time such as 30s, 10m or 1h, or -1 for ever.')
+  }
+}

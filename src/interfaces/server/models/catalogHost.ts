@@ -1,0 +1,172 @@
+// The models of this machine behind a server: by name, loaded when they are asked for, unloaded when nobody asks or
+// another one needs the memory. Connects names, headers and the memory plan with what is in memory (residents.ts).
+
+import { closedError } from '../../../base/errors.js'
+import type { EngineStatus } from '../../../runtime/engine/status.js'
+import { collectGarbage } from '../../../runtime/machine/collect.js'
+import { memoryBudget } from '../../../runtime/machine/memory.js'
+import { ApiError, badRequest } from '../apiError.js'
+import type { ServedModel } from '../servedModel.js'
+import type { CatalogEvent, CatalogLoadOptions, CatalogOptions } from './catalogOptions.js'
+import { LoadableModel, type ModelInMemory } from './loadableModel.js'
+import type { FoundModel, LocalOffers } from './localOffers.js'
+import { ModelHeaders } from './modelHeaders.js'
+import type { AskOptions, LoadedModel, ModelHost, OfferedModel } from './modelHost.js'
+import { type Lease, Residents, unless } from './residents.js'
+import { statusOf } from './statusOf.js'
+
+/** As the options of loading have it. */
+const DEFAULT_SEQUENCES = 8
+/** Spellings of names that are remembered, so that a request for what is in memory reads no disk. */
+const MOST_NAMES = 1000
+
+export class CatalogHost implements ModelHost {
+  readonly sequences: number
+  readonly #offers: LocalOffers
+  readonly #load: CatalogLoadOptions
+  readonly #headers = new ModelHeaders()
+  readonly #residents: Residents<ModelInMemory>
+  readonly #onEvent: (event: CatalogEvent) => void
+  /** Names in requests that were found. */
+  readonly #names = new Map<string, Pick<FoundModel, 'name' | 'key'>>()
+  /** Steps of models that are not in memory any more. */
+  #steps = 0
+  /** Memory there was when nothing was loaded. */
+  #empty = 0
+  #closed = false
+
+  constructor(offers: LocalOffers, { keepAliveSeconds = 300, load = {}, onEvent = () => {} }: CatalogOptions) {
+    this.#offers = offers
+    this.#load = load
+    this.#onEvent = onEvent
+    this.sequences = load.sequences ?? DEFAULT_SEQUENCES
+    this.#residents = new Residents({ keepAliveSeconds, room: (taken) => this.#room(taken), reclaim: collectGarbage })
+  }
+
+  async list(): Promise<OfferedModel[]> {
+    const all: OfferedModel[] = []
+    for (const found of await this.#offers.list()) {
+      const offered = await this.#headers.offered(found, this.#contextLengthOf(found)).catch(() => undefined)
+      if (offered) all.push(offered)
+    }
+    return all
+  }
+
+  async find(asked: string): Promise<OfferedModel | undefined> {
+    const found = await this.#offers.find(asked)
+    return found && this.#headers.offered(found, this.#contextLengthOf(found))
+  }
+
+  /** A model that is offered, where it is. */
+  locate(asked: string): Promise<FoundModel | undefined> {
+    return this.#offers.find(asked)
+  }
+
+  /** Throws an ApiError 403 if a model of this name would not be offered. */
+  checkOffers(name: string): void {
+    if (this.#offers.offers(name)) return
+    throw new ApiError(403, `${name} is none of the models that this server offers: it was started with a list`)
+  }
+
+  loaded(): LoadedModel[] {
+    return this.#residents.list().map(({ value: { offered, served }, ends }) => ({ offered, served, ends }))
+  }
+
+  take(asked: string | undefined, keepAliveSeconds?: number): Lease<ServedModel> | undefined {
+    const [last] = this.#residents.list()
+    const known = asked === undefined ? last && { name: last.value.served.name, key: last.key } : this.#names.get(asked)
+    const lease = known && this.#residents.take(known.key, keepAliveSeconds)
+    return lease && called(lease, known.name, asked)
+  }
+
+  async borrow(asked: string | undefined, { signal, keepAliveSeconds }: AskOptions): Promise<Lease<ServedModel> | undefined> {
+    for (;;) {
+      if (this.#closed) throw closedError()
+      const found = await unless(signal, this.#offers.find(asked ?? (await this.#only())))
+      if (!found) return undefined
+      const gone = this.#residents.leaving(found.key)
+      if (gone) {
+        await unless(signal, gone) // and look again: it may have been deleted
+        continue
+      }
+      const lease = await this.#residents.borrow(this.#loadable(found), { signal, keepAliveSeconds })
+      if (this.#names.size >= MOST_NAMES) this.#names.clear()
+      if (asked !== undefined) this.#names.set(asked, { name: found.name, key: found.key })
+      return called(lease, found.name, asked)
+    }
+  }
+
+  async unload(asked: string): Promise<boolean> {
+    const found = await this.#offers.find(asked)
+    if (!found) return false
+    await this.#residents.unload(found.key)
+    return true
+  }
+
+  /** Unloads a model, also one that is being loaded, and waits until it is gone. */
+  async evict(asked: string, signal?: AbortSignal): Promise<void> {
+    const found = await this.#offers.find(asked)
+    if (found) await this.#residents.evict(found.key, signal)
+  }
+
+  /** Names may mean other models now. */
+  changed(): void {
+    this.#names.clear()
+  }
+
+  status(): EngineStatus {
+    const all = this.#residents.list().map(({ value }) => value.served.model.status())
+    return statusOf(all, this.sequences, this.#steps)
+  }
+
+  /** Ends all loads and unloads all models. Running answers fail with `CLOSED`. */
+  async close(): Promise<void> {
+    this.#closed = true
+    await this.#residents.close()
+  }
+
+  /** What a request without a name means where nothing is in memory. Throws an ApiError 400 if that is not clear. */
+  async #only(): Promise<string> {
+    const [last] = this.#residents.list()
+    if (last) return last.value.served.name
+    const names = (await this.list()).map(({ name }) => name)
+    const others = names.filter((name) => name !== 'demo')
+    if (others.length === 1) return others[0]!
+    if (others.length === 0 && names.length === 1) return names[0]!
+    const some = others.slice(0, 5).join(', ')
+    throw badRequest(`model is required${some && `: expected one of ${others.length}, such as ${some}`}`, 'model')
+  }
+
+  #loadable(found: FoundModel): LoadableModel {
+    return new LoadableModel(found, this.#load, this.#headers, {
+      loaded: (bytes, seconds) => this.#onEvent({ event: 'loaded', model: found.name, bytes, seconds }),
+      failed: (error) => this.#onEvent({ event: 'failed', model: found.name, error }),
+      unloaded: (steps) => {
+        this.#steps += steps
+        this.#onEvent({ event: 'unloaded', model: found.name })
+      },
+    })
+  }
+
+  #contextLengthOf({ key }: FoundModel): number | undefined {
+    return this.#residents.list().find((one) => one.key === key)?.value.served.model.contextLength
+  }
+
+  /**
+   * Bytes that the next model may take. The system counts memory as available that models in memory have not yet
+   * touched, such as that of their KV cache: so the plans count, too.
+   */
+  #room(taken: number): number {
+    const { ram } = this.#load
+    if (ram !== undefined) return Math.max(0, ram - taken)
+    const now = memoryBudget()
+    if (taken === 0) this.#empty = now
+    return Math.max(0, Math.min(now, this.#empty - taken))
+  }
+}
+
+/** A lease by the name that a request has used. */
+function called(lease: Lease<ModelInMemory>, name: string, asked: string | undefined): Lease<ServedModel> {
+  const { served } = lease.value
+  return { value: { ...served, name, aliases: [...served.aliases, ...(asked === undefined ? [] : [asked])] }, release: lease.release }
+}

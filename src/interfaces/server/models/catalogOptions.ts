@@ -1,0 +1,48 @@
+// The options of a catalog of models: their meaning and check.
+
+import { checkNames, MixtralError, shown } from '../../../base/errors.js'
+import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
+
+/** How each model is loaded; `ram` is what all of them may take together. */
+export type CatalogLoadOptions = Pick<
+  EngineOptions,
+  'threads' | 'contextLength' | 'sequences' | 'kvTokens' | 'stepMs' | 'kvFormat' | 'batchSize' | 'bankBytes' | 'ram'
+>
+
+/** A model that was loaded or unloaded, or could not be loaded. */
+export interface CatalogEvent {
+  readonly event: 'loaded' | 'unloaded' | 'failed'
+  readonly model: string
+  /** Bytes of memory that it takes. */
+  readonly bytes?: number
+  readonly seconds?: number
+  readonly error?: string
+}
+
+export interface CatalogOptions {
+  /** Names or paths of those that are offered. Default: all on this machine that have a name. */
+  readonly models?: readonly string[]
+  /** Seconds that a model stays in memory after its last request, unless one says otherwise. Default 300. */
+  readonly keepAliveSeconds?: number
+  readonly load?: CatalogLoadOptions
+  readonly onEvent?: (event: CatalogEvent) => void
+}
+
+const LOAD_NAMES = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'kvFormat', 'batchSize', 'bankBytes', 'ram']
+
+/** Throws `OPTION`. What is wrong with options of loading, loading says. */
+export function checkCatalogOptions(options: CatalogOptions): void {
+  checkNames(options, ['models', 'keepAliveSeconds', 'load', 'onEvent'])
+  const { models, keepAliveSeconds = 0, load = {}, onEvent } = options
+  if (
+    models !== undefined &&
+    !(Array.isArray(models) && models.length > 0 && models.every((one) => typeof one === 'string' && one !== ''))
+  ) {
+    throw new MixtralError('OPTION', `models is ${shown(models)}, expected a list of names or paths`)
+  }
+  if (typeof keepAliveSeconds !== 'number' || !(keepAliveSeconds >= 0)) {
+    throw new MixtralError('OPTION', `keepAliveSeconds is ${shown(keepAliveSeconds)}, expected a number from 0, or Infinity`)
+  }
+  checkNames(load, LOAD_NAMES)
+  if (onEvent !== undefined && typeof onEvent !== 'function') throw new MixtralError('OPTION', 'onEvent is not a function')
+}

@@ -1,0 +1,113 @@
+// One model of a catalog: what it takes by the plan of memory, and its loading within the room that there is. Experts
+// that do not fit stay on disk, as with every command.
+
+import { MixtralError } from '../../../base/errors.js'
+import { openGguf } from '../../../format/gguf/openGguf.js'
+import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
+import { compileKernels } from '../../../runtime/kernels/compile.js'
+import { MixtralModel } from '../../../text/generate/mixtralModel.js'
+import { roomyKvTokens } from '../../inspect/kvTokens.js'
+import { factsOf, type Loading } from '../../inspect/modelFacts.js'
+import { ApiError } from '../apiError.js'
+import { type ServedModel, servedModel } from '../servedModel.js'
+import type { FoundModel } from './localOffers.js'
+import type { ModelHeaders } from './modelHeaders.js'
+import type { OfferedModel } from './modelHost.js'
+import type { Loadable, Resident } from './residents.js'
+
+export interface ModelInMemory extends Resident {
+  readonly served: ServedModel
+  readonly offered: OfferedModel
+}
+
+interface Told {
+  loaded(bytes: number, seconds: number): void
+  failed(error: string): void
+  unloaded(steps: number): void
+}
+
+export class LoadableModel implements Loadable<ModelInMemory> {
+  readonly #found: FoundModel
+  readonly #options: EngineOptions
+  readonly #headers: ModelHeaders
+  readonly #told: Told
+
+  constructor(found: FoundModel, options: EngineOptions, headers: ModelHeaders, told: Told) {
+    this.#found = found
+    this.#options = options
+    this.#headers = headers
+    this.#told = told
+  }
+
+  get key(): string {
+    return this.#found.key
+  }
+
+  /** Throws an ApiError for what cannot be loaded. */
+  async bytes(signal: AbortSignal): Promise<number> {
+    return this.#try(async () => {
+      const { gguf, loading } = await this.#plan(signal)
+      const { needs, refusal } = factsOf(gguf, loading)
+      if (!needs) throw new MixtralError('MODEL', refusal!)
+      return needs.memoryBytes
+    })
+  }
+
+  /** Throws an ApiError for what cannot be loaded. */
+  async load(room: number, signal: AbortSignal): Promise<ModelInMemory> {
+    const { name, local } = this.#found
+    return this.#try(async () => {
+      const { gguf, loading } = await this.#plan(signal)
+      if (room < 1) throw new MixtralError('MEMORY', 'no memory is left for it')
+      const options = { ...loading.options, ram: room }
+      const sequences = options.sequences ?? 8
+      const kvTokens = options.kvTokens ?? roomyKvTokens(gguf, { ...loading, options }, sequences)
+      const model = await MixtralModel.load(local, { ...options, ...(kvTokens !== undefined && { kvTokens }), signal })
+      const served = servedModel(model, { name, aliases: [] })
+      const offered = await this.#headers.offered(this.#found, model.contextLength)
+      if (!offered || signal.aborted) {
+        await model.close()
+        throw new MixtralError('MODEL', 'its file has changed')
+      }
+      this.#told.loaded(model.memory.totalBytes, model.loadSeconds)
+      return {
+        ...{ served, offered, bytes: model.memory.totalBytes },
+        close: async () => {
+          const { steps } = model.status()
+          await model.close()
+          this.#told.unloaded(steps)
+        },
+      }
+    })
+  }
+
+  async #plan(signal: AbortSignal) {
+    const { local } = this.#found
+    const [gguf, { build }] = await Promise.all([openGguf(local.path, { signal }), compileKernels()])
+    const { ram: _, ...options } = this.#options
+    const loading: Loading & { readonly options: EngineOptions } = { build, layers: local.layers, options }
+    return { gguf, loading }
+  }
+
+  async #try<T>(work: () => Promise<T>): Promise<T> {
+    try {
+      return await work()
+    } catch (error) {
+      const told = this.#explained(error)
+      if (told instanceof ApiError) this.#told.failed(told.message)
+      throw told
+    }
+  }
+
+  /** A client is told why, but no path. */
+  #explained(error: unknown): unknown {
+    if (!(error instanceof MixtralError)) return error
+    const { code: origin, message } = error
+    if (origin === 'ABORTED' || origin === 'CLOSED') return error
+    const { name, local } = this.#found
+    const detail = origin === 'MEMORY' || origin === 'MODEL' || origin === 'UNSUPPORTED' ? message : origin
+    const told = detail.includes(local.path) ? origin : detail
+    const status = origin === 'MEMORY' ? 503 : origin === 'MODEL' || origin === 'UNSUPPORTED' ? 501 : 500
+    return new ApiError(status, `model ${JSON.stringify(name)} cannot be loaded: ${told}`, { origin })
+  }
+}

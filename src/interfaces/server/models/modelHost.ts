@@ -1,0 +1,64 @@
+// What a server needs of its models: which there are, and one to answer with. There are two hosts: one model that is
+// loaded (oneModel.ts), and those of this machine, loaded on demand (modelCatalog.ts).
+
+import type { Gguf } from '../../../format/gguf/gguf.js'
+import type { OllamaLayers } from '../../../registry/stores/ollamaLayers.js'
+import type { EngineStatus } from '../../../runtime/engine/status.js'
+import type { ServedModel } from '../servedModel.js'
+import type { ModelSummary } from './modelSummary.js'
+import type { Lease } from './residents.js'
+
+/** A model that may be asked for, as lists have it: known by its header. */
+export interface OfferedModel {
+  readonly name: string
+  readonly aliases: readonly string[]
+  /** Bytes of its files. */
+  readonly bytes: number
+  /** In seconds since 1970. */
+  readonly created: number
+  readonly summary: ModelSummary
+  /** Most tokens of one call, if that is known: it may depend on the memory that there is when it is loaded. */
+  readonly contextLength: number | undefined
+  fileFacts(): Promise<FileFacts>
+  header(): Promise<{ readonly gguf: Gguf; readonly layers: OllamaLayers | undefined }>
+}
+
+export interface FileFacts {
+  /** 64 hex digits that tell its weights from others. */
+  readonly digest: string
+  /** In ISO 8601. */
+  readonly modified: string
+}
+
+/** A model in memory. */
+export interface LoadedModel {
+  readonly offered: OfferedModel
+  readonly served: ServedModel
+  /** When it is unloaded unless it is used, in milliseconds since 1970; infinite for never. */
+  readonly ends: number
+}
+
+export interface AskOptions {
+  readonly signal: AbortSignal
+  /** Seconds that it stays loaded after this use, and those to come. */
+  readonly keepAliveSeconds?: number | undefined
+}
+
+/** Names are those of requests; undefined is a request without one. A name without a model gives undefined. */
+export interface ModelHost {
+  /** Most answers of a model that are written at one time. */
+  readonly sequences: number
+  /** All that may be asked for. */
+  list(): Promise<readonly OfferedModel[]>
+  find(asked: string): Promise<OfferedModel | undefined>
+  /** The last used first. */
+  loaded(): readonly LoadedModel[]
+  /** A use of a model that is in memory, at once. */
+  take(asked: string | undefined, keepAliveSeconds?: number): Lease<ServedModel> | undefined
+  /** A use of a model, loaded if need be. Throws what loading throws, and an ApiError 400 without a name. */
+  borrow(asked: string | undefined, options: AskOptions): Promise<Lease<ServedModel> | undefined>
+  /** Unloads a model as soon as nobody uses it; false for a name without a model. */
+  unload(asked: string): Promise<boolean>
+  /** What all in memory do together. */
+  status(): EngineStatus
+}

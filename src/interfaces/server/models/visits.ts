@@ -1,0 +1,151 @@
+// From a request to its model: finds it by the name in the body, waits for its load with a place in the queue, keeps it
+// in memory until the answer has ended. Knows what kinds of answers the APIs have, so that a request that waits gets
+// headers and signs of life of the right kind.
+
+import type { Admission } from '../admission.js'
+import { ApiError, badRequest, type ErrorShape, toApiError } from '../apiError.js'
+import { keepAliveSeconds } from '../ollama/keepAlive.js'
+import { nothingToDo, pingLine } from '../ollama/wire.js'
+import type { Exchange } from '../requestLog.js'
+import type { ServedModel } from '../servedModel.js'
+import { type LateForm, lateAnswer } from '../streams/lateAnswer.js'
+import { type Answering, within } from '../streams/respond.js'
+import type { ModelHost } from './modelHost.js'
+import type { Lease } from './residents.js'
+
+type Body = Record<string, unknown>
+
+/** What a route does with a request, once there is a model. */
+export type ModelWork = (body: Body, served: ServedModel, answering: Answering) => Promise<object> | object
+
+/** Routes whose requests may ask for no text, to load a model or to unload it. */
+const LOADING: Readonly<Record<string, 'chat' | 'generate'>> = { '/api/chat': 'chat', '/api/generate': 'generate' }
+
+export class Visits {
+  readonly #host: ModelHost
+  readonly #shapeOf: (path: string) => ErrorShape
+  readonly #waiting = new Set<Exchange>()
+
+  constructor(host: ModelHost, shapeOf: (path: string) => ErrorShape) {
+    this.#host = host
+    this.#shapeOf = shapeOf
+  }
+
+  /** Throws an ApiError for a name without a model and a load that fails, and what `work` throws. */
+  async answer(path: string, body: Body, work: ModelWork, answering: Answering): Promise<object> {
+    const asked = nameIn(path, body)
+    const keep = keepAliveIn(path, body)
+    const kind = LOADING[path]
+    if (asked !== undefined && kind !== undefined && keep === 0 && asksForNothing(body)) {
+      if (!(await this.#host.unload(asked))) throw unknownModel(path, asked)
+      return nothingToDo(kind, asked, 'unload')
+    }
+    const { admission, exchange, settings } = answering
+    const lease = this.#host.take(asked, keep)
+    if (lease) return visit(body, work, answering, lease)
+    const leave = admission.enter()
+    const coming = this.#whenLoaded(path, body, work, answering, leave)
+    const soon = await within(coming, settings.pingSeconds)
+    return soon ?? lateAnswer(coming, this.#formOf(path, body), exchange, settings)
+  }
+
+  /** Those who wait for a load are told that the server ends, so that the load ends, too. */
+  close(): void {
+    for (const exchange of this.#waiting) exchange.leave('failed')
+  }
+
+  async #whenLoaded(path: string, body: Body, work: ModelWork, answering: Answering, leave: () => void): Promise<object> {
+    const { exchange, admission } = answering
+    const asked = nameIn(path, body)
+    this.#waiting.add(exchange)
+    let lease: Lease<ServedModel> | undefined
+    try {
+      lease = await this.#host.borrow(asked, { signal: exchange.signal, keepAliveSeconds: keepAliveIn(path, body) })
+      if (!lease) throw unknownModel(path, asked ?? '')
+    } catch (error) {
+      leave()
+      throw exchange.signal.aborted && admission.closing ? new ApiError(503, 'the server is shutting down') : toApiError(error)
+    } finally {
+      this.#waiting.delete(exchange)
+    }
+    return visit(body, work, answering, lease, leave)
+  }
+
+  #formOf(path: string, body: Body): LateForm {
+    const shape = this.#shapeOf(path)
+    const kind = LOADING[path]
+    const body200 = (error: ApiError) => JSON.stringify(shape(error))
+    if (kind && body.stream !== false && !asksForNothing(body)) {
+      const ping = () => pingLine(kind, String(body.model))
+      return { contentType: 'application/x-ndjson', ping, error: (error) => `${body200(error)}\n` }
+    }
+    if (path.startsWith('/api/') || body.stream !== true) return { contentType: 'application/json', ping: () => ' ', error: body200 }
+    const event = (error: ApiError) => {
+      const { type } = shape(error) as { readonly type?: string } // where events have names, so have errors
+      return `${type === undefined ? '' : `event: ${type}\n`}data: ${body200(error)}\n\n`
+    }
+    return { contentType: 'text/event-stream', ping: () => ':\n\n', error: event }
+  }
+}
+
+/**
+ * Does the work, and keeps the model until it is done, however long its answer takes.
+ * @param leave ends a place in the queue that the request has already; its first answer takes it over
+ */
+async function visit(body: Body, work: ModelWork, answering: Answering, lease: Lease<ServedModel>, leave?: () => void): Promise<object> {
+  const { admission, width: most } = answering
+  let holds = 1
+  const drop = () => {
+    if (--holds === 0) lease.release()
+  }
+  let place = leave
+  const held: Pick<Admission, 'enter' | 'closing'> = {
+    enter() {
+      const leave = place ?? admission.enter()
+      place = undefined
+      holds++
+      let over = false
+      return () => {
+        if (over) return
+        over = true
+        leave()
+        drop()
+      }
+    },
+    get closing() {
+      return admission.closing
+    },
+  }
+  try {
+    const width = Math.min(most, lease.value.model.status().sequences)
+    return await work(body, lease.value, { ...answering, admission: held, width })
+  } finally {
+    place?.()
+    drop()
+  }
+}
+
+/** Throws an ApiError 400 where a name is missing that must be there, and for one that is no text. */
+function nameIn(path: string, { model }: Body): string | undefined {
+  if (typeof model === 'string' && model !== '') return model
+  if (path.startsWith('/api/')) throw badRequest('model is required', 'model')
+  if (model === undefined || model === null || model === '') return undefined
+  throw badRequest('model: expected a string', 'model')
+}
+
+/** Throws an ApiError 400. Only Ollama's API knows the field. */
+function keepAliveIn(path: string, { keep_alive: keep }: Body): number | undefined {
+  if (!path.startsWith('/api/') || keep === undefined || keep === null) return undefined
+  if (typeof keep === 'string' || typeof keep === 'number') return keepAliveSeconds(keep)
+  throw badRequest('keep_alive: expected seconds or a duration such as 10m', 'keep_alive')
+}
+
+function asksForNothing({ prompt, messages }: Body): boolean {
+  return !prompt && !(Array.isArray(messages) && messages.length > 0)
+}
+
+export function unknownModel(path: string, asked: string): ApiError {
+  const name = asked.slice(0, 100)
+  if (path.startsWith('/api/')) return new ApiError(404, `model '${name}' not found`)
+  return new ApiError(404, `the model ${JSON.stringify(name)} does not exist here`, { param: 'model', code: 'model_not_found' })
+}
