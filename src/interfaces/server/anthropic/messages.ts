@@ -6,7 +6,7 @@ import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
-import { OPENAI_NAMES, openaiOptions, stopsOf } from '../openai/options.js'
+import { MOST_STOPS, OPENAI_NAMES, openaiOptions, stopsOf } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
@@ -43,7 +43,7 @@ export const countFields = z.object(prompt)
 export const messageFields = z.object({
   ...prompt,
   max_tokens: z.int().min(1).nullish(),
-  stop_sequences: z.array(z.string()).nullish(),
+  stop_sequences: boundedList(z.string(), MOST_STOPS).nullish(),
   stream: z.boolean().nullish(),
   output_config: z.object({ format: z.unknown() }).nullish(),
   container: z.unknown().optional(),

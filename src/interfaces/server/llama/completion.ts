@@ -7,6 +7,7 @@ import type { GenerationOptions } from '../../../text/generate/generationOptions
 import { OPENAI_NAMES, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
+import { boundedList } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerRun, readOnly, silentRun } from '../streams/answerRuns.js'
 import { withProgress } from '../streams/progress.js'
@@ -29,7 +30,7 @@ export const nativeFields = z.object({
   cache_prompt: z.boolean().nullish(),
   return_tokens: z.boolean().nullish(),
   return_progress: z.boolean().nullish(),
-  response_fields: z.array(z.string().max(200)).max(100).nullish(),
+  response_fields: boundedList(z.string().max(200), 100).nullish(),
   // any slot has the same bits: a wish for one changes nothing
   id_slot: z.int().nullish(),
 })
@@ -77,7 +78,7 @@ function writing(
   const { salt = '', ...others } = options
   const session = () => model.session({ ids, salt })
   if (!stream || !return_progress) return (call) => session().stream({ ...others, ...call })
-  return (call) => withProgress((onProgress) => session().stream({ ...others, ...call, onProgress }))
+  return (call) => withProgress(ids.length, (onProgress) => session().stream({ ...others, ...call, onProgress }))
 }
 
 /** Computes the prompt, so that what follows finds it in the cache. */

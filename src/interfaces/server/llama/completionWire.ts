@@ -9,7 +9,6 @@ import { type ApiError, llamaError } from '../apiError.js'
 import { PING, sse } from '../openai/wire.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, Outcome, Part } from '../streams/answerRuns.js'
-import { promptProgress } from '../streams/progress.js'
 import type { Wire } from '../streams/respond.js'
 
 /** Stands for minus infinity: the lowest float32. */
@@ -35,7 +34,6 @@ export class NativeWire implements Wire {
   readonly wireNames: ReadonlyMap<string, string>
   readonly #served: ServedModel
   readonly #form: NativeForm
-  readonly #started = performance.now()
   /** Of each answer, what is not out yet: tokens whose text is held back. */
   readonly #held: { tokens: number[]; logprobs: DrawnLogprob[]; predicted: number }[]
 
@@ -74,7 +72,6 @@ export class NativeWire implements Wire {
     held.logprobs.push(...logprobs)
     held.predicted += ids.length
     if (text === '' && !progress) return ''
-    const evaluated = this.#form.prompts[index]!.length
     const taken = progress ? { tokens: [], logprobs: [] } : this.#take(index)
     return sse({
       index,
@@ -83,9 +80,9 @@ export class NativeWire implements Wire {
       stop: false,
       id_slot: -1,
       tokens_predicted: held.predicted,
-      tokens_evaluated: evaluated,
+      tokens_evaluated: this.#form.prompts[index]!.length,
       ...this.#probabilities(taken.logprobs),
-      ...(progress && { prompt_progress: promptProgress(progress, evaluated, performance.now() - this.#started) }),
+      ...(progress && { prompt_progress: progress }),
     })
   }
 

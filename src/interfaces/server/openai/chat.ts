@@ -10,6 +10,7 @@ import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
+import { withProgress } from '../streams/progress.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { chatLogprob } from './logprobs.js'
 import { OPENAI_NAMES, openaiOptions } from './options.js'
@@ -27,6 +28,7 @@ export const chatFields = z.object({
   tools: z.array(z.unknown()).nullish(),
   tool_choice: z.unknown().optional(),
   parallel_tool_calls: z.boolean().nullish(),
+  return_progress: z.boolean().nullish(),
   echo: z.unknown().optional(),
   best_of: z.unknown().optional(),
 })
@@ -45,7 +47,9 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
   const n = request.n ?? 1
   const runs = Array.from({ length: n }, (_, i): AnswerRun => {
     const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
-    return (call) => served.model.streamChat(messages, { ...seeded, ...call })
+    if (!request.stream || !request.return_progress) return (call) => served.model.streamChat(messages, { ...seeded, ...call })
+    const { ids } = served.model.applyChatTemplate(messages, { tools: options.tools ?? [] })
+    return (call) => withProgress(ids.length, (onProgress) => served.model.streamChat(messages, { ...seeded, ...call, onProgress }))
   })
   const usage = request.stream_options?.include_usage ?? false
   return respond(runs, new ChatWire(served, n, request.logprobs ?? false, usage), request.stream ?? false, answering)
@@ -133,17 +137,18 @@ class ChatWire implements Wire {
     return { ...header('chatcmpl-', 'chat.completion', this.#served), choices, usage: usageOf(outcomes, this.#n) }
   }
 
-  #part(index: number, { text, toolCalls = [], logprobs = [] }: Part): string {
+  #part(index: number, { text, toolCalls = [], logprobs = [], progress }: Part): string {
+    if (progress) return this.#choice(index, {}, null, { prompt_progress: progress })
     this.#held[index]!.push(...logprobs)
     const content = text === '' ? '' : this.#choice(index, { content: text })
     return content + toolCalls.map((call) => this.#choice(index, { tool_calls: [call] })).join('')
   }
 
   /** A chunk of one choice; with its text or its end come the log-probabilities. */
-  #choice(index: number, delta: object, finish: string | null = null): string {
+  #choice(index: number, delta: object, finish: string | null = null, more: object = {}): string {
     const held = this.#held[index]!.splice(0)
     const logprobs = this.#logprobs ? { logprobs: held.length > 0 ? { content: held.map(chatLogprob), refusal: null } : null } : {}
     const choice = { index, delta, ...logprobs, finish_reason: finish }
-    return sse({ ...this.#chunk, choices: [choice], ...(this.#usage && { usage: null }) })
+    return sse({ ...this.#chunk, choices: [choice], ...more, ...(this.#usage && { usage: null }) })
   }
 }

@@ -73,7 +73,7 @@ const REFUSED: Readonly<Record<string, AsksNothing>> = {
 /** Words to ban, and other texts of one option: each is looked for in all tokens. */
 const MOST_TEXTS = 1000
 /** Stop strings of a request. */
-const MOST_STOPS = 64
+export const MOST_STOPS = 64
 const LONGEST_STOP = 1000
 
 /** How an API differs from OpenAI's. */

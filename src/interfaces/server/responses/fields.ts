@@ -20,7 +20,7 @@ export const responseFields = z.object({
   temperature: z.number().nullish(),
   top_p: z.number().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
-  include: z.array(z.string()).max(100).nullish(),
+  include: boundedList(z.string(), 100).nullish(),
   tools: boundedList(tool, 1024).nullish(),
   tool_choice: z.union([z.string(), z.object({ type: z.string(), name: z.string().nullish() })]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),

@@ -22,7 +22,7 @@ export function boundedList<T extends z.ZodType>(item: T, most: number, least = 
 export const record = z.custom<Record<string, unknown>>(isRecord, { error: 'expected an object' }).meta({ type: 'object' })
 
 /** Token ids, in a document. */
-export const IDS = { type: 'array', items: { type: 'integer', minimum: 0 } } as const
+const IDS = { type: 'array', items: { type: 'integer', minimum: 0 } } as const
 
 export const tokenIds = z.custom<number[]>(isIds, { error: 'expected a list of token ids' }).meta(IDS)
 

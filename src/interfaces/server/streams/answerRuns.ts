@@ -1,7 +1,6 @@
 // The answers of one request: as many generations as it asks for, in one stream of events. Owns how many of them run at
 // one time. Knows no format.
 
-import type { Progress } from '../../../runtime/engine/engineOptions.js'
 import type { GenerationResult, Piece } from '../../../text/generate/generationResult.js'
 import type { ScoredToken } from '../../../text/generate/score.js'
 
@@ -9,7 +8,15 @@ import type { ScoredToken } from '../../../text/generate/score.js'
 export interface Part extends Piece {
   readonly scored?: readonly ScoredToken[]
   /** Or how much of its prompt has been computed. */
-  readonly progress?: Progress
+  readonly progress?: PromptProgress
+}
+
+/** As llama-server tells it: in tokens, of which `cache` were computed before. */
+export interface PromptProgress {
+  readonly total: number
+  readonly cache: number
+  readonly processed: number
+  readonly time_ms: number
 }
 
 /** What is told of an answer that has ended. */

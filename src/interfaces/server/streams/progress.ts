@@ -1,16 +1,20 @@
 // Tells of a prompt's progress between the pieces of an answer: a long prompt is silent otherwise.
 
 import type { Progress } from '../../../runtime/engine/engineOptions.js'
-import type { Outcome, Part } from './answerRuns.js'
+import type { Outcome, Part, PromptProgress } from './answerRuns.js'
 
 /** The pieces of an answer that is begun with a listener, and before them how far its prompt has come. */
 export async function* withProgress(
+  promptTokens: number,
   begin: (onProgress: (progress: Progress) => void) => AsyncGenerator<Part, Outcome>,
 ): AsyncGenerator<Part, Outcome> {
-  const told: Progress[] = []
+  const told: PromptProgress[] = []
+  const started = performance.now()
   let wake = () => {}
-  const pieces = begin((progress) => {
-    told.push(progress)
+  const pieces = begin(({ loaded, total }) => {
+    const cache = Math.max(0, promptTokens - total)
+    const processed = Math.min(promptTokens, cache + loaded)
+    told.push({ total: promptTokens, cache, processed, time_ms: Math.round(performance.now() - started) })
     wake()
   })
   const ask = () => {
@@ -34,10 +38,4 @@ export async function* withProgress(
   } finally {
     await pieces.return(undefined as never)
   }
-}
-
-/** How far a prompt has come, as llama-server tells it. */
-export function promptProgress({ loaded, total }: Progress, promptTokens: number, milliseconds: number): object {
-  const cache = Math.max(0, promptTokens - total)
-  return { total: promptTokens, cache, processed: Math.min(promptTokens, cache + loaded), time_ms: Math.round(milliseconds) }
 }
