@@ -58,7 +58,8 @@ test('an Ollama model is pulled whole: weights, layers, manifest', async () => {
     layers: { template: '{{ .Prompt }}', params: { stop: ['[INST]'] }, licenses: ['Apache'] },
   })
   const total = [...model.blobs.values()].reduce((sum, blob) => sum + blob.length, 0)
-  expect(progress.at(-1)).toEqual({ loaded: total, total })
+  const file = { name, loaded: model.weights.length, total: model.weights.length, sha256: digestOf(model.weights).slice(7) }
+  expect(progress.at(-1)).toEqual({ loaded: total, total, file })
   expect(filesIn(home).sort()).toEqual(wholeStore(model))
 })
 

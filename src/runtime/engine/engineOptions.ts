@@ -45,6 +45,8 @@ export interface EngineOptions {
 export interface Progress {
   readonly loaded: number
   readonly total: number
+  /** Of a prompt: how many of its tokens the KV cache had. They count as loaded. */
+  readonly reused?: number
 }
 
 const DEFAULT_BATCH_SIZE = 128

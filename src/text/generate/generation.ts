@@ -85,7 +85,7 @@ export class Generation implements Task {
     this.#decoder = model.tokenizer.decoder({ continues: !opens })
     const { onProgress } = options
     const total = prompt.length // without what is forced after it
-    if (onProgress) this.progress = (loaded) => onProgress({ loaded: Math.min(loaded, total), total })
+    if (onProgress) this.progress = (loaded) => onProgress({ loaded: Math.min(loaded, total), total, reused: this.#reused })
     this.salt = options.salt
     if (options.expertsPerToken !== undefined) this.expertsPerToken = options.expertsPerToken
     if (options.experts) {

@@ -38,7 +38,7 @@ const ask = async (url: string, body: object, headers = {}) => {
 const chat = { temperature: 0, messages: [{ role: 'user', content: 'What is the capital of France?' }] }
 
 test('it serves until a signal comes, and writes a line of JSON for each request', async () => {
-  const { code, stdout, stderr, used } = await serving(['--parallel', '2', '--kv-tokens', '1024'], (url) =>
+  const { code, stdout, stderr, used } = await serving(['demo', '--parallel', '2', '--kv-tokens', '1024'], (url) =>
     ask(url, { ...chat, model: 'demo' }),
   )
   expect(used).toMatchObject([200, { model: 'demo', choices: [{ message: { content: 'The capital of France is Paris.' } }] }])
@@ -54,13 +54,20 @@ test('it serves until a signal comes, and writes a line of JSON for each request
 test('keys come from a file, and a running answer is finished after the signal', async () => {
   const file = path.join(folder, 'keys.txt')
   writeFileSync(file, '\nfirst\nsecond\n')
-  const { code, stdout, stderr, used } = await serving(['--api-key-file', file, '--no-log', '--name', 'mine'], async (url, kill) => {
-    const body = { prompt: 'KING RICHARD III:\n', max_tokens: 100, ignore_eos: true, stream: true }
-    const running = await fetch(`${url}/v1/completions`, { method: 'POST', body: JSON.stringify(body), headers: { 'x-api-key': 'second' } })
-    const [status] = await ask(url, chat)
-    kill()
-    return [status, running.status, await running.text()]
-  })
+  const { code, stdout, stderr, used } = await serving(
+    ['demo', '--api-key-file', file, '--no-log', '--name', 'mine'],
+    async (url, kill) => {
+      const body = { prompt: 'KING RICHARD III:\n', max_tokens: 100, ignore_eos: true, stream: true }
+      const running = await fetch(`${url}/v1/completions`, {
+        method: 'POST',
+        body: JSON.stringify(body),
+        headers: { 'x-api-key': 'second' },
+      })
+      const [status] = await ask(url, chat)
+      kill()
+      return [status, running.status, await running.text()]
+    },
+  )
   const [refused, status, text] = used as [number, number, string]
   expect([refused, status]).toEqual([401, 200])
   expect(text).toContain('"model":"mine"')
@@ -77,5 +84,49 @@ test('a file without a key, and one that is not there, open nothing', async () =
   expect(await mixtral(['serve', '--api-key-file', `${file}.gone`])).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('cannot read'),
+  })
+})
+
+test('without a model it serves those of the machine, and says when one is loaded and unloaded', async () => {
+  const env = { MIXTRAL_HOME: path.join(folder, 'own'), OLLAMA_MODELS: path.join(folder, 'ollama'), HF_HUB_CACHE: path.join(folder, 'hub') }
+  const args = ['--keep-alive', '1h', '--threads', '1', '--no-log']
+  const { code, stderr, used } = await serving(
+    args,
+    async (url) => {
+      const answers = [await ask(url, chat), await ask(url, { ...chat, model: 'nobody' })]
+      const { models } = await (await fetch(`${url}/api/ps`)).json()
+      const body = JSON.stringify({ model: 'demo', keep_alive: 0 })
+      await (await fetch(`${url}/api/generate`, { method: 'POST', body })).text()
+      return [answers.map(([status]) => status), models.length, Math.round((Date.parse(models[0].expires_at) - Date.now()) / 60_000)]
+    },
+    env,
+  )
+  expect(used).toEqual([[200, 404], 1, 60])
+  expect(stderr).toMatch(
+    /^the models of this machine at http:\S+: loaded when they are asked for, unloaded 3600 seconds after their last request\ndemo: loaded in [\d.]+ s, [\d.]+ MB of memory\ndemo: unloaded\n/,
+  )
+  expect(code).toBe(0)
+})
+
+test('SIGTERM during a load ends it', async () => {
+  const { code, used } = await serving(['--models', 'demo', '--threads', '1', '--grace', '60', '--no-log'], async (url, kill) => {
+    const waiting = ask(url, chat)
+    setTimeout(kill, 30)
+    return (await waiting)[0]
+  })
+  expect([200, 503]).toContain(used)
+  expect(code).toBe(0)
+})
+
+test('flags of a catalog go without a model, and its models must be there', async () => {
+  expect(await mixtral(['serve', 'demo', '--keep-alive', '-1'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--keep-alive goes without MODEL'),
+  })
+  expect(await mixtral(['serve', '--name', 'x'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--name') })
+  expect(await mixtral(['serve', '--keep-alive', 'soon'])).toMatchObject({ code: 2, stderr: expect.stringContaining('Expected seconds') })
+  expect(await mixtral(['serve', '--models', 'nobody-has-this'])).toMatchObject({
+    code: 1,
+    stderr: expect.stringContaining('no model "nobody-has-this:latest" on this machine'),
   })
 })

@@ -20,7 +20,7 @@ const REPORT_MS = 100
 
 /** One download. */
 class Pull {
-  /** Of each file that has begun, by its name. */
+  /** Of each file that has begun. */
   readonly files = new Map<string, FileProgress>()
   readonly controller = new AbortController()
   readonly ended: Promise<void>
@@ -53,7 +53,7 @@ class Pull {
 
   async #run(name: RemoteName, text: string): Promise<void> {
     const onProgress = ({ file }: PullProgress) => {
-      this.files.set(file.name, file)
+      this.files.set(file.sha256 ?? file.name, file)
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined
         const tell = this.#tell
@@ -85,9 +85,9 @@ export class Pulls {
     try {
       for (;;) {
         const { changed, isOver } = pull
-        for (const file of pull.files.values()) {
-          if (told.get(file.name) === file.loaded) continue
-          told.set(file.name, file.loaded)
+        for (const [key, file] of pull.files) {
+          if (told.get(key) === file.loaded) continue
+          told.set(key, file.loaded)
           yield file
         }
         if (isOver) return await pull.ended

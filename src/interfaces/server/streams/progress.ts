@@ -11,10 +11,8 @@ export async function* withProgress(
   const told: PromptProgress[] = []
   const started = performance.now()
   let wake = () => {}
-  const pieces = begin(({ loaded, total }) => {
-    const cache = Math.max(0, promptTokens - total)
-    const processed = Math.min(promptTokens, cache + loaded)
-    told.push({ total: promptTokens, cache, processed, time_ms: Math.round(performance.now() - started) })
+  const pieces = begin(({ loaded, reused = 0 }) => {
+    told.push({ total: promptTokens, cache: reused, processed: loaded, time_ms: Math.round(performance.now() - started) })
     wake()
   })
   const ask = () => {
