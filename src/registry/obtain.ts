@@ -12,7 +12,7 @@ import { findHuggingFaceModel } from './sources/huggingFace.js'
 import { findOllamaModel } from './sources/ollamaRegistry.js'
 import { findUrlModel } from './sources/plainUrl.js'
 import { type RemoteModel, remoteBytes } from './sources/remoteModel.js'
-import { findInOwnStore, findLocalModel, type LocalModel, readModelName } from './stores/localModels.js'
+import { findLocalModel, type LocalModel, readModelName } from './stores/localModels.js'
 import type { OllamaLayers } from './stores/ollamaLayers.js'
 import { OwnStore } from './stores/ownStore.js'
 import { storeFolders } from './stores/storeFolders.js'
@@ -54,8 +54,7 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
   // The demo and paths never get here: they are local, or have thrown.
   const remote = await findRemoteModel(name as RemoteName, store, signal)
   if (!local) await beforePull?.(await remoteHeader(remote, signal))
-  await pullModel(remote, store, pullOptions)
-  const pulled = await findInOwnStore(remote.name, store)
+  const pulled = await pullModel(remote, store, pullOptions)
   if (pulled) return pulled
   throw new MixtralError('IO', `${modelNameText(name)} was pulled, but is not in ${store.root}: another process has removed it`)
 }
