@@ -1,5 +1,5 @@
-// The thread that hashes a file while it is being downloaded. It is told how far the file is written, reads it that far,
-// and tells the hash in hex when that is the whole.
+// The thread that hashes a file while it is being downloaded. It is told how far the file is written, reads it that
+// far, and tells the hash in hex when that is the whole.
 
 import { createHash } from 'node:crypto'
 import { closeSync, openSync, readSync } from 'node:fs'
