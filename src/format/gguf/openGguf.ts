@@ -31,7 +31,11 @@ export async function openGguf(model: string, options: { readonly signal?: Abort
       const whole = joinedName(file)
       if (whole === undefined || !(error instanceof MixtralError)) throw error
       const { base } = path.parse(whole)
-      throw ggufError(file, `a part of ${base}, expected the whole: join the parts in their order, such as with cat ${base}?* > ${base}`, 'file name')
+      throw ggufError(
+        file,
+        `a part of ${base}, expected the whole: join the parts in their order, such as with cat ${base}?* > ${base}`,
+        'file name',
+      )
     } finally {
       await source.close()
     }
