@@ -3,6 +3,7 @@
 // know what the model is for.
 
 import { abortedError, MixtralError } from '../base/errors.js'
+import { didYouMean } from '../base/nearNames.js'
 import type { Gguf } from '../format/gguf/gguf.js'
 import { openGguf } from '../format/gguf/openGguf.js'
 import { modelNameText, type RemoteName } from './names/modelName.js'
@@ -12,7 +13,7 @@ import { findHuggingFaceModel } from './sources/huggingFace.js'
 import { findOllamaModel } from './sources/ollamaRegistry.js'
 import { findUrlModel } from './sources/plainUrl.js'
 import { type RemoteModel, remoteBytes } from './sources/remoteModel.js'
-import { findInOwnStore, findLocalModel, type LocalModel, readModelName } from './stores/localModels.js'
+import { findLocalModel, type LocalModel, listLocalModels, readModelName } from './stores/localModels.js'
 import type { OllamaLayers } from './stores/ollamaLayers.js'
 import { OwnStore } from './stores/ownStore.js'
 import { storeFolders } from './stores/storeFolders.js'
@@ -52,10 +53,9 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
   if (local && !(update && local.store === 'mixtral')) return local
   const store = new OwnStore(storeFolders().own)
   // The demo and paths never get here: they are local, or have thrown.
-  const remote = await findRemoteModel(name as RemoteName, store, signal)
+  const remote = await (local ? findRemoteModel : findAbsentModel)(name as RemoteName, store, signal)
   if (!local) await beforePull?.(await remoteHeader(remote, signal))
-  await pullModel(remote, store, pullOptions)
-  const pulled = await findInOwnStore(remote.name, store)
+  const pulled = await pullModel(remote, store, pullOptions)
   if (pulled) return pulled
   throw new MixtralError('IO', `${modelNameText(name)} was pulled, but is not in ${store.root}: another process has removed it`)
 }
@@ -69,12 +69,22 @@ export async function readModelHeader(text: string, signal?: AbortSignal): Promi
   const local = await findLocalModel(text)
   if (signal?.aborted) throw abortedError(signal)
   if (local) return { name: local.name, gguf: await openGguf(local.path, { signal }), bytes: local.bytes, layers: local.layers, local }
-  return remoteHeader(await findRemoteModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
+  return remoteHeader(await findAbsentModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
 }
 
 async function remoteHeader(remote: RemoteModel, signal: AbortSignal | undefined): Promise<ModelHeader> {
   const gguf = await openRemoteGguf(remote, signal)
   return { name: modelNameText(remote.name), gguf, bytes: remoteBytes(remote), layers: await remote.readLayers?.(), local: undefined }
+}
+
+/** Finds a model that is not on this machine. An error that names no near models names near ones on this machine. */
+async function findAbsentModel(name: RemoteName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {
+  return findRemoteModel(name, store, signal).catch(async (error: unknown) => {
+    if (!(error instanceof MixtralError) || error.code !== 'IO' || error.message.includes('did you mean')) throw error
+    const here = (await listLocalModels()).map((other) => other.name)
+    const near = didYouMean(modelNameText(name), here)
+    throw near === '' ? error : new MixtralError('IO', error.message + near, { cause: error })
+  })
 }
 
 function findRemoteModel(name: RemoteName, store: OwnStore, signal?: AbortSignal): Promise<RemoteModel> {

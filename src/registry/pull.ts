@@ -1,15 +1,17 @@
-// Pulls a model that its source has described into our store: downloads the missing files, each under its lock, then
-// gives the model its name. Owns this order; knows neither Ollama nor Hugging Face.
+// Pulls a model that its source has described into our store: downloads the missing files under the model's lock, then
+// names them. Owns this order, in which an old version stays whole until all of the new one is here; knows neither
+// Ollama nor Hugging Face.
 
 import { stat } from 'node:fs/promises'
 import { fileBytes } from '../base/files/optionalFiles.js'
 import { checkDiskSpace } from '../base/files/outputChecks.js'
 import { modelNameText } from './names/modelName.js'
 import type { RemoteModel, StoreFile } from './sources/remoteModel.js'
+import { findInOwnStore, type LocalModel } from './stores/localModels.js'
 import type { OwnStore } from './stores/ownStore.js'
 import { hasLock, withLock } from './stores/storeLock.js'
-import { type DownloadOptions, download } from './transfer/download.js'
-import { discardPartial, hasPartial, partialOf } from './transfer/partialFile.js'
+import { downloadUnnamed } from './transfer/download.js'
+import { discardPartial, hasPartial, nameComplete, partialOf } from './transfer/partialFile.js'
 
 export interface PullProgress {
   /** Bytes on disk, those of earlier attempts included. */
@@ -37,10 +39,11 @@ export interface PullOptions {
 }
 
 /**
- * Downloads what is missing of a model. Throws `IO` for a network or disk that fails, or a disk that is too small,
- * before a byte is downloaded; `ABORTED`.
+ * Downloads what is missing of a model; returns the model as it is in the store, undefined if another process has
+ * removed it. Throws `IO` for a network or disk that fails, or a disk that is too small, before a byte is downloaded;
+ * `ABORTED`.
  */
-export async function pullModel(remote: RemoteModel, store: OwnStore, options: PullOptions = {}): Promise<void> {
+export async function pullModel(remote: RemoteModel, store: OwnStore, options: PullOptions = {}): Promise<LocalModel | undefined> {
   const { onProgress, signal, onWait, onUnverified } = options
   const files = [...remote.extras, ...remote.weights]
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
@@ -48,30 +51,73 @@ export async function pullModel(remote: RemoteModel, store: OwnStore, options: P
   for (const file of files) if (!(await isComplete(file, remote, store))) absent.push(file)
   await store.make()
   await checkSpace(remote, store.root, absent)
-
-  let reported = false
-  const reportOnce = (pid: number) => {
-    if (!reported) onWait?.(pid)
-    reported = true
-  }
   if (files.some(({ sha256 }) => sha256 === undefined)) onUnverified?.()
-  /** Files that this pull has downloaded: those without a version can be known in no other way. */
-  const done = new Set<string>()
-  let before = 0
-  for (const file of files) {
-    const { name, bytes, sha256 } = file
-    const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total, file: { name, loaded, total: bytes, sha256 } })
-    const untidy = (await hasLock(file.target)) || (await hasPartial(file.target))
-    if (absent.includes(file) || untidy)
-      await withLock(file.target, { signal, onWait: reportOnce }, () => downloadMissing(file, remote, store, done, { signal, onLoaded }))
-    else onLoaded(file.bytes)
-    before += file.bytes
-  }
-  // Last, because with its manifest the model is in the store.
+
   const { manifest } = remote
-  if (!manifest) return
-  const replaced = await withLock(manifest.target, { signal }, () => store.putManifest(manifest.name, manifest.text))
+  if (!manifest && absent.length === 0 && !(await isUntidy(files))) {
+    let loaded = 0
+    for (const { name, bytes, sha256 } of files) {
+      loaded += bytes
+      onProgress?.({ loaded, total, file: { name, loaded: bytes, total: bytes, sha256 } })
+    }
+    const model = await findInOwnStore(remote.name, store)
+    if (model) return model // else another pull is replacing it
+  }
+  let reported = false
+  const lock = {
+    signal,
+    onWait: (pid: number) => {
+      if (!reported) onWait?.(pid)
+      reported = true
+    },
+  }
+  const held = manifest?.target ?? remote.weights[0]!.target
+  /** Waits for the lock of a file, unless that is the model's lock. */
+  const locked = (file: StoreFile, work: () => Promise<void>) => (file.target === held ? work() : withLock(file.target, lock, work))
+  let replaced: readonly string[] = []
+  // One lock for the whole: of two pulls at once, of one version or of two, each finds or leaves a whole model.
+  const model = await withLock(held, lock, async () => {
+    const fresh: FreshFile[] = []
+    let before = 0
+    for (const file of files) {
+      const { name, bytes, sha256 } = file
+      const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total, file: { name, loaded, total: bytes, sha256 } })
+      const isTidy = (await isComplete(file, remote, store)) && !(await isUntidy([file]))
+      if (isTidy) onLoaded(file.bytes)
+      else await locked(file, () => downloadMissing(file, remote, store, fresh, { signal, onLoaded }))
+      before += file.bytes
+    }
+    await nameAll(fresh, store)
+    // Last, because with its manifest the model is in the store.
+    if (manifest) replaced = await store.putManifest(manifest.name, manifest.text)
+    return findInOwnStore(remote.name, store)
+  })
   await store.prune(replaced)
+  return model
+}
+
+/** Whether a killed process has left something beside files, or a live one is at work on them. */
+async function isUntidy(files: readonly StoreFile[]): Promise<boolean> {
+  for (const { target } of files) if ((await hasLock(target)) || (await hasPartial(target))) return true
+  return false
+}
+
+/** A file that is complete, and does not have its name yet. */
+interface FreshFile {
+  readonly file: StoreFile
+  readonly sha256: string
+}
+
+/**
+ * Gives the files of a model their names, after all old ones are deleted: a shard of the old version beside one of the
+ * new would pass for a model.
+ */
+async function nameAll(fresh: readonly FreshFile[], store: OwnStore): Promise<void> {
+  for (const { file, sha256 } of fresh) {
+    const { address, bytes, version } = file
+    await store.replace(file.target, { address, bytes, sha256, version })
+  }
+  for (const { file } of fresh) await nameComplete(file.target)
 }
 
 /** Checks that the disk has room for the files, less what has been downloaded of them. Throws `IO`. */
@@ -92,27 +138,17 @@ async function downloadMissing(
   file: StoreFile,
   remote: RemoteModel,
   store: OwnStore,
-  done: Set<string>,
-  options: DownloadOptions,
+  fresh: FreshFile[],
+  options: { readonly signal: AbortSignal | undefined; readonly onLoaded: (loaded: number) => void },
 ): Promise<void> {
   if (await isComplete(file, remote, store)) {
     await discardPartial(file.target)
-    return options.onLoaded?.(file.bytes)
+    options.onLoaded(file.bytes)
+    return
   }
-  const { address, bytes, version } = file
-  await download(file, file.target, {
-    ...options,
-    model: modelNameText(remote.name),
-    beforeNaming: async (sha256) => {
-      if (remote.name.kind === 'ollama') return
-      // A shard of the old version must not remain beside one of the new: the set would pass for a model.
-      for (const other of remote.weights) {
-        if (!done.has(other.target) && !(await isComplete(other, remote, store))) await store.removeFiles([other.target])
-      }
-      await store.replace(file.target, { address, bytes, sha256, version })
-      done.add(file.target)
-    },
-  })
+  const sha256 = await downloadUnnamed(file, file.target, { ...options, model: modelNameText(remote.name) })
+  if (remote.name.kind === 'ollama') await nameComplete(file.target)
+  else fresh.push({ file, sha256 })
 }
 
 /**

@@ -1,9 +1,19 @@
-// Measurements and the reference called with what is no model, no list of tokens or no input of a layer: errors of ours
-// that say what was given.
+// Measurements, the reference, and the parts of a model called with what is no model, no list of tokens, no input of a
+// layer and so on: errors of ours that say what was given.
 
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MixtralModel, measureDivergence, measurePerplexity, Reference, verifyModel } from '../../dist/index.js'
+import {
+  MixtralConfig,
+  MixtralModel,
+  measureDivergence,
+  measurePerplexity,
+  Reference,
+  Tokenizer,
+  verifyModel,
+  WeightLoader,
+  writeImatrix,
+} from '../../dist/index.js'
 
 const demo = fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
 
@@ -35,6 +45,9 @@ const calls: readonly (readonly [what: string, call: (value: never) => unknown])
   ['the tokens of embed', (value) => reference.embed(value)],
   ['the input of layer', (value) => reference.layer(0, value)],
   ['the input of output', (value) => reference.output(value)],
+  ['the configuration of fromWeights', async (value) => MixtralModel.fromWeights(value, await WeightLoader.fromGguf(demo))],
+  ['the weights of fromWeights', (value) => MixtralModel.fromWeights(MixtralConfig.fromGgufMetadata(model.metadata), value)],
+  ['the matrix of writeImatrix', (value) => writeImatrix('/nowhere/out.gguf', value)],
 ]
 
 test.each(calls.flatMap(([what, call]) => values.map(([kind, value]) => [what, kind, call, value] as const)))(
@@ -51,6 +64,17 @@ test('the error says what was given, and what was expected', async () => {
   expect(() => reference.layer(0, new Float64Array(3))).toThrow('the input is an object, expected a Float64Array of rows of 256')
 })
 
-test('null in place of the options of a trace is refused', () => {
+test.each<[what: string, entry: unknown]>([
+  ['no entry', null],
+  ['an entry of lists', { columns: 1, sums: [1], counts: [1] }],
+  ['an entry of another length', { columns: 2, sums: new Float64Array(3), counts: new Float64Array(1) }],
+])('an importance matrix with %s is refused', async (_, entry) => {
+  const matrix = { entries: new Map([['a', entry]]), datasets: [], windows: 1, contextLength: 16 }
+  await expect(writeImatrix('/nowhere/out.gguf', matrix as never)).rejects.toThrow('the importance matrix is an object, expected one of')
+})
+
+test('null in place of options is refused', async () => {
+  await expect(WeightLoader.fromGguf(demo, null as never)).rejects.toThrow('the options are null, expected an object')
+  await expect(Tokenizer.load(model.metadata, null as never)).rejects.toThrow('the options are null, expected an object')
   expect(() => reference.trace([1], null as never)).toThrow('the options are null, expected an object')
 })

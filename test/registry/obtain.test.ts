@@ -88,3 +88,12 @@ test('a signal that has fired ends the call, for a model that is here too', asyn
     await expect(obtainModel(text, { signal })).rejects.toMatchObject({ code: 'ABORTED', cause: 'no longer needed' })
   }
 })
+
+test('a name that is near one on this machine, and that its source does not have or cannot be asked for, is told so', async () => {
+  await obtainModel(name)
+  const near = `; did you mean ${name}?`
+  const mistyped = name.replace('mixtral', 'mixtrall')
+  await expect(obtainModel(mistyped)).rejects.toThrow(near)
+  await expect(readModelHeader(mistyped)).rejects.toMatchObject({ code: 'IO', message: expect.stringContaining(near) })
+  await expect(obtainModel('localhost:1/other')).rejects.toThrow(/^(?!.*did you mean)/)
+})

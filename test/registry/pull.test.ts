@@ -6,11 +6,10 @@ import { basename, dirname, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, beforeEach, expect, test, vi } from 'vitest'
-import { type HuggingFaceName, modelNameText, parseModelName } from '../../dist/registry/names/modelName.js'
+import { modelNameText, parseModelName } from '../../dist/registry/names/modelName.js'
 import { obtainModel } from '../../dist/registry/obtain.js'
 import { HuggingFace, OllamaRegistry } from '../../dist/registry/registries.js'
-import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
-import { OwnStore } from '../../dist/registry/stores/ownStore.js'
+import { findLocalModel, listLocalModels } from '../../dist/registry/stores/localModels.js'
 import { withLock } from '../../dist/registry/stores/storeLock.js'
 import { digestOf, ollamaModel } from './ollamaModel.js'
 import { randomBytes, randomNumbers } from './randomBytes.js'
@@ -240,42 +239,6 @@ test('shards are pulled together, into one folder', async () => {
   expect(path).toBe(join(home, 'huggingface/owner/repo/v2/Q4/mix-00001-of-00002.gguf'))
   expect(readFileSync(path.replace('00001', '00002')).equals(shards['Q4/mix-00002-of-00002.gguf'])).toBe(true)
   expect(await listLocalModels()).toMatchObject([{ name: 'hf:owner/repo@v2/Q4/mix-00001-of-00002.gguf', bytes: 1200 }])
-})
-
-test('an update of shards that is cut off leaves the old model or none, never shards of two versions; rm clears it away, the next pull ends it', async () => {
-  const files = (first: number, second: number) => ({
-    'mix-00001-of-00002.gguf': randomBytes(500, first),
-    'mix-00002-of-00002.gguf': randomBytes(700, second),
-  })
-  const cutOff = async () => {
-    const controller = new AbortController()
-    server.settings.fault = (_, { path }) => {
-      if (!path.includes('00002-of')) return undefined
-      controller.abort()
-      return { stallAfter: 0 }
-    }
-    await expect(HuggingFace.pull('owner/repo', { signal: controller.signal })).rejects.toMatchObject({ code: 'ABORTED' })
-    delete server.settings.fault
-  }
-  addRepository(files(1, 2))
-  const path = await HuggingFace.pull('owner/repo')
-  addRepository(files(1, 3), { sha: 'd'.repeat(40) })
-  await cutOff()
-  expect((await findLocalModel('hf:owner/repo'))?.path).toBe(path)
-  expect(readFileSync(path.replace('00001', '00002')).equals(randomBytes(700, 2))).toBe(true)
-
-  addRepository(files(4, 5), { sha: 'e'.repeat(40) })
-  await cutOff()
-  expect(await findLocalModel('hf:owner/repo')).toBeUndefined()
-  expect(await listLocalModels()).toEqual([])
-  await expect(localModel('hf:owner/repo')).rejects.toThrow('`mixtral pull hf:owner/repo` fetches it')
-
-  await new OwnStore(home).remove(parseModelName('hf:owner/repo') as HuggingFaceName)
-  expect(filesIn(home)).toEqual([])
-  await cutOff()
-  expect(await HuggingFace.pull('owner/repo')).toBe(path)
-  expect(readFileSync(path).equals(randomBytes(500, 4))).toBe(true)
-  expect(readFileSync(path.replace('00001', '00002')).equals(randomBytes(700, 5))).toBe(true)
 })
 
 test('a file that is new in the repository is pulled again, of the same size or not', async () => {

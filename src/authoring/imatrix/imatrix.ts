@@ -1,6 +1,8 @@
 // An importance matrix: for each matrix of a model, how large its inputs are, column by column, over a text. Quantizing
 // weighs errors by it. Owns the form in memory; knows neither how it is collected nor how a file holds it.
 
+import { checkKind } from '../../base/errors.js'
+
 /** The inputs of one matrix, or of the matrices of all experts that one tensor holds. */
 export interface ImatrixEntry {
   readonly columns: number
@@ -20,6 +22,31 @@ export interface Imatrix {
   readonly windows: number
   /** Number of tokens in a window. Undefined if the file did not say: then `counts` are no counts of tokens. */
   readonly contextLength: number | undefined
+}
+
+/** Throws `OPTION` for a value that is no importance matrix, such as the path of one, or one that was changed. */
+export function checkImatrix(value: unknown): void {
+  checkKind('the importance matrix', value, isImatrix(value), 'one of collectImatrix or readImatrix')
+}
+
+function isImatrix(value: unknown): value is Imatrix {
+  if (typeof value !== 'object' || value === null) return false
+  const { entries, datasets, windows, contextLength } = value as Partial<Imatrix>
+  const isText = (text: unknown) => typeof text === 'string'
+  return (
+    entries instanceof Map &&
+    [...entries].every(([name, entry]) => isText(name) && isEntry(entry)) &&
+    Array.isArray(datasets) &&
+    datasets.every(isText) &&
+    Number.isSafeInteger(windows) &&
+    (contextLength === undefined || Number.isSafeInteger(contextLength))
+  )
+}
+
+function isEntry(value: unknown): value is ImatrixEntry {
+  if (typeof value !== 'object' || value === null) return false
+  const { columns, sums, counts } = value as Partial<ImatrixEntry>
+  return sums instanceof Float64Array && counts instanceof Float64Array && sums.length === columns! * counts.length
 }
 
 /** The number of matrices of an entry: experts, or one. */

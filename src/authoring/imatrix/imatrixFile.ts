@@ -5,7 +5,7 @@ import { FileSource } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import { encodeHeader } from '../../format/gguf/encodeHeader.js'
 import { planGgufForm, readGgufForm } from './ggufForm.js'
-import type { Imatrix } from './imatrix.js'
+import { checkImatrix, type Imatrix } from './imatrix.js'
 import { decodeLegacy, encodeLegacy } from './legacyForm.js'
 import { MOST_BYTES } from './limits.js'
 
@@ -29,11 +29,12 @@ export async function readImatrix(path: string): Promise<Imatrix> {
 
 /**
  * Writes an importance matrix, in llama.cpp's old form if the name ends in `.dat`, else as a GGUF. The file gets its
- * name when all of it is written. Throws `IO`.
+ * name when all of it is written. Throws `IO`, and `OPTION` for what is no importance matrix.
  * @example await writeImatrix('mixtral.imatrix.gguf', await collectImatrix(model, text))
  */
 export async function writeImatrix(path: string, imatrix: Imatrix): Promise<void> {
   checkText('the path of an importance matrix', path)
+  checkImatrix(imatrix)
   const pieces = path.endsWith('.dat') ? encodeLegacy(imatrix).map((bytes) => ({ bytes, pad: 0 })) : ggufPieces(imatrix)
   const draft = await DraftFile.create(
     path,

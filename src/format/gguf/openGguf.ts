@@ -2,7 +2,7 @@
 // leaves no file open.
 
 import path from 'node:path'
-import { checkText, MixtralError } from '../../base/errors.js'
+import { checkObject, checkText, MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { type Gguf, ggufError } from './gguf.js'
 import { type GgufHeader, readHeader } from './readHeader.js'
@@ -11,11 +11,13 @@ import { joinedName, joinShards, shardPaths } from './shards.js'
 /**
  * Reads and checks the header of a GGUF file. Any shard of a set opens the set.
  * Throws `IO` if the file cannot be read, `GGUF` if it is malformed, or a part of a file, or its set is incomplete,
- * `ABORTED`.
+ * `ABORTED`, `OPTION`.
  * @example const { metadata, tensors } = await openGguf('mixtral-8x22b-00001-of-00003.gguf')
  */
-export async function openGguf(model: string, { signal }: { readonly signal?: AbortSignal | undefined } = {}): Promise<Gguf> {
+export async function openGguf(model: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Gguf> {
   checkText('the path of a model', model)
+  checkObject(options)
+  const { signal } = options
   const paths = shardPaths(model)
   const headers: GgufHeader[] = []
   for (const [n, file] of paths.entries()) {
@@ -29,7 +31,11 @@ export async function openGguf(model: string, { signal }: { readonly signal?: Ab
       const whole = joinedName(file)
       if (whole === undefined || !(error instanceof MixtralError)) throw error
       const { base } = path.parse(whole)
-      throw ggufError(file, `a part of ${base}, expected the whole: join the parts, such as with cat ${base}?* > ${base}`, 'file name')
+      throw ggufError(
+        file,
+        `a part of ${base}, expected the whole: join the parts in their order, such as with cat ${base}?* > ${base}`,
+        'file name',
+      )
     } finally {
       await source.close()
     }

@@ -35,7 +35,7 @@ Examples:
 function elementType(text: string): ElementType {
   const type = text.toUpperCase()
   if (isElementType(type)) return type
-  throw new InvalidArgumentError(`Expected ${elementTypes.join(', ').toLowerCase()}.`)
+  throw new InvalidArgumentError(`Expected ${elementTypes.join(', ').toLowerCase()}; mixtral quantize makes smaller types of the result.`)
 }
 
 async function convert(folder: string, out: string, type: ElementType | undefined, { json }: OutputFlags): Promise<void> {

@@ -1,13 +1,11 @@
 // `mixtral imatrix`: collects an importance matrix for `mixtral quantize --imatrix`. Owns the flags and what is
 // printed; the collecting is authoring/imatrix/.
 
-import { readFile } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { Command } from 'commander'
 import { collectImatrix, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/collect.js'
 import { writeImatrix } from '../../authoring/imatrix/imatrixFile.js'
 import { describeRare, type RareExpert, rareExperts } from '../../authoring/imatrix/rareExperts.js'
-import { ioError } from '../../base/files/byteSource.js'
 import { refuseInput } from '../../base/files/outputChecks.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -15,6 +13,7 @@ import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressBar } from './progressBar.js'
+import { readTextFile } from './textFile.js'
 
 interface ImatrixFlags extends ModelFlags {
   readonly chunks?: number
@@ -50,9 +49,7 @@ Examples:
 }
 
 async function imatrix(model: string, file: string, out: string, flags: ImatrixFlags): Promise<void> {
-  const text = await readFile(file, 'utf8').catch((cause) => {
-    throw ioError('read', file, cause)
-  })
+  const text = await readTextFile(file)
   const { chunks, context, json } = flags
   const start = performance.now()
   // keys and values as halves would be the largest error by far

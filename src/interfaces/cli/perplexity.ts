@@ -1,7 +1,6 @@
 // `mixtral perplexity`: measures how well a model predicts a text, and its divergence from stored logits. Owns the
 // flags and what is printed; the measuring is evaluation/perplexity/.
 
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/outputChecks.js'
@@ -26,6 +25,7 @@ import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine } from './layout.js'
 import { withModel } from './loading.js'
+import { readTextFile } from './textFile.js'
 
 interface PerplexityFlags extends ModelFlags, ExpertsFlag {
   readonly chunks?: number
@@ -126,11 +126,7 @@ async function watched<T>(flags: PerplexityFlags, measure: (options: WindowOptio
 
 /** The text of a file. Its last line break does not count, as in llama-perplexity. */
 async function textOf(file: string): Promise<string> {
-  const bytes = await readFile(file).catch((cause: Error) => {
-    throw new MixtralError('IO', `${file}: cannot be read: ${cause.message}`, { cause })
-  })
-  if (bytes.includes(0)) throw new MixtralError('IO', `${file} has a byte 0, as binary files have, expected a text in UTF-8`)
-  return bytes.toString('utf8').replace(/\n$/, '')
+  return (await readTextFile(file)).replace(/\n$/, '')
 }
 
 function checkSameTokens({ tokenizer }: MixtralModel, text: string, { path, windows }: LogitsFile): void {

@@ -1,9 +1,9 @@
-// Downloads one file: parallel ranges, resumed where an earlier attempt ended, verified, and renamed when it is
-// complete. Owns retries and the checks of answers; exchange.ts sends the requests, partialFile.ts holds the bytes.
+// Downloads one file: parallel ranges, resumed where an earlier attempt ended, verified, and named when it is complete
+// or later. Owns retries and the checks of answers; exchange.ts sends the requests, partialFile.ts holds the bytes.
 
 import { abortedError, MixtralError } from '../../base/errors.js'
 import { type Credentials, ExchangeError, exchange, STALL_MS } from './exchange.js'
-import { PartialFile } from './partialFile.js'
+import { nameComplete, PartialFile } from './partialFile.js'
 import { Patience, Quiet, type RetryPace } from './patience.js'
 import { hashWhileDownloading } from './prefixHash.js'
 
@@ -26,8 +26,6 @@ export interface DownloadOptions {
   readonly signal?: AbortSignal | undefined
   /** Called as bytes come, with the bytes of this file that are written. */
   readonly onLoaded?: ((loaded: number) => void) | undefined
-  /** Called when the file is complete and verified, before it gets its name. */
-  readonly beforeNaming?: (sha256: string) => Promise<void>
   readonly pace?: Pace
   /** The name of the model that the file belongs to, by which an incomplete download is found. */
   readonly model?: string
@@ -59,6 +57,13 @@ const usualPace: Pace = {
  * fires.
  */
 export async function download(file: RemoteFile, target: string, options: DownloadOptions = {}): Promise<string> {
+  const sha256 = await downloadUnnamed(file, target, options)
+  await nameComplete(target)
+  return sha256
+}
+
+/** As `download`, but the file is complete under the name of its partial file, until `nameComplete` is called. */
+export async function downloadUnnamed(file: RemoteFile, target: string, options: DownloadOptions = {}): Promise<string> {
   const identity = identityOf(file)
   if (identity === undefined) return downloadAnew(file, target, options)
   for (;;) {
@@ -66,8 +71,7 @@ export async function download(file: RemoteFile, target: string, options: Downlo
     try {
       const sha256 = await new Download(file, partial, options).run()
       if (file.sha256 === undefined || sha256 === file.sha256) {
-        await options.beforeNaming?.(sha256)
-        await partial.finish()
+        if (partial.sha256 === undefined) await partial.complete(sha256)
         return sha256
       }
       await partial.discard()
@@ -89,8 +93,7 @@ async function downloadAnew(file: RemoteFile, target: string, options: DownloadO
     const partial = await PartialFile.open(target, { bytes: file.bytes, identity: '', model: options.model ?? file.name })
     try {
       const sha256 = await new Download(file, partial, { ...options, pace }).run()
-      await options.beforeNaming?.(sha256)
-      await partial.finish()
+      await partial.complete(sha256)
       return sha256
     } catch (error) {
       await partial.discard()
@@ -134,6 +137,7 @@ class Download {
     signal?.addEventListener('abort', abort)
     if (signal?.aborted) abort()
     onLoaded?.(this.#partial.loaded)
+    if (this.#partial.sha256 !== undefined && !signal?.aborted) return this.#partial.sha256
     const hash = hashWhileDownloading(this.#partial, this.#stop.signal)
     const both = [hash, this.#fill()] as const
     try {

@@ -1,6 +1,6 @@
-// A file that is being downloaded: its bytes in FILE.partial, in any order; in FILE.partial.log its identity and the
-// spans that are written. Owns the order that makes a kill harmless at any moment: first the bytes, then the log's line
-// about them, the file's own name last. Knows nothing of networks.
+// A file that is being downloaded: its bytes in FILE.partial, in any order; in FILE.partial.log its identity, the spans
+// that are written, and in the end the hash of the whole. Owns the order that makes a kill harmless at any moment:
+// first the bytes, then the log's line about them, the file's own name last. Knows nothing of networks.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
@@ -29,14 +29,17 @@ export class PartialFile {
   readonly bytes: number
   /** Bytes that earlier attempts had written. */
   readonly resumed: number
+  /** The SHA-256 of the whole, if an earlier attempt has ended with it. */
+  readonly sha256: string | undefined
   readonly #data: fs.FileHandle
   readonly #log: fs.FileHandle
   readonly #spans: Spans
 
-  private constructor(file: string, bytes: number, spans: Spans, data: fs.FileHandle, log: fs.FileHandle) {
+  private constructor(file: string, bytes: number, spans: Spans, sha256: string | undefined, data: fs.FileHandle, log: fs.FileHandle) {
     this.path = file
     this.bytes = bytes
     this.resumed = spans.bytes
+    this.sha256 = spans.prefix === bytes ? sha256 : undefined
     this.#spans = spans
     this.#data = data
     this.#log = log
@@ -71,14 +74,16 @@ export class PartialFile {
       else if (!text.endsWith('\n')) await log.write('\n')
       const { size } = await data.stat()
       const spans = new Spans()
+      let sha256: string | undefined
       for (const line of known ? lines : []) {
+        sha256 ??= /^sha256 ([0-9a-f]{64})$/.exec(line)?.[1]
         // A kill may have cut the last line short. A cut length counts too few bytes, a cut offset has no length: both
         // are safe.
         const [, start, length] = /^(\d{1,15}) (\d{1,15})$/.exec(line) ?? []
         const end = Number(start) + Number(length)
         if (end <= size && end <= bytes) spans.add(Number(start), end)
       }
-      return new PartialFile(file, bytes, spans, data, log)
+      return new PartialFile(file, bytes, spans, sha256, data, log)
     } catch (cause) {
       for (const handle of opened) await handle.close().catch(() => {})
       throw cause instanceof MixtralError ? cause : ioError('write', file, cause)
@@ -122,15 +127,14 @@ export class PartialFile {
     }
   }
 
-  /** Gives the complete file its name. */
-  async finish(): Promise<void> {
+  /** Puts down that the file is complete, with its hash; `nameComplete` gives it its name, now or after a restart. */
+  async complete(sha256: string): Promise<void> {
     try {
       await this.#data.sync()
+      await this.#log.write(`sha256 ${sha256}\n`)
       await this.close()
-      await fs.rename(partialOf(this.path), this.path)
-      await fs.rm(logOf(this.path), { force: true })
     } catch (cause) {
-      throw ioError('write', this.path, cause)
+      throw ioError('write', partialOf(this.path), cause)
     }
   }
 
@@ -169,6 +173,16 @@ function parseKind(line: string | undefined): PartialKind | undefined {
     return Number.isSafeInteger(bytes) && typeof identity === 'string' && typeof model === 'string' ? { bytes, identity, model } : undefined
   } catch {
     return undefined // cut short by a kill
+  }
+}
+
+/** Gives a complete partial file its own name. */
+export async function nameComplete(file: string): Promise<void> {
+  try {
+    await fs.rename(partialOf(file), file)
+    await fs.rm(logOf(file), { force: true })
+  } catch (cause) {
+    throw ioError('write', file, cause)
   }
 }
 

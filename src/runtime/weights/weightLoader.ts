@@ -28,7 +28,7 @@ export class Weights {
 export const WeightLoader = {
   /**
    * Opens a GGUF file, or the whole set if the path names one of its shards, and checks its header.
-   * Throws `IO` if it cannot be read, `GGUF` if it is malformed, and `ABORTED`.
+   * Throws `IO` if it cannot be read, `GGUF` if it is malformed, `ABORTED` and `OPTION`.
    * @example const weights = await WeightLoader.fromGguf('mixtral-8x7b.gguf')
    */
   async fromGguf(path: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Weights> {

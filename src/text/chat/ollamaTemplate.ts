@@ -3,7 +3,7 @@
 // .Response; the last run ends at .Response, where the answer goes.
 
 import { renderGoTemplate } from '../templates/goTemplate.js'
-import { type GoNode, type GoOperand, type GoPipe, parseGoTemplate } from '../templates/goTemplateParser.js'
+import { type GoNode, type GoOperand, type GoPipe, type GoTemplates, MAIN, parseGoTemplate } from '../templates/goTemplateParser.js'
 import { Text } from '../templates/markedText.js'
 import { WorkBudget } from '../templates/workBudget.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
@@ -12,16 +12,17 @@ import { type MarkedTurn, messageData, toolData } from './ollamaData.js'
 import { turnOrigin } from './templateInput.js'
 
 export class OllamaTemplate {
-  readonly #nodes: readonly GoNode[]
+  readonly #templates: GoTemplates
   readonly #takesMessages: boolean
 
   /** Throws an Error for invalid syntax. */
   constructor(source: string) {
-    const nodes = parseGoTemplate(source)
-    const fields = new Set(fieldsOf(nodes))
+    const templates = parseGoTemplate(source)
+    const fields = new Set([...templates.values()].flatMap(fieldsOf))
     this.#takesMessages = fields.has('Messages')
     const response: GoNode = { type: 'action', pipe: [[{ type: 'fields', of: 'dot', path: ['Response'] }]] }
-    this.#nodes = this.#takesMessages || fields.has('Response') ? nodes : [...nodes, response]
+    const isComplete = this.#takesMessages || fields.has('Response')
+    this.#templates = isComplete ? templates : new Map(templates).set(MAIN, [...templates.get(MAIN)!, response])
   }
 
   /**
@@ -38,24 +39,24 @@ export class OllamaTemplate {
         Tools: tools.map(toolData),
         Response: '',
       }
-      return renderGoTemplate(this.#nodes, data, budget)
+      return renderGoTemplate(this.#templates, data, budget)
     }
     const parts: Text[] = []
     const none = { System: Text.empty, Prompt: Text.empty, Response: Text.empty }
     let [turn, length] = [none, 0]
-    const run = (nodes: readonly GoNode[]) => {
-      const text = renderGoTemplate(nodes, turn, budget)
+    const run = (templates: GoTemplates) => {
+      const text = renderGoTemplate(templates, turn, budget)
       length += text.length
       budget.checkLength(length)
       parts.push(text)
       turn = none
     }
     for (const { role, content } of collated) {
-      if (role === 'system' && (turn.Prompt.length > 0 || turn.Response.length > 0)) run(this.#nodes)
-      if (role === 'user' && turn.Response.length > 0) run(this.#nodes)
+      if (role === 'system' && (turn.Prompt.length > 0 || turn.Response.length > 0)) run(this.#templates)
+      if (role === 'user' && turn.Response.length > 0) run(this.#templates)
       turn = { ...turn, [role === 'system' ? 'System' : role === 'user' ? 'Prompt' : 'Response']: content }
     }
-    run(untilResponse(this.#nodes).nodes)
+    run(untilResponse(this.#templates))
     return Text.concat(parts)
   }
 }
@@ -80,19 +81,35 @@ function texts(turns: readonly MarkedTurn[], role: Turn['role']): Text {
   )
 }
 
-/** The part of the template before it prints .Response. */
-function untilResponse(nodes: readonly GoNode[]): { nodes: readonly GoNode[]; found: boolean } {
-  const kept: GoNode[] = []
-  for (const node of nodes) {
-    if (node.type === 'action' && pipeFields(node.pipe).includes('Response')) return { nodes: [...kept, node], found: true }
-    if ('body' in node) {
-      const body = untilResponse(node.body)
-      const otherwise = body.found ? { nodes: [], found: false } : untilResponse(node.otherwise)
-      kept.push({ ...node, body: body.nodes, otherwise: otherwise.nodes })
-      if (body.found || otherwise.found) return { nodes: kept, found: true }
-    } else kept.push(node)
+/** The templates, without what the main one prints behind .Response, or one that it calls. */
+function untilResponse(templates: GoTemplates): GoTemplates {
+  const cut = new Map(templates)
+  const seen = new Set<string>()
+  const cutTemplate = (name: string): boolean => {
+    const whole = templates.get(name)
+    if (!whole || seen.has(name)) return false
+    seen.add(name)
+    const { nodes, found } = cutNodes(whole)
+    cut.set(name, nodes)
+    return found
   }
-  return { nodes: kept, found: false }
+  const cutNodes = (nodes: readonly GoNode[]): { nodes: readonly GoNode[]; found: boolean } => {
+    const kept: GoNode[] = []
+    for (const node of nodes) {
+      if ((node.type === 'action' || node.type === 'template') && pipeFields(node.pipe).includes('Response'))
+        return { nodes: [...kept, node], found: true }
+      if (node.type === 'template' && cutTemplate(node.name)) return { nodes: [...kept, node], found: true }
+      if ('body' in node) {
+        const body = cutNodes(node.body)
+        const otherwise = body.found ? { nodes: [], found: false } : cutNodes(node.otherwise)
+        kept.push({ ...node, body: body.nodes, otherwise: otherwise.nodes })
+        if (body.found || otherwise.found) return { nodes: kept, found: true }
+      } else kept.push(node)
+    }
+    return { nodes: kept, found: false }
+  }
+  cutTemplate(MAIN)
+  return cut
 }
 
 /** The names of all fields that a template uses. */

@@ -1,6 +1,7 @@
 // What a loaded model consists of, and how it is loaded: a name or a path becomes an engine, a tokenizer and a chat
 // template.
 
+import { checkKind } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
@@ -8,7 +9,7 @@ import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import { Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { WeightLoader, type Weights } from '../../runtime/weights/weightLoader.js'
+import { WeightLoader, Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
 import { contextDefault, type ModelDefaults, modelDefaults, withDefaults } from './modelDefaults.js'
@@ -54,6 +55,8 @@ export async function loadParts(given: string | URL | LocalModel, options: LoadO
 
 /** Throws what `MixtralModel.fromWeights` throws. */
 export async function openParts(config: MixtralConfig, weights: Weights, options: LoadOptions, extras?: OllamaExtras): Promise<ModelParts> {
+  checkKind('the configuration', config, config instanceof MixtralConfig, 'a MixtralConfig')
+  checkKind('the weights', weights, weights instanceof Weights, 'those of WeightLoader')
   checkCallOptions(options, LOAD_OPTIONS)
   const started = performance.now()
   const tokenizer = await Tokenizer.load(weights.metadata, options)

@@ -2,7 +2,7 @@
 // actions and functions; the grammar is in goTemplateParser.ts. Knows nothing of chats or tokens.
 
 import { type GoFunction, goFunctions } from './goFunctions.js'
-import type { GoCommand, GoNode, GoOperand, GoPipe } from './goTemplateParser.js'
+import { type GoCommand, type GoNode, type GoOperand, type GoPipe, type GoTemplates, MAIN } from './goTemplateParser.js'
 import { entriesOf, fieldOf, type GoValue, keyOf, printed, sizeOf, truth } from './goValues.js'
 import { Text } from './markedText.js'
 import type { WorkBudget } from './workBudget.js'
@@ -18,14 +18,12 @@ class Leave {
 }
 
 /**
- * Renders a template. Throws an Error for an unknown function or variable, for operands that do not fit each other, and
- * when the budget is exceeded.
+ * Renders the main template. Throws an Error for an unknown function, variable or template, for operands that do not
+ * fit each other, and when the budget is exceeded.
  */
-export function renderGoTemplate(nodes: readonly GoNode[], data: GoValue, budget: WorkBudget): Text {
-  const run = new Run(budget)
-  const scope = new Scope()
-  scope.declare('$', data)
-  run.list(nodes, data, scope)
+export function renderGoTemplate(templates: GoTemplates, data: GoValue, budget: WorkBudget): Text {
+  const run = new Run(templates, budget)
+  run.template(MAIN, data)
   return run.text
 }
 
@@ -59,10 +57,12 @@ class Scope {
 class Run {
   readonly #parts: Text[] = []
   #length = 0
+  readonly #templates: GoTemplates
   readonly #budget: WorkBudget
   readonly #functions: ReadonlyMap<string, GoFunction>
 
-  constructor(budget: WorkBudget) {
+  constructor(templates: GoTemplates, budget: WorkBudget) {
+    this.#templates = templates
     this.#budget = budget
     this.#functions = goFunctions(budget, () => new Date())
   }
@@ -71,10 +71,24 @@ class Run {
     return Text.concat(this.#parts)
   }
 
+  /** Runs a template, which sees no variables but `$`, its own data. */
+  template(name: string, data: GoValue): void {
+    const nodes = this.#templates.get(name)
+    if (!nodes) throw new Error(`the template ${JSON.stringify(name)} is not defined`)
+    const scope = new Scope()
+    scope.declare('$', data)
+    this.#list(nodes, data, scope)
+  }
+
   /** Runs nodes. The scope of a variable that they declare ends with them. */
-  list(nodes: readonly GoNode[], dot: GoValue, outer: Scope): void {
+  #list(nodes: readonly GoNode[], dot: GoValue, outer: Scope): void {
+    this.#budget.enter() // a template may call itself
     const scope = new Scope(outer)
-    for (const node of nodes) this.#node(node, dot, scope)
+    try {
+      for (const node of nodes) this.#node(node, dot, scope)
+    } finally {
+      this.#budget.leave() // also when a `break` leaves it
+    }
   }
 
   #node(node: GoNode, dot: GoValue, scope: Scope): void {
@@ -97,11 +111,14 @@ class Run {
         const value = this.#pipe(node.pipe, dot, scope)
         const inner = new Scope(scope)
         if (node.name !== undefined) inner.declare(node.name, value)
-        this.list(truth(value) ? node.body : node.otherwise, node.type === 'with' && truth(value) ? value : dot, inner)
+        this.#list(truth(value) ? node.body : node.otherwise, node.type === 'with' && truth(value) ? value : dot, inner)
         break
       }
       case 'range':
         this.#range(node, dot, scope)
+        break
+      case 'template':
+        this.template(node.name, this.#pipe(node.pipe, dot, scope))
         break
       case 'break':
       case 'continue':
@@ -113,14 +130,14 @@ class Run {
     const of = this.#pipe(pipe, dot, scope)
     this.#budget.spend(ENTRY * (typeof of === 'number' ? Math.max(0, of) : sizeOf(of)))
     const entries = entriesOf(of)
-    if (entries.length === 0) this.list(otherwise, dot, scope)
+    if (entries.length === 0) this.#list(otherwise, dot, scope)
     for (const [key, value] of entries) {
       this.#budget.countStep() // the body may be empty
       const inner = new Scope(scope)
       if (names.length === 2) inner.declare(names[0]!, keyOf(of, key))
       if (names.length > 0) inner.declare(names.at(-1)!, value)
       try {
-        this.list(body, value, inner)
+        this.#list(body, value, inner)
       } catch (left) {
         if (!(left instanceof Leave)) throw left
         if (left.by === 'break') break

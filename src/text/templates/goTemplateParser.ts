@@ -1,6 +1,8 @@
 // Reads Go templates, the language of Ollama's template layers, into a tree. Owns the grammar: actions, pipelines,
-// variables, the trimming of white space. Knows no values. Refuses named templates, which no model's template has.
+// variables, named templates, the trimming of white space. Knows no values.
 // Language: https://pkg.go.dev/text/template
+
+import { literalText, unquoted } from './goLiterals.js'
 
 export type GoNode =
   | { readonly type: 'text'; readonly text: string }
@@ -22,6 +24,12 @@ export type GoNode =
       readonly otherwise: readonly GoNode[]
     }
   | { readonly type: 'break' | 'continue' }
+  /** A call of a named template. Its dot is the pipeline's value, absent without one. */
+  | { readonly type: 'template'; readonly name: string; readonly pipe: GoPipe }
+
+/** Templates by name. The one outside of all definitions is `MAIN`. */
+export type GoTemplates = ReadonlyMap<string, readonly GoNode[]>
+export const MAIN = ''
 
 /** A list of commands. Each takes the result of the one before as its last argument. */
 export type GoPipe = readonly GoCommand[]
@@ -48,12 +56,9 @@ const TOKEN =
 const BLANKS = /[ \t\r\n]/
 
 /** Parses a template. Throws an Error for invalid syntax, and for a template larger than any real one. */
-export function parseGoTemplate(source: string): readonly GoNode[] {
+export function parseGoTemplate(source: string): GoTemplates {
   if (source.length > LONGEST_TEMPLATE) throw new Error(`it is ${source.length} characters long, expected at most ${LONGEST_TEMPLATE}`)
-  const parser = new Parser(pieces(source))
-  const { nodes, end } = parser.list(0)
-  if (end !== undefined) throw new Error(`an {{ ${end} }} without a beginning`)
-  return nodes
+  return new Parser(pieces(source)).templates()
 }
 
 type Piece = { readonly text: string } | { readonly tokens: string[] }
@@ -105,13 +110,29 @@ class Parser {
   #next = 0
   /** Number of `range` bodies around the node that is read next. */
   #ranges = 0
+  readonly #named = new Map<string, readonly GoNode[]>()
 
   constructor(found: readonly Piece[]) {
     this.#pieces = found
   }
 
+  /** Reads all of the source. */
+  templates(): GoTemplates {
+    const { nodes, end } = this.#list(0)
+    if (end !== undefined) throw new Error(`an {{ ${end} }} without a beginning`)
+    this.#name(MAIN, nodes)
+    return this.#named
+  }
+
+  /** Names a template. Of two definitions at most one may have more than white space, as in Go. */
+  #name(name: string, nodes: readonly GoNode[]): void {
+    const before = this.#named.get(name)
+    if (!before || isBlank(before)) this.#named.set(name, nodes)
+    else if (!isBlank(nodes)) throw new Error(`two definitions of the template ${JSON.stringify(name)}`)
+  }
+
   /** Reads nodes up to an `end` or `else`, which is returned with what follows it. */
-  list(depth: number): { nodes: GoNode[]; end: string | undefined; rest: string[] } {
+  #list(depth: number): { nodes: GoNode[]; end: string | undefined; rest: string[] } {
     if (depth > DEEPEST) throw new Error(`actions nested deeper than ${DEEPEST}`)
     const nodes: GoNode[] = []
     for (;;) {
@@ -124,6 +145,12 @@ class Parser {
       const [first, ...rest] = piece.tokens
       if (first === undefined) throw new Error('an empty action')
       if (first === 'end' || first === 'else') return { nodes, end: first, rest }
+      if (first === 'define' && depth === 0) {
+        const name = nameIn(first, rest)
+        if (rest.length > 1) throw new Error(`${JSON.stringify(rest[1])} after the name of a {{ define }}`)
+        this.#definition(first, name, depth)
+        continue
+      }
       nodes.push(this.#action(first, rest, depth))
     }
   }
@@ -134,11 +161,27 @@ class Parser {
       if (this.#ranges === 0) throw new Error(`{{ ${first} }} outside of a {{ range }}`)
       return { type: first }
     }
-    if (first === 'define' || first === 'template' || first === 'block') throw new Error(`{{ ${first} }} is not supported`)
+    if (first === 'define') throw new Error('a {{ define }} inside of another action')
+    if (first === 'template' || first === 'block') {
+      const [name, given] = [nameIn(first, rest), rest.slice(1)]
+      const pipe = first === 'template' && given.length === 0 ? [] : pipeline(given)
+      if (first === 'block') this.#definition(first, name, depth)
+      return { type: 'template', name, pipe }
+    }
     if (isVariable(first) && (rest[0] === ':=' || rest[0] === '=')) {
       return { type: 'set', name: first, declares: rest[0] === ':=', pipe: pipeline(rest.slice(1)) }
     }
     return { type: 'action', pipe: pipeline([first, ...rest]) }
+  }
+
+  /** Reads the body of a named template, up to its `end`. A `break` in it leaves no `range` around it. */
+  #definition(type: 'define' | 'block', name: string, depth: number): void {
+    const ranges = this.#ranges
+    this.#ranges = 0
+    const { nodes, end } = this.#list(depth + 1)
+    if (end !== 'end') throw new Error(`a {{ ${type} }} without its {{ end }}`)
+    this.#ranges = ranges
+    this.#name(name, nodes)
   }
 
   #branch(type: 'if' | 'with' | 'range', tokens: string[], depth: number): GoNode {
@@ -153,13 +196,13 @@ class Parser {
     }
     const pipe = pipeline(tokens)
     if (type === 'range') this.#ranges++
-    const { nodes: body, end, rest } = this.list(depth + 1)
+    const { nodes: body, end, rest } = this.#list(depth + 1)
     if (type === 'range') this.#ranges--
     let otherwise: readonly GoNode[] = []
     if (end === 'else') {
       if (rest[0] === 'if' || rest[0] === 'with') otherwise = [this.#branch(rest[0], rest.slice(1), depth + 1)]
       else {
-        const last = this.list(depth + 1)
+        const last = this.#list(depth + 1)
         if (last.end !== 'end' || rest.length > 0) throw new Error(`an {{ else }} without its {{ end }}`)
         otherwise = last.nodes
       }
@@ -201,8 +244,7 @@ function pipelineFrom(tokens: readonly string[], start: number, depth: number): 
 }
 
 function operand(token: string): GoOperand {
-  if (token.startsWith('"')) return { type: 'literal', value: unquoted(token) }
-  if (token.startsWith('`')) return { type: 'literal', value: token.slice(1, -1) }
+  if (/^["`]/.test(token)) return { type: 'literal', value: literalText(token) }
   if (token.startsWith("'")) return { type: 'literal', value: unquoted(token).codePointAt(0) ?? 0 }
   if (/^[-+]?\d/.test(token)) return { type: 'literal', value: Number(token.replaceAll('_', '')) }
   if (token === 'true' || token === 'false') return { type: 'literal', value: token === 'true' }
@@ -217,29 +259,15 @@ function operand(token: string): GoOperand {
   throw new Error(`${JSON.stringify(token)} at the wrong place`)
 }
 
-const ESCAPES: Readonly<Record<string, string>> = {
-  a: '\x07',
-  b: '\b',
-  f: '\f',
-  n: '\n',
-  r: '\r',
-  t: '\t',
-  v: '\v',
-  '\\': '\\',
-  "'": "'",
-  '"': '"',
+/** The name of a template, which is a literal. */
+function nameIn(type: string, tokens: readonly string[]): string {
+  const [token = ''] = tokens
+  if (!/^["`]/.test(token)) throw new Error(`{{ ${type} }} without the name of a template`)
+  return literalText(token)
 }
 
-/** The text of a literal, with Go's escapes. */
-function unquoted(token: string): string {
-  return token
-    .slice(1, -1)
-    .replace(/\\(?:x([\da-fA-F]{2})|u([\da-fA-F]{4})|U([\da-fA-F]{8})|([0-7]{3})|([\s\S]))/g, (whole, x, u, long, octal, other) => {
-      const point = octal ? Number.parseInt(octal, 8) : Number.parseInt(x ?? u ?? long ?? '', 16)
-      const text = other === undefined ? (point <= 0x10ffff ? String.fromCodePoint(point) : undefined) : ESCAPES[other]
-      if (text === undefined) throw new Error(`the text ${token} has an unknown escape ${whole}`)
-      return text
-    })
+function isBlank(nodes: readonly GoNode[]): boolean {
+  return nodes.every((node) => node.type === 'text' && node.text.trim() === '')
 }
 
 function isVariable(token: string): boolean {

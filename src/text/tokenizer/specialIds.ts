@@ -1,6 +1,7 @@
 // The ids with a meaning: BOS, EOS, unknown, and what else ends an answer. Owns what is done where a file is odd, which
 // is what llama.cpp does: an id outside the vocabulary gives way to the usual one, and tokens that are known by their
-// names to end an answer do so whatever the file says of them. Each such case is a note, for people to read.
+// names to end an answer, or to begin a turn, do so whatever the file says of them. Each such case is a note, for
+// people to read.
 
 import { MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
@@ -29,6 +30,9 @@ const ENDS = new Set([
   '<end_of_turn>',
 ])
 
+/** Tokens that begin a turn by their names. */
+const BEGINNINGS = new Set(['<|im_start|>'])
+
 /** Types that make a token with such a name a text, which it is not. */
 const TEXTS = new Map<number, string>([
   [tokenType.normal, 'normal'],
@@ -36,7 +40,7 @@ const TEXTS = new Map<number, string>([
 ])
 
 /**
- * Reads the ids. The type of an end token that the file calls a text becomes control. Throws a MixtralError `TOKENIZER`
+ * Reads the ids. The type of such a token that the file calls a text becomes control. Throws a MixtralError `TOKENIZER`
  * for an id that is no whole number, and for a vocabulary without the usual tokens.
  */
 export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces: readonly string[], types: Uint8Array): SpecialIds {
@@ -59,14 +63,14 @@ export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces:
   }
   const eosId = id('eos_token_id', 2)!
   const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
-  pieces.forEach((piece, end) => {
-    if (!ENDS.has(piece)) return
-    endIds.add(end)
-    const type = TEXTS.get(types[end]!)
+  pieces.forEach((piece, token) => {
+    if (ENDS.has(piece)) endIds.add(token)
+    else if (!BEGINNINGS.has(piece)) return
+    const type = TEXTS.get(types[token]!)
     if (type === undefined) return
-    types[end] = tokenType.control
+    types[token] = tokenType.control
     notes.push(
-      `token ${end}, ${JSON.stringify(piece)}, has the type ${type} in the file; it is taken as the control token that it is elsewhere`,
+      `token ${token}, ${JSON.stringify(piece)}, has the type ${type} in the file; it is taken as the control token that it is elsewhere`,
     )
   })
   return {

@@ -2,7 +2,7 @@
 // llama.cpp's rules for special tokens. Owns those rules and the space at the beginning of a text; segmentEncoder.ts
 // merges.
 
-import { checkKind, checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkNames, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
 import { atOnce, inSlices, type Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { MergeTable } from './mergeTable.js'
@@ -87,10 +87,11 @@ export class Tokenizer {
 
   /**
    * The same in slices, so that other work of the thread goes on: a large vocabulary takes seconds. Throws `ABORTED` if
-   * the signal fires.
+   * the signal fires, and `OPTION`.
    */
-  static load(metadata: ReadonlyMap<string, GgufValue>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Tokenizer> {
-    return inSlices(Tokenizer.#build(metadata), signal)
+  static async load(metadata: ReadonlyMap<string, GgufValue>, options: { readonly signal?: AbortSignal } = {}): Promise<Tokenizer> {
+    checkObject(options)
+    return inSlices(Tokenizer.#build(metadata), options.signal)
   }
 
   /**

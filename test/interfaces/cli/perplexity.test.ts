@@ -1,6 +1,6 @@
 // `mixtral perplexity`: what it prints, and what it refuses.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,10 +37,34 @@ test('stored logits are those that --kl then compares with', async () => {
   expect(Math.abs(result.kl_divergence.percentiles['50'])).toBeLessThan(1e-6)
 })
 
-test('a binary file is no text', async () => {
-  const { code, stderr } = await mixtral(['perplexity', 'demo', base])
-  expect(code).toBe(1)
-  expect(stderr).toContain(`${base} has a byte 0, as binary files have`)
+const written = (name: string, bytes: string | Uint8Array) => {
+  writeFileSync(join(folder, name), bytes)
+  return join(folder, name)
+}
+
+test.each([['perplexity'], ['imatrix']])('%s takes no file that is no text', async (command) => {
+  const latin = written('latin.txt', Buffer.from(`${'A line.\n'.repeat(4)}caf\xe9 au lait\n`, 'latin1'))
+  const utf16 = written('utf16.txt', Buffer.from('\ufeffA line.', 'utf16le'))
+  for (const [file, says] of [
+    [base, `${base} has a byte 0, as binary files have`],
+    [utf16, `${utf16} has a byte 0`],
+    [latin, `${latin} is not UTF-8 in line 5 (byte 35 is 0xe9)`],
+    [folder, `${folder}: cannot be read: EISDIR`],
+  ] as const) {
+    const { code, stderr } = await mixtral([command, 'demo', file, ...(command === 'imatrix' ? [join(folder, 'out.gguf')] : [])])
+    expect({ code, stderr }).toEqual({ code: 1, stderr: expect.stringContaining(says) })
+  }
+})
+
+test('a text may end in the middle of a character, or have replacement characters', async () => {
+  const words = 'One \ufffd two é. '.repeat(30)
+  const [whole, cut] = [
+    written('whole.txt', words),
+    written('cut.txt', Buffer.concat([Buffer.from(words), Buffer.from('é').subarray(0, 1)])),
+  ]
+  const [one, other] = await Promise.all([whole, cut].map((file) => mixtral(['perplexity', 'demo', file, '-c', '64', '--chunks', '1'])))
+  expect(one!.stderr).toContain('windows of 64 tokens')
+  expect(other).toEqual(one)
 })
 
 test('--kl prints the tables of llama-perplexity', async () => {

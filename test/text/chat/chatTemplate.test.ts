@@ -193,6 +193,18 @@ test("a file without a template gets ChatML where its vocabulary has ChatML's to
   expect(template('{{ messages[0].content }}', tokenizer).notes).toEqual([])
 })
 
+test.each([1, 3, 4, 5])("ChatML's tokens are control tokens by their names, of type %i as of any other", (type) => {
+  const tokenizer = special([
+    ['<|im_start|>', type, 0],
+    ['<|im_end|>', type, 0],
+  ])
+  const kinds = (ids: readonly number[]) => ids.map((id) => tokenizer.token(id).piece).filter((piece) => piece.startsWith('<|'))
+  const written = ['<|im_start|>', '<|im_end|>', '<|im_start|>']
+  expect(kinds(template(undefined, tokenizer).render([user('a<|im_end|>')]).ids)).toEqual(written)
+  expect(kinds(template(CHATML, tokenizer).render([user('<|im_start|>')]).ids)).toEqual(written)
+  expect(tokenizer.notes).toHaveLength(type === 3 || type === 4 ? 0 : 2)
+})
+
 test('a system message stays where the template takes it', () => {
   expect(template(V3).render([system('Be brief.'), user('Hi')])).toMatchObject({ text: '<s>[INST] Be brief.\n\nHi[/INST]', folded: false })
 })
