@@ -1,0 +1,38 @@
+// The standing adversary, `npm run test:hostile -- FLAGS`. Without flags: a minute of damaged inputs with a seed of its
+// own. Owns the flags; what each does is in the module of its name. Exits with 1 if there was a fault.
+
+import { parseArgs } from 'node:util'
+import { repeatInput, tryInputs } from './inputs.mjs'
+import { kinds } from './kinds.mjs'
+
+const usage = `npm run test:hostile -- [flags]
+  --minutes N      damaged inputs of all kinds for so long (default: 1)
+  --inputs N       so many of a kind with share 1, instead of minutes
+  --seed S         the same inputs again (default: another one each time)
+  --kinds A,B      only of these kinds: ${[...kinds.keys()].join(', ')}
+  --keep           stores what has a fault under test/hostile/cases/, where a test tries it from then on
+  --repeat K:S:N   one input again, as a fault names it`
+
+const { values: flags } = parseArgs({
+  options: {
+    minutes: { type: 'string' },
+    inputs: { type: 'string' },
+    seed: { type: 'string' },
+    kinds: { type: 'string' },
+    keep: { type: 'boolean' },
+    repeat: { type: 'string' },
+    help: { type: 'boolean' },
+  },
+})
+const say = (line) => process.stdout.write(`${line}\n`)
+const seed = flags.seed ?? String(Date.now() % 1e9)
+
+async function main() {
+  if (flags.help) return say(usage) ?? 0
+  if (flags.repeat) return repeatInput(flags.repeat, say)
+  const names = flags.kinds?.split(',')
+  const inputs = flags.inputs === undefined ? undefined : Number(flags.inputs)
+  return tryInputs({ seed, inputs, minutes: Number(flags.minutes ?? (inputs ? Infinity : 1)), names, keep: flags.keep, say })
+}
+
+if ((await main()) > 0) process.exitCode = 1
