@@ -36,8 +36,11 @@ export function runChild(module, args, { onReport = () => {}, env = {}, execArgv
       else if (performance.now() - reportedAt > silent * 1000) hung = `no report for ${silent} s`
       if (hung) child.kill('SIGKILL')
     }, LOOK_MS)
-    child.on('close', (code, signal) => {
+    // Reports may come after the process has ended: they are all there when its channel is closed.
+    const disconnected = new Promise((done) => child.on('disconnect', done))
+    child.on('close', async (code, signal) => {
       clearInterval(timer)
+      if (child.connected) await disconnected
       resolve({ code, signal, hung, errors })
     })
   })

@@ -2,6 +2,7 @@
 // own. Owns the flags; what each does is in the module of its name. Exits with 1 if there was a fault.
 
 import { parseArgs } from 'node:util'
+import { jobNames, repeatFault, tryFaults } from './faults.mjs'
 import { repeatInput, tryInputs } from './inputs.mjs'
 import { kinds } from './kinds.mjs'
 
@@ -11,7 +12,10 @@ const usage = `npm run test:hostile -- [flags]
   --seed S         the same inputs again (default: another one each time)
   --kinds A,B      only of these kinds: ${[...kinds.keys()].join(', ')}
   --keep           stores what has a fault under test/hostile/cases/, where a test tries it from then on
-  --repeat K:S:N   one input again, as a fault names it`
+  --repeat K:S:N   one input again, as a fault names it
+  --faults N       N runs of each job with faults injected into its reads, writes, requests and messages
+  --jobs A,B       only of these jobs: ${jobNames.join(', ')}
+  --repeat-fault J:S:N`
 
 const { values: flags } = parseArgs({
   options: {
@@ -21,6 +25,9 @@ const { values: flags } = parseArgs({
     kinds: { type: 'string' },
     keep: { type: 'boolean' },
     repeat: { type: 'string' },
+    faults: { type: 'string' },
+    jobs: { type: 'string' },
+    'repeat-fault': { type: 'string' },
     help: { type: 'boolean' },
   },
 })
@@ -30,6 +37,8 @@ const seed = flags.seed ?? String(Date.now() % 1e9)
 async function main() {
   if (flags.help) return say(usage) ?? 0
   if (flags.repeat) return repeatInput(flags.repeat, say)
+  if (flags['repeat-fault']) return repeatFault(flags['repeat-fault'], say)
+  if (flags.faults) return tryFaults({ runs: Number(flags.faults), seed, names: flags.jobs?.split(','), say })
   const names = flags.kinds?.split(',')
   const inputs = flags.inputs === undefined ? undefined : Number(flags.inputs)
   return tryInputs({ seed, inputs, minutes: Number(flags.minutes ?? (inputs ? Infinity : 1)), names, keep: flags.keep, say })

@@ -53,8 +53,8 @@ async function prepare(folder) {
   prepared.add(folder)
 }
 
-export const configurations = jsonOf('configurations', 2, small)
-export const tokenizerFiles = jsonOf('tokenizer-json', 2, [
+export const configurations = jsonOf('configurations', 1, small)
+export const tokenizerFiles = jsonOf('tokenizer-json', 1, [
   'tokenizer.json',
   'tokenizer.json',
   'added_tokens.json',
@@ -70,7 +70,7 @@ const header = JSON.parse(new TextDecoder().decode(whole.subarray(8, 8 + Number(
 
 export const safetensorsFiles = {
   name: 'safetensors',
-  share: 8,
+  share: 20,
   make: (random) => (random.chance(0.5) ? mutateBytes(random, whole) : safetensors(shapes, mutateJson(random, header))),
   use: (bytes) => readSafetensors(memorySource(bytes, 'a.safetensors')),
 }
@@ -81,7 +81,7 @@ const tail = sentencePiece.subarray(-300)
 
 export const sentencePieceModels = {
   name: 'sentencepiece',
-  share: 6,
+  share: 12,
   make: (random) => mutateBytes(random, random.chance(0.5) ? Buffer.concat([piecesOnly, tail]) : tail),
   use: async (bytes) => readSentencePieceModel(bytes, 'tokenizer.model'),
 }

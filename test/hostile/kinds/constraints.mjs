@@ -95,7 +95,7 @@ const grammarWords = [
 
 export const grammarTexts = {
   name: 'grammars',
-  share: 4,
+  share: 5,
   make: (random) => new TextEncoder().encode(mutateText(random, random.pick(grammars), grammarWords, 5000)),
   use: async (bytes) => walk({ grammar: new TextDecoder().decode(bytes) }, bytes),
 }
@@ -138,7 +138,7 @@ const patternWords = [
 
 export const patternTexts = {
   name: 'patterns',
-  share: 4,
+  share: 5,
   make: (random) => new TextEncoder().encode(mutateText(random, random.pick(patterns), patternWords, 2000)),
   use: async (bytes) => walk({ regex: new TextDecoder().decode(bytes) }, bytes),
 }

@@ -28,7 +28,7 @@ const layerTexts = {
 
 export const manifests = {
   name: 'manifests',
-  share: 8,
+  share: 20,
   make: (random) => utf8.encode(mutateJsonText(random, manifest)),
   use: async (bytes) => parseManifest(decoded(bytes), 'test'),
 }
@@ -36,7 +36,7 @@ export const manifests = {
 /** The first byte says of which kind a layer is. */
 export const layers = {
   name: 'layers',
-  share: 6,
+  share: 20,
   make(random) {
     const kind = random.below(2)
     const value = JSON.parse(Object.values(layerTexts)[kind])
@@ -89,7 +89,7 @@ const words = ['..', '/', '%2f', '%00', ':', '@', '~lock', '.partial', '\\', '[:
 
 export const names = {
   name: 'names',
-  share: 10,
+  share: 20,
   make: (random) => utf8.encode(mutateText(random, random.pick(modelNames), words, 2000)),
   async use(bytes) {
     const text = decoded(bytes)

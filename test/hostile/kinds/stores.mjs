@@ -17,7 +17,7 @@ const log = '{"bytes":4000,"identity":"abc","model":"127.0.0.1:80/a/b:c"}\n0 100
 
 export const logs = {
   name: 'logs',
-  share: 2,
+  share: 1,
   make: (random) => utf8.encode(mutateText(random, log, ['0 ', ' 4000\n', '\n', '999999999999999 1\n', '0 999999999999999\n', '{}'])),
   async use(bytes, folder) {
     const file = path.join(folder, 'a.gguf')
@@ -41,7 +41,7 @@ const record = { address: 'http://127.0.0.1/a.gguf', bytes: 5, sha256: 'a'.repea
 
 export const records = {
   name: 'records',
-  share: 2,
+  share: 1,
   make: (random) => utf8.encode(mutateJsonText(random, record)),
   async use(bytes, folder) {
     const own = path.join(folder, 'url', '127.0.0.1', 'x')
@@ -70,7 +70,7 @@ async function original(name, folder, write) {
 /** Damage behind a right hash, too: whoever writes such a file can compute it. The first byte says whether. */
 export const sessions = {
   name: 'sessions',
-  share: 2,
+  share: 1,
   async make(random, folder) {
     const session = { ids: Array.from({ length: 70 }, (_, i) => i), metadata: { name: 'x' }, pages: 2 }
     const bytes = await original('session', folder, (file) => writeSession(file, binding, session, (n) => new Uint8Array(256).fill(n)))
@@ -90,7 +90,7 @@ export const sessions = {
 
 export const storedLogits = {
   name: 'stored-logits',
-  share: 2,
+  share: 1,
   async make(random, folder) {
     const bytes = await original('logits', folder, async (file) => {
       const windows = { contextLength: 8, count: 2, tokens: Array.from({ length: 16 }, (_, i) => i % 5) }

@@ -91,7 +91,7 @@ const goWords = [
 
 const ofLanguage = (name, templates, words, open) => ({
   name,
-  share: 5,
+  share: 12,
   make: (random) => new TextEncoder().encode(mutateText(random, random.pick(Object.values(templates)).source, words, 20_000)),
   async use(bytes) {
     const template = open(new TextDecoder().decode(bytes))
