@@ -5,6 +5,8 @@ import { parseArgs } from 'node:util'
 import { jobNames, repeatFault, tryFaults } from './faults.mjs'
 import { repeatInput, tryInputs } from './inputs.mjs'
 import { kinds } from './kinds.mjs'
+import { tryNotFinite } from './notFinite.mjs'
+import { tryTexts } from './texts.mjs'
 
 const usage = `npm run test:hostile -- [flags]
   --minutes N      damaged inputs of all kinds for so long (default: 1)
@@ -15,7 +17,9 @@ const usage = `npm run test:hostile -- [flags]
   --repeat K:S:N   one input again, as a fault names it
   --faults N       N runs of each job with faults injected into its reads, writes, requests and messages
   --jobs A,B       only of these jobs: ${jobNames.join(', ')}
-  --repeat-fault J:S:N`
+  --repeat-fault J:S:N
+  --not-finite     models with one value that is not finite, in every role and type, resident and streamed
+  --texts N        N messages of random Unicode through chat templates`
 
 const { values: flags } = parseArgs({
   options: {
@@ -28,6 +32,9 @@ const { values: flags } = parseArgs({
     faults: { type: 'string' },
     jobs: { type: 'string' },
     'repeat-fault': { type: 'string' },
+    'not-finite': { type: 'boolean' },
+    types: { type: 'string' },
+    texts: { type: 'string' },
     help: { type: 'boolean' },
   },
 })
@@ -39,6 +46,8 @@ async function main() {
   if (flags.repeat) return repeatInput(flags.repeat, say)
   if (flags['repeat-fault']) return repeatFault(flags['repeat-fault'], say)
   if (flags.faults) return tryFaults({ runs: Number(flags.faults), seed, names: flags.jobs?.split(','), say })
+  if (flags['not-finite']) return tryNotFinite({ seed, types: flags.types?.split(','), say })
+  if (flags.texts) return tryTexts({ messages: Number(flags.texts), seed, say })
   const names = flags.kinds?.split(',')
   const inputs = flags.inputs === undefined ? undefined : Number(flags.inputs)
   return tryInputs({ seed, inputs, minutes: Number(flags.minutes ?? (inputs ? Infinity : 1)), names, keep: flags.keep, say })

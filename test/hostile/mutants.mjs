@@ -104,4 +104,5 @@ if (rest[0] === '--file') {
   await kind.close?.()
   tell({ end: {} })
 } else await run(rest[0], Number(rest[1]), Number(rest[2]))
-process.disconnect?.()
+// The last report is on its way when the channel is closed.
+process.send?.({}, () => process.disconnect())

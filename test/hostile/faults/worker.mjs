@@ -138,8 +138,8 @@ function problemOfNext(orders, { result, error }) {
 let obeyed = 0
 let before
 for (let n = Number(from); n < Number(from) + Number(count); n++) {
-  process.send({ at: n })
   const orders = ordersOf(n)
+  process.send({ at: n, orders })
   await prepare()
   unhandled = undefined
   const outcome = await disturbedRun(orders)
