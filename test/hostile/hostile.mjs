@@ -30,6 +30,7 @@ const { values: flags } = parseArgs({
     keep: { type: 'boolean' },
     repeat: { type: 'string' },
     faults: { type: 'string' },
+    from: { type: 'string' },
     jobs: { type: 'string' },
     'repeat-fault': { type: 'string' },
     'not-finite': { type: 'boolean' },
@@ -45,7 +46,7 @@ async function main() {
   if (flags.help) return say(usage) ?? 0
   if (flags.repeat) return repeatInput(flags.repeat, say)
   if (flags['repeat-fault']) return repeatFault(flags['repeat-fault'], say)
-  if (flags.faults) return tryFaults({ runs: Number(flags.faults), seed, names: flags.jobs?.split(','), say })
+  if (flags.faults) return tryFaults({ runs: Number(flags.faults), seed, names: flags.jobs?.split(','), say, from: Number(flags.from ?? 0) })
   if (flags['not-finite']) return tryNotFinite({ seed, types: flags.types?.split(','), say })
   if (flags.texts) return tryTexts({ messages: Number(flags.texts), seed, say })
   const names = flags.kinds?.split(',')
