@@ -7,6 +7,7 @@ import { repeatInput, tryInputs } from './inputs.mjs'
 import { kinds } from './kinds.mjs'
 import { tryNotFinite } from './notFinite.mjs'
 import { tryTexts } from './texts.mjs'
+import { searchWorst } from './worst.mjs'
 
 const usage = `npm run test:hostile -- [flags]
   --minutes N      damaged inputs of all kinds for so long (default: 1)
@@ -19,6 +20,7 @@ const usage = `npm run test:hostile -- [flags]
   --jobs A,B       only of these jobs: ${jobNames.join(', ')}
   --repeat-fault J:S:N
   --not-finite     models with one value that is not finite, in every role and type, resident and streamed
+  --worst          the most expensive inputs of each kind, in --steps N (default: 60) of about --bytes N (default: 1000000)
   --texts N        N messages of random Unicode through chat templates`
 
 const { values: flags } = parseArgs({
@@ -36,6 +38,9 @@ const { values: flags } = parseArgs({
     'not-finite': { type: 'boolean' },
     types: { type: 'string' },
     texts: { type: 'string' },
+    worst: { type: 'boolean' },
+    steps: { type: 'string' },
+    bytes: { type: 'string' },
     help: { type: 'boolean' },
   },
 })
@@ -46,10 +51,12 @@ async function main() {
   if (flags.help) return say(usage) ?? 0
   if (flags.repeat) return repeatInput(flags.repeat, say)
   if (flags['repeat-fault']) return repeatFault(flags['repeat-fault'], say)
-  if (flags.faults) return tryFaults({ runs: Number(flags.faults), seed, names: flags.jobs?.split(','), say, from: Number(flags.from ?? 0) })
+  if (flags.faults)
+    return tryFaults({ runs: Number(flags.faults), seed, names: flags.jobs?.split(','), say, from: Number(flags.from ?? 0) })
   if (flags['not-finite']) return tryNotFinite({ seed, types: flags.types?.split(','), say })
   if (flags.texts) return tryTexts({ messages: Number(flags.texts), seed, say })
   const names = flags.kinds?.split(',')
+  if (flags.worst) return searchWorst({ seed, steps: Number(flags.steps ?? 60), bytes: Number(flags.bytes ?? 1e6), names, say })
   const inputs = flags.inputs === undefined ? undefined : Number(flags.inputs)
   return tryInputs({ seed, inputs, minutes: Number(flags.minutes ?? (inputs ? Infinity : 1)), names, keep: flags.keep, say })
 }

@@ -49,5 +49,5 @@ export function faultOf(error) {
 export function keyOf(fault) {
   const [first = '', ...frames] = fault.split('\n')
   const place = frames.find((line) => line.includes('/dist/')) ?? frames[0] ?? ''
-  return `${first.slice(0, 120)} ${place.trim()}`.replaceAll(/\d+|"[^"]*"/g, '#')
+  return `${first.slice(0, 120)} ${place.trim()}`.replaceAll(/[\da-f]{8}|\d+|"[^"]*"|-faults-\w+/g, '#')
 }

@@ -19,6 +19,9 @@ const parsed = Object.fromEntries(
 const small = ['config.json', 'model.safetensors.index.json', 'tokenizer_config.json', 'generation_config.json']
 const utf8 = new TextEncoder()
 
+/** JSON files as they should be, with the first byte of an input that has one. */
+export const jsonBases = (choice) => choice.map((file) => [parsed[file], names.indexOf(file)])
+
 /** One of the JSON files is damaged; the first byte says which. */
 const jsonOf = (name, share, choice) => ({
   name,

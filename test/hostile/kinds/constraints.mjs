@@ -24,7 +24,7 @@ function walk(spec, bytes) {
   }
 }
 
-const schemas = [
+export const schemas = [
   {
     type: 'object',
     properties: { a: { type: 'string', minLength: 1, pattern: '^[a-c]+$' }, b: { type: 'integer', minimum: 0 } },
@@ -65,7 +65,7 @@ export const schemaTexts = {
   },
 }
 
-const grammars = [
+export const grammars = [
   'root ::= "a" | b\nb ::= [a-z]{1,3} (" " b)?\n',
   'root ::= object\nobject ::= "{" ws (string ":" ws value)* "}"\nvalue ::= object | string\nstring ::= "\\"" [^"\\\\]* "\\""\nws ::= [ \\t\\n]*\n',
   'root ::= (a | "x"){2,5} # comment\na ::= "\\x41" | [^\\u0000-\\u0020]+ | .\n',
@@ -100,7 +100,7 @@ export const grammarTexts = {
   use: async (bytes) => walk({ grammar: new TextDecoder().decode(bytes) }, bytes),
 }
 
-const patterns = [
+export const patterns = [
   '^[a-z]{1,8}(?:foo|bar)+$',
   '(a|b)*c{2,}',
   '\\d+(\\.\\d+)?',

@@ -28,7 +28,7 @@ function headerSource(header, name) {
 }
 
 const fewTokens = tokens.slice(0, 259)
-const plans = [
+export const plans = [
   { metadata: metadataOf(), tensors: tensorsOf() },
   { version: 2, metadata: metadataOf({ layers: 2, experts: 4, used: 2 }), tensors: tensorsOf({ layers: 2, experts: 4 }, () => 'Q8_0') },
   { metadata: metadataOf({}, fewTokens), tensors: tensorsOf({}, () => 'F16', fewTokens.length) },

@@ -14,13 +14,13 @@ const utf8 = new TextEncoder()
 const decoded = (bytes) => new TextDecoder().decode(bytes)
 const digest = (letter) => `sha256:${letter.repeat(64)}`
 const layer = (kind, letter, size) => ({ mediaType: `application/vnd.ollama.image.${kind}`, digest: digest(letter), size })
-const manifest = {
+export const manifest = {
   schemaVersion: 2,
   mediaType: 'application/vnd.docker.distribution.manifest.v2+json',
   config: { mediaType: 'application/vnd.docker.container.image.v1+json', digest: digest('c'), size: 400 },
   layers: [layer('model', 'a', 5_000_000), layer('template', 'b', 50), layer('params', 'd', 60), layer('license', 'e', 10)],
 }
-const layerTexts = {
+export const layerTexts = {
   params: JSON.stringify({ stop: ['[INST]', '[/INST]'], temperature: 0.5, num_ctx: 2048 }),
   messages: JSON.stringify([{ role: 'user', content: 'Hi' }]),
   template: '[INST] {{ .Prompt }} [/INST]',
@@ -52,7 +52,7 @@ export const layers = {
 }
 
 const sibling = (rfilename, extra = {}) => ({ rfilename, size: 1000, lfs: { sha256: 'a'.repeat(64), size: 1000 }, ...extra })
-const list = {
+export const list = {
   sha: 'f'.repeat(40),
   siblings: [
     ...['README.md', 'a-Q4_K_M.gguf', 'a-Q8_0-00001-of-00002.gguf', 'a-Q8_0-00002-of-00002.gguf'].map((name) => sibling(name)),
@@ -60,7 +60,7 @@ const list = {
     sibling('small.gguf', { lfs: undefined }),
   ],
 }
-const tags = ['Q4_K_M', 'Q8_0', 'Q5_K_M', 'b-00001-of-00003.gguf', 'small.gguf', 'a-Q8_0-00001-of-00002.gguf', 'nothing']
+export const tags = ['Q4_K_M', 'Q8_0', 'Q5_K_M', 'b-00001-of-00003.gguf', 'small.gguf', 'a-Q8_0-00001-of-00002.gguf', 'nothing']
 
 /** The first byte says what is asked for. */
 export const fileLists = {

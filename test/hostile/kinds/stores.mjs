@@ -13,7 +13,7 @@ import { readSession, writeSession } from '../../../dist/runtime/engine/savedSes
 import { mutateBytes, mutateJsonText, mutateText } from '../mutations.mjs'
 
 const utf8 = new TextEncoder()
-const log = '{"bytes":4000,"identity":"abc","model":"127.0.0.1:80/a/b:c"}\n0 1000\n1000 500\n3000 999\n'
+export const log = '{"bytes":4000,"identity":"abc","model":"127.0.0.1:80/a/b:c"}\n0 1000\n1000 500\n3000 999\n'
 
 export const logs = {
   name: 'logs',
@@ -37,7 +37,7 @@ export const logs = {
   },
 }
 
-const record = { address: 'http://127.0.0.1/a.gguf', bytes: 5, sha256: 'a'.repeat(64), version: 'x' }
+export const record = { address: 'http://127.0.0.1/a.gguf', bytes: 5, sha256: 'a'.repeat(64), version: 'x' }
 
 export const records = {
   name: 'records',

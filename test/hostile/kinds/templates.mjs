@@ -15,7 +15,7 @@ const messages = [
   { role: 'user', content: 'b' },
 ]
 
-const jinjaWords = [
+export const jinjaWords = [
   ...['{{ messages }}', '{% for x in messages %}', '{% endfor %}', '{% if x %}', '{% else %}', '{% endif %}', '{% set x = messages %}'],
   ...['{% macro m(x, y=1) %}', '{% endmacro %}', '{{ m(m) }}', '|tojson', '|join(", ")', '|upper', '|length', '|map(attribute="role")'],
   ...['|selectattr("role", "equalto", "user")', '|sort', '|groupby("role")', '|batch(2)', '|reverse', '|list', '|replace("a", "b")'],
@@ -50,7 +50,7 @@ const jinjaWords = [
     'joiner()',
   ],
 ]
-const goWords = [
+export const goWords = [
   ...[
     '{{ .Messages }}',
     '{{ range .Messages }}',
