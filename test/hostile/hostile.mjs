@@ -10,6 +10,7 @@ import { tryTexts } from './texts.mjs'
 import { searchWorst } from './worst.mjs'
 
 const usage = `npm run test:hostile -- [flags]
+  --quick          a little of all, the same each time: what CI runs
   --minutes N      damaged inputs of all kinds for so long (default: 1)
   --inputs N       so many of a kind with share 1, instead of minutes
   --seed S         the same inputs again (default: another one each time)
@@ -23,8 +24,23 @@ const usage = `npm run test:hostile -- [flags]
   --worst          the most expensive inputs of each kind, in --steps N (default: 60) of about --bytes N (default: 1000000)
   --texts N        N messages of random Unicode through chat templates`
 
+const QUICK = { seed: '1', inputs: 30, faults: 4, texts: 3000, types: ['Q4_K'] }
+
+/** A little of all, the same each time and without a clock: for every change. */
+async function quick() {
+  const { inputs, faults, texts, types } = QUICK
+  const found = [
+    await tryInputs({ ...QUICK, inputs, say }),
+    await tryFaults({ ...QUICK, runs: faults, say }),
+    tryTexts({ ...QUICK, messages: texts, say }),
+    await tryNotFinite({ ...QUICK, types, say }),
+  ]
+  return found.reduce((sum, count) => sum + count, 0)
+}
+
 const { values: flags } = parseArgs({
   options: {
+    quick: { type: 'boolean' },
     minutes: { type: 'string' },
     inputs: { type: 'string' },
     seed: { type: 'string' },
@@ -49,6 +65,7 @@ const seed = flags.seed ?? String(Date.now() % 1e9)
 
 async function main() {
   if (flags.help) return say(usage) ?? 0
+  if (flags.quick) return quick()
   if (flags.repeat) return repeatInput(flags.repeat, say)
   if (flags['repeat-fault']) return repeatFault(flags['repeat-fault'], say)
   if (flags.faults)

@@ -79,6 +79,13 @@ const pulling = (name, nameOf) => ({
   },
 })
 
+const ollamaName = () => `${new URL(process.env.HOSTILE_SERVER).host}/user/model:latest`
+
+async function pullOnce(folder) {
+  useStore(folder)
+  await OllamaRegistry.pull(ollamaName())
+}
+
 async function withModel(folder, options, use) {
   const opened = await MixtralModel.load(path.join(folder, 'model.gguf'), { threads: 1, contextLength: 64, ...options })
   try {
@@ -110,18 +117,14 @@ export const jobs = [
   pulling('pull-bare', (host) => `http://${host}/bare/m.gguf`),
   {
     name: 'remove',
-    async prepare(folder) {
-      useStore(folder)
-      await OllamaRegistry.pull(`${new URL(process.env.HOSTILE_SERVER).host}/user/model:latest`)
-    },
-    /** What is left of a model that was not deleted in full is not a model any more, or it is whole. */
+    prepare: pullOnce,
+    /** What a removal that was stopped has left can be pulled again, and removed. */
+    again: pullOnce,
     partials: /blobs|manifests|~lock\./,
     async run(folder) {
       useStore(folder)
-      const name = parseModelName(`${new URL(process.env.HOSTILE_SERVER).host}/user/model:latest`)
-      const own = new OwnStore(store(folder))
-      if (await own.find(name)) await own.remove(name)
-      return String((await own.find(name)) === undefined)
+      await new OwnStore(store(folder)).remove(parseModelName(ollamaName()))
+      return 'removed'
     },
   },
   {

@@ -146,6 +146,7 @@ for (let n = Number(from); n < Number(from) + Number(count); n++) {
   obeyed += isKill(orders) ? 1 : last.obeyed > 0 ? 1 : 0
   let problem = problemOf(orders, outcome)
   if (!problem) {
+    await job.again?.(folder)
     order([])
     problem = problemOfNext(orders, await attempt())
   }
