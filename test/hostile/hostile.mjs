@@ -6,6 +6,7 @@ import { jobNames, repeatFault, tryFaults } from './faults.mjs'
 import { repeatInput, tryInputs } from './inputs.mjs'
 import { kinds } from './kinds.mjs'
 import { tryNotFinite } from './notFinite.mjs'
+import { trySignals } from './signals.mjs'
 import { tryTexts } from './texts.mjs'
 import { searchWorst } from './worst.mjs'
 
@@ -22,6 +23,7 @@ const usage = `npm run test:hostile -- [flags]
   --repeat-fault J:S:N
   --not-finite     models with one value that is not finite, in every role and type, resident and streamed
   --worst          the most expensive inputs of each kind, in --steps N (default: 60) of about --bytes N (default: 1000000)
+  --signals N      N signals at random moments of all commands, or of --commands A,B; --soon on a quiet machine
   --texts N        N messages of random Unicode through chat templates`
 
 const QUICK = { seed: '1', inputs: 30, faults: 4, texts: 3000, types: ['Q4_K'] }
@@ -54,6 +56,9 @@ const { values: flags } = parseArgs({
     'not-finite': { type: 'boolean' },
     types: { type: 'string' },
     texts: { type: 'string' },
+    signals: { type: 'string' },
+    commands: { type: 'string' },
+    soon: { type: 'boolean' },
     worst: { type: 'boolean' },
     steps: { type: 'string' },
     bytes: { type: 'string' },
@@ -71,6 +76,7 @@ async function main() {
   if (flags.faults)
     return tryFaults({ runs: Number(flags.faults), seed, names: flags.jobs?.split(','), say, from: Number(flags.from ?? 0) })
   if (flags['not-finite']) return tryNotFinite({ seed, types: flags.types?.split(','), say })
+  if (flags.signals) return trySignals({ count: Number(flags.signals), seed, soon: flags.soon, only: flags.commands?.split(','), say })
   if (flags.texts) return tryTexts({ messages: Number(flags.texts), seed, say })
   const names = flags.kinds?.split(',')
   if (flags.worst) return searchWorst({ seed, steps: Number(flags.steps ?? 60), bytes: Number(flags.bytes ?? 1e6), names, say })

@@ -15,7 +15,8 @@ const TURN = 500
 
 /**
  * Tries inputs until the minutes are over, or so many of a kind with share 1 were tried. Returns the number of faults.
- * @param {{ seed: string, minutes?: number, inputs?: number, names?: string[], keep?: boolean, say: (line: string) => void }} options
+ * @param {{ seed: string, minutes?: number, inputs?: number, names?: string[], keep?: boolean,
+ *   say: (line: string) => void }} options
  */
 export async function tryInputs({ seed, minutes = Infinity, inputs = Infinity, names = [...kinds.keys()], keep = false, say }) {
   let end = performance.now() + minutes * 60_000

@@ -6,7 +6,10 @@ import { Random } from './random.mjs'
 
 const utf8 = new TextEncoder()
 
-/** Repeats pieces of a text; digits in them count up, so that names differ. `ways` are seeds, each for a share of the bytes. */
+/**
+ * Repeats pieces of a text; digits in them count up, so that names differ. `ways` are seeds, each for a share of the
+ * bytes.
+ */
 export function pumpText(text, ways, bytes) {
   let pumped = text
   for (const way of ways) {

@@ -1,6 +1,6 @@
 // The work that faults are injected into: pull, quantize, convert, load, stream, save and restore, and what is written
-// beside. Each job has inputs, and outputs that are right or absent whatever happens. Its result is a text, or the files
-// that it says it has made, the same each time.
+// beside. Each job has inputs, and outputs that are right or absent whatever happens. Its result is a text, or the
+// files that it says it has made, the same each time.
 
 import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
