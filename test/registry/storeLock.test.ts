@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
+import fs from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeEach, expect, test } from 'vitest'
+import { afterAll, beforeEach, expect, test, vi } from 'vitest'
 import { livePull, withLock } from '../../dist/registry/stores/storeLock.js'
 
 const root = mkdtempSync(join(tmpdir(), 'mixtral-lock-'))
@@ -109,5 +110,29 @@ test('the lock of another machine holds while it is touched', async () => {
 
 test('the lock is given back when the work fails', async () => {
   await expect(lock(() => Promise.reject(new Error('failed')))).rejects.toThrow('failed')
+  expect(readdirSync(folder)).toEqual([])
+})
+
+test('a lock that cannot be deleted keeps nobody of its process waiting', async () => {
+  const rm = vi.spyOn(fs, 'rm')
+  const failing = lock(async () => rm.mockRejectedValueOnce(new Error('EIO')))
+  await expect(failing).rejects.toMatchObject({ code: 'IO', message: expect.stringMatching(/cannot delete .*EIO/) })
+  expect(readdirSync(folder)).toHaveLength(1)
+  expect(await livePull(folder)).toBeUndefined()
+  const waits: number[] = []
+  await lock(
+    async () => {},
+    (pid) => waits.push(pid),
+  )
+  expect(waits).toEqual([])
+  expect(readdirSync(folder)).toEqual([])
+  rm.mockRestore()
+})
+
+test('a lock whose making fails is not left', async () => {
+  await lock(async () => {})
+  const readdir = vi.spyOn(fs, 'readdir').mockResolvedValueOnce([]).mockRejectedValueOnce(new Error('EIO'))
+  await expect(lock(async () => {})).rejects.toMatchObject({ code: 'IO' })
+  readdir.mockRestore()
   expect(readdirSync(folder)).toEqual([])
 })

@@ -28,6 +28,7 @@ export class DraftFile {
    * of a killed process.
    */
   readonly #inode: number
+  #isPublished = false
 
   private constructor(target: string, draft: string, bytes: number, handle: fs.FileHandle, inode: number) {
     this.target = target
@@ -57,8 +58,9 @@ export class DraftFile {
       await handle.truncate(bytes)
       return new DraftFile(target, draft, bytes, handle, (await handle.stat()).ino)
     } catch (cause) {
-      await handle?.close()
-      if (handle) await fs.rm(draft, { force: true })
+      // The first error tells more than those of tidying up.
+      await handle?.close().catch(() => {})
+      if (handle) await fs.rm(draft, { force: true }).catch(() => {})
       throw ioError('write', target, cause)
     }
   }
@@ -91,22 +93,30 @@ export class DraftFile {
     try {
       if (!this.#isOurs()) throw new Error(`another process has removed ${this.path} meanwhile`)
       await fs.rename(this.path, this.target)
+      this.#isPublished = true
       this.#forget()
     } catch (cause) {
       throw ioError('write', this.target, cause)
     }
   }
 
-  /** Removes the draft, unless it was published. */
+  /**
+   * Removes the draft, unless it was published. Never throws: one that cannot be removed now is tried again when the
+   * process exits.
+   */
   async discard(): Promise<void> {
     await this.#handle.close().catch(() => {}) // closed already when sealed
-    this.remove()
-    this.#forget()
+    if (this.#isPublished || this.remove()) this.#forget()
   }
 
-  /** Removes the draft synchronously, as the exit of a process requires. */
-  remove(): void {
-    if (this.#isOurs()) rmSync(this.path, { force: true })
+  /** Removes the draft synchronously, as the exit of a process requires. Returns whether it is gone; never throws. */
+  remove(): boolean {
+    try {
+      if (this.#isOurs()) rmSync(this.path, { force: true })
+      return true
+    } catch {
+      return false
+    }
   }
 
   #forget(): void {

@@ -53,15 +53,25 @@ export async function withLock<T>(
     return await work()
   } finally {
     clearInterval(touch)
-    await fs.rm(lock, { force: true }).catch(failure('delete', lock))
+    await release(lock)
   }
+}
+
+/** Locks of this process that could not be deleted: their work has ended, although their process lives. */
+const released = new Set<string>()
+
+async function release(lock: string): Promise<void> {
+  released.add(lock)
+  await fs.rm(lock, { force: true }).catch(failure('delete', lock))
+  released.delete(lock)
 }
 
 /** The number of a process that is pulling a file into the folder; undefined if none is. */
 export async function livePull(folder: string): Promise<number | undefined> {
   for (const file of await filesUnder(folder, DEEPEST).catch(() => [])) {
     const holder = holderOf(path.basename(file))
-    if (holder && (await isLive(holder, path.join(folder, file)))) return holder.pid
+    const lock = path.join(folder, file)
+    if (holder && !released.has(lock) && (await isLive(holder, lock))) return holder.pid
   }
   return undefined
 }
@@ -79,11 +89,16 @@ async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((
     let other = await otherHolder(file, self)
     if (!other) {
       await makeFolder(path.dirname(file)).catch(failure('write', path.dirname(file)))
-      await createFile(mine).then((handle) => handle.close(), failure('write', mine))
-      // Of two processes that created theirs at once, at least the later one sees the other's.
-      other = await otherHolder(file, self)
+      try {
+        await createFile(mine).then((handle) => handle.close(), failure('write', mine))
+        // Of two processes that created theirs at once, at least the later one sees the other's.
+        other = await otherHolder(file, self)
+      } catch (error) {
+        await release(mine).catch(() => {}) // the first error tells more
+        throw error
+      }
       if (!other) return mine
-      await fs.rm(mine, { force: true })
+      await release(mine)
     } else if (!waiting) {
       waiting = true
       onWait?.(other.pid)
@@ -99,7 +114,7 @@ async function acquire(file: string, signal: AbortSignal | undefined, onWait: ((
 async function otherHolder(file: string, self: Holder): Promise<Holder | undefined> {
   for (const { lock, holder } of await locksOf(file)) {
     if (holder.nonce === self.nonce && holder.pid === self.pid) continue
-    if (await isLive(holder, lock)) return holder
+    if (!released.has(lock) && (await isLive(holder, lock))) return holder
     await fs.rm(lock, { force: true }).catch(failure('delete', lock))
   }
   return undefined

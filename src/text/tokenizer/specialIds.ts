@@ -73,11 +73,12 @@ export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces:
       `token ${token}, ${JSON.stringify(piece)}, has the type ${type} in the file; it is taken as the control token that it is elsewhere`,
     )
   })
-  return {
-    bosId: id('bos_token_id', 1)!,
-    eosId,
-    unknownId: id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined),
-    endIds,
-    notes,
+  const bosId = id('bos_token_id', 1)!
+  const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
+  // Characters without a token become it: as a control token, a text could write what only templates may.
+  const isControl = unknownId !== undefined && (types[unknownId] === tokenType.control || unknownId === bosId || endIds.has(unknownId))
+  if (isControl) {
+    notes.push(`tokenizer.ggml.unknown_token_id is ${unknownId}, a control token, which no text may become; it is ignored`)
   }
+  return { bosId, eosId, unknownId: isControl ? undefined : unknownId, endIds, notes }
 }

@@ -93,3 +93,16 @@ test('</s> ends an answer beside the EOS that a file names', () => {
   expect(tokenizer.eosId).toBe(SIZE)
   expect([...tokenizer.endIds].sort((a, b) => a - b)).toEqual([2, SIZE])
 })
+
+test.each([
+  ['a control token', 259],
+  ['BOS', 1],
+  ['EOS', 2],
+])('%s named as the unknown token is not taken as it: no character of a text may become it', (_, id) => {
+  const metadata = metadataOf([['[INST]', 3, 0], ...letters], { unknown_token_id: id })
+  const tokenizer = Tokenizer.fromGgufMetadata(metadata)
+  expect(tokenizer.notes).toEqual([expect.stringMatching(/unknown_token_id is \d+, a control token.* ignored/)])
+  const types = metadata.get('tokenizer.ggml.token_type') as number[]
+  types[3 + 0x41] = 5 // without the byte, a text could write the token
+  expect(() => Tokenizer.fromGgufMetadata(metadata)).toThrow(/no token for byte 65 and no unknown token/)
+})

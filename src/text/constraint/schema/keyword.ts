@@ -81,7 +81,7 @@ export class KeywordUse {
 
   malformed(expected: string): MixtralError {
     const { value } = this
-    const found = typeof value === 'number' || typeof value === 'string' ? JSON.stringify(value).slice(0, 60) : typeOf(value)
+    const found = typeof value === 'number' ? String(value) : typeof value === 'string' ? JSON.stringify(value).slice(0, 60) : typeOf(value)
     return new MixtralError('OPTION', `${this.place} is ${found}, expected ${expected}`)
   }
 

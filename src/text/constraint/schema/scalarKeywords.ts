@@ -1,5 +1,6 @@
 // The keywords about types, given values, numbers and strings.
 
+import { MixtralError } from '../../../base/errors.js'
 import { decimalOf } from '../decimals.js'
 import { formatTerm, isDraftFormat, knownFormats } from './formats.js'
 import { type Keyword, type KeywordUse, onlyType, orOtherType } from './keyword.js'
@@ -43,12 +44,17 @@ const type: Keyword = {
   fails: (use) => typesOf(use).reduce((shapes, { isNot }) => intersectionOf(shapes, orOtherType(isNot)), anyValue),
 }
 
+/** A number that JSON can write: a text such as `1e999` is read as Infinity. */
+function finite(use: KeywordUse, value: number): number {
+  if (Number.isFinite(value)) return Object.is(value, -0) ? 0 : value
+  throw new MixtralError('OPTION', `${use.place} has the number ${value}, expected a finite one`)
+}
+
 /** The one value. An object or a list is said by the schema that only it satisfies. */
 function isValue(use: KeywordUse, value: unknown): ValueShapes {
   if (value === null) return onlyType({ null: true })
   if (typeof value === 'boolean') return onlyType({ booleans: [value] })
-  if (typeof value === 'number' && Number.isFinite(value))
-    return onlyType({ numbers: [{ ...anyNumber, values: [Object.is(value, -0) ? 0 : value] }] })
+  if (typeof value === 'number') return onlyType({ numbers: [{ ...anyNumber, values: [finite(use, value)] }] })
   if (typeof value === 'string') return onlyType({ strings: [{ ...anyString, values: [value] }] })
   if (typeof value !== 'object') throw use.malformed('a JSON value')
   return unseen(use.solver.shapesOf({ node: structureOf(use, value), positive: true }))
@@ -57,7 +63,7 @@ function isValue(use: KeywordUse, value: unknown): ValueShapes {
 function isNotValue(use: KeywordUse, value: unknown): ValueShapes {
   if (value === null) return orOtherType({ null: false })
   if (typeof value === 'boolean') return orOtherType({ booleans: [!value] })
-  if (typeof value === 'number') return orOtherType({ numbers: [{ ...anyNumber, excluded: [decimalOf(value)] }] })
+  if (typeof value === 'number') return orOtherType({ numbers: [{ ...anyNumber, excluded: [decimalOf(finite(use, value))] }] })
   if (typeof value === 'string') return orOtherType({ strings: [{ ...anyString, excluded: [value] }] })
   if (typeof value !== 'object') throw use.malformed('a JSON value')
   return use.solver.shapesOf({ node: structureOf(use, value), positive: false })
@@ -83,7 +89,7 @@ function listed(use: KeywordUse): readonly unknown[] {
 
 /** Values of one type become one shape, so that a long enum is one lexeme. */
 function isOneOf(use: KeywordUse, values: readonly unknown[]): ValueShapes {
-  const numbers = values.filter((value) => typeof value === 'number')
+  const numbers = values.filter((value) => typeof value === 'number').map((value) => finite(use, value))
   const strings = values.filter((value) => typeof value === 'string')
   const others = values.filter((value) => typeof value !== 'number' && typeof value !== 'string')
   return unionOf([

@@ -1,0 +1,21 @@
+// The kinds of inputs: each makes a damaged one of a seed, as bytes, and uses it as the program does. `use` returns
+// where the input is taken, throws a MixtralError where it is refused, and anything else is a fault.
+
+import { configurations, safetensorsFiles, sentencePieceModels, tokenizerFiles } from './kinds/checkpoints.mjs'
+import { grammarTexts, patternTexts, schemaTexts } from './kinds/constraints.mjs'
+import { gguf, shardSets } from './kinds/gguf.mjs'
+import { fileLists, layers, manifests, names } from './kinds/hubs.mjs'
+import { requests } from './kinds/requests.mjs'
+import { importances, logs, records, sessions, storedLogits } from './kinds/stores.mjs'
+import { go, jinja } from './kinds/templates.mjs'
+import { tensors } from './kinds/tensors.mjs'
+import { vocabularies } from './kinds/vocabularies.mjs'
+
+/** `share`: how many inputs of this kind are tried, beside the others. */
+const list = [
+  ...[gguf, shardSets, tensors, safetensorsFiles, configurations, tokenizerFiles, sentencePieceModels, vocabularies],
+  ...[manifests, layers, fileLists, names, logs, records, sessions, storedLogits, importances, jinja, go],
+  ...[schemaTexts, grammarTexts, patternTexts, requests],
+]
+
+export const kinds = new Map(list.map((kind) => [kind.name, kind]))

@@ -1,0 +1,1 @@
+export function faultOf(error: unknown): string | undefined

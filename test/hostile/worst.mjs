@@ -1,0 +1,103 @@
+// Searches for the inputs that cost most: of each kind inputs are blown up, measured in a process of their own, and the
+// most expensive is changed again and again. Owns the bounds and the search; pumps.mjs makes the inputs.
+
+import fs from 'node:fs'
+import os from 'node:os'
+import path from 'node:path'
+import { runChild } from './child.mjs'
+import { pumpHeader, pumpJson, pumpText } from './pumps.mjs'
+import { Random } from './random.mjs'
+import { seedsOfPumps } from './worstBases.mjs'
+
+/** What an input of n bytes may take. */
+const MOST_SECONDS = 1
+const MOST_MEMORY = (bytes) => 200 * 2 ** 20 + 20 * bytes
+/** What a signal may wait for. */
+const MOST_BLOCKED = 0.2
+const MOST_WAYS = 4
+
+const makers = { header: pumpHeader, json: pumpJson, text: pumpText }
+
+/** The input of a kind that numbers choose: the base, and ways to blow it up. */
+function inputOf(name, [which, ...ways], bytes) {
+  const { kind, base, first } = seedsOfPumps[name][which % seedsOfPumps[name].length]
+  const pumped = makers[kind](base, ways, bytes)
+  return first === undefined ? pumped : Buffer.concat([Uint8Array.of(first), pumped])
+}
+
+async function measured(name, input) {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hostile-worst-'))
+  const file = path.join(folder, 'input')
+  fs.writeFileSync(file, input)
+  let report
+  const outcome = await runChild('measure.mjs', [name, file], {
+    busy: 60,
+    onReport(message) {
+      report = message
+    },
+  })
+  fs.rmSync(folder, { recursive: true })
+  return (
+    report ?? {
+      seconds: 60,
+      memory: 0,
+      blocked: 60,
+      fault: outcome.hung ?? `ended with ${outcome.signal ?? outcome.code}: ${outcome.errors}`,
+    }
+  )
+}
+
+/** How near an input is to its bounds: above 1 is beyond one of them. */
+function costOf({ seconds, memory, blocked, fault }, bytes) {
+  return fault ? 100 : Math.max(seconds / MOST_SECONDS, memory / MOST_MEMORY(bytes), blocked / MOST_BLOCKED)
+}
+
+function changed(random, genes) {
+  const next = [...genes]
+  const at = random.below(next.length)
+  if (random.chance(0.3) && next.length <= MOST_WAYS) next.push(random.bits())
+  else if (random.chance(0.2) && next.length > 2) next.splice(1 + random.below(next.length - 1), 1)
+  else next[at] = random.bits()
+  return next
+}
+
+/** The most expensive input that was found in so many steps: its cost, genes and measures. */
+async function search(name, { seed, steps, bytes }) {
+  const random = new Random(`${name} ${seed}`)
+  let best
+  let stale = 0
+  for (let step = 0; step < steps; step++) {
+    // A fresh start where nothing gets worse any more.
+    const genes = best && stale < 12 ? changed(random, best.genes) : [random.bits(), random.bits()]
+    let input
+    try {
+      input = inputOf(name, genes, bytes)
+    } catch {
+      continue // no such input can be made
+    }
+    const found = await measured(name, input)
+    const cost = costOf(found, input.length)
+    stale++
+    if (best && cost <= best.cost) continue
+    best = { cost, genes, found, bytes: input.length }
+    stale = 0
+  }
+  return best
+}
+
+/** Searches all kinds. Returns how many have inputs beyond a bound. */
+export async function searchWorst({ seed, steps, bytes, names = Object.keys(seedsOfPumps), keep, say }) {
+  let beyond = 0
+  for (const name of names) {
+    const best = await search(name, { seed, steps, bytes })
+    if (!best) continue
+    const { cost, genes, found, bytes: size } = best
+    const { seconds, memory, blocked, fault } = found
+    if (cost > 1) beyond++
+    const numbers = `${seconds.toFixed(2)} s, ${Math.round(memory / 2 ** 20)} MiB, ${Math.round(blocked * 1000)} ms at once`
+    say(`${cost > 1 ? 'BEYOND ' : ''}${name}: ${size} bytes, ${numbers} ${JSON.stringify(genes)}${fault ? ` ${fault.slice(0, 400)}` : ''}`)
+    if (keep) fs.writeFileSync(path.join(keep, `${name}.worst`), inputOf(name, genes, bytes))
+  }
+  say(`the worst of ${steps} inputs of about ${bytes} bytes of each of ${names.length} kinds, seed ${seed}: ${beyond} beyond a bound`)
+  return beyond
+}
