@@ -11,6 +11,8 @@ export type KernelBuild = 'simd' | 'relaxed-simd'
  * (groups * 4) float32.
  */
 export type MatmulX1 = (weights: number, groups: number, blocks: number, x: number, out: number) => void
+/** The same for two activation rows. */
+export type MatmulX2 = (weights: number, groups: number, blocks: number, x0: number, x1: number, out0: number, out1: number) => void
 /** The same for four activation rows. */
 export type MatmulX4 = (
   weights: number,
@@ -62,6 +64,12 @@ type KernelFormat = Lowercase<FormatName>
 /** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
 export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: MatmulX1 } & {
   readonly [K in KernelFormat as `matmul_${K}_x4`]: MatmulX4
+} & {
+  /** Formats have it where it is faster than two of `_x1`. */
+  readonly [K in KernelFormat as `matmul_${K}_x2`]?: MatmulX2
+} & {
+  /** What `_x4` does in tiles of sixteen rows: for engines with 256-bit vectors, and formats where it is faster there. */
+  readonly [K in KernelFormat as `matmul_${K}_x4_tall`]?: MatmulX4
 } & { readonly [K in KernelFormat as `repack_${K}`]: Repack } & {
   readonly quantize_q8_k: Quantize
   readonly quantize_q8_0: Quantize
