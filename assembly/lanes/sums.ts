@@ -3,7 +3,7 @@
 //     i16   the 8-bit product of pairs, and an addition. A sum is two lanes a row, and must fit 16 bits.
 //     i32   one product of fours that adds, where `wholeBytes` says that the processor has it (AVX-VNNI). A lane a row.
 // simd has i32 alone, in products of 16 bits.
-import { addDot, addDot16, addWhole, addWhole16 } from './quads'
+import { addDot, addDot16, addWhole, addWhole16, startFrom } from './quads'
 import { scaled, spread } from './scales'
 
 /** Adds 4 rows x 4 columns of `bytes` times the quad at x. */
@@ -16,6 +16,12 @@ import { scaled, spread } from './scales'
 // @ts-ignore: decorator
 @inline export function add16<T>(sum: v128, bytes: v128, x: usize, even: v128): v128 {
   return sizeof<T>() == 2 ? addDot16(sum, bytes, x, even) : addWhole16(sum, bytes, x, even)
+}
+
+/** The start of a sum that the activations hold ready (`startFrom`). `ones`: 1 in either half of each lane, held. */
+// @ts-ignore: decorator
+@inline export function startOf<T>(sums: usize, ones: v128): v128 {
+  return sizeof<T>() == 2 ? startFrom(sums) : i32x4.dot_i16x8_s(v128.load32_splat(sums), ones)
 }
 
 /** The scales of the first or the second group, out of 8 rows' i16 scales, in the form that `scaledBy` takes. */

@@ -76,6 +76,8 @@ export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: Matmul
   readonly quantize_q8_1: Quantize
   /** Brings bytes into the core's cache. */
   readonly fetch: (from: number, bytes: number) => number
+  /** Has the core look up the addresses of all pages at the same time. */
+  readonly touch: (from: number, bytes: number) => number
   readonly rms_norm: (x: number, weight: number, out: number, count: number, eps: number) => void
   readonly add: (x: number, y: number, count: number) => void
   readonly add_scaled: (x: number, y: number, count: number, scale: number) => void

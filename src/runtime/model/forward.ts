@@ -211,7 +211,7 @@ export class Forward {
     const area = scratch.inputs[output.kind]!
     const rowBytes = output.groups * 16
     const inputs = Array.from(wanted, (row) => rowAt(area, row))
-    thread.eachRows('logits', [output], (_, first, groups) => {
+    thread.eachRows('logits', [output], wanted.length, (_, first, groups) => {
       const outputs = inputs.map((_, i) => plan.logitsAt + i * rowBytes + first * 16)
       output.multiply(first, groups, inputs, outputs, inputs.length)
     })

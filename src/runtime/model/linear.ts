@@ -50,9 +50,11 @@ export class Linear {
   multiply(first: number, groups: number, inputs: ArrayLike<number>, outputs: ArrayLike<number>, count: number): void {
     const weights = this.at + first * this.#groupBytes
     const blocks = this.#blocks
+    const bytes = groups * this.#groupBytes
     let i = 0
     // with several tokens, products keep the core too busy to prefetch from memory: fetch the rows first
-    if (count >= 4 && !this.#tall) this.bank.kernels.fetch(weights, groups * this.#groupBytes)
+    if (count >= 4 && !this.#tall) this.bank.kernels.fetch(weights, bytes)
+    else this.bank.kernels.touch(weights, bytes)
     for (; i + 4 <= count; i += 4) {
       this.#x4(
         weights,

@@ -59,13 +59,20 @@ describeBuilds((build) => {
       }
     })
 
-    test.each([0x00, 0x7f, 0x80, 0xff])('x1 is the oracle where sums are largest: every byte of the weights is %i', (fill) => {
-      const random = new RandomValues(3)
-      for (const edge of ['all the same', 'all largest, of either sign'] as const) {
-        const bytes = randomBlocks(format, 18, 'normal', random, fill)
-        expectOracle(bank, format, bytes, 9, edgeTokens[edge]!(columnsOf(format, 2), random), edge)
-      }
-    })
+    test.each([0x00, 0x7f, 0x80, 0xff])(
+      'x1 is the oracle where sums are largest, and the others are x1: every byte of the weights is %i',
+      (fill) => {
+        const random = new RandomValues(3)
+        for (const edge of ['all the same', 'all largest, of either sign'] as const) {
+          const bytes = randomBlocks(format, 18, 'normal', random, fill)
+          expectOracle(bank, format, bytes, 9, edgeTokens[edge]!(columnsOf(format, 2), random), edge)
+          const matrix = new PackedMatrix(bank, format, bytes, 9)
+          const x = placeActivation(bank, format.packing.activation, edgeTokens[edge]!(columnsOf(format, 2), random))
+          const one = matrix.timesOne(x)
+          for (const found of [...matrix.timesFour([x, x, x, x], true), ...(matrix.timesTwo(x, x) ?? [])]) expectSameBits(found, one, edge)
+        }
+      },
+    )
 
     const goldens = new URL(`../../golden/blocks/${name}.bin`, import.meta.url)
     if (existsSync(goldens)) {
