@@ -1,6 +1,7 @@
-// Q4_K (q4_k.ts) times four tokens in tall tiles, of sixteen rows: two strips of eight share the loop. A quad of a token
-// is loaded once for sixteen rows, and memory is read in two streams, so that a core waits less for it. For engines that
-// make 256-bit vectors: eight sums of 256 bits fit the registers, sixteen of 128 do not. T: the lanes of sums (sums.ts).
+// Q4_K (q4_k.ts) times four tokens in tall tiles, of sixteen rows: two strips of eight share the loop. A quad of a
+// token is loaded once for sixteen rows, and memory is read in two streams, so that a core waits less for it. For
+// engines that make 256-bit vectors: eight sums of 256 bits fit the registers, sixteen of 128 do not. T: the lanes of
+// sums (sums.ts).
 import { HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { storePair } from '../lanes/pairs'

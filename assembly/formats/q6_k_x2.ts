@@ -8,7 +8,10 @@ import { add, scaledBy, spreadOf, startOf } from '../lanes/sums'
 import { activationScales, activationSums, SUMS } from '../ops/quantize_q8_k'
 import { joined, LOWER, MIDDLE, UNIT, UPPER } from './q6_k'
 
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x each of two tokens: the bits of `matmul_q6_k_x1`. */
+/**
+ * out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x each of two tokens. Every output is the bits that
+ * `matmul_q6_k_x1` gives.
+ */
 export function matmul_q6_k_x2(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, out0: usize, out1: usize): void {
   if (!ASC_FEATURE_RELAXED_SIMD || wholeBytes(blocks)) strips2<i32>(weights, groups, blocks, x0, x1, out0, out1)
   else strips2<i16>(weights, groups, blocks, x0, x1, out0, out1)

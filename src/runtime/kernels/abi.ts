@@ -68,7 +68,7 @@ export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: Matmul
   /** Formats have it where it is faster than two of `_x1`. */
   readonly [K in KernelFormat as `matmul_${K}_x2`]?: MatmulX2
 } & {
-  /** What `_x4` does in tiles of sixteen rows: for engines with 256-bit vectors, and formats where it is faster there. */
+  /** What `_x4` does, in tiles of sixteen rows: where that is faster on engines with 256-bit vectors. */
   readonly [K in KernelFormat as `matmul_${K}_x4_tall`]?: MatmulX4
 } & { readonly [K in KernelFormat as `repack_${K}`]: Repack } & {
   readonly quantize_q8_k: Quantize

@@ -53,8 +53,8 @@ export class Thread {
   }
 
   /**
-   * Runs one stage over the rows of several matrices: `work(which, first group, groups)`. tokens: the most that a matrix
-   * is multiplied with.
+   * Runs one stage over the rows of several matrices: `work(which, first group, groups)`.
+   * @param tokens the most that a matrix is multiplied with
    */
   eachRows(stage: Stage, linears: readonly Linear[], tokens: number, work: (which: number, first: number, groups: number) => void): void {
     const total = linears.reduce((sum, { groups }) => sum + groups, 0)
