@@ -19,7 +19,7 @@ import { activationScales, activationSums, SUMS } from '../ops/quantize_q8_k'
 import { raiseScales } from './halves_repack'
 import { finish, packScalesAndMins } from './scaleMinSuperblock'
 
-const UNIT: usize = 1184
+export const UNIT: usize = 1184
 // relaxed-simd takes nibbles as bytes, simd as 16-bit lanes, the even columns of a quad and then the odd
 const NIBBLE: i32 = ASC_FEATURE_RELAXED_SIMD ? 0x0f0f0f0f : 0x000f000f
 

@@ -24,15 +24,15 @@ import { activationScales, activationSums, SUMS } from '../ops/quantize_q8_k'
 
 export const UNIT: usize = 1680
 const SIX: i32 = 0x3f3f3f3f
-const UPPER: i32 = 0x30303030
-const MIDDLE: i32 = 0x0c0c0c0c
-const LOWER: i32 = 0x03030303
+export const UPPER: i32 = 0x30303030
+export const MIDDLE: i32 = 0x0c0c0c0c
+export const LOWER: i32 = 0x03030303
 
 /**
  * Quad 6 of the pair whose vectors are at q + 144, or quad 7 of those at q + 144 - 96, of the first or second group.
  */
 // @ts-ignore: decorator
-@inline function joined(q: usize, second: bool, upper: v128, middle: v128, lower: v128): v128 {
+@inline export function joined(q: usize, second: bool, upper: v128, middle: v128, lower: v128): v128 {
   const a = second ? v128.load(q, 160) : v128.load(q, 144)
   const b = second ? v128.load(q, 192) : v128.load(q, 176)
   const c = second ? v128.load(q, 224) : v128.load(q, 208)

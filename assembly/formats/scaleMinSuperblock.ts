@@ -10,21 +10,30 @@ import { expandOf } from '../lanes/half'
 import { fourRows, quadOf, rowAt, storeScales } from '../lanes/rows'
 import { addScaled, subtractScaled } from '../lanes/scales'
 
-/** Sum over one unit of min * (sum of x over the sub-block), of its first or second group. */
+/** Sum over one unit of min * (sum of x over the sub-block), of its first or second group. m0 to m3: pairs of sums. */
 // @ts-ignore: decorator
-@inline function minSum(w: usize, second: bool, sums: usize): v128 {
-  let m = i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 104) : v128.load8x8_u(w, 96), v128.load32_splat(sums))
-  m = i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 120) : v128.load8x8_u(w, 112), v128.load32_splat(sums, 4)))
-  m = i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 136) : v128.load8x8_u(w, 128), v128.load32_splat(sums, 8)))
-  return i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 152) : v128.load8x8_u(w, 144), v128.load32_splat(sums, 12)))
+@inline function minSum(w: usize, second: bool, m0: v128, m1: v128, m2: v128, m3: v128): v128 {
+  let m = i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 104) : v128.load8x8_u(w, 96), m0)
+  m = i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 120) : v128.load8x8_u(w, 112), m1))
+  m = i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 136) : v128.load8x8_u(w, 128), m2))
+  return i32x4.add(m, i32x4.dot_i16x8_s(second ? v128.load8x8_u(w, 152) : v128.load8x8_u(w, 144), m3))
 }
 
 /** acc + d * dx * isum - dmin * dx * msum, in this order. */
 // @ts-ignore: decorator
 @inline export function finish(acc: v128, w: usize, second: bool, dx: v128, isum: v128, sums: usize, mask: v128, factor: v128): v128 {
+  return finishWith(acc, w, second, dx, isum, v128.load32_splat(sums), v128.load32_splat(sums, 4), v128.load32_splat(sums, 8), v128.load32_splat(sums, 12), mask, factor)
+}
+
+/**
+ * The same with the pairs of sums loaded. Two strips must share them: V8 makes no 256-bit operation of neighbors that
+ * have one operand in common with other neighbors, and one not.
+ */
+// @ts-ignore: decorator
+@inline export function finishWith(acc: v128, w: usize, second: bool, dx: v128, isum: v128, m0: v128, m1: v128, m2: v128, m3: v128, mask: v128, factor: v128): v128 {
   const d = expandOf(second ? v128.load16x4_s(w, 8) : v128.load16x4_s(w), mask, factor)
   const dmin = expandOf(second ? v128.load16x4_s(w, 24) : v128.load16x4_s(w, 16), mask, factor)
-  return subtractScaled(addScaled(acc, d, dx, isum), dmin, dx, minSum(w, second, sums))
+  return subtractScaled(addScaled(acc, d, dx, isum), dmin, dx, minSum(w, second, m0, m1, m2, m3))
 }
 
 // Stores two groups' 4 rows of pairs: 8 rows of first, then 8 rows of second pairs.

@@ -53,6 +53,12 @@ import { held } from './held'
   return ASC_FEATURE_RELAXED_SIMD ? i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x + quad * 4), bytes, sum) : addDot(sum, bytes, x, quad, even)
 }
 
+/** `addWhole` with the quad 16 columns after the one at x. */
+// @ts-ignore: decorator
+@inline export function addWhole16(sum: v128, bytes: v128, x: usize, even: v128): v128 {
+  return ASC_FEATURE_RELAXED_SIMD ? i32x4.relaxed_dot_i8x16_i7x16_add_s(v128.load32_splat(x, 16), bytes, sum) : addDot16(sum, bytes, x, even)
+}
+
 /** `addDot` with a sum of nothing. */
 // @ts-ignore: decorator
 @inline export function dot(bytes: v128, x: usize, quad: usize, even: v128): v128 {

@@ -11,6 +11,8 @@ export type KernelBuild = 'simd' | 'relaxed-simd'
  * (groups * 4) float32.
  */
 export type MatmulX1 = (weights: number, groups: number, blocks: number, x: number, out: number) => void
+/** The same for two activation rows. */
+export type MatmulX2 = (weights: number, groups: number, blocks: number, x0: number, x1: number, out0: number, out1: number) => void
 /** The same for four activation rows. */
 export type MatmulX4 = (
   weights: number,
@@ -62,12 +64,20 @@ type KernelFormat = Lowercase<FormatName>
 /** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
 export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: MatmulX1 } & {
   readonly [K in KernelFormat as `matmul_${K}_x4`]: MatmulX4
+} & {
+  /** Formats have it where it is faster than two of `_x1`. */
+  readonly [K in KernelFormat as `matmul_${K}_x2`]?: MatmulX2
+} & {
+  /** What `_x4` does, in tiles of sixteen rows: where that is faster on engines with 256-bit vectors. */
+  readonly [K in KernelFormat as `matmul_${K}_x4_tall`]?: MatmulX4
 } & { readonly [K in KernelFormat as `repack_${K}`]: Repack } & {
   readonly quantize_q8_k: Quantize
   readonly quantize_q8_0: Quantize
   readonly quantize_q8_1: Quantize
   /** Brings bytes into the core's cache. */
   readonly fetch: (from: number, bytes: number) => number
+  /** Has the core look up the addresses of all pages at the same time. */
+  readonly touch: (from: number, bytes: number) => number
   readonly rms_norm: (x: number, weight: number, out: number, count: number, eps: number) => void
   readonly add: (x: number, y: number, count: number) => void
   readonly add_scaled: (x: number, y: number, count: number, scale: number) => void

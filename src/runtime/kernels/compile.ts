@@ -45,7 +45,7 @@ export function compileBuild(build: KernelBuild | 'encode'): WebAssembly.Module 
  * them (assembly/lanes/pairs.ts): twice the speed, the same bits. It calls this an experiment, so only versions on
  * which the kernel tests have passed use it.
  */
-function hasWideVectors(): boolean {
+export function hasWideVectors(): boolean {
   const { node, bun, deno } = process.versions
   return /^2[46]\./.test(node ?? '') && !bun && !deno
 }

@@ -4,7 +4,7 @@
 import { alignUp } from '../../base/alignUp.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
 import { type FormatName, formats, supportedTypeNames } from '../../format/quants/formats.js'
-import type { Kernels, MatmulX1, MatmulX4, Repack } from './abi.js'
+import type { Kernels, MatmulX1, MatmulX2, MatmulX4, Repack } from './abi.js'
 
 export interface Packing {
   readonly activation: ActivationKind
@@ -18,7 +18,9 @@ export interface Packing {
    */
   readonly groupBytes: (blocks: number) => number
   readonly x1: (kernels: Kernels) => MatmulX1
+  readonly x2: (kernels: Kernels) => MatmulX2 | undefined
   readonly x4: (kernels: Kernels) => MatmulX4
+  readonly tall: (kernels: Kernels) => MatmulX4 | undefined
   readonly repack: (kernels: Kernels) => Repack
 }
 
@@ -32,7 +34,9 @@ function packingOf(name: FormatName): Packing {
     rowsTogether,
     groupBytes: (blocks) => alignUp(headerBytes + blocks * unitBytes, 16) / (rowsTogether / 4),
     x1: (kernels) => kernels[`matmul_${format}_x1`],
+    x2: (kernels) => kernels[`matmul_${format}_x2`],
     x4: (kernels) => kernels[`matmul_${format}_x4`],
+    tall: (kernels) => kernels[`matmul_${format}_x4_tall`],
     repack: (kernels) => kernels[`repack_${format}`],
   }
 }

@@ -34,7 +34,7 @@ export class Attention {
   project({ count }: StepRows): void {
     const { scratch, config } = this.#thread
     const starts = [0, config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim]
-    this.#thread.eachRows('qkv', this.#qkv, (which, first, groups) => {
+    this.#thread.eachRows('qkv', this.#qkv, count, (which, first, groups) => {
       const linear = this.#qkv[which]!
       const area = scratch.inputs[linear.kind]!
       for (let t = 0; t < count; t++) {
@@ -168,7 +168,7 @@ export class Attention {
       const kinds = new Set([linear.kind])
       thread.each('output', count, (t) => thread.quantize(bank, scratch.inputs, kinds, t, config.heads * config.headDim))
     }
-    thread.eachRows('output', [linear], (_, first, groups) => {
+    thread.eachRows('output', [linear], count, (_, first, groups) => {
       for (let t = 0; t < count; t++) {
         this.#inputs[t] = rowAt(area, t)
         this.#outputs[t] = rowAt(scratch.projected, t) + first * 16

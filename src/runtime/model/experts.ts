@@ -10,10 +10,12 @@ import { EXPERT_ROWS, rowAt } from '../weights/scratch.js'
 import type { AcquiredExpert, ExpertStore } from './expertStore.js'
 import type { Linear } from './linear.js'
 import type { StepRows } from './step.js'
-import type { Thread } from './thread.js'
+import { FEW_TOKENS, type Thread } from './thread.js'
 
 /** Rows of gate or up that are multiplied at a time: they stay in the core's cache for all tokens. */
 const CACHED_ROWS = 64
+/** The same for few tokens, which leave more of the cache: long strips are best. */
+const ROWS_FOR_FEW = 128
 /** Groups of four rows of down, whose rows are longer, that are multiplied as they arrive. */
 const CACHED_GROUPS = 8
 
@@ -127,7 +129,7 @@ export class Experts {
       // in the thread's scratch: (tokens, EXPERT_ROWS) of gate, then of up
       const gated = thread.privateAt
       const raised = gated + expert.count * EXPERT_ROWS * 4
-      const step = expert.count === 1 && expert.whole ? rows : CACHED_ROWS // one token reads a resident row once: long strips are best
+      const step = expert.whole ? (expert.count === 1 ? rows : expert.count < FEW_TOKENS ? ROWS_FOR_FEW : CACHED_ROWS) : CACHED_ROWS
       for (let r = 0; r < rows; r += step) {
         const some = Math.min(step, rows - r)
         const groups = Math.ceil(some / 4)
@@ -172,6 +174,7 @@ export class Experts {
     this.#thread.eachRows(
       'down',
       active.map(({ down }) => down),
+      Math.max(...active.map(({ count }) => count)),
       (which, first, groups) => {
         const expert = active[which]!
         const { down, pairs, count } = expert

@@ -215,7 +215,7 @@ export class Forward {
     const projected = Array.from(wanted, (_, i) => i).filter((i) => jobs[i] !== NO_LOGITS)
     if (!projected.length) return
     const inputs = projected.map((i) => rowAt(area, wanted[i]!))
-    thread.eachRows('logits', [output], (_, first, groups) => {
+    thread.eachRows('logits', [output], inputs.length, (_, first, groups) => {
       const outputs = projected.map((i) => plan.logitsAt + i * rowBytes + first * 16)
       output.multiply(first, groups, inputs, outputs, inputs.length)
     })

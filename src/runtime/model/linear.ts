@@ -2,6 +2,7 @@
 // not know what the matrix is for, nor which thread multiplies the other rows.
 
 import type { ActivationKind } from '../../format/quants/activations.js'
+import { hasWideVectors } from '../kernels/compile.js'
 import { packings } from '../kernels/packing.js'
 import type { Bank } from '../weights/bank.js'
 import type { PlacedMatrix } from '../weights/bankLayout.js'
@@ -19,7 +20,10 @@ export class Linear {
   readonly #blocks: number
   readonly #groupBytes: number
   readonly #x1
+  readonly #x2
   readonly #x4
+  /** Whether x4 waits for memory little enough to read it itself. */
+  readonly #tall
 
   constructor(banks: readonly Bank[], matrix: PlacedMatrix) {
     const packing = packings[matrix.type]!
@@ -32,7 +36,10 @@ export class Linear {
     this.#blocks = matrix.columns / packing.blockWeights
     this.#groupBytes = packing.groupBytes(this.#blocks)
     this.#x1 = packing.x1(this.bank.kernels)
-    this.#x4 = packing.x4(this.bank.kernels)
+    this.#x2 = packing.x2(this.bank.kernels)
+    const tall = hasWideVectors() ? packing.tall(this.bank.kernels) : undefined
+    this.#x4 = tall ?? packing.x4(this.bank.kernels)
+    this.#tall = tall !== undefined
   }
 
   /**
@@ -43,9 +50,11 @@ export class Linear {
   multiply(first: number, groups: number, inputs: ArrayLike<number>, outputs: ArrayLike<number>, count: number): void {
     const weights = this.at + first * this.#groupBytes
     const blocks = this.#blocks
+    const bytes = groups * this.#groupBytes
     let i = 0
     // with several tokens, products keep the core too busy to prefetch from memory: fetch the rows first
-    if (count >= 4) this.bank.kernels.fetch(weights, groups * this.#groupBytes)
+    if (count >= 4 && !this.#tall) this.bank.kernels.fetch(weights, bytes)
+    else this.bank.kernels.touch(weights, bytes)
     for (; i + 4 <= count; i += 4) {
       this.#x4(
         weights,
@@ -60,6 +69,10 @@ export class Linear {
         outputs[i + 2]!,
         outputs[i + 3]!,
       )
+    }
+    if (this.#x2 && i + 2 <= count) {
+      this.#x2(weights, groups, blocks, inputs[i]!, inputs[i + 1]!, outputs[i]!, outputs[i + 1]!)
+      i += 2
     }
     for (; i < count; i++) this.#x1(weights, groups, blocks, inputs[i]!, outputs[i]!)
   }

@@ -13,6 +13,13 @@ import type { Linear } from './linear.js'
 import type { Profile } from './profile.js'
 import type { Stage } from './stages.js'
 
+/** Below this, a product of so many tokens takes mostly the time to read the weights. */
+export const FEW_TOKENS = 8
+/** Columns of rows of which few stay in the core's cache. */
+const LONG_ROWS = 8192
+/** Groups of four rows of a unit: at most for any number of tokens, for few, and for one. */
+const UNIT_GROUPS = [16, 32, 64] as const
+
 export class Thread {
   readonly config: MixtralConfig
   readonly plan: Plan
@@ -45,11 +52,16 @@ export class Thread {
     profile?.add(crew.seat, stage, began, worked, performance.now())
   }
 
-  /** Runs one stage over the rows of several matrices: `work(which, first group, groups)`. */
-  eachRows(stage: Stage, linears: readonly Linear[], work: (which: number, first: number, groups: number) => void): void {
+  /**
+   * Runs one stage over the rows of several matrices: `work(which, first group, groups)`.
+   * @param tokens the most that a matrix is multiplied with
+   */
+  eachRows(stage: Stage, linears: readonly Linear[], tokens: number, work: (which: number, first: number, groups: number) => void): void {
     const total = linears.reduce((sum, { groups }) => sum + groups, 0)
+    const long = linears.some(({ columns }) => columns > LONG_ROWS)
+    const most = UNIT_GROUPS[tokens === 1 ? 2 : tokens < FEW_TOKENS && !long ? 1 : 0]
     // enough units to even out the threads, few enough to cost little; whole groups for a unit's four strips
-    const size = Math.min(16, Math.max(4, Math.ceil(total / (this.crew.seats * 8) / 4) * 4))
+    const size = Math.min(most, Math.max(4, Math.ceil(total / (this.crew.seats * 8) / 4) * 4))
     const counts = linears.map(({ groups }) => Math.ceil(groups / size))
     const find = unitFinder(counts)
     this.each(

@@ -59,13 +59,20 @@ describeBuilds((build) => {
       }
     })
 
-    test.each([0x00, 0x7f, 0x80, 0xff])('x1 is the oracle where sums are largest: every byte of the weights is %i', (fill) => {
-      const random = new RandomValues(3)
-      for (const edge of ['all the same', 'all largest, of either sign'] as const) {
-        const bytes = randomBlocks(format, 18, 'normal', random, fill)
-        expectOracle(bank, format, bytes, 9, edgeTokens[edge]!(columnsOf(format, 2), random), edge)
-      }
-    })
+    test.each([0x00, 0x7f, 0x80, 0xff])(
+      'x1 is the oracle where sums are largest, and the others are x1: every byte of the weights is %i',
+      (fill) => {
+        const random = new RandomValues(3)
+        for (const edge of ['all the same', 'all largest, of either sign'] as const) {
+          const bytes = randomBlocks(format, 18, 'normal', random, fill)
+          expectOracle(bank, format, bytes, 9, edgeTokens[edge]!(columnsOf(format, 2), random), edge)
+          const matrix = new PackedMatrix(bank, format, bytes, 9)
+          const x = placeActivation(bank, format.packing.activation, edgeTokens[edge]!(columnsOf(format, 2), random))
+          const one = matrix.timesOne(x)
+          for (const found of [...matrix.timesFour([x, x, x, x], true), ...(matrix.timesTwo(x, x) ?? [])]) expectSameBits(found, one, edge)
+        }
+      },
+    )
 
     const goldens = new URL(`../../golden/blocks/${name}.bin`, import.meta.url)
     if (existsSync(goldens)) {
@@ -99,12 +106,12 @@ describeBuilds((build) => {
       )
     })
 
-    test('x4 is four times x1, for any matrix and tokens of every kind', () => {
+    test('x4, tall or not, and x2 are x1 for each token, for any matrix and tokens of every kind', () => {
       const kinds = fc.constantFrom<ScaleKind>(...scaleKinds)
       const edges = fc.constantFrom('random', 'random', ...Object.keys(edgeTokens))
       fc.assert(
         fc.property(
-          fc.integer({ min: 1, max: 24 }),
+          fc.integer({ min: 1, max: 40 }),
           fc.constantFrom(...format.blockCounts),
           kinds,
           fc.tuple(edges, edges, edges, edges),
@@ -118,7 +125,14 @@ describeBuilds((build) => {
               return placeActivation(bank, format.packing.activation, make(columnsOf(format, blocks), random))
             }) as [Region, Region, Region, Region]
             const four = matrix.timesFour(x)
-            for (const [token, row] of x.entries()) expectSameBits(four[token]!, matrix.timesOne(row), `token ${token}`)
+            const tall = matrix.timesFour(x, true)
+            const two = matrix.timesTwo(x[0], x[1])
+            for (const [token, row] of x.entries()) {
+              const one = matrix.timesOne(row)
+              expectSameBits(four[token]!, one, `token ${token}`)
+              expectSameBits(tall[token]!, one, `token ${token}, tall`)
+              if (two && token < 2) expectSameBits(two[token]!, one, `token ${token} of two`)
+            }
           },
         ),
         { numRuns: 60, seed: 6 },

@@ -32,12 +32,24 @@ export class PackedMatrix {
     return this.#bank.floats(out)
   }
 
-  /** The whole matrix times four tokens: 4 x (groups * 4) float32. */
-  timesFour(x: readonly [Region, Region, Region, Region]): Float32Array[] {
+  /** The whole matrix times two tokens: 2 x (groups * 4) float32; undefined if the format has no kernel for two. */
+  timesTwo(x0: Region, x1: Region): Float32Array[] | undefined {
+    const [out0, out1] = [this.#bank.reserve(this.groups * 16), this.#bank.reserve(this.groups * 16)]
+    const found = this.#bank.call([out0, out1], (kernels) => {
+      const multiply = this.format.packing.x2(kernels)
+      multiply?.(this.region.ptr, this.groups, this.blocks, x0.ptr, x1.ptr, out0.ptr, out1.ptr)
+      return multiply !== undefined
+    })
+    return found ? [out0, out1].map((out) => this.#bank.floats(out)) : undefined
+  }
+
+  /** The whole matrix times four tokens, in tall tiles if there is a kernel for them: 4 x (groups * 4) float32. */
+  timesFour(x: readonly [Region, Region, Region, Region], tall = false): Float32Array[] {
+    const { packing } = this.format
     const outs = x.map(() => this.#bank.reserve(this.groups * 16))
     const [out0, out1, out2, out3] = outs as [Region, Region, Region, Region]
     this.#bank.call(outs, (kernels) =>
-      this.format.packing.x4(kernels)(
+      ((tall ? packing.tall(kernels) : undefined) ?? packing.x4(kernels))(
         this.region.ptr,
         this.groups,
         this.blocks,

@@ -1,5 +1,5 @@
-// IQ4_NL and IQ4_XS have their products twice, and the processor decides which are used (assembly/formats/iq4.ts). Here
-// both are tested, on any processor, as far as V8 can be told.
+// Some kernels have their products twice, and the processor decides which are used (assembly/formats/iq4.ts and
+// assembly/lanes/sums.ts). Here both are tested, on any processor, as far as V8 can be told.
 
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -8,7 +8,7 @@ import { expect, test } from 'vitest'
 const FLAG = '--no-enable-avx-vnni'
 
 function run(...flags: string[]): string {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, fileURLToPath(new URL('iq4Bits.mjs', import.meta.url))], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [...flags, fileURLToPath(new URL('wholeBits.mjs', import.meta.url))], {
     encoding: 'utf8',
   })
   if (status !== 0) throw new Error(stderr)
