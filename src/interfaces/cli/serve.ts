@@ -29,6 +29,7 @@ interface ServeFlags extends ModelFlags {
   readonly allowOrigin?: readonly string[]
   readonly queue: number
   readonly grace: number
+  readonly timeout?: number
   readonly log: boolean
 }
 
@@ -53,6 +54,7 @@ export function configureServe(command: Command): void {
     .option('--api-key-file <file>', 'a file with a key on each line')
     .option('--allow-host <name>', 'a name by which the server may be called, beside localhost and addresses', several)
     .option('--allow-origin <origin>', 'a page that may call, such as https://chat.example.org, beside those of this machine', several)
+    .option('--timeout <seconds>', 'seconds that a request may take in all (default: no limit)', wholeNumber(1, 1_000_000))
     .option('--grace <seconds>', 'seconds that running requests get at the end', wholeNumber(0, 86_400), 30)
     .option('--no-log', 'do not write a line of JSON on stdout for each request')
     .addHelpText(
@@ -71,7 +73,7 @@ Examples:
 }
 
 async function run(model: string | undefined, flags: ServeFlags): Promise<void> {
-  const { host, port, queue, grace, parallel, kvTokens, allowHost = [], allowOrigin = [] } = flags
+  const { host, port, queue, grace, timeout, parallel, kvTokens, allowHost = [], allowOrigin = [] } = flags
   const apiKeys = keysOf(flags)
   const asked = model ?? 'demo'
   const name = flags.name ?? nameOf(asked)
@@ -81,6 +83,7 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
     const server = await startServer(loaded, {
       ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
       ...(name !== undefined && { name }),
+      ...(timeout !== undefined && { timeoutSeconds: timeout }),
       ...(flags.log && { log: (entry) => void process.stdout.write(jsonLine(entry)) }),
     })
     const interrupt = onInterrupt()

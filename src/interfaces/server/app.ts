@@ -18,6 +18,7 @@ import { checkModel } from './openai/wire.js'
 import { packageVersion } from './packageVersion.js'
 import { Exchange } from './requestLog.js'
 import { readBody } from './security/body.js'
+import { commonAsked } from './security/commonAsked.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
 import { servedModel } from './servedModel.js'
@@ -58,6 +59,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   const scores = new PromptScores(model)
   const ollama = new OllamaModels(served)
   const open = new Set<Exchange>()
+  const { bodyBytes, bodySeconds, timeoutSeconds = Infinity } = settings
+  const bodyLimits = { bodyBytes, bodySeconds: Math.min(bodySeconds, timeoutSeconds) }
   const app = new Hono<Env>()
 
   app.use(async (c, next) => {
@@ -73,8 +76,12 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     )
     open.add(exchange)
     c.set('exchange', exchange)
+    exchange.limit(timeoutSeconds)
     await next()
-    exchange.note({ status: exchange.signal.aborted && !exchange.streams ? 499 : c.res.status, route: c.req.routePath })
+    exchange.note({
+      status: exchange.signal.aborted && !exchange.endedBy && !exchange.streams ? 499 : c.res.status,
+      route: c.req.routePath,
+    })
     if (!exchange.streams) exchange.end()
     c.header('x-request-id', exchange.id)
     if (incoming?.httpVersionMajor !== 1) c.res.headers.delete('transfer-encoding') // others have their own ways
@@ -120,8 +127,11 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     for (const path of paths) {
       app.post(path, async (c) => {
         const exchange = c.get('exchange')
-        const body = await readBody(c.req.raw, settings.bodyBytes)
-        const result = await work(body, { exchange, admission, metrics, settings, width: sequences })
+        const body = await readBody(c.req.raw, bodyLimits)
+        const asked = commonAsked(body, c.req.raw.headers)
+        if (asked.seconds !== undefined) exchange.limit(asked.seconds)
+        const salt = keys.saltFor(c.req.raw.headers, asked.cacheSalt)
+        const result = await work(body, { exchange, admission, metrics, settings, width: sequences, ...(salt !== undefined && { salt }) })
         return result instanceof Response ? result : c.json(result)
       })
     }
@@ -162,8 +172,8 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     throw new ApiError(404, 'File Not Found')
   })
   app.onError((error, c) => {
-    const told = toApiError(error)
     const exchange = c.get('exchange')
+    const told = exchange.endedBy ?? toApiError(error)
     if (told.origin) exchange.note({ error: told.origin })
     return errorResponse(told, shapeOf(c.req.path))
   })

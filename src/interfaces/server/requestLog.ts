@@ -2,6 +2,7 @@
 // word of prompt or answer. Owns the request's id.
 
 import { randomUUID } from 'node:crypto'
+import { ApiError } from './apiError.js'
 
 /** A request that is over. */
 export interface RequestLog {
@@ -16,7 +17,7 @@ export interface RequestLog {
   readonly status: number
   readonly milliseconds: number
   /** How an answer ended; undefined where nothing was generated. */
-  readonly outcome?: 'done' | 'left' | 'stalled' | 'failed'
+  readonly outcome?: 'done' | 'left' | 'stalled' | 'timeout' | 'failed'
   /** The code of the library's error. */
   readonly error?: string
   readonly promptTokens?: number
@@ -41,6 +42,9 @@ export class Exchange {
   readonly #controller = new AbortController()
   #drop: () => void
   #over = false
+  #endedBy: ApiError | undefined
+  #seconds = Infinity
+  #timer: NodeJS.Timeout | undefined
   /** Whether the answer goes on after its headers. */
   streams = false
 
@@ -70,9 +74,28 @@ export class Exchange {
     Object.assign(this.#learned, learned)
   }
 
+  /** Why the server itself has ended the work, for the client. */
+  get endedBy(): ApiError | undefined {
+    return this.#endedBy
+  }
+
+  /** Ends the work when the request is that old. Of several limits, the shortest counts. */
+  limit(seconds: number): void {
+    if (seconds >= this.#seconds) return
+    this.#seconds = seconds
+    const end = () => {
+      const message = `the request took longer than ${seconds} ${seconds === 1 ? 'second' : 'seconds'}`
+      this.#endedBy ??= new ApiError(504, message, { code: 'timeout', origin: 'timeout' })
+      this.leave('timeout')
+    }
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(end, Math.max(0, seconds * 1000 - this.milliseconds))
+  }
+
   /** Ends the work: nobody waits for the answer. After the end, nothing happens: some runtimes tell it then, too. */
-  leave(outcome: 'left' | 'stalled' | 'failed'): void {
+  leave(outcome: 'left' | 'stalled' | 'timeout' | 'failed'): void {
     if (this.#over) return
+    if (outcome === 'failed') this.#endedBy ??= new ApiError(503, 'the server is shutting down')
     this.#learned.outcome ??= outcome
     this.#controller.abort()
   }
@@ -88,6 +111,7 @@ export class Exchange {
     if (this.#over) return
     this.note(learned)
     this.#over = true
+    clearTimeout(this.#timer)
     const { status = 499, route = 'unknown', outcome, error, ...tokens } = this.#learned
     this.#write({
       time: this.#time,

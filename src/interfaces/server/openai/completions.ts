@@ -109,11 +109,12 @@ interface Asked {
 }
 
 function answerRun({ model }: ServedModel, ids: readonly number[], options: GenerationOptions, { scores, generates }: Asked): AnswerRun {
-  return async function* ({ signal, onAccepted }): AsyncGenerator<Part, Outcome> {
+  return async function* ({ signal, onAccepted, salt }): AsyncGenerator<Part, Outcome> {
     if (scores || !generates) onAccepted()
     // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
-    if (scores) yield { text: '', ids: [], scored: await scores.score(ids, options.logprobs!, signal) }
-    if (generates) return yield* model.session({ ids }).stream({ ...options, signal, onAccepted })
+    if (scores)
+      yield { text: '', ids: [], scored: await scores.score(ids, { top: options.logprobs!, signal, ...(salt !== undefined && { salt }) }) }
+    if (generates) return yield* model.session({ ids, ...(salt !== undefined && { salt }) }).stream({ ...options, signal, onAccepted })
     const nothing = { text: '', ids: [], reusedTokens: 0, prefillSeconds: 0, decodeSeconds: 0 }
     return { ...nothing, promptTokens: ids.length, finishReason: 'length' }
   }
