@@ -24,6 +24,7 @@ import { Keys } from './security/keys.js'
 import { servedModel } from './servedModel.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import type { Answering } from './streams/respond.js'
+import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
 export interface ServerApp {
@@ -45,7 +46,7 @@ interface NodeBindings {
   readonly outgoing?: { destroy?: () => void }
 }
 
-type Env = { Variables: { exchange: Exchange } }
+type Env = { Variables: { exchange: Exchange; span: RequestSpan | undefined } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
 /** Throws `OPTION`. The model stays the caller's: close it after the app. */
@@ -61,15 +62,19 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
   const open = new Set<Exchange>()
   const { bodyBytes, bodySeconds, timeoutSeconds = Infinity } = settings
   const bodyLimits = { bodyBytes, bodySeconds: Math.min(bodySeconds, timeoutSeconds) }
+  const tracing = loadTracing()
   const app = new Hono<Env>()
 
   app.use(async (c, next) => {
     const { incoming, outgoing } = (c.env ?? {}) as NodeBindings
+    const span = (await tracing)?.begin(c.req.raw)
+    c.set('span', span)
     const exchange = new Exchange(
       c.req.raw,
       (entry) => {
         open.delete(exchange)
         metrics.request(entry.route, entry.status, entry.milliseconds / 1000)
+        span?.end(entry)
         settings.log(entry)
       },
       () => outgoing?.destroy?.(),
@@ -77,7 +82,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
     open.add(exchange)
     c.set('exchange', exchange)
     exchange.limit(timeoutSeconds)
-    await next()
+    await (span ? span.run(next) : next())
     exchange.note({
       status: exchange.signal.aborted && !exchange.endedBy && !exchange.streams ? 499 : c.res.status,
       route: c.req.routePath,
@@ -128,6 +133,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
       app.post(path, async (c) => {
         const exchange = c.get('exchange')
         const body = await readBody(c.req.raw, bodyLimits)
+        c.get('span')?.asked(body)
         const asked = commonAsked(body, c.req.raw.headers)
         if (asked.seconds !== undefined) exchange.limit(asked.seconds)
         const salt = keys.saltFor(c.req.raw.headers, asked.cacheSalt)

@@ -24,6 +24,8 @@ export interface RequestLog {
   /** Tokens of the prompt that were in the KV cache. */
   readonly cachedTokens?: number
   readonly completionTokens?: number
+  /** How each answer ended: `stop`, `length`, `context` or `tool_calls`. */
+  readonly finishReasons?: readonly string[]
   /** From the request to the first piece of text. */
   readonly firstTokenMilliseconds?: number
 }
