@@ -77,7 +77,7 @@ export function createApp(model: MixtralModel, options: ServerOptions = {}): Ser
         span?.end(entry)
         settings.log(entry)
       },
-      () => outgoing?.destroy?.(),
+      outgoing && (() => outgoing.destroy?.()),
     )
     open.add(exchange)
     c.set('exchange', exchange)

@@ -42,7 +42,7 @@ export class Exchange {
   readonly #method: string
   readonly #learned: Learned = {}
   readonly #controller = new AbortController()
-  #drop: () => void
+  #drop: (() => void) | undefined
   #over = false
   #endedBy: ApiError | undefined
   #seconds = Infinity
@@ -50,8 +50,8 @@ export class Exchange {
   /** Whether the answer goes on after its headers. */
   streams = false
 
-  /** @param drop cuts the connection */
-  constructor(request: Request, write: (entry: RequestLog) => void, drop: () => void) {
+  /** @param drop cuts the connection, where the runtime can */
+  constructor(request: Request, write: (entry: RequestLog) => void, drop?: () => void) {
     const asked = request.headers.get('x-request-id') ?? ''
     this.id = /^[\w.-]{1,64}$/.test(asked) ? asked : randomUUID()
     this.#method = request.method
@@ -102,10 +102,14 @@ export class Exchange {
     this.#controller.abort()
   }
 
-  /** The client does not read: its connection is cut. */
-  drop(): void {
+  /** The client does not read: its connection is cut. `breakOff` ends the body early, where nothing else can cut it. */
+  drop(breakOff: () => void): void {
     this.leave('stalled')
-    this.#drop()
+    if (this.#drop) this.#drop()
+    else if (!this.#over) {
+      this.end()
+      breakOff()
+    }
   }
 
   /** The answer has ended. Called more than once, it writes once. */

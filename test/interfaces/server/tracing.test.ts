@@ -3,10 +3,10 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { BasicTracerProvider, InMemorySpanExporter, type ReadableSpan, SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createApp } from '../../../dist/server.js'
-import { capital, endless, until, withServer } from './served.js'
+import { capital, endless, runtime, until, withServer } from './served.js'
 
 const exporter = new InMemorySpanExporter()
-const served = withServer({ apiKeys: [] })
+const served = withServer()
 beforeAll(() => {
   trace.setGlobalTracerProvider(new BasicTracerProvider({ spanProcessors: [new SimpleSpanProcessor(exporter)] }))
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
@@ -27,7 +27,7 @@ async function spanOf(ask: () => Promise<unknown>): Promise<ReadableSpan> {
 }
 const chat = { model: 'demo', temperature: 0, top_p: 0.9, max_tokens: 20, seed: 5, messages: capital }
 
-test('a request is a span with the names of the conventions, below the span that its caller names', async () => {
+test.skipIf(runtime)('a request is a span with the names of the conventions, below the span that its caller names', async () => {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01'
   const span = await spanOf(() =>
     served.post('/v1/chat/completions', chat, { headers: { traceparent, 'x-request-id': 'mine' } }).then((response) => response.json()),
@@ -59,7 +59,7 @@ test('a request is a span with the names of the conventions, below the span that
   expect([start! <= first!, first! <= end!]).toEqual([true, true])
 })
 
-test('a stream ends its span with its last event; options of Ollama are told as well', async () => {
+test.skipIf(runtime)('a stream ends its span with its last event; options of Ollama are told as well', async () => {
   const body = { model: 'demo', prompt: 'Once', options: { num_predict: 3, temperature: 0.5 } }
   const span = await spanOf(() => served.post('/api/generate', body).then((response) => response.text()))
   expect(span.name).toBe('text_completion demo')
@@ -71,12 +71,12 @@ test('a stream ends its span with its last event; options of Ollama are told as 
   })
 })
 
-test('a request without a parent begins a trace, and other routes are named by themselves', async () => {
+test.skipIf(runtime)('a request without a parent begins a trace, and other routes are named by themselves', async () => {
   const span = await spanOf(() => fetch(`${served.server.url}/v1/models/demo`))
   expect([span.name, span.parentSpanContext]).toEqual(['GET /v1/models/:id{.+}', undefined])
 })
 
-test('what fails is an error, what is refused is none; no span has a word of a request', async () => {
+test.skipIf(runtime)('what fails is an error, what is refused is none; no span has a word of a request', async () => {
   const refused = await spanOf(() => served.post('/v1/chat/completions', { ...chat, model: 'no such model' }))
   expect([refused.name, refused.status.code, refused.attributes['http.response.status_code']]).toEqual(['chat', SpanStatusCode.UNSET, 404])
   const late = await spanOf(() => served.post('/v1/completions', { prompt: endless, ignore_eos: true, max_tokens: -1, timeout: 0.05 }))
@@ -89,7 +89,7 @@ test('what fails is an error, what is refused is none; no span has a word of a r
   expect(JSON.stringify([late.attributes, late.events, late.status])).not.toContain('RICHARD')
 })
 
-test('inside of an open span, the request is a part of it', async () => {
+test.skipIf(runtime)('inside of an open span, the request is a part of it', async () => {
   const { AsyncLocalStorage } = await import('node:async_hooks')
   const storage = new AsyncLocalStorage<ReturnType<typeof context.active>>()
   context.setGlobalContextManager({

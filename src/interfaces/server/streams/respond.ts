@@ -220,6 +220,8 @@ function bytesOf(stall: Stall, begin: string, pull: Pull, exchange: Exchange): R
   return new ReadableStream<Uint8Array>({
     start(controller) {
       if (begin) controller.enqueue(encoder.encode(begin))
+      // an error without a message: runtimes would print it
+      stall.breakOff = () => controller.error()
       stall.begin()
     },
     async pull(controller) {
@@ -249,6 +251,7 @@ class Stall {
   readonly #exchange: Exchange
   readonly #milliseconds: number
   #timer: NodeJS.Timeout | undefined
+  breakOff = () => {}
 
   constructor(exchange: Exchange, seconds: number) {
     this.#exchange = exchange
@@ -256,7 +259,7 @@ class Stall {
   }
 
   begin(): void {
-    this.#timer = setTimeout(() => this.#exchange.drop(), this.#milliseconds)
+    this.#timer = setTimeout(() => this.#exchange.drop(this.breakOff), this.#milliseconds)
   }
 
   clear(): void {
