@@ -1,7 +1,7 @@
 // The packed package in every runtime: the example, a tour of the library, the command, a pull, and the determinism
 // matrix, in which all logits of the demo model have one SHA-256 and a seed gives one text. Then the server's tests
-// with servers in each, the kernel tests where kernels become 256-bit vectors, and bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as
-// CI runs it, in fewer runtimes and cells.
+// with servers in each, the kernel tests where kernels become 256-bit vectors, and bundlers. Prints a table; exit code
+// 1 if anything differs. `--quick`: as CI runs it, in fewer runtimes and cells.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
