@@ -1,7 +1,7 @@
 // The packed package in every runtime: the example, a tour of the library, the command, a pull, and the determinism
-// matrix, in which all logits of the demo model have one SHA-256 and a seed gives one text. Then the kernel tests
-// where kernels become 256-bit vectors, and bundlers. Prints a table; exit code 1 if anything differs. `--quick`: as
-// CI runs it, in fewer runtimes and cells.
+// matrix, in which all logits of the demo model have one SHA-256 and a seed gives one text. Then the server's tests
+// with servers in each, the kernel tests where kernels become 256-bit vectors, and bundlers. Prints a table; exit code
+// 1 if anything differs. `--quick`: as CI runs it, in fewer runtimes and cells.
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
@@ -87,6 +87,7 @@ try {
     const left = await run(project.scripts.all('leftovers.mjs'), project.folder, environment(programs.get(runtime.name)))
     console.log(`${`${runtime.name}, closed models`.padEnd(28)}${compare(`${runtime.name}: left of closed models`, 'nothing', left)}`)
   }
+  for (const { name, server } of chosen) testServer(name, [programs.get(name), ...server])
   for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testKernels(name, programs.get(name))
   for (const { name, found, wanted } of bundles(empty, join(scratch, 'runtimes'), root)) {
     console.log(`${name.padEnd(28)}${compare(name, wanted, found)}`)
@@ -108,6 +109,22 @@ function testKernels(name, program) {
   })
   console.log(`${`${name}, kernel tests`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
   if (status !== 0) faults.push(`${name}: the kernel tests fail\n${stdout.slice(-4000)}`)
+}
+
+/**
+ * The tests of the server in this checkout, with servers in that runtime: real clients, operation, limits. Quick: the
+ * clients and the operation.
+ */
+function testServer(name, command) {
+  const files = quick ? ['ai', 'langchain', 'ollama', 'openai', 'operation'] : ['']
+  const paths = files.map((file) => `test/interfaces/server/${file}`)
+  const { status, stdout } = spawnSync(process.execPath, ['node_modules/vitest/vitest.mjs', 'run', ...paths], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, MIXTRAL_TEST_RUNTIME: JSON.stringify(command) },
+  })
+  console.log(`${`${name}, servers`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
+  if (status !== 0) faults.push(`${name}: the tests of the server fail\n${stdout.slice(-4000)}`)
 }
 
 /** A project with the packed package, as npm installs it. Returns its folder. */

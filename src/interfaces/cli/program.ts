@@ -12,6 +12,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['run', 'generate text from a prompt', async () => (await import('./run.js')).configureRun],
   ['chat', 'talk to a model', async () => (await import('./chat.js')).configureChat],
   ['serve', 'answer over HTTP: the APIs of OpenAI, Ollama and llama-server', async () => (await import('./serve.js')).configureServe],
+  ['health', 'whether a server answers', async () => (await import('./health.js')).configureHealth],
   ['pull', 'download a model', async () => (await import('./pull.js')).configurePull],
   ['list', 'models on this machine', async () => (await import('./list.js')).configureList],
   ['rm', 'delete a downloaded model', async () => (await import('./rm.js')).configureRm],

@@ -32,6 +32,7 @@ interface ServeFlags extends CatalogFlags {
   readonly allowRegistry?: readonly string[]
   readonly queue: number
   readonly grace: number
+  readonly timeout?: number
   readonly log: boolean
 }
 
@@ -64,6 +65,7 @@ export function configureServe(command: Command): void {
     .option('--api-key-file <file>', 'a file with a key on each line')
     .option('--allow-host <name>', 'a name by which the server may be called, beside localhost and addresses', several)
     .option('--allow-origin <origin>', 'a page that may call, such as https://chat.example.org, beside those of this machine', several)
+    .option('--timeout <seconds>', 'seconds that a request may take in all (default: no limit)', wholeNumber(1, 1_000_000))
     .option('--grace <seconds>', 'seconds that running requests get at the end', wholeNumber(0, 86_400), 30)
     .option('--no-log', 'do not write a line of JSON on stdout for each request')
     .addHelpText(
@@ -111,11 +113,12 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
 }
 
 function optionsOf(flags: ServeFlags): ServeOptions {
-  const { host, port, queue, grace, allowHost = [], allowOrigin = [], allowPull, allowRegistry = [] } = flags
+  const { host, port, queue, grace, timeout, allowHost = [], allowOrigin = [], allowPull, allowRegistry = [] } = flags
   const apiKeys = keysOf(flags)
   return {
     ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
     ...{ allowedRegistries: allowRegistry, ...(allowPull !== undefined && { allowPull }) },
+    ...(timeout !== undefined && { timeoutSeconds: timeout }),
     ...(flags.log && { log: (entry) => void process.stdout.write(jsonLine(entry)) }),
   }
 }

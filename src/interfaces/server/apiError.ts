@@ -10,11 +10,13 @@ const TYPES: Readonly<Record<number, string>> = {
   403: 'permission_error',
   404: 'not_found_error',
   405: 'invalid_request_error',
+  408: 'timeout_error',
   413: 'invalid_request_error',
   499: 'aborted_error',
   500: 'server_error',
   501: 'not_supported_error',
   503: 'unavailable_error',
+  504: 'timeout_error',
 }
 
 const STATUSES: Readonly<Partial<Record<MixtralErrorCode, number>>> = {
@@ -51,8 +53,9 @@ export class ApiError extends Error {
   /** Headers beside the body: how to go on. */
   get headers(): Record<string, string> {
     if (this.status === 503) return { 'retry-after': '2' }
-    if (this.status === 500) return { 'x-should-retry': 'false' } // a client's second attempt would fail as the first
-    return this.status === 413 ? { connection: 'close' } : {}
+    // a client's second attempt would fail as the first, after as long a time
+    if (this.status === 500 || this.status === 504) return { 'x-should-retry': 'false' }
+    return this.status === 408 || this.status === 413 ? { connection: 'close' } : {}
   }
 }
 

@@ -28,10 +28,12 @@ import { packageVersion } from './packageVersion.js'
 import { Exchange } from './requestLog.js'
 import { createResponse } from './responses/responses.js'
 import { readBody } from './security/body.js'
+import { commonAsked } from './security/commonAsked.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import type { Answering } from './streams/respond.js'
+import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 import { shownPath, UNSUPPORTED } from './unsupported.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
@@ -51,7 +53,7 @@ interface NodeBindings {
   readonly outgoing?: { destroy?: () => void }
 }
 
-type Env = { Variables: { exchange: Exchange } }
+type Env = { Variables: { exchange: Exchange; span: RequestSpan | undefined } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
 /** Throws `OPTION`. The model, or the catalog of models, stays the caller's: close it after the app. */
@@ -66,23 +68,33 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   const metrics = new Metrics()
   const keys = new Keys(settings.apiKeys)
   const open = new Set<Exchange>()
+  const { bodyBytes, bodySeconds, timeoutSeconds = Infinity } = settings
+  const bodyLimits = { bodyBytes, bodySeconds: Math.min(bodySeconds, timeoutSeconds) }
+  const tracing = loadTracing()
   const app = new Hono<Env>()
 
   app.use(async (c, next) => {
     const { incoming, outgoing } = (c.env ?? {}) as NodeBindings
+    const span = (await tracing)?.begin(c.req.raw)
+    c.set('span', span)
     const exchange = new Exchange(
       c.req.raw,
       (entry) => {
         open.delete(exchange)
         metrics.request(entry.route, entry.status, entry.milliseconds / 1000)
+        span?.end(entry)
         settings.log(entry)
       },
-      () => outgoing?.destroy?.(),
+      outgoing && (() => outgoing.destroy?.()),
     )
     open.add(exchange)
     c.set('exchange', exchange)
-    await next()
-    exchange.note({ status: exchange.signal.aborted && !exchange.streams ? 499 : c.res.status, route: c.req.routePath })
+    exchange.limit(timeoutSeconds)
+    await (span ? span.run(next) : next())
+    exchange.note({
+      status: exchange.signal.aborted && !exchange.endedBy && !exchange.streams ? 499 : c.res.status,
+      route: c.req.routePath,
+    })
     if (!exchange.streams) exchange.end()
     c.header('x-request-id', exchange.id)
     if (incoming?.httpVersionMajor !== 1) c.res.headers.delete('transfer-encoding') // others have their own ways
@@ -128,8 +140,12 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     for (const path of paths) {
       app[method](path, async (c) => {
         const exchange = c.get('exchange')
-        const body = await readBody(c.req.raw, settings.bodyBytes)
-        const result = await work(body, { exchange, admission, metrics, settings, width: sequences })
+        const body = await readBody(c.req.raw, bodyLimits)
+        c.get('span')?.asked(body)
+        const asked = commonAsked(body, c.req.raw.headers)
+        if (asked.seconds !== undefined) exchange.limit(asked.seconds)
+        const salt = keys.saltFor(c.req.raw.headers, asked.cacheSalt)
+        const result = await work(body, { exchange, admission, metrics, settings, width: sequences, ...(salt !== undefined && { salt }) })
         return result instanceof Response ? result : c.json(result)
       })
     }
@@ -193,8 +209,8 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     throw new ApiError(404, 'File Not Found')
   })
   app.onError((error, c) => {
-    const told = toApiError(error)
     const exchange = c.get('exchange')
+    const told = exchange.endedBy ?? toApiError(error)
     if (told.origin) exchange.note({ error: told.origin })
     return errorResponse(told, shapeOf(c.req.path), exchange.id)
   })

@@ -2,6 +2,7 @@
 // word of prompt or answer. Owns the request's id.
 
 import { randomUUID } from 'node:crypto'
+import { ApiError } from './apiError.js'
 
 /** A request that is over. */
 export interface RequestLog {
@@ -16,13 +17,15 @@ export interface RequestLog {
   readonly status: number
   readonly milliseconds: number
   /** How an answer ended; undefined where nothing was generated. */
-  readonly outcome?: 'done' | 'left' | 'stalled' | 'failed'
+  readonly outcome?: 'done' | 'left' | 'stalled' | 'timeout' | 'failed'
   /** The code of the library's error. */
   readonly error?: string
   readonly promptTokens?: number
   /** Tokens of the prompt that were in the KV cache. */
   readonly cachedTokens?: number
   readonly completionTokens?: number
+  /** How each answer ended: `stop`, `length`, `context` or `tool_calls`. */
+  readonly finishReasons?: readonly string[]
   /** From the request to the first piece of text. */
   readonly firstTokenMilliseconds?: number
 }
@@ -39,13 +42,16 @@ export class Exchange {
   readonly #method: string
   readonly #learned: Learned = {}
   readonly #controller = new AbortController()
-  #drop: () => void
+  #drop: (() => void) | undefined
   #over = false
+  #endedBy: ApiError | undefined
+  #seconds = Infinity
+  #timer: NodeJS.Timeout | undefined
   /** Whether the answer goes on after its headers. */
   streams = false
 
-  /** @param drop cuts the connection */
-  constructor(request: Request, write: (entry: RequestLog) => void, drop: () => void) {
+  /** @param drop cuts the connection, where the runtime can */
+  constructor(request: Request, write: (entry: RequestLog) => void, drop?: () => void) {
     const asked = request.headers.get('x-request-id') ?? ''
     this.id = /^[\w.-]{1,64}$/.test(asked) ? asked : randomUUID()
     this.#method = request.method
@@ -70,17 +76,40 @@ export class Exchange {
     Object.assign(this.#learned, learned)
   }
 
+  /** Why the server itself has ended the work, for the client. */
+  get endedBy(): ApiError | undefined {
+    return this.#endedBy
+  }
+
+  /** Ends the work when the request is that old. Of several limits, the shortest counts. */
+  limit(seconds: number): void {
+    if (seconds >= this.#seconds) return
+    this.#seconds = seconds
+    const end = () => {
+      const message = `the request took longer than ${seconds} ${seconds === 1 ? 'second' : 'seconds'}`
+      this.#endedBy ??= new ApiError(504, message, { code: 'timeout', origin: 'timeout' })
+      this.leave('timeout')
+    }
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(end, Math.max(0, seconds * 1000 - this.milliseconds))
+  }
+
   /** Ends the work: nobody waits for the answer. After the end, nothing happens: some runtimes tell it then, too. */
-  leave(outcome: 'left' | 'stalled' | 'failed'): void {
+  leave(outcome: 'left' | 'stalled' | 'timeout' | 'failed'): void {
     if (this.#over) return
+    if (outcome === 'failed') this.#endedBy ??= new ApiError(503, 'the server is shutting down')
     this.#learned.outcome ??= outcome
     this.#controller.abort()
   }
 
-  /** The client does not read: its connection is cut. */
-  drop(): void {
+  /** The client does not read: its connection is cut. `breakOff` ends the body early, where nothing else can cut it. */
+  drop(breakOff: () => void): void {
     this.leave('stalled')
-    this.#drop()
+    if (this.#drop) this.#drop()
+    else if (!this.#over) {
+      this.end()
+      breakOff()
+    }
   }
 
   /** The answer has ended. Called more than once, it writes once. */
@@ -88,6 +117,7 @@ export class Exchange {
     if (this.#over) return
     this.note(learned)
     this.#over = true
+    clearTimeout(this.#timer)
     const { status = 499, route = 'unknown', outcome, error, ...tokens } = this.#learned
     this.#write({
       time: this.#time,

@@ -1,12 +1,12 @@
-// An app on a socket of Node: listening, limits of connections, and an end in good order.
+// An app on a socket of the runtime: options, names, and an end in good order.
 
-import type { Server } from 'node:http'
 import { checkNames, MixtralError, shown } from '../../base/errors.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { createApp } from './app.js'
 import type { ModelCatalog } from './models/modelCatalog.js'
 import { isLoopback } from './security/hosts.js'
 import type { ServerOptions } from './settings.js'
+import type { Address, Answer, Listening } from './sockets/listening.js'
 
 export interface ServeOptions extends ServerOptions {
   /** Default 8080; 0 takes one that is free. */
@@ -22,9 +22,6 @@ export interface RunningServer {
   close(): Promise<void>
 }
 
-/** Most connections at one time. Each is some kilobytes, and a request that waits is one of the queue. */
-const MOST_CONNECTIONS = 1024
-
 /**
  * Serves a model, or the models of a catalog: OpenAI's API, llama-server's and Ollama's, see docs/serving.md. They stay
  * the caller's: close them after the server. Throws `OPTION`, and `IO` if the address cannot be listened on.
@@ -37,41 +34,24 @@ export async function serve(models: MixtralModel | ModelCatalog, options: ServeO
   }
   if (typeof host !== 'string' || host === '') throw new MixtralError('OPTION', `host is ${shown(host)}, expected an address`)
   const app = createApp(models, { allowPull: isLoopback(host), ...others })
-  const { createAdaptorServer } = await import('@hono/node-server')
-  const server = createAdaptorServer({
-    fetch: (request, env) => app.fetch(request, env),
-    overrideGlobalObjects: false,
-    // a slow header or body ends here; proxies keep connections longer than Node's 5 seconds
-    serverOptions: { headersTimeout: 60_000, requestTimeout: 300_000, keepAliveTimeout: 65_000 },
-  }) as Server
-  server.maxConnections = MOST_CONNECTIONS
-  await new Promise<void>((resolve, reject) => {
-    const fail = (cause: Error) => reject(new MixtralError('IO', `cannot listen on ${host}:${port}: ${cause.message}`, { cause }))
-    server.once('error', fail)
-    server.listen(port, host, () => {
-      server.off('error', fail)
-      resolve()
-    })
+  const { listen } = await socketsHere()
+  const listening = await listen(app.fetch, { host, port }).catch((cause: Error) => {
+    throw new MixtralError('IO', `cannot listen on ${host}:${port}: ${cause.message}`, { cause })
   })
-  const address = server.address()
-  const bound = typeof address === 'object' && address ? address.port : port
   const shownHost = host.includes(':') ? `[${host}]` : host
   let closing: Promise<void> | undefined
-  const close = async () => {
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-    await app.close()
-    const idle = setInterval(() => server.closeIdleConnections(), 20) // those whose last answer goes out now
-    const timer = setTimeout(() => server.closeAllConnections(), 1000) // those that do not read it
-    await closed
-    clearInterval(idle)
-    clearTimeout(timer)
-  }
   return {
-    url: `http://${shownHost}:${bound}`,
-    port: bound,
+    url: `http://${shownHost}:${listening.port}`,
+    port: listening.port,
     close() {
-      closing ??= close()
+      closing ??= listening.close(app.close())
       return closing
     },
   }
+}
+
+/** The sockets of the runtime that runs this. */
+async function socketsHere(): Promise<{ listen(answer: Answer, address: Address): Promise<Listening> }> {
+  if ('Bun' in globalThis) return import('./sockets/bun.js')
+  return 'Deno' in globalThis ? import('./sockets/deno.js') : import('./sockets/node.js')
 }

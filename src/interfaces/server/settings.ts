@@ -25,6 +25,10 @@ export interface ServerOptions {
   readonly maxQueue?: number
   /** Most bytes of a request's body. Default 8 MiB: a prompt of 64k tokens has less than one. */
   readonly bodyBytes?: number
+  /** Seconds that a client has for the body of its request. Default 300. */
+  readonly bodySeconds?: number
+  /** Seconds that a request may take in all, from its coming to the end of its answer. Default: no limit. */
+  readonly timeoutSeconds?: number
   /** Seconds of silence after which an answer gets a sign of life. Default 5: Bun's own server gives up after 10. */
   readonly pingSeconds?: number
   /** Seconds after which a client is dropped that does not read its answer. Default 60. */
@@ -46,32 +50,40 @@ export interface Settings {
   readonly allowedRegistries: readonly string[]
   readonly maxQueue: number
   readonly bodyBytes: number
+  readonly bodySeconds: number
+  readonly timeoutSeconds: number | undefined
   readonly pingSeconds: number
   readonly stallSeconds: number
   readonly graceSeconds: number
   readonly log: (entry: RequestLog) => void
 }
 
+/** No timer of a runtime runs longer than 24 days. */
+export const LONGEST_SECONDS = 2_000_000
+
 const LISTS = ['aliases', 'apiKeys', 'allowedHosts', 'allowedOrigins', 'allowedRegistries'] as const
 const RANGES = {
   maxQueue: [0, 65_536],
   bodyBytes: [1024, 2 ** 30],
+  bodySeconds: [0.001, 3600],
   pingSeconds: [0.001, 3600],
   stallSeconds: [0.001, 86_400],
   graceSeconds: [0, 86_400],
+  timeoutSeconds: [0.001, LONGEST_SECONDS],
 } as const
 
 /** Throws `OPTION` for an option that is unknown, of another type or out of range. */
 export function checkServerOptions(options: ServerOptions): Settings {
   checkNames(options, ['name', ...LISTS, ...Object.keys(RANGES), 'allowPull', 'log'])
   const { name, aliases = [], apiKeys = [], allowedHosts = [], allowedOrigins = [], maxQueue = 64, bodyBytes = 8 * 2 ** 20 } = options
-  const { pingSeconds = 5, stallSeconds = 60, graceSeconds = 30, log = () => {} } = options
-  const numbers = { maxQueue, bodyBytes, pingSeconds, stallSeconds, graceSeconds }
+  const { bodySeconds = 300, timeoutSeconds, pingSeconds = 5, stallSeconds = 60, graceSeconds = 30, log = () => {} } = options
+  const numbers = { maxQueue, bodyBytes, bodySeconds, timeoutSeconds, pingSeconds, stallSeconds, graceSeconds }
   const { allowPull = false, allowedRegistries = [] } = options
   const lists = { aliases, apiKeys, allowedHosts, allowedOrigins, allowedRegistries }
   for (const [key, [least, most]] of Object.entries(RANGES)) {
     const value = numbers[key as keyof typeof RANGES]
     const whole = !key.endsWith('Seconds')
+    if (value === undefined && key === 'timeoutSeconds') continue
     if (typeof value === 'number' && value >= least && value <= most && (!whole || Number.isInteger(value))) continue
     throw new MixtralError('OPTION', `${key} is ${shown(value)}, expected a ${whole ? 'whole ' : ''}number from ${least} to ${most}`)
   }

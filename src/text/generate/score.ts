@@ -1,7 +1,7 @@
 // The log-probabilities of given tokens: how likely a model thinks a text is, token by token. The threads that have the
 // logits make them; only the numbers come to the main thread.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { checkCallOptions, checkExpertsPerToken, type ForwardOptions } from '../../runtime/engine/callOptions.js'
 import type { TokenIds } from '../../runtime/engine/checkTokens.js'
 import type { Engine } from '../../runtime/engine/engine.js'
@@ -13,6 +13,8 @@ export interface ScoreOptions extends ForwardOptions {
   readonly from?: number
   /** How many of the most likely tokens are reported in each place, 0 to 20. Default 0. */
   readonly top?: number
+  /** The KV cache is shared with calls of the same salt only. Default: none. */
+  readonly salt?: string
 }
 
 export interface ScoredToken {
@@ -24,13 +26,14 @@ export interface ScoredToken {
 }
 
 export async function scoreTokens(engine: Engine, tokens: TokenIds, options: ScoreOptions): Promise<ScoredToken[]> {
-  checkCallOptions(options, ['from', 'top', 'expertsPerToken'])
+  checkCallOptions(options, ['from', 'top', 'salt', 'expertsPerToken'])
   checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
   const ids = engine.checked(tokens)
-  const { from = 1, top = 0, ...call } = options
+  const { from = 1, top = 0, salt = '', ...call } = options
   if (ids.length < 2) throw new MixtralError('OPTION', 'one token, expected at least two: the first has nothing before it')
   checkWhole('from', from, 1, ids.length - 1)
   checkWhole('top', top, 0, MOST_TOP)
+  checkText('salt', salt)
   const scored: ScoredToken[] = []
   const take = (choice: Choice) => {
     if (choice.id === NOT_FINITE) throw notFiniteError(choice)
@@ -39,7 +42,7 @@ export async function scoreTokens(engine: Engine, tokens: TokenIds, options: Sco
     return []
   }
   const job = (place: number) => ({ score: ids[place + 1]!, top })
-  await engine.finish({ ids: ids.slice(0, -1), from: from - 1, job, take }, call)
+  await engine.finish({ ids: ids.slice(0, -1), from: from - 1, salt, job, take }, call)
   return scored
 }
 

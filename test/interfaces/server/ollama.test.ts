@@ -180,7 +180,7 @@ describe('errors', () => {
         for await (const { response } of stream) if (response) ollama.abort()
       })(),
     ).rejects.toThrow()
-    await until(() => served.model.status().running === 0)
+    await until(async () => (await served.status()).running === 0)
   })
 
   test('unknown options are ignored', async () => {

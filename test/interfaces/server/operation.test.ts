@@ -6,11 +6,6 @@ import { capital, endless, ndjson, sseEvents, until, withServer } from './served
 const served = withServer({ maxQueue: 2, pingSeconds: 0.02, stallSeconds: 0.5, graceSeconds: 5 })
 const chat = { model: 'demo', temperature: 0, messages: capital }
 const long = { model: 'demo', temperature: 0, prompt: endless, max_tokens: -1, ignore_eos: true }
-/** All pages are free but those of the prefix cache. */
-const idle = () => {
-  const { running, waiting, suspended, kvFree, kvTokens } = served.model.status()
-  return running + waiting + suspended === 0 && kvFree === kvTokens
-}
 const lastLog = (id: string) => served.logs.find((entry) => entry.id === id)
 
 test('health answers at once, and names neither key nor model', async () => {
@@ -80,28 +75,21 @@ test('a client that leaves a stream frees its pages, and disturbs nobody', async
   await until(() => lastLog('left') !== undefined)
   expect(lastLog('left')).toMatchObject({ outcome: 'left' })
   expect((await other).usage.completion_tokens).toBe(60)
-  await until(idle)
+  await served.idle()
 })
 
 test('a client that leaves before its answer ends the work too', async () => {
   const leaving = new AbortController()
   const response = served.post('/v1/completions', long, { signal: leaving.signal, headers: { 'x-request-id': 'early' } })
-  await until(() => served.model.status().running > 0)
+  await until(async () => (await served.status()).running > 0)
   leaving.abort()
   await expect(response).rejects.toThrow()
   await until(() => lastLog('early') !== undefined)
-  await until(idle)
+  await served.idle()
 })
 
-/** Holds the model, so that requests wait; returns what lets it go. */
-async function held(): Promise<() => Promise<unknown>> {
-  const tensors = served.model.traceEach([1, 2, 3])
-  await tensors.next()
-  return () => tensors.return(undefined)
-}
-
 test('the queue is bounded: one more request gets 503 and is told when to come again; a waiting one can leave', async () => {
-  const release = await held()
+  const release = await served.held()
   const controllers = Array.from({ length: 6 }, () => new AbortController())
   const waiting = controllers.map(({ signal }) => served.post('/v1/completions', { ...long, stream: true }, { signal }))
   expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual(Array(6).fill(200))
@@ -117,11 +105,11 @@ test('the queue is bounded: one more request gets 503 and is told when to come a
   await release()
   expect((await last).choices[0].finish_reason).toBe('stop')
   controllers[0]!.abort()
-  await until(idle)
+  await served.idle()
 })
 
 test('a waiting request has headers and signs of life before its first token', async () => {
-  const release = await held()
+  const release = await served.held()
   const response = await served.post('/v1/chat/completions', { ...chat, stream: true })
   const whole = await served.post('/v1/chat/completions', chat) // its headers, too, come before its answer
   const lines = await served.post('/api/chat', { ...chat, stream: true })
@@ -149,6 +137,12 @@ test('an error after the headers of a whole answer is its body', async () => {
   await Promise.all([model.close(), tensors.return(undefined).catch(() => {})])
   expect([response.status, await response.json()]).toMatchObject([200, { error: { type: 'unavailable_error' } }])
 })
+
+/** Of an app in this process. */
+const idle = () => {
+  const { running, waiting, suspended, kvFree, kvTokens } = served.model.status()
+  return running + waiting + suspended === 0 && kvFree === kvTokens
+}
 
 test('a client that does not read is dropped', async () => {
   const logs: RequestLog[] = []
@@ -198,19 +192,24 @@ test('an error in mid-stream is an event, and the connection is not cut', async 
 })
 
 test('closing lets running requests end, refuses new ones, and ends those that take too long', async () => {
-  const server = await serve(served.model, { port: 0, name: 'demo' })
+  const server = await served.start({ name: 'demo' })
   const body = JSON.stringify({ ...long, max_tokens: 50, stream: true })
   const running = await fetch(`${server.url}/v1/completions`, { method: 'POST', body })
   const closed = server.close()
-  await expect(fetch(`${server.url}/health`)).rejects.toThrow()
+  await until(() =>
+    fetch(`${server.url}/health`).then(
+      ({ status }) => status === 503, // on a connection that was open
+      () => true,
+    ),
+  )
   expect((await sseEvents(running)).at(-1).choices[0].finish_reason).toBe('length')
   await closed
 
-  const strict = await serve(served.model, { port: 0, name: 'demo', graceSeconds: 0 })
+  const strict = await served.start({ name: 'demo', graceSeconds: 0 })
   const cut = await fetch(`${strict.url}/v1/completions`, { method: 'POST', body: JSON.stringify({ ...long, stream: true }) })
   const [events] = await Promise.all([sseEvents(cut), strict.close()])
   expect(events.at(-1)).toMatchObject({ error: { message: 'the server is shutting down' } })
-  await until(idle)
+  await served.idle()
 })
 
 test('an app answers without a socket', async () => {

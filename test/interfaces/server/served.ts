@@ -1,17 +1,43 @@
 // The demo model behind a server on a free port, for the tests of a file; and a strict reader of what comes over the
 // wire: bytes, not what a forgiving client makes of them.
+//
+// MIXTRAL_TEST_RUNTIME is the command of another runtime, as a list in JSON: then the servers run in it, and the model
+// in this process is there for what is compared.
 
+import { type ChildProcess, spawn } from 'node:child_process'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll } from 'vitest'
 import { MixtralModel } from '../../../dist/index.js'
 import { type RequestLog, type RunningServer, type ServeOptions, serve } from '../../../dist/server.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: the answer of a server is anything until a test has looked at it
 export type Json = any
+type LoadOptions = Parameters<typeof MixtralModel.load>[1]
+type Status = ReturnType<MixtralModel['status']>
+
+/** Where servers run. */
+export const runtime: readonly string[] | undefined = process.env.MIXTRAL_TEST_RUNTIME && JSON.parse(process.env.MIXTRAL_TEST_RUNTIME)
+export const inBun = runtime?.[0]?.endsWith('/bun') ?? false
+export const inDeno = runtime?.[0]?.endsWith('/deno') ?? false
+
+export interface Started extends RunningServer {
+  readonly logs: RequestLog[]
+}
 
 export interface Served {
+  /** The model of the server, or one with the same answers. */
   readonly model: MixtralModel
   readonly server: RunningServer
   readonly logs: RequestLog[]
+  /** The status of the server's model. */
+  status(): Promise<Status>
+  /** Waits until nothing runs, and all pages are free but those of the prefix cache. */
+  idle(): Promise<void>
+  /** Holds the server's model, so that requests wait; returns what lets it go. */
+  held(): Promise<() => Promise<unknown>>
+  /** Another server for the same model. */
+  start(options: ServeOptions): Promise<Started>
   /** Sends a body as JSON. */
   post(path: string, body: unknown, init?: RequestInit): Promise<Response>
   /** The answer, which must have the status 200. */
@@ -19,16 +45,49 @@ export interface Served {
 }
 
 /** Starts the server before the tests, and ends it after them. */
-export function withServer(options: ServeOptions = {}, load: Parameters<typeof MixtralModel.load>[1] = {}): Served {
+export function withServer(options: ServeOptions = {}, load: LoadOptions = {}): Served {
   const served = { logs: [] as RequestLog[] } as { -readonly [Name in keyof Served]: Served[Name] }
+  let remote: Remote | undefined
+  const others: Started[] = []
   beforeAll(async () => {
-    served.model = await MixtralModel.load('demo', { threads: 1, sequences: 4, kvTokens: 2048, ...load })
-    served.server = await serve(served.model, { port: 0, name: 'demo', log: (entry) => served.logs.push(entry), ...options })
+    const all = { threads: 1, sequences: 4, kvTokens: 2048, ...load }
+    served.model = await MixtralModel.load('demo', all)
+    if (runtime) {
+      remote = new Remote(runtime)
+      await remote.call('load', all)
+    }
+    const first = await served.start({ name: 'demo', ...options })
+    served.server = first
+    served.logs = first.logs
   })
   afterAll(async () => {
-    await served.server.close()
+    await Promise.all(others.map((server) => server.close()))
     await served.model.close()
+    await remote?.end()
   })
+  served.status = async () => (remote ? remote.call('status') : served.model.status())
+  served.idle = () =>
+    until(async () => {
+      const { running, waiting, suspended, kvFree, kvTokens } = await served.status()
+      return running + waiting + suspended === 0 && kvFree === kvTokens
+    })
+  served.held = async () => {
+    if (remote) {
+      await remote.call('hold')
+      return () => remote!.call('release')
+    }
+    const tensors = served.model.traceEach([1, 2, 3])
+    await tensors.next()
+    return () => tensors.return(undefined)
+  }
+  served.start = async (more) => {
+    const logs: RequestLog[] = []
+    const server = remote
+      ? await remote.serve({ port: 0, ...more }, logs)
+      : { ...(await serve(served.model, { port: 0, log: (entry) => logs.push(entry), ...more })), logs }
+    others.push(server)
+    return server
+  }
   served.post = (path, body, init = {}) =>
     fetch(served.server.url + path, { method: 'POST', body: typeof body === 'string' ? body : JSON.stringify(body), ...init })
   served.json = async (path, body) => {
@@ -38,6 +97,59 @@ export function withServer(options: ServeOptions = {}, load: Parameters<typeof M
     return JSON.parse(text)
   }
   return served
+}
+
+/** Servers in a process of another runtime. */
+class Remote {
+  readonly #child: ChildProcess
+  readonly #waiting = new Map<number, (message: Json) => void>()
+  readonly #logs: RequestLog[][] = []
+  readonly #ended: Promise<unknown>
+  #calls = 0
+
+  constructor([program, ...args]: readonly string[]) {
+    const file = fileURLToPath(new URL('runtimeServer.mjs', import.meta.url))
+    this.#child = spawn(program!, [...args, file], { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.#ended = new Promise((resolve) => this.#child.on('close', resolve))
+    this.#child.on('close', (code) => {
+      for (const tell of this.#waiting.values()) tell({ error: `the runtime has ended with ${code}` })
+    })
+    createInterface({ input: this.#child.stdout! }).on('line', (line) => {
+      const message = JSON.parse(line)
+      if (message.fault) throw new Error(`in the server: ${message.fault}`)
+      if (message.entry) this.#logs[message.key]!.push(message.entry)
+      else this.#waiting.get(message.id)!(message)
+    })
+  }
+
+  async call(name: string, ...args: unknown[]): Promise<Json> {
+    const id = this.#calls++
+    const { result, error, code } = await new Promise<Json>((resolve) => {
+      this.#waiting.set(id, resolve)
+      this.#child.stdin!.write(`${JSON.stringify({ id, call: name, args })}\n`)
+    })
+    this.#waiting.delete(id)
+    if (error) throw Object.assign(new Error(error), { code })
+    return result
+  }
+
+  async serve(options: ServeOptions, logs: RequestLog[]): Promise<Started> {
+    const key = this.#logs.push(logs) - 1
+    const { url, port } = await this.call('serve', key, options)
+    let closing: Promise<void> | undefined
+    return {
+      ...{ url, port, logs },
+      close: () => {
+        closing ??= this.call('close', key)
+        return closing
+      },
+    }
+  }
+
+  async end(): Promise<void> {
+    this.#child.stdin!.end()
+    await this.#ended
+  }
 }
 
 /** The data of every event of a stream; comments are left out. Throws for a byte that should not be there. */
@@ -87,8 +199,8 @@ export async function ndjson(response: Response): Promise<Json[]> {
 }
 
 /** Waits until something holds: no test asks how long that takes. */
-export async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5))
+export async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
+  while (!(await holds())) await new Promise((resolve) => setTimeout(resolve, 5))
 }
 
 export const capital = [{ role: 'user', content: 'What is the capital of France?' }]

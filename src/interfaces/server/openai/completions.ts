@@ -109,11 +109,12 @@ interface Asked {
 }
 
 function answerRun({ model }: ServedModel, ids: readonly number[], options: GenerationOptions, { scores, generates }: Asked): AnswerRun {
-  return async function* ({ signal, onAccepted }): AsyncGenerator<Part, Outcome> {
+  return async function* ({ signal, onAccepted, salt }): AsyncGenerator<Part, Outcome> {
     if (scores || !generates) onAccepted()
     // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
-    if (scores) yield { text: '', ids: [], scored: await scores.score(ids, options.logprobs!, signal) }
-    if (generates) return yield* model.session({ ids }).stream({ ...options, signal, onAccepted })
+    const apart = { ...(salt !== undefined && { salt }) }
+    if (scores) yield { text: '', ids: [], scored: await scores.score(ids, { top: options.logprobs!, signal, ...apart }) }
+    if (generates) return yield* model.session({ ids, ...apart }).stream({ ...options, signal, onAccepted })
     return readOnly(ids.length)
   }
 }

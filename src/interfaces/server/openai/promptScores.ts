@@ -3,14 +3,18 @@
 // however it is computed.
 
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
-import type { ScoredToken } from '../../../text/generate/score.js'
+import type { ScoredToken, ScoreOptions } from '../../../text/generate/score.js'
 
 /** Tokens of all prompts that are kept: with 20 entries each, some 30 MB. */
 const MOST_TOKENS = 16_384
 
+/** What is asked of a prompt: prompts of other salts know nothing of each other. */
+type Asked = Pick<ScoreOptions, 'top' | 'salt' | 'signal'>
+
 interface Kept {
   readonly ids: readonly number[]
-  readonly top: number
+  readonly top: number | undefined
+  readonly salt: string | undefined
   readonly scored: Promise<readonly ScoredToken[]>
 }
 
@@ -33,11 +37,11 @@ export class PromptScores {
   }
 
   /** The score of each token but the first. Throws what `MixtralModel.score` throws. */
-  async score(ids: readonly number[], top: number, signal: AbortSignal): Promise<readonly ScoredToken[]> {
+  async score(ids: readonly number[], asked: Asked): Promise<readonly ScoredToken[]> {
     if (ids.length < 2) return []
-    const { kept, shared } = this.#nearest(ids, top)
-    const scored = this.#from(ids, top, signal, shared, kept)
-    const entry = { ids, top, scored }
+    const { kept, shared } = this.#nearest(ids, asked)
+    const scored = this.#from(ids, asked, shared, kept)
+    const entry = { ids, top: asked.top, salt: asked.salt, scored }
     this.#keep(entry)
     scored.catch(() => {
       this.#kept = this.#kept.filter((one) => one !== entry)
@@ -46,19 +50,19 @@ export class PromptScores {
   }
 
   /** Takes what is known of the first `shared` tokens, once it is known, and asks the model for the others. */
-  async #from(ids: readonly number[], top: number, signal: AbortSignal, shared: number, kept?: Kept): Promise<readonly ScoredToken[]> {
+  async #from(ids: readonly number[], asked: Asked, shared: number, kept?: Kept): Promise<readonly ScoredToken[]> {
     // another request's failure is not this one's
     const known = (await kept?.scored.catch(() => undefined))?.slice(0, Math.max(0, shared - 1)) ?? []
     const from = known.length + 1
     if (from >= ids.length) return known
-    return [...known, ...(await this.#model.score(ids, { from, top, signal }))]
+    return [...known, ...(await this.#model.score(ids, { from, ...asked }))]
   }
 
   /** The kept prompt that begins most like this one. */
-  #nearest(ids: readonly number[], top: number): { readonly kept?: Kept; readonly shared: number } {
+  #nearest(ids: readonly number[], { top, salt }: Asked): { readonly kept?: Kept; readonly shared: number } {
     let best: { readonly kept?: Kept; readonly shared: number } = { shared: 0 }
     for (const kept of this.#kept) {
-      if (kept.top !== top) continue
+      if (kept.top !== top || kept.salt !== salt) continue
       let shared = 0
       while (shared < ids.length && ids[shared] === kept.ids[shared]) shared++
       if (shared > best.shared) best = { kept, shared }

@@ -4,9 +4,15 @@
 import type { z } from 'zod'
 import { ApiError, badRequest } from '../apiError.js'
 
-/** A body that is a JSON object. Throws an ApiError 400 or 413. */
-export async function readBody(request: Request, mostBytes: number): Promise<Record<string, unknown>> {
-  const bytes = await readBytes(request, mostBytes)
+/** What a body may take. */
+interface BodyLimits {
+  readonly bodyBytes: number
+  readonly bodySeconds: number
+}
+
+/** A body that is a JSON object. Throws an ApiError 400, 408, 413 or 415. */
+export async function readBody(request: Request, limits: BodyLimits): Promise<Record<string, unknown>> {
+  const bytes = await readBytes(request, limits)
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
@@ -27,14 +33,14 @@ export function checked<T>(schema: z.ZodType<T>, body: Record<string, unknown>):
   throw badRequest(param ? `${param}: ${message}` : message, param || undefined)
 }
 
-async function readBytes(request: Request, mostBytes: number): Promise<Uint8Array> {
+async function readBytes(request: Request, { bodyBytes: mostBytes, bodySeconds }: BodyLimits): Promise<Uint8Array> {
   const tooLarge = new ApiError(413, `the body is too large, expected at most ${mostBytes} bytes`)
   if (Number(request.headers.get('content-length') ?? 0) > mostBytes) throw tooLarge
   const encoding = request.headers.get('content-encoding') ?? 'identity'
   if (encoding !== 'identity') throw new ApiError(415, 'the body is compressed, expected plain JSON') // a small one may inflate to gigabytes
   const chunks: Uint8Array[] = []
   let length = 0
-  for await (const chunk of chunksOf(request)) {
+  for await (const chunk of chunksOf(request, bodySeconds)) {
     length += chunk.length
     if (length > mostBytes) throw tooLarge
     chunks.push(chunk)
@@ -48,12 +54,16 @@ async function readBytes(request: Request, mostBytes: number): Promise<Uint8Arra
   return all
 }
 
-async function* chunksOf({ body }: Request): AsyncGenerator<Uint8Array> {
+async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uint8Array> {
   if (!body) return
   const reader = body.getReader()
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new ApiError(408, `the body took longer than ${seconds} seconds`)), seconds * 1000)
+  })
   try {
     for (;;) {
-      const { done, value } = await reader.read()
+      const { done, value } = await Promise.race([reader.read(), late])
       if (done) return
       yield value
     }
@@ -61,6 +71,7 @@ async function* chunksOf({ body }: Request): AsyncGenerator<Uint8Array> {
     if (error instanceof ApiError) throw error
     throw badRequest('the body ended before it was complete')
   } finally {
-    reader.releaseLock()
+    clearTimeout(timer)
+    reader.releaseLock() // a read that still waits fails
   }
 }

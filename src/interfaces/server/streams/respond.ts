@@ -2,9 +2,10 @@
 // its status; headers go out as soon as a request is accepted; silence is filled with signs of life; a client that
 // leaves, or does not read, ends its work. Knows no format: an API gives it a `Wire`.
 
+import { MixtralError } from '../../../base/errors.js'
 import { onAbort } from '../../../base/onAbort.js'
 import type { Admission } from '../admission.js'
-import { ApiError, toApiError } from '../apiError.js'
+import { type ApiError, toApiError } from '../apiError.js'
 import type { Metrics } from '../metrics/metrics.js'
 import type { Exchange } from '../requestLog.js'
 import type { Settings } from '../settings.js'
@@ -38,6 +39,8 @@ export interface Answering {
   readonly settings: Settings
   /** Answers of one request that run at one time. */
   readonly width: number
+  /** Of the caller's part of the KV cache. */
+  readonly salt?: string
 }
 
 export const STREAM_HEADERS = {
@@ -91,10 +94,11 @@ class Work {
     const accepted = new Promise<void>((resolve) => {
       accept = resolve
     })
-    this.#events = answerEvents(runs, answering.width, { signal: answering.exchange.signal, onAccepted: () => accept() })
+    const { exchange, width, salt } = answering
+    this.#events = answerEvents(runs, width, { signal: exchange.signal, onAccepted: () => accept(), ...(salt !== undefined && { salt }) })
     this.#first = this.#events.next()
     this.accepted = Promise.race([accepted, this.#first.then(() => {})])
-    onAbort(answering.exchange.signal, () => this.end())
+    onAbort(exchange.signal, () => this.end())
   }
 
   /** The next text of the stream, and whether it is the last. Throws an ApiError. */
@@ -131,6 +135,7 @@ class Work {
   async #step(): Promise<IteratorResult<AnswerEvent, Outcome[]>> {
     const { exchange } = this.#answering
     try {
+      if (this.#ended) throw new MixtralError('ABORTED', 'the request has ended') // while its client did not read
       const step = this.#first ?? this.#events.next()
       this.#first = undefined
       const result = await step
@@ -141,8 +146,7 @@ class Work {
       }
       return result
     } catch (error) {
-      const closing = exchange.signal.aborted && this.#answering.admission.closing
-      const told = closing ? new ApiError(503, 'the server is shutting down') : toApiError(error, this.#wire.wireNames)
+      const told = exchange.endedBy ?? toApiError(error, this.#wire.wireNames)
       exchange.note({ ...(told.origin && { error: told.origin }), ...(!exchange.signal.aborted && { outcome: 'failed' }) })
       this.end()
       throw told
@@ -157,6 +161,7 @@ class Work {
       promptTokens: sum(({ promptTokens }) => promptTokens),
       cachedTokens: sum(({ reusedTokens }) => reusedTokens),
       completionTokens: sum(({ ids }) => ids.length),
+      finishReasons: outcomes.map(({ finishReason }) => finishReason),
     })
     for (const outcome of outcomes) metrics.answered(outcome)
     this.end()
@@ -215,6 +220,8 @@ function bytesOf(stall: Stall, begin: string, pull: Pull, exchange: Exchange): R
   return new ReadableStream<Uint8Array>({
     start(controller) {
       if (begin) controller.enqueue(encoder.encode(begin))
+      // an error without a message: runtimes would print it
+      stall.breakOff = () => controller.error()
       stall.begin()
     },
     async pull(controller) {
@@ -244,6 +251,7 @@ export class Stall {
   readonly #exchange: Exchange
   readonly #milliseconds: number
   #timer: NodeJS.Timeout | undefined
+  breakOff = () => {}
 
   constructor(exchange: Exchange, seconds: number) {
     this.#exchange = exchange
@@ -251,7 +259,7 @@ export class Stall {
   }
 
   begin(): void {
-    this.#timer = setTimeout(() => this.#exchange.drop(), this.#milliseconds)
+    this.#timer = setTimeout(() => this.#exchange.drop(this.breakOff), this.#milliseconds)
   }
 
   clear(): void {
