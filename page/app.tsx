@@ -42,11 +42,16 @@ export function App() {
     }
   }, [])
   useEffect(() => {
+    // focus goes where the person goes: into the list, and back to the button that has opened it
+    if (above) document.querySelector<HTMLElement>('#sidebar button')?.focus()
+    else if (document.activeElement === document.body) document.querySelector<HTMLElement>('header button')?.focus()
+  }, [above])
+  useEffect(() => {
     document.title = current.value.title ? `${current.value.title} · mixtral` : 'mixtral'
   }, [current.value.title])
   return (
     <div class={`app ${lists ? 'with-sidebar' : ''} ${panel === 'none' ? '' : 'with-panel'}`}>
-      <Header lists={lists} />
+      <Header lists={lists} above={above} />
       {lists && <Sidebar onGo={() => isNarrow.value && showSidebar(false)} />}
       {above && <button type="button" class="veil" aria-label="Close the list of conversations" onClick={() => showSidebar(false)} />}
       <main inert={above}>
@@ -61,9 +66,9 @@ export function App() {
             <IconButton icon="close" label="Close the panel" onClick={() => set({ panel: 'none' })} />
           </div>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
-          <div class="panel-body" tabIndex={0} role="group" aria-label={panel === 'experts' ? 'Experts' : 'Settings'}>
+          <section class="panel-body" tabIndex={0} aria-label={panel === 'experts' ? 'Pictures of experts' : 'All settings'}>
             {panel === 'experts' ? <ExpertsPanel /> : <SettingsPanel />}
-          </div>
+          </section>
         </aside>
       )}
       <KeyDialog />
@@ -71,11 +76,11 @@ export function App() {
   )
 }
 
-function Header({ lists }: { readonly lists: boolean }) {
+function Header({ lists, above }: { readonly lists: boolean; readonly above: boolean }) {
   const { panel } = preferences.value
   const toggle = (name: Preferences['panel']) => set({ panel: panel === name ? 'none' : name })
   return (
-    <header>
+    <header inert={above}>
       <IconButton icon="menu" label="Conversations" expanded={lists} onClick={() => showSidebar(!lists)} />
       <h1 class="unseen">mixtral</h1>
       <ModelChoice />
@@ -83,7 +88,7 @@ function Header({ lists }: { readonly lists: boolean }) {
       <span class="space" />
       <IconButton icon="grid" label="Experts at work" expanded={panel === 'experts'} onClick={() => toggle('experts')} />
       <IconButton icon="sliders" label="Settings" expanded={panel === 'settings'} onClick={() => toggle('settings')} />
-      <IconButton icon="plus" label="New conversation" onClick={() => open()} />
+      {(!lists || above) && <IconButton icon="plus" label="New conversation" onClick={() => open()} />}
     </header>
   )
 }

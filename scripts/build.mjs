@@ -1,6 +1,6 @@
 // Builds dist/: TypeScript with tsc, and the kernels with asc, once per build in asconfig.json, and the encoders as
-// asconfig.encode.json says, and the server's page. A kernel build is skipped while it is newer than every AssemblyScript
-// source.
+// asconfig.encode.json says, and the server's page. A kernel build is skipped while it is newer than every source in
+// AssemblyScript.
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'

@@ -1,5 +1,5 @@
-// Builds the page of `mixtral serve`: page/ becomes one HTML file with its script and its style, and a policy that names
-// both by their hashes. Skipped while the file is newer than all it is made of.
+// Builds the page of `mixtral serve`: page/ becomes one HTML file with its script and its style, and a policy that
+// names both by their hashes. Skipped while the file is newer than all it is made of.
 import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'

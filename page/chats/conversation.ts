@@ -43,7 +43,7 @@ export interface Conversation {
   readonly chosen: Readonly<Record<string, string>>
 }
 
-export const TITLE_LENGTH = 60
+const TITLE_LENGTH = 60
 
 export function newId(): string {
   return crypto.randomUUID()

@@ -59,7 +59,7 @@ export async function models(): Promise<readonly ServedModel[]> {
   const { data } = await json<{ data?: unknown }>('v1/models')
   return (Array.isArray(data) ? data : []).flatMap((one): ServedModel[] => {
     if (typeof one?.id !== 'string') return []
-    const number = (name: string) => (typeof one.meta?.[name] === 'number' ? (one.meta[name] as number) : undefined)
+    const number = (name: string) => (typeof one.meta?.[name] === 'number' ? Number(one.meta[name]) : undefined)
     return [{ id: one.id, context: number('n_ctx'), layers: number('n_layer'), experts: number('n_expert'), used: number('n_expert_used') }]
   })
 }

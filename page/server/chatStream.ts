@@ -83,6 +83,6 @@ async function* events({ body }: Response, signal: AbortSignal): AsyncGenerator<
       for (const line of lines) if (line.startsWith('data: ')) yield line.slice(6)
     }
   } finally {
-    reader.cancel().catch(() => {}) // whoever stops reading tells the server so
+    reader.cancel().catch(() => {}) // the server is told that nobody reads on
   }
 }

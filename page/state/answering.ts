@@ -85,7 +85,7 @@ async function answer(question: string): Promise<void> {
 }
 
 /** The request for a message: all that stands before it, and what it has already. */
-export function requestOf(conversation: Conversation, message: Message): ChatRequest {
+function requestOf(conversation: Conversation, message: Message): ChatRequest {
   const known = new Map(conversation.messages.map((one) => [one.id, one]))
   const before: Message[] = []
   for (let at = message.parent; at !== null; at = known.get(at)?.parent ?? null) before.unshift(known.get(at)!)

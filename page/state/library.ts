@@ -80,7 +80,7 @@ export function remove({ id, messages }: Conversation): void {
 
 /** The experts of an answer, if they are known; otherwise they are looked for. */
 export function routingOf(message: string): Routing | undefined {
-  routingChanges.value // whoever reads is told of changes
+  routingChanges.value // its readers are told of changes
   const known = routings.get(message)
   if (known || looked.has(message)) return known
   looked.add(message)

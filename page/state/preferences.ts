@@ -33,13 +33,13 @@ export interface Preferences {
   readonly model: string
   readonly sidebar: boolean
   readonly panel: 'none' | 'settings' | 'experts'
-  /** The text of answers is colored by expert. */
+  /** Beside the experts, the text of answers is colored by them. */
   readonly colored: boolean
   readonly theme: 'system' | 'light' | 'dark'
 }
 
 const KEY = 'mixtral-preferences'
-const DEFAULTS: Preferences = { options: {}, stops: '', model: '', sidebar: true, panel: 'none', colored: false, theme: 'system' }
+const DEFAULTS: Preferences = { options: {}, stops: '', model: '', sidebar: true, panel: 'none', colored: true, theme: 'system' }
 
 export const preferences = signal<Preferences>(stored())
 

@@ -68,7 +68,7 @@ function Scope({ routing, message, text, token }: ScopeProps) {
     return (
       <div class="scope">
         <span>
-          <strong>{routing.length}</strong> tokens of the answer
+          <strong>{routing.length}</strong> tokens were drawn
         </span>
         <button type="button" class="quiet" onClick={() => go(0)}>
           Token by token
@@ -119,7 +119,6 @@ function LayerChoice({ routing }: { readonly routing: Routing }) {
       </label>
       <ul class="bars">
         {shares.map((share, expert) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the index is the expert
           <li key={expert} style={{ '--hue': hueOf(expert, routing.experts), '--share': (share / Math.max(...shares, 1e-9)).toFixed(3) }}>
             <span class="bar-name">
               <span class="unseen">expert </span>

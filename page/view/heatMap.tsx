@@ -73,7 +73,6 @@ function Row({ routing, row, token, writing, current }: RowProps) {
         const value = own ? (own.get(expert) ?? 0) : routing.counts[row * experts + expert]! / Math.max(length, 1)
         return (
           <td
-            // biome-ignore lint/suspicious/noArrayIndexKey: the index is the expert
             key={expert}
             class={last.includes(expert) ? 'now' : ''}
             data-uses={routing.counts[row * experts + expert]}

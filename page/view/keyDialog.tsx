@@ -30,7 +30,7 @@ export function KeyDialog() {
         }}
       >
         <h2 id="key-title">The server wants an API key</h2>
-        <p>{hasKey() ? 'The key that this page has is not one of the server’s.' : 'Whoever runs the server can tell you one.'}</p>
+        <p>{hasKey() ? 'The key that this page has is not one of the server’s.' : 'The person who runs the server can tell you one.'}</p>
         <label class="field">
           <span>API key</span>
           <input type="password" value={key} autocomplete="off" onInput={({ currentTarget }) => setKey(currentTarget.value)} />

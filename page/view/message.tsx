@@ -45,8 +45,10 @@ export function MessageView({ message, isLast }: { readonly message: Message; re
 }
 
 function AnswerText({ message, text, writing }: { readonly message: Message; readonly text: string; readonly writing: boolean }) {
-  if (preferences.value.colored) routingChanges.value // its arrays grow in place
-  const routing = preferences.value.colored ? routingOf(message.id) : undefined
+  const { colored, panel } = preferences.value
+  const isColored = colored && panel === 'experts'
+  if (isColored) routingChanges.value // its arrays grow in place
+  const routing = isColored ? routingOf(message.id) : undefined
   if (routing && routing.length > 0) return <ColoredText message={message.id} text={text} routing={routing} />
   return message.json ? <Json text={text} /> : <Markdown text={text} writing={writing} />
 }

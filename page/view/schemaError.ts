@@ -1,4 +1,4 @@
-// What is wrong with a schema as it is typed: whether it is JSON at all. What the words of it mean is the server's to say.
+// What is wrong with a schema as it is typed: whether it is JSON at all. What its words mean is the server's to say.
 
 /** Undefined for nothing. */
 export function schemaError(schema: string): string | undefined {

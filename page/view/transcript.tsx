@@ -65,7 +65,6 @@ function Welcome() {
     <div class="welcome">
       <div class="mark" aria-hidden="true">
         {Array.from({ length: 16 }, (_, i) => (
-          // biome-ignore lint/suspicious/noArrayIndexKey: the squares are all there is
           <i key={i} />
         ))}
       </div>
@@ -82,7 +81,7 @@ function Welcome() {
             {idea}
           </button>
         ))}
-        <button type="button" class="experts-idea" onClick={() => set({ panel: 'experts', colored: true })}>
+        <button type="button" class="experts-idea" onClick={() => set({ panel: 'experts' })}>
           <Icon name="grid" /> Watch the experts at work
         </button>
       </div>
