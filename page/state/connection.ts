@@ -10,6 +10,8 @@ export const served = signal<readonly ServedModel[]>([])
 export const isGone = signal(false)
 /** A request was refused for want of a key. */
 export const wantsKey = signal(false)
+/** Number of requests that were refused so. */
+export const refusals = signal(0)
 /** Why the models are unknown, where the server is there. */
 export const trouble = signal('')
 
@@ -29,7 +31,9 @@ export async function connect(): Promise<void> {
     served.value = await models()
     isGone.value = false
     trouble.value = ''
+    wantsKey.value = false
   } catch (error) {
+    if (!(error instanceof Failure) || error.status !== 401) wantsKey.value = false
     note(error)
     if (error instanceof Failure && error.status > 0 && error.status !== 401) trouble.value = error.message
   }
@@ -38,7 +42,10 @@ export async function connect(): Promise<void> {
 /** Learns from a failure of any request. */
 export function note(error: unknown): void {
   if (!(error instanceof Failure)) return
-  if (error.status === 401) wantsKey.value = true
+  if (error.status === 401) {
+    refusals.value++
+    wantsKey.value = true
+  }
   if (error.status !== 0) return
   isGone.value = true
   lookAgain()
@@ -46,7 +53,6 @@ export function note(error: unknown): void {
 
 export async function giveKey(key: string, stays: boolean): Promise<void> {
   setKey(key, stays)
-  wantsKey.value = false
   await connect()
 }
 

@@ -23,8 +23,9 @@ export function Composer() {
   const schema = current.value.schema
   const problem = schemaError(schema)
   const send = () => {
-    if (text.trim() === '' || live.value || problem) return
-    void ask(text)
+    const written = box.current!.value // the state may be a moment behind it
+    if (written.trim() === '' || live.value || problem) return
+    void ask(written)
     setText('')
   }
   const onKeyDown = (event: KeyboardEvent) => {

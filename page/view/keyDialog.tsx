@@ -2,13 +2,15 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { hasKey } from '../server/api.js'
-import { giveKey, wantsKey } from '../state/connection.js'
+import { giveKey, refusals, wantsKey } from '../state/connection.js'
+import { Field } from './field.js'
 
 export function KeyDialog() {
   const dialog = useRef<HTMLDialogElement>(null)
-  const [key, setKey] = useState('')
+  const box = useRef<HTMLInputElement>(null)
   const [stays, setStays] = useState(false)
   const wanted = wantsKey.value
+  refusals.value // a key that was given meanwhile was wrong
   useEffect(() => {
     if (wanted && !dialog.current!.open) dialog.current!.showModal()
     if (!wanted && dialog.current!.open) dialog.current!.close()
@@ -25,16 +27,18 @@ export function KeyDialog() {
       <form
         onSubmit={(event) => {
           event.preventDefault()
-          void giveKey(key, stays)
-          setKey('')
+          const key = box.current!.value
+          box.current!.value = ''
+          if (key.trim() !== '') void giveKey(key, stays)
         }}
       >
         <h2 id="key-title">The server wants an API key</h2>
-        <p>{hasKey() ? 'The key that this page has is not one of the server’s.' : 'The person who runs the server can tell you one.'}</p>
-        <label class="field">
-          <span>API key</span>
-          <input type="password" value={key} autocomplete="off" onInput={({ currentTarget }) => setKey(currentTarget.value)} />
-        </label>
+        <p role="status">
+          {hasKey() ? 'The key that this page has is not one of the server’s.' : 'The person who runs the server can tell you one.'}
+        </p>
+        <Field id="key" label="API key">
+          <input id="key" type="password" ref={box} autocomplete="off" />
+        </Field>
         <label class="check">
           <input type="checkbox" checked={stays} onChange={({ currentTarget }) => setStays(currentTarget.checked)} />
           Keep it in this browser; otherwise until the tab is closed
@@ -43,7 +47,7 @@ export function KeyDialog() {
           <button type="button" class="quiet" onClick={() => dialog.current!.close()}>
             Not now
           </button>
-          <button type="submit" class="primary" disabled={key.trim() === ''}>
+          <button type="submit" class="primary">
             Use the key
           </button>
         </div>

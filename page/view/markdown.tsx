@@ -1,6 +1,6 @@
 // Text of a model as Markdown, while it is written: block by block, so that only the last one is made anew. Owns what
-// may become an element: Markdown's own, without images, and links to the web alone. HTML in a text is shown as the text
-// that it is.
+// may become an element: Markdown's own, without images, and links to the web alone. HTML in a text is shown as the
+// text that it is.
 
 import DOMPurify from 'dompurify'
 import { Marked, type Token, type TokensList } from 'marked'

@@ -137,10 +137,11 @@ function Editor({ message, onEnd }: { readonly message: Message; readonly onEnd:
     box.current!.setSelectionRange(text.length, text.length)
   }, [])
   const take = () => {
-    if (text.trim() === '' || live.value) return
+    const written = box.current!.value // the state may be a moment behind it
+    if (written.trim() === '' || live.value) return
     onEnd()
-    if (!isUser) rewrite(message, text)
-    else void askInstead(message, text)
+    if (!isUser) rewrite(message, written)
+    else void askInstead(message, written)
   }
   const onKeyDown = (event: KeyboardEvent) => {
     if (event.key === 'Escape') {

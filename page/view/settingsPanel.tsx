@@ -1,43 +1,14 @@
 // What a conversation tells the model, and how answers are drawn. An empty field leaves the choice to the server.
 
 import { current, update } from '../state/library.js'
-import { OPTION_FIELDS, type OptionField, optionError, preferences, set } from '../state/preferences.js'
+import { OPTION_FIELDS, type OptionField, optionError, type Preferences, preferences, set } from '../state/preferences.js'
+import { Field } from './field.js'
 import { schemaError } from './schemaError.js'
 
 export function SettingsPanel() {
-  const { system, schema } = current.value
-  const problem = schemaError(schema)
   return (
     <div class="settings">
-      <fieldset>
-        <legend>This conversation</legend>
-        <label class="field">
-          <span>System message</span>
-          <textarea
-            rows={4}
-            value={system}
-            dir="auto"
-            placeholder="How the model should answer"
-            onInput={({ currentTarget }) => update({ ...current.value, system: currentTarget.value })}
-          />
-        </label>
-        <label class="field">
-          <span>JSON schema of answers</span>
-          <textarea
-            class="mono"
-            rows={5}
-            value={schema}
-            spellcheck={false}
-            placeholder={'{"type": "object", …}'}
-            aria-invalid={problem !== undefined}
-            aria-describedby="schema-help"
-            onInput={({ currentTarget }) => update({ ...current.value, schema: currentTarget.value })}
-          />
-          <small id="schema-help" class={problem ? 'wrong' : ''}>
-            {problem ?? 'With a schema, an answer is JSON that follows it.'}
-          </small>
-        </label>
-      </fieldset>
+      <ConversationFields />
       <fieldset>
         <legend>All conversations</legend>
         <div class="options">
@@ -45,9 +16,9 @@ export function SettingsPanel() {
             <OptionInput key={field.name} field={field} />
           ))}
         </div>
-        <label class="field">
-          <span>Stop texts</span>
+        <Field id="stops" label="Stop texts" help="One on each line: an answer ends before it.">
           <textarea
+            id="stops"
             class="mono"
             rows={2}
             value={preferences.value.stops}
@@ -55,8 +26,7 @@ export function SettingsPanel() {
             aria-describedby="stops-help"
             onInput={({ currentTarget }) => set({ stops: currentTarget.value })}
           />
-          <small id="stops-help">One on each line: an answer ends before it.</small>
-        </label>
+        </Field>
         <p class="facts">
           An empty field leaves the choice to the server.{' '}
           <button type="button" class="quiet" onClick={() => set({ options: {}, stops: '' })}>
@@ -66,19 +36,52 @@ export function SettingsPanel() {
       </fieldset>
       <fieldset>
         <legend>This page</legend>
-        <label class="field">
-          <span>Colors</span>
+        <Field id="theme" label="Colors">
           <select
+            id="theme"
             value={preferences.value.theme}
-            onChange={({ currentTarget }) => set({ theme: currentTarget.value as 'system' | 'light' | 'dark' })}
+            onChange={({ currentTarget }) => set({ theme: currentTarget.value as Preferences['theme'] })}
           >
             <option value="system">as the system</option>
             <option value="light">light</option>
             <option value="dark">dark</option>
           </select>
-        </label>
+        </Field>
       </fieldset>
     </div>
+  )
+}
+
+function ConversationFields() {
+  const { system, schema } = current.value
+  const problem = schemaError(schema)
+  return (
+    <fieldset>
+      <legend>This conversation</legend>
+      <Field id="system" label="System message">
+        <textarea
+          id="system"
+          rows={4}
+          value={system}
+          dir="auto"
+          placeholder="How the model should answer"
+          onInput={({ currentTarget }) => update({ ...current.value, system: currentTarget.value })}
+        />
+      </Field>
+      <Field id="schema" label="JSON schema of answers" help="With a schema, an answer is JSON that follows it." problem={problem}>
+        <textarea
+          id="schema"
+          class="mono"
+          rows={5}
+          value={schema}
+          spellcheck={false}
+          placeholder={'{"type": "object", …}'}
+          aria-invalid={problem !== undefined}
+          aria-describedby="schema-help"
+          onInput={({ currentTarget }) => update({ ...current.value, schema: currentTarget.value })}
+        />
+      </Field>
+    </fieldset>
   )
 }
 
@@ -87,9 +90,9 @@ function OptionInput({ field }: { readonly field: OptionField }) {
   const typed = preferences.value.options[name] ?? ''
   const problem = optionError(field, typed)
   return (
-    <label class="field">
-      <span>{label}</span>
+    <Field id={name} label={label} help={help} problem={problem}>
       <input
+        id={name}
         inputMode="decimal"
         value={typed}
         placeholder="server’s"
@@ -98,9 +101,6 @@ function OptionInput({ field }: { readonly field: OptionField }) {
         autocomplete="off"
         onInput={({ currentTarget }) => set({ options: { ...preferences.value.options, [name]: currentTarget.value } })}
       />
-      <small id={`${name}-help`} class={problem ? 'wrong' : ''}>
-        {problem ?? help}
-      </small>
-    </label>
+    </Field>
   )
 }
