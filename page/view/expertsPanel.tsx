@@ -61,6 +61,7 @@ interface ScopeProps {
 }
 
 function Scope({ routing, message, text, token }: ScopeProps) {
+  routingChanges.value
   const go = (next: number | undefined) => {
     chosenToken.value = next === undefined ? undefined : { message, token: next }
   }
@@ -97,6 +98,7 @@ function Scope({ routing, message, text, token }: ScopeProps) {
 }
 
 function LayerChoice({ routing }: { readonly routing: Routing }) {
+  routingChanges.value
   const at = Math.min(layer.value, routing.layers - 1)
   const shares = routing.shares(at)
   const { effective, most } = balanceOf(shares)

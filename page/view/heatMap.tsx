@@ -3,6 +3,7 @@
 
 import type { Routing } from '../chats/routing.js'
 import { balanceOf } from '../chats/routing.js'
+import { routingChanges } from '../state/library.js'
 import { hueOf, layer, percent } from './expertChoice.js'
 
 interface Props {
@@ -15,6 +16,7 @@ interface Props {
 }
 
 export function HeatMap({ routing, token, writing, caption }: Props) {
+  routingChanges.value // the arrays grow in place
   const { layers, experts } = routing
   const columns = Array.from({ length: experts }, (_, expert) => expert)
   const at = Math.min(layer.value, layers - 1)
@@ -52,6 +54,7 @@ interface RowProps extends Pick<Props, 'routing' | 'token' | 'writing'> {
 }
 
 function Row({ routing, row, token, writing, current }: RowProps) {
+  routingChanges.value
   const { experts, length } = routing
   const shares = routing.shares(row)
   const { effective } = balanceOf(shares)

@@ -3,6 +3,7 @@
 
 import { useRef } from 'preact/hooks'
 import type { Routing } from '../chats/routing.js'
+import { routingChanges } from '../state/library.js'
 import { chosenToken, hueOf, layer, showsNumbers } from './expertChoice.js'
 
 interface Props {
@@ -12,6 +13,7 @@ interface Props {
 }
 
 export function ColoredText({ message, text, routing }: Props) {
+  routingChanges.value // the arrays grow in place
   const box = useRef<HTMLDivElement>(null)
   const at = Math.min(layer.value, routing.layers - 1)
   const chosen = chosenToken.value?.message === message ? chosenToken.value.token : -1

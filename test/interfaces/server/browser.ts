@@ -2,8 +2,12 @@
 // names. Where there is none, tests are skipped with a warning; on CI they fail.
 
 import { existsSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { Readable } from 'node:stream'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll } from 'vitest'
+import type { ServerApp } from '../../../dist/server.js'
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
 const program = [process.env.CHROMIUM, ...PLACES].find((place) => place !== undefined && existsSync(place))
@@ -77,4 +81,47 @@ export async function setFields(page: Page, fields: Readonly<Record<string, stri
 export async function lastAnswer(page: Page): Promise<string> {
   const text = await page.locator('.message.assistant :is(.markdown, .colored)').last().textContent()
   return text!.trim()
+}
+
+export interface Gate {
+  readonly url: string
+  /** Lets all answers go on. */
+  open(): void
+  close(): void
+}
+
+/** A server whose streams stop after some events, until it is told otherwise: a test looks at an answer that is half written. */
+export async function gated(app: () => ServerApp, events: number): Promise<Gate> {
+  let open: () => void = () => {}
+  let gate = new Promise<void>((resolve) => {
+    open = resolve
+  })
+  const server = createServer(async (incoming, outgoing) => {
+    const { method = 'GET', headers } = incoming
+    const body = method === 'GET' ? null : (Readable.toWeb(incoming) as ReadableStream)
+    const url = `http://${headers.host}${incoming.url}`
+    const response = await app().fetch(new Request(url, { method, headers: headers as HeadersInit, body, duplex: 'half' } as RequestInit))
+    outgoing.writeHead(response.status, Object.fromEntries(response.headers))
+    const reader = response.body?.getReader()
+    outgoing.on('close', () => reader?.cancel())
+    for (let count = 1; reader; count++) {
+      const { done, value } = await reader.read()
+      if (done) break
+      outgoing.write(value)
+      if (count === events && response.headers.get('content-type') === 'text/event-stream') await gate
+    }
+    outgoing.end()
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    open() {
+      open()
+      gate = Promise.resolve()
+    },
+    close() {
+      server.close()
+      server.closeAllConnections()
+    },
+  }
 }

@@ -4,25 +4,34 @@ import { readFile } from 'node:fs/promises'
 import { Ajv } from 'ajv'
 import axe from 'axe-core'
 import { afterAll, afterEach, describe, expect, test } from 'vitest'
-import { type RunningServer, serve } from '../../../dist/server.js'
-import { answered, ask, hasChromium, lastAnswer, setFields, withBrowser } from './browser.js'
+import { createApp, type RequestLog, serve } from '../../../dist/server.js'
+import { answered, ask, gated, hasChromium, lastAnswer, setFields, withBrowser } from './browser.js'
 import { until, withServer } from './served.js'
 
 /** Numbers that take the model some time to write. */
 const MANY = JSON.stringify({ type: 'array', items: { type: 'integer' }, minItems: 120 })
+/** So many events of an answer come before a gate. */
+const EVENTS = 12
 const question = 'What is the capital of France?'
 const answer = 'The capital of France is Paris.'
 
 describe.skipIf(!hasChromium)('the page', () => {
   const served = withServer()
   const browser = withBrowser()
-  const others: RunningServer[] = []
+  const others: { readonly url: string; close(): void }[] = []
   const visit = (...more: Parameters<typeof browser.visit> extends [string, ...infer Rest] ? Rest : never) =>
     browser.visit(served.server.url, ...more)
   const another = async (options: Parameters<typeof serve>[1] = {}) => {
     const server = await serve(served.model, { port: 0, name: 'demo', graceSeconds: 0, ...options })
     others.push(server)
     return server
+  }
+  const halfLogs: RequestLog[] = []
+  const half = async () => {
+    const app = createApp(served.model, { name: 'demo', log: (entry) => halfLogs.push(entry) })
+    const gate = await gated(() => app, EVENTS)
+    others.push(gate)
+    return gate
   }
 
   afterEach(() => {
@@ -58,19 +67,24 @@ describe.skipIf(!hasChromium)('the page', () => {
   })
 
   test('stop ends the answer on the server too; what is there stays, and goes on when asked to', async () => {
-    const page = await visit()
+    const gate = await half()
+    const page = await browser.visit(gate.url)
     await setFields(page, { Temperature: '0', 'JSON schema of answers': MANY })
     await ask(page, 'Count.')
-    await page.waitForFunction(() => document.querySelector('.markdown')?.textContent.includes('[') ?? false)
+    await page.waitForFunction(() => document.querySelector('.code')?.textContent.includes('[') ?? false)
     await page.keyboard.press('Escape')
     await answered(page)
-    await until(() => served.logs.at(-1)?.outcome === 'left')
-    const before = await lastAnswer(page)
+    await until(() => halfLogs.at(-1)?.outcome === 'left')
     expect(await page.locator('.figures').textContent()).toMatch(/stopped$/)
+    const before = (await page.locator('.code pre').textContent())!
+    expect(before).toMatch(/^\[ ?\d/)
+    gate.open()
+    const sent = page.waitForRequest('**/v1/chat/completions')
     await page.getByRole('button', { name: 'Go on' }).click()
-    await page.waitForFunction((length) => document.querySelector('.markdown')!.textContent.length > length + 4, before.length)
-    expect((await lastAnswer(page)).startsWith(before.trimEnd())).toBe(true)
-    await page.getByRole('button', { name: 'Stop' }).click()
+    expect((await sent).postDataJSON().messages.at(-1)).toEqual({ role: 'assistant', content: before })
+    await page.waitForFunction((length) => document.querySelector('.code pre')!.textContent.length > length, before.length)
+    expect((await page.locator('.code pre').textContent())!.startsWith(before)).toBe(true)
+    await page.keyboard.press('Escape')
     await answered(page)
     await page.context().close()
   })
@@ -175,24 +189,24 @@ describe.skipIf(!hasChromium)('the page', () => {
   })
 
   test('the heat map lives while the answer is written', async () => {
-    const page = await visit()
-    await setFields(page, { Temperature: '0', 'JSON schema of answers': MANY })
+    const gate = await half()
+    const page = await browser.visit(gate.url)
+    await setFields(page, { Temperature: '0', 'Most tokens': '60', 'JSON schema of answers': MANY })
     await page.getByRole('button', { name: 'Experts at work', exact: true }).click()
     await ask(page, 'Count.')
-    await page.locator('.heat td.now').first().waitFor()
-    await page.locator('.speed', { hasText: /tokens\/s · \d+ tokens$/ }).waitFor()
-    const { layers, expertsPerToken } = served.model.config
-    expect(await page.locator('.heat td.now').count()).toBe(layers * expertsPerToken)
-    const sum = () =>
+    const { layers, expertsPerToken: used } = served.model.config
+    const tokens = async () => Number(await page.locator('.scope strong').textContent())
+    const uses = () =>
       page.locator('.heat td[data-uses]').evaluateAll((all) => all.reduce((sum, one) => sum + Number((one as HTMLElement).dataset.uses), 0))
-    const first = await sum()
-    await page.waitForFunction(
-      (before) =>
-        [...document.querySelectorAll<HTMLElement>('.heat td')].reduce((sum, { dataset }) => sum + Number(dataset.uses ?? 0), 0) > before,
-      first,
-    )
-    await page.getByRole('button', { name: 'Stop' }).click()
+    await page.locator('.scope strong', { hasText: String(EVENTS - 1) }).waitFor() // the first event has no token
+    await page.locator('.speed', { hasText: new RegExp(`^[\\d.]+ tokens/s · ${EVENTS - 1} tokens$`) }).waitFor()
+    expect(await page.locator('.heat td.now').count()).toBe(layers * used)
+    expect(await uses()).toBe((EVENTS - 1) * layers * used)
+    expect(await page.locator('.transcript').getAttribute('aria-busy')).toBe('true')
+    gate.open()
     await answered(page)
+    expect(await tokens()).toBe(60)
+    expect(await uses()).toBe(60 * layers * used)
     expect(await page.locator('.heat td.now').count()).toBe(0)
     await page.context().close()
   })
