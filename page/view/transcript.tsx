@@ -57,7 +57,7 @@ export function Transcript() {
   )
 }
 
-const IDEAS = ['What is the capital of France?', 'What is 7 + 5?', 'Write a haiku about rain.']
+const IDEAS = ['Who are you?', 'Tell me a story.', 'What is the capital of France?']
 
 function Welcome() {
   const { layers, experts, used, context } = model.value ?? {}
