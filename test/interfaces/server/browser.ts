@@ -90,7 +90,7 @@ export interface Gate {
   close(): void
 }
 
-/** A server whose streams stop after some events, until it is told otherwise: a test looks at an answer that is half written. */
+/** A server whose streams stop after some events, until they may go on: tests look at answers that are half written. */
 export async function gated(app: () => ServerApp, events: number): Promise<Gate> {
   let open: () => void = () => {}
   let gate = new Promise<void>((resolve) => {
