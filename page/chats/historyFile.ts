@@ -111,12 +111,17 @@ function figuresOf(given: Record<string, unknown>): AnswerFigures {
 }
 
 function routingOf(value: unknown): StoredRouting {
-  const { layers, experts, used, ids, weights, ends } = objectOf(value, 'the experts of a message')
-  const whole = (number: unknown, most: number): number => {
-    if (typeof number === 'number' && Number.isInteger(number) && number >= 1 && number <= most) return number
+  const { layers, experts, used, start, ids, weights, ends } = objectOf(value, 'the experts of a message')
+  const whole = (number: unknown, most: number, least = 1): number => {
+    if (typeof number === 'number' && Number.isInteger(number) && number >= least && number <= most) return number
     throw new Error('the experts of a message have no shape')
   }
-  const shape = { layers: whole(layers, MOST_LAYERS), experts: whole(experts, MOST_EXPERTS), used: whole(used, 64) }
+  const shape = {
+    layers: whole(layers, MOST_LAYERS),
+    experts: whole(experts, MOST_EXPERTS),
+    used: whole(used, 64),
+    start: whole(start, LONGEST_TEXT, 0),
+  }
   if (shape.layers * shape.experts > MOST_EXPERTS) throw new Error('the experts of a message are too many')
   try {
     const arrays = { ids: new Uint16Array(bytesOf(ids)), weights: new Uint16Array(bytesOf(weights)), ends: new Uint32Array(bytesOf(ends)) }

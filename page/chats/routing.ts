@@ -6,6 +6,8 @@ export interface StoredRouting {
   readonly layers: number
   readonly experts: number
   readonly used: number
+  /** Where the text of the first token begins: what is before it was not written by the model. */
+  readonly start: number
   /** (tokens, layers, used) */
   readonly ids: Uint16Array
   /** (tokens, layers, used): weights in parts of 65535. */
@@ -20,6 +22,7 @@ export class Routing {
   readonly layers: number
   readonly experts: number
   readonly used: number
+  readonly start: number
   /** (layers, experts): tokens that an expert wrote, as one of several. */
   readonly counts: Float64Array
   #length = 0
@@ -27,10 +30,11 @@ export class Routing {
   #weights: Uint16Array
   #ends: Uint32Array
 
-  constructor(layers: number, experts: number, used: number) {
+  constructor(layers: number, experts: number, used: number, start = 0) {
     this.layers = layers
     this.experts = experts
     this.used = used
+    this.start = start
     this.counts = new Float64Array(layers * experts)
     this.#ids = new Uint16Array(64 * layers * used)
     this.#weights = new Uint16Array(64 * layers * used)
@@ -38,10 +42,11 @@ export class Routing {
   }
 
   /** Throws a TypeError for arrays that do not belong together. */
-  static from({ layers, experts, used, ids, weights, ends }: StoredRouting): Routing {
-    const routing = new Routing(layers, experts, used)
+  static from({ layers, experts, used, start, ids, weights, ends }: StoredRouting): Routing {
+    const routing = new Routing(layers, experts, used, start)
     const numbers = ends.length * layers * used
     if (ids.length !== numbers || weights.length !== numbers) throw new TypeError('the arrays have different lengths')
+    if (ends.some((end, i) => end < (ends[i - 1] ?? start))) throw new TypeError('a token ends before it begins')
     if (ids.some((id) => id >= experts)) throw new TypeError('an expert is not among the experts')
     routing.#ids = ids.slice()
     routing.#weights = weights.slice()
@@ -86,14 +91,14 @@ export class Routing {
 
   /** Where the text of a token stands in the answer. It is empty for a part of a character, and for the end token. */
   span(token: number): readonly [begin: number, end: number] {
-    return [token === 0 ? 0 : this.#ends[token - 1]!, this.#ends[token]!]
+    return [token === 0 ? this.start : this.#ends[token - 1]!, this.#ends[token]!]
   }
 
   stored(): StoredRouting {
-    const { layers, experts, used } = this
+    const { layers, experts, used, start } = this
     const numbers = this.#length * layers * used
     return {
-      ...{ layers, experts, used },
+      ...{ layers, experts, used, start },
       ids: this.#ids.slice(0, numbers),
       weights: this.#weights.slice(0, numbers),
       ends: this.#ends.slice(0, this.#length),

@@ -1,7 +1,7 @@
 // Answers while they are written: what is asked for, what has come, when. One at a time; a second question waits for
 // the person to stop the first. Owns the pace at which the view is told.
 
-import { batch, signal } from '@preact/signals'
+import { batch, computed, signal } from '@preact/signals'
 import { type Conversation, changed, type Finish, type Message, newId, pathOf, titleOf, withMessage } from '../chats/conversation.js'
 import { Routing } from '../chats/routing.js'
 import { load } from '../server/api.js'
@@ -24,6 +24,7 @@ export interface Live {
 }
 
 export const live = signal<Live | undefined>(undefined)
+export const isBusy = computed(() => live.value !== undefined)
 /** For screen readers: said once, when it changes. */
 export const announcement = signal('')
 
@@ -128,6 +129,8 @@ class Writing {
   readonly #id: string
   readonly #began = performance.now()
   #text: string
+  /** Where the text of this request begins in the answer. */
+  readonly #begin: number
   #first = 0
   #last = 0
   #tokens = 0
@@ -143,6 +146,7 @@ class Writing {
     this.#conversation = conversation
     this.#id = message.id
     this.#text = message.content
+    this.#begin = message.content.length
     this.#routing = message.content ? routingOf(message.id) : undefined
     this.#show()
   }
@@ -207,11 +211,11 @@ class Writing {
   #route(experts: Chunk['experts'], weights: Chunk['weights']): void {
     const { layers = experts[0]!.length, experts: all, used = experts[0]![0]!.length } = model.value ?? {}
     const count = all ?? Math.max(8, ...experts.flat(2).map((id) => id + 1))
-    this.#routing ??= new Routing(layers, count, used)
+    this.#routing ??= new Routing(layers, count, used, this.#begin)
     const end = this.#text.length
     for (const [i, one] of experts.entries()) {
       // the text of several tokens comes with the last of them
-      const before = this.#routing.length > 0 ? this.#routing.span(this.#routing.length - 1)[1] : 0
+      const before = this.#routing.length > 0 ? this.#routing.span(this.#routing.length - 1)[1] : this.#begin
       this.#routing.add(one, weights[i] ?? [], i === experts.length - 1 ? end : before)
     }
     setRouting(this.#id, this.#routing)

@@ -111,8 +111,8 @@ export async function exported(list: readonly Conversation[]): Promise<Blob> {
   for (const { id } of list.flatMap(({ messages }) => messages.filter(({ role }) => role === 'assistant'))) {
     const routing = routings.get(id)?.stored() ?? (await database?.routing(id).catch(() => undefined))
     if (!routing) continue
-    const { layers, experts, used, ids, weights, ends } = routing
-    found.set(id, { layers, experts, used, ids, weights, ends })
+    const { layers, experts, used, start, ids, weights, ends } = routing
+    found.set(id, { layers, experts, used, start, ids, weights, ends })
   }
   return new Blob([historyText({ conversations: list, routings: found })], { type: 'application/json' })
 }

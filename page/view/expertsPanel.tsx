@@ -64,6 +64,7 @@ function Scope({ routing, message, text, token }: ScopeProps) {
   routingChanges.value
   const go = (next: number | undefined) => {
     chosenToken.value = next === undefined ? undefined : { message, token: next }
+    document.querySelector(`[data-message="${CSS.escape(message)}"] [data-token="${next}"]`)?.scrollIntoView({ block: 'nearest' })
   }
   if (token === undefined) {
     return (

@@ -21,7 +21,7 @@ export function HeatMap({ routing, token, writing, caption }: Props) {
   const columns = Array.from({ length: experts }, (_, expert) => expert)
   const at = Math.min(layer.value, layers - 1)
   return (
-    <table class={`heat ${token === undefined ? '' : 'of-token'} ${experts > 16 ? 'many' : ''}`}>
+    <table class={`heat ${token === undefined ? '' : 'of-token'}`}>
       <caption class="unseen">{caption}</caption>
       <thead>
         <tr>

@@ -120,8 +120,22 @@ export async function copy(text: string): Promise<boolean> {
     await navigator.clipboard.writeText(text) // only where the page came by HTTPS or from this machine
     return true
   } catch {
-    return false
+    return copyOld(text)
   }
+}
+
+/** As browsers did it before, for pages by plain HTTP from another machine. */
+function copyOld(text: string): boolean {
+  const box = document.createElement('textarea')
+  const before = document.activeElement
+  box.value = text
+  box.className = 'unseen'
+  document.body.append(box)
+  box.select()
+  const done = document.execCommand('copy')
+  box.remove()
+  if (before instanceof HTMLElement) before.focus()
+  return done
 }
 
 /** JSON as a block of code, laid out where it is whole. */

@@ -1,8 +1,9 @@
 // One message: its text, what can be done with it, and which of its branches is seen.
 
+import { useComputed } from '@preact/signals'
 import { useEffect, useRef, useState } from 'preact/hooks'
 import { childrenOf, choose, type Message } from '../chats/conversation.js'
-import { again, askInstead, goOn, live, rewrite } from '../state/answering.js'
+import { again, askInstead, goOn, isBusy, live, rewrite } from '../state/answering.js'
 import { current, routingChanges, routingOf, update } from '../state/library.js'
 import { preferences, set } from '../state/preferences.js'
 import { chosenToken } from './expertChoice.js'
@@ -14,7 +15,7 @@ import { ColoredText } from './tokens.js'
 export function MessageView({ message, isLast }: { readonly message: Message; readonly isLast: boolean }) {
   const [edits, setEdits] = useState(false)
   const isUser = message.role === 'user'
-  const own = live.value?.message === message.id ? live.value : undefined
+  const own = useComputed(() => (live.value?.message === message.id ? live.value : undefined)).value
   const text = own?.text ?? message.content
   const name = isUser ? 'You' : (message.model ?? 'The model')
   return (
@@ -32,11 +33,7 @@ export function MessageView({ message, isLast }: { readonly message: Message; re
             <AnswerText message={message} text={text} writing={own !== undefined} />
           )}
           {own && own.phase !== 'writing' && <Waiting queue={own.queue} />}
-          {!own && message.error && (
-            <div class="failure" role="alert">
-              {message.error}
-            </div>
-          )}
+          {!own && message.error && <div class="failure">{message.error}</div>}
           {!own && <Actions message={message} isLast={isLast} onEdit={() => setEdits(true)} />}
         </>
       )}
@@ -71,7 +68,7 @@ interface ActionsProps {
 function Actions({ message, isLast, onEdit }: ActionsProps) {
   const [copied, setCopied] = useState(false)
   const isUser = message.role === 'user'
-  const busy = live.value !== undefined
+  const busy = isBusy.value
   const isCut = message.finish === 'length' || message.finish === 'stopped' || (message.finish === 'failed' && message.content !== '')
   const onCopy = async () => {
     setCopied(await copy(message.content))
@@ -115,7 +112,7 @@ function Branches({ message }: { readonly message: Message }) {
   if (siblings.length < 2) return null
   const place = siblings.findIndex(({ id }) => id === message.id)
   const go = (to: number) => update(choose(current.value, siblings[to]!))
-  const busy = live.value !== undefined
+  const busy = isBusy.value
   return (
     // biome-ignore lint/a11y/useSemanticElements: a group of buttons that is no part of a form
     <span class="branches" role="group" aria-label="Branches">
@@ -138,7 +135,7 @@ function Editor({ message, onEnd }: { readonly message: Message; readonly onEnd:
   }, [])
   const take = () => {
     const written = box.current!.value // the state may be a moment behind it
-    if (written.trim() === '' || live.value) return
+    if (written.trim() === '' || isBusy.value) return
     onEnd()
     if (!isUser) rewrite(message, written)
     else void askInstead(message, written)

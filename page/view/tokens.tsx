@@ -12,6 +12,9 @@ interface Props {
   readonly routing: Routing
 }
 
+/** Tokens that are drawn anew together: the others stay as they are while the answer grows. */
+const RUN = 64
+
 export function ColoredText({ message, text, routing }: Props) {
   routingChanges.value // the arrays grow in place
   const box = useRef<HTMLDivElement>(null)
@@ -41,32 +44,66 @@ export function ColoredText({ message, text, routing }: Props) {
     const token = (target as HTMLElement).dataset.token
     if (token !== undefined) go(Number(token))
   }
+  const runs = Array.from({ length: Math.ceil(routing.length / RUN) }, (_, i) => i * RUN)
+  const within = (token: number, from: number) => (token >= from && token < from + RUN ? token : -1)
   const ended = routing.length > 0 ? routing.span(routing.length - 1)[1] : 0
   return (
     <div class={`colored ${showsNumbers.value ? 'numbered' : ''}`} dir="auto">
+      {text.slice(0, routing.start)}
       <div class="tokens" role="listbox" tabIndex={-1} aria-label="Tokens, by expert" ref={box} onKeyDown={onKeyDown} onClick={onClick}>
-        {shown.map((token) => {
-          const [begin, end] = routing.span(token)
-          const piece = text.slice(begin, end)
-          const expert = routing.first(token, at)
-          return (
-            <span
-              key={token}
-              class="token"
-              role="option"
-              data-token={token}
-              data-expert={expert}
-              style={{ '--hue': hueOf(expert, routing.experts) }}
-              aria-selected={token === chosen}
-              aria-label={`${piece.trim() || (piece.includes('\n') ? 'new line' : 'space')}, expert ${expert}`}
-              tabIndex={token === entry ? 0 : -1}
-            >
-              {piece}
-            </span>
-          )
-        })}
+        {runs.map((from) => (
+          <Run
+            key={from}
+            routing={routing}
+            from={from}
+            to={Math.min(from + RUN, routing.length)}
+            text={text.slice(routing.span(from)[0], routing.span(Math.min(from + RUN, routing.length) - 1)[1])}
+            layer={at}
+            chosen={within(chosen, from)}
+            entry={within(entry, from)}
+          />
+        ))}
       </div>
       {text.slice(ended)}
     </div>
   )
+}
+
+interface RunProps {
+  readonly routing: Routing
+  readonly from: number
+  readonly to: number
+  /** Of these tokens. */
+  readonly text: string
+  readonly layer: number
+  /** -1 where it is not among them. */
+  readonly chosen: number
+  readonly entry: number
+}
+
+/** Some tokens. Drawn anew when a property changes, and only then. */
+function Run({ routing, from, to, text, layer, chosen, entry }: RunProps) {
+  const [start] = routing.span(from)
+  const tokens = Array.from({ length: to - from }, (_, i) => from + i)
+  return tokens.map((token) => {
+    const [begin, end] = routing.span(token)
+    if (end === begin) return null
+    const piece = text.slice(begin - start, end - start)
+    const expert = routing.first(token, layer)
+    return (
+      <span
+        key={token}
+        class="token"
+        role="option"
+        data-token={token}
+        data-expert={expert}
+        style={{ '--hue': hueOf(expert, routing.experts) }}
+        aria-selected={token === chosen}
+        aria-label={`${piece.trim() || (piece.includes('\n') ? 'new line' : 'space')}, expert ${expert}`}
+        tabIndex={token === entry ? 0 : -1}
+      >
+        {piece}
+      </span>
+    )
+  })
 }
