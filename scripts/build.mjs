@@ -1,9 +1,11 @@
 // Builds dist/: TypeScript with tsc, and the kernels with asc, once per build in asconfig.json, and the encoders as
-// asconfig.encode.json says. A kernel build is skipped while it is newer than every AssemblyScript source.
+// asconfig.encode.json says, and the server's page. A kernel build is skipped while it is newer than every source in
+// AssemblyScript.
 import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { buildPage } from './buildPage.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 process.chdir(root)
@@ -20,6 +22,7 @@ for (const config of configs) {
   }
 }
 run('node_modules/typescript/bin/tsc', ['-p', 'tsconfig.json'])
+await buildPage()
 
 // what sources that are gone have left behind would be shipped
 for (const name of fs.readdirSync('dist', { recursive: true })) {

@@ -2,14 +2,14 @@
 // room; no cycles, no barrels, a comment on top. A new folder in src/ gets its place in a ladder here; a new wing
 // also in README, "How a token travels".
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { posix } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { expect, test } from 'vitest'
 
 /**
  * The wings, a floor a row, from the ground up. A wing imports from the floors below it, not from its neighbors.
- * assembly/ imports itself alone.
+ * assembly/ and page/ import themselves alone.
  */
 const wings = [['base'], ['format'], ['runtime', 'registry'], ['text'], ['evaluation', 'authoring'], ['interfaces'], ['index', 'server']]
 
@@ -25,6 +25,7 @@ const rooms: Record<string, string[][]> = {
   interfaces: [['inspect'], ['server'], ['cli']],
   index: [['.']],
   server: [['.']],
+  page: [['chats', 'server'], ['state'], ['view'], ['.']],
   assembly: [['lanes'], ['ops', 'encode'], ['formats'], ['.']],
 }
 const barrels = ['assembly/index.ts', 'src/index.ts', 'src/server.ts']
@@ -34,16 +35,19 @@ const read = (file: string) => readFileSync(root + file, 'utf8')
 const list = (folder: string) =>
   readdirSync(root + folder, { recursive: true, encoding: 'utf8' })
     .map((name) => posix.join(folder, name.replaceAll('\\', '/')))
-    .filter((name) => /\.(ts|mjs)$/.test(name) && !/\/node_modules\/|^bench\/files\//.test(name))
-const sources = [...list('src'), ...list('assembly')].sort()
+    .filter((name) => /\.(tsx?|mjs)$/.test(name) && !/\/node_modules\/|^bench\/files\//.test(name))
+const sources = [...list('src'), ...list('page'), ...list('assembly')].sort()
 const others = [...list('test'), ...list('bench'), ...list('scripts'), ...list('examples')].sort()
 
 /** The files that a source imports, by any form of import, of types too; and the worker that it names by URL. */
 function importsOf(file: string): string[] {
   const forms = /^(?:import|export)\b[^'"`]*?\bfrom '(\.[^']+)'|^import '(\.[^']+)'|\bimport\('(\.[^']+)'\)|\bnew URL\('(\.[^']+\.js)'/gm
-  return [...read(file).matchAll(forms)].map(([, ...found]) => {
-    const path = posix.join(posix.dirname(file), found.find((specifier) => specifier !== undefined)!)
-    return path.endsWith('.js') ? path.replace(/js$/, 'ts') : `${path}.ts`
+  const specifiers = [...read(file).matchAll(forms)].map(([, ...found]) => found.find((specifier) => specifier !== undefined)!)
+  return specifiers.flatMap((specifier) => {
+    if (specifier.endsWith('.css')) return []
+    const path = posix.join(posix.dirname(file), specifier)
+    const source = path.endsWith('.js') ? path.replace(/js$/, 'ts') : `${path}.ts`
+    return [existsSync(root + source) ? source : source.replace(/ts$/, 'tsx')]
   })
 }
 
@@ -63,7 +67,7 @@ test('every import leads to a file of ours', () => {
 function placeOf(file: string): { wing: string; room: string } {
   const [wing, ...rest] = file
     .replace(/^src\//, '')
-    .replace(/\.ts$/, '')
+    .replace(/\.tsx?$/, '')
     .split('/') as [string, ...string[]]
   return { wing, room: rest.length > 1 ? rest[0]! : '.' }
 }

@@ -19,9 +19,18 @@ const [packed]: Packed[] = JSON.parse(execFileSync('npm', pack, { cwd: root, enc
 const paths = packed!.files.map(({ path }) => path)
 
 test('the tarball holds the build, the demo model and the papers, nothing else', () => {
-  const expected = /^(dist\/.+\.(js|d\.ts|wasm)|models\/(README\.md|tiny-mixtral\.Q4_K_M\.gguf)|README\.md|LICENSE|package\.json)$/
+  const expected =
+    /^(dist\/.+\.(js|d\.ts|wasm)|dist\/interfaces\/server\/page\.html|models\/(README\.md|tiny-mixtral\.Q4_K_M\.gguf)|README\.md|LICENSE|package\.json)$/
   expect(paths.filter((path) => !expected.test(path))).toEqual([])
-  expect(paths).toEqual(expect.arrayContaining(['README.md', 'LICENSE', 'models/README.md', 'models/tiny-mixtral.Q4_K_M.gguf']))
+  expect(paths).toEqual(
+    expect.arrayContaining([
+      'README.md',
+      'LICENSE',
+      'models/README.md',
+      'models/tiny-mixtral.Q4_K_M.gguf',
+      'dist/interfaces/server/page.html',
+    ]),
+  )
 })
 
 test('the tarball has less than 12 MB', () => {

@@ -25,6 +25,7 @@ import { modelList, modelObject } from './openai/models.js'
 import { scoresOf } from './openai/promptScores.js'
 import { openApiDocument } from './openapi/document.js'
 import { packageVersion } from './packageVersion.js'
+import { front } from './page.js'
 import { Exchange } from './requestLog.js'
 import { createResponse } from './responses/responses.js'
 import { readBody } from './security/body.js'
@@ -106,7 +107,10 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     const origin = c.req.header('origin')
     const foreign = [header ?? host, host].find((one) => !isOwnHost(one, settings.allowedHosts))
     if (foreign !== undefined) throw new ApiError(403, 'this host is not allowed')
-    if (origin === undefined && c.req.header('sec-fetch-site') === 'cross-site') throw new ApiError(403, 'this origin is not allowed')
+    // a link to the page may stand anywhere
+    const foreignPage =
+      c.req.header('sec-fetch-site') === 'cross-site' && !(c.req.path === '/' && c.req.header('sec-fetch-dest') === 'document')
+    if (origin === undefined && foreignPage) throw new ApiError(403, 'this origin is not allowed')
     if (origin === undefined) return next()
     if (!isAllowedOrigin(origin, header ?? host, settings.allowedOrigins)) throw new ApiError(403, 'this origin is not allowed')
     if (c.req.method === 'OPTIONS') c.res = new Response(null, { status: 204 })
@@ -126,7 +130,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   }
   app.get('/health', health)
   app.get('/v1/health', health)
-  app.get('/', (c) => c.text(`mixtral-wasm ${packageVersion()} is running`))
+  app.get('/', (c) => front(c.req.raw))
 
   app.use(async (c, next) => {
     if (keys.admits(c.req.raw.headers)) return next()

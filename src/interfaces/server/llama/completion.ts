@@ -75,17 +75,19 @@ function writing(
   options: GenerationOptions,
   { stream, return_progress }: z.infer<typeof nativeFields>,
 ): AnswerRun {
-  const { salt = '', ...others } = options
-  const session = () => model.session({ ids, salt })
-  if (!stream || !return_progress) return (call) => session().stream({ ...others, ...call })
-  return (call) => withProgress(ids.length, (onProgress) => session().stream({ ...others, ...call, onProgress }))
+  const { salt: own, ...others } = options
+  return ({ salt = '', ...call }) => {
+    const session = () => model.session({ ids, salt: own ?? salt })
+    if (!stream || !return_progress) return session().stream({ ...others, ...call })
+    return withProgress(ids.length, (onProgress) => session().stream({ ...others, ...call, onProgress }))
+  }
 }
 
 /** Computes the prompt, so that what follows finds it in the cache. */
-function reading({ model }: ServedModel, ids: readonly number[], { salt = '' }: GenerationOptions): AnswerRun {
-  return silentRun(async (signal) => {
+function reading({ model }: ServedModel, ids: readonly number[], { salt: own }: GenerationOptions): AnswerRun {
+  return silentRun(async ({ signal, salt = '' }) => {
     const started = performance.now()
-    await model.session({ salt }).append(ids, { signal })
+    await model.session({ salt: own ?? salt }).append(ids, { signal })
     return readOnly(ids.length, (performance.now() - started) / 1000)
   })
 }

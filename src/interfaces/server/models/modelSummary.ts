@@ -13,10 +13,15 @@ export interface ModelSummary {
   readonly trainedContext: number
   readonly hiddenSize: number
   readonly vocabSize: number
+  readonly layers: number
+  readonly experts: number
+  readonly expertsPerToken: number
 }
 
-export function modelSummary({ metadata, tensors }: Gguf, { maxPositions, hiddenSize, vocabSize }: MixtralConfig): ModelSummary {
+export function modelSummary({ metadata, tensors }: Gguf, config: MixtralConfig): ModelSummary {
+  const { maxPositions, hiddenSize, vocabSize, layers, experts, expertsPerToken } = config
   let weights = 0
   for (const { shape } of tensors.values()) weights += shape.reduce((product, dimension) => product * dimension, 1)
-  return { weights, quantization: fileTypeName(metadata) ?? 'unknown', trainedContext: maxPositions, hiddenSize, vocabSize }
+  const quantization = fileTypeName(metadata) ?? 'unknown'
+  return { weights, quantization, trainedContext: maxPositions, hiddenSize, vocabSize, layers, experts, expertsPerToken }
 }

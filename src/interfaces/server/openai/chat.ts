@@ -14,6 +14,7 @@ import { withProgress } from '../streams/progress.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { chatLogprob } from './logprobs.js'
 import { OPENAI_NAMES, openaiOptions } from './options.js'
+import { RoutedList } from './routedExperts.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, PING, sse, usageOf } from './wire.js'
 
 const limit = z.int().min(-1).nullish()
@@ -29,6 +30,7 @@ export const chatFields = z.object({
   tool_choice: z.unknown().optional(),
   parallel_tool_calls: z.boolean().nullish(),
   return_progress: z.boolean().nullish(),
+  return_routed_experts: z.boolean().nullish(),
   echo: z.unknown().optional(),
   best_of: z.unknown().optional(),
 })
@@ -51,8 +53,12 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
     const { ids } = served.model.applyChatTemplate(messages, { tools: options.tools ?? [] })
     return (call) => withProgress(ids.length, (onProgress) => served.model.streamChat(messages, { ...seeded, ...call, onProgress }))
   })
-  const usage = request.stream_options?.include_usage ?? false
-  return respond(runs, new ChatWire(served, n, request.logprobs ?? false, usage), request.stream ?? false, answering)
+  const asked = {
+    logprobs: request.logprobs ?? false,
+    usage: request.stream_options?.include_usage ?? false,
+    routing: request.return_routed_experts ?? false,
+  }
+  return respond(runs, new ChatWire(served, n, asked), request.stream ?? false, answering)
 }
 
 function chatOptions(body: Record<string, unknown>, request: Fields, served: ServedModel): ChatOptions {
@@ -62,6 +68,7 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
     ...openaiOptions(body, served),
     ...(most !== undefined && most !== null && most !== -1 && { maxNewTokens: most }),
     ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
+    ...(request.return_routed_experts && { experts: true }),
     // a choice without tools is the library's to refuse
     ...(tools && { tools: tools as NonNullable<ChatOptions['tools']> }),
     ...(choice !== undefined && choice !== null && { toolChoice: choice as NonNullable<ChatOptions['toolChoice']> }),
@@ -84,6 +91,13 @@ function messagesOf({ messages }: Fields): ChatMessage[] {
   })
 }
 
+/** What answers tell beside their text. */
+interface Asked {
+  readonly logprobs: boolean
+  readonly usage: boolean
+  readonly routing: boolean
+}
+
 class ChatWire implements Wire {
   readonly contentType = 'text/event-stream'
   readonly ping = PING
@@ -96,12 +110,15 @@ class ChatWire implements Wire {
   readonly #usage: boolean
   /** Of each choice, log-probabilities of tokens whose text is not out yet. */
   readonly #held: DrawnLogprob[][]
+  /** Of each choice its experts, where they are asked for. */
+  readonly #routed: readonly RoutedList[]
 
-  constructor(served: ServedModel, n: number, logprobs: boolean, usage: boolean) {
+  constructor(served: ServedModel, n: number, { logprobs, usage, routing }: Asked) {
     this.#served = served
     this.#n = n
     this.#logprobs = logprobs
     this.#usage = usage
+    this.#routed = routing ? Array.from({ length: n }, () => new RoutedList(served.model.config.layers)) : []
     this.#chunk = header('chatcmpl-', 'chat.completion.chunk', served)
     this.#held = Array.from({ length: n }, () => [])
     this.begin = this.#held.map((_, index) => this.#choice(index, { role: 'assistant', content: '' })).join('')
@@ -111,6 +128,10 @@ class ChatWire implements Wire {
     const { index } = event
     if ('outcome' in event) return this.#choice(index, {}, finishReason(event.outcome))
     return this.#part(index, event.part)
+  }
+
+  learn(event: AnswerEvent): void {
+    if ('part' in event) this.#routed[event.index]?.add(event.part.experts)
   }
 
   end(outcomes: readonly Outcome[]): string {
@@ -132,23 +153,24 @@ class ChatWire implements Wire {
         ...(calls && { tool_calls: toolCalls }),
       }
       const reported = logprobs ? { content: logprobs.map(chatLogprob), refusal: null } : null
-      return { index, message, logprobs: reported, finish_reason: finishReason(outcome) }
+      return { index, message, logprobs: reported, finish_reason: finishReason(outcome), ...this.#routed[index]?.take() }
     })
     return { ...header('chatcmpl-', 'chat.completion', this.#served), choices, usage: usageOf(outcomes, this.#n) }
   }
 
-  #part(index: number, { text, toolCalls = [], logprobs = [], progress }: Part): string {
+  #part(index: number, { text, toolCalls = [], logprobs = [], experts, progress }: Part): string {
     if (progress) return this.#choice(index, {}, null, { prompt_progress: progress })
     this.#held[index]!.push(...logprobs)
+    this.#routed[index]?.add(experts)
     const content = text === '' ? '' : this.#choice(index, { content: text })
     return content + toolCalls.map((call) => this.#choice(index, { tool_calls: [call] })).join('')
   }
 
-  /** A chunk of one choice; with its text or its end come the log-probabilities. */
+  /** A chunk of one choice; with its text or its end come the log-probabilities and the experts. */
   #choice(index: number, delta: object, finish: string | null = null, more: object = {}): string {
     const held = this.#held[index]!.splice(0)
     const logprobs = this.#logprobs ? { logprobs: held.length > 0 ? { content: held.map(chatLogprob), refusal: null } : null } : {}
-    const choice = { index, delta, ...logprobs, finish_reason: finish }
+    const choice = { index, delta, ...logprobs, finish_reason: finish, ...this.#routed[index]?.take() }
     return sse({ ...this.#chunk, choices: [choice], ...more, ...(this.#usage && { usage: null }) })
   }
 }

@@ -5,7 +5,7 @@
 import { z } from 'zod'
 import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
-import { ApiError, badRequest, openaiError } from '../apiError.js'
+import { ApiError, badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
@@ -56,6 +56,7 @@ export async function completion(
   const request = checked(completionFields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
+  if (body.return_routed_experts) throw unsupported('return_routed_experts is supported in chats only', 'return_routed_experts')
   const n = request.n ?? 1
   if ((request.best_of ?? n) !== n) throw badRequest(`best_of is ${request.best_of}, expected the same as n, which is ${n}`, 'best_of')
   const most = request.n_predict ?? request.max_tokens ?? DEFAULT_TOKENS

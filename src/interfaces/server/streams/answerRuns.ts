@@ -59,11 +59,11 @@ export interface AnswerCall {
 export type AnswerRun = (call: AnswerCall) => AsyncGenerator<Part, Outcome>
 
 /** An answer without pieces: what is known in the end is all of it. */
-export function silentRun(work: (signal: AbortSignal) => Promise<Outcome>): AnswerRun {
+export function silentRun(work: (call: Omit<AnswerCall, 'onAccepted'>) => Promise<Outcome>): AnswerRun {
   // biome-ignore lint/correctness/useYield: it has nothing to say before its end
-  return async function* ({ signal, onAccepted }) {
+  return async function* ({ onAccepted, ...call }) {
     onAccepted()
-    return await work(signal)
+    return await work(call)
   }
 }
 
