@@ -37,7 +37,7 @@ function commandsOf({ folder, model, checkpoint, host }) {
     { args: ['show', 'demo'] },
     { args: ['inspect', model] },
     { args: ['tokenize', 'demo', text] },
-    { args: ['logits', 'demo', '--prompt', text.slice(0, 2000), '--out', at('out.npy')], writes: true },
+    { args: ['logits', 'demo', '--prompt', text.slice(0, 900), '--out', at('out.npy')], writes: true },
     { args: ['trace', 'demo', '--prompt', 'ab', '--out', at('out.safetensors')], writes: true },
     { args: ['perplexity', 'demo', at('text'), '-c', '64', '--save-logits', at('out.kld')], writes: true },
     { args: ['imatrix', 'demo', at('text'), at('out.imatrix'), '-c', '64'], writes: true },
