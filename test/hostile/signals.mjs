@@ -20,13 +20,16 @@ const NEVER = 60_000
 const text = 'Once upon a time there was a king. '.repeat(400)
 const endless = ['--temperature', '9', '--top-k', '0', '--top-p', '1', '--min-p', '0']
 
-/** Commands with their arguments; outputs are names in the folder. `listens`: it ends only by a signal. */
+/**
+ * Commands with their arguments; outputs are names in the folder. `listens`: it ends only by a signal. `signals`: those
+ * that end it, where not all do.
+ */
 function commandsOf({ folder, model, checkpoint, host }) {
   const at = (name) => path.join(folder, name)
   return [
     { args: ['run', 'demo', 'KING RICHARD III:', ...endless] },
-    { args: ['run', model, 'ab', '--ram', '1M'] },
-    { args: ['chat', 'demo', ...endless], input: 'Babble.\n'.repeat(50), answers: true },
+    { args: ['run', model, 'ab', '--ram', '24M'] },
+    { args: ['chat', 'demo', ...endless], input: 'Babble.\n/clear\n'.repeat(50), signals: ['SIGTERM', 'SIGHUP'] },
     { args: ['serve', 'demo', '--port', '0'], listens: true },
     { args: ['pull', `${host}/user/model:latest`], writes: true },
     { args: ['pull', `http://${host}/a/m.gguf`], writes: true },
@@ -34,8 +37,8 @@ function commandsOf({ folder, model, checkpoint, host }) {
     { args: ['show', 'demo'] },
     { args: ['inspect', model] },
     { args: ['tokenize', 'demo', text] },
-    { args: ['logits', 'demo', text.slice(0, 2000), '--out', at('out.npy')], writes: true },
-    { args: ['trace', 'demo', 'ab', '--out', at('out.safetensors')], writes: true },
+    { args: ['logits', 'demo', '--prompt', text.slice(0, 900), '--out', at('out.npy')], writes: true },
+    { args: ['trace', 'demo', '--prompt', 'ab', '--out', at('out.safetensors')], writes: true },
     { args: ['perplexity', 'demo', at('text'), '-c', '64', '--save-logits', at('out.kld')], writes: true },
     { args: ['imatrix', 'demo', at('text'), at('out.imatrix'), '-c', '64'], writes: true },
     { args: ['quantize', model, at('out.gguf'), 'Q8_0'], writes: true },
@@ -113,7 +116,7 @@ export async function trySignals({ count, seed, soon, only, say }) {
     for (let n = 0; sent < count; n++) {
       const command = commands[n % commands.length]
       if (!lengths.has(command)) lengths.set(command, await lengthOf(command, { env, folder, whole }))
-      const signal = random.pick(['SIGINT', 'SIGTERM', 'SIGHUP'])
+      const signal = random.pick(command.signals ?? ['SIGINT', 'SIGTERM', 'SIGHUP'])
       const after = Math.round((random.below(1000) / 1000) * lengths.get(command))
       let problem
       // A machine that is busy with other work is late now and then; a command that is late is so each time.

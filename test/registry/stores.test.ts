@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import fs from 'node:fs/promises'
 import os, { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
@@ -196,6 +197,24 @@ test('removing a model keeps the blobs that another one shares, and leaves no em
   expect((await findLocalModel('m:a', folders))?.layers?.licenses).toEqual(license)
   expect(await findLocalModel('m:b', folders)).toBeUndefined()
   await own.remove({ kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'm', tag: 'a' })
+  expect(readdirSync(folders.own)).toEqual([])
+})
+
+test('a removal that was stopped is an unfinished model, and can be gone on with', async () => {
+  const own = new OwnStore(folders.own)
+  const name = { kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'm', tag: 'a' } as const
+  writeOllama(own.ollama.root, 'registry.ollama.ai/library/m/a', ollamaModel({ license: ['MIT'] }))
+  const path = (await own.findOllama(name))!.path
+  const rm = vi.spyOn(fs, 'rm').mockImplementation(async (file) => {
+    if (String(file).includes('manifests')) throw new Error('EIO')
+    rmSync(file as string, { force: true })
+  })
+  await expect(own.remove(name)).rejects.toMatchObject({ code: 'IO' })
+  rm.mockRestore()
+  expect(existsSync(path)).toBe(false)
+  expect(await own.unfinished()).toEqual([{ name: 'm:a', bytes: 0, total: expect.any(Number) }])
+  await own.remove(name)
+  expect(await own.unfinished()).toEqual([])
   expect(readdirSync(folders.own)).toEqual([])
 })
 

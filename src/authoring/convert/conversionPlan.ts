@@ -30,10 +30,14 @@ export interface ConversionPlan {
 const LARGEST_CONFIG = limits.config.most
 
 /**
- * Plans the conversion of a checkpoint. Throws `CHECKPOINT`, `UNSUPPORTED`, `IO`, and what our loader would throw of
- * the file.
+ * Plans the conversion of a checkpoint. Throws `CHECKPOINT`, `UNSUPPORTED`, `IO`, `ABORTED`, and what our loader would
+ * throw of the file.
  */
-export async function planConversion(checkpoint: Checkpoint, wanted: ElementType | undefined): Promise<ConversionPlan> {
+export async function planConversion(
+  checkpoint: Checkpoint,
+  wanted: ElementType | undefined,
+  signal?: AbortSignal,
+): Promise<ConversionPlan> {
   const { folder, layout } = checkpoint
   const file = layout === 'huggingface' ? 'config.json' : 'params.json'
   const config = await JsonObject.read(path.join(folder, file), LARGEST_CONFIG)
@@ -55,7 +59,7 @@ export async function planConversion(checkpoint: Checkpoint, wanted: ElementType
   ]
   const values = new Map(metadata.map(([key, , value]) => [key, value]))
   MixtralConfig.fromGgufMetadata(values)
-  const written = Tokenizer.fromGgufMetadata(values)
+  const written = await Tokenizer.load(values, signal ? { signal } : {})
   const produced = tensors.map((tensor) => {
     const own = tensor.isF32 ? 'F32' : type
     return { name: tensor.name, type: ggmlTypeByName(own)!, shape: tensor.shape, pieces: () => tensorPieces(tensor, own) }

@@ -40,7 +40,20 @@ export interface ConvertResult {
  * target that is a file of the checkpoint, and for a weight that does not fit the type; `IO`; `ABORTED`.
  * @example await convertCheckpoint('Mixtral-8x7B-Instruct-v0.1', 'mixtral.gguf', { type: 'BF16' })
  */
-export async function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
+export function convertCheckpoint(folder: string, target: string, options: ConvertOptions = {}): Promise<ConvertResult> {
+  return convertInSteps(folder, target, options, () => {})
+}
+
+/**
+ * The same. `beforeWriting` is called when all but the weights is read and checked: until then nothing has to be put
+ * right if the process ends, which reading a large vocabulary would keep from hearing of a signal.
+ */
+export async function convertInSteps(
+  folder: string,
+  target: string,
+  options: ConvertOptions,
+  beforeWriting: () => void,
+): Promise<ConvertResult> {
   checkCallOptions(options, ['type', 'shardBytes'])
   checkText('the folder', folder)
   checkText('the target', target)
@@ -56,7 +69,8 @@ export async function convertCheckpoint(folder: string, target: string, options:
   const checkpoint = await Checkpoint.open(folder)
   try {
     await refuseToReplace(checkpoint, target)
-    const { type, metadata, tensors, notes } = await planConversion(checkpoint, wanted)
+    const { type, metadata, tensors, notes } = await planConversion(checkpoint, wanted, options.signal)
+    beforeWriting()
     const report = onProgress && { onProgress: (progress: { written: number; total: number }) => onProgress(progressOf(progress)) }
     await writeGguf(target, { metadata, tensors }, { ...others, ...report })
     const weights = tensors.reduce((sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1), 0)

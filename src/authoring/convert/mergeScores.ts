@@ -95,7 +95,7 @@ function checkOrder(file: string, merges: readonly (readonly [left: string, righ
   const pairs = merges.map((pair) => pair.map((part) => [...part].length) as [number, number])
   const character = [...merges[0]![0]][0]!
   const isOfRuns = merges.every(([left, right]) => (left + right).replaceAll(character, '') === '')
-  const longest = Math.max(...pairs.map(([left, right]) => left + right))
+  const longest = pairs.reduce((most, [left, right]) => Math.max(most, left + right), 0) // of any number
   if (isOfRuns && longest <= LONGEST_RUN) {
     const ranks = new Map(pairs.map(([left, right], rank) => [`${left} ${right}`, rank]))
     const byList = (left: number, right: number) => ranks.get(`${left} ${right}`)

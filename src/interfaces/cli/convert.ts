@@ -3,7 +3,7 @@
 
 import fs from 'node:fs/promises'
 import { type Command, InvalidArgumentError } from 'commander'
-import { convertCheckpoint } from '../../authoring/convert/convert.js'
+import { convertInSteps } from '../../authoring/convert/convert.js'
 import { type ElementType, elementTypes, isElementType } from '../../authoring/convert/elementType.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
@@ -40,17 +40,24 @@ function elementType(text: string): ElementType {
 
 async function convert(folder: string, out: string, type: ElementType | undefined, { json }: OutputFlags): Promise<void> {
   const bar = new ProgressBar('Converting', byteCount)
-  const interrupt = onInterrupt()
-  const { signal } = interrupt
-  const result = await convertCheckpoint(folder, out, {
+  const stop = new AbortController()
+  let release = () => {}
+  const options = {
     ...(type && { type }),
-    signal,
-    onProgress: ({ loaded, total }) => {
+    signal: stop.signal,
+    onProgress: ({ loaded, total }: { readonly loaded: number; readonly total: number }) => {
       if (!json) bar.update(loaded, total)
     },
-  }).finally(() => {
+  }
+  // A signal ends the process at once as long as there is nothing to put right.
+  const beforeWriting = () => {
+    const interrupt = onInterrupt()
+    interrupt.signal.addEventListener('abort', () => stop.abort(interrupt.signal.reason))
+    release = interrupt.release
+  }
+  const result = await convertInSteps(folder, out, options, beforeWriting).finally(() => {
     bar.clear()
-    interrupt.release()
+    release()
   })
   const { size: bytes } = await fs.stat(out)
   if (!json) for (const note of result.notes) say(note)

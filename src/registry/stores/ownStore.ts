@@ -103,7 +103,7 @@ export class OwnStore {
     return (await Promise.all(names.map((name) => this.find(name)))).filter((model) => model !== undefined)
   }
 
-  /** Incomplete downloads, by the name that was pulled. */
+  /** Incomplete downloads, by the name that was pulled, and models of which a removal that was stopped has left a part. */
   async unfinished(): Promise<UnfinishedModel[]> {
     const models = new Map<string, UnfinishedModel>()
     for (const { kind, loaded } of await listPartials(this.root)) {
@@ -111,6 +111,12 @@ export class OwnStore {
       if (name === undefined) continue // not written by this program
       const { bytes, total } = models.get(name) ?? { bytes: 0, total: 0 }
       models.set(name, { name, bytes: bytes + loaded, total: total + kind.bytes })
+    }
+    for (const name of await this.ollama.names()) {
+      const text = modelNameText(name)
+      if (models.has(text) || (await this.findOllama(name))) continue
+      const { bytes, total } = await this.#left(name)
+      if (total > 0) models.set(text, { name: text, bytes, total })
     }
     return [...models.values()]
   }
@@ -126,13 +132,16 @@ export class OwnStore {
   }
 
   /**
-   * Deletes those of these blobs that no model has, unless a pull is running, which may need them. Returns the bytes
-   * freed.
+   * Deletes those of these blobs that no model has, one aside, unless a pull is running, which may need them. Returns
+   * the bytes freed.
    */
-  async prune(blobs: readonly string[]): Promise<number> {
+  async prune(blobs: readonly string[], without?: OllamaName): Promise<number> {
     if (blobs.length === 0 || (await livePull(this.root)) !== undefined) return 0
     const used = new Set<string>()
-    for (const name of await this.ollama.names()) for (const blob of await this.#blobsOf(name)) used.add(blob)
+    const ignored = without && modelNameText(without)
+    for (const name of await this.ollama.names()) {
+      if (modelNameText(name) !== ignored) for (const blob of await this.#blobsOf(name)) used.add(blob)
+    }
     return this.removeFiles(blobs.filter((blob) => !used.has(blob)))
   }
 
@@ -168,7 +177,9 @@ export class OwnStore {
     const text = modelNameText(name)
     const partials = (await listPartials(this.root)).filter(({ kind }) => kind.model === text)
     const model = await this.find(name)
-    if (!model && partials.length === 0) throw new MixtralError('IO', `no model ${text} in ${this.root}`)
+    const stored = name.kind === 'ollama' ? ((await this.findOllama(name))?.name ?? name) : undefined
+    const blobs = stored ? await this.#blobsOf(stored) : []
+    if (!model && partials.length === 0 && blobs.length === 0) throw new MixtralError('IO', `no model ${text} in ${this.root}`)
     let freed = 0
     for (const { file, loaded } of partials) {
       await discardPartial(file)
@@ -178,12 +189,11 @@ export class OwnStore {
       const shards = shardsOf(file).map(path.normalize)
       if (!(await all(shards, fileBytes))) freed += await this.removeFiles(shards)
     }
-    if (!model) return freed
-    if (name.kind !== 'ollama') return freed + (await this.removeFiles(model.paths))
-    const { name: stored = name } = (await this.findOllama(name)) ?? {} // it may be written otherwise
-    const blobs = await this.#blobsOf(stored)
+    if (!stored) return freed + (await this.removeFiles(model?.paths ?? []))
+    // The manifest is last: it finds the blobs of a removal that was stopped.
+    freed += await this.prune(blobs, stored)
     await this.removeFiles([this.ollama.manifestPath(stored)])
-    return freed + (await this.prune(blobs))
+    return freed
   }
 
   /** Deletes files and their records. Returns the bytes freed. */
@@ -207,6 +217,19 @@ export class OwnStore {
       return [config, model, ...texts].map((blob) => this.ollama.blobPath(blob))
     } catch {
       return []
+    }
+  }
+
+  /** The bytes of a model's blobs that are there, and of all. */
+  async #left(name: OllamaName): Promise<{ bytes: number; total: number }> {
+    const text = await readText(this.ollama.manifestPath(name), LARGEST_MANIFEST).catch(() => undefined)
+    try {
+      const { config, model, texts } = parseManifest(text ?? '', modelNameText(name))
+      const blobs = [config, model, ...texts]
+      const there = await Promise.all(blobs.map(async (blob) => ((await this.ollama.findBlob(blob)) === undefined ? 0 : blob.bytes)))
+      return { bytes: there.reduce((sum, bytes) => sum + bytes, 0), total: blobs.reduce((sum, blob) => sum + blob.bytes, 0) }
+    } catch {
+      return { bytes: 0, total: 0 }
     }
   }
 

@@ -263,6 +263,15 @@ const faults: Record<string, [change: () => Promise<unknown>, code: string, mess
     'UNSUPPORTED',
     /do not stand together/,
   ],
+  'more merges out of order than a call can have arguments': [
+    () =>
+      tokenizerJson(({ model: own }) => {
+        const [first] = own.merges
+        for (let n = 0; n < 200_000; n++) own.merges.push(first!)
+      }),
+    'UNSUPPORTED',
+    /do not stand together/,
+  ],
   'two pieces of one id': [
     () => tokenizerJson(({ model: own }) => Object.assign(own.vocab, { zqz: 5 })),
     'CHECKPOINT',

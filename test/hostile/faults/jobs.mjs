@@ -118,8 +118,12 @@ export const jobs = [
   {
     name: 'remove',
     prepare: pullOnce,
-    /** What a removal that was stopped has left can be pulled again, and removed. */
-    again: pullOnce,
+    /** What a removal that was stopped has left is removed by the next one; of what is gone, nothing is left. */
+    async again(folder) {
+      useStore(folder)
+      const own = new OwnStore(store(folder))
+      if (!(await own.find(parseModelName(ollamaName()))) && (await own.unfinished()).length === 0) await pullOnce(folder)
+    },
     partials: /blobs|manifests|~lock\./,
     async run(folder) {
       useStore(folder)

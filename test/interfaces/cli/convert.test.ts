@@ -28,6 +28,12 @@ test('--json prints one object', async () => {
   expect(JSON.parse(stdout)).toEqual({ path: out, bytes: (await fs.stat(out)).size, type: 'F16', tensors: 23, weights: 174496, notes: [] })
 })
 
+test('Ctrl-C ends the process at once while a tokenizer is read, which nothing else could interrupt', async () => {
+  const nodeFlags = ['--import', new URL('interruptWhileReading.mjs', import.meta.url).href]
+  const { code, stdout, stderr } = await mixtral(['convert', folder, path.join(folder, 'late.gguf')], { nodeFlags })
+  expect({ code, stdout, stderr }).toEqual({ code: null, stdout: '', stderr: '' })
+})
+
 test('another type is wrong usage', async () => {
   const { code, stderr } = await mixtral(['convert', folder, out, 'q4_0'])
   expect(code).toBe(2)
