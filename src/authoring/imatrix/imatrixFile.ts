@@ -1,6 +1,6 @@
 // Reads and writes importance matrices as files, in either form of llama.cpp. Owns which form a file has.
 
-import { checkText, MixtralError } from '../../base/errors.js'
+import { checkKind, checkText, MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import { encodeHeader } from '../../format/gguf/encodeHeader.js'
@@ -29,12 +29,19 @@ export async function readImatrix(path: string): Promise<Imatrix> {
 
 /**
  * Writes an importance matrix, in llama.cpp's old form if the name ends in `.dat`, else as a GGUF. The file gets its
- * name when all of it is written. Throws `IO`.
+ * name when all of it is written. Throws `OPTION` for what is no importance matrix, `IO`.
  * @example await writeImatrix('mixtral.imatrix.gguf', await collectImatrix(model, text))
  */
 export async function writeImatrix(path: string, imatrix: Imatrix): Promise<void> {
   checkText('the path of an importance matrix', path)
-  const pieces = path.endsWith('.dat') ? encodeLegacy(imatrix).map((bytes) => ({ bytes, pad: 0 })) : ggufPieces(imatrix)
+  checkKind(
+    'the importance matrix',
+    imatrix,
+    imatrix?.entries instanceof Map && Array.isArray(imatrix.datasets),
+    'what collectImatrix gives',
+  )
+  const views = path.endsWith('.dat') ? encodeLegacy(imatrix).map((bytes) => ({ bytes, pad: 0 })) : ggufPieces(imatrix)
+  const pieces = views.map(({ bytes, pad }) => ({ bytes: bytes.slice(), pad })) // they are written while the caller goes on
   const draft = await DraftFile.create(
     path,
     pieces.reduce((sum, { bytes, pad }) => sum + bytes.length + pad, 0),

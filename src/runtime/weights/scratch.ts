@@ -56,6 +56,8 @@ export interface Scratch {
   readonly threadScratch: Rows
   /** Buffers that rows of experts are read into: STAGING_SPARE bytes more than the rows need. */
   readonly stagingBuffers: Rows
+  /** Addresses of guard bytes behind areas (guards.ts). */
+  readonly guards: readonly number[]
   readonly bytes: number
 }
 
@@ -110,10 +112,12 @@ export function planScratch(
     expertInputKinds: ReadonlySet<ActivationKind>
     widestRowBytes: number
     largestExpertMatrix: number
+    guardBytes?: number
   },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
-  const { batchSize, contextLength, sequences, threads, build } = options
+  const { batchSize, contextLength, sequences, threads, build, guardBytes = 0 } = options
+  const guards: number[] = []
   let next = GRID_BYTES
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
@@ -121,6 +125,10 @@ export function planScratch(
       bytes: alignUp(bytes, align),
     }
     next = alignUp(row.at + count * row.bytes, 64)
+    if (count && guardBytes) {
+      guards.push(next)
+      next += guardBytes
+    }
     return row
   }
   const inputRows = (count: number, columns: number, kinds: ReadonlySet<ActivationKind>): InputRows => {
@@ -151,5 +159,5 @@ export function planScratch(
       DIRECT_BLOCK,
     ),
   }
-  return { ...areas, bytes: next }
+  return { ...areas, guards, bytes: next }
 }

@@ -89,8 +89,9 @@ export class Tokenizer {
    * The same in slices, so that other work of the thread goes on: a large vocabulary takes seconds. Throws `ABORTED` if
    * the signal fires.
    */
-  static load(metadata: ReadonlyMap<string, GgufValue>, { signal }: { readonly signal?: AbortSignal } = {}): Promise<Tokenizer> {
-    return inSlices(Tokenizer.#build(metadata), signal)
+  static async load(metadata: ReadonlyMap<string, GgufValue>, options: { readonly signal?: AbortSignal } = {}): Promise<Tokenizer> {
+    checkNames(options, ['signal'])
+    return inSlices(Tokenizer.#build(metadata), options.signal)
   }
 
   /**
