@@ -45,6 +45,8 @@ export class Scheduler {
   #running: Request[] = []
   /** The prompt whose turn is next. */
   #turn: Request | undefined
+  /** Counts how often a request gave its pages back. */
+  #suspensions = 0
 
   constructor(limits: SchedulerLimits) {
     this.#limits = limits
@@ -88,6 +90,16 @@ export class Scheduler {
    */
   plan(promptRows: (decoding: number) => number): Share[] {
     this.#drop()
+    // where all that could have run was suspended for want of pages, those that waited for it go on
+    for (let tries = this.requests.length; tries > 0; tries--) {
+      const before = this.#suspensions
+      const shares = this.#plan(promptRows)
+      if (shares.length > 0 || this.#suspensions === before) return shares
+    }
+    return []
+  }
+
+  #plan(promptRows: (decoding: number) => number): Share[] {
     this.#admit()
     const ready = this.#running.filter((request) => request.ready).slice(0, this.#limits.sequences)
     const rows = new Map<Request, number>()
@@ -258,6 +270,7 @@ export class Scheduler {
   }
 
   #suspend(request: Request): void {
+    this.#suspensions++
     this.#release(request)
     for (const other of this.#running) if (other.twin?.request === request) other.twin = undefined
     this.#running = this.#running.filter((other) => other !== request)
