@@ -2,6 +2,7 @@
 // which ask for them by the variable MIXTRAL_GUARD_BYTES and read what became of them. Owns the pattern and the watch.
 
 import process from 'node:process'
+import type { WasmMemory } from '../kernels/webAssembly.js'
 
 /** Bytes behind an area. */
 export interface Guard {
@@ -13,7 +14,7 @@ export interface Guard {
 const PATTERN = 0xa5
 
 interface Guarded {
-  readonly memories: readonly WebAssembly.Memory[]
+  readonly memories: readonly WasmMemory[]
   readonly guards: readonly Guard[]
 }
 
@@ -25,7 +26,7 @@ export function askedGuardBytes(): number {
 }
 
 /** Writes the pattern, and watches it until the result is called. */
-export function watchGuards(memories: readonly WebAssembly.Memory[], guards: readonly Guard[]): () => void {
+export function watchGuards(memories: readonly WasmMemory[], guards: readonly Guard[]): () => void {
   if (guards.length === 0) return () => {}
   const guarded = { memories, guards }
   for (const guard of guards) bytesOf(guarded, guard).fill(PATTERN)
