@@ -38,8 +38,9 @@ export const OllamaRegistry = {
   },
 }
 
-async function pull(name: RemoteName, options: PullOptions): Promise<string> {
-  checkOptions(options)
+async function pull(name: RemoteName, asked: PullOptions): Promise<string> {
+  checkOptions(asked)
+  const options = { ...asked }
   const { obtainModel } = await import('./obtain.js')
   return (await obtainModel(name, { ...options, update: true })).path
 }

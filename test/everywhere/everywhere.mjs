@@ -63,8 +63,9 @@ const sampling = {
 }
 const tour = `loaded 6 layers
 streamed , there was a child named
+at once 15 answers of 15
 chatted The capital of France is Paris.
-ABORTED after 3 pieces
+AbortError ABORTED after 3 pieces
 again , there was a child named
 CLOSED at the end`
 
@@ -164,7 +165,7 @@ async function visit(name, build, { folder, scripts }, env) {
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
   for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together } of ran) {
     const where = `${label}, ${JSON.stringify(cell)}`
-    compare(`${where}: the runtime`, name, runtime.split('.')[0])
+    compare(`${where}: the runtime`, name, runtime.startsWith(`${name}.`) ? name : runtime)
     compare(`${where}: the kernels`, build, kernels)
     compare(`${where}: logits`, expected.logits, fresh)
     compare(`${where}: logits with reuse of prefixes`, expected.logits, reused)

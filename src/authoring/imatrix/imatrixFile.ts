@@ -1,6 +1,6 @@
 // Reads and writes importance matrices as files, in either form of llama.cpp. Owns which form a file has.
 
-import { checkText, MixtralError } from '../../base/errors.js'
+import { checkKind, checkText, MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import { encodeHeader } from '../../format/gguf/encodeHeader.js'
@@ -35,7 +35,8 @@ export async function readImatrix(path: string): Promise<Imatrix> {
 export async function writeImatrix(path: string, imatrix: Imatrix): Promise<void> {
   checkText('the path of an importance matrix', path)
   checkImatrix(imatrix)
-  const pieces = path.endsWith('.dat') ? encodeLegacy(imatrix).map((bytes) => ({ bytes, pad: 0 })) : ggufPieces(imatrix)
+  const views = path.endsWith('.dat') ? encodeLegacy(imatrix).map((bytes) => ({ bytes, pad: 0 })) : ggufPieces(imatrix)
+  const pieces = views.map(({ bytes, pad }) => ({ bytes: bytes.slice(), pad })) // they are written while the caller goes on
   const draft = await DraftFile.create(
     path,
     pieces.reduce((sum, { bytes, pad }) => sum + bytes.length + pad, 0),

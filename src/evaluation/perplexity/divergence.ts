@@ -64,10 +64,11 @@ interface Samples {
  * const { divergence, sameTop } = await measureDivergence(model, base)
  * await base.close()
  */
-export async function measureDivergence(model: EvaluatedModel, base: LogitsFile, options: WindowOptions = {}): Promise<DivergenceResult> {
+export async function measureDivergence(model: EvaluatedModel, base: LogitsFile, asked: WindowOptions = {}): Promise<DivergenceResult> {
   checkModel(model)
   checkKind('the base', base, base instanceof LogitsFile, 'a LogitsFile')
-  checkWindowOptions(options)
+  checkWindowOptions(asked)
+  const options = { ...asked }
   const { vocabSize } = model.config
   if (base.vocabulary !== vocabSize) {
     throw new MixtralError('OPTION', `${base.path}: a vocabulary of ${base.vocabulary}, the model has one of ${vocabSize}`)

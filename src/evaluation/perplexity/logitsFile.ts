@@ -9,7 +9,7 @@
 //     then      packed rows (windows, predictions that count, see windows.ts), see logProbabilities.ts
 
 import { type FileHandle, open } from 'node:fs/promises'
-import { checkText, MixtralError } from '../../base/errors.js'
+import { checkKind, checkText, MixtralError } from '../../base/errors.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import type { Prediction } from './evaluate.js'
 import { packedRowBytes, packRow, unpackRow } from './logProbabilities.js'
@@ -67,11 +67,12 @@ export class LogitsFile {
 
   /**
    * Reads one window, by its index. The result is a function: called with a row and `out`, it writes the
-   * log-probabilities (vocabulary) of that prediction to `out`. Throws `IO`, and so does the function for numbers that
-   * are no log-probabilities.
+   * log-probabilities (vocabulary) of that prediction to `out`. Throws `OPTION` for an index that is none, `IO`; and
+   * the function throws `IO` for numbers that are no log-probabilities.
    */
   async window(index: number): Promise<(row: number, out: Float64Array) => void> {
     const { contextLength, count } = this.windows
+    checkKind('the index of a window', index, Number.isInteger(index) && index >= 0 && index < count, `a whole number below ${count}`)
     const rowBytes = packedRowBytes(this.vocabulary)
     const windowBytes = scoredPerWindow(contextLength) * rowBytes
     const packed = await readBytes(this.path, this.#file, HEAD_BYTES + 4 * count * contextLength + index * windowBytes, windowBytes)

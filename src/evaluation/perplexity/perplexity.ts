@@ -39,9 +39,10 @@ export const USUAL_WINDOW = 512
  * const { perplexity } = await measurePerplexity(model, text, { contextLength: 256 })
  * console.log(`${perplexity.value} ± ${perplexity.error}`)
  */
-export async function measurePerplexity(model: EvaluatedModel, text: string, options: PerplexityOptions = {}): Promise<PerplexityResult> {
+export async function measurePerplexity(model: EvaluatedModel, text: string, asked: PerplexityOptions = {}): Promise<PerplexityResult> {
   checkModel(model)
-  checkWindowOptions(options, ['contextLength', 'saveLogits'])
+  checkWindowOptions(asked, ['contextLength', 'saveLogits'])
+  const options = { ...asked }
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const contextLength = options.contextLength ?? Math.min(USUAL_WINDOW, longest)
   if (!Number.isInteger(contextLength) || contextLength < SHORTEST_WINDOW) {

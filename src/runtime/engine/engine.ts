@@ -16,6 +16,7 @@ import { Team } from '../team/team.js'
 import type { TapChoice, TracedRows } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
 import { createMemories } from '../weights/bank.js'
+import { askedGuardBytes, watchGuards } from '../weights/guards.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
@@ -64,6 +65,7 @@ export class Engine {
   readonly turns: Turns
   readonly #scheduler: Scheduler
   readonly #loop: StepLoop
+  #unwatch = () => {}
 
   private constructor(state: EngineState) {
     const { config, plan, memories, mailbox, times, findings, team, stepMs, figures } = state
@@ -96,7 +98,7 @@ export class Engine {
     const { build, module } = await compileKernels()
     const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
-    const plan = planModel(config, tensors, { ...checked, build })
+    const plan = planModel(config, tensors, { ...checked, build, guardBytes: askedGuardBytes() })
     const { streaming } = plan
     const state: SharedState = {
       module,
@@ -118,6 +120,7 @@ export class Engine {
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
     const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
     const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, figures })
+    engine.#unwatch = watchGuards(state.memories, plan.guards)
     try {
       await engine.#load(options)
     } catch (error) {
@@ -277,6 +280,7 @@ export class Engine {
     this.turns.close()
     this.#loop.close()
     await this.#team.close()
+    this.#unwatch()
   }
 
   /** A copy of tokens that a caller gives, checked against vocabulary and context (checkTokens.ts). */

@@ -2,7 +2,7 @@
 // threads read them while main waits. Owns their offsets. Does not know what a command does.
 
 import { pairsOf, type Segment, type Step } from '../model/step.js'
-import { pagesOf } from '../weights/pages.js'
+import { PAGE_POSITIONS, pagesOf } from '../weights/pages.js'
 import type { Plan } from '../weights/plan.js'
 import type { Scratch } from '../weights/scratch.js'
 
@@ -49,10 +49,31 @@ export function createMailbox(limits: Limits): Int32Array {
   return new Int32Array(new SharedArrayBuffer(lists(limits).end * 4))
 }
 
-/** Throws a RangeError for a step that is larger than the limits: nothing is written beyond its place. */
-export function writeStep(mailbox: Int32Array, limits: Limits, step: Step): void {
+/** What the places of a step's rows in memory may be. */
+type Bounds = Limits & {
+  readonly pages: number
+  readonly output: { readonly rows: number }
+  readonly layers: readonly { readonly experts: readonly unknown[] }[]
+}
+
+/**
+ * Throws a RangeError for a step that is larger than the limits, or has a token, row, position or page that there is no
+ * memory for: nothing is written beyond its place, by this or by the kernels.
+ */
+export function writeStep(mailbox: Int32Array, limits: Bounds, step: Step): void {
   const { tokens, segments, wanted, jobs, copies } = step
   const at = lists(limits)
+  const isBelow = (end: number) => (value: number) => Number.isInteger(value) && value >= 0 && value < end
+  const isPage = isBelow(limits.pages)
+  const all = (values: ArrayLike<number>, isRight: (value: number) => boolean) => Array.from(values).every(isRight)
+  const inPlace =
+    all(tokens, isBelow(limits.output.rows)) &&
+    all(wanted, isBelow(tokens.length)) &&
+    segments.every(({ rows, position, table }) => isBelow(table.length * PAGE_POSITIONS + 1)(position + rows) && all(table, isPage)) &&
+    segments.reduce((sum, { rows }) => sum + rows, 0) === tokens.length &&
+    segments.every(({ used }) => limits.layers.every(({ experts }) => isBelow(experts.length)(used - 1))) &&
+    copies.every(({ from, to }) => isPage(from) && isPage(to))
+  if (!inPlace) throw new RangeError('the step has a token, row, position or page that there is no memory for')
   const fits =
     tokens.length <= limits.batchSize &&
     wanted.length <= limits.batchSize &&

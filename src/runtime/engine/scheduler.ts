@@ -49,6 +49,8 @@ export class Scheduler {
   #running: Request[] = []
   /** The prompt whose turn is next. */
   #turn: Request | undefined
+  /** Counts how often a request gave its pages back. */
+  #suspensions = 0
 
   constructor(limits: SchedulerLimits) {
     this.limits = limits
@@ -92,13 +94,14 @@ export class Scheduler {
    */
   plan(promptRows: (decoding: number) => number): Share[] {
     this.#drop()
-    this.#admit()
-    for (;;) {
-      const rows = this.#rows(promptRows)
-      if (!rows.size) return []
-      const shares = this.#shares(rows)
-      if (shares.length) return shares // else those that had rows have given back their pages, and others may go on
+    // where all that had rows were suspended for want of pages, others go on: those that waited for them, too
+    for (let tries = this.requests.length; tries > 0; tries--) {
+      const before = this.#suspensions
+      this.#admit()
+      const shares = this.#shares(this.#rows(promptRows))
+      if (shares.length > 0 || this.#suspensions === before) return shares
     }
+    return []
   }
 
   /** A step has run the share. */
@@ -276,6 +279,7 @@ export class Scheduler {
   }
 
   #suspend(request: Request): void {
+    this.#suspensions++
     this.#release(request)
     for (const other of this.#running) if (other.twin?.request === request) other.twin = undefined
     this.#running = this.#running.filter((other) => other !== request)

@@ -2,6 +2,7 @@
 // command runs what. Does not know how a step is computed.
 
 import { workerData } from 'piscina'
+import type { WasmMemory, WasmModule } from '../kernels/webAssembly.js'
 import { ExpertStore } from '../model/expertStore.js'
 import { Forward } from '../model/forward.js'
 import { Profile } from '../model/profile.js'
@@ -24,8 +25,8 @@ import { command, readPart, readStep } from './mailbox.js'
 
 /** The workerData of a model's threads. */
 export interface ModelWorkerData {
-  readonly module: WebAssembly.Module
-  readonly memories: readonly WebAssembly.Memory[]
+  readonly module: WasmModule
+  readonly memories: readonly WasmMemory[]
   readonly config: MixtralConfig
   readonly plan: Plan
   readonly knownFiles: readonly KnownFile[]

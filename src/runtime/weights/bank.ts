@@ -4,6 +4,7 @@
 import { MixtralError } from '../../base/errors.js'
 import type { Kernels } from '../kernels/abi.js'
 import { instantiate } from '../kernels/compile.js'
+import type { WasmMemory, WasmModule } from '../kernels/webAssembly.js'
 
 export interface Bank {
   readonly kernels: Kernels
@@ -13,7 +14,7 @@ export interface Bank {
 }
 
 /** Reserves the memories. The system allocates their pages at the first write. Throws `MEMORY` if it refuses. */
-export function createMemories(sizes: readonly number[]): WebAssembly.Memory[] {
+export function createMemories(sizes: readonly number[]): WasmMemory[] {
   return sizes.map((bytes, index) => {
     const pages = Math.ceil(bytes / 65536)
     try {
@@ -24,7 +25,7 @@ export function createMemories(sizes: readonly number[]): WebAssembly.Memory[] {
   })
 }
 
-export function openBank(module: WebAssembly.Module, memory: WebAssembly.Memory): Bank {
+export function openBank(module: WasmModule, memory: WasmMemory): Bank {
   const { buffer } = memory
   return {
     kernels: instantiate(module, memory),

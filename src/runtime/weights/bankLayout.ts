@@ -4,6 +4,7 @@
 import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
 import { packedBytes } from '../kernels/packing.js'
+import type { Guard } from './guards.js'
 import type { ExpertTensors, TensorSlice } from './mixtralTensors.js'
 import { type ExpertRole, expertMatricesOf, expertRoles, recordOf } from './roles.js'
 
@@ -73,14 +74,19 @@ export class BankLayout {
   readonly #start: number
   readonly #limit: number
   readonly #measures: boolean
+  readonly #guardBytes: number
+  /** Guard bytes behind areas (guards.ts). */
+  readonly guards: Guard[] = []
   /** A quantization that is only measured has one expert for all of a layer. */
   #lastExpert: { readonly expert: ExpertTensors; readonly bytes: number } | undefined
 
   /**
    * start: bytes at the start of every bank that are taken already; limit: bytes that a bank is filled to; measures:
-   * whether only sizes are wanted, which takes far less time where there are many experts.
+   * whether only sizes are wanted, which takes far less time where there are many experts; guardBytes: bytes that are
+   * left free behind every area.
    */
-  constructor(start: number, limit: number, measures: boolean) {
+  constructor(start: number, limit: number, measures: boolean, guardBytes = 0) {
+    this.#guardBytes = guardBytes
     this.#start = start
     this.#limit = limit
     this.#measures = measures
@@ -96,10 +102,16 @@ export class BankLayout {
   }
 
   emptySlot(bytes: number): Slot {
-    const bank = this.#bankFor(upTo64(bytes))
+    const bank = this.#bankFor(upTo64(bytes) + this.#guardBytes)
+    return { bank, at: this.#take(bank, bytes), bytes }
+  }
+
+  #take(bank: number, bytes: number): number {
     const at = this.sizes[bank]!
-    this.sizes[bank] = at + upTo64(bytes)
-    return { bank, at, bytes }
+    const end = at + upTo64(bytes)
+    this.sizes[bank] = end + this.#guardBytes
+    if (this.#guardBytes && !this.#measures) this.guards.push({ bank, at: end, bytes: this.#guardBytes })
+    return at
   }
 
   /** The bank that this number of bytes goes into. */
@@ -118,12 +130,8 @@ export class BankLayout {
     raw: (slice: TensorSlice) => number
     matrix: (slice: TensorSlice) => PlacedMatrix
   } {
-    const bank = this.#bankFor(sizes.reduce((sum, size) => sum + upTo64(size), 0))
-    const take = (size: number) => {
-      const at = this.sizes[bank]!
-      this.sizes[bank] = at + upTo64(size)
-      return at
-    }
+    const bank = this.#bankFor(sizes.reduce((sum, size) => sum + upTo64(size) + this.#guardBytes, 0))
+    const take = (size: number) => this.#take(bank, size)
     const load = (slice: TensorSlice, size: number, packed: boolean) => {
       const at = take(size)
       this.loads.push({ slice, bank, at, packed })

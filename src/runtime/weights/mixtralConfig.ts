@@ -82,6 +82,7 @@ export class MixtralConfig {
     if (this.ropeDim % 2 !== 0 || this.ropeDim > this.headDim) {
       refuse('llama.rope.dimension_count', this.ropeDim, `even and at most the head's ${this.headDim} dimensions`)
     }
+    Object.freeze(this) // memory is laid out by these numbers
   }
 
   /**

@@ -10,6 +10,7 @@ import type { KernelBuild, KvFormat } from '../kernels/abi.js'
 import { activationBlock } from '../kernels/activation.js'
 import { packings } from '../kernels/packing.js'
 import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
+import type { Guard } from './guards.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
 import { kvHeadBytes, pagesOf } from './pages.js'
@@ -78,6 +79,8 @@ export interface Plan {
   readonly kvBytes: number
   /** Bytes of all banks: weights, KV cache and scratch. */
   readonly bytes: number
+  /** Guard bytes behind every area of every bank; none unless they are asked for. */
+  readonly guards: readonly Guard[]
 }
 
 export interface PlanOptions {
@@ -95,6 +98,8 @@ export interface PlanOptions {
   readonly bankBytes?: number
   /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
+  /** Bytes that are left free behind every area, a multiple of 64: a write there is one too far. Default 0. */
+  readonly guardBytes?: number
 }
 
 /** Half of what a 32-bit memory can hold: few banks, and space for what must share a bank and is large. */
@@ -165,7 +170,7 @@ function layOut(
   slotBytes?: readonly number[],
 ): Plan {
   const { headDim, kvHeads, vocabSize } = config
-  const { build, threads, batchSize, contextLength, sequences = 1, kvTokens = contextLength } = options
+  const { build, threads, batchSize, contextLength, sequences = 1, kvTokens = contextLength, guardBytes = 0 } = options
   if (headDim % 4) throw new MixtralError('UNSUPPORTED', `heads of ${headDim} dimensions: the kernels take multiples of 4`)
   const streaming = slotBytes && STREAMING
   const scratch = planScratch(config, {
@@ -175,9 +180,10 @@ function layOut(
     threads,
     stagingBuffers: streaming?.buffers ?? 0,
     build,
+    guardBytes,
     ...shared,
   })
-  const banks = new BankLayout(scratch.bytes, options.bankBytes ?? BANK_BYTES, options.measures === true)
+  const banks = new BankLayout(scratch.bytes, options.bankBytes ?? BANK_BYTES, options.measures === true, guardBytes)
   const kvFormat = options.kvFormat ?? (tensors.layers[0]!.attnK.type.name === 'F32' ? 'f32' : 'f16')
   const pages = pagesOf(kvTokens)
   const kvHalf = kvHeads * kvHeadBytes(pages, headDim, kvFormat) // keys, or values, of a layer
@@ -233,6 +239,7 @@ function layOut(
     weightBytes,
     kvBytes,
     bytes: banks.sizes.reduce((sum, bytes) => sum + bytes, 0),
+    guards: [...banks.guards, ...banks.sizes.flatMap((_, bank) => scratch.guards.map((at) => ({ bank, at, bytes: guardBytes })))],
   }
 }
 

@@ -58,6 +58,8 @@ export interface Scratch {
   readonly threadScratch: Rows
   /** Buffers that rows of experts are read into: STAGING_SPARE bytes more than the rows need. */
   readonly stagingBuffers: Rows
+  /** Addresses of guard bytes behind areas (guards.ts). */
+  readonly guards: readonly number[]
   readonly bytes: number
 }
 
@@ -112,10 +114,12 @@ export function planScratch(
     expertInputKinds: ReadonlySet<ActivationKind>
     widestRowBytes: number
     largestExpertMatrix: number
+    guardBytes?: number
   },
 ): Scratch {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, experts, expertsPerToken, ropeDim } = config
-  const { batchSize, contextLength, sequences, threads, build } = options
+  const { batchSize, contextLength, sequences, threads, build, guardBytes = 0 } = options
+  const guards: number[] = []
   let next = GRID_BYTES
   const rows = (count: number, bytes: number, align = 16): Rows => {
     const row = {
@@ -123,6 +127,10 @@ export function planScratch(
       bytes: alignUp(bytes, align),
     }
     next = alignUp(row.at + count * row.bytes, 64)
+    if (count && guardBytes) {
+      guards.push(next)
+      next += guardBytes
+    }
     return row
   }
   const inputRows = (count: number, columns: number, kinds: ReadonlySet<ActivationKind>): InputRows => {
@@ -154,5 +162,5 @@ export function planScratch(
       DIRECT_BLOCK,
     ),
   }
-  return { ...areas, pairs, bytes: next }
+  return { ...areas, pairs, guards, bytes: next }
 }

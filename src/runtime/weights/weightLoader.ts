@@ -1,6 +1,7 @@
 // Where a model's weights are: the GGUF with its header read. The threads read the weights themselves later, straight
 // into the banks.
 
+import { checkNames, checkText } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { type KnownFile, knownFiles } from './fileReader.js'
@@ -32,6 +33,8 @@ export const WeightLoader = {
    * @example const weights = await WeightLoader.fromGguf('mixtral-8x7b.gguf')
    */
   async fromGguf(path: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Weights> {
-    return new Weights(await openGguf(path, options))
+    checkText('the path', path)
+    checkNames(options, ['signal'])
+    return new Weights(await openGguf(path, { ...options }))
   },
 }

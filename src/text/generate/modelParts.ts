@@ -42,10 +42,12 @@ export function notesOf({ engine, tokenizer, template, extras }: ModelParts): st
 }
 
 /** Throws what `MixtralModel.load` throws. */
-export async function loadParts(given: string | URL | LocalModel, options: LoadOptions): Promise<ModelParts> {
+export async function loadParts(given: string | URL | LocalModel, asked: LoadOptions): Promise<ModelParts> {
+  checkCallOptions(asked, LOAD_OPTIONS)
+  const options = { ...asked }
   const model = given instanceof URL ? given.href : given
-  const { path, layers } = typeof model === 'object' && model ? checkLocalModel(model) : await localModel(model)
-  const weights = await WeightLoader.fromGguf(path, { signal: options?.signal })
+  const { path, layers } = typeof model === 'object' && model ? ownCopy(checkLocalModel(model)) : await localModel(model)
+  const weights = await WeightLoader.fromGguf(path, { signal: options.signal })
   const config = MixtralConfig.fromGgufMetadata(weights.metadata)
   if (!layers) return openParts(config, weights, options)
   const defaults = modelDefaults(layers)
@@ -53,13 +55,19 @@ export async function loadParts(given: string | URL | LocalModel, options: LoadO
   return openParts(config, weights, loading, { layers, defaults })
 }
 
+/** A copy of what a caller may change while the model is open. */
+function ownCopy({ path, layers }: LocalModel): Pick<LocalModel, 'path' | 'layers'> {
+  return { path, layers: structuredClone(layers) }
+}
+
 /** Throws what `MixtralModel.fromWeights` throws. */
-export async function openParts(config: MixtralConfig, weights: Weights, options: LoadOptions, extras?: OllamaExtras): Promise<ModelParts> {
+export async function openParts(config: MixtralConfig, weights: Weights, asked: LoadOptions, extras?: OllamaExtras): Promise<ModelParts> {
   checkKind('the configuration', config, config instanceof MixtralConfig, 'a MixtralConfig')
   checkKind('the weights', weights, weights instanceof Weights, 'those of WeightLoader')
-  checkCallOptions(options, LOAD_OPTIONS)
+  checkCallOptions(asked, LOAD_OPTIONS)
+  const options = { ...asked }
   const started = performance.now()
-  const tokenizer = await Tokenizer.load(weights.metadata, options)
+  const tokenizer = await Tokenizer.load(weights.metadata, options.signal ? { signal: options.signal } : {})
   const template = await templateOf(weights, tokenizer, extras?.layers.template)
   const engine = await Engine.open(config, weights, options)
   return { gguf: weights.gguf, engine, tokenizer, template, loadSeconds: (performance.now() - started) / 1000, extras }

@@ -91,6 +91,7 @@ export class Tokenizer {
    */
   static async load(metadata: ReadonlyMap<string, GgufValue>, options: { readonly signal?: AbortSignal } = {}): Promise<Tokenizer> {
     checkObject(options)
+    checkNames(options, ['signal'])
     return inSlices(Tokenizer.#build(metadata), options.signal)
   }
 

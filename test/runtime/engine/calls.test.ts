@@ -161,6 +161,20 @@ describe('calls at the same time', () => {
   })
 })
 
+test('many calls that wait, on one signal and on none, are no reason for a warning', async () => {
+  const warnings: string[] = []
+  const listen = ({ message }: Error) => warnings.push(message)
+  process.on('warning', listen)
+  const { signal } = new AbortController()
+  await using model = await MixtralModel.load('demo', { threads: 2 })
+  const calls = Array.from({ length: 15 }, (_, seed) => [{ seed }, { seed, signal }]).flat()
+  const options = { maxNewTokens: 1 }
+  await Promise.all([...calls.map((call) => model.generate('Once', { ...options, ...call })), ...calls.map(() => model.reset())])
+  await sleep(20)
+  process.off('warning', listen)
+  expect(warnings).toEqual([])
+})
+
 describe('closing', () => {
   test.each([1, 5])('while a prompt is read ends the call, after %i ms', async (milliseconds) => {
     const model = await MixtralModel.load('demo', { threads: 2 })

@@ -59,7 +59,19 @@ function expectScratch(
   { scratch, batchSize, sequences, threads, streaming, contextLength }: Plan,
   { used, experts, kvHeads }: Hyperparameters,
 ): void {
-  const { bytes, pairs, inputs, expertInputs, expertOutputs, parts, tables, threadScratch, stagingBuffers, ...perToken } = scratch
+  const {
+    bytes,
+    pairs,
+    inputs,
+    expertInputs,
+    expertOutputs,
+    parts,
+    tables,
+    threadScratch,
+    stagingBuffers,
+    guards: _,
+    ...perToken
+  } = scratch
   const areas = [
     ...[...Object.values(perToken), ...Object.values(inputs)].map((rows) => ({ ...rows, count: batchSize })),
     ...[expertOutputs, ...Object.values(expertInputs)].map((rows) => ({ ...rows, count: pairs })),

@@ -26,6 +26,16 @@ test('countTokens counts what a call would run', async () => {
   expect(() => model.countTokens('x', { tools: [] })).toThrow(expect.objectContaining({ code: 'OPTION' }))
 })
 
+test('an answer that the last message has begun goes on', async () => {
+  const question: ChatMessage = { role: 'user', content: 'What is the capital of France?' }
+  const options = { temperature: 0 }
+  const { text } = await model.chat([question], options)
+  const begun = text.slice(0, text.indexOf(' of'))
+  const { text: rest, promptTokens } = await model.chat([question, { role: 'assistant', content: begun }], options)
+  expect(begun + rest).toBe(text)
+  expect(promptTokens).toBe(model.countTokens([question, { role: 'assistant', content: begun }]))
+})
+
 test('routing gives the experts that a trace shows', async () => {
   const tokens = ids()
   const { layers, expertsPerToken } = model.config

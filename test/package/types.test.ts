@@ -1,0 +1,58 @@
+// The types of the package as its users get them: a strict project without the DOM's types, which checks libraries too,
+// compiles what the README and the pages show; and what a careful compiler refuses stays refused.
+
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { expect, test } from 'vitest'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+const program = `
+import { type ChatMessage, type LoadOptions, MixtralError, MixtralModel, type TokenIds } from 'mixtral-wasm'
+import { createApp, serve } from 'mixtral-wasm/server'
+
+const options: LoadOptions = { threads: 2 }
+const model: MixtralModel = await MixtralModel.load('demo', options)
+const message = { role: 'user', content: 'Who are you?' }
+const messages: ChatMessage[] = [message]
+const stream = model.streamChat(messages)
+for await (const { text } of stream) process.stdout.write(text)
+const { finishReason, toolCalls } = await stream.result
+const ids: TokenIds = Int32Array.from(model.tokenizer.encodePrompt('Once'))
+for (const { layers } of await model.routing(ids)) console.log(layers[0]?.experts[0])
+const [experts] = await model.trace(ids, { tensors: ['ffn_moe_topk-*'] })
+const whole: Int32Array | undefined = experts?.values
+const [hidden] = await model.trace(ids, { tensors: ['l_out-3', 'ffn_moe_weights-1'] })
+const floats: Float32Array | undefined = hidden?.values
+const chat = model.chatSession({ system: 'Be brief.', forget: (all, { room }) => all.slice(-room) })
+try {
+  const { forgotten } = await chat.send('Hi')
+  console.log(forgotten, finishReason, toolCalls.length, whole, floats, model.countTokens(messages), serve, createApp)
+} catch (error) {
+  if (error instanceof MixtralError && error.code === 'CONTEXT') console.log(error.promptTokens, error.contextLength, error.partial?.text)
+}
+await model.close()
+`
+
+test('a strict project without the DOM compiles, libraries checked', { timeout: 120_000 }, async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-types-'))
+  try {
+    mkdirSync(join(folder, 'node_modules/@types'), { recursive: true })
+    symlinkSync(root, join(folder, 'node_modules/mixtral-wasm'))
+    symlinkSync(join(root, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'))
+    writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
+    writeFileSync(join(folder, 'program.ts'), program)
+    const flags = '--noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --skipLibCheck false'.split(' ')
+    const target = '--target es2022 --lib es2022 --module nodenext --types node'.split(' ')
+    const tsc = join(root, 'node_modules/typescript/bin/tsc')
+    const found = await new Promise((resolve) => {
+      execFile(process.execPath, [tsc, ...flags, ...target, 'program.ts'], { cwd: folder }, (_, stdout) => resolve(stdout))
+    })
+    expect(found).toBe('')
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
