@@ -22,6 +22,20 @@ export interface Packing {
   readonly x4: (kernels: Kernels) => MatmulX4
   readonly tall: (kernels: Kernels) => MatmulX4 | undefined
   readonly repack: (kernels: Kernels) => Repack
+  /** Where products wait for memory, and so gain by `touch`: in any engine, in those with 256-bit vectors, in none. */
+  readonly waits: 'anywhere' | 'wide' | 'nowhere'
+}
+
+/** As measured (bench/LOG.md). Products of formats that are not here keep the core busier than memory. */
+const waits: Partial<Record<FormatName, Packing['waits']>> = {
+  Q4_K: 'anywhere',
+  Q6_K: 'anywhere',
+  Q5_K: 'wide',
+  Q8_0: 'wide',
+  Q5_1: 'wide',
+  Q5_0: 'wide',
+  Q4_1: 'wide',
+  F32: 'wide',
 }
 
 function packingOf(name: FormatName): Packing {
@@ -38,6 +52,7 @@ function packingOf(name: FormatName): Packing {
     x4: (kernels) => kernels[`matmul_${format}_x4`],
     tall: (kernels) => kernels[`matmul_${format}_x4_tall`],
     repack: (kernels) => kernels[`repack_${format}`],
+    waits: waits[name] ?? 'nowhere',
   }
 }
 

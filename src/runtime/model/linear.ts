@@ -24,6 +24,7 @@ export class Linear {
   readonly #x4
   /** Whether x4 waits for memory little enough to read it itself. */
   readonly #tall
+  readonly #waits: boolean
 
   constructor(banks: readonly Bank[], matrix: PlacedMatrix) {
     const packing = packings[matrix.type]!
@@ -37,9 +38,11 @@ export class Linear {
     this.#groupBytes = packing.groupBytes(this.#blocks)
     this.#x1 = packing.x1(this.bank.kernels)
     this.#x2 = packing.x2(this.bank.kernels)
-    const tall = hasWideVectors() ? packing.tall(this.bank.kernels) : undefined
+    const wide = hasWideVectors()
+    const tall = wide ? packing.tall(this.bank.kernels) : undefined
     this.#x4 = tall ?? packing.x4(this.bank.kernels)
     this.#tall = tall !== undefined
+    this.#waits = packing.waits === 'anywhere' || (wide && packing.waits === 'wide')
   }
 
   /**
@@ -54,7 +57,7 @@ export class Linear {
     let i = 0
     // with several tokens, products keep the core too busy to prefetch from memory: fetch the rows first
     if (count >= 4 && !this.#tall) this.bank.kernels.fetch(weights, bytes)
-    else this.bank.kernels.touch(weights, bytes)
+    else if (this.#waits) this.bank.kernels.touch(weights, bytes)
     for (; i + 4 <= count; i += 4) {
       this.#x4(
         weights,
