@@ -224,12 +224,34 @@ test('calls are counted through: 0, 1, 2', async () => {
   expect(events.filter(({ choices }) => choices[0].delta.content === '')).toHaveLength(1)
 })
 
+test('white space in JSON is bounded, however much a model likes it', async () => {
+  const { tokenizer } = served.model
+  const blanks = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).filter((id) => {
+    const bytes = tokenizer.bytes(id)
+    return bytes.length > 0 && bytes.every((byte) => byte === 0x20 || byte === 0x0a)
+  })
+  expect(blanks.length).toBeGreaterThan(1)
+  const logit_bias = Object.fromEntries(blanks.map((id) => [id, 100]))
+  const schema = { type: 'object', properties: { a: { type: 'integer' }, b: { type: 'boolean' } }, required: ['a', 'b'] }
+  const body = { messages: capital, temperature: 1, seed: 2, max_tokens: 200, logit_bias, response_format: { type: 'json_object', schema } }
+  const { choices } = await served.json('/v1/chat/completions', body)
+  expect(choices[0].finish_reason).toBe('stop')
+  expect(JSON.parse(choices[0].message.content)).toHaveProperty('b')
+})
+
 test('minus infinity is a number in JSON', () => {
   const entry = { id: 1, token: 'a', bytes: [97], logprob: -Infinity }
   expect(JSON.parse(JSON.stringify(chatLogprob({ ...entry, top: [entry] })))).toMatchObject({
     logprob: -9999,
     top_logprobs: [{ logprob: -9999 }],
   })
+})
+
+test('the prompt of a conversation that is over asks for no answer', async () => {
+  const said = [...capital, { role: 'assistant', content: 'Paris.' }]
+  const { prompt } = await served.json('/apply-template', { messages: said, add_generation_prompt: false })
+  expect(prompt).toBe(served.model.applyChatTemplate(said as Json, { addGenerationPrompt: false }).text)
+  expect(prompt).not.toBe((await served.json('/apply-template', { messages: said })).prompt)
 })
 
 test('what is cached is used again and again, and all of a prompt but one token may be', async () => {
