@@ -261,6 +261,23 @@ test('what is cached is used again and again, and all of a prompt but one token 
   expect([await cached(), await cached(), await cached()]).toEqual([0, 13, 13])
 })
 
+test('a salt keeps the beginnings of its callers apart, embeddings and prompts that are only read too', async () => {
+  const { promptIds } = await import('../../../dist/interfaces/server/llama/prompts.js')
+  const { embeddingRuns } = await import('../../../dist/interfaces/server/streams/embeddingRuns.js')
+  const ids = promptIds(endless.repeat(9), served.model)
+  const call = { signal: new AbortController().signal, onAccepted: () => {}, salt: 'a' }
+  const [run] = embeddingRuns([ids], { model: served.model } as Json)
+  await served.model.reset()
+  expect(await run!(call).next()).toMatchObject({ done: true, value: { promptTokens: ids.length } })
+  const reused = async (salt: string) => (await served.model.session({ ids, salt }).generate({ maxNewTokens: 1 })).reusedTokens
+  expect([await reused(''), await reused('a')]).toEqual([0, ids.length - 1])
+  // a field of vLLM's, on a route that has a salt of its own where nothing is to be cached
+  for (const more of [{}, { cache_prompt: false }, { n_predict: 0 }]) {
+    const found = await served.json('/completion', { prompt: ids, n_predict: 1, cache_salt: 'b', ...more })
+    expect(found.tokens_evaluated).toBe(ids.length)
+  }
+})
+
 test('the progress of a prompt is told in chats, before the first text', async () => {
   await served.model.reset()
   const body = { messages: messages(endless.repeat(20)), temperature: 0, max_tokens: 3, stream: true }

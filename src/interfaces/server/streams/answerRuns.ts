@@ -46,15 +46,24 @@ export function readOnly(promptTokens: number, prefillSeconds = 0): Outcome {
   return { ...nothing, promptTokens, prefillSeconds, finishReason: 'length' }
 }
 
-/** One answer. `onAccepted` is called when nothing is wrong with the request. */
-export type AnswerRun = (call: { readonly signal: AbortSignal; readonly onAccepted: () => void }) => AsyncGenerator<Part, Outcome>
+/** What the answers of a request have in common. */
+export interface AnswerCall {
+  readonly signal: AbortSignal
+  /** Called when nothing is wrong with the request. */
+  readonly onAccepted: () => void
+  /** Answers share parts of the KV cache with those of the same salt only. */
+  readonly salt?: string
+}
+
+/** One answer. */
+export type AnswerRun = (call: AnswerCall) => AsyncGenerator<Part, Outcome>
 
 /** An answer without pieces: what is known in the end is all of it. */
-export function silentRun(work: (signal: AbortSignal) => Promise<Outcome>): AnswerRun {
+export function silentRun(work: (call: Omit<AnswerCall, 'onAccepted'>) => Promise<Outcome>): AnswerRun {
   // biome-ignore lint/correctness/useYield: it has nothing to say before its end
-  return async function* ({ signal, onAccepted }) {
+  return async function* ({ onAccepted, ...call }) {
     onAccepted()
-    return await work(signal)
+    return await work(call)
   }
 }
 
@@ -64,11 +73,7 @@ export type AnswerEvent = { readonly index: number; readonly part: Part } | { re
  * Runs the answers, at most `width` at one time, and yields what they write as it comes. An error of one ends all. Fire
  * the signal before leaving early: a generation that is asked for its next piece cannot be left otherwise.
  */
-export async function* answerEvents(
-  runs: readonly AnswerRun[],
-  width: number,
-  call: { readonly signal: AbortSignal; readonly onAccepted: () => void },
-): AsyncGenerator<AnswerEvent, Outcome[]> {
+export async function* answerEvents(runs: readonly AnswerRun[], width: number, call: AnswerCall): AsyncGenerator<AnswerEvent, Outcome[]> {
   const outcomes: Outcome[] = []
   const open = new Map<number, AsyncGenerator<Part, Outcome>>()
   const coming = new Map<number, Promise<{ index: number; result: IteratorResult<Part, Outcome> }>>()

@@ -22,9 +22,9 @@ export function embeddingRuns(inputs: readonly (string | readonly number[])[], {
     if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${tokenizer.vocabSize}`, 'input')
     const ids = cuts ? all.slice(0, contextLength) : all
     checkRoom(ids.length, contextLength, contextLength, 'input')
-    return silentRun(async (signal) => {
+    return silentRun(async (call) => {
       const started = performance.now()
-      const { vector, tokens } = await model.embed(ids, { signal })
+      const { vector, tokens } = await model.embed(ids, call)
       return { ...readOnly(tokens, (performance.now() - started) / 1000), vector }
     })
   })
