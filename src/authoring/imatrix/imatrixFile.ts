@@ -1,6 +1,6 @@
 // Reads and writes importance matrices as files, in either form of llama.cpp. Owns which form a file has.
 
-import { checkKind, checkText, MixtralError } from '../../base/errors.js'
+import { checkText, MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import { encodeHeader } from '../../format/gguf/encodeHeader.js'

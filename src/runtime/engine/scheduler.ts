@@ -89,7 +89,6 @@ export class Scheduler {
 
   /**
    * The next step; without shares if there is nothing to do. Call `ran` or `failed` for each share, once.
-   *
    * @param promptRows how many rows of prompts may join a number of decoding rows; with none, prompts have all rows
    */
   plan(promptRows: (decoding: number) => number): Share[] {
@@ -297,5 +296,5 @@ export class Scheduler {
 
 const fullPages = (positions: number) => Math.floor(positions / PAGE_POSITIONS)
 
-/** Those that are over stay in their list until the next plan. */
+/** Those that are over stay in their list until then. */
 const countOpen = (requests: readonly Request[]) => requests.filter(({ over }) => !over).length

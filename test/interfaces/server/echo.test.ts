@@ -68,19 +68,26 @@ test('answers are the same cold, cached, in one request and beside others', asyn
   expect(crowd.slice(0, 4).map(([choice], index) => ({ ...choice, index }))).toEqual(together)
 })
 
-test.skipIf(runtime)('continuations of one context compute it once', async () => {
+test.skipIf(runtime).each([
+  ['of one token, as in MMLU', 1],
+  ['of some tokens, as in HellaSwag', 12],
+])('continuations %s of one context compute it once, in one request and in four', async (_, length) => {
   const context = encode('KING RICHARD III:\n'.repeat(20))
-  const steps = async (continuations: number) => {
+  const kinds = Array.from({ length: 4 }, (_, i) => [...context, ...Array.from({ length }, (_, k) => 300 + i + k)])
+  let top = 2
+  /** How many rows the requests compute, after which nothing is kept of earlier ones. */
+  const rowsOf = async (...prompts: unknown[]) => {
     await served.model.reset()
+    top++ // what is kept of prompts has its number of entries
     let rows = 0
     const end = served.model.onRouting(() => rows++)
-    const kinds = Array.from({ length: continuations }, (_, i) => [...context, 300 + i])
-    await ask(kinds, { logprobs: 2 + continuations }) // of its own, so that nothing is kept of another round
+    for (const prompt of prompts) await ask(prompt, { logprobs: top })
     end()
     return rows
   }
-  const one = await steps(1)
-  expect(await steps(4)).toBeLessThan(one * 1.4)
+  const one = await rowsOf(kinds[0])
+  expect(await rowsOf(kinds)).toBeLessThanOrEqual(one * 1.4)
+  expect(await rowsOf(...kinds)).toBeLessThanOrEqual(one * 1.4)
 })
 
 test("lm-eval's gguf client: no model, a text, ten entries, the greedy token by its name", async () => {
@@ -127,4 +134,31 @@ test('tokenize and detokenize speak with both kinds of clients', async () => {
   expect(tokens.at(-1).piece).toEqual([0x80])
   expect(await served.json('/detokenize', { tokens: vllm.tokens })).toEqual({ content: 'Once upon a time', prompt: 'Once upon a time' })
   expect((await served.post('/detokenize', { tokens: [99999] })).status).toBe(400)
+})
+
+test('sums over continuations are those of float64 log-softmax to 1e-6, and the bytes are the same cold, cached, batched', async () => {
+  const context = encode('KING RICHARD III:\n'.repeat(8))
+  const endings = [' Now is the winter of our discontent', ' The capital of France', ' 7 + 5 = 12.', ' Caf\u00e9 \u{1f600}']
+  const prompts = endings.map((text) => [...context, ...served.model.tokenizer.encode(text, { addBos: false, continues: true })])
+  /** The choices of an answer, as they are on the wire. */
+  const bytes = async (prompt: unknown) => {
+    const text = await (await served.post('/v1/completions', { ...scored, prompt })).text()
+    return text.slice(text.indexOf('"choices":'), text.indexOf(',"usage":'))
+  }
+  await served.model.reset()
+  const batched = await bytes(prompts)
+  expect(await bytes(prompts)).toBe(batched)
+  const width = served.model.config.vocabSize
+  const { choices } = JSON.parse(`{${batched}}`)
+  for (const [i, ids] of prompts.entries()) {
+    await served.model.reset()
+    const cold = await bytes(ids)
+    expect(await bytes(ids)).toBe(cold)
+    expect(JSON.parse(`{${cold}}`).choices[0]).toEqual({ ...choices[i], index: 0 })
+    const logits = await served.model.logits(ids)
+    let sum = 0
+    for (let at = context.length; at < ids.length; at++) sum += logSoftmax(logits.subarray((at - 1) * width, at * width))[ids[at]!]!
+    const told = choices[i].logprobs.token_logprobs.slice(context.length, -1).reduce((total: number, one: number) => total + one, 0)
+    expect(Math.abs(told - sum)).toBeLessThan(1e-6)
+  }
 })

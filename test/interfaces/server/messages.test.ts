@@ -107,6 +107,8 @@ describe('tools', () => {
     const events = await stream(body)
     expect(events.find(({ type }) => type === 'content_block_start').content_block).toEqual({ ...call, input: {} })
     expect(lasting(assembled(events))).toEqual(lasting(whole))
+    const { input_tokens: computed, cache_read_input_tokens: cached } = whole.usage
+    expect(events[0].message.usage.input_tokens).toBe(computed + cached)
     const result = { type: 'tool_result', tool_use_id: call.id, content: [{ type: 'text', text: '9 degrees' }] }
     const messages = [...capital, { role: 'assistant', content: whole.content }, { role: 'user', content: [result] }]
     const next = await post({ ...body, messages, tool_choice: { type: 'none' } })

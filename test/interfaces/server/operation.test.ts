@@ -26,6 +26,7 @@ test('models and props tell of the one that is loaded', async () => {
   expect((await fetch(`${served.server.url}/v1/models/owner/other`)).status).toBe(404)
   const props = await (await fetch(`${served.server.url}/props`)).json()
   expect(props).toMatchObject({ total_slots: 4, model_alias: 'demo', default_generation_settings: { n_ctx: 512, params: { top_k: 40 } } })
+  expect(props).toMatchObject({ chat_template: expect.stringContaining('[INST]'), chat_template_caps: { supports_tools: true } })
   const slots = await (await fetch(`${served.server.url}/slots`)).json()
   expect(slots).toEqual([0, 1, 2, 3].map((id) => ({ id, n_ctx: 512, is_processing: false })))
   expect(JSON.stringify([list, props])).not.toContain(process.cwd())

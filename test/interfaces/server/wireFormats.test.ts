@@ -224,6 +224,21 @@ test('calls are counted through: 0, 1, 2', async () => {
   expect(events.filter(({ choices }) => choices[0].delta.content === '')).toHaveLength(1)
 })
 
+test('white space in JSON is bounded, however much a model likes it', async () => {
+  const { tokenizer } = served.model
+  const blanks = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).filter((id) => {
+    const bytes = tokenizer.bytes(id)
+    return bytes.length > 0 && bytes.every((byte) => byte === 0x20 || byte === 0x0a)
+  })
+  expect(blanks.length).toBeGreaterThan(1)
+  const logit_bias = Object.fromEntries(blanks.map((id) => [id, 100]))
+  const schema = { type: 'object', properties: { a: { type: 'integer' }, b: { type: 'boolean' } }, required: ['a', 'b'] }
+  const body = { messages: capital, temperature: 1, seed: 2, max_tokens: 200, logit_bias, response_format: { type: 'json_object', schema } }
+  const { choices } = await served.json('/v1/chat/completions', body)
+  expect(choices[0].finish_reason).toBe('stop')
+  expect(JSON.parse(choices[0].message.content)).toHaveProperty('b')
+})
+
 test('minus infinity is a number in JSON', () => {
   const entry = { id: 1, token: 'a', bytes: [97], logprob: -Infinity }
   expect(JSON.parse(JSON.stringify(chatLogprob({ ...entry, top: [entry] })))).toMatchObject({
@@ -232,11 +247,35 @@ test('minus infinity is a number in JSON', () => {
   })
 })
 
+test('the prompt of a conversation that is over asks for no answer', async () => {
+  const said = [...capital, { role: 'assistant', content: 'Paris.' }]
+  const { prompt } = await served.json('/apply-template', { messages: said, add_generation_prompt: false })
+  expect(prompt).toBe(served.model.applyChatTemplate(said as Json, { addGenerationPrompt: false }).text)
+  expect(prompt).not.toBe((await served.json('/apply-template', { messages: said })).prompt)
+})
+
 test('what is cached is used again and again, and all of a prompt but one token may be', async () => {
   await served.model.reset()
   const cached = async () =>
     (await served.json('/v1/chat/completions', { messages: capital, temperature: 0 })).usage.prompt_tokens_details.cached_tokens
   expect([await cached(), await cached(), await cached()]).toEqual([0, 13, 13])
+})
+
+test('a salt keeps the beginnings of its callers apart, embeddings and prompts that are only read too', async () => {
+  const { promptIds } = await import('../../../dist/interfaces/server/llama/prompts.js')
+  const { embeddingRuns } = await import('../../../dist/interfaces/server/streams/embeddingRuns.js')
+  const ids = promptIds(endless.repeat(9), served.model)
+  const call = { signal: new AbortController().signal, onAccepted: () => {}, salt: 'a' }
+  const [run] = embeddingRuns([ids], { model: served.model } as Json)
+  await served.model.reset()
+  expect(await run!(call).next()).toMatchObject({ done: true, value: { promptTokens: ids.length } })
+  const reused = async (salt: string) => (await served.model.session({ ids, salt }).generate({ maxNewTokens: 1 })).reusedTokens
+  expect([await reused(''), await reused('a')]).toEqual([0, ids.length - 1])
+  // a field of vLLM's, on a route that has a salt of its own where nothing is to be cached
+  for (const more of [{}, { cache_prompt: false }, { n_predict: 0 }]) {
+    const found = await served.json('/completion', { prompt: ids, n_predict: 1, cache_salt: 'b', ...more })
+    expect(found.tokens_evaluated).toBe(ids.length)
+  }
 })
 
 test('the progress of a prompt is told in chats, before the first text', async () => {

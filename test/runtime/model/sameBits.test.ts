@@ -86,10 +86,10 @@ describe('logits', () => {
     expect(await hashWith('F32 with a sliding window', { kvFormat: 'f16', threads: 3, batchSize: 6 })).toBe(f16)
   })
 
-  test('and texts are the same from both kernel builds', async () => {
+  test('embeddings and texts are the same from both kernel builds', async () => {
     const wanted = [...models.values()].map((model) => ({ ...model, options: { threads: 2, batchSize: 16 }, prompt: 'Once upon a time' }))
     const script = fileURLToPath(new URL('printHashes.mjs', import.meta.url))
-    const run = async (build: string): Promise<{ kernels: string; hash: string; text: string }[]> => {
+    const run = async (build: string): Promise<{ kernels: string; hash: string; embedding: string; text: string }[]> => {
       const env = { ...process.env, MIXTRAL_KERNELS: build }
       return JSON.parse((await promisify(execFile)(process.execPath, [script, JSON.stringify(wanted)], { env })).stdout)
     }
@@ -99,6 +99,7 @@ describe('logits', () => {
     expect(new Set(relaxed.map(({ kernels }) => kernels))).toEqual(new Set(['relaxed-simd']))
     expect(plain.map(({ hash }) => hash)).toEqual([...expected.values()])
     expect(relaxed.map(({ hash }) => hash)).toEqual([...expected.values()])
+    expect(plain.map(({ embedding }) => embedding)).toEqual(relaxed.map(({ embedding }) => embedding))
     expect(plain.map(({ text }) => text)).toEqual(relaxed.map(({ text }) => text))
   }, 60_000)
 })

@@ -75,7 +75,8 @@ export async function createMessage(body: Record<string, unknown>, served: Serve
     ...schemaOf(request.output_config?.format),
     ...toolsOf(request),
   }
-  const inputTokens = model.applyChatTemplate(messages, { tools: options.tools ?? [] }).ids.length
+  // only a stream tells them before the answer
+  const inputTokens = stream ? model.applyChatTemplate(messages, { tools: options.tools ?? [] }).ids.length : 0
   const wire = new MessagesWire(served, inputTokens, answering.exchange.id, NAMES)
   return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, stream ?? false, answering)
 }

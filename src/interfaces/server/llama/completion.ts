@@ -9,7 +9,7 @@ import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
 import { boundedList } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
-import { type AnswerRun, readOnly, silentRun } from '../streams/answerRuns.js'
+import { type AnswerCall, type AnswerRun, readOnly, silentRun } from '../streams/answerRuns.js'
 import { withProgress } from '../streams/progress.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { NativeWire } from './completionWire.js'
@@ -72,22 +72,22 @@ export async function nativeCompletion(body: Record<string, unknown>, served: Se
 function writing(
   { model }: ServedModel,
   ids: readonly number[],
-  options: GenerationOptions,
+  { salt: own, ...options }: GenerationOptions,
   { stream, return_progress }: z.infer<typeof nativeFields>,
 ): AnswerRun {
-  const { salt: own, ...others } = options
-  return ({ salt = '', ...call }) => {
-    const session = () => model.session({ ids, salt: own ?? salt })
-    if (!stream || !return_progress) return session().stream({ ...others, ...call })
-    return withProgress(ids.length, (onProgress) => session().stream({ ...others, ...call, onProgress }))
+  const begin = ({ salt, ...call }: AnswerCall, onProgress?: GenerationOptions['onProgress']) => {
+    const session = model.session({ ids, salt: own ?? salt ?? '' })
+    return session.stream({ ...options, ...call, ...(onProgress && { onProgress }) })
   }
+  if (!stream || !return_progress) return (call) => begin(call)
+  return (call) => withProgress(ids.length, (onProgress) => begin(call, onProgress))
 }
 
 /** Computes the prompt, so that what follows finds it in the cache. */
 function reading({ model }: ServedModel, ids: readonly number[], { salt: own }: GenerationOptions): AnswerRun {
-  return silentRun(async ({ signal, salt = '' }) => {
+  return silentRun(async ({ signal, salt }) => {
     const started = performance.now()
-    await model.session({ salt: own ?? salt }).append(ids, { signal })
+    await model.session({ salt: own ?? salt ?? '' }).append(ids, { signal })
     return readOnly(ids.length, (performance.now() - started) / 1000)
   })
 }

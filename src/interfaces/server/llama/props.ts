@@ -23,6 +23,8 @@ export function props(host: ModelHost, asked?: string): object {
     model_path: name,
     modalities: { vision: false, audio: false },
     chat_template: typeof template === 'string' ? template : '',
+    // where a template has none of it, the library adds it in its own way
+    chat_template_caps: { supports_tools: true, supports_tool_calls: true, supports_parallel_tool_calls: true, supports_system_role: true },
     bos_token: tokenizer.token(tokenizer.bosId).piece,
     eos_token: tokenizer.token(tokenizer.eosId).piece,
     build_info: `mixtral-wasm ${packageVersion()}`,

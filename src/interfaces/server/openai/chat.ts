@@ -31,6 +31,7 @@ export const chatFields = z.object({
   parallel_tool_calls: z.boolean().nullish(),
   return_progress: z.boolean().nullish(),
   return_routed_experts: z.boolean().nullish(),
+  add_generation_prompt: z.boolean().nullish(),
   echo: z.unknown().optional(),
   best_of: z.unknown().optional(),
 })
@@ -80,7 +81,8 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
 export function chatPrompt(body: Record<string, unknown>, { model }: ServedModel): string {
   const request = checked(chatFields, body)
   const tools = (request.tools ?? []) as NonNullable<ChatOptions['tools']>
-  return model.applyChatTemplate(messagesOf(request), { tools }).text
+  const addGenerationPrompt = request.add_generation_prompt ?? true
+  return model.applyChatTemplate(messagesOf(request), { tools, addGenerationPrompt }).text
 }
 
 /** Clients send null for fields that they leave out. The content of a message may be null. */

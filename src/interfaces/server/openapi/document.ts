@@ -15,6 +15,12 @@ interface Route {
 
 type Schema = Record<string, unknown>
 
+/** What every request may ask. */
+const COMMON: Schema = {
+  timeout: { description: 'seconds that the request may take', type: ['number', 'null'], exclusiveMinimum: 0 },
+  cache_salt: { description: 'requests of another salt share nothing in the cache', type: ['string', 'null'], minLength: 1 },
+}
+
 const ERRORS = new Map<ErrorShape, string>([
   [openaiError, 'OpenAIError'],
   [llamaError, 'LlamaError'],
@@ -67,6 +73,7 @@ function bodySchema(body: z.ZodType, programs: readonly Program[] | undefined): 
       delete jsonSchema.additionalProperties // fields that are not named are ignored
     },
   }) as Schema & { properties: Schema }
+  schema.properties = { ...COMMON, ...schema.properties }
   if (!programs) return schema
   const options = optionProperties(programs)
   if (!programs.includes('ollama')) return { ...schema, properties: { ...options, ...schema.properties } }
