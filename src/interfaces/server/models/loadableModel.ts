@@ -2,6 +2,7 @@
 // that do not fit stay on disk, as with every command.
 
 import { MixtralError } from '../../../base/errors.js'
+import type { Gguf } from '../../../format/gguf/gguf.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
 import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../../runtime/kernels/compile.js'
@@ -20,6 +21,11 @@ export interface ModelInMemory extends Resident {
   readonly offered: OfferedModel
 }
 
+interface Plan {
+  readonly gguf: Gguf
+  readonly loading: Loading & { readonly options: EngineOptions }
+}
+
 interface Told {
   loaded(bytes: number, seconds: number): void
   failed(error: string): void
@@ -31,6 +37,8 @@ export class LoadableModel implements Loadable<ModelInMemory> {
   readonly #options: EngineOptions
   readonly #headers: ModelHeaders
   readonly #told: Told
+  /** What its header says, until it is loaded: a header may have a large vocabulary. */
+  #plan: Promise<Plan> | undefined
 
   constructor(found: FoundModel, options: EngineOptions, headers: ModelHeaders, told: Told) {
     this.#found = found
@@ -46,7 +54,8 @@ export class LoadableModel implements Loadable<ModelInMemory> {
   /** Throws an ApiError for what cannot be loaded. */
   async bytes(signal: AbortSignal): Promise<number> {
     return this.#try(async () => {
-      const { gguf, loading } = await this.#plan(signal)
+      this.#plan = this.#read(signal)
+      const { gguf, loading } = await this.#plan
       const { needs, refusal } = factsOf(gguf, loading)
       if (!needs) throw new MixtralError('MODEL', refusal!)
       return needs.memoryBytes
@@ -57,7 +66,8 @@ export class LoadableModel implements Loadable<ModelInMemory> {
   async load(room: number, signal: AbortSignal): Promise<ModelInMemory> {
     const { name, local } = this.#found
     return this.#try(async () => {
-      const { gguf, loading } = await this.#plan(signal)
+      const { gguf, loading } = await (this.#plan ?? this.#read(signal))
+      this.#plan = undefined
       if (room < 1) throw new MixtralError('MEMORY', 'no memory is left for it')
       const options = { ...loading.options, ram: room }
       const sequences = options.sequences ?? 8
@@ -81,12 +91,11 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     })
   }
 
-  async #plan(signal: AbortSignal) {
+  async #read(signal: AbortSignal): Promise<Plan> {
     const { local } = this.#found
     const [gguf, { build }] = await Promise.all([openGguf(local.path, { signal }), compileKernels()])
     const { ram: _, ...options } = this.#options
-    const loading: Loading & { readonly options: EngineOptions } = { build, layers: local.layers, options }
-    return { gguf, loading }
+    return { gguf, loading: { build, layers: local.layers, options } }
   }
 
   async #try<T>(work: () => Promise<T>): Promise<T> {
