@@ -2,13 +2,14 @@
 // that do not fit stay on disk, as with every command.
 
 import { MixtralError } from '../../../base/errors.js'
+import { inSlices } from '../../../base/timeSlice.js'
 import type { Gguf } from '../../../format/gguf/gguf.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
 import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../../runtime/kernels/compile.js'
 import { MixtralModel } from '../../../text/generate/mixtralModel.js'
-import { roomyKvTokens } from '../../inspect/kvTokens.js'
-import { factsOf, type Loading } from '../../inspect/modelFacts.js'
+import { roomyKvSteps } from '../../inspect/kvTokens.js'
+import { type Loading, residentBytes } from '../../inspect/modelFacts.js'
 import { ApiError } from '../apiError.js'
 import { type ServedModel, servedModel } from '../servedModel.js'
 import type { FoundModel } from './localOffers.js'
@@ -56,9 +57,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     return this.#try(async () => {
       this.#plan = this.#read(signal)
       const { gguf, loading } = await this.#plan
-      const { needs, refusal } = factsOf(gguf, loading)
-      if (!needs) throw new MixtralError('MODEL', refusal!)
-      return needs.memoryBytes
+      return residentBytes(gguf, loading)
     })
   }
 
@@ -71,7 +70,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
       if (room < 1) throw new MixtralError('MEMORY', 'no memory is left for it')
       const options = { ...loading.options, ram: room }
       const sequences = options.sequences ?? 8
-      const kvTokens = options.kvTokens ?? roomyKvTokens(gguf, { ...loading, options }, sequences)
+      const kvTokens = options.kvTokens ?? (await inSlices(roomyKvSteps(gguf, { ...loading, options }, sequences), signal))
       const model = await MixtralModel.load(local, { ...options, ...(kvTokens !== undefined && { kvTokens }), signal })
       const served = servedModel(model, { name, aliases: [] })
       const offered = await this.#headers.offered(this.#found, model.contextLength)
