@@ -33,6 +33,7 @@ export class CatalogHost implements ModelHost {
   readonly #changing = new Map<string, Promise<void>>()
   /** Steps of models that are not in memory any more. */
   #steps = 0
+  readonly #loads = { loaded: 0, failed: 0 }
   /** Memory there was when nothing was loaded. */
   #empty = 0
   #closed = false
@@ -128,6 +129,11 @@ export class CatalogHost implements ModelHost {
     this.#names.clear()
   }
 
+  /** Loads since the start, by how they ended. */
+  get loads(): { readonly loaded: number; readonly failed: number } {
+    return this.#loads
+  }
+
   status(): EngineStatus {
     const all = this.#residents.list().map(({ value }) => value.served.model.status())
     return statusOf(all, this.sequences, this.#steps)
@@ -153,8 +159,14 @@ export class CatalogHost implements ModelHost {
 
   #loadable(found: FoundModel): LoadableModel {
     return new LoadableModel(found, this.#load, this.#headers, {
-      loaded: (bytes, seconds) => this.#onEvent({ event: 'loaded', model: found.name, bytes, seconds }),
-      failed: (error) => this.#onEvent({ event: 'failed', model: found.name, error }),
+      loaded: ({ memory, loadSeconds, notes }) => {
+        this.#loads.loaded++
+        this.#onEvent({ event: 'loaded', model: found.name, seconds: loadSeconds, memory, notes })
+      },
+      failed: (error) => {
+        this.#loads.failed++
+        this.#onEvent({ event: 'failed', model: found.name, error })
+      },
       unloaded: (steps) => {
         this.#steps += steps
         this.#onEvent({ event: 'unloaded', model: found.name })

@@ -28,7 +28,7 @@ interface Plan {
 }
 
 interface Told {
-  loaded(bytes: number, seconds: number): void
+  loaded(model: MixtralModel): void
   failed(error: string): void
   unloaded(steps: number): void
 }
@@ -78,7 +78,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
         await model.close()
         throw new MixtralError('MODEL', 'its file has changed')
       }
-      this.#told.loaded(model.memory.totalBytes, model.loadSeconds)
+      this.#told.loaded(model)
       return {
         ...{ served, offered, bytes: model.memory.totalBytes },
         close: async () => {
