@@ -59,6 +59,7 @@ export function configureServe(command: Command): void {
       keepAlive,
     )
     .option('--allow-pull', 'clients may pull, copy and delete models (default: only where no other machine reaches the server)')
+    .option('--no-allow-pull', 'they may not, such as where a proxy brings requests from elsewhere')
     .option('--allow-registry <host>', "a registry that clients may pull from, beside Ollama's and Hugging Face's", several)
     .option('--queue <n>', 'most requests that wait beside those that run', wholeNumber(0, 65_536), 64)
     .option('--api-key <key>', 'a key that requests must bring; may be given several times. Others may see it: better a file', several)

@@ -38,9 +38,14 @@ export async function withCatalog(
   }
 }
 
-function tell({ event, model, bytes, seconds, error }: CatalogEvent): void {
-  if (event === 'loaded') say(`${model}: loaded in ${seconds!.toFixed(1)} s, ${byteCount(bytes!)} of memory`, { dim: true })
-  else say(event === 'failed' ? error! : `${model}: unloaded`, { dim: true })
+function tell({ event, model, seconds, memory, notes = [], error }: CatalogEvent): void {
+  if (event === 'failed') say(error!, { dim: true })
+  if (event === 'unloaded') say(`${model}: unloaded`, { dim: true })
+  if (!memory) return
+  const { totalBytes, experts, expertSlots } = memory
+  const some = expertSlots < experts ? `, ${expertSlots} of ${experts} experts at a time, the others are read when needed` : ''
+  say(`${model}: loaded in ${seconds!.toFixed(1)} s, ${byteCount(totalBytes)} of memory${some}`, { dim: true })
+  for (const note of notes) say(`${model}: ${note}`, { dim: true })
 }
 
 /** The parser of a flag. */

@@ -48,6 +48,17 @@ export function fitOf(config: MixtralConfig, tensors: MixtralTensors, options: P
   return { ...known, verdict: 'refused', slots: 0, refusal: slots.message, would }
 }
 
+/**
+ * Experts that would be in memory at a time; 0 where the model is refused. Throws, as loading does, where no budget
+ * would be enough.
+ */
+export function slotsWithin(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): number {
+  const { ram = Number.POSITIVE_INFINITY, ...unlimited } = options
+  if (residentNeeds(config, tensors, unlimited).bytes <= ram) return tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
+  const slots = memoryError(() => planModel(config, tensors, options).slots.length)
+  return typeof slots === 'number' ? slots : 0
+}
+
 /** What `plan` returns, or the `MEMORY` error that it throws. */
 function memoryError(plan: () => number): number | MixtralError {
   try {

@@ -79,8 +79,18 @@ export function factsOf(gguf: Gguf, loading: Loading): ModelFacts {
   }
 }
 
+/**
+ * Bytes of memory that the model takes with all experts in it. Throws `MODEL` or `UNSUPPORTED` where it cannot run on
+ * any machine, and `OPTION`.
+ */
+export function residentBytes(gguf: Gguf, loading: Loading): number {
+  const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  const { ram: _, ...options } = planOptions(config, loading)
+  return residentNeeds(config, mixtralTensors(config, gguf), options).bytes
+}
+
 /** The options of the plan that `MixtralModel.load` makes. */
-function planOptions({ maxPositions }: MixtralConfig, { build, layers, options = {} }: Loading): PlanOptions {
+export function planOptions({ maxPositions }: MixtralConfig, { build, layers, options = {} }: Loading): PlanOptions {
   const all = layers ? withDefaults(contextDefault(modelDefaults(layers), maxPositions), options) : options
   return { ...checkEngineOptions(all, maxPositions), build }
 }

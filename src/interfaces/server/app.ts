@@ -10,6 +10,7 @@ import { nativeCompletion } from './llama/completion.js'
 import { props, slots } from './llama/props.js'
 import { detokenize, tokenize } from './llama/tokens.js'
 import { Metrics } from './metrics/metrics.js'
+import { modelMetrics } from './metrics/modelMetrics.js'
 import { hostOf, ModelCatalog } from './models/modelCatalog.js'
 import { oneModel } from './models/oneModel.js'
 import { Pulls } from './models/pulls.js'
@@ -181,7 +182,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   ask(['/apply-template'], (body, served) => ({ prompt: chatPrompt(body, served) }))
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
-    return c.body(metrics.text(host.status(), admission.inside))
+    return c.body(metrics.text(host.status(), admission.inside) + (catalog ? modelMetrics(catalog) : ''))
   })
   get(['/api/version'], () => ({ version: packageVersion() }))
   get(['/api/tags'], () => taggedModels(host))

@@ -29,8 +29,11 @@ export class CatalogHost implements ModelHost {
   readonly #onEvent: (event: CatalogEvent) => void
   /** Names in requests that were found. */
   readonly #names = new Map<string, Pick<FoundModel, 'name' | 'key'>>()
+  /** Models whose files change now, until they have. */
+  readonly #changing = new Map<string, Promise<void>>()
   /** Steps of models that are not in memory any more. */
   #steps = 0
+  readonly #loads = { loaded: 0, failed: 0 }
   /** Memory there was when nothing was loaded. */
   #empty = 0
   #closed = false
@@ -84,7 +87,7 @@ export class CatalogHost implements ModelHost {
       if (this.#closed) throw closedError()
       const found = await unless(signal, this.#offers.find(asked ?? (await this.#only())))
       if (!found) return undefined
-      const gone = this.#residents.leaving(found.key)
+      const gone = this.#changing.get(found.key) ?? this.#residents.leaving(found.key)
       if (gone) {
         await unless(signal, gone) // and look again: it may have been deleted
         continue
@@ -103,15 +106,32 @@ export class CatalogHost implements ModelHost {
     return true
   }
 
-  /** Unloads a model, also one that is being loaded, and waits until it is gone. */
-  async evict(asked: string, signal?: AbortSignal): Promise<void> {
+  /** Unloads a model, also one that is being loaded, and does something to its files before it can be loaded again. */
+  async without(asked: string, signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     const found = await this.#offers.find(asked)
-    if (found) await this.#residents.evict(found.key, signal)
+    let end = () => {}
+    const over = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    if (found) this.#changing.set(found.key, over)
+    try {
+      if (found) await this.#residents.evict(found.key, signal)
+      await work()
+    } finally {
+      this.#names.clear() // they may mean other models now
+      if (found && this.#changing.get(found.key) === over) this.#changing.delete(found.key)
+      end()
+    }
   }
 
   /** Names may mean other models now. */
   changed(): void {
     this.#names.clear()
+  }
+
+  /** Loads since the start, by how they ended. */
+  get loads(): { readonly loaded: number; readonly failed: number } {
+    return this.#loads
   }
 
   status(): EngineStatus {
@@ -139,8 +159,14 @@ export class CatalogHost implements ModelHost {
 
   #loadable(found: FoundModel): LoadableModel {
     return new LoadableModel(found, this.#load, this.#headers, {
-      loaded: (bytes, seconds) => this.#onEvent({ event: 'loaded', model: found.name, bytes, seconds }),
-      failed: (error) => this.#onEvent({ event: 'failed', model: found.name, error }),
+      loaded: ({ memory, loadSeconds, notes }) => {
+        this.#loads.loaded++
+        this.#onEvent({ event: 'loaded', model: found.name, seconds: loadSeconds, memory, notes })
+      },
+      failed: (error) => {
+        this.#loads.failed++
+        this.#onEvent({ event: 'failed', model: found.name, error })
+      },
       unloaded: (steps) => {
         this.#steps += steps
         this.#onEvent({ event: 'unloaded', model: found.name })

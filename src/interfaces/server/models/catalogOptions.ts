@@ -2,6 +2,7 @@
 
 import { checkNames, MixtralError, shown } from '../../../base/errors.js'
 import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
+import type { ModelMemory } from '../../../text/generate/modelMemory.js'
 
 /** How each model is loaded; `ram` is what all of them may take together. */
 export type CatalogLoadOptions = Pick<
@@ -13,9 +14,12 @@ export type CatalogLoadOptions = Pick<
 export interface CatalogEvent {
   readonly event: 'loaded' | 'unloaded' | 'failed'
   readonly model: string
-  /** Bytes of memory that it takes. */
-  readonly bytes?: number
+  /** Of one that was loaded. */
   readonly seconds?: number
+  readonly memory?: ModelMemory
+  /** What is odd about it, a line each. */
+  readonly notes?: readonly string[]
+  /** Why it could not be loaded. */
   readonly error?: string
 }
 

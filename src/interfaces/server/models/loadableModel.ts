@@ -2,12 +2,14 @@
 // that do not fit stay on disk, as with every command.
 
 import { MixtralError } from '../../../base/errors.js'
+import { inSlices } from '../../../base/timeSlice.js'
+import type { Gguf } from '../../../format/gguf/gguf.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
 import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../../runtime/kernels/compile.js'
 import { MixtralModel } from '../../../text/generate/mixtralModel.js'
-import { roomyKvTokens } from '../../inspect/kvTokens.js'
-import { factsOf, type Loading } from '../../inspect/modelFacts.js'
+import { roomyKvSteps } from '../../inspect/kvTokens.js'
+import { type Loading, residentBytes } from '../../inspect/modelFacts.js'
 import { ApiError } from '../apiError.js'
 import { type ServedModel, servedModel } from '../servedModel.js'
 import type { FoundModel } from './localOffers.js'
@@ -20,8 +22,13 @@ export interface ModelInMemory extends Resident {
   readonly offered: OfferedModel
 }
 
+interface Plan {
+  readonly gguf: Gguf
+  readonly loading: Loading & { readonly options: EngineOptions }
+}
+
 interface Told {
-  loaded(bytes: number, seconds: number): void
+  loaded(model: MixtralModel): void
   failed(error: string): void
   unloaded(steps: number): void
 }
@@ -31,6 +38,8 @@ export class LoadableModel implements Loadable<ModelInMemory> {
   readonly #options: EngineOptions
   readonly #headers: ModelHeaders
   readonly #told: Told
+  /** What its header says, until it is loaded: a header may have a large vocabulary. */
+  #plan: Promise<Plan> | undefined
 
   constructor(found: FoundModel, options: EngineOptions, headers: ModelHeaders, told: Told) {
     this.#found = found
@@ -46,10 +55,9 @@ export class LoadableModel implements Loadable<ModelInMemory> {
   /** Throws an ApiError for what cannot be loaded. */
   async bytes(signal: AbortSignal): Promise<number> {
     return this.#try(async () => {
-      const { gguf, loading } = await this.#plan(signal)
-      const { needs, refusal } = factsOf(gguf, loading)
-      if (!needs) throw new MixtralError('MODEL', refusal!)
-      return needs.memoryBytes
+      this.#plan = this.#read(signal)
+      const { gguf, loading } = await this.#plan
+      return residentBytes(gguf, loading)
     })
   }
 
@@ -57,11 +65,12 @@ export class LoadableModel implements Loadable<ModelInMemory> {
   async load(room: number, signal: AbortSignal): Promise<ModelInMemory> {
     const { name, local } = this.#found
     return this.#try(async () => {
-      const { gguf, loading } = await this.#plan(signal)
+      const { gguf, loading } = await (this.#plan ?? this.#read(signal))
+      this.#plan = undefined
       if (room < 1) throw new MixtralError('MEMORY', 'no memory is left for it')
       const options = { ...loading.options, ram: room }
       const sequences = options.sequences ?? 8
-      const kvTokens = options.kvTokens ?? roomyKvTokens(gguf, { ...loading, options }, sequences)
+      const kvTokens = options.kvTokens ?? (await inSlices(roomyKvSteps(gguf, { ...loading, options }, sequences), signal))
       const model = await MixtralModel.load(local, { ...options, ...(kvTokens !== undefined && { kvTokens }), signal })
       const served = servedModel(model, { name, aliases: [] })
       const offered = await this.#headers.offered(this.#found, model.contextLength)
@@ -69,7 +78,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
         await model.close()
         throw new MixtralError('MODEL', 'its file has changed')
       }
-      this.#told.loaded(model.memory.totalBytes, model.loadSeconds)
+      this.#told.loaded(model)
       return {
         ...{ served, offered, bytes: model.memory.totalBytes },
         close: async () => {
@@ -81,12 +90,11 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     })
   }
 
-  async #plan(signal: AbortSignal) {
+  async #read(signal: AbortSignal): Promise<Plan> {
     const { local } = this.#found
     const [gguf, { build }] = await Promise.all([openGguf(local.path, { signal }), compileKernels()])
     const { ram: _, ...options } = this.#options
-    const loading: Loading & { readonly options: EngineOptions } = { build, layers: local.layers, options }
-    return { gguf, loading }
+    return { gguf, loading: { build, layers: local.layers, options } }
   }
 
   async #try<T>(work: () => Promise<T>): Promise<T> {

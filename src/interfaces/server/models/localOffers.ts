@@ -55,7 +55,8 @@ export class LocalOffers {
     if (this.#chosen) return this.#among(this.#chosen, asked, name)
     if (name?.kind === 'huggingface' && name.file === undefined) return foundByFile(name)
     if (name) return (await foundBy(name)) ?? (asked === 'demo:latest' ? foundBy('demo') : undefined)
-    // the listed name of an address is not what was pulled
+    if (!/^https?:/i.test(asked)) return undefined
+    // only what has been pulled, by the name that lists have
     const listed = (await listLocalModels()).find((model) => model.name === asked && model.store === 'mixtral')
     return listed && foundBy(listed.name)
   }

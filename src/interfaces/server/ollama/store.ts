@@ -96,9 +96,9 @@ export async function deleteModel(body: Body, { catalog, exchange, settings }: S
   const found = await ownModel(asked, catalog, 'delete')
   const store = new OwnStore(storeFolders().own)
   if ((await livePull(store.root)) !== undefined) throw new ApiError(409, 'a model is being pulled: delete when that has ended')
-  await catalog.evict(asked, exchange.signal)
-  await store.remove(parseModelName(found.local.name) as RemoteName)
-  catalog.changed()
+  await catalog.without(asked, exchange.signal, async () => {
+    await store.remove(parseModelName(found.local.name) as RemoteName)
+  })
   return new Response(null)
 }
 
@@ -111,9 +111,8 @@ export async function copyModels(body: Body, { catalog, exchange, settings }: St
   const to = ollamaName(required(destination, 'destination'))
   if (from.kind !== 'ollama') throw new ApiError(501, `${found.name}: only models of Ollama's registry can have a second name`)
   catalog.checkOffers(modelNameText(to))
-  await catalog.evict(modelNameText(to), exchange.signal) // what it was
-  await copyModel(new OwnStore(storeFolders().own), from, to, exchange.signal)
-  catalog.changed()
+  const { signal } = exchange
+  await catalog.without(modelNameText(to), signal, () => copyModel(new OwnStore(storeFolders().own), from, to, signal))
   return new Response(null)
 }
 

@@ -297,5 +297,7 @@ describe('the end', () => {
     expect(await steps()).toBe(before)
     const text = await (await fetch(`${machine.running.url}/metrics`)).text()
     expect(text).toContain('\nmixtral_kv_usage_ratio 0\n')
+    expect(text).toContain('\nmixtral_model_loads_total{outcome="loaded"} 1\n')
+    expect(text).toContain('\nmixtral_models_loaded 0\n')
   })
 })

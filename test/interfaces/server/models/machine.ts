@@ -2,7 +2,7 @@
 
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterEach, beforeEach } from 'vitest'
+import { afterEach, beforeEach, vi } from 'vitest'
 import {
   type CatalogEvent,
   type CatalogOptions,
@@ -34,6 +34,7 @@ export interface Machine extends UsedRegistry {
 
 /** To be called at the top of a file of tests. Each test has empty stores. */
 export function useMachine(): Machine {
+  vi.setConfig({ testTimeout: 120_000 }) // many models are loaded, on machines that do other things too
   const registry = useRegistry()
   const machine = { ...registry, events: [] as CatalogEvent[] } as { -readonly [Name in keyof Machine]: Machine[Name] }
   beforeEach(() => {

@@ -3,6 +3,8 @@ import path from 'node:path'
 import { Ollama } from 'ollama'
 import { describe, expect, test } from 'vitest'
 import { MixtralModel } from '../../../../dist/index.js'
+import { type OllamaName, parseModelName } from '../../../../dist/registry/names/modelName.js'
+import { OwnStore } from '../../../../dist/registry/stores/ownStore.js'
 import { createApp } from '../../../../dist/server.js'
 import { digestOf, ollamaModel } from '../../../registry/ollamaModel.js'
 import { capital, endless, type Json, ndjson, sseEvents, until } from '../served.js'
@@ -211,6 +213,9 @@ describe('copy and delete', () => {
     await machine.start()
     store(ownStore(), 'First', model())
     expect((await machine.ask('/api/delete', { model: 'fIRST' }, 'DELETE'))[0]).toBe(200)
+    expect([await listed(), blobs()]).toEqual([[], []])
+    store(ownStore(), 'First', model())
+    await new OwnStore(process.env.MIXTRAL_HOME!).remove(parseModelName('fIRST') as OllamaName) // as the command does
     expect([await listed(), blobs()]).toEqual([[], []])
   })
 
