@@ -175,6 +175,23 @@ test('who does not read makes only its own generation wait', async () => {
   await until(idle)
 })
 
+test('an answer whose pieces are all there lets others work in between', async () => {
+  const app = createApp(served.model, { name: 'demo' })
+  const body = JSON.stringify({ prompt: Array(30).fill('x '.repeat(200)), echo: true, logprobs: 20, max_tokens: 0, stream: true })
+  const read = async () => (await app.fetch(new Request('http://localhost/v1/completions', { method: 'POST', body }))).text()
+  const text = await read() // from now on the scores are known
+  let turns = 0
+  let reads = true
+  const count = () => {
+    turns++
+    if (reads) setImmediate(count)
+  }
+  count()
+  expect((await read()).length).toBe(text.length)
+  reads = false
+  expect(turns).toBeGreaterThan(10)
+})
+
 test('requests at the same time get what each gets alone', async () => {
   const bodies = Array.from({ length: 6 }, (_, i) => ({ ...chat, temperature: 1.5, seed: i, max_tokens: 12, logprobs: true }))
   const together = await Promise.all(bodies.map(async (body) => (await served.json('/v1/chat/completions', body)).choices))

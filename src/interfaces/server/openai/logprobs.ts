@@ -8,6 +8,9 @@ import type { Tokenizer } from '../../../text/tokenizer/tokenizer.js'
 /** Stands for minus infinity, which JSON has no word for. */
 const LEAST = -9999
 
+const encoder = new TextEncoder()
+const utf8 = new TextDecoder('utf-8', { ignoreBOM: true })
+
 const finite = (logprob: number) => Math.max(logprob, LEAST)
 
 /** An entry of `choice.logprobs.content`; Ollama's `logprobs` has the same. */
@@ -41,8 +44,8 @@ export class LegacyList {
     const inPlace = (id: number, isFirst: boolean): TokenLogprob => {
       const { piece, type } = tokenizer.token(id)
       const isControl = type === 'control' || type === 'unknown'
-      const bytes = isControl && !isFirst ? new TextEncoder().encode(piece) : decoder.bytes(id)
-      return { id, token: isControl ? piece : new TextDecoder('utf-8', { ignoreBOM: true }).decode(bytes), logprob: 0, bytes: [...bytes] }
+      const bytes = isControl && !isFirst ? encoder.encode(piece) : decoder.bytes(id)
+      return { id, token: isControl ? piece : utf8.decode(bytes), logprob: 0, bytes: [...bytes] }
     }
     for (const [i, id] of ids.entries()) {
       const score = scored[i - 1]

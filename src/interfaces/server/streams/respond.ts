@@ -10,6 +10,7 @@ import type { Metrics } from '../metrics/metrics.js'
 import type { Exchange } from '../requestLog.js'
 import type { Settings } from '../settings.js'
 import { type AnswerEvent, type AnswerRun, answerEvents, type Outcome } from './answerRuns.js'
+import { isTurnOver, turnWithTime } from './turn.js'
 
 /** How an API writes an answer. Texts are complete events; an empty one is left out. */
 export interface Wire {
@@ -139,6 +140,7 @@ class Work {
       const step = this.#first ?? this.#events.next()
       this.#first = undefined
       const result = await step
+      if (isTurnOver()) await turnWithTime() // what follows is writing
       if (!this.#hasText && !result.done && 'part' in result.value && result.value.part.ids.length > 0) {
         this.#hasText = true
         exchange.note({ firstTokenMilliseconds: Math.round(exchange.milliseconds * 10) / 10 })

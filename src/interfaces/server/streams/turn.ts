@@ -1,0 +1,25 @@
+// Turns of the event loop, which all answers of a process share: who has much to write lets others work in between,
+// such as /health and the clients of other answers. An answer whose pieces are all there would never leave the loop.
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+
+/** Milliseconds that answers may take of one turn. */
+const MOST = 4
+
+let begun: number | undefined
+
+/** Whether answers have taken their part of this turn. */
+export function isTurnOver(): boolean {
+  if (begun === undefined) {
+    begun = performance.now()
+    setImmediate(() => {
+      begun = undefined
+    })
+  }
+  return performance.now() - begun > MOST
+}
+
+/** Resolves in a turn in which there is time left. */
+export async function turnWithTime(): Promise<void> {
+  while (isTurnOver()) await nextTurn()
+}
