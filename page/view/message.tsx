@@ -14,15 +14,20 @@ import { ColoredText } from './tokens.js'
 
 export function MessageView({ message, isLast }: { readonly message: Message; readonly isLast: boolean }) {
   const [edits, setEdits] = useState(false)
+  const box = useRef<HTMLElement>(null)
   const isUser = message.role === 'user'
   const own = useComputed(() => (live.value?.message === message.id ? live.value : undefined)).value
   const text = own?.text ?? message.content
   const name = isUser ? 'You' : (message.model ?? 'The model')
+  const endEdit = () => {
+    setEdits(false)
+    requestAnimationFrame(() => box.current?.querySelector<HTMLElement>('[aria-label^="Edit"]')?.focus())
+  }
   return (
-    <article class={`message ${message.role} ${isLast ? 'last' : ''}`} aria-label={name} data-message={message.id}>
+    <article class={`message ${message.role} ${isLast ? 'last' : ''}`} aria-label={name} data-message={message.id} ref={box}>
       <h2 class={isUser ? 'unseen' : 'who'}>{name}</h2>
       {edits ? (
-        <Editor message={message} onEnd={() => setEdits(false)} />
+        <Editor message={message} onEnd={() => endEdit()} />
       ) : (
         <>
           {isUser ? (
