@@ -2,7 +2,7 @@
 // the keys that work everywhere.
 
 import { signal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { live, stop } from './state/answering.js'
 import { connect, isGone, model, served, trouble } from './state/connection.js'
 import { current, open } from './state/library.js'
@@ -41,7 +41,10 @@ export function App() {
       document.removeEventListener('keydown', onKey)
     }
   }, [])
+  const before = useRef(above)
   useEffect(() => {
+    if (before.current === above) return
+    before.current = above
     // focus goes where the person goes: into the list, and back to the button that has opened it
     if (above) document.querySelector<HTMLElement>('#sidebar button')?.focus()
     else if (document.activeElement === document.body) document.querySelector<HTMLElement>('header button')?.focus()

@@ -74,7 +74,8 @@ function Actions({ message, isLast, onEdit }: ActionsProps) {
   const [copied, setCopied] = useState(false)
   const isUser = message.role === 'user'
   const busy = isBusy.value
-  const isCut = message.finish === 'length' || message.finish === 'stopped' || (message.finish === 'failed' && message.content !== '')
+  const hasText = message.content !== ''
+  const isCut = message.finish === 'length' || message.finish === 'stopped' || (message.finish === 'failed' && hasText)
   const onCopy = async () => {
     setCopied(await copy(message.content))
     setTimeout(() => setCopied(false), 1500)
@@ -87,10 +88,10 @@ function Actions({ message, isLast, onEdit }: ActionsProps) {
     <div class="below">
       <div class="actions">
         <Branches message={message} />
-        <IconButton icon={copied ? 'check' : 'copy'} label={copied ? 'Copied' : 'Copy'} onClick={onCopy} />
+        {hasText && <IconButton icon={copied ? 'check' : 'copy'} label={copied ? 'Copied' : 'Copy'} onClick={onCopy} />}
         <IconButton icon="edit" label={isUser ? 'Edit, and ask again' : 'Edit the answer'} disabled={busy} onClick={onEdit} />
         {!isUser && <IconButton icon="again" label="Another answer" disabled={busy} onClick={() => void again(message)} />}
-        {!isUser && <IconButton icon="grid" label="Its experts, token by token" disabled={busy} onClick={onExperts} />}
+        {!isUser && hasText && <IconButton icon="grid" label="Its experts, token by token" disabled={busy} onClick={onExperts} />}
         {isUser && isLast && !busy && (
           <button type="button" class="quiet" onClick={() => void again({ ...message, parent: message.id })}>
             Answer

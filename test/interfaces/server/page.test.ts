@@ -461,6 +461,7 @@ describe.skipIf(!hasChromium)('the page', () => {
     const long = `${'W'.repeat(200)} [${'link'.repeat(30)}](https://example.org) \`${'code'.repeat(50)}\`\n\n\`\`\`\n${'x'.repeat(300)}\n\`\`\`\n\n| ${'head | '.repeat(9)}\n|${'---|'.repeat(9)}\n| ${'cell | '.repeat(9)}`
     const body = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: long } }] })}\n\ndata: [DONE]\n\n`
     expect(await wide()).toEqual([])
+    expect(await page.evaluate(() => document.activeElement === document.body)).toBe(true) // no keyboard jumps up by itself
     await page.route('**/v1/chat/completions', (route) => route.fulfill({ contentType: 'text/event-stream', body }), { times: 1 })
     await ask(page, long)
     await answered(page)
