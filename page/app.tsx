@@ -2,7 +2,7 @@
 // the keys that work everywhere.
 
 import { signal } from '@preact/signals'
-import { useEffect } from 'preact/hooks'
+import { useEffect, useRef } from 'preact/hooks'
 import { live, stop } from './state/answering.js'
 import { connect, isGone, model, served, trouble } from './state/connection.js'
 import { current, open } from './state/library.js'
@@ -41,7 +41,10 @@ export function App() {
       document.removeEventListener('keydown', onKey)
     }
   }, [])
+  const before = useRef(above)
   useEffect(() => {
+    if (before.current === above) return
+    before.current = above
     // focus goes where the person goes: into the list, and back to the button that has opened it
     if (above) document.querySelector<HTMLElement>('#sidebar button')?.focus()
     else if (document.activeElement === document.body) document.querySelector<HTMLElement>('header button')?.focus()
@@ -62,8 +65,8 @@ export function App() {
       {panel !== 'none' && (
         <aside class="panel" aria-label={panel === 'experts' ? 'Experts' : 'Settings'} inert={above} id="panel">
           <div class="panel-head">
-            <h2>{panel === 'experts' ? 'Experts at work' : 'Settings'}</h2>
-            <IconButton icon="close" label="Close the panel" onClick={() => set({ panel: 'none' })} />
+            <h2>{TITLES[panel]}</h2>
+            <IconButton icon="close" label="Close the panel" onClick={() => closePanel(panel)} />
           </div>
           {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls is reached by keyboard */}
           <section class="panel-body" tabIndex={0} aria-label={panel === 'experts' ? 'Pictures of experts' : 'All settings'}>
@@ -76,6 +79,14 @@ export function App() {
   )
 }
 
+const TITLES = { experts: 'Experts at work', settings: 'Settings', none: '' } as const
+
+/** Focus goes back to the button that opens it. */
+function closePanel(panel: Preferences['panel']): void {
+  set({ panel: 'none' })
+  document.querySelector<HTMLElement>(`header [aria-label="${TITLES[panel]}"]`)?.focus()
+}
+
 function Header({ lists, above }: { readonly lists: boolean; readonly above: boolean }) {
   const { panel } = preferences.value
   const toggle = (name: Preferences['panel']) => set({ panel: panel === name ? 'none' : name })
@@ -86,8 +97,8 @@ function Header({ lists, above }: { readonly lists: boolean; readonly above: boo
       <ModelChoice />
       <span class={`dot ${isGone.value ? 'gone' : ''}`} title={isGone.value ? 'The server is gone' : 'The server is there'} />
       <span class="space" />
-      <IconButton icon="grid" label="Experts at work" expanded={panel === 'experts'} onClick={() => toggle('experts')} />
-      <IconButton icon="sliders" label="Settings" expanded={panel === 'settings'} onClick={() => toggle('settings')} />
+      <IconButton icon="grid" label={TITLES.experts} expanded={panel === 'experts'} onClick={() => toggle('experts')} />
+      <IconButton icon="sliders" label={TITLES.settings} expanded={panel === 'settings'} onClick={() => toggle('settings')} />
       {(!lists || above) && <IconButton icon="plus" label="New conversation" onClick={() => open()} />}
     </header>
   )

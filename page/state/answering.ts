@@ -30,6 +30,8 @@ export const announcement = signal('')
 
 const QUEUE_MILLISECONDS = 1000
 const KEEP_MILLISECONDS = 3000
+/** Pictures of experts change no faster: eyes cannot follow, and the text must not wait for them. */
+const PICTURE_MILLISECONDS = 120
 
 let controller: AbortController | undefined
 
@@ -140,6 +142,7 @@ class Writing {
   #routing: Routing | undefined
   #frame = 0
   #kept = performance.now()
+  #pictured = 0
   finish: Finish | undefined
 
   constructor(conversation: string, message: Message) {
@@ -229,6 +232,10 @@ class Writing {
   }
 
   #show(): void {
+    if (this.#routing && performance.now() - this.#pictured > PICTURE_MILLISECONDS) {
+      this.#pictured = performance.now()
+      routingChanges.value++
+    }
     const seconds = (this.#last - this.#first) / 1000
     live.value = {
       conversation: this.#conversation,

@@ -95,9 +95,9 @@ export function routingOf(message: string): Routing | undefined {
   return undefined
 }
 
+/** The view is told by `routingChanges`, not by this. */
 export function setRouting(message: string, routing: Routing): void {
   routings.set(message, routing)
-  routingChanges.value++
 }
 
 export function keepRouting(conversation: string, message: string): void {
@@ -131,6 +131,7 @@ export async function imported(file: Blob): Promise<number> {
       const routing = found.get(before)
       if (!routing) continue
       setRouting(after, Routing.from(routing))
+      routingChanges.value++
       keepRouting(conversation.id, after)
     }
     count++

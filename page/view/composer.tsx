@@ -60,7 +60,7 @@ export function Composer() {
           onKeyDown={onKeyDown}
         />
         {live.value ? (
-          <button type="button" class="send" aria-label="Stop" title="Stop (Escape)" onClick={stop}>
+          <button type="button" class="send stop" aria-label="Stop" title="Stop (Escape)" onClick={stop}>
             <Icon name="stop" />
           </button>
         ) : (

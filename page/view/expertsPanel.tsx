@@ -45,7 +45,7 @@ export function ExpertsPanel() {
       />
       <p class="legend">
         {token === undefined
-          ? 'The stronger a color, the more tokens the expert wrote. The bars on the right are full where a layer uses all experts alike.'
+          ? 'The stronger a color, the more tokens the expert wrote. On the right, the load of a layer’s busiest expert, beside an even load.'
           : 'The weights, in percent, with which the token’s experts count in each layer.'}
       </p>
       <LayerChoice routing={routing} />

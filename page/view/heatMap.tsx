@@ -35,7 +35,7 @@ export function HeatMap({ routing, token, writing, caption }: Props) {
             </th>
           ))}
           <th scope="col" class="even">
-            <abbr title="How many experts, used alike, would be as diverse as those of the layer">even</abbr>
+            <abbr title="Load of the busiest expert, beside an even load">load</abbr>
           </th>
         </tr>
       </thead>
@@ -57,7 +57,7 @@ function Row({ routing, row, token, writing, current }: RowProps) {
   routingChanges.value
   const { experts, length } = routing
   const shares = routing.shares(row)
-  const { effective } = balanceOf(shares)
+  const { most } = balanceOf(shares)
   const last = writing && length > 0 ? routing.at(length - 1, row).map(({ expert }) => expert) : []
   const own = token === undefined ? undefined : new Map(routing.at(token, row).map(({ expert, weight }) => [expert, weight]))
   return (
@@ -86,9 +86,8 @@ function Row({ routing, row, token, writing, current }: RowProps) {
           </td>
         )
       })}
-      <td class="even" title={`as diverse as ${effective.toFixed(1)} experts used alike, of ${experts}`}>
-        <span class="meter" style={{ '--share': (effective / experts).toFixed(3) }} />
-        <span class="unseen">{effective.toFixed(1)}</span>
+      <td class="even" title={`the busiest expert of layer ${row} has ${most.toFixed(2)} times an even load`}>
+        {most.toFixed(1)}×
       </td>
     </tr>
   )

@@ -14,15 +14,20 @@ import { ColoredText } from './tokens.js'
 
 export function MessageView({ message, isLast }: { readonly message: Message; readonly isLast: boolean }) {
   const [edits, setEdits] = useState(false)
+  const box = useRef<HTMLElement>(null)
   const isUser = message.role === 'user'
   const own = useComputed(() => (live.value?.message === message.id ? live.value : undefined)).value
   const text = own?.text ?? message.content
   const name = isUser ? 'You' : (message.model ?? 'The model')
+  const endEdit = () => {
+    setEdits(false)
+    requestAnimationFrame(() => box.current?.querySelector<HTMLElement>('[aria-label^="Edit"]')?.focus())
+  }
   return (
-    <article class={`message ${message.role} ${isLast ? 'last' : ''}`} aria-label={name} data-message={message.id}>
+    <article class={`message ${message.role} ${isLast ? 'last' : ''}`} aria-label={name} data-message={message.id} ref={box}>
       <h2 class={isUser ? 'unseen' : 'who'}>{name}</h2>
       {edits ? (
-        <Editor message={message} onEnd={() => setEdits(false)} />
+        <Editor message={message} onEnd={() => endEdit()} />
       ) : (
         <>
           {isUser ? (
@@ -69,7 +74,8 @@ function Actions({ message, isLast, onEdit }: ActionsProps) {
   const [copied, setCopied] = useState(false)
   const isUser = message.role === 'user'
   const busy = isBusy.value
-  const isCut = message.finish === 'length' || message.finish === 'stopped' || (message.finish === 'failed' && message.content !== '')
+  const hasText = message.content !== ''
+  const isCut = message.finish === 'length' || message.finish === 'stopped' || (message.finish === 'failed' && hasText)
   const onCopy = async () => {
     setCopied(await copy(message.content))
     setTimeout(() => setCopied(false), 1500)
@@ -82,10 +88,10 @@ function Actions({ message, isLast, onEdit }: ActionsProps) {
     <div class="below">
       <div class="actions">
         <Branches message={message} />
-        <IconButton icon={copied ? 'check' : 'copy'} label={copied ? 'Copied' : 'Copy'} onClick={onCopy} />
+        {hasText && <IconButton icon={copied ? 'check' : 'copy'} label={copied ? 'Copied' : 'Copy'} onClick={onCopy} />}
         <IconButton icon="edit" label={isUser ? 'Edit, and ask again' : 'Edit the answer'} disabled={busy} onClick={onEdit} />
         {!isUser && <IconButton icon="again" label="Another answer" disabled={busy} onClick={() => void again(message)} />}
-        {!isUser && <IconButton icon="grid" label="Its experts, token by token" disabled={busy} onClick={onExperts} />}
+        {!isUser && hasText && <IconButton icon="grid" label="Its experts, token by token" disabled={busy} onClick={onExperts} />}
         {isUser && isLast && !busy && (
           <button type="button" class="quiet" onClick={() => void again({ ...message, parent: message.id })}>
             Answer

@@ -126,6 +126,7 @@ function Entry({ conversation, onGo }: { readonly conversation: Conversation; re
 function drop(conversation: Conversation): void {
   if (current.value.id === conversation.id) stop()
   remove(conversation)
+  document.querySelector<HTMLElement>('#sidebar .new')?.focus()
 }
 
 function Files() {

@@ -1,6 +1,7 @@
 // An answer as the tokens that it was written in, each in the color of its first expert in one layer. A click, or the
 // arrow keys, choose a token; what it was routed to is shown beside the chat.
 
+import { memo } from 'preact/compat'
 import { useRef } from 'preact/hooks'
 import type { Routing } from '../chats/routing.js'
 import { routingChanges } from '../state/library.js'
@@ -81,8 +82,10 @@ interface RunProps {
   readonly entry: number
 }
 
-/** Some tokens. Drawn anew when a property changes, and only then. */
-function Run({ routing, from, to, text, layer, chosen, entry }: RunProps) {
+/** Some tokens, drawn anew when a property changes, and only then. */
+const Run = memo(BareRun)
+
+function BareRun({ routing, from, to, text, layer, chosen, entry }: RunProps) {
   const [start] = routing.span(from)
   const tokens = Array.from({ length: to - from }, (_, i) => from + i)
   return tokens.map((token) => {

@@ -227,6 +227,13 @@ describe.skipIf(!hasChromium)('the page', () => {
     await page.getByRole('button', { name: 'Settings' }).click()
     expect(await page.getByLabel('System message').inputValue()).toBe('Be kind.')
     expect(await page.getByLabel('Temperature').inputValue()).toBe('0')
+    // another tab has the same conversations, and changes of one are seen in the other
+    const tab = await page.context().newPage()
+    await tab.goto(served.server.url)
+    await tab.getByRole('button', { name: `Rename ${question}` }).click()
+    await tab.getByLabel('New title').fill('France')
+    await tab.keyboard.press('Enter')
+    await page.locator('.sidebar .title', { hasText: /^France$/ }).waitFor()
     await page.context().close()
   })
 
@@ -312,6 +319,13 @@ describe.skipIf(!hasChromium)('the page', () => {
     await refuse(503, { message: 'the queue is full' }, { 'retry-after': '2' })
     await ask(page, 'a')
     await page.getByText('The server takes no request at the moment: the queue is full.').first().waitFor()
+    await page.route('**/v1/chat/completions', () => {}, { times: 1 })
+    const metrics = 'mixtral_sequences_running 3\nmixtral_sequences_waiting 2\n'
+    await page.route('**/metrics', (route) => route.fulfill({ body: metrics }))
+    await page.getByRole('button', { name: 'Try again' }).click()
+    await page.getByText('3 answers are written now, 2 wait in the queue').waitFor()
+    await page.keyboard.press('Escape')
+    await answered(page)
     await refuse(400, { message: 'too long', n_prompt_tokens: 900, n_ctx: 512 })
     await ask(page, 'b')
     await page.getByText('has 900 tokens, and the context has room for 512').first().waitFor()
@@ -447,6 +461,7 @@ describe.skipIf(!hasChromium)('the page', () => {
     const long = `${'W'.repeat(200)} [${'link'.repeat(30)}](https://example.org) \`${'code'.repeat(50)}\`\n\n\`\`\`\n${'x'.repeat(300)}\n\`\`\`\n\n| ${'head | '.repeat(9)}\n|${'---|'.repeat(9)}\n| ${'cell | '.repeat(9)}`
     const body = `data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: long } }] })}\n\ndata: [DONE]\n\n`
     expect(await wide()).toEqual([])
+    expect(await page.evaluate(() => document.activeElement === document.body)).toBe(true) // no keyboard jumps up by itself
     await page.route('**/v1/chat/completions', (route) => route.fulfill({ contentType: 'text/event-stream', body }), { times: 1 })
     await ask(page, long)
     await answered(page)

@@ -8,9 +8,30 @@ function sample(start = 0): Routing {
     [0.75, 0.25],
     [0.5, 0.5],
   ]
-  routing.add([[0, 1], [2, 3]], halves, start + 1) // biome-ignore format: layers side by side
-  routing.add([[0, 2], [3, 2]], halves, start + 1) // biome-ignore format: layers side by side
-  routing.add([[3, 0], [2, 1]], halves, start + 2) // biome-ignore format: layers side by side
+  routing.add(
+    [
+      [0, 1],
+      [2, 3],
+    ],
+    halves,
+    start + 1,
+  )
+  routing.add(
+    [
+      [0, 2],
+      [3, 2],
+    ],
+    halves,
+    start + 1,
+  )
+  routing.add(
+    [
+      [3, 0],
+      [2, 1],
+    ],
+    halves,
+    start + 2,
+  )
   return routing
 }
 
@@ -19,7 +40,11 @@ test('tokens have their experts, weights and places in the text', () => {
   expect(routing.at(2, 0).map(({ expert }) => expert)).toEqual([3, 0])
   expect(routing.at(2, 0).map(({ weight }) => Number(weight.toFixed(4)))).toEqual([0.75, 0.25])
   expect(routing.first(1, 1)).toBe(3)
-  expect([0, 1, 2].map((token) => routing.span(token))).toEqual([[5, 6], [6, 6], [6, 7]]) // biome-ignore format: short
+  expect([0, 1, 2].map((token) => routing.span(token))).toEqual([
+    [5, 6],
+    [6, 6],
+    [6, 7],
+  ])
 })
 
 test('uses are counted by layer and expert, and the shares of a layer are 1 together', () => {
@@ -33,13 +58,33 @@ test('it grows beyond its first room, and is the same after it was stored', () =
   const routing = new Routing(3, 8, 2)
   for (let token = 0; token < 1000; token++) {
     const ids = [0, 1, 2].map((layer) => [(token + layer) % 8, (token + layer + 3) % 8])
-    routing.add(ids, [[0.6, 0.4], [0.7, 0.3], [1, 0]], token + 1) // biome-ignore format: short
+    routing.add(
+      ids,
+      [
+        [0.6, 0.4],
+        [0.7, 0.3],
+        [1, 0],
+      ],
+      token + 1,
+    )
   }
   const again = Routing.from(structuredClone(routing.stored()))
   expect(again.length).toBe(1000)
   expect(again.at(999, 2)).toEqual(routing.at(999, 2))
   expect(again.counts).toEqual(routing.counts)
-  again.add([[1, 2], [3, 4], [5, 6]], [[1, 0], [1, 0], [1, 0]], 1001) // biome-ignore format: short
+  again.add(
+    [
+      [1, 2],
+      [3, 4],
+      [5, 6],
+    ],
+    [
+      [1, 0],
+      [1, 0],
+      [1, 0],
+    ],
+    1001,
+  )
   expect(again.first(1000, 2)).toBe(5)
 })
 
