@@ -65,7 +65,7 @@ const forCheckpoints = {
 
 const forHubs = {
   modelName: limit(1024, 'characters of the name of a model', 'an address with a signature has some hundred'),
-  fileList: limit(16_777_216, 'bytes of a list of files or repositories', 'ten thousand files with hashes have some million'),
+  fileList: limit(4_194_304, 'bytes of a list of files or repositories', 'fifteen thousand files with hashes'),
   token: limit(65_536, 'bytes of an answer with a token', 'usual ones have some thousand'),
   manifest: limit(1_048_576, 'bytes of a manifest', 'usual ones have a thousand'),
   manifestLayers: limit(64, 'layers of a manifest', 'usual ones have five'),
@@ -97,7 +97,8 @@ const forHubs = {
 
 const forStores = {
   record: limit(65_536, 'bytes of the record of a file', 'it has an address, a hash and a version'),
-  partialLog: limit(67_108_864, 'bytes of the log of a partial file', 'a line for each megabyte that came: two million of them'),
+  partialLog: limit(8_388_608, 'bytes of the log of a partial file', 'a line of about 20 for each megabyte that came: 400 GB of one file'),
+  partialSpans: limit(4096, 'pieces of a partial file that are apart', 'a few for each attempt that was stopped; each write looks at all'),
   sessionManifest: limit(16_777_216, 'bytes of what a saved session says of itself', 'a million tokens, and what the caller adds'),
 }
 

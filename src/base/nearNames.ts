@@ -1,15 +1,24 @@
 // Names close to one that does not exist, for `did you mean`. Owns the distance; knows no names.
 
 const MOST_SUGGESTIONS = 3
+/** Steps that all comparisons may take together: some ten thousand names of usual lengths. A list may have a million. */
+const MOST_STEPS = 5_000_000
 
 /**
  * The nearest candidates, at most three, nearest first; none differs from the name in more than a third of its letters.
  */
 export function nearNames(name: string, candidates: Iterable<string>): string[] {
   const wanted = name.toLowerCase()
+  let steps = 0
+  const isComparable = (candidate: string) => {
+    if (candidate === name || Math.abs(name.length - candidate.length) > Math.max(name.length, candidate.length) / 3) return false
+    steps += (name.length + 1) * (candidate.length + 1)
+    return steps <= MOST_STEPS
+  }
   return [...new Set(candidates)]
+    .filter(isComparable)
     .map((candidate) => ({ candidate, away: distance(wanted, candidate.toLowerCase()) }))
-    .filter(({ candidate, away }) => candidate !== name && away <= Math.max(name.length, candidate.length) / 3)
+    .filter(({ candidate, away }) => away <= Math.max(name.length, candidate.length) / 3)
     .sort((a, b) => a.away - b.away || a.candidate.length - b.candidate.length)
     .slice(0, MOST_SUGGESTIONS)
     .map(({ candidate }) => candidate)

@@ -26,16 +26,24 @@ const usage = `npm run test:hostile -- [flags]
   --signals N      N signals at random moments of all commands, or of --commands A,B; --soon on a quiet machine
   --texts N        N messages of random Unicode through chat templates`
 
-const QUICK = { seed: '1', inputs: 30, faults: 4, texts: 3000, types: ['Q4_K'] }
+const QUICK = {
+  seed: '1',
+  inputs: 30,
+  faults: 3,
+  texts: 3000,
+  types: ['Q4_K'],
+  only: ['pull', 'quantize', 'convert', 'imatrix', 'verify', 'rm'],
+}
 
 /** A little of all, the same each time and without a clock: for every change. */
 async function quick() {
-  const { inputs, faults, texts, types } = QUICK
+  const { seed, inputs, faults, texts, types, only } = QUICK
   const found = [
-    await tryInputs({ ...QUICK, inputs, say }),
-    await tryFaults({ ...QUICK, runs: faults, say }),
-    tryTexts({ ...QUICK, messages: texts, say }),
-    await tryNotFinite({ ...QUICK, types, say }),
+    await tryInputs({ seed, inputs, say }),
+    await tryFaults({ seed, runs: faults, say }),
+    tryTexts({ seed, messages: texts, say }),
+    await tryNotFinite({ seed, types, say }),
+    await trySignals({ seed, count: only.length + 1, only, say }),
   ]
   return found.reduce((sum, count) => sum + count, 0)
 }

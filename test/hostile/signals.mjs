@@ -86,9 +86,11 @@ function problemOf({ code, killedBy, errors, waited }, command, { signal, folder
       if (killedBy === null) return `${name} is left behind`
     } else if (!whole.has(`${name} ${hashOf(path.join(folder, name))}`)) return `${name} is half-made`
   }
-  const most = command.writes ? SOON.writing : SOON.reading
+  const most = soonest(command)
   return soon && waited > most ? `late: gone after ${Math.round(waited)} ms, expected ${most}` : undefined
 }
+
+const soonest = ({ writes }) => (writes ? SOON.writing : SOON.reading)
 
 function clean(folder) {
   for (const name of outputs(folder)) fs.rmSync(path.join(folder, name), { recursive: true })
@@ -111,7 +113,10 @@ export async function trySignals({ count, seed, soon, only, say }) {
   const random = new Random(seed)
   const lengths = new Map()
   const whole = new Set()
-  let [sent, faults, slowest] = [0, 0, 0]
+  let [sent, faults, slowest, prompt] = [0, 0, 0, 0]
+  process.once('SIGTERM', () => {
+    count = 0 // what was sent so far is told
+  })
   try {
     for (let n = 0; sent < count; n++) {
       const command = commands[n % commands.length]
@@ -124,6 +129,7 @@ export async function trySignals({ count, seed, soon, only, say }) {
         clean(folder)
         const outcome = await interrupted(command, { env, signal, after })
         if (outcome.waited !== undefined) slowest = Math.max(slowest, outcome.waited)
+        if (attempt === 0 && !(outcome.waited > soonest(command))) prompt++
         problem = problemOf(outcome, command, { signal, folder, whole, soon })
         if (!problem?.startsWith('late')) break
       }
@@ -137,7 +143,10 @@ export async function trySignals({ count, seed, soon, only, say }) {
     server.close()
     fs.rmSync(folder, { recursive: true })
   }
-  say(`${sent} signals to ${commands.length} commands, seed ${seed}: ${faults} faults, the slowest end after ${Math.round(slowest)} ms`)
+  const within = `${prompt} ended within ${SOON.reading} ms, or ${SOON.writing} ms of those that write`
+  say(
+    `${sent} signals to ${commands.length} commands, seed ${seed}: ${faults} faults; ${within}; the slowest took ${Math.round(slowest)} ms`,
+  )
   return faults
 }
 

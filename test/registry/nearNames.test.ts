@@ -17,6 +17,14 @@ test('nothing is suggested for what is like nothing', () => {
   expect(nearNames('gpt-oss:120b', wellKnownNames)).toEqual([])
 })
 
+test('a list of a million names takes no more steps than one of thousands', () => {
+  const many = Array.from({ length: 200_000 }, (_, n) => `a-very-long-name-of-a-model-number-${n}`)
+  const began = process.cpuUsage()
+  expect(nearNames('a-very-long-name-of-a-model-number', ['a-very-long-name-of-a-model-numbe', ...many])).toHaveLength(3)
+  const { user, system } = process.cpuUsage(began)
+  expect((user + system) / 1e6).toBeLessThan(2) // seconds of the processor; without the bound some ten
+})
+
 test('at most three are suggested, and never the name itself', () => {
   const near = nearNames('mixtral:8x7b', wellKnownNames)
   expect(near.length).toBeLessThanOrEqual(3)

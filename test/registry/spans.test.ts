@@ -14,6 +14,8 @@ test('spans know which bytes are there, in whatever order they came', () => {
         for (let byte = start; byte < end; byte++) there.add(byte)
       }
       expect(spans.bytes).toBe(there.size)
+      const atOnce = new Spans(added.map(([start, end]) => ({ start, end })))
+      expect([atOnce.bytes, atOnce.count, atOnce.gaps(0, 50)]).toEqual([spans.bytes, spans.count, spans.gaps(0, 50)])
       let prefix = 0
       while (there.has(prefix)) prefix++
       expect(spans.prefix).toBe(prefix)

@@ -12,6 +12,8 @@ import { limits } from '../../base/limits.js'
 import { type Span, Spans } from './spans.js'
 
 const LARGEST_LOG = limits.partialLog.most
+/** A span for each connection of each attempt that was stopped: of hundreds. */
+const MOST_SPANS = limits.partialSpans.most
 
 /** What is being downloaded. */
 export interface PartialKind {
@@ -59,9 +61,10 @@ export class PartialFile {
     try {
       await makeFolder(path.dirname(file))
       const text = (await readText(logOf(file), LARGEST_LOG)) ?? ''
-      const [head, ...lines] = text.split('\n')
-      const before = lines.length > 0 ? parseKind(head) : undefined
-      const same = before?.bytes === bytes && before.identity === kind.identity && kind.identity !== ''
+      const before = parseKind(firstLine(text))
+      // Scattered spans are no download's: each later write would have to look at all of them.
+      const written = spansIn(text, (await fileBytes(partialOf(file))) ?? 0, bytes)
+      const same = written.count <= MOST_SPANS && before?.bytes === bytes && before.identity === kind.identity && kind.identity !== ''
       const oldData = same ? await reopenFile(partialOf(file), 'r+') : undefined
       if (oldData) use(oldData)
       const oldLog = oldData && (await reopenFile(logOf(file), 'a'))
@@ -72,17 +75,8 @@ export class PartialFile {
       const log = known ? oldLog : use(await createFile(logOf(file)))
       if (!known) await log.write(`${JSON.stringify(kind)}\n`)
       else if (!text.endsWith('\n')) await log.write('\n')
-      const { size } = await data.stat()
-      const spans = new Spans()
-      let sha256: string | undefined
-      for (const line of known ? lines : []) {
-        sha256 ??= /^sha256 ([0-9a-f]{64})$/.exec(line)?.[1]
-        // A kill may have cut the last line short. A cut length counts too few bytes, a cut offset has no length: both
-        // are safe.
-        const [, start, length] = /^(\d{1,15}) (\d{1,15})$/.exec(line) ?? []
-        const end = Number(start) + Number(length)
-        if (end <= size && end <= bytes) spans.add(Number(start), end)
-      }
+      const spans = known ? written : new Spans()
+      const [, sha256] = (known && /^sha256 ([0-9a-f]{64})$/m.exec(text)) || []
       return new PartialFile(file, bytes, spans, sha256, data, log)
     } catch (cause) {
       for (const handle of opened) await handle.close().catch(() => {})
@@ -158,12 +152,31 @@ export async function listPartials(
   for (const name of await filesUnder(folder, 8)) {
     if (!name.endsWith(LOG)) continue
     const file = path.join(folder, name.slice(0, -LOG.length))
-    const kind = parseKind((await readText(logOf(file), LARGEST_LOG))?.split('\n', 1)[0])
+    const kind = parseKind(firstLine((await readText(logOf(file), LARGEST_LOG)) ?? ''))
     const stats = await fs.stat(partialOf(file)).catch(() => undefined)
     // The file is sparse: bytes that are missing take no blocks of the disk.
     if (kind && stats) found.push({ file, kind, loaded: Math.min(stats.blocks * 512, kind.bytes) })
   }
   return found
+}
+
+/** Of a log that was cut short in its first line: nothing. */
+function firstLine(log: string): string | undefined {
+  const end = log.indexOf('\n')
+  return end < 0 ? undefined : log.slice(0, end)
+}
+
+/**
+ * The spans that a log names, as far as they are in a partial file of `size` bytes. A kill may have cut the last line
+ * short. A cut length counts too few bytes, a cut offset has no length: both are safe.
+ */
+function spansIn(log: string, size: number, bytes: number): Spans {
+  const spans: Span[] = []
+  for (const [, from, length] of log.matchAll(/^(\d{1,15}) (\d{1,15})$/gm)) {
+    const [start, end] = [Number(from), Number(from) + Number(length)]
+    if (end <= size && end <= bytes) spans.push({ start, end })
+  }
+  return new Spans(spans)
 }
 
 function parseKind(line: string | undefined): PartialKind | undefined {

@@ -7,8 +7,25 @@ export interface Span {
 }
 
 export class Spans {
-  #spans: Span[] = []
-  #bytes = 0
+  #spans: Span[]
+  #bytes: number
+
+  /** The spans, in any order, may overlap. Time is that of sorting them. */
+  constructor(given: readonly Span[] = []) {
+    this.#spans = []
+    for (const { start, end } of given.toSorted((a, b) => a.start - b.start)) {
+      const last = this.#spans.at(-1)
+      if (end <= start) continue
+      if (last === undefined || last.end < start) this.#spans.push({ start, end })
+      else if (last.end < end) this.#spans[this.#spans.length - 1] = { start: last.start, end }
+    }
+    this.#bytes = this.#spans.reduce((sum, { start, end }) => sum + end - start, 0)
+  }
+
+  /** How many there are, none touching another. */
+  get count(): number {
+    return this.#spans.length
+  }
 
   /** Bytes in all spans. */
   get bytes(): number {
@@ -21,7 +38,7 @@ export class Spans {
     return first?.start === 0 ? first.end : 0
   }
 
-  /** Adds a span, which may overlap others. */
+  /** Adds a span, which may overlap others. Takes time for each span that there is. */
   add(start: number, end: number): void {
     if (end <= start) return
     const before = this.#spans.filter((span) => span.end < start)
