@@ -68,7 +68,7 @@ describe('why it ended is told', () => {
       { stop_type: 'word', stopping_word: ' France is', content: 'The capital of' },
     ],
     ['a limit', { prompt: question, n_predict: 2, stop: ['Rome'] }, { stop_type: 'limit', stopping_word: '', content: 'The capital' }],
-    ['a full context', { prompt: endless, ignore_eos: true, n_predict: -1 }, { stop_type: 'limit', truncated: true }],
+    ['a full context', { prompt: endless.repeat(80), ignore_eos: true, n_predict: -1 }, { stop_type: 'limit', truncated: true }],
     ['a grammar', { prompt: question, grammar: 'root ::= "yes"' }, { stop_type: 'eos', content: 'yes' }],
   ])('%s', async (_, body, expected) => {
     const whole = await ask({ temperature: 0, ...body })
