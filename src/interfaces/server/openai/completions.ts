@@ -5,10 +5,9 @@
 import { z } from 'zod'
 import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
-import { type ApiError, badRequest, openaiError } from '../apiError.js'
+import { ApiError, badRequest, openaiError } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
-import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
@@ -92,10 +91,14 @@ function promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Prom
   }
   return list.map((one) => {
     const ids = typeof one === 'string' ? model.tokenizer.encodePrompt(one) : one
-    checkVocabulary(ids, model.tokenizer.vocabSize, 'prompt')
+    const outside = ids.find((id) => id >= model.tokenizer.vocabSize)
+    if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${model.tokenizer.vocabSize}`, 'prompt')
     if (ids.length === 0) throw badRequest('the prompt has no tokens', 'prompt')
-    checkRoom(ids.length, model.contextLength - 1, model.contextLength, 'prompt')
-    return { ids, text: typeof one === 'string' ? one.toWellFormed() : promptText(ids, model.tokenizer) }
+    if (ids.length < model.contextLength)
+      return { ids, text: typeof one === 'string' ? one.toWellFormed() : promptText(ids, model.tokenizer) }
+    const message = `the prompt has ${ids.length} tokens, the context has room for ${model.contextLength} including the answer`
+    const counts = { n_prompt_tokens: ids.length, n_ctx: model.contextLength }
+    throw new ApiError(400, message, { param: 'prompt', code: 'context_length_exceeded', counts, origin: 'CONTEXT' })
   })
 }
 

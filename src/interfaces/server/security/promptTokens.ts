@@ -1,4 +1,4 @@
-// The checks of a prompt's tokens that every API makes before anything is sent: ids of the vocabulary, and room for an
+// The checks of tokens that are made before anything is sent: ids of the vocabulary, and room for them or for an
 // answer.
 
 import { ApiError, badRequest } from '../apiError.js'
