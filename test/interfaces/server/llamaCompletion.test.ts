@@ -68,7 +68,7 @@ describe('why it ended is told', () => {
       { stop_type: 'word', stopping_word: ' France is', content: 'The capital of' },
     ],
     ['a limit', { prompt: question, n_predict: 2, stop: ['Rome'] }, { stop_type: 'limit', stopping_word: '', content: 'The capital' }],
-    ['a full context', { prompt: endless, ignore_eos: true, n_predict: -1 }, { stop_type: 'limit', truncated: true }],
+    ['a full context', { prompt: endless.repeat(80), ignore_eos: true, n_predict: -1 }, { stop_type: 'limit', truncated: true }],
     ['a grammar', { prompt: question, grammar: 'root ::= "yes"' }, { stop_type: 'eos', content: 'yes' }],
   ])('%s', async (_, body, expected) => {
     const whole = await ask({ temperature: 0, ...body })
@@ -243,6 +243,7 @@ describe("what is wrong is said in llama-server's shape, also where a stream was
     ['a grammar that is none', { prompt: 'a', grammar: 'root ::= (' }, 400],
     ['a schema beside a grammar', { prompt: 'a', grammar: 'root ::= "a"', json_schema: {} }, 400],
     ['several answers', { prompt: 'a', n_cmpl: 2 }, 501],
+    ['several answers, by the other name', { prompt: 'a', n: 2 }, 501],
     ['timings in each event', { prompt: 'a', timings_per_token: true }, 501],
     ['a limit of time', { prompt: 'a', t_max_predict_ms: 10 }, 501],
     ['LoRA', { prompt: 'a', lora: [{ id: 0, scale: 1 }] }, 501],

@@ -21,7 +21,11 @@ const ask = (method: string, path: string, body?: object) =>
 
 test('the document is of OpenAPI 3.1, and has the routes that are described, no more and no fewer', () => {
   expect(document.openapi).toBe('3.1.0')
-  const described = Object.keys(operations).map((path) => path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}'))
+  // a server of one model, as this one, has no store
+  const store = ['/api/pull', '/api/copy', '/api/delete']
+  const described = Object.keys(operations).flatMap((path) =>
+    store.includes(path) ? [] : [path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')],
+  )
   expect(Object.keys(document.paths).sort()).toEqual(described.sort())
   for (const [path, methods] of Object.entries<Json>(document.paths)) {
     for (const { summary } of Object.values<Json>(methods)) expect(summary, path).not.toBe(path)

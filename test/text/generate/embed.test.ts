@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MixtralModel, Reference } from '../../../dist/index.js'
+import { shapes, writeShapeModel } from '../../golden/shapeModel.js'
 
 let model: MixtralModel
 beforeAll(async () => {
@@ -42,6 +46,20 @@ test('an embedding is the mean of the last hidden states, of length 1, as the fl
     // activations are quantized to 8 bits here, and exact there
     expect(cosine).toBeGreaterThan(0.999)
   }
+})
+
+test('with weights in float32, which nothing rounds to 8 bits, it is that of the reference to 1e-6', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-embed-'))
+  const path = join(folder, 'base.gguf')
+  const base = shapes.find(({ name }) => name === 'base')!
+  await writeShapeModel(base, path)
+  const exact = await MixtralModel.load(path, { threads: 2, batchSize: 5 })
+  const [judged] = (await Reference.open(path)).trace(base.tokens, { tensors: ['result_norm'] })
+  const wanted = meanOf(judged!.values as Float64Array, exact.config.hiddenSize)
+  const { vector } = await exact.embed(base.tokens)
+  await exact.close()
+  rmSync(folder, { recursive: true })
+  expect(distance(vector, wanted)).toBeLessThan(1e-6)
 })
 
 test('the bits are the same alone, beside others, after a cache hit, and in small steps', async () => {

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import { unsupported } from '../apiError.js'
 import { OPENAI_NAMES, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
@@ -31,6 +32,7 @@ export const nativeFields = z.object({
   return_tokens: z.boolean().nullish(),
   return_progress: z.boolean().nullish(),
   response_fields: boundedList(z.string().max(200), 100).nullish(),
+  n: z.int().nullish(),
   // any slot has the same bits: a wish for one changes nothing
   id_slot: z.int().nullish(),
 })
@@ -45,6 +47,7 @@ export async function nativeCompletion(body: Record<string, unknown>, served: Se
   const request = checked(nativeFields, body)
   const { model } = served
   checkModel(request.model, served)
+  if ((request.n ?? 1) !== 1) throw unsupported('n is not supported: send the prompt as often as it is to be answered', 'n')
   const most = request.n_predict ?? request.max_completion_tokens ?? request.max_tokens ?? -1
   const { seed, ...others } = openaiOptions(body, served, { own: {}, supports: ['n_probs'] })
   const options: GenerationOptions = {

@@ -1,7 +1,8 @@
 // Prompts as llama-server takes them: a text, ids, both in one list, or a list of such prompts.
 
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
-import { ApiError, badRequest } from '../apiError.js'
+import { badRequest } from '../apiError.js'
+import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
 
 type GivenPart = string | number
 export type GivenPrompt = string | readonly GivenPart[] | readonly (string | readonly GivenPart[])[]
@@ -39,20 +40,10 @@ export function promptIds(prompt: string | readonly GivenPart[], { tokenizer, co
   const parts = (typeof prompt === 'string' ? [prompt] : prompt).flatMap((part) =>
     typeof part === 'string' ? tokenizer.splitSpecial(part) : [part],
   )
-  const outside = parts.find((part) => typeof part === 'number' && part >= tokenizer.vocabSize)
-  if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${tokenizer.vocabSize}`, 'prompt')
+  checkVocabulary(parts, tokenizer.vocabSize, 'prompt')
   const beginsWithId = typeof prompt !== 'string' && typeof prompt[0] === 'number'
   const ids = beginsWithId ? tokenizer.encodeParts([tokenizer.bosId, ...parts]).slice(1) : tokenizer.encodeParts(parts)
   if (ids.length === 0) throw badRequest('the prompt has no tokens', 'prompt')
-  checkRoom(ids.length, contextLength - 1, contextLength)
+  checkRoom(ids.length, contextLength - 1, contextLength, 'prompt')
   return ids
-}
-
-/** Throws an ApiError 400 with both counts for more tokens than there is room for. */
-export function checkRoom(tokens: number, most: number, contextLength: number, param = 'prompt'): void {
-  if (tokens <= most) return
-  const including = most < contextLength ? ' including the answer' : ''
-  const message = `the ${param} has ${tokens} tokens, the context has room for ${contextLength}${including}`
-  const counts = { n_prompt_tokens: tokens, n_ctx: contextLength }
-  throw new ApiError(400, message, { param, code: 'context_length_exceeded', counts, origin: 'CONTEXT' })
 }

@@ -64,6 +64,9 @@ export const operations: Readonly<Record<string, Operation>> = {
   '/api/show': { summary: "Ollama's description of a model", body: showFields },
   '/api/chat': { summary: "Ollama's chats", body: ollamaChatFields, options: ['ollama'], stream: NDJSON },
   '/api/generate': { summary: "Ollama's texts", body: ollamaTextFields, options: ['ollama'], stream: NDJSON },
+  '/api/pull': { summary: 'Gets a model, where clients may', stream: NDJSON },
+  '/api/copy': { summary: 'Gives a model another name, where clients may' },
+  '/api/delete': { summary: 'Deletes a model, where clients may' },
   '/api/embed': { summary: "Ollama's embeddings", body: embedFields },
   '/api/embeddings': { summary: "Ollama's embedding of one text", body: oldEmbedFields },
 }

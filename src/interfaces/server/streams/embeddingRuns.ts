@@ -1,7 +1,7 @@
 // Embeddings as requests ask for them: checked before anything runs, computed beside all else, and never streamed.
 
 import { type ApiError, badRequest, type ErrorShape } from '../apiError.js'
-import { checkRoom } from '../llama/prompts.js'
+import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerRun, type Outcome, readOnly, silentRun } from './answerRuns.js'
 import type { Wire } from './respond.js'
@@ -18,8 +18,7 @@ export function embeddingRuns(inputs: readonly (string | readonly number[])[], {
   if (inputs.length > MOST_INPUTS) throw badRequest(`${inputs.length} inputs, expected at most ${MOST_INPUTS}`, 'input')
   return inputs.map((input): AnswerRun => {
     const all = typeof input === 'string' ? tokenizer.encode(input) : input
-    const outside = all.find((id) => id >= tokenizer.vocabSize)
-    if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${tokenizer.vocabSize}`, 'input')
+    checkVocabulary(all, tokenizer.vocabSize, 'input')
     const ids = cuts ? all.slice(0, contextLength) : all
     checkRoom(ids.length, contextLength, contextLength, 'input')
     return silentRun(async (call) => {
