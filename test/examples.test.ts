@@ -31,7 +31,7 @@ async function run(file: string, input = ''): Promise<{ code: number; stdout: st
 test('every example is run, here or by test/everywhere', () => {
   const folders = readdirSync(`${root}examples`, { withFileTypes: true }).filter((entry) => entry.isDirectory())
   const elsewhere = runtimes.map(({ project }) => project)
-  const expected = new Set(['http-handler', 'script', 'terminal-chat', 'tools', ...elsewhere])
+  const expected = new Set(['batch', 'experts', 'hono-server', 'http-handler', 'rank', 'script', 'terminal-chat', 'tools', ...elsewhere])
   expect(folders.map(({ name }) => name).toSorted()).toEqual([...expected].toSorted())
 })
 
@@ -51,6 +51,63 @@ test('tools asks for calls, sends back what they return, and ends with a text', 
   const { code, stdout } = await run('tools/agent.mjs')
   expect(stdout).toMatch(/^(weather\(\{"city": "(Paris|Rome|Oslo)"\}\) = \{"city":"(Paris|Rome|Oslo)","celsius":\d+\}\n){1,2}[^\n]+\n$/)
   expect(code).toBe(0)
+})
+
+test('batch answers all texts', async () => {
+  const { code, stdout } = await run('batch/summaries.mjs')
+  expect(stdout.trimEnd().split('\n')).toHaveLength(20)
+  expect(code).toBe(0)
+})
+
+test('rank finds the answer that the model would give', async () => {
+  const { code, stdout } = await run('rank/rank.mjs')
+  expect(stdout).toMatch(/^Paris -\d+\.\d{3} -\d+\.\d{3}\nLondon .*\nRome .*\nThe capital of France is Paris\. -0\.\d{3} -0\.\d{3}\n$/)
+  expect(code).toBe(0)
+})
+
+test('experts counts two experts for each token in each layer', async () => {
+  const { code, stdout } = await run('experts/experts.mjs')
+  const layers = [...stdout.matchAll(/^layer \d: (.*)$/gm)].map(([, counts]) =>
+    counts!.split(' ').reduce((sum, count) => sum + Number(count), 0),
+  )
+  const tokens = [...stdout.matchAll(/^\S+ \d,\d$/gm)]
+  expect(tokens.length).toBeGreaterThan(5)
+  expect(layers).toEqual(new Array(6).fill(2 * tokens.length))
+  expect(code).toBe(0)
+})
+
+describe('hono-server', () => {
+  let server: ChildProcess
+  let address: string
+  beforeAll(async () => {
+    server = start('hono-server/server.mjs', { PORT: '0' })
+    address = (await createInterface({ input: server.stdout! })[Symbol.asyncIterator]().next()).value
+  })
+  afterAll(() => void server.kill())
+  const post = (body: string) => fetch(address, { method: 'POST', body })
+  const asking = (content: string) => JSON.stringify({ messages: [{ role: 'user', content }] })
+
+  test('streams answers, also many at the same time', async () => {
+    const answers = await Promise.all(Array.from({ length: 4 }, () => post(asking('What is the capital of France?'))))
+    for (const answer of answers) expect([answer.status, await answer.text()]).toEqual([200, 'The capital of France is Paris.'])
+  })
+
+  test('goes on after a client has left', async () => {
+    const leaving = new AbortController()
+    const response = await fetch(address, { method: 'POST', body: asking('KING RICHARD III:\n'), signal: leaving.signal })
+    leaving.abort()
+    await expect(response.text()).rejects.toThrow()
+    expect(await (await post(asking('What is 7 + 5?'))).text()).toBe('7 + 5 = 12.')
+  })
+
+  test.each([
+    ['no JSON', 'nonsense', 'JSON'],
+    ['no messages', '{}', 'no messages'],
+    ['too many tokens', asking('word '.repeat(600)), 'tokens too many'],
+  ])('refuses %s', async (_, body, says) => {
+    const response = await post(body)
+    expect([response.status, await response.text()]).toEqual([400, expect.stringContaining(says)])
+  })
 })
 
 describe('http-handler', () => {

@@ -4,7 +4,7 @@
 // ends its answer or its waiting.
 
 import { createServer } from 'node:http'
-import { MixtralError, MixtralModel } from 'mixtral-wasm'
+import { MixtralModel } from 'mixtral-wasm'
 
 const MOST_BYTES = 1_000_000 // of a request: a context of any Mixtral is shorter
 const MOST_TOKENS = 400 // of an answer: it is buffered for a client that reads slowly, so the model waits for none
@@ -26,7 +26,7 @@ const server = createServer(async (request, response) => {
   } catch (error) {
     if (leaving.signal.aborted) return console.log('the client left')
     if (response.headersSent) return response.destroy() // so that the client sees that the answer is not whole
-    const theirs = error instanceof SyntaxError || (error instanceof MixtralError && ['TEMPLATE', 'CONTEXT'].includes(error.code))
+    const theirs = error instanceof SyntaxError || error.isCallersFault
     response.writeHead(theirs ? 400 : 500, { connection: 'close' }).end(`${theirs ? error.message : 'something went wrong here'}\n`)
     console.log(`failed: ${error.message}`)
   }

@@ -6,10 +6,9 @@ const prompt = process.argv[2] ?? 'Once upon a time'
 const model = await MixtralModel.load('demo') // or a path, or a name such as mixtral:8x7b that was pulled
 
 process.stdout.write(prompt)
-const pieces = model.stream(prompt, { temperature: 0, maxNewTokens: 60 })
-let next = await pieces.next()
-for (; !next.done; next = await pieces.next()) process.stdout.write(next.value.text)
+const story = model.stream(prompt, { temperature: 0, maxNewTokens: 60 })
+for await (const { text } of story) process.stdout.write(text)
 
-const { ids, finishReason, promptTokens } = next.value // a loop with `for await` is shorter, but drops this
+const { ids, finishReason, promptTokens } = await story.result
 console.log(`\n${promptTokens} tokens read, ${ids.length} written, ended by ${finishReason}`)
 await model.close()

@@ -76,7 +76,18 @@ export class MixtralError extends Error implements ErrorDetails {
     this.code = code
     Object.assign(this, details)
   }
+
+  /**
+   * Whether the caller of a loaded model is to blame, who gave a wrong option, messages, a prompt that is too long or
+   * ids that do not exist: the codes `OPTION`, `TEMPLATE`, `CONTEXT` and `TOKENIZER`.
+   */
+  get isCallersFault(): boolean {
+    return CALLERS.includes(this.code)
+  }
 }
+
+/** Codes of calls that would fail in the same way again, as they are: an HTTP server answers them with 400. */
+const CALLERS: readonly MixtralErrorCode[] = ['OPTION', 'TEMPLATE', 'CONTEXT', 'TOKENIZER']
 
 /** The error with what had been written; a copy, where it is the error of another generation too. */
 export function withPartial(error: unknown, partial: PartialAnswer): unknown {

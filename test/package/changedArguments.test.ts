@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as library from '../../dist/index.js'
 import { smallModel, writeCheckpoint } from '../authoring/convert/sourceModel.js'
 import { Changer, settle } from '../changer.js'
+import { publicFunctions } from './publicFunctions.js'
 
 const { MixtralModel, MixtralConfig, MixtralError, Reference, Tokenizer, WeightLoader, LogitsFile } = library
 const demo = fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
@@ -324,26 +325,8 @@ const unchangeable = new Set([
   ...['Tokenizer.fromGgufMetadata', 'MixtralConfig.fromGgufMetadata', 'Reference.open', 'LogitsFile.open', 'readImatrix'],
 ])
 
-/** The functions of the package by name; those of a parent class under its own. */
-function functionsOf(): string[] {
-  const own = (value: object, prefix: string, ignored: readonly string[]) =>
-    Object.entries(Object.getOwnPropertyDescriptors(value)).flatMap(([name, { value }]) =>
-      typeof value === 'function' && !ignored.includes(name) ? [`${prefix}.${name}`] : [],
-    )
-  return Object.entries(library).flatMap(([name, exported]) => {
-    if (typeof exported !== 'function') return Array.isArray(exported) ? [] : own(exported, name, [])
-    const names: string[] = []
-    if (!/^class\b/.test(Function.prototype.toString.call(exported))) return [name]
-    for (let each: object = exported; each !== Function.prototype && each !== Error; each = Object.getPrototypeOf(each)) {
-      const { name: parent, prototype } = each as { name: string; prototype: object }
-      names.push(...own(each, parent, ['prototype']), ...own(prototype, `${parent}.prototype`, ['constructor']))
-    }
-    return names
-  })
-}
-
 test('every public function has its row', () => {
-  const found = functionsOf()
+  const found = publicFunctions()
   expect(found.length).toBeGreaterThan(60)
   expect(found.filter((name) => !(name in rows) && !unchangeable.has(name))).toEqual([])
   expect([...Object.keys(rows), ...unchangeable].filter((name) => !found.includes(name))).toEqual([])

@@ -1,7 +1,6 @@
 // Guard bytes: a pattern behind every area of a model's memory, which nothing but a fault ever changes. For tests,
-// which ask for them by the variable MIXTRAL_GUARD_BYTES and read what became of them. Owns the pattern and the watch.
+// which ask for them before they load a model, and read what became of them. Owns the pattern and the watch.
 
-import process from 'node:process'
 import type { WasmMemory } from '../kernels/webAssembly.js'
 
 /** Bytes behind an area. */
@@ -20,10 +19,15 @@ interface Guarded {
 
 const watched = new Set<Guarded>()
 
-/** How many guard bytes the environment asks for. */
-export function askedGuardBytes(): number {
-  return Math.ceil(Number(process.env.MIXTRAL_GUARD_BYTES ?? 0) / 64) * 64
+let asked = 0
+
+/** Models that are loaded from now on in this thread leave `bytes` behind every area, a multiple of 64; 0: none. */
+export function askForGuards(bytes: number): void {
+  asked = bytes
 }
+
+/** How many guard bytes are asked for. */
+export const askedGuardBytes = () => asked
 
 /** Writes the pattern, and watches it until the result is called. */
 export function watchGuards(memories: readonly WasmMemory[], guards: readonly Guard[]): () => void {

@@ -95,6 +95,11 @@ export class ChatSession {
     return copyOf(this.#messages)
   }
 
+  /** Whether an answer is being written: another call has to wait for its end. */
+  get isAnswering(): boolean {
+    return this.#busy
+  }
+
   /**
    * Says something and gives the answer; both belong to the conversation then. After an error it is what it was; after
    * an abort it has the question and what was written of the answer, if there is any. An answer that the last message

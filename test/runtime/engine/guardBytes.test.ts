@@ -2,15 +2,12 @@
 // of many kinds at the same time, whose arguments the caller changes while they run, and the weights are those of the
 // file. MIXTRAL_TEST_CALLS: how many calls; MIXTRAL_TEST_SEED: other ones.
 
-import { afterAll, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { MixtralError, MixtralModel } from '../../../dist/index.js'
-import { readGuards, watchGuards } from '../../../dist/runtime/weights/guards.js'
+import { askForGuards, readGuards, watchGuards } from '../../../dist/runtime/weights/guards.js'
 import { Changer, seeded, settle } from '../../changer.js'
 
-process.env.MIXTRAL_GUARD_BYTES = '128'
-afterAll(() => {
-  delete process.env.MIXTRAL_GUARD_BYTES
-})
+askForGuards(128)
 
 const { MIXTRAL_TEST_CALLS = '120', MIXTRAL_TEST_SEED = '1' } = process.env
 const AT_ONCE = 12
