@@ -31,7 +31,9 @@ export const wellKnownNames: readonly string[] = [
 ]
 
 const MOST_SUGGESTIONS = 3
-/** Steps that all comparisons may take together: some ten thousand names of usual lengths. A list may have a million. */
+/**
+ * Steps that all comparisons may take together: some ten thousand names of usual lengths. A list may have a million.
+ */
 const MOST_STEPS = 5_000_000
 
 /**
