@@ -94,8 +94,7 @@ export class OwnStore {
   }
 
   /**
-   * Incomplete downloads, by the name that was pulled, and models of which a pull or a removal that was stopped has left
-   * a part.
+   * Incomplete downloads, by the name that was pulled, and models of which a stopped pull or removal has left a part.
    */
   async unfinished(): Promise<UnfinishedModel[]> {
     const models = new Map<string, UnfinishedModel>()
