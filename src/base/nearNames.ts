@@ -1,7 +1,9 @@
 // Names close to one that does not exist, for `did you mean`. Owns the distance; knows no names.
 
 const MOST_SUGGESTIONS = 3
-/** Steps that all comparisons may take together: some ten thousand names of usual lengths. A list may have a million. */
+/**
+ * Steps that all comparisons may take together: some ten thousand names of usual lengths. A list may have a million.
+ */
 const MOST_STEPS = 5_000_000
 
 /**

@@ -28,8 +28,8 @@ const usage = `npm run test:hostile -- [flags]
 
 const QUICK = {
   seed: '1',
-  inputs: 30,
-  faults: 3,
+  inputs: 20,
+  faults: 2,
   texts: 3000,
   types: ['Q4_K'],
   only: ['pull', 'quantize', 'convert', 'imatrix', 'verify', 'rm'],

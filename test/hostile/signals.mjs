@@ -14,6 +14,8 @@ import { checkpointFiles, ggufBytes, metadataOf, tensorsOf } from './tinyModel.m
 const main = fileURLToPath(new URL('../../dist/interfaces/cli/main.js', import.meta.url))
 /** Milliseconds to the end: of a command that only reads, and of one that has a file to put right. */
 const SOON = { reading: 500, writing: 2000 }
+/** Milliseconds in which a command gets its signal. */
+const LONGEST = 10_000
 /** Nobody waits longer, whatever the machine does. */
 const NEVER = 60_000
 
@@ -150,11 +152,11 @@ export async function trySignals({ count, seed, soon, only, say }) {
   return faults
 }
 
-/** How long a command takes undisturbed, up to ten seconds; what it makes then is right. */
+/** How long a command takes undisturbed, where it ends by itself; what it makes then is right. */
 async function lengthOf(command, { env, folder, whole }) {
   const began = performance.now()
-  const { waited, code, errors } = await interrupted(command, { env, signal: 'SIGTERM', after: 10_000 })
+  const { waited, code, errors } = await interrupted(command, { env, signal: 'SIGTERM', after: command.writes ? 10 * LONGEST : LONGEST })
   if (waited === undefined && code !== 0 && !command.args.includes('rm')) throw new Error(`${command.args.join(' ')}: ${errors}`)
   if (waited === undefined) for (const name of outputs(folder)) whole.add(`${name} ${hashOf(path.join(folder, name))}`)
-  return performance.now() - began
+  return Math.min(LONGEST, performance.now() - began)
 }

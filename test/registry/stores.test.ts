@@ -4,6 +4,7 @@ import fs from 'node:fs/promises'
 import os, { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeEach, expect, test, vi } from 'vitest'
+import { parseModelName, type RemoteName } from '../../dist/registry/names/modelName.js'
 import { findLocalModel, listLocalModels, localModel } from '../../dist/registry/stores/localModels.js'
 import { OwnStore } from '../../dist/registry/stores/ownStore.js'
 import { type StoreFolders, storeFolders } from '../../dist/registry/stores/storeFolders.js'
@@ -216,6 +217,27 @@ test('a removal that was stopped is an unfinished model, and can be gone on with
   await own.remove(name)
   expect(await own.unfinished()).toEqual([])
   expect(readdirSync(folders.own)).toEqual([])
+})
+
+test('a set of shards with holes is an unfinished model, and is deleted as one', async () => {
+  const own = new OwnStore(folders.own)
+  const shard = (n: number) => `mix-0000${n}-of-00004.gguf`
+  const address = (n: number) => `https://example.com/a/${shard(n)}`
+  const places: [folder: string, name: string, first: number][] = [
+    [join('huggingface', 'owner', 'repo', 'main', 'Q4'), `hf:owner/repo/Q4/${shard(1)}`, 3],
+    [join('url', 'example.com', 'x'), address(2), 2],
+  ]
+  for (const [folder, name, first] of places) {
+    for (const n of [first, 4]) {
+      write(join(folders.own, folder, shard(n)), 'abcde')
+      const record = { address: address(n), bytes: 5, sha256: 'a'.repeat(64) }
+      write(join(folders.own, folder, `${shard(n)}.source.json`), JSON.stringify(record))
+    }
+    expect(await own.list()).toEqual([])
+    expect(await own.unfinished()).toEqual([{ name, bytes: 10, total: 20 }])
+    expect(await own.remove(parseModelName(name) as RemoteName)).toBe(10)
+    expect(readdirSync(folders.own)).toEqual([])
+  }
 })
 
 test('the path of an existing file goes before a name, and a missing one is named', async () => {

@@ -9,20 +9,14 @@ import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.
 import { makePrivateFolder, writeWhole } from '../../base/files/ownFiles.js'
 import { limits } from '../../base/limits.js'
 import { shardPaths } from '../../format/gguf/shards.js'
-import {
-  type HuggingFaceName,
-  isSafeFile,
-  modelNameText,
-  type OllamaName,
-  parseModelName,
-  type RemoteName,
-  type UrlName,
-} from '../names/modelName.js'
+import { type HuggingFaceName, isSafeFile, modelNameText, type OllamaName, type RemoteName, type UrlName } from '../names/modelName.js'
 import { chooseGgufFiles, shardsOf } from '../names/repositoryFiles.js'
 import { addressHash, shownAddress, urlFile } from '../names/urlName.js'
 import { discardPartial, listPartials } from '../transfer/partialFile.js'
-import { LARGEST_MANIFEST, parseManifest } from './ollamaManifest.js'
+import { incompleteSets } from './incompleteSets.js'
+import { LARGEST_MANIFEST, type OllamaBlob, parseManifest } from './ollamaManifest.js'
 import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
+import { isFirstShard, namedFolders, validName } from './storedNames.js'
 import { livePull } from './storeLock.js'
 
 /** The origin of a file, and its version. */
@@ -91,19 +85,17 @@ export class OwnStore {
 
   async list(): Promise<OwnModel[]> {
     const names: RemoteName[] = await this.ollama.names()
-    for (const file of await filesUnder(path.join(this.root, 'huggingface'), 6)) {
-      const [owner, repo, revision, ...parts] = file.split('/')
-      if (isFirstShard(file)) names.push(...validName(`hf:${owner}/${repo}@${revision}/${parts.join('/')}`))
-    }
-    for (const file of await filesUnder(path.join(this.root, 'url'), 2)) {
-      if (!isFirstShard(file)) continue
-      const record = await this.record(path.join(this.root, 'url', file))
-      if (record) names.push(...validName(record.address))
+    for (const [folder, depth] of namedFolders) {
+      for (const file of await filesUnder(path.join(this.root, folder), depth)) {
+        if (isFirstShard(file)) names.push(...(await this.#nameOf(folder, file)))
+      }
     }
     return (await Promise.all(names.map((name) => this.find(name)))).filter((model) => model !== undefined)
   }
 
-  /** Incomplete downloads, by the name that was pulled, and models of which a removal that was stopped has left a part. */
+  /**
+   * Incomplete downloads, by the name that was pulled, and models of which a stopped pull or removal has left a part.
+   */
   async unfinished(): Promise<UnfinishedModel[]> {
     const models = new Map<string, UnfinishedModel>()
     for (const { kind, loaded } of await listPartials(this.root)) {
@@ -118,7 +110,30 @@ export class OwnStore {
       const { bytes, total } = await this.#left(name)
       if (total > 0) models.set(text, { name: text, bytes, total })
     }
+    for (const { name, bytes, total } of await this.#incompleteSets()) if (!models.has(name)) models.set(name, { name, bytes, total })
     return [...models.values()]
+  }
+
+  /** The model that a file belongs to, by its place or by the record beside it. */
+  async #nameOf(folder: string, file: string): Promise<RemoteName[]> {
+    const [owner, repo, revision, ...parts] = file.split('/')
+    if (folder === 'huggingface') return validName(`hf:${owner}/${repo}@${revision}/${parts.join('/')}`)
+    const record = await this.record(path.join(this.root, folder, file))
+    return record ? validName(record.address) : []
+  }
+
+  /** Sets of shards with holes, by the names of their models. */
+  async #incompleteSets(): Promise<(UnfinishedModel & { readonly paths: readonly string[] })[]> {
+    const found = []
+    for (const [folder, depth] of namedFolders) {
+      for (const { first, files, bytes, total } of await incompleteSets(path.join(this.root, folder), depth)) {
+        // Of an address, the record of any shard tells that shard's own; of a repository, the first names the model.
+        const [name] = await this.#nameOf(folder, folder === 'url' ? files[0]! : first)
+        const paths = files.map((file) => path.join(this.root, folder, file))
+        if (name) found.push({ name: modelNameText(name), bytes, total, paths })
+      }
+    }
+    return found
   }
 
   /**
@@ -179,7 +194,9 @@ export class OwnStore {
     const model = await this.find(name)
     const stored = name.kind === 'ollama' ? ((await this.findOllama(name))?.name ?? name) : undefined
     const blobs = stored ? await this.#blobsOf(stored) : []
-    if (!model && partials.length === 0 && blobs.length === 0) throw new MixtralError('IO', `no model ${text} in ${this.root}`)
+    const sets = (await this.#incompleteSets()).filter((set) => set.name === text)
+    if (!model && partials.length === 0 && blobs.length === 0 && sets.length === 0)
+      throw new MixtralError('IO', `no model ${text} in ${this.root}`)
     let freed = 0
     for (const { file, loaded } of partials) {
       await discardPartial(file)
@@ -189,6 +206,7 @@ export class OwnStore {
       const shards = shardsOf(file).map(path.normalize)
       if (!(await all(shards, fileBytes))) freed += await this.removeFiles(shards)
     }
+    for (const { paths } of sets) freed += await this.removeFiles(paths)
     if (!stored) return freed + (await this.removeFiles(model?.paths ?? []))
     // The manifest is last: it finds the blobs of a removal that was stopped.
     freed += await this.prune(blobs, stored)
@@ -208,29 +226,31 @@ export class OwnStore {
     return freed
   }
 
-  /** Paths of the blobs in a model's manifest; empty without a manifest, or with a damaged one. */
-  async #blobsOf(name: OllamaName): Promise<string[]> {
+  /** The blobs in a model's manifest; empty without a manifest, or with a damaged one. */
+  async #blobs(name: OllamaName): Promise<OllamaBlob[]> {
     try {
       const text = await readText(this.ollama.manifestPath(name), LARGEST_MANIFEST)
       if (text === undefined) return []
       const { config, model, texts } = parseManifest(text, modelNameText(name))
-      return [config, model, ...texts].map((blob) => this.ollama.blobPath(blob))
+      return [config, model, ...texts]
     } catch {
       return []
     }
   }
 
+  /** Their paths. */
+  async #blobsOf(name: OllamaName): Promise<string[]> {
+    return (await this.#blobs(name)).map((blob) => this.ollama.blobPath(blob))
+  }
+
   /** The bytes of a model's blobs that are there, and of all. */
   async #left(name: OllamaName): Promise<{ bytes: number; total: number }> {
-    const text = await readText(this.ollama.manifestPath(name), LARGEST_MANIFEST).catch(() => undefined)
-    try {
-      const { config, model, texts } = parseManifest(text ?? '', modelNameText(name))
-      const blobs = [config, model, ...texts]
-      const there = await Promise.all(blobs.map(async (blob) => ((await this.ollama.findBlob(blob)) === undefined ? 0 : blob.bytes)))
-      return { bytes: there.reduce((sum, bytes) => sum + bytes, 0), total: blobs.reduce((sum, blob) => sum + blob.bytes, 0) }
-    } catch {
-      return { bytes: 0, total: 0 }
+    let [bytes, total] = [0, 0]
+    for (const blob of await this.#blobs(name)) {
+      total += blob.bytes
+      if ((await this.ollama.findBlob(blob)) !== undefined) bytes += blob.bytes
     }
+    return { bytes, total }
   }
 
   /** The files that a name asks for; undefined if the folder lacks them. */
@@ -255,11 +275,6 @@ export class OwnStore {
   }
 }
 
-/** Whether a file is a model of one file, or the first shard of a set. */
-function isFirstShard(file: string): boolean {
-  return isSafeFile(file) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/.test(file)
-}
-
 async function all<T>(items: readonly T[], check: (item: T) => Promise<unknown>): Promise<boolean> {
   return (await Promise.all(items.map(check))).every((result) => result !== undefined)
 }
@@ -268,13 +283,4 @@ async function removeFile(file: string): Promise<void> {
   await fs.rm(file, { force: true }).catch((cause: unknown) => {
     throw ioError('delete', file, cause)
   })
-}
-
-function validName(text: string): RemoteName[] {
-  try {
-    const name = parseModelName(text)
-    return name.kind === 'demo' || name.kind === 'path' ? [] : [name]
-  } catch {
-    return []
-  }
 }

@@ -7,6 +7,7 @@ import fs from 'node:fs/promises'
 import { createServer } from 'node:http'
 import path from 'node:path'
 import { LogitsFileWriter } from '../../../dist/evaluation/perplexity/logitsFile.js'
+import { shardPlans } from '../../../dist/format/gguf/shards.js'
 import { convertCheckpoint, MixtralModel, OllamaRegistry, quantizeModel, readImatrix, writeImatrix } from '../../../dist/index.js'
 import { parseModelName } from '../../../dist/registry/names/modelName.js'
 import { obtainModel } from '../../../dist/registry/obtain.js'
@@ -31,18 +32,24 @@ const manifest = JSON.stringify({
   config: layer('license', template),
   layers: [layer('model', small), layer('template', template)],
 })
-const list = JSON.stringify({
-  sha: 'a'.repeat(40),
-  siblings: [{ rfilename: 'm.gguf', size: small.length, lfs: { sha256: hashOf(small), size: small.length } }],
-})
+const listed = (rfilename, bytes) => ({ rfilename, size: bytes.length, lfs: { sha256: hashOf(bytes), size: bytes.length } })
+const shards = shardPlans({ metadata: metadataOf(), tensors: tensorsOf() }, 40_000).map((plan) => ggufBytes(plan))
+const shardName = (n) => `s-0000${n + 1}-of-0000${shards.length}.gguf`
+/** The repositories of the hub. */
+const lists = {
+  repo: [listed('m.gguf', small)],
+  shards: shards.map((bytes, n) => listed(shardName(n), bytes)),
+}
 
 /** A registry, a hub and a plain server in one, on a free port of this machine. */
 export async function startServer() {
   const server = createServer((request, response) => {
     const { url, headers } = request
     if (url.includes('/manifests/')) return response.end(manifest)
-    if (url.startsWith('/api/models/')) return response.end(list)
-    const bytes = url.includes('/blobs/') ? blobs.get(url.split('/').at(-1)) : small
+    const [, repository] = /^\/api\/models\/owner\/(\w+)\//.exec(url) ?? []
+    if (repository) return response.end(JSON.stringify({ sha: 'a'.repeat(40), siblings: lists[repository] }))
+    const [, shard] = /\/s-(\d+)-of-/.exec(url) ?? []
+    const bytes = url.includes('/blobs/') ? blobs.get(url.split('/').at(-1)) : shard ? shards[Number(shard) - 1] : small
     if (!bytes) return response.writeHead(404).end()
     const [, from = 0, to = bytes.length - 1] = /^bytes=(\d+)-(\d+)$/.exec(headers.range ?? '') ?? []
     const [start, end] = [Number(from), Math.min(Number(to), bytes.length - 1)]
@@ -113,6 +120,7 @@ const imatrix = { entries: new Map([['blk.0.ffn_up_exps.weight', entry]]), datas
 export const jobs = [
   pulling('pull-ollama', (host) => `${host}/user/model:latest`),
   pulling('pull-hub', () => 'hf:owner/repo/m.gguf'),
+  pulling('pull-shards', () => `hf:owner/shards/${shardName(0)}`),
   pulling('pull-address', (host) => `http://${host}/a/m.gguf`),
   pulling('pull-bare', (host) => `http://${host}/bare/m.gguf`),
   {

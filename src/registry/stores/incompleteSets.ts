@@ -1,0 +1,38 @@
+// Sets of shards with holes: what a pull that was stopped between two shards has left, or a removal. No model, and no
+// partial file tells of them. Does not know names of models.
+
+import path from 'node:path'
+import { fileBytes, filesUnder } from '../../base/files/optionalFiles.js'
+import { isSafeFile } from '../names/modelName.js'
+import { shardsOf } from '../names/repositoryFiles.js'
+
+export interface IncompleteSet {
+  /** The first shard's path relative to the folder, with `/`; it need not be there. */
+  readonly first: string
+  /** Those that are there, in the same form. */
+  readonly files: readonly string[]
+  readonly bytes: number
+  /** Bytes of the whole, as many as if the missing shards had the size of the others. */
+  readonly total: number
+}
+
+/** The sets under a folder, at most `depth` folders deep, of which a shard is missing. */
+export async function incompleteSets(folder: string, depth: number): Promise<IncompleteSet[]> {
+  const there = new Set(await filesUnder(folder, depth))
+  const sets = new Map<string, { readonly all: number; readonly files: readonly string[] }>()
+  const seen = new Set<string>()
+  for (const file of there) {
+    if (seen.has(file) || !isSafeFile(file)) continue
+    const shards = shardsOf(file)
+    for (const shard of shards) if (there.has(shard)) seen.add(shard)
+    const files = shards.filter((shard) => there.has(shard))
+    if (files.length < shards.length) sets.set(shards[0]!, { all: shards.length, files })
+  }
+  return Promise.all(
+    [...sets].map(async ([first, { all, files }]) => {
+      const sizes = await Promise.all(files.map((file) => fileBytes(path.join(folder, file))))
+      const bytes = sizes.reduce<number>((sum, size) => sum + (size ?? 0), 0)
+      return { first, files, bytes, total: Math.round((bytes * all) / files.length) }
+    }),
+  )
+}
