@@ -23,16 +23,23 @@ export interface Chunk {
   readonly weights: readonly (readonly (readonly number[])[])[]
   readonly finish: string | undefined
   readonly usage: Usage | undefined
+  /** How far the prompt is read. */
+  readonly progress: Progress | undefined
+}
+
+export interface Progress {
+  readonly total: number
+  readonly processed: number
 }
 
 /** Yields undefined when the server has accepted the request. Throws a Failure, and what an abort throws. */
 export async function* streamChat(request: ChatRequest, signal: AbortSignal): AsyncGenerator<Chunk | undefined> {
-  const asked = { ...request, stream: true, stream_options: { include_usage: true }, return_routed_experts: true }
+  const asked = { ...request, stream: true, stream_options: { include_usage: true }, return_routed_experts: true, return_progress: true }
   const response = await send('v1/chat/completions', { method: 'POST', body: JSON.stringify(asked), signal })
   yield undefined
   for await (const data of events(response, signal)) {
     if (data === '[DONE]') return
-    const { choices, usage, error } = parsed(data)
+    const { choices, usage, error, prompt_progress: progress } = parsed(data)
     if (error) throw new Failure(`The server has ended the answer: ${String(error.message ?? 'no reason is given')}.`)
     const [choice] = choices ?? []
     yield {
@@ -41,6 +48,7 @@ export async function* streamChat(request: ChatRequest, signal: AbortSignal): As
       weights: choice?.expert_weights ?? [],
       finish: choice?.finish_reason ?? undefined,
       usage: usage ?? undefined,
+      progress: isProgress(progress) ? progress : undefined,
     }
   }
   throw new Failure(BROKEN)
@@ -54,7 +62,13 @@ interface WireChunk {
     readonly expert_weights?: Chunk['weights']
   }[]
   readonly usage?: Usage | null
+  readonly prompt_progress?: unknown
   readonly error?: { readonly message?: unknown }
+}
+
+function isProgress(value: unknown): value is Progress {
+  const { total, processed } = (value ?? {}) as Partial<Progress>
+  return typeof total === 'number' && typeof processed === 'number'
 }
 
 function parsed(data: string): WireChunk {

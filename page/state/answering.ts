@@ -121,7 +121,8 @@ async function run(conversation: Conversation, message: Message): Promise<void> 
   } finally {
     clearInterval(queue)
     controller = undefined
-    if (isGone.value) void connect()
+    // a model that was loaded for the answer has a context now
+    if (isGone.value || model.value?.context === undefined) void connect()
   }
 }
 
@@ -137,12 +138,15 @@ class Writing {
   #last = 0
   #tokens = 0
   #queue = ''
+  /** How far the prompt is read. */
+  #read = ''
   #phase: Live['phase'] = 'asking'
   #usage: Usage | undefined
   #routing: Routing | undefined
   #frame = 0
   #kept = performance.now()
   #pictured = 0
+  #picturing: ReturnType<typeof setTimeout> | undefined
   finish: Finish | undefined
 
   constructor(conversation: string, message: Message) {
@@ -160,7 +164,8 @@ class Writing {
       this.#soon()
       return
     }
-    const { text, experts, weights, finish, usage } = chunk
+    const { text, experts, weights, finish, usage, progress } = chunk
+    if (progress) this.#read = `Reading the prompt: ${progress.processed} of ${progress.total} tokens`
     this.#text += text
     this.#tokens += experts.length || (text ? 1 : 0)
     if (experts.length > 0) this.#route(experts, weights)
@@ -177,6 +182,7 @@ class Writing {
 
   end(finish: Finish, error?: string): void {
     cancelAnimationFrame(this.#frame)
+    clearTimeout(this.#picturing)
     const conversation = find(this.#conversation)
     const seconds = (from: number, to: number) => Math.max(0, (to - from) / 1000)
     const figures = {
@@ -222,6 +228,12 @@ class Writing {
       this.#routing.add(one, weights[i] ?? [], i === experts.length - 1 ? end : before)
     }
     setRouting(this.#id, this.#routing)
+    const wait = PICTURE_MILLISECONDS - (performance.now() - this.#pictured)
+    this.#picturing ??= setTimeout(() => {
+      this.#picturing = undefined
+      this.#pictured = performance.now()
+      routingChanges.value++
+    }, wait)
   }
 
   #soon(): void {
@@ -232,17 +244,13 @@ class Writing {
   }
 
   #show(): void {
-    if (this.#routing && performance.now() - this.#pictured > PICTURE_MILLISECONDS) {
-      this.#pictured = performance.now()
-      routingChanges.value++
-    }
     const seconds = (this.#last - this.#first) / 1000
     live.value = {
       conversation: this.#conversation,
       message: this.#id,
       text: this.#text,
       phase: this.#phase,
-      queue: this.#queue,
+      queue: this.#read || this.#queue,
       tokens: this.#tokens,
       perSecond: seconds > 0 ? (this.#tokens - 1) / seconds : 0,
     }

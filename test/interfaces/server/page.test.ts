@@ -200,8 +200,8 @@ describe.skipIf(!hasChromium)('the page', () => {
       page.locator('.heat td[data-uses]').evaluateAll((all) => all.reduce((sum, one) => sum + Number((one as HTMLElement).dataset.uses), 0))
     await page.locator('.scope strong', { hasText: String(EVENTS - 1) }).waitFor() // the first event has no token
     await page.locator('.speed', { hasText: new RegExp(`^[\\d.]+ tokens/s · ${EVENTS - 1} tokens$`) }).waitFor()
-    expect(await page.locator('.heat td.now').count()).toBe(layers * used)
-    expect(await uses()).toBe((EVENTS - 1) * layers * used)
+    await expect.poll(() => page.locator('.heat td.now').count()).toBe(layers * used)
+    await expect.poll(uses).toBe((EVENTS - 1) * layers * used) // a moment after the text
     expect(await page.locator('.transcript').getAttribute('aria-busy')).toBe('true')
     gate.open()
     await answered(page)
@@ -335,6 +335,33 @@ describe.skipIf(!hasChromium)('the page', () => {
     await ask(page, 'c')
     await page.getByText('The server has ended the answer: the server is shutting down.').first().waitFor()
     expect(await lastAnswer(page)).toBe('It was')
+    await page.context().close()
+  })
+
+  test('while the prompt is read, it is told how far', async () => {
+    const real = createApp(served.model, { name: 'demo' })
+    const events = [
+      { prompt_progress: { total: 900, cache: 100, processed: 300, time_ms: 5 } },
+      { choices: [{ index: 0, delta: { content: 'Done.' } }] },
+    ]
+    const stream = () =>
+      new ReadableStream({
+        start(controller) {
+          for (const data of [...events.map((event) => JSON.stringify(event)), '[DONE]'])
+            controller.enqueue(new TextEncoder().encode(`data: ${data}\n\n`))
+          controller.close()
+        },
+      })
+    const fetch = async (request: Request) =>
+      request.method === 'POST' ? new Response(stream(), { headers: { 'content-type': 'text/event-stream' } }) : real.fetch(request)
+    const gate = await gated(() => ({ ...real, fetch }), 1)
+    others.push(gate)
+    const page = await browser.visit(gate.url)
+    await ask(page, question)
+    await page.getByText('Reading the prompt: 300 of 900 tokens').waitFor()
+    gate.open()
+    await answered(page)
+    expect(await lastAnswer(page)).toBe('Done.')
     await page.context().close()
   })
 
