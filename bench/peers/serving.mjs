@@ -1,8 +1,8 @@
 // node serving.mjs FILE [--clients N] [--tokens N] [--requests N] [--rounds N] [--threads N] [--json]
-// After `npm ci --ignore-scripts`. `mixtral-wasm/server` beside node-llama-cpp behind the thinnest HTTP server: tokens a
-// second that several clients get together, each with one request after the other, streamed, and the median time to the
-// first token. Each engine has a process of its own for each measurement, and a place for each client; they take turns,
-// and the medians count. Prompts and seeds differ, so that many different experts run.
+// After `npm ci --ignore-scripts`. `mixtral-wasm/server` beside node-llama-cpp behind the thinnest HTTP server: tokens
+// a second that several clients get together, each with one request after the other, streamed, and the median time to
+// the first token. Each engine has a process of its own for each measurement, and a place for each client; they take
+// turns, and the medians count. Prompts and seeds differ, so that many different experts run.
 
 import { spawn } from 'node:child_process'
 import { createServer, request } from 'node:http'
