@@ -12,10 +12,10 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** Runs the command until `use` has ended, and then sends SIGTERM. */
-async function serving(args: readonly string[], use: (url: string, kill: () => void) => Promise<unknown>, env = {}) {
+async function serving(args: readonly string[], use: (url: string, kill: () => void) => Promise<unknown>, nodeFlags: string[] = []) {
   let used: unknown
   const ended = await mixtral(['serve', '--port', '0', ...args], {
-    env,
+    nodeFlags,
     atStart(child) {
       let said = ''
       child.stderr.on('data', async (text) => {
@@ -75,6 +75,22 @@ test('keys come from a file, and a running answer is finished after the signal',
   expect(text.endsWith('data: [DONE]\n\n')).toBe(true)
   expect(stderr).toContain(': 8 answers at one time, each of up to 512 tokens, 4096 in all\n') // a context for each
   expect([code, stdout]).toEqual([0, ''])
+})
+
+test('a set-up of OpenTelemetry that is loaded before the command gets spans', async () => {
+  const tracing = new URL('modules/consoleTracing.mjs', import.meta.url).href
+  const { code, stderr } = await serving(['--no-log'], (url) => ask(url, { ...chat, model: 'demo' }), ['--import', tracing])
+  expect(stderr).toContain('\nspan chat demo 7\n')
+  expect(code).toBe(0)
+})
+
+test('requests have the time that --timeout gives them', async () => {
+  const { used } = await serving(['--no-log', '--timeout', '1'], async (url) => {
+    const body = JSON.stringify({ prompt: 'KING RICHARD III:\n', n: 128, max_tokens: 500, ignore_eos: true })
+    const response = await fetch(`${url}/v1/completions`, { method: 'POST', body })
+    return [response.status, (await response.json()).error.code]
+  })
+  expect(used).toEqual([504, 'timeout'])
 })
 
 test('a file without a key, and one that is not there, open nothing', async () => {
