@@ -11,6 +11,19 @@ export type { ExpertLayout } from './authoring/quantize/expertLayout.js'
 export { type QuantizeOptions, type QuantizeResult, quantizeModel } from './authoring/quantize/quantize.js'
 export { type QuantizeType, quantizeTypes } from './authoring/quantize/quantizePlan.js'
 export { type ErrorDetails, MixtralError, type MixtralErrorCode, type PartialAnswer } from './base/errors.js'
+export type { LayerDifference } from './evaluation/experts/domainBlocks.js'
+export {
+  type DomainComparison,
+  type DomainStatistics,
+  type DomainText,
+  type ExpertStatistics,
+  type ExpertStatisticsOptions,
+  expertStatistics,
+  type LayerStatistics,
+} from './evaluation/experts/expertStatistics.js'
+export type { FavoriteToken } from './evaluation/experts/favoriteTokens.js'
+export type { LoadBalance } from './evaluation/experts/loadBalance.js'
+export type { RoutingShape } from './evaluation/experts/routingCounts.js'
 export { type DivergenceResult, measureDivergence } from './evaluation/perplexity/divergence.js'
 export type { EvaluatedModel, PassOptions } from './evaluation/perplexity/evaluate.js'
 export { LogitsFile } from './evaluation/perplexity/logitsFile.js'

@@ -1,0 +1,63 @@
+// How often a cache of experts would have had what a text asked for, whatever its number of slots, and how soon all
+// experts have been asked for. For `--ram`: experts that are not in memory are read from the file. Owns the stack of
+// least recent use, whose depth at each request says which caches would have had it. Knows no model.
+
+import type { RoutingShape } from './routingCounts.js'
+
+export class ExpertCache {
+  readonly #experts: number
+  readonly #used: number
+  /** Keys of experts, layer * experts + expert, most recently used first. */
+  readonly #stack: Uint32Array
+  #filled = 0
+  #requests = 0
+  /** (keys + 1): requests that were found at each depth of the stack; the last are first requests of an expert. */
+  readonly depths: Float64Array
+  /** After how many tokens each number of distinct experts was reached first: (keys). 0: not reached. */
+  readonly reached: Float64Array
+  #tokens = 0
+
+  constructor({ layers, experts, used }: RoutingShape) {
+    this.#experts = experts
+    this.#used = used
+    this.#stack = new Uint32Array(layers * experts)
+    this.depths = new Float64Array(layers * experts + 1)
+    this.reached = new Float64Array(layers * experts)
+  }
+
+  get requests(): number {
+    return this.#requests
+  }
+
+  /** Experts that have been asked for at least once. */
+  get distinct(): number {
+    return this.#filled
+  }
+
+  /** ids: (layers, used), the experts of the next token. */
+  add(ids: Uint16Array): void {
+    this.#tokens++
+    for (let i = 0; i < ids.length; i++) this.#request(Math.floor(i / this.#used) * this.#experts + ids[i]!)
+  }
+
+  /** The share of requests that a cache of `slots` experts of least recent use would have had. */
+  hitRate(slots: number): number {
+    let hits = 0
+    const end = Math.min(slots, this.#stack.length)
+    for (let depth = 0; depth < end; depth++) hits += this.depths[depth]!
+    return this.#requests ? hits / this.#requests : 0
+  }
+
+  #request(key: number): void {
+    const stack = this.#stack
+    this.#requests++
+    let depth = 0
+    while (depth < this.#filled && stack[depth] !== key) depth++
+    if (depth === this.#filled) {
+      this.depths[stack.length]!++
+      this.reached[this.#filled++] = this.#tokens
+    } else this.depths[depth]!++
+    stack.copyWithin(1, 0, depth)
+    stack[0] = key
+  }
+}

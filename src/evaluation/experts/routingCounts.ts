@@ -1,0 +1,118 @@
+// Counts of what routers did with the tokens of a text, of a size that does not depend on its length. Owns what is
+// counted; the figures made of it are of other files. Knows no model.
+
+import { exp, ln } from '../../base/elementary.js'
+import type { FullRouting } from '../../runtime/model/routes.js'
+
+/** The sizes of a model that counts depend on. */
+export interface RoutingShape {
+  readonly layers: number
+  readonly experts: number
+  /** Experts of a token in a layer. */
+  readonly used: number
+}
+
+export class RoutingCounts {
+  readonly shape: RoutingShape
+  #tokens = 0
+  #pairs = 0
+  /** (layers, used, experts): how often each expert was the first choice, the second, and so on. */
+  readonly choices: Float64Array
+  /** (layers, experts): sums of the softmax over all experts. */
+  readonly probabilities: Float64Array
+  /** (layers): pairs of consecutive tokens with the same first choice. */
+  readonly firstRepeats: Float64Array
+  /** (layers): pairs of consecutive tokens that have an expert in common. */
+  readonly anyRepeats: Float64Array
+  /** (layers): sums of the entropy of the softmax over all experts, in nats. */
+  readonly entropies: Float64Array
+  /** (layers): sums of the difference between the two largest probabilities. */
+  readonly margins: Float64Array
+  /** (layers): sums of the first choice's weight among those that were used. */
+  readonly firstWeights: Float64Array
+  /** (layers, experts, experts): how often two experts were used for one token; on the diagonal, how often one was. */
+  readonly together: Float64Array
+  /** (layers - 1, experts, experts): how often an expert was used in a layer and another one in the next. */
+  readonly next: Float64Array
+  /** The experts of the token before: (layers, used). */
+  #before: Uint16Array | undefined
+
+  constructor(shape: RoutingShape) {
+    const { layers, experts, used } = shape
+    this.shape = shape
+    this.choices = new Float64Array(layers * used * experts)
+    this.probabilities = new Float64Array(layers * experts)
+    this.firstRepeats = new Float64Array(layers)
+    this.anyRepeats = new Float64Array(layers)
+    this.entropies = new Float64Array(layers)
+    this.margins = new Float64Array(layers)
+    this.firstWeights = new Float64Array(layers)
+    this.together = new Float64Array(layers * experts * experts)
+    this.next = new Float64Array((layers - 1) * experts * experts)
+  }
+
+  /** Tokens that have been counted. */
+  get tokens(): number {
+    return this.#tokens
+  }
+
+  /** Pairs of consecutive tokens that have been counted. */
+  get pairs(): number {
+    return this.#pairs
+  }
+
+  /** The next token does not follow the last one. */
+  cut(): void {
+    this.#before = undefined
+  }
+
+  add(routing: FullRouting): void {
+    const { layers } = this.shape
+    for (let layer = 0; layer < layers; layer++) this.#addLayer(layer, routing)
+    this.#tokens++
+    if (this.#before) this.#pairs++
+    this.#before = routing.ids
+  }
+
+  #addLayer(layer: number, { ids, weights, logits }: FullRouting): void {
+    const { layers, experts, used } = this.shape
+    const at = layer * used
+    for (let k = 0; k < used; k++) {
+      const expert = ids[at + k]!
+      this.choices[(at + k) * experts + expert]!++
+      const row = (layer * experts + expert) * experts
+      for (let other = 0; other < used; other++) this.together[row + ids[at + other]!]!++
+      if (layer + 1 < layers) for (let other = 0; other < used; other++) this.next[row + ids[at + used + other]!]!++
+    }
+    this.firstWeights[layer]! += weights[at]!
+    this.#addProbabilities(layer, logits)
+    const before = this.#before
+    if (!before) return
+    if (before[at] === ids[at]) this.firstRepeats[layer]!++
+    const own = ids.subarray(at, at + used)
+    if (before.subarray(at, at + used).some((expert) => own.includes(expert))) this.anyRepeats[layer]!++
+  }
+
+  #addProbabilities(layer: number, logits: Float32Array): void {
+    const { experts } = this.shape
+    const start = layer * experts
+    let largest = -Infinity
+    let second = -Infinity
+    for (let e = 0; e < experts; e++) {
+      const logit = logits[start + e]!
+      if (logit > largest) [largest, second] = [logit, largest]
+      else if (logit > second) second = logit
+    }
+    let sum = 0
+    let weighted = 0 // of the exponents, for the entropy
+    for (let e = 0; e < experts; e++) {
+      const x = logits[start + e]! - largest
+      const odds = exp(x)
+      sum += odds
+      weighted += odds * x
+    }
+    for (let e = 0; e < experts; e++) this.probabilities[start + e]! += exp(logits[start + e]! - largest) / sum
+    this.entropies[layer]! += ln(sum) - weighted / sum
+    this.margins[layer]! += experts > 1 ? (1 - exp(second - largest)) / sum : 1
+  }
+}
