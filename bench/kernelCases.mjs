@@ -69,7 +69,7 @@ export class BenchMemory {
 export const formatNames = [...formats.keys()]
 
 /**
- * One token and four, in the L2 cache and out of memory, with every build in turn.
+ * One token, two and four, in the L2 cache and out of memory, with every build in turn.
  * @returns {Generator<KernelCase>}
  */
 export function* matmulCases(memory, format) {
@@ -95,22 +95,24 @@ export function* matmulCases(memory, format) {
   const outs = tokens.map(() => memory.take(LARGE_ROWS * 4))
   for (const { build, kernels } of memory.kernels) {
     const x = tokens.map((token) => placeActivation(memory, kernels, build, packing.activation, token))
-    const [x1, x4] = [packing.x1(kernels), packing.x4(kernels)]
+    const [x1, x2, x4, tall] = [packing.x1(kernels), packing.x2(kernels), packing.x4(kernels), packing.tall(kernels)]
     const batches = [
-      { count: 1, multiply: (at, groups) => x1(at, groups, blocks, x[0], outs[0]) },
-      { count: 4, multiply: (at, groups) => x4(at, groups, blocks, ...x, ...outs) },
-    ]
+      { kernel: 'x1', count: 1, multiply: (at, groups) => x1(at, groups, blocks, x[0], outs[0]) },
+      { kernel: 'x2', count: 2, multiply: x2 && ((at, groups) => x2(at, groups, blocks, x[0], x[1], outs[0], outs[1])) },
+      { kernel: 'x4', count: 4, multiply: (at, groups) => x4(at, groups, blocks, ...x, ...outs) },
+      { kernel: 'x4_tall', count: 4, multiply: tall && ((at, groups) => tall(at, groups, blocks, ...x, ...outs)) },
+    ].filter(({ multiply }) => multiply)
     for (const [data, rows, turns] of [
       ['L2', SMALL_ROWS, 1],
       ['memory', LARGE_ROWS, matrices],
     ]) {
-      for (const { count, multiply } of batches) {
+      for (const { kernel, count, multiply } of batches) {
         let turn = 0
         const run = () => {
           multiply(weights + turn * largeBytes, rows / 4)
           turn = (turn + 1) % turns
         }
-        const name = `matmul_${format.toLowerCase()}_x${count}`
+        const name = `matmul_${format.toLowerCase()}_${kernel}`
         run()
         for (let token = 0; token < count; token++)
           check(memory.floats(outs[token], rows), expected[token], `${name}, ${build}, token ${token}`)

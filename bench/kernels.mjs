@@ -90,7 +90,7 @@ function runtime() {
   return deno ? `Deno ${deno} (V8 ${v8})` : `Node ${node} (V8 ${v8})`
 }
 
-const widths = [18, 14, 16, 10, 8, 8, 10]
+const widths = [21, 14, 16, 10, 8, 8, 10]
 const columns = (cells) => cells.map((cell, i) => (i < 3 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('')
 const tableHead = columns(['kernel', 'build', 'data', 'time', 'spread', 'GB/s', 'G madd/s'])
 
