@@ -228,7 +228,7 @@ describe('keep_alive', () => {
     expect(shown).toMatchObject({ name: 'ours:latest', size_vram: 0, context_length: 512 })
     expect(shown!.size).toBeGreaterThan(demoFile.length)
     const left = Date.parse(shown!.expires_at as unknown as string) - Date.now()
-    expect(left).toBeGreaterThan(295_000)
+    expect(left).toBeGreaterThan(240_000)
     expect(left).toBeLessThan(300_001)
     expect(await client().generate({ model: 'ours', prompt: '', keep_alive: 0 })).toMatchObject({ done: true, done_reason: 'unload' })
     expect(await names()).toEqual([])
@@ -244,12 +244,16 @@ describe('keep_alive', () => {
     const generate = (keep_alive?: string | number) =>
       client().generate({ model: 'demo', prompt: 'a', options: { num_predict: 1 }, ...(keep_alive !== undefined && { keep_alive }) })
     const end = async () => (Date.parse((await machine.get('/api/ps')).models[0].expires_at) - Date.now()) / 1000
+    const isAbout = (seconds: number, expected: number) => {
+      expect(seconds).toBeGreaterThan(expected * 0.9)
+      expect(seconds).toBeLessThanOrEqual(expected)
+    }
     await generate('1h30m')
-    expect(Math.round(await end())).toBe(5400)
-    await generate(60)
-    expect(Math.round(await end())).toBe(60)
+    isAbout(await end(), 5400)
+    await generate(600)
+    isAbout(await end(), 600)
     await generate()
-    expect(Math.round(await end())).toBe(60)
+    isAbout(await end(), 600)
     await generate(-1)
     expect(await end()).toBeGreaterThan(200 * 365 * 86_400)
     await generate(0)

@@ -62,11 +62,16 @@ test('everybody gets the right answer, nothing is in memory twice or left there,
   machine.events.length = 0
   await machine.start({ load: { ...load, ram: size * 2 + 1000 }, keepAliveSeconds: 0.02 }, { pingSeconds: 0.05 })
   let health = 0
-  const watch = setInterval(async () => {
-    if ((await machine.get('/health')).status === 'ok') health++
-  }, 20)
+  let watching = true
+  const watch = (async () => {
+    while (watching) {
+      if ((await machine.get('/health')).status === 'ok') health++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  })()
   const found = await Promise.all(given!.map(run))
-  clearInterval(watch)
+  watching = false
+  await watch
   expect(found).toEqual(Array(30).fill('right'))
   await machine.stop()
   const inMemory = new Set<string>()
