@@ -26,7 +26,7 @@ export class CatalogHost implements ModelHost {
   readonly #load: CatalogLoadOptions
   readonly #headers = new ModelHeaders()
   readonly #residents: Residents<ModelInMemory>
-  readonly #onEvent: (event: CatalogEvent) => void
+  #onEvent: (event: CatalogEvent) => void
   /** Names in requests that were found. */
   readonly #names = new Map<string, Pick<FoundModel, 'name' | 'key'>>()
   /** Models whose files change now, until they have. */
@@ -161,17 +161,26 @@ export class CatalogHost implements ModelHost {
     return new LoadableModel(found, this.#load, this.#headers, {
       loaded: ({ memory, loadSeconds, notes }) => {
         this.#loads.loaded++
-        this.#onEvent({ event: 'loaded', model: found.name, seconds: loadSeconds, memory, notes })
+        this.#tell({ event: 'loaded', model: found.name, seconds: loadSeconds, memory, notes })
       },
       failed: (error) => {
         this.#loads.failed++
-        this.#onEvent({ event: 'failed', model: found.name, error })
+        this.#tell({ event: 'failed', model: found.name, error })
       },
       unloaded: (steps) => {
         this.#steps += steps
-        this.#onEvent({ event: 'unloaded', model: found.name })
+        this.#tell({ event: 'unloaded', model: found.name })
       },
     })
+  }
+
+  #tell(event: CatalogEvent): void {
+    try {
+      this.#onEvent(event)
+    } catch (error) {
+      this.#onEvent = () => {}
+      process.emitWarning(`the listener of a catalog threw, and is not called again: ${(error as Error)?.message}`)
+    }
   }
 
   #contextLengthOf({ key }: FoundModel): number | undefined {

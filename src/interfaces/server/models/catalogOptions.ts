@@ -1,7 +1,7 @@
 // The options of a catalog of models: their meaning and check.
 
 import { checkNames, MixtralError, shown } from '../../../base/errors.js'
-import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
+import { checkEngineOptions, type EngineOptions } from '../../../runtime/engine/engineOptions.js'
 import type { ModelMemory } from '../../../text/generate/modelMemory.js'
 
 /** How each model is loaded; `ram` is what all of them may take together. */
@@ -29,12 +29,13 @@ export interface CatalogOptions {
   /** Seconds that a model stays in memory after its last request, unless one says otherwise. Default 300. */
   readonly keepAliveSeconds?: number
   readonly load?: CatalogLoadOptions
+  /** One that throws is not called again, and the process warns. */
   readonly onEvent?: (event: CatalogEvent) => void
 }
 
 const LOAD_NAMES = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'kvFormat', 'batchSize', 'bankBytes', 'ram']
 
-/** Throws `OPTION`. What is wrong with options of loading, loading says. */
+/** Throws `OPTION`. */
 export function checkCatalogOptions(options: CatalogOptions): void {
   checkNames(options, ['models', 'keepAliveSeconds', 'load', 'onEvent'])
   const { models, keepAliveSeconds = 0, load = {}, onEvent } = options
@@ -48,5 +49,6 @@ export function checkCatalogOptions(options: CatalogOptions): void {
     throw new MixtralError('OPTION', `keepAliveSeconds is ${shown(keepAliveSeconds)}, expected a number from 0, or Infinity`)
   }
   checkNames(load, LOAD_NAMES)
+  checkEngineOptions(load, 1) // what depends on a model, its loading says
   if (onEvent !== undefined && typeof onEvent !== 'function') throw new MixtralError('OPTION', 'onEvent is not a function')
 }

@@ -1,7 +1,7 @@
 // One model of a catalog: what it takes by the plan of memory, and its loading within the room that there is. Experts
 // that do not fit stay on disk, as with every command.
 
-import { MixtralError } from '../../../base/errors.js'
+import { abortedError, MixtralError, type MixtralErrorCode } from '../../../base/errors.js'
 import { inSlices } from '../../../base/timeSlice.js'
 import type { Gguf } from '../../../format/gguf/gguf.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
@@ -26,6 +26,9 @@ interface Plan {
   readonly gguf: Gguf
   readonly loading: Loading & { readonly options: EngineOptions }
 }
+
+/** Errors whose messages speak of the model, or of how the server was started. */
+const TOLD: readonly MixtralErrorCode[] = ['MEMORY', 'MODEL', 'UNSUPPORTED', 'OPTION']
 
 interface Told {
   loaded(model: MixtralModel): void
@@ -68,15 +71,15 @@ export class LoadableModel implements Loadable<ModelInMemory> {
       const { gguf, loading } = await (this.#plan ?? this.#read(signal))
       this.#plan = undefined
       if (room < 1) throw new MixtralError('MEMORY', 'no memory is left for it')
-      const options = { ...loading.options, ram: room }
+      const options = { ...loading.options, ...(Number.isFinite(room) && { ram: room }) } // not all systems tell it
       const sequences = options.sequences ?? 8
       const kvTokens = options.kvTokens ?? (await inSlices(roomyKvSteps(gguf, { ...loading, options }, sequences), signal))
       const model = await MixtralModel.load(local, { ...options, ...(kvTokens !== undefined && { kvTokens }), signal })
       const served = servedModel(model, { name, aliases: [] })
-      const offered = await this.#headers.offered(this.#found, model.contextLength)
+      const offered = await this.#headers.offered(this.#found, model.contextLength).catch(() => undefined)
       if (!offered || signal.aborted) {
         await model.close()
-        throw new MixtralError('MODEL', 'its file has changed')
+        throw signal.aborted ? abortedError(signal) : new MixtralError('MODEL', 'its file has changed')
       }
       this.#told.loaded(model)
       return {
@@ -113,7 +116,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     const { code: origin, message } = error
     if (origin === 'ABORTED' || origin === 'CLOSED') return error
     const { name, local } = this.#found
-    const detail = origin === 'MEMORY' || origin === 'MODEL' || origin === 'UNSUPPORTED' ? message : origin
+    const detail = TOLD.includes(origin) ? message : origin
     const told = detail.includes(local.path) ? origin : detail
     const status = origin === 'MEMORY' ? 503 : origin === 'MODEL' || origin === 'UNSUPPORTED' ? 501 : 500
     return new ApiError(status, `model ${JSON.stringify(name)} cannot be loaded: ${told}`, { origin })

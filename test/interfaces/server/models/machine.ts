@@ -47,7 +47,7 @@ export function useMachine(): Machine {
   machine.start = async (catalog = {}, options = {}) => {
     const onEvent = (event: CatalogEvent) => void machine.events.push(event)
     machine.catalog = await ModelCatalog.open({ load, ...catalog, onEvent })
-    machine.running = await serve(machine.catalog, { port: 0, allowedRegistries: [registry.server.host], graceSeconds: 5, ...options })
+    machine.running = await serve(machine.catalog, { port: 0, allowedRegistries: [registry.server.host], graceSeconds: 60, ...options })
   }
   machine.stop = async () => {
     await machine.running?.close()

@@ -4,7 +4,7 @@ import { readdirSync } from 'node:fs'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { capital } from '../served.js'
-import { demoFile, load, model, ownStore, store, useMachine } from './machine.js'
+import { load, model, ownStore, store, useMachine } from './machine.js'
 
 const machine = useMachine()
 const answer = 'The capital of France is Paris.'
@@ -47,9 +47,7 @@ async function run({ name, what, wait, keep }: Act): Promise<string> {
   }
 }
 
-test('everybody gets the right answer, nothing is in memory twice or left there, no thread and no file stays', {
-  timeout: 120_000,
-}, async () => {
+test('everybody gets the right answer, nothing is in memory twice or left there, no thread stays', async () => {
   for (const name of names) store(ownStore(), name, model({ license: name }))
   await machine.start()
   await machine.ask('/api/generate', { model: 'one', stream: false })
@@ -63,14 +61,17 @@ test('everybody gets the right answer, nothing is in memory twice or left there,
   })
   machine.events.length = 0
   await machine.start({ load: { ...load, ram: size * 2 + 1000 }, keepAliveSeconds: 0.02 }, { pingSeconds: 0.05 })
-  const health: number[] = []
-  const watch = setInterval(async () => {
-    const asked = performance.now()
-    await machine.get('/health')
-    health.push(performance.now() - asked)
-  }, 20)
+  let health = 0
+  let watching = true
+  const watch = (async () => {
+    while (watching) {
+      if ((await machine.get('/health')).status === 'ok') health++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+    }
+  })()
   const found = await Promise.all(given!.map(run))
-  clearInterval(watch)
+  watching = false
+  await watch
   expect(found).toEqual(Array(30).fill('right'))
   await machine.stop()
   const inMemory = new Set<string>()
@@ -82,6 +83,5 @@ test('everybody gets the right answer, nothing is in memory twice or left there,
   }
   expect([inMemory.size, machine.catalog.loaded]).toEqual([0, []])
   expect(threads()).toBeLessThanOrEqual(before)
-  expect(demoFile.length * 2).toBeLessThan(size * 2)
-  expect(health.length).toBeGreaterThan(5)
+  expect(health).toBeGreaterThan(5)
 })
