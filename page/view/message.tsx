@@ -1,7 +1,7 @@
 // One message: its text, what can be done with it, and which of its branches is seen.
 
 import { useComputed } from '@preact/signals'
-import { useEffect, useRef, useState } from 'preact/hooks'
+import { useLayoutEffect, useRef, useState } from 'preact/hooks'
 import { childrenOf, choose, type Message } from '../chats/conversation.js'
 import { again, askInstead, goOn, isBusy, live, rewrite } from '../state/answering.js'
 import { current, routingChanges, routingOf, update } from '../state/library.js'
@@ -135,7 +135,7 @@ function Editor({ message, onEnd }: { readonly message: Message; readonly onEnd:
   const box = useRef<HTMLTextAreaElement>(null)
   const [text, setText] = useState(message.content)
   const isUser = message.role === 'user'
-  useEffect(() => {
+  useLayoutEffect(() => {
     box.current!.focus()
     box.current!.setSelectionRange(text.length, text.length)
   }, [])

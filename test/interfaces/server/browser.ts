@@ -6,7 +6,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Readable } from 'node:stream'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll } from 'vitest'
+import { afterAll, beforeAll, expect } from 'vitest'
 import type { ServerApp } from '../../../dist/server.js'
 
 const PLACES = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
@@ -61,8 +61,10 @@ export function withBrowser(): Visitor {
 }
 
 export async function ask(page: Page, question: string): Promise<void> {
+  const asked = await page.locator('.message.user').count()
   await page.getByLabel('Your message').fill(question)
   await page.keyboard.press('Enter')
+  await page.locator('.message.user').nth(asked).waitFor()
 }
 
 /** Waits until no answer is written. */
@@ -77,10 +79,10 @@ export async function setFields(page: Page, fields: Readonly<Record<string, stri
   await page.getByRole('button', { name: 'Close the panel' }).click()
 }
 
-/** The text of the last answer. */
-export async function lastAnswer(page: Page): Promise<string> {
-  const text = await page.locator('.message.assistant :is(.markdown, .colored)').last().textContent()
-  return text!.trim()
+/** Waits until the last answer has this text. */
+export async function seesAnswer(page: Page, text: string): Promise<void> {
+  const last = page.locator('.message.assistant :is(.markdown, .colored)').last()
+  await expect.poll(async () => (await last.textContent())!.trim(), { timeout: 5000 }).toBe(text)
 }
 
 export interface Gate {
