@@ -91,7 +91,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     )
     open.add(exchange)
     c.set('exchange', exchange)
-    exchange.limit(timeoutSeconds)
+    if (c.req.path !== '/api/pull') exchange.limit(timeoutSeconds) // a download takes as long as it takes
     await (span ? span.run(next) : next())
     exchange.note({
       status: exchange.signal.aborted && !exchange.endedBy && !exchange.streams ? 499 : c.res.status,

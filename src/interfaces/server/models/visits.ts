@@ -46,7 +46,7 @@ export class Visits {
     const leave = admission.enter()
     const coming = this.#whenLoaded(path, body, work, answering, leave)
     const soon = await within(coming, settings.pingSeconds)
-    return soon ?? lateAnswer(coming, this.#formOf(path, body), exchange, settings)
+    return soon ?? lateAnswer(coming, this.#formOf(path, body, exchange.id), exchange, settings)
   }
 
   /** Those who wait for a load are told that the server ends, so that the load ends, too. */
@@ -64,6 +64,7 @@ export class Visits {
       if (!lease) throw unknownModel(path, asked ?? '')
     } catch (error) {
       leave()
+      if (exchange.endedBy) throw exchange.endedBy
       throw exchange.signal.aborted && admission.closing ? new ApiError(503, 'the server is shutting down') : toApiError(error)
     } finally {
       this.#waiting.delete(exchange)
@@ -71,8 +72,9 @@ export class Visits {
     return visit(body, work, answering, lease, leave)
   }
 
-  #formOf(path: string, body: Body): LateForm {
-    const shape = this.#shapeOf(path)
+  #formOf(path: string, body: Body, id: string): LateForm {
+    const ofPath = this.#shapeOf(path)
+    const shape = (error: ApiError) => ofPath(error, id)
     const kind = LOADING[path]
     const body200 = (error: ApiError) => JSON.stringify(shape(error))
     if (kind && body.stream !== false && !asksForNothing(body)) {

@@ -35,7 +35,7 @@ export function drawnResponse(
     async pull(controller) {
       stall.clear()
       const piece = await next().catch((error: unknown) => {
-        const told = toApiError(error)
+        const told = exchange.endedBy ?? toApiError(error)
         exchange.note({ ...(told.origin && { error: told.origin }), ...(!exchange.signal.aborted && { outcome: 'failed' }) })
         if (!gone) controller.enqueue(encoder.encode(errorText(told)))
       })
