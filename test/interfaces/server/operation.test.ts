@@ -95,7 +95,7 @@ test('a client that leaves before its answer ends the work too', async () => {
 
 /** Holds the model, so that requests wait; returns what lets it go. */
 async function held(): Promise<() => Promise<unknown>> {
-  const tensors = served.model.traceEach([1, 2, 3])
+  const tensors = served.model.traceEach([1, 2, 3], { hold: true })
   await tensors.next()
   return () => tensors.return(undefined)
 }
@@ -143,7 +143,7 @@ test('a waiting request has headers and signs of life before its first token', a
 test('an error after the headers of a whole answer is its body', async () => {
   const model = await MixtralModel.load('demo', { threads: 1 })
   const app = createApp(model, { name: 'demo', pingSeconds: 0.01 })
-  const tensors = model.traceEach([1, 2, 3])
+  const tensors = model.traceEach([1, 2, 3], { hold: true })
   await tensors.next()
   const response = await app.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body: JSON.stringify(chat) }))
   await Promise.all([model.close(), tensors.return(undefined).catch(() => {})])
