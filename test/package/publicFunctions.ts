@@ -2,7 +2,7 @@
 
 import * as library from '../../dist/index.js'
 
-/** Names such as `readImatrix`, `Tokenizer.load` and `TokenModel.prototype.logits`; a parent's are under its own name. */
+/** Names such as `readImatrix`, `Tokenizer.load`, `TokenModel.prototype.logits`; a parent's are under its own name. */
 export function publicFunctions(): string[] {
   const own = (value: object, prefix: string, ignored: readonly string[]) =>
     Object.entries(Object.getOwnPropertyDescriptors(value)).flatMap(([name, { value }]) =>

@@ -13,7 +13,7 @@ import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
 import { JobMemory } from '../sampler/jobMemory.js'
 import { runReported } from '../team/reportedRun.js'
 import { Team } from '../team/team.js'
-import type { TapChoice, TracedRows } from '../trace/taps.js'
+import type { TapChoice, TracedRows, TraceLoopOptions } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
 import { createMemories } from '../weights/bank.js'
 import { askedGuardBytes, watchGuards } from '../weights/guards.js'
@@ -210,7 +210,11 @@ export class Engine {
    * Runs `prompt` from its first token on, and yields the chosen intermediate tensors of one step after the other, in
    * the order in which they are computed. The loop has turns of its own (lentTurns.ts).
    */
-  trace(prompt: readonly number[], choice: TapChoice, { signal, onProgress }: CallOptions = {}): AsyncGenerator<TracedRows> {
+  trace(
+    prompt: readonly number[],
+    choice: TapChoice,
+    { signal, onProgress, hold = false }: CallOptions & Pick<TraceLoopOptions, 'hold'> = {},
+  ): AsyncGenerator<TracedRows> {
     const ids = this.checked(prompt)
     let told = 0
     const tell = (loaded: number) => {
@@ -218,7 +222,7 @@ export class Engine {
       told = loaded
       onProgress?.({ loaded, total: ids.length })
     }
-    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, tell), signal)
+    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, tell), { signal, lends: !hold })
   }
 
   async *#trace(

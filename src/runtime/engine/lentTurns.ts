@@ -11,7 +11,11 @@ const PATIENCE_MS = 20
  * Yields what `run` yields, within a turn with pages. Where the turn was lent, `run` begins anew, and what its reader
  * has already is passed over. Throws what `Turns.enterBoth` throws.
  */
-export async function* inLentTurns<T>(turns: Turns, run: () => AsyncGenerator<T>, signal?: AbortSignal): AsyncGenerator<T> {
+export async function* inLentTurns<T>(
+  turns: Turns,
+  run: () => AsyncGenerator<T>,
+  { signal, lends }: { readonly signal: AbortSignal | undefined; readonly lends: boolean },
+): AsyncGenerator<T> {
   let given = 0
   for (;;) {
     const leave = await turns.enterBoth(signal)
@@ -28,7 +32,7 @@ export async function* inLentTurns<T>(turns: Turns, run: () => AsyncGenerator<T>
         if (at < given) continue
         given++
         const timer = setInterval(() => {
-          if (turns.isWanted) left ??= end()
+          if (lends && turns.isWanted) left ??= end()
         }, PATIENCE_MS).unref()
         try {
           yield value

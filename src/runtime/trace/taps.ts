@@ -46,6 +46,15 @@ export interface TraceOptions<Name extends string = string> {
   readonly tensors?: readonly Name[]
 }
 
+/** The options of a loop over the tensors of a trace. */
+export interface TraceLoopOptions<Name extends string = string> extends TraceOptions<Name> {
+  /**
+   * Keeps the model while the reader of the loop is away: all other calls wait. Default false: it is lent to those that
+   * wait, and what comes before the next tensor is computed again.
+   */
+  readonly hold?: boolean
+}
+
 interface Tap {
   readonly name: string
   /** The stage of a layer after which it is in the banks. */

@@ -54,9 +54,11 @@ export function fitMessages(
   return kept
 }
 
+export const isSystem = ({ role }: ChatMessage) => role === 'system' || role === 'developer'
+
 /** Without the oldest question and all up to the next; undefined if there is no next. */
 function withoutOldest(messages: readonly ChatMessage[]): readonly ChatMessage[] | undefined {
-  const first = messages.findIndex(({ role }) => role !== 'system' && role !== 'developer')
+  const first = messages.findIndex((message) => !isSystem(message))
   const next = messages.findIndex(({ role }, i) => i > first && role === 'user')
   return first < 0 || next < 0 ? undefined : [...messages.slice(0, first), ...messages.slice(next)]
 }

@@ -20,10 +20,15 @@ export interface ChatRequest {
 
 /** Throws `OPTION` for tools that are none, and `TEMPLATE`. */
 export function chatRequest(parts: ModelParts, messages: readonly ChatMessage[], options: ChatOptions): ChatRequest {
-  checkObject(options)
-  const { tools: given, toolChoice, parallelToolCalls, ...others } = options
-  const tools = checkTools({ tools: given, toolChoice, parallelToolCalls })
+  const { tools, options: others } = checkedTools(options)
   return { prompt: promptOf(parts, messages, { tools: tools?.tools }), tools, options: others }
+}
+
+/** The tools of a chat, checked, and its other options. Throws `OPTION` for tools that are none. */
+export function checkedTools(options: ChatOptions): Omit<ChatRequest, 'prompt'> {
+  checkObject(options)
+  const { tools, toolChoice, parallelToolCalls, ...others } = options
+  return { tools: checkTools({ tools, toolChoice, parallelToolCalls }), options: others }
 }
 
 /** The pieces of an answer, and its result as that of a chat. */

@@ -7,9 +7,9 @@ import type { ChatMessage } from '../chat/chatMessages.js'
 import { jsonCopy } from '../tools/plainJson.js'
 import { ReadableAnswer } from './answerStream.js'
 import { askedAnswers, finish } from './answers.js'
-import { checkForget, type ForgetRule, fitMessages, withAnswer } from './chatMemory.js'
+import { checkForget, type ForgetRule, fitMessages, isSystem, withAnswer } from './chatMemory.js'
 import type { ChatOptions } from './chatOptions.js'
-import { chatRequest, renderChat } from './chatRequest.js'
+import { checkedTools, renderChat } from './chatRequest.js'
 import type { AnswerStream, ChatResult, Piece } from './generationResult.js'
 import type { ModelParts } from './modelParts.js'
 import type { Session } from './session.js'
@@ -66,9 +66,9 @@ export function openChatSession(parts: ModelParts, open: (salt: string | undefin
   }
   const first = system === undefined ? [] : [{ role: 'system', content: system }]
   const all = [...first, ...copyOf(messages)]
-  if (all.some(({ role }) => role !== 'system')) renderChat(parts, all, { addGenerationPrompt: false })
-  const asked = chatRequest(parts, [{ role: 'user', content: 'a' }], options).options
-  if (askedAnswers(parts, asked).length > 1) throw new MixtralError('OPTION', 'n is above 1, expected 1: a session has one answer')
+  if (all.some((message) => !isSystem(message))) renderChat(parts, all, { addGenerationPrompt: false })
+  if (askedAnswers(parts, checkedTools(options).options).length > 1)
+    throw new MixtralError('OPTION', 'n is above 1, expected 1: a session has one answer')
   return create({ parts, session: open(salt), options: deepCopy(options), forget, reserve }, all)
 }
 
@@ -145,7 +145,7 @@ export class ChatSession {
   /** Forgets all but the system messages at the beginning. */
   clear(): void {
     this.#check()
-    const first = this.#messages.findIndex(({ role }) => role !== 'system' && role !== 'developer')
+    const first = this.#messages.findIndex((message) => !isSystem(message))
     if (first >= 0) this.#messages = this.#messages.slice(0, first)
   }
 

@@ -1,7 +1,7 @@
 // A loaded Mixtral below its text: what it computes of token ids, what it tells of itself, and its end. Text, chats and
 // sessions are mixtralModel.ts's.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import { HeldGenerator } from '../../base/heldGenerator.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
@@ -13,7 +13,14 @@ import type { RoutedToken } from '../../runtime/engine/stepLoop.js'
 import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
-import { TapChoice, type TracedRows, type TracedTensor, type TraceOptions, type ValuesOf } from '../../runtime/trace/taps.js'
+import {
+  TapChoice,
+  type TracedRows,
+  type TracedTensor,
+  type TraceLoopOptions,
+  type TraceOptions,
+  type ValuesOf,
+} from '../../runtime/trace/taps.js'
 import { gatherTrace } from '../../runtime/trace/trace.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -158,18 +165,19 @@ export class TokenModel {
 
   /**
    * The tensors of `trace` one at a time: each for the tokens of one step, the first of which is at `position`. The
-   * loop holds the model; where its reader is away it lends it to calls that wait, and then computes again what comes
-   * before the next tensor. Throws what `trace` throws: for its arguments at the call.
+   * loop holds the model; where its reader is away it lends it to calls that wait, unless it is to hold it, and then
+   * computes again what comes before the next tensor. Throws what `trace` throws: for its arguments at the call.
    */
   traceEach<const Name extends string = string>(
     ids: TokenIds,
-    options: TraceOptions<Name> & CallOptions = {},
+    options: TraceLoopOptions<Name> & CallOptions = {},
   ): AsyncGenerator<TracedRows<ValuesOf<Name, Float32Array>>> {
-    return new HeldGenerator(this.#trace<Name>(ids, options).steps)
+    return new HeldGenerator(this.#trace<Name>(ids, options, ['hold']).steps)
   }
 
-  #trace<Name extends string>(ids: TokenIds, options: TraceOptions & CallOptions) {
-    checkCallOptions(options, ['tensors'])
+  #trace<Name extends string>(ids: TokenIds, options: TraceLoopOptions & CallOptions, others: readonly string[] = []) {
+    checkCallOptions(options, ['tensors', ...others])
+    if (options.hold !== undefined) checkKind('hold', options.hold, typeof options.hold === 'boolean', 'true or false')
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
     const steps = this.#engine.trace(tokens, choice, { ...options }) as AsyncGenerator<TracedRows<ValuesOf<Name, Float32Array>>>

@@ -132,7 +132,7 @@ test('a waiting request has headers and signs of life before its first token', a
 test('an error after the headers of a whole answer is its body', async () => {
   const model = await MixtralModel.load('demo', { threads: 1 })
   const app = createApp(model, { name: 'demo', pingSeconds: 0.01 })
-  const tensors = model.traceEach([1, 2, 3])
+  const tensors = model.traceEach([1, 2, 3], { hold: true })
   await tensors.next()
   const response = await app.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body: JSON.stringify(chat) }))
   await Promise.all([model.close(), tensors.return(undefined).catch(() => {})])

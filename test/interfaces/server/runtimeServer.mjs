@@ -22,7 +22,7 @@ const calls = {
   close: (key) => servers.get(key).close(),
   status: () => model.status(),
   async hold() {
-    held = model.traceEach([1, 2, 3])
+    held = model.traceEach([1, 2, 3], { hold: true })
     await held.next()
   },
   release: () => held.return(undefined),

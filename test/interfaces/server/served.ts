@@ -76,7 +76,7 @@ export function withServer(options: ServeOptions = {}, load: LoadOptions = {}): 
       await remote.call('hold')
       return () => remote!.call('release')
     }
-    const tensors = served.model.traceEach([1, 2, 3])
+    const tensors = served.model.traceEach([1, 2, 3], { hold: true })
     await tensors.next()
     return () => tensors.return(undefined)
   }

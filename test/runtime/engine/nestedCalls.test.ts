@@ -1,5 +1,6 @@
 // Calls inside the loops of others on the same model: they work, and neither sees the other.
 
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { MixtralModel } from '../../../dist/index.js'
 
@@ -70,6 +71,20 @@ describe.each(calls)('%s', (_, call) => {
     }
     expect(nested).toBe(text)
   })
+})
+
+test('a loop that holds the model lends it to nobody', async () => {
+  const loop = model.traceEach(ids, { hold: true })
+  await loop.next()
+  let isOver = false
+  const waiting = model.evaluate([1, 500, 600]).then(() => {
+    isOver = true
+  })
+  await sleep(200)
+  expect(isOver).toBe(false)
+  await loop.return(undefined)
+  await waiting
+  expect(() => model.traceEach(ids, { hold: 1 } as never)).toThrow('hold is 1, expected true or false')
 })
 
 test('a loop that is lent ends with the model', async () => {
