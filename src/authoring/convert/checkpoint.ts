@@ -121,7 +121,9 @@ async function readIndex(file: string): Promise<Map<string, string>> {
 
 /** Those links that lead to another place than the folder, or than the blobs of its cache if it is a hub's snapshot. */
 async function linksOut(folder: string, links: readonly string[]): Promise<Map<string, string>> {
-  const home = await fs.realpath(folder)
+  const home = await fs.realpath(folder).catch((cause: unknown) => {
+    throw ioError('open', folder, cause)
+  })
   const inSnapshots = path.basename(path.dirname(home)) === 'snapshots'
   const roots = inSnapshots ? [home, path.join(path.dirname(path.dirname(home)), 'blobs')] : [home]
   const out = new Map<string, string>()

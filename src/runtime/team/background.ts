@@ -46,6 +46,7 @@ export class BackgroundThread {
  * leave. Errors end as those of a seat do (seat.ts).
  */
 export function runInBackground(task: SeatTask, work: (thread: BackgroundThread) => void): SeatError | undefined {
+  Atomics.add(task.control, word.begun, 1)
   const thread = new BackgroundThread(task.control)
   try {
     while (!thread.mustLeave) {

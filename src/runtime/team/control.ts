@@ -32,6 +32,8 @@ export const word = {
    * on it.
    */
   ready: 11,
+  /** Threads count up when their task begins. */
+  begun: 12,
 } as const
 
 export const CONTROL_WORDS = 16

@@ -43,6 +43,7 @@ const LOOKS = 20_000
  */
 export function takeSeat(task: SeatTask, run: (code: number, crew: Crew) => void): SeatError | undefined {
   const { control, seat, seats, spin, linger, port } = task
+  Atomics.add(control, word.begun, 1)
   const crew = new Crew(control, seat, seats, spin)
   let command = task.since
   for (;;) {

@@ -24,6 +24,8 @@ export interface TeamOptions {
 const IDLE_MS = 50
 /** Milliseconds that threads which are told to end may take. */
 const GRACE_MS = 2000
+/** Milliseconds more for threads that have not begun: on a machine with other work, starting takes as long as it takes. */
+const STARTING_MS = 30_000
 
 interface Seating {
   readonly pool: Piscina
@@ -37,6 +39,8 @@ export class Team {
   readonly #options: TeamOptions
   #pool: Piscina | undefined
   #seating: Seating | undefined
+  /** The words of the last seating, whose threads may be starting. */
+  #control: Int32Array | undefined
   /** Settles when threads that were told to leave have left. The next command waits for it. */
   #leaving: Promise<unknown> | undefined
   #idle: NodeJS.Timeout | undefined
@@ -108,6 +112,7 @@ export class Team {
     const pool = this.#pool ?? this.#openPool(Pool, worker, shared(), threads + backgroundThreads)
     this.#pool = pool
     const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
+    this.#control = control
     const { port1, port2 } = new MessageChannel()
     const cores = availableParallelism()
     const tasks = Array.from({ length: threads + backgroundThreads }, (_, seat) => {
@@ -188,9 +193,22 @@ export class Team {
     }
     // terminating a thread that is still starting can end the process (Node 20): wait until all tasks have ended
     const gone = Promise.all([seating?.ended, this.#leaving])
-    let timer: NodeJS.Timeout | undefined
-    await Promise.race([gone, new Promise((resolve) => (timer = setTimeout(resolve, GRACE_MS)))])
-    clearTimeout(timer)
+    if (!(await endsWithin(gone, GRACE_MS)) && this.#isStarting) await endsWithin(gone, STARTING_MS)
     await pool?.destroy()
   }
+
+  /** Whether a thread of the last seating has not begun its task. */
+  get #isStarting(): boolean {
+    const { threads, backgroundThreads = 0 } = this.#options
+    return this.#control !== undefined && Atomics.load(this.#control, word.begun) < threads + backgroundThreads
+  }
+}
+
+/** Waits for a promise that never rejects, and no longer than so many milliseconds. Returns whether it has settled. */
+async function endsWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, milliseconds, false)))
+  const settled = await Promise.race([promise.then(() => true), late])
+  clearTimeout(timer)
+  return settled
 }

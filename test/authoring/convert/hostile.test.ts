@@ -3,7 +3,7 @@
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
-import { afterEach, beforeEach, expect, test } from 'vitest'
+import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { convertCheckpoint } from '../../../dist/authoring/convert/convert.js'
 import { MixtralError } from '../../../dist/base/errors.js'
 import { demoPieces } from './demoPieces.js'
@@ -315,6 +315,14 @@ test
     await convertCheckpoint(snapshot, path.join(root, 'out.gguf'))
   },
 )
+
+test('a folder that cannot be resolved is an error by name', async () => {
+  await writeCheckpoint(folder, model)
+  const realpath = vi.spyOn(fs, 'realpath').mockRejectedValue(new Error('EIO'))
+  const converting = convertCheckpoint(folder, path.join(root, 'out.gguf'))
+  await expect(converting).rejects.toMatchObject({ code: 'IO', message: `cannot open ${folder}: EIO` })
+  realpath.mockRestore()
+})
 
 test('the checkpoint without a fault converts', async () => {
   await writeCheckpoint(folder, model)

@@ -134,6 +134,16 @@ describe('closing', () => {
     await expect(crew.team.run(commands.stages)).rejects.toMatchObject({ code: 'CLOSED' })
   })
 
+  // Node 20 ends the process where a thread is terminated while it starts.
+  test('while a thread starts waits until it has, however long that takes', async () => {
+    const { team, words } = open(1, 'startsLate.js')
+    const running = expect(team.run(commands.stages)).rejects.toMatchObject({ code: 'CLOSED' })
+    while (Atomics.load(words, 0) === 0) await sleep(5)
+    await team.close()
+    await running
+    expect(Atomics.load(words, 0)).toBe(2)
+  })
+
   test('before the first call is fine', async () => {
     const { team } = open(2)
     await team.close()
