@@ -26,6 +26,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
     'how well a model predicts a text, alone or beside another',
     async () => (await import('./perplexity.js')).configurePerplexity,
   ],
+  ['experts', "what a model's experts do on texts", async () => (await import('./experts.js')).configureExperts],
   ['imatrix', 'which weights matter for a text, for quantize', async () => (await import('./imatrix.js')).configureImatrix],
   [
     'quantize',

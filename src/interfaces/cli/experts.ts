@@ -1,0 +1,114 @@
+// `mixtral experts`: what a model's experts do on texts. Owns the flags, the table of domains in a command line, and the
+// files that are written; the figures are evaluation/experts/, how they are shown is expertsText.ts.
+
+import { basename } from 'node:path'
+import { type Command, InvalidArgumentError } from 'commander'
+import { refuseInput } from '../../base/files/outputChecks.js'
+import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
+import { encodeNpy } from '../../format/tensors/npy.js'
+import { expertsCsv, expertsText } from './expertsText.js'
+import {
+  ANY_MODEL,
+  addExpertsFlag,
+  addModelFlags,
+  addOutputFlags,
+  type ExpertsFlag,
+  expertsOption,
+  type ModelFlags,
+  wholeNumber,
+} from './flags.js'
+import { wrapped } from './helpText.js'
+import { onInterrupt } from './interrupt.js'
+import { jsonLine } from './layout.js'
+import { withModel } from './loading.js'
+import { writeOutput } from './outputFile.js'
+import { ProgressBar } from './progressBar.js'
+import { readTextFile } from './textFile.js'
+
+interface StatisticsFlags extends ModelFlags, ExpertsFlag {
+  readonly domain?: readonly NamedFile[]
+  readonly tokens?: number
+  readonly csv?: string
+  readonly npy?: string
+}
+
+interface NamedFile {
+  readonly domain: string
+  readonly file: string
+}
+
+const USUAL_CONTEXT = 512
+
+export function configureExperts(command: Command): void {
+  command
+    .argument('<model>', ANY_MODEL)
+    .argument('[files...]', 'texts, UTF-8; each is a domain of its own, named as the file is')
+    .option('--domain <name=file>', 'a text of a domain; a domain may have several', namedFile)
+    .option('--tokens <n>', 'most tokens of each domain (default: all)', wholeNumber(1))
+    .option('--csv <file>', 'write domain, layer, expert and its shares as a table')
+    .option('--npy <file>', 'write the shares as an array: (domains, layers, experts) float32')
+  addOutputFlags(addExpertsFlag(addModelFlags(command)))
+  // Of the model flags, only --context has another meaning here.
+  const context = command.options.find(({ long }) => long === '--context')!
+  context.short = '-c'
+  context.flags = '-c, --context <n>'
+  context.description = `tokens of a window (default: ${USUAL_CONTEXT}, or the model's context if that is shorter)`
+  command
+    .addHelpText(
+      'after',
+      wrapped(`
+Runs texts and counts which experts their tokens go to: the share of each expert, how often the next token stays with the same ones, how even the load is,
+and whether domains differ by more than chance. These are the figures of section 5 of the Mixtral paper and of transformers' loss of load balancing.
+
+Examples:
+  mixtral experts demo story.txt play.txt
+  mixtral experts mixtral:8x7b --domain code=main.c --domain code=parser.c --domain prose=novel.txt --tokens 20000
+  mixtral experts mixtral:8x7b wiki.txt --json > experts.json
+  mixtral experts mixtral:8x7b wiki.txt --csv shares.csv --npy shares.npy`),
+    )
+    .action((model: string, files: readonly string[], flags: StatisticsFlags) => experts(command, model, files, flags))
+}
+
+async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
+  const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
+  if (named.length === 0) command.error('no text, expected a file or --domain NAME=FILE')
+  const texts: DomainText[] = []
+  for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
+  const { tokens, context, csv, npy, json } = flags
+  const start = performance.now()
+  const { statistics, spell } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
+    for (const out of [csv, npy]) {
+      if (out !== undefined) await refuseInput(out, [...named.map(({ file }) => file), ...loaded.gguf.files.map(({ path }) => path)])
+    }
+    const bar = new ProgressBar('experts', (count) => `${count} tokens`)
+    const interrupt = onInterrupt()
+    const statistics = await expertStatistics(loaded, texts, {
+      ...(tokens !== undefined && { tokens }),
+      ...(context !== undefined && { contextLength: context }),
+      ...expertsOption(flags),
+      signal: interrupt.signal,
+      onProgress: ({ loaded, total }) => bar.update(loaded, total),
+    }).finally(() => {
+      bar.clear()
+      interrupt.release()
+    })
+    return { statistics, spell: (id: number) => loaded.tokenizer.token(id).piece }
+  })
+  if (csv !== undefined) await writeOutput(csv, [Buffer.from(expertsCsv(statistics))])
+  if (npy !== undefined) await writeOutput(npy, [encodeNpy(sharesOf(statistics))])
+  const seconds = (performance.now() - start) / 1000
+  if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, seconds }))
+  else process.stdout.write(expertsText(statistics, spell))
+}
+
+/** (domains, layers, experts) */
+function sharesOf({ shape, domains }: ExpertStatistics) {
+  const values = Float32Array.from(domains.flatMap(({ layers }) => layers.flatMap(({ shares }) => shares)))
+  return { shape: [domains.length, shape.layers, shape.experts], values }
+}
+
+function namedFile(text: string, earlier: readonly NamedFile[] = []): NamedFile[] {
+  const [, domain, file] = /^([^=]+)=(.+)$/s.exec(text) ?? []
+  if (domain === undefined || file === undefined) throw new InvalidArgumentError('Expected a name, = and a file, such as code=main.c.')
+  return [...earlier, { domain, file }]
+}

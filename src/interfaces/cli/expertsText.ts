@@ -1,0 +1,75 @@
+// The statistics of experts as a command prints them: tables with bars, and CSV. Pure; measures nothing.
+
+import type { DomainStatistics, ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
+import { columns } from './layout.js'
+
+/** Eighths of a cell, from nothing to all of it. */
+const BARS = ' ▁▂▃▄▅▆▇█'
+
+export function expertsText({ shape, domains, all, comparisons, cache }: ExpertStatistics, spell: (id: number) => string): string {
+  const parts = domains.map((domain) => domainText(domain, shape.experts))
+  if (domains.length > 1) parts.push(domainText({ ...all, domain: 'all domains' }, shape.experts))
+  for (const { domains: names, layers } of comparisons) {
+    const least = (p: number | undefined) => (p === undefined ? 'too short' : p <= 0.001 ? '<= 0.001' : p.toFixed(3))
+    const table = [['layer', 'divergence', 'p'], ...layers.map(({ divergence, p }, layer) => [`${layer}`, divergence.toFixed(5), least(p)])]
+    parts.push(
+      `${names[0]} and ${names[1]}: Jensen-Shannon divergence in nats, and the chance of as much between texts of one kind\n${columns(table, [0, 1, 2])}`,
+    )
+  }
+  parts.push(`Favorite tokens of each expert in the first, the middle and the last layer\n${favorites(all, spell)}`)
+  const keys = shape.layers * shape.experts
+  const slots = [1 / 4, 1 / 2, 3 / 4].map((share) => Math.round(keys * share))
+  const rates = slots.map((count) => `${count} of ${keys} experts ${percent(cache.hitRates[count - 1] ?? 0)}`)
+  const reached = cache.reached.filter((at) => at > 0)
+  parts.push(
+    `A cache of the experts that were used last would have had: ${rates.join(', ')}.\n${reached.length} of ${keys} experts were used, the last of them first by token ${reached.at(-1) ?? 0}.\n`,
+  )
+  return parts.join('\n')
+}
+
+function domainText({ domain, tokens, layers, balancingLoss }: DomainStatistics, experts: number): string {
+  const head = ['layer', `experts 0 to ${experts - 1}`, 'share of each in %', 'same first', 'any same', 'entropy', 'margin', 'even', 'loss']
+  const rows = layers.map(({ shares, firstRepeats, anyRepeats, entropy, margin, balance, balancingLoss }, layer) => [
+    `${layer}`,
+    shares.map((share) => BARS[Math.min(8, Math.round(share * experts * 4))]).join(''), // half a cell is an even share
+    shares.map((share) => (share * 100).toFixed(1).padStart(4)).join(' '),
+    percent(firstRepeats),
+    percent(anyRepeats),
+    entropy.toFixed(3),
+    margin.toFixed(3),
+    balance.effectiveExperts.toFixed(2),
+    balancingLoss.toFixed(3),
+  ])
+  return `${domain}: ${tokens} tokens, loss of load balancing ${balancingLoss.toFixed(4)}\n${columns([head, ...rows], [0, 3, 4, 5, 6, 7, 8])}`
+}
+
+function favorites({ layers }: DomainStatistics, spell: (id: number) => string): string {
+  const shown = [...new Set([0, Math.floor(layers.length / 2), layers.length - 1])]
+  const rows = shown.flatMap((layer) =>
+    layers[layer]!.favorites.map((tokens, expert) => [
+      `${layer}`,
+      `${expert}`,
+      tokens.map(({ id, share }) => `${spell(id)} ${percent(share)}`).join('  ') || 'none came often enough',
+    ]),
+  )
+  return columns([['layer', 'expert', 'share of their occurrences'], ...rows], [0, 1])
+}
+
+/** A row for each domain, layer and expert. */
+export function expertsCsv({ domains }: ExpertStatistics): string {
+  const ranks = domains[0]!.layers[0]!.rankShares.map((_, rank) => `share_of_choice_${rank + 1}`)
+  const rows = domains.flatMap(({ domain, layers }) =>
+    layers.flatMap(({ shares, rankShares }, layer) =>
+      shares.map((share, expert) => [cell(domain), layer, expert, share, ...rankShares.map((rank) => rank[expert]!)].join(',')),
+    ),
+  )
+  return `${['domain', 'layer', 'expert', 'share', ...ranks].join(',')}\n${rows.map((row) => `${row}\n`).join('')}`
+}
+
+/** A text for a cell of CSV: quoted where it must be, and no formula for a spreadsheet. */
+function cell(text: string): string {
+  const safe = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text
+  return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe
+}
+
+const percent = (part: number) => `${(part * 100).toFixed(1)} %`

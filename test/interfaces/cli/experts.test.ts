@@ -1,0 +1,55 @@
+// `mixtral experts`: its tables, its files, and what it refuses.
+
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { mixtral } from './mixtral.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-experts-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const file = (name: string) => join(folder, name)
+writeFileSync(file('story.txt'), 'Once upon a time, there was a young goat who wanted to see the world. '.repeat(20))
+writeFileSync(file('play.txt'), 'KING RICHARD III:\nWhat says lord Stanley? will he bring his power?\n'.repeat(20))
+
+test('prints a table for each domain, and writes the shares', async () => {
+  const [csv, npy] = [file('shares.csv'), file('shares.npy')]
+  const args = ['experts', 'demo', file('story.txt'), '--domain', `=a,b=${file('play.txt')}`, '--tokens', '100']
+  const wrong = await mixtral(args)
+  expect(wrong).toMatchObject({
+    code: 2,
+    stdout: '',
+    stderr: expect.stringContaining('Expected a name, = and a file, such as code=main.c.'),
+  })
+  args[4] = `a,b=${file('play.txt')}`
+  const { code, stdout, stderr } = await mixtral([...args, '--csv', csv, '--npy', npy])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/^story: 100 tokens, loss of load balancing \d\.\d{4}\nlayer {2}experts 0 to 7/)
+  expect(stdout).toMatch(/^a,b: 100 tokens/m)
+  expect(stdout).toMatch(/^all domains: 200 tokens/m)
+  expect(stdout).toMatch(/^ {4}5 {2,}0\.\d{5} {2}too short$/m)
+  const rows = readFileSync(csv, 'utf8').trimEnd().split('\n')
+  expect(rows[0]).toBe('domain,layer,expert,share,share_of_choice_1,share_of_choice_2')
+  expect(rows).toHaveLength(1 + 2 * 6 * 8)
+  expect(rows[1 + 48]).toMatch(/^"a,b",0,0,0\.\d+/)
+  const array = readFileSync(npy)
+  expect(array.toString('latin1', 0, 128)).toContain("'shape': (2, 6, 8)")
+  expect(array.length).toBe(128 + 2 * 6 * 8 * 4)
+})
+
+test('--json is one object with all figures', async () => {
+  const { code, stdout, stderr } = await mixtral(['experts', 'demo', file('story.txt'), '--tokens', '50', '--experts', '3', '--json'])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  const { shape, domains, all, comparisons, cache } = JSON.parse(stdout)
+  expect(shape).toEqual({ layers: 6, experts: 8, used: 3 })
+  expect(domains[0]).toEqual({ ...all, domain: 'story' })
+  expect([comparisons.length, cache.hitRates.length, all.layers.length]).toEqual([0, 48, 6])
+})
+
+test.each([
+  [['demo'], 2, /no text, expected a file or --domain NAME=FILE/],
+  [['demo', file('none.txt')], 1, /none\.txt: cannot be read/],
+  [['demo', file('story.txt'), '--experts', '9'], 1, /is 9, expected a whole number from 1 to 8/],
+])('%j is refused', async (args, code, message) => {
+  expect(await mixtral(['experts', ...args])).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) })
+})
