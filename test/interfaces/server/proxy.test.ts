@@ -1,5 +1,5 @@
 // nginx in front of several servers, and the unit of systemd, as docs/serving.md has them. On machines without these
-// programs the tests are skipped; where MIXTRAL_CI is set, they fail.
+// programs the tests are skipped; where CI is set, they fail.
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
@@ -14,7 +14,7 @@ import { capital, endless, type Json, type Started, sseEvents, until, withServer
 
 const page = readFileSync(new URL('../../../docs/serving.md', import.meta.url), 'utf8')
 const block = (language: string) => new RegExp(`^\`\`\`${language}\n(.*?)^\`\`\`$`, 'ms').exec(page)![1]!
-const inCi = Boolean(process.env.MIXTRAL_CI)
+const inCi = Boolean(process.env.CI)
 const found = (name: string) =>
   [...process.env.PATH!.split(':'), '/usr/sbin'].map((folder) => path.join(folder, name)).find((file) => existsSync(file))
 const nginx = found('nginx')
@@ -136,7 +136,7 @@ describe('the unit of systemd', () => {
 })
 
 async function startNginx(config: string, port: number): Promise<ChildProcess> {
-  if (!nginx) throw new Error('nginx is not installed, and MIXTRAL_CI is set')
+  if (!nginx) throw new Error('nginx is not installed, and CI is set')
   for (const folder of ['logs', 'tmp']) mkdirSync(path.join(scratch, folder))
   const temporary = ['client_body', 'proxy', 'fastcgi', 'uwsgi', 'scgi'].map((name) => `${name}_temp_path tmp/${name};`).join('\n')
   const user = process.getuid?.() === 0 ? 'user root;\n' : ''
