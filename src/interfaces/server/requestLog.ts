@@ -45,6 +45,7 @@ export class Exchange {
   #drop: (() => void) | undefined
   #over = false
   #endedBy: ApiError | undefined
+  readonly #forget: () => void
   #seconds = Infinity
   #timer: NodeJS.Timeout | undefined
   /** Whether the answer goes on after its headers. */
@@ -59,7 +60,10 @@ export class Exchange {
     this.#drop = drop
     this.signal = this.#controller.signal
     const left = () => this.leave('left')
-    request.signal.addEventListener('abort', left, { once: true })
+    const { signal } = request
+    signal.addEventListener('abort', left, { once: true })
+    // undici keeps the signal until the request is collected, which a listener that stayed would prevent for ever
+    this.#forget = () => signal.removeEventListener('abort', left)
     if (request.signal.aborted) left()
   }
 
@@ -117,6 +121,7 @@ export class Exchange {
     if (this.#over) return
     this.note(learned)
     this.#over = true
+    this.#forget()
     clearTimeout(this.#timer)
     const { status = 499, route = 'unknown', outcome, error, ...tokens } = this.#learned
     this.#write({
