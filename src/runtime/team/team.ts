@@ -24,7 +24,7 @@ export interface TeamOptions {
 const IDLE_MS = 50
 /** Milliseconds that threads which are told to end may take. */
 const GRACE_MS = 2000
-/** Milliseconds more for threads that have not begun: on a machine with other work, starting takes as long as it takes. */
+/** Milliseconds more for threads that have not begun: on a busy machine, starting takes as long as it takes. */
 const STARTING_MS = 30_000
 
 interface Seating {
