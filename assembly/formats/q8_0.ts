@@ -12,7 +12,7 @@ import { eightRows, pairOf, rowAt } from '../lanes/rows'
 import { addScaled } from '../lanes/scales'
 import { packHalves } from './halves_repack'
 
-const BLOCK: usize = 272
+export const BLOCK: usize = 272
 
 /** Adds two pairs of columns. */
 // @ts-ignore: decorator
