@@ -62,7 +62,7 @@ test.each([
     2,
     /none\.mjs exports no function/,
   ],
-  ['a function that is not there', ['--tools', tools, '--tool-choice', 'news'], 2, /toolChoice is the function "news"/],
+  ['a function that is not there', ['--tools', tools, '--tool-choice', 'news'], 2, /--tool-choice is the function "news"/],
   ['a choice without tools', ['--tool-choice', 'auto'], 2, /--tool-choice is given without --tools FILE/],
 ])('%s is refused', async (_, flags, code, message) => {
   expect(await mixtral(['chat', ...flags], { input: 'Hi\n' })).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })

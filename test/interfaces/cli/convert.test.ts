@@ -31,7 +31,7 @@ test('--json prints one object', async () => {
 test('another type is wrong usage', async () => {
   const { code, stderr } = await mixtral(['convert', folder, out, 'q4_0'])
   expect(code).toBe(2)
-  expect(stderr).toContain('Expected f32, f16, bf16; mixtral quantize makes smaller types')
+  expect(stderr).toContain('TYPE is "q4_0", expected f32, f16, bf16; mixtral quantize makes smaller types')
 })
 
 test('a folder without a checkpoint fails in one line', async () => {

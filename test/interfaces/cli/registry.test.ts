@@ -42,7 +42,7 @@ test('pull, list, show and rm', async () => {
   const path = pulled.stdout.trim()
   expect(readFileSync(path).equals(demo)).toBe(true)
   expect(pulled.stderr).toMatch(
-    /^127\.0\.0\.1:\d+\/user\/mixtral:latest: 7\.3 MB to download; it needs [\d.]+ MB of memory, fits the .+ GB that this machine can spare\n$/,
+    /^127\.0\.0\.1:\d+\/user\/mixtral:latest: 7\.3 MB to download; it needs [\d.]+ MB of memory, which fits in the .+ GB that this machine can spare\n$/,
   )
   expect((await done('list')).stdout).toBe(`${name}  7.3 MB  mixtral\n`)
 
