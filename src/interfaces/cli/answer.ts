@@ -75,8 +75,8 @@ export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillS
 }
 
 /**
- * Writes the log-probabilities that were asked for to stderr, in columns. Each token has a line, or in a narrow terminal
- * several, with the most likely ones behind it, such as `-0.1054  " Paris"  -0.1054  " Paris"  -2.3026  " Lyon"`.
+ * Writes the log-probabilities that were asked for to stderr, in columns. Each token has a line, or in a narrow
+ * terminal several, with the most likely ones behind it, such as `-0.1054  " Paris"  -0.1054  " Paris"  -2.3026  " Ly"`.
  */
 export function showLogprobs({ logprobs }: Answer): void {
   if (logprobs.length === 0) return

@@ -34,6 +34,8 @@ const otherCommands: Readonly<Record<string, string>> = {
   info: 'show',
 }
 
+const LONGEST_NAME = 40
+
 /** `; did you mean --temperature?`, or nothing. */
 export const meantFlag = (flag: string, known: readonly string[]) =>
   meant(flag.replace(/=.*$/s, ''), known, { ...fromTables(), ...otherFlags })
@@ -41,6 +43,7 @@ export const meantFlag = (flag: string, known: readonly string[]) =>
 export const meantCommand = (name: string, known: readonly string[]) => meant(name, known, otherCommands)
 
 function meant(name: string, known: readonly string[], others: Readonly<Record<string, string>>): string {
+  if (name.length > LONGEST_NAME) return ''
   const other = Object.hasOwn(others, name) ? others[name]! : undefined
   const begun = name.length >= 4 ? known.filter((one) => one.startsWith(name)) : []
   const near = other !== undefined && known.includes(other) ? [other] : begun.length > 0 ? begun.slice(0, 3) : nearNames(name, known)

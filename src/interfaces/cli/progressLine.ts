@@ -13,6 +13,10 @@ const FEWEST_CELLS = 10
 const LOG_MS = 10_000
 const LONGEST_SILENCE_MS = 60_000
 
+/** A terminal may tell late that it has become narrower: until then, a line is cut there and not broken. */
+const NO_WRAP = '\x1b[?7l'
+const WRAP = '\x1b[?7h'
+
 export interface ProgressSettings {
   /** What is counted, such as `tokens`. */
   readonly unit: 'bytes' | 'tokens' | 'layers' | 'windows'
@@ -71,7 +75,7 @@ export class ProgressLine {
     const cleared = this.#cleared()
     const text = this.#fitting(this.#state!)
     this.#drawnWidth = visibleWidth(text)
-    process.stderr.write(`${cleared}${text}`)
+    process.stderr.write(`${cleared}${NO_WRAP}${text}${WRAP}`)
   }
 
   /** Clears the line, which takes several rows in a terminal that has become narrower. */

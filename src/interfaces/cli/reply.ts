@@ -25,7 +25,10 @@ export interface Replying {
 /** Answers with calls to one message. A model that has called so often is asked for a text. */
 const MOST_ROUNDS = 8
 
-/** The messages that follow; undefined if there is no answer and the conversation stays as it was. Throws what `streamChat` throws. */
+/**
+ * The messages that follow; undefined if there is no answer and the conversation stays as it was. Throws what
+ * `streamChat` throws.
+ */
 export async function reply(model: MixtralModel, messages: readonly ChatMessage[], options: Replying): Promise<ChatMessage[] | undefined> {
   const added: ChatMessage[] = []
   try {

@@ -21,7 +21,10 @@ export async function textOrStdin(argument: string): Promise<string> {
 /** How long a pipe may be silent before that is told. */
 const PATIENCE_MS = 2000
 
-/** What a pipe or a file brings on standard input, as `textOrStdin` does; undefined where there is none, or nothing in it. */
+/**
+ * What a pipe or a file brings on standard input, as `textOrStdin` does; undefined where there is none, or nothing in
+ * it.
+ */
 export async function pipedText(): Promise<string | undefined> {
   if (process.stdin.isTTY || !isPiped(0)) return undefined
   const waiting = setTimeout(() => say('reading the text from standard input'), PATIENCE_MS)

@@ -78,7 +78,8 @@ function quantized(name: QuantizationName, config: MixtralConfig, tensors: Mixtr
 }
 
 /**
- * The fit as the predicate of a sentence: `needs 28.43 GB of memory, which fits in the 30.10 GB that this machine can spare`.
+ * The fit as the predicate of a sentence: `needs 28.43 GB of memory, which fits in the 30.10 GB that this machine can
+ * spare`.
  * @param source says where the budget comes from
  */
 export function fitText(fit: Fit, source = 'that this machine can spare'): string {

@@ -95,7 +95,7 @@ test.each([{ flags: [] }, { flags: ['--debug'] }])('what a terminal may obey in 
 test('a message without end is cut', async () => {
   const { code, stderr } = await mixtral(['run', `--${'x'.repeat(100_000)}`])
   expect(code).toBe(2)
-  expect(stderr).toMatch(/^mixtral: .+ \.\.\. .+\n$/)
+  expect(stderr).toMatch(/^mixtral: .+\.\.\..*\n$/)
   expect(stderr.length).toBeLessThan(1700)
 })
 

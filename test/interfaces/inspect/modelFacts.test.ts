@@ -185,7 +185,7 @@ test('the fit in words', () => {
   )
   expect(fitText({ ...fit, verdict: 'resident', budgetBytes: Number.POSITIVE_INFINITY })).toBe('needs 28.43 GB of memory')
   expect(fitText({ ...fit, verdict: 'streamed', would: ['Q3_K_S', 'Q2_K'] }, 'of --ram')).toBe(
-    'needs 28.43 GB of memory, does not fit the 16.00 GB of --ram, runs with 130 of 256 experts in memory at a time, the others read when needed; in Q3_K_S, Q2_K it would fit',
+    'needs 28.43 GB of memory, which does not fit in the 16.00 GB of --ram; runs with 130 of 256 experts in memory at a time, the others read when needed; in Q3_K_S, Q2_K it would fit',
   )
   const would = ['Q8_0', 'Q6_K', 'Q5_K_M', 'Q5_K_S', 'Q4_K_M'] as const
   expect(fitText({ ...fit, verdict: 'refused', refusal: 'too little', would })).toBe(
