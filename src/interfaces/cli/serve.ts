@@ -80,7 +80,7 @@ Examples:
   mixtral serve --models mixtral:8x7b mixtral:8x22b --keep-alive 1h --port 11434
   mixtral serve mixtral:8x7b --port 11434 --parallel 4
   mixtral serve mixtral-8x7b.Q4_K_M.gguf --host 0.0.0.0 --api-key-file keys.txt --allow-host box.example.org
-  curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"What is 7 + 5?"}]}'`),
+  curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"Hello"}]}'`),
     )
     .action(run)
 }

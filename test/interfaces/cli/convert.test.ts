@@ -28,6 +28,12 @@ test('--json prints one object', async () => {
   expect(JSON.parse(stdout)).toEqual({ path: out, bytes: (await fs.stat(out)).size, type: 'F16', tensors: 23, weights: 174496, notes: [] })
 })
 
+test('says that a file is replaced', async () => {
+  await fs.writeFile(out, 'older')
+  const { code, stderr } = await mixtral(['convert', folder, out])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: `${out}: the older file of that name is replaced\n` })
+})
+
 test('another type is wrong usage', async () => {
   const { code, stderr } = await mixtral(['convert', folder, out, 'q4_0'])
   expect(code).toBe(2)

@@ -27,5 +27,9 @@ export function shownOn(written: string, width: number): string[] {
     }
     rows[row] ??= []
   }
-  return rows.map((cells) => Array.from(cells, (cell) => cell ?? ' ').join('').trimEnd())
+  return rows.map((cells) =>
+    Array.from(cells, (cell) => cell ?? ' ')
+      .join('')
+      .trimEnd(),
+  )
 }
