@@ -6,6 +6,7 @@ const wide = /[\u3000-\u9fff]/u
 export function shownOn(written: string, width: number): string[] {
   const rows: string[][] = [[]]
   let [row, column] = [0, 0]
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: escape sequences begin with one
   const sequences = /\x1b\[(\d*)([A-Za-z])|\x1b\[\?7[lh]|\x1b\[[\d;]*m|([\s\S])/gu
   for (const [, count, letter, character] of written.matchAll(sequences)) {
     if (letter === 'A') row -= Number(count || 1)
