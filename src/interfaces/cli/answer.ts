@@ -8,8 +8,9 @@ import type { GenerationResult, Piece } from '../../text/generate/generationResu
 import type { DrawnLogprob, TokenLogprob } from '../../text/generate/tokenLogprobs.js'
 import { expertText } from './expertText.js'
 import { onInterrupt } from './interrupt.js'
-import { say, speed } from './layout.js'
-import { ProgressBar } from './progressBar.js'
+import { columns, say, speed, widthOf } from './layout.js'
+import { ProgressLine } from './progressLine.js'
+import { visibleWidth } from './wordWrap.js'
 
 export interface Answer {
   readonly text: string
@@ -26,13 +27,15 @@ export interface Answer {
 /**
  * Runs a generation to its end, or until Ctrl-C, and passes each piece of text to `write`.
  * @param start begins the generation with these options
+ * @param quiet whether a log gets no line about a long prompt
  */
 export async function receive(
   start: (options: GenerationOptions) => AsyncGenerator<Piece, GenerationResult>,
   options: GenerationOptions,
   write: (text: string) => void,
+  quiet = false,
 ): Promise<Answer> {
-  const bar = new ProgressBar('prompt', (tokens) => `${tokens} tokens`)
+  const bar = new ProgressLine('prompt', { unit: 'tokens', quiet })
   const interrupt = onInterrupt()
   const ids: number[] = []
   const logprobs: DrawnLogprob[] = []
@@ -72,31 +75,53 @@ export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillS
 }
 
 /**
- * Writes the log-probabilities that were asked for to stderr. Each token has a line, with the most likely ones behind
- * it, such as `-0.1054 " Paris"  -0.1054 " Paris"  -2.3026 " Lyon"`.
+ * Writes the log-probabilities that were asked for to stderr, in columns. Each token has a line, or in a narrow
+ * terminal several, with the most likely ones behind it, such as `-0.1054  " Paris"  -0.1054  " Paris"  -2.3026  " Ly"`.
  */
 export function showLogprobs({ logprobs }: Answer): void {
-  const shown = ({ token, logprob }: TokenLogprob) => `${logprob.toFixed(4)} ${JSON.stringify(token)}`
-  for (const drawn of logprobs) say([shown(drawn), ...drawn.top.map(shown)].join('  '))
+  if (logprobs.length === 0) return
+  const cells = ({ token, logprob }: TokenLogprob) => [logprob.toFixed(4), JSON.stringify(token)]
+  const most = Math.max(...logprobs.map(({ top }) => top.length))
+  for (let perLine = most; ; perLine--) {
+    const rows = logprobs.flatMap((drawn) => rowsOf(cells(drawn), drawn.top.map(cells), Math.max(1, perLine)))
+    const right = Array.from({ length: perLine + 1 }, (_, i) => 2 * i)
+    const lines = columns(rows, right).trimEnd().split('\n')
+    if (perLine > 1 && Math.max(...lines.map(visibleWidth)) > widthOf(process.stderr)) continue
+    for (const line of lines) say(line)
+    return
+  }
 }
 
-/** Writes the summary line to stderr, such as `12 tokens prompt at 350 t/s, 64 tokens at 120 t/s, load 0.1 s`. */
+/** The cells of a token and of the others, at most `perLine` of the others in a row. */
+function rowsOf(first: readonly string[], others: readonly (readonly string[])[], perLine: number): string[][] {
+  const rows: string[][] = []
+  for (let at = 0; at === 0 || at < others.length; at += perLine) {
+    rows.push([...(at === 0 ? first : ['', '']), ...others.slice(at, at + perLine).flat()])
+  }
+  return rows
+}
+
+/**
+ * Writes the summary line to stderr, such as `prompt 12 tokens, 350 tokens/s; answer 64 tokens, 120 tokens/s; loaded in
+ * 0.1 s`.
+ */
 export function summarize({ result, ids, seconds }: Answer, loadSeconds?: number): void {
   const parts: string[] = []
   if (result) {
     const { prefill, decode } = speeds(result)
     const reused = result.reusedTokens > 0 ? ` (${result.reusedTokens} known)` : ''
-    parts.push(`${tokenCount(result.promptTokens)} prompt${reused}${atSpeed(prefill)}`, tokenCount(result.ids.length) + atSpeed(decode))
+    parts.push(`prompt ${tokenCount(result.promptTokens)}${reused}${atSpeed(prefill)}`)
+    parts.push(`answer ${tokenCount(result.ids.length)}${atSpeed(decode)}`)
     if (result.experts) parts.push(expertText(result.experts, result.promptTokens - result.reusedTokens + result.ids.length))
-    if (result.finishReason === 'context') parts.push('context is full')
+    if (result.finishReason === 'context') parts.push('the context is full')
   } else {
-    parts.push('interrupted', tokenCount(ids.length) + atSpeed((ids.length - 1) / seconds))
+    parts.push('interrupted', `answer ${tokenCount(ids.length)}${atSpeed((ids.length - 1) / seconds)}`)
   }
-  if (loadSeconds !== undefined) parts.push(`load ${loadSeconds.toFixed(1)} s`)
-  say(parts.join(', '), { dim: true })
+  if (loadSeconds !== undefined) parts.push(`loaded in ${loadSeconds.toFixed(1)} s`)
+  say(parts.join('; '), { dim: true })
 }
 
 const tokenCount = (count: number) => `${count} ${count === 1 ? 'token' : 'tokens'}`
 
 /** The speed in words; empty for work that took no time, such as decoding one token, which comes with the prompt. */
-const atSpeed = (rate: number) => (rate > 0 && rate < Number.POSITIVE_INFINITY ? ` at ${speed(rate)}` : '')
+const atSpeed = (rate: number) => (rate > 0 && rate < Number.POSITIVE_INFINITY ? `, ${speed(rate)}` : '')

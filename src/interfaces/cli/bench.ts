@@ -6,13 +6,14 @@ import { byteCount } from '../../base/amounts.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { measureParallel, type ParallelRate, sequenceCounts } from './benchParallel.js'
+import { type Measuring, measureParallel, type ParallelRate, sequenceCounts } from './benchParallel.js'
 import { expertFields, expertText } from './expertText.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { columns, jsonLine, speed } from './layout.js'
+import { columns, jsonLine, print, speed } from './layout.js'
 import { withModel } from './loading.js'
+import { ProgressLine } from './progressLine.js'
 
 interface BenchFlags extends ModelFlags {
   readonly promptTokens: number
@@ -34,7 +35,7 @@ export function configureBench(command: Command): void {
       sequenceCounts,
     )
     .option('--profile', 'show where the time goes, stage by stage, and how long threads wait for each other')
-  addOutputFlags(addModelFlags(command))
+  addOutputFlags(addModelFlags(command, 'for which the KV cache is made'))
     .addHelpText(
       'after',
       wrapped(`
@@ -55,14 +56,22 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
   const together = { sequences, kvTokens: sequences * context, batchSize: Math.max(128, sequences) }
   await withModel(name, { ...flags, context, ...(flags.parallel && together), ...(flags.profile && { profile: true }) }, async (model) => {
     const interrupt = onInterrupt()
+    const { signal } = interrupt
     const runs: Times[] = []
     let parallel: ParallelRate[] | undefined
+    const counts = [...Array<number>(repetitions).fill(1), ...(flags.parallel ?? [])]
+    const line = new ProgressLine('measuring', { unit: 'tokens', quiet: flags.json === true })
+    const total = (promptTokens + newTokens) * counts.reduce((sum, count) => sum + count, 0)
+    let done = 0
+    const onTokens = (tokens: number) => {
+      done += tokens
+      line.update(done, total)
+    }
     try {
-      for (let i = 0; i < repetitions; i++) {
-        runs.push(await measure(model, promptTokens, newTokens, interrupt.signal))
-      }
-      if (flags.parallel) parallel = await measureParallel(model, flags.parallel, { promptTokens, newTokens, signal: interrupt.signal })
+      for (let i = 0; i < repetitions; i++) runs.push(await measure(model, { promptTokens, newTokens, signal, onTokens }))
+      if (flags.parallel) parallel = await measureParallel(model, flags.parallel, { promptTokens, newTokens, signal, onTokens })
     } finally {
+      line.clear()
       interrupt.release()
     }
     const experts = runs.at(-1)!.experts
@@ -110,7 +119,8 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       [result.prefill_stages, result.decode_stages]
         .map((stages, i) => (stages ? `\n${profileText(stages, i ? 'decode' : 'prefill')}` : ''))
         .join('')
-    process.stdout.write(flags.json ? jsonLine(result) : lines())
+    if (flags.json) process.stdout.write(jsonLine(result))
+    else print(lines())
   })
 }
 
@@ -126,7 +136,7 @@ interface Times {
 /**
  * One run over token ids that never repeat a context. The tokens are arbitrary, but many different experts must run.
  */
-async function measure(model: MixtralModel, promptTokens: number, newTokens: number, signal: AbortSignal): Promise<Times> {
+async function measure(model: MixtralModel, { promptTokens, newTokens, signal, onTokens }: Measuring): Promise<Times> {
   const { vocabSize } = model.config
   const ids = Array.from({ length: promptTokens + newTokens }, (_, i) => (i * 7919 + 13) % vocabSize)
   await model.reset()
@@ -134,10 +144,14 @@ async function measure(model: MixtralModel, promptTokens: number, newTokens: num
   const start = performance.now()
   await model.evaluate(ids.slice(0, promptTokens), { signal })
   const middle = performance.now()
+  onTokens(promptTokens)
   const prefillStages = await model.takeProfile()
   const before = model.expertFigures()
   const resumed = performance.now()
-  for (let count = promptTokens + 1; count <= ids.length; count++) await model.evaluate(ids.slice(0, count), { signal })
+  for (let count = promptTokens + 1; count <= ids.length; count++) {
+    await model.evaluate(ids.slice(0, count), { signal })
+    onTokens(1)
+  }
   const decodeSeconds = (performance.now() - resumed) / 1000
   return {
     prefillSeconds: (middle - start) / 1000,

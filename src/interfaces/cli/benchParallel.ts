@@ -10,24 +10,39 @@ export interface ParallelRate {
   readonly tokens_per_second: number
 }
 
-/** Reads numbers of sequences with commas between them. */
+export interface Measuring {
+  readonly promptTokens: number
+  readonly newTokens: number
+  readonly signal: AbortSignal
+  /** Called with how many more tokens have been computed. */
+  readonly onTokens: (count: number) => void
+}
+
+/** Reads comma-separated numbers of sequences. */
 export function sequenceCounts(text: string): number[] {
   const counts = text.split(',').map((part) => part.trim())
   if (counts.every((count) => /^[1-9]\d{0,2}$/.test(count))) return counts.map(Number)
-  throw new InvalidArgumentError('Expected numbers of sequences with commas between them, such as 1,2,4,8.')
+  throw new InvalidArgumentError('Expected comma-separated numbers of sequences, such as 1,2,4,8.')
 }
 
 /** Measures once with each number of sequences, on an empty cache. Throws what `MixtralModel.stream` throws. */
 export async function measureParallel(
   model: MixtralModel,
   counts: readonly number[],
-  { promptTokens, newTokens, signal }: { readonly promptTokens: number; readonly newTokens: number; readonly signal: AbortSignal },
+  { promptTokens, newTokens, signal, onTokens }: Measuring,
 ): Promise<ParallelRate[]> {
   const rates: ParallelRate[] = []
   for (const sequences of counts) {
     await model.reset()
-    const write = (sequence: number) =>
-      writeTokens(model, parallelPrompt(sequence, promptTokens, model.config.vocabSize), { sequence, newTokens, signal })
+    const write = async function* (sequence: number) {
+      const prompt = parallelPrompt(sequence, promptTokens, model.config.vocabSize)
+      let begun = false
+      for await (const id of writeTokens(model, prompt, { sequence, newTokens, signal })) {
+        onTokens(begun ? 1 : promptTokens + 1)
+        begun = true
+        yield id
+      }
+    }
     rates.push({ sequences, tokens_per_second: await rateTogether(Array.from({ length: sequences }, (_, i) => write(i))) })
   }
   return rates

@@ -15,7 +15,7 @@ import { fitText } from '../inspect/fit.js'
 import { factsOf } from '../inspect/modelFacts.js'
 import { onInterrupt } from './interrupt.js'
 import { say } from './layout.js'
-import { ProgressBar } from './progressBar.js'
+import { ProgressLine } from './progressLine.js'
 
 export interface BringOptions {
   /**
@@ -37,7 +37,7 @@ export interface BringOptions {
  */
 export async function bringModel(text: string, { purpose, load = {}, quiet, onUnverified }: BringOptions): Promise<LocalModel> {
   const tell = (line: string) => void (quiet || say(line))
-  const bar = new ProgressBar('downloading', byteCount)
+  const bar = new ProgressLine('downloading', { unit: 'bytes', quiet })
   const interrupt = onInterrupt()
   const hasQuery = /^https?:\/\/[^?]*\?/.test(text)
   let downloading = false

@@ -8,36 +8,48 @@ import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { checkBeforeLoading } from './checkFlags.js'
 import { Conversation, conversationHelp } from './conversation.js'
 import { ANY_MODEL, addDebugFlag, addExpertsFlag, addModelFlags, type ExpertsFlag, expertsOption, type ModelFlags } from './flags.js'
+import { messageOf } from './flagWords.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, say } from './layout.js'
+import { colorsOf, complain, say, widthOf } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
 import { type Replying, reply } from './reply.js'
 import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
 import { ToolModule } from './toolModule.js'
+import { wrapLines } from './wordWrap.js'
 
 interface ChatFlags extends ModelFlags, ExpertsFlag, SamplingFlags {
   readonly system?: string
   readonly tools?: string
   readonly toolChoice?: string
+  readonly forget?: true
 }
 
+interface Talking extends Replying {
+  /** Whether the oldest messages are forgotten where there is no room. */
+  readonly forget: boolean
+}
+
+/** Columns of a command in the list of commands. */
+const COMMAND_WIDTH = 16
+
 const help = `${conversationHelp}/help           this list
-/bye            leave, as Ctrl-D does; Ctrl-C stops an answer
+/bye            leave, as Ctrl-D does; Ctrl-C stops an answer, and twice at the empty prompt leaves
 `
 
 export function configureChat(command: Command): void {
   command
     .argument('[model]', ANY_MODEL, 'demo')
     .option('--system <text>', 'a system message')
+    .option('--forget', 'forget the oldest messages where there is no room for the next one')
     .option('--tools <file>', 'a module with functions that the model may call')
     .option('--tool-choice <choice>', 'auto, none, required, or the name of a function: what the first answer to a message calls')
   addDebugFlag(addSamplingFlags(addExpertsFlag(addModelFlags(command))))
     .addHelpText(
       'after',
       wrapped(`
-In the chat, Ctrl-C stops the answer; at the empty prompt it leaves, as Ctrl-D and /bye do. /help lists the other commands. Where the input
-is not a terminal, each line that is no such command is a message.
+In the chat, Ctrl-C stops the answer; twice at the empty prompt it leaves, as Ctrl-D and /bye do. /help lists the other commands. Where the input
+is not a terminal, each line that is no such command is a message; one that does not fit is told, and the exit code is then 1.
 
 With --tools, the functions that FILE exports are called with one object, and what they return is sent back, until the model answers with a text;
 both are shown on stderr. A function may have a description, and as parameters the JSON Schema of its object. FILE is run as any program of yours.
@@ -61,7 +73,7 @@ async function chat(command: Command, name: string, flags: ChatFlags): Promise<v
     try {
       if (lines.interactive) say(`${name}, ${model.contextLength} tokens of context. /help lists commands.`)
       const { toolChoice } = flags
-      const options = { generation, interactive: lines.interactive, tools, toolChoice }
+      const options = { generation, interactive: lines.interactive, tools, toolChoice, forget: flags.forget === true }
       await converse(model, lines, flags.system ?? '', options)
     } finally {
       lines.close()
@@ -69,23 +81,45 @@ async function chat(command: Command, name: string, flags: ChatFlags): Promise<v
   })
 }
 
-async function converse(model: MixtralModel, lines: LineSource, system: string, options: Replying): Promise<void> {
+async function converse(model: MixtralModel, lines: LineSource, system: string, options: Talking): Promise<void> {
   const conversation = new Conversation(model, system, options.tools?.definitions)
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
     const text = line.trim()
     const [word] = text.split(/\s/)
     if (!word) continue
-    if (word === '/bye') return
-    if (word === '/help') process.stderr.write(help)
+    if (text === '/bye') return
+    if (word === '/help') showHelp()
     else if (!(await obeyed(conversation, word, text.slice(word.length).trim(), options.interactive))) {
-      if (word.startsWith('/') && options.interactive) say(`no command ${word}\n${help.trimEnd()}`)
+      if (!word.startsWith('/') || !options.interactive) await answered(model, conversation, text, options)
+      else if (word === '/bye') say('/bye leaves where nothing follows it')
       else {
-        const question: ChatMessage = { role: 'user', content: text }
-        const answers = await reply(model, conversation.with(question), options)
-        if (answers) conversation.add(question, answers)
+        say(`no command ${word}`)
+        showHelp()
       }
     }
   }
+}
+
+/** Answers a message, unless it does not fit, or is refused by the template: then the next may. */
+async function answered(model: MixtralModel, conversation: Conversation, text: string, options: Talking): Promise<void> {
+  const question: ChatMessage = { role: 'user', content: text }
+  try {
+    const answers = await reply(model, conversation.with(question), options)
+    if (answers) conversation.add(question, answers)
+  } catch (error) {
+    const code = error instanceof MixtralError ? error.code : undefined
+    if (code === 'CONTEXT' && options.forget && conversation.forgetOldest()) return answered(model, conversation, text, options)
+    if (options.interactive && (code === 'CONTEXT' || code === 'TEMPLATE')) {
+      say(`${messageOf(error)}; /forget forgets the oldest message, /clear all`)
+    } else if (code === 'CONTEXT') {
+      complain(messageOf(error))
+      process.exitCode = 1
+    } else throw error
+  }
+}
+
+function showHelp(): void {
+  process.stderr.write(wrapLines(help, widthOf(process.stderr), COMMAND_WIDTH))
 }
 
 /** Whether a word was a command of the conversation. On a terminal, one that fails says so and the chat goes on. */
@@ -96,7 +130,7 @@ async function obeyed(conversation: Conversation, word: string, rest: string, in
     return told !== undefined
   } catch (error) {
     if (!interactive || !(error instanceof MixtralError)) throw error
-    say(error.message)
+    say(messageOf(error))
     return true
   }
 }

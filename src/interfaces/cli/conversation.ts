@@ -10,6 +10,7 @@ export const conversationHelp = `/undo           take back the last message and 
 /fork           go on in a copy of the conversation; /fork N goes to branch N
 /save FILE      save the conversation, with what the model has computed of it
 /load FILE      go on with a saved conversation
+/forget         forget the oldest message and its answer
 /clear          forget the conversation
 /system TEXT    set the system message, or without TEXT remove it; forgets the conversation
 `
@@ -51,10 +52,18 @@ export class Conversation {
       '/fork': () => this.#fork(rest),
       '/save': () => this.#save(rest),
       '/load': () => this.#load(rest),
+      '/forget': () => (this.forgetOldest() ? 'forgot the oldest message' : 'there is nothing to forget'),
       '/clear': () => this.#begin(this.#branch.system),
       '/system': () => this.#begin(rest),
     }
     return Object.hasOwn(commands, command) ? commands[command]!() : undefined
+  }
+
+  /** Forgets the first message with its answer. Returns whether there was one. */
+  forgetOldest(): boolean {
+    const { turns } = this.#branch
+    const second = turns.findIndex(({ role }, i) => i > 0 && role === 'user')
+    return turns.splice(0, second < 0 ? turns.length : second).length > 0
   }
 
   get #branch(): Branch {

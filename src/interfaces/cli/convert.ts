@@ -9,8 +9,8 @@ import { byteCount, weightCount } from '../../base/amounts.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, say, textFor } from './layout.js'
-import { ProgressBar } from './progressBar.js'
+import { jsonLine, print, say, textFor } from './layout.js'
+import { ProgressLine } from './progressLine.js'
 
 export function configureConvert(command: Command): void {
   addOutputFlags(
@@ -23,7 +23,7 @@ export function configureConvert(command: Command): void {
       'after',
       wrapped(`
 The weights are copied, or rounded to the type; "mixtral quantize" makes a smaller file of the result. Mistral AI's own files (params.json and
-consolidated.safetensors) work too. OUT gets its name when all of it is written, and is about as large as the checkpoint.
+consolidated.safetensors) work too. OUT appears only when it is complete, and is about as large as the checkpoint. An older file of that name is replaced.
 
 Examples:
   mixtral convert Mixtral-8x7B-Instruct-v0.1 mixtral.bf16.gguf
@@ -39,15 +39,14 @@ function elementType(text: string): ElementType {
 }
 
 async function convert(folder: string, out: string, type: ElementType | undefined, { json }: OutputFlags): Promise<void> {
-  const bar = new ProgressBar('Converting', byteCount)
+  const bar = new ProgressLine('converting', { unit: 'bytes', quiet: json === true })
   const stop = new AbortController()
   let release = () => {}
+  const replaces = (await fs.stat(out).catch(() => undefined))?.isFile() === true
   const options = {
     ...(type && { type }),
     signal: stop.signal,
-    onProgress: ({ loaded, total }: { readonly loaded: number; readonly total: number }) => {
-      if (!json) bar.update(loaded, total)
-    },
+    onProgress: ({ loaded, total }: { readonly loaded: number; readonly total: number }) => bar.update(loaded, total),
   }
   // A signal ends the process at once as long as there is nothing to put right.
   const beforeWriting = () => {
@@ -60,13 +59,8 @@ async function convert(folder: string, out: string, type: ElementType | undefine
     release()
   })
   const { size: bytes } = await fs.stat(out)
-  if (!json) for (const note of result.notes) say(note)
-  process.stdout.write(
-    json
-      ? jsonLine({ path: out, bytes, ...result })
-      : textFor(
-          process.stdout,
-          `${out}: ${result.type}, ${weightCount(result.weights)} weights in ${result.tensors} tensors, ${byteCount(bytes)}\n`,
-        ),
-  )
+  if (!json) for (const note of [...result.notes, ...(replaces ? [`${out}: the older file of that name is replaced`] : [])]) say(note)
+  const facts = `${result.type}, ${weightCount(result.weights)} weights in ${result.tensors} tensors, ${byteCount(bytes)}`
+  if (json) process.stdout.write(jsonLine({ path: out, bytes, ...result }))
+  else print(textFor(process.stdout, `${out}: ${facts}\n`))
 }

@@ -19,10 +19,10 @@ import {
 } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
 import { writeOutput } from './outputFile.js'
-import { ProgressBar } from './progressBar.js'
+import { ProgressLine } from './progressLine.js'
 import { readTextFile } from './textFile.js'
 
 interface StatisticsFlags extends ModelFlags, ExpertsFlag {
@@ -80,7 +80,7 @@ async function experts(command: Command, model: string, files: readonly string[]
     for (const out of [csv, npy]) {
       if (out !== undefined) await refuseInput(out, [...named.map(({ file }) => file), ...loaded.gguf.files.map(({ path }) => path)])
     }
-    const bar = new ProgressBar('experts', (count) => `${count} tokens`)
+    const bar = new ProgressLine('counting', { unit: 'tokens', quiet: json === true })
     const interrupt = onInterrupt()
     const statistics = await expertStatistics(loaded, texts, {
       ...(tokens !== undefined && { tokens }),
@@ -98,7 +98,7 @@ async function experts(command: Command, model: string, files: readonly string[]
   if (npy !== undefined) await writeOutput(npy, [encodeNpy(sharesOf(statistics))])
   const seconds = (performance.now() - start) / 1000
   if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, seconds }))
-  else process.stdout.write(expertsText(statistics, spell))
+  else print(expertsText(statistics, spell))
 }
 
 /** (domains, layers, experts) */

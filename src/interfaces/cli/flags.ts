@@ -2,9 +2,10 @@
 // A value out of range is a usage error that names the flag.
 
 import { type Command, InvalidArgumentError } from 'commander'
+import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 
 /** The help text of an argument that may be any model. */
-export const ANY_MODEL = '"demo", the path of a GGUF file, or any name of a model, see mixtral --help'
+export const ANY_MODEL = '"demo", the path of a GGUF file, or a name such as mixtral:8x7b, see mixtral --help'
 
 export interface OutputFlags {
   readonly json?: true
@@ -22,7 +23,7 @@ export function wholeNumber(least: number, most = Number.MAX_SAFE_INTEGER): (tex
   return (text) => {
     const value = /^\d+$/.test(text) ? Number(text) : Number.NaN
     if (value >= least && value <= most) return value
-    throw new InvalidArgumentError(`Expected a whole number from ${least} to ${most}.`)
+    throw new InvalidArgumentError(`Expected a whole number from ${least}${most === Number.MAX_SAFE_INTEGER ? '' : ` to ${most}`}.`)
   }
 }
 
@@ -34,11 +35,11 @@ export function byteSize(text: string): number {
   throw new InvalidArgumentError('Expected a size such as 12G or 800M.')
 }
 
-/** Reads token ids with commas between them. */
+/** Reads comma-separated token ids. */
 export function tokenIds(text: string): number[] {
   const ids = text.split(',').map((part) => part.trim())
   if (ids.every((id) => /^\d{1,9}$/.test(id))) return ids.map(Number)
-  throw new InvalidArgumentError('Expected token ids with commas between them, such as 1,22557.')
+  throw new InvalidArgumentError('Expected comma-separated token ids, such as 1,22557.')
 }
 
 export interface ExpertsFlag {
@@ -56,6 +57,15 @@ export function addExpertsFlag(command: Command): Command {
 /** The library's option of the flag. */
 export const expertsOption = ({ experts }: ExpertsFlag) => (experts === undefined ? {} : { expertsPerToken: experts })
 
+/** The library's options of loading that the model flags stand for. */
+export function loadOptions({ threads, context, ram }: ModelFlags): EngineOptions {
+  return {
+    ...(threads !== undefined && { threads }),
+    ...(context !== undefined && { contextLength: context }),
+    ...(ram !== undefined && { ram }),
+  }
+}
+
 export function addDebugFlag(command: Command): Command {
   return command.option('--debug', 'show the stack trace of an error')
 }
@@ -64,14 +74,13 @@ export function addOutputFlags(command: Command): Command {
   return addDebugFlag(command.option('--json', 'print one JSON object on stdout and nothing else'))
 }
 
-export function addModelFlags(command: Command): Command {
+/**
+ * @param context what the context length is for, where it is not prompt and answer
+ */
+export function addModelFlags(command: Command, context = 'prompt and answer together'): Command {
   return command
     .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber(1, 1024))
-    .option(
-      '--context <n>',
-      "context length in tokens, prompt and answer together (default: the model's, at most 4096)",
-      wholeNumber(1, 2 ** 24),
-    )
+    .option('-c, --context <n>', `context length in tokens, ${context} (default: the model's, at most 4096)`, wholeNumber(1, 2 ** 24))
     .option(
       '--ram <size>',
       'memory for the model, such as 12G; experts that do not fit are read when needed (default: all that the machine can spare)',

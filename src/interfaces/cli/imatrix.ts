@@ -10,9 +10,9 @@ import { refuseInput } from '../../base/files/outputChecks.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, print, say } from './layout.js'
 import { withModel } from './loading.js'
-import { ProgressBar } from './progressBar.js'
+import { ProgressLine } from './progressLine.js'
 import { readTextFile } from './textFile.js'
 
 interface ImatrixFlags extends ModelFlags {
@@ -28,16 +28,14 @@ export function configureImatrix(command: Command): void {
   addOutputFlags(addModelFlags(command))
   // Of the model flags, only --context has another meaning here.
   const context = command.options.find(({ long }) => long === '--context')!
-  context.short = '-c'
-  context.flags = '-c, --context <n>'
   context.description = `tokens of a window (default: ${USUAL_IMATRIX_WINDOW}, or the model's context if that is shorter)`
   command
     .addHelpText(
       'after',
       wrapped(`
 Sums the squares of what each matrix of the model is multiplied with, column by column and expert by expert, over windows of the text as
-llama-imatrix cuts them. \`mixtral quantize --imatrix\` and llama-quantize weigh errors by it. OUT gets its name when all of it is written; an error
-or Ctrl-C leaves no file behind. An F16 or Q8_0 model gives the best matrix, a Q4_K_M one a good one.
+llama-imatrix cuts them. \`mixtral quantize --imatrix\` and llama-quantize weigh errors by it. OUT appears only when it is complete: after an error
+or Ctrl-C there is none. An F16 or Q8_0 model gives the best matrix, a Q4_K_M one a good one.
 
 Examples:
   mixtral imatrix mixtral-Q8_0.gguf text.txt mixtral.imatrix.gguf
@@ -56,7 +54,7 @@ async function imatrix(model: string, file: string, out: string, flags: ImatrixF
   const load = { ...flags, context: context ?? USUAL_IMATRIX_WINDOW, kvFormat: 'f32' } as const
   const matrix = await withModel(model, load, async (loaded) => {
     await refuseInput(out, [file, ...loaded.gguf.files.map(({ path }) => path)])
-    const bar = new ProgressBar('imatrix', (count) => `${count} windows`)
+    const bar = new ProgressLine('imatrix', { unit: 'windows', quiet: json === true })
     const interrupt = onInterrupt()
     return collectImatrix(loaded, text, {
       ...(chunks !== undefined && { windows: chunks }),
@@ -79,8 +77,8 @@ async function imatrix(model: string, file: string, out: string, flags: ImatrixF
     )
     return
   }
-  for (const line of describeRare(rare)) process.stderr.write(`${line}\n`)
-  process.stdout.write(`${out}: ${entries.size} tensors, ${windows} windows of ${contextLength} tokens\n`)
+  for (const line of describeRare(rare)) say(line)
+  print(`${out}: ${entries.size} tensors, ${windows} windows of ${contextLength} tokens\n`)
 }
 
 export function rareJson(rare: readonly RareExpert[]) {

@@ -12,22 +12,18 @@ import { weightsPerSecond } from '../../runtime/machine/speed.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { lookAt } from './bringing.js'
-import { ANY_MODEL, addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, loadOptions, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, columns, jsonLine, speed } from './layout.js'
+import { hyperParameters } from './hyperParameters.js'
+import { colorsOf, columns, jsonLine, print, speed } from './layout.js'
 
-interface InspectFlags extends OutputFlags {
-  readonly context?: number
+interface InspectFlags extends ModelFlags {
   readonly tensors?: boolean
 }
 
 export function configureInspect(command: Command): void {
-  addOutputFlags(
-    command
-      .argument('[model]', ANY_MODEL, 'demo')
-      .option('--context <n>', "the context length to plan memory for (default: the model's, at most 4096)", wholeNumber(1, 2 ** 24))
-      .option('--tensors', 'list all tensors'),
-  )
+  command.argument('[model]', ANY_MODEL, 'demo').option('--tensors', 'list all tensors')
+  addOutputFlags(addModelFlags(command, 'to plan memory for'))
     .addHelpText(
       'after',
       wrapped(`
@@ -48,16 +44,25 @@ Examples:
 /** With fewer active bytes per token the weights stay in the caches, and the estimate would be wrong. */
 const LEAST_ACTIVE_BYTES = 100e6
 
-async function inspect(name: string, { context, tensors = false, json }: InspectFlags): Promise<void> {
+async function inspect(name: string, flags: InspectFlags): Promise<void> {
+  const { tensors = false, json } = flags
   const { gguf, layers } = await lookAt(name)
   const { build } = await compileKernels()
-  const facts = factsOf(gguf, { build, layers, options: context === undefined ? {} : { contextLength: context } })
+  const facts = factsOf(gguf, { build, layers, options: loadOptions(flags) })
   const active = facts.needs?.activeBytesPerToken ?? 0
   const tokensPerSecond = active < LEAST_ACTIVE_BYTES ? undefined : (await weightsPerSecond()) / active
-  process.stdout.write(json ? jsonLine(jsonFacts(gguf, facts, tokensPerSecond, tensors)) : describe(gguf, facts, tokensPerSecond, tensors))
+  if (json) process.stdout.write(jsonLine(jsonFacts(gguf, facts, tokensPerSecond, tensors)))
+  else print(describe(gguf, facts, { tokensPerSecond, tensors, source: flags.ram === undefined ? undefined : 'of --ram' }))
 }
 
-function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undefined, listTensors: boolean): string {
+interface Describing {
+  readonly tokensPerSecond: number | undefined
+  readonly tensors: boolean
+  /** Where the memory comes from. */
+  readonly source: string | undefined
+}
+
+function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: listTensors, source }: Describing): string {
   const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainText(body).replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
@@ -67,8 +72,7 @@ function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undef
   const parts = [`${plainLine(basename(gguf.files[0]!.path))}: GGUF version ${gguf.version}, ${quantization}${size}\n`]
   parts.push(section('metadata', columns([...gguf.metadata].map(([key, value]) => [plainKey(key), shortValue(value)]))))
   if (facts.config) {
-    const known = Object.entries(facts.config).filter(([, value]) => value !== undefined)
-    parts.push(section('hyper-parameters', columns(known.map(([key, value]) => [key, shortValue(value)]))))
+    parts.push(section('hyper-parameters', columns(hyperParameters(facts.config))))
   }
   const types = facts.tensorTypes.map(({ type, count, weights, bytes }) => [type, String(count), weightCount(weights), byteCount(bytes)])
   parts.push(section('tensors by type', columns([['type', 'tensors', 'weights', 'bytes'], ...types], [1, 2, 3])))
@@ -88,14 +92,14 @@ function describe(gguf: Gguf, facts: ModelFacts, tokensPerSecond: number | undef
       [`KV cache for ${contextLength} tokens`, byteCount(kvBytes)],
       ['scratch memory', byteCount(scratchBytes)],
       ['together', byteCount(memoryBytes)],
-      ['active per token', byteCount(activeBytesPerToken)],
+      ['read per token', byteCount(activeBytesPerToken)],
     ]
     parts.push(section('needs', columns(rows, [1])))
   }
   if (facts.fit) {
     const estimated = tokensPerSecond !== undefined && facts.fit.verdict === 'resident'
     const estimate = estimated ? `about ${speed(tokensPerSecond)} at best, on all cores\n` : ''
-    parts.push(section('on this machine', `${fitText(facts.fit)}\n${estimate}`))
+    parts.push(section('on this machine', `${fitText(facts.fit, source)}\n${estimate}`))
   } else parts.push(section('cannot run here', `${facts.refusal}\n`))
   return parts.join('')
 }

@@ -7,7 +7,7 @@ import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { columns, jsonLine } from './layout.js'
+import { columns, jsonLine, print, say } from './layout.js'
 
 const stores: Readonly<Record<ListedModel['store'], string>> = {
   mixtral: 'mixtral',
@@ -35,9 +35,9 @@ async function list({ json }: OutputFlags): Promise<void> {
   const models = (await listLocalModels()).map(({ name, bytes, store, path }) => ({ name, bytes, store, path }))
   const unfinished = await new OwnStore(storeFolders().own).unfinished()
   if (json) process.stdout.write(jsonLine({ models, unfinished }))
-  else if (models.length + unfinished.length === 0) process.stderr.write('no models yet: mixtral pull NAME fetches one\n')
+  else if (models.length + unfinished.length === 0) say('no models yet: mixtral pull NAME fetches one')
   else
-    process.stdout.write(
+    print(
       columns(
         [
           ...models.map(({ name, bytes, store }) => [name, byteCount(bytes), stores[store]]),

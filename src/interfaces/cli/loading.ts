@@ -6,10 +6,10 @@ import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOp
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { bringModel } from './bringing.js'
-import type { ModelFlags } from './flags.js'
+import { loadOptions, type ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { say } from './layout.js'
-import { ProgressBar } from './progressBar.js'
+import { ProgressLine } from './progressLine.js'
 
 /**
  * Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` after Ctrl-C while it loads,
@@ -20,11 +20,9 @@ export async function withModel<T>(
   flags: ModelFlags & Pick<LoadOptions, 'profile' | 'sequences' | 'kvTokens' | 'kvFormat' | 'batchSize'>,
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
-  const { threads, context, ram, json, profile, sequences, kvTokens, kvFormat, batchSize } = flags
+  const { ram, json, profile, sequences, kvTokens, kvFormat, batchSize } = flags
   const load: LoadOptions = {
-    ...(threads !== undefined && { threads }),
-    ...(context !== undefined && { contextLength: context }),
-    ...(ram !== undefined && { ram }),
+    ...loadOptions(flags),
     ...(profile && { profile }),
     ...(sequences !== undefined && { sequences }),
     ...(kvTokens !== undefined && { kvTokens }),
@@ -32,7 +30,7 @@ export async function withModel<T>(
     ...(batchSize !== undefined && { batchSize }),
   }
   const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })
-  const bar = new ProgressBar('loading', byteCount)
+  const bar = new ProgressLine('loading', { unit: 'bytes', quiet: json === true })
   const interrupt = onInterrupt()
   const onProgress = (progress: { loaded: number; total: number }) => bar.update(progress.loaded, progress.total)
   const model = await MixtralModel.load(local, { ...load, onProgress, signal: interrupt.signal }).finally(() => {

@@ -9,7 +9,7 @@ import { onInterrupt } from './interrupt.js'
 import { jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
 import { writeOutput } from './outputFile.js'
-import { ProgressBar } from './progressBar.js'
+import { ProgressLine } from './progressLine.js'
 
 interface LogitsFlags extends ModelFlags {
   readonly tokens?: number[]
@@ -20,10 +20,10 @@ interface LogitsFlags extends ModelFlags {
 export function configureLogits(command: Command): void {
   command
     .argument('[model]', ANY_MODEL, 'demo')
-    .option('--tokens <ids>', 'token ids with commas between them', tokenIds)
+    .option('--tokens <ids>', 'comma-separated token ids', tokenIds)
     .option('--prompt <text>', 'a text to tokenize as `mixtral run` does')
     .requiredOption('--out <file>', 'the file to write: raw little-endian float32, (tokens, vocabulary)')
-  addOutputFlags(addModelFlags(command))
+  addOutputFlags(addModelFlags(command, 'as long as the text at least'))
     .addHelpText(
       'after',
       wrapped(`
@@ -43,7 +43,7 @@ async function logits(command: Command, model: string, flags: LogitsFlags): Prom
       loaded.gguf.files.map(({ path }) => path),
     )
     const tokens = flags.tokens ?? loaded.tokenizer.encodePrompt(prompt!)
-    const bar = new ProgressBar('logits', (count) => `${count} tokens`)
+    const bar = new ProgressLine('logits', { unit: 'tokens', quiet: flags.json === true })
     const interrupt = onInterrupt()
     const values = await loaded
       .logits(tokens, { signal: interrupt.signal, onProgress: ({ loaded, total }) => bar.update(loaded, total) })

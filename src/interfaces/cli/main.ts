@@ -5,7 +5,8 @@
 import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../../base/errors.js'
-import { errorLine, say } from './layout.js'
+import { messageOf } from './flagWords.js'
+import { complain, errorLine, say } from './layout.js'
 import { createProgram } from './program.js'
 import { writeWhole } from './wholeWrites.js'
 
@@ -34,6 +35,6 @@ function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed help or its line
   if (error instanceof MixtralError && error.code === 'ABORTED') return 130 // the user knows
   if (debug) say(inspect(error))
-  else process.stderr.write(errorLine(error instanceof Error ? error.message : String(error)))
+  else complain(messageOf(error))
   return error instanceof MixtralError && error.code === 'OPTION' ? 2 : 1
 }

@@ -7,6 +7,7 @@ import { refuseInput } from '../../base/files/outputChecks.js'
 import { type DivergenceResult, measureDivergence } from '../../evaluation/perplexity/divergence.js'
 import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
 import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../../evaluation/perplexity/perplexity.js'
+import type { Estimate } from '../../evaluation/perplexity/statistics.js'
 import type { WindowOptions, WindowProgress } from '../../evaluation/perplexity/windowOptions.js'
 import { SHORTEST_WINDOW } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -23,8 +24,9 @@ import {
 } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine } from './layout.js'
+import { jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
+import { ProgressLine } from './progressLine.js'
 import { readTextFile } from './textFile.js'
 
 interface PerplexityFlags extends ModelFlags, ExpertsFlag {
@@ -43,8 +45,6 @@ export function configurePerplexity(command: Command): void {
   addOutputFlags(addExpertsFlag(addModelFlags(command)))
   // Of the model flags, only --context has another meaning here.
   const context = command.options.find(({ long }) => long === '--context')!
-  context.short = '-c'
-  context.flags = '-c, --context <n>'
   context.description = `tokens of a window (default: ${USUAL_WINDOW}, or the model's context if that is shorter)`
   context.argParser(wholeNumber(SHORTEST_WINDOW, 2 ** 24))
   command
@@ -68,7 +68,7 @@ async function perplexity(command: Command, model: string, file: string | undefi
     if (flags.context !== undefined) command.error('--kl has the window of the stored logits, expected no --context')
     return compareWithStored(model, file, flags.kl, flags)
   }
-  if (file === undefined) command.error("missing required argument 'file'")
+  if (file === undefined) command.error('FILE is missing: the text')
   const text = await textOf(file)
   const { saveLogits, context } = flags
   const result = await withModel(model, { ...flags, context: context ?? USUAL_WINDOW }, async (loaded) => {
@@ -81,13 +81,13 @@ async function perplexity(command: Command, model: string, file: string | undefi
       }),
     )
   })
-  const { value, error } = result.perplexity
   if (flags.json) {
+    const { value, error } = result.perplexity
     const saved = saveLogits !== undefined && { saved: saveLogits }
     process.stdout.write(jsonLine({ model, file, ...windowsJson(result), perplexity: value, error, ...saved }))
     return
   }
-  process.stdout.write(`PPL = ${value.toFixed(4)} ± ${error.toFixed(5)}\n`)
+  process.stdout.write(`PPL = ${estimateText(result.perplexity, 5)}\n`)
   process.stderr.write(windowsText(result))
 }
 
@@ -111,18 +111,39 @@ async function compareWithStored(model: string, file: string | undefined, kl: st
   process.stderr.write(windowsText(result))
 }
 
-/** Calls `measure` with the options in the flags, a signal that Ctrl-C aborts, and a line of progress. */
+/**
+ * Calls `measure` with the options in the flags, a signal that Ctrl-C aborts, and a line of progress. What was measured
+ * before Ctrl-C is told.
+ */
 async function watched<T>(flags: PerplexityFlags, measure: (options: WindowOptions) => Promise<T>): Promise<T> {
-  const line = new WindowLine()
+  const line = new ProgressLine('perplexity', { unit: 'windows', quiet: flags.json === true })
   const interrupt = onInterrupt()
   const { signal } = interrupt
   const { chunks } = flags
   const asked = { ...(chunks !== undefined && { windows: chunks }), ...expertsOption(flags) }
-  return measure({ ...asked, signal, onProgress: (progress) => line.update(progress) }).finally(() => {
+  let last: WindowProgress | undefined
+  const onProgress = (progress: WindowProgress) => {
+    last = progress
+    line.update(progress.loaded, progress.total, `PPL ${estimateText(progress.perplexity, 4)}`)
+  }
+  try {
+    return await measure({ ...asked, signal, onProgress })
+  } catch (error) {
+    line.clear()
+    if (signal.aborted && last) reportPart(last, flags.json === true)
+    throw error
+  } finally {
     line.clear()
     interrupt.release()
-  })
+  }
 }
+
+function reportPart({ loaded, total, perplexity: { value, error } }: WindowProgress, json: boolean): void {
+  if (json) process.stdout.write(jsonLine({ interrupted: true, windows: loaded, of_windows: total, perplexity: value, error }))
+  else print(`interrupted after ${loaded} of ${total} windows: PPL = ${estimateText({ value, error }, 5)}\n`)
+}
+
+const estimateText = ({ value, error }: Estimate, digits: number) => `${value.toFixed(4)} ± ${error.toFixed(digits)}`
 
 /** The text of a file. Its last line break does not count, as in llama-perplexity. */
 async function textOf(file: string): Promise<string> {
@@ -145,25 +166,4 @@ function windowsJson({ contextLength, windows, predictions }: Extent) {
 
 function windowsText({ contextLength, windows, predictions }: Extent): string {
   return `${predictions} predictions, ${windows} windows of ${contextLength} tokens\n`
-}
-
-/** The progress line: windows done, and the perplexity so far. On stderr, and on a terminal only. */
-class WindowLine {
-  readonly #start = performance.now()
-  #drawn = false
-
-  update({ loaded, total, perplexity }: WindowProgress): void {
-    if (!process.stderr.isTTY) return
-    const minutes = ((performance.now() - this.#start) / loaded) * ((total - loaded) / 60_000)
-    const left = minutes > 1 ? `, ${Math.ceil(minutes)} min left` : ''
-    const value = `PPL ${perplexity.value.toFixed(4)} ± ${perplexity.error.toFixed(4)}`
-    process.stderr.write(`\r\x1b[Kwindow ${loaded} of ${total}, ${value}${left}`)
-    this.#drawn = true
-  }
-
-  /** Removes the line from the screen. */
-  clear(): void {
-    if (this.#drawn) process.stderr.write('\r\x1b[K')
-    this.#drawn = false
-  }
 }

@@ -2,9 +2,10 @@
 // that start-up and `--help` stay fast. Owns the form of usage errors; knows no command's options.
 
 import { readFileSync } from 'node:fs'
-import { Command } from 'commander'
+import type { Command } from 'commander'
 import { wrapped } from './helpText.js'
-import { errorLine } from './layout.js'
+import { complain } from './layout.js'
+import { inOneVoice, PlainCommand } from './usageErrors.js'
 
 type Configure = (command: Command) => void
 
@@ -12,35 +13,35 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['run', 'generate text from a prompt', async () => (await import('./run.js')).configureRun],
   ['chat', 'talk to a model', async () => (await import('./chat.js')).configureChat],
   ['serve', 'answer over HTTP: the APIs of OpenAI, Ollama and llama-server', async () => (await import('./serve.js')).configureServe],
-  ['health', 'whether a server answers', async () => (await import('./health.js')).configureHealth],
+  ['health', 'ask whether a server answers', async () => (await import('./health.js')).configureHealth],
   ['pull', 'download a model', async () => (await import('./pull.js')).configurePull],
-  ['list', 'models on this machine', async () => (await import('./list.js')).configureList],
+  ['list', 'list the models on this machine', async () => (await import('./list.js')).configureList],
   ['rm', 'delete a downloaded model', async () => (await import('./rm.js')).configureRm],
-  ['show', 'template, parameters, system message and license of a model', async () => (await import('./show.js')).configureShow],
-  ['inspect', 'what is in a GGUF file and what it needs to run', async () => (await import('./inspect.js')).configureInspect],
-  ['tokenize', 'token ids and pieces of a text', async () => (await import('./tokenize.js')).configureTokenize],
+  ['show', 'show the template, parameters, system message and license of a model', async () => (await import('./show.js')).configureShow],
+  ['inspect', 'show what is in a GGUF file and what it needs to run', async () => (await import('./inspect.js')).configureInspect],
+  ['tokenize', 'show token ids and pieces of a text', async () => (await import('./tokenize.js')).configureTokenize],
   ['logits', 'write the logits of a token sequence to a file', async () => (await import('./logits.js')).configureLogits],
   ['trace', 'write intermediate tensors of a forward pass to files', async () => (await import('./trace.js')).configureTrace],
   [
     'perplexity',
-    'how well a model predicts a text, alone or beside another',
+    'measure how well a model predicts a text, alone or beside another',
     async () => (await import('./perplexity.js')).configurePerplexity,
   ],
-  ['experts', "what a model's experts do on texts", async () => (await import('./experts.js')).configureExperts],
-  ['imatrix', 'which weights matter for a text, for quantize', async () => (await import('./imatrix.js')).configureImatrix],
+  ['experts', "count what a model's experts do on texts", async () => (await import('./experts.js')).configureExperts],
+  ['imatrix', 'find which weights matter for a text, for quantize', async () => (await import('./imatrix.js')).configureImatrix],
   [
     'quantize',
     'write a model with smaller weights, another layout or other shards',
     async () => (await import('./quantize.js')).configureQuantize,
   ],
   ['convert', 'make a GGUF file of a Hugging Face checkpoint', async () => (await import('./convert.js')).configureConvert],
-  ['verify', 'compare the kernels with the plain reference, layer by layer', async () => (await import('./verify.js')).configureVerify],
+  ['verify', 'check that this machine computes a model right', async () => (await import('./verify.js')).configureVerify],
   ['bench', 'measure prefill and decode speed', async () => (await import('./bench.js')).configureBench],
 ]
 
 /** The program, ready for `parseAsync`. It throws CommanderError instead of exiting. */
 export function createProgram(): Command {
-  const program = new Command('mixtral')
+  const program = new PlainCommand('mixtral')
     .description('Runs Mixtral mixture-of-experts models on CPUs.')
     .version(version(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')
@@ -49,7 +50,7 @@ export function createProgram(): Command {
     .exitOverride()
     .showHelpAfterError(false)
     .configureHelp({ subcommandTerm: (command) => command.name(), showGlobalOptions: false, minWidthToWrap: 20 })
-    .configureOutput({ outputError: (message, write) => write(errorLine(message.replace(/^error: /, ''))) })
+    .configureOutput({ outputError: (message) => complain(inOneVoice(message)) })
     .addHelpText(
       'after',
       wrapped(`
@@ -83,7 +84,7 @@ Examples:
     .action(async (name?: string) => {
       if (name === undefined) return program.outputHelp()
       const command = program.commands.find((one) => one.name() === name)
-      if (!command) program.error(`unknown command '${name}'`, { code: 'commander.unknownCommand' })
+      if (!command) program.failUnknownCommand(name)
       else (await configured(command)).outputHelp()
     })
   return program.hook('preSubcommand', async (_, command) => void (await configured(command)))

@@ -1,6 +1,6 @@
 // `mixtral quantize`: rewrites a model, with smaller weights, in the other layout of experts, or in other shards.
 
-import { Argument, type Command, Option } from 'commander'
+import { Argument, type Command, InvalidArgumentError, Option } from 'commander'
 import { readImatrix } from '../../authoring/imatrix/imatrixFile.js'
 import { describeRare, rareExperts } from '../../authoring/imatrix/rareExperts.js'
 import { type ExpertLayout, expertLayouts } from '../../authoring/quantize/expertLayout.js'
@@ -8,13 +8,14 @@ import { quantizeModel } from '../../authoring/quantize/quantize.js'
 import { type QuantizeType, quantizeTypes } from '../../authoring/quantize/quantizePlan.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
 import { quoted } from '../../base/errors.js'
+import { didYouMean } from '../../base/nearNames.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { rareJson } from './imatrix.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, say, textFor } from './layout.js'
-import { ProgressBar } from './progressBar.js'
+import { jsonLine, print, say, textFor } from './layout.js'
+import { ProgressLine } from './progressLine.js'
 
 interface QuantizeFlags extends OutputFlags {
   readonly layout?: ExpertLayout
@@ -29,7 +30,9 @@ export function configureQuantize(command: Command): void {
     command
       .argument('<in>', 'the path of a GGUF file, any shard of a sharded one, or any name of a model on this machine')
       .argument('<out>', 'the path of the file to write')
-      .addArgument(new Argument('<type>', 'type of the weights in the result; copy keeps them').choices(quantizeTypes))
+      .addArgument(
+        new Argument('<type>', `type of the weights in the result; copy keeps them (${quantizeTypes.join(', ')})`).argParser(quantizeType),
+      )
       .addOption(
         new Option('--layout <layout>', 'how experts are stored (default: merged, which every program reads)').choices(expertLayouts),
       )
@@ -41,8 +44,8 @@ export function configureQuantize(command: Command): void {
     .addHelpText(
       'after',
       wrapped(`
-Each tensor gets the block type that llama.cpp gives it. Norms, routers and weights that are already as small stay as they are. OUT gets its name
-when all of it is written; an error or Ctrl-C leaves no file behind. The memory needed does not depend on the size of the model.
+Each tensor gets the block type that llama.cpp gives it. Norms, routers and weights that are already as small stay as they are. OUT appears
+only when it is complete: after an error or Ctrl-C there is none. The memory needed does not depend on the size of the model.
 IQ2 types, IQ3_XXS, IQ3_XS and Q2_K_S need an importance matrix. It makes all types below Q8_0 better, the smallest most.
 
 Examples:
@@ -56,14 +59,21 @@ Examples:
     .action(quantize)
 }
 
+/** Case does not matter, as in convert. */
+function quantizeType(text: string): QuantizeType {
+  const type = quantizeTypes.find((one) => one.toLowerCase() === text.toLowerCase())
+  if (type !== undefined) return type
+  throw new InvalidArgumentError(`Expected ${quantizeTypes.join(', ')}${didYouMean(text, quantizeTypes)}.`)
+}
+
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
   const { layout, shardSize, requantize, imatrix, threads, json } = flags
   const { path } = await localModel(input)
   // said before the work, not after hours
   if (imatrix !== undefined && !json) {
-    for (const line of describeRare(rareExperts(await readImatrix(imatrix)))) process.stderr.write(`${line}\n`)
+    for (const line of describeRare(rareExperts(await readImatrix(imatrix)))) say(line)
   }
-  const bar = new ProgressBar(type === 'copy' ? 'copying' : 'quantizing', byteCount)
+  const bar = new ProgressLine(type === 'copy' ? 'copying' : 'quantizing', { unit: 'bytes', quiet: json === true })
   const interrupt = onInterrupt()
   const start = performance.now()
   const {
@@ -91,8 +101,8 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
     return
   }
   if (unweighed.length > 0) say(`not in the importance matrix: ${someOf(unweighed)}`)
-  for (const { path, bytes } of files) process.stdout.write(textFor(process.stdout, `${path}: ${byteCount(bytes)}\n`))
-  process.stderr.write(`${weightCount(weights)} weights in ${seconds.toFixed(1)} s, ${weightCount(weights / seconds)} per second\n`)
+  for (const { path, bytes } of files) print(textFor(process.stdout, `${path}: ${byteCount(bytes)}\n`))
+  say(`${weightCount(weights)} weights in ${seconds.toFixed(1)} s, ${weightCount(weights / seconds)} per second`)
 }
 
 /** The first names, and how many more there are. */

@@ -25,7 +25,10 @@ export interface Replying {
 /** Answers with calls to one message. A model that has called so often is asked for a text. */
 const MOST_ROUNDS = 8
 
-/** The messages that follow; undefined if there is no answer and the conversation stays as it was. */
+/**
+ * The messages that follow; undefined if there is no answer and the conversation stays as it was. Throws what
+ * `streamChat` throws.
+ */
 export async function reply(model: MixtralModel, messages: readonly ChatMessage[], options: Replying): Promise<ChatMessage[] | undefined> {
   const added: ChatMessage[] = []
   try {
@@ -36,10 +39,7 @@ export async function reply(model: MixtralModel, messages: readonly ChatMessage[
     }
   } catch (error) {
     if (error instanceof Stopped) return undefined
-    // The next message may fit where this one did not: a shorter one, or one after /clear.
-    if (!options.interactive || !(error instanceof MixtralError) || (error.code !== 'CONTEXT' && error.code !== 'TEMPLATE')) throw error
-    say(`${error.message}; /clear forgets the conversation`)
-    return undefined
+    throw error
   }
 }
 

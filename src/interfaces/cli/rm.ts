@@ -11,7 +11,7 @@ import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { livePull } from '../../registry/stores/storeLock.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { jsonLine, textFor } from './layout.js'
+import { jsonLine, print, textFor } from './layout.js'
 
 export function configureRm(command: Command): void {
   addOutputFlags(command.argument('<name>', 'the name of the model, as mixtral list shows it'))
@@ -29,6 +29,7 @@ Examples:
 }
 
 async function rm(text: string, { json }: OutputFlags): Promise<void> {
+  if (text === 'demo') throw new MixtralError('IO', 'demo comes with this package and is not deleted by itself')
   const own = new OwnStore(storeFolders().own)
   const parsed = readModelName(text)
   const name = modelNameText(parsed)
@@ -36,7 +37,10 @@ async function rm(text: string, { json }: OutputFlags): Promise<void> {
   const model = isUnfinished ? undefined : await findLocalModel(parsed)
   if (!isUnfinished && !model) {
     const here = [...(await own.list()).map((other) => modelNameText(other.name)), ...(await own.unfinished()).map((other) => other.name)]
-    throw new MixtralError('IO', `no model ${quoted(name)} on this machine${didYouMean(name, here)}`)
+    throw new MixtralError(
+      'IO',
+      `no model ${quoted(name)} on this machine${didYouMean(name, here) || ', mixtral list shows which there are'}`,
+    )
   }
   if (model?.store === 'ollama') throw new MixtralError('IO', `${name} belongs to Ollama (${model.path}): ollama rm ${name} deletes it`)
   if (model && model.store !== 'mixtral')
@@ -44,5 +48,6 @@ async function rm(text: string, { json }: OutputFlags): Promise<void> {
   const pulling = await livePull(own.root)
   if (pulling !== undefined) throw new MixtralError('IO', `process ${pulling} is pulling a model: delete when it has ended`)
   const bytes = await own.remove(parsed as RemoteName)
-  process.stdout.write(json ? jsonLine({ name, freed_bytes: bytes }) : textFor(process.stdout, `${name}: ${byteCount(bytes)} freed\n`))
+  if (json) process.stdout.write(jsonLine({ name, freed_bytes: bytes }))
+  else print(textFor(process.stdout, `${name}: ${byteCount(bytes)} freed\n`))
 }

@@ -1,7 +1,6 @@
 // `mixtral run`: generates text from a raw prompt. Owns how its two optional arguments are distinguished, and the
 // prompt of the demo model where none is given.
 
-import { existsSync } from 'node:fs'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import { findLocalModel } from '../../registry/stores/localModels.js'
@@ -13,8 +12,9 @@ import { ANY_MODEL, addExpertsFlag, addModelFlags, addOutputFlags, type ExpertsF
 import { wrapped } from './helpText.js'
 import { colorsOf, jsonLine, streamedTo } from './layout.js'
 import { withModel } from './loading.js'
+import { isModelArgument } from './modelArgument.js'
 import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
-import { textOrStdin } from './stdin.js'
+import { pipedText, textOrStdin } from './stdin.js'
 
 type RunFlags = ModelFlags & ExpertsFlag & SamplingFlags
 
@@ -23,13 +23,15 @@ const demoPrompt = 'Once upon a time'
 const demoFlags: SamplingFlags = { temperature: 0.5, seed: 38, maxTokens: 200 }
 
 export function configureRun(command: Command): void {
-  command.argument('[model]', `${ANY_MODEL} (default: "demo")`).argument('[prompt]', 'the prompt, or - for standard input')
+  command
+    .argument('[model]', `${ANY_MODEL} (default: "demo")`)
+    .argument('[prompt]', 'the prompt (default: what a pipe brings on standard input)')
   addOutputFlags(addSamplingFlags(addExpertsFlag(addModelFlags(command))))
     .addHelpText(
       'after',
       wrapped(`
 A single argument is the model if it is "demo", ends in .gguf, or is an existing file or a name such as mixtral:8x7b; else it is a prompt for the demo
-model. Without arguments, the demo model tells a story. The prompt is raw: control tokens written in it, such as </s>, count as such.
+model. Without arguments, the demo model tells a story. A pipe or a file on standard input is the prompt where no other is given, or where the prompt is -. The prompt is raw: control tokens written in it, such as </s>, count as such.
 
 Ctrl-C ends the text and prints what there is; the exit code is then 130.
 
@@ -37,7 +39,7 @@ Examples:
   mixtral run
   mixtral run "[INST] What is the capital of France? [/INST]"
   mixtral run mixtral-8x7b.Q4_K_M.gguf "Explain how neural networks learn:" -n 256 --temperature 0.7 --top-p 0.9
-  mixtral run mixtral-8x7b.Q4_K_M.gguf - --json < prompt.txt`),
+  mixtral run mixtral-8x7b.Q4_K_M.gguf --json < prompt.txt`),
     )
     .action((first: string | undefined, second: string | undefined, flags: RunFlags) => run(command, first, second, flags))
 }
@@ -45,21 +47,23 @@ Examples:
 async function run(command: Command, first: string | undefined, second: string | undefined, flags: RunFlags): Promise<void> {
   const isModel = first !== undefined && (second !== undefined || isModelArgument(first))
   const model = isModel ? first : 'demo'
-  const given = isModel ? second : first
+  const argument = isModel ? second : first
+  const given = argument === undefined ? await pipedText() : await textOrStdin(argument)
   if (given === undefined && model !== 'demo') {
     await findLocalModel(model) // a path without a file is the more urgent error
-    command.error(`no text to continue, expected a prompt, or - for standard input: mixtral run ${model} "Once upon a time"`)
+    command.error(`no text to continue, expected a prompt or a pipe: mixtral run ${model} "Once upon a time"`)
   }
-  const prompt = given === undefined ? demoPrompt : await textOrStdin(given)
+  const prompt = given ?? demoPrompt
   const { seed } = checkSamplerOptions({}).settings // a random one, reported even if the text is interrupted
   const options = { ...generationOptions({ seed, ...(given === undefined && demoFlags), ...flags }), ...expertsOption(flags) }
   await checkBeforeLoading(options)
-  const write = flags.json ? () => {} : streamedTo(process.stdout)
+  // Without a prompt of the user, the answer alone would be half a text.
+  const begun = given === undefined ? prompt : ''
+  const write = flags.json ? () => {} : streamedTo(process.stdout, begun)
 
   await withModel(model, flags, async (loaded) => {
-    // Without a prompt of the user, the answer alone would be half a text.
-    if (given === undefined && !flags.json) process.stdout.write(colorsOf(process.stdout).bold(prompt))
-    const answer = await receive((all) => loaded.stream(prompt, all), options, write)
+    if (begun && !flags.json) process.stdout.write(colorsOf(process.stdout).bold(begun))
+    const answer = await receive((all) => loaded.stream(prompt, all), options, write, flags.json === true)
     const { result, text } = answer
     if (flags.json) {
       const rates = result && speeds(result)
@@ -91,10 +95,4 @@ async function run(command: Command, first: string | undefined, second: string |
     }
     if (!result) throw new MixtralError('ABORTED', 'interrupted')
   })
-}
-
-function isModelArgument(argument: string): boolean {
-  // A name with a tag has no spaces, unlike most prompts.
-  const name = /^(hf:|https:\/\/)\S+$|^[\w.-]+(\/[\w.-]+)*:[\w.-]+$/.test(argument)
-  return argument === 'demo' || name || argument.endsWith('.gguf') || existsSync(argument)
 }

@@ -74,14 +74,14 @@ export function configureServe(command: Command): void {
       wrapped(`
 Speaks the APIs of OpenAI, Ollama and llama-server. Without MODEL, requests name the model, which is loaded for them, and unloaded when nobody has used it
 for a while, or another one needs the memory; --ram is what all may take together. Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running
-requests end, as long as --grace says; the second one ends at once. Keys may also be in MIXTRAL_API_KEY, with commas between them.
+requests end, as long as --grace says; the second one ends at once. Keys may also be in MIXTRAL_API_KEY, comma-separated.
 
 Examples:
   mixtral serve
   mixtral serve --models mixtral:8x7b mixtral:8x22b --keep-alive 1h --port 11434
   mixtral serve mixtral:8x7b --port 11434 --parallel 4
   mixtral serve mixtral-8x7b.Q4_K_M.gguf --host 0.0.0.0 --api-key-file keys.txt --allow-host box.example.org
-  curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"What is 7 + 5?"}]}'`),
+  curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"Hello"}]}'`),
     )
     .action(run)
 }

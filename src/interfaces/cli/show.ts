@@ -10,7 +10,7 @@ import { modelDefaults } from '../../text/generate/modelDefaults.js'
 import { lookAt } from './bringing.js'
 import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, columns, jsonLine } from './layout.js'
+import { colorsOf, columns, jsonLine, print } from './layout.js'
 
 export function configureShow(command: Command): void {
   addOutputFlags(command.argument('<name>', ANY_MODEL))
@@ -27,7 +27,8 @@ Examples:
 async function show(text: string, { json }: OutputFlags): Promise<void> {
   const header = await lookAt(text)
   const layers = header.layers ?? layersOf(header)
-  process.stdout.write(json ? jsonLine(jsonShow(header, layers)) : describe(header, layers))
+  if (json) process.stdout.write(jsonLine(jsonShow(header, layers)))
+  else print(describe(header, layers))
 }
 
 /** The same facts from the file itself, for a model without Ollama layers. */

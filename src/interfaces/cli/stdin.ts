@@ -1,8 +1,9 @@
-// A text from an argument, or from standard input where the argument is `-`.
+// A text from an argument, or from standard input: where the argument is `-`, or there is none and a pipe or a file is.
 
 import { fstatSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { MixtralError } from '../../base/errors.js'
+import { say } from './layout.js'
 
 /**
  * The argument itself, or for `-` all of standard input without a line break at its end, as a shell's `$(...)` removes
@@ -15,6 +16,30 @@ export async function textOrStdin(argument: string): Promise<string> {
     throw new MixtralError('IO', `standard input cannot be read: ${cause.message}`, { cause })
   })
   return all.replace(/\r?\n$/, '')
+}
+
+/** How long a pipe may be silent before that is told. */
+const PATIENCE_MS = 2000
+
+/**
+ * What a pipe or a file brings on standard input, as `textOrStdin` does; undefined where there is none, or nothing in
+ * it.
+ */
+export async function pipedText(): Promise<string | undefined> {
+  if (process.stdin.isTTY || !isPiped(0)) return undefined
+  const waiting = setTimeout(() => say('reading the text from standard input'), PATIENCE_MS)
+  const all = await textOrStdin('-').finally(() => clearTimeout(waiting))
+  return all === '' ? undefined : all
+}
+
+/** Whether a descriptor is a pipe, which Node makes of sockets, or a file: not a device such as /dev/null. */
+function isPiped(descriptor: number): boolean {
+  try {
+    const status = fstatSync(descriptor)
+    return status.isFIFO() || status.isFile() || status.isSocket()
+  } catch {
+    return false
+  }
 }
 
 /** Throws `IO` where there is nothing to read; Node takes a folder for an empty input. */

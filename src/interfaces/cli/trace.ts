@@ -19,7 +19,7 @@ import { onInterrupt } from './interrupt.js'
 import { jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
 import { writeOutput } from './outputFile.js'
-import { ProgressBar } from './progressBar.js'
+import { ProgressLine } from './progressLine.js'
 
 interface TraceFlags extends ModelFlags {
   readonly tokens?: number[]
@@ -37,16 +37,14 @@ interface Traced {
 export function configureTrace(command: Command): void {
   command
     .argument('[model]', ANY_MODEL, 'demo')
-    .option('--tokens <ids>', 'token ids with commas between them', tokenIds)
+    .option('--tokens <ids>', 'comma-separated token ids', tokenIds)
     .option('--prompt <text>', 'a text to tokenize as `mixtral run` does')
-    .option(
-      '--tensors <names>',
-      "names with commas between them, * for anything, such as 'ffn_moe_logits-*,l_out-3' (default: all)",
-      (text) => text.split(',').map((name) => name.trim()),
+    .option('--tensors <names>', "comma-separated names, * for anything, such as 'ffn_moe_logits-*,l_out-3' (default: all)", (text) =>
+      text.split(',').map((name) => name.trim()),
     )
     .option('--reference', 'from the float64 reference instead of the kernels: slow')
     .requiredOption('--out <path>', 'a file that ends in .safetensors, or a folder for one .npy file per tensor')
-  addOutputFlags(addModelFlags(command))
+  addOutputFlags(addModelFlags(command, 'as long as the text at least'))
     .addHelpText(
       'after',
       wrapped(`
@@ -83,7 +81,7 @@ async function fromKernels(model: string, flags: TraceFlags): Promise<Traced> {
       loaded.gguf.files.map(({ path }) => path),
     )
     const tokens = flags.tokens ?? loaded.tokenizer.encodePrompt(flags.prompt!)
-    const bar = new ProgressBar('trace', (count) => `${count} tokens`)
+    const bar = new ProgressLine('trace', { unit: 'tokens', quiet: flags.json === true })
     const interrupt = onInterrupt()
     const { signal } = interrupt
     const onProgress = (progress: { loaded: number; total: number }) => bar.update(progress.loaded, progress.total)
@@ -104,7 +102,7 @@ async function fromReference(model: string, flags: TraceFlags): Promise<Traced> 
   )
   const reference = await Reference.open(gguf)
   const tokens = flags.tokens ?? Tokenizer.fromGgufMetadata(gguf.metadata).encodePrompt(flags.prompt!)
-  const bar = new ProgressBar('trace', (count) => `${count} layers`)
+  const bar = new ProgressLine('trace', { unit: 'layers', quiet: flags.json === true })
   const tensors = reference.trace(tokens, { ...choice(flags), onProgress: ({ loaded, total }) => bar.update(loaded, total) })
   bar.clear()
   return { tokens, tensors }

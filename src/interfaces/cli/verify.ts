@@ -2,16 +2,22 @@
 // evaluation/verify/ gives the verdict.
 
 import type { Command } from 'commander'
-import { byteCount } from '../../base/amounts.js'
 import { fileHash } from '../../base/files/fileHash.js'
 import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
 import { pulledDigest } from '../../registry/stores/pulledDigest.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { colorsOf, errorLine, jsonLine } from './layout.js'
+import { colorsOf, complain, jsonLine, print, widthOf } from './layout.js'
 import { withModel } from './loading.js'
-import { ProgressBar } from './progressBar.js'
+import { ProgressLine } from './progressLine.js'
+
+interface Result {
+  readonly layers: readonly LayerVerdict[]
+  readonly faults: Awaited<ReturnType<typeof verifyModel>>['faults']
+  readonly damaged: Awaited<ReturnType<typeof damagedFiles>>
+  readonly tokens: readonly number[]
+}
 
 interface VerifyFlags extends ModelFlags {
   readonly prompt: string
@@ -21,21 +27,32 @@ interface VerifyFlags extends ModelFlags {
 const defaultPrompt = 'Once upon a time, there was a child who lived near the sea.'
 /** Largest number of faults to name; more of them have one cause. */
 const MOST_FAULTS = 20
+/** Columns of a row of the table with its column of weights. */
+const WIDEST_ROW = 75
+
+const figures = `
+error: how far products are from exact ones, in the worst matrix; most of it is the rounding of activations to 8 bits
+of allowed: the error of the worst row, as a share of what the format allows
+
+`
 
 export function configureVerify(command: Command): void {
   command
     .argument('[model]', ANY_MODEL, 'demo')
     .option('--prompt <text>', `the text to run, of which the first ${MOST_TOKENS} tokens count`, defaultPrompt)
-  addOutputFlags(addModelFlags(command))
+  addOutputFlags(addModelFlags(command, 'for which the KV cache is made'))
     .addHelpText(
       'after',
       wrapped(`
 Every matrix is checked: memory must hold what the file packs to, and the kernels' product with a probe must have the bits of the plain TypeScript
 oracle of its format. A forward pass of the prompt is checked too: every stage is compared with float64 arithmetic on its own input, so that a fault
-is named where it is made. A file that was pulled must have the SHA-256 that it was pulled by. "error" is the relative distance from exact products with exact activations, of the layer's worst matrix. Most of it is
-the cost of rounding activations to 8 bits. "of allowed" is the error of the worst row, as a share of what its format allows: for each block of
-activations half a step of the rounding, times the magnitudes of the weights that it meets, plus the rounding of float32.
-The exit code is 1 if there is a fault. An 8x7B takes about 15 minutes divided by the number of threads.
+is named where it is made. A file that was pulled must have the SHA-256 that it was pulled by.
+
+"error" is the relative distance from exact products with exact activations, of the layer's worst matrix. Most of it is the cost of rounding
+activations to 8 bits. "of allowed" is the error of the worst row, as a share of what its format allows: for each block of activations half a step of
+the rounding, times the magnitudes of the weights that it meets, plus the rounding of float32.
+
+The last line says whether all is right; the exit code is 1 if there is a fault. An 8x7B takes about 15 minutes divided by the number of threads.
 
 Examples:
   mixtral verify
@@ -47,9 +64,9 @@ Examples:
 async function verify(name: string, flags: VerifyFlags): Promise<void> {
   const { json } = flags
   const result = await withModel(name, flags, async (model) => {
-    const damaged = await damagedFiles(model.gguf.files)
+    const damaged = await damagedFiles(model.gguf.files, json === true)
     const tokens = model.tokenizer.encodePrompt(flags.prompt).slice(0, Math.min(MOST_TOKENS, model.batchSize))
-    const bar = new ProgressBar('verifying', byteCount)
+    const bar = new ProgressLine('verifying', { unit: 'bytes', quiet: json === true })
     const interrupt = onInterrupt()
     if (!json) process.stdout.write(tableRow('layer', 'weights', 'matrices', 'error', 'of allowed', ''))
     const onLayer = (verdict: LayerVerdict) => {
@@ -83,20 +100,39 @@ async function verify(name: string, flags: VerifyFlags): Promise<void> {
   } else {
     process.stdout.write(`\n${tableRow('format', '', 'matrices', 'error', 'of allowed', '')}`)
     for (const verdict of formats) process.stdout.write(describe(verdict.types[0] ?? 'F32', { ...verdict, types: [] }))
+    print(figures)
   }
-  if (!faults.length && !damaged.length) return
-  process.exitCode = 1
+  if (faults.length || damaged.length) {
+    process.exitCode = 1
+    nameFaults(result)
+  }
+  if (!json) print(`${conclusion(result)}\n`)
+}
+
+/** Names what is wrong on stderr. */
+function nameFaults({ faults, damaged }: Pick<Result, 'faults' | 'damaged'>): void {
   for (const { path, sha256, expected } of damaged) {
-    process.stderr.write(errorLine(`${path}: its SHA-256 is ${sha256}, expected ${expected}, by which it was pulled`))
+    complain(`${path}: its SHA-256 is ${sha256}, expected ${expected}, by which it was pulled`)
   }
-  for (const { tensor, problem } of faults.slice(0, MOST_FAULTS)) process.stderr.write(errorLine(`${tensor}: ${problem}`))
+  for (const { tensor, problem } of faults.slice(0, MOST_FAULTS)) complain(`${tensor}: ${problem}`)
   const more = faults.length - MOST_FAULTS
-  if (more > 0) process.stderr.write(errorLine(`and ${more} more`))
+  if (more > 0) complain(`and ${more} more`)
+}
+
+/** The answer to what was asked. */
+function conclusion({ layers, faults, damaged, tokens }: Result): string {
+  const matrices = layers.reduce((sum, layer) => sum + layer.matrices, 0)
+  const { bold } = colorsOf(process.stdout)
+  if (!faults.length && !damaged.length)
+    return `${bold('right')}: all ${matrices} matrices, and every stage of a pass of ${tokens.length} tokens`
+  const found = faults.length > 0 && `${faults.length} ${faults.length === 1 ? 'fault' : 'faults'} in the kernels or in memory`
+  const files = damaged.length > 0 && 'the file is not what was pulled: delete it with mixtral rm, and pull it again'
+  return `${bold('wrong')}: ${[found, files].filter(Boolean).join('; ')}`
 }
 
 /** The files that are not what they were when they were pulled, as far as that is known. */
-async function damagedFiles(files: readonly { readonly path: string; readonly bytes: number }[]) {
-  const bar = new ProgressBar('hashing', byteCount)
+async function damagedFiles(files: readonly { readonly path: string; readonly bytes: number }[], quiet: boolean) {
+  const bar = new ProgressLine('hashing', { unit: 'bytes', quiet })
   const interrupt = onInterrupt()
   const damaged: { readonly path: string; readonly sha256: string; readonly expected: string }[] = []
   try {
@@ -125,8 +161,9 @@ function verdictJson({ types, matrices, error, worstShare, faults }: Verdict) {
   return { types, matrices, error, share_of_allowed: worstShare, faults: faults.length, ok: faults.length === 0 }
 }
 
-// Rows come one by one, so the widths are fixed.
+// Rows come one by one, so the widths are fixed. A narrow terminal gets no column of weights.
 function tableRow(name: string, types: string, matrices: string, error: string, share: string, verdict: string): string {
-  const cells = [name.padEnd(9), types.padEnd(24), matrices.padStart(8), error.padStart(9), share.padStart(10), verdict]
+  const weights = widthOf(process.stdout) < WIDEST_ROW ? [] : [types.padEnd(24)]
+  const cells = [name.padEnd(9), ...weights, matrices.padStart(8), error.padStart(9), share.padStart(10), verdict]
   return `${cells.join('  ').trimEnd()}\n`
 }

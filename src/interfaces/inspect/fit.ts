@@ -89,17 +89,18 @@ function quantized(name: QuantizationName, config: MixtralConfig, tensors: Mixtr
 }
 
 /**
- * The fit as the predicate of a sentence: `needs 28.43 GB of memory, fits the 30.10 GB that this machine can spare`.
+ * The fit as the predicate of a sentence: `needs 28.43 GB of memory, which fits in the 30.10 GB that this machine can
+ * spare`.
  * @param source says where the budget comes from
  */
 export function fitText(fit: Fit, source = 'that this machine can spare'): string {
   const { verdict, budgetBytes, residentBytes, slots, experts, refusal, would } = fit
   const needs = `needs ${byteCount(residentBytes)} of memory`
   const budget = `the ${byteCount(budgetBytes)} ${source}`
-  if (verdict === 'resident') return Number.isFinite(budgetBytes) ? `${needs}, fits ${budget}` : needs
+  if (verdict === 'resident') return Number.isFinite(budgetBytes) ? `${needs}, which fits in ${budget}` : needs
   const listed = would.length > MOST_LISTED ? `${would.slice(0, MOST_LISTED).join(', ')} and smaller` : would.join(', ')
   const others = would.length > 0 ? `in ${listed} it would fit` : 'in no quantization would it fit'
   if (verdict === 'refused') return `cannot run here: ${refusal}; ${others}`
   const streamed = `${slots} of ${experts} experts in memory at a time, the others read when needed`
-  return `${needs}, does not fit ${budget}, runs with ${streamed}; ${others}`
+  return `${needs}, which does not fit in ${budget}; runs with ${streamed}; ${others}`
 }

@@ -231,7 +231,7 @@ export const samplerTable = {
   samplers: {
     kind: 'steps',
     default: stepNames,
-    help: 'the steps in their order, with commas between them; others are not done',
+    help: 'the steps in their order, comma-separated; others are not done',
     flag: '--samplers <list>',
     llama: 'samplers',
   },

@@ -29,7 +29,7 @@ const textTable = {
   stopIds: {
     kind: 'tokens',
     unset: 'none',
-    help: "end at one of these tokens too, which are left out like the model's own end tokens; ids with commas between them",
+    help: "end at one of these tokens too, which are left out like the model's own end tokens; comma-separated ids",
     flag: '--stop-ids <ids>',
     openai: 'stop_token_ids',
   },

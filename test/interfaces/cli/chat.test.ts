@@ -20,6 +20,29 @@ test('/bye leaves, even before the end of input', async () => {
   expect({ code, stdout }).toEqual({ code: 0, stdout: '7 + 5 = 12.\n' })
 })
 
+const tooLong = `${'a b c d '.repeat(40)}\n`
+
+test('a piped message that does not fit is told, and the next ones are answered', async () => {
+  const flags = ['chat', '--temperature', '0', '--context', '64']
+  const { code, stdout, stderr } = await mixtral(flags, { input: `${tooLong}What is 7 + 5?\n` })
+  expect({ code, stdout }).toEqual({ code: 1, stdout: '7 + 5 = 12.\n' })
+  expect(stderr).toMatch(/^mixtral: the prompt has \d+ tokens, the context has room for 64 .*; --context 512 makes room\n$/)
+})
+
+test('--forget, or /forget, makes room by what is oldest', async () => {
+  const question = 'What is the capital of France?\n'
+  const flags = ['chat', '--temperature', '0', '--context', '64']
+  const [forgetting, full, byHand] = await Promise.all([
+    mixtral([...flags, '--forget'], { input: question.repeat(4) }),
+    mixtral(flags, { input: question.repeat(4) }),
+    mixtral(flags, { input: `${question}/forget\n/forget\n${question}` }),
+  ])
+  expect(forgetting).toMatchObject({ code: 0, stderr: '' })
+  expect(forgetting.stdout.trimEnd().split('\n')).toHaveLength(4)
+  expect(full).toMatchObject({ code: 1, stderr: expect.stringContaining('--context') })
+  expect(byHand.stderr).toBe('forgot the oldest message\nthere is nothing to forget\n')
+})
+
 test('a system message reaches a template without a system role, with a note', async () => {
   const { code, stdout, stderr } = await mixtral(['chat', '--temperature', '0', '--system', 'You are kind.'], { input: 'What is 7 + 5?\n' })
   expect({ code, stdout }).toEqual({ code: 0, stdout: expect.stringMatching(/.\n$/) })
@@ -62,7 +85,7 @@ test.each([
     2,
     /none\.mjs exports no function/,
   ],
-  ['a function that is not there', ['--tools', tools, '--tool-choice', 'news'], 2, /toolChoice is the function "news"/],
+  ['a function that is not there', ['--tools', tools, '--tool-choice', 'news'], 2, /--tool-choice is the function "news"/],
   ['a choice without tools', ['--tool-choice', 'auto'], 2, /--tool-choice is given without --tools FILE/],
 ])('%s is refused', async (_, flags, code, message) => {
   expect(await mixtral(['chat', ...flags], { input: 'Hi\n' })).toEqual({ code, stdout: '', stderr: expect.stringMatching(message) })

@@ -34,10 +34,16 @@ test('Ctrl-C ends the process at once while a tokenizer is read, which nothing e
   expect({ code, stdout, stderr }).toEqual({ code: null, stdout: '', stderr: '' })
 })
 
+test('says that a file is replaced', async () => {
+  await fs.writeFile(out, 'older')
+  const { code, stderr } = await mixtral(['convert', folder, out])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: `${out}: the older file of that name is replaced\n` })
+})
+
 test('another type is wrong usage', async () => {
   const { code, stderr } = await mixtral(['convert', folder, out, 'q4_0'])
   expect(code).toBe(2)
-  expect(stderr).toContain('Expected f32, f16, bf16; mixtral quantize makes smaller types')
+  expect(stderr).toContain('TYPE is "q4_0", expected f32, f16, bf16; mixtral quantize makes smaller types')
 })
 
 test('a folder without a checkpoint fails in one line', async () => {

@@ -16,7 +16,7 @@ test('inspect shows metadata, hyper-parameters, tensors by type and needs of the
   expect(stdout).toContain('tiny-mixtral.Q4_K_M.gguf: GGUF version 3, Q4_K_M, 11.7 million weights in 7.3 MB\n')
   expect(stdout).toContain('  llama.attention.layer_norm_rms_epsilon  0.00001\n')
   expect(stdout).toContain('  tokenizer.ggml.tokens                   ["<unk>", "<s>", "</s>", "<0x00>", ... 2048 in all]\n')
-  expect(stdout).toContain('  expertsPerToken   2\n')
+  expect(stdout).toContain('  experts per token    2 of 8\n')
   expect(stdout).toContain('  Q4_K       23     9.3 million    5.2 MB\n')
   expect(stdout).toContain('  KV cache for 512 tokens   1.6 MB\n')
 })

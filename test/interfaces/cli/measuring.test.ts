@@ -46,14 +46,14 @@ test('bench --parallel tells what several sequences write together', async () =>
   expect(parallel).toEqual([1, 3].map((sequences) => ({ sequences, tokens_per_second: expect.any(Number) })))
   for (const { tokens_per_second } of parallel) expect(tokens_per_second).toBeGreaterThan(0)
   const table = await mixtral(['bench', '-p', '8', '-n', '4', '-r', '1', '--parallel', '2'])
-  expect(table.stdout).toMatch(/2 at once +\d.* t\/s +tokens of all sequences together/)
+  expect(table.stdout).toMatch(/2 at once +\d.* tokens\/s +tokens of all sequences together/)
   const wrong = await mixtral(['bench', '--parallel', '1,zero'])
   expect(wrong.code).toBe(2)
-  expect(wrong.stderr).toContain('numbers of sequences with commas between them')
+  expect(wrong.stderr).toContain('comma-separated numbers of sequences')
 })
 
 test('bench prints a table', async () => {
   const { code, stdout } = await mixtral(['bench', '-p', '8', '-n', '3', '-r', '1'])
   expect(code).toBe(0)
-  expect(stdout).toMatch(/^prefill +[\d.]+ t\/s +8 tokens, median of 1\ndecode +[\d.]+ t\/s +3 tokens/)
+  expect(stdout).toMatch(/^prefill +[\d.]+ tokens\/s +8 tokens, median of 1\ndecode +[\d.]+ tokens\/s +3 tokens/)
 })

@@ -79,10 +79,10 @@ test('--kl prints the tables of llama-perplexity', async () => {
 })
 
 test.each([
-  [['demo'], 2, "missing required argument 'file'"],
+  [['demo'], 2, 'FILE is missing'],
   [['demo', text, '--kl', base, '--save-logits', 'x'], 2, 'expected either --save-logits or --kl'],
   [['demo', '--kl', base, '-c', '128'], 2, 'expected no --context'],
-  [['demo', text, '-c', '2'], 2, 'Expected a whole number from 3'],
+  [['demo', text, '-c', '2'], 2, '--context is "2", expected a whole number from 3'],
   [['demo', '/no/such/file'], 1, '/no/such/file: cannot be read'],
   [['demo', '--kl', text], 1, 'not a file of stored logits'],
   [['demo', golden('README.md'), '--kl', base], 2, 'of the text is'],

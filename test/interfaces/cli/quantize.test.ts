@@ -21,7 +21,7 @@ afterAll(() => fs.rm(folder, { recursive: true }))
 
 test('says which files it wrote, and with --json how many tensors of each type', async () => {
   const target = path.join(folder, 'model-Q4_K_M.gguf')
-  const plain = await mixtral(['quantize', model, target, 'Q4_K_M'])
+  const plain = await mixtral(['quantize', model, target, 'q4_k_m'])
   expect(plain).toMatchObject({ code: 0, stdout: expect.stringMatching(/model-Q4_K_M\.gguf: [\d.]+ MB\n$/) })
   expect(plain.stderr).toMatch(/^[\d.]+ million weights in [\d.]+ s, [\d.]+ (million|thousand) per second\n$/)
 
@@ -61,7 +61,7 @@ test('with an importance matrix, says what it does not know and which experts sa
 })
 
 test.each([
-  [['Q9_0'], 2, /type/],
+  [['Q9_0'], 2, /^mixtral: TYPE is "Q9_0", expected F16, /],
   [['IQ2_XXS'], 2, /needs an importance matrix/],
   [['Q4_K_M', '--imatrix', 'none.gguf'], 1, /none\.gguf/],
   [['Q4_K_M', '--layout', 'apart'], 2, /layout/],

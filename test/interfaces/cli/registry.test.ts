@@ -42,7 +42,7 @@ test('pull, list, show and rm', async () => {
   const path = pulled.stdout.trim()
   expect(readFileSync(path).equals(demo)).toBe(true)
   expect(pulled.stderr).toMatch(
-    /^127\.0\.0\.1:\d+\/user\/mixtral:latest: 7\.3 MB to download; it needs [\d.]+ MB of memory, fits the .+ GB that this machine can spare\n$/,
+    /^127\.0\.0\.1:\d+\/user\/mixtral:latest: 7\.3 MB to download; it needs [\d.]+ MB of memory, which fits in the .+ GB that this machine can spare\n$/,
   )
   expect((await done('list')).stdout).toBe(`${name}  7.3 MB  mixtral\n`)
 
@@ -127,7 +127,9 @@ test('Ctrl-C ends a pull with 130, list shows what came, the next pull goes on, 
 })
 
 test('rm suggests models that it could delete, and no others', async () => {
-  expect((await mixtral(['rm', 'mixtral:8x7'], { env })).stderr).toBe('mixtral: no model "mixtral:8x7" on this machine\n')
+  expect((await mixtral(['rm', 'mixtral:8x7'], { env })).stderr).toBe(
+    'mixtral: no model "mixtral:8x7" on this machine, mixtral list shows which there are\n',
+  )
   await done('pull', name)
   const { stderr } = await mixtral(['rm', name.replace('latest', 'latst')], { env })
   expect(stderr).toContain(`did you mean ${name}?`)
@@ -259,7 +261,7 @@ const failures: [what: string, args: () => string[], says: RegExp][] = [
   ['a model that the registry has not', () => ['pull', `${server.host}/user/none`], /has no model/],
   ['a model that is not here', () => ['tokenize', 'mixtral:8x7', 'a'], /did you mean mixtral:8x7b/],
   ['the deletion of a model that is not here', () => ['rm', 'mixtral:8x7b'], /no model "mixtral:8x7b" on this machine/],
-  ['the deletion of the demo', () => ['rm', 'demo'], /not in the store of this program/],
+  ['the deletion of the demo', () => ['rm', 'demo'], /demo comes with this package/],
   ['a repository that does not exist', () => ['inspect', 'hf:owner/none:Q4_K_M'], /hf:owner\/none does not exist/],
 ]
 

@@ -15,7 +15,7 @@ const story =
   'Once upon a time, there was a child named Sam. He had a golden ring that he carried everywhere. But the golden ring fell into the water. ' +
   'Sam was very afraid. Then a kind old woman came by and said, "Do not worry. I will help you." They looked everywhere, and at last they ' +
   'found the golden ring. From that day on, Sam was calm. Sam learned to try again. And they lived happily ever after.\n'
-const summary = /^\d+ tokens? prompt at [\d.]+ t\/s, \d+ tokens at [\d.]+ t\/s, load [\d.]+ s\n$/
+const summary = /^prompt \d+ tokens?, [\d.]+ tokens\/s; answer \d+ tokens, [\d.]+ tokens\/s; loaded in [\d.]+ s\n$/
 
 test('without arguments, the demo model tells its story', async () => {
   const { code, stdout, stderr } = await mixtral(['run'], { env: { CI: 'true', FORCE_COLOR: '1' } })
@@ -29,13 +29,15 @@ test.each(golden)('greedy: $prompt', async ({ prompt, text, tokens }) => {
   expect(stderr).toMatch(summary)
 })
 
-test('one argument that is no model is a prompt; - reads it from standard input', async () => {
-  const [asArgument, fromStdin] = await Promise.all([
+test('one argument that is no model is a prompt; -, or a pipe without a prompt, reads it from standard input', async () => {
+  const [asArgument, fromStdin, fromPipe] = await Promise.all([
     mixtral(['run', 'Once upon a time', '--temperature', '0', '-n', '3']),
     mixtral(['run', '-', '--temperature', '0', '-n', '3'], { input: 'Once upon a time\n' }),
+    mixtral(['run', '--temperature', '0', '-n', '3'], { input: 'Once upon a time\n' }),
   ])
   expect(asArgument.stdout).toBe(', there was\n')
   expect(fromStdin.stdout).toBe(asArgument.stdout)
+  expect(fromPipe.stdout).toBe(asArgument.stdout)
 })
 
 test('--json prints one object on stdout and nothing on stderr', async () => {
@@ -62,10 +64,10 @@ test('the same seed gives the same text; --stop ends before its text', async () 
 })
 
 test.each<[string, string[], RegExp]>([
-  ['a sampler', ['--samplers', 'foo'], /samplers has "foo"/],
+  ['a sampler', ['--samplers', 'foo'], /--samplers has "foo"/],
   ['an expression', ['--regex', '[0-9'], /the regular expression "\[0-9"/],
-  ['numbers that do not go together', ['--min-tokens', '9', '-n', '3'], /minTokens is 9/],
-  ['a switch alone', ['--post-sampling'], /postSampling is true, expected logprobs/],
+  ['numbers that do not go together', ['--min-tokens', '9', '-n', '3'], /--min-tokens is 9/],
+  ['a switch alone', ['--post-sampling'], /--post-sampling is true, expected --logprobs/],
 ])('%s that is wrong is refused before the model is loaded', async (_, flags, message) => {
   for (const command of [
     ['run', 'demo', 'x'],

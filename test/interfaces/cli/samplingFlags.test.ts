@@ -28,12 +28,12 @@ test('texts of flags may have line ends, tabs and backslashes in them', () => {
 })
 
 test.each<[args: string[], says: string]>([
-  [['--logit-bias', 'tiny'], '--logit-bias <token=x>'],
+  [['--logit-bias', 'tiny'], '--logit-bias is "tiny"'],
   [['--samplers', 'top_k,infill'], 'samplers has "infill"'],
-  [['--mirostat', '3'], 'Expected a whole number from 0 to 2'],
-  [['--top-n-sigma', 'x'], '--top-n-sigma <x>'],
-  [['--stop-ids', '1,x'], '--stop-ids <ids>'],
-  [['--logprobs', '21'], '--logprobs <n>'],
+  [['--mirostat', '3'], '--mirostat is "3", expected a whole number from 0 to 2'],
+  [['--top-n-sigma', 'x'], '--top-n-sigma is "x"'],
+  [['--stop-ids', '1,x'], '--stop-ids is "1,x"'],
+  [['--logprobs', '21'], '--logprobs is "21"'],
 ])('mixtral run %j is wrong usage', async (args, says) => {
   const { code, stderr } = await mixtral(['run', 'demo', 'a', ...args])
   expect(code).toBe(2)
@@ -48,7 +48,7 @@ test('flags reach the sampler, and log-probabilities are printed', async () => {
     run('--json', '--logprobs', '2', '--post-sampling'),
   ])
   expect(biased.stdout).not.toMatch(/^I|am/)
-  expect(biased.stderr).toMatch(/^(-?\d+\.\d{4} ".*" {2}-?\d+\.\d{4} ".*"\n){4}/)
+  expect(biased.stderr).toMatch(/^( *-?\d+\.\d{4} {2}".*" +-?\d+\.\d{4} {2}".*"\n){4}/)
   expect(ordered.stdout).toBe('I am a tiny\n')
   const { logprobs } = JSON.parse(json.stdout)
   expect(logprobs.map(({ token, logprob }: { token: string; logprob: number }) => [token, logprob])).toEqual(

@@ -17,7 +17,12 @@ test('--special takes control tokens for tokens, --bos puts BOS first, neither i
   expect(await tokens('--special')).toEqual([261, 2])
 })
 
-test('tokenize - reads standard input', async () => {
-  const { stdout } = await mixtral(['tokenize', 'demo', '-', '--json'], { input: 'Once upon\n' })
+test.each([
+  [['demo', '-'], 'Once upon\n'],
+  [['demo'], 'Once upon\n'],
+  [[], 'Once upon\n'],
+  [['Once upon'], 'never read'],
+])('tokenize %j with %j on standard input', async (args, input) => {
+  const { stdout } = await mixtral(['tokenize', ...args, '--json'], { input })
   expect(JSON.parse(stdout)).toEqual({ tokens: [672, 600], pieces: ['▁Once', '▁upon'], count: 2 })
 })

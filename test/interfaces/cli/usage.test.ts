@@ -15,21 +15,32 @@ const textFile = join(folder, 'notes.gguf')
 writeFileSync(textFile, 'no model at all')
 
 const wrongUsage: [what: string, args: string[], says: string][] = [
-  ['an unknown command', ['chatt'], "unknown command 'chatt' (Did you mean chat?)"],
-  ['help of an unknown command', ['help', 'rnu'], "unknown command 'rnu'"],
-  ['an unknown flag', ['run', '--warp', '9'], "'--warp'"],
-  ['an unknown flag before the command', ['--warp', 'run'], "'--warp'"],
+  ['an unknown command', ['chatt'], 'unknown command "chatt"; did you mean chat?'],
+  ['help of an unknown command', ['help', 'rnu'], 'unknown command "rnu"; did you mean run?'],
+  ['an unknown flag', ['run', '--warp', '9'], 'unknown option "--warp"\n'],
+  ['an unknown flag before the command', ['--warp', 'run'], 'unknown option "--warp"\n'],
+  ['a flag that is called otherwise', ['run', '--temp', '0'], 'unknown option "--temp"; did you mean --temperature?'],
+  ['a flag of llama.cpp', ['run', '--n-predict=5'], 'did you mean --max-tokens?'],
+  ['a flag with a typo', ['chat', '--contxt', '5'], 'did you mean --context?'],
+  ['a command of another program', ['ls'], 'unknown command "ls"; did you mean list?'],
+  ['a type that does not exist', ['quantize', 'a', 'b', 'Q9_K_M'], 'TYPE is "Q9_K_M", expected F16, '],
+  [
+    'an option of the library',
+    ['run', 'a', '--min-tokens', '9', '-n', '3'],
+    '--min-tokens is 9, expected at most --max-tokens, which is 3',
+  ],
+  ['too many experts', ['run', 'a', '--experts', '99'], '--experts is 99, expected a whole number from 1 to 8'],
   ['too many arguments', ['run', 'demo', 'a', 'b'], 'too many arguments'],
-  ['a missing argument', ['tokenize', 'demo'], "missing required argument 'text'"],
+  ['a missing argument', ['tokenize', 'demo'], 'TEXT is missing, expected a text or a pipe'],
   ['a missing flag', ['logits', 'demo', '--tokens', '1'], '--out'],
   ['a flag without its value', ['run', '--seed'], '--seed'],
-  ['no threads', ['run', '--threads', '0'], '--threads <n>'],
-  ['half a token', ['run', '-n', '1.5'], '--max-tokens <n>'],
-  ['a number that is none', ['run', '--context', 'long'], '--context <n>'],
-  ['a negative temperature', ['run', '--temperature', '-1'], '--temperature <x>'],
-  ['a probability above 1', ['run', '--top-p', '1.01'], '--top-p <x>'],
-  ['a seed beyond exact integers', ['run', '--seed', '9007199254740993'], '--seed <n>'],
-  ['token ids that are none', ['logits', '--tokens', '1,x', '--out', 'never'], '--tokens <ids>'],
+  ['no threads', ['run', '--threads', '0'], '--threads is "0", expected a whole number from 1 to 1024'],
+  ['half a token', ['run', '-n', '1.5'], '--max-tokens is "1.5", expected a whole number from 1\n'],
+  ['a number that is none', ['run', '--context', 'long'], '--context is "long"'],
+  ['a negative temperature', ['run', '--temperature', '-1'], '--temperature is "-1"'],
+  ['a probability above 1', ['run', '--top-p', '1.01'], '--top-p is "1.01"'],
+  ['a seed beyond exact integers', ['run', '--seed', '9007199254740993'], '--seed is "9007199254740993"'],
+  ['token ids that are none', ['logits', '--tokens', '1,x', '--out', 'never'], '--tokens is "1,x"'],
   ['neither tokens nor prompt', ['logits', '--out', 'never'], 'either --tokens or --prompt'],
   ['both tokens and prompt', ['logits', '--tokens', '1', '--prompt', 'a', '--out', 'never'], 'either --tokens or --prompt'],
   ['a model without a prompt', ['run', textFile], 'prompt'],
@@ -50,7 +61,7 @@ const failures: [what: string, args: string[], says: string][] = [
   ['a file that is no GGUF', ['inspect', textFile], 'notes.gguf'],
   ['a token id outside the vocabulary', ['logits', '--tokens', '2048', '--out', join(folder, 'out')], '2048'],
   ['a file that cannot be written', ['logits', '--tokens', '1', '--out', join(folder, 'no', 'out')], join('no', 'out')],
-  ['a prompt longer than the context', ['run', 'demo', 'a b c d e f g h', '--context', '4'], 'context'],
+  ['a prompt longer than the context', ['run', 'demo', 'a b c d e f g h', '--context', '4'], 'the answer; --context 512 makes room\n'],
 ]
 
 test.each(failures)('failure: %s', async (_, args, says) => {
@@ -84,7 +95,7 @@ test.each([{ flags: [] }, { flags: ['--debug'] }])('what a terminal may obey in 
 test('a message without end is cut', async () => {
   const { code, stderr } = await mixtral(['run', `--${'x'.repeat(100_000)}`])
   expect(code).toBe(2)
-  expect(stderr).toMatch(/^mixtral: .+ \.\.\. .+\n$/)
+  expect(stderr).toMatch(/^mixtral: .+\.\.\..*\n$/)
   expect(stderr.length).toBeLessThan(1700)
 })
 

@@ -13,6 +13,7 @@ import { mixtral } from './mixtral.js'
 test('a model that is right has a line for every layer and format, and exit code 0', async () => {
   const { code, stdout, stderr } = await mixtral(['verify'])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  expect(stdout).toMatch(/^right: all 189 matrices, and every stage of a pass of \d+ tokens\n$/m)
   const [layers, formats] = stdout.split('\n\n').map((table) => table.trimEnd().split('\n'))
   expect(layers!.slice(1).map((line) => line.split(' ')[0])).toEqual(['embedding', '0', '1', '2', '3', '4', '5', 'output'])
   expect(formats!.slice(1).map((line) => line.split(' ')[0])).toEqual(['Q4_K', 'F32', 'Q8_0', 'Q5_K', 'Q6_K'])

@@ -181,11 +181,11 @@ test('the context length of an Ollama model counts, unless the caller has one', 
 test('the fit in words', () => {
   const fit = { budgetBytes: 16e9, residentBytes: 28.43e9, slots: 130, experts: 256, refusal: undefined, would: [] } as const
   expect(fitText({ ...fit, verdict: 'resident', budgetBytes: 30e9 })).toBe(
-    'needs 28.43 GB of memory, fits the 30.00 GB that this machine can spare',
+    'needs 28.43 GB of memory, which fits in the 30.00 GB that this machine can spare',
   )
   expect(fitText({ ...fit, verdict: 'resident', budgetBytes: Number.POSITIVE_INFINITY })).toBe('needs 28.43 GB of memory')
   expect(fitText({ ...fit, verdict: 'streamed', would: ['Q3_K_S', 'Q2_K'] }, 'of --ram')).toBe(
-    'needs 28.43 GB of memory, does not fit the 16.00 GB of --ram, runs with 130 of 256 experts in memory at a time, the others read when needed; in Q3_K_S, Q2_K it would fit',
+    'needs 28.43 GB of memory, which does not fit in the 16.00 GB of --ram; runs with 130 of 256 experts in memory at a time, the others read when needed; in Q3_K_S, Q2_K it would fit',
   )
   const would = ['Q8_0', 'Q6_K', 'Q5_K_M', 'Q5_K_S', 'Q4_K_M'] as const
   expect(fitText({ ...fit, verdict: 'refused', refusal: 'too little', would })).toBe(

@@ -1,0 +1,60 @@
+// A command that says what is wrong with its arguments in the words of the other errors: what was found, what was
+// expected. Takes what commander says of them; does not know the commands.
+
+import { Command } from 'commander'
+import { quoted } from '../../base/errors.js'
+import { meantCommand, meantFlag } from './nearFlags.js'
+
+export class PlainCommand extends Command {
+  override createCommand(name?: string): PlainCommand {
+    return new PlainCommand(name)
+  }
+
+  /** Called by commander for a flag that this command does not have. */
+  unknownOption(flag: string): void {
+    const known = this.options.flatMap(({ long, hidden }) => (long && !hidden ? [long] : []))
+    this.error(`unknown option ${quoted(flag)}${meantFlag(flag, [...known, '--help'])}`, { code: 'commander.unknownOption' })
+  }
+
+  /** Called by commander for a command that does not exist. */
+  unknownCommand(): void {
+    this.failUnknownCommand(this.args[0] ?? '')
+  }
+
+  failUnknownCommand(name: string): never {
+    const names = this.commands.map((command) => command.name())
+    this.error(`unknown command ${quoted(name)}${meantCommand(name, names)}`, { code: 'commander.unknownCommand' })
+  }
+}
+
+/** What commander says, in the words of the other errors. */
+export function inOneVoice(message: string): string {
+  const text = message.trim().replace(/^error: /, '')
+  for (const [pattern, say] of sentences) {
+    const found = pattern.exec(text)
+    if (found) return say(...(found.slice(1) as [string, string, string]))
+  }
+  return text
+}
+
+const flagOf = (flags: string) => /--[\w-]+/.exec(flags)?.[0] ?? flags
+/** `Expected a number.` as the end of a sentence, and other reasons behind a colon. */
+const because = (why: string) => {
+  const reason = why.replace(/\.$/, '')
+  return reason.startsWith('Expected') ? `, e${reason.slice(1)}` : `: ${reason[0]?.toLowerCase() ?? ''}${reason.slice(1)}`
+}
+
+const sentences: readonly (readonly [RegExp, (first: string, second: string, third: string) => string])[] = [
+  [/^option '([^']*)' argument '(.*)' is invalid\. (.*)$/s, (flags, value, why) => `${flagOf(flags)} is ${quoted(value)}${because(why)}`],
+  [
+    /^command-argument value '(.*)' is invalid for argument '([^']*)'\. (.*)$/s,
+    (value, name, why) => `${name.toUpperCase()} is ${quoted(value)}${because(why)}`,
+  ],
+  [/^option '([^']*)' argument missing$/, (flags) => `${flagOf(flags)} has no value, expected ${flags}`],
+  [/^required option '([^']*)' not specified$/, (flags) => `${flagOf(flags)} is missing, expected ${flags}`],
+  [/^missing required argument '([^']*)'$/, (name) => `${name.toUpperCase()} is missing`],
+  [
+    /^too many arguments(?: for '([^']*)')?\. Expected (\d+) arguments? but got (\d+)\.$/,
+    (name, expected, got) => `too many arguments${name ? ` for ${name}` : ''}: ${got}, expected at most ${expected}`,
+  ],
+]
