@@ -76,9 +76,11 @@ function otherEnds({ config, generationConfig }: TokenizerFiles, eos: number | u
 function idsIn(json: JsonObject | undefined, key: string, vocabSize: number, notes: string[]): number[] {
   const value = json?.value(key)
   const ids = value === undefined ? [] : Array.isArray(value) ? (value as unknown[]) : [value]
+  const firstBeyond = ids.find((id) => typeof id === 'number' && id >= vocabSize)
   return ids.flatMap((id) => {
     if (typeof id !== 'number' || !Number.isInteger(id)) return json!.refuse(key, `an id below ${vocabSize}`)
-    if (id >= vocabSize)
+    // Of a list, the first is said: a note for each would be compared with all others.
+    if (id >= vocabSize && id === firstBeyond)
       addNote(notes, `${key} ${id} in ${path.basename(json!.file)} is past the model's ${vocabSize} embeddings and left out`)
     return id < 0 || id >= vocabSize ? [] : [id]
   })
