@@ -12,10 +12,14 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true }))
 
 /** Runs the command until `use` has ended, and then sends SIGTERM. */
-async function serving(args: readonly string[], use: (url: string, kill: () => void) => Promise<unknown>, nodeFlags: string[] = []) {
+async function serving(
+  args: readonly string[],
+  use: (url: string, kill: () => void) => Promise<unknown>,
+  settings: { readonly nodeFlags?: readonly string[]; readonly env?: Record<string, string> } = {},
+) {
   let used: unknown
   const ended = await mixtral(['serve', '--port', '0', ...args], {
-    nodeFlags,
+    ...settings,
     atStart(child) {
       let said = ''
       child.stderr.on('data', async (text) => {
@@ -79,13 +83,15 @@ test('keys come from a file, and a running answer is finished after the signal',
 
 test('a set-up of OpenTelemetry that is loaded before the command gets spans', async () => {
   const tracing = new URL('modules/consoleTracing.mjs', import.meta.url).href
-  const { code, stderr } = await serving(['--no-log'], (url) => ask(url, { ...chat, model: 'demo' }), ['--import', tracing])
+  const { code, stderr } = await serving(['demo', '--no-log'], (url) => ask(url, { ...chat, model: 'demo' }), {
+    nodeFlags: ['--import', tracing],
+  })
   expect(stderr).toContain('\nspan chat demo 7\n')
   expect(code).toBe(0)
 })
 
 test('requests have the time that --timeout gives them', async () => {
-  const { used } = await serving(['--no-log', '--timeout', '1'], async (url) => {
+  const { used } = await serving(['demo', '--no-log', '--timeout', '1'], async (url) => {
     const body = JSON.stringify({ prompt: 'KING RICHARD III:\n', n: 128, max_tokens: 500, ignore_eos: true })
     const response = await fetch(`${url}/v1/completions`, { method: 'POST', body })
     return [response.status, (await response.json()).error.code]
@@ -115,7 +121,7 @@ test('without a model it serves those of the machine, and says when one is loade
       await (await fetch(`${url}/api/generate`, { method: 'POST', body })).text()
       return [answers.map(([status]) => status), models.length, Math.round((Date.parse(models[0].expires_at) - Date.now()) / 60_000)]
     },
-    env,
+    { env },
   )
   expect(used).toEqual([[200, 404], 1, 60])
   expect(stderr).toMatch(
