@@ -163,6 +163,10 @@ const rows: Record<string, Row> = {
     () => [ids(), call()],
     (i, o) => model.routing(i, o),
   ),
+  'MixtralModel.prototype.embed': row(
+    () => [ids(), { ...call(), salt: 'a' }],
+    (i, o) => model.embed(i, o),
+  ),
   'TokenModel.prototype.trace': row(
     () => [ids(), traced()],
     (i, o) => model.trace(i, o),
@@ -299,6 +303,10 @@ const rows: Record<string, Row> = {
       const { files: _, ...result } = await library.quantizeModel(demo, out, 'Q2_K', any(o))
       return [result, hashOf(out)]
     },
+  ),
+  expertStatistics: row(
+    () => [[{ domain: 'a', text: text.slice(0, 400) }], { ...call(), contextLength: 64, favorites: 1 }],
+    (texts, o) => library.expertStatistics(model, texts, o),
   ),
   measurePerplexity: row(
     () => [{ ...call(), contextLength: 64, windows: 2 }],

@@ -31,7 +31,7 @@ export class DomainBlocks {
     return this.#blockTokens
   }
 
-  /** The blocks that are whole, of `tokens` tokens each: those of `blockTokens`, or joined to twice, four times as many. */
+  /** The whole blocks, of `tokens` tokens each: those of `blockTokens`, or joined to twice, four times as many. */
   whole(tokens: number): readonly Uint32Array[] {
     let blocks = this.#filled < this.#blockTokens ? this.#blocks.slice(0, -1) : this.#blocks
     for (let size = this.#blockTokens; size < tokens; size *= 2) blocks = joined(blocks)

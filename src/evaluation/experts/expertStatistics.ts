@@ -49,7 +49,7 @@ export interface LayerStatistics {
   readonly balancingLoss: number
   /** (experts, experts): of the tokens of an expert, the share that another one took part in; 1 on the diagonal. */
   readonly coactivation: readonly (readonly number[])[]
-  /** (experts, experts): of the tokens of an expert, the mean number of assignments to each expert of the next layer, over the experts of a token. */
+  /** (experts, experts): of the tokens of an expert, the share of their assignments in the next layer that each has. */
   readonly nextLayer: readonly (readonly number[])[] | undefined
   /** The mean over tokens of the largest share that one expert has of a token's occurrences. */
   readonly vocabularySpecialization: number | undefined
@@ -83,7 +83,7 @@ export interface ExpertStatistics {
   readonly cache: {
     /** (layers * experts): the share of requests that a cache of 1, 2, 3 ... experts would have had. */
     readonly hitRates: readonly number[]
-    /** (layers * experts): after how many tokens 1, 2, 3 ... distinct experts had been asked for; 0 where they were not. */
+    /** (layers * experts): after how many tokens 1, 2, 3 ... distinct experts had been asked for; 0: they were not. */
     readonly reached: readonly number[]
   }
 }

@@ -54,8 +54,8 @@ export interface RouterMeans {
 
 /**
  * The loss of load balancing as transformers' `load_balancing_loss_func` defines it, before its coefficient: experts *
- * sum over ranks j and experts e of F_je * P_e, where F_je is the share of rows whose j-th choice is e, and P_e the mean
- * probability of e. Even load gives the number of experts per token.
+ * sum over ranks j and experts e of F_je * P_e, where F_je is the share of rows whose j-th choice is e, and P_e is the
+ * mean probability of e. Even load gives the number of experts per token.
  */
 export function loadBalancingLoss({ rows, choices, probabilities }: RouterMeans): number {
   const experts = probabilities.length

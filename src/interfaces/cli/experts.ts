@@ -1,5 +1,5 @@
-// `mixtral experts`: what a model's experts do on texts. Owns the flags, the table of domains in a command line, and the
-// files that are written; the figures are evaluation/experts/, how they are shown is expertsText.ts.
+// `mixtral experts`: what a model's experts do on texts. Owns the flags, the domains of a command line, and the files
+// that are written; the figures are those of evaluation/experts/, and expertsText.ts shows them.
 
 import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'

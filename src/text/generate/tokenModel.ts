@@ -115,8 +115,8 @@ export class TokenModel {
   }
 
   /**
-   * The experts that each of given tokens is routed to, layer by layer, their weights, and the routers' logits. The tokens are taken as they
-   * are, without BOS. Throws what `logits` throws.
+   * The experts that each of given tokens is routed to, layer by layer, their weights, and the routers' logits. The
+   * tokens are taken as they are, without BOS. Throws what `logits` throws.
    * @example
    * const [first] = await model.routing(model.tokenizer.encodePrompt('Once upon a time'))
    * first.layers[3].experts // best first

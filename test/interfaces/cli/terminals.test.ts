@@ -1,5 +1,5 @@
-// What terminals show of the command: narrow, wide, dumb, without colors, resized. No row of a progress line is left, and
-// no word is broken.
+// What terminals show of the command: narrow, wide, dumb, without colors, resized. No row of a progress line is left,
+// and no word is broken.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
