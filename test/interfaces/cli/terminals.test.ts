@@ -1,5 +1,5 @@
-// What terminals show of the command: narrow, wide, dumb, without colors, resized. No row of a progress line is left, and
-// no word is broken.
+// What terminals show of the command: narrow, wide, dumb, without colors, resized. No row of a progress line is left,
+// and no word is broken.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -79,6 +79,7 @@ describe.skipIf(!hasTmux)('a terminal', () => {
     const written = dumb.raw().replace(/^[\s\S]*?(?=127\.0\.0\.1)/, '')
     expect(written).not.toContain('\x1b')
     expect(broken(dumb, 80).filter((row) => !row.includes('happily'))).toEqual([])
+    expect(written.replaceAll('\r', '')).toContain('Once upon a time, there was a child named Sam. He had a golden ring that he')
     const plain = new Terminal(80, hurried('verify --threads 1') + mixtral('inspect'), { NO_COLOR: '1' })
     await plain.until(/^ENDED$/m, 100_000)
     expect(plain.raw()).toMatch(/━·/)
