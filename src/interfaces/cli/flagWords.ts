@@ -35,7 +35,7 @@ export function messageOf(error: unknown): string {
 }
 
 /** A message with flags instead of options. What is in quotes is somebody's own text. */
-export function withFlags(message: string): string {
+function withFlags(message: string): string {
   const flag = (name: string) => (Object.hasOwn(flags, name) ? flags[name]! : name)
   return message
     .split(/("(?:[^"\\]|\\.)*")/)

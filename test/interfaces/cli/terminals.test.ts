@@ -16,6 +16,8 @@ const folder = mkdtempSync(join(tmpdir(), 'mixtral-terminals-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 const text = join(folder, 'text')
 writeFileSync(text, 'Once upon a time, there was a child who lived near the sea. '.repeat(400))
+const longText = join(folder, 'long text')
+writeFileSync(longText, readFileSync(text, 'utf8').repeat(20))
 
 /** A clock that runs a hundred times too fast: work of a moment gets its progress line. */
 const hurry = 'data:text/javascript,const now=performance.now.bind(performance);performance.now=()=>100*now()'
@@ -93,7 +95,7 @@ describe.skipIf(!hasTmux)('a terminal', () => {
 
   test('that changes its width keeps one row of progress, and what was measured until Ctrl-C', { timeout: 120_000 }, async () => {
     // What is in the first row goes where no program reaches it, if the row becomes two.
-    const terminal = new Terminal(200, `seq 10\n${hurried(`perplexity demo '${text}' -c 32 --threads 1`)}`)
+    const terminal = new Terminal(200, `seq 10\n${hurried(`perplexity demo '${longText}' -c 32 --threads 1`)}`)
     await terminal.until(/^perplexity ━.* left$/m)
     for (const width of [60, 80, 45, 120]) {
       terminal.resize(width)
