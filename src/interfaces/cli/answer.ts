@@ -76,7 +76,7 @@ export function speeds({ promptTokens, reusedTokens, ids, finishReason, prefillS
 
 /**
  * Writes the log-probabilities that were asked for to stderr, in columns. Each token has a line, or in a narrow
- * terminal several, with the most likely ones behind it: `-0.1054  " Paris"  -0.1054  " Paris"  -2.3026  " Ly"`.
+ * terminal several, with the most likely ones behind it, such as `-0.1054  " I"  -0.1054  " I"  -2.3026  " We"`.
  */
 export function showLogprobs({ logprobs }: Answer): void {
   if (logprobs.length === 0) return

@@ -22,7 +22,7 @@ const flags: Readonly<Record<string, string>> = {
 }
 
 /** A name that is an English word is an option where a sentence about options has one. */
-const WORD = /^([a-z]\w*)(?= (?:is|are|has|goes|wants|needs)\b)|(?<=\b(?:expected|with|without|or|and) )([a-z]\w*)(?=$|[,;.])/g
+const WORD = /^([a-z]\w*)(?= (?:is|are|has|goes|wants|needs)\b)|(?<=\b(?:expected|with|without|or|and) )([a-z]\w*)(?=$|[,;.]| with\b)/g
 const CAMEL = /\b[a-z]+(?:[A-Z]\w*)+/g
 
 /** The message of an error, for somebody who has a command line. */
@@ -35,7 +35,7 @@ export function messageOf(error: unknown): string {
 }
 
 /** A message with flags instead of options. What is in quotes is somebody's own text. */
-export function withFlags(message: string): string {
+function withFlags(message: string): string {
   const flag = (name: string) => (Object.hasOwn(flags, name) ? flags[name]! : name)
   return message
     .split(/("(?:[^"\\]|\\.)*")/)

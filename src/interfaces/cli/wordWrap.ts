@@ -45,7 +45,7 @@ export class StreamWrap {
   /** What has been written of the last word. */
   #word = ''
 
-  /** @param width columns of the terminal, which may change */
+  /** @param width columns of the terminal, which may change; 0 where it does not tell */
   constructor(width: () => number) {
     this.#width = width
   }
@@ -65,7 +65,8 @@ export class StreamWrap {
     if (character === '\n') this.#column = 0
     else if (character === '\t') this.#column = ((this.#column >> 3) << 3) + 8
     else this.#column++
-    if (this.#column <= this.#width() || character === '\n') return character
+    const width = this.#width()
+    if (this.#column <= width || width < NARROWEST || character === '\n') return character
     this.#column = 0
     return '\n' // the space at which a line is broken is not seen
   }

@@ -32,7 +32,7 @@ export async function routeTokens(engine: Engine, tokens: readonly number[], opt
 }
 
 /** Calls `each` with the routing of each token in turn. All tokens are run; no logits of theirs are computed. */
-export async function eachRouting(
+async function eachRouting(
   engine: Engine,
   tokens: readonly number[],
   options: ForwardOptions,

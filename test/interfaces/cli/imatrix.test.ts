@@ -38,7 +38,7 @@ test('writes the old form by its name, and one object with --json', async () => 
 
 test.each([
   [['demo', 'none.txt', 'out.gguf'], 1, /none\.txt/],
-  [['demo', 'text.txt'], 2, /out/],
+  [['demo', 'text.txt'], 2, /OUT is missing/],
   [['demo', 'text.txt', 'text.txt'], 2, /is an input/],
   [['demo', 'text.txt', 'out.gguf', '--chunks', '0'], 2, /chunks/],
 ] as const)('wrong use: %j', async (args, code, message) => {

@@ -11,7 +11,7 @@ test('Ctrl-C during run keeps the text so far, prints the summary and exits with
   })
   expect(code).toBe(130)
   expect(stdout).toMatch(/^W.*\n$/s)
-  expect(stderr).toMatch(/^interrupted, \d+ tokens?( at [\d.]+ t\/s)?, load [\d.]+ s\n$/)
+  expect(stderr).toMatch(/^interrupted; answer \d+ tokens?(, [\d.]+ tokens\/s)?; loaded in [\d.]+ s\n$/)
 })
 
 test('Ctrl-C during an answer of chat ends the answer and not the chat', async () => {

@@ -16,6 +16,8 @@ const folder = mkdtempSync(join(tmpdir(), 'mixtral-terminals-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 const text = join(folder, 'text')
 writeFileSync(text, 'Once upon a time, there was a child who lived near the sea. '.repeat(400))
+const longText = join(folder, 'long text')
+writeFileSync(longText, readFileSync(text, 'utf8').repeat(20))
 
 /** A clock that runs a hundred times too fast: work of a moment gets its progress line. */
 const hurry = 'data:text/javascript,const now=performance.now.bind(performance);performance.now=()=>100*now()'
@@ -79,6 +81,7 @@ describe.skipIf(!hasTmux)('a terminal', () => {
     const written = dumb.raw().replace(/^[\s\S]*?(?=127\.0\.0\.1)/, '')
     expect(written).not.toContain('\x1b')
     expect(broken(dumb, 80).filter((row) => !row.includes('happily'))).toEqual([])
+    expect(written.replaceAll('\r', '')).toContain('Once upon a time, there was a child named Sam. He had a golden ring that he')
     const plain = new Terminal(80, hurried('verify --threads 1') + mixtral('inspect'), { NO_COLOR: '1' })
     await plain.until(/^ENDED$/m, 100_000)
     expect(plain.raw()).toMatch(/━·/)
@@ -92,7 +95,7 @@ describe.skipIf(!hasTmux)('a terminal', () => {
 
   test('that changes its width keeps one row of progress, and what was measured until Ctrl-C', { timeout: 120_000 }, async () => {
     // What is in the first row goes where no program reaches it, if the row becomes two.
-    const terminal = new Terminal(200, `seq 10\n${hurried(`perplexity demo '${text}' -c 32 --threads 1`)}`)
+    const terminal = new Terminal(200, `seq 10\n${hurried(`perplexity demo '${longText}' -c 32 --threads 1`)}`)
     await terminal.until(/^perplexity ━.* left$/m)
     for (const width of [60, 80, 45, 120]) {
       terminal.resize(width)

@@ -24,6 +24,10 @@ test.each([20, 21, 22, 33, 60])('a streamed text has whole words in %s columns, 
   }
 })
 
+test('a terminal that does not tell its width gets the text as it is', () => {
+  expect(new StreamWrap(() => 0).next(story)).toBe(story)
+})
+
 test('columns with wide characters are aligned', () => {
   expect(
     columns([

@@ -92,8 +92,14 @@ export interface Gate {
   close(): void
 }
 
-/** A server whose streams stop after some events, until they may go on: tests look at answers that are half written. */
-export async function gated(app: () => ServerApp, events: number): Promise<Gate> {
+/** How many tokens an event of a chat tells the experts of. */
+function tokensIn(event: string): number {
+  if (!event.startsWith('data: {')) return 0
+  return JSON.parse(event.slice(6)).choices[0]?.routed_experts?.length ?? 0
+}
+
+/** A server whose streams stop after some tokens, until they may go on: tests look at answers that are half written. */
+export async function gated(app: () => ServerApp, tokens: number): Promise<Gate> {
   let open: () => void = () => {}
   let gate = new Promise<void>((resolve) => {
     open = resolve
@@ -106,11 +112,19 @@ export async function gated(app: () => ServerApp, events: number): Promise<Gate>
     outgoing.writeHead(response.status, Object.fromEntries(response.headers))
     const reader = response.body?.getReader()
     outgoing.on('close', () => reader?.cancel())
-    for (let count = 1; reader; count++) {
+    const isStream = response.headers.get('content-type')?.startsWith('text/event-stream')
+    let passed = 0
+    while (reader) {
       const { done, value } = await reader.read()
       if (done) break
-      outgoing.write(value)
-      if (count === events && response.headers.get('content-type') === 'text/event-stream') await gate
+      if (!isStream) outgoing.write(value)
+      else {
+        for (const event of Buffer.from(value).toString().split(/(?<=\n\n)/)) {
+          outgoing.write(event)
+          passed += tokensIn(event)
+          if (passed === tokens) await gate
+        }
+      }
     }
     outgoing.end()
   })

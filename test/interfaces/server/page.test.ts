@@ -11,7 +11,7 @@ import { until, withServer } from './served.js'
 /** Numbers that take the model some time to write. */
 const MANY = JSON.stringify({ type: 'array', items: { type: 'integer' }, minItems: 120 })
 /** So many events of an answer come before a gate. */
-const EVENTS = 12
+const TOKENS = 12
 const question = 'What is the capital of France?'
 const answer = 'The capital of France is Paris.'
 
@@ -29,7 +29,7 @@ describe.skipIf(!hasChromium)('the page', () => {
   const halfLogs: RequestLog[] = []
   const half = async () => {
     const app = createApp(served.model, { name: 'demo', log: (entry) => halfLogs.push(entry) })
-    const gate = await gated(() => app, EVENTS)
+    const gate = await gated(() => app, TOKENS)
     others.push(gate)
     return gate
   }
@@ -199,10 +199,10 @@ describe.skipIf(!hasChromium)('the page', () => {
     const tokens = async () => Number(await page.locator('.scope strong').textContent())
     const uses = () =>
       page.locator('.heat td[data-uses]').evaluateAll((all) => all.reduce((sum, one) => sum + Number((one as HTMLElement).dataset.uses), 0))
-    await page.locator('.scope strong', { hasText: String(EVENTS - 1) }).waitFor() // the first event has no token
-    await page.locator('.speed', { hasText: new RegExp(`^[\\d.]+ tokens/s · ${EVENTS - 1} tokens$`) }).waitFor()
+    await page.locator('.scope strong', { hasText: String(TOKENS) }).waitFor()
+    await page.locator('.speed', { hasText: new RegExp(`^[\\d.]+ tokens/s · ${TOKENS} tokens$`) }).waitFor()
     await expect.poll(() => page.locator('.heat td.now').count()).toBe(layers * used)
-    await expect.poll(uses).toBe((EVENTS - 1) * layers * used) // a moment after the text
+    await expect.poll(uses).toBe(TOKENS * layers * used) // a moment after the text
     await expect.poll(() => page.locator('.transcript').getAttribute('aria-busy')).toBe('true')
     gate.open()
     await answered(page)
