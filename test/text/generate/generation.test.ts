@@ -103,7 +103,7 @@ describe('a stream', () => {
     await model.reset()
     const steps: unknown[] = []
     await run({ maxNewTokens: 3, onProgress: (step) => steps.push(step) })
-    expect(steps).toEqual([4, 8, 11].map((loaded) => ({ loaded, total: 11 })))
+    expect(steps).toEqual([4, 8, 11].map((loaded) => ({ loaded, total: 11, reused: 0 })))
   })
 
   test('tells how much of the prompt was known from before', async () => {
