@@ -27,7 +27,7 @@ export interface Chunk {
   readonly progress: Progress | undefined
 }
 
-export interface Progress {
+interface Progress {
   readonly total: number
   readonly processed: number
 }

@@ -4,7 +4,7 @@
 import type { RoutingShape } from './routingCounts.js'
 
 /** A token with fewer occurrences says nothing: the limit of OLMoE's figures (arXiv 2409.02060, section 5). */
-export const LEAST_OCCURRENCES = 8
+const LEAST_OCCURRENCES = 8
 
 export interface FavoriteToken {
   readonly id: number

@@ -296,5 +296,4 @@ export class Scheduler {
 
 const fullPages = (positions: number) => Math.floor(positions / PAGE_POSITIONS)
 
-/** Those that are over stay in their list until then. */
 const countOpen = (requests: readonly Request[]) => requests.filter(({ over }) => !over).length
