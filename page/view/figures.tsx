@@ -22,8 +22,11 @@ export function Figures({ message }: { readonly message: Message }) {
   ) : null
 }
 
+/** Of less, pieces that came together would tell of the reading and not of the writing. */
+const LEAST_SECONDS = 0.1
+
 function rates({ completionTokens, waitSeconds, writeSeconds, promptTokens, cachedTokens }: NonNullable<Message['figures']>): string[] {
-  const rate = writeSeconds > 0 && completionTokens > 1 ? [`${perSecond((completionTokens - 1) / writeSeconds)} tokens/s`] : []
+  const rate = writeSeconds >= LEAST_SECONDS && completionTokens > 1 ? [`${perSecond((completionTokens - 1) / writeSeconds)} tokens/s`] : []
   const first = waitSeconds > 0 ? [`first after ${waitSeconds.toFixed(waitSeconds < 10 ? 2 : 0)} s`] : []
   const read = promptTokens > 0 ? [`prompt ${count(promptTokens)}${cachedTokens > 0 ? `, ${count(cachedTokens)} cached` : ''}`] : []
   return [...rate, ...first, ...read]

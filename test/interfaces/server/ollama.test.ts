@@ -99,10 +99,10 @@ describe('answers', () => {
     expect((await client().chat({ ...greedy, messages, tools: tools as Json, stream: false })).done_reason).toBe('stop')
   })
 
-  test('nothing to write loads, or would unload', async () => {
+  test('nothing to write loads; a model that was given stays loaded', async () => {
     expect(await served.json('/api/generate', { model: 'demo' })).toMatchObject({ response: '', done: true, done_reason: 'load' })
     expect(await served.json('/api/chat', { model: 'demo', messages: [] })).toMatchObject({ message: { content: '' }, done_reason: 'load' })
-    expect(await served.json('/api/generate', { model: 'demo', keep_alive: 0 })).toMatchObject({ done_reason: 'unload' })
+    expect(await served.json('/api/generate', { model: 'demo', keep_alive: 0 })).toMatchObject({ done_reason: 'load' })
     expect(await served.json('/api/generate', { model: 'demo', keep_alive: '1h30m' })).toMatchObject({ done_reason: 'load' })
   })
 })

@@ -99,11 +99,11 @@ export class CatalogHost implements ModelHost {
     }
   }
 
-  async unload(asked: string): Promise<boolean> {
+  async unload(asked: string): Promise<'unloads' | undefined> {
     const found = await this.#offers.find(asked)
-    if (!found) return false
+    if (!found) return undefined
     await this.#residents.unload(found.key)
-    return true
+    return 'unloads'
   }
 
   /** Unloads a model, also one that is being loaded, and does something to its files before it can be loaded again. */

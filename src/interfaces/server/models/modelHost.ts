@@ -57,8 +57,8 @@ export interface ModelHost {
   take(asked: string | undefined, keepAliveSeconds?: number): Lease<ServedModel> | undefined
   /** A use of a model, loaded if need be. Throws what loading throws, and an ApiError 400 without a name. */
   borrow(asked: string | undefined, options: AskOptions): Promise<Lease<ServedModel> | undefined>
-  /** Unloads a model as soon as nobody uses it; false for a name without a model. */
-  unload(asked: string): Promise<boolean>
+  /** Unloads a model as soon as nobody uses it. What becomes of it: a given one stays. Undefined without a model. */
+  unload(asked: string): Promise<'unloads' | 'stays' | undefined>
   /** What all in memory do together. */
   status(): EngineStatus
 }

@@ -27,7 +27,7 @@ export function oneModel(model: MixtralModel, settings: Settings): ModelHost {
     loaded: () => [loaded],
     take: (asked) => (asked === undefined || isCalled(served, asked) ? lease : undefined),
     borrow: async () => undefined,
-    unload: async (asked) => isCalled(served, asked),
+    unload: async (asked) => (isCalled(served, asked) ? 'stays' : undefined),
     status: () => model.status(),
   }
 }

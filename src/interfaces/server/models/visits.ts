@@ -37,8 +37,9 @@ export class Visits {
     const keep = keepAliveIn(path, body)
     const kind = LOADING[path]
     if (asked !== undefined && kind !== undefined && keep === 0 && asksForNothing(body)) {
-      if (!(await this.#host.unload(asked))) throw unknownModel(path, asked)
-      return nothingToDo(kind, asked, 'unload')
+      const fate = await this.#host.unload(asked)
+      if (!fate) throw unknownModel(path, asked)
+      return nothingToDo(kind, asked, fate === 'unloads' ? 'unload' : 'load')
     }
     const { admission, exchange, settings } = answering
     const lease = this.#host.take(asked, keep)

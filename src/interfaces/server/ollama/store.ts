@@ -152,8 +152,8 @@ async function ownModel(asked: string, catalog: CatalogHost, doing: string): Pro
   if (!found) throw unknownModel('/api/', asked)
   const { store } = found.local
   if (store === 'mixtral') return found
-  const owner = store === 'ollama' ? 'Ollama' : store === 'huggingface' ? 'the cache of Hugging Face' : 'nobody but you'
-  throw new ApiError(403, `${found.name} belongs to ${owner}: this server does not ${doing} it`)
+  const place = store === 'ollama' ? "in Ollama's store" : store === 'huggingface' ? 'in the cache of Hugging Face' : 'in no store'
+  throw new ApiError(403, `${found.name} is ${place}: this server cannot ${doing} it`)
 }
 
 function required(text: string | null | undefined, param: string): string {

@@ -163,7 +163,7 @@ class Work {
       promptTokens: sum(({ promptTokens }) => promptTokens),
       cachedTokens: sum(({ reusedTokens }) => reusedTokens),
       completionTokens: sum(({ ids }) => ids.length),
-      finishReasons: outcomes.map(({ finishReason }) => finishReason),
+      finishReasons: outcomes.filter(({ vector }) => !vector).map(({ finishReason }) => finishReason),
     })
     for (const outcome of outcomes) metrics.answered(outcome)
     this.end()

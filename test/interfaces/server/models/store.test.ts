@@ -225,13 +225,13 @@ describe('copy and delete', () => {
     await machine.start()
     store(process.env.OLLAMA_MODELS!, 'theirs', model())
     storeInHub('owner', 'repo', 'demo.Q4_K_M.gguf')
-    for (const [name, owner] of [
-      ['theirs', 'Ollama'],
-      ['hf:owner/repo/demo.Q4_K_M.gguf', 'the cache of Hugging Face'],
-      ['demo', 'nobody but you'],
+    for (const [name, place] of [
+      ['theirs', "in Ollama's store"],
+      ['hf:owner/repo/demo.Q4_K_M.gguf', 'in the cache of Hugging Face'],
+      ['demo', 'in no store'],
     ]) {
       const deleted = await machine.ask('/api/delete', { model: name }, 'DELETE')
-      expect([deleted[0], deleted[1].error]).toEqual([403, expect.stringContaining(`belongs to ${owner}`)])
+      expect([deleted[0], deleted[1].error]).toEqual([403, expect.stringContaining(`is ${place}: this server cannot delete it`)])
       expect((await machine.ask('/api/copy', { source: name, destination: 'x' }))[0]).toBe(403)
     }
     expect(await listed()).toEqual(['theirs:latest', 'hf:owner/repo/demo.Q4_K_M.gguf'])
