@@ -12,6 +12,7 @@ const TYPES: Readonly<Record<number, string>> = {
   405: 'invalid_request_error',
   408: 'timeout_error',
   413: 'invalid_request_error',
+  415: 'invalid_request_error',
   499: 'aborted_error',
   500: 'server_error',
   501: 'not_supported_error',
@@ -24,7 +25,7 @@ const STATUSES: Readonly<Partial<Record<MixtralErrorCode, number>>> = {
   TEMPLATE: 400,
   TOKENIZER: 400,
   CONTEXT: 400,
-  UNSUPPORTED: 501,
+  UNSUPPORTED: 400, // by the caller's choice: clients try 5xx again, and LangChain does whatever a header says
   MEMORY: 503,
   CLOSED: 503,
   ABORTED: 499,
@@ -54,7 +55,7 @@ export class ApiError extends Error {
   get headers(): Record<string, string> {
     if (this.status === 503) return { 'retry-after': '2' }
     // a client's second attempt would fail as the first, after as long a time
-    if (this.status === 500 || this.status === 504) return { 'x-should-retry': 'false' }
+    if (this.status === 500 || this.status === 501 || this.status === 504) return { 'x-should-retry': 'false' }
     return this.status === 408 || this.status === 413 ? { connection: 'close' } : {}
   }
 }
@@ -63,8 +64,9 @@ export function badRequest(message: string, param?: string): ApiError {
   return new ApiError(400, message, { param })
 }
 
+/** A field that is known and cannot be honored. 501 is for routes and models: clients take a 4xx for final. */
 export function unsupported(message: string, param?: string): ApiError {
-  return new ApiError(501, message, { param })
+  return new ApiError(400, message, { param, code: 'unsupported_parameter' })
 }
 
 /** Any error, for a client. `wireNames` has the names that options have in the request, by ours. */

@@ -146,12 +146,24 @@ function answered({ tool_call_id: id, name }: ChatMessage, open: readonly TurnCa
 
 /**
  * Puts the text of all system messages before that of the first user message, as llama.cpp's built-in Mistral format
- * does. Throws `TEMPLATE` if there is no user message.
+ * does. Where the conversation does not begin with a user message, it becomes one.
  */
 export function foldSystem(turns: readonly Turn[]): Turn[] {
   const system = turns.filter((turn) => turn.role === 'system').map((turn) => turn.content)
-  const others = turns.filter((turn) => turn.role !== 'system')
-  const first = others.findIndex((turn) => turn.role === 'user')
-  if (first < 0) throw new MixtralError('TEMPLATE', 'a system message without a user message, and the chat template has no system role')
-  return others.map((turn, index) => (index === first ? { ...turn, content: [...system, turn.content].join('\n\n') } : turn))
+  const [first, ...others] = turns.filter((turn) => turn.role !== 'system')
+  const content = (texts: readonly string[]) => texts.join('\n\n')
+  if (first?.role === 'user') return [{ ...first, content: content([...system, first.content]) }, ...others]
+  return [{ role: 'user', content: content(system), calls: [] }, ...(first ? [first, ...others] : [])]
+}
+
+/** Joins successive turns of one role, as Ollama does; those with calls, and the answers to calls, stay apart. */
+export function joinTurns(turns: readonly Turn[]): Turn[] {
+  const joined: Turn[] = []
+  for (const turn of turns) {
+    const last = joined.at(-1)
+    if (last?.role === turn.role && turn.role !== 'tool' && last.calls.length + turn.calls.length === 0) {
+      joined[joined.length - 1] = { ...last, content: `${last.content}\n\n${turn.content}` }
+    } else joined.push(turn)
+  }
+  return joined
 }

@@ -13,7 +13,7 @@ import { type CallFormat, GENERIC } from '../tools/callFormat.js'
 import { asJson } from '../tools/plainJson.js'
 import { shortId } from '../tools/toolCalls.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
-import { type ChatMessage, checkMessages, foldSystem, type Turn, type TurnCall } from './chatMessages.js'
+import { type ChatMessage, checkMessages, foldSystem, joinTurns, type Turn, type TurnCall } from './chatMessages.js'
 import { foldTools } from './foldTools.js'
 import { type LearnedFormat, learnCallFormat } from './learnCallFormat.js'
 import { PromptTokens } from './promptTokens.js'
@@ -104,8 +104,8 @@ export class ChatTemplate {
   /**
    * Renders the prompt that asks for the next answer; if the last message is the assistant's, its text goes on. If the
    * template refuses a system message, or writes nothing of it, its text is put before the first user message; an empty
-   * one is none. If the template knows no tools, they are described in a system message. Throws a MixtralError
-   * `TEMPLATE` for messages of the wrong
+   * one is none. If it refuses the order of roles, successive messages of one role are joined by an empty line. If it
+   * knows no tools, they are described in a system message. Throws a MixtralError `TEMPLATE` for messages of the wrong
    * shape or order, and for a template that fails or exceeds its limits (a second, a million steps, a few times the
    * messages' length and a megabyte).
    */
@@ -123,8 +123,10 @@ export class ChatTemplate {
     const shown = { tools: learned ? tools : undefined, addGenerationPrompt: addGenerationPrompt && !continues }
     const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns), ...shown }, continues)
     const known = { format: tools && (learned?.format ?? GENERIC), continues }
-    const whole = turns.some((turn) => turn.role === 'system') ? withSystem(turns, render) : render(turns)
-    const { ids, text } = whole ?? render(foldSystem(turns))
+    if (!turns.some((turn) => turn.role === 'system')) return { ...joinedIfRefused(turns, render), ...known, folded: false }
+    const joined = joinTurns(turns)
+    const whole = withSystem(turns, render) ?? (joined.length < turns.length ? withSystem(joined, render) : undefined)
+    const { ids, text } = whole ?? joinedIfRefused(foldSystem(turns), render)
     return { ids, text, ...known, folded: !whole }
   }
 
@@ -187,6 +189,21 @@ function withSystem(turns: readonly Turn[], render: (turns: readonly Turn[]) => 
   } catch (error) {
     if (error instanceof MixtralError && error.cause instanceof TemplateRefusal) return undefined
     throw error
+  }
+}
+
+/** The rendered chat; if the template refuses the roles' order, with successive turns of one role as one. */
+function joinedIfRefused(turns: readonly Turn[], render: (turns: readonly Turn[]) => Rendered): Pick<Rendered, 'ids' | 'text'> {
+  try {
+    const { ids, text } = render(turns)
+    return { ids, text }
+  } catch (error) {
+    if (!(error instanceof MixtralError && error.cause instanceof TemplateRefusal)) throw error
+    const joined = joinTurns(turns)
+    if (joined.length < turns.length) return joinedIfRefused(joined, render)
+    if (turns[0]!.role !== 'assistant') throw error
+    const why = "the first message is the assistant's, expected one of the user before it"
+    throw new MixtralError('TEMPLATE', `${error.message}; ${why}`, { cause: error.cause })
   }
 }
 

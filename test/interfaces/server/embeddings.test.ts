@@ -76,7 +76,7 @@ describe('/v1/embeddings', () => {
     ['an id outside the vocabulary', { input: [99_999] }, 400, 'input'],
     ['an input that is too long', { input: ['a', 'again and '.repeat(400)] }, 400, 'input'],
     ['an unknown format', { input: 'a', encoding_format: 'int8' }, 400, 'encoding_format'],
-    ['other dimensions', { input: 'a', dimensions: 64 }, 501, 'dimensions'],
+    ['other dimensions', { input: 'a', dimensions: 64 }, 400, 'dimensions'],
     ['dimensions of none', { input: 'a', dimensions: 0 }, 400, 'dimensions'],
     ['another model', { input: 'a', model: 'text-embedding-3-small' }, 404, 'model'],
     ['2049 inputs', { input: Array(2049).fill('a') }, 400, 'input'],
@@ -129,7 +129,7 @@ describe("Ollama's embeddings", () => {
     ['no model', { input: 'a' }, 400, /model is required/],
     ['another model', { model: 'nomic-embed-text', input: 'a' }, 404, /model 'nomic-embed-text' not found/],
     ['numbers', { model: 'demo', input: [1, 2] }, 400, /input/],
-    ['other dimensions', { model: 'demo', input: 'a', dimensions: 64 }, 501, /dimensions is not supported/],
+    ['other dimensions', { model: 'demo', input: 'a', dimensions: 64 }, 400, /dimensions is not supported/],
     ['a context that is not there', { model: 'demo', input: 'a', options: { num_ctx: 9999 } }, 400, /num_ctx/],
     ['a duration that is none', { model: 'demo', input: 'a', keep_alive: 'soon' }, 400, /keep_alive/],
   ])('refused: %s', async (_, body, status, message) => {

@@ -242,11 +242,11 @@ describe("what is wrong is said in llama-server's shape, also where a stream was
     ['two prompts, one too long', { prompt: ['a', 'again and '.repeat(400)] }, 400],
     ['a grammar that is none', { prompt: 'a', grammar: 'root ::= (' }, 400],
     ['a schema beside a grammar', { prompt: 'a', grammar: 'root ::= "a"', json_schema: {} }, 400],
-    ['several answers', { prompt: 'a', n_cmpl: 2 }, 501],
-    ['several answers, by the other name', { prompt: 'a', n: 2 }, 501],
-    ['timings in each event', { prompt: 'a', timings_per_token: true }, 501],
-    ['a limit of time', { prompt: 'a', t_max_predict_ms: 10 }, 501],
-    ['LoRA', { prompt: 'a', lora: [{ id: 0, scale: 1 }] }, 501],
+    ['several answers', { prompt: 'a', n_cmpl: 2 }, 400],
+    ['several answers, by the other name', { prompt: 'a', n: 2 }, 400],
+    ['timings in each event', { prompt: 'a', timings_per_token: true }, 400],
+    ['a limit of time', { prompt: 'a', t_max_predict_ms: 10 }, 400],
+    ['LoRA', { prompt: 'a', lora: [{ id: 0, scale: 1 }] }, 400],
     ['another model', { prompt: 'a', model: 'other' }, 404],
   ])('%s', async (_, body, status) => {
     for (const stream of [false, true]) {

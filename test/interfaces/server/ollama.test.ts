@@ -162,7 +162,7 @@ describe('errors', () => {
     ['chat', 'a time that is none', { ...chat, keep_alive: 'soon' }, 400, 'keep_alive'],
     ['generate', 'a suffix', { ...greedy, prompt: 'a', suffix: 'b' }, 400, 'does not support insert'],
     ['generate', 'raw with a system message', { ...greedy, prompt: 'a', raw: true, system: 'b' }, 400, 'raw mode does not support'],
-    ['generate', 'a template', { ...greedy, prompt: 'a', template: '{{ .Prompt }}' }, 501, 'template is not supported'],
+    ['generate', 'a template', { ...greedy, prompt: 'a', template: '{{ .Prompt }}' }, 400, 'template is not supported'],
     ['show', 'another model', { model: '../x' }, 404, "model '../x' not found"],
   ])('%s: %s', async (path, _, body, status, text) => {
     const response = await served.post(`/api/${path}`, body)

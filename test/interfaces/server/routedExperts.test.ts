@@ -75,7 +75,7 @@ test('nobody gets them who has not asked', async () => {
 test('what is no boolean is 400, and completions refuse the field by its name', async () => {
   expect((await served.post(path, { ...request, return_routed_experts: 1 })).status).toBe(400)
   const response = await served.post('/v1/completions', { prompt: 'a', return_routed_experts: true })
-  expect(response.status).toBe(501)
+  expect(response.status).toBe(400)
   expect(((await response.json()) as Json).error).toMatchObject({ param: 'return_routed_experts' })
 })
 

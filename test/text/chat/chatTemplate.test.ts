@@ -122,8 +122,9 @@ test('a file without add_bos_token has the BOS of its template only', () => {
 })
 
 test('roles in the wrong order are refused with the words of the template', () => {
-  expect(() => template(MIXTRAL).render([user('a'), user('b')])).toThrow(refusal(/refused the messages: Conversation roles must alternate/))
-  expect(() => template(undefined).render([assistant('a')])).toThrow(refusal(/roles must alternate/))
+  const first = refusal(/refused the messages: Conversation roles must alternate.*; the first message is the assistant's/)
+  expect(() => template(MIXTRAL).render([assistant('a'), user('b')])).toThrow(first)
+  expect(() => template(undefined).render([assistant('a')])).toThrow(refusal(/roles must alternate.*the first message is the assistant's/))
 })
 
 test('a system message is folded into the first user message where the template refuses it', () => {
@@ -209,8 +210,38 @@ test('a system message stays where the template takes it', () => {
   expect(template(V3).render([system('Be brief.'), user('Hi')])).toMatchObject({ text: '<s>[INST] Be brief.\n\nHi[/INST]', folded: false })
 })
 
-test('a system message alone is refused where it cannot be folded', () => {
-  expect(() => template(MIXTRAL).render([system('Be brief.')])).toThrow(refusal(/system message without a user message/))
+test('a system message without a user message becomes one where the template has no system role', () => {
+  const rendered = template(MIXTRAL).render([system('Be brief.')])
+  expect(rendered).toMatchObject({ text: '<s>[INST] Be brief. [/INST]', folded: true })
+  const greeted = template(MIXTRAL).render([system('Be brief.'), assistant('Hello'), user('Hi')])
+  expect(greeted.text).toBe('<s>[INST] Be brief. [/INST]Hello</s>[INST] Hi [/INST]')
+})
+
+describe('successive messages of one role', () => {
+  test('are one where the template refuses them', () => {
+    const asked = [user('a'), user('b'), assistant('c'), assistant('d'), user('e'), user('</s>')]
+    expect(template(MIXTRAL).render(asked).text).toBe('<s>[INST] a\n\nb [/INST]c\n\nd</s>[INST] e\n\n</s> [/INST]')
+    expect(template(undefined).render([system('s'), system('t'), user('a'), user('b')]).text).toBe('<s>[INST] s\n\nt\n\na\n\nb [/INST]')
+    const { ids } = template(MIXTRAL).render(asked)
+    expect(ids.filter((id) => id === mistral.eosId)).toHaveLength(1)
+  })
+
+  test('stay as they are where it takes them', () => {
+    expect(template(V3).render([user('a'), user('b')]).text).toBe('<s>[INST] a[/INST][INST] b[/INST]')
+  })
+
+  test("go on where the last is the assistant's", () => {
+    const { text, continues } = template(MIXTRAL).render([user('a'), assistant('b'), assistant('c')])
+    expect([text, continues]).toEqual(['<s>[INST] a [/INST]b\n\nc', true])
+  })
+
+  test('a template that has a system role and wants turns keeps both', () => {
+    const strict = `{% for m in messages %}{% if not loop.first and m.role == messages[loop.index0 - 1].role %}{{ raise_exception('order') }}{% endif %}{{ m.role + ': ' + m.content + ' ' }}{% endfor %}`
+    expect(template(strict).render([system('s'), user('a'), user('b')])).toMatchObject({
+      text: 'system: s user: a\n\nb ',
+      folded: false,
+    })
+  })
 })
 
 test('a file without a template gets the first Mistral format', () => {

@@ -84,7 +84,7 @@ interface Differences {
   readonly supports?: readonly string[]
 }
 
-/** Throws an ApiError 501 for a field that is known and not supported, 400 for one that is wrong. */
+/** Throws an ApiError 400 for a field that is wrong, or known and not supported. */
 export function openaiOptions(
   body: Body,
   { defaults }: Pick<ServedModel, 'defaults'>,
