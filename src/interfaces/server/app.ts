@@ -5,6 +5,7 @@ import { type Context, Hono } from 'hono'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
 import { countTokens, createMessage } from './anthropic/messages.js'
+import { anthropicModel, anthropicModels, VERSION_HEADER } from './anthropic/models.js'
 import { ApiError, anthropicError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
 import { nativeCompletion } from './llama/completion.js'
 import { props, slots } from './llama/props.js'
@@ -161,12 +162,13 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     for (const path of paths) post([path], (body, answering) => visits.answer(path, body, work, answering))
   }
 
-  get(['/v1/models', '/models'], async () => modelList(await host.list()))
+  const isAnthropic = (c: Context<Env>) => c.req.header(VERSION_HEADER) !== undefined
+  get(['/v1/models', '/models'], async (c) => (isAnthropic(c) ? anthropicModels : modelList)(await host.list()))
   get(['/v1/models/:id{.+}'], async (c) => {
     const asked = c.req.param('id')!
     const offered = await host.find(asked)
     if (!offered) throw unknownModel(c.req.path, asked)
-    return modelObject(offered)
+    return (isAnthropic(c) ? anthropicModel : modelObject)(offered)
   })
   ask(['/v1/chat/completions', '/chat/completions'], chatCompletion)
   ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering))

@@ -7,6 +7,7 @@ const answer = 'The capital of France is Paris.'
 const ask = { model: 'demo', max_tokens: 60, temperature: 0, messages: capital }
 const input_schema = { type: 'object', properties: { city: { enum: ['Paris', 'Rome', 'Oslo'] } }, required: ['city'] }
 const tools = [{ name: 'weather', description: 'The weather', input_schema }]
+const search = { type: 'web_search_20250305', name: 'web_search' }
 const post = (body: object) => served.json(path, body)
 const stream = async (body: object): Promise<Json[]> => namedEvents(await served.post(path, { ...body, stream: true }))
 const lasting = ({ id, usage, ...others }: Json) => ({ ...others, output: usage.output_tokens })
@@ -146,13 +147,83 @@ describe('tools', () => {
   })
 })
 
+describe('what Claude Code sends', () => {
+  const count = async (body: object) => (await served.json(`${path}/count_tokens`, body)).input_tokens
+
+  test('a system message among the messages is one of a chat', async () => {
+    const messages = [...capital, { role: 'assistant', content: answer }, { role: 'system', content: 'Be short.' }, ...capital]
+    const { choices, usage } = await served.json('/v1/chat/completions', { temperature: 0, messages })
+    const blocks = messages.map((one) => (one.role === 'system' ? { ...one, content: [{ type: 'text', text: one.content }] } : one))
+    for (const asked of [messages, blocks]) {
+      expect((await post({ ...ask, messages: asked })).content).toEqual([{ type: 'text', text: choices[0].message.content }])
+      expect(await count({ messages: asked })).toBe(usage.prompt_tokens)
+    }
+  })
+
+  test.each<[string, object]>([
+    ['an effort', { output_config: { effort: 'high' } }],
+    ['no format', { output_config: {} }],
+    ['a format that is null', { output_config: { format: null } }],
+    ['adaptive thinking', { thinking: { type: 'adaptive' } }],
+    ['thinking with a budget', { thinking: { type: 'enabled', budget_tokens: 1024 } }],
+    ['what to forget', { context_management: { edits: [{ type: 'clear_thinking_20251015', keep: 'all' }] } }],
+    ['tools of the server', { tools: [search, { type: 'mcp_toolset', mcp_server_name: 'x' }] }],
+  ])('%s is no reason to refuse, and changes nothing', async (_, extra) => {
+    expect((await post({ ...ask, ...extra })).content).toEqual([{ type: 'text', text: answer }])
+    expect(await count({ messages: capital, ...extra })).toBe(14)
+  })
+
+  test("functions beside the server's tools are all that the model sees", async () => {
+    expect(await count({ messages: capital, tools: [search, ...tools] })).toBe(await count({ messages: capital, tools }))
+    const body = { ...ask, tools: [search, ...tools], tool_choice: { type: 'any' } }
+    expect((await post(body)).content[0]).toMatchObject({ type: 'tool_use', name: 'weather' })
+  })
+
+  test("thoughts and the server's calls in what was said are left out", async () => {
+    const said = [
+      ...[
+        { type: 'thinking', thinking: 'Hm.', signature: 'x' },
+        { type: 'redacted_thinking', data: 'x' },
+      ],
+      ...[
+        { type: 'server_tool_use', id: 's', name: 'web_search', input: {} },
+        { type: 'web_search_tool_result', tool_use_id: 's', content: [] },
+      ],
+      { type: 'text', text: answer },
+    ]
+    const of = (content: unknown) => [...capital, { role: 'assistant', content }, ...capital]
+    expect(await count({ messages: of(said) })).toBe(await count({ messages: of(answer) }))
+    expect((await post({ ...ask, messages: of(said) })).content).toEqual((await post({ ...ask, messages: of(answer) })).content)
+  })
+
+  test('a result may name the tools that were found', async () => {
+    const of = (content: unknown) => [
+      ...capital,
+      { role: 'assistant', content: [{ type: 'tool_use', id: 'a', name: 'weather', input: {} }] },
+      { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'a', content }] },
+    ]
+    const references = ['weather', 'news'].map((tool_name) => ({ type: 'tool_reference', tool_name }))
+    expect(await count({ messages: of(references), tools })).toBe(await count({ messages: of('weather\nnews\n'), tools }))
+  })
+
+  test('the older name of a format is honored', async () => {
+    const output_format = { type: 'json_schema', schema: { const: 'x' } }
+    expect((await post({ ...ask, output_format })).content[0].text).toBe('"x"')
+    const output_config = { format: { type: 'json_schema', schema: { const: 'y' } } }
+    expect((await post({ ...ask, output_format, output_config })).content[0].text).toBe('"y"')
+  })
+})
+
 describe('what is wrong or missing is refused by name, also where a stream was asked for', () => {
   test.each<[string, object, number, string, RegExp]>([
     ['no messages', { messages: [] }, 400, 'invalid_request_error', /messages/],
-    ['a role that is none', { messages: [{ role: 'system', content: 'x' }] }, 400, 'invalid_request_error', /messages\.0\.role/],
+    ['a role that is none', { messages: [{ role: 'tool', content: 'x' }] }, 400, 'invalid_request_error', /messages\.0\.role/],
     ['an image', { messages: [{ role: 'user', content: [{ type: 'image', source: {} }] }] }, 400, 'invalid_request_error', /"image"/],
-    ['thinking', { thinking: { type: 'enabled', budget_tokens: 1024 } }, 400, 'invalid_request_error', /thinking/],
-    ['a tool of the server', { tools: [{ type: 'web_search_20250305', name: 'x' }] }, 400, 'invalid_request_error', /web_search/],
+    ['thinking of no kind', { thinking: { type: 'deep' } }, 400, 'invalid_request_error', /thinking\.type/],
+    ['a tool without a name', { tools: [{ input_schema }] }, 400, 'invalid_request_error', /tools\.0\.name/],
+    ['a format that is none', { output_format: { type: 'xml' } }, 400, 'invalid_request_error', /^output_format: expected/],
+    ['a format that is none', { output_config: { format: { type: 'xml' } } }, 400, 'invalid_request_error', /^output_config\.format/],
+    ['a choice of tools that were left out', { tools: [search], tool_choice: { type: 'any' } }, 400, 'invalid_request_error', /tool/],
     ['MCP', { mcp_servers: [{}] }, 400, 'invalid_request_error', /mcp_servers/],
     ['a choice without tools', { tool_choice: { type: 'any' } }, 400, 'invalid_request_error', /tool/],
     ['a choice without a name', { tools, tool_choice: { type: 'tool' } }, 400, 'invalid_request_error', /tool_choice\.name/],
@@ -179,4 +250,15 @@ describe('what is wrong or missing is refused by name, also where a stream was a
     }
     expect((await post({ ...ask, ...nothing, top_k: 5, service_tier: 'auto' })).content[0].text).toBe(answer)
   })
+})
+
+test("the list of models has the shape of the API whose version a header names, and llama-server's and vLLM's fields without", async () => {
+  const get = async (at: string, headers: Record<string, string>) => (await fetch(served.server.url + at, { headers })).json()
+  const model = { type: 'model', id: 'demo', display_name: 'demo', created_at: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) }
+  const version = { 'anthropic-version': '2023-06-01' }
+  expect(await get('/v1/models', version)).toEqual({ data: [model], has_more: false, first_id: 'demo', last_id: 'demo' })
+  expect(await get('/v1/models/demo', version)).toEqual(model)
+  const { object, data, models } = await get('/v1/models', {})
+  expect([object, data]).toMatchObject(['list', [{ id: 'demo', object: 'model', max_model_len: 512, meta: { n_ctx: 512 } }]])
+  expect(models).toMatchObject([{ name: 'demo', model: 'demo', capabilities: ['completion', 'tools'], details: { format: 'gguf' } }])
 })

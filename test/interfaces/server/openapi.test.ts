@@ -111,9 +111,9 @@ const bodies: [path: string, right: object[], wrong: object[]][] = [
     [
       {},
       { messages: [] },
-      { messages: [{ role: 'system', content: 'a' }] },
+      { messages: [{ role: 'tool', content: 'a' }] },
       { messages: capital, max_tokens: 0 },
-      { messages: capital, tools: [{ type: 'x' }] },
+      { messages: capital, tools: [{ name: 1 }] },
     ],
   ],
   ['/v1/messages/count_tokens', [{ messages: capital }], [{}, { messages: [] }]],

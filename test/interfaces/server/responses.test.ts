@@ -10,6 +10,10 @@ const greedy = { model: 'demo', temperature: 0 } as const
 const ask = { ...greedy, input: capital[0]!.content }
 const parameters = { type: 'object', properties: { city: { enum: ['Paris', 'Rome', 'Oslo'] } }, required: ['city'] }
 const tools = [{ type: 'function' as const, name: 'weather', description: 'The weather', parameters, strict: true }]
+const allowed = (mode: string, ...names: string[]) => ({
+  ...{ type: 'allowed_tools', mode },
+  tools: [{ type: 'web_search' }, ...names.map((name) => ({ type: 'function', name }))],
+})
 const stream = async (body: object): Promise<Json[]> => namedEvents(await served.post(path, { ...body, stream: true }))
 /** What stays the same when a request is repeated. */
 const lasting = ({ id, created_at, output, usage, ...others }: Json) => ({
@@ -146,6 +150,84 @@ test('limits and formats act', async () => {
   expect((await served.json(path, { ...ask, ...nulls, ...ignored })).output[0].content[0].text).toBe(answer)
 })
 
+describe('what Codex and the AI SDK send', () => {
+  const others = [{ type: 'web_search' }, { type: 'custom', name: 'apply_patch', format: { type: 'text' } }, { type: 'local_shell' }]
+  const tokens = async (body: object) => (await served.json(path, { ...greedy, max_output_tokens: 1, ...body })).usage.input_tokens
+
+  test('tools that are no functions are left out', async () => {
+    const found = await served.json(path, { ...ask, tools: others })
+    expect(found).toMatchObject({ tools: [], output: [{ content: [{ text: answer }] }], usage: { input_tokens: 14 } })
+    const both = await served.json(path, { ...ask, tools: [...others, ...tools], tool_choice: 'required', parallel_tool_calls: false })
+    expect(both).toMatchObject({ tools: [{ name: 'weather' }], output: [{ type: 'function_call', name: 'weather' }] })
+  })
+
+  test('thoughts and calls of the server are left out of the input, and references to them', async () => {
+    const said = { role: 'assistant', content: answer, id: 'msg_1' }
+    const plain = [...capital, said, ...capital]
+    const full = [
+      ...[...capital, { type: 'reasoning', id: 'rs_1', summary: [], encrypted_content: 'x' }, { type: 'web_search_call', id: 'ws_1' }],
+      ...[said, { type: 'item_reference', id: 'msg_1' }, { type: 'item_reference', id: 'rs_0' }, ...capital],
+    ]
+    expect(await tokens({ input: full })).toBe(await tokens({ input: plain }))
+  })
+
+  test('a reference to what only its sender has is refused by its name', async () => {
+    const response = await served.post(path, { ...ask, input: [...capital, { type: 'item_reference', id: 'msg_7' }] })
+    expect([response.status, (await response.json()).error.message]).toEqual([400, expect.stringContaining('"msg_7"')])
+  })
+
+  test('calls of custom tools and of a shell are read as calls', async () => {
+    const of = (call: object, output: string) => [...capital, call, { type: output, call_id: 'a', output: 'done' }]
+    const called = (name: string, given: object) =>
+      of({ type: 'function_call', call_id: 'a', name, arguments: JSON.stringify(given) }, 'function_call_output')
+    const patch = of({ type: 'custom_tool_call', call_id: 'a', name: 'apply_patch', input: '*** x' }, 'custom_tool_call_output')
+    expect(await tokens({ input: patch })).toBe(await tokens({ input: called('apply_patch', { input: '*** x' }) }))
+    const action = { type: 'exec', command: ['ls'] }
+    const shell = of({ type: 'local_shell_call', call_id: 'a', action }, 'local_shell_call_output')
+    expect(await tokens({ input: shell })).toBe(await tokens({ input: called('local_shell', { action }) }))
+  })
+
+  test('a refusal is a text', async () => {
+    const of = (part: object) => ({ input: [...capital, { role: 'assistant', content: [part] }, ...capital] })
+    expect(await tokens(of({ type: 'refusal', refusal: answer }))).toBe(await tokens(of({ type: 'output_text', text: answer })))
+  })
+
+  test('allowed tools are the only ones, in chats too', async () => {
+    const news = { type: 'function' as const, name: 'news', parameters: { type: 'object', properties: {} } }
+    const body = { ...ask, tools: [news, ...tools], parallel_tool_calls: false }
+    const { output, usage } = await served.json(path, { ...body, tool_choice: allowed('required', 'weather') })
+    expect(output[0]).toMatchObject({ type: 'function_call', name: 'weather' })
+    expect(usage.input_tokens).toBe(await tokens({ ...ask, tools }))
+    const chatTools = body.tools.map(({ type, ...called }) => ({ type, function: called }))
+    const allowed_tools = { mode: 'required', tools: [{ type: 'function', function: { name: 'weather' } }] }
+    const chat = { ...greedy, messages: capital, tools: chatTools, tool_choice: { type: 'allowed_tools', allowed_tools } }
+    const { choices } = await served.json('/v1/chat/completions', chat)
+    expect(choices[0].message.tool_calls[0].function.name).toBe('weather')
+    expect((await served.json(path, { ...ask, tools: [news], tool_choice: allowed('auto') })).output[0].content[0].text).toBe(answer)
+  })
+
+  test('truncation cuts the oldest turns of what is too long, and nothing else', async () => {
+    const turn = (i: number) => [
+      { role: 'user', content: `${i} again and again and again` },
+      { role: 'assistant', content: 'and again and again' },
+    ]
+    const system = { role: 'system', content: 'Be short.' }
+    const long = [system, ...Array.from({ length: 60 }, (_, i) => turn(i)).flat(), ...capital]
+    expect((await served.post(path, { ...ask, input: long })).status).toBe(400)
+    const found = await served.json(path, { ...ask, input: long, truncation: 'auto', max_output_tokens: 40 })
+    expect(found.truncation).toBe('auto')
+    const { input_tokens: kept } = found.usage
+    expect(kept).toBeLessThanOrEqual(512 - 40)
+    expect(kept).toBeGreaterThan(512 - 40 - 60) // one more turn has no room
+    const short = { ...ask, input: [system, ...turn(1), ...capital] }
+    expect(lasting(await served.json(path, { ...short, truncation: 'auto' })).usage).toEqual(lasting(await served.json(path, short)).usage)
+  })
+
+  test('no input and one token is a look whether the server is there', async () => {
+    expect(await served.json(path, { model: 'demo', input: [], max_output_tokens: 1 })).toMatchObject({ object: 'response' })
+  })
+})
+
 describe('what is wrong or missing is refused by name, also where a stream was asked for', () => {
   test.each<[string, object, number, string | null]>([
     ['no input', { input: undefined }, 400, 'input'],
@@ -158,8 +240,12 @@ describe('what is wrong or missing is refused by name, also where a stream was a
     ['a conversation', { conversation: 'conv_1' }, 400, 'conversation'],
     ['work in the background', { background: true }, 400, 'background'],
     ['a stored prompt', { prompt: { id: 'pmpt_1' } }, 400, 'prompt'],
-    ['truncation', { truncation: 'auto' }, 400, 'truncation'],
-    ['a tool that is no function', { tools: [{ type: 'web_search' }] }, 400, 'tools.0'],
+    ['truncation of no kind', { truncation: 'some' }, 400, 'truncation'],
+    ['a call of tools that were left out', { tools: [{ type: 'web_search' }], tool_choice: 'required' }, 400, 'tool_choice'],
+    ['a function without a name', { tools: [{ type: 'web_search' }, { type: 'function' }] }, 400, 'tools.1.name'],
+    ['an allowed tool that is none', { tools, tool_choice: allowed('required', 'news') }, 400, 'tool_choice'],
+    ['allowed tools without a mode', { tools, tool_choice: { ...allowed('auto', 'weather'), mode: null } }, 400, 'tool_choice'],
+    ['too much, cut to its last turn', { truncation: 'auto', input: 'again and '.repeat(400) }, 400, null],
     ['a limit of 0', { max_output_tokens: 0 }, 400, 'max_output_tokens'],
     ['a format that is none', { text: { format: { type: 'xml' } } }, 400, 'text.format'],
     ['a schema that is none', { text: { format: { type: 'json_schema', schema: { type: 'x' } } } }, 400, null],

@@ -1,8 +1,7 @@
 // POST /v1/messages and /v1/messages/count_tokens: Anthropic's messages become a chat of the library. Texts and tools;
-// what else the API has is refused by name.
+// what asks for more than this model can do is left out where an answer without it is a whole one, or refused by name.
 
 import { z } from 'zod'
-import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
@@ -12,16 +11,17 @@ import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type Answering, respond } from '../streams/respond.js'
+import { chatMessages } from './conversation.js'
 import { MessagesWire } from './wire.js'
 
 /** Blocks of one message. */
 const MOST_BLOCKS = 1024
 
 const blocks = boundedList(record, MOST_BLOCKS)
-const message = z.object({ role: z.enum(['user', 'assistant']), content: z.union([z.string(), blocks]) })
+const message = z.object({ role: z.enum(['user', 'assistant', 'system']), content: z.union([z.string(), blocks]) })
 const tool = z.object({
   type: z.string().nullish(),
-  name: z.string(),
+  name: z.string().nullish(),
   description: z.string().nullish(),
   input_schema: record.nullish(),
 })
@@ -37,7 +37,13 @@ const prompt = {
       disable_parallel_tool_use: z.boolean().nullish(),
     })
     .nullish(),
-  thinking: z.object({ type: z.string() }).nullish(),
+  // no thinking is written, whatever is asked for
+  thinking: z.object({ type: z.enum(['adaptive', 'enabled', 'disabled']) }).nullish(),
+  output_config: z.object({ format: record.nullish() }).nullish(),
+  /** The name that `output_config.format` had before. */
+  output_format: record.nullish(),
+  // what to forget of a conversation when it gets long: all of it is read, or refused as too long
+  context_management: record.nullish(),
 }
 export const countFields = z.object(prompt)
 export const messageFields = z.object({
@@ -45,10 +51,8 @@ export const messageFields = z.object({
   max_tokens: z.int().min(1).nullish(),
   stop_sequences: boundedList(z.string(), MOST_STOPS).nullish(),
   stream: z.boolean().nullish(),
-  output_config: z.object({ format: z.unknown() }).nullish(),
   container: z.unknown().optional(),
   mcp_servers: z.unknown().optional(),
-  context_management: z.unknown().optional(),
 })
 
 type Fields = z.infer<typeof countFields>
@@ -58,8 +62,8 @@ const NAMES = new Map([...OPENAI_NAMES, ['stop', 'stop_sequences'], ['jsonSchema
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createMessage(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
   const request = checked(messageFields, body)
-  checkRequest(request, served)
-  for (const name of ['container', 'mcp_servers', 'context_management'] as const) {
+  checkModel(request.model, served)
+  for (const name of ['container', 'mcp_servers'] as const) {
     const value = request[name]
     const asksNothing = value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
     if (!asksNothing) throw unsupported(`${name} is not supported`, name)
@@ -72,7 +76,7 @@ export async function createMessage(body: Record<string, unknown>, served: Serve
     ...others,
     ...(stops ? { stop: stopsOf(stops) } : stop !== undefined && { stop }),
     ...(most && { maxNewTokens: most }),
-    ...schemaOf(request.output_config?.format),
+    ...schemaOf(request),
     ...toolsOf(request),
   }
   // only a stream tells them before the answer
@@ -84,21 +88,18 @@ export async function createMessage(body: Record<string, unknown>, served: Serve
 /** Throws an ApiError, or a MixtralError, for what is wrong with the request. */
 export function countTokens(body: Record<string, unknown>, served: ServedModel): object {
   const request = checked(countFields, body)
-  checkRequest(request, served)
+  checkModel(request.model, served)
+  schemaOf(request)
   const { tools = [] } = toolsOf(request)
   return { input_tokens: served.model.applyChatTemplate(chatMessages(request), { tools }).ids.length }
 }
 
-function checkRequest({ model, thinking }: Fields, served: ServedModel): void {
-  checkModel(model, served)
-  if (thinking && thinking.type !== 'disabled') throw unsupported('thinking is not supported', 'thinking')
-}
-
 function toolsOf({ tools, tool_choice: choice }: Fields): Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'> {
-  const definitions = tools?.map(({ type, name, description, input_schema: parameters }, i): ToolDefinition => {
-    if (type && type !== 'custom')
-      throw unsupported(`tools of the type ${JSON.stringify(type.slice(0, 50))} are not supported`, `tools.${i}`)
-    return { type: 'function', function: { name, ...(description && { description }), ...(parameters && { parameters }) } }
+  // the others run on Anthropic's servers, or are known to its models alone
+  const definitions = tools?.flatMap(({ type, name, description, input_schema: parameters }, i): ToolDefinition[] => {
+    if (type && type !== 'custom') return []
+    if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
+    return [{ type: 'function', function: { name, ...(description && { description }), ...(parameters && { parameters }) } }]
   })
   const wanted = choice && toolChoice(choice.type, choice.name)
   return {
@@ -115,65 +116,10 @@ function toolChoice(type: 'auto' | 'any' | 'none' | 'tool', name: string | null 
   return { type: 'function', function: { name } }
 }
 
-function schemaOf(format: unknown): Pick<ChatOptions, 'jsonSchema'> {
-  if (format === undefined || format === null) return {}
-  const { type, schema } = format as { type?: unknown; schema?: unknown }
+function schemaOf({ output_config: config, output_format: older }: Fields): Pick<ChatOptions, 'jsonSchema'> {
+  const [format, at] = config?.format ? [config.format, 'output_config.format'] : [older, 'output_format']
+  if (!format) return {}
+  const { type, schema } = format
   if (type === 'json_schema' && typeof schema === 'object' && schema !== null) return { jsonSchema: schema }
-  throw badRequest('output_config.format: expected a type json_schema with a schema', 'output_config.format')
-}
-
-/** The conversation in the library's form: results of calls are messages of their own, before the user's text. */
-function chatMessages({ system, messages }: Fields): ChatMessage[] {
-  const said = messages.flatMap(({ role, content }, i): ChatMessage[] => {
-    const at = `messages.${i}.content`
-    if (typeof content === 'string') return [{ role, content }]
-    return role === 'user' ? userMessages(content, at) : [assistantMessage(content, at)]
-  })
-  const instructions = system ? textOf(system, 'system') : ''
-  return instructions ? [{ role: 'system', content: instructions }, ...said] : said
-}
-
-type Block = Record<string, unknown>
-
-function userMessages(content: readonly Block[], at: string): ChatMessage[] {
-  const results: ChatMessage[] = []
-  const texts: string[] = []
-  for (const [i, block] of content.entries()) {
-    if (block.type === 'tool_result') results.push(toolMessage(block, `${at}.${i}`))
-    else texts.push(blockText(block, `${at}.${i}`))
-  }
-  if (texts.length === 0 && results.length > 0) return results
-  return [...results, { role: 'user', content: texts.join('') }]
-}
-
-function toolMessage({ tool_use_id: id, content }: Block, at: string): ChatMessage {
-  if (typeof id !== 'string') throw badRequest(`${at}.tool_use_id: expected a string`, `${at}.tool_use_id`)
-  return { role: 'tool', tool_call_id: id, content: content === undefined || content === null ? '' : textOf(content, `${at}.content`) }
-}
-
-function assistantMessage(content: readonly Block[], at: string): ChatMessage {
-  const calls = content.flatMap((block, i) => {
-    if (block.type !== 'tool_use') return []
-    const { id, name, input } = block
-    if (typeof id !== 'string' || typeof name !== 'string' || typeof input !== 'object' || input === null) {
-      throw badRequest(`${at}.${i}: expected an id, a name and an object as input`, `${at}.${i}`)
-    }
-    return [{ id, type: 'function' as const, function: { name, arguments: JSON.stringify(input) } }]
-  })
-  const text = content.map((block, i) => (block.type === 'tool_use' ? '' : blockText(block, `${at}.${i}`))).join('')
-  return calls.length > 0 ? { role: 'assistant', content: text || null, tool_calls: calls } : { role: 'assistant', content: text }
-}
-
-/** A text, or blocks of text that are joined. */
-function textOf(content: unknown, at: string): string {
-  if (typeof content === 'string') return content
-  if (!Array.isArray(content)) throw badRequest(`${at}: expected a string or a list of blocks`, at)
-  return content.map((block, i) => blockText(block, `${at}.${i}`)).join('')
-}
-
-function blockText(block: unknown, at: string): string {
-  const { type, text } = (block ?? {}) as Block
-  if (type === 'text' && typeof text === 'string') return text
-  if (type === 'text') throw badRequest(`${at}.text: expected a string`, `${at}.text`)
-  throw badRequest(`${at}: blocks of the type ${JSON.stringify(type)?.slice(0, 50)} are not supported, expected text`, at)
+  throw badRequest(`${at}: expected a type json_schema with a schema`, at)
 }

@@ -3,12 +3,14 @@
 import { z } from 'zod'
 import type { GgufValue } from '../../../format/gguf/gguf.js'
 import { badRequest } from '../apiError.js'
-import type { ModelHost, OfferedModel } from '../models/modelHost.js'
+import type { ModelHost } from '../models/modelHost.js'
+import type { ModelSummary } from '../models/modelSummary.js'
 import { unknownModel } from '../models/visits.js'
 import { checked } from '../security/body.js'
 import { expiry } from './keepAlive.js'
 
-const CAPABILITIES = ['completion', 'tools']
+/** The library describes tools where a template knows none. */
+export const CAPABILITIES = ['completion', 'tools']
 
 export const showFields = z.object({ model: z.string().nullish(), name: z.string().nullish(), verbose: z.boolean().nullish() })
 
@@ -17,7 +19,7 @@ export async function taggedModels(host: ModelHost): Promise<object> {
   for (const offered of await host.list()) {
     const { name, bytes } = offered
     const { digest, modified } = await offered.fileFacts()
-    const facts = { modified_at: modified, size: bytes, digest, details: details(offered), capabilities: CAPABILITIES }
+    const facts = { modified_at: modified, size: bytes, digest, details: detailsOf(offered.summary), capabilities: CAPABILITIES }
     models.push({ name, model: name, ...facts })
   }
   return { models }
@@ -29,7 +31,7 @@ export async function runningModels(host: ModelHost): Promise<object> {
     const { name } = offered
     const { digest } = await offered.fileFacts()
     const { memory, contextLength } = served.model
-    const facts = { size: memory.totalBytes, digest, details: details(offered), context_length: contextLength }
+    const facts = { size: memory.totalBytes, digest, details: detailsOf(offered.summary), context_length: contextLength }
     models.push({ name, model: name, ...facts, expires_at: expiry((ends - Date.now()) / 1000), size_vram: 0 })
   }
   return { models }
@@ -56,14 +58,14 @@ export async function showModel(body: Record<string, unknown>, host: ModelHost):
     parameters: parameters.join('\n'),
     template: typeof template === 'string' ? template : '',
     ...(layers?.system !== undefined && { system: layers.system }),
-    details: details(offered),
+    details: detailsOf(offered.summary),
     model_info: Object.fromEntries([...metadata].map(([key, value]) => [key, plain(value, verbose ?? false)])),
     capabilities: CAPABILITIES,
     modified_at: modified,
   }
 }
 
-function details({ summary: { weights, quantization } }: OfferedModel): object {
+export function detailsOf({ weights, quantization }: ModelSummary): object {
   return {
     parent_model: '',
     format: 'gguf',

@@ -12,6 +12,7 @@ import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
 import { withProgress } from '../streams/progress.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
+import { allowedTools } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
 import { OPENAI_NAMES, openaiOptions } from './options.js'
 import { RoutedList } from './routedExperts.js'
@@ -63,7 +64,8 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
 }
 
 function chatOptions(body: Record<string, unknown>, request: Fields, served: ServedModel): ChatOptions {
-  const { n_predict, max_completion_tokens, max_tokens, tools, tool_choice: choice, parallel_tool_calls: parallel } = request
+  const { n_predict, max_completion_tokens, max_tokens, tools, tool_choice: given, parallel_tool_calls: parallel } = request
+  const { tools: left, choice } = allowedTools({ tools: tools ?? undefined, choice: given }, nameOfTool)
   const most = n_predict ?? max_completion_tokens ?? max_tokens
   return {
     ...openaiOptions(body, served),
@@ -71,10 +73,14 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
     ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
     ...(request.return_routed_experts && { experts: true }),
     // a choice without tools is the library's to refuse
-    ...(tools && { tools: tools as NonNullable<ChatOptions['tools']> }),
+    ...(left && { tools: left as NonNullable<ChatOptions['tools']> }),
     ...(choice !== undefined && choice !== null && { toolChoice: choice as NonNullable<ChatOptions['toolChoice']> }),
     ...(parallel !== undefined && parallel !== null && { parallelToolCalls: parallel }),
   }
+}
+
+function nameOfTool(tool: unknown): unknown {
+  return (tool as { readonly function?: { readonly name?: unknown } } | null)?.function?.name
 }
 
 /** The text that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */

@@ -1,6 +1,7 @@
 // GET /v1/models: the models that may be asked for, with what llama-server adds.
 
 import type { OfferedModel } from '../models/modelHost.js'
+import { CAPABILITIES, detailsOf } from '../ollama/models.js'
 
 export function modelObject({ name, aliases, created, bytes, contextLength, summary }: OfferedModel): object {
   const meta = {
@@ -14,9 +15,19 @@ export function modelObject({ name, aliases, created, bytes, contextLength, summ
     n_params: summary.weights,
     size: bytes,
   }
-  return { id: name, object: 'model', created, owned_by: 'mixtral-wasm', aliases, meta }
+  const most = contextLength !== undefined && { max_model_len: contextLength } // vLLM's name
+  return { id: name, object: 'model', created, owned_by: 'mixtral-wasm', aliases, ...most, meta }
 }
 
+/** With `models`, where llama-server has what Ollama's list has. */
 export function modelList(offered: readonly OfferedModel[]): object {
-  return { object: 'list', data: offered.map(modelObject) }
+  return { object: 'list', data: offered.map(modelObject), models: offered.map(listedModel) }
+}
+
+function listedModel({ name, created, bytes, summary }: OfferedModel): object {
+  return {
+    ...{ name, model: name, modified_at: new Date(created * 1000).toISOString(), size: bytes, type: 'model' },
+    capabilities: CAPABILITIES,
+    details: detailsOf(summary),
+  }
 }

@@ -11,6 +11,13 @@ const tool = z.object({
   strict: z.boolean().nullish(),
 })
 
+const toolChoice = z.object({
+  type: z.string(),
+  name: z.string().nullish(),
+  mode: z.string().nullish(),
+  tools: boundedList(record, 1024).nullish(),
+})
+
 export const responseFields = z.object({
   model: z.string().nullish(),
   input: z.union([z.string(), boundedList(record, MOST_MESSAGES, 1)], { error: 'expected a string or a list of items that is not empty' }),
@@ -22,11 +29,11 @@ export const responseFields = z.object({
   top_logprobs: z.int().min(0).max(20).nullish(),
   include: boundedList(z.string(), 100).nullish(),
   tools: boundedList(tool, 1024).nullish(),
-  tool_choice: z.union([z.string(), z.object({ type: z.string(), name: z.string().nullish() })]).nullish(),
+  tool_choice: z.union([z.string(), toolChoice]).nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   text: z.object({ format: record.nullish() }).nullish(),
   metadata: record.nullish(),
-  truncation: z.string().nullish(),
+  truncation: z.enum(['auto', 'disabled']).nullish(),
   previous_response_id: z.string().nullish(),
   conversation: z.unknown().optional(),
   background: z.boolean().nullish(),

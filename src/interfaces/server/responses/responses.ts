@@ -1,9 +1,10 @@
-// POST /v1/responses: OpenAI's newer API, without what it keeps on its servers. Texts and functions; the rest is
-// refused by name.
+// POST /v1/responses: OpenAI's newer API, without what it keeps on its servers. Texts and functions. Other tools are
+// left out, as llama-server does; the rest is refused by name.
 
 import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
+import { allowedTools } from '../openai/allowedTools.js'
 import { OPENAI_NAMES, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
@@ -11,46 +12,56 @@ import type { ServedModel } from '../servedModel.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { type ResponseRequest, responseFields } from './fields.js'
 import { messagesOf } from './items.js'
+import { truncated } from './truncation.js'
 import { ResponsesWire } from './wire.js'
 
 const NAMES = new Map([...OPENAI_NAMES, ['maxNewTokens', 'max_output_tokens'], ['jsonSchema', 'text.format']])
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createResponse(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const request = checked(responseFields, body)
+  const asked = checked(responseFields, isProbe(body) ? { ...body, input: '' } : body)
+  const request = { ...asked, tools: asked.tools?.filter(({ type }) => type === 'function') }
   checkModel(request.model, served)
   for (const name of ['previous_response_id', 'conversation'] as const) {
     if (request[name]) throw badRequest(`${name} is given, but no response is kept here: send the whole conversation as input`, name)
   }
   if (request.background) throw unsupported('background is not supported', 'background')
   if (request.prompt) throw unsupported('prompt is not supported: send instructions and input', 'prompt')
-  if ((request.truncation ?? 'disabled') !== 'disabled') throw unsupported('truncation is not supported', 'truncation')
   const { model } = served
-  const messages = messagesOf(request.input, request.instructions)
   const reports = request.include?.includes('message.output_text.logprobs') || request.top_logprobs
   const options: ChatOptions = {
     ...openaiOptions(body, served),
     ...(request.max_output_tokens && { maxNewTokens: request.max_output_tokens }),
     ...(reports && { logprobs: request.top_logprobs ?? 0 }),
     ...schemaOf(request),
-    ...toolsOf(request),
+    ...toolsOf(asked),
   }
+  const whole = messagesOf(request.input, request.instructions)
+  const cuts = request.truncation === 'auto'
+  const messages = cuts ? truncated(whole, options.tools ?? [], served, request.max_output_tokens) : whole
   const { temperature = 1, topP = 1 } = options
   const wire = new ResponsesWire(served, request, { temperature, topP, wireNames: NAMES })
   return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, request.stream ?? false, answering)
 }
 
-function toolsOf({ tools, tool_choice: choice, parallel_tool_calls: parallel }: ResponseRequest): ChatOptions {
-  const definitions = tools?.map(({ type, name, description, parameters }, i): ToolDefinition => {
-    if (type !== 'function') throw unsupported(`tools of the type ${JSON.stringify(type.slice(0, 50))} are not supported`, `tools.${i}`)
+/** Clients that look whether a server is there send no input, and want one token. */
+function isProbe({ input, max_output_tokens: most }: Record<string, unknown>): boolean {
+  return Array.isArray(input) && input.length === 0 && most === 1
+}
+
+function toolsOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: ResponseRequest): ChatOptions {
+  const definitions = tools?.flatMap(({ type, name, description, parameters }, i): ToolDefinition[] => {
+    if (type !== 'function') return []
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    return { type, function: { name, ...(description && { description }), ...(parameters && { parameters }) } }
+    return [{ type, function: { name, ...(description && { description }), ...(parameters && { parameters }) } }]
   })
-  const named = typeof choice === 'object' && choice ? { type: choice.type, function: { name: choice.name } } : choice
+  const { tools: left, choice } = allowedTools({ tools: definitions, choice: given }, (tool) => tool.function.name)
+  const { type, name } = (typeof choice === 'object' && choice ? choice : {}) as { readonly type?: string; readonly name?: string }
+  const named = type === undefined ? choice : { type, function: { name } }
   return {
-    ...(definitions && { tools: definitions }),
+    ...(left && { tools: left }),
     // a choice that is none is the library's to refuse
-    ...(named && { toolChoice: named as NonNullable<ChatOptions['toolChoice']> }),
+    ...(named !== undefined && named !== null && { toolChoice: named as NonNullable<ChatOptions['toolChoice']> }),
     ...(parallel !== undefined && parallel !== null && { parallelToolCalls: parallel }),
   }
 }

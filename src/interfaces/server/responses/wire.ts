@@ -54,7 +54,7 @@ export class ResponsesWire implements Wire {
       ...{ status: 'in_progress', background: false, error: null, incomplete_details: null },
       ...{ instructions: request.instructions ?? null, max_output_tokens: request.max_output_tokens ?? null, model: name, output: [] },
       ...{ parallel_tool_calls: request.parallel_tool_calls ?? true, previous_response_id: null, store: false },
-      ...{ reasoning: { effort: null, summary: null }, temperature, top_p: topP, truncation: 'disabled' },
+      ...{ reasoning: { effort: null, summary: null }, temperature, top_p: topP, truncation: request.truncation ?? 'disabled' },
       text: { format: request.text?.format ?? { type: 'text' } },
       ...{ tool_choice: request.tool_choice ?? 'auto', tools: request.tools ?? [], top_logprobs: request.top_logprobs ?? 0 },
       ...{ usage: null, metadata: request.metadata ?? {} },
