@@ -28,13 +28,14 @@ import { scoresOf } from './openai/promptScores.js'
 import { openApiDocument } from './openapi/document.js'
 import { packageVersion } from './packageVersion.js'
 import { front } from './page.js'
-import { Exchange } from './requestLog.js'
+import { Exchange, guarded } from './requestLog.js'
 import { createResponse } from './responses/responses.js'
 import { readBody } from './security/body.js'
 import { commonAsked } from './security/commonAsked.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
+import { type ConnectionSocket, Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
 import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 import { shownPath, UNSUPPORTED } from './unsupported.js'
@@ -52,7 +53,7 @@ const STORE = ['/api/pull', '/api/copy', '/api/delete']
 
 /** What @hono/node-server gives beside a request. */
 interface NodeBindings {
-  readonly incoming?: { readonly httpVersionMajor?: number }
+  readonly incoming?: { readonly httpVersionMajor?: number; readonly socket?: ConnectionSocket }
   readonly outgoing?: { destroy?: () => void }
 }
 
@@ -74,31 +75,42 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   const { bodyBytes, bodySeconds, timeoutSeconds = Infinity } = settings
   const bodyLimits = { bodyBytes, bodySeconds: Math.min(bodySeconds, timeoutSeconds) }
   const tracing = loadTracing()
+  const log = guarded(settings.log)
+  const connections = new Connections()
   const app = new Hono<Env>()
 
   app.use(async (c, next) => {
     const { incoming, outgoing } = (c.env ?? {}) as NodeBindings
-    const span = (await tracing)?.begin(c.req.raw)
-    c.set('span', span)
+    const socket = incoming?.httpVersionMajor === 1 ? incoming.socket : undefined // others answer in any order
+    let span: RequestSpan | undefined
     const exchange = new Exchange(
       c.req.raw,
       (entry) => {
         open.delete(exchange)
         metrics.request(entry.route, entry.status, entry.milliseconds / 1000)
         span?.end(entry)
-        settings.log(entry)
+        log(entry)
       },
-      outgoing && (() => outgoing.destroy?.()),
+      outgoing &&
+        (() => {
+          outgoing.destroy?.()
+          socket?.destroy() // an answer that is behind another one has none
+        }),
     )
     open.add(exchange)
     c.set('exchange', exchange)
+    if (socket) await connections.enter(socket, exchange)
+    span = (await tracing)?.begin(c.req.raw)
+    c.set('span', span)
     if (c.req.path !== '/api/pull') exchange.limit(timeoutSeconds) // a download takes as long as it takes
-    await (span ? span.run(next) : next())
+    if (exchange.signal.aborted)
+      c.res = errorResponse(exchange.endedBy ?? new ApiError(503, 'the client has left'), shapeOf(c.req.path), exchange.id)
+    else await (span ? span.run(next) : next())
     exchange.note({
       status: exchange.signal.aborted && !exchange.endedBy && !exchange.streams ? 499 : c.res.status,
       route: c.req.routePath,
     })
-    if (!exchange.streams) exchange.end()
+    if (!exchange.streams || socket?.destroyed) exchange.end()
     c.header('x-request-id', exchange.id)
     if (incoming?.httpVersionMajor !== 1) c.res.headers.delete('transfer-encoding') // others have their own ways
   })

@@ -44,6 +44,11 @@ export class Exchange {
   readonly #controller = new AbortController()
   #drop: (() => void) | undefined
   #over = false
+  #tellEnd: () => void = () => {}
+  /** Resolves when the answer has ended. */
+  readonly ended = new Promise<void>((resolve) => {
+    this.#tellEnd = resolve
+  })
   #endedBy: ApiError | undefined
   readonly #forget: () => void
   #seconds = Infinity
@@ -109,11 +114,10 @@ export class Exchange {
   /** The client does not read: its connection is cut. `breakOff` ends the body early, where nothing else can cut it. */
   drop(breakOff: () => void): void {
     this.leave('stalled')
-    if (this.#drop) this.#drop()
-    else if (!this.#over) {
-      this.end()
-      breakOff()
-    }
+    this.#drop?.()
+    if (this.#over) return
+    this.end() // an answer behind another one learns nothing of the cut
+    if (!this.#drop) breakOff()
   }
 
   /** The answer has ended. Called more than once, it writes once. */
@@ -121,6 +125,7 @@ export class Exchange {
     if (this.#over) return
     this.note(learned)
     this.#over = true
+    this.#tellEnd()
     this.#forget()
     clearTimeout(this.#timer)
     const { status = 499, route = 'unknown', outcome, error, ...tokens } = this.#learned
@@ -140,4 +145,23 @@ export class Exchange {
 
 function rounded(milliseconds: number): number {
   return Math.round(milliseconds * 10) / 10
+}
+
+/** A listener that may throw: it is not called again then, and a warning says so. */
+export function guarded(log: (entry: RequestLog) => unknown): (entry: RequestLog) => void {
+  let failed = false
+  const fail = (error: unknown) => {
+    if (failed) return
+    failed = true
+    process.emitWarning(`the log of a server threw, and is not called again: ${(error as Error)?.message ?? error}`)
+  }
+  return (entry) => {
+    if (failed) return
+    try {
+      const written = log(entry)
+      if (written instanceof Promise) written.catch(fail)
+    } catch (error) {
+      fail(error)
+    }
+  }
 }

@@ -126,3 +126,33 @@ test('headers tell proxies and clients what they need', async () => {
   await release()
   await served.idle()
 })
+
+const streamed = (id: string) => post(JSON.stringify({ prompt: endless, stream: true }), `X-Request-Id: ${id}\r\n`, '/v1/completions')
+
+// Bun and Deno do not say which connection a request came by
+test.skipIf(inBun || inDeno)(
+  'requests of a connection take one place in the queue, and all end when it closes, each with its line',
+  async () => {
+    const release = await served.held()
+    const one = connection()
+    one.send(Array.from({ length: 40 }, (_, i) => streamed(`piped${i}`)).join(''))
+    const inside = async () => /^mixtral_requests_inside (\d+)$/m.exec(await (await fetch(`${served.server.url}/metrics`)).text())![1]
+    await until(async () => (await inside()) === '1')
+    await new Promise((resolve) => setTimeout(resolve, 100))
+    expect(await inside()).toBe('1')
+    one.end()
+    await until(() => served.logs.filter(({ id, outcome }) => id.startsWith('piped') && outcome === 'left').length === 40)
+    expect(await inside()).toBe('0')
+    await release()
+    await served.idle()
+  },
+)
+
+test.skipIf(inBun || inDeno)('a connection with more than 64 requests without an answer is cut', async () => {
+  const release = await served.held()
+  const one = connection()
+  one.send(Array.from({ length: 65 }, (_, i) => streamed(`many${i}`)).join(''))
+  await until(() => one.closed)
+  await release()
+  await served.idle()
+})

@@ -248,3 +248,22 @@ test('options of a server are checked', async () => {
   for (const options of wrong) await expect(serve(served.model, options as object)).rejects.toMatchObject({ code: 'OPTION' })
   await expect(serve(served.model, { port: served.server.port })).rejects.toMatchObject({ code: 'IO' })
 })
+
+test('a log that throws is warned of once, and costs no answer', async () => {
+  const warnings: string[] = []
+  const note = (warning: Error) => void warnings.push(warning.message)
+  process.on('warning', note)
+  const app = createApp(served.model, {
+    log: () => {
+      throw new Error('full')
+    },
+  })
+  for (const stream of [false, true]) {
+    const body = JSON.stringify({ temperature: 0, messages: capital, stream })
+    const response = await app.fetch(new Request('http://localhost/v1/chat/completions', { method: 'POST', body }))
+    expect(await response.text()).toContain('Paris')
+  }
+  await new Promise((resolve) => setImmediate(resolve))
+  process.off('warning', note)
+  expect(warnings.filter((text) => text.includes('log of a server'))).toHaveLength(1)
+})

@@ -41,8 +41,8 @@ export function drawnResponse(
       })
       if (gone) return
       if (piece === undefined) {
-        exchange.end()
         controller.close()
+        exchange.end()
         return
       }
       controller.enqueue(typeof piece === 'string' ? encoder.encode(piece) : piece)

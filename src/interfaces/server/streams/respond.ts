@@ -234,8 +234,8 @@ function bytesOf(stall: Stall, begin: string, pull: Pull, exchange: Exchange): R
       }
       const close = () => {
         if (exchange.over) return
-        exchange.end()
         controller.close()
+        exchange.end()
       }
       await pull(write, close)
       if (!exchange.over) stall.begin()
