@@ -161,7 +161,7 @@ const cases: readonly Row[] = [
   ['responses: order, ids', ['interfaces/server/responses.test.ts', 'a stream has the events of the API in their order, numbered']],
   ['a stream that is resumed by its conversation', 'There is no such route: an answer that nobody reads ends.'],
   ["Ollama: the last chunk's delta is {}, one role", openai('a stream has one role chunk')],
-  ['Ollama: load and unload', ollama('nothing to write loads, or would unload')],
+  ['Ollama: load and unload', ollama('nothing to write loads; a model that was given stays loaded')],
   ['Ollama: no body, no model', ollama("'no model'"), security("['nothing', ''")],
   ['Ollama: hosts', security('host %j is ours: %s')],
 ]
