@@ -6,7 +6,8 @@ import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
-import { MOST_STOPS, OPENAI_NAMES, openaiOptions, stopsOf } from '../openai/options.js'
+import { rootedSchema } from '../openai/constraints.js'
+import { MOST_STOPS, openaiNames, openaiOptions, stopsOf } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
@@ -53,7 +54,10 @@ export const messageFields = z.object({
 
 type Fields = z.infer<typeof countFields>
 
-const NAMES = new Map([...OPENAI_NAMES, ['stop', 'stop_sequences'], ['jsonSchema', 'output_config.format']])
+const NAMES = [
+  ['stop', 'stop_sequences'],
+  ['jsonSchema', 'output_config.format'],
+] as const
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createMessage(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
@@ -77,7 +81,7 @@ export async function createMessage(body: Record<string, unknown>, served: Serve
   }
   // only a stream tells them before the answer
   const inputTokens = stream ? model.applyChatTemplate(messages, { tools: options.tools ?? [] }).ids.length : 0
-  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, NAMES)
+  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, openaiNames(body, NAMES))
   return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, stream ?? false, answering)
 }
 
@@ -118,7 +122,7 @@ function toolChoice(type: 'auto' | 'any' | 'none' | 'tool', name: string | null 
 function schemaOf(format: unknown): Pick<ChatOptions, 'jsonSchema'> {
   if (format === undefined || format === null) return {}
   const { type, schema } = format as { type?: unknown; schema?: unknown }
-  if (type === 'json_schema' && typeof schema === 'object' && schema !== null) return { jsonSchema: schema }
+  if (type === 'json_schema' && typeof schema === 'object' && schema !== null) return { jsonSchema: rootedSchema(schema) }
   throw badRequest('output_config.format: expected a type json_schema with a schema', 'output_config.format')
 }
 
