@@ -54,3 +54,8 @@ export function optionNames(...programs: readonly ('openai' | 'llama' | 'ollama'
 export function wireNames(names: ReadonlyMap<string, string>): ReadonlyMap<string, string> {
   return new Map([...names].toReversed().map(([wire, own]) => [own, wire]))
 }
+
+/** The value of an option as ours. A `top_k` below 0 takes all tokens, as 0 does: vLLM says -1, llama.cpp any. */
+export function withoutLimit(own: string, value: unknown): unknown {
+  return own === 'topK' && Number.isInteger(value) && (value as number) < 0 ? 0 : value
+}

@@ -124,7 +124,7 @@ const bodies: [path: string, right: object[], wrong: object[]][] = [
       { prompt: ['a', 5], n_predict: 1 },
       { prompt: [[1, 'a'], 'b'], n_predict: 1, logit_bias: [['a', false]], samplers: ['top_k'] },
     ],
-    [{}, { prompt: [] }, { prompt: [[[1]]] }, { prompt: 'a', top_k: -1 }, { prompt: 'a', response_fields: 'content' }],
+    [{}, { prompt: [] }, { prompt: [[[1]]] }, { prompt: 'a', top_k: 1.5 }, { prompt: 'a', response_fields: 'content' }],
   ],
   ['/tokenize', [{ content: 'a' }, { prompt: 'a', add_special_tokens: false }], [{ content: 1 }]],
   ['/detokenize', [{ tokens: [1, 300] }], [{}, { tokens: ['a'] }, { tokens: [-1] }]],

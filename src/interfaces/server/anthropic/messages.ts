@@ -5,7 +5,8 @@ import { z } from 'zod'
 import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
-import { MOST_STOPS, OPENAI_NAMES, openaiOptions, stopsOf } from '../openai/options.js'
+import { rootedSchema } from '../openai/constraints.js'
+import { MOST_STOPS, openaiNames, openaiOptions, stopsOf } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
@@ -57,7 +58,10 @@ export const messageFields = z.object({
 
 type Fields = z.infer<typeof countFields>
 
-const NAMES = new Map([...OPENAI_NAMES, ['stop', 'stop_sequences'], ['jsonSchema', 'output_config.format']])
+const NAMES = [
+  ['stop', 'stop_sequences'],
+  ['jsonSchema', 'output_config.format'],
+] as const
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createMessage(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
@@ -81,7 +85,7 @@ export async function createMessage(body: Record<string, unknown>, served: Serve
   }
   // only a stream tells them before the answer
   const inputTokens = stream ? model.applyChatTemplate(messages, { tools: options.tools ?? [] }).ids.length : 0
-  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, NAMES)
+  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, openaiNames(body, NAMES))
   return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, stream ?? false, answering)
 }
 
@@ -120,6 +124,6 @@ function schemaOf({ output_config: config, output_format: older }: Fields): Pick
   const [format, at] = config?.format ? [config.format, 'output_config.format'] : [older, 'output_format']
   if (!format) return {}
   const { type, schema } = format
-  if (type === 'json_schema' && typeof schema === 'object' && schema !== null) return { jsonSchema: schema }
+  if (type === 'json_schema' && typeof schema === 'object' && schema !== null) return { jsonSchema: rootedSchema(schema) }
   throw badRequest(`${at}: expected a type json_schema with a schema`, at)
 }

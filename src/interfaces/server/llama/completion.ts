@@ -2,12 +2,12 @@
 
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
-import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { unsupported } from '../apiError.js'
-import { OPENAI_NAMES, openaiOptions } from '../openai/options.js'
+import { openaiNames, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
+import { checkAsked } from '../security/checkAsked.js'
 import { boundedList } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerCall, type AnswerRun, readOnly, silentRun } from '../streams/answerRuns.js'
@@ -40,8 +40,6 @@ export const nativeFields = z.object({
 /** llama-server's word for a random seed, beside -1. */
 const RANDOM_SEED = 2 ** 32 - 1
 
-const NAMES = new Map([...OPENAI_NAMES, ['maxNewTokens', 'n_predict'], ['jsonSchema', 'json_schema'], ['logprobs', 'n_probs']])
-
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function nativeCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
   const request = checked(nativeFields, body)
@@ -57,7 +55,8 @@ export async function nativeCompletion(body: Record<string, unknown>, served: Se
     ...(request.n_probs && { logprobs: request.n_probs }),
     ...(request.cache_prompt === false && { salt: randomUUID() }), // shares with nobody
   }
-  checkGenerationOptions(options)
+  const wireNames = openaiNames(body, [['logprobs', 'n_probs']])
+  checkAsked(options, wireNames)
   const prompts = promptsOf(request.prompt).map((prompt) => promptIds(prompt, model))
   const runs = prompts.map((ids) => (most === 0 ? reading(served, ids, options) : writing(served, ids, options, request)))
   const wire = new NativeWire(served, {
@@ -67,7 +66,7 @@ export async function nativeCompletion(body: Record<string, unknown>, served: Se
     postSampling: options.postSampling ?? false,
     returnsTokens: request.return_tokens ?? false,
     fields: request.response_fields ?? undefined,
-    wireNames: NAMES,
+    wireNames,
   })
   return respond(runs, wire, request.stream ?? false, answering)
 }

@@ -4,9 +4,10 @@
 import { z } from 'zod'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { ApiError, badRequest } from '../apiError.js'
+import { rootedSchema } from '../openai/constraints.js'
 import { seedOf, stopsOf } from '../openai/options.js'
 import { record } from '../security/fields.js'
-import { isCalled, optionNames, type ServedModel, wireNames } from '../servedModel.js'
+import { isCalled, optionNames, type ServedModel, wireNames, withoutLimit } from '../servedModel.js'
 import { keepAliveSeconds } from './keepAlive.js'
 
 const NAMES = optionNames('ollama')
@@ -55,7 +56,7 @@ export function ollamaOptions(request: CommonFields, { defaults, name, model }: 
   }
   const given = [...NAMES].flatMap(([wire, own]) => {
     const value = ELSEWHERE.has(wire) ? undefined : options[wire]
-    return value === undefined || value === null ? [] : [[own, value] as const]
+    return value === undefined || value === null ? [] : [[own, withoutLimit(own, value)] as const]
   })
   const seeded = seedOf(seed)
   const unlimited = most === undefined || most === null || (typeof most === 'number' && most < 0)
@@ -74,6 +75,6 @@ export function ollamaOptions(request: CommonFields, { defaults, name, model }: 
 function schemaOf(format: CommonFields['format']): GenerationOptions {
   if (format === undefined || format === null || format === '') return {}
   if (format === 'json') return { jsonSchema: { type: 'object' } }
-  if (typeof format === 'object') return { jsonSchema: format }
+  if (typeof format === 'object') return { jsonSchema: rootedSchema(format) }
   throw badRequest('format: expected "json" or a JSON Schema', 'format')
 }

@@ -14,8 +14,9 @@ import { withProgress } from '../streams/progress.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { allowedTools } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
-import { OPENAI_NAMES, openaiOptions } from './options.js'
+import { openaiNames, openaiOptions } from './options.js'
 import { RoutedList } from './routedExperts.js'
+import { asksForAnswer, TEMPLATE_FIELDS, templateFields } from './templateArguments.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, PING, sse, usageOf } from './wire.js'
 
 const limit = z.int().min(-1).nullish()
@@ -32,7 +33,7 @@ export const chatFields = z.object({
   parallel_tool_calls: z.boolean().nullish(),
   return_progress: z.boolean().nullish(),
   return_routed_experts: z.boolean().nullish(),
-  add_generation_prompt: z.boolean().nullish(),
+  ...templateFields,
   echo: z.unknown().optional(),
   best_of: z.unknown().optional(),
 })
@@ -44,13 +45,17 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
   const request = checked(chatFields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
-  for (const name of ['echo', 'best_of'] as const) if (request[name]) throw unsupported(`${name} is not supported in chats`, name)
+  if (request.echo) throw unsupported('echo is not supported in chats', 'echo')
+  if (request.best_of && request.best_of !== 1) throw unsupported('best_of is not supported in chats', 'best_of')
   if (request.top_logprobs && !request.logprobs) throw badRequest('top_logprobs is given without logprobs', 'top_logprobs')
   const messages = messagesOf(request)
   const options = chatOptions(body, request, served)
+  const over = asksForAnswer(request, messages) ? undefined : promptWithoutAnswer(messages, options, served)
   const n = request.n ?? 1
   const runs = Array.from({ length: n }, (_, i): AnswerRun => {
     const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
+    if (over)
+      return ({ salt, ...call }) => served.model.session({ ids: over, ...(salt !== undefined && { salt }) }).stream({ ...seeded, ...call })
     if (!request.stream || !request.return_progress) return (call) => served.model.streamChat(messages, { ...seeded, ...call })
     const { ids } = served.model.applyChatTemplate(messages, { tools: options.tools ?? [] })
     return (call) => withProgress(ids.length, (onProgress) => served.model.streamChat(messages, { ...seeded, ...call, onProgress }))
@@ -59,6 +64,7 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
     logprobs: request.logprobs ?? false,
     usage: request.stream_options?.include_usage ?? false,
     routing: request.return_routed_experts ?? false,
+    wireNames: openaiNames(body),
   }
   return respond(runs, new ChatWire(served, n, asked), request.stream ?? false, answering)
 }
@@ -68,7 +74,7 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
   const { tools: left, choice } = allowedTools({ tools: tools ?? undefined, choice: given }, nameOfTool)
   const most = n_predict ?? max_completion_tokens ?? max_tokens
   return {
-    ...openaiOptions(body, served),
+    ...openaiOptions(body, served, { supports: TEMPLATE_FIELDS }),
     ...(most !== undefined && most !== null && most !== -1 && { maxNewTokens: most }),
     ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
     ...(request.return_routed_experts && { experts: true }),
@@ -83,12 +89,18 @@ function nameOfTool(tool: unknown): unknown {
   return (tool as { readonly function?: { readonly name?: unknown } } | null)?.function?.name
 }
 
+/** The tokens of a conversation that is over. What the model writes behind it is a text. */
+function promptWithoutAnswer(messages: readonly ChatMessage[], { tools }: ChatOptions, { model }: ServedModel): number[] {
+  if (tools?.length) throw unsupported('add_generation_prompt is false, which is not supported beside tools', 'add_generation_prompt')
+  return model.applyChatTemplate(messages, { addGenerationPrompt: false }).ids
+}
+
 /** The text that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
 export function chatPrompt(body: Record<string, unknown>, { model }: ServedModel): string {
   const request = checked(chatFields, body)
   const tools = (request.tools ?? []) as NonNullable<ChatOptions['tools']>
-  const addGenerationPrompt = request.add_generation_prompt ?? true
-  return model.applyChatTemplate(messagesOf(request), { tools, addGenerationPrompt }).text
+  const messages = messagesOf(request)
+  return model.applyChatTemplate(messages, { tools, addGenerationPrompt: asksForAnswer(request, messages) }).text
 }
 
 /** Clients send null for fields that they leave out. The content of a message may be null. */
@@ -104,13 +116,14 @@ interface Asked {
   readonly logprobs: boolean
   readonly usage: boolean
   readonly routing: boolean
+  readonly wireNames: ReadonlyMap<string, string>
 }
 
 class ChatWire implements Wire {
   readonly contentType = 'text/event-stream'
   readonly ping = PING
   readonly begin: string
-  readonly wireNames = OPENAI_NAMES
+  readonly wireNames: ReadonlyMap<string, string>
   readonly #chunk: ReturnType<typeof header>
   readonly #served: ServedModel
   readonly #n: number
@@ -121,7 +134,8 @@ class ChatWire implements Wire {
   /** Of each choice its experts, where they are asked for. */
   readonly #routed: readonly RoutedList[]
 
-  constructor(served: ServedModel, n: number, { logprobs, usage, routing }: Asked) {
+  constructor(served: ServedModel, n: number, { logprobs, usage, routing, wireNames }: Asked) {
+    this.wireNames = wireNames
     this.#served = served
     this.#n = n
     this.#logprobs = logprobs

@@ -3,16 +3,16 @@
 // that was drawn.
 
 import { z } from 'zod'
-import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { ApiError, badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
+import { checkAsked } from '../security/checkAsked.js'
 import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
-import { OPENAI_NAMES, openaiOptions } from './options.js'
+import { openaiNames, openaiOptions } from './options.js'
 import type { PromptScores } from './promptScores.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, MOST_ANSWERS, PING, sse, usageOf } from './wire.js'
 
@@ -67,7 +67,8 @@ export async function completion(
     ...(most > 0 && { maxNewTokens: most }),
     ...(logprobs !== undefined && { logprobs }),
   }
-  checkGenerationOptions(options)
+  const wireNames = openaiNames(body)
+  checkAsked(options, wireNames)
   const prompts = promptsOf(request.prompt, n, served)
   const runs = prompts.flatMap(({ ids }) =>
     Array.from({ length: n }, (_, i): AnswerRun => {
@@ -79,6 +80,7 @@ export async function completion(
   const wire = new CompletionWire(served, shown, n, {
     legacy: logprobs !== undefined,
     usage: request.stream_options?.include_usage ?? false,
+    wireNames,
   })
   return respond(runs, wire, request.stream ?? false, answering)
 }
@@ -124,7 +126,7 @@ class CompletionWire implements Wire {
   readonly contentType = 'text/event-stream'
   readonly ping = PING
   readonly begin: string
-  readonly wireNames = OPENAI_NAMES
+  readonly wireNames: ReadonlyMap<string, string>
   readonly #header: ReturnType<typeof header>
   /** Of each answer the prompt, where it is repeated. */
   readonly #shown: readonly (Prompt | undefined)[]
@@ -138,8 +140,9 @@ class CompletionWire implements Wire {
     served: ServedModel,
     shown: readonly (Prompt | undefined)[],
     n: number,
-    { legacy, usage }: { readonly legacy: boolean; readonly usage: boolean },
+    { legacy, usage, wireNames }: { readonly legacy: boolean; readonly usage: boolean; readonly wireNames: ReadonlyMap<string, string> },
   ) {
+    this.wireNames = wireNames
     this.#served = served
     this.#header = header('cmpl-', 'text_completion', served)
     this.#shown = shown

@@ -4,21 +4,31 @@
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { generationTable } from '../../../text/generate/generationTable.js'
 import { badRequest, unsupported } from '../apiError.js'
-import { optionNames, type ServedModel, wireNames } from '../servedModel.js'
+import { optionNames, type ServedModel, withoutLimit } from '../servedModel.js'
+import { constraintNames, constraintOf } from './constraints.js'
 
 type Body = Readonly<Record<string, unknown>>
 
 /** Our names by those in requests. */
 const NAMES = optionNames('llama', 'openai')
 /** What is read elsewhere: its meaning depends on other fields. */
-const ELSEWHERE = new Set(['n_predict', 'max_tokens', 'seed', 'stop', 'logprobs', 'top_logprobs', 'n_probs', 'json_schema'])
-export const OPENAI_NAMES: ReadonlyMap<string, string> = new Map([
-  ...wireNames(NAMES),
-  ['maxNewTokens', 'max_tokens'],
+const ELSEWHERE = new Set(['n_predict', 'max_tokens', 'seed', 'stop', 'logprobs', 'top_logprobs', 'n_probs', 'json_schema', 'grammar'])
+/** Names in messages, by ours, where a request does not say which of two it uses. */
+const FIRST_NAMES: readonly (readonly [own: string, wire: string])[] = [
+  ...[...optionNames('llama'), ...optionNames('openai')].map(([wire, own]) => [own, wire] as const),
   ['jsonSchema', 'response_format'],
   ['toolChoice', 'tool_choice'],
   ['parallelToolCalls', 'parallel_tool_calls'],
-])
+]
+const LIMITS = ['max_tokens', 'max_completion_tokens', 'n_predict']
+
+/** The names of options in a request, by ours: those that it uses, then the API's. `others` go before all. */
+export function openaiNames(body: Body, others: readonly (readonly [own: string, wire: string])[] = []): ReadonlyMap<string, string> {
+  const isGiven = (wire: string) => body[wire] !== undefined && body[wire] !== null
+  const used = [...NAMES].flatMap(([wire, own]) => (isGiven(wire) ? [[own, wire] as const] : []))
+  const limits = LIMITS.filter(isGiven).map((wire) => ['maxNewTokens', wire] as const)
+  return new Map([...FIRST_NAMES, ...used, ...limits, ...constraintNames(body), ...others])
+}
 
 /** The API's defaults: nothing is cut off. What the model brings goes before them. */
 const DEFAULTS: GenerationOptions = { temperature: 1, topP: 1, topK: 0, minP: 0 }
@@ -46,19 +56,16 @@ const REFUSED: Readonly<Record<string, AsksNothing>> = {
   use_beam_search: only(false),
   length_penalty: only(1),
   prompt_logprobs: only(false),
-  structured_outputs: never,
-  guided_grammar: never,
-  guided_choice: never,
   allowed_token_ids: never,
   include_stop_str_in_output: only(false),
   skip_special_tokens: only(true),
   truncate_prompt_tokens: never,
   return_tokens_as_token_ids: only(false),
   chat_template: never,
-  chat_template_kwargs: empty,
+  chat_template_kwargs: (value) => typeof value === 'object', // there is no template
   documents: empty,
   add_generation_prompt: only(true),
-  continue_final_message: only(false), // a last message of the assistant goes on in any case
+  continue_final_message: only(false),
   // llama-server's
   lora: empty,
   n_probs: only(0),
@@ -100,18 +107,16 @@ export function openaiOptions(
     if (generationTable[own]!.kind === 'texts' && Array.isArray(value) && value.length > MOST_TEXTS) {
       throw badRequest(`${wire} has ${value.length} texts, expected at most ${MOST_TEXTS}`, wire)
     }
-    return [[own, value] as const]
+    return [[own, withoutLimit(own, value)] as const]
   })
-  const regex = text(body, 'regex') ?? text(body, 'guided_regex')
   const seed = seedOf(body.seed)
   return {
     ...own,
     ...defaults,
     ...Object.fromEntries(given),
     ...(body.stop !== undefined && body.stop !== null && { stop: stopsOf(body.stop) }),
-    ...(regex !== undefined && { regex }),
     ...(seed !== undefined && { seed }),
-    ...schemaOf(body),
+    ...constraintOf(body),
   }
 }
 
@@ -132,32 +137,4 @@ export function stopsOf(stop: unknown): readonly string[] {
     throw badRequest(`stop: expected at most ${MOST_STOPS} strings of at most ${LONGEST_STOP} characters`, 'stop')
   }
   return stops.filter((one) => one !== '') as string[]
-}
-
-/** The schema that an answer is to follow, by any of its names. */
-function schemaOf(body: Body): GenerationOptions {
-  const asked = [formatSchema(body.response_format), body.json_schema, body.guided_json].filter((one) => one !== undefined && one !== null)
-  if (asked.length > 1) throw badRequest('two schemas are given, expected one of response_format, json_schema and guided_json')
-  return asked.length === 1 ? { jsonSchema: asked[0] as object } : {}
-}
-
-function formatSchema(format: unknown): unknown {
-  if (format === undefined || format === null) return undefined
-  const { type, schema, json_schema: named } = format as { type?: unknown; schema?: unknown; json_schema?: unknown }
-  if (type === 'text') return undefined
-  if (type === 'json_object') return schema ?? { type: 'object' }
-  if (type === 'json_schema') {
-    const { schema: inner } = (named ?? {}) as { schema?: unknown }
-    const found = inner ?? schema
-    if (found !== undefined && found !== null) return found
-    throw badRequest('response_format has no json_schema.schema', 'response_format')
-  }
-  throw badRequest('response_format.type: expected text, json_object or json_schema', 'response_format')
-}
-
-function text(body: Body, name: string): string | undefined {
-  const value = body[name]
-  if (value === undefined || value === null) return undefined
-  if (typeof value === 'string') return value
-  throw badRequest(`${name}: expected a string`, name)
 }

@@ -44,8 +44,11 @@ export function checkModel(asked: string | null | undefined, served: ServedModel
   throw new ApiError(404, message, { param: 'model', code: 'model_not_found' })
 }
 
-export function checkStreamOptions(stream: unknown, options: object | null | undefined): void {
-  if (options && stream !== true) throw badRequest('stream_options is given without stream', 'stream_options')
+export function checkStreamOptions(
+  stream: unknown,
+  options: { readonly include_usage?: boolean | null | undefined } | null | undefined,
+): void {
+  if (options?.include_usage && stream !== true) throw badRequest('stream_options is given without stream', 'stream_options')
 }
 
 /** The API has one word for a token limit and a full context. */

@@ -17,6 +17,7 @@ const ELSEWHERE = ['logprobs', 'maxNewTokens']
 const FORMATS = {
   response_format: { description: 'text, json_object, or json_schema', type: ['object', 'null'] },
   regex: { description: 'write only what this regular expression matches as a whole', type: ['string', 'null'] },
+  structured_outputs: { description: "vLLM's: one of json, json_object, regex, choice and grammar", type: ['object', 'null'] },
 }
 
 /** The properties of all options that one of the programs has. Null means not given. */
@@ -54,8 +55,8 @@ function schemasOf(row: OptionRow): readonly Schema[] {
   ]
 }
 
-/** In requests, a limit or a seed may be negative: then there is none. */
+/** In requests, a limit or a seed may be negative: then there is none. So may top_k. */
 function wider({ llama }: OptionRow, range: Schema): Schema {
-  if (llama === 'seed') return {}
+  if (llama === 'seed' || llama === 'top_k') return {}
   return llama === 'n_predict' ? { minimum: -2 } : range
 }

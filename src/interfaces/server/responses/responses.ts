@@ -5,7 +5,8 @@ import type { ChatOptions } from '../../../text/generate/chatOptions.js'
 import type { ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { allowedTools } from '../openai/allowedTools.js'
-import { OPENAI_NAMES, openaiOptions } from '../openai/options.js'
+import { rootedSchema } from '../openai/constraints.js'
+import { openaiNames, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checked } from '../security/body.js'
 import type { ServedModel } from '../servedModel.js'
@@ -15,7 +16,10 @@ import { messagesOf } from './items.js'
 import { truncated } from './truncation.js'
 import { ResponsesWire } from './wire.js'
 
-const NAMES = new Map([...OPENAI_NAMES, ['maxNewTokens', 'max_output_tokens'], ['jsonSchema', 'text.format']])
+const NAMES = [
+  ['maxNewTokens', 'max_output_tokens'],
+  ['jsonSchema', 'text.format'],
+] as const
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createResponse(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
@@ -40,7 +44,7 @@ export async function createResponse(body: Record<string, unknown>, served: Serv
   const cuts = request.truncation === 'auto'
   const messages = cuts ? truncated(whole, options.tools ?? [], served, request.max_output_tokens) : whole
   const { temperature = 1, topP = 1 } = options
-  const wire = new ResponsesWire(served, request, { temperature, topP, wireNames: NAMES })
+  const wire = new ResponsesWire(served, request, { temperature, topP, wireNames: openaiNames(body, NAMES) })
   return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, request.stream ?? false, answering)
 }
 
@@ -70,6 +74,7 @@ function schemaOf({ text }: ResponseRequest): ChatOptions {
   const format = text?.format
   if (!format || format.type === 'text') return {}
   if (format.type === 'json_object') return { jsonSchema: { type: 'object' } }
-  if (format.type === 'json_schema' && typeof format.schema === 'object' && format.schema !== null) return { jsonSchema: format.schema }
+  if (format.type === 'json_schema' && typeof format.schema === 'object' && format.schema !== null)
+    return { jsonSchema: rootedSchema(format.schema) }
   throw badRequest('text.format: expected the type text, json_object, or json_schema with a schema', 'text.format')
 }
