@@ -18,7 +18,7 @@ import { Pulls } from './models/pulls.js'
 import { type ModelWork, unknownModel, Visits } from './models/visits.js'
 import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
-import { runningModels, showModel, taggedModels } from './ollama/models.js'
+import { OLLAMA_VERSION, runningModels, showModel, taggedModels } from './ollama/models.js'
 import { copyModels, deleteModel, pullModels, type StoreWork } from './ollama/store.js'
 import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
@@ -26,7 +26,6 @@ import { embeddings } from './openai/embeddings.js'
 import { modelList, modelObject } from './openai/models.js'
 import { scoresOf } from './openai/promptScores.js'
 import { openApiDocument } from './openapi/document.js'
-import { packageVersion } from './packageVersion.js'
 import { front } from './page.js'
 import { Exchange, guarded } from './requestLog.js'
 import { createResponse } from './responses/responses.js'
@@ -198,7 +197,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     c.header('content-type', 'text/plain; version=0.0.4')
     return c.body(metrics.text(host.status(), admission.inside) + (catalog ? modelMetrics(catalog) : ''))
   })
-  get(['/api/version'], () => ({ version: packageVersion() }))
+  get(['/api/version'], () => ({ version: OLLAMA_VERSION }))
   get(['/api/tags'], () => taggedModels(host))
   get(['/api/ps'], () => runningModels(host))
   post(['/api/show'], (body) => showModel(body, host))

@@ -20,6 +20,8 @@ export interface RequestLog {
   readonly outcome?: 'done' | 'left' | 'stalled' | 'timeout' | 'failed'
   /** The code of the library's error. */
   readonly error?: string
+  /** Ollama's `num_ctx`, where a request has asked for more than the context that there is. */
+  readonly contextAsked?: number
   readonly promptTokens?: number
   /** Tokens of the prompt that were in the KV cache. */
   readonly cachedTokens?: number

@@ -40,9 +40,13 @@ export function servedModel(model: MixtralModel, { name, aliases }: Pick<Setting
   }
 }
 
-/** Whether a request means this model. A name without a tag has the tag `latest`, as Ollama says. */
+/** Whether a request means this model. A name without a tag has the tag `latest`, and case is nothing, as Ollama says. */
 export function isCalled({ name, aliases }: ServedModel, asked: string): boolean {
-  return [name, ...aliases].some((one) => one === asked || `${one}:latest` === asked || one === `${asked}:latest`)
+  const wanted = asked.toLowerCase()
+  return [name, ...aliases].some((one) => {
+    const known = one.toLowerCase()
+    return known === wanted || `${known}:latest` === wanted || known === `${wanted}:latest`
+  })
 }
 
 /** The options that an API has by these names. */

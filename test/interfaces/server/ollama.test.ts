@@ -110,7 +110,9 @@ describe('answers', () => {
 describe('models', () => {
   test('version, tags, ps and show, as the client reads them', async () => {
     const { version } = await (await fetch(`${served.server.url}/api/version`)).json()
-    expect(version).toMatch(/^\d+\.\d+\.\d+$/)
+    const [major, minor, patch] = version.split('.').map(Number)
+    expect([major, minor, patch].every(Number.isInteger) && major * 1e6 + minor * 1e3 + patch >= 6_004).toBe(true) // VS Code wants 0.6.4
+    expect((await (await fetch(`${served.server.url}/props`)).json()).build_info).toMatch(/^mixtral-wasm \d+\.\d+\.\d+$/)
     const { models } = await client().list()
     const details = {
       parent_model: '',
@@ -132,6 +134,8 @@ describe('models', () => {
       capabilities: ['completion', 'tools'],
       model_info: { 'general.architecture': 'llama', 'llama.expert_count': 8 },
     })
+    expect(shown.model_info['general.parameter_count']).toBeGreaterThan(11e6)
+    expect(shown.model_info['general.basename']).toMatch(/\w/)
     expect(shown.model_info['tokenizer.ggml.tokens']).toBeNull()
     expect(shown.template).toContain('[INST]')
     expect(JSON.stringify([models, running, shown])).not.toContain(process.cwd())
@@ -148,7 +152,6 @@ describe('errors', () => {
     ['chat', 'another model', { model: 'llama3', messages: capital }, 404, "model 'llama3' not found"],
     ['chat', 'no model', { model: undefined, messages: capital }, 400, 'model is required'],
     ['chat', 'thinking', { ...chat, think: true }, 400, '"demo" does not support thinking'],
-    ['chat', 'a context that is not there', { ...chat, options: { num_ctx: 32_768 } }, 400, 'num_ctx is 32768'],
     ['chat', 'an option out of range', { ...chat, options: { top_p: 3 } }, 400, 'top_p is 3'],
     ['chat', 'a format that is none', { ...chat, format: 'xml' }, 400, 'format'],
     ['chat', 'an image', { ...greedy, messages: [{ role: 'user', content: 'x', images: ['aa'] }] }, 400, 'images'],
@@ -181,6 +184,22 @@ describe('errors', () => {
       })(),
     ).rejects.toThrow()
     await until(async () => (await served.status()).running === 0)
+  })
+
+  test('a context beyond what there is becomes that, and the log tells', async () => {
+    const options = { temperature: 0, num_ctx: 32_768 }
+    expect((await whole('/api/chat', { ...chat, options })).message.content).toBe(answer)
+    await until(() => served.logs.some(({ contextAsked }) => contextAsked === 32_768))
+    const long = { ...chat, options, messages: [{ role: 'user', content: 'again '.repeat(600) }] }
+    expect(await (await served.post('/api/chat', long)).json()).toEqual({ error: expect.stringContaining('has room for 512') })
+    expect((await served.post('/api/embed', { model: 'demo', input: 'a', options: { num_ctx: 9999 } })).status).toBe(200)
+  })
+
+  test('roles and names of models have no case, and a limit of 0 is none', async () => {
+    const messages = [{ role: 'User', content: capital[0]!.content }]
+    const body = { model: 'DEMO:Latest', messages, options: { temperature: 0, num_predict: 0 } }
+    expect((await whole('/api/chat', body)).message.content).toBe(answer)
+    expect((await served.json('/api/show', { model: 'Demo' })).details.format).toBe('gguf')
   })
 
   test('unknown options are ignored', async () => {

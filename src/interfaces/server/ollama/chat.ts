@@ -53,7 +53,7 @@ export async function ollamaChat(body: Record<string, unknown>, served: ServedMo
   const request = checked(ollamaChatFields, body)
   checkOllamaModel(request.model, served)
   const { messages, tools } = request
-  const options = ollamaOptions(request, served)
+  const options = ollamaOptions(request, served, answering.exchange)
   if (!messages?.length) return loaded('chat', request)
   const turns = messagesOf(messages)
   const all: ChatOptions = { ...options, ...(tools?.length && { tools: tools as NonNullable<ChatOptions['tools']> }) }
@@ -75,7 +75,7 @@ export async function ollamaGenerate(body: Record<string, unknown>, served: Serv
   if (raw && (template || system || context?.length)) throw badRequest('raw mode does not support template, system, or context', 'raw')
   if (template) throw unsupported('template is not supported', 'template')
   if (context?.length) throw unsupported('context is not supported: use /api/chat', 'context')
-  const options = ollamaOptions(request, served)
+  const options = ollamaOptions(request, served, answering.exchange)
   if (!prompt) return loaded('generate', request)
   const turns: ChatMessage[] = [...(system ? [{ role: 'system' as const, content: system }] : []), { role: 'user', content: prompt }]
   const run = (options: ChatOptions): AnswerRun =>
@@ -105,7 +105,7 @@ function messagesOf(messages: readonly z.infer<typeof message>[]): ChatMessage[]
       function: { name, arguments: JSON.stringify(values ?? {}) },
     }))
     return {
-      role: role as ChatMessage['role'],
+      role: role.toLowerCase() as ChatMessage['role'],
       content: content ?? (given?.length ? null : ''),
       ...(given?.length && { tool_calls: given }),
       ...(name && { name }),

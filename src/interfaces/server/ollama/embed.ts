@@ -22,17 +22,17 @@ export const embedFields = z.object({
 })
 export const oldEmbedFields = z.object({ ...common, prompt: z.string().nullish() })
 
-/** Answers a request. A text that is too long is cut only where the request asks for it. Throws an ApiError. */
+/** Answers a request. As with Ollama, a text that is too long is cut unless the request says otherwise. Throws an ApiError. */
 export async function ollamaEmbed(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
   const started = performance.now()
   const request = checked(embedFields, body)
   checkOllamaModel(request.model, served)
-  ollamaOptions(request, served)
+  ollamaOptions(request, served, answering.exchange)
   const { input, truncate, dimensions } = request
   const { hiddenSize } = served.model.config
   if (dimensions && dimensions !== hiddenSize) throw unsupported(`dimensions is not supported: vectors have ${hiddenSize}`, 'dimensions')
   const inputs = typeof input === 'string' ? [input].filter((text) => text !== '') : (input ?? [])
-  const runs = embeddingRuns(inputs, served, truncate ?? false)
+  const runs = embeddingRuns(inputs, served, truncate ?? true)
   const wire = wholeWire(ollamaError, (outcomes) => ({
     model: request.model,
     embeddings: outcomes.map(({ vector }) => Array.from(vector!)),
@@ -46,7 +46,7 @@ export async function ollamaEmbed(body: Record<string, unknown>, served: ServedM
 export async function ollamaEmbeddings(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
   const request = checked(oldEmbedFields, body)
   checkOllamaModel(request.model, served)
-  ollamaOptions(request, served)
+  ollamaOptions(request, served, answering.exchange)
   const runs = embeddingRuns(request.prompt ? [request.prompt] : [], served)
   const wire = wholeWire(ollamaError, ([outcome]) => ({ embedding: outcome ? Array.from(outcome.vector!) : [] }))
   return respond(runs, wire, false, answering)

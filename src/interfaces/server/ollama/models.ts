@@ -12,6 +12,9 @@ import { expiry } from './keepAlive.js'
 /** The library describes tools where a template knows none. */
 export const CAPABILITIES = ['completion', 'tools']
 
+/** The version of Ollama whose API this is: clients refuse older ones. Our own is in `build_info` of /props. */
+export const OLLAMA_VERSION = '0.12.6'
+
 export const showFields = z.object({ model: z.string().nullish(), name: z.string().nullish(), verbose: z.boolean().nullish() })
 
 export async function taggedModels(host: ModelHost): Promise<object> {
@@ -59,7 +62,11 @@ export async function showModel(body: Record<string, unknown>, host: ModelHost):
     template: typeof template === 'string' ? template : '',
     ...(layers?.system !== undefined && { system: layers.system }),
     details: detailsOf(offered.summary),
-    model_info: Object.fromEntries([...metadata].map(([key, value]) => [key, plain(value, verbose ?? false)])),
+    model_info: {
+      'general.basename': metadata.get('general.name') ?? offered.name,
+      'general.parameter_count': offered.summary.weights,
+      ...Object.fromEntries([...metadata].map(([key, value]) => [key, plain(value, verbose ?? false)])),
+    },
     capabilities: CAPABILITIES,
     modified_at: modified,
   }

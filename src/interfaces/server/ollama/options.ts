@@ -6,6 +6,7 @@ import type { GenerationOptions } from '../../../text/generate/generationOptions
 import { ApiError, badRequest } from '../apiError.js'
 import { rootedSchema } from '../openai/constraints.js'
 import { seedOf, stopsOf } from '../openai/options.js'
+import type { Exchange } from '../requestLog.js'
 import { record } from '../security/fields.js'
 import { isCalled, optionNames, type ServedModel, wireNames, withoutLimit } from '../servedModel.js'
 import { keepAliveSeconds } from './keepAlive.js'
@@ -46,20 +47,19 @@ export function checkOllamaModel(asked: string, served: ServedModel): void {
 }
 
 /** Throws an ApiError 400 for what is wrong. */
-export function ollamaOptions(request: CommonFields, { defaults, name, model }: ServedModel): GenerationOptions {
+export function ollamaOptions(request: CommonFields, { defaults, name, model }: ServedModel, exchange: Exchange): GenerationOptions {
   if (request.think) throw badRequest(`${JSON.stringify(name)} does not support thinking`, 'think')
   if (request.keep_alive !== undefined && request.keep_alive !== null) keepAliveSeconds(request.keep_alive)
   const options = request.options ?? {}
   const { num_ctx: context, num_predict: most, seed, stop } = options
-  if (typeof context === 'number' && context > model.contextLength) {
-    throw badRequest(`num_ctx is ${context}, expected at most ${model.contextLength}, with which the model was loaded`, 'options.num_ctx')
-  }
+  // as with Ollama, a context beyond what there is becomes that, and the log tells
+  if (typeof context === 'number' && context > model.contextLength) exchange.note({ contextAsked: context })
   const given = [...NAMES].flatMap(([wire, own]) => {
     const value = ELSEWHERE.has(wire) ? undefined : options[wire]
     return value === undefined || value === null ? [] : [[own, withoutLimit(own, value)] as const]
   })
   const seeded = seedOf(seed)
-  const unlimited = most === undefined || most === null || (typeof most === 'number' && most < 0)
+  const unlimited = most === undefined || most === null || (typeof most === 'number' && most <= 0) // 0, too, is no limit with Ollama
   return {
     ...DEFAULTS,
     ...defaults,
