@@ -33,6 +33,7 @@ import { readBody } from './security/body.js'
 import { commonAsked } from './security/commonAsked.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
+import { checkTextLength } from './security/textLength.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import { type ConnectionSocket, Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
@@ -170,7 +171,13 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
 
   /** A route that needs a model: the one that the request names. */
   const ask = (paths: readonly string[], work: ModelWork) => {
-    for (const path of paths) post([path], (body, answering) => visits.answer(path, body, work, answering))
+    for (const path of paths) {
+      const short: ModelWork = (given, served, answering) => {
+        checkTextLength(path, given, served.model)
+        return work(given, served, answering)
+      }
+      post([path], (body, answering) => visits.answer(path, body, short, answering))
+    }
   }
 
   const isAnthropic = (c: Context<Env>) => c.req.header(VERSION_HEADER) !== undefined
@@ -188,8 +195,8 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   ask(['/v1/messages/count_tokens'], countTokens)
   ask(['/v1/embeddings'], embeddings)
   ask(['/completion', '/completions'], nativeCompletion)
-  ask(['/tokenize'], (body, { model }) => tokenize(body, model))
-  ask(['/detokenize'], (body, { model }) => detokenize(body, model))
+  ask(['/tokenize'], (body, { model }, answering) => tokenize(body, model, answering))
+  ask(['/detokenize'], (body, { model }, answering) => detokenize(body, model, answering))
   get(['/props'], (c) => props(host, c.req.query('model')))
   get(['/slots'], (c) => slots(host, c.req.query()))
   ask(['/apply-template'], (body, served) => ({ prompt: chatPrompt(body, served) }))

@@ -71,3 +71,35 @@ test('a thousand requests whose clients leave at once, and then a good one', { t
   await served.idle()
   expect((await served.json('/v1/completions', { ...body, stream: false })).usage.completion_tokens).toBe(30)
 })
+
+test('texts that no context can hold are refused before they become tokens, and those without an answer have a bound', async () => {
+  const long = 'word '.repeat(400_000)
+  const messages = [{ role: 'user', content: long }]
+  for (const [path, body] of [
+    ['/v1/chat/completions', { messages }],
+    ['/v1/messages', { messages: [{ role: 'user', content: [{ type: 'text', text: long }] }], max_tokens: 1 }],
+    ['/v1/responses', { input: long }],
+    ['/api/chat', { model: 'demo', messages }],
+    ['/v1/completions', { prompt: ['Once', long] }],
+    ['/completion', { prompt: long }],
+    ['/v1/embeddings', { input: long }],
+  ] as const) {
+    const response = await served.post(path, body)
+    expect([path, response.status]).toEqual([path, 400])
+    expect(await response.text()).toMatch(/the prompt has at least \d+ tokens, the context has room for \d+/)
+  }
+  for (const [path, body, message] of [
+    ['/tokenize', { content: long }, 'the text has 1999999 bytes, expected at most 1048576'],
+    ['/v1/messages/count_tokens', { messages }, 'the text has 1999999 bytes'],
+    ['/apply-template', { messages }, 'the text has 1999999 bytes'],
+    ['/detokenize', { tokens: Array(300_000).fill(5) }, 'tokens has 300000 ids, expected at most 262144'],
+  ] as const) {
+    const response = await served.post(path, body)
+    expect([path, response.status]).toEqual([path, 400])
+    expect(await response.text()).toContain(message)
+  }
+  // what is only long is counted
+  expect((await (await served.post('/v1/completions', { prompt: 'word '.repeat(600) })).json()).error.message).toMatch(
+    /^the prompt has \d+ tokens/,
+  )
+})
