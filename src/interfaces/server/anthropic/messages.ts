@@ -25,6 +25,7 @@ const tool = z.object({
   name: z.string(),
   description: z.string().nullish(),
   input_schema: record.nullish(),
+  strict: z.boolean().nullish(),
 })
 const prompt = {
   model: z.string().nullish(),
@@ -99,10 +100,13 @@ function checkRequest({ model, thinking }: Fields, served: ServedModel): void {
 }
 
 function toolsOf({ tools, tool_choice: choice }: Fields): Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'> {
-  const definitions = tools?.map(({ type, name, description, input_schema: parameters }, i): ToolDefinition => {
+  const definitions = tools?.map(({ type, name, description, input_schema: parameters, strict }, i): ToolDefinition => {
     if (type && type !== 'custom')
       throw unsupported(`tools of the type ${JSON.stringify(type.slice(0, 50))} are not supported`, `tools.${i}`)
-    return { type: 'function', function: { name, ...(description && { description }), ...(parameters && { parameters }) } }
+    return {
+      type: 'function',
+      function: { name, ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) },
+    }
   })
   const wanted = choice && toolChoice(choice.type, choice.name)
   return {

@@ -45,10 +45,10 @@ export async function createResponse(body: Record<string, unknown>, served: Serv
 }
 
 function toolsOf({ tools, tool_choice: choice, parallel_tool_calls: parallel }: ResponseRequest): ChatOptions {
-  const definitions = tools?.map(({ type, name, description, parameters }, i): ToolDefinition => {
+  const definitions = tools?.map(({ type, name, description, parameters, strict }, i): ToolDefinition => {
     if (type !== 'function') throw unsupported(`tools of the type ${JSON.stringify(type.slice(0, 50))} are not supported`, `tools.${i}`)
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    return { type, function: { name, ...(description && { description }), ...(parameters && { parameters }) } }
+    return { type, function: { name, ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) } }
   })
   const named = typeof choice === 'object' && choice ? { type: choice.type, function: { name: choice.name } } : choice
   return {
