@@ -22,7 +22,7 @@ const IDS = ['zqcallid1', 'zqcallid2'] as const
 const ARGUMENTS = /\{\s*"zqkey"\s*:\s*"zqvalue"\s*\}/
 
 const TOOLS: readonly CheckedTool[] = [
-  { name: NAMES[0], description: 'zqabout', parameters: { type: 'object', properties: { zqkey: { type: 'string' } } } },
+  { name: NAMES[0], description: 'zqabout', parameters: { type: 'object', properties: { zqkey: { type: 'string' } } }, strict: false },
 ]
 
 const [first, second] = NAMES.map((name, i): TurnCall => ({ id: IDS[i]!, name, arguments: { zqkey: 'zqvalue' } })) as [TurnCall, TurnCall]

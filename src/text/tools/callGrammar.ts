@@ -96,7 +96,7 @@ class CallGrammar {
 
   #arguments(tool: CheckedTool): Expression {
     try {
-      return schemaExpression(this.#grammar, argumentsSchema(tool), 'spaced')
+      return schemaExpression(this.#grammar, argumentsSchema(tool), 'spaced', !tool.strict)
     } catch (error) {
       if (!(error instanceof MixtralError)) throw error
       throw new MixtralError(error.code, `the parameters of the tool ${tool.name}: ${error.message}`, { cause: error })

@@ -14,6 +14,11 @@ export interface ToolDefinition {
     readonly description?: string
     /** JSON Schema of the object of arguments, see docs/constraints.md. Default: no arguments. */
     readonly parameters?: object
+    /**
+     * Whether all keywords of the schema must be supported, so that arguments satisfy it in any case. Default false: a
+     * keyword that is not supported is left out, and arguments may break it.
+     */
+    readonly strict?: boolean
   }
 }
 
@@ -33,6 +38,7 @@ export interface CheckedTool {
   readonly name: string
   readonly description: string | undefined
   readonly parameters: Readonly<Record<string, unknown>>
+  readonly strict: boolean
 }
 
 export interface CheckedTools {
@@ -92,14 +98,19 @@ function checkTool(tool: unknown, index: number): CheckedTool {
   const { type, function: given } = (tool ?? {}) as { type?: unknown; function?: unknown }
   if (type !== 'function') throw new MixtralError('OPTION', `${at} has the type ${shown(type)}, expected "function"`)
   if (!isRecord(given)) throw new MixtralError('OPTION', `${at}.function is ${shown(given)}, expected { name, description, parameters }`)
-  const { name, description, parameters } = given
+  const { name, description, parameters, strict } = given
   if (typeof name !== 'string' || !NAME.test(name)) {
     throw new MixtralError('OPTION', `${at} has the name ${shown(name)}, expected 1 to 64 letters, digits, _ and -`)
   }
   if (description !== undefined && description !== null && typeof description !== 'string') {
     throw new MixtralError('OPTION', `the description of the tool ${name} is ${shown(description)}, expected a string`)
   }
-  return { name, description: description ?? undefined, parameters: checkParameters(name, parameters ?? undefined) }
+  return {
+    name,
+    description: description ?? undefined,
+    parameters: checkParameters(name, parameters ?? undefined),
+    strict: strict === true,
+  }
 }
 
 function checkParameters(name: string, parameters: unknown): Readonly<Record<string, unknown>> {

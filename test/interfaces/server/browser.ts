@@ -119,7 +119,9 @@ export async function gated(app: () => ServerApp, tokens: number): Promise<Gate>
       if (done) break
       if (!isStream) outgoing.write(value)
       else {
-        for (const event of Buffer.from(value).toString().split(/(?<=\n\n)/)) {
+        for (const event of Buffer.from(value)
+          .toString()
+          .split(/(?<=\n\n)/)) {
           outgoing.write(event)
           passed += tokensIn(event)
           if (passed === tokens) await gate

@@ -3,6 +3,7 @@
 
 import { expect, test } from 'vitest'
 import { accepts, compileLanguage } from '../../../dist/text/constraint/language.js'
+import { schemaExpression } from '../../../dist/text/constraint/schema/schemaGrammar.js'
 
 const object = (properties: Record<string, unknown>, more: Record<string, unknown> = {}) => ({
   type: 'object',
@@ -342,4 +343,48 @@ test.each([
   expect(() => compileLanguage(spec as never)).toThrow(
     expect.objectContaining({ code: 'OPTION', message: expect.stringContaining(message) }),
   )
+})
+
+test.each<[name: string, schema: object, pass: string[], fail: string[]]>([
+  ['uniqueItems', { type: 'array', items: { type: 'integer' }, uniqueItems: true, maxItems: 2 }, ['[1, 1]', '[]'], ['[1, 2, 3]', '["a"]']],
+  ['a pattern with look-around', { type: 'string', pattern: '^(?!a)b', maxLength: 2 }, ['"a"'], ['"abc"', '1']],
+  [
+    "pydantic's Decimal",
+    { anyOf: [{ type: 'number' }, { type: 'string', pattern: '^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$' }] },
+    ['1.5', '"1.5"', '"x"'],
+    ['null', '[]'],
+  ],
+  ['a format of the draft', { type: 'string', format: 'idn-email' }, ['"a"'], ['1']],
+  ['an emoji', { type: 'string', format: 'emoji', pattern: '^(\\p{Extended_Pictographic})+$' }, ['"a"'], ['1']],
+  [
+    'a reference elsewhere',
+    object({ a: { $ref: 'https://example.org/a' }, b: { type: 'null' } }),
+    ['{"a": [1], "b": null}'],
+    ['{"b": 1}', '{"c": 1}'],
+  ],
+  ['a negation', { not: { type: 'array', uniqueItems: true } }, ['1', '[]'], []],
+  ['a branch of oneOf', { oneOf: [{ type: 'string', pattern: '(?=a)a' }, { type: 'null' }] }, ['"b"', 'null'], ['1']],
+  [
+    'minProperties',
+    { type: 'object', properties: { a: { const: 1 } }, minProperties: 4 },
+    ['{"a": 1, "b": 2}'],
+    ['{}', '{"a": 2, "b": 1}'],
+  ],
+  [
+    'an older draft',
+    { type: 'object', properties: { a: { type: 'null' } }, dependencies: {}, additionalProperties: false },
+    ['{"a": null}'],
+    ['{"a": 1}'],
+  ],
+  [
+    'a pattern of names',
+    object({ a: { type: 'null' } }, { patternProperties: { '(?=x)': { type: 'null' } } }),
+    ['{"a": null, "b": 1}'],
+    ['{"a": 1}'],
+  ],
+])('leniently, %s is left out, and nothing else', (_, schema, pass, fail) => {
+  expect(() => compileLanguage({ jsonSchema: schema })).toThrow(expect.objectContaining({ code: 'UNSUPPORTED' }))
+  const language = compileLanguage({ compose: (grammar) => schemaExpression(grammar, schema, 'flexible', true) })
+  for (const text of pass) expect([text, accepts(language, text)]).toEqual([text, true])
+  for (const text of fail) expect([text, accepts(language, text)]).toEqual([text, false])
 })

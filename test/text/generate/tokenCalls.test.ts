@@ -129,7 +129,11 @@ test.each<[string, () => unknown, string]>([
   ["of generating, by llama-server's name", () => model.generate('a', { n_predict: 1 } as never), 'did you mean maxNewTokens?'],
   ['of the tokenizer', () => model.tokenizer.encode('a', { addBOS: true } as never), 'did you mean addBos?'],
   ['of tracing', () => model.trace([1], { tensor: [] } as never), 'did you mean tensors?'],
-  ['that is like no other', () => model.logits([1], { zzzz: 1 } as never), 'unknown option zzzz, expected expertsPerToken, signal, onProgress'],
+  [
+    'that is like no other',
+    () => model.logits([1], { zzzz: 1 } as never),
+    'unknown option zzzz, expected expertsPerToken, signal, onProgress',
+  ],
 ])('an unknown option %s is told with what was meant', async (_, call, end) => {
   const error = await (async () => call())().catch((error) => error)
   expect(error).toMatchObject({ code: 'OPTION' })

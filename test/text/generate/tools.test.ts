@@ -176,7 +176,7 @@ describe('the demo model', () => {
     ['tools that are none', { tools: [{}] }, 'OPTION', /tools\[0\] has the type no value/],
     [
       'a schema without support',
-      { tools: [{ type: 'function', function: { name: 'a', parameters: { properties: { b: { $dynamicRef: '#' } } } } }] },
+      { tools: [{ type: 'function', function: { name: 'a', strict: true, parameters: { properties: { b: { $dynamicRef: '#' } } } } }] },
       'UNSUPPORTED',
       /parameters of the tool a: \$dynamicRef/,
     ],

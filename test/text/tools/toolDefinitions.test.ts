@@ -111,10 +111,18 @@ test.each([
     'UNSUPPORTED',
     /parameters of the tool get: /,
   ],
-])('arguments with %s are refused with the name of the tool', (_, parameters, code, message) => {
-  expect(() => compile(options(tool('get', parameters)))).toThrow(
-    expect.objectContaining({ code, message: expect.stringMatching(message) }),
-  )
+])('strict arguments with %s are refused with the name of the tool', (_, parameters, code, message) => {
+  const strict = { tools: [{ type: 'function', function: { name: 'get', parameters, strict: true } }] }
+  expect(() => compile(strict)).toThrow(expect.objectContaining({ code, message: expect.stringMatching(message) }))
+  const plain = () => compile(options(tool('get', parameters)))
+  if (code === 'OPTION') expect(plain).toThrow(message)
+  else
+    expect(
+      plain()
+        .start(true)
+        .mask()
+        .some((word) => word !== 0),
+    ).toBe(true)
 })
 
 test('128 tools make a mask', () => {

@@ -25,6 +25,7 @@ const tool = z.object({
   name: z.string().nullish(),
   description: z.string().nullish(),
   input_schema: record.nullish(),
+  strict: z.boolean().nullish(),
 })
 const prompt = {
   model: z.string().nullish(),
@@ -100,10 +101,11 @@ export function countTokens(body: Record<string, unknown>, served: ServedModel):
 
 function toolsOf({ tools, tool_choice: choice }: Fields): Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'> {
   // the others run on Anthropic's servers, or are known to its models alone
-  const definitions = tools?.flatMap(({ type, name, description, input_schema: parameters }, i): ToolDefinition[] => {
+  const definitions = tools?.flatMap(({ type, name, description, input_schema: parameters, strict }, i): ToolDefinition[] => {
     if (type && type !== 'custom') return []
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    return [{ type: 'function', function: { name, ...(description && { description }), ...(parameters && { parameters }) } }]
+    const more = { ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) }
+    return [{ type: 'function', function: { name, ...more } }]
   })
   const wanted = choice && toolChoice(choice.type, choice.name)
   return {

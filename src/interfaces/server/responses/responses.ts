@@ -54,10 +54,11 @@ function isProbe({ input, max_output_tokens: most }: Record<string, unknown>): b
 }
 
 function toolsOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: ResponseRequest): ChatOptions {
-  const definitions = tools?.flatMap(({ type, name, description, parameters }, i): ToolDefinition[] => {
+  const definitions = tools?.flatMap(({ type, name, description, parameters, strict }, i): ToolDefinition[] => {
     if (type !== 'function') return []
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    return [{ type, function: { name, ...(description && { description }), ...(parameters && { parameters }) } }]
+    const more = { ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) }
+    return [{ type, function: { name, ...more } }]
   })
   const { tools: left, choice } = allowedTools({ tools: definitions, choice: given }, (tool) => tool.function.name)
   const { type, name } = (typeof choice === 'object' && choice ? choice : {}) as { readonly type?: string; readonly name?: string }

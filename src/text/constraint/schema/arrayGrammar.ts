@@ -22,8 +22,18 @@ export class ArrayGrammar extends CompoundGrammar {
   }
 
   #items(shape: ArrayShape): Expression {
-    if (shape.unique !== undefined && shape.max > 1) return this.#unique(shape)
-    return shape.counted.length > 0 ? this.#counted(shape) : this.#plain(shape)
+    if (shape.unique !== undefined && shape.max > 1) return this.#supported(() => this.#unique(shape), { ...shape, unique: undefined })
+    return shape.counted.length > 0 ? this.#supported(() => this.#counted(shape), { ...shape, counted: [] }) : this.#plain(shape)
+  }
+
+  /** The items; of a shape that is not supported those of another one, without what is not, if that is wanted. */
+  #supported(run: () => Expression, otherwise: ArrayShape): Expression {
+    try {
+      return run()
+    } catch (error) {
+      if (this.solver.lenient && error instanceof MixtralError && error.code === 'UNSUPPORTED') return this.#items(otherwise)
+      throw error
+    }
   }
 
   #plain(shape: ArrayShape): Expression {

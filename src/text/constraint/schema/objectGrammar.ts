@@ -4,7 +4,7 @@ import { MixtralError } from '../../../base/errors.js'
 import type { Expression } from '../expressions.js'
 import type { Term } from '../terms.js'
 import { CompoundGrammar } from './compoundGrammar.js'
-import { type Goal, goalOf, NOTHING } from './goals.js'
+import { ANYTHING, type Goal, goalOf, NOTHING } from './goals.js'
 import type { ObjectShape } from './shapes.js'
 
 /** Patterns of property names that may overlap, each set of them being a class of names. */
@@ -33,10 +33,13 @@ export class ObjectGrammar extends CompoundGrammar {
 
   /** The properties from each place on, by how many there are before; from the last place back to the first. */
   #members(shape: ObjectShape, members: readonly Member[], others: readonly Member[]): Expression {
-    const { min, max } = shape
+    const { max } = shape
+    let { min } = shape
     const certain = members.filter((member) => member.required).length
     if (others.length > 0 && min - certain >= 2) {
-      throw new MixtralError('UNSUPPORTED', `${shape.minAt} is not supported: properties that are not named could be the same one twice`)
+      if (this.solver.lenient) min = certain + 1
+      else
+        throw new MixtralError('UNSUPPORTED', `${shape.minAt} is not supported: properties that are not named could be the same one twice`)
     }
     const highest = Math.min(max, Math.max(min, 1, max === Infinity ? 0 : members.length))
     const counts = Array.from({ length: highest + 1 }, (_, count) => count)
@@ -70,6 +73,8 @@ export class ObjectGrammar extends CompoundGrammar {
     const { strings } = this.solver
     const patterns = [...new Set(shape.rules.flatMap((rule) => rule.patterns.map(({ term }) => term)))]
     if (patterns.length > MOST_PATTERNS) {
+      if (this.solver.lenient)
+        return [{ key: strings.except(strings.ofLength(0, Infinity), strings.literals(names)), goal: ANYTHING, required: false }]
       throw new MixtralError(
         'UNSUPPORTED',
         `an object with ${patterns.length} patterns of property names, expected at most ${MOST_PATTERNS}`,

@@ -12,12 +12,13 @@ import { StringLanguages } from './stringLanguages.js'
 
 /**
  * Throws a MixtralError `OPTION` for a malformed schema, and `UNSUPPORTED` for one that is not supported, with the
- * keyword and its JSON Pointer.
+ * keyword and its JSON Pointer. If `lenient`, a keyword that is not supported is left out: the texts may break it, and
+ * nothing else.
  */
-export function schemaExpression(grammar: Grammar, schema: unknown, spacing: JsonSpacing): Expression {
+export function schemaExpression(grammar: Grammar, schema: unknown, spacing: JsonSpacing, lenient = false): Expression {
   const { terms } = grammar
   const strings = new StringLanguages(terms)
-  const solver = new SchemaSolver(terms, new SchemaDocument(schema, terms.budget), strings)
+  const solver = new SchemaSolver(terms, new SchemaDocument(schema, terms.budget), strings, lenient)
   const lexemes = new JsonLexemes(grammar, strings, spacing)
   const rules = new Map<string, Expression>()
   const waiting: { goal: Goal; rule: Expression }[] = []

@@ -60,18 +60,21 @@ export class SchemaSolver implements Solver {
   readonly terms: Terms
   readonly document: SchemaDocument
   readonly strings: StringLanguages
+  /** Whether keywords that are not supported are left out. */
+  readonly lenient: boolean
   readonly #shapes = new Map<string, ValueShapes>()
   readonly #open = new Set<string>()
   readonly #patterns = new Map<string, Term>()
   readonly #emptiness = new Map<string, boolean>()
   #depth = 0
 
-  constructor(terms: Terms, document: SchemaDocument, strings: StringLanguages) {
+  constructor(terms: Terms, document: SchemaDocument, strings: StringLanguages, lenient: boolean) {
+    this.lenient = lenient
     this.terms = terms
     this.document = document
     this.strings = strings
     const draft = typeof document.root.value === 'object' ? document.root.value.$schema : undefined
-    if (draft !== undefined && !(typeof draft === 'string' && DRAFTS.test(draft))) {
+    if (!lenient && draft !== undefined && !(typeof draft === 'string' && DRAFTS.test(draft))) {
       throw new MixtralError('UNSUPPORTED', `$schema at #/$schema is ${shown(draft)}, expected a draft of json-schema.org`)
     }
   }
@@ -91,10 +94,13 @@ export class SchemaSolver implements Solver {
     }
     this.#open.add(key)
     this.terms.budget.spend(50)
-    const shapes = literal.positive ? this.#holds(literal.node) : this.#fails(literal.node)
-    this.#open.delete(key)
-    this.#shapes.set(key, shapes)
-    return shapes
+    try {
+      const shapes = literal.positive ? this.#holds(literal.node) : this.#fails(literal.node)
+      this.#shapes.set(key, shapes)
+      return shapes
+    } finally {
+      this.#open.delete(key)
+    }
   }
 
   goalShapes(goal: Goal): ValueShapes {
@@ -164,23 +170,37 @@ export class SchemaSolver implements Solver {
   #holds(node: SchemaNode): ValueShapes {
     if (typeof node.value === 'boolean') return node.value ? anyValue : noValue
     const beside = this.#uses(node).reduce<ValueShapes>(
-      (shapes, { use, keyword }) => placed(use, () => intersectionOf(shapes, keyword.holds(use))),
+      (shapes, { use, keyword }) => this.#supported(shapes, () => placed(use, () => intersectionOf(shapes, keyword.holds(use)))),
       anyValue,
     )
     const withItems = Object.hasOwn(node.value, 'unevaluatedItems')
-      ? withUnevaluatedItems(new KeywordUse(node, 'unevaluatedItems', this), beside)
+      ? this.#supported(beside, () => withUnevaluatedItems(new KeywordUse(node, 'unevaluatedItems', this), beside))
       : beside
     return Object.hasOwn(node.value, 'unevaluatedProperties')
-      ? withUnevaluatedProperties(new KeywordUse(node, 'unevaluatedProperties', this), withItems)
+      ? this.#supported(withItems, () => withUnevaluatedProperties(new KeywordUse(node, 'unevaluatedProperties', this), withItems))
       : withItems
+  }
+
+  /** What a keyword leaves; of one that is not supported, all that was there before, if that is wanted. */
+  #supported(otherwise: ValueShapes, run: () => ValueShapes): ValueShapes {
+    try {
+      return run()
+    } catch (error) {
+      if (this.lenient && error instanceof MixtralError && error.code === 'UNSUPPORTED') return otherwise
+      throw error
+    }
   }
 
   #fails(node: SchemaNode): ValueShapes {
     if (typeof node.value === 'boolean') return node.value ? noValue : anyValue
     for (const name of ['unevaluatedItems', 'unevaluatedProperties']) {
-      if (Object.hasOwn(node.value, name)) throw new KeywordUse(node, name, this).unsupported('in a schema that must not hold')
+      if (!Object.hasOwn(node.value, name)) continue
+      if (this.lenient) return anyValue
+      throw new KeywordUse(node, name, this).unsupported('in a schema that must not hold')
     }
-    return unionOf(this.#uses(node).map(({ use, keyword }) => placed(use, () => keyword.fails(use))))
+    // any value may break a keyword that is left out
+    const failing = () => this.#uses(node).map(({ use, keyword }) => this.#supported(anyValue, () => placed(use, () => keyword.fails(use))))
+    return this.#supported(anyValue, () => unionOf(failing()))
   }
 
   /** The keywords of a schema, in the order of KEYWORDS. */
@@ -189,7 +209,10 @@ export class SchemaSolver implements Solver {
     for (const name of Object.keys(schema)) {
       if (Object.hasOwn(KEYWORDS, name) || IGNORED.has(name) || name.startsWith('x-')) continue
       const use = new KeywordUse(node, name, this)
-      if (Object.hasOwn(REFUSED, name)) throw use.unsupported(REFUSED[name]!)
+      if (Object.hasOwn(REFUSED, name)) {
+        if (this.lenient) continue
+        throw use.unsupported(REFUSED[name]!)
+      }
       throw new MixtralError('OPTION', `${use.place} is not a keyword of JSON Schema, expected one, or a name that begins with x-`)
     }
     return Object.entries(KEYWORDS).flatMap(([name, keyword]) =>
