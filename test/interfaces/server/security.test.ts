@@ -160,7 +160,7 @@ describe('hostile bodies', () => {
         '"json_schema":1',
         `"json_schema":${'{"not":'.repeat(1500)}{}${'}'.repeat(1500)}`,
       ),
-      501,
+      400,
       {},
     ],
     ['__proto__', '{"__proto__":{"messages":[{"role":"user","content":"x"}]}}', 400, {}],
