@@ -63,7 +63,7 @@ export function configureServe(command: Command): void {
     .option('--allow-registry <host>', "a registry that clients may pull from, beside Ollama's and Hugging Face's", several)
     .option('--queue <n>', 'most requests that wait beside those that run', wholeNumber(0, 65_536), 64)
     .option('--api-key <key>', 'a key that requests must bring; may be given several times. Others may see it: better a file', several)
-    .option('--api-key-file <file>', 'a file with a key on each line')
+    .option('--api-key-file <file>', 'a file with a key on each line; lines that begin with # are comments')
     .option('--allow-host <name>', 'a name by which the server may be called, beside localhost and addresses', several)
     .option('--allow-origin <origin>', 'a page that may call, such as https://chat.example.org, beside those of this machine', several)
     .option('--timeout <seconds>', 'seconds that a request may take in all (default: no limit)', wholeNumber(1, 1_000_000))
@@ -120,8 +120,20 @@ function optionsOf(flags: ServeFlags): ServeOptions {
     ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
     ...{ allowedRegistries: allowRegistry, ...(allowPull !== undefined && { allowPull }) },
     ...(timeout !== undefined && { timeoutSeconds: timeout }),
-    ...(flags.log && { log: (entry) => void process.stdout.write(jsonLine(entry)) }),
+    ...(flags.log && { log: lineLog() }),
   }
+}
+
+/** Writes a line for each request, as long as somebody reads them: a server goes on without. */
+function lineLog(): NonNullable<ServeOptions['log']> {
+  const { stdout } = process
+  let isRead = true
+  stdout.removeAllListeners('error') // by which the command would end
+  stdout.on('error', ({ message }) => {
+    if (isRead) say(`WARNING: requests are not logged any more: standard output cannot be written: ${message}`)
+    isRead = false
+  })
+  return (entry) => void (isRead && stdout.write(jsonLine(entry)))
 }
 
 /** Serves until a signal comes, and lets running requests end. */
@@ -158,7 +170,12 @@ async function positionsFor(
 }
 
 function keysOf({ apiKey = [], apiKeyFile }: ServeFlags): readonly string[] {
-  const lines = apiKeyFile === undefined ? [] : readKeys(apiKeyFile).split('\n')
+  const lines =
+    apiKeyFile === undefined
+      ? []
+      : readKeys(apiKeyFile)
+          .split('\n')
+          .filter((line) => !line.startsWith('#'))
   const all = [...apiKey, ...lines, ...(process.env.MIXTRAL_API_KEY ?? '').split(',')].map((key) => key.trim())
   const keys = all.filter((key) => key !== '')
   // a file without a key must not open the server

@@ -15,12 +15,13 @@ afterAll(() => rm(folder, { recursive: true }))
 async function serving(
   args: readonly string[],
   use: (url: string, kill: () => void) => Promise<unknown>,
-  settings: { readonly nodeFlags?: readonly string[]; readonly env?: Record<string, string> } = {},
+  settings: { readonly nodeFlags?: readonly string[]; readonly env?: Record<string, string>; readonly closesOutput?: boolean } = {},
 ) {
   let used: unknown
   const ended = await mixtral(['serve', '--port', '0', ...args], {
     ...settings,
     atStart(child) {
+      if (settings.closesOutput) child.stdout.destroy()
       let said = ''
       child.stderr.on('data', async (text) => {
         said += text
@@ -57,7 +58,7 @@ test('it serves until a signal comes, and writes a line of JSON for each request
 
 test('keys come from a file, and a running answer is finished after the signal', async () => {
   const file = path.join(folder, 'keys.txt')
-  writeFileSync(file, '\nfirst\nsecond\n')
+  writeFileSync(file, '# of users\nfirst\nsecond\n')
   const { code, stdout, stderr, used } = await serving(
     ['demo', '--api-key-file', file, '--no-log', '--name', 'mine'],
     async (url, kill) => {
@@ -151,4 +152,18 @@ test('flags of a catalog go without a model, and its models must be there', asyn
     code: 1,
     stderr: expect.stringContaining('no model "nobody-has-this:latest" on this machine'),
   })
+})
+
+test('it goes on when nobody reads its log any more, and says so once', async () => {
+  const { code, stderr, used } = await serving(
+    ['demo', '--threads', '1'],
+    async (url) => {
+      const asked = async () => (await fetch(`${url}/health`)).status
+      return [await asked(), await asked(), await asked()]
+    },
+    { closesOutput: true },
+  )
+  expect(used).toEqual([200, 200, 200])
+  expect(stderr.match(/requests are not logged any more/g)).toHaveLength(1)
+  expect(code).toBe(0)
 })

@@ -103,3 +103,20 @@ test('texts that no context can hold are refused before they become tokens, and 
     /^the prompt has \d+ tokens/,
   )
 })
+
+test('a body that nests too deeply is a 400 on every route', async () => {
+  const deep = `${'['.repeat(100_000)}${']'.repeat(100_000)}`
+  const said = '"role": "user", "content": "x"'
+  for (const [path, body] of [
+    ['/v1/responses', `{"input": "x", "metadata": {"a": ${deep}}}`],
+    ['/v1/responses', `{"input": "x", "tools": [{"type": "function", "name": "f", "parameters": {"a": ${deep}}}]}`],
+    ['/api/chat', `{"model": "demo", "messages": [{${said}, "tool_calls": [{"function": {"name": "f", "arguments": {"a": ${deep}}}}]}]}`],
+    [
+      '/v1/messages',
+      `{"max_tokens": 1, "messages": [{${said}}, {"role": "assistant", "content": [{"type": "tool_use", "input": {"a": ${deep}}}]}]}`,
+    ],
+  ] as const) {
+    const response = await served.post(path, body)
+    expect([path, response.status, await response.text()]).toEqual([path, 400, expect.stringContaining('nests more than 256 levels deep')])
+  }
+})

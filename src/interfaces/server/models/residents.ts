@@ -134,12 +134,12 @@ export class Residents<T extends Resident> {
     return this.#lease(slot)
   }
 
-  /** Unloads something as soon as nobody uses it. Resolves when it is gone, or, if it is used, at once. */
+  /** Unloads something as soon as nobody uses it or waits for its load. Resolves when it is gone, or, if it is used, at once. */
   async unload(key: string): Promise<void> {
     const slot = this.#slots.get(key)
-    if (!slot || slot.taken === 0) return
+    if (!slot) return
     slot.leaves = true
-    if (slot.uses === 0 || slot.closing) await this.#close(slot)
+    if (slot.closing || (slot.value && slot.uses === 0)) await this.#close(slot)
   }
 
   /** Unloads something as soon as nobody uses it, also if it is being loaded. Resolves when it is gone. */

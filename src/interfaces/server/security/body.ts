@@ -10,9 +10,13 @@ interface BodyLimits {
   readonly bodySeconds: number
 }
 
+/** Deepest nesting of a body: what reads and writes values goes down by recursion. Schemas nest less than 20 levels. */
+const DEEPEST_BODY = 256
+
 /** A body that is a JSON object. Throws an ApiError 400, 408, 413 or 415. */
 export async function readBody(request: Request, limits: BodyLimits): Promise<Record<string, unknown>> {
   const bytes = await readBytes(request, limits)
+  if (depthOf(bytes) > DEEPEST_BODY) throw badRequest(`the body nests more than ${DEEPEST_BODY} levels deep`)
   let value: unknown
   try {
     value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
@@ -74,4 +78,20 @@ async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uin
     clearTimeout(timer)
     reader.releaseLock() // a read that still waits fails
   }
+}
+
+/** The deepest nesting of brackets outside of strings. */
+function depthOf(bytes: Uint8Array): number {
+  let depth = 0
+  let deepest = 0
+  let inString = false
+  for (let i = 0; i < bytes.length; i++) {
+    const byte = bytes[i]!
+    if (inString && byte === 0x5c) i++
+    else if (byte === 0x22) inString = !inString
+    else if (inString) continue
+    else if (byte === 0x5b || byte === 0x7b) deepest = Math.max(deepest, ++depth)
+    else if (byte === 0x5d || byte === 0x7d) depth--
+  }
+  return deepest
 }

@@ -205,6 +205,20 @@ test('unload waits for no use, evict for all; a use after them loads anew', asyn
   expect([machine.inMemory.size, machine.loads]).toEqual([0, ['a', 'a']])
 })
 
+test('what is unloaded while it is loaded leaves after those who wait for it', async () => {
+  const machine = new Machine(10, { a: 5 })
+  machine.held.add('a')
+  const waiting = machine.borrow('a')
+  await soon()
+  await machine.residents.unload('a')
+  machine.gates.get('a')!()
+  const lease = await waiting
+  expect(machine.inMemory.size).toBe(1)
+  lease.release()
+  await soon()
+  expect([machine.inMemory.size, machine.loads]).toEqual([0, ['a']])
+})
+
 test('the end stops loads, those in line too, and unloads everything', async () => {
   const machine = new Machine(10, { a: 5, b: 3, c: 1 })
   const used = await machine.borrow('a')
