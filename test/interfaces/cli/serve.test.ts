@@ -147,7 +147,10 @@ test('flags of a catalog go without a model, and its models must be there', asyn
     stderr: expect.stringContaining('--keep-alive goes without MODEL'),
   })
   expect(await mixtral(['serve', '--name', 'x'])).toMatchObject({ code: 2, stderr: expect.stringContaining('--name') })
-  expect(await mixtral(['serve', '--keep-alive', 'soon'])).toMatchObject({ code: 2, stderr: expect.stringContaining('Expected seconds') })
+  expect(await mixtral(['serve', '--keep-alive', 'soon'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--keep-alive is "soon", expected seconds'),
+  })
   expect(await mixtral(['serve', '--models', 'nobody-has-this'])).toMatchObject({
     code: 1,
     stderr: expect.stringContaining('no model "nobody-has-this:latest" on this machine'),

@@ -98,8 +98,11 @@ function tokensIn(event: string): number {
   return JSON.parse(event.slice(6)).choices[0]?.routed_experts?.length ?? 0
 }
 
-/** A server whose streams stop after some tokens, until they may go on: tests look at answers that are half written. */
-export async function gated(app: () => ServerApp, tokens: number): Promise<Gate> {
+/**
+ * A server whose streams stop after `most` tokens, or what else is counted in an event, until they may go on: tests
+ * look at answers that are half written.
+ */
+export async function gated(app: () => ServerApp, most: number, countIn = tokensIn): Promise<Gate> {
   let open: () => void = () => {}
   let gate = new Promise<void>((resolve) => {
     open = resolve
@@ -123,8 +126,8 @@ export async function gated(app: () => ServerApp, tokens: number): Promise<Gate>
           .toString()
           .split(/(?<=\n\n)/)) {
           outgoing.write(event)
-          passed += tokensIn(event)
-          if (passed === tokens) await gate
+          passed += countIn(event)
+          if (passed === most) await gate
         }
       }
     }

@@ -355,7 +355,11 @@ describe.skipIf(!hasChromium)('the page', () => {
       })
     const fetch = async (request: Request) =>
       request.method === 'POST' ? new Response(stream(), { headers: { 'content-type': 'text/event-stream' } }) : real.fetch(request)
-    const gate = await gated(() => ({ ...real, fetch }), 1)
+    const gate = await gated(
+      () => ({ ...real, fetch }),
+      1,
+      () => 1,
+    )
     others.push(gate)
     const page = await browser.visit(gate.url)
     await ask(page, question)
