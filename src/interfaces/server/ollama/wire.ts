@@ -55,7 +55,9 @@ export class OllamaWire implements Wire {
   event(event: AnswerEvent): string {
     if ('outcome' in event) {
       const { toolCalls = [] } = event.outcome
-      return toolCalls.length > 0 ? this.#line({ ...content(this.#kind, '', callsOf(toolCalls)), done: false }) : ''
+      const cut = cutText(event.outcome)
+      const calls = toolCalls.length > 0 ? this.#line({ ...content(this.#kind, '', callsOf(toolCalls)), done: false }) : ''
+      return calls + (cut === '' ? '' : this.#line({ ...content(this.#kind, cut), done: false }))
     }
     const { text, logprobs = [] } = event.part
     this.#logprobs.push(...logprobs.map(chatLogprob))
@@ -74,7 +76,7 @@ export class OllamaWire implements Wire {
 
   whole([outcome]: readonly Outcome[]): object {
     const { text, toolCalls = [], logprobs } = outcome!
-    const body = content(this.#kind, text, toolCalls.length > 0 ? callsOf(toolCalls) : undefined)
+    const body = content(this.#kind, text + cutText(outcome!), toolCalls.length > 0 ? callsOf(toolCalls) : undefined)
     return {
       model: this.#model,
       created_at: now(),
@@ -105,6 +107,11 @@ export class OllamaWire implements Wire {
   #line(fields: object): string {
     return `${JSON.stringify({ model: this.#model, created_at: now(), ...fields })}\n`
   }
+}
+
+/** A call that a limit has cut, as a text: calls are whole here, and what was written is told. */
+function cutText({ cutCall }: Outcome): string {
+  return cutCall ? `{"name": ${JSON.stringify(cutCall.function.name)}, "arguments": ${cutCall.function.arguments}` : ''
 }
 
 /** Arguments are an object here, not its text. */
