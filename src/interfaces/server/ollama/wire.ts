@@ -38,8 +38,14 @@ export class OllamaWire implements Wire {
   /** Of tokens whose text is not out yet. */
   readonly #logprobs: object[] = []
 
-  /** @param model as the request calls it */
-  constructor(kind: Kind, model: string) {
+  readonly #loadSeconds: number
+
+  /**
+   * @param model as the request calls it
+   * @param loadSeconds how long the request waited for it
+   */
+  constructor(kind: Kind, model: string, loadSeconds = 0) {
+    this.#loadSeconds = loadSeconds
     this.#kind = kind
     this.#model = model
   }
@@ -88,7 +94,8 @@ export class OllamaWire implements Wire {
 
   #last({ finishReason, promptTokens, prefillSeconds, ids, decodeSeconds }: Outcome): object {
     const figures = {
-      total_duration: Math.round((performance.now() - this.#started) * 1e6),
+      total_duration: Math.round((performance.now() - this.#started) * 1e6 + this.#loadSeconds * 1e9),
+      load_duration: Math.round(this.#loadSeconds * 1e9),
       prompt_eval_count: promptTokens,
       prompt_eval_duration: Math.round(prefillSeconds * 1e9),
       eval_count: ids.length,
