@@ -171,6 +171,7 @@ export class Generation implements Task {
       ...(parsed && { parsed: JSON.parse(this.#text) }),
       ...(logprobs !== undefined && { logprobs: this.#logprobs }),
       ...(this.#parser && { toolCalls: this.#parser.calls }),
+      ...(this.#parser?.cutCall && { cutCall: this.#parser.cutCall }),
       promptTokens: this.#promptTokens,
       reusedTokens: this.#reused,
       finishReason: this.#finishReason!,

@@ -43,6 +43,8 @@ export interface GenerationResult {
    * wrote before them.
    */
   readonly toolCalls?: readonly ToolCall[]
+  /** In a chat with `tools`: a call that a limit has cut, as pieces had it. Its arguments are the beginning of JSON. */
+  readonly cutCall?: ToolCall
   readonly promptTokens: number
   /** Number of prompt tokens that were in the KV cache already, of any earlier call. */
   readonly reusedTokens: number

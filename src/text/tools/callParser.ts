@@ -58,6 +58,14 @@ export class CallParser {
     )
   }
 
+  /** The call whose arguments have not come to their end, as far as it has come. */
+  get cutCall(): ToolCall | undefined {
+    const index = this.#calls.length - 1
+    const last = this.#calls[index]
+    if (!last || last.isWhole) return undefined
+    return { id: this.#idOf(index), type: 'function', function: { name: last.name, arguments: last.arguments } }
+  }
+
   /** Takes the next piece of text, or a control token, which has no text. */
   push(text: string, token?: number): ParsedPiece {
     this.#text = ''

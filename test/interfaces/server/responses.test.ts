@@ -130,7 +130,7 @@ describe('functions', () => {
     expect((await served.json(path, { ...body, tool_choice: choice })).output[0]).toMatchObject({ type: 'function_call', name: 'weather' })
   })
 
-  test.each([6, 16])('a call that a limit has cut is none (%i tokens)', async (most) => {
+  test.each([6, 16])('a call that a limit has cut before its arguments is none (%i tokens)', async (most) => {
     const found = await served.json(path, { ...body, max_output_tokens: most })
     expect(found).toMatchObject({ status: 'incomplete', incomplete_details: { reason: 'max_output_tokens' } })
     expect(found.output.every(({ type }: Json) => type === 'message')).toBe(true)

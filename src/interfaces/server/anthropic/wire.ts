@@ -4,7 +4,8 @@
 import { type ApiError, anthropicError } from '../apiError.js'
 import { randomId } from '../openai/wire.js'
 import type { ServedModel } from '../servedModel.js'
-import type { AnswerEvent, Outcome, Part } from '../streams/answerRuns.js'
+import { type AnswerEvent, callsOf, type Outcome, type Part } from '../streams/answerRuns.js'
+import { begunJson } from '../streams/begunJson.js'
 import type { Wire } from '../streams/respond.js'
 
 type Named = { readonly type: string }
@@ -48,12 +49,12 @@ export class MessagesWire implements Wire {
   errorBody = (error: ApiError) => anthropicError(error, this.#requestId)
 
   whole([outcome]: readonly Outcome[]): object {
-    const { text, toolCalls = [] } = outcome!
-    const calls = toolCalls.map(({ id, function: { name, arguments: given } }) => ({
+    const { text } = outcome!
+    const calls = callsOf(outcome!).map(({ id, function: { name, arguments: given } }) => ({
       type: 'tool_use',
       id,
       name,
-      input: JSON.parse(given),
+      input: begunJson(given),
     }))
     const content = [...(text ? [{ type: 'text', text }] : []), ...calls]
     return { ...this.#message, content, ...stopOf(outcome!), usage: usageOf(outcome!) }

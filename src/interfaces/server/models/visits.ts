@@ -59,6 +59,7 @@ export class Visits {
     const { exchange, admission } = answering
     const asked = nameIn(path, body)
     this.#waiting.add(exchange)
+    const asking = performance.now()
     let lease: Lease<ServedModel> | undefined
     try {
       lease = await this.#host.borrow(asked, { signal: exchange.signal, keepAliveSeconds: keepAliveIn(path, body) })
@@ -70,7 +71,8 @@ export class Visits {
     } finally {
       this.#waiting.delete(exchange)
     }
-    return visit(body, work, answering, lease, leave)
+    const loadSeconds = (performance.now() - asking) / 1000
+    return visit(body, work, { ...answering, loadSeconds }, lease, leave)
   }
 
   #formOf(path: string, body: Body, id: string): LateForm {

@@ -84,7 +84,7 @@ export async function ollamaGenerate(body: Record<string, unknown>, served: Serv
 }
 
 function answer({ kind, request, run }: Asked, options: ChatOptions, answering: Answering): Promise<Response> {
-  return respond([run(options)], new OllamaWire(kind, request.model), request.stream ?? true, answering)
+  return respond([run(options)], new OllamaWire(kind, request.model, answering.loadSeconds), request.stream ?? true, answering)
 }
 
 function loaded(

@@ -25,6 +25,7 @@ export const oldEmbedFields = z.object({ ...common, prompt: z.string().nullish()
 /** Answers a request. A text that is too long is cut unless the request says otherwise, as Ollama does. */
 export async function ollamaEmbed(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
   const started = performance.now()
+  const { loadSeconds = 0 } = answering
   const request = checked(embedFields, body)
   checkOllamaModel(request.model, served)
   ollamaOptions(request, served, answering.exchange)
@@ -36,7 +37,8 @@ export async function ollamaEmbed(body: Record<string, unknown>, served: ServedM
   const wire = wholeWire(ollamaError, (outcomes) => ({
     model: request.model,
     embeddings: outcomes.map(({ vector }) => Array.from(vector!)),
-    total_duration: Math.round((performance.now() - started) * 1e6),
+    total_duration: Math.round((performance.now() - started) * 1e6 + loadSeconds * 1e9),
+    ...(loadSeconds > 0 && { load_duration: Math.round(loadSeconds * 1e9) }),
     prompt_eval_count: outcomes.reduce((sum, { promptTokens }) => sum + promptTokens, 0),
   }))
   return respond(runs, wire, false, answering)

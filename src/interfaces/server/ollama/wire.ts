@@ -38,8 +38,14 @@ export class OllamaWire implements Wire {
   /** Of tokens whose text is not out yet. */
   readonly #logprobs: object[] = []
 
-  /** @param model as the request calls it */
-  constructor(kind: Kind, model: string) {
+  readonly #loadSeconds: number
+
+  /**
+   * @param model as the request calls it
+   * @param loadSeconds how long the request waited for it
+   */
+  constructor(kind: Kind, model: string, loadSeconds = 0) {
+    this.#loadSeconds = loadSeconds
     this.#kind = kind
     this.#model = model
   }
@@ -55,7 +61,9 @@ export class OllamaWire implements Wire {
   event(event: AnswerEvent): string {
     if ('outcome' in event) {
       const { toolCalls = [] } = event.outcome
-      return toolCalls.length > 0 ? this.#line({ ...content(this.#kind, '', callsOf(toolCalls)), done: false }) : ''
+      const cut = cutText(event.outcome)
+      const calls = toolCalls.length > 0 ? this.#line({ ...content(this.#kind, '', callsOf(toolCalls)), done: false }) : ''
+      return calls + (cut === '' ? '' : this.#line({ ...content(this.#kind, cut), done: false }))
     }
     const { text, logprobs = [] } = event.part
     this.#logprobs.push(...logprobs.map(chatLogprob))
@@ -74,7 +82,7 @@ export class OllamaWire implements Wire {
 
   whole([outcome]: readonly Outcome[]): object {
     const { text, toolCalls = [], logprobs } = outcome!
-    const body = content(this.#kind, text, toolCalls.length > 0 ? callsOf(toolCalls) : undefined)
+    const body = content(this.#kind, text + cutText(outcome!), toolCalls.length > 0 ? callsOf(toolCalls) : undefined)
     return {
       model: this.#model,
       created_at: now(),
@@ -86,7 +94,8 @@ export class OllamaWire implements Wire {
 
   #last({ finishReason, promptTokens, prefillSeconds, ids, decodeSeconds }: Outcome): object {
     const figures = {
-      total_duration: Math.round((performance.now() - this.#started) * 1e6),
+      total_duration: Math.round((performance.now() - this.#started) * 1e6 + this.#loadSeconds * 1e9),
+      load_duration: Math.round(this.#loadSeconds * 1e9),
       prompt_eval_count: promptTokens,
       prompt_eval_duration: Math.round(prefillSeconds * 1e9),
       eval_count: ids.length,
@@ -105,6 +114,11 @@ export class OllamaWire implements Wire {
   #line(fields: object): string {
     return `${JSON.stringify({ model: this.#model, created_at: now(), ...fields })}\n`
   }
+}
+
+/** A call that a limit has cut, as a text: calls are whole here, and what was written is told. */
+function cutText({ cutCall }: Outcome): string {
+  return cutCall ? `{"name": ${JSON.stringify(cutCall.function.name)}, "arguments": ${cutCall.function.arguments}` : ''
 }
 
 /** Arguments are an object here, not its text. */

@@ -9,7 +9,7 @@ import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
-import type { AnswerEvent, AnswerRun, Outcome, Part } from '../streams/answerRuns.js'
+import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part } from '../streams/answerRuns.js'
 import { withProgress } from '../streams/progress.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { allowedTools } from './allowedTools.js'
@@ -166,7 +166,8 @@ class ChatWire implements Wire {
 
   whole(outcomes: readonly Outcome[]): object {
     const choices = outcomes.map((outcome, index) => {
-      const { text, toolCalls = [], logprobs } = outcome
+      const { text, logprobs } = outcome
+      const toolCalls = callsOf(outcome)
       const calls = toolCalls.length > 0
       const message = {
         role: 'assistant',

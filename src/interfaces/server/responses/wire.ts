@@ -99,14 +99,13 @@ export class ResponsesWire implements Wire {
   }
 
   #ended(outcome: Outcome): object {
-    const { promptTokens, reusedTokens, ids, toolCalls = [] } = outcome
+    const { promptTokens, reusedTokens, ids } = outcome
     const status = statusOf(outcome)
-    const isWhole = (id: string) => toolCalls.some((call) => `fc_${call.id}` === id)
     return {
       ...this.#response,
       status,
       ...(status === 'incomplete' && { incomplete_details: { reason: 'max_output_tokens' } }),
-      output: this.#items.filter(({ type, id }) => type === 'message' || isWhole(id)), // a call that was cut is none
+      output: this.#items,
       usage: {
         input_tokens: promptTokens,
         input_tokens_details: { cached_tokens: reusedTokens },

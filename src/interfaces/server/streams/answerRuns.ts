@@ -31,6 +31,7 @@ type Answer = Pick<
   | 'ids'
   | 'logprobs'
   | 'toolCalls'
+  | 'cutCall'
   | 'promptTokens'
   | 'reusedTokens'
   | 'finishReason'
@@ -39,6 +40,11 @@ type Answer = Pick<
   | 'prefillSeconds'
   | 'decodeSeconds'
 >
+
+/** The calls of an answer; the last one may have been cut by a limit, as streams have it. */
+export function callsOf({ toolCalls = [], cutCall }: Outcome): NonNullable<Outcome['toolCalls']> {
+  return cutCall ? [...toolCalls, cutCall] : toolCalls
+}
 
 /** The outcome of a prompt that was only read. */
 export function readOnly(promptTokens: number, prefillSeconds = 0): Outcome {

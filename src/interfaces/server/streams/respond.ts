@@ -42,6 +42,8 @@ export interface Answering {
   readonly width: number
   /** Of the caller's part of the KV cache. */
   readonly salt?: string
+  /** How long the request waited for its model, where that was not in memory. */
+  readonly loadSeconds?: number
 }
 
 export const STREAM_HEADERS = {

@@ -174,6 +174,19 @@ describe('loads', () => {
   })
 })
 
+test("Ollama's answers tell how long a request waited for its model", async () => {
+  fillStores()
+  await machine.start()
+  const ask = { model: 'ours:8x7b', messages: capital, options: { num_predict: 2 } }
+  const first: Json = await client().chat(ask)
+  expect(first.load_duration).toBeGreaterThan(1e6)
+  const { load_duration: load, prompt_eval_duration: prompt, eval_duration: drawn } = first
+  expect(first.total_duration).toBeGreaterThanOrEqual(load + prompt + drawn)
+  const second: Json = await client().chat(ask)
+  expect(second.load_duration).toBeUndefined()
+  expect(second.total_duration).toBeGreaterThan(0)
+})
+
 test('a listener that throws ends no load, and options are checked before there is one', async () => {
   const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
   let calls = 0
