@@ -31,7 +31,7 @@ export function configureRun(command: Command): void {
       'after',
       wrapped(`
 A single argument is the model if it is "demo", ends in .gguf, or is an existing file or a name such as mixtral:8x7b; else it is a prompt for the demo
-model. Without arguments, the demo model tells a story. A pipe or a file on standard input is the prompt where no other is given, or where the prompt is -. The prompt is raw: control tokens written in it, such as </s>, count as such.
+model. Without arguments, the demo model tells a story. Behind MODEL, a pipe or a file on standard input is the prompt where no other is given; so it is where the prompt is -. The prompt is raw: control tokens written in it, such as </s>, count as such.
 
 Ctrl-C ends the text and prints what there is; the exit code is then 130.
 
@@ -48,7 +48,9 @@ async function run(command: Command, first: string | undefined, second: string |
   const isModel = first !== undefined && (second !== undefined || isModelArgument(first))
   const model = isModel ? first : 'demo'
   const argument = isModel ? second : first
-  const given = argument === undefined ? await pipedText() : await textOrStdin(argument)
+  // without arguments nothing is read: a program that starts this one may leave its pipe open, and silent
+  const piped = async () => (isModel ? pipedText() : undefined)
+  const given = argument === undefined ? await piped() : await textOrStdin(argument)
   if (given === undefined && model !== 'demo') {
     await findLocalModel(model) // a path without a file is the more urgent error
     command.error(`no text to continue, expected a prompt or a pipe: mixtral run ${model} "Once upon a time"`)

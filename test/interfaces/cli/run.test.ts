@@ -33,7 +33,7 @@ test('one argument that is no model is a prompt; -, or a pipe without a prompt, 
   const [asArgument, fromStdin, fromPipe] = await Promise.all([
     mixtral(['run', 'Once upon a time', '--temperature', '0', '-n', '3']),
     mixtral(['run', '-', '--temperature', '0', '-n', '3'], { input: 'Once upon a time\n' }),
-    mixtral(['run', '--temperature', '0', '-n', '3'], { input: 'Once upon a time\n' }),
+    mixtral(['run', 'demo', '--temperature', '0', '-n', '3'], { input: 'Once upon a time\n' }),
   ])
   expect(asArgument.stdout).toBe(', there was\n')
   expect(fromStdin.stdout).toBe(asArgument.stdout)
