@@ -1,5 +1,5 @@
-// The object that the beginning of a JSON text has so far, for APIs whose calls have arguments as objects: where a limit
-// has cut a call, what was written of it is told.
+// The object that the beginning of a JSON text has so far, for APIs whose calls have arguments as objects: where a
+// limit has cut a call, what was written of it is told.
 
 /** The object: a string that was cut ends there; a name without its value is left out. */
 export function begunJson(text: string): unknown {
