@@ -40,7 +40,7 @@ export function servedModel(model: MixtralModel, { name, aliases }: Pick<Setting
   }
 }
 
-/** Whether a request means this model. A name without a tag has the tag `latest`, and case is nothing, as Ollama says. */
+/** Whether a request means this model. A name without a tag has the tag `latest`, and no case, as Ollama says. */
 export function isCalled({ name, aliases }: ServedModel, asked: string): boolean {
   const wanted = asked.toLowerCase()
   return [name, ...aliases].some((one) => {

@@ -22,7 +22,7 @@ export const embedFields = z.object({
 })
 export const oldEmbedFields = z.object({ ...common, prompt: z.string().nullish() })
 
-/** Answers a request. As with Ollama, a text that is too long is cut unless the request says otherwise. Throws an ApiError. */
+/** Answers a request. As with Ollama, a text that is too long is cut, unless it says otherwise. Throws an ApiError. */
 export async function ollamaEmbed(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
   const started = performance.now()
   const request = checked(embedFields, body)
