@@ -2,6 +2,7 @@
 // the shape of the route's API, a line in the log. What a route answers is in its API's folder.
 
 import { type Context, Hono } from 'hono'
+import { getPath } from 'hono/utils/url'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
 import { countTokens, createMessage } from './anthropic/messages.js'
@@ -26,6 +27,7 @@ import { embeddings } from './openai/embeddings.js'
 import { modelList, modelObject } from './openai/models.js'
 import { scoresOf } from './openai/promptScores.js'
 import { openApiDocument } from './openapi/document.js'
+import { packageVersion } from './packageVersion.js'
 import { front } from './page.js'
 import { Exchange, guarded } from './requestLog.js'
 import { createResponse } from './responses/responses.js'
@@ -53,7 +55,7 @@ const STORE = ['/api/pull', '/api/copy', '/api/delete']
 
 /** What @hono/node-server gives beside a request. */
 interface NodeBindings {
-  readonly incoming?: { readonly httpVersionMajor?: number; readonly socket?: ConnectionSocket }
+  readonly incoming?: { readonly httpVersion?: string; readonly socket?: ConnectionSocket }
   readonly outgoing?: { destroy?: () => void }
 }
 
@@ -77,11 +79,11 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   const tracing = loadTracing()
   const log = guarded(settings.log)
   const connections = new Connections()
-  const app = new Hono<Env>()
+  const app = new Hono<Env>({ getPath: (request) => plainPath(getPath(request)) })
 
   app.use(async (c, next) => {
     const { incoming, outgoing } = (c.env ?? {}) as NodeBindings
-    const socket = incoming?.httpVersionMajor === 1 ? incoming.socket : undefined // others answer in any order
+    const socket = incoming?.httpVersion?.startsWith('1.') ? incoming.socket : undefined // others answer in any order
     let span: RequestSpan | undefined
     const exchange = new Exchange(
       c.req.raw,
@@ -108,11 +110,11 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     else await (span ? span.run(next) : next())
     exchange.note({
       status: exchange.signal.aborted && !exchange.endedBy && !exchange.streams ? 499 : c.res.status,
-      route: c.req.routePath,
+      route: shownPath(c.req.routePath),
     })
     if (!exchange.streams || socket?.destroyed) exchange.end()
     c.header('x-request-id', exchange.id)
-    if (incoming?.httpVersionMajor !== 1) c.res.headers.delete('transfer-encoding') // others have their own ways
+    if (incoming?.httpVersion !== '1.1') c.res.headers.delete('transfer-encoding') // others have their own ways
   })
 
   app.use(async (c, next) => {
@@ -120,7 +122,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     const { host } = new URL(c.req.url)
     const origin = c.req.header('origin')
     const foreign = [header ?? host, host].find((one) => !isOwnHost(one, settings.allowedHosts))
-    if (foreign !== undefined) throw new ApiError(403, 'this host is not allowed')
+    if (foreign !== undefined) throw new ApiError(403, 'this host is not allowed: the server was started without --allow-host for it')
     // a link to the page may stand anywhere
     const foreignPage =
       c.req.header('sec-fetch-site') === 'cross-site' && !(c.req.path === '/' && c.req.header('sec-fetch-dest') === 'document')
@@ -144,6 +146,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   }
   app.get('/health', health)
   app.get('/v1/health', health)
+  app.get('/ping', health)
   app.get('/', (c) => front(c.req.raw))
 
   app.use(async (c, next) => {
@@ -195,7 +198,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   ask(['/v1/messages/count_tokens'], countTokens)
   ask(['/v1/embeddings'], embeddings)
   ask(['/completion', '/completions'], nativeCompletion)
-  ask(['/tokenize'], (body, { model }, answering) => tokenize(body, model, answering))
+  ask(['/tokenize'], tokenize)
   ask(['/detokenize'], (body, { model }, answering) => detokenize(body, model, answering))
   get(['/props'], (c) => props(host, c.req.query('model')))
   get(['/slots'], (c) => slots(host, c.req.query()))
@@ -204,6 +207,8 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     c.header('content-type', 'text/plain; version=0.0.4')
     return c.body(metrics.text(host.status(), admission.inside) + (catalog ? modelMetrics(catalog) : ''))
   })
+  get(['/version'], () => ({ version: packageVersion() }))
+  get(['/load'], () => ({ server_load: admission.inside }))
   get(['/api/version'], () => ({ version: OLLAMA_VERSION }))
   get(['/api/tags'], () => taggedModels(host))
   get(['/api/ps'], () => runningModels(host))
@@ -256,6 +261,11 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
       await stopped
     },
   }
+}
+
+/** Clients whose base address ends in a slash write two, others end with one. */
+function plainPath(path: string): string {
+  return path.replace(/^\/{2,}/, '/').replace(/(?!^)\/$/, '')
 }
 
 /** Which API a path belongs to. */

@@ -11,7 +11,7 @@ export interface RequestLog {
   /** The header `x-request-id` of request and answer. */
   readonly id: string
   readonly method: string
-  /** The route that answered, such as `/v1/models/:id`; never what a client has made up. */
+  /** The route that answered, such as `/v1/models/{id}`; never what a client has made up. */
   readonly route: string
   /** The status of HTTP; 499 if the client left before there was one. */
   readonly status: number

@@ -13,5 +13,5 @@ export const UNSUPPORTED: readonly string[] = [
 
 /** A path for a message: never what a client has made up. */
 export function shownPath(path: string): string {
-  return path.replace(/\/\*$/, '').replaceAll(/:(\w+)/g, '{$1}')
+  return path.replace(/(?!^)\/\*$/, '').replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')
 }

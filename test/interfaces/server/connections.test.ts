@@ -156,3 +156,27 @@ test.skipIf(inBun || inDeno)('a connection with more than 64 requests without an
   await release()
   await served.idle()
 })
+
+/** What comes over a connection until the server closes it. */
+const whole = (text: string) =>
+  new Promise<string>((resolve) => {
+    const socket = connect(served.server.port, '127.0.0.1')
+    let read = ''
+    socket.setEncoding('utf8').on('data', (piece) => {
+      read += piece
+    })
+    socket.on('error', () => {}).on('close', () => resolve(read))
+    socket.write(text)
+  })
+
+// the others have servers of their own, which answer HTTP/1.0 in their ways
+test.skipIf(inBun || inDeno)('HTTP/1.0: no host is needed, and the end of a stream is that of its connection', async () => {
+  expect(await whole('GET /health HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 200 .*\{"status":"ok"\}$/s)
+  const body = JSON.stringify({ messages: capital, temperature: 0, stream: true })
+  const answer = await whole(`POST /v1/chat/completions HTTP/1.0\r\nContent-Length: ${body.length}\r\n\r\n${body}`)
+  const [head, events] = answer.split('\r\n\r\n') as [string, string]
+  expect(head.toLowerCase()).toMatch(/^http\/1\.1 200 /)
+  expect(head.toLowerCase()).not.toContain('transfer-encoding')
+  expect(events).toMatch(/^data: \{.*\}\n\ndata: \[DONE\]\n\n$/s) // no lengths between
+  expect(await whole('GET /health HTTP/1.0\r\nHost: evil.example\r\n\r\n')).toMatch(/^HTTP\/1\.1 403 .*--allow-host/s)
+})

@@ -265,3 +265,14 @@ describe("what is wrong is said in llama-server's shape, also where a stream was
     })
   })
 })
+
+test.each(['/completion', '/v1/completions'])('%s: a stream begins with an event, without a comment before it', async (route) => {
+  const response = await served.post(route, { prompt: 'a', max_tokens: 2, stream: true })
+  expect(await response.text()).toMatch(/^data: \{/)
+})
+
+test('/tokenize has the tokens of a chat, as vLLM has them', async () => {
+  const messages = [{ role: 'user', content: 'What is the capital of France?' }]
+  const ids = [...served.model.applyChatTemplate(messages as Json).ids]
+  expect(await served.json('/tokenize', { messages })).toEqual({ count: ids.length, max_model_len: 512, tokens: ids, token_strs: null })
+})

@@ -75,3 +75,18 @@ test('gauges tell what runs, and histograms add up', async () => {
     expect(buckets.at(-1)).toBe(values.get('_count'))
   }
 })
+
+test('slashes at the ends of a path do not matter; routes in labels have no patterns; vLLM has a version, a ping and a load', async () => {
+  const get = (path: string) => fetch(served.server.url + path)
+  for (const path of ['/v1/models/', '//v1/models', '/v1/models']) {
+    const response = await get(path)
+    expect([path, response.status, (await response.json()).data?.length]).toEqual([path, 200, 1])
+  }
+  expect((await get('/v1/models/demo')).status).toBe(200)
+  const chat = await served.json('//v1/chat/completions/', { temperature: 0, messages: capital })
+  expect(chat.choices[0].finish_reason).toBe('stop')
+  expect((await (await get('/version')).json()).version).toMatch(/^\d+\.\d+\.\d+/)
+  expect((await get('/ping')).status).toBe(200)
+  expect(await (await get('/load')).json()).toEqual({ server_load: 0 })
+  expect(value(await scrape(), 'mixtral_requests_total', '{route="/v1/models/{id}",status="200"}')).toBe(1)
+})

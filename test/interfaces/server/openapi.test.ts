@@ -126,7 +126,7 @@ const bodies: [path: string, right: object[], wrong: object[]][] = [
     ],
     [{}, { prompt: [] }, { prompt: [[[1]]] }, { prompt: 'a', top_k: 1.5 }, { prompt: 'a', response_fields: 'content' }],
   ],
-  ['/tokenize', [{ content: 'a' }, { prompt: 'a', add_special_tokens: false }], [{ content: 1 }]],
+  ['/tokenize', [{ content: 'a' }, { prompt: 'a', add_special_tokens: false }], [{ content: 1 }, { messages: 'a' }]],
   ['/detokenize', [{ tokens: [1, 300] }], [{}, { tokens: ['a'] }, { tokens: [-1] }]],
   ['/apply-template', [{ messages: capital }], [{}, { messages: [] }]],
   ['/api/show', [{ model: 'demo' }, { name: 'demo' }], [{ model: 1 }]],

@@ -94,7 +94,7 @@ describe.skipIf(!nginx && !inCi)('nginx in front of two servers', () => {
         get(`${url}/v1/models`, { headers: { host } }, async (response) => resolve(JSON.parse(await text(response)))).on('error', reject)
       })
     expect((await ask('llm.example.org')).data[0].id).toBe('demo')
-    expect((await ask('evil.example')).error.message).toBe('this host is not allowed')
+    expect((await ask('evil.example')).error.message).toBe('this host is not allowed: the server was started without --allow-host for it')
   })
 
   test('a server that has ended is passed over', async () => {

@@ -48,12 +48,33 @@ function bytes(text: string): Promise<string> {
 
 describe('hosts and origins', () => {
   test.each([
-    ...['localhost', 'LOCALHOST:8080', 'localhost.', 'a.localhost', '127.0.0.1:1', '[::1]:80', '192.168.1.5', 'box.example:80'].map(
-      (host) => [host, true] as const,
-    ),
-    ...['evil.example', 'localhost.evil.example', 'box.example.evil', 'localhost@evil', '127.0.0.1.nip.io', '', 'a b', '[::1'].map(
-      (host) => [host, false] as const,
-    ),
+    ...[
+      'localhost',
+      'LOCALHOST:8080',
+      'localhost.',
+      'a.localhost',
+      '127.0.0.1:1',
+      '[::1]:80',
+      '192.168.1.5',
+      'box.example:80',
+      'host.docker.internal:80',
+      'Box.local',
+      'a.home.arpa',
+    ].map((host) => [host, true] as const),
+    ...[
+      'evil.example',
+      'localhost.evil.example',
+      'box.example.evil',
+      'localhost@evil',
+      '127.0.0.1.nip.io',
+      '',
+      'a b',
+      '[::1',
+      'box.lan',
+      'local',
+      'x.local.example',
+      'evillocal',
+    ].map((host) => [host, false] as const),
   ])('host %j is ours: %s', (host, expected) => {
     expect(isOwnHost(host, ['box.example'])).toBe(expected)
   })

@@ -29,7 +29,7 @@ export interface NativeForm {
 
 export class NativeWire implements Wire {
   readonly contentType = 'text/event-stream'
-  readonly begin = PING
+  readonly begin = '' // some clients take a comment for the first event
   readonly ping = PING
   readonly wireNames: ReadonlyMap<string, string>
   readonly #served: ServedModel

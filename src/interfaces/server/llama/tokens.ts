@@ -5,14 +5,19 @@ import { z } from 'zod'
 import { inSlices, type Steps } from '../../../base/timeSlice.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { badRequest } from '../apiError.js'
+import { chatPromptIds } from '../openai/chat.js'
 import { checked } from '../security/body.js'
-import { tokenIds } from '../security/fields.js'
+import { boundedList, MOST_MESSAGES, record, tokenIds } from '../security/fields.js'
 import { MOST_IDS } from '../security/textLength.js'
+import type { ServedModel } from '../servedModel.js'
 import type { Answering } from '../streams/respond.js'
 
 export const tokenizeFields = z.object({
   content: z.string().nullish(),
   prompt: z.string().nullish(),
+  messages: boundedList(record, MOST_MESSAGES).nullish(),
+  tools: z.array(z.unknown()).nullish(),
+  add_generation_prompt: z.boolean().nullish(),
   add_special: z.boolean().nullish(),
   add_special_tokens: z.boolean().nullish(),
   parse_special: z.boolean().nullish(),
@@ -21,20 +26,26 @@ export const tokenizeFields = z.object({
 })
 export const detokenizeFields = z.object({ tokens: tokenIds })
 
-/** llama-server adds no BOS unless it is asked to, vLLM unless it is asked not to. Throws an ApiError. */
-export async function tokenize(
-  body: Record<string, unknown>,
-  { tokenizer, contextLength }: MixtralModel,
-  { admission, exchange }: Answering,
-): Promise<object> {
-  const { content, prompt, add_special, add_special_tokens, parse_special, with_pieces, return_token_strs } = checked(tokenizeFields, body)
+/**
+ * Of a text, or as with vLLM of a chat. llama-server adds no BOS unless it is asked to, vLLM unless asked not to. Throws
+ * an ApiError.
+ */
+export async function tokenize(body: Record<string, unknown>, served: ServedModel, { admission, exchange }: Answering): Promise<object> {
+  const { tokenizer, contextLength } = served.model
+  const { messages, content, prompt, add_special, add_special_tokens, parse_special, with_pieces, return_token_strs } = checked(
+    tokenizeFields,
+    body,
+  )
   const text = content ?? prompt
-  if (typeof text !== 'string') throw badRequest('no text, expected content or prompt', 'content')
+  if (typeof text !== 'string' && !messages) throw badRequest('no text, expected content, prompt or messages', 'content')
   const isLlama = typeof content === 'string'
   const addBos = isLlama ? (add_special ?? false) : (add_special_tokens ?? true)
   const leave = admission.enter()
   try {
-    const tokens = tokenizer.encode(text, { addBos: addBos && tokenizer.addBos, parseSpecial: parse_special ?? true })
+    const tokens =
+      typeof text !== 'string'
+        ? chatPromptIds(body, served)
+        : tokenizer.encode(text, { addBos: addBos && tokenizer.addBos, parseSpecial: parse_special ?? true })
     if (!isLlama) {
       const strings = return_token_strs
         ? await inSlices(

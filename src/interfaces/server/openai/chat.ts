@@ -96,11 +96,20 @@ function promptWithoutAnswer(messages: readonly ChatMessage[], { tools }: ChatOp
 }
 
 /** The text that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
-export function chatPrompt(body: Record<string, unknown>, { model }: ServedModel): string {
+export function chatPrompt(body: Record<string, unknown>, served: ServedModel): string {
+  return rendered(body, served).text
+}
+
+/** The tokens that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
+export function chatPromptIds(body: Record<string, unknown>, served: ServedModel): readonly number[] {
+  return rendered(body, served).ids
+}
+
+function rendered(body: Record<string, unknown>, { model }: ServedModel) {
   const request = checked(chatFields, body)
   const tools = (request.tools ?? []) as NonNullable<ChatOptions['tools']>
   const messages = messagesOf(request)
-  return model.applyChatTemplate(messages, { tools, addGenerationPrompt: asksForAnswer(request, messages) }).text
+  return model.applyChatTemplate(messages, { tools, addGenerationPrompt: asksForAnswer(request, messages) })
 }
 
 /** Clients send null for fields that they leave out. The content of a message may be null. */

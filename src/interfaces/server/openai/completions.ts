@@ -150,7 +150,7 @@ class CompletionWire implements Wire {
     this.#legacy = legacy
     this.#usage = usage
     this.#lists = shown.map(() => new LegacyList())
-    this.begin = legacy ? PING : shown.map((prompt, index) => (prompt ? this.#choice(index, prompt.text) : '')).join('') || PING
+    this.begin = legacy ? '' : shown.map((prompt, index) => (prompt ? this.#choice(index, prompt.text) : '')).join('')
   }
 
   event(event: AnswerEvent): string {

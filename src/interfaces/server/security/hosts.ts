@@ -4,13 +4,20 @@
 import { isIP } from 'node:net'
 
 /**
- * Whether a host, as in the header `Host`, is one of ours: localhost, an address in numbers, or an allowed name. A name
- * of somebody else never is.
+ * Endings that nobody can register: no name below them leads here by anybody else's DNS. `.local` is of multicast DNS
+ * (RFC 6762), `.internal` of private networks (ICANN, 2024), such as host.docker.internal; `.home.arpa` is RFC 8375.
+ * Others that home routers use, such as `.lan`, are not reserved.
+ */
+const RESERVED = /\.(local|internal|home\.arpa)$/
+
+/**
+ * Whether a host, as in the header `Host`, is one of ours: localhost, an address in numbers, a name below a reserved
+ * ending, or an allowed one. A name that somebody else may have never is.
  */
 export function isOwnHost(host: string, allowed: readonly string[]): boolean {
   const name = nameOf(host)
   if (name === undefined) return false
-  return isLocalName(name) || isIP(name) !== 0 || allowed.some((one) => one === '*' || one.toLowerCase() === name)
+  return isLocalName(name) || RESERVED.test(name) || isIP(name) !== 0 || allowed.some((one) => one === '*' || one.toLowerCase() === name)
 }
 
 /** Schemes of programs on this machine, as Ollama allows them. */

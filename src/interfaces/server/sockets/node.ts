@@ -9,6 +9,7 @@ export async function listen(answer: Answer, { host, port }: Address): Promise<L
   const server = createAdaptorServer({
     fetch: answer,
     overrideGlobalObjects: false,
+    hostname: 'localhost', // of requests of HTTP/1.0 that name none; Node itself refuses them in HTTP/1.1
     // a slow header or body ends here
     serverOptions: { headersTimeout: 60_000, requestTimeout: 300_000, keepAliveTimeout: SILENT_SECONDS * 1000 },
   }) as Server
