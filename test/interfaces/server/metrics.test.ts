@@ -75,3 +75,20 @@ test('gauges tell what runs, and histograms add up', async () => {
     expect(buckets.at(-1)).toBe(values.get('_count'))
   }
 })
+
+test('answers that nobody waited for count, with their tokens', async () => {
+  const before = await scrape()
+  const leaving = new AbortController()
+  const body = JSON.stringify({ prompt: 'KING RICHARD III:\n', max_tokens: 500, ignore_eos: true, stream: true })
+  const response = await served.post('/v1/completions', body, { signal: leaving.signal })
+  const reader = response.body!.getReader()
+  await reader.read()
+  await reader.read()
+  leaving.abort()
+  await served.idle()
+  await served.post('/v1/completions', { prompt: 'KING RICHARD III:\n', max_tokens: 500, ignore_eos: true, n: 2, timeout: 0.05 })
+  const after = await scrape()
+  const rise = (name: string, labels = '') => value(after, name, labels) - value(before, name, labels)
+  expect([rise('mixtral_answers_total', '{reason="aborted"}'), rise('mixtral_answers_total', '{reason="timeout"}')]).toEqual([1, 2])
+  expect(rise('mixtral_generated_tokens_total')).toBeGreaterThan(0)
+})

@@ -43,6 +43,9 @@ export class Visits {
     const { admission, exchange, settings } = answering
     const lease = this.#host.take(asked, keep)
     if (lease) return visit(body, work, answering, lease)
+    admission.checkOpen()
+    // a name that nobody knows takes no place; what else is wrong with a model is told below
+    if (asked !== undefined && !(await this.#host.has(asked))) throw unknownModel(path, asked)
     const leave = admission.enter()
     const coming = this.#whenLoaded(path, body, work, answering, leave)
     const soon = await within(coming, settings.pingSeconds)
@@ -101,7 +104,8 @@ async function visit(body: Body, work: ModelWork, answering: Answering, lease: L
     if (--holds === 0) lease.release()
   }
   let place = leave
-  const held: Pick<Admission, 'enter' | 'closing'> = {
+  const held: Pick<Admission, 'enter' | 'closing' | 'checkOpen'> = {
+    checkOpen: () => admission.checkOpen(),
     enter() {
       const leave = place ?? admission.enter()
       place = undefined

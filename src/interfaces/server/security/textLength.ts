@@ -37,7 +37,10 @@ const BOUNDED: Readonly<Record<string, readonly string[]>> = {
   '/apply-template': ['messages'],
 }
 
-/** Throws an ApiError 400 for texts that make more tokens than a context has, or are too long for a route without answers. */
+/**
+ * Throws an ApiError 400 for texts that make more tokens than a context has, or are too long for a route without
+ * answers.
+ */
 export function checkTextLength(path: string, body: Body, { tokenizer, contextLength }: MixtralModel): void {
   const bounded = bytesOf(textsIn(body, BOUNDED[path]))
   if (bounded > MOST_TEXT_BYTES) {
