@@ -35,7 +35,7 @@ export interface Wire {
 /** What a response needs of its server. */
 export interface Answering {
   readonly exchange: Exchange
-  readonly admission: Pick<Admission, 'enter' | 'closing' | 'checkOpen'>
+  readonly admission: Pick<Admission, 'enter' | 'closing'>
   readonly metrics: Metrics
   readonly settings: Settings
   /** Answers of one request that run at one time. */

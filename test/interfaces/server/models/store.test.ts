@@ -237,7 +237,7 @@ describe('copy and delete', () => {
     expect(await listed()).toEqual(['theirs:latest', 'hf:owner/repo/demo.Q4_K_M.gguf'])
   })
 
-  test.each(['../../x', '/etc/x', 'https://example.com/x.gguf', 'hf:owner/repo', 'demo', 'a/b/c/d', 'x:../y', '', '\u0000'])(
+  test.each(['../../x', '/etc/x', 'https://example.com/x.gguf', 'hf:owner/repo', 'demo', 'a/b/c/d', 'x:../y', 'nul', 'a/com1', 'x:aux', '', '\u0000'])(
     '%j is no name for a copy',
     async (destination) => {
       await machine.start()
