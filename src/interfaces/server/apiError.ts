@@ -41,18 +41,23 @@ export class ApiError extends Error {
   readonly origin: string | undefined
   /** Counts of a prompt that is too long. */
   readonly counts: { readonly n_prompt_tokens: number; readonly n_ctx: number } | undefined
+  /** Methods that a path has. */
+  readonly allow: string | undefined
 
-  constructor(status: number, message: string, more: Partial<Pick<ApiError, 'param' | 'code' | 'origin' | 'counts'>> = {}) {
+  constructor(status: number, message: string, more: Partial<Pick<ApiError, 'param' | 'code' | 'origin' | 'counts' | 'allow'>> = {}) {
     super(message)
     this.status = status
     this.param = more.param
     this.code = more.code
     this.origin = more.origin
     this.counts = more.counts
+    this.allow = more.allow
   }
 
   /** Headers beside the body: how to go on. */
   get headers(): Record<string, string> {
+    if (this.status === 401) return { 'www-authenticate': 'Bearer' }
+    if (this.allow !== undefined) return { allow: this.allow }
     if (this.status === 503) return { 'retry-after': '2' }
     // a client's second attempt would fail as the first, after as long a time
     if (this.status === 500 || this.status === 501 || this.status === 504) return { 'x-should-retry': 'false' }

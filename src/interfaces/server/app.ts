@@ -3,6 +3,7 @@
 
 import { type Context, Hono } from 'hono'
 import { getPath } from 'hono/utils/url'
+import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
 import { countTokens, createMessage } from './anthropic/messages.js'
@@ -44,7 +45,7 @@ import { shownPath, UNSUPPORTED } from './unsupported.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
 export interface ServerApp {
-  /** Answers a request. Never throws. */
+  /** Answers a request. Throws `OPTION` for what is no Request, else nothing. */
   fetch(request: Request, env?: unknown): Promise<Response>
   /** Takes no more requests, waits for those that run as long as `graceSeconds`, and ends the others. Never throws. */
   close(): Promise<void>
@@ -65,6 +66,7 @@ type Work = (body: Record<string, unknown>, answering: Answering) => Promise<obj
 /** Throws `OPTION`. The model, or the catalog of models, stays the caller's: close it after the app. */
 export function createApp(models: MixtralModel | ModelCatalog, options: ServerOptions = {}): ServerApp {
   const settings = checkServerOptions(options)
+  checkModels(models)
   const catalog = models instanceof ModelCatalog ? hostOf(models) : undefined
   const host = catalog ?? oneModel(models as MixtralModel, settings)
   const visits = new Visits(host, shapeOf)
@@ -235,7 +237,8 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   const known = new Map<string, Set<string>>()
   for (const { path, method } of app.routes) known.set(path, (known.get(path) ?? new Set()).add(method))
   app.notFound((c) => {
-    if (known.has(c.req.path)) throw new ApiError(405, `method ${c.req.method} is not allowed here`)
+    const methods = known.get(c.req.path)
+    if (methods) throw new ApiError(405, `method ${c.req.method} is not allowed here`, { allow: [...methods].join(', ') })
     throw new ApiError(404, 'File Not Found')
   })
   app.onError((error, c) => {
@@ -246,7 +249,10 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   })
 
   return {
-    fetch: async (request, env) => app.fetch(request, env as object),
+    async fetch(request, env) {
+      if (typeof request?.url === 'string' && typeof request.headers?.get === 'function') return app.fetch(request, env as object)
+      throw new MixtralError('OPTION', `the request is ${shown(request)}, expected a Request`)
+    },
     async close() {
       admission.close()
       visits.close()
@@ -266,6 +272,12 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
 /** Clients whose base address ends in a slash write two, others end with one. */
 function plainPath(path: string): string {
   return path.replace(/^\/{2,}/, '/').replace(/(?!^)\/$/, '')
+}
+
+function checkModels(models: unknown): void {
+  if (models instanceof ModelCatalog) return
+  const { tokenizer, status } = (models ?? {}) as Partial<MixtralModel>
+  checkKind('the models', models, typeof status === 'function' && tokenizer !== undefined, 'a MixtralModel or a ModelCatalog')
 }
 
 /** Which API a path belongs to. */

@@ -1,11 +1,11 @@
 // An app on a socket of the runtime: options, names, and an end in good order.
 
-import { checkNames, MixtralError, shown } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { createApp } from './app.js'
 import type { ModelCatalog } from './models/modelCatalog.js'
 import { isLoopback } from './security/hosts.js'
-import type { ServerOptions } from './settings.js'
+import { checkServerOptions, type ServerOptions } from './settings.js'
 import type { Address, Answer, Listening } from './sockets/listening.js'
 
 export interface ServeOptions extends ServerOptions {
@@ -27,7 +27,7 @@ export interface RunningServer {
  * the caller's: close them after the server. Throws `OPTION`, and `IO` if the address cannot be listened on.
  */
 export async function serve(models: MixtralModel | ModelCatalog, options: ServeOptions = {}): Promise<RunningServer> {
-  if (typeof options !== 'object' || options === null) checkNames(options, [])
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) checkServerOptions(options)
   const { port = 8080, host = '127.0.0.1', ...others } = options
   if (!Number.isInteger(port) || port < 0 || port > 65_535) {
     throw new MixtralError('OPTION', `port is ${shown(port)}, expected a whole number from 0 to 65535`)

@@ -72,8 +72,16 @@ const RANGES = {
   timeoutSeconds: [0.001, LONGEST_SECONDS],
 } as const
 
+/** What can match a request at all. */
+const FORMS = [
+  ['apiKeys', /^[!-~]+$/, 'keys of visible ASCII characters without spaces'],
+  ['allowedHosts', /^[^\s/:@\\[\]]+$/, 'names of hosts without scheme and port'],
+  ['allowedOrigins', /^(null|[a-z][\w+.-]*:\/\/[^\s/?#@\\]*)$/i, 'origins such as https://chat.example.org, without a path'],
+] as const
+
 /** Throws `OPTION` for an option that is unknown, of another type or out of range. */
 export function checkServerOptions(options: ServerOptions): Settings {
+  if (Array.isArray(options)) throw new MixtralError('OPTION', 'the options are a list, expected an object')
   checkNames(options, ['name', ...LISTS, ...Object.keys(RANGES), 'allowPull', 'log'])
   const { name, aliases = [], apiKeys = [], allowedHosts = [], allowedOrigins = [], maxQueue = 64, bodyBytes = 8 * 2 ** 20 } = options
   const { bodySeconds = 300, timeoutSeconds, pingSeconds = 5, stallSeconds = 60, graceSeconds = 30, log = () => {} } = options
@@ -91,6 +99,12 @@ export function checkServerOptions(options: ServerOptions): Settings {
     const list: unknown = lists[key]
     if (Array.isArray(list) && list.every((item) => typeof item === 'string' && item !== '')) continue
     throw new MixtralError('OPTION', `${key} is ${shown(list)}, expected a list of strings`)
+  }
+  for (const [key, form, expected] of FORMS) {
+    const wrong = lists[key].find((item) => item !== '*' && !form.test(item))
+    if (wrong === undefined) continue
+    const found = key === 'apiKeys' ? 'one that can never match' : shown(wrong) // a key is no text for messages
+    throw new MixtralError('OPTION', `${key} has ${found}, expected ${expected}`)
   }
   if (name !== undefined && (typeof name !== 'string' || !/^[\w.:/@+-]{1,200}$/.test(name))) {
     throw new MixtralError('OPTION', `name is ${shown(name)}, expected letters, digits and _ . : / @ + -`)

@@ -214,12 +214,7 @@ test('closing lets running requests end, refuses new ones, and ends those that t
   const body = JSON.stringify({ ...long, max_tokens: 50, stream: true })
   const running = await fetch(`${server.url}/v1/completions`, { method: 'POST', body })
   const closed = server.close()
-  await until(() =>
-    fetch(`${server.url}/health`).then(
-      ({ status }) => status === 503, // on a connection that was open
-      () => true,
-    ),
-  )
+  await until(() => fetch(`${server.url}/health`).then(({ status, headers }) => status === 503 && headers.get('retry-after') === '2'))
   expect((await sseEvents(running)).at(-1).choices[0].finish_reason).toBe('length')
   await closed
 
@@ -245,7 +240,11 @@ test('an app answers without a socket', async () => {
 
 test('options of a server are checked', async () => {
   const wrong = [{ port: -1 }, { host: '' }, { maxQueue: -1 }, { apiKeys: 'key' }, { pingSeconds: '1' }, { name: 'a b' }, { other: 1 }]
-  for (const options of wrong) await expect(serve(served.model, options as object)).rejects.toMatchObject({ code: 'OPTION' })
+  const never = [
+    ...[{ apiKeys: ['a b'] }, { apiKeys: ['schl\u00fcssel'] }, { allowedOrigins: ['https://page.example/chat'] }, []],
+    ...[{ allowedHosts: ['http://box.example'] }, { allowedHosts: ['box.example:80'] }],
+  ]
+  for (const options of [...wrong, ...never]) await expect(serve(served.model, options as object)).rejects.toMatchObject({ code: 'OPTION' })
   await expect(serve(served.model, { port: served.server.port })).rejects.toMatchObject({ code: 'IO' })
 })
 
@@ -266,4 +265,20 @@ test('a log that throws is warned of once, and costs no answer', async () => {
   await new Promise((resolve) => setImmediate(resolve))
   process.off('warning', note)
   expect(warnings.filter((text) => text.includes('log of a server'))).toHaveLength(1)
+})
+
+test('what is no model, and no request, is told as such', async () => {
+  for (const models of [undefined, null, {}, 'demo', []]) {
+    expect(() => createApp(models as never)).toThrow(expect.objectContaining({ code: 'OPTION' }))
+    await expect(serve(models as never, { port: 0 })).rejects.toMatchObject({ code: 'OPTION' })
+  }
+  const app = createApp(served.model)
+  for (const request of [undefined, 'http://localhost/', {}]) {
+    await expect(app.fetch(request as never)).rejects.toMatchObject({ code: 'OPTION' })
+  }
+})
+
+test('a wrong method is told the right ones', async () => {
+  const response = await fetch(`${served.server.url}/v1/completions`)
+  expect([response.status, response.headers.get('allow')]).toEqual([405, 'POST'])
 })

@@ -145,6 +145,7 @@ describe('keys', () => {
     [{ authorization: 'Bearer ' }, 401],
     [{ 'x-api-key': 'firs' }, 401],
     [{ 'x-api-key': 'first' }, 200],
+    [{ 'x-api-key': 'first', authorization: 'Bearer wrong' }, 200],
     [{ authorization: 'bearer first' }, 200],
     [key, 200],
   ])('with %j the status is %i', async (headers, status) => {

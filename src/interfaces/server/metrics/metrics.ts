@@ -27,7 +27,9 @@ class Histogram {
 
 export class Metrics {
   readonly #requests = new Map<string, number>()
-  readonly #finished = new Map<string, number>([...['stop', 'length', 'context', 'tool_calls']].map((reason) => [reason, 0]))
+  readonly #finished = new Map<string, number>(
+    ['stop', 'length', 'context', 'tool_calls', 'aborted', 'timeout'].map((reason) => [reason, 0]),
+  )
   readonly #firstToken = new Histogram()
   readonly #duration = new Histogram()
   #promptTokens = 0
@@ -56,6 +58,12 @@ export class Metrics {
     this.#generatingSeconds += decodeSeconds
     this.#longest = Math.max(this.#longest, promptTokens + ids.length)
     if (!vector) this.#finished.set(finishReason, this.#finished.get(finishReason)! + 1)
+  }
+
+  /** Answers that nobody waited for to the end, and the tokens that they had. */
+  aborted(reason: 'aborted' | 'timeout', answers: number, tokens: number): void {
+    this.#generatedTokens += tokens
+    this.#finished.set(reason, this.#finished.get(reason)! + answers)
   }
 
   /** All of it. `inside` is the number of requests that run or wait. */

@@ -60,6 +60,10 @@ export class CatalogHost implements ModelHost {
     return found && this.#headers.offered(found, this.#contextLengthOf(found))
   }
 
+  async has(asked: string): Promise<boolean> {
+    return (await this.#offers.find(asked)) !== undefined
+  }
+
   /** A model that is offered, where it is. */
   locate(asked: string): Promise<FoundModel | undefined> {
     return this.#offers.find(asked)

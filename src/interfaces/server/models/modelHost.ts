@@ -51,6 +51,8 @@ export interface ModelHost {
   /** All that may be asked for. */
   list(): Promise<readonly OfferedModel[]>
   find(asked: string): Promise<OfferedModel | undefined>
+  /** Whether there is a model of this name, also one that cannot run. */
+  has(asked: string): Promise<boolean>
   /** The last used first. */
   loaded(): readonly LoadedModel[]
   /** A use of a model that is in memory, at once. */

@@ -24,6 +24,7 @@ export function oneModel(model: MixtralModel, settings: Settings): ModelHost {
     sequences: model.status().sequences,
     list: async () => [offered],
     find: async (asked) => (isCalled(served, asked) ? offered : undefined),
+    has: async (asked) => isCalled(served, asked),
     loaded: () => [loaded],
     take: (asked) => (asked === undefined || isCalled(served, asked) ? lease : undefined),
     borrow: async () => undefined,

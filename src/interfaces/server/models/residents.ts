@@ -134,7 +134,10 @@ export class Residents<T extends Resident> {
     return this.#lease(slot)
   }
 
-  /** Unloads something as soon as nobody uses it or waits for its load. Resolves when it is gone, or, if it is used, at once. */
+  /**
+   * Unloads something as soon as nobody uses it or waits for its load. Resolves when it is gone, or, if it is used, at
+   * once.
+   */
   async unload(key: string): Promise<void> {
     const slot = this.#slots.get(key)
     if (!slot) return

@@ -44,7 +44,7 @@ export class Visits {
     const { admission, exchange, settings } = answering
     const lease = this.#host.take(asked, keep)
     if (lease) return visit(body, work, answering, lease)
-    const leave = admission.enter()
+    const leave = await this.#place(path, asked, admission)
     const coming = this.#whenLoaded(path, body, work, answering, leave)
     const soon = await within(coming, settings.pingSeconds)
     return soon ?? lateAnswer(coming, this.#formOf(path, body, exchange.id), exchange, settings)
@@ -53,6 +53,16 @@ export class Visits {
   /** Those who wait for a load are told that the server ends, so that the load ends, too. */
   close(): void {
     for (const exchange of this.#waiting) exchange.leave('failed')
+  }
+
+  /** A place in the queue, in the order of coming. A name that nobody knows is told as such where there is none. */
+  async #place(path: string, asked: string | undefined, admission: Answering['admission']): Promise<() => void> {
+    try {
+      return admission.enter()
+    } catch (error) {
+      if (!admission.closing && asked !== undefined && !(await this.#host.has(asked))) throw unknownModel(path, asked)
+      throw error
+    }
   }
 
   async #whenLoaded(path: string, body: Body, work: ModelWork, answering: Answering, leave: () => void): Promise<object> {

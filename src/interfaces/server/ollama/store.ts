@@ -110,10 +110,19 @@ export async function copyModels(body: Body, { catalog, exchange, settings }: St
   const from = parseModelName(found.local.name)
   const to = ollamaName(required(destination, 'destination'))
   if (from.kind !== 'ollama') throw new ApiError(501, `${found.name}: only models of Ollama's registry can have a second name`)
+  checkFolderNames(to)
   catalog.checkOffers(modelNameText(to))
   const { signal } = exchange
   await catalog.without(modelNameText(to), signal, () => copyModel(new OwnStore(storeFolders().own), from, to, signal))
   return new Response(null)
+}
+
+/** Throws an ApiError 400 for a name that no folder can have in Windows. */
+function checkFolderNames(name: OllamaName): void {
+  const device = modelNameText(name)
+    .split(/[/:]/)
+    .find((part) => /^(con|prn|aux|nul|com\d|lpt\d)(\.|$)/i.test(part))
+  if (device !== undefined) throw badRequest(`${device} is the name of a device in Windows, expected another name`, 'destination')
 }
 
 function checkAllowed({ allowPull }: Settings): void {

@@ -28,9 +28,11 @@ export class Keys {
   /** The place of the key that a request brings. */
   #keyOf(headers: Headers): number | undefined {
     const [, bearer] = /^Bearer +(.*)$/i.exec(headers.get('authorization') ?? '') ?? []
-    const given = digest(bearer ?? headers.get('x-api-key') ?? '')
+    const given = [bearer, headers.get('x-api-key')].filter((one) => typeof one === 'string').map(digest)
     let found: number | undefined
-    for (const [place, key] of this.#digests.entries()) if (timingSafeEqual(key, given)) found = place
+    for (const one of given) {
+      for (const [place, key] of this.#digests.entries()) if (timingSafeEqual(key, one)) found ??= place
+    }
     return found
   }
 }

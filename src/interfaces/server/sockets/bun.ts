@@ -30,8 +30,8 @@ export async function listen(answer: Answer, { host, port }: Address): Promise<L
   return {
     port: server.port,
     async close(ended) {
+      await ended // who comes until then is told to come again
       const closed = server.stop().catch(() => {})
-      await ended
       await atMost(LAST_MILLISECONDS, closed)
       await server.stop(true).catch(() => {}) // those that do not read
     },

@@ -30,8 +30,8 @@ export async function listen(answer: Answer, { host, port }: Address): Promise<L
   return {
     port: server.addr.port,
     async close(ended) {
+      await ended // who comes until then is told to come again
       const closed = server.shutdown().catch(() => {})
-      await ended
       await atMost(LAST_MILLISECONDS, closed)
       server.unref() // those that do not read cannot be cut here: they hold no process
     },

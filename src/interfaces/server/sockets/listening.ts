@@ -10,7 +10,7 @@ export type Answer = (request: Request, env?: unknown) => Promise<Response>
 
 export interface Listening {
   readonly port: number
-  /** Takes no more connections, waits for `ended`, and closes those that are open soon after it. Never throws. */
+  /** Waits for `ended`, takes no more connections then, and closes those that are open soon after it. Never throws. */
   close(ended: Promise<void>): Promise<void>
 }
 

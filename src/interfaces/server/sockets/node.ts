@@ -25,8 +25,8 @@ export async function listen(answer: Answer, { host, port }: Address): Promise<L
   return {
     port: typeof address === 'object' && address ? address.port : port,
     async close(ended) {
+      await ended // who comes until then is told to come again
       const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      await ended
       const idle = setInterval(() => server.closeIdleConnections(), 20) // those whose last answer goes out now
       const timer = setTimeout(() => server.closeAllConnections(), LAST_MILLISECONDS) // those that do not read it
       await closed

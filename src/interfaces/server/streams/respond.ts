@@ -86,6 +86,9 @@ class Work {
   readonly #answering: Answering
   readonly #leave: () => void
   #first: Promise<IteratorResult<AnswerEvent, Outcome[]>> | undefined
+  readonly #answers: number
+  #tokens = 0
+  #isWhole = false
   #hasText = false
   #ended = false
 
@@ -93,6 +96,7 @@ class Work {
     this.#wire = wire
     this.#answering = answering
     this.#leave = leave
+    this.#answers = runs.length
     let accept: () => void = () => {}
     const accepted = new Promise<void>((resolve) => {
       accept = resolve
@@ -132,7 +136,10 @@ class Work {
     if (this.#ended) return
     this.#ended = true
     this.#leave()
+    const { exchange, metrics } = this.#answering
     this.#events.return([]).catch(() => {}) // ends what is suspended between two events
+    if (!exchange.signal.aborted || this.#isWhole) return
+    metrics.aborted(exchange.endedBy?.code === 'timeout' ? 'timeout' : 'aborted', this.#answers, this.#tokens)
   }
 
   async #step(): Promise<IteratorResult<AnswerEvent, Outcome[]>> {
@@ -143,6 +150,7 @@ class Work {
       this.#first = undefined
       const result = await step
       if (isTurnOver()) await turnWithTime() // what follows is writing
+      if (!result.done && 'part' in result.value) this.#tokens += result.value.part.ids.length
       if (!this.#hasText && !result.done && 'part' in result.value && result.value.part.ids.length > 0) {
         this.#hasText = true
         exchange.note({ firstTokenMilliseconds: Math.round(exchange.milliseconds * 10) / 10 })
@@ -168,6 +176,7 @@ class Work {
       finishReasons: outcomes.filter(({ vector }) => !vector).map(({ finishReason }) => finishReason),
     })
     for (const outcome of outcomes) metrics.answered(outcome)
+    this.#isWhole = true
     this.end()
   }
 }

@@ -168,6 +168,7 @@ describe('loads', () => {
     const second = machine.post('/v1/chat/completions', chat('ours'))
     const third = await Promise.race([1, 2, 3].map(() => machine.post('/v1/chat/completions', chat('ours'))))
     expect([third.status, third.headers.get('retry-after')]).toEqual([503, '2'])
+    expect((await machine.post('/v1/chat/completions', chat('nobody'))).status).toBe(404) // it takes no place
     leaving.abort()
     await expect(first.then((response) => response.text())).rejects.toThrow()
     expect(JSON.parse(await (await second).text()).choices[0].message.content).toBe(answer)

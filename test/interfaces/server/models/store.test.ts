@@ -237,15 +237,25 @@ describe('copy and delete', () => {
     expect(await listed()).toEqual(['theirs:latest', 'hf:owner/repo/demo.Q4_K_M.gguf'])
   })
 
-  test.each(['../../x', '/etc/x', 'https://example.com/x.gguf', 'hf:owner/repo', 'demo', 'a/b/c/d', 'x:../y', '', '\u0000'])(
-    '%j is no name for a copy',
-    async (destination) => {
-      await machine.start()
-      store(ownStore(), 'first', model())
-      expect((await machine.ask('/api/copy', { source: 'first', destination }))[0]).toBe(400)
-      expect(await listed()).toEqual(['first:latest'])
-    },
-  )
+  test.each([
+    '../../x',
+    '/etc/x',
+    'https://example.com/x.gguf',
+    'hf:owner/repo',
+    'demo',
+    'a/b/c/d',
+    'x:../y',
+    'nul',
+    'a/com1',
+    'x:aux',
+    '',
+    '\u0000',
+  ])('%j is no name for a copy', async (destination) => {
+    await machine.start()
+    store(ownStore(), 'first', model())
+    expect((await machine.ask('/api/copy', { source: 'first', destination }))[0]).toBe(400)
+    expect(await listed()).toEqual(['first:latest'])
+  })
 
   test('a server of a list pulls, copies and deletes within it', async () => {
     store(ownStore(), 'first', model())
