@@ -42,7 +42,7 @@ function moduleOf(file: string): Module {
   for (const statement of source.split(/^(?=(?:import|export|declare|interface|type|class|function|const)\b)/m)) {
     const [, how, type, list, from] = /^(import|export)( type)? \{(.*?)\} from '(\..*?)'/s.exec(statement) ?? []
     if (from !== undefined) {
-      for (const item of list!.split(',')) {
+      for (const item of list!.split(',').filter((one) => one.trim())) {
         const [, own, name, as = name] = /(type )?(\w+)(?: as (\w+))?/.exec(item)!
         const to = path.posix.join(path.posix.dirname(file), from.replace(/js$/, 'd.ts'))
         const names = how === 'import' ? imports : exports

@@ -26,10 +26,7 @@ export const tokenizeFields = z.object({
 })
 export const detokenizeFields = z.object({ tokens: tokenIds })
 
-/**
- * Of a text, or as with vLLM of a chat. llama-server adds no BOS unless it is asked to, vLLM unless asked not to. Throws
- * an ApiError.
- */
+/** Of a text, or as with vLLM of a chat. llama-server adds no BOS unless it is asked to. Throws an ApiError. */
 export async function tokenize(body: Record<string, unknown>, served: ServedModel, { admission, exchange }: Answering): Promise<object> {
   const { tokenizer, contextLength } = served.model
   const { messages, content, prompt, add_special, add_special_tokens, parse_special, with_pieces, return_token_strs } = checked(
