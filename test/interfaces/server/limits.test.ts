@@ -82,6 +82,8 @@ test('texts that no context can hold are refused before they become tokens, and 
     ['/api/chat', { model: 'demo', messages }],
     ['/v1/completions', { prompt: ['Once', long] }],
     ['/completion', { prompt: long }],
+    ['/completion', { prompt: ' '.repeat(2_000_000) }],
+    ['/api/generate', { model: 'demo', prompt: long }],
     ['/v1/embeddings', { input: long }],
   ] as const) {
     const response = await served.post(path, body)
@@ -89,9 +91,10 @@ test('texts that no context can hold are refused before they become tokens, and 
     expect(await response.text()).toMatch(/the prompt has at least \d+ tokens, the context has room for \d+/)
   }
   for (const [path, body, message] of [
-    ['/tokenize', { content: long }, 'the text has 1999999 bytes, expected at most 1048576'],
-    ['/v1/messages/count_tokens', { messages }, 'the text has 1999999 bytes'],
-    ['/apply-template', { messages }, 'the text has 1999999 bytes'],
+    ['/tokenize', { content: long }, 'the text has 2000000 bytes, expected at most 1048576'],
+    ['/tokenize', { content: ' '.repeat(2_000_000) }, 'the text has 2000000 bytes'],
+    ['/v1/messages/count_tokens', { messages }, 'the text has 2000000 bytes'],
+    ['/apply-template', { messages }, 'the text has 2000000 bytes'],
     ['/detokenize', { tokens: Array(300_000).fill(5) }, 'tokens has 300000 ids, expected at most 262144'],
   ] as const) {
     const response = await served.post(path, body)

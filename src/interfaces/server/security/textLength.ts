@@ -16,20 +16,20 @@ export const MOST_TEXT_BYTES = 2 ** 20
 /** Token ids that become a text. */
 export const MOST_IDS = 2 ** 18
 
-/** Fields whose texts make one prompt, by route; of all other routes, a text is a prompt of its own. */
+/** Fields whose texts make one prompt, which templates may trim. Elsewhere a text is a prompt of its own. */
 const JOINED: Readonly<Record<string, readonly string[]>> = {
   '/v1/chat/completions': ['messages'],
   '/chat/completions': ['messages'],
   '/v1/responses': ['input', 'instructions'],
   '/v1/messages': ['messages', 'system'],
   '/api/chat': ['messages'],
+  '/api/generate': ['prompt'],
 }
 const APART: Readonly<Record<string, readonly string[]>> = {
   '/v1/completions': ['prompt'],
   '/completion': ['prompt'],
   '/completions': ['prompt'],
   '/v1/embeddings': ['input'],
-  '/api/generate': ['prompt'],
 }
 const BOUNDED: Readonly<Record<string, readonly string[]>> = {
   '/tokenize': ['content', 'prompt'],
@@ -47,7 +47,7 @@ export function checkTextLength(path: string, body: Body, { tokenizer, contextLe
     throw new ApiError(400, `the text has ${bounded} bytes, expected at most ${MOST_TEXT_BYTES}`, { param: BOUNDED[path]![0]! })
   }
   const apart = textsIn(body, APART[path]).map((text) => bytesOf([text]))
-  const bytes = apart.reduce((most, one) => Math.max(most, one), bytesOf(textsIn(body, JOINED[path])))
+  const bytes = apart.reduce((most, one) => Math.max(most, one), bytesOf(textsIn(body, JOINED[path]).map((text) => text.trim())))
   if (bytes <= contextLength) return // whatever the tokens are
   const tokens = Math.ceil((bytes - 1) / longestToken(tokenizer)) // the space at the beginning of a text may be none of it
   if (tokens <= contextLength) return
@@ -60,9 +60,9 @@ function textsIn(body: Body, names: readonly string[] = []): Texts {
   return names.flatMap((name) => textsOf(body[name]))
 }
 
-/** The texts of a prompt, of messages, or of their parts. Templates take spaces off at both ends. */
+/** The texts of a prompt, of messages, or of their parts. */
 function textsOf(value: unknown, depth = 0): Texts {
-  if (typeof value === 'string') return [value.trim()]
+  if (typeof value === 'string') return [value]
   if (typeof value !== 'object' || value === null || depth > 4) return []
   if (Array.isArray(value)) return value.flatMap((item) => (typeof item === 'number' ? [] : textsOf(item, depth + 1)))
   const { content, text } = value as Body
