@@ -2,6 +2,7 @@
 // sentencepiece_model.proto (Kudo and Richardson). Refuses models that work in another way than our tokenizer and
 // llama.cpp's do.
 
+import { impostorOf } from '../../base/files/impostors.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { tokenType } from '../../text/tokenizer/tokenType.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'
@@ -21,6 +22,8 @@ const BPE = 2
  * prepares text in a way that we do not.
  */
 export function readSentencePieceModel(bytes: Uint8Array, file: string): SourceVocabulary {
+  const impostor = impostorOf(bytes)
+  if (impostor !== undefined) throw checkpointError(file, impostor)
   try {
     return read(bytes, file)
   } catch (error) {

@@ -4,6 +4,7 @@
 
 import { quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { impostorOf } from '../../base/files/impostors.js'
 import { limits } from '../../base/limits.js'
 import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'
@@ -95,7 +96,10 @@ export async function readHeader(source: ByteSource, { taken = 0, signal }: Read
 async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {
   cursor.where = 'magic'
   await cursor.need(4)
-  const magic = String.fromCharCode(...cursor.takeBytes(4))
+  const first = cursor.takeBytes(4)
+  const magic = String.fromCharCode(...first)
+  const impostor = impostorOf(first)
+  if (impostor !== undefined) cursor.fail(`not a GGUF file: ${impostor}`, 0)
   if (magic !== 'GGUF') cursor.fail(`not a GGUF file: starts with ${quoted(magic)}, expected "GGUF"`, 0)
   cursor.where = 'header'
   const version = await cursor.uint32()

@@ -4,6 +4,7 @@
 
 import { quoted } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { impostorOf } from '../../base/files/impostors.js'
 import { limits } from '../../base/limits.js'
 import { checkpointError } from './checkpointError.js'
 import { JsonObject } from './jsonObject.js'
@@ -38,6 +39,8 @@ export async function readSafetensors(source: ByteSource): Promise<SourceTensor[
   const file = source.name
   if (source.bytes < LENGTH_BYTES) throw checkpointError(file, `${source.bytes} bytes, expected a safetensors header`)
   const lengthBytes = await source.read(0, LENGTH_BYTES)
+  const impostor = impostorOf(lengthBytes)
+  if (impostor !== undefined) throw checkpointError(file, impostor, 'byte 0')
   const length = new DataView(lengthBytes.buffer, lengthBytes.byteOffset).getBigUint64(0, true)
   const room = source.bytes - LENGTH_BYTES
   if (length > BigInt(room)) throw checkpointError(file, `a header of ${length} bytes, but the file ends after ${room}`, 'byte 0')

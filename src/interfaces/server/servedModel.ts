@@ -3,6 +3,7 @@
 import path from 'node:path'
 import { namesOf } from '../../runtime/sampler/optionRow.js'
 import { NUMERICS } from '../../runtime/weights/scratch.js'
+import { fileDefaults } from '../../text/generate/fileDefaults.js'
 import type { GenerationOptions } from '../../text/generate/generationOptions.js'
 import { generationTable } from '../../text/generate/generationTable.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -33,7 +34,7 @@ export function servedModel(model: MixtralModel, { name, aliases }: Pick<Setting
     model,
     name: own,
     aliases: [...new Set([...aliases, file, file.replace(/\.gguf$/i, '')])].filter((alias) => alias !== own),
-    defaults: model.layers ? modelDefaults(model.layers).options : {},
+    defaults: { ...fileDefaults(model.metadata).options, ...(model.layers && modelDefaults(model.layers).options) },
     created: Math.floor(Date.now() / 1000 - model.loadSeconds),
     fingerprint: `mixtral-wasm-${packageVersion()}-n${NUMERICS}`,
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),

@@ -25,14 +25,25 @@ export function storeFolders(env: Environment = process.env, platform: string = 
   const ollama = platform === 'linux' ? [ollamaAtHome, '/usr/share/ollama/.ollama/models'] : [ollamaAtHome]
   return {
     own: path.resolve(env.MIXTRAL_HOME || path.join(cache, 'mixtral-wasm')),
-    ollama: env.OLLAMA_MODELS ? [path.resolve(env.OLLAMA_MODELS)] : ollama,
-    huggingFace: path.resolve(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || path.join(hubHome(env, home), 'hub')),
+    ollama: unquoted(env.OLLAMA_MODELS) ? [path.resolve(unquoted(env.OLLAMA_MODELS))] : ollama,
+    huggingFace: path.resolve(expanded(env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE, env, home) || path.join(hubHome(env, home), 'hub')),
   }
 }
 
 /** The folder of huggingface_hub, which is under ~/.cache on every platform. */
 export function hubHome(env: Environment = process.env, home = homeFolder()): string {
-  return env.HF_HOME || path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface')
+  return expanded(env.HF_HOME, env, home) || path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface')
+}
+
+/** A path with the home folder and variables in it, as huggingface_hub expands them. A variable that is not set stays. */
+function expanded(given: string | undefined, env: Environment, home: string): string {
+  const text = (given ?? '').replace(/\$(?:\{(\w+)\}|(\w+))/g, (whole, braced?: string, bare?: string) => env[braced ?? bare!] ?? whole)
+  return text.replace(/^~(?=$|[\\/])/, () => home)
+}
+
+/** A value without the blanks and quotes around it, which Ollama takes off. */
+function unquoted(value = ''): string {
+  return value.trim().replace(/^["']+|["']+$/g, '')
 }
 
 /** The user's folder. A user of a container may have none. */

@@ -16,24 +16,10 @@ import type { CheckedTool } from '../tools/toolDefinitions.js'
 import { type ChatMessage, checkMessages, foldSystem, joinTurns, type Turn, type TurnCall } from './chatMessages.js'
 import { foldTools } from './foldTools.js'
 import { type LearnedFormat, learnCallFormat } from './learnCallFormat.js'
+import { meantTemplate, usualTemplate } from './namedFormats.js'
 import { PromptTokens } from './promptTokens.js'
-import { type TemplateInput, turnOrigin } from './templateInput.js'
+import { specialVariables, type TemplateInput, turnOrigin } from './templateInput.js'
 import { TemplateProgram } from './templateProgram.js'
-
-/** Mixtral's first format, for files without a template. llama.cpp calls it mistral-v1. */
-const MISTRAL_V1 = `{{ bos_token }}{% for message in messages %}
-{% if (message.role == 'user') != (loop.index0 % 2 == 0) %}
-{{ raise_exception('roles must alternate: user, assistant, user, ...') }}
-{% endif %}
-{% if message.role == 'user' %}{{ '[INST] ' + message.content + ' [/INST]' }}{% else %}{{ ' ' + message.content | trim + eos_token }}{% endif %}
-{% endfor %}`
-
-/** The format of models whose vocabulary has its tokens, for files without a template. */
-const CHATML = `{% for message in messages %}
-{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}
-{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}`
-
-const CHATML_TOKENS = ['<|im_start|>', '<|im_end|>']
 
 export interface RenderedChat {
   /** The prompt, with BOS where the file asks for it. */
@@ -63,6 +49,15 @@ interface Rendered extends Pick<RenderedChat, 'ids' | 'text'> {
   readonly written: Text
 }
 
+/** What is known of a file beside its templates. */
+interface About {
+  readonly notes?: readonly string[]
+  readonly specials?: TemplateInput['specials']
+}
+
+/** A question by which a template shows how it takes contents. */
+const PROBE: Turn = { role: 'user', content: 'question', calls: [] }
+
 export class ChatTemplate {
   readonly #program: TemplateProgram
   /** The template for conversations with tools, where the file has one of its own. */
@@ -71,9 +66,18 @@ export class ChatTemplate {
   readonly #tokens: PromptTokens
   /** What is odd about the template, for people to read. */
   readonly notes: readonly string[]
+  readonly #specials: TemplateInput['specials']
+  /** Which programs are given contents as parts. */
+  readonly #parts = new Map<TemplateProgram, boolean>()
   #learned: LearnedFormat | 'none' | undefined
 
-  private constructor(program: TemplateProgram, toolProgram: TemplateProgram, tokenizer: Tokenizer, notes: readonly string[] = []) {
+  private constructor(
+    program: TemplateProgram,
+    toolProgram: TemplateProgram,
+    tokenizer: Tokenizer,
+    { notes = [], specials = {} }: About = {},
+  ) {
+    this.#specials = specials
     this.#program = program
     this.#toolProgram = toolProgram
     this.#tokenizer = tokenizer
@@ -89,16 +93,16 @@ export class ChatTemplate {
 
   /**
    * Takes the template under `tokenizer.chat_template`, and for tools the one under
-   * `tokenizer.chat_template.tool_use`, if there is one. A file without a template gets ChatML where its vocabulary has
-   * the tokens of ChatML, else Mixtral's own format. Nothing is parsed before the first `render`. Throws `TEMPLATE` if
+   * `tokenizer.chat_template.tool_use`, if there is one. A file without a template gets the format that its vocabulary
+   * shows: ChatML, Mistral's third, else Mixtral's own. A known format may stand there by its name. Nothing is parsed before the first `render`. Throws `TEMPLATE` if
    * a key holds no text.
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): ChatTemplate {
-    const own = programAt('tokenizer.chat_template', metadata)
-    const isChatml = !own && CHATML_TOKENS.every((token) => tokenizer.specialTexts.includes(token))
-    const program = own ?? new TemplateProgram(isChatml ? CHATML : MISTRAL_V1, 'jinja')
-    const notes = isChatml ? ["the file has no chat template; its vocabulary has ChatML's tokens, so chats are written in ChatML"] : []
-    return new ChatTemplate(program, programAt('tokenizer.chat_template.tool_use', metadata) ?? program, tokenizer, notes)
+    const own = programAt('tokenizer.chat_template', metadata, tokenizer)
+    const usual = usualTemplate(tokenizer)
+    const program = own ?? new TemplateProgram(usual.source, 'jinja')
+    const about = { notes: own ? [] : usual.notes, specials: specialVariables(metadata, tokenizer) }
+    return new ChatTemplate(program, programAt('tokenizer.chat_template.tool_use', metadata, tokenizer) ?? program, tokenizer, about)
   }
 
   /**
@@ -121,7 +125,7 @@ export class ChatTemplate {
     const turns = learned ? checked.map((turn) => ownTurn(turn, learned)) : usesTools ? foldTools(checked, tools) : checked
     const program = learned ? this.#toolProgram : this.#program
     const shown = { tools: learned ? tools : undefined, addGenerationPrompt: addGenerationPrompt && !continues }
-    const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns), ...shown }, continues)
+    const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns, program), ...shown }, continues)
     const known = { format: tools && (learned?.format ?? GENERIC), continues }
     if (!turns.some((turn) => turn.role === 'system')) return { ...joinedIfRefused(turns, render), ...known, folded: false }
     const joined = joinTurns(turns)
@@ -130,33 +134,68 @@ export class ChatTemplate {
     return { ids, text, ...known, folded: !whole }
   }
 
-  #input(turns: readonly Turn[]): TemplateInput {
+  #input(turns: readonly Turn[], program: TemplateProgram): TemplateInput {
+    if (!this.#parts.has(program))
+      this.#parts.set(
+        program,
+        takesParts((asParts) => program.run({ ...this.#plainInput([PROBE]), asParts })),
+      )
+    return { ...this.#plainInput(turns), asParts: this.#parts.get(program)! }
+  }
+
+  #plainInput(turns: readonly Turn[]): TemplateInput {
     const { bosId, eosId } = this.#tokenizer
     const [bos, eos] = [this.#tokenizer.token(bosId).piece, this.#tokenizer.token(eosId).piece]
-    return { turns, tools: undefined, addGenerationPrompt: true, bos, eos }
+    return { turns, tools: undefined, addGenerationPrompt: true, asParts: false, bos, eos, specials: this.#specials }
   }
 
   /** How the template writes calls, found out once. */
   #learn(): LearnedFormat | undefined {
     const run = (turns: readonly Turn[], shown: Pick<TemplateInput, 'tools' | 'addGenerationPrompt'>) =>
-      this.#toolProgram.run({ ...this.#input(turns), ...shown }).value
+      this.#toolProgram.run({ ...this.#input(turns, this.#toolProgram), ...shown }).value
     this.#learned ??= learnCallFormat(run, this.#tokenizer) ?? 'none'
     return this.#learned === 'none' ? undefined : this.#learned
   }
 
   #render(program: TemplateProgram, input: TemplateInput, continues: boolean): Rendered {
     const written = continues ? begun(program, input) : program.run(input)
+    checkQuestions(written, input.turns)
     const answers = input.turns.flatMap(({ role }, index) => (role === 'assistant' ? [turnOrigin(index)] : []))
     return { ids: this.#tokens.ids(written, new Set(answers)), text: written.value, written }
   }
 }
 
-function programAt(key: string, metadata: ReadonlyMap<string, GgufValue>): TemplateProgram | undefined {
+function programAt(key: string, metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): TemplateProgram | undefined {
   const source = metadata.get(key)
   if (source === undefined) return undefined
   if (typeof source !== 'string') throw new MixtralError('TEMPLATE', `${key} is a ${typeof source}, expected a string`)
   if (source.trim() === '') return undefined
-  return new TemplateProgram(source, 'jinja')
+  return new TemplateProgram(meantTemplate(source, tokenizer), 'jinja')
+}
+
+/** Whether a template writes a question that is a list of parts, and not one that is a text. */
+function takesParts(run: (asParts: boolean) => Text): boolean {
+  const shows = (asParts: boolean) => {
+    try {
+      return shownOrigins(run(asParts)).has(turnOrigin(0))
+    } catch {
+      return false
+    }
+  }
+  return !shows(false) && shows(true)
+}
+
+/** Throws `TEMPLATE` for a prompt that has nothing of what the user said. */
+function checkQuestions(written: Text, turns: readonly Turn[]): void {
+  const shown = shownOrigins(written)
+  const asked = turns.flatMap(({ role, content }, index) => (role === 'user' && content.trim() !== '' ? [turnOrigin(index)] : []))
+  if (asked.length === 0 || asked.some((origin) => shown.has(origin))) return
+  throw new MixtralError('TEMPLATE', "the chat template writes nothing of the user's messages, expected their text in the prompt")
+}
+
+/** The origins of which more than blanks is in a text. */
+function shownOrigins({ runs, value }: Text): Set<number> {
+  return new Set(runs.filter(({ start, end }) => /\S/.test(value.slice(start, end))).map(({ origin }) => origin))
 }
 
 /** System messages without a text say nothing; templates would write their frame. */
@@ -183,7 +222,7 @@ function withSystem(turns: readonly Turn[], render: (turns: readonly Turn[]) => 
   try {
     const rendered = render(turns)
     const { written } = rendered
-    const shown = new Set(written.runs.filter(({ start, end }) => /\S/.test(written.value.slice(start, end))).map(({ origin }) => origin))
+    const shown = shownOrigins(written)
     const isShown = turns.every(({ role, content }, index) => role !== 'system' || content.trim() === '' || shown.has(turnOrigin(index)))
     return isShown ? rendered : undefined
   } catch (error) {

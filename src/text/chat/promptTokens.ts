@@ -18,13 +18,13 @@ export class PromptTokens {
    * on texts that have one space behind such a token: that which a template writes there is the one that the tokenizer
    * puts before every text. See `encode_instruct` of mistral-common.
    */
-  readonly #sharesSpace: boolean
+  readonly sharesSpace: boolean
 
   constructor(tokenizer: Tokenizer) {
     this.#tokenizer = tokenizer
     this.#stranger = unusedCharacter(tokenizer.specialTexts)
     const [instruction] = tokenizer.splitSpecial('[INST]')
-    this.#sharesSpace = tokenizer.addSpacePrefix && typeof instruction === 'number' && tokenizer.token(instruction).type === 'control'
+    this.sharesSpace = tokenizer.addSpacePrefix && typeof instruction === 'number' && tokenizer.token(instruction).type === 'control'
   }
 
   /**
@@ -41,7 +41,7 @@ export class PromptTokens {
    * `encode_instruct` of mistral-common, and in llama.cpp's own format of the name `mistral-v1`.
    */
   #spaced(text: Text, answers: ReadonlySet<number>): Text {
-    if (!this.#tokenizer.addSpacePrefix || this.#sharesSpace) return text
+    if (!this.#tokenizer.addSpacePrefix || this.sharesSpace) return text
     const parts: Text[] = []
     let from = 0
     for (const { start, origin } of text.runs) {
@@ -63,7 +63,7 @@ export class PromptTokens {
         isBehindToken = true
         return part
       }
-      const shares = this.#sharesSpace && isBehindToken && part.startsWith(' ')
+      const shares = this.sharesSpace && isBehindToken && part.startsWith(' ')
       isBehindToken = false
       return text.value.slice(shares ? start + 1 : start, at)
     })

@@ -3,6 +3,7 @@
 
 import { Dict, Float, List, type Value } from '../jinja/values.js'
 import { Text } from '../templates/markedText.js'
+import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
 
@@ -11,8 +12,12 @@ export interface TemplateInput {
   /** Undefined for none. */
   readonly tools: readonly CheckedTool[] | undefined
   readonly addGenerationPrompt: boolean
+  /** Whether contents are lists of parts, as templates of models that also see images expect them. */
+  readonly asParts: boolean
   readonly bos: string
   readonly eos: string
+  /** Other special tokens by the names of their variables, such as `unk_token`. */
+  readonly specials: Readonly<Record<string, string>>
 }
 
 /** The origin of names, ids, arguments and tools. */
@@ -30,15 +35,36 @@ export function charactersOf({ turns, tools = [] }: TemplateInput): number {
 }
 
 /** The variables of a Jinja template. Roles are the template's own: they are ours. */
-export function jinjaVariables({ turns, tools, addGenerationPrompt, bos, eos }: TemplateInput): Map<string, Value> {
+export function jinjaVariables({ turns, tools, addGenerationPrompt, asParts, bos, eos, specials }: TemplateInput): Map<string, Value> {
   return new Map<string, Value>([
-    ['messages', new List(turns.map(messageValue))],
+    ['messages', new List(turns.map((turn, index) => messageValue(turn, index, asParts)))],
     ['tools', tools ? new List(tools.map((tool) => dataValue(functionOf(tool)))) : null],
     ['documents', null],
+    ...Object.entries(specials).map(([name, piece]) => [name, new Text(piece)] as const),
     ['bos_token', new Text(bos)],
     ['eos_token', new Text(eos)],
     ['add_generation_prompt', addGenerationPrompt],
   ])
+}
+
+/** The keys of a file that name the tokens of variables. The third is spelled as llama.cpp spells it. */
+const SPECIALS = [
+  ['unk_token', 'unknown_token_id'],
+  ['pad_token', 'padding_token_id'],
+  ['sep_token', 'seperator_token_id'],
+  ['cls_token', 'cls_token_id'],
+  ['mask_token', 'mask_token_id'],
+] as const
+
+/** The special tokens of a file beyond BOS and EOS. An id of no token is none. */
+export function specialVariables(metadata: ReadonlyMap<string, unknown>, tokenizer: Tokenizer): TemplateInput['specials'] {
+  return Object.fromEntries(
+    SPECIALS.flatMap(([name, key]) => {
+      const id = metadata.get(`tokenizer.ggml.${key}`)
+      const isToken = typeof id === 'number' && Number.isInteger(id) && id >= 0 && id < tokenizer.vocabSize
+      return isToken ? [[name, tokenizer.token(id).piece]] : []
+    }),
+  )
 }
 
 /** A tool as the OpenAI API has it. */
@@ -46,10 +72,12 @@ export function functionOf({ name, description, parameters }: CheckedTool) {
   return { type: 'function', function: { name, ...(description !== undefined && { description }), parameters } }
 }
 
-function messageValue({ role, content, calls, answers }: Turn, index: number): Value {
+function messageValue({ role, content, calls, answers }: Turn, index: number, asParts: boolean): Value {
+  const text = Text.of(content, turnOrigin(index))
+  const part = () => Dict.of([[new Text('type'), new Text('text')] as const, [new Text('text'), text] as const])
   const entries: [string, Value][] = [
     ['role', new Text(role)],
-    ['content', Text.of(content, turnOrigin(index))],
+    ['content', asParts ? new List([part()]) : text],
   ]
   if (calls.length > 0) entries.push(['tool_calls', dataValue(calls.map(callOf))])
   if (answers) entries.push(['tool_call_id', dataValue(answers.id)], ['name', dataValue(answers.name)])

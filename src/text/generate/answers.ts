@@ -19,8 +19,8 @@ import { type ToolAnswer, toolAnswer } from './toolAnswer.js'
 export type AskedAnswers = readonly CheckedOptions[]
 
 /** Checks and copies what is asked, with the defaults that a model brings. Throws `OPTION`. */
-export function askedAnswers({ extras, engine }: Pick<ModelParts, 'extras' | 'engine'>, given: GenerationOptions): AskedAnswers {
-  const all = withDefaults(extras?.defaults.options ?? {}, given)
+export function askedAnswers({ defaults, engine }: Pick<ModelParts, 'defaults' | 'engine'>, given: GenerationOptions): AskedAnswers {
+  const all = withDefaults(defaults, given)
   const options = (all.n ?? 1) > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
   const first = checkGenerationOptions(options)
   checkExpertsPerToken(first.expertsPerToken, engine.config.experts)

@@ -60,12 +60,13 @@ export function withDefaults<T extends object>(defaults: Partial<T>, options: T)
 }
 
 /**
- * The messages of a chat after those that the model brings: its own conversation, and its system message where there is
- * none.
+ * The messages of a chat after those that the model brings: its own conversation, and its system message unless the
+ * first message is one, as Ollama decides.
  */
 export function withModelMessages(messages: readonly ChatMessage[], layers: OllamaLayers | undefined): readonly ChatMessage[] {
   if (!layers || !Array.isArray(messages)) return messages
   const all = [...(layers.messages as readonly ChatMessage[]), ...messages]
-  if (!layers.system || all.some((message) => message?.role === 'system')) return all
+  const first = messages[0]?.role
+  if (!layers.system || first === 'system' || first === 'developer') return all
   return [{ role: 'system', content: layers.system }, ...all]
 }

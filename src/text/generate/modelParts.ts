@@ -12,6 +12,8 @@ import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { WeightLoader, Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
+import { fileDefaults } from './fileDefaults.js'
+import type { GenerationOptions } from './generationOptions.js'
 import { contextDefault, type ModelDefaults, modelDefaults, withDefaults } from './modelDefaults.js'
 
 /** What came with an Ollama model beside its weights. */
@@ -27,6 +29,8 @@ export interface ModelParts {
   readonly template: ChatTemplate
   readonly loadSeconds: number
   readonly extras: OllamaExtras | undefined
+  /** Options for callers that give none: those of the Ollama model, then the file's. */
+  readonly defaults: GenerationOptions
 }
 
 const ENGINE_OPTIONS = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'kvFormat', 'ram', 'batchSize', 'bankBytes']
@@ -34,11 +38,17 @@ const ENGINE_OPTIONS = ['threads', 'contextLength', 'sequences', 'kvTokens', 'st
 const LOAD_OPTIONS = [...ENGINE_OPTIONS, 'worker', 'profile']
 
 /** What is odd about the parts. */
-export function notesOf({ engine, tokenizer, template, extras }: ModelParts): string[] {
+export function notesOf({ engine, tokenizer, template, extras, gguf }: ModelParts): string[] {
   const { plan, config } = engine
   const isPast = plan.contextLength > config.maxPositions
   const past = `the context of ${plan.contextLength} tokens is longer than the ${config.maxPositions} that the model was trained on: texts get worse there`
-  return [...(isPast ? [past] : []), ...tokenizer.notes, ...template.notes, ...(extras?.defaults.notes ?? [])]
+  return [
+    ...(isPast ? [past] : []),
+    ...tokenizer.notes,
+    ...template.notes,
+    ...fileDefaults(gguf.metadata).notes,
+    ...(extras?.defaults.notes ?? []),
+  ]
 }
 
 /** Throws what `MixtralModel.load` throws. */
@@ -70,7 +80,9 @@ export async function openParts(config: MixtralConfig, weights: Weights, asked: 
   const tokenizer = await Tokenizer.load(weights.metadata, options.signal ? { signal: options.signal } : {})
   const template = await templateOf(weights, tokenizer, extras?.layers.template)
   const engine = await Engine.open(config, weights, options)
-  return { gguf: weights.gguf, engine, tokenizer, template, loadSeconds: (performance.now() - started) / 1000, extras }
+  const loadSeconds = (performance.now() - started) / 1000
+  const defaults = { ...fileDefaults(weights.metadata).options, ...extras?.defaults.options }
+  return { gguf: weights.gguf, engine, tokenizer, template, loadSeconds, extras, defaults }
 }
 
 /**

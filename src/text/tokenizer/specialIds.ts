@@ -63,6 +63,11 @@ export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces:
   }
   const eosId = id('eos_token_id', 2)!
   const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
+  const ends = metadata.get('tokenizer.ggml.eos_token_ids') ?? [] // as Ollama reads it
+  for (const end of Array.isArray(ends) ? ends : [ends]) {
+    if (typeof end === 'number' && Number.isInteger(end) && end >= 0 && end < pieces.length) endIds.add(end)
+    else notes.push(`tokenizer.ggml.eos_token_ids has ${shown(end)} in a vocabulary of ${pieces.length} tokens; it is ignored`)
+  }
   pieces.forEach((piece, token) => {
     if (ENDS.has(piece)) endIds.add(token)
     else if (!BEGINNINGS.has(piece)) return

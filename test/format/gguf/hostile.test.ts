@@ -13,6 +13,14 @@ const alignment = (...value: Uint8Array[]) => join(key('general.alignment'), ...
 
 const faults: Record<string, [bytes: Uint8Array, message: string]> = {
   'an empty file': [join(), 'needs 4 more bytes, but the file ends after 0 (magic, byte 0)'],
+  'a pointer': [
+    Buffer.from('version https://git-lfs.github.com/spec/v1\n'),
+    'not a GGUF file: a Git LFS pointer in place of the file: `git lfs pull` fetches it (magic, byte 0)',
+  ],
+  'a page': [
+    Buffer.from('<!DOCTYPE html><html></html>'),
+    'not a GGUF file: a web page in place of the file: it was not downloaded from where the file is (magic, byte 0)',
+  ],
   'a wrong magic': [join([...Buffer.from('GGML')], zeros(20)), 'not a GGUF file: starts with "GGML", expected "GGUF" (magic, byte 0)'],
   'a big-endian file': [
     join([...Buffer.from('GGUF')], [0, 0, 0, 3], zeros(16)),

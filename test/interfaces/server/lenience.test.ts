@@ -173,3 +173,66 @@ test('a compressed body is the fault of the request', async () => {
   const response = await served.post(path, chat, { headers: { 'content-encoding': 'gzip' } })
   expect([response.status, ((await response.json()) as Json).error.type]).toEqual([415, 'invalid_request_error'])
 })
+
+describe('an empty text for a constraint is none', () => {
+  const fields = ['grammar', 'json_schema', 'regex', 'guided_json', 'guided_grammar', 'guided_regex', 'guided_choice', 'response_format']
+  test.each(fields)('%s', async (name) => {
+    expect(await said({ [name]: '' })).toBe(answer)
+    expect(await said({ [name]: '', grammar: 'root ::= "yes"' })).toBe('yes')
+  })
+
+  test('in structured_outputs and /completion', async () => {
+    expect(await said({ structured_outputs: { grammar: '', regex: ' ', json: '' } })).toBe(answer)
+    const body = { prompt: 'Once', temperature: 0, n_predict: 4 }
+    const { content } = await served.json('/completion', body)
+    expect((await served.json('/completion', { ...body, grammar: '', json_schema: '' })).content).toBe(content)
+  })
+})
+
+describe("values of Ollama's options mean what they mean in a Modelfile", () => {
+  const generate = async (options: object) =>
+    (await served.json('/api/generate', { model: 'demo', prompt: 'Once upon', raw: true, stream: false, options })).response
+  const few = { num_predict: 12, seed: 5 }
+
+  test.each<[string, object, object]>([
+    ['top_k -1', { top_k: -1 }, { top_k: 0 }],
+    ['repeat_last_n -2', { repeat_last_n: -2, repeat_penalty: 2 }, { repeat_last_n: 0, repeat_penalty: 2 }],
+    ['temperature -1', { temperature: -1 }, { temperature: 0 }],
+    ['top_p 1.5', { top_p: 1.5, temperature: 2 }, { top_p: 1, temperature: 2 }],
+    ['min_p 2', { min_p: 2 }, { min_p: 1 }],
+    ['typical_p 1.5', { typical_p: 1.5 }, { typical_p: 1 }],
+    ['mirostat 3', { mirostat: 3 }, { mirostat: 0 }],
+    ['mirostat -1', { mirostat: -1 }, { mirostat: 0 }],
+    ['seed 1.5', { seed: 1.5 }, { seed: 1 }],
+    ['num_predict 3.5', { num_predict: 3.5 }, { num_predict: 3 }],
+  ])('%s', async (_, given, meant) => {
+    expect(await generate({ ...few, ...given })).toBe(await generate({ ...few, ...meant }))
+  })
+
+  test('a text for a number is refused, as by Ollama', async () => {
+    expect((await served.post('/api/generate', { model: 'demo', prompt: 'a', options: { top_p: 'much' } })).status).toBe(400)
+  })
+})
+
+describe('/completion takes what llama-server takes', () => {
+  const complete = async (body: object) => served.json('/completion', { prompt: 'Once upon', n_predict: 12, seed: 5, ...body })
+
+  test('a temperature below 0 is greedy', async () => {
+    const [greedy, below] = await Promise.all([0, -1].map((temperature) => complete({ temperature })))
+    expect(below.content).toBe(greedy.content)
+  })
+
+  test.each<[string, unknown, string[]]>([
+    ['unknown names are skipped', ['dry', 'tfs_z', 'top_k', 'infill', 'temperature'], ['dry', 'top_k', 'temperature']],
+    ['letters', 'edskypmxt', 'penalties dry top_n_sigma top_k typ_p top_p min_p xtc temperature'.split(' ')],
+    ['unknown letters are skipped', 'kit', ['top_k', 'temperature']],
+    ['adaptive-p is the last', ['adaptive_p', 'top_k'], ['top_k', 'adaptive_p']],
+  ])('samplers: %s', async (_, samplers, steps) => {
+    expect((await complete({ samplers })).generation_settings.samplers).toEqual(steps)
+  })
+
+  test('timings_per_token', async () => {
+    await complete({ timings_per_token: true })
+    expect(await said({ timings_per_token: true })).toBe(answer)
+  })
+})

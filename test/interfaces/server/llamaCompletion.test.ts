@@ -244,7 +244,6 @@ describe("what is wrong is said in llama-server's shape, also where a stream was
     ['a schema beside a grammar', { prompt: 'a', grammar: 'root ::= "a"', json_schema: {} }, 400],
     ['several answers', { prompt: 'a', n_cmpl: 2 }, 400],
     ['several answers, by the other name', { prompt: 'a', n: 2 }, 400],
-    ['timings in each event', { prompt: 'a', timings_per_token: true }, 400],
     ['a limit of time', { prompt: 'a', t_max_predict_ms: 10 }, 400],
     ['LoRA', { prompt: 'a', lora: [{ id: 0, scale: 1 }] }, 400],
     ['another model', { prompt: 'a', model: 'other' }, 404],

@@ -162,9 +162,9 @@ test("the question's own words are no system message", () => {
 })
 
 test('an empty system message is none', () => {
-  const counting = '{{ messages | length }}{{ messages[0].role }}'
+  const counting = '{{ messages | length }}{{ messages[0].role }}{{ messages[0].content }}'
   for (const empty of ['', ' \n'])
-    expect(template(counting).render([system(empty), user('Hi')])).toMatchObject({ text: '1user', folded: false })
+    expect(template(counting).render([system(empty), user('Hi')])).toMatchObject({ text: '1userHi', folded: false })
   expect(template(MIXTRAL).render([system(''), user('Hi')])).toMatchObject({ text: '<s>[INST] Hi [/INST]', folded: false })
 })
 
@@ -329,7 +329,10 @@ describe('a message', () => {
   })
 
   test('is seen by the template as it is', () => {
-    const look = (expression: string, content: string) => template(`{{ ${expression} }}`, tokenizer).render([user(content)]).text
+    const look = (expression: string, content: string) =>
+      template(`{{ ${expression} }}|{{ messages[0].content }}`, tokenizer)
+        .render([user(content)])
+        .text.slice(0, -content.length - 1)
     expect(look("'</think>' in messages[0].content", 'a</think>b')).toBe('True')
     expect(look("messages[0].content == '[INST]'", '[INST]')).toBe('True')
     expect(look("messages[0].content.startswith('<s')", '<s>x')).toBe('True')
@@ -443,7 +446,7 @@ describe.each([
 
 test('blanks take no time', () => {
   const start = performance.now()
-  expect(template(`{{- bos_token }}${' '.repeat(90_000)}{{- 'a' }}`).render([user('a')]).text).toBe('<s>a')
+  expect(template(`{{- bos_token }}${' '.repeat(90_000)}{{- messages[0].content }}`).render([user('a')]).text).toBe('<s>a')
   expect(performance.now() - start).toBeLessThan(500)
 })
 
@@ -453,7 +456,7 @@ test('a template that is no string is refused', () => {
 
 test('a loop may be left early as often as it likes', () => {
   const source =
-    '{% for i in range(2000) %}{% if i == 1999 %}{{ i }}{% endif %}{% continue %}{% endfor %}{% for i in range(9) %}{% break %}{% endfor %}'
+    '{% for i in range(2000) %}{% if i == 1999 %}{{ i }}{% endif %}{% continue %}{% endfor %}{% for i in range(9) %}{% break %}{% endfor %}{{ messages[0].content }}'
   expect(() => template(source).render([user('a')])).not.toThrow()
 })
 
@@ -461,4 +464,63 @@ test('long chats and long messages are within bounds', () => {
   const chat = Array.from({ length: 801 }, (_, index) => (index % 2 === 0 ? user('How are you? '.repeat(20)) : assistant('Fine.')))
   expect(template(V3).render(chat).ids.length).toBeGreaterThan(20_000)
   expect(template(MIXTRAL).render([user('word '.repeat(200_000))]).ids.length).toBeGreaterThan(200_000)
+})
+
+describe('templates that take contents as parts, and those that take none', () => {
+  const chat = [user('a'), assistant('b'), user('text')]
+  const parts = `{% for m in messages %}{{ m.role }}:{% for c in m.content %}{% if c.type == 'text' %}{{ c.text }}{% endif %}{% endfor %};{% endfor %}`
+
+  test('parts are given where a text is not written', () => {
+    expect(template(parts).render(chat).text).toBe('user:a;assistant:b;user:text;')
+    expect(template(parts).render([system('s'), ...chat]).text).toBe('system:s;user:a;assistant:b;user:text;')
+  })
+
+  test('a text is given where it is written', () => {
+    const either = `{% for m in messages %}{{ m.content if m.content is string else 'parts' }}{% endfor %}`
+    expect(template(either).render(chat).text).toBe('abtext')
+  })
+
+  test.each(['{{ bos_token }}question', 'my-template', `{% for m in messages %}{{ m.content.image }}{% endfor %}`])(
+    '%s, which writes nothing of the question, is refused',
+    (source) => {
+      expect(() => template(source).render([user('question')])).toThrow(refusal(/writes nothing of the user's messages/))
+    },
+  )
+
+  test.each([
+    ['chatml', '<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\n'],
+    ['mistral', '<s>[INST] a [/INST]'],
+    ['mistral-v1', '<s>[INST] a [/INST]'],
+    ['mistral-v3', '<s>[INST] a[/INST]'],
+    ['llama2', '<s>[INST] a [/INST]'],
+  ])('%s is the name of a format', (name, text) => {
+    expect(template(name).render([user('a')]).text).toBe(text)
+  })
+
+  test("llama2's system text is framed in the first question", () => {
+    const text = '<s>[INST] <<SYS>>\ns\n<</SYS>>\n\na [/INST] b </s><s>[INST] text [/INST]'
+    expect(template('llama2-sys').render([system('s'), ...chat]).text).toBe(text)
+  })
+})
+
+test('a vocabulary of the third kind without a template: its tokens, one space, the system text in the last question', () => {
+  const tokenizer = special()
+  const found = template(undefined, tokenizer)
+  const { ids, text, folded } = found.render([system('s'), user('a'), assistant('b'), user('c')])
+  expect([text, folded]).toEqual(['<s>[INST] a[/INST] b</s>[INST] s\n\nc[/INST]', false])
+  const pieces = piecesOf(tokenizer, ids)
+  expect(pieces.slice(0, 8)).toEqual(['<s>', '[INST]', '▁', 'a', '[/INST]', '▁', 'b', '</s>'])
+  expect(pieces.slice(8, 11)).toEqual(['[INST]', '▁', 's'])
+  expect(found.notes).toEqual([expect.stringContaining("Mistral's third format")])
+})
+
+test('special tokens that the file names are variables', () => {
+  const source = `{{ messages[0].content }}{{ unk_token }}{{ pad_token is defined }}{{ sep_token }}{{ mask_token is defined }}`
+  const keys: [string, GgufValue][] = [
+    ['tokenizer.chat_template', source],
+    ['tokenizer.ggml.unknown_token_id', 0],
+    ['tokenizer.ggml.seperator_token_id', 2],
+    ['tokenizer.ggml.mask_token_id', 4294967295],
+  ]
+  expect(ChatTemplate.fromGgufMetadata(new Map(keys), mistral).render([user('a')]).text).toBe('a<unk>False</s>False')
 })

@@ -81,8 +81,11 @@ test('without tools a template without any has calls and results as texts, and o
 })
 
 test('a template gets None for tools where there are none', () => {
-  const template = jinja('{% if tools is defined and tools is none %}none{% endif %}{% if tools %}some{% endif %}', v3)
-  expect(template.render([user('a')]).text).toBe('none')
+  const template = jinja(
+    '{% if tools is defined and tools is none %}none{% endif %}{% if tools %}some{% endif %}{{ messages[0].content }}',
+    v3,
+  )
+  expect(template.render([user('a')]).text).toBe('nonea')
 })
 
 test('a file with a template for tools gets it for tools alone', () => {
@@ -165,7 +168,11 @@ describe('a trailing message of the assistant', () => {
     ['tags', jinja(HERMES, ml), '<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nThe [cap'],
     ['the first format', jinja(MIXTRAL_V1, v3), '<s>[INST] Hi [/INST]The [cap'],
     ['one that looks into it', jinja("{% for m in messages %}{{ m.content.split('x')[-1] | trim }}</s>{% endfor %}", v3), 'Hi</s>The [cap'],
-    ['one that writes it twice', jinja('{{ messages[1].content }}-{{ messages[1].content }}</s>', v3), 'The [cap-The [cap'],
+    [
+      'one that writes it twice',
+      jinja('{{ messages[0].content }}:{{ messages[1].content }}-{{ messages[1].content }}</s>', v3),
+      'Hi:The [cap-The [cap',
+    ],
   ])('goes on: %s', (_, template, text) => {
     const rendered = template.render([user('Hi'), assistant('The [cap')])
     expect([rendered.text, rendered.continues]).toEqual([text, true])

@@ -120,6 +120,8 @@ test("the model's system message counts where the caller has none, and its conve
   })
   expect(withModelMessages([user], with_)).toEqual([{ role: 'system', content: 'S' }, ...with_.messages, user])
   expect(withModelMessages([own, user], with_)).toEqual([...with_.messages, own, user])
+  const later = [user, own]
+  expect(withModelMessages(later, with_)).toEqual([{ role: 'system', content: 'S' }, ...with_.messages, ...later])
   expect(withModelMessages([user], undefined)).toEqual([user])
 })
 

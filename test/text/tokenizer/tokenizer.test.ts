@@ -248,3 +248,10 @@ test('any vocabulary encodes as the plain algorithm does', () => {
     { numRuns: 1000 },
   )
 })
+
+test('the end tokens that a file lists end an answer, others of the list are ignored with a note', () => {
+  const metadata = new Map(mistralMetadata()).set('tokenizer.ggml.eos_token_ids', [2, 264, 4294967295])
+  const tokenizer = Tokenizer.fromGgufMetadata(metadata)
+  expect([...tokenizer.endIds]).toEqual(expect.arrayContaining([2, 264]))
+  expect(tokenizer.notes).toEqual([expect.stringMatching(/^tokenizer.ggml.eos_token_ids has 4294967295/)])
+})

@@ -14,6 +14,7 @@ import { type AnswerCall, type AnswerRun, readOnly, silentRun } from '../streams
 import { withProgress } from '../streams/progress.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { NativeWire } from './completionWire.js'
+import { leniently } from './lenience.js'
 import { type GivenPrompt, isPrompt, PROMPT, promptIds, promptsOf } from './prompts.js'
 
 const limit = z.int().min(-2).nullish()
@@ -47,7 +48,7 @@ export async function nativeCompletion(body: Record<string, unknown>, served: Se
   checkModel(request.model, served)
   if ((request.n ?? 1) !== 1) throw unsupported('n is not supported: send the prompt as often as it is to be answered', 'n')
   const most = request.n_predict ?? request.max_completion_tokens ?? request.max_tokens ?? -1
-  const { seed, ...others } = openaiOptions(body, served, { own: {}, supports: ['n_probs'] })
+  const { seed, ...others } = openaiOptions(leniently(body), served, { own: {}, supports: ['n_probs'] })
   const options: GenerationOptions = {
     ...others,
     ...(seed !== undefined && seed !== RANDOM_SEED && { seed }),

@@ -3,12 +3,14 @@
 
 import { z } from 'zod'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import { generationTable } from '../../../text/generate/generationTable.js'
+import { ollamaValue, UNSET } from '../../../text/generate/ollamaParameters.js'
 import { ApiError, badRequest } from '../apiError.js'
 import { rootedSchema } from '../openai/constraints.js'
 import { seedOf, stopsOf } from '../openai/options.js'
 import type { Exchange } from '../requestLog.js'
 import { record } from '../security/fields.js'
-import { isCalled, optionNames, type ServedModel, wireNames, withoutLimit } from '../servedModel.js'
+import { isCalled, optionNames, type ServedModel, wireNames } from '../servedModel.js'
 import { keepAliveSeconds } from './keepAlive.js'
 
 const NAMES = optionNames('ollama')
@@ -56,15 +58,16 @@ export function ollamaOptions(request: CommonFields, { defaults, name, model }: 
   if (typeof context === 'number' && context > model.contextLength) exchange.note({ contextAsked: context })
   const given = [...NAMES].flatMap(([wire, own]) => {
     const value = ELSEWHERE.has(wire) ? undefined : options[wire]
-    return value === undefined || value === null ? [] : [[own, withoutLimit(own, value)] as const]
+    return value === undefined || value === null ? [] : [[own, meant(wire, own, value)] as const]
   })
-  const seeded = seedOf(seed)
-  const unlimited = most === undefined || most === null || (typeof most === 'number' && most <= 0) // 0, too, is no limit with Ollama
+  const seeded = seedOf(whole(seed))
+  const unlimited = !isSet(most) || (typeof most === 'number' && most < 1) // 0, too, is no limit with Ollama
   return {
     ...DEFAULTS,
     ...defaults,
     ...Object.fromEntries(given),
-    ...(!unlimited && { maxNewTokens: most as number }),
+    ...(isSet(most) && unlimited && defaults.maxNewTokens !== undefined && { maxNewTokens: model.contextLength }),
+    ...(!unlimited && { maxNewTokens: whole(most) as number }),
     ...(seeded !== undefined && { seed: seeded }),
     ...(stop !== undefined && stop !== null && { stop: stopsOf(stop) }),
     ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
@@ -72,8 +75,26 @@ export function ollamaOptions(request: CommonFields, { defaults, name, model }: 
   }
 }
 
+/**
+ * The value of an option, by the rules for those that a model brings. What has no meaning stays, to be refused by its name,
+ * but for versions of mirostat: Ollama knows none any more.
+ */
+function meant(wire: string, own: string, value: unknown): unknown {
+  if (typeof value !== 'number') return value
+  const row = generationTable[own]!
+  const found = ollamaValue(wire, value, row) ?? (wire === 'mirostat' ? UNSET : value)
+  return found === UNSET ? row.default : found
+}
+
+const isSet = (value: unknown) => value !== undefined && value !== null
+
+/** Ollama cuts fractions off whole numbers. */
+function whole(value: unknown): unknown {
+  return typeof value === 'number' ? Math.trunc(value) : value
+}
+
 function schemaOf(format: CommonFields['format']): GenerationOptions {
-  if (format === undefined || format === null || format === '') return {}
+  if (format === undefined || format === null || (typeof format === 'string' && format.trim() === '')) return {}
   if (format === 'json') return { jsonSchema: { type: 'object' } }
   if (typeof format === 'object') return { jsonSchema: rootedSchema(format) }
   throw badRequest('format: expected "json" or a JSON Schema', 'format')

@@ -16,7 +16,7 @@ const READERS: Readonly<Record<string, (value: unknown, name: string) => Constra
   response_format: (value) => ofSchema(formatSchema(value)),
   json_schema: ofSchema,
   guided_json: ofJson,
-  grammar: (value) => (value === '' ? undefined : { grammar: value as string }), // the library checks it
+  grammar: (value) => ({ grammar: value as string }), // the library checks it
   guided_grammar: (value, name) => ({ grammar: textOf(value, name) }),
   regex: (value, name) => ({ regex: textOf(value, name) }),
   guided_regex: (value, name) => ({ regex: textOf(value, name) }),
@@ -65,13 +65,13 @@ export function rootedSchema(schema: object): object {
 }
 
 function constraintFields(body: Body): string[] {
-  return [...Object.keys(READERS), 'structured_outputs'].filter((name) => !isNothing(body[name]))
+  return [...Object.keys(READERS), 'structured_outputs'].filter((name) => !asksNothing(body[name]))
 }
 
 function read(body: Body, readers: typeof READERS, prefix: string): Asked[] {
   return Object.entries(readers).flatMap(([name, reader]): Asked[] => {
     const value = body[name]
-    const constraint = isNothing(value) ? undefined : reader(value, prefix + name)
+    const constraint = asksNothing(value) ? undefined : reader(value, prefix + name)
     return constraint && Object.keys(constraint).length > 0 ? [[prefix + name, constraint]] : []
   })
 }
@@ -126,6 +126,11 @@ function formatSchema(format: unknown): unknown {
 function textOf(value: unknown, name: string): string {
   if (typeof value === 'string') return value
   throw badRequest(`${name}: expected a string`, name)
+}
+
+/** Clients with a field for a grammar or a schema send an empty text where nothing is in it. */
+function asksNothing(value: unknown): boolean {
+  return isNothing(value) || (typeof value === 'string' && value.trim() === '')
 }
 
 function isNothing(value: unknown): value is null | undefined {

@@ -73,7 +73,6 @@ const REFUSED: Readonly<Record<string, AsksNothing>> = {
   tfs_z: only(1),
   n_indent: only(0),
   n_cmpl: only(1),
-  timings_per_token: only(false),
   image_data: empty,
 }
 
