@@ -2,7 +2,7 @@
 // templates expect, which are those of Hugging Face's, and the origin of every text and key that a caller has chosen.
 
 import { Dict, Float, List, type Value } from '../jinja/values.js'
-import { Text } from '../templates/markedText.js'
+import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
 
@@ -14,9 +14,6 @@ export interface TemplateInput {
   readonly bos: string
   readonly eos: string
 }
-
-/** The origin of names, ids, arguments and tools. */
-export const DATA_ORIGIN = 1
 
 /** The origin of a turn's content, by the index of the turn. */
 export function turnOrigin(index: number): number {
