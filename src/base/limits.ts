@@ -47,6 +47,7 @@ const forModels = {
   ),
   vocabulary: limit(1_048_576, 'tokens of a vocabulary', 'four times as many as the largest published one has'),
   piece: limit(256, 'characters of a token', 'SentencePiece stops at 16 by default; bounds the building of the table of merges'),
+  specialTexts: limit(2_097_152, 'characters of all control and user-defined tokens', 'usual vocabularies have some thousand'),
 }
 
 const forCheckpoints = {
@@ -102,6 +103,16 @@ const forStores = {
   sessionManifest: limit(16_777_216, 'bytes of what a saved session says of itself', 'a million tokens, and what the caller adds'),
 }
 
+// What is learned of a model's template from a small conversation with calls.
+const forCalls = {
+  shownCalls: limit(
+    65_536,
+    'characters of a chat that shows how a template writes calls',
+    'the longest known template writes some thousand',
+  ),
+  callText: limit(512, 'characters before, between or behind calls', 'usual formats have a few dozen'),
+}
+
 const forMessages = {
   errorText: limit(
     1600,
@@ -110,4 +121,4 @@ const forMessages = {
   ),
 }
 
-export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forMessages }
+export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forCalls, ...forMessages }

@@ -282,6 +282,7 @@ test('what is not here is told with near names, of this machine too', async () =
 test('environment variables move the stores', () => {
   const env = { MIXTRAL_HOME: '/m', OLLAMA_MODELS: '/o', HF_HOME: '/h' }
   expect(storeFolders(env, 'linux', '/home/a')).toEqual({ own: '/m', ollama: ['/o'], huggingFace: '/h/hub' })
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: it is a shell's
   const spelled = { HF_HUB_CACHE: '$D/${E}/hub$F', D: '/d', E: 'e', OLLAMA_MODELS: ' "/o p" ' }
   expect(storeFolders(spelled, 'linux', '/home/a')).toMatchObject({ ollama: ['/o p'], huggingFace: '/d/e/hub$F' })
   expect(storeFolders({ HF_HOME: '~/hf' }, 'linux', '/home/a').huggingFace).toBe('/home/a/hf/hub')

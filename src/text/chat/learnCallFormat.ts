@@ -1,7 +1,9 @@
 // What a template shows of calls: it is run on a small conversation with calls of which name, arguments and id are
 // known, and the texts around them are the format. A template that leaves out tools, calls or results, or writes them
-// in another way than a name before a JSON object, shows none.
+// in another way than a name before a JSON object, shows none. Neither does one that writes very long texts: templates
+// come from strangers, and every search here is linear.
 
+import { limits } from '../../base/limits.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, ID_BEFORE, ID_NEXT, type Script } from '../tools/callFormat.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
@@ -56,15 +58,22 @@ export function learnCallFormat(run: Run, tokenizer: Tokenizer): LearnedFormat |
     between: betweenOf(two, one, tokenizer),
     close: closeOf(one.rest, tokenizer),
     trigger: triggerOf(open),
-    texts: mixed !== undefined && /zqtext.*zqnamea/s.test(mixed) ? 'before' : 'instead',
+    texts: mixed?.includes(first.name, mixed.indexOf(TEXT) >>> 0) ? 'before' : 'instead',
   }
+  const scripts = [format.open, format.middle, format.between ?? [], format.close]
+  if (scripts.some((script) => lengthOf(script) > limits.callText.most)) return undefined
   return { format, jsonResults: /":\s*zq"result/.test(results) }
 }
 
-/** Templates refuse in many ways, and one that fails here shows nothing. */
+function lengthOf(script: Script): number {
+  return script.reduce<number>((sum, part) => sum + (typeof part === 'string' ? part.length : 1), 0)
+}
+
+/** Templates refuse in many ways, and one that fails here, or writes too much, shows nothing. */
 function tried(run: () => string): string | undefined {
   try {
-    return run()
+    const text = run()
+    return text.length > limits.shownCalls.most ? undefined : text
   } catch {
     return undefined
   }
@@ -113,7 +122,28 @@ function closeOf(rest: string, tokenizer: Tokenizer): Script {
 /** The beginning of calls that no text has: a control token, or the text before the JSON. */
 function triggerOf([start]: Script): string | number {
   if (typeof start === 'number') return start
-  return start!.replace(/\s*\[?\s*\{\s*"[^"]*"\s*:\s*"$/, '') || start!
+  return start!.slice(0, jsonStart(start!)) || start!
+}
+
+/** Where the JSON begins that a text ends with, up to the quote before a value: `[{"name": "`. Its end where it has none. */
+function jsonStart(text: string): number {
+  let at = text.length
+  const skipSpace = () => {
+    at = text.slice(0, at).trimEnd().length
+  }
+  const skip = (sign: string) => {
+    if (text[at - 1] !== sign) return false
+    at--
+    skipSpace()
+    return true
+  }
+  if (!skip('"') || !skip(':') || text[at - 1] !== '"') return text.length
+  at = text.lastIndexOf('"', at - 2)
+  if (at < 0) return text.length
+  skipSpace()
+  if (!skip('{')) return text.length
+  skip('[')
+  return at
 }
 
 /** A text as a script. Tokens that are text stay text: the model may spell them in any way. */

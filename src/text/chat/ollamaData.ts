@@ -2,10 +2,10 @@
 // that a caller has chosen keep their origin.
 
 import { type GoMap, GoStructure, type GoValue, isMap, KEYS } from '../templates/goValues.js'
-import { Text } from '../templates/markedText.js'
+import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
-import { DATA_ORIGIN, functionOf } from './templateInput.js'
+import { functionOf } from './templateInput.js'
 
 /** A turn with the text that templates are given. */
 export interface MarkedTurn extends Omit<Turn, 'content'> {
@@ -39,7 +39,7 @@ function schemaData(schema: GoMap): GoValue {
   const { type, description, enum: values, items, required, properties } = schema
   const fields = { Type: type, Description: description, Enum: values, Items: items, Required: required }
   const named = isMap(properties)
-    ? Object.entries(properties).map(([name, part]) => [name, isMap(part) ? schemaData(part) : (part as GoValue)] as const)
+    ? Object.entries(properties).map(([name, part]) => [name, isMap(part) ? schemaData(part) : marked(part as GoValue)] as const)
     : []
   return new GoStructure({ ...(marked(fields) as GoMap), Properties: withKeys(named) }, marked(schema))
 }

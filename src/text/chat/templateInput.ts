@@ -2,7 +2,7 @@
 // templates expect, which are those of Hugging Face's, and the origin of every text and key that a caller has chosen.
 
 import { Dict, Float, List, type Value } from '../jinja/values.js'
-import { Text } from '../templates/markedText.js'
+import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
@@ -19,9 +19,6 @@ export interface TemplateInput {
   /** Other special tokens by the names of their variables, such as `unk_token`. */
   readonly specials: Readonly<Record<string, string>>
 }
-
-/** The origin of names, ids, arguments and tools. */
-export const DATA_ORIGIN = 1
 
 /** The origin of a turn's content, by the index of the turn. */
 export function turnOrigin(index: number): number {

@@ -5,7 +5,7 @@ import type { FilterFunction, Surroundings } from './filterFunction.js'
 import { formatPercent } from './format.js'
 import { LIST_FILTERS } from './listFilters.js'
 import { Parameters } from './parameters.js'
-import { floatText, jsonOf, plain, textOf } from './printing.js'
+import { floatText, jsonOf, nameText, plain, textOf } from './printing.js'
 import { TEXT_FILTERS } from './textFilters.js'
 import { type Arguments, Dict, Float, isTrue, List, lengthOf, numberOf, orElse, typeName, Undefined, type Value } from './values.js'
 
@@ -34,7 +34,7 @@ const PLAIN_FILTERS: ReadonlyMap<string, FilterFunction> = new Map<string, Filte
     'format',
     (value, { list, named }, { budget }) => {
       if (list.length > 0 && named.size > 0) throw new Error('format with arguments of both kinds')
-      const given = named.size > 0 ? Dict.of([...named].map(([key, item]) => [plain(key), item])) : new List(list, 'tuple')
+      const given = named.size > 0 ? Dict.of([...named].map(([key, item]) => [nameText(key), item])) : new List(list, 'tuple')
       return formatPercent(textOf(value, budget), given, budget)
     },
   ],
@@ -63,17 +63,17 @@ function present(value: Value): number | undefined {
 
 function toJson(value: Value, args: Arguments, { budget }: Surroundings): Value {
   const given = new Parameters('tojson', args, ['ensure_ascii', 'indent', 'separators', 'sort_keys'])
-  const indent = given.value('indent') instanceof Text ? given.text('indent')!.value : given.whole('indent')
+  const indent = given.value('indent') instanceof Text ? given.text('indent')! : given.whole('indent')
   if (typeof indent === 'number') budget.checkLength(indent)
   const separators = given.value('separators')
-  const texts = separators instanceof List ? separators.items.map((each) => textOf(each, budget).value) : undefined
-  const level = typeof indent === 'number' ? ' '.repeat(Math.max(0, indent)) : indent
+  const texts = separators instanceof List ? separators.items.map((each) => textOf(each, budget)) : undefined
+  const level = typeof indent === 'number' ? plain(' '.repeat(Math.max(0, indent))) : indent
   return jsonOf(
     value,
     {
       indent: level,
-      itemSeparator: texts?.[0] ?? (level === undefined ? ', ' : ','),
-      keySeparator: texts?.[1] ?? ': ',
+      itemSeparator: texts?.[0] ?? plain(level === undefined ? ', ' : ','),
+      keySeparator: texts?.[1] ?? plain(': '),
       sortKeys: given.flag('sort_keys'),
       asciiOnly: given.flag('ensure_ascii'),
     },

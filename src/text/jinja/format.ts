@@ -1,6 +1,6 @@
 // Python's two ways to format: `'%s' % x` and `'{}'.format(x)`, with the kinds and flags that they share.
 
-import { Text } from '../templates/markedText.js'
+import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
 import { floatText, plain, reprOf, textOf, wholeText } from './printing.js'
 import { type Arguments, Dict, Float, List, lengthOf, numberOf, typeName, type Value } from './values.js'
@@ -62,7 +62,7 @@ export function formatPercent(format: Text, given: Value, budget: WorkBudget): T
   const isIndexed = given instanceof Dict || (given instanceof List && !isTuple)
   if (!isNamed && next < values.length && !isIndexed) throw new Error('a format with more values than places')
   parts.push(format.slice(at))
-  return made(parts, budget)
+  return made(parts, budget).madeBy(format)
 }
 
 function percentValue(value: Value, spec: Spec, budget: WorkBudget): Text {
@@ -73,7 +73,8 @@ function percentValue(value: Value, spec: Spec, budget: WorkBudget): Text {
     case 'a':
       return padded(cut(reprOf(value, budget), spec, budget), spec, budget)
     case 'c':
-      return padded(value instanceof Text ? value : plain(String.fromCodePoint(Number(numberOf(value)))), spec, budget)
+      // A number may come from a text, so that its character is never the template's own.
+      return padded(value instanceof Text ? value : Text.of(String.fromCodePoint(Number(numberOf(value))), DATA_ORIGIN), spec, budget)
     case 'i':
     case 'u':
       return number(value, { ...spec, kind: 'd' }, budget)
@@ -133,7 +134,7 @@ export function formatBraces(
     parts.push(formatted(value, given, budget))
   }
   parts.push(format.slice(at))
-  return made(parts, budget)
+  return made(parts, budget).madeBy(format)
 }
 
 function formatted(value: Value, given: string, budget: WorkBudget): Text {

@@ -3,7 +3,7 @@
 import { Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
 import { Parameters } from './parameters.js'
-import { plain, textOf } from './printing.js'
+import { nameText, plain, textOf } from './printing.js'
 import { formatDate } from './strftime.js'
 import { type Arguments, Callable, Dict, itemsOf, List, Namespace, Undefined, type Value } from './values.js'
 
@@ -26,7 +26,13 @@ export function globalsOf(budget: WorkBudget, now: () => Date): ReadonlyMap<stri
         throw new TemplateRefusal(textOf(message, budget).value)
       },
     ],
-    ['strftime_now', (args) => plain(formatDate(now(), new Parameters('strftime_now', args, ['format']).requiredText('format').value))],
+    [
+      'strftime_now',
+      (args) => {
+        const format = new Parameters('strftime_now', args, ['format']).requiredText('format')
+        return plain(formatDate(now(), format.value)).madeBy(format)
+      },
+    ],
   ]
   const entries = all.map(([name, call]): [string, Value] => [name, new Callable(name, call)])
   return new Map<string, Value>([...entries, ['cycler', new Callable('cycler', cycler)]])
@@ -61,7 +67,10 @@ function pairsIn(value: Value, budget: WorkBudget): (readonly [Value, Value])[] 
 
 function dictOf({ list, named }: Arguments, budget: WorkBudget): Dict {
   if (list.length > 1) throw new Error('dict with more than one argument')
-  const entries = [...list.flatMap((value) => pairsIn(value, budget)), ...[...named].map(([name, value]) => [plain(name), value] as const)]
+  const entries = [
+    ...list.flatMap((value) => pairsIn(value, budget)),
+    ...[...named].map(([name, value]) => [nameText(name), value] as const),
+  ]
   budget.makeItems(entries.length)
   return Dict.of(entries)
 }

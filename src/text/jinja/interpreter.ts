@@ -6,7 +6,7 @@ import { WorkBudget } from '../templates/workBudget.js'
 import { Evaluator } from './evaluator.js'
 import { globalsOf } from './globals.js'
 import { called } from './members.js'
-import { textOf } from './printing.js'
+import { nameText, textOf } from './printing.js'
 import { Scope } from './scope.js'
 import type { Body, Signature, Statement, Target } from './tree.js'
 import { type Arguments, Callable, Dict, isTrue, itemsOf, List, LoopState, Namespace, orElse, Undefined, type Value } from './values.js'
@@ -217,7 +217,7 @@ class Interpreter {
       throw new Error(`the macro ${name} with ${list.length} arguments, expected at most ${names.length}`)
     if (others.length > 0 && !takes.has('kwargs')) throw new Error(`the macro ${name} with the argument ${others[0]![0]}`)
     if (takes.has('varargs')) scope.set('varargs', new List(more, 'tuple'))
-    if (takes.has('kwargs')) scope.set('kwargs', Dict.of(others.map(([key, value]) => [new Text(key), value] as const)))
+    if (takes.has('kwargs')) scope.set('kwargs', Dict.of(others.map(([key, value]) => [nameText(key), value] as const)))
     if (takes.has('caller') && !names.includes('caller')) scope.set('caller', orElse(named.get('caller'), new Undefined('caller')))
   }
 }

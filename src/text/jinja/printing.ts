@@ -1,7 +1,7 @@
 // Values as texts: as Python's `str` and `repr` print them, and as its `json.dumps`. What comes from a text keeps its
 // origin. Owns the limits of the walk: a list may hold itself many times, and a namespace itself.
 
-import { Text } from '../templates/markedText.js'
+import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
 import { Callable, Dict, Float, List, Namespace, numberOf, typeName, Undefined, type Value } from './values.js'
 
@@ -9,6 +9,11 @@ const DEEPEST_LIST = 64
 
 export function plain(value: string): Text {
   return new Text(value)
+}
+
+/** The name of an argument or a field as a text. With `**` it comes from a dict, and so perhaps from a caller. */
+export function nameText(name: string): Text {
+  return Text.of(name, DATA_ORIGIN)
 }
 
 /** A float as Python writes it. */
@@ -94,7 +99,7 @@ function walk(put: (text: Text) => void, value: Value, budget: WorkBudget, depth
     const isDict = value instanceof Dict
     const entries: readonly (readonly [Value, Value])[] = isDict
       ? value.entries
-      : [...value.fields].map(([key, item]) => [plain(key), item])
+      : [...value.fields].map(([key, item]) => [nameText(key), item])
     put(plain(isDict ? '{' : '<Namespace {'))
     entries.forEach(([key, item], index) => {
       if (index > 0) put(plain(', '))
@@ -131,9 +136,9 @@ function hex(code: number, digits: number): string {
 
 export interface JsonOptions {
   /** The text of one level; undefined for one line. */
-  readonly indent: string | undefined
-  readonly itemSeparator: string
-  readonly keySeparator: string
+  readonly indent: Text | undefined
+  readonly itemSeparator: Text
+  readonly keySeparator: Text
   readonly sortKeys: boolean
   readonly asciiOnly: boolean
 }
@@ -169,17 +174,18 @@ function walkJson(put: (text: Text) => void, value: Value, options: JsonOptions,
     return
   }
   budget.checkLength((options.indent?.length ?? 0) * (depth + 1))
-  const line = (level: number) => (options.indent === undefined ? '' : `\n${options.indent.repeat(level)}`)
-  put(plain(open! + line(depth + 1)))
+  const { indent } = options
+  const line = (level: number) => (indent === undefined ? Text.empty : plain(`\n${indent.value.repeat(level)}`).madeBy(indent))
+  put(Text.concat([plain(open!), line(depth + 1)]))
   entries.forEach(([key, item], index) => {
-    if (index > 0) put(plain(options.itemSeparator + line(depth + 1)))
+    if (index > 0) put(Text.concat([options.itemSeparator, line(depth + 1)]))
     if (key !== undefined) {
       put(jsonText(keyText(key), options.asciiOnly, budget))
-      put(plain(options.keySeparator))
+      put(options.keySeparator)
     }
     walkJson(put, item, options, budget, depth + 1)
   })
-  put(plain(line(depth) + close!))
+  put(Text.concat([line(depth), plain(close!)]))
 }
 
 function sorted(dict: Dict, { sortKeys }: JsonOptions): (readonly [Value, Value])[] {

@@ -2,12 +2,13 @@
 
 import { Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
+import { aligned } from './aligning.js'
 import type { FilterFunction, Surroundings } from './filterFunction.js'
 import { joined } from './joining.js'
 import { SPACE } from './lexer.js'
 import { Parameters } from './parameters.js'
 import { plain, textOf } from './printing.js'
-import { aligned, capitalized, changed, linesOf, lower, replaced, stripped, upper } from './textMethods.js'
+import { capitalized, changed, linesOf, lower, replaced, stripped, upper } from './textMethods.js'
 import { type Arguments, charactersOf, Dict, itemsOf, List, lengthOf, typeName, Undefined, type Value } from './values.js'
 
 const BETWEEN_WORDS = new RegExp(`[-${SPACE}({\\[<]+`, 'g')
@@ -29,7 +30,7 @@ export const TEXT_FILTERS: ReadonlyMap<string, FilterFunction> = new Map<string,
   [
     'center',
     (value, args, { budget }) =>
-      aligned(textOf(value, budget), new Parameters('center', args, ['width']).whole('width') ?? 80, ' ', 'center', budget),
+      aligned(textOf(value, budget), new Parameters('center', args, ['width']).whole('width') ?? 80, plain(' '), 'center', budget),
   ],
   ['escape', escaped],
   ['e', escaped],

@@ -2,6 +2,7 @@
 
 import { placesOf, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
+import { align, aligned } from './aligning.js'
 import { formatBraces } from './format.js'
 import { joined } from './joining.js'
 import { endWithoutSpace, SPACE, startBehindSpace } from './lexer.js'
@@ -146,6 +147,14 @@ function all(pattern: RegExp): Method {
   }
 }
 
+/** A test of a whole text. */
+function whole(test: (text: string) => boolean): (text: Text, args: Arguments, budget: WorkBudget) => boolean {
+  return (text, _, budget) => {
+    budget.spend(text.length)
+    return test(text.value)
+  }
+}
+
 /** Whether a text has letters of a case, and none of the other. */
 export function isOfCase(text: string, isUpper: boolean): boolean {
   return /[\p{Lu}\p{Ll}\p{Lt}]/u.test(text) && !(isUpper ? /[\p{Ll}\p{Lt}]/u : /[\p{Lu}\p{Lt}]/u).test(text)
@@ -177,22 +186,6 @@ function titled(text: Text, budget: WorkBudget): Text {
     at = found.index + found[0].length
   }
   return Text.concat([...parts, text.slice(at)])
-}
-
-export function aligned(text: Text, width: number, fill: string, side: 'left' | 'right' | 'center', budget: WorkBudget): Text {
-  const missing = width - lengthOf(text, budget)
-  if (missing <= 0) return text
-  budget.make(width)
-  const left = side === 'left' ? 0 : side === 'right' ? missing : (missing >> 1) + (missing & width & 1)
-  return Text.concat([new Text(fill.repeat(left)), text, new Text(fill.repeat(missing - left))])
-}
-
-function align(name: string, side: 'left' | 'right' | 'center'): Method {
-  return (text, args, budget) => {
-    const given = new Parameters(name, args, ['width', 'fillchar'])
-    given.required('width')
-    return aligned(text, given.whole('width') ?? 0, given.text('fillchar')?.value ?? ' ', side, budget)
-  }
 }
 
 function strip(name: string, sides: 'both' | 'left' | 'right'): Method {
@@ -255,7 +248,7 @@ export const TEXT_METHODS: ReadonlyMap<string, Method> = new Map<string, Method>
     (text, args, budget) => {
       const width = new Parameters('zfill', args, ['width']).whole('width') ?? 0
       const sign = /^[+-]/.test(text.value) ? 1 : 0
-      return Text.concat([text.slice(0, sign), aligned(text.slice(sign), width - sign, '0', 'right', budget)])
+      return Text.concat([text.slice(0, sign), aligned(text.slice(sign), width - sign, new Text('0'), 'right', budget)])
     },
   ],
   [
@@ -291,9 +284,12 @@ export const TEXT_METHODS: ReadonlyMap<string, Method> = new Map<string, Method>
   ['isdecimal', all(/\p{Nd}/u)],
   ['isnumeric', all(/\p{N}/u)],
   ['isspace', all(new RegExp(`[${SPACE}]`, 'u'))],
-  ['isascii', (text) => !/[^\0-\x7f]/.test(text.value)],
-  ['isidentifier', (text) => /^[\p{L}_][\p{L}\p{N}_]*$/u.test(text.value)],
-  ['isupper', (text) => isOfCase(text.value, true)],
-  ['islower', (text) => isOfCase(text.value, false)],
-  ['istitle', (text, _, budget) => /\p{L}/u.test(text.value) && titled(text, budget).value === text.value],
+  ['isascii', whole((text) => !/[^\0-\x7f]/.test(text))],
+  ['isidentifier', whole((text) => /^[\p{L}_][\p{L}\p{N}_]*$/u.test(text))],
+  ['isupper', whole((text) => isOfCase(text, true))],
+  ['islower', whole((text) => isOfCase(text, false))],
+  [
+    'istitle',
+    (text, args, budget) => whole((each) => /\p{L}/u.test(each))(text, args, budget) && titled(text, budget).value === text.value,
+  ],
 ])

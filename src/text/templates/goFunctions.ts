@@ -3,7 +3,7 @@
 // variables take memory and time.
 
 import { entriesOf, type GoValue, goJson, plainText, printed, sizeOf, textOf, truth } from './goValues.js'
-import { Text } from './markedText.js'
+import { DATA_ORIGIN, Text } from './markedText.js'
 import type { WorkBudget } from './workBudget.js'
 
 /** The cost of an item in a list, in characters. */
@@ -154,7 +154,7 @@ function printf(format: Text, values: readonly GoValue[], budget: WorkBudget): T
   }
   parts.push(format.slice(at))
   budget.make(parts.reduce((sum, part) => sum + part.length, 0))
-  return Text.concat(parts)
+  return Text.concat(parts).madeBy(format)
 }
 
 function verbText(verb: string, value: GoValue, flags: string, precision: number | undefined, budget: WorkBudget): Text {
@@ -164,12 +164,29 @@ function verbText(verb: string, value: GoValue, flags: string, precision: number
     const whole = printed(value, budget)
     return verb === 's' && precision !== undefined ? whole.slice(0, Math.min(precision, whole.length)) : whole
   }
+  // A number may come from a text, and the digits of a text's bytes do: neither is the template's own.
+  if (typeof value === 'number' && verb === 'c') return Text.of(numberText(verb, value, flags, precision), DATA_ORIGIN)
   if (typeof value === 'number' && 'dxXobceEfFgGU'.includes(verb) && verb !== '') return new Text(numberText(verb, value, flags, precision))
   if (text !== undefined && (verb === 'x' || verb === 'X')) {
-    const hex = Array.from(new TextEncoder().encode(text), (byte) => byte.toString(16).padStart(2, '0')).join('')
-    return new Text(verb === 'X' ? hex.toUpperCase() : hex)
+    budget.make(6 * text.length)
+    return hexText(new TextEncoder().encode(text), verb === 'X' ? '0123456789ABCDEF' : '0123456789abcdef').madeBy(textOf(value))
   }
   return Text.concat([new Text(`%!${verb}(`), printed(value, budget), new Text(')')])
+}
+
+/** The bytes in two digits each, made in pieces of bounded size. */
+function hexText(bytes: Uint8Array, digits: string): Text {
+  let text = ''
+  const units = new Uint8Array(2 * 4096)
+  for (let at = 0; at < bytes.length; at += 4096) {
+    const part = bytes.subarray(at, at + 4096)
+    part.forEach((byte, index) => {
+      units[2 * index] = digits.charCodeAt(byte >> 4)
+      units[2 * index + 1] = digits.charCodeAt(byte & 15)
+    })
+    text += String.fromCharCode(...units.subarray(0, 2 * part.length))
+  }
+  return new Text(text)
 }
 
 function numberText(verb: string, value: number, flags: string, precision = 6): string {

@@ -11,6 +11,9 @@ export interface Run {
 
 const NO_RUNS: readonly Run[] = []
 
+/** The origin of names, ids, arguments and tools, and of what a template makes by rules that are a caller's. */
+export const DATA_ORIGIN = 1
+
 export class Text {
   static readonly empty = new Text('')
   readonly value: string
@@ -66,6 +69,16 @@ export class Text {
   map(change: (part: string) => string): Text {
     if (this.runs.length === 0) return new Text(change(this.value))
     return Text.concat(this.parts().map(({ text, origin }) => Text.of(change(text), origin)))
+  }
+
+  /** The text, in which nothing is the template's own. */
+  foreign(): Text {
+    return Text.concat(this.parts().map(({ text, origin }) => Text.of(text, origin === 0 ? DATA_ORIGIN : origin)))
+  }
+
+  /** The text as what it is made by allows: nothing of it is the template's own where that is a caller's, in part. */
+  madeBy(rule: Text): Text {
+    return rule.runs.length > 0 ? this.foreign() : this
   }
 
   /** The parts of one origin each, in order. */

@@ -12,7 +12,7 @@ type Texts = readonly string[]
 const longest = new WeakMap<Tokenizer, number>()
 
 /** UTF-8 of texts that become tokens, or the other way round, and no answer. */
-export const MOST_TEXT_BYTES = 2 ** 20
+const MOST_TEXT_BYTES = 2 ** 20
 /** Token ids that become a text. */
 export const MOST_IDS = 2 ** 18
 

@@ -12,7 +12,7 @@ export interface ConnectionSocket {
 }
 
 /** Most requests that a connection may have sent without an answer. Each is some kilobytes. */
-export const MOST_PIPELINED = 64
+const MOST_PIPELINED = 64
 
 export class Connections {
   readonly #open = new WeakMap<ConnectionSocket, Set<Exchange>>()
