@@ -8,6 +8,7 @@ import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { TemplateRefusal } from '../jinja/globals.js'
 import { Text } from '../templates/markedText.js'
+import { WorkLimit } from '../templates/workBudget.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, GENERIC } from '../tools/callFormat.js'
 import { asJson } from '../tools/plainJson.js'
@@ -178,11 +179,11 @@ function takesParts(run: (asParts: boolean) => Text): boolean {
   const shows = (asParts: boolean) => {
     try {
       return shownOrigins(run(asParts)).has(turnOrigin(0))
-    } catch {
-      return false
+    } catch (error) {
+      return error instanceof MixtralError && error.cause instanceof WorkLimit ? 'endless' : false
     }
   }
-  return !shows(false) && shows(true)
+  return shows(false) === false && shows(true) === true
 }
 
 /** Throws `TEMPLATE` for a prompt that has nothing of what the user said. */
