@@ -95,8 +95,8 @@ export class ChatTemplate {
   /**
    * Takes the template under `tokenizer.chat_template`, and for tools the one under
    * `tokenizer.chat_template.tool_use`, if there is one. A file without a template gets the format that its vocabulary
-   * shows: ChatML, Mistral's third, else Mixtral's own. A known format may stand there by its name. Nothing is parsed before the first `render`. Throws `TEMPLATE` if
-   * a key holds no text.
+   * shows: ChatML, Mistral's third, else Mixtral's own. A known format may stand there by its name. Nothing is parsed
+   * before the first `render`. Throws `TEMPLATE` if a key holds no text.
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): ChatTemplate {
     const own = programAt('tokenizer.chat_template', metadata, tokenizer)
