@@ -15,7 +15,15 @@ const now = () => new Date(2026, 0, 4, 17, 5, 9)
 
 function rendered(source: string, messages: Golden['chats'][string] = golden.chats.one!) {
   const turns = messages.map((message) => ({ ...message, calls: [] }))
-  const variables = jinjaVariables({ turns, tools: undefined, addGenerationPrompt: true, bos: '<s>', eos: '</s>' })
+  const variables = jinjaVariables({
+    turns,
+    tools: undefined,
+    addGenerationPrompt: true,
+    asParts: false,
+    specials: {},
+    bos: '<s>',
+    eos: '</s>',
+  })
   const characters = turns.map(({ content }) => content).join('').length
   return renderJinja(parseJinja(source), variables, characters, now)
 }
