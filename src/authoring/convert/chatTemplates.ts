@@ -11,9 +11,9 @@ const LARGEST_TEMPLATE = limits.jinja.most
 /** The metadata entries of the templates. Throws `CHECKPOINT` for a template that is not a text. */
 export async function chatTemplates(checkpoint: Checkpoint, tokenizerConfig: JsonObject | undefined): Promise<GgufEntry[]> {
   const path = checkpoint.path('chat_template.jinja')
-  if (path) return [['tokenizer.chat_template', 'string', await readText(path, LARGEST_TEMPLATE)]]
+  const file = path && (await readText(path, LARGEST_TEMPLATE))
   if (!Array.isArray(tokenizerConfig?.value('chat_template'))) {
-    const template = tokenizerConfig?.string('chat_template')
+    const template = file ?? tokenizerConfig?.string('chat_template')
     return template === undefined ? [] : [['tokenizer.chat_template', 'string', template]]
   }
   const named = tokenizerConfig.objects('chat_template')!.map((entry) => ({
@@ -23,6 +23,6 @@ export async function chatTemplates(checkpoint: Checkpoint, tokenizerConfig: Jso
   const others = [...new Map(named.map(({ name, template }) => [name, template]))].filter(([name]) => name !== 'default' && name !== '')
   const entries: GgufEntry[] = others.map(([name, template]) => [`tokenizer.chat_template.${name}`, 'string', template])
   if (others.length > 0) entries.push(['tokenizer.chat_templates', 'array<string>', others.map(([name]) => name)])
-  const usual = named.find(({ name }) => name === 'default')
-  return usual ? [...entries, ['tokenizer.chat_template', 'string', usual.template]] : entries
+  const usual = file ?? named.find(({ name }) => name === 'default')?.template
+  return usual === undefined ? entries : [...entries, ['tokenizer.chat_template', 'string', usual]]
 }

@@ -41,11 +41,12 @@ export async function planConversion(
   const { folder, layout } = checkpoint
   const file = layout === 'huggingface' ? 'config.json' : 'params.json'
   const config = await JsonObject.read(path.join(folder, file), LARGEST_CONFIG)
-  const parameters = layout === 'huggingface' ? huggingFaceParameters(config) : consolidatedParameters(config)
+  const defaults: string[] = []
+  const parameters = layout === 'huggingface' ? huggingFaceParameters(config, defaults) : consolidatedParameters(config)
   const tensors = planTensors(checkpoint, parameters)
   const type = wanted ?? (tensors[0]!.parts[0]!.tensor.dtype as ElementType)
   const tokenizer = await readTokenizerFiles(checkpoint)
-  const notes = [...checkpoint.notes, ...surprises(parameters)]
+  const notes = [...checkpoint.notes, ...defaults, ...surprises(parameters)]
   const metadata: GgufEntry[] = [
     ...modelMetadata({
       name: path.basename(path.resolve(folder)),

@@ -35,7 +35,7 @@ const LARGEST_CONTEXT = limits.contextLength.most
  * The hyper-parameters in a config.json for transformers' MixtralForCausalLM. Throws `CHECKPOINT`, naming the key, or
  * `UNSUPPORTED` for another kind of model.
  */
-export function huggingFaceParameters(config: JsonObject): HyperParameters {
+export function huggingFaceParameters(config: JsonObject, notes: string[] = []): HyperParameters {
   const type = config.string('model_type')
   if (type !== 'mixtral' && !config.array('architectures')?.includes('MixtralForCausalLM')) {
     throw unsupported(config.file, `a model of type ${quoted(type ?? 'unknown')}, expected "mixtral"`, 'key "model_type"')
@@ -48,6 +48,11 @@ export function huggingFaceParameters(config: JsonObject): HyperParameters {
   const activation = config.string('hidden_act') ?? 'silu'
   if (activation !== 'silu') throw unsupported(config.file, `activation ${quoted(activation)}, expected "silu"`, 'key "hidden_act"')
 
+  // what transformers' MixtralConfig takes
+  const usual = (key: string, most: number, value: number) => {
+    if (!config.has(key)) notes.push(`${key} is not in config.json; ${value}, the default of transformers, is taken`)
+    return whole(config, key, most, value)
+  }
   const heads = whole(config, 'num_attention_heads', limits.attentionWidth.most)
   const hiddenSize = whole(config, 'hidden_size', limits.hiddenSize.most)
   return {
@@ -55,15 +60,18 @@ export function huggingFaceParameters(config: JsonObject): HyperParameters {
     hiddenSize,
     intermediateSize: whole(config, 'intermediate_size', limits.intermediateSize.most),
     heads,
-    kvHeads: whole(config, 'num_key_value_heads', limits.attentionWidth.most),
+    kvHeads: usual('num_key_value_heads', limits.attentionWidth.most, 8),
     headDim: whole(config, 'head_dim', limits.attentionWidth.most, hiddenSize / heads),
-    experts: whole(config, config.has('num_local_experts') ? 'num_local_experts' : 'num_experts', LARGEST_COUNT),
+    experts:
+      config.has('num_experts') && !config.has('num_local_experts')
+        ? whole(config, 'num_experts', LARGEST_COUNT)
+        : usual('num_local_experts', LARGEST_COUNT, 8),
     expertsPerToken: whole(config, 'num_experts_per_tok', LARGEST_COUNT, 2),
-    contextLength: whole(config, 'max_position_embeddings', LARGEST_CONTEXT),
+    contextLength: usual('max_position_embeddings', LARGEST_CONTEXT, 4096 * 32),
     vocabSize: whole(config, 'vocab_size', limits.vocabulary.most),
     ropeTheta: ropeTheta(config),
     rmsEps: config.float32('rms_norm_eps') ?? 1e-5,
-    slidingWindow: config.integer('sliding_window', 1, LARGEST_CONTEXT),
+    slidingWindow: config.integer('sliding_window', 0, LARGEST_CONTEXT) || undefined,
     tied: config.boolean('tie_word_embeddings') ?? false,
   }
 }
@@ -88,7 +96,7 @@ export function consolidatedParameters(params: JsonObject): HyperParameters {
     vocabSize: whole(params, 'vocab_size', limits.vocabulary.most),
     ropeTheta: params.float32('rope_theta') ?? 1e6,
     rmsEps: params.float32('norm_eps') ?? params.refuse('norm_eps', 'a number'),
-    slidingWindow: params.integer('sliding_window', 1, LARGEST_CONTEXT),
+    slidingWindow: params.integer('sliding_window', 0, LARGEST_CONTEXT) || undefined,
     tied: params.boolean('tied_embeddings') ?? false,
   }
 }
@@ -97,7 +105,8 @@ export function consolidatedParameters(params: JsonObject): HyperParameters {
 function ropeTheta(config: JsonObject): number {
   const parameters = config.object('rope_parameters') ?? config.object('rope_scaling')
   const type = parameters?.string('rope_type') ?? parameters?.string('type') ?? 'default'
-  if (type !== 'default') throw unsupported(config.file, `rotary embedding of type ${quoted(type)}, expected "default"`, 'key "rope_type"')
+  const isPlain = type === 'default' || (type === 'linear' && parameters?.number('factor') === 1)
+  if (!isPlain) throw unsupported(config.file, `rotary embedding of type ${quoted(type)}, expected "default"`, 'key "rope_type"')
   const partial = parameters?.number('partial_rotary_factor') ?? config.number('partial_rotary_factor') ?? 1
   if (partial !== 1) throw unsupported(config.file, `${partial}, expected 1`, 'key "partial_rotary_factor"')
   return parameters?.float32('rope_theta') ?? config.float32('rope_theta') ?? 1e6

@@ -35,7 +35,9 @@ export function hubHome(env: Environment = process.env, home = homeFolder()): st
   return expanded(env.HF_HOME, env, home) || path.join(env.XDG_CACHE_HOME || path.join(home, '.cache'), 'huggingface')
 }
 
-/** A path with the home folder and variables in it, as huggingface_hub expands them. A variable that is not set stays. */
+/**
+ * A path with the home folder and variables in it, as huggingface_hub expands them. A variable that is not set stays.
+ */
 function expanded(given: string | undefined, env: Environment, home: string): string {
   const text = (given ?? '').replace(/\$(?:\{(\w+)\}|(\w+))/g, (whole, braced?: string, bare?: string) => env[braced ?? bare!] ?? whole)
   return text.replace(/^~(?=$|[\\/])/, () => home)

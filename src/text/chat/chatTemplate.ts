@@ -8,6 +8,7 @@ import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { TemplateRefusal } from '../jinja/globals.js'
 import { Text } from '../templates/markedText.js'
+import { WorkLimit } from '../templates/workBudget.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, GENERIC } from '../tools/callFormat.js'
 import { asJson } from '../tools/plainJson.js'
@@ -94,8 +95,8 @@ export class ChatTemplate {
   /**
    * Takes the template under `tokenizer.chat_template`, and for tools the one under
    * `tokenizer.chat_template.tool_use`, if there is one. A file without a template gets the format that its vocabulary
-   * shows: ChatML, Mistral's third, else Mixtral's own. A known format may stand there by its name. Nothing is parsed before the first `render`. Throws `TEMPLATE` if
-   * a key holds no text.
+   * shows: ChatML, Mistral's third, else Mixtral's own. A known format may stand there by its name. Nothing is parsed
+   * before the first `render`. Throws `TEMPLATE` if a key holds no text.
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>, tokenizer: Tokenizer): ChatTemplate {
     const own = programAt('tokenizer.chat_template', metadata, tokenizer)
@@ -178,11 +179,11 @@ function takesParts(run: (asParts: boolean) => Text): boolean {
   const shows = (asParts: boolean) => {
     try {
       return shownOrigins(run(asParts)).has(turnOrigin(0))
-    } catch {
-      return false
+    } catch (error) {
+      return error instanceof MixtralError && error.cause instanceof WorkLimit ? 'endless' : false
     }
   }
-  return !shows(false) && shows(true)
+  return shows(false) === false && shows(true) === true
 }
 
 /** Throws `TEMPLATE` for a prompt that has nothing of what the user said. */

@@ -17,6 +17,9 @@ const CHARACTERS_PER_ITEM = 8
 /** Largest text length times pattern length: the worst case of the engines' search. */
 const LONGEST_SEARCH = 2 ** 28
 
+/** A template that would take too long, or too much memory. */
+export class WorkLimit extends Error {}
+
 /** The budget of one rendering, in either language. */
 export class WorkBudget {
   readonly #longest: number
@@ -35,14 +38,14 @@ export class WorkBudget {
 
   /** Counts a step, and checks the time. */
   countStep(): void {
-    if (++this.#steps > MOST_STEPS) throw new Error(`more than ${MOST_STEPS} steps`)
+    if (++this.#steps > MOST_STEPS) throw new WorkLimit(`more than ${MOST_STEPS} steps`)
     if (this.#steps % STEPS_PER_LOOK === 0) this.#look()
   }
 
   /** Counts a step that has others inside. `leave` ends it. */
   enter(): void {
     this.countStep()
-    if (++this.#depth > DEEPEST) throw new Error(`nested deeper than ${DEEPEST}`)
+    if (++this.#depth > DEEPEST) throw new WorkLimit(`nested deeper than ${DEEPEST}`)
   }
 
   leave(): void {
@@ -52,13 +55,13 @@ export class WorkBudget {
   /** Counts characters that are made or searched. */
   spend(characters: number): void {
     this.#made += characters
-    if (this.#made > this.#mostMade) throw new Error('too much text in total')
+    if (this.#made > this.#mostMade) throw new WorkLimit('too much text in total')
     if (this.#made - this.#madeAtLook > WORK_PER_LOOK) this.#look()
   }
 
   /** Checks the length of a text before it is made. */
   checkLength(characters: number): void {
-    if (characters > this.#longest) throw new Error(`a text of ${characters} characters, expected at most ${this.#longest}`)
+    if (characters > this.#longest) throw new WorkLimit(`a text of ${characters} characters, expected at most ${this.#longest}`)
   }
 
   /** Checks a text before it is made, and counts it. */
@@ -69,20 +72,20 @@ export class WorkBudget {
 
   /** Checks a list before it is made, and counts it. */
   makeItems(count: number): void {
-    if (count > MOST_ITEMS) throw new Error(`a list of ${count} items`)
+    if (count > MOST_ITEMS) throw new WorkLimit(`a list of ${count} items`)
     this.spend(count * CHARACTERS_PER_ITEM)
   }
 
   /** Checks the time of a search before it begins. */
   checkSearch(text: string, pattern: string): void {
     if (pattern.length <= text.length && text.length * pattern.length > LONGEST_SEARCH) {
-      throw new Error(`a search for ${pattern.length} characters in ${text.length}`)
+      throw new WorkLimit(`a search for ${pattern.length} characters in ${text.length}`)
     }
     this.spend(text.length)
   }
 
   #look(): void {
     this.#madeAtLook = this.#made
-    if (performance.now() > this.#deadline) throw new Error(`more than ${MOST_MILLISECONDS} ms`)
+    if (performance.now() > this.#deadline) throw new WorkLimit(`more than ${MOST_MILLISECONDS} ms`)
   }
 }

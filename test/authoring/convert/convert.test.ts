@@ -71,6 +71,19 @@ test('a sliding window narrower than the context is kept, another is none', asyn
   expect((await openGguf(target)).metadata.has('llama.attention.sliding_window')).toBe(false)
 })
 
+test('what config.json leaves out is what transformers takes, with a note; values that change nothing are accepted', async () => {
+  await writeCheckpoint(folder, smallModel)
+  const { max_position_embeddings: _, ...config } = configOf(smallModel) as Record<string, unknown>
+  await writeJson(folder, 'config.json', { ...config, sliding_window: 0, rope_scaling: { type: 'linear', factor: 1 } })
+  const { notes } = await convertCheckpoint(folder, target)
+  const { metadata } = await openGguf(target)
+  expect(metadata.get('llama.context_length')).toBe(131_072)
+  expect(metadata.has('llama.attention.sliding_window')).toBe(false)
+  expect(notes).toContain('max_position_embeddings is not in config.json; 131072, the default of transformers, is taken')
+  await writeJson(folder, 'config.json', { ...config, rope_scaling: { type: 'linear', factor: 2 } })
+  await expect(convertCheckpoint(folder, target)).rejects.toMatchObject({ code: 'UNSUPPORTED' })
+})
+
 test('rope_parameters of transformers 5 are read', async () => {
   await writeCheckpoint(folder, smallModel)
   const { rope_theta: _, ...config } = configOf(smallModel)

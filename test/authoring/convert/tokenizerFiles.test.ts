@@ -124,6 +124,16 @@ test('a chat template comes from its own file, or else from tokenizer_config.jso
   expect((await convertedMetadata()).get('tokenizer.chat_template')).toBe('two\n')
 })
 
+test('a chat template of its own file replaces the default of several', async () => {
+  const named = { default: 'one', tool_use: 'two' }
+  const list = Object.entries(named).map(([name, template]) => ({ name, template }))
+  await writeJson(folder, 'tokenizer_config.json', { chat_template: list })
+  await fs.writeFile(path.join(folder, 'chat_template.jinja'), 'three')
+  const metadata = await convertedMetadata()
+  expect(metadata.get('tokenizer.chat_template')).toBe('three')
+  expect(metadata.get('tokenizer.chat_template.tool_use')).toBe('two')
+})
+
 test('several chat templates keep their names', async () => {
   const templates = { default: 'one', tool_use: 'two', 'a-b': 'three' }
   await writeJson(folder, 'tokenizer_config.json', {

@@ -176,7 +176,7 @@ test('whatever a template holds, it renders or fails in good order', () => {
       try {
         expect(typeof render(parts.join(''), [user('hi')])).toBe('string')
       } catch (error) {
-        expect((error as Error).constructor).toBe(Error)
+        expect((error as Error).constructor.name).toMatch(/^(Error|WorkLimit)$/)
       }
     }),
     { seed: 5, numRuns: 3000 },
@@ -273,7 +273,7 @@ test('hostile templates stay within their budget', { timeout: 60_000 + 100 * goR
       try {
         expect(render(source, messages).length).toBeLessThan(2 ** 20 + 10_000)
       } catch (error) {
-        expect((error as Error).constructor).toBe(Error)
+        expect((error as Error).constructor.name).toMatch(/^(Error|WorkLimit)$/)
       }
       slowest = Math.max(slowest, performance.now() - start)
     }),
