@@ -100,6 +100,7 @@ const forStores = {
   record: limit(65_536, 'bytes of the record of a file', 'it has an address, a hash and a version'),
   partialLog: limit(8_388_608, 'bytes of the log of a partial file', 'a line of about 20 for each megabyte that came: 400 GB of one file'),
   partialSpans: limit(4096, 'pieces of a partial file that are apart', 'a few for each attempt that was stopped; each write looks at all'),
+  storedTokens: limit(4_194_304, 'tokens of a file of stored logits', 'their logits take 130 GB at a vocabulary of 32,000'),
   sessionManifest: limit(16_777_216, 'bytes of what a saved session says of itself', 'a million tokens, and what the caller adds'),
 }
 

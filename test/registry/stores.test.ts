@@ -88,6 +88,8 @@ test('values of parameters that are none are left out or kept as texts, and the 
     ollamaModel({ params: { seed: null, stop: [1], top_k: {} } as object }),
   )
   expect((await findLocalModel('m', folders))?.layers?.params).toEqual({ stop: '[1]', top_k: '{}' })
+  writeOllama(folders.ollama[0]!, 'registry.ollama.ai/library/m/latest', ollamaModel({ params: null as unknown as object }))
+  expect((await findLocalModel('m', folders))?.layers?.params).toEqual({})
 })
 
 test("Ollama's names are the same in any case, and an exact one goes first", async () => {
@@ -178,6 +180,15 @@ test('a model in the Hugging Face cache is used in place, by file, by quantizati
   expect((await listLocalModels(folders)).map(({ name }) => name)).toEqual(['hf:owner/repo/mix.Q4_K_M.gguf', 'hf:owner/repo/mix.Q8_0.gguf'])
   expect(snapshot(folders.huggingFace)).toEqual(before)
 })
+
+test('a cache with many files is listed in the time of its files', async () => {
+  const count = 1500
+  writeHub('main', 'c0ffee', Object.fromEntries(Array.from({ length: count }, (_, index) => [`mix.${index}.gguf`, 'x'])))
+  const before = process.cpuUsage()
+  expect(await listLocalModels(folders)).toHaveLength(count)
+  const { user, system } = process.cpuUsage(before)
+  expect((user + system) / 1e6).toBeLessThan(6) // each file read the folder and looked at all names again
+}, 60_000)
 
 test('a set of shards is found by any shard, and only when complete', async () => {
   const shard = (n: number) => `Q4_K_M/mix-0000${n}-of-00002.gguf`

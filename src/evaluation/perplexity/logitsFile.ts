@@ -11,6 +11,7 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { checkKind, checkText, MixtralError } from '../../base/errors.js'
 import { DraftFile } from '../../base/files/draftFile.js'
+import { limits } from '../../base/limits.js'
 import type { Prediction } from './evaluate.js'
 import { packedRowBytes, packRow, unpackRow } from './logProbabilities.js'
 import { SHORTEST_WINDOW, scoredPerWindow, type Windows } from './windows.js'
@@ -53,6 +54,15 @@ export class LogitsFile {
       if (size !== expected || contextLength < SHORTEST_WINDOW || count < 1 || vocabulary < 1) {
         const found = `${count} windows of ${contextLength} tokens of a vocabulary of ${vocabulary}`
         throw new MixtralError('IO', `${path}: ${size} bytes, but its header says ${found}, ${expected} bytes`)
+      }
+      // A file with holes has any size at no cost, and its header any counts.
+      const { storedTokens } = limits
+      if (count * contextLength > storedTokens.most || vocabulary > limits.vocabulary.most) {
+        const most = `${storedTokens.most} ${storedTokens.what} and a vocabulary of ${limits.vocabulary.most}`
+        throw new MixtralError(
+          'IO',
+          `${path}: ${count} windows of ${contextLength} tokens of a vocabulary of ${vocabulary}, expected at most ${most}`,
+        )
       }
       const stored = await readBytes(path, file, HEAD_BYTES, 4 * count * contextLength)
       const tokens = Array.from({ length: count * contextLength }, (_, i) => stored.getUint32(4 * i, true))

@@ -17,8 +17,7 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
   const fail = (problem: string): never => {
     throw new MixtralError('IO', `${where}: ${problem}`)
   }
-  // Repositories also have GGUF files that are no language models: vision encoders and importance matrices.
-  const firsts = [...new Set(files.filter((file) => /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)).map(firstShardOf))]
+  const firsts = [...new Set(files.filter(isModelFile).map(firstShardOf))]
   const parts = files.filter((file) => joinedName(file) !== undefined)
   const asked = name.file !== undefined && joinedName(name.file) !== undefined && files.includes(name.file) ? [name.file] : []
   const cut = asked.length > 0 ? asked : firsts.length === 0 || isOnlyCut(firsts, parts, name) ? parts : []
@@ -32,6 +31,21 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
   if (missing === undefined) return shards
   if (name.file === undefined || (shards.length > 1 && all.has(name.file))) return fail(`shard ${missing} is missing`)
   return fail(`it has no file ${name.file}${didYouMean(name.file, firsts) || `, only ${listed(firsts)}`}`)
+}
+
+/** The files of each model that is complete, first shard first. Takes time by the number of files. */
+export function completeModels(files: readonly string[]): string[][] {
+  const all = new Set(files)
+  if (!files.some(isModelFile)) return []
+  return files
+    .filter((file) => /\.gguf$/i.test(file) && firstShardOf(file) === file)
+    .map(shardsOf)
+    .filter((shards) => shards.every((shard) => all.has(shard)))
+}
+
+/** Repositories also have GGUF files that are no language models. Whether a file is none of these: vision encoders and importance matrices. */
+function isModelFile(file: string): boolean {
+  return /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)
 }
 
 /** Whether what is asked for is there in parts only. */
@@ -55,7 +69,7 @@ function byQuantization(firsts: readonly string[], quantization: string | undefi
   const near = nearNames(quantization!, known)
   throw new MixtralError(
     'IO',
-    `${where}: it has no ${quantization}, only ${listed(near.length > 0 ? [...new Set([...near, ...known])] : known)}`,
+    `${where}: it has no ${quantization}, only ${listed(near.length > 0 ? [...new Set([...near, ...known])] : known.length > 0 ? known : firsts)}`,
   )
 }
 

@@ -5,7 +5,7 @@ import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
 import { type HuggingFaceName, isSafeFile, parseModelName } from '../names/modelName.js'
-import { chooseGgufFiles } from '../names/repositoryFiles.js'
+import { chooseGgufFiles, completeModels } from '../names/repositoryFiles.js'
 
 export interface CachedModel {
   readonly name: HuggingFaceName
@@ -27,23 +27,27 @@ export async function findInHuggingFaceCache(cache: string, name: HuggingFaceNam
   return { name, paths }
 }
 
-/** All models in the cache, each by a name with a file. */
+/** All models in the cache, each by a name with a file. Each folder is read once. */
 export async function listHuggingFaceCache(cache: string): Promise<CachedModel[]> {
   const files = await filesUnder(cache, 7)
+  const snapshots = new Map<string, string[]>()
+  for (const file of files) {
+    const [, snapshot, inside] = /^(models--[^/]+\/snapshots\/[^/]+)\/(.+)$/.exec(file) ?? []
+    if (snapshot === undefined || !isSafeFile(inside!)) continue
+    const known = snapshots.get(snapshot)
+    if (known) known.push(inside!)
+    else snapshots.set(snapshot, [inside!])
+  }
   const models: CachedModel[] = []
   for (const file of files) {
-    const match = /^models--([^/]+?)--([^/]+)\/refs\/([^/]+)$/.exec(file)
-    if (!match) continue
-    const [, owner, repo, revision] = match
+    const [, owner, repo, revision] = /^models--([^/]+?)--([^/]+)\/refs\/([^/]+)$/.exec(file) ?? []
+    if (owner === undefined) continue
     const commit = (await readText(path.join(cache, file), 100))?.trim()
-    const snapshot = `models--${owner}--${repo}/snapshots/${commit}/`
-    const names = new Set(
-      files.filter((other) => other.startsWith(snapshot)).map((other) => `hf:${owner}/${repo}@${revision}/${other.slice(snapshot.length)}`),
-    )
-    for (const text of names) {
-      const name = nameOf(text)
-      const model = name && (await findInHuggingFaceCache(cache, name))
-      if (model && path.join(cache, snapshot, name.file!) === model.paths[0]) models.push(model)
+    const snapshot = `models--${owner}--${repo}/snapshots/${commit}`
+    for (const shards of completeModels(snapshots.get(snapshot) ?? [])) {
+      const name = nameOf(`hf:${owner}/${repo}@${revision}/${shards[0]}`)
+      const paths = shards.map((shard) => path.join(cache, snapshot, shard))
+      if (name && !(await Promise.all(paths.map(fileBytes))).includes(undefined)) models.push({ name, paths })
     }
   }
   return models

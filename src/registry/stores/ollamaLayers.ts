@@ -55,7 +55,8 @@ export function checkLayers(layers: unknown): void {
 }
 
 function parseParams(text: string, where: string): OllamaLayers['params'] {
-  const params = parseJson(text, where, 'params')
+  const params = text.trim() === '' ? null : parseJson(text, where, 'params')
+  if (params === null) return {}
   if (typeof params !== 'object' || params === null || Array.isArray(params)) throw wrong(where, 'params', 'expected an object')
   return Object.fromEntries(
     Object.entries(params).flatMap(([key, value]): [string, ParamValue][] => {

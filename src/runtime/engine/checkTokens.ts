@@ -13,13 +13,17 @@ export function checkTokens(tokens: TokenIds, vocabSize: number, contextLength: 
   checkTokenList(tokens)
   const { length } = tokens
   if (!length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
-  if (length > contextLength) {
-    const counts = { promptTokens: length, contextLength }
-    throw new MixtralError('CONTEXT', `${length} tokens, the context has room for ${contextLength}`, counts)
-  }
+  checkTokenCount(length, contextLength)
   const ids: number[] = Array.from(tokens)
   const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
   if (wrong >= 0)
     throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
   return ids
+}
+
+/** Throws `CONTEXT` for more tokens than the context has room for. */
+export function checkTokenCount(count: number, contextLength: number): void {
+  if (count <= contextLength) return
+  const counts = { promptTokens: count, contextLength }
+  throw new MixtralError('CONTEXT', `${count} tokens, the context has room for ${contextLength}`, counts)
 }

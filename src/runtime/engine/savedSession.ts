@@ -102,13 +102,15 @@ function manifestBytes(manifest: Manifest): Buffer {
 }
 
 /**
- * Reads a session that was saved with the same binding. `use` gets the tokens, and the pages one after the other; what
+ * Reads a session that was saved with the same binding. `check` may refuse its number of tokens before they are read:
+ * a file with holes has any size at no cost. `use` gets the tokens, and the pages one after the other; what
  * it made of them counts only if nothing is thrown: a wrong byte anywhere is found at the end. Throws `SESSION`, naming
  * what differs, and `IO`.
  */
 export async function readSession(
   path: string,
   binding: SessionBinding,
+  check: (tokens: number) => void,
   use: (session: SavedSession, page: () => Promise<Uint8Array>) => Promise<void>,
 ): Promise<SavedSession> {
   const source = await FileSource.open(path)
@@ -133,6 +135,7 @@ export async function readSession(
     const { tokens, pages, metadata } = checkManifest(path, await hashed(length), binding)
     const expected = at + 4 * tokens + pages * binding.pageBytes + HASH_BYTES
     if (source.bytes !== expected) throw sessionError(path, `${source.bytes} bytes, expected ${expected}: it was cut or changed`)
+    check(tokens)
     const ids = [...new Uint32Array((await hashed(4 * tokens)).buffer)]
     const session = { ids, metadata, pages }
     await use(session, () => hashed(binding.pageBytes))

@@ -6,7 +6,7 @@ import { fingerprint } from '../weights/fingerprint.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { NUMERICS } from '../weights/scratch.js'
 import type { CallOptions } from './callOptions.js'
-import { checkTokens } from './checkTokens.js'
+import { checkTokenCount, checkTokens } from './checkTokens.js'
 import { KvBytes } from './kvBytes.js'
 import { kvSalt, type Task } from './request.js'
 import { readSession, type SavedSession, type SessionBinding, sessionError, writeSession } from './savedSession.js'
@@ -84,14 +84,19 @@ export class SessionStore {
     const { config, plan } = this.#model
     const sequence = cache.open([], 0, this.#salt(salt))
     try {
-      const session = await readSession(path, binding, async ({ ids, pages }, page) => {
-        if (ids.some((id) => id >= config.vocabSize)) throw sessionError(path, `a token beyond the vocabulary of ${config.vocabSize}`)
-        if (ids.length) checkTokens(ids, config.vocabSize, plan.contextLength)
-        // between two steps: others may have to give up their pages
-        const places = await this.#runs.turns.exclusive(async () => this.#scheduler.extend(sequence, pages * PAGE_POSITIONS))
-        if (!places) throw new RangeError('no pages for a session, which has its turn')
-        for (let i = 0; i < pages; i++) this.#kv.write(sequence.table[i]!, await page())
-      })
+      const session = await readSession(
+        path,
+        binding,
+        (tokens) => checkTokenCount(tokens, plan.contextLength),
+        async ({ ids, pages }, page) => {
+          if (ids.some((id) => id >= config.vocabSize)) throw sessionError(path, `a token beyond the vocabulary of ${config.vocabSize}`)
+          if (ids.length) checkTokens(ids, config.vocabSize, plan.contextLength)
+          // between two steps: others may have to give up their pages
+          const places = await this.#runs.turns.exclusive(async () => this.#scheduler.extend(sequence, pages * PAGE_POSITIONS))
+          if (!places) throw new RangeError('no pages for a session, which has its turn')
+          for (let i = 0; i < pages; i++) this.#kv.write(sequence.table[i]!, await page())
+        },
+      )
       cache.commit(sequence, session.ids.slice(0, session.pages * PAGE_POSITIONS))
       return session
     } finally {

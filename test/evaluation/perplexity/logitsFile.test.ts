@@ -1,6 +1,6 @@
 // Files of stored logits: llama.cpp's own is read and written again, and what is no such file is refused.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -120,6 +120,22 @@ test.each<[what: string, spoil: (file: Buffer) => Buffer, message: RegExp]>([
   const path = join(folder, 'spoiled.kld')
   writeFileSync(path, spoil(readFileSync(theirs)))
   await expect(LogitsFile.open(path)).rejects.toMatchObject({ code: 'IO', message: expect.stringMatching(message) })
+})
+
+test('a file with holes that says it has many tokens is refused before they are read', async () => {
+  const path = join(folder, 'holes.kld')
+  const [contextLength, vocabulary, count] = [1024, 1, 65_536]
+  const head = Buffer.alloc(20)
+  head.write('_logits_', 'latin1')
+  for (const [i, value] of [contextLength, vocabulary, count].entries()) head.writeUInt32LE(value, 8 + 4 * i)
+  writeFileSync(path, head)
+  // the size that the header asks for is in the message
+  const { message } = await LogitsFile.open(path).then(
+    () => new Error('opened'),
+    (error: Error) => error,
+  )
+  truncateSync(path, Number(/, (\d+) bytes$/.exec(message)![1]))
+  await expect(LogitsFile.open(path)).rejects.toThrow('tokens of a file of stored logits')
 })
 
 test('a base with another vocabulary is refused', async () => {

@@ -2,7 +2,7 @@
 // call with all of their tokens writes.
 
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import fc from 'fast-check'
@@ -225,6 +225,22 @@ describe('a saved session', () => {
     const empty = join(folder, 'empty.session')
     await model.session().save(empty)
     expect((await model.restore(empty)).session.ids).toEqual([])
+  })
+
+  test('with holes for more tokens than the context has is refused before they are read', async () => {
+    const holes = join(folder, 'holes.session')
+    const bytes = readFileSync(path)
+    const magic = bytes.indexOf('\n') + 1
+    const length = bytes.readUInt32LE(magic)
+    const manifest = JSON.parse(bytes.subarray(magic + 4, magic + 4 + length).toString())
+    const changed = Buffer.from(JSON.stringify({ ...manifest, tokens: 50_000_000, pages: 0 }))
+    const head = Buffer.from(bytes.subarray(0, magic + 4))
+    head.writeUInt32LE(changed.length, magic)
+    writeFileSync(holes, Buffer.concat([head, changed]))
+    truncateSync(holes, head.length + changed.length + 200_000_000 + 32)
+    const before = process.memoryUsage().arrayBuffers
+    await expect(model.restore(holes)).rejects.toMatchObject({ code: 'CONTEXT', promptTokens: 50_000_000 })
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(100_000_000)
   })
 
   test('is refused where it was cut or changed at any byte, and the cache stays right', async () => {
