@@ -43,7 +43,7 @@ export function completeModels(files: readonly string[]): string[][] {
     .filter((shards) => shards.every((shard) => all.has(shard)))
 }
 
-/** Repositories also have GGUF files that are no language models. Whether a file is none of these: vision encoders and importance matrices. */
+/** Whether a GGUF file is a language model's: repositories also have vision encoders and importance matrices. */
 function isModelFile(file: string): boolean {
   return /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)
 }
