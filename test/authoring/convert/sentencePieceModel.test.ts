@@ -124,3 +124,9 @@ test('whatever bytes are changed or missing, the model is read or refused', () =
     { numRuns: 500 },
   )
 })
+
+test('a pointer and a page in place of a model are named as such', () => {
+  const found = (start: string) => () => readSentencePieceModel(text(start), 'm')
+  expect(found('version https://git-lfs.github.com/spec/v1\n')).toThrow(/Git LFS pointer/)
+  expect(found('<!DOCTYPE html>')).toThrow(/web page/)
+})

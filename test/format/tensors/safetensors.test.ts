@@ -134,3 +134,10 @@ test('whatever bytes are changed, what is read lies within the file or is refuse
     { numRuns: 2000 },
   )
 })
+
+test.each([
+  ['version https://git-lfs.github.com/spec/v1\n', /Git LFS pointer/],
+  ['<html><body>Entry not found', /web page/],
+])('%j is named as what it is', async (start, message) => {
+  await expect(readSafetensors(memory(new TextEncoder().encode(start)))).rejects.toThrow(message)
+})
