@@ -43,7 +43,7 @@ export function completeModels(files: readonly string[]): string[][] {
     .filter((shards) => shards.every((shard) => all.has(shard)))
 }
 
-/** Repositories also have GGUF files that are no language models. Whether a file is none of these: vision encoders and importance matrices. */
+/** Whether a file is a language model. Repositories also have vision encoders and importance matrices in GGUF. */
 function isModelFile(file: string): boolean {
   return /\.gguf$/i.test(file) && !/(^|\/)mmproj|imatrix/i.test(file)
 }

@@ -125,7 +125,7 @@ function triggerOf([start]: Script): string | number {
   return start!.slice(0, jsonStart(start!)) || start!
 }
 
-/** Where the JSON begins that a text ends with, up to the quote before a value: `[{"name": "`. Its end where it has none. */
+/** Where the JSON `[{"name": "` at the end of a text begins, or the end where there is none. */
 function jsonStart(text: string): number {
   let at = text.length
   const skipSpace = () => {

@@ -63,16 +63,19 @@ export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces:
   }
   const eosId = id('eos_token_id', 2)!
   const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
+  const retyped: string[] = []
   pieces.forEach((piece, token) => {
     if (ENDS.has(piece)) endIds.add(token)
     else if (!BEGINNINGS.has(piece)) return
     const type = TEXTS.get(types[token]!)
     if (type === undefined) return
     types[token] = tokenType.control
-    notes.push(
-      `token ${token}, ${JSON.stringify(piece)}, has the type ${type} in the file; it is taken as the control token that it is elsewhere`,
-    )
+    retyped.push(`token ${token}, ${JSON.stringify(piece)}, has the type ${type} in the file`)
   })
+  if (retyped.length > 0) {
+    const more = retyped.length > 1 ? `, and so are ${retyped.length - 1} more` : ''
+    notes.push(`${retyped[0]}; it is taken as the control token that it is elsewhere${more}`)
+  }
   const bosId = id('bos_token_id', 1)!
   const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
   // Characters without a token become it: as a control token, a text could write what only templates may.

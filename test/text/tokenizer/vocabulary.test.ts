@@ -106,3 +106,9 @@ test.each([
   types[3 + 0x41] = 5 // without the byte, a text could write the token
   expect(() => Tokenizer.fromGgufMetadata(metadata)).toThrow(/no token for byte 65 and no unknown token/)
 })
+
+test('many tokens of one kind are one note', () => {
+  const many = Array.from({ length: 50 }, () => ['<|im_end|>', 1, 0] as [string, number, number])
+  const { notes } = Tokenizer.fromGgufMetadata(metadataOf([...letters, ...many]))
+  expect(notes).toEqual([expect.stringMatching(/has the type normal in the file; .* and so are 49 more$/)])
+})
