@@ -78,10 +78,22 @@ export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces:
   }
   const bosId = id('bos_token_id', 1)!
   const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
+  notes.push(...writable(new Set([bosId, ...endIds]), pieces, types))
   // Characters without a token become it: as a control token, a text could write what only templates may.
   const isControl = unknownId !== undefined && (types[unknownId] === tokenType.control || unknownId === bosId || endIds.has(unknownId))
   if (isControl) {
     notes.push(`tokenizer.ggml.unknown_token_id is ${unknownId}, a control token, which no text may become; it is ignored`)
   }
   return { bosId, eosId, unknownId: isControl ? undefined : unknownId, endIds, notes }
+}
+
+/** A note where a text can become a token that ends an answer or begins a prompt. It does so as before. */
+function writable(ids: ReadonlySet<number>, pieces: readonly string[], types: Uint8Array): string[] {
+  const kinds = new Map<number, string>([...TEXTS, [tokenType.byte, 'byte']])
+  const odd = [...ids].filter((id) => kinds.has(types[id]!))
+  if (odd.length === 0) return []
+  const [first] = odd as [number]
+  const more = odd.length > 1 ? `, and so can ${odd.length - 1} more` : ''
+  const what = `token ${first}, ${shown(pieces[first])}, begins prompts or ends answers and has the type ${kinds.get(types[first]!)}`
+  return [`${what} in the file: the text of a message can become it${more}`]
 }
