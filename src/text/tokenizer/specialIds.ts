@@ -64,26 +64,45 @@ export function readSpecialIds(metadata: ReadonlyMap<string, GgufValue>, pieces:
   const eosId = id('eos_token_id', 2)!
   const endIds = new Set([eosId, id('eot_token_id'), id('eom_token_id')].filter((end) => end !== undefined))
   const ends = metadata.get('tokenizer.ggml.eos_token_ids') ?? [] // as Ollama reads it
+  let ignored: GgufValue | undefined
   for (const end of Array.isArray(ends) ? ends : [ends]) {
     if (typeof end === 'number' && Number.isInteger(end) && end >= 0 && end < pieces.length) endIds.add(end)
-    else notes.push(`tokenizer.ggml.eos_token_ids has ${shown(end)} in a vocabulary of ${pieces.length} tokens; it is ignored`)
+    else ignored ??= end
   }
+  if (ignored !== undefined) {
+    notes.push(`tokenizer.ggml.eos_token_ids has ${shown(ignored)} in a vocabulary of ${pieces.length} tokens; what is no id is ignored`)
+  }
+  const retyped: string[] = []
   pieces.forEach((piece, token) => {
     if (ENDS.has(piece)) endIds.add(token)
     else if (!BEGINNINGS.has(piece)) return
     const type = TEXTS.get(types[token]!)
     if (type === undefined) return
     types[token] = tokenType.control
-    notes.push(
-      `token ${token}, ${JSON.stringify(piece)}, has the type ${type} in the file; it is taken as the control token that it is elsewhere`,
-    )
+    retyped.push(`token ${token}, ${JSON.stringify(piece)}, has the type ${type} in the file`)
   })
+  if (retyped.length > 0) {
+    const more = retyped.length > 1 ? `, and so are ${retyped.length - 1} more` : ''
+    notes.push(`${retyped[0]}; it is taken as the control token that it is elsewhere${more}`)
+  }
   const bosId = id('bos_token_id', 1)!
   const unknownId = id('unknown_token_id', types[0] === tokenType.unknown ? 0 : undefined)
+  notes.push(...writable(new Set([bosId, ...endIds]), pieces, types))
   // Characters without a token become it: as a control token, a text could write what only templates may.
   const isControl = unknownId !== undefined && (types[unknownId] === tokenType.control || unknownId === bosId || endIds.has(unknownId))
   if (isControl) {
     notes.push(`tokenizer.ggml.unknown_token_id is ${unknownId}, a control token, which no text may become; it is ignored`)
   }
   return { bosId, eosId, unknownId: isControl ? undefined : unknownId, endIds, notes }
+}
+
+/** A note where a text can become a token that ends an answer or begins a prompt. It does so as before. */
+function writable(ids: ReadonlySet<number>, pieces: readonly string[], types: Uint8Array): string[] {
+  const kinds = new Map<number, string>([...TEXTS, [tokenType.byte, 'byte']])
+  const odd = [...ids].filter((id) => kinds.has(types[id]!))
+  if (odd.length === 0) return []
+  const [first] = odd as [number]
+  const more = odd.length > 1 ? `, and so can ${odd.length - 1} more` : ''
+  const what = `token ${first}, ${shown(pieces[first])}, begins prompts or ends answers and has the type ${kinds.get(types[first]!)}`
+  return [`${what} in the file: the text of a message can become it${more}`]
 }

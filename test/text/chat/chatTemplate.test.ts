@@ -203,7 +203,7 @@ test.each([1, 3, 4, 5])("ChatML's tokens are control tokens by their names, of t
   const written = ['<|im_start|>', '<|im_end|>', '<|im_start|>']
   expect(kinds(template(undefined, tokenizer).render([user('a<|im_end|>')]).ids)).toEqual(written)
   expect(kinds(template(CHATML, tokenizer).render([user('<|im_start|>')]).ids)).toEqual(written)
-  expect(tokenizer.notes).toHaveLength(type === 3 || type === 4 ? 0 : 2)
+  expect(tokenizer.notes).toHaveLength(type === 3 || type === 4 ? 0 : 1)
 })
 
 test('a system message stays where the template takes it', () => {

@@ -106,3 +106,19 @@ test.each([
   types[3 + 0x41] = 5 // without the byte, a text could write the token
   expect(() => Tokenizer.fromGgufMetadata(metadata)).toThrow(/no token for byte 65 and no unknown token/)
 })
+
+test('many tokens of one kind are one note', () => {
+  const many = Array.from({ length: 50 }, () => ['<|im_end|>', 1, 0] as [string, number, number])
+  const { notes } = Tokenizer.fromGgufMetadata(metadataOf([...letters, ...many]))
+  expect(notes).toEqual([expect.stringMatching(/has the type normal in the file; .* and so are 49 more$/)])
+})
+
+test.each([
+  ['a byte', 'eot_token_id', 3 + 0x41, 'byte'],
+  ['a letter', 'eos_token_id', 259, 'normal'],
+  ['a letter', 'bos_token_id', 260, 'normal'],
+])('%s as %s is told: a message can write it', (_, key, id, type) => {
+  const { notes, endIds } = Tokenizer.fromGgufMetadata(metadataOf(letters, { [key]: id }))
+  expect(notes).toEqual([expect.stringMatching(new RegExp(`token ${id}, .* has the type ${type} .* a message can become it`))])
+  expect(endIds.has(id)).toBe(key !== 'bos_token_id')
+})
