@@ -13,6 +13,7 @@ const formats = (words: string): Where => ['interfaces/server/wireFormats.test.t
 const openai = (words: string): Where => ['interfaces/server/openai.test.ts', words]
 const ollama = (words: string): Where => ['interfaces/server/ollama.test.ts', words]
 const llama = (words: string): Where => ['interfaces/server/llamaCompletion.test.ts', words]
+const lenience = (words: string): Where => ['interfaces/server/lenience.test.ts', words]
 const operation = (words: string): Where => ['interfaces/server/operation.test.ts', words]
 const security = (words: string): Where => ['interfaces/server/security.test.ts', words]
 const echo = (words: string): Where => ['interfaces/server/echo.test.ts', words]
@@ -140,7 +141,7 @@ const cases: readonly Row[] = [
   ],
   ['chat: formats, schemas, grammars', openai('an answer follows %s')],
   ['chat: messages that are none', openai("['messages of numbers'")],
-  ['chat: timings_per_token', llama("['timings in each event'")],
+  ['chat: timings_per_token', lenience("test('timings_per_token'")],
   ['chat: log-probabilities join to the content', openai("the client's own stream gives what the whole answer gives")],
   ['chat: progress', formats('the progress of a prompt is told in chats'), llama('the progress of a prompt goes up to its end')],
   ['chat: n = 2', openai("the client's own stream gives what the whole answer gives")],

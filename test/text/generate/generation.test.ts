@@ -212,7 +212,7 @@ describe('chat', () => {
   })
 
   test('refuses messages that the template refuses, and goes on', async () => {
-    await expect(model.chat([question, question])).rejects.toMatchObject({ code: 'TEMPLATE' })
+    await expect(model.chat([{ role: 'assistant', content: 'Paris.' }, question])).rejects.toMatchObject({ code: 'TEMPLATE' })
     await expect(model.chat([])).rejects.toMatchObject({ code: 'TEMPLATE' })
     expect((await model.chat([question], greedy)).text).toBe('The capital of France is Paris.')
   })

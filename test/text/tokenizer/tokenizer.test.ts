@@ -253,5 +253,6 @@ test('the end tokens that a file lists end an answer, others of the list are ign
   const metadata = new Map(mistralMetadata()).set('tokenizer.ggml.eos_token_ids', [2, 264, 4294967295])
   const tokenizer = Tokenizer.fromGgufMetadata(metadata)
   expect([...tokenizer.endIds]).toEqual(expect.arrayContaining([2, 264]))
-  expect(tokenizer.notes).toEqual([expect.stringMatching(/^tokenizer.ggml.eos_token_ids has 4294967295/)])
+  // the second says that a text can become the token 264, which is an ordinary one
+  expect(tokenizer.notes).toEqual([expect.stringMatching(/^tokenizer.ggml.eos_token_ids has 4294967295/), expect.any(String)])
 })
