@@ -136,7 +136,7 @@ const bodies: [path: string, right: object[], wrong: object[]][] = [
     [
       {},
       { model: 'demo', messages: 'a' },
-      { model: 'demo', messages: capital, options: { top_p: 3 } },
+      { model: 'demo', messages: capital, options: { top_p: 'x' } },
       { model: 'demo', messages: capital, top_logprobs: 21 },
     ],
   ],

@@ -13,6 +13,8 @@ const id: Schema = { type: 'integer', minimum: 0 }
 
 /** Their names and ranges differ from route to route: they are in the schema of each. */
 const ELSEWHERE = ['logprobs', 'maxNewTokens']
+/** In Ollama's API, a number of any size means something. */
+const NUMBERS: readonly OptionRow['kind'][] = ['number', 'whole']
 /** What an answer is to follow, beside the options of the table. */
 const FORMATS = {
   response_format: { description: 'text, json_object, or json_schema', type: ['object', 'null'] },
@@ -28,7 +30,8 @@ export function optionProperties(programs: readonly Program[]): Record<string, S
     for (const program of programs) {
       const name = row[program]
       if (name === undefined || properties[name]) continue
-      properties[name] = { description: row.help, anyOf: [...schemasOf(row), { type: 'null' }] }
+      const schemas = program === 'ollama' && NUMBERS.includes(row.kind) ? [{ type: 'number' }] : schemasOf(row)
+      properties[name] = { description: row.help, anyOf: [...schemas, { type: 'null' }] }
     }
   }
   return properties
