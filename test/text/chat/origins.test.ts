@@ -6,9 +6,17 @@ import { chatml } from './toolTemplates.js'
 const CONTROL = '<|im_end|>'
 const tokenizer = chatml()
 const [control] = tokenizer.splitSpecial(CONTROL)
-const jinja = (source: string, content = CONTROL) =>
-  ChatTemplate.fromGgufMetadata(new Map([['tokenizer.chat_template', source]]), tokenizer).render([{ role: 'user', content }])
-const go = (source: string) => ChatTemplate.fromOllama(source, tokenizer).render([{ role: 'user', content: CONTROL }])
+/** What a template writes before its end, where it writes the message as it is: one that does not is refused. */
+function written(template: ChatTemplate, content: string): { readonly text: string; readonly ids: readonly number[] } {
+  const { text, ids } = template.render([{ role: 'user', content }])
+  return { text: text.slice(0, text.lastIndexOf('\n')), ids }
+}
+const jinja = (source: string, content = CONTROL) => {
+  const metadata = new Map([['tokenizer.chat_template', `${source}{{ '\\n' }}{{ messages[0].content }}`]])
+  return written(ChatTemplate.fromGgufMetadata(metadata, tokenizer), content)
+}
+const go = (source: string) =>
+  written(ChatTemplate.fromOllama(`${source}{{ "\\n" }}{{ range .Messages }}{{ .Content }}{{ end }}`, tokenizer), CONTROL)
 
 describe('a message never spells a control token', () => {
   test.each([
@@ -47,9 +55,9 @@ describe('a message never spells a control token', () => {
     expect(text).toBe(CONTROL)
     expect(ids).not.toContain(control)
     const places = [...CONTROL].map((_, index) => `{{ printf "%c" (index .Content ${index}) }}`).join('')
-    const written = go(`{{ range .Messages }}${places}{{ end }}`)
-    expect(written.text).toBe(CONTROL)
-    expect(written.ids).not.toContain(control)
+    const result = go(`{{ range .Messages }}${places}{{ end }}`)
+    expect(result.text).toBe(CONTROL)
+    expect(result.ids).not.toContain(control)
   })
 
   test('as a property of a tool that is no schema', () => {
