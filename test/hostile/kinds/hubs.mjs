@@ -2,7 +2,7 @@
 // models. No server is asked: fetch is the answer.
 
 import { modelNameText, parseModelName } from '../../../dist/registry/names/modelName.js'
-import { didYouMean } from '../../../dist/registry/names/nearNames.js'
+import { didYouMean } from '../../../dist/base/nearNames.js'
 import { findHuggingFaceModel } from '../../../dist/registry/sources/huggingFace.js'
 import { checkLayers, readLayers } from '../../../dist/registry/stores/ollamaLayers.js'
 import { parseManifest } from '../../../dist/registry/stores/ollamaManifest.js'
