@@ -1,8 +1,8 @@
 // What hubs say: manifests of Ollama and the texts of their layers, lists of files of Hugging Face, and names of
 // models. No server is asked: fetch is the answer.
 
-import { modelNameText, parseModelName } from '../../../dist/registry/names/modelName.js'
 import { didYouMean } from '../../../dist/base/nearNames.js'
+import { modelNameText, parseModelName } from '../../../dist/registry/names/modelName.js'
 import { findHuggingFaceModel } from '../../../dist/registry/sources/huggingFace.js'
 import { checkLayers, readLayers } from '../../../dist/registry/stores/ollamaLayers.js'
 import { parseManifest } from '../../../dist/registry/stores/ollamaManifest.js'

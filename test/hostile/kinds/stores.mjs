@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import fs from 'node:fs/promises'
 import path from 'node:path'
+import { MixtralError } from '../../../dist/base/errors.js'
 import { LogitsFileWriter } from '../../../dist/evaluation/perplexity/logitsFile.js'
 import { LogitsFile, readImatrix, writeImatrix } from '../../../dist/index.js'
 import { listLocalModels } from '../../../dist/registry/stores/localModels.js'
@@ -82,7 +83,10 @@ export const sessions = {
     const hash = bytes[0] ? createHash('sha256').update(body).digest() : new Uint8Array(0)
     const file = path.join(folder, 'session')
     await fs.writeFile(file, Buffer.concat([body, hash]))
-    await readSession(file, binding, async ({ pages }, page) => {
+    const fits = (tokens) => {
+      if (tokens > 4096) throw new MixtralError('CONTEXT', `${tokens} tokens, the context has room for 4096`)
+    }
+    await readSession(file, binding, fits, async ({ pages }, page) => {
       for (let n = 0; n < pages; n++) if ((await page()).length !== 256) throw new Error('a page of another length')
     })
   },
