@@ -13,7 +13,7 @@ import type { Linear } from './linear.js'
 import type { Profile } from './profile.js'
 import type { Stage } from './stages.js'
 
-/** Below this, a product of so many tokens takes mostly the time to read the weights. */
+/** A product of fewer tokens takes mostly the time to read the weights. */
 export const FEW_TOKENS = 8
 /** Columns of rows of which few stay in the core's cache. */
 const LONG_ROWS = 8192

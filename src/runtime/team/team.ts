@@ -204,7 +204,7 @@ export class Team {
   }
 }
 
-/** Waits for a promise that never rejects, and no longer than so many milliseconds. Returns whether it has settled. */
+/** Waits for a promise that never rejects, for at most that many milliseconds. Returns whether it has settled. */
 async function endsWithin(promise: Promise<unknown>, milliseconds: number): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => (timer = setTimeout(resolve, milliseconds, false)))

@@ -77,7 +77,7 @@ export function ollamaOptions(request: CommonFields, { defaults, name, model }: 
 
 /**
  * The value of an option, by the rules for those that a model brings. What has no meaning stays, to be refused by
- * its name, but for versions of mirostat: Ollama knows none any more.
+ * its name, except for versions of mirostat: Ollama knows none any more.
  */
 function meant(wire: string, own: string, value: unknown): unknown {
   if (typeof value !== 'number') return value
