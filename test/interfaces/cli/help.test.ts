@@ -18,6 +18,8 @@ const commands = [
   'logits',
   'trace',
   'perplexity',
+  'eval',
+  'experts',
   'convert',
   'verify',
   'bench',
