@@ -11,19 +11,19 @@ export class HeldGenerator<T, R = void> implements AsyncGenerator<T, R, void> {
 
   constructor(inner: AsyncGenerator<T, R>) {
     this.#inner = inner
-    forgotten.register(this, inner)
+    forgotten.register(this, inner, inner)
   }
 
   next(): Promise<IteratorResult<T, R>> {
-    return this.#inner.next()
+    return watched(this.#inner, this.#inner.next())
   }
 
   return(value: R | PromiseLike<R>): Promise<IteratorResult<T, R>> {
-    return this.#inner.return(value)
+    return watched(this.#inner, this.#inner.return(value))
   }
 
   throw(error: unknown): Promise<IteratorResult<T, R>> {
-    return this.#inner.throw(error)
+    return watched(this.#inner, this.#inner.throw(error))
   }
 
   [Symbol.asyncIterator](): this {
@@ -32,5 +32,20 @@ export class HeldGenerator<T, R = void> implements AsyncGenerator<T, R, void> {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return(undefined as never)
+  }
+}
+
+/**
+ * A step of a generator. One that has ended is watched no longer: the watch would hold all that it knows, the outer
+ * generator too where a caller's function knows that.
+ */
+async function watched<T, R>(inner: AsyncGenerator<T, R>, step: Promise<IteratorResult<T, R>>): Promise<IteratorResult<T, R>> {
+  try {
+    const result = await step
+    if (result.done) forgotten.unregister(inner)
+    return result
+  } catch (error) {
+    forgotten.unregister(inner)
+    throw error
   }
 }

@@ -112,5 +112,6 @@ export async function* answerEvents(runs: readonly AnswerRun[], width: number, c
     }
   } finally {
     await Promise.all([...open.values()].map((run) => run.return(undefined as never).catch(() => {})))
+    open.clear()
   }
 }
