@@ -12,7 +12,7 @@ import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part } from '../streams/answerRuns.js'
 import { withProgress } from '../streams/progress.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
-import { allowedTools } from './allowedTools.js'
+import { allowedTools, toolsWithStrictness } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
 import { RoutedList } from './routedExperts.js'
@@ -71,7 +71,7 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
 
 function chatOptions(body: Record<string, unknown>, request: Fields, served: ServedModel): ChatOptions {
   const { n_predict, max_completion_tokens, max_tokens, tools, tool_choice: given, parallel_tool_calls: parallel } = request
-  const { tools: left, choice } = allowedTools({ tools: tools ?? undefined, choice: given }, nameOfTool)
+  const { tools: left, choice } = allowedTools({ tools: tools ? toolsWithStrictness(tools) : undefined, choice: given }, nameOfTool)
   const most = n_predict ?? max_completion_tokens ?? max_tokens
   return {
     ...openaiOptions(body, served, { supports: TEMPLATE_FIELDS }),
@@ -79,7 +79,7 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Ser
     ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
     ...(request.return_routed_experts && { experts: true }),
     // a choice without tools is the library's to refuse
-    ...(left && { tools: left as NonNullable<ChatOptions['tools']> }),
+    ...(left && { tools: left }),
     ...(choice !== undefined && choice !== null && { toolChoice: choice as NonNullable<ChatOptions['toolChoice']> }),
     ...(parallel !== undefined && parallel !== null && { parallelToolCalls: parallel }),
   }
@@ -107,7 +107,7 @@ export function chatPromptIds(body: Record<string, unknown>, served: ServedModel
 
 function rendered(body: Record<string, unknown>, { model }: ServedModel) {
   const request = checked(chatFields, body)
-  const tools = (request.tools ?? []) as NonNullable<ChatOptions['tools']>
+  const tools = toolsWithStrictness(request.tools ?? [])
   const messages = messagesOf(request)
   return model.applyChatTemplate(messages, { tools, addGenerationPrompt: asksForAnswer(request, messages) })
 }

@@ -57,7 +57,7 @@ function toolsOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: R
   const definitions = tools?.flatMap(({ type, name, description, parameters, strict }, i): ToolDefinition[] => {
     if (type !== 'function') return []
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    const more = { ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) }
+    const more = { ...(description && { description }), ...(parameters && { parameters }), strict: strict ?? false }
     return [{ type, function: { name, ...more } }]
   })
   const { tools: left, choice } = allowedTools({ tools: definitions, choice: given }, (tool) => tool.function.name)
