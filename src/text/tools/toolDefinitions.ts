@@ -15,8 +15,8 @@ export interface ToolDefinition {
     /** JSON Schema of the object of arguments, see docs/constraints.md. Default: no arguments. */
     readonly parameters?: object
     /**
-     * Whether all keywords of the schema must be supported, so that arguments satisfy it in any case. Default true. False:
-     * a keyword that is unknown or not supported is left out, and arguments may break it.
+     * Whether all keywords of the schema must be supported, so that arguments satisfy it in any case. Default true.
+     * False: a keyword that is unknown or not supported is left out, and arguments may break it.
      */
     readonly strict?: boolean
   }
