@@ -2,7 +2,7 @@
 // sentencepiece_model.proto (Kudo and Richardson). Refuses models that work in another way than our tokenizer and
 // llama.cpp's do.
 
-import { impostorOf } from '../../base/files/impostors.js'
+import { impostorOf } from '../../base/files/byteSource.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { tokenType } from '../../text/tokenizer/tokenType.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'

@@ -5,7 +5,7 @@
 import { availableParallelism } from 'node:os'
 import { basename } from 'node:path'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import type { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'

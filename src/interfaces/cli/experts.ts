@@ -3,7 +3,7 @@
 
 import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
 import { expertsCsv, expertsText } from './expertsText.js'

@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'

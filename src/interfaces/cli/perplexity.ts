@@ -3,7 +3,7 @@
 
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import { type DivergenceResult, measureDivergence } from '../../evaluation/perplexity/divergence.js'
 import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
 import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../../evaluation/perplexity/perplexity.js'
