@@ -13,7 +13,7 @@ import type { ActivationQ81 } from './activations.js'
 import { addDotScaledMin, blockAt, readNibbles, writeNibbles } from './block32.js'
 import { readHalf, writeHalf } from './half.js'
 import { inverseOf, nearestQuant } from './nearest.js'
-import { scaleMinOf } from './scaleMinBlock.js'
+import { scaleMinOf } from './scaleMinSearch.js'
 
 const blockBytes = 20
 
