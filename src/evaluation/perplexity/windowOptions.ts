@@ -1,7 +1,7 @@
 // The options of a measurement over windows, their check, and the progress that it reports.
 
 import { MixtralError, shown } from '../../base/errors.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Estimate } from './statistics.js'
 
 /** Progress of a measurement. */

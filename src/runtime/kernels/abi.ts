@@ -1,7 +1,19 @@
-// The ABI of the kernels: what an instance of assembly/index.ts exports. Kernels of formats are typed by the names in
-// quants/formats.ts. Compiles nothing (compile.ts).
+// The ABI of the kernels: what an instance of assembly/index.ts exports, and the types of WebAssembly under names of
+// ours. Kernels of formats are typed by the names in quants/formats.ts. Compiles nothing (compile.ts).
 
 import type { FormatName } from '../../format/quants/formats.js'
+
+// Declared here too, with nothing in them, for programs that are compiled without the DOM's types, where the merged
+// declarations of these would be all that is missing.
+declare global {
+  namespace WebAssembly {
+    interface Module {}
+    interface Memory {}
+  }
+}
+
+export type WasmModule = WebAssembly.Module
+export type WasmMemory = WebAssembly.Memory
 
 /** `relaxed-simd` uses the 8-bit dot product, `simd` does without. Both give the same bits. */
 export type KernelBuild = 'simd' | 'relaxed-simd'

@@ -2,7 +2,7 @@
 // fits. Stands on a session, which holds its tokens; the rules of forgetting are chatMemory.ts's.
 
 import { checkNames, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
-import type { CallOptions } from '../../runtime/engine/callOptions.js'
+import type { CallOptions } from '../../runtime/engine/callArguments.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import { jsonCopy } from '../tools/plainJson.js'
 import { ReadableAnswer } from './answerStream.js'

@@ -1,7 +1,7 @@
 // The options of one generation, as a caller gives them. Sampling's own are the sampler's; ranges, help texts and names
 // elsewhere are generationTable.ts's.
 
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import type { TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
 

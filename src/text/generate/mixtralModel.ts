@@ -3,7 +3,7 @@
 
 import { checkNames, checkText } from '../../base/errors.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import type { TokenIds } from '../../runtime/engine/callArguments.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Weights } from '../../runtime/weights/weightLoader.js'

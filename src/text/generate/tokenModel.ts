@@ -5,8 +5,13 @@ import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import { HeldGenerator } from '../../base/heldGenerator.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
-import { type CallOptions, checkCallOptions, checkForwardOptions, type ForwardOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import {
+  type CallOptions,
+  checkCallOptions,
+  checkForwardOptions,
+  type ForwardOptions,
+  type TokenIds,
+} from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { EngineStatus } from '../../runtime/engine/status.js'
 import type { RoutedToken } from '../../runtime/engine/stepLoop.js'
