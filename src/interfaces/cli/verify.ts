@@ -4,7 +4,7 @@
 import type { Command } from 'commander'
 import { fileHash } from '../../base/files/fileHash.js'
 import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
-import { pulledDigest } from '../../registry/stores/pulledDigest.js'
+import { pulledDigest } from '../../registry/stores/localModels.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'

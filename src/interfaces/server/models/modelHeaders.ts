@@ -3,7 +3,7 @@
 import { stat } from 'node:fs/promises'
 import { MixtralError } from '../../../base/errors.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
-import { pulledDigest } from '../../../registry/stores/pulledDigest.js'
+import { pulledDigest } from '../../../registry/stores/localModels.js'
 import { fingerprint } from '../../../runtime/weights/fingerprint.js'
 import { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../../runtime/weights/mixtralTensors.js'
