@@ -4,7 +4,7 @@
 
 import { impostorOf } from '../../base/files/byteSource.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
-import { tokenType } from '../../text/tokenizer/tokenType.js'
+import { tokenType } from '../../text/tokenizer/specialIds.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'
 import { LARGEST_VOCABULARY, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 

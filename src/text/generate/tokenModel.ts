@@ -2,7 +2,6 @@
 // sessions are mixtralModel.ts's.
 
 import { checkKind, MixtralError, shown } from '../../base/errors.js'
-import { HeldGenerator } from '../../base/heldGenerator.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
 import {
@@ -29,6 +28,7 @@ import {
 import { gatherTrace } from '../../runtime/trace/trace.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { HeldGenerator } from './answerStream.js'
 import { type CheckedTensor, checkedTensors } from './checkedTensor.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
 import { type ModelParts, notesOf } from './modelParts.js'

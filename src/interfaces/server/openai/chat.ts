@@ -3,7 +3,7 @@
 
 import { z } from 'zod'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import type { DrawnLogprob } from '../../../text/generate/tokenLogprobs.js'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'

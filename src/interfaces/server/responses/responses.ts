@@ -1,7 +1,7 @@
 // POST /v1/responses: OpenAI's newer API, without what it keeps on its servers. Texts and functions. Other tools are
 // left out, as llama-server does; the rest is refused by name.
 
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import type { ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { allowedTools } from '../openai/allowedTools.js'
