@@ -29,8 +29,7 @@ export type { EvaluatedModel, PassOptions } from './evaluation/perplexity/evalua
 export { LogitsFile } from './evaluation/perplexity/logitsFile.js'
 export { measurePerplexity, type PerplexityOptions, type PerplexityResult } from './evaluation/perplexity/perplexity.js'
 export type { Distribution, Estimate } from './evaluation/perplexity/statistics.js'
-export type { WindowOptions, WindowProgress } from './evaluation/perplexity/windowOptions.js'
-export type { Windows } from './evaluation/perplexity/windows.js'
+export type { WindowOptions, WindowProgress, Windows } from './evaluation/perplexity/windows.js'
 export type { Tap } from './evaluation/reference/layer.js'
 export { Reference } from './evaluation/reference/reference.js'
 export type { Fault } from './evaluation/verify/stageCheck.js'
@@ -42,9 +41,8 @@ export type { PullOptions, PullProgress } from './registry/pull.js'
 export { HuggingFace, OllamaRegistry } from './registry/registries.js'
 export type { ListedModel, LocalModel } from './registry/stores/localModels.js'
 export type { OllamaLayers, ParamValue as OllamaParameter } from './registry/stores/ollamaLayers.js'
-export type { CallOptions, ForwardOptions } from './runtime/engine/callArguments.js'
+export type { CallOptions, ForwardOptions, TokenIds } from './runtime/engine/callArguments.js'
 export type { WeightFindings } from './runtime/engine/check/weightFindings.js'
-export type { TokenIds } from './runtime/engine/callArguments.js'
 export type { EngineOptions as LoadOptions, Progress } from './runtime/engine/engineOptions.js'
 export type { EngineStatus, LoopFigures } from './runtime/engine/status.js'
 export type { RoutedToken } from './runtime/engine/stepLoop.js'
@@ -62,11 +60,17 @@ export { WeightLoader, type Weights } from './runtime/weights/weightLoader.js'
 export type { ChatMessage, ChatRole, TextPart } from './text/chat/chatMessages.js'
 export type { RenderedChat } from './text/chat/chatTemplate.js'
 export type { ChatFit, ForgetRule } from './text/generate/chatMemory.js'
-export type { ChatOptions, ChatTemplateOptions } from './text/generate/generationOptions.js'
 export { ChatSession, type ChatSessionOptions, type ChatSessionResult, type Said } from './text/generate/chatSession.js'
 export type { CheckedTensor } from './text/generate/checkedTensor.js'
 export type { Embedding, EmbedOptions } from './text/generate/embed.js'
-export type { GenerationConfig, GenerationOptions, LogitBias, TextOptions } from './text/generate/generationOptions.js'
+export type {
+  ChatOptions,
+  ChatTemplateOptions,
+  GenerationConfig,
+  GenerationOptions,
+  LogitBias,
+  TextOptions,
+} from './text/generate/generationOptions.js'
 export type { AnswerStream, ChatResult, GenerationResult, Piece } from './text/generate/generationResult.js'
 export { MixtralModel } from './text/generate/mixtralModel.js'
 export type { ModelMemory } from './text/generate/modelMemory.js'

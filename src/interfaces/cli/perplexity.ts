@@ -8,8 +8,7 @@ import { type DivergenceResult, measureDivergence } from '../../evaluation/perpl
 import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
 import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../../evaluation/perplexity/perplexity.js'
 import type { Estimate } from '../../evaluation/perplexity/statistics.js'
-import type { WindowOptions, WindowProgress } from '../../evaluation/perplexity/windowOptions.js'
-import { SHORTEST_WINDOW } from '../../evaluation/perplexity/windows.js'
+import { SHORTEST_WINDOW, type WindowOptions, type WindowProgress } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
 import {
