@@ -11,6 +11,7 @@ import type { Estimate } from '../../evaluation/perplexity/statistics.js'
 import { SHORTEST_WINDOW, type WindowOptions, type WindowProgress } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
+import { readTextFile } from './files.js'
 import {
   ANY_MODEL,
   addExpertsFlag,
@@ -26,7 +27,6 @@ import { onInterrupt } from './interrupt.js'
 import { jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
-import { readTextFile } from './textFile.js'
 
 interface PerplexityFlags extends ModelFlags, ExpertsFlag {
   readonly chunks?: number

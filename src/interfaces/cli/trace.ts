@@ -13,12 +13,12 @@ import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { bringModel } from './bringing.js'
+import { writeOutput } from './files.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
-import { writeOutput } from './outputFile.js'
 import { ProgressLine } from './progressLine.js'
 
 interface TraceFlags extends ModelFlags {
