@@ -1,11 +1,9 @@
-// The search for the scale and the min of a sub-block (Q2_K, Q4_K, Q5_K), or of a block of 32 without a superblock
-// (Q4_1, Q5_1), which is searched only where there are importances. The oracle of assembly/encode/scaleMinSearch.ts,
-// every operation rounded to float32 in this order. The method is that of ggml (make_qkx2_quants): try scales around
-// range / quants, each with its best rounding, correct scale and min by weighted least squares, and keep the pair that
-// leaves the least error.
+// The search for the scale and the min of a sub-block (Q2_K, Q4_K, Q5_K). The oracle of
+// assembly/encode/scaleMinSearch.ts, every operation rounded to float32 in this order. The method is that of ggml
+// (make_qkx2_quants): try scales around range / quants, each with its best rounding, correct scale and min by weighted
+// least squares, and keep the pair that leaves the least error.
 
 import { floatToHalf, halfToFloat } from './half.js'
-import { importanceWeights } from './importance.js'
 import { inverseOf, nearestQuant } from './nearest.js'
 
 const { fround, abs, max, min } = Math
@@ -39,7 +37,7 @@ export interface ScaleMin {
 const LEAST = 1e-30
 
 /** @param x the sub-block @param weights how much an error counts at each of its values */
-function findScaleMin(
+export function findScaleMin(
   x: Float32Array,
   weights: Float32Array,
   { most, first, step, candidates, byDeviation }: ScaleMinSearch,
@@ -174,14 +172,4 @@ function errorOf(
     sum = fround(sum + fround(weights[i]! * (byDeviation ? abs(error) : fround(error * error))))
   }
   return sum
-}
-
-/**
- * The scale and the min of 32 values as scale * quant - min, quants from 0 to `most`. Without importances, the least
- * value becomes 0 and the largest `most`; with them, both are searched.
- */
-export function scaleMinOf(x: Float32Array, importance: Float32Array | undefined, most: number): ScaleMin {
-  if (importance) return findScaleMin(x, importanceWeights(x, importance, 1), weighedSearch(most))
-  const least = Math.min(...x)
-  return { scale: fround(Math.max(...x) - least) / most, min: -least }
 }
