@@ -19,7 +19,7 @@ export type WasmMemory = WebAssembly.Memory
 export type KernelBuild = 'simd' | 'relaxed-simd'
 
 /**
- * weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (activation.ts); out:
+ * weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (packing.ts); out:
  * (groups * 4) float32.
  */
 export type MatmulX1 = (weights: number, groups: number, blocks: number, x: number, out: number) => void

@@ -2,7 +2,7 @@
 // the two ways to share out a stage among threads. Does not know what a stage computes.
 
 import type { ActivationKind } from '../../format/quants/activations.js'
-import { activationBlock } from '../kernels/activation.js'
+import { activationBlock } from '../kernels/packing.js'
 import { type Crew, unitFinder } from '../team/crew.js'
 import type { Bank } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'

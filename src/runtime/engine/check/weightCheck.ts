@@ -4,9 +4,8 @@
 
 import { formats } from '../../../format/quants/formats.js'
 import type { RoundedActivations } from '../../../format/quants/roundedActivations.js'
-import { activationBlock, activationBytes } from '../../kernels/activation.js'
 import { GRID_BYTES } from '../../kernels/gridTable.js'
-import { packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
+import { activationBlock, activationBytes, packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
 import type { ExpertStore } from '../../model/expertStore.js'
 import type { Thread } from '../../model/thread.js'
 import type { Bank } from '../../weights/bank.js'
