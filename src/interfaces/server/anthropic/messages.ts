@@ -2,7 +2,7 @@
 // what asks for more than this model can do is left out where an answer without it is a whole one, or refused by name.
 
 import { z } from 'zod'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { rootedSchema } from '../openai/constraints.js'

@@ -2,7 +2,7 @@
 
 import { z } from 'zod'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { toolsWithStrictness } from '../openai/allowedTools.js'
 import { checked } from '../security/body.js'
