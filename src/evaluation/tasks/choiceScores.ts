@@ -3,7 +3,7 @@
 // single pass. Owns how texts become tokens, which is lm-eval's way. Does not know tasks.
 
 import { MixtralError } from '../../base/errors.js'
-import type { ForwardOptions } from '../../runtime/engine/callOptions.js'
+import type { ForwardOptions } from '../../runtime/engine/callArguments.js'
 import { notFiniteLogit } from '../../runtime/sampler/job.js'
 import { scoreRow } from '../../runtime/sampler/logProbabilities.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'

@@ -3,7 +3,7 @@
 
 import { checkKind, checkText, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
-import { checkCallOptions, checkExpertsPerToken } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions, checkExpertsPerToken } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { type TaskName, taskNames } from './taskForms.js'
 import type { TaskOptions, TaskResult } from './taskRun.js'

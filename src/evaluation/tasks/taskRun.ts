@@ -3,7 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { MixtralError } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import { fingerprint } from '../../runtime/weights/fingerprint.js'
 import { NUMERICS } from '../../runtime/weights/scratch.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
