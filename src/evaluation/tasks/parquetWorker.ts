@@ -32,7 +32,14 @@ async function* groups(): AsyncGenerator<ParquetAnswer> {
   /** What is being read, for messages. */
   let part = 'its footer'
   try {
-    const bytes = { byteLength: source.bytes, slice: (start: number, end?: number) => slice(source, start, end) }
+    const bytes = {
+      byteLength: source.bytes,
+      slice: (start: number, end?: number) => {
+        const part = slice(source, start, end)
+        part.catch(() => {}) // it is told where the part is used, which may be later
+        return part
+      },
+    }
     const metadata = await parquet.parquetMetadataAsync(bytes)
     let rowStart = 0
     for (const [index, { num_rows, total_byte_size }] of metadata.row_groups.entries()) {

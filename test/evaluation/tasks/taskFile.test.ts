@@ -1,4 +1,5 @@
-// Rows of files: JSON lines and Parquet, and files that are neither.
+// Rows of files: JSON lines and Parquet, and files that are neither. The Parquet files in files/ were written from the
+// JSON lines there by hyparquet-writer 0.17.0, in the schemas of Hugging Face: Snappy, four rows in a row group.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
