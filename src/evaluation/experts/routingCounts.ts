@@ -36,6 +36,8 @@ export class RoutingCounts {
   readonly next: Float64Array
   /** The experts of the token before: (layers, used). */
   #before: Uint16Array | undefined
+  /** (experts): e to a layer's logits, below the largest. */
+  readonly #odds: Float64Array
 
   constructor(shape: RoutingShape) {
     const { layers, experts, used } = shape
@@ -49,6 +51,7 @@ export class RoutingCounts {
     this.firstWeights = new Float64Array(layers)
     this.together = new Float64Array(layers * experts * experts)
     this.next = new Float64Array((layers - 1) * experts * experts)
+    this.#odds = new Float64Array(experts)
   }
 
   /** Tokens that have been counted. */
@@ -89,30 +92,57 @@ export class RoutingCounts {
     const before = this.#before
     if (!before) return
     if (before[at] === ids[at]) this.firstRepeats[layer]!++
-    const own = ids.subarray(at, at + used)
-    if (before.subarray(at, at + used).some((expert) => own.includes(expert))) this.anyRepeats[layer]!++
+    for (let k = 0; k < used; k++) {
+      let other = 0
+      while (other < used && before[at + other] !== ids[at + k]) other++
+      if (other === used) continue
+      this.anyRepeats[layer]!++
+      return
+    }
   }
 
   #addProbabilities(layer: number, logits: Float32Array): void {
     const { experts } = this.shape
     const start = layer * experts
+    const odds = this.#odds
     let largest = -Infinity
     let second = -Infinity
     for (let e = 0; e < experts; e++) {
       const logit = logits[start + e]!
-      if (logit > largest) [largest, second] = [logit, largest]
-      else if (logit > second) second = logit
+      if (logit > largest) {
+        second = largest
+        largest = logit
+      } else if (logit > second) second = logit
     }
     let sum = 0
     let weighted = 0 // of the exponents, for the entropy
     for (let e = 0; e < experts; e++) {
       const x = logits[start + e]! - largest
-      const odds = exp(x)
-      sum += odds
-      weighted += odds * x
+      const odd = exp(x)
+      odds[e] = odd
+      sum += odd
+      weighted += odd * x
     }
-    for (let e = 0; e < experts; e++) this.probabilities[start + e]! += exp(logits[start + e]! - largest) / sum
+    for (let e = 0; e < experts; e++) this.probabilities[start + e]! += odds[e]! / sum
     this.entropies[layer]! += ln(sum) - weighted / sum
     this.margins[layer]! += experts > 1 ? (1 - exp(second - largest)) / sum : 1
+  }
+
+  /** Adds the counts of other tokens of the same model. */
+  addAll(other: RoutingCounts): void {
+    const sums = [
+      [this.choices, other.choices],
+      [this.probabilities, other.probabilities],
+      [this.firstRepeats, other.firstRepeats],
+      [this.anyRepeats, other.anyRepeats],
+      [this.entropies, other.entropies],
+      [this.margins, other.margins],
+      [this.firstWeights, other.firstWeights],
+      [this.together, other.together],
+      [this.next, other.next],
+    ] as const
+    for (const [own, more] of sums) for (let i = 0; i < own.length; i++) own[i]! += more[i]!
+    this.#tokens += other.#tokens
+    this.#pairs += other.#pairs
   }
 }
