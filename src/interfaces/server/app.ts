@@ -27,6 +27,7 @@ import { completion } from './openai/completions.js'
 import { embeddings } from './openai/embeddings.js'
 import { modelList, modelObject } from './openai/models.js'
 import { scoresOf } from './openai/promptScores.js'
+import { routedStats } from './openai/routedExperts.js'
 import { openApiDocument } from './openapi/document.js'
 import { packageVersion } from './packageVersion.js'
 import { front } from './page.js'
@@ -195,6 +196,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   })
   ask(['/v1/chat/completions', '/chat/completions'], chatCompletion)
   ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering))
+  get(['/v1/routed-experts/stats'], (c) => routedStats(host, c.req.query('model')))
   ask(['/v1/responses'], createResponse)
   ask(['/v1/messages'], createMessage)
   ask(['/v1/messages/count_tokens'], countTokens)
