@@ -1,9 +1,9 @@
 // What the statistics of experts cost, and whether they are those of the traced tensors: over 100,000 tokens of the
-// demo model, or --tokens N. Prints the time beside that of the same windows without counting, each several times in
-// turn; the memory after one and four times as many tokens; and the shares, repetitions and losses that differ from
-// those computed from `trace`.
+// demo model, or --tokens N. Prints the time, and the processor's time of all threads, beside that of the same windows
+// without counting, of parts of the text in turn; the memory of a quarter and of all; and the shares, repetitions and
+// losses that differ from those computed from `trace`.
 //
-//   node --expose-gc bench/experts.mjs [--tokens N] [--rounds N] [--threads N]
+//   node --expose-gc bench/experts.mjs [--tokens N] [--parts N] [--threads N]
 
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -12,7 +12,7 @@ import { expertStatistics, MixtralModel } from '../dist/index.js'
 const { values: flags } = parseArgs({
   options: {
     tokens: { type: 'string', default: '100000' },
-    rounds: { type: 'string', default: '3' },
+    parts: { type: 'string', default: '10' },
     threads: { type: 'string', default: '2' },
   },
 })
@@ -33,57 +33,65 @@ function* windowsOf(ids) {
 
 const text = textOf(tokens)
 const ids = model.tokenizer.encode(text, { addBos: false }).slice(0, tokens)
-const seconds = async (work) => {
-  const start = performance.now()
-  const result = await work()
-  return { seconds: (performance.now() - start) / 1000, result }
+const timed = async (work) => {
+  const [start, before] = [performance.now(), process.cpuUsage()]
+  await work()
+  const { user, system } = process.cpuUsage(before)
+  return { wall: performance.now() - start, cpu: (user + system) / 1000 }
 }
-const forward = async () => {
-  for (const window of windowsOf(ids)) await model.evaluate(window)
-}
-const counted = () => expertStatistics(model, [{ domain: 'all', text }], { tokens, contextLength: WINDOW })
 const median = (values) => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]
 
-const times = { forward: [], counted: [] }
-let statistics
-for (let round = 0; round < Number(flags.rounds); round++) {
+const parts = Number(flags.parts)
+const size = Math.ceil(tokens / parts)
+const rows = []
+await expertStatistics(model, [{ domain: 'warm', text }], { tokens: Math.min(tokens, 4000), contextLength: WINDOW })
+for (let part = 0; part < parts; part++) {
+  const own = ids.slice(part * size, (part + 1) * size)
+  const ownText = model.tokenizer.decode(own)
+  const length = Math.min(own.length, model.tokenizer.encode(ownText, { addBos: false }).length)
   await model.reset()
-  times.forward.push((await seconds(forward)).seconds)
+  const plain = await timed(async () => {
+    for (const window of windowsOf(own.slice(0, length))) await model.evaluate(window)
+  })
   await model.reset()
-  const { seconds: took, result } = await seconds(counted)
-  times.counted.push(took)
-  statistics = result
+  const counted = await timed(() => expertStatistics(model, [{ domain: 'all', text: ownText }], { tokens: length, contextLength: WINDOW }))
+  rows.push({ plain, counted })
 }
-const [plain, all] = [median(times.forward), median(times.counted)]
-console.log(`${ids.length} tokens in windows of ${WINDOW}, ${model.threads} threads, medians of ${flags.rounds} rounds`)
-console.log(`forward passes ${plain.toFixed(2)} s (${times.forward.map((one) => one.toFixed(2)).join(', ')})`)
-console.log(
-  `statistics     ${all.toFixed(2)} s (${times.counted.map((one) => one.toFixed(2)).join(', ')}): ${((all / plain - 1) * 100).toFixed(1)} % more`,
-)
+console.log(`${ids.length} tokens in windows of ${WINDOW}, ${model.threads} threads, ${parts} parts`)
+for (const [what, name] of [
+  ['wall', 'time'],
+  ['cpu', "processors' time"],
+]) {
+  const sum = (kind) => rows.reduce((sum, row) => sum + row[kind][what], 0)
+  const more = median(rows.map(({ plain, counted }) => counted[what] / plain[what] - 1))
+  const perToken = (all) => `${((all / ids.length) * 1000).toFixed(1)} us a token`
+  console.log(
+    `${name}: ${perToken(sum('plain'))}, with statistics ${perToken(sum('counted'))}; ${(more * 100).toFixed(1)} % more (median of the parts)`,
+  )
+}
 
-// memory: what is left of the counting, and its highest point, for one and four times the tokens
-if (globalThis.gc) {
-  for (const times of [1, 4]) {
-    const long = textOf(tokens * times)
-    gc()
-    const before = process.memoryUsage()
-    let most = 0
-    let looked = 0
-    await expertStatistics(model, [{ domain: 'all', text: long }], {
-      tokens: tokens * times,
-      contextLength: WINDOW,
-      onProgress: () => {
-        if (looked++ % 20) return
-        gc()
-        const { heapUsed, arrayBuffers } = process.memoryUsage()
-        most = Math.max(most, heapUsed + arrayBuffers - before.heapUsed - before.arrayBuffers)
-      },
-    })
-    const ofIds = tokens * times * 4
+// memory: its highest point while a quarter of the tokens are counted, and all
+let statistics
+for (const count of [Math.ceil(tokens / 4), tokens]) {
+  const own = textOf(count)
+  globalThis.gc?.()
+  const before = process.memoryUsage()
+  let most = 0
+  let looked = 0
+  statistics = await expertStatistics(model, [{ domain: 'all', text: own }], {
+    tokens: count,
+    contextLength: WINDOW,
+    onProgress: () => {
+      if (looked++ % 20) return
+      globalThis.gc?.()
+      const { heapUsed, arrayBuffers } = process.memoryUsage()
+      most = Math.max(most, heapUsed + arrayBuffers - before.heapUsed - before.arrayBuffers)
+    },
+  })
+  if (globalThis.gc)
     console.log(
-      `memory of ${tokens * times} tokens: ${(most / 1e6).toFixed(2)} MB while counting, ${(ofIds / 1e6).toFixed(2)} MB of them the ids`,
+      `memory of ${count} tokens: ${(most / 1e6).toFixed(2)} MB while counting, ${((count * 4) / 1e6).toFixed(2)} MB of them the ids`,
     )
-  }
 }
 
 // the same from the traced tensors
@@ -91,7 +99,7 @@ const shares = new Float64Array(layers * experts)
 const [firsts, anys] = [new Float64Array(layers), new Float64Array(layers)]
 const [choices, probabilities] = [new Float64Array(layers * used * experts), new Float64Array(layers * experts)]
 let pairs = 0
-const traced = await seconds(async () => {
+const traced = await timed(async () => {
   for (const window of windowsOf(ids)) {
     const tensors = await model.trace(window, { tensors: ['ffn_moe_topk-*', 'ffn_moe_logits-*'] })
     pairs += window.length - 2
@@ -133,6 +141,6 @@ for (const [layer, figures] of statistics.all.layers.entries()) {
   compare(`the loss of layer ${layer}`, figures.balancingLoss, lossOf(ids.length, own, p))
 }
 console.log(
-  `from trace in ${traced.seconds.toFixed(1)} s: ${statistics.all.tokens} tokens, the figures differ by ${furthest.toExponential(1)} at most`,
+  `from trace in ${(traced.wall / 1000).toFixed(1)} s: ${statistics.all.tokens} tokens, the figures differ by ${furthest.toExponential(1)} at most`,
 )
 await model.close()

@@ -40,8 +40,7 @@ export class LayerPrediction {
     for (let layer = 0; layer < layers; layer++) {
       const at = layer * used
       const own = layer * experts
-      for (let e = 0; e < experts; e++) likely[e] = uses[own + e]!
-      this.fromUses[layer]! += this.#told(ids, at)
+      this.fromUses[layer]! += this.#told(ids, at, uses, own)
       if (layer > 0) {
         likely.fill(0)
         for (let k = 0; k < used; k++) {
@@ -49,9 +48,10 @@ export class LayerPrediction {
           const count = uses[own - experts + before]! - 1 // this token's own has just been added
           if (count <= 0) continue
           const row = (own + before) * experts
-          for (let e = 0; e < experts; e++) likely[e]! += after[row + e]! / count
+          const each = 1 / count
+          for (let e = 0; e < experts; e++) likely[e]! += after[row + e]! * each
         }
-        this.fromBefore[layer]! += this.#told(ids, at)
+        this.fromBefore[layer]! += this.#told(ids, at, likely, 0)
         for (let k = 0; k < used; k++) {
           const row = (own + ids[at - used + k]!) * experts
           for (let other = 0; other < used; other++) after[row + ids[at + other]!]!++
@@ -61,16 +61,22 @@ export class LayerPrediction {
     }
   }
 
-  /** How many of the experts at `at` are among the `used` likeliest; of equal ones the first. Empties `likely`. */
-  #told(ids: Uint16Array, at: number): number {
+  /**
+   * How many of the experts at `at` are among the `used` likeliest, as the numbers from `own` on say; of equal ones the
+   * first.
+   */
+  #told(ids: Uint16Array, at: number, likely: Float64Array, own: number): number {
     const { experts, used } = this.#shape
-    const likely = this.#likely
     let told = 0
-    for (let n = 0; n < used; n++) {
-      let best = 0
-      for (let e = 1; e < experts; e++) if (likely[e]! > likely[best]!) best = e
-      likely[best] = -1
-      for (let k = 0; k < used; k++) if (ids[at + k] === best) told++
+    for (let k = 0; k < used; k++) {
+      const expert = ids[at + k]!
+      const mine = likely[own + expert]!
+      let before = 0
+      for (let e = 0; e < experts; e++) {
+        const other = likely[own + e]!
+        if (other > mine || (other === mine && e < expert)) before++
+      }
+      if (before < used) told++
     }
     return told
   }

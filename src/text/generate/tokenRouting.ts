@@ -36,7 +36,15 @@ export async function routeTokens(engine: Engine, ids: TokenIds, options: Routin
   const tokens = engine.checked(ids)
   const all: TokenRouting[] = []
   await eachRouting(engine, tokens, options, (routing, place) => {
-    all.push({ id: tokens[place]!, ...routing, layers: layersOf(routing, engine.config.layers) })
+    const { ids, weights, logits } = routing
+    let layers: LayerRouting[] | undefined
+    all.push({
+      ...{ id: tokens[place]!, ids, weights, logits },
+      get layers() {
+        layers ??= layersOf(routing, engine.config.layers) // not before they are read: counting does without
+        return layers
+      },
+    })
   })
   return all
 }
