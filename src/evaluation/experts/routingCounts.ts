@@ -9,8 +9,8 @@ const FRACTIONS = Float64Array.from({ length: 64 }, (_, i) => exp((i * Math.LN2)
 const POWERS = Float64Array.from({ length: 1075 }, (_, k) => 2 ** -k)
 
 /**
- * e^x for x from -700 to 0, a few times as fast as `exp` and exact to 13 digits; below, 0. Texts have many tokens. x = n
- * ln 2 / 64 + r with |r| <= ln 2 / 128.
+ * e^x for x from -700 to 0, a few times as fast as `exp` and exact to 13 digits; below, 0. Texts have many tokens. x =
+ * n ln 2 / 64 + r with |r| <= ln 2 / 128.
  */
 function oddsOf(x: number): number {
   if (!(x >= -700)) return 0

@@ -2,8 +2,7 @@
 // here they get a shape in which no index has to be computed.
 
 import { checkText } from '../../base/errors.js'
-import { checkCallOptions, checkExpertsPerToken, type ForwardOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import { checkCallOptions, checkExpertsPerToken, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { FullRouting } from '../../runtime/model/routes.js'
 

@@ -3,11 +3,11 @@
 // that was drawn. With `return_routed_experts`, the experts of the same tokens.
 
 import { z } from 'zod'
-import { checkExpertsPerToken } from '../../../runtime/engine/callOptions.js'
+import { checkExpertsPerToken } from '../../../runtime/engine/callArguments.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { ApiError, badRequest, openaiError } from '../apiError.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import { checkAsked } from '../security/checkAsked.js'
 import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
