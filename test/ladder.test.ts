@@ -25,7 +25,7 @@ const rooms: Record<string, string[][]> = {
   interfaces: [['inspect'], ['server'], ['cli']],
   index: [['.']],
   server: [['.']],
-  page: [['chats', 'server'], ['state'], ['view'], ['.']],
+  page: [['chats', 'server', 'report'], ['state'], ['view'], ['.']],
   assembly: [['lanes'], ['ops', 'encode'], ['formats'], ['.']],
 }
 const barrels = ['assembly/index.ts', 'src/index.ts', 'src/server.ts']

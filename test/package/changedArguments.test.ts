@@ -305,7 +305,7 @@ const rows: Record<string, Row> = {
     },
   ),
   expertStatistics: row(
-    () => [[{ domain: 'a', text: text.slice(0, 400) }], { ...call(), contextLength: 64, favorites: 1 }],
+    () => [[{ domain: 'a', text: text.slice(0, 400) }], { ...call(), contextLength: 64, favorites: 1, beginning: 5 }],
     (texts, o) => library.expertStatistics(model, texts, o),
   ),
   measurePerplexity: row(
