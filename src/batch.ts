@@ -1,0 +1,6 @@
+// What `mixtral-wasm/batch` exports: files of requests, their results, and the check of these, apart from the library's
+// own barrel, so that importing the library loads none of it.
+
+export { type MergeOptions, type MergeSummary, mergeBatch } from './interfaces/batch/mergeBatch.js'
+export { type BatchOptions, type BatchProgress, type BatchSummary, runBatch } from './interfaces/batch/runBatch.js'
+export { type BatchVerdict, type VerifyBatchOptions, verifyBatch } from './interfaces/batch/verifyBatch.js'
