@@ -1,7 +1,7 @@
 // Checks results without writing them again: one pass over prompt and answer must give every token of the answer, and
 // with them every byte of the line. Owns the choice of lines, and what is told of the first that does not hold.
 
-import { checkKind, checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkNames, checkText, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import { checkCallOptions } from '../../runtime/engine/callOptions.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -167,9 +167,4 @@ function firstDifference(found: unknown, expected: unknown, path: readonly strin
     if (difference !== undefined) return difference
   }
   return undefined
-}
-
-/** Throws the verdict of a line that does not hold, for callers who want an error. */
-export function wrongLine(output: string, { line, customId, why }: NonNullable<BatchVerdict['wrong']>): MixtralError {
-  return new MixtralError('MODEL', `${output}:${line}: ${customId === '' ? '' : `the result of ${shown(customId)} does not hold: `}${why}`)
 }
