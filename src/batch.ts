@@ -4,3 +4,13 @@
 export { type MergeOptions, type MergeSummary, mergeBatch } from './interfaces/batch/mergeBatch.js'
 export { type BatchOptions, type BatchProgress, type BatchSummary, runBatch } from './interfaces/batch/runBatch.js'
 export { type BatchVerdict, type VerifyBatchOptions, verifyBatch } from './interfaces/batch/verifyBatch.js'
+export {
+  batchStatus,
+  type CollectOptions,
+  collectBatch,
+  type QueuedBatch,
+  type QueuedStatus,
+  type SubmitOptions,
+  submitBatch,
+} from './interfaces/batch/queueBatches.js'
+export { type WorkOptions, type WorkProgress, type WorkSummary, workBatch } from './interfaces/batch/queueWorker.js'

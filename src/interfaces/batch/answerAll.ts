@@ -20,9 +20,13 @@ export interface Work {
   readonly expected?: readonly (readonly number[])[]
 }
 
-interface Running {
+interface Running<W> {
   readonly batch: BatchModel
   readonly signal?: AbortSignal | undefined
+  /** How many run at one time. Default: as many as share steps, and as many more. */
+  readonly places?: number
+  /** Takes a request that the machine could not answer. Without it, that ends the run. */
+  readonly fail?: (work: W, error: MixtralError) => Promise<void> | void
 }
 
 /**
@@ -32,7 +36,7 @@ interface Running {
  */
 export async function answerAll<W extends Work>(
   begin: (signal: AbortSignal) => AsyncGenerator<W>,
-  { batch, signal }: Running,
+  { batch, signal, places, fail }: Running<W>,
   take: (work: W, answer: BatchAnswer) => Promise<void> | void,
 ): Promise<void> {
   const failing = new AbortController()
@@ -44,7 +48,11 @@ export async function answerAll<W extends Work>(
       for (;;) {
         const { done, value } = await work.next()
         if (done) return
-        await take(value, await answered(value, batch, ending))
+        const answer = await answered(value, batch, ending).catch((error) => {
+          if (!fail || !(error instanceof MixtralError) || ending.aborted || error.code === 'CLOSED') throw error
+          return error
+        })
+        await (answer instanceof MixtralError ? fail!(value, answer) : take(value, answer))
       }
     } catch (error) {
       if (failing.signal.aborted) return
@@ -53,7 +61,7 @@ export async function answerAll<W extends Work>(
     }
   }
   const { sequences } = batch.served.model.status()
-  await Promise.all(Array.from({ length: sequences * READY }, place))
+  await Promise.all(Array.from({ length: places ?? sequences * READY }, place))
   if (failing.signal.aborted) {
     await work.return(undefined)
     throw signal?.aborted ? abortedError(signal) : first

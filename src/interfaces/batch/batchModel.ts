@@ -2,12 +2,20 @@
 // its result follows from it alone: a seed and the name of the model. Owns digests and keys.
 
 import { createHash } from 'node:crypto'
+import path from 'node:path'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
+import { openGguf } from '../../format/gguf/openGguf.js'
+import { localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import { compileKernels } from '../../runtime/kernels/compile.js'
 import { fingerprint } from '../../runtime/weights/fingerprint.js'
+import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
+import { residentNeeds } from '../../runtime/weights/plan.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { isCalled, type ServedModel, servedModel } from '../server/servedModel.js'
+import { planOptions } from '../inspect/modelFacts.js'
+import { isCalled, type ServedModel, servedModel, servedVersion } from '../server/servedModel.js'
 import type { BatchInput, BatchRequest } from './batchInput.js'
 
 /** Names the model and the arithmetic: results with the same of both have the same bytes. */
@@ -40,6 +48,18 @@ export async function batchModel(model: MixtralModel, name?: string): Promise<Ba
   return { served, ...(await markOf(model, served.fingerprint)) }
 }
 
+/** The marks of a model that is not loaded, as they are when it is. Throws what its header is refused for; `IO`. */
+export async function headerMark(given: string, contextLength?: number): Promise<ModelMark & { readonly name: string }> {
+  const { path: file, layers } = await localModel(given)
+  const gguf = await openGguf(file)
+  const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  const { build } = await compileKernels()
+  const asked = planOptions(config, { build, layers, options: contextLength === undefined ? {} : { contextLength } })
+  const { kvFormat } = residentNeeds(config, mixtralTensors(config, gguf), asked)
+  const mark = await markOf({ gguf, layers, contextLength: asked.contextLength, memory: { kvFormat } }, servedVersion())
+  return { ...mark, name: path.basename(file).replace(/\.gguf$/i, '') }
+}
+
 /** What the marks are made of. */
 interface Marked {
   readonly gguf: Gguf
@@ -56,7 +76,7 @@ async function markOf({ gguf, layers, contextLength, memory }: Marked, version: 
 }
 
 /** Throws `OPTION` where a request of the file names another model. */
-export function checkModels({ models }: BatchInput, { served }: BatchModel): void {
+export function checkModels({ models }: BatchInput, served: Pick<ServedModel, 'name' | 'aliases'>): void {
   for (const [name, where] of models) {
     if (isCalled(served, name)) continue
     throw new MixtralError('OPTION', `${where}: model is ${shown(name)}, expected ${shown(served.name)}, or none; another name can be given`)

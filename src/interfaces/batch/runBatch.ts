@@ -64,7 +64,7 @@ export async function runBatch(model: MixtralModel, input: string, output: strin
   const requests = await BatchInput.open(input, { signal })
   try {
     const batch = await batchModel(model, name)
-    checkModels(requests, batch)
+    checkModels(requests, batch.served)
     const figures = new Figures(requests, batch, onProgress)
     if (await isFolder(output)) {
       if (shard) throw new MixtralError('OPTION', 'shard is given with a folder, expected one of them: its processes share the work')

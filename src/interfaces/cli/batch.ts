@@ -3,21 +3,16 @@
 
 import { type Command, InvalidArgumentError } from 'commander'
 import { mergeBatch } from '../batch/mergeBatch.js'
-import { type BatchOptions, type BatchProgress, type BatchSummary, runBatch } from '../batch/runBatch.js'
+import { type BatchOptions, runBatch } from '../batch/runBatch.js'
+import { NAME_FLAG, addBatchModelFlags, type BatchModelFlags, batchLoading, batchName } from './batchFlags.js'
+import { configureBatchQueue } from './batchQueue.js'
+import { BatchBar, mergeText, summaryJson, summaryText } from './batchReport.js'
 import { configureBatchVerify } from './batchVerify.js'
-import { ANY_MODEL, addDebugFlag, addModelFlags, addOutputFlags, type ModelFlags, type OutputFlags, wholeNumber } from './flags.js'
+import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, say, speed } from './layout.js'
+import { jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
-import { ProgressLine } from './progressLine.js'
-
-export interface BatchModelFlags extends ModelFlags {
-  readonly model: string
-  readonly name?: string
-  readonly parallel?: number
-  readonly kvTokens?: number
-}
 
 interface RunFlags extends BatchModelFlags {
   readonly errors?: string
@@ -30,20 +25,6 @@ interface MergeFlags extends OutputFlags {
 
 const ERRORS = 'the file for requests that cannot be answered (default: OUT.errors.jsonl)'
 
-/** The flags of a command that loads a model for requests. */
-export function addBatchModelFlags(command: Command): Command {
-  command.option('-m, --model <model>', ANY_MODEL, 'demo')
-  return addOutputFlags(addModelFlags(command))
-    .option('--name <name>', "the model's name in requests and answers (default: that of its file)")
-    .option('--parallel <n>', 'most requests that share steps (default: 8)', wholeNumber(1, 4096))
-    .option('--kv-tokens <n>', 'tokens of the KV cache, which all share (default: one context)', wholeNumber(1, 2 ** 24))
-}
-
-/** The options of loading that these flags stand for. */
-export function batchLoading({ parallel, kvTokens, ...flags }: BatchModelFlags) {
-  return { ...flags, ...(parallel !== undefined && { sequences: parallel }), ...(kvTokens !== undefined && { kvTokens }) }
-}
-
 export function configureBatch(command: Command): void {
   command
     .argument('<in>', 'a file of requests, one a line, as OpenAI has them')
@@ -51,6 +32,7 @@ export function configureBatch(command: Command): void {
     .option('--errors <file>', ERRORS)
     .option('--shard <i/n>', 'do the i-th of n parts of the requests, counted from 1', shardOf)
   addBatchModelFlags(command)
+    .option(...NAME_FLAG)
     .addHelpText(
       'after',
       wrapped(`
@@ -58,7 +40,7 @@ Answers requests for /v1/chat/completions, /v1/completions and /v1/embeddings, m
 done again, so a run that was stopped, or killed, goes on where it was. A request without a seed gets one that follows from the file and its custom_id: the
 same file gives the same results on every machine, whatever was killed meanwhile. A request that is wrong has its result in the file of errors.
 
-Other commands: "mixtral batch merge" joins results in the order of IN, "mixtral batch verify" checks them. Each has its --help.
+The commands below are called as "mixtral batch merge" and so on; each has its --help.
 
 Examples:
   mixtral batch in.jsonl out.jsonl --model mixtral:8x7b
@@ -68,8 +50,10 @@ Examples:
   mixtral batch verify out.jsonl --input in.jsonl --sample 1%`),
     )
     .action(run)
+  command.enablePositionalOptions().helpCommand(false)
   configureMerge(command.command('merge').summary('join results in the order of the requests'))
   configureBatchVerify(command.command('verify').summary('check results'))
+  configureBatchQueue(command)
 }
 
 function configureMerge(command: Command): void {
@@ -79,7 +63,7 @@ function configureMerge(command: Command): void {
     .argument('<out>', 'the file that is written')
     .argument('<from...>', 'files and folders of results; the errors beside a file are taken with it')
     .option('--errors <file>', ERRORS)
-  addDebugFlag(command.option('--json', 'print one JSON object on stdout and nothing else'))
+  addOutputFlags(command)
     .addHelpText(
       'after',
       wrapped(`
@@ -93,8 +77,9 @@ Examples:
 }
 
 async function run(input: string, output: string, flags: RunFlags): Promise<void> {
-  const { model, json, errors, name, shard } = flags
-  const summary = await withModel(model, batchLoading(flags), async (loaded) => {
+  const { model, json, errors, shard } = flags
+  const name = batchName(flags)
+  const summary = await withModel(model, await batchLoading(flags), async (loaded) => {
     const bar = new BatchBar(json === true)
     const interrupt = onInterrupt()
     const options: BatchOptions = {
@@ -121,45 +106,9 @@ async function merge(input: string, output: string, from: readonly string[], { e
   const summary = await mergeBatch(input, output, from, { ...(errors !== undefined && { errors }), signal: interrupt.signal }).finally(
     interrupt.release,
   )
-  const { results, failed, repeated } = summary
   if (json) process.stdout.write(jsonLine(summary))
-  else say(`${requests(results + failed)}: ${results} results, ${failed} errors${repeated ? `, ${repeated} of them there twice` : ''}`)
+  else say(mergeText(summary))
 }
-
-/** The progress of a run: requests, tokens a second, and the time that is left. */
-export class BatchBar {
-  readonly #bar: ProgressLine
-
-  constructor(quiet: boolean) {
-    this.#bar = new ProgressLine('answering', { unit: 'requests', quiet })
-  }
-
-  update({ done, total, failed, newTokens, seconds }: BatchProgress): void {
-    const rate = newTokens > 0 ? speed(newTokens / seconds) : ''
-    this.#bar.update(done, total, [failed > 0 ? `${failed} errors` : '', rate].filter(Boolean).join(', '))
-  }
-
-  clear(): void {
-    this.#bar.clear()
-  }
-}
-
-export function summaryJson({ batch, model, numerics, done, total, failed, found, newTokens, promptTokens, seconds }: BatchSummary): object {
-  const rate = seconds > 0 ? newTokens / seconds : 0
-  return {
-    ...{ batch, model, numerics, requests: total, done, failed, found },
-    ...{ prompt_tokens: promptTokens, completion_tokens: newTokens, seconds, tokens_per_second: rate },
-  }
-}
-
-export function summaryText({ done, found, failed, newTokens, seconds }: BatchSummary): string {
-  const here = done - found
-  const rest = [found > 0 ? `${found} were there` : '', failed > 0 ? `${failed} are errors` : ''].filter(Boolean).join(', ')
-  const rate = newTokens > 0 ? `, ${newTokens} tokens, ${speed(newTokens / seconds)}` : ''
-  return `${requests(here)} in ${seconds.toFixed(1)} s${rate}${rest && `; of all ${done}, ${rest}`}`
-}
-
-const requests = (count: number) => `${count} ${count === 1 ? 'request' : 'requests'}`
 
 /** Reads `2/4`. */
 function shardOf(text: string): NonNullable<BatchOptions['shard']> {

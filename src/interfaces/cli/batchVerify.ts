@@ -4,8 +4,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { shown } from '../../base/errors.js'
 import { type BatchVerdict, verifyBatch } from '../batch/verifyBatch.js'
-import type { BatchModelFlags } from './batch.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, wholeNumber } from './flags.js'
+import { addBatchModelFlags, type BatchModelFlags, batchLoading } from './batchFlags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { complain, jsonLine, print, speed } from './layout.js'
@@ -23,10 +22,7 @@ export function configureBatchVerify(command: Command): void {
     .argument('<out>', 'the file of results, or of errors')
     .requiredOption('--input <in>', 'the file of requests')
     .option('--sample <part>', 'the part of the lines that is computed, chosen by chance, such as 1%', partOf, 1)
-    .option('-m, --model <model>', ANY_MODEL, 'demo')
-  addOutputFlags(addModelFlags(command))
-    .option('--parallel <n>', 'most requests that share steps (default: 8)', wholeNumber(1, 4096))
-    .option('--kv-tokens <n>', 'tokens of the KV cache, which all share (default: one context)', wholeNumber(1, 2 ** 24))
+  addBatchModelFlags(command)
     .addHelpText(
       'after',
       wrapped(`
@@ -42,9 +38,8 @@ Examples:
 }
 
 async function verify(output: string, flags: VerifyFlags): Promise<void> {
-  const { input, sample, json, parallel, kvTokens, model } = flags
-  const load = { ...flags, ...(parallel !== undefined && { sequences: parallel }), ...(kvTokens !== undefined && { kvTokens }) }
-  const verdict = await withModel(model, load, async (loaded) => {
+  const { input, sample, json, model } = flags
+  const verdict = await withModel(model, await batchLoading(flags), async (loaded) => {
     const bar = new ProgressLine('verifying', { unit: 'bytes', quiet: json === true })
     const interrupt = onInterrupt()
     const onProgress = ({ loaded, total }: { loaded: number; total: number }) => bar.update(loaded, total)
