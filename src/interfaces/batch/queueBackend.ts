@@ -48,7 +48,7 @@ export class QueueBackend {
       throw new MixtralError('UNSUPPORTED', `a queue needs the package ${name}, which is not installed: npm install bullmq ${client}`, { cause })
     }
     const bullmq = await import('bullmq').catch(missing('bullmq'))
-    await (isPostgres ? import('pg') : import('ioredis')).catch(missing(client))
+    await import(client).catch(missing(client))
     return new QueueBackend(bullmq, address, isPostgres)
   }
 
