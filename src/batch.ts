@@ -2,8 +2,6 @@
 // own barrel, so that importing the library loads none of it.
 
 export { type MergeOptions, type MergeSummary, mergeBatch } from './interfaces/batch/mergeBatch.js'
-export { type BatchOptions, type BatchProgress, type BatchSummary, runBatch } from './interfaces/batch/runBatch.js'
-export { type BatchVerdict, type VerifyBatchOptions, verifyBatch } from './interfaces/batch/verifyBatch.js'
 export {
   batchStatus,
   type CollectOptions,
@@ -14,3 +12,5 @@ export {
   submitBatch,
 } from './interfaces/batch/queueBatches.js'
 export { type WorkOptions, type WorkProgress, type WorkSummary, workBatch } from './interfaces/batch/queueWorker.js'
+export { type BatchOptions, type BatchProgress, type BatchSummary, runBatch } from './interfaces/batch/runBatch.js'
+export { type BatchVerdict, type VerifyBatchOptions, verifyBatch } from './interfaces/batch/verifyBatch.js'

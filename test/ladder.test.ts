@@ -11,7 +11,15 @@ import { expect, test } from 'vitest'
  * The wings, a floor a row, from the ground up. A wing imports from the floors below it, not from its neighbors.
  * assembly/ and page/ import themselves alone.
  */
-const wings = [['base'], ['format'], ['runtime', 'registry'], ['text'], ['evaluation', 'authoring'], ['interfaces'], ['index', 'server', 'batch']]
+const wings = [
+  ['base'],
+  ['format'],
+  ['runtime', 'registry'],
+  ['text'],
+  ['evaluation', 'authoring'],
+  ['interfaces'],
+  ['index', 'server', 'batch'],
+]
 
 /** The rooms of each wing, from the ground up in the same way. '.' is what lies in the wing itself. */
 const rooms: Record<string, string[][]> = {

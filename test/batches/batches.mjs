@@ -1,6 +1,6 @@
-// The same batch in many ways: by one process, by three, through Redis and PostgreSQL, with processes killed and paused, a
-// server stopped, a disk full. All must end with the same bytes, which `batch verify` must find right, and altered ones
-// wrong. `npm run test:batches`, or with --help.
+// The same batch in many ways: by one process, by three, through Redis and PostgreSQL, with processes killed and
+// paused, a server stopped, a disk full. All must end with the same bytes, which `batch verify` must find right, and
+// altered ones wrong. `npm run test:batches`, or with --help.
 
 import { execFile } from 'node:child_process'
 import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
@@ -224,9 +224,21 @@ if (!values.only || 'verify'.includes(values.only)) {
     return file('altered.jsonl')
   }
   const named = new RegExp(`altered\\.jsonl:${at + 1}:`)
-  await verified('verify: one token altered', altered((line) => line.replace(/"tokens":\[\[(\d+)/, (_, id) => `"tokens":[[${Number(id) + 1}`)), named)
-  await verified('verify: one seed altered', altered((line) => line.replace(/"seed":(\d+)/, (_, seed) => `"seed":${Number(seed) + 1}`)), named)
-  await verified('verify: one letter altered', altered((line) => line.replace(/("content":|"text":)"(.)/, '$1"#')), named)
+  await verified(
+    'verify: one token altered',
+    altered((line) => line.replace(/"tokens":\[\[(\d+)/, (_, id) => `"tokens":[[${Number(id) + 1}`)),
+    named,
+  )
+  await verified(
+    'verify: one seed altered',
+    altered((line) => line.replace(/"seed":(\d+)/, (_, seed) => `"seed":${Number(seed) + 1}`)),
+    named,
+  )
+  await verified(
+    'verify: one letter altered',
+    altered((line) => line.replace(/("content":|"text":)"(.)/, '$1"#')),
+    named,
+  )
   const damaged = file('damaged.gguf')
   copyFileSync(demoFile, damaged)
   const bytes = readFileSync(damaged)

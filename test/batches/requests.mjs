@@ -1,5 +1,5 @@
-// Requests of all kinds for the demo model: chats with common beginnings, completions with log-probabilities, embeddings,
-// constraints, penalties, several answers, and some that are wrong.
+// Requests of all kinds for the demo model: chats with common beginnings, completions with log-probabilities,
+// embeddings, constraints, penalties, several answers, and some that are wrong.
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 

@@ -1,9 +1,9 @@
-// Servers for queues, Debian's redis-server and postgresql, on free ports of this machine, with their data in a folder. They
-// can be stopped and started again with what they had.
+// Servers for queues, Debian's redis-server and postgresql, on free ports of this machine, with their data in a folder.
+// They can be stopped and started again with what they had.
 
 import { execFile, execFileSync, spawn } from 'node:child_process'
 import { chownSync, existsSync, mkdirSync, readdirSync } from 'node:fs'
-import { createServer, connect } from 'node:net'
+import { connect, createServer } from 'node:net'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { promisify } from 'node:util'
@@ -71,7 +71,20 @@ class Server {
 export async function startRedis(folder) {
   mkdirSync(folder)
   const port = await freePort()
-  const args = ['--port', port, '--bind', '127.0.0.1', '--dir', folder, '--appendonly', 'yes', '--save', '', '--maxmemory-policy', 'noeviction']
+  const args = [
+    '--port',
+    port,
+    '--bind',
+    '127.0.0.1',
+    '--dir',
+    folder,
+    '--appendonly',
+    'yes',
+    '--save',
+    '',
+    '--maxmemory-policy',
+    'noeviction',
+  ]
   return new Server(`redis://127.0.0.1:${port}`, port, () => spawn(findRedis(), args.map(String), { stdio: 'ignore' })).start()
 }
 

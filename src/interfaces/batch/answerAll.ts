@@ -1,6 +1,6 @@
-// Many requests at once: as many as share the model's steps, and as many more that are ready to follow. Owns how many run,
-// what is tried again, and that an error which ends the run ends all of it. Does not know where requests come from or
-// where answers go.
+// Many requests at once: as many as share the model's steps, and as many more that are ready to follow. Owns how many
+// run, what is tried again, and that an error which ends the run ends all of it. Does not know where requests come from
+// or where answers go.
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError, MixtralError, shown } from '../../base/errors.js'

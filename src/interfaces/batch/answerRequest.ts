@@ -1,5 +1,5 @@
-// From a request to its answer: the server's own handling of it, without HTTP. What is wrong with a request is an answer;
-// what is wrong with the machine is thrown. Owns which of the two an error is.
+// From a request to its answer: the server's own handling of it, without HTTP. What is wrong with a request is an
+// answer; what is wrong with the machine is thrown. Owns which of the two an error is.
 
 import { MixtralError } from '../../base/errors.js'
 import { ApiError, openaiError, toApiError, unsupported } from '../server/apiError.js'

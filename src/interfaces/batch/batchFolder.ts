@@ -1,6 +1,6 @@
-// A folder in which several processes answer one batch: batch.json says which batch, claims/ who does which chunk, parts/
-// has the lines of chunks that are under way, results/ those of chunks that are whole. A chunk's results appear at once,
-// by a rename, and are the same whoever writes them. So a kill costs time and no line is there twice.
+// A folder in which several processes answer one batch: batch.json says which batch, claims/ who does which chunk,
+// parts/ has the lines of chunks that are under way, results/ those of chunks that are whole. A chunk's results appear
+// at once, by a rename, and are the same from any process. So a kill costs time and no line is there twice.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
@@ -65,7 +65,10 @@ export class BatchFolder {
     const there = await readText(file, MANIFEST_BYTES)
     if (there === undefined) await writeAtOnce(file, `${own}\n`)
     else if (there.trim() !== own) {
-      throw new MixtralError('OPTION', `${file} is ${shown(there.trim())}, expected that of this batch, ${own}; give the output another name`)
+      throw new MixtralError(
+        'OPTION',
+        `${file} is ${shown(there.trim())}, expected that of this batch, ${own}; give the output another name`,
+      )
     }
     return new BatchFolder(folder, requests, batch)
   }
@@ -87,7 +90,7 @@ export class BatchFolder {
   }
 
   /**
-   * The requests of chunks that nobody else has, until all chunks are done, by whoever. `onFound` is called with the
+   * The requests of chunks that nobody else has, until all chunks are done, by any process. `onFound` is called with the
    * number of requests that others have done. Throws `IO` and `ABORTED`.
    */
   async *work(signal: AbortSignal, onFound: (requests: number) => void): AsyncGenerator<ChunkWork> {
@@ -181,7 +184,7 @@ export class BatchFolder {
   }
 }
 
-/** Writes a file so that it is whole or absent, whoever else writes it. Throws `IO`. */
+/** Writes a file so that it is whole or absent, also where others write it. Throws `IO`. */
 async function writeAtOnce(file: string, text: string): Promise<void> {
   const draft = `${file}~${crypto.randomUUID().slice(0, 8)}`
   try {

@@ -1,5 +1,5 @@
-// A file of requests, each a line as OpenAI's batches have them. It is read once from end to end, to check every line and
-// to learn where it is; then requests are read again when their turn comes, so that memory holds places and no
+// A file of requests, each a line as OpenAI's batches have them. It is read once from end to end, to check every line
+// and to learn where it is; then requests are read again when their turn comes, so that memory holds places and no
 // requests. Owns the checks of a line, the id of the batch and the order in which requests run.
 
 import { createHash } from 'node:crypto'
@@ -79,7 +79,10 @@ export class BatchInput {
       for await (const { number, offset, bytes } of linesOf(handle, { file, most: limits.batchLine.most, signal, onBytes })) {
         if (isBlank(bytes)) continue
         if (lines.count >= limits.batchRequests.most) {
-          throw new MixtralError('OPTION', `${file}:${number}: more than ${limits.batchRequests.most} requests, which is the most of a file`)
+          throw new MixtralError(
+            'OPTION',
+            `${file}:${number}: more than ${limits.batchRequests.most} requests, which is the most of a file`,
+          )
         }
         const request = requestOf(bytes, lines.count, `${file}:${number}`)
         const { model } = request.body
@@ -155,7 +158,13 @@ class Lines {
   ids = new Float64Array(1024)
   groups = new Float64Array(1024)
 
-  add(line: { readonly number: number; readonly offset: number; readonly length: number; readonly id: number; readonly group: number }): void {
+  add(line: {
+    readonly number: number
+    readonly offset: number
+    readonly length: number
+    readonly id: number
+    readonly group: number
+  }): void {
     if (this.count === this.offsets.length) this.#grow()
     this.offsets[this.count] = line.offset
     this.lengths[this.count] = line.length

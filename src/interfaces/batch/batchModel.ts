@@ -1,5 +1,5 @@
-// What a result depends on beside its request: the model and the arithmetic. A request gets what it leaves open, so that
-// its result follows from it alone: a seed and the name of the model. Owns digests and keys.
+// What a result depends on beside its request: the model and the arithmetic. A request gets what it leaves open, so
+// that its result follows from it alone: a seed and the name of the model. Owns digests and keys.
 
 import { createHash } from 'node:crypto'
 import path from 'node:path'
@@ -79,7 +79,10 @@ async function markOf({ gguf, layers, contextLength, memory }: Marked, version: 
 export function checkModels({ models }: BatchInput, served: Pick<ServedModel, 'name' | 'aliases'>): void {
   for (const [name, where] of models) {
     if (isCalled(served, name)) continue
-    throw new MixtralError('OPTION', `${where}: model is ${shown(name)}, expected ${shown(served.name)}, or none; another name can be given`)
+    throw new MixtralError(
+      'OPTION',
+      `${where}: model is ${shown(name)}, expected ${shown(served.name)}, or none; another name can be given`,
+    )
   }
 }
 

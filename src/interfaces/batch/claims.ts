@@ -1,5 +1,5 @@
-// Claims of parts of a work that several processes share, on one machine or on several with a common folder. A claim is an
-// empty file whose name holds all: PART~claim.PID.BEGAN.HOST.NONCE. A process has a part if no other live one has a
+// Claims of parts of a work that several processes share, on one machine or on several with a common folder. A claim is
+// an empty file whose name holds all: PART~claim.PID.BEGAN.HOST.NONCE. A process has a part if no other live one has a
 // claim of it. A claim is live while its process is alive and touches it. Two may have one part for a while, where one
 // was paused: what they make of it must be the same.
 

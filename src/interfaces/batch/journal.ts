@@ -1,5 +1,5 @@
-// A file of results that is its own journal: lines are only ever added, and a line counts when it is whole. What a killed
-// process has left of its last line is cut. Owns writing, flushing and cutting; does not know what a line says.
+// A file of results that is its own journal: lines are only ever added, and a line counts when it is whole. What a
+// killed process has left of its last line is cut. Owns writing, flushing and cutting; does not know what a line says.
 
 import fs, { type FileHandle } from 'node:fs/promises'
 import { MixtralError } from '../../base/errors.js'

@@ -116,7 +116,11 @@ class Merging {
   /** Learns where the results of a file are. A torn last line is none. */
   async read(file: number, signal: AbortSignal | undefined): Promise<void> {
     const name = this.#files[file]!
-    for await (const { number, offset, bytes, ends } of linesOf(this.#handles[file]!, { file: name, most: limits.batchResult.most, signal })) {
+    for await (const { number, offset, bytes, ends } of linesOf(this.#handles[file]!, {
+      file: name,
+      most: limits.batchResult.most,
+      signal,
+    })) {
       if (!ends) return
       const where = `${name}:${number}`
       const stored = storedResult(bytes)
@@ -182,7 +186,10 @@ class Merging {
     this.#mark ??= { model, numerics }
     if (model === this.#mark.model && numerics === this.#mark.numerics) return request.index
     const expected = `${this.#mark.model.slice(0, 12)} and ${this.#mark.numerics}`
-    throw new MixtralError('OPTION', `${where}: made by model ${model.slice(0, 12)} and ${numerics}, expected ${expected}, as the lines before`)
+    throw new MixtralError(
+      'OPTION',
+      `${where}: made by model ${model.slice(0, 12)} and ${numerics}, expected ${expected}, as the lines before`,
+    )
   }
 
   #bytes({ file, offset, length }: Place): Promise<Uint8Array> {

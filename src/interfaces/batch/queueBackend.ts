@@ -1,6 +1,6 @@
 // A queue of a server that many machines reach: Redis or PostgreSQL, by its address. BullMQ does all that a queue does;
-// it and the client of the server are the application's to install, and are loaded when a queue is asked for. Owns names of
-// queues and the options of connections. An address may have a password in it, so it is in no message.
+// it and the client of the server are the application's to install, and are loaded when a queue is asked for. Owns
+// names of queues and the options of connections. An address may have a password in it, so it is in no message.
 
 import type { Job, JobsOptions, Queue, Worker } from 'bullmq'
 import { checkText, MixtralError } from '../../base/errors.js'
@@ -41,11 +41,14 @@ export class QueueBackend {
   static async load(address: string): Promise<QueueBackend> {
     checkText('the queue', address)
     const [, scheme] = /^(rediss?|postgres(?:ql)?):\/\//.exec(address) ?? []
-    if (scheme === undefined) throw new MixtralError('OPTION', 'the queue has no known address, expected redis://, rediss:// or postgres://')
+    if (scheme === undefined)
+      throw new MixtralError('OPTION', 'the queue has no known address, expected redis://, rediss:// or postgres://')
     const isPostgres = scheme.startsWith('postgres')
     const client = isPostgres ? 'pg' : 'ioredis'
     const missing = (name: string) => (cause: unknown) => {
-      throw new MixtralError('UNSUPPORTED', `a queue needs the package ${name}, which is not installed: npm install bullmq ${client}`, { cause })
+      throw new MixtralError('UNSUPPORTED', `a queue needs the package ${name}, which is not installed: npm install bullmq ${client}`, {
+        cause,
+      })
     }
     const bullmq = await import('bullmq').catch(missing('bullmq'))
     await import(client).catch(missing(client))
@@ -87,9 +90,9 @@ export class QueueBackend {
     return new MixtralError('IO', `the queue's server cannot ${doing}: ${why.replaceAll(this.#address, 'its address')}`, { cause })
   }
 
-  async #ready<T extends { waitUntilReady(): Promise<unknown>; close(): Promise<void>; on(event: 'error', listen: (error: Error) => void): unknown }>(
-    one: T,
-  ): Promise<T> {
+  async #ready<
+    T extends { waitUntilReady(): Promise<unknown>; close(): Promise<void>; on(event: 'error', listen: (error: Error) => void): unknown },
+  >(one: T): Promise<T> {
     this.#open.push(one)
     one.on('error', (error) => {
       this.#trouble = error

@@ -155,7 +155,11 @@ export async function withBackend<T>(address: string, use: (backend: QueueBacken
 }
 
 /** Adds all chunks, some at a time. Returns how many there are. */
-async function addChunks(queue: AnyQueue<QueuedChunk>, input: BatchInput, batch: Omit<QueuedBatch, 'requests' | 'chunks'>): Promise<number> {
+async function addChunks(
+  queue: AnyQueue<QueuedChunk>,
+  input: BatchInput,
+  batch: Omit<QueuedBatch, 'requests' | 'chunks'>,
+): Promise<number> {
   const jobs: Parameters<typeof queue.addBulk>[0] = []
   let count = 0
   let requests: BatchRequest[] = []

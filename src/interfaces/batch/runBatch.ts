@@ -136,7 +136,8 @@ async function runFolder(folder: BatchFolder, batch: BatchModel, figures: Figure
 
 /** Throws `OPTION` for a line that is none of this batch. */
 function refuseLine(where: string, customId?: string): never {
-  const found = customId === undefined ? 'a line that is no result' : `a result of ${shown(customId)} that is of another batch, model or version`
+  const found =
+    customId === undefined ? 'a line that is no result' : `a result of ${shown(customId)} that is of another batch, model or version`
   throw new MixtralError('OPTION', `${where}: ${found}, expected results of this batch only; give the output another name`)
 }
 

@@ -119,7 +119,8 @@ class Verifying {
     const { customId, model, numerics, seed, tokens, name } = stored
     const request = await this.#requests.find(customId)
     if (!request) return this.#tell(number, customId, `${this.#requests.file} has no request of this custom_id`)
-    if (this.#seen[request.index]++) return this.#tell(number, customId, 'the request has a result in an earlier line')
+    if (this.#seen[request.index]) return this.#tell(number, customId, 'the request has a result in an earlier line')
+    this.#seen[request.index] = 1
     const marks = [
       ['model', model, this.#batch.model],
       ['numerics', numerics, this.#batch.numerics],

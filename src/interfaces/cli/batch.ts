@@ -4,7 +4,7 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { mergeBatch } from '../batch/mergeBatch.js'
 import { type BatchOptions, runBatch } from '../batch/runBatch.js'
-import { NAME_FLAG, addBatchModelFlags, type BatchModelFlags, batchLoading, batchName } from './batchFlags.js'
+import { addBatchModelFlags, type BatchModelFlags, batchLoading, batchName, NAME_FLAG } from './batchFlags.js'
 import { configureBatchQueue } from './batchQueue.js'
 import { BatchBar, mergeText, summaryJson, summaryText } from './batchReport.js'
 import { configureBatchVerify } from './batchVerify.js'

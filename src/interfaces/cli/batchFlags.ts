@@ -1,5 +1,5 @@
-// The flags that the commands of `mixtral batch` share: the model, its name, and how many requests share its steps. Owns
-// their help texts, and what they mean for loading.
+// The flags that the commands of `mixtral batch` share: the model, its name, and how many requests share its steps.
+// Owns their help texts, and what they mean for loading.
 
 import type { Command } from 'commander'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'

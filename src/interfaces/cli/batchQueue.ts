@@ -1,5 +1,5 @@
-// `mixtral batch submit`, `work`, `status` and `collect`: batches over many machines, through a queue. Owns the flags and
-// what is printed; interfaces/batch/ does the work.
+// `mixtral batch submit`, `work`, `status` and `collect`: batches over many machines, through a queue. Owns the flags
+// and what is printed; interfaces/batch/ does the work.
 
 import type { Command } from 'commander'
 import { batchStatus, collectBatch, type QueuedStatus, submitBatch } from '../batch/queueBatches.js'
@@ -90,7 +90,11 @@ async function submitTo(input: string, flags: SubmitFlags): Promise<void> {
   const { model, context, queue, json } = flags
   const name = batchName(flags)
   const interrupt = onInterrupt()
-  const options = { ...(name !== undefined && { name }), ...(context !== undefined && { contextLength: context }), signal: interrupt.signal }
+  const options = {
+    ...(name !== undefined && { name }),
+    ...(context !== undefined && { contextLength: context }),
+    signal: interrupt.signal,
+  }
   const batch = await submitBatch(model, input, queue, options).finally(interrupt.release)
   if (json) process.stdout.write(jsonLine(batch))
   else {

@@ -24,7 +24,18 @@ export class BatchBar {
   }
 }
 
-export function summaryJson({ batch, model, numerics, done, total, failed, found, newTokens, promptTokens, seconds }: BatchSummary): object {
+export function summaryJson({
+  batch,
+  model,
+  numerics,
+  done,
+  total,
+  failed,
+  found,
+  newTokens,
+  promptTokens,
+  seconds,
+}: BatchSummary): object {
   const rate = seconds > 0 ? newTokens / seconds : 0
   return {
     ...{ batch, model, numerics, requests: total, done, failed, found },

@@ -51,7 +51,8 @@ async function verify(output: string, flags: VerifyFlags): Promise<void> {
   const { lines, computed, tokens, seconds, wrong } = verdict
   if (wrong) process.exitCode = 1
   if (json) process.stdout.write(jsonLine({ lines, computed, tokens, seconds, ok: !wrong, wrong: wrong ? wrongJson(wrong) : null }))
-  else if (wrong) complain(`${output}:${wrong.line}: ${wrong.customId === '' ? '' : `the result of ${shown(wrong.customId)}: `}${wrong.why}`)
+  else if (wrong)
+    complain(`${output}:${wrong.line}: ${wrong.customId === '' ? '' : `the result of ${shown(wrong.customId)}: `}${wrong.why}`)
   else print(`right: ${computed} of ${lines} lines, ${tokens} tokens${tokens > 0 ? `, ${speed(tokens / seconds)}` : ''}\n`)
 }
 

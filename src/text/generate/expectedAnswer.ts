@@ -54,7 +54,10 @@ export class ExpectedAnswer implements Task {
     const generation = this.#generation
     const more = generation.take(doJob(logits, generation.job(place)), place)
     this.#next = generation.everyRow ? place + 1 : place + more.length
-    if (!generation.isOver) return this.#compare(more, place + 1)
+    if (!generation.isOver) {
+      this.#compare(more, place + 1)
+      return
+    }
     this.#next = Number.POSITIVE_INFINITY
     const { ids } = generation.partial
     this.#compare(ids, this.#promptTokens)

@@ -10,7 +10,7 @@ const other = (change: object) => JSON.stringify({ ...JSON.parse(good), custom_i
 const wrong: readonly (readonly [what: string, line: string, message: string])[] = [
   ['no JSON', '{"custom_id": "b", ', 'the line is no JSON'],
   ['no object', '[1]', 'the line is no JSON object'],
-  ['no id', other({ custom_id: undefined }), 'custom_id is undefined, expected a string of 1 to 512 characters'],
+  ['no id', other({ custom_id: undefined }), 'custom_id is no value, expected a string of 1 to 512 characters'],
   ['a number as id', other({ custom_id: 7 }), 'custom_id is 7, expected a string'],
   ['a long id', other({ custom_id: 'x'.repeat(513) }), 'expected a string of 1 to 512 characters'],
   ['another method', other({ method: 'GET' }), 'method is "GET", expected POST'],

@@ -41,7 +41,14 @@ async function merged(name: string, ...from: string[]): Promise<{ whole: string;
 
 test('each request has a line in the form of the API', () => {
   const all = linesIn(file('merged.jsonl'))
-  expect(all.map(({ custom_id }) => custom_id)).toEqual(['r0', 'r1', 'r2', 'r4', 'r5', ...Array.from({ length: 20 }, (_, i) => `r${i + 8}`)])
+  expect(all.map(({ custom_id }) => custom_id)).toEqual([
+    'r0',
+    'r1',
+    'r2',
+    'r4',
+    'r5',
+    ...Array.from({ length: 20 }, (_, i) => `r${i + 8}`),
+  ])
   expect(all[0]).toMatchObject({
     id: expect.stringMatching(/^batch_req_[0-9a-f]{32}$/),
     response: {
@@ -84,9 +91,7 @@ test('answers are those of the server, but for ids, times and counts of the cach
     const { url, body } = lines[i]!
     const { response, mixtral } = results.get(`r${i}`)
     const seeded = mixtral.seed === undefined ? body : { ...body, seed: mixtral.seed }
-    const answer = await (
-      await app.fetch(new Request(`http://localhost${url}`, { method: 'POST', body: JSON.stringify(seeded) }))
-    ).json()
+    const answer = await (await app.fetch(new Request(`http://localhost${url}`, { method: 'POST', body: JSON.stringify(seeded) }))).json()
     const { id: _, created, usage, ...rest } = answer
     const { id: __, created: ___, usage: counted, ...own } = response.body
     expect(own).toEqual(rest)
@@ -216,7 +221,11 @@ test('results that differ are refused, the same ones count once', async () => {
   await expect(mergeBatch(input, file('x.jsonl'), [file('out.jsonl'), file('differs.jsonl')])).rejects.toThrow(
     /differs\.jsonl:1: the result of "r0" differs from that of .*out\.jsonl:/,
   )
-  expect(await mergeBatch(input, file('x.jsonl'), [file('out.jsonl'), file('merged.jsonl')])).toMatchObject({ results: 25, failed: 3, repeated: 28 })
+  expect(await mergeBatch(input, file('x.jsonl'), [file('out.jsonl'), file('merged.jsonl')])).toMatchObject({
+    results: 25,
+    failed: 3,
+    repeated: 28,
+  })
 })
 
 test('options that are none are named', async () => {

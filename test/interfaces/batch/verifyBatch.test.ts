@@ -95,7 +95,9 @@ describe('what is altered is named', () => {
   })
 
   test('the text, the reason of its end, a count', async () => {
-    expect(await altered(1, (line) => line.replace(/"content":"(.)/, '"content":"#'))).toMatch(/^response\.body\.choices\.0\.message\.content is/)
+    expect(await altered(1, (line) => line.replace(/"content":"(.)/, '"content":"#'))).toMatch(
+      /^response\.body\.choices\.0\.message\.content is/,
+    )
     expect(await altered(1, (line) => line.replace('"length"', '"stop"'))).toMatch(/finish_reason is "stop", expected "length"/)
     expect(await altered(1, (line) => line.replace(/"completion_tokens":60/, '"completion_tokens":61'))).toMatch(/completion_tokens is 61/)
   })
@@ -121,7 +123,10 @@ describe('what is altered is named', () => {
   test('a result that is there twice, that is cut, that answers nothing', async () => {
     const [first] = readFileSync(results, 'utf8').split('\n')
     writeFileSync(file('twice.jsonl'), `${first}\n${first}\n`)
-    expect((await verifyBatch(model, input, file('twice.jsonl'))).wrong).toMatchObject({ line: 2, why: expect.stringContaining('earlier line') })
+    expect((await verifyBatch(model, input, file('twice.jsonl'))).wrong).toMatchObject({
+      line: 2,
+      why: expect.stringContaining('earlier line'),
+    })
     writeFileSync(file('cut.jsonl'), `${first}\n${first!.slice(0, 100)}`)
     expect((await verifyBatch(model, input, file('cut.jsonl'))).wrong).toMatchObject({ line: 2, why: 'the line is cut' })
     writeFileSync(file('unknown.jsonl'), `${first!.replace('"r0"', '"r999"')}\n`)

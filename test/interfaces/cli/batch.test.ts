@@ -69,7 +69,10 @@ test.each([
 })
 
 test('an interrupted run goes on where it was', async () => {
-  writeInput(file('long.jsonl'), Array.from({ length: 60 }, (_, i) => complete(`Number ${i}`, { max_tokens: 40, ignore_eos: true })))
+  writeInput(
+    file('long.jsonl'),
+    Array.from({ length: 60 }, (_, i) => complete(`Number ${i}`, { max_tokens: 40, ignore_eos: true })),
+  )
   const output = file('long-out.jsonl')
   const child = mixtral(['batch', file('long.jsonl'), output], {
     atStart: (child) => {
@@ -91,7 +94,15 @@ test('an interrupted run goes on where it was', async () => {
 
 test('processes that are killed change no byte', async () => {
   const script = fileURLToPath(new URL('../../batches/batches.mjs', import.meta.url))
-  const { stdout } = await promisify(execFile)(process.execPath, [script, '--requests', '120', '--kill', '1.5', '--only', 'killed and torn'])
+  const { stdout } = await promisify(execFile)(process.execPath, [
+    script,
+    '--requests',
+    '120',
+    '--kill',
+    '1.5',
+    '--only',
+    'killed and torn',
+  ])
   expect(stdout).toMatch(/^ok: one process, killed and torn/m)
   expect(stdout).toMatch(/^all the same$/m)
 }, 120_000)
