@@ -1,6 +1,6 @@
 // Files of requests and results for tests, in a folder that goes with them.
 
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -42,9 +42,9 @@ export function writeInput(file: string, lines: readonly Line[]): void {
 /** The lines of a file as values; none where there is no file. */
 // biome-ignore lint/suspicious/noExplicitAny: lines of any form
 export function linesIn(file: string): any[] {
-  if (!existsSync(file)) return []
+  if (!existsSync(file) || statSync(file).isDirectory()) return []
   return readFileSync(file, 'utf8')
     .split('\n')
-    .filter(Boolean)
+    .slice(0, -1) // the last one may be under way
     .map((line) => JSON.parse(line))
 }
