@@ -1,6 +1,7 @@
 // What `mixtral-wasm/batch` exports: files of requests, their results, and the check of these, apart from the library's
 // own barrel, so that importing the library loads none of it.
 
+export type { ModelMark } from './interfaces/batch/batchModel.js'
 export { type MergeOptions, type MergeSummary, mergeBatch } from './interfaces/batch/mergeBatch.js'
 export {
   batchStatus,

@@ -10,7 +10,7 @@ import { ApiError } from '../server/apiError.js'
 import { parsedBody } from '../server/security/body.js'
 import { linesOf, openFile, readAt } from './fileLines.js'
 
-export const URLS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'] as const
+const URLS = ['/v1/chat/completions', '/v1/completions', '/v1/embeddings'] as const
 
 /** A request as its line has it. */
 export interface BatchRequest {
