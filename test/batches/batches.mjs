@@ -163,8 +163,15 @@ async function threeWorkers(worker, meanwhile = async () => '') {
   return note
 }
 
-async function pauseOne([worker]) {
-  await sleep(2000)
+/** All have found the batch, and have begun. */
+async function untilAtWork(workers) {
+  while (!workers.every(({ said }) => said.stderr.includes('working on'))) await sleep(20)
+  await sleep(1000)
+}
+
+async function pauseOne(workers) {
+  await untilAtWork(workers)
+  const [worker] = workers
   worker.kill('SIGSTOP')
   await sleep(Number(values.lock) * 3000)
   worker.kill('SIGCONT')
@@ -191,8 +198,8 @@ for (const { name, find, begin } of [
     )
     await way(`three workers on ${name}, which is stopped`, (output) =>
       throughQueue(server.address, output, (worker) =>
-        threeWorkers(worker, async () => {
-          await sleep(2000)
+        threeWorkers(worker, async (workers) => {
+          await untilAtWork(workers)
           await server.stop()
           await sleep(stopMs)
           await server.start()

@@ -28,6 +28,7 @@ export class QueueBackend {
   readonly #address: string
   readonly #isPostgres: boolean
   readonly #open: { close(): Promise<void> }[] = []
+  readonly #queues = new Map<string, Promise<AnyQueue<never>>>()
   /** The last error of a connection: it says why nothing happens. */
   #trouble: Error | undefined
 
@@ -55,13 +56,19 @@ export class QueueBackend {
     return new QueueBackend(bullmq, address, isPostgres)
   }
 
-  /** Throws `IO` where the server cannot be reached. */
-  async queue<Data, Result = unknown>(name: string): Promise<AnyQueue<Data, Result>> {
+  /** A queue, the same one for the same name. Throws `IO` where the server cannot be reached. */
+  queue<Data, Result = unknown>(name: string): Promise<AnyQueue<Data, Result>> {
+    const known = this.#queues.get(name) ?? this.#openQueue(name)
+    this.#queues.set(name, known)
+    return known as Promise<AnyQueue<never>> as Promise<AnyQueue<Data, Result>>
+  }
+
+  async #openQueue(name: string): Promise<AnyQueue<never>> {
     const { Queue, createPostgresBackend } = this.#bullmq
     const queue = this.#isPostgres
-      ? new Queue<Data, Result, string>(name, { connection: this.#postgres() } as never, createPostgresBackend as never)
-      : new Queue<Data, Result, string>(name, { connection: this.#redis() })
-    return this.#ready(queue as AnyQueue<Data, Result>)
+      ? new Queue(name, { connection: this.#postgres() } as never, createPostgresBackend as never)
+      : new Queue(name, { connection: this.#redis() })
+    return this.#ready(queue as AnyQueue<never>)
   }
 
   /** Works on jobs as they come, until it is closed. Throws `IO` where the server cannot be reached. */

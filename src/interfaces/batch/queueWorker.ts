@@ -79,8 +79,14 @@ async function untilDone(
   signal: AbortSignal | undefined,
 ): Promise<QueuedStatus> {
   const ending = AbortSignal.any([drain, signal].filter((one) => one !== undefined))
+  let known: QueuedStatus | undefined
   for (;;) {
-    const status = await statusOf(backend, queued)
+    // the server may be away for a while, as the worker's jobs know
+    const status = await statusOf(backend, queued).catch((error) => {
+      if (!known || ending.aborted) throw error
+      return known
+    })
+    known = status
     if (ending.aborted || status.completed + status.failed >= queued.chunks) return status
     await sleep(POLL_MS, undefined, { signal: ending }).catch(() => {})
   }

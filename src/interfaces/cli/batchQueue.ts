@@ -108,7 +108,8 @@ async function workOn(batch: string, flags: WorkFlags): Promise<void> {
   const summary = await withModel(model, await batchLoading(flags), async (loaded) => {
     const interrupt = onInterrupt()
     const bar = new BatchBar(json === true)
-    const { requests } = await batchStatus(batch, queue)
+    const { requests, name } = await batchStatus(batch, queue)
+    if (!json) say(`working on ${batch}, ${requestCount(requests)} for ${name}`)
     return workBatch(loaded, batch, queue, {
       lockSeconds: lock,
       drain: interrupt.signal,
