@@ -90,8 +90,8 @@ export class BatchFolder {
   }
 
   /**
-   * The requests of chunks that nobody else has, until all chunks are done, by any process. `onFound` is called with the
-   * number of requests that others have done. Throws `IO` and `ABORTED`.
+   * The requests of chunks that nobody else has, until all chunks are done, by any process. `onFound` is called with
+   * the number of requests that others have done. Throws `IO` and `ABORTED`.
    */
   async *work(signal: AbortSignal, onFound: (requests: number) => void): AsyncGenerator<ChunkWork> {
     for (;;) {

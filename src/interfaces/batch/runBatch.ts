@@ -3,9 +3,9 @@
 
 import { stat } from 'node:fs/promises'
 import { checkKind, checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import { withLock } from '../../registry/stores/storeLock.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { answerAll } from './answerAll.js'
 import { BatchFolder } from './batchFolder.js'
@@ -56,8 +56,8 @@ const NAMES = ['errors', 'name', 'shard', 'onWait'] as const
  * is not done again. An output that is a folder, or ends with a slash, is shared with other processes.
  *
  * Throws `OPTION` for a malformed line of the input, a request of another model, and an output with lines of another
- * batch; `IO` where a file cannot be read or written; `ABORTED`; `CLOSED`; and what ends a request that is not at fault:
- * `MEMORY`, `THREAD`, `MODEL`. What is written stays, and the next run goes on from there.
+ * batch; `IO` where a file cannot be read or written; `ABORTED`; `CLOSED`; and what ends a request that is not at
+ * fault: `MEMORY`, `THREAD`, `MODEL`. What is written stays, and the next run goes on from there.
  */
 export async function runBatch(model: MixtralModel, input: string, output: string, options: BatchOptions = {}): Promise<BatchSummary> {
   const { errors = errorsBeside(output), name, shard, signal, onProgress, onWait } = checkBatchOptions(options, output)

@@ -3,7 +3,7 @@
 
 import { checkKind, checkNames, checkText, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { answerAll, type Work } from './answerAll.js'
 import { BatchInput } from './batchInput.js'

@@ -1,10 +1,10 @@
 // `mixtral batch`: a file of requests, answered on this machine, and the joining of results. Owns the flags and what is
 // printed; interfaces/batch/ does the work.
 
-import { type Command, InvalidArgumentError } from 'commander'
+import type { Command } from 'commander'
 import { mergeBatch } from '../batch/mergeBatch.js'
 import { type BatchOptions, runBatch } from '../batch/runBatch.js'
-import { addBatchModelFlags, type BatchModelFlags, batchLoading, batchName, NAME_FLAG } from './batchFlags.js'
+import { addBatchModelFlags, type BatchModelFlags, batchLoading, batchName, NAME_FLAG, shardOf } from './batchFlags.js'
 import { configureBatchQueue } from './batchQueue.js'
 import { BatchBar, mergeText, summaryJson, summaryText } from './batchReport.js'
 import { configureBatchVerify } from './batchVerify.js'
@@ -108,11 +108,4 @@ async function merge(input: string, output: string, from: readonly string[], { e
   )
   if (json) process.stdout.write(jsonLine(summary))
   else say(mergeText(summary))
-}
-
-/** Reads `2/4`. */
-function shardOf(text: string): NonNullable<BatchOptions['shard']> {
-  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? []
-  if (index !== undefined && count !== undefined && index >= 1 && index <= count) return { index, count }
-  throw new InvalidArgumentError('Expected a part of a number of parts, such as 2/4.')
 }

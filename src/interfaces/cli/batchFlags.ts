@@ -1,7 +1,8 @@
 // The flags that the commands of `mixtral batch` share: the model, its name, and how many requests share its steps.
 // Owns their help texts, and what they mean for loading.
 
-import type { Command } from 'commander'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { BatchOptions } from '../batch/runBatch.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { nameOf, roomyPositions } from './loading.js'
 
@@ -35,4 +36,11 @@ export async function batchLoading({ parallel, kvTokens, ...flags }: BatchModelF
 /** The model's name in requests and answers: the same on every machine that calls the model the same. */
 export function batchName({ name, model }: Pick<BatchModelFlags, 'name' | 'model'>): string | undefined {
   return name ?? nameOf(model)
+}
+
+/** Reads `2/4`. */
+export function shardOf(text: string): NonNullable<BatchOptions['shard']> {
+  const [, index, count] = /^(\d{1,6})\/(\d{1,6})$/.exec(text)?.map(Number) ?? []
+  if (index !== undefined && count !== undefined && index >= 1 && index <= count) return { index, count }
+  throw new InvalidArgumentError('Expected a part of a number of parts, such as 2/4.')
 }
