@@ -51,7 +51,7 @@ async function way(name, work) {
     report('ok', name, note, begun)
   } catch (error) {
     failed++
-    report('FAILED', name, error.message, begun)
+    report('FAILED', name, error.stack, begun)
   }
 }
 
@@ -165,7 +165,7 @@ async function threeWorkers(worker, meanwhile = async () => '') {
 
 /** All have found the batch, and have begun. */
 async function untilAtWork(workers) {
-  while (!workers.every(({ said }) => said.stderr.includes('working on'))) await sleep(20)
+  while (!workers.every((one) => one.said.stderr.includes('working on') || one.exitCode !== null)) await sleep(20)
   await sleep(1000)
 }
 

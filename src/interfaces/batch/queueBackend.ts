@@ -22,12 +22,14 @@ const MOST_STALLS = 1000
 const ATTEMPTS = 10
 const PAUSE_MS = 500
 const LONGEST_PAUSE_MS = 5000
+/** A result that is under way has so much time when a worker ends. */
+const CLOSE_MS = 5000
 
 export class QueueBackend {
   readonly #bullmq: BullMq
   readonly #address: string
   readonly #isPostgres: boolean
-  readonly #open: { close(): Promise<void> }[] = []
+  readonly #open: Connected[] = []
   readonly #queues = new Map<string, Promise<AnyQueue<never>>>()
   /** The last error of a connection: it says why nothing happens. */
   #trouble: Error | undefined
@@ -85,9 +87,9 @@ export class QueueBackend {
     return this.#ready(worker as AnyWorker<Data, Result>)
   }
 
-  /** Closes what is open: a worker ends its jobs first. */
+  /** Closes what is open. A server that is away is not waited for. Never throws. */
   async close(): Promise<void> {
-    for (const one of this.#open.splice(0).toReversed()) await one.close().catch(() => {})
+    await Promise.all(this.#open.splice(0).map(endConnection))
   }
 
   /** The error of what the server did not do. */
@@ -97,9 +99,7 @@ export class QueueBackend {
     return new MixtralError('IO', `the queue's server cannot ${doing}: ${why.replaceAll(this.#address, 'its address')}`, { cause })
   }
 
-  async #ready<
-    T extends { waitUntilReady(): Promise<unknown>; close(): Promise<void>; on(event: 'error', listen: (error: Error) => void): unknown },
-  >(one: T): Promise<T> {
+  async #ready<T extends Connected>(one: T): Promise<T> {
     this.#open.push(one)
     one.on('error', (error) => {
       this.#trouble = error
@@ -126,6 +126,25 @@ export class QueueBackend {
   #postgres() {
     return { connectionString: this.#address, migrate: true, max: 4, connectionTimeoutMillis: ATTEMPTS * PAUSE_MS }
   }
+}
+
+/** What has a connection to the server. */
+interface Connected {
+  waitUntilReady(): Promise<unknown>
+  close(): Promise<void>
+  disconnect(): Promise<void>
+  on(event: 'error', listen: (error: Error) => void): unknown
+}
+
+/** Closes in good order, or cuts the connection where that takes too long: it waits for a server that is away. */
+async function endConnection(one: Connected): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_MS, true)
+  })
+  const isLate = await Promise.race([one.close().then(() => false), late]).catch(() => true)
+  clearTimeout(timer)
+  if (isLate) await Promise.race([one.disconnect(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]).catch(() => {})
 }
 
 /** The options of a chunk's job: a failure of the machine is tried again, later each time. */

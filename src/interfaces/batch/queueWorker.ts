@@ -3,7 +3,7 @@
 // with the same bytes.
 
 import { setTimeout as sleep } from 'node:timers/promises'
-import { checkKind, checkNames, checkText, MixtralError } from '../../base/errors.js'
+import { abortedError, checkKind, checkNames, checkText, MixtralError } from '../../base/errors.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { answerAll } from './answerAll.js'
 import { type BatchModel, batchModel, type KeyedRequest, keyedRequest } from './batchModel.js'
@@ -18,6 +18,8 @@ export interface WorkOptions {
   readonly drain?: AbortSignal
   /** Ends the worker at once: its chunks go to another one. */
   readonly signal?: AbortSignal
+  /** Called when the worker is connected, and then once a second, with how far the batch is in all. */
+  readonly onStatus?: (status: QueuedStatus) => void
   /** Called after each request, with what this worker has done. */
   readonly onProgress?: (progress: WorkProgress) => void
 }
@@ -53,31 +55,27 @@ interface CarefulProgress {
  */
 export async function workBatch(model: MixtralModel, batch: string, queue: string, options: WorkOptions = {}): Promise<WorkSummary> {
   checkText('the batch', batch)
-  checkNames(options, ['lockSeconds', 'drain', 'signal', 'onProgress'])
-  const { lockSeconds = 30, drain, signal, onProgress } = options
+  checkNames(options, ['lockSeconds', 'drain', 'signal', 'onStatus', 'onProgress'])
+  const { lockSeconds = 30, onProgress, ...ending } = options
   const isRight = typeof lockSeconds === 'number' && lockSeconds >= 1 && lockSeconds <= 86_400
   checkKind('lockSeconds', lockSeconds, isRight, 'a number from 1 to 86400')
   const own = await batchModel(model)
   return withBackend(queue, async (backend) => {
     const queued = await queuedBatch(backend, batch)
     refuseModel(queued, own)
-    const work = new ChunkWorker(own, signal, onProgress)
+    const work = new ChunkWorker(own, ending.signal, onProgress)
     const settings = { concurrency: CHUNKS, lockDuration: lockSeconds * 1000 }
     const worker = await backend.worker<QueuedChunk, string>(chunksOf(batch), (job) => work.answer(job), settings)
-    const status = await untilDone(backend, queued, drain, signal)
-    await worker.close(signal?.aborted ?? false)
-    signal?.throwIfAborted()
-    return { ...work.progress(), status: signal || drain ? await statusOf(backend, queued) : status }
+    const status = await untilDone(backend, queued, ending)
+    if (ending.signal?.aborted) throw abortedError(ending.signal)
+    await worker.pause(true)
+    await work.idle()
+    return { ...work.progress(), status: ending.drain?.aborted ? await statusOf(backend, queued) : status }
   })
 }
 
 /** Asks now and then how far the batch is: until it is done, or the worker is to end. */
-async function untilDone(
-  backend: QueueBackend,
-  queued: QueuedBatch,
-  drain: AbortSignal | undefined,
-  signal: AbortSignal | undefined,
-): Promise<QueuedStatus> {
+async function untilDone(backend: QueueBackend, queued: QueuedBatch, { drain, signal, onStatus }: WorkOptions): Promise<QueuedStatus> {
   const ending = AbortSignal.any([drain, signal].filter((one) => one !== undefined))
   let known: QueuedStatus | undefined
   for (;;) {
@@ -87,6 +85,7 @@ async function untilDone(
       return known
     })
     known = status
+    onStatus?.(status)
     if (ending.aborted || status.completed + status.failed >= queued.chunks) return status
     await sleep(POLL_MS, undefined, { signal: ending }).catch(() => {})
   }
@@ -115,6 +114,7 @@ class ChunkWorker {
   #requests = 0
   #failed = 0
   #newTokens = 0
+  readonly #active = new Set<Promise<string>>()
 
   constructor(batch: BatchModel, signal: AbortSignal | undefined, onProgress: WorkOptions['onProgress']) {
     this.#batch = batch
@@ -123,7 +123,20 @@ class ChunkWorker {
   }
 
   /** The lines of a chunk. Throws what the machine fails with, except at the last attempt. */
-  async answer(job: ChunkJob): Promise<string> {
+  answer(job: ChunkJob): Promise<string> {
+    const answering = this.#answer(job)
+    this.#active.add(answering)
+    const end = () => void this.#active.delete(answering)
+    answering.then(end, end)
+    return answering
+  }
+
+  /** Resolves when no chunk is under way. */
+  async idle(): Promise<void> {
+    while (this.#active.size > 0) await Promise.allSettled(this.#active)
+  }
+
+  async #answer(job: ChunkJob): Promise<string> {
     const { data, stalledCounter } = job
     const { batch, name } = data
     if (data.model !== this.#batch.model || data.numerics !== this.#batch.numerics) {

@@ -108,12 +108,16 @@ async function workOn(batch: string, flags: WorkFlags): Promise<void> {
   const summary = await withModel(model, await batchLoading(flags), async (loaded) => {
     const interrupt = onInterrupt()
     const bar = new BatchBar(json === true)
-    const { requests, name } = await batchStatus(batch, queue)
-    if (!json) say(`working on ${batch}, ${requestCount(requests)} for ${name}`)
+    let requests: number | undefined
+    const onStatus = (status: QueuedStatus) => {
+      if (requests === undefined && !json) say(`working on ${batch}, ${requestCount(status.requests)} for ${status.name}`)
+      requests = status.requests
+    }
     return workBatch(loaded, batch, queue, {
       lockSeconds: lock,
       drain: interrupt.signal,
-      onProgress: ({ requests: done, ...others }) => bar.update({ done, total: requests, promptTokens: 0, ...others }),
+      onStatus,
+      onProgress: ({ requests: done, ...others }) => bar.update({ done, total: requests ?? done, promptTokens: 0, ...others }),
     }).finally(() => {
       bar.clear()
       interrupt.release()
