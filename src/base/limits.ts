@@ -114,6 +114,13 @@ const forCalls = {
   callText: limit(512, 'characters before, between or behind calls', 'usual formats have a few dozen'),
 }
 
+const forBatches = {
+  batchLine: limit(9_437_184, 'bytes of a line of a batch', 'a body of 8 MiB, as the server takes it, and what is around it'),
+  batchRequests: limit(1_000_000, 'requests of a batch', "twenty times OpenAI's most; each takes 40 bytes of memory"),
+  customId: limit(512, 'characters of the custom_id of a request', 'it is a name, and stands in messages'),
+  batchResult: limit(67_108_864, 'bytes of a line of results', 'an answer of 4096 tokens with all log-probabilities has ten million'),
+}
+
 const forMessages = {
   errorText: limit(
     1600,
@@ -122,4 +129,4 @@ const forMessages = {
   ),
 }
 
-export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forCalls, ...forMessages }
+export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forCalls, ...forBatches, ...forMessages }
