@@ -28,7 +28,7 @@ const rooms: Record<string, string[][]> = {
   runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency'], ['model'], ['trace'], ['engine']],
   registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
-  evaluation: [['reference', 'perplexity', 'experts'], ['verify']],
+  evaluation: [['reference', 'perplexity', 'experts', 'tasks'], ['verify']],
   authoring: [['convert', 'imatrix'], ['quantize']],
   interfaces: [['inspect'], ['server'], ['batch'], ['cli']],
   index: [['.']],

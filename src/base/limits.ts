@@ -121,6 +121,29 @@ const forBatches = {
   batchResult: limit(67_108_864, 'bytes of a line of results', 'an answer of 4096 tokens with all log-probabilities has ten million'),
 }
 
+// What files of tasks and journals may hold.
+const forTasks = {
+  taskItem: limit(1_048_576, 'bytes of a line, or characters of a text, of a task', 'the longest published items have some ten thousand'),
+  taskChoices: limit(64, 'choices of an item of a task', 'published items have two to five'),
+  taskRowGroup: limit(1_073_741_824, 'bytes of a row group of a Parquet file', 'it is read as a whole; usual ones have some million'),
+  taskRows: limit(
+    4_194_304,
+    'rows of a row group of a Parquet file',
+    'the largest published splits of tasks have a hundred thousand in all',
+  ),
+  taskRowGroupTime: limit(
+    20,
+    'seconds for a row group of a Parquet file',
+    'usual ones take a tenth of one; damaged ones can take for ever',
+  ),
+  taskExamples: limit(
+    536_870_912,
+    'characters of all examples for a task',
+    'they are kept in memory; the largest published splits have some 40 million',
+  ),
+  taskShots: limit(1000, 'examples before an item of a task', 'usual are up to 25, and all must fit the context'),
+}
+
 const forMessages = {
   errorText: limit(
     1600,
@@ -129,4 +152,4 @@ const forMessages = {
   ),
 }
 
-export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forCalls, ...forBatches, ...forMessages }
+export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forCalls, ...forBatches, ...forTasks, ...forMessages }
