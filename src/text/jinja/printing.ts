@@ -3,7 +3,7 @@
 
 import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
-import { Callable, Dict, Float, List, Namespace, numberOf, typeName, Undefined, type Value } from './values.js'
+import { Callable, Dict, Float, List, LongWhole, Namespace, numberOf, typeName, Undefined, type Value } from './values.js'
 
 const DEEPEST_LIST = 64
 
@@ -56,7 +56,7 @@ function textOfReader(budget: WorkBudget, write: (put: (text: Text) => void) => 
 function scalar(value: Value): string | undefined {
   if (value === null) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
-  if (typeof value === 'number') return wholeText(value)
+  if (typeof value === 'number' || value instanceof LongWhole) return wholeText(value)
   if (value instanceof Float) return floatText(value.value)
   if (value instanceof Undefined) return 'Undefined'
   if (value instanceof Callable) return `<function ${value.name}>`
@@ -64,7 +64,8 @@ function scalar(value: Value): string | undefined {
 }
 
 /** A whole number with all its digits. */
-export function wholeText(value: number): string {
+export function wholeText(value: number | LongWhole): string {
+  if (value instanceof LongWhole) return value.digits
   return Math.abs(value) < 1e21 ? String(value) : BigInt(value).toString()
 }
 
@@ -160,7 +161,7 @@ function walkJson(put: (text: Text) => void, value: Value, options: JsonOptions,
   }
   const number = numberOf(value)
   if (number !== undefined) {
-    put(plain(value instanceof Float ? jsonFloat(number) : wholeText(number)))
+    put(plain(value instanceof Float ? jsonFloat(number) : wholeText(value instanceof LongWhole ? value : number)))
     return
   }
   const isList = value instanceof List && (value.kind === 'list' || value.kind === 'tuple')
@@ -196,7 +197,7 @@ function sorted(dict: Dict, { sortKeys }: JsonOptions): (readonly [Value, Value]
 function keyText(key: Value): Text {
   if (key instanceof Text) return key
   if (key === null || typeof key === 'boolean') return plain(String(key))
-  if (typeof key === 'number') return plain(wholeText(key))
+  if (typeof key === 'number' || key instanceof LongWhole) return plain(wholeText(key))
   if (key instanceof Float) return plain(floatText(key.value))
   throw new Error(`a key of type ${typeName(key)} in JSON`)
 }

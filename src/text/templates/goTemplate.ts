@@ -3,7 +3,7 @@
 
 import { type GoFunction, goFunctions } from './goFunctions.js'
 import { type GoCommand, type GoNode, type GoOperand, type GoPipe, type GoTemplates, MAIN } from './goTemplateParser.js'
-import { entriesOf, fieldOf, type GoValue, keyOf, printed, sizeOf, truth } from './goValues.js'
+import { entriesOf, fieldOf, GoFloat, type GoValue, keyOf, printed, sizeOf, truth } from './goValues.js'
 import { Text } from './markedText.js'
 import type { WorkBudget } from './workBudget.js'
 
@@ -160,6 +160,7 @@ class Run {
     // These two evaluate an argument only if the ones before leave the result open.
     if (name === 'and' || name === 'or') {
       let value: GoValue
+      if (rest.length + piped.length === 0) throw new Error(`${name} with 0 arguments, expected at least 1`)
       for (const arg of rest) {
         value = this.#operand(arg, dot, scope)
         if (truth(value) === (name === 'or')) return value
@@ -173,7 +174,7 @@ class Run {
 
   #operand(operand: GoOperand, dot: GoValue, scope: Scope): GoValue {
     this.#budget.countStep() // one command may have thousands
-    if (operand.type === 'literal') return operand.value
+    if (operand.type === 'literal') return operand.isFloat ? new GoFloat(operand.value as number) : operand.value
     if (operand.type === 'function') return this.#command([operand], [], dot, scope)
     const { of, path } = operand
     let value: GoValue
