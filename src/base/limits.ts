@@ -124,6 +124,11 @@ const forTemplates = {
     'usual templates take a few; the thread does nothing else meanwhile',
   ),
   templateSteps: limit(1_000_000, 'steps of a rendering of a chat template', 'a chat of a thousand messages takes some ten thousand'),
+  templateTrial: limit(
+    16,
+    'by which steps and texts are divided where a few words are rendered to find out what a template does',
+    'usual templates take a few hundred steps for them',
+  ),
   templateNesting: limit(300, 'steps of a chat template inside each other', 'usual templates nest a dozen'),
   templateItems: limit(65_536, 'items of a list that a chat template makes', 'a chat has fewer messages, and a tool fewer properties'),
   templateText: limit(

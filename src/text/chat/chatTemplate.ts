@@ -8,7 +8,7 @@ import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { TemplateRefusal } from '../jinja/globals.js'
 import { Text } from '../templates/markedText.js'
-import { RenderTime, WorkLimit } from '../templates/workBudget.js'
+import { ChatBudget, WorkLimit } from '../templates/workBudget.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, GENERIC } from '../tools/callFormat.js'
 import { asJson } from '../tools/plainJson.js'
@@ -119,7 +119,7 @@ export class ChatTemplate {
    */
   render(messages: readonly ChatMessage[], { tools, addGenerationPrompt = true }: RenderOptions = {}): ChatPrompt {
     const checked = withoutEmptySystem(checkMessages(messages))
-    const time = new RenderTime()
+    const time = new ChatBudget()
     const usesTools = tools !== undefined || checked.some((turn) => turn.role === 'tool')
     const learned = usesTools ? this.#learn(time) : undefined
     const continues = addGenerationPrompt && checked.at(-1)!.role === 'assistant'
@@ -139,11 +139,11 @@ export class ChatTemplate {
     return { ids, text, ...known, folded: !whole }
   }
 
-  #input(turns: readonly Turn[], program: TemplateProgram, time: RenderTime): TemplateInput {
+  #input(turns: readonly Turn[], program: TemplateProgram, time: ChatBudget): TemplateInput {
     if (!this.#parts.has(program))
       this.#parts.set(
         program,
-        takesParts((asParts) => program.run({ ...this.#plainInput([PROBE]), asParts }, time)),
+        takesParts((asParts) => program.run({ ...this.#plainInput([PROBE]), asParts }, time, true)),
       )
     return { ...this.#plainInput(turns), asParts: this.#parts.get(program)! }
   }
@@ -155,14 +155,14 @@ export class ChatTemplate {
   }
 
   /** How the template writes calls, found out once. */
-  #learn(time: RenderTime): LearnedFormat | undefined {
+  #learn(time: ChatBudget): LearnedFormat | undefined {
     const run = (turns: readonly Turn[], shown: Pick<TemplateInput, 'tools' | 'addGenerationPrompt'>) =>
-      this.#toolProgram.run({ ...this.#input(turns, this.#toolProgram, time), ...shown }, time).value
+      this.#toolProgram.run({ ...this.#input(turns, this.#toolProgram, time), ...shown }, time, true).value
     this.#learned ??= learnCallFormat(run, this.#tokenizer) ?? 'none'
     return this.#learned === 'none' ? undefined : this.#learned
   }
 
-  #render(program: TemplateProgram, input: TemplateInput, continues: boolean, time: RenderTime): Rendered {
+  #render(program: TemplateProgram, input: TemplateInput, continues: boolean, time: ChatBudget): Rendered {
     const written = continues ? begun(program, input, time) : program.run(input, time)
     checkQuestions(written, input.turns)
     const answers = input.turns.flatMap(({ role }, index) => (role === 'assistant' ? [turnOrigin(index)] : []))
@@ -211,7 +211,7 @@ function withoutEmptySystem(turns: readonly Turn[]): readonly Turn[] {
 }
 
 /** The prompt up to the end of the last message's text. */
-function begun(program: TemplateProgram, input: TemplateInput, time: RenderTime): Text {
+function begun(program: TemplateProgram, input: TemplateInput, time: ChatBudget): Text {
   const last = input.turns.at(-1)!
   const origin = turnOrigin(input.turns.length - 1)
   const isBlank = last.content.trim() === ''

@@ -5,7 +5,7 @@
 import { renderGoTemplate } from '../templates/goTemplate.js'
 import { type GoNode, type GoOperand, type GoPipe, type GoTemplates, MAIN, parseGoTemplate } from '../templates/goTemplateParser.js'
 import { Text } from '../templates/markedText.js'
-import { type RenderTime, WorkBudget } from '../templates/workBudget.js'
+import { type ChatBudget, WorkBudget } from '../templates/workBudget.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn } from './chatMessages.js'
 import { type MarkedTurn, messageData, toolData } from './ollamaData.js'
@@ -33,7 +33,7 @@ export class OllamaTemplate {
    * @param characters total length of the messages
    * @param time what is left for it and other renderings
    */
-  render(turns: readonly Turn[], tools: readonly CheckedTool[], characters: number, time?: RenderTime): Text {
+  render(turns: readonly Turn[], tools: readonly CheckedTool[], characters: number, time?: ChatBudget): Text {
     const budget = new WorkBudget(characters, time) // one budget for all runs
     const collated = collate(turns)
     if (this.#takesMessages) {

@@ -22,8 +22,8 @@ export class PromptTokens {
   /** A character that no special token has, instead of each one that a caller wrote. */
   readonly #stranger: string
   readonly #sources: readonly string[]
-  /** The user-defined tokens that a message may have. */
-  #inMessages: SpecialTokens | undefined
+  /** The user-defined tokens that a message may have; null for none. */
+  #inMessages: SpecialTokens | null | undefined
   /**
    * Whether the vocabulary is of Mistral's third kind, with control tokens for instructions. Models with it are trained
    * on texts that have one space behind such a token: that which a template writes there is the one that the tokenizer
@@ -69,8 +69,10 @@ export class PromptTokens {
     const own = text.parts().map(({ text: part, origin }) => (origin === 0 ? part : this.#stranger.repeat(part.length)))
     let at = 0
     let isBehindToken = false
+    if (this.#inMessages === undefined) this.#inMessages = this.#userDefined()
+    const inMessages = this.#inMessages
     const parts = this.#tokenizer.splitSpecial(own.join(''))
-    const written = new Set(parts)
+    const written = inMessages && new Set(parts.filter((part) => typeof part === 'number'))
     return parts.flatMap((part) => {
       const start = at
       at += typeof part === 'number' ? this.#tokenizer.token(part).piece.length : part.length
@@ -81,7 +83,8 @@ export class PromptTokens {
       const isFirst = isBehindToken || start === 0
       const shares = (this.sharesSpace && isBehindToken && part.startsWith(' ')) || (isFirst && this.#isSpacedQuestion(part))
       isBehindToken = false
-      return this.#plainParts(text.value.slice(shares ? start + 1 : start, at), written)
+      const plain = text.value.slice(shares ? start + 1 : start, at)
+      return inMessages ? this.#plainParts(plain, inMessages, written!) : plain
     })
   }
 
@@ -91,10 +94,9 @@ export class PromptTokens {
   }
 
   /** A text and the user-defined tokens in it. A mark that the template has written in this prompt is a text. */
-  #plainParts(text: string, written: ReadonlySet<string | number>): (string | number)[] {
-    this.#inMessages ??= this.#userDefined()
+  #plainParts(text: string, inMessages: SpecialTokens, written: ReadonlySet<number>): (string | number)[] {
     const parts: (string | number)[] = []
-    for (const found of this.#inMessages.split(text)) {
+    for (const found of inMessages.split(text)) {
       const isText = typeof found === 'string' || (written.has(found) && MARK.test(this.#textOf(found)))
       const part = isText && typeof found === 'number' ? this.#textOf(found) : found
       const last = parts.at(-1)
@@ -104,13 +106,14 @@ export class PromptTokens {
     return parts
   }
 
-  #userDefined(): SpecialTokens {
+  #userDefined(): SpecialTokens | null {
     const { bosId, endIds, specialTexts } = this.#tokenizer
     const own = specialTexts.flatMap((text) => {
       const [id] = this.#tokenizer.splitSpecial(text) as [number]
       const isControl = this.#tokenizer.token(id).type !== 'userDefined' || id === bosId || endIds.has(id)
       return isControl || (MARK.test(text) && BETWEEN.test(text)) ? [] : [[text, id] as const]
     })
+    if (own.length === 0) return null
     const all = new SpecialTokens()
     for (const [text, id] of own) all.add(text, id)
     const inSources = new Set(this.#sources.flatMap((source) => all.split(source)))

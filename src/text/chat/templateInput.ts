@@ -4,8 +4,7 @@
 import { Dict, Float, List, type Value, wholeOf } from '../jinja/values.js'
 import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
-import { JsonNumber } from '../tools/jsonTree.js'
-import { spacedJson } from '../tools/plainJson.js'
+import { JsonNumber, treeLength } from '../tools/jsonTree.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
 
@@ -29,8 +28,12 @@ export function turnOrigin(index: number): number {
 
 /** The length of all texts that a caller has chosen. */
 export function charactersOf({ turns, tools = [] }: TemplateInput): number {
-  const data = [...turns.flatMap(({ calls, answers }) => [...calls, ...(answers ? [answers] : [])]), ...tools]
-  return [...turns.map(({ content }) => content), ...data.map(spacedJson)].join('').length
+  const calls = turns.flatMap(({ calls, answers }) => [...calls, ...(answers ? [answers] : [])])
+  return [
+    ...turns.map(({ content }) => content.length),
+    ...calls.map(({ id, name, arguments: given }) => id.length + name.length + treeLength(given)),
+    ...tools.map((tool) => JSON.stringify(tool).length),
+  ].reduce((sum, length) => sum + length, 0)
 }
 
 /** The variables of a Jinja template. Roles are the template's own: they are ours. */

@@ -7,7 +7,7 @@ import { renderJinja } from '../jinja/interpreter.js'
 import { parseJinja } from '../jinja/parser.js'
 import type { Body } from '../jinja/tree.js'
 import type { Text } from '../templates/markedText.js'
-import { RenderTime, WorkLimit } from '../templates/workBudget.js'
+import { ChatBudget, WorkLimit } from '../templates/workBudget.js'
 import { OllamaTemplate } from './ollamaTemplate.js'
 import { charactersOf, jinjaVariables, type TemplateInput } from './templateInput.js'
 
@@ -30,12 +30,13 @@ export class TemplateProgram {
   /**
    * Throws a MixtralError `TEMPLATE`, whose cause is a TemplateRefusal where the template itself refuses.
    * @param time what is left for it and the other renderings of a chat
+   * @param isTrial whether a few words are rendered, to find out what the template does
    */
-  run(input: TemplateInput, time = new RenderTime()): Text {
-    return time.during(() => this.#run(input, time))
+  run(input: TemplateInput, time = new ChatBudget(), isTrial = false): Text {
+    return time.during(() => this.#run(input, time), isTrial)
   }
 
-  #run(input: TemplateInput, time: RenderTime): Text {
+  #run(input: TemplateInput, time: ChatBudget): Text {
     const characters = charactersOf(input)
     try {
       if (this.#language === 'go') {

@@ -2,7 +2,7 @@
 // and the text that comes out says where its parts come from.
 
 import { Text } from '../templates/markedText.js'
-import { type RenderTime, WorkBudget } from '../templates/workBudget.js'
+import { type ChatBudget, WorkBudget } from '../templates/workBudget.js'
 import { Evaluator } from './evaluator.js'
 import { globalsOf } from './globals.js'
 import { called } from './members.js'
@@ -25,7 +25,7 @@ export function renderJinja(
   variables: ReadonlyMap<string, Value>,
   characters: number,
   now = () => new Date(),
-  time?: RenderTime,
+  time?: ChatBudget,
 ): Text {
   const budget = new WorkBudget(characters, time)
   const interpreter = new Interpreter(budget)

@@ -14,7 +14,8 @@ const DAY = 86_400_000
 export type GoFunction = (...args: GoValue[]) => GoValue
 
 /** The least and most arguments of functions that do not take any number. */
-const ARITY: Readonly<Record<string, readonly [number, number]>> = {
+const ARITY: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  ...{ and: [1, Number.POSITIVE_INFINITY], or: [1, Number.POSITIVE_INFINITY] },
   ...{ not: [1, 1], eq: [2, Number.POSITIVE_INFINITY], ne: [2, 2], lt: [2, 2], le: [2, 2], gt: [2, 2], ge: [2, 2], len: [1, 1] },
   ...{ index: [1, Number.POSITIVE_INFINITY], slice: [1, 4], printf: [1, Number.POSITIVE_INFINITY], json: [1, 1] },
 }
@@ -50,7 +51,7 @@ export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<st
     budget.make(9 * text.length)
     return text.map((part) => change(part.toWellFormed()))
   }
-  const functions = new Map<string, GoFunction>([
+  return new Map<string, GoFunction>([
     ['not', (value) => !truth(value)],
     ['eq', (first, ...others) => others.some((other) => equal(first, other))],
     ['ne', (a, b) => !equal(a, b)],
@@ -97,18 +98,15 @@ export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<st
     ['currentDate', () => dateText(now())],
     ['yesterdayDate', () => dateText(new Date(now().getTime() - DAY))],
   ])
-  return new Map([...functions].map(([name, run]) => [name, checked(name, run)]))
 }
 
-function checked(name: string, run: GoFunction): GoFunction {
-  const arity = ARITY[name]
-  if (!arity) return run
+/** Throws an Error for a number of arguments that a function does not take. */
+export function checkArity(name: string, count: number): void {
+  const arity = Object.hasOwn(ARITY, name) ? ARITY[name]! : undefined
+  if (!arity || (count >= arity[0] && count <= arity[1])) return
   const [least, most] = arity
-  return (...args) => {
-    if (args.length >= least && args.length <= most) return run(...args)
-    const expected = least === most ? `${least}` : most === Number.POSITIVE_INFINITY ? `at least ${least}` : `${least} to ${most}`
-    throw new Error(`${name} with ${args.length} arguments, expected ${expected}`)
-  }
+  const expected = least === most ? `${least}` : most === Number.POSITIVE_INFINITY ? `at least ${least}` : `${least} to ${most}`
+  throw new Error(`${name} with ${count} arguments, expected ${expected}`)
 }
 
 const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;', '\0': '\ufffd' }

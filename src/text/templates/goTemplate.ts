@@ -1,7 +1,7 @@
 // Runs a Go template over plain data, within a budget, because it comes from an untrusted file. Owns the meaning of
 // actions and functions; the grammar is in goTemplateParser.ts. Knows nothing of chats or tokens.
 
-import { type GoFunction, goFunctions } from './goFunctions.js'
+import { checkArity, type GoFunction, goFunctions } from './goFunctions.js'
 import { type GoCommand, type GoNode, type GoOperand, type GoPipe, type GoTemplates, MAIN } from './goTemplateParser.js'
 import { entriesOf, fieldOf, GoFloat, type GoValue, keyOf, printed, sizeOf, truth } from './goValues.js'
 import { Text } from './markedText.js'
@@ -157,10 +157,10 @@ class Run {
       return this.#operand(first!, dot, scope)
     }
     const { name } = first!
+    checkArity(name, rest.length + piped.length)
     // These two evaluate an argument only if the ones before leave the result open.
     if (name === 'and' || name === 'or') {
       let value: GoValue
-      if (rest.length + piped.length === 0) throw new Error(`${name} with 0 arguments, expected at least 1`)
       for (const arg of rest) {
         value = this.#operand(arg, dot, scope)
         if (truth(value) === (name === 'or')) return value

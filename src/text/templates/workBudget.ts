@@ -31,17 +31,24 @@ export class WorkLimit extends Error {
   }
 }
 
+/** The part of a budget that a trial has: a rendering of a few words, to find out what a template does. */
+const TRIAL_SHARE = limits.templateTrial.most
+
 /** The time of all renderings of a chat together. What is done between them does not count. */
-export class RenderTime {
+export class ChatBudget {
+  /** By which the budget of the rendering that runs now is divided. */
+  share = 1
   #left = MOST_MILLISECONDS
   #deadline = performance.now() + MOST_MILLISECONDS
 
   /** Runs a rendering, whose time counts. */
-  during<T>(render: () => T): T {
+  during<T>(render: () => T, isTrial = false): T {
+    this.share = isTrial ? TRIAL_SHARE : 1
     this.#deadline = performance.now() + this.#left
     try {
       return render()
     } finally {
+      this.share = 1
       this.#left = this.#deadline - performance.now()
     }
   }
@@ -54,9 +61,10 @@ export class RenderTime {
 
 /** The budget of one rendering, in either language. */
 export class WorkBudget {
+  readonly #mostSteps: number
   readonly #longest: number
   readonly #mostMade: number
-  readonly #time: RenderTime
+  readonly #time: ChatBudget
   #steps = 0
   #made = 0
   #madeAtLook = 0
@@ -66,15 +74,16 @@ export class WorkBudget {
    * @param characters total length of the messages, which the template may repeat a few times
    * @param time what is left for it and other renderings
    */
-  constructor(characters: number, time = new RenderTime()) {
+  constructor(characters: number, time = new ChatBudget()) {
     this.#time = time
-    this.#longest = LONGEST_TEXT + 8 * characters
-    this.#mostMade = MOST_MADE + 64 * characters
+    this.#mostSteps = MOST_STEPS / time.share
+    this.#longest = LONGEST_TEXT / time.share + 8 * characters
+    this.#mostMade = MOST_MADE / time.share + 64 * characters
   }
 
   /** Counts a step, and checks the time. */
   countStep(): void {
-    if (++this.#steps > MOST_STEPS) throw new WorkLimit(`more than ${MOST_STEPS} steps`)
+    if (++this.#steps > this.#mostSteps) throw new WorkLimit(`more than ${this.#mostSteps} steps`)
     if (this.#steps % STEPS_PER_LOOK === 0) this.#look()
   }
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { JsonNumber, type JsonTree, jsonTree } from '../../../dist/text/tools/jsonTree.js'
+import { JsonNumber, type JsonTree, jsonTree, treeLength } from '../../../dist/text/tools/jsonTree.js'
 import { parseTree, plainTree, spacedJson } from '../../../dist/text/tools/plainJson.js'
 
 /** The tree as JSON.parse has it, but for objects, which are lists of members. */
@@ -20,7 +20,9 @@ test('a tree has the values that JSON.parse has, whatever the white space', () =
   fc.assert(
     fc.property(value, fc.constantFrom(undefined, 1, '\t', '\r\n '), (value, space) => {
       const text = JSON.stringify(value, undefined, space).replaceAll('\r', ' ')
-      expect(plain(jsonTree(text))).toEqual(members(JSON.parse(text.toWellFormed())))
+      const tree = jsonTree(text)
+      expect(plain(tree)).toEqual(members(JSON.parse(text.toWellFormed())))
+      expect(3 * treeLength(tree) + 9).toBeGreaterThan(JSON.stringify(value).length / 6)
     }),
     { numRuns: 1000 },
   )
