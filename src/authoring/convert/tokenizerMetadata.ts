@@ -1,5 +1,5 @@
-// The `tokenizer.ggml.*` keys of a GGUF file, from the tokenizer of a checkpoint. Owns which file decides the ids with
-// a meaning and the tokens around a text: tokenizer_config.json, then config.json, then the vocabulary itself.
+// The `tokenizer.*` keys of a GGUF file, from the tokenizer of a checkpoint. Owns which file decides the ids with a
+// meaning and the tokens around a text: tokenizer_config.json, then config.json, then the vocabulary itself.
 
 import path from 'node:path'
 import { quoted } from '../../base/errors.js'

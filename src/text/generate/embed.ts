@@ -2,8 +2,7 @@
 // the cache has no hidden states; a step computes them beside other calls' rows, with the same bits.
 
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import { type CallOptions, checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 

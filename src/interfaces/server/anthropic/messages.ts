@@ -2,7 +2,7 @@
 // what asks for more than this model can do is left out where an answer without it is a whole one, or refused by name.
 
 import { z } from 'zod'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { rootedSchema } from '../openai/constraints.js'
@@ -104,7 +104,7 @@ function toolsOf({ tools, tool_choice: choice }: Fields): Pick<ChatOptions, 'too
   const definitions = tools?.flatMap(({ type, name, description, input_schema: parameters, strict }, i): ToolDefinition[] => {
     if (type && type !== 'custom') return []
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    const more = { ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) }
+    const more = { ...(description && { description }), ...(parameters && { parameters }), strict: strict ?? false }
     return [{ type: 'function', function: { name, ...more } }]
   })
   const wanted = choice && toolChoice(choice.type, choice.name)

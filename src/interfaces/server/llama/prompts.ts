@@ -2,7 +2,7 @@
 
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { badRequest } from '../apiError.js'
-import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
+import { checkRoom, checkVocabulary } from '../security/asked.js'
 
 type GivenPart = string | number
 export type GivenPrompt = string | readonly GivenPart[] | readonly (string | readonly GivenPart[])[]

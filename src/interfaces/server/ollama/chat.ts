@@ -2,8 +2,9 @@
 
 import { z } from 'zod'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { badRequest, unsupported } from '../apiError.js'
+import { toolsWithStrictness } from '../openai/allowedTools.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_CALLS, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
@@ -56,7 +57,7 @@ export async function ollamaChat(body: Record<string, unknown>, served: ServedMo
   const options = ollamaOptions(request, served, answering.exchange)
   if (!messages?.length) return loaded('chat', request)
   const turns = messagesOf(messages)
-  const all: ChatOptions = { ...options, ...(tools?.length && { tools: tools as NonNullable<ChatOptions['tools']> }) }
+  const all: ChatOptions = { ...options, ...(tools?.length && { tools: toolsWithStrictness(tools) }) }
   return answer(
     { kind: 'chat', request, run: (options) => (given) => served.model.streamChat(turns, { ...options, ...given }) },
     all,

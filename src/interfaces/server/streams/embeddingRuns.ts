@@ -1,7 +1,7 @@
 // Embeddings as requests ask for them: checked before anything runs, computed beside all else, and never streamed.
 
 import { type ApiError, badRequest, type ErrorShape } from '../apiError.js'
-import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
+import { checkRoom, checkVocabulary } from '../security/asked.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerRun, type Outcome, readOnly, silentRun } from './answerRuns.js'
 import type { Wire } from './respond.js'
