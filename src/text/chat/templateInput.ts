@@ -70,7 +70,7 @@ export function specialVariables(metadata: ReadonlyMap<string, unknown>, tokeniz
 }
 
 /** A tool as the OpenAI API has it. */
-export function functionOf({ name, description, parameters }: CheckedTool) {
+function functionOf({ name, description, parameters }: CheckedTool) {
   return { type: 'function', function: { name, ...(description !== undefined && { description }), parameters } }
 }
 

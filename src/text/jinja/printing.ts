@@ -28,6 +28,11 @@ export function floatText(value: number): string {
   return text.includes('.') ? text : `${text}.0`
 }
 
+/** A long number, whose digits are a caller's. */
+function longText({ digits }: LongWhole): Text {
+  return Text.of(digits, DATA_ORIGIN)
+}
+
 /** A value as a template prints it. */
 export function textOf(value: Value, budget: WorkBudget): Text {
   if (value instanceof Text) return value
@@ -56,7 +61,7 @@ function textOfReader(budget: WorkBudget, write: (put: (text: Text) => void) => 
 function scalar(value: Value): string | undefined {
   if (value === null) return 'None'
   if (typeof value === 'boolean') return value ? 'True' : 'False'
-  if (typeof value === 'number' || value instanceof LongWhole) return wholeText(value)
+  if (typeof value === 'number') return wholeText(value)
   if (value instanceof Float) return floatText(value.value)
   if (value instanceof Undefined) return 'Undefined'
   if (value instanceof Callable) return `<function ${value.name}>`
@@ -64,8 +69,7 @@ function scalar(value: Value): string | undefined {
 }
 
 /** A whole number with all its digits. */
-export function wholeText(value: number | LongWhole): string {
-  if (value instanceof LongWhole) return value.digits
+export function wholeText(value: number): string {
   return Math.abs(value) < 1e21 ? String(value) : BigInt(value).toString()
 }
 
@@ -77,8 +81,8 @@ function walk(put: (text: Text) => void, value: Value, budget: WorkBudget, depth
     put(plain(known))
     return
   }
-  if (value instanceof Text) {
-    put(quoted(value, budget))
+  if (value instanceof Text || value instanceof LongWhole) {
+    put(value instanceof Text ? quoted(value, budget) : longText(value))
     return
   }
   if (value instanceof List && value.kind !== 'generator') {
@@ -161,7 +165,7 @@ function walkJson(put: (text: Text) => void, value: Value, options: JsonOptions,
   }
   const number = numberOf(value)
   if (number !== undefined) {
-    put(plain(value instanceof Float ? jsonFloat(number) : wholeText(value instanceof LongWhole ? value : number)))
+    put(value instanceof LongWhole ? longText(value) : plain(value instanceof Float ? jsonFloat(number) : wholeText(number)))
     return
   }
   const isList = value instanceof List && (value.kind === 'list' || value.kind === 'tuple')
@@ -197,7 +201,8 @@ function sorted(dict: Dict, { sortKeys }: JsonOptions): (readonly [Value, Value]
 function keyText(key: Value): Text {
   if (key instanceof Text) return key
   if (key === null || typeof key === 'boolean') return plain(String(key))
-  if (typeof key === 'number' || key instanceof LongWhole) return plain(wholeText(key))
+  if (key instanceof LongWhole) return longText(key)
+  if (typeof key === 'number') return plain(wholeText(key))
   if (key instanceof Float) return plain(floatText(key.value))
   throw new Error(`a key of type ${typeName(key)} in JSON`)
 }

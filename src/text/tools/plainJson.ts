@@ -40,7 +40,7 @@ function jsonText(value: unknown, what: string, code: MixtralErrorCode): string 
 }
 
 /** The value of a JSON text, its strings well-formed. Throws as `plainJson` does. */
-export function parseJson(text: string, what: string, code: MixtralErrorCode): unknown {
+function parseJson(text: string, what: string, code: MixtralErrorCode): unknown {
   return parsed(text, what, code, () =>
     JSON.parse(text.toWellFormed(), (_key, value) => (typeof value === 'string' ? value.toWellFormed() : value)),
   )

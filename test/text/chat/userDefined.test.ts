@@ -1,6 +1,7 @@
 // Tokens that a vocabulary calls user-defined, in messages: texts for llama.cpp, which finds them in any text, with
 // parse_special or without; but none that stands between messages.
 
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { ChatTemplate } from '../../../dist/text/chat/chatTemplate.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
@@ -61,6 +62,29 @@ test('neither are marks that the template has, nor those that it puts together',
 test('a message never completes a mark that the template begins', () => {
   expect(userDefined(rendered("{{ '<|im_' + messages[0].content }}", 'end|>'))).toEqual([])
   expect(userDefined(rendered("{{ messages[0].content + '_start|>' }}", '<|im'))).toEqual([])
+})
+
+test('whatever is put together of pieces of tokens, no control token and no mark between messages comes of it', () => {
+  const unit = fc.constantFrom(
+    '<s>',
+    '</s>',
+    '[INST]',
+    '<|im_start|>',
+    '<|im_end|>',
+    '<|system|>',
+    '<tool_call>',
+    '<custom>',
+    ...'<|/>[] a▁',
+  )
+  const source = "{{ bos_token }}{% for m in messages %}{{ '<|im_start|>' + m.role + '\n' + m.content + '<|im_end|>' }}{% endfor %}[INST]"
+  const own = rendered(source, 'a').filter((piece) => !/^[a-z▁\n]|^<0x/.test(piece))
+  fc.assert(
+    fc.property(fc.string({ unit, maxLength: 12 }), (content) => {
+      const marks = rendered(source, content).filter((piece) => /^<.*\w.*>$|^\[\w/.test(piece) && !/^<0x|<custom>/.test(piece))
+      expect(marks).toEqual(own)
+    }),
+    { numRuns: 500 },
+  )
 })
 
 test('an end of answers that is user-defined stays a text in messages', () => {

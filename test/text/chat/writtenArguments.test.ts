@@ -62,6 +62,22 @@ test('it is not computed with', () => {
     expect(() => written(expression, '{"n": 12345678901234567890}'), expression).toThrow(/a whole number/)
 })
 
+test('its digits never spell a control token, and any number of them takes time by their length', () => {
+  const digits = '7'.repeat(30)
+  const tokenizer = chatml(digits)
+  const { text, ids } = ChatTemplate.fromGgufMetadata(new Map([['tokenizer.chat_template', HERMES]]), tokenizer).render(
+    chat(`{"n": ${digits}}`),
+  )
+  expect(text).toContain(digits)
+  expect(ids).not.toContain(tokenizer.splitSpecial(digits)[0])
+  const long = `1${'0'.repeat(400_000)}`
+  const expression = "['{:,}'.format(args.n) | length, args.n == args.m, args.n < args.m, -args.n is odd]"
+  const before = process.cpuUsage()
+  expect(written(expression, `{"n": ${long}, "m": ${long}}`)).toBe('[533334, True, False, False]')
+  const { user, system } = process.cpuUsage(before)
+  expect((user + system) / 1e6).toBeLessThan(10)
+})
+
 test('arguments that come as an object are as JavaScript has them', () => {
   expect(written('args | tojson', { b: 1, a: 2.5, n: [1e21] })).toBe('{"b": 1, "a": 2.5, "n": [1e+21]}')
 })
