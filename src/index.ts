@@ -12,14 +12,13 @@ export { type QuantizeOptions, type QuantizeResult, quantizeModel } from './auth
 export { type QuantizeType, quantizeTypes } from './authoring/quantize/quantizePlan.js'
 export { type ErrorDetails, MixtralError, type MixtralErrorCode, type PartialAnswer } from './base/errors.js'
 export type { LayerDifference } from './evaluation/experts/domainBlocks.js'
+export type { DomainStatistics, LayerStatistics, RoutedBeginning } from './evaluation/experts/domainFigures.js'
 export {
   type DomainComparison,
-  type DomainStatistics,
   type DomainText,
   type ExpertStatistics,
   type ExpertStatisticsOptions,
   expertStatistics,
-  type LayerStatistics,
 } from './evaluation/experts/expertStatistics.js'
 export type { FavoriteToken } from './evaluation/experts/favoriteTokens.js'
 export type { LoadBalance } from './evaluation/experts/loadBalance.js'
@@ -82,7 +81,7 @@ export type { ScoredToken, ScoreOptions } from './text/generate/score.js'
 export { type RestoredSession, Session, type SessionOptions } from './text/generate/session.js'
 export type { DrawnLogprob, TokenLogprob } from './text/generate/tokenLogprobs.js'
 export type { TokenModel } from './text/generate/tokenModel.js'
-export type { LayerRouting, TokenRouting } from './text/generate/tokenRouting.js'
+export type { LayerRouting, RoutingOptions, TokenRouting } from './text/generate/tokenRouting.js'
 export type { DecodeOptions, StreamingDecoder } from './text/tokenizer/streamingDecoder.js'
 export { type EncodeOptions, type Token, Tokenizer } from './text/tokenizer/tokenizer.js'
 export type { ToolCall, ToolCallDelta } from './text/tools/toolCalls.js'

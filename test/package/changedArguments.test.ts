@@ -310,7 +310,7 @@ const rows: Record<string, Row> = {
     (o) => library.evaluateTask(model, 'arc_easy', tasks, o),
   ),
   expertStatistics: row(
-    () => [[{ domain: 'a', text: text.slice(0, 400) }], { ...call(), contextLength: 64, favorites: 1 }],
+    () => [[{ domain: 'a', text: text.slice(0, 400) }], { ...call(), contextLength: 64, favorites: 1, beginning: 5 }],
     (texts, o) => library.expertStatistics(model, texts, o),
   ),
   measurePerplexity: row(

@@ -6,6 +6,7 @@ const commands = [
   'run',
   'chat',
   'serve',
+  'batch',
   'health',
   'pull',
   'list',
