@@ -21,7 +21,7 @@ const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '
 const UNSHOWN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g
 
 /** A text as HTML shows it, in elements and in quoted attributes. */
-export function escapedHtml(text: string): string {
+function escapedHtml(text: string): string {
   return text
     .toWellFormed()
     .replaceAll(UNSHOWN, '\ufffd')

@@ -4,9 +4,9 @@
 import { type Html, html } from './html.js'
 
 /** Colors of domains; more domains begin again. */
-export const COLORS = 8
+const COLORS = 8
 
-export interface Series {
+interface Series {
   readonly name: string
   readonly values: readonly number[]
 }
