@@ -39,7 +39,7 @@ const help = `${conversationHelp}/help           this list
 export function configureChat(command: Command): void {
   command
     .argument('[model]', ANY_MODEL, 'demo')
-    .option('--system <text>', 'a system message')
+    .option('--system <text>', 'a system message; an empty one for none, not even that of the model')
     .option('--forget', 'forget the oldest messages where there is no room for the next one')
     .option('--tools <file>', 'a module with functions that the model may call')
     .option('--tool-choice <choice>', 'auto, none, required, or the name of a function: what the first answer to a message calls')
@@ -73,14 +73,14 @@ async function chat(command: Command, name: string, flags: ChatFlags): Promise<v
       if (lines.interactive) say(`${name}, ${model.contextLength} tokens of context. /help lists commands.`)
       const { toolChoice } = flags
       const options = { generation, interactive: lines.interactive, tools, toolChoice, forget: flags.forget === true }
-      await converse(model, lines, flags.system ?? '', options)
+      await converse(model, lines, flags.system, options)
     } finally {
       lines.close()
     }
   })
 }
 
-async function converse(model: MixtralModel, lines: LineSource, system: string, options: Talking): Promise<void> {
+async function converse(model: MixtralModel, lines: LineSource, system: string | undefined, options: Talking): Promise<void> {
   const conversation = new Conversation(model, system, options.tools?.definitions)
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
     const text = line.trim()

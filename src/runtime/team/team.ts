@@ -88,9 +88,9 @@ export class Team {
         if (signal?.aborted) cancel()
       })
       if (cancelled) throw this.#closed ? closedError() : abortedError(signal)
-      this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
+      this.#leaveLater()
     } catch (error) {
-      if (error instanceof MixtralError && error.code === 'ABORTED') this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
+      if (error instanceof MixtralError && error.code === 'ABORTED') this.#leaveLater()
       throw error
     } finally {
       this.#fail = undefined
@@ -98,6 +98,11 @@ export class Team {
       port.unref()
       signal?.removeEventListener('abort', cancel)
     }
+  }
+
+  /** Here, because a timer made in `run` would hold what that knows: a signal, an error, and what these lead to. */
+  #leaveLater(): void {
+    this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
   }
 
   /** Ends the threads. A running command fails with `CLOSED`. */

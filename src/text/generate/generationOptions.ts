@@ -71,6 +71,12 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
    * that it has begun.
    */
   readonly onAccepted?: () => void
+  /**
+   * The tokens of an answer that was written with the same prompt, options and seed: they are checked in one pass, and
+   * not written again. The result is that of writing them. Where another token should stand, the call ends with
+   * `OPTION`, which names the place. With `n` 1 only.
+   */
+  readonly expected?: TokenIds
   /** Called after each step of the prompt: how many of its tokens are in the KV cache, those reused included. */
   readonly onProgress?: (progress: Progress) => void
 }

@@ -11,7 +11,7 @@ import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
-import { type Answering, respond, type Wire } from '../streams/respond.js'
+import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
 import type { PromptScores } from './promptScores.js'
@@ -56,6 +56,12 @@ export async function completion(
   scores: PromptScores,
   answering: Answering,
 ): Promise<Response> {
+  const { runs, wire, streams } = requestedCompletion(body, served, scores)
+  return respond(runs, wire, streams, answering)
+}
+
+/** The answers that a request asks for. Throws what `completion` throws before anything runs. */
+export function requestedCompletion(body: Record<string, unknown>, served: ServedModel, scores: PromptScores): Requested {
   const request = checked(completionFields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
@@ -92,7 +98,7 @@ export async function completion(
     usage: request.stream_options?.include_usage ?? false,
     wireNames,
   })
-  return respond(runs, wire, request.stream ?? false, answering)
+  return { runs, wire, streams: request.stream ?? false }
 }
 
 /** Throws an ApiError 400 for an id outside the vocabulary, and a prompt that leaves no room. */
@@ -130,15 +136,15 @@ function answerRun(
   { scores, routes, generates }: Asked,
 ): AnswerRun {
   const { expertsPerToken, logprobs } = options
-  return async function* ({ signal, onAccepted, salt }): AsyncGenerator<Part, Outcome> {
+  return async function* ({ salt, ...call }): AsyncGenerator<Part, Outcome> {
     checkExpertsPerToken(expertsPerToken, model.config.experts) // what comes before the answer begins the answer
-    if (scores || routes || !generates) onAccepted()
+    if (scores || routes || !generates) call.onAccepted()
     // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
     const apart = { ...(salt !== undefined && { salt }) }
-    const pass = { signal, ...apart, ...(expertsPerToken !== undefined && { expertsPerToken }) }
+    const pass = { signal: call.signal, ...apart, ...(expertsPerToken !== undefined && { expertsPerToken }) }
     if (scores) yield { text: '', ids: [], scored: await scores.score(ids, { top: logprobs!, ...pass }) }
     if (routes) yield { text: '', ids: [], promptExperts: await model.routing(ids, pass) }
-    if (generates) return yield* model.session({ ids, ...apart }).stream({ ...options, signal, onAccepted })
+    if (generates) return yield* model.session({ ids, ...apart }).stream({ ...options, ...call })
     return readOnly(ids.length)
   }
 }
