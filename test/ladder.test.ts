@@ -28,13 +28,13 @@ const rooms: Record<string, string[][]> = {
   runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency'], ['model'], ['trace'], ['engine']],
   registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
-  evaluation: [['reference', 'perplexity', 'experts'], ['verify']],
+  evaluation: [['reference', 'perplexity', 'experts', 'tasks'], ['verify']],
   authoring: [['convert', 'imatrix'], ['quantize']],
   interfaces: [['inspect'], ['server'], ['batch'], ['cli']],
   index: [['.']],
   server: [['.']],
   batch: [['.']],
-  page: [['chats', 'server'], ['state'], ['view'], ['.']],
+  page: [['chats', 'server', 'report'], ['state'], ['view'], ['.']],
   assembly: [['lanes'], ['ops', 'encode'], ['formats'], ['.']],
 }
 const barrels = ['assembly/index.ts', 'src/batch.ts', 'src/index.ts', 'src/server.ts']

@@ -28,6 +28,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
     'measure how well a model predicts a text, alone or beside another',
     async () => (await import('./perplexity.js')).configurePerplexity,
   ],
+  ['eval', 'measure how often a model answers a benchmark right', async () => (await import('./eval.js')).configureEval],
   ['experts', "count what a model's experts do on texts", async () => (await import('./experts.js')).configureExperts],
   ['imatrix', 'find which weights matter for a text, for quantize', async () => (await import('./imatrix.js')).configureImatrix],
   [

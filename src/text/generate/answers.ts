@@ -23,8 +23,8 @@ export type AskedAnswers = readonly CheckedOptions[]
 export function askedAnswers({ defaults, engine }: Pick<ModelParts, 'defaults' | 'engine'>, given: GenerationOptions): AskedAnswers {
   const all = withDefaults(defaults, given)
   const options = (all.n ?? 1) > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
+  checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
   const first = checkGenerationOptions(options)
-  checkExpertsPerToken(first.expertsPerToken, engine.config.experts)
   const others = Array.from({ length: first.n - 1 }, (_, i) => {
     return { ...checkGenerationOptions(nextOptions(options, i + 1)), constraint: first.constraint } // compiled once
   })

@@ -47,7 +47,7 @@ export interface CheckedOptions {
 
 /** The options with defaults filled in, copied. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  checkOptions(generationTable, options, ['n', 'expertsPerToken', 'experts', 'salt', 'signal', 'onAccepted', 'expected', 'onProgress'])
+  checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onAccepted', 'expected', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
   const { n = 1, expertsPerToken, experts = false, salt = '', signal, onAccepted, expected, onProgress, ...given } = rest

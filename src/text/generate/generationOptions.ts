@@ -46,6 +46,11 @@ export interface TextOptions {
    * Report log-probabilities after all samplers, among the tokens that were left. Default false: those of the model.
    */
   readonly postSampling?: boolean
+  /**
+   * How many experts each token has in a layer, 1 to all; their weights are renormalized. Default: the model's own
+   * number, for which it was trained. Calls with another number share no part of the KV cache.
+   */
+  readonly expertsPerToken?: number
 }
 
 export interface GenerationOptions extends TextOptions, SamplerOptions {
@@ -55,11 +60,6 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
    * answer. Default 1.
    */
   readonly n?: number
-  /**
-   * How many experts each token has in a layer, 1 to all; their weights are renormalized. Default: the model's own
-   * number, for which it was trained. Calls with another number share no part of the KV cache.
-   */
-  readonly expertsPerToken?: number
   /** Report the experts that wrote each token. Default false. */
   readonly experts?: boolean
   /** Calls share no part of the KV cache with calls of another salt: hits show in timing. Default: none. */

@@ -19,6 +19,8 @@ const commands = [
   'logits',
   'trace',
   'perplexity',
+  'eval',
+  'experts',
   'convert',
   'verify',
   'bench',

@@ -5,10 +5,12 @@
 import type { Progress } from '../../../runtime/engine/engineOptions.js'
 import type { GenerationResult, Piece } from '../../../text/generate/generationResult.js'
 import type { ScoredToken } from '../../../text/generate/score.js'
+import type { TokenRouting } from '../../../text/generate/tokenRouting.js'
 
-/** A piece of an answer; or, before its first, the log-probabilities of its prompt. */
+/** A piece of an answer; or, before its first, the log-probabilities or the experts of its prompt. */
 export interface Part extends Piece {
   readonly scored?: readonly ScoredToken[]
+  readonly promptExperts?: readonly TokenRouting[]
   /** Or how much of its prompt has been computed. */
   readonly progress?: PromptProgress
 }
