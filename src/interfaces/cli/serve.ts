@@ -4,7 +4,7 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Command } from 'commander'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, reasonOf } from '../../base/errors.js'
 import { plainText } from '../../base/terminalText.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -187,7 +187,7 @@ function readKeys(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new MixtralError('IO', `cannot read ${file}: ${(error as Error).message}`, { cause: error })
+    throw new MixtralError('IO', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
   }
 }
 
