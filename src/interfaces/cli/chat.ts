@@ -112,7 +112,10 @@ async function answered(model: MixtralModel, conversation: Conversation, text: s
     if (answers) conversation.add(question, answers)
   } catch (error) {
     const code = error instanceof MixtralError ? error.code : undefined
-    if (code === 'CONTEXT' && options.forget && conversation.forgetOldest()) return answered(model, conversation, text, options)
+    if (code === 'CONTEXT' && options.forget && conversation.forgetOldest()) {
+      if (options.interactive) say('forgot the oldest message')
+      return answered(model, conversation, text, options)
+    }
     if (options.interactive && (code === 'CONTEXT' || code === 'TEMPLATE')) {
       say(`${messageOf(error)}; /forget forgets the oldest message, /clear all`)
     } else if (code === 'CONTEXT') {
