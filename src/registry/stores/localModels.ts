@@ -148,7 +148,8 @@ export async function localModel(model: string | ModelName, folders: StoreFolder
   const local = await findLocalModel(model, folders)
   if (local) return local
   const name = modelNameText(typeof model === 'object' ? model : readModelName(model))
-  const near = meantModel(name, [...wellKnownNames, ...(await listLocalModels(folders)).map((other) => other.name)])
+  const others = wellKnownNames.includes(name) ? [] : wellKnownNames // a name that exists is meant
+  const near = meantModel(name, [...others, ...(await listLocalModels(folders)).map((other) => other.name)])
   throw new MixtralError('IO', `no model ${quoted(name)} on this machine: \`mixtral pull ${name}\` fetches it${near}`)
 }
 

@@ -159,6 +159,12 @@ test.each<[string, () => unknown, string]>([
 test.each<[string, () => unknown, string, string]>([
   ['no model', () => MixtralModel.load(undefined as never), 'OPTION', "the model's name is no value, expected a string"],
   [
+    'a size in words',
+    () => MixtralModel.load('demo', { ram: '12G' as never }),
+    'OPTION',
+    'ram is "12G", expected a whole number of bytes from 1 to 2^53 - 1',
+  ],
+  [
     'a model that is called with new',
     () => new (MixtralModel as unknown as new (name: string) => unknown)('demo'),
     'OPTION',
