@@ -63,7 +63,13 @@ export { WeightLoader, type Weights } from './runtime/weights/weightLoader.js'
 export type { ChatMessage, ChatRole, TextPart } from './text/chat/chatMessages.js'
 export type { RenderedChat } from './text/chat/chatTemplate.js'
 export type { ChatFit, ForgetRule } from './text/generate/chatMemory.js'
-export { ChatSession, type ChatSessionOptions, type ChatSessionResult, type Said } from './text/generate/chatSession.js'
+export {
+  ChatSession,
+  type ChatSessionOptions,
+  type ChatSessionResult,
+  type ChatSessionRules,
+  type Said,
+} from './text/generate/chatSession.js'
 export type { CheckedTensor } from './text/generate/checkedTensor.js'
 export type { Embedding, EmbedOptions } from './text/generate/embed.js'
 export type {

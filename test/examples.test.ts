@@ -153,7 +153,7 @@ describe('http-handler', () => {
 
   test.each([
     ['what is no JSON', 'nonsense', 'not valid JSON'],
-    ['what is no list of messages', '{}', 'no messages, expected a list'],
+    ['what is no list of messages', '{}', 'the messages are an object, expected a list'],
     ['a conversation that is longer than the context', asking('word '.repeat(600)), 'the context has room for 512'],
     ['a body of more than a megabyte', 'x'.repeat(1_000_001), 'a request of more than 1000000 bytes'],
   ])('refuses %s', async (_, body, says) => {

@@ -2,7 +2,7 @@
 // know where an error is shown.
 
 import { limits } from './limits.js'
-import { didYouMean } from './nearNames.js'
+import { didYouMean, meantOption } from './nearNames.js'
 import { plainText, quotedText, shortened } from './terminalText.js'
 
 /**
@@ -124,6 +124,13 @@ export function shown(value: unknown): string {
   return Array.isArray(value) ? `a list of ${value.length}` : 'an object'
 }
 
+/** Why the system refused, without the call and the path that Node puts behind it: messages have named the file. */
+export function reasonOf(cause: unknown): string {
+  const { message, path, syscall } = cause as Error & { readonly path?: string; readonly syscall?: string }
+  const end = path !== undefined && syscall !== undefined ? message.indexOf(`, ${syscall} '${path}'`) : -1
+  return end < 0 ? message : message.slice(0, end)
+}
+
 /** Throws `OPTION` unless the options are an object: not null, not a number. */
 export function checkObject(options: unknown): void {
   if (typeof options === 'object' && options !== null) return
@@ -139,7 +146,8 @@ export function checkNames(options: object, known: readonly string[]): void {
 
 /** The error of an option that does not exist; `instead`: what it is called here, where that is known. */
 export function unknownOption(name: string, known: readonly string[], instead?: string): MixtralError {
-  const near = instead === undefined ? didYouMean(name, known) : `; did you mean ${instead}?`
+  const meant = instead ?? meantOption(name, known)
+  const near = meant === undefined ? didYouMean(name, known) : `; did you mean ${meant}?`
   return new MixtralError('OPTION', `unknown option ${plainText(name)}, expected ${known.join(', ')}${near}`)
 }
 

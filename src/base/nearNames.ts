@@ -1,4 +1,4 @@
-// Names close to one that does not exist, for `did you mean`. Owns the distance; knows no names.
+// Names close to one that does not exist, for `did you mean`. Owns the distance, and what other libraries call options.
 
 const MOST_SUGGESTIONS = 3
 /**
@@ -24,6 +24,46 @@ export function nearNames(name: string, candidates: Iterable<string>): string[] 
     .sort((a, b) => a.away - b.away || a.candidate.length - b.candidate.length)
     .slice(0, MOST_SUGGESTIONS)
     .map(({ candidate }) => candidate)
+}
+
+/** What other libraries and APIs call options of ours, in camel case. */
+const otherOptions: Readonly<Record<string, string>> = {
+  abortSignal: 'signal',
+  chatHistory: 'messages',
+  contextSize: 'contextLength',
+  ctxSize: 'contextLength',
+  customStopTriggers: 'stop',
+  format: 'jsonSchema',
+  functions: 'tools',
+  history: 'messages',
+  maxCompletionTokens: 'maxNewTokens',
+  memory: 'ram',
+  nBatch: 'batchSize',
+  nCtx: 'contextLength',
+  nThreads: 'threads',
+  numCtx: 'contextLength',
+  numThread: 'threads',
+  prompt: 'ids',
+  responseFormat: 'jsonSchema',
+  schema: 'jsonSchema',
+  stopSequences: 'stop',
+  stopStrings: 'stop',
+  systemMessage: 'system',
+  systemPrompt: 'system',
+  temp: 'temperature',
+  tokens: 'ids',
+}
+
+/** `max_tokens` as `maxTokens`. */
+export function camelCase(name: string): string {
+  return name.replace(/_+([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** The option that is meant by a name that another library has for it; undefined if no known one is. */
+export function meantOption(name: string, known: readonly string[]): string | undefined {
+  const camel = camelCase(name)
+  const meant = Object.hasOwn(otherOptions, camel) ? otherOptions[camel]! : camel
+  return meant !== name && known.includes(meant) ? meant : undefined
 }
 
 /** `; did you mean A, B?`, or nothing. */

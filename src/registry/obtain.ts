@@ -3,7 +3,6 @@
 // know what the model is for.
 
 import { abortedError, MixtralError } from '../base/errors.js'
-import { didYouMean } from '../base/nearNames.js'
 import type { Gguf } from '../format/gguf/gguf.js'
 import { openGguf } from '../format/gguf/openGguf.js'
 import { modelNameText, type RemoteName } from './names/modelName.js'
@@ -12,7 +11,7 @@ import { findHuggingFaceModel } from './sources/huggingFace.js'
 import { findOllamaModel } from './sources/ollamaRegistry.js'
 import { findUrlModel } from './sources/plainUrl.js'
 import { openRemoteGguf, type RemoteModel, remoteBytes } from './sources/remoteModel.js'
-import { findLocalModel, type LocalModel, listLocalModels, readModelName } from './stores/localModels.js'
+import { findLocalModel, type LocalModel, listLocalModels, meantModel, readModelName } from './stores/localModels.js'
 import type { OllamaLayers } from './stores/ollamaLayers.js'
 import { OwnStore } from './stores/ownStore.js'
 import { storeFolders } from './stores/storeFolders.js'
@@ -81,7 +80,7 @@ async function findAbsentModel(name: RemoteName, store: OwnStore, signal?: Abort
   return findRemoteModel(name, store, signal).catch(async (error: unknown) => {
     if (!(error instanceof MixtralError) || error.code !== 'IO' || error.message.includes('did you mean')) throw error
     const here = (await listLocalModels()).map((other) => other.name)
-    const near = didYouMean(modelNameText(name), here)
+    const near = meantModel(modelNameText(name), here)
     throw near === '' ? error : new MixtralError('IO', error.message + near, { cause: error })
   })
 }

@@ -41,3 +41,17 @@ test('codes are codes', () => {
   expect(shown.length).toBeGreaterThan(60)
   expect(shown.filter((code) => !codes.has(code))).toEqual([])
 })
+
+test('every exported type is in the table of types, once', () => {
+  const declared = readFileSync(new URL('../../dist/index.d.ts', import.meta.url), 'utf8')
+  const types = [...declared.matchAll(/^export (type )?\{(.*?)\} from/gms)].flatMap(([, all, list]) =>
+    list!.split(',').flatMap((item) => {
+      const [, own, name, as] = /(type )?(\w+)(?: as (\w+))?/.exec(item) ?? []
+      return name !== undefined && (all ?? own) !== undefined ? [as ?? name] : []
+    }),
+  )
+  const [, chapter] = page.split(/^## The types$/m)
+  const shown = [...chapter!.matchAll(/^\| .* \| (`.*) \|$/gm)].flatMap(([, cell]) => cell!.split(', ').map((type) => type.slice(1, -1)))
+  expect(types.length).toBeGreaterThan(100)
+  expect(shown.toSorted()).toEqual(types.toSorted())
+})

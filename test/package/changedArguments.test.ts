@@ -35,6 +35,7 @@ beforeAll(async () => {
   talked = model.chatSession({ options: { temperature: 0, maxNewTokens: 4 } })
   await talked.send('Who are you?')
   await model.session({ ids: ids() }).save(join(folder, 'session'))
+  await talked.save(join(folder, 'talk'))
   mkdirSync(checkpoint)
   await writeCheckpoint(checkpoint, smallModel, { layout: 'experts', dtype: 'F32', shards: 1 })
   process.env.HF_ENDPOINT = 'http://127.0.0.1:9' // where nobody listens
@@ -146,6 +147,12 @@ const rows: Record<string, Row> = {
     () => [{ salt: 'a' }],
     async (o) => {
       return (await model.restore(join(folder, 'session'), o)).session.ids
+    },
+  ),
+  'MixtralModel.prototype.restoreChat': row(
+    () => [{ salt: 'a', options: { temperature: 0, maxNewTokens: 4, stop: ['zq'] } }],
+    async (o) => {
+      return answer(await (await model.restoreChat(join(folder, 'talk'), any(o))).send('And what are you?'))
     },
   ),
   'TokenModel.prototype.logits': row(
@@ -375,5 +382,5 @@ describe.each(Object.entries(rows))('%s', (_, [make, run]) => {
 })
 
 test('nothing is left in the folder but what was written on purpose', () => {
-  expect(readdirSync(folder).filter((name) => !/^(out-\d+\.gguf|checkpoint|logits|session|saved|chat)$/.test(name))).toEqual([])
+  expect(readdirSync(folder).filter((name) => !/^(out-\d+\.gguf|checkpoint|logits|session|saved|chat|talk)$/.test(name))).toEqual([])
 })

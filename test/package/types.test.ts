@@ -11,7 +11,7 @@ import { expect, test } from 'vitest'
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
 const program = `
-import { type ChatMessage, type LoadOptions, MixtralError, MixtralModel, type TokenIds } from 'mixtral-wasm'
+import { type ChatMessage, type ChatSession, type LoadOptions, MixtralError, MixtralModel, type TokenIds, type ToolDefinition } from 'mixtral-wasm'
 import { createApp, serve } from 'mixtral-wasm/server'
 
 const options: LoadOptions = { threads: 2 }
@@ -30,6 +30,10 @@ const floats: Float32Array | undefined = hidden?.values
 const chat = model.chatSession({ system: 'Be brief.', forget: (all, { room }) => all.slice(-room) })
 try {
   const { forgotten } = await chat.send('Hi')
+  await chat.save('hi.session')
+  const restored: ChatSession = await model.restoreChat('hi.session', { options: { temperature: 0 } })
+  const tools: ToolDefinition[] = [{ type: 'function', function: { name: 'weather' } }]
+  await restored.send('And now?', { tools })
   console.log(forgotten, finishReason, toolCalls.length, whole, floats, model.countTokens(messages), serve, createApp)
 } catch (error) {
   if (error instanceof MixtralError && error.code === 'CONTEXT') console.log(error.promptTokens, error.contextLength, error.partial?.text)

@@ -287,7 +287,8 @@ test('what is not here is told with near names, of this machine too', async () =
   writeOllama(folders.ollama[0]!, 'registry.ollama.ai/someone/my-mixtral/v1')
   await expect(localModel('mixtral:8x7', folders)).rejects.toThrow('did you mean mixtral:8x7b')
   await expect(localModel('someone/my-mixtrall:v1', folders)).rejects.toThrow('did you mean someone/my-mixtral:v1?')
-  await expect(localModel('mixtral:8x7b', folders)).rejects.toThrow('`mixtral pull mixtral:8x7b`')
+  await expect(localModel('mixtral:8x7b', folders)).rejects.toThrow(/`mixtral pull mixtral:8x7b` fetches it$/)
+  await expect(localModel('dmeo', folders)).rejects.toThrow('did you mean demo?')
 })
 
 test('environment variables move the stores', () => {

@@ -3,7 +3,7 @@
 // not know what else the bytes mean.
 
 import fs from 'node:fs/promises'
-import { MixtralError } from '../errors.js'
+import { MixtralError, reasonOf } from '../errors.js'
 
 /** Random access to bytes that do not change. */
 export interface ByteSource {
@@ -17,7 +17,7 @@ export interface ByteSource {
 
 /** The error of a file that the system would not open, read or write, with its reason. */
 export function ioError(doing: string, path: string, cause: unknown): MixtralError {
-  return new MixtralError('IO', `cannot ${doing} ${path}: ${(cause as Error).message}`, { cause })
+  return new MixtralError('IO', `cannot ${doing} ${path}: ${reasonOf(cause)}`, { cause })
 }
 
 /** A file opened for reading. Close it. */

@@ -9,7 +9,7 @@
 //     then      packed rows (windows, predictions that count, see windows.ts), see logProbabilities.ts
 
 import { type FileHandle, open } from 'node:fs/promises'
-import { checkKind, checkText, MixtralError } from '../../base/errors.js'
+import { checkKind, checkText, MixtralError, reasonOf } from '../../base/errors.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import { limits } from '../../base/limits.js'
 import type { Prediction } from './evaluate.js'
@@ -41,7 +41,7 @@ export class LogitsFile {
   static async open(path: string): Promise<LogitsFile> {
     checkText('the path of stored logits', path)
     const file = await open(path).catch((cause: Error) => {
-      throw new MixtralError('IO', `${path}: cannot be opened: ${cause.message}`, { cause })
+      throw new MixtralError('IO', `${path}: cannot be opened: ${reasonOf(cause)}`, { cause })
     })
     try {
       const { size } = await file.stat()
@@ -160,7 +160,7 @@ async function readBytes(path: string, file: FileHandle, position: number, count
   const bytes = new Uint8Array(count)
   for (let done = 0; done < count; ) {
     const { bytesRead } = await file.read(bytes, done, count - done, position + done).catch((cause: Error) => {
-      throw new MixtralError('IO', `${path}: cannot be read: ${cause.message}`, { cause })
+      throw new MixtralError('IO', `${path}: cannot be read: ${reasonOf(cause)}`, { cause })
     })
     if (bytesRead === 0) throw new MixtralError('IO', `${path}: ends at byte ${position + done}, expected ${count - done} more`)
     done += bytesRead

@@ -12,6 +12,7 @@ import { wrapped } from './helpText.js'
 import { colorsOf, complain, say, widthOf } from './layout.js'
 import { type LineSource, openLines } from './lineSource.js'
 import { withModel } from './loading.js'
+import { meantSlash } from './nearFlags.js'
 import { type Replying, reply } from './reply.js'
 import { addSamplingFlags, checkBeforeLoading, generationOptions, type SamplingFlags } from './samplingFlags.js'
 import { ToolModule } from './toolModule.js'
@@ -32,8 +33,11 @@ interface Talking extends Replying {
 /** Columns of a command in the list of commands. */
 const COMMAND_WIDTH = 16
 
+/** What ends the chat: our word, and those of other programs. */
+const LEAVING: readonly string[] = ['/bye', '/exit', '/quit']
+
 const help = `${conversationHelp}/help           this list
-/bye            leave, as Ctrl-D does; Ctrl-C stops an answer, and twice at the empty prompt leaves
+/bye            leave, as /exit, /quit and Ctrl-D do; Ctrl-C stops an answer, and twice at the empty prompt leaves
 `
 
 export function configureChat(command: Command): void {
@@ -86,14 +90,15 @@ async function converse(model: MixtralModel, lines: LineSource, system: string |
     const text = line.trim()
     const [word] = text.split(/\s/)
     if (!word) continue
-    if (text === '/bye') return
+    if (LEAVING.includes(text)) return
     if (word === '/help') showHelp()
     else if (!(await obeyed(conversation, word, text.slice(word.length).trim(), options.interactive))) {
       if (!word.startsWith('/') || !options.interactive) await answered(model, conversation, text, options)
       else if (word === '/bye') say('/bye leaves where nothing follows it')
       else {
-        say(`no command ${word}`)
-        showHelp()
+        const near = meantSlash(word, [...conversation.commands, '/help', '/bye'])
+        say(`no command ${word}${near}`)
+        if (near === '') showHelp()
       }
     }
   }
@@ -107,7 +112,10 @@ async function answered(model: MixtralModel, conversation: Conversation, text: s
     if (answers) conversation.add(question, answers)
   } catch (error) {
     const code = error instanceof MixtralError ? error.code : undefined
-    if (code === 'CONTEXT' && options.forget && conversation.forgetOldest()) return answered(model, conversation, text, options)
+    if (code === 'CONTEXT' && options.forget && conversation.forgetOldest()) {
+      if (options.interactive) say('forgot the oldest message')
+      return answered(model, conversation, text, options)
+    }
     if (options.interactive && (code === 'CONTEXT' || code === 'TEMPLATE')) {
       say(`${messageOf(error)}; /forget forgets the oldest message, /clear all`)
     } else if (code === 'CONTEXT') {

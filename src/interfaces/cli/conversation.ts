@@ -27,11 +27,25 @@ export class Conversation {
   /** They are part of the prompt, and so of what has been computed. */
   readonly #tools: readonly ToolDefinition[]
   #current = 0
+  readonly #commands = new Map<string, (rest: string) => string | Promise<string>>([
+    ['/undo', () => this.#undo()],
+    ['/fork', (rest: string) => this.#fork(rest)],
+    ['/save', (path: string) => this.#save(path)],
+    ['/load', (path: string) => this.#load(path)],
+    ['/forget', () => (this.forgetOldest() ? 'forgot the oldest message' : 'there is nothing to forget')],
+    ['/clear', () => this.#begin(this.#branch.system, 'forgot the conversation')],
+    ['/system', (text: string) => this.#begin(text, `${text === '' ? 'no' : 'a new'} system message; forgot the conversation`)],
+  ])
 
   constructor(model: MixtralModel, system: string | undefined, tools: readonly ToolDefinition[] = []) {
     this.#model = model
     this.#tools = tools
     this.#branches = [{ system, turns: [] }]
+  }
+
+  /** The slash commands that change it. */
+  get commands(): Iterable<string> {
+    return this.#commands.keys()
   }
 
   /** The messages so far, and one more of the user. */
@@ -48,16 +62,7 @@ export class Conversation {
    * loading throw.
    */
   async obey(command: string, rest: string): Promise<string | undefined> {
-    const commands: Record<string, () => string | Promise<string>> = {
-      '/undo': () => this.#undo(),
-      '/fork': () => this.#fork(rest),
-      '/save': () => this.#save(rest),
-      '/load': () => this.#load(rest),
-      '/forget': () => (this.forgetOldest() ? 'forgot the oldest message' : 'there is nothing to forget'),
-      '/clear': () => this.#begin(this.#branch.system),
-      '/system': () => this.#begin(rest),
-    }
-    return Object.hasOwn(commands, command) ? commands[command]!() : undefined
+    return this.#commands.get(command)?.(rest)
   }
 
   /** Forgets the first message with its answer. Returns whether there was one. */
@@ -76,9 +81,9 @@ export class Conversation {
     return [...(system === undefined ? [] : [{ role: 'system', content: system } as const]), ...turns]
   }
 
-  #begin(system: string | undefined): string {
+  #begin(system: string | undefined, told: string): string {
     this.#branches[this.#current] = { system, turns: [] }
-    return ''
+    return told
   }
 
   #undo(): string {

@@ -3,6 +3,7 @@
 
 import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import { quoted } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
 import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
@@ -26,6 +27,7 @@ import { onInterrupt } from './interrupt.js'
 import { jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
+import { failMissing } from './usageErrors.js'
 
 interface StatisticsFlags extends ModelFlags, ExpertsFlag {
   readonly domain?: readonly NamedFile[]
@@ -76,7 +78,7 @@ Examples:
 
 async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
   const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
-  if (named.length === 0) command.error('no text, expected a file or --domain NAME=FILE')
+  if (named.length === 0) failMissing(command, 'files', ` or --domain NAME=FILE; ${quoted(model)} is the model`)
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
   const { tokens, context, csv, npy, html, json } = flags

@@ -3,7 +3,7 @@
 // or not at all, whatever its contents.
 
 import { readFile, stat, writeFile } from 'node:fs/promises'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, reasonOf } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 
@@ -13,7 +13,7 @@ const LONGEST_REST = 3
 /** The text of a file, without a character that is cut at its end. Throws `IO` if it cannot be read or is no UTF-8. */
 export async function readTextFile(file: string): Promise<string> {
   const bytes = await readFile(file).catch((cause: Error) => {
-    throw new MixtralError('IO', `${file}: cannot be read: ${cause.message}`, { cause })
+    throw new MixtralError('IO', `${file}: cannot be read: ${reasonOf(cause)}`, { cause })
   })
   if (bytes.includes(0)) throw new MixtralError('IO', `${file} has a byte 0, as binary files have, expected a text in UTF-8`)
   const text = bytes.toString('utf8')

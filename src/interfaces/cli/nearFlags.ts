@@ -1,5 +1,5 @@
-// The flag or command that somebody meant who wrote another: by its letters, by its beginning, or by what other
-// programs call it. Knows no command; what a command has is given.
+// The flag, command or slash command that somebody meant who wrote another: by its letters, by its beginning, or by
+// what other programs call it. Knows no command; what a command has is given.
 
 import { nearNames } from '../../base/nearNames.js'
 import { generationTable } from '../../text/generate/generationTable.js'
@@ -33,6 +33,16 @@ const otherCommands: Readonly<Record<string, string>> = {
   info: 'show',
 }
 
+/** What other chats call a slash command of ours. */
+const otherSlashes: Readonly<Record<string, string>> = {
+  '/?': '/help',
+  '/h': '/help',
+  '/q': '/bye',
+  '/new': '/clear',
+  '/reset': '/clear',
+  '/branch': '/fork',
+}
+
 const LONGEST_NAME = 40
 
 /** `; did you mean --temperature?`, or nothing. */
@@ -40,6 +50,8 @@ export const meantFlag = (flag: string, known: readonly string[]) =>
   meant(flag.replace(/=.*$/s, ''), known, { ...fromTables(), ...otherFlags })
 
 export const meantCommand = (name: string, known: readonly string[]) => meant(name, known, otherCommands)
+
+export const meantSlash = (word: string, known: readonly string[]) => meant(word, known, otherSlashes)
 
 function meant(name: string, known: readonly string[], others: Readonly<Record<string, string>>): string {
   if (name.length > LONGEST_NAME) return ''

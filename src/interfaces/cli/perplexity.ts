@@ -2,7 +2,7 @@
 // flags and what is printed; the measuring is evaluation/perplexity/.
 
 import type { Command } from 'commander'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
 import { type DivergenceResult, measureDivergence } from '../../evaluation/perplexity/divergence.js'
 import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
@@ -27,6 +27,7 @@ import { onInterrupt } from './interrupt.js'
 import { jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
+import { failMissing } from './usageErrors.js'
 
 interface PerplexityFlags extends ModelFlags, ExpertsFlag {
   readonly chunks?: number
@@ -67,7 +68,7 @@ async function perplexity(command: Command, model: string, file: string | undefi
     if (flags.context !== undefined) command.error('--kl has the window of the stored logits, expected no --context')
     return compareWithStored(model, file, flags.kl, flags)
   }
-  if (file === undefined) command.error('FILE is missing: the text')
+  if (file === undefined) failMissing(command, 'file', `; ${quoted(model)} is the model`)
   const text = await textOf(file)
   const { saveLogits, context } = flags
   const result = await withModel(model, { ...flags, context: context ?? USUAL_WINDOW }, async (loaded) => {

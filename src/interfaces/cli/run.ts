@@ -8,10 +8,10 @@ import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.j
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { colorsOf, jsonLine, streamedTo } from './layout.js'
+import { colorsOf, jsonLine, say, streamedTo } from './layout.js'
 import { expertFields, withModel } from './loading.js'
 import { addSamplingFlags, checkBeforeLoading, generationOptions, type SamplingFlags } from './samplingFlags.js'
-import { isModelArgument, pipedText, textOrStdin } from './stdin.js'
+import { isModelArgument, pipedText, textOrStdin, watchUnread } from './stdin.js'
 
 type RunFlags = ModelFlags & SamplingFlags
 
@@ -48,6 +48,7 @@ async function run(command: Command, first: string | undefined, second: string |
   // without arguments nothing is read: a program that starts this one may leave its pipe open, and silent
   const piped = async () => (isModel ? pipedText() : undefined)
   const given = argument === undefined ? await piped() : await textOrStdin(argument)
+  const hasUnread = first === undefined ? watchUnread() : () => false
   if (given === undefined && model !== 'demo') {
     await findLocalModel(model) // a path without a file is the more urgent error
     command.error(`no text to continue, expected a prompt or a pipe: mixtral run ${model} "Once upon a time"`)
@@ -92,6 +93,7 @@ async function run(command: Command, first: string | undefined, second: string |
       showLogprobs(answer)
       summarize(answer, loaded.loadSeconds)
     }
+    if (!flags.json && hasUnread()) say('standard input was not read; as a prompt: mixtral run demo')
     if (!result) throw new MixtralError('ABORTED', 'interrupted')
   })
 }

@@ -4,6 +4,7 @@
 
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import { reasonOf } from '../../base/errors.js'
 import { allows, expectedOf, type OptionRow } from '../../runtime/sampler/optionRow.js'
 import { checkGenerationOptions } from '../../text/generate/checkGenerationOptions.js'
 import type { GenerationOptions } from '../../text/generate/generationOptions.js'
@@ -61,7 +62,7 @@ function readFlagFile(path: string): string {
   try {
     return readFileSync(path, 'utf8')
   } catch (error) {
-    throw new InvalidArgumentError(`Cannot read it: ${(error as Error).message}.`)
+    throw new InvalidArgumentError(`Cannot read it: ${reasonOf(error)}.`)
   }
 }
 

@@ -3,7 +3,7 @@
 
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, reasonOf } from '../../base/errors.js'
 import { plainText } from '../../base/terminalText.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelCatalog } from '../server/models/modelCatalog.js'
@@ -166,6 +166,6 @@ function readKeys(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    throw new MixtralError('IO', `cannot read ${file}: ${(error as Error).message}`, { cause: error })
+    throw new MixtralError('IO', `cannot read ${file}: ${reasonOf(error)}`, { cause: error })
   }
 }

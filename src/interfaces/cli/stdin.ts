@@ -33,6 +33,20 @@ export async function pipedText(): Promise<string | undefined> {
   return all === '' ? undefined : all
 }
 
+/**
+ * Tells, once asked, whether a pipe or a file has brought something that nobody has read. Does not wait for it, and
+ * does not keep the process.
+ */
+export function watchUnread(): () => boolean {
+  if (process.stdin.isTTY || !isPiped(0)) return () => false
+  const { stdin } = process
+  const { unref } = stdin as { unref?: () => void }
+  stdin.once('readable', () => {})
+  stdin.on('error', () => {})
+  unref?.call(stdin)
+  return () => stdin.readableLength > 0
+}
+
 /** Whether a descriptor is a pipe, which Node makes of sockets, or a file: not a device such as /dev/null. */
 function isPiped(descriptor: number): boolean {
   try {

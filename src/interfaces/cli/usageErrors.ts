@@ -16,6 +16,11 @@ export class PlainCommand extends Command {
     this.error(`unknown option ${quoted(flag)}${meantFlag(flag, [...known, '--help'])}`, { code: 'commander.unknownOption' })
   }
 
+  /** Called by commander for an argument that is not given. */
+  missingArgument(name: string): never {
+    failMissing(this, name)
+  }
+
   /** Called by commander for a command that does not exist. */
   unknownCommand(): void {
     this.failUnknownCommand(this.args[0] ?? '')
@@ -25,6 +30,16 @@ export class PlainCommand extends Command {
     const names = this.commands.map((command) => command.name())
     this.error(`unknown command ${quoted(name)}${meantCommand(name, names)}`, { code: 'commander.unknownCommand' })
   }
+}
+
+/** Ends a command that lacks an argument; `because` tells how those that are given were taken. */
+export function failMissing(command: Command, name: string, because = ''): never {
+  const all = command.registeredArguments.map((argument) => {
+    const word = argument.name().toUpperCase() + (argument.variadic ? '...' : '')
+    return argument.required || argument.name() === name ? word : `[${word}]`
+  })
+  const usage = ['mixtral', command.name(), ...all].join(' ')
+  command.error(`${name.toUpperCase()} is missing, expected ${usage}${because}`, { code: 'commander.missingArgument' })
 }
 
 /** What commander says, in the words of the other errors. */
@@ -52,7 +67,6 @@ const sentences: readonly (readonly [RegExp, (first: string, second: string, thi
   ],
   [/^option '([^']*)' argument missing$/, (flags) => `${flagOf(flags)} has no value, expected ${flags}`],
   [/^required option '([^']*)' not specified$/, (flags) => `${flagOf(flags)} is missing, expected ${flags}`],
-  [/^missing required argument '([^']*)'$/, (name) => `${name.toUpperCase()} is missing`],
   [
     /^too many arguments(?: for '([^']*)')?\. Expected (\d+) arguments? but got (\d+)\.$/,
     (name, expected, got) => `too many arguments${name ? ` for ${name}` : ''}: ${got}, expected at most ${expected}`,

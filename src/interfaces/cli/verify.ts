@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { abortedError, MixtralError } from '../../base/errors.js'
+import { abortedError, MixtralError, reasonOf } from '../../base/errors.js'
 import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
 import { pulledDigest } from '../../registry/stores/localModels.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
@@ -182,7 +182,7 @@ interface Hashing {
 /** The hash in hex. Throws `IO` if the file cannot be read, and `ABORTED`. */
 async function fileHash(path: string, { signal, onProgress }: Hashing = {}): Promise<string> {
   const file = await open(path).catch((cause: Error) => {
-    throw new MixtralError('IO', `${path}: cannot be opened: ${cause.message}`, { cause })
+    throw new MixtralError('IO', `${path}: cannot be opened: ${reasonOf(cause)}`, { cause })
   })
   try {
     const hash = createHash('sha256')
@@ -190,7 +190,7 @@ async function fileHash(path: string, { signal, onProgress }: Hashing = {}): Pro
     for (let done = 0; ; ) {
       if (signal?.aborted) throw abortedError(signal)
       const { bytesRead } = await file.read(piece, 0, PIECE, done).catch((cause: Error) => {
-        throw new MixtralError('IO', `${path}: cannot be read: ${cause.message}`, { cause })
+        throw new MixtralError('IO', `${path}: cannot be read: ${reasonOf(cause)}`, { cause })
       })
       if (bytesRead === 0) return hash.digest('hex')
       hash.update(piece.subarray(0, bytesRead))

@@ -2,7 +2,7 @@
 // guarantee that no part of a parsed name leads out of a folder when it becomes part of a path, and the well-known
 // ones, for suggestions. Reads no disk and no network.
 
-import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { checkText, MixtralError, quoted } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import { plainLine } from '../../base/terminalText.js'
 import { decoded, shownAddress, urlFile } from './urlName.js'
@@ -57,13 +57,13 @@ const HUGGING_FACE_PART = /^[a-z0-9_]([\w.-]{0,94}[a-z0-9_])?$/i
 
 /**
  * Reads a name. A text that looks like a path is one, whether the file exists or not; any other without a prefix is an
- * Ollama name. Throws `IO`, saying which part is wrong and what would be right.
+ * Ollama name. Throws `IO`, saying which part is wrong and what would be right, and `OPTION` for what is no text.
  * @example
  * parseModelName('mixtral:8x7b')
  * // { kind: 'ollama', host: 'registry.ollama.ai', namespace: 'library', model: 'mixtral', tag: '8x7b' }
  */
 export function parseModelName(text: string): ModelName {
-  if (typeof text !== 'string') throw new MixtralError('IO', `a model's name is ${shown(text)}, expected a string`)
+  checkText("the model's name", text)
   if (text === 'demo') return { kind: 'demo' }
   const refuse = (problem: string): never => {
     // A query or a password may be a secret.

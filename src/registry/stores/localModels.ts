@@ -138,12 +138,18 @@ async function noFile(file: string): Promise<MixtralError> {
   return new MixtralError('IO', `no file ${quoted(file)}${didYouMean(path.basename(file), others)}`)
 }
 
+/** `; did you mean A, B?`, or nothing: of these models, and the demo. */
+export function meantModel(name: string, others: Iterable<string>): string {
+  return didYouMean(name.replace(/:latest$/, ''), ['demo']) || didYouMean(name, others)
+}
+
 /** The model of this name. Throws `IO` if it is not on this machine, with near names and how to get it. */
 export async function localModel(model: string | ModelName, folders: StoreFolders = storeFolders()): Promise<LocalModel> {
   const local = await findLocalModel(model, folders)
   if (local) return local
   const name = modelNameText(typeof model === 'object' ? model : readModelName(model))
-  const near = didYouMean(name, [...wellKnownNames, ...(await listLocalModels(folders)).map((other) => other.name)])
+  const others = wellKnownNames.includes(name) ? [] : wellKnownNames // a name that exists is meant
+  const near = meantModel(name, [...others, ...(await listLocalModels(folders)).map((other) => other.name)])
   throw new MixtralError('IO', `no model ${quoted(name)} on this machine: \`mixtral pull ${name}\` fetches it${near}`)
 }
 

@@ -74,9 +74,9 @@ export function checkEngineOptions(
     sequences: positive('sequences', options.sequences ?? Math.min(DEFAULT_SEQUENCES, batchSize), batchSize),
     kvTokens,
     ...(options.stepMs !== undefined && { stepMs: positive('stepMs', options.stepMs, 3_600_000) }),
-    ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER),
+    ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER, ' of bytes'),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
-    ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK) }),
+    ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK, ' of bytes') }),
   }
 }
 
@@ -85,8 +85,10 @@ function checkKvFormat(format: KvFormat): KvFormat {
   return format
 }
 
-function positive(name: string, value: number, limit: number): number {
-  if (!Number.isInteger(value) || value < 1 || value > limit)
-    throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number from 1 to ${limit}`)
+function positive(name: string, value: number, limit: number, unit = ''): number {
+  if (!Number.isInteger(value) || value < 1 || value > limit) {
+    const most = limit === Number.MAX_SAFE_INTEGER ? '2^53 - 1' : limit
+    throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number${unit} from 1 to ${most}`)
+  }
   return value
 }

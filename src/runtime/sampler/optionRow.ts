@@ -3,6 +3,7 @@
 // knows no option.
 
 import { checkObject, MixtralError, shown, unknownOption } from '../../base/errors.js'
+import { camelCase } from '../../base/nearNames.js'
 
 export interface OptionRow {
   readonly kind: 'number' | 'whole' | 'switch' | 'text' | 'texts' | 'tokens' | 'bias' | 'steps' | 'grammar' | 'schema'
@@ -77,9 +78,10 @@ export function checkOptions(table: OptionTable, options: object, others: readon
   }
 }
 
-/** Our name of an option that another program calls `name`. */
+/** Our name of an option that another program calls `name`, in its own spelling or in camel case. */
 function elsewhere(table: OptionTable, name: string): string | undefined {
-  return Object.keys(table).find((own) => [table[own]!.openai, table[own]!.llama, table[own]!.ollama].includes(name))
+  const named = (theirs: string | undefined) => theirs !== undefined && [theirs, camelCase(theirs)].includes(name)
+  return Object.keys(table).find((own) => [table[own]!.openai, table[own]!.llama, table[own]!.ollama].some(named))
 }
 
 /** Our names of the options that another program has, by its names. */

@@ -3,7 +3,7 @@
 // since the model was opened. Does not know what the bytes mean.
 
 import fs from 'node:fs'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, reasonOf } from '../../base/errors.js'
 
 /** Properties of a file when the model was opened. */
 export interface KnownFile {
@@ -143,7 +143,7 @@ function guard<T>(path: string, work: () => T): T {
     return work()
   } catch (error) {
     if (error instanceof MixtralError) throw error
-    throw new MixtralError('IO', `${path}: ${(error as Error).message}`, { cause: error })
+    throw new MixtralError('IO', `${path}: ${reasonOf(error)}`, { cause: error })
   }
 }
 

@@ -54,7 +54,8 @@ export interface Turn {
  */
 export function checkMessages(messages: readonly ChatMessage[]): Turn[] {
   if (!Array.isArray(messages) || messages.length === 0) {
-    throw new MixtralError('TEMPLATE', 'no messages, expected a list of at least one { role, content }')
+    const found = messages === undefined || Array.isArray(messages) ? 'no messages' : `the messages are ${shown(messages)}`
+    throw new MixtralError('TEMPLATE', `${found}, expected a list of at least one { role, content }`)
   }
   let open: readonly TurnCall[] = [] // the calls that have no answer yet
   const turns = Array.from(messages, (message: ChatMessage | null, index): Turn => {

@@ -1,7 +1,8 @@
 // What a chat asks of a model: messages and tools become a prompt. Owns the options of a chat and of a prompt; what
 // tools mean for the answer is toolAnswer.ts's.
 
-import { checkNames, checkObject, MixtralError, shown } from '../../base/errors.js'
+import { checkNames, checkObject, MixtralError, shown, unknownOption } from '../../base/errors.js'
+import { meantOption } from '../../base/nearNames.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatPrompt, RenderedChat, RenderOptions } from '../chat/chatTemplate.js'
 import { type CheckedTools, checkTools } from '../tools/toolDefinitions.js'
@@ -23,10 +24,14 @@ export function chatRequest(parts: ModelParts, messages: readonly ChatMessage[],
   return { prompt: promptOf(parts, messages, { tools: tools?.tools }), tools, options: others }
 }
 
+const TOOL_OPTIONS = ['tools', 'toolChoice', 'parallelToolCalls']
+
 /** The tools of a chat, checked, and its other options. Throws `OPTION` for tools that are none. */
 export function checkedTools(options: ChatOptions): Omit<ChatRequest, 'prompt'> {
   checkObject(options)
   const { tools, toolChoice, parallelToolCalls, ...others } = options
+  const theirs = Object.keys(others).find((name) => meantOption(name, TOOL_OPTIONS))
+  if (theirs !== undefined) throw unknownOption(theirs, TOOL_OPTIONS)
   return { tools: checkTools({ tools, toolChoice, parallelToolCalls }), options: others }
 }
 

@@ -14,11 +14,15 @@ import type { AnswerStream, ChatResult, Piece } from './generationResult.js'
 import type { ModelParts } from './modelParts.js'
 import type { Session } from './session.js'
 
-export interface ChatSessionOptions {
+export interface ChatSessionOptions extends ChatSessionRules {
   /** A system message, before all others. */
   readonly system?: string
   /** The conversation so far. Default: none. */
   readonly messages?: readonly ChatMessage[]
+}
+
+/** How a chat session goes on, whatever its messages are. */
+export interface ChatSessionRules {
   /**
    * What is forgotten when the conversation leaves no room for an answer. `oldest`: the oldest question with all up to
    * the next one, again and again until a quarter of the room is free; system messages stay. `nothing`: none, and a
@@ -54,22 +58,44 @@ interface Holds {
   readonly reserve: number | undefined
 }
 
+const RULES = ['forget', 'reserve', 'options', 'salt']
+
 /** Throws what `MixtralModel.chatSession` throws. */
 export function openChatSession(parts: ModelParts, open: (salt: string | undefined) => Session, given: ChatSessionOptions): ChatSession {
-  checkNames(given, ['system', 'messages', 'forget', 'reserve', 'options', 'salt'])
-  const { system, messages = [], forget = 'oldest', reserve, options = {}, salt } = given
+  checkNames(given, ['system', 'messages', ...RULES])
+  const { system, messages = [], ...rules } = given
   if (system !== undefined) checkText('system', system)
+  const first = system === undefined ? [] : [{ role: 'system', content: system }]
+  return chatOpener(parts, open, rules)([...first, ...copyOf(messages)])
+}
+
+/** Reads the rules at once, before there are messages. Throws what `MixtralModel.restoreChat` throws at the call. */
+export function chatOpener(
+  parts: ModelParts,
+  open: (salt: string | undefined) => Session,
+  rules: ChatSessionRules,
+): (messages: readonly ChatMessage[]) => ChatSession {
+  checkNames(rules, RULES)
+  const { forget = 'oldest', reserve, options = {}, salt } = rules
   checkForget(forget)
   const { contextLength } = parts.engine.plan
   if (reserve !== undefined && !(Number.isInteger(reserve) && reserve >= 1 && reserve < contextLength)) {
     throw new MixtralError('OPTION', `reserve is ${shown(reserve)}, expected a whole number from 1 to ${contextLength - 1}`)
   }
-  const first = system === undefined ? [] : [{ role: 'system', content: system }]
-  const all = [...first, ...copyOf(messages)]
-  if (all.some((message) => !isSystem(message))) renderChat(parts, all, { addGenerationPrompt: false })
   if (askedAnswers(parts, checkedTools(options).options).length > 1)
     throw new MixtralError('OPTION', 'n is above 1, expected 1: a session has one answer')
-  return create({ parts, session: open(salt), options: deepCopy(options), forget, reserve }, all)
+  const holds = { parts, session: open(salt), options: deepCopy(options), forget, reserve }
+  return (messages) => {
+    if (messages.some((message) => !isSystem(message))) renderChat(parts, messages, { addGenerationPrompt: false })
+    return create(holds, messages)
+  }
+}
+
+/** The messages that `ChatSession.save` has put into a session's metadata. Throws `SESSION` if there are none. */
+export function savedMessages(path: string, metadata: unknown): ChatMessage[] {
+  const { messages } = (metadata ?? {}) as { readonly messages?: readonly ChatMessage[] }
+  if (Array.isArray(messages)) return copyOf(messages)
+  throw new MixtralError('SESSION', `${path}: a session without messages, expected one that ChatSession.save has saved`)
 }
 
 /** Chat sessions are made here alone: what they are made of is not public. */
@@ -118,6 +144,8 @@ export class ChatSession {
   stream(said: Said, options: ChatOptions = {}): AnswerStream<ChatSessionResult> {
     checkObject(options)
     this.#check()
+    if (typeof said !== 'string' && (typeof said !== 'object' || said === null))
+      throw new MixtralError('TEMPLATE', `what is said is ${shown(said)}, expected a text, a message or a list of messages`)
     const { parts, session, forget } = this.#holds
     const before = this.#messages
     const added: readonly ChatMessage[] =
@@ -156,9 +184,8 @@ export class ChatSession {
   }
 
   /**
-   * Saves the messages, and the tokens of the last prompt and answer with their keys and values. Of what
-   * `MixtralModel.restore` gives, `metadata.messages` begins a chat session again, and nothing is computed twice.
-   * Throws what `Session.save` throws.
+   * Saves the messages, and the tokens of the last prompt and answer with their keys and values.
+   * `MixtralModel.restoreChat` goes on with it, and nothing is computed twice. Throws what `Session.save` throws.
    */
   async save(path: string, options: CallOptions = {}): Promise<void> {
     this.#check()

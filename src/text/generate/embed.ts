@@ -27,6 +27,11 @@ export async function embedTokens(
   checkCallOptions(options, ['salt'])
   const { salt = '', ...call } = options
   checkText('salt', salt)
+  if (Array.isArray(input) && input.some((item) => typeof item === 'string'))
+    throw new MixtralError(
+      'OPTION',
+      'the input is a list of texts, expected one text or its token ids: calls for several texts at once share steps',
+    )
   const ids = engine.checked(typeof input === 'string' ? tokenizer.encode(input) : input)
   const sum = new Float64Array(engine.config.hiddenSize)
   const hidden = (state: Float32Array) => {

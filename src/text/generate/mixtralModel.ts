@@ -12,7 +12,14 @@ import type { RenderedChat } from '../chat/chatTemplate.js'
 import { ReadableAnswer } from './answerStream.js'
 import { askedAnswers, finish, writeAnswers } from './answers.js'
 import { type ChatRequest, chatPieces, chatRequest, renderChat } from './chatRequest.js'
-import { type ChatSession, type ChatSessionOptions, openChatSession } from './chatSession.js'
+import {
+  type ChatSession,
+  type ChatSessionOptions,
+  type ChatSessionRules,
+  chatOpener,
+  openChatSession,
+  savedMessages,
+} from './chatSession.js'
 import { type Embedding, type EmbedOptions, embedTokens } from './embed.js'
 import type { ChatOptions, ChatTemplateOptions, GenerationOptions } from './generationOptions.js'
 import type { AnswerStream, ChatResult, GenerationResult, Piece } from './generationResult.js'
@@ -124,6 +131,19 @@ export class MixtralModel extends TokenModel {
    */
   chatSession(options: ChatSessionOptions = {}): ChatSession {
     return openChatSession(this.#parts, (salt) => this.session(salt === undefined ? {} : { salt }), options)
+  }
+
+  /**
+   * A conversation that `ChatSession.save` has saved, with its system message. Its rules are given again: they are not
+   * saved. Throws what `restore` and `chatSession` throw, and `SESSION` for a session that is no conversation.
+   * @example
+   * const chat = await model.restoreChat('france.session')
+   * const { text } = await chat.send('And of Italy?')
+   */
+  async restoreChat(path: string, options: ChatSessionRules = {}): Promise<ChatSession> {
+    const begin = chatOpener(this.#parts, (salt) => this.session(salt === undefined ? {} : { salt }), options)
+    const { metadata } = await this.restore(path, options.salt === undefined ? {} : { salt: options.salt })
+    return begin(savedMessages(path, metadata))
   }
 
   /**

@@ -57,6 +57,7 @@ export class TokenModel {
   readonly #engine: Engine
 
   protected constructor(parts: ModelParts) {
+    if (!parts?.engine) throw new MixtralError('OPTION', 'a model begins with new, expected await MixtralModel.load(name)')
     const { gguf, engine, tokenizer, loadSeconds } = parts
     const { config, plan } = engine
     this.config = config

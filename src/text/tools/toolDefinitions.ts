@@ -96,7 +96,10 @@ function nameOf(choice: unknown): string | undefined {
 function checkTool(tool: unknown, index: number): CheckedTool {
   const at = `tools[${index}]`
   const { type, function: given } = (tool ?? {}) as { type?: unknown; function?: unknown }
-  if (type !== 'function') throw new MixtralError('OPTION', `${at} has the type ${shown(type)}, expected "function"`)
+  if (type !== 'function') {
+    const found = isRecord(tool) ? `has ${type === undefined ? 'no type' : `the type ${shown(type)}`}` : `is ${shown(tool)}`
+    throw new MixtralError('OPTION', `${at} ${found}, expected { type: 'function', function: { name, description, parameters } }`)
+  }
   if (!isRecord(given)) throw new MixtralError('OPTION', `${at}.function is ${shown(given)}, expected { name, description, parameters }`)
   const { name, description, parameters, strict } = given
   if (typeof name !== 'string' || !NAME.test(name)) {

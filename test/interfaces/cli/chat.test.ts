@@ -29,6 +29,12 @@ test('a piped message that does not fit is told, and the next ones are answered'
   expect(stderr).toMatch(/^mixtral: the prompt has \d+ tokens, the context has room for 64 .*; --context 512 makes room\n$/)
 })
 
+test.each(['/bye', '/exit', '/quit'])('%s leaves, and a new system message is told', async (leave) => {
+  const input = `/system Be kind.\n/system\n${leave}\nWhat is 7 + 5?\n`
+  const told = 'a new system message; forgot the conversation\nno system message; forgot the conversation\n'
+  expect(await mixtral(['chat'], { input })).toEqual({ code: 0, stdout: '', stderr: told })
+})
+
 test('--forget, or /forget, makes room by what is oldest', async () => {
   const question = 'What is the capital of France?\n'
   const flags = ['chat', '--temperature', '0', '--context', '64']
@@ -105,7 +111,7 @@ test('a conversation is taken back, forked, saved and loaded', async () => {
     code: 0,
     stdout: '7 + 5 = 12.\n',
     stderr: expect.stringMatching(
-      /^\d+ tokens; your last message was: What is the capital of France\?\nthere is nothing to save\nthere is nothing to take back\n$/,
+      /^\d+ tokens; your last message was: What is the capital of France\?\nforgot the conversation\nthere is nothing to save\nthere is nothing to take back\n$/,
     ),
   })
 })

@@ -1,6 +1,8 @@
+import { spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { expect, test } from 'vitest'
-import { endless, mixtral } from './mixtral.js'
+import { endless, main, mixtral } from './mixtral.js'
 
 interface Greedy {
   readonly model: string
@@ -38,6 +40,15 @@ test('one argument that is no model is a prompt; -, or a pipe without a prompt, 
   expect(asArgument.stdout).toBe(', there was\n')
   expect(fromStdin.stdout).toBe(asArgument.stdout)
   expect(fromPipe.stdout).toBe(asArgument.stdout)
+})
+
+test('without arguments, a pipe is not read, which is told if it has brought something', async () => {
+  const open = spawn(process.execPath, [main, 'run', '-n', '3']) // its pipe stays open, and silent
+  const [empty, ignored, told] = await Promise.all([mixtral(['run']), mixtral(['run'], { input: 'Who are you?' }), text(open.stderr)])
+  expect(ignored.stdout).toBe(empty.stdout)
+  expect(empty.stderr).not.toContain('standard input')
+  expect(ignored.stderr).toContain('standard input was not read; as a prompt: mixtral run demo\n')
+  expect(told).toMatch(summary)
 })
 
 test('--json prints one object on stdout and nothing on stderr', async () => {

@@ -109,6 +109,20 @@ describe.skipIf(!hasTmux)('a terminal', () => {
     expect(terminal.rows().join('\n')).toMatch(/^interrupted after \d+ of \d+ windows: PPL = [\d.]+ ± [\d.]+$/m)
   })
 
+  test('has a chat that tells what it forgets and which command was meant', { timeout: 120_000 }, async () => {
+    const terminal = new Terminal(60, mixtral('chat --temperature 0 --context 64 --forget'))
+    await terminal.until(/^> $|^>$/m)
+    for (let i = 1; i <= 4; i++) {
+      terminal.keys('What is the capital of France?', 'Enter')
+      await terminal.until(new RegExp(`(?:answer \\d+ tokens[\\s\\S]*){${i}}\\n>$`, 'm'))
+    }
+    expect(terminal.rows()).toContain('forgot the oldest message')
+    terminal.keys('/hlep', 'Enter')
+    await terminal.until(/^no command \/hlep; did you mean \/help\?\n>$/m)
+    terminal.keys('/exit', 'Enter')
+    await terminal.until(/^ENDED$/m)
+  })
+
   test('has a chat that one Ctrl-C does not end', { timeout: 120_000 }, async () => {
     const terminal = new Terminal(60, mixtral('chat --temperature 0 -n 60'))
     await terminal.until(/^> $|^>$/m)

@@ -6,6 +6,7 @@ import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, watch, writ
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { meantSlash } from '../../../src/interfaces/cli/nearFlags.js'
 import { demoPath } from '../../runtime/model/demoFiles.js'
 import { main, mixtral } from './mixtral.js'
 
@@ -32,6 +33,18 @@ const wrongUsage: [what: string, args: string[], says: string][] = [
   ['too many experts', ['run', 'a', '--experts', '99'], '--experts is 99, expected a whole number from 1 to 8'],
   ['too many arguments', ['run', 'demo', 'a', 'b'], 'too many arguments'],
   ['a missing argument', ['tokenize', 'demo'], 'TEXT is missing, expected a text or a pipe'],
+  ['another missing argument', ['quantize', 'demo'], 'OUT is missing, expected mixtral quantize IN OUT TYPE\n'],
+  ['a missing argument behind one that may be left out', ['imatrix', 'demo'], 'TEXT is missing, expected mixtral imatrix MODEL TEXT OUT\n'],
+  [
+    'a text without a model',
+    ['perplexity', 'notes.txt'],
+    'FILE is missing, expected mixtral perplexity MODEL FILE; "notes.txt" is the model\n',
+  ],
+  [
+    'texts without a model',
+    ['experts', 'notes.txt'],
+    'FILES is missing, expected mixtral experts MODEL FILES... or --domain NAME=FILE; "notes.txt" is the model\n',
+  ],
   ['a missing flag', ['logits', 'demo', '--tokens', '1'], '--out'],
   ['a flag without its value', ['run', '--seed'], '--seed'],
   ['no threads', ['run', '--threads', '0'], '--threads is "0", expected a whole number from 1 to 1024'],
@@ -56,6 +69,7 @@ test.each(wrongUsage)('wrong usage: %s', async (_, args, says) => {
 const failures: [what: string, args: string[], says: string][] = [
   ['a missing file', ['inspect', join(folder, 'absent.gguf')], 'absent.gguf'],
   ['a missing file without a prompt', ['run', join(folder, 'absent.gguf')], 'no file'],
+  ['a missing text', ['perplexity', 'demo', 'absent.txt'], 'absent.txt: cannot be read: ENOENT: no such file or directory\n'],
   ['less memory than a token needs', ['run', 'demo', 'a', '--ram', '1K'], 'mixtral: 1.0 kB of memory, expected at least 8.2 MB ('],
   ['a folder as a model', ['inspect', `${folder}/`], 'is a folder, expected a GGUF file'],
   ['a file that is no GGUF', ['inspect', textFile], 'notes.gguf'],
@@ -149,4 +163,13 @@ test.runIf(process.platform === 'linux')('output that goes in only partly, as on
   const command = `ulimit -f 4; "${process.execPath}" "${main}" inspect demo --json > "${out}"`
   const { status, stderr } = spawnSync('bash', ['-c', command], { encoding: 'utf8' })
   expect({ status, stderr }).toEqual({ status: 1, stderr: expect.stringContaining('standard output cannot be written') })
+})
+
+test.each([
+  ['/hlep', '; did you mean /help?'],
+  ['/new', '; did you mean /clear?'],
+  ['/q', '; did you mean /bye?'],
+  ['/weather', ''],
+])('a command %s of the chat that does not exist is answered with a near one', (word, near) => {
+  expect(meantSlash(word, ['/undo', '/clear', '/help', '/bye'])).toBe(near)
 })

@@ -174,11 +174,33 @@ test('what is saved begins again without computing anything twice', async () => 
     await chat.send('What is the capital of France?'.repeat(5))
     await chat.save(file)
     await model.reset()
-    const { metadata } = await model.restore(file)
-    const again = model.chatSession({ messages: (metadata as { messages: ChatMessage[] }).messages, options })
+    const again = await model.restoreChat(file, { options })
     expect(again.messages).toEqual(chat.messages)
     const { promptTokens, reusedTokens } = await again.send('x')
     expect(promptTokens - reusedTokens).toBeLessThan(40)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+})
+
+test('what is restored has its salt and its rules, and is refused where it is no conversation', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-chat-'))
+  const file = join(folder, 'chat.session')
+  try {
+    await model.chatSession({ system: 'Be brief.', messages: [user('a'), assistant('b')], salt: 'mine' }).save(file)
+    const own = { temperature: 0, maxNewTokens: 1 }
+    const restoring = model.restoreChat(file, { salt: 'mine', forget: 'nothing', options: own })
+    own.maxNewTokens = 3
+    const again = await restoring
+    expect(again.messages).toEqual([{ role: 'system', content: 'Be brief.' }, user('a'), assistant('b')])
+    expect((await again.send('x')).ids).toHaveLength(1)
+    await expect(again.send('word '.repeat(600))).rejects.toMatchObject({ code: 'CONTEXT' })
+    await expect(model.restoreChat(file, { system: 'x' } as never)).rejects.toMatchObject({ code: 'OPTION' })
+    await expect(model.restoreChat(file, { forget: 'x' as never })).rejects.toMatchObject({ code: 'OPTION' })
+    await model.session({ ids: [1, 2] }).save(file)
+    await expect(model.restoreChat(file)).rejects.toMatchObject({ code: 'SESSION', message: expect.stringContaining('without messages') })
+    await model.session({ ids: [1, 2] }).save(file, { metadata: { messages: [{ role: 'nobody', content: 'x' }] } })
+    await expect(model.restoreChat(file)).rejects.toMatchObject({ code: 'TEMPLATE' })
   } finally {
     rmSync(folder, { recursive: true })
   }

@@ -127,6 +127,22 @@ test.each<[string, () => unknown, string]>([
   ['of generating', () => model.generate('a', { temprature: 1 } as never), 'did you mean temperature?'],
   ["of generating, by OpenAI's name", () => model.generate('a', { max_tokens: 1 } as never), 'did you mean maxNewTokens?'],
   ["of generating, by llama-server's name", () => model.generate('a', { n_predict: 1 } as never), 'did you mean maxNewTokens?'],
+  ['of loading, by the name of others', () => MixtralModel.load('demo', { contextSize: 1 } as never), 'did you mean contextLength?'],
+  ['of generating, in camel case', () => model.generate('a', { maxTokens: 1 } as never), 'did you mean maxNewTokens?'],
+  [
+    "of generating, by Ollama's name in camel case",
+    () => model.generate('a', { repeatPenalty: 1 } as never),
+    'did you mean repetitionPenalty?',
+  ],
+  ['of generating, shortened', () => model.generate('a', { temp: 1 } as never), 'did you mean temperature?'],
+  ['of a constraint', () => model.generate('a', { response_format: {} } as never), 'did you mean jsonSchema?'],
+  ['of a signal', () => model.embed('a', { abortSignal: undefined } as never), 'did you mean signal?'],
+  ['of a chat session', () => model.chatSession({ systemPrompt: 'a' } as never), 'did you mean system?'],
+  [
+    'of a chat, in snake case',
+    () => model.chat([{ role: 'user', content: 'a' }], { tool_choice: 'auto' } as never),
+    'did you mean toolChoice?',
+  ],
   ['of the tokenizer', () => model.tokenizer.encode('a', { addBOS: true } as never), 'did you mean addBos?'],
   ['of tracing', () => model.trace([1], { tensor: [] } as never), 'did you mean tensors?'],
   [
@@ -138,4 +154,40 @@ test.each<[string, () => unknown, string]>([
   const error = await (async () => call())().catch((error) => error)
   expect(error).toMatchObject({ code: 'OPTION' })
   expect((error as Error).message.endsWith(end)).toBe(true)
+})
+
+test.each<[string, () => unknown, string, string]>([
+  ['no model', () => MixtralModel.load(undefined as never), 'OPTION', "the model's name is no value, expected a string"],
+  [
+    'a size in words',
+    () => MixtralModel.load('demo', { ram: '12G' as never }),
+    'OPTION',
+    'ram is "12G", expected a whole number of bytes from 1 to 2^53 - 1',
+  ],
+  [
+    'a model that is called with new',
+    () => new (MixtralModel as unknown as new (name: string) => unknown)('demo'),
+    'OPTION',
+    'a model begins with new, expected await MixtralModel.load(name)',
+  ],
+  [
+    'a text in place of messages',
+    () => model.chat('Hello' as never),
+    'TEMPLATE',
+    'the messages are "Hello", expected a list of at least one { role, content }',
+  ],
+  [
+    'nothing said',
+    () => model.chatSession().send(undefined as never),
+    'TEMPLATE',
+    'what is said is no value, expected a text, a message or a list of messages',
+  ],
+  [
+    'several texts to embed',
+    () => model.embed(['a', 'b'] as never),
+    'OPTION',
+    'the input is a list of texts, expected one text or its token ids: calls for several texts at once share steps',
+  ],
+])('%s is refused in words that help', async (_, call, code, message) => {
+  await expect((async () => call())()).rejects.toMatchObject({ code, message })
 })

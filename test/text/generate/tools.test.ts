@@ -173,7 +173,7 @@ describe('the demo model', () => {
   test.each<[what: string, options: object, code: string, message: RegExp]>([
     ['a grammar beside tools', { tools, grammar: 'root ::= "a"' }, 'OPTION', /tools and grammar are given, expected at most one/],
     ['a regular expression beside tools', { tools, regex: 'a' }, 'OPTION', /tools and regex are given/],
-    ['tools that are none', { tools: [{}] }, 'OPTION', /tools\[0\] has the type no value/],
+    ['tools that are none', { tools: [{}] }, 'OPTION', /tools\[0\] has no type, expected \{ type: 'function', function: \{ name/],
     [
       'a schema without support',
       { tools: [{ type: 'function', function: { name: 'a', strict: true, parameters: { properties: { b: { $dynamicRef: '#' } } } } }] },
@@ -181,7 +181,7 @@ describe('the demo model', () => {
       /parameters of the tool a: \$dynamicRef/,
     ],
     ['options that are null', null as never, 'OPTION', /the options are null/],
-    ['an unknown option', { tool_choice: 'auto' }, 'OPTION', /unknown option tool_choice/],
+    ['an unknown option', { tool_choice: 'auto' }, 'OPTION', /unknown option tool_choice, expected tools, .*; did you mean toolChoice\?$/],
   ])('%s is refused', async (_, options, code, message) => {
     await expect(model.chat([question], options)).rejects.toMatchObject({ code, message: expect.stringMatching(message) })
   })

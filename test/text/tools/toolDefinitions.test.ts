@@ -21,7 +21,7 @@ const deep = (levels: number) =>
 describe('refused by name', () => {
   const refusals: [what: string, given: object, message: RegExp][] = [
     ['tools that are no list', { tools: {} }, /tools is an object, expected a list/],
-    ['a tool that is null', options(null), /tools\[0\] has the type no value, expected "function"/],
+    ['a tool that is null', options(null), /tools\[0\] is null, expected \{ type: 'function'/],
     ['another type', options({ type: 'retrieval' }), /tools\[0\] has the type "retrieval"/],
     ['no function', options({ type: 'function' }), /tools\[0\]\.function is no value/],
     ['no name', options(tool(undefined)), /tools\[0\] has the name no value/],
