@@ -1,8 +1,9 @@
-// node bench/eval.mjs [FILE] [--items N] [--words N] [--rounds N] [--threads N] [--json]
+// node bench/eval.mjs [FILE] [--items N] [--words N] [--rounds N] [--threads N] [--processor] [--json]
 // What `mixtral eval` makes of items with four choices: the time of a run, beside that of the contexts alone, and
 // beside one choice at a time of which each computes its context again, as engines do that score sequences. Items are
 // made of random words: of MMLU's form, whose choices are letters, and of HellaSwag's, whose choices are sentences.
-// Each round measures all by turns, on an empty cache; the medians count. All ways must give one hash of scores.
+// Each round measures all by turns, on an empty cache; the medians count. With --processor, it counts the time of
+// processors, for a machine that does other things, too. All ways must give one hash of scores.
 
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
@@ -17,11 +18,13 @@ import { readCommandLine } from './commandLine.mjs'
 const text = { type: 'string' }
 const { values, positionals } = readCommandLine(
   import.meta.url,
-  { items: text, words: text, rounds: text, threads: text, json: { type: 'boolean' } },
+  { items: text, words: text, rounds: text, threads: text, processor: { type: 'boolean' }, json: { type: 'boolean' } },
   [0, 1],
 )
 const [count, words, rounds, threads] = [values.items ?? 16, values.words ?? 80, values.rounds ?? 3, values.threads ?? 2].map(Number)
 const ENDING = 16
+/** Milliseconds of the clock, or of all processors. */
+const now = () => (values.processor ? process.cpuUsage().user / 1000 : performance.now())
 
 const model = await MixtralModel.load(positionals[0] ?? 'demo', { threads })
 const vocabulary = Array.from({ length: model.config.vocabSize }, (_, id) => model.tokenizer.token(id).piece).flatMap((piece) =>
@@ -50,9 +53,11 @@ try {
   rmSync(folder, { recursive: true })
   await model.close()
 }
-if (values.json) console.log(JSON.stringify({ threads, items: count, rounds, results }))
+if (values.json) console.log(JSON.stringify({ threads, processor: values.processor === true, items: count, rounds, results }))
 else {
-  console.log(`${threads} threads, ${count} items of four choices, medians of ${rounds}; milliseconds an item`)
+  console.log(
+    `${threads} threads, ${count} items of four choices, medians of ${rounds}; milliseconds${values.processor ? ' of processors' : ''} an item`,
+  )
   for (const { task, contextTokens, scoredTokens, run, contexts, single } of results) {
     const beside = `contexts alone ${contexts.toFixed(1)}, so ${(run / contexts).toFixed(2)} of them`
     const gain = `one choice at a time ${single.toFixed(1)}, so ${(single / run).toFixed(2)} times as fast`
@@ -78,9 +83,9 @@ async function measure(task, make) {
   for (let round = -1; round < rounds; round++) {
     for (const [way, go] of Object.entries(ways)) {
       await model.reset()
-      const start = performance.now()
+      const start = now()
       const hash = await go()
-      if (round >= 0) times[way].push((performance.now() - start) / items.length) // before that, kernels get warm
+      if (round >= 0) times[way].push((now() - start) / items.length) // before that, kernels get warm
       if (hash !== undefined) hashes.add(hash)
     }
   }
@@ -94,13 +99,13 @@ async function measure(task, make) {
   }
 }
 
-/** Runs the context of each item once, as many of them at a time as the model has sequences. */
+/** Runs the context of each item once, as many of them at a time as a run makes calls. */
 async function computeContexts(items) {
   const waiting = items.map(([{ ids, from }]) => ids.slice(0, from))
   const next = async () => {
     for (let context = waiting.shift(); context; context = waiting.shift()) await model.evaluate(context)
   }
-  await Promise.all(Array.from({ length: model.status().sequences }, next))
+  await Promise.all(Array.from({ length: 2 * model.status().sequences }, next))
 }
 
 /** Scores one choice after the other, each with its context: a salt of its own keeps it from sharing anything. */

@@ -125,24 +125,33 @@ export async function expertStatistics(
   const prediction = new LayerPrediction(shape)
   const slice = new TimeSlice()
   const bos = model.tokenizer.addBos ? [model.tokenizer.bosId] : []
+  const pass = { ...(signal && { signal }), ...(expertsPerToken !== undefined && { expertsPerToken }) }
+  const windows = windowsOf(work, contextLength - bos.length)
+  const begin = () => {
+    const { value } = windows.next()
+    if (!value) return undefined
+    const routed = model.routing([...bos, ...value.ids], pass)
+    routed.catch(() => {}) // it is told when its turn comes
+    return { ...value, routed }
+  }
   let loaded = 0
-  for (const { domain, ids } of work) {
+  let next = begin()
+  while (next) {
+    const { domain, ids, routed } = next
+    const tokens = await routed
+    next = begin() // runs while this one is counted
     const own = domains.get(domain) ?? new Domain(shape)
     domains.set(domain, own)
-    for (let start = 0; start < ids.length; start += contextLength - bos.length) {
-      const window = ids.subarray(start, start + contextLength - bos.length)
-      const pass = { ...(signal && { signal }), ...(expertsPerToken !== undefined && { expertsPerToken }) }
-      const routed = await model.routing([...bos, ...window], pass)
-      own.counts.cut()
-      for (const token of routed.slice(bos.length)) {
-        own.add(token, beginning)
-        cache.add(token.ids)
-        prediction.add(token.ids)
-        if (slice.isOver) await slice.pause(signal)
-      }
-      loaded += window.length
-      onProgress?.({ loaded, total })
+    own.counts.cut()
+    for (let i = bos.length; i < tokens.length; i++) {
+      const token = tokens[i]!
+      own.add(token, beginning)
+      cache.add(token.ids)
+      prediction.add(token.ids)
+      if (slice.isOver) await slice.pause(signal)
     }
+    loaded += ids.length
+    onProgress?.({ loaded, total })
   }
   const named = [...domains]
   const comparisons = named.flatMap(([first, a], i) =>
@@ -177,7 +186,19 @@ export async function expertStatistics(
   }
 }
 
-async function tokensOf(model: MixtralModel, texts: readonly DomainText[], most: number): Promise<{ domain: string; ids: Uint32Array }[]> {
+interface DomainTokens {
+  readonly domain: string
+  readonly ids: Uint32Array
+}
+
+/** The texts window by window. */
+function* windowsOf(work: readonly DomainTokens[], length: number): Generator<DomainTokens, undefined> {
+  for (const { domain, ids } of work) {
+    for (let start = 0; start < ids.length; start += length) yield { domain, ids: ids.subarray(start, start + length) }
+  }
+}
+
+async function tokensOf(model: MixtralModel, texts: readonly DomainText[], most: number): Promise<DomainTokens[]> {
   checkKind('the texts', texts, Array.isArray(texts) && texts.length > 0, 'a list of at least one')
   const left = new Map<string, number>()
   const work = texts.map(({ domain, text }, i) => {

@@ -4,6 +4,9 @@
 import { exp, ln } from '../../base/elementary.js'
 import type { FullRouting } from '../../runtime/model/routes.js'
 
+/** A product of sums, each at most the number of experts, is far from overflowing here. */
+const MOST_PRODUCT = 1e200
+
 /** 2^(i / 64), and 2^-k */
 const FRACTIONS = Float64Array.from({ length: 64 }, (_, i) => exp((i * Math.LN2) / 64))
 const POWERS = Float64Array.from({ length: 1075 }, (_, k) => 2 ** -k)
@@ -39,8 +42,6 @@ export class RoutingCounts {
   readonly firstRepeats: Float64Array
   /** (layers): pairs of consecutive tokens that have an expert in common. */
   readonly anyRepeats: Float64Array
-  /** (layers): sums of the entropy of the softmax over all experts, in nats. */
-  readonly entropies: Float64Array
   /** (layers): sums of the difference between the two largest probabilities. */
   readonly margins: Float64Array
   /** (layers): sums of the first choice's weight among those that were used. */
@@ -51,6 +52,10 @@ export class RoutingCounts {
   readonly next: Float64Array
   /** The experts of the token before: (layers, used). */
   #before: Uint16Array | undefined
+  /** (layers): sums of the entropies but for the logarithms of `#products`. */
+  readonly #entropies: Float64Array
+  /** (layers): products of the softmax's sums, whose logarithms are taken together. */
+  readonly #products: Float64Array
   /** (experts): e to a layer's logits, below the largest. */
   readonly #odds: Float64Array
 
@@ -61,7 +66,8 @@ export class RoutingCounts {
     this.probabilities = new Float64Array(layers * experts)
     this.firstRepeats = new Float64Array(layers)
     this.anyRepeats = new Float64Array(layers)
-    this.entropies = new Float64Array(layers)
+    this.#entropies = new Float64Array(layers)
+    this.#products = new Float64Array(layers).fill(1)
     this.margins = new Float64Array(layers)
     this.firstWeights = new Float64Array(layers)
     this.together = new Float64Array(layers * experts * experts)
@@ -136,8 +142,21 @@ export class RoutingCounts {
     }
     const share = 1 / sum
     for (let e = 0; e < experts; e++) this.probabilities[start + e]! += odds[e]! * share
-    this.entropies[layer]! += ln(sum) - weighted * share
+    this.#entropies[layer]! -= weighted * share
+    this.#products[layer]! *= sum
+    if (this.#products[layer]! > MOST_PRODUCT) this.#takeLogarithm(layer)
     this.margins[layer]! += (1 - second) * share
+  }
+
+  #takeLogarithm(layer: number): void {
+    this.#entropies[layer]! += ln(this.#products[layer]!)
+    this.#products[layer] = 1
+  }
+
+  /** (layers): sums of the entropy of the softmax over all experts, in nats. */
+  get entropies(): Float64Array {
+    for (let layer = 0; layer < this.shape.layers; layer++) this.#takeLogarithm(layer)
+    return this.#entropies
   }
 
   /** Adds the counts of other tokens of the same model. */

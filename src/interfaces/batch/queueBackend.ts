@@ -28,16 +28,18 @@ const CLOSE_MS = 5000
 export class QueueBackend {
   readonly #bullmq: BullMq
   readonly #address: string
-  readonly #isPostgres: boolean
+  /** PostgreSQL's connections, which all queues share; undefined with Redis. */
+  readonly #pool: PgPool | undefined
   readonly #open: Connected[] = []
   readonly #queues = new Map<string, Promise<AnyQueue<never>>>()
+  #isLate = false
   /** The last error of a connection: it says why nothing happens. */
   #trouble: Error | undefined
 
-  private constructor(bullmq: BullMq, address: string, isPostgres: boolean) {
+  private constructor(bullmq: BullMq, address: string, pool: PgPool | undefined) {
     this.#bullmq = bullmq
     this.#address = address
-    this.#isPostgres = isPostgres
+    this.#pool = pool
   }
 
   /** Throws `OPTION` for an address of another kind, and `UNSUPPORTED` where a package is missing. */
@@ -54,8 +56,10 @@ export class QueueBackend {
       })
     }
     const bullmq = await import('bullmq').catch(missing('bullmq'))
-    await import(client).catch(missing(client))
-    return new QueueBackend(bullmq, address, isPostgres)
+    const driver = await import(client).catch(missing(client))
+    const backend = new QueueBackend(bullmq, address, isPostgres ? poolOf(driver.default as Pg, address, bullmq.DEFAULT_SCHEMA) : undefined)
+    if (isPostgres) await backend.#migrate()
+    return backend
   }
 
   /** A queue, the same one for the same name. Throws `IO` where the server cannot be reached. */
@@ -67,8 +71,8 @@ export class QueueBackend {
 
   async #openQueue(name: string): Promise<AnyQueue<never>> {
     const { Queue, createPostgresBackend } = this.#bullmq
-    const queue = this.#isPostgres
-      ? new Queue(name, { connection: this.#postgres() } as never, createPostgresBackend as never)
+    const queue = this.#pool
+      ? new Queue(name, { connection: this.#pool } as never, createPostgresBackend as never)
       : new Queue(name, { connection: this.#redis() })
     return this.#ready(queue as AnyQueue<never>)
   }
@@ -81,15 +85,21 @@ export class QueueBackend {
   ): Promise<AnyWorker<Data, Result>> {
     const { Worker, createPostgresBackend } = this.#bullmq
     const options = { concurrency, lockDuration, stalledInterval: lockDuration, maxStalledCount: MOST_STALLS, drainDelay: 1 }
-    const worker = this.#isPostgres
-      ? new Worker<Data, Result, string>(name, work, { ...options, connection: this.#postgres() } as never, createPostgresBackend as never)
+    const worker = this.#pool
+      ? new Worker<Data, Result, string>(name, work, { ...options, connection: this.#pool } as never, createPostgresBackend as never)
       : new Worker<Data, Result, string>(name, work, { ...options, connection: this.#redis() })
     return this.#ready(worker as AnyWorker<Data, Result>)
   }
 
   /** Closes what is open. A server that is away is not waited for. Never throws. */
   async close(): Promise<void> {
+    const late = setTimeout(() => {
+      this.#isLate = true // a client of Redis would try to connect for ever
+    }, CLOSE_MS)
     await Promise.all(this.#open.splice(0).map(endConnection))
+    await withinTime(this.#pool?.end())
+    clearTimeout(late)
+    this.#isLate = true
   }
 
   /** The error of what the server did not do. */
@@ -119,13 +129,50 @@ export class QueueBackend {
   }
 
   #redis() {
-    const retryStrategy = (times: number) => Math.min(PAUSE_MS * times, LONGEST_PAUSE_MS)
+    const retryStrategy = (times: number) => (this.#isLate ? null : Math.min(PAUSE_MS * times, LONGEST_PAUSE_MS))
     return { url: this.#address, maxRetriesPerRequest: null, retryStrategy }
   }
 
-  #postgres() {
-    return { connectionString: this.#address, migrate: true, max: 4, connectionTimeoutMillis: ATTEMPTS * PAUSE_MS }
+  /** Makes the tables, unless they are there. */
+  async #migrate(): Promise<void> {
+    try {
+      const client = await this.#pool!.connect()
+      try {
+        await this.#bullmq.runMigrations(client)
+      } finally {
+        client.release()
+      }
+    } catch (error) {
+      void this.close()
+      throw this.failure('be reached', error)
+    }
   }
+}
+
+/** Connections that may be lost at any time: without a listener, that would end the process. */
+function poolOf({ Pool, Client }: Pg, address: string, schema: string): PgPool {
+  class QuietClient extends Client {
+    constructor(config: unknown) {
+      super(config)
+      this.on('error', () => {})
+    }
+  }
+  const options = { options: `-c search_path=${schema}`, keepAlive: true, max: 8, connectionTimeoutMillis: ATTEMPTS * PAUSE_MS }
+  const pool = new Pool({ connectionString: address, ...options, Client: QuietClient })
+  pool.on('error', () => {})
+  return pool
+}
+
+/** What is used of pg, which brings no types. */
+interface Pg {
+  readonly Pool: new (options: object) => PgPool
+  readonly Client: new (config: unknown) => { on(event: 'error', listen: () => void): unknown }
+}
+
+interface PgPool {
+  connect(): Promise<Parameters<BullMq['runMigrations']>[0] & { release(): void }>
+  end(): Promise<void>
+  on(event: 'error', listen: () => void): unknown
 }
 
 /** What has a connection to the server. */
@@ -138,13 +185,18 @@ interface Connected {
 
 /** Closes in good order, or cuts the connection where that takes too long: it waits for a server that is away. */
 async function endConnection(one: Connected): Promise<void> {
+  if (!(await withinTime(one.close()))) await withinTime(one.disconnect())
+}
+
+/** Whether some work has ended by itself in the time that there is. Never throws. */
+async function withinTime(work: Promise<unknown> | undefined): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_MS, true)
+    timer = setTimeout(resolve, CLOSE_MS, false)
   })
-  const isLate = await Promise.race([one.close().then(() => false), late]).catch(() => true)
+  const isOver = await Promise.race([Promise.resolve(work).then(() => true), late]).catch(() => false)
   clearTimeout(timer)
-  if (isLate) await Promise.race([one.disconnect(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]).catch(() => {})
+  return isOver
 }
 
 /** The options of a chunk's job: a failure of the machine is tried again, later each time. */

@@ -31,15 +31,15 @@ export interface Task {
   readonly job?: (place: number) => RowJob
   /** Takes what came of the job. Returns tokens to run after all others. */
   readonly take?: (choice: Choice, place: number) => readonly number[]
-  /** Whether it wants to know the experts of the rows that it gets logits of. */
+  /** Takes the experts of the rows that it gets logits of: the views are valid during the call only. */
   readonly routed?: (routing: FullRouting, place: number) => void
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
   /**
    * Reads, in place of logits, the hidden state after the token at `place`, behind the last norm: (hidden). The view is
-   * valid during the call only.
+   * valid during the call only. Where nobody wants either, as beside `routed`, it is `unread`.
    */
-  readonly hidden?: (state: Float32Array, place: number) => void
+  readonly hidden?: 'unread' | ((state: Float32Array, place: number) => void)
   /** It has ended: all that was wanted is done, or an error ended it. Called once, and last. */
   readonly ended: (error?: Error) => void
 }

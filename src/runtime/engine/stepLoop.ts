@@ -27,6 +27,8 @@ export interface Runner {
   choice(row: number): Choice
   /** The experts of a row of the step. */
   routing(row: number): FullRouting
+  /** The same as views, valid until the next step. */
+  routingView(row: number): FullRouting
 }
 
 /** The experts of one token of a request, and the routers' logits. */
@@ -226,9 +228,10 @@ export class StepLoop {
       for (const [i, place] of places.entries()) {
         if (request.over) return
         request.next = place + 1
-        if (task.routed) task.routed(this.#runner.routing(wanted[row + i]!), place)
-        if (task.hidden) task.hidden(this.#runner.hidden(wanted[row + i]!), place)
-        else if (!task.job) task.read?.(this.#runner.logits(row + i), place)
+        if (task.routed) task.routed(this.#runner.routingView(wanted[row + i]!), place)
+        if (typeof task.hidden === 'function') task.hidden(this.#runner.hidden(wanted[row + i]!), place)
+        if (task.hidden) continue
+        if (!task.job) task.read?.(this.#runner.logits(row + i), place)
         else {
           const more = task.take!(choiceOf(row + i), place)
           request.ids.push(...more)

@@ -78,4 +78,8 @@ export class StepRunner implements Runner {
   routing(row: number): FullRouting {
     return this.#routes.read(row, this.#used[row]!)
   }
+
+  routingView(row: number): FullRouting {
+    return this.#routes.view(row, this.#used[row]!)
+  }
 }

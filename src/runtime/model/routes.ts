@@ -77,6 +77,15 @@ export class Routes {
     }
   }
 
+  /** The same without a copy: valid until the next step. */
+  view(row: number, used: number): FullRouting {
+    const width = this.#layers * this.#experts
+    const at = row * width
+    const end = at + this.#layers * used
+    const { ids, weights, logits } = this.#memory
+    return { ids: ids.subarray(at, end), weights: weights.subarray(at, end), logits: logits.subarray(at, at + width) }
+  }
+
   /** Adds the rows of a segment to counts of uses: (layers, experts). */
   count({ firstRow, rows, used }: { readonly firstRow: number; readonly rows: number; readonly used: number }, counts: Float64Array): void {
     for (let row = firstRow; row < firstRow + rows; row++) {

@@ -90,7 +90,7 @@ export class Generation implements Task {
     if (options.expertsPerToken !== undefined) this.expertsPerToken = options.expertsPerToken
     if (options.experts) {
       this.routed = ({ ids, weights }) => {
-        this.#routing = { ids, weights }
+        this.#routing = { ids: ids.slice(), weights: weights.slice() }
       }
     }
     rules.sampler.read(prompt)

@@ -33,29 +33,35 @@ export async function routeTokens(engine: Engine, ids: TokenIds, options: Routin
   checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
   checkText('salt', options.salt ?? '')
   const tokens = engine.checked(ids)
-  const all: TokenRouting[] = []
-  await eachRouting(engine, tokens, options, (routing, place) => {
-    const { ids, weights, logits } = routing
-    let layers: LayerRouting[] | undefined
-    all.push({
-      ...{ id: tokens[place]!, ids, weights, logits },
+  const { salt = '', ...call } = options
+  const { layers, experts } = engine.config
+  const width = layers * (call.expertsPerToken ?? engine.config.expertsPerToken)
+  const all = {
+    ids: new Uint16Array(tokens.length * width),
+    weights: new Float32Array(tokens.length * width),
+    logits: new Float32Array(tokens.length * layers * experts),
+  }
+  const routed = ({ ids, weights, logits }: FullRouting, place: number) => {
+    all.ids.set(ids, place * width)
+    all.weights.set(weights, place * width)
+    all.logits.set(logits, place * layers * experts)
+  }
+  await engine.finish({ ids: tokens, from: 0, salt, hidden: 'unread', routed }, call)
+  return tokens.map((id, place) => {
+    const routing = {
+      ids: all.ids.subarray(place * width, (place + 1) * width),
+      weights: all.weights.subarray(place * width, (place + 1) * width),
+      logits: all.logits.subarray(place * layers * experts, (place + 1) * layers * experts),
+    }
+    let parts: LayerRouting[] | undefined
+    return {
+      ...{ id, ...routing },
       get layers() {
-        layers ??= layersOf(routing, engine.config.layers) // not before they are read: counting does without
-        return layers
+        parts ??= layersOf(routing, layers) // not before they are read: counting does without
+        return parts
       },
-    })
+    }
   })
-  return all
-}
-
-/** Calls `each` with the routing of each token in turn. All tokens are run; no logits of theirs are computed. */
-async function eachRouting(
-  engine: Engine,
-  tokens: readonly number[],
-  { salt = '', ...options }: RoutingOptions,
-  each: (routing: FullRouting, place: number) => void,
-): Promise<void> {
-  await engine.finish({ ids: tokens, from: 0, salt, hidden: () => {}, routed: each }, options)
 }
 
 function layersOf({ ids, weights, logits }: FullRouting, layers: number): LayerRouting[] {
