@@ -363,7 +363,7 @@ describe('a message', () => {
 })
 
 describe.each([
-  ['no list', 'a', /no messages/],
+  ['no list', 'a', /the messages are "a", expected a list/],
   ['an empty list', [], /no messages/],
   ['a message without a role', [{ content: 'a' }], /message 0 has no role, expected system, developer, user, assistant, tool/],
   ['an unknown role', [user('a'), { role: 'robot', content: 'a' }], /message 1 has the role "robot"/],
