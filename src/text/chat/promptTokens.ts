@@ -2,8 +2,9 @@
 // control token, and the space behind a control token.
 
 import { MixtralError } from '../../base/errors.js'
+import type { Steps } from '../../base/timeSlice.js'
 import { Text } from '../templates/markedText.js'
-import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { stepsOf, type Tokenizer } from '../tokenizer/tokenizer.js'
 
 /** What an answer follows in Mixtral's format, in vocabularies where it is a text. */
 const END_OF_QUESTION = '[/INST]'
@@ -31,8 +32,8 @@ export class PromptTokens {
    * Throws a MixtralError `TOKENIZER`, as `encodeParts` does.
    * @param answers the origins of what the assistant said
    */
-  ids(text: Text, answers: ReadonlySet<number>): number[] {
-    return this.#tokenizer.encodeParts(this.#parts(this.#spaced(text, answers)))
+  *ids(text: Text, answers: ReadonlySet<number>): Steps<number[]> {
+    return yield* stepsOf(this.#tokenizer).encodeParts(yield* this.#parts(this.#spaced(text, answers)))
   }
 
   /**
@@ -52,11 +53,12 @@ export class PromptTokens {
     return from === 0 ? text : Text.concat([...parts, text.slice(from)])
   }
 
-  #parts(text: Text): (string | number)[] {
+  *#parts(text: Text): Steps<(string | number)[]> {
     const own = text.parts().map(({ text: part, origin }) => (origin === 0 ? part : this.#stranger.repeat(part.length)))
     let at = 0
     let isBehindToken = false
-    return this.#tokenizer.splitSpecial(own.join('')).map((part) => {
+    const parts = yield* stepsOf(this.#tokenizer).splitSpecial(own.join(''))
+    return parts.map((part) => {
       const start = at
       at += typeof part === 'number' ? this.#tokenizer.token(part).piece.length : part.length
       if (typeof part === 'number') {

@@ -2,12 +2,15 @@
 // highest score, the left-most first. Owns the cutting of a text into segments that no merge can cross, and a cache of
 // segments, since words recur. Knows nothing of special tokens or of spaces: its input is spelled as the vocabulary is.
 
+import { atOnce, type Steps } from '../../base/timeSlice.js'
 import { MergeQueue } from './mergeQueue.js'
 import type { MergeTable } from './mergeTable.js'
 import type { Vocabulary } from './vocabulary.js'
 
 const CACHED_SEGMENTS = 32768
 const LONGEST_CACHED = 48
+/** Characters, or merges, between two places where the work may pause. */
+const PAUSE = 512
 const NONE = -1
 
 /** The characters of one segment while they merge. Each array is (position). */
@@ -43,37 +46,47 @@ export class SegmentEncoder {
   }
 
   /** Appends the tokens of a well-formed text to `ids`. Time is at most O(n log n) in the longest segment. */
-  encode(text: string, ids: number[]): void {
+  *encode(text: string, ids: number[]): Steps<void> {
     const table = this.#table
     let start = 0
+    let pause = PAUSE
     let previous = NONE
     for (let at = 0; at < text.length; ) {
       const point = text.codePointAt(at)!
       const symbol = table.symbolOf(point)
       if (at > start && !table.areNeighbors(previous, symbol)) {
-        this.#append(text.slice(start, at), ids)
+        const segment = text.slice(start, at)
+        if (segment.length > LONGEST_CACHED) yield* this.#appendLong(segment, ids)
+        else this.#append(segment, ids)
         start = at
+      }
+      if (at >= pause) {
+        yield
+        pause = at + PAUSE
       }
       previous = symbol
       at += point < 65536 ? 1 : 2
     }
-    if (start < text.length) this.#append(text.slice(start), ids)
+    if (start < text.length) yield* this.#appendLong(text.slice(start), ids)
+  }
+
+  *#appendLong(segment: string, ids: number[]): Steps<void> {
+    if (segment.length <= LONGEST_CACHED) return this.#append(segment, ids)
+    for (const id of yield* this.#merge(segment)) ids.push(id)
   }
 
   #append(segment: string, ids: number[]): void {
     let tokens = this.#cache.get(segment)
     if (tokens === undefined) {
-      tokens = this.#merge(segment)
-      if (segment.length <= LONGEST_CACHED) {
-        if (this.#cache.size === CACHED_SEGMENTS) this.#cache.clear()
-        this.#cache.set(segment, tokens)
-      }
+      tokens = atOnce(this.#merge(segment)) // its list is that of all short segments
+      if (this.#cache.size === CACHED_SEGMENTS) this.#cache.clear()
+      this.#cache.set(segment, tokens)
     }
     for (let i = 0; i < tokens.length; i++) ids.push(tokens[i]!)
   }
 
   /** The tokens of one segment: a linked list over its characters that shrinks as neighbors merge. */
-  #merge(segment: string): readonly number[] {
+  *#merge(segment: string): Steps<readonly number[]> {
     const table = this.#table
     const list = segment.length <= LONGEST_CACHED ? this.#short : new MergeList(segment.length)
     const { points, symbols, next, previous, candidates, queue } = list
@@ -83,6 +96,7 @@ export class SegmentEncoder {
       symbols[count] = table.symbolOf(points[count]!)
       next[count] = count + 1
       previous[count] = count - 1
+      if (count % PAUSE === PAUSE - 1) yield
     }
     next[count - 1] = NONE
     const consider = (left: number) => {
@@ -91,8 +105,12 @@ export class SegmentEncoder {
       candidates[left] = token
       if (token !== NONE) queue.push(table.rank[token]!, left)
     }
-    for (let at = 0; at < count; at++) consider(at)
-    while (!queue.isEmpty) {
+    for (let at = 0; at < count; at++) {
+      consider(at)
+      if (at % PAUSE === PAUSE - 1) yield
+    }
+    for (let popped = 1; !queue.isEmpty; popped++) {
+      if (popped % PAUSE === 0) yield
       const { rank, position: left } = queue.pop()
       const token = candidates[left]!
       if (token === NONE || table.rank[token] !== rank) continue // a neighbor has merged since
@@ -110,6 +128,7 @@ export class SegmentEncoder {
       const symbol = symbols[at]!
       if (symbol >= 0 && symbol < this.#vocabulary.pieces.length) tokens.push(symbol)
       else tokens.push(...this.#spell(points[at]!))
+      if (tokens.length % PAUSE === 0) yield
     }
     return tokens
   }
