@@ -75,7 +75,11 @@ describe.skipIf(!hasChromium)('the page', () => {
     await page.keyboard.press('Escape')
     await answered(page)
     await until(() => halfLogs.at(-1)?.outcome === 'left')
-    await expect.poll(() => page.locator('.figures').textContent()).toMatch(/stopped$/)
+    await expect.poll(() => page.locator('.figures').textContent()).toMatch(/^\d+ tokens · .* · prompt \d+ · stopped$/)
+    const [, written, prompt] = /^(\d+) tokens .* prompt (\d+) /.exec((await page.locator('.figures').textContent())!)!
+    expect(await page.getByRole('meter', { name: 'Context used' }).getAttribute('aria-valuetext')).toBe(
+      `${Number(written) + Number(prompt)} of 512 tokens`,
+    )
     const before = (await page.locator('.code pre').textContent())!
     expect(before).toMatch(/^\[ ?\d/)
     gate.open()
