@@ -12,7 +12,7 @@ import { roomyKvTokens } from '../inspect/kvTokens.js'
 import type { ModelCatalog } from '../server/models/modelCatalog.js'
 import { isLoopback } from '../server/security/hosts.js'
 import { type ServeOptions, serve as startServer } from '../server/serve.js'
-import { lookAt } from './bringing.js'
+import { lookAt, sayIfAbsent } from './bringing.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -72,9 +72,10 @@ export function configureServe(command: Command): void {
     .addHelpText(
       'after',
       wrapped(`
-Speaks the APIs of OpenAI, Ollama and llama-server. Without MODEL, requests name the model, which is loaded for them, and unloaded when nobody has used it
-for a while, or another one needs the memory; --ram is what all may take together. Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running
-requests end, as long as --grace says; the second one ends at once. Keys may also be in MIXTRAL_API_KEY, comma-separated.
+Speaks the APIs of OpenAI, Ollama and llama-server, and Anthropic's messages. A MODEL that is not on this machine is downloaded first. Without MODEL, requests
+name the model, which is loaded for them, and unloaded when nobody has used it for a while, or another one needs the memory; --ram is what all may take together.
+Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running requests end, as long as --grace says; the second one
+ends at once. Keys may also be in MIXTRAL_API_KEY, comma-separated.
 
 Examples:
   mixtral serve
@@ -99,6 +100,7 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
     const spelled = foreign.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)
     throw new MixtralError('OPTION', `--${spelled} goes without MODEL: one that is given stays loaded, and is the only one`)
   }
+  await sayIfAbsent(model)
   const { parallel, kvTokens } = flags
   const name = flags.name ?? nameOf(model)
   const positions = kvTokens ?? (await positionsFor(model, flags))
