@@ -3,12 +3,15 @@
 // that was drawn.
 
 import { z } from 'zod'
+import { inSlices, type Steps } from '../../../base/timeSlice.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
-import { ApiError, badRequest, openaiError, unsupported } from '../apiError.js'
+import { stepsOf } from '../../../text/tokenizer/tokenizer.js'
+import { type ApiError, badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { checkAsked } from '../security/checkAsked.js'
 import { isIds, LISTS } from '../security/fields.js'
-import type { ServedModel } from '../servedModel.js'
+import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
@@ -53,23 +56,10 @@ export async function completion(
   scores: PromptScores,
   answering: Answering,
 ): Promise<Response> {
-  const request = checked(completionFields, body)
+  const { request, n, most, logprobs, options, wireNames } = readCompletion(body, served)
   checkModel(request.model, served)
-  checkStreamOptions(request.stream, request.stream_options)
-  if (body.return_routed_experts) throw unsupported('return_routed_experts is supported in chats only', 'return_routed_experts')
-  const n = request.n ?? 1
-  if ((request.best_of ?? n) !== n) throw badRequest(`best_of is ${request.best_of}, expected the same as n, which is ${n}`, 'best_of')
-  const most = request.n_predict ?? request.max_tokens ?? DEFAULT_TOKENS
-  const logprobs = request.logprobs ?? undefined
   const echo = request.echo ?? false
-  const options: GenerationOptions = {
-    ...openaiOptions(body, served),
-    ...(most > 0 && { maxNewTokens: most }),
-    ...(logprobs !== undefined && { logprobs }),
-  }
-  const wireNames = openaiNames(body)
-  checkAsked(options, wireNames)
-  const prompts = promptsOf(request.prompt, n, served)
+  const prompts = await inSlices(promptsOf(request.prompt, n, served), answering.exchange.signal)
   const runs = prompts.flatMap(({ ids }) =>
     Array.from({ length: n }, (_, i): AnswerRun => {
       const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
@@ -85,24 +75,51 @@ export async function completion(
   return respond(runs, wire, request.stream ?? false, answering)
 }
 
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkCompletion(body: Record<string, unknown>): void {
+  const { request, n } = readCompletion(body, NO_MODEL)
+  listOf(request.prompt, n)
+}
+
+function readCompletion(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+  const request = checked(completionFields, body)
+  checkStreamOptions(request.stream, request.stream_options)
+  if (body.return_routed_experts) throw unsupported('return_routed_experts is supported in chats only', 'return_routed_experts')
+  const n = request.n ?? 1
+  if ((request.best_of ?? n) !== n) throw badRequest(`best_of is ${request.best_of}, expected the same as n, which is ${n}`, 'best_of')
+  const most = request.n_predict ?? request.max_tokens ?? DEFAULT_TOKENS
+  const logprobs = request.logprobs ?? undefined
+  const options: GenerationOptions = {
+    ...openaiOptions(body, model),
+    ...(most > 0 && { maxNewTokens: most }),
+    ...(logprobs !== undefined && { logprobs }),
+  }
+  const wireNames = openaiNames(body)
+  checkAsked(options, wireNames)
+  return { request, n, most, logprobs, options, wireNames }
+}
+
 /** Throws an ApiError 400 for an id outside the vocabulary, and a prompt that leaves no room. */
-function promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Prompt[] {
+function* promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Steps<Prompt[]> {
+  const { tokenizer, contextLength } = model
+  const prompts: Prompt[] = []
+  for (const one of listOf(prompt, n)) {
+    yield
+    const ids = typeof one === 'string' ? yield* stepsOf(tokenizer).encodePrompt(one) : one
+    checkVocabulary(ids, tokenizer.vocabSize, 'prompt')
+    if (ids.length === 0) throw badRequest('the prompt has no tokens', 'prompt')
+    checkRoom(ids.length, contextLength - 1, contextLength, 'prompt')
+    prompts.push({ ids, text: typeof one === 'string' ? one.toWellFormed() : promptText(ids, tokenizer) })
+  }
+  return prompts
+}
+
+/** Throws an ApiError 400 for too many. */
+function listOf(prompt: GivenPrompt, n: number): readonly (string | number[])[] {
   const isOne = typeof prompt === 'string' || typeof prompt[0] === 'number'
   const list = (isOne ? [prompt] : prompt) as (string | number[])[]
-  if (list.length * n > MOST_ANSWERS) {
-    throw badRequest(`${list.length} prompts with n ${n}, expected at most ${MOST_ANSWERS} answers`, 'prompt')
-  }
-  return list.map((one) => {
-    const ids = typeof one === 'string' ? model.tokenizer.encodePrompt(one) : one
-    const outside = ids.find((id) => id >= model.tokenizer.vocabSize)
-    if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${model.tokenizer.vocabSize}`, 'prompt')
-    if (ids.length === 0) throw badRequest('the prompt has no tokens', 'prompt')
-    if (ids.length < model.contextLength)
-      return { ids, text: typeof one === 'string' ? one.toWellFormed() : promptText(ids, model.tokenizer) }
-    const message = `the prompt has ${ids.length} tokens, the context has room for ${model.contextLength} including the answer`
-    const counts = { n_prompt_tokens: ids.length, n_ctx: model.contextLength }
-    throw new ApiError(400, message, { param: 'prompt', code: 'context_length_exceeded', counts, origin: 'CONTEXT' })
-  })
+  if (list.length * n <= MOST_ANSWERS) return list
+  throw badRequest(`${list.length} prompts with n ${n}, expected at most ${MOST_ANSWERS} answers`, 'prompt')
 }
 
 interface Asked {

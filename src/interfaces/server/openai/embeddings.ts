@@ -1,6 +1,7 @@
 // POST /v1/embeddings: vectors of length 1, as numbers or as base64 of little-endian float32.
 
 import { z } from 'zod'
+import { inSlices } from '../../../base/timeSlice.js'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
@@ -30,13 +31,13 @@ export const embeddingFields = z.object({
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function embeddings(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const { model, input, encoding_format: format, dimensions } = checked(embeddingFields, body)
+  const { model, input, encoding_format: format, dimensions } = checkEmbeddings(body)
   checkModel(model, served)
   const { hiddenSize } = served.model.config
   if ((dimensions ?? hiddenSize) < 1) throw badRequest(`dimensions is ${dimensions}, expected ${hiddenSize}`, 'dimensions')
   if ((dimensions ?? hiddenSize) !== hiddenSize) throw unsupported(`dimensions is not supported: vectors have ${hiddenSize}`, 'dimensions')
   const isOne = typeof input === 'string' || typeof input[0] === 'number'
-  const runs = embeddingRuns((isOne ? [input] : input) as (string | number[])[], served)
+  const runs = await inSlices(embeddingRuns((isOne ? [input] : input) as (string | number[])[], served), answering.exchange.signal)
   const wire = wholeWire(openaiError, (outcomes) => {
     const tokens = outcomes.reduce((sum, { promptTokens }) => sum + promptTokens, 0)
     const data = outcomes.map(({ vector }, index) => ({
@@ -47,6 +48,11 @@ export async function embeddings(body: Record<string, unknown>, served: ServedMo
     return { object: 'list', data, model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } }
   })
   return respond(runs, wire, false, answering)
+}
+
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkEmbeddings(body: Record<string, unknown>): z.infer<typeof embeddingFields> {
+  return checked(embeddingFields, body)
 }
 
 function base64({ buffer, byteOffset, byteLength }: Float32Array): string {
