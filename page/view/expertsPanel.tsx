@@ -17,6 +17,10 @@ export function ExpertsPanel() {
   useEffect(() => {
     if (routing && layer.value >= routing.layers) layer.value = routing.layers - 1
   }, [routing])
+  useEffect(() => {
+    // a token that is chosen in the text is shown at the top, which may be out of sight
+    if (chosenToken.value) document.querySelector('#panel .panel-body')?.scrollTo({ top: 0 })
+  }, [chosenToken.value])
   if (!routing || !message || routing.length === 0) {
     return (
       <div class="panel-text">
@@ -83,7 +87,7 @@ function Scope({ routing, message, text, token, ended }: ScopeProps) {
     return (
       <div class="scope">
         <span>
-          <strong>{routing.length}</strong> tokens were drawn{ended && ', with the one that ends the answer'}
+          <strong>{routing.length}</strong> {ended ? 'tokens with the end token' : 'tokens were drawn'}
         </span>
         <button type="button" class="quiet" onClick={() => go(0)}>
           Token by token

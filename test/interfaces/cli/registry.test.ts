@@ -99,7 +99,7 @@ test('serve says that it downloads a model that is not here, and how far it is; 
       let said = ''
       child.stderr.on('data', (text) => {
         said += text
-        if (/ at http:\S+: /.test(said)) child.kill('SIGTERM')
+        if (/ at http:\S+: /.test(said) && !child.killed) child.kill('SIGTERM')
       })
     },
   })
