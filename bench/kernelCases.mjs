@@ -5,9 +5,8 @@
 import { readFileSync } from 'node:fs'
 import { formats } from '../dist/format/quants/formats.js'
 import { floatToHalf, halfToFloat } from '../dist/format/quants/half.js'
-import { activationBlock, activationBytes } from '../dist/runtime/kernels/activation.js'
 import { GRID_BYTES } from '../dist/runtime/kernels/gridTable.js'
-import { packings } from '../dist/runtime/kernels/packing.js'
+import { activationBlock, activationBytes, packings } from '../dist/runtime/kernels/packing.js'
 import { fillWeights, Random } from './randomBlocks.mjs'
 
 /**

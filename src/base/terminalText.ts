@@ -1,5 +1,6 @@
-// Texts from outside on their way to a terminal: the only place that knows what a terminal obeys. Owns the set of such
-// characters and their escapes; does not know where a text is written. Pure.
+// Texts on their way to a terminal: the only place that knows what a terminal obeys, and how many columns a text takes.
+// Owns the set of characters that are obeyed, with their escapes, and the ranges of wide and of invisible ones, which
+// are those of Unicode's East Asian Width and of its categories; does not know where a text is written. Pure.
 
 /**
  * What a terminal may obey, or misplace: C0 but tab and line feed, delete, C1, the controls of writing directions, line
@@ -48,4 +49,16 @@ export function shortened(text: string, most: number): string {
   if (text.length <= most) return text
   const end = Math.floor(most / 4)
   return `${text.slice(0, most - end - 5)} ... ${text.slice(text.length - end)}`.toWellFormed()
+}
+
+const invisible = /[\p{Mn}\p{Me}\p{Cf}]/u
+const wide =
+  /[\p{Emoji_Presentation}\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]/u
+
+/** Columns of a text without line breaks, tabs and escape sequences. */
+export function textWidth(text: string): number {
+  if (/^[\x20-\x7e]*$/.test(text)) return text.length
+  let columns = 0
+  for (const character of text) columns += invisible.test(character) ? 0 : wide.test(character) ? 2 : 1
+  return columns
 }

@@ -3,8 +3,8 @@
 // Ollama nor Hugging Face.
 
 import { stat } from 'node:fs/promises'
+import { checkDiskSpace } from '../base/files/draftFile.js'
 import { fileBytes } from '../base/files/optionalFiles.js'
-import { checkDiskSpace } from '../base/files/outputChecks.js'
 import { modelNameText } from './names/modelName.js'
 import type { RemoteModel, StoreFile } from './sources/remoteModel.js'
 import { findInOwnStore, type LocalModel } from './stores/localModels.js'

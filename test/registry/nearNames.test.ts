@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { nearNames } from '../../dist/base/nearNames.js'
-import { wellKnownNames } from '../../dist/registry/names/nearNames.js'
+import { wellKnownNames } from '../../dist/registry/names/modelName.js'
 
 test.each([
   ['mixtrall:8x7b', 'mixtral:8x7b'],

@@ -4,7 +4,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { Checkpoint } from './checkpoint.js'
 import { type ElementType, elementTypes } from './elementType.js'

@@ -6,7 +6,7 @@
 
 import { quoted } from '../../base/errors.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
-import { tokenType } from '../../text/tokenizer/tokenType.js'
+import { tokenType } from '../../text/tokenizer/specialIds.js'
 
 /**
  * A score and a type for each piece: `normal`, or `unused` for a piece of several characters that no merge gives.

@@ -2,9 +2,9 @@
 // sentencepiece_model.proto (Kudo and Richardson). Refuses models that work in another way than our tokenizer and
 // llama.cpp's do.
 
-import { impostorOf } from '../../base/files/impostors.js'
+import { impostorOf } from '../../base/files/byteSource.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
-import { tokenType } from '../../text/tokenizer/tokenType.js'
+import { tokenType } from '../../text/tokenizer/specialIds.js'
 import { type Field, fieldsOf, WireError } from './protobuf.js'
 import { LARGEST_VOCABULARY, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 

@@ -3,7 +3,7 @@
 
 import { quoted } from '../../base/errors.js'
 import { checkpointError } from '../../format/tensors/checkpointError.js'
-import { tokenType } from '../../text/tokenizer/tokenType.js'
+import { tokenType } from '../../text/tokenizer/specialIds.js'
 import type { AddedToken } from './addedTokens.js'
 import type { SourceVocabulary } from './sourceVocabulary.js'
 

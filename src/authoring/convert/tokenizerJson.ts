@@ -4,7 +4,7 @@
 import { quoted } from '../../base/errors.js'
 import { unsupported } from '../../format/tensors/checkpointError.js'
 import type { JsonObject } from '../../format/tensors/jsonObject.js'
-import { tokenType } from '../../text/tokenizer/tokenType.js'
+import { tokenType } from '../../text/tokenizer/specialIds.js'
 import { mergeScores } from './mergeScores.js'
 import { isPiece, LARGEST_VOCABULARY, LONGEST_PIECE, type SourceToken, type SourceVocabulary } from './sourceVocabulary.js'
 import { readTextPreparation } from './textPreparation.js'

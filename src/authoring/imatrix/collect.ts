@@ -3,7 +3,7 @@
 // Owns the windows and which tensor of a pass is whose input; the pass is that of runtime/trace/.
 
 import { checkKind, checkText, MixtralError, shown } from '../../base/errors.js'
-import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { type CallOptions, checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { TracedRows, TraceOptions } from '../../runtime/trace/taps.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type Role, tensorName } from '../../runtime/weights/roles.js'

@@ -1,7 +1,17 @@
 // An importance matrix: for each matrix of a model, how large its inputs are, column by column, over a text. Quantizing
-// weighs errors by it. Owns the form in memory; knows neither how it is collected nor how a file holds it.
+// weighs errors by it. Owns the form in memory, and what a matrix may claim: models far beyond any Mixtral stay below;
+// a hostile file does not get far. Knows neither how it is collected nor how a file holds it.
 
 import { checkKind } from '../../base/errors.js'
+
+/** Entries: the largest models have ten thousand tensors, with one for each expert. */
+export const MOST_ENTRIES = 65536
+/** Bytes of a tensor's name, or of a text's. */
+export const MOST_NAME = 4096
+/** Values of all entries together: half a gigabyte of float32. Mixtral 8x22B has 30 million. */
+export const MOST_VALUES = 2 ** 27
+/** Bytes of a file: all values, and generous names. */
+export const MOST_BYTES = 2 ** 30
 
 /** The inputs of one matrix, or of the matrices of all experts that one tensor holds. */
 export interface ImatrixEntry {

@@ -5,9 +5,8 @@ import { FileSource } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
 import { encodeHeader } from '../../format/gguf/encodeHeader.js'
 import { planGgufForm, readGgufForm } from './ggufForm.js'
-import { checkImatrix, type Imatrix } from './imatrix.js'
+import { checkImatrix, type Imatrix, MOST_BYTES } from './imatrix.js'
 import { decodeLegacy, encodeLegacy } from './legacyForm.js'
-import { MOST_BYTES } from './limits.js'
 
 /**
  * Reads an importance matrix of this library or of llama.cpp, GGUF or the old form. Throws `IO` if the file cannot be

@@ -11,8 +11,7 @@
 // It knows no counts of tokens, and not how many experts the values of a tensor belong to.
 
 import { MixtralError, quoted } from '../../base/errors.js'
-import type { Imatrix, ImatrixEntry } from './imatrix.js'
-import { MOST_ENTRIES, MOST_NAME, MOST_VALUES } from './limits.js'
+import { type Imatrix, type ImatrixEntry, MOST_ENTRIES, MOST_NAME, MOST_VALUES } from './imatrix.js'
 
 /** The contents of a file. Every entry is one matrix, since the file does not say otherwise. Throws `GGUF`. */
 export function decodeLegacy(bytes: Uint8Array, path: string): Imatrix {

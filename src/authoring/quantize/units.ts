@@ -1,14 +1,15 @@
 // Quantization as the threads share it. A thread claims a unit of a tensor, reads it, converts it to another type and
-// writes it to its place. Owns how tensors are cut into units and the memory that a thread needs for one. Knows
-// tensors as runs of weights only.
+// writes it to its place in an existing file, by blocking writes. Owns how tensors are cut into units, the memory that
+// a thread needs for one, and the descriptors of the files that are written. Knows tensors as runs of weights only.
 
+import fs from 'node:fs'
 import { alignUp } from '../../base/alignUp.js'
 import { MixtralError, quoted } from '../../base/errors.js'
+import { ioError } from '../../base/files/byteSource.js'
 import { bytesIn, type GgmlType } from '../../format/gguf/ggmlType.js'
 import { formats, largestWeight } from '../../format/quants/formats.js'
 import { ENCODE_ROOM, type Encoders, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
 import type { FileReader } from '../../runtime/weights/fileReader.js'
-import type { FileWriter } from './fileWriter.js'
 
 /** A run of weights: where it lies in an input and where it goes. */
 export interface WeightRun {
@@ -118,4 +119,30 @@ function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Be
   const kernel = encoderOf(encoders, type.name, importance !== undefined)
   if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM, importance ? IMPORTANCE : 0)
   else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT), importance)
+}
+
+export class FileWriter {
+  readonly #paths: readonly string[]
+  readonly #descriptors: (number | undefined)[] = []
+
+  constructor(paths: readonly string[]) {
+    this.#paths = paths
+  }
+
+  /** Writes exactly `bytes` bytes, from source[at] on, to `offset` of a file. Throws `IO`. */
+  write(file: number, source: Uint8Array, at: number, bytes: number, offset: number): void {
+    const path = this.#paths[file]!
+    try {
+      this.#descriptors[file] ??= fs.openSync(path, 'r+')
+      const descriptor = this.#descriptors[file]
+      for (let done = 0; done < bytes; ) done += fs.writeSync(descriptor, source, at + done, bytes - done, offset + done)
+    } catch (cause) {
+      throw ioError('write', path, cause)
+    }
+  }
+
+  close(): void {
+    for (const descriptor of this.#descriptors) if (descriptor !== undefined) fs.closeSync(descriptor)
+    this.#descriptors.length = 0
+  }
 }

@@ -1,11 +1,10 @@
 // The file that Piscina starts in every thread that quantizes. Claims units until none are left.
 
 import { workerData } from 'piscina'
+import { unitFinder } from '../../runtime/team/crew.js'
 import { type SeatError, type SeatTask, takeSeat } from '../../runtime/team/seat.js'
-import { unitFinder } from '../../runtime/team/unitFinder.js'
 import { FileReader, type KnownFile } from '../../runtime/weights/fileReader.js'
-import { FileWriter } from './fileWriter.js'
-import { openBench, unitsOf, type WeightRun, writeUnit } from './units.js'
+import { FileWriter, openBench, unitsOf, type WeightRun, writeUnit } from './units.js'
 
 /** The data that every worker gets. */
 export interface WorkerData {

@@ -1,4 +1,6 @@
-// Random access to bytes: the interface, and its implementation for files. Does not know what the bytes mean.
+// Random access to bytes: the interface, and its implementation for files. Tells by the first bytes what is often found
+// in a file's place: the pointer of a clone without Git LFS, and the page of a site that was asked for the file. Does
+// not know what else the bytes mean.
 
 import fs from 'node:fs/promises'
 import { MixtralError } from '../errors.js'
@@ -56,4 +58,13 @@ export class FileSource implements ByteSource {
   async close(): Promise<void> {
     await this.#handle.close()
   }
+}
+
+/** The words for a file that is none of what was asked for; undefined for others. At least four bytes are needed. */
+export function impostorOf(bytes: Uint8Array): string | undefined {
+  const start = String.fromCharCode(...bytes.subarray(0, 8)).toLowerCase()
+  if ('version '.startsWith(start.slice(0, 8)) && start.length >= 4)
+    return 'a Git LFS pointer in place of the file: `git lfs pull` fetches it'
+  const isPage = ['<!do', '<htm', '<?xm'].some((tag) => start.trimStart().startsWith(tag))
+  return isPage ? 'a web page in place of the file: it was not downloaded from where the file is' : undefined
 }

@@ -1,14 +1,39 @@
-// A file that is being made: its bytes lie in FILE.draft.PID.NONCE, beside the future file, until all are written; then
-// one rename gives the draft its name, at once and complete. A draft is removed when the work fails or the process
-// exits; the draft of a killed process is removed by the next one. Processes that make the same file have a draft each,
-// and the last to finish wins. Does not know what the bytes are.
+// A file that is being made, and what is checked before it is: that it is none of the inputs, and that the disk has
+// room for it. Its bytes lie in FILE.draft.PID.NONCE, beside the future file, until all are written; then one rename
+// gives the draft its name, at once and complete. A draft is removed when the work fails or the process exits; the
+// draft of a killed process is removed by the next one. Processes that make the same file have a draft each, and the
+// last to finish wins. Does not know what the bytes are.
 
 import { randomBytes } from 'node:crypto'
 import { rmSync, statSync } from 'node:fs'
-import fs from 'node:fs/promises'
+import fs, { realpath, statfs } from 'node:fs/promises'
 import path from 'node:path'
+import { byteCount } from '../amounts.js'
+import { MixtralError } from '../errors.js'
 import { ioError } from './byteSource.js'
-import { processState } from './processState.js'
+import { processState } from './ownFiles.js'
+
+/** Throws `OPTION` if `target` is one of the `inputs`, under this name or another. */
+export async function refuseInput(target: string, inputs: readonly string[]): Promise<void> {
+  const existing = await realpath(target).catch(() => undefined)
+  if (existing === undefined) return
+  for (const input of inputs) {
+    if (existing === (await realpath(input).catch(() => undefined))) {
+      throw new MixtralError('OPTION', `${target} is an input, expected another name for the output: the original would be lost`)
+    }
+  }
+}
+
+/**
+ * Throws `IO` if the disk of `folder` has less than `needed` bytes free. Passes where the system does not tell: then
+ * writing fails.
+ */
+export async function checkDiskSpace(name: string, folder: string, needed: number): Promise<void> {
+  const stats = await statfs(folder).catch(() => undefined)
+  if (!stats || needed <= stats.bavail * stats.bsize) return
+  const free = stats.bavail * stats.bsize
+  throw new MixtralError('IO', `${name} needs ${byteCount(needed)} more at ${path.resolve(folder)}, where ${byteCount(free)} are free`)
+}
 
 /** The drafts of this process. */
 const drafts = new Set<DraftFile>()

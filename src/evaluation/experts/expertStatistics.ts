@@ -3,7 +3,7 @@
 
 import { checkKind, checkText, MixtralError, shown } from '../../base/errors.js'
 import { TimeSlice } from '../../base/timeSlice.js'
-import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { type CallOptions, checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { DomainBlocks, domainDifference, type LayerDifference } from './domainBlocks.js'
 import { ExpertCache } from './expertCache.js'

@@ -7,8 +7,7 @@ import { checkModel, type EvaluatedModel, evaluateWindows, type Prediction } fro
 import { LogitsFile } from './logitsFile.js'
 import { perplexityOf } from './perplexity.js'
 import { covarianceOfMeans, type Distribution, distributionOf, type Estimate, meanOf } from './statistics.js'
-import { checkWindowOptions, type WindowOptions } from './windowOptions.js'
-import { firstWindows, type Windows } from './windows.js'
+import { checkWindowOptions, firstWindows, type WindowOptions, type Windows } from './windows.js'
 
 /** What `measureDivergence` finds. `base` is the model whose logits were stored. */
 export interface DivergenceResult {

@@ -5,8 +5,7 @@ import { checkKind, MixtralError } from '../../base/errors.js'
 import { notFiniteLogit } from '../../runtime/sampler/job.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { type Normal, normalize } from './logProbabilities.js'
-import type { WindowOptions } from './windowOptions.js'
-import { firstScored, scoredPerWindow, type Windows, windowAt } from './windows.js'
+import { firstScored, scoredPerWindow, type WindowOptions, type Windows, windowAt } from './windows.js'
 
 /** What a measurement asks of a forward pass. */
 export type PassOptions = Pick<WindowOptions, 'signal' | 'expertsPerToken'>

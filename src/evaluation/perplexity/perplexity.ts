@@ -6,8 +6,7 @@ import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { checkModel, type EvaluatedModel, evaluateWindows, type ScoringModel, scoreWindows } from './evaluate.js'
 import { LogitsFileWriter } from './logitsFile.js'
 import { type Estimate, meanOf } from './statistics.js'
-import { checkWindowOptions, type WindowOptions } from './windowOptions.js'
-import { cutWindows, SHORTEST_WINDOW, type Windows } from './windows.js'
+import { checkWindowOptions, cutWindows, SHORTEST_WINDOW, type WindowOptions, type Windows } from './windows.js'
 
 export interface PerplexityOptions extends WindowOptions {
   /** Number of tokens in a window. Default: 512, or the model's context if that is shorter. */

@@ -1,10 +1,13 @@
-// The windows of a text: where it is cut and which predictions count, as in llama-perplexity. The text's tokens are cut
-// into windows of one context each, and the rest is dropped. BOS takes the first place of each window, if the model has
-// one there. Only the predictions of the second half of a window count: they have at least half a context before them.
-// Does not run a model.
+// The windows of a text: where it is cut and which predictions count, as in llama-perplexity; the options of a
+// measurement over windows, their check, and the progress that it reports. The text's tokens are cut into windows of
+// one context each, and the rest is dropped. BOS takes the first place of each window, if the model has one there. Only
+// the predictions of the second half of a window count: they have at least half a context before them. Does not run a
+// model.
 
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, shown } from '../../base/errors.js'
+import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
+import type { Estimate } from './statistics.js'
 
 /** The fewest tokens of a window in which a prediction counts. */
 export const SHORTEST_WINDOW = 3
@@ -55,4 +58,33 @@ export function windowAt(
 ): { readonly input: number[]; readonly text: readonly number[] } {
   const text = tokens.slice(index * contextLength, (index + 1) * contextLength)
   return { input: addBos ? [bosId, ...text.slice(1)] : [...text], text }
+}
+
+/** Progress of a measurement. */
+export interface WindowProgress {
+  /** Windows done. */
+  readonly loaded: number
+  /** Windows to run. */
+  readonly total: number
+  /** The model's perplexity so far. */
+  readonly perplexity: Estimate
+}
+
+export interface WindowOptions {
+  /** Largest number of windows to run. Default: all. */
+  readonly windows?: number
+  /** How many experts each token has in a layer. Default: the model's own number. */
+  readonly expertsPerToken?: number
+  readonly signal?: AbortSignal
+  /** Called after each window. */
+  readonly onProgress?: (progress: WindowProgress) => void
+}
+
+/** Throws `OPTION` for an impossible option, and for one that is neither a window option nor in `others`. */
+export function checkWindowOptions(options: WindowOptions, others: readonly string[] = []): void {
+  checkCallOptions(options, ['windows', 'expertsPerToken', ...others])
+  const { windows } = options
+  if (windows !== undefined && !(Number.isInteger(windows) && windows >= 1)) {
+    throw new MixtralError('OPTION', `windows is ${shown(windows)}, expected a whole number from 1`)
+  }
 }

@@ -3,8 +3,7 @@
 
 import { exp } from '../../base/elementary.js'
 import { summationError } from '../../runtime/engine/check/weightFindings.js'
-import { activationBlock } from '../../runtime/kernels/activation.js'
-import { packings } from '../../runtime/kernels/packing.js'
+import { activationBlock, packings } from '../../runtime/kernels/packing.js'
 import type { TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 
 /** Half of the distance between 1 and the next float32. */

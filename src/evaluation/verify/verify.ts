@@ -3,8 +3,7 @@
 // stageCheck.ts. Prints nothing.
 
 import { checkKind, checkTokenList, MixtralError } from '../../base/errors.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import { checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { matrixSource } from '../../runtime/weights/matrixSource.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'

@@ -3,8 +3,7 @@
 // complete.
 
 import path from 'node:path'
-import { DraftFile } from '../../base/files/draftFile.js'
-import { checkDiskSpace } from '../../base/files/outputChecks.js'
+import { checkDiskSpace, DraftFile } from '../../base/files/draftFile.js'
 import { encodeHeader, type GgufPlan } from './encodeHeader.js'
 import type { GgufTensor } from './gguf.js'
 import { shardPath, shardPlans } from './shards.js'

@@ -3,8 +3,7 @@
 // Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
 import { quoted, shown } from '../../base/errors.js'
-import type { ByteSource } from '../../base/files/byteSource.js'
-import { impostorOf } from '../../base/files/impostors.js'
+import { type ByteSource, impostorOf } from '../../base/files/byteSource.js'
 import { limits } from '../../base/limits.js'
 import { bytesIn, ggmlTypeById, removedGgmlTypeName } from './ggmlType.js'
 import type { GgufTensor, GgufValue } from './gguf.js'

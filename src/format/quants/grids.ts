@@ -1,11 +1,13 @@
 // The grids of the IQ1, IQ2 and IQ3 formats: the groups of four or eight magnitudes that an index in a block stands
 // for. They are part of these formats and come from no formula. The tables are ggml's (ggml-common.h: iq2xxs_grid,
 // iq2xs_grid, iq2s_grid, iq1s_grid, iq3xxs_grid, iq3s_grid; MIT license; chosen by I. Kawrakow), here as ggml's
-// quantizer holds them: a code of two or three bits per magnitude. Owns the tables; the blocks are in the formats' own
-// files.
+// quantizer holds them: a code of two or three bits per magnitude. Owns the tables, and how a group and its signs
+// become integers; the blocks are in the formats' own files.
 //
 //   entry: 16 bits, little-endian, all entries together in base64
 //   groups of eight: bits 2k and 2k + 1 are the code of magnitude k; groups of four: bits 3k to 3k + 2
+//   signs, in the IQ2 and IQ3 formats: bit k belongs to magnitude k and is 1 for minus. Where a block has seven bits
+//   for eight signs, the number of minus signs is even, and bit 7 follows from the others
 
 /** A table of groups of magnitudes. */
 export interface Grid {
@@ -184,3 +186,18 @@ export const gridIQ1 = lazily(() =>
     ],
   ),
 )
+
+/** The eight signs of seven bits. */
+export function evenSigns(bits: number): number {
+  const folded = bits ^ (bits >> 4)
+  const parity = (0x6996 >> (folded & 15)) & 1 // 0x6996: bit n is the parity of n
+  return bits | (parity << 7)
+}
+
+/** Writes group `index` of the grid to `quants` from `start` on, with signs from bit `bit` of `signs` up. */
+export function writeGroup({ size, values }: Grid, index: number, signs: number, bit: number, quants: Int8Array, start: number): void {
+  for (let k = 0; k < size; k++) {
+    const value = values[index * size + k]!
+    quants[start + k] = (signs >> (bit + k)) & 1 ? -value : value
+  }
+}

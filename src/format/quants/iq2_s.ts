@@ -5,7 +5,7 @@
 //   offset  bytes  field
 //   0       2      d: half, scale of the scales
 //   2       32     for each 8 weights the low eight bits of group, a place in the grid
-//   34      32     for each 8 weights a byte of signs (gridSigns.ts)
+//   34      32     for each 8 weights a byte of signs (grids.ts)
 //   66      8      byte k holds, from bit 0 up, the high two bits of group[4k] to group[4k + 3]
 //   74      8      byte k holds scale[2k] in its low four bits and scale[2k + 1] in its high four
 //
@@ -15,8 +15,7 @@
 
 import { type GridSuperblock, gridEncoder, writeNibbleScales } from './gridEncoder.js'
 import { GridNeighbors } from './gridNeighbors.js'
-import { writeGroup } from './gridSigns.js'
-import { gridIQ2S, lazily } from './grids.js'
+import { gridIQ2S, lazily, writeGroup } from './grids.js'
 import { readHalf, writeHalf } from './half.js'
 import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 

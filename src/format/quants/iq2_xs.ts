@@ -5,7 +5,7 @@
 //   offset  bytes  field
 //   0       2      d: half, scale of the scales
 //   2       64     for each 8 weights 16 bits, little-endian: from bit 0 up 9 bits of group, a place in the grid, and 7
-//                  bits of signs (gridSigns.ts)
+//                  bits of signs (grids.ts)
 //   66      8      byte k holds scale[2k] in its low four bits and scale[2k + 1] in its high four
 //
 //   weight = (d / 8 * (2 * scale[j] + 1)) * sign * grid[group]        j = the weight's sub-block of 16
@@ -14,8 +14,7 @@
 
 import { type GridSuperblock, gridEncoder, writeNibbleScales } from './gridEncoder.js'
 import { GridNeighbors } from './gridNeighbors.js'
-import { evenSigns, writeGroup } from './gridSigns.js'
-import { gridIQ2XS, lazily } from './grids.js'
+import { evenSigns, gridIQ2XS, lazily, writeGroup } from './grids.js'
 import { readHalf, writeHalf } from './half.js'
 import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 

@@ -6,7 +6,7 @@
 //   0       2      d: half, scale of the scales
 //   2       64     for each 32 weights 8 bytes:
 //                  0  4  group[l] of weights 8l to 8l + 7: a place in the grid
-//                  4  4  32 bits, little-endian: from bit 0 up four times 7 bits of signs (gridSigns.ts), then scale[j]
+//                  4  4  32 bits, little-endian: from bit 0 up four times 7 bits of signs (grids.ts), then scale[j]
 //
 //   weight = (d / 8 * (2 * scale[j] + 1)) * sign * grid[group]        j = the weight's sub-block of 32
 //
@@ -14,8 +14,7 @@
 
 import { type GridSuperblock, gridEncoder, writeSignsAndScale } from './gridEncoder.js'
 import { GridNeighbors } from './gridNeighbors.js'
-import { evenSigns, writeGroup } from './gridSigns.js'
-import { gridIQ2XXS, lazily } from './grids.js'
+import { evenSigns, gridIQ2XXS, lazily, writeGroup } from './grids.js'
 import { readHalf, writeHalf } from './half.js'
 import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 

@@ -6,7 +6,7 @@
 //   0       2      d: half, scale of the scales
 //   2       64     for each 4 weights the low eight bits of group, a place in the grid
 //   66      8      bit l of byte j is the ninth bit of group[8j + l]
-//   74      32     for each 8 weights a byte of signs (gridSigns.ts)
+//   74      32     for each 8 weights a byte of signs (grids.ts)
 //   106     4      byte k holds scale[2k] in its low four bits and scale[2k + 1] in its high four
 //
 //   weight = (d * (2 * scale[j] + 1)) * sign * grid[group]        j = the weight's sub-block of 32
@@ -15,8 +15,7 @@
 
 import { type GridSuperblock, gridEncoder, writeNibbleScales } from './gridEncoder.js'
 import { GridNeighbors } from './gridNeighbors.js'
-import { writeGroup } from './gridSigns.js'
-import { gridIQ3S, lazily } from './grids.js'
+import { gridIQ3S, lazily, writeGroup } from './grids.js'
 import { readHalf, writeHalf } from './half.js'
 import { oddScales, type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 

@@ -5,7 +5,7 @@
 //   offset  bytes  field
 //   0       2      d: half, scale of the scales
 //   2       64     for each 4 weights group, a place in the grid
-//   66      32     for each 32 weights 32 bits, little-endian: from bit 0 up four times 7 bits of signs (gridSigns.ts),
+//   66      32     for each 32 weights 32 bits, little-endian: from bit 0 up four times 7 bits of signs (grids.ts),
 //                  each of 8 weights, then scale[j]
 //
 //   weight = (d / 4 * (2 * scale[j] + 1)) * sign * grid[group]        j = the weight's sub-block of 32
@@ -14,8 +14,7 @@
 
 import { type GridSuperblock, gridEncoder, writeSignsAndScale } from './gridEncoder.js'
 import { GridNeighbors } from './gridNeighbors.js'
-import { evenSigns, writeGroup } from './gridSigns.js'
-import { gridIQ3XXS, lazily } from './grids.js'
+import { evenSigns, gridIQ3XXS, lazily, writeGroup } from './grids.js'
 import { readHalf, writeHalf } from './half.js'
 import { type ScaledSuperblock, scaledOracle } from './scaledSuperblock.js'
 

@@ -11,34 +11,18 @@
 // The values are twice the floats, so that they are integers: hence 128 where the specification has 127. With e above
 // 252 a weight can exceed float32, so that such a scale counts as not finite.
 
-import type { ActivationQ81 } from './activations.js'
-import { addDotScaled, readNibbles } from './block32.js'
+import { readNibbles, scaledBlocks } from './block32.js'
 
 /** Twice the values of the sixteen 4-bit floats. Minus zero, code 8, is 0. */
 const mxfp4Values = Int8Array.of(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
 
 const blockBytes = 17
 
-/**
- * MXFP4 blocks to float32.
- * @param blocks (out.length / 32 * 17 bytes)
- */
-export function dequantizeMXFP4(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 32 < out.length; block++) {
-    const d = scaleOf(blocks, block)
-    const values = unpack(blocks, block)
-    for (let i = 0; i < 32; i++) out[block * 32 + i] = d * values[i]!
-  }
-}
+export const { dequantize: dequantizeMXFP4, dot: dotMXFP4 } = scaledBlocks(scaleOf, unpack)
 
-/** A row of MXFP4 blocks times quantized activations: integers within a block, float32 across blocks. */
-export function dotMXFP4(row: Uint8Array, x: ActivationQ81): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) sum = addDotScaled(sum, scaleOf(row, block), unpack(row, block), x, block)
-  return sum
+function scaleOf(blocks: Uint8Array, block: number): number {
+  return 2 ** (blocks[block * blockBytes]! - 128)
 }
-
-const scaleOf = (blocks: Uint8Array, block: number) => 2 ** (blocks[block * blockBytes]! - 128)
 
 function unpack(blocks: Uint8Array, block: number): Int8Array {
   return Int8Array.from(readNibbles(blocks, block * blockBytes + 1), (q) => mxfp4Values[q]!)

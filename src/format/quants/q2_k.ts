@@ -10,38 +10,16 @@
 //
 //   weight = (d * scale[j]) * q - (dmin * min[j])        j = the weight's sub-block of 16
 
-import type { ActivationQ8K } from './activations.js'
 import { readHalf, writeHalf } from './half.js'
 import { importanceWeights } from './importance.js'
 import { quantizeScaleMins, type ScaleMinSearch, weighedSearch } from './scaleMinSearch.js'
+import { type ScaleMinSuperblock, scaleMinOracle } from './scaleMinSuperblock.js'
 import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 84
-const { fround } = Math
 const search: ScaleMinSearch = { most: 3, first: 2.5, candidates: 16, step: 0.1, byDeviation: true }
 
-interface Superblock {
-  readonly d: number
-  readonly dmin: number
-  readonly scales: Uint8Array // (16), 0 to 15
-  readonly mins: Uint8Array // (16), 0 to 15
-  readonly quants: Uint8Array // (256), 0 to 3
-}
-
-/**
- * Q2_K blocks to float32.
- * @param blocks (out.length / 256 * 84 bytes)
- */
-export function dequantizeQ2K(blocks: Uint8Array, out: Float32Array): void {
-  for (let block = 0; block * 256 < out.length; block++) {
-    const { d, dmin, scales, mins, quants } = unpack(blocks, block)
-    for (let j = 0; j < 16; j++) {
-      const scale = fround(d * scales[j]!)
-      const min = fround(dmin * mins[j]!)
-      for (let i = j * 16; i < j * 16 + 16; i++) out[block * 256 + i] = fround(scale * quants[i]!) - min
-    }
-  }
-}
+export const { dequantize: dequantizeQ2K, dot: dotQ2K } = scaleMinOracle(unpack)
 
 /**
  * Float32 to Q2_K blocks. An error counts with the magnitude of its weight.
@@ -57,27 +35,7 @@ export function encodeQ2K(values: Float32Array, blocks: Uint8Array, importance?:
   }
 }
 
-/** A row of Q2_K blocks times quantized activations: integers within a superblock, float32 across superblocks. */
-export function dotQ2K(row: Uint8Array, x: ActivationQ8K): number {
-  let sum = 0
-  for (let block = 0; block < x.d.length; block++) {
-    const { d, dmin, scales, mins, quants } = unpack(row, block)
-    let products = 0
-    let minProducts = 0
-    for (let j = 0; j < 16; j++) {
-      let subBlock = 0
-      for (let i = j * 16; i < j * 16 + 16; i++) subBlock += quants[i]! * x.q[block * 256 + i]!
-      products += scales[j]! * subBlock
-      minProducts += mins[j]! * x.sums[block * 16 + j]!
-    }
-    const xScale = x.d[block]!
-    sum = fround(sum + fround(fround(d * xScale) * fround(products)))
-    sum = fround(sum - fround(fround(dmin * xScale) * fround(minProducts)))
-  }
-  return sum
-}
-
-function unpack(blocks: Uint8Array, block: number): Superblock {
+function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {
   const offset = block * blockBytes
   const pairs = blocks.subarray(offset, offset + 16)
   const quants = new Uint8Array(256)
@@ -94,7 +52,7 @@ function unpack(blocks: Uint8Array, block: number): Superblock {
   }
 }
 
-function pack({ d, dmin, scales, mins, quants }: Superblock, blocks: Uint8Array, block: number): void {
+function pack({ d, dmin, scales, mins, quants }: ScaleMinSuperblock, blocks: Uint8Array, block: number): void {
   const offset = block * blockBytes
   blocks.fill(0, offset, offset + blockBytes)
   for (let j = 0; j < 16; j++) blocks[offset + j] = scales[j]! | (mins[j]! << 4)

@@ -13,13 +13,12 @@
 
 import type { ScaleMinSearch } from './scaleMinSearch.js'
 import {
-  quantizeScaleMin,
   readScaleMinSuperblock,
   type ScaleMinSuperblock,
+  scaleMinEncoder,
   scaleMinOracle,
   writeScaleMinSuperblock,
 } from './scaleMinSuperblock.js'
-import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 144
 const search: ScaleMinSearch = { most: 15, first: 14, candidates: 21, byDeviation: false, step: 0.1 }
@@ -30,10 +29,7 @@ export const { dequantize: dequantizeQ4K, dot: dotQ4K } = scaleMinOracle(unpack)
  * Float32 to Q4_K blocks.
  * @param blocks (values.length / 256 * 144 bytes)
  */
-export function encodeQ4K(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
-  for (let block = 0; block * 256 < values.length; block++)
-    pack(quantizeScaleMin(superblockAt(values, block), importance && superblockAt(importance, block), search), blocks, block)
-}
+export const encodeQ4K = scaleMinEncoder(search, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {
   const offset = block * blockBytes

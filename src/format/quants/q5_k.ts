@@ -14,13 +14,12 @@
 
 import type { ScaleMinSearch } from './scaleMinSearch.js'
 import {
-  quantizeScaleMin,
   readScaleMinSuperblock,
   type ScaleMinSuperblock,
+  scaleMinEncoder,
   scaleMinOracle,
   writeScaleMinSuperblock,
 } from './scaleMinSuperblock.js'
-import { superblockAt } from './superblockOracle.js'
 
 const blockBytes = 176
 const search: ScaleMinSearch = { most: 31, first: 30.5, candidates: 16, byDeviation: false, step: 0.1 }
@@ -31,10 +30,7 @@ export const { dequantize: dequantizeQ5K, dot: dotQ5K } = scaleMinOracle(unpack)
  * Float32 to Q5_K blocks.
  * @param blocks (values.length / 256 * 176 bytes)
  */
-export function encodeQ5K(values: Float32Array, blocks: Uint8Array, importance?: Float32Array): void {
-  for (let block = 0; block * 256 < values.length; block++)
-    pack(quantizeScaleMin(superblockAt(values, block), importance && superblockAt(importance, block), search), blocks, block)
-}
+export const encodeQ5K = scaleMinEncoder(search, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaleMinSuperblock {
   const offset = block * blockBytes

@@ -3,8 +3,7 @@
 // no tensor data. Format: github.com/huggingface/safetensors, README
 
 import { quoted } from '../../base/errors.js'
-import type { ByteSource } from '../../base/files/byteSource.js'
-import { impostorOf } from '../../base/files/impostors.js'
+import { type ByteSource, impostorOf } from '../../base/files/byteSource.js'
 import { limits } from '../../base/limits.js'
 import { checkpointError } from './checkpointError.js'
 import { JsonObject } from './jsonObject.js'

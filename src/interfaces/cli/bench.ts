@@ -7,12 +7,11 @@ import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { type Measuring, measureParallel, type ParallelRate, sequenceCounts } from './benchParallel.js'
-import { expertFields, expertText } from './expertText.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { columns, jsonLine, print, speed } from './layout.js'
-import { withModel } from './loading.js'
+import { expertFields, expertText, withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 
 interface BenchFlags extends ModelFlags {

@@ -3,10 +3,11 @@
 
 import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
 import { expertsCsv, expertsText } from './expertsText.js'
+import { readTextFile, writeOutput } from './files.js'
 import {
   ANY_MODEL,
   addExpertsFlag,
@@ -21,9 +22,7 @@ import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
-import { writeOutput } from './outputFile.js'
 import { ProgressLine } from './progressLine.js'
-import { readTextFile } from './textFile.js'
 
 interface StatisticsFlags extends ModelFlags, ExpertsFlag {
   readonly domain?: readonly NamedFile[]

@@ -6,14 +6,14 @@ import type { Command } from 'commander'
 import { collectImatrix, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/collect.js'
 import { writeImatrix } from '../../authoring/imatrix/imatrixFile.js'
 import { describeRare, type RareExpert, rareExperts } from '../../authoring/imatrix/rareExperts.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
+import { readTextFile } from './files.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, print, say } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
-import { readTextFile } from './textFile.js'
 
 interface ImatrixFlags extends ModelFlags {
   readonly chunks?: number

@@ -1,6 +1,6 @@
 // `mixtral inspect`: what a GGUF file says, what it needs, how it would be loaded here and how fast it would be. Reads
-// headers only, of any GGUF, on this machine or not. Prints; the facts are those of interfaces/inspect/ and
-// machine/speed.ts.
+// headers only, of any GGUF, on this machine or not. Prints, and owns the names of hyper-parameters, which are those
+// that a reader of papers knows; the facts are those of interfaces/inspect/ and machine/speed.ts.
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'
@@ -9,12 +9,12 @@ import { plainLine, plainText, quotedText } from '../../base/terminalText.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { weightsPerSecond } from '../../runtime/machine/speed.js'
+import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { lookAt } from './bringing.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, loadOptions, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
-import { hyperParameters } from './hyperParameters.js'
 import { colorsOf, columns, jsonLine, print, speed } from './layout.js'
 
 interface InspectFlags extends ModelFlags {
@@ -162,4 +162,26 @@ function plainKey(key: string): string {
 
 function snakeCase(name: string): string {
   return name.replaceAll(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+}
+
+/** Rows of a name and a value. */
+function hyperParameters(config: MixtralConfig): [name: string, value: string][] {
+  const float = (value: number) => String(Number(value.toPrecision(7))) // without the digits that float64 adds
+  const rows: [string, string | number | undefined][] = [
+    ['layers', config.layers],
+    ['experts per token', `${config.expertsPerToken} of ${config.experts}`],
+    ['width', config.hiddenSize],
+    ['width in an expert', config.intermediateSize],
+    ['attention heads', config.heads],
+    ['key and value heads', config.kvHeads],
+    ['width of a head', config.headDim],
+    ['vocabulary', `${config.vocabSize} tokens`],
+    ['context in training', `${config.maxPositions} tokens`],
+    ['sliding window', config.slidingWindow === undefined ? undefined : `${config.slidingWindow} tokens`],
+    ['RoPE base', float(config.ropeTheta)],
+    ['RoPE dimensions', config.ropeDim],
+    ['RMS norm epsilon', float(config.rmsEps)],
+    ['router loss in training', config.routerAuxLossCoef === undefined ? undefined : float(config.routerAuxLossCoef)],
+  ]
+  return rows.flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]]))
 }

@@ -3,8 +3,7 @@
 
 import pc from 'picocolors'
 import { limits } from '../../base/limits.js'
-import { PlainStream, plainJson, plainLine, plainText, shortened } from '../../base/terminalText.js'
-import { textWidth } from '../../base/textWidth.js'
+import { PlainStream, plainJson, plainLine, plainText, shortened, textWidth } from '../../base/terminalText.js'
 import { StreamWrap, wrapLines } from './wordWrap.js'
 
 /** Standard output or standard error, as far as its abilities go. */

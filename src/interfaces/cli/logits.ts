@@ -2,13 +2,13 @@
 
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
+import { writeOutput } from './files.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, say } from './layout.js'
 import { withModel } from './loading.js'
-import { writeOutput } from './outputFile.js'
 import { ProgressLine } from './progressLine.js'
 
 interface LogitsFlags extends ModelFlags {

@@ -1,8 +1,11 @@
 #!/usr/bin/env node
 // The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage; interrupted, 128 and the
-// number of the signal, as shells have it. Knows nothing of what the commands do.
+// number of the signal, as shells have it. Owns that standard output fails where a file takes only a part of it, as on
+// a full disk. Knows nothing of what the commands do.
 
+import { fstatSync, writeSync } from 'node:fs'
 import { constants } from 'node:os'
+import type { Writable } from 'node:stream'
 import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../../base/errors.js'
@@ -10,7 +13,6 @@ import { messageOf } from './flagWords.js'
 import { lastSignal } from './interrupt.js'
 import { complain, errorLine, say } from './layout.js'
 import { createProgram } from './program.js'
-import { writeWhole } from './wholeWrites.js'
 
 writeWhole(process.stdout, 1)
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
@@ -39,4 +41,30 @@ function report(error: unknown): number {
   if (debug) say(inspect(error))
   else complain(messageOf(error))
   return error instanceof MixtralError && error.code === 'OPTION' ? 2 : 1
+}
+
+/**
+ * Node 20 writes a chunk to a file with one call, and takes no notice if only a part went in.
+ * @param fd that of the stream
+ */
+function writeWhole(stream: Writable, fd: number): void {
+  if (!isFile(fd)) return
+  stream._write = (chunk: Uint8Array | string, encoding, done) => {
+    try {
+      const bytes = typeof chunk === 'string' ? Buffer.from(chunk, encoding) : chunk
+      for (let at = 0; at < bytes.length; ) at += writeSync(fd, bytes, at)
+    } catch (error) {
+      done(error as Error)
+      return
+    }
+    done()
+  }
+}
+
+function isFile(fd: number): boolean {
+  try {
+    return fstatSync(fd).isFile()
+  } catch {
+    return false // closed
+  }
 }

@@ -3,15 +3,15 @@
 
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
-import { refuseInput } from '../../base/files/outputChecks.js'
+import { refuseInput } from '../../base/files/draftFile.js'
 import { type DivergenceResult, measureDivergence } from '../../evaluation/perplexity/divergence.js'
 import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
 import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../../evaluation/perplexity/perplexity.js'
 import type { Estimate } from '../../evaluation/perplexity/statistics.js'
-import type { WindowOptions, WindowProgress } from '../../evaluation/perplexity/windowOptions.js'
-import { SHORTEST_WINDOW } from '../../evaluation/perplexity/windows.js'
+import { SHORTEST_WINDOW, type WindowOptions, type WindowProgress } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
+import { readTextFile } from './files.js'
 import {
   ANY_MODEL,
   addExpertsFlag,
@@ -27,7 +27,6 @@ import { onInterrupt } from './interrupt.js'
 import { jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
-import { readTextFile } from './textFile.js'
 
 interface PerplexityFlags extends ModelFlags, ExpertsFlag {
   readonly chunks?: number

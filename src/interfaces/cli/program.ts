@@ -1,8 +1,8 @@
 // The `mixtral` program: its list of commands. Each is in a file of its own, imported when the command is called, so
 // that start-up and `--help` stay fast. Owns the form of usage errors; knows no command's options.
 
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
+import { packageVersion } from '../server/packageVersion.js'
 import { wrapped } from './helpText.js'
 import { complain } from './layout.js'
 import { inOneVoice, PlainCommand } from './usageErrors.js'
@@ -43,7 +43,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
 export function createProgram(): Command {
   const program = new PlainCommand('mixtral')
     .description('Runs Mixtral mixture-of-experts models on CPUs.')
-    .version(version(), '-V, --version', 'show the version')
+    .version(packageVersion(), '-V, --version', 'show the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand(false)
     .enablePositionalOptions()
@@ -88,8 +88,4 @@ Examples:
       else (await configured(command)).outputHelp()
     })
   return program.hook('preSubcommand', async (_, command) => void (await configured(command)))
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL('../../../package.json', import.meta.url), 'utf8')).version
 }

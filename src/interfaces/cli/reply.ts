@@ -3,8 +3,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
-import type { ChatOptions } from '../../text/generate/chatOptions.js'
-import type { GenerationOptions } from '../../text/generate/generationOptions.js'
+import type { ChatOptions, GenerationOptions } from '../../text/generate/generationOptions.js'
 import type { ChatResult } from '../../text/generate/generationResult.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ToolCall } from '../../text/tools/toolCalls.js'

@@ -6,15 +6,12 @@ import { MixtralError } from '../../base/errors.js'
 import { findLocalModel } from '../../registry/stores/localModels.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
-import { checkBeforeLoading } from './checkFlags.js'
-import { expertFields } from './expertText.js'
 import { ANY_MODEL, addExpertsFlag, addModelFlags, addOutputFlags, type ExpertsFlag, expertsOption, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, jsonLine, streamedTo } from './layout.js'
-import { withModel } from './loading.js'
-import { isModelArgument } from './modelArgument.js'
-import { addSamplingFlags, generationOptions, type SamplingFlags } from './samplingFlags.js'
-import { pipedText, textOrStdin } from './stdin.js'
+import { expertFields, withModel } from './loading.js'
+import { addSamplingFlags, checkBeforeLoading, generationOptions, type SamplingFlags } from './samplingFlags.js'
+import { isModelArgument, pipedText, textOrStdin } from './stdin.js'
 
 type RunFlags = ModelFlags & ExpertsFlag & SamplingFlags
 

@@ -1,9 +1,11 @@
 // The flags of `run` and `chat` that say how to generate: one for each row of the table of options, with its help text,
-// default and range. Knows how values are written on a command line; what they do is not its concern.
+// default and range. Knows how values are written on a command line, and has them checked before a model is loaded: a
+// typo should not cost the reading of 28 GB. What they do is not its concern.
 
 import { readFileSync } from 'node:fs'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { allows, expectedOf, type OptionRow } from '../../runtime/sampler/optionRow.js'
+import { checkGenerationOptions } from '../../text/generate/checkGenerationOptions.js'
 import type { GenerationOptions } from '../../text/generate/generationOptions.js'
 import { generationTable } from '../../text/generate/generationTable.js'
 import { tokenIds } from './flags.js'
@@ -79,4 +81,16 @@ function parseBias(text: string): [token: number | string, bias: number | false]
   const bias = value === 'false' ? false : /^[+-]?(\d+\.?\d*|\.\d+)$/.test(value) ? Number(value) : undefined
   if (at < 1 || bias === undefined) throw new InvalidArgumentError('Expected a token, = and a number or false, such as 13=-2.')
   return [/^\d+$/.test(token) ? Number(token) : token, bias]
+}
+
+/** Throws `OPTION` and `UNSUPPORTED` for what needs no vocabulary to be seen as wrong. */
+export async function checkBeforeLoading(options: GenerationOptions): Promise<void> {
+  const { constraint } = checkGenerationOptions(options)
+  if (!constraint) return
+  const [{ compileLanguage }, { parseGbnf }] = await Promise.all([
+    import('../../text/constraint/language.js'),
+    import('../../text/constraint/gbnf.js'),
+  ])
+  if ('grammar' in constraint) parseGbnf(constraint.grammar)
+  else compileLanguage(constraint)
 }

@@ -1,6 +1,7 @@
 // A text from an argument, or from standard input: where the argument is `-`, or there is none and a pipe or a file is.
+// Tells whether the only argument of a command is a model or a text.
 
-import { fstatSync } from 'node:fs'
+import { existsSync, fstatSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 import { MixtralError } from '../../base/errors.js'
 import { say } from './layout.js'
@@ -53,4 +54,11 @@ function isFolder(descriptor: number): boolean {
   } catch {
     return false // closed, or of a kind without a status
   }
+}
+
+/** Whether the only argument of a command is a model: otherwise it is a text. */
+export function isModelArgument(argument: string): boolean {
+  // A name with a tag has no spaces, unlike most prompts.
+  const name = /^(hf:|https:\/\/)\S+$|^[\w.-]+(\/[\w.-]+)*:[\w.-]+$/.test(argument)
+  return argument === 'demo' || name || argument.endsWith('.gguf') || existsSync(argument)
 }

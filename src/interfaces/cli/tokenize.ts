@@ -8,8 +8,7 @@ import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { columns, jsonLine, print, say } from './layout.js'
-import { isModelArgument } from './modelArgument.js'
-import { pipedText, textOrStdin } from './stdin.js'
+import { isModelArgument, pipedText, textOrStdin } from './stdin.js'
 
 interface TokenizeFlags extends OutputFlags {
   readonly special?: true

@@ -1,10 +1,13 @@
-// `mixtral verify`: checks that the kernels compute a model correctly on this machine. Owns what is printed;
+// `mixtral verify`: checks that the files of a model are those that were pulled, by their SHA-256, and that the kernels
+// compute it correctly on this machine. Owns what is printed, and the hash of a file, read in pieces;
 // evaluation/verify/ gives the verdict.
 
+import { createHash } from 'node:crypto'
+import { open } from 'node:fs/promises'
 import type { Command } from 'commander'
-import { fileHash } from '../../base/files/fileHash.js'
+import { abortedError, MixtralError } from '../../base/errors.js'
 import { type LayerVerdict, MOST_TOKENS, type Verdict, verifyModel } from '../../evaluation/verify/verify.js'
-import { pulledDigest } from '../../registry/stores/pulledDigest.js'
+import { pulledDigest } from '../../registry/stores/localModels.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -166,4 +169,35 @@ function tableRow(name: string, types: string, matrices: string, error: string, 
   const weights = widthOf(process.stdout) < WIDEST_ROW ? [] : [types.padEnd(24)]
   const cells = [name.padEnd(9), ...weights, matrices.padStart(8), error.padStart(9), share.padStart(10), verdict]
   return `${cells.join('  ').trimEnd()}\n`
+}
+
+const PIECE = 2 ** 20
+
+interface Hashing {
+  readonly signal?: AbortSignal
+  /** Called with the bytes that have been read. */
+  readonly onProgress?: (bytes: number) => void
+}
+
+/** The hash in hex. Throws `IO` if the file cannot be read, and `ABORTED`. */
+async function fileHash(path: string, { signal, onProgress }: Hashing = {}): Promise<string> {
+  const file = await open(path).catch((cause: Error) => {
+    throw new MixtralError('IO', `${path}: cannot be opened: ${cause.message}`, { cause })
+  })
+  try {
+    const hash = createHash('sha256')
+    const piece = new Uint8Array(PIECE)
+    for (let done = 0; ; ) {
+      if (signal?.aborted) throw abortedError(signal)
+      const { bytesRead } = await file.read(piece, 0, PIECE, done).catch((cause: Error) => {
+        throw new MixtralError('IO', `${path}: cannot be read: ${cause.message}`, { cause })
+      })
+      if (bytesRead === 0) return hash.digest('hex')
+      hash.update(piece.subarray(0, bytesRead))
+      done += bytesRead
+      onProgress?.(done)
+    }
+  } finally {
+    await file.close()
+  }
 }

@@ -1,7 +1,7 @@
 // Breaks lines between words, where a terminal would break them at its edge, within a word. Knows neither what is
 // written nor to which stream.
 
-import { textWidth } from '../../base/textWidth.js'
+import { textWidth } from '../../base/terminalText.js'
 
 // biome-ignore lint/suspicious/noControlCharactersInRegex: the escape sequences of colors
 const COLORS = /\x1b\[[\d;]*m/g

@@ -1,4 +1,4 @@
-// The version of this package, as its package.json says.
+// The version of this package, as its package.json says: for the server and for the command.
 
 import { readFileSync } from 'node:fs'
 

@@ -52,6 +52,5 @@ export async function serve(models: MixtralModel | ModelCatalog, options: ServeO
 
 /** The sockets of the runtime that runs this. */
 async function socketsHere(): Promise<{ listen(answer: Answer, address: Address): Promise<Listening> }> {
-  if ('Bun' in globalThis) return import('./sockets/bun.js')
-  return 'Deno' in globalThis ? import('./sockets/deno.js') : import('./sockets/node.js')
+  return 'Bun' in globalThis || 'Deno' in globalThis ? import('./sockets/native.js') : import('./sockets/node.js')
 }

@@ -1,6 +1,6 @@
-// The names of models: `demo`, a path, an Ollama name, `hf:` for Hugging Face, an address. Owns their grammar, and the
-// guarantee that no part of a parsed name leads out of a folder when it becomes part of a path. Reads no disk and no
-// network.
+// The names of models: `demo`, a path, an Ollama name, `hf:` for Hugging Face, an address. Owns their grammar, the
+// guarantee that no part of a parsed name leads out of a folder when it becomes part of a path, and the well-known
+// ones, for suggestions. Reads no disk and no network.
 
 import { MixtralError, quoted, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
@@ -206,3 +206,33 @@ function urlName(text: string, refuse: Refuse): ModelName {
   if (!isSafeFile(urlFile(url))) refuse('expected an address whose path ends with the name of a .gguf file')
   return { kind: 'url', url: url.href }
 }
+
+/** Mixtral models and their tags at registry.ollama.ai, which offers no list of its models. */
+export const wellKnownNames: readonly string[] = [
+  'demo',
+  ...['latest', '8x7b', '8x22b', 'instruct', 'text', 'v0.1', 'v0.1-instruct'].map((tag) => `mixtral:${tag}`),
+  ...['8x7b-instruct-v0.1', '8x7b-text-v0.1', '8x22b-instruct-v0.1', '8x22b-text-v0.1'].flatMap((base) =>
+    [
+      'q2_K',
+      'q3_K_S',
+      'q3_K_M',
+      'q3_K_L',
+      'q4_0',
+      'q4_1',
+      'q4_K_S',
+      'q4_K_M',
+      'q5_0',
+      'q5_1',
+      'q5_K_S',
+      'q5_K_M',
+      'q6_K',
+      'q8_0',
+      'fp16',
+    ].map((quantization) => `mixtral:${base}-${quantization}`),
+  ),
+  'dolphin-mixtral:latest',
+  'dolphin-mixtral:8x7b',
+  'dolphin-mixtral:8x22b',
+  'nous-hermes2-mixtral:latest',
+  'nous-hermes2-mixtral:8x7b',
+]

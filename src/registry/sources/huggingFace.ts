@@ -1,19 +1,23 @@
 // Hugging Face as a source: finds the files of a model in a repository, with sizes and hashes. Owns the addresses, the
-// token and the meaning of refusals; downloads no weights.
+// settings of huggingface_hub that are honored here, by variables or files (the token and the offline switch), and the
+// meaning of refusals; downloads no weights.
 
 import path from 'node:path'
 import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { readText } from '../../base/files/optionalFiles.js'
 import { limits } from '../../base/limits.js'
 import { didYouMean } from '../../base/nearNames.js'
 import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
 import { chooseGgufFiles } from '../names/repositoryFiles.js'
 import type { OwnStore } from '../stores/ownStore.js'
+import { hubHome } from '../stores/storeFolders.js'
 import { type Credentials, ExchangeError, exchange, readBody } from '../transfer/exchange.js'
 import { withPatience } from '../transfer/patience.js'
-import { hubToken, refuseOffline } from './hubSettings.js'
 import type { RemoteModel, StoreFile } from './remoteModel.js'
 
 const LARGEST_ANSWER = limits.fileList.most
+const LONGEST_TOKEN = 10_000
+const OFFLINE = ['HF_HUB_OFFLINE', 'TRANSFORMERS_OFFLINE']
 /** Longest wait, silent or not, while near names are fetched: suggestions are worth no longer wait. */
 const NEAR_STALL_MS = 5000
 const REPOSITORY = /^[\w.-]{1,96}\/[\w.-]{1,96}$/
@@ -133,4 +137,20 @@ function explained(error: unknown, where: string, hint: string | undefined, repo
     repositories.map((id) => `hf:${id}`),
   )
   return reason ? new MixtralError('IO', `${where} ${reason}${near}`, { cause: error }) : error
+}
+
+/** A token and where it is from: `HF_TOKEN`, its older name, or the file that `hf auth login` writes. */
+async function hubToken(): Promise<{ readonly token: string | undefined; readonly from: string }> {
+  const { HF_TOKEN, HUGGING_FACE_HUB_TOKEN, HF_TOKEN_PATH } = process.env
+  if (HF_TOKEN?.trim()) return { token: HF_TOKEN.trim(), from: 'HF_TOKEN' }
+  if (HUGGING_FACE_HUB_TOKEN?.trim()) return { token: HUGGING_FACE_HUB_TOKEN.trim(), from: 'HUGGING_FACE_HUB_TOKEN' }
+  const file = HF_TOKEN_PATH || path.join(hubHome(), 'token')
+  const text = await readText(file, LONGEST_TOKEN).catch(() => undefined) // a file of another user
+  return { token: text?.trim() || undefined, from: `the token in ${file}` }
+}
+
+/** Throws `IO` where a variable forbids to ask the hub. */
+function refuseOffline(where: string): void {
+  const set = OFFLINE.find((name) => /^(1|on|yes|true)$/i.test(process.env[name] ?? ''))
+  if (set) throw new MixtralError('IO', `${where} is not on this machine, and ${set} is set: nothing is asked of the hub`)
 }

@@ -3,8 +3,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import { didYouMean } from '../../base/nearNames.js'
-import { isLoopback, modelNameText, type OllamaName } from '../names/modelName.js'
-import { wellKnownNames } from '../names/nearNames.js'
+import { isLoopback, modelNameText, type OllamaName, wellKnownNames } from '../names/modelName.js'
 import { readLayers } from '../stores/ollamaLayers.js'
 import { LARGEST_MANIFEST, LARGEST_TEXT, MANIFEST_TYPE, type OllamaBlob, parseManifest } from '../stores/ollamaManifest.js'
 import type { OwnStore } from '../stores/ownStore.js'

@@ -1,16 +1,16 @@
 // The models on this machine, by name: a path, the shipped demo, our store, Ollama's, the Hugging Face cache. Owns the
-// order in which they are searched. Never writes and never uses the network.
+// order in which they are searched; tells the SHA-256 that a file was pulled by. Never writes and never uses the
+// network.
 
 import { type Stats, statSync } from 'node:fs'
-import { stat } from 'node:fs/promises'
+import { realpath, stat } from 'node:fs/promises'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { MixtralError, quoted, shown } from '../../base/errors.js'
 import { fileBytes, filesUnder } from '../../base/files/optionalFiles.js'
 import { didYouMean } from '../../base/nearNames.js'
 import { shardPaths } from '../../format/gguf/shards.js'
-import { type ModelName, modelNameText, parseModelName, type RemoteName } from '../names/modelName.js'
-import { wellKnownNames } from '../names/nearNames.js'
+import { type ModelName, modelNameText, parseModelName, type RemoteName, wellKnownNames } from '../names/modelName.js'
 import { findInHuggingFaceCache, listHuggingFaceCache } from './huggingFaceCache.js'
 import { checkLayers, type OllamaLayers } from './ollamaLayers.js'
 import { OllamaStore } from './ollamaStore.js'
@@ -167,4 +167,14 @@ async function found(store: LocalModel['store'], name: ModelName, paths: readonl
 async function listed(store: ListedModel['store'], name: ModelName, paths: readonly string[]): Promise<ListedModel> {
   const bytes = (await Promise.all(paths.map(fileBytes))).reduce<number>((sum, each) => sum + (each ?? 0), 0)
   return { name: modelNameText(name), store, path: paths[0]!, bytes }
+}
+
+/**
+ * The SHA-256 that a file of a store was pulled by, in hex: in its name, as Ollama's store and the Hugging Face cache
+ * have it, or in our record of the file. Undefined for a file of which nothing is known.
+ */
+export async function pulledDigest(file: string, root = storeFolders().own): Promise<string | undefined> {
+  const target = await realpath(file).catch(() => file)
+  const named = /^(?:sha256-)?([0-9a-f]{64})$/.exec(path.basename(target))
+  return named?.[1] ?? (await new OwnStore(root).record(file))?.sha256
 }

@@ -13,10 +13,9 @@ import { type HuggingFaceName, isSafeFile, modelNameText, type OllamaName, type 
 import { chooseGgufFiles, shardsOf } from '../names/repositoryFiles.js'
 import { addressHash, shownAddress, urlFile } from '../names/urlName.js'
 import { discardPartial, listPartials } from '../transfer/partialFile.js'
-import { incompleteSets } from './incompleteSets.js'
 import { LARGEST_MANIFEST, type OllamaBlob, parseManifest } from './ollamaManifest.js'
 import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
-import { isFirstShard, namedFolders, validName } from './storedNames.js'
+import { incompleteSets, isFirstShard, namedFolders, validName } from './storedFiles.js'
 import { livePull } from './storeLock.js'
 
 /** The origin of a file, and its version. */

@@ -10,8 +10,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { filesUnder } from '../../base/files/optionalFiles.js'
-import { createFile, makeFolder } from '../../base/files/ownFiles.js'
-import { processState } from '../../base/files/processState.js'
+import { createFile, makeFolder, processState } from '../../base/files/ownFiles.js'
 
 interface Holder {
   readonly pid: number

@@ -11,8 +11,7 @@ import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
 import { JobMemory } from '../sampler/jobMemory.js'
-import { runReported } from '../team/reportedRun.js'
-import { Team } from '../team/team.js'
+import { runReported, Team } from '../team/team.js'
 import type { TapChoice, TracedRows, TraceLoopOptions } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
 import { createMemories } from '../weights/bank.js'
@@ -22,10 +21,9 @@ import { mixtralTensors } from '../weights/mixtralTensors.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import { openedFiles, type Weights } from '../weights/weightLoader.js'
-import type { CallOptions, ForwardOptions } from './callOptions.js'
+import { type CallOptions, checkTokens, type ForwardOptions, type TokenIds } from './callArguments.js'
 import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { type WeightPart, weightParts } from './check/weightParts.js'
-import { checkTokens, type TokenIds } from './checkTokens.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { inLentTurns } from './lentTurns.js'
 import { command, createMailbox, writePart } from './mailbox.js'
@@ -287,7 +285,7 @@ export class Engine {
     this.#unwatch()
   }
 
-  /** A copy of tokens that a caller gives, checked against vocabulary and context (checkTokens.ts). */
+  /** A copy of tokens that a caller gives, checked against vocabulary and context (callArguments.ts). */
   checked(tokens: TokenIds): number[] {
     return checkTokens(tokens, this.config.vocabSize, this.plan.contextLength)
   }

@@ -2,8 +2,7 @@
 // that memory's views and the counts of uses; which rows a step has is not its business.
 
 import { type FullRouting, Routes } from '../model/routes.js'
-import { STAGES } from '../model/stages.js'
-import type { Step } from '../model/step.js'
+import { STAGES, type Step } from '../model/step.js'
 import type { Choice } from '../sampler/job.js'
 import { JobMemory } from '../sampler/jobMemory.js'
 import type { Team } from '../team/team.js'

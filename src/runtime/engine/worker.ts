@@ -2,7 +2,7 @@
 // command runs what. Does not know how a step is computed.
 
 import { workerData } from 'piscina'
-import type { WasmMemory, WasmModule } from '../kernels/webAssembly.js'
+import type { WasmMemory, WasmModule } from '../kernels/abi.js'
 import { ExpertStore } from '../model/expertStore.js'
 import { Forward } from '../model/forward.js'
 import { Profile } from '../model/profile.js'

@@ -1,13 +1,25 @@
-// The ABI of the kernels: what an instance of assembly/index.ts exports. Kernels of formats are typed by the names in
-// quants/formats.ts. Compiles nothing (compile.ts).
+// The ABI of the kernels: what an instance of assembly/index.ts exports, and the types of WebAssembly under names of
+// ours. Kernels of formats are typed by the names in quants/formats.ts. Compiles nothing (compile.ts).
 
 import type { FormatName } from '../../format/quants/formats.js'
+
+// Declared here too, with nothing in them, for programs that are compiled without the DOM's types, where the merged
+// declarations of these would be all that is missing.
+declare global {
+  namespace WebAssembly {
+    interface Module {}
+    interface Memory {}
+  }
+}
+
+export type WasmModule = WebAssembly.Module
+export type WasmMemory = WebAssembly.Memory
 
 /** `relaxed-simd` uses the 8-bit dot product, `simd` does without. Both give the same bits. */
 export type KernelBuild = 'simd' | 'relaxed-simd'
 
 /**
- * weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (activation.ts); out:
+ * weights: packed groups of 4 rows; blocks: per row, of the format's size; x: an activation row (packing.ts); out:
  * (groups * 4) float32.
  */
 export type MatmulX1 = (weights: number, groups: number, blocks: number, x: number, out: number) => void

@@ -1,6 +1,8 @@
 // A layer's attention in four stages, shared by all threads: q, k, v products; rotation and cache; attention per kv
-// head; output product. Reads `inputs` and writes `projected` in the layer's bank. Does not touch the residual stream.
+// head; output product. Reads `inputs` and writes `projected` in the layer's bank. Owns the angles of rotary position
+// embedding. Does not touch the residual stream.
 
+import { cos, pow, sin } from '../../base/elementary.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
 import type { Kernels } from '../kernels/abi.js'
 import { kvHeadBytes } from '../weights/pages.js'
@@ -9,6 +11,23 @@ import { ATTENTION_RANGE, partBytes, rangesOf, rowAt, spreadTokens } from '../we
 import { Linear } from './linear.js'
 import type { StepRows, Tile } from './step.js'
 import type { Thread } from './thread.js'
+
+/**
+ * The frequencies of the pairs: (ropeDim / 2). Angles are in float64 by our own functions, so that every engine has the
+ * same bits.
+ */
+export function ropeFrequencies(ropeDim: number, theta: number): Float64Array {
+  return Float64Array.from({ length: ropeDim / 2 }, (_, i) => pow(theta, (-2 * i) / ropeDim))
+}
+
+/** Writes the rope table's row of one position, cos and sin side by side: (pairs, 2) from out[at] on. */
+export function writeRopeRow(frequencies: Float64Array, position: number, out: Float32Array, at: number): void {
+  for (let i = 0; i < frequencies.length; i++) {
+    const angle = position * frequencies[i]!
+    out[at + 2 * i] = cos(angle)
+    out[at + 2 * i + 1] = sin(angle)
+  }
+}
 
 export class Attention {
   readonly #thread: Thread

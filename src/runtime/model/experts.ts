@@ -3,8 +3,7 @@
 // `expertOutputs` in the expert's bank. Does not weight and sum the outputs: the next stage does (forward.ts).
 
 import type { ActivationKind } from '../../format/quants/activations.js'
-import { activationBlock } from '../kernels/activation.js'
-import { packings } from '../kernels/packing.js'
+import { activationBlock, packings } from '../kernels/packing.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { EXPERT_ROWS, rowAt } from '../weights/scratch.js'
 import type { AcquiredExpert, ExpertStore } from './expertStore.js'

@@ -1,7 +1,7 @@
 // Times of the stages of a forward pass: how long the threads worked in each, and how long they then waited for the
 // last of them. Each thread adds to its own numbers; main reads them between steps. Does not know what a stage does.
 
-import { type Stage, timedStages } from './stages.js'
+import { type Stage, timedStages } from './step.js'
 
 /** Seconds of one stage, summed over threads and layers. */
 export interface StageTime {

@@ -1,9 +1,33 @@
 // A step of the forward pass: rows, each the next token of a sequence, and the layers and stages they go through. Owns
-// what follows from the segments of a step: positions, places in the KV cache, and the units of attention. Does not
-// know how a step reaches the threads.
+// the names and numbers of the stages, and what follows from the segments of a step: positions, places in the KV cache,
+// and the units of attention. Does not know what a stage does, nor how a step reaches the threads.
 
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { ATTENTION_TOKENS } from '../weights/scratch.js'
+
+/** A layer's stages, each with the names under which its parts are timed. */
+const layer = {
+  norm: ['norm'],
+  qkv: ['qkv'],
+  rope: ['rope'],
+  attention: ['attention'],
+  output: ['output'],
+  route: ['route'],
+  experts: ['gate and up', 'down'],
+} as const
+
+export type LayerStage = keyof typeof layer
+
+/** A step may end before any of these and the next step begin there: a stage's number is its index. */
+export const layerStages = Object.keys(layer) as LayerStage[]
+
+/** The number of the end of a layer. */
+export const STAGES = layerStages.length
+
+/** A stage as it is timed. Before the layers comes `embed`, after them `norm` once more, `logits` and `sample`. */
+export type Stage = 'embed' | (typeof layer)[keyof typeof layer][number] | 'logits' | 'sample'
+
+export const timedStages: readonly Stage[] = ['embed', ...Object.values(layer).flat(), 'logits', 'sample']
 
 /** Rows that are consecutive tokens of one sequence. A sequence that decodes has a segment of one row. */
 export interface Segment {
@@ -26,7 +50,7 @@ export interface PageCopy {
 
 /**
  * One pass of rows, from the stage `firstStage` of the layer `firstLayer` to the stage `endStage` of the layer
- * `endLayer` - 1, which is not run any more: 0 and STAGES (stages.ts) are whole layers.
+ * `endLayer` - 1, which is not run any more: 0 and STAGES are whole layers.
  */
 export interface Step {
   /** The token of each row: (rows). */

@@ -2,16 +2,15 @@
 // the two ways to share out a stage among threads. Does not know what a stage computes.
 
 import type { ActivationKind } from '../../format/quants/activations.js'
-import { activationBlock } from '../kernels/activation.js'
-import type { Crew } from '../team/crew.js'
-import { unitFinder } from '../team/unitFinder.js'
+import { activationBlock } from '../kernels/packing.js'
+import { type Crew, unitFinder } from '../team/crew.js'
 import type { Bank } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { type InputRows, rowAt, type Scratch } from '../weights/scratch.js'
 import type { Linear } from './linear.js'
 import type { Profile } from './profile.js'
-import type { Stage } from './stages.js'
+import type { Stage } from './step.js'
 
 /** A product of fewer tokens takes mostly the time to read the weights. */
 export const FEW_TOKENS = 8

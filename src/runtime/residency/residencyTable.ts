@@ -4,7 +4,7 @@
 // the next read and complete it. Owns eviction and prefetching, by the rule of nextUse.ts: timing decides those, never
 // an expert's bytes. Does not know files or addresses.
 
-import { withLock } from '../team/lock.js'
+import { withLock } from '../team/control.js'
 import { figure } from './expertFigures.js'
 import { blendShare, FEW_ROWS, layersToNextUse } from './nextUse.js'
 

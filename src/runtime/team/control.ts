@@ -1,5 +1,6 @@
-// The shared words through which a team's threads and the main thread synchronize. Owns their offsets, and states which
-// side writes each word and which side waits on it. Does not know what commands and units are.
+// The shared words through which a team's threads and the main thread synchronize, and a lock in such a word. Owns the
+// words' offsets, and states which side writes each word and which side waits on it. Does not know what commands and
+// units are, nor what the lock guards.
 
 /** Offsets into the Int32Array that all threads share. */
 export const word = {
@@ -49,3 +50,23 @@ export const LEAVE = 0
 
 /** A sleeping thread wakes after this many milliseconds to see whether the team was stopped. */
 export const RECHECK_MS = 100
+
+/** Values of the word of a lock; 0 is free. */
+const HELD = 1
+/** Held, and perhaps a thread sleeps until it is free. */
+const CONTENDED = 2
+
+/**
+ * Runs `work`, of microseconds, while no other thread holds the lock in words[at]: a thread that finds it held sleeps
+ * until it is free.
+ */
+export function withLock<T>(words: Int32Array, at: number, work: () => T): T {
+  if (Atomics.compareExchange(words, at, 0, HELD) !== 0) {
+    while (Atomics.exchange(words, at, CONTENDED) !== 0) Atomics.wait(words, at, CONTENDED)
+  }
+  try {
+    return work()
+  } finally {
+    if (Atomics.exchange(words, at, 0) === CONTENDED) Atomics.notify(words, at, 1)
+  }
+}

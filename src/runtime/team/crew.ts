@@ -1,6 +1,6 @@
 // A thread's side of the team: claims units of work and meets the other threads at barriers. All threads run the same
 // program, so they make the same calls in the same order; only the claimed units differ. Owns waiting, spinning first
-// and then asleep. Does not know what the work is.
+// and then asleep, and the numbering of units of several parts. Does not know what the work is.
 
 import { announce, RECHECK_MS, word } from './control.js'
 
@@ -103,5 +103,25 @@ export class Crew {
       Atomics.wait(words, word.generation, generation, RECHECK_MS)
     }
     Atomics.sub(words, word.sleepers, 1)
+  }
+}
+
+/** Where a unit lies. */
+interface UnitPlace {
+  readonly part: number
+  /** Its number within the part. */
+  readonly unit: number
+}
+
+/**
+ * Returns a function from a unit's number to its place, undefined past the last unit. Numbers must not fall from call
+ * to call, as those of `claim` do not within a stage: the search goes on from the last place.
+ */
+export function unitFinder(counts: readonly number[]): (number: number) => UnitPlace | undefined {
+  let part = 0
+  let first = 0 // number of the part's first unit
+  return (number) => {
+    while (part < counts.length && number >= first + counts[part]!) first += counts[part++]!
+    return part < counts.length ? { part, unit: number - first } : undefined
   }
 }

@@ -1,12 +1,13 @@
 // The main thread's side of the team. Piscina owns the threads; each of them runs one long task, which runs command
 // after command, synchronized through shared memory. The tasks end when there has been no command for a moment, so that
-// a process can end. Owns starting, cancelling, ending and replacing threads; never blocks the main thread. Does not
-// know what commands do.
+// a process can end. Owns starting, cancelling, ending and replacing threads, and the progress of a command that takes
+// long; never blocks the main thread. Does not know what commands do.
 
 import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
 import { abortedError, closedError, MixtralError } from '../../base/errors.js'
+import { onAbort } from '../../base/onAbort.js'
 import { announce, CONTROL_WORDS, LEAVE, word } from './control.js'
 import type { Report, SeatError, SeatTask } from './seat.js'
 
@@ -87,9 +88,9 @@ export class Team {
         if (signal?.aborted) cancel()
       })
       if (cancelled) throw this.#closed ? closedError() : abortedError(signal)
-      this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
+      this.#leaveLater()
     } catch (error) {
-      if (error instanceof MixtralError && error.code === 'ABORTED') this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
+      if (error instanceof MixtralError && error.code === 'ABORTED') this.#leaveLater()
       throw error
     } finally {
       this.#fail = undefined
@@ -97,6 +98,11 @@ export class Team {
       port.unref()
       signal?.removeEventListener('abort', cancel)
     }
+  }
+
+  /** Here, because a timer made in `run` would hold what that knows: a signal, an error, and what these lead to. */
+  #leaveLater(): void {
+    this.#idle = setTimeout(() => this.#leave(), IDLE_MS)
   }
 
   /** Ends the threads. A running command fails with `CLOSED`. */
@@ -211,4 +217,37 @@ async function endsWithin(promise: Promise<unknown>, milliseconds: number): Prom
   const settled = await Promise.race([promise.then(() => true), late])
   clearTimeout(timer)
   return settled
+}
+
+interface Reported {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((progress: { loaded: number; total: number }) => void) | undefined
+}
+
+/**
+ * Runs a command whose threads make `total` of progress. Throws what `Team.run` throws, and what `onProgress` throws:
+ * that ends the command, too.
+ */
+export async function runReported(team: Team, command: number, total: number, { signal, onProgress }: Reported): Promise<void> {
+  const stop = new AbortController()
+  let failed = false
+  // what a timer throws, no caller catches
+  const report = () => {
+    try {
+      onProgress?.({ loaded: Math.min(total, team.progress), total })
+    } catch (error) {
+      failed = true
+      stop.abort(error)
+    }
+  }
+  const timer = onProgress && setInterval(report, 100)
+  const forget = onAbort(signal, () => stop.abort(signal?.reason))
+  try {
+    await team.run(command, stop.signal).catch((error: Error) => {
+      throw failed ? stop.signal.reason : error
+    })
+  } finally {
+    forget()
+    clearInterval(timer)
+  }
 }

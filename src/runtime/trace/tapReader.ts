@@ -3,8 +3,7 @@
 // step ends.
 
 import { exp } from '../../base/elementary.js'
-import { readActivation } from '../kernels/activation.js'
-import { packings } from '../kernels/packing.js'
+import { packings, readActivation } from '../kernels/packing.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { type Rows, rowAt } from '../weights/scratch.js'

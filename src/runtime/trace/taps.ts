@@ -3,7 +3,7 @@
 // computed.
 
 import { MixtralError } from '../../base/errors.js'
-import type { LayerStage } from '../model/stages.js'
+import type { LayerStage } from '../model/step.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 
 /** An intermediate result. */

@@ -1,8 +1,7 @@
 // A forward pass that stops after each stage with a chosen tensor. It runs the usual stages, cut into other steps, so
 // the results are the usual ones. Owns the order of the stops. Does not know where a tensor lies (tapReader.ts).
 
-import { layerStages, STAGES } from '../model/stages.js'
-import type { Segment, Step } from '../model/step.js'
+import { layerStages, type Segment, STAGES, type Step } from '../model/step.js'
 import { TapReader, type TracedBanks } from './tapReader.js'
 import { embeddingTap, outputTaps, type TapChoice, type TracedRows, type TracedTensor, type TracedValues } from './taps.js'
 

@@ -2,9 +2,8 @@
 // thread's kernel instance on it. Does not know what lies where.
 
 import { MixtralError } from '../../base/errors.js'
-import type { Kernels } from '../kernels/abi.js'
+import type { Kernels, WasmMemory, WasmModule } from '../kernels/abi.js'
 import { instantiate } from '../kernels/compile.js'
-import type { WasmMemory, WasmModule } from '../kernels/webAssembly.js'
 
 export interface Bank {
   readonly kernels: Kernels

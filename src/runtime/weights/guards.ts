@@ -1,7 +1,7 @@
 // Guard bytes: a pattern behind every area of a model's memory, which nothing but a fault ever changes. For tests,
 // which ask for them before they load a model, and read what became of them. Owns the pattern and the watch.
 
-import type { WasmMemory } from '../kernels/webAssembly.js'
+import type { WasmMemory } from '../kernels/abi.js'
 
 /** Bytes behind an area. */
 export interface Guard {

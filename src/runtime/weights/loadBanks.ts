@@ -5,7 +5,7 @@
 import { MixtralError } from '../../base/errors.js'
 import { formats } from '../../format/quants/formats.js'
 import { packings, ROWS_TOGETHER } from '../kernels/packing.js'
-import { unitFinder } from '../team/unitFinder.js'
+import { unitFinder } from '../team/crew.js'
 import type { Bank } from './bank.js'
 import type { Load } from './bankLayout.js'
 import type { FileReader } from './fileReader.js'

@@ -3,8 +3,7 @@
 
 import { MixtralError } from '../../base/errors.js'
 import { ANY_CODE_POINT, type Ranges, rangesOf, without } from './ranges.js'
-import { type RepeatBounds, repeatBounds } from './repeatBounds.js'
-import { TextCursor } from './textCursor.js'
+import { type RepeatBounds, repeatBounds, TextCursor } from './textCursor.js'
 
 export type GbnfNode =
   | { readonly kind: 'set'; readonly points: Ranges }

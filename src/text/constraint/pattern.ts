@@ -4,9 +4,8 @@
 
 import { NO_LINE_END, readClass, readEscape } from './patternClasses.js'
 import { ANY_CODE_POINT, intersection, type Ranges } from './ranges.js'
-import { type RepeatBounds, repeatBounds } from './repeatBounds.js'
 import type { Term, Terms } from './terms.js'
-import { TextCursor } from './textCursor.js'
+import { type RepeatBounds, repeatBounds, TextCursor } from './textCursor.js'
 
 /**
  * Longer patterns are lists of words, which an enum says better; the bound keeps the parser's recursion and the terms

@@ -1,5 +1,5 @@
-// A place in a text that is being parsed, character by character, and the errors that name the place. Does not know the
-// language of the text.
+// A place in a text that is being parsed, character by character, the errors that name the place, and the bounds of a
+// repeat there. Owns the largest count of a repeat. Does not know the language of the text, nor how it spells a repeat.
 
 import { MixtralError } from '../../base/errors.js'
 
@@ -66,4 +66,20 @@ export class TextCursor {
   unsupported(feature: string): MixtralError {
     return new MixtralError('UNSUPPORTED', `${this.#what}: ${feature} at character ${this.#at} is not supported`)
   }
+}
+
+/** The length of a text longer than any context. */
+const MOST_REPEATS = 1_000_000
+
+export type RepeatBounds = readonly [min: number, max: number]
+
+/**
+ * The bounds that two numbers spell; without a second one there is no upper bound.
+ * @param cursor stands behind them, for the place in errors
+ */
+export function repeatBounds(cursor: TextCursor, min: string, max: string): RepeatBounds {
+  const bounds: RepeatBounds = [Number(min), max === '' ? Infinity : Number(max)]
+  if (bounds[0] > bounds[1]) throw cursor.malformed(`a repeat from ${bounds[0]} to ${bounds[1]}`)
+  if (bounds.some((count) => count !== Infinity && count > MOST_REPEATS)) throw cursor.unsupported(`a repeat of more than ${MOST_REPEATS}`)
+  return bounds
 }

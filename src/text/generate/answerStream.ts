@@ -1,9 +1,60 @@
 // The stream of an answer as a caller holds it: pieces, and a promise of the whole result. Owns what becomes of the
-// result when a stream is left early, or read by nobody. Does not know how pieces come about.
+// result when a stream is left early, or read by nobody, and the watch over garbage collection: a generator that nobody
+// holds any more is ended, so that a loop that was forgotten gives back what it has. Does not know how pieces come
+// about.
 
 import { MixtralError, type PartialAnswer, withPartial } from '../../base/errors.js'
-import { HeldGenerator } from '../../base/heldGenerator.js'
 import type { AnswerStream, GenerationResult, Piece } from './generationResult.js'
+
+/** Holds the inner generators alone: they do not know the outer ones, which can so be collected. */
+const forgotten = new FinalizationRegistry<AsyncGenerator<unknown, unknown>>((inner) => {
+  inner.return(undefined).catch(() => {}) // nobody is there to hear of it
+})
+
+/** A generator that is ended when nobody holds it any more. What it does, it does not know. */
+export class HeldGenerator<T, R = void> implements AsyncGenerator<T, R, void> {
+  readonly #inner: AsyncGenerator<T, R>
+
+  constructor(inner: AsyncGenerator<T, R>) {
+    this.#inner = inner
+    forgotten.register(this, inner, inner)
+  }
+
+  next(): Promise<IteratorResult<T, R>> {
+    return watched(this.#inner, this.#inner.next())
+  }
+
+  return(value: R | PromiseLike<R>): Promise<IteratorResult<T, R>> {
+    return watched(this.#inner, this.#inner.return(value))
+  }
+
+  throw(error: unknown): Promise<IteratorResult<T, R>> {
+    return watched(this.#inner, this.#inner.throw(error))
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return(undefined as never)
+  }
+}
+
+/**
+ * A step of a generator. One that has ended is watched no longer: the watch would hold all that it knows, the outer
+ * generator too where a caller's function knows that.
+ */
+async function watched<T, R>(inner: AsyncGenerator<T, R>, step: Promise<IteratorResult<T, R>>): Promise<IteratorResult<T, R>> {
+  try {
+    const result = await step
+    if (result.done) forgotten.unregister(inner)
+    return result
+  } catch (error) {
+    forgotten.unregister(inner)
+    throw error
+  }
+}
 
 type Read<R> = Promise<IteratorResult<Piece, R>>
 

@@ -3,7 +3,7 @@
 
 import { withPartial } from '../../base/errors.js'
 import { inSlices, type Steps, TimeSlice } from '../../base/timeSlice.js'
-import { checkExpertsPerToken } from '../../runtime/engine/callOptions.js'
+import { checkExpertsPerToken } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { randomSeed } from '../../runtime/sampler/checkSamplerOptions.js'
 import type { ChatRequest } from './chatRequest.js'

@@ -2,14 +2,14 @@
 // fits. Stands on a session, which holds its tokens; the rules of forgetting are chatMemory.ts's.
 
 import { checkNames, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
-import type { CallOptions } from '../../runtime/engine/callOptions.js'
+import type { CallOptions } from '../../runtime/engine/callArguments.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import { jsonCopy } from '../tools/plainJson.js'
 import { ReadableAnswer } from './answerStream.js'
 import { askedAnswers, finish } from './answers.js'
 import { checkForget, type ForgetRule, fitMessages, isSystem, withAnswer } from './chatMemory.js'
-import type { ChatOptions } from './chatOptions.js'
 import { checkedTools, renderChat } from './chatRequest.js'
+import type { ChatOptions } from './generationOptions.js'
 import type { AnswerStream, ChatResult, Piece } from './generationResult.js'
 import type { ModelParts } from './modelParts.js'
 import type { Session } from './session.js'

@@ -1,7 +1,7 @@
 // The check of the options of a generation. What needs the tokenizer is checked by tokenRules.ts when there is one.
 
 import { MixtralError, shown } from '../../base/errors.js'
-import { checkCallOptions } from '../../runtime/engine/callOptions.js'
+import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { checkOptions } from '../../runtime/sampler/optionRow.js'

@@ -1,7 +1,7 @@
 // One tensor of a loaded model with what its check has found, as the library reports it. Owns the names; the check
 // itself is the engine's.
 
-import type { CallOptions } from '../../runtime/engine/callOptions.js'
+import type { CallOptions } from '../../runtime/engine/callArguments.js'
 import type { WeightFindings } from '../../runtime/engine/check/weightFindings.js'
 import type { WeightPart } from '../../runtime/engine/check/weightParts.js'
 import type { Engine } from '../../runtime/engine/engine.js'

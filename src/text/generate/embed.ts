@@ -3,8 +3,7 @@
 
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { inSlices } from '../../base/timeSlice.js'
-import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import { type CallOptions, checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { stepsOf, type Tokenizer } from '../tokenizer/tokenizer.js'
 

@@ -1,9 +1,10 @@
-// The options of one generation, as a caller gives them. Sampling's own are the sampler's; ranges, help texts and names
-// elsewhere are generationTable.ts's.
+// The options of one generation and of a chat, as a caller gives them. Sampling's own are the sampler's; ranges, help
+// texts and names elsewhere are generationTable.ts's.
 
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import type { TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { SamplerOptions } from '../../runtime/sampler/samplerOptions.js'
+import type { ToolOptions } from '../tools/toolDefinitions.js'
 
 /**
  * What to add to the logits of tokens, `false` to forbid them: by id, or pairs, in which a text stands for each of its
@@ -76,3 +77,14 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
 
 /** The original name of `GenerationOptions`. */
 export type GenerationConfig = GenerationOptions
+
+/** `grammar` and `regex` cannot be asked for beside tools. With `jsonSchema`, an answer that is a text follows it. */
+export interface ChatOptions extends GenerationOptions, ToolOptions {}
+
+export interface ChatTemplateOptions extends Pick<ToolOptions, 'tools'> {
+  /**
+   * Whether the prompt asks for an answer. Default true; if the last message is the assistant's, the prompt then ends
+   * with its text. False: a conversation that is over.
+   */
+  readonly addGenerationPrompt?: boolean
+}

@@ -2,8 +2,7 @@
 // logits make them; only the numbers come to the main thread.
 
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import { checkCallOptions, checkExpertsPerToken, type ForwardOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import { checkCallOptions, checkExpertsPerToken, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { type Choice, NOT_FINITE, notFiniteError } from '../../runtime/sampler/job.js'
 import { MOST_TOP } from '../../runtime/sampler/logProbabilities.js'

@@ -3,16 +3,14 @@
 
 import { checkNames, checkObject, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import { inSlices } from '../../base/timeSlice.js'
-import { type CallOptions, checkCallOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import { type CallOptions, checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import { stepsOf } from '../tokenizer/tokenizer.js'
 import { jsonCopy } from '../tools/plainJson.js'
 import { ReadableAnswer } from './answerStream.js'
 import { type AskedAnswers, askedAnswers, finish } from './answers.js'
-import type { ChatOptions } from './chatOptions.js'
 import { type ChatRequest, chatPieces, chatRequest } from './chatRequest.js'
-import type { GenerationOptions } from './generationOptions.js'
+import type { ChatOptions, GenerationOptions } from './generationOptions.js'
 import type { AnswerStream, ChatResult, GenerationResult, Piece } from './generationResult.js'
 import type { ModelParts } from './modelParts.js'
 

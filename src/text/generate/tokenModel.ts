@@ -2,11 +2,15 @@
 // sessions are mixtralModel.ts's.
 
 import { checkKind, MixtralError, shown } from '../../base/errors.js'
-import { HeldGenerator } from '../../base/heldGenerator.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
-import { type CallOptions, checkCallOptions, checkForwardOptions, type ForwardOptions } from '../../runtime/engine/callOptions.js'
-import type { TokenIds } from '../../runtime/engine/checkTokens.js'
+import {
+  type CallOptions,
+  checkCallOptions,
+  checkForwardOptions,
+  type ForwardOptions,
+  type TokenIds,
+} from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { EngineStatus } from '../../runtime/engine/status.js'
 import type { RoutedToken } from '../../runtime/engine/stepLoop.js'
@@ -24,6 +28,7 @@ import {
 import { gatherTrace } from '../../runtime/trace/trace.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { HeldGenerator } from './answerStream.js'
 import { type CheckedTensor, checkedTensors } from './checkedTensor.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
 import { type ModelParts, notesOf } from './modelParts.js'

@@ -1,7 +1,7 @@
 // The experts of given tokens, of all layers: what the routers make of a prompt. The engine has them of every step;
 // here they get a shape in which no index has to be computed.
 
-import type { ForwardOptions } from '../../runtime/engine/callOptions.js'
+import type { ForwardOptions } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { FullRouting } from '../../runtime/model/routes.js'
 

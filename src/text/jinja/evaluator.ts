@@ -1,17 +1,39 @@
-// Evaluates the expressions of a template, within its budget.
+// Evaluates the expressions of a template, within its budget. Owns the scopes of variables.
 
 import { Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
+import { joined } from './composing.js'
 import { CONDITIONS } from './conditions.js'
-import type { Surroundings } from './filterFunction.js'
 import { FILTERS } from './filters.js'
-import { joined } from './joining.js'
 import { attributeOf, called, itemOf } from './members.js'
 import { binary, compares, signed, sliced } from './operators.js'
+import type { Surroundings } from './parameters.js'
 import { textOf } from './printing.js'
-import type { Scope } from './scope.js'
 import type { Argument, Expression, Filter } from './tree.js'
 import { type Arguments, Dict, Float, isTrue, itemsOf, List, orElse, typeName, Undefined, type Value } from './values.js'
+
+/** Variables: those of a block hide those around it, and end with it. */
+export class Scope {
+  readonly #values: Map<string, Value>
+  readonly #outer: Scope | undefined
+
+  constructor(outer?: Scope, values: Map<string, Value> = new Map()) {
+    this.#outer = outer
+    this.#values = values
+  }
+
+  set(name: string, value: Value): void {
+    this.#values.set(name, value)
+  }
+
+  get(name: string): Value | undefined {
+    for (let scope: Scope | undefined = this; scope; scope = scope.#outer) {
+      const value = scope.#values.get(name)
+      if (value !== undefined) return value
+    }
+    return undefined
+  }
+}
 
 /** Runs of a text from which on they are counted as what is made. */
 const MANY_RUNS = 16

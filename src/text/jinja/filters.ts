@@ -1,10 +1,9 @@
 // All filters, and those of single values. Those of texts and of lists have files of their own.
 
 import { Text } from '../templates/markedText.js'
-import type { FilterFunction, Surroundings } from './filterFunction.js'
 import { formatPercent } from './format.js'
 import { LIST_FILTERS } from './listFilters.js'
-import { Parameters } from './parameters.js'
+import { type FilterFunction, Parameters, type Surroundings } from './parameters.js'
 import { floatText, jsonOf, nameText, plain, textOf } from './printing.js'
 import { TEXT_FILTERS } from './textFilters.js'
 import { type Arguments, Dict, Float, isTrue, List, lengthOf, numberOf, orElse, typeName, Undefined, type Value } from './values.js'

@@ -3,11 +3,10 @@
 
 import { Text } from '../templates/markedText.js'
 import { WorkBudget } from '../templates/workBudget.js'
-import { Evaluator } from './evaluator.js'
+import { Evaluator, Scope } from './evaluator.js'
 import { globalsOf } from './globals.js'
 import { called } from './members.js'
 import { nameText, textOf } from './printing.js'
-import { Scope } from './scope.js'
 import type { Body, Signature, Statement, Target } from './tree.js'
 import { type Arguments, Callable, Dict, isTrue, itemsOf, List, LoopState, Namespace, orElse, Undefined, type Value } from './values.js'
 

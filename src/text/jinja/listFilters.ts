@@ -3,10 +3,9 @@
 
 import { Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
-import type { FilterFunction, Surroundings } from './filterFunction.js'
-import { joined } from './joining.js'
+import { joined } from './composing.js'
 import { binary } from './operators.js'
-import { Parameters } from './parameters.js'
+import { type FilterFunction, Parameters, type Surroundings } from './parameters.js'
 import { plain, textOf } from './printing.js'
 import {
   type Arguments,

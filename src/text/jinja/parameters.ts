@@ -1,6 +1,8 @@
-// The arguments of filters, methods and functions: by place or by name, and of the kind that is wanted.
+// What filters, methods and functions are given: arguments, by place or by name and of the kind that is wanted, and
+// what filters need of the interpreter.
 
 import { Text } from '../templates/markedText.js'
+import type { WorkBudget } from '../templates/workBudget.js'
 import { type Arguments, isTrue, typeName, Undefined, type Value } from './values.js'
 
 export class Parameters {
@@ -65,3 +67,14 @@ export class Parameters {
     return new Error(`${this.#of} with a ${typeName(value)} as ${name}, expected ${expected}`)
   }
 }
+
+/** What filters need of the interpreter. */
+export interface Surroundings {
+  readonly budget: WorkBudget
+  filter(name: string, value: Value, args: Arguments): Value
+  test(name: string, value: Value, args: Arguments): boolean
+  /** `of[key]`, or else the attribute of that name. */
+  item(of: Value, key: Value): Value
+}
+
+export type FilterFunction = (value: Value, args: Arguments, around: Surroundings) => Value

@@ -2,11 +2,9 @@
 
 import { Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
-import { aligned } from './aligning.js'
-import type { FilterFunction, Surroundings } from './filterFunction.js'
-import { joined } from './joining.js'
+import { aligned, joined } from './composing.js'
 import { SPACE } from './lexer.js'
-import { Parameters } from './parameters.js'
+import { type FilterFunction, Parameters, type Surroundings } from './parameters.js'
 import { plain, textOf } from './printing.js'
 import { capitalized, changed, linesOf, lower, replaced, stripped, upper } from './textMethods.js'
 import { type Arguments, charactersOf, Dict, itemsOf, List, lengthOf, typeName, Undefined, type Value } from './values.js'

@@ -2,9 +2,8 @@
 
 import { placesOf, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
-import { align, aligned } from './aligning.js'
+import { align, aligned, joined } from './composing.js'
 import { formatBraces } from './format.js'
-import { joined } from './joining.js'
 import { endWithoutSpace, SPACE, startBehindSpace } from './lexer.js'
 import { Parameters } from './parameters.js'
 import { type Arguments, charactersOf, itemsOf, List, lengthOf, typeName, type Value } from './values.js'

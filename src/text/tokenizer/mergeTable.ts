@@ -3,7 +3,7 @@
 
 import type { Steps } from '../../base/timeSlice.js'
 import { PairMap } from './pairMap.js'
-import { tokenType } from './tokenType.js'
+import { tokenType } from './specialIds.js'
 import type { Vocabulary } from './vocabulary.js'
 
 /** Pieces between two places where the work may pause: of work that is short for a piece, and of longer one. */

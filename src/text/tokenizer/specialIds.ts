@@ -1,11 +1,13 @@
-// The ids with a meaning: BOS, EOS, unknown, and what else ends an answer. Owns what is done where a file is odd, which
-// is what llama.cpp does: an id outside the vocabulary gives way to the usual one, and tokens that are known by their
-// names to end an answer, or to begin a turn, do so whatever the file says of them. Each such case is a note, for
-// people to read.
+// The types of tokens, and the ids with a meaning: BOS, EOS, unknown, and what else ends an answer. Owns what is done
+// where a file is odd, which is what llama.cpp does: an id outside the vocabulary gives way to the usual one, and
+// tokens that are known by their names to end an answer, or to begin a turn, do so whatever the file says of them. Each
+// such case is a note, for people to read.
 
 import { MixtralError, shown } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
-import { tokenType } from './tokenType.js'
+
+/** `tokenizer.ggml.token_type`, as SentencePiece numbers them. */
+export const tokenType = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
 
 export interface SpecialIds {
   readonly bosId: number

@@ -2,7 +2,7 @@
 // piece opens a text. Whole texts are decoded by the same code, so streaming gives the same result.
 
 import { checkObject, MixtralError, shown } from '../../base/errors.js'
-import { tokenType } from './tokenType.js'
+import { tokenType } from './specialIds.js'
 import { tokenBytes, type Vocabulary } from './vocabulary.js'
 
 export interface DecodeOptions {

@@ -7,9 +7,9 @@ import { atOnce, inSlices, type Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { MergeTable } from './mergeTable.js'
 import { SegmentEncoder } from './segmentEncoder.js'
+import { tokenType } from './specialIds.js'
 import { SpecialTokens } from './specialTokens.js'
 import { type DecodeOptions, StreamingDecoder } from './streamingDecoder.js'
-import { tokenType } from './tokenType.js'
 import { readVocabulary, tokenBytes, type Vocabulary } from './vocabulary.js'
 
 export interface EncodeOptions {

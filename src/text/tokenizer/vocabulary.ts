@@ -6,8 +6,7 @@ import { MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import type { Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
-import { readSpecialIds, type SpecialIds } from './specialIds.js'
-import { tokenType } from './tokenType.js'
+import { readSpecialIds, type SpecialIds, tokenType } from './specialIds.js'
 
 export interface Vocabulary extends SpecialIds {
   /** (vocabulary) the piece as stored: a space is U+2581. */

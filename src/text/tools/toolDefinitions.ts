@@ -15,8 +15,8 @@ export interface ToolDefinition {
     /** JSON Schema of the object of arguments, see docs/constraints.md. Default: no arguments. */
     readonly parameters?: object
     /**
-     * Whether all keywords of the schema must be supported, so that arguments satisfy it in any case. Default false: a
-     * keyword that is not supported is left out, and arguments may break it.
+     * Whether all keywords of the schema must be supported, so that arguments satisfy it in any case. Default true.
+     * False: a keyword that is unknown or not supported is left out, and arguments may break it.
      */
     readonly strict?: boolean
   }
@@ -105,11 +105,14 @@ function checkTool(tool: unknown, index: number): CheckedTool {
   if (description !== undefined && description !== null && typeof description !== 'string') {
     throw new MixtralError('OPTION', `the description of the tool ${name} is ${shown(description)}, expected a string`)
   }
+  if (strict !== undefined && strict !== null && typeof strict !== 'boolean') {
+    throw new MixtralError('OPTION', `strict of the tool ${name} is ${shown(strict)}, expected true or false`)
+  }
   return {
     name,
     description: description ?? undefined,
     parameters: checkParameters(name, parameters ?? undefined),
-    strict: strict === true,
+    strict: strict ?? true,
   }
 }
 

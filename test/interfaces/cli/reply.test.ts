@@ -2,7 +2,7 @@ import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { reply } from '../../../dist/interfaces/cli/reply.js'
 import { ToolModule } from '../../../dist/interfaces/cli/toolModule.js'
 import type { ChatMessage } from '../../../dist/text/chat/chatMessages.js'
-import type { ChatOptions } from '../../../dist/text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../dist/text/generate/generationOptions.js'
 import type { MixtralModel } from '../../../dist/text/generate/mixtralModel.js'
 
 const shown: string[] = []

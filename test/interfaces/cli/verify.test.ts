@@ -6,7 +6,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { pulledDigest } from '../../../dist/registry/stores/pulledDigest.js'
+import { pulledDigest } from '../../../dist/registry/stores/localModels.js'
 import { demoPath } from '../../runtime/model/demoFiles.js'
 import { mixtral } from './mixtral.js'
 

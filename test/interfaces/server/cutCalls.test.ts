@@ -1,7 +1,7 @@
 // A call that a limit has cut: whole answers have what streams have, and nothing that was written is lost.
 
 import { describe, expect, test } from 'vitest'
-import { begunJson } from '../../../dist/interfaces/server/streams/begunJson.js'
+import { begunJson } from '../../../dist/interfaces/server/anthropic/wire.js'
 import { capital, type Json, namedEvents, ndjson, sseEvents, withServer } from './served.js'
 
 const served = withServer()

@@ -47,6 +47,31 @@ test('a schema without support names its field', async () => {
   expect([response.status, ((await response.json()) as Json).error.type]).toEqual([400, 'invalid_request_error'])
 })
 
+const odd = { type: 'object', properties: { a: { typ: 'string', $dynamicRef: '#b' } } }
+test.each([
+  [
+    '/v1/chat/completions',
+    (more: object) => ({ messages: capital, tools: [{ type: 'function', function: { name: 'f', parameters: odd, ...more } }] }),
+  ],
+  [
+    '/api/chat',
+    (more: object) => ({
+      messages: capital,
+      stream: false,
+      tools: [{ type: 'function', function: { name: 'f', parameters: odd, ...more } }],
+    }),
+  ],
+  ['/v1/responses', (more: object) => ({ input: 'a', tools: [{ type: 'function', name: 'f', parameters: odd, ...more }] })],
+  ['/v1/messages', (more: object) => ({ messages: capital, tools: [{ name: 'f', input_schema: odd, ...more }] })],
+])('a keyword without support in a tool of %s is left out, unless the tool is strict', async (path, bodyOf) => {
+  const few = { model: 'demo', max_tokens: 2, options: { num_predict: 2 } }
+  const bodies = [bodyOf({}), bodyOf({ strict: false }), bodyOf({ strict: true })]
+  const known = (body: object) => (path === '/v1/responses' ? { model: 'demo', max_output_tokens: 16, ...body } : { ...few, ...body })
+  const responses = await Promise.all(bodies.map((body) => served.post(path, known(body))))
+  expect(responses.map(({ status }) => status)).toEqual([200, 200, 400])
+  expect(await responses[2]!.text()).toContain('the tool f')
+})
+
 test('a route that is missing is 501, and asked for once', async () => {
   await expect(new OpenAI(settings()).moderations.create({ input: 'a' })).rejects.toThrow('/v1/moderations is not supported')
   await until(() => served.logs.length > 0)

@@ -1,7 +1,6 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import { beforeAll, describe, expect, test } from 'vitest'
-import { operations } from '../../../dist/interfaces/server/openapi/operations.js'
-import { UNSUPPORTED } from '../../../dist/interfaces/server/unsupported.js'
+import { operations, UNSUPPORTED } from '../../../dist/interfaces/server/openapi/operations.js'
 import { capital, type Json, withServer } from './served.js'
 
 const served = withServer()

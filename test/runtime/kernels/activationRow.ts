@@ -2,7 +2,7 @@
 // assembly/ops/quantize_q8_k.ts, quantize_q8_0.ts and quantize_q8_1.ts.
 
 import type { ActivationKind, ActivationQ8K, ActivationQ80, ActivationQ81 } from '../../../dist/format/quants/activations.js'
-import { activationBlock, activationBytes } from '../../../dist/runtime/kernels/activation.js'
+import { activationBlock, activationBytes } from '../../../dist/runtime/kernels/packing.js'
 import type { Region, TestBank } from './testBank.js'
 
 /** Blocks that are quantized by one call. */

@@ -1,7 +1,7 @@
 // Units of several parts under one numbering.
 
 import { expect, test } from 'vitest'
-import { unitFinder } from '../../../dist/runtime/team/unitFinder.js'
+import { unitFinder } from '../../../dist/runtime/team/crew.js'
 
 const placesOf = (counts: readonly number[], numbers: readonly number[]) => numbers.map(unitFinder(counts))
 

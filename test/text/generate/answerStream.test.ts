@@ -166,6 +166,22 @@ describe('what nobody holds gives the model back', () => {
     expect(await collected(isFree)).toBe(true)
   })
 
+  test.each<[string, (stream: AnswerStream, abort: AbortController) => Promise<unknown>]>([
+    ['has ended', (stream) => textOf(stream)],
+    ['was left', (stream) => stream.next().then(() => stream.return(undefined as never))],
+    ['was aborted', (stream, abort) => Promise.all([textOf(stream).catch(() => {}), stream.result.catch(() => {}), abort.abort()])],
+  ])('a stream that %s is collected, though its call knows it', async (_, end) => {
+    const begin = async () => {
+      const abort = new AbortController()
+      const stream = model.stream(prompt, { ...options, signal: abort.signal })
+      Object.assign(abort.signal, { stream })
+      await end(stream, abort)
+      return new WeakRef(stream)
+    }
+    const ended = await begin()
+    expect(await collected(() => ended.deref() === undefined)).toBe(true)
+  })
+
   test.each<[string, () => AsyncGenerator<unknown>]>([
     ['traceEach', () => model.traceEach([1, 2, 3])],
     ['checkWeights', () => model.checkWeights()],

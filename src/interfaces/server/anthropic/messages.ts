@@ -4,15 +4,15 @@
 import { z } from 'zod'
 import { inSlices } from '../../../base/timeSlice.js'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { templateSteps } from '../../../text/generate/mixtralModel.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { rootedSchema } from '../openai/constraints.js'
 import { MOST_STOPS, openaiNames, openaiOptions, stopsOf } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import { checkAsked } from '../security/checkAsked.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type Answering, respond } from '../streams/respond.js'
@@ -138,7 +138,7 @@ function toolsOf({ tools, tool_choice: choice }: Fields): Pick<ChatOptions, 'too
   const definitions = tools?.flatMap(({ type, name, description, input_schema: parameters, strict }, i): ToolDefinition[] => {
     if (type && type !== 'custom') return []
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    const more = { ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) }
+    const more = { ...(description && { description }), ...(parameters && { parameters }), strict: strict ?? false }
     return [{ type: 'function', function: { name, ...more } }]
   })
   const wanted = choice && toolChoice(choice.type, choice.name)

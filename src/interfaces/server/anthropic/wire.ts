@@ -1,11 +1,11 @@
 // What a message of Anthropic's API is on the wire: named events, in which blocks of text and of calls begin, grow and
-// end, one after the other.
+// end, one after the other. Arguments of calls are objects there: where a limit has cut a call, what was written of its
+// object is told.
 
 import { type ApiError, anthropicError } from '../apiError.js'
 import { randomId } from '../openai/wire.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, callsOf, type Outcome, type Part } from '../streams/answerRuns.js'
-import { begunJson } from '../streams/begunJson.js'
 import type { Wire } from '../streams/respond.js'
 
 type Named = { readonly type: string }
@@ -103,5 +103,39 @@ function usageOf({ promptTokens, reusedTokens, ids }: Outcome): object {
     cache_creation_input_tokens: 0,
     cache_read_input_tokens: reusedTokens,
     output_tokens: ids.length,
+  }
+}
+
+/** The object: a string that was cut ends there; a name without its value is left out. */
+export function begunJson(text: string): unknown {
+  const ends: string[] = []
+  let open: 'string' | 'escape' | undefined
+  let whole = '{}' // the longest beginning that some brackets complete
+  for (const [i, unit] of text.split('').entries()) {
+    if (open === 'escape') open = 'string'
+    else if (open === 'string') open = unit === '\\' ? 'escape' : unit === '"' ? undefined : open
+    else if (unit === '"') open = 'string'
+    else if (unit === ',') whole = text.slice(0, i) + closing(ends)
+    else if (unit === '{' || unit === '[') {
+      ends.push(unit === '{' ? '}' : ']')
+      whole = text.slice(0, i + 1) + closing(ends)
+    } else if (unit === '}' || unit === ']') {
+      ends.pop()
+      whole = text.slice(0, i + 1) + closing(ends)
+    }
+  }
+  const cut = open ? `${text.replace(/\\(u[0-9a-fA-F]{0,3})?$/, '')}"` : text
+  return parsed(cut + closing(ends)) ?? parsed(whole) ?? {}
+}
+
+function closing(ends: readonly string[]): string {
+  return ends.toReversed().join('')
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }

@@ -1,21 +1,22 @@
 // POST /completion: llama-server's own form of a completion, with its names, defaults and prompts of texts and ids.
+// Values that it takes there and that are none of ours (a temperature below 0, steps of sampling by letters or by names
+// that are not known) mean what they mean there.
 
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
 import { inSlices } from '../../../base/timeSlice.js'
+import { stepNamed } from '../../../runtime/sampler/steps.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { unsupported } from '../apiError.js'
 import { openaiNames, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import { checkAsked } from '../security/checkAsked.js'
 import { boundedList } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
-import { type AnswerCall, type AnswerRun, readOnly, silentRun } from '../streams/answerRuns.js'
-import { withProgress } from '../streams/progress.js'
+import { type AnswerCall, type AnswerRun, readOnly, silentRun, withProgress } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { NativeWire } from './completionWire.js'
-import { leniently } from './lenience.js'
 import { type GivenPrompt, idsOf, isPrompt, PROMPT } from './prompts.js'
 
 const limit = z.int().min(-2).nullish()
@@ -103,4 +104,27 @@ function reading({ model }: ServedModel, ids: readonly number[], { salt: own }: 
     await model.session({ salt: own ?? salt ?? '' }).append(ids, { signal })
     return readOnly(ids.length, (performance.now() - started) / 1000)
   })
+}
+
+type Body = Readonly<Record<string, unknown>>
+
+/** The steps by the letters of `--sampling-seq`. */
+const LETTERS: Readonly<Record<string, string>> = {
+  ...{ d: 'dry', k: 'top_k', y: 'typ_p', p: 'top_p', s: 'top_n_sigma', m: 'min_p' },
+  ...{ t: 'temperature', x: 'xtc', e: 'penalties', a: 'adaptive_p' },
+}
+
+/** The body with such values as ours. What is wrong otherwise stays, to be refused by its name. */
+function leniently(body: Body): Body {
+  const { temperature, samplers } = body
+  const isBelow = typeof temperature === 'number' && temperature < 0
+  const steps = typeof samplers === 'string' ? Array.from(samplers, (letter) => LETTERS[letter]) : samplers
+  return { ...body, ...(isBelow && { temperature: 0 }), ...(Array.isArray(steps) && { samplers: known(steps) }) }
+}
+
+/** The steps that are known. Adaptive-p draws the token, so that it is the last one wherever it stands. */
+function known(steps: readonly unknown[]): unknown[] {
+  const found = steps.filter((step) => stepNamed(step) >= 0)
+  const isLast = (step: unknown) => stepNamed(step) === stepNamed('adaptiveP')
+  return [...found.filter((step) => !isLast(step)), ...found.filter(isLast)]
 }

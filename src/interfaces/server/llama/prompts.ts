@@ -4,7 +4,7 @@ import type { Steps } from '../../../base/timeSlice.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { stepsOf } from '../../../text/tokenizer/tokenizer.js'
 import { badRequest } from '../apiError.js'
-import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
+import { checkRoom, checkVocabulary } from '../security/asked.js'
 
 type GivenPart = string | number
 export type GivenPrompt = string | readonly GivenPart[] | readonly (string | readonly GivenPart[])[]

@@ -1,7 +1,9 @@
 // What a server counts, in the text format of Prometheus: our names, and llama-server's for the dashboards that know
-// them. Written by hand, since the format is a few lines. No label comes from a request.
+// them; and the loads of a server of many models. Written by hand, since the format is a few lines. No label comes from
+// a request.
 
 import type { EngineStatus } from '../../../runtime/engine/status.js'
+import type { CatalogHost } from '../models/catalogHost.js'
 import type { Outcome } from '../streams/answerRuns.js'
 
 /** Upper ends of buckets, in seconds: CPUs take from milliseconds to many minutes. */
@@ -123,4 +125,23 @@ function reasons(finished: ReadonlyMap<string, number>): ReadonlyMap<string, num
 
 function rate(tokens: number, seconds: number): number {
   return seconds > 0 ? tokens / seconds : 0
+}
+
+/** What a server of many models counts of their loads. */
+export function modelMetrics(catalog: CatalogHost): string {
+  const loaded = catalog.loaded()
+  const bytes = loaded.reduce((sum, { served }) => sum + served.model.memory.totalBytes, 0)
+  return [
+    '# HELP mixtral_model_loads_total Loads of models, by how they ended.',
+    '# TYPE mixtral_model_loads_total counter',
+    `mixtral_model_loads_total{outcome="loaded"} ${catalog.loads.loaded}`,
+    `mixtral_model_loads_total{outcome="failed"} ${catalog.loads.failed}`,
+    '# HELP mixtral_models_loaded Models in memory.',
+    '# TYPE mixtral_models_loaded gauge',
+    `mixtral_models_loaded ${loaded.length}`,
+    '# HELP mixtral_models_bytes Bytes of memory that they take.',
+    '# TYPE mixtral_models_bytes gauge',
+    `mixtral_models_bytes ${bytes}`,
+    '',
+  ].join('\n')
 }

@@ -1,5 +1,6 @@
 // The models of this machine behind a server: by name, loaded when they are asked for, unloaded when nobody asks or
-// another one needs the memory. Connects names, headers and the memory plan with what is in memory (residents.ts).
+// another one needs the memory. Connects names, headers and the memory plan with what is in memory (residents.ts), and
+// tells what all do at a moment, as one.
 
 import { closedError } from '../../../base/errors.js'
 import { unless } from '../../../base/onAbort.js'
@@ -15,7 +16,6 @@ import type { FoundModel, LocalOffers } from './localOffers.js'
 import { ModelHeaders } from './modelHeaders.js'
 import type { AskOptions, LoadedModel, ModelHost, OfferedModel, Wishes } from './modelHost.js'
 import { type Lease, Residents } from './residents.js'
-import { statusOf } from './statusOf.js'
 
 /** As the options of loading have it. */
 const DEFAULT_SEQUENCES = 8
@@ -226,4 +226,25 @@ export class CatalogHost implements ModelHost {
 function called(lease: Lease<ModelInMemory>, name: string, asked: string | undefined): Lease<ServedModel> {
   const { served } = lease.value
   return { value: { ...served, name, aliases: [...served.aliases, ...(asked === undefined ? [] : [asked])] }, release: lease.release }
+}
+
+/**
+ * What several models do at a moment, as one.
+ * @param before steps of models that are not in memory any more: the count of all never falls
+ */
+function statusOf(all: readonly EngineStatus[], sequences: number, before: number): EngineStatus {
+  const sum = (of: (one: EngineStatus) => number) => all.reduce((sum, one) => sum + of(one), 0)
+  const most = (of: (one: EngineStatus) => number) => all.reduce((most, one) => Math.max(most, of(one)), 0)
+  return {
+    sequences,
+    running: sum(({ running }) => running),
+    waiting: sum(({ waiting }) => waiting),
+    suspended: sum(({ suspended }) => suspended),
+    kvTokens: sum(({ kvTokens }) => kvTokens),
+    kvFree: sum(({ kvFree }) => kvFree),
+    prefixTokens: sum(({ prefixTokens }) => prefixTokens),
+    steps: before + sum(({ steps }) => steps),
+    rowsPerStep: most(({ rowsPerStep }) => rowsPerStep),
+    stepMs: most(({ stepMs }) => stepMs),
+  }
 }

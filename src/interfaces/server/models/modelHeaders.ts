@@ -3,13 +3,12 @@
 import { stat } from 'node:fs/promises'
 import { MixtralError } from '../../../base/errors.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
-import { pulledDigest } from '../../../registry/stores/pulledDigest.js'
+import { pulledDigest } from '../../../registry/stores/localModels.js'
 import { fingerprint } from '../../../runtime/weights/fingerprint.js'
 import { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../../runtime/weights/mixtralTensors.js'
 import type { FoundModel } from './localOffers.js'
-import type { FileFacts, OfferedModel } from './modelHost.js'
-import { type ModelSummary, modelSummary } from './modelSummary.js'
+import { type FileFacts, type ModelSummary, modelSummary, type OfferedModel } from './modelHost.js'
 
 interface Known {
   /** Undefined for what cannot run on any machine. */

@@ -1,11 +1,12 @@
-// What a server needs of its models: which there are, and one to answer with. There are two hosts: one model that is
-// loaded (oneModel.ts), and those of this machine, loaded on demand (modelCatalog.ts).
+// What a server needs of its models: which there are, what lists tell of them, and one to answer with. There are two
+// hosts: one model that is loaded (oneModel.ts), and those of this machine, loaded on demand (modelCatalog.ts).
 
+import { fileTypeName } from '../../../format/gguf/fileType.js'
 import type { Gguf } from '../../../format/gguf/gguf.js'
 import type { OllamaLayers } from '../../../registry/stores/ollamaLayers.js'
 import type { EngineStatus } from '../../../runtime/engine/status.js'
+import type { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import type { ServedModel } from '../servedModel.js'
-import type { ModelSummary } from './modelSummary.js'
 import type { Lease } from './residents.js'
 
 /** A model that may be asked for, as lists have it: known by its header. */
@@ -69,4 +70,27 @@ export interface ModelHost {
   unload(asked: string): Promise<'unloads' | 'stays' | undefined>
   /** What all in memory do together. */
   status(): EngineStatus
+}
+
+/** What lists tell of a model, from its header. Small, since a server keeps it for each model. */
+export interface ModelSummary {
+  /** Number of weights. */
+  readonly weights: number
+  /** Such as `Q4_K_M`. */
+  readonly quantization: string
+  /** Tokens of the context that it was trained with. */
+  readonly trainedContext: number
+  readonly hiddenSize: number
+  readonly vocabSize: number
+  readonly layers: number
+  readonly experts: number
+  readonly expertsPerToken: number
+}
+
+export function modelSummary({ metadata, tensors }: Gguf, config: MixtralConfig): ModelSummary {
+  const { maxPositions, hiddenSize, vocabSize, layers, experts, expertsPerToken } = config
+  let weights = 0
+  for (const { shape } of tensors.values()) weights += shape.reduce((product, dimension) => product * dimension, 1)
+  const quantization = fileTypeName(metadata) ?? 'unknown'
+  return { weights, quantization, trainedContext: maxPositions, hiddenSize, vocabSize, layers, experts, expertsPerToken }
 }

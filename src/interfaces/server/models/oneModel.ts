@@ -5,8 +5,7 @@ import { fingerprint } from '../../../runtime/weights/fingerprint.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { isCalled, servedModel } from '../servedModel.js'
 import type { Settings } from '../settings.js'
-import type { FileFacts, LoadedModel, ModelHost, OfferedModel } from './modelHost.js'
-import { modelSummary } from './modelSummary.js'
+import { type FileFacts, type LoadedModel, type ModelHost, modelSummary, type OfferedModel } from './modelHost.js'
 
 export function oneModel(model: MixtralModel, settings: Settings): ModelHost {
   const served = servedModel(model, settings)

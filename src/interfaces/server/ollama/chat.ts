@@ -2,10 +2,11 @@
 
 import { z } from 'zod'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { badRequest, unsupported } from '../apiError.js'
+import { toolsWithStrictness } from '../openai/allowedTools.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import { checkAsked } from '../security/checkAsked.js'
 import { boundedList, MOST_CALLS, MOST_MESSAGES, record } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import type { AnswerRun } from '../streams/answerRuns.js'
@@ -57,7 +58,7 @@ export async function ollamaChat(body: Record<string, unknown>, served: ServedMo
   const options = ollamaOptions(request, served, answering.exchange)
   if (!messages?.length) return loaded('chat', request)
   const turns = messagesOf(messages)
-  const all: ChatOptions = { ...options, ...(tools?.length && { tools: tools as NonNullable<ChatOptions['tools']> }) }
+  const all: ChatOptions = { ...options, ...(tools?.length && { tools: toolsWithStrictness(tools) }) }
   return answer(
     { kind: 'chat', request, run: (options) => (given) => served.model.streamChat(turns, { ...options, ...given }) },
     all,
@@ -69,7 +70,7 @@ export async function ollamaChat(body: Record<string, unknown>, served: ServedMo
 export function checkOllamaChat(body: Record<string, unknown>): void {
   const request = checked(ollamaChatFields, body)
   const { messages, tools } = request
-  const options = { ...ollamaOptions(request, NO_MODEL), ...(tools?.length && { tools: tools as NonNullable<ChatOptions['tools']> }) }
+  const options = { ...ollamaOptions(request, NO_MODEL), ...(tools?.length && { tools: toolsWithStrictness(tools) }) }
   checkAsked(options, OLLAMA_NAMES, messages?.length ? messagesOf(messages) : undefined)
 }
 

@@ -1,7 +1,7 @@
-// `tool_choice` of the type `allowed_tools`, of chats and of responses: some of the tools, and whether one must be
-// called.
+// What the API says of tools beside the library. `strict` is false where a request does not say it. A `tool_choice` of
+// the type `allowed_tools`, of chats and of responses, names some of the tools, and whether one must be called.
 
-import type { ToolChoice } from '../../../text/tools/toolDefinitions.js'
+import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest } from '../apiError.js'
 
 /** What there is of a choice, before the library has checked it. */
@@ -30,6 +30,15 @@ export function allowedTools<Tool>({ tools, choice }: Given<Tool>, nameOf: (tool
   }
   const wanted = new Set(names)
   return { tools: tools?.filter((tool) => wanted.has(nameOf(tool))), choice: mode satisfies ToolChoice }
+}
+
+/** Tools as the library takes them. By the APIs' default, keywords without support are left out of their schemas. */
+export function toolsWithStrictness(tools: readonly unknown[]): ToolDefinition[] {
+  const strictness = (tool: unknown) => {
+    if (!isFields(tool) || !isFields(tool.function)) return tool // the library's to refuse
+    return { ...tool, function: { ...tool.function, strict: tool.function.strict ?? false } }
+  }
+  return tools.map(strictness) as ToolDefinition[]
 }
 
 function functionName({ name, function: called }: Fields): unknown {

@@ -1,27 +1,59 @@
 // POST /v1/chat/completions: requests, chunks and whole answers, byte for byte as OpenAI's clients expect them. Text
-// and calls are the library's.
+// and calls are the library's. Owns what a chat asks of its template: vLLM's fields, and the same inside of
+// chat_template_kwargs, as llama-server has it.
 
 import { z } from 'zod'
 import { inSlices } from '../../../base/timeSlice.js'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { RenderedChat } from '../../../text/chat/chatTemplate.js'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { templateSteps } from '../../../text/generate/mixtralModel.js'
 import type { DrawnLogprob } from '../../../text/generate/tokenLogprobs.js'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import { checkAsked } from '../security/checkAsked.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
-import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part } from '../streams/answerRuns.js'
-import { withProgress } from '../streams/progress.js'
+import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part, withProgress } from '../streams/answerRuns.js'
 import { type Answering, respond, type Wire } from '../streams/respond.js'
-import { allowedTools } from './allowedTools.js'
+import { allowedTools, toolsWithStrictness } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
 import { RoutedList } from './routedExperts.js'
-import { asksForAnswer, TEMPLATE_FIELDS, templateFields } from './templateArguments.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, PING, sse, usageOf } from './wire.js'
+
+const templateFields = {
+  add_generation_prompt: z.boolean().nullish(),
+  continue_final_message: z.boolean().nullish(),
+  chat_template_kwargs: record.nullish(),
+}
+
+/** The names of the fields. */
+const TEMPLATE_FIELDS = Object.keys(templateFields)
+
+/** What a template is given here, for others to say. All else, such as `enable_thinking`, means nothing to it. */
+const OWN = ['messages', 'tools', 'documents', 'bos_token', 'eos_token']
+
+type TemplateFields = z.infer<z.ZodObject<typeof templateFields>>
+
+/**
+ * Whether the prompt asks for an answer, or is a conversation that is over. A last message of the assistant goes on,
+ * unless the prompt is to ask for none. Throws an ApiError 400.
+ */
+function asksForAnswer({ chat_template_kwargs: kwargs, ...fields }: TemplateFields, messages: readonly ChatMessage[]): boolean {
+  const refused = OWN.find((name) => kwargs?.[name] !== undefined && kwargs[name] !== null)
+  if (refused !== undefined) throw unsupported(`chat_template_kwargs.${refused} is not supported`, `chat_template_kwargs.${refused}`)
+  const given = (name: 'add_generation_prompt' | 'continue_final_message') => {
+    const value = fields[name] ?? kwargs?.[name] ?? undefined
+    if (value === undefined || typeof value === 'boolean') return value
+    throw badRequest(`chat_template_kwargs.${name}: expected true or false`, `chat_template_kwargs.${name}`)
+  }
+  const continues = given('continue_final_message') ?? false
+  if (continues && messages.at(-1)?.role !== 'assistant') {
+    throw badRequest("continue_final_message is true, but the last message is not the assistant's", 'continue_final_message')
+  }
+  return continues || (given('add_generation_prompt') ?? true)
+}
 
 const limit = z.int().min(-1).nullish()
 export const chatFields = z.object({
@@ -85,13 +117,13 @@ function readChat(body: Record<string, unknown>, model: Pick<ServedModel, 'defau
 function readPrompt(body: Record<string, unknown>) {
   const request = checked(chatFields, body)
   const messages = messagesOf(request)
-  const tools = (request.tools ?? []) as NonNullable<ChatOptions['tools']>
+  const tools = toolsWithStrictness(request.tools ?? [])
   return { request, messages, tools, asks: asksForAnswer(request, messages) }
 }
 
 function chatOptions(body: Record<string, unknown>, request: Fields, served: Pick<ServedModel, 'defaults'>): ChatOptions {
   const { n_predict, max_completion_tokens, max_tokens, tools, tool_choice: given, parallel_tool_calls: parallel } = request
-  const { tools: left, choice } = allowedTools({ tools: tools ?? undefined, choice: given }, nameOfTool)
+  const { tools: left, choice } = allowedTools({ tools: tools ? toolsWithStrictness(tools) : undefined, choice: given }, nameOfTool)
   const most = n_predict ?? max_completion_tokens ?? max_tokens
   return {
     ...openaiOptions(body, served, { supports: TEMPLATE_FIELDS }),
@@ -99,7 +131,7 @@ function chatOptions(body: Record<string, unknown>, request: Fields, served: Pic
     ...(request.logprobs && { logprobs: request.top_logprobs ?? 0 }),
     ...(request.return_routed_experts && { experts: true }),
     // a choice without tools is the library's to refuse
-    ...(left && { tools: left as NonNullable<ChatOptions['tools']> }),
+    ...(left && { tools: left }),
     ...(choice !== undefined && choice !== null && { toolChoice: choice as NonNullable<ChatOptions['toolChoice']> }),
     ...(parallel !== undefined && parallel !== null && { parallelToolCalls: parallel }),
   }

@@ -1,5 +1,6 @@
 // What each route is, for the document: a line, the schema of its body, the options that it takes, and what it answers
-// with. A route that is not here stands in the document without a body.
+// with. A route that is not here stands in the document without a body. Owns the paths, too, that clients know from
+// elsewhere and this server has not: they are refused by name, so that nobody looks for a mistake of theirs.
 
 import type { z } from 'zod'
 import { countFields, messageFields } from '../anthropic/messages.js'
@@ -72,4 +73,19 @@ export const operations: Readonly<Record<string, Operation>> = {
   '/api/delete': { summary: 'Deletes a model, where clients may' },
   '/api/embed': { summary: "Ollama's embeddings", body: embedFields },
   '/api/embeddings': { summary: "Ollama's embedding of one text", body: oldEmbedFields },
+}
+
+/** Paths of OpenAI, Anthropic, vLLM, llama-server and Ollama. With `/*`, all below. */
+export const UNSUPPORTED: readonly string[] = [
+  ...['/v1/responses/:id', '/v1/responses/:id/*', '/v1/conversations/*', '/v1/chat/completions/:id', '/v1/messages/batches/*'],
+  ...['/v1/moderations', '/v1/images/*', '/v1/audio/*', '/v1/videos/*', '/v1/files/*', '/v1/uploads/*', '/v1/batches/*'],
+  ...['/v1/fine_tuning/*', '/v1/assistants/*', '/v1/threads/*', '/v1/vector_stores/*', '/v1/realtime/*'],
+  ...['/v1/rerank', '/v1/reranking', '/v1/score', '/rerank', '/reranking', '/score', '/pooling', '/classify', '/tokenizer_info'],
+  ...['/infill', '/embedding', '/embeddings', '/lora-adapters', '/slots/:id', '/props', '/models/load', '/models/unload'],
+  ...['/api/push', '/api/create', '/api/blobs/:digest'],
+]
+
+/** A path for a message: never what a client has made up. */
+export function shownPath(path: string): string {
+  return path.replace(/(?!^)\/\*$/, '').replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')
 }

@@ -1,21 +1,23 @@
 // POST /v1/responses: OpenAI's newer API, without what it keeps on its servers. Texts and functions. Other tools are
-// left out, as llama-server does; the rest is refused by name.
+// left out, as llama-server does; the rest is refused by name. With `truncation: auto`, a conversation that does not
+// fit loses its oldest turns.
 
-import { inSlices } from '../../../base/timeSlice.js'
-import type { ChatOptions } from '../../../text/generate/chatOptions.js'
+import { inSlices, type Steps } from '../../../base/timeSlice.js'
+import type { ChatMessage } from '../../../text/chat/chatMessages.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
+import { templateSteps } from '../../../text/generate/mixtralModel.js'
 import type { ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { allowedTools } from '../openai/allowedTools.js'
 import { rootedSchema } from '../openai/constraints.js'
 import { openaiNames, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import { checkAsked } from '../security/checkAsked.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { type ResponseRequest, responseFields } from './fields.js'
 import { messagesOf } from './items.js'
-import { truncated } from './truncation.js'
 import { ResponsesWire } from './wire.js'
 
 const NAMES = [
@@ -69,7 +71,7 @@ function toolsOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: R
   const definitions = tools?.flatMap(({ type, name, description, parameters, strict }, i): ToolDefinition[] => {
     if (type !== 'function') return []
     if (!name) throw badRequest(`tools.${i}.name is missing`, `tools.${i}.name`)
-    const more = { ...(description && { description }), ...(parameters && { parameters }), ...(strict && { strict }) }
+    const more = { ...(description && { description }), ...(parameters && { parameters }), strict: strict ?? false }
     return [{ type, function: { name, ...more } }]
   })
   const { tools: left, choice } = allowedTools({ tools: definitions, choice: given }, (tool) => tool.function.name)
@@ -90,4 +92,37 @@ function schemaOf({ text }: ResponseRequest): ChatOptions {
   if (format.type === 'json_schema' && typeof format.schema === 'object' && format.schema !== null)
     return { jsonSchema: rootedSchema(format.schema) }
   throw badRequest('text.format: expected the type text, json_object, or json_schema with a schema', 'text.format')
+}
+
+/**
+ * The newest turns that leave room for an answer: for `most` tokens, or a quarter of the context. What fits stays
+ * whole; system messages and the last turn always do. Turns begin with the user, so that no result of a call is left
+ * without its call. Throws what applying the template throws.
+ */
+function* truncated(
+  messages: readonly ChatMessage[],
+  tools: readonly ToolDefinition[],
+  { model }: ServedModel,
+  most: number | null | undefined,
+): Steps<readonly ChatMessage[]> {
+  const { contextLength } = model
+  function* tokensOf(some: readonly ChatMessage[]): Steps<number> {
+    yield
+    return (yield* templateSteps(model, some, { tools })).ids.length
+  }
+  if ((yield* tokensOf(messages)) < contextLength) return messages
+  const room = Math.min(most ?? Math.ceil(contextLength / 4), Math.ceil(contextLength / 2))
+  const turns = messages.flatMap(({ role }, i) => (role === 'user' ? [i] : []))
+  const from = (turn: number) => messages.filter(({ role }, i) => isSystem(role) || i >= (turns[turn] ?? 0))
+  let [least, last] = [0, Math.max(0, turns.length - 1)] // of all cuts that fit, the first: a few looks, however long it is
+  while (least < last) {
+    const middle = Math.floor((least + last) / 2)
+    if ((yield* tokensOf(from(middle))) + room <= contextLength) last = middle
+    else least = middle + 1
+  }
+  return from(least)
+}
+
+function isSystem(role: ChatMessage['role']): boolean {
+  return role === 'system' || role === 'developer'
 }

@@ -3,7 +3,7 @@
 import type { Steps } from '../../../base/timeSlice.js'
 import { stepsOf } from '../../../text/tokenizer/tokenizer.js'
 import { type ApiError, badRequest, type ErrorShape } from '../apiError.js'
-import { checkRoom, checkVocabulary } from '../security/promptTokens.js'
+import { checkRoom, checkVocabulary } from '../security/asked.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerRun, type Outcome, readOnly, silentRun } from './answerRuns.js'
 import type { Wire } from './respond.js'

@@ -1,18 +1,16 @@
 // Checks weights in memory, each thread a share of the rows: bytes against the file, packed once more; products against
-// the format's oracle, bit for bit, and against exact arithmetic on the dequantized weights. Owns a memory to work in.
-// Changes no bank, and does not judge what it finds (weightFindings.ts).
+// the format's oracle, bit for bit, and against exact arithmetic on the dequantized weights. Owns a memory to work in,
+// and the activations that are multiplied. Changes no bank, and does not judge what it finds (weightFindings.ts).
 
 import { formats } from '../../../format/quants/formats.js'
 import type { RoundedActivations } from '../../../format/quants/roundedActivations.js'
-import { activationBlock, activationBytes } from '../../kernels/activation.js'
 import { GRID_BYTES } from '../../kernels/gridTable.js'
-import { packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
+import { activationBlock, activationBytes, packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
 import type { ExpertStore } from '../../model/expertStore.js'
 import type { Thread } from '../../model/thread.js'
 import type { Bank } from '../../weights/bank.js'
 import type { FileReader } from '../../weights/fileReader.js'
 import type { TensorSlice } from '../../weights/mixtralTensors.js'
-import { probe } from './probe.js'
 import { FINDINGS, finding, summationError } from './weightFindings.js'
 import { type WeightPart, weightParts } from './weightParts.js'
 
@@ -225,4 +223,19 @@ function noteError(
   const share = error === 0 ? 0 : error / allowed
   // NaN is worse than any share
   if (!(share <= found[finding.worstShare]!)) found[finding.worstShare] = Number.isNaN(share) ? Number.POSITIVE_INFINITY : share
+}
+
+/**
+ * The activations of token number `token`: (columns), root mean square about one. Nearly normally distributed, as real
+ * ones are, and the same in every engine and on every machine.
+ */
+function probe(columns: number, token: number): Float32Array {
+  let state = (0x9e3779b9 * (token + 1)) | 0
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let h = Math.imul(state ^ (state >>> 15), state | 1)
+    h ^= h + Math.imul(h ^ (h >>> 7), h | 61)
+    return ((h ^ (h >>> 14)) >>> 0) / 2 ** 32
+  }
+  return Float32Array.from({ length: columns }, () => 2 * (uniform() + uniform() + uniform() - 1.5))
 }

@@ -60,7 +60,7 @@ export class SchemaSolver implements Solver {
   readonly terms: Terms
   readonly document: SchemaDocument
   readonly strings: StringLanguages
-  /** Whether keywords that are not supported are left out. */
+  /** Whether keywords that are unknown or not supported are left out. */
   readonly lenient: boolean
   readonly #shapes = new Map<string, ValueShapes>()
   readonly #open = new Set<string>()
@@ -208,11 +208,9 @@ export class SchemaSolver implements Solver {
     const schema = node.value as Readonly<Record<string, unknown>>
     for (const name of Object.keys(schema)) {
       if (Object.hasOwn(KEYWORDS, name) || IGNORED.has(name) || name.startsWith('x-')) continue
+      if (this.lenient) continue
       const use = new KeywordUse(node, name, this)
-      if (Object.hasOwn(REFUSED, name)) {
-        if (this.lenient) continue
-        throw use.unsupported(REFUSED[name]!)
-      }
+      if (Object.hasOwn(REFUSED, name)) throw use.unsupported(REFUSED[name]!)
       throw new MixtralError('OPTION', `${use.place} is not a keyword of JSON Schema, expected one, or a name that begins with x-`)
     }
     return Object.entries(KEYWORDS).flatMap(([name, keyword]) =>

@@ -1,7 +1,8 @@
-// GET /v1/models: the models that may be asked for, with what llama-server adds.
+// GET /v1/models: the models that may be asked for, as OpenAI's clients know them, with what llama-server adds, and as
+// those of Anthropic's API, which name its version in a header, do. All models are on one page.
 
-import type { OfferedModel } from '../models/modelHost.js'
 import { CAPABILITIES, detailsOf } from '../ollama/models.js'
+import type { OfferedModel } from './modelHost.js'
 
 export function modelObject({ name, aliases, created, bytes, contextLength, summary }: OfferedModel): object {
   const meta = {
@@ -30,4 +31,16 @@ function listedModel({ name, created, bytes, summary }: OfferedModel): object {
     capabilities: CAPABILITIES,
     details: detailsOf(summary),
   }
+}
+
+/** What Anthropic's clients are known by. */
+export const VERSION_HEADER = 'anthropic-version'
+
+export function anthropicModel({ name, created }: OfferedModel): object {
+  return { type: 'model', id: name, display_name: name, created_at: new Date(created * 1000).toISOString() }
+}
+
+export function anthropicModels(offered: readonly OfferedModel[]): object {
+  const [first, last] = [offered[0]?.name ?? null, offered.at(-1)?.name ?? null]
+  return { data: offered.map(anthropicModel), has_more: false, first_id: first, last_id: last }
 }

@@ -1,6 +1,6 @@
-// The options that every call on a model takes, and their check. Knows nothing of what a call does.
+// What every call on a model takes, options and tokens, and their check. Knows nothing of what a call does.
 
-import { checkNames, MixtralError, shown } from '../../base/errors.js'
+import { checkNames, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import type { Progress } from './engineOptions.js'
 
 export interface CallOptions {
@@ -41,4 +41,30 @@ export function checkCallOptions(options: { readonly [Name in keyof CallOptions]
   const { signal, onProgress } = options
   if (signal !== undefined && !(signal instanceof AbortSignal)) throw new MixtralError('OPTION', 'signal is not an AbortSignal')
   if (onProgress !== undefined && typeof onProgress !== 'function') throw new MixtralError('OPTION', 'onProgress is not a function')
+}
+
+/** Token ids as a caller may give them: an array, or a typed array of whole numbers. */
+export type TokenIds = ArrayLike<number>
+
+/**
+ * A copy of tokens, which a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
+ * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
+ */
+export function checkTokens(tokens: TokenIds, vocabSize: number, contextLength: number): number[] {
+  checkTokenList(tokens)
+  const { length } = tokens
+  if (!length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
+  checkTokenCount(length, contextLength)
+  const ids: number[] = Array.from(tokens)
+  const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
+  if (wrong >= 0)
+    throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)
+  return ids
+}
+
+/** Throws `CONTEXT` for more tokens than the context has room for. */
+export function checkTokenCount(count: number, contextLength: number): void {
+  if (count <= contextLength) return
+  const counts = { promptTokens: count, contextLength }
+  throw new MixtralError('CONTEXT', `${count} tokens, the context has room for ${contextLength}`, counts)
 }

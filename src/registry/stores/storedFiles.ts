@@ -1,10 +1,32 @@
-// Sets of shards with holes: what a pull that was stopped between two shards has left, or a removal. No model, and no
-// partial file tells of them. Does not know names of models.
+// What the files in our store tell of models by their names: where files with their own names are, which of them names
+// a model, and which sets of shards have holes. Those are what a pull that was stopped between two shards has left, or
+// a removal: no model, and no partial file tells of them.
 
 import path from 'node:path'
 import { fileBytes, filesUnder } from '../../base/files/optionalFiles.js'
-import { isSafeFile } from '../names/modelName.js'
+import { isSafeFile, parseModelName, type RemoteName } from '../names/modelName.js'
 import { shardsOf } from '../names/repositoryFiles.js'
+
+/** The folders of files with their own names, and how many folders deep they are. */
+export const namedFolders = [
+  ['huggingface', 6],
+  ['url', 2],
+] as const
+
+/** Whether a file is a model of one file, or the first shard of a set. */
+export function isFirstShard(file: string): boolean {
+  return isSafeFile(file) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/.test(file)
+}
+
+/** The name in a text, if it is one that can be pulled. */
+export function validName(text: string): RemoteName[] {
+  try {
+    const name = parseModelName(text)
+    return name.kind === 'demo' || name.kind === 'path' ? [] : [name]
+  } catch {
+    return []
+  }
+}
 
 export interface IncompleteSet {
   /** The first shard's path relative to the folder, with `/`; it need not be there. */
