@@ -145,6 +145,5 @@ function explained(error: unknown, text: string): unknown {
     return new ApiError(isAbsent ? 404 : 502, `pull model: ${error.message}`, { origin: error.code })
   }
   if (error.code === 'UNSUPPORTED') return cannotRun(error.message, error.code)
-  if (error.code === 'GGUF') return cannotRun(`pulling ${text} failed (GGUF)`, error.code)
   return new ApiError(500, `pulling ${text} failed (${error.code})`, { origin: error.code })
 }

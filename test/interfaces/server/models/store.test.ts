@@ -109,7 +109,7 @@ describe('pull', () => {
     expect(odd).toEqual([400, { error: expect.stringContaining('user/odd:latest cannot run here: ') }])
     expect(server.sent).toBeLessThan(demoFile.length) // its header
     const none = server.addOllama(ollamaModel({}, Buffer.from('no model, but a text of some length')), 'user/none')
-    expect(await machine.ask('/api/pull', { model: none, stream: false })).toEqual([400, { error: `pulling ${none} failed (GGUF)` }])
+    expect(await machine.ask('/api/pull', { model: none, stream: false })).toEqual([500, { error: `pulling ${none} failed (GGUF)` }])
     server.settings.fault = () => ({ corrupt: true })
     const name = server.addOllama(model())
     const [status, { error }] = await machine.ask('/api/pull', { model: name, stream: false })
