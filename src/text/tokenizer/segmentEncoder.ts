@@ -1,6 +1,7 @@
 // Plain text to tokens by SentencePiece's byte-pair algorithm: repeatedly merge the two neighbors whose piece has the
 // highest score, the left-most first. Owns the cutting of a text into segments that no merge can cross, and a cache of
-// segments, since words recur. Knows nothing of special tokens or of spaces: its input is spelled as the vocabulary is.
+// segments, since words recur. Owns the spelling of spaces, which is U+2581 in the vocabulary. Knows nothing of special
+// tokens.
 
 import { atOnce, type Steps } from '../../base/timeSlice.js'
 import { MergeQueue } from './mergeQueue.js'
@@ -12,6 +13,9 @@ const LONGEST_CACHED = 48
 /** Characters, or merges, between two places where the work may pause. */
 const PAUSE = 512
 const NONE = -1
+/** A space, and how the vocabulary spells it: of one UTF-16 unit both. */
+const SPACE = 0x20
+const SPELLED_SPACE = 0x2581
 
 /** The characters of one segment while they merge. Each array is (position). */
 class MergeList {
@@ -52,7 +56,7 @@ export class SegmentEncoder {
     let pause = PAUSE
     let previous = NONE
     for (let at = 0; at < text.length; ) {
-      const point = text.codePointAt(at)!
+      const point = pointAt(text, at)
       const symbol = table.symbolOf(point)
       if (at > start && !table.areNeighbors(previous, symbol)) {
         const segment = text.slice(start, at)
@@ -89,39 +93,23 @@ export class SegmentEncoder {
   *#merge(segment: string): Steps<readonly number[]> {
     const table = this.#table
     const list = segment.length <= LONGEST_CACHED ? this.#short : new MergeList(segment.length)
-    const { points, symbols, next, previous, candidates, queue } = list
+    const { points, symbols, next, previous, queue } = list
     let count = 0
     for (let at = 0; at < segment.length; at += points[count++]! < 65536 ? 1 : 2) {
-      points[count] = segment.codePointAt(at)!
+      points[count] = pointAt(segment, at)
       symbols[count] = table.symbolOf(points[count]!)
       next[count] = count + 1
       previous[count] = count - 1
       if (count % PAUSE === PAUSE - 1) yield
     }
     next[count - 1] = NONE
-    const consider = (left: number) => {
-      const right = next[left]!
-      const token = right === NONE ? NONE : table.merged(symbols[left]!, symbols[right]!)
-      candidates[left] = token
-      if (token !== NONE) queue.push(table.rank[token]!, left)
-    }
     for (let at = 0; at < count; at++) {
-      consider(at)
+      this.#consider(list, at)
       if (at % PAUSE === PAUSE - 1) yield
     }
-    for (let popped = 1; !queue.isEmpty; popped++) {
-      if (popped % PAUSE === 0) yield
-      const { rank, position: left } = queue.pop()
-      const token = candidates[left]!
-      if (token === NONE || table.rank[token] !== rank) continue // a neighbor has merged since
-      const right = next[left]!
-      const after = next[right]!
-      symbols[left] = token
-      candidates[right] = NONE
-      next[left] = after
-      if (after !== NONE) previous[after] = left
-      consider(left)
-      if (previous[left] !== NONE) consider(previous[left]!)
+    while (!queue.isEmpty) {
+      this.#mergeSome(list)
+      yield
     }
     const tokens: number[] = []
     for (let at = 0; at !== NONE; at = next[at]!) {
@@ -133,6 +121,34 @@ export class SegmentEncoder {
     return tokens
   }
 
+  /** Merges some neighbors, or all that are left. */
+  #mergeSome(list: MergeList): void {
+    const { rank } = this.#table
+    const { symbols, next, previous, candidates, queue } = list
+    for (let merges = 0; merges < PAUSE && !queue.isEmpty; merges++) {
+      const first = queue.pop()
+      const left = first.position
+      const token = candidates[left]!
+      if (token === NONE || rank[token] !== first.rank) continue // a neighbor has merged since
+      const right = next[left]!
+      const after = next[right]!
+      symbols[left] = token
+      candidates[right] = NONE
+      next[left] = after
+      if (after !== NONE) previous[after] = left
+      this.#consider(list, left)
+      if (previous[left] !== NONE) this.#consider(list, previous[left]!)
+    }
+  }
+
+  /** Puts what a position and the next one merge into in the queue. */
+  #consider({ symbols, next, candidates, queue }: MergeList, left: number): void {
+    const right = next[left]!
+    const token = right === NONE ? NONE : this.#table.merged(symbols[left]!, symbols[right]!)
+    candidates[left] = token
+    if (token !== NONE) queue.push(this.#table.rank[token]!, left)
+  }
+
   /**
    * A character without a token: the tokens of its UTF-8 bytes, or the unknown token when the vocabulary lacks one of
    * them.
@@ -142,4 +158,9 @@ export class SegmentEncoder {
     const tokens = Array.from(this.#utf8.encode(String.fromCodePoint(point)), (byte) => idOfByte[byte]!)
     return tokens.includes(-1) ? [unknownId!] : tokens
   }
+}
+
+function pointAt(text: string, at: number): number {
+  const point = text.codePointAt(at)!
+  return point === SPACE ? SPELLED_SPACE : point
 }

@@ -209,8 +209,7 @@ export class Tokenizer {
         ids.push(this.token(part).id)
         opens = true
       } else if (part !== '') {
-        const text = opens && this.addSpacePrefix ? ` ${part}` : part
-        yield* this.#segments.encode(text.replaceAll(' ', '\u2581'), ids)
+        yield* this.#segments.encode(opens && this.addSpacePrefix ? ` ${part}` : part, ids)
         opens = false
       }
     }
