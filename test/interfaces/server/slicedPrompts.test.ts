@@ -60,7 +60,6 @@ test.each<[string, object]>([
   ['/tokenize', { messages }],
   ['/v1/messages/count_tokens', { messages }],
   ['/apply-template', { messages }],
-  ['/api/embed', { model: 'demo', input: words }],
 ])('while %s reads a megabyte, the event loop goes on', async (path, body) => {
   const app = createApp(served.model, { name: 'demo' })
   let turns = 0
