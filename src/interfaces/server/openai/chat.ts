@@ -15,7 +15,7 @@ import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part, withProgress } from '../streams/answerRuns.js'
-import { type Answering, respond, type Wire } from '../streams/respond.js'
+import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { allowedTools, toolsWithStrictness } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
@@ -78,9 +78,15 @@ type Fields = z.infer<typeof chatFields>
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function chatCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
+  const { runs, wire, streams } = await requestedChat(body, served, answering.exchange.signal)
+  return respond(runs, wire, streams, answering)
+}
+
+/** The answers that a request asks for. Throws what `chatCompletion` throws before anything runs, and `ABORTED`. */
+export async function requestedChat(body: Record<string, unknown>, served: ServedModel, signal: AbortSignal): Promise<Requested> {
   const { request, messages, options, asks } = readChat(body, served)
   checkModel(request.model, served)
-  const over = asks ? undefined : await promptWithoutAnswer(messages, options, served, answering)
+  const over = asks ? undefined : await promptWithoutAnswer(messages, options, served, signal)
   const n = request.n ?? 1
   const runs = Array.from({ length: n }, (_, i): AnswerRun => {
     const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
@@ -95,7 +101,7 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
     routing: request.return_routed_experts ?? false,
     wireNames: openaiNames(body),
   }
-  return respond(runs, new ChatWire(served, n, asked), request.stream ?? false, answering)
+  return { runs, wire: new ChatWire(served, n, asked), streams: request.stream ?? false }
 }
 
 /** Throws an ApiError for what is wrong with a request, whatever its model is. */
@@ -146,10 +152,10 @@ async function promptWithoutAnswer(
   messages: readonly ChatMessage[],
   { tools }: ChatOptions,
   { model }: ServedModel,
-  { exchange }: Answering,
+  signal: AbortSignal,
 ): Promise<number[]> {
   if (tools?.length) throw unsupported('add_generation_prompt is false, which is not supported beside tools', 'add_generation_prompt')
-  return (await inSlices(templateSteps(model, messages, { addGenerationPrompt: false }), exchange.signal)).ids
+  return (await inSlices(templateSteps(model, messages, { addGenerationPrompt: false }), signal)).ids
 }
 
 /** The text and the tokens that a chat's request is to the model. Throws what `chatCompletion` throws for them. */

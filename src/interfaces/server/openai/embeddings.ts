@@ -7,7 +7,7 @@ import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { embeddingRuns, wholeWire } from '../streams/embeddingRuns.js'
-import { type Answering, respond } from '../streams/respond.js'
+import { type Answering, type Requested, respond } from '../streams/respond.js'
 import { checkModel } from './wire.js'
 
 type GivenInput = string | number[] | string[] | number[][]
@@ -31,13 +31,19 @@ export const embeddingFields = z.object({
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function embeddings(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
+  const { runs, wire, streams } = await requestedEmbeddings(body, served, answering.exchange.signal)
+  return respond(runs, wire, streams, answering)
+}
+
+/** The vectors that a request asks for. Throws what `embeddings` throws before anything runs, and `ABORTED`. */
+export async function requestedEmbeddings(body: Record<string, unknown>, served: ServedModel, signal: AbortSignal): Promise<Requested> {
   const { model, input, encoding_format: format, dimensions } = checkEmbeddings(body)
   checkModel(model, served)
   const { hiddenSize } = served.model.config
   if ((dimensions ?? hiddenSize) < 1) throw badRequest(`dimensions is ${dimensions}, expected ${hiddenSize}`, 'dimensions')
   if ((dimensions ?? hiddenSize) !== hiddenSize) throw unsupported(`dimensions is not supported: vectors have ${hiddenSize}`, 'dimensions')
   const isOne = typeof input === 'string' || typeof input[0] === 'number'
-  const runs = await inSlices(embeddingRuns((isOne ? [input] : input) as (string | number[])[], served), answering.exchange.signal)
+  const runs = await inSlices(embeddingRuns((isOne ? [input] : input) as (string | number[])[], served), signal)
   const wire = wholeWire(openaiError, (outcomes) => {
     const tokens = outcomes.reduce((sum, { promptTokens }) => sum + promptTokens, 0)
     const data = outcomes.map(({ vector }, index) => ({
@@ -47,7 +53,7 @@ export async function embeddings(body: Record<string, unknown>, served: ServedMo
     }))
     return { object: 'list', data, model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } }
   })
-  return respond(runs, wire, false, answering)
+  return { runs, wire, streams: false }
 }
 
 /** Throws an ApiError for what is wrong with a request, whatever its model is. */
