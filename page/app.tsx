@@ -63,7 +63,7 @@ export function App() {
         <Composer />
       </main>
       {panel !== 'none' && (
-        <aside class="panel" aria-label={panel === 'experts' ? 'Experts' : 'Settings'} inert={above} id="panel">
+        <aside class={`panel panel-${panel}`} aria-label={panel === 'experts' ? 'Experts' : 'Settings'} inert={above} id="panel">
           <div class="panel-head">
             <h2>{TITLES[panel]}</h2>
             <IconButton icon="close" label="Close the panel" onClick={() => closePanel(panel)} />

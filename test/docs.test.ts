@@ -115,6 +115,27 @@ test('every code of an error has its line', () => {
   expect(shown).toEqual([...union!.matchAll(/'([A-Z]+)'/g)].map(([, code]) => code))
 })
 
+/** The names in the first cells of a chapter's rows. */
+const namesIn = (text: string) =>
+  [...text.matchAll(/^\| (`[^|]*`) \|/gm)].flatMap(([, cell]) => [...cell!.matchAll(/`(\w+)`/g)].map(([, name]) => name))
+/** The names of an interface's properties. */
+const propertiesOf = (file: string, name: string) => {
+  const [, body] = new RegExp(`export interface ${name}\\b[^{]*\\{\\n(.*?)^\\}`, 'ms').exec(read(file))!
+  return [...body!.matchAll(/^ {2}readonly (\w+)/gm)].map(([, property]) => property)
+}
+
+test('every option of a server and of a catalog, and every field of the log, has its line', () => {
+  const server = 'src/interfaces/server/'
+  const options = [
+    ...propertiesOf(`${server}serve.ts`, 'ServeOptions'),
+    ...propertiesOf(`${server}settings.ts`, 'ServerOptions'),
+    ...propertiesOf(`${server}models/catalogOptions.ts`, 'CatalogOptions'),
+  ]
+  expect(namesIn(chapter('docs/serving.md', 'In a program')).toSorted()).toEqual(options.toSorted())
+  const [, log] = /^### The log\n(.*?)^\| `outcome` \| means/ms.exec(chapter('docs/serving.md', 'In operation'))!
+  expect(namesIn(log!).toSorted()).toEqual(propertiesOf(`${server}requestLog.ts`, 'RequestLog').toSorted())
+})
+
 /** The anchors of a page's headings, as forges make them. */
 const anchorsOf = (page: string) =>
   [...read(page).matchAll(/^#+ (.*)$/gm)].map(([, title]) =>

@@ -27,8 +27,10 @@ export interface Chunk {
   readonly progress: Progress | undefined
 }
 
-interface Progress {
+/** In tokens, of which `cache` were computed before. */
+export interface Progress {
   readonly total: number
+  readonly cache: number
   readonly processed: number
 }
 
@@ -67,8 +69,8 @@ interface WireChunk {
 }
 
 function isProgress(value: unknown): value is Progress {
-  const { total, processed } = (value ?? {}) as Partial<Progress>
-  return typeof total === 'number' && typeof processed === 'number'
+  const { total, cache, processed } = (value ?? {}) as Partial<Progress>
+  return [total, cache, processed].every((one) => typeof one === 'number')
 }
 
 function parsed(data: string): WireChunk {

@@ -5,7 +5,7 @@ import { batch, computed, signal } from '@preact/signals'
 import { type Conversation, changed, type Finish, type Message, newId, pathOf, titleOf, withMessage } from '../chats/conversation.js'
 import { Routing } from '../chats/routing.js'
 import { load } from '../server/api.js'
-import { type ChatRequest, type Chunk, streamChat, type Usage } from '../server/chatStream.js'
+import { type ChatRequest, type Chunk, type Progress, streamChat, type Usage } from '../server/chatStream.js'
 import { Failure } from '../server/failure.js'
 import { connect, isGone, model, note } from './connection.js'
 import { current, find, keepRouting, routingChanges, routingOf, setRouting, update } from './library.js'
@@ -139,7 +139,7 @@ class Writing {
   #tokens = 0
   #queue = ''
   /** How far the prompt is read. */
-  #read = ''
+  #progress: Progress | undefined
   #phase: Live['phase'] = 'asking'
   #usage: Usage | undefined
   #routing: Routing | undefined
@@ -165,9 +165,10 @@ class Writing {
       return
     }
     const { text, experts, weights, finish, usage, progress } = chunk
-    if (progress) this.#read = `Reading the prompt: ${progress.processed} of ${progress.total} tokens`
+    if (progress) this.#progress = progress
     this.#text += text
-    this.#tokens += experts.length || (text ? 1 : 0)
+    // of the tokens that come with the end, the last is the end token: it is none of the answer's
+    this.#tokens += experts.length > 0 ? experts.length - (finish === 'stop' ? 1 : 0) : text ? 1 : 0
     if (experts.length > 0) this.#route(experts, weights)
     if (text) {
       this.#last = performance.now()
@@ -185,9 +186,10 @@ class Writing {
     clearTimeout(this.#picturing)
     const conversation = find(this.#conversation)
     const seconds = (from: number, to: number) => Math.max(0, (to - from) / 1000)
+    // an answer that was stopped has no usage; its prompt was counted while it was read
     const figures = {
-      promptTokens: this.#usage?.prompt_tokens ?? 0,
-      cachedTokens: this.#usage?.prompt_tokens_details?.cached_tokens ?? 0,
+      promptTokens: this.#usage?.prompt_tokens ?? this.#progress?.total ?? 0,
+      cachedTokens: this.#usage?.prompt_tokens_details?.cached_tokens ?? this.#progress?.cache ?? 0,
       completionTokens: this.#usage?.completion_tokens ?? this.#tokens,
       waitSeconds: seconds(this.#began, this.#first),
       writeSeconds: seconds(this.#first, this.#last),
@@ -250,7 +252,7 @@ class Writing {
       message: this.#id,
       text: this.#text,
       phase: this.#phase,
-      queue: this.#read || this.#queue,
+      queue: this.#progress ? `Reading the prompt: ${this.#progress.processed} of ${this.#progress.total} tokens` : this.#queue,
       tokens: this.#tokens,
       perSecond: seconds > 0 ? (this.#tokens - 1) / seconds : 0,
     }

@@ -17,6 +17,10 @@ export function ExpertsPanel() {
   useEffect(() => {
     if (routing && layer.value >= routing.layers) layer.value = routing.layers - 1
   }, [routing])
+  useEffect(() => {
+    // a token that is chosen in the text is shown at the top, which may be out of sight
+    if (chosenToken.value) document.querySelector('#panel .panel-body')?.scrollTo({ top: 0 })
+  }, [chosenToken.value])
   if (!routing || !message || routing.length === 0) {
     return (
       <div class="panel-text">
@@ -34,7 +38,13 @@ export function ExpertsPanel() {
       <p class="facts">
         {routing.layers} layers of {routing.experts} experts; {routing.used} write each token.
       </p>
-      <Scope routing={routing} message={message.id} text={text} token={token} />
+      <Scope
+        routing={routing}
+        message={message.id}
+        text={text}
+        token={token}
+        ended={!writing && message.finish === 'stop' && isEnd(routing, text)}
+      />
       <HeatMap
         routing={routing}
         token={token}
@@ -53,14 +63,21 @@ export function ExpertsPanel() {
   )
 }
 
+/** Whether the last token has no text. */
+function isEnd(routing: Routing, text: string): boolean {
+  return text.slice(...routing.span(routing.length - 1)) === ''
+}
+
 interface ScopeProps {
   readonly routing: Routing
   readonly message: string
   readonly text: string
   readonly token: number | undefined
+  /** Whether the model has ended the answer itself. */
+  readonly ended: boolean
 }
 
-function Scope({ routing, message, text, token }: ScopeProps) {
+function Scope({ routing, message, text, token, ended }: ScopeProps) {
   routingChanges.value
   const go = (next: number | undefined) => {
     chosenToken.value = next === undefined ? undefined : { message, token: next }
@@ -70,7 +87,7 @@ function Scope({ routing, message, text, token }: ScopeProps) {
     return (
       <div class="scope">
         <span>
-          <strong>{routing.length}</strong> tokens were drawn
+          <strong>{routing.length}</strong> {ended ? 'tokens with the end token' : 'tokens were drawn'}
         </span>
         <button type="button" class="quiet" onClick={() => go(0)}>
           Token by token

@@ -1,6 +1,8 @@
 // Listening to an AbortSignal that many calls share: one listener for each signal, however many wait for it, so that
 // the runtime does not warn of a leak at the eleventh.
 
+import { abortedError } from './errors.js'
+
 const listeners = new WeakMap<AbortSignal, Set<() => void>>()
 
 /**
@@ -28,4 +30,14 @@ export function onAbort(signal: AbortSignal | undefined, then: () => void): () =
 function callAll(calls: Set<() => void>): void {
   for (const call of [...calls]) call()
   calls.clear()
+}
+
+/** What a promise gives; or an `ABORTED` error if the signal fires first. */
+export async function unless<V>(signal: AbortSignal | undefined, promise: Promise<V>): Promise<V> {
+  if (!signal) return promise
+  let stop = () => {}
+  const left = new Promise<never>((_, reject) => {
+    stop = onAbort(signal, () => reject(abortedError(signal)))
+  })
+  return Promise.race([promise, left]).finally(() => stop())
 }

@@ -1,6 +1,6 @@
 // Work in slices: a long piece of work lets other work of its thread run in between, such as the handler of a signal.
 
-import { setImmediate } from 'node:timers/promises'
+import { setImmediate as nextImmediate } from 'node:timers/promises'
 import { abortedError } from './errors.js'
 
 /** Milliseconds of a slice. */
@@ -16,7 +16,7 @@ export class TimeSlice {
 
   /** Lets other work run, and begins the next slice. Throws `ABORTED` if the signal has fired. */
   async pause(signal?: AbortSignal): Promise<void> {
-    await setImmediate()
+    await nextImmediate()
     if (signal?.aborted) throw abortedError(signal)
     this.#begun = performance.now()
   }
@@ -33,12 +33,26 @@ export function atOnce<T>(work: Steps<T>): T {
   }
 }
 
+/** Works whose slice is over, the one that has waited longest first. */
+const waiting: (() => void)[] = []
+
+/** A turn of the event loop has one slice of all works together: many at the same time hold it no longer than one. */
+function nextTurn(): void {
+  waiting.shift()!()
+  if (waiting.length > 0) setImmediate(nextTurn)
+}
+
 /** Does the work in slices. Throws `ABORTED` if the signal fires. */
 export async function inSlices<T>(work: Steps<T>, signal?: AbortSignal): Promise<T> {
-  const slice = new TimeSlice()
   for (;;) {
-    const next = work.next()
-    if (next.done) return next.value
-    if (slice.isOver) await slice.pause(signal)
+    const end = performance.now() + SLICE
+    do {
+      const next = work.next()
+      if (next.done) return next.value
+    } while (performance.now() <= end)
+    await new Promise<void>((resolve) => {
+      if (waiting.push(resolve) === 1) setImmediate(nextTurn)
+    })
+    if (signal?.aborted) throw abortedError(signal)
   }
 }

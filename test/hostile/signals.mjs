@@ -80,7 +80,7 @@ const outputs = (folder) => fs.readdirSync(folder).filter((name) => name.include
 
 /** What is wrong after a command was interrupted; `whole` has the hashes of outputs that are right. */
 function problemOf({ code, killedBy, errors, waited }, command, { signal, folder, whole, soon }) {
-  const ended = waited === undefined || code === 130 || killedBy === signal || code === 0 || (command.listens && code === 143)
+  const ended = waited === undefined || code === 128 + os.constants.signals[signal] || killedBy === signal || code === 0
   if (!ended) return `ended with ${killedBy ?? code}: ${errors}`
   if (killedBy === 'SIGKILL') return 'did not end'
   for (const name of outputs(folder)) {

@@ -26,7 +26,7 @@ export async function answerRequest(asked: KeyedRequest, served: ServedModel, an
   let requested: Requested | undefined
   try {
     const salt = commonAsked(asked.body, new Headers()).cacheSalt
-    requested = requestedOf(asked, served)
+    requested = await requestedOf(asked, served, answering.signal)
     const { runs, wire } = requested
     const width = served.model.status().sequences
     const call = { signal: answering.signal, onAccepted: () => {}, ...(salt !== undefined && { salt }) }
@@ -41,15 +41,16 @@ export async function answerRequest(asked: KeyedRequest, served: ServedModel, an
 }
 
 /** Throws an ApiError, and a MixtralError, for what is wrong with the request. */
-function requestedOf({ url, body, name }: KeyedRequest, served: ServedModel): Requested {
+async function requestedOf({ url, body, name }: KeyedRequest, served: ServedModel, signal: AbortSignal): Promise<Requested> {
   if (body.stream) throw unsupported('stream is not supported in batches: an answer is a line', 'stream')
   if (body.timeout !== undefined && body.timeout !== null) {
     throw unsupported('timeout is not supported in batches: results must not depend on the clock', 'timeout')
   }
   checkTextLength(url, body, served.model)
   const known = { ...served, name, aliases: [] } // whose names have been checked for the whole file
-  if (url === '/v1/chat/completions') return requestedChat(body, known)
-  return url === '/v1/completions' ? requestedCompletion(body, known, scoresOf(served.model)) : requestedEmbeddings(body, known)
+  if (url === '/v1/chat/completions') return requestedChat(body, known, signal)
+  if (url === '/v1/embeddings') return requestedEmbeddings(body, known, signal)
+  return requestedCompletion(body, known, scoresOf(served.model), signal)
 }
 
 /** The runs, which check the expected answers where there are some. */

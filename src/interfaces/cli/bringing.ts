@@ -6,7 +6,7 @@ import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { modelNameText, parseModelName } from '../../registry/names/modelName.js'
 import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/obtain.js'
-import type { LocalModel } from '../../registry/stores/localModels.js'
+import { findLocalModel, type LocalModel } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
@@ -39,11 +39,10 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
   const tell = (line: string) => void (quiet || say(line))
   const bar = new ProgressLine('downloading', { unit: 'bytes', quiet })
   const interrupt = onInterrupt()
-  const hasQuery = /^https?:\/\/[^?]*\?/.test(text)
   let downloading = false
   let shown = text
   try {
-    if (hasQuery) shown = modelNameText(parseModelName(text)) // a query may be a secret
+    shown = shownName(text)
     return await obtainModel(text, {
       update: purpose === 'keeping',
       signal: interrupt.signal,
@@ -61,7 +60,7 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
   } catch (error) {
     bar.clear()
     const stopped = error instanceof MixtralError && error.code === 'ABORTED'
-    const again = hasQuery ? 'the same address' : text
+    const again = hasQuery(text) ? 'the same address' : text
     if (stopped && downloading && !(await isKept(text))) tell('stopped: nothing is kept, since the server tells no version of the file')
     else if (stopped && downloading)
       tell(`stopped: \`mixtral pull ${again}\` resumes, \`mixtral rm ${shown}\` deletes the partial download`)
@@ -70,6 +69,18 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
     bar.clear()
     interrupt.release()
   }
+}
+
+/** Says where a model is not here: a command that looks at its header first is silent until that is found. */
+export async function sayIfAbsent(text: string): Promise<void> {
+  if (!(await findLocalModel(text))) say(`${shownName(text)} is not on this machine: looking for it at its source`)
+}
+
+const hasQuery = (text: string) => /^https?:\/\/[^?]*\?/.test(text)
+
+/** A query may be a secret. */
+function shownName(text: string): string {
+  return hasQuery(text) ? modelNameText(parseModelName(text)) : text
 }
 
 /** Whether a download of this name can be resumed. */

@@ -4,6 +4,9 @@
 /** Ctrl-C, `kill`, and a terminal that is closed. */
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const
 
+/** The one that has interrupted work last: the code with which an interrupted command ends tells it. */
+export let lastSignal: (typeof signals)[number] | undefined
+
 /**
  * An AbortSignal for one piece of work. The first of the process's signals aborts it, with its name as the reason,
  * until `release` is called.
@@ -16,8 +19,9 @@ export function onInterrupt(): { readonly signal: AbortSignal; readonly release:
   const release = () => {
     for (const name of signals) process.off(name, abort)
   }
-  const abort = (name: string) => {
+  const abort = (name: (typeof signals)[number]) => {
     release()
+    lastSignal = name
     controller.abort(name)
   }
   for (const name of signals) process.on(name, abort)

@@ -10,7 +10,7 @@ import { type ExpertFigures, expertRates } from '../../runtime/residency/expertF
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { roomyKvTokens } from '../inspect/kvTokens.js'
-import { bringModel, lookAt } from './bringing.js'
+import { bringModel, lookAt, sayIfAbsent } from './bringing.js'
 import { loadOptions, type ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { say } from './layout.js'
@@ -61,6 +61,7 @@ export async function roomyPositions(
   model: string,
   { threads, context, ram, parallel = DEFAULT_PARALLEL }: ModelFlags & { readonly parallel?: number },
 ): Promise<number | undefined> {
+  await sayIfAbsent(model)
   const [{ gguf, layers }, { build }] = await Promise.all([lookAt(model), compileKernels()])
   const options = {
     ...(threads !== undefined && { threads }),

@@ -1,14 +1,16 @@
 #!/usr/bin/env node
-// The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage, 130 interrupted. Owns
-// that standard output fails where a file takes only a part of it, as on a full disk. Knows nothing of what the
-// commands do.
+// The `mixtral` command's process: the only file that exits. 0 done, 1 failed, 2 wrong usage; interrupted, 128 and the
+// number of the signal, as shells have it. Owns that standard output fails where a file takes only a part of it, as on
+// a full disk. Knows nothing of what the commands do.
 
 import { fstatSync, writeSync } from 'node:fs'
+import { constants } from 'node:os'
 import type { Writable } from 'node:stream'
 import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import { messageOf } from './flagWords.js'
+import { lastSignal } from './interrupt.js'
 import { complain, errorLine, say } from './layout.js'
 import { createProgram } from './program.js'
 
@@ -35,7 +37,7 @@ try {
 /** Prints the error in one line, or with `--debug` with the stack trace; returns the exit code. */
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2 // commander has printed help or its line
-  if (error instanceof MixtralError && error.code === 'ABORTED') return 130 // the user knows
+  if (error instanceof MixtralError && error.code === 'ABORTED') return 128 + constants.signals[lastSignal ?? 'SIGINT'] // the user knows
   if (debug) say(inspect(error))
   else complain(messageOf(error))
   return error instanceof MixtralError && error.code === 'OPTION' ? 2 : 1

@@ -65,9 +65,10 @@ export function configureServe(command: Command): void {
     .addHelpText(
       'after',
       wrapped(`
-Speaks the APIs of OpenAI, Ollama and llama-server. Without MODEL, requests name the model, which is loaded for them, and unloaded when nobody has used it
-for a while, or another one needs the memory; --ram is what all may take together. Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running
-requests end, as long as --grace says; the second one ends at once. Keys may also be in MIXTRAL_API_KEY, comma-separated.
+Speaks the APIs of OpenAI, Ollama and llama-server, and Anthropic's messages. A MODEL that is not on this machine is downloaded first. Without MODEL, requests
+name the model, which is loaded for them, and unloaded when nobody has used it for a while, or another one needs the memory; --ram is what all may take together.
+Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running requests end, as long as --grace says; the second one
+ends at once. Keys may also be in MIXTRAL_API_KEY, comma-separated.
 
 Examples:
   mixtral serve

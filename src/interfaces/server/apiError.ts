@@ -69,9 +69,14 @@ export function badRequest(message: string, param?: string): ApiError {
   return new ApiError(400, message, { param })
 }
 
-/** A field that is known and cannot be honored. 501 is for routes and models: clients take a 4xx for final. */
+/** A field that is known and cannot be honored. 501 is for routes: clients take a 4xx for final. */
 export function unsupported(message: string, param?: string): ApiError {
   return new ApiError(400, message, { param, code: 'unsupported_parameter' })
+}
+
+/** A model that is there and cannot run here, or cannot be pulled: that is final, and clients try 5xx again. */
+export function cannotRun(message: string, origin: MixtralErrorCode): ApiError {
+  return new ApiError(400, message, { param: 'model', code: 'model_not_supported', origin })
 }
 
 /** Any error, for a client. `wireNames` has the names that options have in the request, by ours. */
@@ -85,8 +90,9 @@ export function toApiError(error: unknown, wireNames: ReadonlyMap<string, string
   const param = wireNames.get(own)
   const told = param === undefined ? message : param + message.slice(own.length)
   if (origin !== 'CONTEXT') return new ApiError(status, told, { param, origin })
-  const [, tokens, room] = /(\d+) tokens, the context has room for (\d+)/.exec(message) ?? []
-  const counts = tokens === undefined ? undefined : { n_prompt_tokens: Number(tokens), n_ctx: Number(room) }
+  const { promptTokens, contextLength } = error
+  const counts =
+    promptTokens === undefined || contextLength === undefined ? undefined : { n_prompt_tokens: promptTokens, n_ctx: contextLength }
   return new ApiError(status, told, { origin, code: 'context_length_exceeded', counts })
 }
 

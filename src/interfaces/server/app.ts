@@ -6,24 +6,24 @@ import { getPath } from 'hono/utils/url'
 import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Admission } from './admission.js'
-import { countTokens, createMessage } from './anthropic/messages.js'
+import { checkCount, checkMessage, countTokens, createMessage } from './anthropic/messages.js'
 import { ApiError, anthropicError, type ErrorShape, errorResponse, llamaError, ollamaError, openaiError, toApiError } from './apiError.js'
-import { nativeCompletion } from './llama/completion.js'
+import { checkNative, nativeCompletion } from './llama/completion.js'
 import { props, slots } from './llama/props.js'
-import { detokenize, tokenize } from './llama/tokens.js'
+import { checkTokenize, detokenize, tokenize, tokensIn } from './llama/tokens.js'
 import { Metrics, modelMetrics } from './metrics/metrics.js'
 import { hostOf, ModelCatalog } from './models/modelCatalog.js'
 import { anthropicModel, anthropicModels, modelList, modelObject, VERSION_HEADER } from './models/modelLists.js'
 import { oneModel } from './models/oneModel.js'
 import { Pulls } from './models/pulls.js'
-import { type ModelWork, unknownModel, Visits } from './models/visits.js'
-import { ollamaChat, ollamaGenerate } from './ollama/chat.js'
-import { ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
+import { type ModelRoute, type ModelWork, unknownModel, Visits } from './models/visits.js'
+import { checkOllamaChat, checkOllamaGenerate, ollamaChat, ollamaGenerate } from './ollama/chat.js'
+import { checkEmbed, checkOldEmbed, ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
 import { OLLAMA_VERSION, runningModels, showModel, taggedModels } from './ollama/models.js'
 import { copyModels, deleteModel, pullModels, type StoreWork } from './ollama/store.js'
-import { chatCompletion, chatPrompt } from './openai/chat.js'
-import { completion } from './openai/completions.js'
-import { embeddings } from './openai/embeddings.js'
+import { chatCompletion, chatPrompt, checkChat, checkPrompt } from './openai/chat.js'
+import { checkCompletion, completion } from './openai/completions.js'
+import { checkEmbeddings, embeddings } from './openai/embeddings.js'
 import { scoresOf } from './openai/promptScores.js'
 import { routedStats } from './openai/routedExperts.js'
 import { openApiDocument } from './openapi/document.js'
@@ -31,7 +31,7 @@ import { shownPath, UNSUPPORTED } from './openapi/operations.js'
 import { packageVersion } from './packageVersion.js'
 import { front } from './page.js'
 import { Exchange, guarded } from './requestLog.js'
-import { createResponse } from './responses/responses.js'
+import { checkResponse, createResponse } from './responses/responses.js'
 import { commonAsked } from './security/asked.js'
 import { readBody } from './security/body.js'
 import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
@@ -174,13 +174,13 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   }
 
   /** A route that needs a model: the one that the request names. */
-  const ask = (paths: readonly string[], work: ModelWork) => {
+  const ask = (paths: readonly string[], work: ModelWork, check: ModelRoute['check']) => {
     for (const path of paths) {
       const short: ModelWork = (given, served, answering) => {
         checkTextLength(path, given, served.model)
         return work(given, served, answering)
       }
-      post([path], (body, answering) => visits.answer(path, body, short, answering))
+      post([path], (body, answering) => visits.answer({ path, work: short, check }, body, answering))
     }
   }
 
@@ -192,19 +192,19 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     if (!offered) throw unknownModel(c.req.path, asked)
     return (isAnthropic(c) ? anthropicModel : modelObject)(offered)
   })
-  ask(['/v1/chat/completions', '/chat/completions'], chatCompletion)
-  ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering))
+  ask(['/v1/chat/completions', '/chat/completions'], chatCompletion, checkChat)
+  ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering), checkCompletion)
   get(['/v1/routed-experts/stats'], (c) => routedStats(host, c.req.query('model')))
-  ask(['/v1/responses'], createResponse)
-  ask(['/v1/messages'], createMessage)
-  ask(['/v1/messages/count_tokens'], countTokens)
-  ask(['/v1/embeddings'], embeddings)
-  ask(['/completion', '/completions'], nativeCompletion)
-  ask(['/tokenize'], tokenize)
-  ask(['/detokenize'], (body, { model }, answering) => detokenize(body, model, answering))
+  ask(['/v1/responses'], createResponse, checkResponse)
+  ask(['/v1/messages'], createMessage, checkMessage)
+  ask(['/v1/messages/count_tokens'], countTokens, checkCount)
+  ask(['/v1/embeddings'], embeddings, checkEmbeddings)
+  ask(['/completion', '/completions'], nativeCompletion, checkNative)
+  ask(['/tokenize'], tokenize, checkTokenize)
+  ask(['/detokenize'], (body, { model }, answering) => detokenize(body, model, answering), tokensIn)
   get(['/props'], (c) => props(host, c.req.query('model')))
   get(['/slots'], (c) => slots(host, c.req.query()))
-  ask(['/apply-template'], (body, served) => ({ prompt: chatPrompt(body, served) }))
+  ask(['/apply-template'], async (body, served, answering) => ({ prompt: (await chatPrompt(body, served, answering)).text }), checkPrompt)
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')
     return c.body(metrics.text(host.status(), admission.inside) + (catalog ? modelMetrics(catalog) : ''))
@@ -215,10 +215,10 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   get(['/api/tags'], () => taggedModels(host))
   get(['/api/ps'], () => runningModels(host))
   post(['/api/show'], (body) => showModel(body, host))
-  ask(['/api/chat'], ollamaChat)
-  ask(['/api/generate'], ollamaGenerate)
-  ask(['/api/embed'], ollamaEmbed)
-  ask(['/api/embeddings'], ollamaEmbeddings)
+  ask(['/api/chat'], ollamaChat, checkOllamaChat)
+  ask(['/api/generate'], ollamaGenerate, checkOllamaGenerate)
+  ask(['/api/embed'], ollamaEmbed, checkEmbed)
+  ask(['/api/embeddings'], ollamaEmbeddings, checkOldEmbed)
   if (catalog) {
     const store = (work: (body: Record<string, unknown>, store: StoreWork) => Promise<object>): Work => {
       return (body, { exchange }) => work(body, { catalog, pulls, exchange, settings })

@@ -26,6 +26,9 @@ export interface ServedModel {
   readonly bytes: number
 }
 
+/** What is known before there is a model: a request is checked as far as that goes. */
+export const NO_MODEL: Pick<ServedModel, 'defaults'> = { defaults: {} }
+
 export function servedModel(model: MixtralModel, { name, aliases }: Pick<Settings, 'name' | 'aliases'>): ServedModel {
   const { files } = model.gguf
   const file = path.basename(files[0]!.path)

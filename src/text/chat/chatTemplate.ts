@@ -5,6 +5,7 @@
 // into other messages.
 
 import { MixtralError } from '../../base/errors.js'
+import { atOnce, type Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { TemplateRefusal } from '../jinja/globals.js'
 import { Text } from '../templates/markedText.js'
@@ -31,12 +32,14 @@ export interface RenderedChat {
   readonly folded: boolean
 }
 
-/** A prompt, with what is known of the answer. */
-export interface ChatPrompt extends RenderedChat {
+/** A prompt before it becomes tokens, with what is known of the answer. */
+export interface ChatPrompt extends Omit<RenderedChat, 'ids'> {
   /** How the model writes calls, where there are tools. */
   readonly format: CallFormat | undefined
   /** Whether the prompt ends in the middle of the assistant's text. */
   readonly continues: boolean
+  /** Makes the prompt's tokens: `ids` of the rendered chat. */
+  tokens(): Steps<number[]>
 }
 
 export interface RenderOptions {
@@ -45,9 +48,10 @@ export interface RenderOptions {
   readonly addGenerationPrompt?: boolean
 }
 
-interface Rendered extends Pick<RenderedChat, 'ids' | 'text'> {
-  /** The text with its origins. */
+/** What a template has written of turns. */
+interface Written {
   readonly written: Text
+  readonly turns: readonly Turn[]
 }
 
 /** What is known of a file beside its templates. */
@@ -109,15 +113,21 @@ export class ChatTemplate {
     return new ChatTemplate(program, programAt('tokenizer.chat_template.tool_use', metadata, tokenizer) ?? program, tokenizer, about)
   }
 
+  /** The prompt with its tokens. Throws what `write` throws. */
+  render(messages: readonly ChatMessage[], options: RenderOptions = {}): ChatPrompt & RenderedChat {
+    const prompt = this.write(messages, options)
+    return { ...prompt, ids: atOnce(prompt.tokens()) }
+  }
+
   /**
-   * Renders the prompt that asks for the next answer; if the last message is the assistant's, its text goes on. If the
+   * Writes the prompt that asks for the next answer; if the last message is the assistant's, its text goes on. If the
    * template refuses a system message, or writes nothing of it, its text is put before the first user message; an empty
    * one is none. If it refuses the order of roles, successive messages of one role are joined by an empty line. If it
    * knows no tools, they are described in a system message. Throws a MixtralError `TEMPLATE` for messages of the wrong
    * shape or order, and for a template that fails or exceeds its limits (a second for all renderings together, a
    * million steps for each, a few times the messages' length and a megabyte).
    */
-  render(messages: readonly ChatMessage[], { tools, addGenerationPrompt = true }: RenderOptions = {}): ChatPrompt {
+  write(messages: readonly ChatMessage[], { tools, addGenerationPrompt = true }: RenderOptions = {}): ChatPrompt {
     const checked = withoutEmptySystem(checkMessages(messages))
     const time = new ChatBudget()
     const usesTools = tools !== undefined || checked.some((turn) => turn.role === 'tool')
@@ -131,12 +141,15 @@ export class ChatTemplate {
     const program = learned ? this.#toolProgram : this.#program
     const shown = { tools: learned ? tools : undefined, addGenerationPrompt: addGenerationPrompt && !continues }
     const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns, program, time), ...shown }, continues, time)
-    const known = { format: tools && (learned?.format ?? GENERIC), continues }
-    if (!turns.some((turn) => turn.role === 'system')) return { ...joinedIfRefused(turns, render), ...known, folded: false }
+    const promptOf = ({ written, turns }: Written, folded: boolean): ChatPrompt => {
+      const answers = turns.flatMap(({ role }, index) => (role === 'assistant' ? [turnOrigin(index)] : []))
+      const tokens = () => this.#tokens.ids(written, new Set(answers))
+      return { text: written.value, tokens, format: tools && (learned?.format ?? GENERIC), continues, folded }
+    }
+    if (!turns.some((turn) => turn.role === 'system')) return promptOf(joinedIfRefused(turns, render), false)
     const joined = joinTurns(turns)
     const whole = withSystem(turns, render) ?? (joined.length < turns.length ? withSystem(joined, render) : undefined)
-    const { ids, text } = whole ?? joinedIfRefused(foldSystem(turns), render)
-    return { ids, text, ...known, folded: !whole }
+    return promptOf(whole ?? joinedIfRefused(foldSystem(turns), render), !whole)
   }
 
   #input(turns: readonly Turn[], program: TemplateProgram, time: ChatBudget): TemplateInput {
@@ -162,11 +175,10 @@ export class ChatTemplate {
     return this.#learned === 'none' ? undefined : this.#learned
   }
 
-  #render(program: TemplateProgram, input: TemplateInput, continues: boolean, time: ChatBudget): Rendered {
+  #render(program: TemplateProgram, input: TemplateInput, continues: boolean, time: ChatBudget): Written {
     const written = continues ? begun(program, input, time) : program.run(input, time)
     checkQuestions(written, input.turns)
-    const answers = input.turns.flatMap(({ role }, index) => (role === 'assistant' ? [turnOrigin(index)] : []))
-    return { ids: this.#tokens.ids(written, new Set(answers)), text: written.value, written }
+    return { written, turns: input.turns }
   }
 }
 
@@ -224,11 +236,10 @@ function begun(program: TemplateProgram, input: TemplateInput, time: ChatBudget)
 }
 
 /** The rendered chat, unless the template refuses a system message or writes nothing of it. */
-function withSystem(turns: readonly Turn[], render: (turns: readonly Turn[]) => Rendered): Rendered | undefined {
+function withSystem(turns: readonly Turn[], render: (turns: readonly Turn[]) => Written): Written | undefined {
   try {
     const rendered = render(turns)
-    const { written } = rendered
-    const shown = shownOrigins(written)
+    const shown = shownOrigins(rendered.written)
     const isShown = turns.every(({ role, content }, index) => role !== 'system' || content.trim() === '' || shown.has(turnOrigin(index)))
     return isShown ? rendered : undefined
   } catch (error) {
@@ -238,10 +249,9 @@ function withSystem(turns: readonly Turn[], render: (turns: readonly Turn[]) => 
 }
 
 /** The rendered chat; if the template refuses the roles' order, with successive turns of one role as one. */
-function joinedIfRefused(turns: readonly Turn[], render: (turns: readonly Turn[]) => Rendered): Pick<Rendered, 'ids' | 'text'> {
+function joinedIfRefused(turns: readonly Turn[], render: (turns: readonly Turn[]) => Written): Written {
   try {
-    const { ids, text } = render(turns)
-    return { ids, text }
+    return render(turns)
   } catch (error) {
     if (!(error instanceof MixtralError && error.cause instanceof TemplateRefusal)) throw error
     const joined = joinTurns(turns)

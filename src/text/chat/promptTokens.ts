@@ -3,9 +3,10 @@
 // llama.cpp, and are found in messages as there, but for those that stand between messages.
 
 import { MixtralError } from '../../base/errors.js'
+import type { Steps } from '../../base/timeSlice.js'
 import { Text } from '../templates/markedText.js'
 import { SpecialTokens } from '../tokenizer/specialTokens.js'
-import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { stepsOf, type Tokenizer } from '../tokenizer/tokenizer.js'
 
 /** What an answer follows in Mixtral's format, in vocabularies where it is a text. */
 const END_OF_QUESTION = '[/INST]'
@@ -44,8 +45,8 @@ export class PromptTokens {
    * Throws a MixtralError `TOKENIZER`, as `encodeParts` does.
    * @param answers the origins of what the assistant said
    */
-  ids(text: Text, answers: ReadonlySet<number>): number[] {
-    return this.#tokenizer.encodeParts(this.#parts(this.#spaced(text, answers)))
+  *ids(text: Text, answers: ReadonlySet<number>): Steps<number[]> {
+    return yield* stepsOf(this.#tokenizer).encodeParts(yield* this.#parts(this.#spaced(text, answers)))
   }
 
   /**
@@ -65,27 +66,31 @@ export class PromptTokens {
     return from === 0 ? text : Text.concat([...parts, text.slice(from)])
   }
 
-  #parts(text: Text): (string | number)[] {
+  *#parts(text: Text): Steps<(string | number)[]> {
     const own = text.parts().map(({ text: part, origin }) => (origin === 0 ? part : this.#stranger.repeat(part.length)))
     let at = 0
     let isBehindToken = false
     if (this.#inMessages === undefined) this.#inMessages = this.#userDefined()
     const inMessages = this.#inMessages
-    const parts = this.#tokenizer.splitSpecial(own.join(''))
+    const parts = yield* stepsOf(this.#tokenizer).splitSpecial(own.join(''))
     const written = inMessages && new Set(parts.filter((part) => typeof part === 'number'))
-    return parts.flatMap((part) => {
+    const all: (string | number)[] = []
+    for (const part of parts) {
       const start = at
       at += typeof part === 'number' ? this.#tokenizer.token(part).piece.length : part.length
       if (typeof part === 'number') {
         isBehindToken = true
-        return part
+        all.push(part)
+        continue
       }
       const isFirst = isBehindToken || start === 0
       const shares = (this.sharesSpace && isBehindToken && part.startsWith(' ')) || (isFirst && this.#isSpacedQuestion(part))
       isBehindToken = false
       const plain = text.value.slice(shares ? start + 1 : start, at)
-      return inMessages ? this.#plainParts(plain, inMessages, written!) : plain
-    })
+      if (!inMessages) all.push(plain)
+      else for (const one of yield* this.#plainParts(plain, inMessages, written!)) all.push(one)
+    }
+    return all
   }
 
   /** Models are trained on one space before a question, see the first version of mistral-common's `encode_instruct`. */
@@ -94,9 +99,9 @@ export class PromptTokens {
   }
 
   /** A text and the user-defined tokens in it. A mark that the template has written in this prompt is a text. */
-  #plainParts(text: string, inMessages: SpecialTokens, written: ReadonlySet<number>): (string | number)[] {
+  *#plainParts(text: string, inMessages: SpecialTokens, written: ReadonlySet<number>): Steps<(string | number)[]> {
     const parts: (string | number)[] = []
-    for (const found of inMessages.split(text)) {
+    for (const found of yield* inMessages.splitSteps(text)) {
       const isText = typeof found === 'string' || (written.has(found) && MARK.test(this.#textOf(found)))
       const part = isText && typeof found === 'number' ? this.#textOf(found) : found
       const last = parts.at(-1)

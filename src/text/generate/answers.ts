@@ -2,7 +2,7 @@
 // how answers share options; what one answer is, generation.ts knows.
 
 import { withPartial } from '../../base/errors.js'
-import { TimeSlice } from '../../base/timeSlice.js'
+import { inSlices, type Steps, TimeSlice } from '../../base/timeSlice.js'
 import { checkExpertsPerToken } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { randomSeed } from '../../runtime/sampler/checkSamplerOptions.js'
@@ -33,20 +33,21 @@ export function askedAnswers({ defaults, engine }: Pick<ModelParts, 'defaults' |
 
 /**
  * Writes the answers beside all other calls. It begins with the first piece that is asked for; leaving the loop ends
- * all. The answers' prompt is computed once.
+ * all. The answers' prompt is computed once; where it is a text still, it becomes tokens in slices.
  */
 export async function* writeAnswers(
   model: GenerationModel,
   engine: Engine,
-  prompt: readonly number[],
+  given: readonly number[] | Steps<readonly number[]>,
   asked: AskedAnswers,
   request?: ChatRequest,
 ): AsyncGenerator<Piece, GenerationResult> {
+  const prompt = 'next' in given ? await inSlices(given, asked[0]!.signal) : given
   const generations: Generation[] = []
   const slice = new TimeSlice()
   let answer: ToolAnswer | undefined
   for (const options of asked) {
-    if (request?.tools) answer = await toolAnswer(request.prompt, request.tools, options, answer)
+    if (request?.tools) answer = await toolAnswer({ ...request.prompt, ids: prompt }, request.tools, options, answer)
     generations.push(await Generation.begin(model, prompt, options, answer))
     if (slice.isOver && generations.length < asked.length) await slice.pause()
   }

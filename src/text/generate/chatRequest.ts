@@ -3,6 +3,7 @@
 
 import { checkNames, checkObject, MixtralError, shown, unknownOption } from '../../base/errors.js'
 import { meantOption } from '../../base/nearNames.js'
+import { atOnce, type Steps } from '../../base/timeSlice.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { ChatPrompt, RenderedChat, RenderOptions } from '../chat/chatTemplate.js'
 import { type CheckedTools, checkTools } from '../tools/toolDefinitions.js'
@@ -50,16 +51,21 @@ function chatResult({ choices, ...result }: GenerationResult, request: ChatReque
 
 /** Throws `OPTION` and `TEMPLATE`. */
 export function renderChat(parts: ModelParts, messages: readonly ChatMessage[], options: ChatTemplateOptions): RenderedChat {
+  return atOnce(renderSteps(parts, messages, options))
+}
+
+/** The same as work that may pause. */
+export function* renderSteps(parts: ModelParts, messages: readonly ChatMessage[], options: ChatTemplateOptions): Steps<RenderedChat> {
   checkNames(options, ['tools', 'addGenerationPrompt'])
   const { tools, addGenerationPrompt = true } = options
   if (typeof addGenerationPrompt !== 'boolean') {
     throw new MixtralError('OPTION', `addGenerationPrompt is ${shown(addGenerationPrompt)}, expected true or false`)
   }
-  const { ids, text, folded } = promptOf(parts, messages, { tools: checkTools({ tools })?.tools, addGenerationPrompt })
-  return { ids, text, folded }
+  const { tokens, text, folded } = promptOf(parts, messages, { tools: checkTools({ tools })?.tools, addGenerationPrompt })
+  return { ids: yield* tokens(), text, folded }
 }
 
 /** A conversation as the model's template has it, with what an Ollama model puts before it. */
 function promptOf({ template, extras }: ModelParts, messages: readonly ChatMessage[], options: RenderOptions): ChatPrompt {
-  return template.render(withModelMessages(messages, extras?.layers), options)
+  return template.write(withModelMessages(messages, extras?.layers), options)
 }

@@ -2,9 +2,10 @@
 // the cache has no hidden states; a step computes them beside other calls' rows, with the same bits.
 
 import { checkText, MixtralError, shown } from '../../base/errors.js'
+import { inSlices } from '../../base/timeSlice.js'
 import { type CallOptions, checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
-import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { stepsOf, type Tokenizer } from '../tokenizer/tokenizer.js'
 
 export interface EmbedOptions extends CallOptions {
   /** The call shares no part of the KV cache with calls of another salt. Default: none. */
@@ -32,7 +33,7 @@ export async function embedTokens(
       'OPTION',
       'the input is a list of texts, expected one text or its token ids: calls for several texts at once share steps',
     )
-  const ids = engine.checked(typeof input === 'string' ? tokenizer.encode(input) : input)
+  const ids = engine.checked(typeof input === 'string' ? await inSlices(stepsOf(tokenizer).encode(input), call.signal) : input)
   const sum = new Float64Array(engine.config.hiddenSize)
   const hidden = (state: Float32Array) => {
     for (let i = 0; i < sum.length; i++) sum[i]! += state[i]! // in the order of the tokens, so that the bits are the same

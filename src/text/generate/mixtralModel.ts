@@ -2,6 +2,7 @@
 // generation; computes nothing itself.
 
 import { checkNames, checkText } from '../../base/errors.js'
+import type { Steps } from '../../base/timeSlice.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
 import type { TokenIds } from '../../runtime/engine/callArguments.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
@@ -9,9 +10,10 @@ import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import type { RenderedChat } from '../chat/chatTemplate.js'
+import { stepsOf } from '../tokenizer/tokenizer.js'
 import { ReadableAnswer } from './answerStream.js'
 import { askedAnswers, finish, writeAnswers } from './answers.js'
-import { type ChatRequest, chatPieces, chatRequest, renderChat } from './chatRequest.js'
+import { type ChatRequest, chatPieces, chatRequest, renderChat, renderSteps } from './chatRequest.js'
 import {
   type ChatSession,
   type ChatSessionOptions,
@@ -27,6 +29,9 @@ import { loadParts, type ModelParts, openParts } from './modelParts.js'
 import { checkSessionOptions, openSession, type RestoredSession, type Session, type SessionOptions } from './session.js'
 import { TokenModel } from './tokenModel.js'
 
+/** `applyChatTemplate` as work that may pause: a long conversation takes tenths of a second. */
+export let templateSteps: (model: MixtralModel, messages: readonly ChatMessage[], options?: ChatTemplateOptions) => Steps<RenderedChat>
+
 /**
  * A Mixtral in memory. Calls at the same time share its steps, up to `sequences` of them; each gets what it would get
  * alone, bit for bit. The main thread stays free.
@@ -38,6 +43,10 @@ import { TokenModel } from './tokenModel.js'
  * await model.close()
  */
 export class MixtralModel extends TokenModel {
+  static {
+    templateSteps = (model, messages, options = {}) => renderSteps(model.#parts, messages, options)
+  }
+
   readonly #parts: ModelParts
 
   private constructor(parts: ModelParts) {
@@ -85,7 +94,8 @@ export class MixtralModel extends TokenModel {
    * const { finishReason } = await answer.result
    */
   stream(prompt: string, options: GenerationOptions = {}): AnswerStream {
-    return new ReadableAnswer(this.#generate(this.tokenizer.encodePrompt(prompt), options))
+    checkText('the prompt', prompt)
+    return new ReadableAnswer(this.#generate(stepsOf(this.tokenizer).encodePrompt(prompt), options))
   }
 
   /**
@@ -103,7 +113,7 @@ export class MixtralModel extends TokenModel {
    */
   streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AnswerStream<ChatResult> {
     const request = chatRequest(this.#parts, messages, options)
-    return new ReadableAnswer(chatPieces(this.#generate(request.prompt.ids, request.options, request), request))
+    return new ReadableAnswer(chatPieces(this.#generate(request.prompt.tokens(), request.options, request), request))
   }
 
   /** The prompt that `chat` makes of a conversation. Throws `TEMPLATE`, and `OPTION` for tools that are none. */
@@ -172,7 +182,7 @@ export class MixtralModel extends TokenModel {
   }
 
   /** Writes answers, beside others. It begins with the first piece that is asked for. */
-  #generate(prompt: readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
+  #generate(prompt: Steps<readonly number[]>, options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
     return writeAnswers(this, this.#parts.engine, prompt, askedAnswers(this.#parts, options), request)
   }
 }

@@ -2,8 +2,10 @@
 // ids only; what the KV cache holds of them is shared with all other calls, and may be evicted and computed again.
 
 import { checkNames, checkObject, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
+import { inSlices } from '../../base/timeSlice.js'
 import { type CallOptions, checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
+import { stepsOf } from '../tokenizer/tokenizer.js'
 import { jsonCopy } from '../tools/plainJson.js'
 import { ReadableAnswer } from './answerStream.js'
 import { type AskedAnswers, askedAnswers, finish } from './answers.js'
@@ -87,12 +89,17 @@ export class Session {
   async append(what: string | TokenIds, options: CallOptions = {}): Promise<void> {
     checkCallOptions(options)
     const { tokenizer, engine } = this.#runs.parts
+    const before = this.#ids
+    const steps = stepsOf(tokenizer)
     const encode = (text: string) =>
-      this.#ids.length ? tokenizer.encode(text, { addBos: false, parseSpecial: true, continues: true }) : tokenizer.encodePrompt(text)
+      before.length > 0 ? steps.encode(text, { addBos: false, parseSpecial: true, continues: true }) : steps.encodePrompt(text)
     if (typeof what !== 'string') checkTokenList(what)
-    const ids = engine.checked([...this.#ids, ...(typeof what === 'string' ? encode(what) : Array.from(what))])
+    const given = typeof what === 'string' ? what : Array.from(what)
+    const call = { ...options }
     return this.#alone(async () => {
-      await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, options)
+      const added = typeof given === 'string' ? await inSlices(encode(given), call.signal) : given
+      const ids = engine.checked([...before, ...added])
+      await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, call)
       this.#ids = ids
     })
   }
@@ -112,7 +119,7 @@ export class Session {
    * throws.
    */
   stream(options: GenerationOptions = {}): AnswerStream {
-    return new ReadableAnswer(this.#write(() => this.#runs.parts.engine.checked(this.#ids), options))
+    return new ReadableAnswer(this.#write(async () => this.#runs.parts.engine.checked(this.#ids), options))
   }
 
   /**
@@ -130,7 +137,7 @@ export class Session {
    */
   streamChat(messages: readonly ChatMessage[], options: ChatOptions = {}): AnswerStream<ChatResult> {
     const request = chatRequest(this.#runs.parts, messages, options)
-    const pieces = this.#write(() => request.prompt.ids, request.options, request)
+    const pieces = this.#write(() => inSlices(request.prompt.tokens(), request.options.signal), request.options, request)
     return new ReadableAnswer(chatPieces(pieces, request))
   }
 
@@ -167,7 +174,11 @@ export class Session {
     this.#closed = true
   }
 
-  #write(prompt: () => readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
+  #write(
+    prompt: () => Promise<readonly number[]>,
+    options: GenerationOptions,
+    request?: ChatRequest,
+  ): AsyncGenerator<Piece, GenerationResult> {
     checkObject(options)
     if (options.salt !== undefined && options.salt !== this.#salt) {
       throw new MixtralError('OPTION', `salt is ${shown(options.salt)}, expected that of the session, or none`)
@@ -177,10 +188,14 @@ export class Session {
     throw new MixtralError('OPTION', `n is ${asked.length}, expected 1: a session has one answer; fork it for others`)
   }
 
-  async *#pieces(prompt: () => readonly number[], asked: AskedAnswers, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
+  async *#pieces(
+    prompt: () => Promise<readonly number[]>,
+    asked: AskedAnswers,
+    request?: ChatRequest,
+  ): AsyncGenerator<Piece, GenerationResult> {
     const leave = this.#enter()
     try {
-      const ids = prompt()
+      const ids = await prompt()
       const pieces = this.#runs.continue(ids, asked, request)
       const all = [...ids]
       this.#ids = all

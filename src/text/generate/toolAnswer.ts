@@ -22,7 +22,7 @@ export interface ToolAnswer {
  * `OPTION` for options that do not go together.
  */
 export async function toolAnswer(
-  prompt: ChatPrompt,
+  prompt: Pick<ChatPrompt, 'format' | 'continues'> & { readonly ids: readonly number[] },
   tools: CheckedTools,
   options: CheckedOptions,
   before: ToolAnswer | undefined,

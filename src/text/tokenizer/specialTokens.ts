@@ -5,10 +5,13 @@
 
 import { MixtralError } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
+import { atOnce, type Steps } from '../../base/timeSlice.js'
 import { PairMap } from './pairMap.js'
 
 const ROOT = 0
 const NONE = -1
+/** Characters between two places where a search may pause. */
+const PAUSE = 4096
 
 export class SpecialTokens {
   readonly #texts = new Set<string>()
@@ -46,7 +49,12 @@ export class SpecialTokens {
 
   /** Splits a text into plain texts, never empty, and ids. */
   split(text: string): (string | number)[] {
-    const places = this.#texts.size > 0 ? this.#places(text) : []
+    return atOnce(this.splitSteps(text))
+  }
+
+  /** The same as work that may pause. */
+  *splitSteps(text: string): Steps<(string | number)[]> {
+    const places = this.#texts.size > 0 ? yield* this.#places(text) : []
     const parts: (string | number)[] = []
     let start = 0
     for (let index = places.length - 1; index >= 0; index--) {
@@ -61,7 +69,7 @@ export class SpecialTokens {
   }
 
   /** Where tokens begin, from the end, each with the longest there. */
-  #places(text: string): { at: number; node: number }[] {
+  *#places(text: string): Steps<{ at: number; node: number }[]> {
     this.#links ??= this.#link()
     const { shorter, token } = this.#links
     const places: { at: number; node: number }[] = []
@@ -69,6 +77,7 @@ export class SpecialTokens {
     for (let at = text.length - 1; at >= 0; at--) {
       node = this.#below(node, text.charCodeAt(at), shorter)
       if (token[node] !== NONE) places.push({ at, node: token[node]! })
+      if (at % PAUSE === 0) yield
     }
     return places
   }

@@ -32,8 +32,33 @@ export interface Token {
   readonly type: keyof typeof tokenType
 }
 
+/** What a tokenizer does at once, as work that may pause; arguments are checked by who begins it. */
+interface TokenizerSteps {
+  encode(text: string, options?: EncodeOptions): Steps<number[]>
+  encodePrompt(text: string): Steps<number[]>
+  encodeParts(parts: readonly (string | number)[]): Steps<number[]>
+  splitSpecial(text: string): Steps<(string | number)[]>
+}
+
+/** The same work in steps: long texts take tenths of a second. Each has the result of the method of its name. */
+export let stepsOf: (tokenizer: Tokenizer) => TokenizerSteps
+
+/** Parts of a text between two places where the work may pause. */
+const PAUSE = 256
+
 /** Text to token ids and back. Ids are whole numbers below `vocabSize`. */
 export class Tokenizer {
+  static {
+    stepsOf = (tokenizer) => ({
+      encode: (text, options = {}) => tokenizer.#encode(text, options),
+      *encodePrompt(text) {
+        return yield* this.encodeParts(yield* this.splitSpecial(text))
+      },
+      encodeParts: (parts) => tokenizer.#append(parts, tokenizer.addBos && parts[0] !== tokenizer.bosId ? [tokenizer.bosId] : []),
+      splitSpecial: (text) => tokenizer.#special.splitSteps(text.toWellFormed()),
+    })
+  }
+
   /** Number of tokens. */
   readonly vocabSize: number
   readonly bosId: number
@@ -104,9 +129,7 @@ export class Tokenizer {
   encode(text: string, options: EncodeOptions = {}): number[] {
     checkText('the text', text)
     checkNames(options, ['addBos', 'parseSpecial', 'continues'])
-    const tokens = options.parseSpecial ? this.#special : this.#userDefined
-    const ids = (options.addBos ?? this.addBos) ? [this.bosId] : []
-    return this.#append(tokens.split(text.toWellFormed()), ids, !options.continues)
+    return atOnce(this.#encode(text, options))
   }
 
   /**
@@ -115,13 +138,13 @@ export class Tokenizer {
    */
   encodePrompt(text: string): number[] {
     checkText('the prompt', text)
-    return this.encodeParts(this.splitSpecial(text))
+    return atOnce(stepsOf(this).encodePrompt(text))
   }
 
   /** Splits a text at the special tokens of every kind that it spells: plain texts and ids, in order. */
   splitSpecial(text: string): (string | number)[] {
     checkText('the text', text)
-    return this.#special.split(text.toWellFormed())
+    return atOnce(stepsOf(this).splitSpecial(text))
   }
 
   /** The texts at which `splitSpecial` splits. */
@@ -136,7 +159,7 @@ export class Tokenizer {
   encodeParts(parts: readonly (string | number)[]): number[] {
     checkKind('the list of parts', parts, Array.isArray(parts), 'a list of texts and token ids')
     for (const part of parts) checkKind('a part', part, typeof part === 'string' || typeof part === 'number', 'a text or a token id')
-    return this.#append(parts, this.addBos && parts[0] !== this.bosId ? [this.bosId] : [])
+    return atOnce(stepsOf(this).encodeParts(parts))
   }
 
   /**
@@ -173,15 +196,20 @@ export class Tokenizer {
     return tokenBytes(this.#vocabulary, this.token(id).id)
   }
 
+  *#encode(text: string, { addBos, parseSpecial, continues }: EncodeOptions): Steps<number[]> {
+    const parts = yield* (parseSpecial ? this.#special : this.#userDefined).splitSteps(text.toWellFormed())
+    return yield* this.#append(parts, (addBos ?? this.addBos) ? [this.bosId] : [], !continues)
+  }
+
   /** Appends the ids of parts. A text at the beginning, and one after a special token, gets a leading space. */
-  #append(parts: readonly (string | number)[], ids: number[], opens = true): number[] {
-    for (const part of parts) {
+  *#append(parts: readonly (string | number)[], ids: number[], opens = true): Steps<number[]> {
+    for (const [i, part] of parts.entries()) {
+      if (i % PAUSE === PAUSE - 1) yield
       if (typeof part === 'number') {
         ids.push(this.token(part).id)
         opens = true
       } else if (part !== '') {
-        const text = opens && this.addSpacePrefix ? ` ${part}` : part
-        this.#segments.encode(text.replaceAll(' ', '\u2581'), ids)
+        yield* this.#segments.encode(opens && this.addSpacePrefix ? ` ${part}` : part, ids)
         opens = false
       }
     }

@@ -33,7 +33,7 @@ test('SIGTERM during an answer of chat ends the chat', async () => {
     input: 'Babble.\n/clear\nAgain.\n',
     atFirstOutput: (child) => child.kill('SIGTERM'),
   })
-  expect(code).toBe(130)
+  expect(code).toBe(143)
   expect(stdout).toMatch(/^.+\n$/s)
 })
 

@@ -72,7 +72,11 @@ test.each([
   expect(ended.stderr).toMatch(message)
 })
 
-test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it with 130 and leaves no file, not even a draft', async (signal) => {
+test.each([
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+  ['SIGHUP', 129],
+] as const)('%s ends it with %i and leaves no file, not even a draft', async (signal, code) => {
   const work = path.join(folder, signal)
   await fs.mkdir(work)
   const main = fileURLToPath(new URL('../../../dist/interfaces/cli/main.js', import.meta.url))
@@ -81,6 +85,6 @@ test.each(['SIGINT', 'SIGTERM'] as const)('%s ends it with 130 and leaves no fil
   while ((await fs.readdir(work)).length === 0 && child.exitCode === null) await new Promise((resolve) => setTimeout(resolve, 5))
   expect(await fs.readdir(work)).toEqual([expect.stringMatching(/^out\.gguf\.draft\.\d+\.[0-9a-f]{8}$/)])
   child.kill(signal)
-  expect(await ended).toBe(130)
+  expect(await ended).toBe(code)
   expect(await fs.readdir(work)).toEqual([])
 })

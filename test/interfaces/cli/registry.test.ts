@@ -80,6 +80,36 @@ test('run downloads a model that is not here, and its parameters count where no 
   expect(server.seen).toEqual([])
 })
 
+test('serve says that it downloads a model that is not here, and how far it is; a signal before it serves ends it', async () => {
+  server.settings.trickle = 4096
+  const stopping = await mixtral(['serve', name, '--port', '0'], {
+    env,
+    atStart: function kill(child) {
+      if (server.sent < 1e6) setTimeout(kill, 5, child)
+      else child.kill('SIGTERM')
+    },
+  })
+  expect(stopping.code).toBe(143)
+  expect(stopping.stderr).toContain('7.3 MB to download')
+  expect(stopping.stderr).toContain(`stopped: \`mixtral pull ${name}\` resumes`)
+  delete server.settings.trickle
+  const { code, stderr, stdout } = await mixtral(['serve', name, '--port', '0'], {
+    env,
+    atStart: (child) => {
+      let said = ''
+      child.stderr.on('data', (text) => {
+        said += text
+        if (/ at http:\S+: /.test(said) && !child.killed) child.kill('SIGTERM')
+      })
+    },
+  })
+  expect([code, stdout]).toEqual([0, ''])
+  const [first, found, serving] = stderr.split('\n')
+  expect(first).toBe(`${name} is not on this machine: looking for it at its source`)
+  expect(found).toMatch(/^\S+: 7\.3 MB to download; it needs [\d.]+ MB of memory/)
+  expect(serving).toContain(`${name} at http://127.0.0.1:`)
+})
+
 test('Ctrl-C during a pull of which nothing can be kept says so', async () => {
   server.settings.unversioned = true
   server.settings.trickle = 8192

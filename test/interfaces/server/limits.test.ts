@@ -95,6 +95,9 @@ test('texts that no context can hold are refused before they become tokens, and 
     ['/tokenize', { content: ' '.repeat(2_000_000) }, 'the text has 2000000 bytes'],
     ['/v1/messages/count_tokens', { messages }, 'the text has 2000000 bytes'],
     ['/apply-template', { messages }, 'the text has 2000000 bytes'],
+    ['/api/embed', { model: 'demo', input: long }, 'the text has 2000000 bytes'],
+    ['/api/embed', { model: 'demo', input: Array(2000).fill('word '.repeat(200)) }, 'the text has 2000000 bytes'],
+    ['/api/embeddings', { model: 'demo', prompt: long }, 'the text has 2000000 bytes'],
     ['/detokenize', { tokens: Array(300_000).fill(5) }, 'tokens has 300000 ids, expected at most 262144'],
   ] as const) {
     const response = await served.post(path, body)

@@ -75,7 +75,11 @@ describe.skipIf(!hasChromium)('the page', () => {
     await page.keyboard.press('Escape')
     await answered(page)
     await until(() => halfLogs.at(-1)?.outcome === 'left')
-    await expect.poll(() => page.locator('.figures').textContent()).toMatch(/stopped$/)
+    await expect.poll(() => page.locator('.figures').textContent()).toMatch(/^\d+ tokens · .* · prompt \d+(, \d+ cached)? · stopped$/)
+    const [, written, prompt] = /^(\d+) tokens .* prompt (\d+)/.exec((await page.locator('.figures').textContent())!)!
+    expect(await page.getByRole('meter', { name: 'Context used' }).getAttribute('aria-valuetext')).toBe(
+      `${Number(written) + Number(prompt)} of 512 tokens`,
+    )
     const before = (await page.locator('.code pre').textContent())!
     expect(before).toMatch(/^\[ ?\d/)
     gate.open()
@@ -505,6 +509,13 @@ describe.skipIf(!hasChromium)('the page', () => {
     await page.locator('.heat').waitFor()
     await answered(page)
     expect(await wide()).toEqual([])
+    // what is told of a token that is chosen is in sight, wherever the panel was
+    const scrolled = () => page.locator('.panel-body').evaluate((body) => body.scrollTop)
+    await page.getByLabel('Write their numbers').scrollIntoViewIfNeeded()
+    expect(await scrolled()).toBeGreaterThan(100)
+    await page.locator('.token').nth(2).click()
+    await expect.poll(scrolled).toBe(0)
+    await page.locator('.token-name').waitFor()
     await page.getByRole('button', { name: 'Conversations' }).click()
     expect(await wide()).toEqual([])
     await page.keyboard.press('Escape')

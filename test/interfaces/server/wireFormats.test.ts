@@ -262,11 +262,11 @@ test('what is cached is used again and again, and all of a prompt but one token 
 })
 
 test('a salt keeps the beginnings of its callers apart, embeddings and prompts that are only read too', async () => {
-  const { promptIds } = await import('../../../dist/interfaces/server/llama/prompts.js')
+  const { atOnce } = await import('../../../dist/base/timeSlice.js')
   const { embeddingRuns } = await import('../../../dist/interfaces/server/streams/embeddingRuns.js')
-  const ids = promptIds(endless.repeat(9), served.model)
+  const ids = served.model.tokenizer.encodePrompt(endless.repeat(9))
   const call = { signal: new AbortController().signal, onAccepted: () => {}, salt: 'a' }
-  const [run] = embeddingRuns([ids], { model: served.model } as Json)
+  const [run] = atOnce(embeddingRuns([ids], { model: served.model } as Json))
   await served.model.reset()
   expect(await run!(call).next()).toMatchObject({ done: true, value: { promptTokens: ids.length } })
   const reused = async (salt: string) => (await served.model.session({ ids, salt }).generate({ maxNewTokens: 1 })).reusedTokens

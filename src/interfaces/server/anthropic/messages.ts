@@ -2,15 +2,19 @@
 // what asks for more than this model can do is left out where an answer without it is a whole one, or refused by name.
 
 import { z } from 'zod'
+import { inSlices } from '../../../base/timeSlice.js'
+import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/generationOptions.js'
+import { templateSteps } from '../../../text/generate/mixtralModel.js'
 import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { rootedSchema } from '../openai/constraints.js'
 import { MOST_STOPS, openaiNames, openaiOptions, stopsOf } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
-import type { ServedModel } from '../servedModel.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { chatMessages } from './conversation.js'
 import { MessagesWire } from './wire.js'
@@ -66,17 +70,30 @@ const NAMES = [
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createMessage(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const request = checked(messageFields, body)
+  const { request, messages, options, wireNames } = readMessage(body, served)
   checkModel(request.model, served)
+  const { model } = served
+  // only a stream tells them before the answer
+  const inputTokens = request.stream ? await countOf(messages, options, served, answering) : 0
+  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, wireNames)
+  return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, request.stream ?? false, answering)
+}
+
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkMessage(body: Record<string, unknown>): void {
+  const { messages, options, wireNames } = readMessage(body, NO_MODEL)
+  checkAsked(options, wireNames, messages)
+}
+
+function readMessage(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+  const request = checked(messageFields, body)
   for (const name of ['container', 'mcp_servers'] as const) {
     const value = request[name]
     const asksNothing = value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
     if (!asksNothing) throw unsupported(`${name} is not supported`, name)
   }
-  const { model } = served
-  const messages = chatMessages(request)
-  const { max_tokens: most, stop_sequences: stops, stream } = request
-  const { stop, ...others } = openaiOptions(body, served)
+  const { max_tokens: most, stop_sequences: stops } = request
+  const { stop, ...others } = openaiOptions(body, model)
   const options: ChatOptions = {
     ...others,
     ...(stops ? { stop: stopsOf(stops) } : stop !== undefined && { stop }),
@@ -84,19 +101,36 @@ export async function createMessage(body: Record<string, unknown>, served: Serve
     ...schemaOf(request),
     ...toolsOf(request),
   }
-  // only a stream tells them before the answer
-  const inputTokens = stream ? model.applyChatTemplate(messages, { tools: options.tools ?? [] }).ids.length : 0
-  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, openaiNames(body, NAMES))
-  return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, stream ?? false, answering)
+  return { request, messages: chatMessages(request), options, wireNames: openaiNames(body, NAMES) }
 }
 
 /** Throws an ApiError, or a MixtralError, for what is wrong with the request. */
-export function countTokens(body: Record<string, unknown>, served: ServedModel): object {
-  const request = checked(countFields, body)
+export async function countTokens(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<object> {
+  const { request, messages, tools } = readCount(body)
   checkModel(request.model, served)
+  return { input_tokens: await countOf(messages, tools, served, answering) }
+}
+
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkCount(body: Record<string, unknown>): void {
+  const { messages, tools } = readCount(body)
+  checkAsked(tools, openaiNames(body, NAMES), messages)
+}
+
+function readCount(body: Record<string, unknown>) {
+  const request = checked(countFields, body)
   schemaOf(request)
-  const { tools = [] } = toolsOf(request)
-  return { input_tokens: served.model.applyChatTemplate(chatMessages(request), { tools }).ids.length }
+  const { tools } = toolsOf(request)
+  return { request, messages: chatMessages(request), tools: tools ? { tools } : {} }
+}
+
+async function countOf(
+  messages: readonly ChatMessage[],
+  { tools = [] }: ChatOptions,
+  { model }: ServedModel,
+  { exchange }: Answering,
+): Promise<number> {
+  return (await inSlices(templateSteps(model, messages, { tools }), exchange.signal)).ids.length
 }
 
 function toolsOf({ tools, tool_choice: choice }: Fields): Pick<ChatOptions, 'tools' | 'toolChoice' | 'parallelToolCalls'> {

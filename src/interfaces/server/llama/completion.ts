@@ -4,6 +4,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { z } from 'zod'
+import { inSlices } from '../../../base/timeSlice.js'
 import { stepNamed } from '../../../runtime/sampler/steps.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { unsupported } from '../apiError.js'
@@ -12,11 +13,11 @@ import { checkModel } from '../openai/wire.js'
 import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList } from '../security/fields.js'
-import type { ServedModel } from '../servedModel.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerCall, type AnswerRun, readOnly, silentRun, withProgress } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { NativeWire } from './completionWire.js'
-import { type GivenPrompt, isPrompt, PROMPT, promptIds, promptsOf } from './prompts.js'
+import { type GivenPrompt, idsOf, isPrompt, PROMPT } from './prompts.js'
 
 const limit = z.int().min(-2).nullish()
 
@@ -44,22 +45,9 @@ const RANDOM_SEED = 2 ** 32 - 1
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function nativeCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const request = checked(nativeFields, body)
-  const { model } = served
+  const { request, most, options, wireNames } = readNative(body, served)
   checkModel(request.model, served)
-  if ((request.n ?? 1) !== 1) throw unsupported('n is not supported: send the prompt as often as it is to be answered', 'n')
-  const most = request.n_predict ?? request.max_completion_tokens ?? request.max_tokens ?? -1
-  const { seed, ...others } = openaiOptions(leniently(body), served, { own: {}, supports: ['n_probs'] })
-  const options: GenerationOptions = {
-    ...others,
-    ...(seed !== undefined && seed !== RANDOM_SEED && { seed }),
-    ...(most > 0 && { maxNewTokens: most }),
-    ...(request.n_probs && { logprobs: request.n_probs }),
-    ...(request.cache_prompt === false && { salt: randomUUID() }), // shares with nobody
-  }
-  const wireNames = openaiNames(body, [['logprobs', 'n_probs']])
-  checkAsked(options, wireNames)
-  const prompts = promptsOf(request.prompt).map((prompt) => promptIds(prompt, model))
+  const prompts = await inSlices(idsOf(request.prompt, served.model), answering.exchange.signal)
   const runs = prompts.map((ids) => (most === 0 ? reading(served, ids, options) : writing(served, ids, options, request)))
   const wire = new NativeWire(served, {
     prompts,
@@ -73,6 +61,28 @@ export async function nativeCompletion(body: Record<string, unknown>, served: Se
   return respond(runs, wire, request.stream ?? false, answering)
 }
 
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkNative(body: Record<string, unknown>): void {
+  readNative(body, NO_MODEL)
+}
+
+function readNative(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+  const request = checked(nativeFields, body)
+  if ((request.n ?? 1) !== 1) throw unsupported('n is not supported: send the prompt as often as it is to be answered', 'n')
+  const most = request.n_predict ?? request.max_completion_tokens ?? request.max_tokens ?? -1
+  const { seed, ...others } = openaiOptions(leniently(body), model, { own: {}, supports: ['n_probs'] })
+  const options: GenerationOptions = {
+    ...others,
+    ...(seed !== undefined && seed !== RANDOM_SEED && { seed }),
+    ...(most > 0 && { maxNewTokens: most }),
+    ...(request.n_probs && { logprobs: request.n_probs }),
+    ...(request.cache_prompt === false && { salt: randomUUID() }), // shares with nobody
+  }
+  const wireNames = openaiNames(body, [['logprobs', 'n_probs']])
+  checkAsked(options, wireNames)
+  return { request, most, options, wireNames }
+}
+
 function writing(
   { model }: ServedModel,
   ids: readonly number[],
@@ -84,7 +94,7 @@ function writing(
     return session.stream({ ...options, ...call, ...(onProgress && { onProgress }) })
   }
   if (!stream || !return_progress) return (call) => begin(call)
-  return (call) => withProgress(ids.length, (onProgress) => begin(call, onProgress))
+  return (call) => withProgress((onProgress) => begin(call, onProgress))
 }
 
 /** Computes the prompt, so that what follows finds it in the cache. */

@@ -4,8 +4,9 @@
 import { z } from 'zod'
 import { inSlices, type Steps } from '../../../base/timeSlice.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
+import { stepsOf } from '../../../text/tokenizer/tokenizer.js'
 import { badRequest } from '../apiError.js'
-import { chatPromptIds } from '../openai/chat.js'
+import { chatPrompt, checkPrompt } from '../openai/chat.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record, tokenIds } from '../security/fields.js'
 import { MOST_IDS } from '../security/textLength.js'
@@ -27,60 +28,60 @@ export const tokenizeFields = z.object({
 export const detokenizeFields = z.object({ tokens: tokenIds })
 
 /** Of a text, or as with vLLM of a chat. llama-server adds no BOS unless it is asked to. Throws an ApiError. */
-export async function tokenize(body: Record<string, unknown>, served: ServedModel, { admission, exchange }: Answering): Promise<object> {
+export async function tokenize(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<object> {
+  const { signal } = answering.exchange
   const { tokenizer, contextLength } = served.model
-  const { messages, content, prompt, add_special, add_special_tokens, parse_special, with_pieces, return_token_strs } = checked(
-    tokenizeFields,
-    body,
-  )
+  const { content, prompt, add_special, add_special_tokens, parse_special, with_pieces, return_token_strs } = readTokenize(body)
   const text = content ?? prompt
-  if (typeof text !== 'string' && !messages) throw badRequest('no text, expected content, prompt or messages', 'content')
   const isLlama = typeof content === 'string'
   const addBos = isLlama ? (add_special ?? false) : (add_special_tokens ?? true)
-  const leave = admission.enter()
-  try {
-    const tokens =
-      typeof text !== 'string'
-        ? chatPromptIds(body, served)
-        : tokenizer.encode(text, { addBos: addBos && tokenizer.addBos, parseSpecial: parse_special ?? true })
-    if (!isLlama) {
-      const strings = return_token_strs
-        ? await inSlices(
-            each(tokens, (id) => tokenizer.token(id).piece),
-            exchange.signal,
-          )
-        : null
-      return { count: tokens.length, max_model_len: contextLength, tokens, token_strs: strings }
+  const options = { addBos: addBos && tokenizer.addBos, parseSpecial: parse_special ?? true }
+  const tokens =
+    typeof text === 'string'
+      ? await inSlices(stepsOf(tokenizer).encode(text, options), signal)
+      : (await chatPrompt(body, served, answering)).ids
+  if (!isLlama) {
+    const pieces = each(tokens, (id) => tokenizer.token(id).piece)
+    return {
+      count: tokens.length,
+      max_model_len: contextLength,
+      tokens,
+      token_strs: return_token_strs ? await inSlices(pieces, signal) : null,
     }
-    if (!with_pieces) return { tokens }
-    const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-    const piece = (id: number) => ({ id, piece: pieceOf(tokenizer.bytes(id), decoder) })
-    return { tokens: await inSlices(each(tokens, piece), exchange.signal) }
-  } finally {
-    leave()
   }
+  if (!with_pieces) return { tokens }
+  const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+  const piece = (id: number) => ({ id, piece: pieceOf(tokenizer.bytes(id), decoder) })
+  return { tokens: await inSlices(each(tokens, piece), signal) }
+}
+
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkTokenize(body: Record<string, unknown>): void {
+  const { content, prompt } = readTokenize(body)
+  if (typeof (content ?? prompt) !== 'string') checkPrompt(body)
+}
+
+function readTokenize(body: Record<string, unknown>) {
+  const request = checked(tokenizeFields, body)
+  const { content, prompt, messages } = request
+  if (typeof (content ?? prompt) === 'string' || messages) return request
+  throw badRequest('no text, expected content, prompt or messages', 'content')
 }
 
 /** Throws an ApiError. */
-export async function detokenize(
-  body: Record<string, unknown>,
-  { tokenizer }: MixtralModel,
-  { admission, exchange }: Answering,
-): Promise<object> {
+export async function detokenize(body: Record<string, unknown>, { tokenizer }: MixtralModel, { exchange }: Answering): Promise<object> {
+  const tokens = tokensIn(body)
+  const decoder = tokenizer.decoder()
+  const texts = each(tokens, (id) => decoder.push(id))
+  const text = (await inSlices(texts, exchange.signal)).join('') + decoder.end()
+  return { content: text, prompt: text }
+}
+
+/** The ids of a request. Throws an ApiError. */
+export function tokensIn(body: Record<string, unknown>): readonly number[] {
   const { tokens } = checked(detokenizeFields, body)
-  if (tokens.length > MOST_IDS) throw badRequest(`tokens has ${tokens.length} ids, expected at most ${MOST_IDS}`, 'tokens')
-  const leave = admission.enter()
-  try {
-    const decoder = tokenizer.decoder()
-    const texts = await inSlices(
-      each(tokens, (id) => decoder.push(id)),
-      exchange.signal,
-    )
-    const text = texts.join('') + decoder.end()
-    return { content: text, prompt: text }
-  } finally {
-    leave()
-  }
+  if (tokens.length <= MOST_IDS) return tokens
+  throw badRequest(`tokens has ${tokens.length} ids, expected at most ${MOST_IDS}`, 'tokens')
 }
 
 /** Something of each token, one after the other. */

@@ -3,17 +3,19 @@
 // tells what all do at a moment, as one.
 
 import { closedError } from '../../../base/errors.js'
+import { unless } from '../../../base/onAbort.js'
 import type { EngineStatus } from '../../../runtime/engine/status.js'
 import { collectGarbage } from '../../../runtime/machine/collect.js'
 import { memoryBudget } from '../../../runtime/machine/memory.js'
+import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { ApiError, badRequest } from '../apiError.js'
 import type { ServedModel } from '../servedModel.js'
 import type { CatalogEvent, CatalogLoadOptions, CatalogOptions } from './catalogOptions.js'
 import { LoadableModel, type ModelInMemory } from './loadableModel.js'
 import type { FoundModel, LocalOffers } from './localOffers.js'
 import { ModelHeaders } from './modelHeaders.js'
-import type { AskOptions, LoadedModel, ModelHost, OfferedModel } from './modelHost.js'
-import { type Lease, Residents, unless } from './residents.js'
+import type { AskOptions, LoadedModel, ModelHost, OfferedModel, Wishes } from './modelHost.js'
+import { type Lease, Residents } from './residents.js'
 
 /** As the options of loading have it. */
 const DEFAULT_SEQUENCES = 8
@@ -43,7 +45,7 @@ export class CatalogHost implements ModelHost {
     this.#load = load
     this.#onEvent = onEvent
     this.sequences = load.sequences ?? DEFAULT_SEQUENCES
-    this.#residents = new Residents({ keepAliveSeconds, room: (taken) => this.#room(taken), reclaim: collectGarbage })
+    this.#residents = new Residents({ keepAliveSeconds, room: (taken, freed) => this.#room(taken, freed), reclaim: collectGarbage })
   }
 
   async list(): Promise<OfferedModel[]> {
@@ -79,14 +81,18 @@ export class CatalogHost implements ModelHost {
     return this.#residents.list().map(({ value: { offered, served }, ends }) => ({ offered, served, ends }))
   }
 
-  take(asked: string | undefined, keepAliveSeconds?: number): Lease<ServedModel> | undefined {
+  take(asked: string | undefined, { keepAliveSeconds, contextLength }: Wishes = {}): Lease<ServedModel> | undefined {
     const [last] = this.#residents.list()
     const known = asked === undefined ? last && { name: last.value.served.name, key: last.key } : this.#names.get(asked)
+    if (known && this.#isToGrow(known.key, contextLength)) return undefined
     const lease = known && this.#residents.take(known.key, keepAliveSeconds)
     return lease && called(lease, known.name, asked)
   }
 
-  async borrow(asked: string | undefined, { signal, keepAliveSeconds }: AskOptions): Promise<Lease<ServedModel> | undefined> {
+  async borrow(
+    asked: string | undefined,
+    { signal, keepAliveSeconds, contextLength }: AskOptions,
+  ): Promise<Lease<ServedModel> | undefined> {
     for (;;) {
       if (this.#closed) throw closedError()
       const found = await unless(signal, this.#offers.find(asked ?? (await this.#only())))
@@ -96,7 +102,11 @@ export class CatalogHost implements ModelHost {
         await unless(signal, gone) // and look again: it may have been deleted
         continue
       }
-      const lease = await this.#residents.borrow(this.#loadable(found), { signal, keepAliveSeconds })
+      if (this.#isToGrow(found.key, contextLength)) {
+        await this.#residents.evict(found.key, signal)
+        continue
+      }
+      const lease = await this.#residents.borrow(this.#loadable(found, contextLength), { signal, keepAliveSeconds })
       if (this.#names.size >= MOST_NAMES) this.#names.clear()
       if (asked !== undefined) this.#names.set(asked, { name: found.name, key: found.key })
       return called(lease, found.name, asked)
@@ -161,21 +171,28 @@ export class CatalogHost implements ModelHost {
     throw badRequest(`model is required${some && `: expected one of ${others.length}, such as ${some}`}`, 'model')
   }
 
-  #loadable(found: FoundModel): LoadableModel {
-    return new LoadableModel(found, this.#load, this.#headers, {
-      loaded: ({ memory, loadSeconds, notes }) => {
+  /** Whether a model in memory is to be loaded anew for a longer context: there is memory, and nobody uses it. */
+  #isToGrow(key: string, contextLength: number | undefined): boolean {
+    const value = contextLength === undefined ? undefined : this.#residents.idle(key)
+    return value?.canGrow(contextLength!, this.#residents.roomWithout(key)) ?? false
+  }
+
+  #loadable(found: FoundModel, contextLength: number | undefined): LoadableModel {
+    const told = {
+      loaded: ({ memory, loadSeconds, notes }: MixtralModel) => {
         this.#loads.loaded++
         this.#tell({ event: 'loaded', model: found.name, seconds: loadSeconds, memory, notes })
       },
-      failed: (error) => {
+      failed: (error: string) => {
         this.#loads.failed++
         this.#tell({ event: 'failed', model: found.name, error })
       },
-      unloaded: (steps) => {
+      unloaded: (steps: number) => {
         this.#steps += steps
         this.#tell({ event: 'unloaded', model: found.name })
       },
-    })
+    }
+    return new LoadableModel(found, this.#load, this.#headers, told, contextLength)
   }
 
   #tell(event: CatalogEvent): void {
@@ -194,12 +211,13 @@ export class CatalogHost implements ModelHost {
   /**
    * Bytes that the next model may take. The system counts memory as available that models in memory have not yet
    * touched, such as that of their KV cache: so the plans count, too.
+   * @param freed bytes that are to be free then, and are in use still
    */
-  #room(taken: number): number {
+  #room(taken: number, freed: number): number {
     const { ram } = this.#load
     if (ram !== undefined) return Math.max(0, ram - taken)
-    const now = memoryBudget()
-    if (taken === 0) this.#empty = now
+    const now = memoryBudget() + freed
+    if (taken === 0 && freed === 0) this.#empty = now
     return Math.max(0, Math.min(now, this.#empty - taken))
   }
 }

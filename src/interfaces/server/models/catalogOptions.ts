@@ -33,6 +33,9 @@ export interface CatalogOptions {
   readonly onEvent?: (event: CatalogEvent) => void
 }
 
+/** As the options of loading have it. */
+const MOST_KV_TOKENS = 2 ** 24
+
 const LOAD_NAMES = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'kvFormat', 'batchSize', 'bankBytes', 'ram']
 
 /** Throws `OPTION`. */
@@ -49,6 +52,7 @@ export function checkCatalogOptions(options: CatalogOptions): void {
     throw new MixtralError('OPTION', `keepAliveSeconds is ${shown(keepAliveSeconds)}, expected a number from 0, or Infinity`)
   }
   checkNames(load, LOAD_NAMES)
-  checkEngineOptions(load, 1) // what depends on a model, its loading says
+  // what depends on a model, its loading says: here it has the shortest context, and the largest cache
+  checkEngineOptions({ ...load, contextLength: load.contextLength ?? 1, kvTokens: load.kvTokens ?? MOST_KV_TOKENS }, 1)
   if (onEvent !== undefined && typeof onEvent !== 'function') throw new MixtralError('OPTION', 'onEvent is not a function')
 }

@@ -7,10 +7,11 @@ import type { Gguf } from '../../../format/gguf/gguf.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
 import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../../runtime/kernels/compile.js'
+import { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { roomyKvSteps } from '../../inspect/kvTokens.js'
-import { type Loading, residentBytes } from '../../inspect/modelFacts.js'
-import { ApiError } from '../apiError.js'
+import { type Loading, planOptions, residentBytes } from '../../inspect/modelFacts.js'
+import { ApiError, cannotRun } from '../apiError.js'
 import { type ServedModel, servedModel } from '../servedModel.js'
 import type { FoundModel } from './localOffers.js'
 import type { ModelHeaders } from './modelHeaders.js'
@@ -20,6 +21,8 @@ import type { Loadable, Resident } from './residents.js'
 export interface ModelInMemory extends Resident {
   readonly served: ServedModel
   readonly offered: OfferedModel
+  /** Whether another load of it has a longer context for this wish, with all experts in memory. `room`: bytes. */
+  canGrow(contextLength: number, room: number): boolean
 }
 
 interface Plan {
@@ -27,6 +30,8 @@ interface Plan {
   readonly loading: Loading & { readonly options: EngineOptions }
 }
 
+/** What is wrong with a file, or with how it is to be loaded: another attempt has the same end. */
+const FINAL: readonly MixtralErrorCode[] = ['GGUF', 'MODEL', 'UNSUPPORTED', 'TOKENIZER', 'TEMPLATE', 'OPTION']
 /** Errors whose messages speak of the model, or of how the server was started. */
 const TOLD: readonly MixtralErrorCode[] = ['MEMORY', 'MODEL', 'UNSUPPORTED', 'OPTION']
 
@@ -41,10 +46,13 @@ export class LoadableModel implements Loadable<ModelInMemory> {
   readonly #options: EngineOptions
   readonly #headers: ModelHeaders
   readonly #told: Told
+  readonly #wished: number | undefined
   /** What its header says, until it is loaded: a header may have a large vocabulary. */
   #plan: Promise<Plan> | undefined
 
-  constructor(found: FoundModel, options: EngineOptions, headers: ModelHeaders, told: Told) {
+  /** @param wished the context that is asked for, where it is longer than the model's own */
+  constructor(found: FoundModel, options: EngineOptions, headers: ModelHeaders, told: Told, wished?: number) {
+    this.#wished = wished
     this.#found = found
     this.#options = options
     this.#headers = headers
@@ -71,7 +79,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
       const { gguf, loading } = await (this.#plan ?? this.#read(signal))
       this.#plan = undefined
       if (room < 1) throw new MixtralError('MEMORY', 'no memory is left for it')
-      const options = { ...loading.options, ...(Number.isFinite(room) && { ram: room }) } // not all systems tell it
+      const options = { ...this.#widened(gguf, loading, room), ...(Number.isFinite(room) && { ram: room }) } // not all systems tell it
       const sequences = options.sequences ?? 8
       const kvTokens = options.kvTokens ?? (await inSlices(roomyKvSteps(gguf, { ...loading, options }, sequences), signal))
       const model = await MixtralModel.load(local, { ...options, ...(kvTokens !== undefined && { kvTokens }), signal })
@@ -84,6 +92,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
       this.#told.loaded(model)
       return {
         ...{ served, offered, bytes: model.memory.totalBytes },
+        canGrow: this.#growth(model, loading),
         close: async () => {
           const { steps } = model.status()
           await model.close()
@@ -98,6 +107,36 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     const [gguf, { build }] = await Promise.all([openGguf(local.path, { signal }), compileKernels()])
     const { ram: _, ...options } = this.#options
     return { gguf, loading: { build, layers: local.layers, options } }
+  }
+
+  /** The options, with the context that is wished for where that is longer than the model's own and all experts fit. */
+  #widened(gguf: Gguf, loading: Plan['loading'], room: number): EngineOptions {
+    const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+    const contextLength = this.#contextFor(this.#wished, config)
+    if (contextLength <= planOptions(config, loading).contextLength) return loading.options
+    const options = { ...loading.options, contextLength }
+    return residentBytes(gguf, { ...loading, options }) <= room ? options : loading.options
+  }
+
+  #growth({ gguf, config, contextLength }: MixtralModel, loading: Plan['loading']): ModelInMemory['canGrow'] {
+    const bytes = new Map<number, number>()
+    const least = Math.max(contextLength, this.#contextFor(this.#wished, config)) // what could not be had is not tried again
+    return (wished, room) => {
+      const longer = this.#contextFor(wished, config)
+      if (longer <= least) return false
+      if (!bytes.has(longer)) bytes.set(longer, residentBytes(gguf, { ...loading, options: { ...loading.options, contextLength: longer } }))
+      return bytes.get(longer)! <= room
+    }
+  }
+
+  /**
+   * The context for a wish: a power of two, so that wishes that grow slowly do not load a model again and again; 0 for
+   * none, or where the server was started with a length.
+   */
+  #contextFor(wished: number | undefined, { maxPositions }: MixtralConfig): number {
+    const { contextLength, kvTokens = Infinity } = this.#options
+    if (wished === undefined || contextLength !== undefined) return 0
+    return Math.min(2 ** Math.ceil(Math.log2(wished)), maxPositions, kvTokens)
   }
 
   async #try<T>(work: () => Promise<T>): Promise<T> {
@@ -118,7 +157,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     const { name, local } = this.#found
     const detail = TOLD.includes(origin) ? message : origin
     const told = detail.includes(local.path) ? origin : detail
-    const status = origin === 'MEMORY' ? 503 : origin === 'MODEL' || origin === 'UNSUPPORTED' ? 501 : 500
-    return new ApiError(status, `model ${JSON.stringify(name)} cannot be loaded: ${told}`, { origin })
+    const why = `model ${JSON.stringify(name)} cannot be loaded: ${told}`
+    return FINAL.includes(origin) ? cannotRun(why, origin) : new ApiError(origin === 'MEMORY' ? 503 : 500, why, { origin })
   }
 }

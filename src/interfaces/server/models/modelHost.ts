@@ -40,10 +40,16 @@ export interface LoadedModel {
   readonly ends: number
 }
 
-export interface AskOptions {
-  readonly signal: AbortSignal
+/** What a request asks of its model. */
+export interface Wishes {
   /** Seconds that it stays loaded after this use, and those to come. */
   readonly keepAliveSeconds?: number | undefined
+  /** Tokens that a call is to have room for. Memory, and others who use the model, may be in the way of that. */
+  readonly contextLength?: number | undefined
+}
+
+export interface AskOptions extends Wishes {
+  readonly signal: AbortSignal
 }
 
 /** Names are those of requests; undefined is a request without one. A name without a model gives undefined. */
@@ -57,8 +63,8 @@ export interface ModelHost {
   has(asked: string): Promise<boolean>
   /** The last used first. */
   loaded(): readonly LoadedModel[]
-  /** A use of a model that is in memory, at once. */
-  take(asked: string | undefined, keepAliveSeconds?: number): Lease<ServedModel> | undefined
+  /** A use of a model that is in memory as it is asked for, at once. */
+  take(asked: string | undefined, wishes?: Wishes): Lease<ServedModel> | undefined
   /** A use of a model, loaded if need be. Throws what loading throws, and an ApiError 400 without a name. */
   borrow(asked: string | undefined, options: AskOptions): Promise<Lease<ServedModel> | undefined>
   /** Unloads a model as soon as nobody uses it. What becomes of it: a given one stays. Undefined without a model. */

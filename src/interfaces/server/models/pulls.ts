@@ -2,14 +2,14 @@
 // has left, as with Ollama. What is on disk by then is kept, and the next pull resumes it.
 
 import { abortedError, MixtralError } from '../../../base/errors.js'
+import { unless } from '../../../base/onAbort.js'
 import { modelNameText, type RemoteName } from '../../../registry/names/modelName.js'
 import { type ModelHeader, obtainModel } from '../../../registry/obtain.js'
 import type { PullProgress } from '../../../registry/pull.js'
 import { ExchangeError } from '../../../registry/transfer/exchange.js'
 import { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../../runtime/weights/mixtralTensors.js'
-import { ApiError } from '../apiError.js'
-import { unless } from './residents.js'
+import { ApiError, cannotRun } from '../apiError.js'
 
 export type FileProgress = PullProgress['file']
 
@@ -132,7 +132,7 @@ function checkRuns({ gguf }: ModelHeader, text: string): void {
     mixtralTensors(MixtralConfig.fromGgufMetadata(gguf.metadata), gguf)
   } catch (error) {
     if (!(error instanceof MixtralError)) throw error
-    throw new ApiError(501, `${text} cannot run here: ${error.message}`, { origin: error.code })
+    throw cannotRun(`${text} cannot run here: ${error.message}`, error.code)
   }
 }
 
@@ -144,6 +144,6 @@ function explained(error: unknown, text: string): unknown {
     const isAbsent = [401, 403, 404].includes(refused.status)
     return new ApiError(isAbsent ? 404 : 502, `pull model: ${error.message}`, { origin: error.code })
   }
-  if (error.code === 'UNSUPPORTED') return new ApiError(501, error.message, { origin: error.code })
+  if (error.code === 'UNSUPPORTED') return cannotRun(error.message, error.code)
   return new ApiError(500, `pulling ${text} failed (${error.code})`, { origin: error.code })
 }

@@ -3,7 +3,7 @@
 // Knows neither models nor names.
 
 import { abortedError, closedError } from '../../../base/errors.js'
-import { onAbort } from '../../../base/onAbort.js'
+import { unless } from '../../../base/onAbort.js'
 
 /** What is in memory. */
 export interface Resident {
@@ -32,8 +32,8 @@ export interface Lease<T> {
 export interface ResidentsOptions {
   /** Seconds that something stays after its last use, unless a use says otherwise. */
   readonly keepAliveSeconds: number
-  /** Bytes that may be taken beside the `taken` ones. */
-  readonly room: (taken: number) => number
+  /** Bytes that may be taken beside the `taken` ones, once the `freed` ones are free. */
+  readonly room: (taken: number, freed: number) => number
   /** Called when something was closed, and before its memory counts as free. */
   readonly reclaim: (closed: WeakRef<Resident>) => Promise<void>
 }
@@ -108,6 +108,17 @@ export class Residents<T extends Resident> {
     if (!slot?.value || slot.leaves) return undefined
     this.#use(slot, keepAliveSeconds)
     return this.#lease(slot)
+  }
+
+  /** What is in memory, and neither used nor about to leave. */
+  idle(key: string): T | undefined {
+    const slot = this.#slots.get(key)
+    return slot && slot.uses === 0 && !slot.leaves ? slot.value : undefined
+  }
+
+  /** Bytes that something may take in place of what it takes now. */
+  roomWithout(key: string): number {
+    return this.#room(this.#slots.get(key)?.taken)
   }
 
   /** When something that is about to leave has left; undefined if it stays, or is not there. */
@@ -208,10 +219,10 @@ export class Residents<T extends Resident> {
     }
   }
 
-  #room(): number {
-    let taken = 0
+  #room(freed = 0): number {
+    let taken = -freed
     for (const slot of this.#slots.values()) taken += slot.taken
-    return this.#options.room(taken)
+    return this.#options.room(taken, freed)
   }
 
   /** It leaves as soon as nobody uses it. */
@@ -278,14 +289,4 @@ export class Residents<T extends Resident> {
     this.#slots.delete(slot.what.key)
     slot.leave()
   }
-}
-
-/** What a promise gives; or an `ABORTED` error if the signal fires first. */
-export async function unless<V>(signal: AbortSignal | undefined, promise: Promise<V>): Promise<V> {
-  if (!signal) return promise
-  let stop = () => {}
-  const left = new Promise<never>((_, reject) => {
-    stop = onAbort(signal, () => reject(abortedError(signal)))
-  })
-  return Promise.race([promise, left]).finally(() => stop())
 }

@@ -18,6 +18,14 @@ type Body = Record<string, unknown>
 /** What a route does with a request, once there is a model. */
 export type ModelWork = (body: Body, served: ServedModel, answering: Answering) => Promise<object> | object
 
+/** A route that needs a model. */
+export interface ModelRoute {
+  readonly path: string
+  readonly work: ModelWork
+  /** Throws an ApiError for what is wrong with a request, whatever its model is: a load is not worth its time then. */
+  readonly check: (body: Body) => unknown
+}
+
 /** Routes whose requests may ask for no text, to load a model or to unload it. */
 const LOADING: Readonly<Record<string, 'chat' | 'generate'>> = { '/api/chat': 'chat', '/api/generate': 'generate' }
 
@@ -32,7 +40,7 @@ export class Visits {
   }
 
   /** Throws an ApiError for a name without a model and a load that fails, and what `work` throws. */
-  async answer(path: string, body: Body, work: ModelWork, answering: Answering): Promise<object> {
+  async answer({ path, work, check }: ModelRoute, body: Body, answering: Answering): Promise<object> {
     const asked = nameIn(path, body)
     const keep = keepAliveIn(path, body)
     const kind = LOADING[path]
@@ -42,8 +50,9 @@ export class Visits {
       return nothingToDo(kind, asked, fate === 'unloads' ? 'unload' : 'load')
     }
     const { admission, exchange, settings } = answering
-    const lease = this.#host.take(asked, keep)
+    const lease = this.#host.take(asked, { keepAliveSeconds: keep, contextLength: contextIn(path, body) })
     if (lease) return visit(body, work, answering, lease)
+    check(body)
     const leave = await this.#place(path, asked, admission)
     const coming = this.#whenLoaded(path, body, work, answering, leave)
     const soon = await within(coming, settings.pingSeconds)
@@ -67,12 +76,13 @@ export class Visits {
 
   async #whenLoaded(path: string, body: Body, work: ModelWork, answering: Answering, leave: () => void): Promise<object> {
     const { exchange, admission } = answering
+    const { signal } = exchange
     const asked = nameIn(path, body)
     this.#waiting.add(exchange)
     const asking = performance.now()
     let lease: Lease<ServedModel> | undefined
     try {
-      lease = await this.#host.borrow(asked, { signal: exchange.signal, keepAliveSeconds: keepAliveIn(path, body) })
+      lease = await this.#host.borrow(asked, { signal, keepAliveSeconds: keepAliveIn(path, body), contextLength: contextIn(path, body) })
       if (!lease) throw unknownModel(path, asked ?? '')
     } catch (error) {
       leave()
@@ -104,8 +114,9 @@ export class Visits {
 }
 
 /**
- * Does the work, and keeps the model until it is done, however long its answer takes.
- * @param leave ends a place in the queue that the request has already; its first answer takes it over
+ * Does the work, and keeps the model until it is done, however long its answer takes. The work has a place in the queue
+ * from its beginning, since what a prompt is takes time, too; its first answer takes the place over.
+ * @param leave ends the place in the queue, where the request has one already
  */
 async function visit(body: Body, work: ModelWork, answering: Answering, lease: Lease<ServedModel>, leave?: () => void): Promise<object> {
   const { admission, width: most } = answering
@@ -113,7 +124,7 @@ async function visit(body: Body, work: ModelWork, answering: Answering, lease: L
   const drop = () => {
     if (--holds === 0) lease.release()
   }
-  let place = leave
+  let place: (() => void) | undefined
   const held: Pick<Admission, 'enter' | 'closing'> = {
     enter() {
       const leave = place ?? admission.enter()
@@ -132,6 +143,7 @@ async function visit(body: Body, work: ModelWork, answering: Answering, lease: L
     },
   }
   try {
+    place = leave ?? admission.enter()
     const width = Math.min(most, lease.value.model.status().sequences)
     return await work(body, lease.value, { ...answering, admission: held, width })
   } finally {
@@ -153,6 +165,13 @@ function keepAliveIn(path: string, { keep_alive: keep }: Body): number | undefin
   if (!path.startsWith('/api/') || keep === undefined || keep === null) return undefined
   if (typeof keep === 'string' || typeof keep === 'number') return keepAliveSeconds(keep)
   throw badRequest('keep_alive: expected seconds or a duration such as 10m', 'keep_alive')
+}
+
+/** The context that a request of Ollama's API asks for. */
+function contextIn(path: string, { options }: Body): number | undefined {
+  if (!path.startsWith('/api/') || typeof options !== 'object' || options === null) return undefined
+  const { num_ctx: context } = options as Body
+  return typeof context === 'number' && context >= 1 ? Math.floor(context) : undefined
 }
 
 function asksForNothing({ prompt, messages }: Body): boolean {

@@ -5,13 +5,14 @@ import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { toolsWithStrictness } from '../openai/allowedTools.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_CALLS, MOST_MESSAGES, record } from '../security/fields.js'
-import type { ServedModel } from '../servedModel.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import type { AnswerRun } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { keepAliveSeconds } from './keepAlive.js'
-import { checkOllamaModel, commonFields, ollamaOptions } from './options.js'
+import { checkOllamaModel, commonFields, OLLAMA_NAMES, ollamaOptions } from './options.js'
 import { type Kind, nothingToDo, OllamaWire } from './wire.js'
 
 const call = z.object({
@@ -65,23 +66,42 @@ export async function ollamaChat(body: Record<string, unknown>, served: ServedMo
   )
 }
 
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkOllamaChat(body: Record<string, unknown>): void {
+  const request = checked(ollamaChatFields, body)
+  const { messages, tools } = request
+  const options = { ...ollamaOptions(request, NO_MODEL), ...(tools?.length && { tools: toolsWithStrictness(tools) }) }
+  checkAsked(options, OLLAMA_NAMES, messages?.length ? messagesOf(messages) : undefined)
+}
+
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function ollamaGenerate(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const request = checked(ollamaTextFields, body)
+  const request = readGenerate(body)
   checkOllamaModel(request.model, served)
   const { model } = served
-  const { prompt, suffix, system, template, context, raw, images } = request
-  if (suffix) throw badRequest(`${JSON.stringify(request.model)} does not support insert`, 'suffix')
-  if (images?.length) throw badRequest(`${JSON.stringify(request.model)} does not support images`, 'images')
-  if (raw && (template || system || context?.length)) throw badRequest('raw mode does not support template, system, or context', 'raw')
-  if (template) throw unsupported('template is not supported', 'template')
-  if (context?.length) throw unsupported('context is not supported: use /api/chat', 'context')
+  const { prompt, system, raw } = request
   const options = ollamaOptions(request, served, answering.exchange)
   if (!prompt) return loaded('generate', request)
   const turns: ChatMessage[] = [...(system ? [{ role: 'system' as const, content: system }] : []), { role: 'user', content: prompt }]
   const run = (options: ChatOptions): AnswerRun =>
     raw ? (given) => model.stream(prompt, { ...options, ...given }) : (given) => model.streamChat(turns, { ...options, ...given })
   return answer({ kind: 'generate', request, run }, options, answering)
+}
+
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkOllamaGenerate(body: Record<string, unknown>): void {
+  checkAsked(ollamaOptions(readGenerate(body), NO_MODEL), OLLAMA_NAMES)
+}
+
+function readGenerate(body: Record<string, unknown>): z.infer<typeof ollamaTextFields> {
+  const request = checked(ollamaTextFields, body)
+  const { suffix, system, template, context, raw, images } = request
+  if (suffix) throw badRequest(`${JSON.stringify(request.model)} does not support insert`, 'suffix')
+  if (images?.length) throw badRequest(`${JSON.stringify(request.model)} does not support images`, 'images')
+  if (raw && (template || system || context?.length)) throw badRequest('raw mode does not support template, system, or context', 'raw')
+  if (template) throw unsupported('template is not supported', 'template')
+  if (context?.length) throw unsupported('context is not supported: use /api/chat', 'context')
+  return request
 }
 
 function answer({ kind, request, run }: Asked, options: ChatOptions, answering: Answering): Promise<Response> {

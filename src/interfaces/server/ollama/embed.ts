@@ -1,13 +1,15 @@
 // POST /api/embed, and its older form /api/embeddings, for one text.
 
 import { z } from 'zod'
+import { inSlices } from '../../../base/timeSlice.js'
 import { ollamaError, unsupported } from '../apiError.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList, record } from '../security/fields.js'
-import type { ServedModel } from '../servedModel.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { embeddingRuns, wholeWire } from '../streams/embeddingRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
-import { checkOllamaModel, ollamaOptions } from './options.js'
+import { type CommonFields, checkOllamaModel, OLLAMA_NAMES, ollamaOptions } from './options.js'
 
 const common = {
   model: z.string({ error: 'model is required' }).min(1, 'model is required'),
@@ -28,12 +30,12 @@ export async function ollamaEmbed(body: Record<string, unknown>, served: ServedM
   const { loadSeconds = 0 } = answering
   const request = checked(embedFields, body)
   checkOllamaModel(request.model, served)
-  ollamaOptions(request, served, answering.exchange)
+  checkAsked(ollamaOptions(request, served, answering.exchange), OLLAMA_NAMES)
   const { input, truncate, dimensions } = request
   const { hiddenSize } = served.model.config
   if (dimensions && dimensions !== hiddenSize) throw unsupported(`dimensions is not supported: vectors have ${hiddenSize}`, 'dimensions')
   const inputs = typeof input === 'string' ? [input].filter((text) => text !== '') : (input ?? [])
-  const runs = embeddingRuns(inputs, served, truncate ?? true)
+  const runs = await inSlices(embeddingRuns(inputs, served, truncate ?? true), answering.exchange.signal)
   const wire = wholeWire(ollamaError, (outcomes) => ({
     model: request.model,
     embeddings: outcomes.map(({ vector }) => Array.from(vector!)),
@@ -44,12 +46,20 @@ export async function ollamaEmbed(body: Record<string, unknown>, served: ServedM
   return respond(runs, wire, false, answering)
 }
 
+/** Throws an ApiError for what is wrong with a request of either form, whatever its model is. */
+export const checkEmbed = (body: Record<string, unknown>) => checkFields(checked(embedFields, body))
+export const checkOldEmbed = (body: Record<string, unknown>) => checkFields(checked(oldEmbedFields, body))
+
+function checkFields(request: CommonFields): void {
+  checkAsked(ollamaOptions(request, NO_MODEL), OLLAMA_NAMES)
+}
+
 /** Answers a request of the older form. Throws an ApiError. */
 export async function ollamaEmbeddings(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
   const request = checked(oldEmbedFields, body)
   checkOllamaModel(request.model, served)
-  ollamaOptions(request, served, answering.exchange)
-  const runs = embeddingRuns(request.prompt ? [request.prompt] : [], served)
+  checkAsked(ollamaOptions(request, served, answering.exchange), OLLAMA_NAMES)
+  const runs = await inSlices(embeddingRuns(request.prompt ? [request.prompt] : [], served), answering.exchange.signal)
   const wire = wholeWire(ollamaError, ([outcome]) => ({ embedding: outcome ? Array.from(outcome.vector!) : [] }))
   return respond(runs, wire, false, answering)
 }

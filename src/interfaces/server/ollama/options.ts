@@ -10,7 +10,7 @@ import { rootedSchema } from '../openai/constraints.js'
 import { seedOf, stopsOf } from '../openai/options.js'
 import type { Exchange } from '../requestLog.js'
 import { record } from '../security/fields.js'
-import { isCalled, optionNames, type ServedModel, wireNames } from '../servedModel.js'
+import { isCalled, type NO_MODEL, optionNames, type ServedModel, wireNames } from '../servedModel.js'
 import { keepAliveSeconds } from './keepAlive.js'
 
 const NAMES = optionNames('ollama')
@@ -49,13 +49,17 @@ export function checkOllamaModel(asked: string, served: ServedModel): void {
 }
 
 /** Throws an ApiError 400 for what is wrong. */
-export function ollamaOptions(request: CommonFields, { defaults, name, model }: ServedModel, exchange: Exchange): GenerationOptions {
+export function ollamaOptions(
+  request: CommonFields,
+  { defaults, name = request.model, model }: typeof NO_MODEL & Partial<ServedModel>,
+  exchange?: Exchange,
+): GenerationOptions {
   if (request.think) throw badRequest(`${JSON.stringify(name)} does not support thinking`, 'think')
   if (request.keep_alive !== undefined && request.keep_alive !== null) keepAliveSeconds(request.keep_alive)
   const options = request.options ?? {}
   const { num_ctx: context, num_predict: most, seed, stop } = options
   // as with Ollama, a context beyond what there is becomes that, and the log tells
-  if (typeof context === 'number' && context > model.contextLength) exchange.note({ contextAsked: context })
+  if (model && typeof context === 'number' && context > model.contextLength) exchange?.note({ contextAsked: context })
   const given = [...NAMES].flatMap(([wire, own]) => {
     const value = ELSEWHERE.has(wire) ? undefined : options[wire]
     return value === undefined || value === null ? [] : [[own, meant(wire, own, value)] as const]
@@ -66,7 +70,7 @@ export function ollamaOptions(request: CommonFields, { defaults, name, model }: 
     ...DEFAULTS,
     ...defaults,
     ...Object.fromEntries(given),
-    ...(isSet(most) && unlimited && defaults.maxNewTokens !== undefined && { maxNewTokens: model.contextLength }),
+    ...(isSet(most) && unlimited && defaults.maxNewTokens !== undefined && { maxNewTokens: model!.contextLength }),
     ...(!unlimited && { maxNewTokens: whole(most) as number }),
     ...(seeded !== undefined && { seed: seeded }),
     ...(stop !== undefined && stop !== null && { stop: stopsOf(stop) }),

@@ -109,7 +109,7 @@ export async function copyModels(body: Body, { catalog, exchange, settings }: St
   const found = await ownModel(required(source, 'source'), catalog, 'copy')
   const from = parseModelName(found.local.name)
   const to = ollamaName(required(destination, 'destination'))
-  if (from.kind !== 'ollama') throw new ApiError(501, `${found.name}: only models of Ollama's registry can have a second name`)
+  if (from.kind !== 'ollama') throw badRequest(`${found.name}: only models of Ollama's registry can have a second name`, 'source')
   checkFolderNames(to)
   catalog.checkOffers(modelNameText(to))
   const { signal } = exchange

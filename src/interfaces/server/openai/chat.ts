@@ -3,13 +3,17 @@
 // chat_template_kwargs, as llama-server has it.
 
 import { z } from 'zod'
+import { inSlices } from '../../../base/timeSlice.js'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
+import type { RenderedChat } from '../../../text/chat/chatTemplate.js'
 import type { ChatOptions } from '../../../text/generate/generationOptions.js'
+import { templateSteps } from '../../../text/generate/mixtralModel.js'
 import type { DrawnLogprob } from '../../../text/generate/tokenLogprobs.js'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
-import type { ServedModel } from '../servedModel.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part, withProgress } from '../streams/answerRuns.js'
 import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { allowedTools, toolsWithStrictness } from './allowedTools.js'
@@ -74,29 +78,22 @@ type Fields = z.infer<typeof chatFields>
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function chatCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const { runs, wire, streams } = requestedChat(body, served)
+  const { runs, wire, streams } = await requestedChat(body, served, answering.exchange.signal)
   return respond(runs, wire, streams, answering)
 }
 
-/** The answers that a request asks for. Throws what `chatCompletion` throws before anything runs. */
-export function requestedChat(body: Record<string, unknown>, served: ServedModel): Requested {
-  const request = checked(chatFields, body)
+/** The answers that a request asks for. Throws what `chatCompletion` throws before anything runs, and `ABORTED`. */
+export async function requestedChat(body: Record<string, unknown>, served: ServedModel, signal: AbortSignal): Promise<Requested> {
+  const { request, messages, options, asks } = readChat(body, served)
   checkModel(request.model, served)
-  checkStreamOptions(request.stream, request.stream_options)
-  if (request.echo) throw unsupported('echo is not supported in chats', 'echo')
-  if (request.best_of && request.best_of !== 1) throw unsupported('best_of is not supported in chats', 'best_of')
-  if (request.top_logprobs && !request.logprobs) throw badRequest('top_logprobs is given without logprobs', 'top_logprobs')
-  const messages = messagesOf(request)
-  const options = chatOptions(body, request, served)
-  const over = asksForAnswer(request, messages) ? undefined : promptWithoutAnswer(messages, options, served)
+  const over = asks ? undefined : await promptWithoutAnswer(messages, options, served, signal)
   const n = request.n ?? 1
   const runs = Array.from({ length: n }, (_, i): AnswerRun => {
     const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
     if (over)
       return ({ salt, ...call }) => served.model.session({ ids: over, ...(salt !== undefined && { salt }) }).stream({ ...seeded, ...call })
     if (!request.stream || !request.return_progress) return (call) => served.model.streamChat(messages, { ...seeded, ...call })
-    const { ids } = served.model.applyChatTemplate(messages, { tools: options.tools ?? [] })
-    return (call) => withProgress(ids.length, (onProgress) => served.model.streamChat(messages, { ...seeded, ...call, onProgress }))
+    return (call) => withProgress((onProgress) => served.model.streamChat(messages, { ...seeded, ...call, onProgress }))
   })
   const asked = {
     logprobs: request.logprobs ?? false,
@@ -107,7 +104,30 @@ export function requestedChat(body: Record<string, unknown>, served: ServedModel
   return { runs, wire: new ChatWire(served, n, asked), streams: request.stream ?? false }
 }
 
-function chatOptions(body: Record<string, unknown>, request: Fields, served: ServedModel): ChatOptions {
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkChat(body: Record<string, unknown>): void {
+  const { options, messages } = readChat(body, NO_MODEL)
+  checkAsked(options, openaiNames(body), messages)
+}
+
+function readChat(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+  const { request, messages, asks } = readPrompt(body)
+  checkStreamOptions(request.stream, request.stream_options)
+  if (request.echo) throw unsupported('echo is not supported in chats', 'echo')
+  if (request.best_of && request.best_of !== 1) throw unsupported('best_of is not supported in chats', 'best_of')
+  if (request.top_logprobs && !request.logprobs) throw badRequest('top_logprobs is given without logprobs', 'top_logprobs')
+  return { request, messages, asks, options: chatOptions(body, request, model) }
+}
+
+/** What the prompt is made of, and whether it asks for an answer. */
+function readPrompt(body: Record<string, unknown>) {
+  const request = checked(chatFields, body)
+  const messages = messagesOf(request)
+  const tools = toolsWithStrictness(request.tools ?? [])
+  return { request, messages, tools, asks: asksForAnswer(request, messages) }
+}
+
+function chatOptions(body: Record<string, unknown>, request: Fields, served: Pick<ServedModel, 'defaults'>): ChatOptions {
   const { n_predict, max_completion_tokens, max_tokens, tools, tool_choice: given, parallel_tool_calls: parallel } = request
   const { tools: left, choice } = allowedTools({ tools: tools ? toolsWithStrictness(tools) : undefined, choice: given }, nameOfTool)
   const most = n_predict ?? max_completion_tokens ?? max_tokens
@@ -128,26 +148,26 @@ function nameOfTool(tool: unknown): unknown {
 }
 
 /** The tokens of a conversation that is over. What the model writes behind it is a text. */
-function promptWithoutAnswer(messages: readonly ChatMessage[], { tools }: ChatOptions, { model }: ServedModel): number[] {
+async function promptWithoutAnswer(
+  messages: readonly ChatMessage[],
+  { tools }: ChatOptions,
+  { model }: ServedModel,
+  signal: AbortSignal,
+): Promise<number[]> {
   if (tools?.length) throw unsupported('add_generation_prompt is false, which is not supported beside tools', 'add_generation_prompt')
-  return model.applyChatTemplate(messages, { addGenerationPrompt: false }).ids
+  return (await inSlices(templateSteps(model, messages, { addGenerationPrompt: false }), signal)).ids
 }
 
-/** The text that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
-export function chatPrompt(body: Record<string, unknown>, served: ServedModel): string {
-  return rendered(body, served).text
+/** The text and the tokens that a chat's request is to the model. Throws what `chatCompletion` throws for them. */
+export async function chatPrompt(body: Record<string, unknown>, { model }: ServedModel, { exchange }: Answering): Promise<RenderedChat> {
+  const { messages, tools, asks } = readPrompt(body)
+  return inSlices(templateSteps(model, messages, { tools, addGenerationPrompt: asks }), exchange.signal)
 }
 
-/** The tokens that a chat's request is to the model. Throws what `chatCompletion` throws for messages and tools. */
-export function chatPromptIds(body: Record<string, unknown>, served: ServedModel): readonly number[] {
-  return rendered(body, served).ids
-}
-
-function rendered(body: Record<string, unknown>, { model }: ServedModel) {
-  const request = checked(chatFields, body)
-  const tools = toolsWithStrictness(request.tools ?? [])
-  const messages = messagesOf(request)
-  return model.applyChatTemplate(messages, { tools, addGenerationPrompt: asksForAnswer(request, messages) })
+/** Throws an ApiError for what is wrong with the prompt of a chat, whatever its model is. */
+export function checkPrompt(body: Record<string, unknown>): void {
+  const { messages, tools } = readPrompt(body)
+  checkAsked({ tools }, openaiNames(body), messages)
 }
 
 /** Clients send null for fields that they leave out. The content of a message may be null. */

@@ -3,13 +3,15 @@
 // that was drawn. With `return_routed_experts`, the experts of the same tokens.
 
 import { z } from 'zod'
+import { inSlices, type Steps } from '../../../base/timeSlice.js'
 import { checkExpertsPerToken } from '../../../runtime/engine/callArguments.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
-import { ApiError, badRequest, openaiError } from '../apiError.js'
-import { checkAsked } from '../security/asked.js'
+import { stepsOf } from '../../../text/tokenizer/tokenizer.js'
+import { type ApiError, badRequest, openaiError } from '../apiError.js'
+import { checkAsked, checkRoom, checkVocabulary } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
-import type { ServedModel } from '../servedModel.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
@@ -56,30 +58,21 @@ export async function completion(
   scores: PromptScores,
   answering: Answering,
 ): Promise<Response> {
-  const { runs, wire, streams } = requestedCompletion(body, served, scores)
+  const { runs, wire, streams } = await requestedCompletion(body, served, scores, answering.exchange.signal)
   return respond(runs, wire, streams, answering)
 }
 
-/** The answers that a request asks for. Throws what `completion` throws before anything runs. */
-export function requestedCompletion(body: Record<string, unknown>, served: ServedModel, scores: PromptScores): Requested {
-  const request = checked(completionFields, body)
+/** The answers that a request asks for. Throws what `completion` throws before anything runs, and `ABORTED`. */
+export async function requestedCompletion(
+  body: Record<string, unknown>,
+  served: ServedModel,
+  scores: PromptScores,
+  signal: AbortSignal,
+): Promise<Requested> {
+  const { request, n, most, logprobs, routing, options, wireNames } = readCompletion(body, served)
   checkModel(request.model, served)
-  checkStreamOptions(request.stream, request.stream_options)
-  const n = request.n ?? 1
-  if ((request.best_of ?? n) !== n) throw badRequest(`best_of is ${request.best_of}, expected the same as n, which is ${n}`, 'best_of')
-  const most = request.n_predict ?? request.max_tokens ?? DEFAULT_TOKENS
-  const logprobs = request.logprobs ?? undefined
   const echo = request.echo ?? false
-  const routing = request.return_routed_experts ?? false
-  const options: GenerationOptions = {
-    ...openaiOptions(body, served),
-    ...(most > 0 && { maxNewTokens: most }),
-    ...(logprobs !== undefined && { logprobs }),
-    ...(routing && { experts: true }),
-  }
-  const wireNames = openaiNames(body)
-  checkAsked(options, wireNames)
-  const prompts = promptsOf(request.prompt, n, served)
+  const prompts = await inSlices(promptsOf(request.prompt, n, served), signal)
   const runs = prompts.flatMap(({ ids }) =>
     Array.from({ length: n }, (_, i): AnswerRun => {
       const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
@@ -101,24 +94,52 @@ export function requestedCompletion(body: Record<string, unknown>, served: Serve
   return { runs, wire, streams: request.stream ?? false }
 }
 
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkCompletion(body: Record<string, unknown>): void {
+  const { request, n } = readCompletion(body, NO_MODEL)
+  listOf(request.prompt, n)
+}
+
+function readCompletion(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+  const request = checked(completionFields, body)
+  checkStreamOptions(request.stream, request.stream_options)
+  const n = request.n ?? 1
+  if ((request.best_of ?? n) !== n) throw badRequest(`best_of is ${request.best_of}, expected the same as n, which is ${n}`, 'best_of')
+  const most = request.n_predict ?? request.max_tokens ?? DEFAULT_TOKENS
+  const logprobs = request.logprobs ?? undefined
+  const routing = request.return_routed_experts ?? false
+  const options: GenerationOptions = {
+    ...openaiOptions(body, model),
+    ...(most > 0 && { maxNewTokens: most }),
+    ...(logprobs !== undefined && { logprobs }),
+    ...(routing && { experts: true }),
+  }
+  const wireNames = openaiNames(body)
+  checkAsked(options, wireNames)
+  return { request, n, most, logprobs, routing, options, wireNames }
+}
+
 /** Throws an ApiError 400 for an id outside the vocabulary, and a prompt that leaves no room. */
-function promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Prompt[] {
+function* promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Steps<Prompt[]> {
+  const { tokenizer, contextLength } = model
+  const prompts: Prompt[] = []
+  for (const one of listOf(prompt, n)) {
+    yield
+    const ids = typeof one === 'string' ? yield* stepsOf(tokenizer).encodePrompt(one) : one
+    checkVocabulary(ids, tokenizer.vocabSize, 'prompt')
+    if (ids.length === 0) throw badRequest('the prompt has no tokens', 'prompt')
+    checkRoom(ids.length, contextLength - 1, contextLength, 'prompt')
+    prompts.push({ ids, text: typeof one === 'string' ? one.toWellFormed() : promptText(ids, tokenizer) })
+  }
+  return prompts
+}
+
+/** Throws an ApiError 400 for too many. */
+function listOf(prompt: GivenPrompt, n: number): readonly (string | number[])[] {
   const isOne = typeof prompt === 'string' || typeof prompt[0] === 'number'
   const list = (isOne ? [prompt] : prompt) as (string | number[])[]
-  if (list.length * n > MOST_ANSWERS) {
-    throw badRequest(`${list.length} prompts with n ${n}, expected at most ${MOST_ANSWERS} answers`, 'prompt')
-  }
-  return list.map((one) => {
-    const ids = typeof one === 'string' ? model.tokenizer.encodePrompt(one) : one
-    const outside = ids.find((id) => id >= model.tokenizer.vocabSize)
-    if (outside !== undefined) throw badRequest(`token id ${outside}, expected an id below ${model.tokenizer.vocabSize}`, 'prompt')
-    if (ids.length === 0) throw badRequest('the prompt has no tokens', 'prompt')
-    if (ids.length < model.contextLength)
-      return { ids, text: typeof one === 'string' ? one.toWellFormed() : promptText(ids, model.tokenizer) }
-    const message = `the prompt has ${ids.length} tokens, the context has room for ${model.contextLength} including the answer`
-    const counts = { n_prompt_tokens: ids.length, n_ctx: model.contextLength }
-    throw new ApiError(400, message, { param: 'prompt', code: 'context_length_exceeded', counts, origin: 'CONTEXT' })
-  })
+  if (list.length * n <= MOST_ANSWERS) return list
+  throw badRequest(`${list.length} prompts with n ${n}, expected at most ${MOST_ANSWERS} answers`, 'prompt')
 }
 
 interface Asked {

@@ -1,6 +1,7 @@
 // POST /v1/embeddings: vectors of length 1, as numbers or as base64 of little-endian float32.
 
 import { z } from 'zod'
+import { inSlices } from '../../../base/timeSlice.js'
 import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
@@ -30,19 +31,19 @@ export const embeddingFields = z.object({
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function embeddings(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const { runs, wire, streams } = requestedEmbeddings(body, served)
+  const { runs, wire, streams } = await requestedEmbeddings(body, served, answering.exchange.signal)
   return respond(runs, wire, streams, answering)
 }
 
-/** The vectors that a request asks for. Throws what `embeddings` throws before anything runs. */
-export function requestedEmbeddings(body: Record<string, unknown>, served: ServedModel): Requested {
-  const { model, input, encoding_format: format, dimensions } = checked(embeddingFields, body)
+/** The vectors that a request asks for. Throws what `embeddings` throws before anything runs, and `ABORTED`. */
+export async function requestedEmbeddings(body: Record<string, unknown>, served: ServedModel, signal: AbortSignal): Promise<Requested> {
+  const { model, input, encoding_format: format, dimensions } = checkEmbeddings(body)
   checkModel(model, served)
   const { hiddenSize } = served.model.config
   if ((dimensions ?? hiddenSize) < 1) throw badRequest(`dimensions is ${dimensions}, expected ${hiddenSize}`, 'dimensions')
   if ((dimensions ?? hiddenSize) !== hiddenSize) throw unsupported(`dimensions is not supported: vectors have ${hiddenSize}`, 'dimensions')
   const isOne = typeof input === 'string' || typeof input[0] === 'number'
-  const runs = embeddingRuns((isOne ? [input] : input) as (string | number[])[], served)
+  const runs = await inSlices(embeddingRuns((isOne ? [input] : input) as (string | number[])[], served), signal)
   const wire = wholeWire(openaiError, (outcomes) => {
     const tokens = outcomes.reduce((sum, { promptTokens }) => sum + promptTokens, 0)
     const data = outcomes.map(({ vector }, index) => ({
@@ -53,6 +54,11 @@ export function requestedEmbeddings(body: Record<string, unknown>, served: Serve
     return { object: 'list', data, model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } }
   })
   return { runs, wire, streams: false }
+}
+
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkEmbeddings(body: Record<string, unknown>): z.infer<typeof embeddingFields> {
+  return checked(embeddingFields, body)
 }
 
 function base64({ buffer, byteOffset, byteLength }: Float32Array): string {

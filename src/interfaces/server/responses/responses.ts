@@ -2,16 +2,19 @@
 // left out, as llama-server does; the rest is refused by name. With `truncation: auto`, a conversation that does not
 // fit loses its oldest turns.
 
+import { inSlices, type Steps } from '../../../base/timeSlice.js'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/generationOptions.js'
+import { templateSteps } from '../../../text/generate/mixtralModel.js'
 import type { ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { allowedTools } from '../openai/allowedTools.js'
 import { rootedSchema } from '../openai/constraints.js'
 import { openaiNames, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
+import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import type { ServedModel } from '../servedModel.js'
+import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { type ResponseRequest, responseFields } from './fields.js'
 import { messagesOf } from './items.js'
@@ -24,29 +27,39 @@ const NAMES = [
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createResponse(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
+  const { request, options, messages: whole, wireNames } = readResponse(body, served)
+  checkModel(request.model, served)
+  const { model } = served
+  const shorter = () => inSlices(truncated(whole, options.tools ?? [], served, request.max_output_tokens), answering.exchange.signal)
+  const messages = request.truncation === 'auto' ? await shorter() : whole
+  const { temperature = 1, topP = 1 } = options
+  const wire = new ResponsesWire(served, request, { temperature, topP, wireNames })
+  return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, request.stream ?? false, answering)
+}
+
+/** Throws an ApiError for what is wrong with a request, whatever its model is. */
+export function checkResponse(body: Record<string, unknown>): void {
+  const { options, messages, wireNames } = readResponse(body, NO_MODEL)
+  checkAsked(options, wireNames, messages)
+}
+
+function readResponse(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
   const asked = checked(responseFields, isProbe(body) ? { ...body, input: '' } : body)
   const request = { ...asked, tools: asked.tools?.filter(({ type }) => type === 'function') }
-  checkModel(request.model, served)
   for (const name of ['previous_response_id', 'conversation'] as const) {
     if (request[name]) throw badRequest(`${name} is given, but no response is kept here: send the whole conversation as input`, name)
   }
   if (request.background) throw unsupported('background is not supported', 'background')
   if (request.prompt) throw unsupported('prompt is not supported: send instructions and input', 'prompt')
-  const { model } = served
   const reports = request.include?.includes('message.output_text.logprobs') || request.top_logprobs
   const options: ChatOptions = {
-    ...openaiOptions(body, served),
+    ...openaiOptions(body, model),
     ...(request.max_output_tokens && { maxNewTokens: request.max_output_tokens }),
     ...(reports && { logprobs: request.top_logprobs ?? 0 }),
     ...schemaOf(request),
     ...toolsOf(asked),
   }
-  const whole = messagesOf(request.input, request.instructions)
-  const cuts = request.truncation === 'auto'
-  const messages = cuts ? truncated(whole, options.tools ?? [], served, request.max_output_tokens) : whole
-  const { temperature = 1, topP = 1 } = options
-  const wire = new ResponsesWire(served, request, { temperature, topP, wireNames: openaiNames(body, NAMES) })
-  return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, request.stream ?? false, answering)
+  return { request, options, messages: messagesOf(request.input, request.instructions), wireNames: openaiNames(body, NAMES) }
 }
 
 /** Clients that look whether a server is there send no input, and want one token. */
@@ -86,22 +99,25 @@ function schemaOf({ text }: ResponseRequest): ChatOptions {
  * whole; system messages and the last turn always do. Turns begin with the user, so that no result of a call is left
  * without its call. Throws what applying the template throws.
  */
-function truncated(
+function* truncated(
   messages: readonly ChatMessage[],
   tools: readonly ToolDefinition[],
   { model }: ServedModel,
   most: number | null | undefined,
-): readonly ChatMessage[] {
+): Steps<readonly ChatMessage[]> {
   const { contextLength } = model
-  const tokensOf = (some: readonly ChatMessage[]) => model.applyChatTemplate(some, { tools }).ids.length
-  if (tokensOf(messages) < contextLength) return messages
+  function* tokensOf(some: readonly ChatMessage[]): Steps<number> {
+    yield
+    return (yield* templateSteps(model, some, { tools })).ids.length
+  }
+  if ((yield* tokensOf(messages)) < contextLength) return messages
   const room = Math.min(most ?? Math.ceil(contextLength / 4), Math.ceil(contextLength / 2))
   const turns = messages.flatMap(({ role }, i) => (role === 'user' ? [i] : []))
   const from = (turn: number) => messages.filter(({ role }, i) => isSystem(role) || i >= (turns[turn] ?? 0))
   let [least, last] = [0, Math.max(0, turns.length - 1)] // of all cuts that fit, the first: a few looks, however long it is
   while (least < last) {
     const middle = Math.floor((least + last) / 2)
-    if (tokensOf(from(middle)) + room <= contextLength) last = middle
+    if ((yield* tokensOf(from(middle))) + room <= contextLength) last = middle
     else least = middle + 1
   }
   return from(least)

@@ -1,9 +1,11 @@
-// What a request of any API asks for, checked before any of its work begins: its options, its tokens (ids of the
-// vocabulary, and room for them or for an answer), how long it may take, and with whom it shares the KV cache. What is
-// wrong is told by the names of its API.
+// What a request of any API asks for, checked before any of its work begins, which may be the load of a model: its
+// options and messages, its tokens (ids of the vocabulary, and room for them or for an answer), how long it may take,
+// and with whom it shares the KV cache. What is wrong is told by the names of its API.
 
+import { type ChatMessage, checkMessages } from '../../../text/chat/chatMessages.js'
+import { checkedTools } from '../../../text/generate/chatRequest.js'
 import { checkGenerationOptions } from '../../../text/generate/checkGenerationOptions.js'
-import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { ApiError, badRequest, toApiError } from '../apiError.js'
 import { LONGEST_SECONDS } from '../settings.js'
 
@@ -43,9 +45,10 @@ function isNothing(value: unknown): value is null | undefined {
 }
 
 /** Throws an ApiError 400 that names the field. `wireNames` has the names that options have in the request, by ours. */
-export function checkAsked(options: GenerationOptions, wireNames: ReadonlyMap<string, string>): void {
+export function checkAsked(options: ChatOptions, wireNames: ReadonlyMap<string, string>, messages?: readonly ChatMessage[]): void {
   try {
-    checkGenerationOptions(options)
+    checkGenerationOptions(checkedTools(options).options)
+    if (messages) checkMessages(messages)
   } catch (error) {
     throw toApiError(error, wireNames)
   }

@@ -11,7 +11,7 @@ type Texts = readonly string[]
 /** Bytes of the longest token, by tokenizer. */
 const longest = new WeakMap<Tokenizer, number>()
 
-/** UTF-8 of texts that become tokens, or the other way round, and no answer. */
+/** UTF-8 of texts that become tokens and no answer, or are cut to what a context holds. */
 const MOST_TEXT_BYTES = 2 ** 20
 /** Token ids that become a text. */
 export const MOST_IDS = 2 ** 18
@@ -35,11 +35,13 @@ const BOUNDED: Readonly<Record<string, readonly string[]>> = {
   '/tokenize': ['content', 'prompt'],
   '/v1/messages/count_tokens': ['messages', 'system'],
   '/apply-template': ['messages'],
+  '/api/embed': ['input'],
+  '/api/embeddings': ['prompt'],
 }
 
 /**
- * Throws an ApiError 400 for texts that make more tokens than a context has, or are too long for a route without
- * answers.
+ * Throws an ApiError 400 for texts that make more tokens than a context has, or are too long together for a route that
+ * writes no answer.
  */
 export function checkTextLength(path: string, body: Body, { tokenizer, contextLength }: MixtralModel): void {
   const bounded = bytesOf(textsIn(body, BOUNDED[path]))

@@ -1,7 +1,7 @@
 // The requests of each connection of HTTP/1: one after the other, as their answers go out; and all end with it. A
 // runtime tells that a client has left to the answer that is being written, not to those behind it.
 
-import { unless } from '../models/residents.js'
+import { unless } from '../../../base/onAbort.js'
 import type { Exchange } from '../requestLog.js'
 
 /** What is used of a socket. */

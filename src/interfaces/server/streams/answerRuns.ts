@@ -124,14 +124,13 @@ export async function* answerEvents(runs: readonly AnswerRun[], width: number, c
 
 /** The pieces of an answer that is begun with a listener, and before them how far its prompt has come. */
 export async function* withProgress(
-  promptTokens: number,
   begin: (onProgress: (progress: Progress) => void) => AsyncGenerator<Part, Outcome>,
 ): AsyncGenerator<Part, Outcome> {
   const told: PromptProgress[] = []
   const started = performance.now()
   let wake = () => {}
-  const pieces = begin(({ loaded, reused = 0 }) => {
-    told.push({ total: promptTokens, cache: reused, processed: loaded, time_ms: Math.round(performance.now() - started) })
+  const pieces = begin(({ loaded, total, reused = 0 }) => {
+    told.push({ total, cache: reused, processed: loaded, time_ms: Math.round(performance.now() - started) })
     wake()
   })
   const ask = () => {

@@ -1,5 +1,7 @@
 // Embeddings as requests ask for them: checked before anything runs, computed beside all else, and never streamed.
 
+import type { Steps } from '../../../base/timeSlice.js'
+import { stepsOf } from '../../../text/tokenizer/tokenizer.js'
 import { type ApiError, badRequest, type ErrorShape } from '../apiError.js'
 import { checkRoom, checkVocabulary } from '../security/asked.js'
 import type { ServedModel } from '../servedModel.js'
@@ -13,20 +15,24 @@ const MOST_INPUTS = 2048
  * A run for each input. Throws an ApiError 400 for an id outside the vocabulary, and with both counts for an input that
  * is too long, unless it is to be cut.
  */
-export function embeddingRuns(inputs: readonly (string | readonly number[])[], { model }: ServedModel, cuts = false): AnswerRun[] {
+export function* embeddingRuns(inputs: readonly (string | readonly number[])[], { model }: ServedModel, cuts = false): Steps<AnswerRun[]> {
   const { tokenizer, contextLength } = model
   if (inputs.length > MOST_INPUTS) throw badRequest(`${inputs.length} inputs, expected at most ${MOST_INPUTS}`, 'input')
-  return inputs.map((input): AnswerRun => {
-    const all = typeof input === 'string' ? tokenizer.encode(input) : input
+  const runs: AnswerRun[] = []
+  for (const input of inputs) {
+    yield
+    const all = typeof input === 'string' ? yield* stepsOf(tokenizer).encode(input) : input
     checkVocabulary(all, tokenizer.vocabSize, 'input')
     const ids = cuts ? all.slice(0, contextLength) : all
     checkRoom(ids.length, contextLength, contextLength, 'input')
-    return silentRun(async (call) => {
+    const run = silentRun(async (call) => {
       const started = performance.now()
       const { vector, tokens } = await model.embed(ids, call)
       return { ...readOnly(tokens, (performance.now() - started) / 1000), vector }
     })
-  })
+    runs.push(run)
+  }
+  return runs
 }
 
 /** The wire of an answer that is never streamed. */

@@ -130,7 +130,7 @@ describe('loads', () => {
     expect(all.map(([status, body]) => [status, body.choices[0].message.content])).toEqual(Array(5).fill([200, answer]))
     expect(machine.events.filter(({ event }) => event === 'loaded')).toHaveLength(1)
     const failed = await Promise.all(Array.from({ length: 3 }, () => machine.ask('/api/chat', { model: 'llama3', messages: capital })))
-    for (const [status, { error }] of failed) expect([status, error]).toEqual([500, 'model "llama3:latest" cannot be loaded: GGUF'])
+    for (const [status, { error }] of failed) expect([status, error]).toEqual([400, 'model "llama3:latest" cannot be loaded: GGUF'])
     store(process.env.OLLAMA_MODELS!, 'llama3', model())
     expect((await machine.ask('/api/chat', { model: 'llama3', messages: capital, stream: false }))[0]).toBe(200)
   })
@@ -228,7 +228,7 @@ test('a model is loaded where the system does not tell its memory, and not where
   expect(inMemory.served.model.memory.totalBytes).toBe(inMemory.bytes)
   await inMemory.close()
   await expect(new LoadableModel(found, { ...load, kvTokens: 32 }, new ModelHeaders(), told).load(1e9, signal)).rejects.toMatchObject({
-    status: 500,
+    status: 400,
     message: 'model "demo" cannot be loaded: kvTokens is 32, expected at least the context\'s 512',
   })
 })

@@ -106,7 +106,7 @@ describe('pull', () => {
     gemma.write('gemma', gemma.indexOf('llama', gemma.indexOf('general.architecture')))
     server.sent = 0
     const odd = await machine.ask('/api/pull', { model: server.addOllama(ollamaModel({}, gemma), 'user/odd'), stream: false })
-    expect(odd).toEqual([501, { error: expect.stringContaining('user/odd:latest cannot run here: ') }])
+    expect(odd).toEqual([400, { error: expect.stringContaining('user/odd:latest cannot run here: ') }])
     expect(server.sent).toBeLessThan(demoFile.length) // its header
     const none = server.addOllama(ollamaModel({}, Buffer.from('no model, but a text of some length')), 'user/none')
     expect(await machine.ask('/api/pull', { model: none, stream: false })).toEqual([500, { error: `pulling ${none} failed (GGUF)` }])
