@@ -46,7 +46,9 @@ const texts = all<HTMLElement>('.colored').map((box, i) => {
 })
 type Text = (typeof texts)[number]
 
-/** The token of an element: those without a text of their own are not on the page. */
+/**
+ * The token of an element. Those without a text of their own are not on the page; the one after them has its number.
+ */
 const placeOf = (token: HTMLElement) => Number(token.dataset.token)
 
 function colorBy(layer: number): void {
@@ -101,6 +103,7 @@ for (const text of texts) {
   box.setAttribute('role', 'listbox')
   box.tabIndex = -1 // one of its tokens takes its place
   for (const [index, token] of tokens.entries()) {
+    token.dataset.token ??= String(placeOf(tokens[index - 1]!) + 1)
     token.setAttribute('role', 'option')
     token.setAttribute('aria-selected', 'false')
     token.tabIndex = index === 0 ? 0 : -1

@@ -15,7 +15,8 @@ export function coloredText({ domain, beginning }: DomainStatistics, pieces: rea
   const { layers, used } = shape
   const tokens = pieces.map((piece, token) => {
     const expert = beginning!.experts[(token * layers + layer) * used]
-    return piece !== '' && html`<span class="token e${expert}" data-token="${token}">${piece}</span>`
+    const follows = token > 0 && pieces[token - 1] !== ''
+    return piece !== '' && html`<span class="token e${expert}"${!follows && html` data-token="${token}"`}>${piece}</span>`
   })
   const label = `Tokens of ${domain}, by expert`
   return html`<div class="colored" dir="auto" tabindex="0" aria-label="${label}">${tokens}</div>`
