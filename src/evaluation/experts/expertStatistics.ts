@@ -185,8 +185,8 @@ async function tokensOf(model: MixtralModel, texts: readonly DomainText[], most:
   return work.filter(({ ids }) => ids.length > 0)
 }
 
-function checkOptions(model: MixtralModel, options: ExpertStatisticsOptions) {
-  checkCallOptions(options, ['contextLength', 'tokens', 'expertsPerToken', 'favorites'])
+function checkOptions(model: MixtralModel, given: ExpertStatisticsOptions) {
+  const options = checkCallOptions(given, ['contextLength', 'tokens', 'expertsPerToken', 'favorites'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const { contextLength = Math.min(USUAL_WINDOW, longest), tokens: most = Number.MAX_SAFE_INTEGER, favorites = 5, ...call } = options
   for (const [name, value, least] of [

@@ -24,8 +24,7 @@ export async function embedTokens(
   input: string | TokenIds,
   options: EmbedOptions,
 ): Promise<Embedding> {
-  checkCallOptions(options, ['salt'])
-  const { salt = '', ...call } = options
+  const { salt = '', ...call } = checkCallOptions(options, ['salt'])
   checkText('salt', salt)
   const ids = engine.checked(typeof input === 'string' ? tokenizer.encode(input) : input)
   const sum = new Float64Array(engine.config.hiddenSize)

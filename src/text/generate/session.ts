@@ -28,11 +28,12 @@ export function openSession(parts: ModelParts, go: Continue, options: SessionOpt
   return create({ parts, continue: go }, ids.length === 0 ? [] : parts.engine.checked(ids), salt)
 }
 
-/** Throws `OPTION` for an option that is not in `known`, and for a salt that is no text. */
+/** A copy of the options. Throws `OPTION` for one that is not in `known`, and for a salt that is no text. */
 export function checkSessionOptions(options: SessionOptions, known: readonly string[]): SessionOptions {
   checkNames(options, known)
-  if (options.salt !== undefined) checkText('salt', options.salt)
-  return options
+  const own = { ...options }
+  if (own.salt !== undefined) checkText('salt', own.salt)
+  return own
 }
 
 export interface SessionOptions {
@@ -84,13 +85,14 @@ export class Session {
    * is what it was. Throws what `MixtralModel.evaluate` throws,
    * `OPTION` while the session is in use, and `CLOSED`.
    */
-  async append(what: string | TokenIds, options: CallOptions = {}): Promise<void> {
-    checkCallOptions(options)
+  async append(what: string | TokenIds, given: CallOptions = {}): Promise<void> {
+    const options = checkCallOptions(given)
     const { tokenizer, engine } = this.#runs.parts
     const encode = (text: string) =>
       this.#ids.length ? tokenizer.encode(text, { addBos: false, parseSpecial: true, continues: true }) : tokenizer.encodePrompt(text)
     if (typeof what !== 'string') checkTokenList(what)
-    const ids = engine.checked([...this.#ids, ...(typeof what === 'string' ? encode(what) : Array.from(what))])
+    const added = typeof what === 'string' ? encode(what) : what.length === 0 ? [] : engine.checked(what)
+    const ids = engine.checked([...this.#ids, ...added])
     return this.#alone(async () => {
       await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, options)
       this.#ids = ids
@@ -156,8 +158,8 @@ export class Session {
   async save(path: string, given: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
     checkText('path', path)
     checkObject(given)
-    const { metadata = null, ...options } = given
-    checkCallOptions(options)
+    const { metadata = null, ...others } = given
+    const options = checkCallOptions(others)
     const copied = jsonCopy(metadata, 'metadata', 'OPTION')
     return this.#alone(() => this.#runs.parts.engine.sessions.save(path, this.#ids, copied, this.#salt, options))
   }
@@ -167,8 +169,9 @@ export class Session {
     this.#closed = true
   }
 
-  #write(prompt: () => readonly number[], options: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
-    checkObject(options)
+  #write(prompt: () => readonly number[], given: GenerationOptions, request?: ChatRequest): AsyncGenerator<Piece, GenerationResult> {
+    checkObject(given)
+    const options = { ...given }
     if (options.salt !== undefined && options.salt !== this.#salt) {
       throw new MixtralError('OPTION', `salt is ${shown(options.salt)}, expected that of the session, or none`)
     }
