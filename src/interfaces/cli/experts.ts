@@ -7,7 +7,7 @@ import { refuseInput } from '../../base/files/draftFile.js'
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
 import { expertsCsv, expertsText } from './expertsText.js'
-import { readTextFile, writeOutput } from './files.js'
+import { checkOutputs, readTextFile, writeOutput } from './files.js'
 import {
   ANY_MODEL,
   addExpertsFlag,
@@ -71,6 +71,7 @@ Examples:
 async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
   const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
   if (named.length === 0) command.error('no text, expected a file or --domain NAME=FILE')
+  checkOutputs(flags.csv, flags.npy)
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
   const { tokens, context, csv, npy, json } = flags
