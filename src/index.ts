@@ -12,14 +12,13 @@ export { type QuantizeOptions, type QuantizeResult, quantizeModel } from './auth
 export { type QuantizeType, quantizeTypes } from './authoring/quantize/quantizePlan.js'
 export { type ErrorDetails, MixtralError, type MixtralErrorCode, type PartialAnswer } from './base/errors.js'
 export type { LayerDifference } from './evaluation/experts/domainBlocks.js'
+export type { DomainStatistics, LayerStatistics, RoutedBeginning } from './evaluation/experts/domainFigures.js'
 export {
   type DomainComparison,
-  type DomainStatistics,
   type DomainText,
   type ExpertStatistics,
   type ExpertStatisticsOptions,
   expertStatistics,
-  type LayerStatistics,
 } from './evaluation/experts/expertStatistics.js'
 export type { FavoriteToken } from './evaluation/experts/favoriteTokens.js'
 export type { LoadBalance } from './evaluation/experts/loadBalance.js'
@@ -32,6 +31,10 @@ export type { Distribution, Estimate } from './evaluation/perplexity/statistics.
 export type { WindowOptions, WindowProgress, Windows } from './evaluation/perplexity/windows.js'
 export type { Tap } from './evaluation/reference/layer.js'
 export { Reference } from './evaluation/reference/reference.js'
+export { evaluateTask } from './evaluation/tasks/evaluateTask.js'
+export type { TaskName } from './evaluation/tasks/taskForms.js'
+export type { TaskOptions, TaskProgress, TaskResult } from './evaluation/tasks/taskRun.js'
+export type { Accuracy, AccuracyOf } from './evaluation/tasks/taskScores.js'
 export type { Fault } from './evaluation/verify/stageCheck.js'
 export { type LayerVerdict, type Verdict, type Verification, type VerifyOptions, verifyModel } from './evaluation/verify/verify.js'
 export type { GgmlType } from './format/gguf/ggmlType.js'
@@ -78,7 +81,7 @@ export type { ScoredToken, ScoreOptions } from './text/generate/score.js'
 export { type RestoredSession, Session, type SessionOptions } from './text/generate/session.js'
 export type { DrawnLogprob, TokenLogprob } from './text/generate/tokenLogprobs.js'
 export type { TokenModel } from './text/generate/tokenModel.js'
-export type { LayerRouting, TokenRouting } from './text/generate/tokenRouting.js'
+export type { LayerRouting, RoutingOptions, TokenRouting } from './text/generate/tokenRouting.js'
 export type { DecodeOptions, StreamingDecoder } from './text/tokenizer/streamingDecoder.js'
 export { type EncodeOptions, type Token, Tokenizer } from './text/tokenizer/tokenizer.js'
 export type { ToolCall, ToolCallDelta } from './text/tools/toolCalls.js'

@@ -11,7 +11,15 @@ import { expect, test } from 'vitest'
  * The wings, a floor a row, from the ground up. A wing imports from the floors below it, not from its neighbors.
  * assembly/ and page/ import themselves alone.
  */
-const wings = [['base'], ['format'], ['runtime', 'registry'], ['text'], ['evaluation', 'authoring'], ['interfaces'], ['index', 'server']]
+const wings = [
+  ['base'],
+  ['format'],
+  ['runtime', 'registry'],
+  ['text'],
+  ['evaluation', 'authoring'],
+  ['interfaces'],
+  ['index', 'server', 'batch'],
+]
 
 /** The rooms of each wing, from the ground up in the same way. '.' is what lies in the wing itself. */
 const rooms: Record<string, string[][]> = {
@@ -20,15 +28,16 @@ const rooms: Record<string, string[][]> = {
   runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency'], ['model'], ['trace'], ['engine']],
   registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
-  evaluation: [['reference', 'perplexity', 'experts'], ['verify']],
+  evaluation: [['reference', 'perplexity', 'experts', 'tasks'], ['verify']],
   authoring: [['convert', 'imatrix'], ['quantize']],
-  interfaces: [['inspect'], ['server'], ['cli']],
+  interfaces: [['inspect'], ['server'], ['batch'], ['cli']],
   index: [['.']],
   server: [['.']],
-  page: [['chats', 'server'], ['state'], ['view'], ['.']],
+  batch: [['.']],
+  page: [['chats', 'server', 'report'], ['state'], ['view'], ['.']],
   assembly: [['lanes'], ['ops', 'encode'], ['formats'], ['.']],
 }
-const barrels = ['assembly/index.ts', 'src/index.ts', 'src/server.ts']
+const barrels = ['assembly/index.ts', 'src/batch.ts', 'src/index.ts', 'src/server.ts']
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(root + file, 'utf8')

@@ -62,6 +62,7 @@ const forCheckpoints = {
   tokenizerConfig: limit(16_777_216, 'bytes of the other small files of a tokenizer', 'they may hold a chat template and all added tokens'),
   tokenizer: limit(67_108_864, 'bytes of tokenizer.model or tokenizer.json', 'three times that of the largest vocabularies in use'),
   jinja: limit(1_048_576, 'bytes of chat_template.jinja', 'usual ones have some thousand'),
+  namedTemplates: limit(64, 'chat templates of a checkpoint in files of their own', 'published models have two or three'),
 }
 
 const forHubs = {
@@ -114,6 +115,64 @@ const forCalls = {
   callText: limit(512, 'characters before, between or behind calls', 'usual formats have a few dozen'),
 }
 
+const forBatches = {
+  batchLine: limit(9_437_184, 'bytes of a line of a batch', 'a body of 8 MiB, as the server takes it, and what is around it'),
+  batchRequests: limit(1_000_000, 'requests of a batch', "twenty times OpenAI's most; each takes 40 bytes of memory"),
+  customId: limit(512, 'characters of the custom_id of a request', 'it is a name, and stands in messages'),
+  batchResult: limit(67_108_864, 'bytes of a line of results', 'an answer of 4096 tokens with all log-probabilities has ten million'),
+}
+
+// What files of tasks and journals may hold.
+const forTasks = {
+  taskItem: limit(1_048_576, 'bytes of a line, or characters of a text, of a task', 'the longest published items have some ten thousand'),
+  taskChoices: limit(64, 'choices of an item of a task', 'published items have two to five'),
+  taskRowGroup: limit(1_073_741_824, 'bytes of a row group of a Parquet file', 'it is read as a whole; usual ones have some million'),
+  taskRows: limit(
+    4_194_304,
+    'rows of a row group of a Parquet file',
+    'the largest published splits of tasks have a hundred thousand in all',
+  ),
+  taskRowGroupTime: limit(
+    20,
+    'seconds for a row group of a Parquet file',
+    'usual ones take a tenth of one; damaged ones can take for ever',
+  ),
+  taskExamples: limit(
+    536_870_912,
+    'characters of all examples for a task',
+    'they are kept in memory; the largest published splits have some 40 million',
+  ),
+  taskShots: limit(1000, 'examples before an item of a task', 'usual are up to 25, and all must fit the context'),
+}
+
+// What a chat template may use of this machine: it comes with a model, and so from a stranger.
+const forTemplates = {
+  templateSource: limit(100_000, 'characters of a chat template', 'the longest known one has some ten thousand'),
+  templateTime: limit(
+    1000,
+    'milliseconds of all renderings of a chat together',
+    'usual templates take a few; the thread does nothing else meanwhile',
+  ),
+  templateSteps: limit(1_000_000, 'steps of a rendering of a chat template', 'a chat of a thousand messages takes some ten thousand'),
+  templateTrial: limit(
+    16,
+    'by which steps and texts are divided where a few words are rendered to find out what a template does',
+    'usual templates take a few hundred steps for them',
+  ),
+  templateNesting: limit(300, 'steps of a chat template inside each other', 'usual templates nest a dozen'),
+  templateItems: limit(65_536, 'items of a list that a chat template makes', 'a chat has fewer messages, and a tool fewer properties'),
+  templateText: limit(
+    1_048_576,
+    "characters of a text that a chat template makes, beside eight times the messages' own",
+    'a template may repeat a message a few times',
+  ),
+  templateMade: limit(
+    67_108_864,
+    "characters that a rendering makes and searches, beside 64 times the messages' own",
+    'texts in variables take memory even if they are never written',
+  ),
+}
+
 const forMessages = {
   errorText: limit(
     1600,
@@ -122,4 +181,15 @@ const forMessages = {
   ),
 }
 
-export const limits = { ...forGguf, ...forModels, ...forCheckpoints, ...forHubs, ...forStores, ...forCalls, ...forMessages }
+export const limits = {
+  ...forGguf,
+  ...forModels,
+  ...forCheckpoints,
+  ...forHubs,
+  ...forStores,
+  ...forCalls,
+  ...forBatches,
+  ...forTasks,
+  ...forTemplates,
+  ...forMessages,
+}

@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  evaluateTask,
   MixtralConfig,
   MixtralModel,
   measureDivergence,
@@ -35,6 +36,9 @@ const values: readonly (readonly [string, unknown])[] = [
 ]
 const calls: readonly (readonly [what: string, call: (value: never) => unknown])[] = [
   ['the model of measurePerplexity', (value) => measurePerplexity(value, 'a')],
+  ['the model of evaluateTask', (value) => evaluateTask(value, 'mmlu', 'a')],
+  ['the task of evaluateTask', (value) => evaluateTask(model, value, 'a')],
+  ['the file of evaluateTask', (value) => evaluateTask(model, 'mmlu', value)],
   ['the model of measureDivergence', (value) => measureDivergence(value, value)],
   ['the base of measureDivergence', (value) => measureDivergence(model, value)],
   ['the model of verifyModel', (value) => verifyModel(value, [1])],

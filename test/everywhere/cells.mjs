@@ -1,12 +1,12 @@
-// The determinism matrix inside one runtime and kernel build: reads { cells, tokens, sampling } as JSON from stdin and
-// prints a line of JSON for each cell. Runs in an empty project beside the packed package; MIXTRAL_KERNELS chooses the
-// build.
+// The determinism matrix inside one runtime and kernel build: reads { cells, tokens, sampling, task } as JSON from
+// stdin and prints a line of JSON for each cell. Runs in an empty project beside the packed package; MIXTRAL_KERNELS
+// chooses the build.
 
 import { createHash } from 'node:crypto'
 import { text as textOf } from 'node:stream/consumers'
-import { MixtralModel } from 'mixtral-wasm'
+import { evaluateTask, MixtralModel } from 'mixtral-wasm'
 
-const { cells, tokens, sampling } = JSON.parse(await textOf(process.stdin))
+const { cells, tokens, sampling, task } = JSON.parse(await textOf(process.stdin))
 
 const { bun, deno, node } = process.versions
 const runtime = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`
@@ -20,7 +20,8 @@ for (const cell of cells) {
   const { text } = await model.generate(sampling.prompt, sampling.options)
   const { text: everySampler } = await model.generate(sampling.prompt, sampling.everySampler)
   const together = await allTogether(model)
-  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text, everySampler, together }))
+  const { scoresHash: scores } = await evaluateTask(model, task.name, task.file, { shots: 1 })
+  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text, everySampler, together, scores }))
   await model.close()
 }
 

@@ -61,6 +61,9 @@ const sampling = {
     ...{ logitBias: [[' the', -1]], bannedWords: ['glass'], minTokens: 20 },
   },
 }
+/** A task whose scores have one hash, too. Its file goes where Deno may read. */
+const items = 'test/evaluation/tasks/files/hellaswag.jsonl'
+const task = { name: 'hellaswag', file: 'node_modules/mixtral-wasm/items.jsonl' }
 const tour = `loaded 6 layers
 streamed , there was a child named
 at once 15 answers of 15
@@ -144,7 +147,8 @@ function prepareProject({ name, project }, empty) {
   cpSync(empty, folder, { recursive: true })
   cpSync(join(root, 'examples', project), folder, { recursive: true })
   for (const file of ['tour.mjs', 'cells.mjs', 'leftovers.mjs']) cpSync(join(root, 'test/everywhere', file), join(folder, file))
-  writeFileSync(join(folder, 'matrix.json'), JSON.stringify({ cells, tokens, sampling }))
+  writeFileSync(join(folder, 'matrix.json'), JSON.stringify({ cells, tokens, sampling, task }))
+  cpSync(join(root, items), join(folder, task.file))
   return { folder, scripts: scriptsOf(project, (file) => readFileSync(join(root, file), 'utf8')) }
 }
 
@@ -163,7 +167,7 @@ async function visit(name, build, { folder, scripts }, env) {
   const output = await run(`${scripts.file('cells.mjs')} <matrix.json`, folder, env)
   const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
-  for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together } of ran) {
+  for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together, scores } of ran) {
     const where = `${label}, ${JSON.stringify(cell)}`
     compare(`${where}: the runtime`, name, runtime.startsWith(`${name}.`) ? name : runtime)
     compare(`${where}: the kernels`, build, kernels)
@@ -171,6 +175,7 @@ async function visit(name, build, { folder, scripts }, env) {
     compare(`${where}: logits with reuse of prefixes`, expected.logits, reused)
     compare(`${where}: sampled text`, expected.text, text)
     compare(`${where}: text with every sampler`, expected.everySampler, everySampler)
+    compare(`${where}: scores of a task`, expected.scores, scores)
     const all = { fresh: expected.logits, same: true, text: expected.text, everySampler: expected.everySampler }
     compare(`${where}: all of these at the same time`, JSON.stringify(all), JSON.stringify(together))
   }

@@ -7,6 +7,7 @@ import { gguf, shardSets } from './kinds/gguf.mjs'
 import { fileLists, layers, manifests, names } from './kinds/hubs.mjs'
 import { requests } from './kinds/requests.mjs'
 import { importances, logs, records, sessions, storedLogits } from './kinds/stores.mjs'
+import { journals, taskFiles } from './kinds/tasks.mjs'
 import { go, jinja } from './kinds/templates.mjs'
 import { tensors } from './kinds/tensors.mjs'
 import { vocabularies } from './kinds/vocabularies.mjs'
@@ -15,7 +16,7 @@ import { vocabularies } from './kinds/vocabularies.mjs'
 const list = [
   ...[gguf, shardSets, tensors, safetensorsFiles, configurations, tokenizerFiles, sentencePieceModels, vocabularies],
   ...[manifests, layers, fileLists, names, logs, records, sessions, storedLogits, importances, jinja, go],
-  ...[schemaTexts, grammarTexts, patternTexts, requests],
+  ...[schemaTexts, grammarTexts, patternTexts, requests, taskFiles, journals],
 ]
 
 export const kinds = new Map(list.map((kind) => [kind.name, kind]))

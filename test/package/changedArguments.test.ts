@@ -16,6 +16,7 @@ const { MixtralModel, MixtralConfig, MixtralError, Reference, Tokenizer, WeightL
 const demo = fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-changed-'))
 const checkpoint = join(folder, 'checkpoint')
+const tasks = fileURLToPath(new URL('../evaluation/tasks/files/arc.jsonl', import.meta.url))
 const text = readFileSync(new URL('../golden/kl/eval-short.txt', import.meta.url), 'utf8').slice(0, 3000)
 
 let model: library.MixtralModel
@@ -304,8 +305,12 @@ const rows: Record<string, Row> = {
       return [result, hashOf(out)]
     },
   ),
+  evaluateTask: row(
+    () => [{ ...call(), shots: 1, limit: 1, expertsPerToken: 2 }],
+    (o) => library.evaluateTask(model, 'arc_easy', tasks, o),
+  ),
   expertStatistics: row(
-    () => [[{ domain: 'a', text: text.slice(0, 400) }], { ...call(), contextLength: 64, favorites: 1 }],
+    () => [[{ domain: 'a', text: text.slice(0, 400) }], { ...call(), contextLength: 64, favorites: 1, beginning: 5 }],
     (texts, o) => library.expertStatistics(model, texts, o),
   ),
   measurePerplexity: row(

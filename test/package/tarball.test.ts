@@ -20,7 +20,7 @@ const paths = packed!.files.map(({ path }) => path)
 
 test('the tarball holds the build, the demo model and the papers, nothing else', () => {
   const expected =
-    /^(dist\/.+\.(js|d\.ts|wasm)|dist\/interfaces\/server\/page\.html|models\/(README\.md|tiny-mixtral\.Q4_K_M\.gguf)|README\.md|LICENSE|package\.json)$/
+    /^(dist\/.+\.(js|d\.ts|wasm)|dist\/interfaces\/(server\/page\.html|cli\/report\.json)|models\/(README\.md|tiny-mixtral\.Q4_K_M\.gguf)|README\.md|LICENSE|package\.json)$/
   expect(paths.filter((path) => !expected.test(path))).toEqual([])
   expect(paths).toEqual(
     expect.arrayContaining([
@@ -29,6 +29,7 @@ test('the tarball holds the build, the demo model and the papers, nothing else',
       'models/README.md',
       'models/tiny-mixtral.Q4_K_M.gguf',
       'dist/interfaces/server/page.html',
+      'dist/interfaces/cli/report.json',
     ]),
   )
 })

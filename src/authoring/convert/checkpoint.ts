@@ -91,17 +91,43 @@ export class Checkpoint {
    * `CHECKPOINT` for a link out of the checkpoint: it would publish a file that is none of it.
    */
   path(name: string): string | undefined {
-    const target = this.#linksOut.get(name)
-    if (target !== undefined) {
-      const problem = `a link to ${target}, outside of the checkpoint, expected a file: its text would become part of the model`
-      throw checkpointError(path.join(this.folder, name), problem)
-    }
+    refuseLinkOut(this.folder, name, this.#linksOut)
     return this.files.has(name) ? path.join(this.folder, name) : undefined
+  }
+
+  /**
+   * The names and paths of the files with an ending in a folder of the checkpoint, sorted; none without the folder.
+   * Throws `IO`, and `CHECKPOINT` as `path` does.
+   */
+  async filesIn(folder: string, ending: string): Promise<{ readonly name: string; readonly path: string }[]> {
+    const inside = this.path(folder)
+    if (inside === undefined) return []
+    const entries = await fs.readdir(inside, { withFileTypes: true }).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code === 'ENOTDIR') return []
+      throw ioError('open', inside, cause)
+    })
+    // Files whose names begin with a dot are those of file managers.
+    const wanted = entries.filter((entry) => entry.name.endsWith(ending) && !entry.name.startsWith('.') && !entry.isDirectory())
+    const links = wanted.filter((entry) => entry.isSymbolicLink()).map(({ name }) => path.join(folder, name))
+    const out = await linksOut(this.folder, links)
+    return wanted
+      .map(({ name }) => {
+        refuseLinkOut(this.folder, path.join(folder, name), out)
+        return { name, path: path.join(inside, name) }
+      })
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   async close(): Promise<void> {
     for (const source of this.#sources) await source.close()
   }
+}
+
+function refuseLinkOut(folder: string, name: string, linksOut: ReadonlyMap<string, string>): void {
+  const target = linksOut.get(name)
+  if (target === undefined) return
+  const problem = `a link to ${target}, outside of the checkpoint, expected a file: its text would become part of the model`
+  throw checkpointError(path.join(folder, name), problem)
 }
 
 /** The file of each tensor. Only plain names are allowed, so that an index cannot refer to other folders. */

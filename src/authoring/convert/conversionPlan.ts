@@ -9,6 +9,7 @@ import type { ProducedTensor } from '../../format/gguf/writer.js'
 import { JsonObject } from '../../format/tensors/jsonObject.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
+import { chatTemplates } from './chatTemplates.js'
 import type { Checkpoint } from './checkpoint.js'
 import type { ElementType } from './elementType.js'
 import { consolidatedParameters, type HyperParameters, huggingFaceParameters } from './hyperParameters.js'
@@ -16,7 +17,7 @@ import { modelMetadata } from './modelMetadata.js'
 import { tensorPieces } from './tensorPieces.js'
 import { planTensors } from './tensorPlan.js'
 import { readTokenizerFiles } from './tokenizerFiles.js'
-import { chatTemplates, tokenizerMetadata } from './tokenizerMetadata.js'
+import { tokenizerMetadata } from './tokenizerMetadata.js'
 
 export interface ConversionPlan {
   readonly type: ElementType

@@ -35,13 +35,16 @@ export function listTokens({ file, tokens }: SourceVocabulary, added: ReadonlyMa
     const extra = added.get(id)
     pieces.push(extra?.content ?? token?.piece ?? `[PAD${id}]`)
     scores.push(extra ? ADDED_SCORE : (token?.score ?? PADDING_SCORE))
-    types.push(extra ? typeOf(extra, token?.type) : (token?.type ?? tokenType.unused))
+    types.push(extra ? typeOf(extra, token) : (token?.type ?? tokenType.unused))
   }
   return { pieces, scores, types }
 }
 
-function typeOf({ special }: AddedToken, type: number | undefined): number {
+/** A control token that is named again, as `<s>` is in added_tokens.json, stays one: no text may become it. */
+function typeOf({ content, special }: AddedToken, token: SourceVocabulary['tokens'][number] | undefined): number {
+  const type = token?.type
   if (type === tokenType.unknown || type === tokenType.byte) return type
+  if (type === tokenType.control && token!.piece === content) return type
   return special ? tokenType.control : tokenType.userDefined
 }
 

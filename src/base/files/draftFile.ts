@@ -11,7 +11,7 @@ import path from 'node:path'
 import { byteCount } from '../amounts.js'
 import { MixtralError } from '../errors.js'
 import { ioError } from './byteSource.js'
-import { processState } from './ownFiles.js'
+import { processState } from './processState.js'
 
 /** Throws `OPTION` if `target` is one of the `inputs`, under this name or another. */
 export async function refuseInput(target: string, inputs: readonly string[]): Promise<void> {

@@ -1,7 +1,5 @@
-// Files and folders that this program makes in folders of its own, where others may have been: a link is never followed
-// to what is written, and a new file gets the rights of its folder. Tells whether a process of this machine is alive,
-// as far as a signal without effect can tell: that is asked before files that another process left are removed. Does
-// not know what the files are.
+// Files and folders that this program makes in folders of its own, where others may have been: a link is never
+// followed to what is written, and a new file gets the rights of its folder. Does not know what the files are.
 
 import { randomBytes } from 'node:crypto'
 import type { Stats } from 'node:fs'
@@ -73,17 +71,5 @@ export async function writeWhole(file: string, text: string): Promise<void> {
   } catch (cause) {
     await fs.rm(draft, { force: true }).catch(() => {})
     throw ioError('write', file, cause)
-  }
-}
-
-/** The state of a process; `unknown` where a signal is not allowed, as on Deno without the permission. */
-export function processState(pid: number): 'lives' | 'gone' | 'unknown' {
-  try {
-    process.kill(pid, 0)
-    return 'lives'
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException
-    if (code === 'EPERM') return 'lives' // as another user's process
-    return code === 'ESRCH' ? 'gone' : 'unknown'
   }
 }

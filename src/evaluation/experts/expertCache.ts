@@ -48,16 +48,22 @@ export class ExpertCache {
     return this.#requests ? hits / this.#requests : 0
   }
 
+  /** Puts a key in front; those before its place move one back. */
   #request(key: number): void {
     const stack = this.#stack
     this.#requests++
-    let depth = 0
-    while (depth < this.#filled && stack[depth] !== key) depth++
-    if (depth === this.#filled) {
-      this.depths[stack.length]!++
-      this.reached[this.#filled++] = this.#tokens
-    } else this.depths[depth]!++
-    stack.copyWithin(1, 0, depth)
-    stack[0] = key
+    let moved = key
+    for (let depth = 0; depth < this.#filled; depth++) {
+      const there = stack[depth]!
+      stack[depth] = moved
+      if (there === key) {
+        this.depths[depth]!++
+        return
+      }
+      moved = there
+    }
+    this.depths[stack.length]!++
+    stack[this.#filled] = moved
+    this.reached[this.#filled++] = this.#tokens
   }
 }

@@ -34,6 +34,15 @@ export class FavoriteTokens {
     for (let i = 0; i < ids.length; i++) counts[1 + Math.floor(i / used) * experts + ids[i]!]!++
   }
 
+  /** Adds the counts of other texts. */
+  addAll(other: FavoriteTokens): void {
+    for (const [token, more] of other.#counts) {
+      const counts = this.#counts.get(token)
+      if (counts) for (let i = 0; i < counts.length; i++) counts[i]! += more[i]!
+      else this.#counts.set(token, more.slice())
+    }
+  }
+
   /**
    * The tokens of which an expert has the largest share, at most `most` of those that came often enough; ties: the
    * more frequent one, then the lower id.

@@ -6,7 +6,7 @@ import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Conversation, conversationHelp } from './conversation.js'
-import { ANY_MODEL, addDebugFlag, addExpertsFlag, addModelFlags, type ExpertsFlag, expertsOption, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { messageOf } from './flagWords.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, complain, say, widthOf } from './layout.js'
@@ -17,7 +17,7 @@ import { addSamplingFlags, checkBeforeLoading, generationOptions, type SamplingF
 import { ToolModule } from './toolModule.js'
 import { wrapLines } from './wordWrap.js'
 
-interface ChatFlags extends ModelFlags, ExpertsFlag, SamplingFlags {
+interface ChatFlags extends ModelFlags, SamplingFlags {
   readonly system?: string
   readonly tools?: string
   readonly toolChoice?: string
@@ -39,11 +39,11 @@ const help = `${conversationHelp}/help           this list
 export function configureChat(command: Command): void {
   command
     .argument('[model]', ANY_MODEL, 'demo')
-    .option('--system <text>', 'a system message')
+    .option('--system <text>', 'a system message; an empty one for none, not even that of the model')
     .option('--forget', 'forget the oldest messages where there is no room for the next one')
     .option('--tools <file>', 'a module with functions that the model may call')
     .option('--tool-choice <choice>', 'auto, none, required, or the name of a function: what the first answer to a message calls')
-  addDebugFlag(addSamplingFlags(addExpertsFlag(addModelFlags(command))))
+  addDebugFlag(addSamplingFlags(addModelFlags(command)))
     .addHelpText(
       'after',
       wrapped(`
@@ -65,7 +65,7 @@ Examples:
 async function chat(command: Command, name: string, flags: ChatFlags): Promise<void> {
   if (flags.toolChoice !== undefined && flags.tools === undefined) command.error('--tool-choice is given without --tools FILE')
   const tools = flags.tools === undefined ? undefined : await ToolModule.load(flags.tools)
-  const generation = { ...generationOptions(flags), ...expertsOption(flags) }
+  const generation = generationOptions(flags)
   await checkBeforeLoading(generation)
   await withModel(name, flags, async (model) => {
     const lines = openLines(colorsOf(process.stderr).bold('> '))
@@ -73,14 +73,14 @@ async function chat(command: Command, name: string, flags: ChatFlags): Promise<v
       if (lines.interactive) say(`${name}, ${model.contextLength} tokens of context. /help lists commands.`)
       const { toolChoice } = flags
       const options = { generation, interactive: lines.interactive, tools, toolChoice, forget: flags.forget === true }
-      await converse(model, lines, flags.system ?? '', options)
+      await converse(model, lines, flags.system, options)
     } finally {
       lines.close()
     }
   })
 }
 
-async function converse(model: MixtralModel, lines: LineSource, system: string, options: Talking): Promise<void> {
+async function converse(model: MixtralModel, lines: LineSource, system: string | undefined, options: Talking): Promise<void> {
   const conversation = new Conversation(model, system, options.tools?.definitions)
   for (let line = await lines.next(); line !== undefined; line = await lines.next()) {
     const text = line.trim()

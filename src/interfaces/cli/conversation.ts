@@ -12,11 +12,12 @@ export const conversationHelp = `/undo           take back the last message and 
 /load FILE      go on with a saved conversation
 /forget         forget the oldest message and its answer
 /clear          forget the conversation
-/system TEXT    set the system message, or without TEXT remove it; forgets the conversation
+/system TEXT    set the system message, or without TEXT none; forgets the conversation
 `
 
 interface Branch {
-  system: string
+  /** An empty one stands in place of that which the model brings. */
+  readonly system: string | undefined
   turns: ChatMessage[]
 }
 
@@ -27,7 +28,7 @@ export class Conversation {
   readonly #tools: readonly ToolDefinition[]
   #current = 0
 
-  constructor(model: MixtralModel, system: string, tools: readonly ToolDefinition[] = []) {
+  constructor(model: MixtralModel, system: string | undefined, tools: readonly ToolDefinition[] = []) {
     this.#model = model
     this.#tools = tools
     this.#branches = [{ system, turns: [] }]
@@ -72,10 +73,10 @@ export class Conversation {
 
   #messages(): ChatMessage[] {
     const { system, turns } = this.#branch
-    return [...(system ? [{ role: 'system', content: system } as const] : []), ...turns]
+    return [...(system === undefined ? [] : [{ role: 'system', content: system } as const]), ...turns]
   }
 
-  #begin(system: string): string {
+  #begin(system: string | undefined): string {
     this.#branches[this.#current] = { system, turns: [] }
     return ''
   }
@@ -120,7 +121,8 @@ export class Conversation {
 function savedChat(path: string, metadata: unknown): Branch {
   const { chat } = (metadata ?? {}) as { readonly chat?: Partial<Branch> }
   const isMessage = (message: unknown) => typeof message === 'object' && message !== null && 'role' in message
-  if (typeof chat?.system === 'string' && Array.isArray(chat.turns) && chat.turns.every(isMessage)) {
+  const isSystem = chat?.system === undefined || typeof chat.system === 'string'
+  if (isSystem && Array.isArray(chat?.turns) && chat.turns.every(isMessage)) {
     return { system: chat.system, turns: chat.turns }
   }
   throw new MixtralError('SESSION', `${path}: a session without a conversation of mixtral chat`)

@@ -4,8 +4,11 @@
 import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { refuseInput } from '../../base/files/draftFile.js'
+import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
+import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
+import { expertsReport, SHOWN_TOKENS } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
 import { checkOutputs, readTextFile, writeOutput } from './files.js'
 import {
@@ -29,6 +32,7 @@ interface StatisticsFlags extends ModelFlags, ExpertsFlag {
   readonly tokens?: number
   readonly csv?: string
   readonly npy?: string
+  readonly html?: string
 }
 
 interface NamedFile {
@@ -44,6 +48,7 @@ export function configureExperts(command: Command): void {
     .argument('[files...]', 'texts, UTF-8; each is a domain of its own, named as the file is')
     .option('--domain <name=file>', 'a text of a domain; a domain may have several', namedFile)
     .option('--tokens <n>', 'most tokens of each domain (default: all)', wholeNumber(1))
+    .option('--html <file>', 'write a report with pictures, and the first tokens in the colors of their experts, for a browser')
     .option('--csv <file>', 'write domain, layer, expert and its shares as a table')
     .option('--npy <file>', 'write the shares as an array: (domains, layers, experts) float32')
   addOutputFlags(addExpertsFlag(addModelFlags(command)))
@@ -62,6 +67,7 @@ and whether domains differ by more than chance. These are the figures of section
 Examples:
   mixtral experts demo story.txt play.txt
   mixtral experts mixtral:8x7b --domain code=main.c --domain code=parser.c --domain prose=novel.txt --tokens 20000
+  mixtral experts mixtral:8x7b wiki.txt code.txt --html report.html
   mixtral experts mixtral:8x7b wiki.txt --json > experts.json
   mixtral experts mixtral:8x7b wiki.txt --csv shares.csv --npy shares.npy`),
     )
@@ -71,13 +77,14 @@ Examples:
 async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
   const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
   if (named.length === 0) command.error('no text, expected a file or --domain NAME=FILE')
-  checkOutputs(flags.csv, flags.npy)
+  checkOutputs(flags.csv, flags.npy, flags.html)
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
-  const { tokens, context, csv, npy, json } = flags
+  const { tokens, context, csv, npy, html, json } = flags
   const start = performance.now()
-  const { statistics, spell } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
-    for (const out of [csv, npy]) {
+  const beginning = html === undefined ? 0 : Math.max(1, Math.floor(SHOWN_TOKENS / new Set(named.map(({ domain }) => domain)).size))
+  const { statistics, spell, report } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
+    for (const out of [csv, npy, html]) {
       if (out !== undefined) await refuseInput(out, [...named.map(({ file }) => file), ...loaded.gguf.files.map(({ path }) => path)])
     }
     const bar = new ProgressLine('counting', { unit: 'tokens', quiet: json === true })
@@ -86,19 +93,42 @@ async function experts(command: Command, model: string, files: readonly string[]
       ...(tokens !== undefined && { tokens }),
       ...(context !== undefined && { contextLength: context }),
       ...expertsOption(flags),
+      beginning,
       signal: interrupt.signal,
       onProgress: ({ loaded, total }) => bar.update(loaded, total),
     }).finally(() => {
       bar.clear()
       interrupt.release()
     })
-    return { statistics, spell: (id: number) => loaded.tokenizer.token(id).piece }
+    const spell = (id: number) => loaded.tokenizer.token(id).piece
+    const report =
+      html === undefined
+        ? ''
+        : expertsReport({
+            model: model.endsWith('.gguf') ? basename(model) : model,
+            statistics,
+            spell,
+            pieces: (ids) => piecesOf(loaded.tokenizer, ids),
+          })
+    return { statistics, spell, report }
   })
   if (csv !== undefined) await writeOutput(csv, [Buffer.from(expertsCsv(statistics))])
   if (npy !== undefined) await writeOutput(npy, [encodeNpy(sharesOf(statistics))])
+  if (html !== undefined) await writeOutput(html, [Buffer.from(report)])
   const seconds = (performance.now() - start) / 1000
-  if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, seconds }))
+  if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, domains: statistics.domains.map(withoutText), seconds }))
   else print(expertsText(statistics, spell))
+}
+
+/** Tokens are the report's. */
+const withoutText = ({ beginning, ...figures }: DomainStatistics) => figures
+
+/** The text of each token; a character in byte tokens comes with its last. */
+function piecesOf(tokenizer: Tokenizer, ids: readonly number[]): string[] {
+  const decoder = tokenizer.decoder({ special: true })
+  const pieces = ids.map((id) => decoder.push(id))
+  pieces[pieces.length - 1] += decoder.end()
+  return pieces
 }
 
 /** (domains, layers, experts) */

@@ -1,12 +1,16 @@
 // The statistics of experts as a command prints them: tables with bars, and CSV. Pure; measures nothing.
 
-import type { DomainStatistics, ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
+import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
+import type { ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { columns } from './layout.js'
 
 /** Eighths of a cell, from nothing to all of it. */
 const BARS = ' ▁▂▃▄▅▆▇█'
 
-export function expertsText({ shape, domains, all, comparisons, cache }: ExpertStatistics, spell: (id: number) => string): string {
+export function expertsText(
+  { shape, domains, all, comparisons, cache, prediction }: ExpertStatistics,
+  spell: (id: number) => string,
+): string {
   const parts = domains.map((domain) => domainText(domain, shape.experts))
   if (domains.length > 1) parts.push(domainText({ ...all, domain: 'all domains' }, shape.experts))
   for (const { domains: names, layers } of comparisons) {
@@ -24,6 +28,11 @@ export function expertsText({ shape, domains, all, comparisons, cache }: ExpertS
   parts.push(
     `A cache of the experts that were used last would have had: ${rates.join(', ')}.\n${reached.length} of ${keys} experts were used, the last of them first by token ${reached.at(-1) ?? 0}.\n`,
   )
+  const mean = (values: readonly number[]) => percent(values.reduce((sum, value) => sum + value, 0) / values.length)
+  if (shape.layers > 1)
+    parts.push(
+      `Of a token's experts, the tokens before it tell ${mean(prediction.fromLayerBefore.slice(1))} by those of the layer before, and ${mean(prediction.fromUses)} by those that a layer uses most.\n`,
+    )
   return parts.join('\n')
 }
 

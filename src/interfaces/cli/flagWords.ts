@@ -9,7 +9,6 @@ const flags: Readonly<Record<string, string>> = {
   contextLength: '--context',
   threads: '--threads',
   ram: '--ram',
-  expertsPerToken: '--experts',
   toolChoice: '--tool-choice',
   kvTokens: '--kv-tokens',
   sequences: '--parallel',

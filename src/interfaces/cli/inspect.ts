@@ -74,6 +74,8 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
   if (facts.config) {
     parts.push(section('hyper-parameters', columns(hyperParameters(facts.config))))
   }
+  const sampling = Object.entries(facts.sampling).map(([option, value]) => [option, JSON.stringify(value)])
+  if (sampling.length > 0) parts.push(section('sampling, where a caller says nothing', columns(sampling)))
   const types = facts.tensorTypes.map(({ type, count, weights, bytes }) => [type, String(count), weightCount(weights), byteCount(bytes)])
   parts.push(section('tensors by type', columns([['type', 'tensors', 'weights', 'bytes'], ...types], [1, 2, 3])))
   if (listTensors) {
@@ -101,12 +103,13 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
     const estimate = estimated ? `about ${speed(tokensPerSecond)} at best, on all cores\n` : ''
     parts.push(section('on this machine', `${fitText(facts.fit, source)}\n${estimate}`))
   } else parts.push(section('cannot run here', `${facts.refusal}\n`))
+  if (facts.notes.length > 0) parts.push(section('notes', facts.notes.map((note) => `${note}\n`).join('')))
   return parts.join('')
 }
 
 function jsonFacts(
   gguf: Gguf,
-  { fileBytes, quantization, config, tensorTypes, needs, fit, refusal }: ModelFacts,
+  { fileBytes, quantization, config, tensorTypes, needs, fit, refusal, sampling, notes }: ModelFacts,
   tokensPerSecond: number | undefined,
   listTensors: boolean,
 ) {
@@ -137,6 +140,8 @@ function jsonFacts(
     budget_bytes: fit?.budgetBytes,
     estimated_tokens_per_second: tokensPerSecond,
     refusal,
+    sampling: Object.fromEntries(Object.entries(sampling).map(([option, value]) => [snakeCase(option), value])),
+    notes,
   }
 }
 

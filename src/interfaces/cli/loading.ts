@@ -2,16 +2,22 @@
 // whatever happens. Owns what is told of the loading of experts, in words and in JSON. Does not know what the command
 // does with the model.
 
+import path from 'node:path'
 import { byteCount } from '../../base/amounts.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
+import { compileKernels } from '../../runtime/kernels/compile.js'
 import { type ExpertFigures, expertRates } from '../../runtime/residency/expertFigures.js'
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelMemory } from '../../text/generate/modelMemory.js'
-import { bringModel } from './bringing.js'
+import { roomyKvTokens } from '../inspect/kvTokens.js'
+import { bringModel, lookAt } from './bringing.js'
 import { loadOptions, type ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { say } from './layout.js'
 import { ProgressLine } from './progressLine.js'
+
+/** As the options of loading have it. */
+const DEFAULT_PARALLEL = 8
 
 /**
  * Loads the model, calls `use` and closes the model. Throws what loading throws, `ABORTED` after Ctrl-C while it loads,
@@ -48,6 +54,26 @@ export async function withModel<T>(
   } finally {
     await model.close()
   }
+}
+
+/** Positions of a KV cache for as many answers, where nobody has said how many. */
+export async function roomyPositions(
+  model: string,
+  { threads, context, ram, parallel = DEFAULT_PARALLEL }: ModelFlags & { readonly parallel?: number },
+): Promise<number | undefined> {
+  const [{ gguf, layers }, { build }] = await Promise.all([lookAt(model), compileKernels()])
+  const options = {
+    ...(threads !== undefined && { threads }),
+    ...(context !== undefined && { contextLength: context }),
+    ...(ram !== undefined && { ram }),
+  }
+  return roomyKvTokens(gguf, { build, layers, options }, parallel)
+}
+
+/** The name of a model in requests: a path's file, or the name itself. */
+export function nameOf(model: string): string | undefined {
+  const name = /\.gguf$/i.test(model) ? path.basename(model).replace(/\.gguf$/i, '') : model
+  return /^[\w.:/@+-]{1,200}$/.test(name) ? name : undefined
 }
 
 /** Tells how many experts are in memory, unless all of them are. */

@@ -12,7 +12,6 @@ const otherFlags: Readonly<Record<string, string>> = {
   '--n-ctx': '--context',
   '--num-thread': '--threads',
   '--memory': '--ram',
-  '--experts-per-token': '--experts',
   '--system-prompt': '--system',
   '--format': '--json-schema',
   '--verbose': '--debug',

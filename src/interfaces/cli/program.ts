@@ -13,6 +13,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
   ['run', 'generate text from a prompt', async () => (await import('./run.js')).configureRun],
   ['chat', 'talk to a model', async () => (await import('./chat.js')).configureChat],
   ['serve', 'answer over HTTP: the APIs of OpenAI, Ollama and llama-server', async () => (await import('./serve.js')).configureServe],
+  ['batch', 'answer a file of requests, and check results', async () => (await import('./batch.js')).configureBatch],
   ['health', 'ask whether a server answers', async () => (await import('./health.js')).configureHealth],
   ['pull', 'download a model', async () => (await import('./pull.js')).configurePull],
   ['list', 'list the models on this machine', async () => (await import('./list.js')).configureList],
@@ -27,6 +28,7 @@ const commands: readonly (readonly [name: string, summary: string, load: () => P
     'measure how well a model predicts a text, alone or beside another',
     async () => (await import('./perplexity.js')).configurePerplexity,
   ],
+  ['eval', 'measure how often a model answers a benchmark right', async () => (await import('./eval.js')).configureEval],
   ['experts', "count what a model's experts do on texts", async () => (await import('./experts.js')).configureExperts],
   ['imatrix', 'find which weights matter for a text, for quantize', async () => (await import('./imatrix.js')).configureImatrix],
   [

@@ -19,7 +19,7 @@ const WRAP = '\x1b[?7h'
 
 export interface ProgressSettings {
   /** What is counted, such as `tokens`. */
-  readonly unit: 'bytes' | 'tokens' | 'layers' | 'windows'
+  readonly unit: 'bytes' | 'tokens' | 'layers' | 'windows' | 'requests' | 'items'
   /** Whether a log gets no lines. */
   readonly quiet: boolean
 }

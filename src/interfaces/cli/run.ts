@@ -6,14 +6,14 @@ import { MixtralError } from '../../base/errors.js'
 import { findLocalModel } from '../../registry/stores/localModels.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
-import { ANY_MODEL, addExpertsFlag, addModelFlags, addOutputFlags, type ExpertsFlag, expertsOption, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, jsonLine, streamedTo } from './layout.js'
 import { expertFields, withModel } from './loading.js'
 import { addSamplingFlags, checkBeforeLoading, generationOptions, type SamplingFlags } from './samplingFlags.js'
 import { isModelArgument, pipedText, textOrStdin } from './stdin.js'
 
-type RunFlags = ModelFlags & ExpertsFlag & SamplingFlags
+type RunFlags = ModelFlags & SamplingFlags
 
 /** The prompt and flags with which the demo model tells a whole little story, the same on every machine. */
 const demoPrompt = 'Once upon a time'
@@ -23,7 +23,7 @@ export function configureRun(command: Command): void {
   command
     .argument('[model]', `${ANY_MODEL} (default: "demo")`)
     .argument('[prompt]', 'the prompt (default: what a pipe brings on standard input)')
-  addOutputFlags(addSamplingFlags(addExpertsFlag(addModelFlags(command))))
+  addOutputFlags(addSamplingFlags(addModelFlags(command)))
     .addHelpText(
       'after',
       wrapped(`
@@ -54,7 +54,7 @@ async function run(command: Command, first: string | undefined, second: string |
   }
   const prompt = given ?? demoPrompt
   const { seed } = checkSamplerOptions({}).settings // a random one, reported even if the text is interrupted
-  const options = { ...generationOptions({ seed, ...(given === undefined && demoFlags), ...flags }), ...expertsOption(flags) }
+  const options = generationOptions({ seed, ...(given === undefined && demoFlags), ...flags })
   await checkBeforeLoading(options)
   // Without a prompt of the user, the answer alone would be half a text.
   const begun = given === undefined ? prompt : ''

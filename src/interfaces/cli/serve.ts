@@ -2,22 +2,18 @@
 // order of the end; what it answers belongs to the server.
 
 import { readFileSync } from 'node:fs'
-import path from 'node:path'
 import type { Command } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import { plainText } from '../../base/terminalText.js'
-import { compileKernels } from '../../runtime/kernels/compile.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { roomyKvTokens } from '../inspect/kvTokens.js'
 import type { ModelCatalog } from '../server/models/modelCatalog.js'
 import { isLoopback } from '../server/security/hosts.js'
 import { type ServeOptions, serve as startServer } from '../server/serve.js'
-import { lookAt } from './bringing.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { colorsOf, jsonLine, say } from './layout.js'
-import { withModel } from './loading.js'
+import { nameOf, roomyPositions, withModel } from './loading.js'
 import { type CatalogFlags, keepAlive, withCatalog } from './serveCatalog.js'
 
 interface ServeFlags extends CatalogFlags {
@@ -35,9 +31,6 @@ interface ServeFlags extends CatalogFlags {
   readonly timeout?: number
   readonly log: boolean
 }
-
-/** As the options of loading have it. */
-const DEFAULT_PARALLEL = 8
 
 const several = (value: string, earlier: readonly string[] = []) => [...earlier, value]
 
@@ -101,7 +94,7 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
   }
   const { parallel, kvTokens } = flags
   const name = flags.name ?? nameOf(model)
-  const positions = kvTokens ?? (await positionsFor(model, flags))
+  const positions = kvTokens ?? (await roomyPositions(model, flags))
   const load = { ...flags, ...(parallel !== undefined && { sequences: parallel }), ...(positions !== undefined && { kvTokens: positions }) }
   await withModel(model, load, async (loaded) => {
     const { sequences, kvTokens: places } = loaded.status()
@@ -155,20 +148,6 @@ async function untilSignal(
   await server.close()
 }
 
-/** Positions of the KV cache where nobody has said how many. */
-async function positionsFor(
-  model: string,
-  { threads, context, ram, parallel = DEFAULT_PARALLEL }: ServeFlags,
-): Promise<number | undefined> {
-  const [{ gguf, layers }, { build }] = await Promise.all([lookAt(model), compileKernels()])
-  const options = {
-    ...(threads !== undefined && { threads }),
-    ...(context !== undefined && { contextLength: context }),
-    ...(ram !== undefined && { ram }),
-  }
-  return roomyKvTokens(gguf, { build, layers, options }, parallel)
-}
-
 function keysOf({ apiKey = [], apiKeyFile }: ServeFlags): readonly string[] {
   const lines =
     apiKeyFile === undefined
@@ -189,10 +168,4 @@ function readKeys(file: string): string {
   } catch (error) {
     throw new MixtralError('IO', `cannot read ${file}: ${(error as Error).message}`, { cause: error })
   }
-}
-
-/** A path's file, or the name itself. */
-function nameOf(model: string): string | undefined {
-  const name = /\.gguf$/i.test(model) ? path.basename(model).replace(/\.gguf$/i, '') : model
-  return /^[\w.:/@+-]{1,200}$/.test(name) ? name : undefined
 }

@@ -6,6 +6,7 @@ import { byteCount } from '../../base/amounts.js'
 import { plainLine, plainText } from '../../base/terminalText.js'
 import type { ModelHeader } from '../../registry/obtain.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import { fileDefaults } from '../../text/generate/fileDefaults.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
 import { lookAt } from './bringing.js'
 import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
@@ -42,21 +43,34 @@ function layersOf({ gguf }: ModelHeader): OllamaLayers {
   return { ...(template !== undefined && { template }), params: {}, messages: [], licenses: license === undefined ? [] : [license] }
 }
 
-function describe({ name, bytes, local }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers): string {
+function describe({ name, bytes, local, gguf }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers): string {
   const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainText(body).replaceAll(/^(?=.)/gm, '  ')}\n`
   const { unused } = modelDefaults({ params, messages, licenses })
   const rows = Object.entries(params).map(([key, value]) => [key, JSON.stringify(value), unused.includes(key) ? 'not used here' : ''])
+  const sampling = Object.entries(fileDefaults(gguf.metadata).options).map(([option, value]) => [option, JSON.stringify(value)])
   return [
     `${plainLine(`${name}: ${byteCount(bytes)}, ${local?.path ?? 'not on this machine'}`)}\n`,
     template === undefined ? '' : section('template', template),
     rows.length === 0 ? '' : section('parameters', columns(rows).trimEnd()),
+    sampling.length === 0 ? '' : section('sampling, where a caller says nothing', columns(sampling).trimEnd()),
     system === undefined ? '' : section('system', system),
     messages.length === 0 ? '' : section('messages', messages.map(({ role, content }) => `${role}: ${content}`).join('\n')),
     ...licenses.map((license) => section('license', license)),
   ].join('')
 }
 
-function jsonShow({ name, bytes, local }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers) {
-  return { name, bytes, path: local?.path, store: local?.store, template, parameters: params, system, messages, licenses }
+function jsonShow({ name, bytes, local, gguf }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers) {
+  return {
+    name,
+    bytes,
+    path: local?.path,
+    store: local?.store,
+    template,
+    parameters: params,
+    sampling: fileDefaults(gguf.metadata).options,
+    system,
+    messages,
+    licenses,
+  }
 }

@@ -3,6 +3,7 @@
 // machine's unless one is given. Prints nothing.
 
 import { MixtralError } from '../../base/errors.js'
+import { atOnce } from '../../base/timeSlice.js'
 import { type FileTypeName, fileTypeName } from '../../format/gguf/fileType.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
@@ -12,7 +13,10 @@ import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { type MixtralTensors, mixtralTensors, type TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 import { type PlanOptions, residentNeeds } from '../../runtime/weights/plan.js'
 import { expertMatricesOf, layerRoles } from '../../runtime/weights/roles.js'
+import { fileDefaults } from '../../text/generate/fileDefaults.js'
+import type { GenerationOptions } from '../../text/generate/generationOptions.js'
 import { contextDefault, modelDefaults, withDefaults } from '../../text/generate/modelDefaults.js'
+import { readVocabulary } from '../../text/tokenizer/vocabulary.js'
 import { type Fit, fitOf } from './fit.js'
 
 export interface ModelFacts {
@@ -31,6 +35,10 @@ export interface ModelFacts {
   readonly fit: Fit | undefined
   /** Why it cannot run, on any machine or on this one. */
   readonly refusal: string | undefined
+  /** Options that the file brings for callers that give none. */
+  readonly sampling: GenerationOptions
+  /** What is odd about the vocabulary and these options. */
+  readonly notes: readonly string[]
 }
 
 /** What the model needs with all experts in memory. */
@@ -60,7 +68,10 @@ export interface Loading {
 
 /** Throws `OPTION`; what is wrong with the model is in `refusal`. */
 export function factsOf(gguf: Gguf, loading: Loading): ModelFacts {
+  const { options: sampling, notes } = fileDefaults(gguf.metadata)
   const file = {
+    sampling,
+    notes: [...vocabularyNotes(gguf), ...notes],
     fileBytes: gguf.files.reduce((sum, { bytes }) => sum + bytes, 0),
     quantization: fileTypeName(gguf.metadata),
     tensorTypes: tensorTypes(gguf),
@@ -76,6 +87,17 @@ export function factsOf(gguf: Gguf, loading: Loading): ModelFacts {
   } catch (error) {
     if (!(error instanceof MixtralError) || error.code === 'OPTION') throw error
     return { ...file, config, needs: undefined, fit: undefined, refusal: error.message }
+  }
+}
+
+/** What is odd about the vocabulary, if there is one of the kind that Mixtral has; or why it is refused. */
+function vocabularyNotes({ metadata }: Gguf): readonly string[] {
+  if (metadata.get('tokenizer.ggml.model') !== 'llama') return []
+  try {
+    return atOnce(readVocabulary(metadata)).notes
+  } catch (error) {
+    if (error instanceof MixtralError) return [error.message]
+    throw error
   }
 }
 

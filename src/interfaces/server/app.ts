@@ -25,6 +25,7 @@ import { chatCompletion, chatPrompt } from './openai/chat.js'
 import { completion } from './openai/completions.js'
 import { embeddings } from './openai/embeddings.js'
 import { scoresOf } from './openai/promptScores.js'
+import { routedStats } from './openai/routedExperts.js'
 import { openApiDocument } from './openapi/document.js'
 import { shownPath, UNSUPPORTED } from './openapi/operations.js'
 import { packageVersion } from './packageVersion.js'
@@ -193,6 +194,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   })
   ask(['/v1/chat/completions', '/chat/completions'], chatCompletion)
   ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering))
+  get(['/v1/routed-experts/stats'], (c) => routedStats(host, c.req.query('model')))
   ask(['/v1/responses'], createResponse)
   ask(['/v1/messages'], createMessage)
   ask(['/v1/messages/count_tokens'], countTokens)

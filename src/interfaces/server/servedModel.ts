@@ -36,13 +36,18 @@ export function servedModel(model: MixtralModel, { name, aliases }: Pick<Setting
     aliases: [...new Set([...aliases, file, file.replace(/\.gguf$/i, '')])].filter((alias) => alias !== own),
     defaults: { ...fileDefaults(model.metadata).options, ...(model.layers && modelDefaults(model.layers).options) },
     created: Math.floor(Date.now() / 1000 - model.loadSeconds),
-    fingerprint: `mixtral-wasm-${packageVersion()}-n${NUMERICS}`,
+    fingerprint: servedVersion(),
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
   }
 }
 
+/** The version of package and arithmetic. */
+export function servedVersion(): string {
+  return `mixtral-wasm-${packageVersion()}-n${NUMERICS}`
+}
+
 /** Whether a request means this model. A name without a tag has the tag `latest`, and case is nothing, as in Ollama. */
-export function isCalled({ name, aliases }: ServedModel, asked: string): boolean {
+export function isCalled({ name, aliases }: Pick<ServedModel, 'name' | 'aliases'>, asked: string): boolean {
   const wanted = asked.toLowerCase()
   return [name, ...aliases].some((one) => {
     const known = one.toLowerCase()

@@ -4,23 +4,15 @@
 // never lacks a holder, a kill leaves nothing half-written, and a live lock is removed by its owner only.
 
 import fs from 'node:fs/promises'
-import os from 'node:os'
 import path from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { filesUnder } from '../../base/files/optionalFiles.js'
-import { createFile, makeFolder, processState } from '../../base/files/ownFiles.js'
+import { createFile, makeFolder } from '../../base/files/ownFiles.js'
+import { beganOf, type ProcessMark, processState, thisProcess } from '../../base/files/processState.js'
 
-interface Holder {
-  readonly pid: number
-  /**
-   * Start time of the process, in the system's own units, since numbers are reused. Empty where the system does not
-   * tell.
-   */
-  readonly began: string
-  /** Eight hex digits for the machine, and for the container if it has its own process numbers. */
-  readonly host: string
+interface Holder extends ProcessMark {
   /** Tells two locks of one process apart. */
   readonly nonce: string
 }
@@ -149,18 +141,6 @@ async function isLive({ pid, began, host }: Holder, lock: string): Promise<boole
 async function isTouched(lock: string): Promise<boolean> {
   const stats = await fs.stat(lock).catch(() => undefined)
   return stats !== undefined && Date.now() - stats.mtimeMs < UNTOUCHED_MS
-}
-
-async function thisProcess(): Promise<Omit<Holder, 'nonce'>> {
-  const space = await fs.readlink('/proc/self/ns/pid').catch(() => '')
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(`${os.hostname()} ${space}`))
-  return { pid: process.pid, began: await beganOf(process.pid), host: Buffer.from(digest).toString('hex', 0, 4) }
-}
-
-/** Start time of a process, in clock ticks since the machine started; empty where the system does not tell. */
-async function beganOf(pid: number): Promise<string> {
-  const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
-  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
 }
 
 function failure(doing: string, file: string): (cause: unknown) => never {

@@ -71,9 +71,9 @@ export class Routes {
     const at = row * width
     const end = at + this.#layers * used
     return {
-      ids: Uint16Array.from(this.#memory.ids.subarray(at, end)),
-      weights: Float32Array.from(this.#memory.weights.subarray(at, end)),
-      logits: Float32Array.from(this.#memory.logits.subarray(at, at + width)),
+      ids: this.#memory.ids.slice(at, end),
+      weights: this.#memory.weights.slice(at, end),
+      logits: this.#memory.logits.slice(at, at + width),
     }
   }
 

@@ -143,7 +143,7 @@ export function residentNeeds(
   config: MixtralConfig,
   tensors: MixtralTensors,
   options: Omit<PlanOptions, 'ram'>,
-): Pick<Plan, 'contextLength' | 'weightBytes' | 'kvBytes' | 'bytes'> {
+): Pick<Plan, 'contextLength' | 'kvFormat' | 'weightBytes' | 'kvBytes' | 'bytes'> {
   return layOut(config, tensors, sharedBy(tensors), { ...options, measures: true })
 }
 

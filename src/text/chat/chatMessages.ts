@@ -2,7 +2,8 @@
 // for templates without a system role. A checked message is a turn; templates are given turns.
 
 import { MixtralError, shown } from '../../base/errors.js'
-import { parseJson, plainJson } from '../tools/plainJson.js'
+import type { JsonObjectTree } from '../tools/jsonTree.js'
+import { parseTree, plainTree } from '../tools/plainJson.js'
 import type { ToolCall } from '../tools/toolCalls.js'
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const
@@ -33,7 +34,8 @@ export interface ChatMessage {
 export interface TurnCall {
   readonly id: string
   readonly name: string
-  readonly arguments: Readonly<Record<string, unknown>>
+  /** As they are written. */
+  readonly arguments: JsonObjectTree
 }
 
 /** A message as it is given to templates: checked, its content one text. */
@@ -124,16 +126,16 @@ function checkCalls(calls: unknown, at: string): TurnCall[] {
   return checked
 }
 
-function argumentsOf(text: unknown, where: string): TurnCall['arguments'] {
+function argumentsOf(text: unknown, where: string): JsonObjectTree {
   if (typeof text === 'object' && text !== null && !Array.isArray(text)) {
-    return plainJson(text, `the arguments of ${where}`, 'TEMPLATE') as TurnCall['arguments'] // as Ollama's clients have them
+    return plainTree(text, `the arguments of ${where}`, 'TEMPLATE') as JsonObjectTree // as Ollama's clients have them
   }
   if (typeof text !== 'string') {
     throw new MixtralError('TEMPLATE', `${where} has arguments of type ${typeof text}, expected the text of a JSON object`)
   }
-  const value = text.trim() === '' ? {} : parseJson(text, `the arguments of ${where}`, 'TEMPLATE')
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) return value as TurnCall['arguments']
-  throw new MixtralError('TEMPLATE', `${where} has the arguments ${shown(value)}, expected the text of a JSON object`)
+  const value = text.trim() === '' ? new Map() : parseTree(text, `the arguments of ${where}`, 'TEMPLATE')
+  if (value instanceof Map) return value
+  throw new MixtralError('TEMPLATE', `${where} has the arguments ${shown(JSON.parse(text))}, expected the text of a JSON object`)
 }
 
 /** The open call that a tool's message answers. */

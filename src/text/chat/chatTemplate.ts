@@ -8,7 +8,7 @@ import { MixtralError } from '../../base/errors.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { TemplateRefusal } from '../jinja/globals.js'
 import { Text } from '../templates/markedText.js'
-import { WorkLimit } from '../templates/workBudget.js'
+import { ChatBudget, WorkLimit } from '../templates/workBudget.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, GENERIC } from '../tools/callFormat.js'
 import { asJson } from '../tools/plainJson.js'
@@ -20,7 +20,7 @@ import { type LearnedFormat, learnCallFormat } from './learnCallFormat.js'
 import { meantTemplate, usualTemplate } from './namedFormats.js'
 import { PromptTokens } from './promptTokens.js'
 import { specialVariables, type TemplateInput, turnOrigin } from './templateInput.js'
-import { TemplateProgram } from './templateProgram.js'
+import { isOverTime, TemplateProgram } from './templateProgram.js'
 
 export interface RenderedChat {
   /** The prompt, with BOS where the file asks for it. */
@@ -82,7 +82,10 @@ export class ChatTemplate {
     this.#program = program
     this.#toolProgram = toolProgram
     this.#tokenizer = tokenizer
-    this.#tokens = new PromptTokens(tokenizer)
+    this.#tokens = new PromptTokens(
+      tokenizer,
+      [...new Set([program, toolProgram])].map(({ source }) => source),
+    )
     this.notes = notes
   }
 
@@ -111,13 +114,14 @@ export class ChatTemplate {
    * template refuses a system message, or writes nothing of it, its text is put before the first user message; an empty
    * one is none. If it refuses the order of roles, successive messages of one role are joined by an empty line. If it
    * knows no tools, they are described in a system message. Throws a MixtralError `TEMPLATE` for messages of the wrong
-   * shape or order, and for a template that fails or exceeds its limits (a second, a million steps, a few times the
-   * messages' length and a megabyte).
+   * shape or order, and for a template that fails or exceeds its limits (a second for all renderings together, a
+   * million steps for each, a few times the messages' length and a megabyte).
    */
   render(messages: readonly ChatMessage[], { tools, addGenerationPrompt = true }: RenderOptions = {}): ChatPrompt {
     const checked = withoutEmptySystem(checkMessages(messages))
+    const time = new ChatBudget()
     const usesTools = tools !== undefined || checked.some((turn) => turn.role === 'tool')
-    const learned = usesTools ? this.#learn() : undefined
+    const learned = usesTools ? this.#learn(time) : undefined
     const continues = addGenerationPrompt && checked.at(-1)!.role === 'assistant'
     if (tools && continues && !learned) {
       const why = 'the chat template shows no tools, so that answers are JSON'
@@ -126,7 +130,7 @@ export class ChatTemplate {
     const turns = learned ? checked.map((turn) => ownTurn(turn, learned)) : usesTools ? foldTools(checked, tools) : checked
     const program = learned ? this.#toolProgram : this.#program
     const shown = { tools: learned ? tools : undefined, addGenerationPrompt: addGenerationPrompt && !continues }
-    const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns, program), ...shown }, continues)
+    const render = (turns: readonly Turn[]) => this.#render(program, { ...this.#input(turns, program, time), ...shown }, continues, time)
     const known = { format: tools && (learned?.format ?? GENERIC), continues }
     if (!turns.some((turn) => turn.role === 'system')) return { ...joinedIfRefused(turns, render), ...known, folded: false }
     const joined = joinTurns(turns)
@@ -135,11 +139,11 @@ export class ChatTemplate {
     return { ids, text, ...known, folded: !whole }
   }
 
-  #input(turns: readonly Turn[], program: TemplateProgram): TemplateInput {
+  #input(turns: readonly Turn[], program: TemplateProgram, time: ChatBudget): TemplateInput {
     if (!this.#parts.has(program))
       this.#parts.set(
         program,
-        takesParts((asParts) => program.run({ ...this.#plainInput([PROBE]), asParts })),
+        takesParts((asParts) => program.run({ ...this.#plainInput([PROBE]), asParts }, time, true)),
       )
     return { ...this.#plainInput(turns), asParts: this.#parts.get(program)! }
   }
@@ -151,15 +155,15 @@ export class ChatTemplate {
   }
 
   /** How the template writes calls, found out once. */
-  #learn(): LearnedFormat | undefined {
+  #learn(time: ChatBudget): LearnedFormat | undefined {
     const run = (turns: readonly Turn[], shown: Pick<TemplateInput, 'tools' | 'addGenerationPrompt'>) =>
-      this.#toolProgram.run({ ...this.#input(turns, this.#toolProgram), ...shown }).value
+      this.#toolProgram.run({ ...this.#input(turns, this.#toolProgram, time), ...shown }, time, true).value
     this.#learned ??= learnCallFormat(run, this.#tokenizer) ?? 'none'
     return this.#learned === 'none' ? undefined : this.#learned
   }
 
-  #render(program: TemplateProgram, input: TemplateInput, continues: boolean): Rendered {
-    const written = continues ? begun(program, input) : program.run(input)
+  #render(program: TemplateProgram, input: TemplateInput, continues: boolean, time: ChatBudget): Rendered {
+    const written = continues ? begun(program, input, time) : program.run(input, time)
     checkQuestions(written, input.turns)
     const answers = input.turns.flatMap(({ role }, index) => (role === 'assistant' ? [turnOrigin(index)] : []))
     return { ids: this.#tokens.ids(written, new Set(answers)), text: written.value, written }
@@ -180,6 +184,7 @@ function takesParts(run: (asParts: boolean) => Text): boolean {
     try {
       return shownOrigins(run(asParts)).has(turnOrigin(0))
     } catch (error) {
+      if (isOverTime(error)) throw error
       return error instanceof MixtralError && error.cause instanceof WorkLimit ? 'endless' : false
     }
   }
@@ -206,13 +211,13 @@ function withoutEmptySystem(turns: readonly Turn[]): readonly Turn[] {
 }
 
 /** The prompt up to the end of the last message's text. */
-function begun(program: TemplateProgram, input: TemplateInput): Text {
+function begun(program: TemplateProgram, input: TemplateInput, time: ChatBudget): Text {
   const last = input.turns.at(-1)!
   const origin = turnOrigin(input.turns.length - 1)
   const isBlank = last.content.trim() === ''
   // A text of blanks may be trimmed away, so that another one shows its place.
   const shown = isBlank ? { ...input, turns: [...input.turns.slice(0, -1), { ...last, content: 'x' }] } : input
-  const written = program.run(shown)
+  const written = program.run(shown, time)
   const run = written.runs.findLast((each) => each.origin === origin)
   if (!run) throw new MixtralError('TEMPLATE', 'the chat template leaves out the text of the last message, which should go on')
   return isBlank ? Text.concat([written.slice(0, run.start), Text.of(last.content, origin)]) : written.slice(0, run.end)

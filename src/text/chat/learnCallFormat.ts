@@ -8,6 +8,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, ID_BEFORE, ID_NEXT, type Script } from '../tools/callFormat.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
+import { isOverTime } from './templateProgram.js'
 
 export interface LearnedFormat {
   readonly format: CallFormat
@@ -27,7 +28,10 @@ const TOOLS: readonly CheckedTool[] = [
   { name: NAMES[0], description: 'zqabout', parameters: { type: 'object', properties: { zqkey: { type: 'string' } } }, strict: false },
 ]
 
-const [first, second] = NAMES.map((name, i): TurnCall => ({ id: IDS[i]!, name, arguments: { zqkey: 'zqvalue' } })) as [TurnCall, TurnCall]
+const [first, second] = NAMES.map((name, i): TurnCall => ({ id: IDS[i]!, name, arguments: new Map([['zqkey', 'zqvalue']]) })) as [
+  TurnCall,
+  TurnCall,
+]
 const question: Turn = { role: 'user', content: 'zqquestion', calls: [] }
 const answer = (content: string, ...calls: TurnCall[]): Turn => ({ role: 'assistant', content, calls })
 
@@ -69,12 +73,16 @@ function lengthOf(script: Script): number {
   return script.reduce<number>((sum, part) => sum + (typeof part === 'string' ? part.length : 1), 0)
 }
 
-/** Templates refuse in many ways, and one that fails here, or writes too much, shows nothing. */
+/**
+ * Templates refuse in many ways, and one that fails here, or writes too much, shows nothing. That the time of the chat
+ * is over says nothing of the template, and is thrown.
+ */
 function tried(run: () => string): string | undefined {
   try {
     const text = run()
     return text.length > limits.shownCalls.most ? undefined : text
-  } catch {
+  } catch (error) {
+    if (isOverTime(error)) throw error
     return undefined
   }
 }

@@ -5,11 +5,14 @@
 import { renderGoTemplate } from '../templates/goTemplate.js'
 import { type GoNode, type GoOperand, type GoPipe, type GoTemplates, MAIN, parseGoTemplate } from '../templates/goTemplateParser.js'
 import { Text } from '../templates/markedText.js'
-import { WorkBudget } from '../templates/workBudget.js'
+import { type ChatBudget, WorkBudget } from '../templates/workBudget.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn } from './chatMessages.js'
 import { type MarkedTurn, messageData, toolData } from './ollamaData.js'
 import { turnOrigin } from './templateInput.js'
+
+/** What Ollama says to templates of models that think. */
+const NO_THINKING = { Think: false, IsThinkSet: false }
 
 export class OllamaTemplate {
   readonly #templates: GoTemplates
@@ -28,9 +31,10 @@ export class OllamaTemplate {
   /**
    * The prompt for the next message. Throws an Error if the template fails or exceeds its budget.
    * @param characters total length of the messages
+   * @param time what is left for it and other renderings
    */
-  render(turns: readonly Turn[], tools: readonly CheckedTool[], characters: number): Text {
-    const budget = new WorkBudget(characters) // one budget for all runs
+  render(turns: readonly Turn[], tools: readonly CheckedTool[], characters: number, time?: ChatBudget): Text {
+    const budget = new WorkBudget(characters, time) // one budget for all runs
     const collated = collate(turns)
     if (this.#takesMessages) {
       const data = {
@@ -38,11 +42,12 @@ export class OllamaTemplate {
         Messages: collated.map(messageData),
         Tools: tools.map(toolData),
         Response: '',
+        ...NO_THINKING,
       }
       return renderGoTemplate(this.#templates, data, budget)
     }
     const parts: Text[] = []
-    const none = { System: Text.empty, Prompt: Text.empty, Response: Text.empty }
+    const none = { System: Text.empty, Prompt: Text.empty, Response: Text.empty, ...NO_THINKING }
     let [turn, length] = [none, 0]
     const run = (templates: GoTemplates) => {
       const text = renderGoTemplate(templates, turn, budget)

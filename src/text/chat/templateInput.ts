@@ -1,9 +1,10 @@
 // What a chat template is given: turns, tools, and whether an answer is asked for. Owns the names and shapes that Jinja
 // templates expect, which are those of Hugging Face's, and the origin of every text and key that a caller has chosen.
 
-import { Dict, Float, List, type Value } from '../jinja/values.js'
+import { Dict, Float, List, type Value, wholeOf } from '../jinja/values.js'
 import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
+import { JsonNumber, treeLength } from '../tools/jsonTree.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
 import type { Turn, TurnCall } from './chatMessages.js'
 
@@ -27,8 +28,12 @@ export function turnOrigin(index: number): number {
 
 /** The length of all texts that a caller has chosen. */
 export function charactersOf({ turns, tools = [] }: TemplateInput): number {
-  const data = [...turns.flatMap(({ calls, answers }) => [...calls, ...(answers ? [answers] : [])]), ...tools]
-  return [...turns.map(({ content }) => content), ...data.map((each) => JSON.stringify(each))].join('').length
+  const calls = turns.flatMap(({ calls, answers }) => [...calls, ...(answers ? [answers] : [])])
+  return [
+    ...turns.map(({ content }) => content.length),
+    ...calls.map(({ id, name, arguments: given }) => id.length + name.length + treeLength(given)),
+    ...tools.map((tool) => JSON.stringify(tool).length),
+  ].reduce((sum, length) => sum + length, 0)
 }
 
 /** The variables of a Jinja template. Roles are the template's own: they are ours. */
@@ -65,7 +70,7 @@ export function specialVariables(metadata: ReadonlyMap<string, unknown>, tokeniz
 }
 
 /** A tool as the OpenAI API has it. */
-export function functionOf({ name, description, parameters }: CheckedTool) {
+function functionOf({ name, description, parameters }: CheckedTool) {
   return { type: 'function', function: { name, ...(description !== undefined && { description }), parameters } }
 }
 
@@ -81,17 +86,22 @@ function messageValue({ role, content, calls, answers }: Turn, index: number, as
   return Dict.of(entries.map(([key, value]) => [new Text(key), value] as const))
 }
 
-/** A call, its arguments an object as templates expect them. */
+/** A call, its arguments an object as templates expect them, written as they came. */
 function callOf({ id, name, arguments: given }: TurnCall) {
   return { id, type: 'function', function: { name, arguments: given } }
 }
 
-/** Plain data as a value of the template language. */
+/** Plain data, or a tree of JSON, as a value of the template language. */
 function dataValue(data: unknown): Value {
   if (typeof data === 'string') return Text.of(data, DATA_ORIGIN)
   if (typeof data === 'number') return Number.isSafeInteger(data) ? data : new Float(data)
   if (typeof data === 'boolean') return data
   if (Array.isArray(data)) return new List(data.map(dataValue))
+  if (data instanceof JsonNumber) return data.isWhole ? wholeOf(data.text) : new Float(Number(data.text))
   if (typeof data !== 'object' || data === null) return null
-  return Dict.of(Object.entries(data).map(([key, item]) => [Text.of(key, DATA_ORIGIN), dataValue(item)] as const))
+  return Dict.of(
+    (data instanceof Map ? [...(data as Map<string, unknown>)] : Object.entries(data)).map(
+      ([key, item]) => [Text.of(key, DATA_ORIGIN), dataValue(item)] as const,
+    ),
+  )
 }

@@ -8,6 +8,7 @@ import type { Engine } from '../../runtime/engine/engine.js'
 import { randomSeed } from '../../runtime/sampler/checkSamplerOptions.js'
 import type { ChatRequest } from './chatRequest.js'
 import { type CheckedOptions, checkGenerationOptions } from './checkGenerationOptions.js'
+import { ExpectedAnswer } from './expectedAnswer.js'
 import { Generation, type GenerationModel } from './generation.js'
 import type { GenerationOptions } from './generationOptions.js'
 import type { GenerationResult, Piece } from './generationResult.js'
@@ -22,8 +23,8 @@ export type AskedAnswers = readonly CheckedOptions[]
 export function askedAnswers({ defaults, engine }: Pick<ModelParts, 'defaults' | 'engine'>, given: GenerationOptions): AskedAnswers {
   const all = withDefaults(defaults, given)
   const options = (all.n ?? 1) > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
+  checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
   const first = checkGenerationOptions(options)
-  checkExpertsPerToken(first.expertsPerToken, engine.config.experts)
   const others = Array.from({ length: first.n - 1 }, (_, i) => {
     return { ...checkGenerationOptions(nextOptions(options, i + 1)), constraint: first.constraint } // compiled once
   })
@@ -49,9 +50,16 @@ export async function* writeAnswers(
     generations.push(await Generation.begin(model, prompt, options, answer))
     if (slice.isOver && generations.length < asked.length) await slice.pause()
   }
+  const tasks = generations.map((generation, i) => {
+    const { expected } = asked[i]!
+    if (!expected) return generation
+    engine.checked([...prompt, ...expected])
+    return new ExpectedAnswer(generation, prompt, expected)
+  })
   asked[0]!.onAccepted?.()
   const requests = generations.map((generation, i) => {
-    const request = engine.submit(generation, asked[i]!.signal)
+    const { signal } = asked[i]!
+    const request = engine.submit(tasks[i]!, signal)
     generation.pieces.onRoom = request.wake
     return request
   })

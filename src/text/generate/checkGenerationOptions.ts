@@ -1,6 +1,6 @@
 // The check of the options of a generation. What needs the tokenizer is checked by tokenRules.ts when there is one.
 
-import { isPlain, MixtralError, shown } from '../../base/errors.js'
+import { checkTokenList, isPlain, listCopy, MixtralError, shown } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
@@ -41,15 +41,16 @@ export interface CheckedOptions {
   readonly salt: string
   readonly signal: AbortSignal | undefined
   readonly onAccepted: (() => void) | undefined
+  readonly expected: readonly number[] | undefined
   readonly onProgress: ((progress: Progress) => void) | undefined
 }
 
 /** The options with defaults filled in, copied. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  checkOptions(generationTable, options, ['n', 'expertsPerToken', 'experts', 'salt', 'signal', 'onAccepted', 'onProgress'])
+  checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onAccepted', 'expected', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
-  const { n = 1, expertsPerToken, experts = false, salt = '', signal, onAccepted, onProgress, ...given } = rest
+  const { n = 1, expertsPerToken, experts = false, salt = '', signal, onAccepted, expected, onProgress, ...given } = rest
   const sampling: SamplerOptions = Object.fromEntries(
     Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
   )
@@ -59,6 +60,10 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   if (typeof experts !== 'boolean') throw new MixtralError('OPTION', `experts is ${shown(experts)}, expected true or false`)
   if (typeof salt !== 'string') throw new MixtralError('OPTION', `salt is ${shown(salt)}, expected a string`)
   if (onAccepted !== undefined && typeof onAccepted !== 'function') throw new MixtralError('OPTION', 'onAccepted is not a function')
+  if (expected !== undefined) {
+    checkTokenList(expected)
+    if (n > 1) throw new MixtralError('OPTION', `expected is given with n ${n}, which must be 1: it is one answer`)
+  }
   checkCallOptions({ signal, onProgress })
   checkSamplerOptions(sampling)
   if (minTokens > maxNewTokens) {
@@ -88,6 +93,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
     salt,
     signal,
     onAccepted,
+    expected: expected && listCopy(expected),
     onProgress,
   }
 }

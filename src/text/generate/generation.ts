@@ -156,6 +156,11 @@ export class Generation implements Task {
     this.pieces.end(...failure)
   }
 
+  /** Whether it has ended by itself: it takes no more tokens. */
+  get isOver(): boolean {
+    return this.#finishReason !== undefined
+  }
+
   /** What has been written so far. */
   get partial(): PartialAnswer {
     return { text: this.#text, ids: [...this.#written] }

@@ -46,6 +46,11 @@ export interface TextOptions {
    * Report log-probabilities after all samplers, among the tokens that were left. Default false: those of the model.
    */
   readonly postSampling?: boolean
+  /**
+   * How many experts each token has in a layer, 1 to all; their weights are renormalized. Default: the model's own
+   * number, for which it was trained. Calls with another number share no part of the KV cache.
+   */
+  readonly expertsPerToken?: number
 }
 
 export interface GenerationOptions extends TextOptions, SamplerOptions {
@@ -55,11 +60,6 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
    * answer. Default 1.
    */
   readonly n?: number
-  /**
-   * How many experts each token has in a layer, 1 to all; their weights are renormalized. Default: the model's own
-   * number, for which it was trained. Calls with another number share no part of the KV cache.
-   */
-  readonly expertsPerToken?: number
   /** Report the experts that wrote each token. Default false. */
   readonly experts?: boolean
   /** Calls share no part of the KV cache with calls of another salt: hits show in timing. Default: none. */
@@ -71,6 +71,12 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
    * that it has begun.
    */
   readonly onAccepted?: () => void
+  /**
+   * The tokens of an answer that was written with the same prompt, options and seed: they are checked in one pass, and
+   * not written again. The result is that of writing them. Where another token should stand, the call ends with
+   * `OPTION`, which names the place. With `n` 1 only.
+   */
+  readonly expected?: TokenIds
   /** Called after each step of the prompt: how many of its tokens are in the KV cache, those reused included. */
   readonly onProgress?: (progress: Progress) => void
 }

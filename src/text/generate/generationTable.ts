@@ -101,6 +101,16 @@ const textTable = {
     flag: '--post-sampling',
     llama: 'post_sampling_probs',
   },
+  expertsPerToken: {
+    kind: 'whole',
+    unset: "the model's own number",
+    least: 1,
+    help: 'experts of each token in a layer, 1 to all',
+    flag: '--experts <n>',
+    ollama: 'experts_per_token',
+    openai: 'experts_per_token',
+    llama: 'experts_per_token',
+  },
 } as const satisfies Record<keyof TextOptions, OptionRow>
 
 export const generationTable: OptionTable = { ...textTable, ...samplerTable }

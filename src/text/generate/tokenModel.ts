@@ -33,7 +33,7 @@ import { type CheckedTensor, checkedTensors } from './checkedTensor.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
 import { type ModelParts, notesOf } from './modelParts.js'
 import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
-import { routeTokens, type TokenRouting } from './tokenRouting.js'
+import { type RoutingOptions, routeTokens, type TokenRouting } from './tokenRouting.js'
 
 /** What a MixtralModel does with token ids, and what it tells of itself. */
 export class TokenModel {
@@ -124,9 +124,8 @@ export class TokenModel {
    * const [first] = await model.routing(model.tokenizer.encodePrompt('Once upon a time'))
    * first.layers[3].experts // best first
    */
-  async routing(ids: TokenIds, options: ForwardOptions = {}): Promise<TokenRouting[]> {
-    const own = checkForwardOptions(options, this.config.experts)
-    return routeTokens(this.#engine, this.#engine.checked(ids), own)
+  async routing(ids: TokenIds, options: RoutingOptions = {}): Promise<TokenRouting[]> {
+    return routeTokens(this.#engine, ids, options)
   }
 
   /** What runs and waits now, and how full the KV cache is. Never waits. */

@@ -1,9 +1,15 @@
 // The experts of given tokens, of all layers: what the routers make of a prompt. The engine has them of every step;
 // here they get a shape in which no index has to be computed.
 
-import type { ForwardOptions } from '../../runtime/engine/callArguments.js'
+import { checkText } from '../../base/errors.js'
+import { checkCallOptions, checkExpertsPerToken, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { FullRouting } from '../../runtime/model/routes.js'
+
+export interface RoutingOptions extends ForwardOptions {
+  /** The KV cache is shared with calls of the same salt only. Default: none. */
+  readonly salt?: string
+}
 
 /** What one layer did with a token. */
 export interface LayerRouting {
@@ -22,11 +28,22 @@ export interface TokenRouting extends FullRouting {
   readonly layers: readonly LayerRouting[]
 }
 
-/** Runs tokens that are checked already. */
-export async function routeTokens(engine: Engine, tokens: readonly number[], options: ForwardOptions): Promise<TokenRouting[]> {
+export async function routeTokens(engine: Engine, ids: TokenIds, options: RoutingOptions): Promise<TokenRouting[]> {
+  const own = checkCallOptions(options, ['expertsPerToken', 'salt'])
+  checkExpertsPerToken(own.expertsPerToken, engine.config.experts)
+  checkText('salt', own.salt ?? '')
+  const tokens = engine.checked(ids)
   const all: TokenRouting[] = []
-  await eachRouting(engine, tokens, options, (routing, place) => {
-    all.push({ id: tokens[place]!, ...routing, layers: layersOf(routing, engine.config.layers) })
+  await eachRouting(engine, tokens, own, (routing, place) => {
+    const { ids, weights, logits } = routing
+    let layers: LayerRouting[] | undefined
+    all.push({
+      ...{ id: tokens[place]!, ids, weights, logits },
+      get layers() {
+        layers ??= layersOf(routing, engine.config.layers) // not before they are read: counting does without
+        return layers
+      },
+    })
   })
   return all
 }
@@ -35,10 +52,10 @@ export async function routeTokens(engine: Engine, tokens: readonly number[], opt
 async function eachRouting(
   engine: Engine,
   tokens: readonly number[],
-  options: ForwardOptions,
+  { salt = '', ...options }: RoutingOptions,
   each: (routing: FullRouting, place: number) => void,
 ): Promise<void> {
-  await engine.finish({ ids: tokens, from: 0, hidden: () => {}, routed: each }, options)
+  await engine.finish({ ids: tokens, from: 0, salt, hidden: () => {}, routed: each }, options)
 }
 
 function layersOf({ ids, weights, logits }: FullRouting, layers: number): LayerRouting[] {

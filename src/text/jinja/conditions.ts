@@ -7,7 +7,7 @@ import { Parameters } from './parameters.js'
 import { textOf } from './printing.js'
 import { isOfCase } from './textMethods.js'
 import type { Comparison } from './tree.js'
-import { type Arguments, Callable, Dict, Float, List, LoopState, numberOf, typeName, Undefined, type Value } from './values.js'
+import { type Arguments, Callable, Dict, Float, List, LongWhole, LoopState, numberOf, typeName, Undefined, type Value } from './values.js'
 
 export type Condition = (value: Value, args: Arguments, budget: WorkBudget) => boolean
 
@@ -23,9 +23,15 @@ const COMPARING: readonly (readonly [Comparison, readonly string[]])[] = [
 
 function whole(value: Value): number {
   if (value instanceof Undefined) throw value.error
+  if (value instanceof LongWhole) throw new Error(`a whole number of ${value.digits.length} digits`)
   const number = numberOf(value)
   if (number === undefined) throw new Error(`a number is expected, not a ${typeName(value)}`)
   return number
+}
+
+/** That of a long number, which decides whether it is odd; another value itself. */
+function lastDigit(value: Value): Value {
+  return value instanceof LongWhole ? Number(value.digits.at(-1)) : value
 }
 
 export const CONDITIONS: ReadonlyMap<string, Condition> = new Map<string, Condition>([
@@ -41,7 +47,7 @@ export const CONDITIONS: ReadonlyMap<string, Condition> = new Map<string, Condit
   ['boolean', (value) => typeof value === 'boolean'],
   ['true', (value) => value === true],
   ['false', (value) => value === false],
-  ['integer', (value) => typeof value === 'number'],
+  ['integer', (value) => typeof value === 'number' || value instanceof LongWhole],
   ['float', (value) => value instanceof Float],
   ['number', (value) => numberOf(value) !== undefined],
   ['string', (value) => value instanceof Text],
@@ -54,8 +60,8 @@ export const CONDITIONS: ReadonlyMap<string, Condition> = new Map<string, Condit
   ],
   ['callable', (value) => value instanceof Callable || value instanceof Undefined],
   ['escaped', () => false],
-  ['odd', (value) => Math.abs(whole(value) % 2) === 1],
-  ['even', (value) => whole(value) % 2 === 0],
+  ['odd', (value) => Math.abs(whole(lastDigit(value)) % 2) === 1],
+  ['even', (value) => whole(lastDigit(value)) % 2 === 0],
   [
     'divisibleby',
     (value, args) => {

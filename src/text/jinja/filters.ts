@@ -4,9 +4,23 @@ import { Text } from '../templates/markedText.js'
 import { formatPercent } from './format.js'
 import { LIST_FILTERS } from './listFilters.js'
 import { type FilterFunction, Parameters, type Surroundings } from './parameters.js'
-import { floatText, jsonOf, nameText, plain, textOf } from './printing.js'
+import { floatText, jsonOf, nameText, plain, reprOf, textOf } from './printing.js'
 import { TEXT_FILTERS } from './textFilters.js'
-import { type Arguments, Dict, Float, isTrue, List, lengthOf, numberOf, orElse, typeName, Undefined, type Value } from './values.js'
+import {
+  type Arguments,
+  Dict,
+  Float,
+  isTrue,
+  List,
+  LongWhole,
+  lengthOf,
+  numberOf,
+  orElse,
+  typeName,
+  Undefined,
+  type Value,
+  wholeOf,
+} from './values.js'
 
 /** Numbers, defaults, JSON. */
 const PLAIN_FILTERS: ReadonlyMap<string, FilterFunction> = new Map<string, FilterFunction>([
@@ -22,13 +36,15 @@ const PLAIN_FILTERS: ReadonlyMap<string, FilterFunction> = new Map<string, Filte
   [
     'abs',
     (value) => {
+      if (value instanceof LongWhole) return value.digits.startsWith('-') ? value.negated : value
       const number = present(value)
       if (number === undefined) throw new Error(`abs of a ${typeName(value)}`)
       return value instanceof Float ? new Float(Math.abs(number)) : Math.abs(number)
     },
   ],
   ['round', round],
-  ['pprint', (value, _, { budget }) => textOf(value, budget)],
+  ['pprint', (value, _, { budget }) => reprOf(value, budget)],
+  ['urlize', unsupported('urlize', 'it makes links of HTML')],
   [
     'format',
     (value, { list, named }, { budget }) => {
@@ -48,6 +64,13 @@ const PLAIN_FILTERS: ReadonlyMap<string, FilterFunction> = new Map<string, Filte
 ])
 
 export const FILTERS: ReadonlyMap<string, FilterFunction> = new Map([...PLAIN_FILTERS, ...TEXT_FILTERS, ...LIST_FILTERS])
+
+/** A filter of Jinja2 that is none here. */
+function unsupported(name: string, why: string): FilterFunction {
+  return () => {
+    throw new Error(`the filter ${name} is not supported: ${why}`)
+  }
+}
 
 function absent(value: Value, args: Arguments): Value {
   const given = new Parameters('default', args, ['default_value', 'boolean'])
@@ -83,6 +106,7 @@ function toJson(value: Value, args: Arguments, { budget }: Surroundings): Value 
 function toWhole(value: Value, args: Arguments): Value {
   const given = new Parameters('int', args, ['default', 'base'])
   const [absent, base] = [orElse(given.value('default'), 0), given.whole('base') ?? 10]
+  if (value instanceof LongWhole) return value
   const number = present(value)
   if (number !== undefined) return Number.isFinite(number) ? Math.trunc(number) + 0 : absent
   if (!(value instanceof Text)) return absent
@@ -93,6 +117,7 @@ function toWhole(value: Value, args: Arguments): Value {
   const whole = prefix ? digits.replace(prefix, '') : digits
   const alphabet = '0123456789abcdefghijklmnopqrstuvwxyz'.slice(0, base)
   if (whole !== '' && [...whole.toLowerCase()].every((digit) => alphabet.includes(digit))) {
+    if (base === 10) return wholeOf(`${sign < 0 ? '-' : ''}${whole}`)
     const parsed = sign * Number.parseInt(whole, base) + 0
     if (!Number.isSafeInteger(parsed)) throw new Error(`a whole number of ${whole.length} digits`)
     return parsed
@@ -122,6 +147,7 @@ function toFloat(value: Value, args: Arguments): Value {
 function round(value: Value, args: Arguments): Value {
   const given = new Parameters('round', args, ['precision', 'method'])
   const [precision, method] = [given.whole('precision') ?? 0, given.text('method')?.value ?? 'common']
+  if (value instanceof LongWhole && method === 'common' && precision >= 0) return value
   const number = present(value)
   if (number === undefined) throw new Error(`round of a ${typeName(value)}`)
   const scale = 10 ** precision

@@ -3,7 +3,7 @@
 import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
 import { floatText, plain, reprOf, textOf, wholeText } from './printing.js'
-import { type Arguments, Dict, Float, List, lengthOf, numberOf, typeName, type Value } from './values.js'
+import { type Arguments, Dict, Float, List, LongWhole, lengthOf, numberOf, typeName, type Value } from './values.js'
 
 const WIDEST = 100_000
 const MOST_DIGITS = 100
@@ -176,18 +176,37 @@ function padded(text: Text, { width, fill, align }: Spec, budget: WorkBudget): T
 function number(value: Value, spec: Spec, budget: WorkBudget): Text {
   const given = numberOf(value)
   if (given === undefined) throw new Error(`the format ${spec.kind} for a ${typeName(value)}`)
-  const digits = digitsOf(Math.abs(given), value instanceof Float, spec)
+  const whole = value instanceof LongWhole ? value.digits.replace('-', '') : undefined
+  const digits = digitsOf(Math.abs(given), value instanceof Float, spec, whole)
   const sign = given < 0 || Object.is(given, -0) ? '-' : spec.sign === '-' ? '' : spec.sign
   const prefix = sign + (spec.alternate && 'xXo'.includes(spec.kind || ' ') ? `0${spec.kind}` : '')
-  if (spec.align !== '=') return padded(plain(prefix + digits), spec, budget)
+  // The digits of a long number are a caller's.
+  const written = (text: string) => (whole === undefined ? plain(text) : Text.of(text, DATA_ORIGIN))
+  if (spec.align !== '=') return padded(written(prefix + digits), spec, budget)
   if (spec.width > WIDEST) throw new Error(`a text of ${spec.width} characters, in a format`)
-  return plain(prefix + spec.fill.repeat(Math.max(0, spec.width - prefix.length - digits.length)) + digits)
+  return written(prefix + spec.fill.repeat(Math.max(0, spec.width - prefix.length - digits.length)) + digits)
 }
 
-function digitsOf(value: number, isFloat: boolean, { kind, precision = 6, precision: asked, group }: Spec): string {
+/** A number with signs between each three digits of its whole part. */
+function inThrees(text: string, sign: string): string {
+  const [whole] = /^\d*/.exec(text)!
+  const parts: string[] = []
+  for (let end = whole.length; end > 0; end -= 3) parts.push(whole.slice(Math.max(0, end - 3), end))
+  return parts.reverse().join(sign) + text.slice(whole.length)
+}
+
+/** @param whole the digits of a whole number that is beyond the safe ones */
+function digitsOf(
+  value: number,
+  isFloat: boolean,
+  { kind, precision = 6, precision: asked, group }: Spec,
+  whole: string | undefined,
+): string {
   if (precision > MOST_DIGITS) throw new Error(`${precision} digits, expected at most ${MOST_DIGITS}`)
-  const grouped = (text: string) => (group === '' ? text : text.replace(/\d+/, (whole) => whole.replace(/\B(?=(\d{3})+$)/g, group)))
+  const grouped = (text: string) => (group === '' ? text : inThrees(text, group))
   const exponent = (text: string) => text.replace(/e([+-])(\d)$/, 'e$10$2')
+  if (whole !== undefined && ['', 'd', 'n'].includes(kind)) return grouped(whole)
+  if (whole !== undefined && 'xXob'.includes(kind)) throw new Error(`the format ${kind} for a whole number of ${whole.length} digits`)
   switch (kind) {
     case 'x':
       return Math.trunc(value).toString(16)

@@ -2,7 +2,7 @@
 // and the text that comes out says where its parts come from.
 
 import { Text } from '../templates/markedText.js'
-import { WorkBudget } from '../templates/workBudget.js'
+import { type ChatBudget, WorkBudget } from '../templates/workBudget.js'
 import { Evaluator, Scope } from './evaluator.js'
 import { globalsOf } from './globals.js'
 import { called } from './members.js'
@@ -17,9 +17,16 @@ type Left = 'break' | 'continue' | undefined
  * Renders a parsed template. Throws a TemplateRefusal when the template refuses, and another Error when it fails or
  * exceeds its budget.
  * @param characters total length of the texts in the variables
+ * @param time what is left for it and other renderings
  */
-export function renderJinja(body: Body, variables: ReadonlyMap<string, Value>, characters: number, now = () => new Date()): Text {
-  const budget = new WorkBudget(characters)
+export function renderJinja(
+  body: Body,
+  variables: ReadonlyMap<string, Value>,
+  characters: number,
+  now = () => new Date(),
+  time?: ChatBudget,
+): Text {
+  const budget = new WorkBudget(characters, time)
   const interpreter = new Interpreter(budget)
   const scope = new Scope(new Scope(undefined, new Map([...globalsOf(budget, now), ...variables])))
   return interpreter.textOf(body, scope)
@@ -106,6 +113,10 @@ class Interpreter {
       case 'continue':
         return node.type
       case 'scope':
+        return this.#run(node.body, new Scope(scope), output)
+      case 'autoescape':
+        // It may be switched off, as it is anyway.
+        if (isTrue(evaluator.evaluate(node.escapes, scope))) throw new Error('{% autoescape true %} is not supported: a prompt is no HTML')
         return this.#run(node.body, new Scope(scope), output)
       case 'with': {
         const inner = new Scope(scope)

@@ -2,6 +2,8 @@
 // of transformers: a line that holds only a block loses its indentation (`lstrip_blocks`), and a block its line end
 // (`trim_blocks`). Owns white space, line ends, `raw` and comments. Language: https://jinja.palletsprojects.com
 
+import { limits } from '../../base/limits.js'
+
 export interface Token {
   readonly kind: 'name' | 'string' | 'integer' | 'float' | 'operator' | 'end'
   /** The text of a string is its value. */
@@ -12,7 +14,7 @@ export type Piece =
   | { readonly kind: 'text'; readonly text: string }
   | { readonly kind: 'print' | 'block'; readonly tokens: readonly Token[]; readonly line: number }
 
-const LONGEST_TEMPLATE = 100_000
+const LONGEST_TEMPLATE = limits.templateSource.most
 
 /** What Python counts as white space. */
 export const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'

@@ -5,7 +5,7 @@ import { Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
 import { formatPercent } from './format.js'
 import type { Comparison } from './tree.js'
-import { areEqual, compare, Dict, Float, itemsOf, List, lengthOf, numberOf, typeName, Undefined, type Value } from './values.js'
+import { areEqual, compare, Dict, Float, itemsOf, List, LongWhole, lengthOf, numberOf, typeName, Undefined, type Value } from './values.js'
 
 export function binary(operator: string, a: Value, b: Value, budget: WorkBudget): Value {
   if (a instanceof Undefined) throw a.error
@@ -28,7 +28,8 @@ export function binary(operator: string, a: Value, b: Value, budget: WorkBudget)
   const isFloat = a instanceof Float || b instanceof Float || operator === '/' || (operator === '**' && right < 0)
   const value = arithmetic(operator, left, right)
   if (isFloat) return new Float(value)
-  if (!Number.isSafeInteger(value)) throw new Error(`a whole number as large as ${left} ${operator} ${right}`)
+  if (!Number.isSafeInteger(value) || a instanceof LongWhole || b instanceof LongWhole)
+    throw new Error(`a whole number as large as ${left} ${operator} ${right}`)
   return value === 0 ? 0 : value // not -0
 }
 
@@ -78,6 +79,7 @@ function repeated(value: Value, times: number, budget: WorkBudget): Value {
 /** A number with its sign changed, or not. */
 export function signed(value: Value, isMinus: boolean): Value {
   if (value instanceof Undefined) throw value.error
+  if (value instanceof LongWhole) return isMinus ? value.negated : value
   const number = numberOf(value)
   if (number === undefined) throw new Error(`a sign before a value of type ${typeName(value)}`)
   const result = isMinus ? -number : number

@@ -110,9 +110,10 @@ class Parser {
         reader.name()
         while (reader.skip('scoped') || reader.skip('required'));
         return { type: 'scope', body: this.#outsideLoops(() => this.#block(reader, 'endblock')) }
-      case 'autoescape':
-        readExpression(reader)
-        return { type: 'scope', body: this.#block(reader, 'endautoescape') }
+      case 'autoescape': {
+        const escapes = readExpression(reader)
+        return { type: 'autoescape', escapes, body: this.#block(reader, 'endautoescape') }
+      }
       case 'break':
       case 'continue':
         if (this.#loops === 0) throw new Error(`{% ${word} %} outside of a loop`)

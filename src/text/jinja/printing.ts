@@ -3,7 +3,7 @@
 
 import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
-import { Callable, Dict, Float, List, Namespace, numberOf, typeName, Undefined, type Value } from './values.js'
+import { Callable, Dict, Float, List, LongWhole, Namespace, numberOf, typeName, Undefined, type Value } from './values.js'
 
 const DEEPEST_LIST = 64
 
@@ -26,6 +26,11 @@ export function floatText(value: number): string {
   }
   const text = Object.is(value, -0) ? '-0' : String(value)
   return text.includes('.') ? text : `${text}.0`
+}
+
+/** A long number, whose digits are a caller's. */
+function longText({ digits }: LongWhole): Text {
+  return Text.of(digits, DATA_ORIGIN)
 }
 
 /** A value as a template prints it. */
@@ -76,8 +81,8 @@ function walk(put: (text: Text) => void, value: Value, budget: WorkBudget, depth
     put(plain(known))
     return
   }
-  if (value instanceof Text) {
-    put(quoted(value, budget))
+  if (value instanceof Text || value instanceof LongWhole) {
+    put(value instanceof Text ? quoted(value, budget) : longText(value))
     return
   }
   if (value instanceof List && value.kind !== 'generator') {
@@ -160,7 +165,7 @@ function walkJson(put: (text: Text) => void, value: Value, options: JsonOptions,
   }
   const number = numberOf(value)
   if (number !== undefined) {
-    put(plain(value instanceof Float ? jsonFloat(number) : wholeText(number)))
+    put(value instanceof LongWhole ? longText(value) : plain(value instanceof Float ? jsonFloat(number) : wholeText(number)))
     return
   }
   const isList = value instanceof List && (value.kind === 'list' || value.kind === 'tuple')
@@ -196,6 +201,7 @@ function sorted(dict: Dict, { sortKeys }: JsonOptions): (readonly [Value, Value]
 function keyText(key: Value): Text {
   if (key instanceof Text) return key
   if (key === null || typeof key === 'boolean') return plain(String(key))
+  if (key instanceof LongWhole) return longText(key)
   if (typeof key === 'number') return plain(wholeText(key))
   if (key instanceof Float) return plain(floatText(key.value))
   throw new Error(`a key of type ${typeName(key)} in JSON`)

@@ -78,6 +78,7 @@ export type Statement =
   | { readonly type: 'break' | 'continue' }
   | { readonly type: 'with'; readonly values: readonly (readonly [Target, Expression])[]; readonly body: Body }
   | { readonly type: 'scope'; readonly body: Body }
+  | { readonly type: 'autoescape'; readonly escapes: Expression; readonly body: Body }
   | { readonly type: 'macro'; readonly name: string; readonly signature: Signature; readonly body: Body }
   | { readonly type: 'callBlock'; readonly call: Expression; readonly signature: Signature; readonly body: Body }
   | { readonly type: 'filterBlock'; readonly filter: Filter; readonly body: Body }

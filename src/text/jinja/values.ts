@@ -1,16 +1,36 @@
 // The values of a Jinja template, which are Python's: texts, whole numbers and floats, lists and dicts. A whole number
-// is a number, None is null. Owns truth, equality and order.
+// is a number, or its digits where a number has not room for them; None is null. Owns truth, equality and order.
 
-import { Text } from '../templates/markedText.js'
+import { comparePoints, Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
 
-export type Value = Text | number | boolean | null | Float | Undefined | List | Dict | Namespace | Callable | LoopState
+export type Value = Text | number | LongWhole | boolean | null | Float | Undefined | List | Dict | Namespace | Callable | LoopState
 
 export class Float {
   readonly value: number
   constructor(value: number) {
     this.value = value
   }
+}
+
+/** A whole number that is beyond the safe ones, as its digits: it prints and compares, and is not computed with. */
+export class LongWhole {
+  /** With a minus where it is negative, without zeros in front. */
+  readonly digits: string
+
+  constructor(digits: string) {
+    this.digits = digits
+  }
+
+  get negated(): LongWhole {
+    return new LongWhole(this.digits.startsWith('-') ? this.digits.slice(1) : `-${this.digits}`)
+  }
+}
+
+/** A whole number of digits, with a minus where it is negative. */
+export function wholeOf(digits: string): number | LongWhole {
+  const number = Number(digits)
+  return Number.isSafeInteger(number) ? number + 0 : new LongWhole(digits.replace(/^(-?)0+/, '$1'))
 }
 
 /** What is absent: it prints as nothing, has no items, and is an error only where it is used as something. */
@@ -129,6 +149,7 @@ export function orElse<Other>(value: Value | undefined, other: Other): Value | O
 /** What a dict finds a key by. Throws an Error for a value that can be no key. */
 function hashOf(key: Value): string {
   if (key instanceof Text) return `t${key.value}`
+  if (key instanceof LongWhole) return `n${key.digits}`
   const number = numberOf(key)
   if (number !== undefined) return `n${number}`
   if (key === null) return 'none'
@@ -142,18 +163,18 @@ function hashOf(key: Value): string {
   throw new Error(`a ${typeName(key)} as a key`)
 }
 
-/** A whole number, a float or a boolean as a number. */
+/** A whole number, a float or a boolean as a number: of a long one, the nearest. */
 export function numberOf(value: Value): number | undefined {
   if (typeof value === 'number') return value
   if (typeof value === 'boolean') return Number(value)
-  return value instanceof Float ? value.value : undefined
+  return value instanceof Float ? value.value : value instanceof LongWhole ? Number(value.digits) : undefined
 }
 
 /** The name of a value's type, as Python has it. */
 export function typeName(value: Value): string {
   if (value === null) return 'NoneType'
   if (value instanceof Text) return 'str'
-  if (typeof value === 'number') return 'int'
+  if (typeof value === 'number' || value instanceof LongWhole) return 'int'
   if (typeof value === 'boolean') return 'bool'
   if (value instanceof Float) return 'float'
   if (value instanceof List) return value.kind === 'view' ? value.label : value.kind
@@ -222,6 +243,7 @@ export function areEqual(a: Value, b: Value, budget: WorkBudget): boolean {
     budget.spend(a.length)
     return a.value === b.value
   }
+  if (a instanceof LongWhole || b instanceof LongWhole) return exactDigits(a) !== undefined && exactDigits(a) === exactDigits(b)
   const [left, right] = [numberOf(a), numberOf(b)]
   if (left !== undefined || right !== undefined) return left === right
   if (a instanceof Undefined && b instanceof Undefined) return true
@@ -240,6 +262,12 @@ export function areEqual(a: Value, b: Value, budget: WorkBudget): boolean {
   return equal
 }
 
+/** The digits of a value that may equal a long number. */
+function exactDigits(value: Value): string | undefined {
+  if (value instanceof LongWhole) return value.digits
+  return value instanceof Float && Number.isInteger(value.value) ? String(BigInt(value.value)) : undefined
+}
+
 /** Below 0 if `a` comes first, above if `b`. Throws an Error for values without an order. */
 export function compare(a: Value, b: Value, budget: WorkBudget): number {
   budget.countStep()
@@ -247,6 +275,7 @@ export function compare(a: Value, b: Value, budget: WorkBudget): number {
     budget.spend(Math.min(a.length, b.length))
     return comparePoints(a.value, b.value)
   }
+  if (a instanceof LongWhole && b instanceof LongWhole) return compareDigits(a.digits, b.digits)
   const [left, right] = [numberOf(a), numberOf(b)]
   if (left !== undefined && right !== undefined) return left - right
   if (a instanceof List && b instanceof List && a.kind === b.kind && (a.kind === 'list' || a.kind === 'tuple')) {
@@ -262,12 +291,9 @@ export function compare(a: Value, b: Value, budget: WorkBudget): number {
   throw new Error(`a comparison of ${typeName(a)} and ${typeName(b)}, which have no order`)
 }
 
-/** The order of code points, which is not that of UTF-16 units. */
-function comparePoints(a: string, b: string): number {
-  let at = 0
-  while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++
-  if (at === a.length || at === b.length) return a.length - b.length
-  const [left, right] = [a.charCodeAt(at), b.charCodeAt(at)]
-  const isSurrogate = (unit: number) => unit >= 0xd800 && unit < 0xe000
-  return isSurrogate(left) === isSurrogate(right) ? left - right : isSurrogate(left) ? 1 : -1
+function compareDigits(a: string, b: string): number {
+  const isNegative = a.startsWith('-')
+  if (isNegative !== b.startsWith('-')) return isNegative ? -1 : 1
+  const order = a.length !== b.length ? a.length - b.length : a < b ? -1 : a === b ? 0 : 1
+  return isNegative ? -order : order
 }

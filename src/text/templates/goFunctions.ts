@@ -2,7 +2,7 @@
 // bytes. The results are counted even if they are never written, and so are the texts that are compared: texts in
 // variables take memory and time.
 
-import { entriesOf, type GoValue, goJson, plainText, printed, sizeOf, textOf, truth } from './goValues.js'
+import { GoFloat, type GoValue, goJson, isMap, kindOf, plainText, printed, sizeOf, textOf, truth } from './goValues.js'
 import { DATA_ORIGIN, Text } from './markedText.js'
 import type { WorkBudget } from './workBudget.js'
 
@@ -13,8 +13,16 @@ const DAY = 86_400_000
 
 export type GoFunction = (...args: GoValue[]) => GoValue
 
+/** The least and most arguments of functions that do not take any number. */
+const ARITY: Readonly<Record<string, readonly [least: number, most: number]>> = {
+  ...{ and: [1, Number.POSITIVE_INFINITY], or: [1, Number.POSITIVE_INFINITY] },
+  ...{ not: [1, 1], eq: [2, Number.POSITIVE_INFINITY], ne: [2, 2], lt: [2, 2], le: [2, 2], gt: [2, 2], ge: [2, 2], len: [1, 1] },
+  ...{ index: [1, Number.POSITIVE_INFINITY], slice: [1, 4], printf: [1, Number.POSITIVE_INFINITY], json: [1, 1] },
+}
+
 export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<string, GoFunction> {
   const plain = (value: GoValue) => {
+    if (value instanceof GoFloat) return value.value
     const text = plainText(value)
     if (text === undefined) return value ?? null
     budget.spend(text.length)
@@ -22,9 +30,17 @@ export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<st
   }
   const order = (a: GoValue, b: GoValue) => {
     const [left, right] = [plain(a), plain(b)]
-    if (typeof left !== typeof right || (typeof left !== 'string' && typeof left !== 'number'))
-      throw new Error('a comparison of values without an order')
+    if (kindOf(a) !== kindOf(b) || (typeof left !== 'string' && typeof left !== 'number'))
+      throw new Error(`a comparison of values without an order: ${kindOf(a)} and ${kindOf(b)}`)
     return left < (right as typeof left) ? -1 : left === right ? 0 : 1
+  }
+  /** Values of different types are not compared, but each with nil. */
+  const equal = (a: GoValue, b: GoValue) => {
+    const [left, right] = [kindOf(a), kindOf(b)]
+    if (left === 'nil' || right === 'nil') return left === right
+    if (left !== right) throw new Error(`incompatible types for comparison: ${left} and ${right}`)
+    if (left === 'slice' || left === 'map') throw new Error(`a comparison of values of the type ${left}`)
+    return plain(a) === plain(b)
   }
   const concat = (texts: readonly Text[]) => {
     budget.make(texts.reduce((sum, text) => sum + text.length, 0))
@@ -37,8 +53,8 @@ export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<st
   }
   return new Map<string, GoFunction>([
     ['not', (value) => !truth(value)],
-    ['eq', (first, ...others) => others.map(plain).includes(plain(first))],
-    ['ne', (a, b) => plain(a) !== plain(b)],
+    ['eq', (first, ...others) => others.some((other) => equal(first, other))],
+    ['ne', (a, b) => !equal(a, b)],
     ['lt', (a, b) => order(a, b) < 0],
     ['le', (a, b) => order(a, b) <= 0],
     ['gt', (a, b) => order(a, b) > 0],
@@ -47,6 +63,7 @@ export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<st
       'len',
       (value) => {
         const text = plainText(value)
+        if (text === undefined && ['bool', 'int', 'float64', 'struct'].includes(kindOf(value))) throw new Error(`len of a ${kindOf(value)}`)
         if (text === undefined) return sizeOf(value)
         budget.spend(text.length)
         return new TextEncoder().encode(text).length
@@ -83,6 +100,15 @@ export function goFunctions(budget: WorkBudget, now: () => Date): ReadonlyMap<st
   ])
 }
 
+/** Throws an Error for a number of arguments that a function does not take. */
+export function checkArity(name: string, count: number): void {
+  const arity = Object.hasOwn(ARITY, name) ? ARITY[name]! : undefined
+  if (!arity || (count >= arity[0] && count <= arity[1])) return
+  const [least, most] = arity
+  const expected = least === most ? `${least}` : most === Number.POSITIVE_INFINITY ? `at least ${least}` : `${least} to ${most}`
+  throw new Error(`${name} with ${count} arguments, expected ${expected}`)
+}
+
 const HTML: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&#34;', "'": '&#39;', '\0': '\ufffd' }
 const SCRIPT: Readonly<Record<string, string>> = { '\\': '\\\\', "'": "\\'", '"': '\\"' }
 
@@ -102,22 +128,40 @@ function spaced(values: readonly GoValue[], always: boolean, budget: WorkBudget)
 }
 
 function itemOf(of: GoValue, key: GoValue): GoValue {
+  if (isMap(of)) {
+    const name = plainText(key)
+    if (name === undefined) throw new Error(`a ${kindOf(key)} as a key of a map`)
+    return Object.hasOwn(of, name) ? of[name] : undefined
+  }
   const text = plainText(of)
-  if (text !== undefined) return new TextEncoder().encode(text)[Number(key)]
-  const wanted = plainText(key) ?? key
-  return Array.isArray(of) ? of[Number(wanted)] : entriesOf(of).find(([each]) => each === wanted)?.[1]
+  const items = text === undefined ? of : new TextEncoder().encode(text)
+  if (!Array.isArray(items) && !(items instanceof Uint8Array)) throw new Error(`index of a ${kindOf(of)}`)
+  return items[place(key, items.length - 1)]
+}
+
+/** A place in a list or text, up to the last that there is. */
+function place(value: GoValue, last: number): number {
+  if (typeof value !== 'number') throw new Error(`a ${kindOf(value)} as an index, expected an int`)
+  if (value < 0 || value > last) throw new Error(`index out of range: ${value}`)
+  return value
 }
 
 function slice(value: GoValue, bounds: readonly GoValue[], budget: WorkBudget): GoValue {
-  const [from, to] = bounds.map(Number)
+  const plain = plainText(value)
+  if (!Array.isArray(value) && plain === undefined) throw new Error(`slice of a ${kindOf(value)}`)
+  if (plain !== undefined && bounds.length > 2) throw new Error('slice of a string with three indices')
+  if (plain !== undefined) budget.spend(plain.length)
+  // A text has at least as many bytes as units, so that its bytes are seldom counted.
+  const isLong = plain !== undefined && bounds.some((bound) => typeof bound === 'number' && bound > plain.length)
+  const length = Array.isArray(value) ? value.length : isLong ? new TextEncoder().encode(plain).length : plain!.length
+  const [from = 0, to] = bounds.map((bound) => place(bound, length))
+  if (to !== undefined && from > to) throw new Error(`invalid slice index: ${from} > ${to}`)
   if (Array.isArray(value)) {
-    const part = value.slice(from ?? 0, to)
+    const part = value.slice(from, to)
     budget.spend(ITEM * part.length)
     return part
   }
-  if (plainText(value) === undefined) return []
   const text = textOf(value)
-  budget.spend(text.length)
   const unit = (byte: number) => {
     let [bytes, at] = [0, 0]
     while (at < text.length && bytes < byte) {
@@ -127,7 +171,7 @@ function slice(value: GoValue, bounds: readonly GoValue[], budget: WorkBudget): 
     }
     return at
   }
-  return text.slice(unit(from ?? 0), to === undefined ? text.length : unit(to))
+  return text.slice(unit(from), to === undefined ? text.length : unit(to))
 }
 
 const VERB = /%([-+# 0]*)(\d+)?(?:\.(\d+))?([\s\S]?)/g
@@ -166,7 +210,8 @@ function verbText(verb: string, value: GoValue, flags: string, precision: number
   }
   // A number may come from a text, and the digits of a text's bytes do: neither is the template's own.
   if (typeof value === 'number' && verb === 'c') return Text.of(numberText(verb, value, flags, precision), DATA_ORIGIN)
-  if (typeof value === 'number' && 'dxXobceEfFgGU'.includes(verb) && verb !== '') return new Text(numberText(verb, value, flags, precision))
+  if (value instanceof GoFloat && 'eEfFgG'.includes(verb) && verb !== '') return new Text(numberText(verb, value.value, flags, precision))
+  if (typeof value === 'number' && 'dxXobcU'.includes(verb) && verb !== '') return new Text(numberText(verb, value, flags, precision))
   if (text !== undefined && (verb === 'x' || verb === 'X')) {
     budget.make(6 * text.length)
     return hexText(new TextEncoder().encode(text), verb === 'X' ? '0123456789ABCDEF' : '0123456789abcdef').madeBy(textOf(value))

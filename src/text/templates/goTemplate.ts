@@ -1,9 +1,9 @@
 // Runs a Go template over plain data, within a budget, because it comes from an untrusted file. Owns the meaning of
 // actions and functions; the grammar is in goTemplateParser.ts. Knows nothing of chats or tokens.
 
-import { type GoFunction, goFunctions } from './goFunctions.js'
+import { checkArity, type GoFunction, goFunctions } from './goFunctions.js'
 import { type GoCommand, type GoNode, type GoOperand, type GoPipe, type GoTemplates, MAIN } from './goTemplateParser.js'
-import { entriesOf, fieldOf, type GoValue, keyOf, printed, sizeOf, truth } from './goValues.js'
+import { entriesOf, fieldOf, GoFloat, type GoValue, keyOf, printed, sizeOf, truth } from './goValues.js'
 import { Text } from './markedText.js'
 import type { WorkBudget } from './workBudget.js'
 
@@ -157,6 +157,7 @@ class Run {
       return this.#operand(first!, dot, scope)
     }
     const { name } = first!
+    checkArity(name, rest.length + piped.length)
     // These two evaluate an argument only if the ones before leave the result open.
     if (name === 'and' || name === 'or') {
       let value: GoValue
@@ -173,7 +174,7 @@ class Run {
 
   #operand(operand: GoOperand, dot: GoValue, scope: Scope): GoValue {
     this.#budget.countStep() // one command may have thousands
-    if (operand.type === 'literal') return operand.value
+    if (operand.type === 'literal') return operand.isFloat ? new GoFloat(operand.value as number) : operand.value
     if (operand.type === 'function') return this.#command([operand], [], dot, scope)
     const { of, path } = operand
     let value: GoValue

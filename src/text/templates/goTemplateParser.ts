@@ -2,6 +2,7 @@
 // variables, named templates, the trimming of white space. Knows no values.
 // Language: https://pkg.go.dev/text/template
 
+import { limits } from '../../base/limits.js'
 import { literalText, unquoted } from './goLiterals.js'
 
 export type GoNode =
@@ -38,7 +39,7 @@ export type GoPipe = readonly GoCommand[]
 export type GoCommand = readonly GoOperand[]
 
 export type GoOperand =
-  | { readonly type: 'literal'; readonly value: string | number | boolean | null }
+  | { readonly type: 'literal'; readonly value: string | number | boolean | null; readonly isFloat?: boolean }
   | { readonly type: 'function'; readonly name: string }
   /** `.A.B` of the dot, `$x.A` of a variable (`$` is the whole of the data), `(...).A` of a pipeline. */
   | {
@@ -47,7 +48,7 @@ export type GoOperand =
       readonly path: readonly string[]
     }
 
-const LONGEST_TEMPLATE = 100_000
+const LONGEST_TEMPLATE = limits.templateSource.most
 const DEEPEST = 50
 
 const TOKEN =
@@ -246,7 +247,8 @@ function pipelineFrom(tokens: readonly string[], start: number, depth: number): 
 function operand(token: string): GoOperand {
   if (/^["`]/.test(token)) return { type: 'literal', value: literalText(token) }
   if (token.startsWith("'")) return { type: 'literal', value: unquoted(token).codePointAt(0) ?? 0 }
-  if (/^[-+]?\d/.test(token)) return { type: 'literal', value: Number(token.replaceAll('_', '')) }
+  if (/^[-+]?\d/.test(token))
+    return { type: 'literal', value: Number(token.replaceAll('_', '')), isFloat: !/^[-+]?0x/i.test(token) && /[.e]/i.test(token) }
   if (token === 'true' || token === 'false') return { type: 'literal', value: token === 'true' }
   if (token === 'nil') return { type: 'literal', value: null }
   if (token === '.') return { type: 'fields', of: 'dot', path: [] }

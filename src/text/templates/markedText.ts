@@ -142,3 +142,13 @@ function append(runs: Run[], start: number, end: number, origin: number): void {
   if (last && last.end === start && last.origin === origin) runs[runs.length - 1] = { ...last, end }
   else runs.push({ start, end, origin })
 }
+
+/** The order of code points, which is not that of UTF-16 units. */
+export function comparePoints(a: string, b: string): number {
+  let at = 0
+  while (at < a.length && at < b.length && a.charCodeAt(at) === b.charCodeAt(at)) at++
+  if (at === a.length || at === b.length) return a.length - b.length
+  const [left, right] = [a.charCodeAt(at), b.charCodeAt(at)]
+  const isSurrogate = (unit: number) => unit >= 0xd800 && unit < 0xe000
+  return isSurrogate(left) === isSurrogate(right) ? left - right : isSurrogate(left) ? 1 : -1
+}

@@ -1,7 +1,8 @@
-// JSON that comes from outside, as plain data within bounds, and as text in Python's spacing, which is how the
-// templates of models write it.
+// JSON that comes from outside, as plain data or a tree within bounds, and as text in Python's spacing, which is how
+// the templates of models write it.
 
 import { MixtralError, type MixtralErrorCode } from '../../base/errors.js'
+import { JsonNumber, type JsonTree, jsonTree } from './jsonTree.js'
 
 /** Longest JSON, in characters: several times what fits the longest context. */
 const LONGEST_JSON = 1_000_000
@@ -14,6 +15,11 @@ const DEEPEST_JSON = 60
  */
 export function plainJson(value: unknown, what: string, code: MixtralErrorCode): unknown {
   return parseJson(jsonText(value, what, code), what, code)
+}
+
+/** The same as a tree. */
+export function plainTree(value: unknown, what: string, code: MixtralErrorCode): JsonTree {
+  return parseTree(jsonText(value, what, code), what, code)
 }
 
 /** A copy of a value as JSON has it, of any length and depth. Throws as `plainJson` does for what is no JSON. */
@@ -34,13 +40,28 @@ function jsonText(value: unknown, what: string, code: MixtralErrorCode): string 
 }
 
 /** The value of a JSON text, its strings well-formed. Throws as `plainJson` does. */
-export function parseJson(text: string, what: string, code: MixtralErrorCode): unknown {
+function parseJson(text: string, what: string, code: MixtralErrorCode): unknown {
+  return parsed(text, what, code, () =>
+    JSON.parse(text.toWellFormed(), (_key, value) => (typeof value === 'string' ? value.toWellFormed() : value)),
+  )
+}
+
+/** The value of a JSON text as a tree. Throws as `plainJson` does. */
+export function parseTree(text: string, what: string, code: MixtralErrorCode): JsonTree {
+  return parsed(text, what, code, () => {
+    JSON.parse(text)
+    return jsonTree(text)
+  })
+}
+
+/** What is read of a JSON text within its bounds. */
+function parsed<T>(text: string, what: string, code: MixtralErrorCode, read: () => T): T {
   if (text.length > LONGEST_JSON) {
     throw new MixtralError(code, `${what} has ${text.length} characters of JSON, expected at most ${LONGEST_JSON}`)
   }
   if (depthOf(text) > DEEPEST_JSON) throw new MixtralError(code, `${what} nests more than ${DEEPEST_JSON} levels deep`)
   try {
-    return JSON.parse(text.toWellFormed(), (_key, value) => (typeof value === 'string' ? value.toWellFormed() : value))
+    return read()
   } catch (error) {
     throw new MixtralError(code, `${what} is not JSON: ${(error as Error).message}`, { cause: error })
   }
@@ -62,11 +83,15 @@ function depthOf(text: string): number {
   return deepest
 }
 
-/** JSON with a space after each comma and colon, as Python writes it. The value comes from `plainJson`. */
+/**
+ * JSON with a space after each comma and colon, as Python writes it. The value comes from `plainJson`, or is a tree or
+ * has some in it, whose numbers stay as they are.
+ */
 export function spacedJson(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(spacedJson).join(', ')}]`
+  if (value instanceof JsonNumber) return value.text
   if (typeof value !== 'object' || value === null) return JSON.stringify(value)
-  return `{${Object.entries(value)
+  return `{${(value instanceof Map ? [...(value as Map<string, unknown>)] : Object.entries(value))
     .map(([key, item]) => `${JSON.stringify(key)}: ${spacedJson(item)}`)
     .join(', ')}}`
 }

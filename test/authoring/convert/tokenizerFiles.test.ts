@@ -3,10 +3,14 @@
 import fs from 'node:fs/promises'
 import os from 'node:os'
 import path from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { convertCheckpoint } from '../../../dist/authoring/convert/convert.js'
 import { openGguf } from '../../../dist/format/gguf/openGguf.js'
+import { ChatTemplate } from '../../../dist/text/chat/chatTemplate.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
+import { checkTools } from '../../../dist/text/tools/toolDefinitions.js'
+import { HERMES } from '../../text/chat/toolTemplates.js'
 import { demoPieces } from './demoPieces.js'
 import { configOf, type SourceModel, smallModel, tokenizerModel, writeCheckpoint, writeJson } from './sourceModel.js'
 import { addedToken, tokenizerJsonOf } from './tokenizerJsonOf.js'
@@ -134,6 +138,70 @@ test('a chat template of its own file replaces the default of several', async ()
   expect(metadata.get('tokenizer.chat_template.tool_use')).toBe('two')
 })
 
+test('templates in files of their own are named by them, and go before those of a list', async () => {
+  const inside = path.join(folder, 'additional_chat_templates')
+  await fs.mkdir(inside)
+  const files = { 'tool_use.jinja': 'two\n', 'rag-v2.jinja': 'three', '._tool_use.jinja': '\0', 'notes.txt': 'none' }
+  for (const [name, text] of Object.entries(files)) await fs.writeFile(path.join(inside, name), text)
+  await fs.mkdir(path.join(inside, 'folder.jinja'))
+  const templates = async () => [...(await convertedMetadata())].filter(([key]) => key.startsWith('tokenizer.chat'))
+  const named = [
+    ['tokenizer.chat_template.rag_v2', 'three'],
+    ['tokenizer.chat_template.tool_use', 'two\n'],
+    ['tokenizer.chat_templates', ['rag_v2', 'tool_use']],
+  ]
+  await fs.writeFile(path.join(folder, 'chat_template.jinja'), 'one')
+  expect(await templates()).toEqual([...named, ['tokenizer.chat_template', 'one']])
+  await fs.rm(path.join(folder, 'chat_template.jinja'))
+  await writeJson(folder, 'tokenizer_config.json', { chat_template: 'plain' })
+  expect(await templates()).toEqual([...named, ['tokenizer.chat_template', 'plain']])
+  const list = Object.entries({ default: 'listed', tool_use: 'older', other: 'four' }).map(([name, template]) => ({ name, template }))
+  await writeJson(folder, 'tokenizer_config.json', { chat_template: list })
+  expect(Object.fromEntries(await templates())).toEqual({
+    'tokenizer.chat_template.rag_v2': 'three',
+    'tokenizer.chat_template.tool_use': 'two\n',
+    'tokenizer.chat_template.other': 'four',
+    'tokenizer.chat_templates': ['tool_use', 'other', 'rag_v2'],
+    'tokenizer.chat_template': 'listed',
+  })
+})
+
+test('the named template for tools is that of chats with tools', async () => {
+  await fs.mkdir(path.join(folder, 'additional_chat_templates'))
+  await fs.writeFile(path.join(folder, 'chat_template.jinja'), '{{ messages[0].content }}')
+  await fs.writeFile(path.join(folder, 'additional_chat_templates', 'tool_use.jinja'), HERMES)
+  const metadata = await convertedMetadata()
+  const template = ChatTemplate.fromGgufMetadata(metadata, Tokenizer.fromGgufMetadata(metadata))
+  const { tools } = checkTools({ tools: [{ type: 'function', function: { name: 'get' } }] })!
+  const messages = [{ role: 'user', content: 'Hi' }]
+  expect(template.render(messages).text).toBe('Hi')
+  expect(template.render(messages, { tools }).text).toContain('<tools>')
+})
+
+test.each<[what: string, prepare: (inside: string) => Promise<void>, message: RegExp]>([
+  [
+    'a link out of the checkpoint',
+    async (inside) => {
+      await fs.symlink(fileURLToPath(import.meta.url), path.join(inside, 'tool_use.jinja'))
+    },
+    /tool_use\.jinja.*a link to .*tokenizerFiles\.test\.ts, outside of the checkpoint/,
+  ],
+  [
+    'more templates than any model has',
+    async (inside) => {
+      for (let i = 0; i < 65; i++) await fs.writeFile(path.join(inside, `t${i}.jinja`), '')
+    },
+    /65 templates in additional_chat_templates, expected at most 64/,
+  ],
+])('%s among the named templates is refused', async (_, prepare, message) => {
+  const inside = path.join(folder, 'additional_chat_templates')
+  await fs.mkdir(inside)
+  await prepare(inside)
+  await expect(convertedMetadata()).rejects.toThrow(
+    expect.objectContaining({ code: 'CHECKPOINT', message: expect.stringMatching(message) }),
+  )
+})
+
 test('several chat templates keep their names', async () => {
   const templates = { default: 'one', tool_use: 'two', 'a-b': 'three' }
   await writeJson(folder, 'tokenizer_config.json', {
@@ -146,6 +214,24 @@ test('several chat templates keep their names', async () => {
     ['tokenizer.chat_templates', ['tool_use', 'a_b']],
     ['tokenizer.chat_template', 'one'],
   ])
+})
+
+test('added_tokens.json may name tokens of the vocabulary again', async () => {
+  await writeJson(folder, 'added_tokens.json', { '<unk>': 0, '<s>': 1, '</s>': 2, '<|im_end|>': 2048, '<|im_start|>': 2049 })
+  expect((await added()).slice(0, 2)).toEqual([
+    ['<|im_end|>', CONTROL],
+    ['<|im_start|>', CONTROL],
+  ])
+  const metadata = await convertedMetadata()
+  const types = metadata.get('tokenizer.ggml.token_type') as number[]
+  expect(types.slice(0, 3)).toEqual([2, CONTROL, CONTROL])
+})
+
+test('what tokenizer_config.json leaves open with null is as if absent', async () => {
+  await writeJson(folder, 'tokenizer_config.json', { add_prefix_space: null, chat_template: null, pad_token: null, add_bos_token: true })
+  const metadata = await convertedMetadata()
+  for (const key of ['ggml.add_space_prefix', 'chat_template', 'ggml.padding_token_id'])
+    expect(metadata.has(`tokenizer.${key}`), key).toBe(false)
 })
 
 test('tokens past the embeddings are left out, and that is said', async () => {

@@ -77,6 +77,34 @@ test('domains are told apart, and counted together', async () => {
   expect(all.layers.at(-1)!.nextLayer).toBeUndefined()
 })
 
+test('the first tokens of each domain are kept where they are asked for, and predictions are shares', async () => {
+  const texts = [
+    { domain: 'plays', text: play },
+    { domain: 'stories', text: 'A goat.' },
+    { domain: 'plays', text: play },
+  ]
+  const { domains, all, prediction } = await expertStatistics(model, texts, { contextLength: 64, beginning: 70 })
+  const ids = model.tokenizer.encode(play, { addBos: false })
+  expect(domains[0]!.beginning!.tokens).toEqual(ids.slice(0, 70))
+  expect(domains[1]!.beginning!.tokens).toEqual(model.tokenizer.encode('A goat.', { addBos: false }))
+  expect(all.beginning).toBeUndefined()
+  const { bosId } = model.tokenizer
+  const first = await model.routing([bosId, ...ids.slice(0, 63)])
+  const second = await model.routing([bosId, ...ids.slice(63, 126)])
+  const expected = [...first.slice(1), ...second.slice(1)].slice(0, 70)
+  expect([...domains[0]!.beginning!.experts]).toEqual(expected.flatMap(({ ids }) => [...ids]))
+  expect([...domains[0]!.beginning!.weights]).toEqual(expected.flatMap(({ weights }) => [...weights]))
+  const { layers } = model.config
+  expect(prediction.fromLayerBefore[0]).toBe(0)
+  for (const shares of [prediction.fromLayerBefore.slice(1), prediction.fromUses]) {
+    for (const share of shares) {
+      expect(share).toBeGreaterThan(0.25)
+      expect(share).toBeLessThan(1)
+    }
+  }
+  expect([prediction.fromLayerBefore.length, prediction.fromUses.length]).toEqual([layers, layers])
+})
+
 test('what cannot be is refused by name', async () => {
   const refused = (texts: unknown, options: object, message: string) =>
     expect(expertStatistics(model, texts as [], options)).rejects.toMatchObject({
@@ -87,6 +115,7 @@ test('what cannot be is refused by name', async () => {
   await refused([{ domain: 'a', text: 5 }], {}, 'text 0')
   await refused([{ domain: 'a', text: '' }], {}, 'have no tokens')
   await refused([{ domain: 'a', text: 'b' }], { tokens: 0 }, 'tokens is 0')
+  await refused([{ domain: 'a', text: 'b' }], { beginning: -1 }, 'beginning is -1')
   await refused([{ domain: 'a', text: 'b' }], { expertsPerToken: 9 }, 'expertsPerToken is 9')
   await refused([{ domain: 'a', text: 'b' }], { window: 9 }, 'unknown option window')
 })

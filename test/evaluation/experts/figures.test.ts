@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest'
 import { DomainBlocks, domainDifference } from '../../../dist/evaluation/experts/domainBlocks.js'
 import { ExpertCache } from '../../../dist/evaluation/experts/expertCache.js'
 import { FavoriteTokens } from '../../../dist/evaluation/experts/favoriteTokens.js'
+import { LayerPrediction } from '../../../dist/evaluation/experts/layerPrediction.js'
 import { jensenShannon, loadBalance, loadBalancingLoss } from '../../../dist/evaluation/experts/loadBalance.js'
 import { RoutingCounts } from '../../../dist/evaluation/experts/routingCounts.js'
 import { Random } from '../../../dist/runtime/sampler/random.js'
@@ -146,6 +147,62 @@ test('favorite tokens are those that come often and go to an expert', () => {
     { id: 7, occurrences: 10, share: 0.1 },
   ])
   expect(favorites.specialization(0)).toBeCloseTo((9 + 8) / 18, 12)
+})
+
+test('what the tokens before tell of experts: by the layer before, and by the uses of the layer', () => {
+  const prediction = new LayerPrediction({ layers: 2, experts: 3, used: 1 })
+  // (layer 0, layer 1): 1 is followed by 2, 0 by 0; ties are the first expert's
+  for (const ids of [
+    [1, 2],
+    [1, 2],
+    [0, 0],
+    [1, 2],
+    [0, 0],
+    [0, 1],
+  ])
+    prediction.add(Uint16Array.from(ids))
+  // nothing is known: 0, and 2 is wrong; then 2 after 1; nothing is known after 0: 0; 2; 0; 0, and 1 is wrong
+  expect([...prediction.fromBefore]).toEqual([0, 4])
+  // layer 0: nothing: 0, wrong; 1; 1, wrong; 1; 1, wrong; 1, wrong. Layer 1: 0, wrong; 2; 2, wrong; 2; 2, wrong; 2,
+  // wrong
+  expect([...prediction.fromUses]).toEqual([2, 2])
+  expect(prediction.tokens).toBe(6)
+})
+
+test('of several experts, each that is told counts; all of them are always told', () => {
+  const two = new LayerPrediction({ layers: 2, experts: 4, used: 2 })
+  two.add(Uint16Array.of(0, 1, 2, 3))
+  two.add(Uint16Array.of(1, 2, 3, 0)) // after 1 came 2 and 3, of 2 nothing is known: 2 and 3
+  expect([...two.fromBefore]).toEqual([0, 1])
+  const all = new LayerPrediction({ layers: 2, experts: 2, used: 2 })
+  all.add(Uint16Array.of(0, 1, 1, 0))
+  expect([...all.fromBefore, ...all.fromUses]).toEqual([0, 2, 2, 2])
+})
+
+test('counts of two texts together are those of both', () => {
+  const shape = { layers: 2, experts: 3, used: 2 }
+  const [a, b, both] = [new RoutingCounts(shape), new RoutingCounts(shape), new RoutingCounts(shape)]
+  const favorites = [new FavoriteTokens(shape), new FavoriteTokens(shape), new FavoriteTokens(shape)] as const
+  const random = new Random(3)
+  for (let i = 0; i < 40; i++) {
+    const token = routed(
+      [0, 1].map(() => [0, 1, 2].map(() => random.next())),
+      2,
+    )
+    const own = i < 15 ? 0 : 1
+    if (i === 15) both.cut()
+    for (const counts of [[a, b][own]!, both]) counts.add(token)
+    for (const counts of [favorites[own]!, favorites[2]]) counts.add(i % 3, token.ids)
+  }
+  const sum = new RoutingCounts(shape)
+  for (const counts of [a, b]) sum.addAll(counts)
+  const all = new FavoriteTokens(shape)
+  for (const counts of favorites.slice(0, 2)) all.addAll(counts)
+  expect([sum.tokens, sum.pairs]).toEqual([both.tokens, both.pairs])
+  for (const name of ['choices', 'firstRepeats', 'anyRepeats', 'together', 'next'] as const) expect(sum[name]).toEqual(both[name])
+  for (const name of ['probabilities', 'entropies', 'margins', 'firstWeights'] as const)
+    for (const [i, value] of sum[name].entries()) expect(value).toBeCloseTo(both[name][i]!, 10)
+  for (const expert of [0, 1, 2]) expect(all.of(1, expert, 9)).toEqual(favorites[2].of(1, expert, 9))
 })
 
 describe('two domains', () => {

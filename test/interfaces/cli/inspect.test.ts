@@ -5,6 +5,7 @@ import { afterAll, expect, test } from 'vitest'
 import type { GgufEntry } from '../../../dist/format/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
 import { GgufWriter } from '../../../dist/format/gguf/writer.js'
+import { metadataOf, normal } from '../../text/tokenizer/vocabularies.js'
 import { mixtral } from './mixtral.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-inspect-'))
@@ -65,4 +66,38 @@ test('inspect shows a GGUF that cannot run here, and says why', async () => {
     runs: false,
     refusal: expect.stringContaining('qwen2'),
   })
+})
+
+test('inspect says what is odd about a vocabulary, and it and show list the sampling defaults of a file', async () => {
+  const path = join(folder, 'odd.gguf')
+  const vocabulary = metadataOf(normal('▁the', '▁a'), { eos_token_id: 259 })
+  const types = { tokens: 'array<string>', scores: 'array<float32>', token_type: 'array<int32>', model: 'string' } as const
+  const entries = [...vocabulary].map(([key, value]): GgufEntry => {
+    const type = types[key.replace('tokenizer.ggml.', '') as keyof typeof types] ?? 'uint32'
+    return [key, type, value] as GgufEntry
+  })
+  const metadata: GgufEntry[] = [
+    ['general.architecture', 'string', 'llama'],
+    ['general.sampling.temp', 'float32', 0.75],
+    ['general.sampling.top_k', 'int32', 7],
+    ['general.sampling.penalty_repeat', 'float32', 0],
+    ...entries,
+  ]
+  const writer = await GgufWriter.create(path, { metadata, tensors: [{ name: 'a', type: ggmlTypeByName('F32')!, shape: [32] }] })
+  await writer.write(new Uint8Array(128))
+  await writer.close()
+
+  const { stdout } = await mixtral(['inspect', path])
+  expect(stdout).toMatch(/sampling, where a caller says nothing\n {2}temperature +0\.75\n {2}topK +7\n/)
+  expect(stdout).toMatch(
+    /notes\n {2}token 259, "▁the", begins prompts or ends answers and has the type normal.*\n {2}general\.sampling\.penalty_repeat .* ignored\n$/,
+  )
+  const facts = JSON.parse((await mixtral(['inspect', path, '--json'])).stdout)
+  expect(facts).toMatchObject({
+    sampling: { temperature: 0.75, top_k: 7 },
+    notes: [expect.stringContaining('▁the'), expect.stringContaining('penalty')],
+  })
+  expect((await mixtral(['show', path])).stdout).toMatch(/sampling, where a caller says nothing\n {2}temperature +0\.75\n {2}topK +7\n/)
+  expect(JSON.parse((await mixtral(['show', path, '--json'])).stdout)).toMatchObject({ sampling: { temperature: 0.75, topK: 7 } })
+  expect(JSON.parse((await mixtral(['inspect', 'demo', '--json'])).stdout)).toMatchObject({ sampling: {}, notes: [] })
 })

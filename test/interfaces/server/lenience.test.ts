@@ -197,6 +197,7 @@ describe("values of Ollama's options mean what they mean in a Modelfile", () => 
   test.each<[string, object, object]>([
     ['top_k -1', { top_k: -1 }, { top_k: 0 }],
     ['repeat_last_n -2', { repeat_last_n: -2, repeat_penalty: 2 }, { repeat_last_n: 0, repeat_penalty: 2 }],
+    ['repeat_penalty 0', { repeat_penalty: 0 }, { repeat_penalty: 1 }],
     ['temperature -1', { temperature: -1 }, { temperature: 0 }],
     ['top_p 1.5', { top_p: 1.5, temperature: 2 }, { top_p: 1, temperature: 2 }],
     ['min_p 2', { min_p: 2 }, { min_p: 1 }],

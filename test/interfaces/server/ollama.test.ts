@@ -152,7 +152,7 @@ describe('errors', () => {
     ['chat', 'another model', { model: 'llama3', messages: capital }, 404, "model 'llama3' not found"],
     ['chat', 'no model', { model: undefined, messages: capital }, 400, 'model is required'],
     ['chat', 'thinking', { ...chat, think: true }, 400, '"demo" does not support thinking'],
-    ['chat', 'an option out of range', { ...chat, options: { repeat_penalty: 0 } }, 400, 'repeat_penalty is 0'],
+    ['chat', 'an option out of range', { ...chat, options: { repeat_penalty: -1 } }, 400, 'repeat_penalty is -1'],
     ['chat', 'a format that is none', { ...chat, format: 'xml' }, 400, 'format'],
     ['chat', 'an image', { ...greedy, messages: [{ role: 'user', content: 'x', images: ['aa'] }] }, 400, 'images'],
     [

@@ -1,8 +1,8 @@
 // The experts of an answer over the wire, beside what the library tells of them.
 
-import { expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { RoutedToken } from '../../../dist/index.js'
-import { capital, type Json, sseEvents, withServer } from './served.js'
+import { capital, type Json, runtime, sseEvents, withServer } from './served.js'
 
 const served = withServer()
 const request = { messages: capital, temperature: 0, return_routed_experts: true }
@@ -72,11 +72,109 @@ test('nobody gets them who has not asked', async () => {
   expect(await response.text()).not.toMatch(/experts|weights/)
 })
 
-test('what is no boolean is 400, and completions refuse the field by its name', async () => {
-  expect((await served.post(path, { ...request, return_routed_experts: 1 })).status).toBe(400)
-  const response = await served.post('/v1/completions', { prompt: 'a', return_routed_experts: true })
-  expect(response.status).toBe(400)
-  expect(((await response.json()) as Json).error).toMatchObject({ param: 'return_routed_experts' })
+test('what is no boolean is 400', async () => {
+  for (const [path, body] of [
+    ['/v1/chat/completions', request],
+    ['/v1/completions', { prompt: 'a' }],
+  ] as const)
+    expect((await served.post(path, { ...body, return_routed_experts: 1 })).status).toBe(400)
+})
+
+describe('completions', () => {
+  const completions = '/v1/completions'
+  const asked = { prompt: 'Once upon a time', temperature: 0, max_tokens: 5, return_routed_experts: true }
+  const ids = () => served.model.tokenizer.encodePrompt(asked.prompt)
+  const ofPrompt = async (tokens: readonly number[], expertsPerToken = 2) => {
+    const routing = await served.model.routing(tokens, { expertsPerToken })
+    return routing.map(({ layers }) => layers.map(({ experts }) => [...experts]))
+  }
+
+  test('have the experts of each token, and with echo those of the prompt, as the library', async () => {
+    const expected: { ids: number[]; weights: number[] }[] = []
+    for await (const { experts = [] } of served.model.stream(asked.prompt, { temperature: 0, maxNewTokens: 5, experts: true }))
+      expected.push(...experts.map(({ ids, weights }) => ({ ids: [...ids], weights: [...weights] })))
+    const plain = await served.json(completions, asked)
+    expect(flat(plain.choices[0])).toEqual(expected)
+    expect(plain).not.toHaveProperty('prompt_routed_experts')
+    const echoed = await served.json(completions, { ...asked, echo: true, n: 2, logprobs: 0 })
+    expect(echoed.prompt_routed_experts).toEqual(await ofPrompt(ids()))
+    expect(echoed.choices.map(flat)).toEqual([expected, expected])
+    expect(Object.keys(echoed.choices[0])).not.toContain('prompt_routed_experts')
+    const only = await served.json(completions, { ...asked, echo: true, max_tokens: 0 })
+    expect(only.prompt_routed_experts).toEqual(echoed.prompt_routed_experts)
+    expect(only.choices[0]).not.toHaveProperty('routed_experts')
+  })
+
+  test('in a stream come with the text that they wrote, those of the prompt before it', async () => {
+    const whole = await served.json(completions, { ...asked, echo: true })
+    const events = await sseEvents(await served.post(completions, { ...asked, echo: true, stream: true }))
+    expect(events.filter((event) => event.prompt_routed_experts).map((event) => event.prompt_routed_experts)).toEqual([
+      whole.prompt_routed_experts,
+    ])
+    const choices = events.map((event) => event.choices[0])
+    expect(choices.filter((choice) => choice.routed_experts).flatMap(flat)).toEqual(flat(whole.choices[0]))
+    expect(choices.map(({ text }) => text).join('')).toBe(whole.choices[0].text)
+  })
+
+  test('of several prompts have those of each, with as many experts as are asked for', async () => {
+    const other = [1, 400, 401]
+    const body = { ...asked, prompt: [ids(), other], echo: true, n: 2, experts_per_token: 3 }
+    const { choices, ...rest } = await served.json(completions, body)
+    expect(rest).not.toHaveProperty('prompt_routed_experts')
+    expect(choices.map((choice: Json) => choice.prompt_routed_experts)).toEqual([
+      await ofPrompt(ids(), 3),
+      undefined,
+      await ofPrompt(other, 3),
+      undefined,
+    ])
+    expect(choices[2].routed_experts[0][0]).toHaveLength(3)
+    const events = await sseEvents(await served.post(completions, { ...body, n: 1, stream: true }))
+    const told = events.flatMap(({ choices: [choice] }) =>
+      choice.prompt_routed_experts ? [[choice.index, choice.prompt_routed_experts]] : [],
+    )
+    expect(told.sort()).toEqual([
+      [0, choices[0].prompt_routed_experts],
+      [1, choices[2].prompt_routed_experts],
+    ])
+  })
+})
+
+describe('the statistics of a model', () => {
+  const stats = async (query = '') => {
+    const response = await fetch(`${served.server.url}/v1/routed-experts/stats${query}`)
+    return { status: response.status, body: (await response.json()) as Json }
+  }
+
+  test('count every token that ran, prompts too, and tell how even the load is', async () => {
+    const { body: before } = await stats()
+    const { usage } = await served.json(path, { messages: [{ role: 'user', content: 'What is 7 + 5?' }], temperature: 0, seed: 1 })
+    const { status, body } = await stats('?model=demo')
+    const { layers, experts, expertsPerToken } = served.model.config
+    expect(status).toBe(200)
+    expect(body).toMatchObject({ model: 'demo', n_layer: layers, n_expert: experts, n_expert_used: expertsPerToken })
+    const ran = usage.prompt_tokens - usage.prompt_tokens_details.cached_tokens + usage.completion_tokens
+    let total = 0
+    for (const [i, { layer, counts, shares, ...balance }] of body.layers.entries()) {
+      expect([layer, counts.length]).toEqual([i, experts])
+      const sum = counts.reduce((a: number, b: number) => a + b)
+      total += sum
+      expect(sum - before.layers[i].counts.reduce((a: number, b: number) => a + b)).toBe(ran * expertsPerToken)
+      expect(shares).toEqual(counts.map((count: number) => count / sum))
+      expect(balance.load_balance_score).toBeCloseTo(
+        sum ** 2 / (experts * counts.reduce((all: number, one: number) => all + one ** 2, 0)),
+        12,
+      )
+      expect(balance.max_over_mean).toBeCloseTo(Math.max(...shares) * experts, 12)
+      expect(balance.effective_experts).toBeGreaterThan(1)
+    }
+    expect(body.total).toBe(total)
+    if (!runtime) expect(body.layers.flatMap(({ counts }: Json) => counts)).toEqual([...served.model.expertUses()])
+  })
+
+  test('of another model are 503, as long as it is not in memory', async () => {
+    const { status, body } = await stats('?model=other')
+    expect([status, body.error.message]).toEqual([503, 'this model is not loaded'])
+  })
 })
 
 test('/v1/models tells how many layers and experts there are', async () => {

@@ -155,8 +155,8 @@ export function mistralV3(): Tokenizer {
 }
 
 /** Mistral's vocabulary with ChatML's tokens, as fine-tunes have it. */
-export function chatml(): Tokenizer {
-  return withControls(['<|im_start|>', '<|im_end|>'], { 'tokenizer.ggml.eot_token_id': 32001 })
+export function chatml(...more: readonly string[]): Tokenizer {
+  return withControls(['<|im_start|>', '<|im_end|>', ...more], { 'tokenizer.ggml.eot_token_id': 32001 })
 }
 
 function withControls(texts: readonly string[], extra: Record<string, GgufValue> = {}): Tokenizer {

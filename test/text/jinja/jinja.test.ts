@@ -70,6 +70,13 @@ test.each<[source: string, text: string]>([
     '3😀b😀a😀2b',
   ],
   ["{{ '😀' | center(5) }}|{{ 'ab'.center(5, '*') }}|{{ '😀😀😀😀😀😀😀😀' | truncate(6, true, leeway=0) }}", '  😀  |**ab*|😀😀😀...'],
+  // what a prompt has no use for
+  ["{% autoescape false %}{{ '<' }}{% set x = 1 %}{% endautoescape %}{{ x }}{{ '<' | e }}", '<&lt;'],
+  ["{{ 'a' | pprint }}{{ [1, 'b'] | pprint }}{{ none | pprint }}", "'a'[1, 'b']None"],
+  [
+    "{{ '12345678901234567890' | int }}{{ '-007' | int }}{{ '0' * 30 ~ 1 }}{{ ('0' * 30 ~ 1) | int }}",
+    `12345678901234567890-7${'0'.repeat(30)}11`,
+  ],
   // formats
   ["{{ '%05.1f|%-4s|%+d|%x|%r|%%' % (3.14159, 'a', 5, 255, 'x') }}", "003.1|a   |+5|ff|'x'|%"],
   ["{{ '%(a)s-%(b)d' % {'a': 1, 'b': 2} }}{{ '%s' | format(none) }}", '1-2None'],
@@ -173,6 +180,9 @@ test.each<[source: string, says: RegExp]>([
   ['{{ raise_exception("no") }}', /^no$/],
   ['{% include "x" %}', /stands alone/],
   ['{% nonsense %}', /unknown/],
+  ["{% autoescape true %}{{ '<' }}{% endautoescape %}", /autoescape true %} is not supported/],
+  ["{{ 'a' | urlize }}", /the filter urlize is not supported/],
+  ["{{ ['a'] | map('urlize') | list }}", /the filter urlize is not supported/],
   ['{{ 1 | nonsense }}', /no filter named nonsense/],
   ['{{ 1 is nonsense }}', /no test named nonsense/],
   ['{% if true %}', /expected {% elif %} or {% else %} or {% endif %}/],

@@ -3,13 +3,12 @@
 
 import { generationTable } from '../../../text/generate/generationTable.js'
 import { ApiError } from '../apiError.js'
-import type { ModelHost } from '../models/modelHost.js'
+import { type ModelHost, modelInMemory } from '../models/modelHost.js'
 import { packageVersion } from '../packageVersion.js'
-import { isCalled, type ServedModel } from '../servedModel.js'
 
 /** Of the model that was used last, or that `asked` names. Throws an ApiError 503 for one that is not in memory. */
 export function props(host: ModelHost, asked?: string): object {
-  const { model, name, defaults } = servedBy(host, asked)
+  const { model, name, defaults } = modelInMemory(host, asked)
   const { tokenizer, contextLength, metadata, layers } = model
   const params = Object.entries(generationTable).flatMap(([own, { llama, default: value }]) => {
     const set = defaults[own as keyof typeof defaults] ?? value
@@ -36,15 +35,8 @@ export function props(host: ModelHost, asked?: string): object {
  * where all work, and `fail_on_no_slot` says that this is an error.
  */
 export function slots(host: ModelHost, { model: asked, fail_on_no_slot: fails }: Readonly<Record<string, string>>): object[] {
-  const { model } = servedBy(host, asked)
+  const { model } = modelInMemory(host, asked)
   const { sequences, running } = model.status()
   if (fails && fails !== '0' && running >= sequences) throw new ApiError(503, 'no slot is free')
   return Array.from({ length: sequences }, (_, id) => ({ id, n_ctx: model.contextLength, is_processing: id < running }))
-}
-
-function servedBy(host: ModelHost, asked: string | undefined): ServedModel {
-  const loaded = host.loaded().map(({ served }) => served)
-  const served = asked === undefined ? loaded[0] : loaded.find((one) => isCalled(one, asked))
-  if (served) return served
-  throw new ApiError(503, asked === undefined ? 'no model is loaded' : 'this model is not loaded')
 }

@@ -6,7 +6,8 @@ import type { Gguf } from '../../../format/gguf/gguf.js'
 import type { OllamaLayers } from '../../../registry/stores/ollamaLayers.js'
 import type { EngineStatus } from '../../../runtime/engine/status.js'
 import type { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
-import type { ServedModel } from '../servedModel.js'
+import { ApiError } from '../apiError.js'
+import { isCalled, type ServedModel } from '../servedModel.js'
 import type { Lease } from './residents.js'
 
 /** A model that may be asked for, as lists have it: known by its header. */
@@ -64,6 +65,14 @@ export interface ModelHost {
   unload(asked: string): Promise<'unloads' | 'stays' | undefined>
   /** What all in memory do together. */
   status(): EngineStatus
+}
+
+/** The model that was used last, or that `asked` names. Throws an ApiError 503 for one that is not in memory. */
+export function modelInMemory(host: ModelHost, asked: string | undefined): ServedModel {
+  const loaded = host.loaded().map(({ served }) => served)
+  const served = asked === undefined ? loaded[0] : loaded.find((one) => isCalled(one, asked))
+  if (served) return served
+  throw new ApiError(503, asked === undefined ? 'no model is loaded' : 'this model is not loaded')
 }
 
 /** What lists tell of a model, from its header. Small, since a server keeps it for each model. */

@@ -77,12 +77,13 @@ export function ollamaOptions(request: CommonFields, { defaults, name, model }: 
 
 /**
  * The value of an option, by the rules for those that a model brings. What has no meaning stays, to be refused by
- * its name, except for versions of mirostat: Ollama knows none any more.
+ * its name, except for versions of mirostat, of which Ollama knows none any more, and a penalty of 0, which is none.
  */
 function meant(wire: string, own: string, value: unknown): unknown {
   if (typeof value !== 'number') return value
   const row = generationTable[own]!
-  const found = ollamaValue(wire, value, row) ?? (wire === 'mirostat' ? UNSET : value)
+  const isNone = wire === 'mirostat' || (wire === 'repeat_penalty' && value === 0)
+  const found = ollamaValue(wire, value, row) ?? (isNone ? UNSET : value)
   return found === UNSET ? row.default : found
 }
 

@@ -11,7 +11,7 @@ import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part, withProgress } from '../streams/answerRuns.js'
-import { type Answering, respond, type Wire } from '../streams/respond.js'
+import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { allowedTools, toolsWithStrictness } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
@@ -74,6 +74,12 @@ type Fields = z.infer<typeof chatFields>
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function chatCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
+  const { runs, wire, streams } = requestedChat(body, served)
+  return respond(runs, wire, streams, answering)
+}
+
+/** The answers that a request asks for. Throws what `chatCompletion` throws before anything runs. */
+export function requestedChat(body: Record<string, unknown>, served: ServedModel): Requested {
   const request = checked(chatFields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
@@ -98,7 +104,7 @@ export async function chatCompletion(body: Record<string, unknown>, served: Serv
     routing: request.return_routed_experts ?? false,
     wireNames: openaiNames(body),
   }
-  return respond(runs, new ChatWire(served, n, asked), request.stream ?? false, answering)
+  return { runs, wire: new ChatWire(served, n, asked), streams: request.stream ?? false }
 }
 
 function chatOptions(body: Record<string, unknown>, request: Fields, served: ServedModel): ChatOptions {

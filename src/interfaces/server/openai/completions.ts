@@ -1,19 +1,21 @@
 // POST /v1/completions: a text, a list of them, or lists of ids, continued; with `echo`, the prompt and its
 // log-probabilities too, as lm-evaluation-harness needs them: one entry for each token of the prompt, and one for each
-// that was drawn.
+// that was drawn. With `return_routed_experts`, the experts of the same tokens.
 
 import { z } from 'zod'
+import { checkExpertsPerToken } from '../../../runtime/engine/callArguments.js'
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
-import { ApiError, badRequest, openaiError, unsupported } from '../apiError.js'
+import { ApiError, badRequest, openaiError } from '../apiError.js'
 import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
-import { type Answering, respond, type Wire } from '../streams/respond.js'
+import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
 import type { PromptScores } from './promptScores.js'
+import { RoutedList } from './routedExperts.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, MOST_ANSWERS, PING, sse, usageOf } from './wire.js'
 
 /** As in the OpenAI API. */
@@ -39,6 +41,7 @@ export const completionFields = z.object({
   logprobs: z.int().min(0).max(20).nullish(),
   echo: z.boolean().nullish(),
   best_of: z.int().nullish(),
+  return_routed_experts: z.boolean().nullish(),
 })
 
 interface Prompt {
@@ -53,19 +56,26 @@ export async function completion(
   scores: PromptScores,
   answering: Answering,
 ): Promise<Response> {
+  const { runs, wire, streams } = requestedCompletion(body, served, scores)
+  return respond(runs, wire, streams, answering)
+}
+
+/** The answers that a request asks for. Throws what `completion` throws before anything runs. */
+export function requestedCompletion(body: Record<string, unknown>, served: ServedModel, scores: PromptScores): Requested {
   const request = checked(completionFields, body)
   checkModel(request.model, served)
   checkStreamOptions(request.stream, request.stream_options)
-  if (body.return_routed_experts) throw unsupported('return_routed_experts is supported in chats only', 'return_routed_experts')
   const n = request.n ?? 1
   if ((request.best_of ?? n) !== n) throw badRequest(`best_of is ${request.best_of}, expected the same as n, which is ${n}`, 'best_of')
   const most = request.n_predict ?? request.max_tokens ?? DEFAULT_TOKENS
   const logprobs = request.logprobs ?? undefined
   const echo = request.echo ?? false
+  const routing = request.return_routed_experts ?? false
   const options: GenerationOptions = {
     ...openaiOptions(body, served),
     ...(most > 0 && { maxNewTokens: most }),
     ...(logprobs !== undefined && { logprobs }),
+    ...(routing && { experts: true }),
   }
   const wireNames = openaiNames(body)
   checkAsked(options, wireNames)
@@ -73,16 +83,22 @@ export async function completion(
   const runs = prompts.flatMap(({ ids }) =>
     Array.from({ length: n }, (_, i): AnswerRun => {
       const seeded = options.seed === undefined ? options : { ...options, seed: (options.seed + i) % Number.MAX_SAFE_INTEGER }
-      return answerRun(served, ids, seeded, { scores: echo && logprobs !== undefined ? scores : undefined, generates: most !== 0 })
+      const asked = {
+        scores: echo && logprobs !== undefined ? scores : undefined,
+        routes: echo && routing && i === 0,
+        generates: most !== 0,
+      }
+      return answerRun(served, ids, seeded, asked)
     }),
   )
   const shown = runs.map((_, i) => (echo ? prompts[Math.floor(i / n)]! : undefined))
   const wire = new CompletionWire(served, shown, n, {
     legacy: logprobs !== undefined,
+    routing,
     usage: request.stream_options?.include_usage ?? false,
     wireNames,
   })
-  return respond(runs, wire, request.stream ?? false, answering)
+  return { runs, wire, streams: request.stream ?? false }
 }
 
 /** Throws an ApiError 400 for an id outside the vocabulary, and a prompt that leaves no room. */
@@ -108,18 +124,37 @@ function promptsOf(prompt: GivenPrompt, n: number, { model }: ServedModel): Prom
 interface Asked {
   /** Where the prompt's log-probabilities are wanted. */
   readonly scores: PromptScores | undefined
+  /** The prompt's experts are wanted. */
+  readonly routes: boolean
   readonly generates: boolean
 }
 
-function answerRun({ model }: ServedModel, ids: readonly number[], options: GenerationOptions, { scores, generates }: Asked): AnswerRun {
-  return async function* ({ signal, onAccepted, salt }): AsyncGenerator<Part, Outcome> {
-    if (scores || !generates) onAccepted()
+function answerRun(
+  { model }: ServedModel,
+  ids: readonly number[],
+  options: GenerationOptions,
+  { scores, routes, generates }: Asked,
+): AnswerRun {
+  const { expertsPerToken, logprobs } = options
+  return async function* ({ salt, ...call }): AsyncGenerator<Part, Outcome> {
+    checkExpertsPerToken(expertsPerToken, model.config.experts) // what comes before the answer begins the answer
+    if (scores || routes || !generates) call.onAccepted()
     // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
     const apart = { ...(salt !== undefined && { salt }) }
-    if (scores) yield { text: '', ids: [], scored: await scores.score(ids, { top: options.logprobs!, signal, ...apart }) }
-    if (generates) return yield* model.session({ ids, ...apart }).stream({ ...options, signal, onAccepted })
+    const pass = { signal: call.signal, ...apart, ...(expertsPerToken !== undefined && { expertsPerToken }) }
+    if (scores) yield { text: '', ids: [], scored: await scores.score(ids, { top: logprobs!, ...pass }) }
+    if (routes) yield { text: '', ids: [], promptExperts: await model.routing(ids, pass) }
+    if (generates) return yield* model.session({ ids, ...apart }).stream({ ...options, ...call })
     return readOnly(ids.length)
   }
+}
+
+/** What is told of answers beside their texts. */
+interface Shown {
+  readonly legacy: boolean
+  readonly routing: boolean
+  readonly usage: boolean
+  readonly wireNames: ReadonlyMap<string, string>
 }
 
 class CompletionWire implements Wire {
@@ -135,13 +170,11 @@ class CompletionWire implements Wire {
   readonly #usage: boolean
   readonly #served: ServedModel
   readonly #lists: LegacyList[]
+  /** The experts of each answer, where they are asked for; of the prompts, if they are repeated. */
+  readonly #routed: readonly RoutedList[]
+  readonly #prompts: RoutedList[]
 
-  constructor(
-    served: ServedModel,
-    shown: readonly (Prompt | undefined)[],
-    n: number,
-    { legacy, usage, wireNames }: { readonly legacy: boolean; readonly usage: boolean; readonly wireNames: ReadonlyMap<string, string> },
-  ) {
+  constructor(served: ServedModel, shown: readonly (Prompt | undefined)[], n: number, { legacy, routing, usage, wireNames }: Shown) {
     this.wireNames = wireNames
     this.#served = served
     this.#header = header('cmpl-', 'text_completion', served)
@@ -150,6 +183,9 @@ class CompletionWire implements Wire {
     this.#legacy = legacy
     this.#usage = usage
     this.#lists = shown.map(() => new LegacyList())
+    const { layers } = served.model.config
+    this.#routed = routing ? shown.map(() => new RoutedList(layers)) : []
+    this.#prompts = shown.map(() => new RoutedList(layers))
     this.begin = legacy ? '' : shown.map((prompt, index) => (prompt ? this.#choice(index, prompt.text) : '')).join('')
   }
 
@@ -157,6 +193,7 @@ class CompletionWire implements Wire {
     const { index } = event
     if ('outcome' in event) return this.#choice(index, '', finishReason(event.outcome))
     this.learn(event)
+    if (event.part.promptExperts) return this.#promptChunk(index)
     const text = event.part.scored ? this.#shown[index]!.text : event.part.text
     return text === '' ? '' : this.#choice(index, text)
   }
@@ -175,21 +212,43 @@ class CompletionWire implements Wire {
       index,
       logprobs: this.#legacy ? (this.#lists[index]!.take() ?? NO_LOGPROBS) : null,
       finish_reason: finishReason(outcome),
+      ...this.#routed[index]?.take(),
+      ...(!this.#isOnePrompt && this.#promptExperts(index)),
     }))
-    return { ...this.#header, choices, usage: usageOf(outcomes, this.#n) }
+    const ofPrompt = this.#isOnePrompt && this.#promptExperts(0)
+    return { ...this.#header, choices, usage: usageOf(outcomes, this.#n), ...ofPrompt }
   }
 
   learn(event: AnswerEvent): void {
     if ('outcome' in event) return
     const { index, part } = event
-    const { scored, logprobs = [] } = part
+    const { scored, promptExperts, experts, logprobs = [] } = part
     const list = this.#lists[index]!
+    this.#prompts[index]!.add(promptExperts)
+    this.#routed[index]?.add(experts)
     if (scored) list.addPrompt(this.#shown[index]!.ids, scored, this.#served.model.tokenizer)
     for (const one of logprobs) list.add(one)
   }
 
   #choice(index: number, text: string, finish: string | null = null): string {
     const logprobs = this.#legacy ? (this.#lists[index]!.take() ?? null) : null
-    return sse({ ...this.#header, choices: [{ text, index, logprobs, finish_reason: finish }], ...(this.#usage && { usage: null }) })
+    const choice = { text, index, logprobs, finish_reason: finish, ...this.#routed[index]?.take() }
+    return sse({ ...this.#header, choices: [choice], ...(this.#usage && { usage: null }) })
+  }
+
+  /** As vLLM has them: of one prompt, they stand beside the choices. */
+  get #isOnePrompt(): boolean {
+    return this.#shown.length === this.#n
+  }
+
+  #promptExperts(index: number): { readonly prompt_routed_experts: number[][][] } | undefined {
+    const routed = this.#prompts[index]!.take()
+    return routed && { prompt_routed_experts: routed.routed_experts }
+  }
+
+  #promptChunk(index: number): string {
+    const experts = this.#promptExperts(index)
+    const choice = { text: '', index, logprobs: null, finish_reason: null, ...(!this.#isOnePrompt && experts) }
+    return sse({ ...this.#header, choices: [choice], ...(this.#isOnePrompt && experts), ...(this.#usage && { usage: null }) })
   }
 }

@@ -6,7 +6,7 @@ import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { embeddingRuns, wholeWire } from '../streams/embeddingRuns.js'
-import { type Answering, respond } from '../streams/respond.js'
+import { type Answering, type Requested, respond } from '../streams/respond.js'
 import { checkModel } from './wire.js'
 
 type GivenInput = string | number[] | string[] | number[][]
@@ -30,6 +30,12 @@ export const embeddingFields = z.object({
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function embeddings(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
+  const { runs, wire, streams } = requestedEmbeddings(body, served)
+  return respond(runs, wire, streams, answering)
+}
+
+/** The vectors that a request asks for. Throws what `embeddings` throws before anything runs. */
+export function requestedEmbeddings(body: Record<string, unknown>, served: ServedModel): Requested {
   const { model, input, encoding_format: format, dimensions } = checked(embeddingFields, body)
   checkModel(model, served)
   const { hiddenSize } = served.model.config
@@ -46,7 +52,7 @@ export async function embeddings(body: Record<string, unknown>, served: ServedMo
     }))
     return { object: 'list', data, model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } }
   })
-  return respond(runs, wire, false, answering)
+  return { runs, wire, streams: false }
 }
 
 function base64({ buffer, byteOffset, byteLength }: Float32Array): string {

@@ -1,8 +1,10 @@
 // The experts that wrote an answer, as requests ask for them with `return_routed_experts`, SGLang's name, and as vLLM
 // gives them: (tokens, layers, used) ids, best first. Beside them their weights, which are ours. Owns those of tokens
-// whose text is not out yet. Knows no stream.
+// whose text is not out yet. And what all answers together have used. Knows no stream.
 
+import { loadBalance } from '../../../evaluation/experts/loadBalance.js'
 import type { Routing } from '../../../runtime/model/routes.js'
+import { type ModelHost, modelInMemory } from '../models/modelHost.js'
 
 export interface RoutedExperts {
   /** (tokens, layers, used): an entry for each token drawn, the end token too. */
@@ -38,6 +40,34 @@ export class RoutedList {
   #byLayer(values: readonly number[]): number[][] {
     const used = values.length / this.#layers
     return Array.from({ length: this.#layers }, (_, layer) => values.slice(layer * used, (layer + 1) * used))
+  }
+}
+
+/**
+ * GET /v1/routed-experts/stats: how often each expert was used since the model was loaded, prompts too. The route and
+ * `load_balance_score` are those of a proposal for vLLM (pull request 46146). Throws an ApiError 503 for a model that
+ * is not in memory.
+ */
+export function routedStats(host: ModelHost, asked?: string): object {
+  const { model, name } = modelInMemory(host, asked)
+  const { layers, experts, expertsPerToken } = model.config
+  const uses = Array.from(model.expertUses())
+  const balanceOf = (counts: readonly number[]) => {
+    const { jainIndex, maxOverMean, effectiveExperts } = loadBalance(counts)
+    return { load_balance_score: jainIndex, max_over_mean: maxOverMean, effective_experts: effectiveExperts }
+  }
+  return {
+    model: name,
+    n_layer: layers,
+    n_expert: experts,
+    n_expert_used: expertsPerToken,
+    total: uses.reduce((sum, count) => sum + count, 0),
+    load_balance_score: loadBalance(uses).jainIndex,
+    layers: Array.from({ length: layers }, (_, layer) => {
+      const counts = uses.slice(layer * experts, (layer + 1) * experts)
+      const sum = counts.reduce((sum, count) => sum + count, 0)
+      return { layer, counts, shares: counts.map((count) => (sum ? count / sum : 0)), ...balanceOf(counts) }
+    }),
   }
 }
 

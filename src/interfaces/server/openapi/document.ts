@@ -50,8 +50,13 @@ export function openApiDocument(routes: readonly Route[], shapeOf: (path: string
   }
 }
 
-function operationOf(path: string, { summary, body, options, stream, answer = 'application/json' }: Operation, shape: ErrorShape): object {
-  const parameters = [...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: { type: 'string' } }))
+function operationOf(path: string, operation: Operation, shape: ErrorShape): object {
+  const { summary, body, options, stream, query = [], answer = 'application/json' } = operation
+  const text = { type: 'string' }
+  const parameters = [
+    ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: text })),
+    ...query.map((name) => ({ name, in: 'query', required: false, schema: text })),
+  ]
   const answers = [answer, ...(stream ? [stream] : [])]
   const error = { $ref: `#/components/schemas/${ERRORS.get(shape)}` }
   return {

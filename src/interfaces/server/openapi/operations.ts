@@ -22,6 +22,8 @@ export interface Operation {
   readonly options?: readonly Program[]
   /** The type of a stream, where one may be asked for. */
   readonly stream?: string
+  /** Names of what may stand behind `?`: texts. */
+  readonly query?: readonly string[]
   /** The type of an answer that is no JSON. */
   readonly answer?: string
 }
@@ -56,8 +58,9 @@ export const operations: Readonly<Record<string, Operation>> = {
   '/tokenize': { summary: 'The tokens of a text', body: tokenizeFields },
   '/detokenize': { summary: 'The text of tokens', body: detokenizeFields },
   '/apply-template': { summary: 'The prompt of a chat', body: chatFields },
-  '/props': { summary: "llama-server's settings" },
-  '/slots': { summary: 'What works now' },
+  '/v1/routed-experts/stats': { summary: 'How often each expert was used since the model was loaded', query: ['model'] },
+  '/props': { summary: "llama-server's settings", query: ['model'] },
+  '/slots': { summary: 'What works now', query: ['model', 'fail_on_no_slot'] },
   '/metrics': { summary: 'Counters and gauges for Prometheus', answer: 'text/plain' },
   '/ping': health,
   '/version': { summary: 'The version of this server' },

@@ -15,7 +15,11 @@ const DEEPEST_BODY = 256
 
 /** A body that is a JSON object. Throws an ApiError 400, 408, 413 or 415. */
 export async function readBody(request: Request, limits: BodyLimits): Promise<Record<string, unknown>> {
-  const bytes = await readBytes(request, limits)
+  return parsedBody(await readBytes(request, limits))
+}
+
+/** The JSON object that some bytes are. Throws an ApiError 400. */
+export function parsedBody(bytes: Uint8Array): Record<string, unknown> {
   if (depthOf(bytes) > DEEPEST_BODY) throw badRequest(`the body nests more than ${DEEPEST_BODY} levels deep`)
   let value: unknown
   try {

@@ -5,10 +5,12 @@
 import type { Progress } from '../../../runtime/engine/engineOptions.js'
 import type { GenerationResult, Piece } from '../../../text/generate/generationResult.js'
 import type { ScoredToken } from '../../../text/generate/score.js'
+import type { TokenRouting } from '../../../text/generate/tokenRouting.js'
 
-/** A piece of an answer; or, before its first, the log-probabilities of its prompt. */
+/** A piece of an answer; or, before its first, the log-probabilities or the experts of its prompt. */
 export interface Part extends Piece {
   readonly scored?: readonly ScoredToken[]
+  readonly promptExperts?: readonly TokenRouting[]
   /** Or how much of its prompt has been computed. */
   readonly progress?: PromptProgress
 }
@@ -61,15 +63,17 @@ export interface AnswerCall {
   readonly onAccepted: () => void
   /** Answers share parts of the KV cache with those of the same salt only. */
   readonly salt?: string
+  /** The tokens of an answer that is checked in place of being written. */
+  readonly expected?: readonly number[]
 }
 
 /** One answer. */
 export type AnswerRun = (call: AnswerCall) => AsyncGenerator<Part, Outcome>
 
 /** An answer without pieces: what is known in the end is all of it. */
-export function silentRun(work: (call: Omit<AnswerCall, 'onAccepted'>) => Promise<Outcome>): AnswerRun {
+export function silentRun(work: (call: Pick<AnswerCall, 'signal' | 'salt'>) => Promise<Outcome>): AnswerRun {
   // biome-ignore lint/correctness/useYield: it has nothing to say before its end
-  return async function* ({ onAccepted, ...call }) {
+  return async function* ({ onAccepted, expected: _, ...call }) {
     onAccepted()
     return await work(call)
   }

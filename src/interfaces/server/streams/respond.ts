@@ -32,6 +32,13 @@ export interface Wire {
   readonly wireNames: ReadonlyMap<string, string>
 }
 
+/** What a request asks for: its answers, and how they are written. */
+export interface Requested {
+  readonly runs: readonly AnswerRun[]
+  readonly wire: Wire
+  readonly streams: boolean
+}
+
 /** What a response needs of its server. */
 export interface Answering {
   readonly exchange: Exchange

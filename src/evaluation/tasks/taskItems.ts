@@ -1,0 +1,142 @@
+// The items of a run in their order: the questions of a file, as many of each subject as asked for, behind their
+// examples. The same file and settings give the same prompts, each time. Owns how examples are chosen, as lm-eval
+// chooses them: the first ones, or drawn by Python's generator from a fixed seed.
+
+import { createHash } from 'node:crypto'
+import { MixtralError } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
+import { TimeSlice } from '../../base/timeSlice.js'
+import { PythonRandom } from './pythonRandom.js'
+import { taskRows } from './taskFile.js'
+import { promptsOf, type Question, type TaskForm } from './taskForms.js'
+import type { TaskRow } from './taskRow.js'
+
+/** lm-eval's `fewshot_random_seed`. */
+const SEED = 1234
+
+/** What is asked, and of which file. */
+export interface TaskSource {
+  readonly form: TaskForm
+  readonly file: string
+  /** The file that examples are taken from, if it is another one. */
+  readonly exampleFile: string | undefined
+  /** How many examples stand before each question. */
+  readonly shots: number
+  /** Most items, of each subject where there are subjects. */
+  readonly limit: number
+  readonly signal: AbortSignal | undefined
+}
+
+export interface TaskItem {
+  readonly row: TaskRow
+  readonly question: Question
+  /** (choices): what comes before each choice, and what is scored. */
+  readonly prompts: readonly { readonly context: string; readonly target: string }[]
+}
+
+interface Example {
+  readonly text: string
+  /** The row that it is made of: a question is no example for itself. */
+  readonly row: string
+}
+
+/** The questions of a file, at most `limit` of each subject. Throws what reading throws. */
+async function* questions({ form, file, limit, signal }: TaskSource): AsyncGenerator<{ row: TaskRow; question: Question }> {
+  const slice = new TimeSlice()
+  const counts = new Map<string | undefined, number>()
+  for await (const row of taskRows(file)) {
+    const question = form.ask(row)
+    const count = (counts.get(question.subject) ?? 0) + 1
+    counts.set(question.subject, count)
+    if (count <= limit) yield { row, question }
+    if (count >= limit && question.subject === undefined) return
+    if (slice.isOver) await slice.pause(signal)
+  }
+}
+
+/**
+ * Reads all items: how many there are. Throws `IO` for what is wrong with one and for a file without any, `OPTION`
+ * where there are too few examples.
+ */
+export async function countItems(source: TaskSource): Promise<number> {
+  let count = 0
+  for await (const _ of taskItems(source)) count++
+  if (count === 0) throw new MixtralError('IO', `${source.file} has no items, expected one in each line`)
+  return count
+}
+
+/** The items of a run. Throws what reading throws, and `OPTION` where there are too few examples. */
+export async function* taskItems(source: TaskSource): AsyncGenerator<TaskItem> {
+  const examples = source.shots > 0 ? await Examples.read(source) : undefined
+  for await (const { row, question } of questions(source)) {
+    yield { row, question, prompts: promptsOf(question, examples?.before(row, question) ?? '') }
+  }
+}
+
+/** What makes a prompt another one: 16 hex digits. */
+export function promptHash({ question, prompts }: TaskItem): string {
+  const { gold, lengths } = question
+  return createHash('sha256')
+    .update(JSON.stringify([prompts, gold, lengths]))
+    .digest('hex')
+    .slice(0, 16)
+}
+
+class Examples {
+  readonly #source: TaskSource
+  readonly #random = new PythonRandom(SEED)
+  /** How many are taken at first: one more where the question itself may be among them. */
+  readonly #wanted: number
+  /** By subject, which is undefined where there are none. */
+  readonly #all = new Map<string | undefined, Example[]>()
+
+  private constructor(source: TaskSource) {
+    const { form, shots, exampleFile } = source
+    this.#source = source
+    this.#wanted = shots + (exampleFile === undefined || form.drawsOneMore ? 1 : 0)
+  }
+
+  static async read(source: TaskSource): Promise<Examples> {
+    const examples = new Examples(source)
+    const { form, file, exampleFile = file, signal } = source
+    const slice = new TimeSlice()
+    let characters = 0
+    for await (const row of taskRows(exampleFile)) {
+      const { subject, example } = form.ask(row)
+      const list = examples.#all.get(subject) ?? []
+      examples.#all.set(subject, list)
+      if (form.examples === 'first' && list.length === examples.#wanted) continue
+      list.push({ text: example, row: rowHash(row) })
+      characters += example.length
+      if (characters > limits.taskExamples.most) {
+        throw new MixtralError('IO', `${row.where}: the examples up to here have more than ${limits.taskExamples.most} characters`)
+      }
+      if (slice.isOver) await slice.pause(signal)
+    }
+    return examples
+  }
+
+  /** The text of the examples before a question. Call it for each question, in order: what is drawn depends on that. */
+  before(row: TaskRow, { subject }: Question): string {
+    const { form, shots, exampleFile, file } = this.#source
+    const list = this.#all.get(subject) ?? []
+    if (list.length < this.#wanted) {
+      const of = subject === undefined ? '' : ` of ${subject}`
+      const expected = `expected ${this.#wanted} for ${shots} before each item`
+      throw new MixtralError('OPTION', `${exampleFile ?? file} has ${list.length} examples${of}, ${expected}`)
+    }
+    const taken =
+      form.examples === 'first' ? list.slice(0, this.#wanted) : this.#random.sample(list.length, this.#wanted).map((place) => list[place]!)
+    const own = rowHash(row)
+    return taken
+      .filter((example) => example.row !== own)
+      .slice(0, shots)
+      .map(({ text }) => text)
+      .join('')
+  }
+}
+
+function rowHash({ fields }: TaskRow): string {
+  const text = JSON.stringify(fields, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))
+  return createHash('sha256').update(text).digest('base64')
+}

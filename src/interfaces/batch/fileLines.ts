@@ -1,0 +1,89 @@
+// The lines of a file that is too large for memory: one after the other, with their places, so that a line can be read
+// again. Owns the bound of a line and the words for one that is longer. Does not know what lines hold.
+
+import type { FileHandle } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
+import { abortedError, MixtralError } from '../../base/errors.js'
+import { ioError } from '../../base/files/byteSource.js'
+
+const PIECE = 2 ** 20
+const NEWLINE = 0x0a
+const RETURN = 0x0d
+
+export interface FileLine {
+  /** Counted from 1. */
+  readonly number: number
+  readonly offset: number
+  /** Without the end of the line. */
+  readonly bytes: Uint8Array
+  /** Whether the line has an end: the last one of a file that was cut has none. */
+  readonly ends: boolean
+}
+
+interface Reading {
+  readonly file: string
+  /** Most bytes of a line. */
+  readonly most: number
+  readonly signal?: AbortSignal | undefined
+  /** Takes all bytes in their order. */
+  readonly onBytes?: (bytes: Uint8Array) => void
+}
+
+/** Opens a file for reading. Throws `IO`. */
+export async function openFile(file: string): Promise<FileHandle> {
+  const handle = await open(file).catch((cause) => {
+    throw ioError('open', file, cause)
+  })
+  if ((await handle.stat()).isFile()) return handle
+  await handle.close()
+  throw new MixtralError('IO', `${file} is no file, expected one: it is read more than once`)
+}
+
+/** The lines from the beginning on. Throws `OPTION` for one that is too long, `IO`, and `ABORTED`. */
+export async function* linesOf(handle: FileHandle, { file, most, signal, onBytes }: Reading): AsyncGenerator<FileLine> {
+  let rest: Uint8Array[] = []
+  let restBytes = 0
+  let number = 1
+  let offset = 0
+  for (let at = 0; ; ) {
+    if (signal?.aborted) throw abortedError(signal)
+    const piece = await readAt(handle, file, at, PIECE)
+    if (piece.length === 0) break
+    onBytes?.(piece)
+    at += piece.length
+    let start = 0
+    for (let end = piece.indexOf(NEWLINE); end >= 0; end = piece.indexOf(NEWLINE, start)) {
+      const part = piece.subarray(start, end)
+      const bytes = restBytes > 0 ? Buffer.concat([...rest, part]) : part
+      if (bytes.length > most) throw tooLong(file, number, most)
+      yield { number, offset, bytes: bytes.at(-1) === RETURN ? bytes.subarray(0, -1) : bytes, ends: true }
+      number++
+      offset += bytes.length + 1
+      start = end + 1
+      rest = []
+      restBytes = 0
+    }
+    if (start < piece.length) rest.push(piece.subarray(start))
+    restBytes += piece.length - start
+    if (restBytes > most) throw tooLong(file, number, most)
+  }
+  if (restBytes > 0) yield { number, offset, bytes: Buffer.concat(rest), ends: false }
+}
+
+/** Up to `length` bytes from `offset` on: less at the end of the file only. Throws `IO`. */
+export async function readAt(handle: FileHandle, file: string, offset: number, length: number): Promise<Uint8Array> {
+  const bytes = new Uint8Array(length)
+  let done = 0
+  while (done < length) {
+    const { bytesRead } = await handle.read(bytes, done, length - done, offset + done).catch((cause) => {
+      throw ioError('read', file, cause)
+    })
+    if (bytesRead === 0) break
+    done += bytesRead
+  }
+  return bytes.subarray(0, done)
+}
+
+function tooLong(file: string, line: number, most: number): MixtralError {
+  return new MixtralError('OPTION', `${file}:${line}: the line has more than ${most} bytes, which is the most`)
+}

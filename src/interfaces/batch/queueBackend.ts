@@ -1,0 +1,151 @@
+// A queue of a server that many machines reach: Redis or PostgreSQL, by its address. BullMQ does all that a queue does;
+// it and the client of the server are the application's to install, and are loaded when a queue is asked for. Owns
+// names of queues and the options of connections. An address may have a password in it, so it is in no message.
+
+import type { Job, JobsOptions, Queue, Worker } from 'bullmq'
+import { checkText, MixtralError } from '../../base/errors.js'
+
+export type AnyQueue<Data, Result = unknown> = Queue<Data, Result, string>
+type AnyWorker<Data, Result> = Worker<Data, Result, string>
+
+type BullMq = typeof import('bullmq')
+
+export interface WorkerSettings {
+  readonly concurrency: number
+  /** Milliseconds after which the job of a worker that is silent goes to another one. */
+  readonly lockDuration: number
+}
+
+/** A job that dies with its workers is given to so many: what it has done meanwhile is kept (queueWorker.ts). */
+const MOST_STALLS = 1000
+/** Attempts of a client to connect, and the pause between two. A worker that was connected tries for ever. */
+const ATTEMPTS = 10
+const PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 5000
+/** A result that is under way has so much time when a worker ends. */
+const CLOSE_MS = 5000
+
+export class QueueBackend {
+  readonly #bullmq: BullMq
+  readonly #address: string
+  readonly #isPostgres: boolean
+  readonly #open: Connected[] = []
+  readonly #queues = new Map<string, Promise<AnyQueue<never>>>()
+  /** The last error of a connection: it says why nothing happens. */
+  #trouble: Error | undefined
+
+  private constructor(bullmq: BullMq, address: string, isPostgres: boolean) {
+    this.#bullmq = bullmq
+    this.#address = address
+    this.#isPostgres = isPostgres
+  }
+
+  /** Throws `OPTION` for an address of another kind, and `UNSUPPORTED` where a package is missing. */
+  static async load(address: string): Promise<QueueBackend> {
+    checkText('the queue', address)
+    const [, scheme] = /^(rediss?|postgres(?:ql)?):\/\//.exec(address) ?? []
+    if (scheme === undefined)
+      throw new MixtralError('OPTION', 'the queue has no known address, expected redis://, rediss:// or postgres://')
+    const isPostgres = scheme.startsWith('postgres')
+    const client = isPostgres ? 'pg' : 'ioredis'
+    const missing = (name: string) => (cause: unknown) => {
+      throw new MixtralError('UNSUPPORTED', `a queue needs the package ${name}, which is not installed: npm install bullmq ${client}`, {
+        cause,
+      })
+    }
+    const bullmq = await import('bullmq').catch(missing('bullmq'))
+    await import(client).catch(missing(client))
+    return new QueueBackend(bullmq, address, isPostgres)
+  }
+
+  /** A queue, the same one for the same name. Throws `IO` where the server cannot be reached. */
+  queue<Data, Result = unknown>(name: string): Promise<AnyQueue<Data, Result>> {
+    const known = this.#queues.get(name) ?? this.#openQueue(name)
+    this.#queues.set(name, known)
+    return known as Promise<AnyQueue<never>> as Promise<AnyQueue<Data, Result>>
+  }
+
+  async #openQueue(name: string): Promise<AnyQueue<never>> {
+    const { Queue, createPostgresBackend } = this.#bullmq
+    const queue = this.#isPostgres
+      ? new Queue(name, { connection: this.#postgres() } as never, createPostgresBackend as never)
+      : new Queue(name, { connection: this.#redis() })
+    return this.#ready(queue as AnyQueue<never>)
+  }
+
+  /** Works on jobs as they come, until it is closed. Throws `IO` where the server cannot be reached. */
+  async worker<Data, Result>(
+    name: string,
+    work: (job: Job<Data, Result, string>) => Promise<Result>,
+    { concurrency, lockDuration }: WorkerSettings,
+  ): Promise<AnyWorker<Data, Result>> {
+    const { Worker, createPostgresBackend } = this.#bullmq
+    const options = { concurrency, lockDuration, stalledInterval: lockDuration, maxStalledCount: MOST_STALLS, drainDelay: 1 }
+    const worker = this.#isPostgres
+      ? new Worker<Data, Result, string>(name, work, { ...options, connection: this.#postgres() } as never, createPostgresBackend as never)
+      : new Worker<Data, Result, string>(name, work, { ...options, connection: this.#redis() })
+    return this.#ready(worker as AnyWorker<Data, Result>)
+  }
+
+  /** Closes what is open. A server that is away is not waited for. Never throws. */
+  async close(): Promise<void> {
+    await Promise.all(this.#open.splice(0).map(endConnection))
+  }
+
+  /** The error of what the server did not do. */
+  failure(doing: string, cause: unknown): MixtralError {
+    if (cause instanceof MixtralError) return cause
+    const why = this.#trouble?.message || (cause as Error)?.message || 'it does not answer'
+    return new MixtralError('IO', `the queue's server cannot ${doing}: ${why.replaceAll(this.#address, 'its address')}`, { cause })
+  }
+
+  async #ready<T extends Connected>(one: T): Promise<T> {
+    this.#open.push(one)
+    one.on('error', (error) => {
+      this.#trouble = error
+    })
+    let timer: NodeJS.Timeout | undefined
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('it does not answer')), ATTEMPTS * PAUSE_MS)
+    })
+    try {
+      await Promise.race([one.waitUntilReady(), late])
+      return one
+    } catch (error) {
+      throw this.failure('be reached', error)
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  #redis() {
+    const retryStrategy = (times: number) => Math.min(PAUSE_MS * times, LONGEST_PAUSE_MS)
+    return { url: this.#address, maxRetriesPerRequest: null, retryStrategy }
+  }
+
+  #postgres() {
+    return { connectionString: this.#address, migrate: true, max: 4, connectionTimeoutMillis: ATTEMPTS * PAUSE_MS }
+  }
+}
+
+/** What has a connection to the server. */
+interface Connected {
+  waitUntilReady(): Promise<unknown>
+  close(): Promise<void>
+  disconnect(): Promise<void>
+  on(event: 'error', listen: (error: Error) => void): unknown
+}
+
+/** Closes in good order, or cuts the connection where that takes too long: it waits for a server that is away. */
+async function endConnection(one: Connected): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(resolve, CLOSE_MS, true)
+  })
+  const isLate = await Promise.race([one.close().then(() => false), late]).catch(() => true)
+  clearTimeout(timer)
+  if (isLate) await Promise.race([one.disconnect(), new Promise((resolve) => setTimeout(resolve, CLOSE_MS))]).catch(() => {})
+}
+
+/** The options of a chunk's job: a failure of the machine is tried again, later each time. */
+export const JOB_OPTIONS: JobsOptions = { attempts: 5, backoff: { type: 'exponential', delay: 1000 } }

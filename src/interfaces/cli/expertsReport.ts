@@ -1,0 +1,114 @@
+// `mixtral experts --html`: the statistics of experts as one file for a browser, which asks nobody for anything. Owns
+// what stands in it, in which order, and what may run in it; its script and style are built of page/report/.
+
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import type { ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
+import { packageVersion } from '../server/packageVersion.js'
+import { type Html, html, jsonData, trusted } from './html.js'
+import { findings, heatMaps, repetition, STRENGTHS, shareCharts } from './reportSections.js'
+import { balance, comparisons, memory } from './reportTables.js'
+import { coloredText, favorites, routedText } from './reportText.js'
+
+/** Tokens of all domains together that a report shows in color: at some 100 bytes each, with 32 layers, 200 kB. */
+export const SHOWN_TOKENS = 2000
+
+export interface ReportSource {
+  /** The name of the model. */
+  readonly model: string
+  readonly statistics: ExpertStatistics
+  /** The spelling of a token in the vocabulary. */
+  readonly spell: (id: number) => string
+  /** The text of each of successive tokens; empty for a part of a character. */
+  readonly pieces: (ids: readonly number[]) => readonly string[]
+}
+
+/** The report, as a file's text. The domains must have their beginnings. */
+export function expertsReport({ model, statistics, spell, pieces }: ReportSource): string {
+  const { shape, domains, all } = statistics
+  const { layers, experts, used } = shape
+  const { script, style } = reportParts()
+  const styles = trusted(style + classes(experts))
+  const scripts = trusted(script)
+  const policy = [
+    "default-src 'none'",
+    `script-src '${hash(scripts)}'`,
+    `style-src '${hash(styles)}'`,
+    "base-uri 'none'",
+    "form-action 'none'",
+    "require-trusted-types-for 'script'",
+    "trusted-types 'none'",
+  ].join('; ')
+  const shown = middle(layers)
+  const data = { layers, experts, used, texts: domains.map((domain) => routedText(domain, shape)) }
+  const title = `The experts of ${model}`
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<meta name="referrer" content="no-referrer">
+<title>${title}</title>
+<style>${styles}</style>
+</head>
+<body>
+<main class="report">
+<h1>${title}</h1>
+<p class="facts">${all.tokens.toLocaleString('en')} tokens of ${domains.map(({ domain }, i) => html`${i > 0 && ', '}<bdi>${domain}</bdi>`)}.
+${layers} layers of ${experts} experts; ${used} work on each token.</p>
+${findings(statistics)}
+${heatMaps(statistics)}
+${shareCharts(statistics, [0, shown, layers - 1])}
+${repetition(statistics, [0, shown, layers - 1])}
+${comparisons(statistics)}
+${balance(statistics)}
+<section aria-labelledby="text">
+<h2 id="text">Token by token</h2>
+<p>The first tokens of each domain, in the colors of their first experts. A token that is chosen, by a click or with the arrow keys, tells its experts
+in all layers.</p>
+<div id="controls" hidden>
+<label class="slider"><span>Layer <strong id="layer-name">${shown}</strong></span><input id="layer" type="range" min="0" max="${layers - 1}" value="${shown}"></label>
+<label class="check"><input type="checkbox" id="numbers">Write the experts’ numbers</label>
+</div>
+<div id="token" role="status"></div>
+${domains.map(
+  (domain) => html`<h3><bdi>${domain.domain}</bdi></h3>
+${coloredText(domain, pieces(domain.beginning!.tokens), shown, shape)}`,
+)}
+${favorites(all, spell, shown)}
+</section>
+${memory(statistics)}
+<footer><p>Written by mixtral-wasm ${packageVersion()}. The figures are defined in its docs/experts.md.</p></footer>
+</main>
+<script type="application/json" id="data">${jsonData(data)}</script>
+<script>${scripts}</script>
+</body>
+</html>
+`.text
+}
+
+/** The layer in the middle, as 15 is of 32. */
+const middle = (layers: number) => Math.floor((layers - 1) / 2)
+
+interface ReportParts {
+  readonly script: string
+  readonly style: string
+}
+
+/** What the build has made of page/report/. */
+function reportParts(): ReportParts {
+  return JSON.parse(readFileSync(new URL('./report.json', import.meta.url), 'utf8'))
+}
+
+/** The classes that stand for values: the policy allows no styles of elements. */
+function classes(experts: number): string {
+  const hues = Array.from({ length: experts }, (_, e) => `.e${e}{--hue:${Math.round(25 + (360 / experts) * e) % 360}}`)
+  const shares = Array.from({ length: STRENGTHS + 1 }, (_, n) => `.s${n}{--share:${n / STRENGTHS}}`)
+  return [...hues, ...shares].join('')
+}
+
+function hash({ text }: Html): string {
+  return `sha256-${createHash('sha256').update(text).digest('base64')}`
+}

@@ -1,0 +1,127 @@
+// The items of a run: how many, and which examples stand before them.
+
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, expect, test } from 'vitest'
+import { type TaskName, taskForms } from '../../../dist/evaluation/tasks/taskForms.js'
+import { countItems, taskItems } from '../../../dist/evaluation/tasks/taskItems.js'
+import { collected } from './collected.js'
+
+const folder = mkdtempSync(join(tmpdir(), 'mixtral-items-'))
+afterAll(() => rmSync(folder, { recursive: true }))
+const written = (name: string, rows: readonly object[]) => {
+  const path = join(folder, name)
+  writeFileSync(path, rows.map((row) => `${JSON.stringify(row)}\n`).join(''))
+  return path
+}
+const arc = (n: number, name: string) =>
+  Array.from({ length: n }, (_, i) => ({
+    id: `${name}${i}`,
+    question: `${name}${i}`,
+    choices: { text: ['yes', 'no'], label: ['A', 'B'] },
+    answerKey: 'A',
+  }))
+const mmlu = (subject: string, n: number, name: string) =>
+  Array.from({ length: n }, (_, i) => ({ question: `${name}${i}`, subject, choices: ['1', '2', '3', '4'], answer: 0 }))
+const winogrande = (n: number, name: string) =>
+  Array.from({ length: n }, (_, i) => ({ sentence: `${name}${i} _ sleeps`, option1: 'Ann', option2: 'Eve', answer: '1' }))
+
+const source = (task: TaskName, file: string, { shots = 0, exampleFile = undefined as string | undefined, limit = 1e9 } = {}) => ({
+  form: taskForms[task],
+  file,
+  exampleFile,
+  shots,
+  limit,
+  signal: undefined,
+})
+
+/** The numbers of the questions in each prompt: of the examples, and last its own. */
+async function asked(from: ReturnType<typeof source>) {
+  const items = await collected(taskItems(from))
+  return items.map(({ prompts }) => [...prompts[0]!.context.matchAll(/[qe]\d+/g)].map(([name]) => name))
+}
+
+test('examples of ARC are drawn from the other file as Python draws them, anew for each item', async () => {
+  const [file, exampleFile] = [written('arc', arc(3, 'q')), written('arc-train', arc(40, 'e'))]
+  // random.Random(1234).sample(range(40), 5), three times
+  expect(await asked(source('arc_easy', file, { shots: 5, exampleFile }))).toEqual([
+    ['e28', 'e7', 'e0', 'e5', 'e37', 'q0'],
+    ['e2', 'e5', 'e6', 'e22', 'e15', 'q1'],
+    ['e1', 'e22', 'e39', 'e30', 'e29', 'q2'],
+  ])
+})
+
+test('where lm-eval knows no test split, it draws one example more, and leaves the last one out', async () => {
+  const [file, exampleFile] = [written('wg', winogrande(3, 'q')), written('wg-train', winogrande(40, 'e'))]
+  // the same draws, of which each has five
+  expect(await asked(source('winogrande', file, { shots: 4, exampleFile }))).toEqual([
+    ['e28', 'e7', 'e0', 'e5', 'q0'],
+    ['e2', 'e5', 'e6', 'e22', 'q1'],
+    ['e1', 'e22', 'e39', 'e30', 'q2'],
+  ])
+})
+
+test('a question is no example for itself where both are of one file', async () => {
+  const file = written('arc-own', arc(6, 'q'))
+  const items = await asked(source('arc_easy', file, { shots: 4 }))
+  for (const [index, names] of items.entries()) {
+    expect(names).toHaveLength(5)
+    expect(new Set(names).size).toBe(5)
+    expect(names.at(-1)).toBe(`q${index}`)
+  }
+})
+
+test('MMLU has the first examples of the subject, and a question is none for itself', async () => {
+  const file = written('mmlu', [...mmlu('anatomy', 2, 'q1'), ...mmlu('sociology', 2, 'q2')])
+  const exampleFile = written('mmlu-dev', [...mmlu('sociology', 3, 'e2'), ...mmlu('anatomy', 3, 'e1')])
+  expect(await asked(source('mmlu', file, { shots: 2, exampleFile }))).toEqual([
+    ['e10', 'e11', 'q10'],
+    ['e10', 'e11', 'q11'],
+    ['e20', 'e21', 'q20'],
+    ['e20', 'e21', 'q21'],
+  ])
+  expect(await asked(source('mmlu', file, { shots: 1 }))).toEqual([
+    ['q11', 'q10'],
+    ['q10', 'q11'],
+    ['q21', 'q20'],
+    ['q20', 'q21'],
+  ])
+})
+
+test('a limit is for each subject, and of other tasks for all', async () => {
+  const file = written('mmlu-limit', [...mmlu('a', 3, 'q1'), ...mmlu('b', 1, 'q2'), ...mmlu('a', 1, 'q3'), ...mmlu('b', 2, 'q4')])
+  expect(await asked(source('mmlu', file, { limit: 2 }))).toEqual([['q10'], ['q11'], ['q20'], ['q40']])
+  expect(await countItems(source('mmlu', file, { limit: 2 }))).toBe(4)
+  expect(await countItems(source('arc_easy', written('arc-limit', arc(7, 'q')), { limit: 5 }))).toBe(5)
+})
+
+test('behind the limit nothing is read, and before it everything is checked first', async () => {
+  const file = written('arc-wrong', [...arc(3, 'q'), { question: 'q3' }])
+  expect(await countItems(source('arc_easy', file, { limit: 3 }))).toBe(3)
+  await expect(countItems(source('arc_easy', file))).rejects.toMatchObject({ message: expect.stringMatching(/line 4: has no choices/) })
+})
+
+test.each([
+  ['arc_easy', { shots: 41 }, /arc-train has 40 examples, expected 41 for 41 before each item$/],
+  ['winogrande', { shots: 40 }, /wg-train has 40 examples, expected 41 for 40 before each item$/],
+] as const)('%s: too few examples are refused', async (task, { shots }, message) => {
+  const rows = { arc_easy: [arc, 'arc'], winogrande: [winogrande, 'wg'] } as const
+  const [make, name] = rows[task]
+  const [file, exampleFile] = [written(name, make(3, 'q')), written(`${name}-train`, make(40, 'e'))]
+  const items = collected(taskItems(source(task, file, { shots, exampleFile })))
+  await expect(items).rejects.toMatchObject({ code: 'OPTION', message: expect.stringMatching(message) })
+})
+
+test('a subject without enough examples is named', async () => {
+  const file = written('mmlu-few', [...mmlu('anatomy', 2, 'q'), ...mmlu('sociology', 1, 'q')])
+  const items = collected(taskItems(source('mmlu', file, { shots: 1 })))
+  await expect(items).rejects.toMatchObject({
+    code: 'OPTION',
+    message: expect.stringContaining('has 1 examples of sociology, expected 2 for 1'),
+  })
+})
+
+test('an empty file has no items', async () => {
+  await expect(countItems(source('arc_easy', written('empty', [])))).rejects.toMatchObject({ code: 'IO' })
+})
