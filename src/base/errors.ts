@@ -92,7 +92,7 @@ const CALLERS: readonly MixtralErrorCode[] = ['OPTION', 'TEMPLATE', 'CONTEXT', '
 /** The error with what had been written; a copy, where it is the error of another generation too. */
 export function withPartial(error: unknown, partial: PartialAnswer): unknown {
   if (!(error instanceof MixtralError)) return error
-  if (!error.partial) return Object.assign(error, { partial })
+  if (!error.partial && Object.isExtensible(error)) return Object.assign(error, { partial })
   const copy = new MixtralError(error.code, error.message, { ...error, partial, cause: error.cause })
   return Object.assign(copy, { stack: error.stack })
 }
@@ -131,10 +131,25 @@ export function reasonOf(cause: unknown): string {
   return end < 0 ? message : message.slice(0, end)
 }
 
-/** Throws `OPTION` unless the options are an object: not null, not a number. */
+/** Whether an object has no class of its own: what it holds are its own properties. */
+export function isPlain(value: object): boolean {
+  const prototype: unknown = Object.getPrototypeOf(value)
+  return prototype === null || Object.getPrototypeOf(prototype) === null // of any realm
+}
+
+/**
+ * Throws `OPTION` unless the options are a plain object. What another holds, such as a Map, an AbortSignal or an object
+ * that inherits options, would be passed over without a word.
+ */
 export function checkObject(options: unknown): void {
-  if (typeof options === 'object' && options !== null) return
-  throw new MixtralError('OPTION', `the options are ${shown(options)}, expected an object`)
+  if (typeof options === 'object' && options !== null && isPlain(options)) return
+  throw new MixtralError('OPTION', `the options are ${shown(options)}${ofClass(options)}, expected a plain object`)
+}
+
+function ofClass(value: unknown): string {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return ''
+  const name: unknown = value.constructor?.name
+  return typeof name === 'string' && name !== 'Object' ? ` of the class ${plainText(name)}` : ' that inherits from another'
 }
 
 /** Throws `OPTION` unless options are an object, and for one whose name is not in `known`. */
@@ -160,6 +175,11 @@ export function checkText(what: string, value: unknown): void {
 export function checkTokenList(tokens: unknown): void {
   if (Array.isArray(tokens) || (ArrayBuffer.isView(tokens) && !(tokens instanceof DataView))) return
   throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
+}
+
+/** A copy of a list that is no longer than it says, whatever its iterator gives. */
+export function listCopy<T>(list: ArrayLike<T>, { length } = list): T[] {
+  return Array.from({ length }, (_, i) => list[i]!)
 }
 
 /** Throws `OPTION` unless the value is of the right kind; `what` names it, and `expected` the kind. */

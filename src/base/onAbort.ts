@@ -1,5 +1,6 @@
-// Listening to an AbortSignal that many calls share: one listener for each signal, however many wait for it, so that
-// the runtime does not warn of a leak at the eleventh.
+// Listening to what callers hold. An AbortSignal that many calls share has one listener, however many wait for it, so
+// that the runtime does not warn of a leak at the eleventh. A promise that a caller's function gives is listened to, so
+// that its error does not end the process.
 
 import { abortedError } from './errors.js'
 
@@ -40,4 +41,14 @@ export async function unless<V>(signal: AbortSignal | undefined, promise: Promis
     stop = onAbort(signal, () => reject(abortedError(signal)))
   })
   return Promise.race([promise, left]).finally(() => stop())
+}
+
+/** Calls `then` with the error of what a caller's function gave, if that is a promise and is rejected. */
+export function onRejection(given: unknown, then: (error: unknown) => void): void {
+  if (isPromise(given)) Promise.resolve(given).catch(then)
+}
+
+/** Whether a value is a promise, of any library. */
+export function isPromise(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }

@@ -39,15 +39,15 @@ export const OllamaRegistry = {
 }
 
 async function pull(name: RemoteName, asked: PullOptions): Promise<string> {
-  checkOptions(asked)
+  checkObject(asked)
   const options = { ...asked }
+  checkOptions(options)
   const { obtainModel } = await import('./obtain.js')
   return (await obtainModel(name, { ...options, update: true })).path
 }
 
 /** Throws `OPTION` for an unknown option, or one of the wrong kind. */
 function checkOptions(options: { readonly [Name in keyof PullOptions]: unknown }): void {
-  checkObject(options)
   const kinds = { onProgress: 'function', signal: 'object', onWait: 'function', onUnverified: 'function' } as const
   for (const [name, value] of Object.entries(options)) {
     const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof typeof kinds] : undefined

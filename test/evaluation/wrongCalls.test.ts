@@ -78,7 +78,7 @@ test.each<[what: string, entry: unknown]>([
 })
 
 test('null in place of options is refused', async () => {
-  await expect(WeightLoader.fromGguf(demo, null as never)).rejects.toThrow('the options are null, expected an object')
-  await expect(Tokenizer.load(model.metadata, null as never)).rejects.toThrow('the options are null, expected an object')
-  expect(() => reference.trace([1], null as never)).toThrow('the options are null, expected an object')
+  await expect(WeightLoader.fromGguf(demo, null as never)).rejects.toThrow('the options are null, expected a plain object')
+  await expect(Tokenizer.load(model.metadata, null as never)).rejects.toThrow('the options are null, expected a plain object')
+  expect(() => reference.trace([1], null as never)).toThrow('the options are null, expected a plain object')
 })

@@ -51,10 +51,10 @@ export function convertCheckpoint(folder: string, target: string, options: Conve
 export async function convertInSteps(
   folder: string,
   target: string,
-  options: ConvertOptions,
+  given: ConvertOptions,
   beforeWriting: () => void,
 ): Promise<ConvertResult> {
-  checkCallOptions(options, ['type', 'shardBytes'])
+  const options = checkCallOptions(given, ['type', 'shardBytes'])
   checkText('the folder', folder)
   checkText('the target', target)
   const { type: wanted, onProgress, ...others } = options

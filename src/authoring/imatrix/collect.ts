@@ -46,14 +46,13 @@ const inputs = ['attn_norm', 'kqv_merged_cont', 'ffn_norm', 'ffn_moe_topk', 'ffn
 export async function collectImatrix(model: ObservedModel, text: string, options: ImatrixOptions = {}): Promise<Imatrix> {
   const isModel = typeof model?.traceEach === 'function' && typeof model.tokenizer?.encode === 'function'
   checkKind('the model', model, isModel, 'a MixtralModel')
-  const { contextLength, most, dataset } = checkOptions(model, options)
+  const { contextLength, most, dataset, signal, onProgress } = checkOptions(model, options)
   const { tokenizer } = model
   const tokens = tokenizer.encode(text)
   const windows = Math.min(Math.floor(tokens.length / contextLength), most)
   if (windows < 1) {
     throw new MixtralError('OPTION', `the text has ${tokens.length} tokens, expected at least the ${contextLength} of a window`)
   }
-  const { signal, onProgress } = options
   const collector = new Collector(model.config)
   for (let window = 0; window < windows; window++) {
     const ids = tokens.slice(window * contextLength, (window + 1) * contextLength)
@@ -65,8 +64,8 @@ export async function collectImatrix(model: ObservedModel, text: string, options
   return { entries: collector.entries(), datasets: dataset === undefined ? [] : [dataset], windows, contextLength }
 }
 
-function checkOptions(model: ObservedModel, options: ImatrixOptions) {
-  checkCallOptions(options, ['contextLength', 'windows', 'dataset'])
+function checkOptions(model: ObservedModel, given: ImatrixOptions) {
+  const options = checkCallOptions(given, ['contextLength', 'windows', 'dataset'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const { contextLength = Math.min(USUAL_IMATRIX_WINDOW, longest), windows: most = Number.MAX_SAFE_INTEGER, dataset } = options
   for (const [name, value] of Object.entries({ contextLength, windows: most })) {
@@ -75,7 +74,7 @@ function checkOptions(model: ObservedModel, options: ImatrixOptions) {
   }
   if (dataset !== undefined) checkText('dataset', dataset)
   if (contextLength > longest) throw new MixtralError('CONTEXT', `windows of ${contextLength} tokens, the context has room for ${longest}`)
-  return { contextLength, most, dataset }
+  return { ...options, contextLength, most, dataset }
 }
 
 /** The sums of one layer's inputs. Matrices with the same input share them. */

@@ -124,8 +124,8 @@ function partsOf({ sources, importances }: QuantizePlan, draft: GgufDraft): Weig
 }
 
 /** The options with their defaults. Throws `OPTION` for an unknown or impossible one. */
-function checkOptions(type: QuantizeType, options: QuantizeOptions) {
-  checkCallOptions(options, ['layout', 'shardBytes', 'requantize', 'imatrix', 'threads'])
+function checkOptions(type: QuantizeType, given: QuantizeOptions) {
+  const options = checkCallOptions(given, ['layout', 'shardBytes', 'requantize', 'imatrix', 'threads'])
   const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
   if (!quantizeTypes.includes(type)) {
     throw new MixtralError('OPTION', `type is ${shown(type)}, expected one of ${quantizeTypes.join(', ')}`)

@@ -214,8 +214,8 @@ async function tokensOf(model: MixtralModel, texts: readonly DomainText[], most:
   return work.filter(({ ids }) => ids.length > 0)
 }
 
-function checkOptions(model: MixtralModel, options: ExpertStatisticsOptions) {
-  checkCallOptions(options, ['contextLength', 'tokens', 'expertsPerToken', 'favorites', 'beginning'])
+function checkOptions(model: MixtralModel, given: ExpertStatisticsOptions) {
+  const options = checkCallOptions(given, ['contextLength', 'tokens', 'expertsPerToken', 'favorites', 'beginning'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const {
     contextLength = Math.min(USUAL_WINDOW, longest),

@@ -66,8 +66,7 @@ interface Samples {
 export async function measureDivergence(model: EvaluatedModel, base: LogitsFile, asked: WindowOptions = {}): Promise<DivergenceResult> {
   checkModel(model)
   checkKind('the base', base, base instanceof LogitsFile, 'a LogitsFile')
-  checkWindowOptions(asked)
-  const options = { ...asked }
+  const options = checkWindowOptions(asked)
   const { vocabSize } = model.config
   if (base.vocabulary !== vocabSize) {
     throw new MixtralError('OPTION', `${base.path}: a vocabulary of ${base.vocabulary}, the model has one of ${vocabSize}`)

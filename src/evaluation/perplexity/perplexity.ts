@@ -40,8 +40,7 @@ export const USUAL_WINDOW = 512
  */
 export async function measurePerplexity(model: EvaluatedModel, text: string, asked: PerplexityOptions = {}): Promise<PerplexityResult> {
   checkModel(model)
-  checkWindowOptions(asked, ['contextLength', 'saveLogits'])
-  const options = { ...asked }
+  const options = checkWindowOptions(asked, ['contextLength', 'saveLogits'])
   const longest = Math.min(model.contextLength, model.config.maxPositions)
   const contextLength = options.contextLength ?? Math.min(USUAL_WINDOW, longest)
   if (!Number.isInteger(contextLength) || contextLength < SHORTEST_WINDOW) {

@@ -80,11 +80,12 @@ export interface WindowOptions {
   readonly onProgress?: (progress: WindowProgress) => void
 }
 
-/** Throws `OPTION` for an impossible option, and for one that is neither a window option nor in `others`. */
-export function checkWindowOptions(options: WindowOptions, others: readonly string[] = []): void {
-  checkCallOptions(options, ['windows', 'expertsPerToken', ...others])
-  const { windows } = options
+/** A copy of options. Throws `OPTION` for an impossible one, and for one that is neither of windows nor in `others`. */
+export function checkWindowOptions<T extends WindowOptions>(options: T, others: readonly string[] = []): T {
+  const own = checkCallOptions(options, ['windows', 'expertsPerToken', ...others])
+  const { windows } = own
   if (windows !== undefined && !(Number.isInteger(windows) && windows >= 1)) {
     throw new MixtralError('OPTION', `windows is ${shown(windows)}, expected a whole number from 1`)
   }
+  return own
 }

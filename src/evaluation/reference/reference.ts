@@ -2,7 +2,7 @@
 // reading at `logits`, then `layer`, attention.ts, experts.ts. No cache of keys and values: a call computes its whole
 // sequence.
 
-import { checkKind, checkNames, checkTokenList, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkNames, checkTokenList, listCopy, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import type { CallOptions, TokenIds } from '../../runtime/engine/callArguments.js'
@@ -55,9 +55,10 @@ export class Reference {
    */
   trace<const Name extends string = string>(
     tokens: TokenIds,
-    options: TraceOptions<Name> & Pick<CallOptions, 'onProgress'> = {},
+    given: TraceOptions<Name> & Pick<CallOptions, 'onProgress'> = {},
   ): TracedTensor<ValuesOf<Name, Float64Array>>[] {
-    checkNames(options, ['tensors', 'onProgress'])
+    checkNames(given, ['tensors', 'onProgress'])
+    const options = { ...given }
     const { layers } = this.config
     const choice = new TapChoice(layers, options)
     const tensors: TracedTensor[] = []
@@ -95,8 +96,9 @@ export class Reference {
   embed(tokens: TokenIds, tap?: Tap): Float64Array {
     checkTokenList(tokens)
     const { hiddenSize, vocabSize } = this.config
-    const x = new Float64Array(tokens.length * hiddenSize)
-    for (const [i, id] of Array.from(tokens).entries()) {
+    const ids = listCopy(tokens)
+    const x = new Float64Array(ids.length * hiddenSize)
+    for (const [i, id] of ids.entries()) {
       const known = Number.isInteger(id) && id >= 0 && id < vocabSize
       if (!known) throw new MixtralError('TOKENIZER', `token ${i} has id ${shown(id)}, expected an integer from 0 to ${vocabSize - 1}`)
       x.set(this.#weights.row(this.#tensors.tokenEmbd, id), i * hiddenSize)

@@ -23,8 +23,8 @@ export async function evaluateTask(model: MixtralModel, task: TaskName, file: st
   checkKind('the model', model, typeof model?.score === 'function' && typeof model.status === 'function', 'a MixtralModel')
   checkKind('the task', task, taskNames.includes(task), taskNames.join(', '))
   checkText('the file of the task', file)
-  checkCallOptions(options, ['shots', 'examples', 'limit', 'journal', 'expertsPerToken'])
-  const { shots = 0, examples, limit = Number.MAX_SAFE_INTEGER, journal, expertsPerToken, signal, onProgress } = options
+  const own = checkCallOptions(options, ['shots', 'examples', 'limit', 'journal', 'expertsPerToken'])
+  const { shots = 0, examples, limit = Number.MAX_SAFE_INTEGER, journal, expertsPerToken, signal, onProgress } = own
   checkWhole('shots', shots, 0, limits.taskShots.most)
   checkWhole('limit', limit, 1, Number.MAX_SAFE_INTEGER)
   for (const [name, path] of Object.entries({ examples, journal })) if (path !== undefined) checkText(name, path)

@@ -2,7 +2,7 @@
 // pass, stage by stage. Owns the verdict. The weights are compared by the engine (engine/check/), the stages by
 // stageCheck.ts. Prints nothing.
 
-import { checkKind, checkTokenList, MixtralError } from '../../base/errors.js'
+import { checkKind, checkTokenList, listCopy, MixtralError } from '../../base/errors.js'
 import { checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { matrixSource } from '../../runtime/weights/matrixSource.js'
@@ -64,9 +64,8 @@ export const MOST_TOKENS = 64
 export async function verifyModel(model: MixtralModel, given: TokenIds, options: VerifyOptions = {}): Promise<Verification> {
   checkKind('the model', model, model instanceof MixtralModel, 'a MixtralModel')
   checkTokenList(given)
-  checkCallOptions(options, ['onLayer'])
-  const tokens = Array.from(given)
-  const { signal, onProgress, onLayer } = options
+  const { signal, onProgress, onLayer } = checkCallOptions(options, ['onLayer'])
+  const tokens = listCopy(given)
   if (onLayer !== undefined && typeof onLayer !== 'function') throw new MixtralError('OPTION', 'onLayer is not a function')
   const most = Math.min(MOST_TOKENS, model.batchSize)
   if (tokens.length < 1 || tokens.length > most)

@@ -2,7 +2,7 @@
 // already, the part of a process in the whole, and the figures of a run.
 
 import { stat } from 'node:fs/promises'
-import { checkKind, checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkNames, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
 import { withLock } from '../../registry/stores/storeLock.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
@@ -157,15 +157,17 @@ async function isFolder(output: string): Promise<boolean> {
   return /[\\/]$/.test(output) || ((await stat(output).catch(() => undefined))?.isDirectory() ?? false)
 }
 
-function checkBatchOptions(options: BatchOptions, output: unknown): BatchOptions {
+function checkBatchOptions(given: BatchOptions, output: unknown): BatchOptions {
   checkText('the output', output)
+  checkObject(given)
+  const options = { ...given }
   const { errors, name, shard, onWait, ...call } = options
   checkNames(options, [...NAMES, 'signal', 'onProgress'])
   checkCallOptions(call as object)
   if (errors !== undefined) checkText('errors', errors)
   if (name !== undefined) checkText('name', name)
   if (onWait !== undefined) checkKind('onWait', onWait, typeof onWait === 'function', 'a function')
-  if (shard === undefined) return { ...options }
+  if (shard === undefined) return options
   const { index, count } = shard
   const isRight = [index, count].every(Number.isSafeInteger) && index >= 1 && index <= count
   checkKind('shard', shard, isRight, 'an index from 1 to its count')

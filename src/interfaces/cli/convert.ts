@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { convertInSteps } from '../../authoring/convert/convert.js'
 import { type ElementType, elementTypes, isElementType } from '../../authoring/convert/elementType.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
+import { checkOutputs } from './files.js'
 import { addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -39,6 +40,7 @@ function elementType(text: string): ElementType {
 }
 
 async function convert(folder: string, out: string, type: ElementType | undefined, { json }: OutputFlags): Promise<void> {
+  checkOutputs(out)
   const bar = new ProgressLine('converting', { unit: 'bytes', quiet: json === true })
   const stop = new AbortController()
   let release = () => {}

@@ -8,6 +8,7 @@ import { type TaskName, taskForms, taskNames } from '../../evaluation/tasks/task
 import { countItems } from '../../evaluation/tasks/taskItems.js'
 import type { TaskProgress, TaskResult } from '../../evaluation/tasks/taskRun.js'
 import type { Accuracy } from '../../evaluation/tasks/taskScores.js'
+import { checkOutputs } from './files.js'
 import {
   ANY_MODEL,
   addExpertsFlag,
@@ -59,6 +60,7 @@ Examples:
 
 async function evaluate(command: Command, task: TaskName, file: string, flags: EvalFlags): Promise<void> {
   const { model, shots, examples, limit, out, json } = flags
+  checkOutputs(out)
   if (examples !== undefined && !shots) command.error('--examples is given without --shots, expected how many of them')
   const start = performance.now()
   // what is wrong with a file is told before a model is loaded

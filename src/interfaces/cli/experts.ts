@@ -11,7 +11,7 @@ import { encodeNpy } from '../../format/tensors/npy.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { expertsReport, SHOWN_TOKENS } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
-import { readTextFile, writeOutput } from './files.js'
+import { checkOutputs, readTextFile, writeOutput } from './files.js'
 import {
   ANY_MODEL,
   addExpertsFlag,
@@ -79,6 +79,7 @@ Examples:
 async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
   const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
   if (named.length === 0) failMissing(command, 'files', ` or --domain NAME=FILE; ${quoted(model)} is the model`)
+  checkOutputs(flags.csv, flags.npy, flags.html)
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
   const { tokens, context, csv, npy, html, json } = flags

@@ -28,6 +28,12 @@ export async function readTextFile(file: string): Promise<string> {
   )
 }
 
+/** Throws `OPTION` for an output named `-`: many programs mean standard output by it, here it would be a file. */
+export function checkOutputs(...paths: readonly (string | undefined)[]): void {
+  if (!paths.includes('-')) return
+  throw new MixtralError('OPTION', 'the output is -, expected the name of a file; one of that name is ./-')
+}
+
 /**
  * Writes parts of a file in order. The file gets its name when all are written; a pipe or a device gets them directly.
  * Throws `IO`.

@@ -7,7 +7,7 @@ import { collectImatrix, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/co
 import { writeImatrix } from '../../authoring/imatrix/imatrixFile.js'
 import { describeRare, type RareExpert, rareExperts } from '../../authoring/imatrix/rareExperts.js'
 import { refuseInput } from '../../base/files/draftFile.js'
-import { readTextFile } from './files.js'
+import { checkOutputs, readTextFile } from './files.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -47,6 +47,7 @@ Examples:
 }
 
 async function imatrix(model: string, file: string, out: string, flags: ImatrixFlags): Promise<void> {
+  checkOutputs(out)
   const text = await readTextFile(file)
   const { chunks, context, json } = flags
   const start = performance.now()

@@ -5,6 +5,7 @@
 import { createInterface } from 'node:readline'
 import { PassThrough } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
+import { beforeEnd } from './interrupt.js'
 import { hasCursor, say } from './layout.js'
 import { ASK_FOR_MARKS, joined, NO_MARKS, PastedText } from './pastedText.js'
 import { checkStdin } from './stdin.js'
@@ -42,8 +43,11 @@ function typedLines(prompt: string): LineSource {
     process.kill(process.pid, 'SIGINT')
   }
   process.on('SIGINT', ignore)
-  /** Takes the terminal, or gives it back. */
+  let letGo = () => {}
+  /** Takes the terminal, or gives it back, as when a signal ends the process. */
   const listen = (on: boolean) => {
+    letGo()
+    letGo = on ? beforeEnd(() => listen(false)) : () => {}
     stdin.setRawMode(on)
     if (hasCursor(output)) output.write(on ? ASK_FOR_MARKS : NO_MARKS)
     if (on) stdin.on('data', read).resume()

@@ -10,7 +10,7 @@ import { inspect } from 'node:util'
 import { CommanderError } from 'commander'
 import { MixtralError } from '../../base/errors.js'
 import { messageOf } from './flagWords.js'
-import { lastSignal } from './interrupt.js'
+import { endWithTerminal, lastSignal } from './interrupt.js'
 import { complain, errorLine, say } from './layout.js'
 import { createProgram } from './program.js'
 
@@ -20,6 +20,7 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   process.stderr.write(errorLine(`standard output cannot be written: ${error.message}`))
   process.exit(1)
 })
+process.on('exit', endWithTerminal)
 process.stderr.on('error', () => {}) // nobody can read what stderr would say; the work continues
 
 const program = createProgram()

@@ -11,7 +11,7 @@ import type { Estimate } from '../../evaluation/perplexity/statistics.js'
 import { SHORTEST_WINDOW, type WindowOptions, type WindowProgress } from '../../evaluation/perplexity/windows.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
-import { readTextFile } from './files.js'
+import { checkOutputs, readTextFile } from './files.js'
 import {
   ANY_MODEL,
   addExpertsFlag,
@@ -69,8 +69,9 @@ async function perplexity(command: Command, model: string, file: string | undefi
     return compareWithStored(model, file, flags.kl, flags)
   }
   if (file === undefined) failMissing(command, 'file', `; ${quoted(model)} is the model`)
-  const text = await textOf(file)
   const { saveLogits, context } = flags
+  checkOutputs(saveLogits)
+  const text = await textOf(file)
   const result = await withModel(model, { ...flags, context: context ?? USUAL_WINDOW }, async (loaded) => {
     if (saveLogits !== undefined) await refuseInput(saveLogits, [file, ...loaded.gguf.files.map(({ path }) => path)])
     return watched(flags, (options) =>

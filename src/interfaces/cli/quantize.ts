@@ -10,6 +10,7 @@ import { byteCount, weightCount } from '../../base/amounts.js'
 import { quoted } from '../../base/errors.js'
 import { didYouMean } from '../../base/nearNames.js'
 import { localModel } from '../../registry/stores/localModels.js'
+import { checkOutputs } from './files.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { rareJson } from './imatrix.js'
@@ -68,6 +69,7 @@ function quantizeType(text: string): QuantizeType {
 
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
   const { layout, shardSize, requantize, imatrix, threads, json } = flags
+  checkOutputs(output)
   const { path } = await localModel(input)
   // said before the work, not after hours
   if (imatrix !== undefined && !json) {

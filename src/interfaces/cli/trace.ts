@@ -13,7 +13,7 @@ import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { bringModel } from './bringing.js'
-import { writeOutput } from './files.js'
+import { checkOutputs, writeOutput } from './files.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -65,6 +65,7 @@ async function trace(command: Command, model: string, flags: TraceFlags): Promis
   const { prompt, out, json } = flags
   if ((flags.tokens === undefined) === (prompt === undefined)) command.error('expected either --tokens or --prompt')
   if (out.endsWith('.npy')) command.error('--out is a single .npy file, expected a folder for them, or a file that ends in .safetensors')
+  checkOutputs(out)
   const { tokens, tensors } = await (flags.reference ? fromReference(model, flags) : fromKernels(model, flags))
   const named = withUniqueNames(tensors)
   const bytes = named.reduce((sum, { values }) => sum + values.byteLength, 0)

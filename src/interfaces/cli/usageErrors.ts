@@ -13,7 +13,8 @@ export class PlainCommand extends Command {
   /** Called by commander for a flag that this command does not have. */
   unknownOption(flag: string): void {
     const known = this.options.flatMap(({ long, hidden }) => (long && !hidden ? [long] : []))
-    this.error(`unknown option ${quoted(flag)}${meantFlag(flag, [...known, '--help'])}`, { code: 'commander.unknownOption' })
+    const meant = /\s|^-\d/.test(flag) ? '; a text that begins with - goes behind --' : meantFlag(flag, [...known, '--help'])
+    this.error(`unknown option ${quoted(flag)}${meant}`, { code: 'commander.unknownOption' })
   }
 
   /** Called by commander for an argument that is not given. */

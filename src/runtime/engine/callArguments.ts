@@ -1,6 +1,6 @@
 // What every call on a model takes, options and tokens, and their check. Knows nothing of what a call does.
 
-import { checkNames, checkTokenList, MixtralError, shown } from '../../base/errors.js'
+import { checkNames, checkObject, checkTokenList, listCopy, MixtralError, shown } from '../../base/errors.js'
 import type { Progress } from './engineOptions.js'
 
 export interface CallOptions {
@@ -19,10 +19,14 @@ export interface ForwardOptions extends CallOptions {
   readonly expertsPerToken?: number
 }
 
-/** Throws `OPTION` for what is no option of a forward pass of a model of `experts` a layer, or an impossible one. */
-export function checkForwardOptions(options: { readonly [Name in keyof ForwardOptions]?: unknown }, experts: number): void {
-  checkCallOptions(options, ['expertsPerToken'])
-  checkExpertsPerToken(options.expertsPerToken, experts)
+/**
+ * A copy of the options of a forward pass, checked. Throws `OPTION` for what is no option of one in a model of
+ * `experts` a layer, or an impossible one.
+ */
+export function checkForwardOptions(options: ForwardOptions, experts: number): ForwardOptions {
+  const own = checkCallOptions(options, ['expertsPerToken'])
+  checkExpertsPerToken(own.expertsPerToken, experts)
+  return own
 }
 
 /** Throws `OPTION` for a number of experts that a model of `experts` cannot use. */
@@ -33,14 +37,30 @@ export function checkExpertsPerToken(expertsPerToken: unknown, experts: number):
 }
 
 /**
- * Throws `OPTION` for an option that is neither a call option nor in `others`, for a `signal` that is not an
- * AbortSignal, and for an `onProgress` that is not a function.
+ * A copy of options, checked: each is read once, since a getter may give another value the next time. Throws `OPTION`
+ * for an option that is neither a call option nor in `others`, for a `signal` that is not an AbortSignal, and for an
+ * `onProgress` that is not a function.
  */
-export function checkCallOptions(options: { readonly [Name in keyof CallOptions]?: unknown }, others: readonly string[] = []): void {
-  checkNames(options, [...others, 'signal', 'onProgress'])
-  const { signal, onProgress } = options
-  if (signal !== undefined && !(signal instanceof AbortSignal)) throw new MixtralError('OPTION', 'signal is not an AbortSignal')
+export function checkCallOptions<T extends { readonly [Name in keyof CallOptions]?: unknown }>(
+  options: T,
+  others: readonly string[] = [],
+): T {
+  checkObject(options)
+  const own = { ...options }
+  checkNames(own, [...others, 'signal', 'onProgress'])
+  const { signal, onProgress } = own
+  if (signal !== undefined && !isSignal(signal)) throw new MixtralError('OPTION', 'signal is not an AbortSignal')
   if (onProgress !== undefined && typeof onProgress !== 'function') throw new MixtralError('OPTION', 'onProgress is not a function')
+  return own
+}
+
+/** Whether it is an AbortSignal, and not merely an object with the prototype of one. */
+function isSignal(value: unknown): value is AbortSignal {
+  try {
+    return value instanceof AbortSignal && typeof value.aborted === 'boolean'
+  } catch {
+    return false
+  }
 }
 
 /** Token ids as a caller may give them: an array, or a typed array of whole numbers. */
@@ -55,7 +75,7 @@ export function checkTokens(tokens: TokenIds, vocabSize: number, contextLength: 
   const { length } = tokens
   if (!length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
   checkTokenCount(length, contextLength)
-  const ids: number[] = Array.from(tokens)
+  const ids = listCopy(tokens, { length })
   const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
   if (wrong >= 0)
     throw new MixtralError('TOKENIZER', `token ${wrong} has id ${shown(ids[wrong])}, expected a whole number below ${vocabSize}`)

@@ -200,7 +200,7 @@ export class Engine {
   finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress, ...experts }: ForwardOptions): Promise<void> {
     return new Promise((resolve, reject) => {
       const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
-      this.submit({ ...task, ...experts, ...progress, ended: (error) => (error ? reject(error) : resolve()) }, signal)
+      this.submit({ ...task, ...experts, ...progress, ended: (...failure) => (failure.length ? reject(failure[0]) : resolve()) }, signal)
     })
   }
 

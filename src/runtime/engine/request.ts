@@ -22,8 +22,11 @@ export interface Task {
   readonly ready?: () => boolean
   /** It begins: `reused` of its tokens are in the KV cache already, and are not run. */
   readonly started?: (reused: number) => void
-  /** `loaded` of the `total` tokens of `ids` are in the cache: those that have been run, and those that were there. */
-  readonly progress?: (loaded: number, total: number) => void
+  /**
+   * `loaded` of the `total` tokens of `ids` are in the cache: those that have been run, and those that were there. A
+   * promise that it gives is not awaited; one that is rejected ends the request.
+   */
+  readonly progress?: (loaded: number, total: number) => unknown
   /**
    * What is to be done with the logits after the token at `place`; the same if it is asked again. Without it, rows are
    * read.
@@ -41,8 +44,11 @@ export interface Task {
    */
   readonly hidden?: 'unread' | ((state: Float32Array, place: number) => void)
   /** It has ended: all that was wanted is done, or an error ended it. Called once, and last. */
-  readonly ended: (error?: Error) => void
+  readonly ended: (...failure: Failure) => void
 }
+
+/** The error that ended a request, if one did: any value that a caller's function throws, undefined too. */
+export type Failure = readonly [error?: unknown]
 
 /** Keys and values are shared where callers want it and where as many experts made them. */
 export const kvSalt = (used: number, salt = '') => `${used} ${salt}`

@@ -5,12 +5,12 @@
 import process from 'node:process'
 import { setImmediate } from 'node:timers'
 import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
-import { onAbort } from '../../base/onAbort.js'
+import { onAbort, onRejection } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { FullRouting } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import { doJob, HIDDEN, type RowJob } from '../sampler/jobMemory.js'
-import { Request, type Task } from './request.js'
+import { type Failure, Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
 import type { LoopFigures } from './status.js'
 import type { StepCost } from './stepCost.js'
@@ -43,7 +43,7 @@ export interface RoutedToken extends FullRouting {
 /** A request from its caller's side. */
 export interface Handle {
   /** Ends it, with an error or without. Nothing happens if it has ended. */
-  end(error?: Error): void
+  end(...failure: Failure): void
   /** It can take more: what `ready` says has changed. */
   wake(): void
 }
@@ -52,7 +52,7 @@ export class StepLoop {
   readonly #scheduler: Scheduler
   readonly #cost: StepCost
   readonly #runner: Runner
-  readonly #listeners = new Set<(routed: RoutedToken) => void>()
+  readonly #listeners = new Set<(routed: RoutedToken) => unknown>()
   #requests = 0
   #steps = 0
   #rowsPerStep = 0
@@ -73,7 +73,7 @@ export class StepLoop {
   /** Adds a request. Its task is never called before this returns, except by an abort or a close that was earlier. */
   submit(task: Task, signal?: AbortSignal): Handle {
     const request = new Request(task, this.#requests++, this.#scheduler.limits.expertsPerToken)
-    const handle = { end: (error?: Error) => this.#end(request, error), wake: () => this.wake() }
+    const handle = { end: (...failure: Failure) => this.#end(request, ...failure), wake: () => this.wake() }
     if (this.#closed || signal?.aborted) {
       handle.end(this.#closed ? closedError() : abortedError(signal))
       return handle
@@ -224,7 +224,7 @@ export class StepLoop {
   #deliver(request: Request, places: readonly number[], row: number, { wanted }: Rows, choiceOf: (row: number) => Choice): void {
     const { task } = request
     this.#call(request, () => {
-      if (request.ids.length === task.ids.length) task.progress?.(request.done, request.ids.length)
+      if (request.ids.length === task.ids.length) this.#tellProgress(request)
       for (const [i, place] of places.entries()) {
         if (request.over) return
         request.next = place + 1
@@ -242,20 +242,22 @@ export class StepLoop {
     })
   }
 
-  /** Calls the listeners with the experts of all rows. A listener that throws is not called again. */
+  /** Calls the listeners with the experts of all rows. A listener that throws or rejects is not called again. */
   #tellRouting(shares: readonly Share[], { segments, tokens }: Rows): void {
     for (const listener of [...this.#listeners]) {
+      const fail = (error: unknown) => {
+        if (this.#listeners.delete(listener)) warn(error, 'a routing listener')
+      }
       try {
         for (const [i, { firstRow, rows, position }] of segments.entries()) {
           const request = shares[i]!.request.number
           for (let k = 0; k < rows; k++) {
             const row = firstRow + k
-            listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.routing(row) })
+            onRejection(listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.routing(row) }), fail)
           }
         }
       } catch (error) {
-        this.#listeners.delete(listener)
-        process.emitWarning(error instanceof Error ? error : `a routing listener threw ${shown(error)}`)
+        fail(error)
       }
     }
   }
@@ -266,18 +268,29 @@ export class StepLoop {
     try {
       return what()
     } catch (error) {
-      this.#end(request, error as Error)
+      this.#end(request, error)
       return undefined
     }
   }
 
-  #end(request: Request, error?: Error): void {
+  /** Tells progress. Where the function is asynchronous, its error ends the request as one that it throws. */
+  #tellProgress(request: Request): void {
+    const told = request.task.progress?.(request.done, request.ids.length)
+    onRejection(told, (error) => (request.over ? warn(error, 'a function for progress') : this.#end(request, error)))
+  }
+
+  #end(request: Request, ...failure: Failure): void {
     if (request.over) return
     request.over = true
     request.forget?.()
     const step = this.#step
     if (step?.shares.every((share) => share.request.over)) step.cancel.abort()
     this.wake() // its pages are given back between two steps
-    request.task.ended(error)
+    request.task.ended(...failure)
   }
+}
+
+/** Says what a caller's function threw where no call can. */
+function warn(error: unknown, what: string): void {
+  process.emitWarning(error instanceof Error ? error : `${what} threw ${shown(error)}`)
 }

@@ -2,7 +2,7 @@
 // patterns that choose among them. Both the kernels and the reference yield exactly these. Does not know how they are
 // computed.
 
-import { MixtralError } from '../../base/errors.js'
+import { listCopy, MixtralError } from '../../base/errors.js'
 import type { LayerStage } from '../model/step.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 
@@ -106,9 +106,10 @@ export class TapChoice {
    * Throws `OPTION` for a pattern that matches no tensor of a model with `layers` layers, and for what is no list of
    * patterns.
    */
-  constructor(layers: number, { tensors = ['*'] }: TraceOptions) {
+  constructor(layers: number, { tensors: given = ['*'] }: TraceOptions) {
     this.#layers = layers
-    if (!Array.isArray(tensors) || !tensors.length || Array.from(tensors).some((pattern) => typeof pattern !== 'string'))
+    const tensors: readonly string[] = Array.isArray(given) ? listCopy(given) : []
+    if (!tensors.length || tensors.some((pattern) => typeof pattern !== 'string'))
       throw new MixtralError('OPTION', 'tensors is not a list of names, expected such as ["ffn_moe_logits-*", "l_out-3"]')
     const names = tapNames(layers)
     const unknown = tensors.find((pattern: string) => !names.some((name) => matches(name, pattern)))
@@ -119,7 +120,7 @@ export class TapChoice {
         `no tensor is named ${JSON.stringify(unknown)}, expected one of ${known.join(', ')}; * stands for anything`,
       )
     }
-    this.#patterns = [...tensors]
+    this.#patterns = tensors
   }
 
   has(name: string): boolean {

@@ -1,8 +1,10 @@
 // What a conversation keeps: which messages go on when there is no room for all, and how an answer joins them. Knows
 // messages and a count of tokens; no model.
 
-import { MixtralError, shown } from '../../base/errors.js'
+import { listCopy, MixtralError, shown } from '../../base/errors.js'
+import { isPromise, onRejection } from '../../base/onAbort.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
+import { jsonCopy } from '../tools/plainJson.js'
 import type { ChatResult } from './generationResult.js'
 
 /** How much a conversation takes, and may take. */
@@ -40,9 +42,11 @@ export function fitMessages(
   let tokens = count(messages)
   if (tokens <= room || rule === 'nothing') return messages
   if (typeof rule === 'function') {
-    const kept = rule([...messages], { tokens, room })
-    if (!Array.isArray(kept)) throw new MixtralError('OPTION', `forget gave ${shown(kept)}, expected a list of messages`)
-    return [...kept]
+    const kept: unknown = rule(copyOf(messages), { tokens, room })
+    onRejection(kept, () => {}) // what is told is that it is a promise
+    if (Array.isArray(kept)) return copyOf(kept)
+    const found = isPromise(kept) ? 'a promise' : shown(kept)
+    throw new MixtralError('OPTION', `forget gave ${found}, expected a list of messages`)
   }
   let kept = messages
   while (tokens > room * FULL) {
@@ -52,6 +56,12 @@ export function fitMessages(
     tokens = count(kept)
   }
   return kept
+}
+
+/** A copy of messages, as JSON has them. Throws `TEMPLATE` for what is no list of such. */
+export function copyOf(messages: readonly ChatMessage[]): ChatMessage[] {
+  if (!Array.isArray(messages)) throw new MixtralError('TEMPLATE', `the messages are ${shown(messages)}, expected a list`)
+  return listCopy(messages).map((message, i) => jsonCopy(message, `message ${i}`, 'TEMPLATE') as ChatMessage)
 }
 
 export const isSystem = ({ role }: ChatMessage) => role === 'system' || role === 'developer'

@@ -4,13 +4,13 @@
 import { checkNames, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
 import type { CallOptions } from '../../runtime/engine/callArguments.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
-import { jsonCopy } from '../tools/plainJson.js'
 import { ReadableAnswer } from './answerStream.js'
 import { askedAnswers, finish } from './answers.js'
-import { checkForget, type ForgetRule, fitMessages, isSystem, withAnswer } from './chatMemory.js'
+import { checkForget, copyOf, type ForgetRule, fitMessages, isSystem, withAnswer } from './chatMemory.js'
 import { checkedTools, renderChat } from './chatRequest.js'
 import type { ChatOptions } from './generationOptions.js'
 import type { AnswerStream, ChatResult, Piece } from './generationResult.js'
+import { withDefaults } from './modelDefaults.js'
 import type { ModelParts } from './modelParts.js'
 import type { Session } from './session.js'
 
@@ -150,14 +150,14 @@ export class ChatSession {
     const before = this.#messages
     const added: readonly ChatMessage[] =
       typeof said === 'string' ? [{ role: 'user', content: said }] : copyOf((Array.isArray(said) ? said : [said]) as readonly ChatMessage[])
-    const asked = { ...this.#holds.options, ...options }
+    const asked = withDefaults(this.#holds.options, options)
     const { tools } = asked
     const { contextLength } = parts.engine.plan
     const reserve = this.#holds.reserve ?? Math.min(asked.maxNewTokens ?? Math.ceil(contextLength / 8), Math.floor(contextLength / 2))
     const count = (messages: readonly ChatMessage[]) => renderChat(parts, messages, tools ? { tools } : {}).ids.length
-    const messages = fitMessages([...before, ...added], forget, count, contextLength - reserve)
+    const messages = this.#fitted(() => fitMessages([...before, ...added], forget, count, contextLength - reserve))
     const pieces = session.streamChat(messages, asked)
-    const forgotten = before.length + added.length - messages.length
+    const forgotten = Math.max(0, before.length + added.length - messages.length)
     return new ReadableAnswer(this.#answer(pieces, { before, messages, forgotten }))
   }
 
@@ -228,15 +228,20 @@ export class ChatSession {
     }
   }
 
+  /** Runs the rule, which may be a caller's: what it asks of this conversation in the middle of that is refused. */
+  #fitted<T>(run: () => T): T {
+    this.#busy = true
+    try {
+      return run()
+    } finally {
+      this.#busy = false
+    }
+  }
+
   #check(): void {
     if (this.#busy)
       throw new MixtralError('OPTION', 'the chat session is in use by a call that has not ended; fork it to go on beside that')
   }
-}
-
-function copyOf(messages: readonly ChatMessage[]): ChatMessage[] {
-  if (!Array.isArray(messages)) throw new MixtralError('TEMPLATE', `the messages are ${shown(messages)}, expected a list`)
-  return messages.map((message, i) => jsonCopy(message, `message ${i}`, 'TEMPLATE') as ChatMessage)
 }
 
 /** A copy of checked options: what a caller changes in them later changes nothing. */

@@ -1,6 +1,6 @@
 // The check of the options of a generation. What needs the tokenizer is checked by tokenRules.ts when there is one.
 
-import { checkTokenList, MixtralError, shown } from '../../base/errors.js'
+import { checkTokenList, isPlain, listCopy, MixtralError, shown } from '../../base/errors.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
@@ -93,7 +93,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
     salt,
     signal,
     onAccepted,
-    expected: expected && Array.from(expected),
+    expected: expected && listCopy(expected),
     onProgress,
   }
 }
@@ -113,12 +113,6 @@ function constraintOf(options: Readonly<Record<'grammar' | 'jsonSchema' | 'regex
     throw new MixtralError('OPTION', 'jsonSchema is an object of a class of its own, expected a JSON Schema: a plain object, true or false')
   }
   return { [name]: name === 'jsonSchema' ? jsonCopy(value, name, 'OPTION') : value } as unknown as ConstraintSpec
-}
-
-/** Whether an object is one of JSON: a library's own would lose what it means. */
-function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype) === null // of any realm
 }
 
 function listOf(texts: string | readonly string[] = []): readonly string[] {

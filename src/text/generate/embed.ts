@@ -25,8 +25,7 @@ export async function embedTokens(
   input: string | TokenIds,
   options: EmbedOptions,
 ): Promise<Embedding> {
-  checkCallOptions(options, ['salt'])
-  const { salt = '', ...call } = options
+  const { salt = '', ...call } = checkCallOptions(options, ['salt'])
   checkText('salt', salt)
   if (Array.isArray(input) && input.some((item) => typeof item === 'string'))
     throw new MixtralError(

@@ -3,7 +3,7 @@
 // is the generation's.
 
 import { MixtralError } from '../../base/errors.js'
-import type { Task } from '../../runtime/engine/request.js'
+import type { Failure, Task } from '../../runtime/engine/request.js'
 import type { FullRouting } from '../../runtime/model/routes.js'
 import { doJob } from '../../runtime/sampler/jobMemory.js'
 import type { Generation } from './generation.js'
@@ -65,8 +65,8 @@ export class ExpectedAnswer implements Task {
     if (left > 0) throw new MixtralError('OPTION', `the answer has ${left} tokens behind its end, which is after ${ids.length} tokens`)
   }
 
-  ended(error?: Error): void {
-    this.#generation.ended(error)
+  ended(...failure: Failure): void {
+    this.#generation.ended(...failure)
   }
 
   /** Throws where tokens from a place on are not those of the answer. */

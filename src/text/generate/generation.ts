@@ -2,7 +2,7 @@
 // when it ends. The engine computes logits and chooses tokens; a reader takes the pieces at its own pace.
 
 import { MixtralError, type PartialAnswer } from '../../base/errors.js'
-import type { Task } from '../../runtime/engine/request.js'
+import type { Failure, Task } from '../../runtime/engine/request.js'
 import type { Routing } from '../../runtime/model/routes.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import { type Choice, NOT_FINITE, notFiniteError } from '../../runtime/sampler/job.js'
@@ -41,7 +41,7 @@ export class Generation implements Task {
   readonly pieces = new PieceQueue<Piece>()
   readonly salt: string
   readonly expertsPerToken?: number
-  readonly progress?: (loaded: number) => void
+  readonly progress?: (loaded: number) => unknown
   readonly routed?: (routing: Routing) => void
   readonly #model: GenerationModel
   readonly #promptTokens: number
@@ -149,11 +149,11 @@ export class Generation implements Task {
     return this.#finishReason ? [] : [id, ...this.#forced]
   }
 
-  ended(error?: Error): void {
+  ended(...failure: Failure): void {
     this.#ended = performance.now()
     this.#prefilled ||= this.#ended // where nothing was drawn
     this.#experts = this.#model.expertFigures(this.#before)
-    this.pieces.end(error)
+    this.pieces.end(...failure)
   }
 
   /** Whether it has ended by itself: it takes no more tokens. */

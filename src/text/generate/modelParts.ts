@@ -53,8 +53,7 @@ export function notesOf({ engine, tokenizer, template, extras, gguf }: ModelPart
 
 /** Throws what `MixtralModel.load` throws. */
 export async function loadParts(given: string | URL | LocalModel, asked: LoadOptions): Promise<ModelParts> {
-  checkCallOptions(asked, LOAD_OPTIONS)
-  const options = { ...asked }
+  const options = checkCallOptions(asked, LOAD_OPTIONS)
   const model = given instanceof URL ? given.href : given
   const { path, layers } = typeof model === 'object' && model ? ownCopy(checkLocalModel(model)) : await localModel(model)
   const weights = await WeightLoader.fromGguf(path, { signal: options.signal })
@@ -74,8 +73,7 @@ function ownCopy({ path, layers }: LocalModel): Pick<LocalModel, 'path' | 'layer
 export async function openParts(config: MixtralConfig, weights: Weights, asked: LoadOptions, extras?: OllamaExtras): Promise<ModelParts> {
   checkKind('the configuration', config, config instanceof MixtralConfig, 'a MixtralConfig')
   checkKind('the weights', weights, weights instanceof Weights, 'those of WeightLoader')
-  checkCallOptions(asked, LOAD_OPTIONS)
-  const options = { ...asked }
+  const options = checkCallOptions(asked, LOAD_OPTIONS)
   const started = performance.now()
   const tokenizer = await Tokenizer.load(weights.metadata, options.signal ? { signal: options.signal } : {})
   const template = await templateOf(weights, tokenizer, extras?.layers.template)

@@ -7,7 +7,8 @@ const LONG = 64
 export class PieceQueue<T> {
   readonly #pieces: T[] = []
   #ended = false
-  #error: Error | undefined
+  /** The error, if one ended it: any value. */
+  #failure: readonly [error?: unknown] = []
   /** Wakes the reader. */
   #arrived: () => void = () => {}
   /** Called when there is room again. */
@@ -24,11 +25,11 @@ export class PieceQueue<T> {
   }
 
   /** There is no more to come. With an error, what has not been read is gone, and the reader gets the error. */
-  end(error?: Error): void {
+  end(...failure: readonly [error?: unknown]): void {
     if (this.#ended) return
     this.#ended = true
-    this.#error = error
-    if (error) this.#pieces.length = 0
+    this.#failure = failure
+    if (failure.length > 0) this.#pieces.length = 0
     this.#arrived()
   }
 
@@ -40,7 +41,7 @@ export class PieceQueue<T> {
       if (piece !== undefined) {
         if (wasLong) this.onRoom()
         yield piece
-      } else if (this.#error) throw this.#error
+      } else if (this.#failure.length > 0) throw this.#failure[0]
       else if (this.#ended) return
       else await new Promise<void>((resolve) => (this.#arrived = resolve))
     }

@@ -30,11 +30,12 @@ export function openSession(parts: ModelParts, go: Continue, options: SessionOpt
   return create({ parts, continue: go }, ids.length === 0 ? [] : parts.engine.checked(ids), salt)
 }
 
-/** Throws `OPTION` for an option that is not in `known`, and for a salt that is no text. */
+/** A copy of the options. Throws `OPTION` for one that is not in `known`, and for a salt that is no text. */
 export function checkSessionOptions(options: SessionOptions, known: readonly string[]): SessionOptions {
   checkNames(options, known)
-  if (options.salt !== undefined) checkText('salt', options.salt)
-  return options
+  const own = { ...options }
+  if (own.salt !== undefined) checkText('salt', own.salt)
+  return own
 }
 
 export interface SessionOptions {
@@ -86,20 +87,19 @@ export class Session {
    * is what it was. Throws what `MixtralModel.evaluate` throws,
    * `OPTION` while the session is in use, and `CLOSED`.
    */
-  async append(what: string | TokenIds, options: CallOptions = {}): Promise<void> {
-    checkCallOptions(options)
+  async append(what: string | TokenIds, given: CallOptions = {}): Promise<void> {
+    const options = checkCallOptions(given)
     const { tokenizer, engine } = this.#runs.parts
     const before = this.#ids
     const steps = stepsOf(tokenizer)
     const encode = (text: string) =>
       before.length > 0 ? steps.encode(text, { addBos: false, parseSpecial: true, continues: true }) : steps.encodePrompt(text)
     if (typeof what !== 'string') checkTokenList(what)
-    const given = typeof what === 'string' ? what : Array.from(what)
-    const call = { ...options }
+    const copied = typeof what === 'string' ? what : what.length === 0 ? [] : engine.checked(what)
     return this.#alone(async () => {
-      const added = typeof given === 'string' ? await inSlices(encode(given), call.signal) : given
+      const added = typeof copied === 'string' ? await inSlices(encode(copied), options.signal) : copied
       const ids = engine.checked([...before, ...added])
-      await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, call)
+      await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, options)
       this.#ids = ids
     })
   }
@@ -163,8 +163,8 @@ export class Session {
   async save(path: string, given: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
     checkText('path', path)
     checkObject(given)
-    const { metadata = null, ...options } = given
-    checkCallOptions(options)
+    const { metadata = null, ...others } = given
+    const options = checkCallOptions(others)
     const copied = jsonCopy(metadata, 'metadata', 'OPTION')
     return this.#alone(() => this.#runs.parts.engine.sessions.save(path, this.#ids, copied, this.#salt, options))
   }
@@ -176,10 +176,11 @@ export class Session {
 
   #write(
     prompt: () => Promise<readonly number[]>,
-    options: GenerationOptions,
+    given: GenerationOptions,
     request?: ChatRequest,
   ): AsyncGenerator<Piece, GenerationResult> {
-    checkObject(options)
+    checkObject(given)
+    const options = { ...given }
     if (options.salt !== undefined && options.salt !== this.#salt) {
       throw new MixtralError('OPTION', `salt is ${shown(options.salt)}, expected that of the session, or none`)
     }

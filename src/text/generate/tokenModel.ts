@@ -91,9 +91,8 @@ export class TokenModel {
    * an id outside the vocabulary; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
    */
   async logits(ids: TokenIds, options: ForwardOptions = {}): Promise<Float32Array> {
-    checkForwardOptions(options, this.config.experts)
-    const tokens = this.#engine.checked(ids)
-    return this.#engine.evaluateAll(tokens, options)
+    const own = checkForwardOptions(options, this.config.experts)
+    return this.#engine.evaluateAll(this.#engine.checked(ids), own)
   }
 
   /**
@@ -101,9 +100,8 @@ export class TokenModel {
    * `logits` throws.
    */
   async evaluate(ids: TokenIds, options: ForwardOptions = {}): Promise<Float32Array> {
-    checkForwardOptions(options, this.config.experts)
-    const tokens = this.#engine.checked(ids)
-    return this.#engine.evaluate(tokens, options)
+    const own = checkForwardOptions(options, this.config.experts)
+    return this.#engine.evaluate(this.#engine.checked(ids), own)
   }
 
   /**
@@ -180,12 +178,12 @@ export class TokenModel {
     return new HeldGenerator(this.#trace<Name>(ids, options, ['hold']).steps)
   }
 
-  #trace<Name extends string>(ids: TokenIds, options: TraceLoopOptions & CallOptions, others: readonly string[] = []) {
-    checkCallOptions(options, ['tensors', ...others])
+  #trace<Name extends string>(ids: TokenIds, given: TraceLoopOptions & CallOptions, others: readonly string[] = []) {
+    const options = checkCallOptions(given, ['tensors', ...others])
     if (options.hold !== undefined) checkKind('hold', options.hold, typeof options.hold === 'boolean', 'true or false')
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)
-    const steps = this.#engine.trace(tokens, choice, { ...options }) as AsyncGenerator<TracedRows<ValuesOf<Name, Float32Array>>>
+    const steps = this.#engine.trace(tokens, choice, options) as AsyncGenerator<TracedRows<ValuesOf<Name, Float32Array>>>
     return { tokens: tokens.length, steps }
   }
 
@@ -195,8 +193,7 @@ export class TokenModel {
    * Between two tensors other calls have the model. Throws `OPTION`, `IO`, `THREAD`, `ABORTED` and `CLOSED`.
    */
   checkWeights(options: CallOptions = {}): AsyncGenerator<CheckedTensor> {
-    checkCallOptions(options)
-    return new HeldGenerator(checkedTensors(this.#engine, { ...options }))
+    return new HeldGenerator(checkedTensors(this.#engine, checkCallOptions(options)))
   }
 
   /**

@@ -29,11 +29,11 @@ export interface TokenRouting extends FullRouting {
 }
 
 export async function routeTokens(engine: Engine, ids: TokenIds, options: RoutingOptions): Promise<TokenRouting[]> {
-  checkCallOptions(options, ['expertsPerToken', 'salt'])
-  checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
-  checkText('salt', options.salt ?? '')
+  const own = checkCallOptions(options, ['expertsPerToken', 'salt'])
+  checkExpertsPerToken(own.expertsPerToken, engine.config.experts)
+  checkText('salt', own.salt ?? '')
   const tokens = engine.checked(ids)
-  const { salt = '', ...call } = options
+  const { salt = '', ...call } = own
   const { layers, experts } = engine.config
   const width = layers * (call.expertsPerToken ?? engine.config.expertsPerToken)
   const all = {

@@ -2,7 +2,7 @@
 // llama.cpp's rules for special tokens. Owns those rules and the space at the beginning of a text; segmentEncoder.ts
 // merges.
 
-import { checkKind, checkNames, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
+import { checkKind, checkNames, checkObject, checkText, listCopy, MixtralError, shown } from '../../base/errors.js'
 import { atOnce, inSlices, type Steps } from '../../base/timeSlice.js'
 import type { GgufValue } from '../../format/gguf/gguf.js'
 import { MergeTable } from './mergeTable.js'
@@ -156,8 +156,9 @@ export class Tokenizer {
    * The token ids of parts as `splitSpecial` returns them. BOS is put first as in `encodePrompt`. Throws a MixtralError
    * `TOKENIZER` for an id outside the vocabulary, `OPTION` for what is no list of texts and ids.
    */
-  encodeParts(parts: readonly (string | number)[]): number[] {
-    checkKind('the list of parts', parts, Array.isArray(parts), 'a list of texts and token ids')
+  encodeParts(given: readonly (string | number)[]): number[] {
+    checkKind('the list of parts', given, Array.isArray(given), 'a list of texts and token ids')
+    const parts = listCopy(given)
     for (const part of parts) checkKind('a part', part, typeof part === 'string' || typeof part === 'number', 'a text or a token id')
     return atOnce(stepsOf(this).encodeParts(parts))
   }

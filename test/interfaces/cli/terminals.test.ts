@@ -1,7 +1,7 @@
 // What terminals show of the command: narrow, wide, dumb, without colors, resized. No row of a progress line is left,
 // and no word is broken.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, describe, expect, test } from 'vitest'
@@ -140,5 +140,25 @@ describe.skipIf(!hasTmux)('a terminal', () => {
     expect(terminal.rows()).not.toContain('ENDED')
     terminal.keys('C-c')
     await terminal.until(/^ENDED$/m)
+  })
+
+  test.each([
+    ['run', 'run demo Babble --temperature 9 --top-k 0 --top-p 1 --min-p 0', /\w+ \w+ \w+/],
+    ['chat', 'chat', /^>$/m],
+  ])('a terminal that is closed ends %s by its signal, not by a crash', async (name, args, begun) => {
+    const status = join(folder, `status of ${name}`)
+    const terminal = new Terminal(80, `trap '' HUP\n${mixtral(args).trim()}; echo $? > '${status}'`)
+    await terminal.until(begun)
+    terminal.hangUp()
+    await expect.poll(() => existsSync(status) && readFileSync(status, 'utf8').trim(), { timeout: 20_000 }).toBe('129')
+  })
+
+  test('a signal at the prompt of chat leaves a terminal that marks no pastes', async () => {
+    const pid = join(folder, 'pid')
+    const terminal = new Terminal(80, `sh -c 'echo $$ > "${pid}"; exec "${process.execPath}" "${main}" chat'`)
+    await terminal.until(/^>$/m)
+    process.kill(Number(readFileSync(pid, 'utf8')), 'SIGTERM')
+    await terminal.until(/ENDED$/m)
+    expect(terminal.raw().lastIndexOf('\x1b[?2004l')).toBeGreaterThan(terminal.raw().lastIndexOf('\x1b[?2004h'))
   })
 })

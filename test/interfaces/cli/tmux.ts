@@ -16,6 +16,7 @@ if (!hasTmux) {
 
 export class Terminal {
   readonly #folder = mkdtempSync(join(tmpdir(), 'mixtral-tmux-'))
+  #isOpen = true
 
   /** A terminal in which a shell script runs, until the test ends. What it writes is kept. */
   constructor(columns: number, script: string, env: Readonly<Record<string, string>> = {}) {
@@ -26,7 +27,7 @@ export class Terminal {
     this.#tmux('pipe-pane', '-o', `cat > '${join(this.#folder, 'raw')}'`)
     this.#tmux('respawn-pane', '-k', `sh '${join(this.#folder, 'script')}'`)
     onTestFinished(() => {
-      this.#tmux('kill-server')
+      this.hangUp()
       rmSync(this.#folder, { recursive: true })
     })
   }
@@ -44,6 +45,12 @@ export class Terminal {
 
   keys(...keys: string[]): void {
     this.#tmux('send-keys', ...keys)
+  }
+
+  /** Closes the terminal. */
+  hangUp(): void {
+    if (this.#isOpen) this.#tmux('kill-server')
+    this.#isOpen = false
   }
 
   resize(columns: number): void {

@@ -56,6 +56,14 @@ const wrongUsage: [what: string, args: string[], says: string][] = [
   ['token ids that are none', ['logits', '--tokens', '1,x', '--out', 'never'], '--tokens is "1,x"'],
   ['neither tokens nor prompt', ['logits', '--out', 'never'], 'either --tokens or --prompt'],
   ['both tokens and prompt', ['logits', '--tokens', '1', '--prompt', 'a', '--out', 'never'], 'either --tokens or --prompt'],
+  ['a prompt that begins with a minus', ['run', 'demo', '-5 + 3'], 'unknown option "-5 + 3"; a text that begins with - goes behind --'],
+  ['an output named - in logits', ['logits', '--tokens', '1', '--out', '-'], 'the output is -, expected the name of a file'],
+  ['an output named - in trace', ['trace', '--tokens', '1', '--out', '-'], 'the output is -, expected'],
+  ['an output named - in imatrix', ['imatrix', 'demo', textFile, '-'], 'the output is -, expected'],
+  ['an output named - in perplexity', ['perplexity', 'demo', textFile, '--save-logits', '-'], 'the output is -, expected'],
+  ['an output named - in experts', ['experts', 'demo', textFile, '--csv', '-'], 'the output is -, expected'],
+  ['an output named - in quantize', ['quantize', 'demo', '-', 'Q4_0'], 'the output is -, expected'],
+  ['an output named - in convert', ['convert', folder, '-'], 'the output is -, expected'],
   ['a model without a prompt', ['run', textFile], 'prompt'],
 ]
 
