@@ -33,6 +33,7 @@ const post = (path: string, body: object) => new Request(`http://localhost${path
 test('no route makes the tokens of a prompt at one time', async () => {
   const app = createApp(served.model, { name: 'demo' })
   const { model } = served
+  await app.fetch(post('/apply-template', { messages: capital })) // which learns of the vocabulary, once
   const atOnce = () => {
     throw new Error('at one time')
   }
