@@ -5,7 +5,7 @@
 import { MixtralError } from '../../base/errors.js'
 import { checkSamplerOptions } from './checkSamplerOptions.js'
 import { choose } from './choose.js'
-import { firstState } from './draw.js'
+import { firstState, PLAIN } from './draw.js'
 import { type Breakers, dryAmounts } from './dry.js'
 import { type Choice, type Job, NOT_FINITE, NOTHING_LEFT, notFiniteError, noValues, type TokenValues } from './job.js'
 import { countTokens } from './penalties.js'
@@ -73,6 +73,11 @@ export class Sampler {
     this.#random = new Random(this.seed)
     this.#xtcRandom = new Random(this.seed, XTC_STREAM)
     this.#state = firstState(this.#plan.draw, settings)
+  }
+
+  /** Whether a job depends on tokens alone, and not on what came of the job before. */
+  get isStateless(): boolean {
+    return this.#plan.draw === PLAIN
   }
 
   /** Adds tokens to the history that penalties look at, without drawing them: a prompt. */

@@ -5,6 +5,7 @@ import { withPartial } from '../../base/errors.js'
 import { inSlices, type Steps, TimeSlice } from '../../base/timeSlice.js'
 import { checkExpertsPerToken } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
+import type { Task } from '../../runtime/engine/request.js'
 import { randomSeed } from '../../runtime/sampler/checkSamplerOptions.js'
 import type { ChatRequest } from './chatRequest.js'
 import { type CheckedOptions, checkGenerationOptions } from './checkGenerationOptions.js'
@@ -14,6 +15,7 @@ import type { GenerationOptions } from './generationOptions.js'
 import type { GenerationResult, Piece } from './generationResult.js'
 import { withDefaults } from './modelDefaults.js'
 import type { ModelParts } from './modelParts.js'
+import { StopStrings } from './stopStrings.js'
 import { type ToolAnswer, toolAnswer } from './toolAnswer.js'
 
 /** What is asked of a prompt, as it was when it was asked: the options of each answer. */
@@ -51,12 +53,17 @@ export async function* writeAnswers(
     generations.push(await Generation.begin(model, prompt, options, answer))
     if (slice.isOver && generations.length < asked.length) await slice.pause()
   }
-  const tasks = generations.map((generation, i) => {
-    const { expected } = asked[i]!
-    if (!expected) return generation
+  const tasks: Task[] = [...generations]
+  const { expected } = asked[0]!
+  if (expected) {
+    const [generation] = generations as [Generation]
     engine.checked([...prompt, ...expected])
-    return new ExpectedAnswer(generation, prompt, expected)
-  })
+    // the other one draws nothing: it goes ahead with the tokens that are there
+    const alone = { ...asked[0]!, stops: new StopStrings([]), onProgress: undefined }
+    const tools = request?.tools && (await toolAnswer(request.prompt, request.tools, alone, undefined))
+    const ahead = generation.isStateless ? await Generation.begin(model, prompt, alone, tools) : undefined
+    tasks[0] = new ExpectedAnswer(generation, ahead, prompt, expected)
+  }
   asked[0]!.onAccepted?.()
   const requests = generations.map((generation, i) => {
     const { signal } = asked[i]!

@@ -156,6 +156,11 @@ export class Generation implements Task {
     this.pieces.end(...failure)
   }
 
+  /** Whether what is to be done for a token depends on the tokens before it alone. */
+  get isStateless(): boolean {
+    return this.#rules.sampler.isStateless
+  }
+
   /** Whether it has ended by itself: it takes no more tokens. */
   get isOver(): boolean {
     return this.#finishReason !== undefined
