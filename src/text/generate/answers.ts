@@ -60,7 +60,7 @@ export async function* writeAnswers(
     engine.checked([...prompt, ...expected])
     // the other one draws nothing: it goes ahead with the tokens that are there
     const alone = { ...asked[0]!, stops: new StopStrings([]), onProgress: undefined }
-    const tools = request?.tools && (await toolAnswer(request.prompt, request.tools, alone, undefined))
+    const tools = request?.tools && (await toolAnswer({ ...request.prompt, ids: prompt }, request.tools, alone, undefined))
     const ahead = generation.isStateless ? await Generation.begin(model, prompt, alone, tools) : undefined
     tasks[0] = new ExpectedAnswer(generation, ahead, prompt, expected)
   }
