@@ -132,6 +132,11 @@ const forTasks = {
     'rows of a row group of a Parquet file',
     'the largest published splits of tasks have a hundred thousand in all',
   ),
+  taskRowGroupMemory: limit(
+    536_870_912,
+    'bytes of memory for a row group of a Parquet file, beside twenty times the bytes of the file',
+    'a hundred bytes may stand for a billion values; usual ones take some ten million',
+  ),
   taskRowGroupTime: limit(
     20,
     'seconds for a row group of a Parquet file',

@@ -136,3 +136,19 @@ test('a lock whose making fails is not left', async () => {
   readdir.mockRestore()
   expect(readdirSync(folder)).toEqual([])
 })
+
+test('a lock whose time is made up is not waited for for ever', async () => {
+  const file = await writeLock({ host: '00000000' })
+  utimesSync(file, 4e9, 4e9)
+  const clock = vi.spyOn(performance, 'now')
+  let waits = 0
+  await lock(
+    async () => {},
+    () => {
+      waits++
+      clock.mockReturnValue(performance.now() + 121_000)
+    },
+  )
+  clock.mockRestore()
+  expect([waits, existsSync(file)]).toEqual([1, false])
+})

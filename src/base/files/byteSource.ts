@@ -20,6 +20,14 @@ export function ioError(doing: string, path: string, cause: unknown): MixtralErr
   return new MixtralError('IO', `cannot ${doing} ${path}: ${reasonOf(cause)}`, { cause })
 }
 
+/**
+ * Opens a regular file for reading. A pipe is refused: to open one may wait for ever, and keep the process from ending.
+ */
+export async function openRegular(path: string): Promise<fs.FileHandle> {
+  if (!(await fs.stat(path)).isFile()) throw new Error('not a file')
+  return fs.open(path, 'r')
+}
+
 /** A file opened for reading. Close it. */
 export class FileSource implements ByteSource {
   readonly name: string
@@ -35,9 +43,8 @@ export class FileSource implements ByteSource {
   /** Throws `IO` if there is no such file, it is not a regular file (a pipe would block), or it may not be read. */
   static async open(path: string): Promise<FileSource> {
     try {
-      const stats = await fs.stat(path)
-      if (!stats.isFile()) throw new Error('not a file')
-      return new FileSource(path, stats.size, await fs.open(path, 'r'))
+      const handle = await openRegular(path)
+      return new FileSource(path, (await handle.stat()).size, handle)
     } catch (cause) {
       throw ioError('open', path, cause)
     }

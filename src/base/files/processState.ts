@@ -39,3 +39,23 @@ export async function beganOf(pid: number): Promise<string> {
   const stat = await fs.readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '')
   return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? ''
 }
+
+/** Files that were touched in the future: when that was, and since when this process knows it, by its own clock. */
+const ahead = new Map<string, { readonly touched: number; readonly since: number }>()
+
+/**
+ * Whether a live process, of any machine, keeps touching its file. A time in the future is that of a clock that is
+ * ahead, or made up: such a file is as old as it has been seen to stay the same.
+ */
+export async function isTouched(file: string, mostMs: number): Promise<boolean> {
+  const touched = (await fs.stat(file).catch(() => undefined))?.mtimeMs
+  const age = touched === undefined ? Number.POSITIVE_INFINITY : Date.now() - touched
+  if (touched === undefined || age >= 0) {
+    ahead.delete(file)
+    return age < mostMs
+  }
+  const known = ahead.get(file)
+  if (known?.touched === touched) return performance.now() - known.since < mostMs
+  ahead.set(file, { touched, since: performance.now() })
+  return true
+}

@@ -8,8 +8,10 @@
 //     byte 20   int32   tokens of the text (windows, context length)
 //     then      packed rows (windows, predictions that count, see windows.ts), see logProbabilities.ts
 
-import { type FileHandle, open } from 'node:fs/promises'
+import type { FileHandle } from 'node:fs/promises'
 import { checkKind, checkText, MixtralError, reasonOf } from '../../base/errors.js'
+import { openRegular } from '../../base/files/byteSource.js'
+
 import { DraftFile } from '../../base/files/draftFile.js'
 import { limits } from '../../base/limits.js'
 import type { Prediction } from './evaluate.js'
@@ -40,7 +42,7 @@ export class LogitsFile {
    */
   static async open(path: string): Promise<LogitsFile> {
     checkText('the path of stored logits', path)
-    const file = await open(path).catch((cause: Error) => {
+    const file = await openRegular(path).catch((cause: Error) => {
       throw new MixtralError('IO', `${path}: cannot be opened: ${reasonOf(cause)}`, { cause })
     })
     try {

@@ -2,6 +2,7 @@
 // file at a time. Owns the formats of files; does not know what is in a row.
 
 import { Worker } from 'node:worker_threads'
+import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { textLines } from '../../base/files/textLines.js'
@@ -40,6 +41,8 @@ async function* jsonRows(source: FileSource): AsyncGenerator<TaskRow> {
   }
 }
 
+/** How often the thread's memory is looked at: it may take a gigabyte in a second. */
+const WATCH_MS = 50
 /** What a thread may take of memory; decoded, the largest row groups of published tasks take a tenth. */
 const RESOURCES = { maxOldGenerationSizeMb: 2048 }
 
@@ -62,17 +65,34 @@ async function* parquetRows(source: FileSource): AsyncGenerator<TaskRow> {
   }
 }
 
-/** Asks the thread for the next row group. Throws `IO` for one that ends, or says nothing for too long. */
+/**
+ * Asks the thread for the next row group. Throws `IO` for one that ends, says nothing for too long, or takes too much.
+ */
 function nextGroup(source: FileSource, worker: Worker): Promise<ParquetAnswer> {
   return new Promise((resolve, reject) => {
-    const fail = (found: string, cause?: Error) => reject(new MixtralError('IO', `${source.name}: ${found}: it may be damaged`, { cause }))
+    const end = () => {
+      clearTimeout(timer)
+      clearInterval(watch)
+    }
+    const fail = (found: string, cause?: Error) => {
+      end()
+      reject(new MixtralError('IO', `${source.name}: ${found}: it may be damaged`, { cause }))
+    }
     const seconds = limits.taskRowGroupTime.most
     const timer = setTimeout(() => fail(`a row group takes more than ${seconds} seconds`), seconds * 1000)
+    // the thread's own limit counts no buffers: what the process takes more is the thread's, near enough
+    const before = process.memoryUsage().rss
+    const most = limits.taskRowGroupMemory.most + 20 * source.bytes
+    const watch = setInterval(() => {
+      if (process.memoryUsage().rss - before > most) fail(`a row group takes more than ${byteCount(most)} of memory`)
+    }, WATCH_MS)
     worker.removeAllListeners()
-    worker.on('message', resolve)
+    worker.on('message', (answer) => {
+      end()
+      resolve(answer)
+    })
     worker.on('error', (cause) => fail(`cannot be read: ${cause.message}`, cause))
     worker.on('exit', () => fail('the thread that reads it has ended'))
-    for (const event of ['message', 'error', 'exit']) worker.on(event, () => clearTimeout(timer))
     worker.postMessage('next')
   })
 }

@@ -82,7 +82,7 @@ export class BatchFolder {
     let found = 0
     for (const file of names) {
       const name = file.replace(/\.jsonl$/, '')
-      if (name === file || this.#done.has(name) || !(Number(name) < this.#names.length)) continue
+      if (this.#done.has(name) || this.#names[Number(name)] !== name || name === file) continue // done, or none of ours
       this.#done.add(name)
       found += this.#requestsOf(name).length
     }

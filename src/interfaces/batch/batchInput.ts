@@ -190,14 +190,24 @@ class Lines {
 
 /** Throws `OPTION` that begins with `where`. */
 function requestOf(bytes: Uint8Array, index: number, where: string): BatchRequest {
-  const wrong = (what: string) => new MixtralError('OPTION', `${where}: ${what}`)
   let line: Record<string, unknown>
   try {
     line = parsedBody(bytes)
   } catch (error) {
-    if (error instanceof ApiError) throw wrong(error.message.replace('the body', 'the line'))
+    if (error instanceof ApiError) throw new MixtralError('OPTION', `${where}: ${error.message.replace('the body', 'the line')}`)
     throw error
   }
+  return checkRequest(line, index, where)
+}
+
+/** A line that is JSON. Throws `code` that begins with `where` for one that is no request. */
+export function checkRequest(
+  line: Readonly<Record<string, unknown>>,
+  index: number,
+  where: string,
+  code: 'OPTION' | 'IO' = 'OPTION',
+): BatchRequest {
+  const wrong = (what: string) => new MixtralError(code, `${where}: ${what}`)
   const { custom_id: customId, method, url, body } = line
   const most = limits.customId.most
   if (typeof customId !== 'string' || customId === '' || customId.length > most) {

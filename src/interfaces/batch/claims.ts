@@ -6,7 +6,7 @@
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { ioError } from '../../base/files/byteSource.js'
-import { beganOf, processState, thisProcess } from '../../base/files/processState.js'
+import { beganOf, isTouched, processState, thisProcess } from '../../base/files/processState.js'
 
 const TOUCH_MS = 5000
 /** A process that is paused, or on another machine that has ended, is waited for as long. */
@@ -101,6 +101,5 @@ async function isLive({ pid, began, host }: Claim, file: string): Promise<boolea
     if (found !== '' && began !== '' && began !== found) return false
     if (found === '' && processState(pid) === 'gone') return false
   }
-  const stats = await fs.stat(file).catch(() => undefined)
-  return stats !== undefined && Date.now() - stats.mtimeMs < UNTOUCHED_MS
+  return isTouched(file, UNTOUCHED_MS)
 }

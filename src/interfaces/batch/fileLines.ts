@@ -2,9 +2,8 @@
 // again. Owns the bound of a line and the words for one that is longer. Does not know what lines hold.
 
 import type { FileHandle } from 'node:fs/promises'
-import { open } from 'node:fs/promises'
 import { abortedError, MixtralError } from '../../base/errors.js'
-import { ioError } from '../../base/files/byteSource.js'
+import { ioError, openRegular } from '../../base/files/byteSource.js'
 
 const PIECE = 2 ** 20
 const NEWLINE = 0x0a
@@ -29,14 +28,11 @@ interface Reading {
   readonly onBytes?: (bytes: Uint8Array) => void
 }
 
-/** Opens a file for reading. Throws `IO`. */
+/** Opens a file, which is read more than once. Throws `IO`, also for a pipe. */
 export async function openFile(file: string): Promise<FileHandle> {
-  const handle = await open(file).catch((cause) => {
+  return openRegular(file).catch((cause) => {
     throw ioError('open', file, cause)
   })
-  if ((await handle.stat()).isFile()) return handle
-  await handle.close()
-  throw new MixtralError('IO', `${file} is no file, expected one: it is read more than once`)
 }
 
 /** The lines from the beginning on. Throws `OPTION` for one that is too long, `IO`, and `ABORTED`. */

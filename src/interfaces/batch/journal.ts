@@ -27,7 +27,8 @@ export class Journal {
   }
 
   /**
-   * Opens the file, or makes it; `take` gets the lines that are there. Throws `IO`, `OPTION` for a line that is too
+   * Opens the file, or makes it; `take` gets the lines that are there, and a
+   * last one without an end, which is cut then. Throws `IO`, `OPTION` for a line that is too
    * long, and what `take` throws.
    */
   static async open(file: string, take: (line: FileLine) => Promise<void> | void): Promise<Journal> {
@@ -38,8 +39,8 @@ export class Journal {
       if (!(await handle.stat()).isFile()) throw new MixtralError('IO', `${file} is no file, expected one, or a new name`)
       let bytes = 0
       for await (const line of linesOf(handle, { file, most: limits.batchResult.most })) {
-        if (!line.ends) break
         await take(line)
+        if (!line.ends) break
         bytes = line.offset + line.bytes.length + 1
       }
       await handle.truncate(bytes).catch((cause) => {

@@ -5,7 +5,7 @@
 import { open, rm } from 'node:fs/promises'
 import { checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
-import { BatchInput, type BatchRequest } from './batchInput.js'
+import { BatchInput, type BatchRequest, checkRequest } from './batchInput.js'
 import { checkModels, headerMark, keyedRequest, type ModelMark, sha256 } from './batchModel.js'
 import { type MergeSummary, mergeBatch } from './mergeBatch.js'
 import { type AnyQueue, JOB_OPTIONS, QueueBackend } from './queueBackend.js'
@@ -82,7 +82,7 @@ export async function submitBatch(model: string, input: string, queue: string, o
       const batch = { ...known, requests: requests.size, chunks: count }
       const list = await backend.queue<QueuedBatch>(LIST)
       const there = await list.getJob(batch.batch)
-      if (there) refuseOther(there.data, batch)
+      if (there) refuseOther(checkQueued(batch.batch, there.data), batch)
       else await list.add('batch', batch, { jobId: batch.batch })
       return batch
     })
@@ -131,7 +131,7 @@ export async function collectBatch(input: string, output: string, queue: string,
 export async function queuedBatch(backend: QueueBackend, batch: string): Promise<QueuedBatch> {
   const list = await backend.queue<QueuedBatch>(LIST)
   const job = await list.getJob(batch)
-  if (job) return job.data
+  if (job) return checkQueued(batch, job.data)
   throw new MixtralError('OPTION', `the queue has no batch ${shown(batch)}, expected one that was submitted`)
 }
 
@@ -197,8 +197,9 @@ async function writeResults(queue: AnyQueue<QueuedChunk, string>, file: string, 
       for (let start = 0; ; start += PAGE) {
         signal?.throwIfAborted()
         const jobs = await queue.getJobs([state], start, start + PAGE - 1, true)
-        for (const { data, returnvalue, failedReason } of jobs) {
-          const text = state === 'completed' ? returnvalue : failuresOf(data, failedReason)
+        for (const { id, data, returnvalue, failedReason } of jobs) {
+          const text = state === 'completed' ? returnvalue : failuresOf(checkChunk(id, data), failedReason)
+          if (typeof text !== 'string') throw wrongData(`the results of chunk ${shown(id)} are`, text, 'lines')
           await handle.writeFile(text).catch((cause) => {
             throw ioError('write', file, cause)
           })
@@ -214,6 +215,43 @@ async function writeResults(queue: AnyQueue<QueuedChunk, string>, file: string, 
 function failuresOf({ batch, name, requests, ...mark }: QueuedChunk, reason: string | undefined): string {
   const failure = { code: 'machine_failed', message: reason ?? 'no worker could do the chunk of this request' }
   return requests.map((request) => `${failureLine(keyedRequest(request, batch, mark, name), failure)}\n`).join('')
+}
+
+const MARKS = ['batch', 'model', 'numerics', 'name'] as const
+
+/** What the queue says of a batch: all who reach its server can write it. Throws `IO` for what is none. */
+function checkQueued(batch: string, data: unknown): QueuedBatch {
+  checkMarks(`the batch ${shown(batch)}`, data)
+  const { requests, chunks, batch: own } = data as unknown as QueuedBatch
+  if (own !== batch) throw wrongData(`the batch at ${shown(batch)} is`, own, 'its id')
+  for (const count of [requests, chunks])
+    if (!Number.isSafeInteger(count) || count < 0) throw wrongData(`a count of ${shown(batch)} is`, count, 'a whole number')
+  return data as unknown as QueuedBatch
+}
+
+/** The same of a chunk, whose requests are those that a file may have. Throws `IO`. */
+export function checkChunk(id: string | undefined, data: unknown): QueuedChunk {
+  const chunk = `the chunk ${shown(id)}`
+  checkMarks(chunk, data)
+  const { requests } = data
+  if (!Array.isArray(requests)) throw wrongData(`requests of ${chunk} is`, requests, 'a list')
+  for (const [i, request] of requests.entries()) {
+    const { index, customId, url, body } = (request ?? {}) as Record<string, unknown>
+    checkRequest({ custom_id: customId, method: 'POST', url, body }, Number(index), `${chunk}, request ${i}`, 'IO')
+  }
+  return data as unknown as QueuedChunk
+}
+
+function checkMarks(what: string, data: unknown): asserts data is Record<string, unknown> {
+  if (typeof data !== 'object' || data === null) throw wrongData(`${what} is`, data, 'an object')
+  for (const mark of MARKS) {
+    const value = (data as Record<string, unknown>)[mark]
+    if (typeof value !== 'string') throw wrongData(`${mark} of ${what} is`, value, 'a text')
+  }
+}
+
+function wrongData(what: string, found: unknown, expected: string): MixtralError {
+  return new MixtralError('IO', `in the queue ${what} ${shown(found)}, expected ${expected}`)
 }
 
 /** Throws `OPTION` where a batch was submitted for another model. */

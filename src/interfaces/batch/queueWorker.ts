@@ -8,7 +8,16 @@ import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { answerAll } from './answerAll.js'
 import { type BatchModel, batchModel, type KeyedRequest, keyedRequest } from './batchModel.js'
 import { JOB_OPTIONS, type QueueBackend } from './queueBackend.js'
-import { chunksOf, type QueuedBatch, type QueuedChunk, type QueuedStatus, queuedBatch, statusOf, withBackend } from './queueBatches.js'
+import {
+  checkChunk,
+  chunksOf,
+  type QueuedBatch,
+  type QueuedChunk,
+  type QueuedStatus,
+  queuedBatch,
+  statusOf,
+  withBackend,
+} from './queueBatches.js'
 import { failureLine, resultLine } from './resultLine.js'
 
 export interface WorkOptions {
@@ -99,6 +108,7 @@ function refuseModel({ batch, name, model, numerics }: QueuedBatch, own: BatchMo
 
 /** A job, as far as its worker needs it. */
 interface ChunkJob {
+  readonly id?: string
   readonly data: QueuedChunk
   readonly attemptsMade: number
   readonly stalledCounter: number
@@ -137,7 +147,8 @@ class ChunkWorker {
   }
 
   async #answer(job: ChunkJob): Promise<string> {
-    const { data, stalledCounter } = job
+    const { stalledCounter } = job
+    const data = checkChunk(job.id, job.data)
     const { batch, name } = data
     if (data.model !== this.#batch.model || data.numerics !== this.#batch.numerics) {
       throw new MixtralError('OPTION', 'the chunk is for another model or version, expected that of its batch')

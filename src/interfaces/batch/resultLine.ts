@@ -71,11 +71,16 @@ function digest(what: string, { key, customId }: KeyedRequest): string {
   return sha256(JSON.stringify([what, key, customId])).slice(0, 32)
 }
 
+/** Whether bytes are the beginning of a line, as a kill leaves it: not a file of something else. */
+export function isBegunResult(bytes: Uint8Array): boolean {
+  return Buffer.from('{"id":"batch_req_').subarray(0, bytes.length).equals(bytes.subarray(0, 17))
+}
+
 /** What a line says. Undefined for one that is none of ours. */
 export function storedResult(bytes: Uint8Array): StoredResult | undefined {
   let line: Record<string, unknown> | null
   try {
-    line = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    line = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes))
   } catch {
     return undefined
   }

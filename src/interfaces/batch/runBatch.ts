@@ -12,7 +12,7 @@ import { BatchFolder } from './batchFolder.js'
 import { BatchInput } from './batchInput.js'
 import { type BatchModel, batchModel, checkModels, keyedRequest } from './batchModel.js'
 import { Journal } from './journal.js'
-import { type BatchAnswer, resultLine, storedResult } from './resultLine.js'
+import { type BatchAnswer, isBegunResult, resultLine, storedResult } from './resultLine.js'
 
 /** How far a run is. */
 export interface BatchProgress {
@@ -95,7 +95,8 @@ async function runFile(requests: BatchInput, part: Uint32Array, batch: BatchMode
   const journals: Journal[] = []
   try {
     for (const file of [output, errors]) {
-      const journal = await Journal.open(file, async ({ number, bytes }) => {
+      const journal = await Journal.open(file, async ({ number, bytes, ends }) => {
+        if (!ends) return isBegunResult(bytes) ? undefined : refuseLine(`${file}:${number}`)
         const { customId, key, failed } = storedResult(bytes) ?? refuseLine(`${file}:${number}`)
         const request = await requests.find(customId)
         const known = request && keyedRequest(request, requests.id, batch, batch.served.name)

@@ -2,6 +2,7 @@
 // and what is printed; interfaces/batch/ does the work.
 
 import type { Command } from 'commander'
+import { plainLine } from '../../base/terminalText.js'
 import { batchStatus, collectBatch, type QueuedStatus, submitBatch } from '../batch/queueBatches.js'
 import { workBatch } from '../batch/queueWorker.js'
 import { addBatchModelFlags, type BatchModelFlags, batchLoading, batchName, NAME_FLAG } from './batchFlags.js'
@@ -134,7 +135,7 @@ async function workOn(batch: string, flags: WorkFlags): Promise<void> {
 async function tellStatus(batch: string, { queue, json }: QueueFlags): Promise<void> {
   const status = await batchStatus(batch, queue)
   if (json) process.stdout.write(jsonLine(status))
-  else print(`${requestCount(status.requests)} for ${status.name}: ${statusText(status)}\n`)
+  else print(`${requestCount(status.requests)} for ${plainLine(status.name)}: ${statusText(status)}\n`)
 }
 
 async function collectFrom(input: string, output: string, { queue, errors, remove, json }: CollectFlags): Promise<void> {

@@ -10,7 +10,7 @@ import { abortedError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { filesUnder } from '../../base/files/optionalFiles.js'
 import { createFile, makeFolder } from '../../base/files/ownFiles.js'
-import { beganOf, type ProcessMark, processState, thisProcess } from '../../base/files/processState.js'
+import { beganOf, isTouched, type ProcessMark, processState, thisProcess } from '../../base/files/processState.js'
 
 interface Holder extends ProcessMark {
   /** Tells two locks of one process apart. */
@@ -130,17 +130,12 @@ function holderOf(name: string): Holder | undefined {
 }
 
 async function isLive({ pid, began, host }: Holder, lock: string): Promise<boolean> {
-  if (host !== (await thisProcess()).host) return isTouched(lock)
+  if (host !== (await thisProcess()).host) return isTouched(lock, UNTOUCHED_MS)
   const found = await beganOf(pid)
   if (found !== '') return began === '' || began === found
   const state = processState(pid)
   if (state !== 'unknown') return state === 'lives'
-  return (await beganOf(process.pid)) === '' && isTouched(lock) // /proc has told, or the file does
-}
-
-async function isTouched(lock: string): Promise<boolean> {
-  const stats = await fs.stat(lock).catch(() => undefined)
-  return stats !== undefined && Date.now() - stats.mtimeMs < UNTOUCHED_MS
+  return (await beganOf(process.pid)) === '' && isTouched(lock, UNTOUCHED_MS) // /proc has told, or the file does
 }
 
 function failure(doing: string, file: string): (cause: unknown) => never {

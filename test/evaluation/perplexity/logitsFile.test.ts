@@ -1,5 +1,6 @@
 // Files of stored logits: llama.cpp's own is read and written again, and what is no such file is refused.
 
+import { execFileSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -169,3 +170,9 @@ async function opened(path: string) {
   const file = await LogitsFile.open(path)
   return { windows: file.windows, close: () => file.close() }
 }
+
+test.skipIf(process.platform === 'win32')('a pipe is refused: to open one may take for ever', async () => {
+  const path = join(folder, 'pipe')
+  execFileSync('mkfifo', [path])
+  await expect(LogitsFile.open(path)).rejects.toMatchObject({ code: 'IO', message: expect.stringContaining('not a file') })
+})

@@ -99,3 +99,15 @@ test('a page that says that it has endless values is given up', async () => {
     vi.useRealTimers()
   }
 })
+
+test('a hundred bytes of Parquet that stand for a billion numbers are refused before they take much memory', async () => {
+  // one column of 2 ** 30 INT64 in a page of DELTA_BINARY_PACKED, each of no bits
+  const bytes = Buffer.from(
+    'UEFSMRUAFRwVHCwVgICAgAgVChUGFQYAAICAgIAEAYCAgIAEAgIAFQIZLEgEcm9vdBUCABUEJQAYAXEAFoCAgAQZHBkcJggcFQQZFQoZGAFxFQAWgICAgAgWyAEWRiYIAAAWyAEWgICABAAARQAAAFBBUjE=',
+    'base64',
+  )
+  const before = process.resourceUsage().maxRSS // in KB
+  const problem = /: a row group takes more than 536\.9 MB of memory: it may be damaged$/
+  await expect(rowsOf(written(bytes))).rejects.toMatchObject({ code: 'IO', message: expect.stringMatching(problem) })
+  expect(process.resourceUsage().maxRSS - before).toBeLessThan(1_500_000)
+}, 30_000)

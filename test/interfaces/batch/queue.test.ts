@@ -1,8 +1,11 @@
 import { readFileSync } from 'node:fs'
+import { Queue } from 'bullmq'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { batchStatus, collectBatch, mergeBatch, runBatch, submitBatch, workBatch } from '../../../dist/batch.js'
 import { MixtralModel } from '../../../dist/index.js'
+import { checkChunk } from '../../../dist/interfaces/batch/queueBatches.js'
 import { findPostgres, findRedis, type RunningServer, startPostgres, startRedis } from '../../batches/servers.mjs'
+import { mixtral } from '../cli/mixtral.js'
 import { chat, complete, demo, embed, testFolder, writeInput } from './batchFiles.js'
 
 const file = testFolder()
@@ -78,6 +81,32 @@ describe.each([
       expect(await workBatch(shorter, batch, server.address, { drain: drain.signal })).toMatchObject({ status: { chunks: 3 } })
       await shorter.close()
       await expect(submitBatch(demo, input, server.address)).rejects.toThrow(/is in the queue for .*-c128, expected .*-c512$/)
+    },
+    60_000,
+  )
+
+  test.skipIf(!isThere || name !== 'Redis')(
+    'what others have put there is looked at like a file, and named',
+    async () => {
+      const connection = { url: server.address }
+      const list = new Queue('mixtral-batches', { connection })
+      const whole = { batch: 'b', model: 'm', numerics: 'n', name: '\u001b]0;title\u0007', requests: 1, chunks: 1 }
+      const wrong = { none: null, empty: {}, other: whole, count: { ...whole, batch: 'count', chunks: '1' }, model: { ...whole, model: 5 } }
+      for (const [jobId, data] of Object.entries(wrong)) {
+        await list.add('batch', data, { jobId })
+        const told = { code: 'IO', message: expect.stringMatching(/^in the queue .* is .*, expected /) }
+        await expect(batchStatus(jobId, server.address), jobId).rejects.toMatchObject(told)
+        await expect(workBatch(model, jobId, server.address), jobId).rejects.toMatchObject(told)
+      }
+      await list.add('batch', whole, { jobId: 'b' })
+      const { stdout } = await mixtral(['batch', 'status', 'b', '--queue', server.address])
+      expect(stdout).toMatch(/^1 request for \\u001b\]0;title\\u0007: 0 of 1 chunks/)
+      await list.close()
+
+      const marks = { batch: 'b', model: 'm', numerics: 'n', name: 'x' }
+      for (const requests of [undefined, 'x', [null], [{ customId: 'a', url: '/etc/passwd', body: {} }]])
+        expect(() => checkChunk('c1', { ...marks, requests })).toThrow(/chunk "c1"/)
+      expect(() => checkChunk('c1', null)).toThrow('in the queue the chunk "c1" is null, expected an object')
     },
     60_000,
   )

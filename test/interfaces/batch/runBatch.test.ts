@@ -1,8 +1,10 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { mergeBatch, runBatch } from '../../../dist/batch.js'
 import { MixtralModel } from '../../../dist/index.js'
+import { Claims } from '../../../dist/interfaces/batch/claims.js'
 import { createApp } from '../../../dist/server.js'
 import { chat, complete, demo, embed, linesIn, testFolder, writeInput } from './batchFiles.js'
 
@@ -164,6 +166,23 @@ describe('an output of another batch is refused by its line', () => {
     expect(readFileSync(file('text.jsonl'), 'utf8')).toBe('dear diary\n')
     await expect(run(input)).rejects.toThrow('is an input')
   })
+
+  test.each(['my only key: 12345', '{"id":"batch_7"'])('and one whose only line has no end: %s', async (text) => {
+    writeFileSync(file('key.txt'), text)
+    await expect(run(file('key.txt'))).rejects.toThrow(`${file('key.txt')}:1: a line that is no result`)
+    expect(readFileSync(file('key.txt'), 'utf8')).toBe(text)
+  })
+
+  test.skipIf(process.platform === 'win32')('nor does a pipe keep a run waiting', async () => {
+    execFileSync('mkfifo', [file('pipe.jsonl')])
+    await expect(run(file('out.jsonl'), file('pipe.jsonl'))).rejects.toMatchObject({
+      code: 'IO',
+      message: expect.stringContaining('not a file'),
+    })
+    mkdirSync(file('piped/parts'), { recursive: true })
+    execFileSync('mkfifo', [file('piped/parts/000000.0a1b2c3d.jsonl')])
+    expect((await run(file('piped/'))).done).toBe(lines.length)
+  })
 })
 
 test('a request of another model is refused before anything runs', async () => {
@@ -199,13 +218,37 @@ describe('a folder', () => {
     for (const name of ['claims', 'parts', 'results']) mkdirSync(path.join(folder, name), { recursive: true })
     writeFileSync(path.join(folder, 'claims/000000~claim.4194304.99.00000000.0a1b2c3d'), '')
     const old = new Date(Date.now() - 3_600_000)
-    const { utimesSync } = await import('node:fs')
     utimesSync(path.join(folder, 'claims/000000~claim.4194304.99.00000000.0a1b2c3d'), old, old)
     const [first, second] = readFileSync(file('out.jsonl'), 'utf8').split('\n')
     writeFileSync(path.join(folder, 'parts/000000.0a1b2c3d.jsonl'), `${first}\n${second!.slice(0, 50)}`)
     const summary = await runBatch(model, input, folder)
     expect(summary).toMatchObject({ found: 1, done: lines.length })
     expect(await merged('taken', folder)).toEqual({ whole, errors })
+  })
+
+  test('has files of other names, which are results of nothing', async () => {
+    mkdirSync(file('strange/results'), { recursive: true })
+    for (const name of ['.jsonl', '0.jsonl', '0x0.jsonl', '-1.jsonl', '000000']) writeFileSync(file(`strange/results/${name}`), '')
+    expect(await runBatch(model, input, file('strange/'))).toMatchObject({ found: 0, done: lines.length })
+    expect(await merged('strange', file('strange/'))).toEqual({ whole, errors })
+  })
+
+  test('is not blocked by a claim whose time is made up', async () => {
+    mkdirSync(file('claims'))
+    const claim = file('claims/000000~claim.5.6.00000000.0a1b2c3d')
+    writeFileSync(claim, '')
+    utimesSync(claim, 4e9, 4e9)
+    const claims = new Claims(file('claims'))
+    expect([...(await claims.taken())]).toEqual(['000000'])
+    const later = performance.now() + 61_000
+    const clock = vi.spyOn(performance, 'now').mockReturnValue(later)
+    utimesSync(claim, 4e9 + 5, 4e9 + 5) // touched again: its machine's clock is ahead
+    expect([...(await claims.taken())]).toEqual(['000000'])
+    clock.mockReturnValue(later + 61_000)
+    expect([...(await claims.taken())]).toEqual([])
+    clock.mockRestore()
+    expect(readdirSync(file('claims'))).toEqual([])
+    await claims.close()
   })
 
   test('of another batch is refused', async () => {

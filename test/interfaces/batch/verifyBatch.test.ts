@@ -135,6 +135,14 @@ describe('what is altered is named', () => {
     expect((await verifyBatch(model, input, file('unknown.jsonl'))).wrong).toMatchObject({ line: 1, customId: 'r999' })
   })
 
+  test('a byte order mark, which no result has', async () => {
+    writeFileSync(file('marked.jsonl'), `\ufeff${readFileSync(results, 'utf8')}`)
+    expect((await verifyBatch(model, input, file('marked.jsonl'))).wrong).toMatchObject({
+      line: 1,
+      why: 'the line is no result of a batch',
+    })
+  })
+
   test('a byte of the model', async () => {
     copyFileSync(demo, file('damaged.gguf'))
     const bytes = readFileSync(file('damaged.gguf'))
