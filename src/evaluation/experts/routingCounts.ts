@@ -52,7 +52,7 @@ export class RoutingCounts {
   readonly next: Float64Array
   /** The experts of the token before: (layers, used). */
   #before: Uint16Array | undefined
-  /** (layers): sums of the entropies but for the logarithms of `#products`. */
+  /** (layers): sums of the entropies without the logarithms of `#products`. */
   readonly #entropies: Float64Array
   /** (layers): products of the softmax's sums, whose logarithms are taken together. */
   readonly #products: Float64Array

@@ -17,7 +17,7 @@ import { linesOf, openFile } from './fileLines.js'
 import { Journal } from './journal.js'
 import { storedResult } from './resultLine.js'
 
-/** Requests of a chunk: a process that ends leaves at most so many to others. */
+/** Requests of a chunk: a process that ends leaves at most this number to others. */
 const CHUNK = 32
 const POLL_MS = 500
 const MANIFEST_BYTES = 65_536

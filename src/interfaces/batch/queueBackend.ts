@@ -16,7 +16,7 @@ export interface WorkerSettings {
   readonly lockDuration: number
 }
 
-/** A job that dies with its workers is given to so many: what it has done meanwhile is kept (queueWorker.ts). */
+/** How many workers a job is given to that dies with them: what it has done meanwhile is kept (queueWorker.ts). */
 const MOST_STALLS = 1000
 /** Attempts of a client to connect, and the pause between two. A worker that was connected tries for ever. */
 const ATTEMPTS = 10

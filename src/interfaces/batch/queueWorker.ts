@@ -48,7 +48,7 @@ export interface WorkSummary extends WorkProgress {
 /** Chunks at one time: the next one's requests are there when those of a chunk end. */
 const CHUNKS = 2
 const POLL_MS = 1000
-/** From so many deaths of workers on, a chunk's requests run one by one; one that is there at so many is given up. */
+/** From this number of dead workers on, a chunk's requests run one by one; one that is there at as many is given up. */
 const CAREFUL_STALLS = 3
 const MOST_DEATHS = 3
 

@@ -10,7 +10,7 @@ import { hasCursor, say } from './layout.js'
 import { ASK_FOR_MARKS, joined, NO_MARKS, PastedText } from './pastedText.js'
 import { checkStdin } from './stdin.js'
 
-/** So many times Ctrl-C during one answer ends the process: it seems to hang. */
+/** This number of Ctrl-C during one answer ends the process: it seems to hang. */
 const PATIENCE = 3
 
 export interface LineSource {

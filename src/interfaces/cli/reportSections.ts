@@ -10,7 +10,7 @@ import { figuresTable, LEVEL, percent, range, section } from './reportParts.js'
 
 /** How many strengths a color has in heat maps: the classes `s0` to `s40`. */
 export const STRENGTHS = 40
-/** A share of so many times an even one has the full color. */
+/** A share of this many times an even one has the full color. */
 const FULL = 2.5
 /** More pairs of domains than this have a table and no sentence. */
 const MOST_SENTENCES = 6

@@ -1,6 +1,6 @@
 // The parts of a rendered chat: control tokens and texts. Owns the promise that the text of a message never becomes a
 // control token, and the space behind a control token. Tokens that a vocabulary calls user-defined are texts for
-// llama.cpp, and are found in messages as there, but for those that stand between messages.
+// llama.cpp, and are found in messages as there, except those that stand between messages.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Steps } from '../../base/timeSlice.js'
