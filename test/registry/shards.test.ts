@@ -2,7 +2,7 @@
 
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, truncateSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
@@ -45,11 +45,27 @@ function publish(shards: Version, commit: string, lfs = true): void {
   server.answers.set('/api/models/owner/repo/revision/main?blobs=true', JSON.stringify({ sha: commit.repeat(40), siblings }))
 }
 
+/** The bytes of all files; undefined if one is not there, or if they are replaced meanwhile: the first is the last to come. */
+function readAll(files: readonly string[]): Buffer[] | undefined {
+  const first = () => {
+    const { ino, ctimeMs } = statSync(files[0]!)
+    return `${ino} ${ctimeMs}`
+  }
+  try {
+    const before = first()
+    const found = files.map((file) => readFileSync(file))
+    return first() === before ? found : undefined
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    throw error
+  }
+}
+
 /** Which of these versions is in the store as a whole; undefined if the set is not complete. Fails for a mixed one. */
 function versionHere(versions: readonly Version[]): number | undefined {
   const files = names.map((name) => join(folder, name))
-  if (!files.every((file) => existsSync(file))) return undefined
-  const found = files.map((file) => readFileSync(file))
+  const found = readAll(files)
+  if (!found) return undefined
   const which = versions.findIndex((shards) => shards.every((bytes, index) => found[index]!.equals(bytes)))
   expect(which, 'the shards in the store are of one version').toBeGreaterThanOrEqual(0)
   return which
