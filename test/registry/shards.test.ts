@@ -45,7 +45,7 @@ function publish(shards: Version, commit: string, lfs = true): void {
   server.answers.set('/api/models/owner/repo/revision/main?blobs=true', JSON.stringify({ sha: commit.repeat(40), siblings }))
 }
 
-/** The bytes of all files. Undefined if one is missing, or if they are replaced meanwhile: the first is the last to come. */
+/** The bytes of all files. Undefined if one is missing, or if they are replaced meanwhile: the first comes last. */
 function readAll(files: readonly string[]): Buffer[] | undefined {
   const first = () => {
     const { ino, ctimeMs } = statSync(files[0]!)

@@ -59,6 +59,15 @@ export async function writeWhole(file: string, text: string): Promise<void> {
   try {
     await makeFolder(folder)
     for (const name of await fs.readdir(folder)) if (name.startsWith(start)) await fs.rm(path.join(folder, name), { force: true })
+  } catch (cause) {
+    throw ioError('write', file, cause)
+  }
+  await placeFile(file, text, draft)
+}
+
+/** Writes a file so that it is whole or absent, also where others write it. Throws `IO`. */
+export async function placeFile(file: string, text: string, draft = `${file}~${randomBytes(4).toString('hex')}`): Promise<void> {
+  try {
     const handle = await createFile(draft)
     try {
       const bytes = Buffer.from(text)

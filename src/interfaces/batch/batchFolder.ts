@@ -8,6 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError, MixtralError, shown } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { readText } from '../../base/files/optionalFiles.js'
+import { placeFile } from '../../base/files/ownFiles.js'
 import { limits } from '../../base/limits.js'
 import type { Work } from './answerAll.js'
 import type { BatchInput } from './batchInput.js'
@@ -63,7 +64,7 @@ export class BatchFolder {
       throw ioError('write', folder, cause)
     }
     const there = await readText(file, MANIFEST_BYTES)
-    if (there === undefined) await writeAtOnce(file, `${own}\n`)
+    if (there === undefined) await placeFile(file, `${own}\n`)
     else if (there.trim() !== own) {
       throw new MixtralError(
         'OPTION',
@@ -168,7 +169,7 @@ export class BatchFolder {
 
   async #publish({ name, requests, lines, journal }: Chunk): Promise<void> {
     const text = [...requests].map((index) => `${lines.get(index)}\n`).join('')
-    await writeAtOnce(path.join(this.#folder, 'results', `${name}.jsonl`), text)
+    await placeFile(path.join(this.#folder, 'results', `${name}.jsonl`), text)
     this.#done.add(name)
     await journal.close()
     for (const file of await this.#partsOf(name)) await fs.rm(file, { force: true }).catch(() => {})
@@ -181,23 +182,5 @@ export class BatchFolder {
       throw ioError('read', folder, cause)
     })
     return files.filter((file) => file.startsWith(`${name}.`)).map((file) => path.join(folder, file))
-  }
-}
-
-/** Writes a file so that it is whole or absent, also where others write it. Throws `IO`. */
-async function writeAtOnce(file: string, text: string): Promise<void> {
-  const draft = `${file}~${crypto.randomUUID().slice(0, 8)}`
-  try {
-    const handle = await fs.open(draft, 'wx')
-    try {
-      await handle.writeFile(text)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await fs.rename(draft, file)
-  } catch (cause) {
-    await fs.rm(draft, { force: true }).catch(() => {})
-    throw ioError('write', file, cause)
   }
 }

@@ -16,14 +16,12 @@ export interface WorkerSettings {
   readonly lockDuration: number
 }
 
-/** How many workers a job is given to that dies with them: what it has done meanwhile is kept (queueWorker.ts). */
-const MOST_STALLS = 1000
-/** Attempts of a client to connect, and the pause between two. A worker that was connected tries for ever. */
-const ATTEMPTS = 10
-const PAUSE_MS = 500
-const LONGEST_PAUSE_MS = 5000
-/** A result that is under way has so much time when a worker ends. */
-const CLOSE_MS = 5000
+/**
+ * How many workers a job is given to that dies with them: what it has done meanwhile is kept (queueWorker.ts). A client
+ * tries to connect `attempts` times; a worker that was connected tries for ever. A result that is under way when a
+ * worker ends has `close`. Times are milliseconds.
+ */
+const most = { stalls: 1000, attempts: 10, pause: 500, longestPause: 5000, close: 5000 }
 
 export class QueueBackend {
   readonly #bullmq: BullMq
@@ -84,7 +82,7 @@ export class QueueBackend {
     { concurrency, lockDuration }: WorkerSettings,
   ): Promise<AnyWorker<Data, Result>> {
     const { Worker, createPostgresBackend } = this.#bullmq
-    const options = { concurrency, lockDuration, stalledInterval: lockDuration, maxStalledCount: MOST_STALLS, drainDelay: 1 }
+    const options = { concurrency, lockDuration, stalledInterval: lockDuration, maxStalledCount: most.stalls, drainDelay: 1 }
     const worker = this.#pool
       ? new Worker<Data, Result, string>(name, work, { ...options, connection: this.#pool } as never, createPostgresBackend as never)
       : new Worker<Data, Result, string>(name, work, { ...options, connection: this.#redis() })
@@ -95,7 +93,7 @@ export class QueueBackend {
   async close(): Promise<void> {
     const late = setTimeout(() => {
       this.#isLate = true // a client of Redis would try to connect for ever
-    }, CLOSE_MS)
+    }, most.close)
     await Promise.all(this.#open.splice(0).map(endConnection))
     await withinTime(this.#pool?.end())
     clearTimeout(late)
@@ -116,7 +114,7 @@ export class QueueBackend {
     })
     let timer: NodeJS.Timeout | undefined
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error('it does not answer')), ATTEMPTS * PAUSE_MS)
+      timer = setTimeout(() => reject(new Error('it does not answer')), most.attempts * most.pause)
     })
     try {
       await Promise.race([one.waitUntilReady(), late])
@@ -129,7 +127,7 @@ export class QueueBackend {
   }
 
   #redis() {
-    const retryStrategy = (times: number) => (this.#isLate ? null : Math.min(PAUSE_MS * times, LONGEST_PAUSE_MS))
+    const retryStrategy = (times: number) => (this.#isLate ? null : Math.min(most.pause * times, most.longestPause))
     return { url: this.#address, maxRetriesPerRequest: null, retryStrategy }
   }
 
@@ -157,7 +155,7 @@ function poolOf({ Pool, Client }: Pg, address: string, schema: string): PgPool {
       this.on('error', () => {})
     }
   }
-  const options = { options: `-c search_path=${schema}`, keepAlive: true, max: 8, connectionTimeoutMillis: ATTEMPTS * PAUSE_MS }
+  const options = { options: `-c search_path=${schema}`, keepAlive: true, max: 8, connectionTimeoutMillis: most.attempts * most.pause }
   const pool = new Pool({ connectionString: address, ...options, Client: QuietClient })
   pool.on('error', () => {})
   return pool
@@ -192,7 +190,7 @@ async function endConnection(one: Connected): Promise<void> {
 async function withinTime(work: Promise<unknown> | undefined): Promise<boolean> {
   let timer: NodeJS.Timeout | undefined
   const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(resolve, CLOSE_MS, false)
+    timer = setTimeout(resolve, most.close, false)
   })
   const isOver = await Promise.race([Promise.resolve(work).then(() => true), late]).catch(() => false)
   clearTimeout(timer)

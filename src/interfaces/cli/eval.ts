@@ -9,23 +9,14 @@ import { countItems } from '../../evaluation/tasks/taskItems.js'
 import type { TaskProgress, TaskResult } from '../../evaluation/tasks/taskRun.js'
 import type { Accuracy } from '../../evaluation/tasks/taskScores.js'
 import { checkOutputs } from './files.js'
-import {
-  ANY_MODEL,
-  addExpertsFlag,
-  addModelFlags,
-  addOutputFlags,
-  type ExpertsFlag,
-  expertsOption,
-  type ModelFlags,
-  wholeNumber,
-} from './flags.js'
+import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { columns, jsonLine, print } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 
-interface EvalFlags extends ModelFlags, ExpertsFlag {
+interface EvalFlags extends JudgeFlags {
   readonly model: string
   readonly shots?: number
   readonly examples?: string
@@ -42,7 +33,7 @@ export function configureEval(command: Command): void {
     .option('--examples <file>', "where they are taken from: the task's split for that (default: FILE)")
     .option('--limit <n>', 'items to run at most; of mmlu, of each subject (default: all)', wholeNumber(1))
     .option('--out <file>', 'write each item with its scores; a run that was stopped goes on there')
-  addOutputFlags(addExpertsFlag(addModelFlags(command, 'examples, question and choice together')))
+  addJudgeFlags(command, 'examples, question and choice together')
     .addHelpText(
       'after',
       wrapped(`

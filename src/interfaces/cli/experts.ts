@@ -12,16 +12,7 @@ import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { expertsReport, SHOWN_TOKENS } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
 import { checkOutputs, readTextFile, writeOutput } from './files.js'
-import {
-  ANY_MODEL,
-  addExpertsFlag,
-  addModelFlags,
-  addOutputFlags,
-  type ExpertsFlag,
-  expertsOption,
-  type ModelFlags,
-  wholeNumber,
-} from './flags.js'
+import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, print } from './layout.js'
@@ -29,7 +20,7 @@ import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 import { failMissing } from './usageErrors.js'
 
-interface StatisticsFlags extends ModelFlags, ExpertsFlag {
+interface StatisticsFlags extends JudgeFlags {
   readonly domain?: readonly NamedFile[]
   readonly tokens?: number
   readonly csv?: string
@@ -53,7 +44,7 @@ export function configureExperts(command: Command): void {
     .option('--html <file>', 'write a report with pictures, and the first tokens in the colors of their experts, for a browser')
     .option('--csv <file>', 'write domain, layer, expert and its shares as a table')
     .option('--npy <file>', 'write the shares as an array: (domains, layers, experts) float32')
-  addOutputFlags(addExpertsFlag(addModelFlags(command)))
+  addJudgeFlags(command)
   // Of the model flags, only --context has another meaning here.
   const context = command.options.find(({ long }) => long === '--context')!
   context.short = '-c'

@@ -42,20 +42,19 @@ export function tokenIds(text: string): number[] {
   throw new InvalidArgumentError('Expected comma-separated token ids, such as 1,22557.')
 }
 
-export interface ExpertsFlag {
+/** The flags of commands that judge a model. */
+export interface JudgeFlags extends ModelFlags {
   readonly experts?: number
 }
 
-export function addExpertsFlag(command: Command): Command {
-  return command.option(
-    '--experts <n>',
-    "experts of each token in a layer, 1 to all (default: the model's own number)",
-    wholeNumber(1, 1024),
-  )
+/** `context` is what the context holds, where that is not the tokens of a prompt. */
+export function addJudgeFlags(command: Command, context?: string): Command {
+  const all = "experts of each token in a layer, 1 to all (default: the model's own number)"
+  return addOutputFlags(addModelFlags(command, context).option('--experts <n>', all, wholeNumber(1, 1024)))
 }
 
-/** The library's option of the flag. */
-export const expertsOption = ({ experts }: ExpertsFlag) => (experts === undefined ? {} : { expertsPerToken: experts })
+/** The library's option of the flag `--experts`. */
+export const expertsOption = ({ experts }: JudgeFlags) => (experts === undefined ? {} : { expertsPerToken: experts })
 
 /** The library's options of loading that the model flags stand for. */
 export function loadOptions({ threads, context, ram }: ModelFlags): EngineOptions {

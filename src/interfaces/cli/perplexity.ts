@@ -12,16 +12,7 @@ import { SHORTEST_WINDOW, type WindowOptions, type WindowProgress } from '../../
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
 import { checkOutputs, readTextFile } from './files.js'
-import {
-  ANY_MODEL,
-  addExpertsFlag,
-  addModelFlags,
-  addOutputFlags,
-  type ExpertsFlag,
-  expertsOption,
-  type ModelFlags,
-  wholeNumber,
-} from './flags.js'
+import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, print } from './layout.js'
@@ -29,7 +20,7 @@ import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 import { failMissing } from './usageErrors.js'
 
-interface PerplexityFlags extends ModelFlags, ExpertsFlag {
+interface PerplexityFlags extends JudgeFlags {
   readonly chunks?: number
   readonly saveLogits?: string
   readonly kl?: string
@@ -42,7 +33,7 @@ export function configurePerplexity(command: Command): void {
     .option('--chunks <n>', 'windows to run at most (default: all)', wholeNumber(1))
     .option('--save-logits <file>', 'store the logits in a file, for --kl or llama-perplexity --kl-divergence')
     .option('--kl <file>', 'compare with logits stored by --save-logits or llama-perplexity --kl-divergence-base')
-  addOutputFlags(addExpertsFlag(addModelFlags(command)))
+  addJudgeFlags(command)
   // Of the model flags, only --context has another meaning here.
   const context = command.options.find(({ long }) => long === '--context')!
   context.description = `tokens of a window (default: ${USUAL_WINDOW}, or the model's context if that is shorter)`

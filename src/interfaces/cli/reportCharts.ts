@@ -11,12 +11,8 @@ interface Series {
   readonly values: readonly number[]
 }
 
-const WIDTH = 320
-const HEIGHT = 150
-const LEFT = 40
-const RIGHT = 6
-const TOP = 8
-const BOTTOM = 20
+const [WIDTH, HEIGHT] = [320, 150]
+const [TOP, RIGHT, BOTTOM, LEFT] = [8, 6, 20, 40]
 
 const across = WIDTH - LEFT - RIGHT
 const down = HEIGHT - TOP - BOTTOM
