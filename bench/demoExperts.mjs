@@ -1,21 +1,18 @@
+// node bench/demoExperts.mjs FOLDER [--picture FILE] [--price]
 // The demo model's experts on the three kinds of text that it knows: writes stories.txt, chat.txt and plays.txt into a
 // folder, and the report of `mixtral experts` beside them. With --picture, photographs the report in Chromium for the
 // documents; with --price, prints the perplexity of each text with 1 to 8 experts per token.
-//
-//   node bench/demoExperts.mjs FOLDER [--picture docs/experts.png] [--price]
 
 import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
-import { parseArgs } from 'node:util'
 import { MixtralModel, measurePerplexity } from '../dist/index.js'
+import { readCommandLine } from './commandLine.mjs'
 
-const { positionals, values: flags } = parseArgs({
-  allowPositionals: true,
-  options: { picture: { type: 'string' }, price: { type: 'boolean' } },
-})
-const folder = resolve(positionals[0] ?? 'bench/files/experts')
+const options = { picture: { type: 'string' }, price: { type: 'boolean' } }
+const { positionals, values: flags } = readCommandLine(import.meta.url, options, [1, 1])
+const folder = resolve(positionals[0])
 mkdirSync(folder, { recursive: true })
 const golden = (name) => readFileSync(new URL(`../test/golden/demo/${name}`, import.meta.url), 'utf8')
 const lines = golden('eval.txt').split('\n')

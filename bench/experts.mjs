@@ -1,21 +1,16 @@
-// What the statistics of experts cost, and whether they are those of the traced tensors: over 100,000 tokens of the
-// demo model, or --tokens N. Prints the time, and the processor's time of all threads, beside that of the same windows
-// without counting, of parts of the text in turn; the memory of a quarter and of all; and the shares, repetitions and
-// losses that differ from those computed from `trace`.
-//
-//   node --expose-gc bench/experts.mjs [--tokens N] [--parts N] [--threads N]
+// node bench/experts.mjs [--tokens N] [--parts N] [--threads N]
+// What the statistics of experts cost, and whether they are those of the traced tensors: over 100,000 tokens of the demo
+// model, or --tokens N. Prints the time, and the processor's time of all threads, beside that of the same windows without
+// counting, of parts of the text in turn; with Node's --expose-gc the memory of a quarter and of all; and the shares,
+// repetitions and losses that differ from those computed from `trace`.
 
 import { readFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 import { expertStatistics, MixtralModel } from '../dist/index.js'
+import { readCommandLine } from './commandLine.mjs'
 
-const { values: flags } = parseArgs({
-  options: {
-    tokens: { type: 'string', default: '100000' },
-    parts: { type: 'string', default: '10' },
-    threads: { type: 'string', default: '2' },
-  },
-})
+const number = (usual) => ({ type: 'string', default: usual })
+const options = { tokens: number('100000'), parts: number('10'), threads: number('2') }
+const { values: flags } = readCommandLine(import.meta.url, options)
 const tokens = Number(flags.tokens)
 const WINDOW = 512
 const model = await MixtralModel.load('demo', { threads: Number(flags.threads) })

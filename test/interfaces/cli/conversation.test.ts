@@ -20,6 +20,6 @@ test("an empty system message leaves out the model's own, and none leaves it in"
   expect(prompt(new Conversation(none, 'Be brief.'))).toBe('Be brief. [INST] Hi [/INST]')
   expect(prompt(new Conversation(none, ''))).toBe('[INST] Hi [/INST]')
   const conversation = new Conversation(none, undefined)
-  expect(await conversation.obey('/system', '')).toBe('')
+  expect(await conversation.obey('/system', '')).toBe('no system message; forgot the conversation')
   expect(prompt(conversation)).toBe('[INST] Hi [/INST]')
 })

@@ -47,7 +47,7 @@ test('--json is one object with all figures', async () => {
 })
 
 test.each([
-  [['demo'], 2, /no text, expected a file or --domain NAME=FILE/],
+  [['demo'], 2, /FILES is missing, expected mixtral experts MODEL FILES\.\.\. or --domain NAME=FILE; "demo" is the model/],
   [['demo', file('none.txt')], 1, /none\.txt: cannot be read/],
   [['demo', file('story.txt'), '--experts', '9'], 2, /is 9, expected a whole number from 1 to 8/],
 ])('%j is refused', async (args, code, message) => {
