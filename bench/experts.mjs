@@ -1,8 +1,8 @@
 // node bench/experts.mjs [--tokens N] [--parts N] [--threads N]
-// What the statistics of experts cost, and whether they are those of the traced tensors: over 100,000 tokens of the demo
-// model, or --tokens N. Prints the time, and the processor's time of all threads, beside that of the same windows without
-// counting, of parts of the text in turn; with Node's --expose-gc the memory of a quarter and of all; and the shares,
-// repetitions and losses that differ from those computed from `trace`.
+// What the statistics of experts cost, and whether they are those of the traced tensors: over 100,000 tokens of the
+// demo model, or --tokens N. Prints the time, and the processor's time of all threads, beside that of the same windows
+// without counting, of parts of the text in turn; with Node's --expose-gc the memory of a quarter and of all; and the
+// shares, repetitions and losses that differ from those computed from `trace`.
 
 import { readFileSync } from 'node:fs'
 import { expertStatistics, MixtralModel } from '../dist/index.js'
