@@ -1,10 +1,9 @@
-// Asks a server for its health again and again, in a thread of its own, so that what the main thread does is in no
-// latency. Sends the milliseconds of each answer, or the error.
+// Asks a server for its health again and again, in a process of its own: in one that makes load, also in another thread,
+// the asking waits for itself. Sends the milliseconds of each answer, and the error if there is one.
 
 import { request } from 'node:http'
-import { parentPort, workerData } from 'node:worker_threads'
 
-const { url, every } = workerData
+const [url, every] = process.argv.slice(2)
 for (;;) {
   const start = performance.now()
   const problem = await new Promise((resolve) => {
@@ -14,6 +13,6 @@ for (;;) {
       .on('error', (error) => resolve(error.message))
       .end()
   })
-  parentPort.postMessage({ milliseconds: performance.now() - start, problem })
-  await new Promise((resolve) => setTimeout(resolve, every))
+  process.send({ milliseconds: performance.now() - start, problem })
+  await new Promise((resolve) => setTimeout(resolve, Number(every)))
 }

@@ -5,9 +5,9 @@
 // in the last minute must be within 5 % of the second's. Prints what was answered, memory, and latencies of /health.
 // Exit code 1 if anything is wrong. Latencies are judged by the reader, who knows what else the machine does.
 
+import { fork } from 'node:child_process'
 import { connect } from 'node:net'
 import { loadavg } from 'node:os'
-import { Worker } from 'node:worker_threads'
 import { readCommandLine } from './commandLine.mjs'
 import { startServer } from './serverProcess.mjs'
 
@@ -29,10 +29,12 @@ const counts = { whole: 0, left: 0, garbage: 0, unread: 0, busy: 0 }
 const expected = new Map()
 for (const kind of kinds) expected.set(kind, (await ask(kind)).told)
 
+/** Seconds in which server, clients and the asker compile their code, all on a few cores. */
+const WARM_UP = 5
 const latencies = []
-const probe = new Worker(new URL('healthProbe.mjs', import.meta.url), { workerData: { url: server.url, every: 50 } })
+const probe = fork(new URL('healthProbe.mjs', import.meta.url), [server.url, '50'])
 probe.on('message', ({ milliseconds, problem }) => {
-  latencies.push(milliseconds)
+  latencies.push({ at: elapsed(), milliseconds })
   if (problem) fault(`/health: ${problem}`)
 })
 const memory = []
@@ -41,7 +43,7 @@ const elapsed = () => (performance.now() - start) / 1000
 const sampling = setInterval(() => memory.push({ at: elapsed(), bytes: server.residentBytes(), load: loadavg()[0] }), 1000)
 await Promise.all(Array.from({ length: clients }, (_, i) => client(i)))
 clearInterval(sampling)
-await probe.terminate()
+probe.kill()
 
 const left = await leftOver()
 const { code, said } = await server.end()
@@ -191,17 +193,23 @@ async function leftOver() {
   }
 }
 
+/** Latencies: how many, and the middle and the worst of them. */
+function percentiles(all) {
+  const sorted = all.map(({ milliseconds }) => milliseconds).toSorted((a, b) => a - b)
+  const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]
+  return { asked: sorted.length, p50: at(0.5), p99: at(0.99), p999: at(0.999), max: sorted.at(-1) }
+}
+
 function report() {
   const mean = (from, to) => average(memory.filter(({ at }) => at >= from && at < to).map(({ bytes }) => bytes))
   const [second, last] = [mean(60, 120), mean(elapsed() - 60 - 1, Infinity)]
   const growth = seconds >= 180 ? last / second - 1 : undefined // shorter runs only warm up
   if (growth !== undefined && Math.abs(growth) > 0.05) fault(`memory: ${(100 * growth).toFixed(1)} % from the second minute to the last`)
-  const sorted = latencies.toSorted((a, b) => a - b)
-  const at = (part) => sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))]
-  const health = { asked: sorted.length, p50: at(0.5), p99: at(0.99), p999: at(0.999), max: sorted.at(-1) }
+  const health = percentiles(latencies.filter(({ at }) => at >= WARM_UP))
+  const begins = percentiles(latencies.filter(({ at }) => at < WARM_UP))
   const load = average(memory.map(({ load }) => load))
   const peak = Math.max(...memory.map(({ bytes }) => bytes))
-  if (values.json) console.log(JSON.stringify({ seconds, clients, counts, left, second, last, growth, peak, health, load, faults }))
+  if (values.json) console.log(JSON.stringify({ seconds, clients, counts, left, second, last, growth, peak, health, begins, load, faults }))
   const mb = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`
   say(`${clients} clients, ${seconds} s; load of the machine ${load.toFixed(1)}`)
   say(
@@ -211,11 +219,10 @@ function report() {
   )
   if (growth !== undefined) say(`memory: ${mb(second)} in the second minute, ${mb(last)} in the last, ${(100 * growth).toFixed(1)} %`)
   say(`memory: at most ${mb(peak)}`)
-  say(
-    `/health, ms: ${Object.entries(health)
-      .map(([name, value]) => `${name} ${Number(value.toFixed(1))}`)
-      .join(', ')}`,
-  )
+  for (const [when, figures] of Object.entries({ [`after ${WARM_UP} s`]: health, before: begins })) {
+    const all = Object.entries(figures).map(([name, value]) => `${name} ${Number(value?.toFixed(1))}`)
+    say(`/health ${when}, ms: ${all.join(', ')}`)
+  }
   say(faults.length > 0 ? `${faults.length} faults\n${faults.slice(0, 20).join('\n')}` : 'no faults')
 }
 
