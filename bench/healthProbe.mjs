@@ -1,5 +1,5 @@
-// Asks a server for its health again and again, in a process of its own: in one that makes load, also in another thread,
-// the asking waits for itself. Sends the milliseconds of each answer, and the error if there is one.
+// Asks a server for its health again and again, in a process of its own: in one that makes load, another thread too
+// waits for itself. Sends the milliseconds of each answer, and the error if there is one.
 
 import { request } from 'node:http'
 
