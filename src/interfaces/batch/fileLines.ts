@@ -4,20 +4,12 @@
 import type { FileHandle } from 'node:fs/promises'
 import { abortedError, MixtralError } from '../../base/errors.js'
 import { ioError, openRegular } from '../../base/files/byteSource.js'
+import { type ByteLine, cutLines } from '../../base/files/textLines.js'
 
 const PIECE = 2 ** 20
-const NEWLINE = 0x0a
 const RETURN = 0x0d
 
-export interface FileLine {
-  /** Counted from 1. */
-  readonly number: number
-  readonly offset: number
-  /** Without the end of the line. */
-  readonly bytes: Uint8Array
-  /** Whether the line has an end: the last one of a file that was cut has none. */
-  readonly ends: boolean
-}
+export type FileLine = ByteLine
 
 interface Reading {
   readonly file: string
@@ -37,33 +29,19 @@ export async function openFile(file: string): Promise<FileHandle> {
 
 /** The lines from the beginning on. Throws `OPTION` for one that is too long, `IO`, and `ABORTED`. */
 export async function* linesOf(handle: FileHandle, { file, most, signal, onBytes }: Reading): AsyncGenerator<FileLine> {
-  let rest: Uint8Array[] = []
-  let restBytes = 0
-  let number = 1
-  let offset = 0
-  for (let at = 0; ; ) {
-    if (signal?.aborted) throw abortedError(signal)
-    const piece = await readAt(handle, file, at, PIECE)
-    if (piece.length === 0) break
-    onBytes?.(piece)
-    at += piece.length
-    let start = 0
-    for (let end = piece.indexOf(NEWLINE); end >= 0; end = piece.indexOf(NEWLINE, start)) {
-      const part = piece.subarray(start, end)
-      const bytes = restBytes > 0 ? Buffer.concat([...rest, part]) : part
-      if (bytes.length > most) throw tooLong(file, number, most)
-      yield { number, offset, bytes: bytes.at(-1) === RETURN ? bytes.subarray(0, -1) : bytes, ends: true }
-      number++
-      offset += bytes.length + 1
-      start = end + 1
-      rest = []
-      restBytes = 0
+  const pieces = async function* () {
+    for (let at = 0; ; ) {
+      if (signal?.aborted) throw abortedError(signal)
+      const piece = await readAt(handle, file, at, PIECE)
+      if (piece.length === 0) return
+      onBytes?.(piece)
+      at += piece.length
+      yield piece
     }
-    if (start < piece.length) rest.push(piece.subarray(start))
-    restBytes += piece.length - start
-    if (restBytes > most) throw tooLong(file, number, most)
   }
-  if (restBytes > 0) yield { number, offset, bytes: Buffer.concat(rest), ends: false }
+  for await (const line of cutLines(pieces(), most, (number) => tooLong(file, number, most))) {
+    yield line.ends && line.bytes.at(-1) === RETURN ? { ...line, bytes: line.bytes.subarray(0, -1) } : line
+  }
 }
 
 /** Up to `length` bytes from `offset` on: less at the end of the file only. Throws `IO`. */
