@@ -22,8 +22,8 @@ import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import { openedFiles, type Weights } from '../weights/weightLoader.js'
 import { type CallOptions, checkTokens, type ForwardOptions, type TokenIds } from './callArguments.js'
-import { FINDINGS, gatherFindings, type WeightFindings } from './check/weightFindings.js'
-import { type WeightPart, weightParts } from './check/weightParts.js'
+import { createFindings, type FindingsMemory, gatherFindings, type WeightFindings } from './check/weightFindings.js'
+import { unitsOf, type WeightPart, weightParts } from './check/weightParts.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { inLentTurns } from './lentTurns.js'
 import { command, createMailbox, writePart } from './mailbox.js'
@@ -57,7 +57,7 @@ export class Engine {
   readonly #runner: StepRunner
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
-  readonly #findings: Float64Array
+  readonly #findings: FindingsMemory
   /** Saves and restores parts of the KV cache. */
   readonly sessions: SessionStore
   readonly turns: Turns
@@ -108,7 +108,7 @@ export class Engine {
       jobs: JobMemory.create(plan.batchSize, plan.sequences),
       routes: Routes.create(config, plan.batchSize),
       times: options.profile ? Profile.create(threads) : undefined,
-      findings: new Float64Array(new SharedArrayBuffer(threads * FINDINGS * 8)),
+      findings: createFindings(threads, Math.max(...weightParts(plan, config).map(({ slice }) => unitsOf(slice)))),
     }
     const figures = createFigures()
     const shared = (): ModelWorkerData => ({
@@ -259,7 +259,7 @@ export class Engine {
       const findings = await this.turns.exclusive(async () => {
         writePart(this.#mailbox, index)
         await this.#team.run(command.check, signal)
-        return gatherFindings(this.#findings)
+        return gatherFindings(this.#findings, unitsOf(part.slice))
       }, signal)
       loaded += part.slice.bytes
       onProgress?.({ loaded, total })

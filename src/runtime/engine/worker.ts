@@ -21,6 +21,7 @@ import { loadBanks } from '../weights/loadBanks.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { WeightCheck } from './check/weightCheck.js'
+import type { FindingsMemory } from './check/weightFindings.js'
 import { command, readPart, readStep } from './mailbox.js'
 
 /** The workerData of a model's threads. */
@@ -37,8 +38,7 @@ export interface ModelWorkerData {
   readonly routes: RouteMemory
   /** The times of stages (profile.ts), if they are measured. */
   readonly times: Float64Array | undefined
-  /** (threads, FINDINGS): check/weightFindings.ts. */
-  readonly findings: Float64Array
+  readonly findings: FindingsMemory
   /** Set if experts are streamed. */
   readonly streaming?: StreamingMemory
 }

@@ -55,6 +55,11 @@ test.each(demoTypes)('nothing is wrong with the demo model as %s', async (type) 
   }
 })
 
+test('the figures have the same bits with any number of threads, each time', async () => {
+  const expected = await verify(demoPath(), { threads: 1 })
+  for (const threads of [2, 3, 2]) expect(await verify(demoPath(), { threads })).toEqual(expected)
+})
+
 test.each<[string, LoadOptions]>([
   ['with experts that come and go', { threads: 2, ram: 8_500_000 }],
   ['in many banks', { bankBytes: 1, threads: 3 }],

@@ -5,17 +5,15 @@
 import { formats } from '../../../format/quants/formats.js'
 import type { RoundedActivations } from '../../../format/quants/roundedActivations.js'
 import { GRID_BYTES } from '../../kernels/gridTable.js'
-import { activationBlock, activationBytes, packedBytes, packings, ROWS_TOGETHER } from '../../kernels/packing.js'
+import { activationBlock, activationBytes, packedBytes, packings } from '../../kernels/packing.js'
 import type { ExpertStore } from '../../model/expertStore.js'
 import type { Thread } from '../../model/thread.js'
 import type { Bank } from '../../weights/bank.js'
 import type { FileReader } from '../../weights/fileReader.js'
 import type { TensorSlice } from '../../weights/mixtralTensors.js'
-import { FINDINGS, finding, summationError } from './weightFindings.js'
-import { type WeightPart, weightParts } from './weightParts.js'
+import { type FindingsMemory, finding, findingsOfThread, summationError, sumsOfUnit, unitSum } from './weightFindings.js'
+import { rowsOfUnit, unitsOf, type WeightPart, weightParts } from './weightParts.js'
 
-/** Bytes of the file that are checked as one unit. */
-const UNIT_BYTES = 256 * 1024
 /** Tokens that are multiplied at once. Each is multiplied alone, too. */
 const TOKENS = 4
 
@@ -38,12 +36,11 @@ export class WeightCheck {
   readonly #store: ExpertStore
   readonly #files: FileReader
   readonly #openBank: (bytes: number) => Bank
-  readonly #findings: Float64Array
+  readonly #findings: FindingsMemory
   readonly #parts: readonly WeightPart[]
   #bank: Bank | undefined
 
-  /** findings: (threads, FINDINGS), shared. */
-  constructor(thread: Thread, store: ExpertStore, files: FileReader, openBank: (bytes: number) => Bank, findings: Float64Array) {
+  constructor(thread: Thread, store: ExpertStore, files: FileReader, openBank: (bytes: number) => Bank, findings: FindingsMemory) {
     this.#thread = thread
     this.#store = store
     this.#files = files
@@ -52,32 +49,28 @@ export class WeightCheck {
     this.#parts = weightParts(thread.plan, thread.config)
   }
 
-  /**
-   * Checks this thread's share of a part, and writes what it finds to its row of the findings. index: the part's
-   * number.
-   */
+  /** Checks this thread's share of a part, and writes down what it finds. index: the part's number. */
   run(index: number): void {
     const { crew } = this.#thread
     const part = this.#parts[index]!
     const { slice } = part
-    const found = this.#findings.subarray(crew.seat * FINDINGS, (crew.seat + 1) * FINDINGS).fill(0)
-    found[finding.firstUnlike] = Number.POSITIVE_INFINITY
-    found[finding.firstOff] = Number.POSITIVE_INFINITY
+    const found = findingsOfThread(this.#findings, crew.seat)
     const { bank, at, packed, waitForRows } = this.#place(part)
     const rowBytes = slice.bytes / slice.rows
-    const rows = Math.max(ROWS_TOGETHER, Math.floor(UNIT_BYTES / rowBytes / ROWS_TOGETHER) * ROWS_TOGETHER)
+    const rows = rowsOfUnit(slice)
     const memory = packed ? this.#layOut(slice, rows) : undefined
-    const units = Math.ceil(slice.rows / rows)
+    const units = unitsOf(slice)
     for (let unit = crew.claim(); unit < units && !crew.cancelRequested; unit = crew.claim()) {
       const first = unit * rows
       const count = Math.min(rows, slice.rows - first)
+      const sums = sumsOfUnit(this.#findings, unit)
       const file = new Uint8Array(count * rowBytes)
       waitForRows(first, count)
       this.#files.read(slice.file, file, 0, file.length, slice.offset + first * rowBytes)
       if (memory) {
         const start = at + packedBytes(slice.type.name, first, slice.columns)
         const packed = bank.bytes.subarray(start, start + packedBytes(slice.type.name, count, slice.columns))
-        this.#checkMatrix(slice, memory, file, packed, first, found)
+        this.#checkMatrix(slice, memory, file, packed, first, found, sums)
       } else {
         const start = at + first * rowBytes
         noteUnlike(found, file, bank.bytes.subarray(start, start + file.length), first, rowBytes, 1)
@@ -133,7 +126,15 @@ export class WeightCheck {
   }
 
   /** file: (rows, row bytes) from row `first` on; packed: the same rows in their bank. */
-  #checkMatrix(slice: TensorSlice, memory: CheckMemory, file: Uint8Array, packed: Uint8Array, first: number, found: Float64Array): void {
+  #checkMatrix(
+    slice: TensorSlice,
+    memory: CheckMemory,
+    file: Uint8Array,
+    packed: Uint8Array,
+    first: number,
+    found: Float64Array,
+    sums: Float64Array,
+  ): void {
     const { bank, fileAt, packedAt, inputsAt, outAt, x, rounded } = memory
     const { kernels, bytes } = bank
     const { dequantize } = formats.get(slice.type.name)!
@@ -179,7 +180,7 @@ export class WeightCheck {
         found[finding.firstOff] = Math.min(found[finding.firstOff]!, first + row)
       }
       dequantize(blocksOfRow, weights)
-      noteError(found, product, weights, x, rounded, slice.type.name)
+      noteError(found, sums, product, weights, x, rounded, slice.type.name)
     }
   }
 }
@@ -201,6 +202,7 @@ function noteUnlike(found: Float64Array, expected: Uint8Array, actual: Uint8Arra
  */
 function noteError(
   found: Float64Array,
+  sums: Float64Array,
   product: number,
   weights: Float32Array,
   x: Float32Array,
@@ -218,8 +220,8 @@ function noteError(
   }
   const allowed = rounding + summationError(type, weights.length) * magnitude
   const error = Math.abs(product - exact)
-  found[finding.errorSquares]! += error ** 2
-  found[finding.exactSquares]! += exact ** 2
+  sums[unitSum.errorSquares]! += error * error
+  sums[unitSum.exactSquares]! += exact * exact
   const share = error === 0 ? 0 : error / allowed
   // NaN is worse than any share
   if (!(share <= found[finding.worstShare]!)) found[finding.worstShare] = Number.isNaN(share) ? Number.POSITIVE_INFINITY : share

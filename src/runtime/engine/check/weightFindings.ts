@@ -1,7 +1,10 @@
 // The findings of the check of a matrix: how threads write them down for the main thread, and how they are summed up.
 // Owns the offsets of the numbers and the bound of rounding errors. Does not know how rows are checked.
+//
+// Counts and extremes are kept per thread. Sums are kept per unit of rows, and added in the order of the rows: so they
+// have the same bits whichever thread took which unit, and with any number of threads.
 
-/** Offsets into a thread's row of the findings. */
+/** Offsets into a thread's findings. */
 export const finding = {
   /** Rows that differ from the file, and the first of them. */
   unlike: 0,
@@ -9,14 +12,42 @@ export const finding = {
   /** Rows whose product differs from the oracle's, and the first of them. */
   off: 2,
   firstOff: 3,
-  /** Sums over the rows. */
-  errorSquares: 4,
-  exactSquares: 5,
   /** The largest error of a row, as a share of what the format allows. */
-  worstShare: 6,
+  worstShare: 4,
 } as const
 
-export const FINDINGS = 8
+const PER_THREAD = 8
+
+/** Offsets into the sums of a unit: over its rows, the squares of the errors and of the exact products. */
+export const unitSum = { errorSquares: 0, exactSquares: 1 } as const
+
+const PER_UNIT = 2
+
+/** The findings of a check, in shared memory. */
+export interface FindingsMemory {
+  /** (threads, PER_THREAD) */
+  readonly ofThreads: Float64Array
+  /** (units of the largest part, PER_UNIT) */
+  readonly ofUnits: Float64Array
+}
+
+export function createFindings(threads: number, units: number): FindingsMemory {
+  const shared = (length: number) => new Float64Array(new SharedArrayBuffer(length * 8))
+  return { ofThreads: shared(threads * PER_THREAD), ofUnits: shared(units * PER_UNIT) }
+}
+
+/** The findings of one thread, emptied. */
+export function findingsOfThread({ ofThreads }: FindingsMemory, thread: number): Float64Array {
+  const found = ofThreads.subarray(thread * PER_THREAD, (thread + 1) * PER_THREAD).fill(0)
+  found[finding.firstUnlike] = Number.POSITIVE_INFINITY
+  found[finding.firstOff] = Number.POSITIVE_INFINITY
+  return found
+}
+
+/** The sums of one unit, emptied. */
+export function sumsOfUnit({ ofUnits }: FindingsMemory, unit: number): Float64Array {
+  return ofUnits.subarray(unit * PER_UNIT, (unit + 1) * PER_UNIT).fill(0)
+}
 
 export interface WeightFindings {
   /**
@@ -37,20 +68,25 @@ export interface WeightFindings {
   readonly worstShare: number
 }
 
-/** Sums up the findings of all threads. */
-export function gatherFindings(findings: Float64Array): WeightFindings {
-  const rows = Array.from({ length: findings.length / FINDINGS }, (_, thread) =>
-    findings.subarray(thread * FINDINGS, (thread + 1) * FINDINGS),
+/** Sums up the findings of all threads, about a part of `units` units. */
+export function gatherFindings({ ofThreads, ofUnits }: FindingsMemory, units: number): WeightFindings {
+  const rows = Array.from({ length: ofThreads.length / PER_THREAD }, (_, thread) =>
+    ofThreads.subarray(thread * PER_THREAD, (thread + 1) * PER_THREAD),
   )
   const sum = (at: number) => rows.reduce((total, row) => total + row[at]!, 0)
+  const sumOfUnits = (at: number) => {
+    let total = 0
+    for (let unit = 0; unit < units; unit++) total += ofUnits[unit * PER_UNIT + at]!
+    return total
+  }
   const first = (at: number) => rows.reduce((least, row) => Math.min(least, row[at]!), Number.POSITIVE_INFINITY)
-  const exact = sum(finding.exactSquares)
+  const exact = sumOfUnits(unitSum.exactSquares)
   return {
     unlikeFile: sum(finding.unlike),
     firstUnlike: sum(finding.unlike) ? first(finding.firstUnlike) : undefined,
     unlikeOracle: sum(finding.off),
     firstOff: sum(finding.off) ? first(finding.firstOff) : undefined,
-    error: exact > 0 ? Math.sqrt(sum(finding.errorSquares) / exact) : 0,
+    error: exact > 0 ? Math.sqrt(sumOfUnits(unitSum.errorSquares) / exact) : 0,
     worstShare: rows.reduce((worst, row) => Math.max(worst, row[finding.worstShare]!), 0),
   }
 }

@@ -1,6 +1,8 @@
 // The parts of a model that are checked one at a time: a vector or a matrix in a bank, or a matrix of a streamed
-// expert. Main and threads make the same list, so a number identifies a part. Does not know how a part is checked.
+// expert; and their units, which threads claim. Main and threads make the same list, so a number identifies a part.
+// Does not know how a part is checked.
 
+import { ROWS_TOGETHER } from '../../kernels/packing.js'
 import type { Load, PlacedExpert } from '../../weights/bankLayout.js'
 import type { MixtralConfig } from '../../weights/mixtralConfig.js'
 import type { TensorSlice } from '../../weights/mixtralTensors.js'
@@ -16,6 +18,19 @@ export interface WeightPart {
   readonly load?: Load
   /** Which of the expert's matrices it is, if the expert is streamed. */
   readonly part?: keyof PlacedExpert
+}
+
+/** Bytes of the file that are checked as one unit. */
+const UNIT_BYTES = 256 * 1024
+
+/** Rows of a part that are checked as one unit. */
+export function rowsOfUnit({ bytes, rows }: TensorSlice): number {
+  return Math.max(ROWS_TOGETHER, Math.floor(UNIT_BYTES / (bytes / rows) / ROWS_TOGETHER) * ROWS_TOGETHER)
+}
+
+/** Number of units of a part. */
+export function unitsOf(slice: TensorSlice): number {
+  return Math.ceil(slice.rows / rowsOfUnit(slice))
 }
 
 /** The parts in the order of the layers; before them the embedding, after them the output. */
