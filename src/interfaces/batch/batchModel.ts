@@ -8,6 +8,7 @@ import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { fingerprint } from '../../runtime/weights/fingerprint.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
@@ -49,12 +50,15 @@ export async function batchModel(model: MixtralModel, name?: string): Promise<Ba
 }
 
 /** The marks of a model that is not loaded, as they are when it is. Throws what its header is refused for; `IO`. */
-export async function headerMark(given: string, contextLength?: number): Promise<ModelMark & { readonly name: string }> {
+export async function headerMark(
+  given: string,
+  options: Pick<EngineOptions, 'contextLength' | 'kvFormat'>,
+): Promise<ModelMark & { readonly name: string }> {
   const { path: file, layers } = await localModel(given)
   const gguf = await openGguf(file)
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
   const { build } = await compileKernels()
-  const asked = planOptions(config, { build, layers, options: contextLength === undefined ? {} : { contextLength } })
+  const asked = planOptions(config, { build, layers, options })
   const { kvFormat } = residentNeeds(config, mixtralTensors(config, gguf), asked)
   const mark = await markOf({ gguf, layers, contextLength: asked.contextLength, memory: { kvFormat } }, servedVersion())
   return { ...mark, name: path.basename(file).replace(/\.gguf$/i, '') }
