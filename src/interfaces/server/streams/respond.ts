@@ -10,7 +10,6 @@ import type { Metrics } from '../metrics/metrics.js'
 import type { Exchange } from '../requestLog.js'
 import type { Settings } from '../settings.js'
 import { type AnswerEvent, type AnswerRun, answerEvents, type Outcome } from './answerRuns.js'
-import type { Resuming } from './resuming.js'
 import { isTurnOver, turnWithTime, within } from './turn.js'
 
 /** How an API writes an answer. Texts are complete events; an empty one is left out. */
@@ -50,8 +49,8 @@ export interface Answering {
   readonly width: number
   /** Of the caller's part of the KV cache. */
   readonly salt?: string
-  /** Whether the client can go on with a stream that it loses, and from where it does now. */
-  readonly resuming?: Resuming
+  /** There where the client takes ids of events; it may have one, and go on behind it. */
+  readonly resuming?: { readonly lastEventId: string | undefined }
   /** How long the request waited for its model, where that was not in memory. */
   readonly loadSeconds?: number
 }

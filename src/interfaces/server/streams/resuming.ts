@@ -29,20 +29,18 @@ export interface StreamOrigin {
 
 export interface ResumableStream {
   readonly origin: StreamOrigin
-  /** Gives events their ids, and leaves out those that the client has. Throws an ApiError 400 for another number of answers. */
+  /**
+   * Gives events their ids, and leaves out those that the client has. Throws an ApiError 400 for another number of
+   * answers.
+   */
   wire(wire: Wire, answers: number): Wire
-}
-
-/** What a client can do: it takes ids, and it may have one. */
-export interface Resuming {
-  readonly lastEventId: string | undefined
 }
 
 /**
  * Undefined for clients that do not say that they read event streams: many read `data` lines and nothing else. Throws
  * an ApiError 400 for the id of an event of no stream, and for any where answers do not go on.
  */
-export function resumingOf(headers: Headers, goesOn: boolean): Resuming | undefined {
+export function resumingOf(headers: Headers, goesOn: boolean): Answering['resuming'] {
   const lastEventId = headers.get('last-event-id') || undefined
   if (lastEventId !== undefined) {
     if (!goesOn) throw refused('answers of this route cannot be resumed', 'not_resumable')
