@@ -46,7 +46,7 @@ const refusal = async (response: Response): Promise<[number, Json]> => [response
 
 const routes: [path: string, what: string, body: object][] = [
   ['/v1/chat/completions', 'a text', { messages: capital, temperature: 1.5 }],
-  ['/v1/chat/completions', 'a call', { messages: capital, tools: [weather], tool_choice: 'required', temperature: 1 }],
+  ['/v1/chat/completions', 'a call', { messages: capital, tools: [weather], tool_choice: 'required', temperature: 1, max_tokens: 40 }],
   ['/v1/chat/completions', 'log-probabilities and experts', { messages: capital, logprobs: true, return_routed_experts: true, seed: 3 }],
   ['/v1/chat/completions', 'a conversation that is over', { messages: capital, add_generation_prompt: false, max_tokens: 9 }],
   ['/v1/completions', 'a text', { prompt: endless, max_tokens: 40, stream_options: { include_usage: true } }],
