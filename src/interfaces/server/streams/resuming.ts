@@ -4,6 +4,7 @@
 // and what is refused. Knows no API.
 
 import { createHash, randomInt } from 'node:crypto'
+import type { Steps } from '../../../base/timeSlice.js'
 import { randomSeed } from '../../../runtime/sampler/checkSamplerOptions.js'
 import { ApiError, badRequest } from '../apiError.js'
 import { type ModelMark, readsClock, sha256 } from '../modelMark.js'
@@ -173,6 +174,10 @@ class NumberedWire implements Wire {
     this.wireNames = wire.wireNames
     const begin = eventsIn(wire.begin).map((event, i) => this.#numbered(event, Math.min(i, answers - 1)))
     this.begin = begin.join('') || (sent ? wire.ping : '') // who resumes, waits: a sign of life comes with the headers
+  }
+
+  *prepare(event: AnswerEvent): Steps<void> {
+    if (this.#wire.prepare) yield* this.#wire.prepare(event)
   }
 
   event(event: AnswerEvent): string {
