@@ -1,4 +1,4 @@
-// node bench/cluster.mjs [--tables policies,scale] [--workers 1000] [--seed 1] [--minutes 60] [--layers 32] [--speed 1] [--json]
+// node bench/cluster.mjs [--tables policies,scale] [--workers 1000] [--seed 1] [--minutes 60] [--speed 1] [--json]
 //
 // Measures nothing: simulates many `mixtral serve` processes behind a balancer, and batches on machines that fail, from
 // what one machine was measured to take for a step by its rows (bench/cluster/stepTimes.mjs says which figures). With
@@ -10,8 +10,9 @@
 //   batch      chunks and locks: the work that a failure loses
 //   check      one worker by the simulation, and by the runtime's own Scheduler, step by step
 //
-// All tables without --tables. Those of docs/scaling.md are its output without options; the same seed gives the same.
-// test/bench/cluster.test.ts compares it with closed forms of queues, and with the Scheduler.
+// All tables without --tables; --layers 4 for the file that was measured. The tables of docs/scaling.md are its output
+// without options; the same seed gives the same. test/bench/cluster.test.ts compares it with closed forms of queues, and
+// with the Scheduler.
 
 import { simulateBatch } from './cluster/batch.mjs'
 import { POLICIES } from './cluster/dispatch.mjs'
@@ -95,7 +96,7 @@ function failures() {
         failures,
         'answers lost': broken,
         'of a million': Math.round((broken / (done + broken)) * 1e6),
-        'tokens written twice': percent(lostTokens / (found.tokensPerSecond * minutes * 60)),
+        'tokens lost with workers': percent(lostTokens / (found.tokensPerSecond * minutes * 60)),
         'silence: median': stall.count ? seconds(stall.p50) : '',
         '99 %': stall.count ? seconds(stall.p99) : '',
         'whole answer: 99 %': seconds(whole.p99),

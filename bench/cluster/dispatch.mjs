@@ -68,7 +68,7 @@ class LeastLoaded {
   }
 }
 
-/** A consistent hash of the key: a failure moves what has the keys of one worker alone, each to the next on the ring. */
+/** A consistent hash: a failure moves what has the keys of one worker alone, each to the next on the ring. */
 class Affinity {
   #workers
   #bound
