@@ -11,8 +11,8 @@
 //   check      one worker by the simulation, and by the runtime's own Scheduler, step by step
 //
 // All tables without --tables; --layers 4 for the file that was measured. The tables of docs/scaling.md are its output
-// without options; the same seed gives the same. test/bench/cluster.test.ts compares it with closed forms of queues, and
-// with the Scheduler.
+// without options; the same seed gives the same. test/bench/cluster.test.ts compares it with closed forms of queues,
+// and with the Scheduler.
 
 import { simulateBatch } from './cluster/batch.mjs'
 import { POLICIES } from './cluster/dispatch.mjs'

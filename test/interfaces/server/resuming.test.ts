@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { MixtralModel } from '../../../dist/index.js'
 import { readsClock } from '../../../dist/interfaces/server/modelMark.js'
-import { createApp } from '../../../dist/server.js'
+import { createApp, ModelCatalog, serve } from '../../../dist/server.js'
 import { capital, endless, type Json, type Started, until, withServer } from './served.js'
 
 const served = withServer({ pingSeconds: 0.02 })
@@ -102,6 +102,20 @@ describe('a stream that is lost', () => {
     const text = await (await ask('/v1/completions', body, { lastEventId: whole.at(-3)!.id })).text()
     expect(text.slice(0, text.indexOf('id: '))).toMatch(/^(:\n\n){3,}$/)
     await until(() => served.logs.some(({ resumed, outcome }) => resumed && outcome === 'done'))
+  })
+
+  test('goes on at a server of many models, which loads the model for it', async () => {
+    const path = '/v1/chat/completions'
+    const body = { model: 'demo', messages: capital }
+    const events: Event[][] = []
+    for (const lastEventId of [() => undefined, () => events[0]![4]!.id]) {
+      const models = await ModelCatalog.open({ models: ['demo'], load: { threads: 1 } })
+      const server = await serve(models, { port: 0 })
+      events.push(await eventsOf(await ask(path, body, { at: server, lastEventId: lastEventId() })))
+      await server.close()
+      await models.close()
+    }
+    expect(events[1]).toEqual(events[0]!.slice(5))
   })
 
   test('has a seed of its own where none is given', async () => {
