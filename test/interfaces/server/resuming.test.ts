@@ -118,6 +118,27 @@ describe('a stream that is lost', () => {
     expect(events[1]).toEqual(events[0]!.slice(5))
   })
 
+  test('goes on elsewhere where its server has no more time for it', async () => {
+    const body = { prompt: endless, max_tokens: 80, ignore_eos: true, n: 4 }
+    const ending = await served.start({ name: 'demo', graceSeconds: 0 })
+    const response = await ask('/v1/completions', body, { at: ending })
+    const [now, all] = response.body!.tee()
+    const reader = now.getReader()
+    await reader.read()
+    void reader.cancel()
+    await ending.close()
+    const begun = await eventsOf(new Response(all))
+    const error = begun.pop()!
+    expect(error.id).toBeUndefined()
+    expect(JSON.parse(error.text.slice(6)).error).toMatchObject({ type: 'unavailable_error' })
+    const rest = await eventsOf(await ask('/v1/completions', body, { lastEventId: begun.at(-1)!.id }))
+    const reasons = rest.filter(({ text }) => /"finish_reason":"/.test(text))
+    expect(reasons).toHaveLength(4)
+    const again = await eventsOf(await ask('/v1/completions', body, { lastEventId: begun[0]!.id }))
+    const sorted = (events: readonly Event[]) => events.map(({ text }) => text).toSorted()
+    expect(sorted([...begun.slice(1), ...rest])).toEqual(sorted(again))
+  })
+
   test('has a seed of its own where none is given', async () => {
     const body = { prompt: endless, temperature: 2, max_tokens: 20 }
     const [one, other] = [await eventsOf(await ask('/v1/completions', body)), await eventsOf(await ask('/v1/completions', body))]
