@@ -89,6 +89,14 @@ describe('a stream that is lost', () => {
     }
   })
 
+  test('may be lost again, before all answers are where they were: ids tell of all what has come', async () => {
+    const body = { prompt: 'Once upon a time', n: 3, max_tokens: 20, ignore_eos: true, seed: 2 }
+    const [{ id }] = (await eventsOf(await ask('/v1/completions', body))) as [Event]
+    const countsOf = (one: Event) => one.id!.split('.')[7]!.split('-').map(Number)
+    const rest = await eventsOf(await ask('/v1/completions', body, { lastEventId: id!.split('.').with(7, '1-15-0-0').join('.') }))
+    for (const one of rest) expect(countsOf(one)[1]).toBeGreaterThanOrEqual(15)
+  })
+
   test('may be lost again: ids of what goes on are those of the whole', async () => {
     const body = { prompt: endless, max_tokens: 30 }
     const whole = await eventsOf(await ask('/v1/completions', body))
