@@ -1,31 +1,21 @@
 // What a result depends on beside its request: the model and the arithmetic. A request gets what it leaves open, so
-// that its result follows from it alone: a seed and the name of the model. Owns digests and keys.
+// that its result follows from it alone: a seed and the name of the model. Owns keys.
 
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { localModel } from '../../registry/stores/localModels.js'
-import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
-import { fingerprint } from '../../runtime/weights/fingerprint.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { residentNeeds } from '../../runtime/weights/plan.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { planOptions } from '../inspect/modelFacts.js'
+import { canonical, type ModelMark, markOf, sha256 } from '../server/modelMark.js'
 import { isCalled, type ServedModel, servedModel, servedVersion } from '../server/servedModel.js'
 import type { BatchInput, BatchRequest } from './batchInput.js'
-
-/** Names the model and the arithmetic: results with the same of both have the same bytes. */
-export interface ModelMark {
-  /** 64 hex digits of the weights, and of the texts that an Ollama model brings. */
-  readonly model: string
-  /** Package, version of the arithmetic, format of the KV cache, and context length. */
-  readonly numerics: string
-}
 
 export interface BatchModel extends ModelMark {
   readonly served: ServedModel
@@ -64,21 +54,6 @@ export async function headerMark(
   return { ...mark, name: path.basename(file).replace(/\.gguf$/i, '') }
 }
 
-/** What the marks are made of. */
-interface Marked {
-  readonly gguf: Gguf
-  readonly layers: OllamaLayers | undefined
-  readonly contextLength: number
-  readonly memory: { readonly kvFormat: string }
-}
-
-async function markOf({ gguf, layers, contextLength, memory }: Marked, version: string): Promise<ModelMark> {
-  const weights = await fingerprint(gguf)
-  const { template, system, params, messages } = layers ?? {}
-  const model = layers ? sha256(canonical([weights, template ?? null, system ?? null, params, messages])) : weights
-  return { model, numerics: `${version}-${memory.kvFormat}-c${contextLength}` }
-}
-
 /** Throws `OPTION` where a request of the file names another model. */
 export function checkModels({ models }: BatchInput, served: Pick<ServedModel, 'name' | 'aliases'>): void {
   for (const [name, where] of models) {
@@ -112,16 +87,4 @@ function seedFor(batch: string, customId: string): number {
     .update(JSON.stringify([batch, customId]))
     .digest()
     .readUIntBE(0, 6)
-}
-
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
-}
-
-/** JSON whose objects have their keys in order. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) => {
-    if (typeof item !== 'object' || item === null || Array.isArray(item)) return item
-    return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-  })
 }

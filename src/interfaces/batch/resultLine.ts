@@ -1,8 +1,8 @@
 // The line of a result: OpenAI's fields, and one of our own, `mixtral`, which says what the result depends on and which
 // tokens it has. Nothing in it comes from a clock, a random number or a cache. Owns the form, both ways.
 
+import { sha256 } from '../server/modelMark.js'
 import type { KeyedRequest } from './batchModel.js'
-import { sha256 } from './batchModel.js'
 
 /** What became of a request: an answer, or what is wrong with the request. */
 export interface BatchAnswer {

@@ -40,6 +40,7 @@ import { checkTextLength } from './security/textLength.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import { type ConnectionSocket, Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
+import { resumingOf } from './streams/resuming.js'
 import { ownTurn } from './streams/turn.js'
 import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 
@@ -50,6 +51,9 @@ export interface ServerApp {
   /** Takes no more requests, waits for those that run as long as `graceSeconds`, and ends the others. Never throws. */
   close(): Promise<void>
 }
+
+/** Routes whose streams go on where a client has lost them. */
+const RESUMABLE = new Set(['/v1/chat/completions', '/chat/completions', '/v1/completions', '/v1/responses', '/v1/messages'])
 
 /** Routes that change the store: a server of one model has none. */
 const STORE = ['/api/pull', '/api/copy', '/api/delete']
@@ -165,12 +169,15 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     for (const path of paths) {
       app[method](path, async (c) => {
         const exchange = c.get('exchange')
+        const { headers } = c.req.raw
+        const resuming = resumingOf(headers, RESUMABLE.has(path))
         const body = await readBody(c.req.raw, bodyLimits)
         c.get('span')?.asked(body)
-        const asked = commonAsked(body, c.req.raw.headers)
+        const asked = commonAsked(body, headers)
         if (asked.seconds !== undefined) exchange.limit(asked.seconds)
-        const salt = keys.saltFor(c.req.raw.headers, asked.cacheSalt)
-        const result = await work(body, { exchange, admission, metrics, settings, width: sequences, ...(salt !== undefined && { salt }) })
+        const salt = keys.saltFor(headers, asked.cacheSalt)
+        const more = { ...(salt !== undefined && { salt }), ...(resuming && { resuming }) }
+        const result = await work(body, { exchange, admission, metrics, settings, width: sequences, ...more })
         return result instanceof Response ? result : c.json(result)
       })
     }
