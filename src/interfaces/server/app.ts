@@ -17,6 +17,7 @@ import { anthropicModel, anthropicModels, modelList, modelObject, VERSION_HEADER
 import { oneModel } from './models/oneModel.js'
 import { Pulls } from './models/pulls.js'
 import { type ModelRoute, type ModelWork, unknownModel, Visits } from './models/visits.js'
+import type { Env, MoreRoutes, NodeBindings } from './moreRoutes.js'
 import { checkOllamaChat, checkOllamaGenerate, ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { checkEmbed, checkOldEmbed, ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
 import { OLLAMA_VERSION, runningModels, showModel, taggedModels } from './ollama/models.js'
@@ -38,7 +39,7 @@ import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
 import { checkTextLength } from './security/textLength.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
-import { type ConnectionSocket, Connections } from './sockets/connections.js'
+import { Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
 import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 
@@ -53,17 +54,10 @@ export interface ServerApp {
 /** Routes that change the store: a server of one model has none. */
 const STORE = ['/api/pull', '/api/copy', '/api/delete']
 
-/** What @hono/node-server gives beside a request. */
-interface NodeBindings {
-  readonly incoming?: { readonly httpVersion?: string; readonly socket?: ConnectionSocket }
-  readonly outgoing?: { destroy?: () => void }
-}
-
-type Env = { Variables: { exchange: Exchange; span: RequestSpan | undefined } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
-/** Throws `OPTION`. The model, or the catalog of models, stays the caller's: close it after the app. */
-export function createApp(models: MixtralModel | ModelCatalog, options: ServerOptions = {}): ServerApp {
+/** Throws `OPTION`. */
+export function appWith(models: MixtralModel | ModelCatalog, options: ServerOptions, more: MoreRoutes): ServerApp {
   const settings = checkServerOptions(options)
   checkModels(models)
   const catalog = models instanceof ModelCatalog ? hostOf(models) : undefined
@@ -227,7 +221,8 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     post(['/api/copy'], store(copyModels))
     post(['/api/delete'], store(deleteModel), 'delete')
   }
-  get(['/openapi.json'], () => openApiDocument(app.routes, shapeOf, settings.apiKeys.length > 0))
+  const added = more({ app, host, keys, admission, settings, needsModel: catalog !== undefined })
+  get(['/openapi.json'], () => openApiDocument(app.routes, added.operations, shapeOf, settings.apiKeys.length > 0))
   for (const path of catalog ? UNSUPPORTED : [...UNSUPPORTED, ...STORE]) {
     app.all(path, () => {
       throw new ApiError(501, `${shownPath(path)} is not supported`)
@@ -256,7 +251,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     async close() {
       admission.close()
       visits.close()
-      const stopped = pulls.close()
+      const stopped = Promise.all([pulls.close(), added.stop()])
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, settings.graceSeconds * 1000)
@@ -265,6 +260,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
       clearTimeout(timer)
       for (const exchange of open) exchange.leave('failed')
       await stopped
+      await added.close()
     },
   }
 }

@@ -5,7 +5,7 @@ import type { z } from 'zod'
 import { ApiError, badRequest } from '../apiError.js'
 
 /** What a body may take. */
-interface BodyLimits {
+export interface BodyLimits {
   readonly bodyBytes: number
   readonly bodySeconds: number
 }
@@ -62,7 +62,8 @@ async function readBytes(request: Request, { bodyBytes: mostBytes, bodySeconds }
   return all
 }
 
-async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uint8Array> {
+/** The body as it comes. Throws an ApiError 400 or 408. */
+export async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uint8Array> {
   if (!body) return
   const reader = body.getReader()
   let timer: NodeJS.Timeout | undefined
