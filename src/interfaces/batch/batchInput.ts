@@ -36,7 +36,7 @@ interface Opening {
 }
 
 /** What is wrong with a line. */
-export interface WrongLine {
+interface WrongLine {
   readonly line: number
   /** As OpenAI has it. */
   readonly code: 'invalid_json_line' | 'invalid_request' | 'duplicate_custom_id'

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { beforeAll, describe, expect, test } from 'vitest'
 import { mergeBatch, runBatch } from '../../../dist/batch.js'
@@ -30,14 +30,22 @@ const mixed = textOf([
   ...Array.from({ length: 12 }, (_, i) => chat(`Tell me about the number ${i}`, { max_tokens: 12 })),
 ])
 
+const known = new Map<string, Promise<{ results: string; errors: string }>>()
+
 /** What `mixtral batch` and its merge make of a text. */
-async function offline(text: string, name: string): Promise<{ results: string; errors: string }> {
+function offline(text: string): Promise<{ results: string; errors: string }> {
+  const made = known.get(text) ?? answered(text, `offline${known.size}`)
+  known.set(text, made)
+  return made
+}
+
+async function answered(text: string, name: string): Promise<{ results: string; errors: string }> {
   const [input, output, merged] = ['in', 'out', 'merged'].map((one) => storing.folder(`${name}.${one}.jsonl`)) as [string, string, string]
   writeFileSync(input, text)
   await runBatch(storing.model, input, output, { name: 'demo' })
   await mergeBatch(input, merged, [output])
   const errors = merged.replace('.jsonl', '.errors.jsonl')
-  return { results: readFileSync(merged, 'utf8'), errors: readFileSync(errors, 'utf8') }
+  return { results: readFileSync(merged, 'utf8'), errors: existsSync(errors) ? readFileSync(errors, 'utf8') : '' }
 }
 
 test('a batch has the bytes of `mixtral batch`, and all fields of the API', async () => {
@@ -64,7 +72,7 @@ test('a batch has the bytes of `mixtral batch`, and all fields of the API', asyn
     request_counts: { total: 15, completed: 14, failed: 1 },
   })
   expect(done.in_progress_at).toBeGreaterThanOrEqual(sentAt)
-  const { results, errors } = await offline(mixed, 'same')
+  const { results, errors } = await offline(mixed)
   expect(await contentOf(client(), done.output_file_id)).toBe(results)
   expect(await contentOf(client(), done.error_file_id)).toBe(errors)
   const output = await client().files.retrieve(done.output_file_id!)
@@ -139,7 +147,7 @@ describe('inputs that are wrong', () => {
   })
 })
 
-const long = textOf(Array.from({ length: 30 }, (_, i) => complete(`${endless}${i}`, { max_tokens: 60, ignore_eos: true })))
+const long = textOf(Array.from({ length: 24 }, (_, i) => complete(`${endless}${i}`, { max_tokens: 40, ignore_eos: true })))
 
 describe('a batch that ends early', () => {
   test('keeps what it has, and says of the others why they have none', async () => {
@@ -151,9 +159,9 @@ describe('a batch that ends early', () => {
     expect(done).toMatchObject({ status: 'cancelled', cancelling_at: expect.any(Number), cancelled_at: expect.any(Number) })
     const [results, errors] = [await contentOf(client(), done.output_file_id), await contentOf(client(), done.error_file_id)]
     expect(done.request_counts!.completed).toBe(parsedLines(results).length)
-    expect(parsedLines(results).length + parsedLines(errors).length).toBe(30)
+    expect(parsedLines(results).length + parsedLines(errors).length).toBe(24)
     for (const { response, error } of parsedLines(errors)) expect([response, error.code]).toEqual([null, 'batch_cancelled'])
-    const whole = (await offline(long.replaceAll('\r', ''), 'cancelled')).results
+    const whole = (await offline(long)).results
     for (const line of results.split('\n')) expect(whole).toContain(line)
     await expect(client().batches.cancel(id)).rejects.toMatchObject({ status: 400, message: expect.stringContaining('cancelled') })
   })
@@ -210,14 +218,15 @@ test('while a client waits for an answer, no request of a batch takes part in a 
   const stream = await client().completions.create({ ...asked, ignore_eos: true } as typeof asked)
   const pieces = stream[Symbol.asyncIterator]()
   await pieces.next()
-  const { completed } = (await client().batches.retrieve(id)).request_counts!
-  const { rowsPerStep } = storing.model.status()
-  expect(rowsPerStep).toBe(1)
-  for (let i = 0; i < 50; i++) await pieces.next()
-  expect((await client().batches.retrieve(id)).request_counts!.completed).toBe(completed)
+  for (let i = 0; i < 50; i++) {
+    await pieces.next()
+    expect(storing.model.status().rowsPerStep).toBe(1)
+  }
+  const { request_counts: counts, status } = await client().batches.retrieve(id)
+  expect([status, counts!.completed < 24]).toEqual(['in_progress', true])
   stream.controller.abort()
   const done = await ended(client(), id)
-  expect(await contentOf(client(), done.output_file_id)).toBe((await offline(long, 'held')).results)
+  expect(await contentOf(client(), done.output_file_id)).toBe((await offline(long)).results)
 })
 
 test('of many models, a batch has the one that its lines name', async () => {
@@ -249,9 +258,9 @@ describe('a server that ends', () => {
       one = await storing.start(own)
     }
     const done = await ended(clientOf(one), id)
-    expect(await contentOf(clientOf(one), done.output_file_id)).toBe((await offline(long, 'again')).results)
+    expect(await contentOf(clientOf(one), done.output_file_id)).toBe((await offline(long)).results)
     const next = await ended(clientOf(one), waiting.id)
-    expect(await contentOf(clientOf(one), next.output_file_id)).toBe((await offline(mixed, 'next')).results)
+    expect(await contentOf(clientOf(one), next.output_file_id)).toBe((await offline(mixed)).results)
     await one.close()
   })
 
@@ -274,7 +283,7 @@ describe('a server that ends', () => {
     expect(done).toMatchObject({ status: 'expired', expired_at: expect.any(Number) })
     const [results, errors] = [await contentOf(clientOf(one), done.output_file_id), await contentOf(clientOf(one), done.error_file_id)]
     expect(parsedLines(results).length).toBeGreaterThan(2)
-    expect(parsedLines(results).length + parsedLines(errors).length).toBe(30)
+    expect(parsedLines(results).length + parsedLines(errors).length).toBe(24)
     expect(parsedLines(errors)[0].error.code).toBe('batch_expired')
     expect(filesIn(own).some((name) => name.includes(old.id))).toBe(false)
     await one.close()
@@ -294,7 +303,7 @@ describe('a server that ends', () => {
     writeFileSync(file, readFileSync(file, 'utf8').replace(/"numerics":"[^"]*"/, '"numerics":"mixtral-wasm-0.0.1"'))
     one = await storing.start(own)
     const done = await ended(clientOf(one), id)
-    expect(await contentOf(clientOf(one), done.output_file_id)).toBe((await offline(long, 'version')).results)
+    expect(await contentOf(clientOf(one), done.output_file_id)).toBe((await offline(long)).results)
     await one.close()
   })
 

@@ -12,7 +12,7 @@ import { endless, until } from '../server/served.js'
 import { begun, clientOf, contentOf, ended, filesIn, textOf } from './storing.js'
 
 const file = testFolder()
-const long = textOf(Array.from({ length: 60 }, (_, i) => complete(`${endless}${i}`, { max_tokens: 80, ignore_eos: true, seed: i })))
+const long = textOf(Array.from({ length: 40 }, (_, i) => complete(`${endless}${i}`, { max_tokens: 50, ignore_eos: true, seed: i })))
 
 let whole: string
 beforeAll(async () => {
@@ -66,12 +66,12 @@ test('a server that is killed, asked to end, and killed again, gives the bytes o
       return counts!.completed > done + 4
     })
     done = (await clientOf(command).batches.retrieve(id)).request_counts!.completed
-    expect(done).toBeLessThan(60)
+    expect(done).toBeLessThan(40)
     expect(await command.end(signal)).toBe(signal === 'SIGKILL' ? signal : 0)
     command = await serveDemo(folder)
   }
   const batch = await ended(clientOf(command), id)
-  expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 60, completed: 60, failed: 0 } })
+  expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 40, completed: 40, failed: 0 } })
   expect(await contentOf(clientOf(command), batch.output_file_id)).toBe(whole)
   await command.end('SIGTERM')
 }, 60_000)

@@ -1,6 +1,6 @@
 // Servers that keep files in a folder, which goes with the test, and what tests ask them through OpenAI's own client.
 
-import { readdirSync, readFileSync } from 'node:fs'
+import { readdirSync } from 'node:fs'
 import path from 'node:path'
 import OpenAI, { toFile } from 'openai'
 import { afterAll, beforeAll } from 'vitest'
@@ -82,5 +82,3 @@ export function filesIn(folder: string): string[] {
     .map((entry) => path.relative(folder, path.join(entry.parentPath, entry.name)))
     .sort()
 }
-
-export const textIn = (file: string) => readFileSync(file, 'utf8')
