@@ -41,6 +41,7 @@ import { checkTextLength } from './security/textLength.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import { Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
+import { ownTurn } from './streams/turn.js'
 import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
@@ -53,6 +54,9 @@ export interface ServerApp {
 
 /** Routes that change the store: a server of one model has none. */
 const STORE = ['/api/pull', '/api/copy', '/api/delete']
+
+/** What tells that the server lives: never behind the work of other requests. */
+const HEALTH = ['/health', '/v1/health', '/ping']
 
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
@@ -97,6 +101,7 @@ export function appWith(models: MixtralModel | ModelCatalog, options: ServerOpti
     open.add(exchange)
     c.set('exchange', exchange)
     if (socket) await connections.enter(socket, exchange)
+    if (!HEALTH.includes(c.req.path)) await ownTurn()
     span = (await tracing)?.begin(c.req.raw)
     c.set('span', span)
     if (c.req.path !== '/api/pull') exchange.limit(timeoutSeconds) // a download takes as long as it takes
@@ -139,9 +144,7 @@ export function appWith(models: MixtralModel | ModelCatalog, options: ServerOpti
     admission.checkOpen()
     return c.json({ status: 'ok' })
   }
-  app.get('/health', health)
-  app.get('/v1/health', health)
-  app.get('/ping', health)
+  for (const path of HEALTH) app.get(path, health)
   app.get('/', (c) => front(c.req.raw))
 
   app.use(async (c, next) => {
