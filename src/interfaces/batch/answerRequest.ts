@@ -2,6 +2,7 @@
 // answer; what is wrong with the machine is thrown. Owns which of the two an error is.
 
 import { MixtralError } from '../../base/errors.js'
+import { inSlices } from '../../base/timeSlice.js'
 import { ApiError, openaiError, toApiError, unsupported } from '../server/apiError.js'
 import { requestedChat } from '../server/openai/chat.js'
 import { requestedCompletion } from '../server/openai/completions.js'
@@ -72,6 +73,7 @@ async function outcomesOf(runs: readonly AnswerRun[], wire: Requested['wire'], w
   for (;;) {
     const { done, value } = await events.next()
     if (done) return value
+    if (wire.prepare) await inSlices(wire.prepare(value), call.signal)
     wire.learn?.(value)
   }
 }
