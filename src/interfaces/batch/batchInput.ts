@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
+import { TimeSlice } from '../../base/timeSlice.js'
 import { ApiError } from '../server/apiError.js'
 import { parsedBody } from '../server/security/body.js'
 import { linesOf, openFile, readAt } from './fileLines.js'
@@ -100,7 +101,9 @@ export class BatchInput {
         loaded += bytes.length
         onProgress?.({ loaded, total })
       }
+      const slice = new TimeSlice()
       for await (const { number, offset, bytes } of linesOf(handle, { file, most: limits.batchLine.most, signal, onBytes })) {
+        if (slice.isOver) await slice.pause(signal)
         if (isBlank(bytes)) continue
         if (lines.count >= limits.batchRequests.most) {
           throw new MixtralError(

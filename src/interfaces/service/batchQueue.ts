@@ -9,6 +9,7 @@ import { MixtralError } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { makePrivateFolder } from '../../base/files/ownFiles.js'
 import { limits } from '../../base/limits.js'
+import { plainText } from '../../base/terminalText.js'
 import { Hold } from '../../runtime/engine/hold.js'
 import type { Admission } from '../server/admission.js'
 import { ApiError, badRequest, toApiError } from '../server/apiError.js'
@@ -87,7 +88,7 @@ export class BatchQueue {
     if (!file) throw new ApiError(404, `no such file: ${JSON.stringify(asked.input.slice(0, 100))}`, { param: 'input_file_id' })
     if (file.purpose !== 'batch') throw badRequest(`the purpose of the file is ${file.purpose}, expected batch`, 'input_file_id')
     await this.#makeRoom()
-    const record = newBatch(records.newId(), owner, file.filename, asked)
+    const record = newBatch(records.newId(), owner, plainText(file.filename), asked)
     const input = inputOf(folder, record.id)
     try {
       await makePrivateFolder(path.dirname(input))

@@ -25,32 +25,30 @@ export function contentResponse(handle: FileHandle, { id, bytes }: FileRecord, e
   const stream = new ReadableStream<Uint8Array>(
     {
       start(controller) {
+        // an error without a message: runtimes would print it
         stall.breakOff = () => controller.error()
         onAbort(exchange.signal, () => {
           end()
-          controller.error() // the length was announced: nobody takes a part for the whole
-          exchange.end()
+          if (exchange.endedBy) exchange.drop(stall.breakOff)
+          else exchange.end()
         })
       },
       async pull(controller) {
         stall.clear()
-        if (isOver) return
-        try {
-          const piece = await readAt(handle, id, at, Math.min(PIECE, bytes - at))
-          if (isOver) return
-          at += piece.length
-          if (piece.length > 0) controller.enqueue(piece)
-          if (piece.length > 0 && at < bytes) return stall.begin()
-          end()
-          if (at < bytes) controller.error()
-          else controller.close()
-          exchange.end({ outcome: at < bytes ? 'failed' : 'done' })
-        } catch {
-          if (isOver) return
-          end()
-          controller.error()
-          exchange.end({ outcome: 'failed', error: 'IO' })
+        if (isOver) return controller.error()
+        const piece = await readAt(handle, id, at, Math.min(PIECE, bytes - at)).catch(() => undefined)
+        if (isOver) return controller.error()
+        at += piece?.length ?? 0
+        if (!piece || (piece.length === 0 && at < bytes)) {
+          // cut, not ended: nobody takes a part for the whole
+          exchange.note({ outcome: 'failed', error: 'IO' })
+          return exchange.drop(stall.breakOff)
         }
+        if (piece.length > 0) controller.enqueue(piece)
+        if (at < bytes) return stall.begin()
+        end()
+        controller.close()
+        exchange.end({ outcome: 'done' })
       },
       cancel() {
         end()

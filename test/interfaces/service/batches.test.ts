@@ -1,11 +1,13 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { beforeAll, describe, expect, test } from 'vitest'
+import { beforeAll, describe, expect, test, vi } from 'vitest'
 import { mergeBatch, runBatch } from '../../../dist/batch.js'
 import { ModelCatalog, type RunningServer } from '../../../dist/server.js'
 import { chat, complete, embed } from '../batch/batchFiles.js'
 import { endless, until } from '../server/served.js'
 import { begun, clientOf, contentOf, ended, filesIn, parsedLines, sent, textOf, withStores } from './storing.js'
+
+vi.setConfig({ testTimeout: 90_000 }) // batches are as long as they must be to be interrupted, on machines that do other things too
 
 const storing = withStores({ kvTokens: 2048 })
 let server: RunningServer
@@ -209,6 +211,28 @@ test('an input that is deleted while its batch waits, or runs, is read neverthel
   await release()
   expect(await ended(client(), batch.id)).toMatchObject({ status: 'completed', request_counts: { completed: 2 } })
   await expect(client().files.content(batch.input_file_id)).rejects.toMatchObject({ status: 404 })
+})
+
+test('a batch that is made while its input is deleted has it, or is refused', async () => {
+  for (let i = 0; i < 10; i++) {
+    const { id } = await sent(client(), textOf([complete('A', { max_tokens: 1 })]))
+    const asked = { input_file_id: id, endpoint: '/v1/completions', completion_window: '24h' } as const
+    const [made, ...deleted] = await Promise.allSettled([
+      client().batches.create(asked),
+      client().files.delete(id),
+      client().files.delete(id),
+    ])
+    expect(deleted.map((one) => (one.status === 'fulfilled' ? 200 : one.reason.status)).sort()).toEqual([200, 404])
+    if (made.status === 'fulfilled') expect((await ended(client(), made.value.id)).status).toBe('completed')
+    else expect(made.reason.status).toBe(404)
+  }
+})
+
+test('a name with control characters does no harm to what is said of lines', async () => {
+  const { id } = await sent(client(), '{}\n', 'a\u001b[31m:9: b')
+  const { id: batch } = await client().batches.create({ input_file_id: id, endpoint: '/v1/completions', completion_window: '24h' })
+  const { errors } = await ended(client(), batch)
+  expect(errors!.data).toMatchObject([{ line: 1, param: 'custom_id', message: expect.not.stringContaining('\u001b') }])
 })
 
 test('while a client waits for an answer, no request of a batch takes part in a step', async () => {

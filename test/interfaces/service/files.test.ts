@@ -1,4 +1,4 @@
-import { statSync } from 'node:fs'
+import { readdirSync, readlinkSync, statSync, truncateSync } from 'node:fs'
 import { request as httpRequest } from 'node:http'
 import path from 'node:path'
 import { Readable } from 'node:stream'
@@ -7,18 +7,28 @@ import { beforeAll, describe, expect, test } from 'vitest'
 import { ioError } from '../../../dist/base/files/byteSource.js'
 import { limits } from '../../../dist/base/limits.js'
 import { noRoom } from '../../../dist/interfaces/service/fileStore.js'
-import type { RunningServer } from '../../../dist/server.js'
-import { until } from '../server/served.js'
+import type { RequestLog, RunningServer } from '../../../dist/server.js'
+import { type Json, until } from '../server/served.js'
 import { clientOf, contentOf, filesIn, sent, withStores } from './storing.js'
 
 const storing = withStores()
 let server: RunningServer
 let folder: string
+const logs: RequestLog[] = []
 beforeAll(async () => {
   folder = storing.folder('files')
-  server = await storing.start(folder)
+  server = await storing.start(folder, { log: (entry) => void logs.push(entry) })
 })
 const client = () => clientOf(server)
+
+/** What a descriptor of this process is open for. */
+function readlink(fd: string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`)
+  } catch {
+    return '' // closed by now
+  }
+}
 
 /** What a call of the client is refused with. */
 async function refusal(call: Promise<unknown>): Promise<{ status: number; message: string; param: unknown }> {
@@ -210,6 +220,36 @@ test('a file that is deleted while it is read is read to its end', async () => {
   expect(read).toBe(text.length)
 })
 
+test('a file that cannot be read to its end is cut, and never filled up', async () => {
+  const { id } = await sent(client(), 'x'.repeat(3_000_000))
+  const response = await client().files.content(id)
+  const reader = response.body!.getReader()
+  let read = (await reader.read()).value!
+  truncateSync(path.join(folder, 'files', id), 2_999_990)
+  const rest = async () => {
+    for (let next = await reader.read(); !next.done; next = await reader.read()) {
+      expect(next.value.every((byte) => byte === 120)).toBe(true)
+      read = next.value
+    }
+  }
+  await expect(rest()).rejects.toThrow()
+  expect(read.length).toBeGreaterThan(0)
+  await until(() => logs.some(({ outcome, error }) => outcome === 'failed' && error === 'IO'))
+  await client().files.delete(id)
+})
+
+test('who leaves while a file is read is noted as one, and nothing stays open', async () => {
+  const { id } = await sent(client(), 'x'.repeat(30_000_000))
+  const { body } = await client().files.content(id)
+  const reader = body!.getReader()
+  await reader.read()
+  await reader.cancel()
+  await until(() => logs.some(({ outcome, route }) => outcome === 'left' && route === '/v1/files/{id}/content'))
+  const open = () => readdirSync('/proc/self/fd').filter((fd) => readlink(fd).includes(id))
+  await until(() => process.platform !== 'linux' || open().length === 0)
+  await client().files.delete(id)
+})
+
 test('a full disk is told as one', () => {
   const told = (code: string) => noRoom(ioError('write', '/secret/x', Object.assign(new Error(code), { code })))
   expect(told('ENOSPC')).toMatchObject({ status: 507, message: 'the disk of the server is full' })
@@ -234,6 +274,25 @@ test('files of one key are none for another', async () => {
   await again.close()
   const open = await storing.start(own)
   expect((await clientOf(open).files.list()).data).toEqual([])
+})
+
+test('the document of routes has those of files and batches, each with its method', async () => {
+  const { paths } = (await (await fetch(`${server.url}/openapi.json`)).json()) as Json
+  const found = Object.keys(paths).filter((path) => /files|batches/.test(path))
+  expect(found.map((path) => `${path} ${Object.keys(paths[path])}`).sort()).toEqual([
+    '/v1/batches post,get',
+    '/v1/batches/{id} get',
+    '/v1/batches/{id}/cancel post',
+    '/v1/files post,get',
+    '/v1/files/{id} get,delete',
+    '/v1/files/{id}/content get',
+  ])
+  for (const path of found) for (const { summary } of Object.values<Json>(paths[path])) expect(summary).not.toBe(path)
+  const { schema } = paths['/v1/files'].post.requestBody.content['multipart/form-data']
+  expect([Object.keys(schema.properties), schema.required]).toEqual([
+    ['file', 'purpose', 'expires_after[anchor]', 'expires_after[seconds]'],
+    ['file', 'purpose'],
+  ])
 })
 
 test('a folder has one server at a time', async () => {
