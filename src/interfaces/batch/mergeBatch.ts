@@ -79,20 +79,28 @@ export interface Joining {
   readonly signal?: AbortSignal
 }
 
+interface Joined {
+  /** Lines of the two files. */
+  readonly results: number
+  readonly failed: number
+  /** Of all answers. */
+  readonly tokens: { readonly input: number; readonly output: number }
+}
+
 /**
  * Writes the results of a batch that has ended, early or not, in the order of the input: a file where it has a line.
- * Returns how many lines each has. Throws what `mergeBatch` throws.
+ * Throws what `mergeBatch` throws.
  */
 export async function joinResults(
   requests: BatchInput,
   files: readonly string[],
   { output, errors, missing, signal }: Joining,
-): Promise<{ readonly results: number; readonly failed: number }> {
+): Promise<Joined> {
   return joined(requests, files, signal, async (merging) => {
     const failed = requests.size - merging.results
     if (merging.results > 0) await merging.write(output, false)
     if (failed > 0) await merging.write(errors, true, missing)
-    return { results: merging.results, failed }
+    return { results: merging.results, failed, tokens: merging.tokens }
   })
 }
 
@@ -140,6 +148,7 @@ async function filesOf(given: readonly string[]): Promise<string[]> {
 class Merging {
   failed = 0
   results = 0
+  readonly tokens = { input: 0, output: 0 }
   readonly #requests: BatchInput
   readonly #files: readonly string[]
   readonly #handles: readonly FileHandle[]
@@ -171,6 +180,8 @@ class Merging {
       const known = this.#places[index]
       if (!known) {
         this.#places[index] = place
+        this.tokens.input += stored.counted.input
+        this.tokens.output += stored.counted.output
         if (stored.failed) this.failed++
         else this.results++
       } else if (Buffer.compare(bytes, await this.#bytes(known)) === 0) this.#repeated++

@@ -18,6 +18,14 @@ export type BatchState = (typeof STATES)[number]
 const time = z.number().nullable()
 const error = z.object({ code: z.string(), message: z.string(), line: z.number().nullable(), param: z.string().nullable() })
 
+const usage = z.object({
+  input_tokens: z.number(),
+  input_tokens_details: z.object({ cached_tokens: z.number() }),
+  output_tokens: z.number(),
+  output_tokens_details: z.object({ reasoning_tokens: z.number() }),
+  total_tokens: z.number(),
+})
+
 /** In the order in which answers have it. */
 const wire = z.object({
   id: z.string(),
@@ -40,6 +48,7 @@ const wire = z.object({
   cancelling_at: time,
   cancelled_at: time,
   request_counts: z.object({ total: z.number(), completed: z.number(), failed: z.number() }),
+  usage: usage.nullable(),
   metadata: z.record(z.string(), z.string()).nullable(),
 })
 
@@ -94,7 +103,7 @@ export function newBatch(
     ...{ id, object: 'batch', endpoint, model: null, errors: null, input_file_id: input, completion_window: '24h' },
     ...{ status: 'validating', output_file_id: null, error_file_id: null, created_at: created, in_progress_at: null },
     ...{ expires_at: created + WINDOW_SECONDS, finalizing_at: null, completed_at: null, failed_at: null, expired_at: null },
-    ...{ cancelling_at: null, cancelled_at: null, request_counts: { total: 0, completed: 0, failed: 0 }, metadata },
+    ...{ cancelling_at: null, cancelled_at: null, request_counts: { total: 0, completed: 0, failed: 0 }, usage: null, metadata },
   }
   return { id, owner, batch, label, keepSeconds, mark: null, outputs: null }
 }
@@ -111,6 +120,12 @@ export function endOf({ batch }: BatchRecord): number {
 /** The batch in another state, since now. */
 export function inState(record: BatchRecord, status: Exclude<BatchState, 'validating'>, more: Partial<Batch> = {}): BatchRecord {
   return { ...record, batch: { ...record.batch, ...more, status, [`${status}_at`]: nowSeconds() } }
+}
+
+/** Tokens of all answers; none counts as cached, since what a cache has depends on all else. */
+export function usageOf({ input, output }: { readonly input: number; readonly output: number }): Batch['usage'] {
+  const details = { input_tokens_details: { cached_tokens: 0 }, output_tokens_details: { reasoning_tokens: 0 } }
+  return { input_tokens: input, output_tokens: output, total_tokens: input + output, ...details }
 }
 
 /** Batches that are not over, in the order of their making. */

@@ -17,7 +17,7 @@ import type { Lease } from '../server/models/residents.js'
 import { saltOf } from '../server/security/keys.js'
 import type { ServedModel } from '../server/servedModel.js'
 import { checkedInput } from './batchCheck.js'
-import { type Batch, type BatchRecord, inState, isOver } from './batchRecord.js'
+import { type Batch, type BatchRecord, inState, isOver, usageOf } from './batchRecord.js'
 import { type FileStore, nowSeconds } from './fileStore.js'
 import type { Records } from './records.js'
 
@@ -151,14 +151,15 @@ async function answerWith(model: BatchModel, id: string, requests: BatchInput, w
 async function finish(id: string, status: 'completed' | 'cancelled' | 'expired', world: BatchWorld): Promise<void> {
   const { records, files, folder } = world
   const now = () => records.get(id)!
-  const made: { output_file_id?: string; error_file_id?: string } = {}
+  const made: { -readonly [Name in 'output_file_id' | 'error_file_id' | 'usage']?: Batch[Name] } = {}
   if (now().mark) {
     const outputs = now().outputs ?? { results: files.records.newId(), errors: files.records.newId() }
     if (!now().outputs) await records.put({ ...now(), outputs })
-    const { results, failed } = await joined(now(), outputs, status, world)
+    const { results, failed, tokens } = await joined(now(), outputs, status, world)
     const { owner, keepSeconds: seconds } = now()
     const adopt = async (file: string, what: string) =>
       (await files.adopt(file, { owner, seconds, purpose: 'batch_output', filename: `${id}_${what}.jsonl` })).id
+    made.usage = usageOf(tokens)
     if (results > 0) made.output_file_id = await adopt(outputs.results, 'output')
     if (failed > 0) made.error_file_id = await adopt(outputs.errors, 'error')
   }
@@ -171,7 +172,7 @@ async function joined(
   { results, errors }: NonNullable<BatchRecord['outputs']>,
   status: 'completed' | 'cancelled' | 'expired',
   { files, folder }: BatchWorld,
-): Promise<{ readonly results: number; readonly failed: number }> {
+): ReturnType<typeof joinResults> {
   const requests = await BatchInput.open(inputOf(folder, id), { label })
   try {
     const journals: string[] = []

@@ -72,11 +72,16 @@ test('a batch has the bytes of `mixtral batch`, and all fields of the API', asyn
     output_file_id: expect.stringMatching(/^file-/),
     error_file_id: expect.stringMatching(/^file-/),
     request_counts: { total: 15, completed: 14, failed: 1 },
+    usage: expect.objectContaining({ input_tokens_details: { cached_tokens: 0 } }),
   })
   expect(done.in_progress_at).toBeGreaterThanOrEqual(sentAt)
   const { results, errors } = await offline(mixed)
   expect(await contentOf(client(), done.output_file_id)).toBe(results)
   expect(await contentOf(client(), done.error_file_id)).toBe(errors)
+  const counts = parsedLines(results).map(({ response }) => response.body.usage)
+  const sum = (name: string) => counts.reduce((sum, usage) => sum + usage[name], 0)
+  const { input_tokens, output_tokens, total_tokens } = done.usage!
+  expect([input_tokens, output_tokens, total_tokens]).toEqual(['prompt_tokens', 'completion_tokens', 'total_tokens'].map(sum))
   const output = await client().files.retrieve(done.output_file_id!)
   expect(output).toMatchObject({ purpose: 'batch_output', filename: `${batch.id}_output.jsonl`, bytes: results.length })
   expect(output.expires_at! - output.created_at).toBe(7200)

