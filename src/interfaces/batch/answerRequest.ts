@@ -20,13 +20,18 @@ interface Answering {
   readonly signal: AbortSignal
   /** The tokens of each answer, where answers are checked in place of being written. */
   readonly expected?: readonly (readonly number[])[]
+  /** The part of the KV cache for the `cache_salt` of a request. Default: the one of that salt. */
+  readonly saltOf?: SaltOf | undefined
 }
+
+export type SaltOf = (cacheSalt: string | undefined) => string | undefined
 
 /** Throws what is wrong with the machine, `MODEL` for logits that are no numbers, `ABORTED` and `CLOSED`. */
 export async function answerRequest(asked: KeyedRequest, served: ServedModel, answering: Answering): Promise<BatchAnswer> {
   let requested: Requested | undefined
   try {
-    const salt = commonAsked(asked.body, new Headers()).cacheSalt
+    const { saltOf = (own) => own } = answering
+    const salt = saltOf(commonAsked(asked.body, new Headers()).cacheSalt)
     requested = await requestedOf(asked, served, answering.signal)
     const { runs, wire } = requested
     const width = served.model.status().sequences

@@ -35,8 +35,11 @@ export interface KeyedRequest extends BatchRequest, ModelMark {
 /** @param name by which requests may call the model, beside that of its file */
 export async function batchModel(model: MixtralModel, name?: string): Promise<BatchModel> {
   if (name !== undefined) checkText('the name', name)
-  const served = servedModel(model, { name, aliases: [] })
-  return { served, ...(await markOf(model, served.fingerprint)) }
+  return markedModel(servedModel(model, { name, aliases: [] }))
+}
+
+export async function markedModel(served: ServedModel): Promise<BatchModel> {
+  return { served, ...(await markOf(served.model, served.fingerprint)) }
 }
 
 /** The marks of a model that is not loaded, as they are when it is. Throws what its header is refused for; `IO`. */

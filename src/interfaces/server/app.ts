@@ -17,6 +17,7 @@ import { anthropicModel, anthropicModels, modelList, modelObject, VERSION_HEADER
 import { oneModel } from './models/oneModel.js'
 import { Pulls } from './models/pulls.js'
 import { type ModelRoute, type ModelWork, unknownModel, Visits } from './models/visits.js'
+import type { Env, MoreRoutes, NodeBindings } from './moreRoutes.js'
 import { checkOllamaChat, checkOllamaGenerate, ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { checkEmbed, checkOldEmbed, ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
 import { OLLAMA_VERSION, runningModels, showModel, taggedModels } from './ollama/models.js'
@@ -38,7 +39,7 @@ import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
 import { checkTextLength } from './security/textLength.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
-import { type ConnectionSocket, Connections } from './sockets/connections.js'
+import { Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
 import { resumingOf } from './streams/resuming.js'
 import { ownTurn } from './streams/turn.js'
@@ -58,20 +59,13 @@ const RESUMABLE = new Set(['/v1/chat/completions', '/chat/completions', '/v1/com
 /** Routes that change the store: a server of one model has none. */
 const STORE = ['/api/pull', '/api/copy', '/api/delete']
 
-/** What @hono/node-server gives beside a request. */
-interface NodeBindings {
-  readonly incoming?: { readonly httpVersion?: string; readonly socket?: ConnectionSocket }
-  readonly outgoing?: { destroy?: () => void }
-}
-
 /** What tells that the server lives: never behind the work of other requests. */
 const HEALTH = ['/health', '/v1/health', '/ping']
 
-type Env = { Variables: { exchange: Exchange; span: RequestSpan | undefined } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
-/** Throws `OPTION`. The model, or the catalog of models, stays the caller's: close it after the app. */
-export function createApp(models: MixtralModel | ModelCatalog, options: ServerOptions = {}): ServerApp {
+/** Throws `OPTION`. */
+export function appWith(models: MixtralModel | ModelCatalog, options: ServerOptions, more: MoreRoutes): ServerApp {
   const settings = checkServerOptions(options)
   checkModels(models)
   const catalog = models instanceof ModelCatalog ? hostOf(models) : undefined
@@ -237,7 +231,8 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     post(['/api/copy'], store(copyModels))
     post(['/api/delete'], store(deleteModel), 'delete')
   }
-  get(['/openapi.json'], () => openApiDocument(app.routes, shapeOf, settings.apiKeys.length > 0))
+  const added = more({ app, host, keys, admission, settings, needsModel: catalog !== undefined })
+  get(['/openapi.json'], () => openApiDocument(app.routes, added.operations, shapeOf, settings.apiKeys.length > 0))
   for (const path of catalog ? UNSUPPORTED : [...UNSUPPORTED, ...STORE]) {
     app.all(path, () => {
       throw new ApiError(501, `${shownPath(path)} is not supported`)
@@ -266,7 +261,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     async close() {
       admission.close()
       visits.close()
-      const stopped = pulls.close()
+      const stopped = Promise.all([pulls.close(), added.stop()])
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, settings.graceSeconds * 1000)
@@ -275,6 +270,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
       clearTimeout(timer)
       for (const exchange of open) exchange.leave('failed')
       await stopped
+      await added.close()
     },
   }
 }
