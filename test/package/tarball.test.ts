@@ -39,7 +39,7 @@ test('the tarball has less than 12 MB', () => {
 })
 
 test('everything that package.json points to is in the tarball', () => {
-  const targets = [...Object.values(bin), ...['.', './server'].flatMap((entry) => Object.values(exports[entry]))].map((path) =>
+  const targets = [...Object.values(bin), ...['.', './server', './batch', './ai', './langchain'].flatMap((entry) => Object.values(exports[entry]))].map((path) =>
     String(path).replace(/^\.\//, ''),
   )
   expect(paths).toEqual(expect.arrayContaining(targets))
