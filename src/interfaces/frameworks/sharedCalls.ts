@@ -3,11 +3,12 @@
 
 import path from 'node:path'
 import { checkKind, MixtralError } from '../../base/errors.js'
+import { onAbort } from '../../base/onAbort.js'
 import { compileLanguage } from '../../text/constraint/language.js'
 import { schemaExpression } from '../../text/constraint/schema/schemaGrammar.js'
 import type { Embedding } from '../../text/generate/embed.js'
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { argumentsSchema, checkTools, type ToolDefinition } from '../../text/tools/toolDefinitions.js'
+import { argumentsSchema, checkTools, closedSchema, type ToolDefinition } from '../../text/tools/toolDefinitions.js'
 
 /** Throws `OPTION` unless it is a loaded model; `what` names it. */
 export function checkModel(what: string, model: unknown): void {
@@ -17,6 +18,17 @@ export function checkModel(what: string, model: unknown): void {
 /** The name that a model has without another: that of its file. */
 export function modelName({ gguf }: MixtralModel): string {
   return path.basename(gguf.files[0]!.path).replace(/\.gguf$/i, '')
+}
+
+/** A signal that fires with the caller's, and when the call is left. */
+export function leavable(signal: AbortSignal | undefined): { readonly signal: AbortSignal; readonly leave: () => void } {
+  const leaving = new AbortController()
+  const unlisten = onAbort(signal, () => leaving.abort(signal?.reason))
+  const leave = () => {
+    unlisten()
+    leaving.abort()
+  }
+  return { signal: leaving.signal, leave }
 }
 
 interface EmbedCall {
@@ -29,8 +41,7 @@ interface EmbedCall {
 /** The embeddings of texts, in their order. The first error ends all. Throws what `MixtralModel.embed` throws. */
 export async function embedAll(model: MixtralModel, given: readonly string[], { salt, signal, width }: EmbedCall): Promise<Embedding[]> {
   const texts = [...given]
-  const failing = new AbortController()
-  const ending = AbortSignal.any([failing.signal, ...(signal ? [signal] : [])])
+  const { signal: ending, leave } = leavable(signal)
   const found: Embedding[] = []
   let begun = 0
   const work = async () => {
@@ -42,9 +53,8 @@ export async function embedAll(model: MixtralModel, given: readonly string[], { 
   const most = Math.min(texts.length, width ?? model.status().sequences)
   try {
     await Promise.all(Array.from({ length: most }, work))
-  } catch (error) {
-    failing.abort()
-    throw error
+  } finally {
+    leave()
   }
   return found
 }
@@ -72,8 +82,8 @@ export interface FollowedSchema {
 const DATA = ['const', 'default', 'enum', 'examples']
 
 /**
- * Leaves out what regular expressions of schemas may have and constraints have not, such as look-ahead. For frameworks
- * that check the answer against the whole schema: texts may break those patterns alone.
+ * Leaves out what regular expressions of schemas may have and constraints have not, such as `\\b`, and closes objects, as
+ * models invent properties. For frameworks that check the answer: texts may break those patterns alone.
  */
 export function followedSchema(schema: unknown): FollowedSchema {
   const reasons = new Set<string>()
@@ -89,7 +99,7 @@ export function followedSchema(schema: unknown): FollowedSchema {
     })
     return Object.fromEntries(kept)
   }
-  return { schema: walk(schema), leftOut: [...reasons] }
+  return { schema: closedSchema(walk(schema)), leftOut: [...reasons] }
 }
 
 /** Why a pattern is not supported; undefined where it is, and where it is malformed: that is an error of its schema. */

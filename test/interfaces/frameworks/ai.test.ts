@@ -1,5 +1,8 @@
-// The provider for the AI SDK under the SDK itself, in each of its versions that the package supports.
+// The provider for the AI SDK under the SDK itself. Its next version wants a newer Node than the package does, so it is no
+// dependency: MIXTRAL_TEST_AI is a folder in which another version of `ai` is installed. test/everywhere has one.
 
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { createMixtral, type MixtralProvider } from '../../../dist/ai.js'
@@ -22,12 +25,13 @@ beforeAll(async () => {
 })
 afterAll(() => model.close())
 
-const versions = ['ai', 'ai7']
+const { MIXTRAL_TEST_AI: elsewhere } = process.env
+const versions = ['ai', ...(elsewhere ? [pathToFileURL(join(elsewhere, 'node_modules/ai/dist/index.js')).href] : [])]
 
 describe.each(versions)('%s', (version) => {
   let sdk: typeof import('ai')
   beforeAll(async () => {
-    sdk = await import(version)
+    sdk = await import(/* @vite-ignore */ version)
   })
 
   const city = () =>
@@ -114,7 +118,7 @@ describe.each(versions)('%s', (version) => {
       expect(told.routed_experts[0][0]).toHaveLength(2)
       const streamed = sdk.streamText(settings)
       await streamed.consumeStream()
-      const { prefillSeconds: _, decodeSeconds: __, ...rest }: Json = (await streamed.providerMetadata)?.mixtral
+      const { prefillSeconds: _, decodeSeconds: __, ...rest }: Json = (await streamed.providerMetadata)!.mixtral
       expect(told).toMatchObject(rest)
     })
 
@@ -155,17 +159,25 @@ describe.each(versions)('%s', (version) => {
     })
 
     test('JSON without a schema', async () => {
-      const { output } = await sdk.generateText({ model: mixtral(), prompt: story, seed: 1, maxOutputTokens: 300, output: sdk.Output.json() })
+      const { output } = await sdk.generateText({
+        model: mixtral(),
+        prompt: story,
+        seed: 1,
+        maxOutputTokens: 300,
+        output: sdk.Output.json(),
+      })
       expect(typeof output).toBe('object')
     })
 
     test('a pattern that no constraint follows is left out with a warning, and checked by the SDK', async () => {
-      const schema = z.object({ email: z.email().max(20) })
+      const schema = z.object({
+        word: z.string().max(12).regex(/\b/),
+      })
       const { output, warnings } = await sdk.generateText({
         ...{ model: mixtral(), prompt: story, output: sdk.Output.object({ schema }), maxOutputTokens: 60, seed: 2 },
       })
       expect(schema.safeParse(output).success).toBe(true)
-      expect(warnings).toMatchObject([{ type: 'unsupported', feature: 'responseFormat.schema', details: expect.stringContaining('(?!') }])
+      expect(warnings).toMatchObject([{ type: 'unsupported', feature: 'responseFormat.schema', details: expect.stringContaining('\\b') }])
     })
   })
 
@@ -202,7 +214,7 @@ describe.each(versions)('%s', (version) => {
     test('an agent of the SDK', async () => {
       const asked: string[] = []
       const agent = new sdk.ToolLoopAgent({
-        ...{ model: mixtral(), tools: { weather: weather(asked) }, stopWhen: sdk.stepCountIs(2), temperature: 0, maxOutputTokens: 40 },
+        ...{ model: mixtral(), tools: { weather: weather(asked) }, stopWhen: sdk.stepCountIs(2), temperature: 0, maxOutputTokens: 60 },
         providerOptions: { mixtral: { parallelToolCalls: false } },
         prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber === 0 ? 'required' : 'none' }),
       })
@@ -226,17 +238,22 @@ describe.each(versions)('%s', (version) => {
     })
 
     test('keywords that calls may break, and tools of other providers, are warned of', async () => {
-      const inputSchema = z.object({ email: z.email() })
+      const inputSchema = z.object({ word: z.string().regex(/\bfox\b/) })
       const { warnings } = await sdk.generateText({
         ...{ model: mixtral(), prompt: question, ...greedy, maxOutputTokens: 3, headers: { 'x-key': '1' } },
         tools: {
-          mail: sdk.tool({ inputSchema, inputExamples: [{ input: { email: 'a@b.cd' } }] }),
+          mail: sdk.tool({ inputSchema, inputExamples: [{ input: { word: 'fox' } }] }),
           search: { type: 'provider', id: 'other.search', args: {}, inputSchema } as Json,
         },
         toolChoice: 'none',
       })
       const features = (warnings ?? []).map((warning: Json) => warning.feature)
-      expect(features).toEqual(['inputExamples of the tool mail', 'inputSchema of the tool mail', expect.stringContaining('other.search'), 'headers'])
+      expect(features).toEqual([
+        'inputExamples of the tool mail',
+        'inputSchema of the tool mail',
+        expect.stringContaining('other.search'),
+        'headers',
+      ])
     })
   })
 
@@ -283,14 +300,6 @@ describe.each(versions)('%s', (version) => {
       await expect(asking).rejects.toMatchObject({ name: 'AbortError' })
       const embedding = sdk.embedMany({ model: mixtral.embeddingModel(), values: [story], abortSignal: AbortSignal.abort() })
       await expect(embedding).rejects.toMatchObject({ name: 'AbortError' })
-      await idle()
-    })
-
-    test('leaving a stream ends the work', async () => {
-      const { textStream } = sdk.streamText({
-        ...{ model: mixtral(), prompt: story, ...greedy, providerOptions: { mixtral: { ignoreEos: true } } },
-      })
-      for await (const _ of textStream) break
       await idle()
     })
 

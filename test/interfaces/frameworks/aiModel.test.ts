@@ -48,7 +48,7 @@ test('raw chunks are the pieces of the library', async () => {
 
 test('a call is what it was when it was made', async () => {
   const given = (): LanguageModelV3CallOptions => ({
-    ...{ prompt: user('Tell me a story.'), temperature: 0, maxOutputTokens: 12, stopSequences: ['zq'] },
+    ...{ prompt: user('Tell me a story.'), temperature: 0, maxOutputTokens: 40, stopSequences: ['zq'] },
     tools: [{ type: 'function', name: 'add', inputSchema: { type: 'object', properties: { a: { type: 'integer' } } } }],
     providerOptions: { mixtral: { bannedWords: ['was'] } },
   })
@@ -79,7 +79,13 @@ test('a call is what it was when it was made', async () => {
 test('a call that a limit cuts is told, and is no call', async () => {
   const { stream } = await mixtral().doStream({
     ...{ prompt: user('What is 7 + 5?'), temperature: 0, maxOutputTokens: 30, toolChoice: { type: 'required' } },
-    tools: [{ type: 'function', name: 'say', inputSchema: { type: 'object', properties: { text: { type: 'string', minLength: 200 } }, required: ['text'] } }],
+    tools: [
+      {
+        type: 'function',
+        name: 'say',
+        inputSchema: { type: 'object', properties: { text: { type: 'string', minLength: 200 } }, required: ['text'] },
+      },
+    ],
   })
   const parts = await partsOf(stream)
   const types = new Set(parts.map(({ type }) => type))
@@ -130,7 +136,13 @@ describe('prompts', () => {
       { type: 'error-json', value: ['d'] },
       { type: 'execution-denied', reason: 'no' },
       { type: 'execution-denied' },
-      { type: 'content', value: [{ type: 'text', text: 'e' }, { type: 'text', text: 'f' }] },
+      {
+        type: 'content',
+        value: [
+          { type: 'text', text: 'e' },
+          { type: 'text', text: 'f' },
+        ],
+      },
     ]
     const prompt: LanguageModelV3Prompt = [
       { role: 'assistant', content: [{ type: 'text', text: 'Hm.' }, ...outputs.map((_, i) => call(`id${i}`))] },
@@ -138,7 +150,15 @@ describe('prompts', () => {
     ]
     const [said, ...results] = chatMessages(prompt, () => {})
     expect(said).toEqual({ role: 'assistant', content: 'Hm.', tool_calls: outputs.map((_, i) => called(`id${i}`)) })
-    expect(results.map(({ content }) => content)).toEqual(['a', '{"b":1}', 'c', '["d"]', 'no', 'The execution of the tool was denied.', 'ef'])
+    expect(results.map(({ content }) => content)).toEqual([
+      'a',
+      '{"b":1}',
+      'c',
+      '["d"]',
+      'no',
+      'The execution of the tool was denied.',
+      'ef',
+    ])
     expect(results[0]).toEqual({ role: 'tool', tool_call_id: 'id0', name: 'add', content: 'a' })
   })
 
@@ -153,7 +173,17 @@ describe('prompts', () => {
 
   test('thoughts of other models are left out with a warning', async () => {
     const { warnings } = await mixtral().doGenerate({
-      prompt: [...user('Hi'), { role: 'assistant', content: [{ type: 'reasoning', text: 'Hm' }, { type: 'text', text: 'Hi.' }] }, ...user('Hi')],
+      prompt: [
+        ...user('Hi'),
+        {
+          role: 'assistant',
+          content: [
+            { type: 'reasoning', text: 'Hm' },
+            { type: 'text', text: 'Hi.' },
+          ],
+        },
+        ...user('Hi'),
+      ],
       maxOutputTokens: 1,
     })
     expect(warnings).toMatchObject([{ type: 'unsupported', feature: 'reasoning in the prompt' }])

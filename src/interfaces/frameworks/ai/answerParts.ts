@@ -53,7 +53,10 @@ export class AnswerParts {
   /** The parts of an answer that an error ends. */
   fail(error: unknown): Part[] {
     const unknown = { total: undefined, text: undefined, reasoning: undefined }
-    const usage = { inputTokens: { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined }, outputTokens: unknown }
+    const usage = {
+      inputTokens: { total: undefined, noCache: undefined, cacheRead: undefined, cacheWrite: undefined },
+      outputTokens: unknown,
+    }
     return [...this.#endText(), { type: 'error', error }, { type: 'finish', usage, finishReason: { unified: 'error', raw: undefined } }]
   }
 

@@ -19,10 +19,7 @@ export const PROVIDER = 'mixtral'
  * Options of ours that the SDK has no name for, as `providerOptions.mixtral`: those of `chat`, of which the SDK's own go
  * first.
  */
-export type MixtralChatOptions = Omit<
-  ChatOptions,
-  'n' | 'tools' | 'toolChoice' | 'signal' | 'onAccepted' | 'onProgress' | 'expected'
->
+export type MixtralChatOptions = Omit<ChatOptions, 'n' | 'tools' | 'toolChoice' | 'signal' | 'onAccepted' | 'onProgress' | 'expected'>
 
 export interface AskedChat {
   readonly messages: ChatMessage[]
@@ -79,7 +76,8 @@ function toolsOf(tools: LanguageModelV3CallOptions['tools'] = [], warn: Warn): T
       return []
     }
     const { name, description, inputSchema: parameters, strict, inputExamples, providerOptions } = tool
-    if (inputExamples && inputExamples.length > 0) warn(`inputExamples of the tool ${name}`, 'the model does not see them: the SDK has addToolInputExamplesMiddleware')
+    if (inputExamples && inputExamples.length > 0)
+      warn(`inputExamples of the tool ${name}`, 'the model does not see them: the SDK has addToolInputExamplesMiddleware')
     ownOptions(providerOptions, [])
     const described = { name, parameters, ...(description !== undefined && { description }), ...(strict !== undefined && { strict }) }
     const [definition] = toolsWithStrictness([{ type: 'function', function: described }]) as [ToolDefinition]

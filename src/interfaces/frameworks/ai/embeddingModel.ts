@@ -13,32 +13,29 @@ export interface MixtralEmbeddingOptions {
   readonly salt?: string
 }
 
-export class MixtralEmbeddingModel implements EmbeddingModelV3 {
-  readonly specificationVersion = 'v3'
-  readonly provider = `${PROVIDER}.embedding`
-  readonly modelId: string
-  /** Any number: those that find no place in a step wait. */
-  readonly maxEmbeddingsPerCall = undefined
-  readonly supportsParallelCalls = true
-  readonly #model: MixtralModel
-
-  constructor(model: MixtralModel, modelId: string) {
-    this.#model = model
-    this.modelId = modelId
+/** Its calls throw what `MixtralModel.embed` throws, marked for the SDK. */
+export function embeddingModelOf(model: MixtralModel, modelId: string): EmbeddingModelV3 {
+  return {
+    specificationVersion: 'v3',
+    provider: `${PROVIDER}.embedding`,
+    modelId,
+    maxEmbeddingsPerCall: undefined, // those that find no place in a step wait
+    supportsParallelCalls: true,
+    doEmbed: (given) => embedded(model, given),
   }
+}
 
-  /** Throws what `MixtralModel.embed` throws, marked for the SDK. */
-  async doEmbed({ values, abortSignal: signal, providerOptions, headers }: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
-    const warnings: SharedV3Warning[] = []
-    try {
-      const { salt } = ownOptions(providerOptions, ['salt']) as MixtralEmbeddingOptions
-      checkKind('values', values, Array.isArray(values), 'a list of texts')
-      warnOfHeaders(headers, (feature, details) => warnings.push({ type: 'unsupported', feature, details }))
-      const found = await embedAll(this.#model, values, { salt, signal })
-      const tokens = found.reduce((sum, one) => sum + one.tokens, 0)
-      return { embeddings: found.map(({ vector }) => Array.from(vector)), usage: { tokens }, warnings }
-    } catch (error) {
-      throw callError(error)
-    }
+async function embedded(model: MixtralModel, given: EmbeddingModelV3CallOptions): Promise<EmbeddingModelV3Result> {
+  const { values, abortSignal: signal, providerOptions, headers } = given
+  const warnings: SharedV3Warning[] = []
+  try {
+    const { salt } = ownOptions(providerOptions, ['salt']) as MixtralEmbeddingOptions
+    checkKind('values', values, Array.isArray(values), 'a list of texts')
+    warnOfHeaders(headers, (feature, details) => warnings.push({ type: 'unsupported', feature, details }))
+    const found = await embedAll(model, values, { salt, signal })
+    const tokens = found.reduce((sum, one) => sum + one.tokens, 0)
+    return { embeddings: found.map(({ vector }) => Array.from(vector)), usage: { tokens }, warnings }
+  } catch (error) {
+    throw callError(error)
   }
 }

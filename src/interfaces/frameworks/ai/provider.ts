@@ -6,8 +6,8 @@ import { checkKind, isPlain } from '../../../base/errors.js'
 import { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { checkModel, modelName } from '../sharedCalls.js'
 import { noSuchModel } from './callError.js'
-import { MixtralEmbeddingModel } from './embeddingModel.js'
-import { MixtralLanguageModel } from './languageModel.js'
+import { embeddingModelOf } from './embeddingModel.js'
+import { languageModelOf } from './languageModel.js'
 
 /** Called with a name, or with none for the first model, it gives a language model. */
 export interface MixtralProvider extends ProviderV3 {
@@ -36,12 +36,12 @@ export function createMixtral(models: MixtralModel | Readonly<Record<string, Mix
     if (!model) throw noSuchModel(type, name, names)
     return [model, name] as const
   }
-  const languageModel = (modelId?: string) => new MixtralLanguageModel(...find('languageModel', modelId))
+  const languageModel = (modelId?: string) => languageModelOf(...find('languageModel', modelId))
   const provider = (modelId?: string) => languageModel(modelId)
   return Object.assign(provider, {
     specificationVersion: 'v3' as const,
     languageModel,
-    embeddingModel: (modelId?: string) => new MixtralEmbeddingModel(...find('embeddingModel', modelId)),
+    embeddingModel: (modelId?: string) => embeddingModelOf(...find('embeddingModel', modelId)),
     imageModel: (modelId: string): never => {
       throw noSuchModel('imageModel', modelId, [])
     },

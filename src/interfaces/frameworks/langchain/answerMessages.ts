@@ -2,7 +2,7 @@
 // a message tells beside its text.
 
 import { ContextOverflowError, ModelAbortError, stampRetryable } from '@langchain/core/errors'
-import { AIMessage, AIMessageChunk, type InvalidToolCall, type UsageMetadata } from '@langchain/core/messages'
+import { AIMessage, AIMessageChunk, type AIMessageFields, type InvalidToolCall, type UsageMetadata } from '@langchain/core/messages'
 import { ChatGenerationChunk } from '@langchain/core/outputs'
 import { MixtralError } from '../../../base/errors.js'
 import type { ChatResult, Piece } from '../../../text/generate/generationResult.js'
@@ -14,7 +14,13 @@ export function pieceChunks({ text, toolCalls = [] }: Piece): ChatGenerationChun
   const texts = text === '' ? [] : [new ChatGenerationChunk({ text, message: new AIMessageChunk({ content: text }) })]
   const calls = toolCalls.map(({ index, id, function: { name, arguments: args } }) => {
     // Blocks of a message have one count: 0 is the text.
-    const chunk = { type: 'tool_call_chunk' as const, index: index + 1, args, ...(id !== undefined && { id }), ...(name !== undefined && { name }) }
+    const chunk = {
+      type: 'tool_call_chunk' as const,
+      index: index + 1,
+      args,
+      ...(id !== undefined && { id }),
+      ...(name !== undefined && { name }),
+    }
     return new ChatGenerationChunk({ text: '', message: new AIMessageChunk({ content: '', tool_call_chunks: [chunk] }) })
   })
   return [...texts, ...calls]
@@ -22,11 +28,7 @@ export function pieceChunks({ text, toolCalls = [] }: Piece): ChatGenerationChun
 
 /** The chunk behind the last piece. Chunks are added up, so what is told once is told here alone. */
 export function lastChunk(result: ChatResult, name: string, routed: RoutedList | undefined): ChatGenerationChunk {
-  const message = new AIMessageChunk({
-    content: '',
-    usage_metadata: usageOf(result),
-    response_metadata: metadataOf(result, name, routed),
-  })
+  const message = new AIMessageChunk({ content: '', ...toldBeside(result, name, routed) })
   return new ChatGenerationChunk({ text: '', message, generationInfo: { finish_reason: finishReason(result) } })
 }
 
@@ -40,9 +42,14 @@ export function wholeMessage(result: ChatResult, name: string, routed: RoutedLis
       return { type: 'tool_call' as const, id, name: called.name, args: JSON.parse(called.arguments) as Record<string, unknown> }
     }),
     ...(invalid && { invalid_tool_calls: [invalid] }),
-    usage_metadata: usageOf(result),
-    response_metadata: metadataOf(result, name, routed),
+    ...toldBeside(result, name, routed),
   })
+}
+
+/** By its type, with exact optional properties, a message's usage can only be undefined. */
+function toldBeside(result: ChatResult, name: string, routed: RoutedList | undefined) {
+  const told = { usage_metadata: usageOf(result), response_metadata: metadataOf(result, name, routed) }
+  return told as unknown as Pick<AIMessageFields, 'usage_metadata' | 'response_metadata'>
 }
 
 function cutOf({ id, function: { name, arguments: args } }: NonNullable<ChatResult['cutCall']>): InvalidToolCall {

@@ -3,13 +3,18 @@
 
 import type { CallbackManagerForLLMRun } from '@langchain/core/callbacks/manager'
 import type { BaseLanguageModelInput, StructuredOutputMethodOptions } from '@langchain/core/language_models/base'
-import { BaseChatModel, type BaseChatModelParams, type BindToolsInput, type LangSmithParams } from '@langchain/core/language_models/chat_models'
+import {
+  BaseChatModel,
+  type BaseChatModelParams,
+  type BindToolsInput,
+  type LangSmithParams,
+} from '@langchain/core/language_models/chat_models'
 import type { ModelProfile } from '@langchain/core/language_models/profile'
 import type { AIMessageChunk, BaseMessage, BaseMessageLike, MessageContent } from '@langchain/core/messages'
 import type { ChatGenerationChunk, ChatResult, LLMResult } from '@langchain/core/outputs'
 import type { Runnable, RunnableConfig } from '@langchain/core/runnables'
-import type { InteropZodType } from '@langchain/core/utils/types'
 import type { SerializableSchema } from '@langchain/core/utils/standard_schema'
+import type { InteropZodType } from '@langchain/core/utils/types'
 import type { ChatResult as Answer } from '../../../text/generate/generationResult.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { RoutedList } from '../../server/openai/routedList.js'

@@ -41,7 +41,8 @@ function assistantMessage({ content, tool_calls: calls = [] }: AIMessage): ChatM
 /** A text, or its parts as the chat takes them: without what caches and providers have written beside the text. */
 function textOf(content: BaseMessage['content']): string | TextPart[] {
   if (!Array.isArray(content)) return content
-  return content.map((block) => (block.type === 'text' ? { type: 'text', text: (block as Block).text } : block) as TextPart)
+  const parts: unknown[] = content.map((block) => (block.type === 'text' ? { type: 'text', text: (block as Block).text } : block))
+  return parts as TextPart[] // the chat checks them
 }
 
 /** A message of its own, with all that `chatMessages` reads. */

@@ -29,7 +29,11 @@ interface Bindable {
 }
 
 /** Throws `OPTION` for a method that is none, or one that cannot be strict. */
-export function structuredOutput(chat: Bindable, schema: Schema, config: StructuredOutputMethodOptions<boolean>): Runnable<BaseLanguageModelInput, Schema> {
+export function structuredOutput(
+  chat: Bindable,
+  schema: Schema,
+  config: StructuredOutputMethodOptions<boolean>,
+): Runnable<BaseLanguageModelInput, Schema> {
   const { method = 'jsonSchema', name = 'extract', includeRaw = false, strict } = config
   const isChecked = isInteropZodSchema(schema) || isSerializableSchema(schema)
   const parameters: Schema = isChecked ? toJsonSchema(schema) : schema
