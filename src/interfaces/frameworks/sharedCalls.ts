@@ -59,7 +59,7 @@ export async function embedAll(model: MixtralModel, given: readonly string[], { 
   return found
 }
 
-/** Why the arguments of a tool may break its schema: the first of its keywords that is left out; undefined for none. */
+/** Why the arguments of a tool may break its schema: the first keyword that is left out; undefined for none. */
 export function leftOut(tool: ToolDefinition): string | undefined {
   const [checked] = checkTools({ tools: [tool] })!.tools
   if (checked!.strict) return undefined
@@ -82,8 +82,8 @@ export interface FollowedSchema {
 const DATA = ['const', 'default', 'enum', 'examples']
 
 /**
- * Leaves out what regular expressions of schemas may have and constraints have not, such as `\\b`, and closes objects, as
- * models invent properties. For frameworks that check the answer: texts may break those patterns alone.
+ * Leaves out what regular expressions of schemas may have and constraints have not, such as `\b`, and closes objects,
+ * as models invent properties. For frameworks that check the answer: texts may break those patterns alone.
  */
 export function followedSchema(schema: unknown): FollowedSchema {
   const reasons = new Set<string>()

@@ -1,5 +1,5 @@
-// The provider for the AI SDK under the SDK itself. Its next version wants a newer Node than the package does, so it is no
-// dependency: MIXTRAL_TEST_AI is a folder in which another version of `ai` is installed. test/everywhere has one.
+// The provider for the AI SDK under the SDK itself. Its next version wants a newer Node than the package does, so it is
+// no dependency: MIXTRAL_TEST_AI is a folder in which another version of `ai` is installed. test/everywhere has one.
 
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'

@@ -16,8 +16,8 @@ import { chatMessages } from './prompt.js'
 export const PROVIDER = 'mixtral'
 
 /**
- * Options of ours that the SDK has no name for, as `providerOptions.mixtral`: those of `chat`, of which the SDK's own go
- * first.
+ * Options of ours that the SDK has no name for, as `providerOptions.mixtral`: those of `chat`, of which the SDK's own
+ * go first.
  */
 export type MixtralChatOptions = Omit<ChatOptions, 'n' | 'tools' | 'toolChoice' | 'signal' | 'onAccepted' | 'onProgress' | 'expected'>
 

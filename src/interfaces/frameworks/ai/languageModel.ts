@@ -39,7 +39,7 @@ async function generated(model: MixtralModel, given: LanguageModelV3CallOptions)
   }
 }
 
-/** What is wrong with the call is thrown; what goes wrong later is a part. Cancelling the stream ends the generation. */
+/** What is wrong with the call is thrown, what goes wrong later is a part. Cancelling ends the generation. */
 async function streamed(model: MixtralModel, given: LanguageModelV3CallOptions): Promise<LanguageModelV3StreamResult> {
   const { signal, leave } = leavable(given.abortSignal)
   try {

@@ -1,5 +1,5 @@
-// The options of a call as LangChain has them: the library's own names, and LangChain's for tools and formats, which its
-// agents use. Owns their copy: a call is what it was when it was made.
+// The options of a call as LangChain has them: the library's own names, and LangChain's for tools and formats, which
+// its agents use. Owns their copy: a call is what it was when it was made.
 
 import type { BaseChatModelCallOptions, BindToolsInput } from '@langchain/core/language_models/chat_models'
 import { convertToOpenAITool, isLangChainTool } from '@langchain/core/utils/function_calling'
@@ -62,8 +62,8 @@ export function copiedOptions<Options extends Partial<ChatMixtralCallOptions>>(g
 }
 
 /**
- * What a call asks of `chat`, over the options of its model. Throws `OPTION` for a choice or a format that is none; what
- * else is wrong, `chat` says.
+ * What a call asks of `chat`, over the options of its model. Throws `OPTION` for a format that is none; what else is
+ * wrong, `chat` says.
  */
 export function chatOptions(defaults: MixtralAnswerOptions, call: Partial<ChatMixtralCallOptions>): ChatOptions {
   const { tools, tool_choice: choice, parallel_tool_calls: parallelToolCalls, response_format: format, signal } = call

@@ -1,7 +1,7 @@
 // A loaded model as a chat model of LangChain. Connects LangChain's calls with the model; messages, options and answers
 // are translated beside it.
 
-import type { CallbackManagerForLLMRun } from '@langchain/core/callbacks/manager'
+import type { CallbackManagerForLLMRun, Callbacks } from '@langchain/core/callbacks/manager'
 import type { BaseLanguageModelInput, StructuredOutputMethodOptions } from '@langchain/core/language_models/base'
 import {
   BaseChatModel,
@@ -15,6 +15,7 @@ import type { ChatGenerationChunk, ChatResult, LLMResult } from '@langchain/core
 import type { Runnable, RunnableConfig } from '@langchain/core/runnables'
 import type { SerializableSchema } from '@langchain/core/utils/standard_schema'
 import type { InteropZodType } from '@langchain/core/utils/types'
+import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import type { ChatResult as Answer } from '../../../text/generate/generationResult.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { RoutedList } from '../../server/openai/routedList.js'
@@ -36,12 +37,12 @@ export interface ChatMixtralFields extends BaseChatModelParams, MixtralAnswerOpt
   readonly model: MixtralModel
 }
 
-type Call = Partial<ChatMixtralCallOptions>
-type Callbacks = Parameters<BaseChatModel['generate']>[2]
-// biome-ignore lint/suspicious/noExplicitAny: LangChain's own word for objects and schemas
-type Fields = Record<string, any>
-type Schema<Output extends Fields> = InteropZodType<Output> | SerializableSchema<Output> | Fields
-type Structured<Output> = Runnable<BaseLanguageModelInput, Output>
+/** An object that a schema describes. */
+// biome-ignore lint/suspicious/noExplicitAny: LangChain's own word for it
+export type StructuredObject = Record<string, any>
+
+/** A schema: of Zod, of another library that has the Standard Schema, or JSON Schema. */
+export type StructuredSchema<Output extends StructuredObject> = InteropZodType<Output> | SerializableSchema<Output> | StructuredObject
 
 /** What it counts beside a whole answer. */
 interface Answered {
@@ -71,10 +72,12 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
     this.#defaults = answerOptions(others)
   }
 
+  /** The name of the class, whatever a bundler makes of it. */
   static override lc_name(): string {
     return 'ChatMixtral'
   }
 
+  /** The kind of model, for LangChain's caches and traces. */
   override _llmType(): string {
     return 'mixtral-wasm'
   }
@@ -88,6 +91,7 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
     return { maxInputTokens: this.#model.contextLength, toolCalling: true, toolChoice: true, structuredOutput: true }
   }
 
+  /** What traces tell of a call. */
   override getLsParams(call: this['ParsedCallOptions']): LangSmithParams {
     const { temperature, maxNewTokens, stop } = this.invocationParams(call)
     return {
@@ -101,12 +105,12 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
   }
 
   /** What a call asks of `MixtralModel.chat`. Throws `OPTION`. */
-  override invocationParams(call: Call = {}) {
+  override invocationParams(call: Partial<ChatMixtralCallOptions> = {}): Omit<ChatOptions, 'signal'> {
     const { signal: _, ...options } = chatOptions(this.#defaults, call)
     return options
   }
 
-  /** The tokens of a text, as the model counts them: without those that a prompt has around it. */
+  /** The tokens of a text, as the model counts them: without those that a prompt has around it. Throws nothing. */
   override async getNumTokens(content: MessageContent): Promise<number> {
     const parts = typeof content === 'string' ? [content] : content.map((part) => ('text' in part ? String(part.text) : ''))
     return this.#model.tokenizer.encode(parts.join(''), { addBos: false }).length
@@ -115,7 +119,7 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
   /** A runnable whose calls have these tools: LangChain's, or definitions as in the OpenAI API. */
   override bindTools(
     tools: BindToolsInput[],
-    { strict, ...call }: Call & { readonly strict?: boolean } = {},
+    { strict, ...call }: Partial<ChatMixtralCallOptions> & { readonly strict?: boolean } = {},
   ): Runnable<BaseLanguageModelInput, AIMessageChunk, ChatMixtralCallOptions> {
     return this.withConfig({ ...call, tools: tools.map((tool) => toolDefinition(tool, strict)) })
   }
@@ -124,35 +128,45 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
    * A runnable that gives objects of a schema. Methods: `jsonSchema`, the default, holds the text to the schema;
    * `functionCalling` asks for a call; `jsonMode` holds the text to any object. Throws `OPTION` for another method.
    */
-  override withStructuredOutput<Output extends Fields = Fields>(
-    schema: Schema<Output>,
+  override withStructuredOutput<Output extends StructuredObject = StructuredObject>(
+    schema: StructuredSchema<Output>,
     config?: StructuredOutputMethodOptions<false>,
-  ): Structured<Output>
-  override withStructuredOutput<Output extends Fields = Fields>(
-    schema: Schema<Output>,
+  ): Runnable<BaseLanguageModelInput, Output>
+  /** With `includeRaw`, the message beside the object. */
+  override withStructuredOutput<Output extends StructuredObject = StructuredObject>(
+    schema: StructuredSchema<Output>,
     config?: StructuredOutputMethodOptions<true>,
-  ): Structured<{ raw: BaseMessage; parsed: Output }>
-  override withStructuredOutput(schema: Fields, config: StructuredOutputMethodOptions<boolean> = {}): Structured<Fields> {
+  ): Runnable<BaseLanguageModelInput, { raw: BaseMessage; parsed: Output }>
+  override withStructuredOutput(
+    schema: StructuredObject,
+    config: StructuredOutputMethodOptions<boolean> = {},
+  ): Runnable<BaseLanguageModelInput, StructuredObject> {
     return structuredOutput(this, schema, config)
   }
 
   /** Messages and options are read at the call. Throws what `invoke` throws. */
-  override generate(messages: BaseMessageLike[][], options?: string[] | Call, callbacks?: Callbacks): Promise<LLMResult> {
+  override generate(
+    messages: BaseMessageLike[][],
+    options?: string[] | Partial<ChatMixtralCallOptions>,
+    callbacks?: Callbacks,
+  ): Promise<LLMResult> {
     const copies = messages.map((list) => list.map(copiedMessage))
     return super.generate(copies, options, callbacks)
   }
 
-  /** The same for `stream`. */
-  override _streamIterator(input: BaseLanguageModelInput, options?: Call): AsyncGenerator<AIMessageChunk> {
+  /** What `stream` gives; the same holds. Throws what `invoke` throws. */
+  override _streamIterator(input: BaseLanguageModelInput, options?: Partial<ChatMixtralCallOptions>): AsyncGenerator<AIMessageChunk> {
     return super._streamIterator(Array.isArray(input) ? input.map(copiedMessage) : input, options)
   }
 
-  protected override _separateRunnableConfigFromCallOptionsCompat(options?: Call): [RunnableConfig, this['ParsedCallOptions']] {
+  protected override _separateRunnableConfigFromCallOptionsCompat(
+    options?: Partial<ChatMixtralCallOptions>,
+  ): [RunnableConfig, this['ParsedCallOptions']] {
     const [config, call] = super._separateRunnableConfigFromCallOptionsCompat(options)
     return [config, copiedOptions(call)]
   }
 
-  /** Tells callbacks of each piece, too. Throws what `MixtralModel.chat` throws, as LangChain's where it has an error. */
+  /** Tells callbacks of each piece, too. Throws what `MixtralModel.chat` throws, as LangChain's own errors. */
   override async _generate(messages: BaseMessage[], call: this['ParsedCallOptions'], run?: CallbackManagerForLLMRun): Promise<ChatResult> {
     const { answer, routed } = await this.caller.call(async () => {
       const chunks = this.#chunks(messages, call)
@@ -192,7 +206,7 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
     }
   }
 
-  async *#chunks(messages: readonly BaseMessage[], call: Call): AsyncGenerator<ChatGenerationChunk, Answered> {
+  async *#chunks(messages: readonly BaseMessage[], call: Partial<ChatMixtralCallOptions>): AsyncGenerator<ChatGenerationChunk, Answered> {
     try {
       const options = chatOptions(this.#defaults, call)
       const routed = options.experts ? new RoutedList(this.#model.config.layers) : undefined
