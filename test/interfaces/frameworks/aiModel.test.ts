@@ -95,6 +95,16 @@ test('a call that a limit cuts is told, and is no call', async () => {
   expect(finish.providerMetadata!.mixtral!.cutCall).toMatchObject({ function: { name: 'say' } })
 })
 
+test.each([
+  ['high', ['reasoning']],
+  ['none', []],
+  ['provider-default', []],
+])('reasoning, which ai 7 asks for: %s', async (reasoning, features) => {
+  const asked = { prompt: user('Hi'), maxOutputTokens: 1, reasoning }
+  const { warnings } = await mixtral().doGenerate(asked)
+  expect(warnings.map((warning) => 'feature' in warning && warning.feature)).toEqual(features)
+})
+
 test('a full context is a limit', async () => {
   const { finishReason } = await mixtral().doGenerate({
     ...{ prompt: user('Tell me a story.'), temperature: 0, providerOptions: { mixtral: { ignoreEos: true } } },

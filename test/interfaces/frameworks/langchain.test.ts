@@ -69,6 +69,19 @@ describe('text', () => {
     for (const [i, one] of questions.entries()) expect((await writer.invoke(one)).content).toBe(together[i]!.content)
   })
 
+  test('no more calls run at one time than a chat says', async () => {
+    const most = async (more: object) => {
+      let running = 0
+      const handleLLMNewToken = () => {
+        running = Math.max(running, model.status().running)
+      }
+      const callbacks = [{ handleLLMNewToken }]
+      await chat({ maxNewTokens: 8, ...more }).batch([question, story, 'Who are you?'], { callbacks })
+      return running
+    }
+    expect([await most({ maxConcurrency: 1 }), await most({})]).toEqual([1, 3])
+  })
+
   test('a chain, streamed', async () => {
     const chain = ChatPromptTemplate.fromMessages([['human', 'What is the capital of {country}?']])
       .pipe(chat())

@@ -42,6 +42,7 @@ export function askedChat(given: LanguageModelV3CallOptions): AskedChat {
   const own = ownOptions(given.providerOptions, OWN) as MixtralChatOptions
   const tools = toolsOf(given.tools, warn)
   warnOfHeaders(given.headers, warn)
+  warnOfReasoning(given, warn)
   const options: ChatOptions = {
     ...own,
     ...Object.fromEntries(Object.entries(called).filter(([, value]) => value !== undefined)),
@@ -67,6 +68,13 @@ type Warn = (feature: string, details: string) => void
 export function warnOfHeaders(headers: LanguageModelV3CallOptions['headers'] = {}, warn: Warn): void {
   const names = Object.keys(headers).filter((name) => headers[name] !== undefined && name.toLowerCase() !== 'user-agent')
   if (names.length > 0) warn('headers', 'nothing is sent: the model runs in this process')
+}
+
+/** What ai 7 hands over to models of its earlier version as well. */
+function warnOfReasoning(given: LanguageModelV3CallOptions, warn: Warn): void {
+  const { reasoning } = given as { readonly reasoning?: unknown }
+  const asksNothing = reasoning === undefined || reasoning === 'provider-default' || reasoning === 'none'
+  if (!asksNothing) warn('reasoning', 'the model writes its answer alone')
 }
 
 function toolsOf(tools: LanguageModelV3CallOptions['tools'] = [], warn: Warn): ToolDefinition[] {
