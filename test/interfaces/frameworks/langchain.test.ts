@@ -1,6 +1,7 @@
 // The chat model and the embeddings for LangChain, under LangChain itself.
 
 import { ContextOverflowError, getRetryable, ModelAbortError } from '@langchain/core/errors'
+import { convertChunksToEvents } from '@langchain/core/language_models/compat'
 import { AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages'
 import { StringOutputParser } from '@langchain/core/output_parsers'
 import { ChatPromptTemplate } from '@langchain/core/prompts'
@@ -8,6 +9,7 @@ import { tool } from '@langchain/core/tools'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { z } from 'zod'
 import { MixtralError, MixtralModel } from '../../../dist/index.js'
+import { pieceChunks } from '../../../dist/interfaces/frameworks/langchain/answerMessages.js'
 import { chatMessages } from '../../../dist/interfaces/frameworks/langchain/messages.js'
 import { ChatMixtral, type ChatMixtralFields, MixtralEmbeddings } from '../../../dist/langchain.js'
 
@@ -207,6 +209,23 @@ describe('tools', () => {
     for await (const chunk of await bound.stream(question)) whole = whole ? whole.concat(chunk) : chunk
     expect(whole!.tool_call_chunks!.length).toBe(1)
     expect(whole!.tool_calls).toEqual([call])
+  })
+
+  test('a text and the calls behind it are blocks of their own', async () => {
+    const call = (index: number) => ({ index, id: `id${index}`, function: { name: 'add', arguments: '{}' } })
+    const chunks = [{ text: 'Hm.' }, { text: '', toolCalls: [call(0)] }, { text: '', toolCalls: [call(1)] }].flatMap((piece) =>
+      pieceChunks({ ids: [], ...piece }),
+    )
+    const blocks: Json[] = []
+    const given = (async function* () {
+      yield* chunks
+    })()
+    for await (const event of convertChunksToEvents(given)) if (event.event === 'content-block-finish') blocks.push(event.content)
+    expect(blocks).toMatchObject([
+      { type: 'text', text: 'Hm.' },
+      { type: 'tool_call', id: 'id0' },
+      { type: 'tool_call', id: 'id1' },
+    ])
   })
 
   test.each([
