@@ -57,6 +57,6 @@ test('the provider for the AI SDK imports nothing of the SDK, and that for LangC
 })
 
 test.each(['ai.js', 'langchain.js'])('%s loads no server', (entry) => {
-  const own = /^interfaces\/(frameworks\/|server\/(apiError|openai\/(allowedTools|constraints|logprobs|routedList))\.js$)/
+  const own = /^interfaces\/(frameworks\/|server\/(apiError|openai\/(allowedTools|constraints|logprobs|routedExperts))\.js$)/
   expect([...reachedFrom(entry)].filter((file) => file.startsWith('interfaces/') && !own.test(file))).toEqual([])
 })

@@ -12,7 +12,7 @@ import type {
 import type { AnswerStream, ChatResult, Piece } from '../../../text/generate/generationResult.js'
 import type { ToolCall, ToolCallDelta } from '../../../text/tools/toolCalls.js'
 import { chatLogprob } from '../../server/openai/logprobs.js'
-import { RoutedList } from '../../server/openai/routedList.js'
+import { RoutedList } from '../../server/openai/routedExperts.js'
 import { PROVIDER } from './callOptions.js'
 
 const TEXT = 'text'

@@ -7,7 +7,7 @@ import { ChatGenerationChunk } from '@langchain/core/outputs'
 import { MixtralError } from '../../../base/errors.js'
 import type { ChatResult, Piece } from '../../../text/generate/generationResult.js'
 import { chatLogprob } from '../../server/openai/logprobs.js'
-import type { RoutedList } from '../../server/openai/routedList.js'
+import type { RoutedList } from '../../server/openai/routedExperts.js'
 
 /** The chunks that a piece adds: none while its text is incomplete. */
 export function pieceChunks({ text, toolCalls = [] }: Piece): ChatGenerationChunk[] {

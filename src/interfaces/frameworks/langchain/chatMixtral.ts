@@ -18,7 +18,7 @@ import type { InteropZodType } from '@langchain/core/utils/types'
 import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import type { ChatResult as Answer } from '../../../text/generate/generationResult.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
-import { RoutedList } from '../../server/openai/routedList.js'
+import { RoutedList } from '../../server/openai/routedExperts.js'
 import { checkModel, modelName } from '../sharedCalls.js'
 import { finishReason, langchainError, lastChunk, pieceChunks, usageOf, wholeMessage } from './answerMessages.js'
 import {

@@ -19,7 +19,7 @@ import { type Answering, type Requested, respond, type Wire } from '../streams/r
 import { allowedTools, toolsWithStrictness } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
-import { RoutedList } from './routedList.js'
+import { RoutedList } from './routedExperts.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, PING, sse, usageOf } from './wire.js'
 
 const templateFields = {

@@ -17,7 +17,7 @@ import { type Answering, type Requested, respond, type Wire } from '../streams/r
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
 import type { PromptScores } from './promptScores.js'
-import { RoutedList } from './routedList.js'
+import { RoutedList } from './routedExperts.js'
 import { checkModel, checkStreamOptions, commonFields, DONE, finishReason, header, MOST_ANSWERS, PING, sse, usageOf } from './wire.js'
 
 /** As in the OpenAI API. */

@@ -1,15 +1,53 @@
-// What all answers together have used of a model's experts, since it was loaded.
+// The experts that wrote an answer, as requests ask for them with `return_routed_experts`, SGLang's name, and as vLLM
+// gives them: (tokens, layers, used) ids, best first. Beside them their weights, which are ours. Owns those of tokens
+// whose text is not out yet. And what all answers together have used. Knows no stream.
 
 import { loadBalance } from '../../../evaluation/experts/loadBalance.js'
-import { type ModelHost, modelInMemory } from '../models/modelHost.js'
+import type { Routing } from '../../../runtime/model/routes.js'
+import type { ServedModel } from '../servedModel.js'
+
+export interface RoutedExperts {
+  /** (tokens, layers, used): an entry for each token drawn, the end token too. */
+  readonly routed_experts: number[][][]
+  /** (tokens, layers, used): what the experts' outputs are multiplied by. */
+  readonly expert_weights: number[][][]
+}
+
+/** The experts of one answer, since the last call of `take`. */
+export class RoutedList {
+  readonly #layers: number
+  #held: Routing[] = []
+
+  constructor(layers: number) {
+    this.#layers = layers
+  }
+
+  add(routings: readonly Routing[] = []): void {
+    this.#held.push(...routings)
+  }
+
+  /** Undefined for no token. */
+  take(): RoutedExperts | undefined {
+    const held = this.#held
+    this.#held = []
+    if (held.length === 0) return undefined
+    return {
+      routed_experts: held.map(({ ids }) => this.#byLayer(Array.from(ids))),
+      expert_weights: held.map(({ weights }) => this.#byLayer(Array.from(weights, shortest))),
+    }
+  }
+
+  #byLayer(values: readonly number[]): number[][] {
+    const used = values.length / this.#layers
+    return Array.from({ length: this.#layers }, (_, layer) => values.slice(layer * used, (layer + 1) * used))
+  }
+}
 
 /**
  * GET /v1/routed-experts/stats: how often each expert was used since the model was loaded, prompts too. The route and
- * `load_balance_score` are those of a proposal for vLLM (pull request 46146). Throws an ApiError 503 for a model that
- * is not in memory.
+ * `load_balance_score` are those of a proposal for vLLM (pull request 46146).
  */
-export function routedStats(host: ModelHost, asked?: string): object {
-  const { model, name } = modelInMemory(host, asked)
+export function routedStats({ model, name }: Pick<ServedModel, 'model' | 'name'>): object {
   const { layers, experts, expertsPerToken } = model.config
   const uses = Array.from(model.expertUses())
   const balanceOf = (counts: readonly number[]) => {
@@ -29,4 +67,13 @@ export function routedStats(host: ModelHost, asked?: string): object {
       return { layer, counts, shares: counts.map((count) => (sum ? count / sum : 0)), ...balanceOf(counts) }
     }),
   }
+}
+
+/** The number of fewest digits that is this one in float32: it loses no bit, and JSON no space. */
+function shortest(value: number): number {
+  for (let digits = 6; digits < 9; digits++) {
+    const rounded = Number(value.toPrecision(digits))
+    if (Math.fround(rounded) === value) return rounded
+  }
+  return Number(value.toPrecision(9))
 }
