@@ -10,7 +10,7 @@ import { chatMessages } from '../../../dist/interfaces/frameworks/ai/prompt.js'
 let model: MixtralModel
 let mixtral: MixtralProvider
 beforeAll(async () => {
-  model = await MixtralModel.load('demo', { threads: 1 })
+  model = await MixtralModel.load('demo', { threads: 1, contextLength: 256 })
   mixtral = createMixtral(model)
 })
 afterAll(() => model.close())
