@@ -15,7 +15,7 @@ import { checkOutputs, readTextFile, writeOutput } from './files.js'
 import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, print } from './layout.js'
+import { jsonLine, print, widthOf } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 import { failMissing } from './usageErrors.js'
@@ -74,6 +74,7 @@ async function experts(command: Command, model: string, files: readonly string[]
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
   const { tokens, context, csv, npy, html, json } = flags
+  const name = model.endsWith('.gguf') ? basename(model) : model
   const start = performance.now()
   const beginning = html === undefined ? 0 : Math.max(1, Math.floor(SHOWN_TOKENS / new Set(named.map(({ domain }) => domain)).size))
   const { statistics, spell, report } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
@@ -98,7 +99,7 @@ async function experts(command: Command, model: string, files: readonly string[]
       html === undefined
         ? ''
         : expertsReport({
-            model: model.endsWith('.gguf') ? basename(model) : model,
+            model: name,
             statistics,
             spell,
             pieces: (ids) => piecesOf(loaded.tokenizer, ids),
@@ -110,7 +111,7 @@ async function experts(command: Command, model: string, files: readonly string[]
   if (html !== undefined) await writeOutput(html, [Buffer.from(report)])
   const seconds = (performance.now() - start) / 1000
   if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, domains: statistics.domains.map(withoutText), seconds }))
-  else print(expertsText(statistics, spell))
+  else print(expertsText(statistics, { model: name, spell, width: widthOf(process.stdout) }))
 }
 
 /** Tokens are the report's. */

@@ -146,6 +146,7 @@ test('favorite tokens are those that come often and go to an expert', () => {
     { id: 5, occurrences: 8, share: 1 },
     { id: 7, occurrences: 10, share: 0.1 },
   ])
+  expect(favorites.of(0, 0, 5)).toEqual([{ id: 7, occurrences: 10, share: 0.9 }]) // 5 never came to it
   expect(favorites.specialization(0)).toBeCloseTo((9 + 8) / 18, 12)
 })
 

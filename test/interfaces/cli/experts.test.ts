@@ -4,6 +4,8 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { expertStatistics, MixtralModel } from '../../../dist/index.js'
+import { expertsText } from '../../../dist/interfaces/cli/expertsText.js'
 import { mixtral } from './mixtral.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-experts-'))
@@ -24,7 +26,10 @@ test('prints a table for each domain, and writes the shares', async () => {
   args[4] = `a,b=${file('play.txt')}`
   const { code, stdout, stderr } = await mixtral([...args, '--csv', csv, '--npy', npy])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
-  expect(stdout).toMatch(/^story: 100 tokens, loss of load balancing \d\.\d{4}\nlayer {2}experts 0 to 7/)
+  expect(stdout).toMatch(
+    /^demo: 6 layers of 8 experts, 2 for each token; windows of 512 tokens\n\nstory: 100 tokens, loss of load balancing \d\.\d{4}\n/,
+  )
+  expect(stdout).toMatch(/^if even {2}▄{8} {2}12\.5( 12\.5){7} +12\.5 % +46\.4 % +2\.079 +0\.000 +8\.00 +2\.000$/m)
   expect(stdout).toMatch(/^a,b: 100 tokens/m)
   expect(stdout).toMatch(/^all domains: 200 tokens/m)
   expect(stdout).toMatch(/^ {4}5 {2,}0\.\d{5} {2}too short$/m)
@@ -35,6 +40,24 @@ test('prints a table for each domain, and writes the shares', async () => {
   const array = readFileSync(npy)
   expect(array.toString('latin1', 0, 128)).toContain("'shape': (2, 6, 8)")
   expect(array.length).toBe(128 + 2 * 6 * 8 * 4)
+})
+
+test('no line of figures is wider than the terminal', async () => {
+  const model = await MixtralModel.load('demo', { contextLength: 64 })
+  const statistics = await expertStatistics(model, [{ domain: 'story', text: readFileSync(file('story.txt'), 'utf8') }], { tokens: 60 })
+  await model.close()
+  const [narrow, usual, wide] = [60, 80, 200].map((width) => {
+    const text = expertsText(statistics, { model: 'demo', spell: String, width })
+    const lines = text.slice(text.indexOf('story:'), text.indexOf('Favorite')).trimEnd().split('\n')
+    return {
+      widest: Math.max(...lines.map((line) => line.length)),
+      rows: lines.length,
+      cells: lines.flatMap((line) => line.match(/\d+\.\d+/g) ?? []),
+    }
+  })
+  expect([narrow!.widest <= 60, usual!.widest <= 80, wide!.widest <= 200]).toEqual([true, true, true])
+  expect([wide!.rows, usual!.rows, narrow!.rows]).toEqual([9, 18, 27])
+  for (const { cells } of [narrow!, usual!]) expect(cells.toSorted()).toEqual(wide!.cells.toSorted())
 })
 
 test('--json is one object with all figures', async () => {
