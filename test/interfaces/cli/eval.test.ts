@@ -27,7 +27,7 @@ test('prints accuracies, their standard errors, and the hash of all scores', asy
   const { code, stdout, stderr } = await mixtral(['eval', 'hellaswag', file('hellaswag.jsonl')])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).toMatch(
-    /^hellaswag: 8 items, 0 examples before each\nacc {7}0\.\d{4} ± 0\.\d{4}\nacc_norm {2}0\.\d{4} ± 0\.\d{4}\nscores {4}sha256 [0-9a-f]{64}\n$/,
+    /^hellaswag: 8 items, 0 examples before each\nmodel {5}demo, 2 experts for each token\nacc {7}0\.\d{4} ± 0\.\d{4}\nacc_norm {2}0\.\d{4} ± 0\.\d{4}\nscores {4}sha256 [0-9a-f]{64}\n$/,
   )
 })
 
@@ -45,7 +45,16 @@ test('--json is one object, by the names of lm-eval', async () => {
   const { code, stdout, stderr } = await mixtral(args)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   const { seconds, scores_sha256, acc, subjects, groups, ...rest } = JSON.parse(stdout)
-  expect(rest).toEqual({ model: 'demo', file: file('mmlu.jsonl'), task: 'mmlu', shots: 0, items: 4, acc_stderr: null, cut: 0 })
+  expect(rest).toEqual({
+    model: 'demo',
+    file: file('mmlu.jsonl'),
+    experts_per_token: 3,
+    task: 'mmlu',
+    shots: 0,
+    items: 4,
+    acc_stderr: null,
+    cut: 0,
+  })
   expect(seconds).toBeGreaterThan(0)
   expect(scores_sha256).toMatch(/^[0-9a-f]{64}$/)
   expect(Object.keys(subjects)).toEqual(['anatomy', 'business_ethics', 'high_school_world_history', 'sociology'])
