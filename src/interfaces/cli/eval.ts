@@ -99,8 +99,10 @@ function reportPart(task: string, { loaded, total, acc }: TaskProgress, out: str
 }
 
 function resultText({ task, shots, items, acc, accNorm, subjects, groups, cut, scoresHash }: TaskResult, model: string): string {
-  const rows = [...(subjects ?? []), ...(groups ?? [])].map(({ name, items, acc }) => [name, `${items}`, accuracyText(acc)])
-  const table = rows.length === 0 ? '' : `${columns([['subject', 'items', 'acc'], ...rows], [1])}\n`
+  const rowsOf = (head: string, some: TaskResult['subjects']) =>
+    some ? [[head, 'items', 'acc'], ...some.map(({ name, items, acc }) => [name, `${items}`, accuracyText(acc)])] : []
+  const rows = [...rowsOf('subject', subjects), ...rowsOf('group', groups)]
+  const table = rows.length === 0 ? '' : `${columns(rows, [1])}\n`
   const figures = columns([
     ['model', model],
     ['acc', accuracyText(acc)],

@@ -8,6 +8,7 @@ import { refuseInput } from '../../base/files/draftFile.js'
 import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
+import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { expertsReport, SHOWN_TOKENS } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
@@ -15,7 +16,7 @@ import { checkOutputs, readTextFile, writeOutput } from './files.js'
 import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, print, widthOf } from './layout.js'
+import { jsonLine, print, say, widthOf } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 import { failMissing } from './usageErrors.js'
@@ -83,16 +84,21 @@ async function experts(command: Command, model: string, files: readonly string[]
     }
     const bar = new ProgressLine('counting', { unit: 'tokens', quiet: json === true })
     const interrupt = onInterrupt()
+    let last: Progress | undefined
     const statistics = await expertStatistics(loaded, texts, {
       ...(tokens !== undefined && { tokens }),
       ...(context !== undefined && { contextLength: context }),
       ...expertsOption(flags),
       beginning,
       signal: interrupt.signal,
-      onProgress: ({ loaded, total }) => bar.update(loaded, total),
+      onProgress: (progress) => {
+        last = progress
+        bar.update(progress.loaded, progress.total)
+      },
     }).finally(() => {
       bar.clear()
       interrupt.release()
+      if (interrupt.signal.aborted && last) reportPart(last, json === true)
     })
     const spell = (id: number) => loaded.tokenizer.token(id).piece
     const report =
@@ -112,6 +118,12 @@ async function experts(command: Command, model: string, files: readonly string[]
   const seconds = (performance.now() - start) / 1000
   if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, domains: statistics.domains.map(withoutText), seconds }))
   else print(expertsText(statistics, { model: name, spell, width: widthOf(process.stdout) }))
+}
+
+/** Figures are of whole texts: of a part there is only how large it was. */
+function reportPart({ loaded, total }: Progress, json: boolean): void {
+  if (json) process.stdout.write(jsonLine({ interrupted: true, tokens: loaded, of_tokens: total }))
+  else say(`interrupted after ${loaded} of ${total} tokens, without figures; --tokens takes fewer of each domain`)
 }
 
 /** Tokens are the report's. */

@@ -36,6 +36,7 @@ test('of MMLU, it prints subjects and groups, too', async () => {
   const { code, stdout } = await mixtral(args)
   expect(code).toBe(0)
   expect(stdout).toMatch(/^subject +items +acc\nanatomy +3 +[01]\.\d{4} ± 0\.\d{4}\n/)
+  expect(stdout).toMatch(/^sociology .*\ngroup +items +acc\nstem +3 /m)
   expect(stdout).toMatch(/^social_sciences +3 +[01]\.\d{4} ± 0\.\d{4}$/m)
   expect(stdout).toMatch(/^mmlu: 10 items, 1 example before each\n\d+ of them longer than the context: their first tokens were left out$/m)
 })
@@ -112,6 +113,11 @@ test.each([
   [['arc_easy', many, '--experts', '9'], 2, /is 9, expected a whole number from 1 to 8/],
   [['mmlu', many], 1, /many\.jsonl, line 1: has no subject, but id, question, choices, answerKey, expected/],
   [['mmlu', join(folder, 'none')], 1, /cannot open .*none/],
+  [
+    ['arc_easy', many, '--out', file('hellaswag.jsonl')],
+    1,
+    /hellaswag\.jsonl, line 1: is not of an earlier run, expected the output of one/,
+  ],
   [['arc_easy', many, '--out', many], 2, /is an input, expected another name for the output/],
   [['arc_easy', many, '-m', demo, '--out', demo], 2, /is an input, expected another name for the output/],
 ])('%j is refused', async (args, code, message) => {

@@ -69,6 +69,19 @@ test('--json is one object with all figures', async () => {
   expect([comparisons.length, cache.hitRates.length, all.layers.length]).toEqual([0, 48, 6])
 })
 
+test.each([false, true])('Ctrl-C tells how far it came; with --json %s', async (json) => {
+  writeFileSync(file('long.txt'), readFileSync(file('story.txt'), 'utf8').repeat(100))
+  const { code, stdout, stderr } = await mixtral(
+    ['experts', 'demo', file('long.txt'), '--threads', '1', '-c', '32', ...(json ? ['--json'] : [])],
+    {
+      nodeFlags: ['--import', new URL('interruptAtWork.mjs', import.meta.url).href],
+    },
+  )
+  expect(code).toBe(130)
+  if (json) expect(JSON.parse(stdout)).toEqual({ interrupted: true, tokens: expect.any(Number), of_tokens: 38001 })
+  else expect(stderr).toMatch(/^interrupted after \d+ of 38001 tokens, without figures; --tokens takes fewer of each domain$/m)
+})
+
 test.each([
   [['demo'], 2, /FILES is missing, expected mixtral experts MODEL FILES\.\.\. or --domain NAME=FILE; "demo" is the model/],
   [['demo', file('none.txt')], 1, /none\.txt: cannot be read/],
