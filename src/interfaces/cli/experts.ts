@@ -39,7 +39,7 @@ const USUAL_CONTEXT = 512
 export function configureExperts(command: Command): void {
   command
     .argument('<model>', ANY_MODEL)
-    .argument('[files...]', 'texts, UTF-8; each is a domain of its own, named as the file is')
+    .argument('[files...]', 'texts, UTF-8; each is a domain of its own, named as the file is, or as its path where several have one name')
     .option('--domain <name=file>', 'a text of a domain; a domain may have several', namedFile)
     .option('--tokens <n>', 'most tokens of each domain (default: all)', wholeNumber(1))
     .option('--html <file>', 'write a report with pictures, and the first tokens in the colors of their experts, for a browser')
@@ -69,7 +69,7 @@ Examples:
 }
 
 async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
-  const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
+  const named = [...domainsOf(files), ...(flags.domain ?? [])]
   if (named.length === 0) failMissing(command, 'files', ` or --domain NAME=FILE; ${quoted(model)} is the model`)
   checkOutputs(flags.csv, flags.npy, flags.html)
   const texts: DomainText[] = []
@@ -135,6 +135,13 @@ function piecesOf(tokenizer: Tokenizer, ids: readonly number[]): string[] {
   const pieces = ids.map((id) => decoder.push(id))
   pieces[pieces.length - 1] += decoder.end()
   return pieces
+}
+
+/** Each file as a domain: by its name without the ending; files of one name in several folders by their paths. */
+function domainsOf(files: readonly string[]): NamedFile[] {
+  const plain = (path: string) => path.replace(/(?<=[^/\\])\.[^./\\]+$/, '')
+  const names = files.map((file) => plain(basename(file)))
+  return files.map((file, i) => ({ domain: names.filter((name) => name === names[i]).length > 1 ? plain(file) : names[i]!, file }))
 }
 
 /** (domains, layers, experts) */

@@ -236,6 +236,23 @@ describe('two domains', () => {
     expect(ps.reduce((a, b) => a + b) / ps.length).toBeGreaterThan(0.35)
   })
 
+  test('are apart by the shares of all their tokens, those behind the last whole block too', () => {
+    const tokensOf = (...ids: number[]) => {
+      const blocks = new DomainBlocks(shape)
+      for (const first of ids) blocks.add(Uint16Array.of(first, first + 1, 0, 1))
+      return blocks
+    }
+    const short = domainDifference(tokensOf(0, 0, 0), tokensOf(2, 2), shape)
+    expect(short).toEqual([
+      { divergence: expect.closeTo(Math.LN2, 12), p: undefined },
+      { divergence: 0, p: undefined },
+    ])
+    const same = Array.from({ length: 256 }, () => 0)
+    const [tail] = domainDifference(tokensOf(...same), tokensOf(...same, 2, 2), shape)
+    expect(tail!.divergence).toBeCloseTo(jensenShannon([256, 256, 0, 0], [256, 256, 2, 2]), 12)
+    expect(tail!.p).toBe(1) // whole blocks are the same
+  })
+
   test('that are too short to tell have no p-value', () => {
     expect(domainDifference(domain(0, 100, 1), domain(2, 4000, 2), shape).map(({ p }) => p)).toEqual([undefined, undefined])
   })

@@ -1,6 +1,6 @@
 // `mixtral experts`: its tables, its files, and what it refuses.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
@@ -67,6 +67,23 @@ test('--json is one object with all figures', async () => {
   expect(shape).toEqual({ layers: 6, experts: 8, used: 3 })
   expect(domains[0]).toEqual({ ...all, domain: 'story' })
   expect([comparisons.length, cache.hitRates.length, all.layers.length]).toEqual([0, 48, 6])
+})
+
+test('files of one name in several folders are domains of their own', async () => {
+  for (const name of ['a', 'b']) mkdirSync(file(name))
+  writeFileSync(file('a/val.txt'), 'Once upon a time')
+  writeFileSync(file('b/val.txt'), 'What says lord Stanley?')
+  writeFileSync(file('.notes'), 'Long ago')
+  const { stdout } = await mixtral([
+    'experts',
+    'demo',
+    ...['a/val.txt', 'b/val.txt', '.notes', 'play.txt'].map(file),
+    '--tokens',
+    '3',
+    '--json',
+  ])
+  const { domains } = JSON.parse(stdout)
+  expect(domains.map(({ domain }: { domain: string }) => domain)).toEqual([file('a/val'), file('b/val'), '.notes', 'play'])
 })
 
 test.each([false, true])('Ctrl-C tells how far it came; with --json %s', async (json) => {
