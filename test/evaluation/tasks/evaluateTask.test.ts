@@ -379,7 +379,7 @@ test('so are the journal of another file, of another context, and a file that is
   await refused(text.replace('"context":512', '"context":256'), /its context is 256, expected 512/)
   await refused('My diary.\n', /line 1: is no object in JSON, expected a journal of mixtral eval$/)
   await refused('My diary.', /line 1: is no head of a journal, expected the name of another file$/)
-  await refused('{"a":1}\n', /line 1: journal is no value, expected "mixtral-wasm eval 1"/)
+  await refused('{"a":1}\n', /line 1: is not of an earlier run, expected the output of one, or the name of another file$/)
   await refused(text.replace('"item":2', '"item":3'), /line 4: item is 3, expected 2$/)
   await refused(text.replace(/"scores":\[/, '"scores":["a",'), /line 2: scores is a list of \d, expected a list of numbers$/)
   await refused(text.replace('{"item":1', '{"item"1'), /line 3: is no object in JSON/)

@@ -181,7 +181,7 @@ describe('the statistics of a model', () => {
 
   test('of another model are 503, as long as it is not in memory', async () => {
     const { status, body } = await stats('?model=other')
-    expect([status, body.error.message]).toEqual([503, 'this model is not loaded'])
+    expect([status, body.error.message]).toEqual([503, 'the model "other" is not in memory'])
   })
 })
 
