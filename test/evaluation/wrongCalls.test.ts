@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   evaluateTask,
+  expertStatistics,
   MixtralConfig,
   MixtralModel,
   measureDivergence,
@@ -39,6 +40,9 @@ const calls: readonly (readonly [what: string, call: (value: never) => unknown])
   ['the model of evaluateTask', (value) => evaluateTask(value, 'mmlu', 'a')],
   ['the task of evaluateTask', (value) => evaluateTask(model, value, 'a')],
   ['the file of evaluateTask', (value) => evaluateTask(model, 'mmlu', value)],
+  ['the model of expertStatistics', (value) => expertStatistics(value, [{ domain: 'a', text: 'b' }])],
+  ['the texts of expertStatistics', (value) => expertStatistics(model, value)],
+  ['a text of expertStatistics', (value) => expertStatistics(model, [value])],
   ['the model of measureDivergence', (value) => measureDivergence(value, value)],
   ['the base of measureDivergence', (value) => measureDivergence(model, value)],
   ['the model of verifyModel', (value) => verifyModel(value, [1])],

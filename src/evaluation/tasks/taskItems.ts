@@ -68,16 +68,22 @@ export async function countItems(source: TaskSource): Promise<number> {
 /** The items of a run. Throws what reading throws, and `OPTION` where there are too few examples. */
 export async function* taskItems(source: TaskSource): AsyncGenerator<TaskItem> {
   const examples = source.shots > 0 ? await Examples.read(source) : undefined
+  const most = limits.taskPrompt.most
   for await (const { row, question } of questions(source)) {
-    yield { row, question, prompts: promptsOf(question, examples?.before(row, question) ?? '') }
+    const prompts = promptsOf(question, examples?.before(row, question) ?? '')
+    const longest = prompts.reduce((most, { context, target }) => Math.max(most, context.length + target.length), 0)
+    if (longest > most) row.refuse(`has ${longest} characters with its examples, expected at most ${most}`)
+    yield { row, question, prompts }
   }
 }
 
 /** What makes a prompt another one: 16 hex digits. */
 export function promptHash({ question, prompts }: TaskItem): string {
   const { gold, lengths } = question
-  return createHash('sha256')
-    .update(JSON.stringify([prompts, gold, lengths]))
+  const hash = createHash('sha256').update('[[') // the JSON of [prompts, gold, lengths], which may be too long for a string
+  for (const [i, prompt] of prompts.entries()) hash.update((i > 0 ? ',' : '') + JSON.stringify(prompt))
+  return hash
+    .update(`],${JSON.stringify(gold)},${JSON.stringify(lengths)}]`)
     .digest('hex')
     .slice(0, 16)
 }
@@ -136,7 +142,11 @@ class Examples {
   }
 }
 
-function rowHash({ fields }: TaskRow): string {
-  const text = JSON.stringify(fields, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))
-  return createHash('sha256').update(text).digest('base64')
+function rowHash(row: TaskRow): string {
+  try {
+    const text = JSON.stringify(row.fields, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))
+    return createHash('sha256').update(text).digest('base64')
+  } catch (cause) {
+    return row.refuse(`cannot be written as JSON (${(cause as Error).message}), expected fields with few lists in each other`)
+  }
 }

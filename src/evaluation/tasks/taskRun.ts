@@ -4,6 +4,8 @@
 import { createHash } from 'node:crypto'
 import { MixtralError } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
+import { Told } from '../../base/onAbort.js'
+import { inSlices } from '../../base/timeSlice.js'
 import { fingerprint } from '../../runtime/weights/fingerprint.js'
 import { NUMERICS } from '../../runtime/weights/scratch.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -87,11 +89,13 @@ export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun)
       throw new MixtralError('OPTION', `${run.journal} has ${done.length} items, expected at most the ${total} of this run`)
     }
     const figures = new Figures(source.form)
+    const progress = new Told(run.onProgress)
     for await (const entry of entries(model, source, done)) {
       if (entry.item >= done.length) await journal?.append(entry)
       const acc = figures.add(entry)
-      run.onProgress?.({ loaded: figures.items, total, acc })
+      progress.next({ loaded: figures.items, total, acc })
     }
+    progress.end()
     return { task, shots: run.shots, ...figures.result }
   } finally {
     await journal?.close()
@@ -144,7 +148,8 @@ async function* entries(
         }
         yield entryOf(form, { index, item, isCut: earlier.cut === true }, earlier.scores)
       } else {
-        const choices = choiceTokens(model.tokenizer, item.prompts, model.contextLength, item.row.where)
+        const { tokenizer, contextLength } = model
+        const choices = await inSlices(choiceTokens(tokenizer, item.prompts, contextLength, item.row.where), signal)
         const own = callsOf(choices)
         while (pending.length > 0 && calls + own > most) yield await next()
         const scores = choiceScores(model, choices, options)

@@ -9,9 +9,9 @@ import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
-import { expertsReport, SHOWN_TOKENS } from './expertsReport.js'
+import { expertsReport, shownTokens } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
-import { checkOutputs, readTextFile, writeOutput } from './files.js'
+import { checkOutputs, checkPlaces, readTextFile, writeOutput } from './files.js'
 import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -68,14 +68,15 @@ Examples:
 }
 
 async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
-  const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
+  const named = [...files.map((file) => ({ domain: domainOf(file, files), file })), ...(flags.domain ?? [])]
   if (named.length === 0) failMissing(command, 'files', ` or --domain NAME=FILE; ${quoted(model)} is the model`)
   checkOutputs(flags.csv, flags.npy, flags.html)
+  await checkPlaces(flags.csv, flags.npy, flags.html)
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
   const { tokens, context, csv, npy, html, json } = flags
   const start = performance.now()
-  const beginning = html === undefined ? 0 : Math.max(1, Math.floor(SHOWN_TOKENS / new Set(named.map(({ domain }) => domain)).size))
+  const beginning = html === undefined ? 0 : shownTokens(new Set(named.map(({ domain }) => domain)).size)
   const { statistics, spell, report } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
     for (const out of [csv, npy, html]) {
       if (out !== undefined) await refuseInput(out, [...named.map(({ file }) => file), ...loaded.gguf.files.map(({ path }) => path)])
@@ -105,12 +106,20 @@ async function experts(command: Command, model: string, files: readonly string[]
           })
     return { statistics, spell, report }
   })
-  if (csv !== undefined) await writeOutput(csv, [Buffer.from(expertsCsv(statistics))])
-  if (npy !== undefined) await writeOutput(npy, [encodeNpy(sharesOf(statistics))])
-  if (html !== undefined) await writeOutput(html, [Buffer.from(report)])
   const seconds = (performance.now() - start) / 1000
   if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, domains: statistics.domains.map(withoutText), seconds }))
   else print(expertsText(statistics, spell))
+  // last: where a disk is full, the figures are not lost
+  if (csv !== undefined) await writeOutput(csv, [Buffer.from(expertsCsv(statistics))])
+  if (npy !== undefined) await writeOutput(npy, [encodeNpy(sharesOf(statistics))])
+  if (html !== undefined) await writeOutput(html, [Buffer.from(report)])
+}
+
+/** The name of a file as a domain: with its extension and its folder only where other files have the same without. */
+function domainOf(file: string, files: readonly string[]): string {
+  const forms = [(path: string) => basename(path).replace(/\.[^.]+$/, ''), (path: string) => basename(path)]
+  const own = forms.find((form) => form(file) !== '' && files.every((other) => other === file || form(other) !== form(file)))
+  return own?.(file) ?? file
 }
 
 /** Tokens are the report's. */

@@ -1,8 +1,12 @@
 // The statistics of experts as a command prints them: tables with bars, and CSV. Pure; measures nothing.
 
+import { plainLine } from '../../base/terminalText.js'
 import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
 import type { ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { columns } from './layout.js'
+
+/** Tables of two domains that are printed: those of eight. */
+const MOST_PAIRS = 28
 
 /** Eighths of a cell, from nothing to all of it. */
 const BARS = ' ▁▂▃▄▅▆▇█'
@@ -13,13 +17,15 @@ export function expertsText(
 ): string {
   const parts = domains.map((domain) => domainText(domain, shape.experts))
   if (domains.length > 1) parts.push(domainText({ ...all, domain: 'all domains' }, shape.experts))
-  for (const { domains: names, layers } of comparisons) {
+  for (const { domains: names, layers } of comparisons.slice(0, MOST_PAIRS)) {
     const least = (p: number | undefined) => (p === undefined ? 'too short' : p <= 0.001 ? '<= 0.001' : p.toFixed(3))
     const table = [['layer', 'divergence', 'p'], ...layers.map(({ divergence, p }, layer) => [`${layer}`, divergence.toFixed(5), least(p)])]
     parts.push(
-      `${names[0]} and ${names[1]}: Jensen-Shannon divergence in nats, and the chance of as much between texts of one kind\n${columns(table, [0, 1, 2])}`,
+      `${plainLine(names[0])} and ${plainLine(names[1])}: Jensen-Shannon divergence in nats, and the chance of as much between texts of one kind\n${columns(table, [0, 1, 2])}`,
     )
   }
+  const more = comparisons.length - MOST_PAIRS
+  if (more > 0) parts.push(`${more} more pairs of domains are compared; --json has them.\n`)
   parts.push(`Favorite tokens of each expert in the first, the middle and the last layer\n${favorites(all, spell)}`)
   const keys = shape.layers * shape.experts
   const slots = [1 / 4, 1 / 2, 3 / 4].map((share) => Math.round(keys * share))
@@ -49,7 +55,7 @@ function domainText({ domain, tokens, layers, balancingLoss }: DomainStatistics,
     balance.effectiveExperts.toFixed(2),
     balancingLoss.toFixed(3),
   ])
-  return `${domain}: ${tokens} tokens, loss of load balancing ${balancingLoss.toFixed(4)}\n${columns([head, ...rows], [0, 3, 4, 5, 6, 7, 8])}`
+  return `${plainLine(domain)}: ${tokens} tokens, loss of load balancing ${balancingLoss.toFixed(4)}\n${columns([head, ...rows], [0, 3, 4, 5, 6, 7, 8])}`
 }
 
 function favorites({ layers }: DomainStatistics, spell: (id: number) => string): string {
