@@ -22,17 +22,19 @@ export class DomainBlocks {
   #blockTokens = BLOCK_TOKENS
   /** Tokens of the last block. */
   #filled = BLOCK_TOKENS
-  /** (layers, experts): uses of all tokens, those of a block that is not whole, too. */
-  readonly uses: Float64Array
 
   constructor(shape: RoutingShape) {
     this.#shape = shape
-    this.uses = new Float64Array(shape.layers * shape.experts)
   }
 
   /** Tokens of a block. */
   get blockTokens(): number {
     return this.#blockTokens
+  }
+
+  /** (layers, experts): uses of all tokens, those of a block that is not whole, too. */
+  get uses(): Float64Array {
+    return sumOf(this.#blocks, this.#shape.layers * this.#shape.experts)
   }
 
   /** The whole blocks, of `tokens` tokens each: those of `blockTokens`, or joined to twice, four times as many. */
@@ -54,11 +56,7 @@ export class DomainBlocks {
       this.#filled = 0
     }
     const block = this.#blocks.at(-1)!
-    for (let i = 0; i < ids.length; i++) {
-      const at = Math.floor(i / used) * experts + ids[i]!
-      block[at]!++
-      this.uses[at]!++
-    }
+    for (let layer = 0, i = 0; layer < layers; layer++) for (let k = 0; k < used; k++, i++) block[layer * experts + ids[i]!]!++
     this.#filled++
   }
 }

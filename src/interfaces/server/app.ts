@@ -40,6 +40,7 @@ import { checkTextLength } from './security/textLength.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
 import { type ConnectionSocket, Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
+import { ownTurn } from './streams/turn.js'
 import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
@@ -58,6 +59,9 @@ interface NodeBindings {
   readonly incoming?: { readonly httpVersion?: string; readonly socket?: ConnectionSocket }
   readonly outgoing?: { destroy?: () => void }
 }
+
+/** What tells that the server lives: never behind the work of other requests. */
+const HEALTH = ['/health', '/v1/health', '/ping']
 
 type Env = { Variables: { exchange: Exchange; span: RequestSpan | undefined } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
@@ -103,6 +107,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     open.add(exchange)
     c.set('exchange', exchange)
     if (socket) await connections.enter(socket, exchange)
+    if (!HEALTH.includes(c.req.path)) await ownTurn()
     span = (await tracing)?.begin(c.req.raw)
     c.set('span', span)
     if (c.req.path !== '/api/pull') exchange.limit(timeoutSeconds) // a download takes as long as it takes
@@ -145,9 +150,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     admission.checkOpen()
     return c.json({ status: 'ok' })
   }
-  app.get('/health', health)
-  app.get('/v1/health', health)
-  app.get('/ping', health)
+  for (const path of HEALTH) app.get(path, health)
   app.get('/', (c) => front(c.req.raw))
 
   app.use(async (c, next) => {

@@ -36,6 +36,8 @@ export interface Task {
   readonly take?: (choice: Choice, place: number) => readonly number[]
   /** Takes the experts of the rows that it gets logits of: the views are valid during the call only. */
   readonly routed?: (routing: FullRouting, place: number) => void
+  /** (tokens, layers, used or experts): gets the experts of the rows that `routed` would take. */
+  readonly routingTable?: FullRouting
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
   /**

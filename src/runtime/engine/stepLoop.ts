@@ -27,8 +27,9 @@ export interface Runner {
   choice(row: number): Choice
   /** The experts of a row of the step. */
   routing(row: number): FullRouting
-  /** The same as views, valid until the next step. */
+  /** The same: as views, valid until the next step; copied to row `place` of a table of tokens. */
   routingView(row: number): FullRouting
+  copyRouting(row: number, table: FullRouting, place: number): void
 }
 
 /** The experts of one token of a request, and the routers' logits. */
@@ -229,6 +230,7 @@ export class StepLoop {
         if (request.over) return
         request.next = place + 1
         if (task.routed) task.routed(this.#runner.routingView(wanted[row + i]!), place)
+        if (task.routingTable) this.#runner.copyRouting(wanted[row + i]!, task.routingTable, place)
         if (typeof task.hidden === 'function') task.hidden(this.#runner.hidden(wanted[row + i]!), place)
         if (task.hidden) continue
         if (!task.job) task.read?.(this.#runner.logits(row + i), place)

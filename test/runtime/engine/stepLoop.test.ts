@@ -50,6 +50,7 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
     choice: () => expect.unreachable(),
     routing: () => noExperts,
     routingView: () => noExperts,
+    copyRouting: () => {},
     hidden: (row) => Float32Array.of(rows!.tokens[row]!),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })

@@ -240,14 +240,19 @@ class CompletionWire implements Wire {
     return { ...this.#header, choices, usage: usageOf(outcomes, this.#n), ...ofPrompt }
   }
 
+  *prepare(event: AnswerEvent): Steps<void> {
+    if ('outcome' in event || !event.part.scored) return
+    const { index, part } = event
+    yield* this.#lists[index]!.addPrompt(this.#shown[index]!.ids, part.scored!, this.#served.model.tokenizer)
+  }
+
   learn(event: AnswerEvent): void {
     if ('outcome' in event) return
     const { index, part } = event
-    const { scored, promptExperts, experts, logprobs = [] } = part
+    const { promptExperts, experts, logprobs = [] } = part
     const list = this.#lists[index]!
     this.#prompts[index]!.add(promptExperts)
     this.#routed[index]?.add(experts)
-    if (scored) list.addPrompt(this.#shown[index]!.ids, scored, this.#served.model.tokenizer)
     for (const one of logprobs) list.add(one)
   }
 

@@ -4,13 +4,14 @@
 
 import { MixtralError } from '../../../base/errors.js'
 import { onAbort } from '../../../base/onAbort.js'
+import { inSlices, type Steps } from '../../../base/timeSlice.js'
 import type { Admission } from '../admission.js'
 import { type ApiError, toApiError } from '../apiError.js'
 import type { Metrics } from '../metrics/metrics.js'
 import type { Exchange } from '../requestLog.js'
 import type { Settings } from '../settings.js'
 import { type AnswerEvent, type AnswerRun, answerEvents, type Outcome } from './answerRuns.js'
-import { isTurnOver, turnWithTime } from './turn.js'
+import { isTurnOver, ownTurn } from './turn.js'
 
 /** How an API writes an answer. Texts are complete events; an empty one is left out. */
 export interface Wire {
@@ -20,6 +21,8 @@ export interface Wire {
   /** A sign of life that readers ignore. */
   readonly ping: string
   event(event: AnswerEvent): string
+  /** What takes long of an event is done before it is written or learned, in slices. */
+  prepare?(event: AnswerEvent): Steps<void>
   /** Takes what the whole answer needs of an event, where it is not streamed. */
   learn?(event: AnswerEvent): void
   end(outcomes: readonly Outcome[]): string
@@ -128,13 +131,12 @@ class Work {
   async whole(): Promise<object> {
     for (;;) {
       const { value, done } = await this.#step()
-      if (!done) {
-        this.#wire.learn?.(value)
-        continue
+      if (done) {
+        const body = this.#wire.whole(value)
+        this.#finish(value)
+        return body
       }
-      const body = this.#wire.whole(value)
-      this.#finish(value)
-      return body
+      this.#wire.learn?.(value)
     }
   }
 
@@ -156,7 +158,8 @@ class Work {
       const step = this.#first ?? this.#events.next()
       this.#first = undefined
       const result = await step
-      if (isTurnOver()) await turnWithTime() // what follows is writing
+      if (isTurnOver()) await ownTurn() // what follows is writing
+      if (!result.done && this.#wire.prepare) await inSlices(this.#wire.prepare(result.value), exchange.signal)
       if (!result.done && 'part' in result.value) this.#tokens += result.value.part.ids.length
       if (!this.#hasText && !result.done && 'part' in result.value && result.value.part.ids.length > 0) {
         this.#hasText = true

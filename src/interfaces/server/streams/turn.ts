@@ -19,7 +19,7 @@ export function isTurnOver(): boolean {
   return performance.now() - begun > MOST
 }
 
-/** Resolves in a turn in which there is time left. */
-export async function turnWithTime(): Promise<void> {
+/** Resolves at once if this turn has time left, else in a turn that has. */
+export async function ownTurn(): Promise<void> {
   while (isTurnOver()) await nextTurn()
 }
