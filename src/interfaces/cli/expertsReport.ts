@@ -47,7 +47,7 @@ export interface ReportSource {
 }
 
 /**
- * The report, as a file's text of at most 500 kB: of large models, and of many domains, it shows fewer. The domains must
+ * The report, as a file's text of at most 500 kB: of large models and of many domains, it shows less. The domains must
  * have their beginnings.
  */
 export function expertsReport(source: ReportSource): string {
