@@ -2,7 +2,7 @@
 // and its part in the figures. The result does not depend on how many run at a time, nor on where an earlier run ended.
 
 import { createHash } from 'node:crypto'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, MixtralError } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
 import { Told } from '../../base/onAbort.js'
 import { inSlices } from '../../base/timeSlice.js'
@@ -80,6 +80,7 @@ interface Pending {
 
 /** Throws what `evaluateTask` throws. */
 export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun): Promise<TaskResult> {
+  if (run.signal?.aborted) throw abortedError(run.signal)
   const source = { ...run, form: taskForms[task] }
   const total = await countItems(source)
   const journal = await openJournal(model, task, run)

@@ -1,6 +1,6 @@
 // Tasks with strange texts and strange callers: nothing but errors of ours, and a journal that can be cut anywhere.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -79,4 +79,13 @@ test('other work goes on while a long item becomes tokens, and an abort ends it'
   setTimeout(() => controller.abort(), 50)
   await expect(run).rejects.toMatchObject({ code: 'ABORTED' })
   expect(performance.now() - start).toBeLessThan(1000)
+})
+
+test('a call whose signal has fired already reads and writes nothing', async () => {
+  const file = written('one.jsonl', [question('What?', 'anatomy')])
+  const [journal, signal] = [join(folder, 'aborted.journal'), AbortSignal.abort()]
+  await expect(evaluateTask(model, 'mmlu', file, { journal, signal })).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(existsSync(journal)).toBe(false)
+  await evaluateTask(model, 'mmlu', file, { journal })
+  await expect(evaluateTask(model, 'mmlu', file, { journal, signal })).rejects.toMatchObject({ code: 'ABORTED' })
 })
