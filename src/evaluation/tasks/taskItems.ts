@@ -44,7 +44,7 @@ interface Example {
 async function* questions({ form, file, limit, signal }: TaskSource): AsyncGenerator<{ row: TaskRow; question: Question }> {
   const slice = new TimeSlice()
   const counts = new Map<string | undefined, number>()
-  for await (const row of taskRows(file)) {
+  for await (const row of taskRows(file, signal)) {
     const question = form.ask(row)
     const count = (counts.get(question.subject) ?? 0) + 1
     counts.set(question.subject, count)
@@ -107,7 +107,7 @@ class Examples {
     const { form, file, exampleFile = file, signal } = source
     const slice = new TimeSlice()
     let characters = 0
-    for await (const row of taskRows(exampleFile)) {
+    for await (const row of taskRows(exampleFile, signal)) {
       const { subject, example } = form.ask(row)
       const list = examples.#all.get(subject) ?? []
       examples.#all.set(subject, list)

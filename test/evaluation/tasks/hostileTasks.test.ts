@@ -89,3 +89,13 @@ test('a call whose signal has fired already reads and writes nothing', async () 
   await evaluateTask(model, 'mmlu', file, { journal })
   await expect(evaluateTask(model, 'mmlu', file, { journal, signal })).rejects.toMatchObject({ code: 'ABORTED' })
 })
+
+test('an abort does not wait for a Parquet file that has no end', async () => {
+  const bytes = readFileSync(new URL('files/mmlu.parquet', import.meta.url))
+  bytes[22]! ^= 0xff // a page that says that it has endless values
+  const file = join(folder, 'endless.parquet')
+  writeFileSync(file, bytes)
+  const start = performance.now()
+  await expect(evaluateTask(model, 'mmlu', file, { signal: AbortSignal.timeout(500) })).rejects.toMatchObject({ code: 'ABORTED' })
+  expect(performance.now() - start).toBeLessThan(10_000)
+})
