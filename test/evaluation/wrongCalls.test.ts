@@ -4,6 +4,7 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  collectImatrix,
   evaluateTask,
   expertStatistics,
   MixtralConfig,
@@ -85,4 +86,15 @@ test('null in place of options is refused', async () => {
   await expect(WeightLoader.fromGguf(demo, null as never)).rejects.toThrow('the options are null, expected a plain object')
   await expect(Tokenizer.load(model.metadata, null as never)).rejects.toThrow('the options are null, expected a plain object')
   expect(() => reference.trace([1], null as never)).toThrow('the options are null, expected a plain object')
+})
+
+test.each([
+  ['measurePerplexity', measurePerplexity],
+  ['collectImatrix', collectImatrix],
+] as const)('an asynchronous function for progress that is rejected ends %s with its error', async (_, measure) => {
+  const onProgress = async () => {
+    throw new Error('no progress')
+  }
+  const text = 'Once upon a time, there was a young goat who wanted to see the world. '.repeat(3)
+  await expect(measure(model, text, { contextLength: 16, windows: 2, onProgress })).rejects.toThrow('no progress')
 })
