@@ -63,7 +63,7 @@ export class DomainBlocks {
 
 /** How far two domains are apart in one layer. */
 export interface LayerDifference {
-  /** Jensen-Shannon divergence of the shares, in nats. */
+  /** Jensen-Shannon divergence of the shares of all tokens, in nats. */
   readonly divergence: number
   /**
    * How likely blocks of one and the same kind of text are at least as far apart; undefined for texts too short to

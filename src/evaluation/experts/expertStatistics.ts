@@ -208,7 +208,7 @@ function* windowsOf(work: readonly DomainTokens[], length: number): Generator<Do
 
 /** A copy of texts. Throws `OPTION` for what is no list of texts with their domains, and for too many domains. */
 function checkedTexts(texts: readonly DomainText[]): DomainText[] {
-  checkKind('the texts', texts, Array.isArray(texts) && texts.length > 0, 'a list of at least one')
+  checkKind('texts', texts, Array.isArray(texts) && texts.length > 0, 'a list of at least one { domain, text }')
   const own = listCopy(texts).map((given, i): DomainText => {
     checkKind(`text ${i}`, given, typeof given === 'object' && given !== null, 'an object with domain and text')
     const { domain, text } = given

@@ -12,7 +12,7 @@ import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { callsOf, choiceScores, choiceTokens } from './choiceScores.js'
 import { Journal, type JournalEntry, type JournalHead } from './journal.js'
 import { subjectAccuracies } from './mmluGroups.js'
-import { type TaskForm, type TaskName, taskForms } from './taskForms.js'
+import { promptsOf, type TaskForm, type TaskName, taskForms } from './taskForms.js'
 import { countItems, promptHash, type TaskItem, type TaskSource, taskItems } from './taskItems.js'
 import { type Accuracy, type AccuracyOf, AnswerCount, taken } from './taskScores.js'
 
@@ -82,7 +82,7 @@ interface Pending {
 export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun): Promise<TaskResult> {
   if (run.signal?.aborted) throw abortedError(run.signal)
   const source = { ...run, form: taskForms[task] }
-  const total = await countItems(source)
+  const total = await countItems(source, (item) => checkItem(model, item, run.signal))
   const journal = await openJournal(model, task, run)
   const done = journal?.done ?? []
   try {
@@ -100,6 +100,19 @@ export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun)
     return { task, shots: run.shots, ...figures.result }
   } finally {
     await journal?.close()
+  }
+}
+
+/**
+ * Throws what `choiceTokens` throws for an item: a run may take days, and should not end in the middle. Examples are
+ * most of a prompt, and all but never matter for that.
+ */
+async function checkItem(model: MixtralModel, { row, question, prompts }: TaskItem, signal?: AbortSignal): Promise<void> {
+  const { tokenizer, contextLength } = model
+  try {
+    await inSlices(choiceTokens(tokenizer, promptsOf(question, ''), contextLength, row.where), signal)
+  } catch {
+    await inSlices(choiceTokens(tokenizer, prompts, contextLength, row.where), signal)
   }
 }
 

@@ -5,11 +5,12 @@
 import process from 'node:process'
 import { setImmediate } from 'node:timers'
 import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
-import { onAbort, onRejection } from '../../base/onAbort.js'
+import { onRejection } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { FullRouting } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import { doJob, HIDDEN, type RowJob } from '../sampler/jobMemory.js'
+import { holdOf, onSignal } from './hold.js'
 import { type Failure, Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
 import type { LoopFigures } from './status.js'
@@ -79,7 +80,8 @@ export class StepLoop {
       handle.end(this.#closed ? closedError() : abortedError(signal))
       return handle
     }
-    request.forget = onAbort(signal, () => handle.end(abortedError(signal)))
+    request.hold = holdOf(signal)
+    request.forget = onSignal(signal, () => handle.end(abortedError(signal)), handle.wake)
     this.#scheduler.add(request)
     this.wake()
     return handle

@@ -6,7 +6,7 @@ import { ApiError, badRequest } from '../apiError.js'
 import { ownTurn } from '../streams/turn.js'
 
 /** What a body may take. */
-interface BodyLimits {
+export interface BodyLimits {
   readonly bodyBytes: number
   readonly bodySeconds: number
 }
@@ -65,7 +65,8 @@ async function readBytes(request: Request, { bodyBytes: mostBytes, bodySeconds }
   return all
 }
 
-async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uint8Array> {
+/** The body as it comes. Throws an ApiError 400 or 408. */
+export async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uint8Array> {
   if (!body) return
   const reader = body.getReader()
   let timer: NodeJS.Timeout | undefined

@@ -11,7 +11,7 @@ import type { Metrics } from '../metrics/metrics.js'
 import type { Exchange } from '../requestLog.js'
 import type { Settings } from '../settings.js'
 import { type AnswerEvent, type AnswerRun, answerEvents, type Outcome } from './answerRuns.js'
-import { isTurnOver, ownTurn } from './turn.js'
+import { isTurnOver, ownTurn, within } from './turn.js'
 
 /** How an API writes an answer. Texts are complete events; an empty one is left out. */
 export interface Wire {
@@ -52,6 +52,8 @@ export interface Answering {
   readonly width: number
   /** Of the caller's part of the KV cache. */
   readonly salt?: string
+  /** There where the client takes ids of events; it may have one, and go on behind it. */
+  readonly resuming?: { readonly lastEventId: string | undefined }
   /** How long the request waited for its model, where that was not in memory. */
   readonly loadSeconds?: number
 }
@@ -195,6 +197,7 @@ class Work {
 function streamOf(work: Work, wire: Wire, { exchange, settings }: Answering): ReadableStream<Uint8Array> {
   const stall = new Stall(exchange, settings.stallSeconds)
   let coming: Promise<{ readonly text: string; readonly last: boolean }> | undefined
+  let told = performance.now() // what a client has already is written again without a word
   return bytesOf(
     stall,
     wire.begin,
@@ -208,11 +211,14 @@ function streamOf(work: Work, wire: Wire, { exchange, settings }: Answering): Re
           write(wire.error(error as ApiError))
           return close()
         }
-        if (next === undefined) return write(wire.ping)
-        coming = undefined
-        if (next.text) write(next.text)
-        if (next.last) return close()
-        if (next.text) return
+        if (next) coming = undefined
+        if (next?.text) write(next.text)
+        if (next?.last) return close()
+        const now = performance.now()
+        if (!next || (!next.text && now - told > settings.pingSeconds * 1000)) write(wire.ping)
+        else if (!next.text) continue
+        told = now
+        return
       }
     },
     exchange,
@@ -288,13 +294,4 @@ export class Stall {
   clear(): void {
     clearTimeout(this.#timer)
   }
-}
-
-/** What a promise gives, or undefined if that takes longer. */
-export async function within<T>(promise: Promise<T>, seconds: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, seconds * 1000, undefined)
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
