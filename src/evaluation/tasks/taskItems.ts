@@ -154,7 +154,7 @@ class Examples {
   }
 }
 
-/** The same of the same fields, in whatever order and format of file they are. Throws `IO` for what is nested too deep. */
+/** The same of the same fields, in whatever order and format of file they are. Throws `IO` for too deep ones. */
 function rowHash(row: TaskRow): string {
   try {
     const text = JSON.stringify(row.fields, (_, value) => {
