@@ -65,8 +65,8 @@ export const QUARTER: usize = 208
 // @ts-ignore: decorator
 @inline export function total(isum: v128, ones: v128, two: bool): v128 {
   if (!two) return i32x4.sub(i32x4.shl(isum, 1), i32x4.add(i32x4.shl(ones, 3), ones))
-  const most = i32x4.add(i32x4.add(i32x4.shl(ones, 5), i32x4.shl(ones, 3)), i32x4.add(i32x4.shl(ones, 1), ones)) // 43
-  return i32x4.sub(isum, most)
+  const ones43 = i32x4.add(i32x4.add(i32x4.shl(ones, 5), i32x4.shl(ones, 3)), i32x4.add(i32x4.shl(ones, 1), ones))
+  return i32x4.sub(isum, ones43)
 }
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in two strips (strips.ts). */

@@ -102,8 +102,8 @@ function vocabularyNotes({ metadata }: Gguf): readonly string[] {
 }
 
 /**
- * Bytes of memory that the model takes at least with all experts in it. Throws `MODEL` or `UNSUPPORTED` where it cannot run on
- * any machine, and `OPTION`.
+ * Bytes of memory that the model takes at least with all experts in it. Throws `MODEL` or `UNSUPPORTED` where it cannot
+ * run on any machine, and `OPTION`.
  */
 export function residentBytes(gguf: Gguf, loading: Loading): number {
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)

@@ -28,8 +28,8 @@ export interface Packing {
   readonly waits: 'anywhere' | 'wide' | 'nowhere'
 }
 
-/** As measured (bench/LOG.md). Products of formats that are not here keep the core busier than memory. */
-const waits: Partial<Record<FormatName, Packing['waits']>> = {
+/** By name, as measured (bench/LOG.md). Products of packings that are not here keep the core busier than memory. */
+const waits: Readonly<Record<string, Packing['waits']>> = {
   Q4_K: 'anywhere',
   Q6_K: 'anywhere',
   Q5_K: 'wide',
@@ -38,6 +38,8 @@ const waits: Partial<Record<FormatName, Packing['waits']>> = {
   Q5_0: 'wide',
   Q4_1: 'wide',
   F32: 'wide',
+  'IQ3_S expanded': 'anywhere',
+  'IQ3_XXS expanded': 'wide',
 }
 
 /** The name of a format's second layout among the packings; undefined where it has none. */
@@ -77,8 +79,11 @@ function expandedOf(name: FormatName): Packing {
     rowsTogether: packed.rowsTogether,
     groupBytes: groupBytesOf(packed),
     x1: (kernels) => kernels[`matmul_${product}_expanded_x1`],
+    x2: () => undefined,
     x4: (kernels) => kernels[`matmul_${product}_expanded_x4`],
+    tall: () => undefined,
     repack: (kernels) => kernels[`repack_${format}_expanded`],
+    waits: waits[expandedPacking(name)!] ?? 'nowhere',
   }
 }
 
