@@ -1,5 +1,6 @@
-// The examples are run as a reader runs them. Those for Deno and Bun, whose runtimes are not part of a checkout, are
-// run by test/everywhere, which fails where it cannot get a runtime.
+// The examples are run as a reader runs them; replicas, which need nginx, in test/interfaces/server/replicas.test.ts.
+// Those for Deno and Bun, whose runtimes are not part of a checkout, are run by test/everywhere, which fails where it
+// cannot get a runtime.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +32,18 @@ async function run(file: string, input = ''): Promise<{ code: number; stdout: st
 test('every example is run, here or by test/everywhere', () => {
   const folders = readdirSync(`${root}examples`, { withFileTypes: true }).filter((entry) => entry.isDirectory())
   const elsewhere = runtimes.map(({ project }) => project)
-  const expected = new Set(['batch', 'experts', 'hono-server', 'http-handler', 'rank', 'script', 'terminal-chat', 'tools', ...elsewhere])
+  const expected = new Set([
+    'batch',
+    'experts',
+    'hono-server',
+    'http-handler',
+    'rank',
+    'replicas',
+    'script',
+    'terminal-chat',
+    'tools',
+    ...elsewhere,
+  ])
   expect(folders.map(({ name }) => name).toSorted()).toEqual([...expected].toSorted())
 })
 

@@ -30,7 +30,7 @@ const rooms: Record<string, string[][]> = {
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
   evaluation: [['reference', 'perplexity', 'experts', 'tasks'], ['verify']],
   authoring: [['convert', 'imatrix'], ['quantize']],
-  interfaces: [['inspect'], ['server'], ['batch'], ['cli']],
+  interfaces: [['inspect'], ['server'], ['batch'], ['service'], ['cli']],
   index: [['.']],
   server: [['.']],
   batch: [['.']],

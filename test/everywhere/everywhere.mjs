@@ -167,7 +167,7 @@ async function visit(name, build, { folder, scripts }, env) {
   const output = await run(`${scripts.file('cells.mjs')} <matrix.json`, folder, env)
   const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
-  for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together, scores } of ran) {
+  for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together, scores, q8 } of ran) {
     const where = `${label}, ${JSON.stringify(cell)}`
     compare(`${where}: the runtime`, name, runtime.startsWith(`${name}.`) ? name : runtime)
     compare(`${where}: the kernels`, build, kernels)
@@ -176,6 +176,8 @@ async function visit(name, build, { folder, scripts }, env) {
     compare(`${where}: sampled text`, expected.text, text)
     compare(`${where}: text with every sampler`, expected.everySampler, everySampler)
     compare(`${where}: scores of a task`, expected.scores, scores)
+    compare(`${where}: logits with a KV cache of 8 bits`, expected.q8, q8.fresh)
+    compare(`${where}: the same with reuse of prefixes`, expected.q8, q8.reused)
     const all = { fresh: expected.logits, same: true, text: expected.text, everySampler: expected.everySampler }
     compare(`${where}: all of these at the same time`, JSON.stringify(all), JSON.stringify(together))
   }

@@ -50,7 +50,7 @@ export class DomainBlocks {
       this.#filled = 0
     }
     const block = this.#blocks.at(-1)!
-    for (let i = 0; i < ids.length; i++) block[Math.floor(i / used) * experts + ids[i]!]!++
+    for (let layer = 0, i = 0; layer < layers; layer++) for (let k = 0; k < used; k++, i++) block[layer * experts + ids[i]!]!++
     this.#filled++
   }
 }

@@ -31,7 +31,7 @@ export class FavoriteTokens {
       this.#counts.set(token, counts)
     }
     counts[0]!++
-    for (let i = 0; i < ids.length; i++) counts[1 + Math.floor(i / used) * experts + ids[i]!]!++
+    for (let layer = 0, i = 0; layer < layers; layer++) for (let k = 0; k < used; k++, i++) counts[1 + layer * experts + ids[i]!]!++
   }
 
   /** Adds the counts of other texts. */
