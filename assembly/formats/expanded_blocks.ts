@@ -5,16 +5,19 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
 /** A format. p: a block in a file; k: 16 columns of it. */
 @unmanaged export abstract class FileBlock {
   abstract bytes(): usize
-  /** 16 codes, a byte each. */
-  abstract codes(p: usize, k: usize): v128
+  /** 16 codes, a byte each. places: each column's bit among eight; offset, mask: those of `offset` and `mask`, held. */
+  abstract codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128
+  /** What is added to integers, four bytes of it. */
+  abstract offset(): i32
+  /** The bits of a code, four bytes of them. */
+  abstract mask(): i32
   /** The nibble of the scale. */
   abstract scale(p: usize, k: usize): u32
 }
 
 /** 16 magnitudes with the signs of a and b: bit c of a belongs to column c, of b to column 8 + c. */
 // @ts-ignore: decorator
-@inline function signed(magnitudes: v128, a: u32, b: u32): v128 {
-  const places = i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128)
+@inline function signed(magnitudes: v128, a: u32, b: u32, places: v128): v128 {
   const bytes = i64x2.replace_lane(i64x2.splat(<i64>a * 0x0101010101010101), 1, <i64>b * 0x0101010101010101)
   return negated(magnitudes, i8x16.eq(v128.and(bytes, places), places))
 }
@@ -27,9 +30,9 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
 
 /** The same for the magnitudes of 16 columns whose two times seven bits are, for odd k, 14 bits on. */
 // @ts-ignore: decorator
-@inline function evenSigned(magnitudes: v128, bits: u32, k: usize): v128 {
+@inline function evenSigned(magnitudes: v128, bits: u32, k: usize, places: v128): v128 {
   const two = bits >> <u32>(k & 1) * 14
-  return signed(magnitudes, evenSigns(two & 127), evenSigns((two >> 7) & 127))
+  return signed(magnitudes, evenSigns(two & 127), evenSigns((two >> 7) & 127), places)
 }
 
 /** Place n of a grid of groups of eight. */
@@ -40,8 +43,8 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
 
 /** -43, -25, -8, 8, 25 and 43 to 0 to 5. */
 // @ts-ignore: decorator
-@inline function codesOfTwo(values: v128): v128 {
-  return v128.and(i16x8.shr_u(i8x16.add(values, i8x16.splat(51)), 4), i8x16.splat(7))
+@inline function codesOfTwo(values: v128, offset: v128, mask: v128): v128 {
+  return v128.and(i16x8.shr_u(i8x16.add(values, offset), 4), mask)
 }
 
 /** Nibble k of those at p, low ones first. */
@@ -57,10 +60,20 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
   }
 
   // @ts-ignore: decorator
-  @inline codes(p: usize, k: usize): v128 {
+  @inline offset(): i32 {
+    return 0x33333333
+  }
+
+  // @ts-ignore: decorator
+  @inline mask(): i32 {
+    return 0x07070707
+  }
+
+  // @ts-ignore: decorator
+  @inline codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128 {
     const at = p + 2 + (k >> 1) * 8
     const groups = at + (k & 1) * 2
-    return codesOfTwo(evenSigned(eights(GRID_IQ2_XXS, load<u8>(groups), load<u8>(groups, 1)), load<u32>(at, 4), k))
+    return codesOfTwo(evenSigned(eights(GRID_IQ2_XXS, load<u8>(groups), load<u8>(groups, 1)), load<u32>(at, 4), k, places), offset, mask)
   }
 
   // @ts-ignore: decorator
@@ -76,10 +89,20 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
   }
 
   // @ts-ignore: decorator
-  @inline codes(p: usize, k: usize): v128 {
+  @inline offset(): i32 {
+    return 0x33333333
+  }
+
+  // @ts-ignore: decorator
+  @inline mask(): i32 {
+    return 0x07070707
+  }
+
+  // @ts-ignore: decorator
+  @inline codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128 {
     const a = <u32>load<u16>(p + k * 4, 2)
     const b = <u32>load<u16>(p + k * 4, 4)
-    return codesOfTwo(signed(eights(GRID_IQ2_XS, a & 511, b & 511), evenSigns(a >> 9), evenSigns(b >> 9)))
+    return codesOfTwo(signed(eights(GRID_IQ2_XS, a & 511, b & 511), evenSigns(a >> 9), evenSigns(b >> 9), places), offset, mask)
   }
 
   // @ts-ignore: decorator
@@ -95,11 +118,21 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
   }
 
   // @ts-ignore: decorator
-  @inline codes(p: usize, k: usize): v128 {
+  @inline offset(): i32 {
+    return 0x33333333
+  }
+
+  // @ts-ignore: decorator
+  @inline mask(): i32 {
+    return 0x07070707
+  }
+
+  // @ts-ignore: decorator
+  @inline codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128 {
     const high = <usize>nibble(p + 66, k)
     const a = <usize>load<u8>(p + k * 2, 2) | ((high & 3) << 8)
     const b = <usize>load<u8>(p + k * 2, 3) | ((high >> 2) << 8)
-    return codesOfTwo(signed(eights(GRID_IQ2_S, a, b), load<u8>(p + k * 2, 34), load<u8>(p + k * 2, 35)))
+    return codesOfTwo(signed(eights(GRID_IQ2_S, a, b), load<u8>(p + k * 2, 34), load<u8>(p + k * 2, 35), places), offset, mask)
   }
 
   // @ts-ignore: decorator
@@ -115,11 +148,21 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
   }
 
   // @ts-ignore: decorator
-  @inline codes(p: usize, k: usize): v128 {
+  @inline offset(): i32 {
+    return 0x40404040
+  }
+
+  // @ts-ignore: decorator
+  @inline mask(): i32 {
+    return 0x0f0f0f0f
+  }
+
+  // @ts-ignore: decorator
+  @inline codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128 {
     const at = p + 2 + k * 4
     const magnitudes = fourGroups(GRID_IQ3_XXS, <usize>load<u8>(at) << 2, <usize>load<u8>(at, 1) << 2, <usize>load<u8>(at, 2) << 2, <usize>load<u8>(at, 3) << 2)
-    const values = evenSigned(magnitudes, load<u32>(p + (k >> 1) * 4, 66), k)
-    return v128.and(i16x8.shr_u(i8x16.add(values, i8x16.splat(64)), 3), i8x16.splat(15))
+    const values = evenSigned(magnitudes, load<u32>(p + (k >> 1) * 4, 66), k, places)
+    return v128.and(i16x8.shr_u(i8x16.add(values, offset), 3), mask)
   }
 
   // @ts-ignore: decorator
@@ -141,12 +184,22 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
   }
 
   // @ts-ignore: decorator
-  @inline codes(p: usize, k: usize): v128 {
+  @inline offset(): i32 {
+    return 0x0f0f0f0f
+  }
+
+  // @ts-ignore: decorator
+  @inline mask(): i32 {
+    return 0x0f0f0f0f
+  }
+
+  // @ts-ignore: decorator
+  @inline codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128 {
     const at = p + 2 + k * 4
     const ninths = <usize>nibble(p + 66, k)
     const magnitudes = fourGroups(GRID_IQ3_S, placeOf(at, ninths), placeOf(at + 1, ninths >> 1), placeOf(at + 2, ninths >> 2), placeOf(at + 3, ninths >> 3))
-    const values = signed(magnitudes, load<u8>(p + k * 2, 74), load<u8>(p + k * 2, 75))
-    return i16x8.shr_u(i8x16.add(values, i8x16.splat(15)), 1)
+    const values = signed(magnitudes, load<u8>(p + k * 2, 74), load<u8>(p + k * 2, 75), places)
+    return i16x8.shr_u(i8x16.add(values, offset), 1)
   }
 
   // @ts-ignore: decorator
@@ -162,7 +215,17 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
   }
 
   // @ts-ignore: decorator
-  @inline codes(p: usize, k: usize): v128 {
+  @inline offset(): i32 {
+    return 0
+  }
+
+  // @ts-ignore: decorator
+  @inline mask(): i32 {
+    return 0x03030303
+  }
+
+  // @ts-ignore: decorator
+  @inline codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128 {
     const high = <usize>load<u16>(p + (k >> 1) * 2, 34) >> ((k & 1) * 6)
     const a = <usize>load<u8>(p + k * 2, 2) | ((high & 7) << 8)
     const b = <usize>load<u8>(p + k * 2, 3) | (((high >> 3) & 7) << 8)
@@ -183,7 +246,17 @@ import { fourGroups, GRID_IQ1, GRID_IQ2_S, GRID_IQ2_XS, GRID_IQ2_XXS, GRID_IQ3_S
   }
 
   // @ts-ignore: decorator
-  @inline codes(p: usize, k: usize): v128 {
+  @inline offset(): i32 {
+    return 0
+  }
+
+  // @ts-ignore: decorator
+  @inline mask(): i32 {
+    return 0x07070707
+  }
+
+  // @ts-ignore: decorator
+  @inline codes(p: usize, k: usize, places: v128, offset: v128, mask: v128): v128 {
     const high = <usize>load<u8>(p + k, 32)
     const a = <usize>load<u8>(p + k * 2) | ((high & 7) << 8)
     const b = <usize>load<u8>(p + k * 2, 1) | (((high >> 4) & 7) << 8)

@@ -1,5 +1,6 @@
 // Packing of the IQ1, IQ2 and IQ3 formats in their expanded layouts. Codes come out of blocks 16 at a time
 // (expanded_blocks.ts), and four rows' codes are transposed to quads.
+import { held } from '../lanes/held'
 import { eightRows, fourRows, quadOf, rowAt } from '../lanes/rows'
 import { BlockIq1M, BlockIq1S, BlockIq2S, BlockIq2Xs, BlockIq2Xxs, BlockIq3S, BlockIq3Xxs, FileBlock } from './expanded_blocks'
 import { scaleHeaders } from './gridRows'
@@ -56,14 +57,17 @@ function packCodes<F extends FileBlock>(src: usize, rowBytes: usize, first: i32,
   const p2 = rowAt(src, rowBytes, first + 2, rows)
   const p3 = rowAt(src, rowBytes, first + 3, rows)
   const mask = fourRows(rows - first)
-  const a0 = format.codes(p0, k)
-  const a1 = format.codes(p1, k)
-  const a2 = format.codes(p2, k)
-  const a3 = format.codes(p3, k)
-  const b0 = format.codes(p0, k + 1)
-  const b1 = format.codes(p1, k + 1)
-  const b2 = format.codes(p2, k + 1)
-  const b3 = format.codes(p3, k + 1)
+  const places = v128.or(i8x16(1, 2, 4, 8, 16, 32, 64, -128, 1, 2, 4, 8, 16, 32, 64, -128), held(0, rows))
+  const offset = held(format.offset(), rows)
+  const codeMask = held(format.mask(), rows)
+  const a0 = format.codes(p0, k, places, offset, codeMask)
+  const a1 = format.codes(p1, k, places, offset, codeMask)
+  const a2 = format.codes(p2, k, places, offset, codeMask)
+  const a3 = format.codes(p3, k, places, offset, codeMask)
+  const b0 = format.codes(p0, k + 1, places, offset, codeMask)
+  const b1 = format.codes(p1, k + 1, places, offset, codeMask)
+  const b2 = format.codes(p2, k + 1, places, offset, codeMask)
+  const b3 = format.codes(p3, k + 1, places, offset, codeMask)
   if (bits == 2) {
     packTwos(dst, a0, a1, a2, a3, mask)
     packTwos(dst + 32, b0, b1, b2, b3, mask)
