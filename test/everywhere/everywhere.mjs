@@ -93,6 +93,7 @@ try {
   }
   for (const { name, server } of chosen) testServer(name, [programs.get(name), ...server])
   for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testKernels(name, programs.get(name))
+  for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testFrameworks(name, programs.get(name))
   for (const { name, found, wanted } of bundles(empty, join(scratch, 'runtimes'), root)) {
     console.log(`${name.padEnd(28)}${compare(name, wanted, found)}`)
   }
@@ -113,6 +114,21 @@ function testKernels(name, program) {
   })
   console.log(`${`${name}, kernel tests`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
   if (status !== 0) faults.push(`${name}: the kernel tests fail\n${stdout.slice(-4000)}`)
+}
+
+/** The tests of providers for frameworks, also under the AI SDK that wants a newer Node than this checkout does. */
+function testFrameworks(name, program) {
+  const folder = join(scratch, `${name.replace(' ', '-')}-frameworks`)
+  mkdirSync(folder)
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--engine-strict=false']
+  execFileSync('npm', ['install', ...flags, 'ai@7.0.173'], { cwd: folder })
+  const { status, stdout } = spawnSync(program, ['node_modules/vitest/vitest.mjs', 'run', 'test/interfaces/frameworks'], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, MIXTRAL_TEST_AI: folder },
+  })
+  console.log(`${`${name}, frameworks`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
+  if (status !== 0) faults.push(`${name}: the tests of frameworks fail\n${stdout.slice(-4000)}`)
 }
 
 /**

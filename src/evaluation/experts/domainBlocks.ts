@@ -2,6 +2,7 @@
 // that stand together use experts together, so blocks of consecutive tokens are permuted, not tokens. Owns the blocks,
 // at most MOST_BLOCKS of them: where there are more, neighbors are joined. Knows no model.
 
+import type { Steps } from '../../base/timeSlice.js'
 import { Random } from '../../runtime/sampler/random.js'
 import { jensenShannon } from './loadBalance.js'
 import type { RoutingShape } from './routingCounts.js'
@@ -31,6 +32,11 @@ export class DomainBlocks {
     return this.#blockTokens
   }
 
+  /** (layers, experts): uses of all tokens, those of a block that is not whole, too. */
+  get uses(): Float64Array {
+    return sumOf(this.#blocks, this.#shape.layers * this.#shape.experts)
+  }
+
   /** The whole blocks, of `tokens` tokens each: those of `blockTokens`, or joined to twice, four times as many. */
   whole(tokens: number): readonly Uint32Array[] {
     let blocks = this.#filled < this.#blockTokens ? this.#blocks.slice(0, -1) : this.#blocks
@@ -57,7 +63,7 @@ export class DomainBlocks {
 
 /** How far two domains are apart in one layer. */
 export interface LayerDifference {
-  /** Jensen-Shannon divergence of the shares, in nats. */
+  /** Jensen-Shannon divergence of the shares of all tokens, in nats. */
   readonly divergence: number
   /**
    * How likely blocks of one and the same kind of text are at least as far apart; undefined for texts too short to
@@ -66,40 +72,51 @@ export interface LayerDifference {
   readonly p: number | undefined
 }
 
+/** Divergences of the same two halves in another order may differ by this. */
+const ROUNDING = 1e-12
+
 /** The difference of two domains in every layer. The seed makes the permutations. */
-export function domainDifference(a: DomainBlocks, b: DomainBlocks, { layers, experts }: RoutingShape, seed = 1): LayerDifference[] {
+export function* domainDifference(a: DomainBlocks, b: DomainBlocks, shape: RoutingShape, seed = 1): Steps<LayerDifference[]> {
+  const divergences = divergencesOf(a.uses, b.uses, shape)
   const tokens = Math.max(a.blockTokens, b.blockTokens) // blocks of one length can stand for each other
   const blocks = a.whole(tokens)
   const all = [...blocks, ...b.whole(tokens)]
   const ofFirst = blocks.length
-  const tests = Math.min(ofFirst, all.length - ofFirst) >= LEAST_BLOCKS
-  const whole = sumOf(all, layers * experts)
-  const order = all.map((_, i) => i)
-  const divergences = (places: readonly number[]) => {
+  if (Math.min(ofFirst, all.length - ofFirst) < LEAST_BLOCKS) return Array.from(divergences, (divergence) => ({ divergence, p: undefined }))
+  const size = shape.layers * shape.experts
+  const whole = sumOf(all, size)
+  const dealt = (places: readonly number[]) => {
     const first = sumOf(
       places.map((place) => all[place]!),
-      layers * experts,
+      size,
     )
-    return Array.from({ length: layers }, (_, layer) => {
-      const own = first.subarray(layer * experts, (layer + 1) * experts)
-      return jensenShannon(
-        own,
-        own.map((count, e) => whole[layer * experts + e]! - count),
-      )
-    })
+    return divergencesOf(
+      first,
+      whole.map((count, i) => count - first[i]!),
+      shape,
+    )
   }
-  const found = divergences(order.slice(0, ofFirst))
-  if (!tests) return found.map((divergence) => ({ divergence, p: undefined }))
+  const order = all.map((_, i) => i)
+  const found = dealt(order.slice(0, ofFirst))
   const random = new Random(seed)
-  const asFar = new Array<number>(layers).fill(1) // the order that there is counts, too
+  const asFar = new Array<number>(shape.layers).fill(1) // the order that there is counts, too
   for (let n = 0; n < PERMUTATIONS; n++) {
+    yield
     for (let i = 0; i < ofFirst; i++) {
       const other = i + Math.floor(random.next() * (order.length - i))
       ;[order[i], order[other]] = [order[other]!, order[i]!]
     }
-    for (const [layer, divergence] of divergences(order.slice(0, ofFirst)).entries()) if (divergence >= found[layer]!) asFar[layer]!++
+    for (const [layer, divergence] of dealt(order.slice(0, ofFirst)).entries()) {
+      if (divergence >= found[layer]! - ROUNDING) asFar[layer]!++
+    }
   }
-  return found.map((divergence, layer) => ({ divergence, p: asFar[layer]! / (PERMUTATIONS + 1) }))
+  return Array.from(divergences, (divergence, layer) => ({ divergence, p: asFar[layer]! / (PERMUTATIONS + 1) }))
+}
+
+/** (layers): how far uses are apart, both (layers, experts). */
+function divergencesOf(a: Float64Array, b: Float64Array, { layers, experts }: RoutingShape): Float64Array {
+  const of = (uses: Float64Array, layer: number) => uses.subarray(layer * experts, (layer + 1) * experts)
+  return Float64Array.from({ length: layers }, (_, layer) => jensenShannon(of(a, layer), of(b, layer)))
 }
 
 /** Each two neighbors as one; a last one without a neighbor is left out. */

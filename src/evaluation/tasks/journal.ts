@@ -76,7 +76,7 @@ export class Journal {
 
   /** Adds an item. Throws `IO`. */
   append(entry: JournalEntry): Promise<void> {
-    return this.#write(`${JSON.stringify(entry)}\n`)
+    return this.#write(`${asciiJson(entry)}\n`)
   }
 
   async close(): Promise<void> {
@@ -96,6 +96,11 @@ export class Journal {
       throw ioError('write', this.#path, cause)
     }
   }
+}
+
+/** JSON of ASCII alone: a line that ends anywhere is still UTF-8. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /**
@@ -135,6 +140,7 @@ function objectOf(path: string, line: number, text: string): Record<string, unkn
 }
 
 function checkHead(path: string, found: Record<string, unknown>, head: JournalHead): void {
+  if (found.journal === undefined) refuse(path, 1, 'is not of an earlier run, expected the output of one, or the name of another file')
   if (found.journal !== head.journal) {
     refuse(path, 1, `journal is ${shown(found.journal)}, expected ${JSON.stringify(head.journal)}: name another file for the output`)
   }

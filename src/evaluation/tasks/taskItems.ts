@@ -44,7 +44,7 @@ interface Example {
 async function* questions({ form, file, limit, signal }: TaskSource): AsyncGenerator<{ row: TaskRow; question: Question }> {
   const slice = new TimeSlice()
   const counts = new Map<string | undefined, number>()
-  for await (const row of taskRows(file)) {
+  for await (const row of taskRows(file, signal)) {
     const question = form.ask(row)
     const count = (counts.get(question.subject) ?? 0) + 1
     counts.set(question.subject, count)
@@ -56,11 +56,14 @@ async function* questions({ form, file, limit, signal }: TaskSource): AsyncGener
 
 /**
  * Reads all items: how many there are. Throws `IO` for what is wrong with one and for a file without any, `OPTION`
- * where there are too few examples.
+ * where there are too few examples, and what `check` throws.
  */
-export async function countItems(source: TaskSource): Promise<number> {
+export async function countItems(source: TaskSource, check?: (item: TaskItem) => Promise<void>): Promise<number> {
   let count = 0
-  for await (const _ of taskItems(source)) count++
+  for await (const item of taskItems(source)) {
+    await check?.(item)
+    count++
+  }
   if (count === 0) throw new MixtralError('IO', `${source.file} has no items, expected one in each line`)
   return count
 }
@@ -68,16 +71,22 @@ export async function countItems(source: TaskSource): Promise<number> {
 /** The items of a run. Throws what reading throws, and `OPTION` where there are too few examples. */
 export async function* taskItems(source: TaskSource): AsyncGenerator<TaskItem> {
   const examples = source.shots > 0 ? await Examples.read(source) : undefined
+  const most = limits.taskPrompt.most
   for await (const { row, question } of questions(source)) {
-    yield { row, question, prompts: promptsOf(question, examples?.before(row, question) ?? '') }
+    const prompts = promptsOf(question, examples?.before(row, question) ?? '')
+    const longest = prompts.reduce((most, { context, target }) => Math.max(most, context.length + target.length), 0)
+    if (longest > most) row.refuse(`has ${longest} characters with its examples, expected at most ${most}`)
+    yield { row, question, prompts }
   }
 }
 
 /** What makes a prompt another one: 16 hex digits. */
 export function promptHash({ question, prompts }: TaskItem): string {
   const { gold, lengths } = question
-  return createHash('sha256')
-    .update(JSON.stringify([prompts, gold, lengths]))
+  const hash = createHash('sha256').update('[[') // the JSON of [prompts, gold, lengths], which may be too long for a string
+  for (const [i, prompt] of prompts.entries()) hash.update((i > 0 ? ',' : '') + JSON.stringify(prompt))
+  return hash
+    .update(`],${JSON.stringify(gold)},${JSON.stringify(lengths)}]`)
     .digest('hex')
     .slice(0, 16)
 }
@@ -85,6 +94,8 @@ export function promptHash({ question, prompts }: TaskItem): string {
 class Examples {
   readonly #source: TaskSource
   readonly #random = new PythonRandom(SEED)
+  /** Whether a question may be among them, and is left out: where lm-eval looks for it, and in the task's own file. */
+  readonly #meetsItself: boolean
   /** How many are taken at first: one more where the question itself may be among them. */
   readonly #wanted: number
   /** By subject, which is undefined where there are none. */
@@ -93,7 +104,8 @@ class Examples {
   private constructor(source: TaskSource) {
     const { form, shots, exampleFile } = source
     this.#source = source
-    this.#wanted = shots + (exampleFile === undefined || form.drawsOneMore ? 1 : 0)
+    this.#meetsItself = exampleFile === undefined || form.drawsOneMore
+    this.#wanted = shots + (this.#meetsItself ? 1 : 0)
   }
 
   static async read(source: TaskSource): Promise<Examples> {
@@ -101,7 +113,7 @@ class Examples {
     const { form, file, exampleFile = file, signal } = source
     const slice = new TimeSlice()
     let characters = 0
-    for await (const row of taskRows(exampleFile)) {
+    for await (const row of taskRows(exampleFile, signal)) {
       const { subject, example } = form.ask(row)
       const list = examples.#all.get(subject) ?? []
       examples.#all.set(subject, list)
@@ -118,25 +130,40 @@ class Examples {
 
   /** The text of the examples before a question. Call it for each question, in order: what is drawn depends on that. */
   before(row: TaskRow, { subject }: Question): string {
-    const { form, shots, exampleFile, file } = this.#source
+    const { form, shots } = this.#source
     const list = this.#all.get(subject) ?? []
-    if (list.length < this.#wanted) {
+    let taken = this.#take(list, this.#wanted, subject)
+    if (this.#meetsItself) {
+      const own = rowHash(row)
+      const others = (some: readonly Example[]) => some.filter((example) => example.row !== own)
+      taken = others(taken).slice(0, shots)
+      // the file has the question more than once
+      if (taken.length < shots && form.examples === 'drawn') taken = this.#take(others(list), shots, subject)
+    }
+    return taken.map(({ text }) => text).join('')
+  }
+
+  #take(list: readonly Example[], count: number, subject: string | undefined): readonly Example[] {
+    const { form, shots, exampleFile, file } = this.#source
+    if (list.length < count) {
       const of = subject === undefined ? '' : ` of ${subject}`
-      const expected = `expected ${this.#wanted} for ${shots} before each item`
+      const expected = `expected ${count} for ${shots} before each item`
       throw new MixtralError('OPTION', `${exampleFile ?? file} has ${list.length} examples${of}, ${expected}`)
     }
-    const taken =
-      form.examples === 'first' ? list.slice(0, this.#wanted) : this.#random.sample(list.length, this.#wanted).map((place) => list[place]!)
-    const own = rowHash(row)
-    return taken
-      .filter((example) => example.row !== own)
-      .slice(0, shots)
-      .map(({ text }) => text)
-      .join('')
+    return form.examples === 'first' ? list.slice(0, count) : this.#random.sample(list.length, count).map((place) => list[place]!)
   }
 }
 
-function rowHash({ fields }: TaskRow): string {
-  const text = JSON.stringify(fields, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))
-  return createHash('sha256').update(text).digest('base64')
+/** The same of the same fields, in whatever order and format of file they are. Throws `IO` for too deep ones. */
+function rowHash(row: TaskRow): string {
+  try {
+    const text = JSON.stringify(row.fields, (_, value) => {
+      if (typeof value === 'bigint') return Number(value)
+      const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+      return isObject ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : value
+    })
+    return createHash('sha256').update(text).digest('base64')
+  } catch (cause) {
+    return row.refuse(`cannot be written as JSON (${(cause as Error).message}), expected fields with few lists in each other`)
+  }
 }

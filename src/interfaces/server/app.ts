@@ -13,6 +13,7 @@ import { props, slots } from './llama/props.js'
 import { checkTokenize, detokenize, tokenize, tokensIn } from './llama/tokens.js'
 import { Metrics, modelMetrics } from './metrics/metrics.js'
 import { hostOf, ModelCatalog } from './models/modelCatalog.js'
+import { modelInMemory } from './models/modelHost.js'
 import { anthropicModel, anthropicModels, modelList, modelObject, VERSION_HEADER } from './models/modelLists.js'
 import { oneModel } from './models/oneModel.js'
 import { Pulls } from './models/pulls.js'
@@ -198,7 +199,7 @@ export function appWith(models: MixtralModel | ModelCatalog, options: ServerOpti
   })
   ask(['/v1/chat/completions', '/chat/completions'], chatCompletion, checkChat)
   ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering), checkCompletion)
-  get(['/v1/routed-experts/stats'], (c) => routedStats(host, c.req.query('model')))
+  get(['/v1/routed-experts/stats'], (c) => routedStats(modelInMemory(host, c.req.query('model'))))
   ask(['/v1/responses'], createResponse, checkResponse)
   ask(['/v1/messages'], createMessage, checkMessage)
   ask(['/v1/messages/count_tokens'], countTokens, checkCount)
