@@ -1,5 +1,6 @@
 // What an adapter becomes as a GGUF file: metadata and tensors as llama.cpp's convert_lora_to_gguf.py writes them. Owns
-// how modules of different scales and ranks share the one alpha of such a file, and how experts apart become one tensor.
+// how modules of different scales and ranks share the one alpha of such a file, and how experts apart become one
+// tensor.
 
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'

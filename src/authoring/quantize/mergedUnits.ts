@@ -1,5 +1,6 @@
-// Adapters merged into a run of weights: what they add to it, and what is lost when the sum is rounded to blocks. A unit
-// at a time, in a thread; the sums of a unit have a place of their own, so that no result depends on who computes it.
+// Adapters merged into a run of weights: what they add to it, and what is lost when the sum is rounded to blocks. A
+// unit at a time, in a thread; the sums of a unit have a place of their own, so that no result depends on who computes
+// it.
 
 import { MixtralError } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'

@@ -122,7 +122,8 @@ export class Reference {
 
   /**
    * A tensor of the file as a matrix of float32, (rows, columns); rows are outputs. Where a tensor holds all experts,
-   * the matrix is that of one `expert`. Adapters are not in it. Throws `MODEL` for a tensor that the model does not have, `IO`.
+   * the matrix is that of one `expert`. Adapters are not in it. Throws `MODEL` for a tensor that the
+   * model does not have, `IO`.
    */
   matrix(name: string, expert = 0): Matrix {
     const slice = [...new Set(slicesOf(this.#tensors))].filter((one) => one.name === name)[expert]

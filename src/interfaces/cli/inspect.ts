@@ -1,6 +1,6 @@
 // `mixtral inspect`: what a GGUF file says, what it needs, how it would be loaded here and how fast it would be. Reads
-// headers only, of any GGUF, on this machine or not, adapters too. Prints, and owns the names of hyper-parameters, which
-// are those that a reader of papers knows; the facts are those of interfaces/inspect/ and machine/speed.ts.
+// headers only, of any GGUF, on this machine or not, adapters too. Prints, and owns the names of hyper-parameters,
+// which are those that a reader of papers knows; the facts are those of interfaces/inspect/ and machine/speed.ts.
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'

@@ -1,5 +1,5 @@
-// What the header of a GGUF adapter says: which matrices it changes, at which rank and scale. Whether it fits a model is
-// known when both are there. Pure; prints nothing.
+// What the header of a GGUF adapter says: which matrices it changes, at which rank and scale. Whether it fits a model
+// is known when both are there. Pure; prints nothing.
 
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'

@@ -60,7 +60,7 @@ export class PeftConfig {
     this.#alphas = new Patterns(config, 'alpha_pattern', alphaOf)
   }
 
-  /** Throws `IO`; `CHECKPOINT` for a malformed file; `UNSUPPORTED`, by name, for an adapter that is not applied here. */
+  /** Throws `IO`; `CHECKPOINT` for a malformed file; `UNSUPPORTED`, by name, for what is not applied here. */
   static async read(folder: string): Promise<PeftConfig> {
     return new PeftConfig(await JsonObject.read(path.join(folder, 'adapter_config.json'), limits.config.most))
   }

@@ -1,5 +1,5 @@
-// Adapters that tests make: factors from a rule, written as a GGUF file or as PEFT writes a folder, and what they add to
-// a weight, in plain sums. Not a test.
+// Adapters that tests make: factors from a rule, written as a GGUF file or as PEFT writes a folder, and what they add
+// to a weight, in plain sums. Not a test.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
