@@ -1,8 +1,8 @@
 // node bench/experts.mjs [--tokens N] [--parts N] [--threads N]
 // What the statistics of experts cost, and whether they are those of the traced tensors: over 100,000 tokens of the
-// demo model, or --tokens N. Prints the time, and the processor's time of all threads, beside that of the same windows
-// without counting, of parts of the text in turn; with Node's --expose-gc the memory of a quarter and of all; and the
-// shares, repetitions and losses that differ from those computed from `trace`.
+// demo model, or --tokens N. Prints the time, and the processor's time of all threads, beside that of the same text in
+// the same windows without counting, of parts of it in turn; with Node's --expose-gc the memory of a quarter and of
+// all; and the shares, repetitions and losses that differ from those computed from `trace`.
 
 import { readFileSync } from 'node:fs'
 import { expertStatistics, MixtralModel } from '../dist/index.js'
@@ -45,7 +45,8 @@ for (let part = 0; part < parts; part++) {
   const length = Math.min(own.length, model.tokenizer.encode(ownText, { addBos: false }).length)
   await model.reset()
   const plain = await timed(async () => {
-    for (const window of windowsOf(own.slice(0, length))) await model.evaluate(window)
+    const encoded = model.tokenizer.encode(ownText, { addBos: false }).slice(0, length)
+    for (const window of windowsOf(encoded)) await model.evaluate(window)
   })
   await model.reset()
   const counted = await timed(() => expertStatistics(model, [{ domain: 'all', text: ownText }], { tokens: length, contextLength: WINDOW }))

@@ -2,8 +2,9 @@
 // A server under load: the demo model, 64 clients for 10 minutes. Of the requests a third is left at a random moment;
 // some clients send garbage, some never read. Every whole answer is compared with what the same request got alone. At
 // the end all pages of the KV cache must be free, the server must have lived and must end in good order, and its memory
-// in the last minute must be within 5 % of the second's. Prints what was answered, memory, and latencies of /health.
-// Exit code 1 if anything is wrong. Latencies are judged by the reader, who knows what else the machine does.
+// in the last minute must be within 5 % of the second's. Prints what was answered, memory, and latencies of /health,
+// beside those of a server in the same machine that does nothing else. Exit code 1 if anything is wrong. Latencies are
+// judged by the reader, who knows what else the machine does.
 
 import { fork } from 'node:child_process'
 import { connect } from 'node:net'
@@ -31,11 +32,14 @@ for (const kind of kinds) expected.set(kind, (await ask(kind)).told)
 
 /** Seconds in which server, clients and the asker compile their code, all on a few cores. */
 const WARM_UP = 5
-const latencies = []
-const probe = fork(new URL('healthProbe.mjs', import.meta.url), [server.url, '50'])
-probe.on('message', ({ milliseconds, problem }) => {
-  latencies.push({ at: elapsed(), milliseconds })
-  if (problem) fault(`/health: ${problem}`)
+const probes = [server.url, 'idle'].map((url) => {
+  const latencies = []
+  const probe = fork(new URL('healthProbe.mjs', import.meta.url), [url, '50'])
+  probe.on('message', ({ milliseconds, problem }) => {
+    latencies.push({ at: elapsed(), milliseconds })
+    if (problem) fault(`/health: ${problem}`)
+  })
+  return { probe, latencies }
 })
 // The clients, which elsewhere are other machines, leave the cores to the server and to who asks for its health.
 setPriority(10)
@@ -45,7 +49,7 @@ const elapsed = () => (performance.now() - start) / 1000
 const sampling = setInterval(() => memory.push({ at: elapsed(), bytes: server.residentBytes(), load: loadavg()[0] }), 1000)
 await Promise.all(Array.from({ length: clients }, (_, i) => client(i)))
 clearInterval(sampling)
-probe.kill()
+for (const { probe } of probes) probe.kill()
 
 const left = await leftOver()
 const { code, said } = await server.end()
@@ -207,11 +211,14 @@ function report() {
   const [second, last] = [mean(60, 120), mean(elapsed() - 60 - 1, Infinity)]
   const growth = seconds >= 180 ? last / second - 1 : undefined // shorter runs only warm up
   if (growth !== undefined && Math.abs(growth) > 0.05) fault(`memory: ${(100 * growth).toFixed(1)} % from the second minute to the last`)
-  const health = percentiles(latencies.filter(({ at }) => at >= WARM_UP))
-  const begins = percentiles(latencies.filter(({ at }) => at < WARM_UP))
+  const [own, idle] = probes.map(({ latencies }) => latencies)
+  const health = percentiles(own.filter(({ at }) => at >= WARM_UP))
+  const begins = percentiles(own.filter(({ at }) => at < WARM_UP))
+  const floor = percentiles(idle.filter(({ at }) => at >= WARM_UP))
   const load = average(memory.map(({ load }) => load))
   const peak = Math.max(...memory.map(({ bytes }) => bytes))
-  if (values.json) console.log(JSON.stringify({ seconds, clients, counts, left, second, last, growth, peak, health, begins, load, faults }))
+  if (values.json)
+    console.log(JSON.stringify({ seconds, clients, counts, left, second, last, growth, peak, health, begins, floor, load, faults }))
   const mb = (bytes) => `${(bytes / 1e6).toFixed(0)} MB`
   say(`${clients} clients, ${seconds} s; load of the machine ${load.toFixed(1)}`)
   say(
@@ -221,9 +228,13 @@ function report() {
   )
   if (growth !== undefined) say(`memory: ${mb(second)} in the second minute, ${mb(last)} in the last, ${(100 * growth).toFixed(1)} %`)
   say(`memory: at most ${mb(peak)}`)
-  for (const [when, figures] of Object.entries({ [`after ${WARM_UP} s`]: health, before: begins })) {
+  for (const [what, figures] of Object.entries({
+    [`/health after ${WARM_UP} s`]: health,
+    'the same of a server without work': floor,
+    '/health before': begins,
+  })) {
     const all = Object.entries(figures).map(([name, value]) => `${name} ${Number(value?.toFixed(1))}`)
-    say(`/health ${when}, ms: ${all.join(', ')}`)
+    say(`${what}, ms: ${all.join(', ')}`)
   }
   say(faults.length > 0 ? `${faults.length} faults\n${faults.slice(0, 20).join('\n')}` : 'no faults')
 }

@@ -127,7 +127,7 @@ const propertiesOf = (file: string, name: string) => {
 test('every option of a server and of a catalog, and every field of the log, has its line', () => {
   const server = 'src/interfaces/server/'
   const options = [
-    ...propertiesOf(`${server}serve.ts`, 'ServeOptions'),
+    ...propertiesOf('src/interfaces/service/serve.ts', 'ServeOptions'),
     ...propertiesOf(`${server}settings.ts`, 'ServerOptions'),
     ...propertiesOf(`${server}models/catalogOptions.ts`, 'CatalogOptions'),
   ]

@@ -1,5 +1,6 @@
-// The examples are run as a reader runs them. Those for Deno and Bun, whose runtimes are not part of a checkout, are
-// run by test/everywhere, which fails where it cannot get a runtime.
+// The examples are run as a reader runs them; replicas, which need nginx, in test/interfaces/server/replicas.test.ts.
+// Those for Deno and Bun, whose runtimes are not part of a checkout, are run by test/everywhere, which fails where it
+// cannot get a runtime.
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -31,7 +32,10 @@ async function run(file: string, input = ''): Promise<{ code: number; stdout: st
 test('every example is run, here or by test/everywhere', () => {
   const folders = readdirSync(`${root}examples`, { withFileTypes: true }).filter((entry) => entry.isDirectory())
   const elsewhere = runtimes.map(({ project }) => project)
-  const expected = new Set(['batch', 'experts', 'hono-server', 'http-handler', 'rank', 'script', 'terminal-chat', 'tools', ...elsewhere])
+  const expected = new Set([
+    ...['ai-sdk', 'batch', 'experts', 'hono-server', 'http-handler', 'langchain', 'rank', 'replicas', 'script', 'terminal-chat', 'tools'],
+    ...elsewhere,
+  ])
   expect(folders.map(({ name }) => name).toSorted()).toEqual([...expected].toSorted())
 })
 
@@ -50,6 +54,18 @@ test('terminal-chat answers line after line, and ends with an empty one', async 
 test('tools asks for calls, sends back what they return, and ends with a text', async () => {
   const { code, stdout } = await run('tools/agent.mjs')
   expect(stdout).toMatch(/^(weather\(\{"city": "(Paris|Rome|Oslo)"\}\) = \{"city":"(Paris|Rome|Oslo)","celsius":\d+\}\n){1,2}[^\n]+\n$/)
+  expect(code).toBe(0)
+})
+
+test('ai-sdk streams a text, and gives an object and embeddings', async () => {
+  const { code, stdout } = await run('ai-sdk/objects.mjs')
+  expect(stdout).toMatch(/^I am a tiny mixture of experts\. .*\n\{"city":"(Paris|Rome)","large":(true|false)\}\ntrue\n$/)
+  expect(code).toBe(0)
+})
+
+test('langchain streams a chain, and gives an object', async () => {
+  const { code, stdout } = await run('langchain/chain.mjs')
+  expect(stdout).toMatch(/^The capital of France is Paris\.\n(Paris|Rome)\n$/)
   expect(code).toBe(0)
 })
 

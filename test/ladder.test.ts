@@ -18,7 +18,7 @@ const wings = [
   ['text'],
   ['evaluation', 'authoring'],
   ['interfaces'],
-  ['index', 'server', 'batch'],
+  ['index', 'server', 'batch', 'ai', 'langchain'],
 ]
 
 /** The rooms of each wing, from the ground up in the same way. '.' is what lies in the wing itself. */
@@ -30,14 +30,16 @@ const rooms: Record<string, string[][]> = {
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
   evaluation: [['reference', 'perplexity', 'experts', 'tasks'], ['verify']],
   authoring: [['convert', 'imatrix'], ['quantize']],
-  interfaces: [['inspect'], ['server'], ['batch'], ['cli']],
+  interfaces: [['inspect'], ['server'], ['batch', 'frameworks'], ['service'], ['cli']],
   index: [['.']],
   server: [['.']],
   batch: [['.']],
+  ai: [['.']],
+  langchain: [['.']],
   page: [['chats', 'server', 'report'], ['state'], ['view'], ['.']],
   assembly: [['lanes'], ['ops', 'encode'], ['formats'], ['.']],
 }
-const barrels = ['assembly/index.ts', 'src/batch.ts', 'src/index.ts', 'src/server.ts']
+const barrels = ['assembly/index.ts', 'src/ai.ts', 'src/batch.ts', 'src/index.ts', 'src/langchain.ts', 'src/server.ts']
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const read = (file: string) => readFileSync(root + file, 'utf8')

@@ -87,3 +87,13 @@ export function storeFactor(dst: usize, raised: bool): void {
   const half = v128.bitselect(subnormal, normal, f32x4.lt(magnitude, f32x4.splat(6.103515625e-5)))
   return v128.or(sign, v128.bitselect(i32x4.splat(0x7fff), half, f32x4.ne(value, value)))
 }
+
+/** One half at `ptr` to float32, any half (infinities become NaN). */
+// @ts-ignore: decorator
+@inline export function fromHalf1(ptr: usize): f32 {
+  const bits = <u32>load<u16>(ptr)
+  const magnitude = bits & 0x7fff
+  if (magnitude > 0x7bff) return NaN
+  const value = magnitude < 0x400 ? <f32>magnitude * 5.960464477539063e-8 : reinterpret<f32>((magnitude << 13) + (112 << 23))
+  return bits & 0x8000 ? -value : value
+}

@@ -8,7 +8,9 @@
 import { exp1, expAll } from '../lanes/exp'
 import { expand, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
 import { held } from '../lanes/held'
+import { roundedQueryBytes, roundQueries, scoresOfBytes, widenValues } from './attentionBytes'
 import { mix, scores } from './attentionRows'
+import { byteBlockBytes } from './kvCache'
 
 /**
  * Turns scores at p (rows, 32) into p = exp(score * scale - largest so far), 0 outside of from .. to. Updates the
@@ -63,17 +65,30 @@ function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
  * itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
  */
 export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
-  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, true)
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, HALVES)
 }
 
 /** The same for a cache of float32. */
 export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
-  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, false)
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, FLOATS)
 }
 
+/**
+ * The same for a cache of 8 bits. room: besides, for each query head of each token, headDim * 2 bytes and 4 for each 32
+ * dimensions, up to a multiple of 16.
+ */
+export function attention_q8(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, BYTES)
+}
+
+// What the cache holds.
+const FLOATS = 0
+const HALVES = 1
+const BYTES = 2
+
 // One token reads halves directly. For several tokens a block is widened first, keys and then values in the same room,
-// so that it stays in the first-level cache.
-function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, halves: bool): void {
+// so that it stays in the first-level cache. Of a block of bytes only the values are widened.
+function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, kind: i32): void {
   const blockFloats = <usize>headDim * 32
   const rows = <usize>heads
   const spare = room + blockFloats * 4
@@ -82,7 +97,13 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
   const partBytes = <usize>headDim * 4 + 16
   const qBytes = <usize>qFloats * 4
   const scale = <f32>1 / sqrt(<f32>headDim)
+  const halves = kind == HALVES
+  const bytes = kind == BYTES
   const direct = halves && tokens == 1
+  const blockBytes = bytes ? byteBlockBytes(headDim) : blockFloats * (halves ? 2 : 4)
+  const queries = (kept + (<usize>tokens * rows + 1) * 4 + 15) & ~15
+  const queryBytes = roundedQueryBytes(headDim) * rows
+  if (bytes) for (let t: usize = 0; t < <usize>tokens; t++) roundQueries(q + t * qBytes, heads, headDim, queries + t * queryBytes)
   for (let row: usize = 0; row < <usize>tokens * rows; row++) {
     memory.fill(part + row * partBytes, 0, partBytes)
     store<f32>(part + (row + 1) * partBytes - 16, -Infinity)
@@ -90,10 +111,10 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
   end = min(end, position + tokens)
   if (window) first = max(first, (position + 1 - window) & ~31)
   for (; first < end; first += 32) {
-    const block = <usize>load<i32>(table + (<usize>first >> 5) * 4) * blockFloats
+    const block = <usize>load<i32>(table + (<usize>first >> 5) * 4) * blockBytes
     const from0 = max(0, first - position) // the first token that sees the block
-    let k = keys + block * (halves ? 2 : 4)
-    let v = values + block * (halves ? 2 : 4)
+    let k = keys + block
+    let v = values + block
     if (halves && !direct) {
       widen(k, room, blockFloats, true)
       k = room
@@ -104,12 +125,17 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       const from = window ? max(0, here + 1 - window - first) : 0
       if (from >= 32) continue
       const at = q + <usize>t * qBytes
-      if (direct) scores<u16>(at, heads, k, headDim, p)
+      if (bytes) scoresOfBytes(queries + <usize>t * queryBytes, heads, k, headDim, p + row * 128)
+      else if (direct) scores<u16>(at, heads, k, headDim, p)
       else scores<f32>(at, heads, k, headDim, p + row * 128)
       weigh(p + row * 128, heads, scale, from, min(32, here + 1 - first), part + row * partBytes, partBytes, kept + row * 4)
     }
     if (halves && !direct) {
       widen(v, room, blockFloats, false)
+      v = room
+    }
+    if (bytes) {
+      widenValues(v, headDim, min(32, position + tokens - first), room)
       v = room
     }
     for (let t = from0; t < tokens; t++) {

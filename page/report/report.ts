@@ -75,7 +75,6 @@ function choose({ box, tokens, ids, weights }: Text, index: number): void {
   token.setAttribute('aria-selected', 'true')
   for (const other of all<HTMLElement>('.token[tabindex="0"]', box)) other.tabIndex = -1
   token.tabIndex = 0
-  token.focus()
   const place = placeOf(token)
   const name = document.createElement('code')
   name.textContent = token.textContent!.replaceAll('\n', '⏎').replaceAll(' ', '␣')
@@ -96,6 +95,27 @@ function choose({ box, tokens, ids, weights }: Text, index: number): void {
     list.append(item)
   }
   shown.replaceChildren('The experts of ', name, ' in each layer, and their weights', list)
+  shown.tabIndex = 0 // it may have to be scrolled
+  document.documentElement.style.scrollPaddingBottom = `${shown.offsetHeight}px`
+  token.focus() // not under what is shown
+}
+
+/** The token below or above another one, in the next line that has any: the nearest one there. */
+function beside({ tokens }: Text, index: number, step: 1 | -1): number {
+  const boxOf = (token: HTMLElement) => token.getClientRects()[0] ?? token.getBoundingClientRect()
+  const from = boxOf(tokens[index]!)
+  let line: number | undefined
+  let best = index
+  let nearest = Number.POSITIVE_INFINITY
+  for (let i = index + step; i >= 0 && i < tokens.length; i += step) {
+    const { top, left } = boxOf(tokens[i]!)
+    if (Math.abs(top - from.top) < from.height / 2) continue
+    line ??= top
+    if (Math.abs(top - line) >= from.height / 2) break
+    const distance = Math.abs(left - from.left)
+    if (distance < nearest) [nearest, best] = [distance, i]
+  }
+  return best
 }
 
 for (const text of texts) {
@@ -111,18 +131,20 @@ for (const text of texts) {
   box.addEventListener('click', ({ target }) => choose(text, tokens.indexOf(target as HTMLElement)))
   box.addEventListener('keydown', (event) => {
     const at = tokens.indexOf(event.target as HTMLElement)
-    const keys: Readonly<Record<string, number>> = {
-      ArrowRight: at + 1,
-      ArrowLeft: at - 1,
-      Home: 0,
-      End: tokens.length - 1,
-      Enter: at,
-      ' ': at,
+    const keys: Readonly<Record<string, () => number>> = {
+      ArrowRight: () => at + 1,
+      ArrowLeft: () => at - 1,
+      ArrowDown: () => beside(text, at, 1),
+      ArrowUp: () => beside(text, at, -1),
+      Home: () => 0,
+      End: () => tokens.length - 1,
+      Enter: () => at,
+      ' ': () => at,
     }
     const next = keys[event.key]
     if (at < 0 || next === undefined || event.ctrlKey || event.altKey || event.metaKey) return
     event.preventDefault()
-    choose(text, next)
+    choose(text, next())
   })
 }
 slider.addEventListener('input', () => colorBy(Number(slider.value)))

@@ -130,6 +130,16 @@ const forBatches = {
   batchRequests: limit(1_000_000, 'requests of a batch', "twenty times OpenAI's most; each takes 40 bytes of memory"),
   customId: limit(512, 'characters of the custom_id of a request', 'it is a name, and stands in messages'),
   batchResult: limit(67_108_864, 'bytes of a line of results', 'an answer of 4096 tokens with all log-probabilities has ten million'),
+  servedBatch: limit(50_000, 'requests of a batch of a server', 'as OpenAI has it; the check of more would hold up those who wait'),
+  storedFile: limit(209_715_200, 'bytes of a file that a client sends', 'as OpenAI has it for batches'),
+  storedFiles: limit(10_000, 'files that a server keeps when a client sends one', 'their records are in memory, and a list looks at all'),
+  storedBytes: limit(
+    68_719_476_736,
+    'bytes of all files when a client sends one',
+    'hundreds of files of the largest size; disks have that',
+  ),
+  storedBatches: limit(1000, 'batches that a server keeps', 'each may have a hundred errors; those that ended first are forgotten then'),
+  storedRecord: limit(1_048_576, 'bytes of the record of a file or a batch', 'a hundred errors of 1,600 characters take a fifth'),
 }
 
 // What files of tasks and journals may hold.

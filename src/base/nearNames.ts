@@ -37,6 +37,8 @@ const otherOptions: Readonly<Record<string, string>> = {
   functions: 'tools',
   history: 'messages',
   maxCompletionTokens: 'maxNewTokens',
+  maxOutputTokens: 'maxNewTokens',
+  maxTokens: 'maxNewTokens',
   memory: 'ram',
   nBatch: 'batchSize',
   nCtx: 'contextLength',

@@ -14,15 +14,22 @@ const runtime = bun ? `Bun ${bun}` : deno ? `Deno ${deno}` : `Node ${node}`
 for (const cell of cells) {
   const { threads, batchSize, streamed } = cell
   const options = { threads, batchSize, contextLength: 256 }
-  const model = await MixtralModel.load('demo', streamed ? { ...options, ram: await leastRam(options) } : options)
+  const load = async (more) => {
+    const all = { ...options, ...more }
+    return MixtralModel.load('demo', streamed ? { ...all, ram: await leastRam(all) } : all)
+  }
+  const model = await load({})
   const fresh = sha256(await model.logits(tokens))
   const reused = sha256(await withReuse(model))
   const { text } = await model.generate(sampling.prompt, sampling.options)
   const { text: everySampler } = await model.generate(sampling.prompt, sampling.everySampler)
   const together = await allTogether(model)
   const { scoresHash: scores } = await evaluateTask(model, task.name, task.file, { shots: 1 })
-  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text, everySampler, together, scores }))
   await model.close()
+  const inBytes = await load({ kvFormat: 'q8' })
+  const q8 = { fresh: sha256(await inBytes.logits(tokens)), reused: sha256(await withReuse(inBytes)) }
+  await inBytes.close()
+  console.log(JSON.stringify({ runtime, kernels: model.kernels, cell, fresh, reused, text, everySampler, together, scores, q8 }))
 }
 
 /** Room for one token's experts: they come and go. */

@@ -93,6 +93,7 @@ try {
   }
   for (const { name, server } of chosen) testServer(name, [programs.get(name), ...server])
   for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testKernels(name, programs.get(name))
+  for (const { name } of chosen.filter(({ wideVectors }) => wideVectors)) testFrameworks(name, programs.get(name))
   for (const { name, found, wanted } of bundles(empty, join(scratch, 'runtimes'), root)) {
     console.log(`${name.padEnd(28)}${compare(name, wanted, found)}`)
   }
@@ -113,6 +114,21 @@ function testKernels(name, program) {
   })
   console.log(`${`${name}, kernel tests`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
   if (status !== 0) faults.push(`${name}: the kernel tests fail\n${stdout.slice(-4000)}`)
+}
+
+/** The tests of providers for frameworks, also under the AI SDK that wants a newer Node than this checkout does. */
+function testFrameworks(name, program) {
+  const folder = join(scratch, `${name.replace(' ', '-')}-frameworks`)
+  mkdirSync(folder)
+  const flags = ['--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error', '--engine-strict=false']
+  execFileSync('npm', ['install', ...flags, 'ai@7.0.173'], { cwd: folder })
+  const { status, stdout } = spawnSync(program, ['node_modules/vitest/vitest.mjs', 'run', 'test/interfaces/frameworks'], {
+    cwd: root,
+    encoding: 'utf8',
+    env: { ...process.env, MIXTRAL_TEST_AI: folder },
+  })
+  console.log(`${`${name}, frameworks`.padEnd(28)}${status === 0 ? 'ok' : 'failed'}`)
+  if (status !== 0) faults.push(`${name}: the tests of frameworks fail\n${stdout.slice(-4000)}`)
 }
 
 /**
@@ -167,7 +183,7 @@ async function visit(name, build, { folder, scripts }, env) {
   const output = await run(`${scripts.file('cells.mjs')} <matrix.json`, folder, env)
   const ran = output.split('\n').flatMap((line) => (line.startsWith('{') ? [JSON.parse(line)] : []))
   if (ran.length !== cells.length) faults.push(`${label}: ${ran.length} of ${cells.length} cells ran\n${output}`)
-  for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together, scores } of ran) {
+  for (const { runtime, kernels, cell, fresh, reused, text, everySampler, together, scores, q8 } of ran) {
     const where = `${label}, ${JSON.stringify(cell)}`
     compare(`${where}: the runtime`, name, runtime.startsWith(`${name}.`) ? name : runtime)
     compare(`${where}: the kernels`, build, kernels)
@@ -176,6 +192,8 @@ async function visit(name, build, { folder, scripts }, env) {
     compare(`${where}: sampled text`, expected.text, text)
     compare(`${where}: text with every sampler`, expected.everySampler, everySampler)
     compare(`${where}: scores of a task`, expected.scores, scores)
+    compare(`${where}: logits with a KV cache of 8 bits`, expected.q8, q8.fresh)
+    compare(`${where}: the same with reuse of prefixes`, expected.q8, q8.reused)
     const all = { fresh: expected.logits, same: true, text: expected.text, everySampler: expected.everySampler }
     compare(`${where}: all of these at the same time`, JSON.stringify(all), JSON.stringify(together))
   }

@@ -81,7 +81,7 @@ function mentioned({ file, name }: Place): Place[] {
 
 const isValue = ({ file, name }: Place) => ['function', 'const'].includes(moduleOf(file).declarations.get(name)!.kind)
 const key = ({ file, name }: Place) => `${name} of ${file}`
-const barrels = ['index.d.ts', 'server.d.ts', 'batch.d.ts']
+const barrels = ['index.d.ts', 'server.d.ts', 'batch.d.ts', 'ai.d.ts', 'langchain.d.ts']
 const exported = barrels.flatMap((barrel) => [...moduleOf(barrel).exports.values()])
 const typesOnly = new Set(exported.filter(({ typeOnly }) => typeOnly).map(key))
 

@@ -37,3 +37,27 @@ test.each([
 ])('an import of the library does not load %s', (_, room) => {
   expect(reached.filter((file) => room.test(file))).toEqual([])
 })
+
+/** The packages that an entry point's static imports ask for, by the files that do. */
+function packagesOf(entry: string): string[] {
+  const files = [...reachedFrom(entry)]
+  const found = files.flatMap((file) =>
+    [...readFileSync(dist + file, 'utf8').matchAll(/^(?:import|export) (?:[^'\n]* from )?'([^.'][^']*)';$/gm)].map(([, name]) => name!),
+  )
+  return [...new Set(found)].filter((name) => !name.startsWith('node:'))
+}
+
+test('an import of the library asks for nothing of a framework', () => {
+  expect(packagesOf('index.js').filter((name) => /^(ai|@ai-sdk|@langchain)(\/|$)/.test(name))).toEqual([])
+})
+
+test('the provider for the AI SDK imports nothing of the SDK, and that for LangChain nothing but its core', () => {
+  const ofFrameworks = (entry: string) => packagesOf(entry).filter((name) => /^(ai|@ai-sdk|@langchain|zod)(\/|$)/.test(name))
+  expect(ofFrameworks('ai.js')).toEqual([])
+  expect(ofFrameworks('langchain.js').filter((name) => !name.startsWith('@langchain/core/'))).toEqual([])
+})
+
+test.each(['ai.js', 'langchain.js'])('%s loads no server', (entry) => {
+  const own = /^interfaces\/(frameworks\/|server\/(apiError|openai\/(allowedTools|constraints|logprobs|routedExperts))\.js$)/
+  expect([...reachedFrom(entry)].filter((file) => file.startsWith('interfaces/') && !own.test(file))).toEqual([])
+})

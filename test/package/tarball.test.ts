@@ -39,9 +39,10 @@ test('the tarball has less than 12 MB', () => {
 })
 
 test('everything that package.json points to is in the tarball', () => {
-  const targets = [...Object.values(bin), ...['.', './server'].flatMap((entry) => Object.values(exports[entry]))].map((path) =>
-    String(path).replace(/^\.\//, ''),
-  )
+  const targets = [
+    ...Object.values(bin),
+    ...['.', './server', './batch', './ai', './langchain'].flatMap((entry) => Object.values(exports[entry])),
+  ].map((path) => String(path).replace(/^\.\//, ''))
   expect(paths).toEqual(expect.arrayContaining(targets))
 })
 

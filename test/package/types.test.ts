@@ -41,15 +41,44 @@ try {
 await model.close()
 `
 
-test('a strict project without the DOM compiles, libraries checked', { timeout: 120_000 }, async () => {
+const withFrameworks = `
+import { embedMany, generateText, streamText, ToolLoopAgent, tool } from 'ai'
+import { HumanMessage } from '@langchain/core/messages'
+import { type ChatMessage, MixtralModel } from 'mixtral-wasm'
+import { createMixtral, type MixtralChatOptions, type MixtralProvider } from 'mixtral-wasm/ai'
+import { ChatMixtral, type ChatMixtralCallOptions, MixtralEmbeddings } from 'mixtral-wasm/langchain'
+import { z } from 'zod'
+
+const model = await MixtralModel.load('demo')
+const mixtral: MixtralProvider = createMixtral({ demo: model })
+const options = { expertsPerToken: 1, bannedWords: ['was'] } satisfies MixtralChatOptions
+const weather = tool({ inputSchema: z.object({ city: z.string() }), execute: async ({ city }) => city })
+const { text } = await generateText({ model: mixtral(), prompt: 'Hi', tools: { weather }, providerOptions: { mixtral: options } })
+const agent = new ToolLoopAgent({ model: mixtral() })
+const { embeddings } = await embedMany({ model: mixtral.embeddingModel(), values: ['a'] })
+for await (const piece of streamText({ model: mixtral(), prompt: 'Hi' }).textStream) console.log(piece, text, agent, embeddings)
+
+const chat = new ChatMixtral({ model, temperature: 0 })
+const asked: Partial<ChatMixtralCallOptions> = { stop: ['x'], expertsPerToken: 1, tool_choice: 'any' }
+const found: { city: string } = await chat.withStructuredOutput(z.object({ city: z.string() })).invoke([new HumanMessage('Hi')])
+const { parsed } = await chat.withStructuredOutput<{ city: string }>({ type: 'object' }, { includeRaw: true }).invoke('Hi')
+const vectors: number[][] = await new MixtralEmbeddings({ model }).embedDocuments(['a'])
+const messages: ChatMessage[] = []
+console.log((await chat.invoke('Hi', asked)).text, found.city, parsed.city, vectors, messages)
+`
+
+test.each([
+  ['a strict project without the DOM compiles, libraries checked', program, ['@types/node'], 'false'],
+  ['a project with frameworks compiles', withFrameworks, ['@types/node', '@ai-sdk', '@langchain', 'ai', 'zod'], 'true'],
+])('%s', { timeout: 120_000 }, async (_, program, packages, skips) => {
   const folder = mkdtempSync(join(tmpdir(), 'mixtral-types-'))
   try {
     mkdirSync(join(folder, 'node_modules/@types'), { recursive: true })
+    for (const name of packages) symlinkSync(join(root, 'node_modules', name), join(folder, 'node_modules', name))
     symlinkSync(root, join(folder, 'node_modules/mixtral-wasm'))
-    symlinkSync(join(root, 'node_modules/@types/node'), join(folder, 'node_modules/@types/node'))
     writeFileSync(join(folder, 'package.json'), '{ "type": "module" }')
     writeFileSync(join(folder, 'program.ts'), program)
-    const flags = '--noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --skipLibCheck false'.split(' ')
+    const flags = `--noEmit --strict --exactOptionalPropertyTypes --noUncheckedIndexedAccess --skipLibCheck ${skips}`.split(' ')
     const target = '--target es2022 --lib es2022 --module nodenext --types node'.split(' ')
     const tsc = join(root, 'node_modules/typescript/bin/tsc')
     const found = await new Promise((resolve) => {

@@ -33,7 +33,7 @@ const LONGEST_MS = 120_000
 export async function runRounds({ seed, until, most = Number.POSITIVE_INFINITY, cases: size = 60, model: name = 'demo' }) {
   const random = randomOf(seed)
   const cases = Array.from({ length: size }, () => makeCase(random))
-  const known = { f16: new Map(), f32: new Map() }
+  const known = { f16: new Map(), f32: new Map(), q8: new Map() }
   const counts = { rounds: 0, equal: 0, aborted: 0, closed: 0, thrown: 0, left: 0, unread: 0, refused: 0, wrong: [] }
   while (counts.rounds < most && Date.now() < until) {
     counts.rounds++
@@ -173,7 +173,7 @@ function loadOptions(random) {
     threads: random.int(1, 9),
     batchSize: random.pick([1, 2, 3, 7, 8, 16, 64, 128]),
     contextLength: 512,
-    kvFormat: random.pick(['f16', 'f32']),
+    kvFormat: random.pick(['f16', 'f32', 'q8']),
     ...(random() < 0.3 && { kvTokens: random.pick([512, 700, 4096]) }),
     ...(random() < 0.3 && { ram: random.int(5_000_000, 12_000_000) }),
     ...(random() < 0.3 && { bankBytes: random.pick([1_000_000, 2_621_440]) }),

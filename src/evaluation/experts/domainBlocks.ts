@@ -31,6 +31,11 @@ export class DomainBlocks {
     return this.#blockTokens
   }
 
+  /** (layers, experts): the uses of all tokens. */
+  get uses(): Float64Array {
+    return sumOf(this.#blocks, this.#shape.layers * this.#shape.experts)
+  }
+
   /** The whole blocks, of `tokens` tokens each: those of `blockTokens`, or joined to twice, four times as many. */
   whole(tokens: number): readonly Uint32Array[] {
     let blocks = this.#filled < this.#blockTokens ? this.#blocks.slice(0, -1) : this.#blocks
@@ -50,14 +55,14 @@ export class DomainBlocks {
       this.#filled = 0
     }
     const block = this.#blocks.at(-1)!
-    for (let i = 0; i < ids.length; i++) block[Math.floor(i / used) * experts + ids[i]!]!++
+    for (let layer = 0, i = 0; layer < layers; layer++) for (let k = 0; k < used; k++, i++) block[layer * experts + ids[i]!]!++
     this.#filled++
   }
 }
 
 /** How far two domains are apart in one layer. */
 export interface LayerDifference {
-  /** Jensen-Shannon divergence of the shares, in nats. */
+  /** Jensen-Shannon divergence of the shares of all tokens, in nats. */
   readonly divergence: number
   /**
    * How likely blocks of one and the same kind of text are at least as far apart; undefined for texts too short to
@@ -73,23 +78,27 @@ export function domainDifference(a: DomainBlocks, b: DomainBlocks, { layers, exp
   const all = [...blocks, ...b.whole(tokens)]
   const ofFirst = blocks.length
   const tests = Math.min(ofFirst, all.length - ofFirst) >= LEAST_BLOCKS
+  /** Of the uses of two domains: (layers) */
+  const divergencesOf = (first: Float64Array, second: Float64Array) =>
+    Array.from({ length: layers }, (_, layer) => {
+      const [from, to] = [layer * experts, (layer + 1) * experts]
+      return jensenShannon(first.subarray(from, to), second.subarray(from, to))
+    })
+  const apart = divergencesOf(a.uses, b.uses)
+  if (!tests) return apart.map((divergence) => ({ divergence, p: undefined }))
   const whole = sumOf(all, layers * experts)
-  const order = all.map((_, i) => i)
   const divergences = (places: readonly number[]) => {
     const first = sumOf(
       places.map((place) => all[place]!),
       layers * experts,
     )
-    return Array.from({ length: layers }, (_, layer) => {
-      const own = first.subarray(layer * experts, (layer + 1) * experts)
-      return jensenShannon(
-        own,
-        own.map((count, e) => whole[layer * experts + e]! - count),
-      )
-    })
+    return divergencesOf(
+      first,
+      first.map((count, i) => whole[i]! - count),
+    )
   }
-  const found = divergences(order.slice(0, ofFirst))
-  if (!tests) return found.map((divergence) => ({ divergence, p: undefined }))
+  const order = all.map((_, i) => i)
+  const found = divergences(order.slice(0, ofFirst)) // of whole blocks, as those that are dealt out
   const random = new Random(seed)
   const asFar = new Array<number>(layers).fill(1) // the order that there is counts, too
   for (let n = 0; n < PERMUTATIONS; n++) {
@@ -99,7 +108,7 @@ export function domainDifference(a: DomainBlocks, b: DomainBlocks, { layers, exp
     }
     for (const [layer, divergence] of divergences(order.slice(0, ofFirst)).entries()) if (divergence >= found[layer]!) asFar[layer]!++
   }
-  return found.map((divergence, layer) => ({ divergence, p: asFar[layer]! / (PERMUTATIONS + 1) }))
+  return apart.map((divergence, layer) => ({ divergence, p: asFar[layer]! / (PERMUTATIONS + 1) }))
 }
 
 /** Each two neighbors as one; a last one without a neighbor is left out. */

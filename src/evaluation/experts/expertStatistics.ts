@@ -199,7 +199,7 @@ function* windowsOf(work: readonly DomainTokens[], length: number): Generator<Do
 }
 
 async function tokensOf(model: MixtralModel, texts: readonly DomainText[], most: number): Promise<DomainTokens[]> {
-  checkKind('the texts', texts, Array.isArray(texts) && texts.length > 0, 'a list of at least one')
+  checkKind('texts', texts, Array.isArray(texts) && texts.length > 0, 'a list of at least one { domain, text }')
   const left = new Map<string, number>()
   const work = texts.map(({ domain, text }, i) => {
     checkText(`the domain of text ${i}`, domain)

@@ -31,7 +31,7 @@ export class FavoriteTokens {
       this.#counts.set(token, counts)
     }
     counts[0]!++
-    for (let i = 0; i < ids.length; i++) counts[1 + Math.floor(i / used) * experts + ids[i]!]!++
+    for (let layer = 0, i = 0; layer < layers; layer++) for (let k = 0; k < used; k++, i++) counts[1 + layer * experts + ids[i]!]!++
   }
 
   /** Adds the counts of other texts. */
@@ -44,15 +44,15 @@ export class FavoriteTokens {
   }
 
   /**
-   * The tokens of which an expert has the largest share, at most `most` of those that came often enough; ties: the
-   * more frequent one, then the lower id.
+   * The tokens of which an expert has the largest share, at most `most`, none that never came to it or too rarely at
+   * all; ties: the more frequent one, then the lower id.
    */
   of(layer: number, expert: number, most: number): FavoriteToken[] {
     const at = 1 + layer * this.#shape.experts + expert
     const all: FavoriteToken[] = []
     for (const [id, counts] of this.#counts) {
       const occurrences = counts[0]!
-      if (occurrences >= LEAST_OCCURRENCES) all.push({ id, occurrences, share: counts[at]! / occurrences })
+      if (occurrences >= LEAST_OCCURRENCES && counts[at]! > 0) all.push({ id, occurrences, share: counts[at]! / occurrences })
     }
     return all.sort((a, b) => b.share - a.share || b.occurrences - a.occurrences || a.id - b.id).slice(0, most)
   }

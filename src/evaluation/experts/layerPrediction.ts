@@ -72,10 +72,8 @@ export class LayerPrediction {
       const expert = ids[at + k]!
       const mine = likely[own + expert]!
       let before = 0
-      for (let e = 0; e < experts; e++) {
-        const other = likely[own + e]!
-        if (other > mine || (other === mine && e < expert)) before++
-      }
+      for (let e = 0; e < expert && before < used; e++) if (likely[own + e]! >= mine) before++
+      for (let e = expert + 1; e < experts && before < used; e++) if (likely[own + e]! > mine) before++
       if (before < used) told++
     }
     return told

@@ -30,6 +30,16 @@ export interface RoutingShape {
   readonly used: number
 }
 
+/** The layer in the middle, as the Mixtral paper takes 15 of 32. */
+export const middleOf = (layers: number) => Math.floor((layers - 1) / 2)
+
+/** How often two tokens have an expert in common if the choices of each are even and independent. */
+export function chanceOfAny({ experts, used }: RoutingShape): number {
+  let none = 1
+  for (let k = 0; k < used; k++) none *= Math.max(0, experts - used - k) / (experts - k)
+  return 1 - none
+}
+
 export class RoutingCounts {
   readonly shape: RoutingShape
   #tokens = 0

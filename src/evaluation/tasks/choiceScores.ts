@@ -22,8 +22,9 @@ type ChoiceText = { readonly context: string; readonly target: string }
 
 /**
  * The tokens of choices: of context and target together, of which those beyond the context's own number are scored.
- * White space at the end of a context belongs to the target. Throws `IO` for a target without tokens and `CONTEXT` for
- * one that does not fit; `where` is told.
+ * White space at the end of a context belongs to the target. Of too many tokens, the last ones are kept that the
+ * model's context has room for, and one more, since the last is not run: so it is in lm-eval. Throws `IO` for a target
+ * without tokens and `CONTEXT` for one that does not fit; `where` is told.
  */
 export function choiceTokens(
   tokenizer: Pick<Tokenizer, 'encode' | 'addBos' | 'bosId'>,
@@ -43,10 +44,10 @@ export function choiceTokens(
     lengths.set(context, length)
     const scored = all.length - length
     if (scored < 1) throw new MixtralError('IO', `${where}: a choice adds no token to its context, expected at least one`)
-    if (scored >= contextLength) {
-      throw new MixtralError('CONTEXT', `${where}: a choice has ${scored} tokens, expected fewer than the ${contextLength} of the context`)
+    if (scored > contextLength) {
+      throw new MixtralError('CONTEXT', `${where}: a choice has ${scored} tokens, expected at most the ${contextLength} of the context`)
     }
-    const ids = all.slice(-contextLength)
+    const ids = all.slice(-(contextLength + 1))
     return { ids, from: ids.length - scored, isCut: ids.length < all.length }
   })
 }

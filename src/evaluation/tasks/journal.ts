@@ -135,6 +135,7 @@ function objectOf(path: string, line: number, text: string): Record<string, unkn
 }
 
 function checkHead(path: string, found: Record<string, unknown>, head: JournalHead): void {
+  if (found.journal === undefined) refuse(path, 1, 'is not of an earlier run, expected the output of one, or the name of another file')
   if (found.journal !== head.journal) {
     refuse(path, 1, `journal is ${shown(found.journal)}, expected ${JSON.stringify(head.journal)}: name another file for the output`)
   }

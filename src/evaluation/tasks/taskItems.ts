@@ -56,11 +56,14 @@ async function* questions({ form, file, limit, signal }: TaskSource): AsyncGener
 
 /**
  * Reads all items: how many there are. Throws `IO` for what is wrong with one and for a file without any, `OPTION`
- * where there are too few examples.
+ * where there are too few examples, and what `check` throws.
  */
-export async function countItems(source: TaskSource): Promise<number> {
+export async function countItems(source: TaskSource, check?: (item: TaskItem) => void): Promise<number> {
   let count = 0
-  for await (const _ of taskItems(source)) count++
+  for await (const item of taskItems(source)) {
+    check?.(item)
+    count++
+  }
   if (count === 0) throw new MixtralError('IO', `${source.file} has no items, expected one in each line`)
   return count
 }
@@ -85,6 +88,8 @@ export function promptHash({ question, prompts }: TaskItem): string {
 class Examples {
   readonly #source: TaskSource
   readonly #random = new PythonRandom(SEED)
+  /** Whether a question may be among them, and is left out: where lm-eval looks for it, and in the task's own file. */
+  readonly #meetsItself: boolean
   /** How many are taken at first: one more where the question itself may be among them. */
   readonly #wanted: number
   /** By subject, which is undefined where there are none. */
@@ -93,7 +98,8 @@ class Examples {
   private constructor(source: TaskSource) {
     const { form, shots, exampleFile } = source
     this.#source = source
-    this.#wanted = shots + (exampleFile === undefined || form.drawsOneMore ? 1 : 0)
+    this.#meetsItself = exampleFile === undefined || form.drawsOneMore
+    this.#wanted = shots + (this.#meetsItself ? 1 : 0)
   }
 
   static async read(source: TaskSource): Promise<Examples> {
@@ -118,25 +124,36 @@ class Examples {
 
   /** The text of the examples before a question. Call it for each question, in order: what is drawn depends on that. */
   before(row: TaskRow, { subject }: Question): string {
-    const { form, shots, exampleFile, file } = this.#source
+    const { form, shots } = this.#source
     const list = this.#all.get(subject) ?? []
-    if (list.length < this.#wanted) {
+    let taken = this.#take(list, this.#wanted, subject)
+    if (this.#meetsItself) {
+      const own = rowHash(row)
+      const others = (some: readonly Example[]) => some.filter((example) => example.row !== own)
+      taken = others(taken).slice(0, shots)
+      // the file has the question more than once
+      if (taken.length < shots && form.examples === 'drawn') taken = this.#take(others(list), shots, subject)
+    }
+    return taken.map(({ text }) => text).join('')
+  }
+
+  #take(list: readonly Example[], count: number, subject: string | undefined): readonly Example[] {
+    const { form, shots, exampleFile, file } = this.#source
+    if (list.length < count) {
       const of = subject === undefined ? '' : ` of ${subject}`
-      const expected = `expected ${this.#wanted} for ${shots} before each item`
+      const expected = `expected ${count} for ${shots} before each item`
       throw new MixtralError('OPTION', `${exampleFile ?? file} has ${list.length} examples${of}, ${expected}`)
     }
-    const taken =
-      form.examples === 'first' ? list.slice(0, this.#wanted) : this.#random.sample(list.length, this.#wanted).map((place) => list[place]!)
-    const own = rowHash(row)
-    return taken
-      .filter((example) => example.row !== own)
-      .slice(0, shots)
-      .map(({ text }) => text)
-      .join('')
+    return form.examples === 'first' ? list.slice(0, count) : this.#random.sample(list.length, count).map((place) => list[place]!)
   }
 }
 
+/** The same of the same fields, in whatever order and format of file they are. */
 function rowHash({ fields }: TaskRow): string {
-  const text = JSON.stringify(fields, (_, value) => (typeof value === 'bigint' ? `${value}n` : value))
+  const text = JSON.stringify(fields, (_, value) => {
+    if (typeof value === 'bigint') return Number(value)
+    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+    return isObject ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : value
+  })
   return createHash('sha256').update(text).digest('base64')
 }

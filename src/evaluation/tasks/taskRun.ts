@@ -10,7 +10,7 @@ import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { callsOf, choiceScores, choiceTokens } from './choiceScores.js'
 import { Journal, type JournalEntry, type JournalHead } from './journal.js'
 import { subjectAccuracies } from './mmluGroups.js'
-import { type TaskForm, type TaskName, taskForms } from './taskForms.js'
+import { promptsOf, type TaskForm, type TaskName, taskForms } from './taskForms.js'
 import { countItems, promptHash, type TaskItem, type TaskSource, taskItems } from './taskItems.js'
 import { type Accuracy, type AccuracyOf, AnswerCount, taken } from './taskScores.js'
 
@@ -79,7 +79,7 @@ interface Pending {
 /** Throws what `evaluateTask` throws. */
 export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun): Promise<TaskResult> {
   const source = { ...run, form: taskForms[task] }
-  const total = await countItems(source)
+  const total = await countItems(source, (item) => checkItem(model, item))
   const journal = await openJournal(model, task, run)
   const done = journal?.done ?? []
   try {
@@ -95,6 +95,18 @@ export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun)
     return { task, shots: run.shots, ...figures.result }
   } finally {
     await journal?.close()
+  }
+}
+
+/**
+ * Throws what `choiceTokens` throws for an item: a run may take days, and should not end in the middle. Examples are
+ * most of a prompt, and all but never matter for that.
+ */
+function checkItem({ tokenizer, contextLength }: MixtralModel, { row, question, prompts }: TaskItem): void {
+  try {
+    choiceTokens(tokenizer, promptsOf(question, ''), contextLength, row.where)
+  } catch {
+    choiceTokens(tokenizer, prompts, contextLength, row.where)
   }
 }
 

@@ -4,7 +4,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError, MixtralError, shown } from '../../base/errors.js'
-import { answerRequest, isWorthRetrying } from './answerRequest.js'
+import type { Hold } from '../../runtime/engine/hold.js'
+import { answerRequest, isWorthRetrying, type SaltOf } from './answerRequest.js'
 import type { BatchModel, KeyedRequest } from './batchModel.js'
 import type { BatchAnswer } from './resultLine.js'
 
@@ -20,7 +21,14 @@ export interface Work {
   readonly expected?: readonly (readonly number[])[]
 }
 
-interface Running<W> {
+/** How requests run beside others. */
+export interface Beside {
+  /** While it is closed, none of them takes part in a step. */
+  readonly hold?: Hold | undefined
+  readonly saltOf?: SaltOf | undefined
+}
+
+interface Running<W> extends Beside {
   readonly batch: BatchModel
   readonly signal?: AbortSignal | undefined
   /** How many run at one time. Default: as many as share steps, and as many more. */
@@ -36,11 +44,12 @@ interface Running<W> {
  */
 export async function answerAll<W extends Work>(
   begin: (signal: AbortSignal) => AsyncGenerator<W>,
-  { batch, signal, places, fail }: Running<W>,
+  { batch, signal, places, fail, hold, saltOf }: Running<W>,
   take: (work: W, answer: BatchAnswer) => Promise<void> | void,
 ): Promise<void> {
   const failing = new AbortController()
   const ending = signal ? AbortSignal.any([signal, failing.signal]) : failing.signal
+  hold?.take(ending)
   const work = begin(ending)
   let first: unknown
   const place = async () => {
@@ -48,7 +57,7 @@ export async function answerAll<W extends Work>(
       for (;;) {
         const { done, value } = await work.next()
         if (done) return
-        const answer = await answered(value, batch, ending).catch((error) => {
+        const answer = await answered(value, batch, ending, saltOf).catch((error) => {
           if (!fail || !(error instanceof MixtralError) || ending.aborted || error.code === 'CLOSED') throw error
           return error
         })
@@ -68,11 +77,16 @@ export async function answerAll<W extends Work>(
   }
 }
 
-async function answered({ asked, expected }: Work, { served }: BatchModel, signal: AbortSignal): Promise<BatchAnswer> {
+async function answered(
+  { asked, expected }: Work,
+  { served }: BatchModel,
+  signal: AbortSignal,
+  saltOf: SaltOf | undefined,
+): Promise<BatchAnswer> {
   for (let attempt = 1; ; attempt++) {
     if (signal.aborted) throw abortedError(signal)
     try {
-      return await answerRequest(asked, served, { signal, ...(expected && { expected }) })
+      return await answerRequest(asked, served, { signal, saltOf, ...(expected && { expected }) })
     } catch (error) {
       if (!isWorthRetrying(error) || attempt >= ATTEMPTS) throw named(error, asked)
       await sleep(PAUSE_MS * 4 ** (attempt - 1), undefined, { signal }).catch(() => {})

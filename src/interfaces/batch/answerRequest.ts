@@ -2,6 +2,7 @@
 // answer; what is wrong with the machine is thrown. Owns which of the two an error is.
 
 import { MixtralError } from '../../base/errors.js'
+import { inSlices } from '../../base/timeSlice.js'
 import { ApiError, openaiError, toApiError, unsupported } from '../server/apiError.js'
 import { requestedChat } from '../server/openai/chat.js'
 import { requestedCompletion } from '../server/openai/completions.js'
@@ -19,13 +20,18 @@ interface Answering {
   readonly signal: AbortSignal
   /** The tokens of each answer, where answers are checked in place of being written. */
   readonly expected?: readonly (readonly number[])[]
+  /** The part of the KV cache for the `cache_salt` of a request. Default: the one of that salt. */
+  readonly saltOf?: SaltOf | undefined
 }
+
+export type SaltOf = (cacheSalt: string | undefined) => string | undefined
 
 /** Throws what is wrong with the machine, `MODEL` for logits that are no numbers, `ABORTED` and `CLOSED`. */
 export async function answerRequest(asked: KeyedRequest, served: ServedModel, answering: Answering): Promise<BatchAnswer> {
   let requested: Requested | undefined
   try {
-    const salt = commonAsked(asked.body, new Headers()).cacheSalt
+    const { saltOf = (own) => own } = answering
+    const salt = saltOf(commonAsked(asked.body, new Headers()).cacheSalt)
     requested = await requestedOf(asked, served, answering.signal)
     const { runs, wire } = requested
     const width = served.model.status().sequences
@@ -67,6 +73,7 @@ async function outcomesOf(runs: readonly AnswerRun[], wire: Requested['wire'], w
   for (;;) {
     const { done, value } = await events.next()
     if (done) return value
+    if (wire.prepare) await inSlices(wire.prepare(value), call.signal)
     wire.learn?.(value)
   }
 }

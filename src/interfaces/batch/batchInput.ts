@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
+import { TimeSlice } from '../../base/timeSlice.js'
 import { ApiError } from '../server/apiError.js'
 import { parsedBody } from '../server/security/body.js'
 import { linesOf, openFile, readAt } from './fileLines.js'
@@ -27,6 +28,21 @@ interface Opening {
   readonly signal?: AbortSignal | undefined
   /** Called with the bytes that have been read, and all. */
   readonly onProgress?: ((progress: { readonly loaded: number; readonly total: number }) => void) | undefined
+  /** How messages call the file. Default: by its path. */
+  readonly label?: string
+  /** Looks at each request, which has the right form. */
+  readonly onRequest?: (request: BatchRequest, line: number) => void
+  /** Takes what is wrong with a line, in place of its being thrown; the file may have no requests then. */
+  readonly onWrong?: (wrong: WrongLine) => void
+}
+
+/** What is wrong with a line. */
+interface WrongLine {
+  readonly line: number
+  /** As OpenAI has it. */
+  readonly code: 'invalid_json_line' | 'invalid_request' | 'duplicate_custom_id'
+  /** It begins with the file and the number of the line. */
+  readonly message: string
 }
 
 /** Characters of a request that tell which begin alike. */
@@ -62,9 +78,18 @@ export class BatchInput {
    * Reads and checks the whole file. Throws `OPTION` that names the line for one that is malformed, and both lines for
    * a `custom_id` that is there twice; `IO` and `ABORTED`.
    */
-  static async open(file: string, { signal, onProgress }: Opening = {}): Promise<BatchInput> {
-    checkText('the input', file)
-    const handle = await openFile(file)
+  static async open(path: string, { signal, onProgress, label: file = path, onRequest, onWrong }: Opening = {}): Promise<BatchInput> {
+    checkText('the input', path)
+    const handle = await openFile(path)
+    const told = <T>(line: number, code: WrongLine['code'], work: () => T): T | undefined => {
+      try {
+        return work()
+      } catch (error) {
+        if (!onWrong || !(error instanceof MixtralError)) throw error
+        onWrong({ line, code, message: error.message })
+        return undefined
+      }
+    }
     try {
       const { size: total } = await handle.stat()
       const hash = createHash('sha256')
@@ -76,7 +101,9 @@ export class BatchInput {
         loaded += bytes.length
         onProgress?.({ loaded, total })
       }
+      const slice = new TimeSlice()
       for await (const { number, offset, bytes } of linesOf(handle, { file, most: limits.batchLine.most, signal, onBytes })) {
+        if (slice.isOver) await slice.pause(signal)
         if (isBlank(bytes)) continue
         if (lines.count >= limits.batchRequests.most) {
           throw new MixtralError(
@@ -84,14 +111,22 @@ export class BatchInput {
             `${file}:${number}: more than ${limits.batchRequests.most} requests, which is the most of a file`,
           )
         }
-        const request = requestOf(bytes, lines.count, `${file}:${number}`)
+        const where = `${file}:${number}`
+        const line = told(number, 'invalid_json_line', () => lineOf(bytes, where))
+        const request = line && told(number, 'invalid_request', () => checkRequest(line, lines.count, where))
+        if (!request) continue
+        onRequest?.(request, number)
         const { model } = request.body
         if (typeof model === 'string' && model !== '' && !models.has(model) && models.size < BEGINNING) models.set(model, request.where)
         lines.add({ number, offset, length: bytes.length, id: hashOf(request.customId), group: hashOf(beginningOf(request.body)) })
       }
-      if (lines.count === 0) throw new MixtralError('OPTION', `${file} has no requests, expected one a line`)
+      if (lines.count === 0 && !onWrong) throw new MixtralError('OPTION', `${file} has no requests, expected one a line`)
       const input = new BatchInput(file, `batch_${hash.digest('hex').slice(0, 32)}`, handle, lines, models)
-      await input.#refuseDuplicates()
+      for await (const [index, message] of input.#duplicates()) {
+        told(lines.numbers[index]!, 'duplicate_custom_id', () => {
+          throw new MixtralError('OPTION', message)
+        })
+      }
       return input
     } catch (error) {
       await handle.close()
@@ -110,7 +145,7 @@ export class BatchInput {
     const where = this.whereIs(index)
     const bytes = await readAt(this.#handle, this.file, offsets[index]!, lengths[index]!)
     try {
-      return requestOf(bytes, index, where)
+      return checkRequest(lineOf(bytes, where), index, where)
     } catch (cause) {
       throw new MixtralError('IO', `${where}: the file has changed since its lines were checked`, { cause })
     }
@@ -137,14 +172,15 @@ export class BatchInput {
     await this.#handle.close()
   }
 
-  async #refuseDuplicates(): Promise<void> {
+  /** The requests whose `custom_id` is that of an earlier one, and what is to be said of each. */
+  async *#duplicates(): AsyncGenerator<readonly [index: number, message: string]> {
     const { ids } = this.#lines
     for (let i = 1; i < this.size; i++) {
       const [one, other] = [this.#byId[i - 1]!, this.#byId[i]!]
       if (ids[one] !== ids[other]) continue
       const [first, second] = [await this.read(one), await this.read(other)]
       if (first.customId !== second.customId) continue
-      throw new MixtralError('OPTION', `${second.where}: custom_id ${shown(second.customId)} is that of ${first.where}, too`)
+      yield [other, `${second.where}: custom_id ${shown(second.customId)} is that of ${first.where}, too`]
     }
   }
 }
@@ -189,15 +225,13 @@ class Lines {
 }
 
 /** Throws `OPTION` that begins with `where`. */
-function requestOf(bytes: Uint8Array, index: number, where: string): BatchRequest {
-  let line: Record<string, unknown>
+function lineOf(bytes: Uint8Array, where: string): Record<string, unknown> {
   try {
-    line = parsedBody(bytes)
+    return parsedBody(bytes)
   } catch (error) {
     if (error instanceof ApiError) throw new MixtralError('OPTION', `${where}: ${error.message.replace('the body', 'the line')}`)
     throw error
   }
-  return checkRequest(line, index, where)
 }
 
 /** A line that is JSON. Throws `code` that begins with `where` for one that is no request. */

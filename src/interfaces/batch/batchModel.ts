@@ -1,30 +1,21 @@
 // What a result depends on beside its request: the model and the arithmetic. A request gets what it leaves open, so
-// that its result follows from it alone: a seed and the name of the model. Owns digests and keys.
+// that its result follows from it alone: a seed and the name of the model. Owns keys.
 
 import { createHash } from 'node:crypto'
 import path from 'node:path'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { localModel } from '../../registry/stores/localModels.js'
-import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
-import { fingerprint } from '../../runtime/weights/fingerprint.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { residentNeeds } from '../../runtime/weights/plan.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { planOptions } from '../inspect/modelFacts.js'
+import { canonical, type ModelMark, markOf, sha256 } from '../server/modelMark.js'
 import { isCalled, type ServedModel, servedModel, servedVersion } from '../server/servedModel.js'
 import type { BatchInput, BatchRequest } from './batchInput.js'
-
-/** Names the model and the arithmetic: results with the same of both have the same bytes. */
-export interface ModelMark {
-  /** 64 hex digits of the weights, and of the texts that an Ollama model brings. */
-  readonly model: string
-  /** Package, version of the arithmetic, format of the KV cache, and context length. */
-  readonly numerics: string
-}
 
 export interface BatchModel extends ModelMark {
   readonly served: ServedModel
@@ -44,35 +35,26 @@ export interface KeyedRequest extends BatchRequest, ModelMark {
 /** @param name by which requests may call the model, beside that of its file */
 export async function batchModel(model: MixtralModel, name?: string): Promise<BatchModel> {
   if (name !== undefined) checkText('the name', name)
-  const served = servedModel(model, { name, aliases: [] })
-  return { served, ...(await markOf(model, served.fingerprint)) }
+  return markedModel(servedModel(model, { name, aliases: [] }))
+}
+
+export async function markedModel(served: ServedModel): Promise<BatchModel> {
+  return { served, ...(await markOf(served.model, served.fingerprint)) }
 }
 
 /** The marks of a model that is not loaded, as they are when it is. Throws what its header is refused for; `IO`. */
-export async function headerMark(given: string, contextLength?: number): Promise<ModelMark & { readonly name: string }> {
+export async function headerMark(
+  given: string,
+  options: Pick<EngineOptions, 'contextLength' | 'kvFormat'>,
+): Promise<ModelMark & { readonly name: string }> {
   const { path: file, layers } = await localModel(given)
   const gguf = await openGguf(file)
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
   const { build } = await compileKernels()
-  const asked = planOptions(config, { build, layers, options: contextLength === undefined ? {} : { contextLength } })
+  const asked = planOptions(config, { build, layers, options })
   const { kvFormat } = residentNeeds(config, mixtralTensors(config, gguf), asked)
   const mark = await markOf({ gguf, layers, contextLength: asked.contextLength, memory: { kvFormat } }, servedVersion())
   return { ...mark, name: path.basename(file).replace(/\.gguf$/i, '') }
-}
-
-/** What the marks are made of. */
-interface Marked {
-  readonly gguf: Gguf
-  readonly layers: OllamaLayers | undefined
-  readonly contextLength: number
-  readonly memory: { readonly kvFormat: string }
-}
-
-async function markOf({ gguf, layers, contextLength, memory }: Marked, version: string): Promise<ModelMark> {
-  const weights = await fingerprint(gguf)
-  const { template, system, params, messages } = layers ?? {}
-  const model = layers ? sha256(canonical([weights, template ?? null, system ?? null, params, messages])) : weights
-  return { model, numerics: `${version}-${memory.kvFormat}-c${contextLength}` }
 }
 
 /** Throws `OPTION` where a request of the file names another model. */
@@ -108,16 +90,4 @@ function seedFor(batch: string, customId: string): number {
     .update(JSON.stringify([batch, customId]))
     .digest()
     .readUIntBE(0, 6)
-}
-
-export function sha256(text: string): string {
-  return createHash('sha256').update(text).digest('hex')
-}
-
-/** JSON whose objects have their keys in order. */
-function canonical(value: unknown): string {
-  return JSON.stringify(value, (_, item: unknown) => {
-    if (typeof item !== 'object' || item === null || Array.isArray(item)) return item
-    return Object.fromEntries(Object.entries(item).sort(([a], [b]) => (a < b ? -1 : 1)))
-  })
 }

@@ -9,8 +9,9 @@ import { checkKind, checkNames, checkText, MixtralError, shown } from '../../bas
 import { ioError } from '../../base/files/byteSource.js'
 import { DraftFile, refuseInput } from '../../base/files/draftFile.js'
 import { limits } from '../../base/limits.js'
-import { BatchInput } from './batchInput.js'
-import { keyedRequest, type ModelMark } from './batchModel.js'
+import type { ModelMark } from '../server/modelMark.js'
+import { BatchInput, type BatchRequest } from './batchInput.js'
+import { keyedRequest } from './batchModel.js'
 import { linesOf, openFile, readAt } from './fileLines.js'
 import { type StoredResult, storedResult } from './resultLine.js'
 import { errorsBeside } from './runBatch.js'
@@ -56,20 +57,69 @@ export async function mergeBatch(
   const { errors = errorsBeside(output), signal } = options
   const given = [...from]
   const requests = await BatchInput.open(input, { signal })
-  const handles: FileHandle[] = []
   try {
     const files = await filesOf(given)
     for (const target of [output, errors]) await refuseInput(target, [input, ...files])
+    return await joined(requests, files, signal, async (merging) => {
+      merging.refuseMissing()
+      await merging.write(output, false)
+      if (merging.failed > 0) await merging.write(errors, true)
+      return merging.summary()
+    })
+  } finally {
+    await requests.close()
+  }
+}
+
+/** Where results go that may be none, and what stands for those that are missing. */
+export interface Joining {
+  readonly output: string
+  readonly errors: string
+  /** The line of a request without a result, which belongs to the errors. */
+  readonly missing: (request: BatchRequest) => string
+  readonly signal?: AbortSignal
+}
+
+interface Joined {
+  /** Lines of the two files. */
+  readonly results: number
+  readonly failed: number
+  /** Of all answers. */
+  readonly tokens: { readonly input: number; readonly output: number }
+}
+
+/**
+ * Writes the results of a batch that has ended, early or not, in the order of the input: a file where it has a line.
+ * Throws what `mergeBatch` throws.
+ */
+export async function joinResults(
+  requests: BatchInput,
+  files: readonly string[],
+  { output, errors, missing, signal }: Joining,
+): Promise<Joined> {
+  return joined(requests, files, signal, async (merging) => {
+    const failed = requests.size - merging.results
+    if (merging.results > 0) await merging.write(output, false)
+    if (failed > 0) await merging.write(errors, true, missing)
+    return { results: merging.results, failed, tokens: merging.tokens }
+  })
+}
+
+/** Reads files of results, and does something with them. */
+async function joined<T>(
+  requests: BatchInput,
+  files: readonly string[],
+  signal: AbortSignal | undefined,
+  work: (merging: Merging) => Promise<T>,
+): Promise<T> {
+  const handles: FileHandle[] = []
+  try {
     for (const file of files) handles.push(await openFile(file))
     const merging = new Merging(requests, files, handles)
     for (const index of files.keys()) await merging.read(index, signal)
-    merging.refuseMissing()
-    await merging.write(output, false)
-    if (merging.failed > 0) await merging.write(errors, true)
-    return merging.summary()
+    return await work(merging)
   } finally {
     for (const handle of handles) await handle.close()
-    await requests.close()
   }
 }
 
@@ -98,6 +148,8 @@ async function filesOf(given: readonly string[]): Promise<string[]> {
 
 class Merging {
   failed = 0
+  results = 0
+  readonly tokens = { input: 0, output: 0 }
   readonly #requests: BatchInput
   readonly #files: readonly string[]
   readonly #handles: readonly FileHandle[]
@@ -129,7 +181,10 @@ class Merging {
       const known = this.#places[index]
       if (!known) {
         this.#places[index] = place
+        this.tokens.input += stored.counted.input
+        this.tokens.output += stored.counted.output
         if (stored.failed) this.failed++
+        else this.results++
       } else if (Buffer.compare(bytes, await this.#bytes(known)) === 0) this.#repeated++
       else {
         const other = `${this.#files[known.file]}:${known.line}`
@@ -147,16 +202,20 @@ class Merging {
   }
 
   /** Writes the results, or the errors, in the order of the input. */
-  async write(target: string, failed: boolean): Promise<void> {
-    const places = (this.#places as Place[]).filter((place) => place.failed === failed)
+  async write(target: string, failed: boolean, missing?: (request: BatchRequest) => string): Promise<void> {
+    const lines: (Place | Uint8Array)[] = []
+    for (const [index, place] of this.#places.entries()) {
+      if (place?.failed === failed) lines.push(place)
+      else if (!place && missing) lines.push(Buffer.from(missing(await this.#requests.read(index))))
+    }
     const draft = await DraftFile.create(
       target,
-      places.reduce((sum, { length }) => sum + length + 1, 0),
+      lines.reduce((sum, { length }) => sum + length + 1, 0),
     )
     try {
       let at = 0
-      for (const place of places) {
-        const line = Buffer.concat([await this.#bytes(place), Buffer.from('\n')])
+      for (const one of lines) {
+        const line = Buffer.concat([one instanceof Uint8Array ? one : await this.#bytes(one), Buffer.from('\n')])
         await draft.write(line, at)
         at += line.length
       }
@@ -171,7 +230,7 @@ class Merging {
     const { model, numerics } = this.#mark!
     return {
       ...{ batch: this.#requests.id, model, numerics },
-      ...{ results: this.#places.length - this.failed, failed: this.failed, repeated: this.#repeated },
+      ...{ results: this.results, failed: this.failed, repeated: this.#repeated },
     }
   }
 

@@ -5,8 +5,10 @@
 import { open, rm } from 'node:fs/promises'
 import { checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import type { KvFormat } from '../../runtime/kernels/abi.js'
+import { type ModelMark, sha256 } from '../server/modelMark.js'
 import { BatchInput, type BatchRequest, checkRequest } from './batchInput.js'
-import { checkModels, headerMark, keyedRequest, type ModelMark, sha256 } from './batchModel.js'
+import { checkModels, headerMark, keyedRequest } from './batchModel.js'
 import { type MergeSummary, mergeBatch } from './mergeBatch.js'
 import { type AnyQueue, JOB_OPTIONS, QueueBackend } from './queueBackend.js'
 import { failureLine } from './resultLine.js'
@@ -41,6 +43,8 @@ export interface SubmitOptions {
   readonly name?: string
   /** The context length with which workers load the model. Default: the model's, at most 4096. */
   readonly contextLength?: number
+  /** How workers keep keys and values. Default: as they do when they are not told. */
+  readonly kvFormat?: KvFormat
   readonly signal?: AbortSignal
 }
 
@@ -68,11 +72,11 @@ export const chunksOf = (batch: string) => `mixtral-${batch}`
  */
 export async function submitBatch(model: string, input: string, queue: string, options: SubmitOptions = {}): Promise<QueuedBatch> {
   checkText('the model', model)
-  checkNames(options, ['name', 'contextLength', 'signal'])
-  const { name: asked, contextLength, signal } = options
+  checkNames(options, ['name', 'contextLength', 'kvFormat', 'signal'])
+  const { name: asked, signal, ...load } = options
   const requests = await BatchInput.open(input, { signal })
   try {
-    const { name: own, ...mark } = await headerMark(model, contextLength)
+    const { name: own, ...mark } = await headerMark(model, load)
     const name = asked ?? own
     checkModels(requests, { name, aliases: [own] })
     return await withBackend(queue, async (backend) => {

@@ -1,8 +1,8 @@
 // The line of a result: OpenAI's fields, and one of our own, `mixtral`, which says what the result depends on and which
 // tokens it has. Nothing in it comes from a clock, a random number or a cache. Owns the form, both ways.
 
+import { sha256 } from '../server/modelMark.js'
 import type { KeyedRequest } from './batchModel.js'
-import { sha256 } from './batchModel.js'
 
 /** What became of a request: an answer, or what is wrong with the request. */
 export interface BatchAnswer {
@@ -34,6 +34,8 @@ export interface StoredResult {
   readonly tokens: readonly (readonly number[])[]
   /** Whether it belongs into the file of errors. */
   readonly failed: boolean
+  /** Tokens of prompts and of answers, as the answer counts them; none of an error. */
+  readonly counted: { readonly input: number; readonly output: number }
 }
 
 /** The line, without its end. */
@@ -90,6 +92,8 @@ export function storedResult(bytes: Uint8Array): StoredResult | undefined {
   const isNumber = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0
   if (texts.some((text) => typeof text !== 'string') || !(seed === undefined || typeof seed === 'number')) return undefined
   if (!Array.isArray(tokens) || !tokens.every((list) => Array.isArray(list) && list.every(isNumber))) return undefined
-  const { status_code: status } = (response ?? {}) as Record<string, unknown>
-  return { customId, batch, key, model, numerics, name, seed, tokens, failed: status !== 200 } as StoredResult
+  const { status_code: status, body } = (response ?? {}) as Record<string, unknown>
+  const { usage } = (body ?? {}) as { readonly usage?: Record<string, unknown> }
+  const [input, output] = [usage?.prompt_tokens, usage?.completion_tokens].map((count) => (isNumber(count) ? count : 0))
+  return { customId, batch, key, model, numerics, name, seed, tokens, failed: status !== 200, counted: { input, output } } as StoredResult
 }

@@ -7,12 +7,12 @@ import { refuseInput } from '../../base/files/draftFile.js'
 import { withLock } from '../../registry/stores/storeLock.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import { answerAll } from './answerAll.js'
+import { answerAll, type Beside, type Work } from './answerAll.js'
 import { BatchFolder } from './batchFolder.js'
 import { BatchInput } from './batchInput.js'
 import { type BatchModel, batchModel, checkModels, keyedRequest } from './batchModel.js'
 import { Journal } from './journal.js'
-import { type BatchAnswer, isBegunResult, resultLine, storedResult } from './resultLine.js'
+import { type BatchAnswer, failureLine, isBegunResult, resultLine, storedResult } from './resultLine.js'
 
 /** How far a run is. */
 export interface BatchProgress {
@@ -82,15 +82,35 @@ export async function runBatch(model: MixtralModel, input: string, output: strin
   }
 }
 
-interface FileRun {
+/** How an open file is answered beside all else that a process does. */
+export interface BesideRun extends Beside {
+  readonly output: string
+  readonly errors: string
+  readonly signal: AbortSignal
+  readonly onProgress: (progress: BatchProgress) => void
+}
+
+/**
+ * Answers an open file as `runBatch` does. But a request that the machine cannot answer has a line among the errors,
+ * and the others go on. Hold the files. Throws what `runBatch` throws where it cannot go on.
+ */
+export async function runRequests(requests: BatchInput, batch: BatchModel, { onProgress, ...run }: BesideRun): Promise<void> {
+  const figures = new Figures(requests, batch, onProgress)
+  const places = batch.served.model.status().sequences // none waits: queues are those of clients
+  await runFile(requests, requests.order, batch, { ...run, figures, places, toleratesFailures: true })
+}
+
+interface FileRun extends Beside {
   readonly output: string
   readonly errors: string
   readonly figures: Figures
   readonly signal: AbortSignal | undefined
+  readonly places?: number
+  readonly toleratesFailures?: boolean
 }
 
 async function runFile(requests: BatchInput, part: Uint32Array, batch: BatchModel, run: FileRun): Promise<void> {
-  const { output, errors, figures, signal } = run
+  const { output, errors, figures, toleratesFailures, ...running } = run
   const done = new Uint8Array(requests.size)
   const journals: Journal[] = []
   try {
@@ -114,7 +134,11 @@ async function runFile(requests: BatchInput, part: Uint32Array, batch: BatchMode
         yield { asked: keyedRequest(await requests.read(index), requests.id, batch, batch.served.name) }
       }
     }
-    await answerAll(work, { batch, signal }, async ({ asked }, answer) => {
+    const fail = async ({ asked }: Work, { code }: MixtralError) => {
+      await failures.append(failureLine(asked, { code, message: `internal error (${code})` })) // a message may name a path
+      figures.add({ status: 500, newTokens: 0, promptTokens: 0 })
+    }
+    await answerAll(work, { batch, ...running, ...(toleratesFailures && { fail }) }, async ({ asked }, answer) => {
       await (answer.status === 200 ? results : failures).append(resultLine(asked, answer))
       figures.add(answer)
     })
@@ -203,7 +227,7 @@ class Figures {
     this.#onProgress?.(this.#progress())
   }
 
-  add({ status, newTokens, promptTokens }: BatchAnswer): void {
+  add({ status, newTokens, promptTokens }: Pick<BatchAnswer, 'status' | 'newTokens' | 'promptTokens'>): void {
     this.#done++
     if (status !== 200) this.#failed++
     this.#newTokens += newTokens

@@ -7,7 +7,7 @@ import { batchStatus, collectBatch, type QueuedStatus, submitBatch } from '../ba
 import { workBatch } from '../batch/queueWorker.js'
 import { addBatchModelFlags, type BatchModelFlags, batchLoading, batchName, NAME_FLAG } from './batchFlags.js'
 import { BatchBar, mergeText, requestCount } from './batchReport.js'
-import { ANY_MODEL, addOutputFlags, type OutputFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addOutputFlags, kvFlag, loadOptions, type ModelFlags, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, print, say, speed } from './layout.js'
@@ -17,10 +17,9 @@ interface QueueFlags extends OutputFlags {
   readonly queue: string
 }
 
-interface SubmitFlags extends QueueFlags {
+interface SubmitFlags extends QueueFlags, Pick<ModelFlags, 'context' | 'kv'> {
   readonly model: string
   readonly name?: string
-  readonly context?: number
 }
 
 interface WorkFlags extends QueueFlags, Omit<BatchModelFlags, 'name'> {
@@ -44,6 +43,7 @@ export function configureBatchQueue(batch: Command): void {
     .option('-m, --model <model>', `${ANY_MODEL}; it is not loaded`, 'demo')
     .option(...NAME_FLAG)
     .option('-c, --context <n>', "the context with which workers load it (default: the model's, at most 4096)", wholeNumber(1, 2 ** 24))
+    .addOption(kvFlag())
     .addHelpText('after', wrapped(`${about}\nExamples:\n  mixtral batch submit in.jsonl --queue redis://box:6379 --model mixtral:8x7b`))
     .action(submitTo)
 
@@ -88,12 +88,14 @@ function queueFlag(command: Command): Command {
 }
 
 async function submitTo(input: string, flags: SubmitFlags): Promise<void> {
-  const { model, context, queue, json } = flags
+  const { model, queue, json } = flags
+  const { contextLength, kvFormat } = loadOptions(flags)
   const name = batchName(flags)
   const interrupt = onInterrupt()
   const options = {
     ...(name !== undefined && { name }),
-    ...(context !== undefined && { contextLength: context }),
+    ...(contextLength !== undefined && { contextLength }),
+    ...(kvFormat !== undefined && { kvFormat }),
     signal: interrupt.signal,
   }
   const batch = await submitBatch(model, input, queue, options).finally(interrupt.release)

@@ -64,7 +64,9 @@ async function evaluate(command: Command, task: TaskName, file: string, flags: E
     ...(out !== undefined && { journal: out }),
     ...expertsOption(flags),
   }
+  let { experts } = flags
   const result = await withModel(model, flags, async (loaded) => {
+    experts ??= loaded.config.expertsPerToken
     const line = new ProgressLine(task, { unit: 'items', quiet: json === true })
     const interrupt = onInterrupt()
     let last: TaskProgress | undefined
@@ -84,8 +86,8 @@ async function evaluate(command: Command, task: TaskName, file: string, flags: E
     }
   })
   const seconds = (performance.now() - start) / 1000
-  if (json) process.stdout.write(jsonLine({ model, file, ...resultJson(result), seconds }))
-  else print(resultText(result))
+  if (json) process.stdout.write(jsonLine({ model, file, experts_per_token: experts, ...resultJson(result), seconds }))
+  else print(resultText(result, `${model}, ${experts} ${experts === 1 ? 'expert' : 'experts'} for each token`))
 }
 
 function reportPart(task: string, { loaded, total, acc }: TaskProgress, out: string | undefined, json: boolean): void {
@@ -96,10 +98,13 @@ function reportPart(task: string, { loaded, total, acc }: TaskProgress, out: str
   }
 }
 
-function resultText({ task, shots, items, acc, accNorm, subjects, groups, cut, scoresHash }: TaskResult): string {
-  const rows = [...(subjects ?? []), ...(groups ?? [])].map(({ name, items, acc }) => [name, `${items}`, accuracyText(acc)])
-  const table = rows.length === 0 ? '' : `${columns([['subject', 'items', 'acc'], ...rows], [1])}\n`
+function resultText({ task, shots, items, acc, accNorm, subjects, groups, cut, scoresHash }: TaskResult, model: string): string {
+  const rowsOf = (head: string, some: TaskResult['subjects']) =>
+    some ? [[head, 'items', 'acc'], ...some.map(({ name, items, acc }) => [name, `${items}`, accuracyText(acc)])] : []
+  const rows = [...rowsOf('subject', subjects), ...rowsOf('group', groups)]
+  const table = rows.length === 0 ? '' : `${columns(rows, [1])}\n`
   const figures = columns([
+    ['model', model],
     ['acc', accuracyText(acc)],
     ...(accNorm ? [['acc_norm', accuracyText(accNorm)]] : []),
     ['scores', `sha256 ${scoresHash}`],

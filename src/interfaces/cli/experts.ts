@@ -8,6 +8,7 @@ import { refuseInput } from '../../base/files/draftFile.js'
 import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
+import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { expertsReport, SHOWN_TOKENS } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
@@ -15,7 +16,7 @@ import { checkOutputs, readTextFile, writeOutput } from './files.js'
 import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, print } from './layout.js'
+import { jsonLine, print, say, widthOf } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 import { failMissing } from './usageErrors.js'
@@ -38,7 +39,7 @@ const USUAL_CONTEXT = 512
 export function configureExperts(command: Command): void {
   command
     .argument('<model>', ANY_MODEL)
-    .argument('[files...]', 'texts, UTF-8; each is a domain of its own, named as the file is')
+    .argument('[files...]', 'texts, UTF-8; each is a domain of its own, named as the file is, or as its path where several have one name')
     .option('--domain <name=file>', 'a text of a domain; a domain may have several', namedFile)
     .option('--tokens <n>', 'most tokens of each domain (default: all)', wholeNumber(1))
     .option('--html <file>', 'write a report with pictures, and the first tokens in the colors of their experts, for a browser')
@@ -68,12 +69,13 @@ Examples:
 }
 
 async function experts(command: Command, model: string, files: readonly string[], flags: StatisticsFlags): Promise<void> {
-  const named = [...files.map((file) => ({ domain: basename(file).replace(/\.[^.]+$/, '') || file, file })), ...(flags.domain ?? [])]
+  const named = [...domainsOf(files), ...(flags.domain ?? [])]
   if (named.length === 0) failMissing(command, 'files', ` or --domain NAME=FILE; ${quoted(model)} is the model`)
   checkOutputs(flags.csv, flags.npy, flags.html)
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
   const { tokens, context, csv, npy, html, json } = flags
+  const name = model.endsWith('.gguf') ? basename(model) : model
   const start = performance.now()
   const beginning = html === undefined ? 0 : Math.max(1, Math.floor(SHOWN_TOKENS / new Set(named.map(({ domain }) => domain)).size))
   const { statistics, spell, report } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
@@ -82,23 +84,28 @@ async function experts(command: Command, model: string, files: readonly string[]
     }
     const bar = new ProgressLine('counting', { unit: 'tokens', quiet: json === true })
     const interrupt = onInterrupt()
+    let last: Progress | undefined
     const statistics = await expertStatistics(loaded, texts, {
       ...(tokens !== undefined && { tokens }),
       ...(context !== undefined && { contextLength: context }),
       ...expertsOption(flags),
       beginning,
       signal: interrupt.signal,
-      onProgress: ({ loaded, total }) => bar.update(loaded, total),
+      onProgress: (progress) => {
+        last = progress
+        bar.update(progress.loaded, progress.total)
+      },
     }).finally(() => {
       bar.clear()
       interrupt.release()
+      if (interrupt.signal.aborted && last) reportPart(last, json === true)
     })
     const spell = (id: number) => loaded.tokenizer.token(id).piece
     const report =
       html === undefined
         ? ''
         : expertsReport({
-            model: model.endsWith('.gguf') ? basename(model) : model,
+            model: name,
             statistics,
             spell,
             pieces: (ids) => piecesOf(loaded.tokenizer, ids),
@@ -110,7 +117,13 @@ async function experts(command: Command, model: string, files: readonly string[]
   if (html !== undefined) await writeOutput(html, [Buffer.from(report)])
   const seconds = (performance.now() - start) / 1000
   if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, domains: statistics.domains.map(withoutText), seconds }))
-  else print(expertsText(statistics, spell))
+  else print(expertsText(statistics, { model: name, spell, width: widthOf(process.stdout) }))
+}
+
+/** Figures are of whole texts: of a part there is only how large it was. */
+function reportPart({ loaded, total }: Progress, json: boolean): void {
+  if (json) process.stdout.write(jsonLine({ interrupted: true, tokens: loaded, of_tokens: total }))
+  else say(`interrupted after ${loaded} of ${total} tokens, without figures; --tokens takes fewer of each domain`)
 }
 
 /** Tokens are the report's. */
@@ -122,6 +135,13 @@ function piecesOf(tokenizer: Tokenizer, ids: readonly number[]): string[] {
   const pieces = ids.map((id) => decoder.push(id))
   pieces[pieces.length - 1] += decoder.end()
   return pieces
+}
+
+/** Each file as a domain: by its name without the ending; files of one name in several folders by their paths. */
+function domainsOf(files: readonly string[]): NamedFile[] {
+  const plain = (path: string) => path.replace(/(?<=[^/\\])\.[^./\\]+$/, '')
+  const names = files.map((file) => plain(basename(file)))
+  return files.map((file, i) => ({ domain: names.filter((name) => name === names[i]).length > 1 ? plain(file) : names[i]!, file }))
 }
 
 /** (domains, layers, experts) */

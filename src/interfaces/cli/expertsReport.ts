@@ -4,6 +4,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import type { ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
+import { middleOf } from '../../evaluation/experts/routingCounts.js'
 import { packageVersion } from '../server/packageVersion.js'
 import { type Html, html, jsonData, trusted } from './html.js'
 import { findings, heatMaps, repetition, STRENGTHS, shareCharts } from './reportSections.js'
@@ -39,7 +40,7 @@ export function expertsReport({ model, statistics, spell, pieces }: ReportSource
     "require-trusted-types-for 'script'",
     "trusted-types 'none'",
   ].join('; ')
-  const shown = middle(layers)
+  const shown = middleOf(layers)
   const data = { layers, experts, used, texts: domains.map((domain) => routedText(domain, shape)) }
   const title = `The experts of ${model}`
   return html`<!doctype html>
@@ -57,7 +58,7 @@ export function expertsReport({ model, statistics, spell, pieces }: ReportSource
 <main class="report">
 <h1>${title}</h1>
 <p class="facts">${all.tokens.toLocaleString('en')} tokens of ${domains.map(({ domain }, i) => html`${i > 0 && ', '}<bdi>${domain}</bdi>`)}.
-${layers} layers of ${experts} experts; ${used} work on each token.</p>
+${layers} layers of ${experts} experts; ${used} work on each token. Texts were run in windows of ${statistics.contextLength} tokens.</p>
 ${findings(statistics)}
 ${heatMaps(statistics)}
 ${shareCharts(statistics, [0, shown, layers - 1])}
@@ -72,11 +73,11 @@ in all layers.</p>
 <label class="slider"><span>Layer <strong id="layer-name">${shown}</strong></span><input id="layer" type="range" min="0" max="${layers - 1}" value="${shown}"></label>
 <label class="check"><input type="checkbox" id="numbers">Write the experts’ numbers</label>
 </div>
-<div id="token" role="status"></div>
 ${domains.map(
   (domain) => html`<h3><bdi>${domain.domain}</bdi></h3>
 ${coloredText(domain, pieces(domain.beginning!.tokens), shown, shape)}`,
 )}
+<div id="token" role="status" aria-label="The token that is chosen"></div>
 ${favorites(all, spell, shown)}
 </section>
 ${memory(statistics)}
@@ -88,9 +89,6 @@ ${memory(statistics)}
 </html>
 `.text
 }
-
-/** The layer in the middle, as 15 is of 32. */
-const middle = (layers: number) => Math.floor((layers - 1) / 2)
 
 interface ReportParts {
   readonly script: string

@@ -9,6 +9,7 @@ const flags: Readonly<Record<string, string>> = {
   contextLength: '--context',
   threads: '--threads',
   ram: '--ram',
+  kvFormat: '--kv',
   toolChoice: '--tool-choice',
   kvTokens: '--kv-tokens',
   sequences: '--parallel',

@@ -1,8 +1,9 @@
 // The flags that several commands share, and the reading of numbers in flags. Owns their names, ranges and help texts.
 // A value out of range is a usage error that names the flag.
 
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
+import type { KvFormat } from '../../runtime/kernels/abi.js'
 
 /** The help text of an argument that may be any model. */
 export const ANY_MODEL = '"demo", the path of a GGUF file, or a name such as mixtral:8x7b, see mixtral --help'
@@ -16,6 +17,7 @@ export interface ModelFlags extends OutputFlags {
   readonly threads?: number
   readonly context?: number
   readonly ram?: number
+  readonly kv?: KvFormat
 }
 
 /** Reads a whole number from `least` to `most`. */
@@ -57,11 +59,12 @@ export function addJudgeFlags(command: Command, context?: string): Command {
 export const expertsOption = ({ experts }: JudgeFlags) => (experts === undefined ? {} : { expertsPerToken: experts })
 
 /** The library's options of loading that the model flags stand for. */
-export function loadOptions({ threads, context, ram }: ModelFlags): EngineOptions {
+export function loadOptions({ threads, context, ram, kv }: ModelFlags): EngineOptions {
   return {
     ...(threads !== undefined && { threads }),
     ...(context !== undefined && { contextLength: context }),
     ...(ram !== undefined && { ram }),
+    ...(kv !== undefined && { kvFormat: kv }),
   }
 }
 
@@ -72,6 +75,14 @@ export function addDebugFlag(command: Command): Command {
 export function addOutputFlags(command: Command): Command {
   return addDebugFlag(command.option('--json', 'print one JSON object on stdout and nothing else'))
 }
+
+/** How the KV cache keeps keys and values. */
+export const kvFlag = () =>
+  new Option('--kv <format>', 'keys and values as f16, f32, or q8: 8 bits, half the memory (default: f16, or f32 as the file)').choices([
+    'f16',
+    'f32',
+    'q8',
+  ])
 
 /**
  * @param context what the context length is for, where it is not prompt and answer
@@ -85,4 +96,5 @@ export function addModelFlags(command: Command, context = 'prompt and answer tog
       'memory for the model, such as 12G; experts that do not fit are read when needed (default: all that the machine can spare)',
       byteSize,
     )
+    .addOption(kvFlag())
 }

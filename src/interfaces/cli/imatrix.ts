@@ -49,10 +49,10 @@ Examples:
 async function imatrix(model: string, file: string, out: string, flags: ImatrixFlags): Promise<void> {
   checkOutputs(out)
   const text = await readTextFile(file)
-  const { chunks, context, json } = flags
+  const { chunks, context, json, kv = 'f32' } = flags
   const start = performance.now()
   // keys and values as halves would be the largest error by far
-  const load = { ...flags, context: context ?? USUAL_IMATRIX_WINDOW, kvFormat: 'f32' } as const
+  const load = { ...flags, context: context ?? USUAL_IMATRIX_WINDOW, kv }
   const matrix = await withModel(model, load, async (loaded) => {
     await refuseInput(out, [file, ...loaded.gguf.files.map(({ path }) => path)])
     const bar = new ProgressLine('imatrix', { unit: 'windows', quiet: json === true })

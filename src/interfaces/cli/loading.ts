@@ -25,16 +25,15 @@ const DEFAULT_PARALLEL = 8
  */
 export async function withModel<T>(
   nameOrPath: string,
-  flags: ModelFlags & Pick<LoadOptions, 'profile' | 'sequences' | 'kvTokens' | 'kvFormat' | 'batchSize'>,
+  flags: ModelFlags & Pick<LoadOptions, 'profile' | 'sequences' | 'kvTokens' | 'batchSize'>,
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
-  const { ram, json, profile, sequences, kvTokens, kvFormat, batchSize } = flags
+  const { ram, json, profile, sequences, kvTokens, batchSize } = flags
   const load: LoadOptions = {
     ...loadOptions(flags),
     ...(profile && { profile }),
     ...(sequences !== undefined && { sequences }),
     ...(kvTokens !== undefined && { kvTokens }),
-    ...(kvFormat !== undefined && { kvFormat }),
     ...(batchSize !== undefined && { batchSize }),
   }
   const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })
@@ -59,16 +58,11 @@ export async function withModel<T>(
 /** Positions of a KV cache for as many answers, where nobody has said how many. */
 export async function roomyPositions(
   model: string,
-  { threads, context, ram, parallel = DEFAULT_PARALLEL }: ModelFlags & { readonly parallel?: number },
+  { parallel = DEFAULT_PARALLEL, ...flags }: ModelFlags & { readonly parallel?: number },
 ): Promise<number | undefined> {
   await sayIfAbsent(model)
   const [{ gguf, layers }, { build }] = await Promise.all([lookAt(model), compileKernels()])
-  const options = {
-    ...(threads !== undefined && { threads }),
-    ...(context !== undefined && { contextLength: context }),
-    ...(ram !== undefined && { ram }),
-  }
-  return roomyKvTokens(gguf, { build, layers, options }, parallel)
+  return roomyKvTokens(gguf, { build, layers, options: loadOptions(flags) }, parallel)
 }
 
 /** The name of a model in requests: a path's file, or the name itself. */

@@ -63,7 +63,9 @@ async function perplexity(command: Command, model: string, file: string | undefi
   const { saveLogits, context } = flags
   checkOutputs(saveLogits)
   const text = await textOf(file)
+  let experts = flags.experts
   const result = await withModel(model, { ...flags, context: context ?? USUAL_WINDOW }, async (loaded) => {
+    experts ??= loaded.config.expertsPerToken
     if (saveLogits !== undefined) await refuseInput(saveLogits, [file, ...loaded.gguf.files.map(({ path }) => path)])
     return watched(flags, (options) =>
       measurePerplexity(loaded, text, {
@@ -76,7 +78,7 @@ async function perplexity(command: Command, model: string, file: string | undefi
   if (flags.json) {
     const { value, error } = result.perplexity
     const saved = saveLogits !== undefined && { saved: saveLogits }
-    process.stdout.write(jsonLine({ model, file, ...windowsJson(result), perplexity: value, error, ...saved }))
+    process.stdout.write(jsonLine({ model, file, experts_per_token: experts, ...windowsJson(result), perplexity: value, error, ...saved }))
     return
   }
   process.stdout.write(`PPL = ${estimateText(result.perplexity, 5)}\n`)
@@ -87,8 +89,10 @@ async function compareWithStored(model: string, file: string | undefined, kl: st
   const text = file === undefined ? undefined : await textOf(file)
   const base = await LogitsFile.open(kl)
   let result: DivergenceResult
+  let experts = flags.experts
   try {
     result = await withModel(model, { ...flags, context: base.windows.contextLength }, (loaded) => {
+      experts ??= loaded.config.expertsPerToken
       if (text !== undefined) checkSameTokens(loaded, text, base)
       return watched(flags, (options) => measureDivergence(loaded, base, options))
     })
@@ -96,7 +100,7 @@ async function compareWithStored(model: string, file: string | undefined, kl: st
     await base.close()
   }
   if (flags.json) {
-    process.stdout.write(jsonLine({ model, base: kl, ...windowsJson(result), ...divergenceJson(result) }))
+    process.stdout.write(jsonLine({ model, base: kl, experts_per_token: experts, ...windowsJson(result), ...divergenceJson(result) }))
     return
   }
   process.stdout.write(divergenceText(result))

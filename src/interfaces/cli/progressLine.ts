@@ -96,7 +96,7 @@ export class ProgressLine {
 
   /** The longest form that fits: the bar becomes shorter first, then the speed goes, the bar, and what is left. */
   #fitting(state: State): string {
-    const room = widthOf(process.stderr) - 1 // at the last column a terminal begins another row
+    const room = widthOf(process.stderr) - 3 // behind it, a terminal shows ^C; at the last column it begins another row
     const share = state.total > 0 ? Math.min(1, state.done / state.total) : 0
     const amounts = this.#amounts(state)
     const note = state.note && `, ${state.note}`

@@ -5,7 +5,8 @@ import { type Html, html } from './html.js'
 /** Differences are called such at this p-value. */
 export const LEVEL = 0.05
 
-export const percent = (part: number, places = 1) => `${(part * 100).toFixed(places)} %`
+/** The space does not break. */
+export const percent = (part: number, places = 1) => `${(part * 100).toFixed(places)}\u00a0%`
 
 /** The least and the largest of some values; one of them if they look the same. */
 export function range(values: readonly number[], say: (value: number) => string): string {

@@ -3,7 +3,7 @@
 
 import type { DomainStatistics, LayerStatistics } from '../../evaluation/experts/domainFigures.js'
 import type { DomainComparison, ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
-import type { RoutingShape } from '../../evaluation/experts/routingCounts.js'
+import { chanceOfAny, type RoutingShape } from '../../evaluation/experts/routingCounts.js'
 import { type Html, html } from './html.js'
 import { barChart, legend, lineChart } from './reportCharts.js'
 import { figuresTable, LEVEL, percent, range, section } from './reportParts.js'
@@ -14,13 +14,6 @@ export const STRENGTHS = 40
 const FULL = 2.5
 /** More pairs of domains than this have a table and no sentence. */
 const MOST_SENTENCES = 6
-
-/** How often two tokens have an expert in common if the choices of each are even and independent. */
-function chanceOfAny({ experts, used }: RoutingShape): number {
-  let none = 1
-  for (let k = 0; k < used; k++) none *= Math.max(0, experts - used - k) / (experts - k)
-  return 1 - none
-}
 
 /** What stands in the figures, in sentences. */
 export function findings({ shape, all, comparisons }: ExpertStatistics): Html {

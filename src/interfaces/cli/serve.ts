@@ -8,7 +8,7 @@ import { plainText } from '../../base/terminalText.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelCatalog } from '../server/models/modelCatalog.js'
 import { isLoopback } from '../server/security/hosts.js'
-import { type ServeOptions, serve as startServer } from '../server/serve.js'
+import { type ServeOptions, serve as startServer } from '../service/serve.js'
 import { ANY_MODEL, addDebugFlag, addModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -26,6 +26,7 @@ interface ServeFlags extends CatalogFlags {
   readonly allowOrigin?: readonly string[]
   readonly allowPull?: boolean
   readonly allowRegistry?: readonly string[]
+  readonly files?: string
   readonly queue: number
   readonly grace: number
   readonly timeout?: number
@@ -54,6 +55,7 @@ export function configureServe(command: Command): void {
     .option('--allow-pull', 'clients may pull, copy and delete models (default: only where no other machine reaches the server)')
     .option('--no-allow-pull', 'they may not, such as where a proxy brings requests from elsewhere')
     .option('--allow-registry <host>', "a registry that clients may pull from, beside Ollama's and Hugging Face's", several)
+    .option('--files <folder>', 'keep files and batches of clients in a folder of their own (default: they are refused)')
     .option('--queue <n>', 'most requests that wait beside those that run', wholeNumber(0, 65_536), 64)
     .option('--api-key <key>', 'a key that requests must bring; may be given several times. Others may see it: better a file', several)
     .option('--api-key-file <file>', 'a file with a key on each line; lines that begin with # are comments')
@@ -68,7 +70,7 @@ export function configureServe(command: Command): void {
 Speaks the APIs of OpenAI, Ollama and llama-server, and Anthropic's messages. A MODEL that is not on this machine is downloaded first. Without MODEL, requests
 name the model, which is loaded for them, and unloaded when nobody has used it for a while, or another one needs the memory; --ram is what all may take together.
 Each request is a line of JSON on stdout, without a word of its prompt. Ctrl-C or SIGTERM lets running requests end, as long as --grace says; the second one
-ends at once. Keys may also be in MIXTRAL_API_KEY, comma-separated.
+ends at once. With --files, clients may send files of requests, which are answered beside all else (/v1/files, /v1/batches). Keys may also be in MIXTRAL_API_KEY, comma-separated.
 
 Examples:
   mixtral serve
@@ -108,11 +110,12 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
 }
 
 function optionsOf(flags: ServeFlags): ServeOptions {
-  const { host, port, queue, grace, timeout, allowHost = [], allowOrigin = [], allowPull, allowRegistry = [] } = flags
+  const { host, port, queue, grace, timeout, allowHost = [], allowOrigin = [], allowPull, allowRegistry = [], files } = flags
   const apiKeys = keysOf(flags)
   return {
     ...{ host, port, apiKeys, maxQueue: queue, graceSeconds: grace, allowedHosts: allowHost, allowedOrigins: allowOrigin },
     ...{ allowedRegistries: allowRegistry, ...(allowPull !== undefined && { allowPull }) },
+    ...(files !== undefined && { files }),
     ...(timeout !== undefined && { timeoutSeconds: timeout }),
     ...(flags.log && { log: lineLog() }),
   }

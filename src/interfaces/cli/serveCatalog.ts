@@ -6,7 +6,7 @@ import { byteCount } from '../../base/amounts.js'
 import type { CatalogEvent, CatalogLoadOptions } from '../server/models/catalogOptions.js'
 import { ModelCatalog } from '../server/models/modelCatalog.js'
 import { keepAliveSeconds } from '../server/ollama/keepAlive.js'
-import type { ModelFlags } from './flags.js'
+import { loadOptions, type ModelFlags } from './flags.js'
 import { say } from './layout.js'
 
 export interface CatalogFlags extends ModelFlags {
@@ -18,13 +18,11 @@ export interface CatalogFlags extends ModelFlags {
 
 /** Opens the catalog, calls `use`, and closes it whatever happens. */
 export async function withCatalog(
-  { models, keepAlive: seconds = 300, threads, context, ram, parallel, kvTokens }: CatalogFlags,
+  { models, keepAlive: seconds = 300, parallel, kvTokens, ...flags }: CatalogFlags,
   use: (catalog: ModelCatalog, about: { readonly what: string; readonly how: string }) => Promise<void>,
 ): Promise<void> {
   const load: CatalogLoadOptions = {
-    ...(threads !== undefined && { threads }),
-    ...(context !== undefined && { contextLength: context }),
-    ...(ram !== undefined && { ram }),
+    ...loadOptions(flags),
     ...(parallel !== undefined && { sequences: parallel }),
     ...(kvTokens !== undefined && { kvTokens }),
   }

@@ -1,7 +1,7 @@
 // A command that says what is wrong with its arguments in the words of the other errors: what was found, what was
 // expected. Takes what commander says of them; does not know the commands.
 
-import { Command } from 'commander'
+import { Command, type ErrorOptions } from 'commander'
 import { quoted } from '../../base/errors.js'
 import { meantCommand, meantFlag } from './nearFlags.js'
 
@@ -27,6 +27,12 @@ export class PlainCommand extends Command {
     this.failUnknownCommand(this.args[0] ?? '')
   }
 
+  override error(message: string, options?: ErrorOptions): never {
+    if (options?.code !== 'commander.excessArguments') super.error(message, options)
+    const model = this.options.some(({ long }) => long === '--model') ? '; the model goes behind --model' : ''
+    super.error(`too many arguments: ${this.args.length}, expected ${usageOf(this)}${model}`, options)
+  }
+
   failUnknownCommand(name: string): never {
     const names = this.commands.map((command) => command.name())
     this.error(`unknown command ${quoted(name)}${meantCommand(name, names)}`, { code: 'commander.unknownCommand' })
@@ -35,12 +41,18 @@ export class PlainCommand extends Command {
 
 /** Ends a command that lacks an argument; `because` tells how those that are given were taken. */
 export function failMissing(command: Command, name: string, because = ''): never {
+  command.error(`${name.toUpperCase()} is missing, expected ${usageOf(command, name)}${because}`, { code: 'commander.missingArgument' })
+}
+
+/** The form of a command, such as `mixtral show NAME`; the argument `missing` is one that it needs. */
+function usageOf(command: Command, missing?: string): string {
   const all = command.registeredArguments.map((argument) => {
     const word = argument.name().toUpperCase() + (argument.variadic ? '...' : '')
-    return argument.required || argument.name() === name ? word : `[${word}]`
+    return argument.required || argument.name() === missing ? word : `[${word}]`
   })
-  const usage = ['mixtral', command.name(), ...all].join(' ')
-  command.error(`${name.toUpperCase()} is missing, expected ${usage}${because}`, { code: 'commander.missingArgument' })
+  const names: string[] = []
+  for (let at: Command | null = command; at; at = at.parent) names.unshift(at.name())
+  return [...names, ...all].join(' ')
 }
 
 /** What commander says, in the words of the other errors. */
@@ -68,8 +80,4 @@ const sentences: readonly (readonly [RegExp, (first: string, second: string, thi
   ],
   [/^option '([^']*)' argument missing$/, (flags) => `${flagOf(flags)} has no value, expected ${flags}`],
   [/^required option '([^']*)' not specified$/, (flags) => `${flagOf(flags)} is missing, expected ${flags}`],
-  [
-    /^too many arguments(?: for '([^']*)')?\. Expected (\d+) arguments? but got (\d+)\.$/,
-    (name, expected, got) => `too many arguments${name ? ` for ${name}` : ''}: ${got}, expected at most ${expected}`,
-  ],
 ]

@@ -6,6 +6,7 @@ import { ApiError } from './apiError.js'
 export class Admission {
   readonly #most: number
   readonly #idle: (() => void)[] = []
+  readonly #watchers: ((isBusy: boolean) => void)[] = []
   #inside = 0
   #closing = false
 
@@ -27,12 +28,15 @@ export class Admission {
     this.checkOpen()
     if (this.#inside >= this.#most) throw new ApiError(503, 'server busy, please try again: the queue is full')
     this.#inside++
+    if (this.#inside === 1) for (const tell of this.#watchers) tell(true)
     let left = false
     return () => {
       if (left) return
       left = true
       this.#inside--
-      if (this.#inside === 0) for (const tell of this.#idle.splice(0)) tell()
+      if (this.#inside > 0) return
+      for (const tell of this.#idle.splice(0)) tell()
+      for (const tell of this.#watchers) tell(false)
     }
   }
 
@@ -44,6 +48,11 @@ export class Admission {
   /** Lets nobody in from now on. */
   close(): void {
     this.#closing = true
+  }
+
+  /** Calls `tell` when the first request comes in, and when the last one has left. */
+  watch(tell: (isBusy: boolean) => void): void {
+    this.#watchers.push(tell)
   }
 
   /** When nobody is inside. */

@@ -13,11 +13,13 @@ const TYPES: Readonly<Record<number, string>> = {
   408: 'timeout_error',
   413: 'invalid_request_error',
   415: 'invalid_request_error',
+  429: 'rate_limit_error',
   499: 'aborted_error',
   500: 'server_error',
   501: 'not_supported_error',
   503: 'unavailable_error',
   504: 'timeout_error',
+  507: 'server_error',
 }
 
 const STATUSES: Readonly<Partial<Record<MixtralErrorCode, number>>> = {
@@ -60,7 +62,7 @@ export class ApiError extends Error {
     if (this.allow !== undefined) return { allow: this.allow }
     if (this.status === 503) return { 'retry-after': '2' }
     // a client's second attempt would fail as the first, after as long a time
-    if (this.status === 500 || this.status === 501 || this.status === 504) return { 'x-should-retry': 'false' }
+    if ([500, 501, 504, 507].includes(this.status)) return { 'x-should-retry': 'false' }
     return this.status === 408 || this.status === 413 ? { connection: 'close' } : {}
   }
 }

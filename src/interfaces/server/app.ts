@@ -13,10 +13,12 @@ import { props, slots } from './llama/props.js'
 import { checkTokenize, detokenize, tokenize, tokensIn } from './llama/tokens.js'
 import { Metrics, modelMetrics } from './metrics/metrics.js'
 import { hostOf, ModelCatalog } from './models/modelCatalog.js'
+import { modelInMemory } from './models/modelHost.js'
 import { anthropicModel, anthropicModels, modelList, modelObject, VERSION_HEADER } from './models/modelLists.js'
 import { oneModel } from './models/oneModel.js'
 import { Pulls } from './models/pulls.js'
 import { type ModelRoute, type ModelWork, unknownModel, Visits } from './models/visits.js'
+import type { Env, MoreRoutes, NodeBindings } from './moreRoutes.js'
 import { checkOllamaChat, checkOllamaGenerate, ollamaChat, ollamaGenerate } from './ollama/chat.js'
 import { checkEmbed, checkOldEmbed, ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
 import { OLLAMA_VERSION, runningModels, showModel, taggedModels } from './ollama/models.js'
@@ -38,8 +40,10 @@ import { isAllowedOrigin, isOwnHost } from './security/hosts.js'
 import { Keys } from './security/keys.js'
 import { checkTextLength } from './security/textLength.js'
 import { checkServerOptions, type ServerOptions } from './settings.js'
-import { type ConnectionSocket, Connections } from './sockets/connections.js'
+import { Connections } from './sockets/connections.js'
 import type { Answering } from './streams/respond.js'
+import { resumingOf } from './streams/resuming.js'
+import { ownTurn } from './streams/turn.js'
 import { loadTracing, type RequestSpan } from './tracing/tracing.js'
 
 /** A server without a socket: give it the requests that your own server has, or mount it in another application. */
@@ -50,20 +54,19 @@ export interface ServerApp {
   close(): Promise<void>
 }
 
+/** Routes whose streams go on where a client has lost them. */
+const RESUMABLE = new Set(['/v1/chat/completions', '/chat/completions', '/v1/completions', '/v1/responses', '/v1/messages'])
+
 /** Routes that change the store: a server of one model has none. */
 const STORE = ['/api/pull', '/api/copy', '/api/delete']
 
-/** What @hono/node-server gives beside a request. */
-interface NodeBindings {
-  readonly incoming?: { readonly httpVersion?: string; readonly socket?: ConnectionSocket }
-  readonly outgoing?: { destroy?: () => void }
-}
+/** What tells that the server lives: never behind the work of other requests. */
+const HEALTH = ['/health', '/v1/health', '/ping']
 
-type Env = { Variables: { exchange: Exchange; span: RequestSpan | undefined } }
 type Work = (body: Record<string, unknown>, answering: Answering) => Promise<object> | object
 
-/** Throws `OPTION`. The model, or the catalog of models, stays the caller's: close it after the app. */
-export function createApp(models: MixtralModel | ModelCatalog, options: ServerOptions = {}): ServerApp {
+/** Throws `OPTION`. */
+export function appWith(models: MixtralModel | ModelCatalog, options: ServerOptions, more: MoreRoutes): ServerApp {
   const settings = checkServerOptions(options)
   checkModels(models)
   const catalog = models instanceof ModelCatalog ? hostOf(models) : undefined
@@ -103,6 +106,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     open.add(exchange)
     c.set('exchange', exchange)
     if (socket) await connections.enter(socket, exchange)
+    if (!HEALTH.includes(c.req.path)) await ownTurn()
     span = (await tracing)?.begin(c.req.raw)
     c.set('span', span)
     if (c.req.path !== '/api/pull') exchange.limit(timeoutSeconds) // a download takes as long as it takes
@@ -145,9 +149,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     admission.checkOpen()
     return c.json({ status: 'ok' })
   }
-  app.get('/health', health)
-  app.get('/v1/health', health)
-  app.get('/ping', health)
+  for (const path of HEALTH) app.get(path, health)
   app.get('/', (c) => front(c.req.raw))
 
   app.use(async (c, next) => {
@@ -162,12 +164,15 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     for (const path of paths) {
       app[method](path, async (c) => {
         const exchange = c.get('exchange')
+        const { headers } = c.req.raw
+        const resuming = resumingOf(headers, RESUMABLE.has(path))
         const body = await readBody(c.req.raw, bodyLimits)
         c.get('span')?.asked(body)
-        const asked = commonAsked(body, c.req.raw.headers)
+        const asked = commonAsked(body, headers)
         if (asked.seconds !== undefined) exchange.limit(asked.seconds)
-        const salt = keys.saltFor(c.req.raw.headers, asked.cacheSalt)
-        const result = await work(body, { exchange, admission, metrics, settings, width: sequences, ...(salt !== undefined && { salt }) })
+        const salt = keys.saltFor(headers, asked.cacheSalt)
+        const more = { ...(salt !== undefined && { salt }), ...(resuming && { resuming }) }
+        const result = await work(body, { exchange, admission, metrics, settings, width: sequences, ...more })
         return result instanceof Response ? result : c.json(result)
       })
     }
@@ -194,7 +199,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
   })
   ask(['/v1/chat/completions', '/chat/completions'], chatCompletion, checkChat)
   ask(['/v1/completions'], (body, served, answering) => completion(body, served, scoresOf(served.model), answering), checkCompletion)
-  get(['/v1/routed-experts/stats'], (c) => routedStats(host, c.req.query('model')))
+  get(['/v1/routed-experts/stats'], (c) => routedStats(modelInMemory(host, c.req.query('model'))))
   ask(['/v1/responses'], createResponse, checkResponse)
   ask(['/v1/messages'], createMessage, checkMessage)
   ask(['/v1/messages/count_tokens'], countTokens, checkCount)
@@ -227,7 +232,8 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     post(['/api/copy'], store(copyModels))
     post(['/api/delete'], store(deleteModel), 'delete')
   }
-  get(['/openapi.json'], () => openApiDocument(app.routes, shapeOf, settings.apiKeys.length > 0))
+  const added = more({ app, host, keys, admission, settings, needsModel: catalog !== undefined })
+  get(['/openapi.json'], () => openApiDocument(app.routes, added.operations, shapeOf, settings.apiKeys.length > 0))
   for (const path of catalog ? UNSUPPORTED : [...UNSUPPORTED, ...STORE]) {
     app.all(path, () => {
       throw new ApiError(501, `${shownPath(path)} is not supported`)
@@ -256,7 +262,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
     async close() {
       admission.close()
       visits.close()
-      const stopped = pulls.close()
+      const stopped = Promise.all([pulls.close(), added.stop()])
       let timer: NodeJS.Timeout | undefined
       const late = new Promise<void>((resolve) => {
         timer = setTimeout(resolve, settings.graceSeconds * 1000)
@@ -265,6 +271,7 @@ export function createApp(models: MixtralModel | ModelCatalog, options: ServerOp
       clearTimeout(timer)
       for (const exchange of open) exchange.leave('failed')
       await stopped
+      await added.close()
     },
   }
 }

@@ -18,6 +18,8 @@ export interface RequestLog {
   readonly milliseconds: number
   /** How an answer ended; undefined where nothing was generated. */
   readonly outcome?: 'done' | 'left' | 'stalled' | 'timeout' | 'failed'
+  /** Whether the answer went on from where a stream of another replica, or an earlier one, had ended. */
+  readonly resumed?: true
   /** The code of the library's error. */
   readonly error?: string
   /** Ollama's `num_ctx`, where a request has asked for more than the context that there is. */

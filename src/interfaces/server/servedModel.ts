@@ -8,6 +8,7 @@ import type { GenerationOptions } from '../../text/generate/generationOptions.js
 import { generationTable } from '../../text/generate/generationTable.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
+import { type ModelMark, markOf } from './modelMark.js'
 import { packageVersion } from './packageVersion.js'
 import type { Settings } from './settings.js'
 
@@ -22,6 +23,8 @@ export interface ServedModel {
   readonly created: number
   /** Names the version of everything that a text depends on beside the request. */
   readonly fingerprint: string
+  /** What streams that go on elsewhere are bound to. Read once from the files; fails with `IO`. */
+  readonly mark: () => Promise<ModelMark>
   /** Bytes of its files. */
   readonly bytes: number
 }
@@ -32,6 +35,7 @@ export const NO_MODEL: Pick<ServedModel, 'defaults'> = { defaults: {} }
 export function servedModel(model: MixtralModel, { name, aliases }: Pick<Settings, 'name' | 'aliases'>): ServedModel {
   const { files } = model.gguf
   const file = path.basename(files[0]!.path)
+  let mark: Promise<ModelMark> | undefined
   const own = name ?? file.replace(/\.gguf$/i, '')
   return {
     model,
@@ -40,6 +44,7 @@ export function servedModel(model: MixtralModel, { name, aliases }: Pick<Setting
     defaults: { ...fileDefaults(model.metadata).options, ...(model.layers && modelDefaults(model.layers).options) },
     created: Math.floor(Date.now() / 1000 - model.loadSeconds),
     fingerprint: servedVersion(),
+    mark: () => (mark ??= markOf(model, servedVersion())),
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
   }
 }

@@ -21,6 +21,11 @@ export interface ServerOptions {
   readonly allowPull?: boolean
   /** Hosts of registries, beside Ollama's and Hugging Face's, that clients may pull from. */
   readonly allowedRegistries?: readonly string[]
+  /**
+   * A folder for the files and batches of clients, which one server may use at one time. Default: none, and their
+   * routes are refused.
+   */
+  readonly files?: string
   /** Most requests that wait beside those that run; one more gets the status 503. Default 64. */
   readonly maxQueue?: number
   /** Most bytes of a request's body. Default 8 MiB: a prompt of 64k tokens has less than one. */
@@ -48,6 +53,7 @@ export interface Settings {
   readonly allowedOrigins: readonly string[]
   readonly allowPull: boolean
   readonly allowedRegistries: readonly string[]
+  readonly files: string | undefined
   readonly maxQueue: number
   readonly bodyBytes: number
   readonly bodySeconds: number
@@ -82,11 +88,11 @@ const FORMS = [
 /** Throws `OPTION` for an option that is unknown, of another type or out of range. */
 export function checkServerOptions(options: ServerOptions): Settings {
   if (Array.isArray(options)) throw new MixtralError('OPTION', 'the options are a list, expected an object')
-  checkNames(options, ['name', ...LISTS, ...Object.keys(RANGES), 'allowPull', 'log'])
+  checkNames(options, ['name', ...LISTS, ...Object.keys(RANGES), 'allowPull', 'files', 'log'])
   const { name, aliases = [], apiKeys = [], allowedHosts = [], allowedOrigins = [], maxQueue = 64, bodyBytes = 8 * 2 ** 20 } = options
   const { bodySeconds = 300, timeoutSeconds, pingSeconds = 5, stallSeconds = 60, graceSeconds = 30, log = () => {} } = options
   const numbers = { maxQueue, bodyBytes, bodySeconds, timeoutSeconds, pingSeconds, stallSeconds, graceSeconds }
-  const { allowPull = false, allowedRegistries = [] } = options
+  const { allowPull = false, allowedRegistries = [], files } = options
   const lists = { aliases, apiKeys, allowedHosts, allowedOrigins, allowedRegistries }
   for (const [key, [least, most]] of Object.entries(RANGES)) {
     const value = numbers[key as keyof typeof RANGES]
@@ -110,6 +116,9 @@ export function checkServerOptions(options: ServerOptions): Settings {
     throw new MixtralError('OPTION', `name is ${shown(name)}, expected letters, digits and _ . : / @ + -`)
   }
   if (typeof allowPull !== 'boolean') throw new MixtralError('OPTION', `allowPull is ${shown(allowPull)}, expected true or false`)
+  if (files !== undefined && (typeof files !== 'string' || files === '')) {
+    throw new MixtralError('OPTION', `files is ${shown(files)}, expected the path of a folder`)
+  }
   if (typeof log !== 'function') throw new MixtralError('OPTION', 'log is not a function')
-  return { name, ...lists, ...numbers, allowPull, log }
+  return { name, ...lists, ...numbers, allowPull, files, log }
 }

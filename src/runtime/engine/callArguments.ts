@@ -70,11 +70,11 @@ export type TokenIds = ArrayLike<number>
  * A copy of tokens, which a caller may change while a call waits or runs. Throws `OPTION` for no list of tokens,
  * `CONTEXT` when they do not fit, `TOKENIZER` for an id outside the vocabulary.
  */
-export function checkTokens(tokens: TokenIds, vocabSize: number, contextLength: number): number[] {
+export function checkTokens(tokens: TokenIds, vocabSize: number, contextLength: number, runsLast = true): number[] {
   checkTokenList(tokens)
   const { length } = tokens
   if (!length) throw new MixtralError('OPTION', 'no tokens, expected at least one')
-  checkTokenCount(length, contextLength)
+  checkTokenCount(length, contextLength, runsLast)
   const ids = listCopy(tokens, { length })
   const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= vocabSize)
   if (wrong >= 0)
@@ -82,9 +82,10 @@ export function checkTokens(tokens: TokenIds, vocabSize: number, contextLength: 
   return ids
 }
 
-/** Throws `CONTEXT` for more tokens than the context has room for. */
-export function checkTokenCount(count: number, contextLength: number): void {
-  if (count <= contextLength) return
+/** Throws `CONTEXT` for more tokens than the context has room for; if the last one is not run, it needs none. */
+export function checkTokenCount(count: number, contextLength: number, runsLast = true): void {
+  if (count - (runsLast ? 0 : 1) <= contextLength) return
   const counts = { promptTokens: count, contextLength }
-  throw new MixtralError('CONTEXT', `${count} tokens, the context has room for ${contextLength}`, counts)
+  const room = `the context has room for ${contextLength}${runsLast ? '' : ', and one more that is not run'}`
+  throw new MixtralError('CONTEXT', `${count} tokens, ${room}`, counts)
 }

@@ -285,8 +285,11 @@ export class Engine {
     this.#unwatch()
   }
 
-  /** A copy of tokens that a caller gives, checked against vocabulary and context (callArguments.ts). */
-  checked(tokens: TokenIds): number[] {
-    return checkTokens(tokens, this.config.vocabSize, this.plan.contextLength)
+  /**
+   * A copy of tokens that a caller gives, checked against vocabulary and context (callArguments.ts). If the last of
+   * them is not run, there is room for one more.
+   */
+  checked(tokens: TokenIds, { runsLast = true } = {}): number[] {
+    return checkTokens(tokens, this.config.vocabSize, this.plan.contextLength, runsLast)
   }
 }

@@ -81,7 +81,7 @@ export function checkEngineOptions(
 }
 
 function checkKvFormat(format: KvFormat): KvFormat {
-  if (format !== 'f16' && format !== 'f32') throw new MixtralError('OPTION', `kvFormat is ${shown(format)}, expected f16 or f32`)
+  if (!['f16', 'f32', 'q8'].includes(format)) throw new MixtralError('OPTION', `kvFormat is ${shown(format)}, expected f16, f32 or q8`)
   return format
 }
 

@@ -4,6 +4,7 @@
 import type { FullRouting } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import type { RowJob } from '../sampler/jobMemory.js'
+import type { Hold } from './hold.js'
 import type { Sequence } from './kvCache.js'
 
 /** What a caller asks of the engine, and what is called back, always between two steps. */
@@ -36,6 +37,8 @@ export interface Task {
   readonly take?: (choice: Choice, place: number) => readonly number[]
   /** Takes the experts of the rows that it gets logits of: the views are valid during the call only. */
   readonly routed?: (routing: FullRouting, place: number) => void
+  /** (tokens, layers, used or experts): gets the experts of the rows that `routed` would take. */
+  readonly routingTable?: FullRouting
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
   /**
@@ -71,8 +74,10 @@ export class Request {
   twin: { readonly request: Request; readonly length: number } | undefined
   /** How many of its tokens were in the cache when it began; undefined before. */
   reused: number | undefined
-  /** Ends the listening to its caller's signal. */
+  /** Ends the listening to its caller's signal, and to the hold. */
   forget: (() => void) | undefined
+  /** What holds it back while others want steps. */
+  hold: Hold | undefined
   /** It has ended: it gets no more steps, and its pages are given back between two steps. */
   over = false
 
@@ -86,7 +91,7 @@ export class Request {
   }
 
   get ready(): boolean {
-    return this.task.ready?.() ?? true
+    return !this.hold?.isClosed && (this.task.ready?.() ?? true)
   }
 
   /** How many of its tokens have been run. */

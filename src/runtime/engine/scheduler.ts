@@ -146,7 +146,7 @@ export class Scheduler {
     for (const request of [...this.#suspended]) {
       if (request.ready && !this.#enter(request, SPARE_PAGES)) return
     }
-    for (const request of [...this.#waiting]) if (!this.#enter(request, 0)) return
+    for (const request of [...this.#waiting]) if (request.ready && !this.#enter(request, 0)) return
   }
 
   /**
@@ -203,7 +203,8 @@ export class Scheduler {
       else rows.set(request, 1)
     }
     const most = this.limits.batchSize - rows.size
-    if (prompts.length) this.#deal(prompts, rows.size ? Math.min(most, promptRows(rows.size)) : most, rows)
+    const isShort = rows.size > 0 || prompts.every(({ hold }) => hold) // who comes to take their place waits for the step
+    if (prompts.length) this.#deal(prompts, isShort ? Math.min(most, promptRows(rows.size)) : most, rows)
     return rows
   }
 

@@ -5,11 +5,12 @@
 import process from 'node:process'
 import { setImmediate } from 'node:timers'
 import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
-import { onAbort, onRejection } from '../../base/onAbort.js'
+import { onRejection } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { FullRouting } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
 import { doJob, HIDDEN, type RowJob } from '../sampler/jobMemory.js'
+import { holdOf, onSignal } from './hold.js'
 import { type Failure, Request, type Task } from './request.js'
 import type { Scheduler, Share } from './scheduler.js'
 import type { LoopFigures } from './status.js'
@@ -27,8 +28,9 @@ export interface Runner {
   choice(row: number): Choice
   /** The experts of a row of the step. */
   routing(row: number): FullRouting
-  /** The same as views, valid until the next step. */
+  /** The same: as views, valid until the next step; copied to row `place` of a table of tokens. */
   routingView(row: number): FullRouting
+  copyRouting(row: number, table: FullRouting, place: number): void
 }
 
 /** The experts of one token of a request, and the routers' logits. */
@@ -78,7 +80,8 @@ export class StepLoop {
       handle.end(this.#closed ? closedError() : abortedError(signal))
       return handle
     }
-    request.forget = onAbort(signal, () => handle.end(abortedError(signal)))
+    request.hold = holdOf(signal)
+    request.forget = onSignal(signal, () => handle.end(abortedError(signal)), handle.wake)
     this.#scheduler.add(request)
     this.wake()
     return handle
@@ -229,6 +232,7 @@ export class StepLoop {
         if (request.over) return
         request.next = place + 1
         if (task.routed) task.routed(this.#runner.routingView(wanted[row + i]!), place)
+        if (task.routingTable) this.#runner.copyRouting(wanted[row + i]!, task.routingTable, place)
         if (typeof task.hidden === 'function') task.hidden(this.#runner.hidden(wanted[row + i]!), place)
         if (task.hidden) continue
         if (!task.job) task.read?.(this.#runner.logits(row + i), place)

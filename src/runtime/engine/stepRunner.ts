@@ -79,6 +79,10 @@ export class StepRunner implements Runner {
     return this.#routes.read(row, this.#used[row]!)
   }
 
+  copyRouting(row: number, table: FullRouting, place: number): void {
+    this.#routes.copy(row, this.#used[row]!, table, place)
+  }
+
   routingView(row: number): FullRouting {
     return this.#routes.view(row, this.#used[row]!)
   }

@@ -67,8 +67,8 @@ type Attention = (
   room: number,
 ) => void
 
-/** How keys and values are kept. */
-export type KvFormat = 'f16' | 'f32'
+/** How keys and values are kept: as floats, or in 8 bits with a float16 scale per position, head and 32 dimensions. */
+export type KvFormat = 'f16' | 'f32' | 'q8'
 
 /** The name of a format in the names of its kernels. */
 type KernelFormat = Lowercase<FormatName>

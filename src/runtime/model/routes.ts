@@ -77,6 +77,20 @@ export class Routes {
     }
   }
 
+  /** Copies the same to row `place` of a table of tokens with `used` experts in a layer: the arrays of all of them. */
+  copy(row: number, used: number, { ids, weights, logits }: FullRouting, place: number): void {
+    const memory = this.#memory
+    const width = this.#layers * this.#experts
+    const from = row * width
+    const pairs = this.#layers * used
+    const to = place * pairs
+    for (let i = 0; i < pairs; i++) {
+      ids[to + i] = memory.ids[from + i]!
+      weights[to + i] = memory.weights[from + i]!
+    }
+    for (let i = 0; i < width; i++) logits[place * width + i] = memory.logits[from + i]!
+  }
+
   /** The same without a copy: valid until the next step. */
   view(row: number, used: number): FullRouting {
     const width = this.#layers * this.#experts

@@ -9,7 +9,12 @@ export const PAGE_POSITIONS = 32
 /** The pages that `positions` positions take. */
 export const pagesOf = (positions: number) => Math.ceil(positions / PAGE_POSITIONS)
 
+/** Dimensions of a head that share a scale in a cache of 8 bits; the last ones may be fewer. */
+export const KV_GROUP = 32
+
 /** Bytes of one kv head's keys, or of its values, in `pages` pages. */
 export function kvHeadBytes(pages: number, headDim: number, format: KvFormat): number {
-  return pages * PAGE_POSITIONS * headDim * (format === 'f32' ? 4 : 2)
+  const ofNumbers = headDim * { f32: 4, f16: 2, q8: 1 }[format]
+  const ofScales = format === 'q8' ? 2 * Math.ceil(headDim / KV_GROUP) : 0
+  return pages * PAGE_POSITIONS * (ofNumbers + ofScales)
 }

@@ -9,7 +9,7 @@ import { GRID_BYTES } from '../kernels/gridTable.js'
 import { activationBytes, ROWS_TOGETHER } from '../kernels/packing.js'
 import { DIRECT_BLOCK } from './fileReader.js'
 import type { MixtralConfig } from './mixtralConfig.js'
-import { pagesOf } from './pages.js'
+import { KV_GROUP, pagesOf } from './pages.js'
 
 /** Rows of equal length, `bytes` apart. */
 export interface Rows {
@@ -85,8 +85,11 @@ const THREAD_SCRATCH_BYTES = 512 * 1024
 
 /** Bytes of one query head's attention over one range, for one token. */
 export const partBytes = (headDim: number) => headDim * 4 + 16
-/** Bytes of scratch that the attention kernel needs. rows: query heads of all its tokens together. */
-const attentionKernelBytes = (headDim: number, rows: number) => headDim * 132 + (rows + 1) * 132 + 16
+/** Bytes of scratch that the attention kernels need. rows: query heads of all its tokens together. */
+function attentionKernelBytes(headDim: number, rows: number): number {
+  const roundedQuery = Math.ceil((headDim * 2 + Math.ceil(headDim / KV_GROUP) * 4) / 16) * 16 // where the cache has 8 bits
+  return headDim * 132 + (rows + 1) * 132 + 32 + rows * roundedQuery
+}
 
 /**
  * Bytes of an expert that are read at once: enough for the disk's full speed, little enough to stay in the core's cache

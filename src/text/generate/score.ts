@@ -27,7 +27,7 @@ export interface ScoredToken {
 export async function scoreTokens(engine: Engine, tokens: TokenIds, options: ScoreOptions): Promise<ScoredToken[]> {
   const { from = 1, top = 0, salt = '', ...call } = checkCallOptions(options, ['from', 'top', 'salt', 'expertsPerToken'])
   checkExpertsPerToken(call.expertsPerToken, engine.config.experts)
-  const ids = engine.checked(tokens)
+  const ids = engine.checked(tokens, { runsLast: false })
   if (ids.length < 2) throw new MixtralError('OPTION', 'one token, expected at least two: the first has nothing before it')
   checkWhole('from', from, 1, ids.length - 1)
   checkWhole('top', top, 0, MOST_TOP)

@@ -106,7 +106,8 @@ export class TokenModel {
 
   /**
    * The log-probabilities of given tokens: of each of `ids` from `from` on, what the model thinks of it after those
-   * before it. No logits are copied. The tokens are taken as they are, without BOS.
+   * before it. No logits are copied. The tokens are taken as they are, without BOS. The last of them is not run, so
+   * there may be one more than the context has room for.
    *
    * Throws `OPTION` for fewer than two tokens and an impossible `from` or `top`; `MODEL` if a logit is not finite; and
    * what `logits` throws.

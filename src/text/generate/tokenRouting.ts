@@ -36,28 +36,21 @@ export async function routeTokens(engine: Engine, ids: TokenIds, options: Routin
   const { salt = '', ...call } = own
   const { layers, experts } = engine.config
   const width = layers * (call.expertsPerToken ?? engine.config.expertsPerToken)
-  const all = {
+  const routingTable = {
     ids: new Uint16Array(tokens.length * width),
     weights: new Float32Array(tokens.length * width),
     logits: new Float32Array(tokens.length * layers * experts),
   }
-  const routed = ({ ids, weights, logits }: FullRouting, place: number) => {
-    all.ids.set(ids, place * width)
-    all.weights.set(weights, place * width)
-    all.logits.set(logits, place * layers * experts)
-  }
-  await engine.finish({ ids: tokens, from: 0, salt, hidden: 'unread', routed }, call)
+  await engine.finish({ ids: tokens, from: 0, salt, hidden: 'unread', routingTable }, call)
   return tokens.map((id, place) => {
-    const routing = {
-      ids: all.ids.subarray(place * width, (place + 1) * width),
-      weights: all.weights.subarray(place * width, (place + 1) * width),
-      logits: all.logits.subarray(place * layers * experts, (place + 1) * layers * experts),
-    }
     let parts: LayerRouting[] | undefined
     return {
-      ...{ id, ...routing },
+      id,
+      ids: routingTable.ids.subarray(place * width, (place + 1) * width),
+      weights: routingTable.weights.subarray(place * width, (place + 1) * width),
+      logits: routingTable.logits.subarray(place * layers * experts, (place + 1) * layers * experts),
       get layers() {
-        parts ??= layersOf(routing, layers) // not before they are read: counting does without
+        parts ??= layersOf(this, layers) // not before they are read: counting does without
         return parts
       },
     }

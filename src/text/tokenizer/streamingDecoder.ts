@@ -53,6 +53,11 @@ export class StreamingDecoder {
     return before + own
   }
 
+  /** Whether the next token begins a text, in which its leading space is left out: what `bytes` depends on. */
+  get opens(): boolean {
+    return this.#opens
+  }
+
   /** The bytes that a token of the vocabulary would add if it came next. Those of all tokens together are the text. */
   bytes(id: number): Uint8Array {
     const bytes = tokenBytes(this.#vocabulary, id)

@@ -141,7 +141,12 @@ const OPEN = [
 /** The schema that arguments follow: always an object. */
 export function argumentsSchema({ parameters }: CheckedTool): object {
   const schema = { ...parameters, type: 'object', ...(parameters.properties === undefined && { properties: {} }) }
-  return closed(schema, !putsTogether(parameters)) as object
+  return closedSchema(schema) as object
+}
+
+/** A schema whose objects, where they are not put together of several schemas, have named properties alone. */
+export function closedSchema(schema: unknown): unknown {
+  return closed(schema, !putsTogether(schema))
 }
 
 /** Keywords whose value is a schema, a list of schemas, or schemas by name. */

@@ -111,7 +111,7 @@ test('what cannot be is refused by name', async () => {
       code: 'OPTION',
       message: expect.stringContaining(message),
     })
-  await refused([], {}, 'the texts')
+  await refused([], {}, 'texts is a list of 0, expected a list of at least one { domain, text }')
   await refused([{ domain: 'a', text: 5 }], {}, 'text 0')
   await refused([{ domain: 'a', text: '' }], {}, 'have no tokens')
   await refused([{ domain: 'a', text: 'b' }], { tokens: 0 }, 'tokens is 0')

@@ -146,6 +146,7 @@ test('favorite tokens are those that come often and go to an expert', () => {
     { id: 5, occurrences: 8, share: 1 },
     { id: 7, occurrences: 10, share: 0.1 },
   ])
+  expect(favorites.of(0, 0, 5)).toEqual([{ id: 7, occurrences: 10, share: 0.9 }]) // 5 never came to it
   expect(favorites.specialization(0)).toBeCloseTo((9 + 8) / 18, 12)
 })
 
@@ -233,6 +234,23 @@ describe('two domains', () => {
     const ps = Array.from({ length: 40 }, (_, i) => domainDifference(domain(0, 1500, 2 * i), domain(0, 1500, 2 * i + 1), shape)[0]!.p!)
     expect(ps.filter((p) => p < 0.05).length).toBeLessThan(7) // 2 are expected
     expect(ps.reduce((a, b) => a + b) / ps.length).toBeGreaterThan(0.35)
+  })
+
+  test('are apart by the shares of all their tokens, those behind the last whole block too', () => {
+    const tokensOf = (...ids: number[]) => {
+      const blocks = new DomainBlocks(shape)
+      for (const first of ids) blocks.add(Uint16Array.of(first, first + 1, 0, 1))
+      return blocks
+    }
+    const short = domainDifference(tokensOf(0, 0, 0), tokensOf(2, 2), shape)
+    expect(short).toEqual([
+      { divergence: expect.closeTo(Math.LN2, 12), p: undefined },
+      { divergence: 0, p: undefined },
+    ])
+    const same = Array.from({ length: 256 }, () => 0)
+    const [tail] = domainDifference(tokensOf(...same), tokensOf(...same, 2, 2), shape)
+    expect(tail!.divergence).toBeCloseTo(jensenShannon([256, 256, 0, 0], [256, 256, 2, 2]), 12)
+    expect(tail!.p).toBe(1) // whole blocks are the same
   })
 
   test('that are too short to tell have no p-value', () => {

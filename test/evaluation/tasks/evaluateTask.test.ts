@@ -1,7 +1,7 @@
 // Tasks on the demo model: scores beside a plain computation, results that depend on nothing but the file, the journal.
 
 import { createHash } from 'node:crypto'
-import { appendFileSync, copyFileSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { appendFileSync, copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -173,7 +173,7 @@ test('progress counts items, with the accuracy so far', async () => {
   expect(told[0]).toMatchObject({ acc: { stderr: undefined } })
 })
 
-test('a prompt that is too long loses its beginning, and is counted', async () => {
+test('a prompt that is too long loses its beginning, as in lm-eval all but the context and one token, and is counted', async () => {
   const short = await MixtralModel.load('demo', { threads: 2, contextLength: 40 })
   try {
     const { result, entries } = await journaled('arc_easy', {}, short)
@@ -187,18 +187,89 @@ test('a prompt that is too long loses its beginning, and is counted', async () =
     const prompt = `Question: ${'Once upon a time. '.repeat(20)}${row!.question}\nAnswer:`
     const whole = short.tokenizer.encode(`${prompt} light and water`)
     const scored = whole.length - short.tokenizer.encode(prompt).length
-    const ids = whole.slice(-40)
-    const expected = (await short.score(ids, { from: 40 - scored })).reduce((sum, { logprob }) => sum + logprob, 0)
-    expect(scores[0]).toBe(expected)
+    // lm-eval: inp = (context_enc + continuation_enc)[-(max_length + 1):][:-1]
+    const input = whole.slice(-41, -1)
+    const logits = await short.logits(input)
+    const { vocabSize } = short.config
+    let expected = 0
+    for (let at = 40 - scored; at < 40; at++) {
+      const place = logits.subarray(at * vocabSize, (at + 1) * vocabSize)
+      const most = Math.max(...place)
+      const sum = place.reduce((all, logit) => all + Math.exp(logit - most), 0)
+      expected += place[whole[whole.length - 40 + at]!]! - most - Math.log(sum)
+    }
+    expect(Math.abs(scores[0]! - expected)).toBeLessThan(1e-9)
     expect(scores).not.toEqual(entries[0]!.scores)
-    writeFileSync(long, `\n${JSON.stringify({ ...row, choices: { text: ['no', 'yes '.repeat(40)], label: ['A', 'B'] } })}`)
-    await expect(evaluateTask(short, 'arc_easy', long)).rejects.toMatchObject({
-      code: 'CONTEXT',
-      message: expect.stringMatching(/\.jsonl, line 2: a choice has \d+ tokens, expected fewer than the 40 of the context$/),
-    })
   } finally {
     await short.close()
   }
+})
+
+test('a prompt of one token more than the context is whole, since its last one is not run', async () => {
+  const [row] = rowsOf(files.arc_easy!)
+  const choices = { text: ['light', 'goats'], label: ['A', 'B'] }
+  const prompt = `Question: ${row!.question}\nAnswer:`
+  const longest = Math.max(...choices.text.map((text) => model.tokenizer.encode(`${prompt} ${text}`).length))
+  const path = fresh()
+  writeFileSync(path, JSON.stringify({ ...row, choices }))
+  const cut = async (contextLength: number) => {
+    const other = await MixtralModel.load('demo', { threads: 2, contextLength })
+    try {
+      return await evaluateTask(other, 'arc_easy', path)
+    } finally {
+      await other.close()
+    }
+  }
+  const whole = await evaluateTask(model, 'arc_easy', path)
+  expect(await cut(longest - 1)).toEqual(whole)
+  expect(await cut(longest - 2)).toMatchObject({ cut: 1 })
+})
+
+test('a choice that cannot be scored is told before anything is computed', async () => {
+  const short = await MixtralModel.load('demo', { threads: 2, contextLength: 40 })
+  try {
+    const [row] = rowsOf(files.arc_easy!)
+    const [path, journal] = [fresh(), fresh()]
+    const long = { ...row, choices: { text: ['no', 'yes '.repeat(41)], label: ['A', 'B'] } }
+    writeFileSync(path, `${JSON.stringify(row)}\n\n${JSON.stringify(long)}`)
+    const told: unknown[] = []
+    const run = evaluateTask(short, 'arc_easy', path, { journal, onProgress: (progress) => told.push(progress) })
+    await expect(run).rejects.toMatchObject({
+      code: 'CONTEXT',
+      message: expect.stringMatching(/\.jsonl, line 3: a choice has \d+ tokens, expected at most the 40 of the context$/),
+    })
+    expect([told, existsSync(journal)]).toEqual([[], false])
+  } finally {
+    await short.close()
+  }
+})
+
+test('so is one that some tokenizer joins to the token before it', async () => {
+  const { tokenizer } = model
+  const joining = new Proxy(tokenizer, {
+    get: (target, name) => {
+      const value = Reflect.get(target, name, target)
+      if (name !== 'encode') return typeof value === 'function' ? value.bind(target) : value
+      return (text: string, options?: object) => target.encode(text.replace(/: light.*$/s, ':'), options)
+    },
+  })
+  const stub = new Proxy(model, {
+    get: (target, name) => {
+      if (name === 'tokenizer') return joining
+      const value = Reflect.get(target, name, target)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
+  const path = fresh()
+  const [row, ...others] = rowsOf(files.arc_easy!)
+  writeFileSync(path, [...others, row].map((one) => JSON.stringify(one)).join('\n'))
+  const told: unknown[] = []
+  const run = evaluateTask(stub, 'arc_easy', path, { onProgress: (progress) => told.push(progress) })
+  await expect(run).rejects.toMatchObject({
+    code: 'IO',
+    message: expect.stringMatching(/line 6: a choice adds no token to its context, expected at least one$/),
+  })
+  expect(told).toEqual([])
 })
 
 test('white space at the end of a context belongs to the choice', async () => {
@@ -308,7 +379,7 @@ test('so are the journal of another file, of another context, and a file that is
   await refused(text.replace('"context":512', '"context":256'), /its context is 256, expected 512/)
   await refused('My diary.\n', /line 1: is no object in JSON, expected a journal of mixtral eval$/)
   await refused('My diary.', /line 1: is no head of a journal, expected the name of another file$/)
-  await refused('{"a":1}\n', /line 1: journal is no value, expected "mixtral-wasm eval 1"/)
+  await refused('{"a":1}\n', /line 1: is not of an earlier run, expected the output of one, or the name of another file$/)
   await refused(text.replace('"item":2', '"item":3'), /line 4: item is 3, expected 2$/)
   await refused(text.replace(/"scores":\[/, '"scores":["a",'), /line 2: scores is a list of \d, expected a list of numbers$/)
   await refused(text.replace('{"item":1', '{"item"1'), /line 3: is no object in JSON/)

@@ -72,6 +72,37 @@ test('a question is no example for itself where both are of one file', async () 
   }
 })
 
+test('a question that the examples have more than once is none either: others are drawn, as in lm-eval', async () => {
+  const rows = winogrande(6, 'q')
+  const file = written('wg-copies', [rows[0]!])
+  const exampleFile = written('wg-copies-train', [...rows, rows[0]!, rows[0]!])
+  // r = random.Random(1234); all = r.sample(range(8), 4); without those of 0, 6 and 7: r.sample([1, 2, 3, 4, 5], 3)
+  expect(await asked(source('winogrande', file, { shots: 3, exampleFile }))).toEqual([['q5', 'q1', 'q3', 'q0']])
+  const few = written('wg-few-copies', [...rows.slice(0, 3), rows[0]!, rows[0]!])
+  await expect(asked(source('winogrande', file, { shots: 3, exampleFile: few }))).rejects.toMatchObject({
+    code: 'OPTION',
+    message: expect.stringMatching(/wg-few-copies has 2 examples, expected 3 for 3 before each item$/),
+  })
+})
+
+test('a question is the same one whatever the order of its fields', async () => {
+  const [row] = winogrande(1, 'q')
+  const turned = Object.fromEntries(Object.entries(row!).reverse())
+  const file = written('wg-turned', [row!])
+  const exampleFile = written('wg-turned-train', [turned, ...winogrande(2, 'e')])
+  const [names] = await asked(source('winogrande', file, { shots: 2, exampleFile }))
+  expect([...names!].sort()).toEqual(['e0', 'e1', 'q0'])
+})
+
+test('where lm-eval does not look for it, a question of the other file stays', async () => {
+  const file = written('mmlu-both', mmlu('anatomy', 2, 'q'))
+  const exampleFile = written('mmlu-both-dev', mmlu('anatomy', 3, 'q'))
+  expect(await asked(source('mmlu', file, { shots: 2, exampleFile }))).toEqual([
+    ['q0', 'q1', 'q0'],
+    ['q0', 'q1', 'q1'],
+  ])
+})
+
 test('MMLU has the first examples of the subject, and a question is none for itself', async () => {
   const file = written('mmlu', [...mmlu('anatomy', 2, 'q1'), ...mmlu('sociology', 2, 'q2')])
   const exampleFile = written('mmlu-dev', [...mmlu('sociology', 3, 'e2'), ...mmlu('anatomy', 3, 'e1')])

@@ -64,6 +64,7 @@ test.each<[string, LoadOptions]>([
   ['with experts that come and go', { threads: 2, ram: 8_500_000 }],
   ['in many banks', { bankBytes: 1, threads: 3 }],
   ['with a float32 cache', { kvFormat: 'f32' }],
+  ['with a cache of 8 bits', { kvFormat: 'q8' }],
   ['in short steps', { batchSize: 6 }],
 ])('nor %s', async (_, options) => {
   expect((await verify(demoPath(), options)).faults).toEqual([])
@@ -73,6 +74,7 @@ test.each(shapes)('nor with the shape $name', async (shape) => {
   const path = join(folder, `${shape.name}.gguf`)
   await writeShapeModel(shape, path, { slidingWindow: 5 })
   expect((await verify(path)).faults).toEqual([])
+  expect((await verify(path, { kvFormat: 'q8' })).faults).toEqual([])
 })
 
 /**

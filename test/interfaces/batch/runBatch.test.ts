@@ -68,6 +68,9 @@ test('each request has a line in the form of the API', () => {
   })
   expect(all[2].response.body.data[0].embedding).toHaveLength(model.config.hiddenSize)
   expect(all[4].mixtral.tokens).toHaveLength(2)
+  const { tokens, token_logprobs: logprobs } = all[1].response.body.choices[0].logprobs
+  expect(tokens.join('')).toMatch(/Once upon a time/) // of the prompt, too
+  expect(logprobs.length).toBe(tokens.length)
 })
 
 test('a request that is wrong has its answer in the file of errors, as the server gives it', async () => {

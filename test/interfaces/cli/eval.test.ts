@@ -27,7 +27,7 @@ test('prints accuracies, their standard errors, and the hash of all scores', asy
   const { code, stdout, stderr } = await mixtral(['eval', 'hellaswag', file('hellaswag.jsonl')])
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   expect(stdout).toMatch(
-    /^hellaswag: 8 items, 0 examples before each\nacc {7}0\.\d{4} ± 0\.\d{4}\nacc_norm {2}0\.\d{4} ± 0\.\d{4}\nscores {4}sha256 [0-9a-f]{64}\n$/,
+    /^hellaswag: 8 items, 0 examples before each\nmodel {5}demo, 2 experts for each token\nacc {7}0\.\d{4} ± 0\.\d{4}\nacc_norm {2}0\.\d{4} ± 0\.\d{4}\nscores {4}sha256 [0-9a-f]{64}\n$/,
   )
 })
 
@@ -36,6 +36,7 @@ test('of MMLU, it prints subjects and groups, too', async () => {
   const { code, stdout } = await mixtral(args)
   expect(code).toBe(0)
   expect(stdout).toMatch(/^subject +items +acc\nanatomy +3 +[01]\.\d{4} ± 0\.\d{4}\n/)
+  expect(stdout).toMatch(/^sociology .*\ngroup +items +acc\nstem +3 /m)
   expect(stdout).toMatch(/^social_sciences +3 +[01]\.\d{4} ± 0\.\d{4}$/m)
   expect(stdout).toMatch(/^mmlu: 10 items, 1 example before each\n\d+ of them longer than the context: their first tokens were left out$/m)
 })
@@ -45,7 +46,16 @@ test('--json is one object, by the names of lm-eval', async () => {
   const { code, stdout, stderr } = await mixtral(args)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
   const { seconds, scores_sha256, acc, subjects, groups, ...rest } = JSON.parse(stdout)
-  expect(rest).toEqual({ model: 'demo', file: file('mmlu.jsonl'), task: 'mmlu', shots: 0, items: 4, acc_stderr: null, cut: 0 })
+  expect(rest).toEqual({
+    model: 'demo',
+    file: file('mmlu.jsonl'),
+    experts_per_token: 3,
+    task: 'mmlu',
+    shots: 0,
+    items: 4,
+    acc_stderr: null,
+    cut: 0,
+  })
   expect(seconds).toBeGreaterThan(0)
   expect(scores_sha256).toMatch(/^[0-9a-f]{64}$/)
   expect(Object.keys(subjects)).toEqual(['anatomy', 'business_ethics', 'high_school_world_history', 'sociology'])
@@ -103,6 +113,11 @@ test.each([
   [['arc_easy', many, '--experts', '9'], 2, /is 9, expected a whole number from 1 to 8/],
   [['mmlu', many], 1, /many\.jsonl, line 1: has no subject, but id, question, choices, answerKey, expected/],
   [['mmlu', join(folder, 'none')], 1, /cannot open .*none/],
+  [
+    ['arc_easy', many, '--out', file('hellaswag.jsonl')],
+    1,
+    /hellaswag\.jsonl, line 1: is not of an earlier run, expected the output of one/,
+  ],
   [['arc_easy', many, '--out', many], 2, /is an input, expected another name for the output/],
   [['arc_easy', many, '-m', demo, '--out', demo], 2, /is an input, expected another name for the output/],
 ])('%j is refused', async (args, code, message) => {

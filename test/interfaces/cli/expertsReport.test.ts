@@ -106,6 +106,36 @@ describe.skipIf(!hasChromium)('in a browser', () => {
     await page.context().close()
   })
 
+  test('up and down go to the next line, and what is told of a token is seen with it', async () => {
+    const page = await browser.visit(url)
+    const places = () =>
+      page.evaluate(() => {
+        const [token, told] = ['.token[aria-selected="true"]', '#token'].map((one) => document.querySelector(one)!.getBoundingClientRect())
+        return { x: token!.left, y: token!.top, line: token!.height, seen: token!.bottom <= told!.top && told!.bottom <= innerHeight }
+      })
+    for (const size of [
+      { width: 1280, height: 800 },
+      { width: 360, height: 640 },
+    ]) {
+      await page.setViewportSize(size)
+      for (const box of [0, 1]) {
+        await page.locator('.colored').nth(box).locator('.token').nth(40).click()
+        const first = await places()
+        expect(first.seen).toBe(true)
+        for (const key of ['ArrowDown', 'ArrowDown', 'ArrowUp', 'ArrowUp']) {
+          const before = await places()
+          await page.keyboard.press(key)
+          const { x, y, seen } = await places()
+          expect(seen).toBe(true)
+          if (box === 0) expect(Math.abs(x - before.x)).toBeLessThan(120)
+          expect(key === 'ArrowDown' || y < before.y || before.y < 200).toBe(true)
+        }
+        expect(Math.abs((await places()).x - first.x)).toBeLessThan(150)
+      }
+    }
+    await page.context().close()
+  })
+
   test('what stands in files and in their names stays text, without a script too', async () => {
     for (const javaScriptEnabled of [true, false]) {
       const page = await browser.visit(url, { javaScriptEnabled })

@@ -1,13 +1,19 @@
-// Preloaded into the command: sends the process Ctrl-C as soon as the loaded model begins to generate or to be traced.
+// Preloaded into the command: sends the process Ctrl-C as soon as the loaded model begins to generate or to be traced,
+// or has routed some windows.
 
 import { isMainThread } from 'node:worker_threads'
 
 if (isMainThread) {
   const { MixtralModel } = await import('../../../dist/text/generate/mixtralModel.js')
-  for (const name of ['stream', 'traceEach']) {
+  for (const [name, calls] of [
+    ['stream', 1],
+    ['traceEach', 1],
+    ['routing', 4],
+  ]) {
     const method = MixtralModel.prototype[name]
+    let called = 0
     MixtralModel.prototype[name] = function (...call) {
-      setImmediate(() => process.kill(process.pid, 'SIGINT'))
+      if (++called >= calls) setImmediate(() => process.kill(process.pid, 'SIGINT'))
       return method.apply(this, call)
     }
   }

@@ -23,7 +23,7 @@ test('stored logits are those that --kl then compares with', async () => {
   const saved = await mixtral(['perplexity', 'demo', text, '-c', '256', '--chunks', '1', '--save-logits', out, '--json'])
   expect(saved).toMatchObject({ code: 0, stderr: '' })
   const { perplexity, error, ...rest } = JSON.parse(saved.stdout)
-  expect(rest).toEqual({ model: 'demo', file: text, context: 256, windows: 1, predictions: 127, saved: out })
+  expect(rest).toEqual({ model: 'demo', file: text, experts_per_token: 2, context: 256, windows: 1, predictions: 127, saved: out })
   const compared = await mixtral(['perplexity', 'demo', text, '--kl', out, '--json'])
   expect(compared).toMatchObject({ code: 0, stderr: '' })
   const result = JSON.parse(compared.stdout)

@@ -77,6 +77,7 @@ describe('a progress line', () => {
     expect(rows[0]).toMatch(width < 40 ? /37 %/ : / left$/)
     expect(rows[0]).toMatch(width < 60 ? /%/ : /^downloading ━+·+ 15\.00 GB of 40\.00 GB/)
     expect(written).not.toContain('\x1b[3') // no colors
+    written += '^C' // as a terminal shows it
     line.clear()
     expect(shownOn(written, width).join('')).toBe('')
   })

@@ -105,6 +105,14 @@ describe('completions', () => {
     expect(only.choices[0]).not.toHaveProperty('routed_experts')
   })
 
+  test('of prompt and answer together are those of each position, as vLLM and SGLang give them, without the first of the answer', async () => {
+    const { prompt_routed_experts: before, choices } = await served.json(completions, { ...asked, echo: true })
+    const { ids: written } = await served.model.generate(asked.prompt, { temperature: 0, maxNewTokens: 5 })
+    const { routed_experts: after } = choices[0]
+    expect(after[0]).toEqual(before.at(-1))
+    expect([...before, ...after.slice(1)]).toEqual(await ofPrompt([...ids(), ...written.slice(0, -1)]))
+  })
+
   test('in a stream come with the text that they wrote, those of the prompt before it', async () => {
     const whole = await served.json(completions, { ...asked, echo: true })
     const events = await sseEvents(await served.post(completions, { ...asked, echo: true, stream: true }))
@@ -173,7 +181,7 @@ describe('the statistics of a model', () => {
 
   test('of another model are 503, as long as it is not in memory', async () => {
     const { status, body } = await stats('?model=other')
-    expect([status, body.error.message]).toEqual([503, 'this model is not loaded'])
+    expect([status, body.error.message]).toEqual([503, 'the model "other" is not in memory'])
   })
 })
 

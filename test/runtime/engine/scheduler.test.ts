@@ -3,6 +3,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { Hold } from '../../../dist/runtime/engine/hold.js'
 import { Request, type Task } from '../../../dist/runtime/engine/request.js'
 import { Scheduler, type SchedulerLimits, type Share } from '../../../dist/runtime/engine/scheduler.js'
 import { PAGE_POSITIONS } from '../../../dist/runtime/weights/pages.js'
@@ -278,4 +279,33 @@ test('in any company every request gets its own tokens, and all pages come back'
     ),
     { numRuns: 300 },
   )
+})
+
+test('prompts that may be held back have short steps, so that who comes need not wait long', () => {
+  const simulation = new Simulation()
+  const hold = new Hold()
+  simulation.add(upTo(60), 1).hold = hold
+  simulation.step(16)
+  expect(simulation.steps[0]!.map(({ rows }) => rows)).toEqual([16])
+  hold.close()
+  expect(simulation.step(16)).toBe(false)
+  simulation.add(upTo(60, 100), 1)
+  simulation.step(16)
+  expect(simulation.steps.at(-1)!.map(({ rows }) => rows)).toEqual([60])
+  hold.open()
+  simulation.run()
+})
+
+test('one that waits, and is held back, lets others in', () => {
+  const simulation = new Simulation({ sequences: 1 })
+  const hold = new Hold()
+  hold.close()
+  const held = simulation.add(upTo(5), 3)
+  held.hold = hold
+  const other = simulation.add(upTo(5, 50), 3)
+  simulation.run()
+  expect([held.over, other.over]).toEqual([false, true])
+  hold.open()
+  simulation.run()
+  expect(held.ids).toEqual(written(upTo(5), 3))
 })

@@ -4,6 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, test } from 'vitest'
 import { MixtralError } from '../../../dist/base/errors.js'
+import { Hold } from '../../../dist/runtime/engine/hold.js'
 import type { Task } from '../../../dist/runtime/engine/request.js'
 import { Scheduler } from '../../../dist/runtime/engine/scheduler.js'
 import { StepCost } from '../../../dist/runtime/engine/stepCost.js'
@@ -50,6 +51,7 @@ function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void
     choice: () => expect.unreachable(),
     routing: () => noExperts,
     routingView: () => noExperts,
+    copyRouting: () => {},
     hidden: (row) => Float32Array.of(rows!.tokens[row]!),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
   })
@@ -357,3 +359,55 @@ async function idle({ scheduler }: Pretended): Promise<void> {
   expect(scheduler.cache.sequences).toBe(0)
   expect(scheduler.cache.available).toBe(scheduler.cache.pages)
 }
+
+describe('calls that are held back', () => {
+  const heldSignal = (hold: Hold) => {
+    const controller = new AbortController()
+    hold.take(controller.signal)
+    return controller
+  }
+
+  test('take part in no step while it is closed, and go on with the same tokens', async () => {
+    const hold = new Hold()
+    const { signal } = heldSignal(hold)
+    let closeAt = 3
+    const pretended = start(() => {
+      if (--closeAt === 0) hold.close()
+    })
+    const held = write(pretended, [1], 20, {}, signal)
+    while (closeAt > 0) await sleep(0)
+    await sleep(5)
+    const before = pretended.steps.length
+    expect(before).toBeLessThan(6)
+    expect(await write(pretended, [11], 4)).toEqual([12, 13, 14, 15])
+    expect(pretended.steps.slice(before).every(({ tokens }) => tokens.length === 1 && tokens[0]! > 10)).toBe(true)
+    hold.open()
+    expect(await held).toEqual(Array.from({ length: 20 }, (_, i) => i + 2))
+  })
+
+  test('leave their places to others, also those that wait for one', async () => {
+    const hold = new Hold()
+    const { signal } = heldSignal(hold)
+    const pretended = start(undefined, 2)
+    const first = [write(pretended, [1], 30, {}, signal), write(pretended, [2], 30, {}, signal), write(pretended, [3], 3, {}, signal)]
+    while (pretended.steps.length < 3) await sleep(0)
+    hold.close()
+    expect(await Promise.all([write(pretended, [21], 3), write(pretended, [31], 3)])).toEqual([
+      [22, 23, 24],
+      [32, 33, 34],
+    ])
+    hold.open()
+    expect((await Promise.all(first)).map(({ length }) => length)).toEqual([30, 30, 3])
+  })
+
+  test('end when they are aborted, and have run nothing', async () => {
+    const hold = new Hold()
+    hold.close()
+    const controller = heldSignal(hold)
+    const pretended = start()
+    const held = write(pretended, [1], 20, {}, controller.signal)
+    controller.abort()
+    await expect(held).rejects.toMatchObject({ code: 'ABORTED' })
+    expect(pretended.steps).toEqual([])
+  })
+})

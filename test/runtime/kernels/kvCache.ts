@@ -1,7 +1,10 @@
-// One kv head's cache in a test bank, filled by the bank's store_kv_f16; attention over it by the kernel and in
-// float64.
+// One kv head's cache in a test bank, filled by the bank's store_kv_f16 or another; attention over it by the kernel and
+// in float64.
 
 import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
+import type { KvFormat } from '../../../dist/runtime/kernels/abi.js'
+import { kvHeadBytes } from '../../../dist/runtime/weights/pages.js'
+import { storedBytes } from './kvBytesOracle.js'
 import type { RandomValues } from './randomValues.js'
 import type { Region, TestBank } from './testBank.js'
 
@@ -40,6 +43,7 @@ export function randomInputs(shape: Shape, random: RandomValues, power = 1): Inp
 }
 
 export interface Cache {
+  readonly format: KvFormat
   readonly keys: Region
   readonly values: Region
   /** The place of each block of positions: not their order. */
@@ -64,20 +68,29 @@ export function placeCache(
   positions: Iterable<number>,
   garbage = 0xff,
   pagesOf = shuffled,
+  format: KvFormat = 'f16',
 ): Cache {
   const blocks = Math.ceil(keys.length / headDim / 32)
-  const bytes = blocks * headDim * 64
+  const bytes = kvHeadBytes(blocks, headDim, format)
   const pages = pagesOf(blocks)
   const cache = {
+    format,
     keys: bank.place(new Uint8Array(bytes).fill(garbage)),
     values: bank.place(new Uint8Array(bytes).fill(garbage)),
     table: bank.place(pages),
   }
   const [key, value] = [bank.place(keys), bank.place(values)]
-  bank.call([cache.keys, cache.values], ({ store_kv_f16 }) => {
+  bank.call([cache.keys, cache.values], (kernels) => {
     for (const position of positions) {
       const row = position * headDim * 4
-      store_kv_f16(key.ptr + row, value.ptr + row, headDim, cache.keys.ptr, cache.values.ptr, pages[position >> 5]! * 32 + (position & 31))
+      kernels[`store_kv_${format}`](
+        key.ptr + row,
+        value.ptr + row,
+        headDim,
+        cache.keys.ptr,
+        cache.values.ptr,
+        pages[position >> 5]! * 32 + (position & 31),
+      )
     }
   })
   return cache
@@ -89,12 +102,13 @@ export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cac
   const query = bank.place(q)
   const rows = tokens * heads
   const [part, next] = [0, 0].map(() => bank.reserve(rows * (headDim + 4) * 4)) as [Region, Region]
-  const room = bank.reserve(headDim * 132 + (rows + 1) * 132 + 16)
+  const ofQueries = cache.format === 'q8' ? 16 + rows * Math.ceil((headDim * 2 + Math.ceil(headDim / 32) * 4) / 16) * 16 : 0
+  const room = bank.reserve(headDim * 132 + (rows + 1) * 132 + 16 + ofQueries)
   const out = bank.reserve(rows * headDim * 4)
   for (let first = 0; first < positionsOf(shape); first += range) {
     const target = first ? next : part
-    bank.call([room, target], ({ attention_f16 }) =>
-      attention_f16(
+    bank.call([room, target], (kernels) =>
+      kernels[`attention_${cache.format}`](
         query.ptr,
         qFloats(shape),
         target.ptr,
@@ -118,13 +132,18 @@ export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cac
 }
 
 /**
- * The same in float64 on keys and values rounded to halves, and the largest distance that float32 may have from it:
- * both (tokens, heads, headDim).
+ * The same in float64 on keys and values rounded to halves, or to bytes, and the largest distance that float32 may have
+ * from it, and for bytes the rounding of queries: both (tokens, heads, headDim).
  */
-export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float64Array; tolerances: Float64Array } {
+export function expectedAttention(
+  shape: Shape,
+  inputs: Inputs,
+  format: 'f16' | 'q8' = 'f16',
+): { values: Float64Array; tolerances: Float64Array } {
   const { heads, headDim, position, tokens, window } = shape
   const toHalves = (x: Float32Array) => Float64Array.from(x, (value) => halfToFloat(floatToHalf(value)))
-  const [keys, cached] = [toHalves(inputs.keys), toHalves(inputs.values)]
+  const kept = (x: Float32Array) => (format === 'q8' ? storedBytes(x, headDim).values : toHalves(x))
+  const [keys, cached] = [kept(inputs.keys), kept(inputs.values)]
   const largest = cached.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
   const values = new Float64Array(tokens * heads * headDim)
   const tolerances = new Float64Array(values.length)
@@ -135,14 +154,19 @@ export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float
       const q = t * qFloats(shape) + h * headDim
       const scores = new Float64Array(last - first + 1)
       let magnitude = 0
+      let rounding = 0 // of a score, from rounding the query to steps of 1/4095 of its group's largest
+      const steps = Float64Array.from({ length: headDim }, (_, d) => largestOf(inputs.q, q + d - (d % 32), q + headDim) / 4095)
       for (let i = 0; i < scores.length; i++) {
         let sum = 0
+        let ofSteps = 0
         for (let d = 0; d < headDim; d++) {
           const product = (inputs.q[q + d]! * keys[(first + i) * headDim + d]!) / Math.sqrt(headDim)
           scores[i]! += product
           sum += Math.abs(product)
+          ofSteps += (steps[d]! / 2) * Math.abs(keys[(first + i) * headDim + d]!)
         }
         magnitude = Math.max(magnitude, sum)
+        if (format === 'q8') rounding = Math.max(rounding, ofSteps / Math.sqrt(headDim))
       }
       const top = Math.max(...scores)
       const powers = scores.map((score) => Math.exp(score - top))
@@ -154,8 +178,13 @@ export function expectedAttention(shape: Shape, inputs: Inputs): { values: Float
       // A score is off by a rounding for each of its products, sums and scalings; a power by that, the rounding of its
       // argument and 2 ulp of exp; sums by a rounding per position and per block. Powers are above and below the line.
       const roundings = (headDim + 6) * magnitude + scores.length + scores.length / 32 + 12
-      tolerances.fill(2 * roundings * 2 ** -24 * largest, at, at + headDim)
+      tolerances.fill(2 * (roundings * 2 ** -24 + rounding) * largest, at, at + headDim)
     }
   }
   return { values, tolerances }
+}
+
+/** The largest magnitude of at most 32 numbers from `start` on. */
+function largestOf(x: Float32Array, start: number, end: number): number {
+  return x.subarray(start, Math.min(start + 32, end)).reduce((most, value) => Math.max(most, Math.abs(value)), 0)
 }

@@ -1,8 +1,9 @@
-// store_kv_f16: where a position lands in the cache, and how its floats become halves.
+// store_kv_f16 and store_kv_q8: where a position lands in the cache, and how its floats become halves or bytes.
 
 import { describe, expect, test } from 'vitest'
 import { floatToHalf, halfToFloat } from '../../../dist/format/quants/half.js'
 import { expectSameBits } from './bits.js'
+import { storedBytes } from './kvBytesOracle.js'
 import { ascending, placeCache } from './kvCache.js'
 import { RandomValues } from './randomValues.js'
 import { describeBuilds, TestBank, testBothBuilds } from './testBank.js'
@@ -90,4 +91,60 @@ describeBuilds((build) => {
 testBothBuilds('halves', (bank) => {
   const { keys, values } = round(bank, new RandomValues(2).anyFloats(8192))
   return [...keys, ...values]
+})
+
+describeBuilds((build) => {
+  const bank = new TestBank(build, 320)
+
+  /** Keys and values of 70 positions as the kernel stores them, and as the oracle does, which are compared. */
+  function expectStored(x: Float32Array, headDim: number, positions = x.length / headDim): void {
+    const inputs = { q: x, keys: x, values: x.map((value) => -value) }
+    const places = Array.from({ length: positions }, (_, position) => position)
+    const cache = placeCache(bank.clear(), inputs, headDim, places, 0, ascending, 'q8')
+    const groups = Math.ceil(headDim / 32)
+    const [keys, values] = [storedBytes(inputs.keys, headDim), storedBytes(inputs.values, headDim)]
+    const blocks = Math.ceil(positions / 32)
+    const blockBytes = 32 * headDim + 64 * groups
+    const [expectedKeys, expectedValues] = [new Uint8Array(blocks * blockBytes), new Uint8Array(blocks * blockBytes)]
+    const [k, v] = [expectedKeys, expectedValues].map((bytes) => new DataView(bytes.buffer)) as [DataView, DataView]
+    for (let position = 0; position < positions; position++) {
+      const [block, slot] = [Math.floor(position / 32) * blockBytes, position % 32]
+      for (let d = 0; d < headDim; d++) {
+        k.setInt8(block + (d >> 1) * 64 + slot * 2 + (d & 1), keys.bytes[position * headDim + d]!)
+        v.setInt8(block + slot * headDim + d, values.bytes[position * headDim + d]!)
+      }
+      for (let g = 0; g < groups; g++) {
+        k.setUint16(block + 32 * headDim + g * 64 + slot * 2, keys.scales[position * groups + g]!, true)
+        v.setUint16(block + 32 * headDim + (slot * groups + g) * 2, values.scales[position * groups + g]!, true)
+      }
+    }
+    expectSameBits(bank.bytes(cache.keys), expectedKeys, 'keys')
+    expectSameBits(bank.bytes(cache.values), expectedValues, 'values')
+  }
+
+  test.each([4, 24, 32, 36, 44, 80, 128, 256])('bytes are the oracle’s: head size %i', (headDim) => {
+    expectStored(new RandomValues(headDim).floats(70 * headDim, 3), headDim)
+  })
+
+  test('any floats: the smallest, the largest, infinities, NaN, ties', () => {
+    for (let seed = 0; seed < 20; seed++) expectStored(new RandomValues(seed).anyFloats(70 * 64), 64)
+    for (const power of [-149, -130, -30, -24, -17, 0, 15, 22, 23, 127]) {
+      const x = Float32Array.from({ length: 64 }, (_, i) => ((i % 32) - 16) * 2 ** power)
+      expectStored(x, 64)
+    }
+    const ties = Float32Array.from({ length: 128 }, (_, i) => (i % 32 === 0 ? 127 : i / 2 - 40)) // a scale of 1
+    expectStored(ties, 128)
+    expectStored(new Float32Array(256), 128)
+    for (const special of [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY]) {
+      const x = new RandomValues(1).floats(128)
+      x[37] = special
+      expectStored(x, 128)
+    }
+  })
+})
+
+testBothBuilds('bytes', (bank) => {
+  const x = new RandomValues(3).anyFloats(8192)
+  const cache = placeCache(bank.clear(), { q: x, keys: x, values: x }, 64, [...Array(128).keys()], 0, ascending, 'q8')
+  return [...bank.bytes(cache.keys), ...bank.bytes(cache.values)]
 })

@@ -57,6 +57,18 @@ test.each(demoTypes)('the demo model as %s is as close to the golden logits as l
   expect(hashOf(await model.logits(demo.tokens))).toBe(hashOf(logits))
 })
 
+test('a KV cache of 8 bits is at most a tenth as far from one of halves as the weights of Q4_K_M are from exact ones', async () => {
+  const logits = (type: string, kvFormat: 'f32' | 'f16' | 'q8') => logitsOf(demoPath(type), demo.tokens, { kvFormat })
+  const exact = await logits('F16', 'f32')
+  const ofWeights = divergence(exact, await logits('Q4_K_M', 'f32'), demo.vocab)
+  for (const type of ['F16', 'Q4_K_M']) {
+    const ofCache = divergence(await logits(type, 'f16'), await logits(type, 'q8'), demo.vocab)
+    expect(ofCache.trimmedMeanKL, type).toBeLessThanOrEqual(ofWeights.trimmedMeanKL / 10)
+    // where activations are rounded, any other bit may flip the routing of a token, and one counts more than all others
+    if (type === 'F16') expect(ofCache.meanKL).toBeLessThanOrEqual(ofWeights.meanKL / 10)
+  }
+})
+
 const inMemory = greedyTypes.flatMap((type) => [
   { type, memory: 'in memory' },
   { type, memory: 'with as few experts in memory as a token needs' },

@@ -86,6 +86,22 @@ describe('logits', () => {
     expect(await hashWith('F32 with a sliding window', { kvFormat: 'f16', threads: 3, batchSize: 6 })).toBe(f16)
   })
 
+  test.each<[string, readonly LoadOptions[]]>([
+    [
+      'Q4_K_M',
+      [
+        { threads: 3, batchSize: 7 },
+        { threads: 2, batchSize: 1 },
+        { threads: 5, batchSize: 31, bankBytes: 1 },
+      ],
+    ],
+    ['F32 with a sliding window', [{ threads: 3, batchSize: 4 }, { batchSize: 1 }]],
+  ])('of %s with a KV cache of 8 bits are others, and the same with any threads and batches', async (name, others) => {
+    const q8 = await hashWith(name, { kvFormat: 'q8' })
+    expect([...expected.values()]).not.toContain(q8)
+    for (const options of others) expect(await hashWith(name, { kvFormat: 'q8', ...options })).toBe(q8)
+  })
+
   test('embeddings and texts are the same from both kernel builds', async () => {
     const wanted = [...models.values()].map((model) => ({ ...model, options: { threads: 2, batchSize: 16 }, prompt: 'Once upon a time' }))
     const script = fileURLToPath(new URL('printHashes.mjs', import.meta.url))

@@ -160,6 +160,12 @@ test('the KV cache is float32 where the key matrices are, or as asked', () => {
   expect(kvBytes('F16', { kvFormat: 'f32' })).toBe(2 * f16)
 })
 
+test('a KV cache of 8 bits takes 68 KiB a token of 8x7B, one of halves 128', () => {
+  const kvBytes = (kvFormat: 'f16' | 'q8') => planOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b), { ...usual, kvFormat }).plan.kvBytes
+  expect(kvBytes('f16')).toBe(128 * 1024 * usual.contextLength)
+  expect(kvBytes('q8')).toBe(68 * 1024 * usual.contextLength)
+})
+
 test('a larger context moves more into banks, and changes no weight', () => {
   const [short, long] = [4096, 32768].map(
     (contextLength) => planOf(mixtral8x7b, typesOf('Q4_K_M', mixtral8x7b), { ...usual, contextLength }).plan,

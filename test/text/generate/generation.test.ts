@@ -274,3 +274,19 @@ describe('logits', () => {
     expect(logits.every(Number.isFinite)).toBe(true)
   })
 })
+
+test('of a full context and the token after it, that token has a score, too', async () => {
+  const tokens = Array.from({ length: 513 }, (_, i) => 3 + (i % 97))
+  const scored = await model.score(tokens, { from: 512 })
+  const logits = await model.evaluate(tokens.slice(0, -1))
+  const most = Math.max(...logits)
+  const sum = logits.reduce((all, logit) => all + Math.exp(logit - most), 0)
+  expect(scored).toHaveLength(1)
+  expect(Math.abs(scored[0]!.logprob - (logits[tokens[512]!]! - most - Math.log(sum)))).toBeLessThan(1e-9)
+  await expect(model.score([...tokens, 3])).rejects.toMatchObject({
+    code: 'CONTEXT',
+    message: '514 tokens, the context has room for 512, and one more that is not run',
+    promptTokens: 514,
+    contextLength: 512,
+  })
+})

@@ -15,7 +15,9 @@ import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
+import type { AnswerRun } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
+import { resumable } from '../streams/resuming.js'
 import { chatMessages } from './conversation.js'
 import { MessagesWire } from './wire.js'
 
@@ -70,13 +72,16 @@ const NAMES = [
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createMessage(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const { request, messages, options, wireNames } = readMessage(body, served)
+  const stream = await resumable('message', body, served, answering)
+  const { request, messages, options: given, wireNames } = readMessage(body, served)
+  const options = { ...given, ...(stream && { seed: stream.origin.seed }) }
   checkModel(request.model, served)
   const { model } = served
   // only a stream tells them before the answer
   const inputTokens = request.stream ? await countOf(messages, options, served, answering) : 0
-  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, wireNames)
-  return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, request.stream ?? false, answering)
+  const wire = new MessagesWire(served, inputTokens, answering.exchange.id, wireNames, stream?.origin)
+  const runs: AnswerRun[] = [(call) => model.streamChat(messages, { ...options, ...call })]
+  return respond(runs, stream?.wire(wire, 1) ?? wire, request.stream ?? false, answering)
 }
 
 /** Throws an ApiError for what is wrong with a request, whatever its model is. */

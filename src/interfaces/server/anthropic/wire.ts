@@ -3,10 +3,11 @@
 // object is told.
 
 import { type ApiError, anthropicError } from '../apiError.js'
-import { randomId } from '../openai/wire.js'
+import { idFor } from '../openai/wire.js'
 import type { ServedModel } from '../servedModel.js'
 import { type AnswerEvent, callsOf, type Outcome, type Part } from '../streams/answerRuns.js'
 import type { Wire } from '../streams/respond.js'
+import type { StreamOrigin } from '../streams/resuming.js'
 
 type Named = { readonly type: string }
 
@@ -26,10 +27,16 @@ export class MessagesWire implements Wire {
   #open: 'text' | 'tool_use' | undefined
 
   /** @param inputTokens of the whole prompt: how many of them are cached is known in the end */
-  constructor({ name }: ServedModel, inputTokens: number, requestId: string, wireNames: ReadonlyMap<string, string>) {
+  constructor(
+    { name }: ServedModel,
+    inputTokens: number,
+    requestId: string,
+    wireNames: ReadonlyMap<string, string>,
+    origin: StreamOrigin | undefined,
+  ) {
     this.#requestId = requestId
     this.wireNames = wireNames
-    this.#message = { id: randomId('msg_'), type: 'message', role: 'assistant', model: name }
+    this.#message = { id: idFor('msg_', origin), type: 'message', role: 'assistant', model: name }
     const usage = { input_tokens: inputTokens, cache_creation_input_tokens: 0, cache_read_input_tokens: 0, output_tokens: 0 }
     const message = { ...this.#message, content: [], stop_reason: null, stop_sequence: null, usage }
     this.begin = event({ type: 'message_start', message } as Named)

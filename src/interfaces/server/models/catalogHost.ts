@@ -224,8 +224,8 @@ export class CatalogHost implements ModelHost {
 
 /** A lease by the name that a request has used. */
 function called(lease: Lease<ModelInMemory>, name: string, asked: string | undefined): Lease<ServedModel> {
-  const { served } = lease.value
-  return { value: { ...served, name, aliases: [...served.aliases, ...(asked === undefined ? [] : [asked])] }, release: lease.release }
+  const { value, ...use } = lease
+  return { ...use, value: { ...value.served, name, aliases: [...value.served.aliases, ...(asked === undefined ? [] : [asked])] } }
 }
 
 /**

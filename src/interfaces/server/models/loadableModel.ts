@@ -84,6 +84,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
       const kvTokens = options.kvTokens ?? (await inSlices(roomyKvSteps(gguf, { ...loading, options }, sequences), signal))
       const model = await MixtralModel.load(local, { ...options, ...(kvTokens !== undefined && { kvTokens }), signal })
       const served = servedModel(model, { name, aliases: [] })
+      served.mark().catch(() => {}) // the files as they are now, not as they may be later; who asks hears of it
       const offered = await this.#headers.offered(this.#found, model.contextLength).catch(() => undefined)
       if (!offered || signal.aborted) {
         await model.close()

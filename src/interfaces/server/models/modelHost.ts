@@ -1,6 +1,7 @@
 // What a server needs of its models: which there are, what lists tell of them, and one to answer with. There are two
 // hosts: one model that is loaded (oneModel.ts), and those of this machine, loaded on demand (modelCatalog.ts).
 
+import { quoted } from '../../../base/errors.js'
 import { fileTypeName } from '../../../format/gguf/fileType.js'
 import type { Gguf } from '../../../format/gguf/gguf.js'
 import type { OllamaLayers } from '../../../registry/stores/ollamaLayers.js'
@@ -78,7 +79,7 @@ export function modelInMemory(host: ModelHost, asked: string | undefined): Serve
   const loaded = host.loaded().map(({ served }) => served)
   const served = asked === undefined ? loaded[0] : loaded.find((one) => isCalled(one, asked))
   if (served) return served
-  throw new ApiError(503, asked === undefined ? 'no model is loaded' : 'this model is not loaded')
+  throw new ApiError(503, asked === undefined ? 'no model is in memory' : `the model ${quoted(asked)} is not in memory`)
 }
 
 /** What lists tell of a model, from its header. Small, since a server keeps it for each model. */

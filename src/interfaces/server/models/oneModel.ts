@@ -10,6 +10,7 @@ import { type FileFacts, type LoadedModel, type ModelHost, modelSummary, type Of
 export function oneModel(model: MixtralModel, settings: Settings): ModelHost {
   const served = servedModel(model, settings)
   const { name, aliases, bytes, created } = served
+  served.mark().catch(() => {}) // the files as they are now, not as they may be later; who asks hears of it
   const { gguf, layers, config, contextLength } = model
   let facts: Promise<FileFacts> | undefined
   const offered: OfferedModel = {

@@ -25,6 +25,8 @@ export interface Loadable<T extends Resident> {
 /** A use, which keeps its object in memory. */
 export interface Lease<T> {
   readonly value: T
+  /** Fires when its memory is wanted for something else, which waits for the end of all uses. Undefined: never. */
+  readonly wanted?: AbortSignal
   /** The use is over. Called more than once, it counts once. */
   release(): void
 }
@@ -51,6 +53,7 @@ const LONGEST_TIMER = 2 ** 31 - 1
 class Slot<T extends Resident> {
   readonly what: Loadable<T>
   readonly controller = new AbortController()
+  readonly wanted = new AbortController()
   readonly gone: Promise<void>
   readonly leave: () => void
   ready: Promise<void> = Promise.resolve()
@@ -153,6 +156,7 @@ export class Residents<T extends Resident> {
     const slot = this.#slots.get(key)
     if (!slot) return
     slot.leaves = true
+    slot.wanted.abort()
     if (slot.closing || (slot.value && slot.uses === 0)) await this.#close(slot)
   }
 
@@ -228,6 +232,7 @@ export class Residents<T extends Resident> {
   /** It leaves as soon as nobody uses it. */
   #dismiss(slot: Slot<T>): void {
     slot.leaves = true
+    slot.wanted.abort()
     if (slot.uses === 0 && slot.value) void this.#close(slot)
   }
 
@@ -243,6 +248,7 @@ export class Residents<T extends Resident> {
     let over = false
     return {
       value: slot.value!,
+      wanted: slot.wanted.signal,
       release: () => {
         if (!over) this.#release(slot)
         over = true

@@ -18,7 +18,7 @@ import { checked } from '../security/body.js'
 import type { Settings } from '../settings.js'
 import { drawnResponse } from '../streams/drawn.js'
 import { lateAnswer } from '../streams/lateAnswer.js'
-import { within } from '../streams/respond.js'
+import { within } from '../streams/turn.js'
 
 type Body = Record<string, unknown>
 

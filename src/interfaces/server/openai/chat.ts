@@ -16,6 +16,7 @@ import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part, withProgress } from '../streams/answerRuns.js'
 import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
+import { resumable, type StreamOrigin } from '../streams/resuming.js'
 import { allowedTools, toolsWithStrictness } from './allowedTools.js'
 import { chatLogprob } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
@@ -78,13 +79,20 @@ type Fields = z.infer<typeof chatFields>
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function chatCompletion(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const { runs, wire, streams } = await requestedChat(body, served, answering.exchange.signal)
-  return respond(runs, wire, streams, answering)
+  const stream = await resumable('chat', body, served, answering)
+  const { runs, wire, streams } = await requestedChat(body, served, answering.exchange.signal, stream?.origin)
+  return respond(runs, stream?.wire(wire, runs.length) ?? wire, streams, answering)
 }
 
 /** The answers that a request asks for. Throws what `chatCompletion` throws before anything runs, and `ABORTED`. */
-export async function requestedChat(body: Record<string, unknown>, served: ServedModel, signal: AbortSignal): Promise<Requested> {
-  const { request, messages, options, asks } = readChat(body, served)
+export async function requestedChat(
+  body: Record<string, unknown>,
+  served: ServedModel,
+  signal: AbortSignal,
+  origin?: StreamOrigin,
+): Promise<Requested> {
+  const { request, messages, options: given, asks } = readChat(body, served)
+  const options = { ...given, ...(origin && { seed: origin.seed }) }
   checkModel(request.model, served)
   const over = asks ? undefined : await promptWithoutAnswer(messages, options, served, signal)
   const n = request.n ?? 1
@@ -100,6 +108,7 @@ export async function requestedChat(body: Record<string, unknown>, served: Serve
     usage: request.stream_options?.include_usage ?? false,
     routing: request.return_routed_experts ?? false,
     wireNames: openaiNames(body),
+    origin,
   }
   return { runs, wire: new ChatWire(served, n, asked), streams: request.stream ?? false }
 }
@@ -184,6 +193,7 @@ interface Asked {
   readonly usage: boolean
   readonly routing: boolean
   readonly wireNames: ReadonlyMap<string, string>
+  readonly origin: StreamOrigin | undefined
 }
 
 class ChatWire implements Wire {
@@ -201,14 +211,14 @@ class ChatWire implements Wire {
   /** Of each choice its experts, where they are asked for. */
   readonly #routed: readonly RoutedList[]
 
-  constructor(served: ServedModel, n: number, { logprobs, usage, routing, wireNames }: Asked) {
+  constructor(served: ServedModel, n: number, { logprobs, usage, routing, wireNames, origin }: Asked) {
     this.wireNames = wireNames
     this.#served = served
     this.#n = n
     this.#logprobs = logprobs
     this.#usage = usage
     this.#routed = routing ? Array.from({ length: n }, () => new RoutedList(served.model.config.layers)) : []
-    this.#chunk = header('chatcmpl-', 'chat.completion.chunk', served)
+    this.#chunk = header('chatcmpl-', 'chat.completion.chunk', served, origin)
     this.#held = Array.from({ length: n }, () => [])
     this.begin = this.#held.map((_, index) => this.#choice(index, { role: 'assistant', content: '' })).join('')
   }

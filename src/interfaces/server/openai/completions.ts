@@ -14,6 +14,7 @@ import { isIds, LISTS } from '../security/fields.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
+import { resumable, type StreamOrigin } from '../streams/resuming.js'
 import { LegacyList, NO_LOGPROBS, promptText } from './logprobs.js'
 import { openaiNames, openaiOptions } from './options.js'
 import type { PromptScores } from './promptScores.js'
@@ -58,8 +59,9 @@ export async function completion(
   scores: PromptScores,
   answering: Answering,
 ): Promise<Response> {
-  const { runs, wire, streams } = await requestedCompletion(body, served, scores, answering.exchange.signal)
-  return respond(runs, wire, streams, answering)
+  const stream = await resumable('completion', body, served, answering)
+  const { runs, wire, streams } = await requestedCompletion(body, served, scores, answering.exchange.signal, stream?.origin)
+  return respond(runs, stream?.wire(wire, runs.length) ?? wire, streams, answering)
 }
 
 /** The answers that a request asks for. Throws what `completion` throws before anything runs, and `ABORTED`. */
@@ -68,8 +70,10 @@ export async function requestedCompletion(
   served: ServedModel,
   scores: PromptScores,
   signal: AbortSignal,
+  origin?: StreamOrigin,
 ): Promise<Requested> {
-  const { request, n, most, logprobs, routing, options, wireNames } = readCompletion(body, served)
+  const { request, n, most, logprobs, routing, options: given, wireNames } = readCompletion(body, served)
+  const options = { ...given, ...(origin && { seed: origin.seed }) }
   checkModel(request.model, served)
   const echo = request.echo ?? false
   const prompts = await inSlices(promptsOf(request.prompt, n, served), signal)
@@ -90,6 +94,7 @@ export async function requestedCompletion(
     routing,
     usage: request.stream_options?.include_usage ?? false,
     wireNames,
+    origin,
   })
   return { runs, wire, streams: request.stream ?? false }
 }
@@ -176,6 +181,7 @@ interface Shown {
   readonly routing: boolean
   readonly usage: boolean
   readonly wireNames: ReadonlyMap<string, string>
+  readonly origin: StreamOrigin | undefined
 }
 
 class CompletionWire implements Wire {
@@ -195,10 +201,15 @@ class CompletionWire implements Wire {
   readonly #routed: readonly RoutedList[]
   readonly #prompts: RoutedList[]
 
-  constructor(served: ServedModel, shown: readonly (Prompt | undefined)[], n: number, { legacy, routing, usage, wireNames }: Shown) {
+  constructor(
+    served: ServedModel,
+    shown: readonly (Prompt | undefined)[],
+    n: number,
+    { legacy, routing, usage, wireNames, origin }: Shown,
+  ) {
     this.wireNames = wireNames
     this.#served = served
-    this.#header = header('cmpl-', 'text_completion', served)
+    this.#header = header('cmpl-', 'text_completion', served, origin)
     this.#shown = shown
     this.#n = n
     this.#legacy = legacy
@@ -240,14 +251,19 @@ class CompletionWire implements Wire {
     return { ...this.#header, choices, usage: usageOf(outcomes, this.#n), ...ofPrompt }
   }
 
+  *prepare(event: AnswerEvent): Steps<void> {
+    if ('outcome' in event || !event.part.scored) return
+    const { index, part } = event
+    yield* this.#lists[index]!.addPrompt(this.#shown[index]!.ids, part.scored!, this.#served.model.tokenizer)
+  }
+
   learn(event: AnswerEvent): void {
     if ('outcome' in event) return
     const { index, part } = event
-    const { scored, promptExperts, experts, logprobs = [] } = part
+    const { promptExperts, experts, logprobs = [] } = part
     const list = this.#lists[index]!
     this.#prompts[index]!.add(promptExperts)
     this.#routed[index]?.add(experts)
-    if (scored) list.addPrompt(this.#shown[index]!.ids, scored, this.#served.model.tokenizer)
     for (const one of logprobs) list.add(one)
   }
 

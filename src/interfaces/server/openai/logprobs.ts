@@ -1,6 +1,7 @@
 // Log-probabilities in the two shapes of the OpenAI API: that of chats, and that of completions, where lists are
 // parallel and tokens are keys.
 
+import type { Steps } from '../../../base/timeSlice.js'
 import type { ScoredToken } from '../../../text/generate/score.js'
 import type { DrawnLogprob, TokenLogprob } from '../../../text/generate/tokenLogprobs.js'
 import type { Tokenizer } from '../../../text/tokenizer/tokenizer.js'
@@ -38,43 +39,85 @@ export class LegacyList {
     return list.tokens.length === 0 ? undefined : list
   }
 
-  /** A prompt that is repeated: its first token has nothing before it. */
-  addPrompt(ids: readonly number[], scored: readonly ScoredToken[], tokenizer: Tokenizer): void {
+  /** A prompt that is repeated: its first token has nothing before it. In steps, since it may have many tokens. */
+  *addPrompt(ids: readonly number[], scored: readonly ScoredToken[], tokenizer: Tokenizer): Steps<void> {
     const decoder = tokenizer.decoder({ special: true })
-    const inPlace = (id: number, isFirst: boolean): TokenLogprob => {
-      const { piece, type } = tokenizer.token(id)
-      const isControl = type === 'control' || type === 'unknown'
-      const bytes = isControl && !isFirst ? encoder.encode(piece) : decoder.bytes(id)
-      return { id, token: isControl ? piece : utf8.decode(bytes), logprob: 0, bytes: [...bytes] }
+    const known = knownPieces(tokenizer)
+    const inPlace = (id: number, isFirst: boolean): Piece => {
+      const ofState = known[isFirst ? 'first' : decoder.opens ? 'opening' : 'within']
+      const piece = ofState.get(id) ?? pieceOf(id, isFirst, decoder.bytes(id), tokenizer)
+      ofState.set(id, piece)
+      return piece
     }
     for (const [i, id] of ids.entries()) {
       const score = scored[i - 1]
-      const own = { ...inPlace(id, i === 0), logprob: score?.logprob ?? 0 }
-      if (score) this.add({ ...own, top: score.top.map(({ id, logprob }) => ({ ...inPlace(id, false), logprob })) })
-      else this.#push(keyOf(own), null, null, own.bytes)
+      const own = inPlace(id, i === 0)
+      if (score) {
+        const top = score.top.map(({ id, logprob }) => ({ ...inPlace(id, false), logprob }))
+        this.#push(own, finite(score.logprob), topOf([{ ...own, logprob: score.logprob }, ...top]))
+      } else this.#push(own, null, null)
       if (i > 0 || tokenizer.token(id).type !== 'control') decoder.push(id)
+      yield
     }
   }
 
   add({ top, ...drawn }: DrawnLogprob): void {
-    const keys = new Map<string, number>() // a key is of one token: bytes of a character must not all be U+FFFD
-    const idOf = new Map<string, number>()
-    for (const each of [drawn, ...top]) {
-      let key = keyOf(each)
-      if (idOf.has(key) && idOf.get(key) !== each.id) key = `token_id:${each.id}`
-      idOf.set(key, each.id)
-      keys.set(key, finite(each.logprob))
-    }
-    this.#push(keyOf(drawn), finite(drawn.logprob), Object.fromEntries(keys), drawn.bytes)
+    const all = [drawn, ...top].map((each) => ({ id: each.id, key: keyOf(each), logprob: each.logprob }))
+    this.#push({ key: all[0]!.key, points: pointsOf(drawn.bytes) }, finite(drawn.logprob), topOf(all))
   }
 
-  #push(token: string, logprob: number | null, top: Readonly<Record<string, number>> | null, bytes: readonly number[]): void {
-    this.#list.tokens.push(token)
+  #push({ key, points }: Pick<Piece, 'key' | 'points'>, logprob: number | null, top: Readonly<Record<string, number>> | null): void {
+    this.#list.tokens.push(key)
     this.#list.token_logprobs.push(logprob)
     this.#list.top_logprobs.push(top)
     this.#list.text_offset.push(this.#offset)
-    this.#offset += bytes.filter((byte) => (byte & 0xc0) !== 0x80).length
+    this.#offset += points
   }
+}
+
+/** A token as the lists have it. */
+interface Piece {
+  readonly id: number
+  readonly key: string
+  /** Code points that begin in it. */
+  readonly points: number
+}
+
+/** Tokens of repeated prompts: at the very beginning, at the beginning of a text, and elsewhere. */
+type KnownPieces = Readonly<Record<'first' | 'opening' | 'within', Map<number, Piece>>>
+
+const pieces = new WeakMap<Tokenizer, KnownPieces>()
+
+/** The pieces of a vocabulary that have been made, at most three of each token: prompts have the same ones again. */
+function knownPieces(tokenizer: Tokenizer): KnownPieces {
+  const known = pieces.get(tokenizer) ?? { first: new Map(), opening: new Map(), within: new Map() }
+  pieces.set(tokenizer, known)
+  return known
+}
+
+function pieceOf(id: number, isFirst: boolean, inText: Uint8Array, tokenizer: Tokenizer): Piece {
+  const { piece, type } = tokenizer.token(id)
+  const isControl = type === 'control' || type === 'unknown'
+  const bytes = isControl && !isFirst ? encoder.encode(piece) : inText
+  return { id, key: keyOf({ token: isControl ? piece : utf8.decode(bytes), bytes: [...bytes] }), points: pointsOf(bytes) }
+}
+
+const pointsOf = (bytes: ArrayLike<number>) => {
+  let points = 0
+  for (let i = 0; i < bytes.length; i++) if ((bytes[i]! & 0xc0) !== 0x80) points++
+  return points
+}
+
+/** Log-probabilities by token. A key is of one token: bytes of a character must not all be U+FFFD. */
+function topOf(all: readonly { readonly id: number; readonly key: string; readonly logprob: number }[]): Record<string, number> {
+  const idOf = new Map<string, number>()
+  const entries = all.map(({ id, key: usual, logprob }): [string, number] => {
+    const known = idOf.get(usual)
+    const key = known !== undefined && known !== id ? `token_id:${id}` : usual
+    idOf.set(key, id)
+    return [key, finite(logprob)]
+  })
+  return Object.fromEntries(entries)
 }
 
 export const NO_LOGPROBS: LegacyLogprobs = empty()
@@ -84,7 +127,7 @@ function empty(): LegacyLogprobs {
 }
 
 /** The text of a token, or its bytes where they are no text. */
-function keyOf({ token, bytes }: TokenLogprob): string {
+function keyOf({ token, bytes }: Pick<TokenLogprob, 'token' | 'bytes'>): string {
   if (!token.includes('\ufffd')) return token
   return `bytes:${bytes.map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join('')}`
 }

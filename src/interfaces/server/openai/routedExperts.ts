@@ -4,7 +4,7 @@
 
 import { loadBalance } from '../../../evaluation/experts/loadBalance.js'
 import type { Routing } from '../../../runtime/model/routes.js'
-import { type ModelHost, modelInMemory } from '../models/modelHost.js'
+import type { ServedModel } from '../servedModel.js'
 
 export interface RoutedExperts {
   /** (tokens, layers, used): an entry for each token drawn, the end token too. */
@@ -45,11 +45,9 @@ export class RoutedList {
 
 /**
  * GET /v1/routed-experts/stats: how often each expert was used since the model was loaded, prompts too. The route and
- * `load_balance_score` are those of a proposal for vLLM (pull request 46146). Throws an ApiError 503 for a model that
- * is not in memory.
+ * `load_balance_score` are those of a proposal for vLLM (pull request 46146).
  */
-export function routedStats(host: ModelHost, asked?: string): object {
-  const { model, name } = modelInMemory(host, asked)
+export function routedStats({ model, name }: Pick<ServedModel, 'model' | 'name'>): object {
   const { layers, experts, expertsPerToken } = model.config
   const uses = Array.from(model.expertUses())
   const balanceOf = (counts: readonly number[]) => {

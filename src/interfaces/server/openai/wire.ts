@@ -6,6 +6,7 @@ import { z } from 'zod'
 import { ApiError, badRequest } from '../apiError.js'
 import { isCalled, type ServedModel } from '../servedModel.js'
 import type { Outcome } from '../streams/answerRuns.js'
+import type { StreamOrigin } from '../streams/resuming.js'
 
 /** Most answers of one request: prompts times `n`. */
 export const MOST_ANSWERS = 1024
@@ -26,15 +27,17 @@ export function sse(data: object): string {
 
 export const DONE = 'data: [DONE]\n\n'
 
-/** A new id: letters and digits behind what it begins with. */
-export function randomId(prefix: string): string {
+/** Letters and digits behind what they begin with. A new id, unless a stream has one. */
+export function idFor(prefix: string, origin?: StreamOrigin): string {
+  if (origin) return prefix + origin.letters
   const letters = 'abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789'
   return prefix + Array.from(randomBytes(32), (byte) => letters[byte % letters.length]).join('')
 }
 
 /** What all chunks of a stream, or the whole answer, begin with. */
-export function header(prefix: string, object: string, { name, fingerprint }: ServedModel) {
-  return { id: randomId(prefix), object, created: Math.floor(Date.now() / 1000), model: name, system_fingerprint: fingerprint }
+export function header(prefix: string, object: string, { name, fingerprint }: ServedModel, origin?: StreamOrigin) {
+  const created = origin?.created ?? Math.floor(Date.now() / 1000)
+  return { id: idFor(prefix, origin), object, created, model: name, system_fingerprint: fingerprint }
 }
 
 /** Throws an ApiError 404 for a model that is not this one; none means this one. */

@@ -5,7 +5,7 @@ import { z } from 'zod'
 import { ApiError, anthropicError, type ErrorShape, llamaError, ollamaError, openaiError } from '../apiError.js'
 import { packageVersion } from '../packageVersion.js'
 import { type Operation, operations } from './operations.js'
-import { optionProperties, type Program } from './optionSchemas.js'
+import { optionProperties } from './optionSchemas.js'
 
 /** A route of an application. */
 interface Route {
@@ -28,13 +28,22 @@ const ERRORS = new Map<ErrorShape, string>([
   [anthropicError, 'AnthropicError'],
 ])
 
-/** @param shapeOf which shape the errors of a path have */
-export function openApiDocument(routes: readonly Route[], shapeOf: (path: string) => ErrorShape, needsKey: boolean): object {
+/**
+ * @param more operations beside those of the table
+ * @param shapeOf which shape the errors of a path have
+ */
+export function openApiDocument(
+  routes: readonly Route[],
+  more: Readonly<Record<string, Operation>>,
+  shapeOf: (path: string) => ErrorShape,
+  needsKey: boolean,
+): object {
+  const known = { ...operations, ...more }
   const paths: Record<string, Record<string, object>> = {}
   for (const { method, path } of routes) {
     if (method === 'ALL') continue // what happens on the way to all of them, and what is refused by name
     const shown = path.replaceAll(/:(\w+)(\{[^}]*\})?/g, '{$1}')
-    const of = operations[path] ?? { summary: path }
+    const of = known[`${method} ${path}`] ?? known[path] ?? { summary: path }
     paths[shown] = { ...paths[shown], [method.toLowerCase()]: operationOf(shown, of, shapeOf(path)) }
   }
   const schemas = Object.fromEntries([...ERRORS].map(([shape, name]) => [name, schemaLike(shape(new ApiError(400, 'text')))]))
@@ -51,7 +60,7 @@ export function openApiDocument(routes: readonly Route[], shapeOf: (path: string
 }
 
 function operationOf(path: string, operation: Operation, shape: ErrorShape): object {
-  const { summary, body, options, stream, query = [], answer = 'application/json' } = operation
+  const { summary, body, type = 'application/json', stream, query = [], answer = 'application/json' } = operation
   const text = { type: 'string' }
   const parameters = [
     ...[...path.matchAll(/\{(\w+)\}/g)].map(([, name]) => ({ name, in: 'path', required: true, schema: text })),
@@ -63,7 +72,7 @@ function operationOf(path: string, operation: Operation, shape: ErrorShape): obj
     summary,
     ...(parameters.length > 0 && { parameters }),
     // whatever the header of its type says
-    ...(body && { requestBody: { required: true, content: { 'application/json': { schema: bodySchema(body, options) } } } }),
+    ...(body && { requestBody: { required: true, content: { [type]: { schema: bodySchema(operation) } } } }),
     responses: {
       200: { description: 'The answer', content: Object.fromEntries(answers.map((type) => [type, {}])) },
       default: { description: 'What is wrong', content: { 'application/json': { schema: error } } },
@@ -71,14 +80,14 @@ function operationOf(path: string, operation: Operation, shape: ErrorShape): obj
   }
 }
 
-function bodySchema(body: z.ZodType, programs: readonly Program[] | undefined): Schema {
-  const { $schema, ...schema } = z.toJSONSchema(body, {
+function bodySchema({ body, options: programs, isAnswer = true }: Operation): Schema {
+  const { $schema, ...schema } = z.toJSONSchema(body!, {
     unrepresentable: 'any',
     override: ({ jsonSchema }) => {
       delete jsonSchema.additionalProperties // fields that are not named are ignored
     },
   }) as Schema & { properties: Schema }
-  schema.properties = { ...COMMON, ...schema.properties }
+  schema.properties = { ...(isAnswer && COMMON), ...schema.properties }
   if (!programs) return schema
   const options = optionProperties(programs)
   if (!programs.includes('ollama')) return { ...schema, properties: { ...options, ...schema.properties } }

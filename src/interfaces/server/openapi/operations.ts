@@ -18,6 +18,10 @@ import type { Program } from './optionSchemas.js'
 export interface Operation {
   readonly summary: string
   readonly body?: z.ZodType
+  /** The type of the body, where it is no JSON. */
+  readonly type?: string
+  /** Whether a request may ask what all may that ask for an answer. Default true. */
+  readonly isAnswer?: boolean
   /** Whose names options have, if there are options. */
   readonly options?: readonly Program[]
   /** The type of a stream, where one may be asked for. */
@@ -37,7 +41,7 @@ const native: Operation = { summary: "llama-server's own completions", body: nat
 const models: Operation = { summary: 'The models' }
 const health: Operation = { summary: 'Whether the server takes requests; needs no key' }
 
-/** By path, as the application spells it. A path has one method. */
+/** By path, as the application spells it; behind its method, where a path has several. */
 export const operations: Readonly<Record<string, Operation>> = {
   '/': { summary: 'What this is', answer: 'text/plain' },
   '/health': health,
@@ -81,7 +85,7 @@ export const operations: Readonly<Record<string, Operation>> = {
 /** Paths of OpenAI, Anthropic, vLLM, llama-server and Ollama. With `/*`, all below. */
 export const UNSUPPORTED: readonly string[] = [
   ...['/v1/responses/:id', '/v1/responses/:id/*', '/v1/conversations/*', '/v1/chat/completions/:id', '/v1/messages/batches/*'],
-  ...['/v1/moderations', '/v1/images/*', '/v1/audio/*', '/v1/videos/*', '/v1/files/*', '/v1/uploads/*', '/v1/batches/*'],
+  ...['/v1/moderations', '/v1/images/*', '/v1/audio/*', '/v1/videos/*', '/v1/uploads/*'],
   ...['/v1/fine_tuning/*', '/v1/assistants/*', '/v1/threads/*', '/v1/vector_stores/*', '/v1/realtime/*'],
   ...['/v1/rerank', '/v1/reranking', '/v1/score', '/rerank', '/reranking', '/score', '/pooling', '/classify', '/tokenizer_info'],
   ...['/infill', '/embedding', '/embeddings', '/lora-adapters', '/slots/:id', '/props', '/models/load', '/models/unload'],

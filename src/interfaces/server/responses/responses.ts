@@ -15,7 +15,9 @@ import { checkModel } from '../openai/wire.js'
 import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { NO_MODEL, type ServedModel } from '../servedModel.js'
+import type { AnswerRun } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
+import { resumable } from '../streams/resuming.js'
 import { type ResponseRequest, responseFields } from './fields.js'
 import { messagesOf } from './items.js'
 import { ResponsesWire } from './wire.js'
@@ -27,14 +29,17 @@ const NAMES = [
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
 export async function createResponse(body: Record<string, unknown>, served: ServedModel, answering: Answering): Promise<Response> {
-  const { request, options, messages: whole, wireNames } = readResponse(body, served)
+  const stream = await resumable('response', body, served, answering)
+  const { request, options: given, messages: whole, wireNames } = readResponse(body, served)
+  const options = { ...given, ...(stream && { seed: stream.origin.seed }) }
   checkModel(request.model, served)
   const { model } = served
   const shorter = () => inSlices(truncated(whole, options.tools ?? [], served, request.max_output_tokens), answering.exchange.signal)
   const messages = request.truncation === 'auto' ? await shorter() : whole
   const { temperature = 1, topP = 1 } = options
-  const wire = new ResponsesWire(served, request, { temperature, topP, wireNames })
-  return respond([(call) => model.streamChat(messages, { ...options, ...call })], wire, request.stream ?? false, answering)
+  const wire = new ResponsesWire(served, request, { temperature, topP, wireNames, origin: stream?.origin })
+  const runs: AnswerRun[] = [(call) => model.streamChat(messages, { ...options, ...call })]
+  return respond(runs, stream?.wire(wire, 1) ?? wire, request.stream ?? false, answering)
 }
 
 /** Throws an ApiError for what is wrong with a request, whatever its model is. */

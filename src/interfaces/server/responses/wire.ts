@@ -4,10 +4,11 @@
 import type { DrawnLogprob } from '../../../text/generate/tokenLogprobs.js'
 import { type ApiError, openaiError } from '../apiError.js'
 import { chatLogprob } from '../openai/logprobs.js'
-import { PING, randomId } from '../openai/wire.js'
+import { idFor, PING } from '../openai/wire.js'
 import type { ServedModel } from '../servedModel.js'
 import type { AnswerEvent, Outcome, Part } from '../streams/answerRuns.js'
 import type { Wire } from '../streams/respond.js'
+import type { StreamOrigin } from '../streams/resuming.js'
 import type { ResponseRequest } from './fields.js'
 
 interface OpenItem {
@@ -28,6 +29,7 @@ interface Settings {
   readonly temperature: number
   readonly topP: number
   readonly wireNames: ReadonlyMap<string, string>
+  readonly origin: StreamOrigin | undefined
 }
 
 export class ResponsesWire implements Wire {
@@ -36,7 +38,7 @@ export class ResponsesWire implements Wire {
   readonly begin: string
   readonly wireNames: ReadonlyMap<string, string>
   readonly #response: Readonly<Record<string, unknown>>
-  readonly #messageId = randomId('msg_')
+  readonly #messageId: string
   #sequence = 0
   /** Items that have ended, and the one that is written. */
   readonly #items: Item[] = []
@@ -45,12 +47,13 @@ export class ResponsesWire implements Wire {
   #held: DrawnLogprob[] = []
   readonly #logprobs: DrawnLogprob[] = []
 
-  constructor({ name }: ServedModel, request: ResponseRequest, { temperature, topP, wireNames }: Settings) {
+  constructor({ name }: ServedModel, request: ResponseRequest, { temperature, topP, wireNames, origin }: Settings) {
+    this.#messageId = idFor('msg_', origin)
     this.wireNames = wireNames
     this.#response = {
-      id: randomId('resp_'),
+      id: idFor('resp_', origin),
       object: 'response',
-      created_at: Math.floor(Date.now() / 1000),
+      created_at: origin?.created ?? Math.floor(Date.now() / 1000),
       ...{ status: 'in_progress', background: false, error: null, incomplete_details: null },
       ...{ instructions: request.instructions ?? null, max_output_tokens: request.max_output_tokens ?? null, model: name, output: [] },
       ...{ parallel_tool_calls: request.parallel_tool_calls ?? true, previous_response_id: null, store: false },

@@ -3,9 +3,10 @@
 
 import type { z } from 'zod'
 import { ApiError, badRequest } from '../apiError.js'
+import { ownTurn } from '../streams/turn.js'
 
 /** What a body may take. */
-interface BodyLimits {
+export interface BodyLimits {
   readonly bodyBytes: number
   readonly bodySeconds: number
 }
@@ -15,7 +16,9 @@ const DEEPEST_BODY = 256
 
 /** A body that is a JSON object. Throws an ApiError 400, 408, 413 or 415. */
 export async function readBody(request: Request, limits: BodyLimits): Promise<Record<string, unknown>> {
-  return parsedBody(await readBytes(request, limits))
+  const bytes = await readBytes(request, limits)
+  await ownTurn() // bodies of many requests may be there together
+  return parsedBody(bytes)
 }
 
 /** The JSON object that some bytes are. Throws an ApiError 400. */
@@ -62,7 +65,8 @@ async function readBytes(request: Request, { bodyBytes: mostBytes, bodySeconds }
   return all
 }
 
-async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uint8Array> {
+/** The body as it comes. Throws an ApiError 400 or 408. */
+export async function* chunksOf({ body }: Request, seconds: number): AsyncGenerator<Uint8Array> {
   if (!body) return
   const reader = body.getReader()
   let timer: NodeJS.Timeout | undefined

@@ -20,9 +20,13 @@ export class Keys {
    * Undefined where nothing keeps callers apart.
    */
   saltFor(headers: Headers, cacheSalt: string | undefined): string | undefined {
+    return saltOf(this.ownerOf(headers), cacheSalt)
+  }
+
+  /** What tells the callers of a key from others, and not the key: a digest in hex. Empty where no key is needed. */
+  ownerOf(headers: Headers): string {
     const key = this.#digests.length > 0 ? this.#keyOf(headers) : undefined
-    if (key === undefined && cacheSalt === undefined) return undefined
-    return `${key ?? ''} ${cacheSalt === undefined ? '' : digest(cacheSalt).toString('base64')}` // of bounded length
+    return key === undefined ? '' : digest(this.#digests[key]!.toString('hex')).toString('hex')
   }
 
   /** The place of the key that a request brings. */
@@ -35,6 +39,12 @@ export class Keys {
     }
     return found
   }
+}
+
+/** The salt of an owner's part of the KV cache. */
+export function saltOf(owner: string, cacheSalt: string | undefined): string | undefined {
+  if (owner === '' && cacheSalt === undefined) return undefined
+  return `${owner} ${cacheSalt === undefined ? '' : digest(cacheSalt).toString('base64')}` // of bounded length
 }
 
 function digest(key: string): Buffer {

@@ -5,7 +5,7 @@ import type { ApiError } from '../apiError.js'
 import type { Exchange } from '../requestLog.js'
 import type { Settings } from '../settings.js'
 import { drawnResponse } from './drawn.js'
-import { within } from './respond.js'
+import { within } from './turn.js'
 
 /** How an API fills the time. */
 export interface LateForm {

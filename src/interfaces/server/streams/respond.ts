@@ -4,13 +4,14 @@
 
 import { MixtralError } from '../../../base/errors.js'
 import { onAbort } from '../../../base/onAbort.js'
+import { inSlices, type Steps } from '../../../base/timeSlice.js'
 import type { Admission } from '../admission.js'
 import { type ApiError, toApiError } from '../apiError.js'
 import type { Metrics } from '../metrics/metrics.js'
 import type { Exchange } from '../requestLog.js'
 import type { Settings } from '../settings.js'
 import { type AnswerEvent, type AnswerRun, answerEvents, type Outcome } from './answerRuns.js'
-import { isTurnOver, turnWithTime } from './turn.js'
+import { isTurnOver, ownTurn, within } from './turn.js'
 
 /** How an API writes an answer. Texts are complete events; an empty one is left out. */
 export interface Wire {
@@ -20,6 +21,8 @@ export interface Wire {
   /** A sign of life that readers ignore. */
   readonly ping: string
   event(event: AnswerEvent): string
+  /** What takes long of an event is done before it is written or learned, in slices. */
+  prepare?(event: AnswerEvent): Steps<void>
   /** Takes what the whole answer needs of an event, where it is not streamed. */
   learn?(event: AnswerEvent): void
   end(outcomes: readonly Outcome[]): string
@@ -49,6 +52,8 @@ export interface Answering {
   readonly width: number
   /** Of the caller's part of the KV cache. */
   readonly salt?: string
+  /** There where the client takes ids of events; it may have one, and go on behind it. */
+  readonly resuming?: { readonly lastEventId: string | undefined }
   /** How long the request waited for its model, where that was not in memory. */
   readonly loadSeconds?: number
 }
@@ -128,13 +133,12 @@ class Work {
   async whole(): Promise<object> {
     for (;;) {
       const { value, done } = await this.#step()
-      if (!done) {
-        this.#wire.learn?.(value)
-        continue
+      if (done) {
+        const body = this.#wire.whole(value)
+        this.#finish(value)
+        return body
       }
-      const body = this.#wire.whole(value)
-      this.#finish(value)
-      return body
+      this.#wire.learn?.(value)
     }
   }
 
@@ -156,7 +160,8 @@ class Work {
       const step = this.#first ?? this.#events.next()
       this.#first = undefined
       const result = await step
-      if (isTurnOver()) await turnWithTime() // what follows is writing
+      if (isTurnOver()) await ownTurn() // what follows is writing
+      if (!result.done && this.#wire.prepare) await inSlices(this.#wire.prepare(result.value), exchange.signal)
       if (!result.done && 'part' in result.value) this.#tokens += result.value.part.ids.length
       if (!this.#hasText && !result.done && 'part' in result.value && result.value.part.ids.length > 0) {
         this.#hasText = true
@@ -192,6 +197,7 @@ class Work {
 function streamOf(work: Work, wire: Wire, { exchange, settings }: Answering): ReadableStream<Uint8Array> {
   const stall = new Stall(exchange, settings.stallSeconds)
   let coming: Promise<{ readonly text: string; readonly last: boolean }> | undefined
+  let told = performance.now() // what a client has already is written again without a word
   return bytesOf(
     stall,
     wire.begin,
@@ -205,11 +211,14 @@ function streamOf(work: Work, wire: Wire, { exchange, settings }: Answering): Re
           write(wire.error(error as ApiError))
           return close()
         }
-        if (next === undefined) return write(wire.ping)
-        coming = undefined
-        if (next.text) write(next.text)
-        if (next.last) return close()
-        if (next.text) return
+        if (next) coming = undefined
+        if (next?.text) write(next.text)
+        if (next?.last) return close()
+        const now = performance.now()
+        if (!next || (!next.text && now - told > settings.pingSeconds * 1000)) write(wire.ping)
+        else if (!next.text) continue
+        told = now
+        return
       }
     },
     exchange,
@@ -285,13 +294,4 @@ export class Stall {
   clear(): void {
     clearTimeout(this.#timer)
   }
-}
-
-/** What a promise gives, or undefined if that takes longer. */
-export async function within<T>(promise: Promise<T>, seconds: number): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, seconds * 1000, undefined)
-  })
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }

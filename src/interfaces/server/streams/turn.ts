@@ -1,5 +1,6 @@
 // Turns of the event loop, which all answers of a process share: who has much to write lets others work in between,
 // such as /health and the clients of other answers. An answer whose pieces are all there would never leave the loop.
+// And how long an answer waits for something before it gives a sign of life.
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 
@@ -19,7 +20,16 @@ export function isTurnOver(): boolean {
   return performance.now() - begun > MOST
 }
 
-/** Resolves in a turn in which there is time left. */
-export async function turnWithTime(): Promise<void> {
+/** Resolves at once if this turn has time left, else in a turn that has. */
+export async function ownTurn(): Promise<void> {
   while (isTurnOver()) await nextTurn()
+}
+
+/** What a promise gives, or undefined if that takes longer. */
+export async function within<T>(promise: Promise<T>, seconds: number): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<undefined>((resolve) => {
+    timer = setTimeout(resolve, seconds * 1000, undefined)
+  })
+  return Promise.race([promise, late]).finally(() => clearTimeout(timer))
 }
