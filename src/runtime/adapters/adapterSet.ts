@@ -74,6 +74,15 @@ export class AdapterSet {
     return new AdapterSet(adapters)
   }
 
+  get adapters(): readonly Adapter[] {
+    return this.#adapters.map(({ adapter }) => adapter)
+  }
+
+  /** The paths and scales. */
+  get choices(): readonly Required<AdapterChoice>[] {
+    return this.#adapters.map(({ adapter: { path }, scale }) => ({ path, scale }))
+  }
+
   /** The changes of a matrix, in the order of the adapters; their scales have those of the list in them. */
   at(place: MatrixPlace): LowRank[] {
     return this.#adapters.flatMap(({ adapter, scale }) => {

@@ -52,6 +52,8 @@ export interface Plan {
   readonly contextLength: number
   /** Most sequences of one step. */
   readonly sequences: number
+  /** How many adapters there are. Default: none. */
+  readonly adapters?: number
   /** Pages of the KV cache, which all sequences share. */
   readonly pages: number
   readonly kvFormat: KvFormat
@@ -97,6 +99,10 @@ export interface PlanOptions {
   readonly bankBytes?: number
   /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
+  /** How many adapters there are. Default: none. */
+  readonly adapters?: number
+  /** Whether the inputs of ffn_down are also kept as float32, for adapters. */
+  readonly downFloats?: boolean
   /** Bytes that are left free behind every area, a multiple of 64: a write there is one too far. Default 0. */
   readonly guardBytes?: number
 }
@@ -113,7 +119,7 @@ const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { ram = Number.POSITIVE_INFINITY } = options
-  const shared = sharedBy(tensors)
+  const shared = sharedBy(tensors, options)
   if (layOut(config, tensors, shared, { ...options, measures: true }).bytes <= ram) return layOut(config, tensors, shared, options)
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
   const withSlots = (count: number) => layOut(config, tensors, shared, options, slotSizes(experts, count, config.expertsPerToken))
@@ -144,7 +150,7 @@ export function residentNeeds(
   tensors: MixtralTensors,
   options: Omit<PlanOptions, 'ram'>,
 ): Pick<Plan, 'contextLength' | 'kvFormat' | 'weightBytes' | 'kvBytes' | 'bytes'> {
-  return layOut(config, tensors, sharedBy(tensors), { ...options, measures: true })
+  return layOut(config, tensors, sharedBy(tensors, options), { ...options, measures: true })
 }
 
 /** The sizes of about `count` slots: each size of expert gets its share of them, and no fewer than a token needs. */
@@ -224,6 +230,7 @@ function layOut(
     batchSize,
     contextLength,
     sequences,
+    adapters: options.adapters ?? 0,
     pages,
     kvFormat,
     scratch,
@@ -253,9 +260,9 @@ interface Shared {
   readonly largestExpertMatrix: number
 }
 
-function sharedBy({ tokenEmbd, output, layers }: MixtralTensors): Shared {
+function sharedBy({ tokenEmbd, output, layers }: MixtralTensors, { downFloats }: Pick<PlanOptions, 'downFloats'>): Shared {
   const inputKinds = new Set<ActivationKind>(['f32']) // the norm writes f32
-  const expertInputKinds = new Set<ActivationKind>()
+  const expertInputKinds = new Set<ActivationKind>(downFloats ? ['f32'] : [])
   let widestRowBytes = 0
   let largestExpertMatrix = 0
   const see = (slice: TensorSlice, kinds: Set<ActivationKind> | undefined) => {
