@@ -8,7 +8,7 @@ import { fingerprint } from '../../runtime/weights/fingerprint.js'
 
 /** Names the model and the arithmetic: results with the same of both have the same bytes. */
 export interface ModelMark {
-  /** 64 hex digits of the weights, and of the texts that an Ollama model brings. */
+  /** 64 hex digits of the weights, of adapters, and of the texts that an Ollama model brings. */
   readonly model: string
   /** Package, version of the arithmetic, format of the KV cache, and context length. */
   readonly numerics: string
@@ -19,14 +19,16 @@ export interface Marked {
   readonly gguf: Gguf
   readonly layers: OllamaLayers | undefined
   readonly contextLength: number
+  readonly adapters?: readonly { readonly sha256: string; readonly scale: number }[]
   readonly memory: { readonly kvFormat: string }
 }
 
 /** Throws `IO`. */
-export async function markOf({ gguf, layers, contextLength, memory }: Marked, version: string): Promise<ModelMark> {
+export async function markOf({ gguf, layers, contextLength, memory, adapters = [] }: Marked, version: string): Promise<ModelMark> {
   const weights = await fingerprint(gguf)
   const { template, system, params, messages } = layers ?? {}
-  const model = layers ? sha256(canonical([weights, template ?? null, system ?? null, params, messages])) : weights
+  const own = layers ? sha256(canonical([weights, template ?? null, system ?? null, params, messages])) : weights
+  const model = adapters.length > 0 ? sha256(canonical([own, adapters.map(({ sha256, scale }) => [sha256, scale])])) : own
   return { model, numerics: `${version}-${memory.kvFormat}-c${contextLength}` }
 }
 

@@ -3,7 +3,6 @@
 
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
-import type { AdapterChoice } from '../adapters/adapterSet.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
@@ -24,7 +23,7 @@ import { type FindingsMemory, gatherFindings, type WeightFindings } from './chec
 import { unitsOf, type WeightPart, weightParts } from './check/weightParts.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { inLentTurns } from './lentTurns.js'
-import { AdapterLoading, type LoadedAdapters } from './loadedAdapters.js'
+import { AdapterLoading, type LoadedAdapter, type LoadedAdapters } from './loadedAdapters.js'
 import { command, writePart } from './mailbox.js'
 import type { Task } from './request.js'
 import { Scheduler } from './scheduler.js'
@@ -57,7 +56,7 @@ export class Engine {
   readonly #figures: Float64Array
   readonly #findings: FindingsMemory
   /** The adapters, and how much of each counts where a call does not say so. */
-  readonly adapters: readonly Required<AdapterChoice>[]
+  readonly adapters: readonly LoadedAdapter[]
   /** Saves and restores parts of the KV cache. */
   readonly sessions: SessionStore
   readonly turns: Turns

@@ -18,9 +18,15 @@ import { openBank } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 
+/** An adapter of a loaded model. */
+export interface LoadedAdapter extends Required<AdapterChoice> {
+  /** Of its factors and their scales, as 64 hex digits. */
+  readonly sha256: string
+}
+
 export interface LoadedAdapters {
-  /** Their paths, and how much of each counts where a call does not say so. */
-  readonly choices: readonly Required<AdapterChoice>[]
+  /** How much of each counts where a call does not say so, in their order. */
+  readonly choices: readonly LoadedAdapter[]
   /** Names what they do where a call does not say so; undefined where none counts. */
   readonly fingerprint: string | undefined
 }
@@ -51,31 +57,31 @@ export class AdapterLoading {
   /** Brings the factors to their places in the memories behind those of the model. Throws `ABORTED` and `MEMORY`. */
   async fill(module: WasmModule, memories: readonly WasmMemory[], signal?: AbortSignal): Promise<LoadedAdapters> {
     const { choices, adapters } = this.#set
-    if (!this.#placed) return { choices, fingerprint: undefined }
+    if (!this.#placed) return { choices: [], fingerprint: undefined }
     const banks = memories.map((memory, bank) => (bank < this.plan.banks.length ? undefined : openBank(module, memory)))
     await fillAdapters(this.#placed.fills, banks, this.plan, signal)
-    return { choices, fingerprint: await fingerprintOf(adapters, choices, signal) }
+    const loaded: LoadedAdapter[] = []
+    for (const [i, adapter] of adapters.entries()) loaded.push({ ...choices[i]!, sha256: await digestOf(adapter, signal) })
+    return { choices: loaded, fingerprint: fingerprintOf(loaded) }
   }
 }
 
-/** The SHA-256 of the factors and scales of all that count. */
-async function fingerprintOf(
-  adapters: readonly Adapter[],
-  choices: readonly Required<AdapterChoice>[],
-  signal: AbortSignal | undefined,
-): Promise<string | undefined> {
+/** Names the adapters that count, and how much they do. */
+function fingerprintOf(choices: readonly LoadedAdapter[]): string | undefined {
+  const counting = choices.filter(({ scale }) => scale !== 0)
+  if (counting.length === 0) return undefined
+  const lines = counting.map(({ sha256, scale }) => `${sha256} ${scale}\n`)
+  return createHash('sha256').update(lines.join('')).digest('hex')
+}
+
+async function digestOf({ changes }: Adapter, signal: AbortSignal | undefined): Promise<string> {
   const slice = new TimeSlice()
   const hash = createHash('sha256')
-  if (choices.every(({ scale }) => scale === 0)) return undefined
-  for (const [i, { changes }] of adapters.entries()) {
-    const { scale } = choices[i]!
-    if (scale === 0) continue
-    for (const { role, layer, expert = '', lowRank } of changes) {
-      const { a, b } = lowRank
-      hash.update(`${role} ${layer} ${expert} ${lowRank.scale} ${scale} ${a.type} ${a.rows} ${a.columns} ${b.type} ${b.rows}\n`)
-      for (const { bytes } of [a, b]) hash.update(bytes.slice())
-      if (slice.isOver) await slice.pause(signal)
-    }
+  for (const { role, layer, expert = '', lowRank } of changes) {
+    const { a, b } = lowRank
+    hash.update(`${role} ${layer} ${expert} ${lowRank.scale} ${a.type} ${a.rows} ${a.columns} ${b.type} ${b.rows}\n`)
+    for (const { bytes } of [a, b]) hash.update(bytes.slice())
+    if (slice.isOver) await slice.pause(signal)
   }
   return hash.digest('hex')
 }

@@ -15,7 +15,7 @@ import { unitsOf, weightParts } from './check/weightParts.js'
 import { createMailbox } from './mailbox.js'
 import type { ModelWorkerData } from './worker.js'
 
-/** What threads get, but for the reading of experts, which each set of threads has for itself. */
+/** What threads get. Each set of threads has its own for the reading of experts, which is not here. */
 export type SharedState = Omit<ModelWorkerData, 'streaming'>
 
 interface StateOptions {

@@ -153,3 +153,13 @@ export class BankLayout {
     }
   }
 }
+
+/** The sizes of about `count` slots: each size of expert gets its share of them, and no fewer than a token needs. */
+export function slotSizes(experts: readonly number[], count: number, least: number): number[] {
+  const counts = new Map<number, number>()
+  for (const size of experts) counts.set(size, (counts.get(size) ?? 0) + 1)
+  return [...counts].flatMap(([size, same]) => {
+    const share = Math.min(same, Math.max(least, Math.floor((count * same) / experts.length)))
+    return Array.from({ length: share }, () => size)
+  })
+}

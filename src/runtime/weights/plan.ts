@@ -5,16 +5,25 @@
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { bytesIn } from '../../format/gguf/ggmlType.js'
-import type { ActivationKind } from '../../format/quants/activations.js'
 import type { KernelBuild, KvFormat } from '../kernels/abi.js'
-import { activationBlock, packings } from '../kernels/packing.js'
-import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
+import {
+  BankLayout,
+  bytesOf,
+  expertBytes,
+  LARGEST_BANK,
+  type Load,
+  type PlacedMatrix,
+  rawBytes,
+  type Slot,
+  slotSizes,
+} from './bankLayout.js'
 import type { Guard } from './guards.js'
 import type { MixtralConfig } from './mixtralConfig.js'
-import { type ExpertTensors, expandedTensors, type MixtralTensors, type TensorSlice } from './mixtralTensors.js'
+import { type ExpertTensors, expandedTensors, type MixtralTensors } from './mixtralTensors.js'
 import { kvHeadBytes, pagesOf } from './pages.js'
-import { expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
-import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
+import { isVector, type LayerMatrix, type LayerVector, layerRoles } from './roles.js'
+import { planScratch, type Scratch } from './scratch.js'
+import { type SharedSizes, sharedSizes } from './sharedSizes.js'
 
 /** The vectors of a layer by their addresses, as `attnNormAt`, and its matrices, all in one bank. */
 type PlacedRoles = Readonly<Record<`${LayerVector}At`, number> & Record<LayerMatrix, PlacedMatrix>>
@@ -114,13 +123,12 @@ const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
 
 /**
  * Plans the banks of a model: all experts resident if `ram` allows, and as many layers expanded as it allows then; else
- * as many experts as it allows. Throws `UNSUPPORTED` for
- * a head size the kernels cannot take and `MEMORY` for what must share a bank and does not fit 4 GiB, or for a `ram`
- * that holds less than one token needs at once.
+ * as many experts as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for what must
+ * share a bank and does not fit 4 GiB, or for a `ram` that holds less than one token needs at once.
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { ram = Number.POSITIVE_INFINITY } = options
-  const shared = sharedBy(tensors, options)
+  const shared = sharedSizes(tensors, options)
   const resident = residentLayout(config, tensors, shared, options)
   if (resident) return layOut(config, resident, shared, options)
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
@@ -147,7 +155,12 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
 }
 
 /** The tensors as they are resident, as many layers expanded as `ram` allows. Undefined if they do not fit at all. */
-function residentLayout(config: MixtralConfig, tensors: MixtralTensors, shared: Shared, options: PlanOptions): MixtralTensors | undefined {
+function residentLayout(
+  config: MixtralConfig,
+  tensors: MixtralTensors,
+  shared: SharedSizes,
+  options: PlanOptions,
+): MixtralTensors | undefined {
   const { ram = Number.POSITIVE_INFINITY } = options
   const fits = (layout: MixtralTensors) => layOut(config, layout, shared, { ...options, measures: true }).bytes <= ram
   const all = expandedTensors(tensors, tensors.layers.length)
@@ -170,18 +183,8 @@ export function residentNeeds(
   tensors: MixtralTensors,
   options: PlanOptions,
 ): Pick<Plan, 'contextLength' | 'kvFormat' | 'weightBytes' | 'kvBytes' | 'bytes'> {
-  const shared = sharedBy(tensors, options)
+  const shared = sharedSizes(tensors, options)
   return layOut(config, residentLayout(config, tensors, shared, options) ?? tensors, shared, { ...options, measures: true })
-}
-
-/** The sizes of about `count` slots: each size of expert gets its share of them, and no fewer than a token needs. */
-function slotSizes(experts: readonly number[], count: number, least: number): number[] {
-  const counts = new Map<number, number>()
-  for (const size of experts) counts.set(size, (counts.get(size) ?? 0) + 1)
-  return [...counts].flatMap(([size, same]) => {
-    const share = Math.min(same, Math.max(least, Math.floor((count * same) / experts.length)))
-    return Array.from({ length: share }, () => size)
-  })
 }
 
 /**
@@ -191,7 +194,7 @@ function slotSizes(experts: readonly number[], count: number, least: number): nu
 function layOut(
   config: MixtralConfig,
   tensors: MixtralTensors,
-  shared: Shared,
+  shared: SharedSizes,
   options: PlanOptions & { readonly measures?: boolean },
   slotBytes?: readonly number[],
 ): Plan {
@@ -268,39 +271,4 @@ function layOut(
     bytes: banks.sizes.reduce((sum, bytes) => sum + bytes, 0),
     guards: [...banks.guards, ...banks.sizes.flatMap((_, bank) => scratch.guards.map((at) => ({ bank, at, bytes: guardBytes })))],
   }
-}
-
-/** What all layouts of a model share: it is found once, since there may be many experts. */
-interface Shared {
-  /** The kinds of activations that matrices want. */
-  readonly inputKinds: ReadonlySet<ActivationKind>
-  readonly expertInputKinds: ReadonlySet<ActivationKind>
-  /** The longest row of any matrix in the file. */
-  readonly widestRowBytes: number
-  /** Bytes of a matrix of an expert in the file. */
-  readonly largestExpertMatrix: number
-}
-
-function sharedBy({ tokenEmbd, output, layers }: MixtralTensors, { downFloats }: Pick<PlanOptions, 'downFloats'>): Shared {
-  const inputKinds = new Set<ActivationKind>(['f32']) // the norm writes f32
-  const expertInputKinds = new Set<ActivationKind>(downFloats ? ['f32'] : [])
-  let widestRowBytes = 0
-  let largestExpertMatrix = 0
-  const see = (slice: TensorSlice, kinds: Set<ActivationKind> | undefined) => {
-    kinds?.add(packings[slice.type.name]!.activation)
-    widestRowBytes = Math.max(widestRowBytes, slice.bytes / slice.rows)
-  }
-  see(tokenEmbd, undefined)
-  see(output, inputKinds)
-  for (const layer of layers) {
-    for (const slice of matricesOf(layer)) see(slice, inputKinds)
-    for (const expert of new Set(layer.experts)) {
-      for (const role of expertRoles) {
-        see(expert[role], roles[role].columns === 'hidden' ? inputKinds : expertInputKinds)
-        largestExpertMatrix = Math.max(largestExpertMatrix, expert[role].bytes)
-      }
-    }
-  }
-  for (const k of expertInputKinds) if (EXPERT_ROWS % activationBlock[k]) throw new Error(`blocks of ${k} do not fit ${EXPERT_ROWS} rows`)
-  return { inputKinds, expertInputKinds, widestRowBytes, largestExpertMatrix }
 }

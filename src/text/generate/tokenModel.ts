@@ -4,7 +4,6 @@
 import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
-import type { AdapterChoice } from '../../runtime/adapters/adapterSet.js'
 import {
   type CallOptions,
   checkCallOptions,
@@ -14,6 +13,7 @@ import {
   type TokenIds,
 } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
+import type { LoadedAdapter } from '../../runtime/engine/loadedAdapters.js'
 import type { EngineStatus } from '../../runtime/engine/status.js'
 import type { RoutedToken } from '../../runtime/engine/stepLoop.js'
 import type { KernelBuild } from '../../runtime/kernels/abi.js'
@@ -51,7 +51,7 @@ export class TokenModel {
   /** Largest number of tokens in one step. */
   readonly batchSize: number
   /** The adapters that were loaded with it, and how much of each counts where a call does not say so. */
-  readonly adapters: readonly Required<AdapterChoice>[]
+  readonly adapters: readonly LoadedAdapter[]
   /** The build of the kernels that runs on this machine. */
   readonly kernels: KernelBuild
   /** Seconds from the call to a model ready to run. */

@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
-import { MixtralModel } from '../../../dist/index.js'
+import { type LoadOptions, MixtralModel } from '../../../dist/index.js'
+import { markOf } from '../../../dist/interfaces/server/modelMark.js'
 import { createApp } from '../../../dist/server.js'
 import { modulePair, plainPair, writeGgufAdapter, writePeftFolder } from '../../runtime/adapters/adapterFiles.js'
 
@@ -106,4 +107,15 @@ test.each([
     expect(status).toBe(400)
     expect(json.error.message).toMatch(message)
   }
+})
+
+test('a server with other adapters, or other scales of them, goes on with no stream of this one', async () => {
+  const markWith = async (adapters: LoadOptions['adapters']) => {
+    await using other = await MixtralModel.load(demo, { threads: 1, contextLength: 64, ...(adapters && { adapters }) })
+    return (await markOf(other, 'version')).model
+  }
+  const usual = [first, { path: second, scale: 0 }]
+  const marks = await Promise.all([undefined, usual, [first, second], [first], [second, { path: first, scale: 0 }]].map(markWith))
+  expect(new Set(marks).size).toBe(marks.length)
+  expect(await markWith(usual)).toBe(marks[1])
 })
