@@ -65,6 +65,16 @@ const forCheckpoints = {
   namedTemplates: limit(64, 'chat templates of a checkpoint in files of their own', 'published models have two or three'),
 }
 
+const forAdapters = {
+  adapters: limit(64, 'adapters at a time', 'usual are one to three; each adds products to every token'),
+  adapterRank: limit(4096, 'rank of an adapter', 'usual are 8 to 256; the width of the smaller Mixtral, at which nothing is saved'),
+  adapterBytes: limit(
+    17_179_869_184,
+    'bytes of the factors of an adapter',
+    'all experts of an 8x22B at rank 128 in 16 bits take 8 billion; they are kept in memory',
+  ),
+}
+
 const forHubs = {
   modelName: limit(1024, 'characters of the name of a model', 'an address with a signature has some hundred'),
   fileList: limit(4_194_304, 'bytes of a list of files or repositories', 'fifteen thousand files with hashes'),
@@ -132,7 +142,7 @@ const forBatches = {
   storedRecord: limit(1_048_576, 'bytes of the record of a file or a batch', 'a hundred errors of 1,600 characters take a fifth'),
 }
 
-// What files of tasks and journals may hold.
+// What files of tasks and journals may hold, and statistics.
 const forTasks = {
   taskItem: limit(1_048_576, 'bytes of a line, or characters of a text, of a task', 'the longest published items have some ten thousand'),
   taskChoices: limit(64, 'choices of an item of a task', 'published items have two to five'),
@@ -157,6 +167,8 @@ const forTasks = {
     'characters of all examples for a task',
     'they are kept in memory; the largest published splits have some 40 million',
   ),
+  statisticsDomains: limit(100, 'domains of statistics of experts', 'each two are compared, in a tenth of a second; MMLU has 57 subjects'),
+  taskPrompt: limit(16_777_216, 'characters of a prompt of a task, examples and all', 'more than all tokens of the longest contexts have'),
   taskShots: limit(1000, 'examples before an item of a task', 'usual are up to 25, and all must fit the context'),
 }
 
@@ -200,6 +212,7 @@ export const limits = {
   ...forGguf,
   ...forModels,
   ...forCheckpoints,
+  ...forAdapters,
   ...forHubs,
   ...forStores,
   ...forCalls,
