@@ -8,6 +8,7 @@ import { compileLanguage } from '../../text/constraint/language.js'
 import { schemaExpression } from '../../text/constraint/schema/schemaGrammar.js'
 import type { Embedding } from '../../text/generate/embed.js'
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { plainJson } from '../../text/tools/plainJson.js'
 import { argumentsSchema, checkTools, closedSchema, type ToolDefinition } from '../../text/tools/toolDefinitions.js'
 
 /** Throws `OPTION` unless it is a loaded model; `what` names it. */
@@ -83,7 +84,8 @@ const DATA = ['const', 'default', 'enum', 'examples']
 
 /**
  * Leaves out what regular expressions of schemas may have and constraints have not, such as `\b`, and closes objects,
- * as models invent properties. For frameworks that check the answer: texts may break those patterns alone.
+ * as models invent properties. For frameworks that check the answer: texts may break those patterns alone. Throws
+ * `OPTION` for what is no plain JSON.
  */
 export function followedSchema(schema: unknown): FollowedSchema {
   const reasons = new Set<string>()
@@ -99,7 +101,7 @@ export function followedSchema(schema: unknown): FollowedSchema {
     })
     return Object.fromEntries(kept)
   }
-  return { schema: closedSchema(walk(schema)), leftOut: [...reasons] }
+  return { schema: closedSchema(walk(plainJson(schema, 'the schema', 'OPTION'))), leftOut: [...reasons] }
 }
 
 /** Why a pattern is not supported; undefined where it is, and where it is malformed: that is an error of its schema. */

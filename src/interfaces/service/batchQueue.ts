@@ -56,8 +56,9 @@ export class BatchQueue {
     })
     for (const name of names) {
       const record = records.get(name)
-      const isLeft = !name.endsWith('.json') && (!record || isOver(record)) // of what was killed when it began, or ended
-      if (isLeft) await fs.rm(path.join(folder, name), { recursive: true, force: true })
+      if (record ? isOver(record) : records.isLeft(name))
+        // of what was killed when it ended, or began
+        await fs.rm(path.join(folder, name), { recursive: true, force: true })
     }
     const hold = new Hold()
     let lastBusy = Number.NEGATIVE_INFINITY

@@ -1,6 +1,7 @@
 // Files that clients have sent, and those that batches have made for them: a record and the bytes of each, in a folder
 // of the server's own. A file is there when its record is: what a killed process has left besides is removed at the
-// start. Names from outside are texts in records, and never paths.
+// start, by the form of its name, since a folder may have been somebody's before. Names from outside are texts in
+// records, and never paths.
 
 import fs, { type FileHandle } from 'node:fs/promises'
 import path from 'node:path'
@@ -30,6 +31,8 @@ type NewFile = Pick<FileRecord, 'owner' | 'filename' | 'purpose'> & { readonly s
 export const KEPT_SECONDS = 2_592_000
 /** Uploads at one time: each holds a connection and writes. */
 const MOST_UPLOADS = 8
+/** The name of a file on its way. */
+const UPLOAD = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
 export const nowSeconds = () => Math.floor(Date.now() / 1000)
 
@@ -52,10 +55,8 @@ export class FileStore {
   static async open(folder: string, uploads: string): Promise<FileStore> {
     const records = await Records.open(folder, 'file-', form)
     try {
-      for (const name of await fs.readdir(uploads)) await fs.rm(path.join(uploads, name), { force: true })
-      for (const name of await fs.readdir(folder)) {
-        if (!name.endsWith('.json') && !records.get(name)) await fs.rm(path.join(folder, name), { force: true })
-      }
+      for (const name of await fs.readdir(uploads)) if (UPLOAD.test(name)) await fs.rm(path.join(uploads, name), { force: true })
+      for (const name of await fs.readdir(folder)) if (records.isLeft(name)) await fs.rm(path.join(folder, name), { force: true })
     } catch (cause) {
       throw ioError('write', folder, cause)
     }
@@ -159,10 +160,10 @@ export class Upload {
 
   /** Throws an ApiError 413 for a file that is too large, and 507 for a full disk; `IO`. */
   async write(bytes: Uint8Array): Promise<void> {
-    this.#bytes += bytes.length
-    if (this.#bytes > limits.storedFile.most) {
+    if (this.#bytes + bytes.length > limits.storedFile.most) {
       throw new ApiError(413, `the file has more than ${limits.storedFile.most} bytes, which is the most`)
     }
+    this.#bytes += bytes.length // as much as is taken: `close` gives it back
     this.#room.take(bytes.length)
     try {
       for (let done = 0; done < bytes.length; ) done += (await this.#handle.write(bytes, done, bytes.length - done)).bytesWritten

@@ -69,16 +69,27 @@ export async function* partsOf(next: () => Promise<Uint8Array | undefined>, boun
 function headOf(text: string): PartHead {
   const [padding, ...lines] = text.split('\r\n')
   const disposition = lines.find((line) => /^content-disposition:/i.test(line)) ?? ''
-  const name = parameterOf(disposition, 'name')
+  const parameters = parametersOf(disposition)
+  const name = parameters.get('name')
   if (padding!.trim() !== '' || !/^content-disposition:\s*form-data\s*;/i.test(disposition) || name === undefined) {
     throw badRequest('a part of the upload has no name, expected Content-Disposition: form-data; name="..."')
   }
-  return { name, filename: parameterOf(disposition, 'filename') }
+  return { name, filename: parameters.get('filename') }
 }
 
-/** Browsers escape a quote as %22, others by a backslash. */
-function parameterOf(disposition: string, name: string): string | undefined {
-  const [, quoted, plain] = new RegExp(`;\\s*${name}=(?:"((?:[^"\\\\]|\\\\.)*)"|([^\\s;"]+))`, 'i').exec(disposition) ?? []
-  const escapes: Record<string, string> = { '%22': '"', '%0D': '\r', '%0A': '\n' }
-  return quoted?.replace(/\\(["\\])|%(?:22|0D|0A)/gi, (found, escaped?: string) => escaped ?? escapes[found.toUpperCase()]!) ?? plain
+/** One parameter behind the other: what stands in quotes is none. */
+const PARAMETER = /\s*;\s*([^\s=;"]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))/y
+const ESCAPES: Readonly<Record<string, string>> = { '%22': '"', '%0D': '\r', '%0A': '\n' }
+
+/** By their names in small letters; of two, the first. Browsers escape a quote as %22, others by a backslash. */
+function parametersOf(disposition: string): ReadonlyMap<string, string> {
+  const found = new Map<string, string>()
+  PARAMETER.lastIndex = Math.max(0, disposition.indexOf(';'))
+  for (let match = PARAMETER.exec(disposition); match; match = PARAMETER.exec(disposition)) {
+    const [, name, quoted, plain] = match
+    const value =
+      quoted?.replace(/\\(["\\])|%(?:22|0D|0A)/gi, (text, escaped?: string) => escaped ?? ESCAPES[text.toUpperCase()]!) ?? plain!
+    if (!found.has(name!.toLowerCase())) found.set(name!.toLowerCase(), value)
+  }
+  return found
 }

@@ -21,6 +21,8 @@ export class Records<T extends Stored> {
   readonly #folder: string
   readonly #prefix: string
   readonly #all = new Map<string, T>()
+  /** Ids of records that cannot be read: what belongs to them stays. */
+  readonly #damaged = new Set<string>()
   /** Writes follow each other. */
   #writing: Promise<void> = Promise.resolve()
   #last = 0
@@ -39,11 +41,15 @@ export class Records<T extends Stored> {
     for (const name of names.sort()) {
       const file = path.join(folder, name)
       const id = name.replace(/\.json$/, '')
-      if (name.includes('.json~')) await fs.rm(file, { force: true }) // a draft of a killed process
+      const [draftOf] = /^.*(?=\.json~[0-9a-f]{8}$)/.exec(name) ?? []
+      if (draftOf !== undefined && records.isId(draftOf)) await fs.rm(file, { force: true }) // of a killed process
       if (id === name || !records.isId(id)) continue
-      const record = form.safeParse(parsed(await readText(file, limits.storedRecord.most)))
+      const record = form.safeParse(parsed(await readText(file, limits.storedRecord.most).catch(() => undefined)))
       if (record.success && record.data.id === id) records.#all.set(id, record.data)
-      else process.emitWarning(`${file} is no record of this version, and is left out`)
+      else {
+        records.#damaged.add(id)
+        process.emitWarning(`${file} is no record of this version, and is left out`)
+      }
       records.#last = Math.max(records.#last, Number.parseInt(id.slice(prefix.length, prefix.length + 12), 16))
     }
     return records
@@ -57,6 +63,11 @@ export class Records<T extends Stored> {
   /** Whether a text has the form of an id. */
   isId(text: string): boolean {
     return text.startsWith(this.#prefix) && /^[0-9a-f]{32}$/.test(text.slice(this.#prefix.length))
+  }
+
+  /** Whether a name is an id of ours that no record has, damaged ones included: nobody misses what has it. */
+  isLeft(name: string): boolean {
+    return this.isId(name) && !this.#all.has(name) && !this.#damaged.has(name)
   }
 
   get size(): number {

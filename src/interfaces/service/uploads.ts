@@ -27,6 +27,8 @@ interface Taking extends Pick<BodyLimits, 'bodySeconds'> {
 
 /** Throws an ApiError for what is wrong with the form; `IO` and `ABORTED`. */
 export async function takeUpload(request: Request, store: FileStore, { owner, bodySeconds, signal }: Taking): Promise<FileRecord> {
+  if ((request.headers.get('content-encoding') ?? 'identity') !== 'identity')
+    throw new ApiError(415, 'the upload is compressed, expected a plain form')
   const boundary = boundaryOf(request.headers.get('content-type') ?? undefined)
   const most = limits.storedFile.most + FORM_BYTES
   const tooLarge = new ApiError(413, `the upload is too large, expected a file of at most ${limits.storedFile.most} bytes`)
@@ -82,7 +84,7 @@ class Form {
     if (name !== 'file') this.#fields.set(name, '')
     else {
       if (!filename) throw badRequest('file: expected a file with a name', 'file')
-      this.#filename = filename.slice(0, NAME_CHARACTERS)
+      this.#filename = filename.slice(0, NAME_CHARACTERS).toWellFormed() // a character of two may have been cut
       this.#upload = await this.#store.upload()
     }
   }

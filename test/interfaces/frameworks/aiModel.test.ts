@@ -33,6 +33,25 @@ test.each([undefined, {}, [], { demo: 1 }, 'demo'])('%j is no model', (given) =>
   expect(() => createMixtral(given as never)).toThrow(/expected a model/)
 })
 
+test('too many tools are refused before the schemas of all are read', async () => {
+  const inputSchema = { type: 'object', properties: { a: { type: 'string', pattern: '^(a|b){1,200}$' } } } as const
+  const tools = Array.from({ length: 5000 }, (_, i) => ({ type: 'function' as const, name: `f${i}`, inputSchema }))
+  const before = performance.now()
+  await expect(mixtral().doGenerate({ prompt: user('x'), tools })).rejects.toMatchObject({ code: 'OPTION', statusCode: 400 })
+  expect(performance.now() - before).toBeLessThan(5000)
+})
+
+test('a schema that is no plain JSON is an error of the call', async () => {
+  const round: { type: 'object'; properties: Record<string, object> } = { type: 'object', properties: {} }
+  round.properties.again = round
+  let deep: object = { type: 'string' }
+  for (let i = 0; i < 20_000; i++) deep = { type: 'object', properties: { a: deep } }
+  for (const schema of [round, deep]) {
+    const asked = mixtral().doGenerate({ prompt: user('x'), responseFormat: { type: 'json', schema } })
+    await expect(asked).rejects.toMatchObject({ code: 'OPTION', message: expect.stringContaining('plain JSON') })
+  }
+})
+
 test('a stream opens and closes its blocks, and ends with one finish', async () => {
   const { stream } = await mixtral().doStream({ prompt: user('What is 7 + 5?'), temperature: 0 })
   const types = (await partsOf(stream)).map(({ type }) => type)

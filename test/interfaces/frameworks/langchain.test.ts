@@ -6,7 +6,7 @@ import { AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage } f
 import { StringOutputParser } from '@langchain/core/output_parsers'
 import { ChatPromptTemplate } from '@langchain/core/prompts'
 import { tool } from '@langchain/core/tools'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
 import { MixtralError, MixtralModel } from '../../../dist/index.js'
 import { pieceChunks } from '../../../dist/interfaces/frameworks/langchain/answerMessages.js'
@@ -30,6 +30,20 @@ const chat = (more: Partial<ChatMixtralFields> = {}) => new ChatMixtral({ model,
 const idle = () => expect.poll(() => [model.status().running, model.status().waiting]).toEqual([0, 0])
 
 describe('text', () => {
+  test('a callback that throws ends the generation, of a whole answer and of a stream', async () => {
+    const told = vi.fn(() => Promise.reject(new Error('full')))
+    const handler = { raiseError: true, awaitHandlers: true, handleLLMNewToken: told }
+    const call = { maxNewTokens: 400, ignoreEos: true, callbacks: [handler] }
+    await expect(chat().invoke(story, call)).rejects.toThrow('full')
+    expect(told).toHaveBeenCalledTimes(1) // another attempt would meet it again
+    await idle()
+    const read = async () => {
+      for await (const _ of await chat().stream(story, call));
+    }
+    await expect(read()).rejects.toThrow('full')
+    await idle()
+  })
+
   test('invoke, with usage, cached tokens and the reason of its end', async () => {
     const message = await chat({ salt: 'invoke' }).invoke([new HumanMessage(question)])
     expect(message).toBeInstanceOf(AIMessage)

@@ -342,7 +342,8 @@ describe('a server that ends', () => {
     const kept = await sent(clientOf(one), 'kept')
     await one.close()
     const left = `file-${'1'.repeat(32)}`
-    for (const name of [`files/${left}`, `files/${left}.json~0a`, 'uploads/x']) writeFileSync(path.join(own, name), 'x')
+    const names = [`files/${left}`, `files/${left}.json~0a0a0a0a`, `uploads/${crypto.randomUUID()}`]
+    for (const name of names) writeFileSync(path.join(own, name), 'x')
     writeFileSync(path.join(own, `batches/batch_${'1'.repeat(32)}.json`), '{"id":1}')
     one = await storing.start(own)
     expect((await clientOf(one).files.list()).data).toEqual([kept])

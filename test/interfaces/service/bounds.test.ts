@@ -53,6 +53,18 @@ test('a file that turns out too large is 413, and leaves nothing', () =>
     await until(() => filesIn(folder).length === length)
   }))
 
+test('uploads that were refused count for nothing, neither for more nor for less', async () => {
+  await withLimit('storedFile', 100_000, async () => {
+    for (let i = 0; i < 3; i++) await sent(client(), 'x'.repeat(130_000)).catch(() => {})
+    await until(() => filesIn(folder).length === 0)
+  })
+  await withLimit('storedBytes', 150_000, async () => {
+    await sent(client(), 'x'.repeat(90_000))
+    await expect(sent(client(), 'x'.repeat(70_000))).rejects.toMatchObject({ status: 400 })
+    await sent(client(), 'x'.repeat(60_000))
+  })
+})
+
 test('more files than may be, or more bytes, are refused until some are deleted', async () => {
   await withLimit('storedFiles', 2, async () => {
     const { id } = await sent(client(), 'a')

@@ -6,7 +6,7 @@ import { checkNames } from '../../../base/errors.js'
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
 import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import { generationTable } from '../../../text/generate/generationTable.js'
-import type { ToolChoice, ToolDefinition } from '../../../text/tools/toolDefinitions.js'
+import { checkTools, type ToolChoice, type ToolDefinition } from '../../../text/tools/toolDefinitions.js'
 import { toolsWithStrictness } from '../../server/openai/allowedTools.js'
 import { rootedSchema } from '../../server/openai/constraints.js'
 import { followedSchema, leftOut } from '../sharedCalls.js'
@@ -77,22 +77,31 @@ function warnOfReasoning(given: LanguageModelV3CallOptions, warn: Warn): void {
   if (!asksNothing) warn('reasoning', 'the model writes its answer alone')
 }
 
+type FunctionTool = Extract<NonNullable<LanguageModelV3CallOptions['tools']>[number], { readonly type: 'function' }>
+
 function toolsOf(tools: LanguageModelV3CallOptions['tools'] = [], warn: Warn): ToolDefinition[] {
+  const isFunction = (tool: (typeof tools)[number]) => tool.type === 'function'
+  checkTools({ tools: tools.filter(isFunction).map(definitionOf) }) // before the schema of each becomes a grammar, which takes time
   return tools.flatMap((tool) => {
     if (tool.type !== 'function') {
       warn(`provider-defined tool ${tool.id}`, 'there is no such tool here: it is left out')
       return []
     }
-    const { name, description, inputSchema: parameters, strict, inputExamples, providerOptions } = tool
+    const { name, inputExamples, providerOptions } = tool
     if (inputExamples && inputExamples.length > 0)
       warn(`inputExamples of the tool ${name}`, 'the model does not see them: the SDK has addToolInputExamplesMiddleware')
     ownOptions(providerOptions, [])
-    const described = { name, parameters, ...(description !== undefined && { description }), ...(strict !== undefined && { strict }) }
-    const [definition] = toolsWithStrictness([{ type: 'function', function: described }]) as [ToolDefinition]
+    const definition = definitionOf(tool)
     const why = leftOut(definition)
     if (why !== undefined) warn(`inputSchema of the tool ${name}`, `${why}: it is left out, and calls may break it`)
     return [definition]
   })
+}
+
+function definitionOf({ name, description, inputSchema: parameters, strict }: FunctionTool): ToolDefinition {
+  const described = { name, parameters, ...(description !== undefined && { description }), ...(strict !== undefined && { strict }) }
+  const [definition] = toolsWithStrictness([{ type: 'function', function: described }]) as [ToolDefinition]
+  return definition
 }
 
 function choiceOf(choice: NonNullable<LanguageModelV3CallOptions['toolChoice']>): ToolChoice {

@@ -168,14 +168,24 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
 
   /** Tells callbacks of each piece, too. Throws what `MixtralModel.chat` throws, as LangChain's own errors. */
   override async _generate(messages: BaseMessage[], call: this['ParsedCallOptions'], run?: CallbackManagerForLLMRun): Promise<ChatResult> {
-    const { answer, routed } = await this.caller.call(async () => {
+    const outcome = await this.caller.call(async (): Promise<Answered | { readonly thrown: unknown }> => {
       const chunks = this.#chunks(messages, call)
-      for (;;) {
-        const { done, value } = await chunks.next()
-        if (done) return value
-        await tell(run, value)
+      try {
+        for (;;) {
+          const { done, value } = await chunks.next()
+          if (done) return value
+          const failed = await tell(run, value).then(
+            () => undefined,
+            (thrown: unknown) => ({ thrown }), // no matter of the model, so not to be tried again
+          )
+          if (failed) return failed
+        }
+      } finally {
+        await chunks.return(undefined as never)
       }
     })
+    if ('thrown' in outcome) throw outcome.thrown
+    const { answer, routed } = outcome
     const message = wholeMessage(answer, this.#name, routed)
     const { input_tokens: promptTokens, output_tokens: completionTokens, total_tokens: totalTokens } = usageOf(answer)
     return {
