@@ -1,7 +1,7 @@
 // Batches in the order of their making, one at a time: the oldest that is not over runs until it is. Those behind it
-// are checked meanwhile, so that what is wrong with a file is told at once. Owns which one runs now, what ends it early,
-// and what is tried again: what is wrong with the machine, such as a full disk, may be better soon. Requests of clients
-// go first: while one is there, those of a batch are held back.
+// are checked meanwhile, so that what is wrong with a file is told at once. Owns which one runs now, what ends it
+// early, and what is tried again: what is wrong with the machine, such as a full disk, may be better soon. Requests of
+// clients go first: while one is there, those of a batch are held back.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'

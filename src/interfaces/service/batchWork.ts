@@ -95,7 +95,8 @@ async function openInput(
   const found = await checkedInput(file, record, { host, needsModel, signal })
   const isOpen = 'requests' in found
   try {
-    if (signal.aborted || records.get(id)?.batch.status !== 'validating') throw abortedError(signal) // cancelled meanwhile
+    const isCancelled = records.get(id)?.batch.status !== 'validating'
+    if (signal.aborted || isCancelled) throw abortedError(signal)
     if (!isOpen) {
       await records.put(inState(records.get(id)!, 'failed', { errors: { object: 'list', data: [...found] } }))
       return undefined

@@ -142,7 +142,7 @@ describe('inputs that are wrong', () => {
     const counts = { total: 2, completed: 0, failed: 0 }
     expect(await client().batches.retrieve(right.id)).toMatchObject({ status: 'in_progress', model: 'demo', request_counts: counts })
     expect((await client().batches.retrieve(first.id)).status).toBe('in_progress')
-    expect(filesIn(folder).some((name) => name.includes(`${wrong.id}/`))).toBe(false)
+    await until(() => !filesIn(folder).some((name) => name.includes(`${wrong.id}/`)))
     await release()
     const [one, two] = [await ended(client(), first.id), await ended(client(), right.id)]
     expect([one.status, two.status]).toEqual(['completed', 'completed'])
