@@ -52,6 +52,8 @@ export interface Plan {
   readonly contextLength: number
   /** Most sequences of one step. */
   readonly sequences: number
+  /** How many adapters there are. Default: none. */
+  readonly adapters?: number
   /** Pages of the KV cache, which all sequences share. */
   readonly pages: number
   readonly kvFormat: KvFormat
@@ -97,6 +99,10 @@ export interface PlanOptions {
   readonly bankBytes?: number
   /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
+  /** How many adapters there are. Default: none. */
+  readonly adapters?: number
+  /** Whether the inputs of ffn_down are also kept as float32, for adapters. */
+  readonly downFloats?: boolean
   /** Bytes that are left free behind every area, a multiple of 64: a write there is one too far. Default 0. */
   readonly guardBytes?: number
 }
@@ -114,7 +120,7 @@ const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { ram = Number.POSITIVE_INFINITY } = options
-  const shared = sharedBy(tensors)
+  const shared = sharedBy(tensors, options)
   const resident = residentLayout(config, tensors, shared, options)
   if (resident) return layOut(config, resident, shared, options)
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
@@ -164,7 +170,7 @@ export function residentNeeds(
   tensors: MixtralTensors,
   options: PlanOptions,
 ): Pick<Plan, 'contextLength' | 'kvFormat' | 'weightBytes' | 'kvBytes' | 'bytes'> {
-  const shared = sharedBy(tensors)
+  const shared = sharedBy(tensors, options)
   return layOut(config, residentLayout(config, tensors, shared, options) ?? tensors, shared, { ...options, measures: true })
 }
 
@@ -245,6 +251,7 @@ function layOut(
     batchSize,
     contextLength,
     sequences,
+    adapters: options.adapters ?? 0,
     pages,
     kvFormat,
     scratch,
@@ -274,9 +281,9 @@ interface Shared {
   readonly largestExpertMatrix: number
 }
 
-function sharedBy({ tokenEmbd, output, layers }: MixtralTensors): Shared {
+function sharedBy({ tokenEmbd, output, layers }: MixtralTensors, { downFloats }: Pick<PlanOptions, 'downFloats'>): Shared {
   const inputKinds = new Set<ActivationKind>(['f32']) // the norm writes f32
-  const expertInputKinds = new Set<ActivationKind>()
+  const expertInputKinds = new Set<ActivationKind>(downFloats ? ['f32'] : [])
   let widestRowBytes = 0
   let largestExpertMatrix = 0
   const see = (slice: TensorSlice, kinds: Set<ActivationKind> | undefined) => {
