@@ -5,7 +5,7 @@
 import { resumingStream } from './resuming.mjs'
 
 const [question = 'KING RICHARD III:\n', address = 'http://127.0.0.1:8080'] = process.argv.slice(2)
-const onResume = () => process.stderr.write('[another replica goes on]')
+const onResume = () => process.stderr.write('[lost, asking again]')
 for await (const data of resumingStream(`${address}/v1/completions`, { prompt: question, max_tokens: -1 }, { onResume })) {
   if (data !== '[DONE]') process.stdout.write(JSON.parse(data).choices[0]?.text ?? '')
 }

@@ -2,13 +2,13 @@
 // again. SIGHUP restarts them one after the other: each finishes its answers while the others take what is new. SIGTERM
 // and Ctrl-C end all, in the same good order.
 //
-// node examples/replicas/replicas.mjs [model] [replicas] [first port]
+// node examples/replicas/replicas.mjs [model] [replicas] [first port] [flags of mixtral serve]
 
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
-const [model = 'demo', count = '3', firstPort = '8081'] = process.argv.slice(2)
+const [model = 'demo', count = '3', firstPort = '8081', ...flags] = process.argv.slice(2)
 const command = fileURLToPath(new URL('interfaces/cli/main.js', import.meta.resolve('mixtral-wasm')))
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
 let isEnding = false
@@ -21,7 +21,7 @@ class Replica {
   /** Resolves when it answers. */
   async start() {
     this.stops = false
-    const child = spawn(process.execPath, [command, 'serve', model, '--port', `${this.port}`, '--no-log'], {
+    const child = spawn(process.execPath, [command, 'serve', model, '--port', `${this.port}`, '--no-log', ...flags], {
       stdio: ['ignore', 'ignore', 'inherit'],
       detached: true, // Ctrl-C is for this process, which passes it on
     })

@@ -3,7 +3,7 @@
 // names of queues and the options of connections. An address may have a password in it, so it is in no message.
 
 import type { Job, JobsOptions, Queue, Worker } from 'bullmq'
-import { checkText, MixtralError } from '../../base/errors.js'
+import { checkText, MixtralError, shown } from '../../base/errors.js'
 
 export type AnyQueue<Data, Result = unknown> = Queue<Data, Result, string>
 type AnyWorker<Data, Result> = Worker<Data, Result, string>
@@ -44,8 +44,11 @@ export class QueueBackend {
   static async load(address: string): Promise<QueueBackend> {
     checkText('the queue', address)
     const [, scheme] = /^(rediss?|postgres(?:ql)?):\/\//.exec(address) ?? []
-    if (scheme === undefined)
-      throw new MixtralError('OPTION', 'the queue has no known address, expected redis://, rediss:// or postgres://')
+    if (scheme === undefined) {
+      const [kind] = /^[\w+.-]*:(\/\/)?/.exec(address) ?? [] // the rest may be a password
+      const found = kind === undefined ? 'has no scheme' : `begins with ${shown(kind)}`
+      throw new MixtralError('OPTION', `the address of the queue ${found}, expected redis://, rediss:// or postgres://`)
+    }
     const isPostgres = scheme.startsWith('postgres')
     const client = isPostgres ? 'pg' : 'ioredis'
     const missing = (name: string) => (cause: unknown) => {

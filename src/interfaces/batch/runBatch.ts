@@ -7,12 +7,13 @@ import { refuseInput } from '../../base/files/draftFile.js'
 import { withLock } from '../../registry/stores/storeLock.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import type { ModelMark } from '../server/modelMark.js'
 import { answerAll, type Beside, type Work } from './answerAll.js'
 import { BatchFolder } from './batchFolder.js'
 import { BatchInput } from './batchInput.js'
 import { type BatchModel, batchModel, checkModels, keyedRequest } from './batchModel.js'
 import { Journal } from './journal.js'
-import { type BatchAnswer, failureLine, isBegunResult, resultLine, storedResult } from './resultLine.js'
+import { type BatchAnswer, failureLine, isBegunResult, resultLine, type StoredResult, storedResult } from './resultLine.js'
 
 /** How far a run is. */
 export interface BatchProgress {
@@ -117,13 +118,13 @@ async function runFile(requests: BatchInput, part: Uint32Array, batch: BatchMode
     for (const file of [output, errors]) {
       const journal = await Journal.open(file, async ({ number, bytes, ends }) => {
         if (!ends) return isBegunResult(bytes) ? undefined : refuseLine(`${file}:${number}`)
-        const { customId, key, failed } = storedResult(bytes) ?? refuseLine(`${file}:${number}`)
-        const request = await requests.find(customId)
+        const stored = storedResult(bytes) ?? refuseLine(`${file}:${number}`)
+        const request = await requests.find(stored.customId)
         const known = request && keyedRequest(request, requests.id, batch, batch.served.name)
-        if (known?.key !== key) refuseLine(`${file}:${number}`, customId)
+        if (known?.key !== stored.key) refuseLine(`${file}:${number}`, otherResult(stored, { ...batch, batch: requests.id }))
         if (done[request!.index]) return
         done[request!.index] = 1
-        figures.find(failed)
+        figures.find(stored.failed)
       })
       journals.push(journal)
     }
@@ -160,10 +161,21 @@ async function runFolder(folder: BatchFolder, batch: BatchModel, figures: Figure
 }
 
 /** Throws `OPTION` for a line that is none of this batch. */
-function refuseLine(where: string, customId?: string): never {
-  const found =
-    customId === undefined ? 'a line that is no result' : `a result of ${shown(customId)} that is of another batch, model or version`
-  throw new MixtralError('OPTION', `${where}: ${found}, expected results of this batch only; give the output another name`)
+function refuseLine(where: string, found = 'a line that is no result, expected results of this batch only'): never {
+  throw new MixtralError('OPTION', `${where}: ${found}; give the output another name`)
+}
+
+/** A result of another run, and the first thing in which that one differs. */
+function otherResult(stored: StoredResult, own: ModelMark & { readonly batch: string }): string {
+  const result = `a result of ${shown(stored.customId)}`
+  const differs = (what: 'batch' | 'model' | 'numerics', is: string) =>
+    stored[what] === own[what] ? undefined : `${result} whose ${what}, ${is}, is ${shown(stored[what])}, expected ${shown(own[what])}`
+  return (
+    differs('batch', 'a hash of the file of requests') ??
+    differs('model', "a hash of the model's file") ??
+    differs('numerics', 'version, format of the KV cache and context') ??
+    `${result} that is of another body or name of the model, expected results of this batch only`
+  )
 }
 
 /** The requests of a shard: as many as of any other, or one more, and neighbors of each other. */

@@ -102,7 +102,7 @@ async function submitTo(input: string, flags: SubmitFlags): Promise<void> {
   if (json) process.stdout.write(jsonLine(batch))
   else {
     print(`${batch.batch}\n`)
-    say(`${requestCount(batch.requests)} in ${batch.chunks} chunks, for ${batch.name}`)
+    say(`${requestCount(batch.requests)} in ${chunkCount(batch.chunks)}, for ${batch.name}`)
   }
 }
 
@@ -150,6 +150,9 @@ async function collectFrom(input: string, output: string, { queue, errors, remov
 
 const countsOf = ({ chunks, waiting, active, completed, failed }: QueuedStatus) => ({ chunks, waiting, active, completed, failed })
 
+const chunkCount = (chunks: number) => (chunks === 1 ? '1 chunk' : `${chunks} chunks`)
+
 function statusText({ chunks, waiting, active, completed, failed }: QueuedStatus): string {
-  return `${completed} of ${chunks} chunks are done, ${active} are under way, ${waiting} wait${failed ? `, ${failed} have failed` : ''}`
+  const counts = [`${active} under way`, `${waiting} waiting`, ...(failed ? [`${failed} failed`] : [])]
+  return `${completed} of ${chunkCount(chunks)} done, ${counts.join(', ')}`
 }

@@ -72,6 +72,9 @@ const because = (why: string) => {
   return reason.startsWith('Expected') ? `, e${reason.slice(1)}` : `: ${reason[0]?.toLowerCase() ?? ''}${reason.slice(1)}`
 }
 
+/** Where else a flag's value may be. */
+const elsewhere: Readonly<Record<string, string>> = { '--queue <address>': ', or MIXTRAL_QUEUE in the environment' }
+
 const sentences: readonly (readonly [RegExp, (first: string, second: string, third: string) => string])[] = [
   [/^option '([^']*)' argument '(.*)' is invalid\. (.*)$/s, (flags, value, why) => `${flagOf(flags)} is ${quoted(value)}${because(why)}`],
   [
@@ -79,5 +82,5 @@ const sentences: readonly (readonly [RegExp, (first: string, second: string, thi
     (value, name, why) => `${name.toUpperCase()} is ${quoted(value)}${because(why)}`,
   ],
   [/^option '([^']*)' argument missing$/, (flags) => `${flagOf(flags)} has no value, expected ${flags}`],
-  [/^required option '([^']*)' not specified$/, (flags) => `${flagOf(flags)} is missing, expected ${flags}`],
+  [/^required option '([^']*)' not specified$/, (flags) => `${flagOf(flags)} is missing, expected ${flags}${elsewhere[flags] ?? ''}`],
 ]

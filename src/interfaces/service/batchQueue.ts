@@ -1,6 +1,7 @@
-// Batches in the order of their making, one at a time: the oldest that is not over runs until it is. Owns which one
-// runs now, what ends it early, and what is tried again: what is wrong with the machine, such as a full disk, may be
-// better soon. Requests of clients go first: while one is there, those of a batch are held back.
+// Batches in the order of their making, one at a time: the oldest that is not over runs until it is. Those behind it
+// are checked meanwhile, so that what is wrong with a file is told at once. Owns which one runs now, what ends it
+// early, and what is tried again: what is wrong with the machine, such as a full disk, may be better soon. Requests of
+// clients go first: while one is there, those of a batch are held back.
 
 import fs from 'node:fs/promises'
 import path from 'node:path'
@@ -15,7 +16,7 @@ import type { Admission } from '../server/admission.js'
 import { ApiError, badRequest, toApiError } from '../server/apiError.js'
 import type { ModelHost } from '../server/models/modelHost.js'
 import { type BatchRecord, batchForm, endOf, inState, isOver, newBatch, openBatches, readCreate } from './batchRecord.js'
-import { advanceBatch, BatchFailure, type BatchWorld, inputOf } from './batchWork.js'
+import { advanceBatch, BatchFailure, type BatchWorld, checkBatch, inputOf } from './batchWork.js'
 import { type FileStore, KEPT_SECONDS, noRoom, nowSeconds } from './fileStore.js'
 import { Records } from './records.js'
 
@@ -36,6 +37,10 @@ export class BatchQueue {
   readonly #world: BatchWorld
   /** Ends the attempt that runs. */
   #attempt: { readonly id: string; readonly stop: AbortController } | undefined
+  /** The check of one whose turn has not come. */
+  #check: { readonly id: string; readonly done: Promise<void> } | undefined
+  /** Those that could not be checked before their turn. */
+  readonly #unchecked = new Set<string>()
   /** When batches are tried again that something was in the way of, by `performance.now()`. */
   readonly #later = new Map<string, { readonly at: number; readonly pause: number }>()
   /** Ends the wait for that. */
@@ -100,6 +105,7 @@ export class BatchQueue {
       throw noRoom(error instanceof MixtralError || error instanceof ApiError ? error : ioError('write', input, error))
     }
     this.#wake()
+    this.#checkNext()
     return record
   }
 
@@ -132,6 +138,7 @@ export class BatchQueue {
     this.#attempt?.stop.abort()
     this.#nap.abort()
     await this.#running
+    await this.#check?.done
   }
 
   /** Forgets the batch that has ended first, where there are as many as may be. Throws an ApiError 429; `IO`. */
@@ -166,6 +173,21 @@ export class BatchQueue {
     }
   }
 
+  /** While one batch runs, checks those that wait, one after the other. */
+  #checkNext(): void {
+    if (this.#check || !this.#attempt || this.#closing.signal.aborted) return
+    const { id: running } = this.#attempt
+    const mayCheck = ({ id, batch }: BatchRecord) => batch.status === 'validating' && id !== running && !this.#unchecked.has(id)
+    const id = openBatches(this.records).find(mayCheck)?.id
+    if (id === undefined) return
+    const checked = checkBatch(id, this.#world, this.#closing.signal).catch(() => void this.#unchecked.add(id))
+    const done = checked.then(() => {
+      this.#check = undefined
+      this.#checkNext()
+    })
+    this.#check = { id, done }
+  }
+
   /** What stands in the way of one batch does not hold up the others; clients see what it is. */
   async #try(batch: BatchRecord): Promise<void> {
     const { records } = this.#world
@@ -190,6 +212,8 @@ export class BatchQueue {
     const timer = setTimeout(() => stop.abort(), Math.min(Math.max(0, left), LONGEST_TIMER))
     if (left <= 0) clearTimeout(timer)
     try {
+      if (this.#check?.id === id) await this.#check.done
+      this.#checkNext()
       await advanceBatch(id, this.#world, stop.signal)
       return undefined
     } catch (error) {
@@ -201,6 +225,7 @@ export class BatchQueue {
       return isFinal ? await this.#fail(id, new BatchFailure(told.code ?? 'server_error', told.message)) : told
     } finally {
       clearTimeout(timer)
+      this.#unchecked.delete(id)
       this.#attempt = undefined
     }
   }

@@ -83,14 +83,16 @@ export const createFields = z.object({
 export function readCreate(body: Record<string, unknown>) {
   const { input_file_id: input, endpoint, completion_window: window, metadata, output_expires_after: expires } = checked(createFields, body)
   const known = ENDPOINTS.find((one) => one === endpoint)
-  if (!known) throw badRequest(`endpoint is not supported, expected one of ${ENDPOINTS.join(', ')}`, 'endpoint')
-  if (window !== '24h') throw badRequest('completion_window: expected 24h', 'completion_window')
+  if (!known) throw badRequest(`endpoint is ${told(endpoint)}, expected one of ${ENDPOINTS.join(', ')}`, 'endpoint')
+  if (window !== '24h') throw badRequest(`completion_window is ${told(window)}, expected 24h`, 'completion_window')
   const pairs = Object.entries(metadata ?? {})
   if (pairs.length > MOST_METADATA || pairs.some(([key, value]) => key.length > 64 || value.length > 512)) {
     throw badRequest(`metadata: expected at most ${MOST_METADATA} pairs, keys of 64 and values of 512 characters`, 'metadata')
   }
   return { input, endpoint: known, metadata: metadata ?? null, keepSeconds: expires?.seconds ?? KEPT_SECONDS }
 }
+
+const told = (text: string) => JSON.stringify(text.slice(0, 100))
 
 export function newBatch(
   id: string,

@@ -66,7 +66,7 @@ export async function advanceBatch(id: string, world: BatchWorld, signal: AbortS
   if (status === 'finalizing') return finish(id, 'completed', world)
   if (expires <= nowSeconds()) return finish(id, 'expired', world)
   const requests = await openInput(id, world, signal)
-  if (!requests) return
+  if (!requests) return removed(path.join(folder, id))
   try {
     await answer(id, requests, world, signal)
     if (now().batch.status !== 'in_progress') throw abortedError(signal) // cancelled with its last answer
@@ -75,6 +75,12 @@ export async function advanceBatch(id: string, world: BatchWorld, signal: AbortS
     await requests.close()
   }
   await finish(id, 'completed', world)
+}
+
+/** Checks the input of a batch whose turn has not come. Throws `ABORTED`, `IO`. */
+export async function checkBatch(id: string, world: BatchWorld, signal: AbortSignal): Promise<void> {
+  const requests = await openInput(id, world, signal)
+  await (requests ? requests.close() : removed(path.join(world.folder, id)))
 }
 
 /** The input, checked; undefined if it is wrong, and the batch is failed. */
@@ -89,7 +95,8 @@ async function openInput(
   const found = await checkedInput(file, record, { host, needsModel, signal })
   const isOpen = 'requests' in found
   try {
-    if (signal.aborted) throw abortedError(signal)
+    const isCancelled = records.get(id)?.batch.status !== 'validating'
+    if (signal.aborted || isCancelled) throw abortedError(signal)
     if (!isOpen) {
       await records.put(inState(records.get(id)!, 'failed', { errors: { object: 'list', data: [...found] } }))
       return undefined

@@ -79,7 +79,8 @@ test.each([
   [['batch', input, 'x', '--shard', '3/2'], '--shard is "3/2", expected a part of a number of parts'],
   [['batch', 'verify', 'x', '--input', 'y', '--sample', '0'], '--sample is "0", expected a part of all'],
   [['batch', 'verify', 'x'], '--input is missing'],
-  [['batch', 'submit', input, '--queue', 'http://x'], 'expected redis://, rediss:// or postgres://'],
+  [['batch', 'submit', input], '--queue is missing, expected --queue <address>, or MIXTRAL_QUEUE in the environment\n'],
+  [['batch', 'submit', input, '--queue', 'http://me:secret@x'], 'begins with "http://", expected redis://, rediss:// or postgres://'],
 ])('wrong usage is told: %j', async (args, message) => {
   const { code, stderr } = await mixtral(args as string[])
   expect(code).toBe(2)

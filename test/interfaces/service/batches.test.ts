@@ -133,6 +133,22 @@ describe('inputs that are wrong', () => {
     expect(storing.model.status().steps).toBe(steps)
   })
 
+  test('behind one that runs, a batch is checked at once, and a right one waits for its turn', async () => {
+    const release = await held()
+    const first = await begun(client(), textOf([complete('A')]), '/v1/completions')
+    const right = await begun(client(), textOf([complete('B'), complete('C')]), '/v1/completions')
+    const wrong = await begun(client(), '{"custom_id":\n', '/v1/completions')
+    expect(await ended(client(), wrong.id)).toMatchObject({ status: 'failed', errors: { data: [{ code: 'invalid_json_line', line: 1 }] } })
+    const counts = { total: 2, completed: 0, failed: 0 }
+    expect(await client().batches.retrieve(right.id)).toMatchObject({ status: 'in_progress', model: 'demo', request_counts: counts })
+    expect((await client().batches.retrieve(first.id)).status).toBe('in_progress')
+    await until(() => !filesIn(folder).some((name) => name.includes(`${wrong.id}/`)))
+    await release()
+    const [one, two] = [await ended(client(), first.id), await ended(client(), right.id)]
+    expect([one.status, two.status]).toEqual(['completed', 'completed'])
+    expect(one.output_file_id! < two.output_file_id!).toBe(true) // ids grow with time
+  })
+
   test('a batch of a wrong body is refused at once', async () => {
     const { id } = await sent(client(), mixed)
     const right = { input_file_id: id, endpoint: '/v1/chat/completions', completion_window: '24h' }
@@ -147,6 +163,9 @@ describe('inputs that are wrong', () => {
       [{ output_expires_after: { anchor: 'created_at', seconds: 1 } }, 'output_expires_after.seconds'],
     ] as const) {
       const asked = client().batches.create({ ...right, ...more } as never)
+      const [found] = Object.values(more)
+      if ('endpoint' in more || 'completion_window' in more)
+        await expect(asked).rejects.toThrow(`${param} is ${JSON.stringify(found)}, expected `)
       await expect(asked, param).rejects.toMatchObject({ status: param === 'input_file_id' && more.input_file_id !== 7 ? 404 : 400, param })
     }
     const output = (await client().batches.list()).data.find(({ output_file_id }) => output_file_id)!.output_file_id!
@@ -179,7 +198,6 @@ describe('a batch that ends early', () => {
     const second = await begun(client(), long, '/v1/completions')
     const third = await begun(client(), textOf([complete('A')]), '/v1/completions')
     await until(async () => (await client().batches.retrieve(first.id)).status === 'in_progress')
-    expect((await client().batches.retrieve(second.id)).status).toBe('validating')
     await client().batches.cancel(second.id)
     await client().batches.cancel(first.id)
     expect(await ended(client(), second.id)).toMatchObject({ status: 'cancelled', output_file_id: null, error_file_id: null })

@@ -32,7 +32,7 @@ export function unsupportedPart(functionality: string): MixtralError {
 
 /** The SDK's `NoSuchModelError`. */
 export function noSuchModel(modelType: string, modelId: string, known: readonly string[]): MixtralError {
-  const expected = known.length > 0 ? `expected ${known.join(', ')}` : 'which a Mixtral is not'
+  const expected = known.length > 0 ? `expected ${known.join(', ')}` : 'expected a languageModel or an embeddingModel'
   const error = new MixtralError('OPTION', `there is no ${modelType} ${JSON.stringify(modelId)}, ${expected}`)
   return marked(error, 'AI_NoSuchModelError', { modelId, modelType })
 }
