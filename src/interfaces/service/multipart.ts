@@ -73,7 +73,17 @@ function headOf(text: string): PartHead {
   if (padding!.trim() !== '' || !/^content-disposition:\s*form-data\s*;/i.test(disposition) || name === undefined) {
     throw badRequest('a part of the upload has no name, expected Content-Disposition: form-data; name="..."')
   }
-  return { name, filename: parameterOf(disposition, 'filename') }
+  return { name, filename: extendedOf(disposition) ?? parameterOf(disposition, 'filename') }
+}
+
+/** A name with all its letters, as RFC 5987 has it: RFC 7578 does not know it, and clients of .NET and Python send it. */
+function extendedOf(disposition: string): string | undefined {
+  const [, text] = /;\s*filename\*=utf-8'[^']*'([^\s;"]+)/i.exec(disposition) ?? []
+  try {
+    return text && decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** Browsers escape a quote as %22, others by a backslash. */
