@@ -132,7 +132,7 @@ const forBatches = {
   storedRecord: limit(1_048_576, 'bytes of the record of a file or a batch', 'a hundred errors of 1,600 characters take a fifth'),
 }
 
-// What files of tasks and journals may hold.
+// What files of tasks and journals may hold, and statistics.
 const forTasks = {
   taskItem: limit(1_048_576, 'bytes of a line, or characters of a text, of a task', 'the longest published items have some ten thousand'),
   taskChoices: limit(64, 'choices of an item of a task', 'published items have two to five'),
@@ -157,6 +157,8 @@ const forTasks = {
     'characters of all examples for a task',
     'they are kept in memory; the largest published splits have some 40 million',
   ),
+  statisticsDomains: limit(100, 'domains of statistics of experts', 'each two are compared, in a tenth of a second; MMLU has 57 subjects'),
+  taskPrompt: limit(16_777_216, 'characters of a prompt of a task, examples and all', 'more than all tokens of the longest contexts have'),
   taskShots: limit(1000, 'examples before an item of a task', 'usual are up to 25, and all must fit the context'),
 }
 

@@ -2,6 +2,7 @@
 // that the runtime does not warn of a leak at the eleventh. A promise that a caller's function gives is listened to, so
 // that its error does not end the process.
 
+import process from 'node:process'
 import { abortedError } from './errors.js'
 
 const listeners = new WeakMap<AbortSignal, Set<() => void>>()
@@ -51,4 +52,35 @@ export function onRejection(given: unknown, then: (error: unknown) => void): voi
 /** Whether a value is a promise, of any library. */
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
+}
+
+/**
+ * Tells a caller's function of progress. Where that is asynchronous, its error does not end the process: the next
+ * telling throws it, as it would have thrown it itself, or `end`; later ones become a warning.
+ */
+export class Told<P> {
+  readonly #tell: ((progress: P) => unknown) | undefined
+  #failure: { readonly error: unknown } | undefined
+  #isOver = false
+
+  constructor(tell: ((progress: P) => unknown) | undefined) {
+    this.#tell = tell
+  }
+
+  next(progress: P): void {
+    this.#throwFailure()
+    onRejection(this.#tell?.(progress), (error) => {
+      if (this.#isOver) process.emitWarning(error instanceof Error ? error : 'a function for progress was rejected')
+      else this.#failure ??= { error }
+    })
+  }
+
+  end(): void {
+    this.#isOver = true
+    this.#throwFailure()
+  }
+
+  #throwFailure(): void {
+    if (this.#failure) throw this.#failure.error
+  }
 }

@@ -4,7 +4,9 @@
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  collectImatrix,
   evaluateTask,
+  expertStatistics,
   MixtralConfig,
   MixtralModel,
   measureDivergence,
@@ -39,6 +41,9 @@ const calls: readonly (readonly [what: string, call: (value: never) => unknown])
   ['the model of evaluateTask', (value) => evaluateTask(value, 'mmlu', 'a')],
   ['the task of evaluateTask', (value) => evaluateTask(model, value, 'a')],
   ['the file of evaluateTask', (value) => evaluateTask(model, 'mmlu', value)],
+  ['the model of expertStatistics', (value) => expertStatistics(value, [{ domain: 'a', text: 'b' }])],
+  ['the texts of expertStatistics', (value) => expertStatistics(model, value)],
+  ['a text of expertStatistics', (value) => expertStatistics(model, [value])],
   ['the model of measureDivergence', (value) => measureDivergence(value, value)],
   ['the base of measureDivergence', (value) => measureDivergence(model, value)],
   ['the model of verifyModel', (value) => verifyModel(value, [1])],
@@ -81,4 +86,15 @@ test('null in place of options is refused', async () => {
   await expect(WeightLoader.fromGguf(demo, null as never)).rejects.toThrow('the options are null, expected a plain object')
   await expect(Tokenizer.load(model.metadata, null as never)).rejects.toThrow('the options are null, expected a plain object')
   expect(() => reference.trace([1], null as never)).toThrow('the options are null, expected a plain object')
+})
+
+test.each([
+  ['measurePerplexity', measurePerplexity],
+  ['collectImatrix', collectImatrix],
+] as const)('an asynchronous function for progress that is rejected ends %s with its error', async (_, measure) => {
+  const onProgress = async () => {
+    throw new Error('no progress')
+  }
+  const text = 'Once upon a time, there was a young goat who wanted to see the world. '.repeat(3)
+  await expect(measure(model, text, { contextLength: 16, windows: 2, onProgress })).rejects.toThrow('no progress')
 })

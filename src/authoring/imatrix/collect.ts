@@ -3,6 +3,7 @@
 // Owns the windows and which tensor of a pass is whose input; the pass is that of runtime/trace/.
 
 import { checkKind, checkText, MixtralError, shown } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { TracedRows, TraceOptions } from '../../runtime/trace/taps.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
@@ -54,13 +55,15 @@ export async function collectImatrix(model: ObservedModel, text: string, options
     throw new MixtralError('OPTION', `the text has ${tokens.length} tokens, expected at least the ${contextLength} of a window`)
   }
   const collector = new Collector(model.config)
+  const progress = new Told(onProgress)
   for (let window = 0; window < windows; window++) {
     const ids = tokens.slice(window * contextLength, (window + 1) * contextLength)
     if (tokenizer.addBos) ids[0] = tokenizer.bosId
     const choice = { tensors: inputs.map((name) => `${name}-*`), ...(signal && { signal }) }
     for await (const tensor of model.traceEach(ids, choice)) collector.add(tensor)
-    onProgress?.({ loaded: window + 1, total: windows })
+    progress.next({ loaded: window + 1, total: windows })
   }
+  progress.end()
   return { entries: collector.entries(), datasets: dataset === undefined ? [] : [dataset], windows, contextLength }
 }
 

@@ -2,6 +2,7 @@
 // that stand together use experts together, so blocks of consecutive tokens are permuted, not tokens. Owns the blocks,
 // at most MOST_BLOCKS of them: where there are more, neighbors are joined. Knows no model.
 
+import type { Steps } from '../../base/timeSlice.js'
 import { Random } from '../../runtime/sampler/random.js'
 import { jensenShannon } from './loadBalance.js'
 import type { RoutingShape } from './routingCounts.js'
@@ -31,7 +32,7 @@ export class DomainBlocks {
     return this.#blockTokens
   }
 
-  /** (layers, experts): the uses of all tokens. */
+  /** (layers, experts): uses of all tokens, those of a block that is not whole, too. */
   get uses(): Float64Array {
     return sumOf(this.#blocks, this.#shape.layers * this.#shape.experts)
   }
@@ -71,44 +72,51 @@ export interface LayerDifference {
   readonly p: number | undefined
 }
 
+/** Divergences of the same two halves in another order may differ by this. */
+const ROUNDING = 1e-12
+
 /** The difference of two domains in every layer. The seed makes the permutations. */
-export function domainDifference(a: DomainBlocks, b: DomainBlocks, { layers, experts }: RoutingShape, seed = 1): LayerDifference[] {
+export function* domainDifference(a: DomainBlocks, b: DomainBlocks, shape: RoutingShape, seed = 1): Steps<LayerDifference[]> {
+  const divergences = divergencesOf(a.uses, b.uses, shape)
   const tokens = Math.max(a.blockTokens, b.blockTokens) // blocks of one length can stand for each other
   const blocks = a.whole(tokens)
   const all = [...blocks, ...b.whole(tokens)]
   const ofFirst = blocks.length
-  const tests = Math.min(ofFirst, all.length - ofFirst) >= LEAST_BLOCKS
-  /** Of the uses of two domains: (layers) */
-  const divergencesOf = (first: Float64Array, second: Float64Array) =>
-    Array.from({ length: layers }, (_, layer) => {
-      const [from, to] = [layer * experts, (layer + 1) * experts]
-      return jensenShannon(first.subarray(from, to), second.subarray(from, to))
-    })
-  const apart = divergencesOf(a.uses, b.uses)
-  if (!tests) return apart.map((divergence) => ({ divergence, p: undefined }))
-  const whole = sumOf(all, layers * experts)
-  const divergences = (places: readonly number[]) => {
+  if (Math.min(ofFirst, all.length - ofFirst) < LEAST_BLOCKS) return Array.from(divergences, (divergence) => ({ divergence, p: undefined }))
+  const size = shape.layers * shape.experts
+  const whole = sumOf(all, size)
+  const dealt = (places: readonly number[]) => {
     const first = sumOf(
       places.map((place) => all[place]!),
-      layers * experts,
+      size,
     )
     return divergencesOf(
       first,
-      first.map((count, i) => whole[i]! - count),
+      whole.map((count, i) => count - first[i]!),
+      shape,
     )
   }
   const order = all.map((_, i) => i)
-  const found = divergences(order.slice(0, ofFirst)) // of whole blocks, as those that are dealt out
+  const found = dealt(order.slice(0, ofFirst))
   const random = new Random(seed)
-  const asFar = new Array<number>(layers).fill(1) // the order that there is counts, too
+  const asFar = new Array<number>(shape.layers).fill(1) // the order that there is counts, too
   for (let n = 0; n < PERMUTATIONS; n++) {
+    yield
     for (let i = 0; i < ofFirst; i++) {
       const other = i + Math.floor(random.next() * (order.length - i))
       ;[order[i], order[other]] = [order[other]!, order[i]!]
     }
-    for (const [layer, divergence] of divergences(order.slice(0, ofFirst)).entries()) if (divergence >= found[layer]!) asFar[layer]!++
+    for (const [layer, divergence] of dealt(order.slice(0, ofFirst)).entries()) {
+      if (divergence >= found[layer]! - ROUNDING) asFar[layer]!++
+    }
   }
-  return apart.map((divergence, layer) => ({ divergence, p: asFar[layer]! / (PERMUTATIONS + 1) }))
+  return Array.from(divergences, (divergence, layer) => ({ divergence, p: asFar[layer]! / (PERMUTATIONS + 1) }))
+}
+
+/** (layers): how far uses are apart, both (layers, experts). */
+function divergencesOf(a: Float64Array, b: Float64Array, { layers, experts }: RoutingShape): Float64Array {
+  const of = (uses: Float64Array, layer: number) => uses.subarray(layer * experts, (layer + 1) * experts)
+  return Float64Array.from({ length: layers }, (_, layer) => jensenShannon(of(a, layer), of(b, layer)))
 }
 
 /** Each two neighbors as one; a last one without a neighbor is left out. */

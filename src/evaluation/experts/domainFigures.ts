@@ -1,6 +1,7 @@
 // The figures of a domain: what its counts say of each layer. Owns which figures there are, and how they are made of
 // counts. Knows no model. Definitions: docs/experts.md.
 
+import type { Steps } from '../../base/timeSlice.js'
 import type { FavoriteToken, FavoriteTokens } from './favoriteTokens.js'
 import { type LoadBalance, loadBalance, loadBalancingLoss } from './loadBalance.js'
 import type { RoutingCounts } from './routingCounts.js'
@@ -60,21 +61,18 @@ interface Counted {
 }
 
 /** The figures of what was counted of a domain; `most` favorite tokens of each expert. */
-export function figuresOf(domain: string, { counts, favorites }: Counted, most: number): DomainStatistics {
+export function* figuresOf(domain: string, { counts, favorites }: Counted, most: number): Steps<DomainStatistics> {
   const { layers, experts, used } = counts.shape
   const { tokens, choices, probabilities } = counts
   const ofAll = { choices: new Float64Array(used * experts), probabilities: new Float64Array(experts) }
   for (let i = 0; i < choices.length; i++) ofAll.choices[i % (used * experts)]! += choices[i]!
   for (let i = 0; i < probabilities.length; i++) ofAll.probabilities[i % experts]! += probabilities[i]!
-  return {
-    domain,
-    tokens,
-    layers: Array.from({ length: layers }, (_, layer) => layerFigures(counts, favorites, layer, most)),
-    balancingLoss: loadBalancingLoss({ rows: tokens * layers, ...ofAll }),
-  }
+  const figures: LayerStatistics[] = []
+  for (let layer = 0; layer < layers; layer++) figures.push(yield* layerFigures(counts, favorites, layer, most))
+  return { domain, tokens, layers: figures, balancingLoss: loadBalancingLoss({ rows: tokens * layers, ...ofAll }) }
 }
 
-function layerFigures(counts: RoutingCounts, favorites: FavoriteTokens, layer: number, most: number): LayerStatistics {
+function* layerFigures(counts: RoutingCounts, favorites: FavoriteTokens, layer: number, most: number): Steps<LayerStatistics> {
   const { layers, experts, used } = counts.shape
   const { tokens, pairs } = counts
   const perExpert = <T>(what: (expert: number) => T) => Array.from({ length: experts }, (_, expert) => what(expert))
@@ -88,6 +86,11 @@ function layerFigures(counts: RoutingCounts, favorites: FavoriteTokens, layer: n
       const own = counts.together[row + expert]!
       return perExpert((other) => (own ? all[row + other]! / (own * over) : 0))
     })
+  const favorite: FavoriteToken[][] = []
+  for (let expert = 0; expert < experts; expert++) {
+    yield // a text has thousands of tokens to sort
+    favorite.push(favorites.of(layer, expert, most))
+  }
   return {
     shares,
     rankShares,
@@ -105,6 +108,6 @@ function layerFigures(counts: RoutingCounts, favorites: FavoriteTokens, layer: n
     coactivation: perToken(counts.together, 1),
     nextLayer: layer + 1 < layers ? perToken(counts.next, used) : undefined,
     vocabularySpecialization: favorites.specialization(layer),
-    favorites: perExpert((expert) => favorites.of(layer, expert, most)),
+    favorites: favorite,
   }
 }

@@ -1,12 +1,15 @@
 // What a model's experts do on texts: counts of the routing of every token, domain by domain, and the figures made of
 // them. Owns how texts are run; the figures are defined beside their counts. Definitions: docs/experts.md.
 
-import { checkKind, checkText, MixtralError, shown } from '../../base/errors.js'
-import { TimeSlice } from '../../base/timeSlice.js'
+import { checkKind, checkText, listCopy, MixtralError, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
+import { Told } from '../../base/onAbort.js'
+import { inSlices, TimeSlice } from '../../base/timeSlice.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callArguments.js'
-import type { FullRouting } from '../../runtime/model/routes.js'
+import type { Routing } from '../../runtime/model/routes.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { TokenRouting } from '../../text/generate/tokenRouting.js'
+import { stepsOf } from '../../text/tokenizer/tokenizer.js'
 import { DomainBlocks, domainDifference, type LayerDifference } from './domainBlocks.js'
 import { type DomainStatistics, figuresOf, type RoutedBeginning } from './domainFigures.js'
 import { ExpertCache } from './expertCache.js'
@@ -70,7 +73,7 @@ class Domain {
   readonly counts: RoutingCounts
   readonly blocks: DomainBlocks
   readonly favorites: FavoriteTokens
-  readonly #begun: FullRouting[] = []
+  readonly #begun: Routing[] = []
   readonly #tokens: number[] = []
 
   constructor(shape: RoutingShape) {
@@ -86,7 +89,7 @@ class Domain {
     this.favorites.add(token.id, token.ids)
     if (this.#tokens.length >= beginning) return
     this.#tokens.push(token.id)
-    this.#begun.push(token)
+    this.#begun.push({ ids: token.ids.slice(), weights: token.weights.slice() }) // of a window, a view would hold all
   }
 
   get beginning(): RoutedBeginning {
@@ -103,8 +106,8 @@ class Domain {
  * is not counted. The memory it takes beside the tokens depends on model and vocabulary, not on the length of the
  * texts.
  *
- * Throws `OPTION` for no text, a text without tokens and impossible options; `CONTEXT` for a window that does not fit;
- * and what `MixtralModel.routing` throws.
+ * Throws `OPTION` for no text, a domain without tokens, too many domains and impossible options; `CONTEXT` for a window
+ * that does not fit; and what `MixtralModel.routing` throws.
  * @example
  * const { all } = await expertStatistics(model, [{ domain: 'stories', text }])
  * console.log(all.layers[0].shares)
@@ -114,11 +117,13 @@ export async function expertStatistics(
   texts: readonly DomainText[],
   options: ExpertStatisticsOptions = {},
 ): Promise<ExpertStatistics> {
+  checkKind('the model', model, typeof model?.routing === 'function' && typeof model.tokenizer?.encode === 'function', 'a MixtralModel')
   const { contextLength, most, favorites, beginning, call } = checkOptions(model, options)
-  const { signal, onProgress, expertsPerToken } = call
+  const { signal, expertsPerToken } = call
+  const progress = new Told(call.onProgress)
   const { layers, experts } = model.config
   const shape = { layers, experts, used: expertsPerToken ?? model.config.expertsPerToken }
-  const work = await tokensOf(model, texts, most)
+  const work = await tokensOf(model, checkedTexts(texts), most, signal)
   const total = work.reduce((sum, { ids }) => sum + ids.length, 0)
   const domains = new Map<string, Domain>()
   const cache = new ExpertCache(shape)
@@ -151,29 +156,32 @@ export async function expertStatistics(
       if (slice.isOver) await slice.pause(signal)
     }
     loaded += ids.length
-    onProgress?.({ loaded, total })
+    progress.next({ loaded, total })
   }
-  const named = [...domains]
-  const comparisons = named.flatMap(([first, a], i) =>
-    named
-      .slice(i + 1)
-      .map(([second, b]): DomainComparison => ({ domains: [first, second], layers: domainDifference(a.blocks, b.blocks, shape) })),
-  )
+  const comparisons: DomainComparison[] = []
+  const figures: DomainStatistics[] = []
   const counts = new RoutingCounts(shape)
   const allFavorites = new FavoriteTokens(shape)
-  for (const [, own] of named) {
+  const named = [...domains]
+  for (const [i, [domain, own]] of named.entries()) {
+    for (const [other, { blocks }] of named.slice(i + 1)) {
+      comparisons.push({ domains: [domain, other], layers: await inSlices(domainDifference(own.blocks, blocks, shape), signal) })
+    }
+    figures.push({
+      ...(await inSlices(figuresOf(domain, own, favorites), signal)),
+      ...(beginning > 0 && { beginning: own.beginning }),
+    })
     counts.addAll(own.counts)
     allFavorites.addAll(own.favorites)
   }
+  const all = await inSlices(figuresOf('all', { counts, favorites: allFavorites }, favorites), signal)
+  progress.end()
   const uses = total * shape.used
   return {
     shape,
     contextLength,
-    domains: named.map(([domain, counted]) => ({
-      ...figuresOf(domain, counted, favorites),
-      ...(beginning > 0 && { beginning: counted.beginning }),
-    })),
-    all: figuresOf('all', { counts, favorites: allFavorites }, favorites),
+    domains: figures,
+    all,
     comparisons,
     cache: {
       hitRates: Array.from({ length: layers * experts }, (_, i) => cache.hitRate(i + 1)),
@@ -198,20 +206,34 @@ function* windowsOf(work: readonly DomainTokens[], length: number): Generator<Do
   }
 }
 
-async function tokensOf(model: MixtralModel, texts: readonly DomainText[], most: number): Promise<DomainTokens[]> {
+/** A copy of texts. Throws `OPTION` for what is no list of texts with their domains, and for too many domains. */
+function checkedTexts(texts: readonly DomainText[]): DomainText[] {
   checkKind('texts', texts, Array.isArray(texts) && texts.length > 0, 'a list of at least one { domain, text }')
-  const left = new Map<string, number>()
-  const work = texts.map(({ domain, text }, i) => {
+  const own = listCopy(texts).map((given, i): DomainText => {
+    checkKind(`text ${i}`, given, typeof given === 'object' && given !== null, 'an object with domain and text')
+    const { domain, text } = given
     checkText(`the domain of text ${i}`, domain)
     checkText(`text ${i}`, text)
-    const room = left.get(domain) ?? most
-    const ids = Uint32Array.from(model.tokenizer.encode(text, { addBos: false })).slice(0, room)
-    left.set(domain, room - ids.length)
-    return { domain, ids }
+    return { domain, text }
   })
-  const empty = [...left.keys()].find((domain) => work.every((one) => one.domain !== domain || one.ids.length === 0))
+  const { size } = new Set(own.map(({ domain }) => domain))
+  if (size <= limits.statisticsDomains.most) return own
+  throw new MixtralError('OPTION', `${size} domains, expected at most ${limits.statisticsDomains.most}: each two are compared`)
+}
+
+async function tokensOf(model: MixtralModel, texts: readonly DomainText[], most: number, signal?: AbortSignal): Promise<DomainTokens[]> {
+  const left = new Map<string, number>()
+  const work: DomainTokens[] = []
+  for (const { domain, text } of texts) {
+    const room = left.get(domain) ?? most
+    const all = room === 0 ? [] : await inSlices(stepsOf(model.tokenizer).encode(text, { addBos: false }), signal)
+    const ids = Uint32Array.from(room < all.length ? all.slice(0, room) : all)
+    left.set(domain, room - ids.length)
+    if (ids.length > 0) work.push({ domain, ids })
+  }
+  const empty = [...left.keys()].find((domain) => work.every((one) => one.domain !== domain))
   if (empty !== undefined) throw new MixtralError('OPTION', `the texts of ${shown(empty)} have no tokens, expected at least one`)
-  return work.filter(({ ids }) => ids.length > 0)
+  return work
 }
 
 function checkOptions(model: MixtralModel, given: ExpertStatisticsOptions) {

@@ -3,6 +3,7 @@
 
 import { exp } from '../../base/elementary.js'
 import { checkKind, MixtralError } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import { checkModel, type EvaluatedModel, evaluateWindows, type Prediction } from './evaluate.js'
 import { LogitsFile } from './logitsFile.js'
 import { perplexityOf } from './perplexity.js'
@@ -74,6 +75,7 @@ export async function measureDivergence(model: EvaluatedModel, base: LogitsFile,
   const windows = firstWindows(base.windows, options.windows)
   const samples: Samples = { nll: [], baseNll: [], divergence: [], change: [], sameTop: [] }
   const logProbabilities = new Float64Array(vocabSize)
+  const progress = new Told(options.onProgress)
   let done = 0
   for await (const predictions of evaluateWindows(model, windows, options)) {
     const readRow = await base.window(done++)
@@ -81,8 +83,9 @@ export async function measureDivergence(model: EvaluatedModel, base: LogitsFile,
       readRow(prediction.row, logProbabilities)
       compare(prediction, logProbabilities, samples)
     }
-    options.onProgress?.({ loaded: done, total: windows.count, perplexity: perplexityOf(samples.nll) })
+    progress.next({ loaded: done, total: windows.count, perplexity: perplexityOf(samples.nll) })
   }
+  progress.end()
   return summary(samples, windows)
 }
 

@@ -3,6 +3,7 @@
 
 import { exp } from '../../base/elementary.js'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import { checkModel, type EvaluatedModel, evaluateWindows, type ScoringModel, scoreWindows } from './evaluate.js'
 import { LogitsFileWriter } from './logitsFile.js'
 import { type Estimate, meanOf } from './statistics.js'
@@ -47,7 +48,8 @@ export async function measurePerplexity(model: EvaluatedModel, text: string, ask
     throw new MixtralError('OPTION', `contextLength is ${shown(contextLength)}, expected a whole number from ${SHORTEST_WINDOW}`)
   }
   const windows = cutWindows(model.tokenizer.encode(text), contextLength, options.windows)
-  const { saveLogits, onProgress } = options
+  const { saveLogits } = options
+  const progress = new Told(options.onProgress)
   if (saveLogits !== undefined) checkText('saveLogits', saveLogits)
   const writer = saveLogits === undefined ? undefined : await LogitsFileWriter.create(saveLogits, model.config.vocabSize, windows)
   const nlls: number[] = []
@@ -55,8 +57,9 @@ export async function measurePerplexity(model: EvaluatedModel, text: string, ask
   try {
     for await (const ofWindow of nllsOf(model, windows, options, writer)) {
       for (const nll of ofWindow) nlls.push(nll)
-      onProgress?.({ loaded: ++done, total: windows.count, perplexity: perplexityOf(nlls) })
+      progress.next({ loaded: ++done, total: windows.count, perplexity: perplexityOf(nlls) })
     }
+    progress.end()
     await writer?.close()
   } catch (error) {
     await writer?.discard()

@@ -3,11 +3,12 @@
 // single pass. Owns how texts become tokens, which is lm-eval's way. Does not know tasks.
 
 import { MixtralError } from '../../base/errors.js'
+import type { Steps } from '../../base/timeSlice.js'
 import type { ForwardOptions } from '../../runtime/engine/callArguments.js'
 import { notFiniteLogit } from '../../runtime/sampler/job.js'
 import { scoreRow } from '../../runtime/sampler/logProbabilities.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
+import { stepsOf, type Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { trailingSpaces } from './pythonText.js'
 
 /** Tokens of which those from `from` on are scored. */
@@ -26,21 +27,24 @@ type ChoiceText = { readonly context: string; readonly target: string }
  * model's context has room for, and one more, since the last is not run: so it is in lm-eval. Throws `IO` for a target
  * without tokens and `CONTEXT` for one that does not fit; `where` is told.
  */
-export function choiceTokens(
-  tokenizer: Pick<Tokenizer, 'encode' | 'addBos' | 'bosId'>,
+export function* choiceTokens(
+  tokenizer: Tokenizer,
   prompts: readonly ChoiceText[],
   contextLength: number,
   where: string,
-): ChoiceTokens[] {
+): Steps<ChoiceTokens[]> {
+  const { encode } = stepsOf(tokenizer)
   /** Choices often have one context. */
   const lengths = new Map<string, number>()
-  return prompts.map((prompt) => {
+  const choices: ChoiceTokens[] = []
+  for (const prompt of prompts) {
     const cut = prompt.context.length - trailingSpaces(prompt.context)
     const context = prompt.context.slice(0, cut)
     const text = prompt.context + prompt.target
     // without any context, BOS is it
-    const all = context === '' ? [tokenizer.bosId, ...tokenizer.encode(text, { addBos: false })] : tokenizer.encode(text)
-    const length = context === '' ? 1 : (lengths.get(context) ?? tokenizer.encode(context).length)
+    const all = yield* encode(text, context === '' ? { addBos: false } : {})
+    if (context === '') all.unshift(tokenizer.bosId)
+    const length = context === '' ? 1 : (lengths.get(context) ?? (yield* encode(context)).length)
     lengths.set(context, length)
     const scored = all.length - length
     if (scored < 1) throw new MixtralError('IO', `${where}: a choice adds no token to its context, expected at least one`)
@@ -48,8 +52,9 @@ export function choiceTokens(
       throw new MixtralError('CONTEXT', `${where}: a choice has ${scored} tokens, expected at most the ${contextLength} of the context`)
     }
     const ids = all.slice(-(contextLength + 1))
-    return { ids, from: ids.length - scored, isCut: ids.length < all.length }
-  })
+    choices.push({ ids, from: ids.length - scored, isCut: ids.length < all.length })
+  }
+  return choices
 }
 
 /** How many calls of the model `choiceScores` makes. */

@@ -76,7 +76,7 @@ export class Journal {
 
   /** Adds an item. Throws `IO`. */
   append(entry: JournalEntry): Promise<void> {
-    return this.#write(`${JSON.stringify(entry)}\n`)
+    return this.#write(`${asciiJson(entry)}\n`)
   }
 
   async close(): Promise<void> {
@@ -96,6 +96,11 @@ export class Journal {
       throw ioError('write', this.#path, cause)
     }
   }
+}
+
+/** JSON of ASCII alone: a line that ends anywhere is still UTF-8. */
+function asciiJson(value: unknown): string {
+  return JSON.stringify(value).replace(/[\u007f-\uffff]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)
 }
 
 /**

@@ -7,18 +7,22 @@ import { MixtralError } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { textLines } from '../../base/files/textLines.js'
 import { limits } from '../../base/limits.js'
+import { unless } from '../../base/onAbort.js'
 import type { ParquetAnswer, ParquetTask } from './parquetWorker.js'
 import { TaskRow } from './taskRow.js'
 
 /** The first and the last bytes of a Parquet file. */
 const PARQUET = 'PAR1'
 
-/** Reads the rows of a file. Throws `IO` for a malformed one, and `UNSUPPORTED` for Parquet without hyparquet. */
-export async function* taskRows(path: string): AsyncGenerator<TaskRow> {
+/**
+ * Reads the rows of a file. Throws `IO` for a malformed one, `UNSUPPORTED` for Parquet without hyparquet, and `ABORTED`
+ * while it waits for a row group.
+ */
+export async function* taskRows(path: string, signal?: AbortSignal): AsyncGenerator<TaskRow> {
   const source = await FileSource.open(path)
   try {
     const start = await source.read(0, Math.min(PARQUET.length, source.bytes))
-    if (Buffer.from(start).toString('latin1') === PARQUET) yield* parquetRows(source)
+    if (Buffer.from(start).toString('latin1') === PARQUET) yield* parquetRows(source, signal)
     else yield* jsonRows(source)
   } finally {
     await source.close()
@@ -46,12 +50,12 @@ const WATCH_MS = 50
 /** What a thread may take of memory; decoded, the largest row groups of published tasks take a tenth. */
 const RESOURCES = { maxOldGenerationSizeMb: 2048 }
 
-async function* parquetRows(source: FileSource): AsyncGenerator<TaskRow> {
+async function* parquetRows(source: FileSource, signal?: AbortSignal): AsyncGenerator<TaskRow> {
   const task: ParquetTask = { file: source.name }
   const worker = new Worker(new URL('./parquetWorker.js', import.meta.url), { workerData: task, resourceLimits: RESOURCES })
   try {
     for (let number = 1; ; ) {
-      const answer = await nextGroup(source, worker)
+      const answer = await unless(signal, nextGroup(source, worker))
       if ('missing' in answer) {
         const found = `${source.name} is a Parquet file, and the package hyparquet is not installed`
         throw new MixtralError('UNSUPPORTED', `${found}, expected it beside this one (npm install hyparquet), or a file of JSON lines`)

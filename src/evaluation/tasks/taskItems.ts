@@ -44,7 +44,7 @@ interface Example {
 async function* questions({ form, file, limit, signal }: TaskSource): AsyncGenerator<{ row: TaskRow; question: Question }> {
   const slice = new TimeSlice()
   const counts = new Map<string | undefined, number>()
-  for await (const row of taskRows(file)) {
+  for await (const row of taskRows(file, signal)) {
     const question = form.ask(row)
     const count = (counts.get(question.subject) ?? 0) + 1
     counts.set(question.subject, count)
@@ -58,10 +58,10 @@ async function* questions({ form, file, limit, signal }: TaskSource): AsyncGener
  * Reads all items: how many there are. Throws `IO` for what is wrong with one and for a file without any, `OPTION`
  * where there are too few examples, and what `check` throws.
  */
-export async function countItems(source: TaskSource, check?: (item: TaskItem) => void): Promise<number> {
+export async function countItems(source: TaskSource, check?: (item: TaskItem) => Promise<void>): Promise<number> {
   let count = 0
   for await (const item of taskItems(source)) {
-    check?.(item)
+    await check?.(item)
     count++
   }
   if (count === 0) throw new MixtralError('IO', `${source.file} has no items, expected one in each line`)
@@ -71,16 +71,22 @@ export async function countItems(source: TaskSource, check?: (item: TaskItem) =>
 /** The items of a run. Throws what reading throws, and `OPTION` where there are too few examples. */
 export async function* taskItems(source: TaskSource): AsyncGenerator<TaskItem> {
   const examples = source.shots > 0 ? await Examples.read(source) : undefined
+  const most = limits.taskPrompt.most
   for await (const { row, question } of questions(source)) {
-    yield { row, question, prompts: promptsOf(question, examples?.before(row, question) ?? '') }
+    const prompts = promptsOf(question, examples?.before(row, question) ?? '')
+    const longest = prompts.reduce((most, { context, target }) => Math.max(most, context.length + target.length), 0)
+    if (longest > most) row.refuse(`has ${longest} characters with its examples, expected at most ${most}`)
+    yield { row, question, prompts }
   }
 }
 
 /** What makes a prompt another one: 16 hex digits. */
 export function promptHash({ question, prompts }: TaskItem): string {
   const { gold, lengths } = question
-  return createHash('sha256')
-    .update(JSON.stringify([prompts, gold, lengths]))
+  const hash = createHash('sha256').update('[[') // the JSON of [prompts, gold, lengths], which may be too long for a string
+  for (const [i, prompt] of prompts.entries()) hash.update((i > 0 ? ',' : '') + JSON.stringify(prompt))
+  return hash
+    .update(`],${JSON.stringify(gold)},${JSON.stringify(lengths)}]`)
     .digest('hex')
     .slice(0, 16)
 }
@@ -107,7 +113,7 @@ class Examples {
     const { form, file, exampleFile = file, signal } = source
     const slice = new TimeSlice()
     let characters = 0
-    for await (const row of taskRows(exampleFile)) {
+    for await (const row of taskRows(exampleFile, signal)) {
       const { subject, example } = form.ask(row)
       const list = examples.#all.get(subject) ?? []
       examples.#all.set(subject, list)
@@ -148,12 +154,16 @@ class Examples {
   }
 }
 
-/** The same of the same fields, in whatever order and format of file they are. */
-function rowHash({ fields }: TaskRow): string {
-  const text = JSON.stringify(fields, (_, value) => {
-    if (typeof value === 'bigint') return Number(value)
-    const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
-    return isObject ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : value
-  })
-  return createHash('sha256').update(text).digest('base64')
+/** The same of the same fields, in whatever order and format of file they are. Throws `IO` for too deep ones. */
+function rowHash(row: TaskRow): string {
+  try {
+    const text = JSON.stringify(row.fields, (_, value) => {
+      if (typeof value === 'bigint') return Number(value)
+      const isObject = typeof value === 'object' && value !== null && !Array.isArray(value)
+      return isObject ? Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)) : value
+    })
+    return createHash('sha256').update(text).digest('base64')
+  } catch (cause) {
+    return row.refuse(`cannot be written as JSON (${(cause as Error).message}), expected fields with few lists in each other`)
+  }
 }

@@ -2,8 +2,10 @@
 // and its part in the figures. The result does not depend on how many run at a time, nor on where an earlier run ended.
 
 import { createHash } from 'node:crypto'
-import { MixtralError } from '../../base/errors.js'
+import { abortedError, MixtralError } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
+import { Told } from '../../base/onAbort.js'
+import { inSlices } from '../../base/timeSlice.js'
 import { fingerprint } from '../../runtime/weights/fingerprint.js'
 import { NUMERICS } from '../../runtime/weights/scratch.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -78,8 +80,9 @@ interface Pending {
 
 /** Throws what `evaluateTask` throws. */
 export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun): Promise<TaskResult> {
+  if (run.signal?.aborted) throw abortedError(run.signal)
   const source = { ...run, form: taskForms[task] }
-  const total = await countItems(source, (item) => checkItem(model, item))
+  const total = await countItems(source, (item) => checkItem(model, item, run.signal))
   const journal = await openJournal(model, task, run)
   const done = journal?.done ?? []
   try {
@@ -87,11 +90,13 @@ export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun)
       throw new MixtralError('OPTION', `${run.journal} has ${done.length} items, expected at most the ${total} of this run`)
     }
     const figures = new Figures(source.form)
+    const progress = new Told(run.onProgress)
     for await (const entry of entries(model, source, done)) {
       if (entry.item >= done.length) await journal?.append(entry)
       const acc = figures.add(entry)
-      run.onProgress?.({ loaded: figures.items, total, acc })
+      progress.next({ loaded: figures.items, total, acc })
     }
+    progress.end()
     return { task, shots: run.shots, ...figures.result }
   } finally {
     await journal?.close()
@@ -102,11 +107,12 @@ export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun)
  * Throws what `choiceTokens` throws for an item: a run may take days, and should not end in the middle. Examples are
  * most of a prompt, and all but never matter for that.
  */
-function checkItem({ tokenizer, contextLength }: MixtralModel, { row, question, prompts }: TaskItem): void {
+async function checkItem(model: MixtralModel, { row, question, prompts }: TaskItem, signal?: AbortSignal): Promise<void> {
+  const { tokenizer, contextLength } = model
   try {
-    choiceTokens(tokenizer, promptsOf(question, ''), contextLength, row.where)
+    await inSlices(choiceTokens(tokenizer, promptsOf(question, ''), contextLength, row.where), signal)
   } catch {
-    choiceTokens(tokenizer, prompts, contextLength, row.where)
+    await inSlices(choiceTokens(tokenizer, prompts, contextLength, row.where), signal)
   }
 }
 
@@ -156,7 +162,8 @@ async function* entries(
         }
         yield entryOf(form, { index, item, isCut: earlier.cut === true }, earlier.scores)
       } else {
-        const choices = choiceTokens(model.tokenizer, item.prompts, model.contextLength, item.row.where)
+        const { tokenizer, contextLength } = model
+        const choices = await inSlices(choiceTokens(tokenizer, item.prompts, contextLength, item.row.where), signal)
         const own = callsOf(choices)
         while (pending.length > 0 && calls + own > most) yield await next()
         const scores = choiceScores(model, choices, options)

@@ -91,8 +91,8 @@ export interface BesideRun extends Beside {
 }
 
 /**
- * Answers an open file as `runBatch` does, but for a request that the machine cannot answer: that has a line among the
- * errors, and the others go on. Hold the files. Throws what `runBatch` throws where it cannot go on.
+ * Answers an open file as `runBatch` does. But a request that the machine cannot answer has a line among the errors,
+ * and the others go on. Hold the files. Throws what `runBatch` throws where it cannot go on.
  */
 export async function runRequests(requests: BatchInput, batch: BatchModel, { onProgress, ...run }: BesideRun): Promise<void> {
   const figures = new Figures(requests, batch, onProgress)

@@ -10,9 +10,9 @@ import { type DomainText, type ExpertStatistics, expertStatistics } from '../../
 import { encodeNpy } from '../../format/tensors/npy.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
-import { expertsReport, SHOWN_TOKENS } from './expertsReport.js'
+import { expertsReport, shownTokens } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
-import { checkOutputs, readTextFile, writeOutput } from './files.js'
+import { checkOutputs, checkPlaces, readTextFile, writeOutput } from './files.js'
 import { ANY_MODEL, addJudgeFlags, expertsOption, type JudgeFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -72,12 +72,13 @@ async function experts(command: Command, model: string, files: readonly string[]
   const named = [...domainsOf(files), ...(flags.domain ?? [])]
   if (named.length === 0) failMissing(command, 'files', ` or --domain NAME=FILE; ${quoted(model)} is the model`)
   checkOutputs(flags.csv, flags.npy, flags.html)
+  await checkPlaces(flags.csv, flags.npy, flags.html)
   const texts: DomainText[] = []
   for (const { domain, file } of named) texts.push({ domain, text: await readTextFile(file) })
   const { tokens, context, csv, npy, html, json } = flags
   const name = model.endsWith('.gguf') ? basename(model) : model
   const start = performance.now()
-  const beginning = html === undefined ? 0 : Math.max(1, Math.floor(SHOWN_TOKENS / new Set(named.map(({ domain }) => domain)).size))
+  const beginning = html === undefined ? 0 : shownTokens(new Set(named.map(({ domain }) => domain)).size)
   const { statistics, spell, report } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
     for (const out of [csv, npy, html]) {
       if (out !== undefined) await refuseInput(out, [...named.map(({ file }) => file), ...loaded.gguf.files.map(({ path }) => path)])
@@ -112,12 +113,13 @@ async function experts(command: Command, model: string, files: readonly string[]
           })
     return { statistics, spell, report }
   })
-  if (csv !== undefined) await writeOutput(csv, [Buffer.from(expertsCsv(statistics))])
-  if (npy !== undefined) await writeOutput(npy, [encodeNpy(sharesOf(statistics))])
-  if (html !== undefined) await writeOutput(html, [Buffer.from(report)])
   const seconds = (performance.now() - start) / 1000
   if (json) process.stdout.write(jsonLine({ model, files: named, ...statistics, domains: statistics.domains.map(withoutText), seconds }))
   else print(expertsText(statistics, { model: name, spell, width: widthOf(process.stdout) }))
+  // last: where a disk is full, the figures are not lost
+  if (csv !== undefined) await writeOutput(csv, [Buffer.from(expertsCsv(statistics))])
+  if (npy !== undefined) await writeOutput(npy, [encodeNpy(sharesOf(statistics))])
+  if (html !== undefined) await writeOutput(html, [Buffer.from(report)])
 }
 
 /** Figures are of whole texts: of a part there is only how large it was. */
@@ -137,11 +139,15 @@ function piecesOf(tokenizer: Tokenizer, ids: readonly number[]): string[] {
   return pieces
 }
 
-/** Each file as a domain: by its name without the ending; files of one name in several folders by their paths. */
+/**
+ * Each file as a domain: by its name without the ending; files of one name by their paths without it, or by their whole
+ * paths.
+ */
 function domainsOf(files: readonly string[]): NamedFile[] {
   const plain = (path: string) => path.replace(/(?<=[^/\\])\.[^./\\]+$/, '')
-  const names = files.map((file) => plain(basename(file)))
-  return files.map((file, i) => ({ domain: names.filter((name) => name === names[i]).length > 1 ? plain(file) : names[i]!, file }))
+  const forms = [(path: string) => plain(basename(path)), plain]
+  const isApart = (file: string, form: (path: string) => string) => files.every((other) => other === file || form(other) !== form(file))
+  return files.map((file) => ({ domain: forms.find((form) => isApart(file, form))?.(file) || file, file }))
 }
 
 /** (domains, layers, experts) */

@@ -3,6 +3,7 @@
 
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
 import type { ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { middleOf } from '../../evaluation/experts/routingCounts.js'
 import { packageVersion } from '../server/packageVersion.js'
@@ -11,8 +12,30 @@ import { findings, heatMaps, repetition, STRENGTHS, shareCharts } from './report
 import { balance, comparisons, memory } from './reportTables.js'
 import { coloredText, favorites, routedText } from './reportText.js'
 
-/** Tokens of all domains together that a report shows in color: at some 100 bytes each, with 32 layers, 200 kB. */
-export const SHOWN_TOKENS = 2000
+/** How much a report shows: tokens in color of all domains together, domains, and favorite tokens of an expert. */
+interface Detail {
+  readonly tokens: number
+  readonly domains: number
+  readonly favorites: number
+}
+
+/** All that a report shows: more domains would share colors. With 32 layers, 2,000 tokens take some 250 kB. */
+const FULL: Detail = { tokens: 2000, domains: 8, favorites: 5 }
+/** What is left out where a report would be too large: models with many layers or experts take more for all of it. */
+const LESS: readonly Detail[] = [
+  { tokens: 1000, domains: 8, favorites: 5 },
+  { tokens: 1000, domains: 8, favorites: 3 },
+  { tokens: 500, domains: 8, favorites: 2 },
+  { tokens: 500, domains: 4, favorites: 1 },
+  { tokens: 100, domains: 2, favorites: 0 },
+]
+/** What a browser shows without waiting, and a mail takes. */
+const MOST_BYTES = 500_000
+/** Characters of a domain's name, which stands in many places. */
+const LONGEST_NAME = 80
+
+/** How many of the first tokens of each domain a report can show. */
+export const shownTokens = (domains: number) => Math.floor(FULL.tokens / Math.min(FULL.domains, domains))
 
 export interface ReportSource {
   /** The name of the model. */
@@ -24,9 +47,53 @@ export interface ReportSource {
   readonly pieces: (ids: readonly number[]) => readonly string[]
 }
 
-/** The report, as a file's text. The domains must have their beginnings. */
-export function expertsReport({ model, statistics, spell, pieces }: ReportSource): string {
+/**
+ * The report, as a file's text of at most 500 kB: of large models and of many domains, it shows less. The domains must
+ * have their beginnings.
+ */
+export function expertsReport(source: ReportSource): string {
+  let report = reportOf(source, FULL)
+  for (const detail of LESS) {
+    if (Buffer.byteLength(report) <= MOST_BYTES) break
+    report = reportOf(source, detail)
+  }
+  return report
+}
+
+/** What a report shows of statistics. */
+function shownPart(
+  { domains, all, comparisons, ...others }: ExpertStatistics,
+  { tokens, domains: most, favorites }: Detail,
+): ExpertStatistics {
+  const { layers, used } = others.shape
+  const shown = domains.slice(0, most)
+  const isShown = new Set(shown.map(({ domain }) => domain))
+  const begun = Math.floor(tokens / shown.length)
+  const cut = ({ beginning, ...domain }: DomainStatistics): DomainStatistics => ({
+    ...domain,
+    domain: nameOf(domain.domain),
+    beginning: {
+      tokens: beginning!.tokens.slice(0, begun),
+      experts: beginning!.experts.slice(0, begun * layers * used),
+      weights: beginning!.weights.slice(0, begun * layers * used),
+    },
+  })
+  return {
+    ...others,
+    domains: shown.map(cut),
+    all: { ...all, layers: all.layers.map((layer) => ({ ...layer, favorites: layer.favorites.map((list) => list.slice(0, favorites)) })) },
+    comparisons: comparisons
+      .filter(({ domains: [a, b] }) => isShown.has(a) && isShown.has(b))
+      .map(({ domains: [a, b], layers }) => ({ domains: [nameOf(a), nameOf(b)], layers })),
+  }
+}
+
+const nameOf = (domain: string) => (domain.length > LONGEST_NAME ? `${domain.slice(0, LONGEST_NAME - 3)}...` : domain)
+
+function reportOf({ model, statistics: whole, spell, pieces }: ReportSource, detail: Detail): string {
+  const statistics = shownPart(whole, detail)
   const { shape, domains, all } = statistics
+  const left = whole.domains.length - domains.length
   const { layers, experts, used } = shape
   const { script, style } = reportParts()
   const styles = trusted(style + classes(experts))
@@ -58,7 +125,11 @@ export function expertsReport({ model, statistics, spell, pieces }: ReportSource
 <main class="report">
 <h1>${title}</h1>
 <p class="facts">${all.tokens.toLocaleString('en')} tokens of ${domains.map(({ domain }, i) => html`${i > 0 && ', '}<bdi>${domain}</bdi>`)}.
-${layers} layers of ${experts} experts; ${used} work on each token. Texts were run in windows of ${statistics.contextLength} tokens.</p>
+${layers} layers of ${experts} experts; ${used} work on each token. Texts were run in windows of ${statistics.contextLength} tokens.${
+    left > 0 &&
+    html` ${left} more ${left === 1 ? 'domain is' : 'domains are'} counted
+and not shown; <code>--json</code> and <code>--csv</code> have them.`
+  }</p>
 ${findings(statistics)}
 ${heatMaps(statistics)}
 ${shareCharts(statistics, [0, shown, layers - 1])}
@@ -78,7 +149,7 @@ ${domains.map(
 ${coloredText(domain, pieces(domain.beginning!.tokens), shown, shape)}`,
 )}
 <div id="token" role="status" aria-label="The token that is chosen"></div>
-${favorites(all, spell, shown)}
+${detail.favorites > 0 && favorites(all, spell, shown)}
 </section>
 ${memory(statistics)}
 <footer><p>Written by mixtral-wasm ${packageVersion()}. The figures are defined in its docs/experts.md.</p></footer>

@@ -1,10 +1,13 @@
 // The statistics of experts as a command prints them: tables with bars, and CSV. Pure; measures nothing.
 
-import { textWidth } from '../../base/terminalText.js'
+import { plainLine, textWidth } from '../../base/terminalText.js'
 import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js'
 import type { ExpertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { chanceOfAny, middleOf, type RoutingShape } from '../../evaluation/experts/routingCounts.js'
 import { columns } from './layout.js'
+
+/** Tables of two domains that are printed: those of eight. */
+const MOST_PAIRS = 28
 
 /** Eighths of a cell, from nothing to all of it. */
 const BARS = ' ▁▂▃▄▅▆▇█'
@@ -21,16 +24,20 @@ interface TextOptions {
 export function expertsText(statistics: ExpertStatistics, { model, spell, width }: TextOptions): string {
   const { shape, contextLength, domains, all, comparisons, cache, prediction } = statistics
   const { layers, experts, used } = shape
-  const parts = [`${model}: ${layers} layers of ${experts} experts, ${used} for each token; windows of ${contextLength} tokens\n`]
+  const parts = [
+    `${plainLine(model)}: ${layers} layers of ${experts} experts, ${used} for each token; windows of ${contextLength} tokens\n`,
+  ]
   const shown = domains.length > 1 ? [...domains, { ...all, domain: 'all domains' }] : domains
   for (const domain of shown) parts.push(domainText(domain, shape, width))
-  for (const { domains: names, layers } of comparisons) {
+  for (const { domains: names, layers } of comparisons.slice(0, MOST_PAIRS)) {
     const least = (p: number | undefined) => (p === undefined ? 'too short' : p <= 0.001 ? '<= 0.001' : p.toFixed(3))
     const table = [['layer', 'divergence', 'p'], ...layers.map(({ divergence, p }, layer) => [`${layer}`, divergence.toFixed(5), least(p)])]
     parts.push(
-      `${names[0]} and ${names[1]}: Jensen-Shannon divergence in nats, at most 0.693, and the chance of as much between texts of one kind\n${columns(table, [0, 1, 2])}`,
+      `${plainLine(names[0])} and ${plainLine(names[1])}: Jensen-Shannon divergence in nats, at most 0.693, and the chance of as much between texts of one kind\n${columns(table, [0, 1, 2])}`,
     )
   }
+  const more = comparisons.length - MOST_PAIRS
+  if (more > 0) parts.push(`${more} more pairs of domains are compared; --json has them.\n`)
   parts.push(`Favorite tokens of each expert in the first, the middle and the last layer\n${favorites(all, spell)}`)
   const keys = shape.layers * shape.experts
   const slots = [1 / 4, 1 / 2, 3 / 4].map((share) => Math.round(keys * share))
@@ -72,7 +79,7 @@ function domainText({ domain, tokens, layers, balancingLoss }: DomainStatistics,
       inDigits(Math.log(experts), 0, experts, used),
     ],
   ]
-  return `${domain}: ${tokens} tokens, loss of load balancing ${balancingLoss.toFixed(4)}\n${tablesWithin(names, blocks, width)}`
+  return `${plainLine(domain)}: ${tokens} tokens, loss of load balancing ${balancingLoss.toFixed(4)}\n${tablesWithin(names, blocks, width)}`
 }
 
 type Rows = readonly (readonly string[])[]

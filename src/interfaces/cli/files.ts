@@ -2,7 +2,8 @@
 // bytes would become replacement characters, and the result would look like any other. An output: written completely,
 // or not at all, whatever its contents.
 
-import { readFile, stat, writeFile } from 'node:fs/promises'
+import { access, constants, readFile, stat, writeFile } from 'node:fs/promises'
+import { dirname, resolve } from 'node:path'
 import { MixtralError, reasonOf } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
@@ -28,10 +29,35 @@ export async function readTextFile(file: string): Promise<string> {
   )
 }
 
-/** Throws `OPTION` for an output named `-`: many programs mean standard output by it, here it would be a file. */
+/**
+ * Throws `OPTION` for an output named `-`: many programs mean standard output by it, here it would be a file; and for
+ * two outputs of one name.
+ */
 export function checkOutputs(...paths: readonly (string | undefined)[]): void {
-  if (!paths.includes('-')) return
-  throw new MixtralError('OPTION', 'the output is -, expected the name of a file; one of that name is ./-')
+  if (paths.includes('-')) throw new MixtralError('OPTION', 'the output is -, expected the name of a file; one of that name is ./-')
+  const places = paths.flatMap((path) => (path === undefined ? [] : [resolve(path)]))
+  const twice = places.find((place, i) => places.indexOf(place) < i)
+  if (twice !== undefined) throw new MixtralError('OPTION', `${twice} is the name of two outputs, expected one for each`)
+}
+
+/**
+ * Throws `IO` for outputs that could not be written when the work is done: that are folders, or in none that may be
+ * written.
+ */
+export async function checkPlaces(...paths: readonly (string | undefined)[]): Promise<void> {
+  for (const path of paths) {
+    if (path === undefined) continue
+    try {
+      const there = await stat(path).catch(() => undefined)
+      if (there?.isDirectory()) throw new Error('it is a folder, expected a file')
+      if (there?.isFile() === false) continue // a pipe or a device is written directly
+      const folder = dirname(path)
+      if (!(await stat(folder).catch(() => undefined))?.isDirectory()) throw new Error(`there is no folder ${folder}`)
+      await access(folder, constants.W_OK)
+    } catch (cause) {
+      throw ioError('write', path, cause)
+    }
+  }
 }
 
 /**

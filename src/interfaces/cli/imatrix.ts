@@ -7,11 +7,11 @@ import { collectImatrix, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/co
 import { writeImatrix } from '../../authoring/imatrix/imatrixFile.js'
 import { describeRare, type RareExpert, rareExperts } from '../../authoring/imatrix/rareExperts.js'
 import { refuseInput } from '../../base/files/draftFile.js'
-import { checkOutputs, readTextFile } from './files.js'
+import { checkOutputs, checkPlaces, readTextFile } from './files.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
-import { jsonLine, print, say } from './layout.js'
+import { jsonLine, print, say, textFor } from './layout.js'
 import { withModel } from './loading.js'
 import { ProgressLine } from './progressLine.js'
 
@@ -48,6 +48,7 @@ Examples:
 
 async function imatrix(model: string, file: string, out: string, flags: ImatrixFlags): Promise<void> {
   checkOutputs(out)
+  await checkPlaces(out)
   const text = await readTextFile(file)
   const { chunks, context, json, kv = 'f32' } = flags
   const start = performance.now()
@@ -79,7 +80,7 @@ async function imatrix(model: string, file: string, out: string, flags: ImatrixF
     return
   }
   for (const line of describeRare(rare)) say(line)
-  print(`${out}: ${entries.size} tensors, ${windows} windows of ${contextLength} tokens\n`)
+  print(textFor(process.stdout, `${out}: ${entries.size} tensors, ${windows} windows of ${contextLength} tokens\n`))
 }
 
 export function rareJson(rare: readonly RareExpert[]) {

@@ -3,7 +3,7 @@
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { refuseInput } from '../../base/files/draftFile.js'
-import { checkOutputs, writeOutput } from './files.js'
+import { checkOutputs, checkPlaces, writeOutput } from './files.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
@@ -38,6 +38,7 @@ async function logits(command: Command, model: string, flags: LogitsFlags): Prom
   const { prompt, out } = flags
   if ((flags.tokens === undefined) === (prompt === undefined)) command.error('expected either --tokens or --prompt')
   checkOutputs(out)
+  await checkPlaces(out)
   await withModel(model, flags, async (loaded) => {
     await refuseInput(
       out,

@@ -96,7 +96,7 @@ export function shareCharts({ shape, domains }: ExpertStatistics, layers: readon
     rank === undefined ? layers[layer]!.shares : layers[layer]!.rankShares[rank]!
   const shown = [...new Set(layers)]
   const all = shown.flatMap((layer) => kinds.flatMap((rank) => domains.flatMap((domain) => valuesOf(domain, layer, rank))))
-  const most = Math.max(...all) * 1.04
+  const most = all.reduce((most, share) => Math.max(most, share), 0) * 1.04
   const charts = shown.flatMap((layer) =>
     kinds.map((rank) => {
       const title = `Layer ${layer}, ${rank === undefined ? (used > 1 ? 'all choices' : 'the choice') : rankName(rank)}`

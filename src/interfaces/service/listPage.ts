@@ -1,4 +1,4 @@
-// A part of a list, as OpenAI's API hands it out: so many records behind a cursor, in the order of their making. Ids
+// A part of a list, as OpenAI's API hands it out: some records behind a cursor, in the order of their making. Ids
 // grow with time: a cursor whose record was deleted meanwhile is still a place.
 
 import { badRequest } from '../server/apiError.js'

@@ -114,8 +114,45 @@ test('what cannot be is refused by name', async () => {
   await refused([], {}, 'texts is a list of 0, expected a list of at least one { domain, text }')
   await refused([{ domain: 'a', text: 5 }], {}, 'text 0')
   await refused([{ domain: 'a', text: '' }], {}, 'have no tokens')
+  await refused([{ domain: 'a', text: 'b' }, null], {}, 'text 1 is null, expected an object with domain and text')
+  const many = Array.from({ length: 101 }, (_, i) => ({ domain: `${i}`, text: 'b' }))
+  await refused(many, {}, '101 domains, expected at most 100')
   await refused([{ domain: 'a', text: 'b' }], { tokens: 0 }, 'tokens is 0')
   await refused([{ domain: 'a', text: 'b' }], { beginning: -1 }, 'beginning is -1')
   await refused([{ domain: 'a', text: 'b' }], { expertsPerToken: 9 }, 'expertsPerToken is 9')
   await refused([{ domain: 'a', text: 'b' }], { window: 9 }, 'unknown option window')
+})
+
+test('an abort ends it while domains are compared, and other work goes on meanwhile', async () => {
+  const texts = Array.from({ length: 24 }, (_, i) => ({ domain: `${i}`, text: i % 2 === 0 ? story : play }))
+  const controller = new AbortController()
+  let turns = 0
+  const timer = setInterval(() => turns++, 1)
+  const onProgress = ({ loaded, total }: { loaded: number; total: number }) => {
+    if (loaded === total) setTimeout(() => controller.abort(), 20)
+  }
+  await expect(expertStatistics(model, texts, { tokens: 300, signal: controller.signal, onProgress })).rejects.toMatchObject({
+    code: 'ABORTED',
+  })
+  clearInterval(timer)
+  expect(turns).toBeGreaterThan(5)
+})
+
+test('an asynchronous function for progress that is rejected ends it with its error', async () => {
+  const onProgress = async () => {
+    throw new Error('no progress')
+  }
+  await expect(expertStatistics(model, [{ domain: 'a', text: story }], { onProgress })).rejects.toThrow('no progress')
+})
+
+test('texts that the caller changes meanwhile are those of the call', async () => {
+  const texts = [
+    { domain: 'a', text: story },
+    { domain: 'b', text: play },
+  ]
+  const expected = await expertStatistics(model, texts, { tokens: 100 })
+  const running = expertStatistics(model, texts, { tokens: 100 })
+  texts[1]!.text = story
+  texts.length = 1
+  expect(await running).toEqual(expected)
 })

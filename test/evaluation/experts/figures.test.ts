@@ -3,6 +3,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { atOnce } from '../../../dist/base/timeSlice.js'
 import { DomainBlocks, domainDifference } from '../../../dist/evaluation/experts/domainBlocks.js'
 import { ExpertCache } from '../../../dist/evaluation/experts/expertCache.js'
 import { FavoriteTokens } from '../../../dist/evaluation/experts/favoriteTokens.js'
@@ -208,6 +209,7 @@ test('counts of two texts together are those of both', () => {
 
 describe('two domains', () => {
   const shape = { layers: 2, experts: 4, used: 2 }
+  const difference = (a: DomainBlocks, b: DomainBlocks) => atOnce(domainDifference(a, b, shape))
   /** Tokens of which layer 0 prefers expert `preferred`; layer 1 does not care. Experts stay for some tokens. */
   function domain(preferred: number, tokens: number, seed: number): DomainBlocks {
     const random = new Random(seed)
@@ -224,14 +226,14 @@ describe('two domains', () => {
   }
 
   test('differ where they do, and nowhere else', () => {
-    const [preferring, other] = domainDifference(domain(0, 4000, 1), domain(2, 4000, 2), shape)
+    const [preferring, other] = difference(domain(0, 4000, 1), domain(2, 4000, 2))
     expect(preferring!.p).toBe(0.001)
     expect(other!.p).toBeGreaterThan(0.01)
     expect(preferring!.divergence).toBeGreaterThan(other!.divergence)
   })
 
   test('of the same kind differ by chance only: p-values are as even as they should be', () => {
-    const ps = Array.from({ length: 40 }, (_, i) => domainDifference(domain(0, 1500, 2 * i), domain(0, 1500, 2 * i + 1), shape)[0]!.p!)
+    const ps = Array.from({ length: 40 }, (_, i) => difference(domain(0, 1500, 2 * i), domain(0, 1500, 2 * i + 1))[0]!.p!)
     expect(ps.filter((p) => p < 0.05).length).toBeLessThan(7) // 2 are expected
     expect(ps.reduce((a, b) => a + b) / ps.length).toBeGreaterThan(0.35)
   })
@@ -242,26 +244,48 @@ describe('two domains', () => {
       for (const first of ids) blocks.add(Uint16Array.of(first, first + 1, 0, 1))
       return blocks
     }
-    const short = domainDifference(tokensOf(0, 0, 0), tokensOf(2, 2), shape)
+    const short = difference(tokensOf(0, 0, 0), tokensOf(2, 2))
     expect(short).toEqual([
       { divergence: expect.closeTo(Math.LN2, 12), p: undefined },
       { divergence: 0, p: undefined },
     ])
     const same = Array.from({ length: 256 }, () => 0)
-    const [tail] = domainDifference(tokensOf(...same), tokensOf(...same, 2, 2), shape)
+    const [tail] = difference(tokensOf(...same), tokensOf(...same, 2, 2))
     expect(tail!.divergence).toBeCloseTo(jensenShannon([256, 256, 0, 0], [256, 256, 2, 2]), 12)
     expect(tail!.p).toBe(1) // whole blocks are the same
   })
 
   test('that are too short to tell have no p-value', () => {
-    expect(domainDifference(domain(0, 100, 1), domain(2, 4000, 2), shape).map(({ p }) => p)).toEqual([undefined, undefined])
+    expect(difference(domain(0, 100, 1), domain(2, 4000, 2)).map(({ p }) => p)).toEqual([undefined, undefined])
+  })
+
+  test('that are too short to tell are as far apart as their shares', () => {
+    const [never, always] = [new DomainBlocks(shape), new DomainBlocks(shape)]
+    for (let i = 0; i < 60; i++) never.add(Uint16Array.of(0, 1, 2, 3))
+    for (let i = 0; i < 600; i++) always.add(Uint16Array.of(2, 3, i % 2 === 0 ? 2 : 0, 3))
+    const [first, second] = difference(never, always)
+    expect(first).toEqual({ divergence: expect.closeTo(Math.LN2, 12), p: undefined })
+    expect(second!.divergence).toBeGreaterThan(0.01)
+    expect(second!.divergence).toBeLessThan(0.2)
+  })
+
+  test('of four blocks each are as far apart in two deals of seventy, which differ in the order of the halves only', () => {
+    const [a, b] = [new DomainBlocks(shape), new DomainBlocks(shape)]
+    for (let i = 0; i < 256; i++) {
+      a.add(Uint16Array.of(i % 5 === 0 ? 1 : 0, i % 3 === 0 ? 2 : 3, 2, 3))
+      b.add(Uint16Array.of(i % 3 === 0 ? 2 : 1, i % 5 === 1 ? 0 : 3, 2, 3))
+    }
+    const [first, second] = difference(a, b)
+    expect(first!.p).toBeGreaterThan(0.02) // 0.0286 is expected, and 0.015 if one of the two were left out
+    expect(first!.p).toBeLessThan(0.04)
+    expect(second).toEqual({ divergence: 0, p: 1 })
   })
 
   test('of different lengths are compared in blocks of one length, and the number of blocks is bounded', () => {
     const long = domain(0, 100_000, 3)
     expect(long.blockTokens).toBe(256)
     expect(long.whole(256).length).toBe(390)
-    const [first] = domainDifference(long, domain(0, 3000, 4), shape)
+    const [first] = difference(long, domain(0, 3000, 4))
     expect(first!.p).toBeGreaterThan(0.01)
   })
 })

@@ -244,34 +244,6 @@ test('a choice that cannot be scored is told before anything is computed', async
   }
 })
 
-test('so is one that some tokenizer joins to the token before it', async () => {
-  const { tokenizer } = model
-  const joining = new Proxy(tokenizer, {
-    get: (target, name) => {
-      const value = Reflect.get(target, name, target)
-      if (name !== 'encode') return typeof value === 'function' ? value.bind(target) : value
-      return (text: string, options?: object) => target.encode(text.replace(/: light.*$/s, ':'), options)
-    },
-  })
-  const stub = new Proxy(model, {
-    get: (target, name) => {
-      if (name === 'tokenizer') return joining
-      const value = Reflect.get(target, name, target)
-      return typeof value === 'function' ? value.bind(target) : value
-    },
-  })
-  const path = fresh()
-  const [row, ...others] = rowsOf(files.arc_easy!)
-  writeFileSync(path, [...others, row].map((one) => JSON.stringify(one)).join('\n'))
-  const told: unknown[] = []
-  const run = evaluateTask(stub, 'arc_easy', path, { onProgress: (progress) => told.push(progress) })
-  await expect(run).rejects.toMatchObject({
-    code: 'IO',
-    message: expect.stringMatching(/line 6: a choice adds no token to its context, expected at least one$/),
-  })
-  expect(told).toEqual([])
-})
-
 test('white space at the end of a context belongs to the choice', async () => {
   const path = fresh()
   const row = { sentence: 'The goat saw the _ and ran.', option1: 'dog  ', option2: 'cat', answer: '1' }

@@ -4,8 +4,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { atOnce } from '../../../dist/base/timeSlice.js'
+import { choiceTokens } from '../../../dist/evaluation/tasks/choiceScores.js'
 import { type TaskName, taskForms } from '../../../dist/evaluation/tasks/taskForms.js'
 import { countItems, taskItems } from '../../../dist/evaluation/tasks/taskItems.js'
+import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
+import { metadataOf, normal } from '../../text/tokenizer/vocabularies.js'
 import { collected } from './collected.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-items-'))
@@ -155,4 +159,15 @@ test('a subject without enough examples is named', async () => {
 
 test('an empty file has no items', async () => {
   await expect(countItems(source('arc_easy', written('empty', [])))).rejects.toMatchObject({ code: 'IO' })
+})
+
+test('a choice that the tokenizer joins to the last token of its context has nothing to score', () => {
+  const tokenizer = Tokenizer.fromGgufMetadata(metadataOf(normal('▁:▁so', '▁:▁', '▁:', 'so', '▁', ':', 's', 'o')))
+  expect(tokenizer.encode(': so', { addBos: false })).toHaveLength(1)
+  expect(() => atOnce(choiceTokens(tokenizer, [{ context: ':', target: ' so' }], 40, 'tasks.jsonl, line 6'))).toThrow(
+    expect.objectContaining({
+      code: 'IO',
+      message: 'tasks.jsonl, line 6: a choice adds no token to its context, expected at least one',
+    }),
+  )
 })

@@ -102,7 +102,26 @@ test.each([false, true])('Ctrl-C tells how far it came; with --json %s', async (
 test.each([
   [['demo'], 2, /FILES is missing, expected mixtral experts MODEL FILES\.\.\. or --domain NAME=FILE; "demo" is the model/],
   [['demo', file('none.txt')], 1, /none\.txt: cannot be read/],
+  [['demo', file('story.txt'), '--csv', file('a'), '--html', `${folder}/./a`], 2, /a is the name of two outputs, expected one for each/],
+  [['demo', file('story.txt'), '--csv', file('none/a')], 1, /cannot write .*none\/a: there is no folder/],
+  [['demo', file('story.txt'), '--npy', folder], 1, /cannot write .*: it is a folder, expected a file/],
+  [['none.gguf', file('story.txt'), '--html', file('none/a')], 1, /cannot write .*: there is no folder/], // before the model
   [['demo', file('story.txt'), '--experts', '9'], 2, /is 9, expected a whole number from 1 to 8/],
 ])('%j is refused', async (args, code, message) => {
   expect(await mixtral(['experts', ...args])).toMatchObject({ code, stdout: '', stderr: expect.stringMatching(message) })
+})
+
+test('each file is a domain of its own, whatever its name, and a name is nothing that a terminal obeys', async () => {
+  for (const folder of ['en', 'fr']) mkdirSync(file(folder))
+  const obeyed = '\u001b]0;owned\u0007\u001b[2J\n'
+  const names = ['en/a.txt', 'fr/a.txt', 'story.txt', 'story.md', `${obeyed}.txt`]
+  for (const name of names) writeFileSync(file(name), 'Once upon a time, there was a goat.\n')
+  const { code, stdout, stderr } = await mixtral(['experts', 'demo', ...names.map(file)])
+  expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: these are what is looked for
+  expect(stdout).not.toMatch(/[\u0000-\u0008\u000b-\u001f]/)
+  const counted = [...stdout.matchAll(/^(.*): \d+ tokens, loss/gm)].map(([, name]) => name)
+  const shown = '\\u001b]0;owned\\u0007\\u001b[2J\\u000a'
+  expect(counted).toEqual([file('en/a'), file('fr/a'), file('story.txt'), file('story.md'), shown, 'all domains'])
+  expect(stdout).toContain(`${file('story.md')} and ${shown}: Jensen-Shannon divergence`)
 })

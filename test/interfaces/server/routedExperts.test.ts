@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import type { RoutedToken } from '../../../dist/index.js'
+import { RoutedList } from '../../../dist/interfaces/server/openai/routedExperts.js'
 import { capital, type Json, runtime, sseEvents, withServer } from './served.js'
 
 const served = withServer()
@@ -189,4 +190,11 @@ test('/v1/models tells how many layers and experts there are', async () => {
   const { data } = (await (await fetch(`${served.server.url}/v1/models`)).json()) as Json
   const { layers, experts, expertsPerToken } = served.model.config
   expect(data[0].meta).toMatchObject({ n_layer: layers, n_expert: experts, n_expert_used: expertsPerToken })
+})
+
+test('a prompt may have more tokens than a call has arguments', () => {
+  const list = new RoutedList(1)
+  const token = { ids: Uint16Array.of(3), weights: Float32Array.of(1) }
+  list.add(new Array(200_000).fill(token))
+  expect(list.take()!.routed_experts).toHaveLength(200_000)
 })

@@ -23,7 +23,7 @@ export class RoutedList {
   }
 
   add(routings: readonly Routing[] = []): void {
-    this.#held.push(...routings)
+    for (const routing of routings) this.#held.push(routing) // a prompt may have more than a call has arguments
   }
 
   /** Undefined for no token. */
