@@ -102,7 +102,10 @@ export class BatchQueue {
     return record
   }
 
-  /** One that was cancelled stays as it is. Throws an ApiError 409 for a batch that has ended otherwise, or is about to; `IO`. */
+  /**
+   * One that was cancelled stays as it is. Throws an ApiError 409 for a batch that has ended otherwise, or is about to;
+   * `IO`.
+   */
   async cancel({ id }: BatchRecord): Promise<BatchRecord> {
     const { records } = this.#world
     const record = records.get(id)!

@@ -76,7 +76,7 @@ function headOf(text: string): PartHead {
   return { name, filename: extendedOf(disposition) ?? parameterOf(disposition, 'filename') }
 }
 
-/** A name with all its letters, as RFC 5987 has it: RFC 7578 does not know it, and clients of .NET and Python send it. */
+/** A name with all its letters, as RFC 5987 has it. RFC 7578 does not know it; clients in .NET and Python send it. */
 function extendedOf(disposition: string): string | undefined {
   const [, text] = /;\s*filename\*=utf-8'[^']*'([^\s;"]+)/i.exec(disposition) ?? []
   try {
