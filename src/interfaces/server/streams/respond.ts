@@ -59,7 +59,7 @@ export interface Answering {
 }
 
 export const STREAM_HEADERS = {
-  'cache-control': 'no-cache',
+  'cache-control': 'no-cache, no-transform', // what compresses on the way would hold events back
   'x-accel-buffering': 'no', // nginx would collect the whole answer
   'transfer-encoding': 'chunked', // @hono/node-server would wait for the first chunks before it sends headers
 }
