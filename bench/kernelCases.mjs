@@ -64,8 +64,8 @@ export class BenchMemory {
   }
 }
 
-/** The formats that can be measured: all that have a kernel. */
-export const formatNames = [...formats.keys()]
+/** What can be measured: all packings that there are. */
+export const formatNames = Object.keys(packings)
 
 /**
  * One token, two and four, in the L2 cache and out of memory, with every build in turn.
@@ -73,12 +73,12 @@ export const formatNames = [...formats.keys()]
  */
 export function* matmulCases(memory, format) {
   const packing = packings[format]
-  const { type, round } = formats.get(format)
+  const { type, round } = formats.get(packing.format)
   const blocks = COLUMNS / packing.blockWeights
   const groupBytes = packing.groupBytes(blocks)
   memory.clear()
 
-  const file = randomRows(format, type, SOURCE_ROWS)
+  const file = randomRows(packing.format, type, SOURCE_ROWS)
   const tokens = [1, 2, 3, 4].map((seed) => randomFloats(COLUMNS, seed))
   const expected = tokens.map((x) => products(file, SOURCE_ROWS, round(x).dot))
   const source = memory.place(file)
@@ -111,7 +111,7 @@ export function* matmulCases(memory, format) {
           multiply(weights + turn * largeBytes, rows / 4)
           turn = (turn + 1) % turns
         }
-        const name = `matmul_${format.toLowerCase()}_${kernel}`
+        const name = `matmul_${format.toLowerCase().replace(' ', '_')}_${kernel}`
         run()
         for (let token = 0; token < count; token++)
           check(memory.floats(outs[token], rows), expected[token], `${name}, ${build}, token ${token}`)

@@ -25,7 +25,7 @@ const wings = [
 const rooms: Record<string, string[][]> = {
   base: [['.'], ['files']],
   format: [['gguf'], ['tensors', 'quants']],
-  runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency'], ['model'], ['trace'], ['engine']],
+  runtime: [['kernels', 'team', 'sampler'], ['machine', 'weights'], ['residency', 'adapters'], ['model'], ['trace'], ['engine']],
   registry: [['names'], ['transfer'], ['stores'], ['sources'], ['.']],
   text: [['tokenizer'], ['constraint'], ['tools'], ['templates'], ['jinja'], ['chat'], ['generate']],
   evaluation: [['reference', 'perplexity', 'experts', 'tasks'], ['verify']],

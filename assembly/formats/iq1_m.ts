@@ -86,7 +86,7 @@ export function matmul_iq1_m_x4(weights: usize, groups: i32, blocks: i32, x0: us
 
 /** d of the block at p, a half. */
 // @ts-ignore: decorator
-@inline function halfOf(p: usize): u32 {
+@inline export function halfOf(p: usize): u32 {
   return (load<u16>(p, 48) >> 12) | ((load<u16>(p, 50) >> 8) & 0xf0) | ((load<u16>(p, 52) >> 4) & 0xf00) | (load<u16>(p, 54) & 0xf000)
 }
 

@@ -12,7 +12,7 @@ import { rowAt } from '../lanes/rows'
 import { addScaled } from '../lanes/scales'
 import { activationScales, activationSums } from '../ops/quantize_q8_1'
 import { high, low, packNibbles } from './block32'
-import { lookUp, lookUpJoined } from './iq4'
+import { joined, lookUp, lookUpJoined } from './iq4'
 
 const BLOCK: usize = 136
 const OFFSET: i32 = 0xfff4fff4 // -12 in either half
@@ -29,10 +29,13 @@ const OFFSET: i32 = 0xfff4fff4 // -12 in either half
   return v128.or(i8x16(12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0), held(0, positive))
 }
 
-/** 2^(e - 128) for four bytes e at p. one: 0x00200000, the bits of the first, 2^-128, which is subnormal; held. */
+/**
+ * 2^(e - 128) for the first or the second four of eight e. one: 0x00200000, the bits of the first, 2^-128, which is
+ * subnormal; held.
+ */
 // @ts-ignore: decorator
-@inline function powersOf(p: usize, one: v128): v128 {
-  const e = i32x4.extend_low_i16x8_u(i16x8.extend_low_i8x16_u(v128.load32_zero(p)))
+@inline function powersOf(eight: v128, second: bool, one: v128): v128 {
+  const e = second ? i32x4.extend_high_i16x8_u(eight) : i32x4.extend_low_i16x8_u(eight)
   const normal = i32x4.sub(i32x4.shl(e, 23), i32x4.shl(one, 2))
   return i32x4.max_s(normal, i32x4.add(i32x4.shl(e, 21), one))
 }
@@ -82,10 +85,12 @@ export function matmul_mxfp4_x1(weights: usize, groups: i32, blocks: i32, x: usi
       y += 4 * quad
       inOrder(blocks)
       const dx = v128.load32_splat(scales + b * 4)
-      a0 = addScaled(a0, powersOf(u, one), dx, rowSumsBy(s0, ones))
-      a1 = addScaled(a1, powersOf(u + 4, one), dx, rowSumsBy(s1, ones))
-      b0 = addScaled(b0, powersOf(v, one), dx, rowSumsBy(t0, ones))
-      b1 = addScaled(b1, powersOf(v + 4, one), dx, rowSumsBy(t1, ones))
+      const d = v128.load8x8_u(u)
+      const h = v128.load8x8_u(v)
+      a0 = addScaled(a0, powersOf(d, false, one), dx, rowSumsBy(joined(s0), ones))
+      a1 = addScaled(a1, powersOf(d, true, one), dx, rowSumsBy(joined(s1), ones))
+      b0 = addScaled(b0, powersOf(h, false, one), dx, rowSumsBy(joined(t0), ones))
+      b1 = addScaled(b1, powersOf(h, true, one), dx, rowSumsBy(joined(t1), ones))
       u += BLOCK
       v += BLOCK
     }
@@ -148,8 +153,9 @@ export function matmul_mxfp4_x4(weights: usize, groups: i32, blocks: i32, x0: us
       y += 4 * quad
       inOrder(blocks)
       const scale = toScales + b * 4
-      const d = powersOf(w, one)
-      const h = powersOf(w + 4, one)
+      const exponents = v128.load8x8_u(w)
+      const d = powersOf(exponents, false, one)
+      const h = powersOf(exponents, true, one)
       a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSumsBy(s0, ones))
       b0 = addScaled(b0, h, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
       a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSumsBy(s1, ones))

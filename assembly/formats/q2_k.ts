@@ -14,6 +14,7 @@ import { addScaled, addScaled1High, addScaled1Low, addWeighted, subtractScaled }
 import { stripOf, stripStart } from '../lanes/strips'
 import { activationScales, activationSums, SUMS } from '../ops/quantize_q8_k'
 import { raiseScales } from './halves_repack'
+import { packTwoBits } from './twoBits_repack'
 
 const UNIT: usize = 336
 
@@ -173,22 +174,7 @@ export function matmul_q2_k_x4(weights: usize, groups: i32, blocks: i32, x0: usi
   }
 }
 
-// In the file: scales 16 bytes, qs 64, d, dmin. Columns 16s .. 16s+15 are bits 2k, 2k+1 of the 16 bytes of qs from (s
-// >> 3) * 32 + (s & 1) * 16, k = (s >> 1) & 3. Packing turns four rows' 16 bytes into four vectors with a quad of each
-// row, and in these exchanges quads (which become the bits) for bits (which become vectors).
-
-// The even fields (bits 0, 2, ..) of a and of b, alternating. Masks: of the even fields (`low`) and of the odd ones,
-// `width` bits each.
-// @ts-ignore: decorator
-@inline function evenFields(a: v128, b: v128, low: v128, high: v128, width: i32): v128 {
-  return v128.or(v128.and(a, low), v128.and(i16x8.shl(b, width), high))
-}
-
-// The same for the odd fields.
-// @ts-ignore: decorator
-@inline function oddFields(a: v128, b: v128, low: v128, high: v128, width: i32): v128 {
-  return v128.or(v128.and(i16x8.shr_u(a, width), low), v128.and(b, high))
-}
+// In the file: scales 16 bytes, qs 64 (twoBits_repack.ts), d, dmin.
 
 /** Packs the blocks at src of up to four rows into a unit, d and dmin as in the file. */
 function packUnit(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
@@ -197,39 +183,17 @@ function packUnit(src: usize, rowBytes: usize, rows: i32, dst: usize): void {
   const p2 = rowAt(src, rowBytes, 2, rows)
   const p3 = rowAt(src, rowBytes, 3, rows)
   const mask = fourRows(rows)
-  const low2 = v128.and(held(0x33333333, rows), mask)
-  const high2 = v128.and(held(<i32>0xcccccccc, rows), mask)
-  const low4 = held(0x0f0f0f0f, rows)
-  const high4 = held(<i32>0xf0f0f0f0, rows)
   const halves = v128.and(quadOf(0, v128.load32_zero(p0, 80), v128.load32_zero(p1, 80), v128.load32_zero(p2, 80), v128.load32_zero(p3, 80)), mask)
   v128.store(dst, v128.shuffle<i16>(halves, halves, 0, 2, 4, 6, 1, 3, 5, 7))
-  let r0 = v128.load(p0)
-  let r1 = v128.load(p1)
-  let r2 = v128.load(p2)
-  let r3 = v128.load(p3)
+  const r0 = v128.load(p0)
+  const r1 = v128.load(p1)
+  const r2 = v128.load(p2)
+  const r3 = v128.load(p3)
   v128.store(dst, across(v128.and(quadOf(0, r0, r1, r2, r3), mask)), 16)
   v128.store(dst, across(v128.and(quadOf(1, r0, r1, r2, r3), mask)), 32)
   v128.store(dst, across(v128.and(quadOf(2, r0, r1, r2, r3), mask)), 48)
   v128.store(dst, across(v128.and(quadOf(3, r0, r1, r2, r3), mask)), 64)
-  for (let c: usize = 0; c < 64; c += 16) {
-    r0 = v128.load(p0 + c, 16)
-    r1 = v128.load(p1 + c, 16)
-    r2 = v128.load(p2 + c, 16)
-    r3 = v128.load(p3 + c, 16)
-    const q0 = quadOf(0, r0, r1, r2, r3)
-    const q1 = quadOf(1, r0, r1, r2, r3)
-    const q2 = quadOf(2, r0, r1, r2, r3)
-    const q3 = quadOf(3, r0, r1, r2, r3)
-    const e = evenFields(q0, q1, low2, high2, 2)
-    const f = evenFields(q2, q3, low2, high2, 2)
-    const g = oddFields(q0, q1, low2, high2, 2)
-    const h = oddFields(q2, q3, low2, high2, 2)
-    const to = dst + (c & 16) + (c >> 5) * 128
-    v128.store(to, evenFields(e, f, low4, high4, 4), 80)
-    v128.store(to, evenFields(g, h, low4, high4, 4), 112)
-    v128.store(to, oddFields(e, f, low4, high4, 4), 144)
-    v128.store(to, oddFields(g, h, low4, high4, 4), 176)
-  }
+  packTwoBits(p0 + 16, p1 + 16, p2 + 16, p3 + 16, mask, dst + 80, 16)
 }
 
 /**

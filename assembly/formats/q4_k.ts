@@ -21,11 +21,11 @@ import { finish, packScalesAndMins } from './scaleMinSuperblock'
 
 export const UNIT: usize = 1184
 // relaxed-simd takes nibbles as bytes, simd as 16-bit lanes, the even columns of a quad and then the odd
-const NIBBLE: i32 = ASC_FEATURE_RELAXED_SIMD ? 0x0f0f0f0f : 0x000f000f
+export const NIBBLE: i32 = ASC_FEATURE_RELAXED_SIMD ? 0x0f0f0f0f : 0x000f000f
 
 /** Sum of a vector's two quads. */
 // @ts-ignore: decorator
-@inline function quads(w: v128, x: usize, nibble: v128): v128 {
+@inline export function quads(w: v128, x: usize, nibble: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) {
     const low = i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x), v128.and(w, nibble))
     return i16x8.add(low, i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x, 16), v128.and(i16x8.shr_u(w, 4), nibble)))
@@ -37,7 +37,7 @@ const NIBBLE: i32 = ASC_FEATURE_RELAXED_SIMD ? 0x0f0f0f0f : 0x000f000f
 
 /** Adds a vector's two quads. A sub-block sums to at most 8 * 2 * 15 * 127 = 30480 in an i16 lane. */
 // @ts-ignore: decorator
-@inline function addQuads(sum: v128, w: v128, x: usize, nibble: v128): v128 {
+@inline export function addQuads(sum: v128, w: v128, x: usize, nibble: v128): v128 {
   if (ASC_FEATURE_RELAXED_SIMD) {
     sum = i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x), v128.and(w, nibble)))
     return i16x8.add(sum, i16x8.relaxed_dot_i8x16_i7x16_s(v128.load32_splat(x, 16), v128.and(i16x8.shr_u(w, 4), nibble)))

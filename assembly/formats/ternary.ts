@@ -2,217 +2,199 @@
 // tq2_0.ts and tq1_0.ts. TQ1_0's five weights in a byte are unpacked to TQ2_0's layout when they are loaded, 22 % more
 // bytes: no kernel for base 3.
 //
-// In a bank eight rows stand together: a 32-byte header (half.ts), then per 256 columns a unit of 528 bytes:
+// In a bank two groups of 4 rows stand side by side (pairs.ts): a 32-byte header (half.ts), then per 256 columns a unit
+// of 528 bytes:
 //     0   d  8 rows x f16, raised
-//    16   q  8 rows x 64 bytes, one after the other, as TQ2_0's file has them: byte h * 32 + l holds, from bit 0 up,
-//            columns h * 128 + l, + 32, + 64 and + 96
-// A vector is 16 columns of one row. The 1 is subtracted at the end, as the sum of x.
-import { evens, laneSums, odds, products } from '../lanes/grids'
+//    16   q  16 x 2 vectors of 16 bytes; vectors j: byte 4r + c holds, from bit 0 up, columns 16j + c, + 4, + 8 and
+//            + 12 of row r
+// The 1 is subtracted where the sum of a unit starts, at minus the sum of x. A lane of 16 bits may wrap around on the
+// way, and it wraps back: q - 1 is at most 2, and a unit sums to at most 64 * 2 * 2 * 127 = 32512 in a lane.
 import { expandOf, HALF_MASK } from '../lanes/half'
-import { held } from '../lanes/held'
+import { held, inOrder } from '../lanes/held'
 import { storePair } from '../lanes/pairs'
-import { plus, quadBytes, rowSumsBy } from '../lanes/quads'
-import { rowAt } from '../lanes/rows'
+import { addDot, evenMask, quadBytes, rowSumsBy } from '../lanes/quads'
 import { addScaled } from '../lanes/scales'
 import { activationScales, activationSums, SUMS } from '../ops/quantize_q8_k'
-import { packHalves } from './halves_repack'
 
-const UNIT: usize = 528
+export const UNIT: usize = 528
 
-/** Plane k of a vector: its two bits 2k and 2k + 1 of each byte. */
+/** Quad k of four in a vector. */
 // @ts-ignore: decorator
-@inline function plane(v: v128, k: i32, two: v128): v128 {
-  return v128.and(k ? i16x8.shr_u(v, 2 * k) : v, two)
+@inline export function two(w: v128, k: i32, mask: v128): v128 {
+  return v128.and(k ? i16x8.shr_u(w, 2 * k) : w, mask)
 }
 
-/** Adds 64 columns, those of 16 bytes: their planes meet x 32 columns apart. */
+/** Adds 4 rows x 16 columns. */
 // @ts-ignore: decorator
-@inline function addBytes(sum: v128, v: v128, x: usize, two: v128): v128 {
-  const far = quadBytes() * 8
-  const s = plus(products(plane(v, 0, two), evens(x), odds(x)), products(plane(v, 1, two), evens(x + far), odds(x + far)))
-  return plus(sum, plus(s, plus(products(plane(v, 2, two), evens(x + far * 2), odds(x + far * 2)), products(plane(v, 3, two), evens(x + far * 3), odds(x + far * 3)))))
+@inline export function addVector(sum: v128, w: v128, x: usize, mask: v128, even: v128): v128 {
+  sum = addDot(addDot(sum, two(w, 0, mask), x, 0, even), two(w, 1, mask), x, 1, even)
+  return addDot(addDot(sum, two(w, 2, mask), x, 2, even), two(w, 3, mask), x, 3, even)
 }
 
 /**
- * A row's 256 columns times one token, in four lanes. relaxed-simd sums at most 16 * 2 * 3 * 127 = 12192 in 16 bits.
+ * Minus the sum of a block's 256 columns of x, as `addDot` sums them, from the 16 pairs of -32 times the sums of 16
+ * columns at `starts` (quantize_q8_k.ts).
  */
 // @ts-ignore: decorator
-@inline function row(p: usize, x: usize, two: v128, ones: v128): v128 {
-  const half = quadBytes() * 4
-  let sum = addBytes(i32x4.splat(0), v128.load(p), x, two)
-  sum = addBytes(sum, v128.load(p, 16), x + half, two)
-  sum = addBytes(sum, v128.load(p, 32), x + half * 8, two)
-  return rowSumsBy(addBytes(sum, v128.load(p, 48), x + half * 9, two), ones)
+@inline function startOf(starts: usize): v128 {
+  const s = i16x8.add(i16x8.shr_s(v128.load(starts), 5), i16x8.shr_s(v128.load(starts, 16), 5))
+  const t = i16x8.add(s, i16x8.add(i16x8.shr_s(v128.load(starts, 32), 5), i16x8.shr_s(v128.load(starts, 48), 5)))
+  const u = i16x8.add(t, v128.shuffle<i32>(t, t, 2, 3, 0, 1))
+  // a splat, so that both groups can share it in one wide vector
+  const pair = i32x4.splat(i32x4.extract_lane(i16x8.add(u, v128.shuffle<i32>(u, u, 1, 0, 3, 2)), 0))
+  return ASC_FEATURE_RELAXED_SIMD ? pair : i32x4.extadd_pairwise_i16x8_s(pair)
 }
 
-/** The sum of 256 columns of x, from its 8 sums of 32. */
-// @ts-ignore: decorator
-@inline function sumOf(sums: usize, ones: v128): v128 {
-  const s = i32x4.dot_i16x8_s(v128.load(sums), ones)
-  const t = i32x4.add(s, v128.shuffle<i32>(s, s, 2, 3, 0, 1))
-  return i32x4.add(t, v128.shuffle<i32>(t, t, 1, 0, 3, 2))
-}
-
-/** Four rows' products with one token, a lane a row. */
-// @ts-ignore: decorator
-@inline function fourRows(p: usize, x: usize, xSum: v128, two: v128, ones: v128): v128 {
-  const s = laneSums(row(p, x, two, ones), row(p + 64, x, two, ones), row(p + 128, x, two, ones), row(p + 192, x, two, ones))
-  return i32x4.sub(s, xSum)
-}
-
-/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token. */
+/** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token, in two strips (strips.ts). */
 export function ternaryX1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {
-  const two = held(0x03030303, blocks)
+  const twoBits = held(0x03030303, blocks)
   const ones = held(0x00010001, blocks)
+  const even = evenMask(blocks)
   const mask = held(HALF_MASK, blocks)
-  const xUnit = quadBytes() * 64
+  const quad = quadBytes()
   const scales = activationScales(x, blocks)
-  const sums = activationSums(x, blocks)
+  const starts = activationSums(x, blocks) + 48
+  const pairBytes = <usize>blocks * UNIT + 32
+  const pairs = (<usize>groups + 1) >> 1
+  const strip = (pairs + 1) >> 1
+  const far = pairs - strip
+  for (let g: usize = 0; g < strip; g++) {
+    let u = weights + g * pairBytes
+    let v = u + far * pairBytes
+    const e0 = v128.load(u)
+    const e1 = v128.load(u, 16)
+    const f0 = v128.load(v)
+    const f1 = v128.load(v, 16)
+    u += 32
+    v += 32
+    let a0 = f32x4.splat(0)
+    let a1 = a0
+    let b0 = a0
+    let b1 = a0
+    let y = x
+    for (let b: usize = 0; b < <usize>blocks; b++) {
+      const start = startOf(starts + b * SUMS)
+      let s0 = start
+      let s1 = start
+      let t0 = start
+      let t1 = start
+      for (let k: usize = 0; k < 512; k += 32) {
+        s0 = addVector(s0, v128.load(u + k, 16), y, twoBits, even)
+        s1 = addVector(s1, v128.load(u + k, 32), y, twoBits, even)
+        t0 = addVector(t0, v128.load(v + k, 16), y, twoBits, even)
+        t1 = addVector(t1, v128.load(v + k, 32), y, twoBits, even)
+        y += 4 * quad
+      }
+      inOrder(blocks)
+      const dx = v128.load32_splat(scales + b * 4)
+      a0 = addScaled(a0, expandOf(v128.load16x4_s(u), mask, e0), dx, rowSumsBy(s0, ones))
+      a1 = addScaled(a1, expandOf(v128.load16x4_s(u, 8), mask, e1), dx, rowSumsBy(s1, ones))
+      b0 = addScaled(b0, expandOf(v128.load16x4_s(v), mask, f0), dx, rowSumsBy(t0, ones))
+      b1 = addScaled(b1, expandOf(v128.load16x4_s(v, 8), mask, f1), dx, rowSumsBy(t1, ones))
+      u += UNIT
+      v += UNIT
+    }
+    storePair(out + g * 32, a0, a1, g * 2 + 1 < <usize>groups)
+    storePair(out + (g + far) * 32, b0, b1, (g + far) * 2 + 1 < <usize>groups)
+  }
+}
+
+/** The same for four tokens. Every output is the bits that `ternaryX1` gives. */
+export function ternaryX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
+  const twoBits = held(0x03030303, blocks)
+  const ones = held(0x00010001, blocks)
+  const even = evenMask(blocks)
+  const mask = held(HALF_MASK, blocks)
+  const quad = quadBytes()
+  const toScales = activationScales(0, blocks)
+  const toStarts = activationSums(0, blocks) + 48
   let w = weights
   for (let g: usize = 0; g < <usize>groups; g += 2) {
     const e = v128.load(w)
     const f = v128.load(w, 16)
     w += 32
-    let a = f32x4.splat(0)
-    let c = a
+    let a0 = f32x4.splat(0)
+    let b0 = a0
+    let a1 = a0
+    let b1 = a0
+    let a2 = a0
+    let b2 = a0
+    let a3 = a0
+    let b3 = a0
+    let y: usize = 0
     for (let b: usize = 0; b < <usize>blocks; b++) {
-      const y = x + b * xUnit
-      const dx = v128.load32_splat(scales + b * 4)
-      const xSum = sumOf(sums + b * SUMS, ones)
-      a = addScaled(a, expandOf(v128.load16x4_s(w), mask, e), dx, fourRows(w + 16, y, xSum, two, ones))
-      c = addScaled(c, expandOf(v128.load16x4_s(w, 8), mask, f), dx, fourRows(w + 272, y, xSum, two, ones))
-      w += UNIT
-    }
-    storePair(out + g * 16, a, c, g + 1 < <usize>groups)
-  }
-}
-
-/** The same for four tokens, a row after the other. Every output is the bits that `ternaryX1` gives. */
-export function ternaryX4(weights: usize, groups: i32, blocks: i32, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize): void {
-  const two = held(0x03030303, blocks)
-  const ones = held(0x00010001, blocks)
-  const mask = held(HALF_MASK, blocks)
-  const half = quadBytes() * 4
-  const far = quadBytes() * 8
-  const toScales = activationScales(0, blocks)
-  const toSums = activationSums(0, blocks)
-  const pairBytes = <usize>blocks * UNIT + 32
-  for (let r: usize = 0; r < <usize>groups * 4; r++) {
-    const pair = weights + (r >> 3) * pairBytes
-    const factor = v128.load(pair + (r & 4) * 4)
-    let w = pair + 32
-    let acc = f32x4.splat(0) // a lane a token
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      const p = w + 16 + (r & 7) * 64
-      let s0 = i32x4.splat(0)
-      let s1 = s0
-      let s2 = s0
-      let s3 = s0
-      for (let i: usize = 0; i < 4; i++) {
-        let y = b * 64 * quadBytes() + (i & 1) * half + (i >> 1) * half * 8
-        const v = v128.load(p + i * 16)
-        for (let k = 0; k < 8; k += 2) {
-          const q = v128.and(i16x8.shr_u(v, k), two)
-          s0 = plus(s0, products(q, evens(x0 + y), odds(x0 + y)))
-          s1 = plus(s1, products(q, evens(x1 + y), odds(x1 + y)))
-          s2 = plus(s2, products(q, evens(x2 + y), odds(x2 + y)))
-          s3 = plus(s3, products(q, evens(x3 + y), odds(x3 + y)))
-          y += far
-        }
+      const start = toStarts + b * SUMS
+      let s0 = startOf(x0 + start)
+      let t0 = s0
+      let s1 = startOf(x1 + start)
+      let t1 = s1
+      let s2 = startOf(x2 + start)
+      let t2 = s2
+      let s3 = startOf(x3 + start)
+      let t3 = s3
+      for (let at = w + 16, stop = at + 512; at < stop; at += 32) {
+        const u = v128.load(at)
+        const v = v128.load(at, 16)
+        let p = two(u, 0, twoBits)
+        let q = two(v, 0, twoBits)
+        s0 = addDot(s0, p, x0 + y, 0, even)
+        t0 = addDot(t0, q, x0 + y, 0, even)
+        s1 = addDot(s1, p, x1 + y, 0, even)
+        t1 = addDot(t1, q, x1 + y, 0, even)
+        s2 = addDot(s2, p, x2 + y, 0, even)
+        t2 = addDot(t2, q, x2 + y, 0, even)
+        s3 = addDot(s3, p, x3 + y, 0, even)
+        t3 = addDot(t3, q, x3 + y, 0, even)
+        p = two(u, 1, twoBits)
+        q = two(v, 1, twoBits)
+        s0 = addDot(s0, p, x0 + y, 1, even)
+        t0 = addDot(t0, q, x0 + y, 1, even)
+        s1 = addDot(s1, p, x1 + y, 1, even)
+        t1 = addDot(t1, q, x1 + y, 1, even)
+        s2 = addDot(s2, p, x2 + y, 1, even)
+        t2 = addDot(t2, q, x2 + y, 1, even)
+        s3 = addDot(s3, p, x3 + y, 1, even)
+        t3 = addDot(t3, q, x3 + y, 1, even)
+        p = two(u, 2, twoBits)
+        q = two(v, 2, twoBits)
+        s0 = addDot(s0, p, x0 + y, 2, even)
+        t0 = addDot(t0, q, x0 + y, 2, even)
+        s1 = addDot(s1, p, x1 + y, 2, even)
+        t1 = addDot(t1, q, x1 + y, 2, even)
+        s2 = addDot(s2, p, x2 + y, 2, even)
+        t2 = addDot(t2, q, x2 + y, 2, even)
+        s3 = addDot(s3, p, x3 + y, 2, even)
+        t3 = addDot(t3, q, x3 + y, 2, even)
+        p = two(u, 3, twoBits)
+        q = two(v, 3, twoBits)
+        s0 = addDot(s0, p, x0 + y, 3, even)
+        t0 = addDot(t0, q, x0 + y, 3, even)
+        s1 = addDot(s1, p, x1 + y, 3, even)
+        t1 = addDot(t1, q, x1 + y, 3, even)
+        s2 = addDot(s2, p, x2 + y, 3, even)
+        t2 = addDot(t2, q, x2 + y, 3, even)
+        s3 = addDot(s3, p, x3 + y, 3, even)
+        t3 = addDot(t3, q, x3 + y, 3, even)
+        y += 4 * quad
       }
-      const sum = toSums + b * SUMS
-      const isum = laneSums(rowSumsBy(s0, ones), rowSumsBy(s1, ones), rowSumsBy(s2, ones), rowSumsBy(s3, ones))
-      const xSum = laneSums(
-        i32x4.dot_i16x8_s(v128.load(x0 + sum), ones),
-        i32x4.dot_i16x8_s(v128.load(x1 + sum), ones),
-        i32x4.dot_i16x8_s(v128.load(x2 + sum), ones),
-        i32x4.dot_i16x8_s(v128.load(x3 + sum), ones),
-      )
-      const d = expandOf(i32x4.splat(load<i16>(w + (r & 7) * 2)), mask, factor)
+      inOrder(blocks)
       const scale = toScales + b * 4
-      const dx = v128.load32_lane(x3 + scale, v128.load32_lane(x2 + scale, v128.load32_lane(x1 + scale, v128.load32_zero(x0 + scale), 1), 2), 3)
-      acc = addScaled(acc, d, dx, i32x4.sub(isum, xSum))
+      const d = expandOf(v128.load16x4_s(w), mask, e)
+      const h = expandOf(v128.load16x4_s(w, 8), mask, f)
+      a0 = addScaled(a0, d, v128.load32_splat(x0 + scale), rowSumsBy(s0, ones))
+      b0 = addScaled(b0, h, v128.load32_splat(x0 + scale), rowSumsBy(t0, ones))
+      a1 = addScaled(a1, d, v128.load32_splat(x1 + scale), rowSumsBy(s1, ones))
+      b1 = addScaled(b1, h, v128.load32_splat(x1 + scale), rowSumsBy(t1, ones))
+      a2 = addScaled(a2, d, v128.load32_splat(x2 + scale), rowSumsBy(s2, ones))
+      b2 = addScaled(b2, h, v128.load32_splat(x2 + scale), rowSumsBy(t2, ones))
+      a3 = addScaled(a3, d, v128.load32_splat(x3 + scale), rowSumsBy(s3, ones))
+      b3 = addScaled(b3, h, v128.load32_splat(x3 + scale), rowSumsBy(t3, ones))
       w += UNIT
     }
-    v128.store32_lane(out0 + r * 4, acc, 0)
-    v128.store32_lane(out1 + r * 4, acc, 1)
-    v128.store32_lane(out2 + r * 4, acc, 2)
-    v128.store32_lane(out3 + r * 4, acc, 3)
+    const both = g + 1 < <usize>groups
+    storePair(out0 + g * 16, a0, b0, both)
+    storePair(out1 + g * 16, a1, b1, both)
+    storePair(out2 + g * 16, a2, b2, both)
+    storePair(out3 + g * 16, a3, b3, both)
   }
-}
-
-/** Where row r of block b has its quants. */
-// @ts-ignore: decorator
-@inline function quantsAt(dst: usize, b: usize, r: usize): usize {
-  return dst + 48 + b * UNIT + r * 64
-}
-
-/** The bytes of a pair of groups. */
-// @ts-ignore: decorator
-@inline function pairBytesOf(blocks: i32): usize {
-  return <usize>blocks * UNIT + 32
-}
-
-/** Packs `rows` rows of TQ2_0 (66 bytes per 256 weights). Returns how many scales are not finite. */
-export function repackTwoBits(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 66
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      for (let r = 0; r < 8; r++) {
-        const from = rowAt(src + b * 66, rowBytes, r, rows)
-        const to = quantsAt(dst, b, r)
-        const kept = i32x4.splat(r < rows ? -1 : 0)
-        for (let i: usize = 0; i < 64; i += 16) v128.store(to + i, v128.and(v128.load(from + i), kept))
-      }
-    }
-    bad += packHalves(src + 64, rowBytes, rows, blocks, 66, 1, dst, UNIT)
-    src += rowBytes * 8
-    dst += pairBytesOf(blocks)
-  }
-  return bad
-}
-
-/** The digits of eight bytes after n others: lanes of 16 bits, each a byte times 3^n. */
-// @ts-ignore: decorator
-@inline function digits(bytes: v128): v128 {
-  return i16x8.shr_u(i16x8.mul(v128.and(bytes, i16x8.splat(0xff)), i16x8.splat(3)), 8)
-}
-
-/** The digits of `count` bytes, 8 times a number or 4, whose first digits belong to columns from `column` on. */
-function unpackDigits(src: usize, count: i32, perByte: i32, column: i32, dst: usize): void {
-  for (let at = 0; at < count; at += 8) {
-    let bytes = i16x8.extend_low_i8x16_u(v128.load64_zero(src + at))
-    for (let n = 0; n < perByte; n++) {
-      const c = column + n * count + at
-      const to = dst + <usize>((c >> 7) * 32 + (c & 31))
-      const shifted = i16x8.shl(digits(bytes), 2 * ((c >> 5) & 3))
-      const planes = i8x16.narrow_i16x8_u(shifted, shifted)
-      if (count == 4) v128.store32_lane(to, v128.or(planes, v128.load32_zero(to)), 0)
-      else v128.store64_lane(to, v128.or(planes, v128.load64_zero(to)), 0)
-      bytes = i16x8.mul(bytes, i16x8.splat(3))
-    }
-  }
-}
-
-/** Packs `rows` rows of TQ1_0 (54 bytes per 256 weights). Returns how many scales are not finite. */
-export function repackDigits(src: usize, rows: i32, blocks: i32, dst: usize): i32 {
-  const rowBytes = <usize>blocks * 54
-  let bad = 0
-  for (; rows > 0; rows -= 8) {
-    for (let b: usize = 0; b < <usize>blocks; b++) {
-      memory.fill(quantsAt(dst, b, 0), 0, 512)
-      for (let r = 0; r < min(rows, 8); r++) {
-        const from = src + <usize>r * rowBytes + b * 54
-        const to = quantsAt(dst, b, r)
-        unpackDigits(from, 32, 5, 0, to)
-        unpackDigits(from + 32, 16, 5, 160, to)
-        unpackDigits(from + 48, 4, 4, 240, to)
-      }
-    }
-    bad += packHalves(src + 52, rowBytes, rows, blocks, 54, 1, dst, UNIT)
-    src += rowBytes * 8
-    dst += pairBytesOf(blocks)
-  }
-  return bad
 }

@@ -1,5 +1,6 @@
 // TQ2_0: ternary weights, in the layout and with the products of ternary.ts. The oracle is src/format/quants/tq2_0.ts.
-import { repackTwoBits, ternaryX1, ternaryX4 } from './ternary'
+import { ternaryX1, ternaryX4 } from './ternary'
+import { repackTwoBits } from './ternary_repack'
 
 /** out (groups * 4 rows) = weights (groups * 4 rows, blocks * 256) x one token. */
 export function matmul_tq2_0_x1(weights: usize, groups: i32, blocks: i32, x: usize, out: usize): void {

@@ -65,6 +65,16 @@ const forCheckpoints = {
   namedTemplates: limit(64, 'chat templates of a checkpoint in files of their own', 'published models have two or three'),
 }
 
+const forAdapters = {
+  adapters: limit(64, 'adapters at a time', 'usual are one to three; each adds products to every token'),
+  adapterRank: limit(4096, 'rank of an adapter', 'usual are 8 to 256; the width of the smaller Mixtral, at which nothing is saved'),
+  adapterBytes: limit(
+    17_179_869_184,
+    'bytes of the factors of an adapter',
+    'all experts of an 8x22B at rank 128 in 16 bits take 8 billion; they are kept in memory',
+  ),
+}
+
 const forHubs = {
   modelName: limit(1024, 'characters of the name of a model', 'an address with a signature has some hundred'),
   fileList: limit(4_194_304, 'bytes of a list of files or repositories', 'fifteen thousand files with hashes'),
@@ -202,6 +212,7 @@ export const limits = {
   ...forGguf,
   ...forModels,
   ...forCheckpoints,
+  ...forAdapters,
   ...forHubs,
   ...forStores,
   ...forCalls,

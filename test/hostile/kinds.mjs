@@ -1,6 +1,7 @@
 // The kinds of inputs: each makes a damaged one of a seed, as bytes, and uses it as the program does. `use` returns
 // where the input is taken, throws a MixtralError where it is refused, and anything else is a fault.
 
+import { adapters } from './kinds/adapters.mjs'
 import { configurations, safetensorsFiles, sentencePieceModels, tokenizerFiles } from './kinds/checkpoints.mjs'
 import { grammarTexts, patternTexts, schemaTexts } from './kinds/constraints.mjs'
 import { gguf, shardSets } from './kinds/gguf.mjs'
@@ -14,7 +15,7 @@ import { vocabularies } from './kinds/vocabularies.mjs'
 
 /** `share`: how many inputs of this kind are tried, beside the others. */
 const list = [
-  ...[gguf, shardSets, tensors, safetensorsFiles, configurations, tokenizerFiles, sentencePieceModels, vocabularies],
+  ...[gguf, shardSets, tensors, safetensorsFiles, configurations, tokenizerFiles, sentencePieceModels, vocabularies, adapters],
   ...[manifests, layers, fileLists, names, logs, records, sessions, storedLogits, importances, jinja, go],
   ...[schemaTexts, grammarTexts, patternTexts, requests, taskFiles, journals],
 ]

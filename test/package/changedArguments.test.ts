@@ -10,12 +10,14 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import * as library from '../../dist/index.js'
 import { smallModel, writeCheckpoint } from '../authoring/convert/sourceModel.js'
 import { Changer, settle } from '../changer.js'
+import { modulePair, plainPair, writePeftFolder } from '../runtime/adapters/adapterFiles.js'
 import { publicFunctions } from './publicFunctions.js'
 
 const { MixtralModel, MixtralConfig, MixtralError, Reference, Tokenizer, WeightLoader, LogitsFile } = library
 const demo = fileURLToPath(new URL('../../models/tiny-mixtral.Q4_K_M.gguf', import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-changed-'))
 const checkpoint = join(folder, 'checkpoint')
+const adapter = join(folder, 'adapter')
 const tasks = fileURLToPath(new URL('../evaluation/tasks/files/arc.jsonl', import.meta.url))
 const text = readFileSync(new URL('../golden/kl/eval-short.txt', import.meta.url), 'utf8').slice(0, 3000)
 
@@ -37,6 +39,7 @@ beforeAll(async () => {
   await model.session({ ids: ids() }).save(join(folder, 'session'))
   await talked.save(join(folder, 'talk'))
   mkdirSync(checkpoint)
+  await writePeftFolder(adapter, modulePair('1.self_attn.q_proj', plainPair('q', 256, 256, 4)))
   await writeCheckpoint(checkpoint, smallModel, { layout: 'experts', dtype: 'F32', shards: 1 })
   process.env.HF_ENDPOINT = 'http://127.0.0.1:9' // where nobody listens
 })
@@ -273,6 +276,10 @@ const rows: Record<string, Row> = {
     () => [ids()],
     (i) => reference.embed(i),
   ),
+  'Reference.open': row(
+    () => [{ adapters: [{ path: adapter, scale: 2 }, adapter] }],
+    async (o) => (await Reference.open(demo, any(o))).logits([1, 300]),
+  ),
   'WeightLoader.fromGguf': row(
     () => [{ signal: new AbortController().signal }],
     async (o) => (await WeightLoader.fromGguf(demo, o)).metadata.size,
@@ -304,8 +311,15 @@ const rows: Record<string, Row> = {
       return [await library.convertCheckpoint(checkpoint, out, any(o)), hashOf(out)]
     },
   ),
+  convertAdapter: row(
+    () => [{ ...call(), base: demo, type: 'F16' }],
+    async (o) => {
+      const out = target()
+      return [await library.convertAdapter(adapter, out, any(o)), hashOf(out)]
+    },
+  ),
   quantizeModel: row(
-    () => [{ ...call(), layout: 'merged', requantize: true, threads: 2 }],
+    () => [{ ...call(), layout: 'merged', requantize: true, threads: 2, adapters: [{ path: adapter, scale: 0.5 }] }],
     async (o) => {
       const out = target()
       const { files: _, ...result } = await library.quantizeModel(demo, out, 'Q2_K', any(o))
@@ -342,7 +356,7 @@ const unchangeable = new Set([
   ...['encodePrompt', 'splitSpecial', 'token', 'bytes'].map((name) => `Tokenizer.prototype.${name}`),
   ...['matrix', 'layer', 'output'].map((name) => `Reference.prototype.${name}`),
   ...['window', 'close'].map((name) => `LogitsFile.prototype.${name}`),
-  ...['Tokenizer.fromGgufMetadata', 'MixtralConfig.fromGgufMetadata', 'Reference.open', 'LogitsFile.open', 'readImatrix'],
+  ...['Tokenizer.fromGgufMetadata', 'MixtralConfig.fromGgufMetadata', 'LogitsFile.open', 'readImatrix'],
 ])
 
 test('every public function has its row', () => {
@@ -382,5 +396,7 @@ describe.each(Object.entries(rows))('%s', (_, [make, run]) => {
 })
 
 test('nothing is left in the folder but what was written on purpose', () => {
-  expect(readdirSync(folder).filter((name) => !/^(out-\d+\.gguf|checkpoint|logits|session|saved|chat|talk)$/.test(name))).toEqual([])
+  expect(readdirSync(folder).filter((name) => !/^(out-\d+\.gguf|checkpoint|adapter|logits|session|saved|chat|talk)$/.test(name))).toEqual(
+    [],
+  )
 })

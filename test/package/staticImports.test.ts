@@ -30,7 +30,8 @@ test('an import of the library reaches the model, the tokenizer and the sampler'
 test.each([
   ['constraints', /^text\/constraint\//],
   ['chat templates', /^text\/chat\/.*[tT]emplate/],
-  ['checkpoints', /^authoring\/convert\/(?!convert\.js$|elementType\.js$)/],
+  ['checkpoints', /^authoring\/convert\/(?!convert(Adapter)?\.js$|elementType\.js$)/],
+  ['the formats of adapters', /^runtime\/adapters\/(?!(adapter|adapterSet|lowRank|placedAdapters)\.js$)/],
   ['the check of the stages', /^evaluation\/verify\/(?!verify\.js$)/],
   ['the command line and the server', /^interfaces\/|^server\.js/],
 ])('an import of the library does not load %s', (_, room) => {

@@ -1,10 +1,11 @@
-// Which tensors of a checkpoint make which tensors of a GGUF file, and from which parts. Owns the names in a checkpoint
-// and its three layouts of experts: one tensor per matrix in either naming, and transformers 5's merged ones.
-// Checks everything, reads no data.
+// Which tensors of a checkpoint make which tensors of a GGUF file, and from which parts. Owns the three layouts of
+// experts in a checkpoint: one tensor per matrix in either naming, and transformers 5's merged ones. Checks everything,
+// reads no data.
 
 import { quoted } from '../../base/errors.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import type { SourceTensor } from '../../format/tensors/safetensors.js'
+import { consolidated, expertMatrices, huggingFace, type SourceNames } from '../../runtime/weights/checkpointNames.js'
 import {
   type ExpertRole,
   isQuantized,
@@ -42,49 +43,6 @@ export interface TargetTensor {
    */
   readonly interleavedHeadDim?: number
 }
-
-/** The names of a checkpoint's tensors. */
-interface SourceNames {
-  readonly model: Readonly<Record<ModelRole, string>>
-  /** What the names of a layer's tensors begin with. */
-  readonly layer: (layer: number) => string
-  /** The rest of their names: the first that is there counts. */
-  readonly inLayer: Readonly<Record<LayerRole, readonly [string, ...string[]]>>
-  readonly expert: (expert: number, matrix: 'w1' | 'w2' | 'w3') => string
-}
-
-const huggingFace: SourceNames = {
-  model: { tokenEmbd: 'model.embed_tokens.weight', outputNorm: 'model.norm.weight', output: 'lm_head.weight' },
-  layer: (layer) => `model.layers.${layer}.`,
-  inLayer: {
-    attnNorm: ['input_layernorm.weight'],
-    attnQ: ['self_attn.q_proj.weight'],
-    attnK: ['self_attn.k_proj.weight'],
-    attnV: ['self_attn.v_proj.weight'],
-    attnOutput: ['self_attn.o_proj.weight'],
-    ffnNorm: ['post_attention_layernorm.weight'],
-    ffnGateInp: ['block_sparse_moe.gate.weight', 'mlp.gate.weight'],
-  },
-  expert: (expert, matrix) => `block_sparse_moe.experts.${expert}.${matrix}.weight`,
-}
-
-const consolidated: SourceNames = {
-  model: { tokenEmbd: 'tok_embeddings.weight', outputNorm: 'norm.weight', output: 'output.weight' },
-  layer: (layer) => `layers.${layer}.`,
-  inLayer: {
-    attnNorm: ['attention_norm.weight'],
-    attnQ: ['attention.wq.weight'],
-    attnK: ['attention.wk.weight'],
-    attnV: ['attention.wv.weight'],
-    attnOutput: ['attention.wo.weight'],
-    ffnNorm: ['ffn_norm.weight'],
-    ffnGateInp: ['feed_forward.gate.weight'],
-  },
-  expert: (expert, matrix) => `feed_forward.experts.${expert}.${matrix}.weight`,
-}
-
-/** Both layouts number an expert's matrices. llama.cpp's converter writes them in the order of these numbers. */
-const expertMatrices = { ffnGate: 'w1', ffnDown: 'w2', ffnUp: 'w3' } as const satisfies Record<ExpertRole, string>
 
 /**
  * The tensors of the GGUF file, in its order. Throws `CHECKPOINT` for a missing or wrongly shaped tensor, `UNSUPPORTED`

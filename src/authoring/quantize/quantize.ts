@@ -8,6 +8,7 @@ import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
 import type { GgufDraft } from '../../format/gguf/ggufDraft.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { type AdapterChoice, AdapterSet, checkAdapters } from '../../runtime/adapters/adapterSet.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { runReported, Team } from '../../runtime/team/team.js'
@@ -16,9 +17,10 @@ import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { readImatrix } from '../imatrix/imatrixFile.js'
 import { type RareExpert, rareExperts } from '../imatrix/rareExperts.js'
+import { type MergedTensor, mergedTensors } from './adapterMerge.js'
 import { type ExpertLayout, expertLayouts } from './expertLayout.js'
 import { planQuantization, type QuantizePlan, type QuantizeType, quantizeTypes } from './quantizePlan.js'
-import type { WeightRun } from './units.js'
+import { unitsOf, type WeightRun } from './units.js'
 import type { WorkerData } from './worker.js'
 
 export interface QuantizeOptions {
@@ -33,6 +35,11 @@ export interface QuantizeOptions {
   readonly requantize?: boolean
   /** The path of an importance matrix, of this library or llama.cpp: errors count as it says. Default: none. */
   readonly imatrix?: string
+  /**
+   * LoRA adapters to merge into the weights, by path or with a scale: GGUF files, or folders as PEFT writes them. The
+   * tensors that they change are rounded again, also with `copy`; `merged` of the result says what that loses.
+   */
+  readonly adapters?: readonly (string | AdapterChoice)[]
   /** Worker threads. Default: the cores that this process may use. */
   readonly threads?: number
   readonly signal?: AbortSignal
@@ -51,6 +58,8 @@ export interface QuantizeResult {
   readonly unweighed: readonly string[]
   /** Experts that few tokens reached while the importance matrix, if there is one, was collected. */
   readonly rareExperts: readonly RareExpert[]
+  /** The tensors that adapters, if there are any, have changed. */
+  readonly merged: readonly MergedTensor[]
 }
 
 /**
@@ -59,7 +68,8 @@ export interface QuantizeResult {
  * name when all of it is written; if anything fails, a file of that name is left as it was.
  *
  * Throws `GGUF`, `MODEL` or `UNSUPPORTED` for an input that is damaged, not a Mixtral, or of types without support;
- * `GGUF` for a damaged importance matrix; `OPTION` for an impossible option, an input that is quantized already, an
+ * `GGUF` for a damaged importance matrix or adapter, `CHECKPOINT` for a malformed folder of one, `MODEL` and
+ * `UNSUPPORTED` for one that does not fit; `OPTION` for an impossible option, an input that is quantized already, an
  * importance matrix that is missing or of another model, or an output that would replace an input;
  * `IO`, first of all if the disk has no room; `THREAD`; `ABORTED`.
  * @example await quantizeModel('mixtral-F16.gguf', 'mixtral-Q4_K_M.gguf', 'Q4_K_M')
@@ -70,19 +80,31 @@ export async function quantizeModel(
   type: QuantizeType,
   options: QuantizeOptions = {},
 ): Promise<QuantizeResult> {
-  const { layout, shardBytes, requantize, imatrix: imatrixPath, threads, signal, onProgress } = checkOptions(type, options)
+  const {
+    layout,
+    shardBytes,
+    requantize,
+    imatrix: imatrixPath,
+    adapters: chosen,
+    threads,
+    signal,
+    onProgress,
+  } = checkOptions(type, options)
   checkText('the output', output)
   const gguf = await openGguf(input)
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
   mixtralTensors(config, gguf)
   const weighing = imatrixPath === undefined ? undefined : { imatrix: await readImatrix(imatrixPath), file: basename(imatrixPath) }
-  const plan = planQuantization(gguf, config, { type, layout, requantize, weighing })
-  const inputs = gguf.files.map(({ path }) => path)
+  const adapters = await AdapterSet.open(chosen, config)
+  const plan = planQuantization(gguf, config, { type, layout, requantize, weighing, adapters })
+  const others = [...(imatrixPath === undefined ? [] : [imatrixPath]), ...adapters.files]
+  const inputs = [...gguf.files.map(({ path }) => path), ...others]
   const { GgufDraft } = await import('../../format/gguf/ggufDraft.js')
   const draft = await GgufDraft.create(output, plan, shardBytes)
   try {
-    for (const { target } of draft.files) await refuseInput(target, imatrixPath === undefined ? inputs : [...inputs, imatrixPath])
-    const parts = partsOf(plan, draft)
+    for (const { target } of draft.files) await refuseInput(target, inputs)
+    const tensors = runsOf(plan, draft)
+    const parts = tensors.flatMap(({ runs }) => runs)
     const shared: WorkerData = { parts, inputs: knownFiles(gguf.files), outputs: draft.files.map((file) => file.path) }
     const team = new Team({ threads, worker: new URL('./worker.js', import.meta.url).href, shared: () => shared })
     const total = plan.sources.flat().reduce((sum, { bytes }) => sum + bytes, 0)
@@ -101,31 +123,46 @@ export async function quantizeModel(
       types,
       unweighed: plan.unweighed,
       rareExperts: weighing ? rareExperts(weighing.imatrix) : [],
+      merged: mergedTensors(tensors),
     }
   } finally {
     await draft.discard()
   }
 }
 
-/** Every run of weights, with its place in the input and in the output. */
-function partsOf({ sources, importances }: QuantizePlan, draft: GgufDraft): WeightRun[] {
-  return draft.tensors.flatMap(({ type, shape, file, offset, bytes }, n) => {
+/** The runs of weights of each tensor, with their places in the input and in the output. */
+function runsOf({ sources, importances, changes }: QuantizePlan, draft: GgufDraft): { name: string; runs: WeightRun[] }[] {
+  return draft.tensors.map(({ name, type, shape, file, offset, bytes }, n) => {
     const each = bytes / sources[n]!.length
     const importance = importances[n]
     const values = importance && importance.length / sources[n]!.length
-    return sources[n]!.map((source, i) => ({
-      name: source.name,
-      from: source,
-      to: { type, file, offset: offset + i * each },
-      weights: (source.bytes / source.type.blockBytes) * source.type.blockWeights,
-      importance: importance && { values: importance.subarray(i * values!, (i + 1) * values!), columns: shape[0]! },
-    }))
+    const runs = sources[n]!.map((source, i): WeightRun => {
+      const weights = (source.bytes / source.type.blockBytes) * source.type.blockWeights
+      return {
+        name: source.name,
+        from: source,
+        to: { type, file, offset: offset + i * each },
+        weights,
+        importance: importance && { values: importance.subarray(i * values!, (i + 1) * values!), columns: shape[0]! },
+        merge: mergeOf(changes[n], i, sources[n]!.length, weights, shape),
+      }
+    })
+    return { name, runs }
   })
+}
+
+/** What is merged into one of the runs of a tensor; undefined if nothing is merged into the tensor. */
+function mergeOf(changes: QuantizePlan['changes'][number], run: number, runs: number, weights: number, shape: readonly number[]) {
+  if (!changes) return undefined
+  const each = changes.length / runs
+  const matrices = changes.slice(run * each, (run + 1) * each)
+  const squares = new Float64Array(new SharedArrayBuffer(16 * unitsOf({ weights })))
+  return { matrices, columns: shape[0]!, perMatrix: weights / each, squares }
 }
 
 /** The options with their defaults. Throws `OPTION` for an unknown or impossible one. */
 function checkOptions(type: QuantizeType, given: QuantizeOptions) {
-  const options = checkCallOptions(given, ['layout', 'shardBytes', 'requantize', 'imatrix', 'threads'])
+  const options = checkCallOptions(given, ['layout', 'shardBytes', 'requantize', 'imatrix', 'adapters', 'threads'])
   const { layout = 'merged', shardBytes, requantize = false, threads = availableParallelism() } = options
   if (!quantizeTypes.includes(type)) {
     throw new MixtralError('OPTION', `type is ${shown(type)}, expected one of ${quantizeTypes.join(', ')}`)
@@ -137,5 +174,5 @@ function checkOptions(type: QuantizeType, given: QuantizeOptions) {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number from 1`)
   }
-  return { ...options, layout, requantize, threads }
+  return { ...options, adapters: checkAdapters(options.adapters), layout, requantize, threads }
 }

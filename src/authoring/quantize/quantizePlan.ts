@@ -6,10 +6,13 @@ import type { GgufEntry, GgufPlan } from '../../format/gguf/encodeHeader.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { formats } from '../../format/quants/formats.js'
+import type { AdapterSet } from '../../runtime/adapters/adapterSet.js'
+import type { LowRank } from '../../runtime/adapters/lowRank.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { fileTypeOf, type QuantizationName, quantizationNames, quantizedType } from '../../runtime/weights/quantizations.js'
 import { isQuantized, parseTensorName } from '../../runtime/weights/roles.js'
 import type { Imatrix } from '../imatrix/imatrix.js'
+import { changesOf, checkWritable } from './adapterMerge.js'
 import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
 import { importanceOf, isCollected, needsImportance } from './importance.js'
 
@@ -22,6 +25,8 @@ export interface QuantizePlan extends GgufPlan {
   readonly sources: readonly (readonly TensorSource[])[]
   /** For each of `tensors`, how much errors count in its columns: (experts, columns). Undefined if that is unknown. */
   readonly importances: readonly (Float32Array | undefined)[]
+  /** For each of `tensors`, what adapters change in each of its matrices. Undefined if they change none. */
+  readonly changes: readonly (readonly (readonly LowRank[])[] | undefined)[]
   /** The tensors that the importance matrix should know and does not. */
   readonly unweighed: readonly string[]
 }
@@ -37,6 +42,8 @@ interface PlanOptions {
   readonly layout: ExpertLayout
   readonly requantize: boolean
   readonly weighing?: NamedImatrix | undefined
+  /** Adapters to be merged into the weights. */
+  readonly adapters?: AdapterSet | undefined
 }
 
 const floats: readonly string[] = ['F32', 'F16', 'BF16']
@@ -44,11 +51,11 @@ const bits = ({ blockBytes, blockWeights }: GgmlType) => (blockBytes * 8) / bloc
 
 /**
  * Throws `OPTION` if the input is quantized already and `requantize` is not set, if no tensor would become smaller, if
- * a type needs an importance matrix that is not there, or if that is of another model; and `MODEL` for experts that do
- * not fit together.
+ * a type needs an importance matrix that is not there, or if that is of another model, or if adapters change a tensor
+ * of a type that is not written here; and `MODEL` for experts that do not fit together.
  */
 export function planQuantization(gguf: Gguf, config: MixtralConfig, options: PlanOptions): QuantizePlan {
-  const { type, layout, requantize, weighing } = options
+  const { type, layout, requantize, weighing, adapters } = options
   const tied = !gguf.tensors.has('output.weight')
   const laidOut = layOutExperts(gguf, layout)
   const types = laidOut.map((tensor) => {
@@ -65,11 +72,12 @@ export function planQuantization(gguf: Gguf, config: MixtralConfig, options: Pla
     }
     return chooseType(sources, wanted, requantize)
   })
-  const changes = laidOut.some(({ sources }, i) => sources.some((source) => source.type !== types[i]))
-  if (type !== 'copy' && !changes) {
+  const changes = laidOut.map((tensor) => changesOf(adapters, tensor))
+  const converted = laidOut.map(({ sources }, i) => changes[i] !== undefined || sources.some((source) => source.type !== types[i]))
+  if (type !== 'copy' && !converted.includes(true)) {
     throw new MixtralError('OPTION', `no tensor of ${gguf.files[0]!.path} would become smaller in ${type}, expected a file of larger types`)
   }
-  const converted = laidOut.map(({ sources }, i) => sources.some((source) => source.type !== types[i]))
+  for (const [i, { name }] of laidOut.entries()) if (changes[i]) checkWritable(name, types[i]!)
   const importances = laidOut.map((tensor, i) => (weighing && converted[i] ? importanceOf(weighing.imatrix, tensor) : undefined))
   for (const [i, { name }] of laidOut.entries()) {
     if (converted[i] && !importances[i] && needsImportance(type, name, types[i]!)) refuseWithout(name, types[i]!, weighing)
@@ -79,6 +87,7 @@ export function planQuantization(gguf: Gguf, config: MixtralConfig, options: Pla
     tensors: laidOut.map(({ name, shape }, i) => ({ name, shape, type: types[i]! })),
     sources: laidOut.map(({ sources }) => sources),
     importances,
+    changes,
     unweighed: weighing
       ? laidOut.filter(({ name }, i) => converted[i] && !importances[i] && isCollected(name)).map(({ name }) => name)
       : [],

@@ -10,6 +10,8 @@ import { bytesIn, type GgmlType } from '../../format/gguf/ggmlType.js'
 import { formats, largestWeight } from '../../format/quants/formats.js'
 import { ENCODE_ROOM, type Encoders, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
 import type { FileReader } from '../../runtime/weights/fileReader.js'
+import { convertElements, type ElementType, isElementType } from '../convert/elementType.js'
+import { addChanges, type RunMerge } from './mergedUnits.js'
 
 /** A run of weights: where it lies in an input and where it goes. */
 export interface WeightRun {
@@ -20,6 +22,8 @@ export interface WeightRun {
   readonly weights: number
   /** How much errors count in each column: (matrices, columns), one row for each matrix that the run holds. */
   readonly importance?: { readonly values: Float32Array; readonly columns: number } | undefined
+  /** What adapters add to it. */
+  readonly merge?: RunMerge | undefined
 }
 
 interface Place {
@@ -50,7 +54,7 @@ export function openBench(): Bench {
   return { encoders, bytes: new Uint8Array(memory.buffer), floats: new Float32Array(memory.buffer) }
 }
 
-export const unitsOf = ({ weights }: WeightRun) => Math.ceil(weights / UNIT)
+export const unitsOf = ({ weights }: Pick<WeightRun, 'weights'>) => Math.ceil(weights / UNIT)
 
 /**
  * Reads, converts and writes one unit of a run of weights. Returns how many bytes of the input it has read.
@@ -65,6 +69,14 @@ export function writeUnit(part: WeightRun, unit: number, bench: Bench, reader: F
   reader.read(from.file, bench.bytes, INPUT, inputBytes, from.offset + bytesIn(from.type, first))
   const at = to.offset + bytesIn(to.type, first)
   const where = `tensor ${quoted(part.name)}, weights ${first} to ${first + weights - 1}`
+  if (part.merge) {
+    decode(from.type, weights, bench)
+    const merged = addChanges(part.merge, first, bench.floats.subarray(VALUES / 4, VALUES / 4 + weights), where)
+    encode(to.type, weights, bench, spreadImportance(part, first, weights, bench))
+    merged.measure(unit, to.type, bench.bytes.subarray(OUTPUT, OUTPUT + outputBytes))
+    writer.write(to.file, bench.bytes, OUTPUT, outputBytes, at)
+    return inputBytes
+  }
   if (from.type.id === to.type.id) {
     const bad = formats.get(from.type.name)?.notFinite(bench.bytes.subarray(INPUT, INPUT + inputBytes)) ?? 0
     if (bad > 0) throw new MixtralError('MODEL', `${where}: ${bad} values are not finite, expected none: the file is damaged`)
@@ -117,8 +129,16 @@ function spreadImportance(
 /** Encodes the float32 at VALUES to blocks at OUTPUT, with the format's kernel, or with the oracle if it has none. */
 function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench, importance: Float32Array | undefined): void {
   const kernel = encoderOf(encoders, type.name, importance !== undefined)
+  const values = floats.subarray(VALUES / 4, VALUES / 4 + weights)
   if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM, importance ? IMPORTANCE : 0)
-  else formats.get(type.name)!.encode!(floats.subarray(VALUES / 4, VALUES / 4 + weights), bytes.subarray(OUTPUT), importance)
+  else if (isElementType(type.name)) bytes.set(elementsOf(values, type.name), OUTPUT)
+  else formats.get(type.name)!.encode!(values, bytes.subarray(OUTPUT), importance)
+}
+
+/** The values as elements of a type; they are small enough for any. */
+function elementsOf(values: Float32Array, type: ElementType): Uint8Array {
+  const plain = new Uint8Array(values.slice().buffer)
+  return convertElements(plain, 'F32', type)!
 }
 
 export class FileWriter {

@@ -5,17 +5,17 @@
 import { cos, pow, sin } from '../../base/elementary.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { Layer } from './layer.js'
-import { linear, softmax } from './matrix.js'
+import { softmax } from './matrix.js'
 
 /** (tokens, hidden) -> (tokens, hidden). Token t attends to tokens 0 to t, or to the last `slidingWindow` of them. */
-export function attention({ config, tensors, load, show }: Layer, x: Float64Array): Float64Array {
+export function attention({ config, tensors, multiply, show }: Layer, x: Float64Array): Float64Array {
   const { heads, kvHeads, headDim } = config
   const tokens = x.length / config.hiddenSize
-  const plainQ = show('Qcur', linear(x, load(tensors.attnQ)), heads * headDim)
+  const plainQ = show('Qcur', multiply(x, tensors.attnQ), heads * headDim)
   const q = show('Qcur', rotate(plainQ, heads, config), heads, headDim) // (tokens, heads, headDim)
-  const plainK = show('Kcur', linear(x, load(tensors.attnK)), kvHeads * headDim)
+  const plainK = show('Kcur', multiply(x, tensors.attnK), kvHeads * headDim)
   const k = show('Kcur', rotate(plainK, kvHeads, config), kvHeads, headDim) // (tokens, kvHeads, headDim)
-  const v = show('Vcur', linear(x, load(tensors.attnV)), kvHeads * headDim) // (tokens, kvHeads, headDim)
+  const v = show('Vcur', multiply(x, tensors.attnV), kvHeads * headDim) // (tokens, kvHeads, headDim)
 
   const mixed = new Float64Array(tokens * heads * headDim) // (tokens, heads, headDim)
   for (let token = 0; token < tokens; token++) {
@@ -34,7 +34,7 @@ export function attention({ config, tensors, load, show }: Layer, x: Float64Arra
       }
     }
   }
-  return linear(show('kqv_merged_cont', mixed, heads * headDim), load(tensors.attnOutput))
+  return multiply(show('kqv_merged_cont', mixed, heads * headDim), tensors.attnOutput)
 }
 
 /**

@@ -3,15 +3,15 @@
 
 import { exp } from '../../base/elementary.js'
 import type { Layer } from './layer.js'
-import { linear, softmax } from './matrix.js'
+import { softmax } from './matrix.js'
 
 /**
  * (tokens, hidden) -> (tokens, hidden): for each token the sum of the chosen experts' answers, weighted by the router.
  */
-export function mixtureOfExperts({ config, tensors, load, show }: Layer, x: Float64Array): Float64Array {
+export function mixtureOfExperts({ config, tensors, multiply, show }: Layer, x: Float64Array): Float64Array {
   const { hiddenSize: hidden, intermediateSize: ffn, experts, expertsPerToken: used } = config
   const tokens = x.length / hidden
-  const logits = show('ffn_moe_logits', linear(x, load(tensors.ffnGateInp)), experts)
+  const logits = show('ffn_moe_logits', multiply(x, tensors.ffnGateInp), experts)
   const chosen = new Float64Array(tokens * used) // (tokens, used), expert indices, best first
   const shares = new Float64Array(tokens * used) // (tokens, used), of the chosen among all experts
   const weights = new Float64Array(tokens * used) // (tokens, used), of the chosen among themselves
@@ -41,9 +41,9 @@ export function mixtureOfExperts({ config, tensors, load, show }: Layer, x: Floa
     for (const [i, choice] of choices.entries()) input.set(row(x, Math.floor(choice / used), hidden), i * hidden)
 
     // SwiGLU: the gate, bent by silu, says how much of each inner value passes.
-    const gate = linear(input, load(ffnGate))
-    const gated = linear(input, load(ffnUp)).map((value, i) => value * silu(gate[i]!))
-    const answer = linear(gated, load(ffnDown))
+    const gate = multiply(input, ffnGate)
+    const gated = multiply(input, ffnUp).map((value, i) => value * silu(gate[i]!))
+    const answer = multiply(gated, ffnDown)
     for (const [i, choice] of choices.entries()) {
       inner.set(row(gated, i, ffn), choice * ffn)
       answers.set(row(answer, i, hidden), choice * hidden)

@@ -1,7 +1,6 @@
 // What the parts of a layer are given, and how they report their intermediate results. They know nothing of other
 // layers.
 
-import type { Matrix } from '../../runtime/weights/matrixSource.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import type { LayerTensors, TensorSlice } from '../../runtime/weights/mixtralTensors.js'
 
@@ -15,7 +14,8 @@ export type Tap = (name: string, values: Float64Array, shape: readonly number[])
 export interface Layer {
   readonly config: MixtralConfig
   readonly tensors: LayerTensors
-  readonly load: (slice: TensorSlice) => Matrix // called once a tensor, so that one matrix at a time need be in memory
+  /** (n, columns) -> (n, rows). Called once a tensor, so that one matrix at a time need be in memory. */
+  readonly multiply: (x: Float64Array, slice: TensorSlice) => Float64Array
   readonly show: ReturnType<typeof showTo>
 }
 

@@ -5,21 +5,37 @@
 import { checkKind, checkNames, checkTokenList, listCopy, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
+import { type AdapterChoice, AdapterSet, checkAdapters } from '../../runtime/adapters/adapterSet.js'
+import { type Factor, valuesOf } from '../../runtime/adapters/lowRank.js'
 import type { CallOptions, TokenIds } from '../../runtime/engine/callArguments.js'
 import { TapChoice, type TracedTensor, type TraceOptions, type ValuesOf } from '../../runtime/trace/taps.js'
 import { type Matrix, matrixSource } from '../../runtime/weights/matrixSource.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { type MixtralTensors, mixtralTensors, slicesOf } from '../../runtime/weights/mixtralTensors.js'
+import { type MixtralTensors, mixtralTensors, slicesOf, type TensorSlice } from '../../runtime/weights/mixtralTensors.js'
+import type { ExpertRole, LayerMatrix } from '../../runtime/weights/roles.js'
 import { attention } from './attention.js'
 import { mixtureOfExperts } from './experts.js'
 import { showTo, type Tap } from './layer.js'
 import { linear, rmsNorm } from './matrix.js'
+
+export interface ReferenceOptions {
+  /** Adapters that are applied, by path or with a scale. Their changes add up. Default: none. */
+  readonly adapters?: readonly (string | AdapterChoice)[]
+}
+
+/** The change of a matrix by an adapter, W x + scale * B (A x). */
+interface Change {
+  readonly scale: number
+  readonly a: Matrix
+  readonly b: Matrix
+}
 
 /** A Mixtral in float64, computed by the reference. Synchronous, and slow. */
 export class Reference {
   readonly config: MixtralConfig
   readonly #tensors: MixtralTensors
   readonly #weights: ReturnType<typeof matrixSource>
+  readonly #changes = new Map<TensorSlice, readonly Change[]>()
 
   private constructor(gguf: Gguf) {
     this.config = MixtralConfig.fromGgufMetadata(gguf.metadata)
@@ -29,13 +45,42 @@ export class Reference {
 
   /**
    * Opens a model by the path of its GGUF file, or by a header that has been read. Weights are read when needed. Throws
-   * `IO`, `GGUF`, `MODEL` and `UNSUPPORTED`; `OPTION` for what is neither.
+   * `IO`, `GGUF`, `MODEL` and `UNSUPPORTED`, of adapters too; `CHECKPOINT` for a malformed folder of one; `OPTION` for
+   * what is neither, and for an impossible option.
    */
-  static async open(model: string | Gguf): Promise<Reference> {
+  static async open(model: string | Gguf, options: ReferenceOptions = {}): Promise<Reference> {
+    checkNames(options, ['adapters'])
+    const adapters = checkAdapters(options.adapters)
     const gguf = typeof model === 'string' ? await openGguf(model) : model
     const isHeader = gguf?.metadata instanceof Map && gguf.tensors instanceof Map
     checkKind('the model', model, isHeader, 'the path of a GGUF file or its header')
-    return new Reference(gguf)
+    const reference = new Reference(gguf)
+    await reference.#adapt(adapters)
+    return reference
+  }
+
+  async #adapt(choices: readonly Required<AdapterChoice>[]): Promise<void> {
+    const adapters = await AdapterSet.open(choices, this.config)
+    for (const place of adapters.places) {
+      const { role, layer, expert } = place
+      const tensors = this.#tensors.layers[layer]!
+      const slice = expert === undefined ? tensors[role as LayerMatrix] : tensors.experts[expert]![role as ExpertRole]
+      const matrix = (factor: Factor): Matrix => ({ rows: factor.rows, columns: factor.columns, values: valuesOf(factor) })
+      this.#changes.set(
+        slice,
+        adapters.at(place).map(({ scale, a, b }) => ({ scale, a: matrix(a), b: matrix(b) })),
+      )
+    }
+  }
+
+  /** W x, and what adapters add to it, in their order: (n, columns) -> (n, rows). */
+  #multiply(x: Float64Array, slice: TensorSlice): Float64Array {
+    const y = linear(x, this.#weights.load(slice))
+    for (const { scale, a, b } of this.#changes.get(slice) ?? []) {
+      const change = linear(linear(x, a), b)
+      for (let i = 0; i < y.length; i++) y[i]! += scale * change[i]!
+    }
+    return y
   }
 
   /**
@@ -77,7 +122,8 @@ export class Reference {
 
   /**
    * A tensor of the file as a matrix of float32, (rows, columns); rows are outputs. Where a tensor holds all experts,
-   * the matrix is that of one `expert`. Throws `MODEL` for a tensor that the model does not have, `IO`.
+   * the matrix is that of one `expert`. Adapters are not in it. Throws `MODEL` for a tensor that the
+   * model does not have, `IO`.
    */
   matrix(name: string, expert = 0): Matrix {
     const slice = [...new Set(slicesOf(this.#tensors))].filter((one) => one.name === name)[expert]
@@ -119,7 +165,8 @@ export class Reference {
     if (!tensors) throw new MixtralError('OPTION', `layer ${shown(index)}, expected one from 0 to ${this.config.layers - 1}`)
     const show = showTo(tap, `-${index}`)
     const { load } = this.#weights
-    const layer = { config: this.config, tensors, load, show }
+    const multiply = (vectors: Float64Array, slice: TensorSlice) => this.#multiply(vectors, slice)
+    const layer = { config: this.config, tensors, multiply, show }
 
     const attnNorm = show('attn_norm', rmsNorm(x, load(tensors.attnNorm), rmsEps), hiddenSize)
     const attended = show('kqv_out', attention(layer, attnNorm), hiddenSize)

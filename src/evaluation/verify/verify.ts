@@ -102,7 +102,7 @@ async function passFaults(model: MixtralModel, tokens: readonly number[], signal
   const faults: Fault[] = []
   let x: ArrayLike<number> = [] // (tokens, hidden) the residual stream after the last stage checked
   let taps = new Map<string, ArrayLike<number>>()
-  for await (const { name, values } of model.traceEach(tokens, { ...(signal && { signal }) })) {
+  for await (const { name, values } of model.traceEach(tokens, { adapters: [], ...(signal && { signal }) })) {
     const [, plain, layer] = /^(.*?)(?:-(\d+))?$/.exec(name)!
     taps.set(taps.has(plain!) ? `${plain}-rotated` : plain!, values)
     if (plain === 'inp_embd') faults.push(...check.embedding(tokens, taps))

@@ -36,7 +36,7 @@ import { dequantizeTQ20, dotTQ20 } from './tq2_0.js'
  * How the kernels keep a format's rows: groups of four alone, or two groups side by side. A header, then a unit per
  * block, padded to 16 bytes.
  */
-interface PackedLayout {
+export interface PackedLayout {
   readonly rowsTogether: 4 | 8
   readonly headerBytes: number
   /** Bytes of one block of all the rows together: UNIT or BLOCK in the format's file in assembly/formats/. */
@@ -54,6 +54,8 @@ interface Row {
   /** What the format's kernels multiply with, and the result. */
   readonly product: Product
   readonly packed: PackedLayout
+  /** A second layout, of more bytes, in which products are faster. */
+  readonly expanded?: PackedLayout
   /**
    * The inverse of `dequantize`, to blocks whose values come near, for the formats that are written here. Every
    * operation is rounded to float32, as in the kernel.
@@ -92,13 +94,48 @@ const rows = {
   Q4_K: { dequantize: dequantizeQ4K, notFinite: halvesAt(144, 0, 2), product: q8_k(dotQ4K), packed: eight(1184), encode: encodeQ4K },
   Q5_K: { dequantize: dequantizeQ5K, notFinite: halvesAt(176, 0, 2), product: q8_k(dotQ5K), packed: eight(1440), encode: encodeQ5K },
   Q6_K: { dequantize: dequantizeQ6K, notFinite: halvesAt(210, 208), product: q8_k(dotQ6K), packed: eight(1680), encode: encodeQ6K },
-  IQ1_S: { dequantize: dequantizeIQ1S, notFinite: halvesAt(50, 0), product: q8_k(dotIQ1S), packed: eight(400) },
-  IQ1_M: { dequantize: dequantizeIQ1M, notFinite: countIQ1M, product: q8_k(dotIQ1M), packed: eight(464) },
-  IQ2_XXS: { dequantize: dequantizeIQ2XXS, notFinite: halvesAt(66, 0), product: q8_k(dotIQ2XXS), packed: eight(528), encode: encodeIQ2XXS },
-  IQ2_XS: { dequantize: dequantizeIQ2XS, notFinite: halvesAt(74, 0), product: q8_k(dotIQ2XS), packed: eight(592), encode: encodeIQ2XS },
-  IQ2_S: { dequantize: dequantizeIQ2S, notFinite: halvesAt(82, 0), product: q8_k(dotIQ2S), packed: eight(656), encode: encodeIQ2S },
-  IQ3_XXS: { dequantize: dequantizeIQ3XXS, notFinite: halvesAt(98, 0), product: q8_k(dotIQ3XXS), packed: eight(784), encode: encodeIQ3XXS },
-  IQ3_S: { dequantize: dequantizeIQ3S, notFinite: halvesAt(110, 0), product: q8_k(dotIQ3S), packed: eight(880), encode: encodeIQ3S },
+  IQ1_S: { dequantize: dequantizeIQ1S, notFinite: halvesAt(50, 0), product: q8_k(dotIQ1S), packed: eight(400), expanded: eight(560) },
+  IQ1_M: { dequantize: dequantizeIQ1M, notFinite: countIQ1M, product: q8_k(dotIQ1M), packed: eight(464), expanded: eight(848) },
+  IQ2_XXS: {
+    dequantize: dequantizeIQ2XXS,
+    notFinite: halvesAt(66, 0),
+    product: q8_k(dotIQ2XXS),
+    packed: eight(528),
+    expanded: eight(848),
+    encode: encodeIQ2XXS,
+  },
+  IQ2_XS: {
+    dequantize: dequantizeIQ2XS,
+    notFinite: halvesAt(74, 0),
+    product: q8_k(dotIQ2XS),
+    packed: eight(592),
+    expanded: eight(848),
+    encode: encodeIQ2XS,
+  },
+  IQ2_S: {
+    dequantize: dequantizeIQ2S,
+    notFinite: halvesAt(82, 0),
+    product: q8_k(dotIQ2S),
+    packed: eight(656),
+    expanded: eight(848),
+    encode: encodeIQ2S,
+  },
+  IQ3_XXS: {
+    dequantize: dequantizeIQ3XXS,
+    notFinite: halvesAt(98, 0),
+    product: q8_k(dotIQ3XXS),
+    packed: eight(784),
+    expanded: eight(1072),
+    encode: encodeIQ3XXS,
+  },
+  IQ3_S: {
+    dequantize: dequantizeIQ3S,
+    notFinite: halvesAt(110, 0),
+    product: q8_k(dotIQ3S),
+    packed: eight(880),
+    expanded: eight(1072),
+    encode: encodeIQ3S,
+  },
   IQ4_NL: { dequantize: dequantizeIQ4NL, notFinite: halvesAt(18, 0), product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
   IQ4_XS: { dequantize: dequantizeIQ4XS, notFinite: halvesAt(136, 0), product: q8_k(dotIQ4XS), packed: eight(1104), encode: encodeIQ4XS },
   TQ1_0: { dequantize: dequantizeTQ10, notFinite: halvesAt(54, 52), product: q8_k(dotTQ10), packed: eight(528) },

@@ -7,7 +7,7 @@ import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { type Measuring, measureParallel, type ParallelRate, sequenceCounts } from './benchParallel.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { columns, jsonLine, print, speed } from './layout.js'
@@ -34,7 +34,7 @@ export function configureBench(command: Command): void {
       sequenceCounts,
     )
     .option('--profile', 'show where the time goes, stage by stage, and how long threads wait for each other')
-  addOutputFlags(addModelFlags(command, 'for which the KV cache is made'))
+  addOutputFlags(addLoraFlag(addModelFlags(command, 'for which the KV cache is made')))
     .addHelpText(
       'after',
       wrapped(`

@@ -6,7 +6,7 @@ import { MixtralError } from '../../base/errors.js'
 import type { ChatMessage } from '../../text/chat/chatMessages.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { Conversation, conversationHelp } from './conversation.js'
-import { ANY_MODEL, addDebugFlag, addModelFlags, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addDebugFlag, addLoraFlag, addModelFlags, type ModelFlags } from './flags.js'
 import { messageOf } from './flagWords.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, complain, say, widthOf } from './layout.js'
@@ -47,7 +47,7 @@ export function configureChat(command: Command): void {
     .option('--forget', 'forget the oldest messages where there is no room for the next one')
     .option('--tools <file>', 'a module with functions that the model may call')
     .option('--tool-choice <choice>', 'auto, none, required, or the name of a function: what the first answer to a message calls')
-  addDebugFlag(addSamplingFlags(addModelFlags(command)))
+  addDebugFlag(addSamplingFlags(addLoraFlag(addModelFlags(command))))
     .addHelpText(
       'after',
       wrapped(`

@@ -19,6 +19,8 @@ const flags: Readonly<Record<string, string>> = {
   requantize: '--requantize',
   imatrix: '--imatrix',
   layout: '--layout',
+  base: '--base',
+  adapters: '--lora',
 }
 
 /** A name that is an English word is an option where a sentence about options has one. */

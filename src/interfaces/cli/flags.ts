@@ -2,8 +2,10 @@
 // A value out of range is a usage error that names the flag.
 
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { AdapterChoice } from '../../runtime/adapters/adapterSet.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import type { KvFormat } from '../../runtime/kernels/abi.js'
+import { adapterChoices } from './adapters.js'
 
 /** The help text of an argument that may be any model. */
 export const ANY_MODEL = '"demo", the path of a GGUF file, or a name such as mixtral:8x7b, see mixtral --help'
@@ -17,6 +19,7 @@ export interface ModelFlags extends OutputFlags {
   readonly threads?: number
   readonly context?: number
   readonly ram?: number
+  readonly lora?: readonly AdapterChoice[]
   readonly kv?: KvFormat
 }
 
@@ -52,7 +55,7 @@ export interface JudgeFlags extends ModelFlags {
 /** `context` is what the context holds, where that is not the tokens of a prompt. */
 export function addJudgeFlags(command: Command, context?: string): Command {
   const all = "experts of each token in a layer, 1 to all (default: the model's own number)"
-  return addOutputFlags(addModelFlags(command, context).option('--experts <n>', all, wholeNumber(1, 1024)))
+  return addOutputFlags(addLoraFlag(addModelFlags(command, context)).option('--experts <n>', all, wholeNumber(1, 1024)))
 }
 
 /** The library's option of the flag `--experts`. */
@@ -74,6 +77,12 @@ export function addDebugFlag(command: Command): Command {
 
 export function addOutputFlags(command: Command): Command {
   return addDebugFlag(command.option('--json', 'print one JSON object on stdout and nothing else'))
+}
+
+/** The flag of commands that a model with adapters makes sense for. */
+export function addLoraFlag(command: Command): Command {
+  const help = 'a LoRA adapter, a GGUF file or a PEFT folder, and how much of it counts; may be given several times'
+  return command.option('--lora <file[:scale]>', help, adapterChoices)
 }
 
 /** How the KV cache keeps keys and values. */

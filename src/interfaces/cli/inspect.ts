@@ -1,6 +1,6 @@
 // `mixtral inspect`: what a GGUF file says, what it needs, how it would be loaded here and how fast it would be. Reads
-// headers only, of any GGUF, on this machine or not. Prints, and owns the names of hyper-parameters, which are those
-// that a reader of papers knows; the facts are those of interfaces/inspect/ and machine/speed.ts.
+// headers only, of any GGUF, on this machine or not, adapters too. Prints, and owns the names of hyper-parameters,
+// which are those that a reader of papers knows; the facts are those of interfaces/inspect/ and machine/speed.ts.
 
 import { basename } from 'node:path'
 import type { Command } from 'commander'
@@ -10,8 +10,10 @@ import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { weightsPerSecond } from '../../runtime/machine/speed.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { type AdapterFacts, adapterFacts } from '../inspect/adapterFacts.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
+import { adapterText } from './adapters.js'
 import { lookAt } from './bringing.js'
 import { ANY_MODEL, addModelFlags, addOutputFlags, loadOptions, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -49,20 +51,25 @@ async function inspect(name: string, flags: InspectFlags): Promise<void> {
   const { gguf, layers } = await lookAt(name)
   const { build } = await compileKernels()
   const facts = factsOf(gguf, { build, layers, options: loadOptions(flags) })
+  const adapter = adapterFacts(gguf)
   const active = facts.needs?.activeBytesPerToken ?? 0
   const tokensPerSecond = active < LEAST_ACTIVE_BYTES ? undefined : (await weightsPerSecond()) / active
-  if (json) process.stdout.write(jsonLine(jsonFacts(gguf, facts, tokensPerSecond, tensors)))
-  else print(describe(gguf, facts, { tokensPerSecond, tensors, source: flags.ram === undefined ? undefined : 'of --ram' }))
+  if (json) process.stdout.write(jsonLine(jsonFacts(gguf, facts, { tokensPerSecond, tensors, adapter })))
+  else print(describe(gguf, facts, { tokensPerSecond, tensors, adapter, source: flags.ram === undefined ? undefined : 'of --ram' }))
 }
 
-interface Describing {
+interface Facts {
   readonly tokensPerSecond: number | undefined
   readonly tensors: boolean
+  readonly adapter: AdapterFacts | undefined
+}
+
+interface Describing extends Facts {
   /** Where the memory comes from. */
   readonly source: string | undefined
 }
 
-function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: listTensors, source }: Describing): string {
+function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: listTensors, adapter, source }: Describing): string {
   const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainText(body).replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
@@ -98,7 +105,10 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
     ]
     parts.push(section('needs', columns(rows, [1])))
   }
-  if (facts.fit) {
+  if (adapter) {
+    const { title, body } = adapterText(adapter)
+    parts.push(section(title, body))
+  } else if (facts.fit) {
     const estimated = tokensPerSecond !== undefined && facts.fit.verdict === 'resident'
     const estimate = estimated ? `about ${speed(tokensPerSecond)} at best, on all cores\n` : ''
     parts.push(section('on this machine', `${fitText(facts.fit, source)}\n${estimate}`))
@@ -110,8 +120,7 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
 function jsonFacts(
   gguf: Gguf,
   { fileBytes, quantization, config, tensorTypes, needs, fit, refusal, sampling, notes }: ModelFacts,
-  tokensPerSecond: number | undefined,
-  listTensors: boolean,
+  { tokensPerSecond, tensors: listTensors, adapter }: Facts,
 ) {
   return {
     files: gguf.files,
@@ -131,6 +140,7 @@ function jsonFacts(
         bytes,
       })),
     }),
+    ...(adapter && { adapter }),
     needs: needs && Object.fromEntries(Object.entries(needs).map(([key, value]) => [snakeCase(key), value])),
     runs: refusal === undefined,
     fits: fit && fit.verdict === 'resident',

@@ -4,7 +4,7 @@ import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { refuseInput } from '../../base/files/draftFile.js'
 import { checkOutputs, checkPlaces, writeOutput } from './files.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
+import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, say } from './layout.js'
@@ -23,7 +23,7 @@ export function configureLogits(command: Command): void {
     .option('--tokens <ids>', 'comma-separated token ids', tokenIds)
     .option('--prompt <text>', 'a text to tokenize as `mixtral run` does')
     .requiredOption('--out <file>', 'the file to write: raw little-endian float32, (tokens, vocabulary)')
-  addOutputFlags(addModelFlags(command, 'as long as the text at least'))
+  addOutputFlags(addLoraFlag(addModelFlags(command, 'as long as the text at least')))
     .addHelpText(
       'after',
       wrapped(`

@@ -10,6 +10,8 @@ import { byteCount, weightCount } from '../../base/amounts.js'
 import { quoted } from '../../base/errors.js'
 import { didYouMean } from '../../base/nearNames.js'
 import { localModel } from '../../registry/stores/localModels.js'
+import type { AdapterChoice } from '../../runtime/adapters/adapterSet.js'
+import { adapterChoices, localAdapters, mergedText } from './adapters.js'
 import { checkOutputs } from './files.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -23,6 +25,7 @@ interface QuantizeFlags extends OutputFlags {
   readonly shardSize?: number
   readonly requantize?: true
   readonly imatrix?: string
+  readonly lora?: readonly AdapterChoice[]
   readonly threads?: number
 }
 
@@ -40,6 +43,7 @@ export function configureQuantize(command: Command): void {
       .option('--shard-size <size>', 'write shards with at most this size of weights each, such as 4G (default: one file)', byteSize)
       .option('--requantize', 'also quantize weights that are quantized already, which costs quality')
       .option('--imatrix <file>', 'importance matrix: errors count as it says; mixtral imatrix or llama-imatrix makes one')
+      .option('--lora <file[:scale]>', 'merges a LoRA adapter: a GGUF file or a PEFT folder; may be given several times', adapterChoices)
       .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber(1, 1024)),
   )
     .addHelpText(
@@ -47,12 +51,14 @@ export function configureQuantize(command: Command): void {
       wrapped(`
 Each tensor gets the block type that llama.cpp gives it. Norms, routers and weights that are already as small stay as they are. OUT appears
 only when it is complete: after an error or Ctrl-C there is none. The memory needed does not depend on the size of the model.
+With --lora, the tensors that an adapter changes are rounded again, also with copy, and the loss is told.
 IQ2 types, IQ3_XXS, IQ3_XS and Q2_K_S need an importance matrix. It makes all types below Q8_0 better, the smallest most.
 
 Examples:
   mixtral quantize mixtral-F16.gguf mixtral-Q4_K_M.gguf Q4_K_M
   mixtral quantize mixtral-Q8_0.gguf mixtral-Q3_K_M.gguf Q3_K_M --requantize
   mixtral quantize mixtral-F16.gguf mixtral-IQ2_XXS.gguf IQ2_XXS --imatrix mixtral.imatrix.gguf
+  mixtral quantize mixtral-F16.gguf merged-Q4_K_M.gguf Q4_K_M --lora my-lora:0.8
   mixtral quantize old-layout.gguf new-layout.gguf copy               experts merged, as today's programs expect
   mixtral quantize mixtral-00001-of-00005.gguf mixtral.gguf copy      shards into one file
   mixtral quantize mixtral.gguf mixtral.gguf copy --shard-size 4G     and back: mixtral-00001-of-00007.gguf and so on`),
@@ -68,13 +74,14 @@ function quantizeType(text: string): QuantizeType {
 }
 
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
-  const { layout, shardSize, requantize, imatrix, threads, json } = flags
+  const { layout, shardSize, requantize, imatrix, lora, threads, json } = flags
   checkOutputs(output)
   const { path } = await localModel(input)
   // said before the work, not after hours
   if (imatrix !== undefined && !json) {
     for (const line of describeRare(rareExperts(await readImatrix(imatrix)))) say(line)
   }
+  const adapters = await localAdapters(lora)
   const bar = new ProgressLine(type === 'copy' ? 'copying' : 'quantizing', { unit: 'bytes', quiet: json === true })
   const interrupt = onInterrupt()
   const start = performance.now()
@@ -84,11 +91,13 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
     types,
     unweighed,
     rareExperts: rare,
+    merged,
   } = await quantizeModel(path, output, type, {
     ...(layout !== undefined && { layout }),
     ...(shardSize !== undefined && { shardBytes: shardSize }),
     ...(requantize !== undefined && { requantize }),
     ...(imatrix !== undefined && { imatrix }),
+    ...(lora !== undefined && { adapters }),
     ...(threads !== undefined && { threads }),
     onProgress: ({ loaded, total }) => bar.update(loaded, total),
     signal: interrupt.signal,
@@ -99,9 +108,12 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
   const seconds = (performance.now() - start) / 1000
   if (json) {
     const weighed = imatrix !== undefined && { unweighed, rare_experts: rareJson(rare) }
-    process.stdout.write(jsonLine({ files, weights, types, ...weighed, seconds, weights_per_second: weights / seconds }))
+    process.stdout.write(
+      jsonLine({ files, weights, types, ...weighed, ...(lora && { merged }), seconds, weights_per_second: weights / seconds }),
+    )
     return
   }
+  if (merged.length > 0) say(mergedText(merged))
   if (unweighed.length > 0) say(`not in the importance matrix: ${someOf(unweighed)}`)
   for (const { path, bytes } of files) print(textFor(process.stdout, `${path}: ${byteCount(bytes)}\n`))
   say(`${weightCount(weights)} weights in ${seconds.toFixed(1)} s, ${weightCount(weights / seconds)} per second`)

@@ -6,7 +6,7 @@ import { MixtralError } from '../../base/errors.js'
 import { findLocalModel } from '../../registry/stores/localModels.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { receive, showLogprobs, speeds, summarize } from './answer.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
+import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags } from './flags.js'
 import { wrapped } from './helpText.js'
 import { colorsOf, jsonLine, say, streamedTo } from './layout.js'
 import { expertFields, withModel } from './loading.js'
@@ -23,7 +23,7 @@ export function configureRun(command: Command): void {
   command
     .argument('[model]', `${ANY_MODEL} (default: "demo")`)
     .argument('[prompt]', 'the prompt (default: what a pipe brings on standard input)')
-  addOutputFlags(addSamplingFlags(addModelFlags(command)))
+  addOutputFlags(addSamplingFlags(addLoraFlag(addModelFlags(command))))
     .addHelpText(
       'after',
       wrapped(`

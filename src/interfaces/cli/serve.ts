@@ -9,7 +9,7 @@ import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelCatalog } from '../server/models/modelCatalog.js'
 import { isLoopback } from '../server/security/hosts.js'
 import { type ServeOptions, serve as startServer } from '../service/serve.js'
-import { ANY_MODEL, addDebugFlag, addModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addDebugFlag, addLoraFlag, addModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { colorsOf, jsonLine, say } from './layout.js'
@@ -36,7 +36,11 @@ interface ServeFlags extends CatalogFlags {
 const several = (value: string, earlier: readonly string[] = []) => [...earlier, value]
 
 export function configureServe(command: Command): void {
-  addDebugFlag(addModelFlags(command.argument('[model]', `${ANY_MODEL} (default: any model on this machine, loaded when it is asked for)`)))
+  addDebugFlag(
+    addLoraFlag(
+      addModelFlags(command.argument('[model]', `${ANY_MODEL} (default: any model on this machine, loaded when it is asked for)`)),
+    ),
+  )
     .option('--host <address>', 'address to listen on', '127.0.0.1')
     .option('--port <n>', 'port to listen on; 0 takes a free one', wholeNumber(0, 65_535), 8080)
     .option('--name <name>', "the model's name in requests (default: as it was given here)")
@@ -87,6 +91,7 @@ async function run(model: string | undefined, flags: ServeFlags): Promise<void> 
   if (model === undefined) {
     const foreign = flags.name !== undefined && '--name is the name of a MODEL, and there is none'
     if (foreign) throw new MixtralError('OPTION', foreign)
+    if (flags.lora) throw new MixtralError('OPTION', '--lora goes with a MODEL, and there is none')
     await withCatalog(flags, (catalog, about) => untilSignal(catalog, options, flags.host, about))
     return
   }

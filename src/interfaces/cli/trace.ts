@@ -14,7 +14,7 @@ import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { bringModel } from './bringing.js'
 import { checkOutputs, writeOutput } from './files.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
+import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, say } from './layout.js'
@@ -44,7 +44,7 @@ export function configureTrace(command: Command): void {
     )
     .option('--reference', 'from the float64 reference instead of the kernels: slow')
     .requiredOption('--out <path>', 'a file that ends in .safetensors, or a folder for one .npy file per tensor')
-  addOutputFlags(addModelFlags(command, 'as long as the text at least'))
+  addOutputFlags(addLoraFlag(addModelFlags(command, 'as long as the text at least')))
     .addHelpText(
       'after',
       wrapped(`

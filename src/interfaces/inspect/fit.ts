@@ -19,7 +19,7 @@ export interface Fit {
   readonly verdict: 'resident' | 'streamed' | 'refused'
   /** Bytes that the model may take: weights, KV cache and scratch memory. Infinite where the system does not tell. */
   readonly budgetBytes: number
-  /** Bytes that it takes with all experts in memory. */
+  /** Bytes that it takes with all experts in memory, at least where they do not fit. */
   readonly residentBytes: number
   /** Experts that are in memory at a time; 0 where the model is refused. */
   readonly slots: number
@@ -34,13 +34,13 @@ const MOST_LISTED = 4
 
 /** How the model would be loaded with these options. Throws, as loading does, where no budget would be enough. */
 export function fitOf(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Fit {
-  const { ram: budgetBytes = Number.POSITIVE_INFINITY, ...unlimited } = options
-  const residentBytes = residentNeeds(config, tensors, unlimited).bytes
+  const { ram: budgetBytes = Number.POSITIVE_INFINITY } = options
+  const residentBytes = residentNeeds(config, tensors, options).bytes
   const experts = tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
   const known = { budgetBytes, residentBytes, experts, refusal: undefined, would: [] }
   if (residentBytes <= budgetBytes) return { ...known, verdict: 'resident', slots: experts }
   const would = quantizationNames.filter((name) => {
-    const bytes = memoryError(() => residentNeeds(config, quantized(name, config, tensors), unlimited).bytes)
+    const bytes = memoryError(() => residentNeeds(config, quantized(name, config, tensors), options).bytes)
     return typeof bytes === 'number' && bytes <= budgetBytes
   })
   const slots = memoryError(() => planModel(config, tensors, options).slots.length)
@@ -53,8 +53,8 @@ export function fitOf(config: MixtralConfig, tensors: MixtralTensors, options: P
  * would be enough.
  */
 export function slotsWithin(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): number {
-  const { ram = Number.POSITIVE_INFINITY, ...unlimited } = options
-  if (residentNeeds(config, tensors, unlimited).bytes <= ram) return tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
+  const { ram = Number.POSITIVE_INFINITY } = options
+  if (residentNeeds(config, tensors, options).bytes <= ram) return tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
   const slots = memoryError(() => planModel(config, tensors, options).slots.length)
   return typeof slots === 'number' ? slots : 0
 }

@@ -41,7 +41,7 @@ export interface ModelFacts {
   readonly notes: readonly string[]
 }
 
-/** What the model needs with all experts in memory. */
+/** What the model takes with all experts in memory, as it would be loaded here. */
 interface ModelNeeds {
   readonly contextLength: number
   /** Bytes of the weights as they are in memory, packed for the kernels. */
@@ -102,13 +102,12 @@ function vocabularyNotes({ metadata }: Gguf): readonly string[] {
 }
 
 /**
- * Bytes of memory that the model takes with all experts in it. Throws `MODEL` or `UNSUPPORTED` where it cannot run on
- * any machine, and `OPTION`.
+ * Bytes of memory that the model takes at least with all experts in it. Throws `MODEL` or `UNSUPPORTED` where it cannot
+ * run on any machine, and `OPTION`.
  */
 export function residentBytes(gguf: Gguf, loading: Loading): number {
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
-  const { ram: _, ...options } = planOptions(config, loading)
-  return residentNeeds(config, mixtralTensors(config, gguf), options).bytes
+  return residentNeeds(config, mixtralTensors(config, gguf), { ...planOptions(config, loading), ram: 0 }).bytes
 }
 
 /** The options of the plan that `MixtralModel.load` makes. */
@@ -117,7 +116,7 @@ export function planOptions({ maxPositions }: MixtralConfig, { build, layers, op
   return { ...checkEngineOptions(all, maxPositions), build }
 }
 
-function needsOf(config: MixtralConfig, tensors: MixtralTensors, { ram: _, ...options }: PlanOptions): ModelNeeds {
+function needsOf(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): ModelNeeds {
   const { contextLength, weightBytes, kvBytes, bytes } = residentNeeds(config, tensors, options)
   const scratchBytes = bytes - weightBytes - kvBytes
   return { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes: bytes, activeBytesPerToken: activeBytes(config, tensors) }

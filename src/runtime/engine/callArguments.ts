@@ -1,6 +1,7 @@
 // What every call on a model takes, options and tokens, and their check. Knows nothing of what a call does.
 
 import { checkNames, checkObject, checkTokenList, listCopy, MixtralError, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import type { Progress } from './engineOptions.js'
 
 export interface CallOptions {
@@ -17,16 +18,48 @@ export interface ForwardOptions extends CallOptions {
    * number, for which it was trained.
    */
   readonly expertsPerToken?: number
+  /**
+   * How much of each adapter of the model counts, in their order; 0, or no number, is none of it. Default: as the model
+   * was loaded.
+   */
+  readonly adapters?: readonly number[]
+}
+
+/** What is known of a model where calls are checked. */
+export interface CalledModel {
+  readonly config: { readonly experts: number }
+  /** The adapters of the model. */
+  readonly adapters: readonly unknown[]
 }
 
 /**
- * A copy of the options of a forward pass, checked. Throws `OPTION` for what is no option of one in a model of
- * `experts` a layer, or an impossible one.
+ * A copy of the options of a forward pass, checked. Throws `OPTION` for what is no option of one of the model, or an
+ * impossible one.
  */
-export function checkForwardOptions(options: ForwardOptions, experts: number): ForwardOptions {
-  const own = checkCallOptions(options, ['expertsPerToken'])
-  checkExpertsPerToken(own.expertsPerToken, experts)
-  return own
+export function checkForwardOptions<T extends ForwardOptions>(options: T, model: CalledModel, others: readonly string[] = []): T {
+  const own = checkCallOptions(options, ['expertsPerToken', 'adapters', ...others])
+  checkExpertsPerToken(own.expertsPerToken, model.config.experts)
+  return own.adapters === undefined ? own : { ...own, adapters: checkScales(own.adapters, model) }
+}
+
+/**
+ * A number for each adapter of a model. Throws `OPTION` for what is no list of numbers, and for more than there are.
+ */
+export function checkScales(given: unknown, { adapters }: CalledModel): number[] {
+  const scales = checkScaleList(given)
+  if (scales.length > adapters.length) {
+    throw new MixtralError('OPTION', `adapters has ${scales.length} numbers, expected at most ${adapters.length}, one for each adapter`)
+  }
+  return adapters.map((_, i) => scales[i] ?? 0)
+}
+
+/** A copy of a list of finite numbers. Throws `OPTION` for what is none. */
+export function checkScaleList(given: unknown): number[] {
+  if (!Array.isArray(given)) throw new MixtralError('OPTION', `adapters is ${shown(given)}, expected a list of numbers`)
+  const list = Array.from({ length: Math.min(given.length, limits.adapters.most + 1) }, (_, i): unknown => given[i])
+  const wrong = list.findIndex((scale) => typeof scale !== 'number' || !Number.isFinite(Math.fround(scale)))
+  if (wrong >= 0) throw new MixtralError('OPTION', `adapters has ${shown(list[wrong])} in place ${wrong}, expected a number`)
+  return list as number[]
 }
 
 /** Throws `OPTION` for a number of experts that a model of `experts` cannot use. */

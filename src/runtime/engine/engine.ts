@@ -3,18 +3,16 @@
 
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
+import type { AdapterChoice } from '../adapters/adapterSet.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
-import { Routes } from '../model/routes.js'
 import type { Step } from '../model/step.js'
 import { createFigures, createStreaming } from '../model/streaming.js'
 import { type ExpertFigures, readFigures } from '../residency/expertFigures.js'
-import { JobMemory } from '../sampler/jobMemory.js'
 import { runReported, Team } from '../team/team.js'
 import type { TapChoice, TracedRows, TraceLoopOptions } from '../trace/taps.js'
 import { traceStep } from '../trace/trace.js'
-import { createMemories } from '../weights/bank.js'
 import { askedGuardBytes, watchGuards } from '../weights/guards.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import { mixtralTensors } from '../weights/mixtralTensors.js'
@@ -22,14 +20,16 @@ import { PAGE_POSITIONS } from '../weights/pages.js'
 import { type Plan, planModel } from '../weights/plan.js'
 import { openedFiles, type Weights } from '../weights/weightLoader.js'
 import { type CallOptions, checkTokens, type ForwardOptions, type TokenIds } from './callArguments.js'
-import { createFindings, type FindingsMemory, gatherFindings, type WeightFindings } from './check/weightFindings.js'
+import { type FindingsMemory, gatherFindings, type WeightFindings } from './check/weightFindings.js'
 import { unitsOf, type WeightPart, weightParts } from './check/weightParts.js'
 import { checkEngineOptions, type EngineOptions } from './engineOptions.js'
 import { inLentTurns } from './lentTurns.js'
-import { command, createMailbox, writePart } from './mailbox.js'
+import { AdapterLoading, type LoadedAdapters } from './loadedAdapters.js'
+import { command, writePart } from './mailbox.js'
 import type { Task } from './request.js'
 import { Scheduler } from './scheduler.js'
 import { SessionStore } from './sessionStore.js'
+import { createSharedState, type SharedState } from './sharedState.js'
 import type { EngineStatus } from './status.js'
 import { StepCost } from './stepCost.js'
 import { type Handle, type RoutedToken, StepLoop } from './stepLoop.js'
@@ -37,14 +37,12 @@ import { StepRunner } from './stepRunner.js'
 import { Turns } from './turns.js'
 import type { ModelWorkerData } from './worker.js'
 
-/** The state that main and all sets of threads share. */
-type SharedState = Omit<ModelWorkerData, 'streaming'>
-
 interface EngineState extends SharedState {
   readonly gguf: Gguf
   readonly team: Team
   readonly stepMs: number | undefined
   readonly figures: Float64Array
+  readonly adapters: LoadedAdapters
 }
 
 export class Engine {
@@ -58,6 +56,8 @@ export class Engine {
   readonly #profile: Profile | undefined
   readonly #figures: Float64Array
   readonly #findings: FindingsMemory
+  /** The adapters, and how much of each counts where a call does not say so. */
+  readonly adapters: readonly Required<AdapterChoice>[]
   /** Saves and restores parts of the KV cache. */
   readonly sessions: SessionStore
   readonly turns: Turns
@@ -66,10 +66,11 @@ export class Engine {
   #unwatch = () => {}
 
   private constructor(state: EngineState) {
-    const { config, plan, memories, mailbox, times, findings, team, stepMs, figures } = state
+    const { config, plan, memories, mailbox, times, findings, team, stepMs, figures, adapters } = state
     this.config = config
     this.plan = plan
     this.kernels = plan.build
+    this.adapters = adapters.choices
     this.#team = team
     this.#memories = memories
     this.#mailbox = mailbox
@@ -80,7 +81,9 @@ export class Engine {
     const { sequences, batchSize, pages, scratch } = plan
     const { expertsPerToken } = config
     const { pairs } = scratch
-    this.#scheduler = new Scheduler({ sequences, batchSize, kvTokens: pages * PAGE_POSITIONS, pairs, expertsPerToken })
+    const scales = adapters.choices.map(({ scale }) => scale)
+    const rows = { sequences, batchSize, kvTokens: pages * PAGE_POSITIONS, pairs }
+    this.#scheduler = new Scheduler({ ...rows, expertsPerToken, adapters: scales })
     this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner)
     this.turns = new Turns(this.#loop)
     this.sessions = new SessionStore(this, this.#scheduler, state)
@@ -96,28 +99,22 @@ export class Engine {
     const { build, module } = await compileKernels()
     const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
-    const plan = planModel(config, tensors, { ...checked, build, guardBytes: askedGuardBytes() })
+    const loading = await AdapterLoading.open(options.adapters, config, ({ bytes, ...needs }) => {
+      const ram = checked.ram === undefined ? {} : { ram: checked.ram - bytes }
+      return planModel(config, tensors, { ...checked, ...needs, ...ram, build, guardBytes: askedGuardBytes() })
+    })
+    const { plan, adapted } = loading
     const { streaming } = plan
-    const state: SharedState = {
-      module,
-      memories: createMemories(plan.banks),
-      config,
-      plan,
-      knownFiles: openedFiles(weights),
-      mailbox: createMailbox(plan),
-      jobs: JobMemory.create(plan.batchSize, plan.sequences),
-      routes: Routes.create(config, plan.batchSize),
-      times: options.profile ? Profile.create(threads) : undefined,
-      findings: createFindings(threads, Math.max(...weightParts(plan, config).map(({ slice }) => unitsOf(slice)))),
-    }
+    const state = createSharedState({ module, config, plan, adapted, files: openedFiles(weights), profile: options.profile === true })
     const figures = createFigures()
     const shared = (): ModelWorkerData => ({
       ...state,
       ...(streaming && { streaming: createStreaming(config, plan, streaming, figures) }),
     })
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
+    const adapters = await loading.fill(module, state.memories, options.signal)
     const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
-    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, figures })
+    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, figures, adapters })
     engine.#unwatch = watchGuards(state.memories, plan.guards)
     try {
       await engine.#load(options)
@@ -211,7 +208,7 @@ export class Engine {
   trace(
     prompt: readonly number[],
     choice: TapChoice,
-    { signal, onProgress, hold = false }: CallOptions & Pick<TraceLoopOptions, 'hold'> = {},
+    { signal, onProgress, hold = false, adapters }: CallOptions & Pick<TraceLoopOptions, 'hold'> & Pick<ForwardOptions, 'adapters'> = {},
   ): AsyncGenerator<TracedRows> {
     const ids = this.checked(prompt)
     let told = 0
@@ -220,7 +217,7 @@ export class Engine {
       told = loaded
       onProgress?.({ loaded, total: ids.length })
     }
-    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, tell), { signal, lends: !hold })
+    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, tell, adapters), { signal, lends: !hold })
   }
 
   async *#trace(
@@ -228,6 +225,7 @@ export class Engine {
     choice: TapChoice,
     signal: AbortSignal | undefined,
     tell: (loaded: number) => void,
+    adapters = this.#scheduler.limits.adapters,
   ): AsyncGenerator<TracedRows> {
     const scheduler = this.#scheduler
     const runStep = (step: Step) => this.#runner.step(step, signal)
@@ -238,7 +236,8 @@ export class Engine {
       for (let position = 0; position < ids.length; position += this.plan.batchSize) {
         const tokens = ids.slice(position, position + this.plan.batchSize)
         const banks = { config: this.config, plan: this.plan, memories: this.#memories }
-        const segment = { firstRow: 0, rows: tokens.length, position, table, used: this.config.expertsPerToken }
+        const used = this.config.expertsPerToken
+        const segment = { firstRow: 0, rows: tokens.length, position, table, used, adapters }
         for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
         tell(position + tokens.length)
       }

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from 'node:os'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
+import type { AdapterChoice } from '../adapters/adapterSet.js'
 import type { KvFormat } from '../kernels/abi.js'
 import { memoryBudget } from '../machine/memory.js'
 import { LARGEST_BANK } from '../weights/bankLayout.js'
@@ -33,6 +34,11 @@ export interface EngineOptions {
    * MB for the program.
    */
   readonly ram?: number
+  /**
+   * LoRA adapters that are applied, by path or with a scale: GGUF files, or folders as PEFT writes them. Their changes
+   * add up. A call may choose among them. Default: none.
+   */
+  readonly adapters?: readonly (string | AdapterChoice)[]
   /** Called before the first weights are read, a few times a second while they are, and at the end; in bytes. */
   readonly onProgress?: (progress: Progress) => void
   readonly signal?: AbortSignal

@@ -26,23 +26,24 @@ const field = {
   nextRows: 12,
 } as const
 const HEADER = 16
-/** Words of a segment: rows, position, pages, experts of a token. */
+/** Words of a segment: rows, position, pages, experts of a token; then how much of each adapter counts, as float32. */
 const SEGMENT = 4
 const COPY = 2
 
 /** How large a step may be. */
-type Limits = Pick<Plan, 'batchSize' | 'sequences' | 'contextLength'> & { readonly scratch: Pick<Scratch, 'pairs'> }
+type Limits = Pick<Plan, 'batchSize' | 'sequences' | 'contextLength' | 'adapters'> & { readonly scratch: Pick<Scratch, 'pairs'> }
 
 /** Offsets of the lists of a step. */
-function lists({ batchSize, sequences, contextLength }: Limits) {
+function lists({ batchSize, sequences, contextLength, adapters = 0 }: Limits) {
   const tokens = HEADER
   const wanted = tokens + batchSize
   const jobs = wanted + batchSize
   const segments = jobs + batchSize
-  const copies = segments + sequences * SEGMENT
+  const segment = SEGMENT + adapters
+  const copies = segments + sequences * segment
   const tables = copies + sequences * COPY
   const pages = pagesOf(contextLength)
-  return { tokens, wanted, jobs, segments, copies, tables, pages, end: tables + sequences * pages }
+  return { tokens, wanted, jobs, segments, segment, copies, tables, pages, end: tables + sequences * pages }
 }
 
 export function createMailbox(limits: Limits): Int32Array {
@@ -80,7 +81,7 @@ export function writeStep(mailbox: Int32Array, limits: Bounds, step: Step): void
     jobs.length <= wanted.length &&
     segments.length <= limits.sequences &&
     copies.length <= limits.sequences &&
-    segments.every(({ table }) => table.length <= at.pages) &&
+    segments.every(({ table, adapters = [] }) => table.length <= at.pages && adapters.length <= (limits.adapters ?? 0)) &&
     pairsOf(segments) <= limits.scratch.pairs
   if (!fits) throw new RangeError('the step is larger than the mailbox')
   mailbox[field.count] = tokens.length
@@ -98,8 +99,12 @@ export function writeStep(mailbox: Int32Array, limits: Bounds, step: Step): void
   mailbox.set(tokens, at.tokens)
   mailbox.set(wanted, at.wanted)
   mailbox.set(jobs, at.jobs)
-  for (const [i, { rows, position, table, used }] of segments.entries()) {
-    mailbox.set([rows, position, table.length, used], at.segments + i * SEGMENT)
+  const floats = new Float32Array(mailbox.buffer)
+  for (const [i, { rows, position, table, used, adapters = [] }] of segments.entries()) {
+    const start = at.segments + i * at.segment
+    mailbox.set([rows, position, table.length, used], start)
+    floats.fill(0, start + SEGMENT, start + at.segment)
+    floats.set(adapters, start + SEGMENT)
     mailbox.set(table, at.tables + i * at.pages)
   }
   for (const [i, { from, to }] of copies.entries()) mailbox.set([from, to], at.copies + i * COPY)
@@ -108,11 +113,14 @@ export function writeStep(mailbox: Int32Array, limits: Bounds, step: Step): void
 export function readStep(mailbox: Int32Array, limits: Limits): Step {
   const at = lists(limits)
   const list = (start: number, length: number) => mailbox.subarray(start, start + length)
+  const floats = new Float32Array(mailbox.buffer)
   const segments: Segment[] = []
   let firstRow = 0
   for (let i = 0; i < mailbox[field.segments]!; i++) {
-    const [rows, position, pages, used] = list(at.segments + i * SEGMENT, SEGMENT) as unknown as [number, number, number, number]
-    segments.push({ firstRow, rows, position, used, table: list(at.tables + i * at.pages, pages) })
+    const start = at.segments + i * at.segment
+    const [rows, position, pages, used] = list(start, SEGMENT) as unknown as [number, number, number, number]
+    const adapters = floats.subarray(start + SEGMENT, start + at.segment)
+    segments.push({ firstRow, rows, position, used, table: list(at.tables + i * at.pages, pages), adapters })
     firstRow += rows
   }
   return {

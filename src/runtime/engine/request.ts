@@ -19,6 +19,8 @@ export interface Task {
   readonly salt?: string
   /** How many experts each token has in a layer, renormalized. Default: the model's own number. */
   readonly expertsPerToken?: number
+  /** How much of each adapter counts. Default: as the model was loaded. */
+  readonly adapters?: readonly number[]
   /** Whether it can take more: a stream cannot while its reader is far behind. Without it, always. */
   readonly ready?: () => boolean
   /** It begins: `reused` of its tokens are in the KV cache already, and are not run. */
@@ -53,8 +55,20 @@ export interface Task {
 /** The error that ended a request, if one did: any value that a caller's function throws, undefined too. */
 export type Failure = readonly [error?: unknown]
 
-/** Keys and values are shared where callers want it and where as many experts made them. */
-export const kvSalt = (used: number, salt = '') => `${used} ${salt}`
+/**
+ * Keys and values are shared where callers want it, and where as many experts and as much of each adapter made them.
+ */
+export function kvSalt(used: number, salt = '', adapters: readonly number[] = []): string {
+  return adapters.some((scale) => scale !== 0) ? `${used} ${adapters} ${salt}` : `${used} ${salt}`
+}
+
+/** What holds for a task that does not say so. */
+export interface RequestDefaults {
+  /** Experts of a token in a layer. */
+  readonly expertsPerToken: number
+  /** How much of each adapter counts. Default: there are none. */
+  readonly adapters?: readonly number[]
+}
 
 export class Request {
   readonly task: Task
@@ -62,6 +76,8 @@ export class Request {
   readonly number: number
   /** How many experts each of its tokens has in a layer. */
   readonly used: number
+  /** How much of each adapter counts; undefined without adapters. */
+  readonly adapters: readonly number[] | undefined
   /** What shares its part of the KV cache with it. */
   readonly salt: string
   /** All its tokens: those of the task, and those that were chosen. */
@@ -81,11 +97,12 @@ export class Request {
   /** It has ended: it gets no more steps, and its pages are given back between two steps. */
   over = false
 
-  constructor(task: Task, number: number, expertsPerToken: number) {
+  constructor(task: Task, number: number, { expertsPerToken, adapters }: RequestDefaults) {
     this.task = task
     this.number = number
     this.used = task.expertsPerToken ?? expertsPerToken
-    this.salt = kvSalt(this.used, task.salt)
+    this.adapters = task.adapters ?? adapters
+    this.salt = kvSalt(this.used, task.salt, this.adapters)
     this.ids = [...task.ids]
     this.next = task.from
   }

@@ -33,6 +33,8 @@ export interface SessionBinding {
   readonly ropeTheta: number
   /** 0 without a sliding window. */
   readonly slidingWindow: number
+  /** The fingerprint of the adapters and how much of each counts; undefined without any. */
+  readonly adapters?: string
 }
 
 interface Manifest extends SessionBinding {
@@ -153,7 +155,7 @@ function checkManifest(path: string, bytes: Uint8Array, binding: SessionBinding)
   } catch (cause) {
     throw sessionError(path, `its manifest is damaged: ${(cause as Error).message}`)
   }
-  for (const [name, expected] of Object.entries(binding)) {
+  for (const [name, expected] of Object.entries({ adapters: undefined, ...binding })) {
     const found = manifest?.[name as keyof Manifest]
     if (found !== expected)
       throw sessionError(path, `${name} is ${shown(found)}, expected ${shown(expected)}: it belongs to another model or version`)

@@ -5,9 +5,9 @@ import type { PageCopy } from '../model/step.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { ATTENTION_TOKENS } from '../weights/scratch.js'
 import { commonPrefix, KvCache, type Sequence } from './kvCache.js'
-import type { Request } from './request.js'
+import type { Request, RequestDefaults } from './request.js'
 
-export interface SchedulerLimits {
+export interface SchedulerLimits extends RequestDefaults {
   /** Most requests of a step. */
   readonly sequences: number
   /** Most rows of a step. */
@@ -16,8 +16,6 @@ export interface SchedulerLimits {
   readonly kvTokens: number
   /** Most pairs of a row and one of its experts in a step: at least all experts of `sequences` rows. */
   readonly pairs: number
-  /** Experts of a token in a layer where a request does not say another number. */
-  readonly expertsPerToken: number
 }
 
 /** A request's part in a step: its next `rows` tokens. */

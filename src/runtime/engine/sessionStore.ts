@@ -7,6 +7,7 @@ import { PAGE_POSITIONS } from '../weights/pages.js'
 import { NUMERICS } from '../weights/scratch.js'
 import { type CallOptions, checkTokenCount, checkTokens } from './callArguments.js'
 import { KvBytes } from './kvBytes.js'
+import type { LoadedAdapters } from './loadedAdapters.js'
 import { kvSalt, type Task } from './request.js'
 import { readSession, type SavedSession, type SessionBinding, sessionError, writeSession } from './savedSession.js'
 import type { Scheduler } from './scheduler.js'
@@ -21,7 +22,10 @@ interface Runs {
   wake(): void
 }
 
-type SessionModel = Pick<ModelWorkerData, 'plan' | 'memories' | 'config'> & { readonly gguf: Gguf }
+type SessionModel = Pick<ModelWorkerData, 'plan' | 'memories' | 'config'> & {
+  readonly gguf: Gguf
+  readonly adapters: Pick<LoadedAdapters, 'fingerprint'>
+}
 
 export class SessionStore {
   readonly #runs: Runs
@@ -106,7 +110,7 @@ export class SessionStore {
 
   /** A saved session is of the model's own number of experts. */
   #salt(salt: string): string {
-    return kvSalt(this.#model.config.expertsPerToken, salt)
+    return kvSalt(this.#model.config.expertsPerToken, salt, this.#scheduler.limits.adapters)
   }
 
   async #bound(): Promise<SessionBinding> {
@@ -123,6 +127,8 @@ export class SessionStore {
     const model = await fingerprint(gguf)
     const { kvFormat } = plan
     const sizes = { page: PAGE_POSITIONS, pageBytes: this.#kv.pageBytes }
-    return { model, numerics: NUMERICS, kvFormat, ...sizes, layers, kvHeads, headDim, ropeDim, ropeTheta, slidingWindow }
+    const own = this.#model.adapters.fingerprint
+    const adapters = own === undefined ? {} : { adapters: own }
+    return { model, numerics: NUMERICS, kvFormat, ...sizes, layers, kvHeads, headDim, ropeDim, ropeTheta, slidingWindow, ...adapters }
   }
 }

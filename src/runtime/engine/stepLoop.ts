@@ -74,7 +74,7 @@ export class StepLoop {
 
   /** Adds a request. Its task is never called before this returns, except by an abort or a close that was earlier. */
   submit(task: Task, signal?: AbortSignal): Handle {
-    const request = new Request(task, this.#requests++, this.#scheduler.limits.expertsPerToken)
+    const request = new Request(task, this.#requests++, this.#scheduler.limits)
     const handle = { end: (...failure: Failure) => this.#end(request, ...failure), wake: () => this.wake() }
     if (this.#closed || signal?.aborted) {
       handle.end(this.#closed ? closedError() : abortedError(signal))

@@ -32,7 +32,7 @@ export function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
     const position = sequence.ids.length
     const firstRow = tokens.length
     for (let i = 0; i < rows; i++) tokens.push(request.ids[position + i]!)
-    segments.push({ firstRow, rows, position, table: sequence.table, used: request.used })
+    segments.push({ firstRow, rows, position, table: sequence.table, used: request.used, adapters: request.adapters })
     for (const place of wantedPlaces(share)) wanted.push(firstRow + place - position)
   }
   // a request with more of a prompt to run brings it; the others go on by one row

@@ -2,6 +2,7 @@
 // command runs what. Does not know how a step is computed.
 
 import { workerData } from 'piscina'
+import type { AdaptedPlan } from '../adapters/placedAdapters.js'
 import type { WasmMemory, WasmModule } from '../kernels/abi.js'
 import { ExpertStore } from '../model/expertStore.js'
 import { Forward } from '../model/forward.js'
@@ -36,6 +37,8 @@ export interface ModelWorkerData {
   readonly jobs: Float64Array
   /** The experts of a step's rows (model/routes.ts). */
   readonly routes: RouteMemory
+  /** Where adapters lie, if there are any: in the memories behind those of the plan. */
+  readonly adapted?: AdaptedPlan | undefined
   /** The times of stages (profile.ts), if they are measured. */
   readonly times: Float64Array | undefined
   readonly findings: FindingsMemory
@@ -43,9 +46,10 @@ export interface ModelWorkerData {
   readonly streaming?: StreamingMemory
 }
 
-const { module, memories, config, plan, knownFiles, mailbox, jobs, routes, streaming, times, findings } = workerData as ModelWorkerData
+const { module, memories, config, plan, knownFiles, mailbox, jobs, routes, streaming, times, findings, adapted } =
+  workerData as ModelWorkerData
 const banks = memories.map((memory) => openBank(module, memory))
-const thread = new Thread(config, plan, banks, times && new Profile(times))
+const thread = new Thread(config, plan, banks, times && new Profile(times), adapted)
 const files = new FileReader(knownFiles, false)
 // bypasses the page cache: the slots are the cache, and a second one would take memory from them
 const direct = new FileReader(knownFiles, true)

@@ -73,6 +73,10 @@ export type KvFormat = 'f16' | 'f32' | 'q8'
 /** The name of a format in the names of its kernels. */
 type KernelFormat = Lowercase<FormatName>
 
+/** Formats that have a second layout, and those whose products in it have names of their own. */
+export type ExpandedFormat = 'iq1_s' | 'iq1_m' | 'iq2_xxs' | 'iq2_xs' | 'iq2_s' | 'iq3_xxs' | 'iq3_s'
+export type ExpandedProduct = 'iq1_s' | 'iq1_m' | 'iq2' | 'iq3_xxs' | 'iq3_s'
+
 /** What a kernel instance exports. All arguments are byte offsets into its memory or counts. */
 export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: MatmulX1 } & {
   readonly [K in KernelFormat as `matmul_${K}_x4`]: MatmulX4
@@ -83,6 +87,10 @@ export type Kernels = { readonly [K in KernelFormat as `matmul_${K}_x1`]: Matmul
   /** What `_x4` does, in tiles of sixteen rows: where that is faster on engines with 256-bit vectors. */
   readonly [K in KernelFormat as `matmul_${K}_x4_tall`]?: MatmulX4
 } & { readonly [K in KernelFormat as `repack_${K}`]: Repack } & {
+  readonly [K in ExpandedProduct as `matmul_${K}_expanded_x1`]: MatmulX1
+} & { readonly [K in ExpandedProduct as `matmul_${K}_expanded_x4`]: MatmulX4 } & {
+  readonly [K in ExpandedFormat as `repack_${K}_expanded`]: Repack
+} & {
   readonly quantize_q8_k: Quantize
   readonly quantize_q8_0: Quantize
   readonly quantize_q8_1: Quantize

@@ -4,10 +4,11 @@
 
 import { alignUp } from '../../base/alignUp.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
-import { type FormatName, formats, supportedTypeNames } from '../../format/quants/formats.js'
-import type { KernelBuild, Kernels, MatmulX1, MatmulX2, MatmulX4, Repack } from './abi.js'
+import { type FormatName, formats, type PackedLayout, supportedTypeNames } from '../../format/quants/formats.js'
+import type { ExpandedFormat, ExpandedProduct, KernelBuild, Kernels, MatmulX1, MatmulX2, MatmulX4, Repack } from './abi.js'
 
 export interface Packing {
+  readonly format: FormatName
   readonly activation: ActivationKind
   /** Weights of a row per block: a row's length is given to the kernels in blocks. */
   readonly blockWeights: number
@@ -27,8 +28,8 @@ export interface Packing {
   readonly waits: 'anywhere' | 'wide' | 'nowhere'
 }
 
-/** As measured (bench/LOG.md). Products of formats that are not here keep the core busier than memory. */
-const waits: Partial<Record<FormatName, Packing['waits']>> = {
+/** By name, as measured (bench/LOG.md). Products of packings that are not here keep the core busier than memory. */
+const waits: Readonly<Record<string, Packing['waits']>> = {
   Q4_K: 'anywhere',
   Q6_K: 'anywhere',
   Q5_K: 'wide',
@@ -37,17 +38,24 @@ const waits: Partial<Record<FormatName, Packing['waits']>> = {
   Q5_0: 'wide',
   Q4_1: 'wide',
   F32: 'wide',
+  'IQ3_S expanded': 'anywhere',
+  'IQ3_XXS expanded': 'wide',
+}
+
+/** The name of a format's second layout among the packings; undefined where it has none. */
+export function expandedPacking(type: string): string | undefined {
+  return formats.get(type)?.expanded && `${type} expanded`
 }
 
 function packingOf(name: FormatName): Packing {
   const { type, activation, packed } = formats.get(name)!
-  const { rowsTogether, headerBytes, unitBytes } = packed
   const format = name.toLowerCase() as Lowercase<FormatName>
   return {
+    format: name,
     activation,
     blockWeights: type.blockWeights,
-    rowsTogether,
-    groupBytes: (blocks) => alignUp(headerBytes + blocks * unitBytes, 16) / (rowsTogether / 4),
+    rowsTogether: packed.rowsTogether,
+    groupBytes: groupBytesOf(packed),
     x1: (kernels) => kernels[`matmul_${format}_x1`],
     x2: (kernels) => kernels[`matmul_${format}_x2`],
     x4: (kernels) => kernels[`matmul_${format}_x4`],
@@ -57,15 +65,42 @@ function packingOf(name: FormatName): Packing {
   }
 }
 
-/** By ggml type name. */
-export const packings: Readonly<Record<string, Packing>> = Object.fromEntries(supportedTypeNames.map((name) => [name, packingOf(name)]))
+function groupBytesOf({ rowsTogether, headerBytes, unitBytes }: PackedLayout): Packing['groupBytes'] {
+  return (blocks) => alignUp(headerBytes + blocks * unitBytes, 16) / (rowsTogether / 4)
+}
+
+/** A format in its second layout. The formats of IQ2 are one there, once they are packed. */
+function expandedOf(name: FormatName): Packing {
+  const format = name.toLowerCase() as ExpandedFormat
+  const product = (format.startsWith('iq2') ? 'iq2' : format) as ExpandedProduct
+  const packed = formats.get(name)!.expanded!
+  return {
+    ...packingOf(name),
+    rowsTogether: packed.rowsTogether,
+    groupBytes: groupBytesOf(packed),
+    x1: (kernels) => kernels[`matmul_${product}_expanded_x1`],
+    x2: () => undefined,
+    x4: (kernels) => kernels[`matmul_${product}_expanded_x4`],
+    tall: () => undefined,
+    repack: (kernels) => kernels[`repack_${format}_expanded`],
+    waits: waits[expandedPacking(name)!] ?? 'nowhere',
+  }
+}
+
+/** By ggml type name, or `expandedPacking`. */
+export const packings: Readonly<Record<string, Packing>> = Object.fromEntries(
+  supportedTypeNames.flatMap((name) => {
+    const expanded = expandedPacking(name)
+    return [[name, packingOf(name)], ...(expanded === undefined ? [] : [[expanded, expandedOf(name)]])]
+  }),
+)
 
 /** Rows are packed and multiplied from multiples of this number on, whatever the format. */
 export const ROWS_TOGETHER = 8
 
-/** Bytes a matrix of the type takes in a bank: whole groups, or whole pairs of them. */
-export function packedBytes(type: string, rows: number, columns: number): number {
-  const { rowsTogether, groupBytes, blockWeights } = packings[type]!
+/** Bytes a matrix takes in a bank: whole groups, or whole pairs of them. packing: its name. */
+export function packedBytes(packing: string, rows: number, columns: number): number {
+  const { rowsTogether, groupBytes, blockWeights } = packings[packing]!
   return (alignUp(rows, rowsTogether) / 4) * groupBytes(columns / blockWeights)
 }
 

@@ -4,11 +4,13 @@
 
 import { cos, pow, sin } from '../../base/elementary.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
+import type { PlacedChanges } from '../adapters/placedAdapters.js'
 import type { Kernels } from '../kernels/abi.js'
 import { kvHeadBytes } from '../weights/pages.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { ATTENTION_RANGE, partBytes, rangesOf, rowAt, spreadTokens } from '../weights/scratch.js'
 import { Linear } from './linear.js'
+import { LowRankProducts } from './lowRankProducts.js'
 import type { StepRows, Tile } from './step.js'
 import type { Thread } from './thread.js'
 
@@ -34,23 +36,39 @@ export class Attention {
   readonly #layer: PlacedLayer
   readonly #qkv: readonly Linear[]
   readonly #output: Linear
+  readonly #qkvChanges: LowRankProducts | undefined
+  readonly #outputChanges: LowRankProducts | undefined
   /** Activation formats that the norm before must write to `inputs`. */
   readonly kinds: ReadonlySet<ActivationKind>
   readonly #inputs: Int32Array
   readonly #outputs: Int32Array
 
-  constructor(thread: Thread, layer: PlacedLayer) {
+  constructor(thread: Thread, layer: PlacedLayer, changes?: PlacedChanges) {
     this.#thread = thread
     this.#layer = layer
     this.#qkv = [layer.attnQ, layer.attnK, layer.attnV].map((matrix) => new Linear(thread.banks, matrix))
     this.#output = new Linear(thread.banks, layer.attnOutput)
     this.kinds = new Set(this.#qkv.map(({ kind }) => kind))
+    if (changes) {
+      const { matrices } = changes
+      const { low } = thread.adapted!
+      this.#qkvChanges = new LowRankProducts(thread, low.attention, [matrices.attnQ, matrices.attnK, matrices.attnV])
+      this.#outputChanges = new LowRankProducts(thread, low.output, [matrices.attnOutput])
+    }
     this.#inputs = new Int32Array(thread.plan.batchSize)
     this.#outputs = new Int32Array(thread.plan.batchSize)
   }
 
+  /** Prepares what adapters add to queries, keys and values of a row, from its normed input. */
+  lowerInput(step: StepRows, t: number): void {
+    const { scratch, config } = this.#thread
+    if (!this.#qkvChanges?.isIn(step)) return
+    this.#qkvChanges.lower(step, t, t, this.#layer.bank, rowAt(scratch.inputs.f32!, t), config.hiddenSize * 4)
+  }
+
   /** Writes queries, keys and values of the normed input to `qkv`. */
-  project({ count }: StepRows): void {
+  project(step: StepRows): void {
+    const { count } = step
     const { scratch, config } = this.#thread
     const starts = [0, config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim]
     this.#thread.eachRows('qkv', this.#qkv, count, (which, first, groups) => {
@@ -61,7 +79,14 @@ export class Attention {
         this.#outputs[t] = rowAt(scratch.qkv, t) + (starts[which]! + first * 4) * 4
       }
       linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+      if (this.#qkvChanges?.isIn(step)) this.#addChanges(this.#qkvChanges, step, which, first, groups)
     })
+  }
+
+  /** Adds what adapters change to the products in `outputs`. */
+  #addChanges(changes: LowRankProducts, step: StepRows, which: number, first: number, groups: number): void {
+    const row = (t: number) => t
+    changes.add(step, which, { first, groups, count: step.count }, row, row, this.#outputs, this.#thread.banks[this.#layer.bank]!.floats)
   }
 
   /** A unit is one kv head of one row: rotates its query heads and its key, and stores key and value in the cache. */
@@ -177,15 +202,21 @@ export class Attention {
   }
 
   /** Multiplies attention's result, in `inputs`, by the output matrix. */
-  projectOutput({ count }: StepRows): void {
+  projectOutput(step: StepRows): void {
+    const { count } = step
     const thread = this.#thread
     const { scratch, config } = thread
     const bank = thread.banks[this.#layer.bank]!
     const linear = this.#output
     const area = scratch.inputs[linear.kind]!
-    if (linear.kind !== 'f32') {
+    const changes = this.#outputChanges?.isIn(step) ? this.#outputChanges : undefined
+    const columns = config.heads * config.headDim
+    if (linear.kind !== 'f32' || changes) {
       const kinds = new Set([linear.kind])
-      thread.each('output', count, (t) => thread.quantize(bank, scratch.inputs, kinds, t, config.heads * config.headDim))
+      thread.each('output', count, (t) => {
+        thread.quantize(bank, scratch.inputs, kinds, t, columns)
+        changes?.lower(step, t, t, this.#layer.bank, rowAt(scratch.inputs.f32!, t), columns * 4)
+      })
     }
     thread.eachRows('output', [linear], count, (_, first, groups) => {
       for (let t = 0; t < count; t++) {
@@ -193,6 +224,7 @@ export class Attention {
         this.#outputs[t] = rowAt(scratch.projected, t) + first * 16
       }
       linear.multiply(first, groups, this.#inputs, this.#outputs, count)
+      if (changes) this.#addChanges(changes, step, 0, first, groups)
     })
   }
 

@@ -3,11 +3,13 @@
 // `expertOutputs` in the expert's bank. Does not weight and sum the outputs: the next stage does (forward.ts).
 
 import type { ActivationKind } from '../../format/quants/activations.js'
+import type { PlacedChanges } from '../adapters/placedAdapters.js'
 import { activationBlock, packings } from '../kernels/packing.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { EXPERT_ROWS, rowAt } from '../weights/scratch.js'
 import type { AcquiredExpert, ExpertStore } from './expertStore.js'
 import type { Linear } from './linear.js'
+import { LowRankProducts } from './lowRankProducts.js'
 import type { StepRows } from './step.js'
 import { FEW_TOKENS, type Thread } from './thread.js'
 
@@ -44,8 +46,11 @@ export class Experts {
   readonly #outputs: Int32Array
   /** (pairs): the bank of each pair's output. */
   readonly #banks: Int32Array
+  /** What adapters add to gate and up, and to down, of each expert. */
+  readonly #gateUpChanges: readonly LowRankProducts[]
+  readonly #downChanges: readonly LowRankProducts[]
 
-  constructor(thread: Thread, store: ExpertStore, index: number, layer: PlacedLayer) {
+  constructor(thread: Thread, store: ExpertStore, index: number, layer: PlacedLayer, changes?: PlacedChanges) {
     const { batchSize, scratch } = thread.plan
     const { pairs } = scratch
     this.#thread = thread
@@ -57,11 +62,25 @@ export class Experts {
     this.#inputs = new Int32Array(pairs)
     this.#outputs = new Int32Array(pairs)
     this.#banks = new Int32Array(pairs)
+    const { experts = [] } = changes ?? {}
+    this.#gateUpChanges = experts.map(({ ffnGate, ffnUp }) => new LowRankProducts(thread, thread.adapted!.low.gateUp, [ffnGate, ffnUp]))
+    this.#downChanges = experts.map(({ ffnDown }) => new LowRankProducts(thread, thread.adapted!.low.down, [ffnDown]))
   }
 
   /** The bank that holds a pair's output after `run`. */
   bankOf(pair: number): number {
     return this.#banks[pair]!
+  }
+
+  /** Prepares what adapters add to gate and up of a row's experts, from its normed input. */
+  lowerInputs(step: StepRows, t: number): void {
+    if (!step.scales || this.#gateUpChanges.length === 0) return
+    const { scratch, banks, config } = this.#thread
+    const ids = rowAt(scratch.expertIds, t) / 4
+    for (let k = 0; k < step.used[t]!; k++) {
+      const changes = this.#gateUpChanges[banks[this.#home]!.ints[ids + k]!]!
+      changes.lower(step, t, step.firstPair[t]! + k, this.#home, rowAt(scratch.inputs.f32!, t), config.hiddenSize * 4)
+    }
   }
 
   /** Runs the experts in the store's rounds. A pair's output does not depend on the round. */
@@ -75,8 +94,9 @@ export class Experts {
         return { ...expert, pairs, count }
       })
       this.#distribute(active, pairRows)
-      this.#gateAndUp(active, pairRows)
-      this.#down(active)
+      this.#gateAndUp(active, step)
+      this.#lowerHidden(active, step)
+      this.#down(active, step)
     }
   }
 
@@ -117,7 +137,8 @@ export class Experts {
   /**
    * A unit is EXPERT_ROWS rows of an expert for all its tokens: gate, up, swiglu, and their blocks of ffn_down's input.
    */
-  #gateAndUp(active: readonly Active[], pairRows: Int32Array): void {
+  #gateAndUp(active: readonly Active[], of: StepRows): void {
+    const { pairRows } = of
     const thread = this.#thread
     const { intermediateSize } = thread.config
     const blocks = Math.ceil(intermediateSize / EXPERT_ROWS)
@@ -134,12 +155,14 @@ export class Experts {
         const groups = Math.ceil(some / 4)
         this.#store.waitForRows(expert, this.#layer, 'ffnGate', row + r, some)
         this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4, pairRows)
+        this.#addChanges(this.#gateUpChanges[expert.index], of, 0, expert, expert.gate, (row + r) / 4, groups)
         this.#store.waitForRows(expert, this.#layer, 'ffnUp', row + r, some)
         this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4, pairRows)
+        this.#addChanges(this.#gateUpChanges[expert.index], of, 1, expert, expert.up, (row + r) / 4, groups)
       }
       for (let i = 0; i < expert.count; i++) {
         expert.gate.bank.kernels.swiglu(gated + i * EXPERT_ROWS * 4, raised + i * EXPERT_ROWS * 4, rows)
-        this.#storeInput(expert, i, gated + i * EXPERT_ROWS * 4, row, rows)
+        this.#storeInput(expert, i, gated + i * EXPERT_ROWS * 4, row, rows, of)
       }
     })
   }
@@ -153,21 +176,55 @@ export class Experts {
     linear.multiply(first, groups, this.#inputs, this.#outputs, count)
   }
 
+  /** Adds what adapters change to the products of an expert's pairs in `outputs`. */
+  #addChanges(
+    changes: LowRankProducts | undefined,
+    step: StepRows,
+    which: number,
+    { pairs, count }: Active,
+    { bank }: Linear,
+    first: number,
+    groups: number,
+  ): void {
+    if (!changes?.isIn(step)) return
+    const rowOf = (i: number) => step.pairRows[pairs[i]!]!
+    changes.add(step, which, { first, groups, count }, rowOf, (i) => pairs[i]!, this.#outputs, bank.floats)
+  }
+
+  /** Prepares what adapters add to down: a unit is a pair, whose whole input there must be. */
+  #lowerHidden(active: readonly Active[], step: StepRows): void {
+    const places = active.flatMap((expert) =>
+      this.#downChanges[expert.index]?.isIn(step)
+        ? Array.from({ length: expert.count }, (_, i) => ({ expert, pair: expert.pairs[i]! }))
+        : [],
+    )
+    if (places.length === 0) return
+    const { scratch, config } = this.#thread
+    this.#thread.each('down', places.length, (unit) => {
+      const { expert, pair } = places[unit]!
+      const at = rowAt(scratch.expertInputs.f32!, pair)
+      this.#downChanges[expert.index]!.lower(step, step.pairRows[pair]!, pair, expert.bankIndex, at, config.intermediateSize * 4)
+    })
+  }
+
   /**
    * Stores rows row .. row + rows - 1 of swiglu's result for the expert's i-th token, at `hidden`, in the input of
    * ffn_down.
    */
-  #storeInput({ gate, down, pairs }: Active, i: number, hidden: number, row: number, rows: number): void {
-    const at = rowAt(this.#thread.scratch.expertInputs[down.kind]!, pairs[i]!)
-    if (down.kind === 'f32') {
-      gate.bank.bytes.copyWithin(at + row * 4, hidden, hidden + rows * 4)
-    } else {
+  #storeInput({ index, gate, down, pairs }: Active, i: number, hidden: number, row: number, rows: number, step: StepRows): void {
+    const { expertInputs } = this.#thread.scratch
+    if (down.kind === 'f32' || this.#downChanges[index]?.isIn(step)) {
+      const plain = rowAt(expertInputs.f32!, pairs[i]!)
+      gate.bank.bytes.copyWithin(plain + row * 4, hidden, hidden + rows * 4)
+    }
+    if (down.kind !== 'f32') {
+      const at = rowAt(expertInputs[down.kind]!, pairs[i]!)
       const block = activationBlock[down.kind]
       gate.bank.kernels[`quantize_${down.kind}`](hidden, rows / block, at, down.columns / block, row / block)
     }
   }
 
-  #down(active: readonly Active[]): void {
+  #down(active: readonly Active[], of: StepRows): void {
     const { scratch } = this.#thread
     const { expertOutputs } = scratch
     this.#thread.eachRows(
@@ -187,6 +244,7 @@ export class Experts {
             this.#outputs[i] = rowAt(expertOutputs, pairs[i]!) + g * 16
           }
           down.multiply(g, some, this.#inputs, this.#outputs, count)
+          this.#addChanges(this.#downChanges[expert.index], of, 0, expert, down, g, some)
         }
       },
     )

@@ -13,6 +13,7 @@ import { Attention, ropeFrequencies, writeRopeRow } from './attention.js'
 import type { ExpertStore } from './expertStore.js'
 import { Experts } from './experts.js'
 import { Linear } from './linear.js'
+import { LowRankProducts } from './lowRankProducts.js'
 import type { Routes } from './routes.js'
 import { type LayerStage, layerStages, type PageCopy, rowsOf, STAGES, type Step, type StepRows } from './step.js'
 import type { Thread } from './thread.js'
@@ -22,6 +23,7 @@ interface ForwardLayer {
   readonly placed: PlacedLayer
   readonly attention: Attention
   readonly router: Linear
+  readonly routerChanges: LowRankProducts | undefined
   readonly experts: Experts
   /** The activation formats of the router's and the experts' inputs. */
   readonly inputKinds: ReadonlySet<ActivationKind>
@@ -41,17 +43,19 @@ export class Forward {
   constructor(thread: Thread, store: ExpertStore, jobs: JobMemory, routes: Routes) {
     this.#jobs = jobs
     this.#routes = routes
-    const { plan, banks, config } = thread
+    const { plan, banks, config, adapted } = thread
     this.#thread = thread
     this.#store = store
     this.#layers = plan.layers.map((placed, index) => {
       const router = new Linear(banks, placed.ffnGateInp)
-      const experts = new Experts(thread, store, index, placed)
+      const changes = adapted?.layers[index]
+      const experts = new Experts(thread, store, index, placed, changes)
       return {
         index,
         placed,
-        attention: new Attention(thread, placed),
+        attention: new Attention(thread, placed, changes),
         router,
+        routerChanges: changes && new LowRankProducts(thread, adapted!.low.output, [changes.matrices.ffnGateInp]),
         experts,
         inputKinds: new Set([...experts.kinds, router.kind]),
       }
@@ -84,15 +88,17 @@ export class Forward {
         this.#thread.each('norm', step.count, (t) => {
           if (before) this.#addExpertOutputs(before, t, placed.bank, step)
           this.#norm(placed.bank, placed.attnNormAt, t, attention.kinds)
+          attention.lowerInput(step, t)
         }),
       qkv: (step) => attention.project(step),
       rope: (step) => attention.rotateAndStore(step),
       attention: (step) => attention.attend(step),
       output: (step) => attention.projectOutput(step),
-      route: ({ count, used }) =>
-        this.#thread.each('route', count, (t) => {
-          this.#route(layer, t, used[t]!)
-          this.#store.predict(layer.index, t, count)
+      route: (step) =>
+        this.#thread.each('route', step.count, (t) => {
+          this.#route(layer, t, step)
+          experts.lowerInputs(step, t)
+          this.#store.predict(layer.index, t, step.count)
         }),
       experts: (step) => experts.run(step),
     }
@@ -175,8 +181,9 @@ export class Forward {
   }
 
   /** Adds attention's output to a token's residual, norms it, and chooses the token's experts. */
-  #route({ index, placed, router, inputKinds }: ForwardLayer, t: number, used: number): void {
+  #route({ index, placed, router, routerChanges, inputKinds }: ForwardLayer, t: number, step: StepRows): void {
     const thread = this.#thread
+    const used = step.used[t]!
     const { scratch, config } = thread
     const { kernels, ints, floats } = thread.banks[placed.bank]!
     const { projected, routerLogits, expertIds, expertWeights } = scratch
@@ -184,6 +191,11 @@ export class Forward {
     this.#norm(placed.bank, placed.ffnNormAt, t, inputKinds)
     const logits = rowAt(routerLogits, t)
     router.multiply(0, router.groups, [rowAt(scratch.inputs[router.kind]!, t)], [logits], 1)
+    if (routerChanges?.isIn(step)) {
+      const row = () => t
+      routerChanges.lower(step, t, t, placed.bank, rowAt(scratch.inputs.f32!, t), config.hiddenSize * 4)
+      routerChanges.add(step, 0, { first: 0, groups: router.groups, count: 1 }, row, row, [logits], floats)
+    }
     const ids = rowAt(expertIds, t)
     const weights = rowAt(expertWeights, t)
     kernels.route(logits, config.experts, used, ids, weights)

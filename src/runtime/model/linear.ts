@@ -27,7 +27,7 @@ export class Linear {
   readonly #waits: boolean
 
   constructor(banks: readonly Bank[], matrix: PlacedMatrix) {
-    const packing = packings[matrix.type]!
+    const packing = packings[matrix.packing]!
     this.bankIndex = matrix.bank
     this.bank = banks[matrix.bank]!
     this.kind = packing.activation

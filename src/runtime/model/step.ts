@@ -40,6 +40,8 @@ export interface Segment {
   readonly table: ArrayLike<number>
   /** How many experts each of its tokens has in a layer. */
   readonly used: number
+  /** How much of each adapter counts, 0 for none of it; undefined without adapters. */
+  readonly adapters?: ArrayLike<number> | undefined
 }
 
 /** A page whose bytes are copied to another before the step writes there. */
@@ -103,6 +105,10 @@ export interface StepRows extends Step {
   readonly firstPair: Int32Array
   /** The row of each pair: (pairs). */
   readonly pairRows: Int32Array
+  /** How many adapters there are. */
+  readonly adapters: number
+  /** How much of each adapter counts in each row: (rows, adapters). Undefined if none counts in any. */
+  readonly scales: Float32Array | undefined
   /** Longest context first, so that no thread begins the longest at the end. */
   readonly tiles: readonly Tile[]
 }
@@ -134,5 +140,16 @@ export function rowsOf(step: Step): StepRows {
     }
   }
   tiles.sort((a, b) => b.position + b.rows - (a.position + a.rows) || a.firstRow - b.firstRow)
-  return { ...step, count, positions, slots, used, firstPair, pairRows, tiles }
+  return { ...step, count, positions, slots, used, firstPair, pairRows, tiles, ...scalesOf(step.segments, count) }
+}
+
+function scalesOf(segments: readonly Segment[], count: number): Pick<StepRows, 'adapters' | 'scales'> {
+  const adapters = segments[0]?.adapters?.length ?? 0
+  const isAdapted = (segment: Segment) => Array.from(segment.adapters ?? []).some((scale) => scale !== 0)
+  if (!segments.some(isAdapted)) return { adapters, scales: undefined }
+  const scales = new Float32Array(count * adapters)
+  for (const { firstRow, rows, adapters: own } of segments) {
+    for (let row = firstRow; row < firstRow + rows; row++) scales.set(own ?? [], row * adapters)
+  }
+  return { adapters, scales }
 }

@@ -2,6 +2,7 @@
 // the two ways to share out a stage among threads. Does not know what a stage computes.
 
 import type { ActivationKind } from '../../format/quants/activations.js'
+import type { AdaptedPlan } from '../adapters/placedAdapters.js'
 import { activationBlock } from '../kernels/packing.js'
 import { type Crew, unitFinder } from '../team/crew.js'
 import type { Bank } from '../weights/bank.js'
@@ -23,13 +24,16 @@ export class Thread {
   readonly config: MixtralConfig
   readonly plan: Plan
   readonly scratch: Scratch
+  /** Those of adapters are behind those of the plan. */
   readonly banks: readonly Bank[]
+  readonly adapted: AdaptedPlan | undefined
   /** Replaced at every command: a worker may take another seat next time. */
   crew!: Crew
   readonly profile: Profile | undefined
 
-  constructor(config: MixtralConfig, plan: Plan, banks: readonly Bank[], profile?: Profile) {
+  constructor(config: MixtralConfig, plan: Plan, banks: readonly Bank[], profile?: Profile, adapted?: AdaptedPlan) {
     this.profile = profile
+    this.adapted = adapted
     this.config = config
     this.plan = plan
     this.scratch = plan.scratch

@@ -5,12 +5,13 @@ import { alignUp } from '../../base/alignUp.js'
 import { MixtralError } from '../../base/errors.js'
 import { packedBytes } from '../kernels/packing.js'
 import type { Guard } from './guards.js'
-import type { ExpertTensors, TensorSlice } from './mixtralTensors.js'
+import { type ExpertTensors, packingOf, type TensorSlice } from './mixtralTensors.js'
 import { type ExpertRole, expertMatricesOf, expertRoles, recordOf } from './roles.js'
 
 /** A matrix packed in groups of four rows (packing.ts). */
 export interface PlacedMatrix {
-  readonly type: string
+  /** One of the packings (packing.ts). */
+  readonly packing: string
   readonly rows: number
   readonly columns: number
   readonly bank: number
@@ -40,7 +41,7 @@ export const LARGEST_BANK = 2 ** 32 - 65536
 
 const upTo64 = (bytes: number) => alignUp(bytes, 64)
 /** Bytes of a packed matrix. */
-export const bytesOf = ({ type, rows, columns }: TensorSlice) => upTo64(packedBytes(type.name, rows, columns))
+export const bytesOf = (slice: TensorSlice) => upTo64(packedBytes(packingOf(slice), slice.rows, slice.columns))
 /** Bytes of a tensor that is kept unchanged. */
 export const rawBytes = (slice: TensorSlice) => upTo64(slice.bytes)
 /** Bytes of an expert, which are those of its slot. */
@@ -50,10 +51,10 @@ export const expertBytes = (expert: ExpertTensors) => expertMatricesOf(expert).r
 export function placeExpert(expert: ExpertTensors, { bank, at }: Slot): PlacedExpert {
   let next = at
   return recordOf(expertRoles, (role) => {
-    const { type, rows, columns } = expert[role]
+    const { rows, columns } = expert[role]
     const start = next
     next += bytesOf(expert[role])
-    return { type: type.name, rows, columns, bank, at: start }
+    return { packing: packingOf(expert[role]), rows, columns, bank, at: start }
   })
 }
 
@@ -142,7 +143,13 @@ export class BankLayout {
       bank,
       take,
       raw: (slice) => load(slice, rawBytes(slice), false),
-      matrix: (slice) => ({ type: slice.type.name, rows: slice.rows, columns: slice.columns, bank, at: load(slice, bytesOf(slice), true) }),
+      matrix: (slice) => ({
+        packing: packingOf(slice),
+        rows: slice.rows,
+        columns: slice.columns,
+        bank,
+        at: load(slice, bytesOf(slice), true),
+      }),
     }
   }
 }

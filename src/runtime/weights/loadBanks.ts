@@ -9,7 +9,7 @@ import { unitFinder } from '../team/crew.js'
 import type { Bank } from './bank.js'
 import type { Load } from './bankLayout.js'
 import type { FileReader } from './fileReader.js'
-import type { TensorSlice } from './mixtralTensors.js'
+import { packingOf, type TensorSlice } from './mixtralTensors.js'
 import { type Rows, rowAt } from './scratch.js'
 
 /** The part of a crew (team/crew.ts) that loading needs. */
@@ -68,7 +68,7 @@ export function readRows({ slice }: Load, row: number, rows: number, files: File
  * Repacks rows that `readRows` has read to `source`, to their address. Throws `MODEL` for scales that are not finite.
  */
 export function packRows({ slice, at }: Load, row: number, rows: number, bank: Bank, source: number): void {
-  const packing = packings[slice.type.name]!
+  const packing = packings[packingOf(slice)]!
   const blocks = slice.columns / packing.blockWeights
   refuseNotFinite(slice, row, rows, packing.repack(bank.kernels)(source, rows, blocks, at + (row / 4) * packing.groupBytes(blocks)))
 }

@@ -93,6 +93,8 @@ export class MixtralConfig {
    */
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): MixtralConfig {
     checkKind('the metadata', metadata, typeof metadata?.get === 'function', "a Map of a GGUF file's keys and values")
+    const type = metadata.get('general.type')
+    if (type === 'adapter') refuse('general.type', type, 'a model: this is an adapter to one')
     const architecture = metadata.get('general.architecture')
     if (architecture !== 'llama') refuse('general.architecture', architecture, '"llama", the architecture of Mixtral files')
     const experts = metadata.get('llama.expert_count')

@@ -6,6 +6,7 @@ import { MixtralError, quoted } from '../../base/errors.js'
 import type { GgmlType } from '../../format/gguf/ggmlType.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
 import { supportedTypeNames } from '../../format/quants/formats.js'
+import { expandedPacking } from '../kernels/packing.js'
 import type { MixtralConfig } from './mixtralConfig.js'
 import {
   type ExpertRole,
@@ -37,6 +38,13 @@ export interface TensorSlice {
   /** Place of the first byte, from the start of that file. */
   readonly offset: number
   readonly bytes: number
+  /** How it lies in a bank, where that is not its type's usual layout: one of the packings (kernels/packing.ts). */
+  readonly packing?: string
+}
+
+/** The name of a matrix's packing. */
+export function packingOf({ packing, type }: TensorSlice): string {
+  return packing ?? type.name
 }
 
 // The shapes of all of these are in roles.ts.
@@ -68,6 +76,26 @@ export function mixtralTensors(config: MixtralConfig, gguf: Gguf): MixtralTensor
   }))
   finder.refuseUnapplied()
   return { ...found, output: tied ? found.tokenEmbd : found.output, tied, layers }
+}
+
+/** The tensors with the matrices of the first `count` layers in their expanded layouts, if they have one. */
+export function expandedTensors(tensors: MixtralTensors, count: number): MixtralTensors {
+  const expanded = (slice: TensorSlice): TensorSlice => {
+    const packing = expandedPacking(slice.type.name)
+    return packing === undefined ? slice : { ...slice, packing }
+  }
+  // a quantization that is only measured has one expert for all of a layer
+  let last: { readonly expert: ExpertTensors; readonly expanded: ExpertTensors } | undefined
+  const expandedExpert = (expert: ExpertTensors) => {
+    if (last?.expert !== expert) last = { expert, expanded: recordOf(expertRoles, (role) => expanded(expert[role])) }
+    return last.expanded
+  }
+  const layers = tensors.layers.map((layer, n) => {
+    if (n >= count) return layer
+    const own = recordOf(layerRoles, (role) => (isVector(role) ? layer[role] : expanded(layer[role])))
+    return { ...own, experts: layer.experts.map(expandedExpert) }
+  })
+  return { ...tensors, layers }
 }
 
 /** Every vector and matrix in the order of a pass. A tied embedding is in it twice. */

@@ -11,7 +11,7 @@ import { activationBlock, packings } from '../kernels/packing.js'
 import { BankLayout, bytesOf, expertBytes, LARGEST_BANK, type Load, type PlacedMatrix, rawBytes, type Slot } from './bankLayout.js'
 import type { Guard } from './guards.js'
 import type { MixtralConfig } from './mixtralConfig.js'
-import type { ExpertTensors, MixtralTensors, TensorSlice } from './mixtralTensors.js'
+import { type ExpertTensors, expandedTensors, type MixtralTensors, type TensorSlice } from './mixtralTensors.js'
 import { kvHeadBytes, pagesOf } from './pages.js'
 import { expertRoles, isVector, type LayerMatrix, type LayerVector, layerRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS, planScratch, type Scratch } from './scratch.js'
@@ -52,6 +52,8 @@ export interface Plan {
   readonly contextLength: number
   /** Most sequences of one step. */
   readonly sequences: number
+  /** How many adapters there are. Default: none. */
+  readonly adapters?: number
   /** Pages of the KV cache, which all sequences share. */
   readonly pages: number
   readonly kvFormat: KvFormat
@@ -97,6 +99,10 @@ export interface PlanOptions {
   readonly bankBytes?: number
   /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
+  /** How many adapters there are. Default: none. */
+  readonly adapters?: number
+  /** Whether the inputs of ffn_down are also kept as float32, for adapters. */
+  readonly downFloats?: boolean
   /** Bytes that are left free behind every area, a multiple of 64: a write there is one too far. Default 0. */
   readonly guardBytes?: number
 }
@@ -107,14 +113,16 @@ const BANK_BYTES = 2 ** 31
 const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
 
 /**
- * Plans the banks of a model: all experts resident if `ram` allows, else as many as it allows. Throws `UNSUPPORTED` for
+ * Plans the banks of a model: all experts resident if `ram` allows, and as many layers expanded as it allows then; else
+ * as many experts as it allows. Throws `UNSUPPORTED` for
  * a head size the kernels cannot take and `MEMORY` for what must share a bank and does not fit 4 GiB, or for a `ram`
  * that holds less than one token needs at once.
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
   const { ram = Number.POSITIVE_INFINITY } = options
-  const shared = sharedBy(tensors)
-  if (layOut(config, tensors, shared, { ...options, measures: true }).bytes <= ram) return layOut(config, tensors, shared, options)
+  const shared = sharedBy(tensors, options)
+  const resident = residentLayout(config, tensors, shared, options)
+  if (resident) return layOut(config, resident, shared, options)
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
   const withSlots = (count: number) => layOut(config, tensors, shared, options, slotSizes(experts, count, config.expertsPerToken))
   let plan = withSlots(0)
@@ -138,13 +146,32 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   return plan
 }
 
-/** What the model takes with all experts resident, without a plan of it. Throws as `planModel` does. */
+/** The tensors as they are resident, as many layers expanded as `ram` allows. Undefined if they do not fit at all. */
+function residentLayout(config: MixtralConfig, tensors: MixtralTensors, shared: Shared, options: PlanOptions): MixtralTensors | undefined {
+  const { ram = Number.POSITIVE_INFINITY } = options
+  const fits = (layout: MixtralTensors) => layOut(config, layout, shared, { ...options, measures: true }).bytes <= ram
+  const all = expandedTensors(tensors, tensors.layers.length)
+  if (fits(all)) return all
+  if (!fits(tensors)) return undefined
+  let [most, tooMany] = [0, tensors.layers.length]
+  for (let middle = tooMany >> 1; tooMany - most > 1; middle = (most + tooMany) >> 1) {
+    if (fits(expandedTensors(tensors, middle))) most = middle
+    else tooMany = middle
+  }
+  return expandedTensors(tensors, most)
+}
+
+/**
+ * What the model takes with all experts resident, without a plan of it: in the layout that `planModel` would choose, or
+ * in the smallest where `ram` is too little. Throws as `planModel` does.
+ */
 export function residentNeeds(
   config: MixtralConfig,
   tensors: MixtralTensors,
-  options: Omit<PlanOptions, 'ram'>,
+  options: PlanOptions,
 ): Pick<Plan, 'contextLength' | 'kvFormat' | 'weightBytes' | 'kvBytes' | 'bytes'> {
-  return layOut(config, tensors, sharedBy(tensors), { ...options, measures: true })
+  const shared = sharedBy(tensors, options)
+  return layOut(config, residentLayout(config, tensors, shared, options) ?? tensors, shared, { ...options, measures: true })
 }
 
 /** The sizes of about `count` slots: each size of expert gets its share of them, and no fewer than a token needs. */
@@ -224,6 +251,7 @@ function layOut(
     batchSize,
     contextLength,
     sequences,
+    adapters: options.adapters ?? 0,
     pages,
     kvFormat,
     scratch,
@@ -253,9 +281,9 @@ interface Shared {
   readonly largestExpertMatrix: number
 }
 
-function sharedBy({ tokenEmbd, output, layers }: MixtralTensors): Shared {
+function sharedBy({ tokenEmbd, output, layers }: MixtralTensors, { downFloats }: Pick<PlanOptions, 'downFloats'>): Shared {
   const inputKinds = new Set<ActivationKind>(['f32']) // the norm writes f32
-  const expertInputKinds = new Set<ActivationKind>()
+  const expertInputKinds = new Set<ActivationKind>(downFloats ? ['f32'] : [])
   let widestRowBytes = 0
   let largestExpertMatrix = 0
   const see = (slice: TensorSlice, kinds: Set<ActivationKind> | undefined) => {

@@ -3,7 +3,7 @@
 
 import { withPartial } from '../../base/errors.js'
 import { inSlices, type Steps, TimeSlice } from '../../base/timeSlice.js'
-import { checkExpertsPerToken } from '../../runtime/engine/callArguments.js'
+import { checkExpertsPerToken, checkScales } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { Task } from '../../runtime/engine/request.js'
 import { randomSeed } from '../../runtime/sampler/checkSamplerOptions.js'
@@ -26,9 +26,11 @@ export function askedAnswers({ defaults, engine }: Pick<ModelParts, 'defaults' |
   const all = withDefaults(defaults, given)
   const options = (all.n ?? 1) > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
   checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
-  const first = checkGenerationOptions(options)
+  const { adapters } = options
+  const chosen = adapters === undefined ? {} : { adapters: checkScales(adapters, engine) }
+  const first = checkGenerationOptions({ ...options, ...chosen })
   const others = Array.from({ length: first.n - 1 }, (_, i) => {
-    return { ...checkGenerationOptions(nextOptions(options, i + 1)), constraint: first.constraint } // compiled once
+    return { ...checkGenerationOptions(nextOptions({ ...options, ...chosen }, i + 1)), constraint: first.constraint } // compiled once
   })
   return [first, ...others]
 }

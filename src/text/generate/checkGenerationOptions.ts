@@ -1,7 +1,7 @@
 // The check of the options of a generation. What needs the tokenizer is checked by tokenRules.ts when there is one.
 
 import { checkTokenList, isPlain, listCopy, MixtralError, shown } from '../../base/errors.js'
-import { checkCallOptions } from '../../runtime/engine/callArguments.js'
+import { checkCallOptions, checkScaleList } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { checkSamplerOptions } from '../../runtime/sampler/checkSamplerOptions.js'
 import { checkOptions } from '../../runtime/sampler/optionRow.js'
@@ -38,6 +38,8 @@ export interface CheckedOptions {
   /** Undefined for the model's own number. */
   readonly expertsPerToken: number | undefined
   readonly experts: boolean
+  /** How much of each adapter counts; undefined for what holds for the model. */
+  readonly adapters: readonly number[] | undefined
   readonly salt: string
   readonly signal: AbortSignal | undefined
   readonly onAccepted: (() => void) | undefined
@@ -47,10 +49,10 @@ export interface CheckedOptions {
 
 /** The options with defaults filled in, copied. Throws `OPTION` naming an unknown or impossible one. */
 export function checkGenerationOptions(options: GenerationOptions): CheckedOptions {
-  checkOptions(generationTable, options, ['n', 'experts', 'salt', 'signal', 'onAccepted', 'expected', 'onProgress'])
+  checkOptions(generationTable, options, ['n', 'experts', 'adapters', 'salt', 'signal', 'onAccepted', 'expected', 'onProgress'])
   const { maxNewTokens = Number.POSITIVE_INFINITY, minTokens = 0, ignoreEos = false, stop, stopIds = [], ...others } = options
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
-  const { n = 1, expertsPerToken, experts = false, salt = '', signal, onAccepted, expected, onProgress, ...given } = rest
+  const { n = 1, expertsPerToken, experts = false, adapters, salt = '', signal, onAccepted, expected, onProgress, ...given } = rest
   const sampling: SamplerOptions = Object.fromEntries(
     Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
   )
@@ -90,6 +92,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
     n,
     expertsPerToken,
     experts,
+    adapters: adapters && checkScaleList(adapters),
     salt,
     signal,
     onAccepted,

@@ -3,11 +3,11 @@
 
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { inSlices } from '../../base/timeSlice.js'
-import { type CallOptions, checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
+import { type CallOptions, checkCallOptions, checkScales, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { stepsOf, type Tokenizer } from '../tokenizer/tokenizer.js'
 
-export interface EmbedOptions extends CallOptions {
+export interface EmbedOptions extends CallOptions, Pick<ForwardOptions, 'adapters'> {
   /** The call shares no part of the KV cache with calls of another salt. Default: none. */
   readonly salt?: string
 }
@@ -25,7 +25,8 @@ export async function embedTokens(
   input: string | TokenIds,
   options: EmbedOptions,
 ): Promise<Embedding> {
-  const { salt = '', ...call } = checkCallOptions(options, ['salt'])
+  const { salt = '', adapters, ...own } = checkCallOptions(options, ['salt', 'adapters'])
+  const call = { ...own, ...(adapters !== undefined && { adapters: checkScales(adapters, engine) }) }
   checkText('salt', salt)
   if (Array.isArray(input) && input.some((item) => typeof item === 'string'))
     throw new MixtralError(

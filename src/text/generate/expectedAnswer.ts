@@ -20,6 +20,7 @@ export class ExpectedAnswer implements Task {
   readonly everyRow = true
   readonly salt: string
   readonly expertsPerToken?: number
+  readonly adapters?: readonly number[]
   readonly routed?: (routing: FullRouting, place: number) => void
   readonly job?: (place: number) => RowJob
   readonly take?: (choice: Choice, place: number) => readonly number[]
@@ -42,6 +43,7 @@ export class ExpectedAnswer implements Task {
     this.ids = [...prompt, ...expected]
     this.salt = generation.salt
     if (generation.expertsPerToken !== undefined) this.expertsPerToken = generation.expertsPerToken
+    if (generation.adapters !== undefined) this.adapters = generation.adapters
     if (generation.routed) {
       this.routed = (routing, place) => {
         if (place === this.#next) generation.routed!(routing)

@@ -41,6 +41,7 @@ export class Generation implements Task {
   readonly pieces = new PieceQueue<Piece>()
   readonly salt: string
   readonly expertsPerToken?: number
+  readonly adapters?: readonly number[]
   readonly progress?: (loaded: number) => unknown
   readonly routed?: (routing: Routing) => void
   readonly #model: GenerationModel
@@ -88,6 +89,7 @@ export class Generation implements Task {
     if (onProgress) this.progress = (loaded) => onProgress({ loaded: Math.min(loaded, total), total, reused: this.#reused })
     this.salt = options.salt
     if (options.expertsPerToken !== undefined) this.expertsPerToken = options.expertsPerToken
+    if (options.adapters !== undefined) this.adapters = options.adapters
     if (options.experts) {
       this.routed = ({ ids, weights }) => {
         this.#routing = { ids: ids.slice(), weights: weights.slice() }

@@ -62,6 +62,11 @@ export interface GenerationOptions extends TextOptions, SamplerOptions {
   readonly n?: number
   /** Report the experts that wrote each token. Default false. */
   readonly experts?: boolean
+  /**
+   * How much of each adapter of the model counts, in their order; 0, or no number, is none of it. Default: as the model
+   * was loaded.
+   */
+  readonly adapters?: readonly number[]
   /** Calls share no part of the KV cache with calls of another salt: hits show in timing. Default: none. */
   readonly salt?: string
   /** Ends the call with an `ABORTED` error. */

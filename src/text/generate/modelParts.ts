@@ -33,7 +33,18 @@ export interface ModelParts {
   readonly defaults: GenerationOptions
 }
 
-const ENGINE_OPTIONS = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'kvFormat', 'ram', 'batchSize', 'bankBytes']
+const ENGINE_OPTIONS = [
+  'threads',
+  'contextLength',
+  'sequences',
+  'kvTokens',
+  'stepMs',
+  'kvFormat',
+  'ram',
+  'batchSize',
+  'bankBytes',
+  'adapters',
+]
 /** The options of loading beside those of every long call. */
 const LOAD_OPTIONS = [...ENGINE_OPTIONS, 'worker', 'profile']
 

@@ -2,7 +2,7 @@
 // logits make them; only the numbers come to the main thread.
 
 import { checkText, MixtralError, shown } from '../../base/errors.js'
-import { checkCallOptions, checkExpertsPerToken, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
+import { checkForwardOptions, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import { type Choice, NOT_FINITE, notFiniteError } from '../../runtime/sampler/job.js'
 import { MOST_TOP } from '../../runtime/sampler/logProbabilities.js'
@@ -25,8 +25,7 @@ export interface ScoredToken {
 }
 
 export async function scoreTokens(engine: Engine, tokens: TokenIds, options: ScoreOptions): Promise<ScoredToken[]> {
-  const { from = 1, top = 0, salt = '', ...call } = checkCallOptions(options, ['from', 'top', 'salt', 'expertsPerToken'])
-  checkExpertsPerToken(call.expertsPerToken, engine.config.experts)
+  const { from = 1, top = 0, salt = '', ...call } = checkForwardOptions(options, engine, ['from', 'top', 'salt'])
   const ids = engine.checked(tokens, { runsLast: false })
   if (ids.length < 2) throw new MixtralError('OPTION', 'one token, expected at least two: the first has nothing before it')
   checkWhole('from', from, 1, ids.length - 1)

@@ -3,7 +3,7 @@
 
 import { checkNames, checkObject, checkText, checkTokenList, MixtralError, shown } from '../../base/errors.js'
 import { inSlices } from '../../base/timeSlice.js'
-import { type CallOptions, checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
+import { type CallOptions, checkCallOptions, checkScales, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { ChatMessage } from '../chat/chatMessages.js'
 import { stepsOf } from '../tokenizer/tokenizer.js'
 import { jsonCopy } from '../tools/plainJson.js'
@@ -83,13 +83,15 @@ export class Session {
 
   /**
    * Adds a text or tokens, and computes their keys and values, so that what follows begins at once. Control tokens
-   * spelled in a text count as such; the first text of a session gets BOS, as a prompt does. After an error the session
+   * spelled in a text count as such; the first text of a session gets BOS, as a prompt does. Adapters are those that
+   * the answers to come are written with. After an error the session
    * is what it was. Throws what `MixtralModel.evaluate` throws,
    * `OPTION` while the session is in use, and `CLOSED`.
    */
-  async append(what: string | TokenIds, given: CallOptions = {}): Promise<void> {
-    const options = checkCallOptions(given)
+  async append(what: string | TokenIds, given: CallOptions & Pick<ForwardOptions, 'adapters'> = {}): Promise<void> {
     const { tokenizer, engine } = this.#runs.parts
+    const { adapters, ...options } = checkCallOptions(given, ['adapters'])
+    const chosen = adapters === undefined ? {} : { adapters: checkScales(adapters, engine) }
     const before = this.#ids
     const steps = stepsOf(tokenizer)
     const encode = (text: string) =>
@@ -99,7 +101,7 @@ export class Session {
     return this.#alone(async () => {
       const added = typeof copied === 'string' ? await inSlices(encode(copied), options.signal) : copied
       const ids = engine.checked([...before, ...added])
-      await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {} }, options)
+      await engine.finish({ ids, from: ids.length - 1, salt: this.#salt, read: () => {}, ...chosen }, options)
       this.#ids = ids
     })
   }

@@ -4,10 +4,12 @@
 import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import type { LocalModel } from '../../registry/stores/localModels.js'
+import type { AdapterChoice } from '../../runtime/adapters/adapterSet.js'
 import {
   type CallOptions,
   checkCallOptions,
   checkForwardOptions,
+  checkScales,
   type ForwardOptions,
   type TokenIds,
 } from '../../runtime/engine/callArguments.js'
@@ -48,6 +50,8 @@ export class TokenModel {
   readonly threads: number
   /** Largest number of tokens in one step. */
   readonly batchSize: number
+  /** The adapters that were loaded with it, and how much of each counts where a call does not say so. */
+  readonly adapters: readonly Required<AdapterChoice>[]
   /** The build of the kernels that runs on this machine. */
   readonly kernels: KernelBuild
   /** Seconds from the call to a model ready to run. */
@@ -68,6 +72,7 @@ export class TokenModel {
     this.memory = modelMemory(plan, config)
     this.threads = plan.threads
     this.batchSize = plan.batchSize
+    this.adapters = engine.adapters
     this.kernels = engine.kernels
     this.loadSeconds = loadSeconds
     this.notes = notesOf(parts)
@@ -91,7 +96,7 @@ export class TokenModel {
    * an id outside the vocabulary; `IO` if an expert cannot be read; `THREAD`; `ABORTED`; `CLOSED`.
    */
   async logits(ids: TokenIds, options: ForwardOptions = {}): Promise<Float32Array> {
-    const own = checkForwardOptions(options, this.config.experts)
+    const own = checkForwardOptions(options, this.#engine)
     return this.#engine.evaluateAll(this.#engine.checked(ids), own)
   }
 
@@ -100,7 +105,7 @@ export class TokenModel {
    * `logits` throws.
    */
   async evaluate(ids: TokenIds, options: ForwardOptions = {}): Promise<Float32Array> {
-    const own = checkForwardOptions(options, this.config.experts)
+    const own = checkForwardOptions(options, this.#engine)
     return this.#engine.evaluate(this.#engine.checked(ids), own)
   }
 
@@ -161,7 +166,7 @@ export class TokenModel {
    */
   async trace<const Name extends string = string>(
     ids: TokenIds,
-    options: TraceOptions<Name> & CallOptions = {},
+    options: TraceOptions<Name> & CallOptions & Pick<ForwardOptions, 'adapters'> = {},
   ): Promise<TracedTensor<ValuesOf<Name, Float32Array>>[]> {
     const { tokens, steps } = this.#trace<Name>(ids, options)
     return gatherTrace(steps, tokens)
@@ -174,13 +179,18 @@ export class TokenModel {
    */
   traceEach<const Name extends string = string>(
     ids: TokenIds,
-    options: TraceLoopOptions<Name> & CallOptions = {},
+    options: TraceLoopOptions<Name> & CallOptions & Pick<ForwardOptions, 'adapters'> = {},
   ): AsyncGenerator<TracedRows<ValuesOf<Name, Float32Array>>> {
     return new HeldGenerator(this.#trace<Name>(ids, options, ['hold']).steps)
   }
 
-  #trace<Name extends string>(ids: TokenIds, given: TraceLoopOptions & CallOptions, others: readonly string[] = []) {
-    const options = checkCallOptions(given, ['tensors', ...others])
+  #trace<Name extends string>(
+    ids: TokenIds,
+    given: TraceLoopOptions & CallOptions & Pick<ForwardOptions, 'adapters'>,
+    others: readonly string[] = [],
+  ) {
+    const { adapters, ...own } = checkCallOptions(given, ['tensors', 'adapters', ...others])
+    const options = { ...own, ...(adapters !== undefined && { adapters: checkScales(adapters, this.#engine) }) }
     if (options.hold !== undefined) checkKind('hold', options.hold, typeof options.hold === 'boolean', 'true or false')
     const tokens = this.#engine.checked(ids)
     const choice = new TapChoice(this.config.layers, options)

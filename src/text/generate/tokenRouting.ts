@@ -2,7 +2,7 @@
 // here they get a shape in which no index has to be computed.
 
 import { checkText } from '../../base/errors.js'
-import { checkCallOptions, checkExpertsPerToken, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
+import { checkForwardOptions, type ForwardOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { FullRouting } from '../../runtime/model/routes.js'
 
@@ -29,8 +29,7 @@ export interface TokenRouting extends FullRouting {
 }
 
 export async function routeTokens(engine: Engine, ids: TokenIds, options: RoutingOptions): Promise<TokenRouting[]> {
-  const own = checkCallOptions(options, ['expertsPerToken', 'salt'])
-  checkExpertsPerToken(own.expertsPerToken, engine.config.experts)
+  const own = checkForwardOptions(options, engine, ['salt'])
   checkText('salt', own.salt ?? '')
   const tokens = engine.checked(ids)
   const { salt = '', ...call } = own

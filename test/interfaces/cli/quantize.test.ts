@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { writeImatrix } from '../../../dist/index.js'
 import { writeSmallModel } from '../../authoring/quantize/quantizedFile.js'
+import { plainPair, writeGgufAdapter } from '../../runtime/adapters/adapterFiles.js'
 import { mixtral } from './mixtral.js'
 
 let folder = ''
@@ -58,6 +59,24 @@ test('with an importance matrix, says what it does not know and which experts sa
   const { stdout } = await mixtral(['quantize', model, target, 'Q8_0', '--imatrix', matrix, '--json'])
   const { unweighed, rare_experts } = JSON.parse(stdout)
   expect([unweighed.length, rare_experts.length]).toEqual([4 * 7 - 1, 8])
+})
+
+test('--lora merges adapters, and tells what rounding loses', async () => {
+  const adapter = path.join(folder, 'lora.gguf')
+  await writeGgufAdapter(adapter, 8, [
+    { name: 'blk.0.attn_q.weight', pairs: [plainPair('q', 256, 256, 4)] },
+    { name: 'blk.2.attn_v.weight', pairs: [plainPair('v', 128, 256, 4)] },
+  ])
+  const target = path.join(folder, 'merged.gguf')
+  const { code, stderr } = await mixtral(['quantize', model, target, 'Q8_0', '--lora', `${adapter}:0.5`, '--lora', adapter])
+  expect(code).toBe(0)
+  expect(stderr).toMatch(
+    /^merged into 2 tensors: changed by 0\.\d+ \(RMS\), rounded with an error of [\de.-]+, [\de.+-]+ % of the change; most in "blk\.\d\.attn_[qv]\.weight", [\de.+-]+ %$/m,
+  )
+  const { stdout } = await mixtral(['quantize', model, target, 'Q8_0', '--lora', `${adapter}:0.5`, '--lora', adapter, '--json'])
+  expect(JSON.parse(stdout).merged.map(({ name }: { name: string }) => name)).toEqual(['blk.0.attn_q.weight', 'blk.2.attn_v.weight'])
+  const missing = await mixtral(['quantize', model, target, 'Q8_0', '--lora', path.join(folder, 'none.gguf')])
+  expect(missing).toMatchObject({ code: 1, stderr: expect.stringContaining('none.gguf') })
 })
 
 test.each([

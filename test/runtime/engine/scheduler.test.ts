@@ -27,11 +27,7 @@ class Simulation {
   }
 
   add(prompt: readonly number[], tokens: number, task: Partial<Task> = {}): Request {
-    const request = new Request(
-      { ids: prompt, from: prompt.length - 1, ended: () => {}, ...task },
-      this.#count++,
-      simulated.expertsPerToken,
-    )
+    const request = new Request({ ids: prompt, from: prompt.length - 1, ended: () => {}, ...task }, this.#count++, simulated)
     this.#wanted.set(request, prompt.length + tokens)
     this.scheduler.add(request)
     return request

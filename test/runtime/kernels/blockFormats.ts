@@ -8,6 +8,7 @@ import { halfOffsets } from '../../format/quants/halfOffsets.js'
 import type { RandomValues, ScaleKind } from './randomValues.js'
 
 export interface BlockFormat {
+  /** Of its packing. */
   readonly name: string
   readonly packing: Packing
   readonly blockBytes: number
@@ -22,14 +23,17 @@ export interface BlockFormat {
   readonly halfOffsets: readonly number[]
 }
 
-export const blockFormats: readonly BlockFormat[] = [...formats].map(([name, format]) => ({
-  name,
-  packing: packings[name]!,
-  blockBytes: format.type.blockBytes,
-  blockCounts: format.type.blockWeights === 1 ? [1, 2, 3, 5, 16, 263] : [1, 2, 3, 16],
-  dotWith: (x) => format.round(x).dot,
-  halfOffsets: halfOffsets(format),
-}))
+export const blockFormats: readonly BlockFormat[] = Object.entries(packings).map(([name, packing]) => {
+  const format = formats.get(packing.format)!
+  return {
+    name,
+    packing,
+    blockBytes: format.type.blockBytes,
+    blockCounts: format.type.blockWeights === 1 ? [1, 2, 3, 5, 16, 263] : [1, 2, 3, 16],
+    dotWith: (x) => format.round(x).dot,
+    halfOffsets: halfOffsets(format),
+  }
+})
 
 /** `count` blocks of random bits (or of all ones: the largest quants there are), with scales of the kind. */
 export function randomBlocks(format: BlockFormat, count: number, kind: ScaleKind, random: RandomValues, fill?: number): Uint8Array {
@@ -37,10 +41,10 @@ export function randomBlocks(format: BlockFormat, count: number, kind: ScaleKind
   const view = new DataView(bytes.buffer)
   for (let block = 0; block < bytes.length; block += format.blockBytes) {
     for (const offset of format.halfOffsets) view.setUint16(block + offset, random.half(kind), true)
-    if (format.name === 'IQ1_M') setSplitHalf(view, block, random.half(kind))
-    if (format.name === 'MXFP4') view.setUint8(block, exponentOfKind(kind, random))
-    if (format.name === 'F32') view.setFloat32(block, floatOfKind(kind, random), true)
-    if (format.name === 'BF16') view.setUint16(block, highHalf(floatOfKind(kind, random)), true)
+    if (format.packing.format === 'IQ1_M') setSplitHalf(view, block, random.half(kind))
+    if (format.packing.format === 'MXFP4') view.setUint8(block, exponentOfKind(kind, random))
+    if (format.packing.format === 'F32') view.setFloat32(block, floatOfKind(kind, random), true)
+    if (format.packing.format === 'BF16') view.setUint16(block, highHalf(floatOfKind(kind, random)), true)
   }
   return bytes
 }

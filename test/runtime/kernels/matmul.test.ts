@@ -40,7 +40,7 @@ function expectOracle(bank: TestBank, format: BlockFormat, bytes: Uint8Array, ro
 describeBuilds((build) => {
   const bank = new TestBank(build)
 
-  describe.each(blockFormats.map((format) => [format.name, format] as const))('%s', (name, format) => {
+  describe.each(blockFormats.map((format) => [format.name, format] as const))('%s', (_, format) => {
     test.each(scaleKinds)('x1 is the oracle for any count of rows and blocks: %s scales', (kind) => {
       const random = new RandomValues(1)
       for (const blocks of format.blockCounts) {
@@ -74,7 +74,7 @@ describeBuilds((build) => {
       },
     )
 
-    const goldens = new URL(`../../golden/blocks/${name}.bin`, import.meta.url)
+    const goldens = new URL(`../../golden/blocks/${format.packing.format}.bin`, import.meta.url)
     if (existsSync(goldens)) {
       test('x1 is the oracle on the golden blocks, as one row, some and many', () => {
         const bytes = new Uint8Array(readFileSync(goldens))

@@ -19,14 +19,14 @@ function spoilers(format: BlockFormat, bytes: Uint8Array): ((random: RandomValue
     for (const offset of format.halfOffsets) {
       spoil.push((random) => view.setUint16(block + offset, notFiniteHalves[random.below(notFiniteHalves.length)]!, true))
     }
-    if (format.name === 'IQ1_M') {
+    if (format.packing.format === 'IQ1_M') {
       spoil.push((random) => setSplitHalf(view, block, notFiniteHalves[random.below(notFiniteHalves.length)]!))
     }
-    if (format.name === 'MXFP4') spoil.push((random) => view.setUint8(block, 253 + random.below(3)))
-    if (format.name === 'BF16') {
+    if (format.packing.format === 'MXFP4') spoil.push((random) => view.setUint8(block, 253 + random.below(3)))
+    if (format.packing.format === 'BF16') {
       spoil.push((random) => view.setUint16(block, notFiniteBF16s[random.below(notFiniteBF16s.length)]!, true))
     }
-    if (format.name === 'F32') {
+    if (format.packing.format === 'F32') {
       spoil.push((random) =>
         view.setFloat32(block, [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY][random.below(3)]!, true),
       )

@@ -77,6 +77,26 @@ describe('logits', () => {
     expect(await hashWith(name, options)).toBe(expected.get(name))
   })
 
+  test.each(['IQ3_S', 'IQ3_XXS', 'IQ2_M', 'IQ2_XS', 'IQ2_XXS', 'IQ1_M', 'IQ1_S'])(
+    'of %s are the same with all layers expanded, with some, and with none',
+    async (name) => {
+      const { path, tokens } = models.get(name)!
+      const hashes = new Set<string>()
+      const totals = new Set<number>()
+      const logitsWith = async (options: LoadOptions) => {
+        await using model = await MixtralModel.load(path, { threads: 2, ...options })
+        const { totalBytes, experts, expertSlots } = model.memory
+        if (experts === expertSlots) totals.add(totalBytes)
+        hashes.add(hashOf(await model.logits(tokens.slice(0, 5))))
+        return totalBytes
+      }
+      const most = await logitsWith({})
+      for (const share of [0.97, 0.8]) await logitsWith({ ram: Math.floor(most * share) })
+      expect(totals.size).toBeGreaterThan(1)
+      expect(hashes.size).toBe(1)
+    },
+  )
+
   test('with the other KV cache are others, and the same with any threads and batches', async () => {
     const f32 = await hashWith('Q4_K_M', { kvFormat: 'f32' })
     const f16 = await hashWith('F32 with a sliding window', { kvFormat: 'f16' })

@@ -4,8 +4,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { packedBytes } from '../../../dist/runtime/kernels/packing.js'
 import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankLayout.js'
-import { type MixtralTensors, slicesOf } from '../../../dist/runtime/weights/mixtralTensors.js'
-import { type Plan, type PlanOptions, planModel } from '../../../dist/runtime/weights/plan.js'
+import { expandedTensors, type MixtralTensors, packingOf, slicesOf } from '../../../dist/runtime/weights/mixtralTensors.js'
+import { type Plan, type PlanOptions, planModel, residentNeeds } from '../../../dist/runtime/weights/plan.js'
 import { expertRoles, matricesOf } from '../../../dist/runtime/weights/roles.js'
 import { ATTENTION_RANGE } from '../../../dist/runtime/weights/scratch.js'
 import type { Hyperparameters } from '../../format/gguf/mixtralMetadata.js'
@@ -30,7 +30,7 @@ function regionsOf(plan: Plan, tensors: MixtralTensors, shape: Hyperparameters):
       what: slice.name,
       bank,
       at,
-      bytes: packed ? packedBytes(slice.type.name, slice.rows, slice.columns) : slice.bytes,
+      bytes: packed ? packedBytes(packingOf(slice), slice.rows, slice.columns) : slice.bytes,
     })),
     ...plan.layers.flatMap(({ bank, keysAt, valuesAt }, layer) => [
       { what: `${layer}.keys`, bank, at: keysAt, bytes: kvBytes },
@@ -101,7 +101,7 @@ function expectComplete(plan: Plan, tensors: MixtralTensors): void {
       const { ffnGate, ffnUp, ffnDown } = placeExpert(expert, slot)
       for (const matrix of [ffnGate, ffnUp, ffnDown]) expect(matrix.bank).toBe(slot.bank)
       for (const part of expertRoles) expect(plan.loads).toContainEqual(expertLoad(expert, slot, part))
-      const end = ({ type, rows, columns, at }: typeof ffnGate) => Math.ceil((at + packedBytes(type, rows, columns)) / 64) * 64
+      const end = ({ packing, rows, columns, at }: typeof ffnGate) => Math.ceil((at + packedBytes(packing, rows, columns)) / 64) * 64
       expect([ffnUp.at, ffnDown.at]).toEqual([end(ffnGate), end(ffnUp)])
     }
   }
@@ -294,4 +294,31 @@ test("a budget below one token's experts is refused with the numbers", () => {
   expect(() => planModel(configOf(mixtral8x7b), tensors, { ...usual, ram: 1e9 })).toThrow(
     /^1\.00 GB of memory, expected at least \d\.\d\d GB \(\d{10} bytes\): 4 of 256 experts take \d\.\d\d GB with all other weights, the KV cache 536\.9 MB, scratch memory [\d.]+ MB$/,
   )
+})
+
+test('as many layers are expanded as the budget allows, to the byte, and 8x7B in IQ2_XXS fits 16 GB with none', () => {
+  const tensors = tensorsOf(mixtral8x7b, typesOf('IQ2_XXS', mixtral8x7b))
+  const plan = planModel(configOf(mixtral8x7b), tensors, usual)
+  expectComplete(plan, expandedTensors(tensors, 32))
+  const within = (ram: number) => planModel(configOf(mixtral8x7b), tensors, { ...usual, ram })
+  const expandedIn = ({ loads }: Plan) =>
+    new Set(loads.filter(({ slice }) => slice.packing).map(({ slice }) => slice.name.split('.')[1])).size
+  const least = residentNeeds(configOf(mixtral8x7b), tensors, { ...usual, ram: 0 }).bytes
+  expect(plan.loads.some(({ slice }) => packingOf(slice) === 'IQ2_XXS')).toBe(false)
+  expect(least).toBeLessThan(14e9)
+  expect(plan.bytes / least).toBeCloseTo(1.51, 1)
+
+  const found = [plan.bytes, plan.bytes - 1, 16e9, least].map((ram) => {
+    const part = within(ram)
+    const { bytes, slots } = part
+    expectNoOverlap(part, regionsOf(part, tensors, mixtral8x7b))
+    expect(bytes).toBeLessThanOrEqual(ram)
+    expect(bytes).toBe(residentNeeds(configOf(mixtral8x7b), tensors, { ...usual, ram }).bytes)
+    expect(slots.length).toBe(256)
+    return expandedIn(part)
+  })
+  expect(found).toEqual([32, 31, expect.any(Number), 0])
+  expect(found[2]).toBeGreaterThan(8)
+  expect(within(least - 1).streaming).toBeDefined()
+  expect(expandedIn(within(least - 1))).toBe(0)
 })

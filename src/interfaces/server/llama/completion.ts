@@ -98,10 +98,10 @@ function writing(
 }
 
 /** Computes the prompt, so that what follows finds it in the cache. */
-function reading({ model }: ServedModel, ids: readonly number[], { salt: own }: GenerationOptions): AnswerRun {
+function reading({ model }: ServedModel, ids: readonly number[], { salt: own, adapters }: GenerationOptions): AnswerRun {
   return silentRun(async ({ signal, salt }) => {
     const started = performance.now()
-    await model.session({ salt: own ?? salt ?? '' }).append(ids, { signal })
+    await model.session({ salt: own ?? salt ?? '' }).append(ids, { signal, ...(adapters && { adapters }) })
     return readOnly(ids.length, (performance.now() - started) / 1000)
   })
 }

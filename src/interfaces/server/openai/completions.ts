@@ -161,13 +161,13 @@ function answerRun(
   options: GenerationOptions,
   { scores, routes, generates }: Asked,
 ): AnswerRun {
-  const { expertsPerToken, logprobs } = options
+  const { expertsPerToken, adapters, logprobs } = options
   return async function* ({ salt, ...call }): AsyncGenerator<Part, Outcome> {
     checkExpertsPerToken(expertsPerToken, model.config.experts) // what comes before the answer begins the answer
     if (scores || routes || !generates) call.onAccepted()
     // before the answer, whose prompt is then in the cache; a score cannot use what a cache has
     const apart = { ...(salt !== undefined && { salt }) }
-    const pass = { signal: call.signal, ...apart, ...(expertsPerToken !== undefined && { expertsPerToken }) }
+    const pass = { signal: call.signal, ...apart, ...(expertsPerToken !== undefined && { expertsPerToken }), ...(adapters && { adapters }) }
     if (scores) yield { text: '', ids: [], scored: await scores.score(ids, { top: logprobs!, ...pass }) }
     if (routes) yield { text: '', ids: [], promptExperts: await model.routing(ids, pass) }
     if (generates) return yield* model.session({ ids, ...apart }).stream({ ...options, ...call })

@@ -5,6 +5,7 @@ import type { GenerationOptions } from '../../../text/generate/generationOptions
 import { generationTable } from '../../../text/generate/generationTable.js'
 import { badRequest, unsupported } from '../apiError.js'
 import { optionNames, type ServedModel, withoutLimit } from '../servedModel.js'
+import { adaptersOf } from './adapters.js'
 import { constraintNames, constraintOf } from './constraints.js'
 
 type Body = Readonly<Record<string, unknown>>
@@ -19,6 +20,7 @@ const FIRST_NAMES: readonly (readonly [own: string, wire: string])[] = [
   ['jsonSchema', 'response_format'],
   ['toolChoice', 'tool_choice'],
   ['parallelToolCalls', 'parallel_tool_calls'],
+  ['adapters', 'lora'],
 ]
 const LIMITS = ['max_tokens', 'max_completion_tokens', 'n_predict']
 
@@ -67,7 +69,6 @@ const REFUSED: Readonly<Record<string, AsksNothing>> = {
   add_generation_prompt: only(true),
   continue_final_message: only(false),
   // llama-server's
-  lora: empty,
   n_probs: only(0),
   t_max_predict_ms: (value) => typeof value === 'number' && value <= 0,
   tfs_z: only(1),
@@ -116,6 +117,7 @@ export function openaiOptions(
     ...(body.stop !== undefined && body.stop !== null && { stop: stopsOf(body.stop) }),
     ...(seed !== undefined && { seed }),
     ...constraintOf(body),
+    ...adaptersOf(body),
   }
 }
 

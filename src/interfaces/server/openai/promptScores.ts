@@ -8,14 +8,16 @@ import type { ScoredToken, ScoreOptions } from '../../../text/generate/score.js'
 /** Tokens of all prompts that are kept: with 20 entries each, some 30 MB. */
 const MOST_TOKENS = 16_384
 
-/** What is asked of a prompt: prompts of other salts, or with other numbers of experts, know nothing of each other. */
-type Asked = Pick<ScoreOptions, 'top' | 'salt' | 'signal' | 'expertsPerToken'>
+/** What is asked of a prompt: prompts of other salts, experts or adapters know nothing of each other. */
+type Asked = Pick<ScoreOptions, 'top' | 'salt' | 'signal' | 'expertsPerToken' | 'adapters'>
 
 interface Kept {
   readonly ids: readonly number[]
   readonly top: number | undefined
   readonly salt: string | undefined
   readonly expertsPerToken: number | undefined
+  /** The adapters, as a text. */
+  readonly adapters: string | undefined
   readonly scored: Promise<readonly ScoredToken[]>
 }
 
@@ -43,7 +45,7 @@ export class PromptScores {
     const { kept, shared } = this.#nearest(ids, asked)
     const scored = this.#from(ids, asked, shared, kept)
     const { top, salt, expertsPerToken } = asked
-    const entry = { ids, top, salt, expertsPerToken, scored }
+    const entry = { ids, top, salt, expertsPerToken, adapters: asked.adapters?.join(), scored }
     this.#keep(entry)
     scored.catch(() => {
       this.#kept = this.#kept.filter((one) => one !== entry)
@@ -61,10 +63,11 @@ export class PromptScores {
   }
 
   /** The kept prompt that begins most like this one. */
-  #nearest(ids: readonly number[], { top, salt, expertsPerToken }: Asked): { readonly kept?: Kept; readonly shared: number } {
+  #nearest(ids: readonly number[], { top, salt, expertsPerToken, adapters }: Asked): { readonly kept?: Kept; readonly shared: number } {
     let best: { readonly kept?: Kept; readonly shared: number } = { shared: 0 }
     for (const kept of this.#kept) {
       if (kept.top !== top || kept.salt !== salt || kept.expertsPerToken !== expertsPerToken) continue
+      if (kept.adapters !== adapters?.join()) continue
       let shared = 0
       while (shared < ids.length && ids[shared] === kept.ids[shared]) shared++
       if (shared > best.shared) best = { kept, shared }

@@ -65,6 +65,7 @@ export const operations: Readonly<Record<string, Operation>> = {
   '/v1/routed-experts/stats': { summary: 'How often each expert was used since the model was loaded', query: ['model'] },
   '/props': { summary: "llama-server's settings", query: ['model'] },
   '/slots': { summary: 'What works now', query: ['model', 'fail_on_no_slot'] },
+  '/lora-adapters': { summary: 'The adapters of the model', query: ['model'] },
   '/metrics': { summary: 'Counters and gauges for Prometheus', answer: 'text/plain' },
   '/ping': health,
   '/version': { summary: 'The version of this server' },
@@ -88,7 +89,7 @@ export const UNSUPPORTED: readonly string[] = [
   ...['/v1/moderations', '/v1/images/*', '/v1/audio/*', '/v1/videos/*', '/v1/uploads/*'],
   ...['/v1/fine_tuning/*', '/v1/assistants/*', '/v1/threads/*', '/v1/vector_stores/*', '/v1/realtime/*'],
   ...['/v1/rerank', '/v1/reranking', '/v1/score', '/rerank', '/reranking', '/score', '/pooling', '/classify', '/tokenizer_info'],
-  ...['/infill', '/embedding', '/embeddings', '/lora-adapters', '/slots/:id', '/props', '/models/load', '/models/unload'],
+  ...['/infill', '/embedding', '/embeddings', '/slots/:id', '/props', '/models/load', '/models/unload'],
   ...['/api/push', '/api/create', '/api/blobs/:digest'],
 ]
 

@@ -19,6 +19,7 @@ const NUMBERS: readonly OptionRow['kind'][] = ['number', 'whole']
 const FORMATS = {
   response_format: { description: 'text, json_object, or json_schema', type: ['object', 'null'] },
   regex: { description: 'write only what this regular expression matches as a whole', type: ['string', 'null'] },
+  lora: { description: 'adapters of the model by number, each with a scale; the others count nothing', type: ['array', 'null'] },
   structured_outputs: { description: "vLLM's: one of json, json_object, regex, choice and grammar", type: ['object', 'null'] },
 }
 

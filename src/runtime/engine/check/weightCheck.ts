@@ -10,7 +10,7 @@ import type { ExpertStore } from '../../model/expertStore.js'
 import type { Thread } from '../../model/thread.js'
 import type { Bank } from '../../weights/bank.js'
 import type { FileReader } from '../../weights/fileReader.js'
-import type { TensorSlice } from '../../weights/mixtralTensors.js'
+import { packingOf, type TensorSlice } from '../../weights/mixtralTensors.js'
 import { type FindingsMemory, finding, findingsOfThread, summationError, sumsOfUnit, unitSum } from './weightFindings.js'
 import { rowsOfUnit, unitsOf, type WeightPart, weightParts } from './weightParts.js'
 
@@ -68,8 +68,8 @@ export class WeightCheck {
       waitForRows(first, count)
       this.#files.read(slice.file, file, 0, file.length, slice.offset + first * rowBytes)
       if (memory) {
-        const start = at + packedBytes(slice.type.name, first, slice.columns)
-        const packed = bank.bytes.subarray(start, start + packedBytes(slice.type.name, count, slice.columns))
+        const start = at + packedBytes(packingOf(slice), first, slice.columns)
+        const packed = bank.bytes.subarray(start, start + packedBytes(packingOf(slice), count, slice.columns))
         this.#checkMatrix(slice, memory, file, packed, first, found, sums)
       } else {
         const start = at + first * rowBytes
@@ -97,8 +97,9 @@ export class WeightCheck {
   }
 
   /** Lays the memory out for units of a matrix, and writes the probes to it. */
-  #layOut({ type, columns, bytes, rows: allRows }: TensorSlice, rows: number): CheckMemory {
-    const packing = packings[type.name]!
+  #layOut(slice: TensorSlice, rows: number): CheckMemory {
+    const { type, columns, bytes, rows: allRows } = slice
+    const packing = packings[packingOf(slice)]!
     const { build } = this.#thread.plan
     let next = GRID_BYTES
     const take = (size: number) => {
@@ -107,7 +108,7 @@ export class WeightCheck {
       return at
     }
     const fileAt = take((bytes / allRows) * rows)
-    const packedAt = take(packedBytes(type.name, rows, columns))
+    const packedAt = take(packedBytes(packingOf(slice), rows, columns))
     const floatsAt = take(columns * 4)
     const inputsAt = Array.from({ length: TOKENS }, () => take(activationBytes(packing.activation, columns, build)))
     const outAt = take((TOKENS + 1) * rows * 4)
@@ -138,14 +139,14 @@ export class WeightCheck {
     const { bank, fileAt, packedAt, inputsAt, outAt, x, rounded } = memory
     const { kernels, bytes } = bank
     const { dequantize } = formats.get(slice.type.name)!
-    const packing = packings[slice.type.name]!
+    const packing = packings[packingOf(slice)]!
     const blocks = slice.columns / packing.blockWeights
     const rowBytes = slice.bytes / slice.rows
     const rows = file.length / rowBytes
     const groups = Math.ceil(rows / 4)
     bytes.set(file, fileAt)
     packing.repack(kernels)(fileAt, rows, blocks, packedAt)
-    const unitBytes = packedBytes(slice.type.name, 1, slice.columns)
+    const unitBytes = packedBytes(packingOf(slice), 1, slice.columns)
     noteUnlike(found, bytes.subarray(packedAt, packedAt + packed.length), packed, first, unitBytes, packing.rowsTogether)
 
     bytes.set(packed, packedAt) // the products must be those of the rows in the bank

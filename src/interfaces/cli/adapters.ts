@@ -1,0 +1,57 @@
+// LoRA adapters on the command line: FILE or FILE:SCALE, by path or name, and what is told of them: the header of a
+// file, and what merging has lost.
+
+import { existsSync } from 'node:fs'
+import type { MergedTensor } from '../../authoring/quantize/adapterMerge.js'
+import { byteCount, weightCount } from '../../base/amounts.js'
+import { quoted } from '../../base/errors.js'
+import { localModel } from '../../registry/stores/localModels.js'
+import { type AdapterChoice, isFolder } from '../../runtime/adapters/adapterSet.js'
+import type { AdapterFacts } from '../inspect/adapterFacts.js'
+import { columns } from './layout.js'
+
+/** Reads one more adapter of a list: a path or name, and a number behind a colon if that is not part of the path. */
+export function adapterChoices(text: string, before: readonly AdapterChoice[] = []): AdapterChoice[] {
+  const [, path, scale] = existsSync(text) ? [] : (/^(.+):(-?\d+(?:\.\d+)?)$/.exec(text) ?? [])
+  return [...before, path === undefined ? { path: text } : { path, scale: Number(scale) }]
+}
+
+/** The same, names replaced by the paths of files on this machine. Throws `IO` for a name that is not here. */
+export async function localAdapters(choices: readonly AdapterChoice[] = []): Promise<AdapterChoice[]> {
+  const list: AdapterChoice[] = []
+  for (const choice of choices) {
+    list.push((await isFolder(choice.path)) ? choice : { ...choice, path: (await localModel(choice.path)).path })
+  }
+  return list
+}
+
+/** What merging has changed and lost, in one line. */
+export function mergedText(merged: readonly MergedTensor[]): string {
+  const weights = merged.reduce((sum, tensor) => sum + tensor.weights, 0)
+  const rms = (of: 'change' | 'loss') => Math.sqrt(merged.reduce((sum, tensor) => sum + tensor[of] ** 2 * tensor.weights, 0) / weights)
+  const share = ({ change, loss }: Pick<MergedTensor, 'change' | 'loss'>) => {
+    const percent = (100 * loss) / change
+    return `${percent < 10 ? percent.toPrecision(2) : percent.toFixed(0)} %`
+  }
+  const all = { change: rms('change'), loss: rms('loss') }
+  const worst = merged.reduce((most, tensor) => (tensor.loss * most.change > most.loss * tensor.change ? tensor : most))
+  const line = `merged into ${merged.length} tensors: changed by ${all.change.toPrecision(3)} (RMS), rounded with an error of ${all.loss.toPrecision(3)}`
+  return `${line}, ${share(all)} of the change; most in ${quoted(worst.name)}, ${share(worst)}`
+}
+
+/** What an adapter changes, or why it cannot be applied: a title, and lines. */
+export function adapterText({ alpha, matrices, refusal }: AdapterFacts): { readonly title: string; readonly body: string } {
+  if (alpha === undefined) return { title: 'cannot be applied here', body: `${refusal}\n` }
+  const rows = matrices.map(({ name, layers, experts, ranks, scales, types, weights, bytes }) => [
+    name,
+    String(layers),
+    experts === undefined ? '' : String(experts),
+    ranks.join(', '),
+    scales.map((scale) => String(Number(scale.toPrecision(6)))).join(', '),
+    types.join(', '),
+    weightCount(weights),
+    byteCount(bytes),
+  ])
+  const head = ['matrix', 'layers', 'experts', 'rank', 'scale', 'type', 'weights', 'bytes']
+  return { title: `changes, with alpha ${Number(alpha.toPrecision(7))}`, body: columns([head, ...rows], [1, 2, 6, 7]) }
+}

@@ -1,0 +1,99 @@
+// Adapters that a caller wants: which, how much of each counts, and what all of them together change. Owns the check of
+// such a list, and whether a path is a GGUF file or a folder as PEFT writes it. Reads all of an adapter into memory.
+
+import { stat } from 'node:fs/promises'
+import { checkNames, MixtralError, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
+import type { Adapter, AdapterBase, MatrixPlace } from './adapter.js'
+import type { LowRank } from './lowRank.js'
+
+/** An adapter by its path, or its path and how much of it counts. */
+export interface AdapterChoice {
+  /** Path of a GGUF file, or of a folder as PEFT writes it. */
+  readonly path: string
+  /** By what its change of the weights is multiplied. Default: 1. */
+  readonly scale?: number
+}
+
+/** A copy of a list of adapters, with scales. Throws `OPTION` for what is no such list. */
+export function checkAdapters(given: unknown): Required<AdapterChoice>[] {
+  if (given === undefined) return []
+  const refuse = (problem: string): never => {
+    throw new MixtralError('OPTION', problem)
+  }
+  if (!Array.isArray(given)) refuse(`adapters is ${shown(given)}, expected a list of paths`)
+  const list = [...(given as unknown[])]
+  if (list.length > limits.adapters.most) refuse(`${list.length} adapters, expected at most ${limits.adapters.most}`)
+  return list.map((item, n) => {
+    if (typeof item === 'string') return { path: item, scale: 1 }
+    if (typeof item !== 'object' || item === null) return refuse(`adapter ${n} is ${shown(item)}, expected a path`)
+    const own = { ...item } as { path?: unknown; scale?: unknown }
+    checkNames(own, ['path', 'scale'])
+    const { path, scale = 1 } = own
+    if (typeof path !== 'string') return refuse(`the path of adapter ${n} is ${shown(path)}, expected a string`)
+    if (typeof scale !== 'number' || !Number.isFinite(scale)) {
+      return refuse(`the scale of adapter ${n} is ${shown(scale)}, expected a number`)
+    }
+    return { path, scale }
+  })
+}
+
+/** Whether a path is that of a folder. */
+export async function isFolder(path: string): Promise<boolean> {
+  return (await stat(path).catch(() => undefined))?.isDirectory() === true
+}
+
+/**
+ * Reads an adapter to a model. Throws `IO`, `GGUF`, `CHECKPOINT` for a malformed PEFT folder, `MODEL` for what is no
+ * adapter to this model, and `UNSUPPORTED`, by name, for what is not applied here.
+ */
+async function openAdapter(path: string, base: AdapterBase): Promise<Adapter> {
+  if (await isFolder(path)) {
+    const { loadPeftAdapter } = await import('./peftAdapter.js')
+    return loadPeftAdapter(path, base)
+  }
+  const [{ openGguf }, { loadGgufAdapter }] = await Promise.all([import('../../format/gguf/openGguf.js'), import('./ggufAdapter.js')])
+  return loadGgufAdapter(await openGguf(path), base)
+}
+
+/** Several adapters, each with how much of it counts. Their changes add up. */
+export class AdapterSet {
+  /** Every file that they were read from. */
+  readonly files: readonly string[]
+  readonly #adapters: readonly { readonly adapter: Adapter; readonly scale: number }[]
+
+  private constructor(adapters: readonly { readonly adapter: Adapter; readonly scale: number }[]) {
+    this.#adapters = adapters
+    this.files = adapters.flatMap(({ adapter }) => adapter.files)
+  }
+
+  /** Throws what `openAdapter` throws. */
+  static async open(choices: readonly Required<AdapterChoice>[], base: AdapterBase): Promise<AdapterSet> {
+    const adapters = []
+    for (const { path, scale } of choices) adapters.push({ adapter: await openAdapter(path, base), scale })
+    return new AdapterSet(adapters)
+  }
+
+  get adapters(): readonly Adapter[] {
+    return this.#adapters.map(({ adapter }) => adapter)
+  }
+
+  /** The paths and scales. */
+  get choices(): readonly Required<AdapterChoice>[] {
+    return this.#adapters.map(({ adapter: { path }, scale }) => ({ path, scale }))
+  }
+
+  /** The changes of a matrix, in the order of the adapters; their scales have those of the list in them. */
+  at(place: MatrixPlace): LowRank[] {
+    return this.#adapters.flatMap(({ adapter, scale }) => {
+      const lowRank = adapter.at(place)
+      return lowRank && scale !== 0 ? [{ ...lowRank, scale: lowRank.scale * scale }] : []
+    })
+  }
+
+  /** The matrices that any of them changes. */
+  get places(): MatrixPlace[] {
+    const places = this.#adapters.flatMap(({ adapter }) => adapter.changes)
+    return places.map(({ role, layer, expert }) => ({ role, layer, expert }))
+  }
+}

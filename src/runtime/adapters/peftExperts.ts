@@ -1,0 +1,72 @@
+// The factors of all experts of a layer together, as PEFT has them where a model of transformers 5 keeps experts in two
+// parameters, gate_up_proj and down_proj: rows of A by experts, columns of B by ranks. Owns how they fall apart into
+// experts. Until PEFT 0.19 A met the outputs and B gave the inputs, so that both orders occur; their widths tell.
+// After peft.tuners.lora.layer.ParamWrapper: einsum('o r e, e r i -> e o i'), once '-> e i o'.
+
+import { unsupported } from '../../format/tensors/checkpointError.js'
+import type { ExpertRole } from '../weights/roles.js'
+import { type AdapterBase, type MatrixChange, refuseOther } from './adapter.js'
+import { type Factor, withElements, withRows } from './lowRank.js'
+
+/** What a pair of factors changes, and whether A and B have changed places. */
+interface FusedRole {
+  readonly parameter: 'gate_up_proj' | 'down_proj'
+  readonly swapped: boolean
+}
+
+export interface FusedModule extends FusedRole {
+  readonly layer: number
+  readonly rank: number
+  readonly scale: number
+  readonly a: Factor // (experts * rank, inputs)
+  readonly b: Factor // (outputs, rank * experts)
+}
+
+/**
+ * Which of the two parameters factors belong to, by their widths. Throws `MODEL` for those of another model, and
+ * `UNSUPPORTED` where inputs and outputs are as many, so that nothing tells which is which.
+ */
+export function fusedRole(
+  { inputs, outputs }: { readonly inputs: number; readonly outputs: number },
+  { hiddenSize, intermediateSize }: AdapterBase,
+  file: string,
+  where: string,
+): FusedRole {
+  const candidates = [
+    { parameter: 'gate_up_proj', from: hiddenSize, to: 2 * intermediateSize },
+    { parameter: 'down_proj', from: intermediateSize, to: hiddenSize },
+  ] as const
+  for (const { parameter, from, to } of candidates) {
+    const [straight, swapped] = [inputs === from && outputs === to, inputs === to && outputs === from]
+    if (straight && swapped) {
+      throw unsupported(file, `${inputs} inputs and as many outputs: nothing tells whether PEFT had them in their later order`, where)
+    }
+    if (straight || swapped) return { parameter, swapped }
+  }
+  const expected = candidates.map(({ from, to }) => `${from} and ${to}`).join(', or ')
+  return refuseOther(file, `${inputs} inputs and ${outputs} outputs, expected ${expected}`, where)
+}
+
+/** The changes of each expert's matrices. Gate and up share A, and each has its half of B's rows. */
+export function fusedChanges({ parameter, swapped, layer, rank, scale, a, b }: FusedModule, base: AdapterBase): MatrixChange[] {
+  const { experts, hiddenSize, intermediateSize } = base
+  const parts: readonly (readonly [ExpertRole, number])[] =
+    parameter === 'down_proj'
+      ? [['ffnDown', 0]]
+      : [
+          ['ffnGate', 0],
+          ['ffnUp', intermediateSize],
+        ]
+  const rows = parameter === 'down_proj' ? hiddenSize : intermediateSize
+  return Array.from({ length: experts }, (_, expert) => {
+    const inner = swapped
+      ? withElements(b, rank, b.rows, (k, column) => column * b.columns + k * experts + expert)
+      : withRows(a, rank, (k) => expert * rank + k)
+    return parts.map(([role, first]): MatrixChange => {
+      const outer = swapped
+        ? withElements(a, rows, rank, (row, k) => (expert * rank + k) * a.columns + first + row)
+        : withElements(b, rows, rank, (row, k) => (first + row) * b.columns + k * experts + expert)
+      return { role, layer, expert, lowRank: { rank, scale, a: inner, b: outer } }
+    })
+  }).flat()
+}

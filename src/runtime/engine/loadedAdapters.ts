@@ -1,0 +1,81 @@
+// The adapters of a model while it is loaded: they are read, memory is planned for them, and their factors go there.
+// What stays of them outside of that memory is what calls and saved sessions must know. Owns their fingerprint.
+
+import { createHash } from 'node:crypto'
+import { TimeSlice } from '../../base/timeSlice.js'
+import type { Adapter } from '../adapters/adapter.js'
+import { type AdapterChoice, AdapterSet, checkAdapters } from '../adapters/adapterSet.js'
+import {
+  type AdaptedPlan,
+  type AdapterNeeds,
+  adapterNeeds,
+  fillAdapters,
+  type PlacedAdapters,
+  placeAdapters,
+} from '../adapters/placedAdapters.js'
+import type { WasmMemory, WasmModule } from '../kernels/abi.js'
+import { openBank } from '../weights/bank.js'
+import type { MixtralConfig } from '../weights/mixtralConfig.js'
+import type { Plan } from '../weights/plan.js'
+
+export interface LoadedAdapters {
+  /** Their paths, and how much of each counts where a call does not say so. */
+  readonly choices: readonly Required<AdapterChoice>[]
+  /** Names what they do where a call does not say so; undefined where none counts. */
+  readonly fingerprint: string | undefined
+}
+
+export class AdapterLoading {
+  /** The plan of the model, which leaves memory for them. */
+  readonly plan: Plan
+  /** Undefined without adapters. */
+  readonly adapted: AdaptedPlan | undefined
+  readonly #set: AdapterSet
+  readonly #placed: PlacedAdapters | undefined
+
+  private constructor(set: AdapterSet, plan: Plan) {
+    this.#set = set
+    this.#placed = set.adapters.length > 0 ? placeAdapters(set.adapters, plan) : undefined
+    this.plan = plan
+    this.adapted = this.#placed?.plan
+  }
+
+  /** Reads adapters. Throws `OPTION`, what reading them throws, and what planning throws. */
+  static async open(given: unknown, config: MixtralConfig, planOf: (needs: AdapterNeeds) => Plan): Promise<AdapterLoading> {
+    const set = await AdapterSet.open(checkAdapters(given), config)
+    const needs = adapterNeeds(set.adapters)
+    const plan = planOf(needs)
+    return new AdapterLoading(set, { ...plan, bytes: plan.bytes + needs.bytes })
+  }
+
+  /** Brings the factors to their places in the memories behind those of the model. Throws `ABORTED` and `MEMORY`. */
+  async fill(module: WasmModule, memories: readonly WasmMemory[], signal?: AbortSignal): Promise<LoadedAdapters> {
+    const { choices, adapters } = this.#set
+    if (!this.#placed) return { choices, fingerprint: undefined }
+    const banks = memories.map((memory, bank) => (bank < this.plan.banks.length ? undefined : openBank(module, memory)))
+    await fillAdapters(this.#placed.fills, banks, this.plan, signal)
+    return { choices, fingerprint: await fingerprintOf(adapters, choices, signal) }
+  }
+}
+
+/** The SHA-256 of the factors and scales of all that count. */
+async function fingerprintOf(
+  adapters: readonly Adapter[],
+  choices: readonly Required<AdapterChoice>[],
+  signal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  const slice = new TimeSlice()
+  const hash = createHash('sha256')
+  if (choices.every(({ scale }) => scale === 0)) return undefined
+  for (const [i, { changes }] of adapters.entries()) {
+    const { scale } = choices[i]!
+    if (scale === 0) continue
+    for (const { role, layer, expert = '', lowRank } of changes) {
+      const { a, b } = lowRank
+      hash.update(`${role} ${layer} ${expert} ${lowRank.scale} ${scale} ${a.type} ${a.rows} ${a.columns} ${b.type} ${b.rows}\n`)
+      for (const { bytes } of [a, b]) hash.update(bytes.slice())
+      if (slice.isOver) await slice.pause(signal)
+    }
+  }
+  return hash.digest('hex')
+}
