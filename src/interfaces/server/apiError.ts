@@ -62,7 +62,7 @@ export class ApiError extends Error {
     if (this.allow !== undefined) return { allow: this.allow }
     if (this.status === 503) return { 'retry-after': '2' }
     // a client's second attempt would fail as the first, after as long a time
-    if ([500, 501, 504, 507].includes(this.status)) return { 'x-should-retry': 'false' }
+    if ([409, 500, 501, 504, 507].includes(this.status)) return { 'x-should-retry': 'false' }
     return this.status === 408 || this.status === 413 ? { connection: 'close' } : {}
   }
 }

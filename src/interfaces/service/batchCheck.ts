@@ -11,6 +11,8 @@ import type { BatchError, BatchRecord } from './batchRecord.js'
 const MOST_ERRORS = 100
 /** Names by which requests of a file may call one model. */
 const MOST_NAMES = 32
+/** The field of a line, as OpenAI names it. */
+const MODEL = 'body.model'
 
 export interface Checking {
   readonly host: Pick<ModelHost, 'find' | 'loaded'>
@@ -37,17 +39,21 @@ export async function checkedInput(file: string, { label, batch }: BatchRecord, 
   try {
     requests = await BatchInput.open(file, {
       ...{ label, signal },
-      onWrong: ({ code, message, line }) => add(code, message, line, paramOf(message.slice(`${label}:${line}: `.length))),
-      onRequest: ({ index, where, url, body: { model } }, line) => {
+      onWrong: ({ code, message, line }) => {
+        const [field, isMissing] = fieldOf(message.slice(`${label}:${line}: `.length))
+        add(isMissing ? 'missing_required_parameter' : field === 'url' ? 'invalid_url' : code, message, line, field)
+      },
+      onRequest: ({ index, where, url, body: { model, stream } }, line) => {
         if (index >= limits.servedBatch.most) {
           throw new MixtralError('OPTION', `${where}: more than ${limits.servedBatch.most} requests, which is the most of a batch here`)
         }
         if (url !== batch.endpoint)
-          add('mismatched_url', `${where}: url is ${url}, expected ${batch.endpoint}, as the batch has it`, line, 'url')
+          add('invalid_url', `${where}: url is ${url}, expected ${batch.endpoint}, as the batch has it`, line, 'url')
+        if (stream) add('streaming_unsupported', `${where}: stream is not supported in batches: an answer is a line`, line, 'body.stream')
         const name = model ?? ''
-        if (typeof name !== 'string') add('invalid_request', `${where}: model is ${shown(name)}, expected a string`, line, 'model')
+        if (typeof name !== 'string') add('invalid_request', `${where}: model is ${shown(name)}, expected a string`, line, MODEL)
         else if (names.size < MOST_NAMES) names.set(name, names.get(name) ?? line)
-        else if (!names.has(name)) add('mismatched_model', `${where}: model is another name again, expected one model`, line, 'model')
+        else if (!names.has(name)) add('mismatched_model', `${where}: model is another name again, expected one model`, line, MODEL)
       },
     })
   } catch (error) {
@@ -73,24 +79,24 @@ async function modelOf(
   for (const [name, line] of names) {
     if (name === '') continue
     const offered = await host.find(name).catch(() => undefined) // a damaged one
-    if (!offered) add('model_not_found', `${label}:${line}: model is ${shown(name)}, which does not exist here`, line, 'model')
+    if (!offered) add('model_not_found', `${label}:${line}: model is ${shown(name)}, which does not exist here`, line, MODEL)
     else if (model === undefined) [model, first] = [offered.name, line]
     else if (offered.name !== model) {
       const as = first > 0 ? `as in line ${first}` : 'the only one'
-      add('mismatched_model', `${label}:${line}: model is ${shown(name)}, expected ${shown(model)}, ${as}: a batch has one`, line, 'model')
+      add('mismatched_model', `${label}:${line}: model is ${shown(name)}, expected ${shown(model)}, ${as}: a batch has one`, line, MODEL)
     }
   }
   const [open] = names.size === 1 ? names.values() : []
   if (model === undefined && open !== undefined && names.has('')) {
-    add('model_not_found', `${label}:${open}: model is required, expected the name of one that is here`, open, 'model')
+    add('invalid_request', `${label}:${open}: model is required, expected the name of one that is here`, open, MODEL)
   }
   return model
 }
 
-/** The field that a message begins with. */
-function paramOf(what: string): string | null {
-  const [field] = /^(custom_id|method|url|body)\b/.exec(what) ?? []
-  return field ?? null
+/** The field that a message begins with, and whether the line does not have it. */
+function fieldOf(what: string): readonly [field: string | null, isMissing: boolean] {
+  const [, field, missing] = /^(custom_id|method|url|body)\b( is no value)?/.exec(what) ?? []
+  return [field ?? null, missing !== undefined]
 }
 
 /** The number of the line in `:17: what is wrong`. */

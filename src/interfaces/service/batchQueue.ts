@@ -109,13 +109,17 @@ export class BatchQueue {
     return record
   }
 
-  /** Throws an ApiError 400 for a batch that has ended, or is about to; `IO`. */
+  /**
+   * One that was cancelled stays as it is. Throws an ApiError 409 for a batch that has ended otherwise, or is about to;
+   * `IO`.
+   */
   async cancel({ id }: BatchRecord): Promise<BatchRecord> {
     const { records } = this.#world
     const record = records.get(id)!
     const { status } = record.batch
-    if (status === 'cancelling') return record
-    if (status !== 'validating' && status !== 'in_progress') throw badRequest(`the batch is ${status}, and cannot be cancelled`)
+    if (status === 'cancelling' || status === 'cancelled') return record
+    // in OpenAI's words, by which programs know that there is nothing to cancel any more
+    if (status !== 'validating' && status !== 'in_progress') throw new ApiError(409, `Cannot cancel a batch with status '${status}'.`)
     const written = records.put(inState(record, 'cancelling'))
     this.#later.delete(id)
     if (this.#attempt?.id === id) this.#attempt.stop.abort()

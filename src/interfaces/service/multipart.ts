@@ -74,7 +74,17 @@ function headOf(text: string): PartHead {
   if (padding!.trim() !== '' || !/^content-disposition:\s*form-data\s*;/i.test(disposition) || name === undefined) {
     throw badRequest('a part of the upload has no name, expected Content-Disposition: form-data; name="..."')
   }
-  return { name, filename: parameters.get('filename') }
+  return { name, filename: extendedOf(parameters.get('filename*')) ?? parameters.get('filename') }
+}
+
+/** A name with all its letters, as RFC 5987 has it. RFC 7578 does not know it; clients in .NET and Python send it. */
+function extendedOf(value: string | undefined): string | undefined {
+  const [, text] = /^utf-8'[^']*'(.+)$/i.exec(value ?? '') ?? []
+  try {
+    return text && decodeURIComponent(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** One parameter behind the other: what stands in quotes is none. */

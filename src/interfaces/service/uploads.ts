@@ -17,6 +17,8 @@ const FORM_BYTES = 65_536
 const MOST_PARTS = 32
 const NAME_CHARACTERS = 255
 
+const EXPIRES_AFTER = ['expires_after[anchor]', 'expires_after[seconds]']
+
 /** Seconds that OpenAI lets files be kept. */
 export const KEPT = { least: 3600, most: 2_592_000 } as const
 
@@ -79,6 +81,9 @@ class Form {
     }
     const { name, filename } = part
     if (++this.#parts > MOST_PARTS) throw badRequest(`the form has more than ${MOST_PARTS} fields`)
+    // left out, a file would be kept longer than its sender knows
+    const isMisspelled = name.startsWith('expires_after') && !EXPIRES_AFTER.includes(name)
+    if (isMisspelled) throw badRequest(`${name.slice(0, 100)}: expected ${EXPIRES_AFTER.join(' and ')}`, 'expires_after')
     if (name === 'file' ? this.#upload : this.#fields.has(name)) throw badRequest('a field is there twice', name.slice(0, 100))
     this.#field = name
     if (name !== 'file') this.#fields.set(name, '')
@@ -106,7 +111,7 @@ class Form {
   }
 
   #seconds(): number {
-    const [anchor, seconds] = ['anchor', 'seconds'].map((name) => this.#fields.get(`expires_after[${name}]`))
+    const [anchor, seconds] = EXPIRES_AFTER.map((name) => this.#fields.get(name))
     if (anchor === undefined && seconds === undefined) return KEPT_SECONDS
     if (anchor !== 'created_at') throw badRequest('expires_after[anchor]: expected created_at', 'expires_after')
     const { least, most } = KEPT

@@ -218,6 +218,32 @@ describe('prompts', () => {
     expect(warnings).toMatchObject([{ type: 'unsupported', feature: 'reasoning in the prompt' }])
   })
 
+  test('the input of a call that another model has written is an object, or is left out with a warning', () => {
+    const left: string[] = []
+    const inputs = [{ a: 1 }, '{"a": 1}', undefined, '{"a": ', 'a', [1], 7]
+    const content = inputs.map((input, i) => ({ ...call(`id${i}`), input }))
+    const [said] = chatMessages([{ role: 'assistant', content }], (what) => left.push(what))
+    const texts = said!.tool_calls!.map(({ function: { arguments: text } }) => text)
+    expect(texts).toEqual(['{"a":1}', '{"a":1}', '{}', '{}', '{}', '{}', '{}'])
+    expect(left).toEqual(Array.from({ length: 4 }, () => 'the input of a call of add that is no object'))
+  })
+
+  test('a file that is a text is one, in a prompt and in a result', () => {
+    const text = 'Grüße'
+    const base64 = Buffer.from(text).toString('base64')
+    const file = { type: 'file' as const, mediaType: 'text/markdown' }
+    const value = [{ type: 'text', text: 'a' }, { type: 'file-data', data: base64, mediaType: 'text/plain' }] // biome-ignore format: one line
+    const prompt: LanguageModelV3Prompt = [
+      { role: 'user', content: [{ ...file, data: Buffer.from(text) }, { ...file, data: base64 }] }, // biome-ignore format: one line
+      { role: 'tool', content: [result('id0', { type: 'content', value }), result('id1', { type: 'json', value: undefined })] },
+    ]
+    const [asked, ...results] = chatMessages(prompt, () => {})
+    expect(asked!.content).toEqual(Array.from({ length: 2 }, () => ({ type: 'text', text })))
+    expect(results.map(({ content }) => content)).toEqual([`a${text}`, 'null'])
+    const linked = [{ role: 'user' as const, content: [{ ...file, data: new URL('https://x.test/a') }] }]
+    expect(() => chatMessages(linked, () => {})).toThrow(/a file of the type text\/markdown/)
+  })
+
   test('an image in a result is refused', () => {
     const prompt = [{ role: 'tool' as const, content: [result('id0', { type: 'content', value: [{ type: 'image-url', url: 'x' }] })] }]
     expect(() => chatMessages(prompt, () => {})).toThrow(/image-url in the result of a tool/)

@@ -98,6 +98,14 @@ describe('text', () => {
     expect([await most({ maxConcurrency: 1 }), await most({})]).toEqual([1, 3])
   })
 
+  test('a stream that is switched off is one piece, and an answer is one of one call', async () => {
+    const pieces: Json[] = []
+    for await (const piece of await chat({ disableStreaming: true }).stream(question)) pieces.push(piece)
+    expect(pieces.map(({ content }) => content)).toEqual([answer])
+    const { llmOutput } = await chat().generate([[new HumanMessage(question)], [new HumanMessage(question)]])
+    expect(llmOutput).toEqual({ tokenUsage: { promptTokens: 28, completionTokens: 14, totalTokens: 42 } })
+  })
+
   test('a chain, streamed', async () => {
     const chain = ChatPromptTemplate.fromMessages([['human', 'What is the capital of {country}?']])
       .pipe(chat())
@@ -263,6 +271,23 @@ describe('tools', () => {
     const said = await chat({ maxNewTokens: 30 }).bindTools([say], { tool_choice: 'say' }).invoke(question)
     expect([said.tool_calls, said.response_metadata.finish_reason]).toEqual([[], 'length'])
     expect(said.invalid_tool_calls).toMatchObject([{ name: 'say', error: 'the answer has come to its limit' }])
+    // LangChain would read what there is of it, and an agent whose steps are streamed would run it
+    const bound = chat({ maxNewTokens: 30, seed: said.response_metadata.seed as number }).bindTools([say], { tool_choice: 'say' })
+    const streaming = { callbacks: [{ handleLLMNewToken: () => {}, lc_prefer_streaming: true }] }
+    const sums: Json[] = [await bound.invoke(question, streaming as never)]
+    for (const outputVersion of ['v0', 'v1']) {
+      let sum: AIMessageChunk | undefined
+      for await (const chunk of await bound.stream(question, { outputVersion } as never)) sum = sum ? sum.concat(chunk) : chunk
+      sums.push(sum)
+    }
+    for (const sum of sums) {
+      expect([sum.tool_calls, sum.response_metadata.finish_reason]).toEqual([[], 'length'])
+      expect(sum.invalid_tool_calls).toEqual([expect.objectContaining({ name: 'say', args: said.invalid_tool_calls![0]!.args })])
+      expect(JSON.parse(JSON.stringify(sum))).toMatchObject({
+        id: ['langchain_core', 'messages', 'AIMessageChunk'],
+        kwargs: { tool_calls: [] },
+      })
+    }
   })
 })
 

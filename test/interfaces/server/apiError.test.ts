@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { MixtralError } from '../../../dist/index.js'
-import { llamaError, openaiError, toApiError } from '../../../dist/interfaces/server/apiError.js'
+import { ApiError, llamaError, openaiError, toApiError } from '../../../dist/interfaces/server/apiError.js'
 
 test('the counts of a prompt that is too long are those of the error, whatever its words are', () => {
   const error = new MixtralError('CONTEXT', 'it does not fit: 7 tokens, the context has room for 8', {
@@ -13,4 +13,8 @@ test('the counts of a prompt that is too long are those of the error, whatever i
   expect(llamaError(told)).toMatchObject({ error: { code: 400, type: 'exceed_context_size_error', ...counts } })
   const without = toApiError(new MixtralError('CONTEXT', '7 tokens, the context has room for 8'))
   expect(llamaError(without)).toEqual({ error: { code: 400, message: without.message, type: 'invalid_request_error' } })
+})
+
+test.each([409, 500, 501, 504, 507])('what fails with %i would fail again: clients are told', (status) => {
+  expect(new ApiError(status, 'x').headers).toEqual({ 'x-should-retry': 'false' })
 })

@@ -111,7 +111,7 @@ test('headers tell proxies and clients what they need', async () => {
   expect(
     Object.fromEntries(['cache-control', 'x-accel-buffering', 'content-type'].map((name) => [name, stream.headers.get(name)])),
   ).toEqual({
-    'cache-control': 'no-cache',
+    'cache-control': 'no-cache, no-transform',
     'x-accel-buffering': 'no',
     'content-type': 'text/event-stream',
   })

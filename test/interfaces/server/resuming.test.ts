@@ -66,10 +66,17 @@ describe('a stream that is lost', () => {
     const whole = await eventsOf(await ask(path, body))
     expect(whole.length).toBeGreaterThan(3)
     const { length } = whole
-    for (const i of [0, 1, 2, length >> 1, length - 3, length - 2, length - 1]) {
+    for (const i of [0, 1, 2, length >> 1, length - 3, length - 2]) {
       const rest = await eventsOf(await ask(path, body, { lastEventId: whole[i]!.id, at: other }))
       expect(rest).toEqual(whole.slice(i + 1))
     }
+    // who has all of it is told to stop, and nothing is written again
+    const { steps } = served.model.status()
+    const nothing = await ask(path, body, { lastEventId: whole[length - 1]!.id, at: other })
+    expect([nothing.status, await nothing.text()]).toEqual([204, ''])
+    expect(served.model.status().steps).toBe(steps)
+    const another = await ask(path, { ...body, top_p: 0.5 }, { lastEventId: whole[length - 1]!.id, at: other })
+    expect(await refusal(another)).toMatchObject([400, { message: expect.stringContaining('begun for another request') }])
   })
 
   test.each([

@@ -145,12 +145,26 @@ describe('forms that are no uploads', () => {
     ['no file', `${purpose}--B--`],
     ['no purpose', `${file('x')}--B--`],
     ['a long purpose', `${part('purpose', 'x'.repeat(2000))}${file('x')}--B--`],
+    ['a time as one field', `${purpose}${part('expires_after', '604800')}${file('x')}--B--`],
+    ['a time as an object', `${purpose}${part('expires_after', '{"anchor":"created_at","seconds":3600}')}${file('x')}--B--`],
+    ['a time with dots', `${purpose}${part('expires_after.seconds', '3600')}${file('x')}--B--`],
     ['many fields', `${Array.from({ length: 40 }, (_, i) => part(`f${i}`, 'x')).join('')}${purpose}${file('x')}--B--`],
   ])('%s is refused, and leaves nothing', async (_, body, type) => {
     const response = await post(body, type)
     expect(await response.json()).toEqual({ error: expect.objectContaining({ type: 'invalid_request_error' }) })
     expect(response.status).toBe(400)
     expect(filesIn(folder)).toEqual([])
+  })
+
+  test.each([
+    ['of .NET', '; filename="=?utf-8?B?Z3LDvMOfZS5qc29ubA==?="; filename*=utf-8\'\'gr%C3%BC%C3%9Fe.jsonl', 'grüße.jsonl'],
+    ['with letters alone', "; filename*=UTF-8'de'gr%C3%BC%C3%9Fe.jsonl", 'grüße.jsonl'],
+    ['that is malformed', '; filename="a.jsonl"; filename*=utf-8\'\'%ff', 'a.jsonl'],
+  ])('an extended name %s', async (_, names, expected) => {
+    const response = await post(`${purpose}${part('file', 'x', names)}--B--`)
+    const { id, filename } = (await response.json()) as { id: string; filename: string }
+    expect(filename).toBe(expected)
+    await client().files.delete(id)
   })
 
   test('a name is a text, whatever it says, and the order of the fields is nothing', async () => {

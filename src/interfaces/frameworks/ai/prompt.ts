@@ -9,8 +9,8 @@ import { unsupportedPart } from './callError.js'
 type Of<Role> = Extract<LanguageModelV3Message, { readonly role: Role }>['content']
 
 /**
- * `leaves` is told what is left out. Throws `UNSUPPORTED` for files: a prompt without its image asks for something
- * else.
+ * `leaves` is told what is left out. Throws `UNSUPPORTED` for files that are no texts: a prompt without its image asks
+ * for something else.
  */
 export function chatMessages(prompt: LanguageModelV3Prompt, leaves: (what: string) => void): ChatMessage[] {
   return prompt.flatMap(({ role, content }): ChatMessage[] => {
@@ -23,7 +23,36 @@ export function chatMessages(prompt: LanguageModelV3Prompt, leaves: (what: strin
 
 function textPart(part: Of<'user'>[number]): TextPart {
   if (part.type === 'text') return { type: 'text', text: part.text }
-  throw unsupportedPart(`a file of the type ${part.mediaType}`)
+  return { type: 'text', text: fileText(part.mediaType, part.data) ?? refuse(`a file of the type ${part.mediaType}`) }
+}
+
+function refuse(what: string): never {
+  throw unsupportedPart(what)
+}
+
+/** What a file says; undefined for one that is no text, or is not here: the SDK loads those of other machines. */
+function fileText(mediaType: string, data: string | Uint8Array | URL): string | undefined {
+  if (!/^text\//i.test(mediaType) || data instanceof URL) return undefined
+  return new TextDecoder().decode(typeof data === 'string' ? Buffer.from(data, 'base64') : data)
+}
+
+/**
+ * What a call was made with. The SDK keeps what another model has written, be it no JSON at all: the conversation goes
+ * on without it, and the result says what was wrong.
+ */
+function argumentsText(input: unknown, leaves: () => void): string {
+  const given = typeof input === 'string' ? parsed(input) : (input ?? {})
+  if (typeof given === 'object' && given !== null && !Array.isArray(given)) return JSON.stringify(given)
+  leaves()
+  return '{}'
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
 }
 
 /** What the assistant has said and asked for; behind results, it goes on in another message. */
@@ -42,7 +71,8 @@ function assistantMessages(parts: Of<'assistant'>, leaves: (what: string) => voi
     else if (part.type === 'reasoning') leaves('reasoning in the prompt')
     else if (part.type === 'tool-call') {
       const { toolCallId: id, toolName: name, input } = part
-      calls.push({ id, type: 'function', function: { name, arguments: JSON.stringify(input ?? {}) } })
+      const text = argumentsText(input, () => leaves(`the input of a call of ${name} that is no object`))
+      calls.push({ id, type: 'function', function: { name, arguments: text } })
     } else if (part.type === 'tool-result') {
       flush()
       messages.push(toolMessage(part))
@@ -72,14 +102,15 @@ function resultText(output: LanguageModelV3ToolResultPart['output']): string {
       return output.value
     case 'json':
     case 'error-json':
-      return JSON.stringify(output.value)
+      return JSON.stringify(output.value ?? null)
     case 'execution-denied':
       return output.reason ?? 'The execution of the tool was denied.'
     case 'content':
       return output.value
         .map((part) => {
           if (part.type === 'text') return part.text
-          throw unsupportedPart(`a part of the type ${part.type} in the result of a tool`)
+          const text = part.type === 'file-data' ? fileText(part.mediaType, part.data) : undefined
+          return text ?? refuse(`a part of the type ${part.type} in the result of a tool`)
         })
         .join('')
   }

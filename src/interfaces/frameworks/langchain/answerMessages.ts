@@ -2,16 +2,42 @@
 // a message tells beside its text.
 
 import { ContextOverflowError, ModelAbortError, stampRetryable } from '@langchain/core/errors'
-import { AIMessage, AIMessageChunk, type AIMessageFields, type InvalidToolCall, type UsageMetadata } from '@langchain/core/messages'
+import {
+  AIMessage,
+  AIMessageChunk,
+  type AIMessageChunkFields,
+  type AIMessageFields,
+  type InvalidToolCall,
+  type UsageMetadata,
+} from '@langchain/core/messages'
 import { ChatGenerationChunk } from '@langchain/core/outputs'
 import { MixtralError } from '../../../base/errors.js'
 import type { ChatResult, Piece } from '../../../text/generate/generationResult.js'
 import { chatLogprob } from '../../server/openai/logprobs.js'
 import type { RoutedList } from '../../server/openai/routedExperts.js'
 
+/**
+ * A chunk of an answer, and a sum of them. LangChain reads of a call that a limit has cut what there is, and an agent
+ * would run it: in a sum that has its end, it is an invalid one, as in a whole message.
+ */
+class AnswerChunk extends AIMessageChunk {
+  constructor(fields: AIMessageChunkFields) {
+    super(fields)
+    const { cut_call: cut } = this.response_metadata as { readonly cut_call?: CutCall }
+    if (!cut) return
+    this.tool_calls = this.tool_calls?.filter(({ id }) => id !== cut.id) ?? []
+    this.invalid_tool_calls = [...(this.invalid_tool_calls ?? []).filter(({ id }) => id !== cut.id), invalidCall(cut)]
+  }
+
+  /** Stored, it is LangChain's own, by which anybody can load it. */
+  override get lc_id(): string[] {
+    return [...this.lc_namespace, 'AIMessageChunk']
+  }
+}
+
 /** The chunks that a piece adds: none while its text is incomplete. */
 export function pieceChunks({ text, toolCalls = [] }: Piece): ChatGenerationChunk[] {
-  const texts = text === '' ? [] : [new ChatGenerationChunk({ text, message: new AIMessageChunk({ content: text }) })]
+  const texts = text === '' ? [] : [new ChatGenerationChunk({ text, message: new AnswerChunk({ content: text }) })]
   const calls = toolCalls.map(({ index, id, function: { name, arguments: args } }) => {
     // Blocks of a message have one count: 0 is the text.
     const chunk = {
@@ -21,27 +47,26 @@ export function pieceChunks({ text, toolCalls = [] }: Piece): ChatGenerationChun
       ...(id !== undefined && { id }),
       ...(name !== undefined && { name }),
     }
-    return new ChatGenerationChunk({ text: '', message: new AIMessageChunk({ content: '', tool_call_chunks: [chunk] }) })
+    return new ChatGenerationChunk({ text: '', message: new AnswerChunk({ content: '', tool_call_chunks: [chunk] }) })
   })
   return [...texts, ...calls]
 }
 
 /** The chunk behind the last piece. Chunks are added up, so what is told once is told here alone. */
 export function lastChunk(result: ChatResult, name: string, routed: RoutedList | undefined): ChatGenerationChunk {
-  const message = new AIMessageChunk({ content: '', ...toldBeside(result, name, routed) })
+  const message = new AnswerChunk({ content: '', ...toldBeside(result, name, routed) })
   return new ChatGenerationChunk({ text: '', message, generationInfo: { finish_reason: finishReason(result) } })
 }
 
 /** The message of a whole answer. A call that a limit has cut is an invalid one. */
 export function wholeMessage(result: ChatResult, name: string, routed: RoutedList | undefined): AIMessage {
   const { text, toolCalls, cutCall } = result
-  const invalid = cutCall && { ...cutOf(cutCall), error: 'the answer has come to its limit' }
   return new AIMessage({
     content: text,
     tool_calls: toolCalls.map(({ id, function: called }) => {
       return { type: 'tool_call' as const, id, name: called.name, args: JSON.parse(called.arguments) as Record<string, unknown> }
     }),
-    ...(invalid && { invalid_tool_calls: [invalid] }),
+    ...(cutCall && { invalid_tool_calls: [invalidCall(cutOf(cutCall))] }),
     ...toldBeside(result, name, routed),
   })
 }
@@ -52,8 +77,15 @@ function toldBeside(result: ChatResult, name: string, routed: RoutedList | undef
   return told as unknown as Pick<AIMessageFields, 'usage_metadata' | 'response_metadata'>
 }
 
-function cutOf({ id, function: { name, arguments: args } }: NonNullable<ChatResult['cutCall']>): InvalidToolCall {
-  return { type: 'invalid_tool_call', id, name, args }
+/** A call without its end. */
+type CutCall = Readonly<Record<'id' | 'name' | 'args', string>>
+
+function cutOf({ id, function: { name, arguments: args } }: NonNullable<ChatResult['cutCall']>): CutCall {
+  return { id, name, args }
+}
+
+function invalidCall(cut: CutCall): InvalidToolCall {
+  return { type: 'invalid_tool_call', ...cut, error: 'the answer has come to its limit' }
 }
 
 export function usageOf({ promptTokens, reusedTokens, ids }: ChatResult): UsageMetadata {
@@ -71,7 +103,7 @@ export function finishReason({ finishReason }: ChatResult): string {
 }
 
 function metadataOf(result: ChatResult, name: string, routed: RoutedList | undefined): Record<string, unknown> {
-  const { seed, stopText, prefillSeconds, decodeSeconds, logprobs } = result
+  const { seed, stopText, prefillSeconds, decodeSeconds, logprobs, cutCall } = result
   return {
     model_provider: 'mixtral-wasm',
     model_name: name,
@@ -80,6 +112,7 @@ function metadataOf(result: ChatResult, name: string, routed: RoutedList | undef
     prefill_seconds: prefillSeconds,
     decode_seconds: decodeSeconds,
     ...(stopText !== undefined && { stop_text: stopText }),
+    ...(cutCall && { cut_call: cutOf(cutCall) }),
     ...(logprobs && { logprobs: { content: logprobs.map(chatLogprob) } }),
     ...routed?.take(),
   }

@@ -65,11 +65,12 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
   /** Throws `OPTION` for what is no model, and for an option that is none. */
   constructor(fields: ChatMixtralFields) {
     super(fields)
-    const { model, ...others } = fields
+    const { model, disableStreaming = false, ...others } = fields
     checkModel('model', model)
     this.#model = model
     this.#name = modelName(model)
     this.#defaults = answerOptions(others)
+    this.disableStreaming = disableStreaming
   }
 
   /** The name of the class, whatever a bundler makes of it. */
@@ -164,6 +165,13 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
   ): [RunnableConfig, this['ParsedCallOptions']] {
     const [config, call] = super._separateRunnableConfigFromCallOptionsCompat(options)
     return [config, copiedOptions(call)]
+  }
+
+  /** The tokens of all answers of one `generate`. */
+  override _combineLLMOutput(...outputs: LLMResult['llmOutput'][]): LLMResult['llmOutput'] {
+    const sum = { promptTokens: 0, completionTokens: 0, totalTokens: 0 }
+    for (const output of outputs) for (const name of Object.keys(sum) as (keyof typeof sum)[]) sum[name] += output?.tokenUsage?.[name] ?? 0
+    return { tokenUsage: sum }
   }
 
   /** Tells callbacks of each piece, too. Throws what `MixtralModel.chat` throws, as LangChain's own errors. */

@@ -52,14 +52,14 @@ export interface Answering {
   readonly width: number
   /** Of the caller's part of the KV cache. */
   readonly salt?: string
-  /** There where the client takes ids of events; it may have one, and go on behind it. */
-  readonly resuming?: { readonly lastEventId: string | undefined }
+  /** There where the client takes ids of events; it may have one, and go on behind it, or have all. */
+  readonly resuming?: { readonly lastEventId: string | undefined; readonly hasAll: boolean }
   /** How long the request waited for its model, where that was not in memory. */
   readonly loadSeconds?: number
 }
 
 export const STREAM_HEADERS = {
-  'cache-control': 'no-cache',
+  'cache-control': 'no-cache, no-transform', // what compresses on the way would hold events back
   'x-accel-buffering': 'no', // nginx would collect the whole answer
   'transfer-encoding': 'chunked', // @hono/node-server would wait for the first chunks before it sends headers
 }
@@ -67,6 +67,8 @@ export const STREAM_HEADERS = {
 /** Throws what is wrong with the request, before anything is sent. */
 export async function respond(runs: readonly AnswerRun[], wire: Wire, streams: boolean, answering: Answering): Promise<Response> {
   const { exchange, admission, settings } = answering
+  // by WHATWG's rules: who comes back whenever a connection closes, stops
+  if (answering.resuming?.hasAll) return new Response(null, { status: 204 })
   const leave = admission.enter()
   const work = new Work(runs, wire, answering, leave)
   try {

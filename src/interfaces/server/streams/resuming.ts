@@ -48,7 +48,7 @@ export function resumingOf(headers: Headers, goesOn: boolean): Answering['resumi
     parsedId(lastEventId)
   }
   const takesIds = lastEventId !== undefined || /(^|[\s,])text\/event-stream\b/i.test(headers.get('accept') ?? '')
-  return takesIds ? { lastEventId } : undefined
+  return takesIds ? { lastEventId, hasAll: lastEventId?.endsWith(LAST) ?? false } : undefined
 }
 
 /**
@@ -125,7 +125,10 @@ interface ParsedId extends StreamOrigin {
   readonly counts: readonly number[]
 }
 
-const FORM = /^m1\.([A-Za-z\d]{20})\.([\da-z]{1,8})\.([\da-z]{1,11})\.([\da-f]{8})\.([\da-f]{8})\.([\w-]{16})\.(\d{1,7}(?:-\d{1,7}){1,16})$/
+const FORM =
+  /^m1\.([A-Za-z\d]{20})\.([\da-z]{1,8})\.([\da-z]{1,11})\.([\da-f]{8})\.([\da-f]{8})\.([\w-]{16})\.(\d{1,7}(?:-\d{1,7}){1,16})(?:\.e)?$/
+/** What the id of the last event ends with. */
+const LAST = '.e'
 const LONGEST_ID = 256
 
 /** Throws an ApiError 400. Nothing of the id is told: it may be anything. */
@@ -187,7 +190,7 @@ class NumberedWire implements Wire {
   }
 
   end(outcomes: readonly Outcome[]): string {
-    const text = this.#all(this.#wire.end(outcomes), this.#answers)
+    const text = this.#all(this.#wire.end(outcomes), this.#answers, LAST)
     const short = this.#counts.findIndex((count, i) => count < this.#sent[i]!)
     if (short < 0) return text
     const found = `${this.#counts[short]} events ${short < this.#answers ? `of answer ${short}` : 'at the end'}`
@@ -206,17 +209,17 @@ class NumberedWire implements Wire {
     return this.#wire.errorBody(error)
   }
 
-  #all(text: string, index: number): string {
+  #all(text: string, index: number, atLast = ''): string {
     return eventsIn(text)
-      .map((event) => this.#numbered(event, index))
+      .map((event, i, { length }) => this.#numbered(event, index, i === length - 1 ? atLast : ''))
       .join('')
   }
 
   /** An event with its id; nothing if the client has it. The id tells what the client has of the other answers, too. */
-  #numbered(event: string, index: number): string {
+  #numbered(event: string, index: number, mark = ''): string {
     if (++this.#counts[index]! <= this.#sent[index]!) return ''
     const counts = this.#counts.map((count, i) => Math.max(count, this.#sent[i]!))
-    return `id: ${this.#prefix}.${counts.join('-')}\n${event}`
+    return `id: ${this.#prefix}.${counts.join('-')}${mark}\n${event}`
   }
 }
 
