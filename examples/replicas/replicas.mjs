@@ -11,6 +11,8 @@ import { fileURLToPath } from 'node:url'
 const [model = 'demo', count = '3', firstPort = '8081', ...flags] = process.argv.slice(2)
 const command = fileURLToPath(new URL('interfaces/cli/main.js', import.meta.resolve('mixtral-wasm')))
 const pause = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds))
+/** Longer than `fail_timeout` in nginx.conf: so long nginx may take a replica for dead that is there again. */
+const NOTICED = 6000
 let isEnding = false
 
 class Replica {
@@ -62,6 +64,7 @@ process.on('SIGHUP', () => {
       if (isEnding) return
       await replica.stop()
       await replica.start()
+      if (replica !== replicas.at(-1)) await pause(NOTICED)
     }
     console.log('all have been restarted')
   })

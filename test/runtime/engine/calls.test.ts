@@ -273,7 +273,7 @@ describe('loading', () => {
     [{ contextLength: 0 }, 'contextLength is 0, expected'],
     [{ contextLength: Number.NaN }, 'contextLength is NaN, expected'],
     [{ batchSize: -1 }, 'batchSize is -1, expected'],
-    [{ kvFormat: 'q8' }, 'kvFormat is "q8", expected f16 or f32'],
+    [{ kvFormat: 'q4' }, 'kvFormat is "q4", expected f16, f32 or q8'],
     [{ bankBytes: 0 }, 'bankBytes is 0, expected'],
     [{ bankBytes: 2 ** 33 }, 'bankBytes is 8589934592, expected'],
     [{ onProgress: 'often' }, 'onProgress is not a function'],

@@ -148,7 +148,7 @@ test.each<[string, () => unknown, string]>([
   [
     'that is like no other',
     () => model.logits([1], { zzzz: 1 } as never),
-    'unknown option zzzz, expected expertsPerToken, signal, onProgress',
+    'unknown option zzzz, expected expertsPerToken, adapters, signal, onProgress',
   ],
 ])('an unknown option %s is told with what was meant', async (_, call, end) => {
   const error = await (async () => call())().catch((error) => error)
