@@ -146,7 +146,7 @@ function requestOf({ session, prompt, tokens, arrives }, number, tell) {
     },
     ended() {},
   }
-  return Object.assign(new Request(task, number, 2), { arrived: arrives })
+  return Object.assign(new Request(task, number, { expertsPerToken: 2 }), { arrived: arrives })
 }
 
 /** The token of a conversation at a place: the beginning is everybody's, the rest its own. */

@@ -248,7 +248,7 @@ describe('an option', () => {
     const refused = (options: object) => expect(model.logits([1], options)).rejects
     await refused({ temperature: 0 }).toMatchObject({
       code: 'OPTION',
-      message: 'unknown option temperature, expected expertsPerToken, signal, onProgress',
+      message: 'unknown option temperature, expected expertsPerToken, adapters, signal, onProgress',
     })
     await refused({ onProgress: 5 }).toMatchObject({ code: 'OPTION', message: 'onProgress is not a function' })
   })
