@@ -100,7 +100,7 @@ describe.each([
       }
       await list.add('batch', whole, { jobId: 'b' })
       const { stdout } = await mixtral(['batch', 'status', 'b', '--queue', server.address])
-      expect(stdout).toMatch(/^1 request for \\u001b\]0;title\\u0007: 0 of 1 chunks/)
+      expect(stdout).toMatch(/^1 request for \\u001b\]0;title\\u0007: 0 of 1 chunk/)
       await list.close()
 
       const marks = { batch: 'b', model: 'm', numerics: 'n', name: 'x' }

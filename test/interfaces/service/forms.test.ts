@@ -28,7 +28,7 @@ test.each<[disposition: string, filename: string]>([
   ['name=file;filename=a.jsonl', 'a.jsonl'],
   ['NAME="file" ; FileName="a\\"b%22c"', 'a"b"c'],
   ['name="file"; filename="a"; name="purpose"; filename="b"', 'a'],
-  [`name="file"; filename*=UTF-8''b; filename="a"`, 'a'],
+  [`name="file"; filename*=UTF-8''b; filename="a"`, 'b'],
   [`name="file"; filename="${'n'.repeat(254)}\u{1f600}"`, `${'n'.repeat(254)}\ufffd`],
 ])('%s', async (disposition, filename) => {
   expect(await posted(disposition)).toMatchObject({ code: 200, filename })
