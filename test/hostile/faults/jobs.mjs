@@ -109,7 +109,11 @@ let least
 async function leastRam(folder) {
   least ??= await MixtralModel.load(path.join(folder, 'model.gguf'), { threads: 1, contextLength: 64, ram: 1 }).then(
     () => undefined,
-    ({ message }) => Number(/\((\d+) bytes\)/.exec(message)[1]),
+    (error) => {
+      const [, bytes] = /\((\d+) bytes\)/.exec(error.message) ?? []
+      if (bytes === undefined) throw error // the fault was here
+      return Number(bytes)
+    },
   )
   return least
 }
