@@ -7,6 +7,7 @@ import { formats } from '../dist/format/quants/formats.js'
 import { floatToHalf, halfToFloat } from '../dist/format/quants/half.js'
 import { GRID_BYTES } from '../dist/runtime/kernels/gridTable.js'
 import { activationBlock, activationBytes, packings } from '../dist/runtime/kernels/packing.js'
+import { kvHeadBytes } from '../dist/runtime/weights/pages.js'
 import { fillWeights, Random } from './randomBlocks.mjs'
 
 /**
@@ -155,25 +156,30 @@ export function* attentionCases(memory, positions) {
   const [keys, values] = [2, 3].map((seed) => randomFloats(positions * headDim, seed))
   const expected = attention(q, keys, values, heads, headDim)
   const [query, key, value] = [q, keys, values].map((floats) => memory.place(floats))
-  const cacheBytes = positions * headDim * 2
-  const [keyCache, valueCache] = [memory.take(cacheBytes), memory.take(cacheBytes)]
+  const caches = ['f16', 'q8'].map((format) => {
+    const bytes = kvHeadBytes(Math.ceil(positions / 32), headDim, format)
+    return { format, bytes, keys: memory.take(bytes), values: memory.take(bytes), within: format === 'q8' ? 1e-2 : 1e-5 }
+  })
   const table = memory.place(Int32Array.from({ length: Math.ceil(positions / 32) }, (_, block) => block))
   const out = memory.take(q.byteLength)
   const part = memory.take(heads * (headDim + 4) * 4)
-  const room = memory.take(headDim * 132 + (heads + 1) * 132 + 16)
+  const room = memory.take(headDim * 132 + (heads + 1) * 132 + 32 + heads * headDim * 3)
+  const width = heads * headDim
   for (const { build, kernels } of memory.kernels) {
-    for (let p = 0; p < positions; p++)
-      kernels.store_kv_f16(key + p * headDim * 4, value + p * headDim * 4, headDim, keyCache, valueCache, p)
-    const width = heads * headDim
-    const run = () => {
-      kernels.attention_f16(query, width, part, 1, heads, headDim, keyCache, valueCache, table, positions - 1, 0, 0, positions, room)
-      kernels.finish_attention(part, heads, headDim, out)
+    for (const { format, bytes, keys, values, within } of caches) {
+      for (let p = 0; p < positions; p++)
+        kernels[`store_kv_${format}`](key + p * headDim * 4, value + p * headDim * 4, headDim, keys, values, p)
+      const run = () => {
+        kernels[`attention_${format}`](query, width, part, 1, heads, headDim, keys, values, table, positions - 1, 0, 0, positions, room)
+        kernels.finish_attention(part, heads, headDim, out)
+      }
+      run()
+      const found = memory.floats(out, width)
+      const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i])), 0)
+      if (!(worst < within)) throw new Error(`attention, ${format}, ${build}: off by ${worst}`)
+      const name = format === 'f16' ? 'attention' : `attention_${format}`
+      yield { name, build, data: `${positions} positions`, bytes: 2 * bytes, multiplyAdds: 2 * positions * width, run }
     }
-    run()
-    const found = memory.floats(out, width)
-    const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i])), 0)
-    if (!(worst < 1e-5)) throw new Error(`attention, ${build}: off by ${worst}`)
-    yield { name: 'attention', build, data: `${positions} positions`, bytes: 2 * cacheBytes, multiplyAdds: 2 * positions * width, run }
   }
 }
 
