@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { formats } from '../dist/format/quants/formats.js'
-import { encoderOf, openEncoders } from '../dist/runtime/kernels/encoders.js'
+import { ENCODE_ROOM, ENCODE_TABLES, EncodeTables, encoderOf, openEncoders } from '../dist/runtime/kernels/encoders.js'
 import { readCommandLine } from './commandLine.mjs'
 
 const { values, positionals } = readCommandLine(import.meta.url, { json: { type: 'boolean' } }, [0, 1])
@@ -17,9 +17,11 @@ const WEIGHTS = 2 ** 20
 const ROUNDS = 7
 const source = 65536
 const target = source + WEIGHTS * 4
+const tables = target + WEIGHTS * 4 + 65536
 
 function measureKernels() {
-  const { encoders, memory } = openEncoders(target + WEIGHTS * 4 + 65536)
+  const { encoders, memory } = openEncoders(tables + ENCODE_TABLES)
+  const places = new EncodeTables(memory, tables)
   const x = new Float32Array(memory.buffer, source, WEIGHTS)
   let state = 1
   const random = () => {
@@ -32,10 +34,11 @@ function measureKernels() {
     const { type, encode } = formats.get(name)
     const kernel = encoderOf(encoders, name)
     const blocks = WEIGHTS / type.blockWeights
+    const table = places.addressOf(name)
     let seconds = Number.POSITIVE_INFINITY
     for (let round = 0; round < ROUNDS; round++) {
       const start = performance.now()
-      kernel(source, blocks, target, 1024)
+      kernel(source, blocks, target, source - ENCODE_ROOM, 0, table)
       seconds = Math.min(seconds, (performance.now() - start) / 1000)
     }
     const some = 2 ** 15

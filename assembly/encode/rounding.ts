@@ -6,16 +6,21 @@ import { quadOf } from '../lanes/rows'
 /** Stands four sub-blocks of `size` float32 side by side: (size, 4 sub-blocks). */
 // @ts-ignore: decorator
 @inline export function interleave(src: usize, size: usize, dst: usize): void {
-  for (let i: usize = 0; i < size; i += 4) {
-    const x = src + i * 4
-    const a = v128.load(x)
-    const b = v128.load(x + size * 4)
-    const c = v128.load(x + size * 8)
-    const d = v128.load(x + size * 12)
-    v128.store(dst + i * 16, quadOf(0, a, b, c, d))
-    v128.store(dst + i * 16, quadOf(1, a, b, c, d), 16)
-    v128.store(dst + i * 16, quadOf(2, a, b, c, d), 32)
-    v128.store(dst + i * 16, quadOf(3, a, b, c, d), 48)
+  interleaveFrom(src, src + size * 4, src + size * 8, src + size * 12, size, dst)
+}
+
+/** The same for sub-blocks at four addresses. */
+// @ts-ignore: decorator
+@inline export function interleaveFrom(first: usize, second: usize, third: usize, fourth: usize, size: usize, dst: usize): void {
+  for (let i: usize = 0; i < size * 4; i += 16) {
+    const a = v128.load(first + i)
+    const b = v128.load(second + i)
+    const c = v128.load(third + i)
+    const d = v128.load(fourth + i)
+    v128.store(dst + i * 4, quadOf(0, a, b, c, d))
+    v128.store(dst + i * 4, quadOf(1, a, b, c, d), 16)
+    v128.store(dst + i * 4, quadOf(2, a, b, c, d), 32)
+    v128.store(dst + i * 4, quadOf(3, a, b, c, d), 48)
   }
 }
 

@@ -14,7 +14,7 @@ const LEAST: f32 = 1e-30
 @inline const INTEGERS: usize = 320
 // @ts-ignore: decorator
 @inline const SHARES: usize = 384
-/** After the shares, how much errors count. */
+/** After the shares of sub-blocks of 16, how much errors count. */
 // @ts-ignore: decorator
 @inline const WEIGHTS: usize = 256
 
@@ -58,35 +58,40 @@ const LEAST: f32 = 1e-30
 }
 
 /**
- * Overwrites four sub-blocks of 16 at x, (16, 4 sub-blocks), with their shares of the value of largest magnitude (the
- * first, if several), and returns these values.
+ * Overwrites four sub-blocks of `size` at x, (size, 4 sub-blocks), with their shares of the value of largest magnitude
+ * (the first, if several), and returns these values.
  */
 // @ts-ignore: decorator
-@inline function toShares(x: usize): v128 {
+@inline function toShares(x: usize, size: usize): v128 {
   let largest = f32x4.splat(0)
-  for (let p = x; p < x + 256; p += 16) {
+  for (let p = x; p < x + size * 16; p += 16) {
     const value = v128.load(p)
     largest = v128.bitselect(value, largest, f32x4.gt(f32x4.abs(value), f32x4.abs(largest)))
   }
   const tiny = f32x4.lt(f32x4.abs(largest), f32x4.splat(LEAST))
   const inverse = f32x4.div(f32x4.splat(1), v128.bitselect(f32x4.splat(1), largest, tiny))
-  for (let p = x; p < x + 256; p += 16) v128.store(p, f32x4.mul(v128.load(p), inverse))
+  for (let p = x; p < x + size * 16; p += 16) v128.store(p, f32x4.mul(v128.load(p), inverse))
   return largest
 }
 
 /** The scales of four sub-blocks, in which weights count with their squares. */
 function findScales(x: usize, most: f32): v128 {
-  return findScalesBy(x, most, false)
+  return findScalesBy(x, 16, most, false)
 }
 
 /** The scales of four sub-blocks, in which weights count as WEIGHTS says. */
 function findWeighedScales(x: usize, most: f32): v128 {
-  return findScalesBy(x, most, true)
+  return findScalesBy(x, 16, most, true)
+}
+
+/** The scales of four blocks of 32 at x, in which weights count as is said behind them. */
+export function findScalesOf32(x: usize, most: f32): v128 {
+  return findScalesBy(x, 32, most, true)
 }
 
 // @ts-ignore: decorator
-@inline function findScalesBy(x: usize, most: f32, weighed: bool): v128 {
-  const largest = toShares(x)
+@inline function findScalesBy(x: usize, size: usize, most: f32, weighed: bool): v128 {
+  const largest = toShares(x, size)
   const tiny = f32x4.lt(f32x4.abs(largest), f32x4.splat(LEAST))
   const least = f32x4.splat(-most)
   const top = f32x4.splat(most - 1)
@@ -100,9 +105,9 @@ function findWeighedScales(x: usize, most: f32): v128 {
     let squares0 = products0
     let products1 = products0
     let squares1 = products0
-    for (let p = x; p < x + 256; p += 16) {
+    for (let p = x; p < x + size * 16; p += 16) {
       const share = v128.load(p)
-      const weight = weighed ? v128.load(p, WEIGHTS) : f32x4.mul(share, share)
+      const weight = weighed ? v128.load(p + size * 16) : f32x4.mul(share, share)
       const q0 = nearestQuant(f32x4.mul(m0, share), least, top)
       const w0 = f32x4.mul(weight, q0)
       products0 = f32x4.add(products0, f32x4.mul(w0, share))
@@ -130,7 +135,7 @@ function findWeighedScales(x: usize, most: f32): v128 {
 /** The scales of four sub-blocks, by the method for few quants. */
 function findCoarseScales(x: usize, most: f32): v128 {
   const quants = x + 256
-  const largest = toShares(x)
+  const largest = toShares(x, 16)
   const least = f32x4.splat(-most)
   const top = f32x4.splat(most - 1)
   let products = f32x4.splat(0)

@@ -8,7 +8,7 @@ import { MixtralError, quoted } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
 import { bytesIn, type GgmlType } from '../../format/gguf/ggmlType.js'
 import { formats, largestWeight } from '../../format/quants/formats.js'
-import { ENCODE_ROOM, type Encoders, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
+import { ENCODE_ROOM, ENCODE_TABLES, type Encoders, EncodeTables, encoderOf, openEncoders } from '../../runtime/kernels/encoders.js'
 import type { FileReader } from '../../runtime/weights/fileReader.js'
 import { convertElements, type ElementType, isElementType } from '../convert/elementType.js'
 import { addChanges, type RunMerge } from './mergedUnits.js'
@@ -35,15 +35,17 @@ interface Place {
 
 /** Weights in a unit: whole blocks of every type. */
 const UNIT = 2 ** 18
-const VALUES = 4096 // a unit as float32, after the encoders' scratch memory
+const VALUES = 8192 // a unit as float32, after the encoders' scratch memory
 const INPUT = VALUES + UNIT * 4
 const OUTPUT = INPUT + UNIT * 4
 const IMPORTANCE = OUTPUT + UNIT * 4 + 4096 // as float32, weight by weight
-const BYTES = IMPORTANCE + UNIT * 4
+const TABLES = IMPORTANCE + UNIT * 4
+const BYTES = TABLES + ENCODE_TABLES
 
 /** A thread's memory, with the encoders on it. */
 interface Bench {
   readonly encoders: Encoders
+  readonly tables: EncodeTables
   readonly bytes: Uint8Array
   readonly floats: Float32Array
 }
@@ -51,7 +53,12 @@ interface Bench {
 /** Throws `IO` if the encoders' file is missing. */
 export function openBench(): Bench {
   const { encoders, memory } = openEncoders(BYTES)
-  return { encoders, bytes: new Uint8Array(memory.buffer), floats: new Float32Array(memory.buffer) }
+  return {
+    encoders,
+    tables: new EncodeTables(memory, TABLES),
+    bytes: new Uint8Array(memory.buffer),
+    floats: new Float32Array(memory.buffer),
+  }
 }
 
 export const unitsOf = ({ weights }: Pick<WeightRun, 'weights'>) => Math.ceil(weights / UNIT)
@@ -127,10 +134,11 @@ function spreadImportance(
 }
 
 /** Encodes the float32 at VALUES to blocks at OUTPUT, with the format's kernel, or with the oracle if it has none. */
-function encode(type: GgmlType, weights: number, { encoders, bytes, floats }: Bench, importance: Float32Array | undefined): void {
-  const kernel = encoderOf(encoders, type.name, importance !== undefined)
+function encode(type: GgmlType, weights: number, { encoders, tables, bytes, floats }: Bench, importance: Float32Array | undefined): void {
+  const kernel = encoderOf(encoders, type.name)
   const values = floats.subarray(VALUES / 4, VALUES / 4 + weights)
-  if (kernel) kernel(VALUES, weights / type.blockWeights, OUTPUT, VALUES - ENCODE_ROOM, importance ? IMPORTANCE : 0)
+  const blocks = weights / type.blockWeights
+  if (kernel) kernel(VALUES, blocks, OUTPUT, VALUES - ENCODE_ROOM, importance ? IMPORTANCE : 0, tables.addressOf(type.name))
   else if (isElementType(type.name)) bytes.set(elementsOf(values, type.name), OUTPUT)
   else formats.get(type.name)!.encode!(values, bytes.subarray(OUTPUT), importance)
 }

@@ -9,13 +9,14 @@ import { dequantizeF16, dotF16, encodeF16 } from './f16.js'
 import { dequantizeF32, dotF32 } from './f32.js'
 import { dequantizeIQ1M, dotIQ1M } from './iq1_m.js'
 import { dequantizeIQ1S, dotIQ1S } from './iq1_s.js'
-import { dequantizeIQ2S, dotIQ2S, encodeIQ2S } from './iq2_s.js'
-import { dequantizeIQ2XS, dotIQ2XS, encodeIQ2XS } from './iq2_xs.js'
-import { dequantizeIQ2XXS, dotIQ2XXS, encodeIQ2XXS } from './iq2_xxs.js'
-import { dequantizeIQ3S, dotIQ3S, encodeIQ3S } from './iq3_s.js'
-import { dequantizeIQ3XXS, dotIQ3XXS, encodeIQ3XXS } from './iq3_xxs.js'
+import { dequantizeIQ2S, dotIQ2S, encodeIQ2S, tableIQ2S } from './iq2_s.js'
+import { dequantizeIQ2XS, dotIQ2XS, encodeIQ2XS, tableIQ2XS } from './iq2_xs.js'
+import { dequantizeIQ2XXS, dotIQ2XXS, encodeIQ2XXS, tableIQ2XXS } from './iq2_xxs.js'
+import { dequantizeIQ3S, dotIQ3S, encodeIQ3S, tableIQ3S } from './iq3_s.js'
+import { dequantizeIQ3XXS, dotIQ3XXS, encodeIQ3XXS, tableIQ3XXS } from './iq3_xxs.js'
 import { dequantizeIQ4NL, dotIQ4NL, encodeIQ4NL } from './iq4_nl.js'
 import { dequantizeIQ4XS, dotIQ4XS, encodeIQ4XS } from './iq4_xs.js'
+import { tableIQ4 } from './iq4Search.js'
 import { dequantizeMXFP4, dotMXFP4 } from './mxfp4.js'
 import { type CountNotFinite, countIQ1M, countMXFP4, floatsOf, halvesAt } from './notFinite.js'
 import { dequantizeQ2K, dotQ2K, encodeQ2K } from './q2_k.js'
@@ -65,6 +66,8 @@ interface Row {
    * a search
    */
   readonly encode?: (values: Float32Array, blocks: Uint8Array, importance?: Float32Array) => void
+  /** What the kernel of `encode` looks up in its memory, if it does. */
+  readonly encodeTable?: () => Uint8Array
 }
 
 export interface Format extends Omit<Row, 'product'>, Product {
@@ -103,6 +106,7 @@ const rows = {
     packed: eight(528),
     expanded: eight(848),
     encode: encodeIQ2XXS,
+    encodeTable: tableIQ2XXS,
   },
   IQ2_XS: {
     dequantize: dequantizeIQ2XS,
@@ -111,6 +115,7 @@ const rows = {
     packed: eight(592),
     expanded: eight(848),
     encode: encodeIQ2XS,
+    encodeTable: tableIQ2XS,
   },
   IQ2_S: {
     dequantize: dequantizeIQ2S,
@@ -119,6 +124,7 @@ const rows = {
     packed: eight(656),
     expanded: eight(848),
     encode: encodeIQ2S,
+    encodeTable: tableIQ2S,
   },
   IQ3_XXS: {
     dequantize: dequantizeIQ3XXS,
@@ -127,6 +133,7 @@ const rows = {
     packed: eight(784),
     expanded: eight(1072),
     encode: encodeIQ3XXS,
+    encodeTable: tableIQ3XXS,
   },
   IQ3_S: {
     dequantize: dequantizeIQ3S,
@@ -135,9 +142,24 @@ const rows = {
     packed: eight(880),
     expanded: eight(1072),
     encode: encodeIQ3S,
+    encodeTable: tableIQ3S,
   },
-  IQ4_NL: { dequantize: dequantizeIQ4NL, notFinite: halvesAt(18, 0), product: q8_1(dotIQ4NL), packed: eight(144), encode: encodeIQ4NL },
-  IQ4_XS: { dequantize: dequantizeIQ4XS, notFinite: halvesAt(136, 0), product: q8_k(dotIQ4XS), packed: eight(1104), encode: encodeIQ4XS },
+  IQ4_NL: {
+    dequantize: dequantizeIQ4NL,
+    notFinite: halvesAt(18, 0),
+    product: q8_1(dotIQ4NL),
+    packed: eight(144),
+    encode: encodeIQ4NL,
+    encodeTable: tableIQ4,
+  },
+  IQ4_XS: {
+    dequantize: dequantizeIQ4XS,
+    notFinite: halvesAt(136, 0),
+    product: q8_k(dotIQ4XS),
+    packed: eight(1104),
+    encode: encodeIQ4XS,
+    encodeTable: tableIQ4,
+  },
   TQ1_0: { dequantize: dequantizeTQ10, notFinite: halvesAt(54, 52), product: q8_k(dotTQ10), packed: eight(528) },
   TQ2_0: { dequantize: dequantizeTQ20, notFinite: halvesAt(66, 64), product: q8_k(dotTQ20), packed: eight(528) },
   MXFP4: {

@@ -1,18 +1,22 @@
-// Weights to superblocks of the IQ2 and IQ3 formats: scales, groups of a grid and signs. Follows ggml's method: scales
-// around the one that fits the largest weight are tried for each sub-block, weights are rounded one by one, and of the
-// groups near the rounded ones the best is taken. Beyond it, the scale of the scales is searched too, and groups are
-// chosen again for the scales as they are stored. Does not know how a block is packed.
+// Weights to superblocks of the IQ2 and IQ3 formats: scales, groups of a grid and signs. The oracle of
+// assembly/encode/gridSearch.ts. Follows ggml's method: scales around the one that fits the largest weight are tried
+// for each sub-block, weights are rounded one by one, and of the groups near the rounded ones the best is taken. Beyond
+// it, the scale of the scales is searched too, and groups are chosen again for the scales as they are stored. Does not
+// know how a block is packed.
+//
+// Sums run over four lanes, as in a vector: lane l has every fourth weight from the l-th on. What decides between
+// scales is float64, everything else float32.
 
 import type { GridNeighbors } from './gridNeighbors.js'
 import { floatToHalf, halfToFloat } from './half.js'
 import { importanceWeights } from './importance.js'
 import { superblockAt } from './superblockOracle.js'
 
-/** How a format is searched. */
+const { fround, floor, max, min } = Math
+
+/** How a format is searched. In all of them, d times a scale is the least magnitude of a group. */
 export interface GridFormat {
   readonly grid: () => GridNeighbors
-  /** What a grid's magnitude is times d, beside the scale: the 1/8 of `d / 8`. */
-  readonly unit: number
   /** Weights of a sub-block. */
   readonly subBlock: 16 | 32
   /** Whether the number of minus signs among eight is even. */
@@ -35,44 +39,32 @@ const STEPS = { 3: 0.25, 8: 0.5 } as const
 const D_CANDIDATES = 11
 
 /** Scratch memory of a thread, which encodes one superblock at a time. */
-const magnitudes = new Float64Array(256) // without signs; negative where a sign had to be turned
-const tried = new Uint16Array(8)
-const costs = new Float64Array(32)
-const fits = new Float64Array(16)
-const products = new Float64Array(16)
-const squares = new Float64Array(16)
+const magnitudes = new Float32Array(256) // without signs; negative where a sign had to be turned
+const weighed = new Float32Array(256) // magnitudes times weights
+const fits = new Float32Array(16)
+const products = new Float32Array(16)
+const squares = new Float32Array(16)
 /** The sums of the last `chooseGroups`. */
 const sums = { products: 0, squares: 0 }
+const lanes = { products: new Float32Array(4), squares: new Float32Array(4), errors: new Float32Array(4) }
 
 /** @param x (256) @param weights (256) how much an error counts at each */
 function encodeGrid(x: Float32Array, weights: Float32Array, format: GridFormat): GridSuperblock {
-  const { unit, subBlock, even } = format
+  const { subBlock, even } = format
   const grid = format.grid()
   const perSubBlock = subBlock / grid.size
   const count = 256 / subBlock
   const signs = splitSigns(x, weights, even)
+  for (let i = 0; i < 256; i++) weighed[i] = weights[i]! * magnitudes[i]!
   const groups = new Uint16Array(256 / grid.size)
   const scales = new Uint8Array(count)
-  let largest = 0
+  for (let j = 0; j < count; j++) fitSubBlock(grid, weights, j, subBlock, format.candidates)
+  const d = bestD(count)
+  if (d === 0) return { d, scales, groups, signs }
   for (let j = 0; j < count; j++) {
-    fits[j] = fitSubBlock(grid, weights, j * subBlock, subBlock, format.candidates, groups.subarray(j * perSubBlock, (j + 1) * perSubBlock))
-    products[j] = sums.products
-    squares[j] = fits[j]! > 0 ? sums.squares : 0
-    largest = Math.max(largest, fits[j]!)
-  }
-  const d = bestD(largest / 31, unit * grid.least, count)
-  if (d === 0) return { d, scales, groups: groups.fill(0), signs }
-  const step = d * unit * grid.least
-  for (let j = 0; j < count; j++) {
-    scales[j] = scaleInteger(fits[j]! / step)
-    chooseGroups(
-      grid,
-      weights,
-      j * subBlock,
-      subBlock,
-      (2 * scales[j]! + 1) * step,
-      groups.subarray(j * perSubBlock, (j + 1) * perSubBlock),
-    )
+    scales[j] = scaleInteger(fits[j]!, d)
+    const scale = (2 * scales[j]! + 1) * d
+    chooseGroups(grid, weights, j * subBlock, subBlock, scale, groups.subarray(j * perSubBlock, (j + 1) * perSubBlock))
   }
   return { d, scales, groups, signs }
 }
@@ -104,101 +96,103 @@ function splitSigns(x: Float32Array, weights: Float32Array, even: boolean): Uint
   return signs
 }
 
-/** The best scale of a sub-block for the least magnitude, 0 for zeros; its groups, and their sums in `sums`. */
-function fitSubBlock(
-  grid: GridNeighbors,
-  weights: Float32Array,
-  start: number,
-  length: number,
-  candidates: number,
-  groups: Uint16Array,
-): number {
+/** Finds the best scale of sub-block j for the least magnitude, 0 for zeros, and its sums. */
+function fitSubBlock(grid: GridNeighbors, weights: Float32Array, j: number, length: number, candidates: number): void {
+  const start = j * length
   let largest = 0
-  for (let i = start; i < start + length; i++) largest = Math.max(largest, magnitudes[i]!)
+  for (let i = start; i < start + length; i++) largest = max(largest, magnitudes[i]!)
   let [bestProducts, bestSquares] = [0, 1]
+  const attempt = (scale: number) => {
+    chooseGroups(grid, weights, start, length, scale)
+    const explained = sums.products * sums.products * bestSquares
+    if (!(sums.products > 0 && explained > bestProducts * bestProducts * sums.squares)) return
+    bestProducts = sums.products
+    bestSquares = sums.squares
+  }
   if (largest > 1e-30) {
     const levels = grid.magnitudes.length
     const top = 2 * levels - 1
     const step = STEPS[levels as 3 | 8]
-    const found = tried.subarray(0, groups.length)
-    for (let candidate = -candidates; candidate <= candidates; candidate++) {
-      chooseGroups(grid, weights, start, length, largest / (top + candidate * step), found)
-      if (!(sums.products > 0 && sums.products ** 2 * bestSquares > bestProducts ** 2 * sums.squares)) continue
-      bestProducts = sums.products
-      bestSquares = sums.squares
-      groups.set(found)
-    }
+    for (let candidate = -candidates; candidate <= candidates; candidate++) attempt(fround(largest / (top + candidate * step)))
     // once more, by all that is near the best scale
-    if (bestProducts > 0) {
-      chooseGroups(grid, weights, start, length, bestProducts / bestSquares, found)
-      if (sums.products > 0 && sums.products ** 2 * bestSquares > bestProducts ** 2 * sums.squares) {
-        bestProducts = sums.products
-        bestSquares = sums.squares
-        groups.set(found)
-      }
-    }
+    if (bestProducts > 0) attempt(fround(bestProducts / bestSquares))
   }
-  sums.products = bestProducts
-  sums.squares = bestSquares
-  return bestProducts / bestSquares
+  fits[j] = bestProducts / bestSquares
+  products[j] = bestProducts
+  squares[j] = bestProducts > 0 ? bestSquares : 0
 }
 
 /** Chooses the groups of a sub-block for a scale. `sums` are those of least squares. */
-function chooseGroups(grid: GridNeighbors, weights: Float32Array, start: number, length: number, scale: number, groups: Uint16Array): void {
-  const { size, magnitudes: values, levels, places } = grid
+function chooseGroups(
+  grid: GridNeighbors,
+  weights: Float32Array,
+  start: number,
+  length: number,
+  scale: number,
+  groups?: Uint16Array,
+): void {
+  const { size, magnitudes: values, levels } = grid
   const count = values.length
-  const inverse = 0.5 / scale
-  let [allProducts, allSquares] = [0, 0]
+  const inverse = fround(0.5 / scale)
+  lanes.products.fill(0)
+  lanes.squares.fill(0)
   for (let g = 0; g < length / size; g++) {
     const at = start + g * size
     let key = 0
     for (let k = size - 1; k >= 0; k--) {
-      const level = Math.floor(magnitudes[at + k]! * inverse) // (m / scale - 1) / 2, to the nearest
-      key = key * count + (level < 0 ? 0 : level >= count ? count - 1 : level)
+      const level = floor(max(0, min(count - 1, fround(magnitudes[at + k]! * inverse)))) // (m / scale - 1) / 2, to the nearest
+      key = key * count + level
     }
     const near = grid.near(key)
     let best = near[0]!
-    if (near.length > 1) {
-      // the error of each magnitude at each level: (size, count)
-      for (let k = 0; k < size; k++) {
-        const weight = weights[at + k]!
-        const twice = 2 * magnitudes[at + k]!
-        for (let level = 0; level < count; level++) costs[k * count + level] = weight * values[level]! * (scale * values[level]! - twice)
-      }
-      let least = Number.POSITIVE_INFINITY
-      for (let n = 0; n < near.length; n++) {
-        const from = near[n]! * size
-        let error = 0
-        for (let k = from; k < from + size; k += 4) {
-          error += costs[places[k]!]! + costs[places[k + 1]!]! + (costs[places[k + 2]!]! + costs[places[k + 3]!]!)
-        }
-        if (error < least) {
-          best = near[n]!
-          least = error
-        }
-      }
+    let least = Number.POSITIVE_INFINITY
+    for (const group of near.length > 1 ? near : []) {
+      const error = errorOf(grid, group, weights, at, scale)
+      if (error < least) [best, least] = [group, error]
     }
-    groups[g] = best
+    if (groups) groups[g] = best
     for (let k = 0; k < size; k++) {
       const value = values[levels[best * size + k]!]!
-      const weighted = weights[at + k]! * value
-      allProducts += weighted * magnitudes[at + k]!
-      allSquares += weighted * value
+      lanes.products[k & 3]! += fround(value * weighed[at + k]!)
+      lanes.squares[k & 3]! += fround(fround(value * weights[at + k]!) * value)
     }
   }
-  sums.products = allProducts
-  sums.squares = allSquares
+  sums.products = sumOf(lanes.products)
+  sums.squares = sumOf(lanes.squares)
 }
 
-/** The half d for which the integer scales come nearest to `fits`. base: about d * factor. */
-function bestD(base: number, factor: number, count: number): number {
+/** The error of a group for the weights from `at` on, but for what all groups have in common, over the scale. */
+function errorOf(
+  { size, magnitudes: values, levels }: GridNeighbors,
+  group: number,
+  weights: Float32Array,
+  at: number,
+  scale: number,
+): number {
+  lanes.errors.fill(0)
+  for (let k = 0; k < size; k++) {
+    const value = values[levels[group * size + k]!]!
+    const slope = fround(weights[at + k]! * scale)
+    lanes.errors[k & 3]! += fround(value * fround(fround(slope * value) - 2 * weighed[at + k]!))
+  }
+  return sumOf(lanes.errors)
+}
+
+/** The sum of four lanes: of the even ones, and of the odd ones. */
+function sumOf([a, b, c, d]: Float32Array): number {
+  return fround(fround(a! + c!) + fround(b! + d!))
+}
+
+/** The half d for which the integer scales come nearest to `fits`. */
+function bestD(count: number): number {
+  const base = max(...fits.subarray(0, count)) / 31
   let [best, least] = [0, 0]
   for (let candidate = 0; candidate < D_CANDIDATES; candidate++) {
-    const d = halfToFloat(floatToHalf((base / factor) * (0.9 + candidate * 0.02)))
-    if (!(d > 0 && d < Number.POSITIVE_INFINITY)) continue
+    const d = halfToFloat(floatToHalf(base * (0.9 + candidate * 0.02)))
+    if (!(d > 0)) continue
     let error = 0
     for (let j = 0; j < count; j++) {
-      const scale = (2 * scaleInteger(fits[j]! / (d * factor)) + 1) * d * factor
+      const scale = (2 * scaleInteger(fits[j]!, d) + 1) * d
       error += scale * (scale * squares[j]! - 2 * products[j]!)
     }
     if (error < least) [best, least] = [d, error]
@@ -206,9 +200,9 @@ function bestD(base: number, factor: number, count: number): number {
   return best
 }
 
-/** n for which 2n + 1 is nearest to x, from 0 to 15. */
-function scaleInteger(x: number): number {
-  return Math.max(0, Math.min(15, Math.round((x - 1) / 2)))
+/** n for which 2n + 1 times d is nearest to x, from 0 to 15. */
+function scaleInteger(x: number, d: number): number {
+  return min(15, floor(x / (2 * d)))
 }
 
 /**

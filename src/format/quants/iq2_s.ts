@@ -24,12 +24,14 @@ const blockBytes = 82
 export const { dequantize: dequantizeIQ2S, dot: dotIQ2S } = scaledOracle(unpack)
 
 const nearIQ2S = lazily(() => new GridNeighbors(gridIQ2S()))
+/** What its kernel looks up. */
+export const tableIQ2S = lazily(() => nearIQ2S().table())
 
 /**
  * Float32 to IQ2_S blocks.
  * @param blocks (values.length / 256 * 82 bytes)
  */
-export const encodeIQ2S = gridEncoder({ grid: nearIQ2S, unit: 1 / 8, subBlock: 16, even: false, candidates: 3 }, pack)
+export const encodeIQ2S = gridEncoder({ grid: nearIQ2S, subBlock: 16, even: false, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ2S()

@@ -23,12 +23,14 @@ const blockBytes = 74
 export const { dequantize: dequantizeIQ2XS, dot: dotIQ2XS } = scaledOracle(unpack)
 
 const nearIQ2XS = lazily(() => new GridNeighbors(gridIQ2XS()))
+/** What its kernel looks up. */
+export const tableIQ2XS = lazily(() => nearIQ2XS().table())
 
 /**
  * Float32 to IQ2_XS blocks.
  * @param blocks (values.length / 256 * 74 bytes)
  */
-export const encodeIQ2XS = gridEncoder({ grid: nearIQ2XS, unit: 1 / 8, subBlock: 16, even: true, candidates: 3 }, pack)
+export const encodeIQ2XS = gridEncoder({ grid: nearIQ2XS, subBlock: 16, even: true, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ2XS()

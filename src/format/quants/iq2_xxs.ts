@@ -23,12 +23,14 @@ const blockBytes = 66
 export const { dequantize: dequantizeIQ2XXS, dot: dotIQ2XXS } = scaledOracle(unpack)
 
 const nearIQ2XXS = lazily(() => new GridNeighbors(gridIQ2XXS()))
+/** What its kernel looks up. */
+export const tableIQ2XXS = lazily(() => nearIQ2XXS().table())
 
 /**
  * Float32 to IQ2_XXS blocks.
  * @param blocks (values.length / 256 * 66 bytes)
  */
-export const encodeIQ2XXS = gridEncoder({ grid: nearIQ2XXS, unit: 1 / 8, subBlock: 32, even: true, candidates: 3 }, pack)
+export const encodeIQ2XXS = gridEncoder({ grid: nearIQ2XXS, subBlock: 32, even: true, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ2XXS()

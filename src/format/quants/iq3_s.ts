@@ -24,12 +24,14 @@ const blockBytes = 110
 export const { dequantize: dequantizeIQ3S, dot: dotIQ3S } = scaledOracle(unpack)
 
 const nearIQ3S = lazily(() => new GridNeighbors(gridIQ3S()))
+/** What its kernel looks up. */
+export const tableIQ3S = lazily(() => nearIQ3S().table())
 
 /**
  * Float32 to IQ3_S blocks.
  * @param blocks (values.length / 256 * 110 bytes)
  */
-export const encodeIQ3S = gridEncoder({ grid: nearIQ3S, unit: 1, subBlock: 32, even: false, candidates: 3 }, pack)
+export const encodeIQ3S = gridEncoder({ grid: nearIQ3S, subBlock: 32, even: false, candidates: 3 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ3S()

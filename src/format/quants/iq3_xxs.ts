@@ -23,12 +23,14 @@ const blockBytes = 98
 export const { dequantize: dequantizeIQ3XXS, dot: dotIQ3XXS } = scaledOracle(unpack)
 
 const nearIQ3XXS = lazily(() => new GridNeighbors(gridIQ3XXS()))
+/** What its kernel looks up. */
+export const tableIQ3XXS = lazily(() => nearIQ3XXS().table())
 
 /**
  * Float32 to IQ3_XXS blocks.
  * @param blocks (values.length / 256 * 98 bytes)
  */
-export const encodeIQ3XXS = gridEncoder({ grid: nearIQ3XXS, unit: 1 / 4, subBlock: 32, even: true, candidates: 5 }, pack)
+export const encodeIQ3XXS = gridEncoder({ grid: nearIQ3XXS, subBlock: 32, even: true, candidates: 5 }, pack)
 
 function unpack(blocks: Uint8Array, block: number): ScaledSuperblock {
   const grid = gridIQ3XXS()

@@ -2,6 +2,7 @@
 // of ggml: scales around the one that makes the largest weight the table's first value are tried, each is corrected by
 // least squares, and the one that explains most is kept. Owns the table.
 
+import { lazily } from './grids.js'
 import { largestOf } from './scaleSearch.js'
 
 const { fround } = Math
@@ -38,6 +39,17 @@ export function findIQ4Scale(x: Float32Array, weights?: Float32Array): number {
 const places = Uint8Array.from({ length: 513 }, (_, i) => {
   const border = iq4Values.findIndex((value, place) => place < 15 && (i - 256) / 2 <= (value + iq4Values[place + 1]!) / 2)
   return border < 0 ? 15 : border
+})
+
+/**
+ * What assembly/encode/iq4Search.ts looks up: for the halves from -128 to 127.5 the value nearest to each, as float32,
+ * and then its place, a byte.
+ */
+export const tableIQ4 = lazily(() => {
+  const table = new Uint8Array(512 * 5)
+  table.set(new Uint8Array(Float32Array.from(places.subarray(0, 512), (place) => iq4Values[place]!).buffer))
+  table.set(places.subarray(0, 512), 512 * 4)
+  return table
 })
 
 /** The place of the table's value nearest to x. */
