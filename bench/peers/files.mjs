@@ -14,10 +14,15 @@ const synthetic = {
   '4-layer-Q4_K_M': { layers: 4, type: 'Q4_K_M', gigabytes: 3.72 },
   '2-layer-Q4_K_M': { layers: 2, type: 'Q4_K_M', gigabytes: 1.95 },
   '2-layer-Q8_0': { layers: 2, type: 'Q8_0', gigabytes: 3.37 },
+  '2-layer-MXFP4_MOE': { layers: 2, type: 'MXFP4_MOE', gigabytes: 1.87 },
+  '2-layer-IQ3_XXS': { layers: 2, type: 'IQ3_XXS', gigabytes: 1.36 },
+  '2-layer-IQ2_XXS': { layers: 2, type: 'IQ2_XXS', gigabytes: 0.93 },
 }
 
 /** What `--files` takes besides paths. */
 export const fileNames = [...Object.keys(synthetic), 'demo']
+/** What is measured without it. */
+export const usualFiles = ['4-layer-Q4_K_M', '2-layer-Q4_K_M', '2-layer-Q8_0', 'demo']
 
 /** The file behind a name, written first if it is not there yet; `name` may also be a path. */
 export async function openFile(name, log) {

@@ -1,10 +1,10 @@
 // The command line: what to measure, with what, how often.
 
 import { parseArgs } from 'node:util'
-import { fileNames } from './files.mjs'
+import { fileNames, usualFiles } from './files.mjs'
 
 export const usage = `usage: node peers.mjs [options]
-  --files LIST         of ${fileNames.join(', ')} or paths of GGUF files (default: all of these names)
+  --files LIST         of ${fileNames.join(', ')} or paths of GGUF files (default: ${usualFiles.join(',')})
   --engines LIST       of mixtral-wasm, node-llama-cpp, wllama (default: mixtral-wasm,node-llama-cpp)
   --runtime COMMAND    run mixtral-wasm with this program, as in --runtime "deno run -A"; repeat it for a column each (default: this Node)
   --threads LIST       (default: 1,2)
@@ -43,7 +43,7 @@ export function parseOptions(args) {
     return only
   }
   return {
-    files: values.files?.split(',') ?? fileNames,
+    files: values.files?.split(',') ?? usualFiles,
     columns: columnsOf(values.engines?.split(',') ?? engineNames.slice(0, 2), values.runtime ?? [process.execPath]),
     threads: numbers('threads', [1, 2], 1),
     prefills: numbers('prefill', values.quick ? [64] : [64, 256, 512], 0),
