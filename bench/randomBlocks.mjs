@@ -2,6 +2,7 @@
 // quants are random; a block's scales are then set so that its values come out at that size. Byte tables:
 // src/format/quants/.
 
+import { gridIQ2S, gridIQ2XS, gridIQ2XXS, gridIQ3S, gridIQ3XXS } from '../dist/format/quants/grids.js'
 import { floatToHalf } from '../dist/format/quants/half.js'
 import { iq4Values } from '../dist/format/quants/iq4Search.js'
 
@@ -56,6 +57,11 @@ export const fillWeights = {
   Q6_K: fillQ6K,
   IQ4_NL: (bytes) => fillHalves(bytes, 18, 0, scalesOfIQ4NL),
   IQ4_XS: fillIQ4XS,
+  IQ3_S: (bytes) => fillGroups(bytes, 110, [106, 107, 108, 109], 0x88, scalesOfIQ3S),
+  IQ3_XXS: (bytes) => fillGroups(bytes, 98, every(4, 69, 98), 0x80, scalesOfIQ3XXS),
+  IQ2_S: (bytes) => fillGroups(bytes, 82, every(1, 74, 82), 0x88, scalesOfIQ2S),
+  IQ2_XS: (bytes) => fillGroups(bytes, 74, every(1, 66, 74), 0x88, scalesOfIQ2XS),
+  IQ2_XXS: (bytes) => fillGroups(bytes, 66, every(8, 9, 66), 0x80, scalesOfIQ2XXS),
   MXFP4: fillMXFP4,
 }
 
@@ -102,6 +108,14 @@ const scalesOfQ51 = scaleAndMinHalves(32)
 const scalesOfQ80 = halvesOf(uniformDeviation(256))
 const scalesOfIQ4NL = halvesOf(deviationOf(iq4Values))
 const scalesOfIQ4XS = halvesOf(deviationOf(iq4Values) * deviationOf(upperHalf(16)))
+// scales of 4 bits are n for 2n + 1
+const oddScaleSize = deviationOf(upperHalf(8).map((n) => 2 * n + 1))
+const scalesOfGroups = (grid, unit) => halvesOf(deviationOf(grid().values) * unit * oddScaleSize)
+const scalesOfIQ3S = scalesOfGroups(gridIQ3S, 1)
+const scalesOfIQ3XXS = scalesOfGroups(gridIQ3XXS, 1 / 4)
+const scalesOfIQ2S = scalesOfGroups(gridIQ2S, 1 / 8)
+const scalesOfIQ2XS = scalesOfGroups(gridIQ2XS, 1 / 8)
+const scalesOfIQ2XXS = scalesOfGroups(gridIQ2XXS, 1 / 8)
 
 function fillFloats(bytes, mean, spread) {
   const bits = new Int32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4)
@@ -155,9 +169,29 @@ function fillIQ4XS(bytes) {
   }
 }
 
+/** Groups of a grid, d at the start of a block, and the highest bits of the scales at `offsets`, which are set. */
+function fillGroups(bytes, blockBytes, offsets, highest, halves) {
+  fillHalves(bytes, blockBytes, 0, halves)
+  for (let at = 0; at < bytes.length; at += blockBytes) for (const offset of offsets) bytes[at + offset] |= highest
+}
+
+function every(step, from, to) {
+  return Array.from({ length: Math.ceil((to - from) / step) }, (_, i) => from + i * step)
+}
+
 /** Exponents of real weights: products with random ones would be subnormal, which takes a core a hundred cycles. */
 function fillMXFP4(bytes) {
-  for (let at = 0; at < bytes.length; at += 17) bytes[at] = 119 + (bytes[at] & 1)
+  for (let at = 0; at < bytes.length; at += 17) bytes[at] = exponentMXFP4(1, bytes[at])
+}
+
+/**
+ * The lower of two neighboring exponents of MXFP4 for `gain` times the usual size, and the upper as often as needed.
+ */
+export function exponentMXFP4(gain, byte) {
+  const size = (deviation * gain) / deviationOf([0, 1, 2, 3, 4, 6, 8, 12])
+  const lower = Math.floor(Math.log2(size))
+  const upperShare = ((size / 2 ** lower) ** 2 - 1) / 3
+  return 128 + lower + (byte < 256 * upperShare ? 1 : 0)
 }
 
 function fillScaleMin(bytes, blockBytes, halves) {

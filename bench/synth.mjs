@@ -1,6 +1,6 @@
-// npm run synth -- --layers N --type Q4_K_M|Q8_0|F16 [--shape 8x7b|8x22b] [--vocab N] [--experts N] [--seed N] OUT
-// Writes a GGUF in the shape of Mixtral 8x7B or 8x22B with random weights. Owns the command line and the file's name;
-// the model is syntheticModel.mjs's.
+// npm run synth -- --layers N --type TYPE [--shape 8x7b|8x22b] [--vocab N] [--experts N] [--seed N] OUT
+// Writes a GGUF in the shape of Mixtral 8x7B or 8x22B with random weights, in Q4_K_M (the default), Q8_0, F16,
+// MXFP4_MOE, IQ3_XXS or IQ2_XXS. Owns the command line and the file's name; the model is syntheticModel.mjs's.
 
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'

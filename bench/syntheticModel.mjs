@@ -29,12 +29,12 @@ export const shapes = {
 }
 
 /** The quantizations that can be written. */
-export const fileTypes = ['Q4_K_M', 'Q8_0', 'F16']
+export const fileTypes = ['Q4_K_M', 'Q8_0', 'F16', 'MXFP4_MOE', 'IQ3_XXS', 'IQ2_XXS']
 
 /**
  * Writes a model of `layers` layers to `path`.
  * @param {string} path
- * @param {{ type: 'Q4_K_M' | 'Q8_0' | 'F16', layers: number, seed?: number,
+ * @param {{ type: (typeof fileTypes)[number], layers: number, seed?: number,
  *   onProgress?: (bytes: number, totalBytes: number) => void } & Partial<typeof mixtral8x7b>} options Default sizes:
  *   those of Mixtral 8x7B.
  */

@@ -9,7 +9,9 @@
 // token. The sizes were set for the width of 8x7B. test/bench/syntheticModel.test.ts holds the percentages;
 // bench/RESULTS.md lists them beside the paper's.
 
+import { gridIQ2S, gridIQ2XXS, gridIQ3S } from '../dist/format/quants/grids.js'
 import { floatToHalf, readHalf } from '../dist/format/quants/half.js'
+import { exponentMXFP4 } from './randomBlocks.mjs'
 
 const constantChannels = 32
 /** Standard deviation of a tensor's weights, as randomBlocks.mjs makes them. */
@@ -31,7 +33,40 @@ const preference = 0.18
 const constantSize = 1.63
 
 /** Byte offsets of the halves that scale a block. */
-const scaleOffsets = { Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q8_0: [0], F16: [0] }
+const scaleOffsets = {
+  ...{ Q2_K: [80, 82], Q4_K: [0, 2], Q5_K: [0, 2], Q6_K: [208], Q8_0: [0], F16: [0] },
+  ...{ IQ2_XXS: [0], IQ2_S: [0], IQ3_XXS: [0], IQ3_S: [0] },
+}
+
+/** How the first 32 weights of a block get one group, signs of minus, and a scale. unit: as in gridEncoder.ts. */
+const groupWriters = {
+  IQ2_XXS: {
+    ...{ grid: gridIQ2XXS, unit: 1 / 8 },
+    write(bytes, at, group, scale) {
+      bytes.fill(group, at + 2, at + 6)
+      bytes.fill(255, at + 6, at + 9)
+      bytes[at + 9] = 15 | (scale << 4)
+    },
+  },
+  IQ2_S: {
+    ...{ grid: gridIQ2S, unit: 1 / 8 },
+    write(bytes, at, group, scale) {
+      bytes.fill(group, at + 2, at + 6)
+      bytes.fill(255, at + 34, at + 38)
+      bytes[at + 66] = (group >> 8) * 0x55
+      bytes[at + 74] = scale * 0x11
+    },
+  },
+  IQ3_S: {
+    ...{ grid: gridIQ3S, unit: 1 },
+    write(bytes, at, group, scale) {
+      bytes.fill(group, at + 2, at + 10)
+      bytes[at + 66] = (group >> 8) * 0xff
+      bytes.fill(255, at + 74, at + 78)
+      bytes[at + 106] = (bytes[at + 106] & 0xf0) | scale
+    },
+  },
+}
 
 /**
  * Adapts a piece of a tensor, whole blocks filled as usual.
@@ -60,6 +95,11 @@ export function giveRouting({ name, layer, type, shape }, piece, start) {
 }
 
 function scaleBlocks({ name, blockBytes }, bytes, gain) {
+  if (name === 'MXFP4') for (let at = 0; at < bytes.length; at += blockBytes) bytes[at] = exponentMXFP4(gain, bytes[at + 1])
+  else scaleHalves({ name, blockBytes }, bytes, gain)
+}
+
+function scaleHalves({ name, blockBytes }, bytes, gain) {
   for (const offset of scaleOffsets[name]) {
     for (let at = offset; at < bytes.length; at += blockBytes) {
       const half = floatToHalf(readHalf(bytes, at) * gain)
@@ -74,5 +114,22 @@ function setConstant({ name }, bytes, at, deviation) {
   if (name === 'Q8_0') bytes.fill(0x81, at + 2, at + 34)
   else if (name === 'F16')
     new Uint16Array(bytes.buffer, bytes.byteOffset + at, constantChannels).fill(floatToHalf(-constantSize * deviation))
-  else bytes[at + 4] &= 0xc0 // Q4_K: scale 0 leaves the min
+  else if (groupWriters[name]) setGroups(groupWriters[name], bytes, at, constantSize * deviation)
+  else if (name === 'Q2_K') bytes.fill(bytes[at] & 0xf0, at, at + 2)
+  else bytes[at + 4] &= 0xc0 // Q4_K: scale 0 leaves the min, as for Q2_K
+}
+
+/** The group of equal magnitudes, and the scale, that come nearest to `size`. */
+function setGroups({ grid, unit, write }, bytes, at, size) {
+  const { size: length, values } = grid()
+  const step = readHalf(bytes, at) * unit
+  let best = { error: Number.POSITIVE_INFINITY }
+  for (let group = 0; group * length < values.length; group++) {
+    const magnitude = values[group * length]
+    if (values.subarray(group * length, (group + 1) * length).some((value) => value !== magnitude)) continue
+    const scale = Math.max(0, Math.min(15, Math.round((size / (step * magnitude) - 1) / 2)))
+    const error = Math.abs((2 * scale + 1) * step * magnitude - size)
+    if (error < best.error) best = { group, scale, error }
+  }
+  write(bytes, at, best.group, best.scale)
 }

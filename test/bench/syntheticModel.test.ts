@@ -53,39 +53,45 @@ const gains: Record<string, number> = { token_embd: 80, attn_output: 0.3, ffn_do
 /** Tensors whose first columns are alike. */
 const constants = ['token_embd', 'attn_q', 'attn_k', 'ffn_gate_inp']
 
-test.each(['Q4_K_M', 'Q8_0', 'F16'])('%s: every matrix has mean 0, its standard deviation, and no row twice', async (type) => {
-  const path = await write(`${type}.gguf`, { type })
-  const file = readFileSync(path)
-  for (const { name, type, shape, offset, bytes } of (await openGguf(path)).tensors.values()) {
-    if (name.includes('_norm.') || /^blk\.[23]\./.test(name)) continue
-    const part = name.replace(/^blk\.\d+\.|\.weight$/g, '')
-    const blocks = new Uint8Array(file.subarray(offset, offset + bytes))
-    const values = new Float32Array((bytes / type.blockBytes) * type.blockWeights)
-    formats.get(type.name)!.dequantize(blocks, values)
-    const rest = values.filter((_, i) => !constants.includes(part) || i % shape[0]! >= 32)
-    check(name, rest, 0.02 * (gains[part] ?? 1))
-    expect(new Set(Array.from({ length: 32 }, (_, i) => values[i])).size === 1, name).toBe(constants.includes(part))
-    const rows = values.length / shape[0]!
-    const rowBytes = bytes / rows
-    const distinct = new Set(
-      Array.from({ length: rows }, (_, row) => Buffer.from(blocks.subarray(row * rowBytes, (row + 1) * rowBytes)).toString('latin1')),
-    )
-    expect(distinct.size, name).toBe(rows)
-  }
-})
+test.each(['Q4_K_M', 'Q8_0', 'F16', 'MXFP4_MOE', 'IQ3_XXS', 'IQ2_XXS'])(
+  '%s: every matrix has mean 0, its standard deviation, and no row twice',
+  async (type) => {
+    const path = await write(`${type}.gguf`, { type })
+    const file = readFileSync(path)
+    for (const { name, type, shape, offset, bytes } of (await openGguf(path)).tensors.values()) {
+      if (name.includes('_norm.') || /^blk\.[23]\./.test(name)) continue
+      const part = name.replace(/^blk\.\d+\.|\.weight$/g, '')
+      const blocks = new Uint8Array(file.subarray(offset, offset + bytes))
+      const values = new Float32Array((bytes / type.blockBytes) * type.blockWeights)
+      formats.get(type.name)!.dequantize(blocks, values)
+      const rest = values.filter((_, i) => !constants.includes(part) || i % shape[0]! >= 32)
+      check(name, rest, 0.02 * (gains[part] ?? 1))
+      expect(new Set(Array.from({ length: 32 }, (_, i) => values[i])).size === 1, name).toBe(constants.includes(part))
+      const rows = values.length / shape[0]!
+      const rowBytes = bytes / rows
+      const distinct = new Set(
+        Array.from({ length: rows }, (_, row) => Buffer.from(blocks.subarray(row * rowBytes, (row + 1) * rowBytes)).toString('latin1')),
+      )
+      expect(distinct.size, name).toBe(rows)
+    }
+  },
+)
 
-test.each(['Q4_K_M', 'Q8_0'])('%s: the model runs, uses many experts, and has something to choose from', async (type) => {
-  const reference = await Reference.open(await write(`${type}-runs.gguf`, { type }))
-  const used = new Set<number>()
-  const logits = reference.logits([1, 300, 301, 302, 399, 300], (name, values) => {
-    if (name.startsWith('ffn_moe_topk')) for (const expert of values) used.add(expert)
-  })
-  const mean = logits.reduce((sum, value) => sum + value, 0) / logits.length
-  const deviation = Math.sqrt(logits.reduce((sum, value) => sum + (value - mean) ** 2, 0) / logits.length)
-  expect(deviation).toBeGreaterThan(0.1)
-  expect(deviation).toBeLessThan(10)
-  expect(used.size).toBeGreaterThan(4)
-})
+test.each(['Q4_K_M', 'Q8_0', 'MXFP4_MOE', 'IQ3_XXS', 'IQ2_XXS'])(
+  '%s: the model runs, uses many experts, and has something to choose from',
+  async (type) => {
+    const reference = await Reference.open(await write(`${type}-runs.gguf`, { type }))
+    const used = new Set<number>()
+    const logits = reference.logits([1, 300, 301, 302, 399, 300], (name, values) => {
+      if (name.startsWith('ffn_moe_topk')) for (const expert of values) used.add(expert)
+    })
+    const mean = logits.reduce((sum, value) => sum + value, 0) / logits.length
+    const deviation = Math.sqrt(logits.reduce((sum, value) => sum + (value - mean) ** 2, 0) / logits.length)
+    expect(deviation).toBeGreaterThan(0.1)
+    expect(deviation).toBeLessThan(10)
+    expect(used.size).toBeGreaterThan(4)
+  },
+)
 
 test('the vocabulary has 32000 different pieces and any text comes back from it', async () => {
   const { metadata } = await openGguf(await write('vocabulary.gguf', { type: 'Q8_0', layers: 1, vocab: 32000 }))
