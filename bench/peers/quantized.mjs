@@ -1,8 +1,9 @@
-// node quantized.mjs [--types IQ3_M,IQ3_XS] [--json]
+// node quantized.mjs [--types IQ3_M,IQ3_XS] [--windows N] [--json]
 // The demo model in every type of `mixtral quantize`, with an importance matrix, beside the files that llama.cpp makes
 // with the same one (llama_model_quantize of node-llama-cpp's library): whether each tensor has the same type, the
-// weighted root mean square of the errors, perplexity and divergence from F16. Needs python3, which calls the library.
-// Ends with 1 if types differ, an error is above 1.03 times llama.cpp's, or a perplexity above 1.02 times.
+// weighted root mean square of the errors, perplexity and divergence from F16, in all windows of the text or N. Needs
+// python3, which calls the library. Ends with 1 if types differ, an error is above 1.03 times llama.cpp's, or a
+// perplexity above 1.02 times.
 
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -24,7 +25,8 @@ import { readCommandLine } from '../commandLine.mjs'
 import { Ggml } from './ggml.mjs'
 
 const most = { error: 1.03, perplexity: 1.02 }
-const { values, refuse } = readCommandLine(import.meta.url, { types: { type: 'string' }, json: { type: 'boolean' } })
+const options = { types: { type: 'string' }, windows: { type: 'string' }, json: { type: 'boolean' } }
+const { values, refuse } = readCommandLine(import.meta.url, options)
 const all = quantizeTypes.filter((type) => type !== 'copy' && type !== 'F16')
 const types = values.types?.split(',') ?? all
 const unknown = types.find((type) => !all.includes(type))
@@ -35,6 +37,8 @@ const original = golden('models/tiny-mixtral.F16.gguf')
 const matrix = golden('imatrix/tiny-mixtral.imatrix.gguf')
 const text = readFileSync(golden('demo/eval.txt'), 'utf8').trimEnd()
 const contextLength = 256
+const windows = values.windows === undefined ? undefined : Number(values.windows)
+if (windows !== undefined && !(Number.isInteger(windows) && windows > 0)) refuse(`--windows: found ${values.windows}, expected a whole number`)
 const folder = mkdtempSync(join(tmpdir(), 'quantized-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
@@ -95,7 +99,7 @@ const { entries, importances, places } = await importanceFile()
 const source = await openTensors(original)
 const stored = join(folder, 'F16.kld')
 const exact = await MixtralModel.load(original, { contextLength })
-const { perplexity: exactly } = await measurePerplexity(exact, text, { contextLength, saveLogits: stored })
+const { perplexity: exactly } = await measurePerplexity(exact, text, { contextLength, saveLogits: stored, ...(windows && { windows }) })
 await exact.close()
 const base = await LogitsFile.open(stored)
 const say = (line) => values.json || process.stdout.write(`${line}\n`)
