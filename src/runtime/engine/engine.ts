@@ -3,6 +3,7 @@
 
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
+import type { AdapterNeeds } from '../adapters/placedAdapters.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
@@ -98,10 +99,10 @@ export class Engine {
     const { build, module } = await compileKernels()
     const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
-    const loading = await AdapterLoading.open(options.adapters, config, ({ bytes, ...needs }) => {
-      const ram = checked.ram === undefined ? {} : { ram: checked.ram - bytes }
-      return planModel(config, tensors, { ...checked, ...needs, ...ram, build, guardBytes: askedGuardBytes() })
-    })
+    const planOf = ({ bytes: adapterBytes, ...needs }: AdapterNeeds) =>
+      planModel(config, tensors, { ...checked, ...needs, adapterBytes, build, guardBytes: askedGuardBytes() })
+    const { ram = Number.POSITIVE_INFINITY } = checked
+    const loading = await AdapterLoading.open(options.adapters, config, planOf, { ram, signal: options.signal })
     const { plan, adapted } = loading
     const { streaming } = plan
     const state = createSharedState({ module, config, plan, adapted, files: openedFiles(weights), profile: options.profile === true })

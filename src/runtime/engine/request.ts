@@ -56,10 +56,12 @@ export interface Task {
 export type Failure = readonly [error?: unknown]
 
 /**
- * Keys and values are shared where callers want it, and where as many experts and as much of each adapter made them.
+ * Keys and values are shared where callers want it, and where as many experts and as much of each adapter made them. No
+ * salt of a caller can look like the numbers before it.
  */
 export function kvSalt(used: number, salt = '', adapters: readonly number[] = []): string {
-  return adapters.some((scale) => scale !== 0) ? `${used} ${adapters} ${salt}` : `${used} ${salt}`
+  const counting = adapters.some((scale) => scale !== 0) ? adapters : []
+  return `${used} [${counting}] ${salt}`
 }
 
 /** What holds for a task that does not say so. */
