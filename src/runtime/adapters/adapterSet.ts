@@ -35,17 +35,13 @@ export function checkAdapters(given: unknown): Required<AdapterChoice>[] {
   })
 }
 
-/**
- * Returns a scale. Throws `OPTION` for what is no number, and for one that float32, in which it is applied, cannot
- * hold.
- */
+/** Returns a scale. Throws `OPTION` for what is no number, is beyond the limit, or becomes 0 as float32. */
 export function checkScale(scale: unknown, problem: (found: string) => string): number {
-  const stored = typeof scale === 'number' ? Math.fround(scale) : Number.NaN
-  if (Number.isFinite(stored) && (stored !== 0 || scale === 0)) return scale as number
-  throw new MixtralError(
-    'OPTION',
-    `${problem(shown(scale))}, expected a number${typeof scale === 'number' ? ' that float32 can hold' : ''}`,
-  )
+  const { most } = limits.adapterScale
+  const isThere = typeof scale === 'number' && Math.abs(scale) <= most
+  if (isThere && (scale === 0 || Math.fround(scale) !== 0)) return scale
+  const expected = isThere ? '0, or a number that float32 can hold' : `a number from -${most} to ${most}`
+  throw new MixtralError('OPTION', `${problem(shown(scale))}, expected ${expected}`)
 }
 
 /** Whether a path is that of a folder. */
