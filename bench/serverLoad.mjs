@@ -1,4 +1,4 @@
-// node bench/serverLoad.mjs [--minutes N] [--seconds N] [--clients N] [--at-once] [--seed N] [--profile FOLDER] [--json]
+// node bench/serverLoad.mjs [--minutes N] [--seconds N] [--clients N] [--at-once] [--seed N] [--profile DIR] [--json]
 // A server under load: the demo model, 64 clients for 10 minutes, who come one after the other in the first 5 seconds,
 // or all in one moment with --at-once. Of the requests a third is left at a random moment; some clients send garbage,
 // some never read. Every whole answer is compared with what the same request got alone. At
