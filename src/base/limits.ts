@@ -148,20 +148,22 @@ const forTasks = {
   taskChoices: limit(64, 'choices of an item of a task', 'published items have two to five'),
   taskRowGroup: limit(1_073_741_824, 'bytes of a row group of a Parquet file', 'it is read as a whole; usual ones have some million'),
   taskRows: limit(
-    4_194_304,
-    'rows of a row group of a Parquet file',
-    'the largest published splits of tasks have a hundred thousand in all',
+    65_536,
+    'rows of a Parquet file, beside one for each of its bytes',
+    'each has a text of its own, which takes some dozen, compressed too',
   ),
-  taskRowGroupMemory: limit(
-    536_870_912,
-    'bytes of memory for a row group of a Parquet file, beside twenty times the bytes of the file',
-    'a hundred bytes may stand for a billion values; usual ones take some ten million',
+  taskTableRow: limit(
+    16_777_216,
+    'bytes of a row of a Parquet file',
+    'a few bytes can repeat a text; rows of published tasks have some thousand',
   ),
-  taskRowGroupTime: limit(
-    20,
-    'seconds for a row group of a Parquet file',
-    'usual ones take a tenth of one; damaged ones can take for ever',
+  taskTableMemory: limit(
+    209_715_200,
+    'bytes of memory for reading a Parquet file, beside twenty times its own',
+    'a hundred bytes may stand for a billion values; usual files take some ten million',
   ),
+  taskTableTime: limit(500, 'milliseconds of work for reading a Parquet file', 'usual ones take a tenth; damaged ones can take for ever'),
+  taskTablePace: limit(2_097_152, 'bytes of a Parquet file for which it gets a second more', 'usual ones take a tenth of one for them'),
   taskExamples: limit(
     536_870_912,
     'characters of all examples for a task',
