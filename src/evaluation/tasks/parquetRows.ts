@@ -1,5 +1,5 @@
-// The rows of a Parquet file, which a thread reads. What that may take follows from the bytes of the file: a few of them
-// can stand for a billion values, and damaged ones for work without an end. Owns the bounds of time and memory; does
+// The rows of a Parquet file, which a thread reads. What that may take follows from the bytes of the file: a few can
+// stand for a billion values, and damaged ones for work without an end. Owns the bounds of time and memory; does
 // not know the format.
 
 import { Worker } from 'node:worker_threads'

@@ -1,5 +1,5 @@
 // The thread that reads a Parquet file, which is hyparquet's work: a damaged file can keep it busy for ever or make it
-// run out of memory, and a thread can be ended. It is asked for a few rows at a time: many would hold up who takes them.
+// run out of memory, and a thread can be ended. It is asked for a few rows at a time: many would hold up their reader.
 
 import { parentPort, workerData } from 'node:worker_threads'
 import { FileSource } from '../../base/files/byteSource.js'
@@ -81,7 +81,7 @@ function* inParts(all: readonly unknown[]): Generator<readonly unknown[]> {
   if (rows.length > 0) yield rows
 }
 
-/** What a value takes in a message, near enough, where a text that is there twice is sent twice. Counts up to `most`. */
+/** What a value takes in a message, near enough: a text that is there twice is sent twice. Counts up to `most`. */
 function sizeOf(value: unknown, most: number): number {
   if (typeof value === 'string') return value.length
   if (typeof value !== 'object' || value === null) return 8

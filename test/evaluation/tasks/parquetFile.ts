@@ -1,5 +1,5 @@
-// Parquet files made by hand, of rows that are all the same: a page with one text, and a page that repeats it any number
-// of times in a few bytes. Format: github.com/apache/parquet-format; Thrift's compact protocol.
+// Parquet files made by hand, of rows that are all the same: a page with one text, and a page that repeats it any
+// number of times in a few bytes. Format: github.com/apache/parquet-format; Thrift's compact protocol.
 
 const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) | 128, ...varint(Math.floor(value / 128))])
 const zigzag = (value: number) => varint(2 * value)
