@@ -127,7 +127,7 @@ const forCalls = {
 
 const forBatches = {
   batchLine: limit(9_437_184, 'bytes of a line of a batch', 'a body of 8 MiB, as the server takes it, and what is around it'),
-  batchRequests: limit(1_000_000, 'requests of a batch', "twenty times OpenAI's most; each takes 40 bytes of memory"),
+  batchRequests: limit(1_000_000, 'lines of a batch, empty ones too', "twenty times OpenAI's most; each request takes 40 bytes of memory"),
   customId: limit(512, 'characters of the custom_id of a request', 'it is a name, and stands in messages'),
   batchResult: limit(67_108_864, 'bytes of a line of results', 'an answer of 4096 tokens with all log-probabilities has ten million'),
   servedBatch: limit(50_000, 'requests of a batch of a server', 'as OpenAI has it; the check of more would hold up those who wait'),

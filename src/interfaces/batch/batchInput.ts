@@ -104,13 +104,10 @@ export class BatchInput {
       const slice = new TimeSlice()
       for await (const { number, offset, bytes } of linesOf(handle, { file, most: limits.batchLine.most, signal, onBytes })) {
         if (slice.isOver) await slice.pause(signal)
-        if (isBlank(bytes)) continue
-        if (lines.count >= limits.batchRequests.most) {
-          throw new MixtralError(
-            'OPTION',
-            `${file}:${number}: more than ${limits.batchRequests.most} requests, which is the most of a file`,
-          )
+        if (number > limits.batchRequests.most) {
+          throw new MixtralError('OPTION', `${file}:${number}: more than ${limits.batchRequests.most} lines, which is the most of a file`)
         }
+        if (isBlank(bytes)) continue
         const where = `${file}:${number}`
         const line = told(number, 'invalid_json_line', () => lineOf(bytes, where))
         const request = line && told(number, 'invalid_request', () => checkRequest(line, lines.count, where))
