@@ -114,7 +114,6 @@ export async function quantizeModel(
       await team.close()
     }
     await draft.publish()
-    onProgress?.({ loaded: total, total })
     const types: Record<string, number> = {}
     for (const tensor of plan.tensors) types[tensor.type.name] = (types[tensor.type.name] ?? 0) + 1
     return {

@@ -3,6 +3,7 @@
 // sequence.
 
 import { checkKind, checkNames, checkTokenList, listCopy, MixtralError, shown } from '../../base/errors.js'
+import { onRejection, warn } from '../../base/onAbort.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { type AdapterChoice, AdapterSet, checkAdapters } from '../../runtime/adapters/adapterSet.js'
@@ -116,7 +117,8 @@ export class Reference {
     const end = choice.output ? layers : choice.endLayer
     for (let index = 0; index < end; index++) {
       x = this.layer(index, x, tap)
-      options.onProgress?.({ loaded: index + 1, total: end })
+      const told: unknown = options.onProgress?.({ loaded: index + 1, total: end })
+      onRejection(told, (error) => warn(error, 'a function for progress')) // which is later than this call ends
     }
     if (choice.output) this.output(x, tap)
     return tensors as TracedTensor<ValuesOf<Name, Float64Array>>[]

@@ -97,7 +97,7 @@ export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun)
       const acc = figures.add(entry)
       progress.next({ loaded: figures.items, total, acc })
     }
-    progress.end()
+    await progress.end()
     return { task, shots: run.shots, ...figures.result }
   } finally {
     await journal?.close()

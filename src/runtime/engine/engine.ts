@@ -1,6 +1,7 @@
 // The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the
 // model for themselves. Does not know text.
 
+import { Told } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import type { AdapterNeeds } from '../adapters/placedAdapters.js'
@@ -127,9 +128,7 @@ export class Engine {
 
   async #load(options: EngineOptions): Promise<void> {
     const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
-    options.onProgress?.({ loaded: 0, total })
     await runReported(this.#team, command.load, total, options)
-    options.onProgress?.({ loaded: total, total })
   }
 
   /**
@@ -195,10 +194,11 @@ export class Engine {
 
   /** Runs a task to its end. Throws what ends it. */
   finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress, ...experts }: ForwardOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
+    const told = new Told(onProgress)
+    const progress = onProgress && { progress: (loaded: number, total: number) => told.next({ loaded, total }) }
+    return new Promise<void>((resolve, reject) => {
       this.submit({ ...task, ...experts, ...progress, ended: (...failure) => (failure.length ? reject(failure[0]) : resolve()) }, signal)
-    })
+    }).then(() => told.end())
   }
 
   /**
@@ -212,19 +212,19 @@ export class Engine {
   ): AsyncGenerator<TracedRows> {
     const ids = this.checked(prompt)
     let told = 0
-    const tell = (loaded: number) => {
+    const progress = new Told<number>((loaded) => {
       if (loaded <= told) return // it was run before
       told = loaded
-      onProgress?.({ loaded, total: ids.length })
-    }
-    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, tell, adapters), { signal, lends: !hold })
+      return onProgress?.({ loaded, total: ids.length })
+    })
+    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, progress, adapters), { signal, lends: !hold })
   }
 
   async *#trace(
     ids: readonly number[],
     choice: TapChoice,
     signal: AbortSignal | undefined,
-    tell: (loaded: number) => void,
+    progress: Told<number>,
     adapters = this.#scheduler.limits.adapters,
   ): AsyncGenerator<TracedRows> {
     const scheduler = this.#scheduler
@@ -239,8 +239,9 @@ export class Engine {
         const used = this.config.expertsPerToken
         const segment = { firstRow: 0, rows: tokens.length, position, table, used, adapters }
         for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
-        tell(position + tokens.length)
+        progress.next(position + tokens.length)
       }
+      await progress.end()
     } finally {
       scheduler.cache.close(sequence)
     }
@@ -253,6 +254,7 @@ export class Engine {
   async *checkWeights({ signal, onProgress }: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
     const parts = weightParts(this.plan, this.config)
     const total = parts.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    const progress = new Told(onProgress)
     let loaded = 0
     for (const [index, part] of parts.entries()) {
       const findings = await this.turns.exclusive(async () => {
@@ -261,9 +263,10 @@ export class Engine {
         return gatherFindings(this.#findings, unitsOf(part.slice))
       }, signal)
       loaded += part.slice.bytes
-      onProgress?.({ loaded, total })
+      progress.next({ loaded, total })
       yield { ...part, ...findings }
     }
+    await progress.end()
   }
 
   /** The times of the stages since the last call; none without the option `profile`. Call within a turn. */

@@ -2,10 +2,9 @@
 // clock, aborts, and what happens after a failure: one request's trouble ends that request alone. Which rows a step has
 // is the scheduler's; how it is computed, the runner's.
 
-import process from 'node:process'
 import { setImmediate } from 'node:timers'
-import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
-import { onRejection } from '../../base/onAbort.js'
+import { abortedError, closedError, MixtralError } from '../../base/errors.js'
+import { onRejection, warn } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { FullRouting } from '../model/routes.js'
 import type { Choice } from '../sampler/job.js'
@@ -292,9 +291,4 @@ export class StepLoop {
     this.wake() // its pages are given back between two steps
     request.task.ended(...failure)
   }
-}
-
-/** Says what a caller's function threw where no call can. */
-function warn(error: unknown, what: string): void {
-  process.emitWarning(error instanceof Error ? error : `${what} threw ${shown(error)}`)
 }
