@@ -104,6 +104,7 @@ export class Scheduler {
     const { length } = sequence.ids
     this.cache.copied(copies)
     this.cache.commit(sequence, request.ids.slice(length, length + rows - draft.length))
+    if (draft.length === 0) this.cache.trim(sequence) // it may have had one in a step that failed
   }
 
   /** The first `count` tokens of the draft came. The rows of the others are forgotten, with their pages. */

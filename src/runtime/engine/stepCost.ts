@@ -1,5 +1,6 @@
 // How long a step takes, by its rows: a + b rows, by least squares over the last steps; and where there are few, a
-// power of them. Says how many rows of prompts fit beside those that decode. Owns the numbers; the caller has the clock.
+// power of them. Says how many rows of prompts fit beside those that decode. Owns the numbers; the caller has the
+// clock.
 
 /** Steps that count. */
 const STEPS = 32
