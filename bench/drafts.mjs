@@ -3,8 +3,10 @@
 // that are quoted, and talk). The answers are replayed: the model computes every step and draws every token, then the
 // recorded token is taken in place of the drawn one, so a file with random weights will do. Acceptance is that of the
 // recorded texts, under the tokenizer of the file. Each round writes each answer with drafts and without, by turns; the
-// medians count. --ram: memory in bytes, such as 2.4e9, so that experts are read from the disk. --tokens: of an answer.
+// medians count. The time of the processor is told beside the clock's: it says more where other programs run, with one
+// thread, which waits for no other. --ram: memory in bytes, such as 2.4e9, so that experts are read from the disk. --tokens: of an answer.
 
+import process from 'node:process'
 import { Sampler } from '../dist/runtime/sampler/sampler.js'
 import { Drafter } from '../dist/text/generate/drafter.js'
 import { modelMemory } from '../dist/text/generate/modelMemory.js'
@@ -31,16 +33,18 @@ for (const [kind, cases] of Object.entries({ quoting: quoting.slice(0, count), t
     const recorded = tokenizer.encode(answer, { addBos: false, continues: true }).slice(0, most)
     await engine.evaluate(ids)
     const times = { with: [], without: [] }
+    const cpu = { with: [], without: [] }
     let drafts
     for (let round = 0; round < rounds; round++) {
       for (const way of round % 2 ? ['without', 'with'] : ['with', 'without']) {
-        const { seconds, ...counts } = await replay(ids, recorded, way === 'with')
+        const { seconds, cpuSeconds, ...counts } = await replay(ids, recorded, way === 'with')
         times[way].push(seconds)
+        cpu[way].push(cpuSeconds)
         if (way === 'with') drafts = counts
       }
     }
-    const [withDrafts, without] = [median(times.with), median(times.without)]
-    results.push({ kind, name, tokens: recorded.length, seconds: withDrafts, without, gain: without / withDrafts, ...drafts })
+    const [seconds, without, cpuSeconds, cpuWithout] = [times.with, times.without, cpu.with, cpu.without].map(median)
+    results.push({ kind, name, tokens: recorded.length, seconds, without, cpuSeconds, cpuWithout, ...drafts })
     if (!values.json) print(results.at(-1))
   }
 }
@@ -50,8 +54,9 @@ const totals = Object.fromEntries(['quoting', 'talk'].map((kind) => [kind, total
 if (values.json) console.log(JSON.stringify({ threads, experts, expertSlots, results, totals }))
 else {
   console.log(`${threads} threads, ${expertSlots} of ${experts} experts in memory`)
-  for (const [kind, { gain, tokens, drafted, accepted }] of Object.entries(totals)) {
-    console.log(`${kind}: ${gain.toFixed(3)} times as fast; ${tokens} tokens, ${accepted} of ${drafted} drafted ones came`)
+  for (const [kind, { gain, cpuGain, tokens, drafted, accepted }] of Object.entries(totals)) {
+    const times = `${gain.toFixed(3)} times as fast, by the processor's time ${cpuGain.toFixed(3)}`
+    console.log(`${kind}: ${times}; ${tokens} tokens, ${accepted} of ${drafted} drafted ones came`)
   }
 }
 
@@ -61,12 +66,16 @@ function replay(prompt, recorded, hasDrafts) {
   const drafter = new Drafter({ forces: false, endIds: new Set() }, new PromptLookup(prompt.length))
   const counts = { drafted: 0, accepted: 0, steps: engine.status.steps }
   let started = 0
+  let cpuStarted
   const ids = [...prompt, recorded[0]] // the first token comes with the prompt
   return new Promise((resolve, reject) => {
     engine.submit({
       ids,
       from: ids.length - 1,
-      started: () => (started = performance.now()),
+      started: () => {
+        started = performance.now()
+        cpuStarted = process.cpuUsage()
+      },
       job: () => sampler.job(),
       take: (choice, place) => {
         sampler.take(choice)
@@ -81,21 +90,25 @@ function replay(prompt, recorded, hasDrafts) {
         },
       }),
       ended: (error) => {
-        if (error) reject(error)
-        else resolve({ ...counts, steps: engine.status.steps - counts.steps, seconds: (performance.now() - started) / 1000 })
+        if (error) return reject(error)
+        const { user, system } = process.cpuUsage(cpuStarted)
+        const steps = engine.status.steps - counts.steps
+        return resolve({ ...counts, steps, seconds: (performance.now() - started) / 1000, cpuSeconds: (user + system) / 1e6 })
       },
     })
   })
 }
 
-function print({ kind, name, tokens, without, seconds, gain, drafted, accepted, steps }) {
-  const times = `${without.toFixed(2)} s, with drafts ${seconds.toFixed(2)} s, ${gain.toFixed(2)} x`
+function print({ kind, name, tokens, without, seconds, cpuWithout, cpuSeconds, drafted, accepted, steps }) {
+  const gain = (a, b) => `${(a / b).toFixed(2)} x`
+  const times = `${without.toFixed(2)} s, with drafts ${seconds.toFixed(2)} s, ${gain(without, seconds)}, cpu ${gain(cpuWithout, cpuSeconds)}`
   console.log(`${kind.padEnd(8)}${name.padEnd(22)}${tokens} tokens in ${times}; ${accepted} of ${drafted} came, ${steps} steps`)
 }
 
 function totalOf(list) {
   const sum = (name) => list.reduce((all, one) => all + one[name], 0)
-  return { tokens: sum('tokens'), drafted: sum('drafted'), accepted: sum('accepted'), gain: sum('without') / sum('seconds') }
+  const gains = { gain: sum('without') / sum('seconds'), cpuGain: sum('cpuWithout') / sum('cpuSeconds') }
+  return { tokens: sum('tokens'), drafted: sum('drafted'), accepted: sum('accepted'), ...gains }
 }
 
 function median(list) {
