@@ -4,7 +4,8 @@
 // recorded token is taken in place of the drawn one, so a file with random weights will do. Acceptance is that of the
 // recorded texts, under the tokenizer of the file. Each round writes each answer with drafts and without, by turns; the
 // medians count. The time of the processor is told beside the clock's: it says more where other programs run, with one
-// thread, which waits for no other. --ram: memory in bytes, such as 2.4e9, so that experts are read from the disk. --tokens: of an answer.
+// thread, which waits for no other. --ram: memory in bytes, such as 2.4e9, so that experts are read from the disk.
+// --tokens: of an answer.
 
 import process from 'node:process'
 import { Sampler } from '../dist/runtime/sampler/sampler.js'
