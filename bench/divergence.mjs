@@ -2,7 +2,8 @@
 // How far each type of weights moves the demo model's predictions from those of F16, beside the file's size: the files
 // in FOLDER (default: test/golden/models, which llama-quantize wrote), and those that `mixtral quantize` writes with
 // the importance matrix of test/golden. The divergence is that of `mixtral perplexity --kl` over
-// test/golden/demo/eval.txt in windows of 256, all of them or N. With --picture, draws them as an SVG for the documents.
+// test/golden/demo/eval.txt in windows of 256, all of them or N. With --picture, draws them as an SVG for the
+// documents.
 
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
