@@ -16,6 +16,9 @@ const otherFlags: Readonly<Record<string, string>> = {
   '--format': '--json-schema',
   '--verbose': '--debug',
   '--output': '--out',
+  '--allow-requantize': '--requantize',
+  '--split-max-size': '--shard-size',
+  '--keep-split': '--shard-size',
   '--temp': '--temperature',
 }
 
