@@ -70,8 +70,10 @@ Examples:
 function quantizeType(text: string): QuantizeType {
   const type = quantizeTypes.find((one) => one.toLowerCase() === text.toLowerCase())
   if (type !== undefined) return type
-  const onlyRead = /^(IQ1|TQ|MXFP4)/i.test(text) ? `: ${text} runs here, but is not written` : didYouMean(text, quantizeTypes)
-  throw new InvalidArgumentError(`Expected ${quantizeTypes.join(', ')}${onlyRead}.`)
+  const begun = quantizeTypes.filter((one) => text.length > 1 && one.startsWith(text.toUpperCase()))
+  const meant = begun.length > 0 ? `; did you mean ${begun.join(', ')}?` : didYouMean(text, quantizeTypes)
+  const hint = /^(IQ1|TQ|MXFP4)/i.test(text) ? `: ${text} runs here, but is not written` : meant
+  throw new InvalidArgumentError(`Expected ${quantizeTypes.join(', ')}${hint}.`)
 }
 
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
