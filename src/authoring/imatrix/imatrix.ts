@@ -1,7 +1,7 @@
 // An importance matrix: for each matrix of a model, how large its inputs are, column by column, over a text. Quantizing
 // weighs errors by it. Owns the form in memory. Knows neither how it is collected nor how a file holds it.
 
-import { checkKind, MixtralError, quoted } from '../../base/errors.js'
+import { checkKind, MixtralError, quoted, unlessRevoked } from '../../base/errors.js'
 
 /** The inputs of one matrix, or of the matrices of all experts that one tensor holds. */
 export interface ImatrixEntry {
@@ -26,7 +26,7 @@ export interface Imatrix {
 
 /** Throws `OPTION` for a value that is no importance matrix, such as the path of one, or one that was changed. */
 export function checkImatrix(value: unknown): void {
-  checkKind('the importance matrix', value, isImatrix(value), 'one of collectImatrix or readImatrix')
+  checkKind('the importance matrix', value, unlessRevoked(() => isImatrix(value)) ?? false, 'one of collectImatrix or readImatrix')
 }
 
 function isImatrix(value: unknown): value is Imatrix {
