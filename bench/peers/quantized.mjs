@@ -38,7 +38,8 @@ const matrix = golden('imatrix/tiny-mixtral.imatrix.gguf')
 const text = readFileSync(golden('demo/eval.txt'), 'utf8').trimEnd()
 const contextLength = 256
 const windows = values.windows === undefined ? undefined : Number(values.windows)
-if (windows !== undefined && !(Number.isInteger(windows) && windows > 0)) refuse(`--windows: found ${values.windows}, expected a whole number`)
+if (windows !== undefined && !(Number.isInteger(windows) && windows > 0))
+  refuse(`--windows: found ${values.windows}, expected a whole number`)
 const folder = mkdtempSync(join(tmpdir(), 'quantized-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
