@@ -1,7 +1,7 @@
 // Draws points by two positive numbers, both on logarithmic axes, as SVG: a mark by kind, and a name beside each point
 // that has one, where it covers the least. Knows nothing of what the numbers are.
 
-const size = { width: 880, height: 560 }
+const size = { width: 880, height: 680 }
 const area = { left: 72, right: 24, top: 20, bottom: 56 }
 const font = 'font-family="system-ui, -apple-system, Segoe UI, Helvetica, Arial, sans-serif"'
 const letter = 6.9 // width of one, at 12 px
@@ -17,6 +17,10 @@ const places = [
   { dx: -7, dy: -6, anchor: 'end' },
   { dx: 0, dy: -9, anchor: 'middle' },
   { dx: 0, dy: 19, anchor: 'middle' },
+  { dx: 10, dy: -18, anchor: 'start' },
+  { dx: -10, dy: 26, anchor: 'end' },
+  { dx: -10, dy: -18, anchor: 'end' },
+  { dx: 10, dy: 26, anchor: 'start' },
 ]
 
 /**
