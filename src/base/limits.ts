@@ -67,6 +67,11 @@ const forCheckpoints = {
 
 const forAdapters = {
   adapters: limit(64, 'adapters at a time', 'usual are one to three; each adds products to every token'),
+  adapterScale: limit(
+    1_000_000,
+    'times that an adapter may count, and as many below 0',
+    'usual are 0 to 2; far larger ones make logits that are not finite',
+  ),
   adapterRank: limit(4096, 'rank of an adapter', 'usual are 8 to 256; the width of the smaller Mixtral, at which nothing is saved'),
   adapterBytes: limit(
     17_179_869_184,

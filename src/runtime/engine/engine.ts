@@ -4,6 +4,7 @@
 import { Told } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
+import type { AdapterNeeds } from '../adapters/placedAdapters.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
@@ -27,12 +28,13 @@ import { inLentTurns } from './lentTurns.js'
 import { AdapterLoading, type LoadedAdapter, type LoadedAdapters } from './loadedAdapters.js'
 import { command, writePart } from './mailbox.js'
 import type { Task } from './request.js'
+import type { RoutedToken } from './routingListeners.js'
 import { Scheduler } from './scheduler.js'
 import { SessionStore } from './sessionStore.js'
 import { createSharedState, type SharedState } from './sharedState.js'
 import type { EngineStatus } from './status.js'
 import { StepCost } from './stepCost.js'
-import { type Handle, type RoutedToken, StepLoop } from './stepLoop.js'
+import { type Handle, StepLoop } from './stepLoop.js'
 import { StepRunner } from './stepRunner.js'
 import { Turns } from './turns.js'
 import type { ModelWorkerData } from './worker.js'
@@ -41,6 +43,7 @@ interface EngineState extends SharedState {
   readonly gguf: Gguf
   readonly team: Team
   readonly stepMs: number | undefined
+  readonly drafts: boolean | undefined
   readonly figures: Float64Array
   readonly adapters: LoadedAdapters
 }
@@ -66,7 +69,7 @@ export class Engine {
   #unwatch = () => {}
 
   private constructor(state: EngineState) {
-    const { config, plan, memories, mailbox, times, findings, team, stepMs, figures, adapters } = state
+    const { config, plan, memories, mailbox, times, findings, team, stepMs, drafts, figures, adapters } = state
     this.config = config
     this.plan = plan
     this.kernels = plan.build
@@ -84,7 +87,7 @@ export class Engine {
     const scales = adapters.choices.map(({ scale }) => scale)
     const rows = { sequences, batchSize, kvTokens: pages * PAGE_POSITIONS, pairs }
     this.#scheduler = new Scheduler({ ...rows, expertsPerToken, adapters: scales })
-    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner)
+    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner, drafts)
     this.turns = new Turns(this.#loop)
     this.sessions = new SessionStore(this, this.#scheduler, state)
   }
@@ -97,12 +100,12 @@ export class Engine {
     const tensors = mixtralTensors(config, weights.gguf)
     await new TimeSlice().pause(options.signal)
     const { build, module } = await compileKernels()
-    const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
+    const { stepMs, drafts, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
-    const loading = await AdapterLoading.open(options.adapters, config, ({ bytes, ...needs }) => {
-      const ram = checked.ram === undefined ? {} : { ram: checked.ram - bytes }
-      return planModel(config, tensors, { ...checked, ...needs, ...ram, build, guardBytes: askedGuardBytes() })
-    })
+    const planOf = ({ bytes: adapterBytes, ...needs }: AdapterNeeds) =>
+      planModel(config, tensors, { ...checked, ...needs, adapterBytes, build, guardBytes: askedGuardBytes() })
+    const { ram = Number.POSITIVE_INFINITY } = checked
+    const loading = await AdapterLoading.open(options.adapters, config, planOf, { ram, signal: options.signal })
     const { plan, adapted } = loading
     const { streaming } = plan
     const state = createSharedState({ module, config, plan, adapted, files: openedFiles(weights), profile: options.profile === true })
@@ -114,7 +117,7 @@ export class Engine {
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
     const adapters = await loading.fill(module, state.memories, options.signal)
     const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
-    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, figures, adapters })
+    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, drafts, figures, adapters })
     engine.#unwatch = watchGuards(state.memories, plan.guards)
     try {
       await engine.#load(options)

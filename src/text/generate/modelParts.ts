@@ -39,6 +39,7 @@ const ENGINE_OPTIONS = [
   'sequences',
   'kvTokens',
   'stepMs',
+  'drafts',
   'kvFormat',
   'ram',
   'batchSize',

@@ -249,5 +249,7 @@ function statusOf(all: readonly EngineStatus[], sequences: number, before: numbe
     steps: before + sum(({ steps }) => steps),
     rowsPerStep: most(({ rowsPerStep }) => rowsPerStep),
     stepMs: most(({ stepMs }) => stepMs),
+    draftedTokens: sum(({ draftedTokens }) => draftedTokens),
+    acceptedTokens: sum(({ acceptedTokens }) => acceptedTokens),
   }
 }
