@@ -1,11 +1,13 @@
-// node bench/scaling.mjs FILE [--threads 1,2,8,16,32,64] [--context N] [--tokens N] [--rounds N] [--bandwidth GB/S] [--atomic NS] [--layers N]
-// Predicts decode on machines of many cores. Measures the stages of a token on one thread, the memory's rate, and what
-// threads cost each other; simulates a token on any number of threads, as the runtime shares it out now and as it did
-// before; and holds the simulation against tokens a second that it measures on one and on two threads. `--bandwidth` is
-// that of the large machine, `--atomic` what an addition to a word costs there that many threads add to. `--layers`
-// makes the model larger than the file.
-// The loss is what is missing to all threads always busy, or to the memory's rate.
+// node bench/scaling.mjs FILE [--threads 1,2,8,64] [--layers N] [--bandwidth GB/S] [--save JSON] [--from JSON] ...
+// Also [--context N] [--tokens N] [--rounds N] [--atomic NS]. Predicts decode on machines of many cores. Measures the
+// stages of a token on one thread, the memory's rate, and what threads cost each other; simulates a token on any number
+// of threads, as the runtime shares it out now and as it did before; and holds the simulation against tokens a second
+// that it measures on one and on two threads. `--bandwidth` is that of the large machine, `--atomic` what an addition
+// to a word costs there that many threads add to. `--layers` makes the model larger than the file; `--save` keeps what
+// was measured, `--from` simulates from that. The loss is what is missing to all threads always busy, or to the
+// memory's rate.
 
+import { readFileSync, writeFileSync } from 'node:fs'
 import { openGguf } from '../dist/format/gguf/openGguf.js'
 import { MixtralModel } from '../dist/index.js'
 import { readCommandLine } from './commandLine.mjs'
@@ -16,7 +18,17 @@ import { ideal, RULES, simulate } from './scaling/simulate.mjs'
 import { stagesOf } from './scaling/stages.mjs'
 
 const text = { type: 'string' }
-const options = { threads: text, context: text, tokens: text, rounds: text, bandwidth: text, atomic: text, layers: text }
+const options = {
+  threads: text,
+  context: text,
+  tokens: text,
+  rounds: text,
+  bandwidth: text,
+  atomic: text,
+  layers: text,
+  save: text,
+  from: text,
+}
 const { values, positionals } = readCommandLine(import.meta.url, options, [1, 1])
 const [file] = positionals
 const counts = (values.threads ?? '1,2,4,8,16,32,64').split(',').map(Number)
@@ -25,26 +37,33 @@ const tokens = Number(values.tokens ?? 12)
 const rounds = Number(values.rounds ?? 5)
 const bandwidth = Number(values.bandwidth ?? 320) * 1e9
 const atomic = Number(values.atomic ?? 60) / 1e9
-/** Seconds after which a waiting thread sleeps, and until it is awake again (src/runtime/team/crew.ts; bench/LOG.md). */
+/**
+ * Seconds after which a waiting thread sleeps, and until it is awake again (src/runtime/team/crew.ts; bench/LOG.md).
+ */
 const SPIN = 1e-4
 const WAKE = 5e-5
 
 const { tensors } = await openGguf(file)
 const bytes = (pattern) => [...tensors.values()].reduce((sum, one) => sum + (pattern.test(one.name) ? one.bytes : 0), 0)
-const rates = [readBandwidth(1), readBandwidth(2)]
-const slower = await slowerBySize()
-const shared = await crewCosts()
+const SIZES = [4, 8, 16, 32, 64]
+const figures = values.from ? JSON.parse(readFileSync(values.from, 'utf8')) : await measureAll()
+if (values.save) writeFileSync(values.save, JSON.stringify(figures))
+const { rates, shared, config, least, fixed, measured } = figures
+const [seconds] = least
+const slower = (size) =>
+  figures.slower[
+    Math.max(
+      0,
+      SIZES.findLastIndex((one) => one <= size),
+    )
+  ]
+const inMicroseconds = (time) => `${(1e6 * time).toFixed(0)} us`
 console.log(`memory ${rates.map((rate) => (rate / 1e9).toFixed(1)).join(' and ')} GB/s on 1 and 2 threads`)
 console.log(
   `an atomic addition ${nanoseconds(shared.own)} alone, ${nanoseconds(shared.shared)} to a word that another thread has just written; a barrier of two ${nanoseconds(shared.barrier)}`,
 )
-console.log(
-  `a row in calls of 4, 8, 16, 32 and 64 groups: ${[4, 8, 16, 32, 64].map((size) => slower(size).toFixed(2)).join(', ')} times the longest's`,
-)
+console.log(`a row in calls of 4, 8, 16, 32 and 64 groups: ${SIZES.map((size) => slower(size).toFixed(2)).join(', ')} times the longest's`)
 
-const { config, least, fixed, measured } = await measure()
-const [seconds] = least
-const inMicroseconds = (time) => `${(1e6 * time).toFixed(0)} us`
 console.log(
   `\nmeasured ${measured.map((rate) => rate.toFixed(2)).join(' and ')} tokens/s on 1 and 2 threads, of which ${fixed.map(inMicroseconds).join(' and ')} in no stage`,
 )
@@ -111,6 +130,13 @@ function enlarged(layers) {
     seconds: larger,
     slower,
   }
+}
+
+async function measureAll() {
+  const rates = [readBandwidth(1), readBandwidth(2)]
+  const slower = await slowerBySize(SIZES)
+  const shared = await crewCosts()
+  return { rates, slower, shared, ...(await measure()) }
 }
 
 /**

@@ -1,6 +1,6 @@
-// The products of halfRows.ts for two tokens, and for four where vectors have 256 bits: two groups at a time. Sums of half
-// of the columns are made first, two neighbors of every four, so that all fit the registers; what is read a second time
-// comes out of the core's cache.
+// The products of halfRows.ts for two tokens, and for four where vectors have 256 bits: two groups at a time. Sums of
+// half of the columns are made first, two neighbors of every four, so that all fit the registers; what is read a second
+// time comes out of the core's cache.
 import { HALF_MASK } from '../lanes/half'
 import { held } from '../lanes/held'
 import { addTo, anyColumns, firstFactor, fourTimesAny, headerBytes, secondFactor, widened } from './halfRows'

@@ -148,7 +148,9 @@ export function fourTimesAny<T>(weights: usize, groups: i32, columns: i32, x0: u
   anyColumns<T>(weights, groups, columns, x3, out3)
 }
 
-/** Sums of two neighboring columns of every four, for one group and four tokens. `second`: added to those of the others. */
+/**
+ * Sums of two neighboring columns of every four, for one group and four tokens. `second`: added to those of the others.
+ */
 // @ts-ignore: decorator
 @inline function halfOfGroup<T>(w: usize, end: usize, mask: v128, factor: v128, x0: usize, x1: usize, x2: usize, x3: usize, out0: usize, out1: usize, out2: usize, out3: usize, second: bool): void {
   let a0 = f32x4.splat(0)

@@ -66,8 +66,8 @@ export function raiseScales(dst: usize, header: usize, blocks: i32, stride: usiz
 }
 
 /**
- * Copies the first `halves` of each of a row's blocks of `blockBytes` bytes, of up to eight rows, to the front of blocks
- * of `stride` bytes.
+ * Copies the first `halves` of each of a row's blocks of `blockBytes` bytes, of up to eight rows, to the front of
+ * blocks of `stride` bytes.
  */
 export function gatherHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, blockBytes: usize, halves: usize, to: usize, stride: usize): void {
   const p0 = rowAt(src, rowBytes, 0, rows)

@@ -1,5 +1,5 @@
 // How much longer a row takes in a short call than in a long one: a product of Q4_K with one token out of memory, in
-// calls of 4, 8, 16, 32 and 64 groups of four rows, each with its pages touched first, as the runtime does. By turns,
+// calls of several numbers of groups of four rows, each with its pages touched first, as the runtime does. By turns,
 // the least of some rounds.
 
 import { compileBuild, hasRelaxedSimd, instantiate } from '../../dist/runtime/kernels/compile.js'
@@ -7,14 +7,13 @@ import { GRID_BYTES } from '../../dist/runtime/kernels/gridTable.js'
 import { activationBytes, packings } from '../../dist/runtime/kernels/packing.js'
 
 const COLUMNS = 4096
-const SIZES = [4, 8, 16, 32, 64]
 const STREAM_BYTES = 400e6
 const ROUNDS = 8
 /** Groups of a round: different ones each time, so that no cache has them. */
 const GROUPS = 1024
 
-/** @returns {Promise<(groups: number) => number>} */
-export async function slowerBySize() {
+/** For each number of groups, ascending, how many times as long as in calls of the most. */
+export async function slowerBySize(sizes) {
   const build = (await hasRelaxedSimd()) ? 'relaxed-simd' : 'simd'
   const packing = packings.Q4_K
   const blocks = COLUMNS / packing.blockWeights
@@ -28,10 +27,10 @@ export async function slowerBySize() {
   const kernels = instantiate(compileBuild(build), memory)
   new Uint8Array(memory.buffer, weights).fill(1) // untouched pages are all the same page of zeros
   const multiply = packing.x1(kernels)
-  const least = new Map(SIZES.map((size) => [size, Number.POSITIVE_INFINITY]))
+  const least = new Map(sizes.map((size) => [size, Number.POSITIVE_INFINITY]))
   let at = 0
   for (let round = 0; round < ROUNDS; round++) {
-    for (const size of SIZES) {
+    for (const size of sizes) {
       const start = performance.now()
       for (let g = 0; g < GROUPS; g += size) {
         const from = weights + (at + g) * groupBytes
@@ -42,6 +41,6 @@ export async function slowerBySize() {
       at = (at + GROUPS) % groups
     }
   }
-  const longest = least.get(SIZES.at(-1))
-  return (size) => Math.max(1, least.get(SIZES.findLast((one) => one <= size) ?? SIZES[0]) / longest)
+  const longest = least.get(sizes.at(-1))
+  return sizes.map((size) => Math.max(1, least.get(size) / longest))
 }

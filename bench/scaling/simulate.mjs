@@ -83,8 +83,8 @@ function work({ units }, ready, threads, bandwidth, costs, rules) {
       const { thread, unit } = begins.shift()
       active.set(thread, { left: 1, unit })
     }
-    for (const [thread, { left }] of active) {
-      if (left > 1e-9) continue
+    for (const [thread, { left, unit }] of active) {
+      if (left * unit.seconds > 1e-13) continue // less is rounding
       active.delete(thread)
       done[thread] = now
       claim(thread, now)
@@ -97,7 +97,7 @@ function work({ units }, ready, threads, bandwidth, costs, rules) {
 function barrier(arrivals, costs, { groupSeats }) {
   const threads = arrivals.length
   if (threads === 1) return arrivals
-  const groups = Math.ceil(threads / groupSeats)
+  const groups = Math.max(1, Math.ceil(threads / groupSeats))
   const last = new Float64Array(groups)
   const order = [...arrivals.keys()].sort((a, b) => arrivals[a] - arrivals[b])
   for (const thread of order) {

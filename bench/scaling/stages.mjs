@@ -5,15 +5,13 @@ import { cutRows, mostGroups } from '../../dist/runtime/model/rowUnits.js'
 import { EXPERT_ROWS } from '../../dist/runtime/weights/scratch.js'
 
 /**
- * @param {object} model config of the model; bytes of the tensors whose names match; seconds of each timed stage of a token, on one
- * thread; `slower(groups)`, how much longer a group of four rows takes in a call of so many groups
- * @param {number} threads
- * @param {boolean} before
- * @returns {import('./simulate.mjs').Stage[]}
+ * @param {object} model config of the model; bytes of the tensors whose names match; seconds of each timed stage of a
+ * token, on one thread; `slower(groups)`, how much longer a group of four rows takes in a call of so many groups @param
+ * {number} threads @param {boolean} before @returns {import('./simulate.mjs').Stage[]}
  */
 export function stagesOf({ config, bytes, seconds, slower }, threads, before) {
   const { layers, heads, kvHeads, headDim, hiddenSize, intermediateSize, expertsPerToken, vocabSize } = config
-  const perLayer = (stage) => seconds[stage] / layers
+  const perLayer = (stage) => Math.max(1e-9, seconds[stage] / layers)
   const weights = (pattern) => bytes(pattern) / layers
   const one = (name, time) => ({ name, units: [{ seconds: time, bytes: 0 }] })
   const alike = (name, time, count, read) => ({

@@ -47,7 +47,9 @@ export class Experts {
   readonly #used: Group[] = []
   /** By expert, once it was used: experts that stay in their slots. */
   readonly #residents: Active[] = []
-  /** The step that runs and the experts of its round, for units, which are made once: nothing is allocated for a layer. */
+  /**
+   * The step that runs and the experts of its round, for units, which are made once: nothing is allocated for a layer.
+   */
   #step!: StepRows
   #active: Active[] = []
   readonly #downs: Linear[] = []
@@ -182,13 +184,11 @@ export class Experts {
   readonly #gateAndUpUnit = (unit: number): void => {
     const of = this.#step
     const { pairRows } = of
-    const thread = this.#thread
-    const { intermediateSize } = thread.config
+    const { privateAt: gated, config } = this.#thread // in the thread's scratch: (tokens, EXPERT_ROWS) of gate, then of up
+    const { intermediateSize } = config
     const expert = this.#active[Math.floor(unit / this.#blocks)]!
     const row = (unit % this.#blocks) * EXPERT_ROWS
     const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
-    // in the thread's scratch: (tokens, EXPERT_ROWS) of gate, then of up
-    const gated = thread.privateAt
     const raised = gated + expert.count * EXPERT_ROWS * 4
     const step = expert.whole ? (expert.count === 1 ? rows : expert.count < FEW_TOKENS ? ROWS_FOR_FEW : CACHED_ROWS) : CACHED_ROWS
     for (let r = 0; r < rows; r += step) {

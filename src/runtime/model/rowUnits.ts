@@ -1,6 +1,6 @@
-// How the rows of matrices that are multiplied in one stage are cut into units for the threads: large ones first, so that
-// claims cost little and strips of memory are long, then smaller and smaller ones, so that threads end together. Cut
-// once, by the numbers of rows and threads, and kept: a stage allocates nothing. Does not know who multiplies what.
+// How the rows of matrices that are multiplied in one stage are cut into units for the threads: large ones first, so
+// that claims cost little and strips of memory are long, then smaller and smaller ones, so that threads end together.
+// Cut once, by the numbers of rows and threads, and kept: a stage allocates nothing. Does not know who multiplies what.
 
 /** A product of fewer tokens takes mostly the time to read the weights. */
 export const FEW_TOKENS = 8
@@ -9,7 +9,9 @@ const LONG_ROWS = 8192
 /** Groups of four rows of a unit: at most for any number of tokens, for few, and for one. */
 const UNIT_GROUPS = [16, 32, 64] as const
 /** Whole groups for a unit's four strips. */
-const LEAST_GROUPS = 4
+const STRIPS = 4
+/** The least of the most groups that a unit has: a row takes longer in short calls. */
+const LEAST_SHARE = 1 / 8
 
 /** The most groups of a unit. columns: of the longest rows. */
 export function mostGroups(tokens: number, columns: number): number {
@@ -22,11 +24,12 @@ export function mostGroups(tokens: number, columns: number): number {
  */
 export function cutRows(groups: readonly number[], most: number, seats: number): Int32Array {
   const units: number[] = []
+  const least = Math.max(STRIPS, most * LEAST_SHARE)
   let left = groups.reduce((sum, count) => sum + count, 0)
   for (const [matrix, count] of groups.entries()) {
     for (let first = 0; first < count; ) {
-      const share = seats === 1 ? most : Math.ceil(left / (2 * seats) / LEAST_GROUPS) * LEAST_GROUPS
-      const size = Math.min(Math.max(share, LEAST_GROUPS), most, count - first)
+      const share = seats === 1 ? most : Math.ceil(left / (2 * seats) / STRIPS) * STRIPS
+      const size = Math.min(Math.max(share, least), most, count - first)
       units.push(matrix, first, size)
       first += size
       left -= size

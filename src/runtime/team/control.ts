@@ -3,8 +3,8 @@
 // units are, nor what the lock guards.
 
 /**
- * Words of a cache line, and of the one that processors fetch with it. Words that different threads write often stand on
- * lines of their own: a line goes from core to core with every write.
+ * Words of a cache line, and of the one that processors fetch with it. Words that different threads write often stand
+ * on lines of their own: a line goes from core to core with every write.
  */
 const LINE = 32
 
@@ -45,7 +45,9 @@ export const word = {
    * on it.
    */
   ready: 7 * LINE,
-  /** Seats of a group that have arrived at the current barrier, a line for each group. The last one sets it back to 0. */
+  /**
+   * Seats of a group that have arrived at the current barrier, a line for each group. The last one sets it back to 0.
+   */
   arrivedOfGroup: 8 * LINE,
 } as const
 

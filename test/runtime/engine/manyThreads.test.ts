@@ -1,5 +1,5 @@
-// Many more threads than cores, in several groups: no step hangs, and logits are those of one thread. The whole of it is
-// MIXTRAL_TEST_STEPS=10000, with 64 threads, which takes half an hour on two cores.
+// Many more threads than cores, in several groups: no step hangs, and logits are those of one thread. The whole of it
+// is MIXTRAL_TEST_STEPS=10000, with 64 threads, which takes half an hour on two cores.
 
 import { afterAll, expect, test } from 'vitest'
 import { MixtralModel } from '../../../dist/index.js'

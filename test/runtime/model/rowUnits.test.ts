@@ -32,7 +32,7 @@ describe('cutRows', () => {
   test('the last units are small, so that threads end together', () => {
     const sizes = triples(cutRows([1024], 64, 2)).map(([, , count]) => count!)
     expect(sizes[0]).toBe(64)
-    expect(sizes.at(-1)).toBe(4)
+    expect(sizes.at(-1)).toBe(8)
     expect(sizes).toEqual(sizes.toSorted((a, b) => b - a))
   })
 })
