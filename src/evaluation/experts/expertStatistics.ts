@@ -180,7 +180,7 @@ export async function expertStatistics(
     allFavorites.addAll(own.favorites)
   }
   const all = await inSlices(figuresOf('all', { counts, favorites: allFavorites }, favorites), signal)
-  progress.end()
+  await progress.end()
   const uses = total * shape.used
   return {
     shape,

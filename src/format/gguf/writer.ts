@@ -2,6 +2,7 @@
 // aligned. Holds only the header in memory; does not make the data.
 
 import { abortedError, quoted } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import { type GgufPlan, type PlannedTensor, tensorBytes } from './encodeHeader.js'
 import { type GgufTensor, ggufError } from './gguf.js'
 import { GgufDraft } from './ggufDraft.js'
@@ -56,12 +57,14 @@ export class GgufWriter {
     await this.#draft.files[tensor.file]!.write(bytes, at)
   }
 
-  /** Gives the complete file its name. Throws `GGUF`, and leaves no file, if data is missing. */
-  async close(): Promise<void> {
+  /**
+   * Gives the complete file its name. Throws `GGUF` if data is missing, `ABORTED`, and `IO`, and leaves no file then.
+   */
+  async close(signal?: AbortSignal): Promise<void> {
     const { next } = this
     try {
       if (next) throw ggufError(this.#path, `closed after ${this.#written} bytes, expected ${next.bytes}`, `tensor ${quoted(next.name)}`)
-      await this.#draft.publish()
+      await this.#draft.publish(signal)
     } finally {
       await this.#draft.discard()
     }
@@ -101,6 +104,7 @@ export async function writeGguf(
 ): Promise<void> {
   const total = plan.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
   let written = 0
+  const progress = new Told(onProgress)
   const writer = await GgufWriter.create(path, plan, shardBytes)
   try {
     for (const { name, pieces } of plan.tensors) {
@@ -108,11 +112,12 @@ export async function writeGguf(
         if (signal?.aborted) throw abortedError(signal)
         await writer.write(piece)
         written += piece.length
-        onProgress?.({ written, total })
+        progress.next({ written, total })
       }
       if (writer.next?.name === name) throw ggufError(path, 'too few bytes were made', `tensor ${quoted(name)}`)
     }
-    await writer.close()
+    await progress.end()
+    await writer.close(signal)
   } finally {
     await writer.discard()
   }

@@ -6,21 +6,26 @@ import type { MergedTensor } from '../../authoring/quantize/adapterMerge.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
 import { quoted } from '../../base/errors.js'
 import { localModel } from '../../registry/stores/localModels.js'
-import { type AdapterChoice, isFolder } from '../../runtime/adapters/adapterSet.js'
+import { type AdapterChoice, checkAdapterHeader, isFolder } from '../../runtime/adapters/adapterSet.js'
 import type { AdapterFacts } from '../inspect/adapterFacts.js'
 import { columns } from './layout.js'
 
 /** Reads one more adapter of a list: a path or name, and a number behind a colon if that is not part of the path. */
 export function adapterChoices(text: string, before: readonly AdapterChoice[] = []): AdapterChoice[] {
-  const [, path, scale] = existsSync(text) ? [] : (/^(.+):(-?\d+(?:\.\d+)?)$/.exec(text) ?? [])
+  const [, path, scale] = existsSync(text) ? [] : (/^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(text) ?? [])
   return [...before, path === undefined ? { path: text } : { path, scale: Number(scale) }]
 }
 
-/** The same, names replaced by the paths of files on this machine. Throws `IO` for a name that is not here. */
+/**
+ * The same, names replaced by the paths of files on this machine. Throws `IO` for a name that is not here, and what is
+ * wrong with an adapter whatever its model is: before hours are spent on the model.
+ */
 export async function localAdapters(choices: readonly AdapterChoice[] = []): Promise<AdapterChoice[]> {
   const list: AdapterChoice[] = []
   for (const choice of choices) {
-    list.push((await isFolder(choice.path)) ? choice : { ...choice, path: (await localModel(choice.path)).path })
+    const path = (await isFolder(choice.path)) ? choice.path : (await localModel(choice.path)).path
+    await checkAdapterHeader(path)
+    list.push({ ...choice, path })
   }
   return list
 }
@@ -34,8 +39,11 @@ export function mergedText(merged: readonly MergedTensor[]): string {
     return `${percent < 10 ? percent.toPrecision(2) : percent.toFixed(0)} %`
   }
   const all = { change: rms('change'), loss: rms('loss') }
-  const worst = merged.reduce((most, tensor) => (tensor.loss * most.change > most.loss * tensor.change ? tensor : most))
-  const line = `merged into ${merged.length} tensors: changed by ${all.change.toPrecision(3)} (RMS), rounded with an error of ${all.loss.toPrecision(3)}`
+  const into = `merged into ${merged.length} ${merged.length === 1 ? 'tensor' : 'tensors'}`
+  const changed = merged.filter(({ change }) => change > 0)
+  if (changed.length === 0) return `${into}, which nothing changes: the products of all factors are 0, as before a training`
+  const worst = changed.reduce((most, tensor) => (tensor.loss * most.change > most.loss * tensor.change ? tensor : most))
+  const line = `${into}: changed by ${all.change.toPrecision(3)} (RMS), rounded with an error of ${all.loss.toPrecision(3)}`
   return `${line}, ${share(all)} of the change; most in ${quoted(worst.name)}, ${share(worst)}`
 }
 

@@ -95,12 +95,13 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
     parts.push(section('tensors', columns(rows, [3])))
   }
   if (facts.needs) {
-    const { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes, activeBytesPerToken } = facts.needs
+    const { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes, leastMemoryBytes, activeBytesPerToken } = facts.needs
     const rows = [
       ['weights in memory', byteCount(weightBytes)],
       [`KV cache for ${contextLength} tokens`, byteCount(kvBytes)],
       ['scratch memory', byteCount(scratchBytes)],
       ['together', byteCount(memoryBytes)],
+      ...(leastMemoryBytes < memoryBytes ? [['with no layer expanded', byteCount(leastMemoryBytes)]] : []),
       ['read per token', byteCount(activeBytesPerToken)],
     ]
     parts.push(section('needs', columns(rows, [1])))

@@ -16,7 +16,17 @@ const otherFlags: Readonly<Record<string, string>> = {
   '--format': '--json-schema',
   '--verbose': '--debug',
   '--output': '--out',
+  '--allow-requantize': '--requantize',
+  '--split-max-size': '--shard-size',
+  '--keep-split': '--shard-size',
   '--temp': '--temperature',
+  '--lora-scaled': '--lora',
+  '--lora-init-without-apply': '--lora',
+  '--lora-modules': '--lora',
+  '--adapter': '--lora',
+  '--cache-type-k': '--kv',
+  '--cache-type-v': '--kv',
+  '--kv-cache-dtype': '--kv',
 }
 
 /** What other programs, and shells, call a command of ours. */
