@@ -1,8 +1,8 @@
 // The ABI of the kernels, nothing else. Parameters are byte addresses (`weights`, `x`, `out`) or counts in the unit of
 // their name (`groups`, `blocks`). Encoders are a module of their own (asconfig.encode.json).
 export { matmul_f32_x1, matmul_f32_x4, repack_f32 } from './formats/f32'
-export { matmul_f16_x1, matmul_f16_x4, repack_f16 } from './formats/f16'
-export { matmul_bf16_x1, matmul_bf16_x4, repack_bf16 } from './formats/bf16'
+export { matmul_f16_x1, matmul_f16_x2, matmul_f16_x4, matmul_f16_x4_tall, repack_f16 } from './formats/f16'
+export { matmul_bf16_x1, matmul_bf16_x2, matmul_bf16_x4, matmul_bf16_x4_tall, repack_bf16 } from './formats/bf16'
 export { matmul_q4_0_x1, matmul_q4_0_x4, repack_q4_0 } from './formats/q4_0'
 export { matmul_q4_1_x1, matmul_q4_1_x4, repack_q4_1 } from './formats/q4_1'
 export { matmul_q5_0_x1, matmul_q5_0_x4, repack_q5_0 } from './formats/q5_0'

@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs'
 import { formats } from '../dist/format/quants/formats.js'
 import { floatToHalf, halfToFloat } from '../dist/format/quants/half.js'
+import { hasWideVectors } from '../dist/runtime/kernels/compile.js'
 import { GRID_BYTES } from '../dist/runtime/kernels/gridTable.js'
 import { activationBlock, activationBytes, packings } from '../dist/runtime/kernels/packing.js'
 import { kvHeadBytes } from '../dist/runtime/weights/pages.js'
@@ -146,15 +147,16 @@ export function* quantizeCases(memory, kind) {
 }
 
 /**
- * One token of one kv head in the shape of Mixtral: four query heads of 128.
+ * One token, and sixteen, of one kv head in the shape of Mixtral: four query heads of 128.
  * @returns {Generator<KernelCase>}
  */
 export function* attentionCases(memory, positions) {
-  const [heads, headDim] = [4, 128]
+  const [heads, headDim, most] = [4, 128, 16]
   memory.clear()
-  const q = randomFloats(heads * headDim, 1)
+  const width = heads * headDim
+  const q = randomFloats(most * width, 1)
   const [keys, values] = [2, 3].map((seed) => randomFloats(positions * headDim, seed))
-  const expected = attention(q, keys, values, heads, headDim)
+  const expected = attention(q.subarray((most - 1) * width), keys, values, heads, headDim) // of the last token
   const [query, key, value] = [q, keys, values].map((floats) => memory.place(floats))
   const caches = ['f16', 'q8'].map((format) => {
     const bytes = kvHeadBytes(Math.ceil(positions / 32), headDim, format)
@@ -162,23 +164,29 @@ export function* attentionCases(memory, positions) {
   })
   const table = memory.place(Int32Array.from({ length: Math.ceil(positions / 32) }, (_, block) => block))
   const out = memory.take(q.byteLength)
-  const part = memory.take(heads * (headDim + 4) * 4)
-  const room = memory.take(headDim * 132 + (heads + 1) * 132 + 32 + heads * headDim * 3)
-  const width = heads * headDim
+  const part = memory.take(most * heads * (headDim + 4) * 4)
+  const room = memory.take(headDim * 132 + (most * heads + 1) * 132 + 32 + most * heads * headDim * 3)
+  const wide = hasWideVectors() ? 1 : 0
   for (const { build, kernels } of memory.kernels) {
     for (const { format, bytes, keys, values, within } of caches) {
       for (let p = 0; p < positions; p++)
         kernels[`store_kv_${format}`](key + p * headDim * 4, value + p * headDim * 4, headDim, keys, values, p)
-      const run = () => {
-        kernels[`attention_${format}`](query, width, part, 1, heads, headDim, keys, values, table, positions - 1, 0, 0, positions, room)
-        kernels.finish_attention(part, heads, headDim, out)
+      for (const tokens of [1, most]) {
+        const from = query + (most - tokens) * width * 4
+        const run = () => {
+          kernels[`attention_${format}`](
+            ...[from, width, part, tokens, heads, headDim, keys, values, table, positions - tokens, 0, 0, positions, room, wide],
+          )
+          kernels.finish_attention(part, tokens * heads, headDim, out)
+        }
+        run()
+        const found = memory.floats(out + (tokens - 1) * width * 4, width)
+        const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i])), 0)
+        const name = `attention${format === 'f16' ? '' : `_${format}`}${tokens === 1 ? '' : `_x${tokens}`}`
+        if (!(worst < within)) throw new Error(`${name}, ${build}: off by ${worst}`)
+        const seen = tokens * (positions - (tokens - 1) / 2)
+        yield { name, build, data: `${positions} positions`, bytes: 2 * bytes, multiplyAdds: 2 * seen * width, run }
       }
-      run()
-      const found = memory.floats(out, width)
-      const worst = found.reduce((most, x, i) => Math.max(most, Math.abs(x - expected[i])), 0)
-      if (!(worst < within)) throw new Error(`attention, ${format}, ${build}: off by ${worst}`)
-      const name = format === 'f16' ? 'attention' : `attention_${format}`
-      yield { name, build, data: `${positions} positions`, bytes: 2 * bytes, multiplyAdds: 2 * positions * width, run }
     }
   }
 }

@@ -66,10 +66,10 @@ export function raiseScales(dst: usize, header: usize, blocks: i32, stride: usiz
 }
 
 /**
- * Writes header and halves of up to eight rows: copies the first `halves` of each of a row's blocks of `blockBytes`
- * bytes to the front of blocks of `stride` bytes. Returns how many are not finite.
+ * Copies the first `halves` of each of a row's blocks of `blockBytes` bytes, of up to eight rows, to the front of
+ * blocks of `stride` bytes.
  */
-export function packHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, blockBytes: usize, halves: usize, dst: usize, stride: usize): i32 {
+export function gatherHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, blockBytes: usize, halves: usize, to: usize, stride: usize): void {
   const p0 = rowAt(src, rowBytes, 0, rows)
   const p1 = rowAt(src, rowBytes, 1, rows)
   const p2 = rowAt(src, rowBytes, 2, rows)
@@ -79,7 +79,6 @@ export function packHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, 
   const p6 = rowAt(src, rowBytes, 6, rows)
   const p7 = rowAt(src, rowBytes, 7, rows)
   const mask = eightRows(rows)
-  let to = dst + 32
   for (let b: usize = 0; b < <usize>blocks; b++) {
     for (let i: usize = 0; i < halves; i++) {
       const at = b * blockBytes + i * 2
@@ -95,5 +94,10 @@ export function packHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, 
     }
     to += stride
   }
+}
+
+/** Writes header and halves of up to eight rows, as `gatherHalves` and `raiseScales` do. */
+export function packHalves(src: usize, rowBytes: usize, rows: i32, blocks: i32, blockBytes: usize, halves: usize, dst: usize, stride: usize): i32 {
+  gatherHalves(src, rowBytes, rows, blocks, blockBytes, halves, dst + 32, stride)
   return raiseScales(dst, 32, blocks, stride, halves)
 }

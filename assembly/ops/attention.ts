@@ -5,11 +5,11 @@
 //
 // A row is one query head of one token. A part is the result of a range for a row: headDim sums of p * value, the
 // largest score, the sum of p, two floats unused.
-import { exp1, expAll } from '../lanes/exp'
-import { expand, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
+import { exp1, exp4, expBelow } from '../lanes/exp'
+import { expand, expandOf, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
 import { held } from '../lanes/held'
 import { roundedQueryBytes, roundQueries, scoresOfBytes, widenValues } from './attentionBytes'
-import { mix, scores } from './attentionRows'
+import { mix, mixWide, scores, scoresWide } from './attentionRows'
 import { byteBlockBytes } from './kvCache'
 
 /**
@@ -17,30 +17,48 @@ import { byteBlockBytes } from './kvCache'
  * parts' largest and sum, and leaves at `kept` (rows) the factors that their other sums are to be scaled by.
  */
 function weigh(p: usize, rows: i32, scale: f32, from: i32, to: i32, part: usize, partBytes: usize, kept: usize): void {
-  const scales = f32x4.splat(scale)
   const state = part + partBytes - 16
   for (let r: usize = 0; r < <usize>rows; r++) {
     const at = p + r * 128
     for (let i: usize = 0; i < <usize>from; i++) store<f32>(at + i * 4, -Infinity)
     for (let i = <usize>to; i < 32; i++) store<f32>(at + i * 4, -Infinity)
-    let top = f32x4.mul(v128.load(at), scales)
-    for (let i: usize = 16; i < 128; i += 16) top = f32x4.pmax(top, f32x4.mul(v128.load(at + i), scales))
+    let top = f32x4.pmax(v128.load(at), v128.load(at, 16))
+    top = f32x4.pmax(top, v128.load(at, 32))
+    top = f32x4.pmax(top, v128.load(at, 48))
+    top = f32x4.pmax(top, v128.load(at, 64))
+    top = f32x4.pmax(top, v128.load(at, 80))
+    top = f32x4.pmax(top, v128.load(at, 96))
+    top = f32x4.pmax(top, v128.load(at, 112))
     top = f32x4.pmax(top, v128.shuffle<i64>(top, top, 1, 0))
     top = f32x4.pmax(top, v128.shuffle<i32>(top, top, 1, 0, 3, 2))
     const mine = state + r * partBytes
     const old = load<f32>(mine)
-    top = f32x4.pmax(top, f32x4.splat(old))
-    for (let i: usize = 0; i < 128; i += 16) v128.store(at + i, f32x4.sub(f32x4.mul(v128.load(at + i), scales), top))
-    store<f32>(mine, f32x4.extract_lane(top, 0))
-    store<f32>(kept + r * 4, old == -Infinity ? 0 : exp1(old - f32x4.extract_lane(top, 0)))
+    const largest = f32x4.extract_lane(f32x4.pmax(f32x4.mul(top, f32x4.splat(scale)), f32x4.splat(old)), 0)
+    store<f32>(mine, largest)
+    store<f32>(kept + r * 4, old == -Infinity ? old : old - largest)
   }
-  expAll(p, rows * 32)
+  // exp of four rows' at once; a row that has seen nothing keeps nothing
+  let r: usize = 0
+  for (; r + 4 <= <usize>rows; r += 4) {
+    const x = v128.load(kept + r * 4)
+    v128.store(kept + r * 4, v128.andnot(exp4(x), f32x4.eq(x, f32x4.splat(-Infinity))))
+  }
+  for (; r < <usize>rows; r++) {
+    const x = load<f32>(kept + r * 4)
+    store<f32>(kept + r * 4, x == -Infinity ? 0 : exp1(x))
+  }
+  expBelow(p, rows, scale, state, partBytes)
   for (let r: usize = 0; r < <usize>rows; r++) {
     const at = p + r * 128
     for (let i: usize = 0; i < <usize>from; i++) store<f32>(at + i * 4, 0)
     for (let i = <usize>to; i < 32; i++) store<f32>(at + i * 4, 0)
-    let sum = v128.load(at)
-    for (let i: usize = 16; i < 128; i += 16) sum = f32x4.add(sum, v128.load(at + i))
+    let sum = f32x4.add(v128.load(at), v128.load(at, 16))
+    sum = f32x4.add(sum, v128.load(at, 32))
+    sum = f32x4.add(sum, v128.load(at, 48))
+    sum = f32x4.add(sum, v128.load(at, 64))
+    sum = f32x4.add(sum, v128.load(at, 80))
+    sum = f32x4.add(sum, v128.load(at, 96))
+    sum = f32x4.add(sum, v128.load(at, 112))
     sum = f32x4.add(sum, v128.shuffle<i64>(sum, sum, 1, 0))
     sum = f32x4.add(sum, v128.shuffle<i32>(sum, sum, 1, 0, 3, 2))
     const mine = state + r * partBytes
@@ -54,7 +72,10 @@ function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
   const factor = plainFactor(<i32>count)
   let i: usize = 0
   if (withNaN) for (; i < 32; i += 4) v128.store(to + i * 4, fromHalf(from + i * 2))
-  for (; i < count; i += 4) v128.store(to + i * 4, expand(from + i * 2, mask, factor))
+  for (; i < count; i += 8) {
+    v128.store(to + i * 4, expand(from + i * 2, mask, factor))
+    v128.store(to + i * 4, expandOf(v128.load16x4_s(from + i * 2, 8), mask, factor), 16)
+  }
 }
 
 /**
@@ -62,23 +83,24 @@ function widen(from: usize, to: usize, count: usize, withNaN: bool): void {
  * for `tokens` consecutive positions, the first at `position`. The cache holds all positions up to the last. table:
  * (blocks of 32 positions) i32, the page of each: its place in `keys` and `values`, counted in blocks. q: (tokens,
  * qFloats), from the pointer on (heads, headDim) float32. part: (tokens, heads) parts. window: positions a token sees,
- * itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16.
+ * itself included; 0 is all. room: headDim * 132 + (tokens * heads + 1) * 132 bytes, and 16. wide: 1 where vectors have
+ * 256 bits, else 0; the bits are the same.
  */
-export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
-  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, HALVES)
+export function attention_f16(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, wide: i32): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, wide, HALVES)
 }
 
 /** The same for a cache of float32. */
-export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
-  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, FLOATS)
+export function attention_f32(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, wide: i32): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, wide, FLOATS)
 }
 
 /**
  * The same for a cache of 8 bits. room: besides, for each query head of each token, headDim * 2 bytes and 4 for each 32
  * dimensions, up to a multiple of 16.
  */
-export function attention_q8(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize): void {
-  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, BYTES)
+export function attention_q8(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, wide: i32): void {
+  attend(q, qFloats, part, tokens, heads, headDim, keys, values, table, position, window, first, end, room, wide, BYTES)
 }
 
 // What the cache holds.
@@ -88,7 +110,7 @@ const BYTES = 2
 
 // One token reads halves directly. For several tokens a block is widened first, keys and then values in the same room,
 // so that it stays in the first-level cache. Of a block of bytes only the values are widened.
-function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, kind: i32): void {
+function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, wide: i32, kind: i32): void {
   const blockFloats = <usize>headDim * 32
   const rows = <usize>heads
   const spare = room + blockFloats * 4
@@ -127,6 +149,7 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       const at = q + <usize>t * qBytes
       if (bytes) scoresOfBytes(queries + <usize>t * queryBytes, heads, k, headDim, p + row * 128)
       else if (direct) scores<u16>(at, heads, k, headDim, p)
+      else if (wide) scoresWide(at, heads, k, headDim, p + row * 128)
       else scores<f32>(at, heads, k, headDim, p + row * 128)
       weigh(p + row * 128, heads, scale, from, min(32, here + 1 - first), part + row * partBytes, partBytes, kept + row * 4)
     }
@@ -145,6 +168,7 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       if (from >= 32) continue
       const to = min(32, here + 1 - first)
       if (direct) mix<u16>(part, heads, kept, p, v, headDim, from, to, spare)
+      else if (wide) mixWide(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare)
       else mix<f32>(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare)
     }
   }

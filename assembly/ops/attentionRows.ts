@@ -5,6 +5,7 @@ import { expandOf, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
 import { held } from '../lanes/held'
 import { mix4, scores4 } from './attentionFours'
 import { mixHalves4, scoresOfHalves4 } from './attentionHalves'
+import { mixTall4, scoresTall4 } from './attentionTall'
 
 // T is what the cache holds: u16 for float16, f32 for float32. It is a type parameter, so that the inner loops have no
 // branch: V8 makes 256-bit vectors only within a basic block. Neighbors are read at immediate offsets for the same
@@ -211,4 +212,31 @@ import { mixHalves4, scoresOfHalves4 } from './attentionHalves'
     kept += 8
     p += 256
   }
+}
+
+/** `scores` of a float32 cache, in tiles that need wide vectors: for an engine that has them. */
+export function scoresWide(q: usize, rows: i32, keys: usize, headDim: i32, p: usize): void {
+  const headBytes = <usize>headDim * 4
+  if (!(headDim & 15)) {
+    for (; rows >= 4; rows -= 4) {
+      scoresTall4(q, q + headBytes, q + 2 * headBytes, q + 3 * headBytes, keys, headDim, p)
+      q += 4 * headBytes
+      p += 512
+    }
+  }
+  scores<f32>(q, rows, keys, headDim, p)
+}
+
+/** `mix` of a float32 cache in such tiles. */
+export function mixWide(part: usize, rows: i32, kept: usize, p: usize, values: usize, headDim: i32, from: i32, to: i32, spare: usize): void {
+  const partBytes = <usize>headDim * 4 + 16
+  if (!(headDim & 15)) {
+    for (; rows >= 4; rows -= 4) {
+      mixTall4(part, part + partBytes, part + 2 * partBytes, part + 3 * partBytes, kept, p, values, headDim, from, to)
+      part += 4 * partBytes
+      kept += 16
+      p += 512
+    }
+  }
+  mix<f32>(part, rows, kept, p, values, headDim, from, to, spare)
 }

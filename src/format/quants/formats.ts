@@ -85,8 +85,13 @@ const eight = (unitBytes: number): PackedLayout => ({ rowsTogether: 8, headerByt
 /** By ggml type name. */
 const rows = {
   F32: { dequantize: dequantizeF32, notFinite: floatsOf(4, 0x7f80), product: floats(dotF32), packed: four(0, 16) },
-  F16: { dequantize: dequantizeF16, notFinite: floatsOf(2, 0x7c00), product: floats(dotF16), packed: four(16, 8), encode: encodeF16 },
-  BF16: { dequantize: dequantizeBF16, notFinite: floatsOf(2, 0x7f80), product: floats(dotBF16), packed: four(0, 8) },
+  F16: { dequantize: dequantizeF16, notFinite: floatsOf(2, 0x7c00), product: floats(dotF16), packed: eight(16), encode: encodeF16 },
+  BF16: {
+    dequantize: dequantizeBF16,
+    notFinite: floatsOf(2, 0x7f80),
+    product: floats(dotBF16),
+    packed: { rowsTogether: 8, headerBytes: 0, unitBytes: 16 },
+  },
   Q4_0: { dequantize: dequantizeQ40, notFinite: halvesAt(18, 0), product: q8_1(dotQ40), packed: eight(144), encode: encodeQ40 },
   Q4_1: { dequantize: dequantizeQ41, notFinite: halvesAt(20, 0, 2), product: q8_1(dotQ41), packed: eight(160), encode: encodeQ41 },
   Q5_0: { dequantize: dequantizeQ50, notFinite: halvesAt(22, 0), product: q8_1(dotQ50), packed: eight(176), encode: encodeQ50 },

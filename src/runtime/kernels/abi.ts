@@ -65,6 +65,7 @@ type Attention = (
   first: number,
   end: number,
   room: number,
+  wide: 0 | 1,
 ) => void
 
 /** How keys and values are kept: as floats, or in 8 bits with a float16 scale per position, head and 32 dimensions. */

@@ -23,6 +23,8 @@ export interface Packing {
   readonly x2: (kernels: Kernels) => MatmulX2 | undefined
   readonly x4: (kernels: Kernels) => MatmulX4
   readonly tall: (kernels: Kernels) => MatmulX4 | undefined
+  /** Whether tall tiles read weights twice, so that they come into the core's cache first. */
+  readonly tallReadsTwice: boolean
   readonly repack: (kernels: Kernels) => Repack
   /** Where products wait for memory, and so gain by `touch`: in any engine, in those with 256-bit vectors, in none. */
   readonly waits: 'anywhere' | 'wide' | 'nowhere'
@@ -38,6 +40,8 @@ const waits: Readonly<Record<string, Packing['waits']>> = {
   Q5_0: 'wide',
   Q4_1: 'wide',
   F32: 'wide',
+  F16: 'wide',
+  BF16: 'wide',
   'IQ3_S expanded': 'anywhere',
   'IQ3_XXS expanded': 'wide',
 }
@@ -60,6 +64,7 @@ function packingOf(name: FormatName): Packing {
     x2: (kernels) => kernels[`matmul_${format}_x2`],
     x4: (kernels) => kernels[`matmul_${format}_x4`],
     tall: (kernels) => kernels[`matmul_${format}_x4_tall`],
+    tallReadsTwice: name === 'F16' || name === 'BF16',
     repack: (kernels) => kernels[`repack_${format}`],
     waits: waits[name] ?? 'nowhere',
   }

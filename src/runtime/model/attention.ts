@@ -1,53 +1,49 @@
 // A layer's attention in four stages, shared by all threads: q, k, v products; rotation and cache; attention per kv
-// head; output product. Reads `inputs` and writes `projected` in the layer's bank. Owns the angles of rotary position
-// embedding. Does not touch the residual stream.
+// head; output product. What a unit of attention can do for itself, rotation before it and rounding after it, is no
+// stage of its own: threads meet less often. Reads `inputs` and writes `projected` in the layer's bank. Does not touch
+// the residual stream.
 
-import { cos, pow, sin } from '../../base/elementary.js'
 import type { ActivationKind } from '../../format/quants/activations.js'
 import type { PlacedChanges } from '../adapters/placedAdapters.js'
 import type { Kernels } from '../kernels/abi.js'
-import { kvHeadBytes } from '../weights/pages.js'
+import { hasWideVectors } from '../kernels/compile.js'
+import { activationBlock } from '../kernels/packing.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { ATTENTION_RANGE, partBytes, rangesOf, rowAt, spreadTokens } from '../weights/scratch.js'
 import { Linear } from './linear.js'
 import { LowRankProducts } from './lowRankProducts.js'
-import type { StepRows, Tile } from './step.js'
+import { Rotation } from './rotation.js'
+import { runsStage, type StepRows, type Tile } from './step.js'
 import type { Thread } from './thread.js'
-
-/**
- * The frequencies of the pairs: (ropeDim / 2). Angles are in float64 by our own functions, so that every engine has the
- * same bits.
- */
-export function ropeFrequencies(ropeDim: number, theta: number): Float64Array {
-  return Float64Array.from({ length: ropeDim / 2 }, (_, i) => pow(theta, (-2 * i) / ropeDim))
-}
-
-/** Writes the rope table's row of one position, cos and sin side by side: (pairs, 2) from out[at] on. */
-export function writeRopeRow(frequencies: Float64Array, position: number, out: Float32Array, at: number): void {
-  for (let i = 0; i < frequencies.length; i++) {
-    const angle = position * frequencies[i]!
-    out[at + 2 * i] = cos(angle)
-    out[at + 2 * i + 1] = sin(angle)
-  }
-}
 
 export class Attention {
   readonly #thread: Thread
+  readonly #index: number
   readonly #layer: PlacedLayer
+  readonly #rotation: Rotation
   readonly #qkv: readonly Linear[]
   readonly #output: Linear
+  readonly #outputMatrix: readonly Linear[]
+  readonly #outputKinds: ReadonlySet<ActivationKind>
   readonly #qkvChanges: LowRankProducts | undefined
   readonly #outputChanges: LowRankProducts | undefined
   /** Activation formats that the norm before must write to `inputs`. */
   readonly kinds: ReadonlySet<ActivationKind>
   readonly #inputs: Int32Array
   readonly #outputs: Int32Array
+  readonly #wide = hasWideVectors() ? 1 : 0
+  /** The step that runs, for units, which are made once: a step allocates nothing for a layer. */
+  #step!: StepRows
 
-  constructor(thread: Thread, layer: PlacedLayer, changes?: PlacedChanges) {
+  constructor(thread: Thread, index: number, layer: PlacedLayer, changes?: PlacedChanges) {
     this.#thread = thread
+    this.#index = index
     this.#layer = layer
+    this.#rotation = new Rotation(thread, layer)
     this.#qkv = [layer.attnQ, layer.attnK, layer.attnV].map((matrix) => new Linear(thread.banks, matrix))
     this.#output = new Linear(thread.banks, layer.attnOutput)
+    this.#outputMatrix = [this.#output]
+    this.#outputKinds = new Set([this.#output.kind])
     this.kinds = new Set(this.#qkv.map(({ kind }) => kind))
     if (changes) {
       const { matrices } = changes
@@ -68,19 +64,22 @@ export class Attention {
 
   /** Writes queries, keys and values of the normed input to `qkv`. */
   project(step: StepRows): void {
-    const { count } = step
+    this.#step = step
+    this.#thread.eachRows('qkv', this.#qkv, step.count, this.#projectRows)
+  }
+
+  readonly #projectRows = (which: number, first: number, groups: number): void => {
+    const step = this.#step
     const { scratch, config } = this.#thread
-    const starts = [0, config.heads * config.headDim, (config.heads + config.kvHeads) * config.headDim]
-    this.#thread.eachRows('qkv', this.#qkv, count, (which, first, groups) => {
-      const linear = this.#qkv[which]!
-      const area = scratch.inputs[linear.kind]!
-      for (let t = 0; t < count; t++) {
-        this.#inputs[t] = rowAt(area, t)
-        this.#outputs[t] = rowAt(scratch.qkv, t) + (starts[which]! + first * 4) * 4
-      }
-      linear.multiply(first, groups, this.#inputs, this.#outputs, count)
-      if (this.#qkvChanges?.isIn(step)) this.#addChanges(this.#qkvChanges, step, which, first, groups)
-    })
+    const start = which === 0 ? 0 : (config.heads + (which - 1) * config.kvHeads) * config.headDim
+    const linear = this.#qkv[which]!
+    const area = scratch.inputs[linear.kind]!
+    for (let t = 0; t < step.count; t++) {
+      this.#inputs[t] = rowAt(area, t)
+      this.#outputs[t] = rowAt(scratch.qkv, t) + (start + first * 4) * 4
+    }
+    linear.multiply(first, groups, this.#inputs, this.#outputs, step.count)
+    if (this.#qkvChanges?.isIn(step)) this.#addChanges(this.#qkvChanges, step, which, first, groups)
   }
 
   /** Adds what adapters change to the products in `outputs`. */
@@ -89,23 +88,40 @@ export class Attention {
     changes.add(step, which, { first, groups, count: step.count }, row, row, this.#outputs, this.#thread.banks[this.#layer.bank]!.floats)
   }
 
-  /** A unit is one kv head of one row: rotates its query heads and its key, and stores key and value in the cache. */
-  rotateAndStore({ count, slots }: StepRows): void {
-    const { scratch, config, banks } = this.#thread
-    const { heads, kvHeads, headDim, ropeDim } = config
-    const { kernels } = banks[this.#layer.bank]!
-    const group = heads / kvHeads
-    this.#thread.each('rope', count * kvHeads, (unit) => {
-      const t = Math.floor(unit / kvHeads)
-      const head = unit % kvHeads
-      const row = rowAt(scratch.qkv, t)
-      const key = row + (heads + head) * headDim * 4
-      const value = row + (heads + kvHeads + head) * headDim * 4
-      const angles = rowAt(scratch.ropeTable, t)
-      kernels.rope(row + head * group * headDim * 4, group, headDim, ropeDim / 2, angles)
-      kernels.rope(key, 1, headDim, ropeDim / 2, angles)
-      kernels[`store_kv_${this.#thread.plan.kvFormat}`](key, value, headDim, this.#keys(head), this.#values(head), slots[t]!)
-    })
+  /**
+   * A unit is one kv head of one row: rotates its query heads and its key, and stores key and value in the cache. None
+   * if units of attention do it.
+   */
+  rotateAndStore(step: StepRows): void {
+    const { kvHeads } = this.#thread.config
+    if (this.#rotatesItself(step)) return
+    this.#step = step
+    this.#thread.each('rope', step.count * kvHeads, this.#rotateUnit)
+  }
+
+  readonly #rotateUnit = (unit: number): void => {
+    const { kvHeads } = this.#thread.config
+    this.#rotation.rotate(this.#step, Math.floor(unit / kvHeads), unit % kvHeads)
+  }
+
+  /** Whether units of attention rotate and store their rows: each has one, whose keys no other unit needs. */
+  #rotatesItself(step: StepRows): boolean {
+    return step.singles && !this.#isSpread(step) && runsStage(step, this.#index, 'rope') && runsStage(step, this.#index, 'attention')
+  }
+
+  /** Whether tiles are too few units for the threads, so that each range of their contexts is one. */
+  #isSpread({ tiles, singles }: StepRows): boolean {
+    const { config, plan } = this.#thread
+    const few = singles && tiles.length <= spreadTokens(plan.threads, config.kvHeads)
+    return few && rangesOf(tiles[0]!.position + 1) > 1 && tiles.length * config.kvHeads < 2 * plan.threads // the first has the longest context
+  }
+
+  /** Whether units of attention round their part of the output product's input: whole blocks of it. */
+  #roundsItself(step: StepRows): boolean {
+    const { heads, kvHeads, headDim } = this.#thread.config
+    if (this.#output.kind === 'f32' || this.#outputChanges?.isIn(step)) return false
+    if (((heads / kvHeads) * headDim) % activationBlock[this.#output.kind] !== 0) return false
+    return runsStage(step, this.#index, 'attention') && runsStage(step, this.#index, 'output')
   }
 
   /**
@@ -113,22 +129,32 @@ export class Attention {
    * for the threads, and the tiles are of one row, a unit is one range; then a unit is one kv head of one row, whose
    * ranges it merges. Either way the same sums are made in the same order.
    */
-  attend({ tiles }: StepRows): void {
-    const { config, plan } = this.#thread
-    const { kvHeads } = config
-    const few = tiles.length <= spreadTokens(plan.threads, kvHeads) && tiles.every(({ rows }) => rows === 1)
-    const most = rangesOf(tiles[0]!.position + 1) // the first has the longest context
-    if (few && most > 1 && tiles.length * kvHeads < 2 * plan.threads) {
-      this.#spread(tiles, most)
+  attend(step: StepRows): void {
+    const { tiles } = step
+    const { kvHeads } = this.#thread.config
+    const rounds = this.#roundsItself(step)
+    if (this.#isSpread(step)) {
+      this.#spread(tiles, rangesOf(tiles[0]!.position + 1), rounds)
       return
     }
-    this.#thread.each('attention', tiles.length * kvHeads, (unit) => {
-      this.#attendTile(tiles[Math.floor(unit / kvHeads)]!, unit % kvHeads)
-    })
+    this.#step = step
+    this.#rounds = rounds
+    this.#rotates = this.#rotatesItself(step)
+    this.#thread.each('attention', tiles.length * kvHeads, this.#attendUnit)
+  }
+
+  #rounds = false
+  #rotates = false
+  readonly #attendUnit = (unit: number): void => {
+    const { kvHeads } = this.#thread.config
+    const tile = this.#step.tiles[Math.floor(unit / kvHeads)]!
+    const head = unit % kvHeads
+    if (this.#rotates) this.#rotation.rotate(this.#step, tile.firstRow, head)
+    this.#attendTile(tile, head, this.#rounds)
   }
 
   /** Attention of a few rows with a range of a head a unit. most: ranges of the longest context. */
-  #spread(tiles: readonly Tile[], most: number): void {
+  #spread(tiles: readonly Tile[], most: number, rounds: boolean): void {
     const { parts } = this.#thread.scratch
     const { kvHeads } = this.#thread.config
     const headBytes = parts.bytes / kvHeads
@@ -146,11 +172,11 @@ export class Attention {
       const tile = tiles[place]!
       const part = partAt(place, 0, head)
       for (let range = 1; range < rangesOf(tile.position + 1); range++) this.#merge(part, partAt(place, range, head), 1)
-      this.#finish(part, tile.firstRow, head)
+      this.#finish(part, tile.firstRow, head, rounds)
     })
   }
 
-  #attendTile(tile: Tile, head: number): void {
+  #attendTile(tile: Tile, head: number, rounds: boolean): void {
     const { config, privateAt } = this.#thread
     const { firstRow, rows, position } = tile
     const tileBytes = rows * (config.heads / config.kvHeads) * partBytes(config.headDim)
@@ -161,7 +187,7 @@ export class Attention {
       this.#attendRange(range, tile, head, next, kernelScratch)
       this.#merge(privateAt, next, rows)
     }
-    for (let i = 0; i < rows; i++) this.#finish(privateAt + (i * tileBytes) / rows, firstRow + i, head)
+    for (let i = 0; i < rows; i++) this.#finish(privateAt + (i * tileBytes) / rows, firstRow + i, head, rounds)
   }
 
   #attendRange(range: number, { segment, firstRow, rows, position }: Tile, head: number, part: number, kernelScratch: number): void {
@@ -175,14 +201,15 @@ export class Attention {
       rows,
       group,
       headDim,
-      this.#keys(head),
-      this.#values(head),
+      this.#rotation.keysAt(head),
+      this.#rotation.valuesAt(head),
       rowAt(scratch.tables, segment),
       position,
       slidingWindow ?? 0,
       range * ATTENTION_RANGE,
       (range + 1) * ATTENTION_RANGE,
       kernelScratch,
+      this.#wide,
     )
   }
 
@@ -191,10 +218,19 @@ export class Attention {
     this.#kernels.merge_attention(part, next, tokens * (heads / kvHeads), headDim)
   }
 
-  #finish(part: number, t: number, head: number): void {
-    const { heads, kvHeads, headDim } = this.#thread.config
+  /** Writes a head's output, and rounds it for the product that follows if `rounds` says so. */
+  #finish(part: number, t: number, head: number, rounds: boolean): void {
+    const { scratch, config } = this.#thread
+    const { heads, kvHeads, headDim } = config
     const group = heads / kvHeads
-    this.#kernels.finish_attention(part, group, headDim, rowAt(this.#thread.scratch.inputs.f32!, t) + head * group * headDim * 4)
+    const width = group * headDim
+    const at = rowAt(scratch.inputs.f32!, t) + head * width * 4
+    this.#kernels.finish_attention(part, group, headDim, at)
+    const { kind } = this.#output
+    if (!rounds || kind === 'f32') return
+    const block = activationBlock[kind]
+    const blocks = (heads * headDim) / block
+    this.#kernels[`quantize_${kind}`](at, width / block, rowAt(scratch.inputs[kind]!, t), blocks, (head * width) / block)
   }
 
   get #kernels(): Kernels {
@@ -204,40 +240,29 @@ export class Attention {
   /** Multiplies attention's result, in `inputs`, by the output matrix. */
   projectOutput(step: StepRows): void {
     const { count } = step
-    const thread = this.#thread
-    const { scratch, config } = thread
-    const bank = thread.banks[this.#layer.bank]!
-    const linear = this.#output
-    const area = scratch.inputs[linear.kind]!
-    const changes = this.#outputChanges?.isIn(step) ? this.#outputChanges : undefined
+    this.#step = step
+    const { kind } = this.#output
+    if ((kind !== 'f32' || this.#outputChanges?.isIn(step)) && !this.#roundsItself(step)) this.#thread.each('output', count, this.#roundRow)
+    this.#thread.eachRows('output', this.#outputMatrix, count, this.#outputRows)
+  }
+
+  readonly #roundRow = (t: number): void => {
+    const { scratch, config, banks } = this.#thread
     const columns = config.heads * config.headDim
-    if (linear.kind !== 'f32' || changes) {
-      const kinds = new Set([linear.kind])
-      thread.each('output', count, (t) => {
-        thread.quantize(bank, scratch.inputs, kinds, t, columns)
-        changes?.lower(step, t, t, this.#layer.bank, rowAt(scratch.inputs.f32!, t), columns * 4)
-      })
+    this.#thread.quantize(banks[this.#layer.bank]!, scratch.inputs, this.#outputKinds, t, columns)
+    if (!this.#outputChanges?.isIn(this.#step)) return
+    this.#outputChanges.lower(this.#step, t, t, this.#layer.bank, rowAt(scratch.inputs.f32!, t), columns * 4)
+  }
+
+  readonly #outputRows = (_: number, first: number, groups: number): void => {
+    const step = this.#step
+    const { scratch } = this.#thread
+    const area = scratch.inputs[this.#output.kind]!
+    for (let t = 0; t < step.count; t++) {
+      this.#inputs[t] = rowAt(area, t)
+      this.#outputs[t] = rowAt(scratch.projected, t) + first * 16
     }
-    thread.eachRows('output', [linear], count, (_, first, groups) => {
-      for (let t = 0; t < count; t++) {
-        this.#inputs[t] = rowAt(area, t)
-        this.#outputs[t] = rowAt(scratch.projected, t) + first * 16
-      }
-      linear.multiply(first, groups, this.#inputs, this.#outputs, count)
-      if (changes) this.#addChanges(changes, step, 0, first, groups)
-    })
-  }
-
-  #keys(head: number): number {
-    return this.#layer.keysAt + head * this.#headBytes
-  }
-
-  #values(head: number): number {
-    return this.#layer.valuesAt + head * this.#headBytes
-  }
-
-  get #headBytes(): number {
-    const { plan, config } = this.#thread
-    return kvHeadBytes(plan.pages, config.headDim, plan.kvFormat)
+    this.#output.multiply(first, groups, this.#inputs, this.#outputs, step.count)
+    if (this.#outputChanges?.isIn(step)) this.#addChanges(this.#outputChanges, step, 0, first, groups)
   }
 }

@@ -56,6 +56,13 @@ export class ExpertStore {
     this.#streamed?.lookahead.predict(layer, row, rows)
   }
 
+  /** An expert of a layer, if every expert has a slot of its own; else undefined: then there are rounds. */
+  resident(layer: number, expert: number): AcquiredExpert | undefined {
+    if (this.#streamed) return undefined
+    const key = layer * this.#thread.config.experts + expert
+    return { ...this.#place(key, key), whole: true }
+  }
+
   /**
    * The experts of a layer in rounds, each in one of them. All threads must ask for the next round after the same
    * barrier; that releases the last. Rows of an expert that is not `whole` must be waited for. Throws what ends a

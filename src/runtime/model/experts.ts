@@ -10,8 +10,9 @@ import { EXPERT_ROWS, rowAt } from '../weights/scratch.js'
 import type { AcquiredExpert, ExpertStore } from './expertStore.js'
 import type { Linear } from './linear.js'
 import { LowRankProducts } from './lowRankProducts.js'
+import { FEW_TOKENS } from './rowUnits.js'
 import type { StepRows } from './step.js'
-import { FEW_TOKENS, type Thread } from './thread.js'
+import type { Thread } from './thread.js'
 
 /** Rows of gate or up that are multiplied at a time: they stay in the core's cache for all tokens. */
 const CACHED_ROWS = 64
@@ -31,7 +32,7 @@ interface Group {
 /** A group whose expert has a slot. */
 interface Active extends AcquiredExpert {
   readonly pairs: Int32Array
-  readonly count: number
+  count: number
 }
 
 export class Experts {
@@ -39,7 +40,19 @@ export class Experts {
   readonly #store: ExpertStore
   readonly #layer: number
   readonly #home: number
+  /** Units of gate and up that an expert has. */
+  readonly #blocks: number
   readonly #groups: readonly Group[]
+  /** The groups of this step that have tokens. */
+  readonly #used: Group[] = []
+  /** By expert, once it was used: experts that stay in their slots. */
+  readonly #residents: Active[] = []
+  /**
+   * The step that runs and the experts of its round, for units, which are made once: nothing is allocated for a layer.
+   */
+  #step!: StepRows
+  #active: Active[] = []
+  readonly #downs: Linear[] = []
   /** Activation formats that the norm before must write to `inputs`. */
   readonly kinds: ReadonlySet<ActivationKind>
   readonly #inputs: Int32Array
@@ -57,6 +70,7 @@ export class Experts {
     this.#store = store
     this.#layer = index
     this.#home = layer.bank
+    this.#blocks = Math.ceil(thread.config.intermediateSize / EXPERT_ROWS)
     this.#groups = layer.experts.map((_, expert) => ({ index: expert, pairs: new Int32Array(batchSize), count: 0 }))
     this.kinds = new Set(layer.experts.flatMap(({ ffnGate, ffnUp }) => [ffnGate, ffnUp].map(({ type }) => packings[type.name]!.activation)))
     this.#inputs = new Int32Array(pairs)
@@ -83,25 +97,50 @@ export class Experts {
     }
   }
 
-  /** Runs the experts in the store's rounds. A pair's output does not depend on the round. */
+  /** Runs the experts in the store's rounds, or all together. A pair's output does not depend on the round. */
   run(step: StepRows): void {
-    const groups = this.#group(step)
-    const { pairRows } = step
-    const used = groups.map(({ index }) => index)
+    this.#step = step
+    this.#group(step)
+    if (this.#gatherResidents()) {
+      this.#runRound()
+      return
+    }
+    const used = this.#used.map(({ index }) => index)
     for (const round of this.#store.rounds(this.#layer, step, used)) {
-      const active = round.map((expert) => {
+      this.#active = round.map((expert) => {
         const { pairs, count } = this.#groups[expert.index]!
         return { ...expert, pairs, count }
       })
-      this.#distribute(active, pairRows)
-      this.#gateAndUp(active, step)
-      this.#lowerHidden(active, step)
-      this.#down(active, step)
+      this.#runRound()
     }
   }
 
+  #runRound(): void {
+    this.#distribute(this.#active, this.#step.pairRows)
+    this.#thread.each('gate and up', this.#active.length * this.#blocks, this.#gateAndUpUnit)
+    this.#lowerHidden(this.#active, this.#step)
+    this.#down(this.#active)
+  }
+
+  /** Makes all experts of the step the round's, if every expert has a slot of its own. Returns whether that is so. */
+  #gatherResidents(): boolean {
+    this.#active.length = 0
+    for (const { index, pairs, count } of this.#used) {
+      let active = this.#residents[index]
+      if (!active) {
+        const expert = this.#store.resident(this.#layer, index)
+        if (!expert) return false
+        active = { ...expert, pairs, count }
+        this.#residents[index] = active
+      }
+      active.count = count
+      this.#active.push(active)
+    }
+    return true
+  }
+
   /** Groups the pairs by expert. Every thread reads the routing for itself: the same lists, without a barrier. */
-  #group({ count, used, firstPair }: StepRows): Group[] {
+  #group({ count, used, firstPair }: StepRows): void {
     const { scratch, banks } = this.#thread
     const { ints } = banks[this.#home]!
     for (const group of this.#groups) group.count = 0
@@ -112,16 +151,21 @@ export class Experts {
         group.pairs[group.count++] = firstPair[t]! + k
       }
     }
-    // most rows first: while they are computed, other experts are read
-    return this.#groups.filter((group) => group.count).sort((a, b) => b.count - a.count || a.index - b.index)
+    this.#used.length = 0
+    for (const group of this.#groups) if (group.count) this.#used.push(group)
+    this.#used.sort(mostRowsFirst)
   }
 
   /** Copies the inputs of experts that lie in another bank than the layer's. */
   #distribute(active: readonly Active[], pairRows: Int32Array): void {
     const { scratch } = this.#thread
-    for (const { bankIndex, pairs, count } of active) for (let i = 0; i < count; i++) this.#banks[pairs[i]!] = bankIndex
+    let isAway = false
+    for (const { bankIndex, pairs, count } of active) {
+      for (let i = 0; i < count; i++) this.#banks[pairs[i]!] = bankIndex
+      isAway ||= bankIndex !== this.#home
+    }
+    if (!isAway) return
     const away = active.filter(({ bankIndex }) => bankIndex !== this.#home)
-    if (!away.length) return
     this.#thread.each('route', away.length, (unit) => {
       const { bankIndex, pairs, count } = away[unit]!
       for (let i = 0; i < count; i++) {
@@ -137,34 +181,30 @@ export class Experts {
   /**
    * A unit is EXPERT_ROWS rows of an expert for all its tokens: gate, up, swiglu, and their blocks of ffn_down's input.
    */
-  #gateAndUp(active: readonly Active[], of: StepRows): void {
+  readonly #gateAndUpUnit = (unit: number): void => {
+    const of = this.#step
     const { pairRows } = of
-    const thread = this.#thread
-    const { intermediateSize } = thread.config
-    const blocks = Math.ceil(intermediateSize / EXPERT_ROWS)
-    thread.each('gate and up', active.length * blocks, (unit) => {
-      const expert = active[Math.floor(unit / blocks)]!
-      const row = (unit % blocks) * EXPERT_ROWS
-      const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
-      // in the thread's scratch: (tokens, EXPERT_ROWS) of gate, then of up
-      const gated = thread.privateAt
-      const raised = gated + expert.count * EXPERT_ROWS * 4
-      const step = expert.whole ? (expert.count === 1 ? rows : expert.count < FEW_TOKENS ? ROWS_FOR_FEW : CACHED_ROWS) : CACHED_ROWS
-      for (let r = 0; r < rows; r += step) {
-        const some = Math.min(step, rows - r)
-        const groups = Math.ceil(some / 4)
-        this.#store.waitForRows(expert, this.#layer, 'ffnGate', row + r, some)
-        this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4, pairRows)
-        this.#addChanges(this.#gateUpChanges[expert.index], of, 0, expert, expert.gate, (row + r) / 4, groups)
-        this.#store.waitForRows(expert, this.#layer, 'ffnUp', row + r, some)
-        this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4, pairRows)
-        this.#addChanges(this.#gateUpChanges[expert.index], of, 1, expert, expert.up, (row + r) / 4, groups)
-      }
-      for (let i = 0; i < expert.count; i++) {
-        expert.gate.bank.kernels.swiglu(gated + i * EXPERT_ROWS * 4, raised + i * EXPERT_ROWS * 4, rows)
-        this.#storeInput(expert, i, gated + i * EXPERT_ROWS * 4, row, rows, of)
-      }
-    })
+    const { privateAt: gated, config } = this.#thread // in the thread's scratch: (tokens, EXPERT_ROWS) of gate, then of up
+    const { intermediateSize } = config
+    const expert = this.#active[Math.floor(unit / this.#blocks)]!
+    const row = (unit % this.#blocks) * EXPERT_ROWS
+    const rows = Math.min(EXPERT_ROWS, intermediateSize - row)
+    const raised = gated + expert.count * EXPERT_ROWS * 4
+    const step = expert.whole ? (expert.count === 1 ? rows : expert.count < FEW_TOKENS ? ROWS_FOR_FEW : CACHED_ROWS) : CACHED_ROWS
+    for (let r = 0; r < rows; r += step) {
+      const some = Math.min(step, rows - r)
+      const groups = Math.ceil(some / 4)
+      this.#store.waitForRows(expert, this.#layer, 'ffnGate', row + r, some)
+      this.#products(expert, expert.gate, (row + r) / 4, groups, gated + r * 4, pairRows)
+      this.#addChanges(this.#gateUpChanges[expert.index], of, 0, expert, expert.gate, (row + r) / 4, groups)
+      this.#store.waitForRows(expert, this.#layer, 'ffnUp', row + r, some)
+      this.#products(expert, expert.up, (row + r) / 4, groups, raised + r * 4, pairRows)
+      this.#addChanges(this.#gateUpChanges[expert.index], of, 1, expert, expert.up, (row + r) / 4, groups)
+    }
+    for (let i = 0; i < expert.count; i++) {
+      expert.gate.bank.kernels.swiglu(gated + i * EXPERT_ROWS * 4, raised + i * EXPERT_ROWS * 4, rows)
+      this.#storeInput(expert, i, gated + i * EXPERT_ROWS * 4, row, rows, of)
+    }
   }
 
   #products({ pairs, count }: Active, linear: Linear, first: number, groups: number, out: number, pairRows: Int32Array): void {
@@ -193,6 +233,7 @@ export class Experts {
 
   /** Prepares what adapters add to down: a unit is a pair, whose whole input there must be. */
   #lowerHidden(active: readonly Active[], step: StepRows): void {
+    if (!step.scales || this.#downChanges.length === 0) return
     const places = active.flatMap((expert) =>
       this.#downChanges[expert.index]?.isIn(step)
         ? Array.from({ length: expert.count }, (_, i) => ({ expert, pair: expert.pairs[i]! }))
@@ -224,29 +265,36 @@ export class Experts {
     }
   }
 
-  #down(active: readonly Active[], of: StepRows): void {
-    const { scratch } = this.#thread
-    const { expertOutputs } = scratch
-    this.#thread.eachRows(
-      'down',
-      active.map(({ down }) => down),
-      Math.max(...active.map(({ count }) => count)),
-      (which, first, groups) => {
-        const expert = active[which]!
-        const { down, pairs, count } = expert
-        const area = scratch.expertInputs[down.kind]!
-        const step = expert.whole || count > 1 ? groups : CACHED_GROUPS
-        for (let g = first; g < first + groups; g += step) {
-          const some = Math.min(step, first + groups - g)
-          this.#store.waitForRows(expert, this.#layer, 'ffnDown', g * 4, some * 4)
-          for (let i = 0; i < count; i++) {
-            this.#inputs[i] = rowAt(area, pairs[i]!)
-            this.#outputs[i] = rowAt(expertOutputs, pairs[i]!) + g * 16
-          }
-          down.multiply(g, some, this.#inputs, this.#outputs, count)
-          this.#addChanges(this.#downChanges[expert.index], of, 0, expert, down, g, some)
-        }
-      },
-    )
+  #down(active: readonly Active[]): void {
+    let most = 0
+    this.#downs.length = 0
+    for (const { down, count } of active) {
+      this.#downs.push(down)
+      most = Math.max(most, count)
+    }
+    this.#thread.eachRows('down', this.#downs, most, this.#downRows)
   }
+
+  readonly #downRows = (which: number, first: number, groups: number): void => {
+    const { expertInputs, expertOutputs } = this.#thread.scratch
+    const expert = this.#active[which]!
+    const { down, pairs, count } = expert
+    const area = expertInputs[down.kind]!
+    const step = expert.whole || count > 1 ? groups : CACHED_GROUPS
+    for (let g = first; g < first + groups; g += step) {
+      const some = Math.min(step, first + groups - g)
+      this.#store.waitForRows(expert, this.#layer, 'ffnDown', g * 4, some * 4)
+      for (let i = 0; i < count; i++) {
+        this.#inputs[i] = rowAt(area, pairs[i]!)
+        this.#outputs[i] = rowAt(expertOutputs, pairs[i]!) + g * 16
+      }
+      down.multiply(g, some, this.#inputs, this.#outputs, count)
+      this.#addChanges(this.#downChanges[expert.index], this.#step, 0, expert, down, g, some)
+    }
+  }
+}
+
+/** While those are computed, other experts are read. */
+function mostRowsFirst(a: Group, b: Group): number {
+  return b.count - a.count || a.index - b.index
 }

@@ -9,11 +9,12 @@ import { type JobMemory, NO_LOGITS } from '../sampler/jobMemory.js'
 import { kvHeadBytes } from '../weights/pages.js'
 import type { PlacedLayer } from '../weights/plan.js'
 import { rowAt } from '../weights/scratch.js'
-import { Attention, ropeFrequencies, writeRopeRow } from './attention.js'
+import { Attention } from './attention.js'
 import type { ExpertStore } from './expertStore.js'
 import { Experts } from './experts.js'
 import { Linear } from './linear.js'
 import { LowRankProducts } from './lowRankProducts.js'
+import { ropeFrequencies, writeRopeRow } from './rotation.js'
 import type { Routes } from './routes.js'
 import { type LayerStage, layerStages, type PageCopy, rowsOf, STAGES, type Step, type StepRows } from './step.js'
 import type { Thread } from './thread.js'
@@ -27,6 +28,9 @@ interface ForwardLayer {
   readonly experts: Experts
   /** The activation formats of the router's and the experts' inputs. */
   readonly inputKinds: ReadonlySet<ActivationKind>
+  /** Units of the stages `norm` and `route`, made once: a step allocates nothing for a layer. */
+  readonly normRow: (t: number) => void
+  readonly routeRow: (t: number) => void
 }
 
 export class Forward {
@@ -39,6 +43,7 @@ export class Forward {
   /** The banks that hold a layer's attention. */
   readonly #homes: readonly number[]
   readonly #frequencies: Float64Array
+  #step!: StepRows
 
   constructor(thread: Thread, store: ExpertStore, jobs: JobMemory, routes: Routes) {
     this.#jobs = jobs
@@ -50,15 +55,18 @@ export class Forward {
       const router = new Linear(banks, placed.ffnGateInp)
       const changes = adapted?.layers[index]
       const experts = new Experts(thread, store, index, placed, changes)
-      return {
+      const layer: ForwardLayer = {
         index,
         placed,
-        attention: new Attention(thread, placed, changes),
+        attention: new Attention(thread, index, placed, changes),
         router,
         routerChanges: changes && new LowRankProducts(thread, adapted!.low.output, [changes.matrices.ffnGateInp]),
         experts,
         inputKinds: new Set([...experts.kinds, router.kind]),
+        normRow: (t) => this.#normRow(layer, t),
+        routeRow: (t) => this.#routeRow(layer, t),
       }
+      return layer
     })
     this.#output = new Linear(banks, plan.output)
     this.#homes = [...new Set(plan.layers.map(({ bank }) => bank))]
@@ -67,41 +75,42 @@ export class Forward {
 
   run(of: Step): void {
     const step = rowsOf(of)
+    this.#step = step
     const { firstLayer, endLayer, firstStage, endStage } = step
     const home = (index: number) => this.#layers[index]?.placed.bank ?? this.#output.bankIndex
     this.#begin(step, home(firstLayer))
     for (let index = firstLayer; index < endLayer; index++) {
       const layer = this.#layers[index]!
-      const stages = this.#stages(layer, index > firstLayer ? this.#layers[index - 1] : undefined)
       const end = index === endLayer - 1 ? endStage : STAGES
-      for (let at = index === firstLayer ? firstStage : 0; at < end; at++) stages[layerStages[at]!](step)
+      for (let at = index === firstLayer ? firstStage : 0; at < end; at++) this.#runStage(layer, layerStages[at]!, step)
     }
     const last = endLayer > firstLayer && endStage === STAGES ? this.#layers[endLayer - 1] : undefined
     this.#end(step, last, step.wanted.length ? this.#output.bankIndex : home(endLayer - 1))
   }
 
-  /** A layer's stages. The first of them adds the outputs of the experts of the layer before, if the step ran that. */
-  #stages(layer: ForwardLayer, before: ForwardLayer | undefined): Record<LayerStage, (step: StepRows) => void> {
-    const { placed, attention, experts } = layer
-    return {
-      norm: (step) =>
-        this.#thread.each('norm', step.count, (t) => {
-          if (before) this.#addExpertOutputs(before, t, placed.bank, step)
-          this.#norm(placed.bank, placed.attnNormAt, t, attention.kinds)
-          attention.lowerInput(step, t)
-        }),
-      qkv: (step) => attention.project(step),
-      rope: (step) => attention.rotateAndStore(step),
-      attention: (step) => attention.attend(step),
-      output: (step) => attention.projectOutput(step),
-      route: (step) =>
-        this.#thread.each('route', step.count, (t) => {
-          this.#route(layer, t, step)
-          experts.lowerInputs(step, t)
-          this.#store.predict(layer.index, t, step.count)
-        }),
-      experts: (step) => experts.run(step),
-    }
+  #runStage({ attention, experts, normRow, routeRow }: ForwardLayer, stage: LayerStage, step: StepRows): void {
+    if (stage === 'norm') this.#thread.each('norm', step.count, normRow)
+    else if (stage === 'qkv') attention.project(step)
+    else if (stage === 'rope') attention.rotateAndStore(step)
+    else if (stage === 'attention') attention.attend(step)
+    else if (stage === 'output') attention.projectOutput(step)
+    else if (stage === 'route') this.#thread.each('route', step.count, routeRow)
+    else experts.run(step)
+  }
+
+  /** Adds the outputs of the experts of the layer before, if the step ran that, and norms a token for attention. */
+  #normRow({ index, placed, attention }: ForwardLayer, t: number): void {
+    const step = this.#step
+    if (index > step.firstLayer) this.#addExpertOutputs(this.#layers[index - 1]!, t, placed.bank, step)
+    this.#norm(placed.bank, placed.attnNormAt, t, attention.kinds)
+    attention.lowerInput(step, t)
+  }
+
+  #routeRow(layer: ForwardLayer, t: number): void {
+    const step = this.#step
+    this.#route(layer, t, step)
+    layer.experts.lowerInputs(step, t)
+    this.#store.predict(layer.index, t, step.count)
   }
 
   /** What must be in place before the first stage: embeddings, angles, page tables, and pages that are copied. */

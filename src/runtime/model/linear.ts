@@ -22,8 +22,8 @@ export class Linear {
   readonly #x1
   readonly #x2
   readonly #x4
-  /** Whether x4 waits for memory little enough to read it itself. */
-  readonly #tall
+  /** Whether x4 does not wait for memory little enough to read it itself. */
+  readonly #fetches
   readonly #waits: boolean
 
   constructor(banks: readonly Bank[], matrix: PlacedMatrix) {
@@ -41,7 +41,7 @@ export class Linear {
     const wide = hasWideVectors()
     const tall = wide ? packing.tall(this.bank.kernels) : undefined
     this.#x4 = tall ?? packing.x4(this.bank.kernels)
-    this.#tall = tall !== undefined
+    this.#fetches = !tall || packing.tallReadsTwice
     this.#waits = packing.waits === 'anywhere' || (wide && packing.waits === 'wide')
   }
 
@@ -56,7 +56,7 @@ export class Linear {
     const bytes = groups * this.#groupBytes
     let i = 0
     // with several tokens, products keep the core too busy to prefetch from memory: fetch the rows first
-    if (count >= 4 && !this.#tall) this.bank.kernels.fetch(weights, bytes)
+    if (count >= 4 && this.#fetches) this.bank.kernels.fetch(weights, bytes)
     else if (this.#waits) this.bank.kernels.touch(weights, bytes)
     for (; i + 4 <= count; i += 4) {
       this.#x4(

@@ -111,6 +111,14 @@ export interface StepRows extends Step {
   readonly scales: Float32Array | undefined
   /** Longest context first, so that no thread begins the longest at the end. */
   readonly tiles: readonly Tile[]
+  /** Whether every segment has one row: then no row needs the keys of another. */
+  readonly singles: boolean
+}
+
+/** Whether a step runs a stage in a layer. */
+export function runsStage({ firstLayer, endLayer, firstStage, endStage }: Step, index: number, stage: LayerStage): boolean {
+  const number = layerStages.indexOf(stage)
+  return number >= (index === firstLayer ? firstStage : 0) && number < (index === endLayer - 1 ? endStage : STAGES)
 }
 
 /** How many pairs of a row and one of its experts a step has. */
@@ -140,7 +148,8 @@ export function rowsOf(step: Step): StepRows {
     }
   }
   tiles.sort((a, b) => b.position + b.rows - (a.position + a.rows) || a.firstRow - b.firstRow)
-  return { ...step, count, positions, slots, used, firstPair, pairRows, tiles, ...scalesOf(step.segments, count) }
+  const singles = tiles.every(({ rows }) => rows === 1)
+  return { ...step, count, positions, slots, used, firstPair, pairRows, tiles, singles, ...scalesOf(step.segments, count) }
 }
 
 function scalesOf(segments: readonly Segment[], count: number): Pick<StepRows, 'adapters' | 'scales'> {

@@ -4,21 +4,15 @@
 import type { ActivationKind } from '../../format/quants/activations.js'
 import type { AdaptedPlan } from '../adapters/placedAdapters.js'
 import { activationBlock } from '../kernels/packing.js'
-import { type Crew, unitFinder } from '../team/crew.js'
+import type { Crew } from '../team/crew.js'
 import type { Bank } from '../weights/bank.js'
 import type { MixtralConfig } from '../weights/mixtralConfig.js'
 import type { Plan } from '../weights/plan.js'
 import { type InputRows, rowAt, type Scratch } from '../weights/scratch.js'
 import type { Linear } from './linear.js'
 import type { Profile } from './profile.js'
+import { mostGroups, RowUnits } from './rowUnits.js'
 import type { Stage } from './step.js'
-
-/** A product of fewer tokens takes mostly the time to read the weights. */
-export const FEW_TOKENS = 8
-/** Columns of rows of which few stay in the core's cache. */
-const LONG_ROWS = 8192
-/** Groups of four rows of a unit: at most for any number of tokens, for few, and for one. */
-const UNIT_GROUPS = [16, 32, 64] as const
 
 export class Thread {
   readonly config: MixtralConfig
@@ -30,6 +24,7 @@ export class Thread {
   /** Replaced at every command: a worker may take another seat next time. */
   crew!: Crew
   readonly profile: Profile | undefined
+  readonly #rowUnits: RowUnits
 
   constructor(config: MixtralConfig, plan: Plan, banks: readonly Bank[], profile?: Profile, adapted?: AdaptedPlan) {
     this.profile = profile
@@ -38,6 +33,7 @@ export class Thread {
     this.plan = plan
     this.scratch = plan.scratch
     this.banks = banks
+    this.#rowUnits = new RowUnits(plan.threads)
   }
 
   /** Address of this thread's private scratch, the same in every bank. */
@@ -49,7 +45,7 @@ export class Thread {
   each(stage: Stage, count: number, work: (unit: number) => void): void {
     const { crew, profile } = this
     const began = profile ? performance.now() : 0
-    for (let unit = crew.claim(); unit < count; unit = crew.claim()) work(unit)
+    for (let unit = crew.claim(count); unit < count; unit = crew.claim(count)) work(unit)
     const worked = profile ? performance.now() : 0
     crew.barrier()
     profile?.add(crew.seat, stage, began, worked, performance.now())
@@ -60,22 +56,16 @@ export class Thread {
    * @param tokens the most that a matrix is multiplied with
    */
   eachRows(stage: Stage, linears: readonly Linear[], tokens: number, work: (which: number, first: number, groups: number) => void): void {
-    const total = linears.reduce((sum, { groups }) => sum + groups, 0)
-    const long = linears.some(({ columns }) => columns > LONG_ROWS)
-    const most = UNIT_GROUPS[tokens === 1 ? 2 : tokens < FEW_TOKENS && !long ? 1 : 0]
-    // enough units to even out the threads, few enough to cost little; whole groups for a unit's four strips
-    const size = Math.min(most, Math.max(4, Math.ceil(total / (this.crew.seats * 8) / 4) * 4))
-    const counts = linears.map(({ groups }) => Math.ceil(groups / size))
-    const find = unitFinder(counts)
-    this.each(
-      stage,
-      counts.reduce((sum, n) => sum + n, 0),
-      (number) => {
-        const { part, unit } = find(number)!
-        const first = unit * size
-        work(part, first, Math.min(size, linears[part]!.groups - first))
-      },
-    )
+    const { crew, profile } = this
+    let columns = 0
+    for (const linear of linears) columns = Math.max(columns, linear.columns)
+    const cut = this.#rowUnits.of(linears, mostGroups(tokens, columns))
+    const units = cut.length / 3
+    const began = profile ? performance.now() : 0
+    for (let unit = crew.claim(units); unit < units; unit = crew.claim(units)) work(cut[3 * unit]!, cut[3 * unit + 1]!, cut[3 * unit + 2]!)
+    const worked = profile ? performance.now() : 0
+    crew.barrier()
+    profile?.add(crew.seat, stage, began, worked, performance.now())
   }
 
   /** Quantizes columns 0 .. `columns` - 1 of a float32 row to each activation format in `kinds`. */

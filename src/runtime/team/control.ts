@@ -2,42 +2,70 @@
 // words' offsets, and states which side writes each word and which side waits on it. Does not know what commands and
 // units are, nor what the lock guards.
 
+/**
+ * Words of a cache line, and of the one that processors fetch with it. Words that different threads write often stand
+ * on lines of their own: a line goes from core to core with every write.
+ */
+const LINE = 32
+
 /** Offsets into the Int32Array that all threads share. */
 export const word = {
   /** Main counts up to issue a command; threads between commands wait on it. */
   command: 0,
   /** Main writes which command before counting up; threads read it after. */
   code: 1,
-  /** Threads: how many have arrived at the current barrier. The last one sets it back to 0. */
-  arrived: 2,
-  /** The last thread at a barrier counts up; the others wait on it. */
-  generation: 3,
-  /** Threads: the next unit of the current stage. The last one at a barrier sets it back to 0. */
-  claim: 4,
   /** Main sets it to 1 when a thread has died; every thread that waits sees it and gives up. */
-  stopped: 5,
+  stopped: 2,
   /**
    * Main sets it to 1 to end the command early. The last thread at a barrier reads it; any thread may in a long stage.
    */
-  cancel: 6,
+  cancel: 3,
+  /** Threads count up when their task begins. */
+  begun: 4,
+  /** The last thread at a barrier counts up; the others wait on it. */
+  generation: LINE,
   /** The last thread at a barrier copies `cancel` here, so that all leave at the same barrier. */
-  cancelled: 7,
+  cancelled: LINE + 1,
+  /** Groups of seats that have arrived, all of them, at the current barrier. The last one sets it back to 0. */
+  arrived: 2 * LINE,
   /** Threads asleep on `generation`: the last one at a barrier wakes them only if there are any. */
-  sleepers: 8,
+  sleepers: 2 * LINE + 1,
+  /**
+   * Threads: how many units of the current stage have been claimed, behind the first of each thread. Stages use this
+   * word and the next line's in turn; the last thread at a barrier sets the one back to 0 whose stage has ended, while
+   * the others go on.
+   */
+  claim: 3 * LINE,
   /** Threads add what they have loaded, in units of 4096 bytes; main reads it for a progress bar. */
-  progress: 9,
+  progress: 5 * LINE,
   /** Threads count up when there may be background work, main when background threads must leave; they wait on it. */
-  backgroundWork: 10,
+  backgroundWork: 6 * LINE,
   /**
    * Background threads, and others that did their work, count up when a result is ready; a thread that needs it waits
    * on it.
    */
-  ready: 11,
-  /** Threads count up when their task begins. */
-  begun: 12,
+  ready: 7 * LINE,
+  /**
+   * Seats of a group that have arrived at the current barrier, a line for each group. The last one sets it back to 0.
+   */
+  arrivedOfGroup: 8 * LINE,
 } as const
 
-export const CONTROL_WORDS = 16
+/** Seats that count their arrivals at a barrier in one word: few enough to wait little for each other. */
+const GROUP_SEATS = 8
+
+/** The word of a stage's claims: `stage` counts barriers. */
+export const claimWord = (stage: number) => word.claim + (stage & 1) * LINE
+
+/** The word of a seat's group. */
+export const groupWord = (seat: number) => word.arrivedOfGroup + Math.floor(seat / GROUP_SEATS) * LINE
+
+export const groupsOf = (seats: number) => Math.ceil(seats / GROUP_SEATS)
+
+/** How many seats a seat's group has. */
+export const seatsOfGroup = (seat: number, seats: number) => Math.min(GROUP_SEATS, seats - Math.floor(seat / GROUP_SEATS) * GROUP_SEATS)
+
+export const controlWords = (seats: number) => word.arrivedOfGroup + groupsOf(seats) * LINE
 
 /** Adds 1 to one of the words and wakes the threads that wait on it. */
 export function announce(words: Int32Array, which: number): void {

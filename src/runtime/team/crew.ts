@@ -2,7 +2,7 @@
 // program, so they make the same calls in the same order; only the claimed units differ. Owns waiting, spinning first
 // and then asleep, and the numbering of units of several parts. Does not know what the work is.
 
-import { announce, RECHECK_MS, word } from './control.js'
+import { announce, claimWord, groupsOf, groupWord, RECHECK_MS, seatsOfGroup, word } from './control.js'
 
 /** All threads leave the command at the same barrier: main asked for it. */
 export class Cancelled extends Error {}
@@ -21,7 +21,14 @@ export class Crew {
   readonly seats: number
   readonly #words: Int32Array
   readonly #spins: number
+  readonly #group: number
+  readonly #ofGroup: number
+  readonly #groups: number
+  /** Whether this thread has claimed no unit of the current stage yet. */
+  #isFirst = true
   #own = 0
+  /** Barriers so far. */
+  #stage = 0
 
   /** seat: this thread's number, from 0. spin: whether it may spin while it waits; not with more threads than cores. */
   constructor(words: Int32Array, seat: number, seats: number, spin: boolean) {
@@ -29,16 +36,29 @@ export class Crew {
     this.seats = seats
     this.#words = words
     this.#spins = spin ? SPINS : 0
+    this.#group = groupWord(seat)
+    this.#ofGroup = seatsOfGroup(seat, seats)
+    this.#groups = groupsOf(seats)
   }
 
-  /** The next unit of the current stage, counting from 0. Each unit goes to one thread. */
-  claim(): number {
-    return this.seats === 1 ? this.#own++ : Atomics.add(this.#words, word.claim, 1)
+  /**
+   * The next unit of the current stage, counting from 0. Each unit goes to one thread; the first that a thread gets is
+   * that of its seat, for which it need not ask the others. units: how many there are, if known: a number from there on
+   * says that there is none.
+   */
+  claim(units = Number.POSITIVE_INFINITY): number {
+    if (this.#isFirst) {
+      this.#isFirst = false
+      return this.seat
+    }
+    if (units <= this.seats) return units
+    return this.seats + (this.seats === 1 ? this.#own++ : Atomics.add(this.#words, claimWord(this.#stage), 1))
   }
 
   /** Ends a stage: returns when every thread has called it. Throws `Cancelled` or `Stopped`. */
   barrier(): void {
     const words = this.#words
+    this.#isFirst = true
     if (this.seats === 1) {
       this.#own = 0
       if (Atomics.load(words, word.stopped)) throw new Stopped()
@@ -46,16 +66,28 @@ export class Crew {
       return
     }
     const generation = Atomics.load(words, word.generation)
-    if (Atomics.add(words, word.arrived, 1) === this.seats - 1) {
-      Atomics.store(words, word.arrived, 0)
-      Atomics.store(words, word.claim, 0)
-      Atomics.store(words, word.cancelled, Atomics.load(words, word.cancel))
+    const stage = this.#stage++
+    if (this.#arriveLast()) {
+      const cancel = Atomics.load(words, word.cancel)
+      if (cancel !== Atomics.load(words, word.cancelled)) Atomics.store(words, word.cancelled, cancel)
       Atomics.add(words, word.generation, 1)
       if (Atomics.load(words, word.sleepers)) Atomics.notify(words, word.generation)
+      Atomics.store(words, claimWord(stage), 0)
     } else {
       this.#wait(generation)
     }
     if (Atomics.load(words, word.cancelled)) throw new Cancelled()
+  }
+
+  /** Counts this thread among those that have arrived: in its group, and the group's last among the groups. */
+  #arriveLast(): boolean {
+    const words = this.#words
+    if (Atomics.add(words, this.#group, 1) !== this.#ofGroup - 1) return false
+    Atomics.store(words, this.#group, 0)
+    if (this.#groups === 1) return true
+    if (Atomics.add(words, word.arrived, 1) !== this.#groups - 1) return false
+    Atomics.store(words, word.arrived, 0)
+    return true
   }
 
   /** Whether main has asked for an early end. Long stages check it, and go to the next barrier. */

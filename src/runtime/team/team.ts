@@ -8,7 +8,7 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
 import { abortedError, closedError, MixtralError } from '../../base/errors.js'
 import { onAbort, Told } from '../../base/onAbort.js'
-import { announce, CONTROL_WORDS, LEAVE, word } from './control.js'
+import { announce, controlWords, LEAVE, word } from './control.js'
 import type { Report, SeatError, SeatTask } from './seat.js'
 
 export interface TeamOptions {
@@ -117,7 +117,7 @@ export class Team {
     const { threads, backgroundThreads = 0, worker, shared } = this.#options
     const pool = this.#pool ?? this.#openPool(Pool, worker, shared(), threads + backgroundThreads)
     this.#pool = pool
-    const control = new Int32Array(new SharedArrayBuffer(CONTROL_WORDS * 4))
+    const control = new Int32Array(new SharedArrayBuffer(controlWords(threads) * 4))
     this.#control = control
     const { port1, port2 } = new MessageChannel()
     const cores = availableParallelism()

@@ -105,6 +105,17 @@ describeBuilds((build) =>
       )
     })
 
+    test('tiles for wide vectors give the same bits', () => {
+      fc.assert(
+        fc.property(anyShape, fc.nat(), (shape, seed) => {
+          const inputs = randomInputs(shape, new RandomValues(seed))
+          const cache = filled(bank, shape, inputs, format)
+          expectSameBits(attend(bank, shape, inputs.q, cache, 64, 1), attend(bank, shape, inputs.q, cache, 64, 0), 'wide')
+        }),
+        { numRuns: 40, seed: 4 },
+      )
+    })
+
     test.each([0x00, 0x7e, 0x7c, 0xff])('what the cache holds outside of what a token sees does not matter: bytes %i', (garbage) => {
       fc.assert(
         fc.property(anyShape, fc.nat(), (shape, seed) => {

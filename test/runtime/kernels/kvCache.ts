@@ -97,7 +97,7 @@ export function placeCache(
 }
 
 /** (tokens, heads, headDim), from ranges of `range` positions, each into a part of its own and then merged. */
-export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cache, range = 64): Float32Array {
+export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cache, range = 64, wide: 0 | 1 = 0): Float32Array {
   const { heads, headDim, position, tokens, window } = shape
   const query = bank.place(q)
   const rows = tokens * heads
@@ -123,6 +123,7 @@ export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cac
         first,
         first + range,
         room.ptr,
+        wide,
       ),
     )
     if (first) bank.call([part], ({ merge_attention }) => merge_attention(part.ptr, next.ptr, rows, headDim))
