@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises'
 import { checkDiskSpace } from '../base/files/draftFile.js'
 import { fileBytes } from '../base/files/optionalFiles.js'
 import { modelNameText } from './names/modelName.js'
-import type { RemoteModel, StoreFile } from './sources/remoteModel.js'
+import { type RemoteModel, remoteFiles, type StoreFile } from './sources/remoteModel.js'
 import { findInOwnStore, type LocalModel } from './stores/localModels.js'
 import type { OwnStore } from './stores/ownStore.js'
 import { hasLock, withLock } from './stores/storeLock.js'
@@ -45,7 +45,7 @@ export interface PullOptions {
  */
 export async function pullModel(remote: RemoteModel, store: OwnStore, options: PullOptions = {}): Promise<LocalModel | undefined> {
   const { onProgress, signal, onWait, onUnverified } = options
-  const files = [...remote.extras, ...remote.weights]
+  const files = remoteFiles(remote)
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
   const absent = []
   for (const file of files) if (!(await isComplete(file, remote, store))) absent.push(file)

@@ -2,6 +2,7 @@
 // such a list, and whether a path is a GGUF file or a folder as PEFT writes it. Reads all of an adapter into memory.
 
 import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { checkNames, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import type { Adapter, AdapterBase, MatrixPlace } from './adapter.js'
@@ -9,7 +10,7 @@ import type { LowRank } from './lowRank.js'
 
 /** An adapter by its path, or its path and how much of it counts. */
 export interface AdapterChoice {
-  /** Path of a GGUF file, or of a folder as PEFT writes it. */
+  /** Path of a GGUF file, of a folder as PEFT writes it, or of the `adapter_config.json` in it. */
   readonly path: string
   /** By what its change of the weights is multiplied. Default: 1. */
   readonly scale?: number
@@ -47,7 +48,8 @@ export async function isFolder(path: string): Promise<boolean> {
  * Reads an adapter to a model. Throws `IO`, `GGUF`, `CHECKPOINT` for a malformed PEFT folder, `MODEL` for what is no
  * adapter to this model, and `UNSUPPORTED`, by name, for what is not applied here.
  */
-async function openAdapter(path: string, base: AdapterBase): Promise<Adapter> {
+async function openAdapter(given: string, base: AdapterBase): Promise<Adapter> {
+  const path = /(^|[\\/])adapter_config\.json$/.test(given) ? dirname(given) : given
   if (await isFolder(path)) {
     const { loadPeftAdapter } = await import('./peftAdapter.js')
     return loadPeftAdapter(path, base)
