@@ -12,7 +12,7 @@ import { encodeNpy } from '../../format/tensors/npy.js'
 import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
-import { bringModel } from './bringing.js'
+import { bringAdapters, bringModel } from './bringing.js'
 import { checkOutputs, writeOutput } from './files.js'
 import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -95,13 +95,14 @@ async function fromKernels(model: string, flags: TraceFlags): Promise<Traced> {
 }
 
 async function fromReference(model: string, flags: TraceFlags): Promise<Traced> {
-  const { path } = await bringModel(model, { purpose: 'reading', quiet: flags.json === true })
+  const adapters = await bringAdapters(flags.lora, flags.json)
+  const { path, adapters: own = [] } = await bringModel(model, { purpose: 'reading', quiet: flags.json === true })
   const gguf = await openGguf(path)
   await refuseInput(
     flags.out,
     gguf.files.map((file) => file.path),
   )
-  const reference = await Reference.open(gguf)
+  const reference = await Reference.open(gguf, { adapters: [...own, ...adapters] })
   const tokens = flags.tokens ?? Tokenizer.fromGgufMetadata(gguf.metadata).encodePrompt(flags.prompt!)
   const bar = new ProgressLine('trace', { unit: 'layers', quiet: flags.json === true })
   const tensors = reference.trace(tokens, { ...choice(flags), onProgress: ({ loaded, total }) => bar.update(loaded, total) })
