@@ -1,6 +1,7 @@
-// node bench/serverLoad.mjs [--minutes N] [--seconds N] [--clients N] [--seed N] [--profile FOLDER] [--json]
-// A server under load: the demo model, 64 clients for 10 minutes. Of the requests a third is left at a random moment;
-// some clients send garbage, some never read. Every whole answer is compared with what the same request got alone. At
+// node bench/serverLoad.mjs [--minutes N] [--seconds N] [--clients N] [--at-once] [--seed N] [--profile DIR] [--json]
+// A server under load: the demo model, 64 clients for 10 minutes, who come one after the other in the first 5 seconds,
+// or all in one moment with --at-once. Of the requests a third is left at a random moment; some clients send garbage,
+// some never read. Every whole answer is compared with what the same request got alone. At
 // the end all pages of the KV cache must be free, the server must have lived and must end in good order, and its memory
 // in the last minute must be within 5 % of the second's. Prints what was answered, memory, and latencies of /health,
 // beside those of a server in the same machine that does nothing else. Exit code 1 if anything is wrong. Latencies are
@@ -13,7 +14,8 @@ import { readCommandLine } from './commandLine.mjs'
 import { startServer } from './serverProcess.mjs'
 
 const text = { type: 'string' }
-const options = { minutes: text, seconds: text, clients: text, seed: text, profile: text, json: { type: 'boolean' } }
+const flag = { type: 'boolean' }
+const options = { minutes: text, seconds: text, clients: text, 'at-once': flag, seed: text, profile: text, json: flag }
 const { values } = readCommandLine(import.meta.url, options)
 const seconds = Number(values.seconds ?? 60 * Number(values.minutes ?? 10))
 const clients = Number(values.clients ?? 64)
@@ -30,8 +32,10 @@ const counts = { whole: 0, left: 0, garbage: 0, unread: 0, busy: 0 }
 const expected = new Map()
 for (const kind of kinds) expected.set(kind, (await ask(kind)).told)
 
-/** Seconds in which server, clients and the asker compile their code, all on a few cores. */
-const WARM_UP = 5
+/** Seconds in which all clients come. */
+const COMING = values['at-once'] ? 0 : 5
+/** Seconds of which latencies are also told apart: server, clients and the asker compile their code in these. */
+const BEGINNING = 7
 const probes = [server.url, 'idle'].map((url) => {
   const latencies = []
   const probe = fork(new URL('healthProbe.mjs', import.meta.url), [url, '50'])
@@ -47,7 +51,7 @@ const memory = []
 const start = performance.now()
 const elapsed = () => (performance.now() - start) / 1000
 const sampling = setInterval(() => memory.push({ at: elapsed(), bytes: server.residentBytes(), load: loadavg()[0] }), 1000)
-await Promise.all(Array.from({ length: clients }, (_, i) => client(i)))
+await Promise.all(Array.from({ length: clients }, (_, i) => pause((i * 1000 * COMING) / clients).then(() => client(i))))
 clearInterval(sampling)
 for (const { probe } of probes) probe.kill()
 
@@ -212,9 +216,9 @@ function report() {
   const growth = seconds >= 180 ? last / second - 1 : undefined // shorter runs only warm up
   if (growth !== undefined && Math.abs(growth) > 0.05) fault(`memory: ${(100 * growth).toFixed(1)} % from the second minute to the last`)
   const [own, idle] = probes.map(({ latencies }) => latencies)
-  const health = percentiles(own.filter(({ at }) => at >= WARM_UP))
-  const begins = percentiles(own.filter(({ at }) => at < WARM_UP))
-  const floor = percentiles(idle.filter(({ at }) => at >= WARM_UP))
+  const health = percentiles(own)
+  const begins = percentiles(own.filter(({ at }) => at < BEGINNING))
+  const floor = percentiles(idle)
   const load = average(memory.map(({ load }) => load))
   const peak = Math.max(...memory.map(({ bytes }) => bytes))
   if (values.json)
@@ -229,9 +233,9 @@ function report() {
   if (growth !== undefined) say(`memory: ${mb(second)} in the second minute, ${mb(last)} in the last, ${(100 * growth).toFixed(1)} %`)
   say(`memory: at most ${mb(peak)}`)
   for (const [what, figures] of Object.entries({
-    [`/health after ${WARM_UP} s`]: health,
+    '/health': health,
+    [`of these in the first ${BEGINNING} s`]: begins,
     'the same of a server without work': floor,
-    '/health before': begins,
   })) {
     const all = Object.entries(figures).map(([name, value]) => `${name} ${Number(value?.toFixed(1))}`)
     say(`${what}, ms: ${all.join(', ')}`)

@@ -121,7 +121,21 @@ export function shown(value: unknown): string {
   if (typeof value === 'string') return quoted(value)
   if (typeof value === 'function') return 'a function'
   if (typeof value !== 'object' || value === null) return String(value)
-  return Array.isArray(value) ? `a list of ${value.length}` : 'an object'
+  return isArray(value) ? `a list of ${value.length}` : 'an object'
+}
+
+/** Whether it is an array; what a revoked proxy was, nobody can tell. */
+function isArray(value: unknown): value is readonly unknown[] {
+  return unlessRevoked(() => Array.isArray(value)) ?? false
+}
+
+/** What a value tells of itself; undefined where it throws, as a revoked proxy does. */
+export function unlessRevoked<T>(look: () => T): T | undefined {
+  try {
+    return look()
+  } catch {
+    return undefined
+  }
 }
 
 /** Why the system refused, without the call and the path that Node puts behind it: messages have named the file. */
@@ -133,8 +147,11 @@ export function reasonOf(cause: unknown): string {
 
 /** Whether an object has no class of its own: what it holds are its own properties. */
 export function isPlain(value: object): boolean {
-  const prototype: unknown = Object.getPrototypeOf(value)
-  return prototype === null || Object.getPrototypeOf(prototype) === null // of any realm
+  const isOfNone = () => {
+    const prototype: unknown = Object.getPrototypeOf(value)
+    return prototype === null || Object.getPrototypeOf(prototype) === null // of any realm
+  }
+  return unlessRevoked(isOfNone) ?? false
 }
 
 /**
@@ -147,8 +164,8 @@ export function checkObject(options: unknown): void {
 }
 
 function ofClass(value: unknown): string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) return ''
-  const name: unknown = value.constructor?.name
+  if (typeof value !== 'object' || value === null || isArray(value)) return ''
+  const name = unlessRevoked((): unknown => value.constructor?.name)
   return typeof name === 'string' && name !== 'Object' ? ` of the class ${plainText(name)}` : ' that inherits from another'
 }
 
@@ -173,7 +190,7 @@ export function checkText(what: string, value: unknown): void {
 
 /** Throws `OPTION` unless the value is a list, such as an array or a typed array. Its ids are not checked. */
 export function checkTokenList(tokens: unknown): void {
-  if (Array.isArray(tokens) || (ArrayBuffer.isView(tokens) && !(tokens instanceof DataView))) return
+  if (isArray(tokens) || (ArrayBuffer.isView(tokens) && !(tokens instanceof DataView))) return
   throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
 }
 

@@ -67,6 +67,11 @@ const forCheckpoints = {
 
 const forAdapters = {
   adapters: limit(64, 'adapters at a time', 'usual are one to three; each adds products to every token'),
+  adapterScale: limit(
+    1_000_000,
+    'times that an adapter may count, and as many below 0',
+    'usual are 0 to 2; far larger ones make logits that are not finite',
+  ),
   adapterRank: limit(4096, 'rank of an adapter', 'usual are 8 to 256; the width of the smaller Mixtral, at which nothing is saved'),
   adapterBytes: limit(
     17_179_869_184,
@@ -127,7 +132,7 @@ const forCalls = {
 
 const forBatches = {
   batchLine: limit(9_437_184, 'bytes of a line of a batch', 'a body of 8 MiB, as the server takes it, and what is around it'),
-  batchRequests: limit(1_000_000, 'requests of a batch', "twenty times OpenAI's most; each takes 40 bytes of memory"),
+  batchRequests: limit(1_000_000, 'lines of a batch, empty ones too', "twenty times OpenAI's most; each request takes 40 bytes of memory"),
   customId: limit(512, 'characters of the custom_id of a request', 'it is a name, and stands in messages'),
   batchResult: limit(67_108_864, 'bytes of a line of results', 'an answer of 4096 tokens with all log-probabilities has ten million'),
   servedBatch: limit(50_000, 'requests of a batch of a server', 'as OpenAI has it; the check of more would hold up those who wait'),
@@ -148,20 +153,22 @@ const forTasks = {
   taskChoices: limit(64, 'choices of an item of a task', 'published items have two to five'),
   taskRowGroup: limit(1_073_741_824, 'bytes of a row group of a Parquet file', 'it is read as a whole; usual ones have some million'),
   taskRows: limit(
-    4_194_304,
-    'rows of a row group of a Parquet file',
-    'the largest published splits of tasks have a hundred thousand in all',
+    65_536,
+    'rows of a Parquet file, beside one for each of its bytes',
+    'each has a text of its own, which takes some dozen, compressed too',
   ),
-  taskRowGroupMemory: limit(
-    536_870_912,
-    'bytes of memory for a row group of a Parquet file, beside twenty times the bytes of the file',
-    'a hundred bytes may stand for a billion values; usual ones take some ten million',
+  taskTableRow: limit(
+    16_777_216,
+    'bytes of a row of a Parquet file',
+    'a few bytes can repeat a text; rows of published tasks have some thousand',
   ),
-  taskRowGroupTime: limit(
-    20,
-    'seconds for a row group of a Parquet file',
-    'usual ones take a tenth of one; damaged ones can take for ever',
+  taskTableMemory: limit(
+    209_715_200,
+    'bytes of memory for reading a Parquet file, beside twenty times its own',
+    'a hundred bytes may stand for a billion values; usual files take some ten million',
   ),
+  taskTableTime: limit(500, 'milliseconds of work for reading a Parquet file', 'usual ones take a tenth; damaged ones can take for ever'),
+  taskTablePace: limit(2_097_152, 'bytes of a Parquet file for which it gets a second more', 'usual ones take a tenth of one for them'),
   taskExamples: limit(
     536_870_912,
     'characters of all examples for a task',

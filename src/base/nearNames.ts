@@ -58,7 +58,8 @@ const otherOptions: Readonly<Record<string, string>> = {
 
 /** `max_tokens` as `maxTokens`. */
 export function camelCase(name: string): string {
-  return name.replace(/_+([a-z])/g, (_, letter: string) => letter.toUpperCase())
+  // the letter may be missing: else a name of nothing but lines would be searched from each of them
+  return name.replace(/_+([a-z]?)/g, (lines, letter: string) => (letter === '' ? lines : letter.toUpperCase()))
 }
 
 /** The option that is meant by a name that another library has for it; undefined if no known one is. */

@@ -3,7 +3,8 @@
 // that its error does not end the process.
 
 import process from 'node:process'
-import { abortedError } from './errors.js'
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { abortedError, shown } from './errors.js'
 
 const listeners = new WeakMap<AbortSignal, Set<() => void>>()
 
@@ -49,6 +50,11 @@ export function onRejection(given: unknown, then: (error: unknown) => void): voi
   if (isPromise(given)) Promise.resolve(given).catch(then)
 }
 
+/** Says what a caller's function threw where no call can. */
+export function warn(error: unknown, what: string): void {
+  process.emitWarning(error instanceof Error ? error : `${what} threw ${shown(error)}`)
+}
+
 /** Whether a value is a promise, of any library. */
 export function isPromise(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
@@ -61,6 +67,7 @@ export function isPromise(value: unknown): value is PromiseLike<unknown> {
 export class Told<P> {
   readonly #tell: ((progress: P) => unknown) | undefined
   #failure: { readonly error: unknown } | undefined
+  #isAsync = false
   #isOver = false
 
   constructor(tell: ((progress: P) => unknown) | undefined) {
@@ -69,13 +76,17 @@ export class Told<P> {
 
   next(progress: P): void {
     this.#throwFailure()
-    onRejection(this.#tell?.(progress), (error) => {
-      if (this.#isOver) process.emitWarning(error instanceof Error ? error : 'a function for progress was rejected')
+    const given = this.#tell?.(progress)
+    this.#isAsync ||= isPromise(given)
+    onRejection(given, (error) => {
+      if (this.#isOver) warn(error, 'a function for progress')
       else this.#failure ??= { error }
     })
   }
 
-  end(): void {
+  /** Throws also what the last telling is rejected with at once. */
+  async end(): Promise<void> {
+    if (this.#isAsync) await nextTurn()
     this.#isOver = true
     this.#throwFailure()
   }

@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises'
 import { checkDiskSpace } from '../base/files/draftFile.js'
 import { fileBytes } from '../base/files/optionalFiles.js'
+import { Told } from '../base/onAbort.js'
 import { modelNameText } from './names/modelName.js'
 import { type RemoteModel, remoteFiles, type StoreFile } from './sources/remoteModel.js'
 import { findInOwnStore, type LocalModel } from './stores/localModels.js'
@@ -41,33 +42,39 @@ export interface PullOptions {
 /**
  * Downloads what is missing of a model; returns the model as it is in the store, undefined if another process has
  * removed it. Throws `IO` for a network or disk that fails, or a disk that is too small, before a byte is downloaded;
- * `ABORTED`.
+ * `ABORTED`; and what the caller's functions throw.
  */
 export async function pullModel(remote: RemoteModel, store: OwnStore, options: PullOptions = {}): Promise<LocalModel | undefined> {
-  const { onProgress, signal, onWait, onUnverified } = options
+  const { signal } = options
+  const progress = new Told(options.onProgress)
+  const waiting = new Told(options.onWait)
+  const unverified = new Told<void>(options.onUnverified)
+  const toldAll = async () => {
+    for (const told of [progress, waiting, unverified]) await told.end()
+  }
   const files = remoteFiles(remote)
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
   const absent = []
   for (const file of files) if (!(await isComplete(file, remote, store))) absent.push(file)
   await store.make()
   await checkSpace(remote, store.root, absent)
-  if (files.some(({ sha256 }) => sha256 === undefined)) onUnverified?.()
+  if (files.some(({ sha256 }) => sha256 === undefined)) unverified.next()
 
   const { manifest } = remote
   if (!manifest && absent.length === 0 && !(await isUntidy(files))) {
     let loaded = 0
     for (const { name, bytes, sha256 } of files) {
       loaded += bytes
-      onProgress?.({ loaded, total, file: { name, loaded: bytes, total: bytes, sha256 } })
+      progress.next({ loaded, total, file: { name, loaded: bytes, total: bytes, sha256 } })
     }
     const model = await findInOwnStore(remote.name, store)
-    if (model) return model // else another pull is replacing it
+    if (model) return toldAll().then(() => model) // else another pull is replacing it
   }
   let reported = false
   const lock = {
     signal,
     onWait: (pid: number) => {
-      if (!reported) onWait?.(pid)
+      if (!reported) waiting.next(pid)
       reported = true
     },
   }
@@ -81,7 +88,7 @@ export async function pullModel(remote: RemoteModel, store: OwnStore, options: P
     let before = 0
     for (const file of files) {
       const { name, bytes, sha256 } = file
-      const onLoaded = (loaded: number) => onProgress?.({ loaded: before + loaded, total, file: { name, loaded, total: bytes, sha256 } })
+      const onLoaded = (loaded: number) => progress.next({ loaded: before + loaded, total, file: { name, loaded, total: bytes, sha256 } })
       const isTidy = (await isComplete(file, remote, store)) && !(await isUntidy([file]))
       if (isTidy) onLoaded(file.bytes)
       else await locked(file, () => downloadMissing(file, remote, store, fresh, { signal, onLoaded }))
@@ -93,6 +100,7 @@ export async function pullModel(remote: RemoteModel, store: OwnStore, options: P
     return findInOwnStore(remote.name, store)
   })
   await store.prune(replaced)
+  await toldAll()
   return model
 }
 

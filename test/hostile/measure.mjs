@@ -1,12 +1,13 @@
-// A process that uses one input once, and tells what that took: `measure.mjs KIND FILE`. The longest time between two
-// turns of the event loop is what a signal would have waited for.
+// A process that uses one input once, and tells what that took: `measure.mjs KIND FILE`. Times are those of the
+// processor, which a loaded machine changes little. The longest time between two turns of the event loop, of the thread
+// that runs it, is what a signal would have waited for.
 
 import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
-import { setImmediate as turn } from 'node:timers/promises'
+import { setTimeout as turn } from 'node:timers/promises'
 import { kinds } from './kinds.mjs'
-import { faultOf, processorSeconds } from './watch.mjs'
+import { faultOf, processorSeconds, threadSeconds } from './watch.mjs'
 
 const [name, file] = process.argv.slice(2)
 const kind = kinds.get(name)
@@ -23,9 +24,9 @@ const before = process.memoryUsage.rss()
 let done = false
 let blocked = 0
 const watching = (async () => {
-  for (let last = processorSeconds(); !done; ) {
-    await turn()
-    const now = processorSeconds()
+  for (let last = threadSeconds(); !done; ) {
+    await turn(1)
+    const now = threadSeconds()
     blocked = Math.max(blocked, now - last)
     last = now
   }

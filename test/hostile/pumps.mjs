@@ -126,6 +126,37 @@ export function pumpHeader(plan, ways, bytes) {
   return encodeHeader({ ...plan, metadata, tensors }).bytes
 }
 
+/** The same as a file, with zeros for all data. */
+export function pumpFile(plan, ways, bytes) {
+  const header = pumpHeader(plan, ways, bytes / 4) // as much again are the data of tensors
+  return Buffer.concat([header, new Uint8Array(Math.min(4 * bytes, 128 * Math.ceil(header.length / 60)))])
+}
+
+/** A SentencePiece model of more pieces, before the rest of one. */
+export function pumpPieces(rest, ways, bytes) {
+  const parts = []
+  for (const way of ways) {
+    const random = new Random(way)
+    const longest = 1 + random.size(250)
+    const alphabet = 'abcdefgh\u2581'.slice(0, 1 + random.below(9))
+    const type = random.pick([1, 1, 1, 3, 4, 6])
+    const share = bytes / ways.length
+    for (let size = 0, n = 0; size < share; n++) {
+      const text = random.chance(0.5) ? alphabet[0].repeat(1 + (n % longest)) + (random.chance(0.5) ? n : '') : `${alphabet}${n}`
+      const piece = utf8.encode(text)
+      const head = Buffer.from([0x0a, ...varint(piece.length)])
+      const score = Buffer.alloc(5, 0x15)
+      score.writeFloatLE(random.chance(0.5) ? -n : n, 1)
+      const inner = Buffer.concat([head, piece, score, Uint8Array.of(0x18, type)])
+      parts.push(Uint8Array.of(0x0a, ...varint(inner.length)), inner)
+      size += inner.length + 3
+    }
+  }
+  return Buffer.concat([...parts, rest])
+}
+
+const varint = (value) => (value < 128 ? [value] : [(value & 127) | 128, ...varint(value >> 7)])
+
 /** More tokens, of some characters and lengths, in the order of some scores. */
 function growVocabulary(metadata, random, bytes) {
   const value = (name) => metadata.find(([key]) => key === `tokenizer.ggml.${name}`)

@@ -12,6 +12,7 @@ import { Random } from './random.mjs'
 import { checkpointFiles, ggufBytes, metadataOf, tensorsOf } from './tinyModel.mjs'
 
 const main = fileURLToPath(new URL('../../dist/interfaces/cli/main.js', import.meta.url))
+const table = fileURLToPath(new URL('../evaluation/tasks/files/arc.parquet', import.meta.url))
 /** Milliseconds to the end: of a command that only reads, and of one that has a file to put right. */
 const SOON = { reading: 500, writing: 2000 }
 /** Milliseconds in which a command gets its signal. */
@@ -47,6 +48,7 @@ function commandsOf({ folder, model, checkpoint, host }) {
     { args: ['convert', checkpoint, at('converted.gguf')], writes: true },
     { args: ['verify', model] },
     { args: ['bench', 'demo'] },
+    { args: ['eval', 'arc_easy', table, '-m', 'demo'] },
     { args: ['rm', `${host}/user/model:latest`], writes: true },
   ]
 }

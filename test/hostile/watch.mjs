@@ -1,7 +1,7 @@
 // What a process takes: processor time, memory, open files, threads; and whether an error is one that is meant. The
 // time is that of the processor, which a loaded machine does not change much.
 
-import { readdirSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { MixtralError } from '../../dist/base/errors.js'
 import { limits } from '../../dist/base/limits.js'
 
@@ -9,6 +9,15 @@ import { limits } from '../../dist/base/limits.js'
 export function processorSeconds() {
   const { user, system } = process.cpuUsage()
   return (user + system) / 1e6
+}
+
+/** The same of this thread alone, where the system tells. */
+export function threadSeconds() {
+  try {
+    return Number(readFileSync('/proc/thread-self/schedstat', 'latin1').split(' ')[0]) / 1e9
+  } catch {
+    return processorSeconds()
+  }
 }
 
 /** Entries of a folder of /proc; undefined on systems without one. */

@@ -5,7 +5,7 @@ import fs from 'node:fs'
 import os from 'node:os'
 import path from 'node:path'
 import { runChild } from './child.mjs'
-import { pumpHeader, pumpJson, pumpText } from './pumps.mjs'
+import { pumpFile, pumpHeader, pumpJson, pumpPieces, pumpText } from './pumps.mjs'
 import { Random } from './random.mjs'
 import { seedsOfPumps } from './worstBases.mjs'
 
@@ -17,13 +17,12 @@ const MOST_BLOCKED = 0.2
 const budgeted = new Set(['jinja', 'go', 'schemas', 'grammars', 'patterns'])
 const MOST_WAYS = 4
 
-const makers = { header: pumpHeader, json: pumpJson, text: pumpText }
+const makers = { header: pumpHeader, file: pumpFile, json: pumpJson, text: pumpText, pieces: pumpPieces }
 
 /** The input of a kind that numbers choose: the base, and ways to blow it up. */
 function inputOf(name, [which, ...ways], bytes) {
-  const { kind, base, first } = seedsOfPumps[name][which % seedsOfPumps[name].length]
-  const pumped = makers[kind](base, ways, bytes)
-  return first === undefined ? pumped : Buffer.concat([Uint8Array.of(first), pumped])
+  const { kind, base, wrap = (pumped) => pumped } = seedsOfPumps[name][which % seedsOfPumps[name].length]
+  return wrap(makers[kind](base, ways, bytes))
 }
 
 async function measured(name, input) {

@@ -71,6 +71,9 @@ const traced = () => ({ ...call(), tensors: ['l_out-*', 'ffn_moe_topk-1'] })
 const hashOf = (path: string) => createHash('sha256').update(readFileSync(path)).digest('hex')
 const answer = ({ text, ids, finishReason, toolCalls }: library.GenerationResult) => ({ text, ids, finishReason, toolCalls })
 const failure = (promise: Promise<unknown>) => promise.then(String, ({ code, message }) => [code, message])
+/** A proxy that throws whatever it is asked. */
+const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+revoke()
 let files = 0
 const target = () => join(folder, `out-${files++}.gguf`)
 const loadOptions = () => ({ ...call(), threads: 1, contextLength: 64, kvFormat: 'f32', batchSize: 8 })
@@ -381,9 +384,11 @@ describe.each(Object.entries(rows))('%s', (_, [make, run]) => {
   })
 
   test('throws nothing but our error for arguments of any type', async () => {
-    for (const wrong of [null, 5, [Symbol('s')]]) {
+    for (const wrong of [null, 5, [Symbol('s')], revoked]) {
       for (let place = 0; place < make().length; place++) {
         const args = make()
+        const isOptions = typeof args[place] === 'object' && Object.getPrototypeOf(args[place]) === Object.prototype
+        if (wrong === revoked && !isOptions) continue
         args[place] = wrong
         const error = await (async () => settle(run(...(args as never[]))))().then(
           () => undefined,

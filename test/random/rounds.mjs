@@ -96,7 +96,7 @@ async function round(model, { random, cases, options, counts, freshly }) {
 /** What a call gives on a model of its own; an error's code where it fails. */
 async function freshly(name, kvFormat, one, known) {
   if (!known.has(one)) {
-    const model = await MixtralModel.load(name, { threads: 1, contextLength: 512, kvFormat })
+    const model = await MixtralModel.load(name, { threads: 1, contextLength: 512, kvFormat, drafts: false })
     known.set(one, await perform(model, one, {}).catch(({ code, message }) => code ?? message))
     await model.close()
   }
@@ -174,6 +174,7 @@ function loadOptions(random) {
     batchSize: random.pick([1, 2, 3, 7, 8, 16, 64, 128]),
     contextLength: 512,
     kvFormat: random.pick(['f16', 'f32', 'q8']),
+    ...(random() < 0.7 && { drafts: random() < 0.8 }),
     ...(random() < 0.3 && { kvTokens: random.pick([512, 700, 4096]) }),
     ...(random() < 0.3 && { ram: random.int(5_000_000, 12_000_000) }),
     ...(random() < 0.3 && { bankBytes: random.pick([1_000_000, 2_621_440]) }),

@@ -35,9 +35,9 @@ beforeEach(() => {
   process.env.MIXTRAL_HOME = newFolder()
 })
 
-async function logitsOf(name: string, adapters: readonly (string | { path: string; scale: number })[] = [], call = {}): Promise<Buffer> {
+async function logitsOf(name: string, adapters: readonly (string | { path: string; scale: number })[] = []): Promise<Buffer> {
   await using loaded = await MixtralModel.load(name, { threads: 1, adapters })
-  return Buffer.from((await loaded.logits(ids, call)).buffer)
+  return Buffer.from((await loaded.logits(ids)).buffer)
 }
 
 /** Adds files of a repository; those of JSON have no SHA-256, as small files of a hub have none. */
@@ -56,16 +56,26 @@ const peftFiles = (folder = '') => ({
 
 test('the adapters of an Ollama model are pulled, checked, and applied with a scale of 1, those of a caller behind them', async () => {
   const name = server.addOllama(model)
-  const path = await OllamaRegistry.pull(name)
+  await OllamaRegistry.pull(name)
   const local = (await findLocalModel(name))!
   expect(local.adapters!.map((file) => readFileSync(file))).toEqual([readFileSync(first), readFileSync(second)])
   expect(local.bytes).toBe([demo, first, second].reduce((sum, file) => sum + readFileSync(file).length, 0))
+  await using loaded = await MixtralModel.load(name, { threads: 1, adapters: [{ path: peft, scale: -2 }] })
+  expect(loaded.adapters.map(({ scale }) => scale)).toEqual([1, 1, -2])
+  await using truth = await MixtralModel.load(demo, { threads: 1, adapters: [first, second, { path: peft, scale: -2 }] })
+  const both = (adapters?: number[]) =>
+    Promise.all([loaded, truth].map(async (one) => Buffer.from((await one.logits(ids, adapters ? { adapters } : {})).buffer)))
+  for (const choice of [undefined, [1, 1], []]) {
+    const [found, expected] = await both(choice)
+    expect(found).toEqual(expected)
+  }
+})
+
+test('an Ollama model without adapters of a caller has its own, and its file alone has none', async () => {
+  const name = server.addOllama(model)
+  const path = await OllamaRegistry.pull(name)
   expect(await logitsOf(name)).toEqual(await logitsOf(demo, [first, second]))
   expect(await logitsOf(path)).toEqual(await logitsOf(demo))
-  expect(await logitsOf(name, [{ path: peft, scale: -2 }])).toEqual(await logitsOf(demo, [first, second, { path: peft, scale: -2 }]))
-  expect(await logitsOf(name, [], { adapters: [] })).toEqual(await logitsOf(demo))
-  await using loaded = await MixtralModel.load(name, { threads: 1 })
-  expect(loaded.adapters.map(({ scale }) => scale)).toEqual([1, 1])
 })
 
 test('an adapter that is missing makes a model incomplete, and a damaged one is not kept', async () => {
@@ -109,10 +119,8 @@ test.each<[what: string, name: string, folder: string, found: string]>([
   addRepository({ 'README.md': Buffer.from('x'), ...peftFiles(folder) })
   const file = await HuggingFace.pull(adapterName(name))
   expect(basename(file)).toBe('adapter_config.json')
-  const truth = await logitsOf(demo, [peft])
-  expect(await logitsOf(demo, [file])).toEqual(truth)
-  expect(await logitsOf(demo, [dirname(file)])).toEqual(truth)
-  expect(await logitsOf(demo, [name])).toEqual(truth)
+  await using loaded = await MixtralModel.load(demo, { threads: 1, adapters: [peft, file, dirname(file), name] })
+  expect(new Set(loaded.adapters.map(({ sha256 }) => sha256)).size).toBe(1)
   expect(await listLocalModels()).toMatchObject([{ name: found, store: 'mixtral', path: file }])
   server.seen.length = 0
   await HuggingFace.pull(adapterName(name))
@@ -135,7 +143,8 @@ test.each(['hf:owner/repo', 'hf:owner/repo/a.gguf', 'hf:owner/repo:a.gguf'])(
   async (name) => {
     addRepository({ 'a.gguf': readFileSync(first), ...peftFiles('other/') })
     await HuggingFace.pull(name)
-    expect(await logitsOf(demo, [{ path: name, scale: 2 }])).toEqual(await logitsOf(demo, [{ path: first, scale: 2 }]))
+    await using loaded = await MixtralModel.load(demo, { threads: 1, adapters: [first, { path: name, scale: 2 }] })
+    expect(loaded.adapters[1]).toMatchObject({ scale: 2, sha256: loaded.adapters[0]!.sha256 })
   },
 )
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nearNames } from '../../dist/base/nearNames.js'
+import { camelCase, meantOption, nearNames } from '../../dist/base/nearNames.js'
 import { wellKnownNames } from '../../dist/registry/names/modelName.js'
 
 test.each([
@@ -23,6 +23,14 @@ test('a list of a million names takes no more steps than one of thousands', () =
   expect(nearNames('a-very-long-name-of-a-model-number', ['a-very-long-name-of-a-model-numbe', ...many])).toHaveLength(3)
   const { user, system } = process.cpuUsage(began)
   expect((user + system) / 1e6).toBeLessThan(2) // seconds of the processor; without the bound some ten
+})
+
+test('a name of nothing but lines is looked at once', () => {
+  const began = process.cpuUsage()
+  expect(meantOption('_'.repeat(500_000), ['seed'])).toBeUndefined()
+  const { user, system } = process.cpuUsage(began)
+  expect((user + system) / 1e6).toBeLessThan(1) // from each of the lines on, it took minutes
+  expect(['max_tokens', 'a__b', '_a', 'a_', 'a_1', '__'].map(camelCase)).toEqual(['maxTokens', 'aB', 'A', 'a_', 'a_1', '__'])
 })
 
 test('at most three are suggested, and never the name itself', () => {

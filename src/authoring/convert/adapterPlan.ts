@@ -73,18 +73,25 @@ function groupsOf({ changes }: Adapter, { experts }: AdapterBase): Group[] {
 
 const rankOf = ({ members }: Group) => Math.max(...members.map((member) => member?.rank ?? 0))
 
-/** The alpha that gives a matrix its scale, at the rank of its tensor. */
-const alphaOf = ({ scale }: LowRank, group: Group) => Math.fround(scale * rankOf(group))
+/** The alpha that gives a matrix its scale, at the rank of its tensor; undefined where float32 does not hold it. */
+function alphaOf({ scale }: LowRank, group: Group): number | undefined {
+  const alpha = Math.fround(scale * rankOf(group))
+  return Math.abs(alpha) >= LEAST_NORMAL && Math.abs(alpha) < Number.POSITIVE_INFINITY ? alpha : undefined
+}
 
-/** The alpha of most matrices. */
+/** The least float32 with all its digits. */
+const LEAST_NORMAL = 2 ** -126
+
+/** The alpha of most matrices; where float32 holds none of them, that of a scale of 1. */
 function commonAlpha(groups: readonly Group[]): number {
   const counts = new Map<number, number>()
   for (const group of groups) {
     for (const member of group.members) {
-      if (member) counts.set(alphaOf(member, group), (counts.get(alphaOf(member, group)) ?? 0) + 1)
+      const alpha = member && alphaOf(member, group)
+      if (alpha !== undefined) counts.set(alpha, (counts.get(alpha) ?? 0) + 1)
     }
   }
-  return [...counts].reduce((best, next) => (next[1] > best[1] ? next : best))[0]
+  return [...counts].reduce((best, next) => (next[1] > best[1] ? next : best), [rankOf(groups[0]!), 0])[0]
 }
 
 /** By what B is multiplied, so that alpha gives its scale. */
@@ -125,13 +132,19 @@ function resized(factor: Factor | undefined, rows: number, columns: number, by: 
   for (let row = 0; row < (factor?.rows ?? 0); row++) {
     for (let column = 0; column < factor!.columns; column++) values[row * columns + column] = by * own![row * factor!.columns + column]!
   }
+  if (!values.every(Number.isFinite)) throw tooLarge(name, 'F32')
   return converted(new Uint8Array(values.buffer), 'F32', type, name)
 }
 
 function converted(bytes: Uint8Array, from: ElementType, to: ElementType, name: string): Uint8Array {
   const result = convertElements(bytes, from, to)
   if (result) return result
-  throw new MixtralError('OPTION', `the factors of ${name} have numbers that ${to} cannot hold, expected a wider type`)
+  throw tooLarge(name, to)
+}
+
+function tooLarge(name: string, type: ElementType): MixtralError {
+  const expected = type === 'F32' ? 'a smaller scale' : 'a wider type'
+  return new MixtralError('OPTION', `the factors of ${name} have numbers that ${type} cannot hold, expected ${expected}`)
 }
 
 function metadataOf({ path: folder }: Adapter, alpha: number, baseName: string | undefined): GgufEntry[] {

@@ -61,7 +61,7 @@ export async function convertAdapter(folder: string, target: string, given: Conv
   ])
   const { baseModel: baseName } = await PeftConfig.read(folder)
   const base = await readAdapterBase(baseModel, baseName)
-  const adapter = await loadPeftAdapter(folder, base)
+  const adapter = await loadPeftAdapter(folder, base, { signal })
   await refuseInput(target, adapter.files)
   const { alpha, metadata, tensors, weights, notes } = planAdapter(adapter, base, type, baseName)
   const report = onProgress && {

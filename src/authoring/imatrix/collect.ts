@@ -63,7 +63,7 @@ export async function collectImatrix(model: ObservedModel, text: string, options
     for await (const tensor of model.traceEach(ids, choice)) collector.add(tensor)
     progress.next({ loaded: window + 1, total: windows })
   }
-  progress.end()
+  await progress.end()
   return { entries: collector.entries(), datasets: dataset === undefined ? [] : [dataset], windows, contextLength }
 }
 

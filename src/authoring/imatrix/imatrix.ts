@@ -2,7 +2,7 @@
 // weighs errors by it. Owns the form in memory, and what a matrix may claim: models far beyond any Mixtral stay below;
 // a hostile file does not get far. Knows neither how it is collected nor how a file holds it.
 
-import { checkKind } from '../../base/errors.js'
+import { checkKind, unlessRevoked } from '../../base/errors.js'
 
 /** Entries: the largest models have ten thousand tensors, with one for each expert. */
 export const MOST_ENTRIES = 65536
@@ -36,7 +36,7 @@ export interface Imatrix {
 
 /** Throws `OPTION` for a value that is no importance matrix, such as the path of one, or one that was changed. */
 export function checkImatrix(value: unknown): void {
-  checkKind('the importance matrix', value, isImatrix(value), 'one of collectImatrix or readImatrix')
+  checkKind('the importance matrix', value, unlessRevoked(() => isImatrix(value)) ?? false, 'one of collectImatrix or readImatrix')
 }
 
 function isImatrix(value: unknown): value is Imatrix {

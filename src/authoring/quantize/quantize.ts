@@ -95,7 +95,7 @@ export async function quantizeModel(
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
   mixtralTensors(config, gguf)
   const weighing = imatrixPath === undefined ? undefined : { imatrix: await readImatrix(imatrixPath), file: basename(imatrixPath) }
-  const adapters = await AdapterSet.open(chosen, config)
+  const adapters = await AdapterSet.open(chosen, config, { signal })
   const plan = planQuantization(gguf, config, { type, layout, requantize, weighing, adapters })
   const others = [...(imatrixPath === undefined ? [] : [imatrixPath]), ...adapters.files]
   const inputs = [...gguf.files.map(({ path }) => path), ...others]
@@ -114,7 +114,6 @@ export async function quantizeModel(
       await team.close()
     }
     await draft.publish()
-    onProgress?.({ loaded: total, total })
     const types: Record<string, number> = {}
     for (const tensor of plan.tensors) types[tensor.type.name] = (types[tensor.type.name] ?? 0) + 1
     return {

@@ -44,8 +44,8 @@ export class DomainBlocks {
     return blocks
   }
 
-  /** ids: (layers, used), the experts of the next token. */
-  add(ids: Uint16Array): void {
+  /** ids: (layers, used), the experts of the next token, from `at` on. */
+  add(ids: Uint16Array, at = 0): void {
     const { layers, experts, used } = this.#shape
     if (this.#filled === this.#blockTokens) {
       if (this.#blocks.length === MOST_BLOCKS) {
@@ -56,7 +56,7 @@ export class DomainBlocks {
       this.#filled = 0
     }
     const block = this.#blocks.at(-1)!
-    for (let layer = 0, i = 0; layer < layers; layer++) for (let k = 0; k < used; k++, i++) block[layer * experts + ids[i]!]!++
+    for (let layer = 0, i = at; layer < layers; layer++) for (let k = 0; k < used; k++, i++) block[layer * experts + ids[i]!]!++
     this.#filled++
   }
 }

@@ -34,10 +34,13 @@ export class ExpertCache {
     return this.#filled
   }
 
-  /** ids: (layers, used), the experts of the next token. */
-  add(ids: Uint16Array): void {
+  /** ids: (layers, used), the experts of the next token, from `at` on. */
+  add(ids: Uint16Array, at = 0): void {
     this.#tokens++
-    for (let i = 0; i < ids.length; i++) this.#request(Math.floor(i / this.#used) * this.#experts + ids[i]!)
+    const end = this.#stack.length
+    for (let layer = 0, i = at; layer < end; layer += this.#experts) {
+      for (let k = 0; k < this.#used; k++, i++) this.#request(layer + ids[i]!)
+    }
   }
 
   /** The share of requests that a cache of `slots` experts of least recent use would have had. */

@@ -8,7 +8,8 @@ import { inSlices, TimeSlice } from '../../base/timeSlice.js'
 import { type CallOptions, checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Routing } from '../../runtime/model/routes.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
-import type { TokenRouting } from '../../text/generate/tokenRouting.js'
+import { routingTableOf, TokenModel } from '../../text/generate/tokenModel.js'
+import type { RoutingTable } from '../../text/generate/tokenRouting.js'
 import { stepsOf } from '../../text/tokenizer/tokenizer.js'
 import { DomainBlocks, domainDifference, type LayerDifference } from './domainBlocks.js'
 import { type DomainStatistics, figuresOf, type RoutedBeginning } from './domainFigures.js'
@@ -68,6 +69,9 @@ export interface ExpertStatistics {
 
 const USUAL_WINDOW = 512
 
+/** After so many tokens the clock is looked at. */
+const PAUSE = 32
+
 /** What is counted of a domain. */
 class Domain {
   readonly counts: RoutingCounts
@@ -82,14 +86,16 @@ class Domain {
     this.favorites = new FavoriteTokens(shape)
   }
 
-  /** The next token, kept if it is one of the first `beginning`. */
-  add(token: TokenRouting, beginning: number): void {
-    this.counts.add(token)
-    this.blocks.add(token.ids)
-    this.favorites.add(token.id, token.ids)
+  /** The `place`-th token of a window, kept if it is one of the first `beginning`. */
+  add(window: RoutingTable, place: number, beginning: number): void {
+    const { tokens, ids, weights, width } = window
+    const [token, at] = [tokens[place]!, place * width]
+    this.counts.add(window, place)
+    this.blocks.add(ids, at)
+    this.favorites.add(token, ids, at)
     if (this.#tokens.length >= beginning) return
-    this.#tokens.push(token.id)
-    this.#begun.push({ ids: token.ids.slice(), weights: token.weights.slice() }) // of a window, a view would hold all
+    this.#tokens.push(token)
+    this.#begun.push({ ids: ids.slice(at, at + width), weights: weights.slice(at, at + width) })
   }
 
   get beginning(): RoutedBeginning {
@@ -117,7 +123,7 @@ export async function expertStatistics(
   texts: readonly DomainText[],
   options: ExpertStatisticsOptions = {},
 ): Promise<ExpertStatistics> {
-  checkKind('the model', model, typeof model?.routing === 'function' && typeof model.tokenizer?.encode === 'function', 'a MixtralModel')
+  checkKind('the model', model, model instanceof TokenModel, 'a MixtralModel')
   const { contextLength, most, favorites, beginning, call } = checkOptions(model, options)
   const { signal, expertsPerToken } = call
   const progress = new Told(call.onProgress)
@@ -135,7 +141,7 @@ export async function expertStatistics(
   const begin = () => {
     const { value } = windows.next()
     if (!value) return undefined
-    const routed = model.routing([...bos, ...value.ids], pass)
+    const routed = routingTableOf(model, [...bos, ...value.ids], pass)
     routed.catch(() => {}) // it is told when its turn comes
     return { ...value, routed }
   }
@@ -143,17 +149,16 @@ export async function expertStatistics(
   let next = begin()
   while (next) {
     const { domain, ids, routed } = next
-    const tokens = await routed
+    const window = await routed
     next = begin() // runs while this one is counted
     const own = domains.get(domain) ?? new Domain(shape)
     domains.set(domain, own)
     own.counts.cut()
-    for (let i = bos.length; i < tokens.length; i++) {
-      const token = tokens[i]!
-      own.add(token, beginning)
-      cache.add(token.ids)
-      prediction.add(token.ids)
-      if (slice.isOver) await slice.pause(signal)
+    for (let place = bos.length; place < window.tokens.length; place++) {
+      own.add(window, place, beginning)
+      cache.add(window.ids, place * window.width)
+      prediction.add(window.ids, place * window.width)
+      if (place % PAUSE === 0 && slice.isOver) await slice.pause(signal)
     }
     loaded += ids.length
     progress.next({ loaded, total })
@@ -175,7 +180,7 @@ export async function expertStatistics(
     allFavorites.addAll(own.favorites)
   }
   const all = await inSlices(figuresOf('all', { counts, favorites: allFavorites }, favorites), signal)
-  progress.end()
+  await progress.end()
   const uses = total * shape.used
   return {
     shape,

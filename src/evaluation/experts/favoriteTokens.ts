@@ -22,8 +22,8 @@ export class FavoriteTokens {
     this.#shape = shape
   }
 
-  /** ids: (layers, used), the experts of an occurrence of the token. */
-  add(token: number, ids: Uint16Array): void {
+  /** ids: (layers, used), the experts of an occurrence of the token, from `at` on. */
+  add(token: number, ids: Uint16Array, at = 0): void {
     const { layers, experts, used } = this.#shape
     let counts = this.#counts.get(token)
     if (!counts) {
@@ -31,7 +31,7 @@ export class FavoriteTokens {
       this.#counts.set(token, counts)
     }
     counts[0]!++
-    for (let layer = 0, i = 0; layer < layers; layer++) for (let k = 0; k < used; k++, i++) counts[1 + layer * experts + ids[i]!]!++
+    for (let layer = 0, i = at; layer < layers; layer++) for (let k = 0; k < used; k++, i++) counts[1 + layer * experts + ids[i]!]!++
   }
 
   /** Adds the counts of other texts. */

@@ -32,13 +32,13 @@ export class LayerPrediction {
     return this.#tokens
   }
 
-  /** ids: (layers, used), the experts of the next token. */
-  add(ids: Uint16Array): void {
+  /** ids: (layers, used), the experts of the next token, from `start` on. */
+  add(ids: Uint16Array, start = 0): void {
     this.#tokens++
     const { layers, experts, used } = this.#shape
     const [likely, uses, after] = [this.#likely, this.#uses, this.#after]
     for (let layer = 0; layer < layers; layer++) {
-      const at = layer * used
+      const at = start + layer * used
       const own = layer * experts
       this.fromUses[layer]! += this.#told(ids, at, uses, own)
       if (layer > 0) {

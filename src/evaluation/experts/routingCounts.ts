@@ -60,8 +60,9 @@ export class RoutingCounts {
   readonly together: Float64Array
   /** (layers - 1, experts, experts): how often an expert was used in a layer and another one in the next. */
   readonly next: Float64Array
-  /** The experts of the token before: (layers, used). */
+  /** The experts of the token before, (layers, used), from `#beforeAt` on. */
   #before: Uint16Array | undefined
+  #beforeAt = 0
   /** (layers): sums of the entropies without the logarithms of `#products`. */
   readonly #entropies: Float64Array
   /** (layers): products of the softmax's sums, whose logarithms are taken together. */
@@ -100,41 +101,47 @@ export class RoutingCounts {
     this.#before = undefined
   }
 
-  add(routing: FullRouting): void {
-    const { layers } = this.shape
-    for (let layer = 0; layer < layers; layer++) this.#addLayer(layer, routing)
+  /** The `place`-th token of a table. */
+  add(table: FullRouting, place = 0): void {
+    const { layers, experts, used } = this.shape
+    const at = place * layers * used
+    for (let layer = 0; layer < layers; layer++) {
+      this.#addChoices(layer, table, at + layer * used)
+      this.#addProbabilities(layer, table.logits, (place * layers + layer) * experts)
+    }
     this.#tokens++
     if (this.#before) this.#pairs++
-    this.#before = routing.ids
+    this.#before = table.ids
+    this.#beforeAt = at
   }
 
-  #addLayer(layer: number, { ids, weights, logits }: FullRouting): void {
+  /** A token's experts in a layer, from `at` on. */
+  #addChoices(layer: number, { ids, weights }: FullRouting, at: number): void {
     const { layers, experts, used } = this.shape
-    const at = layer * used
     for (let k = 0; k < used; k++) {
       const expert = ids[at + k]!
-      this.choices[(at + k) * experts + expert]!++
+      this.choices[(layer * used + k) * experts + expert]!++
       const row = (layer * experts + expert) * experts
       for (let other = 0; other < used; other++) this.together[row + ids[at + other]!]!++
       if (layer + 1 < layers) for (let other = 0; other < used; other++) this.next[row + ids[at + used + other]!]!++
     }
     this.firstWeights[layer]! += weights[at]!
-    this.#addProbabilities(layer, logits)
     const before = this.#before
     if (!before) return
-    if (before[at] === ids[at]) this.firstRepeats[layer]!++
+    const last = this.#beforeAt + layer * used
+    if (before[last] === ids[at]) this.firstRepeats[layer]!++
     for (let k = 0; k < used; k++) {
       let other = 0
-      while (other < used && before[at + other] !== ids[at + k]) other++
+      while (other < used && before[last + other] !== ids[at + k]) other++
       if (other === used) continue
       this.anyRepeats[layer]!++
       return
     }
   }
 
-  #addProbabilities(layer: number, logits: Float32Array): void {
+  /** What the router said of a layer's experts, from `start` on. */
+  #addProbabilities(layer: number, logits: Float32Array, start: number): void {
     const { experts } = this.shape
-    const start = layer * experts
     const odds = this.#odds
     let top = 0
     for (let e = 1; e < experts; e++) if (logits[start + e]! > logits[start + top]!) top = e
@@ -151,7 +158,8 @@ export class RoutingCounts {
       if (e !== top && odd > second) second = odd
     }
     const share = 1 / sum
-    for (let e = 0; e < experts; e++) this.probabilities[start + e]! += odds[e]! * share
+    const sums = layer * experts
+    for (let e = 0; e < experts; e++) this.probabilities[sums + e]! += odds[e]! * share
     this.#entropies[layer]! -= weighted * share
     this.#products[layer]! *= sum
     if (this.#products[layer]! > MOST_PRODUCT) this.#takeLogarithm(layer)

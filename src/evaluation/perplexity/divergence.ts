@@ -85,7 +85,7 @@ export async function measureDivergence(model: EvaluatedModel, base: LogitsFile,
     }
     progress.next({ loaded: done, total: windows.count, perplexity: perplexityOf(samples.nll) })
   }
-  progress.end()
+  await progress.end()
   return summary(samples, windows)
 }
 

@@ -59,7 +59,7 @@ export async function measurePerplexity(model: EvaluatedModel, text: string, ask
       for (const nll of ofWindow) nlls.push(nll)
       progress.next({ loaded: ++done, total: windows.count, perplexity: perplexityOf(nlls) })
     }
-    progress.end()
+    await progress.end()
     await writer?.close()
   } catch (error) {
     await writer?.discard()

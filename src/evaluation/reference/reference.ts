@@ -3,6 +3,7 @@
 // sequence.
 
 import { checkKind, checkNames, checkTokenList, listCopy, MixtralError, shown } from '../../base/errors.js'
+import { onRejection, warn } from '../../base/onAbort.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { type AdapterChoice, AdapterSet, checkAdapters } from '../../runtime/adapters/adapterSet.js'
@@ -33,14 +34,18 @@ interface Change {
 /** A Mixtral in float64, computed by the reference. Synchronous, and slow. */
 export class Reference {
   readonly config: MixtralConfig
+  /** Every file that it was read from, those of adapters too. */
+  readonly files: readonly string[]
   readonly #tensors: MixtralTensors
   readonly #weights: ReturnType<typeof matrixSource>
   readonly #changes = new Map<TensorSlice, readonly Change[]>()
 
-  private constructor(gguf: Gguf) {
-    this.config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  private constructor(gguf: Gguf, config: MixtralConfig, adapters: AdapterSet) {
+    this.config = config
+    this.files = [...gguf.files.map(({ path }) => path), ...adapters.files]
     this.#tensors = mixtralTensors(this.config, gguf)
     this.#weights = matrixSource(gguf)
+    this.#adapt(adapters)
   }
 
   /**
@@ -54,13 +59,11 @@ export class Reference {
     const gguf = typeof model === 'string' ? await openGguf(model) : model
     const isHeader = gguf?.metadata instanceof Map && gguf.tensors instanceof Map
     checkKind('the model', model, isHeader, 'the path of a GGUF file or its header')
-    const reference = new Reference(gguf)
-    await reference.#adapt(adapters)
-    return reference
+    const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+    return new Reference(gguf, config, await AdapterSet.open(adapters, config))
   }
 
-  async #adapt(choices: readonly Required<AdapterChoice>[]): Promise<void> {
-    const adapters = await AdapterSet.open(choices, this.config)
+  #adapt(adapters: AdapterSet): void {
     for (const place of adapters.places) {
       const { role, layer, expert } = place
       const tensors = this.#tensors.layers[layer]!
@@ -114,7 +117,8 @@ export class Reference {
     const end = choice.output ? layers : choice.endLayer
     for (let index = 0; index < end; index++) {
       x = this.layer(index, x, tap)
-      options.onProgress?.({ loaded: index + 1, total: end })
+      const told: unknown = options.onProgress?.({ loaded: index + 1, total: end })
+      onRejection(told, (error) => warn(error, 'a function for progress')) // which is later than this call ends
     }
     if (choice.output) this.output(x, tap)
     return tensors as TracedTensor<ValuesOf<Name, Float64Array>>[]

@@ -19,6 +19,8 @@ export interface JournalHead {
   readonly kv_format: string
   readonly context: number
   readonly experts_per_token: number
+  /** The fingerprint of the adapters and how much of each counts; undefined without any. */
+  readonly adapters?: string
 }
 
 export interface JournalEntry {
@@ -144,7 +146,7 @@ function checkHead(path: string, found: Record<string, unknown>, head: JournalHe
   if (found.journal !== head.journal) {
     refuse(path, 1, `journal is ${shown(found.journal)}, expected ${JSON.stringify(head.journal)}: name another file for the output`)
   }
-  for (const [name, value] of Object.entries(head)) {
+  for (const [name, value] of Object.entries({ adapters: undefined, ...head })) {
     if (found[name] === value) continue
     const problem = `${path} is the journal of another run: its ${name} is ${shown(found[name])}, expected ${shown(value)}`
     throw new MixtralError('OPTION', `${problem}; name another file for the output`)

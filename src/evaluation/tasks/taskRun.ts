@@ -6,6 +6,7 @@ import { abortedError, MixtralError } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
 import { Told } from '../../base/onAbort.js'
 import { inSlices } from '../../base/timeSlice.js'
+import { fingerprintOf, inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import { fingerprint } from '../../runtime/weights/fingerprint.js'
 import { NUMERICS } from '../../runtime/weights/scratch.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -96,7 +97,7 @@ export async function runTask(model: MixtralModel, task: TaskName, run: TaskRun)
       const acc = figures.add(entry)
       progress.next({ loaded: figures.items, total, acc })
     }
-    progress.end()
+    await progress.end()
     return { task, shots: run.shots, ...figures.result }
   } finally {
     await journal?.close()
@@ -119,7 +120,8 @@ async function checkItem(model: MixtralModel, { row, question, prompts }: TaskIt
 async function openJournal(model: MixtralModel, task: TaskName, run: TaskRun): Promise<Journal | undefined> {
   const { journal, file, exampleFile, shots, expertsPerToken = model.config.expertsPerToken } = run
   if (journal === undefined) return undefined
-  await refuseInput(journal, [file, ...(exampleFile === undefined ? [] : [exampleFile]), ...model.gguf.files.map(({ path }) => path)])
+  await refuseInput(journal, [file, ...(exampleFile === undefined ? [] : [exampleFile]), ...inputFiles(model)])
+  const adapters = fingerprintOf(model.adapters)
   const head: JournalHead = {
     journal: 'mixtral-wasm eval 1',
     task,
@@ -129,6 +131,7 @@ async function openJournal(model: MixtralModel, task: TaskName, run: TaskRun): P
     kv_format: model.memory.kvFormat,
     context: model.contextLength,
     experts_per_token: expertsPerToken,
+    ...(adapters !== undefined && { adapters }),
   }
   return Journal.open(journal, head)
 }

@@ -3,6 +3,7 @@
 // stageCheck.ts. Prints nothing.
 
 import { checkKind, checkTokenList, listCopy, MixtralError } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import { checkCallOptions, type TokenIds } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { matrixSource } from '../../runtime/weights/matrixSource.js'
@@ -73,11 +74,12 @@ export async function verifyModel(model: MixtralModel, given: TokenIds, options:
   const inPass = await passFaults(model, tokens, signal)
   const checked: CheckedTensor[] = []
   const layers: LayerVerdict[] = []
+  const done = new Told(onLayer)
   const finish = (layer: number) => {
     const ofLayer = <T extends { readonly layer: number }>(all: readonly T[]) => all.filter((one) => one.layer === layer)
     const verdict = { layer, ...verdictOf(ofLayer(checked), ofLayer(inPass)) }
     layers.push(verdict)
-    onLayer?.(verdict)
+    done.next(verdict)
   }
   const calls = { ...(signal && { signal }), ...(onProgress && { onProgress }) }
   for await (const tensor of model.checkWeights(calls)) {
@@ -86,6 +88,7 @@ export async function verifyModel(model: MixtralModel, given: TokenIds, options:
     checked.push(tensor)
   }
   finish(model.config.layers)
+  await done.end()
   const ofType = (wanted: string) => checked.filter(({ type }) => type === wanted)
   return {
     layers,

@@ -2,6 +2,7 @@
 // aligned. Holds only the header in memory; does not make the data.
 
 import { abortedError, quoted } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import { type GgufPlan, type PlannedTensor, tensorBytes } from './encodeHeader.js'
 import { type GgufTensor, ggufError } from './gguf.js'
 import { GgufDraft } from './ggufDraft.js'
@@ -101,6 +102,7 @@ export async function writeGguf(
 ): Promise<void> {
   const total = plan.tensors.reduce((sum, tensor) => sum + tensorBytes(tensor), 0)
   let written = 0
+  const progress = new Told(onProgress)
   const writer = await GgufWriter.create(path, plan, shardBytes)
   try {
     for (const { name, pieces } of plan.tensors) {
@@ -108,10 +110,11 @@ export async function writeGguf(
         if (signal?.aborted) throw abortedError(signal)
         await writer.write(piece)
         written += piece.length
-        onProgress?.({ written, total })
+        progress.next({ written, total })
       }
       if (writer.next?.name === name) throw ggufError(path, 'too few bytes were made', `tensor ${quoted(name)}`)
     }
+    await progress.end()
     await writer.close()
   } finally {
     await writer.discard()

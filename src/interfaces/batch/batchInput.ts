@@ -4,7 +4,7 @@
 
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { checkText, MixtralError, shown } from '../../base/errors.js'
+import { abortedError, checkText, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import { ApiError } from '../server/apiError.js'
@@ -104,13 +104,10 @@ export class BatchInput {
       const slice = new TimeSlice()
       for await (const { number, offset, bytes } of linesOf(handle, { file, most: limits.batchLine.most, signal, onBytes })) {
         if (slice.isOver) await slice.pause(signal)
-        if (isBlank(bytes)) continue
-        if (lines.count >= limits.batchRequests.most) {
-          throw new MixtralError(
-            'OPTION',
-            `${file}:${number}: more than ${limits.batchRequests.most} requests, which is the most of a file`,
-          )
+        if (number > limits.batchRequests.most) {
+          throw new MixtralError('OPTION', `${file}:${number}: more than ${limits.batchRequests.most} lines, which is the most of a file`)
         }
+        if (isBlank(bytes)) continue
         const where = `${file}:${number}`
         const line = told(number, 'invalid_json_line', () => lineOf(bytes, where))
         const request = line && told(number, 'invalid_request', () => checkRequest(line, lines.count, where))
@@ -122,7 +119,7 @@ export class BatchInput {
       }
       if (lines.count === 0 && !onWrong) throw new MixtralError('OPTION', `${file} has no requests, expected one a line`)
       const input = new BatchInput(file, `batch_${hash.digest('hex').slice(0, 32)}`, handle, lines, models)
-      for await (const [index, message] of input.#duplicates()) {
+      for await (const [index, message] of input.#duplicates(signal)) {
         told(lines.numbers[index]!, 'duplicate_custom_id', () => {
           throw new MixtralError('OPTION', message)
         })
@@ -173,11 +170,12 @@ export class BatchInput {
   }
 
   /** The requests whose `custom_id` is that of an earlier one, and what is to be said of each. */
-  async *#duplicates(): AsyncGenerator<readonly [index: number, message: string]> {
+  async *#duplicates(signal: AbortSignal | undefined): AsyncGenerator<readonly [index: number, message: string]> {
     const { ids } = this.#lines
     for (let i = 1; i < this.size; i++) {
       const [one, other] = [this.#byId[i - 1]!, this.#byId[i]!]
       if (ids[one] !== ids[other]) continue
+      if (signal?.aborted) throw abortedError(signal)
       const [first, second] = [await this.read(one), await this.read(other)]
       if (first.customId !== second.customId) continue
       yield [other, `${second.where}: custom_id ${shown(second.customId)} is that of ${first.where}, too`]

@@ -8,6 +8,7 @@ import { ioError } from '../../base/files/byteSource.js'
 import { type AdapterChoice, checkAdapters } from '../../runtime/adapters/adapterSet.js'
 import type { KvFormat } from '../../runtime/kernels/abi.js'
 import { type ModelMark, sha256 } from '../server/modelMark.js'
+import { parsedBody } from '../server/security/body.js'
 import { BatchInput, type BatchRequest, checkRequest } from './batchInput.js'
 import { checkModels, headerMark, keyedRequest } from './batchModel.js'
 import { type MergeSummary, mergeBatch } from './mergeBatch.js'
@@ -245,7 +246,13 @@ export function checkChunk(id: string | undefined, data: unknown): QueuedChunk {
   if (!Array.isArray(requests)) throw wrongData(`requests of ${chunk} is`, requests, 'a list')
   for (const [i, request] of requests.entries()) {
     const { index, customId, url, body } = (request ?? {}) as Record<string, unknown>
-    checkRequest({ custom_id: customId, method: 'POST', url, body }, Number(index), `${chunk}, request ${i}`, 'IO')
+    const where = `${chunk}, request ${i}`
+    checkRequest({ custom_id: customId, method: 'POST', url, body }, Number(index), where, 'IO')
+    try {
+      parsedBody(Buffer.from(JSON.stringify(body))) // it nests no deeper than one of a file
+    } catch (cause) {
+      throw new MixtralError('IO', `in the queue ${where}: ${(cause as Error).message}`, { cause })
+    }
   }
   return data as unknown as QueuedChunk
 }

@@ -4,6 +4,7 @@
 
 import { setTimeout as sleep } from 'node:timers/promises'
 import { abortedError, checkKind, checkNames, checkText, MixtralError } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { answerAll } from './answerAll.js'
 import { type BatchModel, batchModel, type KeyedRequest, keyedRequest } from './batchModel.js'
@@ -60,7 +61,7 @@ interface CarefulProgress {
 
 /**
  * Works on a batch of a queue until all its chunks are done. Throws `OPTION` for a batch that is not there, or that is
- * for another model or version; `IO`, `UNSUPPORTED`, `ABORTED`.
+ * for another model or version; `IO`, `UNSUPPORTED`, `ABORTED`; and what `onProgress` and `onStatus` throw.
  */
 export async function workBatch(model: MixtralModel, batch: string, queue: string, options: WorkOptions = {}): Promise<WorkSummary> {
   checkText('the batch', batch)
@@ -72,13 +73,24 @@ export async function workBatch(model: MixtralModel, batch: string, queue: strin
   return withBackend(queue, async (backend) => {
     const queued = await queuedBatch(backend, batch)
     refuseModel(queued, own)
-    const work = new ChunkWorker(own, ending.signal, onProgress)
+    const told = new Told(onProgress)
+    const failed = new AbortController() // what a job throws, the queue would try again
+    const signal = AbortSignal.any([failed.signal, ...(ending.signal ? [ending.signal] : [])])
+    const work = new ChunkWorker(own, signal, (progress) => {
+      try {
+        told.next(progress)
+      } catch (error) {
+        failed.abort(error)
+      }
+    })
     const settings = { concurrency: CHUNKS, lockDuration: lockSeconds * 1000 }
     const worker = await backend.worker<QueuedChunk, string>(chunksOf(batch), (job) => work.answer(job), settings)
-    const status = await untilDone(backend, queued, ending)
+    const status = await untilDone(backend, queued, { ...ending, signal })
+    failed.signal.throwIfAborted()
     if (ending.signal?.aborted) throw abortedError(ending.signal)
     await worker.pause(true)
     await work.idle()
+    await told.end()
     return { ...work.progress(), status: ending.drain?.aborted ? await statusOf(backend, queued) : status }
   })
 }
@@ -86,6 +98,7 @@ export async function workBatch(model: MixtralModel, batch: string, queue: strin
 /** Asks now and then how far the batch is: until it is done, or the worker is to end. */
 async function untilDone(backend: QueueBackend, queued: QueuedBatch, { drain, signal, onStatus }: WorkOptions): Promise<QueuedStatus> {
   const ending = AbortSignal.any([drain, signal].filter((one) => one !== undefined))
+  const told = new Told(onStatus)
   let known: QueuedStatus | undefined
   for (;;) {
     // the server may be away for a while, as the worker's jobs know
@@ -94,8 +107,8 @@ async function untilDone(backend: QueueBackend, queued: QueuedBatch, { drain, si
       return known
     })
     known = status
-    onStatus?.(status)
-    if (ending.aborted || status.completed + status.failed >= queued.chunks) return status
+    told.next(status)
+    if (ending.aborted || status.completed + status.failed >= queued.chunks) return told.end().then(() => status)
     await sleep(POLL_MS, undefined, { signal: ending }).catch(() => {})
   }
 }
@@ -118,15 +131,15 @@ interface ChunkJob {
 
 class ChunkWorker {
   readonly #batch: BatchModel
-  readonly #signal: AbortSignal | undefined
-  readonly #onProgress: WorkOptions['onProgress']
+  readonly #signal: AbortSignal
+  readonly #onProgress: (progress: WorkProgress) => void
   readonly #started = performance.now()
   #requests = 0
   #failed = 0
   #newTokens = 0
   readonly #active = new Set<Promise<string>>()
 
-  constructor(batch: BatchModel, signal: AbortSignal | undefined, onProgress: WorkOptions['onProgress']) {
+  constructor(batch: BatchModel, signal: AbortSignal, onProgress: (progress: WorkProgress) => void) {
     this.#batch = batch
     this.#signal = signal
     this.#onProgress = onProgress
@@ -209,7 +222,7 @@ class ChunkWorker {
     this.#requests++
     if (failed) this.#failed++
     this.#newTokens += newTokens
-    this.#onProgress?.(this.progress())
+    this.#onProgress(this.progress())
   }
 }
 

@@ -55,10 +55,10 @@ function lineOf(asked: KeyedRequest, response: object | null, error: Failure | n
   return JSON.stringify({ id: `batch_req_${digest('line', asked)}`, custom_id: customId, response, error, mixtral: own })
 }
 
-/** An answer without what differs from run to run: its id, its time, and how much of the prompt a cache had. */
+/** An answer without what differs from run to run: its id, its time, how much a cache had, and what was drafted. */
 function withoutChance(body: object, asked: KeyedRequest): object {
   const { id, created, model, usage } = body as { readonly [name: string]: unknown }
-  const { prompt_tokens_details: _, ...counts } = (usage ?? {}) as Record<string, unknown>
+  const { prompt_tokens_details: _, completion_tokens_details: __, ...counts } = (usage ?? {}) as Record<string, unknown>
   return {
     ...body,
     ...(typeof id === 'string' && { id: `${id.slice(0, id.indexOf('-') + 1)}${digest('answer', asked)}` }),

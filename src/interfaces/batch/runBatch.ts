@@ -4,6 +4,7 @@
 import { stat } from 'node:fs/promises'
 import { checkKind, checkNames, checkObject, checkText, MixtralError, shown } from '../../base/errors.js'
 import { refuseInput } from '../../base/files/draftFile.js'
+import { Told } from '../../base/onAbort.js'
 import { withLock } from '../../registry/stores/storeLock.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -63,6 +64,7 @@ const NAMES = ['errors', 'name', 'shard', 'onWait'] as const
 export async function runBatch(model: MixtralModel, input: string, output: string, options: BatchOptions = {}): Promise<BatchSummary> {
   const { errors = errorsBeside(output), name, shard, signal, onProgress, onWait } = checkBatchOptions(options, output)
   const requests = await BatchInput.open(input, { signal })
+  const waiting = new Told(onWait)
   try {
     const batch = await batchModel(model, name)
     checkModels(requests, batch.served)
@@ -70,14 +72,17 @@ export async function runBatch(model: MixtralModel, input: string, output: strin
     if (await isFolder(output)) {
       if (shard) throw new MixtralError('OPTION', 'shard is given with a folder, expected one of them: its processes share the work')
       await runFolder(await BatchFolder.open(output, requests, batch), batch, figures, signal)
-      return figures.summary()
+      return await figures.summary()
     }
     await refuseInput(output, [input])
     await refuseInput(errors, [input, output])
     const part = partOf(requests.order, shard)
     figures.total = part.length
-    await withLock(output, { signal, onWait }, () => runFile(requests, part, batch, { output, errors, figures, signal }))
-    return figures.summary()
+    await withLock(output, { signal, onWait: (pid) => waiting.next(pid) }, () =>
+      runFile(requests, part, batch, { output, errors, figures, signal }),
+    )
+    await waiting.end()
+    return await figures.summary()
   } finally {
     await requests.close()
   }
@@ -216,7 +221,7 @@ class Figures {
   total: number
   readonly #batch: string
   readonly #mark: Pick<BatchModel, 'model' | 'numerics'>
-  readonly #onProgress: BatchOptions['onProgress']
+  readonly #told: Told<BatchProgress>
   readonly #started = performance.now()
   #found = 0
   #done = 0
@@ -228,7 +233,7 @@ class Figures {
     this.#batch = id
     this.#mark = { model, numerics }
     this.total = size
-    this.#onProgress = onProgress
+    this.#told = new Told(onProgress)
   }
 
   /** Results that are there without work of this run. */
@@ -236,7 +241,7 @@ class Figures {
     this.#found += count
     this.#done += count
     if (failed) this.#failed += count
-    this.#onProgress?.(this.#progress())
+    this.#told.next(this.#progress())
   }
 
   add({ status, newTokens, promptTokens }: Pick<BatchAnswer, 'status' | 'newTokens' | 'promptTokens'>): void {
@@ -244,10 +249,12 @@ class Figures {
     if (status !== 200) this.#failed++
     this.#newTokens += newTokens
     this.#promptTokens += promptTokens
-    this.#onProgress?.(this.#progress())
+    this.#told.next(this.#progress())
   }
 
-  summary(): BatchSummary {
+  /** Of a run that is over. Throws what the function for progress is rejected with. */
+  async summary(): Promise<BatchSummary> {
+    await this.#told.end()
     return { batch: this.#batch, ...this.#mark, ...this.#progress(), found: this.#found }
   }
 

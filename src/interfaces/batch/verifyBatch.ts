@@ -1,8 +1,9 @@
 // Checks results without writing them again: one pass over prompt and answer must give every token of the answer, and
 // with them every byte of the line. Owns the choice of lines, and what is told of the first that does not hold.
 
-import { checkKind, checkNames, checkText, shown } from '../../base/errors.js'
+import { checkKind, checkText, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
+import { Told } from '../../base/onAbort.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { answerAll, type Work } from './answerAll.js'
@@ -46,9 +47,7 @@ export async function verifyBatch(
   options: VerifyBatchOptions = {},
 ): Promise<BatchVerdict> {
   checkText('the output', output)
-  checkNames(options, ['sample', 'signal', 'onProgress'])
-  const { sample = 1, signal, onProgress } = options
-  checkCallOptions({ ...(signal && { signal }), ...(onProgress && { onProgress: onProgress as () => void }) })
+  const { sample = 1, signal, onProgress } = checkCallOptions(options, ['sample'])
   checkKind('sample', sample, typeof sample === 'number' && sample > 0 && sample <= 1, 'a number above 0, at most 1')
   const requests = await BatchInput.open(input, { signal })
   try {
@@ -57,7 +56,9 @@ export async function verifyBatch(
     try {
       const { size: total } = await handle.stat()
       const lines = linesOf(handle, { file: output, most: limits.batchResult.most, signal })
-      await verifying.run(lines, signal, (loaded) => onProgress?.({ loaded, total }))
+      const progress = new Told(onProgress)
+      await verifying.run(lines, signal, (loaded) => progress.next({ loaded, total }))
+      await progress.end()
     } finally {
       await handle.close()
     }

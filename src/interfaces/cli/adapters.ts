@@ -14,7 +14,7 @@ import { columns } from './layout.js'
  * unless there is a file of the whole name. No name needs such a number: in `hf:owner/repo:Q8_0` there are letters.
  */
 export function adapterChoices(text: string, before: readonly AdapterChoice[] = []): AdapterChoice[] {
-  const [, path, scale] = existsSync(text) ? [] : (/^(.+):(-?\d+(?:\.\d+)?)$/.exec(text) ?? [])
+  const [, path, scale] = existsSync(text) ? [] : (/^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(text) ?? [])
   return [...before, path === undefined ? { path: text } : { path, scale: Number(scale) }]
 }
 
@@ -27,8 +27,11 @@ export function mergedText(merged: readonly MergedTensor[]): string {
     return `${percent < 10 ? percent.toPrecision(2) : percent.toFixed(0)} %`
   }
   const all = { change: rms('change'), loss: rms('loss') }
-  const worst = merged.reduce((most, tensor) => (tensor.loss * most.change > most.loss * tensor.change ? tensor : most))
-  const line = `merged into ${merged.length} tensors: changed by ${all.change.toPrecision(3)} (RMS), rounded with an error of ${all.loss.toPrecision(3)}`
+  const into = `merged into ${merged.length} ${merged.length === 1 ? 'tensor' : 'tensors'}`
+  const changed = merged.filter(({ change }) => change > 0)
+  if (changed.length === 0) return `${into}, which nothing changes: the products of all factors are 0, as before a training`
+  const worst = changed.reduce((most, tensor) => (tensor.loss * most.change > most.loss * tensor.change ? tensor : most))
+  const line = `${into}: changed by ${all.change.toPrecision(3)} (RMS), rounded with an error of ${all.loss.toPrecision(3)}`
   return `${line}, ${share(all)} of the change; most in ${quoted(worst.name)}, ${share(worst)}`
 }
 

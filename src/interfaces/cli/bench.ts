@@ -57,7 +57,7 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
     const interrupt = onInterrupt()
     const { signal } = interrupt
     const runs: Times[] = []
-    let parallel: ParallelRate[] | undefined
+    const parallel: ParallelRate[] = []
     const counts = [...Array<number>(repetitions).fill(1), ...(flags.parallel ?? [])]
     const line = new ProgressLine('measuring', { unit: 'tokens', quiet: flags.json === true })
     const total = (promptTokens + newTokens) * counts.reduce((sum, count) => sum + count, 0)
@@ -66,61 +66,83 @@ async function bench(name: string, flags: BenchFlags): Promise<void> {
       done += tokens
       line.update(done, total)
     }
+    const measuring = { promptTokens, newTokens, signal, onTokens }
     try {
-      for (let i = 0; i < repetitions; i++) runs.push(await measure(model, { promptTokens, newTokens, signal, onTokens }))
-      if (flags.parallel) parallel = await measureParallel(model, flags.parallel, { promptTokens, newTokens, signal, onTokens })
+      for (let i = 0; i < repetitions; i++) runs.push(await measure(model, measuring))
+      for await (const rate of measureParallel(model, flags.parallel ?? [], measuring)) parallel.push(rate)
+    } catch (error) {
+      line.clear()
+      if (signal.aborted && runs.length > 0) report({ name, model, flags, runs, parallel, interrupted: true })
+      throw error
     } finally {
       line.clear()
       interrupt.release()
     }
-    const experts = runs.at(-1)!.experts
-    const result = {
-      model: name,
-      prompt_tokens: promptTokens,
-      new_tokens: newTokens,
-      repetitions,
-      prefill_tokens_per_second: median(runs.map(({ prefillSeconds }) => promptTokens / prefillSeconds)),
-      decode_tokens_per_second: median(runs.map(({ decodeSeconds }) => newTokens / decodeSeconds)),
-      ...(parallel && { parallel }),
-      load_seconds: model.loadSeconds,
-      weight_bytes: model.memory.weightBytes,
-      kv_bytes: model.memory.kvBytes,
-      memory_bytes: model.memory.totalBytes,
-      experts_in_memory: model.memory.expertSlots,
-      ...expertFields(experts, newTokens),
-      peak_rss_bytes: peakRssBytes(),
-      threads: model.threads,
-      runtime: runtimeName(),
-      kernels: model.kernels,
-      ...(flags.profile && {
-        prefill_stages: stageTimes(
-          runs.map((run) => run.prefillStages),
-          model.threads,
-        ),
-        decode_stages: stageTimes(
-          runs.map((run) => run.decodeStages),
-          model.threads,
-        ),
-      }),
-    }
-    const lines = () =>
-      columns([
-        ['prefill', speed(result.prefill_tokens_per_second), `${promptTokens} tokens, median of ${repetitions}`],
-        ['decode', speed(result.decode_tokens_per_second), `${newTokens} tokens, median of ${repetitions}`],
-        ...(experts ? [['', expertText(experts, newTokens)]] : []),
-        ...(parallel ?? []).map((rate) => [`${rate.sequences} at once`, speed(rate.tokens_per_second), 'tokens of all sequences together']),
-        ['load', `${result.load_seconds.toFixed(2)} s`],
-        ['peak memory', byteCount(result.peak_rss_bytes)],
-        ['threads', String(result.threads)],
-        ['runtime', result.runtime],
-        ['kernels', result.kernels],
-      ]) +
-      [result.prefill_stages, result.decode_stages]
-        .map((stages, i) => (stages ? `\n${profileText(stages, i ? 'decode' : 'prefill')}` : ''))
-        .join('')
-    if (flags.json) process.stdout.write(jsonLine(result))
-    else print(lines())
+    report({ name, model, flags, runs, parallel, interrupted: false })
   })
+}
+
+interface Measured {
+  readonly name: string
+  readonly model: MixtralModel
+  readonly flags: BenchFlags
+  /** At least one. */
+  readonly runs: readonly Times[]
+  readonly parallel: readonly ParallelRate[]
+  /** Whether Ctrl-C came before all was measured. */
+  readonly interrupted: boolean
+}
+
+/** Prints what was measured, all of it or what there is. */
+function report({ name, model, flags, runs, parallel, interrupted }: Measured): void {
+  const { promptTokens, newTokens, repetitions } = flags
+  const experts = runs.at(-1)!.experts
+  const stages = (which: 'prefillStages' | 'decodeStages') =>
+    stageTimes(
+      runs.map((run) => run[which]),
+      model.threads,
+    )
+  const result = {
+    ...(interrupted && { interrupted, of_repetitions: repetitions }),
+    model: name,
+    prompt_tokens: promptTokens,
+    new_tokens: newTokens,
+    repetitions: runs.length,
+    prefill_tokens_per_second: median(runs.map(({ prefillSeconds }) => promptTokens / prefillSeconds)),
+    decode_tokens_per_second: median(runs.map(({ decodeSeconds }) => newTokens / decodeSeconds)),
+    ...(flags.parallel && { parallel }),
+    load_seconds: model.loadSeconds,
+    weight_bytes: model.memory.weightBytes,
+    kv_bytes: model.memory.kvBytes,
+    memory_bytes: model.memory.totalBytes,
+    experts_in_memory: model.memory.expertSlots,
+    ...expertFields(experts, newTokens),
+    peak_rss_bytes: peakRssBytes(),
+    threads: model.threads,
+    runtime: runtimeName(),
+    kernels: model.kernels,
+    ...(flags.profile && { prefill_stages: stages('prefillStages'), decode_stages: stages('decodeStages') }),
+  }
+  if (flags.json) {
+    process.stdout.write(jsonLine(result))
+    return
+  }
+  const table = columns([
+    ['prefill', speed(result.prefill_tokens_per_second), `${promptTokens} tokens, median of ${runs.length}`],
+    ['decode', speed(result.decode_tokens_per_second), `${newTokens} tokens, median of ${runs.length}`],
+    ...(experts ? [['', expertText(experts, newTokens)]] : []),
+    ...parallel.map((rate) => [`${rate.sequences} at once`, speed(rate.tokens_per_second), 'tokens of all sequences together']),
+    ['load', `${result.load_seconds.toFixed(2)} s`],
+    ['peak memory', byteCount(result.peak_rss_bytes)],
+    ['threads', String(result.threads)],
+    ['runtime', result.runtime],
+    ['kernels', result.kernels],
+  ])
+  const profiles = [result.prefill_stages, result.decode_stages].map((stages, i) =>
+    stages ? `\n${profileText(stages, i ? 'decode' : 'prefill')}` : '',
+  )
+  const part = interrupted ? `interrupted after ${runs.length} of ${repetitions} repetitions\n` : ''
+  print(part + table + profiles.join(''))
 }
 
 interface Times {

@@ -26,12 +26,11 @@ export function sequenceCounts(text: string): number[] {
 }
 
 /** Measures once with each number of sequences, on an empty cache. Throws what `MixtralModel.stream` throws. */
-export async function measureParallel(
+export async function* measureParallel(
   model: MixtralModel,
   counts: readonly number[],
   { promptTokens, newTokens, signal, onTokens }: Measuring,
-): Promise<ParallelRate[]> {
-  const rates: ParallelRate[] = []
+): AsyncGenerator<ParallelRate> {
   for (const sequences of counts) {
     await model.reset()
     const write = async function* (sequence: number) {
@@ -43,9 +42,8 @@ export async function measureParallel(
         yield id
       }
     }
-    rates.push({ sequences, tokens_per_second: await rateTogether(Array.from({ length: sequences }, (_, i) => write(i))) })
+    yield { sequences, tokens_per_second: await rateTogether(Array.from({ length: sequences }, (_, i) => write(i))) }
   }
-  return rates
 }
 
 /** A prompt that no other sequence begins with. */

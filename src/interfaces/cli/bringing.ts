@@ -9,7 +9,7 @@ import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/o
 import { findLocalModel, type LocalModel } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
-import { type AdapterChoice, isFolder } from '../../runtime/adapters/adapterSet.js'
+import { type AdapterChoice, checkAdapterHeader, isFolder } from '../../runtime/adapters/adapterSet.js'
 import { isGgufAdapter, readAdapterHeader } from '../../runtime/adapters/ggufAdapter.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
@@ -77,13 +77,15 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
 
 /**
  * The same adapters, names replaced by the paths of files on this machine, downloaded if they are not here. Throws what
- * `bringModel` throws.
+ * `bringModel` throws, and what is wrong with an adapter whatever its model is: before hours are spent on the model.
  */
 export async function bringAdapters(choices: readonly AdapterChoice[] = [], quiet = false): Promise<AdapterChoice[]> {
   const list: AdapterChoice[] = []
   for (const choice of choices) {
-    if (await isFolder(choice.path)) list.push(choice)
-    else list.push({ ...choice, path: (await bringModel(adapterName(choice.path), { purpose: 'adapting', quiet })).path })
+    const isHere = await isFolder(choice.path)
+    const path = isHere ? choice.path : (await bringModel(adapterName(choice.path), { purpose: 'adapting', quiet })).path
+    await checkAdapterHeader(path)
+    list.push({ ...choice, path })
   }
   return list
 }

@@ -9,6 +9,7 @@ import type { DomainStatistics } from '../../evaluation/experts/domainFigures.js
 import { type DomainText, type ExpertStatistics, expertStatistics } from '../../evaluation/experts/expertStatistics.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
+import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import type { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { expertsReport, shownTokens } from './expertsReport.js'
 import { expertsCsv, expertsText } from './expertsText.js'
@@ -81,7 +82,7 @@ async function experts(command: Command, model: string, files: readonly string[]
   const beginning = html === undefined ? 0 : shownTokens(new Set(named.map(({ domain }) => domain)).size)
   const { statistics, spell, report } = await withModel(model, { ...flags, context: context ?? USUAL_CONTEXT }, async (loaded) => {
     for (const out of [csv, npy, html]) {
-      if (out !== undefined) await refuseInput(out, [...named.map(({ file }) => file), ...loaded.gguf.files.map(({ path }) => path)])
+      if (out !== undefined) await refuseInput(out, [...named.map(({ file }) => file), ...inputFiles(loaded)])
     }
     const bar = new ProgressLine('counting', { unit: 'tokens', quiet: json === true })
     const interrupt = onInterrupt()

@@ -7,6 +7,7 @@ import { collectImatrix, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/co
 import { writeImatrix } from '../../authoring/imatrix/imatrixFile.js'
 import { describeRare, type RareExpert, rareExperts } from '../../authoring/imatrix/rareExperts.js'
 import { refuseInput } from '../../base/files/draftFile.js'
+import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import { checkOutputs, checkPlaces, readTextFile } from './files.js'
 import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -55,7 +56,7 @@ async function imatrix(model: string, file: string, out: string, flags: ImatrixF
   // keys and values as halves would be the largest error by far
   const load = { ...flags, context: context ?? USUAL_IMATRIX_WINDOW, kv }
   const matrix = await withModel(model, load, async (loaded) => {
-    await refuseInput(out, [file, ...loaded.gguf.files.map(({ path }) => path)])
+    await refuseInput(out, [file, ...inputFiles(loaded)])
     const bar = new ProgressLine('imatrix', { unit: 'windows', quiet: json === true })
     const interrupt = onInterrupt()
     return collectImatrix(loaded, text, {

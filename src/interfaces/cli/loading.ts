@@ -48,6 +48,8 @@ export async function withModel<T>(
   if (!json) {
     sayIfStreaming(model.memory, ram)
     for (const note of model.notes) say(note, { dim: true })
+    for (const { path: adapter, scale } of model.adapters)
+      say(`with ${scale === 1 ? '' : `${scale} of `}the adapter ${adapter}`, { dim: true })
   }
   try {
     return await use(model)

@@ -3,6 +3,7 @@
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { refuseInput } from '../../base/files/draftFile.js'
+import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import { checkOutputs, checkPlaces, writeOutput } from './files.js'
 import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -40,10 +41,7 @@ async function logits(command: Command, model: string, flags: LogitsFlags): Prom
   checkOutputs(out)
   await checkPlaces(out)
   await withModel(model, flags, async (loaded) => {
-    await refuseInput(
-      out,
-      loaded.gguf.files.map(({ path }) => path),
-    )
+    await refuseInput(out, inputFiles(loaded))
     const tokens = flags.tokens ?? loaded.tokenizer.encodePrompt(prompt!)
     const bar = new ProgressLine('logits', { unit: 'tokens', quiet: flags.json === true })
     const interrupt = onInterrupt()

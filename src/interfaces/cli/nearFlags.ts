@@ -17,6 +17,13 @@ const otherFlags: Readonly<Record<string, string>> = {
   '--verbose': '--debug',
   '--output': '--out',
   '--temp': '--temperature',
+  '--lora-scaled': '--lora',
+  '--lora-init-without-apply': '--lora',
+  '--lora-modules': '--lora',
+  '--adapter': '--lora',
+  '--cache-type-k': '--kv',
+  '--cache-type-v': '--kv',
+  '--kv-cache-dtype': '--kv',
 }
 
 /** What other programs, and shells, call a command of ours. */

@@ -9,6 +9,7 @@ import { LogitsFile } from '../../evaluation/perplexity/logitsFile.js'
 import { measurePerplexity, type PerplexityResult, USUAL_WINDOW } from '../../evaluation/perplexity/perplexity.js'
 import type { Estimate } from '../../evaluation/perplexity/statistics.js'
 import { SHORTEST_WINDOW, type WindowOptions, type WindowProgress } from '../../evaluation/perplexity/windows.js'
+import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
 import { divergenceJson, divergenceText } from './divergenceText.js'
 import { checkOutputs, readTextFile } from './files.js'
@@ -66,7 +67,7 @@ async function perplexity(command: Command, model: string, file: string | undefi
   let experts = flags.experts
   const result = await withModel(model, { ...flags, context: context ?? USUAL_WINDOW }, async (loaded) => {
     experts ??= loaded.config.expertsPerToken
-    if (saveLogits !== undefined) await refuseInput(saveLogits, [file, ...loaded.gguf.files.map(({ path }) => path)])
+    if (saveLogits !== undefined) await refuseInput(saveLogits, [file, ...inputFiles(loaded)])
     return watched(flags, (options) =>
       measurePerplexity(loaded, text, {
         ...options,

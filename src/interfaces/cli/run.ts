@@ -77,6 +77,7 @@ async function run(command: Command, first: string | undefined, second: string |
           finish_reason: result?.finishReason ?? 'interrupted',
           seed: options.seed,
           prompt_tokens: result?.promptTokens ?? loaded.tokenizer.encodePrompt(prompt).length,
+          ...(result && { drafted_tokens: result.draftedTokens, accepted_tokens: result.acceptedTokens }),
           prefill_tokens_per_second: rates?.prefill,
           decode_tokens_per_second: rates ? rates.decode : (answer.ids.length - 1) / answer.seconds,
           load_seconds: loaded.loadSeconds,

@@ -10,6 +10,7 @@ import { Reference } from '../../evaluation/reference/reference.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { encodeNpy } from '../../format/tensors/npy.js'
 import { encodeSafetensors } from '../../format/tensors/safetensors.js'
+import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
 import { bringAdapters, bringModel } from './bringing.js'
@@ -77,10 +78,7 @@ async function trace(command: Command, model: string, flags: TraceFlags): Promis
 
 async function fromKernels(model: string, flags: TraceFlags): Promise<Traced> {
   return withModel(model, flags, async (loaded) => {
-    await refuseInput(
-      flags.out,
-      loaded.gguf.files.map(({ path }) => path),
-    )
+    await refuseInput(flags.out, inputFiles(loaded))
     const tokens = flags.tokens ?? loaded.tokenizer.encodePrompt(flags.prompt!)
     const bar = new ProgressLine('trace', { unit: 'tokens', quiet: flags.json === true })
     const interrupt = onInterrupt()
@@ -98,11 +96,8 @@ async function fromReference(model: string, flags: TraceFlags): Promise<Traced> 
   const adapters = await bringAdapters(flags.lora, flags.json)
   const { path, adapters: own = [] } = await bringModel(model, { purpose: 'reading', quiet: flags.json === true })
   const gguf = await openGguf(path)
-  await refuseInput(
-    flags.out,
-    gguf.files.map((file) => file.path),
-  )
   const reference = await Reference.open(gguf, { adapters: [...own, ...adapters] })
+  await refuseInput(flags.out, reference.files)
   const tokens = flags.tokens ?? Tokenizer.fromGgufMetadata(gguf.metadata).encodePrompt(flags.prompt!)
   const bar = new ProgressLine('trace', { unit: 'layers', quiet: flags.json === true })
   const tensors = reference.trace(tokens, { ...choice(flags), onProgress: ({ loaded, total }) => bar.update(loaded, total) })

@@ -4,6 +4,7 @@
 import path from 'node:path'
 import { checkKind, MixtralError } from '../../base/errors.js'
 import { onAbort } from '../../base/onAbort.js'
+import { checkScales } from '../../runtime/engine/callArguments.js'
 import { compileLanguage } from '../../text/constraint/language.js'
 import { schemaExpression } from '../../text/constraint/schema/schemaGrammar.js'
 import type { Embedding } from '../../text/generate/embed.js'
@@ -21,6 +22,12 @@ export function modelName({ gguf }: MixtralModel): string {
   return path.basename(gguf.files[0]!.path).replace(/\.gguf$/i, '')
 }
 
+/** What the answers of a model depend on: another file, other adapters or another KV cache answer otherwise. */
+export function modelIdentity({ gguf, adapters, memory }: MixtralModel): object {
+  const applied = adapters.map(({ sha256, scale }) => `${sha256} ${scale}`)
+  return { model: gguf.files.map(({ path }) => path), kvFormat: memory.kvFormat, ...(applied.length > 0 && { loadedAdapters: applied }) }
+}
+
 /** A signal that fires with the caller's, and when the call is left. */
 export function leavable(signal: AbortSignal | undefined): { readonly signal: AbortSignal; readonly leave: () => void } {
   const leaving = new AbortController()
@@ -34,21 +41,27 @@ export function leavable(signal: AbortSignal | undefined): { readonly signal: Ab
 
 interface EmbedCall {
   readonly salt?: string | undefined
+  readonly adapters?: readonly number[] | undefined
   readonly signal?: AbortSignal | undefined
   /** Most texts at one time. */
   readonly width?: number | undefined
 }
 
 /** The embeddings of texts, in their order. The first error ends all. Throws what `MixtralModel.embed` throws. */
-export async function embedAll(model: MixtralModel, given: readonly string[], { salt, signal, width }: EmbedCall): Promise<Embedding[]> {
+export async function embedAll(
+  model: MixtralModel,
+  given: readonly string[],
+  { salt, adapters, signal, width }: EmbedCall,
+): Promise<Embedding[]> {
   const texts = [...given]
+  const chosen = { ...(salt !== undefined && { salt }), ...(adapters !== undefined && { adapters: checkScales(adapters, model) }) }
   const { signal: ending, leave } = leavable(signal)
   const found: Embedding[] = []
   let begun = 0
   const work = async () => {
     while (begun < texts.length) {
       const index = begun++
-      found[index] = await model.embed(texts[index]!, { signal: ending, ...(salt !== undefined && { salt }) })
+      found[index] = await model.embed(texts[index]!, { signal: ending, ...chosen })
     }
   }
   const most = Math.min(texts.length, width ?? model.status().sequences)

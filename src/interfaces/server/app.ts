@@ -23,7 +23,7 @@ import { checkOllamaChat, checkOllamaGenerate, ollamaChat, ollamaGenerate } from
 import { checkEmbed, checkOldEmbed, ollamaEmbed, ollamaEmbeddings } from './ollama/embed.js'
 import { OLLAMA_VERSION, runningModels, showModel, taggedModels } from './ollama/models.js'
 import { copyModels, deleteModel, pullModels, type StoreWork } from './ollama/store.js'
-import { loraAdapters } from './openai/adapters.js'
+import { loraAdapters, refuseScales } from './openai/adapters.js'
 import { chatCompletion, chatPrompt, checkChat, checkPrompt } from './openai/chat.js'
 import { checkCompletion, completion } from './openai/completions.js'
 import { checkEmbeddings, embeddings } from './openai/embeddings.js'
@@ -211,6 +211,7 @@ export function appWith(models: MixtralModel | ModelCatalog, options: ServerOpti
   get(['/props'], (c) => props(host, c.req.query('model')))
   get(['/slots'], (c) => slots(host, c.req.query()))
   get(['/lora-adapters'], (c) => loraAdapters(host, c.req.query('model')))
+  app.all('/lora-adapters', refuseScales)
   ask(['/apply-template'], async (body, served, answering) => ({ prompt: (await chatPrompt(body, served, answering)).text }), checkPrompt)
   app.get('/metrics', (c) => {
     c.header('content-type', 'text/plain; version=0.0.4')

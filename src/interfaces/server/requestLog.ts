@@ -2,6 +2,7 @@
 // word of prompt or answer. Owns the request's id.
 
 import { randomUUID } from 'node:crypto'
+import { onRejection } from '../../base/onAbort.js'
 import { ApiError } from './apiError.js'
 
 /** A request that is over. */
@@ -162,8 +163,7 @@ export function guarded(log: (entry: RequestLog) => unknown): (entry: RequestLog
   return (entry) => {
     if (failed) return
     try {
-      const written = log(entry)
-      if (written instanceof Promise) written.catch(fail)
+      onRejection(log(entry), fail)
     } catch (error) {
       fail(error)
     }

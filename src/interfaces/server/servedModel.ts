@@ -29,8 +29,11 @@ export interface ServedModel {
   readonly bytes: number
 }
 
+/** What is known of the model of a request while it is read: nothing but defaults before there is one. */
+export type AskedModel = Pick<ServedModel, 'defaults'> & Partial<Pick<ServedModel, 'model'>>
+
 /** What is known before there is a model: a request is checked as far as that goes. */
-export const NO_MODEL: Pick<ServedModel, 'defaults'> = { defaults: {} }
+export const NO_MODEL: AskedModel = { defaults: {} }
 
 export function servedModel(model: MixtralModel, { name, aliases }: Pick<Settings, 'name' | 'aliases'>): ServedModel {
   const { files } = model.gguf

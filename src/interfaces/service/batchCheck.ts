@@ -29,8 +29,10 @@ export type Checked =
 /** Opens the input of a batch, and checks it. Throws `IO` and `ABORTED`. */
 export async function checkedInput(file: string, { label, batch }: BatchRecord, checking: Checking): Promise<Checked> {
   const errors: BatchError[] = []
+  const enough = new AbortController() // the rest of such a file, of any length, would tell nothing
   const add = (code: string, message: string, line: number | null = null, param: string | null = null) => {
     if (errors.length < MOST_ERRORS) errors.push({ code, message, line, param })
+    else enough.abort()
   }
   /** The first line of each name. */
   const names = new Map<string, number>()
@@ -38,7 +40,7 @@ export async function checkedInput(file: string, { label, batch }: BatchRecord, 
   let requests: BatchInput | undefined
   try {
     requests = await BatchInput.open(file, {
-      ...{ label, signal },
+      ...{ label, signal: AbortSignal.any([signal, enough.signal]) },
       onWrong: ({ code, message, line }) => {
         const [field, isMissing] = fieldOf(message.slice(`${label}:${line}: `.length))
         add(isMissing ? 'missing_required_parameter' : field === 'url' ? 'invalid_url' : code, message, line, field)
@@ -57,8 +59,9 @@ export async function checkedInput(file: string, { label, batch }: BatchRecord, 
       },
     })
   } catch (error) {
-    if (!(error instanceof MixtralError) || error.code !== 'OPTION') throw error
-    add('invalid_file', error.message, lineOf(error.message.slice(label.length)))
+    const { code, message } = error instanceof MixtralError ? error : { code: undefined, message: '' }
+    if (code === 'OPTION') add('invalid_file', message, lineOf(message.slice(label.length)))
+    else if (code !== 'ABORTED' || signal.aborted) throw error
   }
   const model = requests && requests.size > 0 ? await modelOf(names, label, checking, add) : undefined
   if (requests?.size === 0 && errors.length === 0) add('empty_file', `${label} has no requests, expected one a line`)

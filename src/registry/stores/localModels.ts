@@ -77,6 +77,7 @@ export async function findLocalModel(model: string | ModelName, folders: StoreFo
   const name = readModelName(model)
   const local = await findByName(name, folders)
   if (local || !statsOf(model)?.isDirectory()) return local
+  if (isAdapter(model)) throw adapterError(model)
   const full = modelNameText(name)
   if (full === model) return undefined // there is no other way to write the name
   throw new MixtralError('IO', `${quoted(model)} is a folder, expected a GGUF file, or ${full} for the model of that name`)
@@ -139,7 +140,15 @@ export function checkLocalModel(model: LocalModel): LocalModel {
   return model
 }
 
+/** Whether a folder is one that PEFT has written. */
+const isAdapter = (folder: string) => isFile(path.join(folder, 'adapter_config.json'))
+
+function adapterError(folder: string): MixtralError {
+  return new MixtralError('IO', `${quoted(folder)} is the folder of an adapter, expected the model that it is applied to`)
+}
+
 async function noFile(file: string): Promise<MixtralError> {
+  if (isAdapter(file)) return adapterError(file)
   const there = await stat(file).catch(() => undefined)
   if (there)
     return new MixtralError('IO', `${quoted(file)} is ${there.isDirectory() ? 'a folder' : 'no regular file'}, expected a GGUF file`)

@@ -1,6 +1,7 @@
 // An adapter in memory: which matrices of a model it changes, and how. Owns which roles can be adapted, and the check
 // that a change fits the model. Does not know how files spell it.
 
+import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import { type ExpertRole, type LayerMatrix, type ModelShape, roles, shapeOf } from '../weights/roles.js'
@@ -36,6 +37,11 @@ export class Adapter {
     this.files = files
     this.changes = changes
     this.#byPlace = new Map(changes.map((change) => [keyOf(change), change.lowRank]))
+  }
+
+  /** Bytes of its factors in memory. */
+  get bytes(): number {
+    return this.changes.reduce((sum, { lowRank: { a, b } }) => sum + a.bytes.length + b.bytes.length, 0)
   }
 
   /** How it changes a matrix; undefined if it does not. */
@@ -83,12 +89,24 @@ export function checkRank(rank: number, file: string, where: string): void {
   throw new MixtralError('MODEL', `${file}: rank ${rank}, expected one from 1 to ${limits.adapterRank.most} (${where})`)
 }
 
-/** Adds up the bytes of factors. Throws `MODEL` for more than an adapter may have, before they are read. */
-export function checkBytes(sizes: Iterable<number>, file: string): void {
+/** What bounds the reading of an adapter. */
+export interface ReadOptions {
+  /** Most bytes of memory that its factors may take. Default: as many as any adapter may have. */
+  readonly ram?: number
+  readonly signal?: AbortSignal | undefined
+}
+
+/**
+ * Adds up the bytes of factors, before they are read. Throws `MODEL` for more than an adapter may have, `MEMORY` for
+ * more than there is room for.
+ */
+export function checkBytes(sizes: Iterable<number>, file: string, { ram = Number.POSITIVE_INFINITY }: ReadOptions = {}): void {
   let bytes = 0
   for (const size of sizes) bytes += size
-  if (bytes <= limits.adapterBytes.most) return
-  throw new MixtralError('MODEL', `${file}: ${bytes} bytes of factors, expected at most ${limits.adapterBytes.most}`)
+  if (bytes > limits.adapterBytes.most) {
+    throw new MixtralError('MODEL', `${file}: ${bytes} bytes of factors, expected at most ${limits.adapterBytes.most}`)
+  }
+  if (bytes > ram) throw new MixtralError('MEMORY', `${file}: ${byteCount(bytes)} of factors, of ${byteCount(Math.max(0, ram))} of memory`)
 }
 
 export function isExpertRole(role: AdaptedRole): role is ExpertRole {

@@ -3,9 +3,9 @@
 
 import { stat } from 'node:fs/promises'
 import { dirname } from 'node:path'
-import { checkNames, MixtralError, shown } from '../../base/errors.js'
+import { checkNames, listCopy, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
-import type { Adapter, AdapterBase, MatrixPlace } from './adapter.js'
+import type { Adapter, AdapterBase, MatrixPlace, ReadOptions } from './adapter.js'
 import type { LowRank } from './lowRank.js'
 
 /** An adapter by its path, or its path and how much of it counts. */
@@ -22,21 +22,27 @@ export function checkAdapters(given: unknown): Required<AdapterChoice>[] {
   const refuse = (problem: string): never => {
     throw new MixtralError('OPTION', problem)
   }
-  if (!Array.isArray(given)) refuse(`adapters is ${shown(given)}, expected a list of paths`)
-  const list = [...(given as unknown[])]
-  if (list.length > limits.adapters.most) refuse(`${list.length} adapters, expected at most ${limits.adapters.most}`)
-  return list.map((item, n) => {
+  if (!Array.isArray(given)) return refuse(`adapters is ${shown(given)}, expected a list of paths`)
+  const { length } = given
+  if (length > limits.adapters.most) refuse(`${length} adapters, expected at most ${limits.adapters.most}`)
+  return listCopy<unknown>(given, { length }).map((item, n) => {
     if (typeof item === 'string') return { path: item, scale: 1 }
     if (typeof item !== 'object' || item === null) return refuse(`adapter ${n} is ${shown(item)}, expected a path`)
     const own = { ...item } as { path?: unknown; scale?: unknown }
     checkNames(own, ['path', 'scale'])
     const { path, scale = 1 } = own
     if (typeof path !== 'string') return refuse(`the path of adapter ${n} is ${shown(path)}, expected a string`)
-    if (typeof scale !== 'number' || !Number.isFinite(scale)) {
-      return refuse(`the scale of adapter ${n} is ${shown(scale)}, expected a number`)
-    }
-    return { path, scale }
+    return { path, scale: checkScale(scale, (found) => `the scale of adapter ${n} is ${found}`) }
   })
+}
+
+/** Returns a scale. Throws `OPTION` for what is no number, is beyond the limit, or becomes 0 as float32. */
+export function checkScale(scale: unknown, problem: (found: string) => string): number {
+  const { most } = limits.adapterScale
+  const isThere = typeof scale === 'number' && Math.abs(scale) <= most
+  if (isThere && (scale === 0 || Math.fround(scale) !== 0)) return scale
+  const expected = isThere ? '0, or a number that float32 can hold' : `a number from -${most} to ${most}`
+  throw new MixtralError('OPTION', `${problem(shown(scale))}, expected ${expected}`)
 }
 
 /** Whether a path is that of a folder. */
@@ -44,18 +50,38 @@ export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() === true
 }
 
+/** The folder of a configuration as PEFT writes it; another path as it is. */
+function folderOf(path: string): string {
+  return /(^|[\\/])adapter_config\.json$/.test(path) ? dirname(path) : path
+}
+
 /**
  * Reads an adapter to a model. Throws `IO`, `GGUF`, `CHECKPOINT` for a malformed PEFT folder, `MODEL` for what is no
- * adapter to this model, and `UNSUPPORTED`, by name, for what is not applied here.
+ * adapter to this model, `UNSUPPORTED`, by name, for what is not applied here, `MEMORY` and `ABORTED`.
  */
-async function openAdapter(given: string, base: AdapterBase): Promise<Adapter> {
-  const path = /(^|[\\/])adapter_config\.json$/.test(given) ? dirname(given) : given
+async function openAdapter(given: string, base: AdapterBase, options: ReadOptions): Promise<Adapter> {
+  const path = folderOf(given)
   if (await isFolder(path)) {
     const { loadPeftAdapter } = await import('./peftAdapter.js')
-    return loadPeftAdapter(path, base)
+    return loadPeftAdapter(path, base, options)
   }
   const [{ openGguf }, { loadGgufAdapter }] = await Promise.all([import('../../format/gguf/openGguf.js'), import('./ggufAdapter.js')])
-  return loadGgufAdapter(await openGguf(path), base)
+  return loadGgufAdapter(await openGguf(path), base, options)
+}
+
+/**
+ * Throws what is wrong with an adapter whatever its model is, as far as its header or configuration tells: before a
+ * model is downloaded for it.
+ */
+export async function checkAdapterHeader(given: string): Promise<void> {
+  const path = folderOf(given)
+  if (await isFolder(path)) {
+    const { PeftConfig } = await import('./peftConfig.js')
+    await PeftConfig.read(path)
+    return
+  }
+  const [{ openGguf }, { readAdapterHeader }] = await Promise.all([import('../../format/gguf/openGguf.js'), import('./ggufAdapter.js')])
+  readAdapterHeader(await openGguf(path))
 }
 
 /** Several adapters, each with how much of it counts. Their changes add up. */
@@ -70,9 +96,18 @@ export class AdapterSet {
   }
 
   /** Throws what `openAdapter` throws. */
-  static async open(choices: readonly Required<AdapterChoice>[], base: AdapterBase): Promise<AdapterSet> {
+  static async open(
+    choices: readonly Required<AdapterChoice>[],
+    base: AdapterBase,
+    { ram = Number.POSITIVE_INFINITY, signal }: ReadOptions = {},
+  ): Promise<AdapterSet> {
     const adapters = []
-    for (const { path, scale } of choices) adapters.push({ adapter: await openAdapter(path, base), scale })
+    let left = ram
+    for (const { path, scale } of choices) {
+      const adapter = await openAdapter(path, base, { ram: left, signal })
+      left -= adapter.bytes
+      adapters.push({ adapter, scale })
+    }
     return new AdapterSet(adapters)
   }
 

@@ -2,7 +2,7 @@
 // NAME.lora_a and NAME.lora_b. Owns these keys and names, and what is refused. Reads factors in either layout of
 // experts.
 
-import { MixtralError, quoted, shown } from '../../base/errors.js'
+import { abortedError, MixtralError, quoted, shown } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import type { Gguf, GgufTensor } from '../../format/gguf/gguf.js'
 import { formats } from '../../format/quants/formats.js'
@@ -16,6 +16,7 @@ import {
   checkRank,
   isExpertRole,
   type MatrixChange,
+  type ReadOptions,
   refuseOther,
 } from './adapter.js'
 import { emptyFactor, type Factor, isFactorType } from './lowRank.js'
@@ -135,9 +136,9 @@ const placeOf = ({ role, layer }: GgufPair) => `${role} ${layer}`
 
 /**
  * Reads an adapter to a model. Throws what `readAdapterHeader` throws, `MODEL` if it does not fit the model or has
- * numbers that are not finite, `IO`.
+ * numbers that are not finite, `MEMORY`, `IO`, `ABORTED`.
  */
-export async function loadGgufAdapter(gguf: Gguf, base: AdapterBase): Promise<Adapter> {
+export async function loadGgufAdapter(gguf: Gguf, base: AdapterBase, options: ReadOptions = {}): Promise<Adapter> {
   const file = gguf.files[0]!.path
   const { pairs } = readAdapterHeader(gguf)
   for (const { name, role, layer, expert, matrices, rank, a, b } of pairs) {
@@ -147,8 +148,9 @@ export async function loadGgufAdapter(gguf: Gguf, base: AdapterBase): Promise<Ad
     checkFit(base, { role, layer, expert }, { rank, rows: b.shape[1]!, columns: a.shape[0]! }, file, where)
   }
   checkBytes(
-    pairs.flatMap(({ a, b }) => [a.bytes, b.bytes]),
+    pairs.flatMap(({ a, b }) => [a, b].map(memoryOf)),
     file,
+    options,
   )
   const sources: FileSource[] = []
   try {
@@ -156,6 +158,7 @@ export async function loadGgufAdapter(gguf: Gguf, base: AdapterBase): Promise<Ad
     const changes: MatrixChange[] = []
     for (const pair of pairs) {
       const { role, layer, expert, matrices, rank, scale } = pair
+      if (options.signal?.aborted) throw abortedError(options.signal)
       const [a, b] = [await readFactors(pair.a, matrices, sources), await readFactors(pair.b, matrices, sources)]
       for (let n = 0; n < matrices; n++) {
         const own = isExpertRole(role) ? (expert ?? n) : undefined
@@ -171,6 +174,10 @@ export async function loadGgufAdapter(gguf: Gguf, base: AdapterBase): Promise<Ad
     for (const source of sources) await source.close()
   }
 }
+
+/** Bytes of a factor in memory. */
+const memoryOf = ({ type, shape, bytes }: GgufTensor) =>
+  isFactorType(type.name) ? bytes : 4 * shape.reduce((product, size) => product * size, 1)
 
 /** The matrices of a tensor, one after the other; Q8_0 becomes F32. */
 async function readFactors(tensor: GgufTensor, matrices: number, sources: readonly FileSource[]): Promise<Factor[]> {

@@ -3,7 +3,7 @@
 // keys change their order, as those of the weights do when a checkpoint is converted.
 
 import path from 'node:path'
-import { MixtralError, quoted } from '../../base/errors.js'
+import { abortedError, MixtralError, quoted } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { fileBytes } from '../../base/files/optionalFiles.js'
 import { formats } from '../../format/quants/formats.js'
@@ -11,7 +11,16 @@ import { checkpointError, unsupported } from '../../format/tensors/checkpointErr
 import { readSafetensors, type SourceTensor } from '../../format/tensors/safetensors.js'
 import { expertMatrices, huggingFace } from '../weights/checkpointNames.js'
 import { expertRoles, isVector, layerRoles } from '../weights/roles.js'
-import { type AdaptedRole, Adapter, type AdapterBase, checkBytes, checkFit, checkLayer, type MatrixChange } from './adapter.js'
+import {
+  type AdaptedRole,
+  Adapter,
+  type AdapterBase,
+  checkBytes,
+  checkFit,
+  checkLayer,
+  type MatrixChange,
+  type ReadOptions,
+} from './adapter.js'
 import { emptyFactor, type Factor, factorTypes, isFactorType, withRows } from './lowRank.js'
 import { PeftConfig } from './peftConfig.js'
 import { type FusedModule, fusedChanges, fusedRole } from './peftExperts.js'
@@ -42,9 +51,10 @@ function moduleOf(tensor: string): string {
 
 /**
  * Reads an adapter to a model. Throws `IO`; `CHECKPOINT` for a malformed or incomplete folder; `UNSUPPORTED`, by name,
- * for what is not applied here; `MODEL` if it does not fit the model or has numbers that are not finite.
+ * for what is not applied here; `MODEL` if it does not fit the model or has numbers that are not finite; `MEMORY`;
+ * `ABORTED`.
  */
-export async function loadPeftAdapter(folder: string, base: AdapterBase): Promise<Adapter> {
+export async function loadPeftAdapter(folder: string, base: AdapterBase, options: ReadOptions = {}): Promise<Adapter> {
   const config = await PeftConfig.read(folder)
   const file = path.join(folder, WEIGHTS)
   const source = await openWeights(folder, file)
@@ -54,9 +64,11 @@ export async function loadPeftAdapter(folder: string, base: AdapterBase): Promis
     checkBytes(
       tensors.map(({ bytes }) => bytes),
       file,
+      options,
     )
     const changes = new Map<string, MatrixChange>()
     for (const pair of pairs) {
+      if (options.signal?.aborted) throw abortedError(options.signal)
       for (const change of await changesOf(pair, config, base, file)) {
         const { role, layer, expert } = change
         const key = `${role} ${layer} ${expert ?? ''}`

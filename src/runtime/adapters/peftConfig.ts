@@ -20,10 +20,14 @@ const unapplied: Readonly<Record<string, string>> = {
   alora_invocation_tokens: 'it begins at a text',
   arrow_config: 'it chooses among adapters',
   megatron_config: 'layers that are split over machines',
+  monteclora_config: 'factors that are drawn anew',
 }
 
+/** Switches that are known, and mean something here or nothing. Another one that is on is a kind of adapter. */
+const knownSwitches = ['use_rslora']
+
 /** Ways to begin a training that change the weights of the model: the adapter fits those, not the original ones. */
-const changingBase = /^(pissa|olora|corda|loftq)/i
+const changingBase = /^(pissa|olora|corda|loftq|lora_?ga)/i
 
 export class PeftConfig {
   readonly file: string
@@ -41,6 +45,14 @@ export class PeftConfig {
     if (kind !== 'LORA') throw unsupported(config.file, `${quoted(kind)}, expected "LORA"`, 'key "peft_type"')
     for (const [key, why] of Object.entries(unapplied)) {
       if (isSet(config.value(key))) throw unsupported(config.file, `${shown(config.value(key))}, expected none: ${why}`, `key "${key}"`)
+    }
+    const other = config.keys.find((key) => key.startsWith('use_') && !knownSwitches.includes(key) && isSet(config.value(key)))
+    if (other !== undefined) {
+      throw unsupported(
+        config.file,
+        `${shown(config.value(other))}, expected none: a kind of adapter that is not known here`,
+        `key ${quoted(other)}`,
+      )
     }
     const bias = config.string('bias') ?? 'none'
     if (bias !== 'none') throw unsupported(config.file, `${quoted(bias)}, expected "none"`, 'key "bias"')

@@ -2,6 +2,7 @@
 
 import { checkNames, checkObject, checkTokenList, listCopy, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
+import { checkScale } from '../adapters/adapterSet.js'
 import type { Progress } from './engineOptions.js'
 
 export interface CallOptions {
@@ -57,9 +58,7 @@ export function checkScales(given: unknown, { adapters }: CalledModel): number[]
 export function checkScaleList(given: unknown): number[] {
   if (!Array.isArray(given)) throw new MixtralError('OPTION', `adapters is ${shown(given)}, expected a list of numbers`)
   const list = Array.from({ length: Math.min(given.length, limits.adapters.most + 1) }, (_, i): unknown => given[i])
-  const wrong = list.findIndex((scale) => typeof scale !== 'number' || !Number.isFinite(Math.fround(scale)))
-  if (wrong >= 0) throw new MixtralError('OPTION', `adapters has ${shown(list[wrong])} in place ${wrong}, expected a number`)
-  return list as number[]
+  return list.map((scale, place) => checkScale(scale, (found) => `adapters has ${found} in place ${place}`))
 }
 
 /** Throws `OPTION` for a number of experts that a model of `experts` cannot use. */

@@ -1,8 +1,10 @@
 // The main thread's side of a loaded model. Owns banks, team, scheduler and step loop, and the calls that need the
 // model for themselves. Does not know text.
 
+import { Told } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
+import type { AdapterNeeds } from '../adapters/placedAdapters.js'
 import type { KernelBuild } from '../kernels/abi.js'
 import { compileKernels } from '../kernels/compile.js'
 import { Profile, type StageTime } from '../model/profile.js'
@@ -26,12 +28,13 @@ import { inLentTurns } from './lentTurns.js'
 import { AdapterLoading, type LoadedAdapter, type LoadedAdapters } from './loadedAdapters.js'
 import { command, writePart } from './mailbox.js'
 import type { Task } from './request.js'
+import type { RoutedToken } from './routingListeners.js'
 import { Scheduler } from './scheduler.js'
 import { SessionStore } from './sessionStore.js'
 import { createSharedState, type SharedState } from './sharedState.js'
 import type { EngineStatus } from './status.js'
 import { StepCost } from './stepCost.js'
-import { type Handle, type RoutedToken, StepLoop } from './stepLoop.js'
+import { type Handle, StepLoop } from './stepLoop.js'
 import { StepRunner } from './stepRunner.js'
 import { Turns } from './turns.js'
 import type { ModelWorkerData } from './worker.js'
@@ -40,6 +43,7 @@ interface EngineState extends SharedState {
   readonly gguf: Gguf
   readonly team: Team
   readonly stepMs: number | undefined
+  readonly drafts: boolean | undefined
   readonly figures: Float64Array
   readonly adapters: LoadedAdapters
 }
@@ -65,7 +69,7 @@ export class Engine {
   #unwatch = () => {}
 
   private constructor(state: EngineState) {
-    const { config, plan, memories, mailbox, times, findings, team, stepMs, figures, adapters } = state
+    const { config, plan, memories, mailbox, times, findings, team, stepMs, drafts, figures, adapters } = state
     this.config = config
     this.plan = plan
     this.kernels = plan.build
@@ -83,7 +87,7 @@ export class Engine {
     const scales = adapters.choices.map(({ scale }) => scale)
     const rows = { sequences, batchSize, kvTokens: pages * PAGE_POSITIONS, pairs }
     this.#scheduler = new Scheduler({ ...rows, expertsPerToken, adapters: scales })
-    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner)
+    this.#loop = new StepLoop(this.#scheduler, new StepCost(stepMs), this.#runner, drafts)
     this.turns = new Turns(this.#loop)
     this.sessions = new SessionStore(this, this.#scheduler, state)
   }
@@ -96,12 +100,12 @@ export class Engine {
     const tensors = mixtralTensors(config, weights.gguf)
     await new TimeSlice().pause(options.signal)
     const { build, module } = await compileKernels()
-    const { stepMs, ...checked } = checkEngineOptions(options, config.maxPositions)
+    const { stepMs, drafts, ...checked } = checkEngineOptions(options, config.maxPositions)
     const { threads } = checked
-    const loading = await AdapterLoading.open(options.adapters, config, ({ bytes, ...needs }) => {
-      const ram = checked.ram === undefined ? {} : { ram: checked.ram - bytes }
-      return planModel(config, tensors, { ...checked, ...needs, ...ram, build, guardBytes: askedGuardBytes() })
-    })
+    const planOf = ({ bytes: adapterBytes, ...needs }: AdapterNeeds) =>
+      planModel(config, tensors, { ...checked, ...needs, adapterBytes, build, guardBytes: askedGuardBytes() })
+    const { ram = Number.POSITIVE_INFINITY } = checked
+    const loading = await AdapterLoading.open(options.adapters, config, planOf, { ram, signal: options.signal })
     const { plan, adapted } = loading
     const { streaming } = plan
     const state = createSharedState({ module, config, plan, adapted, files: openedFiles(weights), profile: options.profile === true })
@@ -113,7 +117,7 @@ export class Engine {
     const worker = options.worker ?? new URL('./worker.js', import.meta.url).href
     const adapters = await loading.fill(module, state.memories, options.signal)
     const team = new Team({ threads, backgroundThreads: streaming?.readers ?? 0, worker, shared })
-    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, figures, adapters })
+    const engine = new Engine({ ...state, gguf: weights.gguf, team, stepMs, drafts, figures, adapters })
     engine.#unwatch = watchGuards(state.memories, plan.guards)
     try {
       await engine.#load(options)
@@ -126,9 +130,7 @@ export class Engine {
 
   async #load(options: EngineOptions): Promise<void> {
     const total = this.plan.loads.reduce((sum, { slice }) => sum + slice.bytes, 0)
-    options.onProgress?.({ loaded: 0, total })
     await runReported(this.#team, command.load, total, options)
-    options.onProgress?.({ loaded: total, total })
   }
 
   /**
@@ -194,10 +196,11 @@ export class Engine {
 
   /** Runs a task to its end. Throws what ends it. */
   finish(task: Omit<Task, 'ended' | 'progress'>, { signal, onProgress, ...experts }: ForwardOptions): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const progress = onProgress && { progress: (loaded: number, total: number) => onProgress({ loaded, total }) }
+    const told = new Told(onProgress)
+    const progress = onProgress && { progress: (loaded: number, total: number) => told.next({ loaded, total }) }
+    return new Promise<void>((resolve, reject) => {
       this.submit({ ...task, ...experts, ...progress, ended: (...failure) => (failure.length ? reject(failure[0]) : resolve()) }, signal)
-    })
+    }).then(() => told.end())
   }
 
   /**
@@ -211,19 +214,19 @@ export class Engine {
   ): AsyncGenerator<TracedRows> {
     const ids = this.checked(prompt)
     let told = 0
-    const tell = (loaded: number) => {
+    const progress = new Told<number>((loaded) => {
       if (loaded <= told) return // it was run before
       told = loaded
-      onProgress?.({ loaded, total: ids.length })
-    }
-    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, tell, adapters), { signal, lends: !hold })
+      return onProgress?.({ loaded, total: ids.length })
+    })
+    return inLentTurns(this.turns, () => this.#trace(ids, choice, signal, progress, adapters), { signal, lends: !hold })
   }
 
   async *#trace(
     ids: readonly number[],
     choice: TapChoice,
     signal: AbortSignal | undefined,
-    tell: (loaded: number) => void,
+    progress: Told<number>,
     adapters = this.#scheduler.limits.adapters,
   ): AsyncGenerator<TracedRows> {
     const scheduler = this.#scheduler
@@ -238,8 +241,9 @@ export class Engine {
         const used = this.config.expertsPerToken
         const segment = { firstRow: 0, rows: tokens.length, position, table, used, adapters }
         for await (const tensor of traceStep(banks, runStep, { tokens, segment, choice })) yield { ...tensor, position }
-        tell(position + tokens.length)
+        progress.next(position + tokens.length)
       }
+      await progress.end()
     } finally {
       scheduler.cache.close(sequence)
     }
@@ -252,6 +256,7 @@ export class Engine {
   async *checkWeights({ signal, onProgress }: CallOptions = {}): AsyncGenerator<WeightPart & WeightFindings> {
     const parts = weightParts(this.plan, this.config)
     const total = parts.reduce((sum, { slice }) => sum + slice.bytes, 0)
+    const progress = new Told(onProgress)
     let loaded = 0
     for (const [index, part] of parts.entries()) {
       const findings = await this.turns.exclusive(async () => {
@@ -260,9 +265,10 @@ export class Engine {
         return gatherFindings(this.#findings, unitsOf(part.slice))
       }, signal)
       loaded += part.slice.bytes
-      onProgress?.({ loaded, total })
+      progress.next({ loaded, total })
       yield { ...part, ...findings }
     }
+    await progress.end()
   }
 
   /** The times of the stages since the last call; none without the option `profile`. Call within a turn. */

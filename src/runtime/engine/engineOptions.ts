@@ -22,6 +22,11 @@ export interface EngineOptions {
    * time of a step that reads nearly all experts, from 250 to 2000.
    */
   readonly stepMs?: number
+  /**
+   * Whether tokens that may come next run with a step, before it is known: true wherever there are some, false never.
+   * What is written is the same. Default: where it is faster.
+   */
+  readonly drafts?: boolean
   /** The format of keys and values. Default: f16, or f32 if the file's key weights are F32. */
   readonly kvFormat?: KvFormat
   /** Most tokens of one step. Default 128. */
@@ -66,7 +71,7 @@ const defaultContextLength = (maxPositions: number) => Math.min(maxPositions, 40
 export function checkEngineOptions(
   options: EngineOptions,
   maxPositions: number,
-): Omit<PlanOptions, 'build'> & Pick<EngineOptions, 'stepMs'> {
+): Omit<PlanOptions, 'build'> & Pick<EngineOptions, 'stepMs' | 'drafts'> {
   if (options.worker !== undefined) checkText('worker', options.worker)
   const contextLength = positive('contextLength', options.contextLength ?? defaultContextLength(maxPositions), 2 ** 24)
   const kvTokens = positive('kvTokens', options.kvTokens ?? contextLength, 2 ** 24)
@@ -81,10 +86,16 @@ export function checkEngineOptions(
     sequences: positive('sequences', options.sequences ?? Math.min(DEFAULT_SEQUENCES, batchSize), batchSize),
     kvTokens,
     ...(options.stepMs !== undefined && { stepMs: positive('stepMs', options.stepMs, 3_600_000) }),
+    ...(options.drafts !== undefined && { drafts: checkDrafts(options.drafts) }),
     ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER, ' of bytes'),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
     ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK, ' of bytes') }),
   }
+}
+
+function checkDrafts(drafts: unknown): boolean {
+  if (typeof drafts !== 'boolean') throw new MixtralError('OPTION', `drafts is ${shown(drafts)}, expected true or false`)
+  return drafts
 }
 
 function checkKvFormat(format: KvFormat): KvFormat {

@@ -173,6 +173,12 @@ export class KvCache {
     for (let page = sequence.nodes.length; (page + 1) * PAGE_POSITIONS <= sequence.ids.length; page++) this.#offer(sequence, page)
   }
 
+  /** Lets go of pages beyond the tokens that have been run. */
+  trim(of: Sequence): void {
+    const sequence = this.#own(of)
+    this.#drop(sequence, pagesOf(sequence.ids.length))
+  }
+
   /** Forgets the tokens from `length` on. */
   rewind(of: Sequence, length: number): void {
     const sequence = this.#own(of)

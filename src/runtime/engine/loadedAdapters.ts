@@ -3,7 +3,8 @@
 
 import { createHash } from 'node:crypto'
 import { TimeSlice } from '../../base/timeSlice.js'
-import type { Adapter } from '../adapters/adapter.js'
+import type { Gguf } from '../../format/gguf/gguf.js'
+import type { Adapter, ReadOptions } from '../adapters/adapter.js'
 import { type AdapterChoice, AdapterSet, checkAdapters } from '../adapters/adapterSet.js'
 import {
   type AdaptedPlan,
@@ -20,6 +21,8 @@ import type { Plan } from '../weights/plan.js'
 
 /** An adapter of a loaded model. */
 export interface LoadedAdapter extends Required<AdapterChoice> {
+  /** The files that it was read from. */
+  readonly files: readonly string[]
   /** Of its factors and their scales, as 64 hex digits. */
   readonly sha256: string
 }
@@ -47,8 +50,13 @@ export class AdapterLoading {
   }
 
   /** Reads adapters. Throws `OPTION`, what reading them throws, and what planning throws. */
-  static async open(given: unknown, config: MixtralConfig, planOf: (needs: AdapterNeeds) => Plan): Promise<AdapterLoading> {
-    const set = await AdapterSet.open(checkAdapters(given), config)
+  static async open(
+    given: unknown,
+    config: MixtralConfig,
+    planOf: (needs: AdapterNeeds) => Plan,
+    options: ReadOptions,
+  ): Promise<AdapterLoading> {
+    const set = await AdapterSet.open(checkAdapters(given), config, options)
     const needs = adapterNeeds(set.adapters)
     const plan = planOf(needs)
     return new AdapterLoading(set, { ...plan, bytes: plan.bytes + needs.bytes })
@@ -73,16 +81,22 @@ export async function readAdapters(given: unknown, config: MixtralConfig): Promi
 
 async function withDigests({ choices, adapters }: AdapterSet, signal?: AbortSignal): Promise<LoadedAdapter[]> {
   const loaded: LoadedAdapter[] = []
-  for (const [i, adapter] of adapters.entries()) loaded.push({ ...choices[i]!, sha256: await digestOf(adapter, signal) })
+  for (const [i, adapter] of adapters.entries())
+    loaded.push({ ...choices[i]!, files: adapter.files, sha256: await digestOf(adapter, signal) })
   return loaded
 }
 
-/** Names the adapters that count, and how much they do. */
-function fingerprintOf(choices: readonly LoadedAdapter[]): string | undefined {
+/** Names the adapters that count, and how much they do; undefined where none counts. */
+export function fingerprintOf(choices: readonly LoadedAdapter[]): string | undefined {
   const counting = choices.filter(({ scale }) => scale !== 0)
   if (counting.length === 0) return undefined
   const lines = counting.map(({ sha256, scale }) => `${sha256} ${scale}\n`)
   return createHash('sha256').update(lines.join('')).digest('hex')
+}
+
+/** Every file that a model was read from, its adapters too: no output may take the place of one. */
+export function inputFiles({ gguf, adapters }: { readonly gguf: Gguf; readonly adapters: readonly LoadedAdapter[] }): string[] {
+  return [...gguf.files.map(({ path }) => path), ...adapters.flatMap(({ files }) => files)]
 }
 
 async function digestOf({ changes }: Adapter, signal: AbortSignal | undefined): Promise<string> {

@@ -7,6 +7,15 @@ import type { RowJob } from '../sampler/jobMemory.js'
 import type { Hold } from './hold.js'
 import type { Sequence } from './kvCache.js'
 
+/** Tokens that may come next. */
+export interface Draft {
+  readonly ids: readonly number[]
+  /** How likely each of them is where those before it have come. */
+  readonly chances: readonly number[]
+}
+
+export const noDraft: Draft = { ids: [], chances: [] }
+
 /** What a caller asks of the engine, and what is called back, always between two steps. */
 export interface Task {
   /** The tokens to run: a prompt, as a rule. The request copies them. */
@@ -37,6 +46,18 @@ export interface Task {
   readonly job?: (place: number) => RowJob
   /** Takes what came of the job. Returns tokens to run after all others. */
   readonly take?: (choice: Choice, place: number) => readonly number[]
+  /**
+   * The tokens that may come after `ids`, all that the request has: at most `most`. They run with the next step, and
+   * what `take` returns says which of them came. Without it, none.
+   */
+  readonly draft?: (ids: readonly number[], most: number) => Draft
+  /**
+   * The jobs after each token of the beginning of a draft, if it comes. A choice counts where `job` gives the same
+   * object when its turn comes. Undefined where that cannot be known before.
+   */
+  readonly jobsAhead?: (draft: readonly number[]) => readonly (RowJob | undefined)[]
+  /** So many tokens of a draft have run, and so many of them came. */
+  readonly drafted?: (count: number, accepted: number) => void
   /** Takes the experts of the rows that it gets logits of: the views are valid during the call only. */
   readonly routed?: (routing: FullRouting, place: number) => void
   /** (tokens, layers, used or experts): gets the experts of the rows that `routed` would take. */
@@ -56,10 +77,12 @@ export interface Task {
 export type Failure = readonly [error?: unknown]
 
 /**
- * Keys and values are shared where callers want it, and where as many experts and as much of each adapter made them.
+ * Keys and values are shared where callers want it, and where as many experts and as much of each adapter made them. No
+ * salt of a caller can look like the numbers before it.
  */
 export function kvSalt(used: number, salt = '', adapters: readonly number[] = []): string {
-  return adapters.some((scale) => scale !== 0) ? `${used} ${adapters} ${salt}` : `${used} ${salt}`
+  const counting = adapters.some((scale) => scale !== 0) ? adapters : []
+  return `${used} [${counting}] ${salt}`
 }
 
 /** What holds for a task that does not say so. */

@@ -3,8 +3,8 @@
 
 import type { PageCopy } from '../model/step.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
-import { ATTENTION_TOKENS } from '../weights/scratch.js'
 import { commonPrefix, KvCache, type Sequence } from './kvCache.js'
+import { PromptTurns } from './promptTurns.js'
 import type { Request, RequestDefaults } from './request.js'
 
 export interface SchedulerLimits extends RequestDefaults {
@@ -22,15 +22,14 @@ export interface SchedulerLimits extends RequestDefaults {
 export interface Share {
   readonly request: Request
   readonly sequence: Sequence
+  /** Those of the draft, too. */
   readonly rows: number
+  /** Tokens that may come behind all that the request has: the last rows. */
+  readonly draft: readonly number[]
   /** Pages to copy before. */
   readonly copies: readonly PageCopy[]
 }
 
-/** Rows are dealt out to prompts in parts of this size: a tile of attention. */
-const QUANTUM = ATTENTION_TOKENS
-/** Most prompts of one step. */
-const PROMPTS = 4
 /**
  * Pages that must be there beside those of its text before a suspended request goes on, so that it does not stop soon.
  */
@@ -45,8 +44,7 @@ export class Scheduler {
   #suspended: Request[] = []
   /** They have pages; oldest first. */
   #running: Request[] = []
-  /** The prompt whose turn is next. */
-  #turn: Request | undefined
+  readonly #turns = new PromptTurns()
   /** Counts how often a request gave its pages back. */
   #suspensions = 0
 
@@ -101,16 +99,24 @@ export class Scheduler {
     return []
   }
 
-  /** A step has run the share. */
-  ran({ request, sequence, rows, copies }: Share): void {
+  /** A step has run the share. Where it has a draft, call `accepted` when it is known how much of it came true. */
+  ran({ request, sequence, rows, copies, draft }: Share): void {
     const { length } = sequence.ids
     this.cache.copied(copies)
-    this.cache.commit(sequence, request.ids.slice(length, length + rows))
+    this.cache.commit(sequence, request.ids.slice(length, length + rows - draft.length))
+    if (draft.length === 0) this.cache.trim(sequence) // it may have had one in a step that failed
+  }
+
+  /** The first `count` tokens of the draft came. The rows of the others are forgotten, with their pages. */
+  accepted({ sequence, draft }: Share, count: number): void {
+    if (count > 0) this.cache.commit(sequence, draft.slice(0, count))
+    this.cache.trim(sequence)
   }
 
   /** No step has run the share: nothing is known of the pages that it was to write. */
-  failed({ sequence, copies }: Share): void {
+  failed({ sequence, copies, draft }: Share): void {
     this.cache.notCopied(sequence, copies)
+    if (draft.length > 0) this.cache.trim(sequence)
   }
 
   /**
@@ -202,7 +208,7 @@ export class Scheduler {
     }
     const most = this.limits.batchSize - rows.size
     const isShort = rows.size > 0 || prompts.every(({ hold }) => hold) // who comes to take their place waits for the step
-    if (prompts.length) this.#deal(prompts, isShort ? Math.min(most, promptRows(rows.size)) : most, rows)
+    if (prompts.length) this.#turns.deal(prompts, isShort ? Math.min(most, promptRows(rows.size)) : most, this.limits.pairs, rows)
     return rows
   }
 
@@ -227,32 +233,6 @@ export class Scheduler {
     if (gains) request.sequence = again
   }
 
-  /** Deals rows out to prompts in turn, a quantum at a time. The turn goes on in the next step. */
-  #deal(prompts: readonly Request[], most: number, rows: Map<Request, number>): void {
-    const start = Math.max(0, this.#turn ? prompts.indexOf(this.#turn) : 0)
-    const queue = [...prompts.slice(start), ...prompts.slice(0, start)]
-    const dealt = queue.splice(0, PROMPTS)
-    let left = most
-    let pairs = this.limits.pairs
-    for (const [request, count] of rows) pairs -= request.used * count
-    for (let i = 0; left > 0 && dealt.length; ) {
-      const request = dealt[i % dealt.length]!
-      const given = rows.get(request) ?? 0
-      const more = Math.min(QUANTUM, left, request.remaining - given, Math.floor(pairs / request.used))
-      if (!more) break
-      rows.set(request, given + more)
-      left -= more
-      pairs -= more * request.used
-      if (given + more < request.remaining) i++
-      else {
-        i %= dealt.length
-        const next = queue.shift()
-        dealt.splice(i, 1, ...(next ? [next] : []))
-      }
-      this.#turn = dealt[i % Math.max(1, dealt.length)] ?? queue[0]
-    }
-  }
-
   /** Makes places for the rows of each request. Where there are no pages, the youngest give theirs back. */
   #shares(rows: ReadonlyMap<Request, number>): Share[] {
     const shares: Share[] = []
@@ -266,7 +246,7 @@ export class Scheduler {
         if (victim === request) break
         copies = this.cache.extend(sequence, rows.get(request)!)
       }
-      if (copies) shares.push({ request, sequence, rows: rows.get(request)!, copies })
+      if (copies) shares.push({ request, sequence, rows: rows.get(request)!, draft: [], copies })
     }
     return shares
   }
@@ -289,7 +269,7 @@ export class Scheduler {
     if (request.sequence) this.cache.close(request.sequence)
     request.sequence = undefined
     request.twin = undefined
-    if (this.#turn === request) this.#turn = undefined
+    this.#turns.forget(request)
   }
 }
 

@@ -1,13 +1,14 @@
 // Saves what the KV cache holds of a text, and puts it back. Owns what a saved session must agree with. The form of the
 // file is savedSession.ts's.
 
+import { refuseInput } from '../../base/files/draftFile.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { fingerprint } from '../weights/fingerprint.js'
 import { PAGE_POSITIONS } from '../weights/pages.js'
 import { NUMERICS } from '../weights/scratch.js'
 import { type CallOptions, checkTokenCount, checkTokens } from './callArguments.js'
 import { KvBytes } from './kvBytes.js'
-import type { LoadedAdapters } from './loadedAdapters.js'
+import { inputFiles, type LoadedAdapters } from './loadedAdapters.js'
 import { kvSalt, type Task } from './request.js'
 import { readSession, type SavedSession, type SessionBinding, sessionError, writeSession } from './savedSession.js'
 import type { Scheduler } from './scheduler.js'
@@ -24,7 +25,7 @@ interface Runs {
 
 type SessionModel = Pick<ModelWorkerData, 'plan' | 'memories' | 'config'> & {
   readonly gguf: Gguf
-  readonly adapters: Pick<LoadedAdapters, 'fingerprint'>
+  readonly adapters: LoadedAdapters
 }
 
 export class SessionStore {
@@ -43,7 +44,7 @@ export class SessionStore {
 
   /**
    * Saves tokens and the full pages of their keys and values; what is not in the cache is run first. Throws `IO`,
-   * `OPTION` for metadata that is no JSON, and what a run throws.
+   * `OPTION` for metadata that is no JSON and for a file of the model, and what a run throws.
    */
   async save(path: string, ids: readonly number[], metadata: unknown, salt: string, options: CallOptions): Promise<void> {
     const leave = await this.#runs.turns.enterPages(options.signal)
@@ -55,6 +56,8 @@ export class SessionStore {
   }
 
   async #save(path: string, ids: readonly number[], metadata: unknown, salt: string, options: CallOptions): Promise<void> {
+    const { gguf, adapters } = this.#model
+    await refuseInput(path, inputFiles({ gguf, adapters: adapters.choices }))
     const binding = await this.#bound()
     if (ids.length) await this.#runs.finish({ ids, from: ids.length - 1, salt, read: () => {} }, options)
     const { cache } = this.#scheduler

@@ -8,6 +8,9 @@ export interface LoopFigures {
   readonly rowsPerStep: number
   /** Milliseconds that a step may take while a sequence decodes. */
   readonly stepMs: number
+  /** Tokens that have run as drafts, before it was known whether they come; and those of them that came. */
+  readonly draftedTokens: number
+  readonly acceptedTokens: number
 }
 
 /** What a model does at a moment. */

@@ -2,45 +2,20 @@
 // clock, aborts, and what happens after a failure: one request's trouble ends that request alone. Which rows a step has
 // is the scheduler's; how it is computed, the runner's.
 
-import process from 'node:process'
 import { setImmediate } from 'node:timers'
-import { abortedError, closedError, MixtralError, shown } from '../../base/errors.js'
-import { onRejection } from '../../base/onAbort.js'
+import { abortedError, closedError, MixtralError } from '../../base/errors.js'
+import { onRejection, warn } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
-import type { FullRouting } from '../model/routes.js'
-import type { Choice } from '../sampler/job.js'
-import { doJob, HIDDEN, type RowJob } from '../sampler/jobMemory.js'
+import { HIDDEN, type RowJob } from '../sampler/jobMemory.js'
+import { Drafting, plain } from './drafting.js'
 import { holdOf, onSignal } from './hold.js'
 import { type Failure, Request, type Task } from './request.js'
+import { type RoutedToken, RoutingListeners } from './routingListeners.js'
 import type { Scheduler, Share } from './scheduler.js'
 import type { LoopFigures } from './status.js'
 import type { StepCost } from './stepCost.js'
-import { type Rows, rowsOf, wantedPlaces } from './stepRows.js'
-
-export interface Runner {
-  /** Returns which of the jobs it has done. Throws a MixtralError; `ABORTED` when the signal fires. */
-  run(rows: Rows, signal: AbortSignal): Promise<readonly boolean[]>
-  /** The logits of the i-th wanted row: (vocabulary). A view, valid until the next step. */
-  logits(row: number): Float32Array
-  /** The hidden state of a row of the step, if it was wanted: (hidden). A view, valid until the next step. */
-  hidden(row: number): Float32Array
-  /** What came of the i-th wanted row's job. */
-  choice(row: number): Choice
-  /** The experts of a row of the step. */
-  routing(row: number): FullRouting
-  /** The same: as views, valid until the next step; copied to row `place` of a table of tokens. */
-  routingView(row: number): FullRouting
-  copyRouting(row: number, table: FullRouting, place: number): void
-}
-
-/** The experts of one token of a request, and the routers' logits. */
-export interface RoutedToken extends FullRouting {
-  /** The number of the request, counted from 0 in the life of the model. */
-  readonly request: number
-  /** The token's place in its sequence. */
-  readonly position: number
-  readonly token: number
-}
+import { type Runner, StepResults } from './stepResults.js'
+import { rowsOf, wantedPlaces } from './stepRows.js'
 
 /** A request from its caller's side. */
 export interface Handle {
@@ -50,11 +25,21 @@ export interface Handle {
   wake(): void
 }
 
+/** Where a share's rows are in the results of its step: the places of their tokens, and the first wanted row. */
+interface Delivery {
+  readonly places: readonly number[]
+  readonly row: number
+  readonly results: StepResults
+  /** The number of the share. */
+  readonly index: number
+}
+
 export class StepLoop {
   readonly #scheduler: Scheduler
   readonly #cost: StepCost
   readonly #runner: Runner
-  readonly #listeners = new Set<(routed: RoutedToken) => unknown>()
+  readonly #drafting: Drafting
+  readonly #listeners = new RoutingListeners()
   #requests = 0
   #steps = 0
   #rowsPerStep = 0
@@ -66,10 +51,12 @@ export class StepLoop {
   /** The requests of the step that runs, and what ends it early. */
   #step: { readonly shares: readonly Share[]; readonly cancel: AbortController } | undefined
 
-  constructor(scheduler: Scheduler, cost: StepCost, runner: Runner) {
+  /** @param drafts whether drafts run wherever there is one, or never. Default: where they pay. */
+  constructor(scheduler: Scheduler, cost: StepCost, runner: Runner, drafts?: boolean) {
     this.#scheduler = scheduler
     this.#cost = cost
     this.#runner = runner
+    this.#drafting = new Drafting(scheduler, cost, drafts)
   }
 
   /** Adds a request. Its task is never called before this returns, except by an abort or a close that was earlier. */
@@ -88,15 +75,13 @@ export class StepLoop {
   }
 
   get figures(): LoopFigures {
-    return { steps: this.#steps, rowsPerStep: this.#rowsPerStep, stepMs: this.#cost.stepMs }
+    const { drafted, accepted } = this.#drafting
+    const drafts = { draftedTokens: drafted, acceptedTokens: accepted }
+    return { steps: this.#steps, rowsPerStep: this.#rowsPerStep, stepMs: this.#cost.stepMs, ...drafts }
   }
 
   onRouting(listener: (routed: RoutedToken) => void): () => void {
-    const own = (routed: RoutedToken) => listener(routed) // one function may listen twice
-    this.#listeners.add(own)
-    return () => {
-      this.#listeners.delete(own)
-    }
+    return this.#listeners.add(listener)
   }
 
   /** Whether there is a request that a step could run. */
@@ -137,7 +122,7 @@ export class StepLoop {
     try {
       while (!this.#paused && !this.#closed) {
         const shares = this.#scheduler.plan((decoding) => this.#cost.promptRows(decoding))
-        if (shares.length) await this.#runStep(shares)
+        if (shares.length) await this.#runStep(this.#drafting.extend(shares, (request, what) => this.#call(request, what)))
         else if (!this.#endStuck()) break
       }
     } catch (error) {
@@ -154,18 +139,23 @@ export class StepLoop {
     return stuck !== undefined
   }
 
-  /** After a step that failed, each request's rows run by themselves, once. One that fails alone gets the error. */
+  /**
+   * After a step that failed, each request's rows run by themselves, once, and without a draft. One that fails alone
+   * gets the error.
+   */
   async #runStep(shares: readonly Share[]): Promise<void> {
     const started = performance.now()
+    const decodes = shares.every(({ request, rows, draft }) => rows - draft.length === 1 && request.remaining === 1)
+    const isAlone = shares.length === 1 && shares[0]!.draft.length === 0
     const ran = await this.#runShares(shares).catch((error: Error) => {
-      if (shares.length === 1) this.#fail(shares[0]!, error)
-      return shares.length > 1 ? undefined : 0
+      if (isAlone) this.#fail(shares[0]!, error)
+      return isAlone ? 0 : undefined
     })
-    if (ran) this.#cost.add(ran, performance.now() - started)
+    if (ran) this.#cost.add(ran, performance.now() - started, decodes)
     if (ran !== undefined) return
     for (const share of shares) {
       if (share.request.over) this.#scheduler.failed(share)
-      else await this.#runShares([share]).catch((error: Error) => this.#fail(share, error))
+      else await this.#runShares([plain(share)]).catch((error: Error) => this.#fail(share, error))
     }
   }
 
@@ -186,7 +176,11 @@ export class StepLoop {
     let slice = new TimeSlice()
     for (const [i, { request }] of shares.entries()) {
       const { task } = request
-      for (const place of places[i]!) jobs.push(task.hidden ? HIDDEN : this.#call(request, () => task.job?.(place)))
+      const { draft } = shares[i]!
+      const own = places[i]!.slice(0, places[i]!.length - draft.length)
+      for (const place of own) jobs.push(task.hidden ? HIDDEN : this.#call(request, () => task.job?.(place)))
+      const ahead = draft.length > 0 ? this.#call(request, () => task.jobsAhead?.(draft)) : undefined
+      for (let k = 0; k < draft.length; k++) jobs.push(ahead?.[k])
       if (slice.isOver) await slice.pause()
     }
     const rows = { ...rowsOf(shares), jobs }
@@ -204,12 +198,13 @@ export class StepLoop {
     this.#steps++
     this.#rowsPerStep = rows.tokens.length
     for (const share of shares) this.#scheduler.ran(share)
-    this.#tellRouting(shares, rows)
-    const choiceOf = (row: number) => (done[row] ? this.#runner.choice(row) : doJob(this.#runner.logits(row), rows.jobs[row] as RowJob))
+    const results = new StepResults(this.#runner, this.#listeners, shares, rows, done)
+    results.countOwn()
     let row = 0
     slice = new TimeSlice()
-    for (const [i, { request }] of shares.entries()) {
-      this.#deliver(request, places[i]!, row, rows, choiceOf)
+    for (const [i, share] of shares.entries()) {
+      const accepted = this.#deliver(share, { places: places[i]!, row, results, index: i })
+      if (share.draft.length > 0) this.#drafting.ran(share, accepted)
       row += places[i]!.length
       if (slice.isOver) await slice.pause()
     }
@@ -223,13 +218,23 @@ export class StepLoop {
     this.#call(request, () => request.task.started?.(reused))
   }
 
-  /** Hands a request the rows of logits that it wants, from the `row`-th wanted row of the step on. */
-  #deliver(request: Request, places: readonly number[], row: number, { wanted }: Rows, choiceOf: (row: number) => Choice): void {
+  /**
+   * Hands a request the rows of logits that it wants, from the `row`-th wanted row of the step on; those of its draft
+   * as long as its tokens come. Returns how many of them came.
+   */
+  #deliver({ request, draft }: Share, { places, row, results, index }: Delivery): number {
     const { task } = request
+    const { wanted, jobs } = results.rows
+    const first = request.ids.length // the place of the draft's first token
+    let accepted = 0
+    let counted = 0
     this.#call(request, () => {
-      if (request.ids.length === task.ids.length) this.#tellProgress(request)
+      if (first === task.ids.length) this.#tellProgress(request)
       for (const [i, place] of places.entries()) {
-        if (request.over) return
+        if (request.over || place >= first + accepted) break
+        if (place < request.next) continue // the token behind it is not drawn
+        results.countDraft(index, counted, place - first + 1)
+        counted = Math.max(counted, place - first + 1)
         request.next = place + 1
         if (task.routed) task.routed(this.#runner.routingView(wanted[row + i]!), place)
         if (task.routingTable) this.#runner.copyRouting(wanted[row + i]!, task.routingTable, place)
@@ -237,33 +242,19 @@ export class StepLoop {
         if (task.hidden) continue
         if (!task.job) task.read?.(this.#runner.logits(row + i), place)
         else {
-          const more = task.take!(choiceOf(row + i), place)
+          const job = place < first ? (jobs[row + i] as RowJob) : task.job(place)
+          const more = task.take!(results.choice(row + i, job), place)
           request.ids.push(...more)
+          while (accepted < draft.length && request.ids[first + accepted] === draft[accepted]) accepted++
           if (more.length > 1 && !task.everyRow) request.next = request.ids.length - 1
         }
       }
+      if (request.over) return
+      if (draft.length > 0) task.drafted?.(draft.length, accepted)
       if (request.next === request.ids.length) this.#end(request)
     })
-  }
-
-  /** Calls the listeners with the experts of all rows. A listener that throws or rejects is not called again. */
-  #tellRouting(shares: readonly Share[], { segments, tokens }: Rows): void {
-    for (const listener of [...this.#listeners]) {
-      const fail = (error: unknown) => {
-        if (this.#listeners.delete(listener)) warn(error, 'a routing listener')
-      }
-      try {
-        for (const [i, { firstRow, rows, position }] of segments.entries()) {
-          const request = shares[i]!.request.number
-          for (let k = 0; k < rows; k++) {
-            const row = firstRow + k
-            onRejection(listener({ request, position: position + k, token: tokens[row]!, ...this.#runner.routing(row) }), fail)
-          }
-        }
-      } catch (error) {
-        fail(error)
-      }
-    }
+    results.countDraft(index, counted, accepted)
+    return accepted
   }
 
   /** Calls what belongs to a request: what it throws ends the request. */
@@ -292,9 +283,4 @@ export class StepLoop {
     this.wake() // its pages are given back between two steps
     request.task.ended(...failure)
   }
-}
-
-/** Says what a caller's function threw where no call can. */
-function warn(error: unknown, what: string): void {
-  process.emitWarning(error instanceof Error ? error : `${what} threw ${shown(error)}`)
 }

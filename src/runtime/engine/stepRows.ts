@@ -15,7 +15,7 @@ export interface Rows {
   readonly nextRows: number
 }
 
-/** The places in a request's tokens after which this share of it, not run yet, has logits to give. */
+/** The places in a request's tokens, and in its draft behind them, after which this share, not run yet, has logits. */
 export function wantedPlaces({ request, sequence, rows }: Share): number[] {
   const end = sequence.ids.length + rows
   const start = Math.max(request.next, sequence.ids.length)
@@ -28,10 +28,11 @@ export function rowsOf(shares: readonly Share[]): Omit<Rows, 'jobs'> {
   const segments: Segment[] = []
   const wanted: number[] = []
   for (const share of shares) {
-    const { request, sequence, rows } = share
+    const { request, sequence, rows, draft } = share
     const position = sequence.ids.length
     const firstRow = tokens.length
-    for (let i = 0; i < rows; i++) tokens.push(request.ids[position + i]!)
+    for (let i = 0; i < rows - draft.length; i++) tokens.push(request.ids[position + i]!)
+    tokens.push(...draft)
     segments.push({ firstRow, rows, position, table: sequence.table, used: request.used, adapters: request.adapters })
     for (const place of wantedPlaces(share)) wanted.push(firstRow + place - position)
   }

@@ -8,7 +8,7 @@ import { JobMemory } from '../sampler/jobMemory.js'
 import type { Team } from '../team/team.js'
 import { rowAt } from '../weights/scratch.js'
 import { command, writeStep } from './mailbox.js'
-import type { Runner } from './stepLoop.js'
+import type { Runner } from './stepResults.js'
 import type { Rows } from './stepRows.js'
 import type { ModelWorkerData } from './worker.js'
 
@@ -43,10 +43,7 @@ export class StepRunner implements Runner {
     const jobs = this.#jobs.write(rows.jobs)
     await this.step({ ...rows, jobs, ...layers, embed: true, traced: false }, signal)
     const used = new Int32Array(rows.tokens.length)
-    for (const segment of rows.segments) {
-      used.fill(segment.used, segment.firstRow, segment.firstRow + segment.rows)
-      this.#routes.count(segment, this.#uses)
-    }
+    for (const segment of rows.segments) used.fill(segment.used, segment.firstRow, segment.firstRow + segment.rows)
     this.#used = used
     return jobs.map((place) => place > 0)
   }
@@ -81,6 +78,10 @@ export class StepRunner implements Runner {
 
   copyRouting(row: number, table: FullRouting, place: number): void {
     this.#routes.copy(row, this.#used[row]!, table, place)
+  }
+
+  countUse(row: number): void {
+    this.#routes.count(row, this.#used[row]!, this.#uses)
   }
 
   routingView(row: number): FullRouting {

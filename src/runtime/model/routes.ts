@@ -100,11 +100,9 @@ export class Routes {
     return { ids: ids.subarray(at, end), weights: weights.subarray(at, end), logits: logits.subarray(at, at + width) }
   }
 
-  /** Adds the rows of a segment to counts of uses: (layers, experts). */
-  count({ firstRow, rows, used }: { readonly firstRow: number; readonly rows: number; readonly used: number }, counts: Float64Array): void {
-    for (let row = firstRow; row < firstRow + rows; row++) {
-      const at = row * this.#layers * this.#experts
-      for (let i = 0; i < this.#layers * used; i++) counts[Math.floor(i / used) * this.#experts + this.#memory.ids[at + i]!]!++
-    }
+  /** Adds a row with `used` experts in a layer to counts of uses: (layers, experts). */
+  count(row: number, used: number, counts: Float64Array): void {
+    const at = row * this.#layers * this.#experts
+    for (let i = 0; i < this.#layers * used; i++) counts[Math.floor(i / used) * this.#experts + this.#memory.ids[at + i]!]!++
   }
 }

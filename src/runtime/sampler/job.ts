@@ -69,6 +69,6 @@ export function notFiniteError({ logprob, top }: Choice): MixtralError {
 export function notFiniteLogit(id: number, logit: number): MixtralError {
   return new MixtralError(
     'MODEL',
-    `the logit of token ${id} is ${logit}, expected a finite number: the weights of the model may be damaged`,
+    `the logit of token ${id} is ${logit}, expected a finite number: the weights of the model may be damaged, or an adapter counts too much`,
   )
 }

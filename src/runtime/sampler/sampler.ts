@@ -22,6 +22,8 @@ export interface Constraint {
   mask(): Uint32Array | undefined
   /** Takes the token that came. */
   accept(id: number): void
+  /** A constraint of its own at the same place. Without it, no jobs are made ahead. */
+  clone?(): Constraint
 }
 
 /** Tokens that are forbidden while fewer than `until` tokens were drawn: end tokens, as a rule. */
@@ -45,6 +47,33 @@ export interface SamplerRules {
   readonly postSampling?: boolean
 }
 
+/**
+ * The random numbers of one draw. Those of draws to come are kept: each belongs to its draw, whatever happens before.
+ */
+interface Numbers {
+  readonly u: number
+  readonly xtc: number
+}
+
+/** What a job depends on beside options and random numbers. */
+interface Place {
+  readonly history: readonly number[]
+  readonly drawn: number
+  readonly constraint: Constraint | undefined
+}
+
+/** A token that may come, and whether the one behind it is drawn, and not one that follows. */
+export interface PathToken {
+  readonly id: number
+  readonly draws: boolean
+}
+
+/** A job that was made ahead: it holds if these tokens, and no others, have come since. */
+interface JobAhead {
+  readonly job: Job
+  readonly numbers: Numbers
+}
+
 const DRY = stepNamed('dry')
 const PENALTIES = stepNamed('penalties')
 const XTC = stepNamed('xtc')
@@ -62,6 +91,12 @@ export class Sampler {
   #drawn = 0
   #state: Float64Array
   #job: Job | undefined
+  /** Of the draws to come, the next one's first, as far as they are known. */
+  readonly #numbers: Numbers[] = []
+  /** The tokens for which jobs were made ahead, and the jobs behind each; how many of the tokens have come. */
+  #path: readonly PathToken[] = []
+  #jobsAhead: readonly (JobAhead | undefined)[] = []
+  #come = 0
 
   /** Throws a MixtralError `OPTION` that names an unknown or impossible option. */
   constructor(options: SamplerOptions = {}, rules: SamplerRules = {}) {
@@ -93,8 +128,42 @@ export class Sampler {
 
   /** What is to be done for the next token: the same until the choice is taken, random numbers included. */
   job(): Job {
-    this.#job ??= this.#nextJob()
+    if (!this.#job) {
+      const numbers = this.#numbersOf(0)
+      const ahead = this.#come > 0 ? this.#jobsAhead[this.#come - 1] : undefined
+      this.#job = ahead?.numbers === numbers ? ahead.job : this.#jobAt(this.#here, numbers)
+      this.#numbers.shift()
+    }
     return this.#job
+  }
+
+  /**
+   * The jobs behind each token of a path that begins with what comes of the job: `job` returns the same objects, if
+   * the tokens come. Call it when `job` has been made. None where a job depends on more than tokens, nor behind a token
+   * whose mask cannot be made, which its own turn tells.
+   */
+  jobsAhead(path: readonly PathToken[]): readonly (Job | undefined)[] {
+    const { constraint, forbidden } = this.#rules
+    this.#path = []
+    this.#come = 0
+    if (!this.#job || !this.isStateless || forbidden || (constraint && !constraint.clone)) return []
+    const history = [...this.#history]
+    const jobs: (JobAhead | undefined)[] = []
+    try {
+      const own = constraint?.clone?.()
+      for (const { id, draws } of path) {
+        history.push(id)
+        own?.accept(id)
+        const numbers = this.#numbersOf(jobs.filter((job) => job).length)
+        const place = { history, drawn: this.#drawn + jobs.length + 1, constraint: own }
+        jobs.push(draws ? { job: this.#jobAt(place, numbers), numbers } : undefined)
+      }
+    } catch {
+      // what is too much work here is told where its turn comes
+    }
+    this.#path = path
+    this.#jobsAhead = jobs
+    return jobs.map((ahead) => ahead?.job)
   }
 
   /**
@@ -128,34 +197,51 @@ export class Sampler {
     this.#history.push(id)
     this.#drawn++
     this.#rules.constraint?.accept(id)
+    if (this.#path[this.#come]?.id === id) this.#come++
+    else {
+      this.#path = []
+      this.#come = 0
+    }
   }
 
-  #nextJob(): Job {
-    const { chain, draw, random } = this.#plan
-    const { constraint, breakers, top = -1, postSampling = false } = this.#rules
+  /** The random numbers of the `index`-th draw to come. */
+  #numbersOf(index: number): Numbers {
+    const { chain, random } = this.#plan
+    while (this.#numbers.length <= index) {
+      this.#numbers.push({ u: random ? this.#random.next() : 0, xtc: chain.includes(XTC) ? this.#xtcRandom.next() : 0 })
+    }
+    return this.#numbers[index]!
+  }
+
+  get #here(): Place {
+    return { history: this.#history, drawn: this.#drawn, constraint: this.#rules.constraint }
+  }
+
+  #jobAt({ history, drawn, constraint }: Place, numbers: Numbers): Job {
+    const { chain, draw } = this.#plan
+    const { breakers, top = -1, postSampling = false } = this.#rules
     const settings = this.#settings
     const mask = constraint?.mask()
     return {
       settings,
       chain,
       draw,
-      u: random ? this.#random.next() : 0,
-      xtc: chain.includes(XTC) ? this.#xtcRandom.next() : 0,
+      ...numbers,
       state: this.#state,
       mask,
-      bias: this.#bias(mask),
-      counts: chain.includes(PENALTIES) ? countTokens(this.#history, settings.penaltyLastN) : noValues,
-      dry: chain.includes(DRY) ? dryAmounts(this.#history, settings, breakers ?? new Map()) : noValues,
+      bias: this.#bias(mask, drawn),
+      counts: chain.includes(PENALTIES) ? countTokens(history, settings.penaltyLastN) : noValues,
+      dry: chain.includes(DRY) ? dryAmounts(history, settings, breakers ?? new Map()) : noValues,
       top,
       postSampling: postSampling ? 1 : 0,
     }
   }
 
   /** The bias of the rules, and minus infinity for what must not come next. */
-  #bias(mask: Uint32Array | undefined): TokenValues {
+  #bias(mask: Uint32Array | undefined, drawn: number): TokenValues {
     const { bias, withheld = [], forbidden } = this.#rules
     const all = new Map(bias)
-    const held = withheld.filter(({ until }) => this.#drawn < until).flatMap(({ ids }) => ids)
+    const held = withheld.filter(({ until }) => drawn < until).flatMap(({ ids }) => ids)
     if (!mask || allowsOthers(mask, held)) for (const id of held) all.set(id, -Infinity)
     for (const id of forbidden?.() ?? []) all.set(id, -Infinity)
     return all.size === 0 ? noValues : { ids: Int32Array.from(all.keys()), values: Float64Array.from(all.values()) }

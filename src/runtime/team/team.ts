@@ -7,7 +7,7 @@ import { availableParallelism } from 'node:os'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import type { Piscina } from 'piscina'
 import { abortedError, closedError, MixtralError } from '../../base/errors.js'
-import { onAbort } from '../../base/onAbort.js'
+import { onAbort, Told } from '../../base/onAbort.js'
 import { announce, CONTROL_WORDS, LEAVE, word } from './control.js'
 import type { Report, SeatError, SeatTask } from './seat.js'
 
@@ -225,16 +225,18 @@ interface Reported {
 }
 
 /**
- * Runs a command whose threads make `total` of progress. Throws what `Team.run` throws, and what `onProgress` throws:
- * that ends the command, too.
+ * Runs a command whose threads make `total` of progress, and tells it from none to all. Throws what `Team.run` throws,
+ * and what `onProgress` throws: that ends the command, too.
  */
 export async function runReported(team: Team, command: number, total: number, { signal, onProgress }: Reported): Promise<void> {
+  const progress = new Told(onProgress)
+  progress.next({ loaded: 0, total })
   const stop = new AbortController()
   let failed = false
   // what a timer throws, no caller catches
   const report = () => {
     try {
-      onProgress?.({ loaded: Math.min(total, team.progress), total })
+      progress.next({ loaded: Math.min(total, team.progress), total })
     } catch (error) {
       failed = true
       stop.abort(error)
@@ -250,4 +252,6 @@ export async function runReported(team: Team, command: number, total: number, { 
     forget()
     clearInterval(timer)
   }
+  progress.next({ loaded: total, total })
+  await progress.end()
 }

@@ -110,6 +110,8 @@ export interface PlanOptions {
   readonly ram?: number
   /** How many adapters there are. Default: none. */
   readonly adapters?: number
+  /** Bytes of adapters, which take their part of `ram`. Default 0. */
+  readonly adapterBytes?: number
   /** Whether the inputs of ffn_down are also kept as float32, for adapters. */
   readonly downFloats?: boolean
   /** Bytes that are left free behind every area, a multiple of 64: a write there is one too far. Default 0. */
@@ -126,8 +128,10 @@ const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
  * as many experts as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for what must
  * share a bank and does not fit 4 GiB, or for a `ram` that holds less than one token needs at once.
  */
-export function planModel(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Plan {
-  const { ram = Number.POSITIVE_INFINITY } = options
+export function planModel(config: MixtralConfig, tensors: MixtralTensors, given: PlanOptions): Plan {
+  const { ram: all = Number.POSITIVE_INFINITY, adapterBytes = 0 } = given
+  const ram = all - adapterBytes
+  const options = { ...given, ram }
   const shared = sharedSizes(tensors, options)
   const resident = residentLayout(config, tensors, shared, options)
   if (resident) return layOut(config, resident, shared, options)
@@ -135,14 +139,16 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, option
   const withSlots = (count: number) => layOut(config, tensors, shared, options, slotSizes(experts, count, config.expertsPerToken))
   let plan = withSlots(0)
   if (plan.bytes > ram) {
+    const needed = plan.bytes + adapterBytes
     const parts = [
       `${plan.slots.length} of ${experts.length} experts take ${byteCount(plan.weightBytes)} with all other weights`,
       `the KV cache ${byteCount(plan.kvBytes)}`,
       `scratch memory ${byteCount(plan.bytes - plan.weightBytes - plan.kvBytes)}`,
+      ...(adapterBytes > 0 ? [`the adapters ${byteCount(adapterBytes)}`] : []),
     ]
     throw new MixtralError(
       'MEMORY',
-      `${byteCount(ram)} of memory, expected at least ${byteCount(plan.bytes)} (${plan.bytes} bytes): ${parts.join(', ')}`,
+      `${byteCount(all)} of memory, expected at least ${byteCount(needed)} (${needed} bytes): ${parts.join(', ')}`,
     )
   }
   for (let fits = 0, tooMany = experts.length + 1; tooMany - fits > 1; ) {

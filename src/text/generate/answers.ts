@@ -2,6 +2,7 @@
 // how answers share options; what one answer is, generation.ts knows.
 
 import { withPartial } from '../../base/errors.js'
+import { Told } from '../../base/onAbort.js'
 import { inSlices, type Steps, TimeSlice } from '../../base/timeSlice.js'
 import { checkExpertsPerToken, checkScales } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
@@ -66,7 +67,8 @@ export async function* writeAnswers(
     const ahead = generation.isStateless ? await Generation.begin(model, prompt, alone, tools) : undefined
     tasks[0] = new ExpectedAnswer(generation, ahead, prompt, expected)
   }
-  asked[0]!.onAccepted?.()
+  const accepted = new Told<void>(asked[0]!.onAccepted)
+  accepted.next()
   const requests = generations.map((generation, i) => {
     const { signal } = asked[i]!
     const request = engine.submit(tasks[i]!, signal)
@@ -77,6 +79,7 @@ export async function* writeAnswers(
     const [only] = generations
     if (generations.length === 1) yield* only!.pieces
     else yield* together(generations.map(({ pieces }) => pieces[Symbol.asyncIterator]()))
+    await accepted.end()
     const [first, ...others] = generations.map((generation) => generation.result())
     return others.length === 0 ? first! : { ...first!, choices: [first!, ...others] }
   } catch (error) {

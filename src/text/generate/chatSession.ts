@@ -188,6 +188,7 @@ export class ChatSession {
    * `MixtralModel.restoreChat` goes on with it, and nothing is computed twice. Throws what `Session.save` throws.
    */
   async save(path: string, options: CallOptions = {}): Promise<void> {
+    checkObject(options)
     this.#check()
     return this.#holds.session.save(path, { ...options, metadata: { messages: this.#messages } })
   }

@@ -50,6 +50,6 @@ function unit(sum: Float64Array): Float32Array {
   if (Number.isFinite(length) && length > 0) return Float32Array.from(sum, (value) => value / length)
   throw new MixtralError(
     'MODEL',
-    `the length of an embedding is ${shown(length)}, expected a finite number above 0: the weights of the model may be damaged`,
+    `the length of an embedding is ${shown(length)}, expected a finite number above 0: the weights of the model may be damaged, or an adapter counts too much`,
   )
 }

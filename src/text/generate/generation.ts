@@ -2,7 +2,7 @@
 // when it ends. The engine computes logits and chooses tokens; a reader takes the pieces at its own pace.
 
 import { MixtralError, type PartialAnswer } from '../../base/errors.js'
-import type { Failure, Task } from '../../runtime/engine/request.js'
+import type { Draft, Failure, Task } from '../../runtime/engine/request.js'
 import type { Routing } from '../../runtime/model/routes.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
 import { type Choice, NOT_FINITE, notFiniteError } from '../../runtime/sampler/job.js'
@@ -11,10 +11,12 @@ import type { StreamingDecoder } from '../tokenizer/streamingDecoder.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import type { CallParser, ParsedPiece } from '../tools/callParser.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
+import { Drafter } from './drafter.js'
 import type { GenerationResult, Piece } from './generationResult.js'
 import { PieceQueue } from './pieceQueue.js'
-import { type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
-import { type TokenRules, tokenRules } from './tokenRules.js'
+import { PromptLookup } from './promptLookup.js'
+import { certain, type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
+import { asksForAnswer, type TokenRules, tokenRules } from './tokenRules.js'
 import type { ToolAnswer } from './toolAnswer.js'
 
 /** What a piece tells of the tokens that were drawn, beside their ids. */
@@ -48,6 +50,7 @@ export class Generation implements Task {
   readonly #promptTokens: number
   readonly #options: CheckedOptions
   readonly #rules: TokenRules
+  readonly #drafter: Drafter
   readonly #decoder: StreamingDecoder
   /** Takes calls out of the text, where there may be some. */
   readonly #parser: CallParser | undefined
@@ -61,6 +64,8 @@ export class Generation implements Task {
   /** Whether the model itself ended the text. */
   #whole = false
   #reused = 0
+  #drafted = 0
+  #accepted = 0
   #started = 0
   #prefilled = 0
   #ended = 0
@@ -81,6 +86,7 @@ export class Generation implements Task {
     this.#parser = parser
     this.#options = options
     this.#rules = rules
+    this.#drafter = new Drafter(rules, new PromptLookup(prompt.length))
     this.#promptTokens = prompt.length
     this.everyRow = options.logprobs !== undefined || options.experts
     this.#decoder = model.tokenizer.decoder({ continues: !opens })
@@ -151,6 +157,20 @@ export class Generation implements Task {
     return this.#finishReason ? [] : [id, ...this.#forced]
   }
 
+  draft(ids: readonly number[], most: number): Draft {
+    const left = this.#room - (ids.length - this.#promptTokens)
+    return this.#drafter.draft(ids, Math.min(most, left - 1)) // the row of the last one foretells one more
+  }
+
+  jobsAhead(draft: readonly number[]): readonly (RowJob | undefined)[] {
+    return this.#rules.sampler.jobsAhead(this.#drafter.path(draft.length))
+  }
+
+  drafted(count: number, accepted: number): void {
+    this.#drafted += count
+    this.#accepted += accepted
+  }
+
   ended(...failure: Failure): void {
     this.#ended = performance.now()
     this.#prefilled ||= this.#ended // where nothing was drawn
@@ -186,6 +206,8 @@ export class Generation implements Task {
       ...(this.#parser?.cutCall && { cutCall: this.#parser.cutCall }),
       promptTokens: this.#promptTokens,
       reusedTokens: this.#reused,
+      draftedTokens: this.#drafted,
+      acceptedTokens: this.#accepted,
       finishReason: this.#finishReason!,
       stopText: this.#finishReason === 'stop' ? stops.found : undefined,
       seed: this.#rules.sampler.seed,
@@ -195,10 +217,14 @@ export class Generation implements Task {
     }
   }
 
+  /** How many tokens there may be. */
+  get #room(): number {
+    return Math.min(this.#options.maxNewTokens, this.#model.contextLength - this.#promptTokens)
+  }
+
   /** Asks for the tokens that come in any case; the row of `place` foretells the first of them. */
   #force(place: number): void {
-    const room = Math.min(this.#options.maxNewTokens, this.#model.contextLength - this.#promptTokens) - this.#written.length
-    this.#forced = this.#rules.forced(room)
+    this.#forced = this.#rules.forced(this.#room - this.#written.length)
     this.#forcedFrom = place
   }
 
@@ -267,20 +293,4 @@ export class Generation implements Task {
     this.#text += rest
     if (rest || drawn.logprobs || drawn.experts) this.pieces.push({ text: rest, ids: [], ...drawn })
   }
-}
-
-/**
- * Whether the prompt ends where an answer begins, and not in the middle of a text. Then the space before the first word
- * is the tokenizer's, and not part of the answer.
- */
-function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean {
-  const last = prompt.at(-1)
-  if (last === undefined || tokenizer.token(last).type === 'control') return true
-  return tokenizer.decode(prompt.slice(-16)).trimEnd().endsWith('[/INST]')
-}
-
-/** A choice as it is after the samplers, where only one token is left. */
-function certain({ id, state, top }: Choice): Choice {
-  const only = Math.min(1, top.ids.length)
-  return { id, state, logprob: 0, top: { ids: Int32Array.of(id).slice(0, only), values: new Float64Array(only) } }
 }

@@ -48,6 +48,10 @@ export interface GenerationResult {
   readonly promptTokens: number
   /** Number of prompt tokens that were in the KV cache already, of any earlier call. */
   readonly reusedTokens: number
+  /** Tokens that ran as drafts, before it was known whether they come. What is written is the same without. */
+  readonly draftedTokens: number
+  /** Of these, those that came. */
+  readonly acceptedTokens: number
   /**
    * `stop`: an end token or a stop string. `length`: maxNewTokens. `context`: the context is full. `tool_calls`, in a
    * chat with `tools`: the model has asked for calls and waits for what they return.

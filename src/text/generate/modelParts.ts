@@ -1,7 +1,7 @@
 // What a loaded model consists of, and how it is loaded: a name or a path becomes an engine, a tokenizer and a chat
 // template.
 
-import { checkKind } from '../../base/errors.js'
+import { checkKind, unlessRevoked } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { adapterName } from '../../registry/names/modelName.js'
 import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
@@ -41,6 +41,7 @@ const ENGINE_OPTIONS = [
   'sequences',
   'kvTokens',
   'stepMs',
+  'drafts',
   'kvFormat',
   'ram',
   'batchSize',
@@ -68,7 +69,9 @@ export function notesOf({ engine, tokenizer, template, extras, gguf }: ModelPart
 export async function loadParts(given: string | URL | LocalModel, asked: LoadOptions): Promise<ModelParts> {
   const options = checkCallOptions(asked, LOAD_OPTIONS)
   const asAsked = checkAdapters(options.adapters)
-  const model = given instanceof URL ? given.href : given
+  const isUrl = unlessRevoked(() => given instanceof URL)
+  checkKind('the model', given, isUrl !== undefined, 'a name, a path, a URL or a found model')
+  const model = isUrl ? (given as URL).href : (given as string | LocalModel)
   const local = typeof model === 'object' && model ? ownCopy(checkLocalModel(model)) : await localModel(model)
   const { path, layers } = local
   const weights = await WeightLoader.fromGguf(path, { signal: options.signal })

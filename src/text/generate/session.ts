@@ -160,7 +160,8 @@ export class Session {
 
   /**
    * Saves the tokens with their keys and values, and metadata of the application, any JSON. `MixtralModel.restore`
-   * reads it. The file is complete or absent. Throws `IO`, and what a run throws.
+   * reads it. The file is complete or absent. Throws `IO`, `OPTION` for the path of a file of the model or of an
+   * adapter, and what a run throws.
    */
   async save(path: string, given: CallOptions & { readonly metadata?: unknown } = {}): Promise<void> {
     checkText('path', path)

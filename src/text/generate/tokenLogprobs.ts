@@ -33,3 +33,9 @@ export function drawnLogprob({ id, logprob, top }: Choice, decoder: StreamingDec
   // of a token that is left with a probability of 0, JSON could not say the logarithm
   return { ...describe(id, logprob), top: others.filter((other) => other.logprob > -Infinity) }
 }
+
+/** A choice as it is after the samplers, where only one token is left. */
+export function certain({ id, state, top }: Choice): Choice {
+  const only = Math.min(1, top.ids.length)
+  return { id, state, logprob: 0, top: { ids: Int32Array.of(id).slice(0, only), values: new Float64Array(only) } }
+}

@@ -14,8 +14,8 @@ import {
 } from '../../runtime/engine/callArguments.js'
 import type { Engine } from '../../runtime/engine/engine.js'
 import type { LoadedAdapter } from '../../runtime/engine/loadedAdapters.js'
+import type { RoutedToken } from '../../runtime/engine/routingListeners.js'
 import type { EngineStatus } from '../../runtime/engine/status.js'
-import type { RoutedToken } from '../../runtime/engine/stepLoop.js'
 import type { KernelBuild } from '../../runtime/kernels/abi.js'
 import type { StageTime } from '../../runtime/model/profile.js'
 import type { ExpertFigures } from '../../runtime/residency/expertFigures.js'
@@ -35,7 +35,10 @@ import { type CheckedTensor, checkedTensors } from './checkedTensor.js'
 import { type ModelMemory, modelMemory } from './modelMemory.js'
 import { type ModelParts, notesOf } from './modelParts.js'
 import { type ScoredToken, type ScoreOptions, scoreTokens } from './score.js'
-import { type RoutingOptions, routeTokens, type TokenRouting } from './tokenRouting.js'
+import { type RoutingOptions, type RoutingTable, routeTokens, routingTable, type TokenRouting } from './tokenRouting.js'
+
+/** As `routing`, in one piece: where a text's tokens are only counted, an object for each costs as much as counting. */
+export let routingTableOf: (model: TokenModel, ids: TokenIds, options?: RoutingOptions) => Promise<RoutingTable>
 
 /** What a MixtralModel does with token ids, and what it tells of itself. */
 export class TokenModel {
@@ -59,6 +62,10 @@ export class TokenModel {
   /** What is odd about the model and how it is taken, a line each, for people to read. */
   readonly notes: readonly string[]
   readonly #engine: Engine
+
+  static {
+    routingTableOf = (model, ids, options = {}) => routingTable(model.#engine, ids, options)
+  }
 
   protected constructor(parts: ModelParts) {
     if (!parts?.engine) throw new MixtralError('OPTION', 'a model begins with new, expected await MixtralModel.load(name)')

@@ -28,28 +28,41 @@ export interface TokenRouting extends FullRouting {
   readonly layers: readonly LayerRouting[]
 }
 
-export async function routeTokens(engine: Engine, ids: TokenIds, options: RoutingOptions): Promise<TokenRouting[]> {
+/** The experts of all tokens of a text: each array has those of the first token first. */
+export interface RoutingTable extends FullRouting {
+  readonly tokens: readonly number[]
+  /** Entries of a token in `ids` and `weights`: layers times the experts that it has in each. */
+  readonly width: number
+}
+
+export async function routingTable(engine: Engine, ids: TokenIds, options: RoutingOptions): Promise<RoutingTable> {
   const own = checkForwardOptions(options, engine, ['salt'])
   checkText('salt', own.salt ?? '')
   const tokens = engine.checked(ids)
   const { salt = '', ...call } = own
   const { layers, experts } = engine.config
   const width = layers * (call.expertsPerToken ?? engine.config.expertsPerToken)
-  const routingTable = {
+  const table = {
     ids: new Uint16Array(tokens.length * width),
     weights: new Float32Array(tokens.length * width),
     logits: new Float32Array(tokens.length * layers * experts),
   }
-  await engine.finish({ ids: tokens, from: 0, salt, hidden: 'unread', routingTable }, call)
+  await engine.finish({ ids: tokens, from: 0, salt, hidden: 'unread', routingTable: table }, call)
+  return { tokens, width, ...table }
+}
+
+export async function routeTokens(engine: Engine, ids: TokenIds, options: RoutingOptions): Promise<TokenRouting[]> {
+  const { tokens, width, ...table } = await routingTable(engine, ids, options)
+  const { layers, experts } = engine.config
   return tokens.map((id, place) => {
     let parts: LayerRouting[] | undefined
     return {
       id,
-      ids: routingTable.ids.subarray(place * width, (place + 1) * width),
-      weights: routingTable.weights.subarray(place * width, (place + 1) * width),
-      logits: routingTable.logits.subarray(place * layers * experts, (place + 1) * layers * experts),
+      ids: table.ids.subarray(place * width, (place + 1) * width),
+      weights: table.weights.subarray(place * width, (place + 1) * width),
+      logits: table.logits.subarray(place * layers * experts, (place + 1) * layers * experts),
       get layers() {
-        parts ??= layersOf(this, layers) // not before they are read: counting does without
+        parts ??= layersOf(this, layers) // not before they are read
         return parts
       },
     }

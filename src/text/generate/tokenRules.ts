@@ -11,9 +11,10 @@ import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { BannedWords } from './bannedWords.js'
 import type { CheckedOptions } from './checkGenerationOptions.js'
 import type { CompiledConstraints } from './compiledConstraints.js'
+import type { DraftRules } from './drafter.js'
 import type { LogitBias } from './generationOptions.js'
 
-export interface TokenRules {
+export interface TokenRules extends DraftRules {
   readonly sampler: Sampler
   /** Tokens that end the text. */
   readonly endIds: ReadonlySet<number>
@@ -47,7 +48,7 @@ export async function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, 
       { ids: own, until: ignoreEos ? Number.POSITIVE_INFINITY : 0 },
     ],
     ...(state && { constraint: state }),
-    forbidden: () => banned.forbidden(),
+    ...(bannedWords.length > 0 && { forbidden: () => banned.forbidden() }),
     top: logprobs,
     postSampling,
   }
@@ -55,9 +56,19 @@ export async function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, 
   const texts = typeof drySequenceBreakers === 'string' ? [drySequenceBreakers] : drySequenceBreakers
   const dry = dryMultiplier > 0 ? { breakers: dryBreakers(texts, tokenizer) } : {}
   const sampler = new Sampler(sampling, { ...rules, ...dry })
-  const mayForce = bias.size === 0 && bannedWords.length === 0
-  const forced = (most: number) => sampler.follow((mayForce && state?.forced().slice(0, most)) || [])
-  return { sampler, endIds: new Set(ends), banned, forced, isComplete: () => state?.isComplete ?? false }
+  const forces = bias.size === 0 && bannedWords.length === 0
+  const forced = (most: number) => sampler.follow((forces && state?.forced().slice(0, most)) || [])
+  return { sampler, endIds: new Set(ends), banned, constraint: state, forces, forced, isComplete: () => state?.isComplete ?? false }
+}
+
+/**
+ * Whether the prompt ends where an answer begins, and not in the middle of a text. Then the space before the first word
+ * is the tokenizer's, and not part of the answer.
+ */
+export function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): boolean {
+  const last = prompt.at(-1)
+  if (last === undefined || tokenizer.token(last).type === 'control') return true
+  return tokenizer.decode(prompt.slice(-16)).trimEnd().endsWith('[/INST]')
 }
 
 /**

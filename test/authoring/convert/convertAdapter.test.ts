@@ -237,3 +237,20 @@ test('nothing is written over the adapter, or by a call that is aborted', async 
   await expect(convertAdapter(folder, late, { base: model, signal: AbortSignal.abort() })).rejects.toMatchObject({ code: 'ABORTED' })
   expect((await fs.readdir(root)).filter((name) => name.startsWith('late'))).toEqual([])
 })
+
+test('a scale whose alpha no float32 holds goes into B; numbers that then are too large are refused', async () => {
+  const [folder, file] = [path.join(root, 'huge'), path.join(root, 'huge.gguf')]
+  const changes = changesOf(['self_attn.v_proj'], 1)
+  await writePeftFolder(folder, stored(changes), { lora_alpha: 3e38, use_rslora: true }) // times the root of its rank
+  const { alpha, notes } = await convertAdapter(folder, file, { base: model })
+  expect(alpha).toBe(4)
+  expect(notes).toEqual([expect.stringContaining('have their scale in them')])
+  await Reference.open(model, { adapters: [file] })
+  const larger = stored(changes).map((tensor) => ({ ...tensor, values: tensor.values.map((value) => value * 64) }))
+  await writePeftFolder(folder, larger, { lora_alpha: 3e38, use_rslora: true })
+  await expect(convertAdapter(folder, path.join(root, 'none.gguf'), { base: model })).rejects.toMatchObject({
+    code: 'OPTION',
+    message: expect.stringMatching(/the factors of blk\.0\.attn_v\.weight have numbers that F32 cannot hold, expected a smaller scale/),
+  })
+  await expect(fs.access(path.join(root, 'none.gguf'))).rejects.toThrow()
+})

@@ -6,7 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { evaluateTask, MixtralModel, type TaskName, type TaskOptions } from '../../../dist/index.js'
+import { evaluateTask, type LoadOptions, MixtralModel, type TaskName, type TaskOptions } from '../../../dist/index.js'
+import { plainPair, writeGgufAdapter } from '../../runtime/adapters/adapterFiles.js'
 import { type AnyRow, plainScores } from './plainScores.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-tasks-'))
@@ -394,4 +395,27 @@ test('an unknown task is refused with those that there are', async () => {
     code: 'OPTION',
     message: 'the task is "gsm8k", expected hellaswag, arc_easy, arc_challenge, mmlu, winogrande',
   })
+})
+
+test('a journal belongs to the adapters of its run, and how much of each counts', async () => {
+  const adapter = join(folder, 'a.gguf')
+  await writeGgufAdapter(adapter, 4, [{ name: 'blk.1.attn_v.weight', pairs: [plainPair('a', 128, 256, 4, 0.5)] }])
+  const load = (adapters: LoadOptions['adapters']) =>
+    MixtralModel.load('demo', { threads: 1, contextLength: 512, ...(adapters && { adapters }) })
+  const run = (on: MixtralModel, journal: string, limit: number) => evaluateTask(on, 'winogrande', files.winogrande!, { journal, limit })
+  const refused = { code: 'OPTION', message: expect.stringContaining('is the journal of another run: its adapters is') }
+  const [plain, adapted] = [fresh(), fresh()]
+  await evaluateTask(model, 'winogrande', files.winogrande!, { journal: plain, limit: 1 })
+  {
+    await using one = await load([adapter])
+    await expect(run(one, plain, 2)).rejects.toMatchObject(refused)
+    await run(one, adapted, 1)
+    await run(one, adapted, 2)
+    await expect(run(one, adapter, 1)).rejects.toMatchObject({ code: 'OPTION', message: expect.stringContaining('is an input') })
+  }
+  await expect(run(model, adapted, 2)).rejects.toMatchObject(refused)
+  await using other = await load([{ path: adapter, scale: 2 }])
+  await expect(run(other, adapted, 2)).rejects.toMatchObject(refused)
+  await using none = await load([{ path: adapter, scale: 0 }])
+  await run(none, plain, 2)
 })

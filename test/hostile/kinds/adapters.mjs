@@ -63,7 +63,7 @@ function mutatedPlan(random) {
   return file
 }
 
-const config = {
+export const config = {
   ...{ peft_type: 'LORA', r: rank, lora_alpha: 4, bias: 'none', use_rslora: false, use_dora: false, modules_to_save: null },
   ...{ rank_pattern: { 'layers.0.self_attn.v_proj': 1 }, alpha_pattern: { '^model.layers.0.self_attn.q_proj': 3, gate: 2 } },
   ...{ base_model_name_or_path: 'a/b', target_modules: ['q_proj'], init_lora_weights: true },

@@ -80,7 +80,7 @@ export const safetensorsFiles = {
 
 const sentencePiece = await fs.readFile(fileURLToPath(new URL('../../golden/demo/tokenizer.model', import.meta.url)))
 const piecesOnly = sentencePiece.subarray(0, 2000) // of a length that fits its few pieces; the rest says how text is prepared
-const tail = sentencePiece.subarray(-300)
+export const tail = sentencePiece.subarray(-300)
 
 export const sentencePieceModels = {
   name: 'sentencepiece',

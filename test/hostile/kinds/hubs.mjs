@@ -81,7 +81,7 @@ export const fileLists = {
   },
 }
 
-const modelNames = [
+export const modelNames = [
   ...['mixtral:8x7b', 'user/model:tag', 'registry.example:5000/a/b:c', 'hf:owner/repo/file.gguf', 'hf:owner/repo@main:Q4_K_M'],
   ...['https://example.com/a/b.gguf?x=1', 'http://127.0.0.1:80/a.gguf', 'https://huggingface.co/o/r/resolve/main/x.gguf', '300.1.1.1/a/b'],
 ]

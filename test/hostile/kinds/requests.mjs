@@ -34,6 +34,12 @@ const originals = [
   { path: '/tokenize', body: { content: 'abc', add_special: true, with_pieces: true } },
   { path: '/detokenize', body: { tokens: [1, 2, 300] } },
   { path: '/apply-template', body: { messages: chat } },
+  { path: '/v1/responses', body: { input: chat.slice(0, 1), max_output_tokens: 1, instructions: 'a', text: { format: { type: 'text' } } } },
+  { path: '/v1/messages', body: { messages: chat.slice(0, 1), max_tokens: 1, system: 'a', stop_sequences: ['x'], stream: true } },
+  { path: '/v1/messages/count_tokens', body: { messages: chat.slice(0, 1), tools: [{ name: 'f', input_schema: { type: 'object' } }] } },
+  { path: '/v1/embeddings', body: { input: ['a', [1, 2]], encoding_format: 'base64', dimensions: 8 } },
+  { path: '/completion', body: { prompt: ['a', 5], n_predict: 1, n_probs: 2, logit_bias: [[5, false]], samplers: ['top_k'] } },
+  { path: '/api/embed', body: { input: ['a'], truncate: true } },
   { path: '/api/show', body: { model: 'demo', verbose: true } },
   ...['/v1/models', '/props', '/slots', '/metrics', '/api/tags', '/api/ps', '/health', '/v1/models/demo'].map((path) => ({
     path,
@@ -41,6 +47,9 @@ const originals = [
   })),
 ]
 const headers = { host: 'localhost', 'content-type': 'application/json', authorization: 'Bearer x', origin: 'http://localhost' }
+/** Ids of events by which streams go on; `{LAST}` stands for one of the server's own. */
+const eventIds = ['{LAST}', 'm1.abcdefghijklmnopqrst.t6wk9k.1.0123abcd.0123abcd.abcdefghijklmnop.1-0', '{LAST}.e', '{LAST}-1']
+const resumed = { prompt: 'ab', ...few, stream: true, seed: 7 }
 const paths = ['/', '..', '%2e%2e', '%00', '?x=1', '//', '/v1', '#', '/api/blobs/x', 'é']
 
 let app
@@ -49,7 +58,19 @@ async function served() {
   const model = await MixtralModel.load('demo', { threads: 1, contextLength: 256, sequences: 2 })
   app = createApp(model, { name: 'demo', log: () => {} })
   app.model = model
+  const headers = { accept: 'text/event-stream' }
+  const stream = await app.fetch(new Request('http://localhost/v1/completions', { method: 'POST', headers, body: JSON.stringify(resumed) }))
+  app.lastId = /^id: (\S+)$/m.exec(await stream.text())?.[1]
+  if (app.lastId === undefined) throw new Error('a stream without ids of events')
   return app
+}
+
+/** A stream that goes on behind an event that the client says it has. */
+function resumption(random) {
+  const last = random.chance(0.5) ? random.pick(eventIds) : mutateText(random, random.pick(eventIds), ['.', '-', '{LAST}', '.e', '0'], 400)
+  const body = random.chance(0.7) ? resumed : mutateJson(random, resumed)
+  const own = { ...headers, accept: 'text/event-stream', 'last-event-id': last }
+  return { path: random.chance(0.8) ? '/v1/completions' : '/v1/chat/completions', method: 'POST', headers: own, body: JSON.stringify(body) }
 }
 
 /** The input is JSON: path, method, headers, and the body as a text. */
@@ -58,6 +79,7 @@ export const requests = {
   share: 0.1,
   threads: true,
   make(random) {
+    if (random.chance(0.15)) return new TextEncoder().encode(JSON.stringify(resumption(random)))
     const { path, method = 'POST', body } = random.pick(originals)
     const text = JSON.stringify(random.chance(0.9) ? mutateJson(random, body ?? {}) : body) ?? ''
     return new TextEncoder().encode(
@@ -70,14 +92,10 @@ export const requests = {
     )
   },
   async use(bytes) {
-    const request = requestOf(bytes)
+    const { lastId } = await served()
+    const request = requestOf(new TextEncoder().encode(new TextDecoder().decode(bytes).replaceAll('{LAST}', lastId)))
     if (!request) return
-    const response = await (await served()).fetch(request)
-    const text = await response.text()
-    const { status } = response
-    if (!(status < 500 || [501, 503].includes(status))) throw new Error(`status ${status}: ${text.slice(0, 500)}`)
-    if (status >= 400 && request.method !== 'HEAD') checkRefusal(status, text)
-    if (/ at .*\.js:\d+|node:internal|\/dist\//.test(text)) throw new Error(`the answer tells what is inside: ${text.slice(0, 500)}`)
+    await checkAnswer(request, await (await served()).fetch(request))
   },
   async close() {
     await app?.close()
@@ -86,8 +104,17 @@ export const requests = {
   },
 }
 
+/** Throws where an answer is none that a client should get. */
+export async function checkAnswer({ method }, response) {
+  const text = await response.text()
+  const { status } = response
+  if (!(status < 500 || [501, 503].includes(status))) throw new Error(`status ${status}: ${text.slice(0, 500)}`)
+  if (status >= 400 && method !== 'HEAD') checkRefusal(status, text)
+  if (/ at .*\.js:\d+|node:internal|\/dist\//.test(text)) throw new Error(`the answer tells what is inside: ${text.slice(0, 500)}`)
+}
+
 /** Undefined where no client could send such a request. */
-function requestOf(bytes) {
+export function requestOf(bytes) {
   try {
     const { path, method, headers, body } = JSON.parse(new TextDecoder().decode(bytes))
     const hasBody = !['GET', 'HEAD'].includes(method)

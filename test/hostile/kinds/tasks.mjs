@@ -1,15 +1,17 @@
 // Files of tasks, read as `mixtral eval` reads them, and journals of its runs, gone on with as it does.
 
+import { readFileSync } from 'node:fs'
 import fs from 'node:fs/promises'
 import path from 'node:path'
 import { Journal } from '../../../dist/evaluation/tasks/journal.js'
+import { taskRows } from '../../../dist/evaluation/tasks/taskFile.js'
 import { taskForms, taskNames } from '../../../dist/evaluation/tasks/taskForms.js'
 import { taskItems } from '../../../dist/evaluation/tasks/taskItems.js'
-import { mutateJsonText, mutateText } from '../mutations.mjs'
+import { mutateBytes, mutateJsonText, mutateText } from '../mutations.mjs'
 
 const utf8 = new TextEncoder()
 const arc = { id: 'a', question: 'Why?', choices: { text: ['a', 'b'], label: ['A', 'B'] }, answerKey: 'B' }
-const rows = {
+export const rows = {
   hellaswag: { activity_label: 'a [title]', ctx_a: 'b', ctx_b: 'ĳ', endings: ['[c]', '', 'd  e', 'f'], label: '2' },
   arc_easy: arc,
   arc_challenge: arc,
@@ -39,6 +41,31 @@ export const taskFiles = {
   },
 }
 
+const tables = ['arc', 'mmlu'].map((name) => readFileSync(new URL(`../../evaluation/tasks/files/${name}.parquet`, import.meta.url)))
+
+/** Parquet, which a thread reads. Both ends matter most: the first page, and the footer that tells of all. */
+export const parquetFiles = {
+  name: 'parquet',
+  share: 0.1,
+  make(random) {
+    const whole = random.pick(tables)
+    const footer = whole.length - 8 - whole.readUInt32LE(whole.length - 8)
+    if (random.chance(0.5)) return mutateBytes(random, whole)
+    const inner = mutateBytes(random, whole.subarray(footer, -8))
+    const end = Buffer.alloc(8, 'PAR1')
+    end.writeUInt32LE(inner.length)
+    end.write('PAR1', 4)
+    return Buffer.concat([whole.subarray(0, footer), inner, end])
+  },
+  async use(bytes, folder) {
+    const file = path.join(folder, 'task.parquet')
+    await fs.writeFile(file, bytes)
+    let count = 0
+    for await (const _ of taskRows(file)) count++
+    if (count > 65_536 + bytes.length) throw new Error(`${count} rows of ${bytes.length} bytes`)
+  },
+}
+
 const head = {
   journal: 'mixtral-wasm eval 1',
   task: 'mmlu',
@@ -50,7 +77,7 @@ const head = {
   experts_per_token: 2,
 }
 const entry = (item) => ({ item, line: item + 1, prompt: 'abc', gold: 1, scores: [-1.5, -2.25], choice: 0, cut: false })
-const journal = [head, entry(0), entry(1), entry(2)].map((line) => `${JSON.stringify(line)}\n`).join('')
+export const journal = [head, entry(0), entry(1), entry(2)].map((line) => `${JSON.stringify(line)}\n`).join('')
 
 export const journals = {
   name: 'journals',

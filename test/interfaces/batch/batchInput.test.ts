@@ -47,6 +47,15 @@ test('a file without requests, and one that is not there, are errors', async () 
   await expect(BatchInput.open(file('absent.jsonl'))).rejects.toMatchObject({ code: 'IO' })
 })
 
+test('a file of more lines than requests may be there is refused, empty ones too', async () => {
+  const many = file('empty.jsonl')
+  writeFileSync(many, '\n'.repeat(1_000_001))
+  await expect(BatchInput.open(many)).rejects.toMatchObject({
+    code: 'OPTION',
+    message: `${many}:1000001: more than 1000000 lines, which is the most of a file`,
+  })
+})
+
 test('requests that begin alike follow each other, at the place of the first', async () => {
   const long = 'A story about a dragon. '.repeat(20)
   const lines = [complete(`${long}1`), chat('x'), complete(`${long}2`), embed('y'), complete(`${long}3`)]

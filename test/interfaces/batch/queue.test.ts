@@ -119,3 +119,15 @@ test('an address of another kind, and a server that is not there, are errors tha
     message: expect.not.stringContaining('secret'),
   })
 }, 30_000)
+
+test('a request of a queue nests no deeper than one of a file', () => {
+  const nested = (depth: number) => JSON.parse(`{"prompt":"a","x":${'['.repeat(depth)}${']'.repeat(depth)}}`)
+  const chunk = (depth: number) => ({
+    ...{ batch: 'b', model: 'm', numerics: 'n', name: 'm' },
+    requests: [{ index: 0, customId: 'a', url: '/v1/completions', body: nested(depth) }],
+  })
+  expect(checkChunk('c', chunk(200))).toEqual(chunk(200))
+  const problem = 'in the queue the chunk "c", request 0: '
+  expect(() => checkChunk('c', chunk(300))).toThrow(`${problem}the body nests more than 256 levels deep`)
+  expect(() => checkChunk('c', chunk(200_000))).toThrow(expect.objectContaining({ code: 'IO' }))
+})

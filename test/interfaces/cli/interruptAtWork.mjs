@@ -1,5 +1,5 @@
 // Preloaded into the command: sends the process Ctrl-C as soon as the loaded model begins to generate or to be traced,
-// or has routed some windows.
+// has routed some windows, or begins its third repetition.
 
 import { isMainThread } from 'node:worker_threads'
 
@@ -9,6 +9,7 @@ if (isMainThread) {
     ['stream', 1],
     ['traceEach', 1],
     ['routing', 4],
+    ['reset', 3],
   ]) {
     const method = MixtralModel.prototype[name]
     let called = 0

@@ -5,7 +5,8 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MixtralModel } from '../../../dist/index.js'
+import { MixtralModel, Reference } from '../../../dist/index.js'
+import { adapterChoices, mergedText } from '../../../dist/interfaces/cli/adapters.js'
 import { modulePair, plainPair, writeGgufAdapter, writePeftFolder } from '../../runtime/adapters/adapterFiles.js'
 import { mixtral } from './mixtral.js'
 
@@ -41,4 +42,84 @@ test('logits are those of the adapter, and a wrong one is told in a line', async
   const model2 = await mixtral(['run', demo, 'a', '--lora', demo])
   expect(model2.stderr).toContain('this is no adapter')
   expect((await mixtral(['serve', '--lora', file])).stderr).toContain('--lora goes with a MODEL')
+})
+
+test('trace --reference has the adapters, too', async () => {
+  const out = path.join(folder, 'reference')
+  const args = ['trace', demo, '--tokens', '1,300,400', '--tensors', 'result_output', '--reference', '--out', out, '--lora', `${peft}:2`]
+  expect(await mixtral(args)).toMatchObject({ code: 0 })
+  const reference = await Reference.open(demo, { adapters: [{ path: peft, scale: 2 }] })
+  const [tensor] = reference.trace([1, 300, 400], { tensors: ['result_output'] })
+  const written = await fs.readFile(path.join(out, 'result_output.npy'))
+  const { buffer } = tensor!.values
+  expect(written.subarray(-buffer.byteLength).equals(Buffer.from(buffer))).toBe(true)
+})
+
+test('no command writes over an adapter that it reads', async () => {
+  const text = path.join(folder, 'text')
+  await fs.writeFile(text, 'Once upon a time, there was a fox. '.repeat(40))
+  const weights = path.join(peft, 'adapter_model.safetensors')
+  const tokens = ['--tokens', '1,300,400']
+  const commands = [
+    ['logits', demo, ...tokens, '--out', file],
+    ['trace', demo, ...tokens, '--tensors', 'l_out-0', '--out', weights],
+    ['trace', demo, ...tokens, '--tensors', 'l_out-0', '--reference', '--out', weights],
+    ['perplexity', demo, text, '-c', '64', '--chunks', '1', '--save-logits', weights],
+    ['experts', demo, text, '--tokens', '64', '--csv', file],
+  ]
+  const before = await Promise.all([file, weights].map((name) => fs.readFile(name)))
+  for (const command of commands) {
+    const { code, stderr } = await mixtral([...command, '--lora', file, '--lora', peft])
+    expect([command[0], code, stderr]).toEqual([command[0], 2, expect.stringContaining('is an input, expected another name')])
+  }
+  expect(await Promise.all([file, weights].map((name) => fs.readFile(name)))).toEqual(before)
+})
+
+test('what is wrong with an adapter is told before a model is looked for', async () => {
+  for (const adapter of [demo, path.join(folder, 'damaged')]) {
+    await fs.mkdir(path.join(folder, 'damaged'), { recursive: true })
+    await fs.writeFile(path.join(folder, 'damaged', 'adapter_config.json'), '{"peft_type":"IA3"}')
+    const { code, stderr } = await mixtral(['run', path.join(folder, 'no.gguf'), 'a', '--lora', adapter])
+    expect([code, stderr]).toEqual([1, expect.stringMatching(/this is no adapter|"IA3", expected "LORA"/)])
+  }
+})
+
+test.each([
+  ['a.gguf', 'a.gguf', undefined],
+  ['a.gguf:0.5', 'a.gguf', 0.5],
+  ['a.gguf:-1', 'a.gguf', -1],
+  ['a.gguf:+2', 'a.gguf', 2],
+  ['a.gguf:.5', 'a.gguf', 0.5],
+  ['a.gguf:1.', 'a.gguf', 1],
+  ['a.gguf:1e-2', 'a.gguf', 0.01],
+  ['hf:owner/repo/a.gguf:2E1', 'hf:owner/repo/a.gguf', 20],
+  ['a.gguf:half', 'a.gguf:half', undefined],
+  ['C:\\a', 'C:\\a', undefined],
+])('--lora %s', (text, name, scale) => {
+  expect(adapterChoices(text)).toEqual([{ path: name, ...(scale !== undefined && { scale }) }])
+})
+
+test('the loss beside a change of nothing is no number, and is not told as one', () => {
+  const tensor = (name: string, change: number) => ({ name, weights: 4, change, loss: 0.5 })
+  expect(mergedText([tensor('a', 0)])).toBe(
+    'merged into 1 tensor, which nothing changes: the products of all factors are 0, as before a training',
+  )
+  expect(mergedText([tensor('a', 0), tensor('b', 1)])).toMatch(/^merged into 2 tensors: changed by 0\.707 .*; most in "b", 50 %$/)
+})
+
+test('an adapter in the place of a model is called one', async () => {
+  const bare = await fs.mkdtemp(path.join(folder, 'bare'))
+  await fs.cp(peft, path.join(bare, 'my-lora'), { recursive: true })
+  for (const name of [peft, 'my-lora', './my-lora']) {
+    const { code, stderr } = await mixtral(['run', name, 'a'], { cwd: bare })
+    expect([code, stderr]).toEqual([1, expect.stringContaining('is the folder of an adapter, expected the model that it is applied to')])
+  }
+  expect((await mixtral(['run', file, 'a'])).stderr).toContain('this is an adapter to one')
+})
+
+test('what a command applies is told, and not in JSON', async () => {
+  const args = ['run', demo, 'a', '-n', '1', '--temperature', '0', '--lora', file, '--lora', `${peft}:0.5`]
+  const { stderr } = await mixtral(args)
+  expect(stderr).toContain(`with the adapter ${file}\nwith 0.5 of the adapter ${peft}\n`)
+  expect((await mixtral([...args, '--json'])).stderr).not.toContain('adapter')
 })

@@ -52,6 +52,20 @@ test('bench --parallel tells what several sequences write together', async () =>
   expect(wrong.stderr).toContain('comma-separated numbers of sequences')
 })
 
+test.each([false, true])('Ctrl-C tells what bench has measured so far; with --json %s', async (json) => {
+  const { code, stdout } = await mixtral(['bench', '-p', '64', '-n', '16', '-r', '500', '--threads', '1', ...(json ? ['--json'] : [])], {
+    nodeFlags: ['--import', new URL('interruptAtWork.mjs', import.meta.url).href],
+  })
+  expect(code).toBe(130)
+  if (!json) expect(stdout).toMatch(/^interrupted after \d+ of 500 repetitions\nprefill +[\d.]+ tokens\/s +64 tokens, median of \d+\n/)
+  else {
+    const { repetitions, ...result } = JSON.parse(stdout)
+    expect(result).toMatchObject({ interrupted: true, of_repetitions: 500, decode_tokens_per_second: expect.any(Number) })
+    expect(repetitions).toBeGreaterThanOrEqual(2)
+    expect(repetitions).toBeLessThan(500)
+  }
+})
+
 test('bench prints a table', async () => {
   const { code, stdout } = await mixtral(['bench', '-p', '8', '-n', '3', '-r', '1'])
   expect(code).toBe(0)

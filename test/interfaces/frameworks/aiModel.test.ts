@@ -249,3 +249,11 @@ describe('prompts', () => {
     expect(() => chatMessages(prompt, () => {})).toThrow(/image-url in the result of a tool/)
   })
 })
+
+test('options of ours have the choice of adapters: of this model there are none', async () => {
+  const providerOptions = { mixtral: { adapters: [1] } }
+  const refused = { code: 'OPTION', message: expect.stringContaining('adapters has 1 numbers, expected at most 0') }
+  await expect(mixtral().doGenerate({ prompt: user('x'), providerOptions })).rejects.toMatchObject(refused)
+  await expect(mixtral.embeddingModel().doEmbed({ values: ['x'], providerOptions })).rejects.toMatchObject(refused)
+  await mixtral().doGenerate({ prompt: user('x'), maxOutputTokens: 1, providerOptions: { mixtral: { adapters: [] } } })
+})

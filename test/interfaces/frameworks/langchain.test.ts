@@ -1,5 +1,8 @@
 // The chat model and the embeddings for LangChain, under LangChain itself.
 
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { ContextOverflowError, getRetryable, ModelAbortError } from '@langchain/core/errors'
 import { convertChunksToEvents } from '@langchain/core/language_models/compat'
 import { AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage } from '@langchain/core/messages'
@@ -8,10 +11,11 @@ import { ChatPromptTemplate } from '@langchain/core/prompts'
 import { tool } from '@langchain/core/tools'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import { z } from 'zod'
-import { MixtralError, MixtralModel } from '../../../dist/index.js'
+import { type LoadOptions, MixtralError, MixtralModel } from '../../../dist/index.js'
 import { pieceChunks } from '../../../dist/interfaces/frameworks/langchain/answerMessages.js'
 import { chatMessages } from '../../../dist/interfaces/frameworks/langchain/messages.js'
 import { ChatMixtral, type ChatMixtralFields, MixtralEmbeddings } from '../../../dist/langchain.js'
+import { plainPair, writeGgufAdapter } from '../../runtime/adapters/adapterFiles.js'
 
 // biome-ignore lint/suspicious/noExplicitAny: what LangChain gives is anything until a test has looked at it
 type Json = any
@@ -425,4 +429,28 @@ describe('ends and errors', () => {
     const call = { ls_structured_output_format: {}, promptIndex: 0, timeout: 5000, store: {}, context: {}, strict: true, configurable: {} }
     expect(() => chat().invocationParams({ ...call, tool_choice: 'auto' } as never)).not.toThrow()
   })
+})
+
+test('the choice of adapters is an option of models, calls and embeddings; caches tell models by theirs', async () => {
+  const refused = { message: expect.stringContaining('adapters has 1 numbers, expected at most 0') }
+  await expect(chat({ adapters: [1] }).invoke('x')).rejects.toMatchObject(refused)
+  await expect(chat().invoke('x', { adapters: [1] })).rejects.toMatchObject(refused)
+  expect(() => new MixtralEmbeddings({ model, adapters: [1] })).toThrow(expect.objectContaining(refused))
+  const folder = mkdtempSync(join(tmpdir(), 'mixtral-langchain-'))
+  try {
+    const file = join(folder, 'a.gguf')
+    await writeGgufAdapter(file, 4, [{ name: 'blk.1.attn_v.weight', pairs: [plainPair('a', 128, 256, 4, 0.5)] }])
+    const identities = []
+    const options: LoadOptions[] = [{}, { kvFormat: 'q8' }, { adapters: [file] }, { adapters: [{ path: file, scale: 2 }] }]
+    for (const option of options) {
+      await using other = await MixtralModel.load('demo', { threads: 1, contextLength: 64, ...option })
+      identities.push(JSON.stringify(new ChatMixtral({ model: other })._identifyingParams()))
+      if (option.adapters === undefined) continue
+      const [adapted, plain] = [undefined, []].map((adapters) => new MixtralEmbeddings({ model: other, ...(adapters && { adapters }) }))
+      expect(await adapted!.embedQuery('a fox')).not.toEqual(await plain!.embedQuery('a fox'))
+    }
+    expect(new Set(identities).size).toBe(options.length)
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })

@@ -31,10 +31,10 @@ test('an answer has the fields of the API, with exact counts', async () => {
     ...{ tokens_predicted: 8, tokens_evaluated: encode(prompt).length, tokens_cached: encode(prompt).length + 8 },
     generation_settings: expect.objectContaining({ n_predict: 8, temperature: 0, top_k: 40, top_p: 0.95, min_p: 0.05, n_ctx: 512 }),
     ...{ prompt: `<s>${prompt}`, has_new_line: false, truncated: false, stop_type: 'limit', stopping_word: '' },
-    timings: {
+    timings: expect.objectContaining({
       ...{ cache_n: number, prompt_n: number, prompt_ms: number, prompt_per_token_ms: number, prompt_per_second: number },
       ...{ predicted_n: 8, predicted_ms: number, predicted_per_token_ms: number, predicted_per_second: number },
-    },
+    }),
   })
   expect(found.generation_settings.samplers).toEqual(
     'penalties dry top_n_sigma top_k typ_p top_p min_p xtc temperature adaptive_p'.split(' '),

@@ -51,10 +51,13 @@ const texts = { loaded: await textOf(), none: await textOf([]), second: await te
 test('the adapters are listed, without paths of this machine', async () => {
   const response = await app.fetch(new Request('http://localhost/lora-adapters'))
   expect(await response.json()).toEqual([
-    { id: 0, path: 'first.gguf', scale: 1 },
-    { id: 1, path: 'second', scale: 0 },
+    { id: 0, path: 'first.gguf', scale: 1, sha256: model.adapters[0]!.sha256 },
+    { id: 1, path: 'second', scale: 0, sha256: model.adapters[1]!.sha256 },
   ])
-  expect((await post('/lora-adapters', [])).status).toBe(405)
+  expect(await post('/lora-adapters', [{ id: 0, scale: 1 }])).toMatchObject({
+    status: 501,
+    json: { error: { message: expect.stringContaining('each request has its own in the field lora') } },
+  })
 })
 
 test('a request chooses; without a choice there is what was loaded', async () => {
@@ -94,16 +97,27 @@ test('chats and scores of prompts are those of the choice', async () => {
   expect((await echo()).slice(1)).toEqual(await scores([1]))
 })
 
+test('embeddings are those of the choice', async () => {
+  const vectorOf = async (lora?: object) => {
+    const { json } = await post('/v1/embeddings', { input: prompt, ...(lora && { lora }) })
+    return (json as unknown as { data: [{ embedding: number[] }] }).data[0].embedding
+  }
+  const expected = async (adapters: number[]) => Array.from((await model.embed(prompt, { adapters })).vector)
+  expect(await vectorOf()).toEqual(await expected([1]))
+  expect(await vectorOf([])).toEqual(await expected([]))
+  expect(await vectorOf([{ id: 1, scale: 1 }])).toEqual(await expected([0, 1]))
+})
+
 test.each([
-  [[{ id: 2, scale: 1 }], /lora has 3 numbers, expected at most 2/],
+  [[{ id: 2, scale: 1 }], /lora has id 2, expected one from 0 to 1/],
   [[{ id: -1, scale: 1 }], /lora/],
   [[{ id: 0 }], /lora/],
   [[{ id: 0, scale: '1' }], /lora/],
   [Array.from({ length: 65 }, () => ({ id: 0, scale: 1 })), /lora/],
   ['first', /lora/],
 ])('%j is refused', async (lora, message) => {
-  for (const path of ['/v1/completions', '/completion']) {
-    const { status, json } = await post(path, { prompt, lora })
+  for (const path of ['/v1/completions', '/completion', '/v1/embeddings']) {
+    const { status, json } = await post(path, { prompt, input: prompt, lora })
     expect(status).toBe(400)
     expect(json.error.message).toMatch(message)
   }

@@ -53,6 +53,16 @@ test('a file that turns out too large is 413, and leaves nothing', () =>
     await until(() => filesIn(folder).length === length)
   }))
 
+test('a file of nothing but wrong lines is not read on when a hundred are known', async () => {
+  const { user, system } = process.cpuUsage()
+  const { id } = await begun(client(), 'x\n'.repeat(2_000_000), '/v1/completions')
+  const batch = await ended(client(), id)
+  const taken = process.cpuUsage({ user, system })
+  expect(batch.errors!.data).toHaveLength(100)
+  expect(batch.errors!.data![99]).toMatchObject({ line: 100, code: 'invalid_json_line' })
+  expect((taken.user + taken.system) / 1e6).toBeLessThan(5)
+})
+
 test('uploads that were refused count for nothing, neither for more nor for less', async () => {
   await withLimit('storedFile', 100_000, async () => {
     for (let i = 0; i < 3; i++) await sent(client(), 'x'.repeat(130_000)).catch(() => {})

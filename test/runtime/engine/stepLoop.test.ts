@@ -6,83 +6,8 @@ import { describe, expect, test } from 'vitest'
 import { MixtralError } from '../../../dist/base/errors.js'
 import { Hold } from '../../../dist/runtime/engine/hold.js'
 import type { Task } from '../../../dist/runtime/engine/request.js'
-import { Scheduler } from '../../../dist/runtime/engine/scheduler.js'
-import { StepCost } from '../../../dist/runtime/engine/stepCost.js'
-import { StepLoop } from '../../../dist/runtime/engine/stepLoop.js'
-import type { Rows } from '../../../dist/runtime/engine/stepRows.js'
-import { Sampler } from '../../../dist/runtime/sampler/sampler.js'
 import { PAGE_POSITIONS } from '../../../dist/runtime/weights/pages.js'
-
-const VOCABULARY = 50
-
-/** After it, logits are not finite. */
-const POISON = 45
-
-/** The most likely token is the last one's successor. */
-function logitsAfter(id: number): Float32Array {
-  const row = new Float32Array(VOCABULARY)
-  if (id === POISON) row[7] = Number.NaN
-  row[(id + 1) % VOCABULARY] = 9
-  return row
-}
-
-interface Pretended {
-  readonly loop: StepLoop
-  readonly scheduler: Scheduler
-  readonly steps: Rows[]
-}
-
-const noExperts = { ids: new Uint16Array(0), weights: new Float32Array(0), logits: new Float32Array(0) }
-
-/** before: called with each step, which it may hold up or let fail. */
-function start(before: (rows: Rows, signal: AbortSignal) => Promise<void> | void = () => {}, sequences = 4): Pretended {
-  const scheduler = new Scheduler({ sequences, batchSize: 64, kvTokens: 20 * PAGE_POSITIONS, pairs: 128, expertsPerToken: 2 })
-  const steps: Rows[] = []
-  let rows: Rows | undefined
-  const loop = new StepLoop(scheduler, new StepCost(undefined), {
-    async run(next, signal) {
-      steps.push(next)
-      await sleep(0)
-      await before(next, signal)
-      if (signal.aborted) throw new MixtralError('ABORTED', 'the call was aborted')
-      rows = next
-      return []
-    },
-    choice: () => expect.unreachable(),
-    routing: () => noExperts,
-    routingView: () => noExperts,
-    copyRouting: () => {},
-    hidden: (row) => Float32Array.of(rows!.tokens[row]!),
-    logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!),
-  })
-  return { loop, scheduler, steps }
-}
-
-/** Writes `count` tokens after a prompt. */
-function write({ loop }: Pretended, prompt: readonly number[], count: number, task: Partial<Task> = {}, signal?: AbortSignal) {
-  const sampler = new Sampler({ temperature: 0 })
-  const ids: number[] = []
-  const ended = new Promise<number[]>((resolve, reject) => {
-    loop.submit(
-      {
-        ids: prompt,
-        from: prompt.length - 1,
-        job: () => sampler.job(),
-        take(choice) {
-          const id = sampler.take(choice)
-          ids.push(id)
-          return ids.length < count ? [id] : []
-        },
-        ended: (error) => (error ? reject(error) : resolve(ids)),
-        ...task,
-      },
-      signal,
-    )
-  })
-  return ended
-}
-
-const textAfter = (id: number, count: number) => Array.from({ length: count }, (_, i) => (id + 1 + i) % VOCABULARY)
+import { idle, POISON, start, textAfter, VOCABULARY, write } from './pretendedLoop.js'
 
 test('calls at the same time share steps', async () => {
   const pretended = start()
@@ -351,13 +276,6 @@ describe('a listener to routing', () => {
 
 function fail(): never {
   throw new TypeError('of the listener')
-}
-
-/** Expects that nothing runs and every page is free or in the tree. */
-async function idle({ scheduler }: Pretended): Promise<void> {
-  await expect.poll(() => scheduler.requests).toEqual([])
-  expect(scheduler.cache.sequences).toBe(0)
-  expect(scheduler.cache.available).toBe(scheduler.cache.pages)
 }
 
 describe('calls that are held back', () => {

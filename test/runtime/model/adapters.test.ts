@@ -1,13 +1,16 @@
 // Adapters at run time: logits beside the reference's, and rows of different adapters in one step beside each alone.
 
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
 import { MixtralModel, quantizeModel, Reference } from '../../../dist/index.js'
+import { AdapterSet } from '../../../dist/runtime/adapters/adapterSet.js'
+import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
 import { divergence } from '../../golden/divergence.js'
 import { shapes, writeShapeModel } from '../../golden/shapeModel.js'
-import { type NamedPairs, plainPair, writeGgufAdapter } from '../adapters/adapterFiles.js'
+import { modulePair, type NamedPairs, plainPair, writeGgufAdapter, writePeftFolder } from '../adapters/adapterFiles.js'
 import { hashOf } from './hash.js'
 
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-lora-'))
@@ -153,14 +156,25 @@ test('what an adapter wrote into the cache is shared with the same choice only',
   expect(await evaluate([0.5])).toBe(half)
 })
 
+test('no salt of a caller shares the keys and values of another choice', async () => {
+  await using model = await MixtralModel.load(path, { threads: 1, adapters: [a] })
+  const ids = Array.from({ length: 70 }, (_, i) => tokens[i % tokens.length]!)
+  const last = (salt: string, adapters: number[]) => model.score(ids, { from: 69, salt, adapters })
+  const expected = await last('x', [1])
+  await model.reset()
+  expect(await last('1 x', [])).not.toEqual(expected)
+  expect(await last('[1] x', [])).not.toEqual(expected)
+  expect(await last('x', [1])).toEqual(expected)
+})
+
 test('texts, scores, experts and embeddings are those of the choice', async () => {
   const adapters = [a, { path: c, scale: 0 }]
   await using model = await MixtralModel.load(path, { threads: 2, adapters })
   await using alone = await MixtralModel.load(path, { threads: 1, adapters: [c] })
   const ids = [...tokens]
   expect(model.adapters).toEqual([
-    { path: a, scale: 1, sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
-    { path: c, scale: 0, sha256: alone.adapters[0]!.sha256 },
+    { path: a, scale: 1, files: [a], sha256: expect.stringMatching(/^[0-9a-f]{64}$/) },
+    { path: c, scale: 0, files: [c], sha256: alone.adapters[0]!.sha256 },
   ])
   const only = { adapters: [0, 1] }
   expect(await model.score(ids, only)).toEqual(await alone.score(ids))
@@ -210,6 +224,48 @@ test('the memory is that of the factors, and counts in what ram limits', async (
   expect(more).toBeLessThan(factors * (4 * (dim + heads * headDim) * 2 + 64))
 })
 
+test('too little memory is told with that of the adapters, before they are read; what is said to be enough is', async () => {
+  const load = (ram: number) => MixtralModel.load(path, { threads: 1, contextLength: 64, adapters: [b], ram })
+  const refusal: Error = await load(1_600_000).then(
+    () => expect.fail('loaded'),
+    (error) => error,
+  )
+  expect(refusal).toMatchObject({
+    code: 'MEMORY',
+    message: expect.stringMatching(/^1\.6 MB of memory, expected at least .*, the adapters \d/),
+  })
+  const [, bytes] = /\((\d+) bytes\)/.exec(refusal.message)!
+  await expect(load(Number(bytes) - 1)).rejects.toMatchObject({ code: 'MEMORY' })
+  await using model = await load(Number(bytes))
+  expect(model.memory.totalBytes).toBe(Number(bytes))
+  await expect(load(1000)).rejects.toMatchObject({
+    code: 'MEMORY',
+    message: expect.stringMatching(/b\.gguf: .* of factors, of 1\.0 kB of memory/),
+  })
+})
+
+test('an abort ends the reading of an adapter', async () => {
+  const base = MixtralConfig.fromGgufMetadata((await openGguf(path)).metadata)
+  const folder = join(a, '..', 'peft')
+  await writePeftFolder(folder, modulePair('0.self_attn.q_proj', plainPair('q', heads * headDim, dim, 4)))
+  for (const choice of [b, folder]) {
+    const opened = AdapterSet.open([{ path: choice, scale: 1 }], base, { signal: AbortSignal.abort() })
+    await expect(opened).rejects.toMatchObject({ code: 'ABORTED' })
+  }
+})
+
+test('a session is not saved over a file of the model or of an adapter', async () => {
+  const folder = join(a, '..', 'kept')
+  await writePeftFolder(folder, modulePair('0.self_attn.q_proj', plainPair('q', heads * headDim, dim, 4)))
+  await using model = await MixtralModel.load(path, { threads: 1, adapters: [c, folder] })
+  const session = model.session({ ids: tokens })
+  for (const file of [path, c, join(folder, 'adapter_config.json'), join(folder, 'adapter_model.safetensors')]) {
+    const before = readFileSync(file)
+    await expect(session.save(file)).rejects.toMatchObject({ code: 'OPTION', message: expect.stringContaining('is an input') })
+    expect(readFileSync(file).equals(before)).toBe(true)
+  }
+})
+
 test('a merged file computes what the model does at run time, within rounding', async () => {
   const merged = join(folder, 'merged.gguf')
   await quantizeModel(path, merged, 'copy', { adapters: [a, b] })
@@ -224,6 +280,13 @@ test('a choice that is none is refused at the call', async () => {
   await expect(call([1, 1])).rejects.toMatchObject(refused('adapters has 2 numbers, expected at most 1, one for each adapter'))
   await expect(call(['1'])).rejects.toMatchObject(refused('adapters has "1" in place 0, expected a number'))
   await expect(call([Number.POSITIVE_INFINITY])).rejects.toMatchObject(refused('expected a number'))
+  for (const scale of [1e39, -1e7, 1e-60]) {
+    const expected = scale === 1e-60 ? 'expected 0, or a number that float32 can hold' : 'expected a number from -1000000 to 1000000'
+    await expect(call([scale])).rejects.toMatchObject(refused(`in place 0, ${expected}`))
+    const loading = MixtralModel.load(path, { adapters: [{ path: a, scale }] })
+    await expect(loading).rejects.toMatchObject(refused(expected))
+  }
+  for (const scale of [1e6, -1e6, 1e-30]) await call([scale])
   await expect(call('a')).rejects.toMatchObject(refused('adapters is "a", expected a list of numbers'))
   await expect(model.generate('t260', { adapters: [1, 2] })).rejects.toMatchObject(refused('adapters has 2 numbers'))
   await expect(MixtralModel.load(path, { adapters: [join(folder, 'none.gguf')] })).rejects.toMatchObject({ code: 'IO' })

@@ -12,7 +12,14 @@ beforeAll(async () => {
 afterAll(() => model.close())
 
 /** A result without what is measured. */
-const lasting = ({ prefillSeconds: _, decodeSeconds: __, reusedTokens: ___, ...rest }: GenerationResult) => rest
+const lasting = ({
+  prefillSeconds: _,
+  decodeSeconds: __,
+  reusedTokens: ___,
+  draftedTokens: ____,
+  acceptedTokens,
+  ...rest
+}: GenerationResult) => rest
 
 const cases: Readonly<Record<string, GenerationOptions>> = {
   'that was cut': { seed: 1, maxNewTokens: 20 },

@@ -27,7 +27,7 @@ export interface AskedChat {
   readonly warnings: SharedV3Warning[]
 }
 
-const OWN = [...Object.keys(generationTable), 'experts', 'parallelToolCalls', 'salt']
+const OWN = [...Object.keys(generationTable), 'experts', 'parallelToolCalls', 'salt', 'adapters']
 
 /** Any JSON that has parts: a schema that nobody gave. */
 const ANY_JSON = { type: ['object', 'array'] }

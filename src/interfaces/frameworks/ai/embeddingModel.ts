@@ -11,6 +11,8 @@ import { ownOptions, PROVIDER, warnOfHeaders } from './callOptions.js'
 export interface MixtralEmbeddingOptions {
   /** Calls share no part of the KV cache with calls of another salt. Default: none. */
   readonly salt?: string
+  /** How much of each adapter of the model counts. Default: as the model was loaded. */
+  readonly adapters?: readonly number[]
 }
 
 /** Its calls throw what `MixtralModel.embed` throws, marked for the SDK. */
@@ -29,10 +31,10 @@ async function embedded(model: MixtralModel, given: EmbeddingModelV3CallOptions)
   const { values, abortSignal: signal, providerOptions, headers } = given
   const warnings: SharedV3Warning[] = []
   try {
-    const { salt } = ownOptions(providerOptions, ['salt']) as MixtralEmbeddingOptions
+    const { salt, adapters } = ownOptions(providerOptions, ['salt', 'adapters']) as MixtralEmbeddingOptions
     checkKind('values', values, Array.isArray(values), 'a list of texts')
     warnOfHeaders(headers, (feature, details) => warnings.push({ type: 'unsupported', feature, details }))
-    const found = await embedAll(model, values, { salt, signal })
+    const found = await embedAll(model, values, { salt, adapters, signal })
     const tokens = found.reduce((sum, one) => sum + one.tokens, 0)
     return { embeddings: found.map(({ vector }) => Array.from(vector)), usage: { tokens }, warnings }
   } catch (error) {

@@ -27,7 +27,7 @@ export interface ChatMixtralCallOptions extends BaseChatModelCallOptions, Omit<M
   response_format?: Readonly<Record<string, unknown>>
 }
 
-const ANSWER = [...Object.keys(generationTable), 'experts', 'salt']
+const ANSWER = [...Object.keys(generationTable), 'experts', 'salt', 'adapters']
 const LANGCHAINS = ['tools', 'tool_choice', 'parallel_tool_calls', 'response_format', 'signal']
 /** Options of `chat` that LangChain has another way for: `batch`, `signal`, `stream`. */
 const ELSEWHERE = ['n', 'onAccepted', 'onProgress', 'expected', 'toolChoice', 'parallelToolCalls']

@@ -19,7 +19,7 @@ import type { ChatOptions } from '../../../text/generate/generationOptions.js'
 import type { ChatResult as Answer } from '../../../text/generate/generationResult.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { RoutedList } from '../../server/openai/routedExperts.js'
-import { checkModel, modelName } from '../sharedCalls.js'
+import { checkModel, modelIdentity, modelName } from '../sharedCalls.js'
 import { finishReason, langchainError, lastChunk, pieceChunks, usageOf, wholeMessage } from './answerMessages.js'
 import {
   answerOptions,
@@ -85,7 +85,7 @@ export class ChatMixtral extends BaseChatModel<ChatMixtralCallOptions> {
 
   /** What answers depend on beside a call, for LangChain's caches. */
   override _identifyingParams(): Record<string, unknown> {
-    return { model: this.#model.gguf.files.map(({ path }) => path), ...this.#defaults }
+    return { ...modelIdentity(this.#model), ...this.#defaults }
   }
 
   override get profile(): ModelProfile {

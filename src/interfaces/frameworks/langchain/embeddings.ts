@@ -2,6 +2,7 @@
 
 import { Embeddings, type EmbeddingsParams } from '@langchain/core/embeddings'
 import { checkText } from '../../../base/errors.js'
+import { checkScales } from '../../../runtime/engine/callArguments.js'
 import type { MixtralModel } from '../../../text/generate/mixtralModel.js'
 import { checkModel, embedAll } from '../sharedCalls.js'
 import { langchainError } from './answerMessages.js'
@@ -11,6 +12,8 @@ export interface MixtralEmbeddingsFields extends EmbeddingsParams {
   readonly model: MixtralModel
   /** Calls share no part of the KV cache with calls of another salt. Default: none. */
   readonly salt?: string
+  /** How much of each adapter of the model counts. Default: as the model was loaded. */
+  readonly adapters?: readonly number[]
 }
 
 /**
@@ -22,22 +25,24 @@ export interface MixtralEmbeddingsFields extends EmbeddingsParams {
 export class MixtralEmbeddings extends Embeddings {
   readonly #model: MixtralModel
   readonly #salt: string | undefined
+  readonly #adapters: readonly number[] | undefined
   readonly #width: number | undefined
 
-  /** Throws `OPTION` for what is no model. */
-  constructor({ model, salt, ...params }: MixtralEmbeddingsFields) {
+  /** Throws `OPTION` for what is no model, and no choice of its adapters. */
+  constructor({ model, salt, adapters, ...params }: MixtralEmbeddingsFields) {
     super(params)
     checkModel('model', model)
     if (salt !== undefined) checkText('salt', salt)
     this.#model = model
     this.#salt = salt
+    this.#adapters = adapters === undefined ? undefined : checkScales(adapters, model)
     this.#width = params.maxConcurrency
   }
 
   /** The embeddings of documents, in their order. Throws what `MixtralModel.embed` throws, as `ChatMixtral` does. */
   override async embedDocuments(documents: string[]): Promise<number[][]> {
     try {
-      const found = await embedAll(this.#model, documents, { salt: this.#salt, width: this.#width })
+      const found = await embedAll(this.#model, documents, { salt: this.#salt, adapters: this.#adapters, width: this.#width })
       return found.map(({ vector }) => Array.from(vector))
     } catch (error) {
       throw langchainError(error)

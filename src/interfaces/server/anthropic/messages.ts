@@ -14,7 +14,7 @@ import { checkModel } from '../openai/wire.js'
 import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
-import { NO_MODEL, type ServedModel } from '../servedModel.js'
+import { type AskedModel, NO_MODEL, type ServedModel } from '../servedModel.js'
 import type { AnswerRun } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { resumable } from '../streams/resuming.js'
@@ -90,7 +90,7 @@ export function checkMessage(body: Record<string, unknown>): void {
   checkAsked(options, wireNames, messages)
 }
 
-function readMessage(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+function readMessage(body: Record<string, unknown>, model: AskedModel) {
   const request = checked(messageFields, body)
   for (const name of ['container', 'mcp_servers'] as const) {
     const value = request[name]

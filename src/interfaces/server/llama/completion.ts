@@ -13,7 +13,7 @@ import { checkModel } from '../openai/wire.js'
 import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList } from '../security/fields.js'
-import { NO_MODEL, type ServedModel } from '../servedModel.js'
+import { type AskedModel, NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerCall, type AnswerRun, readOnly, silentRun, withProgress } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { NativeWire } from './completionWire.js'
@@ -66,7 +66,7 @@ export function checkNative(body: Record<string, unknown>): void {
   readNative(body, NO_MODEL)
 }
 
-function readNative(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+function readNative(body: Record<string, unknown>, model: AskedModel) {
   const request = checked(nativeFields, body)
   if ((request.n ?? 1) !== 1) throw unsupported('n is not supported: send the prompt as often as it is to be answered', 'n')
   const most = request.n_predict ?? request.max_completion_tokens ?? request.max_tokens ?? -1

@@ -155,7 +155,7 @@ interface LastPart {
   readonly logprobs: readonly DrawnLogprob[]
 }
 
-function timingsOf({ promptTokens, reusedTokens, prefillSeconds, ids, decodeSeconds }: Outcome): object {
+function timingsOf({ promptTokens, reusedTokens, prefillSeconds, ids, decodeSeconds, ...drafts }: Outcome): object {
   const computed = promptTokens - reusedTokens
   const [promptMs, predictedMs] = [prefillSeconds * 1000, decodeSeconds * 1000]
   return {
@@ -168,6 +168,7 @@ function timingsOf({ promptTokens, reusedTokens, prefillSeconds, ids, decodeSeco
     predicted_ms: predictedMs,
     predicted_per_token_ms: ratio(predictedMs, ids.length),
     predicted_per_second: ratio(ids.length, decodeSeconds),
+    ...(drafts.draftedTokens > 0 && { draft_n: drafts.draftedTokens, draft_n_accepted: drafts.acceptedTokens }),
   }
 }
 

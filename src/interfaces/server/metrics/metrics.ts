@@ -38,6 +38,8 @@ export class Metrics {
   #cachedTokens = 0
   #promptSeconds = 0
   #generatedTokens = 0
+  #draftedTokens = 0
+  #acceptedTokens = 0
   #generatingSeconds = 0
   #longest = 0
 
@@ -52,11 +54,13 @@ export class Metrics {
     this.#firstToken.observe(seconds)
   }
 
-  answered({ promptTokens, reusedTokens, prefillSeconds, ids, decodeSeconds, finishReason, vector }: Outcome): void {
+  answered({ promptTokens, reusedTokens, prefillSeconds, ids, decodeSeconds, finishReason, vector, ...drafts }: Outcome): void {
     this.#promptTokens += promptTokens - reusedTokens
     this.#cachedTokens += reusedTokens
     this.#promptSeconds += prefillSeconds
     this.#generatedTokens += ids.length
+    this.#draftedTokens += drafts.draftedTokens
+    this.#acceptedTokens += drafts.acceptedTokens
     this.#generatingSeconds += decodeSeconds
     this.#longest = Math.max(this.#longest, promptTokens + ids.length)
     if (!vector) this.#finished.set(finishReason, this.#finished.get(finishReason)! + 1)
@@ -77,6 +81,8 @@ export class Metrics {
       ['mixtral_prompt_tokens_total', 'counter', 'Tokens of prompts that were computed.', computed],
       ['mixtral_cached_tokens_total', 'counter', 'Tokens of prompts that were in the KV cache.', cached],
       ['mixtral_generated_tokens_total', 'counter', 'Tokens written.', generated],
+      ['mixtral_drafted_tokens_total', 'counter', 'Tokens of answers that ran as drafts.', this.#draftedTokens],
+      ['mixtral_accepted_tokens_total', 'counter', 'Of these, tokens that came.', this.#acceptedTokens],
       ['mixtral_prompt_seconds_total', 'counter', 'Seconds from the start of answers to their first tokens.', this.#promptSeconds],
       ['mixtral_generating_seconds_total', 'counter', 'Seconds from first tokens to the end of answers.', this.#generatingSeconds],
       ['mixtral_steps_total', 'counter', 'Steps of the engine.', steps],

@@ -3,7 +3,7 @@
 // tells what all do at a moment, as one.
 
 import { closedError } from '../../../base/errors.js'
-import { unless } from '../../../base/onAbort.js'
+import { onRejection, unless } from '../../../base/onAbort.js'
 import type { EngineStatus } from '../../../runtime/engine/status.js'
 import { collectGarbage } from '../../../runtime/machine/collect.js'
 import { memoryBudget } from '../../../runtime/machine/memory.js'
@@ -28,7 +28,7 @@ export class CatalogHost implements ModelHost {
   readonly #load: CatalogLoadOptions
   readonly #headers = new ModelHeaders()
   readonly #residents: Residents<ModelInMemory>
-  #onEvent: (event: CatalogEvent) => void
+  #onEvent: (event: CatalogEvent) => unknown
   /** Names in requests that were found. */
   readonly #names = new Map<string, Pick<FoundModel, 'name' | 'key'>>()
   /** Models whose files change now, until they have. */
@@ -196,11 +196,14 @@ export class CatalogHost implements ModelHost {
   }
 
   #tell(event: CatalogEvent): void {
-    try {
-      this.#onEvent(event)
-    } catch (error) {
+    const fail = (error: unknown) => {
       this.#onEvent = () => {}
       process.emitWarning(`the listener of a catalog threw, and is not called again: ${(error as Error)?.message}`)
+    }
+    try {
+      onRejection(this.#onEvent(event), fail)
+    } catch (error) {
+      fail(error)
     }
   }
 
@@ -246,5 +249,7 @@ function statusOf(all: readonly EngineStatus[], sequences: number, before: numbe
     steps: before + sum(({ steps }) => steps),
     rowsPerStep: most(({ rowsPerStep }) => rowsPerStep),
     stepMs: most(({ stepMs }) => stepMs),
+    draftedTokens: sum(({ draftedTokens }) => draftedTokens),
+    acceptedTokens: sum(({ acceptedTokens }) => acceptedTokens),
   }
 }

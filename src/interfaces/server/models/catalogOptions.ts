@@ -7,7 +7,7 @@ import type { ModelMemory } from '../../../text/generate/modelMemory.js'
 /** How each model is loaded; `ram` is what all of them may take together. */
 export type CatalogLoadOptions = Pick<
   EngineOptions,
-  'threads' | 'contextLength' | 'sequences' | 'kvTokens' | 'stepMs' | 'kvFormat' | 'batchSize' | 'bankBytes' | 'ram'
+  'threads' | 'contextLength' | 'sequences' | 'kvTokens' | 'stepMs' | 'drafts' | 'kvFormat' | 'batchSize' | 'bankBytes' | 'ram'
 >
 
 /** A model that was loaded or unloaded, or could not be loaded. */
@@ -36,7 +36,7 @@ export interface CatalogOptions {
 /** As the options of loading have it. */
 const MOST_KV_TOKENS = 2 ** 24
 
-const LOAD_NAMES = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'kvFormat', 'batchSize', 'bankBytes', 'ram']
+const LOAD_NAMES = ['threads', 'contextLength', 'sequences', 'kvTokens', 'stepMs', 'drafts', 'kvFormat', 'batchSize', 'bankBytes', 'ram']
 
 /** Throws `OPTION`. */
 export function checkCatalogOptions(options: CatalogOptions): void {

@@ -35,7 +35,7 @@ export async function ollamaEmbed(body: Record<string, unknown>, served: ServedM
   const { hiddenSize } = served.model.config
   if (dimensions && dimensions !== hiddenSize) throw unsupported(`dimensions is not supported: vectors have ${hiddenSize}`, 'dimensions')
   const inputs = typeof input === 'string' ? [input].filter((text) => text !== '') : (input ?? [])
-  const runs = await inSlices(embeddingRuns(inputs, served, truncate ?? true), answering.exchange.signal)
+  const runs = await inSlices(embeddingRuns(inputs, served, { cuts: truncate ?? true }), answering.exchange.signal)
   const wire = wholeWire(ollamaError, (outcomes) => ({
     model: request.model,
     embeddings: outcomes.map(({ vector }) => Array.from(vector!)),

@@ -13,7 +13,7 @@ import { badRequest, openaiError, unsupported } from '../apiError.js'
 import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { boundedList, MOST_MESSAGES, record } from '../security/fields.js'
-import { NO_MODEL, type ServedModel } from '../servedModel.js'
+import { type AskedModel, NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, callsOf, type Outcome, type Part, withProgress } from '../streams/answerRuns.js'
 import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { resumable, type StreamOrigin } from '../streams/resuming.js'
@@ -119,7 +119,7 @@ export function checkChat(body: Record<string, unknown>): void {
   checkAsked(options, openaiNames(body), messages)
 }
 
-function readChat(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+function readChat(body: Record<string, unknown>, model: AskedModel) {
   const { request, messages, asks } = readPrompt(body)
   checkStreamOptions(request.stream, request.stream_options)
   if (request.echo) throw unsupported('echo is not supported in chats', 'echo')
@@ -136,7 +136,7 @@ function readPrompt(body: Record<string, unknown>) {
   return { request, messages, tools, asks: asksForAnswer(request, messages) }
 }
 
-function chatOptions(body: Record<string, unknown>, request: Fields, served: Pick<ServedModel, 'defaults'>): ChatOptions {
+function chatOptions(body: Record<string, unknown>, request: Fields, served: AskedModel): ChatOptions {
   const { n_predict, max_completion_tokens, max_tokens, tools, tool_choice: given, parallel_tool_calls: parallel } = request
   const { tools: left, choice } = allowedTools({ tools: tools ? toolsWithStrictness(tools) : undefined, choice: given }, nameOfTool)
   const most = n_predict ?? max_completion_tokens ?? max_tokens

@@ -11,7 +11,7 @@ import { type ApiError, badRequest, openaiError } from '../apiError.js'
 import { checkAsked, checkRoom, checkVocabulary } from '../security/asked.js'
 import { checked } from '../security/body.js'
 import { isIds, LISTS } from '../security/fields.js'
-import { NO_MODEL, type ServedModel } from '../servedModel.js'
+import { type AskedModel, NO_MODEL, type ServedModel } from '../servedModel.js'
 import { type AnswerEvent, type AnswerRun, type Outcome, type Part, readOnly } from '../streams/answerRuns.js'
 import { type Answering, type Requested, respond, type Wire } from '../streams/respond.js'
 import { resumable, type StreamOrigin } from '../streams/resuming.js'
@@ -105,7 +105,7 @@ export function checkCompletion(body: Record<string, unknown>): void {
   listOf(request.prompt, n)
 }
 
-function readCompletion(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+function readCompletion(body: Record<string, unknown>, model: AskedModel) {
   const request = checked(completionFields, body)
   checkStreamOptions(request.stream, request.stream_options)
   const n = request.n ?? 1

@@ -8,6 +8,7 @@ import { isIds, LISTS } from '../security/fields.js'
 import type { ServedModel } from '../servedModel.js'
 import { embeddingRuns, wholeWire } from '../streams/embeddingRuns.js'
 import { type Answering, type Requested, respond } from '../streams/respond.js'
+import { ADAPTER_NAMES, adaptersOf, loraFields } from './adapters.js'
 import { checkModel } from './wire.js'
 
 type GivenInput = string | number[] | string[] | number[][]
@@ -27,6 +28,7 @@ export const embeddingFields = z.object({
     .meta({ anyOf: [{ type: 'string', minLength: 1 }, ...LISTS] }),
   encoding_format: z.enum(['float', 'base64']).nullish(),
   dimensions: z.int().nullish(),
+  ...loraFields.shape,
 })
 
 /** Answers a request. Throws an ApiError, or a MixtralError, for what is wrong with it. */
@@ -43,16 +45,23 @@ export async function requestedEmbeddings(body: Record<string, unknown>, served:
   if ((dimensions ?? hiddenSize) < 1) throw badRequest(`dimensions is ${dimensions}, expected ${hiddenSize}`, 'dimensions')
   if ((dimensions ?? hiddenSize) !== hiddenSize) throw unsupported(`dimensions is not supported: vectors have ${hiddenSize}`, 'dimensions')
   const isOne = typeof input === 'string' || typeof input[0] === 'number'
-  const runs = await inSlices(embeddingRuns((isOne ? [input] : input) as (string | number[])[], served), signal)
-  const wire = wholeWire(openaiError, (outcomes) => {
-    const tokens = outcomes.reduce((sum, { promptTokens }) => sum + promptTokens, 0)
-    const data = outcomes.map(({ vector }, index) => ({
-      object: 'embedding',
-      index,
-      embedding: format === 'base64' ? base64(vector!) : Array.from(vector!),
-    }))
-    return { object: 'list', data, model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } }
-  })
+  const runs = await inSlices(
+    embeddingRuns((isOne ? [input] : input) as (string | number[])[], served, adaptersOf(body, served.model)),
+    signal,
+  )
+  const wire = wholeWire(
+    openaiError,
+    (outcomes) => {
+      const tokens = outcomes.reduce((sum, { promptTokens }) => sum + promptTokens, 0)
+      const data = outcomes.map(({ vector }, index) => ({
+        object: 'embedding',
+        index,
+        embedding: format === 'base64' ? base64(vector!) : Array.from(vector!),
+      }))
+      return { object: 'list', data, model: served.name, usage: { prompt_tokens: tokens, total_tokens: tokens } }
+    },
+    ADAPTER_NAMES,
+  )
   return { runs, wire, streams: false }
 }
 

@@ -4,7 +4,7 @@
 import type { GenerationOptions } from '../../../text/generate/generationOptions.js'
 import { generationTable } from '../../../text/generate/generationTable.js'
 import { badRequest, unsupported } from '../apiError.js'
-import { optionNames, type ServedModel, withoutLimit } from '../servedModel.js'
+import { type AskedModel, optionNames, withoutLimit } from '../servedModel.js'
 import { adaptersOf } from './adapters.js'
 import { constraintNames, constraintOf } from './constraints.js'
 
@@ -92,11 +92,7 @@ interface Differences {
 }
 
 /** Throws an ApiError 400 for a field that is wrong, or known and not supported. */
-export function openaiOptions(
-  body: Body,
-  { defaults }: Pick<ServedModel, 'defaults'>,
-  { own = DEFAULTS, supports = [] }: Differences = {},
-): GenerationOptions {
+export function openaiOptions(body: Body, asked: AskedModel, { own = DEFAULTS, supports = [] }: Differences = {}): GenerationOptions {
   for (const [name, asksNothing] of Object.entries(REFUSED)) {
     const value = supports.includes(name) ? undefined : body[name]
     if (value !== undefined && value !== null && !asksNothing(value)) throw unsupported(`${name} is not supported`, name)
@@ -112,12 +108,12 @@ export function openaiOptions(
   const seed = seedOf(body.seed)
   return {
     ...own,
-    ...defaults,
+    ...asked.defaults,
     ...Object.fromEntries(given),
     ...(body.stop !== undefined && body.stop !== null && { stop: stopsOf(body.stop) }),
     ...(seed !== undefined && { seed }),
     ...constraintOf(body),
-    ...adaptersOf(body),
+    ...adaptersOf(body, asked.model),
   }
 }
 

@@ -65,10 +65,14 @@ export function usageOf(outcomes: readonly Outcome[], answers: number) {
   const sum = (list: readonly Outcome[], of: (outcome: Outcome) => number) => list.reduce((sum, one) => sum + of(one), 0)
   const prompt = sum(prompts, ({ promptTokens }) => promptTokens)
   const completion = sum(outcomes, ({ ids }) => ids.length)
+  const drafted = sum(outcomes, ({ draftedTokens }) => draftedTokens)
+  const accepted = sum(outcomes, ({ acceptedTokens }) => acceptedTokens)
+  const drafts = { accepted_prediction_tokens: accepted, rejected_prediction_tokens: drafted - accepted }
   return {
     prompt_tokens: prompt,
     completion_tokens: completion,
     total_tokens: prompt + completion,
     prompt_tokens_details: { cached_tokens: sum(prompts, ({ reusedTokens }) => reusedTokens) },
+    ...(drafted > 0 && { completion_tokens_details: drafts }),
   }
 }

@@ -14,7 +14,7 @@ import { openaiNames, openaiOptions } from '../openai/options.js'
 import { checkModel } from '../openai/wire.js'
 import { checkAsked } from '../security/asked.js'
 import { checked } from '../security/body.js'
-import { NO_MODEL, type ServedModel } from '../servedModel.js'
+import { type AskedModel, NO_MODEL, type ServedModel } from '../servedModel.js'
 import type { AnswerRun } from '../streams/answerRuns.js'
 import { type Answering, respond } from '../streams/respond.js'
 import { resumable } from '../streams/resuming.js'
@@ -48,7 +48,7 @@ export function checkResponse(body: Record<string, unknown>): void {
   checkAsked(options, wireNames, messages)
 }
 
-function readResponse(body: Record<string, unknown>, model: Pick<ServedModel, 'defaults'>) {
+function readResponse(body: Record<string, unknown>, model: AskedModel) {
   const asked = checked(responseFields, isProbe(body) ? { ...body, input: '' } : body)
   const request = { ...asked, tools: asked.tools?.filter(({ type }) => type === 'function') }
   for (const name of ['previous_response_id', 'conversation'] as const) {

@@ -38,6 +38,8 @@ type Answer = Pick<
   | 'cutCall'
   | 'promptTokens'
   | 'reusedTokens'
+  | 'draftedTokens'
+  | 'acceptedTokens'
   | 'finishReason'
   | 'stopText'
   | 'seed'
@@ -53,7 +55,7 @@ export function callsOf({ toolCalls = [], cutCall }: Outcome): NonNullable<Outco
 /** The outcome of a prompt that was only read. */
 export function readOnly(promptTokens: number, prefillSeconds = 0): Outcome {
   const nothing = { text: '', ids: [], reusedTokens: 0, seed: 0, stopText: undefined, decodeSeconds: 0 }
-  return { ...nothing, promptTokens, prefillSeconds, finishReason: 'length' }
+  return { ...nothing, draftedTokens: 0, acceptedTokens: 0, promptTokens, prefillSeconds, finishReason: 'length' }
 }
 
 /** What the answers of a request have in common. */

@@ -188,7 +188,14 @@ test("Ollama's answers tell how long a request waited for its model", async () =
   expect(second.total_duration).toBeGreaterThan(0)
 })
 
-test('a listener that throws ends no load, and options are checked before there is one', async () => {
+const thrown = (): never => {
+  throw new Error('mine')
+}
+
+test.each([
+  ['throws', () => thrown()],
+  ['is rejected', async () => thrown()],
+])('a listener that %s ends no load, and options are checked before there is one', async (_, listen) => {
   const warned = new Promise<Error>((resolve) => process.once('warning', resolve))
   let calls = 0
   const catalog = await ModelCatalog.open({
@@ -196,7 +203,7 @@ test('a listener that throws ends no load, and options are checked before there 
     load,
     onEvent() {
       calls++
-      throw new Error('mine')
+      return listen()
     },
   })
   const app = createApp(catalog)
