@@ -1,9 +1,9 @@
-// node bench/adapters.mjs FILE [--rank N] [--matrices q,k,v,o] [--prompt N] [--tokens N] [--rounds N] [--threads N] [--processor] [--json]
+// node bench/adapters.mjs FILE [--rank N] [--matrices q,k,v,o] [--prompt N] [--tokens N] [--rounds N] [...]
 // What a LoRA adapter costs: decode and prefill with it, and of calls without it in a model that has it, beside a model
 // that was loaded without adapters. Its matrices are random, in F16; `router` and `experts` are those beside q, k, v
 // and o. Each round measures all by turns, on an empty cache; the medians of the rounds' ratios count. Calls without
-// the adapter must have the base model's logits, bit for bit. With --processor, it counts the time of processors, for a
-// machine that does other things, too.
+// the adapter must have the base model's logits, bit for bit. Also --threads N and --json. With --processor, it counts
+// the time of processors, for a machine that does other things, too.
 
 import { createHash } from 'node:crypto'
 import { mkdtempSync, rmSync, statSync } from 'node:fs'
@@ -61,7 +61,7 @@ try {
   rmSync(folder, { recursive: true })
 }
 
-/** Milliseconds a token of a prompt, and of tokens behind it, one at a time: the same in all ways, and so their experts. */
+/** Milliseconds a token of a prompt, and of tokens behind it, one at a time: the same in all ways, experts too. */
 async function measure(model, call) {
   await model.reset()
   const session = model.session()

@@ -1,7 +1,7 @@
-// node bench/longContext.mjs FILE [--positions 8192] [--tokens N] [--rounds N] [--threads N] [--formats f16,q8] [--processor] [--json]
+// node bench/longContext.mjs FILE [--positions 8192] [--tokens N] [--rounds N] [--formats f16,q8] [--threads N] [...]
 // How fast a model writes behind a long context, by the format of its KV cache. The model is loaded once for each
-// format; each gets the context once, then all write the same tokens by turns, and the medians count. With --processor,
-// it counts the time of processors, for a machine that does other things, too.
+// format; each gets the context once, then all write the same tokens by turns, and the medians count. Also --json. With
+// --processor, it counts the time of processors, for a machine that does other things, too.
 
 import { MixtralModel } from '../dist/index.js'
 import { parallelPrompt } from '../dist/interfaces/cli/benchParallel.js'

@@ -11,7 +11,7 @@ const WEIGHT_STEPS: f32 = 32767
 const WEIGHT_STEPS_BITS: i32 = 0x46fffe00
 /** 2^-100 as a float. A block whose weights are all smaller adds nothing: its steps of 1 would not be finite. */
 const LEAST_WEIGHT: i32 = 0x0d800000
-/** 2^23 as a float: a number from 0 to 2^22 plus this has the nearest whole one in its low bits, of two the even one. */
+/** 2^23 as a float: a number from 0 to 2^22 plus this has the nearest whole one in its low bits, ties to even. */
 const TO_WHOLE: i32 = 0x4b000000
 
 /**

@@ -1,7 +1,7 @@
 // node adapters.mjs [--json]
 // Whether llama.cpp computes with a converted adapter what is computed here: PEFT folders with random factors to the
-// demo model, of each target module and of all, become GGUF adapters by `convertAdapter`, which node-llama-cpp loads and
-// applies. Compares the logits of one sequence with an F32 model: its file beside ours, and beside the PEFT folder that
+// demo model, of each target module and of all, become GGUF adapters by `convertAdapter`, which node-llama-cpp applies.
+// Compares the logits of one sequence with an F32 model: its file beside ours, and beside the PEFT folder that
 // it was made of; and with Q4_K_M. Ends with 1 if an adapter does not load there, changes nothing, or the two are
 // further apart than two right implementations are.
 

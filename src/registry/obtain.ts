@@ -41,10 +41,10 @@ export interface ObtainOptions extends PullOptions {
 }
 
 /**
- * The model of this name on this machine, pulled into our store if it is not there yet; or, where the caller takes them,
- * the PEFT adapter, by the path of its configuration. Throws `IO` for a name without a model, a network or disk that
- * fails; `UNSUPPORTED` for Ollama layers that cannot be used; `GGUF` for a malformed header; `MODEL` for an adapter that
- * the caller does not take; `ABORTED`; and what `beforePull` and `beforeAdapter` throw.
+ * The model of this name on this machine, pulled into our store if it is not there yet; or, where the caller takes
+ * them, the PEFT adapter, by the path of its configuration. Throws `IO` for a name without a model, a network or disk
+ * that fails; `UNSUPPORTED` for Ollama layers that cannot be used; `GGUF` for a malformed header; `MODEL` for an
+ * adapter that the caller does not take; `ABORTED`; and what `beforePull` and `beforeAdapter` throw.
  * @example const model = await MixtralModel.load(await obtainModel('mixtral:8x7b', { onProgress }))
  */
 export async function obtainModel(model: string | RemoteName, options: ObtainOptions = {}): Promise<LocalModel> {

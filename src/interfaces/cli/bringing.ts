@@ -1,6 +1,6 @@
-// Finds a model or an adapter for a command: its header, or itself, downloaded if it is not on this machine. Says how large
-// it is and how it would be loaded before a byte of weights is downloaded, and shows the progress. Does not know what
-// the command does with it.
+// Finds a model or an adapter for a command: its header or itself, downloaded if it is not on this machine. Says how
+// large it is and how it would be loaded before a byte of weights is downloaded, and shows the progress. Does not know
+// what the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'

@@ -29,7 +29,7 @@ export interface HuggingFaceName {
   readonly repo: string
   /** A branch, tag or commit. */
   readonly revision: string
-  /** The file in the repository, folders included. `adapter_config.json` stands for a PEFT adapter, weights included. */
+  /** The file in the repository, folders included. `adapter_config.json` stands for a PEFT adapter and its weights. */
   readonly file?: string
   /** Such as `Q4_K_M`; with neither file nor quantization, the repository must hold just one model, or an adapter. */
   readonly quantization?: string
@@ -81,8 +81,8 @@ export function parseModelName(text: string): ModelName {
 }
 
 /**
- * The name of a LoRA adapter: as that of a model, but a path in a repository of Hugging Face may also be the folder of a
- * PEFT adapter.
+ * The name of a LoRA adapter: as that of a model, but a path in a repository of Hugging Face may also be the folder of
+ * a PEFT adapter.
  */
 export function adapterName(text: string): string {
   const [, folder] = /^(hf:(?:\/\/)?[^/:]+\/[^/:]+\/[^:]+?)\/?$/.exec(text) ?? []

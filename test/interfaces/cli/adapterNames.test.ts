@@ -105,7 +105,7 @@ test('quantize merges the adapters of an Ollama model', async () => {
   const name = withAdapter()
   await done('pull', name)
   const [copy, own] = [join(root, 'copy.gguf'), join(root, 'own.gguf')]
-  expect((await done('quantize', name, copy, 'copy')).stderr).toContain('merged into 1 tensors')
+  expect((await done('quantize', name, copy, 'copy')).stderr).toContain('merged into 1 tensor: ')
   await quantizeModel(demo, own, 'copy', { adapters: [gguf] })
   expect(readFileSync(copy).equals(readFileSync(own))).toBe(true)
 })
