@@ -80,6 +80,17 @@ const forAdapters = {
   ),
 }
 
+const forImatrices = {
+  imatrixEntries: limit(
+    65_536,
+    'entries of an importance matrix',
+    'the largest models have ten thousand tensors, with one for each expert',
+  ),
+  imatrixText: limit(4096, 'bytes of a name in an old importance matrix', 'usual ones have some thirty'),
+  imatrixValues: limit(134_217_728, 'values of an importance matrix', 'that of an 8x22B has 30 million; they are kept in memory'),
+  imatrixBytes: limit(1_073_741_824, 'bytes of the file of an importance matrix', 'all values, and generous names'),
+}
+
 const forHubs = {
   modelName: limit(1024, 'characters of the name of a model', 'an address with a signature has some hundred'),
   fileList: limit(4_194_304, 'bytes of a list of files or repositories', 'fifteen thousand files with hashes'),
@@ -220,6 +231,7 @@ export const limits = {
   ...forModels,
   ...forCheckpoints,
   ...forAdapters,
+  ...forImatrices,
   ...forHubs,
   ...forStores,
   ...forCalls,

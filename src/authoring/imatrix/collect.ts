@@ -40,8 +40,8 @@ const inputs = ['attn_norm', 'kqv_merged_cont', 'ffn_norm', 'ffn_moe_topk', 'ffn
  * counts windows.
  *
  * Throws `OPTION` for what is no model or no text, for an impossible option and for a text of less than a window;
- * `CONTEXT` for a window that does not fit the model's context; `MODEL` for inputs that are not finite; and what
- * `MixtralModel.traceEach` throws.
+ * `CONTEXT` for a window that does not fit the model's context; `MODEL` for inputs that are not finite, or whose
+ * squares are beyond float32; and what `MixtralModel.traceEach` throws.
  * @example await writeImatrix('mixtral.imatrix.gguf', await collectImatrix(model, text))
  */
 export async function collectImatrix(model: ObservedModel, text: string, options: ImatrixOptions = {}): Promise<Imatrix> {
@@ -65,6 +65,11 @@ export async function collectImatrix(model: ObservedModel, text: string, options
   }
   await progress.end()
   return { entries: collector.entries(), datasets: dataset === undefined ? [] : [dataset], windows, contextLength }
+}
+
+/** About how many bytes the file of a model's matrix takes. */
+export function imatrixBytes({ layers, hiddenSize, intermediateSize, heads, headDim, experts }: MixtralConfig): number {
+  return 4 * layers * (4 * hiddenSize + heads * headDim + experts * (2 * hiddenSize + intermediateSize))
 }
 
 function checkOptions(model: ObservedModel, given: ImatrixOptions) {
@@ -124,14 +129,16 @@ class Collector {
     }
   }
 
-  /** By tensor name, in the order of a pass. Throws `MODEL` if a sum is not finite. */
+  /** By tensor name, in the order of a pass. Throws `MODEL` if a sum is not finite as float32. */
   entries(): ReadonlyMap<string, ImatrixEntry> {
     const entries = new Map<string, ImatrixEntry>()
     const set = (role: Role, layer: number, entry: ImatrixEntry) => {
       const name = tensorName(role, layer)
-      const bad = entry.sums.findIndex((sum) => !Number.isFinite(sum))
-      if (bad >= 0)
-        throw new MixtralError('MODEL', `an input of tensor ${name} is not finite in column ${bad % entry.columns}: the model is damaged`)
+      const bad = entry.sums.findIndex((sum) => !Number.isFinite(Math.fround(sum)))
+      if (bad >= 0) {
+        const what = Number.isFinite(entry.sums[bad]) ? 'too large' : 'not finite'
+        throw new MixtralError('MODEL', `an input of tensor ${name} is ${what} in column ${bad % entry.columns}: the model is damaged`)
+      }
       entries.set(name, entry)
     }
     for (const [layer, { attention, attentionOutput, router, experts, down }] of this.#layers.entries()) {

@@ -8,15 +8,16 @@
 
 import { MixtralError, quoted, shown } from '../../base/errors.js'
 import type { ByteSource } from '../../base/files/byteSource.js'
+import { limits } from '../../base/limits.js'
 import type { GgufPlan } from '../../format/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../format/gguf/ggmlType.js'
 import type { GgufTensor } from '../../format/gguf/gguf.js'
 import { type GgufHeader, readHeader } from '../../format/gguf/readHeader.js'
-import { type Imatrix, type ImatrixEntry, MOST_ENTRIES, MOST_VALUES, matricesIn } from './imatrix.js'
+import { fileValues, type Imatrix, type ImatrixEntry, matricesIn } from './imatrix.js'
 
 const SUMS = '.in_sum2'
 const COUNTS = '.counts'
-/** The window that llama.cpp assumes where an old file does not say its own. */
+/** The window that llama.cpp assumes where a file does not say its own. */
 const USUAL_WINDOW = 512
 
 /** The contents of a file. Throws `GGUF` and `IO`. */
@@ -28,7 +29,8 @@ export async function readGgufForm(source: ByteSource): Promise<Imatrix> {
   const type = header.metadata.get('general.type')
   if (type !== 'imatrix') fail(`general.type is ${shown(type)}, expected "imatrix"`)
   const names = [...header.tensors.keys()].filter((name) => name.endsWith(SUMS)).map((name) => name.slice(0, -SUMS.length))
-  if (names.length < 1 || names.length > MOST_ENTRIES) fail(`${names.length} entries, expected 1 to ${MOST_ENTRIES}`)
+  if (names.length < 1 || names.length > limits.imatrixEntries.most)
+    fail(`${names.length} entries, expected 1 to ${limits.imatrixEntries.most}`)
   checkSizes(header, fail)
   const entries = new Map<string, ImatrixEntry>()
   for (const name of names) {
@@ -46,7 +48,7 @@ export async function readGgufForm(source: ByteSource): Promise<Imatrix> {
     entries,
     datasets: Array.isArray(datasets) ? datasets.filter((name) => typeof name === 'string') : [],
     windows: numberOf(header, 'imatrix.chunk_count') ?? 0,
-    contextLength: numberOf(header, 'imatrix.chunk_size'),
+    contextLength: numberOf(header, 'imatrix.chunk_size') ?? USUAL_WINDOW, // its counts are of tokens all the same
   }
 }
 
@@ -58,7 +60,7 @@ function checkSizes({ tensors }: GgufHeader, fail: (problem: string) => never): 
       fail(`tensor ${quoted(name)} is ${type.name} of shape [${shape}], expected F32, at most 3-dimensional`)
     values += bytes / 4
   }
-  if (values > MOST_VALUES) fail(`${values} values, expected at most ${MOST_VALUES}`)
+  if (values > limits.imatrixValues.most) fail(`${values} values, expected at most ${limits.imatrixValues.most}`)
 }
 
 function numberOf({ metadata }: GgufHeader, key: string): number | undefined {
@@ -81,14 +83,19 @@ export function planGgufForm(imatrix: Imatrix): { readonly plan: GgufPlan; reado
   const window = contextLength ?? USUAL_WINDOW
   // an old file counts windows
   const scale = contextLength === undefined ? window : 1
+  const scaled = (name: string, values: Float64Array) =>
+    fileValues(
+      name,
+      values.map((value) => value * scale),
+    )
   const f32 = ggmlTypeByName('F32')!
   const tensors = [...imatrix.entries]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
     .flatMap(([name, entry]) => {
       const matrices = matricesIn(entry)
       return [
-        { name: name + SUMS, type: f32, shape: [entry.columns, matrices], values: Float32Array.from(entry.sums, (sum) => sum * scale) },
-        { name: name + COUNTS, type: f32, shape: [1, matrices], values: Float32Array.from(entry.counts, (count) => count * scale) },
+        { name: name + SUMS, type: f32, shape: [entry.columns, matrices], values: scaled(name, entry.sums) },
+        { name: name + COUNTS, type: f32, shape: [1, matrices], values: scaled(name, entry.counts) },
       ]
     })
   return {

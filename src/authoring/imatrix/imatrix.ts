@@ -1,17 +1,7 @@
 // An importance matrix: for each matrix of a model, how large its inputs are, column by column, over a text. Quantizing
-// weighs errors by it. Owns the form in memory, and what a matrix may claim: models far beyond any Mixtral stay below;
-// a hostile file does not get far. Knows neither how it is collected nor how a file holds it.
+// weighs errors by it. Owns the form in memory. Knows neither how it is collected nor how a file holds it.
 
-import { checkKind, unlessRevoked } from '../../base/errors.js'
-
-/** Entries: the largest models have ten thousand tensors, with one for each expert. */
-export const MOST_ENTRIES = 65536
-/** Bytes of a tensor's name, or of a text's. */
-export const MOST_NAME = 4096
-/** Values of all entries together: half a gigabyte of float32. Mixtral 8x22B has 30 million. */
-export const MOST_VALUES = 2 ** 27
-/** Bytes of a file: all values, and generous names. */
-export const MOST_BYTES = 2 ** 30
+import { checkKind, MixtralError, quoted, unlessRevoked } from '../../base/errors.js'
 
 /** The inputs of one matrix, or of the matrices of all experts that one tensor holds. */
 export interface ImatrixEntry {
@@ -45,7 +35,8 @@ function isImatrix(value: unknown): value is Imatrix {
   const isText = (text: unknown) => typeof text === 'string'
   return (
     entries instanceof Map &&
-    [...entries].every(([name, entry]) => isText(name) && isEntry(entry)) &&
+    entries.size > 0 &&
+    [...entries].every(([name, entry]) => isText(name) && name !== '' && isEntry(entry)) &&
     Array.isArray(datasets) &&
     datasets.every(isText) &&
     Number.isSafeInteger(windows) &&
@@ -56,7 +47,18 @@ function isImatrix(value: unknown): value is Imatrix {
 function isEntry(value: unknown): value is ImatrixEntry {
   if (typeof value !== 'object' || value === null) return false
   const { columns, sums, counts } = value as Partial<ImatrixEntry>
-  return sums instanceof Float64Array && counts instanceof Float64Array && sums.length === columns! * counts.length
+  return sums instanceof Float64Array && sums.length > 0 && counts instanceof Float64Array && sums.length === columns! * counts.length
+}
+
+/** Sums or counts as a file holds them. Throws `OPTION` for one that no reader would take. */
+export function fileValues(tensor: string, values: Float64Array): Float32Array {
+  const floats = Float32Array.from(values)
+  const bad = floats.findIndex((value) => !(value >= 0 && value < Number.POSITIVE_INFINITY))
+  if (bad < 0) return floats
+  throw new MixtralError(
+    'OPTION',
+    `the importance matrix has ${values[bad]} as value ${bad} of tensor ${quoted(tensor)}, expected a number from 0 that a float32 holds`,
+  )
 }
 
 /** The number of matrices of an entry: experts, or one. */

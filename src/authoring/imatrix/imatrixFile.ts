@@ -1,11 +1,12 @@
 // Reads and writes importance matrices as files, in either form of llama.cpp. Owns which form a file has.
 
 import { checkText, MixtralError } from '../../base/errors.js'
-import { FileSource } from '../../base/files/byteSource.js'
+import { FileSource, impostorOf } from '../../base/files/byteSource.js'
 import { DraftFile } from '../../base/files/draftFile.js'
+import { limits } from '../../base/limits.js'
 import { encodeHeader } from '../../format/gguf/encodeHeader.js'
 import { planGgufForm, readGgufForm } from './ggufForm.js'
-import { checkImatrix, type Imatrix, MOST_BYTES } from './imatrix.js'
+import { checkImatrix, type Imatrix } from './imatrix.js'
 import { decodeLegacy, encodeLegacy } from './legacyForm.js'
 
 /**
@@ -17,9 +18,12 @@ export async function readImatrix(path: string): Promise<Imatrix> {
   checkText('the path of an importance matrix', path)
   const source = await FileSource.open(path)
   try {
-    if (source.bytes < 8 || source.bytes > MOST_BYTES)
-      throw new MixtralError('GGUF', `${path}: ${source.bytes} bytes, expected an importance matrix of 8 to ${MOST_BYTES}`)
-    const magic = new TextDecoder().decode(await source.read(0, 4))
+    if (source.bytes < 8 || source.bytes > limits.imatrixBytes.most)
+      throw new MixtralError('GGUF', `${path}: ${source.bytes} bytes, expected an importance matrix of 8 to ${limits.imatrixBytes.most}`)
+    const start = await source.read(0, 8)
+    const impostor = impostorOf(start)
+    if (impostor !== undefined) throw new MixtralError('GGUF', `${path}: ${impostor}`)
+    const magic = new TextDecoder().decode(start.subarray(0, 4))
     return magic === 'GGUF' ? await readGgufForm(source) : decodeLegacy(await source.read(0, source.bytes), path)
   } finally {
     await source.close()
@@ -28,7 +32,8 @@ export async function readImatrix(path: string): Promise<Imatrix> {
 
 /**
  * Writes an importance matrix, in llama.cpp's old form if the name ends in `.dat`, else as a GGUF. The file gets its
- * name when all of it is written. Throws `IO`, and `OPTION` for what is no importance matrix.
+ * name when all of it is written. Throws `IO`, and `OPTION` for what is no importance matrix, or has numbers that a
+ * file cannot hold.
  * @example await writeImatrix('mixtral.imatrix.gguf', await collectImatrix(model, text))
  */
 export async function writeImatrix(path: string, imatrix: Imatrix): Promise<void> {

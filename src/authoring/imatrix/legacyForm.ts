@@ -11,12 +11,13 @@
 // It knows no counts of tokens, and not how many experts the values of a tensor belong to.
 
 import { MixtralError, quoted } from '../../base/errors.js'
-import { type Imatrix, type ImatrixEntry, MOST_ENTRIES, MOST_NAME, MOST_VALUES } from './imatrix.js'
+import { limits } from '../../base/limits.js'
+import { fileValues, type Imatrix, type ImatrixEntry } from './imatrix.js'
 
 /** The contents of a file. Every entry is one matrix, since the file does not say otherwise. Throws `GGUF`. */
 export function decodeLegacy(bytes: Uint8Array, path: string): Imatrix {
   const reader = new LegacyReader(bytes, path)
-  const count = reader.count('entries', MOST_ENTRIES)
+  const count = reader.count('entries', limits.imatrixEntries.most)
   const entries = new Map<string, ImatrixEntry>()
   let values = 0
   for (let n = 1; n <= count; n++) {
@@ -25,9 +26,9 @@ export function decodeLegacy(bytes: Uint8Array, path: string): Imatrix {
     reader.where = `entry ${quoted(name)}`
     if (entries.has(name)) reader.fail('a second entry of this name')
     const calls = reader.count('calls', 2 ** 31 - 1)
-    const columns = reader.count('values', MOST_VALUES)
+    const columns = reader.count('values', limits.imatrixValues.most)
     values += columns
-    if (values > MOST_VALUES) reader.fail(`${values} values up to here, expected at most ${MOST_VALUES}`)
+    if (values > limits.imatrixValues.most) reader.fail(`${values} values up to here, expected at most ${limits.imatrixValues.most}`)
     entries.set(name, { columns, sums: reader.floats(columns), counts: Float64Array.of(calls) })
   }
   reader.where = 'end'
@@ -44,10 +45,11 @@ export function encodeLegacy({ entries, datasets, windows, contextLength }: Imat
   for (const [name, { columns, sums, counts }] of entries) {
     // no calls would divide by zero in a reader
     const calls = contextLength === undefined ? counts[0]! : Math.max(1, windows)
-    const values = Float32Array.from(sums, (sum, i) => {
+    const means = sums.map((sum, i) => {
       const count = counts[Math.floor(i / columns)]!
       return count > 0 ? (sum / count) * calls : calls
     })
+    const values = fileValues(name, means)
     pieces.push(...text(name), int32s(calls, values.length), bytesOf(values))
   }
   return [...pieces, int32s(windows), ...text(datasets[0] ?? '')]
@@ -92,7 +94,7 @@ class LegacyReader {
   }
 
   text(least = 1): string {
-    const length = this.count('bytes of a name', MOST_NAME, least)
+    const length = this.count('bytes of a name', limits.imatrixText.most, least)
     if (length > this.left) this.fail(`a name of ${length} bytes, but the file ends after ${this.left}`)
     this.#at += length
     return new TextDecoder().decode(this.#bytes.subarray(this.#at - length, this.#at))

@@ -2,7 +2,8 @@
 // the words for it.
 
 import { quoted } from '../../base/errors.js'
-import { type Imatrix, matricesIn } from './imatrix.js'
+import { parseTensorName } from '../../runtime/weights/roles.js'
+import type { Imatrix } from './imatrix.js'
 
 /**
  * Fewer tokens than this say little about an expert's inputs: a mean square of normally distributed ones would be off
@@ -28,8 +29,11 @@ const MOST_LINES = 20
 export function rareExperts({ entries, contextLength }: Imatrix): RareExpert[] {
   if (contextLength === undefined) return []
   return [...entries]
-    .filter(([name, entry]) => matricesIn(entry) > 1 && name.includes('ffn_down'))
-    .flatMap(([name, { counts }]) => Array.from(counts, (count, expert) => ({ name, expert, count })))
+    .flatMap(([name, { counts }]) => {
+      const named = parseTensorName(name)
+      if (named?.per !== 'expert' || named.role !== 'ffnDown') return []
+      return Array.from(counts, (count, n) => ({ name, expert: named.expert ?? n, count })) // together, or one for each
+    })
     .filter(({ count }) => count < FEW_TOKENS)
 }
 

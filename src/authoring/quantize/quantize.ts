@@ -54,7 +54,7 @@ export interface QuantizeResult {
   readonly weights: number
   /** The number of tensors of each type. */
   readonly types: Readonly<Record<string, number>>
-  /** Tensors that the importance matrix, if there is one, should know and does not. */
+  /** Tensors, or experts of tensors, that the importance matrix, if there is one, should know and does not. */
   readonly unweighed: readonly string[]
   /** Experts that few tokens reached while the importance matrix, if there is one, was collected. */
   readonly rareExperts: readonly RareExpert[]
@@ -113,7 +113,7 @@ export async function quantizeModel(
     } finally {
       await team.close()
     }
-    await draft.publish()
+    await draft.publish(signal)
     const types: Record<string, number> = {}
     for (const tensor of plan.tensors) types[tensor.type.name] = (types[tensor.type.name] ?? 0) + 1
     return {
@@ -173,5 +173,8 @@ function checkOptions(type: QuantizeType, given: QuantizeOptions) {
     if (!Number.isSafeInteger(value) || value < 1)
       throw new MixtralError('OPTION', `${name} is ${shown(value)}, expected a whole number from 1`)
   }
-  return { ...options, adapters: checkAdapters(options.adapters), layout, requantize, threads }
+  const adapters = checkAdapters(options.adapters)
+  if (type === 'copy' && options.imatrix !== undefined && adapters.length === 0)
+    throw new MixtralError('OPTION', 'copy keeps every weight as it is, expected no importance matrix')
+  return { ...options, adapters, layout, requantize, threads }
 }

@@ -14,7 +14,7 @@ import { isQuantized, parseTensorName } from '../../runtime/weights/roles.js'
 import type { Imatrix } from '../imatrix/imatrix.js'
 import { changesOf, checkWritable } from './adapterMerge.js'
 import { type ExpertLayout, type LaidOutTensor, layOutExperts, type TensorSource } from './expertLayout.js'
-import { importanceOf, isCollected, needsImportance } from './importance.js'
+import { importanceOf, isCollected, needsImportance, unknownIn } from './importance.js'
 
 /** What `quantizeModel` writes. `copy` keeps every weight as it is. */
 export type QuantizeType = Exclude<QuantizationName, `IQ1_${string}` | 'MXFP4_MOE'> | 'copy'
@@ -27,7 +27,7 @@ export interface QuantizePlan extends GgufPlan {
   readonly importances: readonly (Float32Array | undefined)[]
   /** For each of `tensors`, what adapters change in each of its matrices. Undefined if they change none. */
   readonly changes: readonly (readonly (readonly LowRank[])[] | undefined)[]
-  /** The tensors that the importance matrix should know and does not. */
+  /** The tensors, or experts of tensors, that the importance matrix should know and does not. */
   readonly unweighed: readonly string[]
 }
 
@@ -88,9 +88,9 @@ export function planQuantization(gguf: Gguf, config: MixtralConfig, options: Pla
     sources: laidOut.map(({ sources }) => sources),
     importances,
     changes,
-    unweighed: weighing
-      ? laidOut.filter(({ name }, i) => converted[i] && !importances[i] && isCollected(name)).map(({ name }) => name)
-      : [],
+    unweighed: laidOut.flatMap((tensor, i) =>
+      weighing && converted[i] && isCollected(tensor.name) ? unknownIn(weighing.imatrix, tensor) : [],
+    ),
   }
 }
 

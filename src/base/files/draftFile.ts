@@ -25,12 +25,12 @@ export async function refuseInput(target: string, inputs: readonly string[]): Pr
 }
 
 /**
- * Throws `IO` if the disk of `folder` has less than `needed` bytes free. Passes where the system does not tell: then
- * writing fails.
+ * Throws `IO` if the disk of `folder` has less than `needed` bytes free. Passes where the system does not tell, or
+ * tells a disk of no size: then writing fails.
  */
 export async function checkDiskSpace(name: string, folder: string, needed: number): Promise<void> {
   const stats = await statfs(folder).catch(() => undefined)
-  if (!stats || needed <= stats.bavail * stats.bsize) return
+  if (!stats || stats.blocks === 0 || needed <= stats.bavail * stats.bsize) return
   const free = stats.bavail * stats.bsize
   throw new MixtralError('IO', `${name} needs ${byteCount(needed)} more at ${path.resolve(folder)}, where ${byteCount(free)} are free`)
 }
@@ -66,19 +66,20 @@ export class DraftFile {
   }
 
   /**
-   * Creates a draft of `bytes` zeros, and removes those of killed processes. Throws `IO` if it cannot, or if the target
-   * exists and is no file.
+   * Removes the drafts of killed processes, and creates one of `bytes` zeros. Throws `IO` if it cannot, if the disk has
+   * too little room for it, or if the target exists and is no file.
    * @example
    * const draft = await DraftFile.create('model.gguf', bytes.length)
    * try { await draft.write(bytes, 0); await draft.seal(); await draft.publish() } finally { await draft.discard() }
    */
   static async create(target: string, bytes: number): Promise<DraftFile> {
     const draft = `${target}.draft.${process.pid}.${randomBytes(4).toString('hex')}`
+    await removeAbandoned(target)
+    await checkDiskSpace(target, path.dirname(target), bytes)
     let handle: fs.FileHandle | undefined
     try {
       const there = await fs.stat(target).catch(() => undefined)
       if (there && !there.isFile()) throw new Error('there is something of that name that is no file')
-      await removeAbandoned(target)
       handle = await fs.open(draft, 'wx')
       await handle.truncate(bytes)
       return new DraftFile(target, draft, bytes, handle, (await handle.stat()).ino)
@@ -154,12 +155,12 @@ export class DraftFile {
   }
 }
 
-/** Removes the drafts of a file whose processes have ended. */
-async function removeAbandoned(target: string): Promise<void> {
+/** Removes the drafts of a file whose processes have ended, as far as that is possible. */
+export async function removeAbandoned(target: string): Promise<void> {
   const folder = path.dirname(target)
   const start = `${path.basename(target)}.draft.`
   for (const name of await fs.readdir(folder).catch(() => [])) {
     const [, pid] = (name.startsWith(start) && /^(\d{1,10})\.[0-9a-f]{8}$/.exec(name.slice(start.length))) || []
-    if (pid !== undefined && processState(Number(pid)) === 'gone') await fs.rm(path.join(folder, name), { force: true })
+    if (pid !== undefined && processState(Number(pid)) === 'gone') await fs.rm(path.join(folder, name)).catch(() => {})
   }
 }

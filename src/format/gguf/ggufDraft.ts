@@ -3,7 +3,8 @@
 // complete.
 
 import path from 'node:path'
-import { checkDiskSpace, DraftFile } from '../../base/files/draftFile.js'
+import { abortedError } from '../../base/errors.js'
+import { checkDiskSpace, DraftFile, removeAbandoned } from '../../base/files/draftFile.js'
 import { encodeHeader, type GgufPlan } from './encodeHeader.js'
 import type { GgufTensor } from './gguf.js'
 import { shardPath, shardPlans } from './shards.js'
@@ -27,11 +28,13 @@ export class GgufDraft {
     const plans = shardBytes === undefined ? [plan] : shardPlans(plan, shardBytes)
     const headers = plans.map(encodeHeader)
     const bytes = headers.reduce((sum, { fileBytes }) => sum + fileBytes, 0)
+    const names = headers.map((_, n) => (shardBytes === undefined ? target : shardPath(target, n, headers.length)))
+    for (const name of names) await removeAbandoned(name) // they may be what fills the disk
     await checkDiskSpace(target, path.dirname(target), bytes)
     const files: DraftFile[] = []
     try {
       for (const [n, header] of headers.entries()) {
-        const file = await DraftFile.create(shardBytes === undefined ? target : shardPath(target, n, headers.length), header.fileBytes)
+        const file = await DraftFile.create(names[n]!, header.fileBytes)
         files.push(file)
         await file.write(header.bytes, 0)
       }
@@ -45,9 +48,13 @@ export class GgufDraft {
     )
   }
 
-  /** Gives the files their names. The first shard is last: without it the others are no model. */
-  async publish(): Promise<void> {
+  /**
+   * Gives the files their names. The first shard is last: without it the others are no model. Throws `ABORTED` if the
+   * signal fires while the disk takes the last bytes, which of large files it may do for minutes.
+   */
+  async publish(signal?: AbortSignal): Promise<void> {
     for (const file of this.files) await file.seal()
+    if (signal?.aborted) throw abortedError(signal)
     for (const file of [...this.files].reverse()) await file.publish()
   }
 

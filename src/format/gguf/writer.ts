@@ -57,12 +57,14 @@ export class GgufWriter {
     await this.#draft.files[tensor.file]!.write(bytes, at)
   }
 
-  /** Gives the complete file its name. Throws `GGUF`, and leaves no file, if data is missing. */
-  async close(): Promise<void> {
+  /**
+   * Gives the complete file its name. Throws `GGUF` if data is missing, `ABORTED`, and `IO`, and leaves no file then.
+   */
+  async close(signal?: AbortSignal): Promise<void> {
     const { next } = this
     try {
       if (next) throw ggufError(this.#path, `closed after ${this.#written} bytes, expected ${next.bytes}`, `tensor ${quoted(next.name)}`)
-      await this.#draft.publish()
+      await this.#draft.publish(signal)
     } finally {
       await this.#draft.discard()
     }
@@ -115,7 +117,7 @@ export async function writeGguf(
       if (writer.next?.name === name) throw ggufError(path, 'too few bytes were made', `tensor ${quoted(name)}`)
     }
     await progress.end()
-    await writer.close()
+    await writer.close(signal)
   } finally {
     await writer.discard()
   }

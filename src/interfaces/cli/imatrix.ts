@@ -1,12 +1,14 @@
 // `mixtral imatrix`: collects an importance matrix for `mixtral quantize --imatrix`. Owns the flags and what is
 // printed; the collecting is authoring/imatrix/.
 
-import { basename } from 'node:path'
+import { stat } from 'node:fs/promises'
+import { basename, dirname } from 'node:path'
 import type { Command } from 'commander'
-import { collectImatrix, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/collect.js'
+import { collectImatrix, imatrixBytes, USUAL_IMATRIX_WINDOW } from '../../authoring/imatrix/collect.js'
 import { writeImatrix } from '../../authoring/imatrix/imatrixFile.js'
 import { describeRare, type RareExpert, rareExperts } from '../../authoring/imatrix/rareExperts.js'
-import { refuseInput } from '../../base/files/draftFile.js'
+import { ioError } from '../../base/files/byteSource.js'
+import { checkDiskSpace, refuseInput } from '../../base/files/draftFile.js'
 import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import { checkOutputs, checkPlaces, readTextFile } from './files.js'
 import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
@@ -50,6 +52,7 @@ Examples:
 async function imatrix(model: string, file: string, out: string, flags: ImatrixFlags): Promise<void> {
   checkOutputs(out)
   await checkPlaces(out)
+  if ((await stat(out).catch(() => undefined))?.isFile() === false) throw ioError('write', out, new Error('it is no file, expected one'))
   const text = await readTextFile(file)
   const { chunks, context, json, kv = 'f32' } = flags
   const start = performance.now()
@@ -57,20 +60,24 @@ async function imatrix(model: string, file: string, out: string, flags: ImatrixF
   const load = { ...flags, context: context ?? USUAL_IMATRIX_WINDOW, kv }
   const matrix = await withModel(model, load, async (loaded) => {
     await refuseInput(out, [file, ...inputFiles(loaded)])
+    await checkDiskSpace(out, dirname(out), imatrixBytes(loaded.config)) // before the work, not after hours
     const bar = new ProgressLine('imatrix', { unit: 'windows', quiet: json === true })
     const interrupt = onInterrupt()
-    return collectImatrix(loaded, text, {
-      ...(chunks !== undefined && { windows: chunks }),
-      ...(context !== undefined && { contextLength: context }),
-      dataset: basename(file),
-      signal: interrupt.signal,
-      onProgress: ({ loaded, total }) => bar.update(loaded, total),
-    }).finally(() => {
+    try {
+      const collected = await collectImatrix(loaded, text, {
+        ...(chunks !== undefined && { windows: chunks }),
+        ...(context !== undefined && { contextLength: context }),
+        dataset: basename(file),
+        signal: interrupt.signal,
+        onProgress: ({ loaded, total }) => bar.update(loaded, total),
+      })
+      await writeImatrix(out, collected) // a signal that comes now is too late, and must leave no draft
+      return collected
+    } finally {
       bar.clear()
       interrupt.release()
-    })
+    }
   })
-  await writeImatrix(out, matrix)
   const seconds = (performance.now() - start) / 1000
   const { entries, windows, contextLength } = matrix
   const rare = rareExperts(matrix)

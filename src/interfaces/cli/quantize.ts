@@ -75,7 +75,10 @@ Examples:
 function quantizeType(text: string): QuantizeType {
   const type = quantizeTypes.find((one) => one.toLowerCase() === text.toLowerCase())
   if (type !== undefined) return type
-  throw new InvalidArgumentError(`Expected ${quantizeTypes.join(', ')}${didYouMean(text, quantizeTypes)}.`)
+  const begun = quantizeTypes.filter((one) => text.length > 1 && one.startsWith(text.toUpperCase()))
+  const meant = begun.length > 0 ? `; did you mean ${begun.join(', ')}?` : didYouMean(text, quantizeTypes)
+  const hint = /^(IQ1|TQ|MXFP4)/i.test(text) ? `: ${text} runs here, but is not written` : meant
+  throw new InvalidArgumentError(`Expected ${quantizeTypes.join(', ')}${hint}.`)
 }
 
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
@@ -83,7 +86,7 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
   checkOutputs(output)
   const { path, adapters: own = [] } = await localModel(input)
   // said before the work, not after hours
-  if (imatrix !== undefined && !json) {
+  if (imatrix !== undefined && !json && (type !== 'copy' || lora)) {
     for (const line of describeRare(rareExperts(await readImatrix(imatrix)))) say(line)
   }
   const adapters = [...own, ...(await bringAdapters(lora, json))]

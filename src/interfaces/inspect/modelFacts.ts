@@ -51,6 +51,8 @@ interface ModelNeeds {
   readonly scratchBytes: number
   /** Bytes of all of these. */
   readonly memoryBytes: number
+  /** The same with no layer expanded: with less, experts are read when needed. */
+  readonly leastMemoryBytes: number
   /**
    * Bytes of the file's weights that one token reads: all but the experts that the router leaves out and the embeddings
    * of other tokens.
@@ -118,8 +120,16 @@ export function planOptions({ maxPositions }: MixtralConfig, { build, layers, op
 
 function needsOf(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): ModelNeeds {
   const { contextLength, weightBytes, kvBytes, bytes } = residentNeeds(config, tensors, options)
-  const scratchBytes = bytes - weightBytes - kvBytes
-  return { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes: bytes, activeBytesPerToken: activeBytes(config, tensors) }
+  const { bytes: leastMemoryBytes } = residentNeeds(config, tensors, { ...options, ram: 0 })
+  return {
+    contextLength,
+    weightBytes,
+    kvBytes,
+    scratchBytes: bytes - weightBytes - kvBytes,
+    memoryBytes: bytes,
+    leastMemoryBytes,
+    activeBytesPerToken: activeBytes(config, tensors),
+  }
 }
 
 function activeBytes({ experts, expertsPerToken }: MixtralConfig, { tokenEmbd, outputNorm, output, layers }: MixtralTensors): number {

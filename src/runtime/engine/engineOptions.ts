@@ -78,6 +78,8 @@ export function checkEngineOptions(
   if (kvTokens < contextLength) {
     throw new MixtralError('OPTION', `kvTokens is ${kvTokens}, expected at least the context's ${contextLength}`)
   }
+  const spare = memoryBudget()
+  const ram = options.ram === undefined ? spare : positive('ram', options.ram, Number.MAX_SAFE_INTEGER, ' of bytes')
   const batchSize = Math.min(positive('batchSize', options.batchSize ?? DEFAULT_BATCH_SIZE, 4096), kvTokens)
   return {
     threads: positive('threads', options.threads ?? availableParallelism(), 1024),
@@ -87,7 +89,8 @@ export function checkEngineOptions(
     kvTokens,
     ...(options.stepMs !== undefined && { stepMs: positive('stepMs', options.stepMs, 3_600_000) }),
     ...(options.drafts !== undefined && { drafts: checkDrafts(options.drafts) }),
-    ram: options.ram === undefined ? memoryBudget() : positive('ram', options.ram, Number.MAX_SAFE_INTEGER, ' of bytes'),
+    ram,
+    expandedRam: Math.min(ram, spare),
     ...(options.kvFormat !== undefined && { kvFormat: checkKvFormat(options.kvFormat) }),
     ...(options.bankBytes !== undefined && { bankBytes: positive('bankBytes', options.bankBytes, LARGEST_BANK, ' of bytes') }),
   }

@@ -49,13 +49,17 @@ function controlGroups(text: string): ControlGroup[] {
   })
 }
 
-/** The limit of a group, less the memory in use that is not page cache. */
+/**
+ * The limit of a group, less the memory in use that is not page cache. Above memory.high no program is killed, but all
+ * of them wait for the system to take pages away: it is a limit, too.
+ */
 function availableIn({ folder, version }: ControlGroup, read: (path: string) => string | undefined): number {
   const number = (file: string) => {
     const text = read(`${folder}/${file}`)?.trim()
     return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined
   }
-  const limit = number(version === 2 ? 'memory.max' : 'memory.limit_in_bytes')
+  const limits = (version === 2 ? ['memory.max', 'memory.high'] : ['memory.limit_in_bytes']).map(number)
+  const limit = limits.reduce((least, one) => (least === undefined ? one : Math.min(least, one ?? least)), undefined)
   const used = number(version === 2 ? 'memory.current' : 'memory.usage_in_bytes')
   if (limit === undefined || used === undefined) return Number.POSITIVE_INFINITY
   const stat = read(`${folder}/memory.stat`) ?? ''

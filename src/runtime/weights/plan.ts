@@ -108,6 +108,8 @@ export interface PlanOptions {
   readonly bankBytes?: number
   /** Most bytes of all banks together: experts that do not fit are read when needed. Default: no limit. */
   readonly ram?: number
+  /** The same with expanded layers: speed is worth no memory that the machine does not have. Default: ram. */
+  readonly expandedRam?: number
   /** How many adapters there are. Default: none. */
   readonly adapters?: number
   /** Bytes of adapters, which take their part of `ram`. Default 0. */
@@ -124,9 +126,9 @@ const BANK_BYTES = 2 ** 31
 const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
 
 /**
- * Plans the banks of a model: all experts resident if `ram` allows, and as many layers expanded as it allows then; else
- * as many experts as it allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY` for what must
- * share a bank and does not fit 4 GiB, or for a `ram` that holds less than one token needs at once.
+ * Plans the banks of a model: all experts resident if `ram` allows, and as many layers expanded as `expandedRam` allows
+ * then; else as many experts as `ram` allows. Throws `UNSUPPORTED` for a head size the kernels cannot take and `MEMORY`
+ * for what must share a bank and does not fit 4 GiB, or for a `ram` that holds less than one token needs at once.
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, given: PlanOptions): Plan {
   const { ram: all = Number.POSITIVE_INFINITY, adapterBytes = 0 } = given
@@ -160,21 +162,33 @@ export function planModel(config: MixtralConfig, tensors: MixtralTensors, given:
   return plan
 }
 
-/** The tensors as they are resident, as many layers expanded as `ram` allows. Undefined if they do not fit at all. */
+/**
+ * The tensors as they are resident, as many layers expanded as there is memory for. Undefined if they do not fit at
+ * all.
+ */
 function residentLayout(
   config: MixtralConfig,
   tensors: MixtralTensors,
   shared: SharedSizes,
   options: PlanOptions,
 ): MixtralTensors | undefined {
-  const { ram = Number.POSITIVE_INFINITY } = options
-  const fits = (layout: MixtralTensors) => layOut(config, layout, shared, { ...options, measures: true }).bytes <= ram
-  const all = expandedTensors(tensors, tensors.layers.length)
-  if (fits(all)) return all
-  if (!fits(tensors)) return undefined
-  let [most, tooMany] = [0, tensors.layers.length]
+  const { ram = Number.POSITIVE_INFINITY, expandedRam = ram } = options
+  const bytesAs = (layout: MixtralTensors) => layOut(config, layout, shared, { ...options, measures: true }).bytes
+  if (!shared.expands) return bytesAs(tensors) <= ram ? tensors : undefined
+  const fits = (layers: number) => {
+    try {
+      return bytesAs(expandedTensors(tensors, layers)) <= Math.min(ram, expandedRam)
+    } catch (error) {
+      if (error instanceof MixtralError && error.code === 'MEMORY') return false // what must share a bank has grown
+      throw error
+    }
+  }
+  const { length } = tensors.layers
+  if (fits(length)) return expandedTensors(tensors, length)
+  if (bytesAs(tensors) > ram) return undefined
+  let [most, tooMany] = [0, length]
   for (let middle = tooMany >> 1; tooMany - most > 1; middle = (most + tooMany) >> 1) {
-    if (fits(expandedTensors(tensors, middle))) most = middle
+    if (fits(middle)) most = middle
     else tooMany = middle
   }
   return expandedTensors(tensors, most)

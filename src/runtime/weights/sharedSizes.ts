@@ -1,7 +1,7 @@
 // What all layouts of a model share: the kinds of activations that its matrices want, and the sizes of the largest.
 
 import type { ActivationKind } from '../../format/quants/activations.js'
-import { activationBlock, packings } from '../kernels/packing.js'
+import { activationBlock, expandedPacking, packings } from '../kernels/packing.js'
 import type { MixtralTensors, TensorSlice } from './mixtralTensors.js'
 import { expertRoles, matricesOf, roles } from './roles.js'
 import { EXPERT_ROWS } from './scratch.js'
@@ -15,6 +15,8 @@ export interface SharedSizes {
   readonly widestRowBytes: number
   /** Bytes of a matrix of an expert in the file. */
   readonly largestExpertMatrix: number
+  /** Whether a matrix of a layer has an expanded layout. */
+  readonly expands: boolean
 }
 
 export function sharedSizes({ tokenEmbd, output, layers }: MixtralTensors, { downFloats }: { readonly downFloats?: boolean }): SharedSizes {
@@ -22,12 +24,14 @@ export function sharedSizes({ tokenEmbd, output, layers }: MixtralTensors, { dow
   const expertInputKinds = new Set<ActivationKind>(downFloats ? ['f32'] : [])
   let widestRowBytes = 0
   let largestExpertMatrix = 0
-  const see = (slice: TensorSlice, kinds: Set<ActivationKind> | undefined) => {
+  let expands = false
+  const see = (slice: TensorSlice, kinds: Set<ActivationKind> | undefined, inLayer = true) => {
+    expands ||= inLayer && expandedPacking(slice.type.name) !== undefined
     kinds?.add(packings[slice.type.name]!.activation)
     widestRowBytes = Math.max(widestRowBytes, slice.bytes / slice.rows)
   }
-  see(tokenEmbd, undefined)
-  see(output, inputKinds)
+  see(tokenEmbd, undefined, false)
+  see(output, inputKinds, false)
   for (const layer of layers) {
     for (const slice of matricesOf(layer)) see(slice, inputKinds)
     for (const expert of new Set(layer.experts)) {
@@ -38,5 +42,5 @@ export function sharedSizes({ tokenEmbd, output, layers }: MixtralTensors, { dow
     }
   }
   for (const k of expertInputKinds) if (EXPERT_ROWS % activationBlock[k]) throw new Error(`blocks of ${k} do not fit ${EXPERT_ROWS} rows`)
-  return { inputKinds, expertInputKinds, widestRowBytes, largestExpertMatrix }
+  return { inputKinds, expertInputKinds, widestRowBytes, largestExpertMatrix, expands }
 }

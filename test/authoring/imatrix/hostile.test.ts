@@ -6,7 +6,7 @@ import { expect, test } from 'vitest'
 import type { GgufEntry } from '../../../dist/format/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
 import { writeGguf } from '../../../dist/format/gguf/writer.js'
-import { readImatrix } from '../../../dist/index.js'
+import { type Imatrix, readImatrix, writeImatrix } from '../../../dist/index.js'
 import { Folder } from '../quantize/quantizedFile.js'
 
 const folder = new Folder()
@@ -81,6 +81,56 @@ test.each([
   const path = folder.file('hostile.gguf')
   await writeGguf(path, { metadata: metadata as never, tensors })
   await expect(readImatrix(path)).rejects.toMatchObject({ code: 'GGUF', message: expect.stringMatching(message) })
+})
+
+test.each([
+  ['version https://git-lfs.github.com/spec/v1\noid sha256:0\n', /a Git LFS pointer in place of the file/],
+  ['<!DOCTYPE html><html>', /a web page in place of the file/],
+])('what a download leaves in its place: %j', async (contents, message) => {
+  const path = folder.file('pointer.dat')
+  fs.writeFileSync(path, contents)
+  await expect(readImatrix(path)).rejects.toMatchObject({ code: 'GGUF', message: expect.stringMatching(message) })
+})
+
+const entry = (sum: number, count = 1) => ({ columns: 2, sums: Float64Array.of(1, sum), counts: Float64Array.of(count) })
+const matrixOf = (entries: [string, ReturnType<typeof entry>][], contextLength: number | undefined = 8): Imatrix => ({
+  entries: new Map(entries),
+  datasets: [],
+  windows: 1,
+  contextLength,
+})
+
+test.each([
+  ['beyond float32', matrixOf([['a', entry(1e39)]]), /has 1e\+39 as value 1 of tensor "a", expected a number from 0/],
+  ['beyond float32 once it counts tokens', matrixOf([['a', entry(1e38)]], undefined), /as value 1 of tensor "a"/],
+  ['not a number', matrixOf([['a', entry(Number.NaN)]]), /has NaN as value 1/],
+  ['negative', matrixOf([['a', entry(-1)]]), /has -1 as value 1/],
+  ['a negative count', matrixOf([['a', entry(1, -1)]]), /has -1 as value 0/],
+  ['no entries', matrixOf([]), /expected one of collectImatrix or readImatrix/],
+  ['an entry without a name', matrixOf([['', entry(1)]]), /expected one of collectImatrix or readImatrix/],
+])('nothing is written that could not be read: %s', async (_, matrix, message) => {
+  for (const name of ['never.gguf', 'never.dat']) {
+    const path = folder.file(name)
+    const written = await writeImatrix(path, matrix).then(
+      () => readImatrix(path).then(() => 'read'),
+      (error) => error,
+    )
+    if (written === 'read') {
+      fs.rmSync(path) // the form does not hold this number, or holds another in its place
+      continue
+    }
+    expect(written).toMatchObject({ code: 'OPTION', message: expect.stringMatching(message) })
+    expect(fs.existsSync(path)).toBe(false)
+  }
+})
+
+test('a GGUF that does not say its window counts tokens all the same', async () => {
+  const path = folder.file('no-window.gguf')
+  await writeGguf(path, { metadata: [imatrixType], tensors: [tensor('a.in_sum2', [1, 1], [4]), tensor('a.counts', [1, 1], [7])] })
+  const { entries, contextLength } = await readImatrix(path)
+  expect([entries.get('a')!.counts[0], contextLength]).toEqual([7, 512])
+  await writeImatrix(path, { entries, contextLength, datasets: [], windows: 0 })
+  expect((await readImatrix(path)).entries.get('a')!.counts[0]).toBe(7)
 })
 
 test('a sparse file of any size', async () => {

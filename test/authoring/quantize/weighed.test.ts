@@ -4,7 +4,9 @@
 import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
+import { planQuantization } from '../../../dist/authoring/quantize/quantizePlan.js'
 import { type Imatrix, type QuantizeType, quantizeModel, quantizeTypes, readImatrix, writeImatrix } from '../../../dist/index.js'
+import { MixtralConfig } from '../../../dist/runtime/weights/mixtralConfig.js'
 import { demoF16, Folder, ModelFile, writeSmallModel } from './quantizedFile.js'
 
 const golden = (name: string) => fileURLToPath(new URL(`../../golden/${name}`, import.meta.url))
@@ -136,6 +138,45 @@ describe('the matrix of a model', () => {
     const result = await quantizeModel(small, folder.file('part-out.gguf'), 'IQ4_XS', { imatrix: folder.file('part.gguf') })
     expect(result.unweighed).toEqual(['blk.0.attn_q.weight'])
     expect(result.rareExperts).toEqual([{ name: down, expert: 2, count: 7 }])
+  })
+
+  test('names experts that few tokens reached in a matrix with experts apart, too', async () => {
+    const matrix = smallMatrix(apart)
+    matrix.entries.get('blk.1.ffn_down.2.weight')!.counts[0] = 7
+    await writeImatrix(folder.file('apart.gguf'), matrix)
+    const { rareExperts } = await quantizeModel(small, folder.file('apart-out.gguf'), 'IQ4_XS', { imatrix: folder.file('apart.gguf') })
+    expect(rareExperts).toEqual([{ name: 'blk.1.ffn_down.2.weight', expert: 2, count: 7 }])
+  })
+
+  const unseen = (matrix: Imatrix) => void matrix.entries.get(down)!.counts.fill(0, 1, 2)
+  const absent = (matrix: Imatrix) => void (matrix.entries as Map<string, unknown>).delete('blk.1.ffn_down.1.weight')
+  const together = (name: string) => [name]
+
+  test.each([
+    ['with a count of zero', unseen, together, 'unseen.gguf'],
+    ['with ones in the old form', unseen, together, 'unseen.dat'],
+    ['without an entry', absent, apart, 'absent.gguf'],
+    ['without an entry in the old form', absent, apart, 'absent.dat'],
+  ])('names an expert that no token reached, and counts its columns alike: %s', async (_, change, names, file) => {
+    const matrix = smallMatrix(names)
+    change(matrix)
+    const [path, out] = [folder.file(file), folder.file('unseen-out.gguf')]
+    await writeImatrix(path, matrix)
+    const alike = smallMatrix()
+    alike.entries.get(down)!.sums.subarray(512, 1024).fill(1)
+    const expected = (await quantized(alike)).bytes(down)
+    expect((await quantizeModel(small, out, 'IQ4_XS', { imatrix: path })).unweighed).toEqual([`${down}, expert 1`])
+    expect((await ModelFile.open(out)).bytes(down).equals(expected)).toBe(true)
+    const own = await quantizeModel(small, out, 'IQ4_XS', { imatrix: path, layout: 'per-expert' })
+    expect(own.unweighed).toEqual(['blk.1.ffn_down.1.weight'])
+    const files = await ModelFile.open(out)
+    expect(Buffer.concat([0, 1, 2].map((e) => files.bytes(`blk.1.ffn_down.${e}.weight`))).equals(expected)).toBe(true)
+    // nor is it refused for it, in either layout
+    const { gguf } = await ModelFile.open(small)
+    const weighing = { imatrix: await readImatrix(path), file }
+    for (const layout of ['merged', 'per-expert'] as const) {
+      planQuantization(gguf, MixtralConfig.fromGgufMetadata(gguf.metadata), { type: 'IQ2_XS', requantize: false, layout, weighing })
+    }
   })
 
   test('without any token for an expert counts its columns alike', async () => {

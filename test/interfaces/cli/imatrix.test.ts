@@ -47,6 +47,18 @@ test.each([
   expect(ended.stderr).toMatch(message)
 })
 
+test('an output that could not be written is told before the work', async () => {
+  const none = await mixtral(['imatrix', 'demo', file('text.txt'), '/dev/null', '-c', '32'])
+  expect(none).toMatchObject({ code: 1, stderr: expect.stringMatching(/cannot write \/dev\/null: it is no file, expected one$/m) })
+  const full = new URL('modules/fullDisk.mjs', import.meta.url).href
+  const { code, stderr } = await mixtral(['imatrix', 'demo', file('text.txt'), file('out.gguf'), '-c', '32'], {
+    nodeFlags: ['--import', full],
+  })
+  expect(code).toBe(1)
+  expect(stderr).toMatch(/^.*out\.gguf needs 1\d\d\.\d kB more at .*, where 1\.0 kB are free$/m)
+  expect(stderr).not.toMatch(/saw/)
+})
+
 test('Ctrl-C ends it with 130 and leaves no file', async () => {
   const work = file('work')
   await fs.mkdir(work)

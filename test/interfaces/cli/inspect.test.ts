@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, expect, test } from 'vitest'
 import type { GgufEntry } from '../../../dist/format/gguf/encodeHeader.js'
 import { ggmlTypeByName } from '../../../dist/format/gguf/ggmlType.js'
@@ -20,6 +21,13 @@ test('inspect shows metadata, hyper-parameters, tensors by type and needs of the
   expect(stdout).toContain('  experts per token    2 of 8\n')
   expect(stdout).toContain('  Q4_K       23     9.3 million    5.2 MB\n')
   expect(stdout).toContain('  KV cache for 512 tokens   1.6 MB\n')
+})
+
+test('inspect says what a model with expanded layers would take without', async () => {
+  const path = fileURLToPath(new URL('../../golden/models/tiny-mixtral.IQ2_XXS.gguf', import.meta.url))
+  const { stdout } = await mixtral(['inspect', path])
+  expect(stdout).toMatch(/^ {2}together +10\.\d MB\n {2}with no layer expanded +\d\.\d MB$/m)
+  expect((await mixtral(['inspect'])).stdout).not.toContain('expanded')
 })
 
 test('inspect --json adds up', async () => {

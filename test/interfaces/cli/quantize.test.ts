@@ -81,7 +81,11 @@ test('--lora merges adapters, and tells what rounding loses', async () => {
 
 test.each([
   [['Q9_0'], 2, /^mixtral: TYPE is "Q9_0", expected F16, /],
+  [['q4_k'], 2, /; did you mean Q4_K_M, Q4_K_S\?/],
+  [['iq1_m'], 2, /^mixtral: TYPE is "iq1_m", expected F16, .*: iq1_m runs here, but is not written$/m],
+  [['Q8_0', '--allow-requantize'], 2, /unknown option "--allow-requantize"; did you mean --requantize\?/],
   [['IQ2_XXS'], 2, /needs an importance matrix/],
+  [['copy', '--imatrix', 'none.gguf'], 2, /copy keeps every weight as it is, expected no importance matrix/],
   [['Q4_K_M', '--imatrix', 'none.gguf'], 1, /none\.gguf/],
   [['Q4_K_M', '--layout', 'apart'], 2, /layout/],
   [['Q4_K_M', '--shard-size', 'much'], 2, /shard-size/],

@@ -116,6 +116,17 @@ test('the verdict is that of the plan with which the engine loads', () => {
   expect([...verdicts].toSorted()).toEqual(['refused', 'resident', 'streamed'])
 })
 
+test('what a model takes at least is told beside what it takes with expanded layers', () => {
+  const shape = { layers: 2, hidden: 256, inner: 256, experts: 8, vocabulary: 64, type: 'IQ2_XXS', downType: 'IQ2_XXS' }
+  const { memoryBytes, leastMemoryBytes } = factsOf(headerOf(shape), { build }).needs!
+  expect(leastMemoryBytes).toBeLessThan(memoryBytes)
+  const within = (ram: number) => factsOf(headerOf(shape), { build, options: { ram } })
+  expect(within(leastMemoryBytes).needs!.memoryBytes).toBe(leastMemoryBytes)
+  expect([within(leastMemoryBytes).fit!.verdict, within(leastMemoryBytes - 1).fit!.verdict]).toEqual(['resident', 'streamed'])
+  const q8 = factsOf(headerOf({ ...shape, type: 'Q8_0', downType: 'Q8_0' }), { build }).needs!
+  expect(q8.leastMemoryBytes).toBe(q8.memoryBytes)
+})
+
 test('with the last byte that a model needs it is resident, with one less it is not', () => {
   const gguf = headerOf({ layers: 2, hidden: 256, inner: 256, experts: 8, vocabulary: 64, type: 'Q8_0', downType: 'Q8_0' })
   const ram = factsOf(gguf, { build }).needs!.memoryBytes

@@ -26,6 +26,19 @@ test('a limit of version 2 counts, less what is in use and no page cache, of eve
   expect(onLinux(files)).toBe(4e9 - 0.6e9)
 })
 
+test('where a group is slowed down above a limit, that limit counts', () => {
+  const group = (high: string, max: string) => ({
+    '/proc/meminfo': meminfo,
+    '/proc/self/cgroup': '0::/a\n',
+    '/sys/fs/cgroup/a/memory.high': high,
+    '/sys/fs/cgroup/a/memory.max': max,
+    '/sys/fs/cgroup/a/memory.current': '1000000000\n',
+  })
+  expect(onLinux(group('3000000000\n', 'max\n'))).toBe(2e9)
+  expect(onLinux(group('3000000000\n', '4000000000\n'))).toBe(2e9)
+  expect(onLinux(group('max\n', '4000000000\n'))).toBe(3e9)
+})
+
 test('a limit of version 1 counts, and the huge number that means none does not', () => {
   const v1 = (limit: string) => ({
     '/proc/meminfo': meminfo,

@@ -2,6 +2,7 @@
 
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { checkEngineOptions } from '../../../dist/runtime/engine/engineOptions.js'
 import { packedBytes } from '../../../dist/runtime/kernels/packing.js'
 import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankLayout.js'
 import { expandedTensors, type MixtralTensors, packingOf, slicesOf } from '../../../dist/runtime/weights/mixtralTensors.js'
@@ -321,4 +322,38 @@ test('as many layers are expanded as the budget allows, to the byte, and 8x7B in
   expect(found[2]).toBeGreaterThan(8)
   expect(within(least - 1).streaming).toBeDefined()
   expect(expandedIn(within(least - 1))).toBe(0)
+})
+
+test('no layer is expanded into memory that the machine does not have, whatever the budget', () => {
+  const tensors = tensorsOf(mixtral8x7b, typesOf('IQ2_XXS', mixtral8x7b))
+  const within = (options: Partial<PlanOptions>) => planModel(configOf(mixtral8x7b), tensors, { ...usual, ...options }).bytes
+  const least = residentNeeds(configOf(mixtral8x7b), tensors, { ...usual, ram: 0 }).bytes
+  expect(within({ ram: 64e9, expandedRam: 10e9 })).toBe(least)
+  expect(within({ ram: 64e9, expandedRam: 16e9 })).toBe(within({ ram: 16e9 }))
+  expect(within({ ram: 16e9, expandedRam: 64e9 })).toBe(within({ ram: 16e9 }))
+  const { ram, expandedRam } = checkEngineOptions({ ram: 2 ** 52 }, 100)
+  expect(ram).toBe(2 ** 52)
+  expect(expandedRam).toBeLessThan(2 ** 48)
+})
+
+test('what fits one memory as the file has it, and would not if it were expanded, stays so', () => {
+  const tensors = tensorsOf(mixtral8x7b, allOf('IQ2_XXS'))
+  const bytesWith = (kvTokens: number, options: Partial<PlanOptions> = {}) =>
+    residentNeeds(configOf(mixtral8x7b), tensors, { ...usual, ...options, kvTokens }).bytes
+  const isRefused = (kvTokens: number) => {
+    try {
+      bytesWith(kvTokens, { ram: 0 })
+      return false
+    } catch {
+      return true
+    }
+  }
+  let [most, tooMany] = [4096, 2 ** 21]
+  while (tooMany - most > 32) {
+    const middle = (most + tooMany) / 2
+    if (isRefused(middle)) tooMany = middle
+    else most = middle
+  }
+  expect(isRefused(tooMany)).toBe(true)
+  expect(bytesWith(most)).toBe(bytesWith(most, { ram: 0 }))
 })
