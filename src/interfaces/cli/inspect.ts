@@ -99,23 +99,15 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
     parts.push(section('tensors', columns(rows, [3])))
   }
   if (facts.needs) {
-<<<<<<< HEAD
-    const { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes, activeBytesPerToken } = facts.needs
-    const adapterBytes = brought.reduce((sum, { matrices }) => sum + matrices.reduce((all, { bytes }) => all + bytes, 0), 0)
-=======
     const { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes, leastMemoryBytes, activeBytesPerToken } = facts.needs
->>>>>>> main
+    const adapterBytes = brought.reduce((sum, { matrices }) => sum + matrices.reduce((all, { bytes }) => all + bytes, 0), 0)
     const rows = [
       ['weights in memory', byteCount(weightBytes)],
       ...(brought.length > 0 ? [['adapters', byteCount(adapterBytes)]] : []),
       [`KV cache for ${contextLength} tokens`, byteCount(kvBytes)],
       ['scratch memory', byteCount(scratchBytes)],
-<<<<<<< HEAD
       ['together', byteCount(memoryBytes + adapterBytes)],
-=======
-      ['together', byteCount(memoryBytes)],
-      ...(leastMemoryBytes < memoryBytes ? [['with no layer expanded', byteCount(leastMemoryBytes)]] : []),
->>>>>>> main
+      ...(leastMemoryBytes < memoryBytes ? [['with no layer expanded', byteCount(leastMemoryBytes + adapterBytes)]] : []),
       ['read per token', byteCount(activeBytesPerToken)],
     ]
     parts.push(section('needs', columns(rows, [1])))
