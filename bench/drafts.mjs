@@ -1,13 +1,14 @@
-// node bench/drafts.mjs FILE [--ram SIZE] [--tokens N] [--cases N] [--rounds N] [--threads N] [--json]
+// node bench/drafts.mjs FILE [--ram SIZE] [--simulate POWER] [--tokens N] [--cases N] [--rounds N] [--threads N]
 // What drafts bring where answers quote their prompts, and what they cost where they do not (draftCases.mjs: 20 prompts
 // that are quoted, and talk). The answers are replayed: the model computes every step and draws every token, then the
 // recorded token is taken in place of the drawn one, so a file with random weights will do. Acceptance is that of the
 // recorded texts, under the tokenizer of the file. Each round writes each answer with drafts and without, by turns; the
 // medians count. The time of the processor is told beside the clock's: it says more where other programs run, with one
 // thread, which waits for no other. --ram: memory in bytes, such as 2.4e9, so that experts are read from the disk.
-// --tokens: of an answer.
+// --tokens: of an answer; --json. --simulate: no model runs, and a step takes this power of its rows, such as 0.75.
 
 import process from 'node:process'
+import { Tokenizer, WeightLoader } from '../dist/index.js'
 import { Sampler } from '../dist/runtime/sampler/sampler.js'
 import { Drafter } from '../dist/text/generate/drafter.js'
 import { modelMemory } from '../dist/text/generate/modelMemory.js'
@@ -15,9 +16,10 @@ import { loadParts } from '../dist/text/generate/modelParts.js'
 import { PromptLookup } from '../dist/text/generate/promptLookup.js'
 import { readCommandLine } from './commandLine.mjs'
 import { quoting, talk } from './draftCases.mjs'
+import { simulated } from './draftSimulation.mjs'
 
 const text = { type: 'string' }
-const options = { ram: text, tokens: text, cases: text, rounds: text, threads: text, json: { type: 'boolean' } }
+const options = { ram: text, tokens: text, cases: text, rounds: text, threads: text, simulate: text, json: { type: 'boolean' } }
 const { values, positionals } = readCommandLine(import.meta.url, options, [1, 1])
 const most = Number(values.tokens ?? 64)
 const count = Number(values.cases ?? quoting.length)
@@ -25,13 +27,18 @@ const rounds = Number(values.rounds ?? 1)
 const threads = Number(values.threads ?? 2)
 const ram = values.ram === undefined ? {} : { ram: Number(values.ram) }
 
+if (values.simulate !== undefined) {
+  await simulate(Number(values.simulate))
+  process.exit()
+}
+
 const { engine, tokenizer } = await loadParts(positionals[0], { threads, contextLength: 1024, ...ram })
 const { experts, expertSlots } = modelMemory(engine.plan, engine.config)
 const results = []
 for (const [kind, cases] of Object.entries({ quoting: quoting.slice(0, count), talk })) {
   for (const [name, prompt, answer] of cases) {
-    const ids = tokenizer.encode(prompt, { addBos: true, parseSpecial: true })
-    const recorded = tokenizer.encode(answer, { addBos: false, continues: true }).slice(0, most)
+    const { ids, recorded: all } = encode(tokenizer, prompt, answer)
+    const recorded = all.slice(0, most)
     await engine.evaluate(ids)
     const times = { with: [], without: [] }
     const cpu = { with: [], without: [] }
@@ -59,6 +66,24 @@ else {
     const times = `${gain.toFixed(3)} times as fast, by the processor's time ${cpuGain.toFixed(3)}`
     console.log(`${kind}: ${times}; ${tokens} tokens, ${accepted} of ${drafted} drafted ones came`)
   }
+}
+
+/** What the texts alone say. */
+async function simulate(power) {
+  const { metadata } = await WeightLoader.fromGguf(positionals[0])
+  const tokenizer = await Tokenizer.load(metadata)
+  for (const [kind, cases] of Object.entries({ quoting: quoting.slice(0, count), talk })) {
+    const encoded = cases.map(([, prompt, answer]) => encode(tokenizer, prompt, answer))
+    const { tokens, drafted, accepted, steps, gain } = simulated(encoded, power)
+    console.log(
+      `${kind}: ${gain.toFixed(3)} times as fast; ${tokens} tokens in ${steps} steps, ${accepted} of ${drafted} drafted ones came`,
+    )
+  }
+}
+
+function encode(tokenizer, prompt, answer) {
+  const recorded = tokenizer.encode(answer, { addBos: false, continues: true })
+  return { ids: tokenizer.encode(prompt, { addBos: true, parseSpecial: true }), recorded }
 }
 
 /** Writes the recorded answer, token by token. Counts what was drafted, and what came. */

@@ -52,9 +52,9 @@ const forModels = {
 
 const forCheckpoints = {
   safetensorsHeader: limit(
-    25_000_000,
+    8_388_608,
     'bytes of the header of a safetensors file',
-    'the limit of huggingface.js; those of an 8x22B have a thousandth',
+    'it is parsed at once, in a tenth of a second; those of an 8x22B have some ten thousand',
   ),
   index: limit(16_777_216, "bytes of a checkpoint's index", 'that of an 8x22B has 0.2 million'),
   checkpointShards: limit(512, 'shards of a checkpoint', 'all are open during a conversion; an 8x22B has 59'),

@@ -5,6 +5,7 @@
 import { quoted } from '../../base/errors.js'
 import { type ByteSource, impostorOf } from '../../base/files/byteSource.js'
 import { limits } from '../../base/limits.js'
+import { TimeSlice } from '../../base/timeSlice.js'
 import { checkpointError } from './checkpointError.js'
 import { JsonObject } from './jsonObject.js'
 
@@ -50,7 +51,9 @@ export async function readSafetensors(source: ByteSource): Promise<SourceTensor[
   const header = JsonObject.parse(decoded(await source.read(LENGTH_BYTES, headerBytes), file), file)
   const dataStart = LENGTH_BYTES + headerBytes
   const tensors: SourceTensor[] = []
+  const slice = new TimeSlice()
   for (const name of header.keys) {
+    if (slice.isOver) await slice.pause()
     if (name === '__metadata__') continue
     tensors.push(readTensor(name, header.object(name) ?? header.refuse(name, 'an object'), source, dataStart))
   }

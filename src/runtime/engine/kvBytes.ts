@@ -1,7 +1,8 @@
 // The bytes of the KV cache's pages in the banks, page by page, all layers of a page together: keys, then values, head
 // by head. Owns where they lie. Does not know which tokens they belong to.
 
-import { kvHeadBytes } from '../weights/pages.js'
+import { formats } from '../../format/quants/formats.js'
+import { kvHeadBytes, PAGE_POSITIONS } from '../weights/pages.js'
 import type { Plan } from '../weights/plan.js'
 import type { ModelWorkerData } from './worker.js'
 
@@ -12,11 +13,13 @@ export class KvBytes {
   readonly #headBytes: number
   readonly #partBytes: number
   readonly #kvHeads: number
+  readonly #headDim: number
 
   constructor({ plan, memories, config }: Pick<ModelWorkerData, 'plan' | 'memories' | 'config'>) {
     this.#plan = plan
     this.#memories = memories
     this.#kvHeads = config.kvHeads
+    this.#headDim = config.headDim
     this.#headBytes = kvHeadBytes(plan.pages, config.headDim, plan.kvFormat)
     this.#partBytes = this.#headBytes / plan.pages
   }
@@ -31,6 +34,16 @@ export class KvBytes {
     const bytes = new Uint8Array(this.pageBytes)
     this.#each(page, (part, at) => bytes.set(part, at))
     return bytes
+  }
+
+  /** How many numbers of a page's bytes are not finite; of 8 bits, how many scales. */
+  notFinite(bytes: Uint8Array): number {
+    const { kvFormat } = this.#plan
+    const first = kvFormat === 'q8' ? PAGE_POSITIONS * this.#headDim : 0 // scales follow the numbers of a part
+    const format = formats.get(kvFormat === 'f32' ? 'F32' : 'F16')!
+    let count = 0
+    for (let at = 0; at < bytes.length; at += this.#partBytes) count += format.notFinite(bytes.subarray(at + first, at + this.#partBytes))
+    return count
   }
 
   write(page: number, bytes: Uint8Array): void {

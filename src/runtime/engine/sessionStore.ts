@@ -100,7 +100,12 @@ export class SessionStore {
           // between two steps: others may have to give up their pages
           const places = await this.#runs.turns.exclusive(async () => this.#scheduler.extend(sequence, pages * PAGE_POSITIONS))
           if (!places) throw new RangeError('no pages for a session, which has its turn')
-          for (let i = 0; i < pages; i++) this.#kv.write(sequence.table[i]!, await page())
+          for (let i = 0; i < pages; i++) {
+            const bytes = await page()
+            const bad = this.#kv.notFinite(bytes)
+            if (bad > 0) throw sessionError(path, `${bad} numbers of page ${i} are not finite, expected none`)
+            this.#kv.write(sequence.table[i]!, bytes)
+          }
         },
       )
       cache.commit(sequence, session.ids.slice(0, session.pages * PAGE_POSITIONS))

@@ -4,7 +4,7 @@
 import { describe, expect, test } from 'vitest'
 import { MixtralError } from '../../../dist/base/errors.js'
 import { Drafting } from '../../../dist/runtime/engine/drafting.js'
-import { type Draft, Request, type Task } from '../../../dist/runtime/engine/request.js'
+import { type Draft, kvSalt, Request, type Task } from '../../../dist/runtime/engine/request.js'
 import { Scheduler, type Share } from '../../../dist/runtime/engine/scheduler.js'
 import { StepCost } from '../../../dist/runtime/engine/stepCost.js'
 import { PAGE_POSITIONS } from '../../../dist/runtime/weights/pages.js'
@@ -98,7 +98,7 @@ describe('a draft', () => {
     await idle(pretended)
     const { cache } = pretended.scheduler
     const all = [...prompt, ...textAfter(prompt.at(-1)!, count)]
-    const found = cache.open(all, all.length, '2 ')
+    const found = cache.open(all, all.length, kvSalt(2))
     expect(found.ids).toEqual(all.slice(0, -1))
     cache.close(found)
     expect(cache.prefixTokens).toBe(all.length - 1)
