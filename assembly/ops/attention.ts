@@ -8,7 +8,8 @@
 import { exp1, exp4, expBelow } from '../lanes/exp'
 import { expand, expandOf, fromHalf, HALF_MASK, plainFactor } from '../lanes/half'
 import { held } from '../lanes/held'
-import { roundedQueryBytes, roundQueries, scoresOfBytes, widenValues } from './attentionBytes'
+import { roundedQueryBytes, roundQueries, scoresOfBytes, widenScales } from './attentionBytes'
+import { mixBytes, widenValueScales } from './attentionByteValues'
 import { mix, mixWide, scores, scoresWide } from './attentionRows'
 import { byteBlockBytes } from './kvCache'
 
@@ -109,7 +110,8 @@ const HALVES = 1
 const BYTES = 2
 
 // One token reads halves directly. For several tokens a block is widened first, keys and then values in the same room,
-// so that it stays in the first-level cache. Of a block of bytes only the values are widened.
+// so that it stays in the first-level cache. Of a block of bytes only the scales are widened: those of keys, then those
+// of values as a token sees them.
 function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, headDim: i32, keys: usize, values: usize, table: usize, position: i32, window: i32, first: i32, end: i32, room: usize, wide: i32, kind: i32): void {
   const blockFloats = <usize>headDim * 32
   const rows = <usize>heads
@@ -141,13 +143,14 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       widen(k, room, blockFloats, true)
       k = room
     }
+    if (bytes) widenScales(k + blockFloats, headDim, room)
     for (let t = from0; t < tokens; t++) {
       const row = <usize>t * rows
       const here = position + t
       const from = window ? max(0, here + 1 - window - first) : 0
       if (from >= 32) continue
       const at = q + <usize>t * qBytes
-      if (bytes) scoresOfBytes(queries + <usize>t * queryBytes, heads, k, headDim, p + row * 128)
+      if (bytes) scoresOfBytes(queries + <usize>t * queryBytes, heads, k, room, headDim, p + row * 128)
       else if (direct) scores<u16>(at, heads, k, headDim, p)
       else if (wide) scoresWide(at, heads, k, headDim, p + row * 128)
       else scores<f32>(at, heads, k, headDim, p + row * 128)
@@ -157,17 +160,19 @@ function attend(q: usize, qFloats: i32, part: usize, tokens: i32, heads: i32, he
       widen(v, room, blockFloats, false)
       v = room
     }
-    if (bytes) {
-      widenValues(v, headDim, min(32, position + tokens - first), room)
-      v = room
-    }
+    let whole = false // whether the scales in the room are those of all 32 positions
     for (let t = from0; t < tokens; t++) {
       const row = <usize>t * rows
       const here = position + t
       const from = window ? max(0, here + 1 - window - first) : 0
       if (from >= 32) continue
       const to = min(32, here + 1 - first)
-      if (direct) mix<u16>(part, heads, kept, p, v, headDim, from, to, spare)
+      if (bytes) {
+        const all = from == 0 && to == 32
+        if (!(whole && all)) widenValueScales(v, headDim, from, to, room)
+        whole = all
+        mixBytes(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, room, headDim)
+      } else if (direct) mix<u16>(part, heads, kept, p, v, headDim, from, to, spare)
       else if (wide) mixWide(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare)
       else mix<f32>(part + row * partBytes, heads, kept + row * 4, p + row * 128, v, headDim, from, to, spare)
     }

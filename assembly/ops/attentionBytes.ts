@@ -1,10 +1,9 @@
-// The products of attention with a cache of 8 bits (kvCache.ts). Scores are sums of integers, exact in any order, for
-// 32 dimensions at a time; their scales are multiplied in one order. Values are widened to float32, exactly: a block is
-// widened once and read by all rows.
+// Scores of attention with a cache of 8 bits (kvCache.ts): sums of integers, exact in any order, for 32 dimensions at a
+// time; their scales are multiplied in one order.
 //
 // A query is rounded to 13 bits, not to 8: pairs of 16-bit numbers are multiplied either way. 32 products of 127 and
 // 4095 are below 2^24, so that their sum is exact as a float32, too.
-import { fromHalf, fromHalf1 } from '../lanes/half'
+import { held } from '../lanes/held'
 import { KV_GROUP } from './kvCache'
 
 const QUERY_STEPS: f32 = 4095
@@ -40,27 +39,63 @@ export function roundQueries(q: usize, heads: i32, headDim: i32, to: usize): voi
   }
 }
 
-/** Scores of `rows` rounded queries with the 32 positions of a block, unscaled: (rows, 32) at p. */
-export function scoresOfBytes(q: usize, rows: i32, keys: usize, headDim: i32, p: usize): void {
+/** The scales of a block to float32, none of which is negative: (groups, 32) at `to`. */
+export function widenScales(from: usize, headDim: i32, to: usize): void {
+  const count = <usize>((headDim + KV_GROUP - 1) / KV_GROUP) * 32
+  const bias = held(112 << 23, headDim)
+  const step = held(0x33800000, headDim) // 2^-24
+  const least = held(0x400, headDim)
+  const most = held(0x7bff, headDim)
+  for (let i: usize = 0; i < count; i += 4) {
+    const half = v128.load16x4_u(from + i * 2)
+    const normal = i32x4.add(i32x4.shl(half, 13), bias)
+    const subnormal = f32x4.mul(f32x4.convert_i32x4_s(half), step)
+    const value = v128.bitselect(subnormal, normal, i32x4.gt_s(least, half))
+    v128.store(to + i * 4, v128.or(value, i32x4.gt_s(half, most))) // an infinity becomes NaN
+  }
+}
+
+/** Makes `bytes` at p zero, a multiple of 128. */
+// @ts-ignore: decorator
+@inline function clear(p: usize, bytes: usize): void {
+  const zero = i32x4.splat(0)
+  for (let end = p + bytes; p < end; p += 128) {
+    v128.store(p, zero)
+    v128.store(p, zero, 16)
+    v128.store(p, zero, 32)
+    v128.store(p, zero, 48)
+    v128.store(p, zero, 64)
+    v128.store(p, zero, 80)
+    v128.store(p, zero, 96)
+    v128.store(p, zero, 112)
+  }
+}
+
+/**
+ * Scores of `rows` rounded queries with the 32 positions of a block, unscaled: (rows, 32) at p. scales: (groups, 32)
+ * float32.
+ */
+export function scoresOfBytes(q: usize, rows: i32, keys: usize, scales: usize, headDim: i32, p: usize): void {
   const rowBytes = roundedQueryBytes(headDim)
   for (; rows >= 4; rows -= 4) {
-    scoresOfBytes4(q, rowBytes, keys, headDim, p)
+    scoresOfBytes4(q, rowBytes, keys, scales, headDim, p)
     q += 4 * rowBytes
     p += 512
   }
   for (; rows > 0; rows--) {
-    scoresOfBytes1(q, keys, headDim, p)
+    scoresOfBytes1(q, keys, scales, headDim, p)
     q += rowBytes
     p += 128
   }
 }
 
-function scoresOfBytes4(q: usize, rowBytes: usize, keys: usize, headDim: i32, p: usize): void {
+// The first group is added to zeros, as others are to those before them: behind a branch V8 makes no 256-bit vectors.
+function scoresOfBytes4(q: usize, rowBytes: usize, keys: usize, scales: usize, headDim: i32, p: usize): void {
   const q1 = q + rowBytes
   const q2 = q1 + rowBytes
   const q3 = q2 + rowBytes
   const queryScales = <usize>headDim * 2
-  const keyScales = keys + <usize>headDim * 32
+  clear(p, 512)
   for (let tile: usize = 0; tile < 32; tile += 8) {
     const out = p + tile * 4
     let k = keys + tile * 2
@@ -78,7 +113,6 @@ function scoresOfBytes4(q: usize, rowBytes: usize, keys: usize, headDim: i32, p:
       for (; d < end; d += 2) {
         const a = v128.load8x8_s(k)
         const b = v128.load8x8_s(k, 8)
-        k += 64
         let x = v128.load32_splat(q + d * 2)
         a0 = i32x4.add(a0, i32x4.dot_i16x8_s(a, x))
         b0 = i32x4.add(b0, i32x4.dot_i16x8_s(b, x))
@@ -91,23 +125,25 @@ function scoresOfBytes4(q: usize, rowBytes: usize, keys: usize, headDim: i32, p:
         x = v128.load32_splat(q3 + d * 2)
         a3 = i32x4.add(a3, i32x4.dot_i16x8_s(a, x))
         b3 = i32x4.add(b3, i32x4.dot_i16x8_s(b, x))
+        k += 64
       }
-      const scales = keyScales + g * 64 + tile * 2
-      const ka = fromHalf(scales)
-      const kb = fromHalf(scales + 8)
+      const keyScales = scales + g * 128 + tile * 4
+      const ka = v128.load(keyScales)
+      const kb = v128.load(keyScales, 16)
       const at = queryScales + g * 4
-      addScaled(out, a0, b0, ka, kb, v128.load32_splat(q + at), g)
-      addScaled(out + 128, a1, b1, ka, kb, v128.load32_splat(q1 + at), g)
-      addScaled(out + 256, a2, b2, ka, kb, v128.load32_splat(q2 + at), g)
-      addScaled(out + 384, a3, b3, ka, kb, v128.load32_splat(q3 + at), g)
+      addScaled(out, a0, b0, ka, kb, v128.load32_splat(q + at))
+      addScaled(out + 128, a1, b1, ka, kb, v128.load32_splat(q1 + at))
+      addScaled(out + 256, a2, b2, ka, kb, v128.load32_splat(q2 + at))
+      addScaled(out + 384, a3, b3, ka, kb, v128.load32_splat(q3 + at))
     }
   }
 }
 
-function scoresOfBytes1(q: usize, keys: usize, headDim: i32, p: usize): void {
+function scoresOfBytes1(q: usize, keys: usize, scales: usize, headDim: i32, p: usize): void {
   const queryScales = q + <usize>headDim * 2
-  const keyScales = keys + <usize>headDim * 32
+  clear(p, 128)
   for (let tile: usize = 0; tile < 32; tile += 8) {
+    const out = p + tile * 4
     let k = keys + tile * 2
     let d: usize = 0
     for (let g: usize = 0; d < <usize>headDim; g++) {
@@ -120,45 +156,17 @@ function scoresOfBytes1(q: usize, keys: usize, headDim: i32, p: usize): void {
         b = i32x4.add(b, i32x4.dot_i16x8_s(v128.load8x8_s(k, 8), x))
         k += 64
       }
-      const scales = keyScales + g * 64 + tile * 2
-      addScaled(p + tile * 4, a, b, fromHalf(scales), fromHalf(scales + 8), v128.load32_splat(queryScales + g * 4), g)
+      const keyScales = scales + g * 128 + tile * 4
+      addScaled(out, a, b, v128.load(keyScales), v128.load(keyScales, 16), v128.load32_splat(queryScales + g * 4))
     }
   }
 }
 
-/** Adds the sums of a group, eight positions of them, to a row's scores: the first group's are the first. */
+/** Adds the sums of a group, eight positions of them, to a row's scores. All is read before anything is written. */
 // @ts-ignore: decorator
-@inline function addScaled(out: usize, a: v128, b: v128, ka: v128, kb: v128, scale: v128, group: usize): void {
-  let x = f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(ka, scale))
-  let y = f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(kb, scale))
-  if (group) {
-    x = f32x4.add(v128.load(out), x)
-    y = f32x4.add(v128.load(out, 16), y)
-  }
+@inline function addScaled(out: usize, a: v128, b: v128, ka: v128, kb: v128, scale: v128): void {
+  const x = f32x4.add(v128.load(out), f32x4.mul(f32x4.convert_i32x4_s(a), f32x4.mul(ka, scale)))
+  const y = f32x4.add(v128.load(out, 16), f32x4.mul(f32x4.convert_i32x4_s(b), f32x4.mul(kb, scale)))
   v128.store(out, x)
   v128.store(out, y, 16)
-}
-
-/** The first `count` positions of a block of values to float32: (count, headDim) at `to`. */
-export function widenValues(values: usize, headDim: i32, count: i32, to: usize): void {
-  let scales = values + <usize>headDim * 32
-  for (; count > 0; count--) {
-    for (let start: usize = 0; start < <usize>headDim; start += <usize>KV_GROUP) {
-      const end = min(start + <usize>KV_GROUP, <usize>headDim)
-      const scale = f32x4.splat(fromHalf1(scales))
-      scales += 2
-      let d = start
-      for (; d + 8 <= end; d += 8) {
-        const x = v128.load8x8_s(values + d)
-        v128.store(to + d * 4, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_low_i16x8_s(x)), scale))
-        v128.store(to + d * 4, f32x4.mul(f32x4.convert_i32x4_s(i32x4.extend_high_i16x8_s(x)), scale), 16)
-      }
-      if (d < end) {
-        const x = i32x4.extend_low_i16x8_s(i16x8.extend_low_i8x16_s(v128.load32_zero(values + d)))
-        v128.store(to + d * 4, f32x4.mul(f32x4.convert_i32x4_s(x), scale))
-      }
-    }
-    values += <usize>headDim
-    to += <usize>headDim * 4
-  }
 }

@@ -45,22 +45,23 @@ export const KV_GROUP: i32 = 32
 /**
  * The same for a cache of 8 bits. A group's scale is the float16 next to 1/127 of its largest magnitude; numbers are
  * the nearest multiples of it, ties to even. A group with a NaN has a NaN for its scale. A block of keys is (headDim /
- * 2, 32, 2) i8, so that two dimensions of four positions are one load, and (groups, 32) scales; one of values (32,
- * headDim) i8 and (32, groups) scales.
+ * 2, 32, 2) i8, so that two dimensions of four positions are one load. One of values is (headDim / 8, 16, 8, 2) i8, two
+ * positions of four dimensions a load; if the width is no multiple of 8, the last 4 dimensions are (16, 4, 2). Behind
+ * either are (groups, 32) scales.
  */
 export function store_kv_q8(key: usize, value: usize, headDim: i32, keys: usize, values: usize, position: i32): void {
   const block = <usize>(position >> 5) * byteBlockBytes(headDim)
   const slot = <usize>(position & 31)
   const groups = <usize>((headDim + KV_GROUP - 1) / KV_GROUP)
   const keyScales = keys + block + <usize>headDim * 32 + slot * 2
-  const valueScales = values + block + <usize>headDim * 32 + slot * groups * 2
+  const valueScales = values + block + <usize>headDim * 32 + slot * 2
   keys += block + slot * 2
-  values += block + slot * <usize>headDim
+  values += block + (slot & 1)
   for (let g: usize = 0; g < groups; g++) {
     const start = g * <usize>KV_GROUP
     const end = min(start + <usize>KV_GROUP, <usize>headDim)
     const keyStep = storeScale(key + start * 4, end - start, keyScales + g * 64)
-    const valueStep = storeScale(value + start * 4, end - start, valueScales + g * 2)
+    const valueStep = storeScale(value + start * 4, end - start, valueScales + g * 64)
     for (let d = start; d < end; d += 4) {
       const k = bytesOf(v128.load(key + d * 4), keyStep)
       const to = keys + d * 32
@@ -69,8 +70,13 @@ export function store_kv_q8(key: usize, value: usize, headDim: i32, keys: usize,
       store<u8>(to, i32x4.extract_lane(k, 2), 64)
       store<u8>(to, i32x4.extract_lane(k, 3), 65)
       const v = bytesOf(v128.load(value + d * 4), valueStep)
-      const halves = i16x8.narrow_i32x4_s(v, v)
-      v128.store32_lane(values + d, i8x16.narrow_i16x8_s(halves, halves), 0)
+      const tile = d & ~7
+      const width = min<usize>(8, <usize>headDim - tile)
+      const at = values + tile * 32 + (slot >> 1) * width * 2 + (d - tile) * 2
+      store<u8>(at, i32x4.extract_lane(v, 0))
+      store<u8>(at, i32x4.extract_lane(v, 1), 2)
+      store<u8>(at, i32x4.extract_lane(v, 2), 4)
+      store<u8>(at, i32x4.extract_lane(v, 3), 6)
     }
   }
 }

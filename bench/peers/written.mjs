@@ -4,17 +4,16 @@
 // node-llama-cpp. Compares the logits of one sequence; ends with 1 if a file does not load there or the two are further
 // apart than two right implementations are.
 
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { getLlama, LlamaLogLevel } from 'node-llama-cpp'
 import { runnerImport } from 'vite'
-import { convertCheckpoint, MixtralModel, quantizeModel, quantizeTypes } from '../../dist/index.js'
+import { convertCheckpoint, quantizeModel, quantizeTypes } from '../../dist/index.js'
+import { compare, openLlama, ours, theirs } from './bothLogits.mjs'
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url))
 const original = here('../../test/golden/models/tiny-mixtral.F16.gguf')
-const { tokens } = JSON.parse(readFileSync(here('../../test/golden/demo/logits.json'), 'utf8'))
 const folder = mkdtempSync(join(tmpdir(), 'mixtral-written-'))
 process.once('exit', () => rmSync(folder, { recursive: true, force: true }))
 
@@ -61,64 +60,15 @@ async function convert(path, type) {
   return path
 }
 
-/** (tokens, vocabulary), and how many there are in the vocabulary. */
-async function ours(path) {
-  const model = await MixtralModel.load(path, { contextLength: tokens.length })
-  const logits = await model.logits(tokens)
-  await model.close()
-  return { logits, vocabulary: logits.length / tokens.length }
-}
-
-/** Keys and values of an F32 model are kept in F32 here, so they must be there. */
-async function theirs(llama, path, vocabulary, kv) {
-  const model = await llama.loadModel({ modelPath: path })
-  const context = await model.createContext({
-    contextSize: tokens.length,
-    threads: 2,
-    flashAttention: kv !== 'F32', // which rounds to halves what goes through it
-    experimentalKvCacheKeyType: kv,
-    experimentalKvCacheValueType: kv,
-  })
-  const sequence = context.getSequence()
-  const results = await sequence.controlledEvaluate(tokens.map((token) => [token, { generateNext: { logits: true } }]))
-  const logits = new Float32Array(tokens.length * vocabulary).fill(Number.NaN)
-  for (const [t, { next }] of results.entries()) for (const [token, logit] of next.logits) logits[t * vocabulary + token] = logit
-  await context.dispose()
-  await model.dispose()
-  return logits
-}
-
-/**
- * Divergence of `other` from `logits` without the highest 5 % of positions, and the share of positions with the same
- * first choice.
- */
-function compare(logits, other, vocabulary) {
-  const divergences = []
-  let same = 0
-  for (let t = 0; t < tokens.length; t++) {
-    const [p, q] = [logits, other].map((all) => logSoftmax(all.subarray(t * vocabulary, (t + 1) * vocabulary)))
-    divergences.push(p.reduce((sum, value, i) => sum + Math.exp(value) * (value - q[i]), 0))
-    if (p.indexOf(Math.max(...p)) === q.indexOf(Math.max(...q))) same++
-  }
-  const kept = divergences.sort((a, b) => a - b).slice(0, Math.floor(tokens.length * 0.95))
-  return { divergence: kept.reduce((sum, value) => sum + value, 0) / kept.length, same: same / tokens.length }
-}
-
-function logSoftmax(logits) {
-  const largest = logits.reduce((most, value) => Math.max(most, value), Number.NEGATIVE_INFINITY)
-  const total = Math.log(logits.reduce((sum, value) => sum + Math.exp(value - largest), 0)) + largest
-  return Float64Array.from(logits, (value) => value - total)
-}
-
-const llama = await getLlama({ gpu: false, build: 'never', skipDownload: true, progressLogs: false, logLevel: LlamaLogLevel.error })
+const llama = await openLlama()
 const json = process.argv.includes('--json')
 const rows = []
 for (const [name, write] of Object.entries(files)) {
   const row = { name, llamaCpp: llama.llamaCppRelease.release }
   try {
     const path = await write(join(folder, `${name.replaceAll(' ', '-')}.gguf`))
-    const { logits, vocabulary } = await ours(path)
-    Object.assign(row, compare(logits, await theirs(llama, path, vocabulary, name.startsWith('F32') ? 'F32' : 'F16'), vocabulary))
+    const logits = await ours(path)
+    Object.assign(row, compare(logits, await theirs(llama, path, { kv: name.startsWith('F32') ? 'F32' : 'F16' })))
     row.right = row.divergence <= mostDivergence.find(([start]) => name.startsWith(start))[1]
   } catch (error) {
     Object.assign(row, { right: false, error: String(error.message ?? error) })

@@ -5,7 +5,7 @@
 import { abortedError, MixtralError } from '../base/errors.js'
 import type { Gguf } from '../format/gguf/gguf.js'
 import { openGguf } from '../format/gguf/openGguf.js'
-import { modelNameText, type RemoteName } from './names/modelName.js'
+import { isPeftFile, modelNameText, type RemoteName } from './names/modelName.js'
 import { type PullOptions, pullModel } from './pull.js'
 import { findHuggingFaceModel } from './sources/huggingFace.js'
 import { findOllamaModel } from './sources/ollamaRegistry.js'
@@ -25,6 +25,8 @@ export interface ModelHeader {
   readonly bytes: number
   /** Undefined unless it is an Ollama model. */
   readonly layers: OllamaLayers | undefined
+  /** The LoRA adapters of an Ollama model. */
+  readonly adapters: readonly Gguf[]
   /** Undefined if the model is not on this machine. */
   readonly local: LocalModel | undefined
 }
@@ -34,25 +36,34 @@ export interface ObtainOptions extends PullOptions {
   readonly update?: boolean
   /** Called before the weights of a model that is not on this machine are downloaded. What it throws ends the call. */
   readonly beforePull?: (header: ModelHeader) => void | Promise<void>
+  /** Called in place of it for a PEFT adapter, with its name and bytes. Default: such an adapter is refused. */
+  readonly beforeAdapter?: (adapter: Pick<ModelHeader, 'name' | 'bytes'>) => void | Promise<void>
 }
 
 /**
- * The model of this name on this machine, pulled into our store if it is not there yet. Throws `IO` for a name without
- * a model, a network or disk that fails; `UNSUPPORTED` for Ollama layers that cannot be used; `GGUF` for a malformed
- * header; `ABORTED`; and what `beforePull` throws.
+ * The model of this name on this machine, pulled into our store if it is not there yet; or, where the caller takes
+ * them, the PEFT adapter, by the path of its configuration. Throws `IO` for a name without a model, a network or disk
+ * that fails; `UNSUPPORTED` for Ollama layers that cannot be used; `GGUF` for a malformed header; `MODEL` for an
+ * adapter that the caller does not take; `ABORTED`; and what `beforePull` and `beforeAdapter` throw.
  * @example const model = await MixtralModel.load(await obtainModel('mixtral:8x7b', { onProgress }))
  */
 export async function obtainModel(model: string | RemoteName, options: ObtainOptions = {}): Promise<LocalModel> {
-  const { update = false, beforePull, ...pullOptions } = options
+  const { update = false, beforePull, beforeAdapter, ...pullOptions } = options
   const { signal } = pullOptions
   const name = typeof model === 'string' ? readModelName(model) : model
   const local = await findLocalModel(update ? name : model) // an update is of a name: nobody pulls a folder
   if (signal?.aborted) throw abortedError(signal)
+  if (local && !beforeAdapter) refuseAdapter(local.path, local.name)
   if (local && !(update && local.store === 'mixtral')) return local
   const store = new OwnStore(storeFolders().own)
   // The demo and paths never get here: they are local, or have thrown.
   const remote = await (local ? findRemoteModel : findAbsentModel)(name as RemoteName, store, signal)
-  if (!local) await beforePull?.(await remoteHeader(remote, signal))
+  if (!beforeAdapter) refuseAdapter(remote.weights[0]!.target, modelNameText(remote.name))
+  if (!local) {
+    if (beforeAdapter && isPeftFile(remote.weights[0]!.target))
+      await beforeAdapter({ name: modelNameText(remote.name), bytes: remoteBytes(remote) })
+    else await beforePull?.(await remoteHeader(remote, signal))
+  }
   const pulled = await pullModel(remote, store, pullOptions)
   if (pulled) return pulled
   throw new MixtralError('IO', `${modelNameText(name)} was pulled, but is not in ${store.root}: another process has removed it`)
@@ -66,13 +77,25 @@ export async function readModelHeader(text: string, signal?: AbortSignal): Promi
   const name = readModelName(text)
   const local = await findLocalModel(text)
   if (signal?.aborted) throw abortedError(signal)
-  if (local) return { name: local.name, gguf: await openGguf(local.path, { signal }), bytes: local.bytes, layers: local.layers, local }
-  return remoteHeader(await findAbsentModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
+  if (!local) return remoteHeader(await findAbsentModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
+  refuseAdapter(local.path, local.name)
+  const [gguf, ...adapters] = await Promise.all([local.path, ...(local.adapters ?? [])].map((file) => openGguf(file, { signal })))
+  return { name: local.name, gguf: gguf!, bytes: local.bytes, layers: local.layers, adapters, local }
 }
 
 async function remoteHeader(remote: RemoteModel, signal: AbortSignal | undefined): Promise<ModelHeader> {
-  const gguf = await openRemoteGguf(remote, signal)
-  return { name: modelNameText(remote.name), gguf, bytes: remoteBytes(remote), layers: await remote.readLayers?.(), local: undefined }
+  refuseAdapter(remote.weights[0]!.target, modelNameText(remote.name))
+  const gguf = await openRemoteGguf(remote.weights, signal)
+  const adapters: Gguf[] = []
+  for (const file of remote.adapters ?? []) adapters.push(await openRemoteGguf([file], signal))
+  const layers = await remote.readLayers?.()
+  return { name: modelNameText(remote.name), gguf, bytes: remoteBytes(remote), layers, adapters, local: undefined }
+}
+
+/** Throws `MODEL` for a PEFT adapter, which has no header of a model. */
+function refuseAdapter(file: string, name: string): void {
+  if (isPeftFile(file))
+    throw new MixtralError('MODEL', `${name} is a LoRA adapter in PEFT's form, expected a model, to which it can be added`)
 }
 
 /** Finds a model that is not on this machine. An error that names no near models names near ones on this machine. */

@@ -7,7 +7,7 @@ import { checkDiskSpace } from '../base/files/draftFile.js'
 import { fileBytes } from '../base/files/optionalFiles.js'
 import { Told } from '../base/onAbort.js'
 import { modelNameText } from './names/modelName.js'
-import type { RemoteModel, StoreFile } from './sources/remoteModel.js'
+import { type RemoteModel, remoteFiles, type StoreFile } from './sources/remoteModel.js'
 import { findInOwnStore, type LocalModel } from './stores/localModels.js'
 import type { OwnStore } from './stores/ownStore.js'
 import { hasLock, withLock } from './stores/storeLock.js'
@@ -52,7 +52,7 @@ export async function pullModel(remote: RemoteModel, store: OwnStore, options: P
   const toldAll = async () => {
     for (const told of [progress, waiting, unverified]) await told.end()
   }
-  const files = [...remote.extras, ...remote.weights]
+  const files = remoteFiles(remote)
   const total = files.reduce((sum, { bytes }) => sum + bytes, 0)
   const absent = []
   for (const file of files) if (!(await isComplete(file, remote, store))) absent.push(file)

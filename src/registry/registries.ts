@@ -7,10 +7,12 @@ import type { PullOptions } from './pull.js'
 
 export const HuggingFace = {
   /**
-   * Downloads a model, or what is missing of it, into our store; one in the cache of huggingface_hub is used where it
-   * is. Returns the path of the GGUF, or of its first shard. Throws `IO` for a bad name, a model that does not exist, a
+   * Downloads a model or an adapter, or what is missing of it, into our store; one in the cache of huggingface_hub is
+   * used where it is. Returns the path of the GGUF, of its first shard, or of the `adapter_config.json` of a PEFT
+   * adapter, which the option `adapters` takes. Throws `IO` for a bad name, a model that does not exist, a
    * network or disk that fails; `OPTION`; `ABORTED`.
-   * @param name `hf:owner/repo/file.gguf` or `hf:owner/repo:Q4_K_M`; `hf:` may be left out
+   * @param name `hf:owner/repo/file.gguf`, `hf:owner/repo:Q4_K_M`, `hf:owner/repo/adapter_config.json`, or
+   * `hf:owner/repo` where there is just one; `hf:` may be left out
    * @example const path = await HuggingFace.pull('TheBloke/Mixtral-8x7B-Instruct-v0.1-GGUF:Q4_K_M')
    */
   async pull(name: string, options: PullOptions = {}): Promise<string> {
@@ -43,7 +45,7 @@ async function pull(name: RemoteName, asked: PullOptions): Promise<string> {
   const options = { ...asked }
   checkOptions(options)
   const { obtainModel } = await import('./obtain.js')
-  return (await obtainModel(name, { ...options, update: true })).path
+  return (await obtainModel(name, { ...options, update: true, beforeAdapter: () => {} })).path
 }
 
 /** Throws `OPTION` for an unknown option, or one of the wrong kind. */

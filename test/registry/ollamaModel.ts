@@ -12,7 +12,7 @@ export function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`
 }
 
-/** A model with these layers beside its weights: texts, lists of texts for several layers, or values for JSON. */
+/** A model with these layers beside its weights: texts, bytes, lists of them for several layers, or values for JSON. */
 export function ollamaModel(layers: Record<string, unknown> = {}, weights: Uint8Array = Buffer.from('GGUF....')): OllamaModel {
   const blobs = new Map<string, Uint8Array>()
   const blob = (mediaType: string, bytes: Uint8Array) => {
@@ -20,10 +20,10 @@ export function ollamaModel(layers: Record<string, unknown> = {}, weights: Uint8
     return { mediaType, digest: digestOf(bytes), size: bytes.length }
   }
   const texts = Object.entries(layers).flatMap(([kind, value]) => {
-    const contents = kind === 'license' && Array.isArray(value) ? value : [value]
+    const contents = ['license', 'adapter'].includes(kind) && Array.isArray(value) ? value : [value]
     return contents.map((content) => {
       const text = typeof content === 'string' ? content : JSON.stringify(content)
-      return blob(`application/vnd.ollama.image.${kind}`, Buffer.from(text))
+      return blob(`application/vnd.ollama.image.${kind}`, content instanceof Uint8Array ? content : Buffer.from(text))
     })
   })
   const manifest = {

@@ -144,7 +144,7 @@ test.each<[what: string, change: (manifest: Manifest) => void, says: string]>([
   ['a smaller size than the blob has', (manifest) => manifest.layers[0]!.size--, 'has changed'],
   ['another digest', (manifest) => (manifest.layers[0]!.digest = `sha256:${'0'.repeat(64)}`), '404'],
   ['a digest with a path', (manifest) => (manifest.layers[0]!.digest = 'sha256:../../../../tmp/x'), 'digest'],
-  ['an adapter', (manifest) => (manifest.layers[1]!.mediaType = 'application/vnd.ollama.image.adapter'), '"adapter"'],
+  ['a projector', (manifest) => (manifest.layers[1]!.mediaType = 'application/vnd.ollama.image.projector'), '"projector"'],
   ['a size that no disk has', (manifest) => (manifest.layers[0]!.size = 2 ** 44), 'needs 17592.19 GB more'],
 ])('a manifest with %s is refused, and nothing of the model remains', async (_, change, says) => {
   const manifest = JSON.parse(model.manifest)

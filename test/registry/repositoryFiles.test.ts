@@ -1,10 +1,10 @@
 import { expect, test } from 'vitest'
 import { firstShardPath, shardPaths } from '../../dist/format/gguf/shards.js'
 import type { HuggingFaceName } from '../../dist/registry/names/modelName.js'
-import { chooseGgufFiles } from '../../dist/registry/names/repositoryFiles.js'
+import { chooseFiles } from '../../dist/registry/names/repositoryFiles.js'
 
 const choose = (files: string[], quantization: string) =>
-  chooseGgufFiles(files, { kind: 'huggingface', owner: 'o', repo: 'r', revision: 'main', quantization } satisfies HuggingFaceName)
+  chooseFiles(files, { kind: 'huggingface', owner: 'o', repo: 'r', revision: 'main', quantization } satisfies HuggingFaceName)
 
 const spellings = [
   'Mixtral-8x7B-v0.1.Q4_K_M.gguf',
@@ -67,7 +67,7 @@ test('a model that is there in parts only is said to be so', () => {
   expect(() => choose([...parts, 'mix.Q4_0.gguf'], 'Q8_0')).toThrow(says)
   expect(choose([...parts, 'mix.Q4_0.gguf'], 'Q4_0')).toEqual(['mix.Q4_0.gguf'])
   const byName = (file: string) =>
-    chooseGgufFiles([...parts, 'mix.Q4_0.gguf'], { kind: 'huggingface', owner: 'o', repo: 'r', revision: 'main', file } as HuggingFaceName)
+    chooseFiles([...parts, 'mix.Q4_0.gguf'], { kind: 'huggingface', owner: 'o', repo: 'r', revision: 'main', file } as HuggingFaceName)
   expect(() => byName('mix.Q8_0.gguf')).toThrow(says)
   expect(byName('mix.Q4_0.gguf')).toEqual(['mix.Q4_0.gguf'])
 })

@@ -101,7 +101,6 @@ test("Ollama's names are the same in any case, and an exact one goes first", asy
 })
 
 test.each([
-  ['adapter', 'UNSUPPORTED', 'mix:latest has a layer of type "adapter"'],
   ['projector', 'UNSUPPORTED', 'mix:latest has a layer of type "projector"'],
   ['tensor', 'UNSUPPORTED', '"tensor"'],
 ])('a model with a layer of type %s is refused by its name', async (kind, code, says) => {

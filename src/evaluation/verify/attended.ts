@@ -38,7 +38,9 @@ export function attended(taps: Taps, config: MixtralConfig, kvFormat: KvFormat):
       }
       // an error of a score is doubled in its share; then one sum per position
       const off = HALF_ULP * (2 * (headDim + 8) * largest + 4 * scores.length + 16) + 2 * fromQuery
-      for (const [i, share] of softmax(scores).entries()) {
+      const shares = softmax(scores)
+      if (kvFormat === 'q8') allowWeightRounding(shares, v, kvAt, first, allowed.subarray(at, at + headDim))
+      for (const [i, share] of shares.entries()) {
         for (let c = 0; c < headDim; c++) {
           mixed[at + c]! += share * v[kvAt(i) + c]!
           allowed[at + c]! += off * share * Math.abs(v[kvAt(i) + c]!)
@@ -73,6 +75,30 @@ function queryRounding(q: ArrayLike<number>, at: number, k: Float64Array, kAt: n
     },
   )
   return sum / Math.sqrt(headDim)
+}
+
+/**
+ * Adds what rounding weights may change: of each block of 32 positions and group of dimensions, to steps of 1/32767 of
+ * the largest weight times the scale of its values.
+ */
+function allowWeightRounding(
+  shares: Float64Array,
+  v: Float64Array,
+  kvAt: (i: number) => number,
+  first: number,
+  allowed: Float64Array, // (headDim)
+): void {
+  for (let start = 0; start < allowed.length; start += KV_GROUP) {
+    const tops = new Map<number, number>()
+    for (const [i, share] of shares.entries()) {
+      const end = kvAt(i) + Math.min(start + KV_GROUP, allowed.length)
+      const largest = v.subarray(kvAt(i) + start, end).reduce((most, value) => Math.max(most, Math.abs(value)), 0)
+      const block = (first + i) >> 5
+      tops.set(block, Math.max(tops.get(block) ?? 0, share * largest))
+    }
+    const most = (16 / 32767) * [...tops.values()].reduce((sum, top) => sum + top, 0)
+    for (let c = start; c < Math.min(start + KV_GROUP, allowed.length); c++) allowed[c]! += most
+  }
 }
 
 /** Calls for the groups of each head with their largest magnitude, which is NaN where one is. */

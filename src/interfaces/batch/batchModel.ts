@@ -6,12 +6,15 @@ import path from 'node:path'
 import { checkText, MixtralError, shown } from '../../base/errors.js'
 import { openGguf } from '../../format/gguf/openGguf.js'
 import { localModel } from '../../registry/stores/localModels.js'
+import { checkAdapters } from '../../runtime/adapters/adapterSet.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
+import { readAdapters } from '../../runtime/engine/loadedAdapters.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { residentNeeds } from '../../runtime/weights/plan.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
+import { allAdapters } from '../../text/generate/modelParts.js'
 import { planOptions } from '../inspect/modelFacts.js'
 import { canonical, type ModelMark, markOf, sha256 } from '../server/modelMark.js'
 import { isCalled, type ServedModel, servedModel, servedVersion } from '../server/servedModel.js'
@@ -44,16 +47,17 @@ export async function markedModel(served: ServedModel): Promise<BatchModel> {
 
 /** The marks of a model that is not loaded, as they are when it is. Throws what its header is refused for; `IO`. */
 export async function headerMark(
-  given: string,
-  options: Pick<EngineOptions, 'contextLength' | 'kvFormat'>,
+  name: string,
+  { adapters: given, ...options }: Pick<EngineOptions, 'contextLength' | 'kvFormat' | 'adapters'>,
 ): Promise<ModelMark & { readonly name: string }> {
-  const { path: file, layers } = await localModel(given)
+  const { path: file, layers, adapters: own } = await localModel(name)
   const gguf = await openGguf(file)
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
   const { build } = await compileKernels()
   const asked = planOptions(config, { build, layers, options })
   const { kvFormat } = residentNeeds(config, mixtralTensors(config, gguf), asked)
-  const mark = await markOf({ gguf, layers, contextLength: asked.contextLength, memory: { kvFormat } }, servedVersion())
+  const adapters = await readAdapters(await allAdapters(own, checkAdapters(given)), config)
+  const mark = await markOf({ gguf, layers, adapters, contextLength: asked.contextLength, memory: { kvFormat } }, servedVersion())
   return { ...mark, name: path.basename(file).replace(/\.gguf$/i, '') }
 }
 

@@ -5,6 +5,7 @@
 import { open, rm } from 'node:fs/promises'
 import { checkNames, checkText, MixtralError, shown } from '../../base/errors.js'
 import { ioError } from '../../base/files/byteSource.js'
+import { type AdapterChoice, checkAdapters } from '../../runtime/adapters/adapterSet.js'
 import type { KvFormat } from '../../runtime/kernels/abi.js'
 import { type ModelMark, sha256 } from '../server/modelMark.js'
 import { parsedBody } from '../server/security/body.js'
@@ -46,6 +47,8 @@ export interface SubmitOptions {
   readonly contextLength?: number
   /** How workers keep keys and values. Default: as they do when they are not told. */
   readonly kvFormat?: KvFormat
+  /** The LoRA adapters with which workers load the model, as the option of loading has them. Default: none. */
+  readonly adapters?: readonly (string | AdapterChoice)[]
   readonly signal?: AbortSignal
 }
 
@@ -69,12 +72,13 @@ export const chunksOf = (batch: string) => `mixtral-${batch}`
 /**
  * Puts the requests of a file into a queue, for workers with this model. It is not loaded. What is there already stays.
  * Throws `OPTION` for a malformed line, `IO` where a file or the queue's server cannot be used, `UNSUPPORTED` where
- * bullmq or a client is not installed, and what the header of the model is refused for.
+ * bullmq or a client is not installed, and what the header of the model, or an adapter, is refused for.
  */
 export async function submitBatch(model: string, input: string, queue: string, options: SubmitOptions = {}): Promise<QueuedBatch> {
   checkText('the model', model)
-  checkNames(options, ['name', 'contextLength', 'kvFormat', 'signal'])
-  const { name: asked, signal, ...load } = options
+  checkNames(options, ['name', 'contextLength', 'kvFormat', 'adapters', 'signal'])
+  const { name: asked, signal, ...others } = options
+  const load = { ...others, adapters: checkAdapters(options.adapters) }
   const requests = await BatchInput.open(input, { signal })
   try {
     const { name: own, ...mark } = await headerMark(model, load)

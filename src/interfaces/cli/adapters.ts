@@ -5,29 +5,17 @@ import { existsSync } from 'node:fs'
 import type { MergedTensor } from '../../authoring/quantize/adapterMerge.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
 import { quoted } from '../../base/errors.js'
-import { localModel } from '../../registry/stores/localModels.js'
-import { type AdapterChoice, checkAdapterHeader, isFolder } from '../../runtime/adapters/adapterSet.js'
+import type { AdapterChoice } from '../../runtime/adapters/adapterSet.js'
 import type { AdapterFacts } from '../inspect/adapterFacts.js'
 import { columns } from './layout.js'
 
-/** Reads one more adapter of a list: a path or name, and a number behind a colon if that is not part of the path. */
+/**
+ * Reads one more adapter of a list: a path or name, and how much of it counts, which is a number behind the last colon
+ * unless there is a file of the whole name. No name needs such a number: in `hf:owner/repo:Q8_0` there are letters.
+ */
 export function adapterChoices(text: string, before: readonly AdapterChoice[] = []): AdapterChoice[] {
   const [, path, scale] = existsSync(text) ? [] : (/^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(text) ?? [])
   return [...before, path === undefined ? { path: text } : { path, scale: Number(scale) }]
-}
-
-/**
- * The same, names replaced by the paths of files on this machine. Throws `IO` for a name that is not here, and what is
- * wrong with an adapter whatever its model is: before hours are spent on the model.
- */
-export async function localAdapters(choices: readonly AdapterChoice[] = []): Promise<AdapterChoice[]> {
-  const list: AdapterChoice[] = []
-  for (const choice of choices) {
-    const path = (await isFolder(choice.path)) ? choice.path : (await localModel(choice.path)).path
-    await checkAdapterHeader(path)
-    list.push({ ...choice, path })
-  }
-  return list
 }
 
 /** What merging has changed and lost, in one line. */

@@ -3,7 +3,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander'
 import type { BatchOptions } from '../batch/runBatch.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { nameOf, roomyPositions } from './loading.js'
 
 export interface BatchModelFlags extends ModelFlags {
@@ -18,7 +18,7 @@ export const NAME_FLAG = ['--name <name>', "the model's name in requests and ans
 /** The flags of a command that loads a model for requests. */
 export function addBatchModelFlags(command: Command): Command {
   command.option('-m, --model <model>', ANY_MODEL, 'demo')
-  return addOutputFlags(addModelFlags(command))
+  return addOutputFlags(addLoraFlag(addModelFlags(command)))
     .option('--parallel <n>', 'most requests that share steps (default: 8)', wholeNumber(1, 4096))
     .option(
       '--kv-tokens <n>',

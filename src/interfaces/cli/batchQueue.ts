@@ -7,7 +7,8 @@ import { batchStatus, collectBatch, type QueuedStatus, submitBatch } from '../ba
 import { workBatch } from '../batch/queueWorker.js'
 import { addBatchModelFlags, type BatchModelFlags, batchLoading, batchName, NAME_FLAG } from './batchFlags.js'
 import { BatchBar, mergeText, requestCount } from './batchReport.js'
-import { ANY_MODEL, addOutputFlags, kvFlag, loadOptions, type ModelFlags, type OutputFlags, wholeNumber } from './flags.js'
+import { bringAdapters } from './bringing.js'
+import { ANY_MODEL, addLoraFlag, addOutputFlags, kvFlag, loadOptions, type ModelFlags, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, print, say, speed } from './layout.js'
@@ -17,7 +18,7 @@ interface QueueFlags extends OutputFlags {
   readonly queue: string
 }
 
-interface SubmitFlags extends QueueFlags, Pick<ModelFlags, 'context' | 'kv'> {
+interface SubmitFlags extends QueueFlags, Pick<ModelFlags, 'context' | 'kv' | 'lora'> {
   readonly model: string
   readonly name?: string
 }
@@ -44,6 +45,7 @@ export function configureBatchQueue(batch: Command): void {
     .option(...NAME_FLAG)
     .option('-c, --context <n>', "the context with which workers load it (default: the model's, at most 4096)", wholeNumber(1, 2 ** 24))
     .addOption(kvFlag())
+  addLoraFlag(submit)
     .addHelpText('after', wrapped(`${about}\nExamples:\n  mixtral batch submit in.jsonl --queue redis://box:6379 --model mixtral:8x7b`))
     .action(submitTo)
 
@@ -91,11 +93,13 @@ async function submitTo(input: string, flags: SubmitFlags): Promise<void> {
   const { model, queue, json } = flags
   const { contextLength, kvFormat } = loadOptions(flags)
   const name = batchName(flags)
+  const adapters = await bringAdapters(flags.lora, json)
   const interrupt = onInterrupt()
   const options = {
     ...(name !== undefined && { name }),
     ...(contextLength !== undefined && { contextLength }),
     ...(kvFormat !== undefined && { kvFormat }),
+    ...(adapters.length > 0 && { adapters }),
     signal: interrupt.signal,
   }
   const batch = await submitBatch(model, input, queue, options).finally(interrupt.release)

@@ -1,14 +1,16 @@
-// Finds a model for a command: its header, or the model itself, downloaded if it is not on this machine. Says how large
-// it is and how it would be loaded before a byte of weights is downloaded, and shows the progress. Does not know what
-// the command does with it.
+// Finds a model or an adapter for a command: its header or itself, downloaded if it is not on this machine. Says how
+// large it is and how it would be loaded before a byte of weights is downloaded, and shows the progress. Does not know
+// what the command does with it.
 
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
-import { modelNameText, parseModelName } from '../../registry/names/modelName.js'
+import { adapterName, modelNameText, parseModelName } from '../../registry/names/modelName.js'
 import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/obtain.js'
 import { findLocalModel, type LocalModel } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
+import { type AdapterChoice, checkAdapterHeader, isFolder } from '../../runtime/adapters/adapterSet.js'
+import { isGgufAdapter, readAdapterHeader } from '../../runtime/adapters/ggufAdapter.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { fitText } from '../inspect/fit.js'
@@ -20,9 +22,10 @@ import { ProgressLine } from './progressLine.js'
 export interface BringOptions {
   /**
    * What the model is for, which decides what is refused before a download. `loading`: a model that cannot be loaded on
-   * this machine. `reading`: a model that no machine can run. `keeping`: nothing, and a model in our store is updated.
+   * this machine. `reading`: a model that no machine can run. `adapting`: what is no LoRA adapter. `keeping`: nothing,
+   * and a model in our store is updated.
    */
-  readonly purpose: 'loading' | 'reading' | 'keeping'
+  readonly purpose: 'loading' | 'reading' | 'adapting' | 'keeping'
   /** How it is to be loaded. */
   readonly load?: EngineOptions
   /** Whether to write nothing but errors to stderr. */
@@ -47,6 +50,7 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
       update: purpose === 'keeping',
       signal: interrupt.signal,
       beforePull: async (header) => tell(await verdictOn(header, purpose, load)),
+      ...((purpose === 'adapting' || purpose === 'keeping') && { beforeAdapter: (adapter) => tell(adapterLine(adapter)) }),
       onProgress: ({ loaded, total }) => {
         downloading = true
         bar.update(loaded, total)
@@ -71,6 +75,21 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
   }
 }
 
+/**
+ * The same adapters, names replaced by the paths of files on this machine, downloaded if they are not here. Throws what
+ * `bringModel` throws, and what is wrong with an adapter whatever its model is: before hours are spent on the model.
+ */
+export async function bringAdapters(choices: readonly AdapterChoice[] = [], quiet = false): Promise<AdapterChoice[]> {
+  const list: AdapterChoice[] = []
+  for (const choice of choices) {
+    const isHere = await isFolder(choice.path)
+    const path = isHere ? choice.path : (await bringModel(adapterName(choice.path), { purpose: 'adapting', quiet })).path
+    await checkAdapterHeader(path)
+    list.push({ ...choice, path })
+  }
+  return list
+}
+
 /** Says where a model is not here: a command that looks at its header first is silent until that is found. */
 export async function sayIfAbsent(text: string): Promise<void> {
   if (!(await findLocalModel(text))) say(`${shownName(text)} is not on this machine: looking for it at its source`)
@@ -93,10 +112,15 @@ async function isKept(text: string): Promise<boolean> {
  * What is known of a model before it is downloaded, in one line. Throws where the model is of no use for the purpose.
  */
 async function verdictOn(
-  { name, gguf, bytes, layers }: ModelHeader,
+  { name, gguf, bytes, layers, adapters }: ModelHeader,
   purpose: BringOptions['purpose'],
   load: EngineOptions,
 ): Promise<string> {
+  if (purpose === 'adapting' || (purpose === 'keeping' && isGgufAdapter(gguf))) {
+    readAdapterHeader(gguf)
+    return adapterLine({ name, bytes })
+  }
+  for (const adapter of purpose === 'keeping' ? [] : adapters) readAdapterHeader(adapter)
   const { build } = await compileKernels()
   const { fit, refusal } = factsOf(gguf, { build, layers, options: load })
   if (!fit && purpose !== 'keeping') throw new MixtralError('MODEL', refusal!)
@@ -104,6 +128,8 @@ async function verdictOn(
   if (fit?.verdict === 'refused' && purpose === 'loading') throw new MixtralError('MEMORY', `${name} ${verdict}`)
   return `${name}: ${byteCount(bytes)} to download; it ${verdict}`
 }
+
+const adapterLine = ({ name, bytes }: Pick<ModelHeader, 'name' | 'bytes'>) => `${name}: ${byteCount(bytes)} to download; a LoRA adapter`
 
 /**
  * The header of a model of any name, without its weights. Throws what the registry and the GGUF reader throw, and

@@ -81,7 +81,7 @@ export function addOutputFlags(command: Command): Command {
 
 /** The flag of commands that a model with adapters makes sense for. */
 export function addLoraFlag(command: Command): Command {
-  const help = 'a LoRA adapter, a GGUF file or a PEFT folder, and how much of it counts; may be given several times'
+  const help = 'a LoRA adapter: a GGUF file, a PEFT folder or an hf: name, and how much of it counts; may be given several times'
   return command.option('--lora <file[:scale]>', help, adapterChoices)
 }
 

@@ -11,7 +11,7 @@ import { ioError } from '../../base/files/byteSource.js'
 import { checkDiskSpace, refuseInput } from '../../base/files/draftFile.js'
 import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import { checkOutputs, checkPlaces, readTextFile } from './files.js'
-import { ANY_MODEL, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
+import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
 import { onInterrupt } from './interrupt.js'
 import { jsonLine, print, say, textFor } from './layout.js'
@@ -28,7 +28,7 @@ export function configureImatrix(command: Command): void {
     .argument('<text>', 'the path of a text, UTF-8: the more, and the more like what the model will be used for, the better')
     .argument('<out>', 'the path of the file to write: a GGUF, or the old form of llama.cpp if the name ends in .dat')
     .option('--chunks <n>', 'windows to run at most (default: all)', wholeNumber(1))
-  addOutputFlags(addModelFlags(command))
+  addOutputFlags(addLoraFlag(addModelFlags(command)))
   // Of the model flags, only --context has another meaning here.
   const context = command.options.find(({ long }) => long === '--context')!
   context.description = `tokens of a window (default: ${USUAL_IMATRIX_WINDOW}, or the model's context if that is shorter)`
@@ -38,7 +38,7 @@ export function configureImatrix(command: Command): void {
       wrapped(`
 Sums the squares of what each matrix of the model is multiplied with, column by column and expert by expert, over windows of the text as
 llama-imatrix cuts them. \`mixtral quantize --imatrix\` and llama-quantize weigh errors by it. OUT appears only when it is complete: after an error
-or Ctrl-C there is none. An F16 or Q8_0 model gives the best matrix, a Q4_K_M one a good one.
+or Ctrl-C there is none. With --lora, it is that of the model with the adapters, for \`mixtral quantize --lora\`. An F16 or Q8_0 model gives the best matrix, a Q4_K_M one a good one.
 
 Examples:
   mixtral imatrix mixtral-Q8_0.gguf text.txt mixtral.imatrix.gguf

@@ -10,7 +10,7 @@ import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { weightsPerSecond } from '../../runtime/machine/speed.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { type AdapterFacts, adapterFacts } from '../inspect/adapterFacts.js'
+import { type AdapterFacts, adapterFacts, layerFacts } from '../inspect/adapterFacts.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { adapterText } from './adapters.js'
@@ -48,20 +48,24 @@ const LEAST_ACTIVE_BYTES = 100e6
 
 async function inspect(name: string, flags: InspectFlags): Promise<void> {
   const { tensors = false, json } = flags
-  const { gguf, layers } = await lookAt(name)
+  const { gguf, layers, adapters } = await lookAt(name)
   const { build } = await compileKernels()
   const facts = factsOf(gguf, { build, layers, options: loadOptions(flags) })
   const adapter = adapterFacts(gguf)
+  const brought = adapters.map(layerFacts)
   const active = facts.needs?.activeBytesPerToken ?? 0
   const tokensPerSecond = active < LEAST_ACTIVE_BYTES ? undefined : (await weightsPerSecond()) / active
-  if (json) process.stdout.write(jsonLine(jsonFacts(gguf, facts, { tokensPerSecond, tensors, adapter })))
-  else print(describe(gguf, facts, { tokensPerSecond, tensors, adapter, source: flags.ram === undefined ? undefined : 'of --ram' }))
+  if (json) process.stdout.write(jsonLine(jsonFacts(gguf, facts, { tokensPerSecond, tensors, adapter, brought })))
+  else
+    print(describe(gguf, facts, { tokensPerSecond, tensors, adapter, brought, source: flags.ram === undefined ? undefined : 'of --ram' }))
 }
 
 interface Facts {
   readonly tokensPerSecond: number | undefined
   readonly tensors: boolean
   readonly adapter: AdapterFacts | undefined
+  /** The adapters that come with an Ollama model. */
+  readonly brought: readonly AdapterFacts[]
 }
 
 interface Describing extends Facts {
@@ -69,7 +73,7 @@ interface Describing extends Facts {
   readonly source: string | undefined
 }
 
-function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: listTensors, adapter, source }: Describing): string {
+function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: listTensors, adapter, brought, source }: Describing): string {
   const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainText(body).replaceAll(/^(?=.)/gm, '  ')}`
   const files = gguf.files.length > 1 ? ` in ${gguf.files.length} shards` : ''
@@ -96,15 +100,21 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
   }
   if (facts.needs) {
     const { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes, leastMemoryBytes, activeBytesPerToken } = facts.needs
+    const adapterBytes = brought.reduce((sum, { matrices }) => sum + matrices.reduce((all, { bytes }) => all + bytes, 0), 0)
     const rows = [
       ['weights in memory', byteCount(weightBytes)],
+      ...(brought.length > 0 ? [['adapters', byteCount(adapterBytes)]] : []),
       [`KV cache for ${contextLength} tokens`, byteCount(kvBytes)],
       ['scratch memory', byteCount(scratchBytes)],
-      ['together', byteCount(memoryBytes)],
-      ...(leastMemoryBytes < memoryBytes ? [['with no layer expanded', byteCount(leastMemoryBytes)]] : []),
+      ['together', byteCount(memoryBytes + adapterBytes)],
+      ...(leastMemoryBytes < memoryBytes ? [['with no layer expanded', byteCount(leastMemoryBytes + adapterBytes)]] : []),
       ['read per token', byteCount(activeBytesPerToken)],
     ]
     parts.push(section('needs', columns(rows, [1])))
+  }
+  for (const [n, one] of brought.entries()) {
+    const { title, body } = adapterText(one)
+    parts.push(section(`adapter ${n + 1} ${title}`, body))
   }
   if (adapter) {
     const { title, body } = adapterText(adapter)
@@ -121,7 +131,7 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
 function jsonFacts(
   gguf: Gguf,
   { fileBytes, quantization, config, tensorTypes, needs, fit, refusal, sampling, notes }: ModelFacts,
-  { tokensPerSecond, tensors: listTensors, adapter }: Facts,
+  { tokensPerSecond, tensors: listTensors, adapter, brought }: Facts,
 ) {
   return {
     files: gguf.files,
@@ -142,6 +152,7 @@ function jsonFacts(
       })),
     }),
     ...(adapter && { adapter }),
+    ...(brought.length > 0 && { adapters: brought }),
     needs: needs && Object.fromEntries(Object.entries(needs).map(([key, value]) => [snakeCase(key), value])),
     runs: refusal === undefined,
     fits: fit && fit.verdict === 'resident',

@@ -10,8 +10,7 @@ import { type ExpertFigures, expertRates } from '../../runtime/residency/expertF
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelMemory } from '../../text/generate/modelMemory.js'
 import { roomyKvTokens } from '../inspect/kvTokens.js'
-import { localAdapters } from './adapters.js'
-import { bringModel, lookAt, sayIfAbsent } from './bringing.js'
+import { bringAdapters, bringModel, lookAt, sayIfAbsent } from './bringing.js'
 import { loadOptions, type ModelFlags } from './flags.js'
 import { onInterrupt } from './interrupt.js'
 import { say } from './layout.js'
@@ -36,7 +35,7 @@ export async function withModel<T>(
     ...(sequences !== undefined && { sequences }),
     ...(kvTokens !== undefined && { kvTokens }),
     ...(batchSize !== undefined && { batchSize }),
-    ...(flags.lora && { adapters: await localAdapters(flags.lora) }),
+    ...(flags.lora && { adapters: await bringAdapters(flags.lora, json) }),
   }
   const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })
   const bar = new ProgressLine('loading', { unit: 'bytes', quiet: json === true })

@@ -11,7 +11,8 @@ import { quoted } from '../../base/errors.js'
 import { didYouMean } from '../../base/nearNames.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import type { AdapterChoice } from '../../runtime/adapters/adapterSet.js'
-import { adapterChoices, localAdapters, mergedText } from './adapters.js'
+import { adapterChoices, mergedText } from './adapters.js'
+import { bringAdapters } from './bringing.js'
 import { checkOutputs } from './files.js'
 import { addOutputFlags, byteSize, type OutputFlags, wholeNumber } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -43,7 +44,11 @@ export function configureQuantize(command: Command): void {
       .option('--shard-size <size>', 'write shards with at most this size of weights each, such as 4G (default: one file)', byteSize)
       .option('--requantize', 'also quantize weights that are quantized already, which costs quality')
       .option('--imatrix <file>', 'importance matrix: errors count as it says; mixtral imatrix or llama-imatrix makes one')
-      .option('--lora <file[:scale]>', 'merges a LoRA adapter: a GGUF file or a PEFT folder; may be given several times', adapterChoices)
+      .option(
+        '--lora <file[:scale]>',
+        'merges a LoRA adapter: a GGUF file, a PEFT folder or an hf: name; may be given several times',
+        adapterChoices,
+      )
       .option('--threads <n>', 'CPU threads (default: one for each core)', wholeNumber(1, 1024)),
   )
     .addHelpText(
@@ -79,12 +84,12 @@ function quantizeType(text: string): QuantizeType {
 async function quantize(input: string, output: string, type: QuantizeType, flags: QuantizeFlags): Promise<void> {
   const { layout, shardSize, requantize, imatrix, lora, threads, json } = flags
   checkOutputs(output)
-  const { path } = await localModel(input)
+  const { path, adapters: own = [] } = await localModel(input)
   // said before the work, not after hours
   if (imatrix !== undefined && !json && (type !== 'copy' || lora)) {
     for (const line of describeRare(rareExperts(await readImatrix(imatrix)))) say(line)
   }
-  const adapters = await localAdapters(lora)
+  const adapters = [...own, ...(await bringAdapters(lora, json))]
   const bar = new ProgressLine(type === 'copy' ? 'copying' : 'quantizing', { unit: 'bytes', quiet: json === true })
   const interrupt = onInterrupt()
   const start = performance.now()
@@ -100,7 +105,7 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
     ...(shardSize !== undefined && { shardBytes: shardSize }),
     ...(requantize !== undefined && { requantize }),
     ...(imatrix !== undefined && { imatrix }),
-    ...(lora !== undefined && { adapters }),
+    ...(adapters.length > 0 && { adapters }),
     ...(threads !== undefined && { threads }),
     onProgress: ({ loaded, total }) => bar.update(loaded, total),
     signal: interrupt.signal,
@@ -112,7 +117,15 @@ async function quantize(input: string, output: string, type: QuantizeType, flags
   if (json) {
     const weighed = imatrix !== undefined && { unweighed, rare_experts: rareJson(rare) }
     process.stdout.write(
-      jsonLine({ files, weights, types, ...weighed, ...(lora && { merged }), seconds, weights_per_second: weights / seconds }),
+      jsonLine({
+        files,
+        weights,
+        types,
+        ...weighed,
+        ...(adapters.length > 0 && { merged }),
+        seconds,
+        weights_per_second: weights / seconds,
+      }),
     )
     return
   }

@@ -4,10 +4,12 @@
 import type { Command } from 'commander'
 import { byteCount } from '../../base/amounts.js'
 import { plainLine, plainText } from '../../base/terminalText.js'
+import type { Gguf } from '../../format/gguf/gguf.js'
 import type { ModelHeader } from '../../registry/obtain.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
 import { fileDefaults } from '../../text/generate/fileDefaults.js'
 import { modelDefaults } from '../../text/generate/modelDefaults.js'
+import { layerFacts } from '../inspect/adapterFacts.js'
 import { lookAt } from './bringing.js'
 import { ANY_MODEL, addOutputFlags, type OutputFlags } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -43,7 +45,10 @@ function layersOf({ gguf }: ModelHeader): OllamaLayers {
   return { ...(template !== undefined && { template }), params: {}, messages: [], licenses: license === undefined ? [] : [license] }
 }
 
-function describe({ name, bytes, local, gguf }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers): string {
+function describe(
+  { name, bytes, local, gguf, adapters }: ModelHeader,
+  { template, params, system, messages, licenses }: OllamaLayers,
+): string {
   const { bold } = colorsOf(process.stdout)
   const section = (title: string, body: string) => `\n${bold(title)}\n${plainText(body).replaceAll(/^(?=.)/gm, '  ')}\n`
   const { unused } = modelDefaults({ params, messages, licenses })
@@ -52,6 +57,7 @@ function describe({ name, bytes, local, gguf }: ModelHeader, { template, params,
   return [
     `${plainLine(`${name}: ${byteCount(bytes)}, ${local?.path ?? 'not on this machine'}`)}\n`,
     template === undefined ? '' : section('template', template),
+    adapters.length === 0 ? '' : section('adapters', adapters.map(adapterLine).join('\n')),
     rows.length === 0 ? '' : section('parameters', columns(rows).trimEnd()),
     sampling.length === 0 ? '' : section('sampling, where a caller says nothing', columns(sampling).trimEnd()),
     system === undefined ? '' : section('system', system),
@@ -60,13 +66,23 @@ function describe({ name, bytes, local, gguf }: ModelHeader, { template, params,
   ].join('')
 }
 
-function jsonShow({ name, bytes, local, gguf }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers) {
+/** `27.30 MB, rank 16 of attn_q, attn_v`. */
+function adapterLine(gguf: Gguf): string {
+  const { matrices, refusal } = layerFacts(gguf)
+  const size = byteCount(gguf.files.reduce((sum, { bytes }) => sum + bytes, 0))
+  if (refusal !== undefined) return `${size}, cannot be applied here: ${refusal}`
+  const ranks = [...new Set(matrices.flatMap((one) => one.ranks))]
+  return `${size}, rank ${ranks.join(', ')} of ${matrices.map((one) => one.name).join(', ')}`
+}
+
+function jsonShow({ name, bytes, local, gguf, adapters }: ModelHeader, { template, params, system, messages, licenses }: OllamaLayers) {
   return {
     name,
     bytes,
     path: local?.path,
     store: local?.store,
     template,
+    ...(adapters.length > 0 && { adapters: adapters.map(layerFacts) }),
     parameters: params,
     sampling: fileDefaults(gguf.metadata).options,
     system,

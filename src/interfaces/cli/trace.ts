@@ -13,8 +13,7 @@ import { encodeSafetensors } from '../../format/tensors/safetensors.js'
 import { inputFiles } from '../../runtime/engine/loadedAdapters.js'
 import type { TracedTensor } from '../../runtime/trace/taps.js'
 import { Tokenizer } from '../../text/tokenizer/tokenizer.js'
-import { localAdapters } from './adapters.js'
-import { bringModel } from './bringing.js'
+import { bringAdapters, bringModel } from './bringing.js'
 import { checkOutputs, writeOutput } from './files.js'
 import { ANY_MODEL, addLoraFlag, addModelFlags, addOutputFlags, type ModelFlags, tokenIds } from './flags.js'
 import { wrapped } from './helpText.js'
@@ -94,10 +93,10 @@ async function fromKernels(model: string, flags: TraceFlags): Promise<Traced> {
 }
 
 async function fromReference(model: string, flags: TraceFlags): Promise<Traced> {
-  const adapters = await localAdapters(flags.lora)
-  const { path } = await bringModel(model, { purpose: 'reading', quiet: flags.json === true })
+  const adapters = await bringAdapters(flags.lora, flags.json)
+  const { path, adapters: own = [] } = await bringModel(model, { purpose: 'reading', quiet: flags.json === true })
   const gguf = await openGguf(path)
-  const reference = await Reference.open(gguf, { adapters })
+  const reference = await Reference.open(gguf, { adapters: [...own, ...adapters] })
   await refuseInput(flags.out, reference.files)
   const tokens = flags.tokens ?? Tokenizer.fromGgufMetadata(gguf.metadata).encodePrompt(flags.prompt!)
   const bar = new ProgressLine('trace', { unit: 'layers', quiet: flags.json === true })

@@ -31,7 +31,11 @@ interface AdaptedMatrix {
 
 /** The facts of a file that says that it is an adapter; undefined for another. */
 export function adapterFacts(gguf: Gguf): AdapterFacts | undefined {
-  if (!isGgufAdapter(gguf)) return undefined
+  return isGgufAdapter(gguf) ? layerFacts(gguf) : undefined
+}
+
+/** The facts of a file that must be an adapter, such as one that an Ollama model brings. */
+export function layerFacts(gguf: Gguf): AdapterFacts {
   try {
     return factsOf(readAdapterHeader(gguf))
   } catch (error) {

@@ -29,9 +29,9 @@ export interface HuggingFaceName {
   readonly repo: string
   /** A branch, tag or commit. */
   readonly revision: string
-  /** The file in the repository, folders included. */
+  /** The file in the repository, folders included. `adapter_config.json` stands for a PEFT adapter and its weights. */
   readonly file?: string
-  /** Such as `Q4_K_M`; with neither file nor quantization, the repository must hold just one model. */
+  /** Such as `Q4_K_M`; with neither file nor quantization, the repository must hold just one model, or an adapter. */
   readonly quantization?: string
 }
 
@@ -78,6 +78,15 @@ export function parseModelName(text: string): ModelName {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(text)) return urlName(text, refuse)
   if (/^([./~]|[a-z]:[\\/])/i.test(text) || text.includes('\\') || /\.gguf$/i.test(text)) return { kind: 'path', path: text }
   return ollamaName(text, refuse)
+}
+
+/**
+ * The name of a LoRA adapter: as that of a model, but a path in a repository of Hugging Face may also be the folder of
+ * a PEFT adapter.
+ */
+export function adapterName(text: string): string {
+  const [, folder] = /^(hf:(?:\/\/)?[^/:]+\/[^/:]+\/[^:]+?)\/?$/.exec(text) ?? []
+  return folder === undefined || /\.gguf$/i.test(folder) || isPeftFile(folder) ? text : `${folder}/${PEFT_CONFIG}`
 }
 
 /** The shortest name that means the same. */
@@ -158,7 +167,8 @@ function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
       refuse(`the ${what} is ${quoted(part)}, expected letters, digits, -, _ and single dots; ${expected}`)
     }
   }
-  if (file !== undefined && !isSafeFile(file)) refuse(`the file is ${quoted(file)}, expected the path of a .gguf file in the repository`)
+  if (file !== undefined && !isSafeFile(file) && !(isStoredFile(file) && file.endsWith(PEFT_CONFIG)))
+    refuse(`the file is ${quoted(file)}, expected the path of a .gguf file in the repository`)
   return {
     kind: 'huggingface',
     owner: owner!,
@@ -177,6 +187,21 @@ export function isSafeFile(file: string): boolean {
   const folders = file.split('/')
   const name = folders.pop()!
   return isSafePart(name) && /\.gguf$/i.test(name) && folders.every((part) => isSafePart(part) && !/\.gguf\./i.test(part))
+}
+
+/** The files of a PEFT adapter, as PEFT names them, in a folder of their own. */
+export const PEFT_CONFIG = 'adapter_config.json'
+export const PEFT_WEIGHTS = 'adapter_model.safetensors'
+
+/** Whether a path is that of a file of a PEFT adapter. */
+export function isPeftFile(file: string): boolean {
+  return /(^|[\\/])(adapter_config\.json|adapter_model\.safetensors)$/.test(file)
+}
+
+/** Whether a path in a repository is one that the store keeps: of a model, or of a PEFT adapter. */
+export function isStoredFile(file: string): boolean {
+  const folders = file.split('/').slice(0, -1)
+  return isSafeFile(file) || (isPeftFile(file) && folders.every((part) => isSafePart(part) && !/\.(gguf|json|safetensors)\./i.test(part)))
 }
 
 /** Besides what a terminal obeys and `~`, the characters and names that Windows does not allow are refused. */

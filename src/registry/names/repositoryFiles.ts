@@ -1,29 +1,36 @@
 // The files of a Hugging Face repository that a name asks for: by the name of a file or by quantization, all shards of
-// a set together. Pure.
+// a set together, and both files of a PEFT adapter. Pure.
 
 import { MixtralError } from '../../base/errors.js'
 import { didYouMean, nearNames } from '../../base/nearNames.js'
 import { firstShardPath, joinedName, shardPaths } from '../../format/gguf/shards.js'
-import { type HuggingFaceName, repositoryText } from './modelName.js'
+import { type HuggingFaceName, isPeftFile, PEFT_CONFIG, PEFT_WEIGHTS, repositoryText } from './modelName.js'
 
 const MOST_LISTED = 12
 
 /**
- * The files of the model, first shard first, among all `files` of a repository.
+ * The files of the model, first shard first, or of the adapter, among all `files` of a repository. An adapter in PEFT's
+ * form is meant where its configuration is named, or where there is no GGUF file.
  * Throws `IO` if there is none, with near names; if there are several, with their names; and if a shard is missing.
  */
-export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName): string[] {
+export function chooseFiles(files: readonly string[], name: HuggingFaceName): string[] {
   const where = `hf:${repositoryText(name)}`
   const fail = (problem: string): never => {
     throw new MixtralError('IO', `${where}: ${problem}`)
   }
+  const adapters = files.filter((file) => isPeftFile(file) && shardsOf(file)[0] === file)
+  if (name.file !== undefined && isPeftFile(name.file)) return choosePeft(files, name.file, fail)
   const firsts = [...new Set(files.filter(isModelFile).map(firstShardOf))]
   const parts = files.filter((file) => joinedName(file) !== undefined)
   const asked = name.file !== undefined && joinedName(name.file) !== undefined && files.includes(name.file) ? [name.file] : []
   const cut = asked.length > 0 ? asked : firsts.length === 0 || isOnlyCut(firsts, parts, name) ? parts : []
   if (cut.length > 0)
     fail(`it has its model in parts, which have to be joined: download ${listed(cut)}, join them with cat, and use the file`)
-  if (firsts.length === 0) fail('it has no GGUF files')
+  if (firsts.length === 0) {
+    if (adapters.includes(PEFT_CONFIG) && name.file === undefined && name.quantization === undefined)
+      return choosePeft(files, PEFT_CONFIG, fail)
+    fail(`it has no GGUF files${adapters.length > 0 ? `, only ${listed(adapters)}` : ''}`)
+  }
   const found = name.file === undefined ? byQuantization(firsts, name.quantization, where) : firstShardOf(name.file)
   const shards = shardsOf(found)
   const all = new Set(files)
@@ -31,6 +38,16 @@ export function chooseGgufFiles(files: readonly string[], name: HuggingFaceName)
   if (missing === undefined) return shards
   if (name.file === undefined || (shards.length > 1 && all.has(name.file))) return fail(`shard ${missing} is missing`)
   return fail(`it has no file ${name.file}${didYouMean(name.file, firsts) || `, only ${listed(firsts)}`}`)
+}
+
+/** Both files of an adapter. */
+function choosePeft(files: readonly string[], config: string, fail: (problem: string) => never): string[] {
+  const both = shardsOf(config)
+  const missing = both.find((file) => !files.includes(file))
+  if (missing === undefined) return both
+  const others = files.filter((file) => isPeftFile(file) && file.endsWith(PEFT_CONFIG))
+  if (missing === both[0]) return fail(`it has no file ${missing}${others.length > 0 ? `, only ${listed(others)}` : ''}`)
+  return fail(`it has no file ${missing}: weights of an adapter are read from safetensors only`)
 }
 
 /** The files of each model that is complete, first shard first. Takes time by the number of files. */
@@ -88,9 +105,13 @@ function mentions(file: string, quantization: string): boolean {
 
 /**
  * The shards of the set that a file belongs to, with `/` on every platform; only the file if its name is none of a
- * set's.
+ * set's. Of a PEFT adapter, configuration and weights.
  */
 export function shardsOf(file: string): string[] {
+  if (isPeftFile(file)) {
+    const folder = file.replaceAll('\\', '/').replace(/[^/]*$/, '')
+    return [folder + PEFT_CONFIG, folder + PEFT_WEIGHTS]
+  }
   try {
     return shardPaths(file).map((shard) => shard.replaceAll('\\', '/'))
   } catch {

@@ -7,8 +7,8 @@ import { MixtralError, quoted, shown } from '../../base/errors.js'
 import { readText } from '../../base/files/optionalFiles.js'
 import { limits } from '../../base/limits.js'
 import { didYouMean } from '../../base/nearNames.js'
-import { type HuggingFaceName, isLoopback, isSafeFile, repositoryText } from '../names/modelName.js'
-import { chooseGgufFiles } from '../names/repositoryFiles.js'
+import { type HuggingFaceName, isLoopback, isStoredFile, repositoryText } from '../names/modelName.js'
+import { chooseFiles } from '../names/repositoryFiles.js'
 import type { OwnStore } from '../stores/ownStore.js'
 import { hubHome } from '../stores/storeFolders.js'
 import { type Credentials, ExchangeError, exchange, readBody } from '../transfer/exchange.js'
@@ -50,7 +50,7 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
     throw explained(error, where, credentials.hint, isAbsent(error) ? await nearRepositories(name, endpoint, credentials, signal) : [])
   })
   const { commit, files } = parseRepository(answer, where)
-  const chosen = chooseGgufFiles([...files.keys()], name)
+  const chosen = chooseFiles([...files.keys()], name)
   const folder = store.folderOf(name)
   const weights = chosen.map((file): StoreFile => {
     const { bytes, sha256 } = files.get(file)!
@@ -88,7 +88,7 @@ function parseRepository(answer: string, where: string): { commit: string; files
   for (const sibling of siblings as { rfilename?: unknown; size?: unknown; lfs?: { sha256?: unknown; size?: unknown } }[]) {
     const file = sibling?.rfilename
     // Files that cannot become a path in our folder are ignored, as in the cache.
-    if (typeof file !== 'string' || !isSafeFile(file)) continue
+    if (typeof file !== 'string' || !isStoredFile(file)) continue
     const bytes = sibling.lfs?.size ?? sibling.size
     const sha256 = sibling.lfs?.sha256
     if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)

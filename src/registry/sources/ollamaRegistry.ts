@@ -39,6 +39,7 @@ export async function findOllamaModel(name: OllamaName, store: OwnStore, signal?
   return {
     name,
     weights: [file(manifest.model)],
+    adapters: manifest.adapters.map(file),
     extras: [manifest.config, ...manifest.texts].map(file),
     readLayers: () => readLayers(manifest.texts, where, (blob) => fetchText(address(blob), '*/*', LARGEST_TEXT, `its ${blob.kind}`)),
     manifest: { name, target: store.ollama.manifestPath(name), text },

@@ -22,6 +22,8 @@ export interface RemoteModel {
   readonly name: RemoteName
   /** The GGUF, or its shards in order. */
   readonly weights: readonly StoreFile[]
+  /** The LoRA adapters of an Ollama model, GGUF files, in their order. Default: none. */
+  readonly adapters?: readonly StoreFile[]
   /** Small files that belong to it. */
   readonly extras: readonly StoreFile[]
   /** Fetches the texts of an Ollama model. */
@@ -31,17 +33,22 @@ export interface RemoteModel {
 }
 
 /** The bytes of all files of a model. */
-export function remoteBytes({ weights, extras }: RemoteModel): number {
-  return [...weights, ...extras].reduce((sum, { bytes }) => sum + bytes, 0)
+export function remoteBytes(remote: RemoteModel): number {
+  return remoteFiles(remote).reduce((sum, { bytes }) => sum + bytes, 0)
+}
+
+/** All files of a model, the small ones first. */
+export function remoteFiles({ extras, adapters = [], weights }: RemoteModel): StoreFile[] {
+  return [...extras, ...adapters, ...weights]
 }
 
 /** Of a server that ignores ranges and sends the file from its start. */
 const MOST_SKIPPED = limits.skipped.most
 
-/** Reads the headers of a model's files. Throws `IO` if they cannot be read, `GGUF` if they are malformed. */
-export async function openRemoteGguf({ weights }: RemoteModel, signal?: AbortSignal): Promise<Gguf> {
+/** Reads the headers of a set of shards. Throws `IO` if they cannot be read, `GGUF` if they are malformed. */
+export async function openRemoteGguf(shards: readonly StoreFile[], signal?: AbortSignal): Promise<Gguf> {
   const headers: GgufHeader[] = []
-  for (const file of weights) headers.push(await readHeader(new HttpSource(file, signal), { taken: headers.at(-1)?.memory, signal }))
+  for (const file of shards) headers.push(await readHeader(new HttpSource(file, signal), { taken: headers.at(-1)?.memory, signal }))
   return joinShards(headers)
 }
 

@@ -4,8 +4,8 @@
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
-import { type HuggingFaceName, isSafeFile, parseModelName } from '../names/modelName.js'
-import { chooseGgufFiles, completeModels } from '../names/repositoryFiles.js'
+import { type HuggingFaceName, isSafeFile, isStoredFile, parseModelName } from '../names/modelName.js'
+import { chooseFiles, completeModels } from '../names/repositoryFiles.js'
 
 export interface CachedModel {
   readonly name: HuggingFaceName
@@ -19,7 +19,7 @@ export async function findInHuggingFaceCache(cache: string, name: HuggingFaceNam
   const commit = (await readText(path.join(folder, 'refs', name.revision), 100))?.trim() ?? name.revision
   if (!/^[\w.-]+$/.test(commit) || /^\.+$/.test(commit)) return undefined
   const snapshot = path.join(folder, 'snapshots', commit)
-  const files = (await filesUnder(snapshot, 4)).filter(isSafeFile)
+  const files = (await filesUnder(snapshot, 4)).filter(isStoredFile)
   if (files.length === 0) return undefined
   const paths = chosen(files, name)?.map((file) => path.join(snapshot, file))
   // A link to a blob that is still being downloaded is broken, and has no size.
@@ -65,7 +65,7 @@ function nameOf(text: string): HuggingFaceName | undefined {
 /** The model's files; undefined if the cache lacks them, which is no error: it holds only earlier downloads. */
 function chosen(files: readonly string[], name: HuggingFaceName): string[] | undefined {
   try {
-    return chooseGgufFiles(files, name)
+    return chooseFiles(files, name)
   } catch (error) {
     if (error instanceof MixtralError && error.code === 'IO') return undefined
     throw error

@@ -13,7 +13,7 @@ import { shardPaths } from '../../format/gguf/shards.js'
 import { type ModelName, modelNameText, parseModelName, type RemoteName, wellKnownNames } from '../names/modelName.js'
 import { findInHuggingFaceCache, listHuggingFaceCache } from './huggingFaceCache.js'
 import { checkLayers, type OllamaLayers } from './ollamaLayers.js'
-import { OllamaStore } from './ollamaStore.js'
+import { OllamaStore, type StoredOllamaModel } from './ollamaStore.js'
 import { OwnStore } from './ownStore.js'
 import { type StoreFolders, storeFolders } from './storeFolders.js'
 
@@ -27,7 +27,7 @@ export interface ListedModel {
   readonly store: 'file' | 'mixtral' | 'ollama' | 'huggingface'
   /** Path of the GGUF, or of its first shard. */
   readonly path: string
-  /** Bytes of all shards. */
+  /** Bytes of all shards, and of the adapters of an Ollama model. */
   readonly bytes: number
 }
 
@@ -35,6 +35,8 @@ export interface ListedModel {
 export interface LocalModel extends ListedModel {
   /** What an Ollama model brings beside its weights; undefined for any other. */
   readonly layers: OllamaLayers | undefined
+  /** Paths of the LoRA adapters of an Ollama model, in their order. Default: none. */
+  readonly adapters?: readonly string[]
 }
 
 /**
@@ -93,7 +95,7 @@ async function findByName(name: ModelName, folders: StoreFolders): Promise<Local
       if (own) return own
       for (const ollama of folders.ollama.map((root) => new OllamaStore(root))) {
         const model = await ollama.find(name)
-        if (model) return found('ollama', model.name, [model.path], await ollama.layers(model))
+        if (model) return foundOllama('ollama', model, ollama)
       }
       return undefined
     }
@@ -112,7 +114,7 @@ async function findByName(name: ModelName, folders: StoreFolders): Promise<Local
 export async function findInOwnStore(name: RemoteName, store: OwnStore): Promise<LocalModel | undefined> {
   if (name.kind === 'ollama') {
     const model = await store.findOllama(name)
-    return model && found('mixtral', model.name, [model.path], await store.ollama.layers(model))
+    return model && foundOllama('mixtral', model, store.ollama)
   }
   const model = await store.find(name)
   return model && found('mixtral', name, model.paths)
@@ -123,10 +125,18 @@ export async function findInOwnStore(name: RemoteName, store: OwnStore): Promise
  * of a model.
  */
 export function checkLocalModel(model: LocalModel): LocalModel {
-  const { path: file, layers }: { readonly [name: string]: unknown } = { path: model.path, layers: model.layers }
+  const {
+    path: file,
+    layers,
+    adapters = [],
+  }: { readonly [name: string]: unknown } = {
+    ...{ path: model.path, layers: model.layers, adapters: model.adapters },
+  }
   if (typeof file !== 'string')
     throw new MixtralError('OPTION', `the model's path is ${shown(file)}, expected a name or a model that was found`)
   if (layers !== undefined) checkLayers(layers)
+  if (!Array.isArray(adapters) || adapters.some((one) => typeof one !== 'string'))
+    throw new MixtralError('OPTION', `the model's adapters are ${shown(adapters)}, expected a list of paths`)
   return model
 }
 
@@ -169,10 +179,18 @@ export async function listLocalModels(folders: StoreFolders = storeFolders()): P
     const store = new OllamaStore(root)
     // Ollama has models that cannot run here, such as vision models: their errors are no reason not to list the others.
     const models = (await store.names()).map((name) => store.find(name).catch(() => undefined))
-    return Promise.all((await Promise.all(models)).flatMap((model) => (model ? [listed('ollama', model.name, [model.path])] : [])))
+    return Promise.all(
+      (await Promise.all(models)).flatMap((model) => (model ? [listed('ollama', model.name, [model.path, ...model.adapters])] : [])),
+    )
   })
   const hub = (await listHuggingFaceCache(folders.huggingFace)).map(({ name, paths }) => listed('huggingface', name, paths))
   return [...(await Promise.all(own)), ...(await Promise.all(ollama)).flat(), ...(await Promise.all(hub))]
+}
+
+async function foundOllama(store: LocalModel['store'], model: StoredOllamaModel, ollama: OllamaStore): Promise<LocalModel> {
+  const { name, path: file, adapters } = model
+  const local = await found(store, name, [file, ...adapters], await ollama.layers(model))
+  return adapters.length > 0 ? { ...local, adapters } : local
 }
 
 async function found(store: LocalModel['store'], name: ModelName, paths: readonly string[], layers?: OllamaLayers): Promise<LocalModel> {

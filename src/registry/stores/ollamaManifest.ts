@@ -15,6 +15,8 @@ export interface OllamaBlob {
 export interface OllamaManifest {
   readonly config: OllamaBlob
   readonly model: OllamaBlob
+  /** LoRA adapters, GGUF files, in the order in which Ollama applies them. */
+  readonly adapters: readonly OllamaBlob[]
   /** Template, params, system, messages, licenses: texts. */
   readonly texts: readonly OllamaBlob[]
 }
@@ -25,6 +27,7 @@ export const LARGEST_MANIFEST = limits.manifest.most
 export const LARGEST_TEXT = limits.layerText.most
 
 const LAYER_TYPE = 'application/vnd.ollama.image.'
+const FILES = ['model', 'adapter']
 const TEXTS = ['template', 'params', 'system', 'messages', 'license']
 const MOST_LAYERS = limits.manifestLayers.most
 const LARGEST_MODEL = limits.modelBytes.most
@@ -49,15 +52,15 @@ export function parseManifest(text: string, where: string): OllamaManifest {
   if (!Array.isArray(layers) || layers.length === 0) return refuse('it has no layers')
   if (layers.length > MOST_LAYERS) refuse(`it has ${layers.length} layers, expected at most ${MOST_LAYERS}`)
   const blobs = layers.map((layer, n) => parseBlob(layer, `layer ${n + 1}`, refuse))
-  const foreign = blobs.find(({ kind }) => kind !== 'model' && !TEXTS.includes(kind))
+  const foreign = blobs.find(({ kind }) => !FILES.includes(kind) && !TEXTS.includes(kind))
   if (foreign) throw new MixtralError('UNSUPPORTED', `${where} has a layer of type ${quoted(foreign.kind)}, which cannot be used here`)
   const models = blobs.filter(({ kind }) => kind === 'model')
   if (models.length !== 1) refuse(`it has ${models.length} model layers, expected 1`)
-  const texts = blobs.filter(({ kind }) => kind !== 'model')
+  const texts = blobs.filter(({ kind }) => TEXTS.includes(kind))
   const config = parseBlob(manifest.config, 'config', refuse)
   const long = [config, ...texts].find(({ bytes }) => bytes > LARGEST_TEXT)
   if (long) refuse(`its ${long.kind} has ${long.bytes} bytes, expected at most ${LARGEST_TEXT}`)
-  return { config, model: models[0]!, texts }
+  return { config, model: models[0]!, adapters: blobs.filter(({ kind }) => kind === 'adapter'), texts }
 }
 
 function parseBlob(value: unknown, which: string, refuse: (problem: string) => never): OllamaBlob {

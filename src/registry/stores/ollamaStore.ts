@@ -13,6 +13,8 @@ export interface StoredOllamaModel {
   readonly manifest: OllamaManifest
   /** Path of the GGUF. */
   readonly path: string
+  /** Paths of its LoRA adapters. */
+  readonly adapters: readonly string[]
 }
 
 export class OllamaStore {
@@ -22,13 +24,16 @@ export class OllamaStore {
     this.root = root
   }
 
-  /** A model with its manifest and weights; undefined if either is missing. Throws `IO` for a malformed manifest. */
+  /**
+   * A model with its manifest, weights and adapters; undefined if one is missing. Throws `IO` for a malformed manifest.
+   */
   async find(name: OllamaName): Promise<StoredOllamaModel | undefined> {
     const stored = await this.#stored(name)
     if (!stored) return undefined
     const manifest = parseManifest(stored.text, modelNameText(stored.name))
-    const file = await this.findBlob(manifest.model)
-    return file === undefined ? undefined : { name: stored.name, manifest, path: file }
+    const [file, ...adapters] = await Promise.all([manifest.model, ...manifest.adapters].map((blob) => this.findBlob(blob)))
+    if (file === undefined || adapters.includes(undefined)) return undefined
+    return { name: stored.name, manifest, path: file, adapters: adapters as string[] }
   }
 
   /** The manifest of a name as it is written, or of one that differs in case only: to Ollama they are the same. */

@@ -9,8 +9,8 @@ import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.
 import { makePrivateFolder, writeWhole } from '../../base/files/ownFiles.js'
 import { limits } from '../../base/limits.js'
 import { shardPaths } from '../../format/gguf/shards.js'
-import { type HuggingFaceName, isSafeFile, modelNameText, type OllamaName, type RemoteName, type UrlName } from '../names/modelName.js'
-import { chooseGgufFiles, shardsOf } from '../names/repositoryFiles.js'
+import { type HuggingFaceName, isStoredFile, modelNameText, type OllamaName, type RemoteName, type UrlName } from '../names/modelName.js'
+import { chooseFiles, shardsOf } from '../names/repositoryFiles.js'
 import { addressHash, shownAddress, urlFile } from '../names/urlName.js'
 import { discardPartial, listPartials } from '../transfer/partialFile.js'
 import { LARGEST_MANIFEST, type OllamaBlob, parseManifest } from './ollamaManifest.js'
@@ -28,7 +28,7 @@ export interface FileRecord {
 
 export interface OwnModel {
   readonly name: RemoteName
-  /** First shard first. */
+  /** First shard first; the adapters of an Ollama model behind it. */
   readonly paths: readonly string[]
 }
 
@@ -62,7 +62,7 @@ export class OwnStore {
   async find(name: RemoteName): Promise<OwnModel | undefined> {
     if (name.kind === 'ollama') {
       const model = await this.findOllama(name)
-      return model && { name, paths: [model.path] }
+      return model && { name, paths: [model.path, ...model.adapters] }
     }
     const folder = this.folderOf(name)
     const files = name.kind === 'url' ? shardPaths(urlFile(new URL(name.url))) : await this.#choose(folder, name)
@@ -230,8 +230,8 @@ export class OwnStore {
     try {
       const text = await readText(this.ollama.manifestPath(name), LARGEST_MANIFEST)
       if (text === undefined) return []
-      const { config, model, texts } = parseManifest(text, modelNameText(name))
-      return [config, model, ...texts]
+      const { config, model, adapters, texts } = parseManifest(text, modelNameText(name))
+      return [config, model, ...adapters, ...texts]
     } catch {
       return []
     }
@@ -254,9 +254,9 @@ export class OwnStore {
 
   /** The files that a name asks for; undefined if the folder lacks them. */
   async #choose(folder: string, name: HuggingFaceName): Promise<string[] | undefined> {
-    const files = (await filesUnder(folder, 4)).filter(isSafeFile)
+    const files = (await filesUnder(folder, 4)).filter(isStoredFile)
     try {
-      return chooseGgufFiles(files, name)
+      return chooseFiles(files, name)
     } catch (error) {
       if (error instanceof MixtralError && error.code === 'IO') return undefined
       throw error

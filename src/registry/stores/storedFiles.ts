@@ -4,7 +4,7 @@
 
 import path from 'node:path'
 import { fileBytes, filesUnder } from '../../base/files/optionalFiles.js'
-import { isSafeFile, parseModelName, type RemoteName } from '../names/modelName.js'
+import { isStoredFile, PEFT_WEIGHTS, parseModelName, type RemoteName } from '../names/modelName.js'
 import { shardsOf } from '../names/repositoryFiles.js'
 
 /** The folders of files with their own names, and how many folders deep they are. */
@@ -13,9 +13,9 @@ export const namedFolders = [
   ['url', 2],
 ] as const
 
-/** Whether a file is a model of one file, or the first shard of a set. */
+/** Whether a file is a model of one file, the first shard of a set, or the configuration of a PEFT adapter. */
 export function isFirstShard(file: string): boolean {
-  return isSafeFile(file) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/.test(file)
+  return isStoredFile(file) && !file.endsWith(PEFT_WEIGHTS) && !/-(?!00001)\d{5}-of-\d{5}\.gguf$/.test(file)
 }
 
 /** The name in a text, if it is one that can be pulled. */
@@ -44,7 +44,7 @@ export async function incompleteSets(folder: string, depth: number): Promise<Inc
   const sets = new Map<string, { readonly all: number; readonly files: readonly string[] }>()
   const seen = new Set<string>()
   for (const file of there) {
-    if (seen.has(file) || !isSafeFile(file)) continue
+    if (seen.has(file) || !isStoredFile(file)) continue
     const shards = shardsOf(file)
     for (const shard of shards) if (there.has(shard)) seen.add(shard)
     const files = shards.filter((shard) => there.has(shard))

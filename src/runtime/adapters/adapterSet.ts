@@ -2,6 +2,7 @@
 // such a list, and whether a path is a GGUF file or a folder as PEFT writes it. Reads all of an adapter into memory.
 
 import { stat } from 'node:fs/promises'
+import { dirname } from 'node:path'
 import { checkNames, listCopy, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import type { Adapter, AdapterBase, MatrixPlace, ReadOptions } from './adapter.js'
@@ -9,7 +10,7 @@ import type { LowRank } from './lowRank.js'
 
 /** An adapter by its path, or its path and how much of it counts. */
 export interface AdapterChoice {
-  /** Path of a GGUF file, or of a folder as PEFT writes it. */
+  /** Path of a GGUF file, of a folder as PEFT writes it, or of the `adapter_config.json` in it. */
   readonly path: string
   /** By what its change of the weights is multiplied. Default: 1. */
   readonly scale?: number
@@ -49,11 +50,17 @@ export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() === true
 }
 
+/** The folder of a configuration as PEFT writes it; another path as it is. */
+function folderOf(path: string): string {
+  return /(^|[\\/])adapter_config\.json$/.test(path) ? dirname(path) : path
+}
+
 /**
  * Reads an adapter to a model. Throws `IO`, `GGUF`, `CHECKPOINT` for a malformed PEFT folder, `MODEL` for what is no
  * adapter to this model, `UNSUPPORTED`, by name, for what is not applied here, `MEMORY` and `ABORTED`.
  */
-async function openAdapter(path: string, base: AdapterBase, options: ReadOptions): Promise<Adapter> {
+async function openAdapter(given: string, base: AdapterBase, options: ReadOptions): Promise<Adapter> {
+  const path = folderOf(given)
   if (await isFolder(path)) {
     const { loadPeftAdapter } = await import('./peftAdapter.js')
     return loadPeftAdapter(path, base, options)
@@ -66,7 +73,8 @@ async function openAdapter(path: string, base: AdapterBase, options: ReadOptions
  * Throws what is wrong with an adapter whatever its model is, as far as its header or configuration tells: before a
  * model is downloaded for it.
  */
-export async function checkAdapterHeader(path: string): Promise<void> {
+export async function checkAdapterHeader(given: string): Promise<void> {
+  const path = folderOf(given)
   if (await isFolder(path)) {
     const { PeftConfig } = await import('./peftConfig.js')
     await PeftConfig.read(path)

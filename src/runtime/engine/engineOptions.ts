@@ -40,8 +40,9 @@ export interface EngineOptions {
    */
   readonly ram?: number
   /**
-   * LoRA adapters that are applied, by path or with a scale: GGUF files, or folders as PEFT writes them. Their changes
-   * add up. A call may choose among them. Default: none.
+   * LoRA adapters that are applied, by path or with a scale: GGUF files, or folders as PEFT writes them; or, where a
+   * model is loaded by its name, `hf:` names of adapters on this machine. They come behind those that an Ollama model
+   * has. Their changes add up. A call may choose among them. Default: none.
    */
   readonly adapters?: readonly (string | AdapterChoice)[]
   /** Called before the first weights are read, a few times a second while they are, and at the end; in bytes. */

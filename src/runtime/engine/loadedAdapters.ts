@@ -64,15 +64,26 @@ export class AdapterLoading {
 
   /** Brings the factors to their places in the memories behind those of the model. Throws `ABORTED` and `MEMORY`. */
   async fill(module: WasmModule, memories: readonly WasmMemory[], signal?: AbortSignal): Promise<LoadedAdapters> {
-    const { choices, adapters } = this.#set
     if (!this.#placed) return { choices: [], fingerprint: undefined }
     const banks = memories.map((memory, bank) => (bank < this.plan.banks.length ? undefined : openBank(module, memory)))
     await fillAdapters(this.#placed.fills, banks, this.plan, signal)
-    const loaded: LoadedAdapter[] = []
-    for (const [i, adapter] of adapters.entries())
-      loaded.push({ ...choices[i]!, files: adapter.files, sha256: await digestOf(adapter, signal) })
+    const loaded = await withDigests(this.#set, signal)
     return { choices: loaded, fingerprint: fingerprintOf(loaded) }
   }
+}
+
+/**
+ * Adapters to a model that is not loaded, as they are known when it is. Throws `OPTION`, and what reading them throws.
+ */
+export async function readAdapters(given: unknown, config: MixtralConfig): Promise<LoadedAdapter[]> {
+  return withDigests(await AdapterSet.open(checkAdapters(given), config))
+}
+
+async function withDigests({ choices, adapters }: AdapterSet, signal?: AbortSignal): Promise<LoadedAdapter[]> {
+  const loaded: LoadedAdapter[] = []
+  for (const [i, adapter] of adapters.entries())
+    loaded.push({ ...choices[i]!, files: adapter.files, sha256: await digestOf(adapter, signal) })
+  return loaded
 }
 
 /** Names the adapters that count, and how much they do; undefined where none counts. */

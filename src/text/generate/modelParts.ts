@@ -3,8 +3,10 @@
 
 import { checkKind, unlessRevoked } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
+import { adapterName } from '../../registry/names/modelName.js'
 import { checkLocalModel, type LocalModel, localModel } from '../../registry/stores/localModels.js'
 import type { OllamaLayers } from '../../registry/stores/ollamaLayers.js'
+import { type AdapterChoice, checkAdapters } from '../../runtime/adapters/adapterSet.js'
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import { Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
@@ -66,21 +68,35 @@ export function notesOf({ engine, tokenizer, template, extras, gguf }: ModelPart
 /** Throws what `MixtralModel.load` throws. */
 export async function loadParts(given: string | URL | LocalModel, asked: LoadOptions): Promise<ModelParts> {
   const options = checkCallOptions(asked, LOAD_OPTIONS)
+  const asAsked = checkAdapters(options.adapters)
   const isUrl = unlessRevoked(() => given instanceof URL)
   checkKind('the model', given, isUrl !== undefined, 'a name, a path, a URL or a found model')
   const model = isUrl ? (given as URL).href : (given as string | LocalModel)
-  const { path, layers } = typeof model === 'object' && model ? ownCopy(checkLocalModel(model)) : await localModel(model)
+  const local = typeof model === 'object' && model ? ownCopy(checkLocalModel(model)) : await localModel(model)
+  const { path, layers } = local
   const weights = await WeightLoader.fromGguf(path, { signal: options.signal })
   const config = MixtralConfig.fromGgufMetadata(weights.metadata)
-  if (!layers) return openParts(config, weights, options)
+  const adapters = await allAdapters(local.adapters, asAsked)
+  const own = adapters.length > 0 ? { ...options, adapters } : options
+  if (!layers) return openParts(config, weights, own)
   const defaults = modelDefaults(layers)
-  const loading = withDefaults(contextDefault(defaults, config.maxPositions), options)
+  const loading = withDefaults(contextDefault(defaults, config.maxPositions), own)
   return openParts(config, weights, loading, { layers, defaults })
 }
 
+/** The adapters of an Ollama model, with the scale that Ollama gives them, then those of a caller, by path or name. */
+export async function allAdapters(own: readonly string[] = [], asked: readonly AdapterChoice[]): Promise<AdapterChoice[]> {
+  const choices: AdapterChoice[] = own.map((path) => ({ path, scale: 1 }))
+  for (const choice of asked) {
+    const isName = /^(hf:|https?:\/\/)/i.test(choice.path)
+    choices.push(isName ? { ...choice, path: (await localModel(adapterName(choice.path))).path } : choice)
+  }
+  return choices
+}
+
 /** A copy of what a caller may change while the model is open. */
-function ownCopy({ path, layers }: LocalModel): Pick<LocalModel, 'path' | 'layers'> {
-  return { path, layers: structuredClone(layers) }
+function ownCopy({ path, layers, adapters = [] }: LocalModel): Pick<LocalModel, 'path' | 'layers' | 'adapters'> {
+  return { path, layers: structuredClone(layers), adapters: [...adapters] }
 }
 
 /** Throws what `MixtralModel.fromWeights` throws. */

@@ -249,7 +249,7 @@ test('whatever a name or a manifest says: one line, exit code 1, and nothing out
     lie('digest', (manifest) => manifest.replace(digest, `sha256:${outside}`)),
     lie('other', (manifest) => manifest.replace(digest, `sha256:${'0'.repeat(64)}`)),
     lie('size', (manifest) => manifest.replace(`"size":${demo.length}`, `"size":${demo.length - 1}`)),
-    lie('type', (manifest) => manifest.replace('image.license', 'image.adapter')),
+    lie('type', (manifest) => manifest.replace('image.license', 'image.projector')),
     lie('path', (manifest) => manifest.replace('image.license', `image.${outside}`)),
     lie('text', () => '<html>\n'),
     `${server.host}/${outside}`,

@@ -134,7 +134,7 @@ export function attend(bank: TestBank, shape: Shape, q: Float32Array, cache: Cac
 
 /**
  * The same in float64 on keys and values rounded to halves, or to bytes, and the largest distance that float32 may have
- * from it, and for bytes the rounding of queries: both (tokens, heads, headDim).
+ * from it, and for bytes the rounding of queries and weights: both (tokens, heads, headDim).
  */
 export function expectedAttention(
   shape: Shape,
@@ -173,13 +173,17 @@ export function expectedAttention(
       const powers = scores.map((score) => Math.exp(score - top))
       const total = powers.reduce((sum, power) => sum + power, 0)
       const at = (t * heads + h) * headDim
+      // from rounding weights to steps of 1/32767 of the largest of their block
+      const tops = new Map<number, number>()
+      for (const [i, power] of powers.entries()) tops.set((first + i) >> 5, Math.max(tops.get((first + i) >> 5) ?? 0, power / total))
+      const ofWeights = format === 'q8' ? (16 / 32767) * [...tops.values()].reduce((sum, top) => sum + top, 0) : 0
       for (const [i, power] of powers.entries()) {
         for (let d = 0; d < headDim; d++) values[at + d]! += (power / total) * cached[(first + i) * headDim + d]!
       }
       // A score is off by a rounding for each of its products, sums and scalings; a power by that, the rounding of its
       // argument and 2 ulp of exp; sums by a rounding per position and per block. Powers are above and below the line.
       const roundings = (headDim + 6) * magnitude + scores.length + scores.length / 32 + 12
-      tolerances.fill(2 * (roundings * 2 ** -24 + rounding) * largest, at, at + headDim)
+      tolerances.fill((2 * (roundings * 2 ** -24 + rounding) + ofWeights) * largest, at, at + headDim)
     }
   }
   return { values, tolerances }

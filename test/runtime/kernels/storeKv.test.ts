@@ -111,11 +111,13 @@ describeBuilds((build) => {
       const [block, slot] = [Math.floor(position / 32) * blockBytes, position % 32]
       for (let d = 0; d < headDim; d++) {
         k.setInt8(block + (d >> 1) * 64 + slot * 2 + (d & 1), keys.bytes[position * headDim + d]!)
-        v.setInt8(block + slot * headDim + d, values.bytes[position * headDim + d]!)
+        const tile = d & ~7
+        const inTile = (slot >> 1) * Math.min(8, headDim - tile) * 2 + (d - tile) * 2 + (slot & 1)
+        v.setInt8(block + tile * 32 + inTile, values.bytes[position * headDim + d]!)
       }
       for (let g = 0; g < groups; g++) {
         k.setUint16(block + 32 * headDim + g * 64 + slot * 2, keys.scales[position * groups + g]!, true)
-        v.setUint16(block + 32 * headDim + (slot * groups + g) * 2, values.scales[position * groups + g]!, true)
+        v.setUint16(block + 32 * headDim + g * 64 + slot * 2, values.scales[position * groups + g]!, true)
       }
     }
     expectSameBits(bank.bytes(cache.keys), expectedKeys, 'keys')

@@ -112,6 +112,8 @@ describe('a value of another type is refused by name', () => {
     ['layers without parameters', { path: demo, layers: {} }],
     ['a template of another type', { path: demo, layers: { params: {}, messages: [], licenses: [], template: 5 } }],
     ['null for layers', { path: demo, layers: null }],
+    ['adapters of another type', { path: demo, adapters: 5 }],
+    ['an adapter of another type', { path: demo, adapters: [5] }],
   ])('a found model: %s', async (_, found) => {
     expect(await errorOf(() => MixtralModel.load(found as LocalModel))).toMatchObject({ code: 'OPTION' })
   })

@@ -2,6 +2,7 @@
 // that do not fit stay on disk, as with every command.
 
 import { abortedError, MixtralError, type MixtralErrorCode } from '../../../base/errors.js'
+import { fileBytes } from '../../../base/files/optionalFiles.js'
 import { inSlices } from '../../../base/timeSlice.js'
 import type { Gguf } from '../../../format/gguf/gguf.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
@@ -68,7 +69,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     return this.#try(async () => {
       this.#plan = this.#read(signal)
       const { gguf, loading } = await this.#plan
-      return residentBytes(gguf, loading)
+      return residentBytes(gguf, loading) + (await this.#adapterBytes())
     })
   }
 
@@ -101,6 +102,12 @@ export class LoadableModel implements Loadable<ModelInMemory> {
         },
       }
     })
+  }
+
+  /** Nearly what its adapters take. */
+  async #adapterBytes(): Promise<number> {
+    const sizes = await Promise.all((this.#found.local.adapters ?? []).map(fileBytes))
+    return sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0)
   }
 
   async #read(signal: AbortSignal): Promise<Plan> {
@@ -157,7 +164,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     if (origin === 'ABORTED' || origin === 'CLOSED') return error
     const { name, local } = this.#found
     const detail = TOLD.includes(origin) ? message : origin
-    const told = detail.includes(local.path) ? origin : detail
+    const told = [local.path, ...(local.adapters ?? [])].some((file) => detail.includes(file)) ? origin : detail
     const why = `model ${JSON.stringify(name)} cannot be loaded: ${told}`
     return FINAL.includes(origin) ? cannotRun(why, origin) : new ApiError(origin === 'MEMORY' ? 503 : 500, why, { origin })
   }

@@ -104,6 +104,6 @@ async function foundBy(given: ModelName | string): Promise<FoundModel | undefine
   const local = await findLocalModel(name)
   if (!local) return undefined
   const { mtimeMs } = await stat(local.path)
-  const key = JSON.stringify([local.path, local.bytes, mtimeMs, local.layers ?? null])
+  const key = JSON.stringify([local.path, local.bytes, mtimeMs, local.layers ?? null, ...(local.adapters ?? [])])
   return { name: name.kind === 'path' ? nameOf(name) : local.name, local, key }
 }

@@ -144,6 +144,6 @@ function explained(error: unknown, text: string): unknown {
     const isAbsent = [401, 403, 404].includes(refused.status)
     return new ApiError(isAbsent ? 404 : 502, `pull model: ${error.message}`, { origin: error.code })
   }
-  if (error.code === 'UNSUPPORTED') return cannotRun(error.message, error.code)
+  if (error.code === 'UNSUPPORTED' || error.code === 'MODEL') return cannotRun(error.message, error.code)
   return new ApiError(500, `pulling ${text} failed (${error.code})`, { origin: error.code })
 }
