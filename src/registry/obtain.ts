@@ -5,7 +5,7 @@
 import { abortedError, MixtralError } from '../base/errors.js'
 import type { Gguf } from '../format/gguf/gguf.js'
 import { openGguf } from '../format/gguf/openGguf.js'
-import { isPeftFile, modelNameText, type RemoteName } from './names/modelName.js'
+import { isPeftFile, type ModelName, modelNameText, type RemoteName } from './names/modelName.js'
 import { type PullOptions, pullModel } from './pull.js'
 import { findHuggingFaceModel } from './sources/huggingFace.js'
 import { findOllamaModel } from './sources/ollamaRegistry.js'
@@ -51,7 +51,8 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
   const { update = false, beforePull, beforeAdapter, ...pullOptions } = options
   const { signal } = pullOptions
   const name = typeof model === 'string' ? readModelName(model) : model
-  const local = await findLocalModel(update ? name : model) // an update is of a name: nobody pulls a folder
+  const here = await findLocalModel(update ? name : model) // an update is of a name: nobody pulls a folder
+  const local = here && !beforeAdapter && mayHideModel(here, name) ? undefined : here
   if (signal?.aborted) throw abortedError(signal)
   if (local && !beforeAdapter) refuseAdapter(local.path, local.name)
   if (local && !(update && local.store === 'mixtral')) return local
@@ -75,7 +76,8 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
  */
 export async function readModelHeader(text: string, signal?: AbortSignal): Promise<ModelHeader> {
   const name = readModelName(text)
-  const local = await findLocalModel(text)
+  const here = await findLocalModel(text)
+  const local = here && mayHideModel(here, name) ? undefined : here
   if (signal?.aborted) throw abortedError(signal)
   if (!local) return remoteHeader(await findAbsentModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
   refuseAdapter(local.path, local.name)
@@ -90,6 +92,11 @@ async function remoteHeader(remote: RemoteModel, signal: AbortSignal | undefined
   for (const file of remote.adapters ?? []) adapters.push(await openRemoteGguf([file], signal))
   const layers = await remote.readLayers?.()
   return { name: modelNameText(remote.name), gguf, bytes: remoteBytes(remote), layers, adapters, local: undefined }
+}
+
+/** Whether an adapter was found where the repository may have a model, too, which is not on this machine. */
+function mayHideModel({ path }: LocalModel, name: ModelName): boolean {
+  return isPeftFile(path) && name.kind === 'huggingface' && name.file === undefined
 }
 
 /** Throws `MODEL` for a PEFT adapter, which has no header of a model. */

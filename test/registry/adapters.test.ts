@@ -181,3 +181,18 @@ test('a PEFT adapter is no model: it is refused by its name, here or not', async
   await expect(obtainModel('hf:owner/repo')).rejects.toMatchObject(refusal)
   await expect(readModelHeader('hf:owner/repo')).rejects.toMatchObject(refusal)
 })
+
+test('a PEFT adapter that is here hides no model of its repository', async () => {
+  addRepository(peftFiles())
+  await HuggingFace.pull('owner/repo')
+  addRepository({ ...peftFiles(), 'a.Q4_K_M.gguf': readFileSync(demo) })
+  expect((await readModelHeader('hf:owner/repo')).gguf.metadata.get('general.type')).not.toBe('adapter')
+  expect(basename((await obtainModel('hf:owner/repo')).path)).toBe('a.Q4_K_M.gguf')
+})
+
+test('a manifest with an adapter twice, or with too many, is refused before any header', async () => {
+  const adapter = readFileSync(first)
+  const twice = server.addOllama(ollamaModel({ adapter: [adapter, adapter] }, readFileSync(demo)))
+  const says = (message: string) => ({ code: 'IO', message: expect.stringContaining(message) })
+  await expect(readModelHeader(twice)).rejects.toMatchObject(says('2 adapters, of which 1 are different, expected each once'))
+})

@@ -58,6 +58,7 @@ test('the query of an address is not shown, nor are passwords, and the short nam
 })
 
 const bad: [text: string, says: string][] = [
+  ['hf:owner/repo/..\\..\\x\\adapter_config.json', 'expected the path of a .gguf file'],
   ['', 'empty'],
   ['a'.repeat(2000), '2000 characters'],
   ['mixtral\n:8x7b', 'control characters'],

@@ -11,7 +11,8 @@ import { columns } from './layout.js'
 
 /**
  * Reads one more adapter of a list: a path or name, and how much of it counts, which is a number behind the last colon
- * unless there is a file of the whole name. No name needs such a number: in `hf:owner/repo:Q8_0` there are letters.
+ * unless there is a file of the whole name. No name of an adapter needs such a number: in `hf:owner/repo:Q8_0` there
+ * are letters.
  */
 export function adapterChoices(text: string, before: readonly AdapterChoice[] = []): AdapterChoice[] {
   const [, path, scale] = existsSync(text) ? [] : (/^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(text) ?? [])

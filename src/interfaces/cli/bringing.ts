@@ -9,7 +9,7 @@ import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/o
 import { findLocalModel, type LocalModel } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
-import { type AdapterChoice, checkAdapterHeader, isFolder } from '../../runtime/adapters/adapterSet.js'
+import { type AdapterChoice, checkAdapterHeader, checkAdapters, isFolder } from '../../runtime/adapters/adapterSet.js'
 import { isGgufAdapter, readAdapterHeader } from '../../runtime/adapters/ggufAdapter.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
@@ -80,6 +80,7 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
  * `bringModel` throws, and what is wrong with an adapter whatever its model is: before hours are spent on the model.
  */
 export async function bringAdapters(choices: readonly AdapterChoice[] = [], quiet = false): Promise<AdapterChoice[]> {
+  checkAdapters(choices)
   const list: AdapterChoice[] = []
   for (const choice of choices) {
     const isHere = await isFolder(choice.path)

@@ -200,8 +200,12 @@ export function isPeftFile(file: string): boolean {
 
 /** Whether a path in a repository is one that the store keeps: of a model, or of a PEFT adapter. */
 export function isStoredFile(file: string): boolean {
-  const folders = file.split('/').slice(0, -1)
-  return isSafeFile(file) || (isPeftFile(file) && folders.every((part) => isSafePart(part) && !/\.(gguf|json|safetensors)\./i.test(part)))
+  const folders = file.split('/')
+  const name = folders.pop()!
+  return (
+    isSafeFile(file) ||
+    ([PEFT_CONFIG, PEFT_WEIGHTS].includes(name) && folders.every((part) => isSafePart(part) && !/\.(gguf|json|safetensors)\./i.test(part)))
+  )
 }
 
 /** Besides what a terminal obeys and `~`, the characters and names that Windows does not allow are refused. */

@@ -235,6 +235,7 @@ export class StepLoop {
         if (place < request.next) continue // the token behind it is not drawn
         results.countDraft(index, counted, place - first + 1)
         counted = Math.max(counted, place - first + 1)
+        if (request.over) break // a listener has ended it
         request.next = place + 1
         if (task.routed) task.routed(this.#runner.routingView(wanted[row + i]!), place)
         if (task.routingTable) this.#runner.copyRouting(wanted[row + i]!, task.routingTable, place)

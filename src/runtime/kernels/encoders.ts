@@ -39,8 +39,8 @@ export class EncodeTables {
   #top: number
 
   /** @param start address of ENCODE_TABLES bytes */
-  constructor({ buffer }: WebAssembly.Memory, start: number) {
-    this.#bytes = new Uint8Array(buffer)
+  constructor(memory: WebAssembly.Memory, start: number) {
+    this.#bytes = new Uint8Array(memory.buffer)
     this.#top = start
   }
 

@@ -13,6 +13,9 @@ import { Random } from './random.js'
 import type { SamplerOptions, Settings } from './samplerOptions.js'
 import { type Plan, planOf, stepNamed } from './steps.js'
 
+/** Milliseconds after which no more jobs are made ahead: they hold the event loop. */
+const MOST_MILLISECONDS = 10
+
 /**
  * What a text has to obey, such as a grammar: one mask before anything else, so the law of the allowed tokens stays
  * what it is.
@@ -149,9 +152,11 @@ export class Sampler {
     if (!this.#job || !this.isStateless || forbidden || (constraint && !constraint.clone)) return []
     const history = [...this.#history]
     const jobs: (JobAhead | undefined)[] = []
+    const until = performance.now() + MOST_MILLISECONDS
     try {
       const own = constraint?.clone?.()
       for (const { id, draws } of path) {
+        if (performance.now() > until) break // the others are made if their turn comes
         history.push(id)
         own?.accept(id)
         const numbers = this.#numbersOf(jobs.filter((job) => job).length)

@@ -11,6 +11,8 @@ import type { PromptLookup } from './promptLookup.js'
 const SPELLED = 0.9
 /** How much a token counts in this. */
 const WEIGHT = 0.1
+/** Milliseconds after which a draft under a constraint has no more tokens: what is made for it holds the event loop. */
+const MOST_MILLISECONDS = 10
 
 /** What a drafter knows of the rules of its answer. */
 export interface DraftRules {
@@ -73,13 +75,14 @@ export class Drafter {
     const tokens: DraftToken[] = []
     let agrees = true
     let mayFollow = !forces // what is forced here has been written
+    const until = performance.now() + MOST_MILLISECONDS
     const add = (id: number, chance: number, draws: boolean) => {
       agrees &&= guessed[tokens.length] === id
       state.accept(id)
       tokens.push({ id, chance, draws })
     }
     try {
-      while (tokens.length < most) {
+      while (tokens.length < most && performance.now() < until) {
         const forced = mayFollow ? state.forced().slice(0, most - tokens.length) : []
         if (forces && forced.length > 0 && tokens.length > 0) tokens.push({ ...tokens.pop()!, draws: false })
         if (!forces && forced.length > 0 && tokens.length === 0) this.#expected = { id: forced[0]!, place }

@@ -9,7 +9,7 @@ import { begun, clientOf, contentOf, ended, filesIn, parsedLines, sent, textOf, 
 
 vi.setConfig({ testTimeout: 90_000 }) // batches are as long as they must be to be interrupted, on machines that do other things too
 
-const storing = withStores({ kvTokens: 2048 })
+const storing = withStores({ kvTokens: 2048, drafts: false }) // of a draft, a step has several rows
 let server: RunningServer
 let folder: string
 beforeAll(async () => {

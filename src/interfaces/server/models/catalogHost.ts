@@ -33,8 +33,8 @@ export class CatalogHost implements ModelHost {
   readonly #names = new Map<string, Pick<FoundModel, 'name' | 'key'>>()
   /** Models whose files change now, until they have. */
   readonly #changing = new Map<string, Promise<void>>()
-  /** Steps of models that are not in memory any more. */
-  #steps = 0
+  /** Of the models that have been unloaded. */
+  readonly #before: Counts = { steps: 0, draftedTokens: 0, acceptedTokens: 0 }
   readonly #loads = { loaded: 0, failed: 0 }
   /** Memory there was when nothing was loaded. */
   #empty = 0
@@ -150,7 +150,7 @@ export class CatalogHost implements ModelHost {
 
   status(): EngineStatus {
     const all = this.#residents.list().map(({ value }) => value.served.model.status())
-    return statusOf(all, this.sequences, this.#steps)
+    return statusOf(all, this.sequences, this.#before)
   }
 
   /** Ends all loads and unloads all models. Running answers fail with `CLOSED`. */
@@ -187,8 +187,10 @@ export class CatalogHost implements ModelHost {
         this.#loads.failed++
         this.#tell({ event: 'failed', model: found.name, error })
       },
-      unloaded: (steps: number) => {
-        this.#steps += steps
+      unloaded: ({ steps, draftedTokens, acceptedTokens }: EngineStatus) => {
+        this.#before.steps += steps
+        this.#before.draftedTokens += draftedTokens
+        this.#before.acceptedTokens += acceptedTokens
         this.#tell({ event: 'unloaded', model: found.name })
       },
     }
@@ -231,11 +233,14 @@ function called(lease: Lease<ModelInMemory>, name: string, asked: string | undef
   return { ...use, value: { ...value.served, name, aliases: [...value.served.aliases, ...(asked === undefined ? [] : [asked])] } }
 }
 
+/** What has been counted since the beginning. */
+type Counts = { -readonly [Name in 'steps' | 'draftedTokens' | 'acceptedTokens']: EngineStatus[Name] }
+
 /**
  * What several models do at a moment, as one.
- * @param before steps of models that are not in memory any more: the count of all never falls
+ * @param before counts of models that are not in memory any more: those of all never fall
  */
-function statusOf(all: readonly EngineStatus[], sequences: number, before: number): EngineStatus {
+function statusOf(all: readonly EngineStatus[], sequences: number, before: Counts): EngineStatus {
   const sum = (of: (one: EngineStatus) => number) => all.reduce((sum, one) => sum + of(one), 0)
   const most = (of: (one: EngineStatus) => number) => all.reduce((most, one) => Math.max(most, of(one)), 0)
   return {
@@ -246,10 +251,10 @@ function statusOf(all: readonly EngineStatus[], sequences: number, before: numbe
     kvTokens: sum(({ kvTokens }) => kvTokens),
     kvFree: sum(({ kvFree }) => kvFree),
     prefixTokens: sum(({ prefixTokens }) => prefixTokens),
-    steps: before + sum(({ steps }) => steps),
+    steps: before.steps + sum(({ steps }) => steps),
     rowsPerStep: most(({ rowsPerStep }) => rowsPerStep),
     stepMs: most(({ stepMs }) => stepMs),
-    draftedTokens: sum(({ draftedTokens }) => draftedTokens),
-    acceptedTokens: sum(({ acceptedTokens }) => acceptedTokens),
+    draftedTokens: before.draftedTokens + sum(({ draftedTokens }) => draftedTokens),
+    acceptedTokens: before.acceptedTokens + sum(({ acceptedTokens }) => acceptedTokens),
   }
 }

@@ -7,6 +7,7 @@ import { inSlices } from '../../../base/timeSlice.js'
 import type { Gguf } from '../../../format/gguf/gguf.js'
 import { openGguf } from '../../../format/gguf/openGguf.js'
 import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
+import type { EngineStatus } from '../../../runtime/engine/status.js'
 import { compileKernels } from '../../../runtime/kernels/compile.js'
 import { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import { MixtralModel } from '../../../text/generate/mixtralModel.js'
@@ -39,7 +40,8 @@ const TOLD: readonly MixtralErrorCode[] = ['MEMORY', 'MODEL', 'UNSUPPORTED', 'OP
 interface Told {
   loaded(model: MixtralModel): void
   failed(error: string): void
-  unloaded(steps: number): void
+  /** With the last status that it had. */
+  unloaded(status: EngineStatus): void
 }
 
 export class LoadableModel implements Loadable<ModelInMemory> {
@@ -96,9 +98,9 @@ export class LoadableModel implements Loadable<ModelInMemory> {
         ...{ served, offered, bytes: model.memory.totalBytes },
         canGrow: this.#growth(model, loading),
         close: async () => {
-          const { steps } = model.status()
+          const status = model.status()
           await model.close()
-          this.#told.unloaded(steps)
+          this.#told.unloaded(status)
         },
       }
     })
