@@ -69,7 +69,7 @@ test('--lora pulls an adapter of Hugging Face by its name, and the number behind
 
 test.each(['1e999', '1e-60', '2000000'])('a scale of %s is refused before anything is downloaded', async (scale) => {
   const { code, stderr } = await run('run', 'hf:owner/repo:Q4_K_M', 'a', '--lora', `hf:owner/repo/style.gguf:${scale}`)
-  expect([code, stderr]).toEqual([1, expect.stringContaining('the scale of adapter 0 is')])
+  expect([code, stderr]).toEqual([2, expect.stringContaining('the scale of adapter 0 is')])
   expect(existsSync(join(env.MIXTRAL_HOME!, 'huggingface'))).toBe(false)
 })
 
