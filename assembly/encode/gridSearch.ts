@@ -225,7 +225,7 @@ function splitSigns(src: usize, room: usize, even: bool): void {
   squares = sumOf(squareSums)
 }
 
-/** Errors of four values, but for what all groups have in common, over the scale. */
+/** Errors of four values, without what all groups have in common, over the scale. */
 // @ts-ignore: decorator
 @inline function errorsOf(value: v128, slope: v128, twice: v128): v128 {
   return f32x4.mul(value, f32x4.sub(f32x4.mul(slope, value), twice))

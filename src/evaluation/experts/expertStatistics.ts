@@ -69,7 +69,7 @@ export interface ExpertStatistics {
 
 const USUAL_WINDOW = 512
 
-/** After so many tokens the clock is looked at. */
+/** Tokens after which the clock is looked at. */
 const PAUSE = 32
 
 /** What is counted of a domain. */

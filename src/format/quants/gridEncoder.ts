@@ -161,7 +161,7 @@ function chooseGroups(
   sums.squares = sumOf(lanes.squares)
 }
 
-/** The error of a group for the weights from `at` on, but for what all groups have in common, over the scale. */
+/** The error of a group for the weights from `at` on, without what all groups have in common, over the scale. */
 function errorOf(
   { size, magnitudes: values, levels }: GridNeighbors,
   group: number,

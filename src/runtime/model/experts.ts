@@ -14,9 +14,8 @@ import { FEW_TOKENS } from './rowUnits.js'
 import type { StepRows } from './step.js'
 import type { Thread } from './thread.js'
 
-/** Rows of gate or up that are multiplied at a time: they stay in the core's cache for all tokens. */
+/** Rows of gate or up that are multiplied at a time: they stay in the core's cache for all tokens, more of few ones. */
 const CACHED_ROWS = 64
-/** The same for few tokens, which leave more of the cache: long strips are best. */
 const ROWS_FOR_FEW = 128
 /** Groups of four rows of down, whose rows are longer, that are multiplied as they arrive. */
 const CACHED_GROUPS = 8

@@ -10,7 +10,7 @@ const SHORT_RUN = 2
 /** Longer matches are as good as these. */
 const LONGEST = 8
 /**
- * How often the next token is the one of a match with so many tokens, before anything is known: an accident is as
+ * How often the next token is the one of a match of that length, before anything is known: an accident is as
  * likely as a quotation where the match is short.
  */
 const CHANCES = [0, 0, 0.25, 0.45, 0.6, 0.7, 0.75, 0.8, 0.85]
