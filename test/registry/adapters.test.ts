@@ -190,9 +190,9 @@ test('a PEFT adapter that is here hides no model of its repository', async () =>
   expect(basename((await obtainModel('hf:owner/repo')).path)).toBe('a.Q4_K_M.gguf')
 })
 
-test('a manifest with an adapter twice, or with too many, is refused before any header', async () => {
+test('a manifest with an adapter twice is refused before any header', async () => {
   const adapter = readFileSync(first)
   const twice = server.addOllama(ollamaModel({ adapter: [adapter, adapter] }, readFileSync(demo)))
-  const says = (message: string) => ({ code: 'IO', message: expect.stringContaining(message) })
-  await expect(readModelHeader(twice)).rejects.toMatchObject(says('2 adapters, of which 1 are different, expected each once'))
+  const says = expect.stringContaining('2 adapters, of which 1 are different, expected each once')
+  await expect(readModelHeader(twice)).rejects.toMatchObject({ code: 'IO', message: says })
 })

@@ -61,8 +61,6 @@ export function parseManifest(text: string, where: string): OllamaManifest {
   const long = [config, ...texts].find(({ bytes }) => bytes > LARGEST_TEXT)
   if (long) refuse(`its ${long.kind} has ${long.bytes} bytes, expected at most ${LARGEST_TEXT}`)
   const adapters = blobs.filter(({ kind }) => kind === 'adapter')
-  const { most } = limits.adapters
-  if (adapters.length > most) refuse(`it has ${adapters.length} adapters, expected at most ${most}`)
   const { size } = new Set(adapters.map(({ digest }) => digest)) // each has a header, which takes memory
   if (size < adapters.length) refuse(`it has ${adapters.length} adapters, of which ${size} are different, expected each once`)
   return { config, model: models[0]!, adapters, texts }

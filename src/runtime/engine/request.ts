@@ -56,7 +56,7 @@ export interface Task {
    * object when its turn comes. Undefined where that cannot be known before.
    */
   readonly jobsAhead?: (draft: readonly number[]) => readonly (RowJob | undefined)[]
-  /** Tokens of a draft have run, and some of them came: their numbers. */
+  /** Is told how many tokens of a draft have run, and how many of them came. */
   readonly drafted?: (count: number, accepted: number) => void
   /** Takes the experts of the rows that it gets logits of: the views are valid during the call only. */
   readonly routed?: (routing: FullRouting, place: number) => void

@@ -14,7 +14,7 @@ import { FEW_TOKENS } from './rowUnits.js'
 import type { StepRows } from './step.js'
 import type { Thread } from './thread.js'
 
-/** Rows of gate or up that are multiplied at a time: they stay in the core's cache for all tokens, more of few ones. */
+/** Rows of gate or up that are multiplied at a time, so that they stay in the core's cache; for few tokens, more. */
 const CACHED_ROWS = 64
 const ROWS_FOR_FEW = 128
 /** Groups of four rows of down, whose rows are longer, that are multiplied as they arrive. */
