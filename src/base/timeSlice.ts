@@ -33,23 +33,37 @@ export function atOnce<T>(work: Steps<T>): T {
   }
 }
 
+/** When the slice of this turn of the event loop is over; undefined before there is work in it. */
+let sliceEnd: number | undefined
+
+/** Works that follow one another in a turn share its slice, too: many short ones hold it no longer than a long one. */
+function endOfSlice(): number {
+  if (sliceEnd === undefined) {
+    sliceEnd = performance.now() + SLICE
+    setImmediate(() => {
+      sliceEnd = undefined
+    })
+  }
+  return sliceEnd
+}
+
 /** Works whose slice is over, the one that has waited longest first. */
 const waiting: (() => void)[] = []
 
 /** A turn of the event loop has one slice of all works together: many at the same time hold it no longer than one. */
 function nextTurn(): void {
+  sliceEnd = undefined
   waiting.shift()!()
   if (waiting.length > 0) setImmediate(nextTurn)
 }
 
-/** Does the work in slices. Throws `ABORTED` if the signal fires. */
+/** Does the work in slices. Throws `ABORTED` if the signal fires before the work has ended. */
 export async function inSlices<T>(work: Steps<T>, signal?: AbortSignal): Promise<T> {
   for (;;) {
-    const end = performance.now() + SLICE
-    do {
+    for (const end = endOfSlice(); performance.now() <= end; ) {
       const next = work.next()
       if (next.done) return next.value
-    } while (performance.now() <= end)
+    }
     await new Promise<void>((resolve) => {
       if (waiting.push(resolve) === 1) setImmediate(nextTurn)
     })

@@ -57,3 +57,22 @@ test('a signal ends the work between two slices, and an error of the work is tha
   expect(() => atOnce(failing())).toThrow('mine')
   expect(atOnce(work('b', notes, () => 0))).toBe('b')
 })
+
+test('many short works, one after the other, take no more of a turn than a long one', async () => {
+  const { count, stop } = turns()
+  const notes: [string, number][] = []
+  function* short(): Steps<void> {
+    yield* take(work('a', notes, count), 1)
+  }
+  for (let i = 0; i < 60; i++) await inSlices(short())
+  stop()
+  const ofTurn = new Map<number, number>()
+  for (const [, turn] of notes) ofTurn.set(turn, (ofTurn.get(turn) ?? 0) + 1)
+  expect(notes.length).toBe(60)
+  expect(ofTurn.size).toBeGreaterThan(3)
+})
+
+/** The first steps of a work. */
+function* take(all: Steps<string>, steps: number): Steps<void> {
+  for (let i = 0; i < steps && !all.next().done; i++) yield
+}
