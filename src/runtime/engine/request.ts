@@ -60,15 +60,15 @@ export interface Task {
   readonly drafted?: (count: number, accepted: number) => void
   /** Takes the experts of the rows that it gets logits of: the views are valid during the call only. */
   readonly routed?: (routing: FullRouting, place: number) => void
-  /** (tokens, layers, used or experts): gets the experts of the rows that `routed` would take. */
+  /** (tokens, layers, used or experts): gets the experts of all tokens. `from` is 0, and nothing else is wanted. */
   readonly routingTable?: FullRouting
   /** Reads the logits after the token at `place`, (vocabulary): the view is valid during the call only. */
   readonly read?: (logits: Float32Array, place: number) => void
   /**
    * Reads, in place of logits, the hidden state after the token at `place`, behind the last norm: (hidden). The view is
-   * valid during the call only. Where nobody wants either, as beside `routed`, it is `unread`.
+   * valid during the call only.
    */
-  readonly hidden?: 'unread' | ((state: Float32Array, place: number) => void)
+  readonly hidden?: (state: Float32Array, place: number) => void
   /** It has ended: all that was wanted is done, or an error ended it. Called once, and last. */
   readonly ended: (...failure: Failure) => void
 }

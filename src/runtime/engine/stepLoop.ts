@@ -230,6 +230,10 @@ export class StepLoop {
     let counted = 0
     this.#call(request, () => {
       if (first === task.ids.length) this.#tellProgress(request)
+      if (task.routingTable) {
+        results.copyRouting(index, task.routingTable)
+        request.next = Math.max(request.next, request.done)
+      }
       for (const [i, place] of places.entries()) {
         if (request.over || place >= first + accepted) break
         if (place < request.next) continue // the token behind it is not drawn
@@ -238,10 +242,8 @@ export class StepLoop {
         if (request.over) break // a listener has ended it
         request.next = place + 1
         if (task.routed) task.routed(this.#runner.routingView(wanted[row + i]!), place)
-        if (task.routingTable) this.#runner.copyRouting(wanted[row + i]!, task.routingTable, place)
-        if (typeof task.hidden === 'function') task.hidden(this.#runner.hidden(wanted[row + i]!), place)
-        if (task.hidden) continue
-        if (!task.job) task.read?.(this.#runner.logits(row + i), place)
+        if (task.hidden) task.hidden(this.#runner.hidden(wanted[row + i]!), place)
+        else if (!task.job) task.read?.(this.#runner.logits(row + i), place)
         else {
           const job = place < first ? (jobs[row + i] as RowJob) : task.job(place)
           const more = task.take!(results.choice(row + i, job), place)

@@ -20,11 +20,12 @@ export interface Runner {
   choice(row: number): Choice
   /** The experts of a row of the step. */
   routing(row: number): FullRouting
-  /** The same: as views, valid until the next step; copied to row `place` of a table of tokens. */
+  /** The same as views, valid until the next step. */
   routingView(row: number): FullRouting
-  copyRouting(row: number, table: FullRouting, place: number): void
-  /** Counts the experts of a row of the step as used. */
-  countUse(row: number): void
+  /** Copies those of `count` rows of one request, from `row` on, to rows `place` and following of a table of tokens. */
+  copyRouting(row: number, count: number, table: FullRouting, place: number): void
+  /** Counts the experts of `count` rows of one request, from `row` on, as used. */
+  countUses(row: number, count: number): void
 }
 
 export class StepResults {
@@ -68,8 +69,13 @@ export class StepResults {
   }
 
   #countUses(i: number, from: number, to: number): void {
-    const { firstRow } = this.rows.segments[i]!
-    for (let k = from; k < to; k++) this.#runner.countUse(firstRow + k)
+    this.#runner.countUses(this.rows.segments[i]!.firstRow + from, to - from)
+  }
+
+  /** Copies the experts of all rows of the i-th share to a table of its tokens. */
+  copyRouting(i: number, table: FullRouting): void {
+    const { firstRow, rows, position } = this.rows.segments[i]!
+    this.#runner.copyRouting(firstRow, rows, table, position)
   }
 
   *#routed(i: number, from: number, to: number): Generator<RoutedToken> {

@@ -15,8 +15,12 @@ export interface Rows {
   readonly nextRows: number
 }
 
-/** The places in a request's tokens, and in its draft behind them, after which this share, not run yet, has logits. */
+/**
+ * The places in a request's tokens, and in its draft behind them, after which this share, not run yet, has logits. Who
+ * wants a table of experts has none.
+ */
 export function wantedPlaces({ request, sequence, rows }: Share): number[] {
+  if (request.task.routingTable) return []
   const end = sequence.ids.length + rows
   const start = Math.max(request.next, sequence.ids.length)
   return start < end ? Array.from({ length: end - start }, (_, i) => start + i) : []

@@ -76,12 +76,12 @@ export class StepRunner implements Runner {
     return this.#routes.read(row, this.#used[row]!)
   }
 
-  copyRouting(row: number, table: FullRouting, place: number): void {
-    this.#routes.copy(row, this.#used[row]!, table, place)
+  copyRouting(row: number, count: number, table: FullRouting, place: number): void {
+    this.#routes.copy(row, count, this.#used[row]!, table, place)
   }
 
-  countUse(row: number): void {
-    this.#routes.count(row, this.#used[row]!, this.#uses)
+  countUses(row: number, count: number): void {
+    if (count > 0) this.#routes.count(row, count, this.#used[row]!, this.#uses)
   }
 
   routingView(row: number): FullRouting {

@@ -77,18 +77,22 @@ export class Routes {
     }
   }
 
-  /** Copies the same to row `place` of a table of tokens with `used` experts in a layer: the arrays of all of them. */
-  copy(row: number, used: number, { ids, weights, logits }: FullRouting, place: number): void {
+  /**
+   * Copies what `count` rows from `row` on were routed to, each with `used` experts in a layer, to rows `place` and
+   * following of a table of tokens.
+   */
+  copy(row: number, count: number, used: number, { ids, weights, logits }: FullRouting, place: number): void {
     const memory = this.#memory
     const width = this.#layers * this.#experts
-    const from = row * width
     const pairs = this.#layers * used
-    const to = place * pairs
-    for (let i = 0; i < pairs; i++) {
-      ids[to + i] = memory.ids[from + i]!
-      weights[to + i] = memory.weights[from + i]!
+    for (let i = 0; i < count; i++) {
+      const [from, to] = [(row + i) * width, (place + i) * pairs]
+      for (let k = 0; k < pairs; k++) {
+        ids[to + k] = memory.ids[from + k]!
+        weights[to + k] = memory.weights[from + k]!
+      }
     }
-    for (let i = 0; i < width; i++) logits[place * width + i] = memory.logits[from + i]!
+    logits.set(memory.logits.subarray(row * width, (row + count) * width), place * width)
   }
 
   /** The same without a copy: valid until the next step. */
@@ -100,9 +104,14 @@ export class Routes {
     return { ids: ids.subarray(at, end), weights: weights.subarray(at, end), logits: logits.subarray(at, at + width) }
   }
 
-  /** Adds a row with `used` experts in a layer to counts of uses: (layers, experts). */
-  count(row: number, used: number, counts: Float64Array): void {
-    const at = row * this.#layers * this.#experts
-    for (let i = 0; i < this.#layers * used; i++) counts[Math.floor(i / used) * this.#experts + this.#memory.ids[at + i]!]!++
+  /** Adds `rows` rows from `row` on, with `used` experts in a layer, to counts of uses: (layers, experts). */
+  count(row: number, rows: number, used: number, counts: Float64Array): void {
+    const { ids } = this.#memory
+    const width = this.#layers * this.#experts
+    for (let start = row * width; start < (row + rows) * width; start += width) {
+      for (let at = start, own = 0; own < width; own += this.#experts) {
+        for (let k = 0; k < used; k++, at++) counts[own + ids[at]!]!++
+      }
+    }
   }
 }

@@ -47,7 +47,7 @@ export async function routingTable(engine: Engine, ids: TokenIds, options: Routi
     weights: new Float32Array(tokens.length * width),
     logits: new Float32Array(tokens.length * layers * experts),
   }
-  await engine.finish({ ids: tokens, from: 0, salt, hidden: 'unread', routingTable: table }, call)
+  await engine.finish({ ids: tokens, from: 0, salt, routingTable: table }, call)
   return { tokens, width, ...table }
 }
 

@@ -65,7 +65,7 @@ export function start(
     routingView: () => noExperts,
     copyRouting: () => {},
     hidden: (row) => Float32Array.of(rows!.tokens[row]!),
-    countUse: (row) => uses.push(rows!.tokens[row]!),
+    countUses: (row, count) => uses.push(...rows!.tokens.slice(row, row + count)),
     logits: (row) => logitsAfter(rows!.tokens[rows!.wanted[row]!]!, poison),
   }
   const loop = new StepLoop(scheduler, new StepCost(undefined), runner, drafts)
