@@ -34,12 +34,15 @@ export class ExpertCache {
     return this.#filled
   }
 
-  /** ids: (layers, used), the experts of the next token, from `at` on. */
-  add(ids: Uint16Array, at = 0): void {
-    this.#tokens++
+  /** ids: (count, layers, used), the experts of the next tokens, from `at` on. */
+  add(ids: Uint16Array, at = 0, count = 1): void {
     const end = this.#stack.length
-    for (let layer = 0, i = at; layer < end; layer += this.#experts) {
-      for (let k = 0; k < this.#used; k++, i++) this.#request(layer + ids[i]!)
+    let i = at
+    for (let token = 0; token < count; token++) {
+      this.#tokens++
+      for (let layer = 0; layer < end; layer += this.#experts) {
+        for (let k = 0; k < this.#used; k++, i++) this.#request(layer + ids[i]!)
+      }
     }
   }
 

@@ -1,7 +1,7 @@
 // What a model's experts do on texts: counts of the routing of every token, domain by domain, and the figures made of
 // them. Owns how texts are run; the figures are defined beside their counts. Definitions: docs/experts.md.
 
-import { checkKind, checkText, listCopy, MixtralError, shown } from '../../base/errors.js'
+import { abortedError, checkKind, checkText, listCopy, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import { Told } from '../../base/onAbort.js'
 import { inSlices, TimeSlice } from '../../base/timeSlice.js'
@@ -69,8 +69,8 @@ export interface ExpertStatistics {
 
 const USUAL_WINDOW = 512
 
-/** Tokens after which the clock is looked at. */
-const PAUSE = 32
+/** Tokens that are counted together, before the clock is looked at. */
+const PIECE = 64
 
 /** What is counted of a domain. */
 class Domain {
@@ -86,16 +86,18 @@ class Domain {
     this.favorites = new FavoriteTokens(shape)
   }
 
-  /** The `place`-th token of a window, kept if it is one of the first `beginning`. */
-  add(window: RoutingTable, place: number, beginning: number): void {
+  /** `count` tokens of a window, from the `place`-th on; kept if they are of the first `beginning`. */
+  add(window: RoutingTable, place: number, count: number, beginning: number): void {
     const { tokens, ids, weights, width } = window
-    const [token, at] = [tokens[place]!, place * width]
-    this.counts.add(window, place)
-    this.blocks.add(ids, at)
-    this.favorites.add(token, ids, at)
-    if (this.#tokens.length >= beginning) return
-    this.#tokens.push(token)
-    this.#begun.push({ ids: ids.slice(at, at + width), weights: weights.slice(at, at + width) })
+    this.counts.add(window, place, count)
+    for (let i = place; i < place + count; i++) {
+      const at = i * width
+      this.blocks.add(ids, at)
+      this.favorites.add(tokens[i]!, ids, at)
+      if (this.#tokens.length >= beginning) continue
+      this.#tokens.push(tokens[i]!)
+      this.#begun.push({ ids: ids.slice(at, at + width), weights: weights.slice(at, at + width) })
+    }
   }
 
   get beginning(): RoutedBeginning {
@@ -154,11 +156,12 @@ export async function expertStatistics(
     const own = domains.get(domain) ?? new Domain(shape)
     domains.set(domain, own)
     own.counts.cut()
-    for (let place = bos.length; place < window.tokens.length; place++) {
-      own.add(window, place, beginning)
-      cache.add(window.ids, place * window.width)
-      prediction.add(window.ids, place * window.width)
-      if (place % PAUSE === 0 && slice.isOver) await slice.pause(signal)
+    for (let place = bos.length; place < window.tokens.length; place += PIECE) {
+      const count = Math.min(PIECE, window.tokens.length - place)
+      own.add(window, place, count, beginning)
+      cache.add(window.ids, place * window.width, count)
+      prediction.add(window.ids, place * window.width, count)
+      if (slice.isOver) await slice.pause(signal)
     }
     loaded += ids.length
     progress.next({ loaded, total })
@@ -181,6 +184,7 @@ export async function expertStatistics(
   }
   const all = await inSlices(figuresOf('all', { counts, favorites: allFavorites }, favorites), signal)
   await progress.end()
+  if (signal?.aborted) throw abortedError(signal)
   const uses = total * shape.used
   return {
     shape,

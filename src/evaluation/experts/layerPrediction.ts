@@ -10,6 +10,8 @@ export class LayerPrediction {
   readonly #after: Float64Array
   /** (layers, experts): uses. */
   readonly #uses: Float64Array
+  /** (layers, experts): uses in the layer before, by the tokens that have been counted in this one. */
+  readonly #usesBefore: Float64Array
   /** (experts) */
   readonly #likely: Float64Array
   /** (layers): uses that the experts of the layer before have told. */
@@ -23,6 +25,7 @@ export class LayerPrediction {
     this.#shape = shape
     this.#after = new Float64Array(layers * experts * experts)
     this.#uses = new Float64Array(layers * experts)
+    this.#usesBefore = new Float64Array(layers * experts)
     this.#likely = new Float64Array(experts)
     this.fromBefore = new Float64Array(layers)
     this.fromUses = new Float64Array(layers)
@@ -32,32 +35,49 @@ export class LayerPrediction {
     return this.#tokens
   }
 
-  /** ids: (layers, used), the experts of the next token, from `start` on. */
-  add(ids: Uint16Array, start = 0): void {
-    this.#tokens++
-    const { layers, experts, used } = this.#shape
-    const [likely, uses, after] = [this.#likely, this.#uses, this.#after]
+  /** ids: (count, layers, used), the experts of the next tokens, from `start` on. */
+  add(ids: Uint16Array, start = 0, count = 1): void {
+    this.#tokens += count
+    const { layers, used } = this.#shape
+    const width = layers * used
     for (let layer = 0; layer < layers; layer++) {
-      const at = start + layer * used
-      const own = layer * experts
-      this.fromUses[layer]! += this.#told(ids, at, uses, own)
-      if (layer > 0) {
-        likely.fill(0)
-        for (let k = 0; k < used; k++) {
-          const before = ids[at - used + k]!
-          const count = uses[own - experts + before]! - 1 // this token's own has just been added
-          if (count <= 0) continue
-          const row = (own + before) * experts
-          const each = 1 / count
-          for (let e = 0; e < experts; e++) likely[e]! += after[row + e]! * each
-        }
-        this.fromBefore[layer]! += this.#told(ids, at, likely, 0)
-        for (let k = 0; k < used; k++) {
-          const row = (own + ids[at - used + k]!) * experts
-          for (let other = 0; other < used; other++) after[row + ids[at + other]!]!++
-        }
+      const first = start + layer * used
+      for (let at = first; at < first + count * width; at += width) {
+        if (layer > 0) this.#addAfter(layer, ids, at)
+        this.#addUse(layer, ids, at)
       }
-      for (let k = 0; k < used; k++) uses[own + ids[at + k]!]!++
+    }
+  }
+
+  /** A token's experts in a layer, which are told from the uses before. */
+  #addUse(layer: number, ids: Uint16Array, at: number): void {
+    const { experts, used } = this.#shape
+    const uses = this.#uses
+    const own = layer * experts
+    this.fromUses[layer]! += this.#told(ids, at, uses, own)
+    for (let k = 0; k < used; k++) uses[own + ids[at + k]!]!++
+  }
+
+  /** The same, told from those in the layer before. */
+  #addAfter(layer: number, ids: Uint16Array, at: number): void {
+    const { experts, used } = this.#shape
+    const [likely, before, after] = [this.#likely, this.#usesBefore, this.#after]
+    const own = layer * experts
+    likely.fill(0)
+    for (let k = 0; k < used; k++) {
+      const expert = ids[at - used + k]!
+      const count = before[own + expert]!
+      if (count === 0) continue
+      const row = (own + expert) * experts
+      const each = 1 / count
+      for (let e = 0; e < experts; e++) likely[e]! += after[row + e]! * each
+    }
+    this.fromBefore[layer]! += this.#told(ids, at, likely, 0)
+    for (let k = 0; k < used; k++) {
+      const expert = ids[at - used + k]!
+      before[own + expert]!++
+      const row = (own + expert) * experts
+      for (let other = 0; other < used; other++) after[row + ids[at + other]!]!++
     }
   }
 

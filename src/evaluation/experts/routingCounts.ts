@@ -101,69 +101,74 @@ export class RoutingCounts {
     this.#before = undefined
   }
 
-  /** The `place`-th token of a table. */
-  add(table: FullRouting, place = 0): void {
-    const { layers, experts, used } = this.shape
-    const at = place * layers * used
+  /** `count` tokens of a table, from the `place`-th on, which follow one another. */
+  add(table: FullRouting, place = 0, count = 1): void {
+    const { layers, used } = this.shape
     for (let layer = 0; layer < layers; layer++) {
-      this.#addChoices(layer, table, at + layer * used)
-      this.#addProbabilities(layer, table.logits, (place * layers + layer) * experts)
+      this.#addChoices(layer, table, place, count)
+      this.#addProbabilities(layer, table.logits, place, count)
     }
-    this.#tokens++
-    if (this.#before) this.#pairs++
+    this.#tokens += count
+    this.#pairs += this.#before ? count : count - 1
     this.#before = table.ids
-    this.#beforeAt = at
+    this.#beforeAt = (place + count - 1) * layers * used
   }
 
-  /** A token's experts in a layer, from `at` on. */
-  #addChoices(layer: number, { ids, weights }: FullRouting, at: number): void {
+  /** The experts of `count` tokens in a layer. */
+  #addChoices(layer: number, { ids, weights }: FullRouting, place: number, count: number): void {
     const { layers, experts, used } = this.shape
-    for (let k = 0; k < used; k++) {
-      const expert = ids[at + k]!
-      this.choices[(layer * used + k) * experts + expert]!++
-      const row = (layer * experts + expert) * experts
-      for (let other = 0; other < used; other++) this.together[row + ids[at + other]!]!++
-      if (layer + 1 < layers) for (let other = 0; other < used; other++) this.next[row + ids[at + used + other]!]!++
-    }
-    this.firstWeights[layer]! += weights[at]!
-    const before = this.#before
-    if (!before) return
-    const last = this.#beforeAt + layer * used
-    if (before[last] === ids[at]) this.firstRepeats[layer]!++
-    for (let k = 0; k < used; k++) {
-      let other = 0
-      while (other < used && before[last + other] !== ids[at + k]) other++
-      if (other === used) continue
-      this.anyRepeats[layer]!++
-      return
+    const { choices, together, next } = this
+    const width = layers * used
+    let before = this.#before
+    let last = this.#beforeAt + layer * used
+    const start = place * width + layer * used
+    for (let at = start; at < start + count * width; at += width) {
+      for (let k = 0; k < used; k++) {
+        const expert = ids[at + k]!
+        choices[(layer * used + k) * experts + expert]!++
+        const row = (layer * experts + expert) * experts
+        for (let other = 0; other < used; other++) together[row + ids[at + other]!]!++
+        if (layer + 1 < layers) for (let other = 0; other < used; other++) next[row + ids[at + used + other]!]!++
+      }
+      this.firstWeights[layer]! += weights[at]!
+      if (before) {
+        if (before[last] === ids[at]) this.firstRepeats[layer]!++
+        if (haveCommon(before, last, ids, at, used)) this.anyRepeats[layer]!++
+      }
+      before = ids
+      last = at
     }
   }
 
-  /** What the router said of a layer's experts, from `start` on. */
-  #addProbabilities(layer: number, logits: Float32Array, start: number): void {
-    const { experts } = this.shape
+  /** What the router said of a layer's experts for `count` tokens. */
+  #addProbabilities(layer: number, logits: Float32Array, place: number, count: number): void {
+    const { layers, experts } = this.shape
+    const { probabilities } = this
     const odds = this.#odds
-    let top = 0
-    for (let e = 1; e < experts; e++) if (logits[start + e]! > logits[start + top]!) top = e
-    const largest = logits[start + top]!
-    let second = 0 // the largest odds of the others
-    let sum = 0
-    let weighted = 0 // of the exponents, for the entropy
-    for (let e = 0; e < experts; e++) {
-      const x = logits[start + e]! - largest
-      const odd = oddsOf(x)
-      odds[e] = odd
-      sum += odd
-      weighted += odd * x
-      if (e !== top && odd > second) second = odd
-    }
-    const share = 1 / sum
     const sums = layer * experts
-    for (let e = 0; e < experts; e++) this.probabilities[sums + e]! += odds[e]! * share
-    this.#entropies[layer]! -= weighted * share
-    this.#products[layer]! *= sum
-    if (this.#products[layer]! > MOST_PRODUCT) this.#takeLogarithm(layer)
-    this.margins[layer]! += (1 - second) * share
+    for (let t = place; t < place + count; t++) {
+      const start = (t * layers + layer) * experts
+      let top = 0
+      for (let e = 1; e < experts; e++) if (logits[start + e]! > logits[start + top]!) top = e
+      const largest = logits[start + top]!
+      let second = 0 // the largest odds of the others
+      let sum = 0
+      let weighted = 0 // of the exponents, for the entropy
+      for (let e = 0; e < experts; e++) {
+        const x = logits[start + e]! - largest
+        const odd = oddsOf(x)
+        odds[e] = odd
+        sum += odd
+        weighted += odd * x
+        if (e !== top && odd > second) second = odd
+      }
+      const share = 1 / sum
+      for (let e = 0; e < experts; e++) probabilities[sums + e]! += odds[e]! * share
+      this.#entropies[layer]! -= weighted * share
+      this.#products[layer]! *= sum
+      if (this.#products[layer]! > MOST_PRODUCT) this.#takeLogarithm(layer)
+      this.margins[layer]! += (1 - second) * share
+    }
   }
 
   #takeLogarithm(layer: number): void {
@@ -194,4 +199,10 @@ export class RoutingCounts {
     this.#tokens += other.#tokens
     this.#pairs += other.#pairs
   }
+}
+
+/** Whether two tokens have one of their `used` experts in common. */
+function haveCommon(a: Uint16Array, aAt: number, b: Uint16Array, bAt: number, used: number): boolean {
+  for (let i = aAt; i < aAt + used; i++) for (let k = bAt; k < bAt + used; k++) if (a[i] === b[k]) return true
+  return false
 }

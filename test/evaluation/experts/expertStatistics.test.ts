@@ -123,6 +123,17 @@ test('what cannot be is refused by name', async () => {
   await refused([{ domain: 'a', text: 'b' }], { window: 9 }, 'unknown option window')
 })
 
+test('an abort after the last window, before domains are compared, ends it', async () => {
+  const controller = new AbortController()
+  const onProgress = ({ loaded, total }: { loaded: number; total: number }) => {
+    if (loaded === total) controller.abort()
+  }
+  const { signal } = controller
+  await expect(expertStatistics(model, [{ domain: 'a', text: story }], { tokens: 64, signal, onProgress })).rejects.toMatchObject({
+    code: 'ABORTED',
+  })
+})
+
 test('an abort ends it while domains are compared, and other work goes on meanwhile', async () => {
   const texts = Array.from({ length: 24 }, (_, i) => ({ domain: `${i}`, text: i % 2 === 0 ? story : play }))
   const controller = new AbortController()
