@@ -53,8 +53,9 @@ export class LegacyList {
       const score = scored[i - 1]
       const own = inPlace(id, i === 0)
       if (score) {
-        const top = score.top.map(({ id, logprob }) => ({ ...inPlace(id, false), logprob }))
-        this.#push(own, finite(score.logprob), topOf([{ ...own, logprob: score.logprob }, ...top]))
+        const all = [{ id, key: own.key, logprob: score.logprob }]
+        for (const { id, logprob } of score.top) all.push({ id, key: inPlace(id, false).key, logprob })
+        this.#push(own, finite(score.logprob), topOf(all))
       } else this.#push(own, null, null)
       if (i > 0 || tokenizer.token(id).type !== 'control') decoder.push(id)
       yield
@@ -108,16 +109,17 @@ const pointsOf = (bytes: ArrayLike<number>) => {
   return points
 }
 
-/** Log-probabilities by token. A key is of one token: bytes of a character must not all be U+FFFD. */
+/**
+ * Log-probabilities by token. A key is of one token: bytes of a character must not all be U+FFFD. An object without a
+ * prototype, since engines give a hidden class to each order of keys in others.
+ */
 function topOf(all: readonly { readonly id: number; readonly key: string; readonly logprob: number }[]): Record<string, number> {
-  const idOf = new Map<string, number>()
-  const entries = all.map(({ id, key: usual, logprob }): [string, number] => {
-    const known = idOf.get(usual)
-    const key = known !== undefined && known !== id ? `token_id:${id}` : usual
-    idOf.set(key, id)
-    return [key, finite(logprob)]
-  })
-  return Object.fromEntries(entries)
+  const top: Record<string, number> = Object.create(null)
+  for (const { id, key, logprob } of all) {
+    const first = all.find((other) => other.key === key)!
+    top[first.id === id ? key : `token_id:${id}`] = finite(logprob)
+  }
+  return top
 }
 
 export const NO_LOGPROBS: LegacyLogprobs = empty()
