@@ -30,6 +30,9 @@ import { storeHalf } from './rounding'
 /** Groups of a scale that is only tried. */
 // @ts-ignore: decorator
 @inline const TRIED: usize = 3440
+/** The most by which d is made larger at the end. */
+// @ts-ignore: decorator
+@inline const MOST_GAIN: f64 = 1.125
 
 /** The sums of the last `chooseGroups`. */
 let products: f32 = 0
@@ -50,9 +53,12 @@ export function searchEights(src: usize, d: usize, room: usize, importance: usiz
     clear(room)
     return
   }
+  let projected: f64 = 0
   for (let j: usize = 0; j < count; j++) {
     chooseGroups(8, room, table, j * subBlock, subBlock, scaleOf(room, j, scale), room + GROUPS + (j * subBlock) / 4)
+    projected += <f64>oddScale(room, j) * <f64>products
   }
+  storeFullD(d, room, scale, projected)
 }
 
 /** The same for groups of four, in sub-blocks of 32. */
@@ -65,7 +71,12 @@ export function searchFours(src: usize, d: usize, room: usize, importance: usize
     clear(room)
     return
   }
-  for (let j: usize = 0; j < 8; j++) chooseGroups(4, room, table, j * 32, 32, scaleOf(room, j, scale), room + GROUPS + j * 16)
+  let projected: f64 = 0
+  for (let j: usize = 0; j < 8; j++) {
+    chooseGroups(4, room, table, j * 32, 32, scaleOf(room, j, scale), room + GROUPS + j * 16)
+    projected += <f64>oddScale(room, j) * <f64>products
+  }
+  storeFullD(d, room, scale, projected)
 }
 
 /** Four times seven signs, and a scale on top: the 32 bits of sub-block j. */
@@ -262,9 +273,21 @@ function bestD(d: usize, room: usize, count: usize): f32 {
 }
 
 // @ts-ignore: decorator
+@inline function oddScale(room: usize, j: usize): f32 {
+  return 2 * <f32>load<u8>(room + j, SCALES) + 1
+}
+
+// @ts-ignore: decorator
 @inline function scaleOf(room: usize, j: usize, d: f32): f32 {
-  const odd: f32 = 2 * <f32>load<u8>(room + j, SCALES) + 1
-  return odd * d
+  return oddScale(room, j) * d
+}
+
+/** Writes the half d with which weights are as long as the original ones (`fullD` of the oracle). */
+function storeFullD(to: usize, room: usize, d: f32, projected: f64): void {
+  let sums = f32x4.splat(0)
+  for (let at = room; at < room + 1024; at += 16) sums = f32x4.add(sums, f32x4.mul(v128.load(at, MAGNITUDES), v128.load(at, WEIGHED)))
+  const full = storeHalf(to, <f32>min<f64>(<f64>sumOf(sums) / projected, <f64>d * MOST_GAIN))
+  if (!(projected > 0 && full > d && full <= 65504)) storeHalf(to, d)
 }
 
 /** A block of zeros has no scales, and first groups. */

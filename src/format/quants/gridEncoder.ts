@@ -1,8 +1,8 @@
 // Weights to superblocks of the IQ2 and IQ3 formats: scales, groups of a grid and signs. The oracle of
 // assembly/encode/gridSearch.ts. Follows ggml's method: scales around the one that fits the largest weight are tried
 // for each sub-block, weights are rounded one by one, and of the groups near the rounded ones the best is taken. Beyond
-// it, the scale of the scales is searched too, and groups are chosen again for the scales as they are stored. Does not
-// know how a block is packed.
+// it, the scale of the scales is searched too, groups are chosen again for the scales as they are stored, and what least
+// squares take from the weights is given back (`fullD`). Does not know how a block is packed.
 //
 // Sums run over four lanes, as in a vector: lane l has every fourth weight from the l-th on. What decides between
 // scales is float64, everything else float32.
@@ -37,6 +37,8 @@ export interface GridSuperblock {
 const STEPS = { 3: 0.25, 8: 0.5 } as const
 /** The scale of the scales is tried from 0.9 to 1.1 times that which makes the largest scale the largest integer. */
 const D_CANDIDATES = 11
+/** The most by which d is made larger at the end. */
+const MOST_GAIN = 1.125
 
 /** Scratch memory of a thread, which encodes one superblock at a time. */
 const magnitudes = new Float32Array(256) // without signs; negative where a sign had to be turned
@@ -61,12 +63,27 @@ function encodeGrid(x: Float32Array, weights: Float32Array, format: GridFormat):
   for (let j = 0; j < count; j++) fitSubBlock(grid, weights, j, subBlock, format.candidates)
   const d = bestD(count)
   if (d === 0) return { d, scales, groups, signs }
+  let projected = 0
   for (let j = 0; j < count; j++) {
     scales[j] = scaleInteger(fits[j]!, d)
     const scale = (2 * scales[j]! + 1) * d
     chooseGroups(grid, weights, j * subBlock, subBlock, scale, groups.subarray(j * perSubBlock, (j + 1) * perSubBlock))
+    projected += (2 * scales[j]! + 1) * sums.products
   }
-  return { d, scales, groups, signs }
+  return { d: fullD(d, projected), scales, groups, signs }
+}
+
+/**
+ * The half d with which the stored weights are, in the direction of the original ones, as long as these. With least
+ * squares they are shorter, by up to 6 % in IQ2: errors are smaller by 3 %, but all errors of a model point the same
+ * way, and its divergence is a third larger.
+ * @param projected the sum of weighed products of original and stored weights, these over d
+ */
+function fullD(d: number, projected: number): number {
+  lanes.squares.fill(0)
+  for (let i = 0; i < 256; i++) lanes.squares[i & 3]! += fround(magnitudes[i]! * weighed[i]!)
+  const full = halfToFloat(floatToHalf(min(sumOf(lanes.squares) / projected, d * MOST_GAIN)))
+  return projected > 0 && full > d && full <= 65504 ? full : d
 }
 
 /**
