@@ -9,6 +9,7 @@ import { compileKernels } from '../../runtime/kernels/compile.js'
 import { type ExpertFigures, expertRates } from '../../runtime/residency/expertFigures.js'
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelMemory } from '../../text/generate/modelMemory.js'
+import { adapterMemory } from '../inspect/adapterFacts.js'
 import { roomyKvTokens } from '../inspect/kvTokens.js'
 import { bringAdapters, bringModel, lookAt, sayIfAbsent } from './bringing.js'
 import { loadOptions, type ModelFlags } from './flags.js'
@@ -64,8 +65,9 @@ export async function roomyPositions(
   { parallel = DEFAULT_PARALLEL, ...flags }: ModelFlags & { readonly parallel?: number },
 ): Promise<number | undefined> {
   await sayIfAbsent(model)
-  const [{ gguf, layers }, { build }] = await Promise.all([lookAt(model), compileKernels()])
-  return roomyKvTokens(gguf, { build, layers, options: loadOptions(flags) }, parallel)
+  const [{ gguf, layers, adapters }, { build }] = await Promise.all([lookAt(model), compileKernels()])
+  const loading = { build, layers, adapterBytes: adapterMemory(adapters), options: loadOptions(flags) }
+  return roomyKvTokens(gguf, loading, parallel)
 }
 
 /** The name of a model in requests: a path's file, or the name itself. */
