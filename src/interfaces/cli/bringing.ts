@@ -5,14 +5,16 @@
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { adapterName, modelNameText, parseModelName } from '../../registry/names/modelName.js'
-import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/obtain.js'
+import { type ModelHeader, obtainModel, type RemotePeft, readModelHeader } from '../../registry/obtain.js'
 import { findLocalModel, type LocalModel } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { type AdapterChoice, checkAdapterHeader, checkAdapters, isFolder } from '../../runtime/adapters/adapterSet.js'
 import { isGgufAdapter, readAdapterHeader } from '../../runtime/adapters/ggufAdapter.js'
+import { PeftConfig } from '../../runtime/adapters/peftConfig.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
+import { adapterMemory } from '../inspect/adapterFacts.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf } from '../inspect/modelFacts.js'
 import { onInterrupt } from './interrupt.js'
@@ -50,14 +52,16 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
       update: purpose === 'keeping',
       signal: interrupt.signal,
       beforePull: async (header) => tell(await verdictOn(header, purpose, load)),
-      ...((purpose === 'adapting' || purpose === 'keeping') && { beforeAdapter: (adapter) => tell(adapterLine(adapter)) }),
+      ...((purpose === 'adapting' || purpose === 'keeping') && {
+        beforeAdapter: async (adapter) => tell(await verdictOnPeft(adapter, purpose)),
+      }),
       onProgress: ({ loaded, total }) => {
         downloading = true
         bar.update(loaded, total)
       },
       onWait: (pid) => tell(`process ${pid} is downloading it, waiting`),
       onUnverified: () => {
-        tell(`${shown}: unverified, since its source names no SHA-256`)
+        tell(`${shown}: unverified, since its source names no hash`)
         onUnverified?.()
       },
     })
@@ -118,19 +122,34 @@ async function verdictOn(
   load: EngineOptions,
 ): Promise<string> {
   if (purpose === 'adapting' || (purpose === 'keeping' && isGgufAdapter(gguf))) {
-    readAdapterHeader(gguf)
-    return adapterLine({ name, bytes })
+    return adapterVerdict({ name, bytes }, purpose, () => readAdapterHeader(gguf))
   }
   for (const adapter of purpose === 'keeping' ? [] : adapters) readAdapterHeader(adapter)
   const { build } = await compileKernels()
-  const { fit, refusal } = factsOf(gguf, { build, layers, options: load })
+  const { fit, refusal } = factsOf(gguf, { build, layers, adapterBytes: adapterMemory(adapters), options: load })
   if (!fit && purpose !== 'keeping') throw new MixtralError('MODEL', refusal!)
   const verdict = fit ? fitText(fit, load.ram === undefined ? undefined : 'of --ram') : `cannot run here: ${refusal}`
   if (fit?.verdict === 'refused' && purpose === 'loading') throw new MixtralError('MEMORY', `${name} ${verdict}`)
   return `${name}: ${byteCount(bytes)} to download; it ${verdict}`
 }
 
-const adapterLine = ({ name, bytes }: Pick<ModelHeader, 'name' | 'bytes'>) => `${name}: ${byteCount(bytes)} to download; a LoRA adapter`
+/** The same of a PEFT adapter, by its configuration: its weights are many times as large. */
+async function verdictOnPeft(adapter: RemotePeft, purpose: BringOptions['purpose']): Promise<string> {
+  const config = await adapter.readConfig()
+  return adapterVerdict(adapter, purpose, () => PeftConfig.parse(config, adapter.name))
+}
+
+/** What is known of an adapter. Throws what `check` throws, unless the adapter is only to be kept. */
+function adapterVerdict({ name, bytes }: Pick<ModelHeader, 'name' | 'bytes'>, purpose: BringOptions['purpose'], check: () => void): string {
+  const line = `${name}: ${byteCount(bytes)} to download; a LoRA adapter`
+  try {
+    check()
+    return line
+  } catch (error) {
+    if (purpose !== 'keeping' || !(error instanceof MixtralError)) throw error
+    return `${line}, which cannot be applied here: ${error.message}`
+  }
+}
 
 /**
  * The header of a model of any name, without its weights. Throws what the registry and the GGUF reader throw, and
