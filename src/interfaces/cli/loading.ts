@@ -4,6 +4,7 @@
 
 import path from 'node:path'
 import { byteCount } from '../../base/amounts.js'
+import { quoted } from '../../base/errors.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { type ExpertFigures, expertRates } from '../../runtime/residency/expertFigures.js'
@@ -49,8 +50,10 @@ export async function withModel<T>(
   if (!json) {
     sayIfStreaming(model.memory, ram)
     for (const note of model.notes) say(note, { dim: true })
-    for (const { path: adapter, scale } of model.adapters)
-      say(`with ${scale === 1 ? '' : `${scale} of `}the adapter ${adapter}`, { dim: true })
+    for (const { path: adapter, scale, baseModel } of model.adapters) {
+      const to = baseModel === undefined ? '' : `, which is to ${quoted(baseModel)}`
+      say(`with ${scale === 1 ? '' : `${scale} of `}the adapter ${adapter}${to}`, { dim: true })
+    }
   }
   try {
     return await use(model)

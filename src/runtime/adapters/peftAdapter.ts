@@ -76,7 +76,7 @@ export async function loadPeftAdapter(folder: string, base: AdapterBase, options
         changes.set(key, change)
       }
     }
-    return new Adapter(folder, [path.join(folder, CONFIG), file], [...changes.values()])
+    return new Adapter(folder, [path.join(folder, CONFIG), file], [...changes.values()], config.baseModel)
   } finally {
     await source.close()
   }

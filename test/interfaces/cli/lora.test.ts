@@ -5,7 +5,7 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MixtralModel, Reference } from '../../../dist/index.js'
+import { convertAdapter, MixtralModel, Reference } from '../../../dist/index.js'
 import { adapterChoices, mergedText } from '../../../dist/interfaces/cli/adapters.js'
 import { modulePair, plainPair, writeGgufAdapter, writePeftFolder } from '../../runtime/adapters/adapterFiles.js'
 import { mixtral } from './mixtral.js'
@@ -122,4 +122,16 @@ test('what a command applies is told, and not in JSON', async () => {
   const { stderr } = await mixtral(args)
   expect(stderr).toContain(`with the adapter ${file}\nwith 0.5 of the adapter ${peft}\n`)
   expect((await mixtral([...args, '--json'])).stderr).not.toContain('adapter')
+})
+
+test('the model that an adapter names is told: attention of Mistral 7B is as wide as that of 8x7B', async () => {
+  const [named, gguf, odd] = ['named', 'named.gguf', 'odd'].map((name) => path.join(folder, name)) as [string, string, string]
+  const pair = modulePair('2.self_attn.v_proj', plainPair('b', 128, 256, 4, 0.5))
+  await writePeftFolder(named, pair, { base_model_name_or_path: 'mistralai/Mistral-7B-v0.1' })
+  await convertAdapter(named, gguf, { base: demo })
+  await writePeftFolder(odd, pair, { base_model_name_or_path: 'x\u001b[2J' })
+  const args = ['run', demo, 'a', '-n', '1', ...[named, gguf, odd].flatMap((one) => ['--lora', one])]
+  const { stderr } = await mixtral(args)
+  for (const one of [named, gguf]) expect(stderr).toContain(`the adapter ${one}, which is to "mistralai/Mistral-7B-v0.1"\n`)
+  expect(stderr).not.toContain('\u001b[2J')
 })
