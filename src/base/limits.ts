@@ -74,7 +74,7 @@ const forAdapters = {
   ),
   adapterRank: limit(4096, 'rank of an adapter', 'usual are 8 to 256; the width of the smaller Mixtral, at which nothing is saved'),
   adapterPatterns: limit(
-    1000,
+    500,
     'characters of regular expressions for the ranks of an adapter, and for its alphas',
     'usual are one to three of some thirty; each is compared with each module',
   ),

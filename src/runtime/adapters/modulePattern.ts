@@ -45,26 +45,30 @@ export class ModulePattern {
 
   /** Whether a name ends in what is described, from its beginning or from a dot on. */
   matches(name: string): boolean {
-    let states = new Set<number>()
-    for (let at = 0; at <= name.length; at++) {
-      if (at === 0 || (!this.#isWhole && name[at - 1] === '.')) this.#enter(this.#first, states)
-      if (at === name.length) break
-      const next = new Set<number>()
+    const marks = new Int32Array(this.#free.length) // the step by which a state was entered last
+    let states: number[] = []
+    for (let at = 0; ; at++) {
+      if (at === 0 || (!this.#isWhole && name[at - 1] === '.')) this.#enter(this.#first, states, marks, at + 1)
+      if (at === name.length) return marks[this.#last] === at + 1
+      const next: number[] = []
       for (const state of states) {
         const step = this.#step[state]
-        if (step?.accepts(name[at]!)) this.#enter(step.to, next)
+        if (step?.accepts(name[at]!)) this.#enter(step.to, next, marks, at + 2)
       }
       states = next
     }
-    return states.has(this.#last)
   }
 
-  #enter(state: number, states: Set<number>): void {
-    const left = [state]
-    for (let next = left.pop(); next !== undefined; next = left.pop()) {
-      if (states.has(next)) continue
-      states.add(next)
-      left.push(...this.#free[next]!)
+  /** Adds a state, and those that follow it without a character. */
+  #enter(state: number, states: number[], marks: Int32Array, mark: number): void {
+    if (marks[state] === mark) return
+    marks[state] = mark
+    for (let i = states.push(state) - 1; i < states.length; i++) {
+      for (const next of this.#free[states[i]!]!) {
+        if (marks[next] === mark) continue
+        marks[next] = mark
+        states.push(next)
+      }
     }
   }
 

@@ -134,6 +134,8 @@ class Patterns {
   readonly #ends = new Map<string, PatternValue>()
   readonly #wholes = new Map<string, PatternValue>()
   readonly #others: (PatternValue & { readonly pattern: ModulePattern })[] = []
+  /** By name: a module is asked for more than once. */
+  readonly #found = new Map<string, PatternValue | undefined>()
 
   constructor(config: JsonObject, key: string, read: (config: JsonObject, key: string) => number | undefined) {
     const patterns = config.object(key)
@@ -160,11 +162,19 @@ class Patterns {
   }
 
   of(names: readonly string[]): number | undefined {
-    const found = names.flatMap((name) => {
+    return firstOf(names.map((name) => this.#ofName(name)))?.value
+  }
+
+  #ofName(name: string): PatternValue | undefined {
+    if (!this.#found.has(name)) {
       const ends = [...name.matchAll(/^|\./g)].map(({ 0: dot, index }) => this.#ends.get(name.slice(index + dot.length)))
       const others = this.#others.filter(({ pattern }) => pattern.matches(name))
-      return [this.#wholes.get(name), ...ends, ...others].filter((one) => one !== undefined)
-    })
-    return found.sort((a, b) => a.order - b.order)[0]?.value
+      this.#found.set(name, firstOf([this.#wholes.get(name), ...ends, ...others]))
+    }
+    return this.#found.get(name)
   }
+}
+
+function firstOf(values: readonly (PatternValue | undefined)[]): PatternValue | undefined {
+  return values.filter((one) => one !== undefined).sort((a, b) => a.order - b.order)[0]
 }

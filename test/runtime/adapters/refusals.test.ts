@@ -252,7 +252,7 @@ const folders: Record<string, [tensors: PeftTensor[], config: object, code: stri
     whole,
     { alpha_pattern: { [`${'('.repeat(5000)}a${')'.repeat(5000)}`]: 3 } },
     'UNSUPPORTED',
-    /regular expressions of more than 1000 characters/,
+    /regular expressions of more than 500 characters/,
   ],
   'a pattern without a number': [whole, { rank_pattern: { q_proj: null } }, 'CHECKPOINT', /no value for "q_proj" \(key "rank_pattern"\)/],
   'no factor': [[], {}, 'CHECKPOINT', /no factors of an adapter, expected some/],
