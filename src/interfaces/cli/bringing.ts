@@ -28,8 +28,9 @@ export interface BringOptions {
    * and a model in our store is updated.
    */
   readonly purpose: 'loading' | 'reading' | 'adapting' | 'keeping'
-  /** How it is to be loaded. */
+  /** How it is to be loaded, and bytes of memory of adapters that are loaded with it. */
   readonly load?: EngineOptions
+  readonly adapterBytes?: number
   /** Whether to write nothing but errors to stderr. */
   readonly quiet: boolean
   /** Called if nobody can tell whether what was downloaded is the right file. */
@@ -40,7 +41,10 @@ export interface BringOptions {
  * Downloads a model unless it is on this machine. Throws what the registry throws, `MODEL`, `MEMORY`, and `ABORTED`
  * after Ctrl-C.
  */
-export async function bringModel(text: string, { purpose, load = {}, quiet, onUnverified }: BringOptions): Promise<LocalModel> {
+export async function bringModel(
+  text: string,
+  { purpose, load = {}, adapterBytes = 0, quiet, onUnverified }: BringOptions,
+): Promise<LocalModel> {
   const tell = (line: string) => void (quiet || say(line))
   const bar = new ProgressLine('downloading', { unit: 'bytes', quiet })
   const interrupt = onInterrupt()
@@ -51,7 +55,7 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
     return await obtainModel(text, {
       update: purpose === 'keeping',
       signal: interrupt.signal,
-      beforePull: async (header) => tell(await verdictOn(header, purpose, load)),
+      beforePull: async (header) => tell(await verdictOn(header, purpose, load, adapterBytes)),
       ...((purpose === 'adapting' || purpose === 'keeping') && {
         beforeAdapter: async (adapter) => tell(await verdictOnPeft(adapter, purpose)),
       }),
@@ -120,13 +124,14 @@ async function verdictOn(
   { name, gguf, bytes, layers, adapters }: ModelHeader,
   purpose: BringOptions['purpose'],
   load: EngineOptions,
+  adapterBytes: number,
 ): Promise<string> {
   if (purpose === 'adapting' || (purpose === 'keeping' && isGgufAdapter(gguf))) {
     return adapterVerdict({ name, bytes }, purpose, () => readAdapterHeader(gguf))
   }
   for (const adapter of purpose === 'keeping' ? [] : adapters) readAdapterHeader(adapter)
   const { build } = await compileKernels()
-  const { fit, refusal } = factsOf(gguf, { build, layers, adapterBytes: adapterMemory(adapters), options: load })
+  const { fit, refusal } = factsOf(gguf, { build, layers, adapterBytes: adapterBytes + adapterMemory(adapters), options: load })
   if (!fit && purpose !== 'keeping') throw new MixtralError('MODEL', refusal!)
   const verdict = fit ? fitText(fit, load.ram === undefined ? undefined : 'of --ram') : `cannot run here: ${refusal}`
   if (fit?.verdict === 'refused' && purpose === 'loading') throw new MixtralError('MEMORY', `${name} ${verdict}`)

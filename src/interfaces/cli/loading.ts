@@ -5,6 +5,7 @@
 import path from 'node:path'
 import { byteCount } from '../../base/amounts.js'
 import { quoted } from '../../base/errors.js'
+import { adaptersMemory } from '../../runtime/adapters/adapterSet.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { type ExpertFigures, expertRates } from '../../runtime/residency/expertFigures.js'
@@ -31,15 +32,17 @@ export async function withModel<T>(
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
   const { ram, json, profile, sequences, kvTokens, batchSize } = flags
+  const adapters = flags.lora && (await bringAdapters(flags.lora, json))
   const load: LoadOptions = {
     ...loadOptions(flags),
     ...(profile && { profile }),
     ...(sequences !== undefined && { sequences }),
     ...(kvTokens !== undefined && { kvTokens }),
     ...(batchSize !== undefined && { batchSize }),
-    ...(flags.lora && { adapters: await bringAdapters(flags.lora, json) }),
+    ...(adapters && { adapters }),
   }
-  const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })
+  const adapterBytes = await adaptersMemory(adapters ?? [])
+  const local = await bringModel(nameOrPath, { purpose: 'loading', load, adapterBytes, quiet: json === true })
   const bar = new ProgressLine('loading', { unit: 'bytes', quiet: json === true })
   const interrupt = onInterrupt()
   const onProgress = (progress: { loaded: number; total: number }) => bar.update(progress.loaded, progress.total)
@@ -67,9 +70,10 @@ export async function roomyPositions(
   model: string,
   { parallel = DEFAULT_PARALLEL, ...flags }: ModelFlags & { readonly parallel?: number },
 ): Promise<number | undefined> {
+  const own = await adaptersMemory(await bringAdapters(flags.lora, flags.json))
   await sayIfAbsent(model)
   const [{ gguf, layers, adapters }, { build }] = await Promise.all([lookAt(model), compileKernels()])
-  const loading = { build, layers, adapterBytes: adapterMemory(adapters), options: loadOptions(flags) }
+  const loading = { build, layers, adapterBytes: own + adapterMemory(adapters), options: loadOptions(flags) }
   return roomyKvTokens(gguf, loading, parallel)
 }
 
