@@ -77,6 +77,17 @@ test('no cell of a table is a paragraph', () => {
   expect(cells.filter((cell) => cell.split(' ').length > 26)).toEqual([])
 })
 
+test('no table is torn: each begins with its header', () => {
+  const torn = pages.flatMap((page) => {
+    const lines = read(page)
+      .replaceAll(/^```.*?^```$/gms, '')
+      .split('\n')
+    const begins = lines.flatMap((line, i) => (line.startsWith('|') && !lines[i - 1]?.startsWith('|') ? [i] : []))
+    return begins.filter((i) => !/^\|[ :|-]+$/.test(lines[i + 1] ?? '')).map((i) => `${page}: ${lines[i]}`)
+  })
+  expect(torn).toEqual([])
+})
+
 /** The text of a page under a heading of the second level. */
 function chapter(page: string, title: string): string {
   const found = read(page)

@@ -73,6 +73,11 @@ const forAdapters = {
     'usual are 0 to 2; far larger ones make logits that are not finite',
   ),
   adapterRank: limit(4096, 'rank of an adapter', 'usual are 8 to 256; the width of the smaller Mixtral, at which nothing is saved'),
+  adapterPatterns: limit(
+    500,
+    'characters of regular expressions for the ranks of an adapter, and for its alphas',
+    'usual are one to three of some thirty; each is compared with each module',
+  ),
   adapterBytes: limit(
     17_179_869_184,
     'bytes of the factors of an adapter',
@@ -93,6 +98,7 @@ const forImatrices = {
 
 const forHubs = {
   modelName: limit(1024, 'characters of the name of a model', 'an address with a signature has some hundred'),
+  repositoryFolders: limit(16, 'folders around a file of a repository', 'usual ones have none to three; they become folders of the disk'),
   fileList: limit(4_194_304, 'bytes of a list of files or repositories', 'fifteen thousand files with hashes'),
   token: limit(65_536, 'bytes of an answer with a token', 'usual ones have some thousand'),
   manifest: limit(1_048_576, 'bytes of a manifest', 'usual ones have a thousand'),

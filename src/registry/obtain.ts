@@ -3,14 +3,15 @@
 // know what the model is for.
 
 import { abortedError, MixtralError } from '../base/errors.js'
+import { limits } from '../base/limits.js'
 import type { Gguf } from '../format/gguf/gguf.js'
-import { openGguf } from '../format/gguf/openGguf.js'
+import { openGgufs } from '../format/gguf/openGguf.js'
 import { isPeftFile, type ModelName, modelNameText, type RemoteName } from './names/modelName.js'
 import { type PullOptions, pullModel } from './pull.js'
 import { findHuggingFaceModel } from './sources/huggingFace.js'
 import { findOllamaModel } from './sources/ollamaRegistry.js'
 import { findUrlModel } from './sources/plainUrl.js'
-import { openRemoteGguf, type RemoteModel, remoteBytes } from './sources/remoteModel.js'
+import { openRemoteGgufs, type RemoteModel, readRemoteText, remoteBytes } from './sources/remoteModel.js'
 import { findLocalModel, type LocalModel, listLocalModels, meantModel, readModelName } from './stores/localModels.js'
 import type { OllamaLayers } from './stores/ollamaLayers.js'
 import { OwnStore } from './stores/ownStore.js'
@@ -36,8 +37,14 @@ export interface ObtainOptions extends PullOptions {
   readonly update?: boolean
   /** Called before the weights of a model that is not on this machine are downloaded. What it throws ends the call. */
   readonly beforePull?: (header: ModelHeader) => void | Promise<void>
-  /** Called in place of it for a PEFT adapter, with its name and bytes. Default: such an adapter is refused. */
-  readonly beforeAdapter?: (adapter: Pick<ModelHeader, 'name' | 'bytes'>) => void | Promise<void>
+  /** Called in place of it for a PEFT adapter. Default: such an adapter is refused. */
+  readonly beforeAdapter?: (adapter: RemotePeft) => void | Promise<void>
+}
+
+/** A PEFT adapter that is not on this machine. */
+export interface RemotePeft extends Pick<ModelHeader, 'name' | 'bytes'> {
+  /** Fetches its adapter_config.json. */
+  readonly readConfig: () => Promise<string>
 }
 
 /**
@@ -61,9 +68,11 @@ export async function obtainModel(model: string | RemoteName, options: ObtainOpt
   const remote = await (local ? findRemoteModel : findAbsentModel)(name as RemoteName, store, signal)
   if (!beforeAdapter) refuseAdapter(remote.weights[0]!.target, modelNameText(remote.name))
   if (!local) {
-    if (beforeAdapter && isPeftFile(remote.weights[0]!.target))
-      await beforeAdapter({ name: modelNameText(remote.name), bytes: remoteBytes(remote) })
-    else await beforePull?.(await remoteHeader(remote, signal))
+    const [first] = remote.weights
+    if (beforeAdapter && isPeftFile(first!.target)) {
+      const readConfig = () => readRemoteText(first!, limits.config.most, signal)
+      await beforeAdapter({ name: modelNameText(remote.name), bytes: remoteBytes(remote), readConfig })
+    } else await beforePull?.(await remoteHeader(remote, signal))
   }
   const pulled = await pullModel(remote, store, pullOptions)
   if (pulled) return pulled
@@ -81,17 +90,15 @@ export async function readModelHeader(text: string, signal?: AbortSignal): Promi
   if (signal?.aborted) throw abortedError(signal)
   if (!local) return remoteHeader(await findAbsentModel(name as RemoteName, new OwnStore(storeFolders().own), signal), signal)
   refuseAdapter(local.path, local.name)
-  const [gguf, ...adapters] = await Promise.all([local.path, ...(local.adapters ?? [])].map((file) => openGguf(file, { signal })))
+  const [gguf, ...adapters] = await openGgufs([local.path, ...(local.adapters ?? [])], signal)
   return { name: local.name, gguf: gguf!, bytes: local.bytes, layers: local.layers, adapters, local }
 }
 
 async function remoteHeader(remote: RemoteModel, signal: AbortSignal | undefined): Promise<ModelHeader> {
   refuseAdapter(remote.weights[0]!.target, modelNameText(remote.name))
-  const gguf = await openRemoteGguf(remote.weights, signal)
-  const adapters: Gguf[] = []
-  for (const file of remote.adapters ?? []) adapters.push(await openRemoteGguf([file], signal))
+  const [gguf, ...adapters] = await openRemoteGgufs(remote, signal)
   const layers = await remote.readLayers?.()
-  return { name: modelNameText(remote.name), gguf, bytes: remoteBytes(remote), layers, adapters, local: undefined }
+  return { name: modelNameText(remote.name), gguf: gguf!, bytes: remoteBytes(remote), layers, adapters, local: undefined }
 }
 
 /** Whether an adapter was found where the repository may have a model, too, which is not on this machine. */

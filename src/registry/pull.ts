@@ -35,7 +35,7 @@ export interface PullOptions {
   readonly signal?: AbortSignal
   /** Called once, with the process's number, if this pull waits for another process that pulls the same model. */
   readonly onWait?: (pid: number) => void
-  /** Called once if the source names no SHA-256 of a file, so that nobody can tell whether it is the right one. */
+  /** Called once if the source names no hash of a file, so that nobody can tell whether it is the right one. */
   readonly onUnverified?: () => void
 }
 
@@ -58,7 +58,7 @@ export async function pullModel(remote: RemoteModel, store: OwnStore, options: P
   for (const file of files) if (!(await isComplete(file, remote, store))) absent.push(file)
   await store.make()
   await checkSpace(remote, store.root, absent)
-  if (files.some(({ sha256 }) => sha256 === undefined)) unverified.next()
+  if (files.some(({ sha256, gitHash }) => (sha256 ?? gitHash) === undefined)) unverified.next()
 
   const { manifest } = remote
   if (!manifest && absent.length === 0 && !(await isUntidy(files))) {

@@ -1,10 +1,12 @@
 // Adapters by name: the layers of an Ollama model, and those of Hugging Face, as a GGUF file or as PEFT writes them.
 // What they change is told by logits, beside those of the same adapter by its path.
 
-import { readFileSync, writeFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { readFileSync, truncateSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { beforeAll, beforeEach, expect, test } from 'vitest'
+import { openGgufs } from '../../dist/format/gguf/openGguf.js'
 import { HuggingFace, MixtralModel, OllamaRegistry } from '../../dist/index.js'
 import { adapterName } from '../../dist/registry/names/modelName.js'
 import { obtainModel, readModelHeader } from '../../dist/registry/obtain.js'
@@ -40,10 +42,10 @@ async function hashOf(name: string, adapters: readonly (string | { path: string;
   return digestOf(Buffer.from((await loaded.logits(ids)).buffer))
 }
 
-/** Adds files of a repository; those of JSON have no SHA-256, as small files of a hub have none. */
+/** Adds files of a repository; those of JSON have no SHA-256, as small files of a hub have none, but git's hash. */
 function addRepository(files: Record<string, Uint8Array>): void {
   const siblings = Object.entries(files).map(([rfilename, bytes]) => ({
-    ...{ rfilename, size: bytes.length },
+    ...{ rfilename, size: bytes.length, blobId: createHash('sha1').update(`blob ${bytes.length}\0`).update(bytes).digest('hex') },
     ...(!rfilename.endsWith('.json') && { lfs: { sha256: digestOf(bytes).slice('sha256:'.length), size: bytes.length } }),
   }))
   server.answers.set('/api/models/owner/repo/revision/main?blobs=true', JSON.stringify({ sha: commit, siblings }))
@@ -113,10 +115,12 @@ test('headers of adapters are read before anything is downloaded, and from what 
   expect(await kinds()).toEqual(['lora', 'lora'])
 })
 
+const deep = '/a'.repeat(16)
 test.each<[what: string, name: string, folder: string, found: string]>([
   ['at the top', 'hf:owner/repo', '', 'hf:owner/repo/adapter_config.json'],
   ['by its configuration', 'hf:owner/repo/adapter_config.json', '', 'hf:owner/repo/adapter_config.json'],
   ['in a folder', 'hf:owner/repo/final/v2', 'final/v2/', 'hf:owner/repo/final/v2/adapter_config.json'],
+  ['in many folders', `hf:owner/repo${deep}`, `${deep.slice(1)}/`, `hf:owner/repo${deep}/adapter_config.json`],
 ])('a PEFT adapter of Hugging Face %s is pulled, applied by its name, listed and deleted', async (_, name, folder, found) => {
   addRepository({ 'README.md': Buffer.from('x'), ...peftFiles(folder) })
   const file = await HuggingFace.pull(adapterName(name))
@@ -172,6 +176,17 @@ test('a damaged adapter of a hub is not kept', async () => {
   expect(await findLocalModel('hf:owner/repo')).toBeUndefined()
 })
 
+test('the small files of an adapter are checked by the hash that git has of them', async () => {
+  addRepository(peftFiles())
+  server.settings.fault = (_, { path }) => ({ corrupt: path.endsWith('.json') })
+  await expect(HuggingFace.pull('owner/repo')).rejects.toThrow(/adapter_config\.json: the download has git hash \w{40}, expected \w{40}/)
+  expect(await findLocalModel('hf:owner/repo')).toBeUndefined()
+  delete server.settings.fault
+  let said = 0
+  await HuggingFace.pull('owner/repo', { onUnverified: () => void said++ })
+  expect(said).toBe(0)
+})
+
 test('a PEFT adapter is no model: it is refused by its name, here or not', async () => {
   addRepository(peftFiles())
   const refusal = { code: 'MODEL', message: expect.stringContaining("is a LoRA adapter in PEFT's form, expected a model") }
@@ -195,4 +210,34 @@ test('a manifest with an adapter twice is refused before any header', async () =
   const twice = server.addOllama(ollamaModel({ adapter: [adapter, adapter] }, readFileSync(demo)))
   const says = expect.stringContaining('2 adapters, of which 1 are different, expected each once')
   await expect(readModelHeader(twice)).rejects.toMatchObject({ code: 'IO', message: says })
+})
+
+/** The beginning of a file whose header has a list that is as long as the memory of a header may be. */
+const longList = Buffer.alloc(2 ** 20)
+for (const [at, value] of [
+  [4, 3],
+  [16, 1],
+  [24, 1],
+  [33, 9],
+  [41, 160_000_000],
+] as const)
+  longList.writeUInt32LE(value, at)
+longList.write('GGUF')
+longList.write('a', 32)
+
+test('the headers of a model and of its adapters share the memory that one may take', async () => {
+  const left = /needs more memory than the (\d+) bytes that the header of this file may take/
+  const most = 570_425_344 // of one alone
+  const file = join(root, 'long.gguf')
+  writeFileSync(file, longList)
+  truncateSync(file, 4e9)
+  const local: Error = await openGgufs([demo, file]).catch((error) => error)
+  const other = ollamaModel({ adapter: longList }, readFileSync(demo))
+  server.settings.fault = () => ({ total: '*' })
+  const name = server.addOllama({ ...other, manifest: other.manifest.replace(`"size":${longList.length}`, '"size":4000000000') })
+  const remote: Error = await readModelHeader(name).catch((error) => error)
+  for (const { message } of [local, remote]) {
+    expect(message).toMatch(left)
+    expect(Number(left.exec(message)![1])).toBeLessThan(most)
+  }
 })

@@ -58,6 +58,8 @@ test('the query of an address is not shown, nor are passwords, and the short nam
 })
 
 const bad: [text: string, says: string][] = [
+  [`hf:owner/repo/${'a/'.repeat(17)}a.gguf`, 'in 17 folders, expected at most 16'],
+  [`hf:owner/repo/${'a/'.repeat(17)}adapter_config.json`, 'in 17 folders, expected at most 16'],
   ['hf:owner/repo/..\\..\\x\\adapter_config.json', 'expected the path of a .gguf file'],
   ['', 'empty'],
   ['a'.repeat(2000), '2000 characters'],

@@ -17,7 +17,27 @@ import { joinedName, joinShards, shardPaths } from './shards.js'
 export async function openGguf(model: string, options: { readonly signal?: AbortSignal | undefined } = {}): Promise<Gguf> {
   checkText('the path of a model', model)
   checkObject(options)
-  const { signal } = options
+  const [gguf] = await openGgufs([model], options.signal)
+  return gguf!
+}
+
+/**
+ * Reads the headers of several files or sets, one after the other: all together take no more memory than those of one
+ * set may. Throws what `openGguf` throws.
+ */
+export async function openGgufs(models: readonly string[], signal?: AbortSignal): Promise<Gguf[]> {
+  const opened: Gguf[] = []
+  let taken = 0
+  for (const model of models) {
+    const headers = await readHeaders(model, taken, signal)
+    taken = headers.at(-1)!.memory
+    opened.push(joinShards(headers))
+  }
+  return opened
+}
+
+/** The headers of a set; `before` is the memory that those of other sets take. */
+async function readHeaders(model: string, before: number, signal: AbortSignal | undefined): Promise<GgufHeader[]> {
   const paths = shardPaths(model)
   const headers: GgufHeader[] = []
   for (const [n, file] of paths.entries()) {
@@ -26,7 +46,7 @@ export async function openGguf(model: string, options: { readonly signal?: Abort
       throw ggufError(model, error.message, `shard ${n + 1} of ${paths.length}`)
     })
     try {
-      headers.push(await readHeader(source, { taken: headers.at(-1)?.memory, signal }))
+      headers.push(await readHeader(source, { taken: headers.at(-1)?.memory ?? before, signal }))
     } catch (error) {
       const whole = joinedName(file)
       if (whole === undefined || !(error instanceof MixtralError)) throw error
@@ -40,5 +60,5 @@ export async function openGguf(model: string, options: { readonly signal?: Abort
       await source.close()
     }
   }
-  return joinShards(headers)
+  return headers
 }

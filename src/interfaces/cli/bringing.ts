@@ -5,14 +5,16 @@
 import { byteCount } from '../../base/amounts.js'
 import { MixtralError } from '../../base/errors.js'
 import { adapterName, modelNameText, parseModelName } from '../../registry/names/modelName.js'
-import { type ModelHeader, obtainModel, readModelHeader } from '../../registry/obtain.js'
+import { type ModelHeader, obtainModel, type RemotePeft, readModelHeader } from '../../registry/obtain.js'
 import { findLocalModel, type LocalModel } from '../../registry/stores/localModels.js'
 import { OwnStore } from '../../registry/stores/ownStore.js'
 import { storeFolders } from '../../registry/stores/storeFolders.js'
 import { type AdapterChoice, checkAdapterHeader, checkAdapters, isFolder } from '../../runtime/adapters/adapterSet.js'
 import { isGgufAdapter, readAdapterHeader } from '../../runtime/adapters/ggufAdapter.js'
+import { PeftConfig } from '../../runtime/adapters/peftConfig.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
+import { adapterMemory } from '../inspect/adapterFacts.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf } from '../inspect/modelFacts.js'
 import { onInterrupt } from './interrupt.js'
@@ -26,8 +28,9 @@ export interface BringOptions {
    * and a model in our store is updated.
    */
   readonly purpose: 'loading' | 'reading' | 'adapting' | 'keeping'
-  /** How it is to be loaded. */
+  /** How it is to be loaded, and bytes of memory of adapters that are loaded with it. */
   readonly load?: EngineOptions
+  readonly adapterBytes?: number
   /** Whether to write nothing but errors to stderr. */
   readonly quiet: boolean
   /** Called if nobody can tell whether what was downloaded is the right file. */
@@ -38,7 +41,10 @@ export interface BringOptions {
  * Downloads a model unless it is on this machine. Throws what the registry throws, `MODEL`, `MEMORY`, and `ABORTED`
  * after Ctrl-C.
  */
-export async function bringModel(text: string, { purpose, load = {}, quiet, onUnverified }: BringOptions): Promise<LocalModel> {
+export async function bringModel(
+  text: string,
+  { purpose, load = {}, adapterBytes = 0, quiet, onUnverified }: BringOptions,
+): Promise<LocalModel> {
   const tell = (line: string) => void (quiet || say(line))
   const bar = new ProgressLine('downloading', { unit: 'bytes', quiet })
   const interrupt = onInterrupt()
@@ -49,15 +55,17 @@ export async function bringModel(text: string, { purpose, load = {}, quiet, onUn
     return await obtainModel(text, {
       update: purpose === 'keeping',
       signal: interrupt.signal,
-      beforePull: async (header) => tell(await verdictOn(header, purpose, load)),
-      ...((purpose === 'adapting' || purpose === 'keeping') && { beforeAdapter: (adapter) => tell(adapterLine(adapter)) }),
+      beforePull: async (header) => tell(await verdictOn(header, purpose, load, adapterBytes)),
+      ...((purpose === 'adapting' || purpose === 'keeping') && {
+        beforeAdapter: async (adapter) => tell(await verdictOnPeft(adapter, purpose)),
+      }),
       onProgress: ({ loaded, total }) => {
         downloading = true
         bar.update(loaded, total)
       },
       onWait: (pid) => tell(`process ${pid} is downloading it, waiting`),
       onUnverified: () => {
-        tell(`${shown}: unverified, since its source names no SHA-256`)
+        tell(`${shown}: unverified, since its source names no hash`)
         onUnverified?.()
       },
     })
@@ -116,21 +124,37 @@ async function verdictOn(
   { name, gguf, bytes, layers, adapters }: ModelHeader,
   purpose: BringOptions['purpose'],
   load: EngineOptions,
+  adapterBytes: number,
 ): Promise<string> {
   if (purpose === 'adapting' || (purpose === 'keeping' && isGgufAdapter(gguf))) {
-    readAdapterHeader(gguf)
-    return adapterLine({ name, bytes })
+    return adapterVerdict({ name, bytes }, purpose, () => readAdapterHeader(gguf))
   }
   for (const adapter of purpose === 'keeping' ? [] : adapters) readAdapterHeader(adapter)
   const { build } = await compileKernels()
-  const { fit, refusal } = factsOf(gguf, { build, layers, options: load })
+  const { fit, refusal } = factsOf(gguf, { build, layers, adapterBytes: adapterBytes + adapterMemory(adapters), options: load })
   if (!fit && purpose !== 'keeping') throw new MixtralError('MODEL', refusal!)
   const verdict = fit ? fitText(fit, load.ram === undefined ? undefined : 'of --ram') : `cannot run here: ${refusal}`
   if (fit?.verdict === 'refused' && purpose === 'loading') throw new MixtralError('MEMORY', `${name} ${verdict}`)
   return `${name}: ${byteCount(bytes)} to download; it ${verdict}`
 }
 
-const adapterLine = ({ name, bytes }: Pick<ModelHeader, 'name' | 'bytes'>) => `${name}: ${byteCount(bytes)} to download; a LoRA adapter`
+/** The same of a PEFT adapter, by its configuration: its weights are many times as large. */
+async function verdictOnPeft(adapter: RemotePeft, purpose: BringOptions['purpose']): Promise<string> {
+  const config = await adapter.readConfig()
+  return adapterVerdict(adapter, purpose, () => PeftConfig.parse(config, adapter.name))
+}
+
+/** What is known of an adapter. Throws what `check` throws, unless the adapter is only to be kept. */
+function adapterVerdict({ name, bytes }: Pick<ModelHeader, 'name' | 'bytes'>, purpose: BringOptions['purpose'], check: () => void): string {
+  const line = `${name}: ${byteCount(bytes)} to download; a LoRA adapter`
+  try {
+    check()
+    return line
+  } catch (error) {
+    if (purpose !== 'keeping' || !(error instanceof MixtralError)) throw error
+    return `${line}, which cannot be applied here: ${error.message}`
+  }
+}
 
 /**
  * The header of a model of any name, without its weights. Throws what the registry and the GGUF reader throw, and

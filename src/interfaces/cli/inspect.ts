@@ -10,7 +10,7 @@ import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { weightsPerSecond } from '../../runtime/machine/speed.js'
 import type { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
-import { type AdapterFacts, adapterFacts, layerFacts } from '../inspect/adapterFacts.js'
+import { type AdapterFacts, adapterFacts, adapterMemory, layerFacts } from '../inspect/adapterFacts.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf, type ModelFacts } from '../inspect/modelFacts.js'
 import { adapterText } from './adapters.js'
@@ -50,7 +50,7 @@ async function inspect(name: string, flags: InspectFlags): Promise<void> {
   const { tensors = false, json } = flags
   const { gguf, layers, adapters } = await lookAt(name)
   const { build } = await compileKernels()
-  const facts = factsOf(gguf, { build, layers, options: loadOptions(flags) })
+  const facts = factsOf(gguf, { build, layers, adapterBytes: adapterMemory(adapters), options: loadOptions(flags) })
   const adapter = adapterFacts(gguf)
   const brought = adapters.map(layerFacts)
   const active = facts.needs?.activeBytesPerToken ?? 0
@@ -99,15 +99,15 @@ function describe(gguf: Gguf, facts: ModelFacts, { tokensPerSecond, tensors: lis
     parts.push(section('tensors', columns(rows, [3])))
   }
   if (facts.needs) {
-    const { contextLength, weightBytes, kvBytes, scratchBytes, memoryBytes, leastMemoryBytes, activeBytesPerToken } = facts.needs
-    const adapterBytes = brought.reduce((sum, { matrices }) => sum + matrices.reduce((all, { bytes }) => all + bytes, 0), 0)
+    const { contextLength, weightBytes, kvBytes, scratchBytes, adapterBytes } = facts.needs
+    const { memoryBytes, leastMemoryBytes, activeBytesPerToken } = facts.needs
     const rows = [
       ['weights in memory', byteCount(weightBytes)],
       ...(brought.length > 0 ? [['adapters', byteCount(adapterBytes)]] : []),
       [`KV cache for ${contextLength} tokens`, byteCount(kvBytes)],
       ['scratch memory', byteCount(scratchBytes)],
-      ['together', byteCount(memoryBytes + adapterBytes)],
-      ...(leastMemoryBytes < memoryBytes ? [['with no layer expanded', byteCount(leastMemoryBytes + adapterBytes)]] : []),
+      ['together', byteCount(memoryBytes)],
+      ...(leastMemoryBytes < memoryBytes ? [['with no layer expanded', byteCount(leastMemoryBytes)]] : []),
       ['read per token', byteCount(activeBytesPerToken)],
     ]
     parts.push(section('needs', columns(rows, [1])))

@@ -4,11 +4,14 @@
 
 import path from 'node:path'
 import { byteCount } from '../../base/amounts.js'
+import { quoted } from '../../base/errors.js'
+import { adaptersMemory } from '../../runtime/adapters/adapterSet.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
 import { type ExpertFigures, expertRates } from '../../runtime/residency/expertFigures.js'
 import { MixtralModel } from '../../text/generate/mixtralModel.js'
 import type { ModelMemory } from '../../text/generate/modelMemory.js'
+import { adapterMemory } from '../inspect/adapterFacts.js'
 import { roomyKvTokens } from '../inspect/kvTokens.js'
 import { bringAdapters, bringModel, lookAt, sayIfAbsent } from './bringing.js'
 import { loadOptions, type ModelFlags } from './flags.js'
@@ -29,15 +32,17 @@ export async function withModel<T>(
   use: (model: MixtralModel) => Promise<T>,
 ): Promise<T> {
   const { ram, json, profile, sequences, kvTokens, batchSize } = flags
+  const adapters = flags.lora && (await bringAdapters(flags.lora, json))
   const load: LoadOptions = {
     ...loadOptions(flags),
     ...(profile && { profile }),
     ...(sequences !== undefined && { sequences }),
     ...(kvTokens !== undefined && { kvTokens }),
     ...(batchSize !== undefined && { batchSize }),
-    ...(flags.lora && { adapters: await bringAdapters(flags.lora, json) }),
+    ...(adapters && { adapters }),
   }
-  const local = await bringModel(nameOrPath, { purpose: 'loading', load, quiet: json === true })
+  const adapterBytes = await adaptersMemory(adapters ?? [])
+  const local = await bringModel(nameOrPath, { purpose: 'loading', load, adapterBytes, quiet: json === true })
   const bar = new ProgressLine('loading', { unit: 'bytes', quiet: json === true })
   const interrupt = onInterrupt()
   const onProgress = (progress: { loaded: number; total: number }) => bar.update(progress.loaded, progress.total)
@@ -48,8 +53,10 @@ export async function withModel<T>(
   if (!json) {
     sayIfStreaming(model.memory, ram)
     for (const note of model.notes) say(note, { dim: true })
-    for (const { path: adapter, scale } of model.adapters)
-      say(`with ${scale === 1 ? '' : `${scale} of `}the adapter ${adapter}`, { dim: true })
+    for (const { path: adapter, scale, baseModel } of model.adapters) {
+      const to = baseModel === undefined ? '' : `, which is to ${quoted(baseModel)}`
+      say(`with ${scale === 1 ? '' : `${scale} of `}the adapter ${adapter}${to}`, { dim: true })
+    }
   }
   try {
     return await use(model)
@@ -63,9 +70,11 @@ export async function roomyPositions(
   model: string,
   { parallel = DEFAULT_PARALLEL, ...flags }: ModelFlags & { readonly parallel?: number },
 ): Promise<number | undefined> {
+  const own = await adaptersMemory(await bringAdapters(flags.lora, flags.json))
   await sayIfAbsent(model)
-  const [{ gguf, layers }, { build }] = await Promise.all([lookAt(model), compileKernels()])
-  return roomyKvTokens(gguf, { build, layers, options: loadOptions(flags) }, parallel)
+  const [{ gguf, layers, adapters }, { build }] = await Promise.all([lookAt(model), compileKernels()])
+  const loading = { build, layers, adapterBytes: own + adapterMemory(adapters), options: loadOptions(flags) }
+  return roomyKvTokens(gguf, loading, parallel)
 }
 
 /** The name of a model in requests: a path's file, or the name itself. */

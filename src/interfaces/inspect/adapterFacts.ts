@@ -4,6 +4,7 @@
 import { MixtralError } from '../../base/errors.js'
 import type { Gguf } from '../../format/gguf/gguf.js'
 import { type GgufAdapterHeader, type GgufPair, isGgufAdapter, readAdapterHeader } from '../../runtime/adapters/ggufAdapter.js'
+import { headerNeeds } from '../../runtime/adapters/placedAdapters.js'
 import { roles } from '../../runtime/weights/roles.js'
 
 export interface AdapterFacts {
@@ -42,6 +43,18 @@ export function layerFacts(gguf: Gguf): AdapterFacts {
     if (!(error instanceof MixtralError)) throw error
     return { alpha: undefined, matrices: [], refusal: error.message }
   }
+}
+
+/** Bytes of memory of adapters that come with a model. One that cannot be applied has none: nothing is loaded then. */
+export function adapterMemory(adapters: readonly Gguf[]): number {
+  return adapters.reduce((sum, gguf) => {
+    try {
+      return sum + headerNeeds(readAdapterHeader(gguf))
+    } catch (error) {
+      if (!(error instanceof MixtralError)) throw error
+      return sum
+    }
+  }, 0)
 }
 
 function factsOf({ alpha, pairs }: GgufAdapterHeader): AdapterFacts {

@@ -17,7 +17,7 @@ export interface Fit {
    * `refused`: the budget does not hold what one token needs at once.
    */
   readonly verdict: 'resident' | 'streamed' | 'refused'
-  /** Bytes that the model may take: weights, KV cache and scratch memory. Infinite where the system does not tell. */
+  /** Bytes that it may take: weights, KV cache, adapters, scratch memory. Infinite where the system does not tell. */
   readonly budgetBytes: number
   /** Bytes that it takes with all experts in memory, at least where they do not fit. */
   readonly residentBytes: number
@@ -35,12 +35,12 @@ const MOST_LISTED = 4
 /** How the model would be loaded with these options. Throws, as loading does, where no budget would be enough. */
 export function fitOf(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): Fit {
   const { ram: budgetBytes = Number.POSITIVE_INFINITY } = options
-  const residentBytes = residentNeeds(config, tensors, options).bytes
+  const residentBytes = bytesOf(config, tensors, options)
   const experts = tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
   const known = { budgetBytes, residentBytes, experts, refusal: undefined, would: [] }
   if (residentBytes <= budgetBytes) return { ...known, verdict: 'resident', slots: experts }
   const would = quantizationNames.filter((name) => {
-    const bytes = memoryError(() => residentNeeds(config, quantized(name, config, tensors), options).bytes)
+    const bytes = memoryError(() => bytesOf(config, quantized(name, config, tensors), options))
     return typeof bytes === 'number' && bytes <= budgetBytes
   })
   const slots = memoryError(() => planModel(config, tensors, options).slots.length)
@@ -54,9 +54,14 @@ export function fitOf(config: MixtralConfig, tensors: MixtralTensors, options: P
  */
 export function slotsWithin(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): number {
   const { ram = Number.POSITIVE_INFINITY } = options
-  if (residentNeeds(config, tensors, options).bytes <= ram) return tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
+  if (bytesOf(config, tensors, options) <= ram) return tensors.layers.reduce((sum, layer) => sum + layer.experts.length, 0)
   const slots = memoryError(() => planModel(config, tensors, options).slots.length)
   return typeof slots === 'number' ? slots : 0
+}
+
+/** Bytes of the model with all experts in memory, and of its adapters. */
+function bytesOf(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): number {
+  return residentNeeds(config, tensors, options).bytes + (options.adapterBytes ?? 0)
 }
 
 /** What `plan` returns, or the `MEMORY` error that it throws. */

@@ -49,6 +49,8 @@ interface ModelNeeds {
   readonly kvBytes: number
   /** Bytes of activations and of the threads' buffers. */
   readonly scratchBytes: number
+  /** Bytes of the adapters that come with it. */
+  readonly adapterBytes: number
   /** Bytes of all of these. */
   readonly memoryBytes: number
   /** The same with no layer expanded: with less, experts are read when needed. */
@@ -65,6 +67,8 @@ export interface Loading {
   readonly build: KernelBuild
   /** What an Ollama model brings: its context length counts where `options` has none. */
   readonly layers?: OllamaLayers | undefined
+  /** Bytes of memory of the adapters that come with it. Default 0. */
+  readonly adapterBytes?: number
   readonly options?: EngineOptions
 }
 
@@ -109,25 +113,28 @@ function vocabularyNotes({ metadata }: Gguf): readonly string[] {
  */
 export function residentBytes(gguf: Gguf, loading: Loading): number {
   const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
-  return residentNeeds(config, mixtralTensors(config, gguf), { ...planOptions(config, loading), ram: 0 }).bytes
+  const { bytes } = residentNeeds(config, mixtralTensors(config, gguf), { ...planOptions(config, loading), ram: 0 })
+  return bytes + (loading.adapterBytes ?? 0)
 }
 
 /** The options of the plan that `MixtralModel.load` makes. */
-export function planOptions({ maxPositions }: MixtralConfig, { build, layers, options = {} }: Loading): PlanOptions {
+export function planOptions({ maxPositions }: MixtralConfig, { build, layers, adapterBytes = 0, options = {} }: Loading): PlanOptions {
   const all = layers ? withDefaults(contextDefault(modelDefaults(layers), maxPositions), options) : options
-  return { ...checkEngineOptions(all, maxPositions), build }
+  return { ...checkEngineOptions(all, maxPositions), adapterBytes, build }
 }
 
 function needsOf(config: MixtralConfig, tensors: MixtralTensors, options: PlanOptions): ModelNeeds {
   const { contextLength, weightBytes, kvBytes, bytes } = residentNeeds(config, tensors, options)
-  const { bytes: leastMemoryBytes } = residentNeeds(config, tensors, { ...options, ram: 0 })
+  const { bytes: leastBytes } = residentNeeds(config, tensors, { ...options, ram: 0 })
+  const { adapterBytes = 0 } = options
   return {
     contextLength,
     weightBytes,
     kvBytes,
     scratchBytes: bytes - weightBytes - kvBytes,
-    memoryBytes: bytes,
-    leastMemoryBytes,
+    adapterBytes,
+    memoryBytes: bytes + adapterBytes,
+    leastMemoryBytes: leastBytes + adapterBytes,
     activeBytesPerToken: activeBytes(config, tensors),
   }
 }

@@ -48,6 +48,7 @@ const OLLAMA_NAMESPACE = 'library'
 const OLLAMA_TAG = 'latest'
 const REVISION = 'main'
 const LONGEST_NAME = limits.modelName.most
+const MOST_FOLDERS = limits.repositoryFolders.most
 
 // The first character excludes `.`, `..` and flags.
 const OLLAMA_PART = /^[a-z0-9_][\w.-]{0,79}$/i
@@ -169,6 +170,7 @@ function huggingFaceName(text: string, refuse: Refuse): HuggingFaceName {
   }
   if (file !== undefined && !isSafeFile(file) && !(isStoredFile(file) && file.endsWith(PEFT_CONFIG)))
     refuse(`the file is ${quoted(file)}, expected the path of a .gguf file in the repository`)
+  if (file !== undefined && isDeep(file)) refuse(`the file is in ${file.split('/').length - 1} folders, expected at most ${MOST_FOLDERS}`)
   return {
     kind: 'huggingface',
     owner: owner!,
@@ -187,6 +189,11 @@ export function isSafeFile(file: string): boolean {
   const folders = file.split('/')
   const name = folders.pop()!
   return isSafePart(name) && /\.gguf$/i.test(name) && folders.every((part) => isSafePart(part) && !/\.gguf\./i.test(part))
+}
+
+/** Whether a file of a repository is in more folders than the store looks into. */
+export function isDeep(file: string): boolean {
+  return file.split('/').length - 1 > MOST_FOLDERS
 }
 
 /** The files of a PEFT adapter, as PEFT names them, in a folder of their own. */

@@ -7,7 +7,7 @@ import { MixtralError, quoted, shown } from '../../base/errors.js'
 import { readText } from '../../base/files/optionalFiles.js'
 import { limits } from '../../base/limits.js'
 import { didYouMean } from '../../base/nearNames.js'
-import { type HuggingFaceName, isLoopback, isStoredFile, repositoryText } from '../names/modelName.js'
+import { type HuggingFaceName, isDeep, isLoopback, isStoredFile, repositoryText } from '../names/modelName.js'
 import { chooseFiles } from '../names/repositoryFiles.js'
 import type { OwnStore } from '../stores/ownStore.js'
 import { hubHome } from '../stores/storeFolders.js'
@@ -26,6 +26,13 @@ interface RepositoryFile {
   readonly file: string
   readonly bytes: number
   readonly sha256: string | undefined
+  /** Of a file that the hub keeps in git itself. */
+  readonly gitHash: string | undefined
+}
+
+interface Lfs {
+  readonly sha256?: unknown
+  readonly size?: unknown
 }
 
 /**
@@ -53,12 +60,13 @@ export async function findHuggingFaceModel(name: HuggingFaceName, store: OwnStor
   const chosen = chooseFiles([...files.keys()], name)
   const folder = store.folderOf(name)
   const weights = chosen.map((file): StoreFile => {
-    const { bytes, sha256 } = files.get(file)!
+    const { bytes, sha256, gitHash } = files.get(file)!
     if (sha256 === undefined && bytes > limits.unhashedFile.most) {
       throw new MixtralError('IO', `${where}/${file}: the hub names no SHA-256 of its ${bytes} bytes, as it does for any file of that size`)
     }
     const address = `${endpoint}/${name.owner}/${name.repo}/resolve/${commit}/${file.split('/').map(encodeURIComponent).join('/')}`
-    return { address, name: `${where}/${file}`, bytes, sha256, version: `commit ${commit}`, credentials, target: path.join(folder, file) }
+    const hashes = { sha256, gitHash, version: `commit ${commit}` }
+    return { address, name: `${where}/${file}`, bytes, ...hashes, credentials, target: path.join(folder, file) }
   })
   return { name, weights, extras: [] }
 }
@@ -85,17 +93,19 @@ function parseRepository(answer: string, where: string): { commit: string; files
   if (typeof sha !== 'string' || !/^[0-9a-f]{40}$/.test(sha)) return refuse('it has no commit')
   if (!Array.isArray(siblings)) return refuse('it has no list of files')
   const files = new Map<string, RepositoryFile>()
-  for (const sibling of siblings as { rfilename?: unknown; size?: unknown; lfs?: { sha256?: unknown; size?: unknown } }[]) {
+  for (const sibling of siblings as { rfilename?: unknown; size?: unknown; blobId?: unknown; lfs?: Lfs }[]) {
     const file = sibling?.rfilename
     // Files that cannot become a path in our folder are ignored, as in the cache.
-    if (typeof file !== 'string' || !isStoredFile(file)) continue
+    if (typeof file !== 'string' || !isStoredFile(file) || isDeep(file)) continue
     const bytes = sibling.lfs?.size ?? sibling.size
     const sha256 = sibling.lfs?.sha256
     if (typeof bytes !== 'number' || !Number.isSafeInteger(bytes) || bytes < 0)
       return refuse(`the size of ${quoted(file)} is ${shown(bytes)}`)
     if (sha256 !== undefined && !(typeof sha256 === 'string' && /^[0-9a-f]{64}$/.test(sha256)))
       return refuse(`the SHA-256 of ${quoted(file)} is ${shown(sha256)}`)
-    files.set(file, { file, bytes, sha256 })
+    // The name in git of a file that is kept elsewhere is that of a pointer to it.
+    const gitHash = !sibling.lfs && typeof sibling.blobId === 'string' && /^[0-9a-f]{40}$/.test(sibling.blobId) ? sibling.blobId : undefined
+    files.set(file, { file, bytes, sha256, gitHash })
   }
   return { commit: sha, files }
 }

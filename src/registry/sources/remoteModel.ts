@@ -45,11 +45,29 @@ export function remoteFiles({ extras, adapters = [], weights }: RemoteModel): St
 /** Of a server that ignores ranges and sends the file from its start. */
 const MOST_SKIPPED = limits.skipped.most
 
-/** Reads the headers of a set of shards. Throws `IO` if they cannot be read, `GGUF` if they are malformed. */
-export async function openRemoteGguf(shards: readonly StoreFile[], signal?: AbortSignal): Promise<Gguf> {
-  const headers: GgufHeader[] = []
-  for (const file of shards) headers.push(await readHeader(new HttpSource(file, signal), { taken: headers.at(-1)?.memory, signal }))
-  return joinShards(headers)
+/**
+ * Reads the headers of a model and of its adapters: all together take no more memory than those of one set may. Throws
+ * `IO` if they cannot be read, `GGUF` if they are malformed.
+ */
+export async function openRemoteGgufs({ weights, adapters = [] }: RemoteModel, signal?: AbortSignal): Promise<Gguf[]> {
+  const opened: Gguf[] = []
+  let taken = 0
+  for (const shards of [weights, ...adapters.map((file) => [file])]) {
+    const headers: GgufHeader[] = []
+    for (const file of shards) {
+      const header = await readHeader(new HttpSource(file, signal), { taken, signal })
+      taken = header.memory
+      headers.push(header)
+    }
+    opened.push(joinShards(headers))
+  }
+  return opened
+}
+
+/** The text of a small file. Throws `IO` if it cannot be read, or has more than `mostBytes`. */
+export async function readRemoteText(file: StoreFile, mostBytes: number, signal?: AbortSignal): Promise<string> {
+  if (file.bytes > mostBytes) throw new MixtralError('IO', `${file.name}: ${file.bytes} bytes, expected at most ${mostBytes}`)
+  return file.bytes === 0 ? '' : new TextDecoder().decode(await new HttpSource(file, signal).read(0, file.bytes))
 }
 
 class HttpSource implements ByteSource {

@@ -4,6 +4,7 @@
 import path from 'node:path'
 import { MixtralError } from '../../base/errors.js'
 import { fileBytes, filesUnder, readText } from '../../base/files/optionalFiles.js'
+import { limits } from '../../base/limits.js'
 import { type HuggingFaceName, isSafeFile, isStoredFile, parseModelName } from '../names/modelName.js'
 import { chooseFiles, completeModels } from '../names/repositoryFiles.js'
 
@@ -19,7 +20,7 @@ export async function findInHuggingFaceCache(cache: string, name: HuggingFaceNam
   const commit = (await readText(path.join(folder, 'refs', name.revision), 100))?.trim() ?? name.revision
   if (!/^[\w.-]+$/.test(commit) || /^\.+$/.test(commit)) return undefined
   const snapshot = path.join(folder, 'snapshots', commit)
-  const files = (await filesUnder(snapshot, 4)).filter(isStoredFile)
+  const files = (await filesUnder(snapshot, limits.repositoryFolders.most)).filter(isStoredFile)
   if (files.length === 0) return undefined
   const paths = chosen(files, name)?.map((file) => path.join(snapshot, file))
   // A link to a blob that is still being downloaded is broken, and has no size.
@@ -29,7 +30,7 @@ export async function findInHuggingFaceCache(cache: string, name: HuggingFaceNam
 
 /** All models in the cache, each by a name with a file. Each folder is read once. */
 export async function listHuggingFaceCache(cache: string): Promise<CachedModel[]> {
-  const files = await filesUnder(cache, 7)
+  const files = await filesUnder(cache, 3 + limits.repositoryFolders.most)
   const snapshots = new Map<string, string[]>()
   for (const file of files) {
     const [, snapshot, inside] = /^(models--[^/]+\/snapshots\/[^/]+)\/(.+)$/.exec(file) ?? []

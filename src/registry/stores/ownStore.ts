@@ -254,7 +254,7 @@ export class OwnStore {
 
   /** The files that a name asks for; undefined if the folder lacks them. */
   async #choose(folder: string, name: HuggingFaceName): Promise<string[] | undefined> {
-    const files = (await filesUnder(folder, 4)).filter(isStoredFile)
+    const files = (await filesUnder(folder, limits.repositoryFolders.most)).filter(isStoredFile)
     try {
       return chooseFiles(files, name)
     } catch (error) {

@@ -11,6 +11,7 @@ import { ioError } from '../../base/files/byteSource.js'
 import { filesUnder } from '../../base/files/optionalFiles.js'
 import { createFile, makeFolder } from '../../base/files/ownFiles.js'
 import { beganOf, isTouched, type ProcessMark, processState, thisProcess } from '../../base/files/processState.js'
+import { limits } from '../../base/limits.js'
 
 interface Holder extends ProcessMark {
   /** Tells two locks of one process apart. */
@@ -25,7 +26,7 @@ const POLL_MS = 100
 const TOUCH_MS = 10_000
 const UNTOUCHED_MS = 120_000
 /** Folders inside each other in a store, those of repositories included. */
-const DEEPEST = 12
+const DEEPEST = 4 + limits.repositoryFolders.most
 
 /**
  * Waits for the lock of a file, calls `work` and releases the lock. `onWait` is called once, with the number of the

@@ -4,12 +4,13 @@
 
 import path from 'node:path'
 import { fileBytes, filesUnder } from '../../base/files/optionalFiles.js'
+import { limits } from '../../base/limits.js'
 import { isStoredFile, PEFT_WEIGHTS, parseModelName, type RemoteName } from '../names/modelName.js'
 import { shardsOf } from '../names/repositoryFiles.js'
 
-/** The folders of files with their own names, and how many folders deep they are. */
+/** The folders of files with their own names, and how many folders deep they are: owner, repository, revision. */
 export const namedFolders = [
-  ['huggingface', 6],
+  ['huggingface', 3 + limits.repositoryFolders.most],
   ['url', 2],
 ] as const
 

@@ -5,7 +5,7 @@ import { abortedError, MixtralError } from '../../base/errors.js'
 import { type Credentials, ExchangeError, exchange, STALL_MS } from './exchange.js'
 import { nameComplete, PartialFile } from './partialFile.js'
 import { Patience, Quiet, type RetryPace } from './patience.js'
-import { hashWhileDownloading } from './prefixHash.js'
+import { hashWhileDownloading, wrongHash } from './prefixHash.js'
 
 /** A file at an address. */
 export interface RemoteFile {
@@ -15,6 +15,8 @@ export interface RemoteFile {
   readonly bytes: number
   /** In hex; undefined if the source does not tell it. */
   readonly sha256?: string | undefined
+  /** Of a small file without it: the hash by which git knows its bytes, in hex. */
+  readonly gitHash?: string | undefined
   /** Without a SHA-256: a text that changes when the bytes do, such as a commit. */
   readonly version?: string | undefined
   /** The version that every answer must have, if it has one (`versionOf`). Undefined if answers are not compared. */
@@ -70,14 +72,15 @@ export async function downloadUnnamed(file: RemoteFile, target: string, options:
     const partial = await PartialFile.open(target, { bytes: file.bytes, identity, model: options.model ?? file.name })
     try {
       const sha256 = await new Download(file, partial, options).run()
-      if (file.sha256 === undefined || sha256 === file.sha256) {
+      const wrong = await wrongHash(file, partial, sha256)
+      if (wrong === undefined) {
         if (partial.sha256 === undefined) await partial.complete(sha256)
         return sha256
       }
       await partial.discard()
       // A crash may have lost bytes of an earlier attempt: download all of them again, once.
       if (partial.resumed === 0) {
-        throw new MixtralError('IO', `${file.name}: the download has SHA-256 ${sha256}, expected ${file.sha256}; it was deleted`)
+        throw new MixtralError('IO', `${file.name}: the download has ${wrong}; it was deleted`)
       }
     } finally {
       await partial.close()

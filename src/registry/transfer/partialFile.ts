@@ -149,7 +149,7 @@ export async function listPartials(
   folder: string,
 ): Promise<{ readonly file: string; readonly kind: PartialKind; readonly loaded: number }[]> {
   const found = []
-  for (const name of await filesUnder(folder, 8)) {
+  for (const name of await filesUnder(folder, 4 + limits.repositoryFolders.most)) {
     if (!name.endsWith(LOG)) continue
     const file = path.join(folder, name.slice(0, -LOG.length))
     const kind = parseKind(firstLine((await readText(logOf(file), LARGEST_LOG)) ?? ''))

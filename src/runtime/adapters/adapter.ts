@@ -30,12 +30,15 @@ export class Adapter {
   /** The files to be kept as they are. */
   readonly files: readonly string[]
   readonly changes: readonly MatrixChange[]
+  /** The name of the model that it was trained for, as it says itself; nobody checks it. */
+  readonly baseModel: string | undefined
   readonly #byPlace: ReadonlyMap<string, LowRank>
 
-  constructor(path: string, files: readonly string[], changes: readonly MatrixChange[]) {
+  constructor(path: string, files: readonly string[], changes: readonly MatrixChange[], baseModel: string | undefined) {
     this.path = path
     this.files = files
     this.changes = changes
+    this.baseModel = baseModel
     this.#byPlace = new Map(changes.map((change) => [keyOf(change), change.lowRank]))
   }
 

@@ -2,10 +2,12 @@
 // such a list, and whether a path is a GGUF file or a folder as PEFT writes it. Reads all of an adapter into memory.
 
 import { stat } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { checkNames, listCopy, MixtralError, shown } from '../../base/errors.js'
+import { fileBytes } from '../../base/files/optionalFiles.js'
 import { limits } from '../../base/limits.js'
 import type { Adapter, AdapterBase, MatrixPlace, ReadOptions } from './adapter.js'
+import type { GgufAdapterHeader } from './ggufAdapter.js'
 import type { LowRank } from './lowRank.js'
 
 /** An adapter by its path, or its path and how much of it counts. */
@@ -80,8 +82,27 @@ export async function checkAdapterHeader(given: string): Promise<void> {
     await PeftConfig.read(path)
     return
   }
+  await ggufHeader(path)
+}
+
+async function ggufHeader(path: string): Promise<GgufAdapterHeader> {
   const [{ openGguf }, { readAdapterHeader }] = await Promise.all([import('../../format/gguf/openGguf.js'), import('./ggufAdapter.js')])
-  readAdapterHeader(await openGguf(path))
+  return readAdapterHeader(await openGguf(path))
+}
+
+/**
+ * Nearly the bytes of memory that adapters will take, without reading them: of a PEFT folder, those of its file. Throws
+ * what opening a header throws.
+ */
+export async function adaptersMemory(choices: readonly AdapterChoice[]): Promise<number> {
+  const { headerNeeds } = await import('./placedAdapters.js')
+  let bytes = 0
+  for (const choice of choices) {
+    const path = folderOf(choice.path)
+    if (await isFolder(path)) bytes += (await fileBytes(join(path, 'adapter_model.safetensors'))) ?? 0
+    else bytes += headerNeeds(await ggufHeader(path))
+  }
+  return bytes
 }
 
 /** Several adapters, each with how much of it counts. Their changes add up. */

@@ -169,10 +169,18 @@ export async function loadGgufAdapter(gguf: Gguf, base: AdapterBase, options: Re
       file,
       gguf.files.map(({ path }) => path),
       changes,
+      baseModelOf(gguf),
     )
   } finally {
     for (const source of sources) await source.close()
   }
+}
+
+/** The repository of the model that it was trained for, or its name. */
+function baseModelOf({ metadata }: Gguf): string | undefined {
+  const [address, name] = ['repo_url', 'name'].map((key) => metadata.get(`general.base_model.0.${key}`))
+  if (typeof address === 'string') return address.replace(/^https:\/\/huggingface\.co\//, '')
+  return typeof name === 'string' ? name : undefined
 }
 
 /** Bytes of a factor in memory. */

@@ -76,7 +76,7 @@ export async function loadPeftAdapter(folder: string, base: AdapterBase, options
         changes.set(key, change)
       }
     }
-    return new Adapter(folder, [path.join(folder, CONFIG), file], [...changes.values()])
+    return new Adapter(folder, [path.join(folder, CONFIG), file], [...changes.values()], config.baseModel)
   } finally {
     await source.close()
   }
@@ -139,7 +139,13 @@ async function changesOf(pair: ModulePair, config: PeftConfig, base: AdapterBase
       throw checkpointError(file, problem, where)
     }
     checkLayer(base, layer, file, where)
-    const fused: FusedModule = { parameter, swapped, layer, rank, scale, a: await readFactor(a), b: await readFactor(b) }
+    const { fusedOrder: order } = config
+    if (!order) {
+      const expected = 'expected "rank_major", or "grouped_by_expert" of one that was trained before'
+      const problem = `absent, and until September 2026 Unsloth had another order of experts, ${expected}`
+      throw unsupported(config.file, problem, 'key "lora_B_layout"')
+    }
+    const fused: FusedModule = { parameter, swapped, order, layer, rank, scale, a: await readFactor(a), b: await readFactor(b) }
     return fusedChanges(fused, base)
   }
   const place = placeOf(module)

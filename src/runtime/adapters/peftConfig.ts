@@ -6,6 +6,8 @@ import { quoted, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { JsonObject } from '../../format/tensors/jsonObject.js'
+import { ModulePattern } from './modulePattern.js'
+import { type FusedOrder, fusedOrders } from './peftExperts.js'
 
 /** Keys whose value, if it is one, means that the change is not a plain low-rank one, or not the only one. */
 const unapplied: Readonly<Record<string, string>> = {
@@ -33,6 +35,8 @@ export class PeftConfig {
   readonly file: string
   /** The name or path of the model that was trained. */
   readonly baseModel: string | undefined
+  /** The order of B where a tensor has the factors of all experts; undefined where nothing tells it. */
+  readonly fusedOrder: FusedOrder | undefined
   readonly #rank: number
   readonly #alpha: number
   readonly #rankStabilized: boolean
@@ -65,6 +69,7 @@ export class PeftConfig {
       )
     }
     this.baseModel = config.string('base_model_name_or_path')
+    this.fusedOrder = fusedOrderOf(config)
     this.#rank = rankOf(config, 'r') ?? 8
     this.#alpha = alphaOf(config, 'lora_alpha') ?? 8
     this.#rankStabilized = config.boolean('use_rslora') ?? false
@@ -75,6 +80,11 @@ export class PeftConfig {
   /** Throws `IO`; `CHECKPOINT` for a malformed file; `UNSUPPORTED`, by name, for what is not applied here. */
   static async read(folder: string): Promise<PeftConfig> {
     return new PeftConfig(await JsonObject.read(path.join(folder, 'adapter_config.json'), limits.config.most))
+  }
+
+  /** The same of a text. `file` is for messages. */
+  static parse(text: string, file: string): PeftConfig {
+    return new PeftConfig(JsonObject.parse(text, file))
   }
 
   /** The rank of a module, by its name in the model or by those that it also has. */
@@ -90,6 +100,15 @@ export class PeftConfig {
   }
 }
 
+/** Unsloth has had two orders; since it has PEFT's, in September 2026, it says which. */
+function fusedOrderOf(config: JsonObject): FusedOrder | undefined {
+  const key = 'lora_B_layout'
+  const told = config.string(key)
+  const known = fusedOrders.find((order) => order === told)
+  if (told !== undefined && !known) throw unsupported(config.file, `${quoted(told)}, expected ${fusedOrders.join(' or ')}`, `key "${key}"`)
+  return known ?? (isSet(config.object('auto_mapping')?.value('unsloth_fixed')) ? undefined : 'rank_major')
+}
+
 const isSet = (value: unknown) => value !== undefined && value !== false && !(Array.isArray(value) && value.length === 0)
 
 function rankOf(config: JsonObject, key: string): number | undefined {
@@ -102,34 +121,60 @@ function alphaOf(config: JsonObject, key: string): number | undefined {
   return alpha === 0 ? config.refuse(key, 'a number other than 0') : alpha
 }
 
+interface PatternValue {
+  readonly order: number
+  readonly value: number
+}
+
 /**
  * Values by patterns of modules. PEFT takes the first pattern that matches the end of a module's name, from a dot on,
- * or all of it behind `^`. Its patterns may be any regular expression; here, names only.
+ * or all of it behind `^`. Patterns are regular expressions; most are plain names, of which there may be many.
  */
 class Patterns {
-  readonly #ends = new Map<string, { readonly order: number; readonly value: number }>()
-  readonly #wholes = new Map<string, { readonly order: number; readonly value: number }>()
+  readonly #ends = new Map<string, PatternValue>()
+  readonly #wholes = new Map<string, PatternValue>()
+  readonly #others: (PatternValue & { readonly pattern: ModulePattern })[] = []
+  /** By name: a module is asked for more than once. */
+  readonly #found = new Map<string, PatternValue | undefined>()
 
   constructor(config: JsonObject, key: string, read: (config: JsonObject, key: string) => number | undefined) {
     const patterns = config.object(key)
+    const { most } = limits.adapterPatterns
+    let length = 0
     for (const [order, pattern] of (patterns?.keys ?? []).entries()) {
       const [, whole, name] = /^(\^?)((?:\w|\.|\\\.)+)\$?$/.exec(pattern) ?? []
-      if (name === undefined) {
-        throw unsupported(config.file, `the pattern ${quoted(pattern)}, expected the name of a module or its end`, `key "${key}"`)
+      if (name === undefined) length += pattern.length
+      if (length > most) throw unsupported(config.file, `regular expressions of more than ${most} characters`, `key "${key}"`)
+      const other = name === undefined && ModulePattern.read(pattern)
+      if (other === undefined) {
+        const expected = 'the name of a module or its end, or a simple regular expression'
+        throw unsupported(config.file, `the pattern ${quoted(pattern)}, expected ${expected}`, `key "${key}"`)
       }
       const value = read(patterns!, pattern)
       if (value === undefined) throw checkpointError(config.file, `no value for ${quoted(pattern)}`, `key "${key}"`)
-      const names = whole === '^' ? this.#wholes : this.#ends
-      const plain = name.replaceAll('\\.', '.')
-      if (!names.has(plain)) names.set(plain, { order, value })
+      if (other) this.#others.push({ pattern: other, order, value })
+      else {
+        const names = whole === '^' ? this.#wholes : this.#ends
+        const plain = name!.replaceAll('\\.', '.')
+        if (!names.has(plain)) names.set(plain, { order, value })
+      }
     }
   }
 
   of(names: readonly string[]): number | undefined {
-    const found = names.flatMap((name) => {
-      const ends = [...name.matchAll(/^|\./g)].map(({ 0: dot, index }) => this.#ends.get(name.slice(index + dot.length)))
-      return [this.#wholes.get(name), ...ends].filter((one) => one !== undefined)
-    })
-    return found.sort((a, b) => a.order - b.order)[0]?.value
+    return firstOf(names.map((name) => this.#ofName(name)))?.value
   }
+
+  #ofName(name: string): PatternValue | undefined {
+    if (!this.#found.has(name)) {
+      const ends = [...name.matchAll(/^|\./g)].map(({ 0: dot, index }) => this.#ends.get(name.slice(index + dot.length)))
+      const others = this.#others.filter(({ pattern }) => pattern.matches(name))
+      this.#found.set(name, firstOf([this.#wholes.get(name), ...ends, ...others]))
+    }
+    return this.#found.get(name)
+  }
+}
+
+function firstOf(values: readonly (PatternValue | undefined)[]): PatternValue | undefined {
+  return values.filter((one) => one !== undefined).sort((a, b) => a.order - b.order)[0]
 }

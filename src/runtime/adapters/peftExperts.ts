@@ -1,7 +1,8 @@
 // The factors of all experts of a layer together, as PEFT has them where a model of transformers 5 keeps experts in two
 // parameters, gate_up_proj and down_proj: rows of A by experts, columns of B by ranks. Owns how they fall apart into
 // experts. Until PEFT 0.19 A met the outputs and B gave the inputs, so that both orders occur; their widths tell.
-// After peft.tuners.lora.layer.ParamWrapper: einsum('o r e, e r i -> e o i'), once '-> e i o'.
+// After peft.tuners.lora.layer.ParamWrapper: einsum('o r e, e r i -> e o i'), once '-> e i o'. Unsloth has trained
+// adapters of the same shapes whose columns of B go by experts, too.
 
 import { unsupported } from '../../format/tensors/checkpointError.js'
 import type { ExpertRole } from '../weights/roles.js'
@@ -14,12 +15,17 @@ interface FusedRole {
   readonly swapped: boolean
 }
 
+/** Columns of B: those of a rank of all experts together, as PEFT has them, or those of an expert. */
+export const fusedOrders = ['rank_major', 'grouped_by_expert'] as const
+export type FusedOrder = (typeof fusedOrders)[number]
+
 export interface FusedModule extends FusedRole {
+  readonly order: FusedOrder
   readonly layer: number
   readonly rank: number
   readonly scale: number
   readonly a: Factor // (experts * rank, inputs)
-  readonly b: Factor // (outputs, rank * experts)
+  readonly b: Factor // (outputs, rank * experts), or (outputs, experts * rank)
 }
 
 /**
@@ -48,7 +54,7 @@ export function fusedRole(
 }
 
 /** The changes of each expert's matrices. Gate and up share A, and each has its half of B's rows. */
-export function fusedChanges({ parameter, swapped, layer, rank, scale, a, b }: FusedModule, base: AdapterBase): MatrixChange[] {
+export function fusedChanges({ parameter, swapped, order, layer, rank, scale, a, b }: FusedModule, base: AdapterBase): MatrixChange[] {
   const { experts, hiddenSize, intermediateSize } = base
   const parts: readonly (readonly [ExpertRole, number])[] =
     parameter === 'down_proj'
@@ -59,13 +65,14 @@ export function fusedChanges({ parameter, swapped, layer, rank, scale, a, b }: F
         ]
   const rows = parameter === 'down_proj' ? hiddenSize : intermediateSize
   return Array.from({ length: experts }, (_, expert) => {
+    const inB = (k: number) => (order === 'rank_major' ? k * experts + expert : expert * rank + k)
     const inner = swapped
-      ? withElements(b, rank, b.rows, (k, column) => column * b.columns + k * experts + expert)
+      ? withElements(b, rank, b.rows, (k, column) => column * b.columns + inB(k))
       : withRows(a, rank, (k) => expert * rank + k)
     return parts.map(([role, first]): MatrixChange => {
       const outer = swapped
         ? withElements(a, rows, rank, (row, k) => (expert * rank + k) * a.columns + first + row)
-        : withElements(b, rows, rank, (row, k) => (first + row) * b.columns + k * experts + expert)
+        : withElements(b, rows, rank, (row, k) => (first + row) * b.columns + inB(k))
       return { role, layer, expert, lowRank: { rank, scale, a: inner, b: outer } }
     })
   }).flat()

@@ -12,7 +12,8 @@ import type { Plan } from '../weights/plan.js'
 import { type ExpertRole, expertRoles, type LayerMatrix } from '../weights/roles.js'
 import type { Rows } from '../weights/scratch.js'
 import { type Adapter, isExpertRole, type MatrixChange } from './adapter.js'
-import type { Factor } from './lowRank.js'
+import type { GgufAdapterHeader } from './ggufAdapter.js'
+import { type Factor, type FactorType, isFactorType } from './lowRank.js'
 
 /** A change of a matrix by an adapter: W x + scale * B (A x). */
 export interface PlacedChange {
@@ -149,7 +150,17 @@ export function adapterNeeds(adapters: readonly Adapter[]): AdapterNeeds {
   return { adapters: adapters.length, downFloats: changes.some(({ role }) => role === 'ffnDown'), bytes }
 }
 
-const sizeOf = ({ type, rows, columns }: Factor) => alignUp(packedBytes(type, rows, columns), 64)
+/** The bytes of memory of an adapter of which the header is known. */
+export function headerNeeds({ pairs }: GgufAdapterHeader): number {
+  const inMemory = (name: string): FactorType => (isFactorType(name) ? name : 'F32')
+  return pairs.reduce((sum, { matrices, rank, a, b }) => {
+    const [columns, rows] = [a.shape[0]!, b.shape[1]!]
+    const [ofA, ofB] = [a, b].map(({ type }) => inMemory(type.name)) as [FactorType, FactorType]
+    return sum + matrices * (sizeOf({ type: ofA, rows: rank, columns }) + sizeOf({ type: ofB, rows, columns: rank }))
+  }, 0)
+}
+
+const sizeOf = ({ type, rows, columns }: Omit<Factor, 'bytes'>) => alignUp(packedBytes(type, rows, columns), 64)
 
 /**
  * Packs factors at their places, by way of the scratch area of their bank. Throws `ABORTED`, and `MEMORY` for a row

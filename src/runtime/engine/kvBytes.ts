@@ -36,13 +36,22 @@ export class KvBytes {
     return bytes
   }
 
-  /** How many numbers of a page's bytes are not finite; of 8 bits, how many scales. */
+  /**
+   * How many numbers of a page's bytes are not finite; of 8 bits, how many scales. A scale with a sign is one of them:
+   * kernels read it as NaN.
+   */
   notFinite(bytes: Uint8Array): number {
     const { kvFormat } = this.#plan
-    const first = kvFormat === 'q8' ? PAGE_POSITIONS * this.#headDim : 0 // scales follow the numbers of a part
-    const format = formats.get(kvFormat === 'f32' ? 'F32' : 'F16')!
+    if (kvFormat === 'q8') return this.#wrongScales(bytes)
+    return formats.get(kvFormat === 'f32' ? 'F32' : 'F16')!.notFinite(bytes)
+  }
+
+  #wrongScales(bytes: Uint8Array): number {
     let count = 0
-    for (let at = 0; at < bytes.length; at += this.#partBytes) count += format.notFinite(bytes.subarray(at + first, at + this.#partBytes))
+    for (let part = 0; part < bytes.length; part += this.#partBytes) {
+      const first = part + PAGE_POSITIONS * this.#headDim // scales follow the numbers of a part
+      for (let at = first + 1; at < part + this.#partBytes; at += 2) if (bytes[at]! >= 0x7c) count++
+    }
     return count
   }
 

@@ -25,6 +25,8 @@ export interface LoadedAdapter extends Required<AdapterChoice> {
   readonly files: readonly string[]
   /** Of its factors and their scales, as 64 hex digits. */
   readonly sha256: string
+  /** The model that it was trained for, as it says itself. Nothing is checked by it: widths are. */
+  readonly baseModel?: string
 }
 
 export interface LoadedAdapters {
@@ -81,8 +83,10 @@ export async function readAdapters(given: unknown, config: MixtralConfig): Promi
 
 async function withDigests({ choices, adapters }: AdapterSet, signal?: AbortSignal): Promise<LoadedAdapter[]> {
   const loaded: LoadedAdapter[] = []
-  for (const [i, adapter] of adapters.entries())
-    loaded.push({ ...choices[i]!, files: adapter.files, sha256: await digestOf(adapter, signal) })
+  for (const [i, adapter] of adapters.entries()) {
+    const { files, baseModel } = adapter
+    loaded.push({ ...choices[i]!, files, sha256: await digestOf(adapter, signal), ...(baseModel !== undefined && { baseModel }) })
+  }
   return loaded
 }
 

@@ -112,7 +112,7 @@ export interface PlanOptions {
   readonly expandedRam?: number
   /** How many adapters there are. Default: none. */
   readonly adapters?: number
-  /** Bytes of adapters, which take their part of `ram`. Default 0. */
+  /** Bytes of adapters, which take their part of `ram` and `expandedRam`. Default 0. */
   readonly adapterBytes?: number
   /** Whether the inputs of ffn_down are also kept as float32, for adapters. */
   readonly downFloats?: boolean
@@ -131,35 +131,39 @@ const STREAMING: StreamingPlan = { readers: 8, buffers: 16 }
  * for what must share a bank and does not fit 4 GiB, or for a `ram` that holds less than one token needs at once.
  */
 export function planModel(config: MixtralConfig, tensors: MixtralTensors, given: PlanOptions): Plan {
-  const { ram: all = Number.POSITIVE_INFINITY, adapterBytes = 0 } = given
-  const ram = all - adapterBytes
-  const options = { ...given, ram }
+  const options = withoutAdapters(given)
   const shared = sharedSizes(tensors, options)
   const resident = residentLayout(config, tensors, shared, options)
   if (resident) return layOut(config, resident, shared, options)
   const experts = tensors.layers.flatMap((layer) => layer.experts.map(expertBytes))
   const withSlots = (count: number) => layOut(config, tensors, shared, options, slotSizes(experts, count, config.expertsPerToken))
   let plan = withSlots(0)
-  if (plan.bytes > ram) {
-    const needed = plan.bytes + adapterBytes
+  if (plan.bytes > options.ram) {
+    const needed = plan.bytes + options.adapterBytes
     const parts = [
       `${plan.slots.length} of ${experts.length} experts take ${byteCount(plan.weightBytes)} with all other weights`,
       `the KV cache ${byteCount(plan.kvBytes)}`,
       `scratch memory ${byteCount(plan.bytes - plan.weightBytes - plan.kvBytes)}`,
-      ...(adapterBytes > 0 ? [`the adapters ${byteCount(adapterBytes)}`] : []),
+      ...(options.adapterBytes > 0 ? [`the adapters ${byteCount(options.adapterBytes)}`] : []),
     ]
     throw new MixtralError(
       'MEMORY',
-      `${byteCount(all)} of memory, expected at least ${byteCount(needed)} (${needed} bytes): ${parts.join(', ')}`,
+      `${byteCount(given.ram!)} of memory, expected at least ${byteCount(needed)} (${needed} bytes): ${parts.join(', ')}`,
     )
   }
   for (let fits = 0, tooMany = experts.length + 1; tooMany - fits > 1; ) {
     const middle = (fits + tooMany) >> 1
     const larger = withSlots(middle)
-    if (larger.bytes <= ram) [plan, fits] = [larger, middle]
+    if (larger.bytes <= options.ram) [plan, fits] = [larger, middle]
     else tooMany = middle
   }
   return plan
+}
+
+/** What is left for the model, of what it may take and of what the machine has. */
+function withoutAdapters(options: PlanOptions): PlanOptions & { readonly ram: number; readonly adapterBytes: number } {
+  const { ram = Number.POSITIVE_INFINITY, expandedRam = ram, adapterBytes = 0 } = options
+  return { ...options, adapterBytes, ram: ram - adapterBytes, expandedRam: expandedRam - adapterBytes }
 }
 
 /**
@@ -195,14 +199,15 @@ function residentLayout(
 }
 
 /**
- * What the model takes with all experts resident, without a plan of it: in the layout that `planModel` would choose, or
- * in the smallest where `ram` is too little. Throws as `planModel` does.
+ * What the model takes with all experts resident, without a plan of it, and without adapters: in the layout that
+ * `planModel` would choose, or in the smallest where `ram` is too little. Throws as `planModel` does.
  */
 export function residentNeeds(
   config: MixtralConfig,
   tensors: MixtralTensors,
-  options: PlanOptions,
+  given: PlanOptions,
 ): Pick<Plan, 'contextLength' | 'kvFormat' | 'weightBytes' | 'kvBytes' | 'bytes'> {
+  const options = withoutAdapters(given)
   const shared = sharedSizes(tensors, options)
   return layOut(config, residentLayout(config, tensors, shared, options) ?? tensors, shared, { ...options, measures: true })
 }

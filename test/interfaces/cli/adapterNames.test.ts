@@ -34,6 +34,9 @@ beforeEach(() => {
     'model.Q4_K_M.gguf': readFileSync(demo),
     'peft/adapter_config.json': readFileSync(join(peft, 'adapter_config.json')),
     'peft/adapter_model.safetensors': readFileSync(join(peft, 'adapter_model.safetensors')),
+    'dora/adapter_config.json': Buffer.from('{"use_dora": true}'),
+    'dora/adapter_model.safetensors': readFileSync(join(peft, 'adapter_model.safetensors')),
+    'other.gguf': Buffer.from(readFileSync(gguf).toString('latin1').replace('lora', 'vera'), 'latin1'),
   }
   const siblings = Object.entries(files).map(([rfilename, bytes]) => ({
     ...{ rfilename, size: bytes.length },
@@ -88,6 +91,18 @@ test('a model is no adapter, and an adapter no model: nothing of either is downl
   const adapter = await run('run', 'hf:owner/repo/peft/adapter_config.json', 'a')
   expect(adapter.stderr).toContain("is a LoRA adapter in PEFT's form, expected a model, to which it can be added")
   expect(existsSync(join(env.MIXTRAL_HOME!, 'huggingface'))).toBe(false)
+})
+
+test.each([
+  ['dora/adapter_config.json', 'hf:owner/repo/dora/adapter_config.json: true, expected none: DoRA scales'],
+  ['other.gguf', 'hf:owner/repo/other.gguf: metadata key "adapter.type": "vera", expected "lora"'],
+])('an adapter of another kind, %s, is refused before it is downloaded, and kept by pull alone', async (file, why) => {
+  const { code, stderr } = await run('run', 'demo', 'a', '--lora', `hf:owner/repo/${file}`)
+  expect([code, stderr]).toEqual([1, expect.stringContaining(why)])
+  expect(existsSync(join(env.MIXTRAL_HOME!, 'huggingface'))).toBe(false)
+  const pulled = await done('pull', `hf:owner/repo/${file}`)
+  expect(pulled.stderr).toContain(`to download; a LoRA adapter, which cannot be applied here: ${why}`)
+  expect(existsSync(pulled.stdout.trim())).toBe(true)
 })
 
 const withAdapter = () => server.addOllama(ollamaModel({ adapter: readFileSync(gguf), system: 'Be brief.' }, readFileSync(demo)))

@@ -5,8 +5,12 @@ import os from 'node:os'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { MixtralModel, Reference } from '../../../dist/index.js'
+import { openGguf } from '../../../dist/format/gguf/openGguf.js'
+import { convertAdapter, MixtralModel, Reference } from '../../../dist/index.js'
 import { adapterChoices, mergedText } from '../../../dist/interfaces/cli/adapters.js'
+import { roomyPositions } from '../../../dist/interfaces/cli/loading.js'
+import { factsOf } from '../../../dist/interfaces/inspect/modelFacts.js'
+import { compileKernels } from '../../../dist/runtime/kernels/compile.js'
 import { modulePair, plainPair, writeGgufAdapter, writePeftFolder } from '../../runtime/adapters/adapterFiles.js'
 import { mixtral } from './mixtral.js'
 
@@ -122,4 +126,28 @@ test('what a command applies is told, and not in JSON', async () => {
   const { stderr } = await mixtral(args)
   expect(stderr).toContain(`with the adapter ${file}\nwith 0.5 of the adapter ${peft}\n`)
   expect((await mixtral([...args, '--json'])).stderr).not.toContain('adapter')
+})
+
+test('the model that an adapter names is told: attention of Mistral 7B is as wide as that of 8x7B', async () => {
+  const [named, gguf, odd] = ['named', 'named.gguf', 'odd'].map((name) => path.join(folder, name)) as [string, string, string]
+  const pair = modulePair('2.self_attn.v_proj', plainPair('b', 128, 256, 4, 0.5))
+  await writePeftFolder(named, pair, { base_model_name_or_path: 'mistralai/Mistral-7B-v0.1' })
+  await convertAdapter(named, gguf, { base: demo })
+  await writePeftFolder(odd, pair, { base_model_name_or_path: 'x\u001b[2J' })
+  const args = ['run', demo, 'a', '-n', '1', ...[named, gguf, odd].flatMap((one) => ['--lora', one])]
+  const { stderr } = await mixtral(args)
+  for (const one of [named, gguf]) expect(stderr).toContain(`the adapter ${one}, which is to "mistralai/Mistral-7B-v0.1"\n`)
+  expect(stderr).not.toContain('\u001b[2J')
+})
+
+test('a server chooses a KV cache beside its adapters, so that no expert leaves memory for it', async () => {
+  const { build } = await compileKernels()
+  const gguf = await openGguf(demo)
+  const { memoryBytes } = factsOf(gguf, { build, options: { threads: 1, kvTokens: 8 * 512 } }).needs!
+  const positions = (ram: number, ...lora: { path: string }[]) => roomyPositions(demo, { threads: 1, ram, parallel: 8, json: true, lora })
+  expect(await positions(memoryBytes)).toBe(8 * 512)
+  for (const one of [file, peft]) {
+    expect(await positions(memoryBytes, { path: one })).toBe(4 * 512)
+    expect(await positions(memoryBytes + 20_000, { path: one })).toBe(8 * 512)
+  }
 })

@@ -242,11 +242,17 @@ const folders: Record<string, [tensors: PeftTensor[], config: object, code: stri
   'an alpha that is a text': [whole, { lora_alpha: '8' }, 'CHECKPOINT', /"8", expected a number \(key "lora_alpha"\)/],
   'a rank of 0': [whole, { r: 0 }, 'CHECKPOINT', /0, expected a whole number from 1 to 4096 \(key "r"\)/],
   'another rank than its factors': [whole, { r: 8 }, 'CHECKPOINT', /factors of ranks 4 and 4, expected 8, as adapter_config\.json has it/],
-  'a regular expression as pattern': [
+  'a regular expression that looks ahead': [
     whole,
-    { alpha_pattern: { '(a+)+$': 3 } },
+    { alpha_pattern: { '(?=q)q_proj': 3 } },
     'UNSUPPORTED',
-    /the pattern "\(a\+\)\+\$", expected the name of a module/,
+    /the pattern "\(\?=q\)q_proj", expected the name of a module or its end, or a simple regular expression/,
+  ],
+  'long regular expressions': [
+    whole,
+    { alpha_pattern: { [`${'('.repeat(5000)}a${')'.repeat(5000)}`]: 3 } },
+    'UNSUPPORTED',
+    /regular expressions of more than 500 characters/,
   ],
   'a pattern without a number': [whole, { rank_pattern: { q_proj: null } }, 'CHECKPOINT', /no value for "q_proj" \(key "rank_pattern"\)/],
   'no factor': [[], {}, 'CHECKPOINT', /no factors of an adapter, expected some/],
@@ -305,6 +311,18 @@ const folders: Record<string, [tensors: PeftTensor[], config: object, code: stri
   ],
   'experts of other widths': [fused(dim, 3), {}, 'MODEL', /\d+ inputs and 3 outputs, expected/],
   'experts of another rank': [fused(dim, 2 * ffn, 3), {}, 'CHECKPOINT', /expected \d+: rank 4 for each of \d+ experts/],
+  'experts in an order that nothing tells': [
+    fused(dim, 2 * ffn),
+    { auto_mapping: { base_model_class: 'MixtralForCausalLM', unsloth_fixed: true } },
+    'UNSUPPORTED',
+    /absent, and until September 2026 Unsloth had another order of experts, expected "rank_major".* \(key "lora_B_layout"\)/,
+  ],
+  'experts in an order that nobody knows': [
+    fused(dim, 2 * ffn),
+    { lora_B_layout: 'by_moonlight' },
+    'UNSUPPORTED',
+    /"by_moonlight", expected rank_major or grouped_by_expert \(key "lora_B_layout"\)/,
+  ],
   'experts twice': [
     [...fused(dim, 2 * ffn), ...fused(dim, 2 * ffn).map((one) => ({ ...one, name: one.name.replace('experts.', 'experts.base_layer.') }))],
     {},

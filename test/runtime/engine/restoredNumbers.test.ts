@@ -13,9 +13,14 @@ afterAll(() => rmSync(folder, { recursive: true }))
 const HASH_BYTES = 32
 const PAGE = 32
 const ids = Array.from({ length: 2 * PAGE + 5 }, (_, i) => 300 + i)
-const wrong = { f16: [0x00, 0x7e], f32: [0, 0, 0xc0, 0x7f], q8: [0x00, 0x7c] } // a NaN, a NaN, an infinite scale
+const wrong = [
+  ['f16', 'a NaN', [0x00, 0x7e]],
+  ['f32', 'a NaN', [0, 0, 0xc0, 0x7f]],
+  ['q8', 'an infinite scale', [0x00, 0x7c]],
+  ['q8', 'a scale with a sign, which kernels read as NaN', [0x01, 0x80]],
+] as const
 
-test.each(['f16', 'f32', 'q8'] as const)('a session of %s with a number that is not finite is refused by its page', async (kvFormat) => {
+test.each(wrong)('a session of %s with %s is refused by its page', async (kvFormat, _, stored) => {
   const model = await MixtralModel.load('demo', { threads: 1, contextLength: 128, kvFormat })
   try {
     const file = join(folder, `${kvFormat}.session`)
@@ -25,7 +30,7 @@ test.each(['f16', 'f32', 'q8'] as const)('a session of %s with a number that is 
     const second = whole.length - HASH_BYTES - Number(pageBytes)
     const number = kvFormat === 'q8' ? PAGE * model.config.headDim : 0 // numbers of 8 bits have no wrong ones, their scales do
     const body = Uint8Array.from(whole.subarray(0, -HASH_BYTES))
-    body.set(wrong[kvFormat], second + number)
+    body.set(stored, second + number)
     writeFileSync(file, Buffer.concat([body, createHash('sha256').update(body).digest()]))
     await model.reset()
     const message = `${file}: 1 numbers of page 1 are not finite, expected none`

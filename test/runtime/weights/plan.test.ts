@@ -336,6 +336,17 @@ test('no layer is expanded into memory that the machine does not have, whatever 
   expect(expandedRam).toBeLessThan(2 ** 48)
 })
 
+test('adapters take their part of the budget, and of what the machine has: fewer layers are expanded beside them', () => {
+  const tensors = tensorsOf(mixtral8x7b, typesOf('IQ2_XXS', mixtral8x7b))
+  const config = configOf(mixtral8x7b)
+  const beside = { ...usual, adapterBytes: 1e9 }
+  for (const options of [{ ram: 16e9 }, { ram: 64e9, expandedRam: 16e9 }]) {
+    const { bytes } = planModel(config, tensors, { ...beside, ...options })
+    expect(bytes).toBe(planModel(config, tensors, { ...usual, ram: 15e9 }).bytes)
+    expect(residentNeeds(config, tensors, { ...beside, ...options }).bytes).toBe(bytes)
+  }
+})
+
 test('what fits one memory as the file has it, and would not if it were expanded, stays so', () => {
   const tensors = tensorsOf(mixtral8x7b, allOf('IQ2_XXS'))
   const bytesWith = (kvTokens: number, options: Partial<PlanOptions> = {}) =>

@@ -2,15 +2,15 @@
 // that do not fit stay on disk, as with every command.
 
 import { abortedError, MixtralError, type MixtralErrorCode } from '../../../base/errors.js'
-import { fileBytes } from '../../../base/files/optionalFiles.js'
 import { inSlices } from '../../../base/timeSlice.js'
 import type { Gguf } from '../../../format/gguf/gguf.js'
-import { openGguf } from '../../../format/gguf/openGguf.js'
+import { openGgufs } from '../../../format/gguf/openGguf.js'
 import type { EngineOptions } from '../../../runtime/engine/engineOptions.js'
 import type { EngineStatus } from '../../../runtime/engine/status.js'
 import { compileKernels } from '../../../runtime/kernels/compile.js'
 import { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import { MixtralModel } from '../../../text/generate/mixtralModel.js'
+import { adapterMemory } from '../../inspect/adapterFacts.js'
 import { roomyKvSteps } from '../../inspect/kvTokens.js'
 import { type Loading, planOptions, residentBytes } from '../../inspect/modelFacts.js'
 import { ApiError, cannotRun } from '../apiError.js'
@@ -71,7 +71,7 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     return this.#try(async () => {
       this.#plan = this.#read(signal)
       const { gguf, loading } = await this.#plan
-      return residentBytes(gguf, loading) + (await this.#adapterBytes())
+      return residentBytes(gguf, loading)
     })
   }
 
@@ -106,17 +106,12 @@ export class LoadableModel implements Loadable<ModelInMemory> {
     })
   }
 
-  /** Nearly what its adapters take. */
-  async #adapterBytes(): Promise<number> {
-    const sizes = await Promise.all((this.#found.local.adapters ?? []).map(fileBytes))
-    return sizes.reduce<number>((sum, bytes) => sum + (bytes ?? 0), 0)
-  }
-
   async #read(signal: AbortSignal): Promise<Plan> {
     const { local } = this.#found
-    const [gguf, { build }] = await Promise.all([openGguf(local.path, { signal }), compileKernels()])
+    const files = [local.path, ...(local.adapters ?? [])]
+    const [[gguf, ...adapters], { build }] = await Promise.all([openGgufs(files, signal), compileKernels()])
     const { ram: _, ...options } = this.#options
-    return { gguf, loading: { build, layers: local.layers, options } }
+    return { gguf: gguf!, loading: { build, layers: local.layers, adapterBytes: adapterMemory(adapters), options } }
   }
 
   /** The options, with the context that is wished for where that is longer than the model's own and all experts fit. */

@@ -7,6 +7,7 @@ import { modelNameText, type RemoteName } from '../../../registry/names/modelNam
 import { type ModelHeader, obtainModel } from '../../../registry/obtain.js'
 import type { PullProgress } from '../../../registry/pull.js'
 import { ExchangeError } from '../../../registry/transfer/exchange.js'
+import { readAdapterHeader } from '../../../runtime/adapters/ggufAdapter.js'
 import { MixtralConfig } from '../../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../../runtime/weights/mixtralTensors.js'
 import { ApiError, cannotRun } from '../apiError.js'
@@ -127,8 +128,9 @@ export class Pulls {
 }
 
 /** Throws an ApiError for a model that no machine can run here: it is not worth its download. */
-function checkRuns({ gguf }: ModelHeader, text: string): void {
+function checkRuns({ gguf, adapters }: ModelHeader, text: string): void {
   try {
+    for (const adapter of adapters) readAdapterHeader(adapter)
     mixtralTensors(MixtralConfig.fromGgufMetadata(gguf.metadata), gguf)
   } catch (error) {
     if (!(error instanceof MixtralError)) throw error

@@ -7,6 +7,7 @@ import { type OllamaName, parseModelName } from '../../../../dist/registry/names
 import { OwnStore } from '../../../../dist/registry/stores/ownStore.js'
 import { createApp } from '../../../../dist/server.js'
 import { digestOf, ollamaModel } from '../../../registry/ollamaModel.js'
+import { plainPair, writeGgufAdapter } from '../../../runtime/adapters/adapterFiles.js'
 import { capital, endless, type Json, ndjson, sseEvents, until } from '../served.js'
 import { demoFile, load, model, ownStore, store, storeInHub, useMachine } from './machine.js'
 
@@ -108,6 +109,13 @@ describe('pull', () => {
     const odd = await machine.ask('/api/pull', { model: server.addOllama(ollamaModel({}, gemma), 'user/odd'), stream: false })
     expect(odd).toEqual([400, { error: expect.stringContaining('user/odd:latest cannot run here: ') }])
     expect(server.sent).toBeLessThan(demoFile.length) // its header
+    const file = path.join(machine.root, 'adapter.gguf')
+    await writeGgufAdapter(file, 8, [{ name: 'blk.1.attn_v.weight', pairs: [plainPair('a', 128, 256, 4)] }])
+    const adapter = Buffer.from(readFileSync(file).toString('latin1').replace('lora', 'vera'), 'latin1')
+    const adapted = server.addOllama(ollamaModel({ adapter }, demoFile), 'user/adapted')
+    const refused = await machine.ask('/api/pull', { model: adapted, stream: false })
+    expect(refused).toEqual([400, { error: expect.stringMatching(/user\/adapted:latest cannot run here: .*"vera", expected "lora"/) }])
+    expect(server.sent).toBeLessThan(demoFile.length)
     const none = server.addOllama(ollamaModel({}, Buffer.from('no model, but a text of some length')), 'user/none')
     expect(await machine.ask('/api/pull', { model: none, stream: false })).toEqual([500, { error: `pulling ${none} failed (GGUF)` }])
     server.settings.fault = () => ({ corrupt: true })
