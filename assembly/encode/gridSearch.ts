@@ -32,7 +32,7 @@ import { storeHalf } from './rounding'
 @inline const TRIED: usize = 3440
 /** The most by which d is made larger at the end. */
 // @ts-ignore: decorator
-@inline const MOST_GAIN: f64 = 1.125
+@inline const MOST_GAIN: f64 = 1.0625
 
 /** The sums of the last `chooseGroups`. */
 let products: f32 = 0

@@ -38,7 +38,7 @@ const STEPS = { 3: 0.25, 8: 0.5 } as const
 /** The scale of the scales is tried from 0.9 to 1.1 times that which makes the largest scale the largest integer. */
 const D_CANDIDATES = 11
 /** The most by which d is made larger at the end. */
-const MOST_GAIN = 1.125
+const MOST_GAIN = 1.0625
 
 /** Scratch memory of a thread, which encodes one superblock at a time. */
 const magnitudes = new Float32Array(256) // without signs; negative where a sign had to be turned
