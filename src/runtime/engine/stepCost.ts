@@ -1,6 +1,6 @@
 // How long a step takes, by its rows: a + b rows, by least squares over the last steps; and where there are few, a
-// power of them. Says how many rows of prompts fit beside those that decode. Owns the numbers; the caller has the
-// clock.
+// power of them. Says how many rows of prompts and of drafts fit beside those that decode. Owns the numbers; the caller
+// has the clock.
 
 /** Steps that count. */
 const STEPS = 32
@@ -20,14 +20,21 @@ const POWER = 0.75
 /** How much of a step of few rows is forgotten with the next one, and how much the power above counts beside them. */
 const FORGOTTEN = 0.02
 const CONFIDENCE = 2
+/**
+ * How much it counts that the power is the same for all numbers of rows. It falls where all experts have been read: of
+ * 8 experts with 2 for a row, 4 rows ask for 2.7 times as many as one, 16 for 4 times as many.
+ */
+const STRAIGHTNESS = 8
 /** Bounds of the power: a step with more rows is longer, and not longer than one step for each. */
 const LEAST_POWER = 0.1
 const MOST_POWER = 1
 
+/** Of steps with few rows, with x and y the logarithms of rows and time: sums of weights, x, y and their products. */
+const NO_STEPS = { count: 0, x: 0, xx: 0, xxx: 0, xxxx: 0, y: 0, xy: 0, xxy: 0 }
+
 export class StepCost {
   readonly #stepMs: number | undefined
-  /** Of steps with few rows, with x and y the logarithms of rows and time: sums of weights, x, y, x x and x y. */
-  readonly #few = { count: 0, x: 0, y: 0, xx: 0, xy: 0 }
+  readonly #few = { ...NO_STEPS }
   readonly #rows: number[] = []
   readonly #times: number[] = []
   #next = 0
@@ -50,16 +57,49 @@ export class StepCost {
 
   /** How many times as long a step of `to` rows is as one of `from`, both of them few. */
   growth(from: number, to: number): number {
-    const { count, x, y, xx, xy } = this.#few
-    const variance = count > 0 ? xx - (x * x) / count : 0
-    const covariance = count > 0 ? xy - (x * y) / count : 0
-    const power = (covariance + CONFIDENCE * POWER) / (variance + CONFIDENCE)
-    return (to / from) ** Math.min(MOST_POWER, Math.max(LEAST_POWER, power))
+    const { power, bend } = this.#curve()
+    const [x, z] = [Math.log(to / from), Math.log(to) ** 2 - Math.log(from) ** 2]
+    return Math.exp(Math.min(MOST_POWER * x, Math.max(LEAST_POWER * x, power * x + bend * z)))
+  }
+
+  /** Milliseconds of a step of `rows` rows, which are few; undefined before there was such a step. */
+  fewMs(rows: number): number | undefined {
+    const { count, x, xx, y } = this.#few
+    if (count === 0) return undefined
+    const { power, bend } = this.#curve()
+    const log = Math.log(rows)
+    return Math.exp(y / count + power * (log - x / count) + bend * (log * log - xx / count))
+  }
+
+  /**
+   * How many rows of drafts may join `decoding` rows. Where nobody has given `stepMs`, as many as are few: it is more
+   * than they take, or rows of prompts join in any case.
+   */
+  draftRows(decoding: number): number {
+    const stepMs = this.#stepMs ?? Number.POSITIVE_INFINITY
+    const ms = stepMs < Number.POSITIVE_INFINITY ? this.fewMs(decoding) : 0
+    let rows = ms === undefined ? 0 : FEW_ROWS
+    while (rows > decoding && ms! * this.growth(decoding, rows) > stepMs) rows--
+    return Math.max(0, rows - decoding)
+  }
+
+  /**
+   * The logarithm of a step's time by x, that of its rows, is a + power x + bend x x: least squares over steps of few
+   * rows, beside what was expected.
+   */
+  #curve(): { power: number; bend: number } {
+    const { count, x, xx, xxx, xxxx, y, xy, xxy } = this.#few
+    if (count === 0) return { power: POWER, bend: 0 }
+    const both = xxx - (x * xx) / count
+    const [first, second] = [xx - (x * x) / count + CONFIDENCE, xxxx - (xx * xx) / count + STRAIGHTNESS]
+    const [firstY, secondY] = [xy - (x * y) / count + CONFIDENCE * POWER, xxy - (xx * y) / count]
+    const divisor = first * second - both * both
+    return { power: (firstY * second - secondY * both) / divisor, bend: (secondY * first - firstY * both) / divisor }
   }
 
   #addFew(x: number, y: number): void {
     const few = this.#few
-    const sums = { count: 1, x, y, xx: x * x, xy: x * y }
+    const sums = { count: 1, x, xx: x ** 2, xxx: x ** 3, xxxx: x ** 4, y, xy: x * y, xxy: x * x * y }
     for (const name of Object.keys(sums) as (keyof typeof sums)[]) few[name] = few[name] * (1 - FORGOTTEN) + sums[name]
   }
 

@@ -3,9 +3,9 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type GenerationOptions, type GenerationResult, MixtralModel, type Piece, type RoutedToken } from '../../../dist/index.js'
+import { type GenerationOptions, MixtralModel, type RoutedToken } from '../../../dist/index.js'
 import '../../propertySeed.js'
-import { readAll } from './readAll.js'
+import { lasting, told } from './lastingAnswer.js'
 
 const RUNS = Number(process.env.DRAFT_PROMPTS ?? 40)
 
@@ -17,26 +17,6 @@ beforeAll(async () => {
   ;[without, always, bySelf] = await Promise.all([load(false), load(true), load()])
 })
 afterAll(() => Promise.all([without, always, bySelf].map((model) => model.close())))
-
-/** What an answer is, but for its times and for what was in the cache or drafted. */
-function lasting(result: GenerationResult): unknown {
-  const { prefillSeconds: _, decodeSeconds: __, reusedTokens: ___, draftedTokens: ____, acceptedTokens: _____, ...rest } = result
-  return { ...rest, choices: rest.choices?.map(lasting) }
-}
-
-type Ask = (model: MixtralModel) => AsyncGenerator<Piece, GenerationResult>
-
-/** Pieces by answer, and the result; or the error. */
-async function told(model: MixtralModel, ask: Ask): Promise<unknown> {
-  try {
-    const { pieces, result } = await readAll(ask(model))
-    const ofEach = (result.choices ?? [result]).map((_, i) => pieces.filter(({ index = 0 }) => index === i))
-    return { pieces: ofEach, result: lasting(result) }
-  } catch (error) {
-    const { code, message } = error as { code: string; message: string }
-    return { code, message }
-  }
-}
 
 const sentence = 'Once upon a time, there was a child named Sam. He had a small red ball.'
 const prompts = [
