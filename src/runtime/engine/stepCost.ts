@@ -17,24 +17,20 @@ const FEW_ROWS = 16
  * shares some. Two rows of a Mixtral in memory take 1.68 times as long as one, eight 4.76 times.
  */
 const POWER = 0.75
+/** Numbers of rows, powers of two, whose steps are told apart: how long they take is no power of them with a disk. */
+const KNOTS = Math.log2(FEW_ROWS) + 1
 /** How much of a step of few rows is forgotten with the next one, and how much the power above counts beside them. */
 const FORGOTTEN = 0.02
-const CONFIDENCE = 2
-/**
- * How much it counts that the power is the same for all numbers of rows. It falls where all experts have been read: of
- * 8 experts with 2 for a row, 4 rows ask for 2.7 times as many as one, 16 for 4 times as many.
- */
-const STRAIGHTNESS = 8
+const CONFIDENCE = 0.5
 /** Bounds of the power: a step with more rows is longer, and not longer than one step for each. */
 const LEAST_POWER = 0.1
 const MOST_POWER = 1
 
-/** Of steps with few rows, with x and y the logarithms of rows and time: sums of weights, x, y and their products. */
-const NO_STEPS = { count: 0, x: 0, xx: 0, xxx: 0, xxxx: 0, y: 0, xy: 0, xxy: 0 }
-
 export class StepCost {
   readonly #stepMs: number | undefined
-  readonly #few = { ...NO_STEPS }
+  /** Of steps with few rows, by the nearest knots: weights, and sums of how far the logarithm of the time is off. */
+  readonly #weights = new Float64Array(KNOTS)
+  readonly #sums = new Float64Array(KNOTS)
   readonly #rows: number[] = []
   readonly #times: number[] = []
   #next = 0
@@ -52,23 +48,19 @@ export class StepCost {
     this.#rows[this.#next] = rows
     this.#times[this.#next] = ms
     this.#next = (this.#next + 1) % STEPS
-    if (decodes && rows <= FEW_ROWS && ms > 0) this.#addFew(Math.log(rows), Math.log(ms))
+    if (decodes && rows <= FEW_ROWS && ms > 0) this.#addFew(rows, ms)
   }
 
   /** How many times as long a step of `to` rows is as one of `from`, both of them few. */
   growth(from: number, to: number): number {
-    const { power, bend } = this.#curve()
-    const [x, z] = [Math.log(to / from), Math.log(to) ** 2 - Math.log(from) ** 2]
-    return Math.exp(Math.min(MOST_POWER * x, Math.max(LEAST_POWER * x, power * x + bend * z)))
+    const x = Math.log(to / from)
+    const log = POWER * x + this.#off(to) - this.#off(from)
+    return Math.exp(Math.min(MOST_POWER * x, Math.max(LEAST_POWER * x, log)))
   }
 
   /** Milliseconds of a step of `rows` rows, which are few; undefined before there was such a step. */
   fewMs(rows: number): number | undefined {
-    const { count, x, xx, y } = this.#few
-    if (count === 0) return undefined
-    const { power, bend } = this.#curve()
-    const log = Math.log(rows)
-    return Math.exp(y / count + power * (log - x / count) + bend * (log * log - xx / count))
+    return this.#weights.some((weight) => weight > 0) ? rows ** POWER * Math.exp(this.#off(rows)) : undefined
   }
 
   /**
@@ -83,24 +75,20 @@ export class StepCost {
     return Math.max(0, rows - decoding)
   }
 
-  /**
-   * The logarithm of a step's time by x, that of its rows, is a + power x + bend x x: least squares over steps of few
-   * rows, beside what was expected.
-   */
-  #curve(): { power: number; bend: number } {
-    const { count, x, xx, xxx, xxxx, y, xy, xxy } = this.#few
-    if (count === 0) return { power: POWER, bend: 0 }
-    const both = xxx - (x * xx) / count
-    const [first, second] = [xx - (x * x) / count + CONFIDENCE, xxxx - (xx * xx) / count + STRAIGHTNESS]
-    const [firstY, secondY] = [xy - (x * y) / count + CONFIDENCE * POWER, xxy - (xx * y) / count]
-    const divisor = first * second - both * both
-    return { power: (firstY * second - secondY * both) / divisor, bend: (secondY * first - firstY * both) / divisor }
+  /** By how much the logarithm of the time of so many rows is off that of their power. Little is known: the mean. */
+  #off(rows: number): number {
+    const weight = this.#weights.reduce((sum, one) => sum + one, 0)
+    const mean = weight > 0 ? this.#sums.reduce((sum, one) => sum + one, 0) / weight : 0
+    const at = (knot: number) => (this.#sums[knot]! + CONFIDENCE * mean) / (this.#weights[knot]! + CONFIDENCE)
+    return eachKnot(rows).reduce((sum, [knot, share]) => sum + share * at(knot), 0)
   }
 
-  #addFew(x: number, y: number): void {
-    const few = this.#few
-    const sums = { count: 1, x, xx: x ** 2, xxx: x ** 3, xxxx: x ** 4, y, xy: x * y, xxy: x * x * y }
-    for (const name of Object.keys(sums) as (keyof typeof sums)[]) few[name] = few[name] * (1 - FORGOTTEN) + sums[name]
+  #addFew(rows: number, ms: number): void {
+    for (const list of [this.#weights, this.#sums]) for (let i = 0; i < KNOTS; i++) list[i]! *= 1 - FORGOTTEN
+    for (const [knot, share] of eachKnot(rows)) {
+      this.#weights[knot]! += share
+      this.#sums[knot]! += share * (Math.log(ms) - POWER * Math.log(rows))
+    }
   }
 
   /** Milliseconds that a step may take while a sequence decodes. */
@@ -133,4 +121,14 @@ export class StepCost {
     const b = variance > 0 ? Math.min(Math.max(0, covariance / variance), meanTime / meanRows) : meanTime / meanRows / 2
     return { a: meanTime - b * meanRows, b }
   }
+}
+
+/** The knots next to a number of rows, and how much it belongs to each. */
+function eachKnot(rows: number): [knot: number, share: number][] {
+  const at = Math.min(KNOTS - 1, Math.log2(rows))
+  const below = Math.min(KNOTS - 2, Math.floor(at))
+  return [
+    [below, below + 1 - at],
+    [below + 1, at - below],
+  ]
 }

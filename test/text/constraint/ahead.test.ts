@@ -1,13 +1,16 @@
 // Constraints that are looked ahead: the same language, and nothing of what is found out there is known to the
 // constraint itself, neither work that was done nor work that was too much.
 
-import { describe, expect, test } from 'vitest'
+import { expect, test } from 'vitest'
+import { WeightLoader } from '../../../dist/index.js'
 import { Random } from '../../../dist/runtime/sampler/random.js'
-import { Constraint, type ConstraintState } from '../../../dist/text/constraint/constraint.js'
+import { Constraint } from '../../../dist/text/constraint/constraint.js'
 import type { ConstraintSpec } from '../../../dist/text/constraint/language.js'
 import { TokenTrie } from '../../../dist/text/constraint/tokenTrie.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
+import { demoPath } from '../../runtime/model/demoFiles.js'
 import { mistralMetadata } from '../tokenizer/vocabularies.js'
+import { hardGrammar } from './hardGrammar.js'
 
 const tokenizer = Tokenizer.fromGgufMetadata(mistralMetadata())
 const trie = new TokenTrie(tokenizer)
@@ -42,4 +45,23 @@ test('it is made once', () => {
 test('there is none where making it is too much work', () => {
   const properties = Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`property ${i}`, { type: 'string' }]))
   expect(new Constraint({ jsonSchema: { type: 'object', properties } }, trie).ahead).toBeUndefined()
+})
+
+test('a refusal in the turn of a token does not depend on walks ahead, whatever they have found', async () => {
+  const small = await Tokenizer.load((await WeightLoader.fromGguf(demoPath())).metadata)
+  const smallTrie = new TokenTrie(small)
+  const ids = small.encode('happily ', { addBos: false, continues: true })
+  const maskBehind = (constraint: Constraint) => {
+    const state = constraint.start(false)
+    for (const id of ids) state.accept(id)
+    return state.mask()
+  }
+  const hard = () => new Constraint({ grammar: hardGrammar('happily ') }, smallTrie)
+  const refusal = 'the grammar needs more than 500000 steps'
+  const walked = hard()
+  for (let tries = 0; tries < 10; tries++) expect(() => maskBehind(walked.ahead!)).toThrow('more than 50000 steps')
+  expect(() => maskBehind(walked)).toThrow(refusal)
+  const other = hard() // work that is done for texts is known: so walks ahead must not be among them
+  expect(() => maskBehind(other)).toThrow(refusal)
+  expect(() => maskBehind(other)).not.toThrow()
 })

@@ -5,6 +5,7 @@ import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type GenerationOptions, MixtralModel, type RoutedToken } from '../../../dist/index.js'
 import '../../propertySeed.js'
+import { hardGrammar } from '../constraint/hardGrammar.js'
 import { lasting, told } from './lastingAnswer.js'
 
 const RUNS = Number(process.env.DRAFT_PROMPTS ?? 40)
@@ -184,6 +185,16 @@ test('forced tokens are drafts where a bias may ask for another spelling', async
   const [result, expected] = await Promise.all([always, without].map((model) => model.generate('Fill it in: ', options)))
   expect(lasting(result!)).toEqual(lasting(expected!))
   expect(result!.acceptedTokens).toBeGreaterThan(result!.ids.length / 2)
+})
+
+test('a constraint that is too much work ends an answer where it does without drafts', async () => {
+  const beginning = 'happily ever after. And they lived happily '
+  const options = { grammar: hardGrammar(beginning), logitBias: { 5: 0 }, temperature: 0, maxNewTokens: 40, seed: 1 }
+  const [expected, ...found] = [without, always, bySelf].map((model) => told(model, (one) => one.stream('And they lived ', options)))
+  expect(await expected).toMatchObject({ code: 'UNSUPPORTED' })
+  for (const one of found) expect(await one).toEqual(await expected)
+  const { acceptedTokens } = await always.generate('And they lived ', { ...options, maxNewTokens: 9 })
+  expect(acceptedTokens).toBeGreaterThan(0) // there are drafts, which come to where it is too much
 })
 
 describe('a session', () => {

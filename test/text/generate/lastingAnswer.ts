@@ -3,9 +3,10 @@
 import type { GenerationResult, MixtralModel, Piece } from '../../../dist/index.js'
 import { readAll } from './readAll.js'
 
-/** What an answer is, but for its times and for what was in the cache or drafted. */
+/** What an answer is, but for its times, and for what was in the cache, in memory or drafted. */
 export function lasting(result: GenerationResult): unknown {
-  const { prefillSeconds: _, decodeSeconds: __, reusedTokens: ___, draftedTokens: ____, acceptedTokens: _____, ...rest } = result
+  const { prefillSeconds: _, decodeSeconds: __, reusedTokens: ___, experts: ____, ...counted } = result
+  const { draftedTokens: _____, acceptedTokens: ______, ...rest } = counted
   return { ...rest, choices: rest.choices?.map(lasting) }
 }
 
