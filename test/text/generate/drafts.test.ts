@@ -190,11 +190,12 @@ test('forced tokens are drafts where a bias may ask for another spelling', async
 test('a constraint that is too much work ends an answer where it does without drafts', async () => {
   const beginning = 'happily ever after. And they lived happily '
   const options = { grammar: hardGrammar(beginning), logitBias: { 5: 0 }, temperature: 0, maxNewTokens: 40, seed: 1 }
-  const [expected, ...found] = [without, always, bySelf].map((model) => told(model, (one) => one.stream('And they lived ', options)))
-  expect(await expected).toMatchObject({ code: 'UNSUPPORTED' })
-  for (const one of found) expect(await one).toEqual(await expected)
-  const { acceptedTokens } = await always.generate('And they lived ', { ...options, maxNewTokens: 9 })
-  expect(acceptedTokens).toBeGreaterThan(0) // there are drafts, which come to where it is too much
+  const tell = (model: MixtralModel, own: GenerationOptions) => told(model, (one) => one.stream('And they lived ', { ...options, ...own }))
+  // drafts of answers that end before go as far, again and again, and learn what there is to learn
+  for (let call = 0; call < 2; call++) for (const model of [without, always, bySelf]) await tell(model, { stop: 'after' })
+  const expected = await tell(without, {})
+  expect(expected).toMatchObject({ code: 'UNSUPPORTED' })
+  for (const model of [always, bySelf]) expect(await tell(model, {})).toEqual(expected)
 })
 
 describe('a session', () => {

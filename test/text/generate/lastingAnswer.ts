@@ -12,14 +12,14 @@ export function lasting(result: GenerationResult): unknown {
 
 type Ask = (model: MixtralModel) => AsyncGenerator<Piece, GenerationResult>
 
-/** Pieces by answer, and the result; or the error. */
+/** Pieces by answer, and the result; or the error, and what was written before. */
 export async function told(model: MixtralModel, ask: Ask): Promise<unknown> {
   try {
     const { pieces, result } = await readAll(ask(model))
     const ofEach = (result.choices ?? [result]).map((_, i) => pieces.filter(({ index = 0 }) => index === i))
     return { pieces: ofEach, result: lasting(result) }
   } catch (error) {
-    const { code, message } = error as { code: string; message: string }
-    return { code, message }
+    const { code, message, partial } = error as { code: string; message: string; partial?: unknown }
+    return { code, message, partial }
   }
 }
