@@ -177,7 +177,7 @@ export class Drafting {
     return sequence.table.length * PAGE_POSITIONS - sequence.ids.length - 1
   }
 
-  /** Free pages, but for one for each other request that runs: it is not suspended for the sake of a draft. */
+  /** Free pages, less one for each other request that runs: it is not suspended for the sake of a draft. */
   #freePages({ request }: Share): number {
     const { cache, running } = this.#scheduler
     return Math.max(0, cache.free - (running - (request.over ? 0 : 1)))

@@ -75,7 +75,7 @@ export class StepCost {
     return Math.max(0, rows - decoding)
   }
 
-  /** By how much the logarithm of the time of so many rows is off that of their power. Little is known: the mean. */
+  /** By how much the logarithm of the time of some rows is off that of their power. Little is known: the mean. */
   #off(rows: number): number {
     const weight = this.#weights.reduce((sum, one) => sum + one, 0)
     const mean = weight > 0 ? this.#sums.reduce((sum, one) => sum + one, 0) / weight : 0

@@ -161,9 +161,8 @@ export class Generation implements Task {
   }
 
   draft(ids: readonly number[], most: number): Draft {
-    const left = this.#room - (ids.length - this.#promptTokens)
-    const drawn = this.#rules.sampler.looksAhead ? most : Math.min(most, MOST_DRAWN_HERE)
-    return this.#drafter.draft(ids, Math.min(drawn, left - 1)) // the row of the last one foretells one more
+    const left = this.#room - (ids.length - this.#promptTokens) - 1 // the row of the last one foretells one more
+    return this.#drafter.draft(ids, Math.min(most, left, this.#rules.sampler.looksAhead ? left : MOST_DRAWN_HERE))
   }
 
   jobsAhead(draft: readonly number[]): readonly (RowJob | undefined)[] {
