@@ -1,6 +1,6 @@
 // Where runs of tokens stood last in a text: a table of places alone, in which a run is found by a hash and compared
-// with the text itself. So it takes a few bytes a token. Owns the table; the text is its caller's, and only ever grows. May
-// lose a run where many share a hash: no text makes a look-up long.
+// with the text itself. So it takes a few bytes a token. Owns the table; the text is its caller's, and only ever grows.
+// May lose a run where many share a hash: no text makes a look-up long.
 
 /** Places of the first table: a power of two. */
 const FIRST = 256
