@@ -50,13 +50,24 @@ const call = fc.record({
   delay: fc.nat(20), // milliseconds before it begins
 })
 
+/** Calls that have drafts in any case. */
+const quoting = [0, 2].map((way, i) => ({
+  prompt: prompts[i]!,
+  way: ways[way]!,
+  maxNewTokens: 30 - 9 * i,
+  seed: 1,
+  scales: undefined,
+  expertsPerToken: undefined,
+  delay: 0,
+}))
+
 const least = await leastRam(demoPath(), { threads: 2, contextLength: 256 })
 
 /** The last numbers: how many of RUNS, as reading experts takes long. */
 test.each<[string, LoadOptions, part?: number]>([
   ['a KV cache in 8 bits and adapters, 3 threads', { kvFormat: 'q8', adapters, threads: 3 }],
   ['four pages for all calls, 1 thread', { kvTokens: 128, contextLength: 128, threads: 1 }],
-  ['experts on the disk, 2 threads', { ram: least, threads: 2 }, 1 / 3],
+  ['experts on the disk, 2 threads', { ram: least, threads: 2 }, 2 / 3],
 ])('are the same with %s', { timeout: Math.max(120_000, RUNS * 10_000) }, async (_, options, part = 1) => {
   const load = (drafts?: boolean) =>
     MixtralModel.load(demoPath(), { contextLength: 256, sequences: 4, ...options, ...(drafts !== undefined && { drafts }) })
@@ -76,9 +87,7 @@ test.each<[string, LoadOptions, part?: number]>([
         expect(await Promise.all(found)).toEqual(expected)
       }
     }),
-    { numRuns: Math.ceil(RUNS * part) },
+    { numRuns: Math.ceil(RUNS * part), examples: [[quoting]] },
   )
-  const { draftedTokens, acceptedTokens } = always.status()
-  expect(acceptedTokens).toBeGreaterThan(0)
-  expect(draftedTokens).toBeGreaterThan(acceptedTokens)
+  expect(always.status().acceptedTokens).toBeGreaterThan(0)
 })
