@@ -41,6 +41,11 @@ export class KvCache {
     return this.#pool.pages
   }
 
+  /** Pages that nobody holds, the tree neither. */
+  get free(): number {
+    return this.#pool.free
+  }
+
   /** Pages that can be had: free ones, and those that only the tree holds. */
   get available(): number {
     return this.#pool.free + this.#tree.idlePages

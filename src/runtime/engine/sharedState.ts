@@ -28,6 +28,9 @@ interface StateOptions {
   readonly profile: boolean
 }
 
+/** As many long jobs as those of a draft are, under a constraint over a vocabulary of 128,000. */
+const DRAFT_JOBS = 6
+
 /** Throws `MEMORY` if the system refuses a bank. */
 export function createSharedState({ module, config, plan, adapted, files, profile }: StateOptions): SharedState {
   const { batchSize, sequences, threads } = plan
@@ -39,7 +42,7 @@ export function createSharedState({ module, config, plan, adapted, files, profil
     plan,
     knownFiles: files,
     mailbox: createMailbox(plan),
-    jobs: JobMemory.create(batchSize, sequences),
+    jobs: JobMemory.create(batchSize, Math.max(sequences, DRAFT_JOBS)),
     routes: Routes.create(config, batchSize),
     times: profile ? Profile.create(threads) : undefined,
     findings: createFindings(threads, Math.max(...weightParts(plan, config).map(({ slice }) => unitsOf(slice)))),

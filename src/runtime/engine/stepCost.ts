@@ -1,6 +1,6 @@
 // How long a step takes, by its rows: a + b rows, by least squares over the last steps; and where there are few, a
-// power of them. Says how many rows of prompts fit beside those that decode. Owns the numbers; the caller has the
-// clock.
+// power of them. Says how many rows of prompts and of drafts fit beside those that decode. Owns the numbers; the caller
+// has the clock.
 
 /** Steps that count. */
 const STEPS = 32
@@ -17,17 +17,20 @@ const FEW_ROWS = 16
  * shares some. Two rows of a Mixtral in memory take 1.68 times as long as one, eight 4.76 times.
  */
 const POWER = 0.75
+/** Numbers of rows, powers of two, whose steps are told apart: how long they take is no power of them with a disk. */
+const KNOTS = Math.log2(FEW_ROWS) + 1
 /** How much of a step of few rows is forgotten with the next one, and how much the power above counts beside them. */
 const FORGOTTEN = 0.02
-const CONFIDENCE = 2
+const CONFIDENCE = 0.5
 /** Bounds of the power: a step with more rows is longer, and not longer than one step for each. */
 const LEAST_POWER = 0.1
 const MOST_POWER = 1
 
 export class StepCost {
   readonly #stepMs: number | undefined
-  /** Of steps with few rows, with x and y the logarithms of rows and time: sums of weights, x, y, x x and x y. */
-  readonly #few = { count: 0, x: 0, y: 0, xx: 0, xy: 0 }
+  /** Of steps with few rows, by the nearest knots: weights, and sums of how far the logarithm of the time is off. */
+  readonly #weights = new Float64Array(KNOTS)
+  readonly #sums = new Float64Array(KNOTS)
   readonly #rows: number[] = []
   readonly #times: number[] = []
   #next = 0
@@ -45,22 +48,47 @@ export class StepCost {
     this.#rows[this.#next] = rows
     this.#times[this.#next] = ms
     this.#next = (this.#next + 1) % STEPS
-    if (decodes && rows <= FEW_ROWS && ms > 0) this.#addFew(Math.log(rows), Math.log(ms))
+    if (decodes && rows <= FEW_ROWS && ms > 0) this.#addFew(rows, ms)
   }
 
   /** How many times as long a step of `to` rows is as one of `from`, both of them few. */
   growth(from: number, to: number): number {
-    const { count, x, y, xx, xy } = this.#few
-    const variance = count > 0 ? xx - (x * x) / count : 0
-    const covariance = count > 0 ? xy - (x * y) / count : 0
-    const power = (covariance + CONFIDENCE * POWER) / (variance + CONFIDENCE)
-    return (to / from) ** Math.min(MOST_POWER, Math.max(LEAST_POWER, power))
+    const x = Math.log(to / from)
+    const log = POWER * x + this.#off(to) - this.#off(from)
+    return Math.exp(Math.min(MOST_POWER * x, Math.max(LEAST_POWER * x, log)))
   }
 
-  #addFew(x: number, y: number): void {
-    const few = this.#few
-    const sums = { count: 1, x, y, xx: x * x, xy: x * y }
-    for (const name of Object.keys(sums) as (keyof typeof sums)[]) few[name] = few[name] * (1 - FORGOTTEN) + sums[name]
+  /** Milliseconds of a step of `rows` rows, which are few; undefined before there was such a step. */
+  fewMs(rows: number): number | undefined {
+    return this.#weights.some((weight) => weight > 0) ? rows ** POWER * Math.exp(this.#off(rows)) : undefined
+  }
+
+  /**
+   * How many rows of drafts may join `decoding` rows. Where nobody has given `stepMs`, as many as are few: it is more
+   * than they take, or rows of prompts join in any case.
+   */
+  draftRows(decoding: number): number {
+    const stepMs = this.#stepMs ?? Number.POSITIVE_INFINITY
+    const ms = stepMs < Number.POSITIVE_INFINITY ? this.fewMs(decoding) : 0
+    let rows = ms === undefined ? 0 : FEW_ROWS
+    while (rows > decoding && ms! * this.growth(decoding, rows) > stepMs) rows--
+    return Math.max(0, rows - decoding)
+  }
+
+  /** By how much the logarithm of the time of some rows is off that of their power. Little is known: the mean. */
+  #off(rows: number): number {
+    const weight = this.#weights.reduce((sum, one) => sum + one, 0)
+    const mean = weight > 0 ? this.#sums.reduce((sum, one) => sum + one, 0) / weight : 0
+    const at = (knot: number) => (this.#sums[knot]! + CONFIDENCE * mean) / (this.#weights[knot]! + CONFIDENCE)
+    return eachKnot(rows).reduce((sum, [knot, share]) => sum + share * at(knot), 0)
+  }
+
+  #addFew(rows: number, ms: number): void {
+    for (const list of [this.#weights, this.#sums]) for (let i = 0; i < KNOTS; i++) list[i]! *= 1 - FORGOTTEN
+    for (const [knot, share] of eachKnot(rows)) {
+      this.#weights[knot]! += share
+      this.#sums[knot]! += share * (Math.log(ms) - POWER * Math.log(rows))
+    }
   }
 
   /** Milliseconds that a step may take while a sequence decodes. */
@@ -93,4 +121,14 @@ export class StepCost {
     const b = variance > 0 ? Math.min(Math.max(0, covariance / variance), meanTime / meanRows) : meanTime / meanRows / 2
     return { a: meanTime - b * meanRows, b }
   }
+}
+
+/** The knots next to a number of rows, and how much it belongs to each. */
+function eachKnot(rows: number): [knot: number, share: number][] {
+  const at = Math.min(KNOTS - 1, Math.log2(rows))
+  const below = Math.min(KNOTS - 2, Math.floor(at))
+  return [
+    [below, below + 1 - at],
+    [below + 1, at - below],
+  ]
 }

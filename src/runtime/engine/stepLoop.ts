@@ -7,7 +7,7 @@ import { abortedError, closedError, MixtralError } from '../../base/errors.js'
 import { onRejection, warn } from '../../base/onAbort.js'
 import { TimeSlice } from '../../base/timeSlice.js'
 import { HIDDEN, type RowJob } from '../sampler/jobMemory.js'
-import { Drafting, plain } from './drafting.js'
+import { Drafting, jobsAhead, plain } from './drafting.js'
 import { holdOf, onSignal } from './hold.js'
 import { type Failure, Request, type Task } from './request.js'
 import { type RoutedToken, RoutingListeners } from './routingListeners.js'
@@ -122,7 +122,7 @@ export class StepLoop {
     try {
       while (!this.#paused && !this.#closed) {
         const shares = this.#scheduler.plan((decoding) => this.#cost.promptRows(decoding))
-        if (shares.length) await this.#runStep(this.#drafting.extend(shares, (request, what) => this.#call(request, what)))
+        if (shares.length) await this.#runStep(this.#drafting.extend(shares))
         else if (!this.#endStuck()) break
       }
     } catch (error) {
@@ -153,6 +153,7 @@ export class StepLoop {
     })
     if (ran) this.#cost.add(ran, performance.now() - started, decodes)
     if (ran !== undefined) return
+    this.#drafting.failed(shares)
     for (const share of shares) {
       if (share.request.over) this.#scheduler.failed(share)
       else await this.#runShares([plain(share)]).catch((error: Error) => this.#fail(share, error))
@@ -179,8 +180,8 @@ export class StepLoop {
       const { draft } = shares[i]!
       const own = places[i]!.slice(0, places[i]!.length - draft.length)
       for (const place of own) jobs.push(task.hidden ? HIDDEN : this.#call(request, () => task.job?.(place)))
-      const ahead = draft.length > 0 ? this.#call(request, () => task.jobsAhead?.(draft)) : undefined
-      for (let k = 0; k < draft.length; k++) jobs.push(ahead?.[k])
+      const ahead = jobsAhead(shares[i]!)
+      for (let k = 0; k < draft.length; k++) jobs.push(ahead[k])
       if (slice.isOver) await slice.pause()
     }
     const rows = { ...rowsOf(shares), jobs }

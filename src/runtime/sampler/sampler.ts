@@ -25,8 +25,6 @@ export interface Constraint {
   mask(): Uint32Array | undefined
   /** Takes the token that came. */
   accept(id: number): void
-  /** A constraint of its own at the same place. Without it, no jobs are made ahead. */
-  clone?(): Constraint
 }
 
 /** Tokens that are forbidden while fewer than `until` tokens were drawn: end tokens, as a rule. */
@@ -62,13 +60,15 @@ interface Numbers {
 interface Place {
   readonly history: readonly number[]
   readonly drawn: number
-  readonly constraint: Constraint | undefined
+  readonly mask: Uint32Array | undefined
 }
 
 /** A token that may come, and whether the one behind it is drawn, and not one that follows. */
 export interface PathToken {
   readonly id: number
   readonly draws: boolean
+  /** Where there is a constraint: one like it behind the token, which shares nothing with the sampler's own. */
+  readonly constraint?: Pick<Constraint, 'mask'>
 }
 
 /** A job that was made ahead: it holds if these tokens, and no others, have come since. */
@@ -113,6 +113,11 @@ export class Sampler {
     this.#state = firstState(this.#plan.draw, settings)
   }
 
+  /** Whether jobs can be made before their tokens have come. */
+  get looksAhead(): boolean {
+    return this.isStateless && !this.#rules.forbidden
+  }
+
   /** Whether a job depends on tokens alone, and not on what came of the job before. */
   get isStateless(): boolean {
     return this.#plan.draw === PLAIN
@@ -134,7 +139,9 @@ export class Sampler {
     if (!this.#job) {
       const numbers = this.#numbersOf(0)
       const ahead = this.#come > 0 ? this.#jobsAhead[this.#come - 1] : undefined
-      this.#job = ahead?.numbers === numbers ? ahead.job : this.#jobAt(this.#here, numbers)
+      const mask = this.#rules.constraint?.mask() // asked for in its turn in any case: it may be too much work
+      const isAhead = ahead?.numbers === numbers && isSameMask(ahead.job.mask, mask)
+      this.#job = isAhead ? ahead.job : this.#jobAt({ history: this.#history, drawn: this.#drawn, mask }, numbers)
       this.#numbers.shift()
     }
     return this.#job
@@ -143,28 +150,25 @@ export class Sampler {
   /**
    * The jobs behind each token of a path that begins with what comes of the job: `job` returns the same objects, if
    * the tokens come. Call it when `job` has been made. None where a job depends on more than tokens, nor behind a token
-   * whose mask cannot be made, which its own turn tells.
+   * whose mask is not known, which its own turn tells.
    */
   jobsAhead(path: readonly PathToken[]): readonly (Job | undefined)[] {
-    const { constraint, forbidden } = this.#rules
     this.#path = []
     this.#come = 0
-    if (!this.#job || !this.isStateless || forbidden || (constraint && !constraint.clone)) return []
+    if (!this.#job || !this.looksAhead) return []
     const history = [...this.#history]
     const jobs: (JobAhead | undefined)[] = []
     const until = performance.now() + MOST_MILLISECONDS
     try {
-      const own = constraint?.clone?.()
-      for (const { id, draws } of path) {
-        if (performance.now() > until) break // the others are made if their turn comes
+      for (const { id, draws, constraint } of path) {
+        if (performance.now() > until || (this.#rules.constraint && !constraint)) break // made if their turn comes
         history.push(id)
-        own?.accept(id)
         const numbers = this.#numbersOf(jobs.filter((job) => job).length)
-        const place = { history, drawn: this.#drawn + jobs.length + 1, constraint: own }
+        const place = { history, drawn: this.#drawn + jobs.length + 1, mask: draws ? constraint?.mask() : undefined }
         jobs.push(draws ? { job: this.#jobAt(place, numbers), numbers } : undefined)
       }
     } catch {
-      // what is too much work here is told where its turn comes
+      // what is too much work here may not be in its turn
     }
     this.#path = path
     this.#jobsAhead = jobs
@@ -218,15 +222,10 @@ export class Sampler {
     return this.#numbers[index]!
   }
 
-  get #here(): Place {
-    return { history: this.#history, drawn: this.#drawn, constraint: this.#rules.constraint }
-  }
-
-  #jobAt({ history, drawn, constraint }: Place, numbers: Numbers): Job {
+  #jobAt({ history, drawn, mask }: Place, numbers: Numbers): Job {
     const { chain, draw } = this.#plan
     const { breakers, top = -1, postSampling = false } = this.#rules
     const settings = this.#settings
-    const mask = constraint?.mask()
     return {
       settings,
       chain,
@@ -251,6 +250,10 @@ export class Sampler {
     for (const id of forbidden?.() ?? []) all.set(id, -Infinity)
     return all.size === 0 ? noValues : { ids: Int32Array.from(all.keys()), values: Float64Array.from(all.values()) }
   }
+}
+
+function isSameMask(a: Uint32Array | undefined, b: Uint32Array | undefined): boolean {
+  return a?.length === b?.length && (a === undefined || a.every((word, i) => word === b![i]))
 }
 
 /** Whether a mask has a bit beside those of `ids`. */

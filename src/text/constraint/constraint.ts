@@ -5,21 +5,47 @@
 import { MixtralError } from '../../base/errors.js'
 import { forcedTokens } from './forced.js'
 import type { TokenNames } from './gbnfGrammar.js'
-import { type ConstraintSpec, compileLanguage } from './language.js'
+import { type Bounds, type ConstraintSpec, compileLanguage } from './language.js'
 import { Masks } from './masks.js'
 import type { Parser, ParserState } from './parser.js'
 import type { TokenTrie } from './tokenTrie.js'
 
+/** A tenth of what a text may need: what a draft is worth, and milliseconds at most that it holds the event loop. */
+const AHEAD: Bounds = { steps: 50_000, objects: 50_000 }
+
 export class Constraint {
   readonly trie: TokenTrie
+  readonly #spec: ConstraintSpec
   readonly #parser: Parser
   readonly #masks: Masks
+  /** Undefined before it was asked for, null where it cannot be. */
+  #ahead: Constraint | null | undefined
 
-  /** Throws a MixtralError as `compileLanguage` does. */
-  constructor(spec: ConstraintSpec, trie: TokenTrie) {
+  /**
+   * @param bounds of one that looks ahead: it shares nothing with those that do not
+   * @throws MixtralError as `compileLanguage` does
+   */
+  constructor(spec: ConstraintSpec, trie: TokenTrie, bounds?: Bounds) {
     this.trie = trie
-    this.#parser = compileLanguage(spec, tokenNames(trie))
-    this.#masks = new Masks(this.#parser, trie)
+    this.#spec = spec
+    this.#parser = compileLanguage(spec, tokenNames(trie), bounds)
+    this.#masks = new Masks(this.#parser, trie, bounds !== undefined)
+  }
+
+  /**
+   * The same language for walks ahead of texts, with a memory of its own: whether a text needs too much work depends on
+   * what is known of earlier ones, and must not depend on what may never come. Undefined where the language is too much
+   * work for that.
+   */
+  get ahead(): Constraint | undefined {
+    if (this.#ahead === undefined) {
+      try {
+        this.#ahead = new Constraint(this.#spec, this.trie, AHEAD)
+      } catch {
+        this.#ahead = null
+      }
+    }
+    return this.#ahead ?? undefined
   }
 
   /**

@@ -18,8 +18,9 @@ export interface Inside {
 /** Results to remember: of 4 KB with 32,000 tokens, 16 KB with 128,000. */
 const MOST_KEPT = 512
 
-/** By vocabulary: for states whose terms have a signature, by that. */
+/** By vocabulary: for states whose terms have a signature, by that. Walks ahead of a text have their own. */
 const shared = new WeakMap<TokenTrie, Map<string, Inside>>()
+const sharedAhead = new WeakMap<TokenTrie, Map<string, Inside>>()
 
 export class Insides {
   readonly #lexer: Lexer
@@ -30,11 +31,12 @@ export class Insides {
   /** (longest token + 1) the states along the path of a walk. */
   readonly #path: LexState[] = []
 
-  constructor(lexer: Lexer, trie: TokenTrie) {
+  constructor(lexer: Lexer, trie: TokenTrie, looksAhead: boolean) {
+    const all = looksAhead ? sharedAhead : shared
     this.#lexer = lexer
     this.#trie = trie
-    this.#shared = shared.get(trie) ?? new Map()
-    shared.set(trie, this.#shared)
+    this.#shared = all.get(trie) ?? new Map()
+    all.set(trie, this.#shared)
   }
 
   forget(): void {

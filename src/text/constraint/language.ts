@@ -27,28 +27,37 @@ export type ConstraintSpec =
  * object of 500 properties takes 110,000 to compile, and a token in it 20,000; ordinary schemas take hundreds.
  */
 const STEPS_PER_CALL = 500_000
+/** Objects to remember between tokens, about 50 MB of them at most; an ordinary document makes some thousands. */
+const MOST_REMEMBERED = 100_000
+
+/** How much work a call may be, and how much of it is remembered. */
+export interface Bounds {
+  readonly steps: number
+  readonly objects: number
+}
+
+const BOUNDS: Bounds = { steps: STEPS_PER_CALL, objects: MOST_REMEMBERED }
 
 /**
  * Compiles a specification. Throws a MixtralError: `OPTION` for what is malformed or matches no text, `UNSUPPORTED` for
  * what is known but not done.
  */
-export function compileLanguage(spec: ConstraintSpec, names?: TokenNames): Parser {
+export function compileLanguage(spec: ConstraintSpec, names?: TokenNames, bounds = BOUNDS): Parser {
   const { kind, subject } = kindOf(spec)
   try {
-    return compile(spec, kind, subject, names)
+    return compile(spec, kind, new Budget(bounds.steps, subject), names, bounds.objects)
   } catch (error) {
     if (!(error instanceof RangeError)) throw error // the stack has ended
     throw new MixtralError('UNSUPPORTED', `${subject} has too many parts in one another, expected some thousand at most`, { cause: error })
   }
 }
 
-function compile(spec: ConstraintSpec, kind: Kind, subject: string, names: TokenNames | undefined): Parser {
-  const budget = new Budget(STEPS_PER_CALL, subject)
+function compile(spec: ConstraintSpec, kind: Kind, budget: Budget, names: TokenNames | undefined, objects: number): Parser {
   const grammar = new Grammar(new Terms(budget))
   const root = rootOf(spec, kind, grammar, names)
   grammar.seal()
-  if (root.need === Infinity) throw new MixtralError('OPTION', `${subject} matches no text, expected at least one`)
-  return new Parser(grammar, root, budget)
+  if (root.need === Infinity) throw new MixtralError('OPTION', `${SUBJECTS[kind]} matches no text, expected at least one`)
+  return new Parser(grammar, root, budget, objects)
 }
 
 /** Whether a whole text, or its bytes, is in the language. */

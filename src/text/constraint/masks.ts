@@ -20,10 +20,11 @@ export class Masks {
   /** (longest token + 1) the states along the path of a walk. */
   readonly #path: ParserState[] = []
 
-  constructor(parser: Parser, trie: TokenTrie) {
+  /** @param looksAhead whether it shares nothing with those that do not */
+  constructor(parser: Parser, trie: TokenTrie, looksAhead = false) {
     this.#parser = parser
     this.#trie = trie
-    this.#insides = new Insides(parser.lexer, trie)
+    this.#insides = new Insides(parser.lexer, trie, looksAhead)
   }
 
   forget(): void {

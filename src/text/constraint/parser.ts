@@ -35,8 +35,6 @@ interface Opening {
  * more, models write less.
  */
 const MOST_FRAMES = 512
-/** Objects to remember between tokens, about 50 MB of them at most; an ordinary document makes some thousands. */
-const MOST_REMEMBERED = 100_000
 
 export class Parser {
   readonly budget: Budget
@@ -46,11 +44,13 @@ export class Parser {
   readonly #stacks: Stacks
   readonly #states = new Map<string, ParserState>()
   readonly #openings = new Map<StackNode, Opening>()
+  readonly #mostRemembered: number
   #created = 0
 
-  /** `grammar` is sealed. Its terms must spend `budget`. */
-  constructor(grammar: Grammar, root: Expression, budget: Budget) {
+  /** `grammar` is sealed. Its terms must spend `budget`. `mostRemembered`: objects between two tokens. */
+  constructor(grammar: Grammar, root: Expression, budget: Budget, mostRemembered: number) {
     this.budget = budget
+    this.#mostRemembered = mostRemembered
     this.#grammar = grammar
     this.#lexer = new Lexer(grammar.terms)
     this.#stacks = new Stacks(budget)
@@ -73,7 +73,7 @@ export class Parser {
     this.budget.renew()
     const { terms } = this.#grammar
     const remembered = terms.count + this.#grammar.count + this.#lexer.count + this.#stacks.count + this.#states.size + this.#openings.size
-    if (remembered <= MOST_REMEMBERED) return false
+    if (remembered <= this.#mostRemembered) return false
     for (const part of [terms, this.#grammar, this.#lexer, this.#stacks]) part.forget()
     this.#states.clear()
     this.#openings.clear()

@@ -14,10 +14,16 @@ const WEIGHT = 0.1
 /** Milliseconds after which a draft under a constraint has no more tokens: what is made for it holds the event loop. */
 const MOST_MILLISECONDS = 10
 
+/** Tokens of an answer that are read at a time under a constraint. */
+const READ = 512
+
 /** What a drafter knows of the rules of its answer. */
 export interface DraftRules {
-  /** Where the answer stands. */
-  readonly constraint?: ConstraintState | undefined
+  /**
+   * Where there is a constraint: one like it before the answer, which shares nothing with it; undefined where it cannot
+   * be looked ahead.
+   */
+  readonly ahead?: (() => ConstraintState | undefined) | undefined
   /** Whether tokens that the constraint forces follow without being drawn. */
   readonly forces: boolean
   /** No draft goes on behind one of them. */
@@ -27,8 +33,11 @@ export interface DraftRules {
 export class Drafter {
   readonly #rules: DraftRules
   readonly #lookup: PromptLookup
+  /** The constraint behind the first `#followed` tokens; undefined before the first draft, null where it is lost. */
+  #state: ConstraintState | null | undefined
+  #followed: number
   /** The last draft, and which of its tokens are followed by one that is drawn. */
-  #path: PathToken[] = []
+  #path: readonly PathToken[] = []
   /** How likely the tokens of a forced text come; the last one that was expected so, and its place. */
   #spelled = SPELLED
   #expected: { readonly id: number; readonly place: number } | undefined
@@ -36,6 +45,7 @@ export class Drafter {
   constructor(rules: DraftRules, lookup: PromptLookup) {
     this.#rules = rules
     this.#lookup = lookup
+    this.#followed = lookup.promptTokens
   }
 
   /** The tokens that may come after `ids`, prompt and answer: at most `most`. */
@@ -45,9 +55,8 @@ export class Drafter {
     this.#compare(ids)
     if (most < 1) return noDraft
     const guess = this.#lookup.guess(ids, most)
-    const { constraint } = this.#rules
-    const tokens = constraint ? this.#allowed(guess, constraint.clone(), ids.length, most) : this.#upToEnd(guess)
-    this.#path = tokens.map(({ id, draws }) => ({ id, draws }))
+    const tokens = this.#rules.ahead ? this.#allowed(guess, ids, most) : this.#upToEnd(guess)
+    this.#path = tokens
     return { ids: tokens.map(({ id }) => id), chances: tokens.map(({ chance }) => chance) }
   }
 
@@ -69,23 +78,37 @@ export class Drafter {
     return ids.slice(0, end < 0 ? ids.length : end).map((id, i) => ({ id, chance: chances[i]!, draws: true }))
   }
 
+  /** Where the constraint stands behind `ids`: a copy. Undefined where that is not known, or not yet. */
+  #follow(ids: readonly number[]): ConstraintState | undefined {
+    if (this.#state === undefined) this.#state = this.#rules.ahead!() ?? null
+    const end = Math.min(ids.length, this.#followed + READ)
+    try {
+      for (; this.#state && this.#followed < end; this.#followed++) this.#state.accept(ids[this.#followed]!)
+    } catch {
+      this.#state = null // too much work for a draft
+    }
+    return this.#state && end === ids.length ? this.#state.clone() : undefined
+  }
+
   /** What the constraint leaves of a guess, and what it asks for itself. */
-  #allowed({ ids: guessed, chances }: Draft, state: ConstraintState, place: number, most: number): DraftToken[] {
+  #allowed({ ids: guessed, chances }: Draft, ids: readonly number[], most: number): DraftToken[] {
     const { forces, endIds } = this.#rules
     const tokens: DraftToken[] = []
+    const state = this.#follow(ids)
+    if (!state) return tokens
     let agrees = true
     let mayFollow = !forces // what is forced here has been written
     const until = performance.now() + MOST_MILLISECONDS
     const add = (id: number, chance: number, draws: boolean) => {
       agrees &&= guessed[tokens.length] === id
       state.accept(id)
-      tokens.push({ id, chance, draws })
+      tokens.push({ id, chance, draws, constraint: state.clone() })
     }
     try {
       while (tokens.length < most && performance.now() < until) {
         const forced = mayFollow ? state.forced().slice(0, most - tokens.length) : []
         if (forces && forced.length > 0 && tokens.length > 0) tokens.push({ ...tokens.pop()!, draws: false })
-        if (!forces && forced.length > 0 && tokens.length === 0) this.#expected = { id: forced[0]!, place }
+        if (!forces && forced.length > 0 && tokens.length === 0) this.#expected = { id: forced[0]!, place: ids.length }
         for (const [i, id] of forced.entries()) add(id, forces ? 1 : this.#spelled, !forces || i === forced.length - 1)
         mayFollow = !forces || forced.length === 0
         if (forced.length > 0) continue
@@ -97,7 +120,7 @@ export class Drafter {
         mayFollow = true
       }
     } catch {
-      // a constraint that is too much work ends the draft here, and the answer when it comes so far
+      // a constraint that is too much work ends the draft here; of the answer it says nothing
     }
     return tokens
   }

@@ -19,6 +19,9 @@ import { certain, type DrawnLogprob, drawnLogprob } from './tokenLogprobs.js'
 import { asksForAnswer, type TokenRules, tokenRules } from './tokenRules.js'
 import type { ToolAnswer } from './toolAnswer.js'
 
+/** Longest draft whose tokens the main thread draws one after the other, as each depends on the one before. */
+const MOST_DRAWN_HERE = 4
+
 /** What a piece tells of the tokens that were drawn, beside their ids. */
 type Drawn = Pick<Piece, 'logprobs' | 'experts'>
 
@@ -158,8 +161,8 @@ export class Generation implements Task {
   }
 
   draft(ids: readonly number[], most: number): Draft {
-    const left = this.#room - (ids.length - this.#promptTokens)
-    return this.#drafter.draft(ids, Math.min(most, left - 1)) // the row of the last one foretells one more
+    const left = this.#room - (ids.length - this.#promptTokens) - 1 // the row of the last one foretells one more
+    return this.#drafter.draft(ids, Math.min(most, left, this.#rules.sampler.looksAhead ? left : MOST_DRAWN_HERE))
   }
 
   jobsAhead(draft: readonly number[]): readonly (RowJob | undefined)[] {

@@ -1,8 +1,10 @@
 // Guesses how a text goes on where it repeats what it has, prompt or answer: the tokens that followed an earlier
-// occurrence of the last ones (prompt lookup decoding, Saxena, 2023). Owns the places of all short runs of tokens, and
-// how often guesses have been right: it compares each token that comes with its guess, also where nobody asked for it.
+// occurrence of the last ones (prompt lookup decoding, Saxena, 2023). Owns how often guesses have been right: it
+// compares each token that comes with its guess, also where nobody asked for it. Where runs of tokens stood is
+// runPlaces.ts's.
 
 import { type Draft, noDraft } from '../../runtime/engine/request.js'
+import { RunPlaces } from './runPlaces.js'
 
 /** Tokens of the runs whose places are known: the longer one is looked for first. */
 const RUN = 3
@@ -18,16 +20,14 @@ const CHANCES = [0, 0, 0.25, 0.45, 0.6, 0.7, 0.75, 0.8, 0.85]
 const WEIGHT = 0.1
 /** A guess ends where all of it is less likely than this. */
 const LEAST_CHANCE = 0.05
-/** Ids are below this as a rule. Runs of larger ones may share a key: places are compared before they count. */
-const RADIX = 2 ** 17
 /** Tokens that are read at a time: a long prompt is read over several calls. */
 const READ = 4096
 
 export class PromptLookup {
-  readonly #promptTokens: number
-  /** By the key of a run, the place behind its last occurrence. */
-  readonly #runs = new Map<number, number>()
-  readonly #shortRuns = new Map<number, number>()
+  /** Tokens that are given: guesses are not compared with them. */
+  readonly promptTokens: number
+  readonly #runs = new RunPlaces(RUN)
+  readonly #shortRuns = new RunPlaces(SHORT_RUN)
   /** How many tokens have been read. */
   #read = 0
   /** The place of the token that should come next, 0 for none; and how many tokens before it are the last ones. */
@@ -35,9 +35,13 @@ export class PromptLookup {
   #length = 0
   readonly #chances = [...CHANCES]
 
-  /** @param promptTokens tokens that are given: guesses are not compared with them */
   constructor(promptTokens: number) {
-    this.#promptTokens = promptTokens
+    this.promptTokens = promptTokens
+  }
+
+  /** Bytes that the places of runs take. */
+  get bytes(): number {
+    return this.#runs.bytes + this.#shortRuns.bytes
   }
 
   /** How likely a guess is right, by the tokens of its match. */
@@ -50,10 +54,10 @@ export class PromptLookup {
     const end = Math.min(ids.length, this.#read + READ)
     for (; this.#read < end; this.#read++) {
       const here = this.#read
-      if (here >= this.#promptTokens) this.#compare(ids, here)
-      if (here >= this.#promptTokens - 1) this.#follow(ids, here)
-      this.#note(this.#shortRuns, ids, here, SHORT_RUN)
-      this.#note(this.#runs, ids, here, RUN)
+      if (here >= this.promptTokens) this.#compare(ids, here)
+      if (here >= this.promptTokens - 1) this.#follow(ids, here)
+      this.#shortRuns.note(ids, here + 1)
+      this.#runs.note(ids, here + 1)
     }
   }
 
@@ -85,30 +89,13 @@ export class PromptLookup {
       this.#length++
       return
     }
-    this.#at = this.#find(ids, here, this.#runs, RUN) || this.#find(ids, here, this.#shortRuns, SHORT_RUN)
+    this.#at = this.#runs.find(ids, here + 1) || this.#shortRuns.find(ids, here + 1)
     this.#length = 0
     if (this.#at > 0) while (this.#length < LONGEST && isSame(ids, this.#at, here + 1, this.#length + 1)) this.#length++
-  }
-
-  #find(ids: readonly number[], here: number, places: ReadonlyMap<number, number>, run: number): number {
-    const place = here + 1 < run ? undefined : places.get(keyOf(ids, here, run))
-    if (place === undefined) return 0
-    for (let i = 1; i <= run; i++) if (!isSame(ids, place, here + 1, i)) return 0
-    return place
-  }
-
-  #note(places: Map<number, number>, ids: readonly number[], here: number, run: number): void {
-    if (here + 1 >= run) places.set(keyOf(ids, here, run), here + 1)
   }
 }
 
 /** Whether the tokens that lie `back` before two places are the same. */
 function isSame(ids: readonly number[], a: number, b: number, back: number): boolean {
   return a >= back && ids[a - back] === ids[b - back]
-}
-
-function keyOf(ids: readonly number[], last: number, run: number): number {
-  let key = 0
-  for (let i = last - run + 1; i <= last; i++) key = key * RADIX + ids[i]!
-  return key
 }

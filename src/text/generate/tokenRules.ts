@@ -5,7 +5,7 @@ import { MixtralError, shown } from '../../base/errors.js'
 import type { Breakers } from '../../runtime/sampler/dry.js'
 import { Sampler, type SamplerRules } from '../../runtime/sampler/sampler.js'
 import { samplerTable } from '../../runtime/sampler/samplerTable.js'
-import type { ConstraintState } from '../constraint/constraint.js'
+import type { Constraint } from '../constraint/constraint.js'
 import type { ConstraintSpec } from '../constraint/language.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { BannedWords } from './bannedWords.js'
@@ -40,7 +40,8 @@ export async function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, 
   const ends = [...own, ...stopIds]
   const banned = new BannedWords(bannedWords, tokenizer)
   const bias = biasById(logitBias, tokenizer)
-  const state = constraint && (await constraintState(constraint, tokenizer, opens))
+  const language = constraint && (await compiledConstraint(constraint, tokenizer))
+  const state = language?.start(opens)
   const rules: SamplerRules = {
     bias,
     withheld: [
@@ -58,7 +59,8 @@ export async function tokenRules(options: CheckedOptions, tokenizer: Tokenizer, 
   const sampler = new Sampler(sampling, { ...rules, ...dry })
   const forces = bias.size === 0 && bannedWords.length === 0
   const forced = (most: number) => sampler.follow((forces && state?.forced().slice(0, most)) || [])
-  return { sampler, endIds: new Set(ends), banned, constraint: state, forces, forced, isComplete: () => state?.isComplete ?? false }
+  const ahead = language && (() => language.ahead?.start(opens))
+  return { sampler, endIds: new Set(ends), banned, ahead, forces, forced, isComplete: () => state?.isComplete ?? false }
 }
 
 /**
@@ -72,17 +74,17 @@ export function asksForAnswer(tokenizer: Tokenizer, prompt: readonly number[]): 
 }
 
 /**
- * The state of a constraint before the first token. The engine of constraints is loaded when a constraint is asked for
- * the first time, so that importing the library stays cheap.
+ * The engine of constraints is loaded when a constraint is asked for the first time, so that importing the library
+ * stays cheap.
  */
-async function constraintState(spec: ConstraintSpec, tokenizer: Tokenizer, opens: boolean): Promise<ConstraintState> {
+async function compiledConstraint(spec: ConstraintSpec, tokenizer: Tokenizer): Promise<Constraint> {
   let known = compiled.get(tokenizer)
   if (!known) {
     const { CompiledConstraints } = await import('./compiledConstraints.js')
     known = compiled.get(tokenizer) ?? new CompiledConstraints(tokenizer)
     compiled.set(tokenizer, known)
   }
-  return known.of(spec).start(opens)
+  return known.of(spec)
 }
 
 const compiled = new WeakMap<Tokenizer, CompiledConstraints>()

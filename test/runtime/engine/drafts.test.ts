@@ -177,14 +177,45 @@ describe('inside of a draft', () => {
     await idle(pretended)
   })
 
-  test('an error of the drafts themselves ends the request alone', async () => {
+  test('an error of the drafts themselves ends the drafts, and no request', async () => {
     const pretended = start(undefined, 4, { drafts: true })
+    let asked = 0
     const draft = () => {
+      asked++
       throw new TypeError('of the draft')
     }
-    const [good, bad] = await Promise.allSettled([write(pretended, [1], 12), write(pretended, [5], 12, { draft })])
-    expect(good).toEqual({ status: 'fulfilled', value: textAfter(1, 12) })
-    expect(bad).toMatchObject({ status: 'rejected', reason: new TypeError('of the draft') })
+    expect(await write(pretended, [5], 12, { draft })).toEqual(textAfter(5, 12))
+    expect(asked).toBe(1)
+    await idle(pretended)
+  })
+
+  test('an error of the jobs ahead leaves them to their turns', async () => {
+    const pretended = start(undefined, 4, { drafts: true })
+    const jobsAhead = () => {
+      throw new TypeError('of the jobs')
+    }
+    expect(await write(pretended, [5], 20, { ...guessing(6), jobsAhead })).toEqual(textAfter(5, 20))
+    expect(pretended.loop.figures.acceptedTokens).toBeGreaterThan(10)
+    await idle(pretended)
+  })
+
+  test('a failure makes drafts rare, and the more failures, the rarer', async () => {
+    let failed = 0
+    const pretended = start(
+      ({ tokens }) => {
+        if (!tokens.includes(49)) return
+        failed++
+        throw new MixtralError('IO', 'cannot read an expert')
+      },
+      4,
+      { drafts: true, poison: -1 },
+    )
+    const draft: Task['draft'] = () => ({ ids: [49, 49], chances: [1, 1] })
+    const loops = 300
+    const task = { draft, take: counting(loops) }
+    await write(pretended, [0], loops, task)
+    expect(failed).toBeGreaterThan(3)
+    expect(failed).toBeLessThan(9) // after 0, 4, 8, 16, 32, 64 and 128 steps
     await idle(pretended)
   })
 
@@ -197,6 +228,39 @@ describe('inside of a draft', () => {
     expect(texts).toEqual([textAfter(1, 60), textAfter(2, 60)])
     expect(suspended).toBe(0)
     await idle(pretended)
+  })
+
+  test.each([
+    [0, 4, 3, 0],
+    [0, 4, 10, 0],
+    [1, 3, 10, 0],
+    [3, 3, 10, 1],
+  ])('has free pages alone: of %i, it takes what is there, and evicts none', (free, onPage, wanted, taken) => {
+    const limits = { sequences: 2, batchSize: 64, kvTokens: (2 + 6) * PAGE_POSITIONS, pairs: 128, expertsPerToken: 2 }
+    const scheduler = new Scheduler(limits)
+    const { cache } = scheduler
+    const idleIds = Array.from({ length: (6 - free) * PAGE_POSITIONS }, (_, i) => 1000 + i)
+    const old = cache.open(idleIds, 0)
+    cache.extend(old, idleIds.length)
+    cache.commit(old, idleIds)
+    cache.close(old)
+    const ids = (first: number) => Array.from({ length: PAGE_POSITIONS - onPage }, (_, i) => first + i)
+    for (const number of [0, 1]) {
+      const draft = (): Draft => ({ ids: Array<number>(wanted).fill(7), chances: Array<number>(wanted).fill(1) })
+      const task = { ids: ids(100 * number), from: PAGE_POSITIONS - onPage - 1, ...(number === 0 && { draft }), ended: () => {} }
+      scheduler.add(new Request(task, number, limits))
+    }
+    for (const share of scheduler.plan(() => 64)) scheduler.ran(share)
+    for (const { ids } of scheduler.requests) ids.push(5)
+    const before = [cache.free, cache.prefixTokens]
+    const [share] = new Drafting(scheduler, new StepCost(undefined), true).extend(scheduler.plan(() => 64))
+    expect(before).toEqual([free, idleIds.length])
+    expect([cache.free, cache.prefixTokens]).toEqual([free - taken, idleIds.length])
+    const room = onPage - 1 + (taken > 0 ? PAGE_POSITIONS : 0)
+    expect(share!.draft.length).toBe(Math.min(wanted, 7, room))
+    scheduler.ran(share!)
+    scheduler.accepted(share!, 0)
+    expect(cache.free).toBe(free)
   })
 
   test('a batch of one or two rows leaves room for what fits', async () => {
@@ -214,10 +278,13 @@ function drafted(scheduler: Scheduler, cost: StepCost, setting: boolean | undefi
     const draft = (_: unknown, most: number): Draft => ({ ids: list.map(() => 0).slice(0, most), chances: list.slice(0, most) })
     scheduler.add(new Request({ ids: [i + 1], from: 0, draft, ended: () => {} }, i, scheduler.limits))
   }
-  return new Drafting(scheduler, cost, setting).extend(
-    scheduler.plan(() => 16),
-    (_, what) => what(),
-  )
+  return new Drafting(scheduler, cost, setting).extend(scheduler.plan(() => 16))
+}
+
+/** Takes what is chosen, but never 48, whose successor lets steps fail. */
+function counting(count: number): Task['take'] {
+  let left = count
+  return (choice) => (--left > 0 ? [choice.id === 48 ? 0 : choice.id] : [])
 }
 
 describe('where nothing is said, a draft', () => {
@@ -245,7 +312,6 @@ describe('where nothing is said, a draft', () => {
   test('runs where rows are cheap, and not where each costs a step', () => {
     expect(lengths(costOf(1), chance(0.97))).toEqual([0])
     expect(lengths(costOf(0.3), chance(0.5))[0]).toBeGreaterThan(0)
-    expect(costOf(0.6).growth(1, 8)).toBeCloseTo(8 ** 0.6, 0)
   })
 
   test('does not run for one request at the cost of another', () => {
@@ -255,4 +321,58 @@ describe('where nothing is said, a draft', () => {
     expect(first + second).toBe(14)
     expect(Math.abs(first - second)).toBeLessThan(14)
   })
+
+  test('keeps a step within `stepMs` where that is given, also with drafts wherever there are some', () => {
+    const taking = (ms: number, stepMs: number) => {
+      const cost = new StepCost(stepMs)
+      for (let i = 0; i < 50; i++) cost.add(1, ms, true)
+      return cost
+    }
+    expect(lengths(taking(20, 100), chance(1))).toEqual([7])
+    expect(lengths(taking(60, 100), chance(1))).toEqual([0])
+    expect(lengths(new StepCost(100), chance(1))).toEqual([0]) // what a step takes is not known
+    const [share] = drafted(scheduler(), taking(20, 100), true, chance(1))
+    expect(share!.draft).toHaveLength(7)
+  })
+
+  test.each([
+    ['asked for at each step where that is cheap', 0.5, chance(0.3), 600, 600, 0],
+    ['rarely where it takes long and brings nothing', 20, chance(0.3), 20, 45, 0],
+    ['at each step where it brings more than it takes', 20, chance(0.95), 600, 600, 590],
+    ['rarely where it takes more than it brings', 500, chance(0.95), 5, 20, 5],
+  ])('is %s', (_, makingMs, chances, least, most, drafts) => {
+    const { asked, ran } = asks(makingMs, chances)
+    expect(asked).toBeGreaterThanOrEqual(least)
+    expect(asked).toBeLessThanOrEqual(most)
+    expect(ran).toBeGreaterThanOrEqual(drafts)
+    if (drafts === 0) expect(ran).toBe(0)
+  })
+
+  /** How often a request is asked for drafts in 600 steps, of 100 ms for one row, and how many run. */
+  function asks(makingMs: number, chances: readonly number[]) {
+    const all = scheduler()
+    const cost = new StepCost(undefined)
+    let now = 0
+    let asked = 0
+    let ran = 0
+    const drafting = new Drafting(all, cost, undefined, () => now)
+    const draft = (_: unknown, most: number): Draft => {
+      asked++
+      now += makingMs
+      return { ids: chances.map(() => 0).slice(0, most), chances: chances.slice(0, most) }
+    }
+    const request = new Request({ ids: [1], from: 0, draft, ended: () => {} }, 0, all.limits)
+    all.add(request)
+    for (let i = 0; i < 600; i++) {
+      const [share] = drafting.extend(all.plan(() => 16)) as [Share]
+      all.ran(share)
+      if (share.draft.length > 0) {
+        ran++
+        drafting.ran(share, 0)
+      }
+      cost.add(share.rows, 100 * share.rows ** 0.75, true)
+      request.ids.push(1)
+    }
+    return { asked, ran }
+  }
 })

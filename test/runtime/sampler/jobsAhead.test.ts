@@ -1,10 +1,12 @@
 // Jobs that are made before their tokens have come: they are those of an undisturbed text, random numbers included, and
 // hold only if just their tokens come.
 
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { choose } from '../../../dist/runtime/sampler/choose.js'
 import { type Constraint, Sampler, type SamplerRules } from '../../../dist/runtime/sampler/sampler.js'
 import type { SamplerOptions } from '../../../dist/runtime/sampler/samplerOptions.js'
+
+vi.spyOn(performance, 'now').mockReturnValue(0) // no job is left out for want of time
 
 const rows = Array.from({ length: 5 }, (_, row) => Float32Array.from({ length: 64 }, (_, id) => ((id * 7919 + row * 104729) % 64) / 12))
 
@@ -13,7 +15,6 @@ function alternating(accepted = 0): Constraint {
   return {
     mask: () => Uint32Array.of(...Array<number>(2).fill(accepted % 2 === 0 ? 0x55555555 : 0xaaaaaaaa)),
     accept: () => void accepted++,
-    clone: () => alternating(accepted),
   }
 }
 
@@ -49,7 +50,10 @@ function text(options: SamplerOptions, rules: SamplerRules, guess?: (sampler: Sa
 
 describe.each(cases)('with %s', (_, options, rules) => {
   const expected = text(options, rules())
-  const path = (from: number, count: number) => expected.slice(from, from + count).map((id) => ({ id, draws: true }))
+  /** Tokens behind `from` drawn ones, each with the constraint behind it. */
+  const pathOf = (ids: readonly number[], from: number) =>
+    ids.map((id, i) => ({ id, draws: true, ...(rules().constraint && { constraint: alternating(from + i + 1) }) }))
+  const path = (from: number, count: number) => pathOf(expected.slice(from, from + count), from)
 
   test('tokens that come find the very jobs', () => {
     let ahead: readonly unknown[] = []
@@ -66,8 +70,8 @@ describe.each(cases)('with %s', (_, options, rules) => {
   test.each([1, 2, 3])('tokens that do not come from the %ith on change nothing', (right) => {
     const found = text(options, rules(), (sampler, drawn) => {
       if (drawn % 4 > 0) return
-      const wrong = { id: (expected[drawn + right - 1]! + 2) % 64, draws: true }
-      sampler.jobsAhead([...path(drawn, right - 1), wrong, { id: (wrong.id + 1) % 64, draws: true }])
+      const wrong = (expected[drawn + right - 1]! + 2) % 64
+      sampler.jobsAhead(pathOf([...expected.slice(drawn, drawn + right - 1), wrong, (wrong + 1) % 64], drawn))
     })
     expect(found).toEqual(expected)
   })
@@ -77,11 +81,7 @@ describe.each(cases)('with %s', (_, options, rules) => {
     const plain = new Sampler(options, rules())
     sampler.job()
     const [id, next, third] = [2, 3, 4]
-    const ahead = sampler.jobsAhead([
-      { id: id!, draws: false },
-      { id: next!, draws: false },
-      { id: third!, draws: true },
-    ])
+    const ahead = sampler.jobsAhead(pathOf([id!, next!, third!], 0).map((token, i) => ({ ...token, draws: i === 2 })))
     expect(ahead.map((job) => job !== undefined)).toEqual([false, false, true])
     for (const one of [sampler, plain]) {
       one.job()
@@ -96,22 +96,54 @@ describe.each(cases)('with %s', (_, options, rules) => {
 test.each<[string, SamplerOptions, SamplerRules]>([
   ['mirostat, whose jobs depend on what is drawn', { mirostat: 2 }, {}],
   ['rules that follow the text', {}, { forbidden: () => [3] }],
-  ['a constraint that has no copies', {}, { constraint: { mask: () => undefined, accept: () => {} } }],
+  ['a constraint that nobody looks ahead', {}, { constraint: { mask: () => undefined, accept: () => {} } }],
 ])('there are none with %s', (_, options, rules) => {
   const sampler = new Sampler(options, rules)
   sampler.job()
   expect(sampler.jobsAhead([{ id: 1, draws: true }])).toEqual([])
 })
 
-test('a token that a constraint refuses ends them there', () => {
-  const constraint = (): Constraint => ({
-    mask: () => undefined,
-    accept: (id) => {
-      if (id === 9) throw new RangeError('not here')
-    },
-    clone: constraint,
-  })
-  const sampler = new Sampler({}, { constraint: constraint() })
+const free: Constraint = { mask: () => undefined, accept: () => {} }
+const refuses = {
+  mask: () => {
+    throw new RangeError('too much work')
+  },
+}
+
+test('a mask that is too much work ends them there, and nothing else', () => {
+  const sampler = new Sampler({ temperature: 0 }, { constraint: free })
   sampler.job()
-  expect(sampler.jobsAhead([1, 9, 2].map((id) => ({ id, draws: true })))).toHaveLength(1)
+  const path = [1, 9, 2].map((id) => ({ id, draws: true, constraint: id === 9 ? refuses : free }))
+  expect(sampler.jobsAhead(path)).toHaveLength(1)
+  expect(() => sampler.job()).not.toThrow()
+})
+
+describe('the constraint is asked in its turn, whatever was known ahead:', () => {
+  const drawn = { id: 1, state: new Float64Array(2), logprob: 0, top: { ids: new Int32Array(0), values: new Float64Array(0) } }
+  const ahead = (masks: readonly (Uint32Array | undefined)[], known: Uint32Array | undefined) => {
+    let turn = 0
+    const mask = () => (turn < masks.length ? masks[turn++] : refuses.mask())
+    const sampler = new Sampler({ temperature: 0 }, { constraint: { mask, accept: () => {} } })
+    sampler.job()
+    const [job] = sampler.jobsAhead([{ id: 1, draws: true, constraint: { mask: () => known } }])
+    sampler.take(drawn)
+    return { job, sampler }
+  }
+  const even = () => Uint32Array.of(0x55555555)
+
+  test('the same mask finds the job', () => {
+    const { job, sampler } = ahead([even(), even()], even())
+    expect(sampler.job()).toBe(job)
+  })
+
+  test.each([undefined, Uint32Array.of(0x55555554), Uint32Array.of(0x55555555, 0)])('another one does not', (other) => {
+    const { job, sampler } = ahead([even(), even()], other)
+    expect(sampler.job()).not.toBe(job)
+    expect(sampler.job()).toMatchObject({ mask: even() })
+  })
+
+  test('a refusal is one', () => {
+    const { sampler } = ahead([even()], even())
+    expect(() => sampler.job()).toThrow('too much work')
+  })
 })

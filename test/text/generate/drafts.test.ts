@@ -3,9 +3,10 @@
 
 import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type GenerationOptions, type GenerationResult, MixtralModel, type Piece, type RoutedToken } from '../../../dist/index.js'
+import { type GenerationOptions, MixtralModel, type RoutedToken } from '../../../dist/index.js'
 import '../../propertySeed.js'
-import { readAll } from './readAll.js'
+import { hardGrammar } from '../constraint/hardGrammar.js'
+import { lasting, told } from './lastingAnswer.js'
 
 const RUNS = Number(process.env.DRAFT_PROMPTS ?? 40)
 
@@ -17,26 +18,6 @@ beforeAll(async () => {
   ;[without, always, bySelf] = await Promise.all([load(false), load(true), load()])
 })
 afterAll(() => Promise.all([without, always, bySelf].map((model) => model.close())))
-
-/** What an answer is, but for its times and for what was in the cache or drafted. */
-function lasting(result: GenerationResult): unknown {
-  const { prefillSeconds: _, decodeSeconds: __, reusedTokens: ___, draftedTokens: ____, acceptedTokens: _____, ...rest } = result
-  return { ...rest, choices: rest.choices?.map(lasting) }
-}
-
-type Ask = (model: MixtralModel) => AsyncGenerator<Piece, GenerationResult>
-
-/** Pieces by answer, and the result; or the error. */
-async function told(model: MixtralModel, ask: Ask): Promise<unknown> {
-  try {
-    const { pieces, result } = await readAll(ask(model))
-    const ofEach = (result.choices ?? [result]).map((_, i) => pieces.filter(({ index = 0 }) => index === i))
-    return { pieces: ofEach, result: lasting(result) }
-  } catch (error) {
-    const { code, message } = error as { code: string; message: string }
-    return { code, message }
-  }
-}
 
 const sentence = 'Once upon a time, there was a child named Sam. He had a small red ball.'
 const prompts = [
@@ -204,6 +185,17 @@ test('forced tokens are drafts where a bias may ask for another spelling', async
   const [result, expected] = await Promise.all([always, without].map((model) => model.generate('Fill it in: ', options)))
   expect(lasting(result!)).toEqual(lasting(expected!))
   expect(result!.acceptedTokens).toBeGreaterThan(result!.ids.length / 2)
+})
+
+test('a constraint that is too much work ends an answer where it does without drafts', async () => {
+  const beginning = 'happily ever after. And they lived happily '
+  const options = { grammar: hardGrammar(beginning), logitBias: { 5: 0 }, temperature: 0, maxNewTokens: 40, seed: 1 }
+  const tell = (model: MixtralModel, own: GenerationOptions) => told(model, (one) => one.stream('And they lived ', { ...options, ...own }))
+  // drafts of answers that end before go as far, again and again, and learn what there is to learn
+  for (let call = 0; call < 2; call++) for (const model of [without, always, bySelf]) await tell(model, { stop: 'after' })
+  const expected = await tell(without, {})
+  expect(expected).toMatchObject({ code: 'UNSUPPORTED' })
+  for (const model of [always, bySelf]) expect(await tell(model, {})).toEqual(expected)
 })
 
 describe('a session', () => {

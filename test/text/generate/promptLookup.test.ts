@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { PromptLookup } from '../../../dist/text/generate/promptLookup.js'
+import { RunPlaces } from '../../../dist/text/generate/runPlaces.js'
 
 /** The guess after a prompt and an answer, read at once. */
 function guessAfter(prompt: readonly number[], answer: readonly number[] = [], most = 4) {
@@ -72,5 +73,54 @@ describe('a guess', () => {
   test('is not deceived by ids that share a key', () => {
     const far = 2 ** 40
     expect(guessAfter([far, 1, 2, 3], [far + 2 ** 34, 1]).ids).toEqual([])
+  })
+})
+
+describe('the places of runs', () => {
+  const text = (tokens: number, kinds: number, seed = 7) => {
+    let state = seed
+    return Array.from({ length: tokens }, () => {
+      state = (Math.imul(state, 1664525) + 1013904223) >>> 0
+      return Math.floor((state / 2 ** 32) * kinds)
+    })
+  }
+
+  test.each([
+    [20_000, 32_000, 22], // no run comes again
+    [20_000, 60, 22],
+    [20_000, 20, 9], // of 20 tokens there are 400 runs of two, and 8000 of three
+    [1000, 32_000, 33],
+  ])('of %i tokens of %i kinds take at most %i bytes a token', (tokens, kinds, most) => {
+    const lookup = new PromptLookup(tokens)
+    const ids = text(tokens, kinds)
+    for (let i = 0; i < tokens; i += 1000) lookup.read(ids)
+    expect(lookup.bytes / tokens).toBeLessThanOrEqual(most)
+    expect(lookup.bytes / tokens).toBeGreaterThan(1)
+  })
+
+  test('take nothing where nobody asks', () => {
+    expect(new PromptLookup(100_000).bytes).toBe(0)
+  })
+
+  test.each([2, 3])('are the last ones of runs of %i tokens, and nearly none is lost', (length) => {
+    let asked = 0
+    let lost = 0
+    for (const kinds of [3, 10, 50, 2000]) {
+      const places = new RunPlaces(length)
+      const last = new Map<string, number>()
+      const ids = text(5000, kinds, kinds)
+      for (let end = 1; end <= ids.length; end++) {
+        const key = ids.slice(Math.max(0, end - length), end).join()
+        const found = places.find(ids, end)
+        const expected = end < length ? 0 : (last.get(key) ?? 0)
+        if (found !== expected) expect(found).toBe(0)
+        if (expected > 0) asked++
+        if (found !== expected) lost++
+        places.note(ids, end)
+        last.set(key, end)
+      }
+    }
+    expect(asked).toBeGreaterThan(5000)
+    expect(lost).toBeLessThan(asked / 100)
   })
 })
