@@ -1,8 +1,8 @@
 // Weights to superblocks of the IQ2 and IQ3 formats: scales, groups of a grid and signs. The oracle of
 // assembly/encode/gridSearch.ts. Follows ggml's method: scales around the one that fits the largest weight are tried
 // for each sub-block, weights are rounded one by one, and of the groups near the rounded ones the best is taken. Beyond
-// it, the scale of the scales is searched too, groups are chosen again for the scales as they are stored, and what least
-// squares take from the weights is given back (`fullD`). Does not know how a block is packed.
+// it, the scale of the scales is searched too, groups are chosen again for the scales as they are stored, and weights
+// get back what least squares take of their length (`fullD`). Does not know how a block is packed.
 //
 // Sums run over four lanes, as in a vector: lane l has every fourth weight from the l-th on. What decides between
 // scales is float64, everything else float32.
