@@ -77,17 +77,19 @@ export class AdapterLoading {
 /**
  * Adapters to a model that is not loaded, as they are known when it is. Throws `OPTION`, and what reading them throws.
  */
-export async function readAdapters(given: unknown, config: MixtralConfig): Promise<LoadedAdapter[]> {
+export async function readAdapters(given: unknown, config: MixtralConfig): Promise<readonly LoadedAdapter[]> {
   return withDigests(await AdapterSet.open(checkAdapters(given), config))
 }
 
-async function withDigests({ choices, adapters }: AdapterSet, signal?: AbortSignal): Promise<LoadedAdapter[]> {
+/** Frozen: callers get this very list, and steps, saved sessions and marks of answers go by it. */
+async function withDigests({ choices, adapters }: AdapterSet, signal?: AbortSignal): Promise<readonly LoadedAdapter[]> {
   const loaded: LoadedAdapter[] = []
   for (const [i, adapter] of adapters.entries()) {
-    const { files, baseModel } = adapter
-    loaded.push({ ...choices[i]!, files, sha256: await digestOf(adapter, signal), ...(baseModel !== undefined && { baseModel }) })
+    const files = Object.freeze([...adapter.files])
+    const base = adapter.baseModel !== undefined && { baseModel: adapter.baseModel }
+    loaded.push(Object.freeze({ ...choices[i]!, files, sha256: await digestOf(adapter, signal), ...base }))
   }
-  return loaded
+  return Object.freeze(loaded)
 }
 
 /** Names the adapters that count, and how much they do; undefined where none counts. */

@@ -117,9 +117,12 @@ export class BankLayout {
 
   /** The bank that this number of bytes goes into. */
   #bankFor(bytes: number): number {
-    if (this.#start + bytes > LARGEST_BANK) {
-      throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${LARGEST_BANK - this.#start}`)
+    const room = LARGEST_BANK - this.#start
+    if (room <= 0) {
+      const problem = `the areas of a step take ${this.#start} bytes of each memory, which has ${LARGEST_BANK}`
+      throw new MixtralError('MEMORY', `${problem}: expected fewer tokens of a step, or adapters of smaller ranks`)
     }
+    if (bytes > room) throw new MixtralError('MEMORY', `${bytes} bytes must lie in one memory, which holds ${room}`)
     if (!this.sizes.length || this.sizes.at(-1)! + bytes > this.#limit) this.sizes.push(this.#start)
     return this.sizes.length - 1
   }

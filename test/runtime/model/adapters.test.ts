@@ -192,6 +192,19 @@ test('texts, scores, experts and embeddings are those of the choice', async () =
   expect(expected.ids).toEqual(texts[0]!.ids)
 })
 
+test('what a model tells of its adapters cannot be changed: calls go by it', async () => {
+  await using model = await MixtralModel.load(path, { threads: 1, adapters: [a, { path: c, scale: 0 }] })
+  const told = structuredClone(model.adapters)
+  const before = hashOf(await model.logits(tokens, { adapters: [1, 1] }))
+  const adapters = model.adapters as { path: string; scale: number; files: string[]; sha256: string }[]
+  expect(() => adapters.push({ path: 'x', scale: 1, files: [], sha256: '' })).toThrow(TypeError)
+  expect(() => adapters.splice(0)).toThrow(TypeError)
+  expect(() => Object.assign(adapters[0]!, { scale: 5 })).toThrow(TypeError)
+  expect(() => adapters[0]!.files.pop()).toThrow(TypeError)
+  expect(model.adapters).toEqual(told)
+  expect(hashOf(await model.logits(tokens, { adapters: [1, 1] }))).toBe(before)
+})
+
 test('a saved session belongs to the adapters that it was written with', async () => {
   const file = join(folder, 'saved')
   await using model = await MixtralModel.load(path, { threads: 1, adapters: [a] })

@@ -4,7 +4,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { checkEngineOptions } from '../../../dist/runtime/engine/engineOptions.js'
 import { packedBytes } from '../../../dist/runtime/kernels/packing.js'
-import { expertLoad, placeExpert } from '../../../dist/runtime/weights/bankLayout.js'
+import { BankLayout, expertLoad, placeExpert } from '../../../dist/runtime/weights/bankLayout.js'
 import { expandedTensors, type MixtralTensors, packingOf, slicesOf } from '../../../dist/runtime/weights/mixtralTensors.js'
 import { type Plan, type PlanOptions, planModel, residentNeeds } from '../../../dist/runtime/weights/plan.js'
 import { expertRoles, matricesOf } from '../../../dist/runtime/weights/roles.js'
@@ -367,4 +367,14 @@ test('what fits one memory as the file has it, and would not if it were expanded
   }
   expect(isRefused(tooMany)).toBe(true)
   expect(bytesWith(most)).toBe(bytesWith(most, { ram: 0 }))
+})
+
+test('areas of a step that leave no room in a memory are told as such', () => {
+  const begin = (start: number) => () => new BankLayout(start, 2 ** 31, false).begin([64])
+  for (const start of [2 ** 32, 2 ** 33]) {
+    const message = expect.stringMatching(
+      new RegExp(`^the areas of a step take ${start} bytes of each memory, which has \\d+: expected fewer`),
+    )
+    expect(begin(start)).toThrow(expect.objectContaining({ code: 'MEMORY', message }))
+  }
 })
