@@ -34,20 +34,15 @@ const STEPS_PER_CALL = 500_000
  */
 export function compileLanguage(spec: ConstraintSpec, names?: TokenNames): Parser {
   const { kind, subject } = kindOf(spec)
-  try {
-    return compile(spec, kind, subject, names)
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error // the stack has ended
-    throw new MixtralError('UNSUPPORTED', `${subject} has too many parts in one another, expected some thousand at most`, { cause: error })
-  }
+  const budget = new Budget(STEPS_PER_CALL, subject)
+  return budget.within(() => compile(spec, kind, budget, names))
 }
 
-function compile(spec: ConstraintSpec, kind: Kind, subject: string, names: TokenNames | undefined): Parser {
-  const budget = new Budget(STEPS_PER_CALL, subject)
+function compile(spec: ConstraintSpec, kind: Kind, budget: Budget, names: TokenNames | undefined): Parser {
   const grammar = new Grammar(new Terms(budget))
   const root = rootOf(spec, kind, grammar, names)
   grammar.seal()
-  if (root.need === Infinity) throw new MixtralError('OPTION', `${subject} matches no text, expected at least one`)
+  if (root.need === Infinity) throw new MixtralError('OPTION', `${SUBJECTS[kind]} matches no text, expected at least one`)
   return new Parser(grammar, root, budget)
 }
 
