@@ -11,7 +11,11 @@ interface Limit {
 const limit = (most: number, what: string, why: string): Limit => ({ most, what, why })
 
 const forGguf = {
-  nameBytes: limit(65_535, 'bytes of a key, or of the name of a tensor', 'the format allows no more for keys'),
+  nameBytes: limit(
+    4096,
+    'bytes of a key, or of the name of a tensor',
+    'usual ones have some dozen; V8 knows names of over 16,383 characters by their length alone, and compares all',
+  ),
   nesting: limit(4, 'arrays inside each other in metadata', 'no published file nests any'),
   headerMemory: limit(
     536_870_912,
