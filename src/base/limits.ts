@@ -135,7 +135,7 @@ const forStores = {
   sessionManifest: limit(16_777_216, 'bytes of what a saved session says of itself', 'a million tokens, and what the caller adds'),
 }
 
-// What is learned of a model's template from a small conversation with calls.
+// What is learned of a model's template from a small conversation with calls, and the calls of any conversation.
 const forCalls = {
   shownCalls: limit(
     65_536,
@@ -143,6 +143,7 @@ const forCalls = {
     'the longest known template writes some thousand',
   ),
   callText: limit(512, 'characters before, between or behind calls', 'usual formats have a few dozen'),
+  messageCalls: limit(1024, 'calls of functions in a message', 'models write some dozen; each result is looked for among all'),
 }
 
 const forBatches = {
