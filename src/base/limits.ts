@@ -11,7 +11,11 @@ interface Limit {
 const limit = (most: number, what: string, why: string): Limit => ({ most, what, why })
 
 const forGguf = {
-  nameBytes: limit(65_535, 'bytes of a key, or of the name of a tensor', 'the format allows no more for keys'),
+  nameBytes: limit(
+    4096,
+    'bytes of a key, or of the name of a tensor',
+    'usual ones have some dozen; V8 knows names of over 16,383 characters by their length alone, and compares all',
+  ),
   nesting: limit(4, 'arrays inside each other in metadata', 'no published file nests any'),
   headerMemory: limit(
     536_870_912,
@@ -137,7 +141,7 @@ const forStores = {
   sessionManifest: limit(16_777_216, 'bytes of what a saved session says of itself', 'a million tokens, and what the caller adds'),
 }
 
-// What is learned of a model's template from a small conversation with calls.
+// What is learned of a model's template from a small conversation with calls, and the calls of any conversation.
 const forCalls = {
   shownCalls: limit(
     65_536,
@@ -145,6 +149,7 @@ const forCalls = {
     'the longest known template writes some thousand',
   ),
   callText: limit(512, 'characters before, between or behind calls', 'usual formats have a few dozen'),
+  messageCalls: limit(1024, 'calls of functions in a message', 'models write some dozen; each result is looked for among all'),
 }
 
 const forBatches = {

@@ -66,8 +66,9 @@ function scoresOf(
   const scores = new Map<string, { score: number; type: number }>()
   let group: string[] = []
   let [start, end] = [0, -1]
+  const order = new MergeOrder(file)
   const close = () => {
-    if (group.length > 1) checkOrder(file, merges.slice(start, end + 1))
+    if (group.length > 1) order.check(merges.slice(start, end + 1))
     const score = -scores.size
     for (const piece of group) scores.set(piece, { score, type: tokenType.normal })
   }
@@ -86,42 +87,61 @@ function scoresOf(
 
 /** Longest piece of a group, for which all lengths are tried. */
 const LONGEST_RUN = 64
+/** Neighbors that are looked at in all groups of a list: the runs of sixteen spaces that models have take 40,000. */
+const MOST_LOOKS = 8_000_000
 
-/**
- * Throws `UNSUPPORTED` for merges among each other, unless their pieces are runs of one character, as those of spaces,
- * and every run is cut by the list as it is by one score for all. That is tried out: no other text has these merges.
- */
-function checkOrder(file: string, merges: readonly (readonly [left: string, right: string])[]): void {
-  const pairs = merges.map((pair) => pair.map((part) => [...part].length) as [number, number])
-  const character = [...merges[0]![0]][0]!
-  const isOfRuns = merges.every(([left, right]) => (left + right).replaceAll(character, '') === '')
-  const longest = pairs.reduce((most, [left, right]) => Math.max(most, left + right), 0) // of any number
-  if (isOfRuns && longest <= LONGEST_RUN) {
-    const ranks = new Map(pairs.map(([left, right], rank) => [`${left} ${right}`, rank]))
-    const byList = (left: number, right: number) => ranks.get(`${left} ${right}`)
-    const byScore = (left: number, right: number) => (ranks.has(`${left} ${right}`) ? 0 : undefined)
-    const lengths = Array.from({ length: 3 * longest }, (_, index) => index + 1)
-    if (lengths.every((length) => cutRun(length, byList).join() === cutRun(length, byScore).join())) return
+/** Tries out groups of merges. A list may have a group for each character, and a long run takes a million looks. */
+class MergeOrder {
+  readonly #file: string
+  #looks = 0
+
+  constructor(file: string) {
+    this.#file = file
   }
-  throw unsupported(
-    file,
-    `the merges into ${quoted(merges[0]!.join(''))} do not stand together, expected the order of a SentencePiece model`,
-    'key "model.merges"',
-  )
+
+  /**
+   * Throws `UNSUPPORTED` for merges among each other, unless their pieces are runs of one character, as those of
+   * spaces, and every run is cut by the list as it is by one score for all. That is tried out: no other text has these
+   * merges.
+   */
+  check(merges: readonly (readonly [left: string, right: string])[]): void {
+    const pairs = merges.map((pair) => pair.map((part) => [...part].length) as [number, number])
+    const character = [...merges[0]![0]][0]!
+    const isOfRuns = merges.every(([left, right]) => (left + right).replaceAll(character, '') === '')
+    const longest = pairs.reduce((most, [left, right]) => Math.max(most, left + right), 0) // of any number
+    if (isOfRuns && longest <= LONGEST_RUN) {
+      const ranks = new Map(pairs.map(([left, right], rank) => [keyOf(left, right), rank]))
+      const equal = new Map([...ranks.keys()].map((key) => [key, 0]))
+      const lengths = Array.from({ length: 3 * longest }, (_, index) => index + 1)
+      if (lengths.every((length) => this.#cutRun(length, ranks).join() === this.#cutRun(length, equal).join())) return
+    }
+    throw this.#refusal(`the merges into ${quoted(merges[0]!.join(''))} do not stand together`)
+  }
+
+  /** The lengths of the pieces of a run: the pair of the lowest rank merges first, of several the left-most. */
+  #cutRun(length: number, ranks: ReadonlyMap<number, number>): number[] {
+    const parts = Array.from({ length }, () => 1)
+    for (;;) {
+      this.#looks += parts.length
+      if (this.#looks > MOST_LOOKS) throw this.#refusal('too many merges of long runs do not stand together')
+      let [best, at] = [Number.POSITIVE_INFINITY, -1]
+      for (let index = 0; index + 1 < parts.length; index++) {
+        const rank = ranks.get(keyOf(parts[index]!, parts[index + 1]!))
+        if (rank !== undefined && rank < best) [best, at] = [rank, index]
+      }
+      if (at < 0) return parts
+      parts.splice(at, 2, parts[at]! + parts[at + 1]!)
+    }
+  }
+
+  #refusal(problem: string) {
+    return unsupported(this.#file, `${problem}, expected the order of a SentencePiece model`, 'key "model.merges"')
+  }
 }
 
-/** The lengths of the pieces of a run: the pair of the lowest rank merges first, of several the left-most. */
-function cutRun(length: number, rankOf: (left: number, right: number) => number | undefined): number[] {
-  const parts = Array.from({ length }, () => 1)
-  for (;;) {
-    let [best, at] = [Number.POSITIVE_INFINITY, -1]
-    for (let index = 0; index + 1 < parts.length; index++) {
-      const rank = rankOf(parts[index]!, parts[index + 1]!)
-      if (rank !== undefined && rank < best) [best, at] = [rank, index]
-    }
-    if (at < 0) return parts
-    parts.splice(at, 2, parts[at]! + parts[at + 1]!)
-  }
+/** Two lengths as one number. Runs are no longer than three times the longest piece. */
+function keyOf(left: number, right: number): number {
+  return left * 4 * LONGEST_RUN + right
 }
 
 function isCharacter(text: string): boolean {

@@ -5,7 +5,7 @@ import type { GgufValue } from './gguf.js'
 import type { HeaderCursor } from './headerCursor.js'
 import { type GgufScalarType, type GgufValueType, scalarOf, valueTypeById } from './valueType.js'
 
-// Keys are at most this long by the format; tensor names are shorter in practice.
+// The format allows keys of 65,535 bytes; names are looked up by their hashes, which long ones share.
 const LONGEST_NAME = limits.nameBytes.most
 const DEEPEST_NESTING = limits.nesting.most
 // Most bytes of numbers that are read at once.
@@ -24,7 +24,7 @@ const RAW_TEXT = 256
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const lenient = new TextDecoder('utf-8', { ignoreBOM: true })
 
-/** Reads a key or a tensor's name: valid UTF-8 of at most 65535 bytes. */
+/** Reads a key or a tensor's name: valid UTF-8 of at most 4096 bytes. */
 export async function readName(cursor: HeaderCursor): Promise<string> {
   const start = cursor.position
   const length = await cursor.count('bytes of name', 1)

@@ -70,12 +70,18 @@ export type BatchRecord = Readonly<z.infer<typeof batchForm>>
 export type Batch = BatchRecord['batch']
 export type BatchError = z.infer<typeof error>
 
+const METADATA = `expected at most ${MOST_METADATA} pairs, keys of 64 and values of 512 characters`
+const hasFewPairs = (value: unknown) => Object.keys(Object(value)).length <= MOST_METADATA
+
 /** The body of POST /v1/batches. */
 export const createFields = z.object({
   input_file_id: z.string(),
   endpoint: z.string(),
   completion_window: z.string(),
-  metadata: z.record(z.string(), z.string()).nullish(),
+  metadata: z
+    .custom(hasFewPairs, { error: METADATA })
+    .pipe(z.record(z.string(), z.string())) // which makes an object for each that is wrong
+    .nullish(),
   output_expires_after: z.object({ anchor: z.literal('created_at'), seconds: z.int().min(KEPT.least).max(KEPT.most) }).nullish(),
 })
 
@@ -87,7 +93,7 @@ export function readCreate(body: Record<string, unknown>) {
   if (window !== '24h') throw badRequest(`completion_window is ${told(window)}, expected 24h`, 'completion_window')
   const pairs = Object.entries(metadata ?? {})
   if (pairs.length > MOST_METADATA || pairs.some(([key, value]) => key.length > 64 || value.length > 512)) {
-    throw badRequest(`metadata: expected at most ${MOST_METADATA} pairs, keys of 64 and values of 512 characters`, 'metadata')
+    throw badRequest(`metadata: ${METADATA}`, 'metadata')
   }
   return { input, endpoint: known, metadata: metadata ?? null, keepSeconds: expires?.seconds ?? KEPT_SECONDS }
 }

@@ -2,9 +2,12 @@
 // for templates without a system role. A checked message is a turn; templates are given turns.
 
 import { MixtralError, shown } from '../../base/errors.js'
+import { limits } from '../../base/limits.js'
 import type { JsonObjectTree } from '../tools/jsonTree.js'
 import { parseTree, plainTree } from '../tools/plainJson.js'
 import type { ToolCall } from '../tools/toolCalls.js'
+
+const MOST_CALLS = limits.messageCalls.most
 
 const ROLES = ['system', 'developer', 'user', 'assistant', 'tool'] as const
 
@@ -112,6 +115,7 @@ function contentOf(content: unknown, at: string, hasCalls: boolean): string {
 
 function checkCalls(calls: unknown, at: string): TurnCall[] {
   if (!Array.isArray(calls)) throw new MixtralError('TEMPLATE', `${at} has tool_calls of type ${typeof calls}, expected a list`)
+  if (calls.length > MOST_CALLS) throw new MixtralError('TEMPLATE', `${at} has ${calls.length} tool_calls, expected at most ${MOST_CALLS}`)
   const checked = Array.from(calls, (call: Partial<ToolCall> | null, index): TurnCall => {
     const where = `tool_calls[${index}] of ${at}`
     const { id, type = 'function', function: called } = call ?? {}
@@ -121,8 +125,8 @@ function checkCalls(calls: unknown, at: string): TurnCall[] {
     if (typeof name !== 'string' || name === '') throw new MixtralError('TEMPLATE', `${where} has the name ${shown(name)}, expected a text`)
     return { id: id.toWellFormed(), name: name.toWellFormed(), arguments: argumentsOf(called!.arguments, where) }
   })
-  const ids = checked.map(({ id }) => id)
-  const twice = ids.find((id, i) => ids.indexOf(id) !== i)
+  const ids = new Set<string>()
+  const twice = checked.find(({ id }) => ids.size === ids.add(id).size)?.id
   if (twice !== undefined) throw new MixtralError('TEMPLATE', `${at} has two tool calls with the id ${shown(twice)}`)
   return checked
 }

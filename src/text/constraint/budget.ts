@@ -3,6 +3,9 @@
 
 import { MixtralError } from '../../base/errors.js'
 
+/** The share of a step that it takes to look at an item of a list, as at a range, a name or a character. */
+export const LOOK = 1 / 64
+
 export class Budget {
   #left: number
   readonly #limit: number
@@ -15,11 +18,21 @@ export class Budget {
     this.#what = what
   }
 
-  /** Throws a MixtralError `UNSUPPORTED` when the steps are used up. */
+  /** Steps may be parts of one. Throws a MixtralError `UNSUPPORTED` when they are used up. */
   spend(steps = 1): void {
     this.#left -= steps
     if (this.#left < 0) {
       throw new MixtralError('UNSUPPORTED', `${this.#what} needs more than ${this.#limit} steps, expected a simpler or less ambiguous one`)
+    }
+  }
+
+  /** Runs what recurses. Where the stack ends, throws a MixtralError `UNSUPPORTED`; else what it throws. */
+  within<T>(run: () => T): T {
+    try {
+      return run()
+    } catch (cause) {
+      if (!(cause instanceof RangeError)) throw cause
+      throw new MixtralError('UNSUPPORTED', `${this.#what} has too many parts in one another, expected some thousand at most`, { cause })
     }
   }
 

@@ -104,8 +104,10 @@ export class ConstraintState {
     this.#renew()
     bits.fill(0)
     if (!this.#ended) {
-      bits.set(this.#masks.of(this.#state))
-      if (this.#opens) this.#openingMask(bits)
+      this.#within(() => {
+        bits.set(this.#masks.of(this.#state))
+        if (this.#opens) this.#openingMask(bits)
+      })
     }
     if (this.mayEnd) for (const id of this.#trie.tokenizer.endIds) bits[id >>> 5]! |= 1 << (id & 31)
     if (bits.every((word) => word === 0))
@@ -117,14 +119,14 @@ export class ConstraintState {
   allows(id: number): boolean {
     this.#renew()
     if (this.#trie.tokenizer.endIds.has(id)) return this.mayEnd
-    return !this.#ended && this.#after(id) !== null
+    return !this.#ended && this.#within(() => this.#after(id)) !== null
   }
 
   /** Goes on by a token. Throws a MixtralError `OPTION`, and stays where it is, if the token may not come here. */
   accept(id: number): void {
     this.#renew()
     const isEnd = this.#trie.tokenizer.endIds.has(id)
-    const next = this.#ended ? null : isEnd ? (this.mayEnd ? this.#state : null) : this.#after(id)
+    const next = this.#ended ? null : isEnd ? (this.mayEnd ? this.#state : null) : this.#within(() => this.#after(id))
     if (next === null) throw new MixtralError('OPTION', `token ${id} is not allowed here, expected one that the constraint's mask has`)
     this.#state = next
     this.#opens = false
@@ -137,7 +139,7 @@ export class ConstraintState {
    */
   forced(): number[] {
     this.#renew()
-    return this.#ended ? [] : forcedTokens(this.#parser, this.#trie, this.#state, this.#opens)
+    return this.#ended ? [] : this.#within(() => forcedTokens(this.#parser, this.#trie, this.#state, this.#opens))
   }
 
   /**
@@ -161,6 +163,11 @@ export class ConstraintState {
     let next: ParserState | null = bytes === undefined || (bytes.length === 0 && this.#state.threads.length === 0) ? null : this.#state
     for (let i = 0; next !== null && i < bytes!.length; i++) next = this.#parser.step(next, bytes![i]!)
     return this.#parser.either(next, this.#parser.stepToken(this.#state, id))
+  }
+
+  /** What was compiled on a short stack may be followed on a longer one. */
+  #within<T>(run: () => T): T {
+    return this.#parser.budget.within(run)
   }
 
   #renew(): void {

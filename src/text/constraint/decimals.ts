@@ -42,7 +42,8 @@ function greatestDivisor(a: bigint, b: bigint): bigint {
   return b === 0n ? a : greatestDivisor(b, a % b)
 }
 
-function reduced({ digits, scale }: Decimal): Decimal {
+/** The same value at the smallest scale that it can have: equal values become the same. */
+export function reduced({ digits, scale }: Decimal): Decimal {
   while (scale > 0 && digits % 10n === 0n) {
     digits /= 10n
     scale--

@@ -2,7 +2,7 @@
 // emptiness of languages. Every state has a way to an accepting one. Made of terms, and a term again as a machine's
 // state. Does not know what its symbols are.
 
-import type { Budget } from './budget.js'
+import { type Budget, LOOK } from './budget.js'
 import { withoutSubsets } from './lexer.js'
 import { classesOf, contains, intersection, pairsOf, type Ranges, rangesOf, without } from './ranges.js'
 import type { Machine, Move, Term, Terms } from './terms.js'
@@ -16,8 +16,13 @@ interface DfaState {
   readonly ways: Way[]
 }
 
-/** Larger automata are not searched for states that are alike: it would take longer than it saves. */
+/**
+ * Larger automata are not searched for states that are alike: it would take longer than it saves. In states, in sets of
+ * symbols, and in states times symbols.
+ */
 const MOST_COMPARED = 20_000
+const MOST_SETS_COMPARED = 1000
+const MOST_WAYS_COMPARED = 1_000_000
 
 export class Dfa implements Machine {
   /** State 0 is the first; without states the language is empty. */
@@ -66,10 +71,13 @@ export class Dfa implements Machine {
    */
   #compare(length: number): Int32Array {
     const { states } = this
-    if (states.length > MOST_COMPARED) return Int32Array.from(states, (_, state) => state)
+    const apart = () => Int32Array.from(states, (_, state) => state)
+    if (states.length > MOST_COMPARED) return apart()
     const sets = new Map<string, Ranges>()
     for (const { ways } of states) for (const { ranges } of ways) sets.set(ranges.join(), ranges)
+    if (sets.size > MOST_SETS_COMPARED) return apart()
     const symbols = classesOf([...sets.values()]).map(({ ranges }) => ranges[0]!)
+    if (states.length * symbols.length > MOST_WAYS_COMPARED) return apart()
     const next = states.map(({ ways }) => symbols.map((symbol) => ways.find(({ ranges }) => contains(ranges, symbol))?.to ?? -1))
     let classOf = Int32Array.from(states, ({ accepts }) => (accepts ? 1 : 0))
     let count = 0
@@ -101,10 +109,11 @@ export function determinize(terms: Terms, term: Term): Dfa {
   return explore.from(strongest([term]), (parts) => {
     const moves = parts.flatMap((part) => terms.moves(part))
     terms.budget.spend(4 * moves.length)
-    const ways = classesOf(moves.map(({ set }) => set.ranges)).map(({ ranges, members }) => ({
-      ranges,
-      to: strongest(members.map((move) => moves[move]!.to)),
-    }))
+    const classes = classesOf(
+      moves.map(({ set }) => set.ranges),
+      (looks) => terms.budget.spend(looks * LOOK),
+    )
+    const ways = classes.map(({ ranges, members }) => ({ ranges, to: strongest(members.map((move) => moves[move]!.to)) }))
     return { accepts: parts.some((part) => part.nullable), ways }
   })
 }
@@ -116,7 +125,7 @@ export function both(budget: Budget, a: Dfa, b: Dfa): Dfa {
   return explore.from([0, 0], ([p, q]) => {
     const left = a.states[p]!
     const right = b.states[q]!
-    budget.spend(2 * left.ways.length * right.ways.length)
+    budget.spend(2 * left.ways.length * right.ways.length + LOOK * looksAt(left.ways, right.ways))
     const ways = left.ways.flatMap((way) =>
       right.ways.map((other) => ({ ranges: intersection(way.ranges, other.ranges), to: [way.to, other.to] as const })),
     )
@@ -132,14 +141,21 @@ export function except(budget: Budget, a: Dfa, b: Dfa): Dfa {
   return explore.from([0, 0], ([p, q]) => {
     const left = a.states[p]!
     const others = q === OUTSIDE ? [] : b.states[q]!.ways
-    budget.spend(4 * left.ways.length * (others.length + 1))
+    budget.spend(4 * left.ways.length * (others.length + 1) + LOOK * looksAt(left.ways, others))
+    const taken = rangesOf(others.flatMap(({ ranges }) => pairsOf(ranges)))
     const ways = left.ways.flatMap((way) => {
-      const rest = others.reduce((ranges, other) => without(ranges, other.ranges), way.ranges)
+      const rest = without(way.ranges, taken)
       const shared = others.map((other) => ({ ranges: intersection(way.ranges, other.ranges), to: [way.to, other.to] as const }))
       return [...shared, { ranges: rest, to: [way.to, OUTSIDE] as const }]
     })
     return { accepts: left.accepts && (q === OUTSIDE || !b.states[q]!.accepts), ways: ways.filter(({ ranges }) => ranges.length > 0) }
   })
+}
+
+/** How many ranges are looked at where each way of one state is compared with each of another. */
+function looksAt(left: readonly Way[], right: readonly Way[]): number {
+  const rangesIn = (ways: readonly Way[]) => ways.reduce((sum, { ranges }) => sum + ranges.length, 0)
+  return left.length * rangesIn(right) + right.length * rangesIn(left)
 }
 
 /** Numbers the states of an automaton as they are found. */

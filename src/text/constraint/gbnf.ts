@@ -14,7 +14,7 @@ export type GbnfNode =
 
 /** The largest grammars in circulation have some 100 KB; this bounds the time to read one. */
 const LONGEST_GRAMMAR = 1_000_000
-/** Groups in groups: people write fewer than ten; the parser recurses. */
+/** Groups in groups, and repeats of repeats: people write fewer than ten; the parser, and what follows it, recurses. */
 const DEEPEST_GROUP = 100
 
 const NAME = /[a-zA-Z0-9-]/
@@ -107,7 +107,8 @@ class GbnfParser {
 
   #repeats(part: GbnfNode, inside: boolean): GbnfNode {
     const cursor = this.#cursor
-    for (;;) {
+    for (let depth = 0; ; depth++) {
+      if (depth > DEEPEST_GROUP) throw cursor.unsupported(`more than ${DEEPEST_GROUP} repeats of each other`)
       let bounds: RepeatBounds
       if (cursor.skip('*')) bounds = [0, Infinity]
       else if (cursor.skip('+')) bounds = [1, Infinity]

@@ -7,6 +7,8 @@ import { Encoder, utf8 } from './encodings.js'
 import type { Expression, Grammar } from './expressions.js'
 import type { GbnfNode } from './gbnf.js'
 import { FIRST_TOKEN_SYMBOL } from './lexer.js'
+import { remembered } from './memo.js'
+import { type Ranges, rangesOf, without } from './ranges.js'
 import type { Term } from './terms.js'
 
 /** Terms of this size may be copied to where a rule is used. */
@@ -36,6 +38,15 @@ class GbnfBuilder {
   readonly #expressions = new Map<string, Expression>()
   /** Rules that may be copied to where they are used, as terms; undefined for the others. */
   readonly #inlined = new Map<string, Term | undefined>()
+  /**
+   * What is known of nodes, which are looked at on every level above them. It stays true: a rule that uses itself is
+   * inlined nowhere, and any other one is known before what uses it.
+   */
+  readonly #terms = new Map<GbnfNode, Term | undefined>()
+  /** By how the grammar spells them. */
+  readonly #tokenTerms = new Map<string, Term>()
+  /** The symbols that `!<...>` may stand for. */
+  #otherTokens: Ranges | undefined
 
   constructor(grammar: Grammar, rules: ReadonlyMap<string, GbnfNode>, names: TokenNames | undefined) {
     this.#grammar = grammar
@@ -77,12 +88,19 @@ class GbnfBuilder {
 
   /** The node as a term, undefined if it is not regular as far as it is known. */
   #term(node: GbnfNode): Term | undefined {
+    if (this.#terms.has(node)) return this.#terms.get(node)
+    const term = this.#makeTerm(node)
+    this.#terms.set(node, term)
+    return term
+  }
+
+  #makeTerm(node: GbnfNode): Term | undefined {
     const { terms } = this.#grammar
     switch (node.kind) {
       case 'set':
         return this.#encoder.encode(terms.set(node.points))
       case 'token':
-        return this.#tokenTerm(node.token, node.negated)
+        return remembered(this.#tokenTerms, `${node.negated}${node.token}`, () => this.#tokenTerm(node.token, node.negated))
       case 'rule':
         return this.#inlined.get(node.name)
       case 'repeat': {
@@ -147,14 +165,17 @@ class GbnfBuilder {
     }
     const symbol = FIRST_TOKEN_SYMBOL + id
     if (!negated) return this.#grammar.terms.set([symbol, symbol])
-    const ranges: number[] = []
-    for (let other = 0; other < names.vocabSize; other++) {
-      if (other === id || names.isControl(other)) continue
-      if (ranges.length > 0 && ranges.at(-1) === FIRST_TOKEN_SYMBOL + other - 1) ranges[ranges.length - 1] = FIRST_TOKEN_SYMBOL + other
-      else ranges.push(FIRST_TOKEN_SYMBOL + other, FIRST_TOKEN_SYMBOL + other)
-    }
-    return this.#grammar.terms.set(ranges)
+    this.#otherTokens ??= textTokens(names)
+    this.#grammar.terms.budget.spend(1 + this.#otherTokens.length / 8)
+    return this.#grammar.terms.set(without(this.#otherTokens, [symbol, symbol]))
   }
+}
+
+/** The symbols of all tokens but control tokens. */
+function textTokens(names: TokenNames): Ranges {
+  const pairs: [from: number, to: number][] = []
+  for (let id = 0; id < names.vocabSize; id++) if (!names.isControl(id)) pairs.push([FIRST_TOKEN_SYMBOL + id, FIRST_TOKEN_SYMBOL + id])
+  return rangesOf(pairs)
 }
 
 function rulesIn(node: GbnfNode): string[] {

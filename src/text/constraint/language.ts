@@ -44,12 +44,8 @@ const BOUNDS: Bounds = { steps: STEPS_PER_CALL, objects: MOST_REMEMBERED }
  */
 export function compileLanguage(spec: ConstraintSpec, names?: TokenNames, bounds = BOUNDS): Parser {
   const { kind, subject } = kindOf(spec)
-  try {
-    return compile(spec, kind, new Budget(bounds.steps, subject), names, bounds.objects)
-  } catch (error) {
-    if (!(error instanceof RangeError)) throw error // the stack has ended
-    throw new MixtralError('UNSUPPORTED', `${subject} has too many parts in one another, expected some thousand at most`, { cause: error })
-  }
+  const budget = new Budget(bounds.steps, subject)
+  return budget.within(() => compile(spec, kind, budget, names, bounds.objects))
 }
 
 function compile(spec: ConstraintSpec, kind: Kind, budget: Budget, names: TokenNames | undefined, objects: number): Parser {

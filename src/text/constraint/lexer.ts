@@ -3,6 +3,7 @@
 // lexeme: several may end at one place, and go on there too.
 
 import { MixtralError } from '../../base/errors.js'
+import { LOOK } from './budget.js'
 import { classesOf, contains, type Ranges } from './ranges.js'
 import type { Term, Terms } from './terms.js'
 
@@ -151,8 +152,13 @@ export class Lexer {
     const key = sets.map((set) => set.id).join()
     const known = this.#partitions.get(key)
     if (known) return known
-    this.#terms.budget.spend(10 * sets.length)
-    const classes = classesOf(sets.map((set) => set.ranges)).filter(({ ranges }) => ranges[0]! <= BYTES[1]!)
+    const { budget } = this.#terms
+    budget.spend(10 * sets.length)
+    const all = classesOf(
+      sets.map((set) => set.ranges),
+      (looks) => budget.spend(looks * LOOK),
+    )
+    const classes = all.filter(({ ranges }) => ranges[0]! <= BYTES[1]!)
     const classOf = new Uint16Array(256)
     let bytes = 0
     let firstByte = 256

@@ -3,7 +3,9 @@
 // constrained numbers are spelled: no exponent, no leading zeros, no negative zero, and few enough digits that
 // different texts are different float64 numbers.
 
-import { atScale, commonMultiple, compare, type Decimal, isMultiple } from './decimals.js'
+import { type Budget, LOOK } from './budget.js'
+import { atScale, commonMultiple, compare, type Decimal, isMultiple, reduced } from './decimals.js'
+import { remembered } from './memo.js'
 import type { Machine, Move, Terms } from './terms.js'
 
 export interface NumberSet {
@@ -39,11 +41,26 @@ export function isIn(set: NumberSet, value: Decimal): boolean {
   if (set.min && compare(value, set.min) < (set.minExcluded ? 1 : 0)) return false
   if (set.max && compare(value, set.max) > (set.maxExcluded ? -1 : 0)) return false
   if (!set.steps.every((step) => isMultiple(value, step)) || set.notSteps.some((step) => isMultiple(value, step))) return false
-  return !set.excluded.some((other) => compare(value, other) === 0)
+  if (set.excluded.length === 0) return true
+  return !remembered(excludedKeys, set.excluded, () => new Set(set.excluded.map(keyOf))).has(keyOf(value))
+}
+
+/** Of lists of excluded numbers, what tells them apart. */
+const excludedKeys = new WeakMap<readonly Decimal[], ReadonlySet<string>>()
+
+function keyOf(value: Decimal): string {
+  const { digits, scale } = reduced(value)
+  return `${digits}/${scale}`
+}
+
+/** The steps that it takes to see whether a number is in the set. */
+export function costOf({ steps, notSteps }: NumberSet): number {
+  return (1 + steps.length + notSteps.length) / 4
 }
 
 export class NumberMachine implements Machine {
   readonly #set: NumberSet
+  readonly #budget: Budget
   /** Most digits, before and behind the point together. */
   readonly #digits: number
   /** Behind the point of everything below: arithmetic is in whole units of 10 ** -scale. */
@@ -57,8 +74,11 @@ export class NumberMachine implements Machine {
   /** (scale + digits + 1) powers of ten. */
   readonly #powers: readonly bigint[]
 
-  constructor(set: NumberSet) {
+  /** Throws what spending the budget throws, as all of its methods do. */
+  constructor(set: NumberSet, budget: Budget) {
     this.#set = set
+    this.#budget = budget
+    budget.spend(costOf(set) + LOOK * set.excluded.length)
     this.#digits = wholeDigits(set)
     const decimals = [set.min, set.max, ...set.steps, ...set.notSteps, ...set.excluded].map((decimal) => decimal?.scale ?? 0)
     this.#scale = Math.max(this.#digits, ...decimals)
@@ -136,6 +156,7 @@ export class NumberMachine implements Machine {
     let value = ceilingTo(low, stride)
     const tries = this.#excluded.size + (this.#notSteps.length > 0 ? MOST_TRIES : 1)
     for (let i = 0; i < tries && value <= high; i++) {
+      this.#budget.spend((i > 0 ? 1 / 4 : 0) + this.#notSteps.length / 8)
       if (!this.#excluded.has(value) && !this.#notSteps.some((step) => value % step === 0n)) return true
       value += stride
     }

@@ -16,6 +16,8 @@ const LONGEST_PATTERN = 20_000
 const DEEPEST_GROUP = 100
 /** An anchor in a repeat is written out, which is for `(^|x)?` and the like. */
 const MOST_ANCHORED_REPEATS = 3
+/** What reading an item takes beside its terms, which patterns that are alike share. */
+const STEPS_PER_ITEM = 4
 
 const START = 1
 const END = 2
@@ -64,7 +66,10 @@ class PatternParser {
 
   #sequence(): Anchored {
     const items: Anchored[] = []
-    while (!this.#cursor.atEnd && this.#cursor.peek() !== '|' && this.#cursor.peek() !== ')') items.push(this.#quantified())
+    while (!this.#cursor.atEnd && this.#cursor.peek() !== '|' && this.#cursor.peek() !== ')') {
+      this.#terms.budget.spend(STEPS_PER_ITEM)
+      items.push(this.#quantified())
+    }
     // from the end, since sequences lean to the right
     return items.reduceRight((rest, item) => this.#join(item, rest), this.#free(this.#terms.empty))
   }
@@ -74,7 +79,7 @@ class PatternParser {
     const item = this.#item()
     const [min, max] = this.#quantifier() ?? [1, 1]
     if (isAnchor && (min !== 1 || max !== 1)) throw this.#cursor.malformed('a repeated anchor')
-    if (item.slice(1).every((term) => term === this.#terms.none)) return this.#free(this.#terms.repeat(item[0], min, max))
+    if (this.#isFree(item)) return this.#free(this.#terms.repeat(item[0], min, max))
     if (max > MOST_ANCHORED_REPEATS) throw this.#cursor.unsupported('an anchor inside a repeat')
     let result = this.#free(this.#terms.empty)
     for (let count = max; count > 0; count--) {
@@ -147,6 +152,7 @@ class PatternParser {
   /** One after the other. Behind a text's end, and before its start, there is only the empty text. */
   #join(a: Anchored, b: Anchored): Anchored {
     const terms = this.#terms
+    if (this.#isFree(a) && this.#isFree(b)) return this.#free(terms.sequence([a[0], b[0]]))
     const found: [Term[], Term[], Term[], Term[]] = [[], [], [], []]
     const emptyIf = (term: Term) => (term.nullable ? terms.empty : terms.none)
     for (let left = 0; left < 4; left++) {
@@ -169,6 +175,12 @@ class PatternParser {
   #free(term: Term): Anchored {
     const { none } = this.#terms
     return [term, none, none, none]
+  }
+
+  /** Whether there is no anchor in it. */
+  #isFree([, atStart, atEnd, whole]: Anchored): boolean {
+    const { none } = this.#terms
+    return atStart === none && atEnd === none && whole === none
   }
 }
 

@@ -66,13 +66,14 @@ export function contains(ranges: Ranges, value: number): boolean {
 
 /**
  * Cuts the numbers of several sets into classes: two numbers are in one class when they are in the same sets. Each
- * class is its ranges and the indices of its sets; numbers in no set are in no class. At most `sets.length * 2` ranges
- * are cut at each place, so the cost is bounded by the product of ranges and sets.
+ * class is its ranges and the indices of its sets; numbers in no set are in no class. Every set is looked at for each
+ * range: `onCost` is told the product before the work, and may throw.
  */
-export function classesOf(sets: readonly Ranges[]): { ranges: Ranges; members: number[] }[] {
+export function classesOf(sets: readonly Ranges[], onCost?: (looks: number) => void): { ranges: Ranges; members: number[] }[] {
   const starts = new Set<number>()
   for (const ranges of sets) for (let i = 0; i < ranges.length; i += 2) starts.add(ranges[i]!).add(ranges[i + 1]! + 1)
   const cuts = [...starts].sort((a, b) => a - b)
+  onCost?.(cuts.length * sets.length)
   const classes = new Map<string, { pairs: [number, number][]; members: number[] }>()
   for (let i = 0; i + 1 < cuts.length; i++) {
     const from = cuts[i]!

@@ -4,7 +4,7 @@
 // which exists once. Does not know whether its symbols are bytes or code points.
 
 import type { Budget } from './budget.js'
-import { type Ranges, union } from './ranges.js'
+import { pairsOf, type Ranges, rangesOf } from './ranges.js'
 
 /** An automaton that is not made of terms. Every state must have a way to an accepting one. */
 export interface Machine {
@@ -98,13 +98,13 @@ export class Terms {
 
   choice(terms: readonly Term[]): Term {
     const parts = new Map<number, Term>()
-    let ranges: Ranges = []
+    const pairs: [from: number, to: number][] = []
     for (const term of terms.flatMap((term) => (term.kind === 'choice' ? term.parts : term))) {
-      if (term.kind === 'set') ranges = union(ranges, term.ranges)
+      if (term.kind === 'set') for (const pair of pairsOf(term.ranges)) pairs.push(pair)
       else if (term !== this.none) parts.set(term.id, term)
     }
-    if (ranges.length > 0) {
-      const set = this.set(ranges)
+    if (pairs.length > 0) {
+      const set = this.set(rangesOf(pairs))
       parts.set(set.id, set)
     }
     if (parts.size > 1 && [...parts.values()].some((part) => part.nullable && part !== this.empty)) parts.delete(this.empty.id)

@@ -39,6 +39,11 @@ export class TextCursor {
 
   /** Goes past `text` if it stands here. */
   skip(text: string): boolean {
+    if (text.length === 1) {
+      const isHere = this.peek() === text
+      if (isHere) this.#at++
+      return isHere
+    }
     const characters = [...text]
     if (!characters.every((character, i) => this.peek(i) === character)) return false
     this.#at += characters.length

@@ -1,6 +1,7 @@
 // The filters of Jinja that take lists. Most return what Python calls a generator: it has no length, and gives its
 // items once.
 
+import { createHash } from 'node:crypto'
 import { Text } from '../templates/markedText.js'
 import type { WorkBudget } from '../templates/workBudget.js'
 import { joined } from './composing.js'
@@ -158,12 +159,19 @@ function sortDict(value: Value, args: Arguments, around: Surroundings): Value {
   return new List(ordered(pairsOf(value), key, around.budget, given.flag('reverse')))
 }
 
+/** A long text by its digest, in a tuple, which is no text. */
+function shortKey(value: Value, budget: WorkBudget): Value {
+  if (!(value instanceof Text && value.isLong)) return value
+  budget.spend(value.length)
+  return new List([plain(createHash('sha256').update(value.value, 'utf16le').digest('hex'))], 'tuple')
+}
+
 function unique(value: Value, args: Arguments, around: Surroundings): Value {
   const key = keyOf(new Parameters('unique', args, ['case_sensitive', 'attribute']), around)
   const seen = new Dict()
   const kept = itemsOf(value, around.budget).filter((item) => {
     around.budget.countStep()
-    const found = key(item)
+    const found = shortKey(key(item), around.budget)
     if (seen.get(found) !== undefined) return false
     seen.set(found, true)
     return true

@@ -86,7 +86,7 @@ export class Dict {
   }
 
   get(key: Value): Value | undefined {
-    return this.#entries.get(hashOf(key))?.[1]
+    return key instanceof Text && key.isLong ? undefined : this.#entries.get(hashOf(key))?.[1]
   }
 
   /** The value under a text. */
@@ -148,7 +148,7 @@ export function orElse<Other>(value: Value | undefined, other: Other): Value | O
 
 /** What a dict finds a key by. Throws an Error for a value that can be no key. */
 function hashOf(key: Value): string {
-  if (key instanceof Text) return `t${key.value}`
+  if (key instanceof Text && !key.isLong) return `t${key.value}`
   if (key instanceof LongWhole) return `n${key.digits}`
   const number = numberOf(key)
   if (number !== undefined) return `n${number}`
@@ -160,7 +160,7 @@ function hashOf(key: Value): string {
     return `(${parts.map((part) => `${part.length}:${part}`).join('')})`
   }
   if (key instanceof Undefined) return 'undefined'
-  throw new Error(`a ${typeName(key)} as a key`)
+  throw new Error(`a ${key instanceof Text ? 'long ' : ''}${typeName(key)} as a key`)
 }
 
 /** A whole number, a float or a boolean as a number: of a long one, the nearest. */

@@ -51,6 +51,11 @@ export class Text {
     return this.value.length
   }
 
+  /** Whether it is too long to be found in a Map: V8 knows texts of over 16,383 characters by their length alone. */
+  get isLong(): boolean {
+    return this.value.length > 10_000
+  }
+
   /** The part between two positions, both within the text. */
   slice(start: number, end = this.value.length): Text {
     if (start === 0 && end === this.value.length) return this

@@ -23,13 +23,13 @@ class TextMachine implements Machine {
   readonly #kind: Kind
   readonly #trigger: Uint8Array
   /** (trigger bytes) how much of the trigger's beginning ends with this byte of it, other than all that has come. */
-  readonly #borders: Uint8Array
+  readonly #borders: Uint16Array
 
   constructor(trigger: string, kind: Kind) {
     this.signature = `${kind} ${JSON.stringify(trigger)}`
     this.#kind = kind
     this.#trigger = new TextEncoder().encode(trigger)
-    this.#borders = new Uint8Array(this.#trigger.length)
+    this.#borders = new Uint16Array(this.#trigger.length)
     for (let i = 1; i < this.#trigger.length; i++) this.#borders[i] = this.#after(this.#borders[i - 1]!, this.#trigger[i]!)
   }
 

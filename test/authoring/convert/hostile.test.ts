@@ -54,6 +54,16 @@ function secondCut(merges: readonly string[]): number {
   return pieces.findIndex((piece, i) => i > 0 && piece === pieces[i - 1])
 }
 
+/** Adds merges of runs of many characters, those of each among each other, and cut as by one score for all. */
+function addRuns({ vocab, merges }: { vocab: Record<string, number>; merges: unknown[] }, characters: number): void {
+  let id = Object.keys(vocab).length
+  for (let n = 0; n < characters; n++) {
+    const run = (length: number) => String.fromCodePoint(0x4e00 + n).repeat(length)
+    for (const length of [1, 2, 31, 32, 33, 64]) vocab[run(length)] = id++
+    merges.push(`${run(32)} ${run(32)}`, `${run(1)} ${run(1)}`, `${run(31)} ${run(33)}`)
+  }
+}
+
 const q = 'model.layers.0.self_attn.q_proj.weight'
 
 const faults: Record<string, [change: () => Promise<unknown>, code: string, message: RegExp | string]> = {
@@ -271,6 +281,11 @@ const faults: Record<string, [change: () => Promise<unknown>, code: string, mess
       }),
     'UNSUPPORTED',
     /do not stand together/,
+  ],
+  'merges of long runs among each other, of thousands of characters': [
+    () => tokenizerJson(({ model: own }) => addRuns(own, 3000)),
+    'UNSUPPORTED',
+    /too many merges of long runs do not stand together, expected the order of a SentencePiece model/,
   ],
   'two pieces of one id': [
     () => tokenizerJson(({ model: own }) => Object.assign(own.vocab, { zqz: 5 })),

@@ -169,6 +169,9 @@ describe('inputs that are wrong', () => {
         await expect(asked).rejects.toThrow(`${param} is ${JSON.stringify(found)}, expected `)
       await expect(asked, param).rejects.toMatchObject({ status: param === 'input_file_id' && more.input_file_id !== 7 ? 404 : 400, param })
     }
+    // a schema would make an error for each of them
+    const wrong = Object.fromEntries(Array.from({ length: 17 }, (_, i) => [`k${i}`, 7]))
+    await expect(client().batches.create({ ...right, metadata: wrong } as never)).rejects.toMatchObject({ status: 400, param: 'metadata' })
     const output = (await client().batches.list()).data.find(({ output_file_id }) => output_file_id)!.output_file_id!
     await expect(client().batches.create({ ...right, input_file_id: output } as never)).rejects.toMatchObject({ status: 400 })
   })

@@ -72,3 +72,10 @@ test('what is done between renderings does not count', () => {
   expect(jinja(refuses).render([system, user]).text).toBe('S\n\nHi')
   expect(jinja('{{ messages[-1].content }}').render([system, user]).text).toBe('S\n\nHi')
 })
+
+test('texts that are too long for a Map are no keys, and are told apart', () => {
+  const long = "range(4)|map('center', 16400)"
+  expect(() => jinja(`{{ dict(${long}|batch(2)) }}{{ messages[0].content }}`).render([user])).toThrow('a long str as a key')
+  const source = `{{ ((${long}|list) + (${long}|list))|unique|list|length }}{{ {'a': 1}.get('a'.center(16400), 2) }}{{ messages[0].content }}`
+  expect(jinja(source).render([user]).text).toBe('42Hi')
+})

@@ -239,6 +239,11 @@ test.each<[what: string, messages: unknown[], message: RegExp]>([
   ['arguments that are a list', [calls(call('1', 'a', '[1]'))], /has the arguments a list of 1, expected the text of a JSON object/],
   ['arguments without bottom', [calls(call('1', 'a', '{"a":'.repeat(5000)))], /nests more than 60 levels deep/],
   ['two calls of one id', [calls(call('1', 'a', '{}'), call('1', 'b', '{}'))], /message 0 has two tool calls with the id "1"/],
+  [
+    'more calls than a model writes',
+    [calls(...Array.from({ length: 1025 }, (_, i) => call(`${i}`, 'a', '{}')))],
+    /message 0 has 1025 tool_calls, expected at most 1024/,
+  ],
   ['a result without a call', [user('a'), result('b', '1')], /message 1 answers the call "1", expected one of the message before/],
   ['a result of no call', [user('a'), result('b')], /message 1 answers a call, expected/],
   ['a second result', [calls(call('1', 'a', '{}')), result('b', '1'), result('b', '1')], /message 2 answers the call "1"/],

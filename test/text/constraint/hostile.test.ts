@@ -5,8 +5,13 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { MixtralError } from '../../../dist/base/errors.js'
+import { Budget } from '../../../dist/text/constraint/budget.js'
 import { Constraint, type ConstraintState } from '../../../dist/text/constraint/constraint.js'
-import type { ConstraintSpec } from '../../../dist/text/constraint/language.js'
+import { Grammar } from '../../../dist/text/constraint/expressions.js'
+import type { GbnfNode } from '../../../dist/text/constraint/gbnf.js'
+import { gbnfExpression } from '../../../dist/text/constraint/gbnfGrammar.js'
+import { accepts, type ConstraintSpec, compileLanguage } from '../../../dist/text/constraint/language.js'
+import { Terms } from '../../../dist/text/constraint/terms.js'
 import { TokenTrie } from '../../../dist/text/constraint/tokenTrie.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
 import { metadataOf, normal } from '../tokenizer/vocabularies.js'
@@ -127,6 +132,8 @@ test(`${RUNS} hostile JSON Schemas are refused or give masks`, full, () => {
 })
 
 const repeated = (count: number, part: (i: number) => string) => Array.from({ length: count }, (_, i) => part(i))
+/** Characters that are no neighbors. */
+const apart = (i: number) => String.fromCodePoint(0x4e00 + 2 * i)
 const nested = (depth: number, wrap: (inner: unknown) => unknown) =>
   Array.from({ length: depth }).reduce<unknown>((inner) => wrap(inner), { type: 'null' })
 const doubling = (make: (next: unknown) => unknown) => ({
@@ -180,6 +187,92 @@ test.each<[name: string, spec: ConstraintSpec]>([
   ['20,000 rules in a chain', { grammar: `root ::= r0\n${repeated(20_000, (i) => `r${i} ::= r${i + 1}`).join('\n')}\nr20000 ::= "a"` }],
   ['20,000 groups in each other', { grammar: `root ::= ${'('.repeat(20_000)}"a"${')'.repeat(20_000)}` }],
   ['a grammar of two million characters', { grammar: `root ::= "${'a'.repeat(2_000_000)}"` }],
+  [
+    '100,000 items below a hundred groups, none of them regular',
+    { grammar: `root ::= ${'("q" '.repeat(98)}${'"a" '.repeat(100_000)}root${')'.repeat(98)} | "z"` },
+  ],
+  ['a hundred thousand times any token but one', { grammar: `root ::= ${repeated(100_000, (i) => `!<[${i % 250}]>`).join(' ')}` }],
+  [
+    '3,000 rules with a set of tokens each',
+    {
+      grammar: [
+        `root ::= ${repeated(3000, (i) => `r${i}`).join(' | ')}`,
+        ...repeated(3000, (i) => `r${i} ::= !<[${i % 250}]> "x" r${i} | "y"`),
+      ].join('\n'),
+    },
+  ],
+  ['20,000 repeats of a repeat', { grammar: `root ::= "a"${'{2,3}'.repeat(20_000)}` }],
+  ['a few thousand repeats of a repeat', { grammar: `root ::= "a"${'{2,3}'.repeat(3000)}` }],
+  ['words of which each begins the next', { jsonSchema: { enum: repeated(3000, (i) => 'a'.repeat(i)) } }],
+  ['fewer such words', { jsonSchema: { enum: repeated(1500, (i) => 'a'.repeat(i)) } }],
+  ['10,000 single characters', { regex: repeated(9999, apart).join('|') }],
+  [
+    'patterns of 10,000 single characters',
+    { jsonSchema: { allOf: repeated(40, (n) => ({ pattern: repeated(9999, apart).join('|') + n })) } },
+  ],
+  [
+    'a name of two million characters above 30,000 others',
+    {
+      jsonSchema: {
+        properties: { ['n'.repeat(2_000_000)]: { properties: Object.fromEntries(repeated(30_000, (i) => [`p${10_000 + i}`, {}])) } },
+      },
+    },
+  ],
+  [
+    'a URI of two million characters above 30,000 others',
+    {
+      jsonSchema: {
+        $id: `http://h/${'n'.repeat(2_000_000)}/x`,
+        properties: Object.fromEntries(repeated(30_000, (i) => [`p${i}`, { $id: `b${i}` }])),
+      },
+    },
+  ],
+  ['none of 200,000 words', { jsonSchema: { type: 'string', not: { enum: repeated(200_000, (i) => `v${i}`) } } }],
+  ['none of 300,000 numbers', { jsonSchema: { type: 'integer', not: { enum: repeated(300_000, (i) => i) } } }],
+  [
+    '100,000 words, and none of others',
+    { jsonSchema: { enum: repeated(100_000, (i) => `a${i}`), not: { enum: repeated(100_000, (i) => `v${i}`) } } },
+  ],
+  [
+    '8,000 properties with none of 400,000 names',
+    {
+      jsonSchema: {
+        type: 'object',
+        properties: Object.fromEntries(repeated(8000, (i) => [`a${i}`, {}])),
+        propertyNames: { enum: repeated(400_000, (i) => `b${i}`) },
+      },
+    },
+  ],
+  ['45,000 items that must not all be anything', { jsonSchema: { not: { prefixItems: repeated(45_000, () => ({})) } } }],
+  ['a million names that must not all be there', { jsonSchema: { not: { required: repeated(1_000_000, (i) => `a${i}`) } } }],
+  [
+    'a product of choices with long lists of names',
+    {
+      jsonSchema: {
+        allOf: [
+          { anyOf: repeated(90, (i) => ({ required: repeated(4000, (j) => `a${i}b${j}`) })) },
+          { anyOf: repeated(90, (i) => ({ required: [`c${i}`] })) },
+        ],
+      },
+    },
+  ],
+  ['one of 8,000 types', { jsonSchema: { oneOf: repeated(8000, (i) => ({ type: i % 2 ? 'string' : 'null' })) } }],
+  [
+    '8,000 divisors of 100,000 numbers',
+    { jsonSchema: { allOf: [...repeated(8000, (i) => ({ multipleOf: i + 1 })), { enum: repeated(100_000, (i) => i + 0.5) }] } },
+  ],
+  [
+    '20,000 items of a schema with half a million keys',
+    {
+      jsonSchema: {
+        type: 'array',
+        allOf: [
+          { prefixItems: repeated(20_000, () => ({ type: 'null' })) },
+          { items: Object.fromEntries(repeated(500_000, (i) => [`x-${i}`, 1])) },
+        ],
+      },
+    },
+  ],
 ])('%s: refused, or masks', (_, spec) => {
   survives(spec, [0, 1, 2, 3, 5, 7, 11, 13])
 })
@@ -188,4 +281,43 @@ test('a schema that holds itself is refused', () => {
   const schema: Record<string, unknown> = { type: 'array' }
   schema.items = schema
   expect(() => new Constraint({ jsonSchema: schema }, trie)).toThrow('more than 200 levels deep')
+})
+
+test('the parts of a grammar are looked at once, on however many levels they are', () => {
+  let looks = 0
+  const item: GbnfNode = {
+    kind: 'set',
+    get points() {
+      looks++
+      return [0x61, 0x61]
+    },
+  }
+  const root: GbnfNode = { kind: 'rule', name: 'root' }
+  let parts: GbnfNode = { kind: 'sequence', parts: [item, root] }
+  for (let level = 0; level < 90; level++) parts = { kind: 'sequence', parts: [item, parts] }
+  const rules = new Map([['root', { kind: 'choice', parts: [parts, item] } satisfies GbnfNode]])
+  gbnfExpression(new Grammar(new Terms(new Budget(1e6, 'the grammar'))), rules, undefined)
+  expect(looks).toBe(1)
+})
+
+test('the vocabulary is looked through once, however many tokens a grammar names', () => {
+  let looks = 0
+  const isControl = () => {
+    looks++
+    return false
+  }
+  const names = { vocabSize: 1000, idOf: () => undefined, isEnd: () => false, isControl }
+  const language = compileLanguage({ grammar: `root ::= ${repeated(100, (i) => `!<[${i}]>`).join(' ')} "a"` }, names)
+  expect(looks).toBe(1000)
+  expect(language.stepToken(language.start, 0)).toBe(null)
+  expect(language.stepToken(language.start, 1)).not.toBe(null)
+})
+
+test.each([
+  ['not', { not: { enum: ['a', 3, null, true] } }],
+  ['and', { enum: ['b', 4, false, {}], not: { enum: ['a', 3, null, true] } }],
+])('what none of a list leaves: %s', (_, jsonSchema) => {
+  const language = compileLanguage({ jsonSchema, spacing: 'compact' })
+  expect(['"b"', '4', 'false', '{}'].filter((text) => !accepts(language, text))).toEqual([])
+  expect(['"a"', '3', '3.0', 'null', 'true'].filter((text) => accepts(language, text))).toEqual([])
 })

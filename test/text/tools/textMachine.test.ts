@@ -22,3 +22,11 @@ test.each(['a', 'ab', 'aa', 'aab', 'aba', 'abab', 'aabaa', 'abcab'])('texts with
     expect(wrong, kind).toEqual([])
   }
 })
+
+test('a trigger that repeats itself for longer than a byte can count', () => {
+  const trigger = `${'a'.repeat(300)}b`
+  const language = compileLanguage({ compose: (grammar) => grammar.lexeme(textTerm(grammar.terms, trigger, 'without')) })
+  expect(accepts(language, 'a'.repeat(400))).toBe(true)
+  expect(accepts(language, `${'a'.repeat(310)}b`)).toBe(false)
+  expect(accepts(language, `${'a'.repeat(299)}b`)).toBe(true)
+})

@@ -1,6 +1,7 @@
 // The input of OpenAI's Responses API: a text, or items, which become the messages of a chat.
 
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
+import type { ToolCall } from '../../../text/tools/toolCalls.js'
 import { badRequest } from '../apiError.js'
 
 type Item = Readonly<Record<string, unknown>>
@@ -15,7 +16,9 @@ export function messagesOf(input: string | readonly Item[], instructions: string
     const message = messageOf(item, `input.${i}`)
     const before = messages.at(-1)
     if (message.tool_calls && before?.role === 'assistant') {
-      messages[messages.length - 1] = { ...before, tool_calls: [...(before.tool_calls ?? []), ...message.tool_calls] }
+      // one list that grows: copied for each call, thousands would take their square
+      if (before.tool_calls) (before.tool_calls as ToolCall[]).push(...message.tool_calls)
+      else messages[messages.length - 1] = { ...before, tool_calls: [...message.tool_calls] }
     } else messages.push(message)
   }
   return messages

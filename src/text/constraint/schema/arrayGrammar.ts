@@ -41,7 +41,7 @@ export class ArrayGrammar extends CompoundGrammar {
     const named = Math.min(max, namedItems(shape))
     let rest = this.#others(this.valueFor(this.solver.itemGoal(shape, named)), named, min, max)
     for (let place = named - 1; place >= 0; place--) {
-      this.grammar.terms.budget.spend(5)
+      this.grammar.terms.budget.spend(4 + shape.rules.length)
       const item = this.grammar.sequence(this.#item(this.valueFor(this.solver.itemGoal(shape, place)), place), rest)
       rest = place >= min ? this.grammar.optional(item) : item
     }

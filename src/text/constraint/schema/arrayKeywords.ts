@@ -2,7 +2,7 @@
 
 import { ANYTHING, satisfies, violates } from './goals.js'
 import { type Keyword, KeywordUse, onlyType, orOtherType } from './keyword.js'
-import { type ArrayShape, anyArray, anyValue, noValue, type ValueShapes } from './shapes.js'
+import { type ArrayShape, anyArray, anyValue, checkAlternatives, noValue, type ValueShapes } from './shapes.js'
 
 function lists(inside: (use: KeywordUse) => Partial<ArrayShape>, outside: (use: KeywordUse) => readonly Partial<ArrayShape>[]): Keyword {
   return {
@@ -34,11 +34,11 @@ const prefixItems: Keyword = lists(
     rules: [{ prefix: use.children().map(satisfies), rest: ANYTHING }],
     evaluated: { ...anyArray.evaluated, count: use.children().length },
   }),
-  (use) =>
-    use.children().map((node, i) => ({
-      min: i + 1,
-      rules: [{ prefix: [...anythingTimes(i), violates(node)], rest: ANYTHING }],
-    })),
+  (use) => {
+    const nodes = use.children()
+    checkAlternatives(nodes.length) // each has a list of the items before it
+    return nodes.map((node, i) => ({ min: i + 1, rules: [{ prefix: [...anythingTimes(i), violates(node)], rest: ANYTHING }] }))
+  },
 )
 
 function containsBounds(use: KeywordUse): { min: number; max: number } {
@@ -84,6 +84,7 @@ export function withUnevaluatedItems(use: KeywordUse, beside: ValueShapes): Valu
     if (shape.evaluated.byContains && shape.evaluated.count < Infinity)
       throw use.unsupported('it depends on which items contains has found')
     const { count } = shape.evaluated
+    if (count < Infinity) use.budget.spend(count / 8)
     const rules = count === Infinity || rest.key === '' ? shape.rules : [...shape.rules, { prefix: anythingTimes(count), rest }]
     return { ...shape, rules, evaluated: { count: Infinity, byContains: false } }
   })

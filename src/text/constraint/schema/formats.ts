@@ -2,6 +2,7 @@
 // draft that is not in it is refused, since a model would not be held to it. Any other is an annotation, as in the
 // draft.
 
+import { remembered } from '../memo.js'
 import { wholeMatch } from '../pattern.js'
 import type { Term, Terms } from '../terms.js'
 
@@ -72,7 +73,12 @@ export function isDraftFormat(format: string): boolean {
   return Object.hasOwn(FORMATS, format) || OTHERS_OF_DRAFT.includes(format)
 }
 
+/** By the terms that a grammar has. */
+const known = new WeakMap<Terms, Map<string, Term>>()
+
 /** The texts of a format, over code points; undefined for one that is not known. */
 export function formatTerm(terms: Terms, format: string): Term | undefined {
-  return Object.hasOwn(FORMATS, format) ? wholeMatch(terms, FORMATS[format]!, `the format ${format}`) : undefined
+  if (!Object.hasOwn(FORMATS, format)) return undefined
+  const own = remembered(known, terms, () => new Map<string, Term>())
+  return remembered(own, format, () => wholeMatch(terms, FORMATS[format]!, `the format ${format}`))
 }

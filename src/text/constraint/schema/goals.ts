@@ -23,8 +23,7 @@ export const NOTHING: Goal = { key: 'never', literals: [] }
 export function goalOf(literals: readonly Literal[]): Goal {
   const each = new Map<string, Literal>()
   for (const literal of literals) {
-    const { value, id } = literal.node
-    const isTrue = value === true || (typeof value === 'object' && Object.keys(value).length === 0)
+    const { value, id, isTrue } = literal.node
     if (isTrue || value === false) {
       if (isTrue === literal.positive) continue
       return NOTHING

@@ -4,7 +4,7 @@
 import { decimalOf } from '../decimals.js'
 import { anyJsonCharacter, ascii, Encoder, jsonCharacter } from '../encodings.js'
 import type { Expression, Grammar } from '../expressions.js'
-import { isIn, NumberMachine } from '../numbers.js'
+import { costOf, isIn, NumberMachine } from '../numbers.js'
 import { wholeMatch } from '../pattern.js'
 import type { Term } from '../terms.js'
 import type { NumberShape, StringShape } from './shapes.js'
@@ -86,6 +86,7 @@ export class JsonLexemes {
   number(shape: NumberShape): Expression {
     const { terms } = this.#grammar
     if (shape.values) {
+      terms.budget.spend(shape.values.length * costOf(shape))
       const values = shape.values.filter((value) => isIn(shape, decimalOf(value)))
       return this.#grammar.lexeme(terms.choice(values.map((value) => ascii(terms, JSON.stringify(value)))))
     }
@@ -93,7 +94,7 @@ export class JsonLexemes {
     if (min === anyNumber.min && max === anyNumber.max && steps.length + notSteps.length + excluded.length === 0) {
       return this.#grammar.lexeme(wholeMatch(terms, shape.integer ? INTEGER : NUMBER, 'numbers'))
     }
-    const machine = new NumberMachine(shape)
+    const machine = new NumberMachine(shape, terms.budget)
     return machine.isEmpty ? this.never : this.#grammar.lexeme(terms.machine(machine, ''))
   }
 

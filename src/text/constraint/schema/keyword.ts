@@ -2,10 +2,11 @@
 // its faults.
 
 import { MixtralError } from '../../../base/errors.js'
+import type { Budget } from '../budget.js'
 import type { Term, Terms } from '../terms.js'
 import type { Literal } from './goals.js'
 import { type SchemaDocument, type SchemaNode, shownPointer, typeOf } from './schemaDocument.js'
-import { anyValue, noValue, type ValueShapes } from './shapes.js'
+import { anyValue, intersectionOf, noValue, unionOf, type ValueShapes } from './shapes.js'
 
 export interface Keyword {
   /** The values for which the keyword holds. */
@@ -41,6 +42,20 @@ export class KeywordUse {
 
   get value(): unknown {
     return this.#schema[this.name]
+  }
+
+  get budget(): Budget {
+    return this.solver.terms.budget
+  }
+
+  /** The values of any of them. */
+  any(all: readonly ValueShapes[]): ValueShapes {
+    return unionOf(all, this.budget)
+  }
+
+  /** The values that are in all of them. */
+  all(all: readonly ValueShapes[]): ValueShapes {
+    return all.reduce((shapes, more) => intersectionOf(shapes, more, this.budget), anyValue)
   }
 
   /** As errors show it: `minItems at #/properties/a/minItems`. */

@@ -3,7 +3,7 @@
 import { MixtralError } from '../../../base/errors.js'
 import type { Keyword, KeywordUse } from './keyword.js'
 import type { SchemaNode } from './schemaDocument.js'
-import { anyValue, intersectionOf, noValue, unionOf, unseen, type ValueShapes } from './shapes.js'
+import { anyValue, noValue, unseen, type ValueShapes } from './shapes.js'
 
 /**
  * With unevaluated items or properties, every set of branches that hold together is an alternative: 31 of 5 branches.
@@ -12,7 +12,6 @@ const MOST_BRANCHES_TOGETHER = 5
 
 const holds = (use: KeywordUse, node: SchemaNode) => use.solver.shapesOf({ node, positive: true })
 const fails = (use: KeywordUse, node: SchemaNode) => use.solver.shapesOf({ node, positive: false })
-const all = (shapes: readonly ValueShapes[]) => shapes.reduce(intersectionOf, anyValue)
 
 function branches(use: KeywordUse): SchemaNode[] {
   if (!Array.isArray(use.value) || use.value.length === 0) throw use.malformed('a list of at least one schema')
@@ -25,36 +24,36 @@ const ref: Keyword = {
 }
 
 const allOf: Keyword = {
-  holds: (use) => all(branches(use).map((node) => holds(use, node))),
-  fails: (use) => unionOf(branches(use).map((node) => fails(use, node))),
+  holds: (use) => use.all(branches(use).map((node) => holds(use, node))),
+  fails: (use) => use.any(branches(use).map((node) => fails(use, node))),
 }
 
 const anyOf: Keyword = {
   holds: (use) => {
     const each = branches(use).map((node) => holds(use, node))
-    if (!use.solver.document.usesUnevaluated || each.length === 1) return unionOf(each)
+    if (!use.solver.document.usesUnevaluated || each.length === 1) return use.any(each)
     if (each.length > MOST_BRANCHES_TOGETHER) throw use.unsupported(`more than ${MOST_BRANCHES_TOGETHER} branches beside unevaluated ones`)
     // the more branches hold, the more is evaluated
-    return unionOf(subsets(each).map(all))
+    return use.any(subsets(each).map((some) => use.all(some)))
   },
-  fails: (use) => all(branches(use).map((node) => fails(use, node))),
+  fails: (use) => use.all(branches(use).map((node) => fails(use, node))),
 }
 
 const oneOf: Keyword = {
   holds: (use) => {
     const nodes = branches(use)
     const each = nodes.map((node) => holds(use, node))
-    return unionOf(
+    return use.any(
       each.map((shapes, i) => {
-        const overlapping = nodes.filter((_, j) => i !== j && !use.solver.isEmpty(intersectionOf(shapes, each[j]!)))
-        return overlapping.reduce((rest, node) => intersectionOf(rest, unseen(notBoth(use, node))), shapes)
+        const overlapping = nodes.filter((_, j) => i !== j && !use.solver.isEmpty(use.all([shapes, each[j]!])))
+        return use.all([shapes, ...overlapping.map((node) => unseen(notBoth(use, node)))])
       }),
     )
   },
   fails: (use) => {
     const nodes = branches(use)
-    const pairs = nodes.flatMap((a, i) => nodes.slice(i + 1).map((b) => intersectionOf(holds(use, a), holds(use, b))))
-    return unionOf([all(nodes.map((node) => fails(use, node))), ...pairs].map(unseen))
+    const pairs = nodes.flatMap((a, i) => nodes.slice(i + 1).map((b) => use.all([holds(use, a), holds(use, b)])))
+    return use.any([use.all(nodes.map((node) => fails(use, node))), ...pairs].map(unseen))
   },
 }
 
@@ -82,17 +81,17 @@ const ifThenElse: Keyword = {
     const then = branch(use, 'then')
     const otherwise = branch(use, 'else')
     if (!then && !otherwise && !use.solver.document.usesUnevaluated) return anyValue
-    return unionOf([
-      intersectionOf(holds(use, use.child()), then ? holds(use, then) : anyValue),
-      intersectionOf(unseen(fails(use, use.child())), otherwise ? holds(use, otherwise) : anyValue),
+    return use.any([
+      use.all([holds(use, use.child()), then ? holds(use, then) : anyValue]),
+      use.all([unseen(fails(use, use.child())), otherwise ? holds(use, otherwise) : anyValue]),
     ])
   },
   fails: (use) => {
     const then = branch(use, 'then')
     const otherwise = branch(use, 'else')
-    return unionOf([
-      then ? intersectionOf(holds(use, use.child()), fails(use, then)) : noValue,
-      otherwise ? intersectionOf(fails(use, use.child()), fails(use, otherwise)) : noValue,
+    return use.any([
+      then ? use.all([holds(use, use.child()), fails(use, then)]) : noValue,
+      otherwise ? use.all([fails(use, use.child()), fails(use, otherwise)]) : noValue,
     ])
   },
 }

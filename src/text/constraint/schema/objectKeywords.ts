@@ -4,7 +4,7 @@ import type { Term } from '../terms.js'
 import { ANYTHING, type Goal, NOTHING, satisfies, violates } from './goals.js'
 import { type Keyword, type KeywordUse, onlyType, orOtherType } from './keyword.js'
 import { shownPointer } from './schemaDocument.js'
-import { anyObject, anyValue, intersectionOf, type ObjectShape, unionOf, type ValueShapes } from './shapes.js'
+import { anyObject, checkAlternatives, type ObjectShape, type ValueShapes } from './shapes.js'
 
 function objects(
   inside: (use: KeywordUse) => Partial<ObjectShape>,
@@ -85,41 +85,53 @@ function requirementsOf(use: KeywordUse): (readonly [name: string, others: reado
 
 function namesOf(use: KeywordUse, names: unknown): readonly string[] {
   if (!Array.isArray(names) || !names.every((name) => typeof name === 'string')) throw use.malformed('a list of strings')
-  return names
+  use.budget.spend(names.length / 4)
+  return [...new Set(names)]
 }
 
 const required: Keyword = objects(
-  (use) => ({ required: [...new Set(namesOf(use, use.value))] }),
-  (use) => namesOf(use, use.value).map(propertyIsAbsent),
+  (use) => ({ required: namesOf(use, use.value) }),
+  (use) => {
+    const names = namesOf(use, use.value)
+    checkAlternatives(names.length)
+    return names.map(propertyIsAbsent)
+  },
 )
 
 const object = (shape: Partial<ObjectShape>) => onlyType({ objects: [{ ...anyObject, ...shape }] })
 
 /** For each name: the property is absent, or there and with it what is given. */
-function dependent(present: readonly (readonly [name: string, then: ValueShapes])[]): ValueShapes {
+function dependent(use: KeywordUse, present: readonly (readonly [name: string, then: ValueShapes])[]): ValueShapes {
   const other = orOtherType({ objects: [] })
-  return present.reduce<ValueShapes>((shapes, [name, then]) => {
-    const both = intersectionOf(object({ required: [name] }), then)
-    return intersectionOf(shapes, unionOf([other, object(propertyIsAbsent(name)), both]))
-  }, anyValue)
+  return use.all(
+    present.map(([name, then]) => use.any([other, object(propertyIsAbsent(name)), use.all([object({ required: [name] }), then])])),
+  )
 }
 
 const dependentRequired: Keyword = {
-  holds: (use) => dependent(requirementsOf(use).map(([name, required]) => [name, object({ required })])),
+  holds: (use) =>
+    dependent(
+      use,
+      requirementsOf(use).map(([name, required]) => [name, object({ required })]),
+    ),
   fails: (use) =>
-    unionOf(
+    use.any(
       requirementsOf(use).flatMap(([name, others]) =>
-        others.map((other) => intersectionOf(object({ required: [name] }), object(propertyIsAbsent(other)))),
+        others.map((other) => use.all([object({ required: [name] }), object(propertyIsAbsent(other))])),
       ),
     ),
 }
 
 const dependentSchemas: Keyword = {
-  holds: (use) => dependent(namesIn(use.value).map((name) => [name, use.solver.shapesOf({ node: use.child(name), positive: true })])),
+  holds: (use) =>
+    dependent(
+      use,
+      namesIn(use.value).map((name) => [name, use.solver.shapesOf({ node: use.child(name), positive: true })]),
+    ),
   fails: (use) =>
-    unionOf(
+    use.any(
       namesIn(use.value).map((name) =>
-        intersectionOf(object({ required: [name] }), use.solver.shapesOf({ node: use.child(name), positive: false })),
+        use.all([object({ required: [name] }), use.solver.shapesOf({ node: use.child(name), positive: false })]),
       ),
     ),
 }

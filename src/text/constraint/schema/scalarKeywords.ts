@@ -5,18 +5,7 @@ import { decimalOf } from '../decimals.js'
 import { formatTerm, isDraftFormat, knownFormats } from './formats.js'
 import { type Keyword, type KeywordUse, onlyType, orOtherType } from './keyword.js'
 import type { SchemaNode } from './schemaDocument.js'
-import {
-  anyNumber,
-  anyString,
-  anyValue,
-  intersectionOf,
-  type NumberShape,
-  noValue,
-  type StringShape,
-  unionOf,
-  unseen,
-  type ValueShapes,
-} from './shapes.js'
+import { anyNumber, anyString, anyValue, type NumberShape, noValue, type StringShape, unseen, type ValueShapes } from './shapes.js'
 
 const ONE = decimalOf(1)
 
@@ -40,8 +29,8 @@ function typesOf(use: KeywordUse): { is: Partial<ValueShapes>; isNot: Partial<Va
 }
 
 const type: Keyword = {
-  holds: (use) => unionOf(typesOf(use).map(({ is }) => onlyType(is))),
-  fails: (use) => typesOf(use).reduce((shapes, { isNot }) => intersectionOf(shapes, orOtherType(isNot)), anyValue),
+  holds: (use) => use.any(typesOf(use).map(({ is }) => onlyType(is))),
+  fails: (use) => use.all(typesOf(use).map(({ isNot }) => orOtherType(isNot))),
 }
 
 /** A number that JSON can write: a text such as `1e999` is read as Infinity. */
@@ -84,23 +73,37 @@ function structureOf(use: KeywordUse, value: object): SchemaNode {
 
 function listed(use: KeywordUse): readonly unknown[] {
   if (!Array.isArray(use.value)) throw use.malformed('a list of values')
+  use.budget.spend(use.value.length / 4)
   return use.value
+}
+
+/** The different values of a list by their types. */
+function byType(use: KeywordUse, values: readonly unknown[]) {
+  return {
+    numbers: [...new Set(values.filter((value) => typeof value === 'number').map((value) => finite(use, value)))],
+    strings: [...new Set(values.filter((value) => typeof value === 'string'))],
+    others: values.filter((value) => typeof value !== 'number' && typeof value !== 'string'),
+  }
 }
 
 /** Values of one type become one shape, so that a long enum is one lexeme. */
 function isOneOf(use: KeywordUse, values: readonly unknown[]): ValueShapes {
-  const numbers = values.filter((value) => typeof value === 'number').map((value) => finite(use, value))
-  const strings = values.filter((value) => typeof value === 'string')
-  const others = values.filter((value) => typeof value !== 'number' && typeof value !== 'string')
-  return unionOf([
-    ...(numbers.length > 0 ? [onlyType({ numbers: [{ ...anyNumber, values: [...new Set(numbers)] }] })] : []),
-    ...(strings.length > 0 ? [onlyType({ strings: [{ ...anyString, values: [...new Set(strings)] }] })] : []),
+  const { numbers, strings, others } = byType(use, values)
+  return use.any([
+    ...(numbers.length > 0 ? [onlyType({ numbers: [{ ...anyNumber, values: numbers }] })] : []),
+    ...(strings.length > 0 ? [onlyType({ strings: [{ ...anyString, values: strings }] })] : []),
     ...others.map((value) => isValue(use, value)),
   ])
 }
 
+/** In the same way: one after the other they would be copied for each. */
 function isNoneOf(use: KeywordUse, values: readonly unknown[]): ValueShapes {
-  return values.reduce<ValueShapes>((shapes, value) => intersectionOf(shapes, isNotValue(use, value)), anyValue)
+  const { numbers, strings, others } = byType(use, values)
+  return use.all([
+    ...(numbers.length > 0 ? [orOtherType({ numbers: [{ ...anyNumber, excluded: numbers.map(decimalOf) }] })] : []),
+    ...(strings.length > 0 ? [orOtherType({ strings: [{ ...anyString, excluded: strings }] })] : []),
+    ...others.map((value) => isNotValue(use, value)),
+  ])
 }
 
 /** A bound of numbers, and what is beyond it. */

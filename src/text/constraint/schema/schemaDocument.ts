@@ -2,7 +2,7 @@
 // $anchor and $ref; nothing is fetched. Does not know what a keyword asks.
 
 import { MixtralError } from '../../../base/errors.js'
-import type { Budget } from '../budget.js'
+import { type Budget, LOOK } from '../budget.js'
 import { remembered } from '../memo.js'
 
 export interface SchemaNode {
@@ -12,6 +12,8 @@ export interface SchemaNode {
   readonly pointer: string
   /** URI that references in it are relative to. */
   readonly base: string
+  /** Whether it is `true`, or `{}`, which says the same. */
+  readonly isTrue: boolean
 }
 
 /** Keywords whose value is a schema, a list of schemas, or schemas by name. */
@@ -33,6 +35,11 @@ const NAMED = ['$defs', 'definitions', 'dependentSchemas', 'patternProperties', 
 /** The largest schemas in circulation have some 10,000 parts; the bounds keep the walk short and the stack small. */
 const MOST_NODES = 50_000
 const DEEPEST = 200
+/**
+ * Characters of a pointer, and of a base: each node has its own, which begins with that of the node above. They are
+ * found by hashes, which V8 makes of 16,383 characters at most.
+ */
+const LONGEST_PLACE = 10_000
 /** Begins the end of a pointer to what stands in no document. */
 const MADE = '\0'
 /** Base of a document without $id. It has a path, so that relative references can be resolved at all. */
@@ -73,6 +80,7 @@ export class SchemaDocument {
     if (typeof reference !== 'string') throw new MixtralError('OPTION', `${place} is not a string`)
     const hash = reference.indexOf('#')
     const uri = hash < 0 ? reference : reference.slice(0, hash)
+    this.#budget.spend(1 + LOOK * (uri.length + node.base.length))
     const resource = this.#resources.get(uri === '' ? node.base : absolute(uri, node.base))
     if (resource === undefined)
       throw new MixtralError('UNSUPPORTED', `${place} is ${JSON.stringify(reference)}: schemas elsewhere are not fetched`)
@@ -105,14 +113,17 @@ export class SchemaDocument {
   }
 
   #index(value: unknown, pointer: string, base: string, depth: number): SchemaNode {
-    this.#budget.spend(5)
+    this.#budget.spend(5 + LOOK * (pointer.length + base.length))
+    checkPlace(pointer)
     if (!isSchema(value))
       throw new MixtralError('OPTION', `the schema at #${pointer} is ${typeOf(value)}, expected an object, true or false`)
     if (this.#nodes.size >= MOST_NODES) throw new MixtralError('UNSUPPORTED', `the JSON Schema has more than ${MOST_NODES} parts`)
     if (depth > DEEPEST)
       throw new MixtralError('UNSUPPORTED', `the schema at #${pointer.slice(0, 200)}... is more than ${DEEPEST} levels deep`)
     const own = typeof value === 'object' && Object.hasOwn(value, '$id') ? absolute(String(value.$id), base).replace(/#$/, '') : base
-    const node: SchemaNode = { id: this.#nodes.size, value, pointer, base: own }
+    checkPlace(own)
+    const isTrue = value === true || (typeof value === 'object' && Object.keys(value).length === 0)
+    const node: SchemaNode = { id: this.#nodes.size, value, pointer, base: own, isTrue }
     this.#nodes.set(pointer, node)
     if (typeof value === 'boolean') return node
     if (own !== base && !this.#resources.has(own)) this.#resources.set(own, node)
@@ -146,6 +157,15 @@ export class SchemaDocument {
       for (const [key, part] of Object.entries(named)) index(part, name, key)
     }
   }
+}
+
+/** Throws a MixtralError `UNSUPPORTED` for a place that is longer than any. */
+function checkPlace(place: string): void {
+  if (place.length <= LONGEST_PLACE) return
+  throw new MixtralError(
+    'UNSUPPORTED',
+    `the JSON Schema has a part at a place of ${place.length} characters, expected at most ${LONGEST_PLACE}`,
+  )
 }
 
 /** A node's place as errors show it. */

@@ -4,7 +4,7 @@
 import { MixtralError, shown } from '../../../base/errors.js'
 import { decimalOf } from '../decimals.js'
 import { remembered } from '../memo.js'
-import { isIn, NumberMachine } from '../numbers.js'
+import { costOf, isIn, NumberMachine } from '../numbers.js'
 import { partMatch } from '../pattern.js'
 import type { Term, Terms } from '../terms.js'
 import { arrayKeywords, withUnevaluatedItems } from './arrayKeywords.js'
@@ -105,7 +105,8 @@ export class SchemaSolver implements Solver {
 
   goalShapes(goal: Goal): ValueShapes {
     if (goal === NOTHING) return noValue
-    return goal.literals.reduce<ValueShapes>((shapes, literal) => intersectionOf(shapes, this.shapesOf(literal)), anyValue)
+    const { budget } = this.terms
+    return goal.literals.reduce<ValueShapes>((shapes, literal) => intersectionOf(shapes, this.shapesOf(literal), budget), anyValue)
   }
 
   pattern(source: string, what: string): Term {
@@ -145,7 +146,12 @@ export class SchemaSolver implements Solver {
   }
 
   isEmptyNumber(shape: NumberShape): boolean {
-    return shape.values ? !shape.values.some((value) => isIn(shape, decimalOf(value))) : new NumberMachine(shape).isEmpty
+    const { budget } = this.terms
+    if (!shape.values) return new NumberMachine(shape, budget).isEmpty
+    return !shape.values.some((value) => {
+      budget.spend(costOf(shape))
+      return isIn(shape, decimalOf(value))
+    })
   }
 
   #isEmptyArray(shape: ArrayShape): boolean {
@@ -170,7 +176,8 @@ export class SchemaSolver implements Solver {
   #holds(node: SchemaNode): ValueShapes {
     if (typeof node.value === 'boolean') return node.value ? anyValue : noValue
     const beside = this.#uses(node).reduce<ValueShapes>(
-      (shapes, { use, keyword }) => this.#supported(shapes, () => placed(use, () => intersectionOf(shapes, keyword.holds(use)))),
+      (shapes, { use, keyword }) =>
+        this.#supported(shapes, () => placed(use, () => intersectionOf(shapes, keyword.holds(use), this.terms.budget))),
       anyValue,
     )
     const withItems = Object.hasOwn(node.value, 'unevaluatedItems')
@@ -200,7 +207,7 @@ export class SchemaSolver implements Solver {
     }
     // any value may break a keyword that is left out
     const failing = () => this.#uses(node).map(({ use, keyword }) => this.#supported(anyValue, () => placed(use, () => keyword.fails(use))))
-    return this.#supported(anyValue, () => unionOf(failing()))
+    return this.#supported(anyValue, () => unionOf(failing(), this.terms.budget))
   }
 
   /** The keywords of a schema, in the order of KEYWORDS. */

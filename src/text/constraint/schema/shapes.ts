@@ -3,6 +3,7 @@
 // grammar is made.
 
 import { MixtralError } from '../../../base/errors.js'
+import { type Budget, LOOK } from '../budget.js'
 import { compare, type Decimal } from '../decimals.js'
 import type { NumberSet } from '../numbers.js'
 import type { Term } from '../terms.js'
@@ -106,43 +107,73 @@ const MOST_ALTERNATIVES = 512
 /** What the error says; the caller that catches it knows the place. */
 export const TOO_MANY_ALTERNATIVES = `more than ${MOST_ALTERNATIVES} alternatives of one type`
 
+/** Throws a MixtralError `UNSUPPORTED` for more alternatives of one type than there may be: before they are made. */
+export function checkAlternatives(count: number): void {
+  if (count > MOST_ALTERNATIVES) throw new MixtralError('UNSUPPORTED', TOO_MANY_ALTERNATIVES)
+}
+
 /** The values of any of them. */
-export function unionOf(all: readonly ValueShapes[]): ValueShapes {
+export function unionOf(all: readonly ValueShapes[], budget: Budget): ValueShapes {
   return {
     null: all.some((shapes) => shapes.null),
     booleans: [...new Set(all.flatMap((shapes) => shapes.booleans))],
-    numbers: distinct(all.flatMap((shapes) => shapes.numbers)),
-    strings: distinct(all.flatMap((shapes) => shapes.strings)),
-    arrays: distinct(all.flatMap((shapes) => shapes.arrays)),
-    objects: distinct(all.flatMap((shapes) => shapes.objects)),
+    numbers: distinct(
+      all.flatMap((shapes) => shapes.numbers),
+      budget,
+    ),
+    strings: distinct(
+      all.flatMap((shapes) => shapes.strings),
+      budget,
+    ),
+    arrays: distinct(
+      all.flatMap((shapes) => shapes.arrays),
+      budget,
+    ),
+    objects: distinct(
+      all.flatMap((shapes) => shapes.objects),
+      budget,
+    ),
   }
 }
 
 /** The values that are in both. */
-export function intersectionOf(a: ValueShapes, b: ValueShapes): ValueShapes {
+export function intersectionOf(a: ValueShapes, b: ValueShapes, budget: Budget): ValueShapes {
+  budget.spend(1 / 4)
   return {
     null: a.null && b.null,
     booleans: a.booleans.filter((value) => b.booleans.includes(value)),
-    numbers: pairwise(a.numbers, b.numbers, anyNumber, bothNumbers),
-    strings: pairwise(a.strings, b.strings, anyString, bothStrings),
-    arrays: pairwise(a.arrays, b.arrays, anyArray, bothArrays),
-    objects: pairwise(a.objects, b.objects, anyObject, bothObjects),
+    numbers: pairwise(a.numbers, b.numbers, anyNumber, budget, bothNumbers),
+    strings: pairwise(a.strings, b.strings, anyString, budget, bothStrings),
+    arrays: pairwise(a.arrays, b.arrays, anyArray, budget, bothArrays),
+    objects: pairwise(a.objects, b.objects, anyObject, budget, bothObjects),
   }
 }
 
-function pairwise<T>(a: readonly T[], b: readonly T[], any: T, both: (a: T, b: T) => T | undefined): readonly T[] {
+function pairwise<T>(
+  a: readonly T[],
+  b: readonly T[],
+  any: T,
+  budget: Budget,
+  both: (a: T, b: T, budget: Budget) => T | undefined,
+): readonly T[] {
   if (a.length === 1 && a[0] === any) return b
   if (b.length === 1 && b[0] === any) return a
   if (a.length * b.length > 16 * MOST_ALTERNATIVES) throw new MixtralError('UNSUPPORTED', TOO_MANY_ALTERNATIVES)
-  return distinct(a.flatMap((left) => b.flatMap((right) => (left === right ? left : (both(left, right) ?? [])))))
+  budget.spend((a.length * b.length) / 4)
+  const each = a.flatMap((left) => b.flatMap((right) => (left === right ? left : (both(left, right, budget) ?? []))))
+  return distinct(each, budget)
 }
 
 /** Alternatives that ask for the same once. */
-function distinct<T>(shapes: readonly T[]): readonly T[] {
+function distinct<T>(shapes: readonly T[], budget: Budget): readonly T[] {
   if (shapes.length < 2) return shapes
   const each = new Map<string, T>()
-  for (const shape of shapes) each.set(JSON.stringify(shape, written), shape)
-  if (each.size > MOST_ALTERNATIVES) throw new MixtralError('UNSUPPORTED', TOO_MANY_ALTERNATIVES)
+  for (const shape of shapes) {
+    const key = JSON.stringify(shape, written)
+    budget.spend(1 + LOOK * key.length)
+    each.set(key, shape)
+    checkAlternatives(each.size)
+  }
   return [...each.values()]
 }
 
@@ -164,7 +195,7 @@ function written(_key: string, value: unknown): unknown {
   return value
 }
 
-function bothNumbers(a: NumberShape, b: NumberShape): NumberShape {
+function bothNumbers(a: NumberShape, b: NumberShape, budget: Budget): NumberShape {
   const low = tighter({ at: a.min, excluded: a.minExcluded }, { at: b.min, excluded: b.minExcluded }, 1)
   const high = tighter({ at: a.max, excluded: a.maxExcluded }, { at: b.max, excluded: b.maxExcluded }, -1)
   return {
@@ -173,10 +204,10 @@ function bothNumbers(a: NumberShape, b: NumberShape): NumberShape {
     minExcluded: low.excluded,
     max: high.at,
     maxExcluded: high.excluded,
-    steps: [...a.steps, ...b.steps],
-    notSteps: [...a.notSteps, ...b.notSteps],
-    excluded: [...a.excluded, ...b.excluded],
-    values: common(a.values, b.values),
+    steps: merged(a.steps, b.steps, budget),
+    notSteps: merged(a.notSteps, b.notSteps, budget),
+    excluded: merged(a.excluded, b.excluded, budget),
+    values: common(a.values, b.values, budget),
   }
 }
 
@@ -192,24 +223,24 @@ function tighter(a: Bound, b: Bound, direction: 1 | -1): Bound {
   return order === 0 ? { at: a.at, excluded: a.excluded || b.excluded } : order > 0 ? a : b
 }
 
-function bothStrings(a: StringShape, b: StringShape): StringShape | undefined {
+function bothStrings(a: StringShape, b: StringShape, budget: Budget): StringShape | undefined {
   const shape = {
-    values: common(a.values, b.values),
-    excluded: merged(a.excluded, b.excluded),
-    patterns: merged(a.patterns, b.patterns),
-    notPatterns: merged(a.notPatterns, b.notPatterns),
+    values: common(a.values, b.values, budget),
+    excluded: merged(a.excluded, b.excluded, budget),
+    patterns: merged(a.patterns, b.patterns, budget),
+    notPatterns: merged(a.notPatterns, b.notPatterns, budget),
     min: Math.max(a.min, b.min),
     max: Math.min(a.max, b.max),
   }
   return shape.min <= shape.max && shape.values?.length !== 0 ? shape : undefined
 }
 
-function bothArrays(a: ArrayShape, b: ArrayShape): ArrayShape | undefined {
+function bothArrays(a: ArrayShape, b: ArrayShape, budget: Budget): ArrayShape | undefined {
   const shape = {
-    rules: merged(a.rules, b.rules),
+    rules: merged(a.rules, b.rules, budget),
     min: Math.max(a.min, b.min),
     max: Math.min(a.max, b.max),
-    counted: merged(a.counted, b.counted),
+    counted: merged(a.counted, b.counted, budget),
     unique: a.unique ?? b.unique,
     evaluated: {
       count: Math.max(a.evaluated.count, b.evaluated.count),
@@ -219,31 +250,34 @@ function bothArrays(a: ArrayShape, b: ArrayShape): ArrayShape | undefined {
   return shape.min <= shape.max ? shape : undefined
 }
 
-function bothObjects(a: ObjectShape, b: ObjectShape): ObjectShape | undefined {
+function bothObjects(a: ObjectShape, b: ObjectShape, budget: Budget): ObjectShape | undefined {
   const shape = {
-    rules: merged(a.rules, b.rules),
-    required: merged(a.required, b.required),
+    rules: merged(a.rules, b.rules, budget),
+    required: merged(a.required, b.required, budget),
     min: Math.max(a.min, b.min),
     max: Math.min(a.max, b.max),
-    keys: merged(a.keys, b.keys),
+    keys: merged(a.keys, b.keys, budget),
     minAt: a.min >= b.min ? a.minAt : b.minAt,
     evaluated: {
-      names: merged(a.evaluated.names, b.evaluated.names),
-      patterns: merged(a.evaluated.patterns, b.evaluated.patterns),
+      names: merged(a.evaluated.names, b.evaluated.names, budget),
+      patterns: merged(a.evaluated.patterns, b.evaluated.patterns, budget),
       all: a.evaluated.all || b.evaluated.all,
     },
   }
+  budget.spend(LOOK * shape.required.length * shape.rules.length)
   const impossible = shape.required.some((name) => shape.rules.some((rule) => rule.names.get(name)?.key === 'never'))
   return shape.min <= shape.max && !impossible ? shape : undefined
 }
 
-function merged<T>(a: readonly T[], b: readonly T[]): readonly T[] {
+function merged<T>(a: readonly T[], b: readonly T[], budget: Budget): readonly T[] {
   if (a.length === 0 || b.length === 0) return a.length === 0 ? b : a
+  budget.spend(4 * LOOK * (a.length + b.length))
   return [...new Set([...a, ...b])]
 }
 
-function common<T>(a: readonly T[] | undefined, b: readonly T[] | undefined): readonly T[] | undefined {
+function common<T>(a: readonly T[] | undefined, b: readonly T[] | undefined, budget: Budget): readonly T[] | undefined {
   if (a === undefined || b === undefined) return a ?? b
+  budget.spend(4 * LOOK * (a.length + b.length))
   const others = new Set(b)
   return a.filter((value) => others.has(value))
 }

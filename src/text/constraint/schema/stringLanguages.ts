@@ -1,6 +1,7 @@
 // The texts of a string shape, as a term over code points. One pattern alone stays a term; several conditions together
 // become an automaton.
 
+import { LOOK } from '../budget.js'
 import { both, type Dfa, determinize, except } from '../dfa.js'
 import { remembered } from '../memo.js'
 import { ANY_CODE_POINT, contains } from '../ranges.js'
@@ -12,6 +13,7 @@ export class StringLanguages {
   readonly #any: Term
   readonly #automata = new Map<Term, Dfa>()
   readonly #languages = new WeakMap<StringShape, Term>()
+  readonly #lists = new WeakMap<readonly string[], ReadonlySet<string>>()
 
   constructor(terms: Terms) {
     this.#terms = terms
@@ -29,14 +31,20 @@ export class StringLanguages {
   }
 
   has(shape: StringShape, text: string): boolean {
-    return (shape.values?.includes(text) ?? true) && this.#meets(shape, text)
+    return (shape.values === undefined || this.#among(shape.values, text)) && this.#meets(shape, text)
   }
 
   /** Whether a text is in the language, as far as conditions say and not a list of values. */
   #meets(shape: StringShape, text: string): boolean {
+    this.#terms.budget.spend(1 / 4 + LOOK * text.length)
     const { length } = [...text]
-    if (length < shape.min || length > shape.max || shape.excluded.includes(text)) return false
+    if (length < shape.min || length > shape.max || this.#among(shape.excluded, text)) return false
     return shape.patterns.every((term) => this.matches(term, text)) && !shape.notPatterns.some((term) => this.matches(term, text))
+  }
+
+  /** Whether a text is in a list, which is made a set once: it may be asked for as many texts as it has. */
+  #among(texts: readonly string[], text: string): boolean {
+    return remembered(this.#lists, texts, () => new Set(texts)).has(text)
   }
 
   /** Whether a text is in the language of a term. */
