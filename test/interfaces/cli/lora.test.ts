@@ -6,7 +6,7 @@ import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MixtralModel, Reference } from '../../../dist/index.js'
-import { adapterChoices, mergedText } from '../../../dist/interfaces/cli/adapters.js'
+import { adapterChoices, checkAdapterName, mergedText } from '../../../dist/interfaces/cli/adapters.js'
 import { modulePair, plainPair, writeGgufAdapter, writePeftFolder } from '../../runtime/adapters/adapterFiles.js'
 import { mixtral } from './mixtral.js'
 
@@ -99,6 +99,29 @@ test.each([
   expect(adapterChoices(text)).toEqual([{ path: name, ...(scale !== undefined && { scale }) }])
 })
 
+test('what names no adapter is refused without asking a registry', async () => {
+  const bare = await fs.mkdtemp(path.join(folder, 'names'))
+  await fs.cp(peft, path.join(bare, 'my-lora'), { recursive: true })
+  const inIt = (name: string) => path.join(bare, name)
+  const near = { code: 'IO', message: expect.stringMatching(/^no adapter ".*my-lor", expected a GGUF file, .*; did you mean my-lora\?$/) }
+  await expect(checkAdapterName(inIt('my-lor'))).rejects.toMatchObject(near)
+  for (const name of ['', 'style', 'style:latest', inIt('no.gguf'), '1.5'])
+    await expect(checkAdapterName(name)).rejects.toMatchObject({ code: 'IO', message: expect.stringMatching(/^no adapter "/) })
+  for (const scale of ['', 'half', 'NaN']) {
+    const problem = { code: 'OPTION', message: expect.stringContaining(`my-lora" is "${scale}", expected a number`) }
+    await expect(checkAdapterName(`${inIt('my-lora')}:${scale}`)).rejects.toMatchObject(problem)
+  }
+  for (const name of [inIt('my-lora'), file, 'demo', 'hf:owner/repo', 'https://example.org/a.gguf'])
+    await expect(checkAdapterName(name)).resolves.toBeUndefined()
+})
+
+test('commands that look at a model without adapters refuse the flag', async () => {
+  for (const command of ['verify', 'inspect']) {
+    const { code, stderr } = await mixtral([command, '--lora', file])
+    expect([code, stderr]).toEqual([2, `mixtral: unknown option "--lora"; mixtral ${command} --help shows which there are\n`])
+  }
+})
+
 test('the loss beside a change of nothing is no number, and is not told as one', () => {
   const tensor = (name: string, change: number) => ({ name, weights: 4, change, loss: 0.5 })
   expect(mergedText([tensor('a', 0)])).toBe(
@@ -117,9 +140,17 @@ test('an adapter in the place of a model is called one', async () => {
   expect((await mixtral(['run', file, 'a'])).stderr).toContain('this is an adapter to one')
 })
 
-test('what a command applies is told, and not in JSON', async () => {
+test('what a command applies is told, in JSON as fields', async () => {
   const args = ['run', demo, 'a', '-n', '1', '--temperature', '0', '--lora', file, '--lora', `${peft}:0.5`]
   const { stderr } = await mixtral(args)
   expect(stderr).toContain(`with the adapter ${file}\nwith 0.5 of the adapter ${peft}\n`)
-  expect((await mixtral([...args, '--json'])).stderr).not.toContain('adapter')
+  const json = await mixtral([...args, '--json', '--kv', 'q8'])
+  expect(json.stderr).not.toContain('adapter')
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    adapters: [
+      { path: file, scale: 1 },
+      { path: peft, scale: 0.5 },
+    ],
+    kv: 'q8',
+  })
 })
