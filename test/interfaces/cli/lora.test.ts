@@ -137,7 +137,12 @@ test('an adapter in the place of a model is called one', async () => {
     const { code, stderr } = await mixtral(['run', name, 'a'], { cwd: bare })
     expect([code, stderr]).toEqual([1, expect.stringContaining('is the folder of an adapter, expected the model that it is applied to')])
   }
-  expect((await mixtral(['run', file, 'a'])).stderr).toContain('this is an adapter to one')
+  const { stderr } = await mixtral(['run', file, 'a'])
+  expect(stderr).toContain(`${file}: metadata key "general.type"`)
+  expect(stderr).toContain('this is an adapter to one, and goes with --lora')
+  const weights = path.join(peft, 'adapter_model.safetensors') // stands for its folder
+  const { stderr: told, code } = await mixtral(['run', demo, 'a', '-n', '1', '--lora', weights])
+  expect([code, told]).toEqual([0, expect.stringContaining(`with the adapter ${peft}`)])
 })
 
 test('what a command applies is told, in JSON as fields', async () => {
