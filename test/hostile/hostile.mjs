@@ -17,7 +17,7 @@ const usage = `npm run test:hostile -- [flags]
   --seed S         the same inputs again (default: another one each time)
   --kinds A,B      only of these kinds: ${[...kinds.keys()].join(', ')}
   --keep           stores what has a fault under test/hostile/cases/, where a test tries it from then on
-  --repeat K:S:N   one input again, as a fault names it
+  --repeat K:S:N   one input again, as a fault names it; K:S:N+COUNT for what several inputs left behind
   --faults N       N runs of each job with faults injected into its reads, writes, requests and messages
   --jobs A,B       only of these jobs: ${jobNames.join(', ')}
   --repeat-fault J:S:N

@@ -12,6 +12,10 @@ import { Random } from './random.mjs'
 const casesFolder = fileURLToPath(new URL('cases', import.meta.url))
 /** Inputs of a kind with share 1 in one process. */
 const TURN = 500
+/** The same in the first round of a run that a clock ends: a minute must reach every kind. */
+const FIRST_TURN = 4
+/** By what turns grow from round to round, up to the full ones. */
+const GROWTH = 5
 
 /**
  * Tries inputs until the minutes are over, or so many of a kind with share 1 were tried. Returns the number of faults.
@@ -24,10 +28,11 @@ export async function tryInputs({ seed, minutes = Infinity, inputs = Infinity, n
     end = 0 // what was tried so far is told
   })
   const chosen = names.map((name) => ({ name, kind: kinds.get(name), next: 0, taken: 0, slowest: 0, memory: 0, faults: new Map() }))
-  for (let round = 0; round * TURN < inputs && performance.now() < end; round++) {
+  let size = minutes === Infinity ? TURN : FIRST_TURN
+  for (let done = 0; done < inputs && performance.now() < end; done += size, size = Math.min(GROWTH * size, TURN)) {
     for (const state of chosen) {
       if (performance.now() >= end) break
-      const count = Math.max(1, Math.round(state.kind.share * Math.min(TURN, inputs - round * TURN)))
+      const count = Math.max(1, Math.round(state.kind.share * Math.min(size, inputs - done)))
       await turn(state, seed, count, { keep, say })
     }
   }
@@ -39,7 +44,9 @@ export async function tryInputs({ seed, minutes = Infinity, inputs = Infinity, n
   }
   const total = chosen.reduce((sum, { next }) => sum + next, 0)
   const faults = chosen.reduce((sum, state) => sum + state.faults.size, 0)
-  say(`${total} damaged inputs of ${chosen.length} kinds, seed ${seed}: ${faults} faults`)
+  const missed = chosen.flatMap(({ name, next }) => (next === 0 ? [name] : []))
+  if (missed.length > 0) say(`no time for ${missed.length} kinds: ${missed.join(', ')}`)
+  say(`${total} damaged inputs of ${chosen.length - missed.length} kinds, seed ${seed}: ${faults} faults`)
   return faults
 }
 
@@ -82,10 +89,10 @@ async function inputOf({ name, kind }, seed, n) {
   }
 }
 
-async function report(state, seed, { fault, key, n, input, ends }, { keep, say }) {
+async function report(state, seed, { fault, key, n, of = 1, input, ends }, { keep, say }) {
   if (state.faults.has(key)) return
   state.faults.set(key, n)
-  say(`\nFAULT ${state.name}, to be repeated by --repeat ${state.name}:${seed}:${n}\n${fault}`)
+  say(`\nFAULT ${state.name}, to be repeated by --repeat ${state.name}:${seed}:${n}${of > 1 ? `+${of}` : ''}\n${fault}`)
   if (input === undefined) return
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'hostile-'))
   const file = path.join(folder, 'input')
@@ -103,12 +110,13 @@ async function report(state, seed, { fault, key, n, input, ends }, { keep, say }
   fs.rmSync(folder, { recursive: true, force: true })
 }
 
-/** Tries one input again, `KIND:SEED:N`. Returns the number of faults. */
+/** Tries one input again, `KIND:SEED:N`, or several in one process, `KIND:SEED:N+COUNT`. Returns the number of faults. */
 export async function repeatInput(text, say) {
-  const [name, seed, n] = text.split(':')
+  const [, name, seed, n, count = '1'] = /^([^:]+):([^:]+):(\d+)(?:\+(\d+))?$/.exec(text) ?? []
+  if (name === undefined) throw new Error(`--repeat is ${text}, expected KIND:SEED:N or KIND:SEED:N+COUNT, as a fault names it`)
   const state = { name, kind: kinds.get(name), next: Number(n), taken: 0, slowest: 0, memory: 0, faults: new Map() }
   if (!state.kind) throw new Error(`no kind ${name}, expected one of ${[...kinds.keys()].join(', ')}`)
-  await turn(state, seed, 1, { keep: false, say })
+  await turn(state, seed, Number(count), { keep: false, say })
   say(`${state.faults.size} faults`)
   return state.faults.size
 }

@@ -76,7 +76,7 @@ async function run(seed, from, count) {
     if (n - from === Math.min(WARM, count >> 1)) before = { bytes: bytesInUse(), files: openFiles(), threads: threads() }
   }
   await new Promise((resolve) => setTimeout(resolve, 50)) // closing takes its turns
-  for (const problem of leftBehind(before)) tell({ fault: problem, key: problem.replaceAll(/\d+/g, '#'), n: from })
+  for (const problem of leftBehind(before)) tell({ fault: problem, key: problem.replaceAll(/\d+/g, '#'), n: from, of: count })
   await kind.close?.()
   tell({ end: { taken, slowest, memory: mostMemory() } })
 }

@@ -9,7 +9,7 @@ import { openGguf } from '../../format/gguf/openGguf.js'
 import { JsonObject } from '../../format/tensors/jsonObject.js'
 import type { AdapterBase } from '../../runtime/adapters/adapter.js'
 import { isFolder } from '../../runtime/adapters/adapterSet.js'
-import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { configOf } from '../../runtime/weights/mixtralConfig.js'
 import { consolidatedParameters, huggingFaceParameters } from './hyperParameters.js'
 
 /** The sizes of the published models, by their names; no adapter here depends on the vocabulary. */
@@ -35,10 +35,10 @@ export async function readAdapterBase(given: string | undefined, name: string | 
     const found = name === undefined ? 'names none' : `names ${quoted(name)}`
     throw new MixtralError(
       'OPTION',
-      `base is no value, expected a GGUF file or a checkpoint's folder: adapter_config.json ${found}, which is no published Mixtral`,
+      `base is not given, expected a GGUF file or a checkpoint's folder: adapter_config.json ${found}, which is no published Mixtral`,
     )
   }
-  if (!(await isFolder(given))) return MixtralConfig.fromGgufMetadata((await openGguf(given)).metadata)
+  if (!(await isFolder(given))) return configOf(await openGguf(given))
   const read = (file: string) => JsonObject.read(path.join(given, file), limits.config.most)
   const isConsolidated = (await fileBytes(path.join(given, 'config.json'))) === undefined
   return isConsolidated ? consolidatedParameters(await read('params.json')) : huggingFaceParameters(await read('config.json'))

@@ -13,7 +13,7 @@ import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import type { Progress } from '../../runtime/engine/engineOptions.js'
 import { runReported, Team } from '../../runtime/team/team.js'
 import { knownFiles } from '../../runtime/weights/fileReader.js'
-import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { configOf } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { readImatrix } from '../imatrix/imatrixFile.js'
 import { type RareExpert, rareExperts } from '../imatrix/rareExperts.js'
@@ -92,7 +92,7 @@ export async function quantizeModel(
   } = checkOptions(type, options)
   checkText('the output', output)
   const gguf = await openGguf(input)
-  const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  const config = configOf(gguf)
   mixtralTensors(config, gguf)
   const weighing = imatrixPath === undefined ? undefined : { imatrix: await readImatrix(imatrixPath), file: basename(imatrixPath) }
   const adapters = await AdapterSet.open(chosen, config, { signal })

@@ -94,6 +94,7 @@ export async function readHeader(source: ByteSource, { taken = 0, signal }: Read
 
 async function readVersion(cursor: HeaderCursor): Promise<2 | 3> {
   cursor.where = 'magic'
+  if (cursor.remaining === 0) cursor.fail('not a GGUF file: it is empty', 0)
   await cursor.need(4)
   const first = cursor.takeBytes(4)
   const magic = String.fromCharCode(...first)

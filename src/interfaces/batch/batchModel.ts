@@ -10,7 +10,7 @@ import { checkAdapters } from '../../runtime/adapters/adapterSet.js'
 import type { EngineOptions } from '../../runtime/engine/engineOptions.js'
 import { readAdapters } from '../../runtime/engine/loadedAdapters.js'
 import { compileKernels } from '../../runtime/kernels/compile.js'
-import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { configOf } from '../../runtime/weights/mixtralConfig.js'
 import { mixtralTensors } from '../../runtime/weights/mixtralTensors.js'
 import { residentNeeds } from '../../runtime/weights/plan.js'
 import type { MixtralModel } from '../../text/generate/mixtralModel.js'
@@ -52,7 +52,7 @@ export async function headerMark(
 ): Promise<ModelMark & { readonly name: string }> {
   const { path: file, layers, adapters: own } = await localModel(name)
   const gguf = await openGguf(file)
-  const config = MixtralConfig.fromGgufMetadata(gguf.metadata)
+  const config = configOf(gguf)
   const { build } = await compileKernels()
   const asked = planOptions(config, { build, layers, options })
   const { kvFormat } = residentNeeds(config, mixtralTensors(config, gguf), asked)

@@ -2,9 +2,12 @@
 // file, and what merging has lost.
 
 import { existsSync } from 'node:fs'
+import fs from 'node:fs/promises'
+import path from 'node:path'
 import type { MergedTensor } from '../../authoring/quantize/adapterMerge.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
-import { quoted } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
+import { didYouMean } from '../../base/nearNames.js'
 import type { AdapterChoice } from '../../runtime/adapters/adapterSet.js'
 import type { AdapterFacts } from '../inspect/adapterFacts.js'
 import { columns } from './layout.js'
@@ -17,6 +20,24 @@ import { columns } from './layout.js'
 export function adapterChoices(text: string, before: readonly AdapterChoice[] = []): AdapterChoice[] {
   const [, path, scale] = existsSync(text) ? [] : (/^(.+):([-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d+)?)$/is.exec(text) ?? [])
   return [...before, path === undefined ? { path: text } : { path, scale: Number(scale) }]
+}
+
+/**
+ * Throws `IO` for what names no adapter: no file, and nothing that a hub could have. A name of Ollama's is none, as its
+ * registry has models: asking it for a file whose name was mistyped would only cost time. Throws `OPTION` where the
+ * name of a file has something behind it that is no scale.
+ */
+export async function checkAdapterName(text: string): Promise<void> {
+  if (existsSync(text) || text === 'demo' || /^(hf:|[a-z][a-z0-9+.-]*:\/\/)/i.test(text)) return
+  const [, file = '', scale = ''] = /^(.+):([^:]*)$/s.exec(text) ?? []
+  if (file && existsSync(file)) {
+    throw new MixtralError('OPTION', `the scale of adapter ${quoted(file)} is ${quoted(scale)}, expected a number, such as 0.5`)
+  }
+  const others = await fs.readdir(path.dirname(text), { withFileTypes: true }).catch(() => [])
+  const names = others.flatMap((entry) => (entry.isDirectory() || /\.gguf$/i.test(entry.name) ? [entry.name] : []))
+  const near = didYouMean(path.basename(text), names)
+  const expected = 'a GGUF file, a PEFT folder, a name that begins with hf:, or an https address'
+  throw new MixtralError('IO', `no adapter ${quoted(text)}, expected ${expected}${near}`)
 }
 
 /** What merging has changed and lost, in one line. */

@@ -17,6 +17,7 @@ import { compileKernels } from '../../runtime/kernels/compile.js'
 import { adapterMemory } from '../inspect/adapterFacts.js'
 import { fitText } from '../inspect/fit.js'
 import { factsOf } from '../inspect/modelFacts.js'
+import { checkAdapterName } from './adapters.js'
 import { onInterrupt } from './interrupt.js'
 import { say } from './layout.js'
 import { ProgressLine } from './progressLine.js'
@@ -92,6 +93,7 @@ export async function bringAdapters(choices: readonly AdapterChoice[] = [], quie
   const list: AdapterChoice[] = []
   for (const choice of choices) {
     const isHere = await isFolder(choice.path)
+    if (!isHere) await checkAdapterName(choice.path)
     const path = isHere ? choice.path : (await bringModel(adapterName(choice.path), { purpose: 'adapting', quiet })).path
     await checkAdapterHeader(path)
     list.push({ ...choice, path })

@@ -7,7 +7,7 @@ import { convertInSteps } from '../../authoring/convert/convert.js'
 import { type ConvertAdapterOptions, convertAdapter, isAdapterFolder } from '../../authoring/convert/convertAdapter.js'
 import { type ElementType, elementTypes, isElementType } from '../../authoring/convert/elementType.js'
 import { byteCount, weightCount } from '../../base/amounts.js'
-import { MixtralError } from '../../base/errors.js'
+import { MixtralError, quoted } from '../../base/errors.js'
 import { localModel } from '../../registry/stores/localModels.js'
 import { isFolder } from '../../runtime/adapters/adapterSet.js'
 import { checkOutputs } from './files.js'
@@ -59,7 +59,7 @@ interface ConvertFlags extends OutputFlags {
 async function convert(folder: string, out: string, type: ElementType | undefined, { json, base }: ConvertFlags): Promise<void> {
   checkOutputs(out)
   const isAdapter = await isAdapterFolder(folder)
-  if (base !== undefined && !isAdapter) throw new MixtralError('OPTION', `base is given, expected an adapter with it: ${folder} has none`)
+  if (base !== undefined && !isAdapter) throw await noAdapterError(folder)
   const bar = new ProgressLine('converting', { unit: 'bytes', quiet: json === true })
   const stop = new AbortController()
   let release = () => {}
@@ -88,6 +88,15 @@ async function convert(folder: string, out: string, type: ElementType | undefine
   const facts = `${kind}, ${weightCount(result.weights)} weights in ${result.tensors} tensors, ${byteCount(bytes)}`
   if (json) process.stdout.write(jsonLine({ path: out, bytes, ...result }))
   else print(textFor(process.stdout, `${out}: ${facts}\n`))
+}
+
+/** Why there is no adapter to convert where `--base` says that one is meant. */
+async function noAdapterError(folder: string): Promise<MixtralError> {
+  const there = await fs.stat(folder).catch(() => undefined)
+  if (!there) return new MixtralError('IO', `no folder ${quoted(folder)}, expected that of a PEFT adapter, as --base is given`)
+  if (there.isDirectory())
+    return new MixtralError('OPTION', `base is given, expected an adapter with it: ${folder} has no adapter_config.json`)
+  return new MixtralError('OPTION', `base is given, expected the folder of a PEFT adapter with it: ${folder} is a file`)
 }
 
 /** Converts an adapter to a model of any name on this machine, or to the one that it names. */

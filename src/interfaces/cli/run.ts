@@ -81,6 +81,8 @@ async function run(command: Command, first: string | undefined, second: string |
           prefill_tokens_per_second: rates?.prefill,
           decode_tokens_per_second: rates ? rates.decode : (answer.ids.length - 1) / answer.seconds,
           load_seconds: loaded.loadSeconds,
+          ...(loaded.adapters.length > 0 && { adapters: loaded.adapters.map(({ path, scale }) => ({ path, scale })) }),
+          kv: loaded.memory.kvFormat,
           memory_bytes: loaded.memory.totalBytes,
           experts_in_memory: loaded.memory.expertSlots,
           experts: loaded.memory.experts,

@@ -14,7 +14,8 @@ export class PlainCommand extends Command {
   unknownOption(flag: string): void {
     const known = this.options.flatMap(({ long, hidden }) => (long && !hidden ? [long] : []))
     const meant = /\s|^-\d/.test(flag) ? '; a text that begins with - goes behind --' : meantFlag(flag, [...known, '--help'])
-    this.error(`unknown option ${quoted(flag)}${meant}`, { code: 'commander.unknownOption' })
+    const help = `; ${nameOf(this)} --help shows which there are`
+    this.error(`unknown option ${quoted(flag)}${meant || help}`, { code: 'commander.unknownOption' })
   }
 
   /** Called by commander for an argument that is not given. */
@@ -50,9 +51,14 @@ function usageOf(command: Command, missing?: string): string {
     const word = argument.name().toUpperCase() + (argument.variadic ? '...' : '')
     return argument.required || argument.name() === missing ? word : `[${word}]`
   })
+  return [nameOf(command), ...all].join(' ')
+}
+
+/** How a command is called, such as `mixtral batch merge`. */
+function nameOf(command: Command): string {
   const names: string[] = []
   for (let at: Command | null = command; at; at = at.parent) names.unshift(at.name())
-  return [...names, ...all].join(' ')
+  return names.join(' ')
 }
 
 /** What commander says, in the words of the other errors. */

@@ -144,7 +144,10 @@ export function checkLocalModel(model: LocalModel): LocalModel {
 const isAdapter = (folder: string) => isFile(path.join(folder, 'adapter_config.json'))
 
 function adapterError(folder: string): MixtralError {
-  return new MixtralError('IO', `${quoted(folder)} is the folder of an adapter, expected the model that it is applied to`)
+  return new MixtralError(
+    'IO',
+    `${quoted(folder)} is the folder of an adapter, expected the model that it is applied to: the adapter goes with --lora, or the option adapters`,
+  )
 }
 
 async function noFile(file: string): Promise<MixtralError> {

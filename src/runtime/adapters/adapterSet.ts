@@ -52,9 +52,9 @@ export async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() === true
 }
 
-/** The folder of a configuration as PEFT writes it; another path as it is. */
+/** The folder of a configuration, or of weights, as PEFT writes it; another path as it is. */
 function folderOf(path: string): string {
-  return /(^|[\\/])adapter_config\.json$/.test(path) ? dirname(path) : path
+  return /(^|[\\/])adapter_(config\.json|model\.safetensors)$/.test(path) ? dirname(path) : path
 }
 
 /**

@@ -148,6 +148,13 @@ export async function readSession(
   }
 }
 
+/** What differs: a fingerprint would tell nobody. */
+function adaptersDiffer(found: string | undefined, expected: unknown): string {
+  if (found === undefined) return 'it was saved without adapters, expected those that the model has'
+  if (expected === undefined) return 'it was saved with adapters, expected none, as the model has none'
+  return 'it was saved with other adapters or other scales of loading, expected the files, their order and the scales that the model has'
+}
+
 function checkManifest(path: string, bytes: Uint8Array, binding: SessionBinding): Manifest {
   let manifest: Partial<Record<keyof Manifest, unknown>>
   try {
@@ -157,8 +164,9 @@ function checkManifest(path: string, bytes: Uint8Array, binding: SessionBinding)
   }
   for (const [name, expected] of Object.entries({ adapters: undefined, ...binding })) {
     const found = manifest?.[name as keyof Manifest]
-    if (found !== expected)
-      throw sessionError(path, `${name} is ${shown(found)}, expected ${shown(expected)}: it belongs to another model or version`)
+    if (found === expected) continue
+    if (name === 'adapters' && (found === undefined || typeof found === 'string')) throw sessionError(path, adaptersDiffer(found, expected))
+    throw sessionError(path, `${name} is ${shown(found)}, expected ${shown(expected)}: it belongs to another model or version`)
   }
   for (const name of ['tokens', 'pages'] as const) {
     const found = manifest[name]

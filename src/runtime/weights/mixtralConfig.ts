@@ -3,7 +3,7 @@
 
 import { checkKind, MixtralError, shown } from '../../base/errors.js'
 import { limits } from '../../base/limits.js'
-import type { GgufValue } from '../../format/gguf/gguf.js'
+import type { Gguf, GgufValue } from '../../format/gguf/gguf.js'
 
 type Metadata = ReadonlyMap<string, GgufValue>
 
@@ -94,7 +94,7 @@ export class MixtralConfig {
   static fromGgufMetadata(metadata: ReadonlyMap<string, GgufValue>): MixtralConfig {
     checkKind('the metadata', metadata, typeof metadata?.get === 'function', "a Map of a GGUF file's keys and values")
     const type = metadata.get('general.type')
-    if (type === 'adapter') refuse('general.type', type, 'a model: this is an adapter to one')
+    if (type === 'adapter') refuse('general.type', type, 'a model: this is an adapter to one, and goes with --lora, or the option adapters')
     const architecture = metadata.get('general.architecture')
     if (architecture !== 'llama') refuse('general.architecture', architecture, '"llama", the architecture of Mixtral files')
     const experts = metadata.get('llama.expert_count')
@@ -103,6 +103,16 @@ export class MixtralConfig {
     }
     refuseUnsupported(metadata)
     return new MixtralConfig(metadata)
+  }
+}
+
+/** The hyper-parameters of a file. Throws what `MixtralConfig.fromGgufMetadata` throws, and names the file. */
+export function configOf({ metadata, files }: Pick<Gguf, 'metadata' | 'files'>): MixtralConfig {
+  try {
+    return MixtralConfig.fromGgufMetadata(metadata)
+  } catch (error) {
+    if (!(error instanceof MixtralError) || files[0] === undefined) throw error
+    throw new MixtralError(error.code, `${files[0].path}: ${error.message}`, { cause: error })
   }
 }
 

@@ -10,7 +10,7 @@ import { type AdapterChoice, checkAdapters } from '../../runtime/adapters/adapte
 import { checkCallOptions } from '../../runtime/engine/callArguments.js'
 import { Engine } from '../../runtime/engine/engine.js'
 import type { EngineOptions as LoadOptions } from '../../runtime/engine/engineOptions.js'
-import { MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
+import { configOf, MixtralConfig } from '../../runtime/weights/mixtralConfig.js'
 import { WeightLoader, Weights } from '../../runtime/weights/weightLoader.js'
 import type { ChatTemplate } from '../chat/chatTemplate.js'
 import { Tokenizer } from '../tokenizer/tokenizer.js'
@@ -75,7 +75,7 @@ export async function loadParts(given: string | URL | LocalModel, asked: LoadOpt
   const local = typeof model === 'object' && model ? ownCopy(checkLocalModel(model)) : await localModel(model)
   const { path, layers } = local
   const weights = await WeightLoader.fromGguf(path, { signal: options.signal })
-  const config = MixtralConfig.fromGgufMetadata(weights.metadata)
+  const config = configOf(weights.gguf)
   const adapters = await allAdapters(local.adapters, asAsked)
   const own = adapters.length > 0 ? { ...options, adapters } : options
   if (!layers) return openParts(config, weights, own)

@@ -220,7 +220,7 @@ test('the model is the one that is given, or a published one that the folder nam
   })
   await expect(convertAdapter(folder, file)).rejects.toMatchObject({
     code: 'OPTION',
-    message: `base is no value, expected a GGUF file or a checkpoint's folder: adapter_config.json names "/home/me/model", which is no published Mixtral`,
+    message: `base is not given, expected a GGUF file or a checkpoint's folder: adapter_config.json names "/home/me/model", which is no published Mixtral`,
   })
   await writeJson(folder, 'config.json', configOf(smallModel))
   await convertAdapter(folder, file, { base: folder })

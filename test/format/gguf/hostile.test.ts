@@ -12,7 +12,7 @@ const one = (...tensorInfo: Parameters<typeof info>) => join(start(1, 0), info(.
 const alignment = (...value: Uint8Array[]) => join(key('general.alignment'), ...value, zeros(64))
 
 const faults: Record<string, [bytes: Uint8Array, message: string]> = {
-  'an empty file': [join(), 'needs 4 more bytes, but the file ends after 0 (magic, byte 0)'],
+  'an empty file': [join(), 'not a GGUF file: it is empty (magic, byte 0)'],
   'a pointer': [
     Buffer.from('version https://git-lfs.github.com/spec/v1\n'),
     'not a GGUF file: a Git LFS pointer in place of the file: `git lfs pull` fetches it (magic, byte 0)',

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openGguf } from '../../../dist/format/gguf/openGguf.js'
 import { convertAdapter, MixtralModel, Reference } from '../../../dist/index.js'
-import { adapterChoices, mergedText } from '../../../dist/interfaces/cli/adapters.js'
+import { adapterChoices, checkAdapterName, mergedText } from '../../../dist/interfaces/cli/adapters.js'
 import { roomyPositions } from '../../../dist/interfaces/cli/loading.js'
 import { factsOf } from '../../../dist/interfaces/inspect/modelFacts.js'
 import { compileKernels } from '../../../dist/runtime/kernels/compile.js'
@@ -103,6 +103,29 @@ test.each([
   expect(adapterChoices(text)).toEqual([{ path: name, ...(scale !== undefined && { scale }) }])
 })
 
+test('what names no adapter is refused without asking a registry', async () => {
+  const bare = await fs.mkdtemp(path.join(folder, 'names'))
+  await fs.cp(peft, path.join(bare, 'my-lora'), { recursive: true })
+  const inIt = (name: string) => path.join(bare, name)
+  const near = { code: 'IO', message: expect.stringMatching(/^no adapter ".*my-lor", expected a GGUF file, .*; did you mean my-lora\?$/) }
+  await expect(checkAdapterName(inIt('my-lor'))).rejects.toMatchObject(near)
+  for (const name of ['', 'style', 'style:latest', inIt('no.gguf'), '1.5'])
+    await expect(checkAdapterName(name)).rejects.toMatchObject({ code: 'IO', message: expect.stringMatching(/^no adapter "/) })
+  for (const scale of ['', 'half', 'NaN']) {
+    const problem = { code: 'OPTION', message: expect.stringContaining(`my-lora" is "${scale}", expected a number`) }
+    await expect(checkAdapterName(`${inIt('my-lora')}:${scale}`)).rejects.toMatchObject(problem)
+  }
+  for (const name of [inIt('my-lora'), file, 'demo', 'hf:owner/repo', 'https://example.org/a.gguf'])
+    await expect(checkAdapterName(name)).resolves.toBeUndefined()
+})
+
+test('commands that look at a model without adapters refuse the flag', async () => {
+  for (const command of ['verify', 'inspect']) {
+    const { code, stderr } = await mixtral([command, '--lora', file])
+    expect([code, stderr]).toEqual([2, `mixtral: unknown option "--lora"; mixtral ${command} --help shows which there are\n`])
+  }
+})
+
 test('the loss beside a change of nothing is no number, and is not told as one', () => {
   const tensor = (name: string, change: number) => ({ name, weights: 4, change, loss: 0.5 })
   expect(mergedText([tensor('a', 0)])).toBe(
@@ -118,14 +141,27 @@ test('an adapter in the place of a model is called one', async () => {
     const { code, stderr } = await mixtral(['run', name, 'a'], { cwd: bare })
     expect([code, stderr]).toEqual([1, expect.stringContaining('is the folder of an adapter, expected the model that it is applied to')])
   }
-  expect((await mixtral(['run', file, 'a'])).stderr).toContain('this is an adapter to one')
+  const { stderr } = await mixtral(['run', file, 'a'])
+  expect(stderr).toContain(`${file}: metadata key "general.type"`)
+  expect(stderr).toContain('this is an adapter to one, and goes with --lora')
+  const weights = path.join(peft, 'adapter_model.safetensors') // stands for its folder
+  const { stderr: told, code } = await mixtral(['run', demo, 'a', '-n', '1', '--lora', weights])
+  expect([code, told]).toEqual([0, expect.stringContaining(`with the adapter ${peft}`)])
 })
 
-test('what a command applies is told, and not in JSON', async () => {
+test('what a command applies is told, in JSON as fields', async () => {
   const args = ['run', demo, 'a', '-n', '1', '--temperature', '0', '--lora', file, '--lora', `${peft}:0.5`]
   const { stderr } = await mixtral(args)
   expect(stderr).toContain(`with the adapter ${file}\nwith 0.5 of the adapter ${peft}\n`)
-  expect((await mixtral([...args, '--json'])).stderr).not.toContain('adapter')
+  const json = await mixtral([...args, '--json', '--kv', 'q8'])
+  expect(json.stderr).not.toContain('adapter')
+  expect(JSON.parse(json.stdout)).toMatchObject({
+    adapters: [
+      { path: file, scale: 1 },
+      { path: peft, scale: 0.5 },
+    ],
+    kv: 'q8',
+  })
 })
 
 test('the model that an adapter names is told: attention of Mistral 7B is as wide as that of 8x7B', async () => {

@@ -18,8 +18,8 @@ writeFileSync(textFile, 'no model at all')
 const wrongUsage: [what: string, args: string[], says: string][] = [
   ['an unknown command', ['chatt'], 'unknown command "chatt"; did you mean chat?'],
   ['help of an unknown command', ['help', 'rnu'], 'unknown command "rnu"; did you mean run?'],
-  ['an unknown flag', ['run', '--warp', '9'], 'unknown option "--warp"\n'],
-  ['an unknown flag before the command', ['--warp', 'run'], 'unknown option "--warp"\n'],
+  ['an unknown flag', ['run', '--warp', '9'], 'unknown option "--warp"; mixtral run --help shows which there are\n'],
+  ['an unknown flag before the command', ['--warp', 'run'], 'unknown option "--warp"; mixtral --help shows which there are\n'],
   ['a flag that is called otherwise', ['run', '--temp', '0'], 'unknown option "--temp"; did you mean --temperature?'],
   ['a flag of llama.cpp', ['run', '--n-predict=5'], 'did you mean --max-tokens?'],
   ['its flag of an adapter with a scale', ['run', '--lora-scaled', 'a:1'], 'did you mean --lora?'],

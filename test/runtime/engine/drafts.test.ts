@@ -212,7 +212,7 @@ describe('inside of a draft', () => {
     )
     const draft: Task['draft'] = () => ({ ids: [49, 49], chances: [1, 1] })
     const loops = 300
-    const task = { draft, take: counting(loops) }
+    const task = { draft, take: counting(loops) as NonNullable<Task['take']> }
     await write(pretended, [0], loops, task)
     expect(failed).toBeGreaterThan(3)
     expect(failed).toBeLessThan(9) // after 0, 4, 8, 16, 32, 64 and 128 steps

@@ -131,7 +131,7 @@ test(`${RUNS} hostile JSON Schemas are refused or give masks`, full, () => {
   )
 })
 
-const repeated = (count: number, part: (i: number) => string) => Array.from({ length: count }, (_, i) => part(i))
+const repeated = <T>(count: number, part: (i: number) => T): T[] => Array.from({ length: count }, (_, i) => part(i))
 /** Characters that are no neighbors. */
 const apart = (i: number) => String.fromCodePoint(0x4e00 + 2 * i)
 const nested = (depth: number, wrap: (inner: unknown) => unknown) =>
