@@ -1,6 +1,7 @@
 // The input of OpenAI's Responses API: a text, or items, which become the messages of a chat.
 
 import type { ChatMessage } from '../../../text/chat/chatMessages.js'
+import type { ToolCall } from '../../../text/tools/toolCalls.js'
 import { badRequest } from '../apiError.js'
 
 type Item = Readonly<Record<string, unknown>>
@@ -10,12 +11,17 @@ export function messagesOf(input: string | readonly Item[], instructions: string
   const messages: ChatMessage[] = instructions ? [{ role: 'system', content: instructions }] : []
   if (typeof input === 'string') return [...messages, { role: 'user', content: input }]
   const ids = new Set(input.flatMap(({ type, id }) => (type === 'item_reference' ? [] : [id])))
+  const callsOf = new WeakMap<ChatMessage, ToolCall[]>()
   for (const [i, item] of input.entries()) {
     if (isLeftOut(item, ids)) continue
     const message = messageOf(item, `input.${i}`)
     const before = messages.at(-1)
     if (message.tool_calls && before?.role === 'assistant') {
-      messages[messages.length - 1] = { ...before, tool_calls: [...(before.tool_calls ?? []), ...message.tool_calls] }
+      const calls = callsOf.get(before) ?? [...(before.tool_calls ?? [])] // grown in place: a request may have thousands
+      calls.push(...message.tool_calls)
+      const joined = { ...before, tool_calls: calls }
+      callsOf.set(joined, calls)
+      messages[messages.length - 1] = joined
     } else messages.push(message)
   }
   return messages
