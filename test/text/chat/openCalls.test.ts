@@ -4,6 +4,7 @@
 import { expect, test } from 'vitest'
 import { messagesOf } from '../../../dist/interfaces/server/responses/items.js'
 import { type ChatMessage, checkMessages } from '../../../dist/text/chat/chatMessages.js'
+import { foldTools } from '../../../dist/text/chat/foldTools.js'
 import { fileDefaults } from '../../../dist/text/generate/fileDefaults.js'
 
 const MANY = 40_000
@@ -53,4 +54,17 @@ test('many calls of the Responses API become one message', () => {
 test('a file names a step many times, behind many that nobody knows', () => {
   const sequence = 'x;'.repeat(MANY * 3) + 'top_k;'.repeat(MANY * 3)
   expect(fileDefaults(new Map([['general.sampling.sequence', sequence]])).options).toEqual({ samplers: ['top_k'] })
+})
+
+test('the texts of many turns are joined once, not with each next turn', () => {
+  const words = 'a'.repeat(200)
+  const user = Array.from({ length: MANY }, () => ({ role: 'user', content: words, calls: [] }) as const)
+  const said = { role: 'assistant', content: 'b', calls: [] } as const
+  const folded = foldTools([{ role: 'system', content: 's', calls: [] }, ...user, said, user[0]!, user[1]!], undefined)
+  expect(folded.map(({ role, content }) => [role, content.length])).toEqual([
+    ['system', 1],
+    ['user', MANY * 202 - 2],
+    ['assistant', 1],
+    ['user', 402],
+  ])
 })
