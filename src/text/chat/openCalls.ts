@@ -6,7 +6,7 @@ import type { ChatMessage, TurnCall } from './chatMessages.js'
 
 export class OpenCalls {
   readonly #byId: Map<string, TurnCall>
-  /** The calls of each name, all of them under undefined: the first one last. Those with an answer may be there still. */
+  /** The calls of each name, all of them under undefined: the first one last. Answered ones may be there. */
   readonly #queues = new Map<string | undefined, TurnCall[]>()
 
   /** @param calls all calls of a message, each with an id of its own */
