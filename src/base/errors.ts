@@ -194,8 +194,12 @@ export function checkTokenList(tokens: unknown): void {
   throw new MixtralError('OPTION', `the tokens are ${shown(tokens)}, expected a list of token ids`)
 }
 
-/** A copy of a list that is no longer than it says, whatever its iterator gives. */
+/**
+ * A copy of a list that is no longer than it says, whatever its iterator gives. Throws `OPTION` for one that says that
+ * it is longer than any: an array of holes takes no memory, its copy all there is.
+ */
 export function listCopy<T>(list: ArrayLike<T>, { length } = list): T[] {
+  if (length > limits.list.most) throw new MixtralError('OPTION', `a list of ${length}, expected at most ${limits.list.most}`)
   return Array.from({ length }, (_, i) => list[i]!)
 }
 

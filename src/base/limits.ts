@@ -196,6 +196,7 @@ const forTasks = {
     'characters of all examples for a task',
     'they are kept in memory; the largest published splits have some 40 million',
   ),
+  list: limit(16_777_216, 'items of a list that a program gives', 'each is copied; a list can say that it has four billion, at no cost'),
   statisticsDomains: limit(100, 'domains of statistics of experts', 'each two are compared, in a tenth of a second; MMLU has 57 subjects'),
   taskPrompt: limit(16_777_216, 'characters of a prompt of a task, examples and all', 'more than all tokens of the longest contexts have'),
   taskShots: limit(1000, 'examples before an item of a task', 'usual are up to 25, and all must fit the context'),

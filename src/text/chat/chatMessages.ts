@@ -6,6 +6,7 @@ import { limits } from '../../base/limits.js'
 import type { JsonObjectTree } from '../tools/jsonTree.js'
 import { parseTree, plainTree } from '../tools/plainJson.js'
 import type { ToolCall } from '../tools/toolCalls.js'
+import { OpenCalls } from './openCalls.js'
 
 const MOST_CALLS = limits.messageCalls.most
 
@@ -60,7 +61,7 @@ export function checkMessages(messages: readonly ChatMessage[]): Turn[] {
     const found = messages === undefined || Array.isArray(messages) ? 'no messages' : `the messages are ${shown(messages)}`
     throw new MixtralError('TEMPLATE', `${found}, expected a list of at least one { role, content }`)
   }
-  let open: readonly TurnCall[] = [] // the calls that have no answer yet
+  let open = new OpenCalls()
   const turns = Array.from(messages, (message: ChatMessage | null, index): Turn => {
     const at = `message ${index}`
     const { role, content, tool_calls: toolCalls } = message ?? ({} as ChatMessage)
@@ -70,26 +71,24 @@ export function checkMessages(messages: readonly ChatMessage[]): Turn[] {
         `${at} has ${role === undefined ? 'no role' : `the role ${shown(role)}`}, expected ${ROLES.join(', ')}`,
       )
     }
-    if (role !== 'tool' && open.length > 0) {
+    const unanswered = role === 'tool' ? undefined : open.first()
+    if (unanswered) {
       throw new MixtralError(
         'TEMPLATE',
-        `${at} comes before the answer to the tool call ${shown(open[0]!.id)}, expected a message of the role tool`,
+        `${at} comes before the answer to the tool call ${shown(unanswered.id)}, expected a message of the role tool`,
       )
     }
     const calls = role === 'assistant' ? checkCalls(toolCalls ?? [], at) : []
     const text = contentOf(content, at, calls.length > 0)
-    if (role === 'tool') {
-      const answers = answered(message!, open, at)
-      open = open.filter((call) => call !== answers)
-      return { role, content: text, calls, answers }
-    }
-    open = calls
+    if (role === 'tool') return { role, content: text, calls, answers: open.answer(message!, at) }
+    open = new OpenCalls(calls)
     return { role: role === 'developer' ? 'system' : role, content: text, calls }
   })
-  if (open.length > 0) {
+  const left = open.first()
+  if (left) {
     throw new MixtralError(
       'TEMPLATE',
-      `the tool call ${shown(open[0]!.id)} of the last message has no answer, expected a message of the role tool`,
+      `the tool call ${shown(left.id)} of the last message has no answer, expected a message of the role tool`,
     )
   }
   return turns
@@ -141,14 +140,6 @@ function argumentsOf(text: unknown, where: string): JsonObjectTree {
   const value = text.trim() === '' ? new Map() : parseTree(text, `the arguments of ${where}`, 'TEMPLATE')
   if (value instanceof Map) return value
   throw new MixtralError('TEMPLATE', `${where} has the arguments ${shown(JSON.parse(text))}, expected the text of a JSON object`)
-}
-
-/** The open call that a tool's message answers. */
-function answered({ tool_call_id: id, name }: ChatMessage, open: readonly TurnCall[], at: string): TurnCall {
-  const found = open.find((call) => (id === undefined || id === null || call.id === id) && (id || name === undefined || call.name === name))
-  if (found) return found
-  const which = id === undefined || id === null ? (name === undefined ? 'a call' : `a call of ${shown(name)}`) : `the call ${shown(id)}`
-  throw new MixtralError('TEMPLATE', `${at} answers ${which}, expected one of the message before that has no answer yet`)
 }
 
 /**

@@ -15,12 +15,19 @@ export function foldTools(turns: readonly Turn[], tools: readonly CheckedTool[] 
   const system = turns.filter((turn) => turn.role === 'system')
   const others = turns.filter((turn) => turn.role !== 'system')
   const folded: Turn[] = [...(explained.length > 0 ? joined([...system, ...explained]) : system)]
+  // Each run is joined once: a request may have thousands of results, and megabytes in them.
+  let run: Turn[] = []
+  const endRun = () => {
+    if (run.length > 0) folded.push(...(run.length > 1 ? joined(run) : run))
+    run = []
+  }
   for (const turn of others) {
     const plain = plainTurn(turn, tools !== undefined)
-    const last = folded.at(-1)
-    if (last?.role === 'user' && plain.role === 'user') folded[folded.length - 1] = joined([last, plain])[0]!
+    if (plain.role !== 'user') endRun()
+    if (plain.role === 'user') run.push(plain)
     else folded.push(plain)
   }
+  endRun()
   return folded
 }
 

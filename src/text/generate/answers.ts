@@ -25,7 +25,7 @@ export type AskedAnswers = readonly CheckedOptions[]
 /** Checks and copies what is asked, with the defaults that a model brings. Throws `OPTION`. */
 export function askedAnswers({ defaults, engine }: Pick<ModelParts, 'defaults' | 'engine'>, given: GenerationOptions): AskedAnswers {
   const all = withDefaults(defaults, given)
-  const options = (all.n ?? 1) > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
+  const options = typeof all.n === 'number' && all.n > 1 ? { ...all, seed: all.seed ?? randomSeed() } : all // the first seed repeats them all
   checkExpertsPerToken(options.expertsPerToken, engine.config.experts)
   const { adapters } = options
   const chosen = adapters === undefined ? {} : { adapters: checkScales(adapters, engine) }

@@ -54,7 +54,7 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   const { bannedWords, logitBias = [], logprobs, postSampling = false, grammar, jsonSchema, regex, ...rest } = others
   const { n = 1, expertsPerToken, experts = false, adapters, salt = '', signal, onAccepted, expected, onProgress, ...given } = rest
   const sampling: SamplerOptions = Object.fromEntries(
-    Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? [...value] : value]),
+    Object.entries(given).map(([name, value]) => [name, Array.isArray(value) ? listCopy<unknown>(value) : value]),
   )
   if (!Number.isInteger(n) || n < 1 || n > MOST_ANSWERS) {
     throw new MixtralError('OPTION', `n is ${shown(n)}, expected a whole number from 1 to ${MOST_ANSWERS}`)
@@ -73,14 +73,14 @@ export function checkGenerationOptions(options: GenerationOptions): CheckedOptio
   }
   if (postSampling && logprobs === undefined) throw new MixtralError('OPTION', 'postSampling is true, expected logprobs with it')
   const texts = listOf(bannedWords)
-  const characters = texts.reduce((sum, text) => sum + String(text).length, 0)
+  const characters = texts.reduce((sum, text) => sum + (typeof text === 'string' ? text.length : 0), 0)
   if (texts.length > MOST_WORDS || characters > MOST_CHARACTERS) {
     const found = `bannedWords has ${texts.length} texts of ${characters} characters`
     throw new MixtralError('OPTION', `${found}, expected at most ${MOST_WORDS} and ${MOST_CHARACTERS} in all`)
   }
   const wrong = texts.findIndex((text) => typeof text !== 'string' || text === '')
   if (wrong >= 0) throw new MixtralError('OPTION', `bannedWords has ${shown(texts[wrong])}, expected strings of at least one character`)
-  const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds: Array.from(stopIds), bannedWords: texts }
+  const own = { maxNewTokens, minTokens, ignoreEos, stops: new StopStrings(listOf(stop)), stopIds: listCopy(stopIds), bannedWords: texts }
   const constraint = constraintOf({ grammar, jsonSchema, regex })
   return {
     ...own,
@@ -119,11 +119,11 @@ function constraintOf(options: Readonly<Record<'grammar' | 'jsonSchema' | 'regex
 }
 
 function listOf(texts: string | readonly string[] = []): readonly string[] {
-  return typeof texts === 'string' ? [texts] : [...texts]
+  return typeof texts === 'string' ? [texts] : listCopy(texts)
 }
 
 /** A copy of pairs, or of an object. What is neither is refused where tokens are known. */
 function copyOf(bias: LogitBias): LogitBias {
   if (!Array.isArray(bias)) return Symbol.iterator in bias ? bias : { ...bias }
-  return bias.map((pair: unknown) => (Array.isArray(pair) ? [...pair] : pair)) as unknown as LogitBias
+  return listCopy<unknown>(bias).map((pair) => (Array.isArray(pair) ? listCopy<unknown>(pair) : pair)) as unknown as LogitBias
 }

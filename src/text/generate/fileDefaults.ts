@@ -51,8 +51,8 @@ function numberOf(own: string, value: GgufValue): unknown {
 function stepsOf(value: GgufValue): string[] | undefined {
   if (typeof value !== 'string') return undefined
   const names = value.split(';').map((name) => name.trim())
-  const places = names.map(stepNamed)
-  const known = names.filter((_, i) => places[i]! >= 0 && places.indexOf(places[i]!) === i)
+  const seen = new Set([-1]) // the place of what is not known
+  const known = names.filter((name) => seen.size < seen.add(stepNamed(name)).size)
   const isLast = (name: string) => stepNamed(name) === stepNamed('adaptiveP')
   return known.length === 0 ? undefined : [...known.filter((name) => !isLast(name)), ...known.filter(isLast)]
 }

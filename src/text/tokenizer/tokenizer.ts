@@ -172,7 +172,8 @@ export class Tokenizer {
     checkKind('the list of token ids', ids, typeof ids?.[Symbol.iterator] === 'function', 'an iterable of numbers')
     const decoder = this.decoder(options)
     const texts: string[] = []
-    for (const id of ids) texts.push(decoder.push(id))
+    // The iterator of a typed array throws where its bytes were given to another thread; by its length it is empty.
+    for (const id of ArrayBuffer.isView(ids) ? listCopy(ids as unknown as ArrayLike<number>) : ids) texts.push(decoder.push(id))
     return texts.join('') + decoder.end()
   }
 
