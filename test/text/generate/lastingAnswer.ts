@@ -19,7 +19,8 @@ export async function told(model: MixtralModel, ask: Ask): Promise<unknown> {
     const ofEach = (result.choices ?? [result]).map((_, i) => pieces.filter(({ index = 0 }) => index === i))
     return { pieces: ofEach, result: lasting(result) }
   } catch (error) {
-    const { code, message, partial } = error as { code: string; message: string; partial?: unknown }
-    return { code, message, partial }
+    const { code, message, partial } = error as { code: string; message: string; partial?: Partial<GenerationResult> }
+    // how far other answers have come when one fails depends on the steps
+    return { code, message, ...(!partial?.choices && { partial }) }
   }
 }
