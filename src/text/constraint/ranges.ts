@@ -23,10 +23,6 @@ export function pairsOf(ranges: Ranges): [from: number, to: number][] {
   return Array.from({ length: ranges.length / 2 }, (_, i) => [ranges[2 * i]!, ranges[2 * i + 1]!])
 }
 
-export function union(a: Ranges, b: Ranges): Ranges {
-  return rangesOf([...pairsOf(a), ...pairsOf(b)])
-}
-
 export function intersection(a: Ranges, b: Ranges): Ranges {
   const result: number[] = []
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
