@@ -1,7 +1,8 @@
 // node bench/instructions.mjs [--build simd] [--json]
 // How many instructions of WebAssembly the innermost loop of each matrix product has: vector instructions, loads of
-// scalars and arithmetic with scalars, in the build that is named, or relaxed-simd. Constants and local variables do not
-// count. Kernels of rows that stand alone (IQ1, IQ2, IQ3 in the compact layout) are told for 32 weights of one row too.
+// scalars and arithmetic with scalars, in the build that is named, or relaxed-simd. Constants and local variables do
+// not count. Kernels of rows that stand alone (IQ1, IQ2, IQ3 in the compact layout) are told for 32 weights of one row,
+// too.
 
 import { readFileSync } from 'node:fs'
 import binaryen from 'assemblyscript/binaryen'

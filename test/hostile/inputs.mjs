@@ -110,7 +110,9 @@ async function report(state, seed, { fault, key, n, of = 1, input, ends }, { kee
   fs.rmSync(folder, { recursive: true, force: true })
 }
 
-/** Tries one input again, `KIND:SEED:N`, or several in one process, `KIND:SEED:N+COUNT`. Returns the number of faults. */
+/**
+ * Tries one input again, `KIND:SEED:N`, or several in one process, `KIND:SEED:N+COUNT`. Returns the number of faults.
+ */
 export async function repeatInput(text, say) {
   const [, name, seed, n, count = '1'] = /^([^:]+):([^:]+):(\d+)(?:\+(\d+))?$/.exec(text) ?? []
   if (name === undefined) throw new Error(`--repeat is ${text}, expected KIND:SEED:N or KIND:SEED:N+COUNT, as a fault names it`)

@@ -1,6 +1,7 @@
 // The low-rank change of a matrix, what an adapter is made of: W x becomes W x + scale * B (A x). Owns how its two
 // factors are kept in memory, which threads share, and how it is added to a matrix. Knows no file and no role.
 
+import type { Steps } from '../../base/timeSlice.js'
 import { formats } from '../../format/quants/formats.js'
 
 /** The types of factors in memory: those of training. */
@@ -44,8 +45,13 @@ export function withRows(factor: Factor, rows: number, rowOf: (row: number) => n
   return taken
 }
 
-/** A factor of elements of another: element (row, column) of the result is the element of that index. */
-export function withElements(factor: Factor, rows: number, columns: number, indexOf: (row: number, column: number) => number): Factor {
+/** A factor of elements of another: element (row, column) of the result is the element of that index. In steps. */
+export function* withElements(
+  factor: Factor,
+  rows: number,
+  columns: number,
+  indexOf: (row: number, column: number) => number,
+): Steps<Factor> {
   const taken = emptyFactor(factor.type, rows, columns)
   const size = elementBytes(factor.type)
   let at = 0
@@ -54,6 +60,7 @@ export function withElements(factor: Factor, rows: number, columns: number, inde
       const from = indexOf(row, column) * size
       for (let i = 0; i < size; i++) taken.bytes[at++] = factor.bytes[from + i]!
     }
+    yield
   }
   return taken
 }

@@ -6,6 +6,7 @@ import path from 'node:path'
 import { abortedError, MixtralError, quoted } from '../../base/errors.js'
 import { FileSource } from '../../base/files/byteSource.js'
 import { fileBytes } from '../../base/files/optionalFiles.js'
+import { inSlices } from '../../base/timeSlice.js'
 import { formats } from '../../format/quants/formats.js'
 import { checkpointError, unsupported } from '../../format/tensors/checkpointError.js'
 import { readSafetensors, type SourceTensor } from '../../format/tensors/safetensors.js'
@@ -69,7 +70,7 @@ export async function loadPeftAdapter(folder: string, base: AdapterBase, options
     const changes = new Map<string, MatrixChange>()
     for (const pair of pairs) {
       if (options.signal?.aborted) throw abortedError(options.signal)
-      for (const change of await changesOf(pair, config, base, file)) {
+      for (const change of await changesOf(pair, config, base, file, options.signal)) {
         const { role, layer, expert } = change
         const key = `${role} ${layer} ${expert ?? ''}`
         if (changes.has(key)) throw checkpointError(file, 'a second change of the same matrix', `module ${quoted(pair.name)}`)
@@ -125,7 +126,13 @@ function refused(file: string, name: string): MixtralError {
   return unsupported(file, `would change the result, and is not applied here, ${expected}`, where)
 }
 
-async function changesOf(pair: ModulePair, config: PeftConfig, base: AdapterBase, file: string): Promise<MatrixChange[]> {
+async function changesOf(
+  pair: ModulePair,
+  config: PeftConfig,
+  base: AdapterBase,
+  file: string,
+  signal?: AbortSignal,
+): Promise<MatrixChange[]> {
   const { name, layer, module, a, b } = pair
   const where = `module ${quoted(name)}`
   if (fusedModules.includes(module)) {
@@ -146,7 +153,7 @@ async function changesOf(pair: ModulePair, config: PeftConfig, base: AdapterBase
       throw unsupported(config.file, problem, 'key "lora_B_layout"')
     }
     const fused: FusedModule = { parameter, swapped, order, layer, rank, scale, a: await readFactor(a), b: await readFactor(b) }
-    return fusedChanges(fused, base)
+    return inSlices(fusedChanges(fused, base), signal)
   }
   const place = placeOf(module)
   if (!place) throw refused(file, a.name)

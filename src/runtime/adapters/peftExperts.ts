@@ -4,6 +4,7 @@
 // After peft.tuners.lora.layer.ParamWrapper: einsum('o r e, e r i -> e o i'), once '-> e i o'. Unsloth has trained
 // adapters of the same shapes whose columns of B go by experts, too.
 
+import type { Steps } from '../../base/timeSlice.js'
 import { unsupported } from '../../format/tensors/checkpointError.js'
 import type { ExpertRole } from '../weights/roles.js'
 import { type AdapterBase, type MatrixChange, refuseOther } from './adapter.js'
@@ -53,8 +54,11 @@ export function fusedRole(
   return refuseOther(file, `${inputs} inputs and ${outputs} outputs, expected ${expected}`, where)
 }
 
-/** The changes of each expert's matrices. Gate and up share A, and each has its half of B's rows. */
-export function fusedChanges({ parameter, swapped, order, layer, rank, scale, a, b }: FusedModule, base: AdapterBase): MatrixChange[] {
+/** The changes of each expert's matrices. Gate and up share A, and each has its half of B's rows. In steps. */
+export function* fusedChanges(
+  { parameter, swapped, order, layer, rank, scale, a, b }: FusedModule,
+  base: AdapterBase,
+): Steps<MatrixChange[]> {
   const { experts, hiddenSize, intermediateSize } = base
   const parts: readonly (readonly [ExpertRole, number])[] =
     parameter === 'down_proj'
@@ -64,16 +68,18 @@ export function fusedChanges({ parameter, swapped, order, layer, rank, scale, a,
           ['ffnUp', intermediateSize],
         ]
   const rows = parameter === 'down_proj' ? hiddenSize : intermediateSize
-  return Array.from({ length: experts }, (_, expert) => {
+  const changes: MatrixChange[] = []
+  for (let expert = 0; expert < experts; expert++) {
     const inB = (k: number) => (order === 'rank_major' ? k * experts + expert : expert * rank + k)
     const inner = swapped
-      ? withElements(b, rank, b.rows, (k, column) => column * b.columns + inB(k))
+      ? yield* withElements(b, rank, b.rows, (k, column) => column * b.columns + inB(k))
       : withRows(a, rank, (k) => expert * rank + k)
-    return parts.map(([role, first]): MatrixChange => {
-      const outer = swapped
+    for (const [role, first] of parts) {
+      const outer = yield* swapped
         ? withElements(a, rows, rank, (row, k) => (expert * rank + k) * a.columns + first + row)
         : withElements(b, rows, rank, (row, k) => (first + row) * b.columns + inB(k))
-      return { role, layer, expert, lowRank: { rank, scale, a: inner, b: outer } }
-    })
-  }).flat()
+      changes.push({ role, layer, expert, lowRank: { rank, scale, a: inner, b: outer } })
+    }
+  }
+  return changes
 }

@@ -6,7 +6,7 @@ import { limits } from '../../base/limits.js'
 import type { JsonObjectTree } from '../tools/jsonTree.js'
 import { parseTree, plainTree } from '../tools/plainJson.js'
 import type { ToolCall } from '../tools/toolCalls.js'
-import { OpenCalls } from './openCalls.js'
+import { OpenCalls, type TurnCall } from './openCalls.js'
 
 const MOST_CALLS = limits.messageCalls.most
 
@@ -32,14 +32,6 @@ export interface ChatMessage {
   readonly tool_call_id?: string
   /** In a message of the role `tool`: the name of the function. */
   readonly name?: string
-}
-
-/** A call in a conversation. */
-export interface TurnCall {
-  readonly id: string
-  readonly name: string
-  /** As they are written. */
-  readonly arguments: JsonObjectTree
 }
 
 /** A message as it is given to templates: checked, its content one text. */

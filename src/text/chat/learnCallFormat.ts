@@ -7,7 +7,8 @@ import { limits } from '../../base/limits.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { type CallFormat, ID_BEFORE, ID_NEXT, type Script } from '../tools/callFormat.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
-import type { Turn, TurnCall } from './chatMessages.js'
+import type { Turn } from './chatMessages.js'
+import type { TurnCall } from './openCalls.js'
 import { isOverTime } from './templateProgram.js'
 
 export interface LearnedFormat {

@@ -6,7 +6,8 @@ import { GoFloat, type GoMap, type GoMembers, GoStructure, type GoValue, KEYS } 
 import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import { JsonNumber, type JsonTree } from '../tools/jsonTree.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
-import type { Turn, TurnCall } from './chatMessages.js'
+import type { Turn } from './chatMessages.js'
+import type { TurnCall } from './openCalls.js'
 
 /** A turn with the text that templates are given. */
 export interface MarkedTurn extends Omit<Turn, 'content'> {

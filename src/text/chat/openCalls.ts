@@ -2,7 +2,21 @@
 // time that does not depend on their number, as a request may have a hundred thousand.
 
 import { MixtralError, shown } from '../../base/errors.js'
-import type { ChatMessage, TurnCall } from './chatMessages.js'
+import type { JsonObjectTree } from '../tools/jsonTree.js'
+
+/** A call in a conversation. */
+export interface TurnCall {
+  readonly id: string
+  readonly name: string
+  /** As they are written. */
+  readonly arguments: JsonObjectTree
+}
+
+/** What a tool's message says of the call that it answers. */
+interface Answering {
+  readonly tool_call_id?: string | null | undefined
+  readonly name?: string | undefined
+}
 
 export class OpenCalls {
   readonly #byId: Map<string, TurnCall>
@@ -29,7 +43,7 @@ export class OpenCalls {
   }
 
   /** The call that a tool's message answers, which is open no more. Throws `TEMPLATE` if there is none. */
-  answer({ tool_call_id: id, name }: ChatMessage, at: string): TurnCall {
+  answer({ tool_call_id: id, name }: Answering, at: string): TurnCall {
     const found = id === undefined || id === null ? this.first(name) : this.#byId.get(id)
     if (found) {
       this.#byId.delete(found.id)

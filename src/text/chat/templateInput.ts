@@ -6,7 +6,8 @@ import { DATA_ORIGIN, Text } from '../templates/markedText.js'
 import type { Tokenizer } from '../tokenizer/tokenizer.js'
 import { JsonNumber, treeLength } from '../tools/jsonTree.js'
 import type { CheckedTool } from '../tools/toolDefinitions.js'
-import type { Turn, TurnCall } from './chatMessages.js'
+import type { Turn } from './chatMessages.js'
+import type { TurnCall } from './openCalls.js'
 
 export interface TemplateInput {
   readonly turns: readonly Turn[]

@@ -48,13 +48,18 @@ export interface Term {
 const LONG_REPEAT = 16
 const NO_PARTS: readonly Term[] = []
 
+/** What tells a term: of a sequence a number of both parts, since texts have one for each character. */
+type TermKey = string | number
+const MOST_ID = 2 ** 26
+const pairKey = (first: number, rest: number): TermKey => (first < MOST_ID && rest < MOST_ID ? first * MOST_ID + rest : `q${first},${rest}`)
+
 export class Terms {
   readonly budget: Budget
   /** The language without a text. */
   readonly none: Term
   /** The language of the empty text. */
   readonly empty: Term
-  readonly #known = new Map<string, Term>()
+  readonly #known = new Map<TermKey, Term>()
   readonly #moves = new WeakMap<Term, readonly Move[]>()
   readonly #machines = new Map<Machine, number>()
   #created = 0
@@ -198,16 +203,21 @@ export class Terms {
       const both = this.repeat(first.parts[0]!, first.min + next.min, first.max + next.max)
       return rest === next ? both : this.#pair(both, rest.parts[1]!)
     }
-    const key = `q${first.id},${rest.id}`
-    const make = () => this.#intern(key, { kind: 'sequence', parts: [first, rest], nullable: first.nullable && rest.nullable })
-    return this.#known.get(key) ?? make()
+    const key = pairKey(first.id, rest.id)
+    const known = this.#known.get(key)
+    return known ?? this.#intern(key, { kind: 'sequence', parts: [first, rest], nullable: first.nullable && rest.nullable })
   }
 
-  #intern(key: string, fields: Partial<Term> & { kind: TermKind }): Term {
+  #intern(key: TermKey, fields: Partial<Term> & { kind: TermKind }): Term {
     const { kind, nullable = false, ranges = [], parts = NO_PARTS, min = 0, max = 0, machine, state = 0 } = fields
     this.budget.spend()
-    const size = parts.reduce((sum, part) => Math.min(sum + part.size, Number.MAX_SAFE_INTEGER), 1)
-    const loops = fields.loops ?? (max > LONG_REPEAT || parts.some((part) => part.loops))
+    let size = 1
+    let loops = max > LONG_REPEAT
+    for (const part of parts) {
+      size = Math.min(size + part.size, Number.MAX_SAFE_INTEGER)
+      loops ||= part.loops
+    }
+    loops = fields.loops ?? loops
     const term: Term = { kind, id: this.#created++, nullable, size, loops, ranges, parts, min, max, machine, state }
     this.#known.set(key, term)
     return term

@@ -1,6 +1,7 @@
 // What answers must be: JSON Schemas, GBNF grammars and regular expressions, compiled for a vocabulary and walked a few
 // tokens, always along what the mask allows.
 
+import { setImmediate as turn } from 'node:timers/promises'
 import { Constraint } from '../../../dist/text/constraint/constraint.js'
 import { TokenTrie } from '../../../dist/text/constraint/tokenTrie.js'
 import { Tokenizer } from '../../../dist/text/tokenizer/tokenizer.js'
@@ -10,16 +11,23 @@ import { vocabularyMetadata } from '../tinyModel.mjs'
 const trie = new TokenTrie(Tokenizer.fromGgufMetadata(new Map(vocabularyMetadata().map(([key, , value]) => [key, value]))))
 const TOKENS = 6
 
-/** Walks along the first allowed tokens; which ones, the input decides. */
-function walk(spec, bytes) {
+/**
+ * Walks along the first allowed tokens; which ones, the input decides. The event loop turns between calls, since each
+ * of them has a budget of its own.
+ */
+async function walk(spec, bytes) {
   const state = new Constraint(spec, trie).start(true)
   for (let n = 0; n < TOKENS && !state.isComplete; n++) {
+    await turn()
     const mask = state.mask()
     const allowed = []
     for (let id = 0; id < trie.vocabSize; id++) if (mask[id >>> 5] & (1 << (id & 31))) allowed.push(id)
     const id = allowed[(bytes[n % bytes.length] ?? 0) % allowed.length]
+    await turn()
     if (!state.allows(id)) throw new Error(`the mask has token ${id}, which is not allowed`)
+    await turn()
     state.accept(id)
+    await turn()
     state.forced()
   }
 }
@@ -61,7 +69,7 @@ export const schemaTexts = {
     } catch {
       return // whoever takes a schema as a text has parsed it
     }
-    walk({ jsonSchema }, bytes)
+    await walk({ jsonSchema }, bytes)
   },
 }
 

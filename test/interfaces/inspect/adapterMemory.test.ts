@@ -1,5 +1,5 @@
-// What is said of the memory of adapters that come with a model is what loading takes: in the types that factors have in
-// memory, packed for the kernels.
+// What is said of the memory of adapters that come with a model is what loading takes: in the types that factors have
+// in memory, packed for the kernels.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

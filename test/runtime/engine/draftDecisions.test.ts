@@ -1,7 +1,7 @@
-// Whether drafts run where they pay: texts that quote and texts that do not, with the runtime's own lookup, decisions and
-// estimates, on a machine that is computed: rows take what they took where it was measured, and experts that are not in
-// memory are read, each once for a step. What was decided is compared with no drafts and with drafts wherever there are
-// some. TELL=1 prints how many times as fast they are.
+// Whether drafts run where they pay: texts that quote and texts that do not, with the runtime's own lookup, decisions
+// and estimates, on a machine that is computed: rows take what they took where it was measured, and experts that are
+// not in memory are read, each once for a step. What was decided is compared with no drafts, and with drafts wherever
+// there are some. TELL=1 prints how many times as fast they are.
 
 import { expect, test } from 'vitest'
 import { Drafting } from '../../../dist/runtime/engine/drafting.js'

@@ -1,5 +1,5 @@
-// Answers with drafts and without where models are loaded in other ways: with a KV cache in 8 bits, adapters, few pages,
-// experts on the disk, one to three threads; and where calls of several lengths come and go.
+// Answers with drafts and without where models are loaded in other ways: with a KV cache in 8 bits, adapters, few
+// pages, experts on the disk, one to three threads; and where calls of several lengths come and go.
 
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
